@@ -1,0 +1,117 @@
+//! `act(gate) * up`: the gated unit of the feed-forward block (Shazeer 2020, arXiv 2002.05202).
+
+use super::{fused, math, rows_cols, values, with_values};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+
+/// The unit's non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    /// GELU in its tanh form.
+    Gelu,
+}
+
+struct Gated(Activation);
+
+impl Gated {
+    fn map(&self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        let rows = out.iter_mut().zip(gate.iter().zip(up));
+        match self.0 {
+            Activation::Silu => rows.for_each(|(y, (g, u))| *y = math::silu(*g) * u),
+            Activation::Gelu => rows.for_each(|(y, (g, u))| *y = math::gelu(*g) * u),
+        }
+    }
+}
+
+impl CustomOp2 for Gated {
+    fn name(&self) -> &'static str {
+        "gated-unit"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (n, d) = rows_cols(l1)?;
+        let (gate, up) = (values(s1, l1)?, values(s2, l2)?);
+        let out = math::fill_rows(n, d, |first, chunk| {
+            let span = first * d..first * d + chunk.len();
+            self.map(&gate[span.clone()], &up[span], chunk);
+        });
+        Ok((CpuStorage::F32(out), (n, d).into()))
+    }
+
+    fn bwd(
+        &self,
+        gate: &Tensor,
+        up: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (n, d) = gate.dims2()?;
+        let (dgate, dup) = with_values(gate, |gate| {
+            with_values(up, |up| {
+                with_values(grad, |dy| {
+                    let dgate = math::fill_rows(n, d, |first, chunk| {
+                        let span = first * d..first * d + chunk.len();
+                        let (g, u) = (&gate[span.clone()], &up[span.clone()]);
+                        let rows = chunk.iter_mut().zip(g.iter().zip(u).zip(&dy[span]));
+                        match self.0 {
+                            Activation::Silu => {
+                                rows.for_each(|(t, ((g, u), dy))| *t = math::silu_grad(*g) * u * dy)
+                            }
+                            Activation::Gelu => {
+                                rows.for_each(|(t, ((g, u), dy))| *t = math::gelu_grad(*g) * u * dy)
+                            }
+                        }
+                    });
+                    let dup = math::fill_rows(n, d, |first, chunk| {
+                        let span = first * d..first * d + chunk.len();
+                        self.map(&gate[span.clone()], &dy[span], chunk);
+                    });
+                    Ok((dgate, dup))
+                })
+            })
+        })?;
+        let dev = gate.device();
+        Ok((
+            Some(Tensor::from_vec(dgate, (n, d), dev)?),
+            Some(Tensor::from_vec(dup, (n, d), dev)?),
+        ))
+    }
+}
+
+/// `gate (N, F)`, `up (N, F)` -> `(N, F)`.
+pub fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    if !fused(gate) {
+        return gated_twin(gate, up, activation);
+    }
+    gate.contiguous()?
+        .apply_op2(&up.contiguous()?, Gated(activation))
+}
+
+/// The composed twin of [`gated`].
+pub fn gated_twin(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Silu => gate.silu()? * up,
+        Activation::Gelu => gate.gelu()? * up,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{random, same};
+
+    #[test]
+    fn gated_and_its_twin_agree_in_value_and_gradient() {
+        for act in [Activation::Silu, Activation::Gelu] {
+            let (g, u) = (random(1, 70, 48), random(2, 70, 48));
+            let y = gated(&g, &u, act).unwrap();
+            same(&y, &gated_twin(&g, &u, act).unwrap(), &[&g, &u], 2e-5);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `y = x W' + b + s (x A') B'`: a frozen linear map, with or without a LoRA branch, in one node.
+//!
+//! W and b are frozen and captured, so backward yields the gradients of x, A and B only; candle's
+//! own matmul would also compute and keep that of W. The LoRA branch (Hu et al. 2021,
+//! arXiv 2106.09685, eq. 3) accumulates into the output of the frozen product in place.
+
+use super::{fused, host, math, rows_cols, values};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use gemm::Parallelism;
+
+/// A strided matrix view: value (i, j) lies at `i * rs + j * cs`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub data: &'a [f32],
+    pub rs: usize,
+    pub cs: usize,
+}
+
+impl<'a> View<'a> {
+    /// Row-major with `width` columns.
+    pub fn rows(data: &'a [f32], width: usize) -> Self {
+        View {
+            data,
+            rs: width,
+            cs: 1,
+        }
+    }
+
+    /// The transpose.
+    pub fn t(self) -> Self {
+        View {
+            data: self.data,
+            rs: self.cs,
+            cs: self.rs,
+        }
+    }
+
+    fn holds(&self, rows: usize, cols: usize) -> bool {
+        rows == 0 || cols == 0 || (rows - 1) * self.rs + (cols - 1) * self.cs < self.data.len()
+    }
+}
+
+/// `dst (m, n; row stride rs) = alpha a (m, k) b (k, n)`, added to what is there if `add`.
+///
+/// # Safety
+/// `dst` must be valid for writes of the m x n strided block (and for reads if `add`), and no other
+/// thread may touch that block meanwhile.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn gemm_raw(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+    parallel: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix view out of bounds");
+    let threads = if parallel && m * n * k > 1 << 16 {
+        Parallelism::Rayon(0)
+    } else {
+        Parallelism::None
+    };
+    gemm::gemm(
+        m,
+        n,
+        k,
+        dst,
+        1,
+        rs as isize,
+        add,
+        a.data.as_ptr(),
+        a.cs as isize,
+        a.rs as isize,
+        b.data.as_ptr(),
+        b.cs as isize,
+        b.rs as isize,
+        1.0,
+        alpha,
+        false,
+        false,
+        false,
+        threads,
+    );
+}
+
+/// Fresh `(m, n)` product, or accumulation into `dst`.
+pub(crate) fn gemm_into(
+    dims: (usize, usize, usize),
+    dst: &mut [f32],
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    assert_eq!(dst.len(), dims.0 * dims.1);
+    // SAFETY: dst is exclusively borrowed and holds m * n values with row stride n.
+    unsafe { gemm_raw(dims, dst.as_mut_ptr(), dims.1, a, b, alpha, add, true) }
+}
+
+/// A fresh `(m, n)` product.
+pub(crate) fn product(dims: (usize, usize, usize), a: View, b: View, alpha: f32) -> Vec<f32> {
+    let len = dims.0 * dims.1;
+    let mut out: Vec<f32> = Vec::with_capacity(len);
+    // SAFETY: with `add` false gemm writes all m * n values before they are read.
+    unsafe {
+        gemm_raw(dims, out.as_mut_ptr(), dims.1, a, b, alpha, false, true);
+        out.set_len(len);
+    }
+    out
+}
+
+struct Frozen {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Frozen {
+    /// `x W' + b` of `x (N, I)`.
+    fn apply(&self, x: &[f32], n: usize) -> Result<Vec<f32>> {
+        let (o, i) = self.weight.dims2()?;
+        let (ws, wl) = self.weight.storage_and_layout();
+        let w = host(&ws, wl)?;
+        let mut y = product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0); // (N, O)
+        if let Some(b) = &self.bias {
+            let (bs, bl) = b.storage_and_layout();
+            let b = host(&bs, bl)?;
+            y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row));
+        }
+        Ok(y)
+    }
+
+    /// `g W` of `g (N, O)`.
+    fn back(&self, g: &[f32], n: usize) -> Result<Vec<f32>> {
+        let (o, i) = self.weight.dims2()?;
+        let (ws, wl) = self.weight.storage_and_layout();
+        let w = host(&ws, wl)?;
+        Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0)) // (N, I)
+    }
+}
+
+impl CustomOp1 for Frozen {
+    fn name(&self) -> &'static str {
+        "frozen-linear"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, _) = rows_cols(l)?;
+        let y = self.apply(values(s, l)?, n)?;
+        Ok((CpuStorage::F32(y), (n, self.weight.dim(0)?).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (n, i) = x.dims2()?;
+        let dx = super::with_values(grad, |g| self.back(g, n))?;
+        Ok(Some(Tensor::from_vec(dx, (n, i), x.device())?))
+    }
+}
+
+struct Lora {
+    base: Frozen,
+    scale: f32,
+}
+
+impl CustomOp3 for Lora {
+    fn name(&self) -> &'static str {
+        "lora-linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xl: &Layout,
+        a_s: &CpuStorage,
+        al: &Layout,
+        bs: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let ((n, i), (r, _), (o, _)) = (rows_cols(xl)?, rows_cols(al)?, rows_cols(bl)?);
+        let (x, a, b) = (values(xs, xl)?, values(a_s, al)?, values(bs, bl)?);
+        let mut y = self.base.apply(x, n)?; // (N, O)
+        let h = product((n, r, i), View::rows(x, i), View::rows(a, i).t(), 1.0); // (N, r)
+        let (h, b) = (View::rows(&h, r), View::rows(b, r).t());
+        gemm_into((n, o, r), &mut y, h, b, self.scale, true);
+        Ok((CpuStorage::F32(y), (n, o).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let ((n, i), (r, _), (o, _)) = (x.dims2()?, a.dims2()?, b.dims2()?);
+        let (xt, grad) = (x.contiguous()?, grad.contiguous()?);
+        let (xs, xl) = xt.storage_and_layout();
+        let (gs, gl) = grad.storage_and_layout();
+        let (a_s, al) = a.storage_and_layout();
+        let (bs, bl) = b.storage_and_layout();
+        let (xv, g) = (host(&xs, xl)?, host(&gs, gl)?);
+        let (av, bv) = (host(&a_s, al)?, host(&bs, bl)?);
+        let s = self.scale;
+        let gb = product((n, r, o), View::rows(g, o), View::rows(bv, r), s); // (N, r)
+        let mut dx = self.base.back(g, n)?; // (N, I)
+        let gb_v = View::rows(&gb, r);
+        gemm_into((n, i, r), &mut dx, gb_v, View::rows(av, i), 1.0, true);
+        let da = product((r, i, n), gb_v.t(), View::rows(xv, i), 1.0); // (r, I)
+        let h = product((n, r, i), View::rows(xv, i), View::rows(av, i).t(), 1.0); // (N, r)
+        let db = product((o, r, n), View::rows(g, o).t(), View::rows(&h, r), s); // (O, r)
+        let dev = x.device();
+        Ok((
+            Some(Tensor::from_vec(dx, (n, i), dev)?),
+            Some(Tensor::from_vec(da, (r, i), dev)?),
+            Some(Tensor::from_vec(db, (o, r), dev)?),
+        ))
+    }
+}
+
+/// `x (N, I)`, `weight (O, I)`, `bias (O)` -> `(N, O)`. Weight and bias get no gradient.
+pub fn frozen(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    if !fused(x) {
+        return frozen_twin(x, weight, bias);
+    }
+    x.contiguous()?.apply_op1(Frozen {
+        weight: weight.contiguous()?.detach(),
+        bias: bias.cloned(),
+    })
+}
+
+/// The composed twin of [`frozen`].
+pub fn frozen_twin(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = x.matmul(&weight.detach().t()?)?;
+    match bias {
+        Some(b) => y.broadcast_add(&b.detach()),
+        None => Ok(y),
+    }
+}
+
+/// As [`frozen`], plus `scale (x A') B'` with `a (r, I)`, `b (O, r)`, both differentiable.
+pub fn lora(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    (a, b): (&Tensor, &Tensor),
+    scale: f32,
+) -> Result<Tensor> {
+    if !fused(x) {
+        return lora_twin(x, weight, bias, (a, b), scale);
+    }
+    let op = Lora {
+        base: Frozen {
+            weight: weight.contiguous()?.detach(),
+            bias: bias.cloned(),
+        },
+        scale,
+    };
+    x.contiguous()?.apply_op3(a, b, op)
+}
+
+/// The composed twin of [`lora`].
+pub fn lora_twin(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    (a, b): (&Tensor, &Tensor),
+    scale: f32,
+) -> Result<Tensor> {
+    let branch = x.matmul(&a.t()?)?.matmul(&b.t()?)?;
+    frozen_twin(x, weight, bias)? + (branch * scale as f64)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{random, same};
+
+    #[test]
+    fn lora_and_its_twin_agree_in_value_and_gradient() {
+        for (n, i, o, r) in [(1, 5, 3, 2), (70, 24, 40, 4)] {
+            let (x, w) = (random(1, n, i), random(2, o, i));
+            let (a, b) = (random(3, r, i), random(4, o, r));
+            let bias = random(5, 1, o).flatten_all().unwrap();
+            let y = lora(&x, &w, Some(&bias), (&a, &b), 0.5).unwrap();
+            let t = lora_twin(&x, &w, Some(&bias), (&a, &b), 0.5).unwrap();
+            same(&y, &t, &[&x, &a, &b], 2e-5);
+            let grads = y.sum_all().unwrap().backward().unwrap();
+            assert!(grads.get(&w).is_none(), "the frozen weight has a gradient");
+        }
+    }
+
+    #[test]
+    fn frozen_and_its_twin_agree_in_value_and_gradient() {
+        let (x, w) = (random(1, 33, 24), random(2, 40, 24));
+        let y = frozen(&x, &w, None).unwrap();
+        same(&y, &frozen_twin(&x, &w, None).unwrap(), &[&x], 2e-5);
+    }
+}

@@ -1,0 +1,147 @@
+//! Rotary position embedding in the half-split form (Su et al. 2021, arXiv 2104.09864).
+//!
+//! Each head of width h rotates the pairs (i, i + h/2) by `position * frequency_i`. Backward is the
+//! rotation by the opposite angle. Angles are taken in f64 and rounded once.
+
+use super::{fused, math, rows_cols, values, with_values};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
+
+/// Frequencies of one rotary embedding, `head_dim / 2` of them, in radians a position.
+#[derive(Debug, Clone)]
+pub struct Frequencies(pub Vec<f64>);
+
+/// Cosines and sines for the rows of one batch, `(N, head_dim / 2)` each.
+#[derive(Debug)]
+pub struct Angles {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    half: usize,
+}
+
+impl Angles {
+    /// Angles of rows that stand at `positions`.
+    pub fn new(freq: &Frequencies, positions: &[u32]) -> Self {
+        let half = freq.0.len();
+        let mut cos = Vec::with_capacity(positions.len() * half);
+        let mut sin = Vec::with_capacity(positions.len() * half);
+        for &p in positions {
+            for f in &freq.0 {
+                let (s, c) = (p as f64 * f).sin_cos();
+                cos.push(c as f32);
+                sin.push(s as f32);
+            }
+        }
+        Angles { cos, sin, half }
+    }
+}
+
+struct Rope {
+    angles: Arc<Angles>,
+    inverse: bool,
+}
+
+impl Rope {
+    fn rotate(&self, x: &[f32], n: usize, d: usize) -> Vec<f32> {
+        let h = self.angles.half;
+        let sign = if self.inverse { -1.0 } else { 1.0 };
+        math::fill_rows(n, d, |first, chunk| {
+            for (r, y) in chunk.chunks_mut(d).enumerate() {
+                let row = first + r;
+                let (cos, sin) = (
+                    &self.angles.cos[row * h..(row + 1) * h],
+                    &self.angles.sin[row * h..(row + 1) * h],
+                );
+                let x = &x[row * d..(row + 1) * d];
+                for (y, x) in y.chunks_mut(2 * h).zip(x.chunks(2 * h)) {
+                    let (y0, y1) = y.split_at_mut(h);
+                    let (x0, x1) = x.split_at(h);
+                    for i in 0..h {
+                        let s = sign * sin[i];
+                        y0[i] = x0[i] * cos[i] - x1[i] * s;
+                        y1[i] = x1[i] * cos[i] + x0[i] * s;
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl CustomOp1 for Rope {
+    fn name(&self) -> &'static str {
+        "rope"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, d) = rows_cols(l)?;
+        let out = self.rotate(values(s, l)?, n, d);
+        Ok((CpuStorage::F32(out), (n, d).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (n, d) = x.dims2()?;
+        let back = Rope {
+            angles: self.angles.clone(),
+            inverse: !self.inverse,
+        };
+        let dx = with_values(grad, |g| Ok(back.rotate(g, n, d)))?;
+        Ok(Some(Tensor::from_vec(dx, (n, d), x.device())?))
+    }
+}
+
+/// `x (N, heads * head_dim)` rotated by the angles of its rows.
+pub fn rope(x: &Tensor, angles: &Arc<Angles>) -> Result<Tensor> {
+    if !fused(x) {
+        return rope_twin(x, angles);
+    }
+    x.contiguous()?.apply_op1(Rope {
+        angles: angles.clone(),
+        inverse: false,
+    })
+}
+
+/// The composed twin of [`rope`].
+pub fn rope_twin(x: &Tensor, angles: &Angles) -> Result<Tensor> {
+    let (n, d) = x.dims2()?;
+    let h = angles.half;
+    let table = |v: &[f32]| {
+        Tensor::from_slice(v, (n, 1, h), x.device())?.to_dtype(x.dtype())
+    };
+    let (cos, sin) = (table(&angles.cos)?, table(&angles.sin)?);
+    let x = x.reshape((n, d / (2 * h), 2 * h))?; // (N, heads, head_dim)
+    let (x0, x1) = (x.narrow(2, 0, h)?, x.narrow(2, h, h)?);
+    let y0 = (x0.broadcast_mul(&cos)? - x1.broadcast_mul(&sin)?)?;
+    let y1 = (x1.broadcast_mul(&cos)? + x0.broadcast_mul(&sin)?)?;
+    Tensor::cat(&[y0, y1], 2)?.reshape((n, d))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{random, same};
+
+    #[test]
+    fn rope_and_its_twin_agree_in_value_and_gradient() {
+        let freq = Frequencies((0..8).map(|i| 0.3f64.powi(i)).collect());
+        let positions: Vec<u32> = (0..70).map(|i| i * 3).collect();
+        let angles = Arc::new(Angles::new(&freq, &positions));
+        let x = random(1, 70, 48);
+        let y = rope(&x, &angles).unwrap();
+        same(&y, &rope_twin(&x, &angles).unwrap(), &[&x], 2e-5);
+    }
+
+    #[test]
+    fn rotation_keeps_the_norm_of_each_head() {
+        let freq = Frequencies(vec![1.0, 0.1]);
+        let angles = Arc::new(Angles::new(&freq, &[5, 9]));
+        let x = random(3, 2, 8);
+        let norm = |t: &Tensor| -> Vec<f32> {
+            let t = t.reshape((4, 4)).unwrap().sqr().unwrap();
+            t.sum(1).unwrap().to_vec1().unwrap()
+        };
+        let y = rope(&x, &angles).unwrap();
+        for (a, b) in norm(&x).iter().zip(norm(&y)) {
+            assert!((a - b).abs() < 1e-5);
+        }
+    }
+}
