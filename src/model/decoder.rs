@@ -1,0 +1,270 @@
+//! The decoder: one forward pass for plain, captured, steered and trained runs.
+//!
+//! Pre-norm blocks of rotary grouped-query attention and a gated feed-forward, over packed rows.
+//! What is unusual: rows are a forest of shared prefixes, so there is neither padding nor mask;
+//! the pass stops at the last layer that anyone asked for; the language head is applied by the
+//! caller, to the rows that predict something. A linear map carries its LoRA branch, if any, so a
+//! model in training is the same type as a plain one and cloning shares every tensor.
+
+use super::config::Config;
+use super::error::Result;
+use super::hooks::{HookPoint, Hooks, Site};
+use super::packed::Packed;
+use super::weights::Weights;
+use crate::ops::attention::{attention, Heads};
+use crate::ops::gated::gated;
+use crate::ops::linear;
+use crate::ops::loss::Head;
+use crate::ops::norm::rms_norm;
+use crate::ops::residual::add;
+use crate::ops::rope::{rope, Angles, Frequencies};
+use candle_core::{Device, Tensor};
+use std::sync::Arc;
+
+/// The linear maps of a block, by their Hugging Face names, in the order of the forward pass.
+pub const LINEARS: [&str; 7] = [
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+];
+
+/// The module path of a linear map below its layer: `self_attn.q_proj`, `mlp.up_proj`.
+pub fn module_path(linear: usize) -> String {
+    let room = if linear < 4 { "self_attn" } else { "mlp" };
+    format!("{room}.{}", LINEARS[linear])
+}
+
+/// A low-rank branch: `a (r, I)`, `b (O, r)`, factor on their product.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    pub a: Tensor,
+    pub b: Tensor,
+    pub scale: f32,
+}
+
+/// A frozen linear map `(O, I)` with its branch if it has one.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    pub weight: Tensor,
+    pub bias: Option<Tensor>,
+    pub branch: Option<Branch>,
+}
+
+impl Linear {
+    /// `x (N, I)` -> `(N, O)`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let bias = self.bias.as_ref();
+        Ok(match &self.branch {
+            None => linear::frozen(x, &self.weight, bias)?,
+            Some(b) => linear::lora(x, &self.weight, bias, (&b.a, &b.b), b.scale)?,
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) attn_norm: Tensor,
+    pub(crate) mlp_norm: Tensor,
+    /// Norms after attention and feed-forward.
+    pub(crate) post_norms: Option<(Tensor, Tensor)>,
+    /// Norms of query and key heads.
+    pub(crate) qk_norms: Option<(Tensor, Tensor)>,
+    /// In the order of [`LINEARS`].
+    pub(crate) linears: [Linear; 7],
+}
+
+/// A decoder with its weights. Cloning is cheap: tensors are shared.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    pub config: Arc<Config>,
+    pub(crate) embed: Tensor,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) final_norm: Tensor,
+    pub(crate) head: Head,
+    pub(crate) frequencies: Arc<Frequencies>,
+}
+
+impl Decoder {
+    /// Takes the weights it needs; a missing or misshapen one is an error that names it.
+    pub fn new(config: Config, mut w: Weights) -> Result<Self> {
+        let c = &config;
+        let (d, h) = (c.hidden, c.head_dim);
+        let (qw, kw, f) = (c.heads * h, c.kv_heads * h, c.intermediate);
+        let shapes = [(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)];
+        let embed = w.take("model.embed_tokens.weight", &[c.vocab, d])?;
+        let mut blocks = Vec::with_capacity(c.layers);
+        for l in 0..c.layers {
+            let at = format!("model.layers.{l}");
+            let mut linears = Vec::with_capacity(7);
+            for (i, (o, n)) in shapes.iter().enumerate() {
+                let name = format!("{at}.{}", module_path(i));
+                let bias = format!("{name}.bias");
+                linears.push(Linear {
+                    weight: w.take(&format!("{name}.weight"), &[*o, *n])?,
+                    bias: match w.has(&bias) {
+                        true => Some(w.take(&bias, &[*o])?),
+                        false => None,
+                    },
+                    branch: None,
+                });
+            }
+            let linears = <[Linear; 7]>::try_from(linears)
+                .map_err(|_| candle_core::Error::Msg("a block has seven linear maps".into()))?;
+            let qk_norms = match c.qk_norm {
+                true => Some((
+                    w.take(&format!("{at}.self_attn.q_norm.weight"), &[h])?,
+                    w.take(&format!("{at}.self_attn.k_norm.weight"), &[h])?,
+                )),
+                false => None,
+            };
+            let mut norm = |name: &str| w.take(&format!("{at}.{name}.weight"), &[d]);
+            blocks.push(Block {
+                attn_norm: norm("input_layernorm")?,
+                mlp_norm: match c.post_norms {
+                    true => norm("pre_feedforward_layernorm")?,
+                    false => norm("post_attention_layernorm")?,
+                },
+                post_norms: match c.post_norms {
+                    true => Some((
+                        norm("post_attention_layernorm")?,
+                        norm("post_feedforward_layernorm")?,
+                    )),
+                    false => None,
+                },
+                qk_norms,
+                linears,
+            });
+        }
+        let head = match c.tied || !w.has("lm_head.weight") {
+            true => embed.clone(),
+            false => w.take("lm_head.weight", &[c.vocab, d])?,
+        };
+        Ok(Decoder {
+            embed,
+            blocks,
+            final_norm: w.take("model.norm.weight", &[d])?,
+            head: Head {
+                weight: head,
+                softcap: c.logit_softcap,
+            },
+            frequencies: Arc::new(c.frequencies()),
+            config: Arc::new(config),
+        })
+    }
+
+    pub fn layers(&self) -> usize {
+        self.blocks.len()
+    }
+
+    pub fn hidden(&self) -> usize {
+        self.config.hidden
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The linear map `linear` (index into [`LINEARS`]) of a layer.
+    pub fn linear(&self, layer: usize, linear: usize) -> &Linear {
+        &self.blocks[layer].linears[linear]
+    }
+
+    pub(crate) fn heads(&self, layer: usize) -> Heads {
+        let c = &self.config;
+        Heads {
+            heads: c.heads,
+            kv_heads: c.kv_heads,
+            head_dim: c.head_dim,
+            scale: c.query_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt()),
+            softcap: c.attention_softcap,
+            window: c.window(layer),
+        }
+    }
+
+    /// Embeddings of tokens, `(N, D)`.
+    pub(crate) fn embeddings(&self, tokens: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(tokens, &Device::Cpu)?.to_device(self.embed.device())?;
+        let x = self.embed.index_select(&ids, 0)?;
+        Ok(match self.config.embed_scale {
+            Some(s) => (x * s)?,
+            None => x,
+        })
+    }
+
+    /// The part of a block before attention: queries, keys and values of `x (N, D)`, rotated.
+    pub(crate) fn queries_keys_values(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        angles: &Arc<Angles>,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
+        let n = rms_norm(x, &block.attn_norm, eps)?; // (N, D)
+        let mut q = block.linears[0].forward(&n)?; // (N, heads * h)
+        let mut k = block.linears[1].forward(&n)?; // (N, kv_heads * h)
+        let v = block.linears[2].forward(&n)?; // (N, kv_heads * h)
+        if let Some((qn, kn)) = &block.qk_norms {
+            q = rms_norm(&q, qn, eps)?;
+            k = rms_norm(&k, kn, eps)?;
+        }
+        Ok((rope(&q, angles)?, rope(&k, angles)?, v))
+    }
+
+    /// The part of a block after attention: `x` the stream, `mixed (N, heads * h)`.
+    pub(crate) fn after_attention(
+        &self,
+        layer: usize,
+        x: Tensor,
+        mixed: &Tensor,
+        hooks: &mut Hooks,
+    ) -> Result<Tensor> {
+        let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
+        let at = |site| HookPoint::new(site, layer);
+        let mut out = block.linears[3].forward(mixed)?; // (N, D)
+        if let Some((norm, _)) = &block.post_norms {
+            out = rms_norm(&out, norm, eps)?;
+        }
+        let out = hooks.apply(at(Site::AttnOut), out)?;
+        let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?)?;
+        let n = rms_norm(&x, &block.mlp_norm, eps)?;
+        let gate = block.linears[4].forward(&n)?; // (N, F)
+        let up = block.linears[5].forward(&n)?; // (N, F)
+        let mut out = block.linears[6].forward(&gated(&gate, &up, self.config.activation)?)?;
+        if let Some((_, norm)) = &block.post_norms {
+            out = rms_norm(&out, norm, eps)?;
+        }
+        let out = hooks.apply(at(Site::MlpOut), out)?;
+        hooks.apply(at(Site::ResidPost), add(&x, &out)?)
+    }
+
+    /// The residual stream after the last block computed, `(N, D)`.
+    pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
+        let angles = Arc::new(Angles::new(&self.frequencies, &batch.forest.positions));
+        let x = self.embeddings(&batch.tokens)?;
+        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x)?;
+        for l in 0..self.layers() {
+            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x)?;
+            let (q, k, v) = self.queries_keys_values(l, &x, &angles)?;
+            let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(l))?;
+            x = self.after_attention(l, x, &mixed, hooks)?;
+            if hooks.ends_at(l) {
+                break;
+            }
+        }
+        Ok(x)
+    }
+
+    /// The final norm of chosen rows of the stream, ready for the language head.
+    pub fn normalized(&self, x: &Tensor, rows: &[u32], hooks: &mut Hooks) -> Result<Tensor> {
+        let ids = Tensor::new(rows, x.device())?;
+        let n = rms_norm(&x.index_select(&ids, 0)?, &self.final_norm, self.config.norm_eps)?;
+        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n)
+    }
+
+    /// Logits `(rows, V)` of chosen rows of the stream.
+    pub fn logits(&self, x: &Tensor, rows: &[u32], hooks: &mut Hooks) -> Result<Tensor> {
+        let z = linear::frozen(&self.normalized(x, rows, hooks)?, &self.head.weight, None)?;
+        Ok(match self.head.softcap {
+            Some(c) => ((z / c as f64)?.tanh()? * c as f64)?,
+            None => z,
+        })
+    }
+}

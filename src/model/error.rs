@@ -1,0 +1,128 @@
+//! Ways in which a model, a tokenizer, a template or an adapter can be wrong.
+
+use std::path::PathBuf;
+
+/// Errors of the `model` room; each names the file or name and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{path}: cannot be read ({source}); check that the file exists and is readable")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: cannot be written ({source}); check the folder and the free space")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: not a usable GGUF file ({why}); fetch it again with `residuum model pull`")]
+    Gguf { path: PathBuf, why: String },
+    #[error("{path}: {why}")]
+    File { path: PathBuf, why: String },
+    #[error("{path}: key `{key}` {why}")]
+    Key {
+        path: PathBuf,
+        key: String,
+        why: String,
+    },
+    #[error("{path}: weight `{name}` is missing{}", nearest_clause(.nearest))]
+    MissingWeight {
+        path: PathBuf,
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("{path}: weight `{name}` has shape {got:?}, expected {want:?}")]
+    WeightShape {
+        path: PathBuf,
+        name: String,
+        got: Vec<usize>,
+        want: Vec<usize>,
+    },
+    #[error("{path}: architecture `{name}` is not supported; supported: llama (also SmolLM2, TinyLlama, Mistral without a window)")]
+    Architecture { path: PathBuf, name: String },
+    #[error("hook point `{name}` does not exist; {hint}")]
+    HookPoint { name: String, hint: String },
+    #[error("chat template of the model: {0}")]
+    Template(String),
+    #[error("the model has no chat template, so chat messages cannot be rendered; give raw `text` or use an instruction-tuned model")]
+    NoTemplate,
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    #[error("text of {tokens} tokens is longer than the model's context of {context}")]
+    TooLong { tokens: usize, context: usize },
+    #[error("{path}: adapter option `{option}` is not supported; {hint}")]
+    AdapterOption {
+        path: PathBuf,
+        option: String,
+        hint: String,
+    },
+    #[error("{path}: adapter key `{key}` does not fit this model{}", nearest_clause(.nearest))]
+    AdapterKey {
+        path: PathBuf,
+        key: String,
+        nearest: Option<String>,
+    },
+    #[error("model `{name}` is not in the catalogue, not a folder and not a file; known names: {known}; a hub model is written org/name")]
+    Unknown { name: String, known: String },
+    #[error("{path}: SHA-256 is {got}, expected {want}; the file is cut or not the pinned one: delete it and run `residuum model pull`")]
+    Digest {
+        path: PathBuf,
+        got: String,
+        want: String,
+    },
+    #[error("model `{name}` could not be fetched from any source:\n{tried}\nPut {file} (SHA-256 {sha256}) at {place} and run again.")]
+    NoSource {
+        name: String,
+        tried: String,
+        file: String,
+        sha256: String,
+        place: PathBuf,
+    },
+    #[error("hub model `{name}` could not be fetched ({why}); without a network, put its snapshot into the hub cache (HF_HOME) or give a local folder")]
+    Hub { name: String, why: String },
+    #[error("an intervention touches nothing: {0}")]
+    NothingTouched(String),
+    #[error("computation failed: {0}")]
+    Compute(#[from] candle_core::Error),
+}
+
+fn nearest_clause(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(n) => format!("; the nearest name there is `{n}`"),
+        None => String::new(),
+    }
+}
+
+/// The candidate with the smallest edit distance to `name`.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .min_by_key(|c| edit_distance(name, c))
+        .map(str::to_string)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nearest_name_is_the_one_with_fewest_edits() {
+        let names = ["q_proj", "k_proj", "gate_proj"];
+        let got = super::nearest("gat_proj", names.into_iter());
+        assert_eq!(got.as_deref(), Some("gate_proj"));
+    }
+}

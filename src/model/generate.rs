@@ -1,0 +1,216 @@
+//! Batched decoding with a key-value cache: greedy or seeded sampling, hooks active.
+//!
+//! All prompts are run as one packed batch, so shared beginnings are computed once and their keys
+//! and values are read by every row. Each step then adds one row a live text; texts stop by
+//! themselves at an end token. The same hooks as in a plain pass steer every step.
+
+use super::decoder::Decoder;
+use super::error::{ModelError, Result};
+use super::hooks::{HookPoint, Hooks, Site};
+use super::packed::Packed;
+use crate::ops::attention::{attend, Heads, KeysValues, Segment};
+use crate::ops::rope::Angles;
+use crate::ops::with_values;
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampling {
+    pub max_tokens: usize,
+    /// 0: greedy.
+    pub temperature: f64,
+    /// Smallest set of tokens that holds this mass; 1: all.
+    pub top_p: f64,
+}
+
+/// Keys and values of every row so far, one pair a layer.
+struct Cache {
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    positions: Vec<u32>,
+}
+
+/// One forward pass over new rows that also see cached ones; the stream `(N, D)`.
+fn step(
+    model: &Decoder,
+    cache: &mut Cache,
+    tokens: &[u32],
+    segments: &[Segment],
+    positions: &[u32],
+    hooks: &mut Hooks,
+) -> Result<Tensor> {
+    let start = cache.positions.len();
+    cache.positions.extend_from_slice(positions);
+    let own: Vec<Range<usize>> = segments
+        .iter()
+        .map(|s| start + s.rows.start..start + s.rows.end)
+        .collect();
+    let angles = Arc::new(Angles::new(&model.frequencies, positions));
+    let x = model.embeddings(tokens)?;
+    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x)?;
+    for l in 0..model.layers() {
+        x = hooks.apply(HookPoint::new(Site::ResidPre, l), x)?;
+        let (q, k, v) = model.queries_keys_values(l, &x, &angles)?;
+        let (keys, vals) = &mut cache.layers[l];
+        with_values(&k, |k| {
+            keys.extend_from_slice(k);
+            Ok(())
+        })?;
+        with_values(&v, |v| {
+            vals.extend_from_slice(v);
+            Ok(())
+        })?;
+        let heads: Heads = model.heads(l);
+        let kv = KeysValues {
+            k: keys,
+            v: vals,
+            positions: &cache.positions,
+        };
+        let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
+        let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?;
+        x = model.after_attention(l, x, &mixed, hooks)?;
+    }
+    Ok(x)
+}
+
+/// Continues each prompt; returns the new ids, the end token left out.
+/// `rngs` holds one stream a prompt (unused when greedy).
+pub fn generate(
+    model: &Decoder,
+    prompts: &[Vec<u32>],
+    eos: &[u32],
+    sampling: &Sampling,
+    rngs: &mut [ChaCha8Rng],
+    hooks: &mut Hooks,
+) -> Result<Vec<Vec<u32>>> {
+    let mut out = vec![Vec::new(); prompts.len()];
+    if prompts.is_empty() || sampling.max_tokens == 0 {
+        return Ok(out);
+    }
+    if let Some(p) = prompts
+        .iter()
+        .find(|p| p.len() + sampling.max_tokens > model.config.context)
+    {
+        return Err(ModelError::TooLong {
+            tokens: p.len() + sampling.max_tokens,
+            context: model.config.context,
+        });
+    }
+    let packed = Packed::new(prompts);
+    let mut cache = Cache {
+        layers: vec![(Vec::new(), Vec::new()); model.layers()],
+        positions: Vec::new(),
+    };
+    let x = step(
+        model,
+        &mut cache,
+        &packed.tokens,
+        &packed.forest.segments,
+        &packed.forest.positions,
+        hooks,
+    )?;
+    let mut live: Vec<usize> = (0..prompts.len()).filter(|&i| !prompts[i].is_empty()).collect();
+    // Rows of the cache that each text sees.
+    let mut seen: Vec<Vec<Range<usize>>> =
+        (0..prompts.len()).map(|i| packed.ranges(i).to_vec()).collect();
+    let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
+    let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
+    let mut logits: Vec<Vec<f32>> = model.logits(&x, &rows, hooks)?.to_vec2()?;
+    loop {
+        let mut next = Vec::with_capacity(live.len());
+        let mut going = Vec::with_capacity(live.len());
+        for (z, &i) in logits.iter().zip(&live) {
+            let token = pick(z, sampling, rngs.get_mut(i));
+            if eos.contains(&token) {
+                continue;
+            }
+            out[i].push(token);
+            if out[i].len() < sampling.max_tokens {
+                going.push(i);
+                next.push(token);
+            }
+        }
+        live = going;
+        if live.is_empty() {
+            return Ok(out);
+        }
+        let start = cache.positions.len();
+        let segments: Vec<Segment> = live
+            .iter()
+            .enumerate()
+            .map(|(row, &i)| Segment {
+                rows: row..row + 1,
+                context: seen[i].clone(),
+            })
+            .collect();
+        let positions: Vec<u32> = live
+            .iter()
+            .map(|&i| (prompts[i].len() + out[i].len() - 1) as u32)
+            .collect();
+        let x = step(model, &mut cache, &next, &segments, &positions, hooks)?;
+        for (row, &i) in live.iter().enumerate() {
+            seen[i].push(start + row..start + row + 1);
+        }
+        let rows: Vec<u32> = (0..live.len() as u32).collect();
+        logits = model.logits(&x, &rows, hooks)?.to_vec2()?;
+    }
+}
+
+/// Index of the token drawn from logits.
+fn pick(z: &[f32], sampling: &Sampling, rng: Option<&mut ChaCha8Rng>) -> u32 {
+    let best = (0..z.len()).fold(0, |b, i| if z[i] > z[b] { i } else { b });
+    let Some(rng) = rng.filter(|_| sampling.temperature > 0.0) else {
+        return best as u32;
+    };
+    let top = z[best] as f64;
+    let mut p: Vec<(usize, f64)> = z
+        .iter()
+        .map(|&v| ((v as f64 - top) / sampling.temperature).exp())
+        .enumerate()
+        .collect();
+    let total: f64 = p.iter().map(|x| x.1).sum();
+    let mut mass = total;
+    if sampling.top_p < 1.0 {
+        p.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let (mut kept, mut sum) = (0, 0.0);
+        while kept < p.len() && sum < sampling.top_p * total {
+            sum += p[kept].1;
+            kept += 1;
+        }
+        p.truncate(kept.max(1));
+        mass = p.iter().map(|x| x.1).sum();
+    }
+    let mut point = rng.random::<f64>() * mass;
+    for (i, w) in &p {
+        point -= w;
+        if point <= 0.0 {
+            return *i as u32;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn sampling_follows_the_softmax_and_top_p_cuts_the_tail() {
+        let z = [0.0f32, (3f32).ln(), f32::NEG_INFINITY];
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut s = Sampling {
+            max_tokens: 1,
+            temperature: 1.0,
+            top_p: 1.0,
+        };
+        let n = 4000;
+        let hits = (0..n).filter(|_| pick(&z, &s, Some(&mut rng)) == 1).count();
+        assert!((hits as f64 / n as f64 - 0.75).abs() < 0.03);
+        s.top_p = 0.7;
+        assert!((0..100).all(|_| pick(&z, &s, Some(&mut rng)) == 1));
+    }
+}

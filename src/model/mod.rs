@@ -1,0 +1,27 @@
+//! Everything between files and activations: config, weights, tokenizer and template, the decoder
+//! with its hooks and adapters, generation, and where models come from.
+//!
+//! Part of the ground: knows nothing of concepts or studies. Read `decoder.rs` first.
+
+pub mod adapter;
+pub mod catalogue;
+pub mod config;
+pub mod decoder;
+pub mod error;
+pub mod generate;
+pub mod hooks;
+pub mod load;
+pub mod packed;
+pub mod resolve;
+pub mod template;
+pub mod tokenizer;
+pub mod weights;
+
+pub use adapter::Adapter;
+pub use decoder::Decoder;
+pub use error::{ModelError, Result};
+pub use hooks::{HookPoint, Hooks, Site};
+pub use load::Model;
+pub use packed::Packed;
+pub use template::Message;
+pub use tokenizer::{Role, Tokenizer, Tokens};
