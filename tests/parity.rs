@@ -1,0 +1,154 @@
+//! The decoder, tokenizer and template against transformers, by fixtures that
+//! `tests/oracles/make_fixtures.py` wrote from the same file.
+
+mod common;
+
+use candle_core::{Device, Tensor};
+use common::{default_model, fixtures, ids, json};
+use residuum::model::generate::{generate, Sampling};
+use residuum::model::{Decoder, HookPoint, Hooks, Message, Packed};
+use std::collections::HashMap;
+
+/// `(layers, T, D)` residuals of one text.
+fn residuals(model: &Decoder, text: &[u32]) -> Vec<Vec<Vec<f32>>> {
+    let packed = Packed::new(&[text]);
+    let mut got = Vec::new();
+    let mut hooks = Hooks::none();
+    let points: Vec<_> = (0..model.layers()).map(HookPoint::resid_post).collect();
+    hooks.on(points, |_, x| {
+        got.push(x.to_vec2::<f32>()?);
+        Ok(None)
+    });
+    model.forward(&packed, &mut hooks).unwrap();
+    drop(hooks);
+    got
+}
+
+struct Oracle {
+    ids: Vec<u32>,
+    /// Positions whose residuals are stored.
+    positions: Vec<u32>,
+    resid: Tensor,
+    rms: Vec<f64>,
+}
+
+fn oracles() -> Vec<Oracle> {
+    (0..8)
+        .map(|k| {
+            let path = fixtures().join(format!("residuals-{k}.safetensors"));
+            let mut t: HashMap<String, Tensor> =
+                candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+            Oracle {
+                ids: t.remove("ids").unwrap().to_vec1().unwrap(),
+                positions: t.remove("positions").unwrap().to_vec1().unwrap(),
+                resid: t.remove("resid_post").unwrap(),
+                rms: t.remove("rms").unwrap().to_vec1().unwrap(),
+            }
+        })
+        .collect()
+}
+
+/// Largest deviation from the f64 oracle at any layer, in units of the layer's RMS.
+fn worst(model: &Decoder) -> f64 {
+    let mut worst = 0f64;
+    for o in oracles() {
+        let want: Vec<Vec<Vec<f32>>> = o.resid.to_vec3().unwrap();
+        let got = residuals(model, &o.ids);
+        assert_eq!(got.len(), want.len());
+        for (l, (g, w)) in got.iter().zip(&want).enumerate() {
+            for (&at, w) in o.positions.iter().zip(w).filter(|(&at, _)| at > 0) {
+                for (a, b) in g[at as usize].iter().zip(w) {
+                    worst = worst.max((*a as f64 - *b as f64).abs() / o.rms[l]);
+                }
+            }
+        }
+    }
+    worst
+}
+
+#[test]
+fn residuals_are_within_1e4_of_layer_rms_of_f64_transformers() {
+    let w = worst(&default_model().decoder);
+    println!("largest deviation: {w:.2e} of the layer RMS");
+    assert!(w < 1e-4, "{w}");
+}
+
+#[test]
+fn token_ids_equal_transformers() {
+    let t = json("tokens.json");
+    for s in t["strings"].as_array().unwrap() {
+        let text = s["text"].as_str().unwrap();
+        let got = default_model().tokenizer.encode(text).unwrap();
+        assert_eq!(got, ids(&s["ids"]), "{text:?}");
+    }
+}
+
+#[test]
+fn chat_strings_and_ids_equal_transformers() {
+    let t = json("tokens.json");
+    for c in t["chats"].as_array().unwrap() {
+        let messages: Vec<Message> = serde_json::from_value(c["messages"].clone()).unwrap();
+        let prompt = c["add_generation_prompt"].as_bool().unwrap();
+        let tok = &default_model().tokenizer;
+        assert_eq!(tok.render(&messages, prompt).unwrap(), c["text"].as_str().unwrap());
+        assert_eq!(tok.chat(&messages, prompt).unwrap().ids, ids(&c["ids"]));
+    }
+}
+
+#[test]
+fn greedy_tokens_equal_transformers_alone_and_in_one_batch() {
+    let g = json("greedy.json");
+    let model = default_model();
+    let prompts: Vec<Vec<u32>> =
+        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["ids"])).collect();
+    let want: Vec<Vec<u32>> =
+        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["new_ids"])).collect();
+    let end = default_model().tokenizer.eos().to_vec();
+    let want: Vec<Vec<u32>> = want
+        .into_iter()
+        .map(|w| w.into_iter().take_while(|t| !end.contains(t)).collect())
+        .collect();
+    let greedy = Sampling {
+        max_tokens: 32,
+        temperature: 0.0,
+        top_p: 1.0,
+    };
+    let run = |p: &[Vec<u32>]| {
+        let hooks = &mut Hooks::none();
+        generate(&model.decoder, p, &end, &greedy, &mut [], hooks).unwrap()
+    };
+    assert_eq!(run(&prompts), want);
+    assert_eq!(run(&prompts[..1]), want[..1]);
+}
+
+#[test]
+fn batching_and_shared_prefixes_change_no_residual_beyond_1e5_of_rms() {
+    let model = &default_model().decoder;
+    let os = oracles();
+    let mut texts: Vec<Vec<u32>> = os.iter().map(|o| o.ids.clone()).collect();
+    texts.extend(os.iter().map(|o| [&o.ids[..o.ids.len() - 3], &[11, 12]].concat()));
+    let packed = Packed::new(&texts);
+    assert!(packed.rows() < texts.iter().map(Vec::len).sum());
+    let mut all = Vec::new();
+    let mut hooks = Hooks::none();
+    let points: Vec<_> = (0..model.layers()).map(HookPoint::resid_post).collect();
+    hooks.on(points, |_, x| {
+        all.push(x.to_vec2::<f32>()?);
+        Ok(None)
+    });
+    model.forward(&packed, &mut hooks).unwrap();
+    drop(hooks);
+    for (i, o) in os.iter().enumerate() {
+        let alone = residuals(model, &o.ids);
+        for (l, layer) in all.iter().enumerate() {
+            for (at, row) in packed.path(i).into_iter().enumerate().skip(1) {
+                for (a, b) in layer[row].iter().zip(&alone[l][at]) {
+                    // A single dimension reaches 100 times the RMS, where 1e-5 is below one ulp.
+                    let unit = o.rms[l].max(b.abs() as f64);
+                    let d = (a - b).abs() as f64 / unit;
+                    assert!(d <= 1e-5, "text {i} layer {l}: {d:.1e}");
+                }
+            }
+        }
+    }
+}
