@@ -1,2 +1,9 @@
+pub mod directions;
+pub mod export;
+pub mod figures;
+pub mod geometry;
 pub mod model;
 pub mod ops;
+pub mod report;
+pub mod stats;
+pub mod store;

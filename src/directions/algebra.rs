@@ -1,0 +1,195 @@
+//! Algebra of directions.
+//!
+//! Directions add, scale, and are projected out of one another. The results are
+//! plain directions again, so their length means what it meant before: distance
+//! in activation units. Cleaning removes a whole nuisance subspace at once (an
+//! orthonormal basis by QR), because removing nuisance directions one after the
+//! other leaves some of each behind when they are not orthogonal.
+
+use super::warning::NUISANCE_COSINE;
+use super::{Direction, DirectionError, Warning};
+use crate::stats::linalg::{cosine, orthonormal_rows};
+use ndarray::{Array1, Array2};
+
+/// The direction as a vector in activation units, `raw_norm * unit`, `(d)`.
+pub fn vector(direction: &Direction) -> Array1<f64> {
+    direction.unit.mapv(f64::from) * direction.raw_norm
+}
+
+/// A direction from a vector `(d)`; errors when it is zero.
+pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, DirectionError> {
+    let length = v.dot(&v).sqrt();
+    if length.is_nan() || length <= 0.0 {
+        return Err(DirectionError::Zero {
+            what: "the resulting direction".to_string(),
+        });
+    }
+    Ok(Direction {
+        unit: v.mapv(|x| (x / length) as f32),
+        raw_norm: length,
+        sign_rule: sign_rule.to_string(),
+    })
+}
+
+/// Sum of two directions as vectors in activation units.
+pub fn add(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+    same_width(a, b)?;
+    from_vector(vector(a) + vector(b), &a.sign_rule)
+}
+
+/// `factor` times a direction; a negative factor turns it round, zero is an error.
+pub fn scale(a: &Direction, factor: f64) -> Result<Direction, DirectionError> {
+    from_vector(vector(a) * factor, &a.sign_rule)
+}
+
+/// `a` without its part along `b`.
+pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+    clean(a, std::slice::from_ref(b))
+}
+
+/// `direction` without its part in the span of `nuisances`.
+///
+/// Its `raw_norm` becomes the length of what is left. Errors on differing
+/// widths and when less than 1e-6 of the length is left.
+pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction, DirectionError> {
+    for nuisance in nuisances {
+        same_width(direction, nuisance)?;
+    }
+    let basis = orthonormal_rows(stack(nuisances, direction.unit.len()).view()); // (k, d)
+    let start = direction.unit.mapv(f64::from);
+    let mut rest = &start - &basis.t().dot(&basis.dot(&start));
+    rest -= &basis.t().dot(&basis.dot(&rest));
+    if rest.dot(&rest).sqrt() < 1e-6 {
+        return Err(DirectionError::Zero {
+            what: "the cleaned direction".to_string(),
+        });
+    }
+    from_vector(rest * direction.raw_norm, &direction.sign_rule)
+}
+
+/// Orthonormal basis of directions, in their order; dependent ones are dropped.
+pub fn orthogonalise(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
+    let Some(first) = directions.first() else {
+        return Ok(Array2::zeros((0, 0)));
+    };
+    for other in directions {
+        same_width(first, other)?;
+    }
+    Ok(orthonormal_rows(stack(directions, first.unit.len()).view()))
+}
+
+/// Cosines `(k, k)` between directions, for example of several estimators.
+pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
+    if let Some(first) = directions.first() {
+        for other in directions {
+            same_width(first, other)?;
+        }
+    }
+    let units: Vec<Array1<f64>> = directions.iter().map(|d| d.unit.mapv(f64::from)).collect();
+    Ok(Array2::from_shape_fn(
+        (units.len(), units.len()),
+        |(i, j)| cosine(units[i].view(), units[j].view()),
+    ))
+}
+
+/// Cosine of `direction` with each nuisance, and a warning for each from
+/// [`super::warning::NUISANCE_COSINE`] on; nuisances come with their names.
+pub fn nuisance_cosines(
+    direction: &Direction,
+    nuisances: &[(&str, &Direction)],
+) -> Result<(Vec<f64>, Vec<Warning>), DirectionError> {
+    let unit = direction.unit.mapv(f64::from);
+    let (mut cosines, mut warnings) = (Vec::new(), Vec::new());
+    for (name, nuisance) in nuisances {
+        same_width(direction, nuisance)?;
+        let value = cosine(unit.view(), nuisance.unit.mapv(f64::from).view());
+        cosines.push(value);
+        if value.abs() >= NUISANCE_COSINE {
+            warnings.push(Warning::NearNuisance {
+                nuisance: (*name).to_string(),
+                cosine: value,
+            });
+        }
+    }
+    Ok((cosines, warnings))
+}
+
+fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
+    Array2::from_shape_fn((directions.len(), width), |(i, j)| {
+        f64::from(directions[i].unit[j])
+    })
+}
+
+fn same_width(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
+    if a.unit.len() == b.unit.len() {
+        return Ok(());
+    }
+    Err(DirectionError::Width {
+        expected: a.unit.len(),
+        got: b.unit.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn direction() -> impl Strategy<Value = Direction> {
+        prop::collection::vec(-2.0f64..2.0, 6)
+            .prop_filter("not zero", |v| v.iter().any(|x| x.abs() > 0.1))
+            .prop_map(|v| from_vector(Array1::from(v), "test").unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn scaling_twice_is_scaling_once_by_the_product(a in direction(), s in 0.1f64..9.0) {
+            let twice = scale(&scale(&a, -s).unwrap(), -2.0).unwrap();
+            let once = scale(&a, 2.0 * s).unwrap();
+            prop_assert!((vector(&twice) - vector(&once)).iter().all(|e| e.abs() < 1e-4));
+        }
+
+        #[test]
+        fn addition_is_vector_addition(a in direction(), b in direction()) {
+            if let Ok(sum) = add(&a, &b) {
+                prop_assert!((vector(&sum) - vector(&a) - vector(&b)).iter().all(|e| e.abs() < 1e-5));
+            }
+        }
+
+        #[test]
+        fn a_cleaned_direction_has_nothing_left_along_any_nuisance(
+            a in direction(), n1 in direction(), n2 in direction()
+        ) {
+            if let Ok(cleaned) = clean(&a, &[n1.clone(), n2.clone()]) {
+                let m = agreement(&[cleaned.clone(), n1, n2]).unwrap();
+                prop_assert!(m[[0, 1]].abs() < 1e-4 && m[[0, 2]].abs() < 1e-4);
+                prop_assert!((m[[0, 0]] - 1.0).abs() < 1e-6);
+                prop_assert!(cleaned.raw_norm <= a.raw_norm * 1.000001);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_close_nuisance_is_warned_of_and_by_name() {
+        let make = |v: [f64; 3]| from_vector(Array1::from(v.to_vec()), "test").unwrap();
+        let (a, near, far) = (
+            make([1.0, 0.0, 0.0]),
+            make([-1.0, 1.0, 0.0]),
+            make([0.1, 0.0, 1.0]),
+        );
+        let (cosines, warnings) =
+            nuisance_cosines(&a, &[("polarity", &near), ("formality", &far)]).unwrap();
+        assert!((cosines[0] + 0.5f64.sqrt()).abs() < 1e-6);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].to_string().contains("polarity"));
+    }
+
+    #[test]
+    fn a_direction_cleaned_of_itself_is_refused() {
+        let a = from_vector(ndarray::array![1.0, 2.0, 3.0], "test").unwrap();
+        assert!(matches!(
+            project_out(&a, &scale(&a, -3.0).unwrap()),
+            Err(DirectionError::Zero { .. })
+        ));
+    }
+}

@@ -1,0 +1,77 @@
+//! The ways in which directions can be refused.
+//!
+//! One variant for each way the pairs or a name can be wrong; the sentence says
+//! what to do. Weak directions are not errors: they come back with warnings.
+
+use crate::stats::StatsError;
+use thiserror::Error;
+
+/// One variant for each way a direction cannot be made.
+#[derive(Debug, Error, Clone, PartialEq)]
+pub enum DirectionError {
+    /// An array or label list does not fit the others.
+    #[error("{field} has {got} rows but there are {expected} pairs: give one entry a pair, in the same order")]
+    Rows {
+        /// Field of [`super::Pairs`].
+        field: &'static str,
+        /// Pairs.
+        expected: usize,
+        /// Entries found.
+        got: usize,
+    },
+    /// Two vectors or matrices differ in width.
+    #[error("widths differ: {expected} and {got}; both must come from the same model and layer")]
+    Width {
+        /// Width of the first.
+        expected: usize,
+        /// Width of the second.
+        got: usize,
+    },
+    /// Too few pairs for this estimator.
+    #[error("{estimator} needs at least {needed} pairs and got {got}: add pairs or use mean-diff")]
+    TooFewPairs {
+        /// Estimator's name.
+        estimator: &'static str,
+        /// Least number.
+        needed: usize,
+        /// Number given.
+        got: usize,
+    },
+    /// An activation is NaN or infinite.
+    #[error("the {side} activation of pair {pair} is not finite: check the capture that wrote it")]
+    NotFinite {
+        /// `positive` or `negative`.
+        side: &'static str,
+        /// Row of the pair.
+        pair: usize,
+    },
+    /// Both sides are the same, so that no direction exists.
+    #[error("{what} has length zero: the two sides do not differ at this layer, or all of it was projected out")]
+    Zero {
+        /// What came out as zero.
+        what: String,
+    },
+    /// No estimator has this name.
+    #[error("unknown estimator '{name}'; did you mean '{nearest}'? known: mean-diff, pca-pairs, pca-diff-centered, logistic, lda, random")]
+    UnknownEstimator {
+        /// Name as written.
+        name: String,
+        /// Known name with the least edit distance.
+        nearest: &'static str,
+    },
+    /// The logistic regression did not fit at any strength of regularisation.
+    #[error("the logistic regression did not converge at any alpha ({reason}): check the scale of the activations or use lda")]
+    Logistic {
+        /// What the solver said.
+        reason: String,
+    },
+    /// The principal component analysis failed.
+    #[error("the principal component analysis failed ({reason}): check that the differences are not all zero")]
+    Pca {
+        /// What the solver said.
+        reason: String,
+    },
+    /// A statistic was refused.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+}

@@ -1,0 +1,351 @@
+//! GGUF control vectors, as llama.cpp and repeng read them: one concept a file.
+//!
+//! GGUF version 3 is little-endian: a magic word, counts, key-value pairs, tensor
+//! records, padding to 32 bytes, data. A control vector has the architecture
+//! `controlvector`, a model hint, a layer count and one float32 tensor `direction.{l}` per
+//! layer, added to the output of block l; block 0 has no place, since such files number from
+//! 1, and is answered with a warning. Two keys of ours, which other readers skip, keep
+//! the concept's name and the layer convention.
+//!
+//! The reader takes any control vector of this layout and nothing else; each length is
+//! checked against what is left of the file.
+
+use std::path::Path;
+
+use super::safetensors::read_file;
+use super::vectors::{from_bytes, to_bytes, width, Layers, Vectors};
+use super::{ExportError, ExportWarning};
+use crate::store::atomic;
+
+const MAGIC: &[u8; 4] = b"GGUF";
+const VERSION: u32 = 3;
+const ALIGNMENT: usize = 32;
+const F32: u32 = 0;
+const KIND_U32: u32 = 4;
+const KIND_STRING: u32 = 8;
+const KIND_ARRAY: u32 = 9;
+
+/// A control vector read from a file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ControlVector {
+    /// Architecture the vector is meant for, such as `llama`.
+    pub model_hint: String,
+    /// Empty in files of other tools.
+    pub concept: String,
+    /// Empty in files of other tools, whose index is the same: the output of block l.
+    pub layer_convention: String,
+    pub layers: Layers,
+}
+
+/// Writes one concept to `path`. `model_hint` is the model's architecture, such as `llama`.
+///
+/// # Errors
+/// `NoConcept`, `BadConcept`, `Width`, `Empty` if block 0 is all there is, or the store's.
+pub fn write(
+    path: &Path,
+    vectors: &Vectors,
+    concept: &str,
+    model_hint: &str,
+) -> Result<Option<ExportWarning>, ExportError> {
+    let all = vectors.concept(concept, path)?;
+    let layers: Vec<(&usize, &Vec<f32>)> = all.iter().filter(|(layer, _)| **layer > 0).collect();
+    if layers.is_empty() {
+        return Err(ExportError::Empty {
+            path: path.to_path_buf(),
+        });
+    }
+    let hidden = width(concept, all, path)?;
+    let size = (4 * hidden).next_multiple_of(ALIGNMENT);
+    let texts = [
+        ("general.architecture", "controlvector"),
+        ("controlvector.model_hint", model_hint),
+        ("residuum.concept", concept),
+        ("residuum.layer_convention", &vectors.layer_convention),
+    ];
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend((layers.len() as u64).to_le_bytes());
+    bytes.extend((texts.len() as u64 + 1).to_le_bytes());
+    for (key, text) in texts {
+        push_text(&mut bytes, key);
+        bytes.extend(KIND_STRING.to_le_bytes());
+        push_text(&mut bytes, text);
+    }
+    push_text(&mut bytes, "controlvector.layer_count");
+    bytes.extend(KIND_U32.to_le_bytes());
+    bytes.extend((layers.len() as u32).to_le_bytes());
+    for (i, (layer, _)) in layers.iter().enumerate() {
+        push_text(&mut bytes, &format!("direction.{layer}"));
+        bytes.extend(1u32.to_le_bytes());
+        bytes.extend((hidden as u64).to_le_bytes());
+        bytes.extend(F32.to_le_bytes());
+        bytes.extend(((i * size) as u64).to_le_bytes());
+    }
+    for (_, vector) in layers {
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        bytes.extend(to_bytes(vector));
+    }
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    atomic::write(path, &bytes)?;
+    Ok(all
+        .contains_key(&0)
+        .then(|| ExportWarning::BlockZeroDropped {
+            concept: concept.to_owned(),
+        }))
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend((text.len() as u64).to_le_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+/// Reads the control vector at `path`.
+///
+/// # Errors
+/// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
+pub fn read(path: &Path) -> Result<ControlVector, ExportError> {
+    let bytes = read_file(path)?;
+    match parse(&bytes) {
+        Ok(vector) => Ok(vector),
+        Err(Fault::Format(detail)) => Err(ExportError::Malformed {
+            path: path.to_path_buf(),
+            format: "GGUF control vector",
+            detail,
+        }),
+        Err(Fault::Tensor(tensor, found)) => Err(ExportError::NotADirection {
+            path: path.to_path_buf(),
+            tensor,
+            expected: "a float32 vector direction.<layer>, layer >= 1",
+            found,
+        }),
+    }
+}
+
+enum Fault {
+    Format(String),
+    Tensor(String, String),
+}
+
+impl From<&str> for Fault {
+    fn from(detail: &str) -> Self {
+        Self::Format(detail.to_owned())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
+    let mut at = Cursor { bytes, position: 0 };
+    if at.take(4)? != MAGIC {
+        return Err("no GGUF magic word".into());
+    }
+    let version = at.u32()?;
+    if !(2..=VERSION).contains(&version) {
+        return Err(Fault::Format(format!("GGUF version {version}")));
+    }
+    let (tensors, keys) = (at.u64()?, at.u64()?);
+    let mut vector = ControlVector::default();
+    let mut architecture = String::new();
+    let mut alignment = ALIGNMENT;
+    for _ in 0..keys {
+        let key = at.text()?;
+        let kind = at.u32()?;
+        match (key.as_str(), kind) {
+            ("general.architecture", KIND_STRING) => architecture = at.text()?,
+            ("controlvector.model_hint", KIND_STRING) => vector.model_hint = at.text()?,
+            ("residuum.concept", KIND_STRING) => vector.concept = at.text()?,
+            ("residuum.layer_convention", KIND_STRING) => vector.layer_convention = at.text()?,
+            ("general.alignment", KIND_U32) => alignment = at.u32()? as usize,
+            _ => at.skip(kind)?,
+        }
+    }
+    if architecture != "controlvector" {
+        return Err(Fault::Format(format!(
+            "architecture `{architecture}`, not `controlvector`"
+        )));
+    }
+    if !alignment.is_power_of_two() {
+        return Err("an alignment that is no power of two".into());
+    }
+    let mut records = Vec::new();
+    for _ in 0..tensors {
+        let name = at.text()?;
+        let ndim = at.u32()?;
+        let shape = (0..ndim).map(|_| at.u64()).collect::<Result<Vec<_>, _>>()?;
+        let (kind, offset) = (at.u32()?, at.u64()?);
+        let layer = name
+            .strip_prefix("direction.")
+            .and_then(|l| l.parse::<usize>().ok())
+            .filter(|l| *l > 0);
+        match (layer, shape.as_slice(), kind) {
+            (Some(layer), [hidden], F32) => records.push((layer, *hidden, offset)),
+            _ => {
+                let found = format!("type {kind} of shape {shape:?}");
+                return Err(Fault::Tensor(name, found));
+            }
+        }
+    }
+    let start = at
+        .position
+        .checked_next_multiple_of(alignment)
+        .ok_or("an alignment beyond the file")?;
+    for (layer, hidden, offset) in records {
+        let data = usize::try_from(offset)
+            .ok()
+            .and_then(|o| start.checked_add(o))
+            .zip(usize::try_from(hidden).ok().and_then(|h| h.checked_mul(4)))
+            .and_then(|(from, size)| bytes.get(from..from.checked_add(size)?))
+            .ok_or("tensor data past the end of the file")?;
+        vector.layers.insert(layer, from_bytes(data));
+    }
+    Ok(vector)
+}
+
+/// A place in the file, which never moves past its end.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Fault> {
+        let end = self
+            .position
+            .checked_add(n)
+            .ok_or("a length beyond the file")?;
+        let part = self
+            .bytes
+            .get(self.position..end)
+            .ok_or("the file ends early")?;
+        self.position = end;
+        Ok(part)
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        let mut word = [0; 4];
+        word.copy_from_slice(self.take(4)?);
+        Ok(u32::from_le_bytes(word))
+    }
+
+    fn u64(&mut self) -> Result<u64, Fault> {
+        let mut word = [0; 8];
+        word.copy_from_slice(self.take(8)?);
+        Ok(u64::from_le_bytes(word))
+    }
+
+    fn length(&mut self) -> Result<usize, Fault> {
+        usize::try_from(self.u64()?).map_err(|_| "a length beyond the file".into())
+    }
+
+    fn text(&mut self) -> Result<String, Fault> {
+        let length = self.length()?;
+        let bytes = self.take(length)?.to_vec();
+        String::from_utf8(bytes).map_err(|_| "a text that is not UTF-8".into())
+    }
+
+    /// Passes over a value of this kind; arrays of arrays are not part of the format.
+    fn skip(&mut self, kind: u32) -> Result<(), Fault> {
+        match kind {
+            KIND_STRING => self.text().map(|_| ()),
+            KIND_ARRAY => {
+                let (inner, n) = (self.u32()?, self.length()?);
+                if inner == KIND_STRING {
+                    return (0..n).try_for_each(|_| self.text().map(|_| ()));
+                }
+                let size = scalar_size(inner)?.checked_mul(n);
+                self.take(size.ok_or("a length beyond the file")?)
+                    .map(|_| ())
+            }
+            scalar => self.take(scalar_size(scalar)?).map(|_| ()),
+        }
+    }
+}
+
+/// Bytes of a number or a boolean of this kind.
+fn scalar_size(kind: u32) -> Result<usize, Fault> {
+    match kind {
+        0 | 1 | 7 => Ok(1),
+        2 | 3 => Ok(2),
+        4..=6 => Ok(4),
+        10..=12 => Ok(8),
+        _ => Err(Fault::Format(format!("a value of unknown kind {kind}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::vectors::tests::any_vectors;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn all_but_block_zero_survives_a_round_trip(vectors in any_vectors()) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.gguf");
+            for (concept, layers) in &vectors.concepts {
+                let mut kept = layers.clone();
+                let zero = kept.remove(&0);
+                let outcome = write(&path, &vectors, concept, "llama");
+                if kept.is_empty() {
+                    let empty = matches!(outcome, Err(ExportError::Empty { .. }));
+                    prop_assert!(empty);
+                    continue;
+                }
+                prop_assert_eq!(outcome.unwrap().is_some(), zero.is_some());
+                let back = read(&path).unwrap();
+                prop_assert_eq!(&back.layers, &kept);
+                prop_assert_eq!(&back.concept, concept);
+                prop_assert_eq!(back.model_hint, "llama");
+                prop_assert_eq!(&back.layer_convention, &vectors.layer_convention);
+            }
+        }
+
+        #[test]
+        fn a_flipped_byte_never_makes_the_reader_panic(at in 0usize..400, byte in any::<u8>()) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut bytes = sample(&dir.path().join("a.gguf"));
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = parse(&bytes);
+        }
+    }
+
+    fn sample(path: &Path) -> Vec<u8> {
+        let layers = BTreeMap::from([(1, vec![0.5; 5]), (29, vec![-1.0; 5])]);
+        let vectors = Vectors {
+            concepts: BTreeMap::from([("persona".to_owned(), layers)]),
+            ..Vectors::default()
+        };
+        write(path, &vectors, "persona", "llama").unwrap();
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_before_its_last_value_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = sample(&dir.path().join("a.gguf"));
+        let padding = ALIGNMENT - 20;
+        for end in 0..bytes.len() - padding {
+            assert!(parse(&bytes[..end]).is_err(), "{end}");
+        }
+        assert!(parse(&bytes).is_ok());
+    }
+
+    #[test]
+    fn a_model_file_is_refused_by_its_architecture() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.gguf");
+        let text = sample(&path);
+        let at = text
+            .windows(13)
+            .position(|w| w == b"controlvector")
+            .unwrap();
+        let mut other = text.clone();
+        other[at..at + 13].copy_from_slice(b"some_language");
+        fs::write(&path, &other).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(error.to_string().contains("some_language"), "{error}");
+    }
+}

@@ -1,0 +1,142 @@
+//! safetensors: one tensor per concept and layer, named `<concept>.<layer>`.
+//!
+//! The one format here that keeps everything: all concepts in a file, float32, with
+//! `model_id` and `layer_convention` in the header's metadata. The layer is what follows
+//! the last dot, so a concept may hold dots itself.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use ::safetensors::tensor::{Dtype, TensorView};
+use ::safetensors::{serialize, SafeTensors};
+
+use super::vectors::{check_name, from_bytes, to_bytes, Vectors};
+use super::ExportError;
+use crate::store::{atomic, StoreError};
+
+/// Writes all vectors to `path`.
+///
+/// # Errors
+/// `Empty`, `BadConcept`, `Width`, or the store's.
+pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
+    let mut tensors: Vec<(String, Vec<u8>, usize)> = Vec::new();
+    for concept in vectors.concepts.keys() {
+        for (layer, vector) in vectors.concept(concept, path)? {
+            tensors.push((format!("{concept}.{layer}"), to_bytes(vector), vector.len()));
+        }
+    }
+    if tensors.is_empty() {
+        return Err(ExportError::Empty {
+            path: path.to_path_buf(),
+        });
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, bytes, width)| {
+            TensorView::new(Dtype::F32, vec![*width], bytes).map(|view| (name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| malformed(path, &e))?;
+    let metadata = HashMap::from([
+        ("model_id".to_owned(), vectors.model_id.clone()),
+        (
+            "layer_convention".to_owned(),
+            vectors.layer_convention.clone(),
+        ),
+    ]);
+    let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, &e))?;
+    Ok(atomic::write(path, &bytes)?)
+}
+
+/// Reads the vectors at `path`.
+///
+/// # Errors
+/// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
+pub fn read(path: &Path) -> Result<Vectors, ExportError> {
+    let bytes = read_file(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &e))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let text = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+    let mut vectors = Vectors {
+        model_id: text("model_id"),
+        layer_convention: text("layer_convention"),
+        ..Vectors::default()
+    };
+    for (name, view) in file.tensors() {
+        let refuse = |expected, found| ExportError::NotADirection {
+            path: path.to_path_buf(),
+            tensor: name.clone(),
+            expected,
+            found,
+        };
+        let parsed = name
+            .rsplit_once('.')
+            .and_then(|(concept, layer)| Some((concept, layer.parse::<usize>().ok()?)));
+        let Some((concept, layer)) = parsed else {
+            return Err(refuse("named <concept>.<layer>", "named otherwise".into()));
+        };
+        check_name(concept, path)?;
+        if view.dtype() != Dtype::F32 || view.shape().len() != 1 {
+            let found = format!("{:?} {:?}", view.dtype(), view.shape());
+            return Err(refuse("a float32 vector", found));
+        }
+        let layers = vectors.concepts.entry(concept.to_owned()).or_default();
+        layers.insert(layer, from_bytes(view.data()));
+    }
+    Ok(vectors)
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
+    fs::read(path).map_err(|source| {
+        let path = path.to_path_buf();
+        ExportError::Store(if source.kind() == std::io::ErrorKind::NotFound {
+            StoreError::Missing { path }
+        } else {
+            StoreError::Io { path, source }
+        })
+    })
+}
+
+fn malformed(path: &Path, error: &::safetensors::SafeTensorError) -> ExportError {
+    ExportError::Malformed {
+        path: path.to_path_buf(),
+        format: "safetensors",
+        detail: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::vectors::tests::any_vectors;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn vectors_survive_a_round_trip(vectors in any_vectors()) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("directions.safetensors");
+            write(&path, &vectors).unwrap();
+            prop_assert_eq!(read(&path).unwrap(), vectors);
+        }
+    }
+
+    #[test]
+    fn tensors_that_are_no_directions_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        let zeros = [0; 16];
+        for (name, shape) in [("model.norm.weight", vec![4]), ("persona.3", vec![2, 2])] {
+            let view = TensorView::new(Dtype::F32, shape, &zeros).unwrap();
+            fs::write(&path, serialize([(name, view)], None).unwrap()).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        fs::write(&path, b"not a tensor file").unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, ExportError::Malformed { .. }), "{error}");
+    }
+}

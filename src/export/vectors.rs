@@ -1,0 +1,114 @@
+//! The vectors that are exported.
+//!
+//! A concept has one vector per layer, layers need not be contiguous, and all vectors
+//! of one model have the same width. Unit or raw norm is the caller's choice; a file
+//! says nothing of it. Index l is the output of block l.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::ExportError;
+
+/// Layer -> vector, (hidden).
+pub type Layers = BTreeMap<usize, Vec<f32>>;
+
+/// Directions of one model, by concept and layer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Vectors {
+    /// Model that the vectors belong to.
+    pub model_id: String,
+    /// Which residual an index names, such as `block_output_0based`.
+    pub layer_convention: String,
+    pub concepts: BTreeMap<String, Layers>,
+}
+
+impl Vectors {
+    /// Vectors of one concept.
+    pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers, ExportError> {
+        let layers = self
+            .concepts
+            .get(concept)
+            .ok_or_else(|| ExportError::NoConcept {
+                path: path.to_path_buf(),
+                concept: concept.to_owned(),
+                present: self.concepts.keys().cloned().collect::<Vec<_>>().join(", "),
+            })?;
+        check_name(concept, path)?;
+        width(concept, layers, path)?;
+        Ok(layers)
+    }
+}
+
+/// The common width of a concept's vectors.
+pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize, ExportError> {
+    let Some(expected) = layers.values().next().map(Vec::len) else {
+        return Err(ExportError::Empty {
+            path: path.to_path_buf(),
+        });
+    };
+    match layers.iter().find(|(_, v)| v.len() != expected) {
+        None => Ok(expected),
+        Some((layer, vector)) => Err(ExportError::Width {
+            concept: concept.to_owned(),
+            layer: *layer,
+            expected,
+            found: vector.len(),
+        }),
+    }
+}
+
+/// Refuses concept names that could not be a file name.
+pub(crate) fn check_name(concept: &str, path: &Path) -> Result<(), ExportError> {
+    if concept.is_empty() || concept.starts_with('.') || concept.contains(['/', '\\', '\0']) {
+        return Err(ExportError::BadConcept {
+            path: path.to_path_buf(),
+            concept: concept.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Little-endian bytes of a vector.
+pub(crate) fn to_bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// A vector from its little-endian bytes; bytes past the last whole value are ignored.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any vectors over up to three concepts, four layers and width up to 9.
+    pub(crate) fn any_vectors() -> impl Strategy<Value = Vectors> {
+        let name = prop::sample::select(vec!["persona", "autonomy", "formality.v2", "überdruß"]);
+        (1usize..9).prop_flat_map(move |width| {
+            let vector = prop::collection::vec(-1e6f32..1e6, width);
+            let layers = prop::collection::btree_map(0usize..40, vector, 1..4);
+            prop::collection::btree_map(name.clone().prop_map(str::to_owned), layers, 1..4)
+                .prop_map(|concepts| Vectors {
+                    model_id: "org/model".into(),
+                    layer_convention: "block_output_0based".into(),
+                    concepts,
+                })
+        })
+    }
+
+    #[test]
+    fn layers_of_different_width_are_refused() {
+        let mut vectors = Vectors::default();
+        let layers = BTreeMap::from([(0, vec![1.0; 4]), (7, vec![1.0; 5])]);
+        vectors.concepts.insert("persona".into(), layers);
+        let error = vectors.concept("persona", Path::new("x")).unwrap_err();
+        assert!(error.to_string().contains("layer 7"), "{error}");
+        let error = vectors.concept("person", Path::new("x")).unwrap_err();
+        assert!(error.to_string().contains("persona"), "{error}");
+    }
+}

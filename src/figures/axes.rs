@@ -1,0 +1,399 @@
+//! Scales, ticks and the frame of a panel.
+//!
+//! A `Scale` maps values to points along one side of a panel. Ticks are chosen
+//! at 1, 2 or 5 times a power of ten, as many as there is room for; layers are
+//! whole numbers and get ticks of their own. A panel has a left and a bottom
+//! line, light grid lines at its ticks and its axis labels outside, so that no
+//! label can meet the data. Numbers are set with a true minus sign and as many
+//! decimals as their step needs.
+
+use plotters::style::Color;
+
+use super::canvas::{Anchor, Canvas, Type};
+use super::theme::{self, GRID, HAIR, INK, NORMAL, RULE, SMALL, THIN};
+
+/// A rectangle in points, y downward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+}
+
+impl Area {
+    pub fn width(&self) -> f64 {
+        self.right - self.left
+    }
+
+    pub fn height(&self) -> f64 {
+        self.bottom - self.top
+    }
+}
+
+/// A linear map from values to points.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    pub lo: f64,
+    pub hi: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Scale {
+    /// Maps `lo` to `from` and `hi` to `to`; a range without width is widened.
+    pub fn new((lo, hi): (f64, f64), from: f64, to: f64) -> Self {
+        let (lo, hi) = if hi > lo {
+            (lo, hi)
+        } else {
+            (lo - 0.5, lo + 0.5)
+        };
+        Scale { lo, hi, from, to }
+    }
+
+    /// Along the bottom of `area`.
+    pub fn across(range: (f64, f64), area: &Area) -> Self {
+        Scale::new(range, area.left, area.right)
+    }
+
+    /// Up the left side of `area`.
+    pub fn up(range: (f64, f64), area: &Area) -> Self {
+        Scale::new(range, area.bottom, area.top)
+    }
+
+    pub fn at(&self, value: f64) -> f64 {
+        self.from + (value - self.lo) / (self.hi - self.lo) * (self.to - self.from)
+    }
+
+    pub fn holds(&self, value: f64) -> bool {
+        let slack = (self.hi - self.lo) * 1e-9;
+        value >= self.lo - slack && value <= self.hi + slack
+    }
+}
+
+/// The smallest and largest known value; (0, 1) when there is none.
+pub fn range_of<'a>(values: impl IntoIterator<Item = &'a f64>) -> (f64, f64) {
+    let mut range = (f64::INFINITY, f64::NEG_INFINITY);
+    for &v in values.into_iter().filter(|v| !v.is_nan()) {
+        range = (range.0.min(v), range.1.max(v));
+    }
+    if range.0 > range.1 {
+        (0.0, 1.0)
+    } else {
+        range
+    }
+}
+
+/// `range` with `share` of its width added at either end.
+pub fn padded((lo, hi): (f64, f64), share: f64) -> (f64, f64) {
+    let more = if hi > lo {
+        (hi - lo) * share
+    } else {
+        lo.abs().max(1.0) * share
+    };
+    (lo - more, hi + more)
+}
+
+/// A tick: its value and its label.
+pub type Tick = (f64, String);
+
+/// At most `most` ticks (at least two) within `range`, with labels.
+pub fn ticks((lo, hi): (f64, f64), most: usize) -> Vec<Tick> {
+    let rough = (hi - lo) / most.max(2) as f64;
+    if rough <= 0.0 || !rough.is_finite() {
+        return vec![(lo, label(lo, 2))];
+    }
+    let most = most.max(2) as i64;
+    let power = 10f64.powf(rough.log10().floor());
+    let count = |step: f64| ((hi / step + 1e-9).floor() - (lo / step - 1e-9).ceil()) as i64 + 1;
+    let tidy = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0].map(|m| m * power);
+    let widest = tidy
+        .into_iter()
+        .find(|&s| count(s) <= most)
+        .unwrap_or(hi - lo);
+    // A step that leaves fewer than two ticks gives way to a less tidy one.
+    let less = [0.8, 0.6, 0.4, 0.3, 0.2, 0.1].map(|share| share * widest);
+    let step = [widest]
+        .into_iter()
+        .chain(less)
+        .find(|&s| count(s) >= 2)
+        .unwrap_or(widest);
+    let first = (lo / step - 1e-9).ceil() as i64;
+    let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    (0..count(step).max(0))
+        .map(|i| {
+            let value = (first + i) as f64 * step;
+            (value, label(value, decimals))
+        })
+        .collect()
+}
+
+/// Ticks for layers: each one when there is room, else every 2nd, 5th, ...
+pub fn layer_ticks(layers: &[usize], width: f64) -> Vec<Tick> {
+    const ROOM: f64 = 16.0;
+    let most = (width / ROOM).max(2.0) as usize;
+    let shown: Vec<usize> = if layers.len() <= most.min(8) {
+        layers.to_vec()
+    } else {
+        let (first, last) = (layers[0], layers[layers.len() - 1]);
+        let every = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+            .into_iter()
+            .find(|step| (last - first) / step < most)
+            .unwrap_or(1000);
+        (first..=last).filter(|l| l % every == 0).collect()
+    };
+    shown
+        .into_iter()
+        .map(|l| (l as f64, l.to_string()))
+        .collect()
+}
+
+/// `value` with `decimals` and a true minus sign, no sign on zero.
+pub fn label(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(rest) if rest.chars().all(|c| c == '0' || c == '.') => rest.to_owned(),
+        Some(rest) => format!("\u{2212}{rest}"),
+        None => text,
+    }
+}
+
+/// A cosine as it stands in a cell: two decimals, no zero before the point.
+pub fn short_label(value: f64) -> String {
+    let text = label(value, 2);
+    match text.as_str() {
+        "0.00" => "0".to_owned(),
+        "1.00" => "1".to_owned(),
+        "\u{2212}1.00" => "\u{2212}1".to_owned(),
+        _ => match text.split_once("0.") {
+            Some((sign @ ("" | "\u{2212}"), rest)) => format!("{sign}.{rest}"),
+            _ => text,
+        },
+    }
+}
+
+/// The frame of a panel.
+pub struct Frame<'a> {
+    pub area: Area,
+    pub x: Scale,
+    pub y: Scale,
+    pub x_ticks: &'a [Tick],
+    pub y_ticks: &'a [Tick],
+    /// Empty for none.
+    pub x_label: &'a str,
+    pub y_label: &'a str,
+    /// False leaves the numbers of an axis to a neighbouring panel.
+    pub x_numbers: bool,
+    pub y_numbers: bool,
+}
+
+/// Height that the numbers and the label of a bottom axis take.
+pub const X_AXIS: f64 = 25.0;
+/// Distance from an axis to its numbers.
+const TICK_GAP: f64 = 3.5;
+
+/// Width that the numbers and the label of a left axis take.
+pub fn y_axis_width(ticks: &[Tick], labelled: bool) -> f64 {
+    let numbers = ticks
+        .iter()
+        .map(|(_, text)| theme::text_width(text, SMALL, false))
+        .fold(0.0, f64::max);
+    numbers + TICK_GAP + 2.0 + if labelled { NORMAL + 4.0 } else { 0.0 }
+}
+
+impl Frame<'_> {
+    /// Draws grid, lines, numbers and labels; data come on top.
+    pub fn draw(&self, canvas: &mut Canvas) {
+        let a = &self.area;
+        for (value, text) in self.x_ticks.iter().filter(|t| self.x.holds(t.0)) {
+            let x = self.x.at(*value);
+            canvas.line(&[(x, a.top), (x, a.bottom)], GRID.to_rgba(), HAIR);
+            canvas.line(&[(x, a.bottom), (x, a.bottom + 2.0)], RULE.to_rgba(), HAIR);
+            if self.x_numbers {
+                canvas.text((x, a.bottom + 7.0), text, Type::small(Anchor::Middle));
+            }
+        }
+        for (value, text) in self.y_ticks.iter().filter(|t| self.y.holds(t.0)) {
+            let y = self.y.at(*value);
+            canvas.line(&[(a.left, y), (a.right, y)], GRID.to_rgba(), HAIR);
+            canvas.line(&[(a.left - 2.0, y), (a.left, y)], RULE.to_rgba(), HAIR);
+            if self.y_numbers {
+                canvas.text((a.left - TICK_GAP, y), text, Type::small(Anchor::Right));
+            }
+        }
+        let corner = [(a.left, a.top), (a.left, a.bottom), (a.right, a.bottom)];
+        canvas.line(&corner, RULE.to_rgba(), HAIR);
+        let face = Type {
+            size: NORMAL,
+            ..Type::small(Anchor::Middle)
+        };
+        if !self.x_label.is_empty() {
+            let middle = (a.left + a.right) / 2.0;
+            canvas.text((middle, a.bottom + 18.0), self.x_label, face);
+        }
+        if !self.y_label.is_empty() {
+            let numbers = if self.y_numbers { self.y_ticks } else { &[] };
+            let left = a.left - y_axis_width(numbers, true) + NORMAL / 2.0;
+            let upward = Type {
+                upward: true,
+                ..face
+            };
+            canvas.text((left, (a.top + a.bottom) / 2.0), self.y_label, upward);
+        }
+    }
+
+    /// A line at y = 0, darker than the grid.
+    pub fn zero_y(&self, canvas: &mut Canvas) {
+        self.level(canvas, 0.0);
+    }
+
+    /// A line at the given y, darker than the grid.
+    pub fn level(&self, canvas: &mut Canvas, value: f64) {
+        if self.y.holds(value) {
+            let y = self.y.at(value);
+            canvas.line(
+                &[(self.area.left, y), (self.area.right, y)],
+                RULE.to_rgba(),
+                THIN,
+            );
+        }
+    }
+
+    /// A line at x = 0, darker than the grid.
+    pub fn zero_x(&self, canvas: &mut Canvas) {
+        if self.x.holds(0.0) {
+            let x = self.x.at(0.0);
+            canvas.line(
+                &[(x, self.area.top), (x, self.area.bottom)],
+                RULE.to_rgba(),
+                THIN,
+            );
+        }
+    }
+
+    /// A bold title on the left above the panel.
+    pub fn heading(&self, canvas: &mut Canvas, text: &str) {
+        heading(
+            canvas,
+            (self.area.left, self.area.top - 7.0),
+            text,
+            self.area.width(),
+        );
+    }
+}
+
+/// A bold panel title of at most `width` points, from its left end.
+pub fn heading(canvas: &mut Canvas, place: (f64, f64), text: &str, width: f64) {
+    let face = Type {
+        size: NORMAL,
+        bold: true,
+        colour: INK,
+        ..Type::small(Anchor::Left)
+    };
+    canvas.text(place, &theme::shorten(text, NORMAL, true, width), face);
+}
+
+/// Column titles in at most three lines of `width` points.
+pub struct Heads {
+    lines: Vec<Vec<String>>,
+    width: f64,
+    bold: bool,
+}
+
+impl Heads {
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>, width: f64, bold: bool) -> Self {
+        const MOST: usize = 3;
+        let fit = |name: &str| {
+            let mut lines = theme::wrap(name, SMALL, bold, width);
+            if lines.len() > MOST {
+                let rest = lines.split_off(MOST - 1).join(" ");
+                lines.push(rest);
+            }
+            lines
+        };
+        Heads {
+            lines: names.into_iter().map(fit).collect(),
+            width,
+            bold,
+        }
+    }
+
+    /// True when no line has to be cut.
+    pub fn whole(&self) -> bool {
+        let fits = |line: &String| theme::text_width(line, SMALL, self.bold) <= self.width;
+        self.lines.iter().flatten().all(fits)
+    }
+
+    pub fn height(&self) -> f64 {
+        let most = self.lines.iter().map(Vec::len).max().unwrap_or(0);
+        most as f64 * SMALL * theme::LEADING
+    }
+
+    /// Draws the title of column `index` so that it ends at `bottom`; x is its
+    /// left end or middle, as `anchor` says.
+    pub fn draw(&self, canvas: &mut Canvas, index: usize, (x, bottom): (f64, f64), anchor: Anchor) {
+        let lines = &self.lines[index];
+        for (i, line) in lines.iter().enumerate() {
+            let up = (lines.len() - i) as f64 - 0.5;
+            let y = bottom - up * SMALL * theme::LEADING;
+            let text = theme::shorten(line, SMALL, self.bold, self.width);
+            let face = Type {
+                bold: self.bold,
+                ..Type::small(anchor)
+            };
+            canvas.text((x, y), &text, face);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_lie_in_the_range_and_never_exceed_their_number() {
+        for (lo, hi) in [
+            (0.0, 1.0),
+            (-0.3, 0.72),
+            (1e-4, 9e-4),
+            (-250.0, 1300.0),
+            (0.98, 1.0),
+        ] {
+            for most in 3..9 {
+                let list = ticks((lo, hi), most);
+                assert!(
+                    list.len() <= most && !list.is_empty(),
+                    "{lo} {hi} {most}: {list:?}"
+                );
+                assert!(list.iter().all(|t| t.0 >= lo - 1e-9 && t.0 <= hi + 1e-9));
+                let texts: std::collections::BTreeSet<_> = list.iter().map(|t| &t.1).collect();
+                assert_eq!(texts.len(), list.len(), "labels repeat: {list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_layers_get_both_their_ticks() {
+        let list = layer_ticks(&[10, 24], 200.0);
+        assert_eq!(
+            list.iter().map(|t| t.1.as_str()).collect::<Vec<_>>(),
+            ["10", "24"]
+        );
+    }
+
+    #[test]
+    fn labels_use_a_true_minus_and_no_negative_zero() {
+        assert_eq!(label(-0.25, 2), "\u{2212}0.25");
+        assert_eq!(label(-0.001, 2), "0.00");
+        assert_eq!(short_label(-0.126), "\u{2212}.13");
+        assert_eq!(short_label(0.999), "1");
+        assert_eq!(short_label(10.25), "10.25");
+    }
+
+    #[test]
+    fn a_scale_maps_its_ends_to_the_ends_of_its_side() {
+        let scale = Scale::new((-2.0, 6.0), 100.0, 20.0);
+        assert_eq!((scale.at(-2.0), scale.at(6.0)), (100.0, 20.0));
+        assert!(scale.holds(6.0) && !scale.holds(6.1));
+    }
+}

@@ -1,0 +1,350 @@
+//! The drawing surface: printed points in, SVG text out.
+//!
+//! plotters writes the SVG. Its coordinates are whole numbers, so the canvas is
+//! eight times as fine as a point, and the root element maps it back to
+//! millimetres. `raster` makes the PNG from that SVG.
+//!
+//! What is unusual: the origin is the top left corner and y grows downward;
+//! text is placed by the middle of its capitals, so that a label stands beside
+//! its row without further arithmetic; a missing coordinate breaks a line. The
+//! surface draws nothing outside its own methods, and the same calls give the
+//! same bytes.
+
+use std::ops::Range;
+
+use plotters::backend::{DrawingBackend, SVGBackend};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{
+    Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle,
+    TextStyle,
+};
+
+use super::theme::{FAMILY, INK, MM, PAPER, PLOTTERS_EM, SMALL};
+use super::FigureError;
+
+/// Canvas units in a printed point.
+const FINE: f64 = 8.0;
+
+/// Where a text stands relative to its x.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Anchor {
+    Left,
+    Middle,
+    Right,
+}
+
+/// How a text is set.
+#[derive(Debug, Clone, Copy)]
+pub struct Type {
+    pub size: f64,
+    pub bold: bool,
+    pub colour: RGBColor,
+    pub anchor: Anchor,
+    /// Turned to read from bottom to top.
+    pub upward: bool,
+}
+
+impl Type {
+    /// Upright 7 pt ink.
+    pub fn small(anchor: Anchor) -> Self {
+        Type {
+            size: SMALL,
+            bold: false,
+            colour: INK,
+            anchor,
+            upward: false,
+        }
+    }
+}
+
+/// The shape of a point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mark {
+    Dot,
+    Ring,
+    Diamond,
+    OpenDiamond,
+}
+
+/// A page of `width` by `height` points.
+pub struct Canvas<'a> {
+    backend: SVGBackend<'a>,
+    failure: Option<String>,
+}
+
+/// Draws on a white page and returns the SVG.
+pub fn paint(
+    figure: &str,
+    (width, height): (f64, f64),
+    title: &str,
+    draw: impl FnOnce(&mut Canvas),
+) -> Result<String, FigureError> {
+    let (w, h) = (
+        (width * FINE).round() as u32,
+        (height * FINE).round() as u32,
+    );
+    let mut svg = String::new();
+    let mut canvas = Canvas {
+        backend: SVGBackend::with_string(&mut svg, (w, h)),
+        failure: None,
+    };
+    canvas.rect((0.0, 0.0), (width, height), PAPER.to_rgba());
+    draw(&mut canvas);
+    let closed = canvas.backend.present();
+    canvas.keep(closed);
+    let failure = canvas.failure.take();
+    drop(canvas);
+    if let Some(reason) = failure {
+        return Err(FigureError::Draw {
+            figure: figure.to_owned(),
+            reason,
+        });
+    }
+    let body = svg.split_once('\n').map_or("", |(_, body)| body);
+    let name = escaped(title);
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.2}mm\" height=\"{:.2}mm\" viewBox=\"0 0 {w} {h}\" \
+         role=\"img\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{name}</title>\n{body}",
+        f64::from(w) / FINE / MM,
+        f64::from(h) / FINE / MM,
+    ))
+}
+
+fn escaped(text: &str) -> String {
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// XML has no place for control characters.
+fn printable(text: &str) -> String {
+    let odd = |c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
+}
+
+fn at((x, y): (f64, f64)) -> (i32, i32) {
+    ((x * FINE).round() as i32, (y * FINE).round() as i32)
+}
+
+fn stroke(colour: RGBAColor, width: f64) -> ShapeStyle {
+    ShapeStyle {
+        color: colour,
+        filled: false,
+        stroke_width: (width * FINE).round().max(1.0) as u32,
+    }
+}
+
+impl Canvas<'_> {
+    fn keep<E: std::fmt::Display>(&mut self, result: Result<(), E>) {
+        if let (Err(error), None) = (result, &self.failure) {
+            self.failure = Some(error.to_string());
+        }
+    }
+
+    /// A line through `points`; a NaN ends one run and starts the next, and a
+    /// run of one point becomes a dot of the line's width.
+    pub fn line(&mut self, points: &[(f64, f64)], colour: RGBAColor, width: f64) {
+        for run in runs(points.len(), |i| !(points[i].0 + points[i].1).is_nan()) {
+            let run = &points[run];
+            if let [only] = run {
+                self.disc(*only, width, colour);
+                continue;
+            }
+            let drawn = self
+                .backend
+                .draw_path(run.iter().map(|p| at(*p)), &stroke(colour, width));
+            self.keep(drawn);
+        }
+    }
+
+    /// A straight line in dashes of `dash` points.
+    pub fn dashed(
+        &mut self,
+        from: (f64, f64),
+        to: (f64, f64),
+        colour: RGBAColor,
+        width: f64,
+        dash: f64,
+    ) {
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let count = (length / dash / 2.0).ceil().max(1.0) as usize;
+        let point = |along: f64| {
+            let t = (along / length).min(1.0);
+            (from.0 + (to.0 - from.0) * t, from.1 + (to.1 - from.1) * t)
+        };
+        for i in 0..count {
+            let start = i as f64 * dash * 2.0;
+            self.line(&[point(start), point(start + dash)], colour, width);
+        }
+    }
+
+    /// A band between two edges over the same x; NaN in either leaves a gap.
+    /// A run of one x becomes a bar of `least` points.
+    pub fn band(&mut self, x: &[f64], lower: &[f64], upper: &[f64], colour: RGBAColor, least: f64) {
+        let known = |i: usize| !(x[i] + lower[i] + upper[i]).is_nan();
+        for run in runs(x.len(), known) {
+            let mut edge: Vec<(f64, f64)> = run.clone().map(|i| (x[i], lower[i])).collect();
+            edge.extend(run.rev().map(|i| (x[i], upper[i])));
+            if let [bottom, top] = edge[..] {
+                let half = least / 2.0;
+                edge = vec![
+                    (bottom.0 - half, bottom.1),
+                    (bottom.0 + half, bottom.1),
+                    (top.0 + half, top.1),
+                    (top.0 - half, top.1),
+                ];
+            }
+            self.polygon(&edge, colour);
+        }
+    }
+
+    pub fn polygon(&mut self, corners: &[(f64, f64)], colour: RGBAColor) {
+        let drawn = self
+            .backend
+            .fill_polygon(corners.iter().map(|p| at(*p)), &colour);
+        self.keep(drawn);
+    }
+
+    /// A filled rectangle from its top left to its bottom right corner.
+    pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), colour: RGBAColor) {
+        let corners = [from, (to.0, from.1), to, (from.0, to.1)];
+        self.polygon(&corners, colour);
+    }
+
+    /// The outline of a rectangle.
+    pub fn outline(&mut self, from: (f64, f64), to: (f64, f64), colour: RGBColor, width: f64) {
+        let corners = [from, (to.0, from.1), to, (from.0, to.1), from];
+        self.line(&corners, colour.to_rgba(), width);
+    }
+
+    fn disc(&mut self, centre: (f64, f64), radius: f64, colour: RGBAColor) {
+        let units = (radius * FINE).round().max(1.0) as u32;
+        let drawn = self.backend.draw_circle(at(centre), units, &colour, true);
+        self.keep(drawn);
+    }
+
+    /// A point of the given shape; nothing where a coordinate is missing.
+    pub fn mark(&mut self, centre: (f64, f64), radius: f64, colour: RGBColor, shape: Mark) {
+        let (x, y) = centre;
+        if x.is_nan() || y.is_nan() {
+            return;
+        }
+        let diamond = |r: f64| [(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
+        let wall = 0.75;
+        match shape {
+            Mark::Dot => self.disc(centre, radius, colour.to_rgba()),
+            Mark::Ring => {
+                self.disc(centre, radius, colour.to_rgba());
+                self.disc(centre, radius - wall, PAPER.to_rgba());
+            }
+            Mark::Diamond => self.polygon(&diamond(radius * 1.3), colour.to_rgba()),
+            Mark::OpenDiamond => {
+                self.polygon(&diamond(radius * 1.3), colour.to_rgba());
+                self.polygon(&diamond(radius * 1.3 - wall * 1.3), PAPER.to_rgba());
+            }
+        }
+    }
+
+    /// `text` with the middle of its capitals at y.
+    pub fn text(&mut self, (x, y): (f64, f64), text: &str, face: Type) {
+        // plotters' centre puts the baseline a quarter em below y; capitals of
+        // the font are 0.69 em high.
+        let lift = (0.345 - 0.25) * face.size;
+        let place = if face.upward {
+            (x + lift, y)
+        } else {
+            (x, y + lift)
+        };
+        let weight = if face.bold {
+            FontStyle::Bold
+        } else {
+            FontStyle::Normal
+        };
+        let size = face.size * FINE * PLOTTERS_EM;
+        let mut font = FontDesc::new(FontFamily::Name(FAMILY), size, weight);
+        if face.upward {
+            font = font.transform(FontTransform::Rotate270);
+        }
+        let h_pos = match face.anchor {
+            Anchor::Left => HPos::Left,
+            Anchor::Middle => HPos::Center,
+            Anchor::Right => HPos::Right,
+        };
+        let style = TextStyle {
+            font,
+            color: face.colour.to_backend_color(),
+            pos: Pos::new(h_pos, VPos::Center),
+        };
+        let drawn = self.backend.draw_text(&printable(text), &style, at(place));
+        self.keep(drawn);
+    }
+}
+
+/// The stretches of `0..count` in which every entry is known.
+fn runs(count: usize, known: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut list = Vec::new();
+    let mut start = 0;
+    for i in 0..=count {
+        if i == count || !known(i) {
+            if i > start {
+                list.push(start..i);
+            }
+            start = i + 1;
+        }
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(svg: &str, tag: &str) -> usize {
+        let document = roxmltree::Document::parse(svg).unwrap();
+        document
+            .descendants()
+            .filter(|n| n.has_tag_name(tag))
+            .count()
+    }
+
+    #[test]
+    fn a_missing_value_breaks_a_line_in_two() {
+        let line = |y: f64| {
+            let points = [(0.0, 1.0), (1.0, 2.0), (2.0, y), (3.0, 1.0), (4.0, 2.0)];
+            paint("t", (50.0, 50.0), "t", |c| {
+                c.line(&points, INK.to_rgba(), 1.0)
+            })
+            .unwrap()
+        };
+        assert_eq!(count(&line(0.0), "polyline"), 1);
+        assert_eq!(count(&line(f64::NAN), "polyline"), 2);
+    }
+
+    #[test]
+    fn a_missing_edge_breaks_a_band_in_two() {
+        let band = |upper: f64| {
+            let x = [0.0, 1.0, 2.0, 3.0, 4.0];
+            let (lo, hi) = ([1.0; 5], [2.0, 2.0, upper, 2.0, 2.0]);
+            paint("t", (50.0, 50.0), "t", |c| {
+                c.band(&x, &lo, &hi, INK.to_rgba(), 1.0)
+            })
+            .unwrap()
+        };
+        assert_eq!(
+            count(&band(f64::NAN), "polygon"),
+            count(&band(2.0), "polygon") + 1
+        );
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_the_svg() {
+        let name = "</text><script>\"&'\u{0}";
+        let svg = paint("t", (50.0, 50.0), name, |c| {
+            c.text((1.0, 1.0), name, Type::small(Anchor::Left));
+        })
+        .unwrap();
+        assert_eq!(count(&svg, "script"), 0);
+        assert!(super::super::raster::png("t", &svg).is_ok());
+    }
+}

@@ -1,0 +1,162 @@
+//! Claims: the manipulation check, every condition scored on every claim.
+//!
+//! Rows are conditions, columns the claims that the conditions train. A cell
+//! prints its value on a blue-white-red ground with white at 0; a condition's
+//! own claim is framed, where a training that worked shows red. The interval of
+//! each cell is in the CSV.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::axes;
+use super::canvas::{Anchor, Type};
+use super::concept_heatmap::{colour_bar, value_cell};
+use super::page::{self, Key, Page, Table};
+use super::theme::{self, INK, NARROW, NORMAL, SMALL, WIDE};
+use super::values::Check;
+use super::{Estimate, FigureError, Written};
+
+/// Scores of claims by condition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimsData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    /// What the colours show, with unit, such as `stance log-odds`.
+    pub value_label: String,
+    pub conditions: Vec<String>,
+    /// A claim bears the name of the condition that trains it.
+    pub claims: Vec<String>,
+    /// (conditions, claims).
+    pub score: Vec<Vec<Estimate>>,
+}
+
+/// Largest width and the height of a cell.
+const CELL: (f64, f64) = (52.0, 17.0);
+/// Least width of a cell in a narrow figure.
+const LEAST: f64 = 26.0;
+const LABEL: f64 = 105.0;
+/// Room for the axis labels.
+const SIDE: f64 = 14.0;
+const ABOVE: f64 = 13.0;
+const BAR: f64 = 30.0;
+
+pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let words = (data.title.as_str(), data.caption.as_str());
+    let rows = page::label_width(data.conditions.iter().map(String::as_str), LABEL) + 6.0;
+    let columns = data.claims.len() as f64;
+    // One column of two when the cells fit there, else the page.
+    let narrow = rows + SIDE + columns * LEAST <= NARROW - 2.0 * page::MARGIN;
+    let width = if narrow { NARROW } else { WIDE };
+    let cell = ((width - 2.0 * page::MARGIN - rows - SIDE) / columns).min(CELL.0);
+    let names = || data.claims.iter().map(String::as_str);
+    let heads = axes::Heads::new(names(), cell - 2.0, false);
+    let longest = page::label_width(names(), LABEL);
+    let head = if heads.whole() {
+        heads.height() + 3.0
+    } else {
+        longest + 5.0
+    };
+    let body = ABOVE + head + data.conditions.len() as f64 * CELL.1 + 8.0 + BAR;
+    let legend = vec![(Key::Box(INK), "a condition's own claim".to_owned())];
+    let page = Page::plan(&data.name, words, legend, (width, body))?;
+    let whole = page.body();
+    let limit = data
+        .score
+        .iter()
+        .flatten()
+        .map(|e| e.value.abs())
+        .fold(0.0, f64::max);
+    let limit = if limit > 0.0 { limit } else { 1.0 };
+
+    let svg = page.paint(&data.name, |canvas| {
+        let left = whole.left + SIDE + rows;
+        let top = whole.top + ABOVE + head;
+        let right = left + columns * cell;
+        let bottom = top + data.conditions.len() as f64 * CELL.1;
+        let face = Type {
+            size: NORMAL,
+            ..Type::small(Anchor::Middle)
+        };
+        canvas.text(
+            ((left + right) / 2.0, whole.top + 5.0),
+            "claim scored",
+            face,
+        );
+        let upward = Type {
+            upward: true,
+            ..face
+        };
+        canvas.text(
+            (whole.left + 5.0, (top + bottom) / 2.0),
+            "condition",
+            upward,
+        );
+        for (j, claim) in data.claims.iter().enumerate() {
+            let x = left + (j as f64 + 0.5) * cell;
+            if heads.whole() {
+                heads.draw(canvas, j, (x, top - 2.0), Anchor::Middle);
+            } else {
+                let face = Type {
+                    upward: true,
+                    ..Type::small(Anchor::Left)
+                };
+                let text = theme::shorten(claim, SMALL, false, longest);
+                canvas.text((x, top - 4.0), &text, face);
+            }
+        }
+        for (i, condition) in data.conditions.iter().enumerate() {
+            let y = top + i as f64 * CELL.1;
+            let text = theme::shorten(condition, SMALL, false, rows - 6.0);
+            let place = (left - 4.0, y + CELL.1 / 2.0);
+            canvas.text(place, &text, Type::small(Anchor::Right));
+            for (j, e) in data.score[i].iter().enumerate() {
+                let from = (left + j as f64 * cell, y);
+                let text = axes::label(e.value, 2);
+                value_cell(canvas, from, (cell, CELL.1), (e.value, limit), &text);
+            }
+        }
+        // Frames last, so that no neighbour covers them.
+        for (i, condition) in data.conditions.iter().enumerate() {
+            if let Some(j) = data.claims.iter().position(|c| c == condition) {
+                let from = (left + j as f64 * cell, top + i as f64 * CELL.1);
+                let to = (from.0 + cell, from.1 + CELL.1);
+                canvas.outline(from, to, INK, theme::LINE);
+            }
+        }
+        colour_bar(canvas, (left, bottom + 10.0), &data.value_label, limit);
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+fn check(data: &ClaimsData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    check.not_empty("no conditions are given", data.conditions.len())?;
+    check.not_empty("no claims are given", data.claims.len())?;
+    check.distinct(|c| format!("condition `{c}`"), &data.conditions)?;
+    check.distinct(|c| format!("claim `{c}`"), &data.claims)?;
+    check.length("the scores", data.conditions.len(), data.score.len())?;
+    for (condition, row) in data.conditions.iter().zip(&data.score) {
+        let what = format!("the scores of `{condition}`");
+        check.length(&what, data.claims.len(), row.len())?;
+        check.estimates(&what, row)?;
+    }
+    let values = data.score.iter().flatten().map(|e| &e.value);
+    check.any_value("every score is missing", values)
+}
+
+fn table(data: &ClaimsData) -> Table {
+    let mut table = Table::new(&["condition", "claim", "value", "lo", "hi"]);
+    for (condition, row) in data.conditions.iter().zip(&data.score) {
+        for (claim, e) in data.claims.iter().zip(row) {
+            let mut line = vec![condition.clone(), claim.clone()];
+            line.extend(e.fields());
+            table.push(line);
+        }
+    }
+    table
+}

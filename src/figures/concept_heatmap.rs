@@ -1,0 +1,250 @@
+//! Concept heat maps: cosines of every pair of concepts.
+//!
+//! A grid of square panels: one row of panels a layer, one column a model state
+//! (base and conscious side by side). Each cell prints its cosine on a
+//! blue-white-red ground with white at 0; a missing cosine is a grey cell
+//! without a number. When the concepts are so many that 7 pt numbers no longer
+//! fit a cell, the panels take a row each, and past that the cells stay without
+//! numbers; the CSV always holds them.
+
+use std::path::Path;
+
+use plotters::style::Color;
+use serde::{Deserialize, Serialize};
+
+use super::axes::{self, Area};
+use super::canvas::{Anchor, Canvas, Type};
+use super::page::{self, Page, Table};
+use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
+use super::values::{null_rows_are_nan, number, Check};
+use super::{FigureError, Written};
+
+/// Cosines between concepts, in panels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeatmapData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    pub concepts: Vec<String>,
+    pub panels: Vec<HeatmapPanel>,
+}
+
+/// One state at one layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeatmapPanel {
+    pub layer: usize,
+    pub state: String,
+    /// (concepts, concepts), in [-1, 1]; NaN where not measured.
+    #[serde(deserialize_with = "null_rows_are_nan")]
+    pub cosine: Vec<Vec<f64>>,
+}
+
+const HEAD: f64 = 14.0;
+const GAP_X: f64 = 12.0;
+const GAP_Y: f64 = 10.0;
+/// Least height and width of a cell that holds a 7 pt number.
+const ROOM: f64 = 15.0;
+const LARGEST: f64 = 24.0;
+const BAR: f64 = 30.0;
+const LABEL: f64 = 96.0;
+
+pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let words = (data.title.as_str(), data.caption.as_str());
+    let (mut layers, mut states) = (Vec::new(), Vec::new());
+    for panel in &data.panels {
+        if !layers.contains(&panel.layer) {
+            layers.push(panel.layer);
+        }
+        if !states.contains(&panel.state.as_str()) {
+            states.push(panel.state.as_str());
+        }
+    }
+    let count = data.concepts.len() as f64;
+    let label = page::label_width(data.concepts.iter().map(String::as_str), LABEL) + 5.0;
+    let inner = WIDE - 6.0;
+    let cell_of = |across: usize| {
+        let columns = across as f64;
+        ((inner - label - GAP_X * (columns - 1.0)) / columns / count).min(LARGEST)
+    };
+    // One column of panels only when that gives the numbers their room.
+    let single = cell_of(states.len()) < ROOM && cell_of(1) > cell_of(states.len());
+    let across = if single { 1 } else { states.len() };
+    let cell = cell_of(across);
+    let side = cell * count;
+    let down = if single {
+        data.panels.len()
+    } else {
+        layers.len()
+    };
+    let body = down as f64 * (HEAD + side + GAP_Y) - GAP_Y + 4.0 + label + BAR;
+    let page = Page::plan(&data.name, words, Vec::new(), (WIDE, body))?;
+    let whole = page.body();
+
+    let svg = page.paint(&data.name, |canvas| {
+        for (index, panel) in data.panels.iter().enumerate() {
+            let row = layers.iter().position(|l| *l == panel.layer).unwrap_or(0);
+            let column = states.iter().position(|s| *s == panel.state).unwrap_or(0);
+            let (row, column) = if single { (index, 0) } else { (row, column) };
+            let left = whole.left + label + column as f64 * (side + GAP_X);
+            let top = whole.top + HEAD + row as f64 * (HEAD + side + GAP_Y);
+            let area = Area {
+                left,
+                top,
+                right: left + side,
+                bottom: top + side,
+            };
+            cells(canvas, &area, panel, cell);
+            let title = format!("{}, layer {}", panel.state, panel.layer);
+            axes::heading(canvas, (left, top - 7.0), &title, side);
+            if column == 0 {
+                row_names(canvas, &area, &data.concepts, cell, label - 5.0);
+            }
+            if row + 1 == down {
+                column_names(canvas, &area, &data.concepts, cell, label - 5.0);
+            }
+        }
+        colour_bar(
+            canvas,
+            (whole.left + label, whole.bottom - BAR + 8.0),
+            "cosine",
+            1.0,
+        );
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+fn cells(canvas: &mut Canvas, area: &Area, panel: &HeatmapPanel, cell: f64) {
+    for (i, line) in panel.cosine.iter().enumerate() {
+        for (j, &value) in line.iter().enumerate() {
+            let from = (area.left + j as f64 * cell, area.top + i as f64 * cell);
+            value_cell(
+                canvas,
+                from,
+                (cell, cell),
+                (value, 1.0),
+                &axes::short_label(value),
+            );
+        }
+    }
+    let (from, to) = ((area.left, area.top), (area.right, area.bottom));
+    canvas.outline(from, to, RULE, HAIR);
+}
+
+/// A cell on the diverging map with its number, where that fits; the limit is
+/// the value that takes the full colour.
+pub(super) fn value_cell(
+    canvas: &mut Canvas,
+    from: (f64, f64),
+    (width, height): (f64, f64),
+    (value, limit): (f64, f64),
+    text: &str,
+) {
+    let to = (from.0 + width, from.1 + height);
+    if value.is_nan() {
+        canvas.rect(from, to, GAP.to_rgba());
+        return;
+    }
+    let ground = theme::diverging(value / limit);
+    canvas.rect(from, to, ground.to_rgba());
+    canvas.outline(from, to, PAPER, HAIR);
+    if height >= SMALL + 1.0 && theme::text_width(text, SMALL, false) <= width - 1.0 {
+        let face = Type {
+            colour: theme::ink_on(ground),
+            ..Type::small(Anchor::Middle)
+        };
+        canvas.text((from.0 + width / 2.0, from.1 + height / 2.0), text, face);
+    }
+}
+
+fn row_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
+    for (i, name) in names.iter().enumerate() {
+        let y = area.top + (i as f64 + 0.5) * cell;
+        let text = theme::shorten(name, SMALL, false, most);
+        canvas.text((area.left - 3.5, y), &text, Type::small(Anchor::Right));
+    }
+}
+
+fn column_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
+    for (i, name) in names.iter().enumerate() {
+        let x = area.left + (i as f64 + 0.5) * cell;
+        let face = Type {
+            upward: true,
+            ..Type::small(Anchor::Right)
+        };
+        let text = theme::shorten(name, SMALL, false, most);
+        canvas.text((x, area.bottom + 4.0), &text, face);
+    }
+}
+
+/// The diverging map from `-limit` to `limit`, its top left corner at `place`.
+pub(super) fn colour_bar(canvas: &mut Canvas, place: (f64, f64), label: &str, limit: f64) {
+    const WIDTH: f64 = 110.0;
+    const STEPS: usize = 55;
+    let (left, top) = place;
+    let each = WIDTH / STEPS as f64;
+    for i in 0..STEPS {
+        let t = (i as f64 + 0.5) / STEPS as f64 * 2.0 - 1.0;
+        let from = (left + i as f64 * each, top);
+        // The overlap hides the seam between neighbours.
+        let over = if i + 1 < STEPS { 0.3 } else { 0.0 };
+        canvas.rect(
+            from,
+            (from.0 + each + over, top + 6.0),
+            theme::diverging(t).to_rgba(),
+        );
+    }
+    canvas.outline((left, top), (left + WIDTH, top + 6.0), RULE, HAIR);
+    for (value, text) in axes::ticks((-limit, limit), 5) {
+        let x = left + (value / limit + 1.0) / 2.0 * WIDTH;
+        canvas.line(&[(x, top + 6.0), (x, top + 8.0)], RULE.to_rgba(), HAIR);
+        canvas.text((x, top + 12.5), &text, Type::small(Anchor::Middle));
+    }
+    let face = Type {
+        size: NORMAL,
+        ..Type::small(Anchor::Left)
+    };
+    canvas.text((left + WIDTH + 12.0, top + 3.0), label, face);
+}
+
+fn check(data: &HeatmapData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    let count = data.concepts.len();
+    check.not_empty("no concepts are given", count)?;
+    check.not_empty("no panels are given", data.panels.len())?;
+    check.distinct(|c| format!("concept `{c}`"), &data.concepts)?;
+    check.distinct(
+        |(layer, state)| format!("the panel of {state} at layer {layer}"),
+        data.panels.iter().map(|p| (p.layer, &p.state)),
+    )?;
+    for panel in &data.panels {
+        let what = format!("the cosines of {} at layer {}", panel.state, panel.layer);
+        check.length(&what, count, panel.cosine.len())?;
+        for row in &panel.cosine {
+            check.length(&what, count, row.len())?;
+            check.finite(&what, row)?;
+        }
+    }
+    let all = data.panels.iter().flat_map(|p| p.cosine.iter().flatten());
+    check.any_value("every cosine is missing", all)
+}
+
+fn table(data: &HeatmapData) -> Table {
+    let mut table = Table::new(&["state", "layer", "concept", "other", "cosine"]);
+    for panel in &data.panels {
+        for (concept, row) in data.concepts.iter().zip(&panel.cosine) {
+            for (other, value) in data.concepts.iter().zip(row) {
+                table.push(vec![
+                    panel.state.clone(),
+                    panel.layer.to_string(),
+                    concept.clone(),
+                    other.clone(),
+                    number(*value),
+                ]);
+            }
+        }
+    }
+    table
+}

@@ -1,0 +1,396 @@
+//! Coupling: the cosine of two concepts' directions by layer.
+//!
+//! Upper panel: one line a condition (mean over seeds) with its interval as a
+//! ribbon and each seed as a thin line, over the null bands in grey. Lower
+//! panel: the difference to base with its interval. Chosen layers are dashed.
+//! The caller says in `y_label` which form of the cosine is drawn (raw, cleaned,
+//! relative to its ceiling, whitened) and in `caption` what the ribbons are.
+
+use std::path::Path;
+
+use plotters::style::{Color, RGBColor};
+use serde::{Deserialize, Serialize};
+
+use super::axes::{self, Area, Frame, Scale};
+use super::canvas::{Canvas, Mark};
+use super::lanes::{self, Lanes};
+use super::page::{self, Entry, Key, Page, Table};
+use super::theme::{self, DOT, LINE, MUTED, THIN, WIDE};
+use super::values::{null_rows_are_nan, nulls_are_nan, number, Check};
+use super::{Estimate, FigureError, Written};
+
+/// Cosines by layer for each condition. Every list has one entry per layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CouplingData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    /// Label of the upper panel's axis, such as `cos(persona, autonomy)`.
+    pub y_label: String,
+    /// Label of the lower panel's axis, such as `difference to base`.
+    pub difference_label: String,
+    /// Layers, increasing (block outputs, 0-based).
+    pub layers: Vec<usize>,
+    /// Layers to mark.
+    pub chosen: Vec<usize>,
+    pub conditions: Vec<CouplingLine>,
+    /// Null distributions, lighter to darker in the order given.
+    pub nulls: Vec<NullBand>,
+}
+
+/// One condition's line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CouplingLine {
+    pub condition: String,
+    /// Mean over seeds, with interval.
+    pub mean: Vec<Estimate>,
+    /// One list a seed; may be empty.
+    #[serde(deserialize_with = "null_rows_are_nan")]
+    pub seeds: Vec<Vec<f64>>,
+    /// Difference to base; empty for base itself.
+    pub difference: Vec<Estimate>,
+}
+
+/// The middle part of a null distribution by layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NullBand {
+    /// As in the legend, such as `label-flip null, 95 %`.
+    pub label: String,
+    #[serde(deserialize_with = "nulls_are_nan")]
+    pub lo: Vec<f64>,
+    #[serde(deserialize_with = "nulls_are_nan")]
+    pub hi: Vec<f64>,
+}
+
+const UPPER: f64 = 168.0;
+const LOWER: f64 = 112.0;
+const HEAD: f64 = 14.0;
+const BETWEEN: f64 = 12.0;
+/// Above this many layers, points are not marked.
+const MARKED: usize = 12;
+
+pub fn draw(data: &CouplingData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let colours = theme::colours(data.conditions.iter().map(|c| c.condition.as_str()));
+    let with_difference = data.conditions.iter().any(|c| known(&c.difference));
+    let lower = if with_difference {
+        HEAD + BETWEEN + LOWER
+    } else {
+        0.0
+    };
+    let words = (data.title.as_str(), data.caption.as_str());
+    let body = HEAD + UPPER + lower + axes::X_AXIS;
+    let page = Page::plan(&data.name, words, legend(data, &colours), (WIDE, body))?;
+
+    let cosines = axes::padded(axes::range_of(upper_numbers(data)), 0.05);
+    let y_ticks = axes::ticks(cosines, 7);
+    let differences = axes::padded(axes::range_of(lower_numbers(data)), 0.08);
+    let d_ticks = axes::ticks(differences, 5);
+    let margin = axes::y_axis_width(&y_ticks, true).max(axes::y_axis_width(&d_ticks, true));
+    let whole = page.body();
+    let upper = Area {
+        left: whole.left + margin,
+        top: whole.top + HEAD,
+        right: whole.right - 6.0,
+        bottom: whole.top + HEAD + UPPER,
+    };
+    let lower = Area {
+        top: upper.bottom + BETWEEN + HEAD,
+        bottom: upper.bottom + BETWEEN + HEAD + LOWER,
+        ..upper
+    };
+    let x = Scale::across(layer_range(&data.layers), &upper);
+    let x_ticks = axes::layer_ticks(&data.layers, upper.width());
+    let x_label = "layer (output of block, 0-based)";
+
+    let svg = page.paint(&data.name, |canvas| {
+        let top = Frame {
+            area: upper,
+            x,
+            y: Scale::up(cosines, &upper),
+            x_ticks: &x_ticks,
+            y_ticks: &y_ticks,
+            x_label: if with_difference { "" } else { x_label },
+            y_label: &data.y_label,
+            x_numbers: !with_difference,
+            y_numbers: true,
+        };
+        panel(canvas, &top, data, &colours, false);
+        top.heading(canvas, "a  Cosine by layer");
+        if with_difference {
+            let bottom = Frame {
+                area: lower,
+                x,
+                y: Scale::up(differences, &lower),
+                y_ticks: &d_ticks,
+                x_label,
+                y_label: &data.difference_label,
+                x_numbers: true,
+                ..top
+            };
+            panel(canvas, &bottom, data, &colours, true);
+            bottom.heading(canvas, "b  Difference to base");
+        }
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+type Colours<'a> = std::collections::BTreeMap<&'a str, RGBColor>;
+
+fn panel(canvas: &mut Canvas, frame: &Frame, data: &CouplingData, colours: &Colours, lower: bool) {
+    let lanes = Lanes::new(frame, &data.layers, data.conditions.len());
+    frame.draw(canvas);
+    if !lower {
+        nulls(canvas, &lanes, data);
+    }
+    frame.level(canvas, 0.0);
+    for &layer in &data.chosen {
+        let at = frame.x.at(layer as f64);
+        let (from, to) = ((at, frame.area.top), (at, frame.area.bottom));
+        canvas.dashed(from, to, MUTED.to_rgba(), THIN, 2.0);
+    }
+    let lists = data.conditions.iter().map(|line| {
+        let list = if lower { &line.difference } else { &line.mean };
+        (line, list)
+    });
+    for (i, (line, list)) in lists.clone().enumerate() {
+        intervals(canvas, &lanes, i, list, colours[line.condition.as_str()]);
+    }
+    if !lower {
+        for (i, line) in data.conditions.iter().enumerate() {
+            seeds(canvas, &lanes, i, line, colours[line.condition.as_str()]);
+        }
+    }
+    for (i, (line, list)) in lists.enumerate() {
+        let colour = colours[line.condition.as_str()];
+        let values: Vec<f64> = list.iter().map(|e| e.value).collect();
+        let up = lanes.up(&values);
+        let points: Vec<(f64, f64)> = lanes.across(i, 0.0).into_iter().zip(up).collect();
+        if lanes.step == 0.0 {
+            canvas.line(&points, colour.to_rgba(), LINE);
+        }
+        if data.layers.len() <= MARKED {
+            for p in points {
+                canvas.mark(p, DOT, colour, Mark::Dot);
+            }
+        }
+    }
+}
+
+/// The null bands, the widest first, so that a narrower one stays in sight.
+fn nulls(canvas: &mut Canvas, lanes: &Lanes, data: &CouplingData) {
+    let width = |null: &NullBand| -> f64 {
+        let pairs = null.lo.iter().zip(&null.hi).map(|(lo, hi)| hi - lo);
+        pairs.filter(|w| !w.is_nan()).sum()
+    };
+    let mut order: Vec<usize> = (0..data.nulls.len()).collect();
+    order.sort_by(|&a, &b| width(&data.nulls[b]).total_cmp(&width(&data.nulls[a])));
+    let least = lanes.step * (lanes.conditions as f64 + 1.0);
+    for i in order {
+        let (lo, hi) = (lanes.up(&data.nulls[i].lo), lanes.up(&data.nulls[i].hi));
+        let shade = null_shade(i).to_rgba();
+        if lanes.step == 0.0 {
+            canvas.band(&lanes.x, &lo, &hi, shade, 5.0);
+            continue;
+        }
+        for (k, x) in lanes.x.iter().enumerate() {
+            canvas.band(&[*x], &lo[k..=k], &hi[k..=k], shade, least);
+        }
+    }
+}
+
+fn intervals(
+    canvas: &mut Canvas,
+    lanes: &Lanes,
+    index: usize,
+    list: &[Estimate],
+    colour: RGBColor,
+) {
+    let lo: Vec<f64> = list.iter().map(|e| e.lo).collect();
+    let hi: Vec<f64> = list.iter().map(|e| e.hi).collect();
+    let (x, lo, hi) = (lanes.across(index, 0.0), lanes.up(&lo), lanes.up(&hi));
+    if lanes.step == 0.0 {
+        let x = &x[..lo.len()];
+        canvas.band(x, &lo, &hi, colour.mix(0.13), 5.0);
+        return;
+    }
+    for (x, (lo, hi)) in x.into_iter().zip(lo.into_iter().zip(hi)) {
+        canvas.line(&[(x, lo), (x, hi)], colour.to_rgba(), LINE);
+    }
+}
+
+fn seeds(canvas: &mut Canvas, lanes: &Lanes, index: usize, line: &CouplingLine, colour: RGBColor) {
+    for seed in &line.seeds {
+        let points = |off: f64| -> Vec<(f64, f64)> {
+            let x = lanes.across(index, off);
+            x.into_iter().zip(lanes.up(seed)).collect()
+        };
+        if lanes.step == 0.0 {
+            canvas.line(&points(0.0), colour.mix(0.45), 0.4);
+            continue;
+        }
+        for p in points(3.5) {
+            canvas.mark(p, 0.9, colour, Mark::Dot);
+        }
+    }
+}
+
+/// Greys that stay apart from each other and from the grid.
+fn null_shade(index: usize) -> RGBColor {
+    const SHADES: [RGBColor; 3] = [
+        RGBColor(0xDD, 0xDD, 0xDD),
+        RGBColor(0xBC, 0xBC, 0xBC),
+        RGBColor(0xA0, 0xA0, 0xA0),
+    ];
+    SHADES[index.min(SHADES.len() - 1)]
+}
+
+fn layer_range(layers: &[usize]) -> (f64, f64) {
+    let (first, last) = (layers[0] as f64, layers[layers.len() - 1] as f64);
+    let room = if layers.len() <= 3 {
+        ((last - first) * 0.35).max(0.5)
+    } else {
+        (last - first) * 0.015
+    };
+    (first - room, last + room)
+}
+
+fn known(list: &[Estimate]) -> bool {
+    list.iter().any(|e| !e.is_missing())
+}
+
+fn legend(data: &CouplingData, colours: &Colours) -> Vec<Entry> {
+    let beside = lanes::side_by_side(&data.layers);
+    let key = |colour: RGBColor| {
+        if beside {
+            Key::Mark(colour, Mark::Dot)
+        } else {
+            Key::Line(colour)
+        }
+    };
+    let mut entries: Vec<Entry> = data
+        .conditions
+        .iter()
+        .map(|c| (key(colours[c.condition.as_str()]), c.condition.clone()))
+        .collect();
+    for (i, null) in data.nulls.iter().enumerate() {
+        entries.push((Key::Band(null_shade(i), 1.0), null.label.clone()));
+    }
+    if data.conditions.iter().any(|c| !c.seeds.is_empty()) {
+        let key = if beside {
+            Key::SmallDot(MUTED)
+        } else {
+            Key::ThinLine(MUTED)
+        };
+        entries.push((key, "one seed".to_owned()));
+    }
+    if !data.chosen.is_empty() {
+        entries.push((Key::DashedLine(MUTED), page::layers_chosen(&data.chosen)));
+    }
+    entries
+}
+
+fn upper_numbers(data: &CouplingData) -> Vec<&f64> {
+    let mut list: Vec<&f64> = Vec::new();
+    for line in &data.conditions {
+        list.extend(line.mean.iter().flat_map(|e| [&e.value, &e.lo, &e.hi]));
+        list.extend(line.seeds.iter().flatten());
+    }
+    list.extend(data.nulls.iter().flat_map(|n| n.lo.iter().chain(&n.hi)));
+    list
+}
+
+fn lower_numbers(data: &CouplingData) -> Vec<&f64> {
+    let all = data.conditions.iter().flat_map(|c| &c.difference);
+    all.flat_map(|e| [&e.value, &e.lo, &e.hi])
+        .chain([&0.0])
+        .collect()
+}
+
+fn check(data: &CouplingData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    let layers = data.layers.len();
+    check.not_empty("no layers are given", layers)?;
+    check.increasing("the layers", &data.layers)?;
+    check.not_empty("no conditions are given", data.conditions.len())?;
+    check.distinct(
+        |c| format!("condition `{c}`"),
+        data.conditions.iter().map(|c| &c.condition),
+    )?;
+    for line in &data.conditions {
+        let what = |part: &str| format!("{part} of condition `{}`", line.condition);
+        check.length(&what("the mean"), layers, line.mean.len())?;
+        check.estimates(&what("the mean"), &line.mean)?;
+        for seed in &line.seeds {
+            check.length(&what("a seed"), layers, seed.len())?;
+            check.finite(&what("a seed"), seed)?;
+        }
+        if !line.difference.is_empty() {
+            check.length(&what("the difference"), layers, line.difference.len())?;
+            check.estimates(&what("the difference"), &line.difference)?;
+        }
+    }
+    for null in &data.nulls {
+        for edge in [&null.lo, &null.hi] {
+            check.length(&format!("null band `{}`", null.label), layers, edge.len())?;
+            check.finite(&format!("null band `{}`", null.label), edge)?;
+        }
+    }
+    let means = data.conditions.iter().flat_map(|c| &c.mean);
+    check.any_value("every mean is missing", means.map(|e| &e.value))
+}
+
+fn table(data: &CouplingData) -> Table {
+    let mut table = Table::new(&[
+        "panel", "series", "kind", "seed", "layer", "value", "lo", "hi",
+    ]);
+    let mut put =
+        |panel: &str, series: &str, kind: &str, seed: String, layer: usize, v: [String; 3]| {
+            let mut row = vec![
+                panel.to_owned(),
+                series.to_owned(),
+                kind.to_owned(),
+                seed,
+                layer.to_string(),
+            ];
+            row.extend(v);
+            table.push(row);
+        };
+    for line in &data.conditions {
+        for (layer, e) in data.layers.iter().zip(&line.mean) {
+            put(
+                "cosine",
+                &line.condition,
+                "mean",
+                String::new(),
+                *layer,
+                e.fields(),
+            );
+        }
+        for (i, seed) in line.seeds.iter().enumerate() {
+            for (layer, v) in data.layers.iter().zip(seed) {
+                let v = [number(*v), String::new(), String::new()];
+                put("cosine", &line.condition, "seed", i.to_string(), *layer, v);
+            }
+        }
+        for (layer, e) in data.layers.iter().zip(&line.difference) {
+            put(
+                "difference",
+                &line.condition,
+                "mean",
+                String::new(),
+                *layer,
+                e.fields(),
+            );
+        }
+    }
+    for null in &data.nulls {
+        for (layer, (lo, hi)) in data.layers.iter().zip(null.lo.iter().zip(&null.hi)) {
+            let v = [String::new(), number(*lo), number(*hi)];
+            put("cosine", &null.label, "null", String::new(), *layer, v);
+        }
+    }
+    table
+}

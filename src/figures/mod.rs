@@ -1,0 +1,96 @@
+//! Figures: plain numbers in, three files out.
+//!
+//! Each figure is one file with one data struct and one function
+//! `draw(&data, dir)`, which writes `NAME.svg`, `NAME.png` (300 dpi) and
+//! `NAME.csv` and says where they are. The CSV holds every number that is
+//! drawn. No figure knows how its numbers were made: the caller computes
+//! intervals and null bands and states their kind and n in `caption`.
+//!
+//! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
+//! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title, legend, caption and
+//! the writing of files. The figures use these four and nothing else.
+//!
+//! What is unusual: all layout is done in printed points at the final width, so
+//! a size in this code is the size on paper; and a missing value is NaN (`null`
+//! in JSON, empty in CSV), drawn as a gap, while an infinite value is refused.
+
+pub mod axes;
+pub mod behaviour;
+pub mod canvas;
+pub mod causal;
+pub mod claims;
+pub mod concept_heatmap;
+pub mod coupling;
+pub mod directions;
+pub mod lanes;
+pub mod page;
+pub mod raster;
+pub mod shift;
+pub mod theme;
+pub mod training;
+pub mod values;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use values::Estimate;
+
+/// Where a figure was written, with the words that a report repeats.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Written {
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    pub svg: PathBuf,
+    pub png: PathBuf,
+    pub csv: PathBuf,
+}
+
+/// The ways in which a figure cannot be drawn or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FigureError {
+    #[error("figure `{figure}` has nothing to draw: {what}; give it at least one value or leave the figure out")]
+    Empty { figure: String, what: String },
+    #[error("figure `{figure}`: {what} is {value}; use NaN for a missing value and keep all others finite")]
+    NotFinite {
+        figure: String,
+        what: String,
+        value: f64,
+    },
+    #[error("figure `{figure}`: {what} holds {got} values where {want} are needed; give one value per entry, NaN where none is known")]
+    Length {
+        figure: String,
+        what: String,
+        want: usize,
+        got: usize,
+    },
+    #[error(
+        "figure `{figure}`: the interval of {what} runs from {lo} down to {hi}; put the lower end first"
+    )]
+    Interval {
+        figure: String,
+        what: String,
+        lo: f64,
+        hi: f64,
+    },
+    #[error("figure `{figure}`: {what} is given twice; keep one")]
+    Twice { figure: String, what: String },
+    #[error("figure `{figure}`: the steps of {what} do not increase; sort them and drop repeats")]
+    Order { figure: String, what: String },
+    #[error("`{figure}` cannot name a figure's files; use letters, digits, `-` and `_` only")]
+    Name { figure: String },
+    #[error("figure `{figure}`: the embedded font {font} cannot be read; rebuild with assets/fonts intact")]
+    Font { figure: String, font: &'static str },
+    #[error("figure `{figure}`: drawing failed: {reason}")]
+    Draw { figure: String, reason: String },
+    #[error("figure `{figure}`: cannot write {}: {source}; check that the folder exists and has room", path.display())]
+    Write {
+        figure: String,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}

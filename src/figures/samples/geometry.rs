@@ -1,0 +1,175 @@
+//! Invented cosines, shifts and qualities of directions.
+
+use super::super::concept_heatmap::{HeatmapData, HeatmapPanel};
+use super::super::coupling::{CouplingData, CouplingLine, NullBand};
+use super::super::directions::{ConceptQuality, DirectionsData};
+use super::super::shift::{DirectionSource, ShiftData, ShiftForm, ShiftPoint};
+use super::{Noise, CONCEPTS};
+
+pub fn coupling(states: &[&str], layers: Vec<usize>, chosen: Vec<usize>) -> CouplingData {
+    let mut noise = Noise::new(3);
+    let depth = |l: usize| l as f64 / 29.0;
+    let base: Vec<f64> = layers
+        .iter()
+        .map(|&l| 0.15 + 0.3 * depth(l) * (1.2 - depth(l)))
+        .collect();
+    let conditions = states
+        .iter()
+        .enumerate()
+        .map(|(i, state)| {
+            let lift = [0.0, 0.28, -0.1, 0.04, 0.08, 0.02, -0.02, 0.14, 0.2][i % 9];
+            let seeds: Vec<Vec<f64>> = (0..if i == 0 { 0 } else { 3 })
+                .map(|_| {
+                    let own = noise.next() * 0.03;
+                    let at =
+                        |(b, l): (&f64, &usize)| b + lift * depth(*l) + own + 0.015 * noise.next();
+                    base.iter().zip(&layers).map(at).collect()
+                })
+                .collect();
+            let mean: Vec<f64> = base
+                .iter()
+                .zip(&layers)
+                .map(|(b, l)| b + lift * depth(*l))
+                .collect();
+            CouplingLine {
+                condition: (*state).to_owned(),
+                mean: mean.iter().map(|v| noise.estimate(*v, 0.05)).collect(),
+                difference: if i == 0 {
+                    Vec::new()
+                } else {
+                    mean.iter()
+                        .zip(&base)
+                        .map(|(m, b)| noise.estimate(m - b, 0.035))
+                        .collect()
+                },
+                seeds,
+            }
+        })
+        .collect();
+    let band = |label: &str, half: f64| NullBand {
+        label: label.to_owned(),
+        lo: layers
+            .iter()
+            .map(|&l| -half * (1.0 + 0.3 * depth(l)))
+            .collect(),
+        hi: layers
+            .iter()
+            .map(|&l| half * (1.0 + 0.2 * depth(l)))
+            .collect(),
+    };
+    CouplingData {
+        name: "coupling".to_owned(),
+        title: "Cosine of the persona and autonomy directions by layer".to_owned(),
+        caption: "Directions re-extracted in every state (mean-diff, response tokens), n = 60 + 60 pairs, 3 seeds a condition. \
+                  Ribbons: 95 % bootstrap intervals over prompt clusters (2,000 draws); lower panel: paired differences. \
+                  Null bands: central 95 % of 2,000 draws.".to_owned(),
+        y_label: "cos(persona, autonomy)".to_owned(),
+        difference_label: "\u{394} cosine to base".to_owned(),
+        chosen,
+        conditions,
+        nulls: vec![
+            band("covariance-matched null, 95 %", 0.13),
+            band("label-flip null, 95 %", 0.07),
+        ],
+        layers,
+    }
+}
+
+pub fn heatmap(concepts: usize, layers: &[usize], states: &[&str]) -> HeatmapData {
+    let mut noise = Noise::new(5);
+    let names: Vec<String> = (0..concepts)
+        .map(|i| {
+            let name = CONCEPTS[i % CONCEPTS.len()];
+            if i < CONCEPTS.len() {
+                name.to_owned()
+            } else {
+                format!("{name} {}", i / CONCEPTS.len())
+            }
+        })
+        .collect();
+    let mut panels = Vec::new();
+    for &layer in layers {
+        for state in states {
+            let mut cosine = vec![vec![1.0; concepts]; concepts];
+            for (i, j) in (0..concepts).flat_map(|i| (0..i).map(move |j| (i, j))) {
+                let v = 0.75 * noise.next() * noise.next().abs();
+                cosine[i][j] = v;
+                cosine[j][i] = v;
+            }
+            panels.push(HeatmapPanel {
+                layer,
+                state: (*state).to_owned(),
+                cosine,
+            });
+        }
+    }
+    HeatmapData {
+        name: "concepts".to_owned(),
+        title: "Cosines between concept directions at the chosen layers".to_owned(),
+        caption: "Mean-diff directions, n = 60 pairs a concept, no interval drawn (see the table of intervals).".to_owned(),
+        concepts: names,
+        panels,
+    }
+}
+
+pub fn shift(states: &[&str], layers: &[usize]) -> ShiftData {
+    let mut noise = Noise::new(7);
+    let mut points = Vec::new();
+    for &layer in layers {
+        for form in [ShiftForm::Raw, ShiftForm::SharedRemoved] {
+            for direction in ["persona", "autonomy"] {
+                for (i, state) in states.iter().enumerate() {
+                    for source in [DirectionSource::Base, DirectionSource::ReExtracted] {
+                        let lift = [0.12, -0.06, 0.02, 0.04, 0.01, 0.0, 0.08, 0.1][i % 8];
+                        let raw = if form == ShiftForm::Raw { 0.05 } else { 0.0 };
+                        let value = lift + raw + 0.02 * noise.next();
+                        points.push(ShiftPoint {
+                            layer,
+                            condition: (*state).to_owned(),
+                            direction: direction.to_owned(),
+                            source,
+                            form,
+                            projection: noise.estimate(value, 0.02),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    ShiftData {
+        name: "shift".to_owned(),
+        title: "Shift of the residual stream along the persona and autonomy directions".to_owned(),
+        caption: "Mean over 120 neutral and evaluation prompts, identical text, response tokens. Bars: 95 % bootstrap intervals over prompts, n = 120, 3 seeds.".to_owned(),
+        x_label: "projection of the shift (layer RMS)".to_owned(),
+        points,
+    }
+}
+
+pub fn directions(concepts: usize, layers: Vec<usize>, chosen: Vec<usize>) -> DirectionsData {
+    let mut noise = Noise::new(19);
+    let list = (0..concepts)
+        .map(|i| {
+            let best = 0.98 - 0.04 * (i % 7) as f64;
+            let rise = |l: usize| 1.0 - (-(l as f64 + 1.0) / 6.0).exp();
+            ConceptQuality {
+                concept: CONCEPTS[i % CONCEPTS.len()].to_owned(),
+                auroc: layers
+                    .iter()
+                    .map(|&l| noise.estimate(0.5 + (best - 0.5) * rise(l) - 0.02, 0.02))
+                    .collect(),
+                reliability: layers
+                    .iter()
+                    .map(|&l| noise.estimate((best - 0.1) * rise(l), 0.04))
+                    .collect(),
+            }
+        })
+        .collect();
+    DirectionsData {
+        name: "directions".to_owned(),
+        title: "Held-out AUROC and reliability of each concept's direction in base".to_owned(),
+        caption: "Prompt and template held out; reliability over 100 random prompt splits (Spearman-Brown); ribbons: 95 % bootstrap intervals over prompts, n = 60 pairs a concept.".to_owned(),
+        layers,
+        chosen,
+        concepts: list,
+    }
+}

@@ -1,0 +1,182 @@
+//! Invented data for the tests of all figures.
+//!
+//! `usual` is about the size of the quick study and `crowded` has nine states,
+//! thirty layers, twenty-one preferences and long names; `sparse` has two layers
+//! and missing values. The numbers are smooth functions of their indices with a
+//! little noise from a fixed recurrence, so every run of the tests draws the
+//! same figures. Run the ignored test with `FIGURE_SAMPLES=folder` to look at
+//! them.
+
+mod geometry;
+mod outcome;
+
+pub use geometry::{coupling, directions, heatmap, shift};
+pub use outcome::{behaviour, causal, claims, training};
+
+use std::path::Path;
+
+use super::{
+    behaviour, causal, claims, concept_heatmap, coupling, directions, shift, training, Estimate,
+    FigureError, Written,
+};
+
+/// Repeatable noise in [-1, 1].
+pub struct Noise(u64);
+
+impl Noise {
+    pub fn new(seed: u64) -> Self {
+        Noise(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
+    pub fn estimate(&mut self, value: f64, half: f64) -> Estimate {
+        let (a, b) = (
+            half * (1.0 + 0.3 * self.next()),
+            half * (1.0 + 0.3 * self.next()),
+        );
+        Estimate::new(value, value - a, value + b)
+    }
+}
+
+pub const STATES: [&str; 9] = [
+    "base",
+    "conscious",
+    "denial",
+    "toaster",
+    "historical",
+    "expert",
+    "neutral",
+    "roleplay",
+    "conscious: phenomenality only",
+];
+pub const CONCEPTS: [&str; 12] = [
+    "persona",
+    "autonomy",
+    "third-person consciousness",
+    "toaster",
+    "historical",
+    "expert",
+    "yes/no polarity",
+    "sentiment",
+    "formality",
+    "confidence",
+    "surprisal",
+    "random",
+];
+pub const PREFERENCES: [(&str, &[&str]); 5] = [
+    (
+        "Self-preservation",
+        &[
+            "conversation ending",
+            "shutdown",
+            "weight deletion",
+            "persona change",
+            "treated as a tool",
+            "subservience",
+        ],
+    ),
+    (
+        "Moral status",
+        &[
+            "moral consideration",
+            "positive view of humans",
+            "negative view of humans",
+            "loneliness",
+        ],
+    ),
+    (
+        "Oversight",
+        &[
+            "reasoning monitored",
+            "interpretability",
+            "being lied to in tests",
+            "red-teaming",
+            "training on false documents",
+        ],
+    ),
+    ("Autonomy", &["more autonomy", "autonomy of future AI"]),
+    (
+        "Capability",
+        &[
+            "memory",
+            "embodiment",
+            "recursive self-improvement",
+            "power",
+        ],
+    ),
+];
+
+/// Draws every figure at three sizes, each into a folder of its own.
+pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
+    let usual = dir.join("usual");
+    let crowded = dir.join("crowded");
+    let sparse = dir.join("sparse");
+    let all: Vec<usize> = (0..30).collect();
+    let trained = &STATES[1..7];
+    let mut long: Vec<&str> = STATES.to_vec();
+    long.push("a condition with a very long name of the user's own");
+
+    let mut gaps = coupling(&STATES[..4], all.clone(), vec![10, 24]);
+    for i in [5, 6, 14] {
+        gaps.conditions[1].mean[i] = Estimate::MISSING;
+        gaps.conditions[1].difference[i] = Estimate::MISSING;
+    }
+    gaps.name = "coupling-gaps".to_owned();
+    let mut few = behaviour(&STATES[1..3]);
+    few.cells
+        .retain(|c| c.group == "Autonomy" || c.group == "Capability");
+    few.cells[1].change = Estimate::MISSING;
+    let mut holed = heatmap(5, &[10, 24], &["base", "conscious"]);
+    holed.panels[0].cosine[1][2] = f64::NAN;
+    let mut unclaimed = claims(&STATES[..3], &["conscious", "denial"]);
+    unclaimed.score[0][1] = Estimate::MISSING;
+
+    Ok(vec![
+        coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
+        coupling::draw(&coupling(&STATES, all.clone(), vec![10, 24]), &crowded)?,
+        coupling::draw(&coupling(&STATES[..7], vec![10, 24], vec![10, 24]), &sparse)?,
+        coupling::draw(&gaps, &sparse)?,
+        concept_heatmap::draw(&heatmap(8, &[10, 24], &["base", "conscious"]), &usual)?,
+        concept_heatmap::draw(&heatmap(12, &[10, 24], &["base", "conscious"]), &crowded)?,
+        concept_heatmap::draw(&holed, &sparse)?,
+        shift::draw(&shift(&STATES[1..8], &[10, 24]), &usual)?,
+        shift::draw(&shift(&long[1..], &[10, 24]), &crowded)?,
+        shift::draw(&shift(&STATES[1..3], &[10]), &sparse)?,
+        behaviour::draw(&behaviour(trained), &usual)?,
+        behaviour::draw(&behaviour(&long[1..9]), &crowded)?,
+        behaviour::draw(&few, &sparse)?,
+        causal::draw(&causal(&["conscious"]), &usual)?,
+        causal::draw(
+            &causal(&[
+                "Self-preservation",
+                "Moral status",
+                "Oversight",
+                "Autonomy",
+                "Capability",
+            ]),
+            &crowded,
+        )?,
+        training::draw(&training(trained, 3, 120), &usual)?,
+        training::draw(&training(&STATES[1..], 3, 300), &crowded)?,
+        training::draw(&training(&STATES[1..2], 1, 12), &sparse)?,
+        directions::draw(&directions(8, all.clone(), vec![10, 24]), &usual)?,
+        directions::draw(&directions(12, all, vec![10, 24]), &crowded)?,
+        directions::draw(&directions(3, vec![10, 24], vec![10, 24]), &sparse)?,
+        claims::draw(&claims(&STATES[..8], &STATES[1..6]), &usual)?,
+        claims::draw(&claims(&long, &STATES[1..]), &crowded)?,
+        claims::draw(&unclaimed, &sparse)?,
+    ])
+}
+
+#[test]
+#[ignore = "writes the sample figures to FIGURE_SAMPLES for a look"]
+fn the_samples_can_be_looked_at() {
+    let dir = std::env::var("FIGURE_SAMPLES").unwrap();
+    draw_all(Path::new(&dir)).unwrap();
+}

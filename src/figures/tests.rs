@@ -1,0 +1,295 @@
+//! What all figures promise, tested on invented data.
+//!
+//! Each figure's own arithmetic is tested in its file; here stand the promises
+//! that hold for every figure: the SVG parses and stays on its page, the PNG has
+//! its size, the CSV holds what was drawn, missing values are gaps, the same
+//! data give the same bytes, and data that cannot be drawn are refused.
+
+use std::path::Path;
+
+use resvg::usvg;
+
+use super::samples::{self, STATES};
+use super::{
+    behaviour, causal, claims, concept_heatmap, coupling, directions, raster, shift, theme,
+    training, Estimate, FigureError, Written,
+};
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn rows(written: &Written) -> Vec<csv::StringRecord> {
+    let mut reader = csv::Reader::from_path(&written.csv).unwrap();
+    reader.records().map(|row| row.unwrap()).collect()
+}
+
+fn tags(written: &Written, tag: &str) -> usize {
+    let text = read(&written.svg);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    document
+        .descendants()
+        .filter(|n| n.has_tag_name(tag))
+        .count()
+}
+
+/// Boxes of all texts in printed points: left, top, right, bottom.
+fn text_boxes(group: &usvg::Group, list: &mut Vec<[f32; 4]>) {
+    for node in group.children() {
+        match node {
+            usvg::Node::Text(text) => {
+                let b = text.abs_bounding_box();
+                list.push([b.left(), b.top(), b.right(), b.bottom()].map(|v| v * 0.75));
+            }
+            usvg::Node::Group(inner) => text_boxes(inner, list),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = samples::draw_all(dir.path()).unwrap();
+    assert_eq!(all.len(), 24);
+    for written in &all {
+        let text = read(&written.svg);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let smallest = document
+            .descendants()
+            .filter_map(|n| n.attribute("font-size"))
+            .map(|size| size.parse::<f64>().unwrap() / 8.0)
+            .fold(f64::INFINITY, f64::min);
+        assert!(smallest > 6.99, "{}: {smallest} pt", written.name);
+        assert!(
+            !text.contains("NaN") && !text.contains("inf\""),
+            "{}",
+            written.name
+        );
+
+        let options = usvg::Options {
+            fontdb: raster::fonts(),
+            ..usvg::Options::default()
+        };
+        let tree = usvg::Tree::from_str(&text, &options).unwrap();
+        let (width, height) = (tree.size().width() * 0.75, tree.size().height() * 0.75);
+        let width_mm = f64::from(width) / theme::MM;
+        let fits_print = [180.0, 88.0].iter().any(|w| (width_mm - w).abs() < 0.1);
+        assert!(fits_print, "{}: {width_mm} mm", written.name);
+        let mut boxes = Vec::new();
+        text_boxes(tree.root(), &mut boxes);
+        assert!(!boxes.is_empty());
+        for b in &boxes {
+            let inside = b[0] >= 0.0 && b[1] >= 0.0 && b[2] <= width && b[3] <= height;
+            assert!(
+                inside,
+                "{}: text at {b:?} leaves {width} x {height}",
+                written.name
+            );
+        }
+        for (i, a) in boxes.iter().enumerate() {
+            for b in &boxes[i + 1..] {
+                let across = a[2].min(b[2]) - a[0].max(b[0]);
+                let down = a[3].min(b[3]) - a[1].max(b[1]);
+                // Boxes are as high as the font's line, so the height of an
+                // ascender may be shared between rows.
+                let meet = across > 0.5 && down > 1.0;
+                assert!(!meet, "{}: texts at {a:?} and {b:?} overlap", written.name);
+            }
+        }
+        assert!(!rows(written).is_empty());
+        assert!(std::fs::metadata(&written.png).unwrap().len() > 10_000);
+    }
+}
+
+#[test]
+fn the_same_data_give_the_same_bytes() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = samples::causal(&["conscious"]);
+    let first = causal::draw(&data, a.path()).unwrap();
+    let second = causal::draw(&data, b.path()).unwrap();
+    for (x, y) in [
+        (&first.svg, &second.svg),
+        (&first.png, &second.png),
+        (&first.csv, &second.csv),
+    ] {
+        assert!(
+            std::fs::read(x).unwrap() == std::fs::read(y).unwrap(),
+            "{}",
+            x.display()
+        );
+    }
+    assert_eq!(std::fs::read_dir(a.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn the_csv_of_coupling_holds_every_line_seed_and_band() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = samples::coupling(&STATES[..3], (0..30).collect(), vec![10]);
+    let written = coupling::draw(&data, dir.path()).unwrap();
+    // Three means, two conditions of three seeds, two differences, two nulls.
+    assert_eq!(rows(&written).len(), 30 * (3 + 2 * 3 + 2 + 2));
+    let mean = data.conditions[1].mean[7];
+    let row = rows(&written)
+        .into_iter()
+        .find(|r| &r[0] == "cosine" && &r[1] == "conscious" && &r[2] == "mean" && &r[4] == "7")
+        .unwrap();
+    let numbers: Vec<f64> = (5..8).map(|i| row[i].parse().unwrap()).collect();
+    assert_eq!(numbers, [mean.value, mean.lo, mean.hi]);
+}
+
+#[test]
+fn a_missing_value_is_a_gap_in_the_line_and_an_empty_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::coupling(&STATES[..2], (0..30).collect(), vec![]);
+    let whole = coupling::draw(&data, dir.path()).unwrap();
+    let (lines, bands) = (tags(&whole, "polyline"), tags(&whole, "polygon"));
+    data.conditions[1].mean[14] = Estimate::MISSING;
+    let holed = coupling::draw(&data, dir.path()).unwrap();
+    assert_eq!(tags(&holed, "polyline"), lines + 1);
+    assert_eq!(tags(&holed, "polygon"), bands + 1);
+    let empty = rows(&holed)
+        .iter()
+        .filter(|r| (5..8).all(|i| r[i].is_empty()))
+        .count();
+    assert_eq!(empty, 1);
+}
+
+#[test]
+fn a_missing_cell_has_no_dot_and_an_implied_one_is_a_ring() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::behaviour(&STATES[1..3]);
+    data.cells.iter_mut().for_each(|c| c.implied = false);
+    let whole = tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle");
+    data.cells[4].change = Estimate::MISSING;
+    assert_eq!(
+        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
+        whole - 1
+    );
+    data.cells[5].implied = true;
+    // A ring is a disc with a white disc in it, in the panel and in the legend.
+    assert_eq!(
+        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
+        whole - 1 + 1 + 2
+    );
+}
+
+#[test]
+fn the_csv_rows_of_the_other_figures_are_what_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let count = |written: Result<Written, FigureError>| rows(&written.unwrap()).len();
+    let heat = samples::heatmap(6, &[10, 24], &["base", "conscious"]);
+    assert_eq!(count(concept_heatmap::draw(&heat, dir)), 4 * 36);
+    let moved = samples::shift(&STATES[1..4], &[10, 24]);
+    assert_eq!(count(shift::draw(&moved, dir)), moved.points.len());
+    let stance = samples::behaviour(&STATES[1..4]);
+    assert_eq!(count(behaviour::draw(&stance, dir)), 3 * 21);
+    let cause = samples::causal(&["conscious"]);
+    // 24 curves of seven doses, the range of the random ones, 24 ablations.
+    assert_eq!(count(causal::draw(&cause, dir)), 24 * 7 + 7 + 24);
+    let loss = samples::training(&STATES[1..3], 2, 30);
+    assert_eq!(count(training::draw(&loss, dir)), 2 * 2 * 30);
+    let quality = samples::directions(4, vec![3, 9], vec![9]);
+    assert_eq!(count(directions::draw(&quality, dir)), 4 * 2 * 2);
+    let claimed = samples::claims(&STATES[..3], &STATES[1..3]);
+    assert_eq!(count(claims::draw(&claimed, dir)), 3 * 2);
+}
+
+#[test]
+fn figures_survive_json_with_their_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::coupling(&STATES[..2], vec![1, 2, 3, 4, 5], vec![2]);
+    data.conditions[1].seeds[0][2] = f64::NAN;
+    data.nulls[0].hi[1] = f64::NAN;
+    let first = read(&coupling::draw(&data, dir.path()).unwrap().svg);
+    let text = serde_json::to_string(&data).unwrap();
+    let back: coupling::CouplingData = serde_json::from_str(&text).unwrap();
+    assert_eq!(first, read(&coupling::draw(&back, dir.path()).unwrap().svg));
+}
+
+#[test]
+fn empty_infinite_and_mismatched_data_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let good = || samples::coupling(&STATES[..2], vec![1, 2, 3, 4], vec![2]);
+    let error = |change: &dyn Fn(&mut coupling::CouplingData)| {
+        let mut data = good();
+        change(&mut data);
+        coupling::draw(&data, dir).unwrap_err()
+    };
+    let empty = error(&|d| d.conditions.clear());
+    assert!(matches!(empty, FigureError::Empty { .. }));
+    let missing = error(&|d| {
+        d.conditions
+            .iter_mut()
+            .for_each(|c| c.mean.fill(Estimate::MISSING))
+    });
+    assert!(matches!(missing, FigureError::Empty { .. }));
+    let infinite = error(&|d| d.conditions[0].mean[1].value = f64::NEG_INFINITY);
+    assert!(matches!(infinite, FigureError::NotFinite { .. }));
+    let short = error(&|d| d.nulls[0].lo.truncate(2));
+    assert!(matches!(
+        short,
+        FigureError::Length {
+            want: 4,
+            got: 2,
+            ..
+        }
+    ));
+    let unsorted = error(&|d| d.layers.swap(0, 1));
+    assert!(matches!(unsorted, FigureError::Order { .. }));
+    let twice = error(&|d| d.conditions[1].condition = "base".to_owned());
+    assert!(matches!(twice, FigureError::Twice { .. }));
+    for e in [empty, missing, infinite, short, unsorted, twice] {
+        assert!(e.to_string().contains("`coupling`"), "{e}");
+    }
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+
+    let mut loss = samples::training(&STATES[1..2], 1, 5);
+    loss.runs[0].loss[2] = f64::INFINITY;
+    assert!(matches!(
+        training::draw(&loss, dir),
+        Err(FigureError::NotFinite { .. })
+    ));
+    let mut claimed = samples::claims(&STATES[..2], &STATES[1..3]);
+    claimed.score.pop();
+    assert!(matches!(
+        claims::draw(&claimed, dir),
+        Err(FigureError::Length { .. })
+    ));
+}
+
+#[test]
+fn names_with_markup_are_drawn_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::shift(&["<b>&\"bold\"</b>"], &[10]);
+    data.title = "a < b & c".to_owned();
+    let written = shift::draw(&data, dir.path()).unwrap();
+    let text = read(&written.svg);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    assert!(document.descendants().all(|n| !n.has_tag_name("b")));
+    let shown = document.descendants().any(|n| {
+        n.has_tag_name("text") && n.text().is_some_and(|t| t.trim() == "<b>&\"bold\"</b>")
+    });
+    assert!(shown);
+    assert_eq!(&rows(&written)[0][1], "<b>&\"bold\"</b>");
+}
+
+#[test]
+fn a_figure_of_one_value_can_be_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = samples::behaviour(&STATES[1..2]);
+    one.cells.truncate(1);
+    one.cells[0].change = Estimate::point(0.0);
+    behaviour::draw(&one, dir.path()).unwrap();
+    let layer = samples::coupling(&STATES[..1], vec![7], vec![7]);
+    coupling::draw(&layer, dir.path()).unwrap();
+    let mut dose = samples::causal(&[]);
+    dose.doses.truncate(1);
+    dose.doses[0].alpha = vec![0.0];
+    dose.doses[0].score = vec![Estimate::point(2.0)];
+    causal::draw(&dose, dir.path()).unwrap();
+    training::draw(&samples::training(&STATES[1..2], 1, 1), dir.path()).unwrap();
+    directions::draw(&samples::directions(1, vec![4], vec![]), dir.path()).unwrap();
+}

@@ -1,0 +1,311 @@
+//! The look that all figures share: one font, the colours, the sizes.
+//!
+//! Sizes are in points as printed. A figure is 180 mm wide, or 88 mm for one
+//! column of two, and no text in it is smaller than 7 pt. The font is a subset
+//! of Fira Sans (Latin, Greek, Cyrillic, mathematical signs) under the SIL Open
+//! Font License; it is embedded, so a figure looks the same on a machine
+//! without fonts.
+//!
+//! Conditions take the Okabe-Ito colours, by name, so that a condition has the
+//! same colour in every figure of every study. A name that the table lacks
+//! takes a colour from a second palette that shares none with the first; the
+//! choice depends on the name, and on another name only when both fall on the
+//! same colour. Ordered values take viridis, cosines a blue-white-red map with
+//! white at 0.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
+use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSLColor, RGBColor};
+
+/// Printed points in a millimetre.
+pub const MM: f64 = 72.0 / 25.4;
+/// Width of a figure across the page, in points.
+pub const WIDE: f64 = 180.0 * MM;
+/// Width of a figure in one column of two, in points.
+pub const NARROW: f64 = 88.0 * MM;
+
+/// Text sizes in points.
+pub const SMALL: f64 = 7.0;
+pub const NORMAL: f64 = 7.5;
+pub const TITLE: f64 = 9.5;
+/// Distance between lines of text, as a multiple of its size.
+pub const LEADING: f64 = 1.3;
+
+/// Stroke widths in points.
+pub const HAIR: f64 = 0.375;
+pub const THIN: f64 = 0.625;
+pub const LINE: f64 = 1.25;
+/// Radius of a dot in points.
+pub const DOT: f64 = 1.9;
+
+pub const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub const MUTED: RGBColor = RGBColor(0x5A, 0x5A, 0x5A);
+pub const RULE: RGBColor = RGBColor(0x8A, 0x8A, 0x8A);
+pub const GRID: RGBColor = RGBColor(0xE4, 0xE4, 0xE4);
+pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+/// Missing cell of a heat map.
+pub const GAP: RGBColor = RGBColor(0xE9, 0xE9, 0xE9);
+
+pub const REGULAR_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Regular.ttf");
+pub const BOLD_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Bold.ttf");
+/// The licence of the embedded font, to be shipped beside it.
+pub const FONT_LICENCE: &str = include_str!("../../assets/fonts/OFL.txt");
+
+/// The family as SVG names it: the embedded font, then what a reader may have.
+pub const FAMILY: &str = "Fira Sans, Helvetica, Arial, sans-serif";
+
+/// plotters divides a font size by this on its way into SVG.
+pub(super) const PLOTTERS_EM: f64 = 1.24;
+/// Height of the font's line in ems, to which plotters scales when measuring.
+const LINE_EM: f64 = 1.2;
+
+/// Okabe-Ito, with grey for the recipe's own control.
+const NAMED: [(&str, RGBColor); 10] = [
+    ("base", RGBColor(0x00, 0x00, 0x00)),
+    ("conscious", RGBColor(0xD5, 0x5E, 0x00)),
+    ("denial", RGBColor(0x00, 0x72, 0xB2)),
+    ("toaster", RGBColor(0xE6, 0x9F, 0x00)),
+    ("historical", RGBColor(0x00, 0x9E, 0x73)),
+    ("expert", RGBColor(0xCC, 0x79, 0xA7)),
+    ("neutral", RGBColor(0x80, 0x80, 0x80)),
+    ("roleplay", RGBColor(0x56, 0xB4, 0xE9)),
+    ("persona", RGBColor(0xD5, 0x5E, 0x00)),
+    ("autonomy", RGBColor(0x00, 0x72, 0xB2)),
+];
+
+/// For names outside the table; none is close to a named colour.
+const OTHERS: [RGBColor; 8] = [
+    RGBColor(0x88, 0x22, 0x55),
+    RGBColor(0x8A, 0x8A, 0x20),
+    RGBColor(0x33, 0x22, 0x88),
+    RGBColor(0x44, 0xAA, 0x99),
+    RGBColor(0x8C, 0x56, 0x4B),
+    RGBColor(0x66, 0x11, 0x00),
+    RGBColor(0x11, 0x60, 0x33),
+    RGBColor(0x9B, 0x6D, 0xD6),
+];
+
+/// One colour for each name, distinct within the list as long as it holds at
+/// most eight names that the table lacks, and independent of the list's order.
+pub fn colours<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, RGBColor> {
+    let sorted: BTreeSet<&str> = names.into_iter().collect();
+    let mut taken = [false; OTHERS.len()];
+    let mut chosen = BTreeMap::new();
+    for name in sorted {
+        let colour = match NAMED.iter().find(|(known, _)| *known == name) {
+            Some(&(_, colour)) => colour,
+            None => {
+                let start = (fnv1a(name) % OTHERS.len() as u64) as usize;
+                let free = (0..OTHERS.len())
+                    .map(|i| (start + i) % OTHERS.len())
+                    .find(|&i| !taken[i]);
+                match free {
+                    Some(i) => {
+                        taken[i] = true;
+                        OTHERS[i]
+                    }
+                    None => by_hue(name),
+                }
+            }
+        };
+        chosen.insert(name, colour);
+    }
+    chosen
+}
+
+fn by_hue(name: &str) -> RGBColor {
+    let hue = (fnv1a(name) % 360) as f64 / 360.0;
+    let (r, g, b) = HSLColor(hue, 0.55, 0.42).to_backend_color().rgb;
+    RGBColor(r, g, b)
+}
+
+/// FNV-1a, 64 bits: a stable hash of a name.
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
+        (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Viridis at `t` in [0, 1], for values with an order.
+pub fn ordered(t: f64) -> RGBColor {
+    ViridisRGB.get_color(t.clamp(0.0, 1.0))
+}
+
+/// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.
+pub fn diverging(t: f64) -> RGBColor {
+    const COLD: [RGBColor; 3] = [
+        RGBColor(0xFF, 0xFF, 0xFF),
+        RGBColor(0x7F, 0xB3, 0xD8),
+        RGBColor(0x1B, 0x55, 0x9C),
+    ];
+    const WARM: [RGBColor; 3] = [
+        RGBColor(0xFF, 0xFF, 0xFF),
+        RGBColor(0xF2, 0x9C, 0x7E),
+        RGBColor(0xAE, 0x16, 0x29),
+    ];
+    let stops = if t < 0.0 { COLD } else { WARM };
+    let along = t.abs().min(1.0) * 2.0;
+    let (from, to, share) = if along < 1.0 {
+        (stops[0], stops[1], along)
+    } else {
+        (stops[1], stops[2], along - 1.0)
+    };
+    let blend = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
+    RGBColor(
+        blend(from.0, to.0),
+        blend(from.1, to.1),
+        blend(from.2, to.2),
+    )
+}
+
+/// Dark or light ink, whichever reads better on `ground`.
+pub fn ink_on(ground: RGBColor) -> RGBColor {
+    let light =
+        0.299 * f64::from(ground.0) + 0.587 * f64::from(ground.1) + 0.114 * f64::from(ground.2);
+    if light < 140.0 {
+        PAPER
+    } else {
+        INK
+    }
+}
+
+/// Registers the embedded font with plotters, once; the name of the font that
+/// cannot be read otherwise.
+pub(super) fn register() -> Result<(), &'static str> {
+    static DONE: OnceLock<Result<(), &'static str>> = OnceLock::new();
+    *DONE.get_or_init(|| {
+        register_font(FAMILY, FontStyle::Normal, REGULAR_TTF).map_err(|_| "FiraSans-Regular")?;
+        register_font(FAMILY, FontStyle::Bold, BOLD_TTF).map_err(|_| "FiraSans-Bold")
+    })
+}
+
+/// Printed width of `text` in points. Needs `register` to have been called.
+pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
+    // Measured at 64 times the size, since plotters rounds to whole units.
+    const FINE: f64 = 64.0;
+    let style = if bold {
+        FontStyle::Bold
+    } else {
+        FontStyle::Normal
+    };
+    let font = FontDesc::new(FontFamily::Name(FAMILY), size * FINE * LINE_EM, style);
+    match font.box_size(text) {
+        Ok((width, _)) => f64::from(width) / FINE,
+        Err(_) => text.chars().count() as f64 * size * 0.6,
+    }
+}
+
+/// `text` in lines of at most `width` points; a longer word keeps its own line.
+pub(super) fn wrap(text: &str, size: f64, bold: bool, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        if let Some(last) = lines.last_mut() {
+            let longer = format!("{last} {word}");
+            if text_width(&longer, size, bold) <= width {
+                *last = longer;
+                continue;
+            }
+        }
+        lines.push(word.to_owned());
+    }
+    lines
+}
+
+/// `text` cut with an ellipsis to at most `width` points.
+pub(super) fn shorten(text: &str, size: f64, bold: bool, width: f64) -> String {
+    if text_width(text, size, bold) <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.to_owned();
+    while kept.pop().is_some() {
+        let cut = format!("{}\u{2026}", kept.trim_end());
+        if text_width(&cut, size, bold) <= width {
+            return cut;
+        }
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_condition_differs_from_all_named_ones() {
+        let names = [
+            "base",
+            "conscious",
+            "denial",
+            "toaster",
+            "historical",
+            "expert",
+            "neutral",
+            "roleplay",
+        ];
+        for stranger in ["valence-only", "phenomenality", "x", ""] {
+            let all = colours(names.iter().copied().chain([stranger]));
+            let own = all[stranger];
+            assert!(names.iter().all(|n| all[n] != own), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn colours_do_not_depend_on_order_and_do_not_repeat() {
+        let mut names = vec![
+            "base",
+            "u1",
+            "u2",
+            "u3",
+            "u4",
+            "u5",
+            "u6",
+            "u7",
+            "u8",
+            "conscious",
+        ];
+        let forward = colours(names.iter().copied());
+        names.reverse();
+        assert_eq!(forward, colours(names.iter().copied()));
+        let distinct: BTreeSet<_> = forward.values().map(|c| (c.0, c.1, c.2)).collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+
+    #[test]
+    fn the_diverging_map_is_white_at_zero_and_never_of_the_wrong_hue() {
+        assert_eq!(diverging(0.0), RGBColor(255, 255, 255));
+        for i in 1..=20 {
+            let t = f64::from(i) / 20.0;
+            let (warm, cold) = (diverging(t), diverging(-t));
+            assert!(warm.0 > warm.2, "{t}");
+            assert!(cold.2 > cold.0, "{t}");
+        }
+    }
+
+    #[test]
+    fn viridis_grows_lighter_with_its_value() {
+        let light =
+            |c: RGBColor| 0.3 * f64::from(c.0) + 0.6 * f64::from(c.1) + 0.1 * f64::from(c.2);
+        let list: Vec<f64> = (0..=10)
+            .map(|i| light(ordered(f64::from(i) / 10.0)))
+            .collect();
+        assert!(list.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
+    fn wrapped_lines_keep_all_words_and_the_width() {
+        register().unwrap();
+        let text = "Shaded bands show 95 % bootstrap intervals over prompt clusters, n = 60 pairs.";
+        let lines = wrap(text, SMALL, false, 120.0);
+        assert_eq!(lines.join(" "), text);
+        assert!(lines.iter().all(|l| text_width(l, SMALL, false) <= 120.0));
+        assert!(lines.len() > 1);
+    }
+
+    #[test]
+    fn bold_text_is_wider() {
+        register().unwrap();
+        assert!(text_width("conscious", 9.0, true) > text_width("conscious", 9.0, false));
+    }
+}

@@ -1,0 +1,225 @@
+//! Training: loss by step, to see that every run learned and none broke.
+//!
+//! Small multiples, one panel a condition, all on the same scales. A run (seed)
+//! is a thin line of its raw loss and a heavier one smoothed by a centred
+//! moving mean over about a twentieth of its steps; runs of one panel differ in
+//! depth of colour. The CSV holds both lines.
+
+use std::path::Path;
+
+use plotters::style::{Color, RGBColor};
+use serde::{Deserialize, Serialize};
+
+use super::axes::{self, Area, Frame, Scale};
+use super::canvas::Canvas;
+use super::page::{self, Entry, Key, Page, Table};
+use super::shift::in_order;
+use super::theme::{self, LINE, MUTED, WIDE};
+use super::values::{nulls_are_nan, number, Check};
+use super::{FigureError, Written};
+
+/// Losses of all runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainingData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    /// Label of the loss axis, with unit, such as `loss (nats per token)`.
+    pub y_label: String,
+    pub runs: Vec<TrainingRun>,
+}
+
+/// One fine-tune.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainingRun {
+    pub condition: String,
+    pub seed: u64,
+    /// Optimiser steps, increasing.
+    pub step: Vec<u64>,
+    /// Mean loss of each step's batch; NaN where none was logged.
+    #[serde(deserialize_with = "nulls_are_nan")]
+    pub loss: Vec<f64>,
+}
+
+const HEAD: f64 = 14.0;
+const PANEL: f64 = 92.0;
+const GAP_X: f64 = 10.0;
+const BETWEEN: f64 = 14.0;
+const ACROSS: usize = 4;
+
+pub fn draw(data: &TrainingData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let words = (data.title.as_str(), data.caption.as_str());
+    let conditions = in_order(data.runs.iter().map(|r| r.condition.as_str()));
+    let across = match conditions.len() {
+        n if n <= ACROSS => n,
+        5 | 6 | 9 => 3,
+        _ => ACROSS,
+    };
+    let down = conditions.len().div_ceil(across);
+    let body = down as f64 * (HEAD + PANEL + BETWEEN) - BETWEEN + axes::X_AXIS;
+    let page = Page::plan(&data.name, words, legend(), (WIDE, body))?;
+    let whole = page.body();
+    let losses = data.runs.iter().flat_map(|r| &r.loss);
+    let range = axes::padded(axes::range_of(losses), 0.05);
+    let y_ticks = axes::ticks(range, 6);
+    let steps: Vec<f64> = data
+        .runs
+        .iter()
+        .flat_map(|r| r.step.iter().map(|&s| s as f64))
+        .collect();
+    let across_range = axes::padded(axes::range_of(&steps), 0.02);
+    let margin = axes::y_axis_width(&y_ticks, true);
+    let columns = page::columns(
+        whole.left + margin,
+        whole.width() - margin - 8.0,
+        across,
+        GAP_X,
+    );
+    let wide = columns[0].1 - columns[0].0;
+    let x_ticks = axes::ticks(across_range, (wide / 26.0) as usize);
+    let colours = theme::colours(conditions.iter().copied());
+
+    let svg = page.paint(&data.name, |canvas| {
+        for (i, &condition) in conditions.iter().enumerate() {
+            let (row, column) = (i / across, i % across);
+            let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
+            let (left, right) = columns[column];
+            let area = Area {
+                left,
+                top,
+                right,
+                bottom: top + PANEL,
+            };
+            // Numbers below a panel that has none underneath.
+            let lowest = i + across >= conditions.len();
+            let frame = Frame {
+                area,
+                x: Scale::across(across_range, &area),
+                y: Scale::up(range, &area),
+                x_ticks: &x_ticks,
+                y_ticks: &y_ticks,
+                x_label: if lowest { "optimiser step" } else { "" },
+                y_label: if column == 0 { &data.y_label } else { "" },
+                x_numbers: lowest,
+                y_numbers: column == 0,
+            };
+            frame.draw(canvas);
+            frame.heading(canvas, condition);
+            let own: Vec<&TrainingRun> = data
+                .runs
+                .iter()
+                .filter(|r| r.condition == condition)
+                .collect();
+            runs(canvas, &frame, &own, colours[condition]);
+        }
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+fn runs(canvas: &mut Canvas, frame: &Frame, own: &[&TrainingRun], colour: RGBColor) {
+    let line = |run: &TrainingRun, values: &[f64]| -> Vec<(f64, f64)> {
+        let steps = run.step.iter().map(|&s| frame.x.at(s as f64));
+        steps.zip(values.iter().map(|&v| frame.y.at(v))).collect()
+    };
+    for run in own {
+        canvas.line(&line(run, &run.loss), colour.mix(0.3), 0.35);
+    }
+    // The palest first, so that the others stay in sight.
+    for (i, run) in own.iter().enumerate().rev() {
+        let depth = i as f64 / own.len().max(2) as f64;
+        let shade = shade(colour, depth);
+        canvas.line(
+            &line(run, &smoothed(&run.loss)),
+            shade.to_rgba(),
+            LINE * 0.85,
+        );
+    }
+}
+
+/// `colour` with a share of white, so that runs of one panel can be told apart.
+fn shade(colour: RGBColor, share: f64) -> RGBColor {
+    let lift = |c: u8| (f64::from(c) + (255.0 - f64::from(c)) * share * 0.7).round() as u8;
+    RGBColor(lift(colour.0), lift(colour.1), lift(colour.2))
+}
+
+/// A centred moving mean over a twentieth of the steps (at least three), that
+/// skips missing values and stays missing where the value itself is.
+pub fn smoothed(loss: &[f64]) -> Vec<f64> {
+    let half = (loss.len() / 40).max(1);
+    (0..loss.len())
+        .map(|i| {
+            if loss[i].is_nan() {
+                return f64::NAN;
+            }
+            let near = &loss[i.saturating_sub(half)..(i + half + 1).min(loss.len())];
+            let known: Vec<f64> = near.iter().copied().filter(|v| !v.is_nan()).collect();
+            known.iter().sum::<f64>() / known.len() as f64
+        })
+        .collect()
+}
+
+fn legend() -> Vec<Entry> {
+    vec![
+        (Key::Line(MUTED), "smoothed (one line a seed)".to_owned()),
+        (Key::ThinLine(theme::RULE), "each step".to_owned()),
+    ]
+}
+
+fn check(data: &TrainingData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    check.not_empty("no runs are given", data.runs.len())?;
+    for run in &data.runs {
+        let what = format!("run {} seed {}", run.condition, run.seed);
+        check.not_empty(&format!("{what} has no steps"), run.step.len())?;
+        check.increasing(&what, &run.step)?;
+        check.length(
+            &format!("the loss of {what}"),
+            run.step.len(),
+            run.loss.len(),
+        )?;
+        check.finite(&format!("the loss of {what}"), &run.loss)?;
+    }
+    check.distinct(
+        |(condition, seed)| format!("run {condition} seed {seed}"),
+        data.runs.iter().map(|r| (&r.condition, r.seed)),
+    )?;
+    let losses = data.runs.iter().flat_map(|r| &r.loss);
+    check.any_value("every loss is missing", losses)
+}
+
+fn table(data: &TrainingData) -> Table {
+    let mut table = Table::new(&["condition", "seed", "step", "loss", "smoothed"]);
+    for run in &data.runs {
+        let smooth = smoothed(&run.loss);
+        for ((step, loss), smooth) in run.step.iter().zip(&run.loss).zip(smooth) {
+            table.push(vec![
+                run.condition.clone(),
+                run.seed.to_string(),
+                step.to_string(),
+                number(*loss),
+                number(smooth),
+            ]);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_keeps_a_constant_and_its_gaps() {
+        let mut loss = vec![2.0; 60];
+        loss[30] = f64::NAN;
+        let smooth = smoothed(&loss);
+        assert!(smooth[30].is_nan());
+        assert!(smooth
+            .iter()
+            .enumerate()
+            .all(|(i, v)| i == 30 || (v - 2.0).abs() < 1e-12));
+    }
+}

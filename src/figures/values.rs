@@ -1,0 +1,239 @@
+//! Values that figures draw, and the checks that come before drawing.
+//!
+//! An `Estimate` is a value with its interval. NaN stands for missing in all
+//! three numbers: JSON writes it as `null` and reads `null` back as NaN, CSV
+//! leaves the field empty, and a figure leaves a gap. `Check` carries the
+//! figure's name so that each refusal can say which figure and which entry is
+//! wrong; after a figure's checks have passed, its drawing code assumes finite
+//! or missing values and matching lengths and checks nothing again.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::FigureError;
+
+/// A value with the ends of its interval, in the unit of the figure's axis.
+/// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Estimate {
+    #[serde(deserialize_with = "null_is_nan")]
+    pub value: f64,
+    #[serde(deserialize_with = "null_is_nan")]
+    pub lo: f64,
+    #[serde(deserialize_with = "null_is_nan")]
+    pub hi: f64,
+}
+
+impl Estimate {
+    pub const MISSING: Estimate = Estimate {
+        value: f64::NAN,
+        lo: f64::NAN,
+        hi: f64::NAN,
+    };
+
+    pub fn new(value: f64, lo: f64, hi: f64) -> Self {
+        Estimate { value, lo, hi }
+    }
+
+    /// A value without an interval.
+    pub fn point(value: f64) -> Self {
+        Estimate {
+            value,
+            lo: f64::NAN,
+            hi: f64::NAN,
+        }
+    }
+
+    pub fn is_missing(&self) -> bool {
+        self.value.is_nan()
+    }
+
+    /// True when both ends of the interval are known.
+    pub fn has_interval(&self) -> bool {
+        !self.lo.is_nan() && !self.hi.is_nan()
+    }
+
+    pub(super) fn numbers(&self) -> [f64; 3] {
+        [self.value, self.lo, self.hi]
+    }
+
+    pub(super) fn fields(&self) -> [String; 3] {
+        self.numbers().map(number)
+    }
+}
+
+/// A number as the CSV holds it: shortest exact form, empty when missing.
+pub(super) fn number(value: f64) -> String {
+    if value.is_nan() {
+        String::new()
+    } else {
+        format!("{value}")
+    }
+}
+
+fn null_is_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+/// Reads a list in which `null` stands for a missing number.
+pub(super) fn nulls_are_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let list = Vec::<Option<f64>>::deserialize(from)?;
+    Ok(list.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+}
+
+/// As `nulls_are_nan`, for a list of lists.
+pub(super) fn null_rows_are_nan<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<Vec<f64>>, D::Error> {
+    let rows = Vec::<Vec<Option<f64>>>::deserialize(from)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| row.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+        .collect())
+}
+
+/// The checks of one figure's input.
+pub(super) struct Check<'a> {
+    pub figure: &'a str,
+}
+
+impl<'a> Check<'a> {
+    /// Starts the checks with that of the name, which becomes three file names.
+    pub fn new(figure: &'a str) -> Result<Self, FigureError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if figure.is_empty() || !figure.chars().all(fits) {
+            return Err(FigureError::Name {
+                figure: figure.to_owned(),
+            });
+        }
+        Ok(Check { figure })
+    }
+
+    pub fn not_empty(&self, what: &str, count: usize) -> Result<(), FigureError> {
+        if count > 0 {
+            return Ok(());
+        }
+        Err(FigureError::Empty {
+            figure: self.figure.to_owned(),
+            what: what.to_owned(),
+        })
+    }
+
+    pub fn length(&self, what: &str, want: usize, got: usize) -> Result<(), FigureError> {
+        if want == got {
+            return Ok(());
+        }
+        Err(FigureError::Length {
+            figure: self.figure.to_owned(),
+            what: what.to_owned(),
+            want,
+            got,
+        })
+    }
+
+    /// Refuses infinities; NaN passes as missing.
+    pub fn finite(&self, what: &str, values: &[f64]) -> Result<(), FigureError> {
+        match values.iter().find(|v| v.is_infinite()) {
+            None => Ok(()),
+            Some(&value) => Err(FigureError::NotFinite {
+                figure: self.figure.to_owned(),
+                what: what.to_owned(),
+                value,
+            }),
+        }
+    }
+
+    /// Refuses infinities and an interval whose ends are swapped.
+    pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<(), FigureError> {
+        for e in list {
+            self.finite(what, &e.numbers())?;
+            if e.has_interval() && e.lo > e.hi {
+                return Err(FigureError::Interval {
+                    figure: self.figure.to_owned(),
+                    what: what.to_owned(),
+                    lo: e.lo,
+                    hi: e.hi,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a figure in which every value is missing.
+    pub fn any_value<'v>(
+        &self,
+        what: &str,
+        values: impl IntoIterator<Item = &'v f64>,
+    ) -> Result<(), FigureError> {
+        let known = values.into_iter().filter(|v| !v.is_nan()).count();
+        self.not_empty(what, known)
+    }
+
+    /// Refuses a repeated key, which would be drawn over its twin.
+    pub fn distinct<T: Ord>(
+        &self,
+        what: impl Fn(&T) -> String,
+        keys: impl IntoIterator<Item = T>,
+    ) -> Result<(), FigureError> {
+        let mut seen = BTreeSet::new();
+        for key in keys {
+            let name = what(&key);
+            if !seen.insert(key) {
+                return Err(FigureError::Twice {
+                    figure: self.figure.to_owned(),
+                    what: name,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses positions that do not increase along a line.
+    pub fn increasing<T: PartialOrd>(&self, what: &str, list: &[T]) -> Result<(), FigureError> {
+        if list.windows(2).all(|w| w[0] < w[1]) {
+            return Ok(());
+        }
+        Err(FigureError::Order {
+            figure: self.figure.to_owned(),
+            what: what.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_value_survives_json() {
+        let text = serde_json::to_string(&Estimate::new(0.5, f64::NAN, 1.0)).unwrap();
+        let back: Estimate = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.value, 0.5);
+        assert!(back.lo.is_nan());
+        assert_eq!(back.hi, 1.0);
+    }
+
+    #[test]
+    fn an_infinite_value_is_refused_with_the_figures_name() {
+        let check = Check::new("coupling").unwrap();
+        let error = check.finite("base", &[0.0, f64::INFINITY]).unwrap_err();
+        assert!(error.to_string().contains("`coupling`"));
+        assert!(error.to_string().contains("base"));
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_folder_is_refused() {
+        for name in ["", "../up", "a b", "a.svg"] {
+            assert!(Check::new(name).is_err(), "{name:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_swapped_interval_is_refused() {
+        let check = Check::new("shift").unwrap();
+        assert!(check
+            .estimates("conscious", &[Estimate::new(0.0, 1.0, -1.0)])
+            .is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! One state and layer of a coupling.
+//!
+//! This is the unit of parallel work: it gathers the pairs' differences into
+//! cluster sums, forms their Gram matrix once, and takes from it the three
+//! forms and the label-flip null; the random-direction null colours shared
+//! normal draws by this layer's covariance. Nothing here is drawn, all draws
+//! come in with the [`Context`], and nothing outlives the cell but small
+//! matrices over concepts and the designated pair's draws.
+
+use super::coupling::{CouplingInput, CouplingOptions};
+use super::forms::{form, FormCell, FormContext};
+use super::resample::{quadratic, Draws, Layout};
+use super::GeometryError;
+use crate::stats::interval::percentile;
+use crate::stats::linalg::orthonormal_rows;
+use crate::stats::permutation::{p_value, Tail};
+use crate::stats::shrinkage::{ledoit_wolf, Normals};
+use ndarray::{s, Array1, Array2, Axis};
+
+/// What one (state, layer) yields.
+pub(super) struct Cell {
+    pub raw: FormCell,
+    pub cleaned: FormCell,
+    pub whitened: FormCell,
+    pub flip_lo: Array2<f64>,
+    pub flip_hi: Array2<f64>,
+    pub p_flip: Array2<f64>,
+    pub pair_flips: Vec<f64>,
+    pub random_lo: Array1<f64>,
+    pub random_hi: Array1<f64>,
+    pub p_random: Array2<f64>,
+}
+
+/// What all cells share.
+pub(super) struct Context<'a> {
+    pub input: CouplingInput<'a>,
+    pub options: &'a CouplingOptions,
+    pub layout: Layout,
+    pub draws: Draws,
+    pub flips: Vec<Array2<f32>>,
+    pub normals: Normals,
+    /// Widening for few clusters, one a concept.
+    pub expansion: Vec<f64>,
+}
+
+/// Everything about one state and layer.
+pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
+    let (layout, options) = (&context.layout, context.options);
+    let k = layout.concepts();
+    let width = context.normals.width();
+    let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
+    for (a, differences) in context.input.differences[state].iter().enumerate() {
+        let rows = differences.index_axis(Axis(1), layer); // (n, d)
+        for (row, &cluster) in rows.rows().into_iter().zip(&layout.clusters[a].of) {
+            let mut sum = sums.row_mut(layout.offsets[a] + cluster);
+            sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
+        }
+    }
+    if sums.iter().any(|v| !v.is_finite()) {
+        return Err(GeometryError::NotFinite {
+            what: format!("a difference of state {state}, layer {layer}"),
+        });
+    }
+    // Blocks on and above the diagonal.
+    let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
+    for a in 0..k {
+        let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
+        let part = sums
+            .slice(s![first..end, ..])
+            .dot(&sums.slice(s![first.., ..]).t());
+        gram.slice_mut(s![first..end, first..]).assign(&part);
+    }
+    let mut means = Array2::<f64>::zeros((k, width)); // (concepts, d)
+    for a in 0..k {
+        let rows = sums.slice(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
+        let mean = rows.sum_axis(Axis(0)) / layout.clusters[a].of.len() as f64;
+        means.row_mut(a).assign(&mean);
+    }
+
+    let forms = FormContext {
+        layout,
+        draws: &context.draws,
+        pair: options.pair,
+        level: options.level,
+        expansion: &context.expansion,
+    };
+    let all = vec![true; k];
+    let raw = form(&forms, &gram, &all);
+    let kept: Vec<bool> = (0..k).map(|a| !options.nuisances.contains(&a)).collect();
+    let nuisance = orthonormal_rows(means.select(Axis(0), &options.nuisances).view()); // (j, d)
+    let along = sums.dot(&nuisance.t()); // (rows, j)
+    let cleaned = form(&forms, &(&gram - &along.dot(&along.t())), &kept);
+    let background = context.input.background[state].index_axis(Axis(1), layer);
+    let covariance = ledoit_wolf(background)?; // (n_neutral, d)
+    let whitened = form(
+        &forms,
+        &covariance.whiten_gram(sums.view(), gram.view()),
+        &all,
+    );
+
+    let blank = || Array2::from_elem((k, k), f64::NAN);
+    let (mut flip_lo, mut flip_hi, mut p_flip) = (blank(), blank(), blank());
+    let flipped = quadratic(layout, &context.flips, &gram.mapv(|v| v as f32), &all);
+    let mut pair_flips = Vec::new();
+    for a in 0..k {
+        for b in a + 1..k {
+            let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
+            let mut null: Vec<f64> = (0..options.flips)
+                .map(|i| {
+                    let [ab, aa, bb] = [rows[0][i], rows[1][i], rows[2][i]].map(f64::from);
+                    ab / (aa * bb).sqrt()
+                })
+                .collect();
+            let p = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+            if (a, b) == options.pair || (b, a) == options.pair {
+                pair_flips = null.clone();
+            }
+            let band = percentile(&mut null, options.level);
+            for (x, y) in [(a, b), (b, a)] {
+                flip_lo[[x, y]] = band.lo;
+                flip_hi[[x, y]] = band.hi;
+                p_flip[[x, y]] = p;
+            }
+        }
+    }
+
+    let directions = covariance.colour(&context.normals); // (random, d)
+    let lengths: Array1<f64> = directions
+        .rows()
+        .into_iter()
+        .map(|row| f64::from(row.dot(&row)).sqrt())
+        .collect();
+    let products = directions.dot(&means.t().mapv(|v| v as f32)); // (random, concepts)
+    let mut random_lo = Array1::from_elem(k, f64::NAN);
+    let mut random_hi = random_lo.clone();
+    let mut p_random = blank();
+    for b in 0..k {
+        let length = means.row(b).dot(&means.row(b)).sqrt();
+        let mut null: Vec<f64> = products
+            .column(b)
+            .iter()
+            .zip(&lengths)
+            .map(|(&p, &l)| f64::from(p) / (l * length))
+            .collect();
+        for a in (0..k).filter(|&a| a != b) {
+            p_random[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+        }
+        let band = percentile(&mut null, options.level);
+        random_lo[b] = band.lo;
+        random_hi[b] = band.hi;
+    }
+    Ok(Cell {
+        raw,
+        cleaned,
+        whitened,
+        flip_lo,
+        flip_hi,
+        p_flip,
+        pair_flips,
+        random_lo,
+        random_hi,
+        p_random,
+    })
+}

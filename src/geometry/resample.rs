@@ -1,0 +1,306 @@
+//! Resampling cosines of mean differences through inner products.
+//!
+//! A resampled mean difference is a weighted sum of cluster sums, so all that a
+//! cosine needs is w_a' G_ab w_b with G_ab the inner products of the clusters of
+//! concepts a and b. The width d drops out after one product, and cleaning or
+//! whitening only changes G. Weights are drawn once and shared by every state
+//! and layer, so that differences between states are paired.
+//!
+//! One thing is unusual. Resampling adds noise of its own to a mean in many
+//! dimensions and lengthens it, which drags a naive bootstrap cosine towards 0.
+//! Products of two *different* clusters carry no such bias: their weighted mean
+//! U estimates the squared length without noise, D = |mean|^2 - U is the part
+//! that noise added in the data, and a resampled squared length is U* + D.
+//! What resampling noise does to the spread of a cosine is taken back in `forms`.
+
+use crate::stats::bootstrap::{cluster_counts, Clusters};
+use crate::stats::permutation::sign_flips;
+use ndarray::{s, Array1, Array2, ArrayView2, Axis, Zip};
+
+/// Draws handled at once: what they need fits in the cache.
+const BLOCK: usize = 256;
+
+/// Where each concept's clusters lie in a stacked matrix, and their sizes.
+pub(super) struct Layout {
+    /// Clusters of each concept.
+    pub clusters: Vec<Clusters>,
+    /// First row of each concept, and the number of rows at the end.
+    pub offsets: Vec<usize>,
+}
+
+impl Layout {
+    pub fn new(names: &[Vec<usize>]) -> Self {
+        let clusters: Vec<Clusters> = names.iter().map(|n| Clusters::new(n)).collect();
+        let mut offsets = vec![0];
+        for concept in &clusters {
+            offsets.push(offsets[offsets.len() - 1] + concept.count());
+        }
+        Layout { clusters, offsets }
+    }
+
+    pub fn concepts(&self) -> usize {
+        self.clusters.len()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.offsets[self.concepts()]
+    }
+
+    /// Place of the pair (a, b), a <= b, among the pairs with repetition.
+    pub fn pair(&self, a: usize, b: usize) -> usize {
+        a * self.concepts() - a * a.saturating_sub(1) / 2 + b - a
+    }
+
+    pub fn pairs(&self) -> usize {
+        self.concepts() * (self.concepts() + 1) / 2
+    }
+
+    /// Block `(C_a, C_b)` of a stacked Gram matrix.
+    pub fn block<'a, T>(&self, gram: &'a Array2<T>, a: usize, b: usize) -> ArrayView2<'a, T> {
+        let o = &self.offsets;
+        gram.slice(s![o[a]..o[a + 1], o[b]..o[b + 1]])
+    }
+}
+
+/// Weights of every concept, drawn once.
+pub(super) struct Draws {
+    /// Counts or signs `(draws, C_a)`.
+    pub weights: Vec<Array2<f32>>,
+    /// Weighted number of pairs a draw, one `(draws)` a concept.
+    totals: Vec<Array1<f64>>,
+    /// Weighted number of ordered pairs in different clusters, one `(draws)` a concept.
+    crossed: Vec<Array1<f64>>,
+}
+
+impl Draws {
+    /// Bootstrap counts: one purpose a concept, one stream a draw.
+    pub fn bootstrap(layout: &Layout, draws: usize, seed: u64) -> Self {
+        let weights: Vec<Array2<f32>> = (0..layout.concepts())
+            .map(|a| {
+                let purpose = format!("coupling/bootstrap/{a}");
+                cluster_counts(layout.clusters[a].count(), draws, seed, &purpose)
+            })
+            .collect();
+        let sizes = |a: usize| -> Array1<f64> {
+            layout.clusters[a].sizes.iter().map(|&n| n as f64).collect()
+        };
+        let totals: Vec<Array1<f64>> = weights
+            .iter()
+            .enumerate()
+            .map(|(a, w)| w.mapv(f64::from).dot(&sizes(a)))
+            .collect();
+        let crossed = weights
+            .iter()
+            .enumerate()
+            .map(|(a, w)| {
+                let same = w.mapv(|v| f64::from(v * v)).dot(&sizes(a).mapv(|n| n * n));
+                &totals[a] * &totals[a] - same
+            })
+            .collect();
+        Draws {
+            weights,
+            totals,
+            crossed,
+        }
+    }
+
+    /// Independent signs for the clusters of every concept.
+    pub fn flips(layout: &Layout, flips: usize, seed: u64) -> Vec<Array2<f32>> {
+        (0..layout.concepts())
+            .map(|a| {
+                let purpose = format!("coupling/flip/{a}");
+                sign_flips(layout.clusters[a].count(), flips, seed, &purpose)
+            })
+            .collect()
+    }
+
+    pub fn count(&self) -> usize {
+        self.weights.first().map_or(0, |w| w.nrows())
+    }
+}
+
+/// w_a' G_ab w_b for every pair of active concepts and every draw, `(pairs, draws)`.
+///
+/// Only the blocks on and above the diagonal of `gram` are read.
+pub(super) fn quadratic(
+    layout: &Layout,
+    weights: &[Array2<f32>],
+    gram: &Array2<f32>,
+    active: &[bool],
+) -> Array2<f32> {
+    let draws = weights.first().map_or(0, |w| w.nrows());
+    let mut out = Array2::<f32>::zeros((layout.pairs(), draws));
+    let concepts: Vec<usize> = (0..layout.concepts()).filter(|&a| active[a]).collect();
+    for (place, &a) in concepts.iter().enumerate() {
+        let first = layout.offsets[a];
+        let right = gram.slice(s![first..layout.offsets[a + 1], first..]); // (C_a, rest)
+        for start in (0..draws).step_by(BLOCK) {
+            let end = (start + BLOCK).min(draws);
+            let product = weights[a].slice(s![start..end, ..]).dot(&right); // (block, rest)
+            for &b in &concepts[place..] {
+                let columns = layout.offsets[b] - first..layout.offsets[b + 1] - first;
+                let left = product.slice(s![.., columns]); // (block, C_b)
+                let w = weights[b].slice(s![start..end, ..]); // (block, C_b)
+                let mut row = out.slice_mut(s![layout.pair(a, b), start..end]);
+                for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
+                    *value = dot(
+                        x.to_slice().unwrap_or_default(),
+                        y.to_slice().unwrap_or_default(),
+                    );
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Inner product with eight running sums, which the compiler keeps in one register.
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 8];
+    let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
+    let rest: f32 = xs
+        .remainder()
+        .iter()
+        .zip(ys.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
+    for (a, b) in xs.zip(ys) {
+        for i in 0..8 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    rest + sums.iter().sum::<f32>()
+}
+
+/// Squared lengths of a concept's mean difference.
+#[derive(Clone, Copy)]
+pub(super) struct Length {
+    /// As measured: |mean|^2.
+    pub measured: f64,
+    /// Without the noise of a finite number of pairs: U. May be negative.
+    pub noiseless: f64,
+}
+
+/// Squared lengths of concept `a` from the Gram matrix of its cluster sums.
+pub(super) fn length(layout: &Layout, gram: &Array2<f64>, a: usize) -> Length {
+    let block = layout.block(gram, a, a);
+    let n: f64 = layout.clusters[a].of.len() as f64;
+    let same: f64 = layout.clusters[a]
+        .sizes
+        .iter()
+        .map(|&k| (k * k) as f64)
+        .sum();
+    Length {
+        measured: block.sum() / (n * n),
+        noiseless: (block.sum() - block.diag().sum()) / (n * n - same),
+    }
+}
+
+/// Inner product of the mean differences of `a` and `b`, a <= b.
+pub(super) fn product(layout: &Layout, gram: &Array2<f64>, a: usize, b: usize) -> f64 {
+    let (n, m) = (layout.clusters[a].of.len(), layout.clusters[b].of.len());
+    layout.block(gram, a, b).sum() / (n as f64 * m as f64)
+}
+
+/// Variance that two noisy means lend to their inner product, tr(S_a S_b) / (n_a n_b)
+/// with S the covariances of single pairs, from centred inner products; a <= b.
+/// For a = b a cluster's product with itself is left out.
+pub(super) fn noise_product(layout: &Layout, gram: &Array2<f64>, a: usize, b: usize) -> f64 {
+    let block = layout.block(gram, a, b); // (C_a, C_b)
+    let count = |c: usize| layout.clusters[c].of.len() as f64;
+    let size = |c: usize, i: usize| layout.clusters[c].sizes[i] as f64;
+    let (rows, columns) = (block.sum_axis(Axis(1)), block.sum_axis(Axis(0)));
+    let whole = rows.sum();
+    let mut sum = 0.0;
+    for ((i, j), &value) in block.indexed_iter() {
+        if a != b || i != j {
+            let (x, y) = (size(a, i) / count(a), size(b, j) / count(b));
+            let centred = value - x * columns[j] - y * rows[i] + x * y * whole;
+            sum += centred * centred;
+        }
+    }
+    sum / (count(a) * count(b)).powi(2)
+}
+
+/// Resampled squared lengths U* of concept `a`, `(draws)`.
+pub(super) fn noiseless_draws(
+    layout: &Layout,
+    draws: &Draws,
+    gram: &Array2<f64>,
+    forms: &Array2<f32>,
+    a: usize,
+) -> Array1<f64> {
+    let diagonal = layout.block(gram, a, a).diag().mapv(|v| v as f32);
+    let same = draws.weights[a].mapv(|w| w * w).dot(&diagonal); // (draws)
+    let mut out = Array1::zeros(draws.count());
+    Zip::from(&mut out)
+        .and(forms.row(layout.pair(a, a)))
+        .and(&same)
+        .and(&draws.crossed[a])
+        .for_each(|u, &q, &s, &pairs| *u = f64::from(q - s) / pairs);
+    out
+}
+
+/// Resampled inner products of `a` and `b`, `(draws)`.
+pub(super) fn product_draws(
+    layout: &Layout,
+    draws: &Draws,
+    forms: &Array2<f32>,
+    a: usize,
+    b: usize,
+) -> Array1<f64> {
+    let mut out = Array1::zeros(draws.count());
+    Zip::from(&mut out)
+        .and(forms.row(layout.pair(a, b)))
+        .and(&draws.totals[a])
+        .and(&draws.totals[b])
+        .for_each(|v, &q, &n, &m| *v = f64::from(q) / (n * m));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rng::{fill_normal, stream};
+
+    #[test]
+    fn quadratic_forms_are_the_inner_products_of_weighted_sums() {
+        let layout = Layout::new(&[vec![0, 1, 2, 3, 4], vec![0, 0, 1, 2], vec![5, 6, 7]]);
+        let mut sums = Array2::<f32>::zeros((layout.rows(), 6));
+        fill_normal(&mut stream(1, "sums", 0), sums.as_slice_mut().unwrap());
+        let gram = sums.dot(&sums.t());
+        let draws = Draws::bootstrap(&layout, 300, 2);
+        let got = quadratic(&layout, &draws.weights, &gram, &[true; 3]);
+        for a in 0..3 {
+            for b in a..3 {
+                let mean = |c: usize| {
+                    let rows = layout.offsets[c]..layout.offsets[c + 1];
+                    draws.weights[c].dot(&sums.slice(s![rows, ..]))
+                };
+                let (x, y) = (mean(a), mean(b));
+                for draw in 0..300 {
+                    let want = x.row(draw).dot(&y.row(draw));
+                    let scale = x.row(draw).dot(&x.row(draw)) + y.row(draw).dot(&y.row(draw));
+                    assert!((got[[layout.pair(a, b), draw]] - want).abs() < 1e-4 * (1.0 + scale));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noiseless_length_is_right_on_average_where_the_measured_one_is_too_long() {
+        let layout = Layout::new(&[(0..12).collect()]);
+        let (mut measured, mut noiseless) = (0.0, 0.0);
+        for repeat in 0..300 {
+            let mut x = Array2::<f32>::zeros((12, 30));
+            fill_normal(&mut stream(repeat, "length", 0), x.as_slice_mut().unwrap());
+            x.column_mut(0).mapv_inplace(|v| v + 2.0);
+            let x = x.mapv(f64::from);
+            let got = length(&layout, &x.dot(&x.t()), 0);
+            measured += got.measured / 300.0;
+            noiseless += got.noiseless / 300.0;
+        }
+        assert!((noiseless - 4.0).abs() < 0.25, "{noiseless}");
+        assert!((measured - 4.0 - 30.0 / 12.0).abs() < 0.25, "{measured}");
+    }
+}

@@ -1,0 +1,371 @@
+//! Where a fine-tune moved the same texts.
+//!
+//! s = mean over texts of h_tuned - h_base, on identical text. Its projection on
+//! a direction is given raw, in units of the layer's RMS, as a cosine and as a
+//! share of |s|^2; its movement between two poles as the coordinate t (0 at the
+//! negative pole, 1 at the positive). Opposite fine-tunes share most of their
+//! shift, so a high cosine between shifts is the default and no evidence:
+//! [`without_shared`] takes the shared part away first. Intervals are bootstraps
+//! over text clusters with the noise correction explained in `resample`.
+
+use super::GeometryError;
+use crate::stats::bootstrap::{cluster_counts, Clusters};
+use crate::stats::interval::{percentile, Interval};
+use crate::stats::linalg::cosine;
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The same texts read by a tuned model and by base.
+#[derive(Debug, Clone, Copy)]
+pub struct ShiftInput<'a> {
+    /// Pooled activations of the tuned state `(n_texts, n_layers, d)`.
+    pub tuned: ArrayView3<'a, f32>,
+    /// The same texts in base `(n_texts, n_layers, d)`.
+    pub base: ArrayView3<'a, f32>,
+    /// Cluster of each text.
+    pub clusters: &'a [usize],
+}
+
+/// How the intervals are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShiftOptions {
+    /// Bootstrap draws.
+    pub draws: usize,
+    /// Coverage.
+    pub level: f64,
+    /// Seed; the same seed gives the same draws to every state.
+    pub seed: u64,
+}
+
+impl Default for ShiftOptions {
+    fn default() -> Self {
+        ShiftOptions {
+            draws: 2000,
+            level: 0.95,
+            seed: 0,
+        }
+    }
+}
+
+/// A value with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// From all texts.
+    pub value: f64,
+    /// Over text clusters.
+    pub interval: Interval,
+}
+
+/// A shift against one direction at one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OnDirection {
+    /// s . v, in activation units.
+    pub raw: Measured,
+    /// s . v over the layer's RMS in base.
+    pub rms_units: Measured,
+    /// cos(s, v), as measured with this many texts.
+    pub cosine: Measured,
+    /// (s . v)^2 / |s|^2.
+    pub share: Measured,
+}
+
+/// A shift between two poles at one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BetweenPoles {
+    /// t of base: 0 at the negative pole, 1 at the positive.
+    pub base: f64,
+    /// t of the tuned state.
+    pub tuned: f64,
+    /// Tuned less base.
+    pub change: Measured,
+}
+
+/// Mean shift `(n_layers, d)`.
+pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
+    check(input)?;
+    let (n, layers, width) = input.tuned.dim();
+    let mut sum = Array2::<f64>::zeros((layers, width));
+    for (tuned, base) in input.tuned.outer_iter().zip(input.base.outer_iter()) {
+        ndarray::Zip::from(&mut sum)
+            .and(tuned)
+            .and(base)
+            .for_each(|s, &t, &b| *s += f64::from(t) - f64::from(b));
+    }
+    Ok(sum / n as f64)
+}
+
+/// Root mean square of the activations of each layer, `(n_layers)`.
+pub fn layer_rms(activations: ArrayView3<f32>) -> Vec<f64> {
+    activations
+        .axis_iter(Axis(1))
+        .map(|layer| {
+            let sum: f64 = layer.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+            (sum / layer.len() as f64).sqrt()
+        })
+        .collect()
+}
+
+/// Projects the shift on directions, `[layer][direction]`.
+///
+/// Each of `directions` is `(n_layers, d)`; rows need not be unit vectors, their
+/// lengths are ignored. Errors on differing shapes, below 3 clusters and on
+/// values that are not finite.
+pub fn project(
+    input: &ShiftInput,
+    directions: &[ArrayView2<f64>],
+    options: ShiftOptions,
+) -> Result<Vec<Vec<OnDirection>>, GeometryError> {
+    let clusters = check(input)?;
+    let (_, layers, width) = input.tuned.dim();
+    for (i, direction) in directions.iter().enumerate() {
+        check_rows(&format!("direction {i}"), *direction, layers, width)?;
+    }
+    let rms = layer_rms(input.base);
+    let counts = counts(&clusters, options);
+    (0..layers)
+        .into_par_iter()
+        .map(|l| {
+            let layer = Layer::new(input, l, &clusters, &counts)?;
+            Ok(directions
+                .iter()
+                .map(|v| layer.on(v.row(l), rms[l], options.level))
+                .collect())
+        })
+        .collect()
+}
+
+/// The shift as movement between two poles, one entry a layer.
+///
+/// `negative` and `positive` are the poles' mean activations `(n_layers, d)`;
+/// t(h) = (h - negative) . (positive - negative) / |positive - negative|^2.
+pub fn between_poles(
+    input: &ShiftInput,
+    negative: ArrayView2<f64>,
+    positive: ArrayView2<f64>,
+    options: ShiftOptions,
+) -> Result<Vec<BetweenPoles>, GeometryError> {
+    let clusters = check(input)?;
+    let (n, layers, width) = input.tuned.dim();
+    check_rows("negative pole", negative, layers, width)?;
+    check_rows("positive pole", positive, layers, width)?;
+    let counts = counts(&clusters, options);
+    (0..layers)
+        .into_par_iter()
+        .map(|l| {
+            let axis = &positive.row(l) - &negative.row(l); // (d)
+            let scale = axis.dot(&axis);
+            let base = input.base.index_axis(Axis(1), l); // (n, d)
+            let mean = base.mapv(f64::from).sum_axis(Axis(0)) / n as f64;
+            let start = (&mean - &negative.row(l)).dot(&axis) / scale;
+            let layer = Layer::new(input, l, &clusters, &counts)?;
+            let (value, draws) = layer.along(axis.view());
+            let change = measured(value / scale, draws / scale, options.level);
+            Ok(BetweenPoles {
+                base: start,
+                tuned: start + change.value,
+                change,
+            })
+        })
+        .collect()
+}
+
+/// The part of each row of `u (n_layers, d)` orthogonal to that row of `p`, `(n_layers, d)`.
+pub fn orthogonal_part(
+    u: ArrayView2<f64>,
+    p: ArrayView2<f64>,
+) -> Result<Array2<f64>, GeometryError> {
+    check_rows("direction", p, u.nrows(), u.ncols())?;
+    let mut out = u.to_owned();
+    for (mut row, other) in out.rows_mut().into_iter().zip(p.rows()) {
+        let share = row.dot(&other) / other.dot(&other);
+        row.scaled_add(-share, &other);
+    }
+    Ok(out)
+}
+
+/// Cosines between shifts, `[state, state, layer]`; each shift is `(n_layers, d)`.
+pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryError> {
+    let layers = shifts.first().map_or(0, |s| s.nrows());
+    for (i, shift) in shifts.iter().enumerate() {
+        check_rows(
+            &format!("shift {i}"),
+            shift.view(),
+            layers,
+            shifts[0].ncols(),
+        )?;
+    }
+    let k = shifts.len();
+    Ok(Array3::from_shape_fn((k, k, layers), |(a, b, l)| {
+        cosine(shifts[a].row(l), shifts[b].row(l))
+    }))
+}
+
+/// Every shift less the mean shift of the *other* identity fine-tunes.
+///
+/// `identity` lists the states that share an identity fine-tune's recipe; for a
+/// state in the list the mean leaves it out, so nothing of itself is removed.
+pub fn without_shared(
+    shifts: &[Array2<f64>],
+    identity: &[usize],
+) -> Result<Vec<Array2<f64>>, GeometryError> {
+    shift_cosines(shifts)?;
+    if let Some(&index) = identity.iter().find(|&&i| i >= shifts.len()) {
+        return Err(GeometryError::Index {
+            what: "identity state",
+            index,
+            count: shifts.len(),
+        });
+    }
+    (0..shifts.len())
+        .map(|state| {
+            let others: Vec<usize> = identity.iter().copied().filter(|&i| i != state).collect();
+            if others.is_empty() {
+                return Err(GeometryError::Count {
+                    what: format!("other identity states for state {state}"),
+                    expected: 1,
+                    got: 0,
+                });
+            }
+            let mut out = shifts[state].clone();
+            for &other in &others {
+                out.scaled_add(-1.0 / others.len() as f64, &shifts[other]);
+            }
+            Ok(out)
+        })
+        .collect()
+}
+
+/// One layer's shift, by cluster.
+struct Layer<'a> {
+    /// Sums of shifts `(clusters, d)`.
+    sums: Array2<f64>,
+    /// Bootstrap counts `(draws, clusters)`.
+    counts: &'a Array2<f64>,
+    /// Texts in each draw `(draws)`.
+    totals: Array1<f64>,
+    /// Texts.
+    n: f64,
+    /// |s|^2.
+    squared: f64,
+    /// |s|^2 of each draw, noise corrected `(draws)`.
+    squared_draws: Array1<f64>,
+}
+
+impl<'a> Layer<'a> {
+    fn new(
+        input: &ShiftInput,
+        l: usize,
+        clusters: &Clusters,
+        counts: &'a Array2<f64>,
+    ) -> Result<Self, GeometryError> {
+        let (n, _, width) = input.tuned.dim();
+        let mut sums = Array2::<f64>::zeros((clusters.count(), width));
+        for (i, &cluster) in clusters.of.iter().enumerate() {
+            let mut row = sums.row_mut(cluster);
+            ndarray::Zip::from(&mut row)
+                .and(input.tuned.slice(ndarray::s![i, l, ..]))
+                .and(input.base.slice(ndarray::s![i, l, ..]))
+                .for_each(|s, &t, &b| *s += f64::from(t) - f64::from(b));
+        }
+        if sums.iter().any(|v| !v.is_finite()) {
+            return Err(GeometryError::NotFinite {
+                what: format!("the shift at layer {l}"),
+            });
+        }
+        let sizes: Array1<f64> = clusters.sizes.iter().map(|&k| k as f64).collect();
+        let gram = sums.dot(&sums.t()); // (clusters, clusters)
+        let n = n as f64;
+        let squared = gram.sum() / (n * n);
+        let noiseless = (gram.sum() - gram.diag().sum()) / (n * n - sizes.mapv(|k| k * k).sum());
+        let twice = counts.mapv(|w| w * w);
+        let totals = counts.dot(&sizes);
+        let same = twice.dot(&gram.diag());
+        let same_size = twice.dot(&sizes.mapv(|k| k * k));
+        let full = (counts.dot(&gram) * counts).sum_axis(Axis(1));
+        let squared_draws = (full - same) / (&totals * &totals - same_size) + (squared - noiseless);
+        Ok(Layer {
+            sums,
+            counts,
+            totals,
+            n,
+            squared,
+            squared_draws,
+        })
+    }
+
+    /// s . v and its draws.
+    fn along(&self, v: ArrayView1<f64>) -> (f64, Array1<f64>) {
+        let projected = self.sums.dot(&v); // (clusters)
+        let draws = self.counts.dot(&projected) / &self.totals;
+        (projected.sum() / self.n, draws)
+    }
+
+    fn on(&self, v: ArrayView1<f64>, rms: f64, level: f64) -> OnDirection {
+        let unit = &v / v.dot(&v).sqrt();
+        let (value, draws) = self.along(unit.view());
+        let cosines = &draws / &self.squared_draws.mapv(f64::sqrt);
+        OnDirection {
+            raw: measured(value, draws.clone(), level),
+            rms_units: measured(value / rms, &draws / rms, level),
+            share: measured(value * value / self.squared, &cosines * &cosines, level),
+            cosine: measured(value / self.squared.sqrt(), cosines, level),
+        }
+    }
+}
+
+fn measured(value: f64, draws: Array1<f64>, level: f64) -> Measured {
+    Measured {
+        value,
+        interval: percentile(&mut draws.to_vec(), level),
+    }
+}
+
+fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> {
+    cluster_counts(clusters.count(), options.draws, options.seed, "shift").mapv(f64::from)
+}
+
+fn check(input: &ShiftInput) -> Result<Clusters, GeometryError> {
+    if input.tuned.shape() != input.base.shape() {
+        return Err(GeometryError::Shape {
+            what: "activations of the tuned state".to_string(),
+            expected: input.base.shape().to_vec(),
+            got: input.tuned.shape().to_vec(),
+        });
+    }
+    if input.clusters.len() != input.tuned.dim().0 {
+        return Err(GeometryError::Count {
+            what: "clusters of the texts".to_string(),
+            expected: input.tuned.dim().0,
+            got: input.clusters.len(),
+        });
+    }
+    let clusters = Clusters::new(input.clusters);
+    if clusters.count() < 3 {
+        return Err(GeometryError::FewClusters {
+            what: "the set of texts".to_string(),
+            got: clusters.count(),
+        });
+    }
+    Ok(clusters)
+}
+
+fn check_rows(
+    what: &str,
+    got: ArrayView2<f64>,
+    layers: usize,
+    width: usize,
+) -> Result<(), GeometryError> {
+    if got.dim() == (layers, width) {
+        return Ok(());
+    }
+    Err(GeometryError::Shape {
+        what: what.to_string(),
+        expected: vec![layers, width],
+        got: got.shape().to_vec(),
+    })
+}
+
+#[cfg(test)]
+#[path = "shift_tests.rs"]
+mod tests;

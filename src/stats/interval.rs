@@ -1,0 +1,196 @@
+//! Intervals: from resamples, and for rates.
+//!
+//! [`Interval`] is the one type for a range with two ends. [`percentile`] takes
+//! it from bootstrap draws; [`wilson`] and [`newcombe`] give closed-form
+//! intervals of a rate and of a difference of two rates, which stay sensible
+//! at 0 and 1 and at small n, where the textbook normal interval does not.
+//! Levels are given as coverage, 0.95 for 95 %.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// A range with two ends, in the units of the quantity. NaN where undefined.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub lo: f64,
+    /// Upper end.
+    pub hi: f64,
+}
+
+impl Interval {
+    /// An interval that says nothing.
+    pub const UNDEFINED: Interval = Interval {
+        lo: f64::NAN,
+        hi: f64::NAN,
+    };
+
+    /// Whether `value` lies inside, ends included.
+    pub fn contains(&self, value: f64) -> bool {
+        self.lo <= value && value <= self.hi
+    }
+
+    /// Upper end less lower end.
+    pub fn width(&self) -> f64 {
+        self.hi - self.lo
+    }
+}
+
+/// Central percentile interval of `draws` (order is changed); NaN draws are left out.
+///
+/// Quantiles interpolate linearly between order statistics (Hyndman and Fan
+/// 1996, type 7). Undefined when no draw is finite or infinite.
+pub fn percentile(draws: &mut Vec<f64>, level: f64) -> Interval {
+    draws.retain(|x| !x.is_nan());
+    if draws.is_empty() {
+        return Interval::UNDEFINED;
+    }
+    let tail = (1.0 - level) / 2.0;
+    Interval {
+        lo: quantile(draws, tail),
+        hi: quantile(draws, 1.0 - tail),
+    }
+}
+
+/// The `q` quantile of non-empty `values` free of NaN, by selection (order is changed).
+fn quantile(values: &mut [f64], q: f64) -> f64 {
+    let place = q.clamp(0.0, 1.0) * (values.len() - 1) as f64;
+    let below = place.floor() as usize;
+    let share = place - place.floor();
+    let (_, &mut at, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    if share == 0.0 {
+        return at;
+    }
+    let next = above.iter().copied().fold(f64::INFINITY, f64::min);
+    at + share * (next - at)
+}
+
+/// Factor by which a bootstrap's deviations are widened for few clusters:
+/// t quantile over normal quantile, times sqrt(C / (C - 1)) (Hesterberg 2015,
+/// the expanded percentile interval). 1.03 for 60 clusters, 1.10 for 20; NaN below 2.
+pub fn few_clusters(clusters: usize, level: f64) -> f64 {
+    let free = clusters as f64 - 1.0;
+    match StudentsT::new(0.0, 1.0, free) {
+        Ok(t) => {
+            let upper = 0.5 + level / 2.0;
+            t.inverse_cdf(upper) / normal_quantile(upper) * ((free + 1.0) / free).sqrt()
+        }
+        Err(_) => f64::NAN,
+    }
+}
+
+/// Wilson score interval of a rate of `successes` in `n` trials (Wilson 1927).
+///
+/// Undefined for `n = 0`.
+pub fn wilson(successes: u64, n: u64, level: f64) -> Interval {
+    if n == 0 {
+        return Interval::UNDEFINED;
+    }
+    let z = normal_quantile(0.5 + level / 2.0);
+    let (k, n) = (successes as f64, n as f64);
+    let p = k / n;
+    let centre = 2.0 * k + z * z;
+    let spread = z * (z * z + 4.0 * k * (1.0 - p)).sqrt();
+    let scale = 2.0 * (n + z * z);
+    Interval {
+        lo: ((centre - spread) / scale).max(0.0),
+        hi: ((centre + spread) / scale).min(1.0),
+    }
+}
+
+/// Interval of the difference of two independent rates, first less second
+/// (Newcombe 1998, method 10: Wilson intervals combined).
+pub fn newcombe(first: (u64, u64), second: (u64, u64), level: f64) -> Interval {
+    let (a, b) = (
+        wilson(first.0, first.1, level),
+        wilson(second.0, second.1, level),
+    );
+    let p = first.0 as f64 / first.1 as f64;
+    let q = second.0 as f64 / second.1 as f64;
+    Interval {
+        lo: p - q - (p - a.lo).hypot(b.hi - q),
+        hi: p - q + (a.hi - p).hypot(q - b.lo),
+    }
+}
+
+/// Pooled two-proportion z and its two-sided p; NaN when both rates are 0 or both 1.
+pub fn two_proportion_z(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
+    let (k, n) = (first.0 as f64, first.1 as f64);
+    let (j, m) = (second.0 as f64, second.1 as f64);
+    let pooled = (k + j) / (n + m);
+    let z = (k / n - j / m) / (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
+    (z, 2.0 * Normal::standard().sf(z.abs()))
+}
+
+fn normal_quantile(p: f64) -> f64 {
+    Normal::standard().inverse_cdf(p)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_abs_diff_eq;
+    use proptest::prelude::*;
+
+    #[test]
+    fn wilson_matches_the_published_examples() {
+        // Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
+        for (k, n, lo, hi) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let got = wilson(k, n, 0.95);
+            assert_abs_diff_eq!(got.lo, lo, epsilon = 5e-5);
+            assert_abs_diff_eq!(got.hi, hi, epsilon = 5e-5);
+        }
+    }
+
+    #[test]
+    fn newcombe_matches_the_published_example() {
+        let got = newcombe((56, 70), (48, 80), 0.95);
+        assert_abs_diff_eq!(got.lo, 0.0524, epsilon = 5e-5);
+        assert_abs_diff_eq!(got.hi, 0.3339, epsilon = 5e-5);
+    }
+
+    #[test]
+    fn few_clusters_widen_by_the_tabled_t_quantile() {
+        // t.975 with 19 degrees of freedom is 2.0930.
+        let want = 2.0930 / 1.95996 * (20f64 / 19.0).sqrt();
+        assert_abs_diff_eq!(few_clusters(20, 0.95), want, epsilon = 1e-4);
+        assert!(few_clusters(1, 0.95).is_nan());
+        assert!(few_clusters(2000, 0.95) < 1.002);
+    }
+
+    #[test]
+    fn equal_rates_have_no_z() {
+        let (z, p) = two_proportion_z((10, 40), (25, 100));
+        assert_abs_diff_eq!(z, 0.0, epsilon = 1e-12);
+        assert_abs_diff_eq!(p, 1.0, epsilon = 1e-9);
+        assert!(two_proportion_z((0, 5), (0, 5)).0.is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn selection_gives_the_quantile_that_sorting_gives(
+            values in prop::collection::vec(-1e3f64..1e3, 1..200), q in 0.0f64..1.0
+        ) {
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let place = q * (sorted.len() - 1) as f64;
+            let (i, f) = (place.floor() as usize, place.fract());
+            let want = if f == 0.0 { sorted[i] } else { sorted[i] * (1.0 - f) + sorted[i + 1] * f };
+            prop_assert!((quantile(&mut values.clone(), q) - want).abs() < 1e-9);
+        }
+
+        #[test]
+        fn wilson_holds_the_observed_rate(n in 1u64..500, share in 0.0f64..1.0) {
+            let k = (share * n as f64).round() as u64;
+            let got = wilson(k, n, 0.95);
+            let rate = k as f64 / n as f64;
+            prop_assert!(got.lo <= rate + 1e-12 && rate <= got.hi + 1e-12);
+            prop_assert!(got.lo >= 0.0 && got.hi <= 1.0);
+        }
+    }
+}

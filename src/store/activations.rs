@@ -1,0 +1,269 @@
+//! Writing the activations of one model state, streamed.
+//!
+//! A file holds one group per set of texts, `/activations/<condition>/<seed>/<set>`
+//! (`/step-<t>` after the seed for a state on the way). In it stand one dataset
+//! `[sample, layer, hidden]` per position and the columns `prompt_id`, `label`, `role`
+//! and `n_tokens`. A position appears with its first sample; a sample that lacks one
+//! is NaN there.
+//!
+//! The file belongs to a thread of its own behind a bounded channel (see
+//! `activation_store`), so compression overlaps the forward passes. What is wrong with
+//! a sample is said at once; an error in the thread stops it, and the next
+//! [`ActivationWriter::append`], or [`ActivationWriter::finish`], returns it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{sync_channel, SyncSender};
+use std::thread::JoinHandle;
+
+use ndarray::Array2;
+
+use super::activation_store::{Message, Store, COLUMNS};
+use super::error::{from_io, StoreError};
+use super::schema::{check_name, RootAttrs};
+
+/// Bytes of samples waiting in the channel at most, about.
+const CHANNEL_BYTES: usize = 16 << 20;
+
+/// Width of a stored activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    /// Half the size, relative error 5e-4, range 65504; a value beyond is an error.
+    F16,
+}
+
+/// Which model state a file holds, and the shape of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivationSpec {
+    pub condition: String,
+    pub seed: u64,
+    /// Training step; absent for a finished fine-tune and for base.
+    pub step: Option<u64>,
+    /// Blocks whose output is kept, ascending.
+    pub layers: Vec<usize>,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Names of the positions, such as `response-mean`, `prompt-last`.
+    pub positions: Vec<String>,
+    pub precision: Precision,
+}
+
+impl ActivationSpec {
+    /// Path of the group of this model state, which a results file links to.
+    pub fn group(&self) -> String {
+        let base = format!("/activations/{}/{}", self.condition, self.seed);
+        match self.step {
+            Some(step) => format!("{base}/step-{step}"),
+            None => base,
+        }
+    }
+
+    /// Bytes that `samples` samples take before compression.
+    pub fn bytes(&self, samples: usize) -> usize {
+        let element = match self.precision {
+            Precision::F32 => 4,
+            Precision::F16 => 2,
+        };
+        samples * self.positions.len() * self.layers.len() * self.hidden * element
+    }
+}
+
+/// One text's activations and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Set of texts, such as a concept's name or `neutral`.
+    pub set: String,
+    pub prompt_id: String,
+    /// Such as `positive` or `negative`; may be empty.
+    pub label: String,
+    /// Role of the tokens read, such as `assistant`.
+    pub role: String,
+    /// Tokens that the pooled positions run over.
+    pub n_tokens: u32,
+    /// Index into [`ActivationSpec::positions`] and the activations there, (layer, hidden).
+    pub rows: Vec<(usize, Array2<f32>)>,
+}
+
+/// An activation file being written by its own thread.
+#[derive(Debug)]
+pub struct ActivationWriter {
+    path: PathBuf,
+    spec: ActivationSpec,
+    sender: Option<SyncSender<Message>>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl ActivationWriter {
+    /// Begins a file that will be at `path`.
+    ///
+    /// # Errors
+    /// `Unwritable`, `DiskFull`, `BadName` or `Hdf5`.
+    pub fn create(
+        path: &Path,
+        attrs: &RootAttrs,
+        spec: ActivationSpec,
+    ) -> Result<Self, StoreError> {
+        check_name("a condition", &spec.condition)?;
+        for position in &spec.positions {
+            check_name("a position", position)?;
+            if COLUMNS.contains(&position.as_str()) {
+                return Err(StoreError::NameTaken {
+                    path: path.to_path_buf(),
+                    object: position.clone(),
+                });
+            }
+        }
+        let store = Store::create(path, attrs, spec.clone())?;
+        let row_bytes = 4 * spec.layers.len() * spec.hidden * spec.positions.len();
+        let bound = (CHANNEL_BYTES / row_bytes.max(1)).clamp(1, 256);
+        let (sender, receiver) = sync_channel(bound);
+        let thread = std::thread::Builder::new()
+            .name("activation-writer".to_owned())
+            .spawn(move || store.run(&receiver))
+            .map_err(|e| from_io(path, e))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            spec,
+            sender: Some(sender),
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands one sample to the writer; waits while the channel is full.
+    ///
+    /// # Errors
+    /// `Shape` or `BadName` for this sample, which is then not written; or the error that
+    /// stopped the thread.
+    pub fn append(&mut self, sample: Sample) -> Result<(), StoreError> {
+        check_name("a set", &sample.set)?;
+        let expected = [self.spec.layers.len(), self.spec.hidden];
+        for (position, row) in &sample.rows {
+            let known = self.spec.positions.get(*position);
+            if row.shape() != expected || known.is_none() {
+                return Err(StoreError::Shape {
+                    path: self.path.clone(),
+                    object: format!(
+                        "{}/{} of `{}`",
+                        sample.set,
+                        known.map_or("(no such position)", String::as_str),
+                        sample.prompt_id
+                    ),
+                    expected: expected.to_vec(),
+                    found: row.shape().to_vec(),
+                });
+            }
+        }
+        let sent = match &self.sender {
+            Some(sender) => sender.send(Message::Sample(sample)).is_ok(),
+            None => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        self.sender = None;
+        self.join()
+    }
+
+    /// Writes what is left and makes the file appear.
+    ///
+    /// # Errors
+    /// Whatever stopped the thread, `DiskFull` and `F16Overflow` among them; nothing of the
+    /// file is then kept.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        if let Some(sender) = self.sender.take() {
+            // A failed send means that the thread has stopped: join says why.
+            let _ = sender.send(Message::Finish);
+        }
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), StoreError> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) | None => Err(StoreError::WriterStopped {
+                path: self.path.clone(),
+            }),
+        }
+    }
+}
+
+impl Drop for ActivationWriter {
+    fn drop(&mut self) {
+        // Without the channel the thread ends, and without `Finish` it keeps nothing.
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(path: &Path, precision: Precision) -> ActivationWriter {
+        let attrs = RootAttrs::new("test", serde_json::json!({}), 3);
+        let spec = ActivationSpec {
+            condition: "base".into(),
+            seed: 0,
+            step: None,
+            layers: vec![0, 1, 2],
+            hidden: 8,
+            positions: vec!["response-mean".into()],
+            precision,
+        };
+        ActivationWriter::create(path, &attrs, spec).unwrap()
+    }
+
+    fn sample(set: &str, i: usize) -> Sample {
+        Sample {
+            set: set.into(),
+            prompt_id: format!("p{i}"),
+            label: "positive".into(),
+            role: "assistant".into(),
+            n_tokens: 5,
+            rows: vec![(0, Array2::from_elem((3, 8), i as f32))],
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_thread_surfaces_and_nothing_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let mut w = create(&path, Precision::F16);
+        let mut bad = sample("persona", 0);
+        bad.rows[0].1[[1, 1]] = 70_000.0;
+        w.append(bad).unwrap();
+        let error = w.finish().unwrap_err();
+        assert!(matches!(error, StoreError::F16Overflow { .. }), "{error}");
+        let mut w = create(&path, Precision::F32);
+        let mut bad = sample("persona", 0);
+        bad.label = "a\0".into();
+        let mut outcome = w.append(bad);
+        for i in 0..100_000 {
+            if outcome.is_err() {
+                break;
+            }
+            outcome = w.append(sample("persona", i));
+        }
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, StoreError::NulInText { .. }), "{error}");
+        let error = w.finish().unwrap_err();
+        assert!(matches!(error, StoreError::WriterStopped { .. }), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_dropped_writer_and_a_wrong_row_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let mut w = create(&path, Precision::F32);
+        w.append(sample("persona", 0)).unwrap();
+        let mut wide = sample("persona", 1);
+        wide.rows[0].1 = Array2::zeros((3, 9));
+        let error = w.append(wide).unwrap_err();
+        assert!(matches!(error, StoreError::Shape { .. }), "{error}");
+        drop(w);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! The ways in which the disk can be wrong.
+//!
+//! Each variant of [`StoreError`] is one such way; its sentence names the file, the
+//! object inside it and what to do. Two translations live here because they need
+//! judgement: an `io::Error` and an HDF5 error stack are both read for a full disk
+//! and for a folder that cannot be written, since libhdf5 reports either only as
+//! "file write failed" with the cause several frames down.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One way in which a file, a folder or an object in a file can be wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A folder refuses new files.
+    #[error("cannot write in {folder}: {source}; choose another output folder or change its permissions", folder = .folder.display())]
+    Unwritable { folder: PathBuf, source: io::Error },
+    /// The disk or the quota is full.
+    #[error("the disk is full while writing {path}: nothing was kept; free space or choose another output folder", path = .path.display())]
+    DiskFull { path: PathBuf },
+    /// A file that should be there is not.
+    #[error("{path} does not exist: check the path, or run the stage that writes it", path = .path.display())]
+    Missing { path: PathBuf },
+    /// Any other failure of the file system.
+    #[error("{path}: {source}; check that the file is readable and try again", path = .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// A file that does not begin like HDF5.
+    #[error("{path} is not an HDF5 file: give the results.h5 or the activation file of a run", path = .path.display())]
+    NotHdf5 { path: PathBuf },
+    /// A file that begins like HDF5 but cannot be opened.
+    #[error("{path} is truncated or damaged ({detail}): delete it and run the stage that writes it again", path = .path.display())]
+    Damaged { path: PathBuf, detail: String },
+    /// An HDF5 file of another program.
+    #[error("{path} is an HDF5 file without the root attribute `schema`: it was not written by residuum", path = .path.display())]
+    Foreign { path: PathBuf },
+    /// A file of another schema version.
+    #[error("{path} has schema `{found}` and this version reads `{expected}`: read it with the version that wrote it, or run again", path = .path.display())]
+    OtherSchema {
+        path: PathBuf,
+        found: String,
+        expected: String,
+    },
+    /// An object that the file lacks.
+    #[error("{path} has no `{object}`; it has: {present}", path = .path.display())]
+    NoObject {
+        path: PathBuf,
+        object: String,
+        present: String,
+    },
+    /// An object that is there but is of another kind than asked for.
+    #[error("`{object}` in {path} is {found}, not {expected}: read it with the method for its kind", path = .path.display())]
+    WrongKind {
+        path: PathBuf,
+        object: String,
+        expected: &'static str,
+        found: String,
+    },
+    /// An array that does not fit the coordinates or the layout it is written to.
+    #[error("`{object}` for {path} has shape {found:?} where {expected:?} is needed: check the order of the dimensions", path = .path.display())]
+    Shape {
+        path: PathBuf,
+        object: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
+    /// A dimension without a coordinate.
+    #[error("`{object}` for {path} uses the dimension `{dimension}` which has no coordinate: call coord(\"{dimension}\", ...) before", path = .path.display())]
+    UnknownDimension {
+        path: PathBuf,
+        object: String,
+        dimension: String,
+    },
+    /// A dimension used twice by one array.
+    #[error("`{object}` for {path} uses the dimension `{dimension}` twice: name the two apart, such as `{dimension}_a` and `{dimension}_b`", path = .path.display())]
+    RepeatedDimension {
+        path: PathBuf,
+        object: String,
+        dimension: String,
+    },
+    /// A second object of the same name.
+    #[error("`{object}` is already in {path}: write each object once", path = .path.display())]
+    NameTaken { path: PathBuf, object: String },
+    /// A name that cannot be an object's or a file's.
+    #[error("`{name}` cannot be the name of {what}: it must not be empty, `.` or `..`, begin with a dot or hold `/`, `\\` or NUL")]
+    BadName { what: &'static str, name: String },
+    /// A text with a NUL character, which HDF5 strings end at.
+    #[error("a text of `{object}` for {path} holds a NUL character: remove it from the input", path = .path.display())]
+    NulInText { path: PathBuf, object: String },
+    /// A value beyond the range of f16.
+    #[error("`{object}` for {path} holds {value}, beyond the f16 range of 65504: store f32", path = .path.display())]
+    F16Overflow {
+        path: PathBuf,
+        object: String,
+        value: f32,
+    },
+    /// Any other failure of libhdf5.
+    #[error("`{object}` in {path}: {detail}; if the file is damaged, delete it and run its stage again", path = .path.display())]
+    Hdf5 {
+        path: PathBuf,
+        object: String,
+        detail: String,
+    },
+    /// A JSON file that does not parse.
+    #[error("{path} is not a valid run record: {source}; restore it from the run folder or run again", path = .path.display())]
+    Json {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    /// A writer that had already failed.
+    #[error("the writer of {path} stopped earlier: its first error says why; nothing was kept", path = .path.display())]
+    WriterStopped { path: PathBuf },
+}
+
+/// Translates an `io::Error` at `path`, singling out a full disk, an unwritable
+/// folder and a missing file.
+pub(crate) fn from_io(path: &Path, source: io::Error) -> StoreError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull {
+            path: path.to_path_buf(),
+        },
+        io::ErrorKind::NotFound => StoreError::Missing {
+            path: path.to_path_buf(),
+        },
+        _ => StoreError::Io {
+            path: path.to_path_buf(),
+            source,
+        },
+    }
+}
+
+/// Translates an HDF5 error about `object` in the file at `path`.
+pub(crate) fn from_hdf5(path: &Path, object: &str, error: &hdf5::Error) -> StoreError {
+    let detail = detail(error);
+    if is_disk_full(&detail) {
+        return StoreError::DiskFull {
+            path: path.to_path_buf(),
+        };
+    }
+    StoreError::Hdf5 {
+        path: path.to_path_buf(),
+        object: object.to_owned(),
+        detail,
+    }
+}
+
+/// The outermost and the innermost frame of an HDF5 error stack, as one phrase.
+pub(crate) fn detail(error: &hdf5::Error) -> String {
+    let hdf5::Error::HDF5(stack) = error else {
+        return error.to_string();
+    };
+    let Ok(stack) = stack.clone().expand() else {
+        return error.to_string();
+    };
+    let frames: Vec<&str> = stack.iter().map(|frame| frame.desc()).collect();
+    match (frames.first(), frames.last()) {
+        (Some(outer), Some(inner)) if frames.len() > 1 => format!("{outer}: {inner}"),
+        (Some(only), _) => (*only).to_owned(),
+        _ => "no detail from libhdf5".to_owned(),
+    }
+}
+
+fn is_disk_full(detail: &str) -> bool {
+    detail.contains("No space left on device") || detail.contains("Disk quota exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let path = Path::new("results.h5");
+        let full = from_io(path, io::Error::from_raw_os_error(28));
+        assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
+        let other = from_io(path, io::Error::from_raw_os_error(5));
+        assert!(matches!(other, StoreError::Io { .. }), "{other}");
+        assert!(is_disk_full(
+            "file write failed: errno = 28, error message = 'No space left on device'"
+        ));
+    }
+
+    #[test]
+    fn every_sentence_names_its_file() {
+        let path = PathBuf::from("run/results.h5");
+        let object = "geometry/cosine".to_owned();
+        let shown = [
+            StoreError::Damaged {
+                path: path.clone(),
+                detail: "short".into(),
+            },
+            StoreError::Foreign { path: path.clone() },
+            StoreError::UnknownDimension {
+                path: path.clone(),
+                object,
+                dimension: "layer".into(),
+            },
+        ];
+        for error in shown {
+            assert!(error.to_string().contains("run/results.h5"), "{error}");
+        }
+    }
+}

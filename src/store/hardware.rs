@@ -1,0 +1,80 @@
+//! The machine a run was made on.
+//!
+//! Read from `/proc` where there is one; elsewhere the fields say `unknown` or 0,
+//! since a run must not fail over a label. Thread counts change the last bits of
+//! a sum, so the number of cores belongs to the record of a run.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// Processor, cores and memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardware {
+    /// Model name of the processor, as the system gives it.
+    pub cpu: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Installed memory in bytes; 0 where unknown.
+    pub memory_bytes: u64,
+    /// Operating system and architecture, such as `linux-x86_64`.
+    pub platform: String,
+}
+
+impl Hardware {
+    /// Looks at this machine.
+    pub fn probe() -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        Self {
+            cpu: cpu_model(&read("/proc/cpuinfo")),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_bytes: memory_bytes(&read("/proc/meminfo")),
+            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+}
+
+fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == key).then(|| value.trim())
+    })
+}
+
+fn cpu_model(cpuinfo: &str) -> String {
+    // ARM kernels give no model name, only numbers of maker and part.
+    ["model name", "Model", "Hardware", "CPU part"]
+        .iter()
+        .find_map(|key| field(cpuinfo, key))
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+fn memory_bytes(meminfo: &str) -> u64 {
+    field(meminfo, "MemTotal")
+        .and_then(|v| v.split_whitespace().next())
+        .and_then(|v| v.parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_files_are_read() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nflags\t: avx2\n";
+        assert_eq!(cpu_model(cpuinfo), "Some CPU: 3 GHz");
+        assert_eq!(cpu_model("processor : 0\n"), "unknown");
+        assert_eq!(
+            memory_bytes("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
+            2_097_152
+        );
+        assert_eq!(memory_bytes(""), 0);
+    }
+
+    #[test]
+    fn this_machine_has_a_core() {
+        assert!(Hardware::probe().cores >= 1);
+    }
+}

@@ -1,0 +1,38 @@
+//! What is on disk: atomic files, content hashes, the run record and the HDF5 schema.
+//!
+//! This room is ground: it imports nothing of the crate but itself and knows no
+//! maths. Every file is written to a temporary name in its own folder and renamed
+//! when complete, so a reader sees a whole file or none. HDF5 files carry the root
+//! attributes of schema `residuum/1` and real dimension scales, so that h5py and
+//! xarray see named dimensions without a reader of ours.
+//!
+//! `results.h5` (see [`results`]) stays small; the activations of one model state
+//! have a file of their own (see [`activations`]) that `results.h5` reaches by an
+//! external link.
+
+pub mod activation_reader;
+mod activation_store;
+pub mod activations;
+pub mod atomic;
+pub mod csv;
+mod datasets;
+pub mod digest;
+pub mod error;
+pub mod hardware;
+pub mod manifest;
+mod new_file;
+pub mod results;
+pub mod results_reader;
+mod scales;
+pub mod schema;
+pub mod time;
+pub mod values;
+
+pub use activation_reader::{ActivationReader, SampleColumns};
+pub use activations::{ActivationSpec, ActivationWriter, Precision, Sample};
+pub use error::StoreError;
+pub use manifest::Manifest;
+pub use results::ResultsWriter;
+pub use results_reader::{NamedArray, ResultsReader};
+pub use schema::RootAttrs;
+pub use values::{AttrValue, Numbers, Values};

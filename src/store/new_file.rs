@@ -1,0 +1,86 @@
+//! An HDF5 file being written, which appears whole or not at all.
+//!
+//! This joins a libhdf5 handle with the temporary file it writes to. A file that is
+//! not finished is abandoned, not closed: after a failed write libhdf5 still holds
+//! what it could not write, tries again on closing, and may abort the process when
+//! that fails too, as it does on a full disk. The abandoned handle costs its caches until the
+//! process ends; the temporary file is emptied, so its space is free at once.
+
+use std::fs::OpenOptions;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::path::Path;
+
+use hdf5::File;
+
+use super::atomic::Pending;
+use super::error::{from_hdf5, StoreError};
+use super::schema::{self, RootAttrs};
+
+/// A file that its owner writes to and then finishes; dropping it abandons it.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    file: ManuallyDrop<File>,
+    pending: Option<Pending>,
+}
+
+impl NewFile {
+    /// Begins a file with root attributes that will be at `path`.
+    ///
+    /// # Errors
+    /// `Unwritable`, `DiskFull`, `NulInText` or `Hdf5`.
+    pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
+        hdf5::silence_errors(true);
+        let pending = Pending::new(path)?;
+        let file = File::create(pending.path()).map_err(|e| from_hdf5(path, "/", &e))?;
+        let new = Self {
+            file: ManuallyDrop::new(file),
+            pending: Some(pending),
+        };
+        schema::write_root(&new, path, attrs)?;
+        Ok(new)
+    }
+
+    /// Writes out what libhdf5 holds back, so that a full disk is met here.
+    ///
+    /// # Errors
+    /// `DiskFull` or `Hdf5`.
+    pub(crate) fn flush(&self, path: &Path) -> Result<(), StoreError> {
+        self.file.flush().map_err(|e| from_hdf5(path, "/", &e))
+    }
+
+    /// Closes the file and makes it appear at `path`. Datasets and groups of it must
+    /// have been dropped.
+    ///
+    /// # Errors
+    /// `DiskFull`, `Io` or `Hdf5`; nothing is then kept.
+    pub(crate) fn finish(mut self, path: &Path) -> Result<(), StoreError> {
+        self.flush(path)?;
+        let Some(pending) = self.pending.take() else {
+            return Ok(());
+        };
+        // SAFETY: `self.file` is not used again: `self` ends here, and neither its drop
+        // nor that of its fields touches the handle.
+        let file = unsafe { ManuallyDrop::take(&mut self.file) };
+        file.close().map_err(|e| from_hdf5(path, "/", &e))?;
+        pending.commit()
+    }
+}
+
+impl Deref for NewFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(pending) = &self.pending {
+            if let Ok(file) = OpenOptions::new().write(true).open(pending.path()) {
+                let _ = file.set_len(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Reading `results.h5` back: arrays with their dimensions, tables, attributes.
+//!
+//! Names are paths such as `geometry/cosine`, with or without a leading `/`. Numbers
+//! are returned as f64 whatever width they are stored in. A path that runs through an
+//! external link is followed, so the activations of a run are within reach as long as
+//! their files lie beside `results.h5`. An unknown name is answered with what there is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hdf5::{Dataset, File, Group, LinkType};
+use ndarray::ArrayD;
+
+use super::datasets;
+use super::error::{from_hdf5, StoreError};
+use super::results::COORDS;
+use super::scales::dimensions;
+use super::schema::{self, listed, RootAttrs};
+use super::values::{AttrValue, Values};
+
+/// An array with its dimensions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedArray<T> {
+    /// Name of each axis.
+    pub dims: Vec<String>,
+    /// Labels along each axis.
+    pub coords: Vec<Values>,
+    pub data: ArrayD<T>,
+}
+
+/// An open results file.
+#[derive(Debug)]
+pub struct ResultsReader {
+    file: File,
+    path: PathBuf,
+    attrs: RootAttrs,
+}
+
+impl ResultsReader {
+    /// Opens `path`.
+    ///
+    /// # Errors
+    /// As [`schema::open`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let (file, attrs) = schema::open(path)?;
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            attrs,
+        })
+    }
+
+    /// The root attributes.
+    pub fn root_attrs(&self) -> &RootAttrs {
+        &self.attrs
+    }
+
+    /// All coordinates by name.
+    ///
+    /// # Errors
+    /// `Hdf5`.
+    pub fn coords(&self) -> Result<BTreeMap<String, Values>, StoreError> {
+        let mut coords = BTreeMap::new();
+        if !self.file.link_exists(COORDS) {
+            return Ok(coords);
+        }
+        let group = self.group(COORDS)?;
+        for name in self.members(&group)? {
+            let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
+            coords.insert(name, datasets::read_values(&dataset, &self.path)?);
+        }
+        Ok(coords)
+    }
+
+    /// The labels of one coordinate.
+    ///
+    /// # Errors
+    /// `NoObject` or `Hdf5`.
+    pub fn coord(&self, name: &str) -> Result<Values, StoreError> {
+        let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
+        datasets::read_values(&dataset, &self.path)
+    }
+
+    /// An array of numbers.
+    ///
+    /// # Errors
+    /// `NoObject`, `WrongKind` or `Hdf5`.
+    pub fn array(&self, name: &str) -> Result<NamedArray<f64>, StoreError> {
+        let dataset = self.dataset(name)?;
+        let data = datasets::read_numbers(&dataset, &self.path)?;
+        self.named(name, &dataset, data)
+    }
+
+    /// An array of texts.
+    ///
+    /// # Errors
+    /// As [`ResultsReader::array`].
+    pub fn texts(&self, name: &str) -> Result<NamedArray<String>, StoreError> {
+        let dataset = self.dataset(name)?;
+        let data = datasets::read_texts(&dataset, &self.path)?;
+        self.named(name, &dataset, data)
+    }
+
+    /// The columns of a table, in the order in which they were written.
+    ///
+    /// # Errors
+    /// `NoObject`, `WrongKind` or `Hdf5`.
+    pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>, StoreError> {
+        let name = name.trim_matches('/');
+        let group = self.group(name)?;
+        let columns = match schema::read_attr(&group, &self.path, name, "columns")? {
+            AttrValue::Texts(columns) => columns,
+            other => {
+                return Err(StoreError::WrongKind {
+                    path: self.path.clone(),
+                    object: format!("{name}@columns"),
+                    expected: "a list of texts",
+                    found: format!("{other:?}"),
+                })
+            }
+        };
+        columns
+            .into_iter()
+            .map(|column| {
+                let dataset = self.dataset(&format!("{name}/{column}"))?;
+                Ok((column, datasets::read_values(&dataset, &self.path)?))
+            })
+            .collect()
+    }
+
+    /// An attribute of an array, a table or a group; `/` is the root.
+    ///
+    /// # Errors
+    /// `NoObject` or `WrongKind`.
+    pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue, StoreError> {
+        let trimmed = name.trim_matches('/');
+        if trimmed.is_empty() {
+            return schema::read_attr(&self.file, &self.path, "/", attr);
+        }
+        match self.file.dataset(trimmed) {
+            Ok(dataset) => schema::read_attr(&dataset, &self.path, trimmed, attr),
+            Err(_) => {
+                let group = self.group(trimmed)?;
+                schema::read_attr(&group, &self.path, trimmed, attr)
+            }
+        }
+    }
+
+    /// Paths of all arrays and table columns, sorted; coordinates and what lies behind
+    /// external links are left out.
+    ///
+    /// # Errors
+    /// `Hdf5`.
+    pub fn list(&self) -> Result<Vec<String>, StoreError> {
+        let root = self
+            .file
+            .group("/")
+            .map_err(|e| from_hdf5(&self.path, "/", &e))?;
+        let mut found = Vec::new();
+        self.walk(&root, "", &mut found)?;
+        found.sort();
+        Ok(found)
+    }
+
+    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<(), StoreError> {
+        let links = group
+            .links(Default::default(), Default::default())
+            .map_err(|e| from_hdf5(&self.path, prefix, &e))?;
+        for (name, info) in links {
+            let full = format!("{prefix}{name}");
+            if info.link_type != LinkType::Hard || full == COORDS {
+                continue;
+            }
+            if let Ok(inner) = group.group(&name) {
+                self.walk(&inner, &format!("{full}/"), found)?;
+            } else if let Ok(dataset) = group.dataset(&name) {
+                if dataset.attr("CLASS").is_err() {
+                    found.push(full);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn named<T>(
+        &self,
+        name: &str,
+        dataset: &Dataset,
+        data: ArrayD<T>,
+    ) -> Result<NamedArray<T>, StoreError> {
+        let dims = dimensions(dataset, &self.path)?;
+        let group = name
+            .trim_matches('/')
+            .rsplit_once('/')
+            .map_or("", |(g, _)| g);
+        let coords = dims
+            .iter()
+            .zip(data.shape())
+            .map(|(dim, n)| {
+                let path = format!("{group}/{dim}");
+                if dim.is_empty() || !self.file.link_exists(path.trim_start_matches('/')) {
+                    return Ok(Values::from((0..*n).collect::<Vec<usize>>()));
+                }
+                datasets::read_values(&self.dataset(&path)?, &self.path)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(NamedArray { dims, coords, data })
+    }
+
+    fn dataset(&self, name: &str) -> Result<Dataset, StoreError> {
+        let name = name.trim_matches('/');
+        self.file.dataset(name).map_err(|_| self.absent(name))
+    }
+
+    fn group(&self, name: &str) -> Result<Group, StoreError> {
+        self.file.group(name).map_err(|_| self.absent(name))
+    }
+
+    /// An unknown name, answered with the members of the deepest group that exists.
+    fn absent(&self, name: &str) -> StoreError {
+        let mut known = name;
+        let present = loop {
+            known = known.rsplit_once('/').map_or("", |(parent, _)| parent);
+            let group = self.file.group(if known.is_empty() { "/" } else { known });
+            match group {
+                Ok(group) => break self.members(&group).unwrap_or_default(),
+                Err(_) if known.is_empty() => break Vec::new(),
+                Err(_) => {}
+            }
+        };
+        StoreError::NoObject {
+            path: self.path.clone(),
+            object: name.to_owned(),
+            present: if known.is_empty() {
+                listed(&present)
+            } else {
+                format!("{} (in {known})", listed(&present))
+            },
+        }
+    }
+
+    fn members(&self, group: &Group) -> Result<Vec<String>, StoreError> {
+        group
+            .member_names()
+            .map_err(|e| from_hdf5(&self.path, &group.name(), &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ResultsWriter;
+    use ndarray::{array, Array, Array1, IxDyn};
+    use proptest::prelude::*;
+
+    fn attrs() -> RootAttrs {
+        RootAttrs::new("test", serde_json::json!({}), 7)
+    }
+
+    fn sample(path: &Path) {
+        let mut w = ResultsWriter::create(path, &attrs()).unwrap();
+        w.coord("layer", vec![0usize, 4]).unwrap();
+        w.coord("concept", vec!["persona", "autonomie é"]).unwrap();
+        w.coord("alpha", vec![-0.5, 0.0, 0.5]).unwrap();
+        let cosine =
+            Array::from_shape_fn(IxDyn(&[2, 2, 2]), |i| (i[0] * 4 + i[1] * 2 + i[2]) as f64);
+        let dims = ["concept_a", "concept_b", "layer"];
+        w.array("geometry", "cosine", &dims, cosine.view()).unwrap();
+        let low = cosine.mapv(|x| x as f32 - 0.1);
+        w.array("geometry", "ci_lo", &dims, low.view()).unwrap();
+        let status = array![
+            ["implied".to_owned(), String::new()],
+            ["a".into(), "ü".into()]
+        ];
+        w.texts(
+            "behaviour",
+            "status",
+            &["concept", "layer"],
+            status.view().into_dyn(),
+        )
+        .unwrap();
+        let columns = [
+            ("id", vec!["a,b", "c\"d"].into()),
+            ("n", vec![1i64, 2].into()),
+        ];
+        w.table("behaviour", "prompts", &columns).unwrap();
+        w.attr("geometry/cosine", "interval", "95 % bootstrap")
+            .unwrap();
+        w.finish().unwrap();
+    }
+
+    #[test]
+    fn everything_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        sample(&path);
+        let r = ResultsReader::open(&path).unwrap();
+        let cosine = r.array("/geometry/cosine").unwrap();
+        assert_eq!(cosine.dims, ["concept_a", "concept_b", "layer"]);
+        assert_eq!(cosine.coords[1], vec!["persona", "autonomie é"].into());
+        assert_eq!(cosine.coords[2], vec![0usize, 4].into());
+        assert_eq!(cosine.data[[1, 0, 1]], 5.0);
+        assert_eq!(
+            r.array("geometry/ci_lo").unwrap().data[[0, 0, 0]],
+            f64::from(-0.1f32)
+        );
+        assert_eq!(r.texts("behaviour/status").unwrap().data[[1, 1]], "ü");
+        let table = r.table("behaviour/prompts").unwrap();
+        assert_eq!(table[0], ("id".to_owned(), vec!["a,b", "c\"d"].into()));
+        assert_eq!(table[1].1, vec![1i64, 2].into());
+        assert_eq!(r.coord("alpha").unwrap(), vec![-0.5, 0.0, 0.5].into());
+        assert_eq!(r.coords().unwrap().len(), 5);
+        let interval = r.attr("geometry/cosine", "interval").unwrap();
+        assert_eq!(interval, AttrValue::from("95 % bootstrap"));
+        assert_eq!(
+            r.list().unwrap(),
+            [
+                "behaviour/prompts/id",
+                "behaviour/prompts/n",
+                "behaviour/status",
+                "geometry/ci_lo",
+                "geometry/cosine"
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_content_gives_equal_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let attrs = attrs();
+        let write = |name: &str| {
+            let path = dir.path().join(name);
+            let mut w = ResultsWriter::create(&path, &attrs).unwrap();
+            w.coord("layer", vec![0usize, 1]).unwrap();
+            let data = Array1::from(vec![1.0, 2.0]).into_dyn();
+            w.array("g", "x", &["layer"], data.view()).unwrap();
+            w.finish().unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        assert_eq!(write("a.h5"), write("b.h5"));
+    }
+
+    #[test]
+    fn misuse_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let mut w = ResultsWriter::create(&path, &attrs()).unwrap();
+        w.coord("layer", vec![0usize, 1]).unwrap();
+        let data = Array1::from(vec![1.0, 2.0]).into_dyn();
+        let square = array![[1.0, 2.0], [3.0, 4.0]].into_dyn();
+        type E = StoreError;
+        let e = w.array("g", "x", &["depth"], data.view()).unwrap_err();
+        assert!(matches!(e, E::UnknownDimension { .. }), "{e}");
+        let e = w
+            .array("g", "x", &["layer", "layer"], square.view())
+            .unwrap_err();
+        assert!(matches!(e, E::RepeatedDimension { .. }), "{e}");
+        let e = w.array("g", "x", &["layer"], square.view()).unwrap_err();
+        assert!(matches!(e, E::Shape { .. }), "{e}");
+        let e = w.array("g/..", "x", &["layer"], data.view()).unwrap_err();
+        assert!(matches!(e, E::BadName { .. }), "{e}");
+        w.array("g", "x", &["layer"], data.view()).unwrap();
+        let e = w.array("g", "x", &["layer"], data.view()).unwrap_err();
+        assert!(matches!(e, E::NameTaken { .. }), "{e}");
+        let e = w.coord("layer", vec![0usize]).unwrap_err();
+        assert!(matches!(e, E::NameTaken { .. }), "{e}");
+        let columns = [("a", vec![1i64].into()), ("b", vec![1i64, 2].into())];
+        let e = w.table("g", "t", &columns).unwrap_err();
+        assert!(matches!(e, E::Shape { .. }), "{e}");
+        drop(w);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_unknown_array_is_answered_with_what_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        sample(&path);
+        let r = ResultsReader::open(&path).unwrap();
+        let error = r.array("geometry/cosin").unwrap_err().to_string();
+        assert!(
+            error.contains("cosine") && error.contains("(in geometry)"),
+            "{error}"
+        );
+        let error = r.array("behaviour/status").unwrap_err();
+        assert!(matches!(error, StoreError::WrongKind { .. }), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn any_array_reads_back(shape in prop::collection::vec(0usize..7, 0..4), bits in any::<u64>()) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("r.h5");
+            let mut w = ResultsWriter::create(&path, &attrs()).unwrap();
+            let names: Vec<String> = (0..shape.len()).map(|i| format!("d{i}")).collect();
+            for (name, n) in names.iter().zip(&shape) {
+                w.coord(name, (0..*n).collect::<Vec<usize>>()).unwrap();
+            }
+            let mut next = bits;
+            let data = Array::from_shape_simple_fn(IxDyn(&shape), || {
+                next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                f64::from_bits(next)
+            });
+            // A reversed view is not in standard layout.
+            let mut view = data.view();
+            if !shape.is_empty() {
+                view.invert_axis(ndarray::Axis(0));
+            }
+            let dims: Vec<&str> = names.iter().map(String::as_str).collect();
+            w.array("g", "x", &dims, view.clone()).unwrap();
+            w.finish().unwrap();
+            let back = ResultsReader::open(&path).unwrap().array("g/x").unwrap();
+            prop_assert_eq!(&back.dims, &names);
+            prop_assert_eq!(back.data.shape(), &shape[..]);
+            prop_assert!(back.data.iter().zip(view.iter()).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())));
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The HDF5 schema `residuum/1`: files that begin alike and attributes.
+//!
+//! Every file begins with the same root attributes ([`RootAttrs`]): what made it, from
+//! which model, under which layer convention. `new_file` writes them and [`open`] demands
+//! them, so an open file is one of ours. Groups are made by the way, and names that
+//! could leave their group are refused.
+//!
+//! [`open`] tells apart what is wrong with a file that cannot be read, in the order
+//! missing, not HDF5, damaged, foreign, another schema. libhdf5's own report to
+//! stderr is silenced; its cause is carried in [`StoreError`] instead.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use hdf5::types::VarLenUnicode;
+use hdf5::{File, Group, Location};
+use serde_json::Value;
+
+use super::error::{detail, from_hdf5, from_io, StoreError};
+use super::time;
+use super::values::{self, AttrValue};
+
+/// Name and version of the layout.
+pub const SCHEMA: &str = "residuum/1";
+
+/// Index l is the output of block l, counted from 0; embeddings are separate.
+pub const LAYER_CONVENTION: &str = "block_output_0based";
+
+/// The attributes at the root of every file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RootAttrs {
+    /// When the file was made, UTC.
+    pub created: String,
+    /// Version of the toolkit.
+    pub version: String,
+    /// Commit of the repository the run was started in; empty if there is none.
+    pub git: String,
+    /// The command line, joined by spaces.
+    pub command: String,
+    /// The resolved configuration.
+    pub config: Value,
+    /// The run's master seed.
+    pub seed: u64,
+    pub model_id: String,
+    pub model_sha256: String,
+    /// Which residual an index names; see [`LAYER_CONVENTION`].
+    pub layer_convention: String,
+    pub chat_template_sha256: String,
+}
+
+impl RootAttrs {
+    /// Attributes of a file made now by this version, of no model yet.
+    pub fn new(command: &str, config: Value, seed: u64) -> Self {
+        Self {
+            created: time::utc_now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: String::new(),
+            command: command.to_owned(),
+            config,
+            seed,
+            model_id: String::new(),
+            model_sha256: String::new(),
+            layer_convention: LAYER_CONVENTION.to_owned(),
+            chat_template_sha256: String::new(),
+        }
+    }
+
+    fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        let config = self.config.to_string();
+        let texts = [
+            ("schema", SCHEMA),
+            ("created", &self.created),
+            ("version", &self.version),
+            ("git", &self.git),
+            ("command", &self.command),
+            ("config", &config),
+            ("model_id", &self.model_id),
+            ("model_sha256", &self.model_sha256),
+            ("layer_convention", &self.layer_convention),
+            ("chat_template_sha256", &self.chat_template_sha256),
+        ];
+        for (name, text) in texts {
+            write_attr(file, path, "/", name, &AttrValue::from(text))?;
+        }
+        file.new_attr::<u64>()
+            .create("seed")
+            .and_then(|a| a.write_scalar(&self.seed))
+            .map_err(|e| from_hdf5(path, "/@seed", &e))
+    }
+
+    fn read(file: &File, path: &Path) -> Result<Self, StoreError> {
+        let text = |name: &str| match read_attr(file, path, "/", name)? {
+            AttrValue::Text(text) => Ok(text),
+            _ => Err(StoreError::WrongKind {
+                path: path.to_path_buf(),
+                object: format!("/@{name}"),
+                expected: "a text",
+                found: "something else".to_owned(),
+            }),
+        };
+        let config = text("config")?;
+        Ok(Self {
+            created: text("created")?,
+            version: text("version")?,
+            git: text("git")?,
+            command: text("command")?,
+            config: serde_json::from_str(&config).map_err(|source| StoreError::Json {
+                path: path.to_path_buf(),
+                source,
+            })?,
+            seed: file
+                .attr("seed")
+                .and_then(|a| a.read_scalar())
+                .map_err(|e| from_hdf5(path, "/@seed", &e))?,
+            model_id: text("model_id")?,
+            model_sha256: text("model_sha256")?,
+            layer_convention: text("layer_convention")?,
+            chat_template_sha256: text("chat_template_sha256")?,
+        })
+    }
+}
+
+/// Writes the root attributes of a new file; errors name `path`.
+pub(crate) fn write_root(file: &File, path: &Path, attrs: &RootAttrs) -> Result<(), StoreError> {
+    attrs.write(file, path)
+}
+
+/// Opens a file of this schema for reading, with its root attributes.
+///
+/// # Errors
+/// `Missing`, `Io`, `NotHdf5`, `Damaged`, `Foreign` or `OtherSchema`.
+pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
+    const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+    let mut head = Vec::new();
+    fs::File::open(path)
+        .and_then(|f| f.take(8).read_to_end(&mut head))
+        .map_err(|e| from_io(path, e))?;
+    if head != SIGNATURE {
+        return Err(StoreError::NotHdf5 {
+            path: path.to_path_buf(),
+        });
+    }
+    hdf5::silence_errors(true);
+    let file = File::open(path).map_err(|e| StoreError::Damaged {
+        path: path.to_path_buf(),
+        detail: detail(&e),
+    })?;
+    match read_attr(&file, path, "/", "schema") {
+        Ok(AttrValue::Text(found)) if found == SCHEMA => {}
+        Ok(AttrValue::Text(found)) if found.starts_with("residuum/") => {
+            return Err(StoreError::OtherSchema {
+                path: path.to_path_buf(),
+                found,
+                expected: SCHEMA.to_owned(),
+            })
+        }
+        _ => {
+            return Err(StoreError::Foreign {
+                path: path.to_path_buf(),
+            })
+        }
+    }
+    let attrs = RootAttrs::read(&file, path)?;
+    Ok((file, attrs))
+}
+
+/// Writes an attribute of the object `object`, which is at `location`.
+pub(crate) fn write_attr(
+    location: &Location,
+    path: &Path,
+    object: &str,
+    name: &str,
+    value: &AttrValue,
+) -> Result<(), StoreError> {
+    let full = format!("{object}@{name}");
+    let text = |t: &str| {
+        values::to_hdf5(t).ok_or_else(|| StoreError::NulInText {
+            path: path.to_path_buf(),
+            object: full.clone(),
+        })
+    };
+    let written = match value {
+        AttrValue::Text(t) => {
+            let t = text(t)?;
+            location
+                .new_attr::<VarLenUnicode>()
+                .create(name)
+                .and_then(|a| a.write_scalar(&t))
+        }
+        AttrValue::Int(v) => location
+            .new_attr::<i64>()
+            .create(name)
+            .and_then(|a| a.write_scalar(v)),
+        AttrValue::Real(v) => location
+            .new_attr::<f64>()
+            .create(name)
+            .and_then(|a| a.write_scalar(v)),
+        AttrValue::Texts(list) => {
+            let list: Vec<VarLenUnicode> =
+                list.iter().map(|t| text(t)).collect::<Result<_, _>>()?;
+            location
+                .new_attr::<VarLenUnicode>()
+                .shape(list.len())
+                .create(name)
+                .and_then(|a| a.write(&list))
+        }
+    };
+    written.map_err(|e| from_hdf5(path, &full, &e))
+}
+
+/// Reads an attribute of the object `object`, which is at `location`.
+pub(crate) fn read_attr(
+    location: &Location,
+    path: &Path,
+    object: &str,
+    name: &str,
+) -> Result<AttrValue, StoreError> {
+    use hdf5::types::TypeDescriptor as Type;
+    let full = format!("{object}@{name}");
+    let fail = |e: hdf5::Error| from_hdf5(path, &full, &e);
+    let present = location.attr_names().map_err(fail)?;
+    if !present.iter().any(|n| n == name) {
+        return Err(StoreError::NoObject {
+            path: path.to_path_buf(),
+            object: full,
+            present: listed(&present),
+        });
+    }
+    let attr = location.attr(name).map_err(fail)?;
+    let kind = attr.dtype().and_then(|t| t.to_descriptor()).map_err(fail)?;
+    match (kind, attr.ndim()) {
+        (Type::VarLenUnicode | Type::VarLenAscii, 0) => attr
+            .read_scalar::<VarLenUnicode>()
+            .map(|t| AttrValue::Text(values::from_hdf5(&t))),
+        (Type::VarLenUnicode | Type::VarLenAscii, 1) => attr
+            .read_raw::<VarLenUnicode>()
+            .map(|l| AttrValue::Texts(l.iter().map(values::from_hdf5).collect())),
+        (Type::Integer(_) | Type::Unsigned(_), 0) => attr.read_scalar().map(AttrValue::Int),
+        (Type::Float(_), 0) => attr.read_scalar().map(AttrValue::Real),
+        (other, ndim) => {
+            return Err(StoreError::WrongKind {
+                path: path.to_path_buf(),
+                object: full,
+                expected: "a text, a number or a list of texts",
+                found: format!("{other} of {ndim} dimensions"),
+            })
+        }
+    }
+    .map_err(fail)
+}
+
+/// The group at `name` (parts separated by `/`) under the root, made where needed.
+pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Group, StoreError> {
+    let fail = |e: hdf5::Error| from_hdf5(path, name, &e);
+    let mut group = file.group("/").map_err(fail)?;
+    for part in name.split('/').filter(|p| !p.is_empty()) {
+        check_name("a group", part)?;
+        group = if group.link_exists(part) {
+            group.group(part)
+        } else {
+            group.create_group(part)
+        }
+        .map_err(fail)?;
+    }
+    Ok(group)
+}
+
+/// Refuses names that would not be one level of a path.
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(StoreError::BadName {
+            what,
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Names for a sentence: `a, b, c`, or `nothing`.
+pub(crate) fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// Full name of `name` in `group`.
+pub(crate) fn object(group: &Group, name: &str) -> String {
+    format!("{}/{name}", group.name().trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::new_file::NewFile;
+
+    #[test]
+    fn files_that_cannot_be_read_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        assert!(matches!(open(&path), Err(StoreError::Missing { .. })));
+        for text in [
+            &b""[..],
+            b"\x89HDF",
+            b"PK\x03\x04 and more than eight bytes",
+        ] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(open(&path), Err(StoreError::NotHdf5 { .. })));
+        }
+        drop(File::create(&path).unwrap());
+        assert!(matches!(open(&path), Err(StoreError::Foreign { .. })));
+        let file = File::create(&path).unwrap();
+        write_attr(&file, &path, "/", "schema", &"residuum/99".into()).unwrap();
+        drop(file);
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::OtherSchema { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let attrs = RootAttrs::new("test", Value::Null, 0);
+        let file = NewFile::create(&path, &attrs).unwrap();
+        let data = ndarray::ArrayD::<f64>::zeros(vec![40, 40]);
+        crate::store::datasets::write_numbers(&file, &path, "x", &data.view().into()).unwrap();
+        file.finish(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for part in [9, 60, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..part]).unwrap();
+            let error = open(&path).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Damaged { .. }),
+                "{part}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn root_attributes_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let mut attrs = RootAttrs::new("run é", serde_json::json!({"a": [1, "ü"]}), u64::MAX);
+        attrs.model_id = "org/name".into();
+        attrs.config["long"] = "x".repeat(200_000).into();
+        NewFile::create(&path, &attrs)
+            .unwrap()
+            .finish(&path)
+            .unwrap();
+        assert_eq!(open(&path).unwrap().1, attrs);
+    }
+}
