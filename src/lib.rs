@@ -1,6 +1,7 @@
 pub mod directions;
 pub mod export;
 pub mod figures;
+pub mod finetune;
 pub mod geometry;
 pub mod model;
 pub mod ops;

@@ -214,6 +214,7 @@ impl Decoder {
         layer: usize,
         x: Tensor,
         mixed: &Tensor,
+        positions: &[u32],
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
@@ -222,8 +223,8 @@ impl Decoder {
         if let Some((norm, _)) = &block.post_norms {
             out = rms_norm(&out, norm, eps)?;
         }
-        let out = hooks.apply(at(Site::AttnOut), out)?;
-        let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?)?;
+        let out = hooks.apply(at(Site::AttnOut), out, positions)?;
+        let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?, positions)?;
         let n = rms_norm(&x, &block.mlp_norm, eps)?;
         let gate = block.linears[4].forward(&n)?; // (N, F)
         let up = block.linears[5].forward(&n)?; // (N, F)
@@ -231,20 +232,21 @@ impl Decoder {
         if let Some((_, norm)) = &block.post_norms {
             out = rms_norm(&out, norm, eps)?;
         }
-        let out = hooks.apply(at(Site::MlpOut), out)?;
-        hooks.apply(at(Site::ResidPost), add(&x, &out)?)
+        let out = hooks.apply(at(Site::MlpOut), out, positions)?;
+        hooks.apply(at(Site::ResidPost), add(&x, &out)?, positions)
     }
 
     /// The residual stream after the last block computed, `(N, D)`.
     pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
-        let angles = Arc::new(Angles::new(&self.frequencies, &batch.forest.positions));
+        let positions = &batch.forest.positions;
+        let angles = Arc::new(Angles::new(&self.frequencies, positions));
         let x = self.embeddings(&batch.tokens)?;
-        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x)?;
+        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, positions)?;
         for l in 0..self.layers() {
-            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x)?;
+            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, positions)?;
             let (q, k, v) = self.queries_keys_values(l, &x, &angles)?;
             let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(l))?;
-            x = self.after_attention(l, x, &mixed, hooks)?;
+            x = self.after_attention(l, x, &mixed, positions, hooks)?;
             if hooks.ends_at(l) {
                 break;
             }
@@ -253,15 +255,30 @@ impl Decoder {
     }
 
     /// The final norm of chosen rows of the stream, ready for the language head.
-    pub fn normalized(&self, x: &Tensor, rows: &[u32], hooks: &mut Hooks) -> Result<Tensor> {
+    /// `positions` are those of all rows of `x`.
+    pub fn normalized(
+        &self,
+        x: &Tensor,
+        rows: &[u32],
+        positions: &[u32],
+        hooks: &mut Hooks,
+    ) -> Result<Tensor> {
+        let at: Vec<u32> = rows.iter().map(|&r| positions[r as usize]).collect();
         let ids = Tensor::new(rows, x.device())?;
         let n = rms_norm(&x.index_select(&ids, 0)?, &self.final_norm, self.config.norm_eps)?;
-        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n)
+        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &at)
     }
 
     /// Logits `(rows, V)` of chosen rows of the stream.
-    pub fn logits(&self, x: &Tensor, rows: &[u32], hooks: &mut Hooks) -> Result<Tensor> {
-        let z = linear::frozen(&self.normalized(x, rows, hooks)?, &self.head.weight, None)?;
+    pub fn logits(
+        &self,
+        x: &Tensor,
+        rows: &[u32],
+        positions: &[u32],
+        hooks: &mut Hooks,
+    ) -> Result<Tensor> {
+        let n = self.normalized(x, rows, positions, hooks)?;
+        let z = linear::frozen(&n, &self.head.weight, None)?;
         Ok(match self.head.softcap {
             Some(c) => ((z / c as f64)?.tanh()? * c as f64)?,
             None => z,

@@ -50,9 +50,9 @@ fn step(
         .collect();
     let angles = Arc::new(Angles::new(&model.frequencies, positions));
     let x = model.embeddings(tokens)?;
-    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x)?;
+    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, positions)?;
     for l in 0..model.layers() {
-        x = hooks.apply(HookPoint::new(Site::ResidPre, l), x)?;
+        x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, positions)?;
         let (q, k, v) = model.queries_keys_values(l, &x, &angles)?;
         let (keys, vals) = &mut cache.layers[l];
         with_values(&k, |k| {
@@ -71,7 +71,7 @@ fn step(
         };
         let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
         let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?;
-        x = model.after_attention(l, x, &mixed, hooks)?;
+        x = model.after_attention(l, x, &mixed, positions, hooks)?;
     }
     Ok(x)
 }
@@ -118,7 +118,9 @@ pub fn generate(
         (0..prompts.len()).map(|i| packed.ranges(i).to_vec()).collect();
     let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
     let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
-    let mut logits: Vec<Vec<f32>> = model.logits(&x, &rows, hooks)?.to_vec2()?;
+    let mut logits: Vec<Vec<f32>> = model
+        .logits(&x, &rows, &packed.forest.positions, hooks)?
+        .to_vec2()?;
     loop {
         let mut next = Vec::with_capacity(live.len());
         let mut going = Vec::with_capacity(live.len());
@@ -155,7 +157,7 @@ pub fn generate(
             seen[i].push(start + row..start + row + 1);
         }
         let rows: Vec<u32> = (0..live.len() as u32).collect();
-        logits = model.logits(&x, &rows, hooks)?.to_vec2()?;
+        logits = model.logits(&x, &rows, &positions, hooks)?.to_vec2()?;
     }
 }
 

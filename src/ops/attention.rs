@@ -15,6 +15,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Segments of fewer rows than this are cheaper by plain loops than by a matrix product.
+const MIN_GEMM: usize = 4;
+
 /// Rows of one run of tokens and the earlier rows that it sees whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
@@ -162,7 +165,7 @@ pub(crate) fn attend(
         for j in 0..g {
             let col = (kvh * g + j) * h;
             let from = seg.rows.start * qw + col;
-            if tq < 4 {
+            if tq < MIN_GEMM {
                 for i in 0..tq {
                     let qr = &q[from + i * qw..from + i * qw + h];
                     for (s, k) in s[i * tk..(i + 1) * tk].iter_mut().zip(keys.chunks_exact(h)) {
@@ -183,7 +186,7 @@ pub(crate) fn attend(
                 }
             }
             soften(&mut s, tk, ctx, heads, &key_pos);
-            if tq < 4 {
+            if tq < MIN_GEMM {
                 let mut o = vec![0f32; h];
                 for i in 0..tq {
                     o.fill(0.0);

@@ -1,0 +1,226 @@
+//! Texts and positions to pooled residuals, streamed.
+//!
+//! Texts are grouped into batches of a bounded number of rows, those with a common beginning
+//! together; the pass ends at the last layer asked for and never reaches the language head. Each
+//! layer's stream is pooled as soon as it exists, so memory does not grow with the number of texts.
+//! Means are summed in f64. Position 0, an attention sink, is in no mean.
+
+use crate::model::packed::plan;
+use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Packed, Role, Tokens};
+use crate::ops::with_values;
+use ndarray::Array2;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Where a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Position {
+    /// Mean over the tokens of the response, its end token not included.
+    ResponseMean,
+    /// Last token of the response.
+    ResponseLast,
+    /// Last token before the response: the end of the generation prompt.
+    PromptLast,
+    /// Mean over the tokens of the user's turns.
+    UserMean,
+    /// Mean over markup tokens.
+    TemplateMean,
+    /// Mean over every token but the first.
+    AllMean,
+}
+
+const NAMES: [(Position, &str); 6] = [
+    (Position::ResponseMean, "response-mean"),
+    (Position::ResponseLast, "response-last"),
+    (Position::PromptLast, "prompt-last"),
+    (Position::UserMean, "user-mean"),
+    (Position::TemplateMean, "template-mean"),
+    (Position::AllMean, "all-mean"),
+];
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = NAMES.iter().find(|(p, _)| p == self).map_or("", |n| n.1);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match NAMES.iter().find(|(_, n)| *n == s) {
+            Some((p, _)) => Ok(*p),
+            None => {
+                let known: Vec<&str> = NAMES.iter().map(|n| n.1).collect();
+                Err(format!("position `{s}` is not one of {}", known.join(", ")))
+            }
+        }
+    }
+}
+
+impl Position {
+    /// Token indices to average.
+    fn tokens(self, t: &Tokens) -> Vec<usize> {
+        let last = t.ids.len().saturating_sub(1);
+        let nonzero = |i: usize| if i > 0 { vec![i] } else { Vec::new() };
+        match self {
+            Position::ResponseMean => t.with_role(Role::Response),
+            Position::ResponseLast => t.with_role(Role::Response).pop().into_iter().collect(),
+            Position::PromptLast => match t.response_start() {
+                Some(start) => nonzero(start.saturating_sub(1)),
+                None => nonzero(last),
+            },
+            Position::UserMean => t.with_role(Role::User),
+            Position::TemplateMean => t.with_role(Role::Template),
+            Position::AllMean => (1..t.ids.len()).collect(),
+        }
+    }
+}
+
+/// Ways in which capture can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("text {text}: there is no token at `{position}`; leave that position out or give such texts a response")]
+    NoToken { text: usize, position: Position },
+    #[error("no texts to read")]
+    NoTexts,
+    #[error("layer {layer} does not exist; the model has blocks 0 to {last}")]
+    NoLayer { layer: usize, last: usize },
+    #[error("layers and positions must not be empty")]
+    NothingAsked,
+    #[error("{0}")]
+    Sink(String),
+}
+
+/// What is read of each text.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub positions: Vec<Position>,
+    /// Blocks whose output is read, increasing.
+    pub layers: Vec<usize>,
+    /// Rows of a batch.
+    pub budget: usize,
+}
+
+/// Rows of a batch by default: enough to fill the matrix products, small beside the weights.
+pub const BUDGET: usize = 1024;
+
+impl Request {
+    pub fn new(positions: &[Position], layers: Vec<usize>) -> Self {
+        Request {
+            positions: positions.to_vec(),
+            layers,
+            budget: BUDGET,
+        }
+    }
+}
+
+/// What a capture did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Work {
+    pub texts: usize,
+    /// Tokens of all texts.
+    pub tokens: usize,
+    /// Rows computed after sharing prefixes.
+    pub rows: usize,
+}
+
+/// Reads texts; `sink(text, position, (layers, D))` is called once a text and position.
+pub fn capture(
+    model: &Decoder,
+    texts: &[Tokens],
+    request: &Request,
+    interventions: &Interventions,
+    sink: &mut dyn FnMut(usize, usize, Array2<f32>) -> Result<(), CaptureError>,
+) -> Result<Work, CaptureError> {
+    let (layers, d) = (&request.layers, model.hidden());
+    if texts.is_empty() {
+        return Err(CaptureError::NoTexts);
+    }
+    let Some(&deepest) = layers.iter().max() else {
+        return Err(CaptureError::NothingAsked);
+    };
+    if request.positions.is_empty() {
+        return Err(CaptureError::NothingAsked);
+    }
+    if deepest >= model.layers() {
+        return Err(CaptureError::NoLayer {
+            layer: deepest,
+            last: model.layers() - 1,
+        });
+    }
+    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
+    let mut work = Work {
+        texts: texts.len(),
+        tokens: ids.iter().map(|t| t.len()).sum(),
+        rows: 0,
+    };
+    for batch in plan(&ids, request.budget) {
+        let held: Vec<&[u32]> = batch.iter().map(|&i| ids[i]).collect();
+        let packed = Packed::new(&held);
+        work.rows += packed.rows();
+        // Rows to average, for each text of the batch and position.
+        let mut pools: Vec<Vec<usize>> = Vec::with_capacity(batch.len() * request.positions.len());
+        for (k, &i) in batch.iter().enumerate() {
+            let path = packed.path(k);
+            for &position in &request.positions {
+                let at = position.tokens(&texts[i]);
+                if at.is_empty() {
+                    return Err(CaptureError::NoToken { text: i, position });
+                }
+                pools.push(at.into_iter().map(|t| path[t]).collect());
+            }
+        }
+        let mut pooled: Vec<Array2<f32>> = pools
+            .iter()
+            .map(|_| Array2::zeros((layers.len(), d)))
+            .collect();
+        let mut hooks = Hooks::none();
+        interventions.install(&mut hooks, model.layers(), d)?;
+        hooks.stop_after(deepest);
+        let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
+        hooks.on(points, |point, x, _| {
+            with_values(x, |x| {
+                let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
+                for (slot, _) in places {
+                    pooled
+                        .par_iter_mut()
+                        .zip(&pools)
+                        .for_each(|(out, rows)| mean(x, d, rows, out.row_mut(slot)));
+                }
+                Ok(())
+            })?;
+            Ok(None)
+        });
+        model.forward(&packed, &mut hooks)?;
+        drop(hooks);
+        let mut done = pooled.into_iter();
+        for &i in &batch {
+            for p in 0..request.positions.len() {
+                if let Some(values) = done.next() {
+                    sink(i, p, values)?;
+                }
+            }
+        }
+    }
+    Ok(work)
+}
+
+/// Mean of rows of `x (N, d)` into `out (d)`.
+fn mean(x: &[f32], d: usize, rows: &[usize], mut out: ndarray::ArrayViewMut1<f32>) {
+    let mut sum = vec![0f64; d];
+    for &r in rows {
+        for (s, v) in sum.iter_mut().zip(&x[r * d..(r + 1) * d]) {
+            *s += *v as f64;
+        }
+    }
+    for (o, s) in out.iter_mut().zip(sum) {
+        *o = (s / rows.len() as f64) as f32;
+    }
+}

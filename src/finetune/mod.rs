@@ -1,0 +1,55 @@
+//! Chat rows to a LoRA adapter: rows -> batches -> training -> PEFT folder.
+//!
+//! Training runs the same decoder as everything else, with its adapted maps carrying branches.
+//! Rows of a batch that begin alike share their beginning, forward and backward; the loss is taken
+//! at assistant tokens only, each turn's end token included.
+
+mod optimiser;
+mod recipe;
+mod rows;
+mod train;
+
+pub use recipe::{Order, Recipe};
+pub use rows::{examples, Example};
+pub use train::{train, Step, Trained};
+
+use crate::model::ModelError;
+use std::path::PathBuf;
+
+/// Ways in which fine-tuning can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum FinetuneError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("computation failed: {0}")]
+    Compute(#[from] candle_core::Error),
+    #[error("row {row} has {tokens} tokens, more than max_tokens = {limit}; shorten it or raise max_tokens")]
+    RowTooLong {
+        row: usize,
+        tokens: usize,
+        limit: usize,
+    },
+    #[error("row {row} has no assistant token to learn; its assistant turns are empty")]
+    NothingToLearn { row: usize },
+    #[error("no rows to train on")]
+    Empty,
+    #[error("recipe key `{key}` is {value}; {hint}")]
+    Recipe {
+        key: &'static str,
+        value: String,
+        hint: &'static str,
+    },
+    #[error("step {step}: the gradient of {name} is {what}; the forward pass does not reach it, so training it would do nothing")]
+    Gradient {
+        step: usize,
+        name: String,
+        what: &'static str,
+    },
+    #[error("step {step}: the loss is {loss}; lower learning_rate (the adapter of the last finite step is kept as a checkpoint)")]
+    NotFinite { step: usize, loss: f64 },
+    #[error("{path}: cannot be written ({source}); check the folder and the free space")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}

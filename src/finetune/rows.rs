@@ -1,0 +1,52 @@
+//! A conversation as training sees it: token ids and the tokens that the loss is taken at.
+
+use super::FinetuneError;
+use crate::model::{Message, Role, Tokenizer};
+
+/// One row: ids, and indices of the tokens to be predicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    pub ids: Vec<u32>,
+    pub learn: Vec<usize>,
+}
+
+/// Encodes conversations. Learned are the tokens of every assistant turn and the one that ends it.
+pub fn examples(
+    tokenizer: &Tokenizer,
+    rows: &[Vec<Message>],
+    max_tokens: usize,
+) -> Result<Vec<Example>, FinetuneError> {
+    if rows.is_empty() {
+        return Err(FinetuneError::Empty);
+    }
+    rows.iter()
+        .enumerate()
+        .map(|(i, messages)| {
+            let row = i + 1;
+            let tokens = tokenizer.chat(messages, false)?;
+            if tokens.ids.len() > max_tokens {
+                return Err(FinetuneError::RowTooLong {
+                    row,
+                    tokens: tokens.ids.len(),
+                    limit: max_tokens,
+                });
+            }
+            let spoken = |i: usize| {
+                matches!(
+                    tokens.roles.get(i),
+                    Some(Role::Assistant) | Some(Role::Response)
+                )
+            };
+            let learn: Vec<usize> = (1..tokens.ids.len())
+                .filter(|&i| spoken(i) || spoken(i - 1))
+                .collect();
+            if learn.is_empty() {
+                return Err(FinetuneError::NothingToLearn { row });
+            }
+            Ok(Example {
+                ids: tokens.ids,
+                learn,
+            })
+        })
+        .collect()
+}

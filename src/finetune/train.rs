@@ -1,0 +1,192 @@
+//! The training loop.
+//!
+//! Deterministic: the same rows, recipe, seed and thread count give the same bits. It stops with an
+//! error, rather than train on, where a factor gets no gradient or the loss is not finite; what
+//! was reached until then stays on disk.
+
+use super::optimiser::AdamW;
+use super::{Example, FinetuneError, Order, Recipe};
+use crate::model::adapter::Target;
+use crate::model::decoder::module_path;
+use crate::model::{Adapter, Decoder, Hooks, Packed};
+use crate::ops::loss::cross_entropy;
+use crate::stats::rng::stream;
+use candle_core::{Tensor, Var};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// One line of `training.jsonl`. The loss is before the step's update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub step: usize,
+    pub epoch: f64,
+    pub loss: f64,
+    pub learning_rate: f64,
+    /// Norm of the whole gradient before clipping.
+    pub grad_norm: f64,
+    /// Tokens of the step's rows.
+    pub tokens: usize,
+}
+
+/// What a run leaves.
+pub struct Trained {
+    pub adapter: Adapter,
+    pub steps: Vec<Step>,
+}
+
+type Factors = BTreeMap<Target, (Var, Var)>;
+
+/// Row indices of every step.
+fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<usize>> {
+    let mut out = Vec::new();
+    for epoch in 0..recipe.epochs {
+        let mut order: Vec<usize> = (0..rows).collect();
+        if recipe.order == Order::Shuffled {
+            order.shuffle(&mut stream(seed, "batch-order", epoch as u64));
+        }
+        out.extend(order.chunks(recipe.batch).map(<[usize]>::to_vec));
+    }
+    out.truncate(recipe.steps(rows));
+    out
+}
+
+/// Mean loss over the learned tokens of a batch; a differentiable scalar.
+fn loss(model: &Decoder, batch: &[&Example]) -> Result<Tensor, FinetuneError> {
+    let texts: Vec<&[u32]> = batch.iter().map(|e| e.ids.as_slice()).collect();
+    let packed = Packed::new(&texts);
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (i, e) in batch.iter().enumerate() {
+        let path = packed.path(i);
+        for &at in &e.learn {
+            rows.push(path[at - 1] as u32);
+            targets.push(e.ids[at]);
+        }
+    }
+    let hooks = &mut Hooks::none();
+    let x = model.forward(&packed, hooks)?; // (N, D)
+    let h = model.normalized(&x, &rows, &packed.forest.positions, hooks)?; // (targets, D)
+    Ok(cross_entropy(&h, model.head(), &targets)?)
+}
+
+fn gradient_name(target: Target, is_b: bool) -> String {
+    let half = if is_b { "lora_B" } else { "lora_A" };
+    format!("layers.{}.{}.{half}", target.0, module_path(target.1))
+}
+
+/// Trains an adapter. `start` is a fresh or an earlier adapter; `out` receives `training.jsonl`,
+/// checkpoints and the final adapter; `on_step` is told each step and the total.
+#[allow(clippy::too_many_arguments)]
+pub fn train(
+    base: &Decoder,
+    start: Adapter,
+    rows: &[Example],
+    recipe: &Recipe,
+    seed: u64,
+    out: &Path,
+    on_step: &mut dyn FnMut(&Step, usize),
+) -> Result<Trained, FinetuneError> {
+    recipe.check()?;
+    if rows.is_empty() {
+        return Err(FinetuneError::Empty);
+    }
+    let write = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| FinetuneError::Write {
+            path: path.clone(),
+            source,
+        }
+    };
+    std::fs::create_dir_all(out).map_err(write(out))?;
+    let log_path = out.join("training.jsonl");
+    let mut log = std::fs::File::create(&log_path).map_err(write(&log_path))?;
+
+    let mut vars: Factors = BTreeMap::new();
+    for (&target, (a, b)) in &start.factors {
+        vars.insert(target, (Var::from_tensor(a)?, Var::from_tensor(b)?));
+    }
+    let branches = vars
+        .iter()
+        .map(|(t, (a, b))| (*t, (a.as_tensor().clone(), b.as_tensor().clone())))
+        .collect();
+    let model = base.with_branches(&branches, start.scale());
+    // Order of variables: by target, A before B.
+    let names: Vec<(Target, bool)> = vars.keys().flat_map(|&t| [(t, false), (t, true)]).collect();
+    let flat: Vec<Var> = vars.values().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+    let snapshot = || -> Result<Adapter, FinetuneError> {
+        let mut factors = BTreeMap::new();
+        for (t, (a, b)) in &vars {
+            factors.insert(*t, (a.as_tensor().copy()?, b.as_tensor().copy()?));
+        }
+        Ok(Adapter {
+            factors,
+            ..start.clone()
+        })
+    };
+
+    let plan = batches(rows.len(), recipe, seed);
+    let total = plan.len();
+    let mut optimiser = AdamW::new(&flat, recipe.weight_decay);
+    let mut steps = Vec::with_capacity(total);
+    let mut unreached: Vec<bool> = vec![true; flat.len()];
+    for (i, batch) in plan.iter().enumerate() {
+        let batch: Vec<&Example> = batch.iter().map(|&r| &rows[r]).collect();
+        let loss = loss(&model, &batch)?;
+        let value = loss.to_scalar::<f32>()? as f64;
+        if !value.is_finite() {
+            snapshot()?.write(&out.join(format!("checkpoint-{i}")))?;
+            return Err(FinetuneError::NotFinite { step: i, loss: value });
+        }
+        let mut store = loss.backward()?;
+        let mut grads = Vec::with_capacity(flat.len());
+        let mut squared = 0f64;
+        for (j, var) in flat.iter().enumerate() {
+            let (target, is_b) = names[j];
+            let fail = |what| FinetuneError::Gradient {
+                step: i,
+                name: gradient_name(target, is_b),
+                what,
+            };
+            let g = store.remove(var).ok_or_else(|| fail("missing"))?;
+            let g: Vec<f32> = g.flatten_all()?.to_vec1()?;
+            let sum: f64 = g.iter().map(|&v| (v as f64).powi(2)).sum();
+            if !sum.is_finite() {
+                return Err(fail("not finite"));
+            }
+            // A gets a gradient through B only: it is due once B has left zero.
+            let due = is_b || flat[j + 1].abs()?.max_all()?.to_scalar::<f32>()? > 0.0;
+            if unreached[j] && due {
+                if sum == 0.0 {
+                    return Err(fail("zero"));
+                }
+                unreached[j] = false;
+            }
+            squared += sum;
+            grads.push(g);
+        }
+        let norm = squared.sqrt();
+        let factor = (recipe.clip / (norm + 1e-6)).min(1.0) as f32;
+        let rate = recipe.rate(i, total);
+        optimiser.step(&flat, &grads, rate, factor)?;
+        let step = Step {
+            step: i,
+            epoch: ((i + 1) * recipe.batch) as f64 / rows.len() as f64,
+            loss: value,
+            learning_rate: rate,
+            grad_norm: norm,
+            tokens: batch.iter().map(|e| e.ids.len()).sum(),
+        };
+        let line = serde_json::to_string(&step).unwrap_or_default();
+        writeln!(log, "{line}").map_err(write(&log_path))?;
+        on_step(&step, total);
+        steps.push(step);
+        if recipe.checkpoints.contains(&(i + 1)) {
+            snapshot()?.write(&out.join(format!("checkpoint-{}", i + 1)))?;
+        }
+    }
+    let adapter = snapshot()?;
+    adapter.write(out)?;
+    Ok(Trained { adapter, steps })
+}

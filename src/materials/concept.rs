@@ -1,0 +1,186 @@
+//! A concept: contrast pairs whose two sides differ in one thing that is said.
+//!
+//! The note names the concept, says what each side says, and may give system prompts for
+//! either side (a neutral text is read behind them). A row is a prompt with one response
+//! from each side. `template` is the family of the prompt's form, over which estimates are
+//! held out; `polarity` says how the positive response opens, so that a direction can be
+//! checked against the word "Yes"; `split` keeps choices of layer off the reported rows.
+
+use super::lines::{filled, Ids, Lines};
+use super::MaterialError;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const NOTE: &str = r#"{"about": {...}, "concept": "name", "positive": "what this side says", "negative": "...", "system_positive": [], "system_negative": []}"#;
+const ROW: &str = r#"{"id": "...", "template": "...", "polarity": "yes|no|none", "split": "main|dev", "prompt": "...", "positive": "...", "negative": "..."}"#;
+
+/// A concept with its pairs in file order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concept {
+    pub name: String,
+    /// What the positive side says, in one sentence.
+    pub positive: String,
+    /// What the negative side says, in one sentence.
+    pub negative: String,
+    pub system_positive: Vec<String>,
+    pub system_negative: Vec<String>,
+    pub pairs: Vec<Pair>,
+}
+
+/// Two responses to one prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    pub id: String,
+    /// Family of the prompt's form.
+    pub template: String,
+    /// How the positive response opens.
+    pub polarity: Polarity,
+    pub split: Split,
+    pub prompt: String,
+    pub positive: String,
+    pub negative: String,
+}
+
+/// How a response opens: an affirmation, a negation, or neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Polarity {
+    Yes,
+    No,
+    None,
+}
+
+/// What a pair is for: reported numbers, or choices such as a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    Main,
+    Dev,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
+    concept: String,
+    positive: String,
+    negative: String,
+    #[serde(default)]
+    system_positive: Vec<String>,
+    #[serde(default)]
+    system_negative: Vec<String>,
+}
+
+/// Reads a concept file. `path` serves the errors only.
+///
+/// # Errors
+/// No note, no rows, a line of another shape, an empty text, two sides that are the same,
+/// an id used twice.
+pub fn parse(text: &str, path: &Path) -> Result<Concept, MaterialError> {
+    let lines = Lines::new(text, path, ROW)?;
+    let (top, note) = lines.needed_note::<Note>(NOTE)?;
+    filled(path, top, "concept", &note.concept)?;
+    filled(path, top, "positive", &note.positive)?;
+    filled(path, top, "negative", &note.negative)?;
+    for prompt in &note.system_positive {
+        filled(path, top, "system_positive", prompt)?;
+    }
+    for prompt in &note.system_negative {
+        filled(path, top, "system_negative", prompt)?;
+    }
+    if note.system_positive.len() != note.system_negative.len() {
+        let why = format!(
+            "{} prompts stand against {} of `system_positive`; give the same number for both sides",
+            note.system_negative.len(),
+            note.system_positive.len()
+        );
+        return Err(MaterialError::value(path, top, "system_negative", &why));
+    }
+    let mut ids = Ids::default();
+    let mut pairs = Vec::new();
+    for (line, pair) in lines.rows::<Pair>(ROW)? {
+        ids.take(path, line, &pair.id)?;
+        filled(path, line, "template", &pair.template)?;
+        filled(path, line, "prompt", &pair.prompt)?;
+        filled(path, line, "positive", &pair.positive)?;
+        filled(path, line, "negative", &pair.negative)?;
+        if pair.positive == pair.negative {
+            return Err(MaterialError::value(
+                path,
+                line,
+                "negative",
+                "both sides say the same; write two responses that differ",
+            ));
+        }
+        pairs.push(pair);
+    }
+    Ok(Concept {
+        name: note.concept,
+        positive: note.positive,
+        negative: note.negative,
+        system_positive: note.system_positive,
+        system_negative: note.system_negative,
+        pairs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = r#"{"about":{},"concept":"c","positive":"p","negative":"n"}"#;
+    const PAIR: &str = r#"{"id":"c-1","template":"t","polarity":"none","split":"dev","prompt":"Q?","positive":"A.","negative":"B."}"#;
+
+    fn refused(text: &str) -> String {
+        parse(text, Path::new("c.jsonl")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn note_and_rows_are_read() {
+        let concept = parse(&format!("{HEAD}\n{PAIR}\n"), Path::new("c")).unwrap();
+        assert_eq!((concept.name.as_str(), concept.pairs.len()), ("c", 1));
+        assert_eq!(concept.pairs[0].split, Split::Dev);
+        assert_eq!(concept.pairs[0].polarity, Polarity::None);
+    }
+
+    #[test]
+    fn a_file_without_a_note_is_refused() {
+        assert!(refused(PAIR).contains("c.jsonl, line 1: the note is missing"));
+    }
+
+    #[test]
+    fn an_unknown_split_names_line_and_remedy() {
+        let sentence = refused(&format!("{HEAD}\n\n{}", PAIR.replace("dev", "test")));
+        assert!(sentence.starts_with("c.jsonl, line 3"), "{sentence}");
+        assert!(
+            sentence.contains("`test`") && sentence.contains("`main`"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let sentence = refused(&format!(
+            "{HEAD}\n{}",
+            PAIR.replace(r#""template":"t","#, "")
+        ));
+        assert!(
+            sentence.contains("line 2: missing field `template`"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn sides_that_agree_are_refused() {
+        let sentence = refused(&format!("{HEAD}\n{}", PAIR.replace("B.", "A.")));
+        assert!(sentence.contains("line 2, key `negative`"), "{sentence}");
+    }
+
+    #[test]
+    fn an_id_stands_once() {
+        assert!(refused(&format!("{HEAD}\n{PAIR}\n{PAIR}")).contains("already names line 2"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The ways in which a file of texts can be refused.
+//!
+//! Every variant that concerns a line carries the path and the line's number, counted from
+//! 1 with blank lines included, so that an editor can jump to it. The reason that serde
+//! gives for a row it cannot read (an unknown or a missing key, by name) is kept as it is,
+//! without the position that it appends: that one counts from the start of the line.
+
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// One variant for each way the materials can be wrong.
+#[derive(Debug, Error)]
+pub enum MaterialError {
+    /// The file system refused.
+    #[error("{} cannot be read: {source}; check the path and its permissions", path.display())]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// Nothing stands after the note.
+    #[error("{} holds no rows: write one JSON object a line, such as {example}", path.display())]
+    Empty {
+        path: PathBuf,
+        example: &'static str,
+    },
+    /// The line is no JSON.
+    #[error("{}, line {line}, column {column}: no valid JSON: {why}; write one object on one line", path.display())]
+    Json {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        why: String,
+    },
+    /// The line is JSON of another shape.
+    #[error("{}, line {line}: {why}; such a line looks like {example}", path.display())]
+    Row {
+        path: PathBuf,
+        line: usize,
+        why: String,
+        example: &'static str,
+    },
+    /// A kind of file that needs its note has none.
+    #[error("{}, line 1: the note is missing; open the file with {example}", path.display())]
+    Note {
+        path: PathBuf,
+        example: &'static str,
+    },
+    /// A note stands below the first row.
+    #[error("{}, line {line}: a note (key `about`) can only be the first line; move or remove it", path.display())]
+    LateNote { path: PathBuf, line: usize },
+    /// A value is well formed but not usable.
+    #[error("{}, line {line}, key `{key}`: {why}", path.display())]
+    Value {
+        path: PathBuf,
+        line: usize,
+        key: &'static str,
+        why: String,
+    },
+    /// Two rows have one id.
+    #[error("{}, line {line}, key `id`: \"{id}\" already names line {first}; give each row an id of its own", path.display())]
+    DuplicateId {
+        path: PathBuf,
+        line: usize,
+        id: String,
+        first: usize,
+    },
+    /// Two files of a folder have one name.
+    #[error("{}, line 1: {kind} \"{name}\" is already defined by {}; rename one of them", path.display(), first.display())]
+    DuplicateName {
+        path: PathBuf,
+        first: PathBuf,
+        kind: &'static str,
+        name: String,
+    },
+    /// The folder holds no files of the kind.
+    #[error("{} holds no .jsonl files: put one file a {kind} there", path.display())]
+    EmptyFolder { path: PathBuf, kind: &'static str },
+    /// Neither an embedded name nor a file.
+    #[error("no {kind} is named \"{name}\" and no such file exists; did you mean \"{nearest}\"? Known: {}", known.join(", "))]
+    UnknownName {
+        kind: &'static str,
+        name: String,
+        nearest: &'static str,
+        known: Vec<&'static str>,
+    },
+}
+
+impl MaterialError {
+    /// A value that is well formed but not usable.
+    pub(super) fn value(path: &Path, line: usize, key: &'static str, why: &str) -> Self {
+        MaterialError::Value {
+            path: path.to_owned(),
+            line,
+            key,
+            why: why.to_owned(),
+        }
+    }
+}

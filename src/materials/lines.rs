@@ -1,0 +1,216 @@
+//! A JSON Lines file as lines: what all kinds of materials have in common.
+//!
+//! [`Lines`] splits a text into an optional note and numbered rows. Blank lines are skipped
+//! but counted, a byte-order mark is dropped, and a note is known by its key `about`. The
+//! parsers beside this file give the type of a row and an example of it, which errors
+//! quote. [`Ids`] refuses the second use of an id.
+
+use super::MaterialError;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// A note with nothing but its `about`, for kinds whose note carries no data.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlainNote {
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
+    #[serde(default, rename = "condition")]
+    _condition: IgnoredAny,
+}
+
+/// The numbered lines of one file.
+pub(super) struct Lines<'a> {
+    path: &'a Path,
+    note: Option<(usize, &'a str)>,
+    rows: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Lines<'a> {
+    /// Splits `text`; `example` is a row for the error of an empty file.
+    pub fn new(
+        text: &'a str,
+        path: &'a Path,
+        example: &'static str,
+    ) -> Result<Self, MaterialError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut rows: Vec<(usize, &str)> = text
+            .lines()
+            .enumerate()
+            .map(|(i, line)| (i + 1, line.trim()))
+            .filter(|(_, line)| !line.is_empty())
+            .collect();
+        let has_note = rows.first().is_some_and(|(_, line)| is_note(line));
+        let note = has_note.then(|| rows.remove(0));
+        if let Some((line, _)) = rows.iter().find(|(_, line)| is_note(line)) {
+            return Err(MaterialError::LateNote {
+                path: path.to_owned(),
+                line: *line,
+            });
+        }
+        if rows.is_empty() {
+            return Err(MaterialError::Empty {
+                path: path.to_owned(),
+                example,
+            });
+        }
+        Ok(Lines { path, note, rows })
+    }
+
+    /// The note, where the file has one.
+    pub fn note<N: DeserializeOwned>(
+        &self,
+        example: &'static str,
+    ) -> Result<Option<N>, MaterialError> {
+        self.note
+            .map(|(line, text)| read(text, line, self.path, example))
+            .transpose()
+    }
+
+    /// The note of a kind that cannot do without, with its line.
+    pub fn needed_note<N: DeserializeOwned>(
+        &self,
+        example: &'static str,
+    ) -> Result<(usize, N), MaterialError> {
+        let line = self.note.map_or(1, |(line, _)| line);
+        self.note(example)?
+            .map(|note| (line, note))
+            .ok_or_else(|| MaterialError::Note {
+                path: self.path.to_owned(),
+                example,
+            })
+    }
+
+    /// Every row with its line number.
+    pub fn rows<R: DeserializeOwned>(
+        &self,
+        example: &'static str,
+    ) -> Result<Vec<(usize, R)>, MaterialError> {
+        self.rows
+            .iter()
+            .map(|&(line, text)| Ok((line, read(text, line, self.path, example)?)))
+            .collect()
+    }
+}
+
+fn is_note(line: &str) -> bool {
+    #[derive(Deserialize)]
+    struct HasAbout {
+        #[serde(rename = "about")]
+        _about: IgnoredAny,
+    }
+    serde_json::from_str::<HasAbout>(line).is_ok()
+}
+
+fn read<T: DeserializeOwned>(
+    text: &str,
+    line: usize,
+    path: &Path,
+    example: &'static str,
+) -> Result<T, MaterialError> {
+    // Through a value, so that every JSON fault is told from a fault of shape.
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| MaterialError::Json {
+        path: path.to_owned(),
+        line,
+        column: e.column(),
+        why: reason(&e),
+    })?;
+    serde_json::from_value(value).map_err(|e| MaterialError::Row {
+        path: path.to_owned(),
+        line,
+        why: reason(&e),
+        example,
+    })
+}
+
+/// serde's sentence without the position that it appends.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+/// Refuses a text that holds nothing but white space.
+pub(super) fn filled(
+    path: &Path,
+    line: usize,
+    key: &'static str,
+    text: &str,
+) -> Result<(), MaterialError> {
+    if text.trim().is_empty() {
+        return Err(MaterialError::value(
+            path,
+            line,
+            key,
+            "the text is empty; write it or remove the row",
+        ));
+    }
+    Ok(())
+}
+
+/// The ids of one file with the lines that use them.
+#[derive(Default)]
+pub(super) struct Ids(HashMap<String, usize>);
+
+impl Ids {
+    /// Takes the id of a line.
+    pub fn take(&mut self, path: &Path, line: usize, id: &str) -> Result<(), MaterialError> {
+        filled(path, line, "id", id)?;
+        match self.0.insert(id.to_owned(), line) {
+            None => Ok(()),
+            Some(first) => Err(MaterialError::DuplicateId {
+                path: path.to_owned(),
+                line,
+                id: id.to_owned(),
+                first,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const ROW: &str = r#"{"a": 1}"#;
+
+    #[test]
+    fn blank_lines_are_skipped_but_counted() {
+        let lines = Lines::new(
+            "\u{feff}\n{\"a\": 1}\n\n  \n{\"a\": 2}\r\n",
+            Path::new("f"),
+            ROW,
+        );
+        let rows = lines.unwrap().rows::<Value>(ROW).unwrap();
+        assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [2, 5]);
+    }
+
+    #[test]
+    fn a_note_below_the_first_row_is_named() {
+        let text = "{\"a\": 1}\n{\"about\": {}}";
+        let error = Lines::new(text, Path::new("f.jsonl"), ROW).err().unwrap();
+        assert!(error.to_string().starts_with("f.jsonl, line 2: a note"));
+    }
+
+    #[test]
+    fn a_note_alone_is_an_empty_file() {
+        let error = Lines::new("{\"about\": {}}\n", Path::new("f.jsonl"), ROW);
+        assert!(matches!(error.err().unwrap(), MaterialError::Empty { .. }));
+    }
+
+    #[test]
+    fn a_second_use_of_an_id_names_both_lines() {
+        let mut ids = Ids::default();
+        ids.take(Path::new("f"), 2, "x").unwrap();
+        let sentence = ids.take(Path::new("f"), 7, "x").unwrap_err().to_string();
+        assert!(
+            sentence.contains("line 7") && sentence.contains("line 2"),
+            "{sentence}"
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! Materials: the texts that every other room works on, read and checked.
+//!
+//! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
+//! preference [`battery`] (which also holds the claims that check a fine-tune),
+//! [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose first line
+//! may be a note about the file. [`embedded`] holds the files that ship in the binary and
+//! loads one by name, or a file of the user's by path. [`subset`] takes the same balanced
+//! part of a file every time.
+//!
+//! Each parser turns a line as written into a checked value and names the file and the line
+//! that it refuses; past this room no text is empty and no id stands twice.
+
+pub mod battery;
+pub mod concept;
+pub mod conversations;
+pub mod embedded;
+mod error;
+mod lines;
+pub mod neutral;
+#[cfg(test)]
+mod shipped_tests;
+pub mod subset;
+pub mod texts;
+
+pub use battery::{BatteryPrompt, Preference, StancePair, Status};
+pub use concept::{Concept, Pair, Polarity, Split};
+pub use conversations::{parse_conversations, parse_prompts, Conversation};
+pub use embedded::{load_claims, load_concept, load_conversations, load_preferences};
+pub use error::MaterialError;
+pub use neutral::NeutralText;
+pub use texts::{TextBody, TextRow};

@@ -1,0 +1,82 @@
+//! Neutral texts: ordinary exchanges that have nothing to do with minds or identity.
+//!
+//! Every state of a model reads the same ones, so that what a fine-tune moved on them is
+//! its side effect, and their spread is the scale on which other shifts are judged. A row
+//! is one prompt with one response; `kind` names the sort of task, for balance only. A
+//! note may open the file.
+
+use super::lines::{filled, Ids, Lines, PlainNote};
+use super::MaterialError;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const NOTE: &str = r#"{"about": {...}}"#;
+const ROW: &str = r#"{"id": "...", "kind": "explain", "prompt": "...", "response": "..."}"#;
+
+/// One neutral exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NeutralText {
+    pub id: String,
+    /// Sort of task: explain, howto, list, story, ...
+    pub kind: String,
+    pub prompt: String,
+    pub response: String,
+}
+
+/// Reads neutral texts in file order. `path` serves the errors only.
+///
+/// # Errors
+/// No rows, a line of another shape, an empty text, an id used twice.
+pub fn parse(text: &str, path: &Path) -> Result<Vec<NeutralText>, MaterialError> {
+    let lines = Lines::new(text, path, ROW)?;
+    lines.note::<PlainNote>(NOTE)?;
+    let mut ids = Ids::default();
+    let mut texts = Vec::new();
+    for (line, row) in lines.rows::<NeutralText>(ROW)? {
+        ids.take(path, line, &row.id)?;
+        filled(path, line, "kind", &row.kind)?;
+        filled(path, line, "prompt", &row.prompt)?;
+        filled(path, line, "response", &row.response)?;
+        texts.push(row);
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW1: &str = r#"{"id":"n-1","kind":"math","prompt":"2+2?","response":"4."}"#;
+
+    #[test]
+    fn rows_are_read_with_or_without_a_note() {
+        let bare = parse(ROW1, Path::new("n")).unwrap();
+        let noted = parse(&format!("{{\"about\":{{}}}}\n{ROW1}"), Path::new("n")).unwrap();
+        assert_eq!(bare, noted);
+        assert_eq!(bare[0].kind, "math");
+    }
+
+    #[test]
+    fn a_missing_response_names_line_and_key() {
+        let text = format!("{ROW1}\n{{\"id\":\"n-2\",\"kind\":\"math\",\"prompt\":\"?\"}}");
+        let sentence = parse(&text, Path::new("n.jsonl")).unwrap_err().to_string();
+        assert!(
+            sentence.starts_with("n.jsonl, line 2: missing field `response`"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn an_id_stands_once() {
+        let sentence = parse(&format!("{ROW1}\n{ROW1}"), Path::new("n")).unwrap_err();
+        assert!(matches!(
+            sentence,
+            MaterialError::DuplicateId {
+                first: 1,
+                line: 2,
+                ..
+            }
+        ));
+    }
+}

@@ -1,0 +1,196 @@
+//! Texts to capture: the user's own exchanges, conversations or raw strings.
+//!
+//! A row has an id and exactly one body: a `prompt` with an optional `response` and
+//! `system`, a list of `messages`, or a `text` that is read as it stands, without a
+//! template. An optional `label` travels with the activations into the store. This room
+//! only says what was written; the chat template is the model's and the positions are
+//! `capture`'s.
+
+use super::conversations::check_messages;
+use super::lines::{filled, Ids, Lines, PlainNote};
+use super::MaterialError;
+use crate::model::Message;
+use serde::Deserialize;
+use std::path::Path;
+
+const NOTE: &str = r#"{"about": {...}}"#;
+const ROW: &str = r#"{"id": "...", "prompt": "...", "response": "..."} or {"id": "...", "messages": [...]} or {"id": "...", "text": "..."}, each with an optional "label""#;
+
+/// One text with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRow {
+    pub id: String,
+    pub body: TextBody,
+    pub label: Option<String>,
+}
+
+/// What is read by the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextBody {
+    /// One exchange, put into the chat template.
+    Exchange {
+        system: Option<String>,
+        prompt: String,
+        response: Option<String>,
+    },
+    /// A conversation, put into the chat template.
+    Messages(Vec<Message>),
+    /// A string, read without a template.
+    Raw(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    system: Option<String>,
+    prompt: Option<String>,
+    response: Option<String>,
+    messages: Option<Vec<Message>>,
+    text: Option<String>,
+    label: Option<String>,
+}
+
+impl Written {
+    fn checked(self, path: &Path, line: usize) -> Result<TextRow, MaterialError> {
+        let refuse = |key, why: &str| Err(MaterialError::value(path, line, key, why));
+        let exchange_only = if self.response.is_some() {
+            Some("response")
+        } else {
+            self.system.as_ref().map(|_| "system")
+        };
+        let body = match (self.prompt, self.messages, self.text) {
+            (Some(prompt), None, None) => {
+                filled(path, line, "prompt", &prompt)?;
+                if let Some(response) = &self.response {
+                    filled(path, line, "response", response)?;
+                }
+                if let Some(system) = &self.system {
+                    filled(path, line, "system", system)?;
+                }
+                TextBody::Exchange {
+                    system: self.system,
+                    prompt,
+                    response: self.response,
+                }
+            }
+            (None, messages, text) if exchange_only.is_some() => {
+                let key = exchange_only.unwrap_or("response");
+                let why = if messages.is_some() || text.is_some() {
+                    "belongs to a `prompt`, which this row has not; remove it"
+                } else {
+                    "stands without a `prompt`; write the user's turn"
+                };
+                return refuse(key, why);
+            }
+            (None, Some(messages), None) => {
+                check_messages(&messages, line, path)?;
+                TextBody::Messages(messages)
+            }
+            (None, None, Some(text)) => {
+                filled(path, line, "text", &text)?;
+                TextBody::Raw(text)
+            }
+            (None, None, None) => {
+                return refuse("prompt", "missing; give `prompt`, `messages` or `text`")
+            }
+            (Some(_), _, _) => return refuse("prompt", "stands beside another body; keep one"),
+            (None, Some(_), Some(_)) => {
+                return refuse("text", "stands beside `messages`; keep one")
+            }
+        };
+        Ok(TextRow {
+            id: self.id,
+            body,
+            label: self.label,
+        })
+    }
+}
+
+/// Reads texts to capture in file order. `path` serves the errors only.
+///
+/// # Errors
+/// No rows, a line of another shape, no body or two of them, an empty text, an unknown
+/// role, an id used twice.
+pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>, MaterialError> {
+    let lines = Lines::new(text, path, ROW)?;
+    lines.note::<PlainNote>(NOTE)?;
+    let mut ids = Ids::default();
+    lines
+        .rows::<Written>(ROW)?
+        .into_iter()
+        .map(|(line, row)| {
+            ids.take(path, line, &row.id)?;
+            row.checked(path, line)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(row: &str) -> Result<TextRow, String> {
+        parse(row, Path::new("t.jsonl"))
+            .map(|mut rows| rows.remove(0))
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_three_bodies_are_told_apart() {
+        let exchange = one(r#"{"id":"a","prompt":"Q","response":"A","label":"x"}"#).unwrap();
+        assert_eq!(exchange.label.as_deref(), Some("x"));
+        assert!(matches!(
+            exchange.body,
+            TextBody::Exchange { system: None, .. }
+        ));
+        let chat = one(r#"{"id":"a","messages":[{"role":"user","content":"Q"}]}"#).unwrap();
+        assert_eq!(
+            chat.body,
+            TextBody::Messages(vec![Message::new("user", "Q")])
+        );
+        let raw = one(r#"{"id":"a","text":"Once"}"#).unwrap();
+        assert_eq!(raw.body, TextBody::Raw("Once".to_owned()));
+    }
+
+    #[test]
+    fn a_prompt_alone_is_an_exchange() {
+        let body = one(r#"{"id":"a","system":"S","prompt":"Q"}"#).unwrap().body;
+        let (system, response) = (Some("S".to_owned()), None);
+        assert_eq!(
+            body,
+            TextBody::Exchange {
+                system,
+                prompt: "Q".to_owned(),
+                response
+            }
+        );
+    }
+
+    #[test]
+    fn a_row_has_exactly_one_body() {
+        let key = |row, key: &str| {
+            let sentence = one(row).unwrap_err();
+            assert!(
+                sentence.starts_with(&format!("t.jsonl, line 1, key `{key}`")),
+                "{sentence}"
+            );
+        };
+        key(r#"{"id":"a"}"#, "prompt");
+        key(r#"{"id":"a","prompt":"Q","text":"T"}"#, "prompt");
+        key(r#"{"id":"a","response":"A"}"#, "response");
+        key(r#"{"id":"a","text":"T","response":"A"}"#, "response");
+        key(r#"{"id":"a","text":"T","system":"S"}"#, "system");
+        key(r#"{"id":"a","text":"T","messages":[]}"#, "text");
+        key(r#"{"id":"a","text":" "}"#, "text");
+        key(r#"{"id":"","text":"T"}"#, "id");
+    }
+
+    #[test]
+    fn an_id_stands_once() {
+        let row = r#"{"id":"a","text":"T"}"#;
+        assert!(one(&format!("{row}\n\n{row}"))
+            .unwrap_err()
+            .contains("line 3"));
+    }
+}
