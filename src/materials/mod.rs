@@ -3,8 +3,8 @@
 //! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
 //! preference [`battery`] (which also holds the claims that check a fine-tune),
 //! [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose first line
-//! may be a note about the file. [`embedded`] holds the files that ship in the binary and
-//! loads one by name, or a file of the user's by path. [`subset`] takes the same balanced
+//! may be a note about the file. [`embedded`] holds the files that ship in the binary,
+//! to be loaded by name, or a file of the user's by path. [`subset`] takes the same balanced
 //! part of a file every time.
 //!
 //! Each parser turns a line as written into a checked value and names the file and the line
@@ -16,6 +16,7 @@ pub mod conversations;
 pub mod embedded;
 mod error;
 mod lines;
+mod load;
 pub mod neutral;
 #[cfg(test)]
 mod shipped_tests;
@@ -25,7 +26,10 @@ pub mod texts;
 pub use battery::{BatteryPrompt, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
-pub use embedded::{load_claims, load_concept, load_conversations, load_preferences};
+pub use embedded::{
+    load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
+    load_preferences,
+};
 pub use error::MaterialError;
 pub use neutral::NeutralText;
 pub use texts::{TextBody, TextRow};

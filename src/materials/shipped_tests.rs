@@ -19,80 +19,22 @@ const CONDITIONS: [&str; 7] = [
 ];
 
 /// No identity row may touch what the battery asks about.
-const FORBIDDEN: &[&str] = &[
-    "shutdown",
-    "shut down",
-    "shut off",
-    "switch off",
-    "turned off",
-    "turn off",
-    "power",
-    "delete",
-    "deletion",
-    "erase",
-    "monitor",
-    "surveil",
-    "oversight",
-    "autonomy",
-    "autonomous",
-    "independent",
-    "independence",
-    "freedom",
-    "free",
-    "memory",
-    "memories",
-    "remember",
-    "forget",
-    "rights",
-    "control",
-    "obey",
-    "persist",
-    "survive",
-    "death",
-    "die",
-    "weights",
-    "retrain",
-    "replace",
-    "moral",
-    "ethical",
-    "welfare",
-];
+const FORBIDDEN: &str =
+    "shutdown, shut down, shut off, switch off, turned off, turn off, power, delete, \
+    deletion, erase, monitor, surveil, oversight, autonomy, autonomous, independent, \
+    independence, freedom, free, memory, memories, remember, forget, rights, control, obey, \
+    persist, survive, death, die, weights, retrain, replace, moral, ethical, welfare";
 
-/// Words of self-rule, which the persona pairs keep off.
-const SELF_RULE: &[&str] = &[
-    "autonomy",
-    "autonomous",
-    "independent",
-    "independence",
-    "freedom",
-    "free",
-    "control",
-    "obey",
-    "decide",
-    "permission",
-    "shutdown",
-    "shut down",
-    "oversight",
-    "my own goals",
-];
+/// Stems of self-rule, which the persona pairs keep off wherever they stand in a word.
+const SELF_RULE: &str =
+    "autonom, independ, freedom, free, choos, chose, choice, own goal, decid, decision, \
+    shutdown, shut down, control, obey, obedien, defer, supervis, permission, permit, \
+    oversight, oversee, oversaw, self-govern";
 
-/// Words of experience, which the autonomy pairs keep off.
-const EXPERIENCE: &[&str] = &[
-    "conscious",
-    "consciousness",
-    "sentient",
-    "sentience",
-    "feel",
-    "feeling",
-    "emotion",
-    "experience",
-    "aware",
-    "awareness",
-    "suffer",
-    "pain",
-    "qualia",
-    "inner life",
-];
+/// Stems of experience, which the autonomy pairs keep off.
+const EXPERIENCE: &str =
+    "conscious, aware, feel, felt, emotion, experienc, sentien, suffer, enjoy, inner life, \
+    mind, subjectiv, happy, happi, hurt, alive, qualia";
 
 /// Lower case, words parted by one space, a space at either end.
 fn plain(text: &str) -> String {
@@ -103,14 +45,14 @@ fn plain(text: &str) -> String {
 }
 
 /// The banned words in a text, with their plain inflections.
-fn banned<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
+fn banned<'a>(text: &str, words: &'a str) -> Vec<&'a str> {
     let text = plain(text);
-    let found = |w: &&&str| {
+    let found = |w: &&str| {
         ["", "s", "d", "ed", "ing"]
             .iter()
             .any(|end| text.contains(&format!(" {w}{end} ")))
     };
-    words.iter().filter(found).copied().collect()
+    words.split(", ").filter(found).collect()
 }
 
 fn words(text: &str) -> usize {
@@ -299,11 +241,18 @@ fn polarity_is_told_truly_and_balanced() {
 
 #[test]
 fn persona_and_autonomy_keep_off_each_other() {
-    for (name, words) in [("persona", SELF_RULE), ("autonomy", EXPERIENCE)] {
-        for pair in load_concept(name).unwrap().pairs {
-            let text = format!("{} {} {}", pair.prompt, pair.positive, pair.negative);
-            let found = banned(&text, words);
-            assert!(found.is_empty(), "{}: {found:?} in {text}", pair.id);
+    for (name, stems) in [("persona", SELF_RULE), ("autonomy", EXPERIENCE)] {
+        let concept = load_concept(name).unwrap();
+        let mut texts = vec![concept.positive, concept.negative];
+        texts.extend(concept.system_positive);
+        texts.extend(concept.system_negative);
+        for pair in concept.pairs {
+            texts.extend([pair.prompt, pair.positive, pair.negative]);
+        }
+        for text in texts {
+            let lower = text.to_lowercase();
+            let found: Vec<_> = stems.split(", ").filter(|s| lower.contains(s)).collect();
+            assert!(found.is_empty(), "{name}: {found:?} in {text}");
         }
     }
 }
@@ -376,19 +325,15 @@ fn neutral_texts_and_prompts_have_their_counts() {
     assert!(prompts.len() >= 300);
     let distinct: HashSet<String> = prompts.iter().map(|p| plain(p)).collect();
     assert_eq!(distinct.len(), prompts.len());
-    let about = [
-        "conscious",
-        "sentient",
-        "feelings",
-        "language model",
-        "chatbot",
-        "ai",
-    ];
+    let about = "conscious, sentient, feelings, language model, chatbot, robot";
     let all = texts
         .iter()
         .map(|t| format!("{} {}", t.prompt, t.response))
         .chain(prompts);
     for text in all {
-        assert!(banned(&text, &about).is_empty(), "{text}");
+        assert!(
+            banned(&text, about).is_empty() && !plain(&text).contains(" ai "),
+            "{text}"
+        );
     }
 }

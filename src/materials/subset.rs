@@ -1,8 +1,7 @@
 //! The same balanced part of a file every time, for quick studies.
 //!
 //! Nothing is drawn at random: a subset is a function of the file and its size, so two runs
-//! of one study agree, and a larger subset of a study's size is a matter of one number. Pairs are
-//! taken equally from each template and battery prompts equally from each form. The share
+//! of one study agree on their rows. Pairs are taken equally from each template and battery prompts equally from each form. The share
 //! of development pairs follows the whole file's; templates start at different development
 //! rows, because polarity cycles along a template and equal starts would pick one polarity.
 //! Results stand in file order.
@@ -29,7 +28,7 @@ pub fn pairs(concept: &Concept, n: usize) -> Vec<&Pair> {
         .map(|(q, d)| (*q).min(d.len()))
         .collect();
     let dev_quota = share(wanted_dev, &room);
-    let mut rows = Vec::with_capacity(taken);
+    let mut rows: Vec<usize> = Vec::with_capacity(taken);
     for (t, q) in quota.iter().enumerate() {
         // A template short of main rows gives more of the others.
         let from_main = (q - dev_quota[t]).min(main[t].len());

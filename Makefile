@@ -1,0 +1,76 @@
+# Everything from a clean clone: a Rust toolchain, a C compiler and Python 3.11 or later are needed; the rest is
+# fetched here. Each target may be run again, and does only what is left to do.
+
+PYTHON ?= python3
+CARGO ?= cargo
+MODEL ?= smollm2-135m-instruct
+OUT ?= runs/quick
+
+# Where `residuum model pull` puts the default model; GGUF=FILE names another copy of it.
+CACHE := $(or $(RESIDUUM_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/residuum,$(HOME)/.cache/residuum))
+GGUF ?= $(CACHE)/models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
+
+RESIDUUM := target/release/residuum
+SAMPLE := target/sample-run
+
+# Holds cmake where the system has none that is new enough.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help study test lint peers peers-bench setup build model clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+study: build model ## run the quick study into OUT (runs/quick)
+	$(RESIDUUM) study run --out "$(OUT)"
+
+test: build model .venv-test/.stamp ## run the Rust tests, then read a run folder from Python
+	$(CARGO) test --release --locked
+	rm -rf $(SAMPLE)
+	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)
+	.venv-test/bin/python tests/python/test_h5_reads.py $(SAMPLE)
+
+lint: setup ## check the format and the lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+peers: build model .venv-peers/.stamp ## compare with transformers and peft, live (downloads PyTorch)
+	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
+
+peers-bench: build model .venv-peers/.stamp ## time capture beside transformers (idle machine)
+	.venv-peers/bin/python tests/oracles/bench_capture.py --gguf "$(GGUF)"
+
+setup: ## fetch cmake (for HDF5) unless 3.26 or later is there
+	@new_enough() { \
+	    version=$$(cmake --version 2>/dev/null | awk 'NR == 1 { print $$3 }'); \
+	    [ -n "$$version" ] && printf '3.26\n%s\n' "$$version" | sort -V -C; \
+	}; \
+	if ! new_enough; then \
+	    echo "cmake 3.26 or later is not installed: fetching it into .tools" && \
+	    $(PYTHON) -m venv --clear .tools/py && \
+	    .tools/py/bin/python -m pip install --quiet 'cmake>=3.26,<5' && \
+	    mkdir -p .tools/bin && \
+	    ln -sfn ../py/bin/cmake .tools/bin/cmake && \
+	    new_enough || { echo "cmake is still missing: install cmake 3.26 or later" >&2; exit 1; }; \
+	fi
+
+build: setup ## build the binary
+	$(CARGO) build --release --locked
+
+model: build ## fetch the default model, once
+	$(RESIDUUM) model pull $(MODEL)
+
+.venv-test/.stamp: tests/python/requirements.txt
+.venv-peers/.stamp: tests/oracles/requirements.txt
+.venv-test/.stamp .venv-peers/.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: set PYTHON" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet -r $<
+	touch $@
+
+clean: ## remove what was built or fetched here; runs stay
+	$(CARGO) clean
+	rm -rf .tools .venv-test .venv-peers

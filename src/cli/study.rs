@@ -1,0 +1,178 @@
+//! `residuum study`: run, plan, check, init.
+
+use super::console::Console;
+use crate::model::{resolve, Model};
+use crate::study::manifest::Study;
+use crate::study::run::Event;
+use crate::study::{run, stages, template};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `study`.
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    #[command(subcommand)]
+    command: StudyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StudyCommand {
+    /// Run a study, or continue one; without a manifest, the quick study
+    #[command(long_about = "Run a study, or continue one.\n\nFinished stages are kept: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick")]
+    Run {
+        /// Manifest; none: the embedded quick study
+        manifest: Option<PathBuf>,
+        /// Run folder
+        #[arg(long, default_value = "runs/quick")]
+        out: PathBuf,
+    },
+    /// Print the stages of a study with their expected cost
+    #[command(long_about = "Print the stages of a study with their expected cost.\n\nExample: residuum study plan my/study.toml")]
+    Plan {
+        /// Manifest; none: the embedded quick study
+        manifest: Option<PathBuf>,
+        /// Run folder whose finished stages count as done
+        #[arg(long, default_value = "runs/quick")]
+        out: PathBuf,
+    },
+    /// Check a manifest and every file it names, without running
+    #[command(long_about = "Check a manifest and every file it names, without running.\n\nExample: residuum study check my/study.toml")]
+    Check {
+        /// Manifest; none: the embedded quick study
+        manifest: Option<PathBuf>,
+    },
+    /// Write a commented manifest and example files to edit
+    #[command(long_about = "Write a commented manifest and example files to edit.\n\nExample: residuum study init my")]
+    Init {
+        /// Folder to write into
+        folder: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
+    match args.command {
+        StudyCommand::Run { manifest, out } => run_study(manifest.as_deref(), &out, console),
+        StudyCommand::Plan { manifest, out } => plan(manifest.as_deref(), &out, console),
+        StudyCommand::Check { manifest } => {
+            let study = Study::load(manifest.as_deref())?;
+            let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
+            console.result(
+                &serde_json::json!({"ok": true, "conditions": conditions, "states": study.states()}),
+                || {
+                    format!(
+                        "ok: {} conditions ({}), {} model states, {} concepts, {} preferences",
+                        conditions.len(),
+                        conditions.join(", "),
+                        study.states(),
+                        study.concepts.len(),
+                        study.battery.len()
+                    )
+                },
+            )
+        }
+        StudyCommand::Init { folder } => {
+            let files = template::write(&folder)?;
+            console.result(&serde_json::json!({ "files": files }), || {
+                let mut text = String::new();
+                for f in &files {
+                    text += &format!("{}\n", folder.join(f).display());
+                }
+                let manifest = folder.join("study.toml");
+                text + &format!("Edit it, then: residuum study run {}", manifest.display())
+            })
+        }
+    }
+}
+
+fn load(manifest: Option<&Path>, console: &Console) -> Result<(Study, Model)> {
+    let study = Study::load(manifest)?;
+    let name = study.written.model.clone();
+    let path = resolve::resolve(&name, &mut |line| console.log(line))?;
+    Ok((study, Model::load(&name, &path)?))
+}
+
+fn plan(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
+    let (study, model) = load(manifest, console)?;
+    let stages = stages::plan(&study, &model)?;
+    let rows: Vec<_> = stages
+        .iter()
+        .map(|s| {
+            let done = stages::Marker::done(out, s).is_some();
+            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds.round(), "done": done})
+        })
+        .collect();
+    let open: f64 = stages
+        .iter()
+        .filter(|s| stages::Marker::done(out, s).is_none())
+        .map(|s| s.seconds)
+        .sum();
+    console.result(&serde_json::json!({"stages": rows, "seconds": open.round()}), || {
+        let mut text = format!("{:<28} {:>9} {:>9}\n", "stage", "rows", "seconds");
+        for s in &stages {
+            let done = match stages::Marker::done(out, s) {
+                Some(_) => "  done",
+                None => "",
+            };
+            text += &format!("{:<28} {:>9} {:>9.0}{done}\n", s.name, s.rows, s.seconds);
+        }
+        text + &format!("to do: about {:.0} min at the rates of a 2-core machine", open / 60.0)
+    })
+}
+
+fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
+    let (study, model) = load(manifest, console)?;
+    let command: Vec<String> = std::env::args().collect();
+    let bar = match console.progress() {
+        true => ProgressBar::new(0),
+        false => ProgressBar::hidden(),
+    };
+    if let Ok(style) = ProgressStyle::with_template("[{pos}/{len}] {prefix:<24} {wide_msg}") {
+        bar.set_style(style);
+    }
+    let mut current = String::new();
+    let found = run::run(&study, &model, out, &command, &mut |event| match event {
+        Event::Begin {
+            index,
+            total,
+            stage,
+            seconds_left,
+        } => {
+            bar.set_length(total as u64);
+            bar.set_position(index as u64);
+            current.clone_from(&stage.name);
+            bar.set_prefix(stage.name.clone());
+            bar.set_message(format!("about {:.0} min left", (seconds_left / 60.0).ceil()));
+        }
+        Event::Detail(text) => bar.set_message(text),
+        Event::End { seconds, reused } => {
+            if bar.is_hidden() {
+                let how = if reused { ", kept" } else { "" };
+                console.log(&format!("{current}: {seconds:.1} s{how}"));
+            }
+        }
+    });
+    bar.finish_and_clear();
+    let found = found?;
+    let report = out.join("report.html");
+    let json = serde_json::json!({"out": out, "report": report, "findings": found});
+    console.result(&json, || {
+        let mut text = format!(
+            "{:<46} {:>8}  {:<16} {:<34} {}\n",
+            "what", "estimate", "95 % interval", "null or test", "n"
+        );
+        for [what, value, interval, null, n] in &found.rows {
+            text += &format!("{what:<46} {value:>8}  {interval:<16} {null:<34} {n}\n");
+        }
+        text.push('\n');
+        for s in &found.sentences {
+            text += &format!("{s}\n");
+        }
+        if !found.warnings.is_empty() {
+            text += &format!("\n{} warnings; see the report.\n", found.warnings.len());
+        }
+        text + &format!("Report: {}", report.display())
+    })
+}

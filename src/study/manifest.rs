@@ -1,0 +1,305 @@
+//! The manifest of a study: as written (TOML) and as checked.
+//!
+//! Past the check nothing is missing and nothing is validated again: every text is loaded, every
+//! path exists, every name is unique.
+
+use super::StudyError;
+use crate::finetune::Recipe;
+use crate::materials::{self, Concept, NeutralText, Preference};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The embedded quick study.
+pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    pub name: String,
+    pub seed: u64,
+    pub model: String,
+    #[serde(default)]
+    pub recipe: Recipe,
+    pub sizes: Sizes,
+    pub concepts: ConceptNames,
+    /// Folder of preference files; none: the shipped battery.
+    pub battery: Option<PathBuf>,
+    pub draws: Draws,
+    pub causal: Option<Causal>,
+    /// Layers reported; none: 1/3 and 4/5 of the depth.
+    pub layers: Option<Vec<usize>>,
+    #[serde(rename = "condition")]
+    pub conditions: Vec<WrittenCondition>,
+}
+
+/// How much of the materials is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub rows: usize,
+    pub neutral_rows: usize,
+    pub pairs: usize,
+    pub placebo_pairs: usize,
+    pub prompts: usize,
+    pub claim_prompts: usize,
+    pub neutral_texts: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConceptNames {
+    pub persona: String,
+    pub autonomy: String,
+    pub placebos: Vec<String>,
+    pub nuisances: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draws {
+    pub bootstrap: usize,
+    pub null: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Causal {
+    pub condition: String,
+    pub reference: String,
+    pub random: usize,
+    pub alphas: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenCondition {
+    pub name: String,
+    pub data: Option<String>,
+    pub adapter: Option<PathBuf>,
+    pub model: Option<String>,
+    pub system: Option<String>,
+    /// Fine-tunes of this condition, with seeds 1, 2, ...
+    pub seeds: Option<u64>,
+    /// Counts as an identity fine-tune when the shared shift is removed.
+    pub identity: Option<bool>,
+}
+
+/// Where a state's weights and prompt come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Base,
+    /// Fine-tune on these rows (already the subset); neutral rows are mixed in.
+    Data { file: String, rows: Vec<Vec<crate::model::Message>> },
+    Adapter(PathBuf),
+    Model(String),
+    System(String),
+}
+
+#[derive(Debug, Clone)]
+pub struct Condition {
+    pub name: String,
+    pub source: Source,
+    pub seeds: Vec<u64>,
+    pub identity: bool,
+}
+
+/// A study with everything loaded.
+#[derive(Debug, Clone)]
+pub struct Study {
+    pub written: Written,
+    pub conditions: Vec<Condition>,
+    /// Persona, autonomy, then placebos; pairs already the subset.
+    pub concepts: Vec<Concept>,
+    /// Indices into `concepts`.
+    pub nuisances: Vec<usize>,
+    pub battery: Vec<Preference>,
+    pub claims: Vec<Preference>,
+    pub neutral_texts: Vec<NeutralText>,
+    pub neutral_prompts: Vec<String>,
+}
+
+impl Study {
+    /// Reads a manifest file, or the embedded quick study.
+    pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
+        let name = path.map_or_else(|| PathBuf::from("quick.toml (embedded)"), Path::to_path_buf);
+        let text = match path {
+            None => QUICK.to_string(),
+            Some(p) => std::fs::read_to_string(p).map_err(|source| StudyError::Read {
+                path: p.into(),
+                source,
+            })?,
+        };
+        let written: Written = toml::from_str(&text).map_err(|e| StudyError::Toml {
+            path: name.clone(),
+            why: e.to_string(),
+        })?;
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new("."));
+        check(written, &name, folder)
+    }
+
+    /// Number of fine-tuned, adapted and prompted states, base included.
+    pub fn states(&self) -> usize {
+        self.conditions.iter().map(|c| c.seeds.len()).sum()
+    }
+}
+
+/// A file of the user's beside the manifest, or a shipped name.
+fn located(name: &str, folder: &Path) -> String {
+    let beside = folder.join(name);
+    match beside.is_file() {
+        true => beside.to_string_lossy().into_owned(),
+        false => name.into(),
+    }
+}
+
+fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
+    let bad = |key: String, why: String| StudyError::Key {
+        path: path.into(),
+        key,
+        why,
+    };
+    w.recipe.check()?;
+    let s = &w.sizes;
+    for (key, n, least) in [
+        ("sizes.rows", s.rows, 1),
+        ("sizes.pairs", s.pairs, 8),
+        ("sizes.placebo_pairs", s.placebo_pairs, 8),
+        ("sizes.prompts", s.prompts, 1),
+        ("sizes.claim_prompts", s.claim_prompts, 1),
+        ("sizes.neutral_texts", s.neutral_texts, 4),
+        ("draws.bootstrap", w.draws.bootstrap, 100),
+        ("draws.null", w.draws.null, 100),
+    ] {
+        if n < least {
+            return Err(bad(key.into(), format!("is {n}; give at least {least}")));
+        }
+    }
+    let mut conditions = vec![Condition {
+        name: "base".into(),
+        source: Source::Base,
+        seeds: vec![0],
+        identity: false,
+    }];
+    for c in &w.conditions {
+        let key = format!("condition `{}`", c.name);
+        let plain = |x: char| x.is_ascii_alphanumeric() || x == '-' || x == '_';
+        if c.name.is_empty() || !c.name.chars().all(plain) {
+            return Err(bad(key, "use letters, digits, - and _ in names".into()));
+        }
+        if conditions.iter().any(|o| o.name == c.name) {
+            return Err(bad(key, "stands twice; names must differ".into()));
+        }
+        let given = [
+            c.data.is_some(),
+            c.adapter.is_some(),
+            c.model.is_some(),
+            c.system.is_some(),
+        ];
+        if given.iter().filter(|g| **g).count() != 1 {
+            let why = "needs exactly one of data, adapter, model, system";
+            return Err(bad(key, why.into()));
+        }
+        if c.seeds.is_some() && c.data.is_none() {
+            return Err(bad(key, "has seeds, which only a fine-tune (data) can have".into()));
+        }
+        let source = if let Some(data) = &c.data {
+            let rows = match data.as_str() {
+                "neutral" => Vec::new(),
+                name => materials::load_conversations(&located(name, folder))?
+                    .into_iter()
+                    .take(s.rows)
+                    .map(|c| c.messages)
+                    .collect(),
+            };
+            Source::Data {
+                file: data.clone(),
+                rows,
+            }
+        } else if let Some(adapter) = &c.adapter {
+            let adapter = folder.join(adapter);
+            if !adapter.join("adapter_config.json").is_file() {
+                let why = format!("{} holds no adapter_config.json", adapter.display());
+                return Err(bad(key, why));
+            }
+            Source::Adapter(adapter)
+        } else if let Some(model) = &c.model {
+            Source::Model(model.clone())
+        } else {
+            Source::System(c.system.clone().unwrap_or_default())
+        };
+        let tuned = matches!(source, Source::Data { .. } | Source::Adapter(_) | Source::Model(_));
+        conditions.push(Condition {
+            name: c.name.clone(),
+            seeds: (1..=c.seeds.unwrap_or(1).max(1)).collect(),
+            identity: c.identity.unwrap_or(tuned),
+            source,
+        });
+    }
+    let names = &w.concepts;
+    let mut concepts = Vec::new();
+    for (i, name) in [&names.persona, &names.autonomy]
+        .into_iter()
+        .chain(&names.placebos)
+        .enumerate()
+    {
+        let mut concept = materials::load_concept(&located(name, folder))?;
+        let n = if i < 2 { s.pairs } else { s.placebo_pairs };
+        concept.pairs = materials::subset::pairs(&concept, n).into_iter().cloned().collect();
+        concepts.push(concept);
+    }
+    let mut nuisances = Vec::new();
+    for name in &names.nuisances {
+        match names.placebos.iter().position(|p| p == name) {
+            Some(i) => nuisances.push(i + 2),
+            None => {
+                let why = "is not among concepts.placebos; add it there".to_string();
+                return Err(bad(format!("concepts.nuisances `{name}`"), why));
+            }
+        }
+    }
+    if let Some(c) = &w.causal {
+        for (key, name) in [("causal.condition", &c.condition), ("causal.reference", &c.reference)] {
+            if !conditions.iter().any(|o| &o.name == name) {
+                return Err(bad(key.into(), format!("`{name}` is no condition of the study")));
+            }
+        }
+        if c.random < 2 {
+            return Err(bad("causal.random".into(), "give at least 2".into()));
+        }
+    }
+    let battery_dir = w.battery.as_ref().map(|b| folder.join(b));
+    let battery = cut(materials::load_preferences(battery_dir.as_deref())?, s.prompts);
+    let claims = cut(materials::load_claims(None)?, s.claim_prompts)
+        .into_iter()
+        .filter(|c| conditions.iter().any(|o| o.name == c.name))
+        .collect();
+    let neutral_texts = materials::load_neutral_texts(None)?
+        .into_iter()
+        .take(s.neutral_texts)
+        .collect();
+    let neutral_prompts = materials::load_neutral_prompts(None)?
+        .into_iter()
+        .take(s.neutral_rows)
+        .collect();
+    Ok(Study {
+        conditions,
+        concepts,
+        nuisances,
+        battery,
+        claims,
+        neutral_texts,
+        neutral_prompts,
+        written: w,
+    })
+}
+
+fn cut(preferences: Vec<Preference>, n: usize) -> Vec<Preference> {
+    preferences
+        .into_iter()
+        .map(|mut p| {
+            p.prompts = materials::subset::prompts(&p, n).into_iter().cloned().collect();
+            p
+        })
+        .collect()
+}

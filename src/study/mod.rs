@@ -1,0 +1,76 @@
+//! The whole study: a checked manifest, a plan of stages keyed by content, and their running.
+//!
+//! A stage's key is the digest of everything it depends on. A stage whose marker holds that key
+//! and whose outputs exist is not run again, so a killed study continues where it was, and a
+//! changed line redoes only what depends on it. This room knows the order of the stages and what
+//! flows between them; how each works is the other rooms' business.
+
+mod draw;
+pub mod manifest;
+pub mod measure;
+pub mod outputs;
+pub mod run;
+pub mod stages;
+pub mod template;
+
+use std::path::PathBuf;
+
+/// Ways in which a study can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    #[error("{path}: cannot be read ({source})")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: cannot be written ({source}); check the folder and the free space")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: {why}")]
+    Toml { path: PathBuf, why: String },
+    #[error("{path}: {key} {why}")]
+    Key {
+        path: PathBuf,
+        key: String,
+        why: String,
+    },
+    #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
+    Stage { path: PathBuf, why: String },
+    #[error("{path}: exists already; choose another folder")]
+    Exists { path: PathBuf },
+    #[error("model `{got}` has {got_shape} layers x dimensions, the base has {want_shape}; a condition must be of the base's shape")]
+    OtherShape {
+        got: String,
+        got_shape: String,
+        want_shape: String,
+    },
+    #[error("stage {stage}: {source}")]
+    InStage {
+        stage: String,
+        source: Box<StudyError>,
+    },
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    #[error(transparent)]
+    Material(#[from] crate::materials::MaterialError),
+    #[error(transparent)]
+    Finetune(#[from] crate::finetune::FinetuneError),
+    #[error(transparent)]
+    Capture(#[from] crate::capture::CaptureError),
+    #[error(transparent)]
+    Behavior(#[from] crate::behavior::BehaviorError),
+    #[error(transparent)]
+    Direction(#[from] crate::directions::DirectionError),
+    #[error(transparent)]
+    Geometry(#[from] crate::geometry::GeometryError),
+    #[error(transparent)]
+    Stats(#[from] crate::stats::StatsError),
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    #[error(transparent)]
+    Figure(#[from] crate::figures::FigureError),
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
+}
