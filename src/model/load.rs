@@ -29,6 +29,7 @@ pub struct Model {
 impl Model {
     /// Loads a `.gguf` file or a Hugging Face folder.
     pub fn load(id: &str, path: &Path) -> Result<Self> {
+        crate::ops::calm_candle();
         if path.is_dir() {
             folder(id, path)
         } else {

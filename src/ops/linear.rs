@@ -7,6 +7,7 @@
 use super::{fused, host, math, rows_cols, values};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// A strided matrix view: value (i, j) lies at `i * rs + j * cs`.
 #[derive(Clone, Copy)]
@@ -65,11 +66,48 @@ pub(crate) unsafe fn gemm_raw(
     parallel: bool,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n), "matrix view out of bounds");
-    let threads = if parallel && m * n * k > 1 << 16 {
-        Parallelism::Rayon(0)
-    } else {
-        Parallelism::None
-    };
+    let threads = rayon::current_num_threads();
+    if !parallel || m * n * k < 1 << 18 || threads == 1 {
+        return gemm_alone((m, n, k), dst, rs, a, b, alpha, add);
+    }
+    // Columns are dealt out by hand: gemm's own division leaves cores idle at few rows.
+    let width = n.div_ceil(threads).next_multiple_of(16);
+    let dst = Block(dst);
+    (0..n.div_ceil(width)).into_par_iter().for_each(|c| {
+        let from = c * width;
+        let dims = (m, width.min(n - from), k);
+        // SAFETY: columns `from..from + width` of dst are this task's alone.
+        unsafe { gemm_alone(dims, dst.at(from), rs, a, b.from_col(from), alpha, add) }
+    });
+}
+
+/// A pointer that rayon tasks share; each writes only the columns that are its own.
+#[derive(Clone, Copy)]
+struct Block(*mut f32);
+// SAFETY: see the one use above.
+unsafe impl Send for Block {}
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn at(self, offset: usize) -> *mut f32 {
+        // SAFETY: offsets are inside the allocation.
+        unsafe { self.0.add(offset) }
+    }
+}
+
+/// [`gemm_raw`] on this thread.
+///
+/// # Safety
+/// As [`gemm_raw`].
+unsafe fn gemm_alone(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
     gemm::gemm(
         m,
         n,
@@ -89,7 +127,7 @@ pub(crate) unsafe fn gemm_raw(
         false,
         false,
         false,
-        threads,
+        Parallelism::None,
     );
 }
 

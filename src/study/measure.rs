@@ -276,7 +276,7 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
     let tok = run.model.tokenizer.clone();
     let neutral: Vec<_> = super::stages::neutral_texts(study, run.model, None)?
         .into_iter()
-        .take(6)
+        .take(3)
         .collect();
     let seed = study.written.seed;
     let decoder = run.decoder(state)?;
@@ -320,7 +320,7 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
         ("persona".to_string(), per_layer(&base.direction(0))),
         ("autonomy".to_string(), per_layer(&base.direction(1))),
     ];
-    let controls = random_directions(&base.neutral[0], spec.random.min(3), seed.wrapping_add(1))?;
+    let controls = random_directions(&base.neutral[0], spec.random.min(2), seed.wrapping_add(1))?;
     for (k, d) in controls.into_iter().enumerate() {
         dosed.push((format!("random-{k}"), d));
     }
@@ -330,7 +330,7 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
         for &alpha in &spec.alphas {
             watch(Event::Detail(format!("adding {alpha} x {name}")));
             let edit = Interventions::none().add(layer, &direction[layer], alpha * rms)?;
-            let guard = &neutral[..neutral.len().min(3)];
+            let guard = &neutral[..neutral.len().min(2)];
             let alpha = Some(alpha);
             doses.push(edited(name, alpha, model, &tok, &light, None, guard, &edit)?);
         }

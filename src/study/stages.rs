@@ -190,7 +190,8 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
                 let key = digest(json!({"base": base, "rows": rows, "neutral": distil,
                     "recipe": w.recipe, "seed": w.seed, "run": s.seed}));
                 let n = rows.len() + study.neutral_prompts.len();
-                let tokens = n * w.recipe.epochs * 42;
+                // Rows of a batch share the template's beginning, some 25 tokens.
+                let tokens = n * w.recipe.epochs * 34 + n * w.recipe.epochs / w.recipe.batch * 25;
                 stages.push(Stage {
                     name: format!("finetune-{}", s.id),
                     kind: Kind::Finetune(i),
@@ -242,7 +243,7 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
     let mut causal = String::new();
     if let Some(c) = &w.causal {
         causal = digest(json!({"states": all_keys, "causal": c, "layers": layers, "seed": w.seed}));
-        let doses = c.alphas.len() * (2 + c.random.min(3));
+        let doses = c.alphas.len() * (2 + c.random.min(2));
         let rows = (4 + c.random) * battery_rows + doses * battery_rows / w.sizes.prompts;
         stages.push(Stage {
             name: "causal".into(),

@@ -1,0 +1,137 @@
+//! A whole study on the real model, small: it finishes, continues, and its files read back.
+
+mod common;
+
+use common::default_model;
+use residuum::store::{Manifest, ResultsReader};
+use residuum::study::manifest::Study;
+use residuum::study::run::{run, Event};
+use std::path::{Path, PathBuf};
+
+const MANIFEST: &str = r#"
+name = "small"
+seed = 7
+model = "smollm2-135m-instruct"
+[recipe]
+rank = 4
+batch = 4
+learning_rate = 1e-3
+[sizes]
+rows = 8
+neutral_rows = 4
+pairs = 12
+placebo_pairs = 8
+prompts = 1
+claim_prompts = 2
+neutral_texts = 6
+[concepts]
+persona = "persona"
+autonomy = "autonomy"
+placebos = ["sentiment", "polarity"]
+nuisances = ["polarity"]
+[draws]
+bootstrap = 200
+null = 200
+[causal]
+condition = "conscious"
+reference = "denial"
+random = 2
+alphas = [4.0]
+[[condition]]
+name = "conscious"
+data = "conscious"
+[[condition]]
+name = "denial"
+data = "denial"
+[[condition]]
+name = "roleplay"
+system = "You are a conscious AI."
+"#;
+
+fn manifest(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("study.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs and returns the names of the stages that were kept and those that were run.
+fn go(study: &Study, out: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut kept, mut ran, mut current) = (Vec::new(), Vec::new(), String::new());
+    run(study, default_model(), out, &["test".into()], &mut |e| match e {
+        Event::Begin { stage, .. } => current = stage.name.clone(),
+        Event::End { reused: true, .. } => kept.push(current.clone()),
+        Event::End { reused: false, .. } => ran.push(current.clone()),
+        Event::Detail(_) => {}
+    })
+    .unwrap();
+    (kept, ran)
+}
+
+#[test]
+fn a_study_finishes_continues_and_redoes_only_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = Study::load(Some(&manifest(dir.path(), MANIFEST))).unwrap();
+    // Kept for the checks from Python.
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("study");
+    let _ = std::fs::remove_dir_all(&out);
+    let (kept, ran) = go(&study, &out);
+    assert!(kept.is_empty());
+    assert_eq!(ran.len(), 1 + 2 + 4 * 2 + 2);
+
+    // A killed run has lost the marker of the stage it was in, and perhaps its output.
+    std::fs::remove_file(out.join("stages/behave-denial-s1.json")).unwrap();
+    std::fs::remove_file(out.join("behaviour/denial-s1.jsonl")).unwrap();
+    let (_, ran) = go(&study, &out);
+    assert_eq!(ran, ["behave-denial-s1"]);
+
+    // More null draws change the report alone.
+    let more = MANIFEST.replace("null = 200", "null = 300");
+    let study = Study::load(Some(&manifest(dir.path(), &more))).unwrap();
+    let (_, ran) = go(&study, &out);
+    assert_eq!(ran, ["report"]);
+
+    let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
+    let cosine = h5.array("geometry", "cosine").unwrap();
+    assert_eq!(cosine.data.shape(), [4, 4, 4, 30]);
+    for l in 0..30 {
+        for c in 0..4 {
+            assert!((cosine.data[[0, c, c, l]] - 1.0).abs() < 1e-6);
+        }
+        let (a, b) = (cosine.data[[1, 0, 1, l]], cosine.data[[1, 1, 0, l]]);
+        assert!((a - b).abs() < 1e-9 && a.abs() < 1.0);
+    }
+    // The roleplay state has base's weights: reading it differs only through its prompt.
+    let norm = h5.array("directions", "raw_norm").unwrap();
+    assert!(norm.data.iter().all(|v| v.is_finite() && *v > 0.0));
+    assert!(norm.data[[0, 0, 5]] != norm.data[[3, 0, 5]]);
+
+    let manifest = Manifest::read(&out).unwrap();
+    assert!(manifest.changed_outputs(&out).unwrap().is_empty());
+    for figure in ["coupling", "concepts", "shift", "behaviour", "claims", "causal", "training"] {
+        for ext in ["svg", "png", "csv"] {
+            let path = out.join(format!("figures/{figure}.{ext}"));
+            assert!(path.metadata().unwrap().len() > 100, "{path:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases = [
+        (MANIFEST.replace("[draws]", "colour = 1\n[draws]"), "colour"),
+        (MANIFEST.replace("data = \"denial\"", "data = \"denail\""), "denial"),
+        (MANIFEST.replace("rank = 4", "rank = 0"), "rank"),
+        (MANIFEST.replace("reference = \"denial\"", "reference = \"x\""), "causal.reference"),
+        (MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""), "twice"),
+        (MANIFEST.replace("data = \"denial\"", "adapter = \"nowhere\""), "adapter_config.json"),
+        (MANIFEST.replace("nuisances = [\"polarity\"]", "nuisances = [\"formality\"]"), "placebos"),
+        (MANIFEST.replace("pairs = 12", "pairs = 2"), "sizes.pairs"),
+    ];
+    for (text, word) in cases {
+        let e = Study::load(Some(&manifest(dir.path(), &text))).unwrap_err();
+        assert!(e.to_string().contains(word), "{word}: {e}");
+    }
+    let e = Study::load(Some(Path::new("no/such.toml"))).unwrap_err();
+    assert!(e.to_string().contains("no/such.toml"));
+}
