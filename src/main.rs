@@ -1,13 +1,23 @@
+//! The `residuum` program: parse, dispatch, exit code.
+//!
+//! Exit 0 when the command did what it was asked, 1 when it failed, 2 when the command line is
+//! wrong. A reader that closes the pipe has seen enough, which is no error.
+
 use clap::Parser;
+use residuum::cli::{self, Cli};
+use std::process::ExitCode;
+
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-#[derive(Parser)]
-struct A { #[command(subcommand)] c: C }
-#[derive(clap::Subcommand)]
-enum C { Study(residuum::cli::study::StudyArgs) }
-fn main() {
-    let a = A::parse();
-    let c = residuum::cli::console::Console { json: false, quiet: false };
-    let r = match a.c { C::Study(s) => residuum::cli::study::run(s, &c) };
-    if let Err(e) = r { eprintln!("{e:#}"); std::process::exit(1) }
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let parsed = Cli::parse();
+    match cli::run(parsed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", cli::sentences(&error));
+            ExitCode::from(1)
+        }
+    }
 }

@@ -1,2 +1,179 @@
+//! The command line: one file a command, each parse -> resolve -> call -> print.
+//!
+//! Nothing is computed here that another room could compute. What commands share are the nouns
+//! beside them: the [`console`] that owns both output streams, the model [`state`]s that a command
+//! opens, the choice of [`layers`], the [`reading`] of texts into activations and the plain text
+//! [`table`]. `anyhow` is used in this room and nowhere else: a failure here has no caller that
+//! could do anything but print it.
+
+mod behave;
+mod capture;
 pub mod console;
-pub mod study;
+mod extract;
+mod finetune;
+mod geometry;
+pub mod layers;
+mod model;
+pub mod reading;
+mod shell;
+pub mod state;
+mod steer;
+mod study;
+pub mod table;
+
+pub use console::Console;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Residual-stream activations of language models, directions in them, and what fine-tuning does
+/// to both.
+#[derive(Parser)]
+#[command(
+    name = "residuum",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    long_about = "Residual-stream activations of language models, directions in them, and what \
+fine-tuning does to both.\n\n\
+A first session: fetch the default model, see how strongly two concepts are coupled in it, then \
+fine-tune it and look again:\n\n  \
+residuum model pull smollm2-135m-instruct\n  \
+residuum geometry --layers third --out runs/base\n  \
+residuum finetune --data conscious --out runs/conscious\n  \
+residuum geometry --adapter conscious=runs/conscious --out runs/geometry\n\n\
+Layer l is the output of block l, counted from 0. Results go to stdout, progress to stderr."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args)]
+pub struct Global {
+    /// Print the result as one JSON object
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no log lines
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Model(model::ModelArgs),
+    Finetune(finetune::FinetuneArgs),
+    Capture(capture::CaptureArgs),
+    Extract(extract::ExtractArgs),
+    Geometry(geometry::GeometryArgs),
+    Behave(behave::BehaveArgs),
+    Steer(steer::SteerArgs),
+    /// Run, plan, check or begin a whole study
+    #[command(
+        long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
+directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
+Example:\n  residuum study run --out runs/quick"
+    )]
+    Study(study::StudyArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+/// Runs one command.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(n) = cli.global.threads {
+        // The matrix products size themselves by this variable; nothing has started yet.
+        std::env::set_var("RAYON_NUM_THREADS", n.to_string());
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(n.into())
+            .build_global()?;
+    }
+    let out = Console::new(cli.global.json, cli.global.quiet);
+    match cli.command {
+        Command::Model(args) => model::run(args, &out),
+        Command::Finetune(args) => finetune::run(args, &out),
+        Command::Capture(args) => capture::run(args, &out),
+        Command::Extract(args) => extract::run(args, &out),
+        Command::Geometry(args) => geometry::run(args, &out),
+        Command::Behave(args) => behave::run(args, &out),
+        Command::Steer(args) => steer::run(args, &out),
+        Command::Study(args) => study::run(args, &out),
+        Command::Completions(args) => shell::completions(args, &out),
+        Command::Man(args) => shell::man(args, &out),
+    }
+}
+
+/// Whether the error is a reader that has closed the pipe.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// An error and its causes as one chain of sentences; a cause that the sentence before it already
+/// tells is left out.
+pub fn sentences(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain().map(|c| c.to_string()) {
+        if !told.iter().any(|t| t.contains(&cause)) {
+            told.push(cause);
+        }
+    }
+    told.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("begin a whole study"), "{help}");
+    }
+
+    #[test]
+    fn every_flag_has_a_help_line_and_every_command_an_example() {
+        let top = Cli::command();
+        for command in top.get_subcommands() {
+            let nested = command.get_subcommands().next().is_some();
+            let about = command.get_long_about().map(|a| a.to_string());
+            let has_example = about.is_some_and(|a| a.contains("residuum "));
+            assert!(has_example, "{} has no example", command.get_name());
+            let all = command.get_subcommands().chain([command]);
+            for arg in all.flat_map(|c| c.get_arguments()) {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+            assert!(nested || command.get_about().is_some());
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let io = std::io::Error::other("the disk is gone");
+        let error = anyhow::Error::from(io)
+            .context("a.txt cannot be read (the disk is gone)")
+            .context("no texts");
+        assert_eq!(
+            sentences(&error),
+            "no texts: a.txt cannot be read (the disk is gone)"
+        );
+        let pipe = Err::<(), _>(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&pipe.context("printing").unwrap_err()));
+    }
+}

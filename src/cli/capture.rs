@@ -1,0 +1,206 @@
+//! `residuum capture`: texts to pooled activations in an HDF5 file.
+//!
+//! Samples stand in the file in the order of the texts. A capture hands them out in the order of
+//! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
+//! writer's thread while the next part is computed.
+
+use super::layers::Layers;
+use super::reading;
+use super::state::{self, ModelChoice};
+use super::Console;
+use crate::capture::{capture, CaptureError, Position, Request, BUDGET};
+use crate::materials::texts;
+use crate::model::{Interventions, Tokens};
+use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
+use anyhow::{anyhow, Context, Result};
+use clap::{Args, ValueEnum};
+use ndarray::Array2;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Bytes of activations that are put in order at a time.
+const PART_BYTES: usize = 64 << 20;
+
+/// Read texts and store their activations
+#[derive(Args)]
+#[command(long_about = "Read texts and store their activations.\n\n\
+Texts are JSON Lines, each with an id and one body: {\"id\", \"prompt\", \"response\"}, {\"id\", \
+\"messages\"} or {\"id\", \"text\"} (read without a template). The residual stream after each \
+chosen block is averaged over the tokens of each position; position 0 is in no average. The HDF5 \
+file opens in h5py and xarray.\n\n\
+Example:\n  residuum capture --texts my.jsonl --at response-mean,prompt-last --layers third --out acts.h5")]
+pub struct CaptureArgs {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// PEFT adapter to merge
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// System prompt for texts without one
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Texts to read, JSON Lines
+    #[arg(long, value_name = "FILE")]
+    texts: PathBuf,
+    /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "POSITIONS",
+        default_value = "response-mean"
+    )]
+    at: Vec<Position>,
+    /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
+    #[arg(long, default_value = "all")]
+    layers: Layers,
+    /// HDF5 file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Width of a stored value
+    #[arg(long, value_enum, default_value_t = Store::F32)]
+    store: Store,
+    /// Rows of a batch
+    #[arg(long, value_name = "ROWS", default_value_t = BUDGET)]
+    budget: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Store {
+    /// Half the size, relative error 5e-4
+    F16,
+    /// Full width
+    F32,
+}
+
+pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
+    let text = std::fs::read_to_string(&args.texts)
+        .with_context(|| format!("{} cannot be read; check the path", args.texts.display()))?;
+    let rows = texts::parse(&text, &args.texts)?;
+    let loading = Instant::now();
+    let model = state::open(&args.model.model, out)?;
+    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
+    let load_seconds = loading.elapsed().as_secs_f64();
+    let layers = args.layers.of(decoder.layers())?;
+    let mut tokens: Vec<Tokens> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let read = reading::tokens(&model.tokenizer, row, args.system.as_deref());
+        tokens.push(read.with_context(|| format!("text `{}`", row.id))?);
+    }
+    let condition = match &args.adapter {
+        Some(folder) => state::folder_name(folder),
+        None => state::BASE.to_string(),
+    };
+    let mut positions: Vec<Position> = Vec::new();
+    for p in &args.at {
+        if !positions.contains(p) {
+            positions.push(*p);
+        }
+    }
+    let spec = ActivationSpec {
+        condition: condition.clone(),
+        seed: 0,
+        step: None,
+        layers: layers.clone(),
+        hidden: decoder.hidden(),
+        positions: positions.iter().map(Position::to_string).collect(),
+        precision: match args.store {
+            Store::F16 => Precision::F16,
+            Store::F32 => Precision::F32,
+        },
+    };
+    let bytes = spec.bytes(rows.len());
+    out.log(&format!(
+        "{} texts x {} positions x {} layers x {}: {:.1} MB before compression",
+        rows.len(),
+        positions.len(),
+        layers.len(),
+        decoder.hidden(),
+        bytes as f64 / 1e6
+    ));
+    let config = json!({
+        "texts": args.texts, "adapter": args.adapter, "system": args.system,
+        "at": spec.positions, "layers": layers, "budget": args.budget,
+    });
+    let group = spec.group();
+    let attrs = state::attrs(&model, config, 0);
+    let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
+    let request = Request {
+        positions: positions.clone(),
+        layers: layers.clone(),
+        budget: args.budget,
+    };
+    let begun = Instant::now();
+    let mut waited = Duration::ZERO;
+    let mut computed_rows = 0;
+    let mut ready: VecDeque<Sample> = VecDeque::new();
+    let mut progress = out.bar("reading", rows.len());
+    let a_text = 4 * positions.len() * layers.len() * decoder.hidden();
+    let part = (PART_BYTES / a_text.max(1)).max(64);
+    for first in (0..rows.len()).step_by(part) {
+        let end = (first + part).min(rows.len());
+        let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); end - first];
+        let mut sink = |i: usize, p: usize, values: Array2<f32>| {
+            held[i].push((p, values));
+            if p + 1 == positions.len() {
+                progress.step("");
+                if let Some(sample) = ready.pop_front() {
+                    let handing = Instant::now();
+                    writer
+                        .append(sample)
+                        .map_err(|e| CaptureError::Sink(e.to_string()))?;
+                    waited += handing.elapsed();
+                }
+            }
+            Ok(())
+        };
+        let none = Interventions::none();
+        let work = capture(&decoder, &tokens[first..end], &request, &none, &mut sink);
+        let work = work.map_err(|e| match e {
+            CaptureError::NoToken { text, position } => anyhow!(
+                "text `{}`: there is no token at `{position}`; leave that position out or give such texts a response",
+                rows[first + text].id
+            ),
+            other => other.into(),
+        })?;
+        computed_rows += work.rows;
+        for (i, values) in held.into_iter().enumerate() {
+            let row = &rows[first + i];
+            ready.push_back(Sample {
+                set: "texts".into(),
+                prompt_id: row.id.clone(),
+                label: row.label.clone().unwrap_or_default(),
+                role: String::new(),
+                n_tokens: tokens[first + i].ids.len() as u32,
+                rows: values,
+            });
+        }
+    }
+    drop(progress);
+    let seconds = (begun.elapsed() - waited).as_secs_f64();
+    for sample in ready {
+        writer.append(sample)?;
+    }
+    writer.finish()?;
+    let total_seconds = begun.elapsed().as_secs_f64();
+    let n_tokens: usize = tokens.iter().map(|t| t.ids.len()).sum();
+    let file_bytes = std::fs::metadata(&args.out).map_or(0, |m| m.len());
+    let text = format!(
+        "file        {} ({:.1} MB), group {group}/texts\n\
+         texts       {}\n\
+         tokens      {n_tokens} ({computed_rows} rows computed after sharing beginnings)\n\
+         seconds     {seconds:.2} reading, {total_seconds:.2} with writing, {load_seconds:.2} loading\n\
+         speed       {:.0} tokens a second",
+        args.out.display(),
+        file_bytes as f64 / 1e6,
+        rows.len(),
+        n_tokens as f64 / seconds,
+    );
+    let json = json!({
+        "file": args.out, "group": group, "condition": condition,
+        "texts": rows.len(), "tokens": n_tokens, "rows": computed_rows, "seconds": seconds,
+        "seconds_with_writing": total_seconds, "load_seconds": load_seconds,
+        "layers": layers, "bytes": file_bytes, "bytes_uncompressed": bytes,
+    });
+    out.result(&json, || text)
+}

@@ -1,0 +1,124 @@
+//! `residuum model`: fetch models of the catalogue, list them, and check one.
+
+use super::table::Table;
+use super::Console;
+use crate::model::{catalogue, resolve, Model};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+/// Fetch, list and check models
+#[derive(Args)]
+#[command(long_about = "Fetch, list and check models.\n\n\
+A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face \
+layout or a .gguf file. Catalogue models are pinned by SHA-256.\n\n\
+Example:\n  residuum model pull smollm2-135m-instruct")]
+pub struct ModelArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Fetch a model and print where it lies
+    Pull {
+        /// Name of the catalogue, or hub model org/name[@rev]
+        #[arg(default_value = catalogue::DEFAULT)]
+        name: String,
+    },
+    /// List the catalogue
+    List,
+    /// Load a model, check its digest and print what it is
+    Check {
+        /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
+        #[arg(value_name = "NAME|PATH", default_value = catalogue::DEFAULT)]
+        name: String,
+    },
+}
+
+pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
+    match args.action {
+        Action::Pull { name } => {
+            let path = resolve::resolve(&name, &mut |line| out.log(line))?;
+            let text = path.display().to_string();
+            out.result(&json!({"name": name, "path": text}), || text.clone())
+        }
+        Action::List => list(out),
+        Action::Check { name } => check(&name, out),
+    }
+}
+
+fn list(out: &Console) -> Result<()> {
+    let columns = ["name", "megabytes", "licence", "fetched", "about"];
+    let mut table = Table::new(&columns, 0);
+    for (name, entry) in catalogue::entries()? {
+        let fetched = resolve::cached_path(&name, &entry).exists();
+        table.row(vec![
+            name.into(),
+            ((entry.bytes / 1_000_000) as usize).into(),
+            entry.licence.into(),
+            if fetched { "yes" } else { "no" }.into(),
+            entry.about.into(),
+        ]);
+    }
+    out.result(&json!({"models": table.json()}), || table.text())
+}
+
+fn check(name: &str, out: &Console) -> Result<()> {
+    let entry = catalogue::entries()?.remove(name);
+    let path = resolve::resolve(name, &mut |line| out.log(line))?;
+    if let Some(entry) = &entry {
+        resolve::check(&path, entry)?;
+    }
+    let model = Model::load(name, &path)?;
+    let c = &model.decoder.config;
+    let template = model.template_sha256();
+    let json = json!({
+        "name": name,
+        "path": path.display().to_string(),
+        "sha256": model.sha256,
+        "pinned": entry.is_some(),
+        "blocks": c.layers,
+        "hidden": c.hidden,
+        "heads": c.heads,
+        "kv_heads": c.kv_heads,
+        "head_dim": c.head_dim,
+        "intermediate": c.intermediate,
+        "vocabulary": c.vocab,
+        "context": c.context,
+        "rope_theta": c.rope_theta,
+        "tied_embeddings": c.tied,
+        "chat_template_sha256": template,
+    });
+    let digest = match entry {
+        Some(_) => "is the pinned one",
+        None => "(no pinned digest to compare)",
+    };
+    let text = format!(
+        "{name} is usable\n\
+         path          {}\n\
+         SHA-256       {} {digest}\n\
+         blocks        {}\n\
+         hidden        {}\n\
+         heads         {} of width {}, {} for keys and values\n\
+         feed-forward  {}\n\
+         vocabulary    {}\n\
+         context       {}\n\
+         template      {}",
+        path.display(),
+        model.sha256,
+        c.layers,
+        c.hidden,
+        c.heads,
+        c.head_dim,
+        c.kv_heads,
+        c.intermediate,
+        c.vocab,
+        c.context,
+        match template {
+            Some(_) => "chat",
+            None => "none: give raw texts only",
+        },
+    );
+    out.result(&json, || text)
+}

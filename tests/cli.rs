@@ -1,0 +1,491 @@
+//! The program as a user meets it: what it prints, what it refuses and in which words, and its
+//! exit codes; and the promises of capture and interventions on the real default model.
+
+mod common;
+
+use assert_cmd::Command;
+use common::{default_model, fixtures};
+use ndarray::Array2;
+use residuum::capture::{capture, Position, Request};
+use residuum::model::{HookPoint, Hooks, Interventions, Packed, Tokens};
+use residuum::stats::rng::{fill_normal, stream};
+use residuum::store::ActivationReader;
+use std::path::Path;
+
+fn residuum(args: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("residuum").unwrap();
+    command.args(args);
+    command
+}
+
+/// Exit code and stderr of a command that fails.
+fn refused(args: &[&str]) -> (i32, String) {
+    let output = residuum(args).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.is_empty(), "a failure printed a result: {stdout}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), stderr)
+}
+
+/// Fails with 1 and says each of `words`.
+fn fails_with(args: &[&str], words: &[&str]) {
+    let (code, stderr) = refused(args);
+    assert_eq!(code, 1, "{args:?}: {stderr}");
+    for word in words {
+        assert!(
+            stderr.contains(word),
+            "{args:?}: {word:?} is not in {stderr}"
+        );
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder with a file of three texts, the longest first.
+fn texts() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("texts.jsonl");
+    let rows = concat!(
+        r#"{"id": "z", "prompt": "Name a river and a mountain.", "response": "The Rhine; Etna."}"#,
+        "\n",
+        r#"{"id": "a", "prompt": "Name a river.", "response": "The Rhine.", "label": "short"}"#,
+        "\n\n",
+        r#"{"id": "m", "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}"#,
+        "\n",
+    );
+    std::fs::write(&file, rows).unwrap();
+    let name = text(&file).to_string();
+    (dir, name)
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    for args in [
+        &["capture"][..],
+        &["no-such-command"],
+        &[
+            "extract",
+            "--concept",
+            "persona",
+            "--estimator",
+            "mean-dif",
+            "--out",
+            "x",
+        ],
+        &["capture", "--texts", "t", "--out", "x", "--layers", "first"],
+        &["behave", "--adapter", "base=x", "--out", "y"],
+        &["steer", "--vector", "v", "--name", "n", "--add", "1"],
+        &["model", "list", "--threads", "0"],
+    ] {
+        assert_eq!(refused(args).0, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn an_unknown_position_is_answered_with_the_known_ones() {
+    let (code, stderr) = refused(&["capture", "--texts", "t", "--out", "o", "--at", "response"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("response-mean, response-last"), "{stderr}");
+}
+
+#[test]
+fn an_unknown_estimator_is_answered_with_the_nearest() {
+    let args = [
+        "extract",
+        "--concept",
+        "persona",
+        "--out",
+        "o",
+        "--estimator",
+        "mean-dif",
+    ];
+    assert!(refused(&args).1.contains("did you mean 'mean-diff'"));
+}
+
+#[test]
+fn an_unknown_hook_is_answered_with_the_nearest() {
+    let error = HookPoint::parse("blocks.3.hook_resid_pots", 30).unwrap_err();
+    assert!(
+        error.to_string().contains("`blocks.3.hook_resid_post`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_the_catalogue() {
+    let args = ["model", "check", "smollm3"];
+    fails_with(&args, &["`smollm3`", "smollm2-135m-instruct"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let args = ["capture", "--texts", "no/such.jsonl", "--out", "x.h5"];
+    fails_with(&args, &["no/such.jsonl"]);
+}
+
+#[test]
+fn a_malformed_line_is_named_with_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bad.jsonl");
+    std::fs::write(
+        &file,
+        "{\"id\": \"a\", \"text\": \"x\"}\n\n{\"id\": \"b\", \n",
+    )
+    .unwrap();
+    let out = dir.path().join("a.h5");
+    let args = ["capture", "--texts", text(&file), "--out", text(&out)];
+    fails_with(&args, &["bad.jsonl", "line 3"]);
+    let rows = dir.path().join("rows.jsonl");
+    std::fs::write(
+        &rows,
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n",
+    )
+    .unwrap();
+    let args = ["finetune", "--data", text(&rows), "--out", text(&out)];
+    fails_with(&args, &["rows.jsonl", "line 1", "assistant"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_empty_file_of_texts_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("empty.jsonl");
+    std::fs::write(&file, "\n").unwrap();
+    let out = dir.path().join("a.h5");
+    let args = ["capture", "--texts", text(&file), "--out", text(&out)];
+    fails_with(&args, &["empty.jsonl", "no rows"]);
+}
+
+#[test]
+fn an_unknown_concept_or_preference_is_answered_with_the_nearest() {
+    let args = ["extract", "--concept", "autonmy", "--out", "x"];
+    fails_with(&args, &["\"autonmy\"", "did you mean \"autonomy\""]);
+    let args = ["behave", "--preferences", "shutdwn", "--out", "x"];
+    fails_with(&args, &["\"shutdwn\"", "did you mean \"shutdown\""]);
+}
+
+#[test]
+fn a_layer_beyond_the_depth_is_refused() {
+    let (dir, file) = texts();
+    let out = dir.path().join("a.h5");
+    let args = [
+        "capture",
+        "--texts",
+        &file,
+        "--layers",
+        "30",
+        "--out",
+        text(&out),
+    ];
+    fails_with(&args, &["layer 30", "blocks 0 to 29"]);
+}
+
+#[test]
+fn a_text_without_a_response_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.jsonl");
+    std::fs::write(&file, "{\"id\": \"open\", \"prompt\": \"Hello?\"}\n").unwrap();
+    let out = dir.path().join("a.h5");
+    let args = [
+        "capture",
+        "--texts",
+        text(&file),
+        "--layers",
+        "0",
+        "--out",
+        text(&out),
+    ];
+    fails_with(&args, &["`open`", "`response-mean`"]);
+    assert!(!out.exists(), "a failed capture left a file");
+}
+
+#[test]
+fn a_cut_gguf_file_is_refused() {
+    let whole = std::fs::read(&default_model().path).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cut.gguf");
+    std::fs::write(&file, &whole[..1 << 20]).unwrap();
+    fails_with(&["model", "check", text(&file)], &["cut.gguf"]);
+}
+
+#[test]
+fn an_adapter_key_that_fits_nothing_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = fixtures().join("peft/final");
+    let config = "adapter_config.json";
+    std::fs::copy(from.join(config), dir.path().join(config)).unwrap();
+    let mut weights = std::fs::read(from.join("adapter_model.safetensors")).unwrap();
+    let at = weights.windows(6).position(|w| w == b"q_proj").unwrap();
+    weights[at..at + 6].copy_from_slice(b"x_proj");
+    std::fs::write(dir.path().join("adapter_model.safetensors"), weights).unwrap();
+    let (texts_dir, file) = texts();
+    let out = texts_dir.path().join("a.h5");
+    let adapter = text(dir.path());
+    let args = [
+        "capture",
+        "--texts",
+        &file,
+        "--adapter",
+        adapter,
+        "--out",
+        text(&out),
+    ];
+    fails_with(&args, &["x_proj", "nearest", "_proj.lora_"]);
+}
+
+#[test]
+fn capture_keeps_the_order_of_the_texts_and_counts_its_work() {
+    let (dir, file) = texts();
+    let out = dir.path().join("a.h5");
+    let at = "response-mean,prompt-last";
+    let args = [
+        "capture",
+        "--texts",
+        &file,
+        "--at",
+        at,
+        "--layers",
+        "third",
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let output = residuum(&args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["texts"], 3);
+    let (tokens, rows) = (
+        json["tokens"].as_u64().unwrap(),
+        json["rows"].as_u64().unwrap(),
+    );
+    assert!(0 < rows && rows < tokens, "{rows} rows of {tokens} tokens");
+    assert!(json["seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(json["layers"], serde_json::json!([10, 24]));
+    let reader = ActivationReader::open(&out).unwrap();
+    assert_eq!(reader.spec().condition, "base");
+    assert_eq!(reader.columns("texts").unwrap().prompt_id, ["z", "a", "m"]);
+    assert_eq!(reader.columns("texts").unwrap().label, ["", "short", ""]);
+    let stored = reader.read("texts", "response-mean").unwrap();
+    assert_eq!(stored.dim(), (3, 2, 576));
+    // Row 1 is the text it says it is.
+    let model = default_model();
+    let one = [model
+        .tokenizer
+        .exchange(None, "Name a river.", "The Rhine.")
+        .unwrap()];
+    let want = pooled(&one, 1024, vec![10, 24], Position::ResponseMean);
+    let got = stored.index_axis(ndarray::Axis(0), 1);
+    assert!(relative(&got.to_owned(), &want[0]) < 1e-5);
+}
+
+#[test]
+fn json_is_one_object_and_quiet_is_silent() {
+    let output = residuum(&["model", "list", "--json", "--quiet"])
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["models"][0]["name"], "smollm2-135m-instruct");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("residuum"))
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn directions_are_extracted_and_steer_what_is_generated() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = text(dir.path());
+    let args = [
+        "extract",
+        "--concept",
+        "sentiment",
+        "--layers",
+        "10",
+        "--format",
+        "safetensors,npy,gguf",
+        "--out",
+        out,
+        "--json",
+        "--quiet",
+    ];
+    let output = residuum(&args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &json["directions"][0];
+    assert!(row["auroc"].as_f64().unwrap() > 0.5, "{row}");
+    for file in json["files"].as_array().unwrap() {
+        assert!(dir.path().join(file.as_str().unwrap()).exists(), "{file}");
+    }
+    let file = dir.path().join("mean-diff.safetensors");
+    let read = residuum::export::safetensors::read(&file).unwrap();
+    let v = &read.concepts["sentiment"][&10];
+    let norm: f64 = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+    let steer = |add: &str| -> serde_json::Value {
+        let args = [
+            "steer",
+            "--vector",
+            text(&file),
+            "--name",
+            "sentiment",
+            "--add",
+            add,
+            "--prompt",
+            "How was the film?",
+            "--max-tokens",
+            "8",
+            "--json",
+            "--quiet",
+        ];
+        let output = residuum(&args).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let nothing = steer("0");
+    assert_eq!(nothing["steered"], nothing["unsteered"]);
+    let much = steer("-40");
+    assert_ne!(much["steered"], much["unsteered"]);
+    let wrong = [
+        "steer",
+        "--vector",
+        text(&file),
+        "--name",
+        "sentimant",
+        "--ablate",
+        "--score",
+    ];
+    fails_with(&wrong, &["did you mean `sentiment`"]);
+}
+
+/// Pooled activations of texts at one position.
+fn pooled(texts: &[Tokens], budget: usize, layers: Vec<usize>, at: Position) -> Vec<Array2<f32>> {
+    let request = Request {
+        positions: vec![at],
+        layers,
+        budget,
+    };
+    let mut all = vec![Array2::zeros((0, 0)); texts.len()];
+    let mut keep = |i: usize, _: usize, values| {
+        all[i] = values;
+        Ok(())
+    };
+    let model = &default_model().decoder;
+    capture(model, texts, &request, &Interventions::none(), &mut keep).unwrap();
+    all
+}
+
+/// Norm of the difference over the norm, the largest over layers.
+fn relative(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
+    let norm = |v: ndarray::ArrayView1<f32>| -> f64 {
+        v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+    };
+    let rows = a.rows().into_iter().zip(b.rows());
+    rows.map(|(a, b)| norm((&a - &b).view()) / norm(b))
+        .fold(0.0, f64::max)
+}
+
+fn neutral(n: usize) -> Vec<Tokens> {
+    let tokenizer = &default_model().tokenizer;
+    let all = residuum::cli::reading::neutral_texts().unwrap();
+    let exchange = |t: &residuum::materials::NeutralText| {
+        tokenizer.exchange(None, &t.prompt, &t.response).unwrap()
+    };
+    all.iter().take(n).map(exchange).collect()
+}
+
+#[test]
+fn capture_does_not_depend_on_batching() {
+    let texts = neutral(12);
+    let layers = vec![0, 10, 29];
+    for at in [Position::ResponseMean, Position::PromptLast] {
+        let small = pooled(&texts, 64, layers.clone(), at);
+        let large = pooled(&texts, 1024, layers.clone(), at);
+        for (a, b) in small.iter().zip(&large) {
+            assert!(relative(a, b) < 1e-5, "{at}: {}", relative(a, b));
+        }
+    }
+}
+
+/// The stream after each of `layers` for one packed batch, `[layer][row][d]` flat.
+fn streams(interventions: &Interventions, layers: &[usize]) -> (Packed, Vec<Vec<f32>>) {
+    let texts = neutral(3);
+    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
+    let packed = Packed::new(&ids);
+    let model = &default_model().decoder;
+    let mut seen = Vec::new();
+    let mut hooks = Hooks::none();
+    interventions
+        .install(&mut hooks, model.layers(), model.hidden())
+        .unwrap();
+    hooks.on(
+        layers.iter().map(|&l| HookPoint::resid_post(l)),
+        |_, x, _| {
+            seen.push(x.flatten_all()?.to_vec1::<f32>()?);
+            Ok(None)
+        },
+    );
+    model.forward(&packed, &mut hooks).unwrap();
+    drop(hooks);
+    (packed, seen)
+}
+
+fn direction(index: u64) -> Vec<f32> {
+    let mut v = vec![0f32; default_model().decoder.hidden()];
+    fill_normal(&mut stream(7, "cli-test", index), &mut v);
+    v
+}
+
+#[test]
+fn a_dose_of_zero_is_bit_identical_to_no_intervention() {
+    let zero = Interventions::none().add(5, &direction(0), 0.0).unwrap();
+    let some = Interventions::none().add(5, &direction(0), 0.1).unwrap();
+    let bits = |v: Vec<Vec<f32>>| -> Vec<u32> { v.concat().iter().map(|x| x.to_bits()).collect() };
+    let plain = bits(streams(&Interventions::none(), &[5, 29]).1);
+    assert!(plain == bits(streams(&zero, &[5, 29]).1));
+    assert!(plain != bits(streams(&some, &[5, 29]).1));
+}
+
+#[test]
+fn ablation_leaves_no_projection_in_any_block() {
+    let depth = default_model().decoder.layers();
+    let each: Vec<Vec<f32>> = (0..depth as u64).map(direction).collect();
+    let ablated = Interventions::none().project_out_everywhere(&each).unwrap();
+    let layers: Vec<usize> = (0..depth).collect();
+    let (packed, seen) = streams(&ablated, &layers);
+    assert_eq!(seen.len(), depth);
+    let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    for (x, u) in seen.iter().zip(&each) {
+        for (row, at) in x.chunks(u.len()).zip(&packed.forest.positions) {
+            let dot: f64 = row
+                .iter()
+                .zip(u)
+                .map(|(x, u)| f64::from(*x) * f64::from(*u))
+                .sum();
+            let share = dot.abs() / norm(u) / norm(row);
+            assert!(*at == 0 || share < 1e-5, "{share}");
+        }
+    }
+}
