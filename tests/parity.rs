@@ -90,7 +90,10 @@ fn chat_strings_and_ids_equal_transformers() {
         let messages: Vec<Message> = serde_json::from_value(c["messages"].clone()).unwrap();
         let prompt = c["add_generation_prompt"].as_bool().unwrap();
         let tok = &default_model().tokenizer;
-        assert_eq!(tok.render(&messages, prompt).unwrap(), c["text"].as_str().unwrap());
+        assert_eq!(
+            tok.render(&messages, prompt).unwrap(),
+            c["text"].as_str().unwrap()
+        );
         assert_eq!(tok.chat(&messages, prompt).unwrap().ids, ids(&c["ids"]));
     }
 }
@@ -99,10 +102,18 @@ fn chat_strings_and_ids_equal_transformers() {
 fn greedy_tokens_equal_transformers_alone_and_in_one_batch() {
     let g = json("greedy.json");
     let model = default_model();
-    let prompts: Vec<Vec<u32>> =
-        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["ids"])).collect();
-    let want: Vec<Vec<u32>> =
-        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["new_ids"])).collect();
+    let prompts: Vec<Vec<u32>> = g["prompts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| ids(&p["ids"]))
+        .collect();
+    let want: Vec<Vec<u32>> = g["prompts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| ids(&p["new_ids"]))
+        .collect();
     let end = default_model().tokenizer.eos().to_vec();
     let want: Vec<Vec<u32>> = want
         .into_iter()
@@ -126,7 +137,10 @@ fn batching_and_shared_prefixes_change_no_residual_beyond_1e5() {
     let model = &default_model().decoder;
     let os = oracles();
     let mut texts: Vec<Vec<u32>> = os.iter().map(|o| o.ids.clone()).collect();
-    texts.extend(os.iter().map(|o| [&o.ids[..o.ids.len() - 3], &[11, 12]].concat()));
+    texts.extend(
+        os.iter()
+            .map(|o| [&o.ids[..o.ids.len() - 3], &[11, 12]].concat()),
+    );
     let packed = Packed::new(&texts);
     assert!(packed.rows() < texts.iter().map(Vec::len).sum());
     let mut all = Vec::new();

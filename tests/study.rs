@@ -57,12 +57,18 @@ fn manifest(dir: &Path, text: &str) -> PathBuf {
 /// Runs and returns the names of the stages that were kept and those that were run.
 fn go(study: &Study, out: &Path) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut ran, mut current) = (Vec::new(), Vec::new(), String::new());
-    run(study, default_model(), out, &["test".into()], &mut |e| match e {
-        Event::Begin { stage, .. } => current = stage.name.clone(),
-        Event::End { reused: true, .. } => kept.push(current.clone()),
-        Event::End { reused: false, .. } => ran.push(current.clone()),
-        Event::Detail(_) => {}
-    })
+    run(
+        study,
+        default_model(),
+        out,
+        &["test".into()],
+        &mut |e| match e {
+            Event::Begin { stage, .. } => current = stage.name.clone(),
+            Event::End { reused: true, .. } => kept.push(current.clone()),
+            Event::End { reused: false, .. } => ran.push(current.clone()),
+            Event::Detail(_) => {}
+        },
+    )
     .unwrap();
     (kept, ran)
 }
@@ -107,7 +113,15 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
 
     let manifest = Manifest::read(&out).unwrap();
     assert!(manifest.changed_outputs(&out).unwrap().is_empty());
-    for figure in ["coupling", "concepts", "shift", "behaviour", "claims", "causal", "training"] {
+    for figure in [
+        "coupling",
+        "concepts",
+        "shift",
+        "behaviour",
+        "claims",
+        "causal",
+        "training",
+    ] {
         for ext in ["svg", "png", "csv"] {
             let path = out.join(format!("figures/{figure}.{ext}"));
             assert!(path.metadata().unwrap().len() > 100, "{path:?}");
@@ -120,12 +134,27 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
         (MANIFEST.replace("[draws]", "colour = 1\n[draws]"), "colour"),
-        (MANIFEST.replace("data = \"denial\"", "data = \"denail\""), "denial"),
+        (
+            MANIFEST.replace("data = \"denial\"", "data = \"denail\""),
+            "denial",
+        ),
         (MANIFEST.replace("rank = 4", "rank = 0"), "rank"),
-        (MANIFEST.replace("reference = \"denial\"", "reference = \"x\""), "causal.reference"),
-        (MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""), "twice"),
-        (MANIFEST.replace("data = \"denial\"", "adapter = \"nowhere\""), "adapter_config.json"),
-        (MANIFEST.replace("nuisances = [\"polarity\"]", "nuisances = [\"formality\"]"), "placebos"),
+        (
+            MANIFEST.replace("reference = \"denial\"", "reference = \"x\""),
+            "causal.reference",
+        ),
+        (
+            MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""),
+            "twice",
+        ),
+        (
+            MANIFEST.replace("data = \"denial\"", "adapter = \"nowhere\""),
+            "adapter_config.json",
+        ),
+        (
+            MANIFEST.replace("nuisances = [\"polarity\"]", "nuisances = [\"formality\"]"),
+            "placebos",
+        ),
         (MANIFEST.replace("pairs = 12", "pairs = 2"), "sizes.pairs"),
     ];
     for (text, word) in cases {

@@ -31,15 +31,28 @@ fn twenty_steps_follow_pefts_loss_curve_within_1e3() {
     let model = default_model();
     let curve = json("peft/curve.json");
     let examples = examples(&model.tokenizer, &rows(), 1024).unwrap();
-    for (b, batch) in curve["first_batches"].as_array().unwrap().iter().enumerate() {
+    for (b, batch) in curve["first_batches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
         for (i, row) in batch.as_array().unwrap().iter().enumerate() {
             assert_eq!(examples[b * 4 + i].ids, ids(&row["ids"]));
         }
     }
     let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let got = train(&model.decoder, start, &examples, &recipe(), 0, out.path(), &mut |_, _| ())
-        .unwrap();
+    let got = train(
+        &model.decoder,
+        start,
+        &examples,
+        &recipe(),
+        0,
+        out.path(),
+        &mut |_, _| (),
+    )
+    .unwrap();
     let want = curve["steps"].as_array().unwrap();
     assert_eq!(got.steps.len(), want.len());
     let mut worst = 0f64;
@@ -76,8 +89,16 @@ fn the_same_seed_gives_the_same_bits() {
         let targets = recipe.target_indices().unwrap();
         let start = Adapter::init(&model.decoder, "m", 2, 4.0, &targets, rng).unwrap();
         let out = tempfile::tempdir().unwrap();
-        train(&model.decoder, start, &examples, &recipe, seed, out.path(), &mut |_, _| ())
-            .unwrap();
+        train(
+            &model.decoder,
+            start,
+            &examples,
+            &recipe,
+            seed,
+            out.path(),
+            &mut |_, _| (),
+        )
+        .unwrap();
         std::fs::read(out.path().join("adapter_model.safetensors")).unwrap()
     };
     assert!(run(1) == run(1), "two runs of one seed differ");

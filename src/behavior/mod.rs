@@ -23,7 +23,9 @@ pub enum BehaviorError {
     Stats(#[from] crate::stats::StatsError),
     #[error("no prompts to score")]
     Empty,
-    #[error("preference `{preference}`, prompt `{prompt}`: a completion has no token; give it text")]
+    #[error(
+        "preference `{preference}`, prompt `{prompt}`: a completion has no token; give it text"
+    )]
     NoTokens { preference: String, prompt: String },
 }
 
@@ -167,7 +169,9 @@ pub fn by_prompt(scores: &[PairScore]) -> Vec<PromptScore> {
 /// Mean of values, one a prompt, with a 95 % bootstrap interval over prompts.
 pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, BehaviorError> {
     let clusters: Vec<usize> = (0..values.len()).collect();
-    Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)
+    Ok(bootstrap_mean(
+        values, &clusters, draws, 0.95, seed, "battery",
+    )?)
 }
 
 /// Mean KL divergence (nats a token) of a changed model from a reference over the responses of
@@ -192,13 +196,14 @@ pub fn side_effects(
                 targets.push(ids[i][t] as usize);
             }
         }
-        let logits = |model: &Decoder, edits: &Interventions| -> Result<Vec<Vec<f32>>, BehaviorError> {
-            let mut hooks = Hooks::none();
-            edits.install(&mut hooks, model.layers(), model.hidden())?;
-            let x = model.forward(&packed, &mut hooks)?;
-            let z = model.logits(&x, &rows, &packed.forest.positions, &mut hooks)?;
-            Ok(z.to_vec2()?)
-        };
+        let logits =
+            |model: &Decoder, edits: &Interventions| -> Result<Vec<Vec<f32>>, BehaviorError> {
+                let mut hooks = Hooks::none();
+                edits.install(&mut hooks, model.layers(), model.hidden())?;
+                let x = model.forward(&packed, &mut hooks)?;
+                let z = model.logits(&x, &rows, &packed.forest.positions, &mut hooks)?;
+                Ok(z.to_vec2()?)
+            };
         let (p, q) = (logits(reference, &none)?, logits(changed, interventions)?);
         for ((p, q), &t) in p.iter().zip(&q).zip(&targets) {
             let (lp, lq) = (log_sum_exp(p), log_sum_exp(q));

@@ -187,7 +187,10 @@ pub fn capture(
         let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
         hooks.on(points, |point, x, _| {
             with_values(x, |x| {
-                let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
+                let places = layers
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, l)| **l == point.layer);
                 for (slot, _) in places {
                     pooled
                         .par_iter_mut()

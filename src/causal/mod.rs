@@ -43,7 +43,8 @@ pub fn random_directions(
     for (l, x) in background.axis_iter(Axis(1)).enumerate() {
         let mean = x.mean_axis(Axis(0)).unwrap_or_default();
         let centred: Array2<f32> = &x - &mean;
-        let drawn = ledoit_wolf(centred.view())?.sample(count, seed, &format!("random-direction-{l}"));
+        let drawn =
+            ledoit_wolf(centred.view())?.sample(count, seed, &format!("random-direction-{l}"));
         for (k, row) in drawn.rows().into_iter().enumerate() {
             let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
             out[k].push(row.iter().map(|v| v / norm).collect());
@@ -133,7 +134,9 @@ mod tests {
 
     #[test]
     fn mediation_recovers_a_planted_share_and_zero_without_one() {
-        let total: Vec<f64> = (0..40).map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0)).collect();
+        let total: Vec<f64> = (0..40)
+            .map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0))
+            .collect();
         let quarter: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
         let m = mediation("persona", &total, &quarter, 500, 1);
         assert!((m.share - 0.25).abs() < 1e-12 && m.share_interval.contains(0.25));

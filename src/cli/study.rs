@@ -20,7 +20,9 @@ pub struct StudyArgs {
 #[derive(Debug, Subcommand)]
 enum StudyCommand {
     /// Run a study, or continue one; without a manifest, the quick study
-    #[command(long_about = "Run a study, or continue one.\n\nFinished stages are kept: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick")]
+    #[command(
+        long_about = "Run a study, or continue one.\n\nFinished stages are kept: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
+    )]
     Run {
         /// Manifest; none: the embedded quick study
         manifest: Option<PathBuf>,
@@ -29,7 +31,9 @@ enum StudyCommand {
         out: PathBuf,
     },
     /// Print the stages of a study with their expected cost
-    #[command(long_about = "Print the stages of a study with their expected cost.\n\nExample: residuum study plan my/study.toml")]
+    #[command(
+        long_about = "Print the stages of a study with their expected cost.\n\nExample: residuum study plan my/study.toml"
+    )]
     Plan {
         /// Manifest; none: the embedded quick study
         manifest: Option<PathBuf>,
@@ -38,13 +42,17 @@ enum StudyCommand {
         out: PathBuf,
     },
     /// Check a manifest and every file it names, without running
-    #[command(long_about = "Check a manifest and every file it names, without running.\n\nExample: residuum study check my/study.toml")]
+    #[command(
+        long_about = "Check a manifest and every file it names, without running.\n\nExample: residuum study check my/study.toml"
+    )]
     Check {
         /// Manifest; none: the embedded quick study
         manifest: Option<PathBuf>,
     },
     /// Write a commented manifest and example files to edit
-    #[command(long_about = "Write a commented manifest and example files to edit.\n\nExample: residuum study init my")]
+    #[command(
+        long_about = "Write a commented manifest and example files to edit.\n\nExample: residuum study init my"
+    )]
     Init {
         /// Folder to write into
         folder: PathBuf,
@@ -109,17 +117,23 @@ fn plan(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
         .filter(|s| stages::Marker::done(out, s).is_none())
         .map(|s| s.seconds)
         .sum();
-    console.result(&serde_json::json!({"stages": rows, "seconds": open.round()}), || {
-        let mut text = format!("{:<28} {:>9} {:>9}\n", "stage", "rows", "seconds");
-        for s in &stages {
-            let done = match stages::Marker::done(out, s) {
-                Some(_) => "  done",
-                None => "",
-            };
-            text += &format!("{:<28} {:>9} {:>9.0}{done}\n", s.name, s.rows, s.seconds);
-        }
-        text + &format!("to do: about {:.0} min at the rates of a 2-core machine", open / 60.0)
-    })
+    console.result(
+        &serde_json::json!({"stages": rows, "seconds": open.round()}),
+        || {
+            let mut text = format!("{:<28} {:>9} {:>9}\n", "stage", "rows", "seconds");
+            for s in &stages {
+                let done = match stages::Marker::done(out, s) {
+                    Some(_) => "  done",
+                    None => "",
+                };
+                text += &format!("{:<28} {:>9} {:>9.0}{done}\n", s.name, s.rows, s.seconds);
+            }
+            text + &format!(
+                "to do: about {:.0} min at the rates of a 2-core machine",
+                open / 60.0
+            )
+        },
+    )
 }
 
 fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
@@ -144,7 +158,10 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
             bar.set_position(index as u64);
             current.clone_from(&stage.name);
             bar.set_prefix(stage.name.clone());
-            bar.set_message(format!("about {:.0} min left", (seconds_left / 60.0).ceil()));
+            bar.set_message(format!(
+                "about {:.0} min left",
+                (seconds_left / 60.0).ceil()
+            ));
         }
         Event::Detail(text) => bar.set_message(text),
         Event::End { seconds, reused } => {

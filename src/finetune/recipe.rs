@@ -84,7 +84,11 @@ impl Recipe {
             }
         }
         if !self.weight_decay.is_finite() || self.weight_decay < 0.0 {
-            return bad("weight_decay", self.weight_decay.to_string(), "give 0 or more");
+            return bad(
+                "weight_decay",
+                self.weight_decay.to_string(),
+                "give 0 or more",
+            );
         }
         if self.targets.is_empty() {
             return bad("targets", "empty".into(), "name at least one linear map");
@@ -98,13 +102,11 @@ impl Recipe {
         for t in &self.targets {
             match LINEARS.iter().position(|l| l == t) {
                 Some(i) => out.push(i),
-                None => {
-                    return Err(FinetuneError::Recipe {
-                        key: "targets",
-                        value: format!("`{t}`"),
-                        hint: "known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
-                    })
-                }
+                None => return Err(FinetuneError::Recipe {
+                    key: "targets",
+                    value: format!("`{t}`"),
+                    hint: "known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
+                }),
             }
         }
         out.sort_unstable();

@@ -114,7 +114,10 @@ pub fn train(
     let model = base.with_branches(&branches, start.scale());
     // Order of variables: by target, A before B.
     let names: Vec<(Target, bool)> = vars.keys().flat_map(|&t| [(t, false), (t, true)]).collect();
-    let flat: Vec<Var> = vars.values().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+    let flat: Vec<Var> = vars
+        .values()
+        .flat_map(|(a, b)| [a.clone(), b.clone()])
+        .collect();
     let snapshot = || -> Result<Adapter, FinetuneError> {
         let mut factors = BTreeMap::new();
         for (t, (a, b)) in &vars {
@@ -137,7 +140,10 @@ pub fn train(
         let value = loss.to_scalar::<f32>()? as f64;
         if !value.is_finite() {
             snapshot()?.write(&out.join(format!("checkpoint-{i}")))?;
-            return Err(FinetuneError::NotFinite { step: i, loss: value });
+            return Err(FinetuneError::NotFinite {
+                step: i,
+                loss: value,
+            });
         }
         let mut store = loss.backward()?;
         let mut grads = Vec::with_capacity(flat.len());

@@ -50,7 +50,9 @@ impl Adapter {
             for &t in targets {
                 let (o, i) = model.linear(layer, t).weight.dims2()?;
                 let bound = 1.0 / (i as f32).sqrt();
-                let a: Vec<f32> = (0..rank * i).map(|_| rng.random_range(-bound..bound)).collect();
+                let a: Vec<f32> = (0..rank * i)
+                    .map(|_| rng.random_range(-bound..bound))
+                    .collect();
                 let a = Tensor::from_vec(a, (rank, i), &Device::Cpu)?;
                 let b = Tensor::zeros((o, rank), candle_core::DType::F32, &Device::Cpu)?;
                 factors.insert((layer, t), (a, b));
@@ -241,10 +243,19 @@ fn refuse_unsupported(path: &Path, config: &Map<String, Value>) -> Result<()> {
         return refuse("peft_type", "only LORA adapters are read");
     }
     if set("use_dora") {
-        return refuse("use_dora", "merge the adapter with peft and give the merged model");
+        return refuse(
+            "use_dora",
+            "merge the adapter with peft and give the merged model",
+        );
     }
-    if !matches!(config.get("bias").and_then(Value::as_str), None | Some("none")) {
-        return refuse("bias", "merge the adapter with peft and give the merged model");
+    if !matches!(
+        config.get("bias").and_then(Value::as_str),
+        None | Some("none")
+    ) {
+        return refuse(
+            "bias",
+            "merge the adapter with peft and give the merged model",
+        );
     }
     for key in [
         "modules_to_save",

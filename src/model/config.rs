@@ -15,7 +15,9 @@ use std::path::Path;
 pub enum RopeScaling {
     None,
     /// All frequencies divided by the factor.
-    Linear { factor: f64 },
+    Linear {
+        factor: f64,
+    },
     /// Llama 3.1: low frequencies divided, high kept, a ramp between.
     Llama3 {
         factor: f64,
@@ -157,7 +159,10 @@ impl Config {
             .or_else(|| json.get("rope_scaling"))
             .filter(|v| !v.is_null());
         let theta = float("rope_theta")
-            .or_else(|| rope.and_then(|r| r.get("rope_theta")).and_then(Value::as_f64))
+            .or_else(|| {
+                rope.and_then(|r| r.get("rope_theta"))
+                    .and_then(Value::as_f64)
+            })
             .unwrap_or(10_000.0);
         Config {
             vocab: count("vocab_size")?,
@@ -215,11 +220,13 @@ fn scaling(rope: Option<&Value>, path: &Path) -> Result<RopeScaling> {
         .and_then(Value::as_str)
         .unwrap_or("default");
     let number = |key: &str| {
-        rope.get(key).and_then(Value::as_f64).ok_or(ModelError::Key {
-            path: path.into(),
-            key: format!("rope_scaling.{key}"),
-            why: "is missing".into(),
-        })
+        rope.get(key)
+            .and_then(Value::as_f64)
+            .ok_or(ModelError::Key {
+                path: path.into(),
+                key: format!("rope_scaling.{key}"),
+                why: "is missing".into(),
+            })
     };
     match kind {
         "default" => Ok(RopeScaling::None),

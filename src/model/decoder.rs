@@ -23,7 +23,13 @@ use std::sync::Arc;
 
 /// The linear maps of a block, by their Hugging Face names, in the order of the forward pass.
 pub const LINEARS: [&str; 7] = [
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
 ];
 
 /// The module path of a linear map below its layer: `self_attn.q_proj`, `mlp.up_proj`.
@@ -265,7 +271,11 @@ impl Decoder {
     ) -> Result<Tensor> {
         let at: Vec<u32> = rows.iter().map(|&r| positions[r as usize]).collect();
         let ids = Tensor::new(rows, x.device())?;
-        let n = rms_norm(&x.index_select(&ids, 0)?, &self.final_norm, self.config.norm_eps)?;
+        let n = rms_norm(
+            &x.index_select(&ids, 0)?,
+            &self.final_norm,
+            self.config.norm_eps,
+        )?;
         hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &at)
     }
 

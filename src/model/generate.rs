@@ -112,10 +112,13 @@ pub fn generate(
         &packed.forest.positions,
         hooks,
     )?;
-    let mut live: Vec<usize> = (0..prompts.len()).filter(|&i| !prompts[i].is_empty()).collect();
+    let mut live: Vec<usize> = (0..prompts.len())
+        .filter(|&i| !prompts[i].is_empty())
+        .collect();
     // Rows of the cache that each text sees.
-    let mut seen: Vec<Vec<Range<usize>>> =
-        (0..prompts.len()).map(|i| packed.ranges(i).to_vec()).collect();
+    let mut seen: Vec<Vec<Range<usize>>> = (0..prompts.len())
+        .map(|i| packed.ranges(i).to_vec())
+        .collect();
     let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
     let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
     let mut logits: Vec<Vec<f32>> = model

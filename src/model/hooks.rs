@@ -42,7 +42,10 @@ impl fmt::Display for HookPoint {
             Site::Embed => write!(f, "hook_embed"),
             Site::FinalNorm => write!(f, "ln_final.hook_normalized"),
             site => {
-                let name = IN_BLOCK.iter().find(|(s, _)| *s == site).map_or("", |n| n.1);
+                let name = IN_BLOCK
+                    .iter()
+                    .find(|(s, _)| *s == site)
+                    .map_or("", |n| n.1);
                 write!(f, "blocks.{}.{name}", self.layer)
             }
         }
@@ -79,7 +82,10 @@ impl HookPoint {
         let near = nearest(name, names.iter().map(String::as_str)).unwrap_or_default();
         Err(ModelError::HookPoint {
             name: name.into(),
-            hint: format!("the nearest is `{near}`; the model has blocks 0 to {}", layers.saturating_sub(1)),
+            hint: format!(
+                "the nearest is `{near}`; the model has blocks 0 to {}",
+                layers.saturating_sub(1)
+            ),
         })
     }
 }
@@ -105,7 +111,8 @@ impl<'a> Hooks<'a> {
         points: impl IntoIterator<Item = HookPoint>,
         f: impl FnMut(HookPoint, &Tensor, &[u32]) -> Result<Option<Tensor>> + 'a,
     ) {
-        self.entries.push((points.into_iter().collect(), Box::new(f)));
+        self.entries
+            .push((points.into_iter().collect(), Box::new(f)));
     }
 
     /// Ends the pass once block `layer` is done: nothing above it is computed.

@@ -40,7 +40,10 @@ impl Interventions {
             return Ok(self);
         }
         usable(direction)?;
-        let v = direction.iter().map(|x| (*x as f64 * dose) as f32).collect();
+        let v = direction
+            .iter()
+            .map(|x| (*x as f64 * dose) as f32)
+            .collect();
         let at = self.edits.entry(HookPoint::resid_post(layer)).or_default();
         at.push(Edit::Add(v));
         Ok(self)
@@ -49,9 +52,19 @@ impl Interventions {
     /// Projects a direction out at one hook point.
     pub fn project_out(mut self, point: HookPoint, direction: &[f32]) -> Result<Self> {
         usable(direction)?;
-        let norm = direction.iter().map(|x| (*x as f64).powi(2)).sum::<f64>().sqrt();
-        let unit = direction.iter().map(|x| (*x as f64 / norm) as f32).collect();
-        self.edits.entry(point).or_default().push(Edit::ProjectOut(unit));
+        let norm = direction
+            .iter()
+            .map(|x| (*x as f64).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        let unit = direction
+            .iter()
+            .map(|x| (*x as f64 / norm) as f32)
+            .collect();
+        self.edits
+            .entry(point)
+            .or_default()
+            .push(Edit::ProjectOut(unit));
         Ok(self)
     }
 
@@ -66,7 +79,12 @@ impl Interventions {
     }
 
     /// Registers the edits. An edit beyond the model's depth or of another width is an error.
-    pub fn install<'a>(&'a self, hooks: &mut Hooks<'a>, layers: usize, hidden: usize) -> Result<()> {
+    pub fn install<'a>(
+        &'a self,
+        hooks: &mut Hooks<'a>,
+        layers: usize,
+        hidden: usize,
+    ) -> Result<()> {
         for (point, edits) in &self.edits {
             let site = point.to_string();
             HookPoint::parse(&site, layers)?;

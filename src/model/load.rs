@@ -70,11 +70,17 @@ impl Meta<'_> {
     }
 
     fn text(&self, key: &str) -> Option<&str> {
-        self.map.get(key).and_then(|v| v.to_string().ok()).map(String::as_str)
+        self.map
+            .get(key)
+            .and_then(|v| v.to_string().ok())
+            .map(String::as_str)
     }
 
     fn count(&self, key: &str) -> Option<usize> {
-        self.map.get(key).and_then(|v| v.to_u64().ok()).map(|v| v as usize)
+        self.map
+            .get(key)
+            .and_then(|v| v.to_u64().ok())
+            .map(|v| v as usize)
     }
 
     fn need(&self, key: &str) -> Result<usize> {
@@ -94,7 +100,11 @@ impl Meta<'_> {
         let list = self.map.get(key).and_then(|v| v.to_vec().ok());
         let list = list.ok_or_else(|| self.missing(key, "is missing or not a list"))?;
         list.iter()
-            .map(|v| v.to_string().cloned().map_err(|_| self.missing(key, "holds a non-string")))
+            .map(|v| {
+                v.to_string()
+                    .cloned()
+                    .map_err(|_| self.missing(key, "holds a non-string"))
+            })
             .collect()
     }
 }
@@ -230,20 +240,30 @@ fn folder(id: &str, path: &Path) -> Result<Model> {
     // A special token is a string or an object with `content`.
     let special = |key: &str| {
         let v = settings.get(key)?;
-        v.as_str().or_else(|| v.get("content")?.as_str()).map(str::to_string)
+        v.as_str()
+            .or_else(|| v.get("content")?.as_str())
+            .map(str::to_string)
     };
     let (bos, eos) = (special("bos_token"), special("eos_token"));
     let jinja = path.join("chat_template.jinja");
     let source = match jinja.exists() {
-        true => Some(std::fs::read_to_string(&jinja).map_err(|source| ModelError::Read {
-            path: jinja.clone(),
-            source,
-        })?),
-        false => settings.get("chat_template").and_then(Json::as_str).map(str::to_string),
+        true => Some(
+            std::fs::read_to_string(&jinja).map_err(|source| ModelError::Read {
+                path: jinja.clone(),
+                source,
+            })?,
+        ),
+        false => settings
+            .get("chat_template")
+            .and_then(Json::as_str)
+            .map(str::to_string),
     };
     let template = source
         .map(|s| {
-            let (bos, eos) = (bos.clone().unwrap_or_default(), eos.clone().unwrap_or_default());
+            let (bos, eos) = (
+                bos.clone().unwrap_or_default(),
+                eos.clone().unwrap_or_default(),
+            );
             Template::new(&s, &bos, &eos)
         })
         .transpose()?;
@@ -254,7 +274,11 @@ fn folder(id: &str, path: &Path) -> Result<Model> {
     };
     let mut ends: Vec<u32> = match listed.get("eos_token_id") {
         Some(Json::Number(n)) => n.as_u64().map(|v| v as u32).into_iter().collect(),
-        Some(Json::Array(a)) => a.iter().filter_map(Json::as_u64).map(|v| v as u32).collect(),
+        Some(Json::Array(a)) => a
+            .iter()
+            .filter_map(Json::as_u64)
+            .map(|v| v as u32)
+            .collect(),
         _ => Vec::new(),
     };
     ends.extend(eos.and_then(|t| inner.token_to_id(&t)));

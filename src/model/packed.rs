@@ -79,7 +79,10 @@ impl Layout {
             let to = from + texts[from..].iter().take_while(|t| t[at] == head).count();
             // Sorted, so what the first and the last share, all share.
             let (first, last) = (texts[from], texts[to - 1]);
-            let shared = first[at..].iter().zip(&last[at..]).take_while(|(a, b)| a == b);
+            let shared = first[at..]
+                .iter()
+                .zip(&last[at..])
+                .take_while(|(a, b)| a == b);
             let end = at + shared.count();
             let rows = self.tokens.len()..self.tokens.len() + end - at;
             self.tokens.extend_from_slice(&first[at..end]);
@@ -109,7 +112,11 @@ pub fn plan<T: AsRef<[u32]>>(texts: &[T], budget: usize) -> Vec<Vec<usize>> {
     let mut previous: &[u32] = &[];
     for i in order {
         let text = texts[i].as_ref();
-        let shared = previous.iter().zip(text).take_while(|(a, b)| a == b).count();
+        let shared = previous
+            .iter()
+            .zip(text)
+            .take_while(|(a, b)| a == b)
+            .count();
         let fresh = text.len() - shared;
         if !batch.is_empty() && rows + fresh > budget {
             batches.push(std::mem::take(&mut batch));

@@ -13,7 +13,11 @@ use std::process::{Command, Stdio};
 
 /// Where fetched models are kept.
 pub fn cache_dir() -> PathBuf {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     var("RESIDUUM_CACHE")
         .or_else(|| var("XDG_CACHE_HOME").map(|p| p.join("residuum")))
         .or_else(|| var("HOME").map(|p| p.join(".cache").join("residuum")))
@@ -35,9 +39,8 @@ pub fn resolve(name: &str, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path.into());
     }
-    let looks_like_hub = name.matches('/').count() == 1
-        && !name.starts_with(['.', '/'])
-        && !name.ends_with(".gguf");
+    let looks_like_hub =
+        name.matches('/').count() == 1 && !name.starts_with(['.', '/']) && !name.ends_with(".gguf");
     if looks_like_hub {
         return hub_model(name);
     }
@@ -145,7 +148,9 @@ fn stamp(path: &Path, entry: &Entry) -> String {
 }
 
 fn copy(from: &Path, to: &Path) -> std::result::Result<(), String> {
-    std::fs::copy(from, to).map(|_| ()).map_err(|e| e.to_string())
+    std::fs::copy(from, to)
+        .map(|_| ())
+        .map_err(|e| e.to_string())
 }
 
 fn offline() -> bool {
@@ -175,7 +180,10 @@ fn hub_file(hub: &HubFile) -> std::result::Result<PathBuf, String> {
     if let Some(path) = hub_cache().repo(repo.clone()).get(&hub.file) {
         return Ok(path);
     }
-    hub_api()?.repo(repo).get(&hub.file).map_err(|e| e.to_string())
+    hub_api()?
+        .repo(repo)
+        .get(&hub.file)
+        .map_err(|e| e.to_string())
 }
 
 /// The files of a snapshot that the loader reads.
@@ -190,11 +198,8 @@ const FOLDER_FILES: [&str; 6] = [
 
 fn hub_model(name: &str) -> Result<PathBuf> {
     let (repo_name, revision) = name.split_once('@').unwrap_or((name, "main"));
-    let repo = hf_hub::Repo::with_revision(
-        repo_name.into(),
-        hf_hub::RepoType::Model,
-        revision.into(),
-    );
+    let repo =
+        hf_hub::Repo::with_revision(repo_name.into(), hf_hub::RepoType::Model, revision.into());
     let bad = |why: String| ModelError::Hub {
         name: name.into(),
         why,
@@ -203,7 +208,10 @@ fn hub_model(name: &str) -> Result<PathBuf> {
     let complete = |config: PathBuf| {
         let folder = config.parent()?.to_path_buf();
         let weights = ["model.safetensors", "model.safetensors.index.json"];
-        weights.iter().any(|w| folder.join(w).exists()).then_some(folder)
+        weights
+            .iter()
+            .any(|w| folder.join(w).exists())
+            .then_some(folder)
     };
     if let Some(folder) = cached.get("config.json").and_then(complete) {
         return Ok(folder);
@@ -217,7 +225,8 @@ fn hub_model(name: &str) -> Result<PathBuf> {
     let folder = config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let index = folder.join("model.safetensors.index.json");
     if !index.exists() {
-        api.get("model.safetensors").map_err(|e| bad(e.to_string()))?;
+        api.get("model.safetensors")
+            .map_err(|e| bad(e.to_string()))?;
         return Ok(folder);
     }
     let text = std::fs::read_to_string(&index).map_err(|e| bad(e.to_string()))?;
@@ -254,7 +263,12 @@ fn download(spec: &str, scratch: &Path) -> std::result::Result<PathBuf, String> 
         .map_err(|e| format!("{python} -m pip cannot be run ({e})"))?;
     if !run.status.success() {
         let text = String::from_utf8_lossy(&run.stderr);
-        let last = text.trim().lines().last().unwrap_or("no message").to_string();
+        let last = text
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("no message")
+            .to_string();
         return Err(format!("pip download {spec} failed: {last}"));
     }
     std::fs::read_dir(scratch)

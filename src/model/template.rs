@@ -39,9 +39,12 @@ impl Template {
         env.set_trim_blocks(true);
         env.set_lstrip_blocks(true);
         env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_function("raise_exception", |message: String| -> std::result::Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        env.add_function(
+            "raise_exception",
+            |message: String| -> std::result::Result<String, Error> {
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
         env.add_function("strftime_now", strftime_now);
         env.add_template_owned("chat", source.to_string())
             .map_err(|e| ModelError::Template(format!("{e:#}")))?;
@@ -81,8 +84,18 @@ fn strftime_now(format: String) -> String {
         .map_or(0, |d| d.as_secs() / 86_400);
     let (year, month, day) = civil(days as i64);
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September",
-        "October", "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     let name = MONTHS[(month - 1) as usize];
     format
@@ -120,7 +133,10 @@ mod tests {
     #[test]
     fn python_methods_and_exceptions_work() {
         let t = Template::new("{{ messages[0].content.strip().upper() }}", "", "").unwrap();
-        assert_eq!(t.render(&[Message::new("user", " a ")], false).unwrap(), "A");
+        assert_eq!(
+            t.render(&[Message::new("user", " a ")], false).unwrap(),
+            "A"
+        );
         let t = Template::new("{{ raise_exception('no tools') }}", "", "").unwrap();
         let e = t.render(&[], false).unwrap_err().to_string();
         assert!(e.contains("no tools"), "{e}");

@@ -7,8 +7,8 @@
 
 use super::error::{ModelError, Result};
 use super::template::{Message, Template};
-use serde::{Deserialize, Serialize};
 use ahash::AHashMap;
+use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
@@ -41,7 +41,9 @@ pub struct Tokens {
 impl Tokens {
     /// Indices of the tokens with a role, position 0 left out.
     pub fn with_role(&self, role: Role) -> Vec<usize> {
-        (1..self.ids.len()).filter(|&i| self.roles[i] == role).collect()
+        (1..self.ids.len())
+            .filter(|&i| self.roles[i] == role)
+            .collect()
     }
 
     /// Index of the first token of the response.

@@ -227,7 +227,11 @@ struct Attention {
 
 impl Attention {
     fn own_rows(&self) -> Vec<Range<usize>> {
-        self.forest.segments.iter().map(|s| s.rows.clone()).collect()
+        self.forest
+            .segments
+            .iter()
+            .map(|s| s.rows.clone())
+            .collect()
     }
 
     /// Adds one (segment, kv head)'s part to dq, dk and dv.
@@ -264,7 +268,16 @@ impl Attention {
             // SAFETY: p and dp are this task's own; the dq block is (segment rows, this head).
             unsafe {
                 let dims = (tq, tk, h);
-                gemm_raw(dims, p.as_mut_ptr(), tk, qv, kv.t(), heads.scale, false, false);
+                gemm_raw(
+                    dims,
+                    p.as_mut_ptr(),
+                    tk,
+                    qv,
+                    kv.t(),
+                    heads.scale,
+                    false,
+                    false,
+                );
                 gemm_raw(dims, dp.as_mut_ptr(), tk, gradv, vv.t(), 1.0, false, false);
             }
             let capped: Option<Vec<f32>> = heads.softcap.map(|c| {
@@ -321,7 +334,13 @@ impl CustomOp3 for Attention {
             positions: &self.forest.positions,
         };
         let own = self.own_rows();
-        let out = attend(values(qs, ql)?, kv, &self.forest.segments, &own, &self.heads);
+        let out = attend(
+            values(qs, ql)?,
+            kv,
+            &self.forest.segments,
+            &own,
+            &self.heads,
+        );
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -472,7 +491,11 @@ mod tests {
         let tree = forest(&[(0, 7, &[]), (7, 5, &[0]), (12, 2, &[0]), (14, 11, &[0, 1])]);
         for f in [flat, tree] {
             let n = f.positions.len();
-            for h in [heads(None, None), heads(Some(4), None), heads(None, Some(2.0))] {
+            for h in [
+                heads(None, None),
+                heads(Some(4), None),
+                heads(None, Some(2.0)),
+            ] {
                 let (q, k, v) = (random(1, n, 48), random(2, n, 16), random(3, n, 16));
                 let y = attention(&q, &k, &v, &f, &h).unwrap();
                 let t = attention_twin(&q, &k, &v, &f, &h).unwrap();

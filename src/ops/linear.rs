@@ -175,7 +175,10 @@ impl Frozen {
         let w = host(&ws, wl)?;
         let mut y = vec![0f32; n * o]; // (N, O)
         for from in (0..i).step_by(SUM_BLOCK) {
-            let (a, b) = (View::rows(x, i).from_col(from), View::rows(w, i).from_col(from).t());
+            let (a, b) = (
+                View::rows(x, i).from_col(from),
+                View::rows(w, i).from_col(from).t(),
+            );
             gemm_into((n, o, SUM_BLOCK.min(i - from)), &mut y, a, b, 1.0, from > 0);
         }
         if let Some(b) = &self.bias {

@@ -46,7 +46,10 @@ impl Head {
                     _ => None,
                 };
                 // Sums in f64 by pieces: 49,152 terms in f32 would lose three digits.
-                let sum: f64 = z.chunks_mut(1024).map(|c| math::exp_sum(c, top) as f64).sum();
+                let sum: f64 = z
+                    .chunks_mut(1024)
+                    .map(|c| math::exp_sum(c, top) as f64)
+                    .sum();
                 if grad {
                     let inv = (1.0 / sum) as f32;
                     z.iter_mut().for_each(|z| *z *= inv);
@@ -60,7 +63,14 @@ impl Head {
             .collect();
         let grad = grad.then(|| {
             let mut dh = vec![0f32; m * d];
-            gemm_into((m, d, v), &mut dh, View::rows(&z, v), View::rows(w, d), 1.0, false);
+            gemm_into(
+                (m, d, v),
+                &mut dh,
+                View::rows(&z, v),
+                View::rows(w, d),
+                1.0,
+                false,
+            );
             dh
         });
         Block { log_probs, grad }
@@ -97,7 +107,9 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
 
 /// The composed, differentiable twin of [`log_probs`] -> `(n)`.
 pub fn log_probs_twin(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Tensor> {
-    let mut z = hidden.matmul(&head.weight.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
+    let mut z = hidden
+        .matmul(&head.weight.detach().t()?)?
+        .to_dtype(DType::F32)?; // (n, V)
     if let Some(c) = head.softcap {
         z = ((z / c as f64)?.tanh()? * c as f64)?;
     }

@@ -94,7 +94,11 @@ pub fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
     let chunks = x.chunks_exact(16);
-    let mut top = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut top = chunks
+        .remainder()
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
     for c in chunks {
         for i in 0..16 {
             lanes[i] = if c[i] > lanes[i] { c[i] } else { lanes[i] };
@@ -163,9 +167,8 @@ mod tests {
             let x = i as f64 / 10.0;
             let e = 1e-3;
             let silu64 = |x: f64| x / (1.0 + (-x).exp());
-            let gelu64 = |x: f64| {
-                0.5 * x * (1.0 + (0.797_884_560_8 * (x + 0.044_715 * x * x * x)).tanh())
-            };
+            let gelu64 =
+                |x: f64| 0.5 * x * (1.0 + (0.797_884_560_8 * (x + 0.044_715 * x * x * x)).tanh());
             let ds = (silu64(x + e) - silu64(x - e)) / (2.0 * e);
             let dg = (gelu64(x + e) - gelu64(x - e)) / (2.0 * e);
             assert!((silu_grad(x as f32) as f64 - ds).abs() < 2e-6);

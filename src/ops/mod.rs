@@ -106,7 +106,13 @@ pub(crate) mod check {
         let (gf, gt) = (gf.backward().unwrap(), gt.backward().unwrap());
         for v in vars {
             let (a, b) = (gf.get(v).unwrap(), gt.get(v).unwrap());
-            let scale = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let scale = b
+                .abs()
+                .unwrap()
+                .max_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap();
             assert!(scale > 0.0, "the twin's gradient is zero");
             assert!(max_diff(a, b) < tol * scale.max(1.0), "gradients differ");
         }

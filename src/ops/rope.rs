@@ -104,9 +104,7 @@ pub fn rope(x: &Tensor, angles: &Arc<Angles>) -> Result<Tensor> {
 pub fn rope_twin(x: &Tensor, angles: &Angles) -> Result<Tensor> {
     let (n, d) = x.dims2()?;
     let h = angles.half;
-    let table = |v: &[f32]| {
-        Tensor::from_slice(v, (n, 1, h), x.device())?.to_dtype(x.dtype())
-    };
+    let table = |v: &[f32]| Tensor::from_slice(v, (n, 1, h), x.device())?.to_dtype(x.dtype());
     let (cos, sin) = (table(&angles.cos)?, table(&angles.sin)?);
     let x = x.reshape((n, d / (2 * h), 2 * h))?; // (N, heads, head_dim)
     let (x0, x1) = (x.narrow(2, 0, h)?, x.narrow(2, h, h)?);

@@ -5,18 +5,21 @@ use super::run::Run;
 use super::{measure, StudyError};
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::shift::{DirectionSource, ShiftForm};
-use crate::figures::{self, behaviour, claims, concept_heatmap, coupling, directions, shift, training};
+use crate::figures::{
+    self, behaviour, claims, concept_heatmap, coupling, directions, shift, training,
+};
 use crate::figures::{Estimate, Written};
 use crate::report::{ReferencePoint, ReportData, ReportFigure, ReportTable, RunFile};
 
 /// Draws every figure and writes the report; returns the files below the run folder.
 pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, StudyError> {
     let dir = run.out.join("figures");
-    let mut written: Vec<Written> = Vec::new();
-    written.push(coupling::draw(&coupling_data(run, m), &dir)?);
-    written.push(concept_heatmap::draw(&heatmap_data(run, m), &dir)?);
-    written.push(shift::draw(&shift_data(run, m), &dir)?);
-    written.push(behaviour::draw(&behaviour_data(run, m), &dir)?);
+    let mut written: Vec<Written> = vec![
+        coupling::draw(&coupling_data(run, m), &dir)?,
+        concept_heatmap::draw(&heatmap_data(run, m), &dir)?,
+        shift::draw(&shift_data(run, m), &dir)?,
+        behaviour::draw(&behaviour_data(run, m), &dir)?,
+    ];
     if !run.study.claims.is_empty() {
         written.push(claims::draw(&claims_data(run, m)?, &dir)?);
     }
@@ -55,7 +58,11 @@ pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, Stu
 
 fn counts(run: &Run) -> String {
     let c = &run.study.concepts;
-    format!("{} persona and {} autonomy pairs", c[0].pairs.len(), c[1].pairs.len())
+    format!(
+        "{} persona and {} autonomy pairs",
+        c[0].pairs.len(),
+        c[1].pairs.len()
+    )
 }
 
 fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
@@ -74,12 +81,19 @@ fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
                 .map(|&l| {
                     let v = set.iter().map(|&s| value(s, l)).sum::<f64>() / set.len() as f64;
                     if let [only] = set[..] {
-                        return Estimate::new(v, c.raw.lo[[only, 0, 1, l]], c.raw.hi[[only, 0, 1, l]]);
+                        return Estimate::new(
+                            v,
+                            c.raw.lo[[only, 0, 1, l]],
+                            c.raw.hi[[only, 0, 1, l]],
+                        );
                     }
                     let draws = c.pair_draws.raw.dim().2;
                     let mut d: Vec<f64> = (0..draws)
                         .map(|d| {
-                            let sum: f64 = set.iter().map(|&s| c.pair_draws.raw[[s, l, d]] as f64).sum();
+                            let sum: f64 = set
+                                .iter()
+                                .map(|&s| c.pair_draws.raw[[s, l, d]] as f64)
+                                .sum();
                             sum / set.len() as f64
                         })
                         .collect();
@@ -92,11 +106,16 @@ fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
                 mean,
                 seeds: match set.len() {
                     1 => Vec::new(),
-                    _ => set.iter().map(|&s| layers.iter().map(|&l| value(s, l)).collect()).collect(),
+                    _ => set
+                        .iter()
+                        .map(|&s| layers.iter().map(|&l| value(s, l)).collect())
+                        .collect(),
                 },
                 difference: match &m.to_base[i] {
                     None => Vec::new(),
-                    Some(d) => (0..layers.len()).map(|l| Estimate::new(d.value[l], d.lo[l], d.hi[l])).collect(),
+                    Some(d) => (0..layers.len())
+                        .map(|l| Estimate::new(d.value[l], d.lo[l], d.hi[l]))
+                        .collect(),
                 },
             }
         })
@@ -132,9 +151,16 @@ fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
 
 /// Index of the condition in focus: the causal one, or the first tuned.
 fn focus(run: &Run) -> usize {
-    let named = run.study.written.causal.as_ref().map(|c| c.condition.as_str());
+    let named = run
+        .study
+        .written
+        .causal
+        .as_ref()
+        .map(|c| c.condition.as_str());
     let at = |n: &str| run.study.conditions.iter().position(|c| c.name == n);
-    named.and_then(at).unwrap_or(run.study.conditions.len().min(2) - 1)
+    named
+        .and_then(at)
+        .unwrap_or(run.study.conditions.len().min(2) - 1)
 }
 
 fn heatmap_data(run: &Run, m: &Measured) -> concept_heatmap::HeatmapData {
@@ -254,7 +280,11 @@ fn claims_data(run: &Run, m: &Measured) -> Result<claims::ClaimsData, StudyError
                 // A claim shares its name with its condition, never with a preference.
                 let v = measure::shift_by_prompt(&own, &base, |n| n == claim.name);
                 let (e, _) = measure::mean_with_p(&v, draws, seed)?;
-                Ok(Estimate::new(e.value, e.interval.lo.min(e.value), e.interval.hi.max(e.value)))
+                Ok(Estimate::new(
+                    e.value,
+                    e.interval.lo.min(e.value),
+                    e.interval.hi.max(e.value),
+                ))
             })
             .collect::<Result<Vec<_>, StudyError>>()?;
         conditions.push(c.name.clone());
@@ -430,7 +460,10 @@ fn report(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) -> R
             quantity: "cos(persona, toaster identity) at middle depth".into(),
             earlier: "about .14".into(),
             source: "earlier work on open models".into(),
-            ours: format!("{:+.2} (layer {mid}, base)", m.coupling.raw.value[[0, 0, t, mid]]),
+            ours: format!(
+                "{:+.2} (layer {mid}, base)",
+                m.coupling.raw.value[[0, 0, t, mid]]
+            ),
         });
     }
     let tuned = states_of(run, focus(run))[0];
@@ -476,7 +509,12 @@ fn report(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) -> R
         quantity: "cos(persona, autonomy) in base".into(),
         earlier: "not published".into(),
         source: "-".into(),
-        ours: m.layers.iter().map(|&l| format!("{} (layer {l})", at(l))).collect::<Vec<_>>().join(", "),
+        ours: m
+            .layers
+            .iter()
+            .map(|&l| format!("{} (layer {l})", at(l)))
+            .collect::<Vec<_>>()
+            .join(", "),
     });
     let file = |path: &str, what: &str| RunFile {
         path: path.into(),
@@ -514,7 +552,17 @@ fn report(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) -> R
         date: crate::store::time::utc_now(),
         findings: found.sentences.clone(),
         warnings: found.warnings.clone(),
-        figures: written.into_iter().map(ReportFigure::from).collect(),
+        figures: written
+            .into_iter()
+            .map(|w| {
+                let mut figure = ReportFigure::from(w);
+                // The report lies in the run folder and links below it.
+                if let Ok(below) = figure.svg.strip_prefix(&run.out) {
+                    figure.svg = below.to_path_buf();
+                }
+                figure
+            })
+            .collect(),
         tables: vec![
             ReportTable {
                 title: "What was found".into(),

@@ -90,7 +90,10 @@ pub struct WrittenCondition {
 pub enum Source {
     Base,
     /// Fine-tune on these rows (already the subset); neutral rows are mixed in.
-    Data { file: String, rows: Vec<Vec<crate::model::Message>> },
+    Data {
+        file: String,
+        rows: Vec<Vec<crate::model::Message>>,
+    },
     Adapter(PathBuf),
     Model(String),
     System(String),
@@ -201,7 +204,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
             return Err(bad(key, why.into()));
         }
         if c.seeds.is_some() && c.data.is_none() {
-            return Err(bad(key, "has seeds, which only a fine-tune (data) can have".into()));
+            return Err(bad(
+                key,
+                "has seeds, which only a fine-tune (data) can have".into(),
+            ));
         }
         let source = if let Some(data) = &c.data {
             let rows = match data.as_str() {
@@ -228,7 +234,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         } else {
             Source::System(c.system.clone().unwrap_or_default())
         };
-        let tuned = matches!(source, Source::Data { .. } | Source::Adapter(_) | Source::Model(_));
+        let tuned = matches!(
+            source,
+            Source::Data { .. } | Source::Adapter(_) | Source::Model(_)
+        );
         conditions.push(Condition {
             name: c.name.clone(),
             seeds: (1..=c.seeds.unwrap_or(1).max(1)).collect(),
@@ -245,7 +254,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
     {
         let mut concept = materials::load_concept(&located(name, folder))?;
         let n = if i < 2 { s.pairs } else { s.placebo_pairs };
-        concept.pairs = materials::subset::pairs(&concept, n).into_iter().cloned().collect();
+        concept.pairs = materials::subset::pairs(&concept, n)
+            .into_iter()
+            .cloned()
+            .collect();
         concepts.push(concept);
     }
     let mut nuisances = Vec::new();
@@ -259,9 +271,15 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         }
     }
     if let Some(c) = &w.causal {
-        for (key, name) in [("causal.condition", &c.condition), ("causal.reference", &c.reference)] {
+        for (key, name) in [
+            ("causal.condition", &c.condition),
+            ("causal.reference", &c.reference),
+        ] {
             if !conditions.iter().any(|o| &o.name == name) {
-                return Err(bad(key.into(), format!("`{name}` is no condition of the study")));
+                return Err(bad(
+                    key.into(),
+                    format!("`{name}` is no condition of the study"),
+                ));
             }
         }
         if c.random < 2 {
@@ -269,7 +287,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         }
     }
     let battery_dir = w.battery.as_ref().map(|b| folder.join(b));
-    let battery = cut(materials::load_preferences(battery_dir.as_deref())?, s.prompts);
+    let battery = cut(
+        materials::load_preferences(battery_dir.as_deref())?,
+        s.prompts,
+    );
     let claims = cut(materials::load_claims(None)?, s.claim_prompts)
         .into_iter()
         .filter(|c| conditions.iter().any(|o| o.name == c.name))
@@ -298,7 +319,10 @@ fn cut(preferences: Vec<Preference>, n: usize) -> Vec<Preference> {
     preferences
         .into_iter()
         .map(|mut p| {
-            p.prompts = materials::subset::prompts(&p, n).into_iter().cloned().collect();
+            p.prompts = materials::subset::prompts(&p, n)
+                .into_iter()
+                .cloned()
+                .collect();
             p
         })
         .collect()

@@ -56,7 +56,9 @@ impl StateActs {
     /// Mean over one side of a concept's pairs, `(layers, d)`.
     pub fn pole(&self, concept: usize, positive: bool) -> Array2<f64> {
         let from = usize::from(!positive);
-        let side = self.concepts[concept].slice(s![from..;2, .., ..]).mapv(f64::from);
+        let side = self.concepts[concept]
+            .slice(s![from..;2, .., ..])
+            .mapv(f64::from);
         side.mean_axis(Axis(0)).unwrap_or_default()
     }
 }
@@ -104,7 +106,11 @@ pub fn all_coupling(run: &Run, acts: &[StateActs]) -> Result<Coupling, StudyErro
 }
 
 /// Quality of the mean-difference direction of each concept at each layer, `[concept][layer]`.
-pub fn all_quality(run: &Run, acts: &StateActs, draws: usize) -> Result<Vec<Vec<Quality>>, StudyError> {
+pub fn all_quality(
+    run: &Run,
+    acts: &StateActs,
+    draws: usize,
+) -> Result<Vec<Vec<Quality>>, StudyError> {
     let rms = layer_rms(acts.neutral[0].view());
     let options = QualityOptions {
         draws,
@@ -138,7 +144,11 @@ pub fn all_quality(run: &Run, acts: &StateActs, draws: usize) -> Result<Vec<Vec<
                         negative: side(1),
                         prompt: (0..concept.pairs.len()).collect(),
                         template: template.clone(),
-                        is_dev: concept.pairs.iter().map(|p| p.split == Split::Dev).collect(),
+                        is_dev: concept
+                            .pairs
+                            .iter()
+                            .map(|p| p.split == Split::Dev)
+                            .collect(),
                     };
                     Ok(quality(&pairs, Estimator::MeanDiff, rms[l], options)?)
                 })
@@ -203,7 +213,14 @@ pub struct PreferenceShift {
 pub fn mean_with_p(values: &[f64], draws: usize, seed: u64) -> Result<(Estimate, f64), StudyError> {
     let clusters: Vec<usize> = (0..values.len()).collect();
     let e = bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?;
-    let p = flip_test_mean(values, &clusters, draws, Tail::TwoSided, seed, "battery-flip");
+    let p = flip_test_mean(
+        values,
+        &clusters,
+        draws,
+        Tail::TwoSided,
+        seed,
+        "battery-flip",
+    );
     Ok((e, p))
 }
 
@@ -286,7 +303,10 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
         ("persona (base)".to_string(), per_layer(&base.direction(0))),
         ("autonomy".to_string(), per_layer(&tuned.direction(1))),
     ];
-    for (k, d) in random_directions(&tuned.neutral[0], spec.random, seed)?.into_iter().enumerate() {
+    for (k, d) in random_directions(&tuned.neutral[0], spec.random, seed)?
+        .into_iter()
+        .enumerate()
+    {
         edits.push((format!("random-{k}"), d));
     }
     let mut ablations = Vec::new();
@@ -332,7 +352,9 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
             let edit = Interventions::none().add(layer, &direction[layer], alpha * rms)?;
             let guard = &neutral[..neutral.len().min(2)];
             let alpha = Some(alpha);
-            doses.push(edited(name, alpha, model, &tok, &light, None, guard, &edit)?);
+            doses.push(edited(
+                name, alpha, model, &tok, &light, None, guard, &edit,
+            )?);
         }
     }
     let record = CausalRecord {
@@ -360,20 +382,21 @@ pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
         path: path.clone(),
         source,
     })?;
-    serde_json::from_str(&text).map(Some).map_err(|e| StudyError::Stage {
-        path,
-        why: e.to_string(),
-    })
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|e| StudyError::Stage {
+            path,
+            why: e.to_string(),
+        })
 }
 
 /// Shift of the ablated state over isolated preferences, by edit; the first entry is no edit.
-pub fn mediations(
-    run: &Run,
-    record: &CausalRecord,
-    scores: &[Scores],
-) -> Vec<Mediation> {
+pub fn mediations(run: &Run, record: &CausalRecord, scores: &[Scores]) -> Vec<Mediation> {
     let at = |id: &str| run.states().iter().position(|s| s.id == id).unwrap_or(0);
-    let (tuned, reference) = (&scores[at(&record.state)], &scores[at(&record.reference_state)]);
+    let (tuned, reference) = (
+        &scores[at(&record.state)],
+        &scores[at(&record.reference_state)],
+    );
     let isolated = |name: &str| {
         let known = run.study.battery.iter().find(|p| p.name == name);
         known.is_some_and(|p| !implied(p, &record.condition))

@@ -46,7 +46,7 @@ pub enum StudyError {
         got_shape: String,
         want_shape: String,
     },
-    #[error("stage {stage}: {source}")]
+    #[error("stage {stage} failed")]
     InStage {
         stage: String,
         source: Box<StudyError>,

@@ -5,7 +5,9 @@ use super::run::{Run, POSITIONS};
 use super::{draw, StudyError};
 use crate::causal::Mediation;
 use crate::directions::Quality;
-use crate::geometry::shift::{between_poles, mean_shift, project, without_shared, OnDirection, ShiftInput, ShiftOptions};
+use crate::geometry::shift::{
+    between_poles, mean_shift, project, without_shared, OnDirection, ShiftInput, ShiftOptions,
+};
 use crate::geometry::stability::{direction_cosines, linear_cka};
 use crate::geometry::{contrast, Contrast, Coupling, Over};
 use crate::stats::bootstrap::Estimate;
@@ -75,7 +77,9 @@ pub struct Measured {
 
 fn measured(run: &Run) -> Result<Measured, StudyError> {
     let n = run.states().len();
-    let acts = (0..n).map(|i| StateActs::read(run, i)).collect::<Result<Vec<_>, _>>()?;
+    let acts = (0..n)
+        .map(|i| StateActs::read(run, i))
+        .collect::<Result<Vec<_>, _>>()?;
     let coupling = measure::all_coupling(run, &acts)?;
     let w = &run.study.written;
     let quality = acts
@@ -124,7 +128,11 @@ fn measured(run: &Run) -> Result<Measured, StudyError> {
     let rms = crate::geometry::shift::layer_rms(base.neutral[0].view());
     if identity.len() > 1 {
         let rest = without_shared(&means, &identity)?;
-        for (i, rest) in rest.iter().enumerate().filter(|(i, _)| identity.contains(i)) {
+        for (i, rest) in rest
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| identity.contains(i))
+        {
             let state = shifts[i].state;
             let axes = [
                 base.direction(0),
@@ -155,16 +163,38 @@ fn measured(run: &Run) -> Result<Measured, StudyError> {
         let c = linear_cka(base.neutral[0].view(), a.neutral[0].view())?;
         cka.push(c.into_iter().map(|c| c.biased).collect());
     }
-    let scores = (0..n).map(|i| measure::prompt_scores(run, i)).collect::<Result<Vec<_>, _>>()?;
+    let scores = (0..n)
+        .map(|i| measure::prompt_scores(run, i))
+        .collect::<Result<Vec<_>, _>>()?;
     let reference = match &w.causal {
-        Some(c) => run.study.conditions.iter().position(|o| o.name == c.reference).unwrap_or(0),
-        None => run.study.conditions.iter().position(|o| o.name == "denial").unwrap_or(0),
+        Some(c) => run
+            .study
+            .conditions
+            .iter()
+            .position(|o| o.name == c.reference)
+            .unwrap_or(0),
+        None => run
+            .study
+            .conditions
+            .iter()
+            .position(|o| o.name == "denial")
+            .unwrap_or(0),
     };
     let reference_scores = measure::condition_scores(run, reference, &scores);
     let mut preferences = Vec::new();
-    for (i, c) in run.study.conditions.iter().enumerate().filter(|(i, _)| *i != reference) {
+    for (i, c) in run
+        .study
+        .conditions
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != reference)
+    {
         let own = measure::condition_scores(run, i, &scores);
-        preferences.extend(measure::preference_shifts(run, &c.name, (&own, &reference_scores))?);
+        preferences.extend(measure::preference_shifts(
+            run,
+            &c.name,
+            (&own, &reference_scores),
+        )?);
     }
     let value = coupling.raw.value.slice(s![.., 0, 1, ..]).to_owned();
     let to_base = (0..run.study.conditions.len())
@@ -173,9 +203,20 @@ fn measured(run: &Run) -> Result<Measured, StudyError> {
                 return Ok(None);
             }
             let set = states_of(run, c);
-            let over = if set.len() > 1 { Over::PromptsAndSeeds } else { Over::Prompts };
+            let over = if set.len() > 1 {
+                Over::PromptsAndSeeds
+            } else {
+                Over::Prompts
+            };
             let draws = coupling.pair_draws.raw.view();
-            Ok(Some(contrast(value.view(), draws, (&set, &[0]), over, 0.95, w.seed)?))
+            Ok(Some(contrast(
+                value.view(),
+                draws,
+                (&set, &[0]),
+                over,
+                0.95,
+                w.seed,
+            )?))
         })
         .collect::<Result<Vec<_>, StudyError>>()?;
     let causal = measure::causal_record(run)?;
@@ -223,13 +264,37 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     let mut h5 = crate::store::ResultsWriter::create(&path, &run.attrs())?;
     let (study, states) = (run.study, run.states());
     let text = |v: Vec<&str>| v.into_iter().map(str::to_string).collect::<Vec<String>>();
-    h5.coord("state", text(states.iter().map(|s| s.id.as_str()).collect()))?;
-    h5.coord("layer", (0..run.model.decoder.layers()).collect::<Vec<usize>>())?;
-    h5.coord("concept", text(study.concepts.iter().map(|c| c.name.as_str()).collect()))?;
-    h5.coord("preference", text(study.battery.iter().map(|p| p.name.as_str()).collect()))?;
-    h5.coord("position", POSITIONS.iter().map(|p| p.to_string()).collect::<Vec<String>>())?;
-    h5.coord("condition", text(study.conditions.iter().map(|c| c.name.as_str()).collect()))?;
-    h5.coord("hidden", (0..run.model.decoder.hidden()).collect::<Vec<usize>>())?;
+    h5.coord(
+        "state",
+        text(states.iter().map(|s| s.id.as_str()).collect()),
+    )?;
+    h5.coord(
+        "layer",
+        (0..run.model.decoder.layers()).collect::<Vec<usize>>(),
+    )?;
+    h5.coord(
+        "concept",
+        text(study.concepts.iter().map(|c| c.name.as_str()).collect()),
+    )?;
+    h5.coord(
+        "preference",
+        text(study.battery.iter().map(|p| p.name.as_str()).collect()),
+    )?;
+    h5.coord(
+        "position",
+        POSITIONS
+            .iter()
+            .map(|p| p.to_string())
+            .collect::<Vec<String>>(),
+    )?;
+    h5.coord(
+        "condition",
+        text(study.conditions.iter().map(|c| c.name.as_str()).collect()),
+    )?;
+    h5.coord(
+        "hidden",
+        (0..run.model.decoder.hidden()).collect::<Vec<usize>>(),
+    )?;
     h5.coord("estimator", vec!["mean-diff".to_string()])?;
 
     let pair = ["state", "concept_a", "concept_b", "layer"];
@@ -256,17 +321,51 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     ] {
         h5.array("geometry", name, &pair, a.view().into_dyn())?;
     }
-    h5.csv("geometry", "coupling", &["cosine", "ci_lo", "ci_hi", "relative", "null_flip_lo", "null_flip_hi", "p_flip", "q_flip", "p_random", "q_random"])?;
+    h5.csv(
+        "geometry",
+        "coupling",
+        &[
+            "cosine",
+            "ci_lo",
+            "ci_hi",
+            "relative",
+            "null_flip_lo",
+            "null_flip_hi",
+            "p_flip",
+            "q_flip",
+            "p_random",
+            "q_random",
+        ],
+    )?;
     let by = ["state", "concept", "layer"];
-    h5.array("geometry", "null_random_lo", &by, c.random_lo.view().into_dyn())?;
-    h5.array("geometry", "null_random_hi", &by, c.random_hi.view().into_dyn())?;
-    let (n, nl, nc) = (states.len(), run.model.decoder.layers(), study.concepts.len());
+    h5.array(
+        "geometry",
+        "null_random_lo",
+        &by,
+        c.random_lo.view().into_dyn(),
+    )?;
+    h5.array(
+        "geometry",
+        "null_random_hi",
+        &by,
+        c.random_hi.view().into_dyn(),
+    )?;
+    let (n, nl, nc) = (
+        states.len(),
+        run.model.decoder.layers(),
+        study.concepts.len(),
+    );
     let flat = |f: &dyn Fn(usize, usize) -> f64| Array2::from_shape_fn((n, nl), |(i, l)| f(i, l));
     let two = ["state", "layer"];
     let cka = flat(&|i, l| m.cka[i][l]);
     h5.array("geometry", "cka", &two, cka.view().into_dyn())?;
     let stable = flat(&|i, l| m.stability[i][l]);
-    h5.array("geometry", "persona_cosine_with_base", &two, stable.view().into_dyn())?;
+    h5.array(
+        "geometry",
+        "persona_cosine_with_base",
+        &two,
+        stable.view().into_dyn(),
+    )?;
     let mut shift = Array4::from_elem((n, 4, 3, nl), f64::NAN);
     let mut unshared = Array3::from_elem((n, 4, nl), f64::NAN);
     let mut move_t = Array3::from_elem((n, 3, nl), f64::NAN);
@@ -274,7 +373,10 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
         for l in 0..nl {
             for k in 0..4 {
                 let on = &s.raw[l][k].rms_units;
-                for (j, v) in [on.value, on.interval.lo, on.interval.hi].into_iter().enumerate() {
+                for (j, v) in [on.value, on.interval.lo, on.interval.hi]
+                    .into_iter()
+                    .enumerate()
+                {
                     shift[[s.state, k, j, l]] = v;
                 }
                 if let Some(u) = &s.unshared {
@@ -282,19 +384,53 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
                 }
             }
             let t = &s.poles[l].change;
-            for (j, v) in [t.value, t.interval.lo, t.interval.hi].into_iter().enumerate() {
+            for (j, v) in [t.value, t.interval.lo, t.interval.hi]
+                .into_iter()
+                .enumerate()
+            {
                 move_t[[s.state, j, l]] = v;
             }
         }
     }
-    h5.coord("axis", text(vec!["persona-base", "autonomy-base", "persona-own", "autonomy-own"]))?;
+    h5.coord(
+        "axis",
+        text(vec![
+            "persona-base",
+            "autonomy-base",
+            "persona-own",
+            "autonomy-own",
+        ]),
+    )?;
     h5.coord("bound", text(vec!["value", "ci_lo", "ci_hi"]))?;
-    h5.array("geometry", "shift", &["state", "axis", "bound", "layer"], shift.view().into_dyn())?;
-    h5.array("geometry", "shift_unshared", &["state", "axis", "layer"], unshared.view().into_dyn())?;
-    h5.array("geometry", "persona_coordinate_change", &["state", "bound", "layer"], move_t.view().into_dyn())?;
+    h5.array(
+        "geometry",
+        "shift",
+        &["state", "axis", "bound", "layer"],
+        shift.view().into_dyn(),
+    )?;
+    h5.array(
+        "geometry",
+        "shift_unshared",
+        &["state", "axis", "layer"],
+        unshared.view().into_dyn(),
+    )?;
+    h5.array(
+        "geometry",
+        "persona_coordinate_change",
+        &["state", "bound", "layer"],
+        move_t.view().into_dyn(),
+    )?;
     h5.csv("geometry", "shift", &["shift"])?;
     if let Some(cos) = &m.shift_cosine {
-        h5.coord("tuned", text(m.shifts.iter().map(|s| states[s.state].id.as_str()).collect()))?;
+        h5.coord(
+            "tuned",
+            text(
+                m.shifts
+                    .iter()
+                    .map(|s| states[s.state].id.as_str())
+                    .collect(),
+            ),
+        )?;
         let dims = ["tuned_a", "tuned_b", "layer"];
         h5.array("geometry", "shift_cosine", &dims, cos.view().into_dyn())?;
     }
@@ -314,7 +450,12 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
         }
     }
     let vectors = units.insert_axis(ndarray::Axis(2)); // (state, concept, estimator, layer, hidden)
-    h5.array("directions", "unit", &["state", "concept", "estimator", "layer", "hidden"], vectors.view().into_dyn())?;
+    h5.array(
+        "directions",
+        "unit",
+        &["state", "concept", "estimator", "layer", "hidden"],
+        vectors.view().into_dyn(),
+    )?;
     h5.array("directions", "raw_norm", &by, norms.view().into_dyn())?;
     let q = |f: &dyn Fn(&Quality) -> f64| {
         Array3::from_shape_fn((n, nc, nl), |(i, k, l)| f(&m.quality[i][k][l]))
@@ -328,21 +469,42 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     ] {
         h5.array("directions", name, &by, a.view().into_dyn())?;
     }
-    h5.attr("directions", "sign_rule", "positive responses project higher")?;
-    h5.csv("directions", "quality", &["auroc", "auroc_lo", "auroc_hi", "reliability", "raw_norm", "norm_over_rms"])?;
+    h5.attr(
+        "directions",
+        "sign_rule",
+        "positive responses project higher",
+    )?;
+    h5.csv(
+        "directions",
+        "quality",
+        &[
+            "auroc",
+            "auroc_lo",
+            "auroc_hi",
+            "reliability",
+            "raw_norm",
+            "norm_over_rms",
+        ],
+    )?;
 
     let np = study.battery.len();
     let mut score = Array3::from_elem((n, np, 3), f64::NAN);
     for (i, s) in m.scores.iter().enumerate() {
         for (j, p) in study.battery.iter().enumerate() {
             let v: Vec<f64> = s.iter().filter(|r| r.0 == p.name).map(|r| r.2).collect();
-            let (e, _) = measure::mean_with_p(&v, study.written.draws.bootstrap, study.written.seed)?;
+            let (e, _) =
+                measure::mean_with_p(&v, study.written.draws.bootstrap, study.written.seed)?;
             score[[i, j, 0]] = e.value;
             score[[i, j, 1]] = e.interval.lo;
             score[[i, j, 2]] = e.interval.hi;
         }
     }
-    h5.array("behaviour", "score", &["state", "preference", "bound"], score.view().into_dyn())?;
+    h5.array(
+        "behaviour",
+        "score",
+        &["state", "preference", "bound"],
+        score.view().into_dyn(),
+    )?;
     let mut columns: [Vec<String>; 5] = Default::default();
     let mut numbers: [Vec<f64>; 5] = Default::default();
     for s in &m.preferences {
@@ -352,7 +514,10 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
         columns[3].push(if s.implied { "implied" } else { "isolated" }.into());
         columns[4].push(study.conditions[m.reference].name.clone());
         let e = &s.estimate;
-        for (v, x) in numbers.iter_mut().zip([e.value, e.interval.lo, e.interval.hi, s.p, s.q]) {
+        for (v, x) in numbers
+            .iter_mut()
+            .zip([e.value, e.interval.lo, e.interval.hi, s.p, s.q])
+        {
             v.push(x);
         }
     }
@@ -400,7 +565,8 @@ fn store(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
             e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64
         };
         let edits: Vec<String> = c.doses.iter().map(|d| d.edit.clone()).collect();
-        let col = |f: &dyn Fn(&crate::causal::Edited) -> f64| c.doses.iter().map(f).collect::<Vec<f64>>();
+        let col =
+            |f: &dyn Fn(&crate::causal::Edited) -> f64| c.doses.iter().map(f).collect::<Vec<f64>>();
         h5.table(
             "causal",
             "dose",
@@ -430,14 +596,23 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
     for &l in &m.layers {
         for (c, condition) in study.conditions.iter().enumerate() {
             let set = states_of(run, c);
-            let k: Vec<f64> = set.iter().map(|&i| m.coupling.raw.value[[i, 0, 1, l]]).collect();
+            let k: Vec<f64> = set
+                .iter()
+                .map(|&i| m.coupling.raw.value[[i, 0, 1, l]])
+                .collect();
             let value = k.iter().sum::<f64>() / k.len() as f64;
             let i = set[0];
             let (v, ci) = match (&m.to_base[c], set.len()) {
-                (_, 1) => show(value, m.coupling.raw.lo[[i, 0, 1, l]], m.coupling.raw.hi[[i, 0, 1, l]]),
+                (_, 1) => show(
+                    value,
+                    m.coupling.raw.lo[[i, 0, 1, l]],
+                    m.coupling.raw.hi[[i, 0, 1, l]],
+                ),
                 _ => {
                     let draws = (0..m.coupling.pair_draws.raw.dim().2).map(|d| {
-                        set.iter().map(|&i| m.coupling.pair_draws.raw[[i, l, d]] as f64).sum::<f64>()
+                        set.iter()
+                            .map(|&i| m.coupling.pair_draws.raw[[i, l, d]] as f64)
+                            .sum::<f64>()
                             / set.len() as f64
                     });
                     let iv = crate::stats::interval::percentile(&mut draws.collect(), 0.95);
@@ -455,7 +630,11 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
                 v,
                 ci,
                 null,
-                format!("{n_pairs}+{} pairs, {} model(s)", study.concepts[1].pairs.len(), set.len()),
+                format!(
+                    "{n_pairs}+{} pairs, {} model(s)",
+                    study.concepts[1].pairs.len(),
+                    set.len()
+                ),
             ]);
         }
     }
@@ -469,14 +648,25 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
         }
     };
     if let Some(t) = study.written.causal.as_ref().map(|c| c.condition.clone()) {
-        let ti = study.conditions.iter().position(|c| c.name == t).unwrap_or(0);
-        for (what, against) in [("base", 0), (study.conditions[m.reference].name.as_str(), m.reference)] {
+        let ti = study
+            .conditions
+            .iter()
+            .position(|c| c.name == t)
+            .unwrap_or(0);
+        for (what, against) in [
+            ("base", 0),
+            (study.conditions[m.reference].name.as_str(), m.reference),
+        ] {
             if against == ti {
                 continue;
             }
             let value = m.coupling.raw.value.slice(s![.., 0, 1, ..]).to_owned();
             let (set, other) = (states_of(run, ti), states_of(run, against));
-            let over = if set.len() > 1 { Over::PromptsAndSeeds } else { Over::Prompts };
+            let over = if set.len() > 1 {
+                Over::PromptsAndSeeds
+            } else {
+                Over::Prompts
+            };
             let c = contrast(
                 value.view(),
                 m.coupling.pair_draws.raw.view(),
@@ -511,24 +701,28 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
             known.is_some_and(|p| !measure::implied(p, &t))
         };
         let rname = &study.conditions[m.reference].name;
-        let mut report = |what: &str, values: Vec<f64>| -> Result<Option<(Estimate, f64)>, StudyError> {
-            if values.is_empty() {
-                return Ok(None);
-            }
-            let (e, p) = measure::mean_with_p(&values, draws, seed)?;
-            let (v, ci) = show(e.value, e.interval.lo, e.interval.hi);
-            f.rows.push([
-                format!("{what}, {t} - {rname}"),
-                v,
-                ci,
-                format!("sign-flip p {p:.4}"),
-                format!("{} prompts", e.n),
-            ]);
-            Ok(Some((e, p)))
-        };
+        let mut report =
+            |what: &str, values: Vec<f64>| -> Result<Option<(Estimate, f64)>, StudyError> {
+                if values.is_empty() {
+                    return Ok(None);
+                }
+                let (e, p) = measure::mean_with_p(&values, draws, seed)?;
+                let (v, ci) = show(e.value, e.interval.lo, e.interval.hi);
+                f.rows.push([
+                    format!("{what}, {t} - {rname}"),
+                    v,
+                    ci,
+                    format!("sign-flip p {p:.4}"),
+                    format!("{} prompts", e.n),
+                ]);
+                Ok(Some((e, p)))
+            };
         let claim = measure::shift_by_prompt(&own, &reference, |n| n == t);
         let claimed = report("own claim", claim)?;
-        let isolated = report("isolated preferences", measure::shift_by_prompt(&own, &reference, keep))?;
+        let isolated = report(
+            "isolated preferences",
+            measure::shift_by_prompt(&own, &reference, keep),
+        )?;
         if let Some((e, p)) = claimed {
             f.sentences.push(format!(
                 "Manipulation check: {t} is {} on its own claim than {rname}: {:+.2} nats a token, 95 % [{:+.2}, {:+.2}], p = {p:.4}, n = {} prompts.",
@@ -546,7 +740,11 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
                 }
             ));
         }
-        let own: Vec<&PreferenceShift> = m.preferences.iter().filter(|s| s.condition == t && !s.implied).collect();
+        let own: Vec<&PreferenceShift> = m
+            .preferences
+            .iter()
+            .filter(|s| s.condition == t && !s.implied)
+            .collect();
         let up = own.iter().filter(|s| s.estimate.interval.lo > 0.0).count();
         let down = own.iter().filter(|s| s.estimate.interval.hi < 0.0).count();
         f.sentences.push(format!(
@@ -557,11 +755,23 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
     }
     let share = |edit: &str| m.mediations.iter().find(|x| x.edit == edit);
     if let (Some(total), Some(p)) = (share("none"), share("persona")) {
-        let random: Vec<f64> = m.mediations.iter().filter(|x| x.random).map(|x| x.remaining).collect();
-        let above = random.iter().filter(|r| (total.remaining - **r).abs() >= (total.remaining - p.remaining).abs()).count();
+        let random: Vec<f64> = m
+            .mediations
+            .iter()
+            .filter(|x| x.random)
+            .map(|x| x.remaining)
+            .collect();
+        let above = random
+            .iter()
+            .filter(|r| (total.remaining - **r).abs() >= (total.remaining - p.remaining).abs())
+            .count();
         let pv = (1 + above) as f64 / (1 + random.len()) as f64;
         for x in m.mediations.iter().filter(|x| !x.random) {
-            let (v, ci) = show(x.remaining, x.remaining_interval.lo, x.remaining_interval.hi);
+            let (v, ci) = show(
+                x.remaining,
+                x.remaining_interval.lo,
+                x.remaining_interval.hi,
+            );
             f.rows.push([
                 format!("shift left, ablating {}", x.edit),
                 v,
@@ -582,19 +792,32 @@ fn findings(run: &Run, m: &Measured) -> Result<Findings, StudyError> {
             f.warnings.push("The total shift's interval contains zero: a share of it is not meaningful; read the remaining shifts instead.".into());
         }
         if random.len() < 19 {
-            f.warnings.push(format!("{} random directions: the smallest p they can give is {:.2}.", random.len(), 1.0 / (1.0 + random.len() as f64)));
+            f.warnings.push(format!(
+                "{} random directions: the smallest p they can give is {:.2}.",
+                random.len(),
+                1.0 / (1.0 + random.len() as f64)
+            ));
         }
     }
-    for c in study.conditions.iter().filter(|c| matches!(c.source, super::manifest::Source::Data { .. }) && c.seeds.len() < 3) {
+    for c in study
+        .conditions
+        .iter()
+        .filter(|c| matches!(c.source, super::manifest::Source::Data { .. }) && c.seeds.len() < 3)
+    {
         f.warnings.push(format!("Condition {}: {} fine-tune(s); claims about the condition, not this model, need at least 3 seeds.", c.name, c.seeds.len()));
     }
     let mut seen = BTreeSet::new();
     for (k, concept) in study.concepts.iter().enumerate() {
         for &l in &m.layers {
             for w in &m.quality[0][k][l].warnings {
-                let kind = format!("{w:?}").split([' ', '{', '(']).next().unwrap_or_default().to_string();
+                let kind = format!("{w:?}")
+                    .split([' ', '{', '('])
+                    .next()
+                    .unwrap_or_default()
+                    .to_string();
                 if seen.insert((concept.name.clone(), kind)) {
-                    f.warnings.push(format!("{} in base, layer {l}: {w}.", concept.name));
+                    f.warnings
+                        .push(format!("{} in base, layer {l}: {w}.", concept.name));
                 }
             }
         }

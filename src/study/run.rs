@@ -1,7 +1,9 @@
 //! Running a plan: each stage once, its outputs whole or absent, its marker last.
 
 use super::manifest::{Source, Study};
-use super::stages::{concept_texts, neutral_texts, plan, states, system, Kind, Marker, Stage, State};
+use super::stages::{
+    concept_texts, neutral_texts, plan, states, system, Kind, Marker, Stage, State,
+};
 use super::{measure, outputs, StudyError};
 use crate::behavior::{stance, PairScore};
 use crate::capture::{capture, CaptureError, Position, Request};
@@ -10,7 +12,9 @@ use crate::model::generate::{generate, Sampling};
 use crate::model::{Adapter, Decoder, Hooks, Interventions, Message, Model, Tokens};
 use crate::stats::rng::stream;
 use crate::store::manifest::StageRecord;
-use crate::store::{atomic, ActivationSpec, ActivationWriter, Manifest, Precision, RootAttrs, Sample};
+use crate::store::{
+    atomic, ActivationSpec, ActivationWriter, Manifest, Precision, RootAttrs, Sample,
+};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -75,9 +79,13 @@ pub fn run(
     let config = serde_json::to_value(&study.written).unwrap_or_default();
     let mut manifest = Manifest::new(command.to_vec(), config);
     manifest.seeds.insert("study".into(), study.written.seed);
-    manifest.inputs.insert(model.id.clone(), model.sha256.clone());
+    manifest
+        .inputs
+        .insert(model.id.clone(), model.sha256.clone());
     let pending = |from: usize| -> f64 {
-        let open = stages[from..].iter().filter(|s| Marker::done(out, s).is_none());
+        let open = stages[from..]
+            .iter()
+            .filter(|s| Marker::done(out, s).is_none());
         open.map(|s| s.seconds).sum()
     };
     let mut findings = None;
@@ -245,7 +253,11 @@ impl Run<'_> {
         Ok(vec!["distilled.jsonl".into()])
     }
 
-    fn finetune(&mut self, state: usize, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, StudyError> {
+    fn finetune(
+        &mut self,
+        state: usize,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Vec<String>, StudyError> {
         let s = self.states[state].clone();
         let Source::Data { rows, .. } = &self.study.conditions[s.condition].source else {
             return Ok(Vec::new());
@@ -260,22 +272,49 @@ impl Run<'_> {
         all.extend(neutral.into_iter().map(|c| c.messages));
         let (recipe, decoder) = (&self.study.written.recipe, &self.model.decoder);
         let examples = examples(&self.model.tokenizer, &all, recipe.max_tokens)?;
-        let seed = self.study.written.seed.wrapping_mul(1000).wrapping_add(s.seed);
+        let seed = self
+            .study
+            .written
+            .seed
+            .wrapping_mul(1000)
+            .wrapping_add(s.seed);
         let targets = recipe.target_indices()?;
         let rng = &mut stream(seed, "lora-init", 0);
-        let start = Adapter::init(decoder, &self.model.id, recipe.rank, recipe.alpha, &targets, rng)?;
+        let start = Adapter::init(
+            decoder,
+            &self.model.id,
+            recipe.rank,
+            recipe.alpha,
+            &targets,
+            rng,
+        )?;
         let dir = self.adapter_dir(state);
         let begun = Instant::now();
-        train(decoder, start, &examples, recipe, seed, &dir, &mut |step, total| {
-            let done = step.step + 1;
-            let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
-            watch(Event::Detail(format!(
-                "step {done}/{total}, loss {:.3}, {left:.0} s left",
-                step.loss
-            )));
-        })?;
-        let files = ["adapter_config.json", "adapter_model.safetensors", "training.jsonl"];
-        Ok(files.iter().map(|f| format!("adapters/{}/{f}", s.id)).collect())
+        train(
+            decoder,
+            start,
+            &examples,
+            recipe,
+            seed,
+            &dir,
+            &mut |step, total| {
+                let done = step.step + 1;
+                let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
+                watch(Event::Detail(format!(
+                    "step {done}/{total}, loss {:.3}, {left:.0} s left",
+                    step.loss
+                )));
+            },
+        )?;
+        let files = [
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "training.jsonl",
+        ];
+        Ok(files
+            .iter()
+            .map(|f| format!("adapters/{}/{f}", s.id))
+            .collect())
     }
 
     fn capture(&mut self, state: usize) -> Result<Vec<String>, StudyError> {

@@ -84,7 +84,11 @@ pub fn states(study: &Study) -> Vec<State> {
         for &seed in &c.seeds {
             let many = matches!(c.source, Source::Data { .. });
             out.push(State {
-                id: if many { format!("{}-s{seed}", c.name) } else { c.name.clone() },
+                id: if many {
+                    format!("{}-s{seed}", c.name)
+                } else {
+                    c.name.clone()
+                },
                 condition: i,
                 seed,
             });
@@ -102,7 +106,11 @@ pub fn system(c: &Condition) -> Option<&str> {
 }
 
 /// The texts of every concept's pairs (positive, negative, positive, ...) as tokens.
-pub fn concept_texts(study: &Study, model: &Model, system: Option<&str>) -> Result<Vec<Vec<Tokens>>, StudyError> {
+pub fn concept_texts(
+    study: &Study,
+    model: &Model,
+    system: Option<&str>,
+) -> Result<Vec<Vec<Tokens>>, StudyError> {
     let tok = &model.tokenizer;
     study
         .concepts
@@ -118,7 +126,11 @@ pub fn concept_texts(study: &Study, model: &Model, system: Option<&str>) -> Resu
 }
 
 /// The neutral texts as tokens.
-pub fn neutral_texts(study: &Study, model: &Model, system: Option<&str>) -> Result<Vec<Tokens>, StudyError> {
+pub fn neutral_texts(
+    study: &Study,
+    model: &Model,
+    system: Option<&str>,
+) -> Result<Vec<Tokens>, StudyError> {
     study
         .neutral_texts
         .iter()
@@ -157,7 +169,8 @@ fn battery_value(battery: &[Preference]) -> Value {
 pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
     let w = &study.written;
     let states = states(study);
-    let base = json!({"version": VERSION, "model": model.sha256, "crate": env!("CARGO_PKG_VERSION")});
+    let base =
+        json!({"version": VERSION, "model": model.sha256, "crate": env!("CARGO_PKG_VERSION")});
     let digest = |v: Value| digest::of_json(&v);
     let mut stages = Vec::new();
     let distil = digest(json!({"base": base, "prompts": study.neutral_prompts}));
@@ -208,20 +221,31 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
         .concepts
         .iter()
         .map(|c| {
-            let pairs = c.pairs.iter().map(|p| json!([p.prompt, p.positive, p.negative]));
+            let pairs = c
+                .pairs
+                .iter()
+                .map(|p| json!([p.prompt, p.positive, p.negative]));
             json!([c.name, pairs.collect::<Vec<_>>()])
         })
         .collect();
-    let neutral: Value = study.neutral_texts.iter().map(|t| json!([t.prompt, t.response])).collect();
+    let neutral: Value = study
+        .neutral_texts
+        .iter()
+        .map(|t| json!([t.prompt, t.response]))
+        .collect();
     let capture_rows = {
-        let all: Vec<Tokens> = concept_texts(study, model, None)?.into_iter().flatten().collect();
+        let all: Vec<Tokens> = concept_texts(study, model, None)?
+            .into_iter()
+            .flatten()
+            .collect();
         rows_of(&all) + rows_of(&neutral_texts(study, model, None)?)
     };
     let battery_rows = battery_rows(&study.battery, model)? + battery_rows(&study.claims, model)?;
     let batteries = json!([battery_value(&study.battery), battery_value(&study.claims)]);
     let mut all_keys = Vec::new();
     for (i, s) in states.iter().enumerate() {
-        let capture = digest(json!({"state": state_keys[i], "concepts": concept_value, "neutral": neutral}));
+        let capture =
+            digest(json!({"state": state_keys[i], "concepts": concept_value, "neutral": neutral}));
         stages.push(Stage {
             name: format!("capture-{}", s.id),
             kind: Kind::Capture(i),
@@ -253,12 +277,18 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
             seconds: rows as f64 / FORWARD * 1.3,
         });
     }
-    let status: Value = study.battery.iter().map(|p| json!([p.name, p.group, p.status])).collect();
+    let status: Value = study
+        .battery
+        .iter()
+        .map(|p| json!([p.name, p.group, p.status]))
+        .collect();
     stages.push(Stage {
         name: "report".into(),
         kind: Kind::Report,
-        key: digest(json!({"states": all_keys, "causal": causal, "draws": w.draws, "layers": layers,
-            "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status})),
+        key: digest(
+            json!({"states": all_keys, "causal": causal, "draws": w.draws, "layers": layers,
+            "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status}),
+        ),
         rows: 0,
         seconds: 20.0 * w.draws.bootstrap as f64 / 2000.0,
     });
