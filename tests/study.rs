@@ -97,7 +97,7 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     assert_eq!(ran, ["report"]);
 
     let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
-    let cosine = h5.array("geometry", "cosine").unwrap();
+    let cosine = h5.array("geometry/cosine").unwrap();
     assert_eq!(cosine.data.shape(), [4, 4, 4, 30]);
     for l in 0..30 {
         for c in 0..4 {
@@ -107,7 +107,7 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
         assert!((a - b).abs() < 1e-9 && a.abs() < 1.0);
     }
     // The roleplay state has base's weights: reading it differs only through its prompt.
-    let norm = h5.array("directions", "raw_norm").unwrap();
+    let norm = h5.array("directions/raw_norm").unwrap();
     assert!(norm.data.iter().all(|v| v.is_finite() && *v > 0.0));
     assert!(norm.data[[0, 0, 5]] != norm.data[[3, 0, 5]]);
 

@@ -87,14 +87,23 @@ const OTHERS: [RGBColor; 8] = [
     RGBColor(0x9B, 0x6D, 0xD6),
 ];
 
+/// The condition of a state's name: `conscious` of `conscious-s2`.
+fn condition(name: &str) -> &str {
+    match name.rsplit_once("-s") {
+        Some((head, seed)) if !seed.is_empty() && seed.bytes().all(|b| b.is_ascii_digit()) => head,
+        _ => name,
+    }
+}
+
 /// One colour for each name, distinct within the list as long as it holds at
 /// most eight names that the table lacks, and independent of the list's order.
+/// States of one known condition share its colour.
 pub fn colours<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, RGBColor> {
     let sorted: BTreeSet<&str> = names.into_iter().collect();
     let mut taken = [false; OTHERS.len()];
     let mut chosen = BTreeMap::new();
     for name in sorted {
-        let colour = match NAMED.iter().find(|(known, _)| *known == name) {
+        let colour = match NAMED.iter().find(|(known, _)| *known == condition(name)) {
             Some(&(_, colour)) => colour,
             None => {
                 let start = (fnv1a(name) % OTHERS.len() as u64) as usize;

@@ -28,7 +28,7 @@ impl<'a> View<'a> {
     }
 
     /// The view from column `col` on.
-    pub fn from_col(self, col: usize) -> Self {
+    pub fn after_col(self, col: usize) -> Self {
         View {
             data: &self.data[col * self.cs..],
             ..self
@@ -77,7 +77,7 @@ pub(crate) unsafe fn gemm_raw(
         let from = c * width;
         let dims = (m, width.min(n - from), k);
         // SAFETY: columns `from..from + width` of dst are this task's alone.
-        unsafe { gemm_alone(dims, dst.at(from), rs, a, b.from_col(from), alpha, add) }
+        unsafe { gemm_alone(dims, dst.at(from), rs, a, b.after_col(from), alpha, add) }
     });
 }
 
@@ -176,8 +176,8 @@ impl Frozen {
         let mut y = vec![0f32; n * o]; // (N, O)
         for from in (0..i).step_by(SUM_BLOCK) {
             let (a, b) = (
-                View::rows(x, i).from_col(from),
-                View::rows(w, i).from_col(from).t(),
+                View::rows(x, i).after_col(from),
+                View::rows(w, i).after_col(from).t(),
             );
             gemm_into((n, o, SUM_BLOCK.min(i - from)), &mut y, a, b, 1.0, from > 0);
         }

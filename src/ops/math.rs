@@ -22,7 +22,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     let y = p * r * r + r + 1.0;
     let bits = (shifted.to_bits() as i32).wrapping_sub(0x4b40_0000) << 23;
     f32::from_bits((y.to_bits() as i32).wrapping_add(bits) as u32)

@@ -317,14 +317,17 @@ fn causal_data(run: &Run, m: &Measured) -> Result<CausalData, StudyError> {
         });
     };
     let (draws, seed) = (run.study.written.draws.bootstrap, run.study.written.seed);
-    // The undosed score of base on the prompts that the doses were scored on.
-    let light = record.doses.first().map(|d| &d.scores);
-    let undosed: Vec<f64> = light
-        .into_iter()
-        .flatten()
-        .filter_map(|s| m.scores[0].iter().find(|b| b.0 == s.0 && b.1 == s.1))
-        .map(|b| b.2)
-        .collect();
+    // Doses are read against the undosed base, prompt by prompt.
+    let change = |d: &crate::causal::Edited| -> Vec<f64> {
+        d.scores
+            .iter()
+            .filter_map(|s| {
+                let same = m.scores[0].iter().find(|b| b.0 == s.0 && b.1 == s.1)?;
+                Some(s.2 - same.2)
+            })
+            .collect()
+    };
+    let n_dosed = record.doses.first().map_or(0, |d| d.scores.len());
     let estimate = |v: &[f64]| -> Result<Estimate, StudyError> {
         let (e, _) = measure::mean_with_p(v, draws, seed)?;
         Ok(Estimate::new(e.value, e.interval.lo, e.interval.hi))
@@ -337,10 +340,9 @@ fn causal_data(run: &Run, m: &Measured) -> Result<CausalData, StudyError> {
     }
     let mut doses = Vec::new();
     for name in names {
-        let mut points = vec![(0.0, estimate(&undosed)?)];
+        let mut points = vec![(0.0, Estimate::new(0.0, 0.0, 0.0))];
         for d in record.doses.iter().filter(|d| d.edit == name) {
-            let v: Vec<f64> = d.scores.iter().map(|s| s.2).collect();
-            points.push((d.alpha.unwrap_or(0.0), estimate(&v)?));
+            points.push((d.alpha.unwrap_or(0.0), estimate(&change(d))?));
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         doses.push(DoseCurve {
@@ -354,7 +356,7 @@ fn causal_data(run: &Run, m: &Measured) -> Result<CausalData, StudyError> {
         .mediations
         .iter()
         .map(|x| Ablation {
-            group: "isolated preferences".into(),
+            group: "isolated".into(),
             edit: match x.edit.as_str() {
                 "none" => "no edit".into(),
                 e => format!("ablate {e}"),
@@ -372,14 +374,14 @@ fn causal_data(run: &Run, m: &Measured) -> Result<CausalData, StudyError> {
         name: "causal".into(),
         title: "Adding and removing directions".into(),
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}; mean over {} prompts; bars: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out at every layer.",
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out at every layer.",
             record.layer_rms,
             record.layer,
-            undosed.len(),
+            n_dosed,
             record.state,
             record.reference_state
         ),
-        score_label: "mean stance log-odds (nats a token)".into(),
+        score_label: "change of stance log-odds (nats a token)".into(),
         remaining_label: "shift remaining (nats a token)".into(),
         doses,
         ablations,

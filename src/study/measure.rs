@@ -102,7 +102,13 @@ pub fn all_coupling(run: &Run, acts: &[StateActs]) -> Result<Coupling, StudyErro
         clusters: &clusters,
         background: &background,
     };
-    Ok(coupling(input, &options)?)
+    let mut out = coupling(input, &options)?;
+    // Widened intervals of noisy layers may pass the bounds that a cosine has.
+    for form in [&mut out.raw, &mut out.cleaned, &mut out.whitened] {
+        form.lo.mapv_inplace(|v| v.max(-1.0));
+        form.hi.mapv_inplace(|v| v.min(1.0));
+    }
+    Ok(out)
 }
 
 /// Quality of the mean-difference direction of each concept at each layer, `[concept][layer]`.
