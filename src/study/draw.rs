@@ -582,7 +582,7 @@ fn report(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) -> R
         references,
         files: vec![
             file("results.h5", "all tables, with named dimensions"),
-            file("geometry/*.csv, directions/*.csv, behaviour/*.csv, causal/*.csv", "the same tables as CSV"),
+            file("csv/", "the same tables as CSV"),
             file("figures/", "each figure as SVG, 300-dpi PNG and the CSV it draws from"),
             file("activations/<state>.h5", "pooled residuals of each model, linked from results.h5"),
             file("adapters/<state>/", "LoRA adapters in PEFT's format with their training log"),

@@ -103,7 +103,11 @@ pub fn all_coupling(run: &Run, acts: &[StateActs]) -> Result<Coupling, StudyErro
         background: &background,
     };
     let mut out = coupling(input, &options)?;
-    // Widened intervals of noisy layers may pass the bounds that a cosine has.
+    // Widened draws and intervals of noisy layers may pass the bounds that a cosine has.
+    let draws = &mut out.pair_draws;
+    for d in [&mut draws.raw, &mut draws.cleaned, &mut draws.whitened] {
+        d.mapv_inplace(|v| v.clamp(-1.0, 1.0));
+    }
     for form in [&mut out.raw, &mut out.cleaned, &mut out.whitened] {
         form.lo.mapv_inplace(|v| v.max(-1.0));
         form.hi.mapv_inplace(|v| v.min(1.0));
