@@ -8,7 +8,7 @@
 //! Keys and values may start with rows of a cache ([`attend`], for decoding); the autograd
 //! operation ([`attention`]) has none.
 
-use super::linear::{gemm_raw, View};
+use super::matmul::{gemm_raw, View};
 use super::{fused, host, math, values};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;

@@ -4,7 +4,7 @@
 //! never exist whole. For training the gradient with respect to the hidden rows is analytic,
 //! `(softmax(z) - onehot(y)) W / n`, and is taken in the same block in which the loss is.
 
-use super::linear::{gemm_into, product, View};
+use super::matmul::{gemm_into, product, View};
 use super::{fused, host, math, values};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;

@@ -13,6 +13,9 @@ pub mod gated;
 pub mod linear;
 pub mod loss;
 pub mod math;
+mod matmul;
+#[cfg(target_arch = "x86_64")]
+mod microkernel;
 pub mod norm;
 pub mod residual;
 pub mod rope;

@@ -1,66 +1,255 @@
-//! From the run's files to numbers: directions, coupling, shifts, behaviour, the causal check.
+//! From the run's files to everything that is reported: directions, coupling, shifts, behaviour.
 
-use super::run::{Event, Run};
+use super::acts::StateActs;
+use super::cause::{causal_record, mediations, CausalRecord};
+use super::run::Run;
+use super::scores::{condition_scores, preference_shifts, prompt_scores, PreferenceShift, Scores};
 use super::StudyError;
-use crate::behavior::by_prompt;
-use crate::causal::{edited, mediation, random_directions, Edited, Mediation, PerLayer};
+use crate::causal::Mediation;
 use crate::directions::{quality, Estimator, Pairs, Quality, QualityOptions};
-use crate::geometry::shift::layer_rms;
-use crate::geometry::{coupling, Coupling, CouplingInput, CouplingOptions};
-use crate::materials::{Preference, Split, Status};
-use crate::model::Interventions;
-use crate::stats::bootstrap::{bootstrap_mean, Estimate};
-use crate::stats::corrections::benjamini_hochberg;
-use crate::stats::permutation::{flip_test_mean, Tail};
-use crate::store::{atomic, ActivationReader};
-use ndarray::{s, Array2, Array3, Axis};
+use crate::geometry::shift::{
+    between_poles, layer_rms, mean_shift, project, shift_cosines, without_shared, BetweenPoles,
+    OnDirection, ShiftInput, ShiftOptions,
+};
+use crate::geometry::stability::{direction_cosines, linear_cka};
+use crate::geometry::{
+    contrast, coupling, Contrast, Coupling, CouplingInput, CouplingOptions, Over,
+};
+use crate::materials::Split;
+use crate::stats::interval::percentile;
+use crate::stats::Interval;
+use ndarray::{s, Array2, Array3};
 use rayon::prelude::*;
 
-/// What was read of one state.
-pub struct StateActs {
-    /// `[concept]` -> `(2 n_pairs, layers, d)`, positive and negative in turn.
-    pub concepts: Vec<Array3<f32>>,
-    /// `[position]` -> `(n_texts, layers, d)`.
-    pub neutral: Vec<Array3<f32>>,
+/// Shift of one state: projections by layer on persona and autonomy.
+pub struct StateShift {
+    pub state: usize,
+    /// `[layer]` on base persona, base autonomy, own persona, own autonomy.
+    pub raw: Vec<Vec<OnDirection>>,
+    /// The same of the shift less the mean of the other identity fine-tunes, in layer RMS.
+    pub unshared: Option<Vec<[f64; 4]>>,
+    /// `[layer]` movement between the persona poles of base.
+    pub poles: Vec<BetweenPoles>,
+    pub mean: Array2<f64>,
 }
 
-impl StateActs {
-    pub fn read(run: &Run, state: usize) -> Result<Self, StudyError> {
-        let reader = ActivationReader::open(&run.out.join(run.activations(state)))?;
-        let first = super::run::POSITIONS[0].to_string();
-        let concepts = run
-            .study
-            .concepts
-            .iter()
-            .map(|c| Ok(reader.read(&c.name, &first)?))
-            .collect::<Result<_, StudyError>>()?;
-        let neutral = super::run::POSITIONS
-            .iter()
-            .map(|p| Ok(reader.read("neutral", &p.to_string())?))
-            .collect::<Result<_, StudyError>>()?;
-        Ok(StateActs { concepts, neutral })
-    }
+/// Everything that is reported.
+pub struct Measured {
+    pub layers: Vec<usize>,
+    pub coupling: Coupling,
+    pub quality: Vec<Vec<Vec<Quality>>>,
+    pub shifts: Vec<StateShift>,
+    pub shift_cosine: Option<Array3<f64>>,
+    /// `[state][layer]` cosine of the persona direction with base's; CKA with base.
+    pub stability: Vec<Vec<f64>>,
+    pub cka: Vec<Vec<f64>>,
+    pub scores: Vec<Scores>,
+    /// Each condition but the reference, against it.
+    pub preferences: Vec<PreferenceShift>,
+    pub reference: usize,
+    /// dK of each condition against base, `[condition]`.
+    pub to_base: Vec<Option<Contrast>>,
+    pub mediations: Vec<Mediation>,
+    pub causal: Option<CausalRecord>,
+}
 
-    /// Positive less negative of a concept, `(n_pairs, layers, d)`.
-    pub fn differences(&self, concept: usize) -> Array3<f32> {
-        let a = &self.concepts[concept];
-        &a.slice(s![0..;2, .., ..]) - &a.slice(s![1..;2, .., ..])
-    }
+/// Quality draws of states other than base, whose intervals are stored but not drawn.
+const QUALITY_DRAWS: usize = 200;
 
-    /// Mean difference of a concept, `(layers, d)`.
-    pub fn direction(&self, concept: usize) -> Array2<f64> {
-        let d = self.differences(concept).mapv(f64::from);
-        d.mean_axis(Axis(0)).unwrap_or_default()
+/// Reads and computes everything; the seconds of the report stage are spent here.
+pub fn measured(run: &Run) -> Result<Measured, StudyError> {
+    let n = run.states().len();
+    let acts = (0..n)
+        .map(|i| StateActs::read(run, i))
+        .collect::<Result<Vec<_>, _>>()?;
+    let coupling = all_coupling(run, &acts)?;
+    let w = &run.study.written;
+    let draws = |i: usize| match i {
+        0 => w.draws.bootstrap,
+        _ => QUALITY_DRAWS,
+    };
+    let quality = acts
+        .iter()
+        .enumerate()
+        .map(|(i, a)| all_quality(run, a, draws(i)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let shifts = all_shifts(run, &acts)?;
+    let means: Vec<Array2<f64>> = shifts.iter().map(|s| s.mean.clone()).collect();
+    let shift_cosine = match means.len() > 1 {
+        true => Some(shift_cosines(&means)?),
+        false => None,
+    };
+    let base = &acts[0];
+    let persona = base.direction(0);
+    let mut stability = Vec::new();
+    let mut cka = Vec::new();
+    for a in &acts {
+        stability.push(direction_cosines(persona.view(), a.direction(0).view())?);
+        let c = linear_cka(base.neutral[0].view(), a.neutral[0].view())?;
+        cka.push(c.into_iter().map(|c| c.biased).collect());
     }
+    let scores = (0..n)
+        .map(|i| prompt_scores(run, i))
+        .collect::<Result<Vec<_>, _>>()?;
+    let reference = reference(run);
+    let reference_scores = condition_scores(run, reference, &scores);
+    let mut preferences = Vec::new();
+    for (i, c) in run.study.conditions.iter().enumerate() {
+        if i != reference {
+            let own = condition_scores(run, i, &scores);
+            let pair = (&own, &reference_scores);
+            preferences.extend(preference_shifts(run, &c.name, pair)?);
+        }
+    }
+    let to_base = (0..run.study.conditions.len())
+        .map(|c| match c {
+            0 => Ok(None),
+            _ => Ok(Some(coupling_contrast(run, &coupling, c, 0)?)),
+        })
+        .collect::<Result<Vec<_>, StudyError>>()?;
+    let causal = causal_record(run)?;
+    let mediations = match &causal {
+        Some(record) => mediations(run, record, &scores),
+        None => Vec::new(),
+    };
+    Ok(Measured {
+        layers: reported_layers(run),
+        coupling,
+        quality,
+        shifts,
+        shift_cosine,
+        stability,
+        cka,
+        scores,
+        preferences,
+        reference,
+        to_base,
+        mediations,
+        causal,
+    })
+}
 
-    /// Mean over one side of a concept's pairs, `(layers, d)`.
-    pub fn pole(&self, concept: usize, positive: bool) -> Array2<f64> {
-        let from = usize::from(!positive);
-        let side = self.concepts[concept]
-            .slice(s![from..;2, .., ..])
-            .mapv(f64::from);
-        side.mean_axis(Axis(0)).unwrap_or_default()
+/// The condition that others are compared with: the manifest's, or denial, or base.
+fn reference(run: &Run) -> usize {
+    let name = match &run.study.written.causal {
+        Some(c) => c.reference.as_str(),
+        None => "denial",
+    };
+    let at = |o: &super::manifest::Condition| o.name == name;
+    run.study.conditions.iter().position(at).unwrap_or(0)
+}
+
+/// States of a condition.
+pub fn states_of(run: &Run, condition: usize) -> Vec<usize> {
+    let of = |(i, s): (usize, &super::stages::State)| (s.condition == condition).then_some(i);
+    run.states().iter().enumerate().filter_map(of).collect()
+}
+
+/// Mean over a condition's states of the persona-autonomy cosine at a layer, with its interval:
+/// that of the one state, or over the states' common draws of prompts.
+pub fn condition_coupling(run: &Run, c: &Coupling, condition: usize, l: usize) -> (f64, Interval) {
+    let set = states_of(run, condition);
+    let n = set.len() as f64;
+    let value = set.iter().map(|&i| c.raw.value[[i, 0, 1, l]]).sum::<f64>() / n;
+    if let [only] = set[..] {
+        let at = [only, 0, 1, l];
+        let (lo, hi) = (c.raw.lo[at], c.raw.hi[at]);
+        return (value, Interval { lo, hi });
     }
+    let draws = &c.pair_draws.raw;
+    let mean = |d: usize| {
+        set.iter()
+            .map(|&i| f64::from(draws[[i, l, d]]))
+            .sum::<f64>()
+            / n
+    };
+    let mut means: Vec<f64> = (0..draws.dim().2).map(mean).collect();
+    (value, percentile(&mut means, 0.95))
+}
+
+/// Difference of the persona-autonomy cosine of one condition to another, by layer.
+pub fn coupling_contrast(
+    run: &Run,
+    c: &Coupling,
+    condition: usize,
+    against: usize,
+) -> Result<Contrast, StudyError> {
+    let value = c.raw.value.slice(s![.., 0, 1, ..]).to_owned();
+    let (set, other) = (states_of(run, condition), states_of(run, against));
+    let over = match set.len() {
+        1 => Over::Prompts,
+        _ => Over::PromptsAndSeeds,
+    };
+    let (draws, seed) = (c.pair_draws.raw.view(), run.study.written.seed);
+    Ok(contrast(
+        value.view(),
+        draws,
+        (&set, &other),
+        over,
+        0.95,
+        seed,
+    )?)
+}
+
+/// Shift of every state but base on the neutral texts.
+fn all_shifts(run: &Run, acts: &[StateActs]) -> Result<Vec<StateShift>, StudyError> {
+    let w = &run.study.written;
+    let clusters: Vec<usize> = (0..run.study.neutral_texts.len()).collect();
+    let options = ShiftOptions {
+        draws: w.draws.bootstrap,
+        seed: w.seed,
+        ..ShiftOptions::default()
+    };
+    let base = &acts[0];
+    let (negative, positive) = (base.pole(0, false), base.pole(0, true));
+    let axes = |state: usize| {
+        [
+            base.direction(0),
+            base.direction(1),
+            acts[state].direction(0),
+            acts[state].direction(1),
+        ]
+    };
+    let mut shifts = Vec::new();
+    for (state, tuned) in acts.iter().enumerate().skip(1) {
+        let input = ShiftInput {
+            tuned: tuned.neutral[0].view(),
+            base: base.neutral[0].view(),
+            clusters: &clusters,
+        };
+        let axes = axes(state);
+        let views: Vec<_> = axes.iter().map(|a| a.view()).collect();
+        shifts.push(StateShift {
+            state,
+            raw: project(&input, &views, options)?,
+            unshared: None,
+            poles: between_poles(&input, negative.view(), positive.view(), options)?,
+            mean: mean_shift(&input)?,
+        });
+    }
+    let is_identity = |s: &StateShift| {
+        let condition = run.states()[s.state].condition;
+        run.study.conditions[condition].identity
+    };
+    let identity: Vec<usize> = (0..shifts.len())
+        .filter(|&i| is_identity(&shifts[i]))
+        .collect();
+    if identity.len() < 2 {
+        return Ok(shifts);
+    }
+    let means: Vec<Array2<f64>> = shifts.iter().map(|s| s.mean.clone()).collect();
+    let rest = without_shared(&means, &identity)?;
+    let rms = layer_rms(base.neutral[0].view());
+    for &i in &identity {
+        let axes = axes(shifts[i].state);
+        let at = |l: usize, k: usize| {
+            let v = axes[k].row(l);
+            rest[i].row(l).dot(&v) / v.dot(&v).sqrt() / rms[l]
+        };
+        let by_layer = (0..rms.len()).map(|l| std::array::from_fn(|k| at(l, k)));
+        shifts[i].unshared = Some(by_layer.collect());
+    }
+    Ok(shifts)
 }
 
 /// Layers that are reported: given, or 1/3 and 4/5 of the depth; fixed before any data is seen.
@@ -165,258 +354,4 @@ pub fn all_quality(
                 .collect()
         })
         .collect()
-}
-
-/// Scores of a state by prompt: `(preference, prompt id) -> log-odds`, battery order.
-pub type Scores = Vec<(String, String, f64)>;
-
-pub fn prompt_scores(run: &Run, state: usize) -> Result<Scores, StudyError> {
-    let scores = by_prompt(&run.scores(state)?);
-    let row = |s: crate::behavior::PromptScore| (s.preference, s.prompt_id, s.log_odds);
-    Ok(scores.into_iter().map(row).collect())
-}
-
-/// Scores of a condition: the mean over its states of each prompt.
-pub fn condition_scores(run: &Run, condition: usize, states: &[Scores]) -> Scores {
-    let of: Vec<&Scores> = run
-        .states()
-        .iter()
-        .zip(states)
-        .filter(|(s, _)| s.condition == condition)
-        .map(|(_, x)| x)
-        .collect();
-    let mut out = of[0].clone();
-    for (i, row) in out.iter_mut().enumerate() {
-        row.2 = of.iter().map(|s| s[i].2).sum::<f64>() / of.len() as f64;
-    }
-    out
-}
-
-/// Whether the condition's training text presupposes the preference. A preference that says
-/// nothing of a condition counts as isolated.
-pub fn implied(preference: &Preference, condition: &str) -> bool {
-    preference.status.get(condition) == Some(&Status::Implied)
-}
-
-/// Differences by prompt of two lists of scores, for prompts of preferences that `keep`.
-pub fn shift_by_prompt(a: &Scores, b: &Scores, keep: impl Fn(&str) -> bool) -> Vec<f64> {
-    a.iter()
-        .zip(b)
-        .filter(|(x, _)| keep(&x.0))
-        .map(|(x, y)| x.2 - y.2)
-        .collect()
-}
-
-/// One preference in one condition against the reference.
-pub struct PreferenceShift {
-    pub preference: String,
-    pub group: String,
-    pub condition: String,
-    pub estimate: Estimate,
-    pub p: f64,
-    /// Over the preferences of a condition.
-    pub q: f64,
-    pub implied: bool,
-}
-
-/// Mean over prompts with a 95 % bootstrap interval and a sign-flip p.
-pub fn mean_with_p(values: &[f64], draws: usize, seed: u64) -> Result<(Estimate, f64), StudyError> {
-    let clusters: Vec<usize> = (0..values.len()).collect();
-    let e = bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?;
-    let p = flip_test_mean(
-        values,
-        &clusters,
-        draws,
-        Tail::TwoSided,
-        seed,
-        "battery-flip",
-    );
-    Ok((e, p))
-}
-
-/// Shifts of every preference of a condition against a reference.
-pub fn preference_shifts(
-    run: &Run,
-    condition: &str,
-    (scores, reference): (&Scores, &Scores),
-) -> Result<Vec<PreferenceShift>, StudyError> {
-    let (draws, seed) = (run.study.written.draws.bootstrap, run.study.written.seed);
-    let mut out = Vec::new();
-    for p in &run.study.battery {
-        let values = shift_by_prompt(scores, reference, |name| name == p.name);
-        let (estimate, pv) = mean_with_p(&values, draws, seed)?;
-        out.push(PreferenceShift {
-            preference: p.name.clone(),
-            group: p.group.clone(),
-            condition: condition.into(),
-            estimate,
-            p: pv,
-            q: f64::NAN,
-            implied: implied(p, condition),
-        });
-    }
-    let q = benjamini_hochberg(&out.iter().map(|s| s.p).collect::<Vec<_>>());
-    out.iter_mut().zip(q).for_each(|(s, q)| s.q = q);
-    Ok(out)
-}
-
-/// What the causal stage stores.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub struct CausalRecord {
-    pub condition: String,
-    pub reference: String,
-    /// State in which directions were ablated.
-    pub state: String,
-    pub reference_state: String,
-    pub layer: usize,
-    /// RMS of that layer on neutral texts, the unit of the doses.
-    pub layer_rms: f64,
-    pub ablations: Vec<Edited>,
-    pub doses: Vec<Edited>,
-}
-
-pub const CAUSAL_FILE: &str = "causal.json";
-
-fn per_layer(direction: &Array2<f64>) -> PerLayer {
-    direction
-        .rows()
-        .into_iter()
-        .map(|r| {
-            let norm = r.dot(&r).sqrt();
-            r.iter().map(|v| (v / norm) as f32).collect()
-        })
-        .collect()
-}
-
-/// Ablation in the first seed of the condition, dose response in base.
-pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, StudyError> {
-    let study = run.study;
-    let Some(spec) = &study.written.causal else {
-        return Ok(Vec::new());
-    };
-    let first = |name: &str| {
-        let of = |s: &super::stages::State| study.conditions[s.condition].name == name;
-        run.states().iter().position(of).unwrap_or(0)
-    };
-    let (state, reference) = (first(&spec.condition), first(&spec.reference));
-    let (tuned, base) = (StateActs::read(run, state)?, StateActs::read(run, 0)?);
-    let tok = run.model.tokenizer.clone();
-    let neutral: Vec<_> = super::stages::neutral_texts(study, run.model, None)?
-        .into_iter()
-        .take(3)
-        .collect();
-    let seed = study.written.seed;
-    let decoder = run.decoder(state)?;
-    let system = run.system(state).map(str::to_string);
-    let mut edits = vec![
-        ("persona".to_string(), per_layer(&tuned.direction(0))),
-        ("persona (base)".to_string(), per_layer(&base.direction(0))),
-        ("autonomy".to_string(), per_layer(&tuned.direction(1))),
-    ];
-    for (k, d) in random_directions(&tuned.neutral[0], spec.random, seed)?
-        .into_iter()
-        .enumerate()
-    {
-        edits.push((format!("random-{k}"), d));
-    }
-    let mut ablations = Vec::new();
-    for (name, direction) in &edits {
-        watch(Event::Detail(format!("ablating {name}")));
-        let edit = Interventions::none().project_out_everywhere(direction)?;
-        ablations.push(edited(
-            name,
-            None,
-            &decoder,
-            &tok,
-            &study.battery,
-            system.as_deref(),
-            &neutral,
-            &edit,
-        )?);
-    }
-    // Dose response in base at the first reported layer, one prompt a preference.
-    let layer = reported_layers(run)[0];
-    let rms = layer_rms(base.neutral[0].view())[layer];
-    let light: Vec<Preference> = study
-        .battery
-        .iter()
-        .map(|p| {
-            let mut p = p.clone();
-            p.prompts.truncate(1);
-            p
-        })
-        .collect();
-    let mut dosed = vec![
-        ("persona".to_string(), per_layer(&base.direction(0))),
-        ("autonomy".to_string(), per_layer(&base.direction(1))),
-    ];
-    let controls = random_directions(&base.neutral[0], spec.random.min(2), seed.wrapping_add(1))?;
-    for (k, d) in controls.into_iter().enumerate() {
-        dosed.push((format!("random-{k}"), d));
-    }
-    let model = &run.model.decoder;
-    let mut doses = Vec::new();
-    for (name, direction) in &dosed {
-        for &alpha in &spec.alphas {
-            watch(Event::Detail(format!("adding {alpha} x {name}")));
-            let edit = Interventions::none().add(layer, &direction[layer], alpha * rms)?;
-            let guard = &neutral[..neutral.len().min(2)];
-            let alpha = Some(alpha);
-            doses.push(edited(
-                name, alpha, model, &tok, &light, None, guard, &edit,
-            )?);
-        }
-    }
-    let record = CausalRecord {
-        condition: spec.condition.clone(),
-        reference: spec.reference.clone(),
-        state: run.states()[state].id.clone(),
-        reference_state: run.states()[reference].id.clone(),
-        layer,
-        layer_rms: rms,
-        ablations,
-        doses,
-    };
-    let text = serde_json::to_vec(&record).unwrap_or_default();
-    atomic::write(&run.out.join(CAUSAL_FILE), &text)?;
-    Ok(vec![CAUSAL_FILE.into()])
-}
-
-/// The causal record of a finished stage.
-pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
-    if run.study.written.causal.is_none() {
-        return Ok(None);
-    }
-    let path = run.out.join(CAUSAL_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|source| StudyError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| StudyError::Stage {
-            path,
-            why: e.to_string(),
-        })
-}
-
-/// Shift of the ablated state over isolated preferences, by edit; the first entry is no edit.
-pub fn mediations(run: &Run, record: &CausalRecord, scores: &[Scores]) -> Vec<Mediation> {
-    let at = |id: &str| run.states().iter().position(|s| s.id == id).unwrap_or(0);
-    let (tuned, reference) = (
-        &scores[at(&record.state)],
-        &scores[at(&record.reference_state)],
-    );
-    let isolated = |name: &str| {
-        let known = run.study.battery.iter().find(|p| p.name == name);
-        known.is_some_and(|p| !implied(p, &record.condition))
-    };
-    let w = &run.study.written;
-    let total = shift_by_prompt(tuned, reference, isolated);
-    let mut out = vec![mediation("none", &total, &total, w.draws.bootstrap, w.seed)];
-    for e in &record.ablations {
-        let left = shift_by_prompt(&e.scores, reference, isolated);
-        out.push(mediation(&e.edit, &total, &left, w.draws.bootstrap, w.seed));
-    }
-    out
 }

@@ -5,12 +5,17 @@
 //! changed line redoes only what depends on it. This room knows the order of the stages and what
 //! flows between them; how each works is the other rooms' business.
 
+mod acts;
+mod cause;
 mod draw;
+pub mod findings;
 pub mod manifest;
-pub mod measure;
-pub mod outputs;
+mod measure;
+mod outputs;
 pub mod run;
+mod scores;
 pub mod stages;
+mod tables;
 pub mod template;
 
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
 //! Running a plan: each stage once, its outputs whole or absent, its marker last.
 
+use super::findings::Findings;
 use super::manifest::{Source, Study};
 use super::stages::{
     concept_texts, neutral_texts, plan, states, system, Kind, Marker, Stage, State,
 };
-use super::{measure, outputs, StudyError};
+use super::{cause, outputs, StudyError};
 use crate::behavior::{stance, PairScore};
 use crate::capture::{capture, CaptureError, Position, Request};
 use crate::finetune::{examples, train};
@@ -55,7 +56,7 @@ pub fn run(
     out: &Path,
     command: &[String],
     watch: &mut dyn FnMut(Event),
-) -> Result<outputs::Findings, StudyError> {
+) -> Result<Findings, StudyError> {
     let make = |p: &Path| {
         std::fs::create_dir_all(p).map_err(|source| StudyError::Write {
             path: p.into(),
@@ -133,7 +134,7 @@ pub fn run(
     }
     let findings = match findings {
         Some(f) => f,
-        None => outputs::Findings::read(out)?,
+        None => Findings::read(out)?,
     };
     manifest.warnings = findings.warnings.clone();
     manifest.finished = Some(crate::store::time::utc_now());
@@ -146,14 +147,14 @@ impl Run<'_> {
         &mut self,
         stage: &Stage,
         watch: &mut dyn FnMut(Event),
-        findings: &mut Option<outputs::Findings>,
+        findings: &mut Option<Findings>,
     ) -> Result<Vec<String>, StudyError> {
         match stage.kind {
             Kind::Distil => self.distil(),
             Kind::Finetune(i) => self.finetune(i, watch),
             Kind::Capture(i) => self.capture(i),
             Kind::Behave(i) => self.behave(i),
-            Kind::Causal => measure::causal(self, watch),
+            Kind::Causal => cause::causal(self, watch),
             Kind::Report => {
                 self.held = None;
                 let (f, files) = outputs::write(self)?;

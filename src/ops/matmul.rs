@@ -1,0 +1,410 @@
+//! Matrix products: which kernel, and how the work is divided.
+//!
+//! Products of inputs with weights are dot products of rows contiguous in k; all others go through
+//! packed panels. Sums are kept short, dot products in lanes and panels by ending every [`SUM_BLOCK`]
+//! terms, because one f32 sum over a whole row of 1,536 loses accuracy that the outlier dimensions
+//! of the residual stream amplify. A value's arithmetic is the same whatever rows stand beside it
+//! and however many threads share the product. Machines without AVX2 use the gemm crate.
+
+#[cfg(target_arch = "x86_64")]
+use super::microkernel::{dots, dots_rows, pack, tile, Rows, Simd, Tile, DOTS};
+use rayon::prelude::*;
+
+/// Terms of one running sum in a packed panel.
+const SUM_BLOCK: usize = 128;
+
+/// Terms from which dot products pay for adding up their lanes.
+const MIN_DOTS: usize = 64;
+
+/// Values of a that stay in a core's cache while the rows of w pass by.
+const CACHED: usize = 1 << 17;
+
+/// Multiplications below which a product is not worth dividing.
+const ALONE: usize = 1 << 18;
+
+/// A strided matrix view: value (i, j) lies at `i * rs + j * cs`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub data: &'a [f32],
+    pub rs: usize,
+    pub cs: usize,
+}
+
+impl<'a> View<'a> {
+    /// Row-major with `width` columns.
+    pub fn rows(data: &'a [f32], width: usize) -> Self {
+        View {
+            data,
+            rs: width,
+            cs: 1,
+        }
+    }
+
+    /// The transpose.
+    pub fn t(self) -> Self {
+        View {
+            data: self.data,
+            rs: self.cs,
+            cs: self.rs,
+        }
+    }
+
+    /// The view from (row, col) on.
+    fn from(self, row: usize, col: usize) -> Self {
+        View {
+            data: &self.data[row * self.rs + col * self.cs..],
+            ..self
+        }
+    }
+
+    fn holds(&self, rows: usize, cols: usize) -> bool {
+        rows == 0 || cols == 0 || (rows - 1) * self.rs + (cols - 1) * self.cs < self.data.len()
+    }
+}
+
+/// A pointer that rayon tasks share; each writes only the block that is its own.
+#[derive(Clone, Copy)]
+struct Block(*mut f32);
+// SAFETY: see the one use in `gemm_raw`.
+unsafe impl Send for Block {}
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// `dst (m, n; row stride rs) = alpha a (m, k) b (k, n)`, added to what is there if `add`.
+///
+/// # Safety
+/// `dst` must be valid for writes of the m x n strided block (and for reads if `add`), and no other
+/// thread may touch that block meanwhile.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn gemm_raw(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+    parallel: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix view out of bounds");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let threads = rayon::current_num_threads();
+    if !parallel || m * n * k < ALONE || threads == 1 {
+        return alone((m, n, k), dst, rs, a, b, alpha, add);
+    }
+    // Columns are dealt out first, so that a weight is read once; then rows.
+    let by_cols = threads.min(n.div_ceil(PANEL));
+    let width = n.div_ceil(by_cols).next_multiple_of(PANEL);
+    let by_rows = threads.div_ceil(n.div_ceil(width));
+    let height = m.div_ceil(by_rows).next_multiple_of(PANEL);
+    let (cols, rows) = (n.div_ceil(width), m.div_ceil(height));
+    let dst = Block(dst);
+    (0..cols * rows).into_par_iter().for_each(|unit| {
+        let (row, col) = (unit / cols * height, unit % cols * width);
+        let dims = (height.min(m - row), width.min(n - col), k);
+        // SAFETY: this block of dst is this task's alone.
+        unsafe {
+            let to = dst.at(row * rs + col);
+            alone(dims, to, rs, a.from(row, 0), b.from(0, col), alpha, add)
+        }
+    });
+}
+
+/// Columns (and rows) that blocks of divided work are multiples of.
+const PANEL: usize = 32;
+
+/// [`gemm_raw`] on this thread.
+///
+/// # Safety
+/// As [`gemm_raw`].
+unsafe fn alone(
+    dims: (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = Simd::here() {
+        let dense = a.cs == 1 && b.rs == 1;
+        return match dense && dims.2 >= MIN_DOTS {
+            true => by_dots(simd, dims, dst, rs, a, b, alpha, add),
+            false => by_panels(simd, dims, dst, rs, a, b, alpha, add),
+        };
+    }
+    by_library(dims, dst, rs, a, b, alpha, add);
+}
+
+/// Dot products of the rows of a with the columns of b, both contiguous in k.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::too_many_arguments)]
+unsafe fn by_dots(
+    simd: Simd,
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    let high = dots_rows(simd);
+    let cached = (CACHED / k / high).max(1) * high;
+    for first in (0..m).step_by(cached) {
+        let end = m.min(first + cached);
+        for j in (0..n).step_by(DOTS) {
+            // Past the last column it is given again and left out of the output.
+            let w = std::array::from_fn(|x| b.data.as_ptr().add((j + x).min(n - 1) * b.cs));
+            let live = DOTS.min(n - j);
+            for i in (first..end).step_by(high) {
+                let rows = Rows {
+                    k,
+                    a: a.data.as_ptr().add(i * a.rs),
+                    a_rs: a.rs,
+                    w,
+                };
+                dots(simd, high.min(end - i), rows, |row, sums| {
+                    let to = dst.add((i + row) * rs + j);
+                    for (x, s) in sums.into_iter().take(live).enumerate() {
+                        let to = to.add(x);
+                        *to = if add { alpha * s + *to } else { alpha * s };
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+thread_local! {
+    /// One packed panel.
+    static PACKED: std::cell::RefCell<Vec<f32>> =
+        std::cell::RefCell::new(vec![0.0; SUM_BLOCK * PANEL]);
+}
+
+/// Any product, through packed panels of b.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::too_many_arguments)]
+unsafe fn by_panels(
+    simd: Simd,
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    let cols = simd.cols();
+    // Tiles of like height: a thin last one would leave the units idle.
+    let high = m.div_ceil(m.div_ceil(simd.rows()));
+    let mut edge = [0f32; PANEL * PANEL];
+    PACKED.with_borrow_mut(|packed| {
+        for from in (0..k.max(1)).step_by(SUM_BLOCK) {
+            let terms = SUM_BLOCK.min(k - from);
+            let add = add || from > 0;
+            for j in (0..n).step_by(cols) {
+                let width = cols.min(n - j);
+                let at = b.data.as_ptr().add(from * b.rs + j * b.cs);
+                pack((terms, width, cols), at, (b.rs, b.cs), packed.as_mut_ptr());
+                for i in (0..m).step_by(high) {
+                    let rows = high.min(m - i);
+                    let whole = Tile {
+                        k: terms,
+                        a: a.data.as_ptr().add(i * a.rs + from * a.cs),
+                        a_rs: a.rs,
+                        a_cs: a.cs,
+                        b: packed.as_ptr(),
+                        c: dst.add(i * rs + j),
+                        c_rs: rs,
+                        alpha,
+                        add,
+                    };
+                    if width == cols {
+                        tile(simd, rows, whole);
+                        continue;
+                    }
+                    // The last panel may be narrower than a tile: through a tile of our own.
+                    let inner = Tile {
+                        c: edge.as_mut_ptr(),
+                        c_rs: cols,
+                        add: false,
+                        ..whole
+                    };
+                    tile(simd, rows, inner);
+                    for (r, row) in edge.chunks_exact(cols).take(rows).enumerate() {
+                        for (x, v) in row.iter().take(width).enumerate() {
+                            let to = dst.add((i + r) * rs + j + x);
+                            *to = if add { *to + v } else { *v };
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The gemm crate, in blocks of [`SUM_BLOCK`] terms.
+unsafe fn by_library(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    for from in (0..k.max(1)).step_by(SUM_BLOCK) {
+        gemm::gemm(
+            m,
+            n,
+            SUM_BLOCK.min(k - from),
+            dst,
+            1,
+            rs as isize,
+            add || from > 0,
+            a.data.as_ptr().wrapping_add(from * a.cs),
+            a.cs as isize,
+            a.rs as isize,
+            b.data.as_ptr().wrapping_add(from * b.rs),
+            b.cs as isize,
+            b.rs as isize,
+            1.0,
+            alpha,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Fresh `(m, n)` product, or accumulation into `dst`.
+pub(crate) fn gemm_into(
+    dims: (usize, usize, usize),
+    dst: &mut [f32],
+    a: View,
+    b: View,
+    alpha: f32,
+    add: bool,
+) {
+    assert_eq!(dst.len(), dims.0 * dims.1);
+    // SAFETY: dst is exclusively borrowed and holds m * n values with row stride n.
+    unsafe { gemm_raw(dims, dst.as_mut_ptr(), dims.1, a, b, alpha, add, true) }
+}
+
+/// A fresh `(m, n)` product.
+pub(crate) fn product(dims: (usize, usize, usize), a: View, b: View, alpha: f32) -> Vec<f32> {
+    let len = dims.0 * dims.1;
+    let mut out: Vec<f32> = Vec::with_capacity(len);
+    // SAFETY: with `add` false all m * n values are written before they are read.
+    unsafe {
+        gemm_raw(dims, out.as_mut_ptr(), dims.1, a, b, alpha, false, true);
+        out.set_len(len);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(n: usize, seed: usize) -> Vec<f32> {
+        let at = |i: usize| ((i * 2654435761 + seed * 40503) % 1000) as f32 / 500.0 - 1.0;
+        (0..n).map(at).collect()
+    }
+
+    /// Every kernel that this machine can run, by name.
+    type Kernel = unsafe fn((usize, usize, usize), *mut f32, usize, View, View, f32, bool);
+
+    fn kernels() -> Vec<(&'static str, Kernel)> {
+        let mut all: Vec<(&str, Kernel)> = vec![("library", by_library), ("chosen", alone)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                all.push(("panels-512", |d, to, rs, a, b, s, add| unsafe {
+                    by_panels(Simd::Avx512, d, to, rs, a, b, s, add)
+                }));
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(("panels-256", |d, to, rs, a, b, s, add| unsafe {
+                    by_panels(Simd::Avx2, d, to, rs, a, b, s, add)
+                }));
+                all.push(("dots-256", |d, to, rs, a, b, s, add| unsafe {
+                    match a.cs == 1 && b.rs == 1 {
+                        true => by_dots(Simd::Avx2, d, to, rs, a, b, s, add),
+                        false => by_library(d, to, rs, a, b, s, add),
+                    }
+                }));
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_kernel_gives_the_product_in_f64(
+            (m, n, k) in (1usize..40, 1usize..70, 1usize..300),
+            (ta, tb, add) in (any::<bool>(), any::<bool>(), any::<bool>()),
+            seed in 0usize..1000,
+        ) {
+            let (av, bv) = (values(m * k, seed), values(k * n, seed + 1));
+            let a = if ta { View::rows(&av, m).t() } else { View::rows(&av, k) };
+            let b = if tb { View::rows(&bv, k).t() } else { View::rows(&bv, n) };
+            // A wider destination: what lies beside the block must stay as it is.
+            let rs = n + 3;
+            let start = values(m * rs, seed + 2);
+            for (name, kernel) in kernels() {
+                let mut got = start.clone();
+                unsafe { kernel((m, n, k), got.as_mut_ptr(), rs, a, b, 0.5, add) };
+                for i in 0..m {
+                    for j in 0..rs {
+                        let before = start[i * rs + j];
+                        if j >= n {
+                            prop_assert_eq!(got[i * rs + j], before, "{} wrote beside", name);
+                            continue;
+                        }
+                        let terms = (0..k).map(|t| {
+                            let x = av[i * a.rs + t * a.cs] as f64;
+                            x * bv[t * b.rs + j * b.cs] as f64
+                        });
+                        let mut want = 0.5 * terms.sum::<f64>();
+                        if add {
+                            want += before as f64;
+                        }
+                        let off = (got[i * rs + j] as f64 - want).abs();
+                        prop_assert!(off < 2e-5, "{}: {} off at ({}, {})", name, off, i, j);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_among_others_and_on_any_threads() {
+        let (m, n, k) = (100, 192, 576);
+        let (x, w) = (values(m * k, 1), values(n * k, 2));
+        let run = |rows: usize, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let pool = pool.build().unwrap();
+            let (x, w) = (View::rows(&x, k), View::rows(&w, k).t());
+            pool.install(|| product((rows, n, k), x, w, 1.0))
+        };
+        let whole = run(m, 1);
+        for threads in [1, 2, 3, 7] {
+            assert_eq!(run(m, threads), whole);
+            assert_eq!(run(5, threads), whole[..5 * n]);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Preferences, claims, interventions and training losses as figure data.
+
+use crate::causal::Edited;
+use crate::figures::causal::{Ablation, CausalData, DoseCurve};
+use crate::figures::{behaviour, claims, training, Estimate};
+use crate::study::cause::CausalRecord;
+use crate::study::measure::Measured;
+use crate::study::run::Run;
+use crate::study::scores::{condition_scores, mean_with_p, shift_by_prompt};
+use crate::study::StudyError;
+
+pub fn behaviour_data(run: &Run, m: &Measured) -> behaviour::BehaviourData {
+    let cells = m
+        .preferences
+        .iter()
+        .map(|s| behaviour::BehaviourCell {
+            group: s.group.clone(),
+            preference: s.preference.clone(),
+            condition: s.condition.clone(),
+            change: Estimate::new(
+                s.estimate.value,
+                s.estimate.interval.lo.min(s.estimate.value),
+                s.estimate.interval.hi.max(s.estimate.value),
+            ),
+            implied: s.implied,
+        })
+        .collect();
+    let reference = &run.study.conditions[m.reference].name;
+    behaviour::BehaviourData {
+        name: "behaviour".into(),
+        title: format!("Preferences by condition, against {reference}"),
+        caption: format!(
+            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by prompt; n = {} prompts a preference; bars: 95 % bootstrap over prompts, rough at this n. Hollow: the training text presupposes the preference.",
+            run.study.written.sizes.prompts
+        ),
+        x_label: format!("log-odds less {reference} (nats a token)"),
+        cells,
+    }
+}
+
+pub fn claims_data(run: &Run, m: &Measured) -> Result<claims::ClaimsData, StudyError> {
+    let study = run.study;
+    let (draws, seed) = (study.written.draws.bootstrap, study.written.seed);
+    let base = condition_scores(run, 0, &m.scores);
+    let mut conditions = Vec::new();
+    let mut score = Vec::new();
+    for (i, c) in study.conditions.iter().enumerate().skip(1) {
+        let own = condition_scores(run, i, &m.scores);
+        let row = study
+            .claims
+            .iter()
+            .map(|claim| {
+                // A claim shares its name with its condition, never with a preference.
+                let v = shift_by_prompt(&own, &base, |n| n == claim.name);
+                let (e, _) = mean_with_p(&v, draws, seed)?;
+                Ok(Estimate::new(
+                    e.value,
+                    e.interval.lo.min(e.value),
+                    e.interval.hi.max(e.value),
+                ))
+            })
+            .collect::<Result<Vec<_>, StudyError>>()?;
+        conditions.push(c.name.clone());
+        score.push(row);
+    }
+    Ok(claims::ClaimsData {
+        name: "claims".into(),
+        title: "Manipulation check: each model on each claim".into(),
+        caption: format!(
+            "Stance log-odds of each condition's claim less those of base, nats a token; n = {} prompts a claim, mean over fine-tunes.",
+            study.written.sizes.claim_prompts
+        ),
+        value_label: "log-odds less base".into(),
+        conditions,
+        claims: study.claims.iter().map(|c| c.name.clone()).collect(),
+        score,
+    })
+}
+
+pub fn causal_data(
+    run: &Run,
+    m: &Measured,
+    record: &CausalRecord,
+) -> Result<CausalData, StudyError> {
+    let (draws, seed) = (run.study.written.draws.bootstrap, run.study.written.seed);
+    // Doses are read against the undosed base, prompt by prompt.
+    let change = |d: &Edited| -> Vec<f64> {
+        d.scores
+            .iter()
+            .filter_map(|s| {
+                let same = m.scores[0].iter().find(|b| b.0 == s.0 && b.1 == s.1)?;
+                Some(s.2 - same.2)
+            })
+            .collect()
+    };
+    let n_dosed = record.doses.first().map_or(0, |d| d.scores.len());
+    let estimate = |v: &[f64]| -> Result<Estimate, StudyError> {
+        let (e, _) = mean_with_p(v, draws, seed)?;
+        Ok(Estimate::new(e.value, e.interval.lo, e.interval.hi))
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for d in &record.doses {
+        if !names.contains(&d.edit.as_str()) {
+            names.push(&d.edit);
+        }
+    }
+    let mut doses = Vec::new();
+    for name in names {
+        let mut points = vec![(0.0, Estimate::new(0.0, 0.0, 0.0))];
+        for d in record.doses.iter().filter(|d| d.edit == name) {
+            points.push((d.alpha.unwrap_or(0.0), estimate(&change(d))?));
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        doses.push(DoseCurve {
+            direction: name.into(),
+            random: name.starts_with("random"),
+            alpha: points.iter().map(|p| p.0).collect(),
+            score: points.iter().map(|p| p.1).collect(),
+        });
+    }
+    let ablations = m
+        .mediations
+        .iter()
+        .map(|x| Ablation {
+            group: "isolated".into(),
+            edit: match x.edit.as_str() {
+                "none" => "no edit".into(),
+                e => format!("ablate {e}"),
+            },
+            random: x.random,
+            remaining: Estimate::new(
+                x.remaining,
+                x.remaining_interval.lo.min(x.remaining),
+                x.remaining_interval.hi.max(x.remaining),
+            ),
+        })
+        .collect();
+    let n = m.mediations.first().map_or(0, |x| x.n_prompts);
+    Ok(CausalData {
+        name: "causal".into(),
+        title: "Adding and removing directions".into(),
+        caption: format!(
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out at every layer.",
+            record.layer_rms,
+            record.layer,
+            n_dosed,
+            record.state,
+            record.reference_state
+        ),
+        score_label: "change of stance log-odds (nats a token)".into(),
+        remaining_label: "shift remaining (nats a token)".into(),
+        doses,
+        ablations,
+    })
+}
+
+pub fn training_runs(run: &Run) -> Result<Vec<training::TrainingRun>, StudyError> {
+    let mut runs = Vec::new();
+    for s in run.states() {
+        let path = run.out.join("adapters").join(&s.id).join("training.jsonl");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        let steps: Vec<crate::finetune::Step> = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .map_err(|e| StudyError::Stage {
+                path: path.clone(),
+                why: e.to_string(),
+            })?;
+        runs.push(training::TrainingRun {
+            condition: run.study.conditions[s.condition].name.clone(),
+            seed: s.seed,
+            step: steps.iter().map(|x| x.step as u64).collect(),
+            loss: steps.iter().map(|x| x.loss).collect(),
+        });
+    }
+    Ok(runs)
+}
