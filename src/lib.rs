@@ -17,6 +17,7 @@ pub mod materials;
 pub mod model;
 pub mod ops;
 pub mod report;
+pub mod speed;
 pub mod stats;
 pub mod store;
 pub mod study;

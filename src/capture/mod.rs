@@ -7,6 +7,7 @@
 
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Packed, Role, Tokens};
+use crate::ops::clock::{clock, Op};
 use crate::ops::with_values;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -186,6 +187,7 @@ pub fn capture(
         hooks.stop_after(deepest);
         let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
         hooks.on(points, |point, x, _| {
+            let _clock = clock(Op::Pooling);
             with_values(x, |x| {
                 let places = layers
                     .iter()

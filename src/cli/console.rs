@@ -55,6 +55,11 @@ impl Console {
         }
     }
 
+    /// Lines on stderr that were asked for, quiet or not.
+    pub fn asked(&self, text: &str) {
+        let _ = write!(std::io::stderr(), "{text}");
+    }
+
     /// A doubt about a result; results carry it too.
     pub fn warn(&self, text: &str) {
         self.log(&format!("warning: {text}"));

@@ -7,6 +7,7 @@
 //! could do anything but print it.
 
 mod behave;
+mod bench;
 mod capture;
 pub mod console;
 mod extract;
@@ -62,6 +63,9 @@ pub struct Global {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Say at the end where the time went, by operation
+    #[arg(long, global = true)]
+    pub profile: bool,
 }
 
 #[derive(Subcommand)]
@@ -73,6 +77,7 @@ pub enum Command {
     Geometry(geometry::GeometryArgs),
     Behave(behave::BehaveArgs),
     Steer(steer::SteerArgs),
+    Bench(bench::BenchArgs),
     /// Run, plan, check or begin a whole study
     #[command(
         long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
@@ -94,17 +99,50 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             .build_global()?;
     }
     let out = Console::new(cli.global.json, cli.global.quiet);
-    match cli.command {
-        Command::Model(args) => model::run(args, &out),
-        Command::Finetune(args) => finetune::run(args, &out),
-        Command::Capture(args) => capture::run(args, &out),
-        Command::Extract(args) => extract::run(args, &out),
-        Command::Geometry(args) => geometry::run(args, &out),
-        Command::Behave(args) => behave::run(args, &out),
-        Command::Steer(args) => steer::run(args, &out),
-        Command::Study(args) => study::run(args, &out),
-        Command::Completions(args) => shell::completions(args, &out),
-        Command::Man(args) => shell::man(args, &out),
+    if !cli.global.profile {
+        return dispatch(cli.command, &out);
+    }
+    let begun = std::time::Instant::now();
+    crate::ops::clock::start();
+    let ended = dispatch(cli.command, &out);
+    let total = begun.elapsed().as_secs_f64();
+    out.asked(&profile(total));
+    ended
+}
+
+/// Seconds and calls of every operation, and what is left of the total.
+fn profile(total: f64) -> String {
+    let mut text = format!(
+        "{:30} {:>9} {:>6} {:>9}\n",
+        "operation", "seconds", "%", "calls"
+    );
+    let spent = crate::ops::clock::spent();
+    let mut line = |name: &str, seconds: f64, calls: &str| {
+        let share = 100.0 * seconds / total;
+        text += &format!("{name:30} {seconds:9.2} {share:6.1} {calls:>9}\n");
+    };
+    for s in &spent {
+        line(s.name, s.seconds, &s.calls.to_string());
+    }
+    let known: f64 = spent.iter().map(|s| s.seconds).sum();
+    line("all else", total - known, "");
+    line("total", total, "");
+    text
+}
+
+fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
+    match command {
+        Command::Model(args) => model::run(args, out),
+        Command::Finetune(args) => finetune::run(args, out),
+        Command::Capture(args) => capture::run(args, out),
+        Command::Extract(args) => extract::run(args, out),
+        Command::Geometry(args) => geometry::run(args, out),
+        Command::Behave(args) => behave::run(args, out),
+        Command::Steer(args) => steer::run(args, out),
+        Command::Bench(args) => bench::run(args, out),
+        Command::Study(args) => study::run(args, out),
+        Command::Completions(args) => shell::completions(args, out),
+        Command::Man(args) => shell::man(args, out),
     }
 }
 

@@ -1,5 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over a fixed, ordered list of variables.
 
+use crate::ops::clock::{clock, Op};
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
@@ -27,6 +28,7 @@ impl AdamW {
 
     /// One update by gradients (one for each variable, in order), each multiplied by `factor`.
     pub fn step(&mut self, vars: &[Var], grads: &[Vec<f32>], rate: f64, factor: f32) -> Result<()> {
+        let _clock = clock(Op::Optimiser);
         self.steps += 1;
         let (b1, b2) = BETAS;
         let step = rate / (1.0 - b1.powi(self.steps));

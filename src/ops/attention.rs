@@ -8,6 +8,7 @@
 //! Keys and values may start with rows of a cache ([`attend`], for decoding); the autograd
 //! operation ([`attention`]) has none.
 
+use super::clock::{clock, Op};
 use super::matmul::{gemm_raw, View};
 use super::{fused, host, math, values};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
@@ -147,6 +148,7 @@ pub(crate) fn attend(
     own: &[Range<usize>],
     heads: &Heads,
 ) -> Vec<f32> {
+    let _clock = clock(Op::Attention);
     let (h, g) = (heads.head_dim, heads.group());
     let (qw, kw) = (heads.heads * h, heads.kv_heads * h);
     let mut out = vec![0f32; q.len()];
@@ -352,6 +354,7 @@ impl CustomOp3 for Attention {
         res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let _clock = clock(Op::AttentionBackward);
         let grad = grad.contiguous()?;
         let (qs, ql) = q.storage_and_layout();
         let (ks, kl) = k.storage_and_layout();

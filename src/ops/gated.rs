@@ -1,5 +1,6 @@
 //! `act(gate) * up`: the gated unit of the feed-forward block (Shazeer 2020, arXiv 2002.05202).
 
+use super::clock::{clock, Op};
 use super::{fused, math, rows_cols, values, with_values};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -35,6 +36,7 @@ impl CustomOp2 for Gated {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Gated);
         let (n, d) = rows_cols(l1)?;
         let (gate, up) = (values(s1, l1)?, values(s2, l2)?);
         let out = math::fill_rows(n, d, |first, chunk| {
@@ -51,6 +53,7 @@ impl CustomOp2 for Gated {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let _clock = clock(Op::Elementwise);
         let (n, d) = gate.dims2()?;
         let (dgate, dup) = with_values(gate, |gate| {
             with_values(up, |up| {

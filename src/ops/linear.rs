@@ -4,6 +4,7 @@
 //! own matmul would also compute and keep that of W. The LoRA branch (Hu et al. 2021,
 //! arXiv 2106.09685, eq. 3) accumulates into the output of the frozen product in place.
 
+use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::{fused, host, math, rows_cols, values};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
@@ -43,12 +44,14 @@ impl CustomOp1 for Frozen {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Linear);
         let (n, _) = rows_cols(l)?;
         let y = self.apply(values(s, l)?, n)?;
         Ok((CpuStorage::F32(y), (n, self.weight.dim(0)?).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let _clock = clock(Op::LinearBackward);
         let (n, i) = x.dims2()?;
         let dx = super::with_values(grad, |g| self.back(g, n))?;
         Ok(Some(Tensor::from_vec(dx, (n, i), x.device())?))
@@ -74,6 +77,7 @@ impl CustomOp3 for Lora {
         bs: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Linear);
         let ((n, i), (r, _), (o, _)) = (rows_cols(xl)?, rows_cols(al)?, rows_cols(bl)?);
         let (x, a, b) = (values(xs, xl)?, values(a_s, al)?, values(bs, bl)?);
         let mut y = self.base.apply(x, n)?; // (N, O)
@@ -91,6 +95,7 @@ impl CustomOp3 for Lora {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let _clock = clock(Op::LinearBackward);
         let ((n, i), (r, _), (o, _)) = (x.dims2()?, a.dims2()?, b.dims2()?);
         let (xt, grad) = (x.contiguous()?, grad.contiguous()?);
         let (xs, xl) = xt.storage_and_layout();

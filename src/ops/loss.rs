@@ -4,6 +4,7 @@
 //! never exist whole. For training the gradient with respect to the hidden rows is analytic,
 //! `(softmax(z) - onehot(y)) W / n`, and is taken in the same block in which the loss is.
 
+use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::{fused, host, math, values};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
@@ -29,6 +30,7 @@ struct Block {
 impl Head {
     /// `h (m, D)`, one target a row; the gradient is of `-sum(log p)` with respect to h.
     fn block(&self, h: &[f32], targets: &[u32], w: &[f32], grad: bool) -> Block {
+        let _clock = clock(Op::Head);
         let (m, d) = (targets.len(), h.len() / targets.len());
         let v = w.len() / d;
         let mut z = product((m, v, d), View::rows(h, d), View::rows(w, d).t(), 1.0); // (m, V)

@@ -314,6 +314,42 @@ pub(crate) fn product(dims: (usize, usize, usize), a: View, b: View, alpha: f32)
     out
 }
 
+/// Seconds of the fastest `(m, n, k)` product of this machine, by our kernels or the gemm crate,
+/// whichever is faster: the yardstick for everything above. Runs for about `budget` seconds.
+pub fn sgemm_seconds((m, n, k): (usize, usize, usize), budget: f64) -> f64 {
+    let a: Vec<f32> = (0..m * k).map(|i| (i % 7) as f32 - 3.0).collect();
+    let b: Vec<f32> = (0..n * k).map(|i| (i % 5) as f32 - 2.0).collect();
+    let mut c = vec![0f32; m * n];
+    let threads = rayon::current_num_threads();
+    let mut best = f64::INFINITY;
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_secs_f64() < budget || best.is_infinite() {
+        let at = std::time::Instant::now();
+        let (av, bv) = (View::rows(&a, k), View::rows(&b, k).t());
+        gemm_into((m, n, k), &mut c, av, bv, 1.0, false);
+        best = best.min(at.elapsed().as_secs_f64());
+        let at = std::time::Instant::now();
+        let rows = m.div_ceil(threads);
+        c.par_chunks_mut(rows * n).enumerate().for_each(|(i, c)| {
+            let dims = (c.len() / n, n, k);
+            // SAFETY: each chunk of whole rows is this task's alone.
+            unsafe {
+                by_library(
+                    dims,
+                    c.as_mut_ptr(),
+                    n,
+                    av.from(i * rows, 0),
+                    bv,
+                    1.0,
+                    false,
+                )
+            }
+        });
+        best = best.min(at.elapsed().as_secs_f64());
+    }
+    best
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,11 +9,12 @@
 //! by an operation rather than passed as arguments, so backward never computes their gradient.
 
 pub mod attention;
+pub mod clock;
 pub mod gated;
 pub mod linear;
 pub mod loss;
 pub mod math;
-mod matmul;
+pub mod matmul;
 #[cfg(target_arch = "x86_64")]
 mod microkernel;
 pub mod norm;

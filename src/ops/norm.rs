@@ -4,6 +4,7 @@
 //! the residual stream reach 25 times its RMS, and position 0 a thousand. A row may hold several
 //! groups (heads) that are normalised apart, as query and key norms need.
 
+use super::clock::{clock, Op};
 use super::{fused, math, rows_cols, values, with_values};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
@@ -26,6 +27,7 @@ impl CustomOp1 for RmsNorm {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Norm);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
         let g = self.weight.len();
@@ -42,6 +44,7 @@ impl CustomOp1 for RmsNorm {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let _clock = clock(Op::Elementwise);
         let (n, d) = x.dims2()?;
         let g = self.weight.len();
         // dx = inv * (w g - x * inv^2 * mean(w g x))

@@ -1,5 +1,6 @@
 //! Sum of two `(N, D)` tensors, parallel over rows: every write to the residual stream.
 
+use super::clock::{clock, Op};
 use super::{fused, math, rows_cols, values};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -17,6 +18,7 @@ impl CustomOp2 for Add {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Residual);
         let (n, d) = rows_cols(l1)?;
         let (a, b) = (values(s1, l1)?, values(s2, l2)?);
         let out = math::fill_rows(n, d, |first, chunk| {

@@ -3,6 +3,7 @@
 //! Each head of width h rotates the pairs (i, i + h/2) by `position * frequency_i`. Backward is the
 //! rotation by the opposite angle. Angles are taken in f64 and rounded once.
 
+use super::clock::{clock, Op};
 use super::{fused, math, rows_cols, values, with_values};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
@@ -73,12 +74,14 @@ impl CustomOp1 for Rope {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Rope);
         let (n, d) = rows_cols(l)?;
         let out = self.rotate(values(s, l)?, n, d);
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let _clock = clock(Op::Elementwise);
         let (n, d) = x.dims2()?;
         let back = Rope {
             angles: self.angles.clone(),

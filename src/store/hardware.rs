@@ -34,6 +34,13 @@ impl Hardware {
     }
 }
 
+/// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.
+pub fn peak_memory_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = field(&status, "VmHWM").and_then(|v| v.split(' ').next()?.parse().ok());
+    kilobytes.map_or(0, |kb: u64| 1024 * kb)
+}
+
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -1,0 +1,74 @@
+//! `residuum bench`: how fast this machine runs a model.
+
+use super::{state, Console};
+use crate::speed::measure;
+use crate::store::hardware::{peak_memory_bytes, Hardware};
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::time::Instant;
+
+/// Measure tokens a second, memory and the cost of hooks on this machine
+#[derive(Args)]
+#[command(
+    long_about = "Measure tokens a second, memory and the cost of hooks on this machine.\n\n\
+Each kind of work runs on texts with nothing in common. The share compares the linear maps of a \
+capture with a plain matrix product of the same shapes on the same threads. Run it on an idle \
+machine.\n\n\
+Example:\n  residuum bench --model smollm2-135m-instruct --seconds 30"
+)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    model: state::ModelChoice,
+    /// Adapter to merge before measuring
+    #[arg(long, value_name = "FOLDER")]
+    adapter: Option<std::path::PathBuf>,
+    /// Seconds to measure for
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    seconds: f64,
+}
+
+pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
+    let begun = Instant::now();
+    let model = state::open(&args.model.model, out)?;
+    let load = begun.elapsed().as_secs_f64();
+    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
+    let loaded_bytes = peak_memory_bytes();
+    out.log("measuring");
+    let r = measure(&decoder, args.seconds)?;
+    let machine = Hardware::probe();
+    let peak = peak_memory_bytes();
+    let json = json!({
+        "model": model.id, "sha256": model.sha256, "machine": machine, "threads": r.threads,
+        "load_seconds": load, "loaded_bytes": loaded_bytes, "peak_bytes": peak, "rates": r,
+        "share_of_sgemm": r.share(), "capture_overhead": r.overhead(),
+    });
+    out.result(&json, || {
+        format!(
+            "model            {}\n\
+             machine          {}, {} threads\n\
+             load             {load:.2} s, peak memory {:.2} GB\n\
+             matrix product   {:.0} GFLOP/s\n\
+             forward          {:.0} tokens/s, no head\n\
+             capture          {:.0} tokens/s, every layer's response mean; hooks cost {:+.1} %\n\
+             share            {:.0} % of the matrix product's rate while capturing\n\
+             scoring          {:.0} tokens/s\n\
+             LoRA training    {:.0} tokens/s, rank 16, all linear maps, batches of 8\n\
+             generation       {:.0} tokens/s, greedy, 32 prompts\n\
+             peak memory      {:.2} GB",
+            model.id,
+            machine.cpu,
+            r.threads,
+            loaded_bytes as f64 / 1e9,
+            r.sgemm / 1e9,
+            r.forward,
+            r.captured,
+            100.0 * r.overhead(),
+            100.0 * r.share(),
+            r.scored,
+            r.trained,
+            r.generated,
+            peak as f64 / 1e9,
+        )
+    })
+}
