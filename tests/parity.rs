@@ -6,7 +6,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::{default_model, fixtures, ids, json};
 use residuum::model::generate::{generate, Sampling};
-use residuum::model::{Decoder, HookPoint, Hooks, Message, Packed};
+use residuum::model::{self, Decoder, HookPoint, Hooks, Message, Model, Packed};
 use std::collections::HashMap;
 
 /// `(layers, T, D)` residuals of one text.
@@ -71,6 +71,44 @@ fn residuals_are_within_1e4_of_layer_rms_of_f64_transformers() {
     let w = worst(&default_model().decoder);
     println!("largest deviation: {w:.2e} of the layer RMS");
     assert!(w < 1e-4, "{w}");
+}
+
+/// The default model as a folder of sharded safetensors, as transformers reads it.
+fn folder_model() -> (tempfile::TempDir, Model) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = model::folder::write(default_model(), dir.path(), 200_000_000).unwrap();
+    let shards = files
+        .iter()
+        .filter(|f| f.extension().unwrap() == "safetensors");
+    assert!(shards.count() > 1, "the weights are in one file");
+    let loaded = Model::load("folder", dir.path()).unwrap();
+    (dir, loaded)
+}
+
+#[test]
+fn a_folder_of_sharded_safetensors_is_the_model_it_was_written_from() {
+    let (_dir, folder) = folder_model();
+    let w = worst(&folder.decoder);
+    assert!(w < 1e-4, "{w}");
+    let (a, b) = (&folder.tokenizer, &default_model().tokenizer);
+    for (k, o) in oracles().iter().enumerate() {
+        assert_eq!(
+            residuals(&folder.decoder, &o.ids),
+            residuals(&default_model().decoder, &o.ids)
+        );
+        let text = b.decode(&o.ids).unwrap();
+        assert_eq!(
+            a.encode(&text).unwrap(),
+            b.encode(&text).unwrap(),
+            "text {k}"
+        );
+    }
+    let (a_text, b_text) = (
+        a.exchange(None, "Hi?", "Yes."),
+        b.exchange(None, "Hi?", "Yes."),
+    );
+    assert_eq!(a_text.unwrap().ids, b_text.unwrap().ids);
+    assert_eq!(a.eos(), b.eos());
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use super::table::Table;
 use super::Console;
-use crate::model::{catalogue, resolve, Model};
+use crate::model::{catalogue, folder, resolve, Model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use std::path::PathBuf;
 
-/// Fetch, list and check models
+/// Fetch, list, check and export models
 #[derive(Args)]
-#[command(long_about = "Fetch, list and check models.\n\n\
+#[command(long_about = "Fetch, list, check and export models.\n\n\
 A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face \
 layout or a .gguf file. Catalogue models are pinned by SHA-256.\n\n\
 Example:\n  residuum model pull smollm2-135m-instruct")]
@@ -28,6 +29,18 @@ enum Action {
     },
     /// List the catalogue
     List,
+    /// Write a model as a Hugging Face folder, weights in f32, for PyTorch
+    Export {
+        /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
+        #[arg(value_name = "NAME|PATH", default_value = catalogue::DEFAULT)]
+        name: String,
+        /// Folder to write
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// Largest weight file, in gigabytes
+        #[arg(long, default_value_t = 4.0, value_name = "GB")]
+        shard: f64,
+    },
     /// Load a model, check its digest and print what it is
     Check {
         /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
@@ -44,6 +57,17 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
             out.result(&json!({"name": name, "path": text}), || text.clone())
         }
         Action::List => list(out),
+        Action::Export {
+            name,
+            out: to,
+            shard,
+        } => {
+            let model = super::state::open(&name, out)?;
+            let files = folder::write(&model, &to, (shard * 1e9) as usize)?;
+            let json = json!({"name": name, "folder": to, "files": files});
+            let lines = files.iter().map(|f| f.display().to_string());
+            out.result(&json, || lines.collect::<Vec<_>>().join("\n"))
+        }
         Action::Check { name } => check(&name, out),
     }
 }

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod config;
 pub mod decoder;
 pub mod error;
+pub mod folder;
 pub mod generate;
 pub mod hooks;
 pub mod intervention;

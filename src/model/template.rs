@@ -61,6 +61,15 @@ impl Template {
         &self.source
     }
 
+    /// The tokens that begin and end a text, as the template may name them.
+    pub fn bos(&self) -> &str {
+        &self.bos
+    }
+
+    pub fn eos(&self) -> &str {
+        &self.eos
+    }
+
     /// Renders a conversation, with the opening of an assistant turn if `generation_prompt`.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
         self.env

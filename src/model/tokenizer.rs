@@ -153,6 +153,11 @@ impl Tokenizer {
         })
     }
 
+    /// The text of a `tokenizer.json` that gives this tokenizer.
+    pub fn json(&self) -> Result<String> {
+        self.inner.to_string(true).map_err(tok)
+    }
+
     pub fn template(&self) -> Option<&Template> {
         self.template.as_ref()
     }

@@ -2,7 +2,7 @@
 
     python peers.py --gguf FILE --model FILE_OR_FOLDER [--residuum PATH] [--only fixtures,parity,finetune,capture]
 
-Four parts, each of which fails on its own:
+Five parts, each of which fails on its own:
 
 1. fixtures  computes the fixtures anew and holds the frozen ones to them;
 2. parity    runs the Rust parity tests on the new ones (RESIDUUM_FIXTURES names their folder);
@@ -25,6 +25,7 @@ import tempfile
 import oracle  # first: it sets the environment of torch
 import numpy as np
 import torch
+import transformers
 from safetensors import safe_open
 
 import acts
@@ -192,6 +193,38 @@ def capture(args, tokenizer, adapter, folder, failures):
                 print("    (response-mean is over the response's own tokens, without <|im_end|>)")
 
 
+def folders(args, tokenizer, folder, failures):
+    print("folders: transformers' own safetensors read here, and ours read by transformers")
+    texts = [{"id": f"t{i:02}", "prompt": q, "response": a} for i, (q, a) in enumerate(everyday.PAIRS[:4])]
+    path = os.path.join(folder, "few.jsonl")
+    with open(path, "w", encoding="utf-8") as file:
+        for row in texts:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    model = oracle.load_folder(args.hf_folder)
+    shape = (model.config.num_hidden_layers, model.config.hidden_size)
+    theirs = oracle.pooled(model, tokenizer, texts, batch_size=4)["response-mean"]
+    rms = np.sqrt((theirs.astype(float) ** 2).mean(axis=(0, 2)))  # (L,)
+    gap = lambda found: float((np.abs(found.astype(float) - theirs) / rms[None, :, None]).max())
+    out = os.path.join(folder, "acts-folder.h5")
+    status = run([args.residuum, "capture", "--model", args.hf_folder, "--texts", path, "--at", "response-mean",
+                  "--layers", "all", "--out", out], stdout=subprocess.DEVNULL)
+    failures.equal("residuum capture of transformers' folder exits with 0", status, 0)
+    if not status:
+        ours = acts.read(out, ["response-mean"], [row["id"] for row in texts], *shape)["response-mean"]
+        failures.check("worst entry in units of the layer's RMS", gap(ours), 1e-3)
+    exported = os.path.join(folder, "exported")
+    status = run([args.residuum, "model", "export", args.model, "--out", exported, "--shard", "0.2"],
+                 stdout=subprocess.DEVNULL)
+    failures.equal("residuum model export exits with 0", status, 0)
+    if not status:
+        words = transformers.AutoTokenizer.from_pretrained(exported)
+        chat = [{"role": "user", "content": texts[0]["prompt"]}]
+        failures.equal("the exported tokenizer and template", words.apply_chat_template(chat, tokenize=False),
+                       tokenizer.apply_chat_template(chat, tokenize=False))
+        again = oracle.pooled(oracle.load_folder(exported), words, texts, batch_size=4)["response-mean"]
+        failures.check("exported weights in transformers, worst entry", gap(again), 1e-6)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gguf", required=True, help="the pinned SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -199,7 +232,7 @@ def main():
     parser.add_argument("--residuum", default=os.path.join(ROOT, "target", "release", "residuum"))
     parser.add_argument("--fixtures", default=os.path.join(ROOT, "tests", "fixtures"))
     parser.add_argument("--work", help="keep working files here (default: a temporary folder)")
-    parser.add_argument("--only", default="fixtures,parity,finetune,capture")
+    parser.add_argument("--only", default="fixtures,parity,finetune,capture,folders")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
     args.model = args.model or args.gguf
@@ -215,7 +248,7 @@ def main():
         if "fixtures" in parts:
             make_fixtures.write_all(args.gguf, fresh, None if saved else args.hf_folder)
             compare_fixtures(args.fixtures, fresh, failures)
-        elif not saved and {"finetune", "capture"} & set(parts):
+        elif not saved and {"finetune", "capture", "folders"} & set(parts):
             oracle.save_folder(oracle.load_model(args.gguf), oracle.load_tokenizer(args.gguf), args.hf_folder)
         if "parity" in parts:
             print("parity: the Rust tests on these fixtures")
@@ -227,6 +260,8 @@ def main():
         adapter = finetune(args, tokenizer, folder, failures) if "finetune" in parts else None
         if "capture" in parts:
             capture(args, tokenizer, adapter, folder, failures)
+        if "folders" in parts:
+            folders(args, tokenizer, folder, failures)
     if failures.lines:
         print(f"{len(failures.lines)} failed: " + "; ".join(failures.lines))
         sys.exit(1)

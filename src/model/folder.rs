@@ -1,0 +1,175 @@
+//! A model as a Hugging Face folder, for PyTorch: `config.json`, `tokenizer.json`,
+//! `tokenizer_config.json`, `generation_config.json` and f32 safetensors in shards.
+//!
+//! What is written loads in transformers with `from_pretrained`, and here, to the same bits: a GGUF
+//! file's weights are written as dequantised, so both sides of a comparison run the same numbers.
+
+use super::config::{Config, RopeScaling};
+use super::decoder::{module_path, Decoder};
+use super::error::{ModelError, Result};
+use super::load::Model;
+use crate::store::atomic;
+use candle_core::Tensor;
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Writes `model` below `folder`, weights in shards of at most `shard` bytes (a larger tensor stands
+/// alone). Returns the files, in order.
+///
+/// # Errors
+/// A family other than Llama's, or a file that cannot be written.
+pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>> {
+    let c = &model.decoder.config;
+    let plain = Config {
+        vocab: c.vocab,
+        hidden: c.hidden,
+        layers: c.layers,
+        heads: c.heads,
+        kv_heads: c.kv_heads,
+        head_dim: c.head_dim,
+        intermediate: c.intermediate,
+        context: c.context,
+        norm_eps: c.norm_eps,
+        rope_theta: c.rope_theta,
+        rope_scaling: c.rope_scaling.clone(),
+        tied: c.tied,
+        ..Config::llama()
+    };
+    if plain != **c {
+        return Err(ModelError::Key {
+            path: folder.into(),
+            key: "model_type".into(),
+            why: "would have to be another family than llama; only Llama models are written".into(),
+        });
+    }
+    let fail = |path: &Path, why: String| ModelError::File {
+        path: path.into(),
+        why,
+    };
+    std::fs::create_dir_all(folder).map_err(|e| fail(folder, e.to_string()))?;
+    let mut files = Vec::new();
+    let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
+        let path = folder.join(name);
+        atomic::write(&path, bytes).map_err(|e| fail(&path, e.to_string()))?;
+        files.push(path);
+        Ok(())
+    };
+    let text = |v: &Value| serde_json::to_vec_pretty(v).unwrap_or_default();
+    put("config.json", &text(&config(c, model.tokenizer.eos())))?;
+    put(
+        "generation_config.json",
+        &text(&json!({"eos_token_id": model.tokenizer.eos()})),
+    )?;
+    put("tokenizer.json", model.tokenizer.json()?.as_bytes())?;
+    put("tokenizer_config.json", &text(&tokenizer(model)))?;
+
+    let tensors = named(&model.decoder);
+    let mut shards: Vec<Vec<&(String, Tensor)>> = vec![Vec::new()];
+    let mut held = 0;
+    for t in &tensors {
+        let bytes = 4 * t.1.elem_count();
+        if held > 0 && held + bytes > shard {
+            shards.push(Vec::new());
+            held = 0;
+        }
+        held += bytes;
+        if let Some(last) = shards.last_mut() {
+            last.push(t);
+        }
+    }
+    let mut map = BTreeMap::new();
+    let n = shards.len();
+    for (i, part) in shards.into_iter().enumerate() {
+        let name = match n {
+            1 => "model.safetensors".to_string(),
+            _ => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
+        };
+        let mut buffers = Vec::with_capacity(part.len());
+        for (key, t) in part {
+            map.insert(key.clone(), name.clone());
+            let values: Vec<f32> = t.flatten_all()?.to_vec1()?;
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            buffers.push((key.as_str(), t.dims().to_vec(), bytes));
+        }
+        let views = buffers
+            .iter()
+            .map(|(key, shape, bytes)| {
+                let dtype = safetensors::Dtype::F32;
+                safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).map(|v| (*key, v))
+            })
+            .collect::<std::result::Result<Vec<_>, _>>();
+        let header = HashMap::from([("format".to_string(), "pt".to_string())]);
+        let bytes = views
+            .and_then(|v| safetensors::serialize(v, Some(header)))
+            .map_err(|e| fail(&folder.join(&name), e.to_string()))?;
+        put(&name, &bytes)?;
+    }
+    if n > 1 {
+        let total: usize = tensors.iter().map(|t| 4 * t.1.elem_count()).sum();
+        let index = json!({"metadata": {"total_size": total}, "weight_map": map});
+        put("model.safetensors.index.json", &text(&index))?;
+    }
+    Ok(files)
+}
+
+/// Every weight under its Hugging Face name; a tied head is the embedding and is left out.
+fn named(d: &Decoder) -> Vec<(String, Tensor)> {
+    let mut out = vec![("model.embed_tokens.weight".to_string(), d.embed.clone())];
+    for (l, block) in d.blocks.iter().enumerate() {
+        let at = format!("model.layers.{l}");
+        for (k, map) in block.linears.iter().enumerate() {
+            out.push((
+                format!("{at}.{}.weight", module_path(k)),
+                map.weight.clone(),
+            ));
+        }
+        out.push((
+            format!("{at}.input_layernorm.weight"),
+            block.attn_norm.clone(),
+        ));
+        out.push((
+            format!("{at}.post_attention_layernorm.weight"),
+            block.mlp_norm.clone(),
+        ));
+    }
+    out.push(("model.norm.weight".into(), d.final_norm.clone()));
+    if !d.config.tied {
+        out.push(("lm_head.weight".into(), d.head.weight.clone()));
+    }
+    out
+}
+
+fn config(c: &Config, eos: &[u32]) -> Value {
+    let scaling = match &c.rope_scaling {
+        RopeScaling::None => Value::Null,
+        RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+        RopeScaling::Llama3 {
+            factor,
+            low,
+            high,
+            original_context,
+        } => json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
+            "high_freq_factor": high, "original_max_position_embeddings": original_context}),
+    };
+    json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "float32",
+        "vocab_size": c.vocab, "hidden_size": c.hidden, "num_hidden_layers": c.layers,
+        "num_attention_heads": c.heads, "num_key_value_heads": c.kv_heads, "head_dim": c.head_dim,
+        "intermediate_size": c.intermediate, "max_position_embeddings": c.context,
+        "rms_norm_eps": c.norm_eps, "rope_theta": c.rope_theta, "rope_scaling": scaling,
+        "hidden_act": "silu", "tie_word_embeddings": c.tied, "attention_bias": false,
+        "mlp_bias": false, "eos_token_id": eos,
+    })
+}
+
+fn tokenizer(model: &Model) -> Value {
+    let mut v = json!({"tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": model.decoder.config.context, "clean_up_tokenization_spaces": false});
+    if let Some(template) = model.tokenizer.template() {
+        v["chat_template"] = json!(template.source());
+        v["bos_token"] = json!(template.bos());
+        v["eos_token"] = json!(template.eos());
+    }
+    v
+}
