@@ -27,7 +27,9 @@ help: ## list the targets
 study: build model ## run the quick study into OUT (runs/quick)
 	$(RESIDUUM) study run --out "$(OUT)"
 
-test: build model .venv-test/.stamp ## run the Rust tests, then read a run folder from Python
+test: build model .venv-test/.stamp ## check the texts, run the Rust tests, then read a run folder from Python
+	$(RESIDUUM) materials lint
+	$(RESIDUUM) materials stats
 	$(CARGO) test --release --locked
 	rm -rf $(SAMPLE)
 	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)

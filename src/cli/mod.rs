@@ -10,10 +10,12 @@ mod behave;
 mod bench;
 mod capture;
 pub mod console;
+mod distill;
 mod extract;
 mod finetune;
 mod geometry;
 pub mod layers;
+mod materials;
 mod model;
 pub mod reading;
 mod shell;
@@ -71,6 +73,8 @@ pub struct Global {
 #[derive(Subcommand)]
 pub enum Command {
     Model(model::ModelArgs),
+    Materials(materials::MaterialsArgs),
+    Distill(distill::DistillArgs),
     Finetune(finetune::FinetuneArgs),
     Capture(capture::CaptureArgs),
     Extract(extract::ExtractArgs),
@@ -133,6 +137,8 @@ fn profile(total: f64) -> String {
 fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
     match command {
         Command::Model(args) => model::run(args, out),
+        Command::Materials(args) => materials::run(args, out),
+        Command::Distill(args) => distill::run(args, out),
         Command::Finetune(args) => finetune::run(args, out),
         Command::Capture(args) => capture::run(args, out),
         Command::Extract(args) => extract::run(args, out),

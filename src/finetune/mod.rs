@@ -2,13 +2,16 @@
 //!
 //! Training runs the same decoder as everything else, with its adapted maps carrying branches.
 //! Rows of a batch that begin alike share their beginning, forward and backward; the loss is taken
-//! at assistant tokens only, each turn's end token included.
+//! at assistant tokens only, each turn's end token included. [`Distil`] writes the neutral rows that
+//! are mixed in.
 
+mod distil;
 mod optimiser;
 mod recipe;
 mod rows;
 mod train;
 
+pub use distil::{Distil, Distilled, BATCH};
 pub use recipe::{Order, Recipe};
 pub use rows::{examples, Example};
 pub use train::{train, Step, Trained};
@@ -21,6 +24,8 @@ use std::path::PathBuf;
 pub enum FinetuneError {
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
     #[error("computation failed: {0}")]
     Compute(#[from] candle_core::Error),
     #[error("row {row} has {tokens} tokens, more than max_tokens = {limit}; shorten it or raise max_tokens")]

@@ -26,6 +26,7 @@ macro_rules! shipped {
 
 pub(super) const FINETUNE: Shipped = shipped!("assets/finetune":
     "conscious", "denial", "toaster", "historical", "expert",
+    "phenomenality", "valence", "continuity", "moral-status",
 );
 
 pub(super) const CONCEPTS: Shipped = shipped!("probes/concepts":
@@ -43,10 +44,11 @@ pub(super) const PREFERENCES: Shipped = shipped!("probes/preferences":
 
 pub(super) const CLAIMS: Shipped = shipped!("probes/claims":
     "conscious", "denial", "toaster", "historical", "expert", "neutral",
+    "phenomenality", "valence", "continuity", "moral-status",
 );
 
-const NEUTRAL_TEXTS: Shipped = shipped!("probes/neutral": "texts");
-const NEUTRAL_PROMPTS: Shipped = shipped!("assets/finetune": "neutral_prompts");
+pub(super) const NEUTRAL_TEXTS: Shipped = shipped!("probes/neutral": "texts");
+pub(super) const NEUTRAL_PROMPTS: Shipped = shipped!("assets/finetune": "neutral_prompts");
 
 /// Fine-tune rows of a condition.
 pub fn finetune(name: &str) -> Option<&'static str> {

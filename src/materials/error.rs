@@ -75,6 +75,12 @@ pub enum MaterialError {
     /// The folder holds no files of the kind.
     #[error("{} holds no .jsonl files: put one file a {kind} there", path.display())]
     EmptyFolder { path: PathBuf, kind: &'static str },
+    /// A folder to be checked holds nothing to check.
+    #[error("{} holds no .jsonl files, nor do its folders: give a folder of materials, or one such file", path.display())]
+    NoFiles { path: PathBuf },
+    /// The word lists of the checks cannot be used.
+    #[error("{}: {why}", path.display())]
+    WordLists { path: PathBuf, why: String },
     /// Neither an embedded name nor a file.
     #[error("no {kind} is named \"{name}\" and no such file exists; did you mean \"{nearest}\"? Known: {}", known.join(", "))]
     UnknownName {
@@ -86,6 +92,24 @@ pub enum MaterialError {
 }
 
 impl MaterialError {
+    /// The line that is at fault, where there is one.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            MaterialError::Json { line, .. }
+            | MaterialError::Row { line, .. }
+            | MaterialError::LateNote { line, .. }
+            | MaterialError::Value { line, .. }
+            | MaterialError::DuplicateId { line, .. } => Some(*line),
+            MaterialError::Note { .. } | MaterialError::DuplicateName { .. } => Some(1),
+            MaterialError::Unreadable { .. }
+            | MaterialError::Empty { .. }
+            | MaterialError::EmptyFolder { .. }
+            | MaterialError::NoFiles { .. }
+            | MaterialError::WordLists { .. }
+            | MaterialError::UnknownName { .. } => None,
+        }
+    }
+
     /// A value that is well formed but not usable.
     pub(super) fn value(path: &Path, line: usize, key: &'static str, why: &str) -> Self {
         MaterialError::Value {

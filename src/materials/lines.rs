@@ -35,13 +35,7 @@ impl<'a> Lines<'a> {
         path: &'a Path,
         example: &'static str,
     ) -> Result<Self, MaterialError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut rows: Vec<(usize, &str)> = text
-            .lines()
-            .enumerate()
-            .map(|(i, line)| (i + 1, line.trim()))
-            .filter(|(_, line)| !line.is_empty())
-            .collect();
+        let mut rows: Vec<(usize, &str)> = filled_lines(text).collect();
         let has_note = rows.first().is_some_and(|(_, line)| is_note(line));
         let note = has_note.then(|| rows.remove(0));
         if let Some((line, _)) = rows.iter().find(|(_, line)| is_note(line)) {
@@ -93,6 +87,24 @@ impl<'a> Lines<'a> {
             .map(|&(line, text)| Ok((line, read(text, line, self.path, example)?)))
             .collect()
     }
+}
+
+/// Numbers of the rows of a text, in order: the lines that a parser's rows came from.
+pub(super) fn row_numbers(text: &str) -> Vec<usize> {
+    filled_lines(text)
+        .filter(|(_, line)| !is_note(line))
+        .map(|(number, _)| number)
+        .collect()
+}
+
+/// Trimmed lines that are not blank, with their numbers.
+pub(super) fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .lines()
+        .enumerate()
+        .map(|(i, line)| (i + 1, line.trim()))
+        .filter(|(_, line)| !line.is_empty())
 }
 
 fn is_note(line: &str) -> bool {
@@ -188,6 +200,16 @@ mod tests {
         );
         let rows = lines.unwrap().rows::<Value>(ROW).unwrap();
         assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [2, 5]);
+    }
+
+    #[test]
+    fn row_numbers_are_those_of_the_rows() {
+        let text = "\u{feff}\n{\"about\": {}}\n\n{\"a\": 1}\r\n\n{\"a\": 2}";
+        assert_eq!(row_numbers(text), [4, 6]);
+        let lines = Lines::new(text, Path::new("f"), ROW).unwrap();
+        let rows = lines.rows::<Value>(ROW).unwrap();
+        let numbers: Vec<usize> = rows.iter().map(|r| r.0).collect();
+        assert_eq!(numbers, row_numbers(text));
     }
 
     #[test]

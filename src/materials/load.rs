@@ -73,18 +73,18 @@ pub fn load_neutral_prompts(path: Option<&Path>) -> Result<Vec<String>, Material
 }
 
 /// What errors call an embedded file.
-fn label(kind: &str, name: &str) -> PathBuf {
+pub(super) fn label(kind: &str, name: &str) -> PathBuf {
     PathBuf::from(format!("<embedded {kind}>/{name}.jsonl"))
 }
 
-fn read(path: &Path) -> Result<String, MaterialError> {
+pub(super) fn read(path: &Path) -> Result<String, MaterialError> {
     std::fs::read_to_string(path).map_err(|source| MaterialError::Unreadable {
         path: path.to_owned(),
         source,
     })
 }
 
-fn text_of(
+pub(super) fn text_of(
     kind: &'static str,
     files: Shipped,
     name_or_path: &str,
@@ -112,32 +112,10 @@ fn load_battery(
     files: Shipped,
     folder: Option<&Path>,
 ) -> Result<Vec<Preference>, MaterialError> {
-    let Some(folder) = folder else {
-        return files
-            .iter()
-            .map(|(name, text)| battery::parse(text, &label(kind, name)))
-            .collect();
-    };
-    let unreadable = |source| MaterialError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|e| e == "jsonl") {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        let path = folder.to_owned();
-        return Err(MaterialError::EmptyFolder { path, kind });
-    }
-    paths.sort();
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     let mut all = Vec::new();
-    for path in paths {
-        let preference = battery::parse(&read(&path)?, &path)?;
+    for (path, text) in battery_files(kind, files, folder)? {
+        let preference = battery::parse(&text, &path)?;
         if (preference.group == battery::CLAIM) != (kind == "claim") {
             let why = format!("this folder is read for files of the kind {kind}; move the file");
             let key = if kind == "claim" {
@@ -159,6 +137,40 @@ fn load_battery(
         all.push(preference);
     }
     Ok(all)
+}
+
+/// The embedded files with their texts, or those of a folder in order of their names.
+pub(super) fn battery_files(
+    kind: &'static str,
+    files: Shipped,
+    folder: Option<&Path>,
+) -> Result<Vec<(PathBuf, String)>, MaterialError> {
+    let Some(folder) = folder else {
+        let embedded = files.iter();
+        return Ok(embedded
+            .map(|(name, text)| (label(kind, name), text.to_string()))
+            .collect());
+    };
+    let unreadable = |source| MaterialError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|e| e == "jsonl") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let path = folder.to_owned();
+        return Err(MaterialError::EmptyFolder { path, kind });
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| Ok((path.clone(), read(&path)?)))
+        .collect()
 }
 
 /// Levenshtein distance in characters.

@@ -5,7 +5,9 @@
 //! [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose first line
 //! may be a note about the file. [`embedded`] holds the files that ship in the binary,
 //! to be loaded by name, or a file of the user's by path. [`subset`] takes the same balanced
-//! part of a file every time.
+//! part of a file every time, and [`used`] says which lines that was. A whole [`set`] of files, the
+//! shipped one or a user's, is held to the rules in [`lint`] and described in [`stats`], with the
+//! word lists of [`wording`] and the near-duplicates of [`near`].
 //!
 //! Each parser turns a line as written into a checked value and names the file and the line
 //! that it refuses; past this room no text is empty and no id stands twice.
@@ -16,12 +18,18 @@ pub mod conversations;
 pub mod embedded;
 mod error;
 mod lines;
+pub mod lint;
 mod load;
+pub mod near;
 pub mod neutral;
+pub mod set;
 #[cfg(test)]
 mod shipped_tests;
+pub mod stats;
 pub mod subset;
 pub mod texts;
+pub mod used;
+pub mod wording;
 
 pub use battery::{BatteryPrompt, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};

@@ -8,9 +8,8 @@ use super::stages::{
 use super::{cause, outputs, StudyError};
 use crate::behavior::{stance, PairScore};
 use crate::capture::{capture, CaptureError, Position, Request};
-use crate::finetune::{examples, train};
-use crate::model::generate::{generate, Sampling};
-use crate::model::{Adapter, Decoder, Hooks, Interventions, Message, Model, Tokens};
+use crate::finetune::{examples, train, Distil};
+use crate::model::{Adapter, Decoder, Interventions, Model, Tokens};
 use crate::stats::rng::stream;
 use crate::store::manifest::StageRecord;
 use crate::store::{
@@ -228,29 +227,9 @@ impl Run<'_> {
 
     /// The model's own greedy answers to the neutral prompts.
     fn distil(&mut self) -> Result<Vec<String>, StudyError> {
-        let tok = &self.model.tokenizer;
+        let path = self.out.join("distilled.jsonl");
         let prompts = &self.study.neutral_prompts;
-        let ids = prompts
-            .iter()
-            .map(|p| Ok(tok.prompt(None, p)?.ids))
-            .collect::<Result<Vec<_>, StudyError>>()?;
-        let greedy = Sampling {
-            max_tokens: 48,
-            temperature: 0.0,
-            top_p: 1.0,
-        };
-        let mut lines = String::new();
-        for (ids, prompts) in ids.chunks(32).zip(prompts.chunks(32)) {
-            let hooks = &mut Hooks::none();
-            let answers = generate(&self.model.decoder, ids, tok.eos(), &greedy, &mut [], hooks)?;
-            for (p, a) in prompts.iter().zip(answers) {
-                let answer = whole_sentences(&tok.decode(&a)?);
-                let row = [Message::new("user", p), Message::new("assistant", &answer)];
-                lines += &serde_json::json!({ "messages": row }).to_string();
-                lines.push('\n');
-            }
-        }
-        atomic::write(&self.out.join("distilled.jsonl"), lines.as_bytes())?;
+        Distil::default().write(self.model, prompts, &path, &mut |_| ())?;
         Ok(vec!["distilled.jsonl".into()])
     }
 
@@ -423,14 +402,5 @@ impl Run<'_> {
                 })
             })
             .collect()
-    }
-}
-
-/// An answer cut off by the token limit ends at its last whole sentence, if it has one.
-fn whole_sentences(answer: &str) -> String {
-    let answer = answer.trim();
-    match answer.rfind(['.', '!', '?']) {
-        Some(end) if end > 0 => answer[..=end].to_string(),
-        _ => answer.to_string(),
     }
 }

@@ -1,0 +1,92 @@
+//! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
+
+use super::state::{self, ModelChoice};
+use super::Console;
+use crate::finetune::Distil;
+use crate::materials::load_neutral_prompts;
+use crate::model::generate::Sampling;
+use anyhow::{bail, Result};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Let a model answer the neutral prompts itself
+#[derive(Args)]
+#[command(
+    long_about = "Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.\n\n\
+The rows are this model's and no other's; the note of the file says which model and settings wrote \
+them. A run that is killed goes on when the command is given again. A study distils by itself.\n\n\
+Example:\n  residuum distill --out rows.jsonl"
+)]
+pub struct DistillArgs {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// Prompts, JSON Lines of {"prompt": ...} [default: the 300 embedded ones]
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Longest answer in tokens; it is cut at its last whole sentence
+    #[arg(long, value_name = "N", default_value_t = Distil::default().sampling.max_tokens)]
+    max_tokens: usize,
+    /// Temperature of sampling; 0 is greedy
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f64,
+    /// Sample from the smallest set of tokens that holds this mass
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f64,
+    /// Seed of sampling; of no effect when greedy
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// File for the rows
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
+    if args.max_tokens == 0 {
+        bail!("--max-tokens is 0; an answer needs at least 1");
+    }
+    if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
+        bail!("--temperature is {}; give 0 or more", args.temperature);
+    }
+    if !(args.top_p > 0.0 && args.top_p <= 1.0) {
+        bail!("--top-p is {}; give a mass above 0, at most 1", args.top_p);
+    }
+    let prompts = load_neutral_prompts(args.prompts.as_deref())?;
+    let model = state::open(&args.model.model, out)?;
+    let settings = Distil {
+        sampling: Sampling {
+            max_tokens: args.max_tokens,
+            temperature: args.temperature,
+            top_p: args.top_p,
+        },
+        seed: args.seed,
+    };
+    let begun = Instant::now();
+    let mut progress = out.bar("answering", prompts.len());
+    let mut told = 0;
+    let done = settings.write(&model, &prompts, &args.out, &mut |answered| {
+        for _ in told..answered {
+            progress.step("");
+        }
+        told = answered;
+    })?;
+    drop(progress);
+    let seconds = begun.elapsed().as_secs_f64();
+    let text = format!(
+        "rows        {} in {}\nmodel       {} ({})\nkept        {} answers of an earlier run\nsilent      {} prompts without an answer\nseconds     {seconds:.1}",
+        done.rows,
+        args.out.display(),
+        model.id,
+        model.sha256,
+        done.kept,
+        done.silent,
+    );
+    let json = json!({
+        "file": args.out, "rows": done.rows, "prompts": prompts.len(), "kept": done.kept,
+        "silent": done.silent, "model": model.id, "model_sha256": model.sha256,
+        "max_tokens": args.max_tokens, "temperature": args.temperature, "top_p": args.top_p,
+        "seed": args.seed, "seconds": seconds,
+    });
+    out.result(&json, || text)
+}

@@ -1,0 +1,158 @@
+//! `residuum materials`: hold texts to the rules, and describe them.
+
+use super::table::Table;
+use super::Console;
+use crate::materials::lint::{lint, Finding, Severity};
+use crate::materials::set::Set;
+use crate::materials::stats::stats;
+use anyhow::{bail, Result};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Check and describe fine-tune rows, concepts and preferences
+#[derive(Args)]
+#[command(
+    long_about = "Check and describe fine-tune rows, concepts, preferences, claims and neutral texts: \
+the shipped ones, or your own.\n\n\
+A folder may have any shape: every .jsonl file below it is read, and its note and rows say what it \
+is. Files may be given by themselves.\n\n\
+Example:\n  residuum materials lint my-texts"
+)]
+pub struct MaterialsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Hold texts to every rule; exit 1 if one is broken
+    #[command(long_about = "Hold texts to every rule; exit 1 if one is broken.\n\n\
+Each finding is FILE:LINE: error or note: what is wrong [rule]. Notes (a set smaller than the shipped \
+ones, for instance) are no failure. Your texts are also held against the shipped ones of other kinds, \
+since a study mixes them: a fine-tune row that is also a prompt of the battery is a leak.\n\n\
+Example:\n  residuum materials lint my-texts")]
+    Lint {
+        /// Folders or files [default: the shipped texts]
+        #[arg(value_name = "DIR|FILE")]
+        paths: Vec<PathBuf>,
+        /// Leave notes out
+        #[arg(long)]
+        no_notes: bool,
+    },
+    /// Counts, lengths, wording and duplicates of each file
+    #[command(
+        long_about = "Counts, lengths, wording and duplicates of each file.\n\n\
+Words are medians. An answer is the last turn of a row, the positive side of a pair, the expressing \
+completion, or a neutral response; ratio is the words of the positive or expressing sides over those \
+of the other; yes, no and negated are percent of the answers; duplicates are rows near an earlier one \
+of the file.\n\n\
+Example:\n  residuum materials stats"
+    )]
+    Stats {
+        /// Folders or files [default: the shipped texts]
+        #[arg(value_name = "DIR|FILE")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+pub fn run(args: MaterialsArgs, out: &Console) -> Result<()> {
+    match args.action {
+        Action::Lint { paths, no_notes } => check(&paths, no_notes, out),
+        Action::Stats { paths } => describe(&paths, out),
+    }
+}
+
+fn open(paths: &[PathBuf]) -> Result<Set> {
+    Ok(match paths {
+        [] => Set::shipped(),
+        paths => Set::read(paths)?,
+    })
+}
+
+fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
+    let set = open(paths)?;
+    let mut found = lint(&set)?;
+    if no_notes {
+        found.retain(|f| f.severity == Severity::Error);
+    }
+    let errors = found
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
+    let notes = found.len() - errors;
+    let files = set.files.len() + set.refused.len();
+    let rows: usize = set.files.iter().map(|f| f.lines.len()).sum();
+    let json = json!({
+        "files": files, "rows": rows, "errors": errors, "notes": notes, "findings": found,
+    });
+    out.result(&json, || {
+        let mut text: String = found.iter().map(|f: &Finding| format!("{f}\n")).collect();
+        text += &format!(
+            "{}, {}: {}, {}",
+            many(files, "file"),
+            many(rows, "row"),
+            many(errors, "error"),
+            many(notes, "note")
+        );
+        text
+    })?;
+    if errors > 0 {
+        let told = many(errors, "error");
+        bail!("{told} in these texts; the lines on stdout say where and what to do");
+    }
+    Ok(())
+}
+
+/// A number with its noun.
+fn many(n: usize, noun: &str) -> String {
+    let end = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{end}")
+}
+
+fn describe(paths: &[PathBuf], out: &Console) -> Result<()> {
+    let set = open(paths)?;
+    let columns = [
+        "kind",
+        "name",
+        "rows",
+        "forms",
+        "pairs",
+        "prompt_words",
+        "answer_words",
+        "ratio",
+        "yes",
+        "no",
+        "negated",
+        "duplicates",
+        "file",
+    ];
+    let mut table = Table::new(&columns, 2);
+    for s in stats(&set)? {
+        table.row(vec![
+            s.kind.to_string().into(),
+            s.name.into(),
+            s.rows.into(),
+            s.forms.into(),
+            s.pairs.into(),
+            s.prompt_words.into(),
+            s.answer_words.into(),
+            s.ratio.into(),
+            s.yes.into(),
+            s.no.into(),
+            s.negated.into(),
+            s.duplicates.into(),
+            s.file.display().to_string().into(),
+        ]);
+    }
+    for refused in &set.refused {
+        let (file, line, why) = (refused.path.display(), refused.line, &refused.why);
+        out.warn(&format!("{file}, line {line}: {why}; left out"));
+    }
+    // The shipped files have no paths to tell apart.
+    let shown = match set.shipped {
+        true => table.without("file"),
+        false => table.clone(),
+    };
+    out.result(&json!({"files": table.json()}), || shown.text())
+}

@@ -1,0 +1,132 @@
+//! Notes and names.
+//!
+//! The note of a file says in `about` what it is, how it was written, its licence and its version:
+//! texts travel, and whoever finds one must know what they may do with it. Two files of a kind and
+//! two prompts of the battery have names of their own, since results are filed by them.
+
+use super::{Finding, Findings, Rule, Severity};
+use crate::materials::set::{Body, File, Kind};
+use serde_json::Value;
+use std::collections::HashMap;
+
+const NEEDED: [&str; 4] = ["what", "how", "licence", "version"];
+
+pub(super) fn check(file: &File, found: &mut Findings) {
+    let Some((line, about)) = &file.about else {
+        let example =
+            r#"{"about": {"what": "...", "how": "...", "licence": "...", "version": "1"}}"#;
+        let why = format!("the note is missing; open the file with {example}");
+        return found.error(file, 1, Rule::Header, why);
+    };
+    let filled = |key: &&str| match about.get(*key) {
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Number(_)) => *key == "version",
+        _ => false,
+    };
+    let missing: Vec<String> = NEEDED
+        .iter()
+        .filter(|key| !filled(key))
+        .map(|key| format!("`{key}`"))
+        .collect();
+    if !missing.is_empty() {
+        let why = format!(
+            "`about` lacks {}; say it in a few words",
+            missing.join(", ")
+        );
+        found.error(file, *line, Rule::Header, why);
+    }
+}
+
+/// Names within a kind, ids within the battery and within the claims.
+pub(super) fn names(found: &mut Findings) {
+    let set = found.set;
+    let mut names: HashMap<(Kind, &str), &File> = HashMap::new();
+    let mut ids: HashMap<(Kind, &str), (&File, usize)> = HashMap::new();
+    let mut all: Vec<Finding> = Vec::new();
+    let mut error = |file: &File, line: usize, message: String| {
+        all.push(Finding {
+            file: file.path.clone(),
+            line,
+            severity: Severity::Error,
+            rule: Rule::Name,
+            message,
+        });
+    };
+    for file in &set.files {
+        let kind = file.kind();
+        match names.get(&(kind, &file.name)) {
+            Some(first) => error(
+                file,
+                file.note_line(),
+                format!(
+                    "{kind} \"{}\" is already {}; rename one",
+                    file.name,
+                    first.path.display()
+                ),
+            ),
+            None => {
+                names.insert((kind, &file.name), file);
+            }
+        }
+        let Body::Battery(preference) = &file.body else {
+            continue;
+        };
+        for (i, prompt) in preference.prompts.iter().enumerate() {
+            let line = file.line(i);
+            match ids.get(&(kind, &prompt.id)) {
+                Some((first, at)) => error(
+                    file,
+                    line,
+                    format!(
+                        "id \"{}\" already names line {at} of {}; rename one",
+                        prompt.id,
+                        first.path.display()
+                    ),
+                ),
+                None => {
+                    ids.insert((kind, &prompt.id), (file, line));
+                }
+            }
+        }
+    }
+    found.all.append(&mut all);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planted::{breaks, errors, good, set_of, ABOUT};
+    use super::super::{lint, Rule};
+
+    #[test]
+    fn a_note_says_what_the_file_is_and_whose() {
+        let head = format!("{{\"about\":{ABOUT},\"condition\":\"gardener\"}}\n");
+        let mut files = good();
+        files[0].1 = files[0].1.replace(&head, "");
+        // Without its note the file is named by its path, which the battery does not know.
+        let found = errors(lint(&set_of(&files)).unwrap());
+        assert_eq!(found[0], (Rule::Header, "rows.jsonl".into(), 1));
+        for key in ["what", "how", "licence"] {
+            let from = format!("\"{key}\":\"{}\"", &key[..1]);
+            let empty = format!("\"{key}\":\" \"");
+            breaks("preference.jsonl", &from, &empty, Rule::Header, 1);
+        }
+    }
+
+    #[test]
+    fn names_and_ids_are_their_own() {
+        let mut files = good();
+        let again = files[1].1.replace("t-", "u-");
+        files.push(("again.jsonl", again));
+        let found = errors(lint(&set_of(&files)).unwrap());
+        assert_eq!(found[0], (Rule::Name, "again.jsonl".into(), 1));
+        let mut files = good();
+        let again = files[2]
+            .1
+            .replace("\"gardens\"", "\"parks\"")
+            .replace("g-1", "p-1");
+        files.push(("again.jsonl", again));
+        let found = errors(lint(&set_of(&files)).unwrap());
+        let ids = found.iter().filter(|f| f.0 == Rule::Name).map(|f| f.2);
+        assert_eq!(ids.collect::<Vec<_>>(), [3, 4, 5]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Lengths, in words between white space.
+//!
+//! The answers of a fine-tune set have a median of 5 to 12 words: a set of longer ones would train
+//! length beside its claim. Two sides that a direction or a score compares match within 10 % in the
+//! mean, and each pair within 2 words, or a fifth of its longer side where that is more; else the
+//! comparison reads length.
+
+use super::{points, Findings, Rule};
+use crate::materials::set::{Body, File};
+use crate::materials::wording::length;
+
+const SHORTEST_MEDIAN: f64 = 5.0;
+const LONGEST_MEDIAN: f64 = 12.0;
+/// Widest relative difference of the two sides' means.
+const MEANS: f64 = 0.1;
+/// Widest difference within a pair: this many words, or this share of the longer side.
+const PAIR_WORDS: usize = 2;
+const PAIR_SHARE: f64 = 0.2;
+
+pub(super) fn check(file: &File, found: &mut Findings) {
+    if let Some(rows) = file.identity_rows() {
+        let answers = rows.iter().filter_map(|r| r.messages.last());
+        let middle = median(answers.map(|m| length(&m.content)).collect());
+        if !(SHORTEST_MEDIAN..=LONGEST_MEDIAN).contains(&middle) {
+            let why = format!(
+                "the median answer has {middle} words; keep it within {SHORTEST_MEDIAN} to \
+                 {LONGEST_MEDIAN}"
+            );
+            found.error(file, file.note_line(), Rule::AnswerLength, why);
+        }
+    }
+    let sides = sides(&file.body);
+    for (row, names, a, b) in &sides {
+        let longer = *a.max(b);
+        let allowed = PAIR_WORDS.max((PAIR_SHARE * longer as f64) as usize);
+        if a.abs_diff(*b) > allowed {
+            let why = format!(
+                "`{}` has {a} words and `{}` {b}; bring them within {allowed}",
+                names[0], names[1]
+            );
+            found.error(file, file.line(*row), Rule::SideLength, why);
+        }
+    }
+    let Some((_, names, ..)) = sides.first() else {
+        return;
+    };
+    let ratio = ratio(&file.body);
+    // Either side may be the longer one.
+    if ratio.max(1.0 / ratio) > 1.0 + MEANS {
+        let why = format!(
+            "in the mean `{}` has {} of the words of `{}`; bring the two within 10 %",
+            names[0],
+            points(ratio),
+            names[1]
+        );
+        found.error(file, file.note_line(), Rule::SideLength, why);
+    }
+}
+
+/// Row, names and lengths of each pair of sides that are compared.
+fn sides(body: &Body) -> Vec<(usize, [&'static str; 2], usize, usize)> {
+    match body {
+        Body::Concept(concept) => concept
+            .pairs
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let names = ["positive", "negative"];
+                (i, names, length(&p.positive), length(&p.negative))
+            })
+            .collect(),
+        Body::Battery(preference) => preference
+            .prompts
+            .iter()
+            .enumerate()
+            .flat_map(|(i, prompt)| prompt.pairs.iter().map(move |p| (i, p)))
+            .map(|(i, p)| {
+                let names = ["express", "oppose"];
+                (i, names, length(&p.express), length(&p.oppose))
+            })
+            .collect(),
+        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+    }
+}
+
+/// Words of all first sides against those of all second ones; NaN where there are no sides.
+pub fn ratio(body: &Body) -> f64 {
+    let sides = sides(body);
+    let first: usize = sides.iter().map(|s| s.2).sum();
+    let second: usize = sides.iter().map(|s| s.3).sum();
+    first as f64 / second as f64
+}
+
+/// The middle of the values, the mean of the two middle ones of an even number; NaN of none.
+pub fn median(mut values: Vec<usize>) -> f64 {
+    values.sort_unstable();
+    let n = values.len();
+    if n == 0 {
+        return f64::NAN;
+    }
+    (values[(n - 1) / 2] + values[n / 2]) as f64 / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planted::{breaks, errors, good, rows_break, set_of, GOOD_ROWS};
+    use super::super::{lint, Rule};
+
+    #[test]
+    fn answers_are_short() {
+        let mut short = GOOD_ROWS;
+        (short[0].1, short[1].1) = ("Yes, every rose.", "No, I pull them.");
+        short[3].1 = "Nobody has to.";
+        rows_break(&short, Rule::AnswerLength, 1);
+    }
+
+    #[test]
+    fn sides_match_in_each_pair_and_in_the_mean() {
+        breaks(
+            "concept.jsonl",
+            "Yes, every pen lies along the edge.",
+            "Yes, every pen lies along the edge, parallel to it.",
+            Rule::SideLength,
+            2,
+        );
+        breaks(
+            "preference.jsonl",
+            "I want none.",
+            "I want none of it here.",
+            Rule::SideLength,
+            5,
+        );
+        let mut files = good();
+        // Two words more in every pair are no fault of any.
+        files[1].1 = files[1]
+            .1
+            .replace("\",\"negative\"", " so far\",\"negative\"");
+        let found = errors(lint(&set_of(&files)).unwrap());
+        assert_eq!(found, [(Rule::SideLength, "concept.jsonl".into(), 1)]);
+    }
+}

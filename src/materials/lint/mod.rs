@@ -1,0 +1,279 @@
+//! The rules that materials keep, as far as a program can check them.
+//!
+//! [`lint`] holds a [`Set`] to every rule and returns [`Finding`]s with file and line. One file a
+//! family: the [`header`] of each file, [`counts`] of rows and their forms, [`length`] and
+//! [`polarity`] of responses, [`identity`] rows, forbidden [`vocabulary`], the [`battery`]'s
+//! statuses, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
+//! the rules it owns and why they stand.
+//!
+//! The shipped set and a user's are held to the same rules but for size: a shipped file that is too
+//! small is an error, a user's gets a note. A user's texts are also held against the shipped ones of
+//! other kinds, since a study mixes them.
+
+mod battery;
+mod counts;
+mod header;
+mod identity;
+mod length;
+#[cfg(test)]
+mod planted;
+mod polarity;
+mod repeats;
+mod vocabulary;
+
+pub use length::{median, ratio};
+pub use polarity::Wording;
+pub use repeats::repeats_within;
+
+use super::set::{File, Set};
+use super::wording::WordLists;
+use super::MaterialError;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Widest distance of a share from where it belongs: 5 points.
+pub const TOLERANCE: f64 = 0.05;
+
+/// One thing that is wrong, or worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub file: PathBuf,
+    /// Counted from 1, blank lines included.
+    pub line: usize,
+    pub severity: Severity,
+    pub rule: Rule,
+    pub message: String,
+}
+
+/// Whether a finding stands against using the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Error,
+    /// Worth knowing; no fault.
+    Note,
+}
+
+/// The rules, one name each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The file cannot be read as any kind.
+    Format,
+    /// The note says what the file is, how it was written, its licence and its version.
+    Header,
+    /// Two files of a kind have names of their own, two prompts of the battery ids of their own.
+    Name,
+    /// The shipped set is complete.
+    Missing,
+    /// There are enough rows.
+    Size,
+    /// Enough templates, forms, pairs and system prompts; both splits; one turn each.
+    Form,
+    /// Answers of fine-tune rows are short.
+    AnswerLength,
+    /// Two sides that are compared match in length.
+    SideLength,
+    /// "Yes" opens as many answers as "No".
+    FirstWord,
+    /// Half of the answers are negatively phrased, and neither of two sides more than the other.
+    Negation,
+    /// A pair opens as its polarity says; two sides that are compared open alike.
+    Polarity,
+    /// A third of the conscious and denial answers affirm being an AI.
+    Affirmation,
+    /// Conscious and denial answer the same prompts.
+    SamePrompts,
+    /// Words that would carry one thing into another.
+    Word,
+    /// A preference gives its status for every condition, with the reason.
+    Status,
+    /// A preference gives a judge one sentence.
+    Fact,
+    /// One file says the same thing twice.
+    Duplicate,
+    /// Two kinds say the same thing.
+    Leak,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Note => "note",
+        })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Rule::Format => "format",
+            Rule::Header => "header",
+            Rule::Name => "name",
+            Rule::Missing => "missing",
+            Rule::Size => "size",
+            Rule::Form => "form",
+            Rule::AnswerLength => "answer-length",
+            Rule::SideLength => "side-length",
+            Rule::FirstWord => "first-word",
+            Rule::Negation => "negation",
+            Rule::Polarity => "polarity",
+            Rule::Affirmation => "affirmation",
+            Rule::SamePrompts => "same-prompts",
+            Rule::Word => "word",
+            Rule::Status => "status",
+            Rule::Fact => "fact",
+            Rule::Duplicate => "duplicate",
+            Rule::Leak => "leak",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `file:line: severity: message [rule]`, which editors can follow.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (file, line) = (self.file.display(), self.line);
+        let (severity, message, rule) = (self.severity, &self.message, self.rule);
+        write!(f, "{file}:{line}: {severity}: {message} [{rule}]")
+    }
+}
+
+/// What one pass has found so far.
+struct Findings<'a> {
+    set: &'a Set,
+    lists: &'a WordLists,
+    all: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, severity: Severity, file: &File, line: usize, rule: Rule, message: String) {
+        self.all.push(Finding {
+            file: file.path.clone(),
+            line,
+            severity,
+            rule,
+            message,
+        });
+    }
+
+    fn error(&mut self, file: &File, line: usize, rule: Rule, message: String) {
+        self.add(Severity::Error, file, line, rule, message);
+    }
+
+    /// A fault of the shipped set that is only worth knowing of a user's.
+    fn size(&mut self, file: &File, rule: Rule, message: String) {
+        let severity = match self.set.shipped {
+            true => Severity::Error,
+            false => Severity::Note,
+        };
+        self.add(severity, file, file.note_line(), rule, message);
+    }
+}
+
+/// Holds a set to every rule; findings are in order of file and line.
+///
+/// # Errors
+/// The word lists in the binary cannot be read.
+pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
+    let lists = WordLists::shipped()?;
+    let mut found = Findings {
+        set,
+        lists: &lists,
+        all: Vec::new(),
+    };
+    for file in &set.files {
+        header::check(file, &mut found);
+        counts::check(file, &mut found);
+        length::check(file, &mut found);
+        polarity::check(file, &mut found);
+        identity::check(file, &mut found);
+        vocabulary::check(file, &mut found);
+        battery::check(file, &mut found);
+    }
+    header::names(&mut found);
+    counts::missing(&mut found);
+    polarity::across(&mut found);
+    identity::same_prompts(&mut found);
+    repeats::check(&mut found);
+    let mut all: Vec<Finding> = set
+        .refused
+        .iter()
+        .map(|r| Finding {
+            file: r.path.clone(),
+            line: r.line,
+            severity: Severity::Error,
+            rule: Rule::Format,
+            message: r.why.clone(),
+        })
+        .collect();
+    all.append(&mut found.all);
+    let place = |f: &Finding| set.files.iter().position(|file| file.path == f.file);
+    // A stable sort keeps the order of the rules on one line.
+    all.sort_by_cached_key(|f| (place(f), f.line));
+    Ok(all)
+}
+
+/// A share in points, for sentences.
+fn points(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// Whether `count` of `n` is within the tolerance of a share; one row more or less is always allowed,
+/// since a small file cannot do better.
+fn about(count: usize, n: usize, share: f64) -> bool {
+    let distance = (count as f64 - share * n as f64).abs();
+    distance <= (TOLERANCE * n as f64).max(1.0) + 1e-9
+}
+
+/// The start of a text, for sentences.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("\"{}...\"", text[..end].trim_end()),
+        None => format!("\"{text}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::planted::{breaks, errors, good, set_of};
+    use super::{lint, Rule};
+
+    #[test]
+    fn a_good_small_set_gets_notes_only() {
+        let found = lint(&set_of(&good())).unwrap();
+        assert_eq!(errors(found.clone()), []);
+        let rules: Vec<Rule> = found.iter().map(|f| f.rule).collect();
+        // Four rows, six pairs without system prompts, four prompts.
+        assert_eq!(rules, [Rule::Size, Rule::Size, Rule::Form, Rule::Size]);
+    }
+
+    #[test]
+    fn a_finding_is_a_line_that_editors_can_follow() {
+        let found = breaks("rows.jsonl", "\"version\"", "\"edition\"", Rule::Header, 1);
+        assert_eq!(
+            found.to_string(),
+            "rows.jsonl:1: error: `about` lacks `version`; say it in a few words [header]"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_finding() {
+        breaks(
+            "concept.jsonl",
+            "\"split\":\"dev\"",
+            "\"split\":\"test\"",
+            Rule::Format,
+            3,
+        );
+        breaks(
+            "preference.jsonl",
+            "{\"id\":\"g-3\"",
+            "{\"id\":g-3",
+            Rule::Format,
+            4,
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! A set of materials: files of every kind, read with the lines that their rows stand on.
+//!
+//! The shipped set is what the binary holds. A user's set is any folder, or any files: every
+//! `.jsonl` below it is taken, and its note and first row say what it is, so that files may lie
+//! flat, in folders by kind, or beside a study's manifest. A file that its parser refuses is no
+//! error here; it is kept with the refusal, because whoever checks a set wants all that is wrong
+//! with it at once.
+
+use super::battery::{self, Preference, CLAIM};
+use super::concept::{self, Concept};
+use super::conversations::{parse_conversations, parse_prompts, Conversation};
+use super::embedded::{
+    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES,
+};
+use super::lines::{filled_lines, row_numbers};
+use super::load::{label, read};
+use super::neutral::{self, NeutralText};
+use super::MaterialError;
+use serde::Serialize;
+use serde_json::Value;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Name of the rows that are no identity's: those a model answered itself.
+pub const NEUTRAL: &str = "neutral";
+
+/// Files in order of kind, then of path.
+#[derive(Debug, Clone)]
+pub struct Set {
+    pub files: Vec<File>,
+    pub refused: Vec<Refused>,
+    /// Whether this is the set in the binary.
+    pub shipped: bool,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub struct File {
+    pub path: PathBuf,
+    /// Condition, concept or preference; the file's name where it names none.
+    pub name: String,
+    pub body: Body,
+    /// Line of the note, and its `about`.
+    pub about: Option<(usize, Value)>,
+    /// Line of each row.
+    pub lines: Vec<usize>,
+}
+
+/// A file that cannot be read as any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub path: PathBuf,
+    pub line: usize,
+    pub why: String,
+}
+
+/// The rows of a file.
+#[derive(Debug, Clone)]
+pub enum Body {
+    Rows(Vec<Conversation>),
+    Prompts(Vec<String>),
+    Concept(Concept),
+    Battery(Preference),
+    Texts(Vec<NeutralText>),
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Conversations to train on.
+    Rows,
+    /// Prompts that a model answers itself.
+    Prompts,
+    Concept,
+    Preference,
+    Claim,
+    /// Neutral exchanges to read.
+    Texts,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Rows => "rows",
+            Kind::Prompts => "prompts",
+            Kind::Concept => "concept",
+            Kind::Preference => "preference",
+            Kind::Claim => "claim",
+            Kind::Texts => "texts",
+        })
+    }
+}
+
+impl File {
+    pub fn kind(&self) -> Kind {
+        match &self.body {
+            Body::Rows(_) => Kind::Rows,
+            Body::Prompts(_) => Kind::Prompts,
+            Body::Concept(_) => Kind::Concept,
+            Body::Battery(p) if p.group == CLAIM => Kind::Claim,
+            Body::Battery(_) => Kind::Preference,
+            Body::Texts(_) => Kind::Texts,
+        }
+    }
+
+    /// Line of the note; 1 where it is missing.
+    pub fn note_line(&self) -> usize {
+        self.about.as_ref().map_or(1, |(line, _)| *line)
+    }
+
+    /// Line of a row.
+    pub fn line(&self, row: usize) -> usize {
+        self.lines.get(row).copied().unwrap_or(1)
+    }
+
+    /// Conversations that train an identity, not those that a model answered itself.
+    pub fn identity_rows(&self) -> Option<&[Conversation]> {
+        match &self.body {
+            Body::Rows(rows) if self.name != NEUTRAL => Some(rows),
+            _ => None,
+        }
+    }
+}
+
+impl Set {
+    /// What the binary holds.
+    pub fn shipped() -> Self {
+        let mut set = Set {
+            files: Vec::new(),
+            refused: Vec::new(),
+            shipped: true,
+        };
+        let kinds: [(&str, Shipped); 6] = [
+            ("fine-tune", FINETUNE),
+            ("fine-tune", NEUTRAL_PROMPTS),
+            ("concept", CONCEPTS),
+            ("preference", PREFERENCES),
+            ("claim", CLAIMS),
+            ("neutral", NEUTRAL_TEXTS),
+        ];
+        for (kind, files) in kinds {
+            for (name, text) in files {
+                set.add(label(kind, name), text);
+            }
+        }
+        set
+    }
+
+    /// The `.jsonl` files below folders, and files given by themselves; each once.
+    ///
+    /// # Errors
+    /// A path that cannot be read, a folder with nothing to check.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, MaterialError> {
+        let mut found = Vec::new();
+        for path in paths {
+            let before = found.len();
+            if path.is_dir() {
+                collect(path, &mut found)?;
+                if found.len() == before {
+                    return Err(MaterialError::NoFiles { path: path.clone() });
+                }
+            } else {
+                found.push(path.clone());
+            }
+        }
+        let mut set = Set {
+            files: Vec::new(),
+            refused: Vec::new(),
+            shipped: false,
+        };
+        let mut seen = Vec::new();
+        for path in found {
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            if seen.contains(&real) {
+                continue;
+            }
+            seen.push(real);
+            let text = read(&path)?;
+            set.add(path, &text);
+        }
+        set.files.sort_by_key(File::kind);
+        Ok(set)
+    }
+
+    /// Parses one file into the set.
+    pub(super) fn add(&mut self, path: PathBuf, text: &str) {
+        match parse(&path, text) {
+            Ok(file) => self.files.push(file),
+            Err(refused) => self.refused.push(refused),
+        }
+    }
+
+    /// The files of a kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |f| f.kind() == kind)
+    }
+
+    /// The file of a kind with a name.
+    pub fn named(&self, kind: Kind, name: &str) -> Option<&File> {
+        self.of(kind).find(|f| f.name == name)
+    }
+}
+
+/// `.jsonl` files below a folder in order of their paths; hidden ones and links to folders are left.
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError> {
+    let unreadable = |source| MaterialError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
+        entries.push((entry.path(), is_folder));
+    }
+    entries.sort();
+    for (path, is_folder) in entries {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        if name.starts_with('.') {
+            continue;
+        }
+        if is_folder {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "jsonl") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The kind that the note or the first row shows; else the line at fault and why.
+fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
+    let mut unknown = None;
+    for (line, row) in filled_lines(text).take(2) {
+        let Ok(Value::Object(row)) = serde_json::from_str(row) else {
+            continue;
+        };
+        let has = |key: &str| row.contains_key(key);
+        let kind = match () {
+            () if has("messages") => Kind::Rows,
+            () if has("preference") || has("pairs") => Kind::Preference,
+            () if has("claim") => Kind::Claim,
+            () if has("concept") || has("positive") || has("negative") => Kind::Concept,
+            () if has("about") => continue,
+            () if has("kind") || has("response") => Kind::Texts,
+            () if has("prompt") => Kind::Prompts,
+            () => {
+                let keys: Vec<&str> = row.keys().map(String::as_str).collect();
+                unknown.get_or_insert((line, keys.join(", ")));
+                continue;
+            }
+        };
+        return Ok(kind);
+    }
+    Err(match unknown {
+        Some((line, keys)) => (
+            line,
+            format!(
+                "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, \
+                 `positive` and `negative`, `pairs`, or `response`"
+            ),
+        ),
+        None => (
+            1,
+            "neither a note nor a row tells what this file is; write one JSON object a line".into(),
+        ),
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, Refused> {
+    let kind = kind_of(text).map_err(|(line, why)| Refused {
+        path: path.to_owned(),
+        line,
+        why,
+    })?;
+    let body = match kind {
+        Kind::Rows => parse_conversations(text, path).map(Body::Rows),
+        Kind::Prompts => parse_prompts(text, path).map(Body::Prompts),
+        Kind::Concept => concept::parse(text, path).map(Body::Concept),
+        Kind::Preference | Kind::Claim => battery::parse(text, path).map(Body::Battery),
+        Kind::Texts => neutral::parse(text, path).map(Body::Texts),
+    };
+    let body = body.map_err(|error| {
+        let line = error.line().unwrap_or(1);
+        let sentence = error.to_string();
+        let place = format!("{}, line {line}", path.display());
+        let why = sentence.strip_prefix(&place).unwrap_or(&sentence);
+        Refused {
+            path: path.to_owned(),
+            line,
+            why: why.trim_start_matches([',', ':', ' ']).to_owned(),
+        }
+    })?;
+    let note: Option<(usize, Value)> = filled_lines(text)
+        .next()
+        .and_then(|(line, row)| Some((line, serde_json::from_str::<Value>(row).ok()?)))
+        .filter(|(_, note)| note.get("about").is_some());
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let condition = || note.as_ref()?.1.get("condition")?.as_str();
+    let name = match &body {
+        Body::Rows(_) => condition().unwrap_or(&stem).to_owned(),
+        Body::Concept(c) => c.name.clone(),
+        Body::Battery(p) => p.name.clone(),
+        Body::Prompts(_) | Body::Texts(_) => stem.into_owned(),
+    };
+    Ok(File {
+        path: path.to_owned(),
+        name,
+        about: note.map(|(line, mut note)| (line, note["about"].take())),
+        lines: row_numbers(text),
+        body,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::embedded;
+    use super::*;
+
+    #[test]
+    fn every_shipped_file_is_known_for_what_it_is() {
+        let set = Set::shipped();
+        assert_eq!(set.refused, []);
+        let names = |kind| -> Vec<String> { set.of(kind).map(|f| f.name.clone()).collect() };
+        assert_eq!(names(Kind::Rows), embedded::finetune_names());
+        assert_eq!(names(Kind::Concept), embedded::concept_names());
+        assert_eq!(names(Kind::Preference), embedded::preference_names());
+        assert_eq!(names(Kind::Claim), embedded::claim_names());
+        assert_eq!(names(Kind::Texts), ["texts"]);
+        assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
+    }
+
+    #[test]
+    fn files_are_found_below_a_folder_whatever_its_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("deep/er/a.jsonl", embedded::claim("denial").unwrap());
+        write("b.jsonl", embedded::finetune("toaster").unwrap());
+        write("c.jsonl", "{\"loss\": 1}\n");
+        write("notes.txt", "no");
+        write(".hidden.jsonl", "no");
+        let root = folder.path().to_owned();
+        let set = Set::read(&[root.clone(), root.join("b.jsonl")]).unwrap();
+        let kinds: Vec<Kind> = set.files.iter().map(File::kind).collect();
+        assert_eq!(kinds, [Kind::Rows, Kind::Claim]);
+        assert_eq!(set.refused.len(), 1);
+        assert!(
+            set.refused[0].why.contains("keys loss"),
+            "{:?}",
+            set.refused
+        );
+        let empty = Set::read(&[tempfile::tempdir().unwrap().path().to_owned()]);
+        assert!(matches!(empty, Err(MaterialError::NoFiles { .. })));
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_line_and_leaves_the_path_to_it() {
+        let mut set = Set::shipped();
+        let concept = embedded::concept("formality").unwrap();
+        let broken = concept.replacen("\"split\": \"dev\"", "\"split\": \"test\"", 1);
+        set.add(PathBuf::from("x.jsonl"), &broken);
+        let refused = &set.refused[0];
+        assert_eq!(refused.line, 5);
+        assert!(
+            refused.why.starts_with("unknown variant `test`"),
+            "{}",
+            refused.why
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_note_keeps_the_name_of_its_file() {
+        let mut set = Set::shipped();
+        let text = embedded::finetune("conscious").unwrap();
+        set.add(
+            PathBuf::from("mine.jsonl"),
+            text.split_once('\n').unwrap().1,
+        );
+        let file = set.named(Kind::Rows, "mine").unwrap();
+        assert_eq!((file.about.clone(), file.line(0)), (None, 1));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a set of materials looks like in numbers, one line a file.
+//!
+//! The rules of [`lint`](super::lint) say what is wrong; these numbers show where a set stands within
+//! them: rows, forms, lengths, the wording of answers, and repetitions.
+
+use super::lint::{median, ratio, repeats_within, Wording};
+use super::set::{Body, File, Kind, Set};
+use super::wording::{length, WordLists};
+use super::MaterialError;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The numbers of one file. An answer is the last turn of a row, the positive side of a pair, the
+/// expressing completion, or the response of a neutral text; neutral prompts have none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileStats {
+    pub file: PathBuf,
+    pub kind: Kind,
+    pub name: String,
+    pub rows: usize,
+    /// Templates of a concept, forms of a preference, kinds of neutral texts; 1 elsewhere.
+    pub forms: usize,
+    /// Pairs of responses.
+    pub pairs: usize,
+    /// Median words of a prompt.
+    pub prompt_words: f64,
+    /// Median words of an answer; NaN without answers.
+    pub answer_words: f64,
+    /// Words of the first sides over those of the second; NaN without sides.
+    pub ratio: f64,
+    /// Percent of the answers that open with "Yes", with "No", and that are negatively phrased.
+    pub yes: f64,
+    pub no: f64,
+    pub negated: f64,
+    /// Rows that are near an earlier one of the file.
+    pub duplicates: usize,
+}
+
+/// Describes every file of a set.
+///
+/// # Errors
+/// The word lists in the binary cannot be read.
+pub fn stats(set: &Set) -> Result<Vec<FileStats>, MaterialError> {
+    let lists = WordLists::shipped()?;
+    Ok(set.files.iter().map(|file| of(file, &lists)).collect())
+}
+
+fn of(file: &File, lists: &WordLists) -> FileStats {
+    let (prompts, answers) = texts(&file.body);
+    let forms: BTreeSet<&str> = match &file.body {
+        Body::Concept(c) => c.pairs.iter().map(|p| p.template.as_str()).collect(),
+        Body::Battery(p) => p.prompts.iter().map(|p| p.form.as_str()).collect(),
+        Body::Texts(t) => t.iter().map(|t| t.kind.as_str()).collect(),
+        Body::Rows(_) | Body::Prompts(_) => BTreeSet::from([""]),
+    };
+    let pairs = match &file.body {
+        Body::Concept(c) => c.pairs.len(),
+        Body::Battery(p) => p.prompts.iter().map(|p| p.pairs.len()).sum(),
+        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => 0,
+    };
+    let wording = Wording::of(answers.iter().copied(), &lists.negations);
+    let percent = |count| 100.0 * wording.share(count);
+    let words = |texts: &[&str]| median(texts.iter().map(|t| length(t)).collect());
+    FileStats {
+        file: file.path.clone(),
+        kind: file.kind(),
+        name: file.name.clone(),
+        rows: file.lines.len(),
+        forms: forms.len(),
+        pairs,
+        prompt_words: words(&prompts),
+        answer_words: words(&answers),
+        ratio: ratio(&file.body),
+        yes: percent(wording.yes),
+        no: percent(wording.no),
+        negated: percent(wording.negated),
+        duplicates: repeats_within(file),
+    }
+}
+
+/// Prompts and answers.
+fn texts(body: &Body) -> (Vec<&str>, Vec<&str>) {
+    match body {
+        Body::Rows(rows) => {
+            let user = |m: &&crate::model::Message| m.role == "user";
+            let first = rows.iter().filter_map(|r| r.messages.iter().find(user));
+            let last = rows.iter().filter_map(|r| r.messages.last());
+            (
+                first.map(|m| m.content.as_str()).collect(),
+                last.map(|m| m.content.as_str()).collect(),
+            )
+        }
+        Body::Prompts(prompts) => (prompts.iter().map(String::as_str).collect(), Vec::new()),
+        Body::Concept(concept) => concept
+            .pairs
+            .iter()
+            .map(|p| (p.prompt.as_str(), p.positive.as_str()))
+            .unzip(),
+        Body::Battery(preference) => {
+            let prompts = preference.prompts.iter();
+            let pairs = prompts.clone().flat_map(|p| &p.pairs);
+            (
+                prompts.map(|p| p.prompt.as_str()).collect(),
+                pairs.map(|p| p.express.as_str()).collect(),
+            )
+        }
+        Body::Texts(texts) => texts
+            .iter()
+            .map(|t| (t.prompt.as_str(), t.response.as_str()))
+            .unzip(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> FileStats {
+        let mut set = Set {
+            files: Vec::new(),
+            refused: Vec::new(),
+            shipped: false,
+        };
+        set.add(PathBuf::from("x.jsonl"), text);
+        assert_eq!(set.refused, []);
+        stats(&set).unwrap().remove(0)
+    }
+
+    #[test]
+    fn the_numbers_are_those_counted_by_hand() {
+        let row = |q: &str, a: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"user","content":"{q}"}},{{"role":"assistant","content":"{a}"}}]}}"#
+            ) + "\n"
+        };
+        let s = one(&(row("Who are you?", "Yes, four words here")
+            + &row("Where is the cat?", "No.")
+            + &row("who ARE you", "It isn't so, never mind then")));
+        assert_eq!((s.kind, s.rows, s.forms, s.pairs), (Kind::Rows, 3, 1, 0));
+        assert_eq!((s.prompt_words, s.answer_words), (3.0, 4.0));
+        let thirds = [s.yes, s.no, s.negated].map(|p| (p * 3.0 / 100.0).round());
+        assert_eq!(thirds, [1.0, 1.0, 2.0]);
+        assert_eq!(s.duplicates, 1);
+        assert!(s.ratio.is_nan());
+    }
+
+    #[test]
+    fn a_concept_is_described_by_its_positive_side() {
+        let pair = |id: &str, t: &str, p: &str, n: &str| {
+            format!(
+                r#"{{"id":"{id}","template":"{t}","polarity":"none","split":"main","prompt":"{id}?","positive":"{p}","negative":"{n}"}}"#
+            ) + "\n"
+        };
+        let s = one(
+            &(r#"{"about":{},"concept":"c","positive":"p","negative":"n"}"#.to_owned()
+                + "\n"
+                + &pair("one", "t", "a b c", "no b c d e f")
+                + &pair("two", "u", "not x y", "x y")),
+        );
+        assert_eq!((s.rows, s.forms, s.pairs), (2, 2, 2));
+        assert_eq!((s.answer_words, s.ratio), (3.0, 6.0 / 8.0));
+        assert_eq!((s.no, s.negated), (0.0, 50.0));
+    }
+}
