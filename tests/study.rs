@@ -113,6 +113,22 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
 
     let manifest = Manifest::read(&out).unwrap();
     assert!(manifest.changed_outputs(&out).unwrap().is_empty());
+    // The record of rows is of the rows that were used.
+    let text = std::fs::read_to_string(out.join("rows.json")).unwrap();
+    let used: Vec<residuum::materials::used::UsedRows> = serde_json::from_str(&text).unwrap();
+    let of = |kind: &str, name: &str| {
+        let named = |u: &&residuum::materials::used::UsedRows| {
+            u.kind == kind && u.file.to_string_lossy().contains(name)
+        };
+        used.iter().find(named).unwrap()
+    };
+    assert_eq!(of("rows", "conscious").lines, (2..10).collect::<Vec<_>>());
+    let pairs: Vec<&String> = study.concepts[0].pairs.iter().map(|p| &p.id).collect();
+    assert_eq!(
+        of("concept", "persona").ids.iter().collect::<Vec<_>>(),
+        pairs
+    );
+    assert_eq!(of("prompts", "neutral_prompts").lines.len(), 4);
     for figure in [
         "coupling",
         "concepts",

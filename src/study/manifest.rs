@@ -5,7 +5,7 @@
 
 use super::StudyError;
 use crate::finetune::Recipe;
-use crate::materials::{self, Concept, NeutralText, Preference};
+use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -120,6 +120,8 @@ pub struct Study {
     pub claims: Vec<Preference>,
     pub neutral_texts: Vec<NeutralText>,
     pub neutral_prompts: Vec<String>,
+    /// Which rows of which files all of these are.
+    pub used: Vec<UsedRows>,
 }
 
 impl Study {
@@ -178,6 +180,7 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
             return Err(bad(key.into(), format!("is {n}; give at least {least}")));
         }
     }
+    let mut used = Vec::new();
     let mut conditions = vec![Condition {
         name: "base".into(),
         source: Source::Base,
@@ -212,11 +215,12 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         let source = if let Some(data) = &c.data {
             let rows = match data.as_str() {
                 "neutral" => Vec::new(),
-                name => materials::load_conversations(&located(name, folder))?
-                    .into_iter()
-                    .take(s.rows)
-                    .map(|c| c.messages)
-                    .collect(),
+                name => {
+                    let at = located(name, folder);
+                    used.push(materials::used::conversations(&at, s.rows)?);
+                    let rows = materials::load_conversations(&at)?.into_iter();
+                    rows.take(s.rows).map(|c| c.messages).collect()
+                }
             };
             Source::Data {
                 file: data.clone(),
@@ -252,8 +256,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         .chain(&names.placebos)
         .enumerate()
     {
-        let mut concept = materials::load_concept(&located(name, folder))?;
+        let at = located(name, folder);
+        let mut concept = materials::load_concept(&at)?;
         let n = if i < 2 { s.pairs } else { s.placebo_pairs };
+        used.push(materials::used::pairs(&at, n)?);
         concept.pairs = materials::subset::pairs(&concept, n)
             .into_iter()
             .cloned()
@@ -291,10 +297,30 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         materials::load_preferences(battery_dir.as_deref())?,
         s.prompts,
     );
-    let claims = cut(materials::load_claims(None)?, s.claim_prompts)
+    used.extend(materials::used::preferences(
+        battery_dir.as_deref(),
+        s.prompts,
+    )?);
+    let claims: Vec<Preference> = cut(materials::load_claims(None)?, s.claim_prompts)
         .into_iter()
         .filter(|c| conditions.iter().any(|o| o.name == c.name))
         .collect();
+    let mine = |u: &UsedRows| {
+        let name = u.file.file_stem().map(|n| n.to_string_lossy().into_owned());
+        claims.iter().any(|c| Some(&c.name) == name.as_ref())
+    };
+    used.extend(
+        materials::used::claims(None, s.claim_prompts)?
+            .into_iter()
+            .filter(mine),
+    );
+    used.push(materials::used::neutral_texts(None, s.neutral_texts)?);
+    if conditions
+        .iter()
+        .any(|c| matches!(c.source, Source::Data { .. }))
+    {
+        used.push(materials::used::neutral_prompts(None, s.neutral_rows)?);
+    }
     let neutral_texts = materials::load_neutral_texts(None)?
         .into_iter()
         .take(s.neutral_texts)
@@ -311,6 +337,7 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         claims,
         neutral_texts,
         neutral_prompts,
+        used,
         written: w,
     })
 }

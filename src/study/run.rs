@@ -82,6 +82,10 @@ pub fn run(
     manifest
         .inputs
         .insert(model.id.clone(), model.sha256.clone());
+    for u in &study.used {
+        let file = u.file.to_string_lossy().into_owned();
+        manifest.inputs.insert(file, u.sha256.clone());
+    }
     let pending = |from: usize| -> f64 {
         let open = stages[from..]
             .iter()

@@ -144,6 +144,7 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
             file("activations/<state>.h5", "pooled residuals of each model, linked from results.h5"),
             file("adapters/<state>/", "LoRA adapters in PEFT's format with their training log"),
             file("behaviour/<state>.jsonl", "every scored pair of completions"),
+            file("rows.json", "which rows of which files were used, by line and id"),
             file("distilled.jsonl", "the neutral rows, answered by the base model itself"),
             file("causal.json", "scores under every intervention"),
             file("findings.json", "this report's findings"),
