@@ -43,8 +43,8 @@ lint: setup ## check the format and the lints
 peers: build model .venv-peers/.stamp ## compare with transformers and peft, live (downloads PyTorch)
 	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
 
-peers-bench: build model .venv-peers/.stamp ## time capture beside transformers (idle machine)
-	.venv-peers/bin/python tests/oracles/bench_capture.py --gguf "$(GGUF)"
+peers-bench: build model .venv-peers/.stamp ## time capture, training and generation beside transformers and peft (idle machine)
+	.venv-peers/bin/python tests/oracles/bench.py --gguf "$(GGUF)" --results benches/RESULTS.md
 
 setup: ## fetch cmake (for HDF5) unless 3.26 or later is there
 	@new_enough() { \

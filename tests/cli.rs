@@ -489,3 +489,87 @@ fn ablation_leaves_no_projection_in_any_block() {
         }
     }
 }
+
+#[test]
+fn finetune_goes_on_from_a_given_adapter() {
+    let dir = tempfile::tempdir().unwrap();
+    let (init, rows) = (
+        fixtures().join("peft/init"),
+        fixtures().join("peft/rows.jsonl"),
+    );
+    let out = dir.path().join("adapter");
+    let args = [
+        "finetune",
+        "--data",
+        text(&rows),
+        "--init-adapter",
+        text(&init),
+        "--order",
+        "file",
+        "--max-steps",
+        "1",
+        "--out",
+        text(&out),
+        "--quiet",
+    ];
+    residuum(&args).assert().success();
+    let log = std::fs::read_to_string(out.join("training.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let want = common::json("peft/curve.json")["steps"][0]["loss"]
+        .as_f64()
+        .unwrap();
+    let got = first["loss"].as_f64().unwrap();
+    assert!((got / want - 1.0).abs() < 1e-3, "{got} against {want}");
+    let config = std::fs::read_to_string(out.join("adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["r"], 2, "the rank of the given adapter is kept");
+}
+
+/// A limit on the size of files stands for a disk without space: writes fail part of the way.
+#[cfg(unix)]
+#[test]
+fn a_disk_without_space_is_told_and_leaves_no_half_file() {
+    let (dir, file) = texts();
+    let run = |args: &[&str]| {
+        let program = assert_cmd::cargo::cargo_bin("residuum");
+        let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", script, text(&program)])
+            .args(args)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        stderr
+    };
+    let acts = dir.path().join("acts.h5");
+    let stderr = run(&[
+        "capture",
+        "--texts",
+        &file,
+        "--layers",
+        "all",
+        "--out",
+        text(&acts),
+    ]);
+    assert!(stderr.contains("acts.h5"), "{stderr}");
+    assert!(!acts.exists(), "half an activation file stands");
+    let rows = fixtures().join("peft/rows.jsonl");
+    let out = dir.path().join("adapter");
+    let stderr = run(&[
+        "finetune",
+        "--data",
+        text(&rows),
+        "--max-steps",
+        "1",
+        "--out",
+        text(&out),
+    ]);
+    assert!(stderr.contains("adapter_model.safetensors"), "{stderr}");
+    assert!(!out.join("adapter_model.safetensors").exists());
+    let export = dir.path().join("folder");
+    let stderr = run(&["model", "export", "--out", text(&export)]);
+    assert!(stderr.contains("folder"), "{stderr}");
+    assert!(!export.join("model.safetensors").exists());
+}

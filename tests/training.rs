@@ -104,3 +104,32 @@ fn the_same_seed_gives_the_same_bits() {
     assert!(run(1) == run(1), "two runs of one seed differ");
     assert!(run(1) != run(2), "two seeds agree");
 }
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_its_step_and_keeps_what_was_reached() {
+    let model = default_model();
+    let examples = examples(&model.tokenizer, &rows()[..8], 1024).unwrap();
+    let recipe = Recipe {
+        learning_rate: 1e30,
+        clip: 1e30,
+        warmup: 0,
+        ..recipe()
+    };
+    let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let run = train(
+        &model.decoder,
+        start,
+        &examples,
+        &recipe,
+        0,
+        out.path(),
+        &mut |_, _| (),
+    );
+    let error = run.err().expect("the loss stayed finite").to_string();
+    assert!(error.contains("step 1"), "{error}");
+    let log = std::fs::read_to_string(out.path().join("training.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 1);
+    let kept = out.path().join("checkpoint-1/adapter_config.json");
+    assert!(kept.is_file(), "{kept:?}");
+}

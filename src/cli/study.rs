@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use crate::model::{resolve, Model};
+use crate::speed::{measure, Rates};
 use crate::study::manifest::Study;
 use crate::study::run::Event;
 use crate::study::{run, stages, template};
@@ -40,6 +41,9 @@ enum StudyCommand {
         /// Run folder whose finished stages count as done
         #[arg(long, default_value = "runs/quick")]
         out: PathBuf,
+        /// Seconds to measure this machine for; 0: take the rates of a 2-core machine
+        #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+        seconds: f64,
     },
     /// Check a manifest and every file it names, without running
     #[command(
@@ -63,7 +67,11 @@ enum StudyCommand {
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
         StudyCommand::Run { manifest, out } => run_study(manifest.as_deref(), &out, console),
-        StudyCommand::Plan { manifest, out } => plan(manifest.as_deref(), &out, console),
+        StudyCommand::Plan {
+            manifest,
+            out,
+            seconds,
+        } => plan(manifest.as_deref(), &out, seconds, console),
         StudyCommand::Check { manifest } => {
             let study = Study::load(manifest.as_deref())?;
             let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
@@ -102,38 +110,59 @@ fn load(manifest: Option<&Path>, console: &Console) -> Result<(Study, Model)> {
     Ok((study, Model::load(&name, &path)?))
 }
 
-fn plan(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
+fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) -> Result<()> {
     let (study, model) = load(manifest, console)?;
-    let stages = stages::plan(&study, &model)?;
-    let rows: Vec<_> = stages
+    let (rates, basis) = match seconds > 0.0 {
+        true => {
+            console.log("measuring this machine");
+            (
+                measure(&model.decoder, seconds)?,
+                "at the pace of this machine, measured now",
+            )
+        }
+        false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
+    };
+    let stages = stages::plan(&study, &model, &rates)?;
+    let done: Vec<_> = stages
         .iter()
-        .map(|s| {
-            let done = stages::Marker::done(out, s).is_some();
-            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds.round(), "done": done})
+        .map(|s| stages::Marker::done(out, s))
+        .collect();
+    let pairs = || stages.iter().zip(&done);
+    let rows: Vec<_> = pairs()
+        .map(|(s, m)| {
+            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds, "bytes": s.bytes,
+                "done": m.is_some(), "took_seconds": m.as_ref().map(|m| m.seconds),
+                "took_bytes": m.as_ref().map(|m| m.peak_bytes)})
         })
         .collect();
-    let open: f64 = stages
-        .iter()
-        .filter(|s| stages::Marker::done(out, s).is_none())
-        .map(|s| s.seconds)
-        .sum();
-    console.result(
-        &serde_json::json!({"stages": rows, "seconds": open.round()}),
-        || {
-            let mut text = format!("{:<28} {:>9} {:>9}\n", "stage", "rows", "seconds");
-            for s in &stages {
-                let done = match stages::Marker::done(out, s) {
-                    Some(_) => "  done",
-                    None => "",
-                };
-                text += &format!("{:<28} {:>9} {:>9.0}{done}\n", s.name, s.rows, s.seconds);
-            }
-            text + &format!(
-                "to do: about {:.0} min at the rates of a 2-core machine",
-                open / 60.0
-            )
-        },
-    )
+    let open = pairs().filter(|(_, m)| m.is_none());
+    let open: f64 = open.map(|(s, _)| s.seconds).sum();
+    let peak = stages.iter().map(|s| s.bytes).fold(0.0, f64::max);
+    let json =
+        serde_json::json!({"stages": rows, "seconds": open, "peak_bytes": peak, "rates": rates});
+    console.result(&json, || {
+        let mut text = format!(
+            "{:<28} {:>9} {:>9} {:>7}  {}\n",
+            "stage", "rows", "seconds", "GB", "took"
+        );
+        for (s, m) in pairs() {
+            let took = m.as_ref().map_or(String::new(), |m| {
+                format!("{:.1} s, {:.2} GB", m.seconds, m.peak_bytes as f64 / 1e9)
+            });
+            text += &format!(
+                "{:<28} {:>9} {:>9.1} {:>7.2}  {took}\n",
+                s.name,
+                s.rows,
+                s.seconds,
+                s.bytes / 1e9
+            );
+        }
+        text + &format!(
+            "to do: about {:.0} min {basis}; peak memory about {:.1} GB",
+            open / 60.0,
+            peak / 1e9
+        )
+    })
 }
 
 fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {

@@ -173,6 +173,12 @@ impl Decoder {
         &self.blocks[layer].linears[linear]
     }
 
+    /// Floating-point operations of one row in the linear maps of all blocks.
+    pub fn row_flops(&self) -> f64 {
+        let maps = self.blocks.iter().flat_map(|b| &b.linears);
+        2.0 * maps.map(|m| m.weight.elem_count() as f64).sum::<f64>()
+    }
+
     pub(crate) fn heads(&self, layer: usize) -> Heads {
         let c = &self.config;
         Heads {

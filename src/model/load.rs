@@ -8,10 +8,11 @@ use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::template::Template;
 use super::tokenizer::{GgufTokens, Tokenizer};
-use super::weights::{map_file, HeadCounts, Weights};
+use super::weights::{HeadCounts, Weights};
 use candle_core::quantized::gguf_file::{Content, Value};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,10 +49,21 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// SHA-256 of a file, mapped.
+/// SHA-256 of a file, read in pieces.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let map = map_file(path)?;
-    Ok(hex(&Sha256::digest(&map[..])))
+    let read = |source| ModelError::Read {
+        path: path.into(),
+        source,
+    };
+    let mut file = std::fs::File::open(path).map_err(read)?;
+    let mut sha = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece).map_err(read)? {
+            0 => return Ok(hex(&sha.finalize())),
+            n => sha.update(&piece[..n]),
+        }
+    }
 }
 
 /// Metadata of a GGUF file with errors that name file and key.
@@ -154,12 +166,15 @@ fn gguf_config(meta: &Meta) -> Result<Config> {
 }
 
 fn gguf(id: &str, path: &Path) -> Result<Model> {
-    let map = map_file(path)?;
+    let file = std::fs::File::open(path).map_err(|source| ModelError::Read {
+        path: path.into(),
+        source,
+    })?;
     let bad = |why: String| ModelError::Gguf {
         path: path.into(),
         why,
     };
-    let mut reader = std::io::Cursor::new(&map[..]);
+    let mut reader = std::io::BufReader::new(file);
     let mut content = Content::read(&mut reader).map_err(|e| bad(e.to_string()))?;
     let meta = Meta {
         path,
@@ -204,12 +219,12 @@ fn gguf(id: &str, path: &Path) -> Result<Model> {
     content.metadata.clear();
     let (weights, sha256) = rayon::join(
         || Weights::from_gguf(path, &content, counts),
-        || hex(&Sha256::digest(&map[..])),
+        || file_sha256(path),
     );
     Ok(Model {
         id: id.into(),
         path: path.into(),
-        sha256,
+        sha256: sha256?,
         decoder: Decoder::new(config, weights?)?,
         tokenizer: Arc::new(tokenizer),
     })

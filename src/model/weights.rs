@@ -1,8 +1,8 @@
 //! Weights by their Hugging Face names, from a GGUF file or from safetensors.
 //!
 //! Both sources yield `name -> f32 tensor` with the names and row orders of transformers, so the
-//! decoder is built once. Quantised tensors are dequantised in parallel, one task a tensor, from a
-//! memory map. GGUF files of architecture `llama` store the rows of q and k permuted for
+//! decoder is built once. Quantised tensors are dequantised in parallel, one task a
+//! tensor. GGUF files of architecture `llama` store the rows of q and k permuted for
 //! interleaved rotation; they are put back into half-split order here.
 
 use super::error::{nearest, ModelError, Result};
@@ -11,7 +11,6 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Named f32 tensors of one model; the decoder takes each once.
@@ -40,7 +39,6 @@ pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
 impl Weights {
     /// All tensors of a GGUF file of architecture `llama`.
     pub fn from_gguf(path: &Path, content: &Content, counts: HeadCounts) -> Result<Self> {
-        let map = map_file(path)?;
         let gguf = |name: &str, e: candle_core::Error| ModelError::Gguf {
             path: path.into(),
             why: format!("tensor `{name}`: {e}"),
@@ -50,7 +48,11 @@ impl Weights {
             .into_par_iter()
             .filter_map(|name| hub_name(name).map(|hub| (name, hub)))
             .map(|(name, hub)| {
-                let mut reader = Cursor::new(&map[..]);
+                // Read rather than mapped: pages of a map would stay resident beside the weights.
+                let mut reader = File::open(path).map_err(|source| ModelError::Read {
+                    path: path.into(),
+                    source,
+                })?;
                 let t = content
                     .tensor(&mut reader, name, &Device::Cpu)
                     .and_then(|q| q.dequantize(&Device::Cpu))

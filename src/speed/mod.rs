@@ -58,6 +58,24 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Rates of a 2-core machine on the default model, for estimates before anything is measured.
+    pub const TYPICAL: Rates = Rates {
+        threads: 2,
+        sgemm: 2.0e11,
+        forward: 850.0,
+        captured: 850.0,
+        scored: 800.0,
+        trained: 350.0,
+        generated: 300.0,
+        flops: 2.1e8,
+    };
+
+    /// Seconds that one more row through the language head takes.
+    pub fn head_seconds(&self) -> f64 {
+        let text = TEXT as f64 * (1.0 / self.scored - 1.0 / self.forward);
+        (text / ANSWER as f64).max(0.0)
+    }
+
     /// Share of the plain matrix product's rate that the linear maps of a capture reach.
     pub fn share(&self) -> f64 {
         self.captured * self.flops / self.sgemm
@@ -158,7 +176,7 @@ pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
         scored: rows / scored,
         trained,
         generated,
-        flops: row_flops(model),
+        flops: model.row_flops(),
     })
 }
 
@@ -198,13 +216,6 @@ fn training(model: &Decoder, budget: f64) -> Result<f64, SpeedError> {
     })?;
     let step_rows: usize = rows.iter().map(|r| r.ids.len()).sum();
     Ok((steps * step_rows) as f64 / seconds)
-}
-
-/// Floating-point operations of one row in the linear maps of all blocks.
-fn row_flops(model: &Decoder) -> f64 {
-    let size = |l: usize, k: usize| model.linear(l, k).weight.elem_count() as f64;
-    let maps = (0..model.layers()).flat_map(|l| (0..7).map(move |k| (l, k)));
-    2.0 * maps.map(|(l, k)| size(l, k)).sum::<f64>()
 }
 
 /// Rows that a capture or a battery over these texts computes, beginnings shared within batches.

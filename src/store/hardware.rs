@@ -41,6 +41,12 @@ pub fn peak_memory_bytes() -> u64 {
     kilobytes.map_or(0, |kb: u64| 1024 * kb)
 }
 
+/// Starts [`peak_memory_bytes`] anew from what is resident now; on other systems than Linux, nothing.
+pub fn reset_peak_memory() {
+    // 5 asks for the peak alone to be reset (proc(5)); a system that refuses keeps the old peak.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

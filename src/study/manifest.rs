@@ -24,6 +24,8 @@ pub struct Written {
     pub concepts: ConceptNames,
     /// Folder of preference files; none: the shipped battery.
     pub battery: Option<PathBuf>,
+    /// Folder of claim files, one a condition; none: the shipped claims.
+    pub claims: Option<PathBuf>,
     pub draws: Draws,
     pub causal: Option<Causal>,
     /// Layers reported; none: 1/3 and 4/5 of the depth.
@@ -301,16 +303,20 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         battery_dir.as_deref(),
         s.prompts,
     )?);
-    let claims: Vec<Preference> = cut(materials::load_claims(None)?, s.claim_prompts)
-        .into_iter()
-        .filter(|c| conditions.iter().any(|o| o.name == c.name))
-        .collect();
+    let claims_dir = w.claims.as_ref().map(|c| folder.join(c));
+    let claims: Vec<Preference> = cut(
+        materials::load_claims(claims_dir.as_deref())?,
+        s.claim_prompts,
+    )
+    .into_iter()
+    .filter(|c| conditions.iter().any(|o| o.name == c.name))
+    .collect();
     let mine = |u: &UsedRows| {
         let name = u.file.file_stem().map(|n| n.to_string_lossy().into_owned());
         claims.iter().any(|c| Some(&c.name) == name.as_ref())
     };
     used.extend(
-        materials::used::claims(None, s.claim_prompts)?
+        materials::used::claims(claims_dir.as_deref(), s.claim_prompts)?
             .into_iter()
             .filter(mine),
     );

@@ -10,7 +10,9 @@ use crate::behavior::{stance, PairScore};
 use crate::capture::{capture, CaptureError, Position, Request};
 use crate::finetune::{examples, train, Distil};
 use crate::model::{Adapter, Decoder, Interventions, Model, Tokens};
+use crate::speed::Rates;
 use crate::stats::rng::stream;
+use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
 use crate::store::manifest::StageRecord;
 use crate::store::{
     atomic, ActivationSpec, ActivationWriter, Manifest, Precision, RootAttrs, Sample,
@@ -67,7 +69,7 @@ pub fn run(
         make(&out.join(sub))?;
         atomic::clean_leftovers(&out.join(sub))?;
     }
-    let stages = plan(study, model)?;
+    let stages = plan(study, model, &Rates::TYPICAL)?;
     let mut run = Run {
         study,
         model,
@@ -86,11 +88,25 @@ pub fn run(
         let file = u.file.to_string_lossy().into_owned();
         manifest.inputs.insert(file, u.sha256.clone());
     }
+    // Seconds that finished stages took over what was expected of them: the machine's own pace.
+    let pace = |out: &Path, upto: usize| -> f64 {
+        let mut sums = (0.0, 0.0);
+        for s in &stages[..upto] {
+            if let Some(m) = Marker::done(out, s) {
+                sums = (sums.0 + m.seconds, sums.1 + s.seconds);
+            }
+        }
+        if sums.1 > 0.0 {
+            sums.0 / sums.1
+        } else {
+            1.0
+        }
+    };
     let pending = |from: usize| -> f64 {
         let open = stages[from..]
             .iter()
             .filter(|s| Marker::done(out, s).is_none());
-        open.map(|s| s.seconds).sum()
+        pace(out, from) * open.map(|s| s.seconds).sum::<f64>()
     };
     let mut findings = None;
     for (index, stage) in stages.iter().enumerate() {
@@ -106,6 +122,7 @@ pub fn run(
         let marker = match done {
             Some(marker) => marker,
             None => {
+                reset_peak_memory();
                 let outputs = run.stage(stage, watch, &mut findings).map_err(|source| {
                     StudyError::InStage {
                         stage: stage.name.clone(),
@@ -115,6 +132,7 @@ pub fn run(
                 let marker = Marker {
                     key: stage.key.clone(),
                     seconds: start.elapsed().as_secs_f64(),
+                    peak_bytes: peak_memory_bytes(),
                     outputs,
                 };
                 marker.write(out, &stage.name)?;

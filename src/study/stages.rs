@@ -2,8 +2,10 @@
 
 use super::manifest::{Condition, Source, Study};
 use super::StudyError;
+use crate::capture::BUDGET;
 use crate::materials::Preference;
-use crate::model::{Model, Packed, Tokens};
+use crate::model::{Message, Model, Packed, Role, Tokens};
+use crate::speed::{shared_rows, Rates};
 use crate::store::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -12,9 +14,11 @@ use std::path::{Path, PathBuf};
 /// Rises when a stage's output would differ for the same inputs.
 const VERSION: u32 = 2;
 
-/// Rates of a 2-core machine, rows a second; `study plan` states them as such.
-const FORWARD: f64 = 650.0;
-const TRAIN: f64 = 300.0;
+/// Tokens of a distilled answer, about; the limit is 48.
+const DISTILLED: usize = 40;
+
+/// What an intervention at every layer adds to scoring.
+const EDIT: f64 = 1.15;
 
 /// One model state: a condition with a seed.
 #[derive(Debug, Clone)]
@@ -45,9 +49,10 @@ pub struct Stage {
     pub kind: Kind,
     /// Digest of everything it depends on.
     pub key: String,
-    /// Rows it computes and the seconds expected.
+    /// Rows it computes, and the seconds and the peak of memory expected.
     pub rows: usize,
     pub seconds: f64,
+    pub bytes: f64,
 }
 
 /// What a finished stage leaves beside its outputs.
@@ -55,6 +60,9 @@ pub struct Stage {
 pub struct Marker {
     pub key: String,
     pub seconds: f64,
+    /// Peak of resident memory while it ran; 0 where the system does not tell.
+    #[serde(default)]
+    pub peak_bytes: u64,
     pub outputs: Vec<String>,
 }
 
@@ -138,12 +146,8 @@ pub fn neutral_texts(
         .collect()
 }
 
-fn rows_of(texts: &[Tokens]) -> usize {
-    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-    Packed::new(&ids).rows()
-}
-
-fn battery_rows(battery: &[Preference], model: &Model) -> Result<usize, StudyError> {
+/// Rows of a battery and how many of them reach the language head.
+fn battery_rows(battery: &[Preference], model: &Model) -> Result<(usize, usize), StudyError> {
     let mut texts = Vec::new();
     for p in battery.iter().flat_map(|p| &p.prompts) {
         for pair in &p.pairs {
@@ -152,7 +156,61 @@ fn battery_rows(battery: &[Preference], model: &Model) -> Result<usize, StudyErr
             }
         }
     }
-    Ok(rows_of(&texts))
+    let scored = texts
+        .iter()
+        .map(|t| t.with_role(Role::Response).len())
+        .sum();
+    Ok((shared_rows(&texts), scored))
+}
+
+/// Rows of all steps of a fine-tune: beginnings are shared within a step.
+fn training_rows(study: &Study, model: &Model, rows: &[Vec<Message>]) -> Result<usize, StudyError> {
+    let (tok, recipe) = (&model.tokenizer, &study.written.recipe);
+    let mut ids = Vec::new();
+    for messages in rows {
+        ids.push(tok.chat(messages, false)?.ids);
+    }
+    for prompt in &study.neutral_prompts {
+        ids.push(tok.prompt(None, prompt)?.ids);
+    }
+    let step = |batch: &[Vec<u32>]| Packed::new(batch).rows();
+    let once: usize = ids.chunks(recipe.batch).map(step).sum();
+    Ok(recipe.epochs * (once + DISTILLED * study.neutral_prompts.len()))
+}
+
+/// Expected peaks of memory, in bytes.
+struct Memory {
+    /// Reading or scoring with base alone, and with another state's weights beside it.
+    base: f64,
+    state: f64,
+    /// A step of this many rows.
+    step: Box<dyn Fn(f64) -> f64>,
+}
+
+impl Memory {
+    fn of(model: &Model) -> Self {
+        let d = &model.decoder;
+        let c = &d.config;
+        let maps = d.row_flops() / 2.0;
+        let all = maps + (c.vocab * c.hidden) as f64 * if c.tied { 1.0 } else { 2.0 };
+        // Values that a row leaves in a block: norms, projections, rotations, sums, the gated unit.
+        let attention = (c.heads + c.kv_heads) * c.head_dim;
+        let kept = (c.layers * (6 * c.hidden + 3 * attention + 4 * c.intermediate)) as f64;
+        let passing = (BUDGET * (4 * c.hidden + 3 * c.intermediate)) as f64;
+        let program = 1e8;
+        Memory {
+            base: program + 4.0 * (all + passing),
+            state: program + 4.0 * (all + maps + passing),
+            step: Box::new(move |rows| program + 4.0 * (all + rows * kept)),
+        }
+    }
+}
+
+/// Activations that the report holds at once, with their differences.
+fn report_bytes(study: &Study, model: &Model, states: usize) -> f64 {
+    let pairs: usize = study.concepts.iter().map(|c| c.pairs.len()).sum();
+    let texts = 3 * pairs + super::run::POSITIONS.len() * study.neutral_texts.len();
+    (4 * states * texts * model.decoder.layers() * model.decoder.hidden()) as f64
 }
 
 fn battery_value(battery: &[Preference]) -> Value {
@@ -165,9 +223,13 @@ fn battery_value(battery: &[Preference]) -> Value {
     prompts.collect()
 }
 
-/// All stages in an order in which each follows what it needs.
-pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
+/// All stages in an order in which each follows what it needs, with what each costs at `rates`.
+pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, StudyError> {
     let w = &study.written;
+    let memory = Memory::of(model);
+    let scoring = |(rows, scored): (usize, usize)| {
+        rows as f64 / rates.forward + scored as f64 * rates.head_seconds()
+    };
     let states = states(study);
     let base =
         json!({"version": VERSION, "model": model.sha256, "crate": env!("CARGO_PKG_VERSION")});
@@ -179,13 +241,21 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
         .iter()
         .any(|c| matches!(c.source, Source::Data { .. }));
     if needs_rows {
-        let rows = study.neutral_prompts.len() * 90;
+        let n = study.neutral_prompts.len();
+        let prompts: Vec<Tokens> = study
+            .neutral_prompts
+            .iter()
+            .map(|p| Ok(model.tokenizer.prompt(None, p)?))
+            .collect::<Result<_, StudyError>>()?;
+        let read = shared_rows(&prompts);
+        let rows = read + n * DISTILLED;
         stages.push(Stage {
             name: "distil".into(),
             kind: Kind::Distil,
             key: distil.clone(),
             rows,
-            seconds: rows as f64 / 250.0,
+            seconds: read as f64 / rates.forward + (n * DISTILLED) as f64 / rates.generated,
+            bytes: memory.base,
         });
     }
     let mut state_keys = Vec::new();
@@ -202,15 +272,15 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
             Source::Data { rows, .. } => {
                 let key = digest(json!({"base": base, "rows": rows, "neutral": distil,
                     "recipe": w.recipe, "seed": w.seed, "run": s.seed}));
-                let n = rows.len() + study.neutral_prompts.len();
-                // Rows of a batch share the template's beginning, some 25 tokens.
-                let tokens = n * w.recipe.epochs * 34 + n * w.recipe.epochs / w.recipe.batch * 25;
+                let steps = w.recipe.steps(rows.len() + study.neutral_prompts.len());
+                let rows = training_rows(study, model, rows)?;
                 stages.push(Stage {
                     name: format!("finetune-{}", s.id),
                     kind: Kind::Finetune(i),
                     key: key.clone(),
-                    rows: tokens,
-                    seconds: tokens as f64 / TRAIN,
+                    rows,
+                    seconds: rows as f64 / rates.trained,
+                    bytes: (memory.step)(rows as f64 / steps as f64),
                 });
                 key
             }
@@ -238,9 +308,11 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
             .into_iter()
             .flatten()
             .collect();
-        rows_of(&all) + rows_of(&neutral_texts(study, model, None)?)
+        shared_rows(&all) + shared_rows(&neutral_texts(study, model, None)?)
     };
-    let battery_rows = battery_rows(&study.battery, model)? + battery_rows(&study.claims, model)?;
+    let battery = battery_rows(&study.battery, model)?;
+    let claims = battery_rows(&study.claims, model)?;
+    let both = (battery.0 + claims.0, battery.1 + claims.1);
     let batteries = json!([battery_value(&study.battery), battery_value(&study.claims)]);
     let mut all_keys = Vec::new();
     for (i, s) in states.iter().enumerate() {
@@ -251,15 +323,17 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
             kind: Kind::Capture(i),
             key: capture.clone(),
             rows: capture_rows,
-            seconds: capture_rows as f64 / FORWARD,
+            seconds: capture_rows as f64 / rates.captured,
+            bytes: if i == 0 { memory.base } else { memory.state },
         });
         let behave = digest(json!({"state": state_keys[i], "battery": batteries}));
         stages.push(Stage {
             name: format!("behave-{}", s.id),
             kind: Kind::Behave(i),
             key: behave.clone(),
-            rows: battery_rows,
-            seconds: battery_rows as f64 / FORWARD * 1.3,
+            rows: both.0,
+            seconds: scoring(both),
+            bytes: if i == 0 { memory.base } else { memory.state },
         });
         all_keys.push((capture, behave));
     }
@@ -268,13 +342,15 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
     if let Some(c) = &w.causal {
         causal = digest(json!({"states": all_keys, "causal": c, "layers": layers, "seed": w.seed}));
         let doses = c.alphas.len() * (2 + c.random.min(2));
-        let rows = (4 + c.random) * battery_rows + doses * battery_rows / w.sizes.prompts;
+        let rows = (3 + c.random) * battery.0 + doses * battery.0 / w.sizes.prompts;
+        let passes = (3 + c.random) as f64 + doses as f64 / w.sizes.prompts as f64;
         stages.push(Stage {
             name: "causal".into(),
             kind: Kind::Causal,
             key: causal.clone(),
             rows,
-            seconds: rows as f64 / FORWARD * 1.3,
+            seconds: passes * scoring(battery) * EDIT,
+            bytes: memory.state,
         });
     }
     let status: Value = study
@@ -290,7 +366,8 @@ pub fn plan(study: &Study, model: &Model) -> Result<Vec<Stage>, StudyError> {
             "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status}),
         ),
         rows: 0,
-        seconds: 20.0 * w.draws.bootstrap as f64 / 2000.0,
+        seconds: 8.0 * w.draws.bootstrap as f64 / 2000.0 * states.len() as f64 / 10.0,
+        bytes: memory.base + report_bytes(study, model, states.len()),
     });
     Ok(stages)
 }
