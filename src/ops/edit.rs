@@ -4,6 +4,7 @@
 //! chosen row whose edit comes to nothing. Inner products are summed in f64: an ablation must leave
 //! a projection that is zero up to the rounding of the stream itself.
 
+use super::clock::{clock, Op};
 use super::{fused, math, rows_cols, values, with_values};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -39,6 +40,7 @@ impl CustomOp1 for Edit {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let _clock = clock(Op::Edit);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
         let out = math::fill_rows(n, d, |first, chunk| {
