@@ -5,7 +5,7 @@
 //! arrangements up to eight conditions, else drawn ones) and is recomputed without each condition
 //! in turn. A correlation over all states is given beside it and carries no p.
 
-use super::warning::FEWEST_CONDITIONS;
+use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Warning};
 use crate::stats::corrections::benjamini_hochberg;
 use crate::stats::rank::{pearson, spearman};
@@ -132,7 +132,9 @@ pub fn link(
         let weakest = without
             .iter()
             .min_by(|a, b| kept(&a.1).total_cmp(&kept(&b.1)));
-        if let Some((condition, left)) = weakest.filter(|(_, w)| kept(w) < r.abs() / 2.0) {
+        if let Some((condition, left)) =
+            weakest.filter(|(_, w)| r.abs() >= WORTH_CARRYING && kept(w) < r.abs() / 2.0)
+        {
             warnings.push(Warning::OneConditionCarries {
                 predictor: predictor.clone(),
                 condition: condition.clone(),

@@ -14,8 +14,10 @@ pub const FEWEST_SEEDS: usize = 3;
 /// Conditions below which no arrangement reaches p = .05: three have 6.
 pub const FEWEST_CONDITIONS: usize = 4;
 
-/// Shift in nats a token that rounding can make: activations depend on what else is in a batch to
-/// 1 part in 10^5. Of a smaller total no share is taken.
+/// |r| under which nobody asks which condition carries a correlation.
+pub const WORTH_CARRYING: f64 = 0.5;
+/// Shift in nats a token that rounding of activations can make. Of a smaller total no share is
+/// taken.
 pub const RESOLUTION: f64 = 1e-4;
 
 /// A doubt and what to do about it.
@@ -49,7 +51,8 @@ pub enum Warning {
     PartlyReached { series: String, share: f64 },
     /// Fewer conditions than [`FEWEST_CONDITIONS`].
     FewConditions { n: usize },
-    /// Without one condition the correlation changes its sign or loses half its size.
+    /// Without one condition a correlation of at least [`WORTH_CARRYING`] changes its sign or loses
+    /// half its size.
     OneConditionCarries {
         predictor: String,
         condition: String,

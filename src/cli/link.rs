@@ -327,7 +327,7 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
          says nothing of (isolated) or presupposes (implied: a manipulation check). r, rho, slope \
          and p over condition means, the condition being the unit; p by rearranging conditions, q \
          over the predictors of a layer; least and most r without one condition; carried_by names \
-         a condition without which r loses half its size. r_states is over states and carries no \
+         a condition without which an r of at least .5 loses half its size. r_states is over states and carries no \
          p.\n{ranking_text}",
         table.text()
     );

@@ -3,7 +3,7 @@
 use super::state;
 use super::steer::Work;
 use super::table::{Cell, Table};
-use super::{reading, Console};
+use super::Console;
 use crate::causal::dose::ALL;
 use crate::causal::{necessity, specificity, Arms, Bench, Direction, Edited, Mediation, Necessity};
 use crate::model::Role;
@@ -77,7 +77,7 @@ pub fn run(work: &Work) -> Result<()> {
     let folder = (against != state::BASE).then(|| Path::new(against));
     let layers: Vec<usize> = (0..decoder.layers()).collect();
     let directions = work.directions(&layers)?;
-    let neutral = reading::neutral_tokens(&work.model.tokenizer, work.system)?;
+    let neutral = work.guard_texts()?;
     let roles = work.edit.roles();
     let roles = roles.as_deref();
     let tuned = ablated(

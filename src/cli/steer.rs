@@ -16,7 +16,7 @@ use crate::behavior::{by_prompt, estimate, side_effects};
 use crate::causal::{Bench, Direction};
 use crate::materials::Preference;
 use crate::model::generate::{respond, Sampling};
-use crate::model::{Decoder, Hooks, Interventions, Model, Role};
+use crate::model::{Decoder, Hooks, Interventions, Model, Role, Tokens};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
@@ -92,6 +92,9 @@ pub struct Controls {
     /// Largest perplexity of a dose that counts, over that without it
     #[arg(long, value_name = "RATIO", default_value_t = crate::causal::Guards::default().perplexity_ratio)]
     pub max_perplexity: f64,
+    /// Neutral texts for the guards, with --sweep or --against
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub guard_texts: u16,
     /// Folder for the tables, with --sweep or --against
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -144,11 +147,18 @@ impl Work<'_> {
         Ok(out)
     }
 
+    /// The neutral texts that guards are taken on, evenly over their file.
+    pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
+        let all = reading::neutral_tokens(&self.model.tokenizer, self.system)?;
+        let n = all.len().min(self.controls.guard_texts.into());
+        Ok((0..n).map(|i| all[i * all.len() / n].clone()).collect())
+    }
+
     /// The battery of one state.
     pub fn bench<'a>(
         &'a self,
         decoder: &'a Decoder,
-        neutral: &'a [crate::model::Tokens],
+        neutral: &'a [Tokens],
     ) -> Bench<'a> {
         Bench {
             model: decoder,

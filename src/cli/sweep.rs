@@ -78,7 +78,7 @@ pub fn run(work: &Work) -> Result<()> {
     let layer = work.edit.block(decoder.layers());
     let directions = work.directions(&[layer])?;
     let rms = reading::rms(decoder, &work.model.tokenizer, layer)?;
-    let neutral = reading::neutral_tokens(&work.model.tokenizer, work.system)?;
+    let neutral = work.guard_texts()?;
     let bench = work.bench(decoder, &neutral);
     let alphas = &work.edit.sweep;
     let active = alphas.iter().filter(|a| **a != 0.0).count();
@@ -106,8 +106,8 @@ pub fn run(work: &Work) -> Result<()> {
     let mut files: Vec<&str> = Vec::new();
     let config = json!({
         "concept": work.edit.name, "placebos": controls.placebo, "random": controls.random,
-        "layer": layer, "rms": rms, "doses": alphas, "guards": guards, "system": work.system,
-        "roles": roles,
+        "layer": layer, "rms": rms, "doses": alphas, "guards": guards,
+        "guard_texts": neutral.len(), "system": work.system, "roles": roles,
     });
     if let Some(folder) = &controls.out {
         state::make_folder(folder)?;
@@ -143,11 +143,13 @@ pub fn run(work: &Work) -> Result<()> {
         "{}{random}\n{}\nChange of stance log-odds from the unsteered model in nats a token; doses \
          in units of the RMS of layer {layer} ({rms:.2}); 95 % bootstrap intervals over prompts; \
          slopes are per unit of dose over the doses inside the guards (KL at most {}, perplexity \
-         at most {} times that without a dose), p against {} random directions.{}",
+         at most {} times that without a dose, on {} neutral texts), p against {} random \
+         directions.{}",
         shown.text(),
         slopes(&r, |random| !random).text(),
         guards.kl,
         guards.perplexity_ratio,
+        neutral.len(),
         controls.random,
         match &controls.out {
             Some(folder) => format!("\nwritten: {} in {}", files.join(", "), folder.display()),
