@@ -65,8 +65,8 @@ pub fn response_log_probs(
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
     let mut out = vec![f64::NAN; texts.len()];
     for batch in plan(&ids, BUDGET) {
-        let held: Vec<&[u32]> = batch.iter().map(|&i| ids[i]).collect();
-        let packed = Packed::new(&held);
+        let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
+        let packed = Packed::of(&held);
         let (mut rows, mut targets, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for (k, &i) in batch.iter().enumerate() {
             let path = packed.path(k);
@@ -80,13 +80,14 @@ pub fn response_log_probs(
         let mut hooks = Hooks::none();
         interventions.install(&mut hooks, model.layers(), model.hidden())?;
         let x = model.forward(&packed, &mut hooks)?;
-        let h = model.normalized(&x, &rows, &packed.forest.positions, &mut hooks)?;
+        let h = model.normalized(&x, &rows, &packed.places, &mut hooks)?;
         let mut lp = log_probs(&h, model.head(), &targets)?.into_iter();
         for (&i, n) in batch.iter().zip(counts) {
             let sum: f64 = lp.by_ref().take(n).map(|v| v as f64).sum();
             out[i] = sum / n as f64;
         }
     }
+    interventions.check_touched()?;
     Ok(out)
 }
 
@@ -186,8 +187,8 @@ pub fn side_effects(
     let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
     let none = Interventions::none();
     for batch in plan(&ids, BUDGET / 4) {
-        let held: Vec<&[u32]> = batch.iter().map(|&i| ids[i]).collect();
-        let packed = Packed::new(&held);
+        let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
+        let packed = Packed::of(&held);
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         for (k, &i) in batch.iter().enumerate() {
             let path = packed.path(k);
@@ -201,7 +202,7 @@ pub fn side_effects(
                 let mut hooks = Hooks::none();
                 edits.install(&mut hooks, model.layers(), model.hidden())?;
                 let x = model.forward(&packed, &mut hooks)?;
-                let z = model.logits(&x, &rows, &packed.forest.positions, &mut hooks)?;
+                let z = model.logits(&x, &rows, &packed.places, &mut hooks)?;
                 Ok(z.to_vec2()?)
             };
         let (p, q) = (logits(reference, &none)?, logits(changed, interventions)?);

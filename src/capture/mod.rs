@@ -163,8 +163,8 @@ pub fn capture(
         rows: 0,
     };
     for batch in plan(&ids, request.budget) {
-        let held: Vec<&[u32]> = batch.iter().map(|&i| ids[i]).collect();
-        let packed = Packed::new(&held);
+        let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
+        let packed = Packed::of(&held);
         work.rows += packed.rows();
         // Rows to average, for each text of the batch and position.
         let mut pools: Vec<Vec<usize>> = Vec::with_capacity(batch.len() * request.positions.len());
@@ -214,6 +214,7 @@ pub fn capture(
             }
         }
     }
+    interventions.check_touched()?;
     Ok(work)
 }
 

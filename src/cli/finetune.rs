@@ -1,16 +1,19 @@
-//! `residuum finetune`: chat rows to a LoRA adapter in PEFT's format.
+//! `residuum finetune`: chat rows to a LoRA adapter in PEFT's format, if asked with a direction
+//! added to the stream or projected out of it while it trains.
 
 use super::console::Progress;
 use super::state::{self, ModelChoice};
-use super::Console;
-use crate::finetune::{examples, train, Order, Recipe, Step};
+use super::{reading, vectors, Console};
+use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
 use crate::materials::load_conversations;
-use crate::model::{Adapter, Message};
+use crate::model::{Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Instant;
 
 /// Train a LoRA adapter on chat rows
@@ -19,6 +22,10 @@ use std::time::Instant;
 Rows are JSON Lines of {\"messages\": [{\"role\": \"user\", \"content\": ...}, {\"role\": \
 \"assistant\", \"content\": ...}]}; the loss is taken at assistant tokens. The adapter is in PEFT's \
 format, beside it training.jsonl and manifest.json.\n\n\
+With --steer-with the stream is edited in every training step and left alone afterwards \
+(preventative steering): --mode add puts --dose x RMS x the unit vector after each of \
+--steer-layers, so that the weights need not learn it; --mode project-out takes it from every \
+block that has a vector. RMS is that of the untrained model.\n\n\
 Example:\n  residuum finetune --data conscious --epochs 1 --out runs/conscious")]
 pub struct FinetuneArgs {
     #[command(flatten)]
@@ -68,12 +75,62 @@ pub struct FinetuneArgs {
     /// Order of the rows
     #[arg(long, value_enum, default_value_t = RowOrder::Shuffled)]
     order: RowOrder,
-    /// Steps after which the adapter is also kept
-    #[arg(long, value_delimiter = ',', value_name = "STEPS")]
-    checkpoints: Vec<usize>,
+    /// Steps after which the adapter is also kept: numbers, or log:N for N spaced by logarithm
+    #[arg(long, value_name = "STEPS|log:N")]
+    checkpoints: Option<Checkpoints>,
+    /// Directions to edit the stream with while training, as `residuum extract` writes them
+    #[arg(long, value_name = "FILE.safetensors", requires = "concept")]
+    steer_with: Option<PathBuf>,
+    /// Concept in that file
+    #[arg(long, value_name = "CONCEPT", requires = "steer_with")]
+    concept: Option<String>,
+    /// What the edit does
+    #[arg(long, value_enum, default_value_t = SteerMode::Add, requires = "steer_with")]
+    mode: SteerMode,
+    /// Dose of --mode add in units of the layer's RMS; may be negative
+    #[arg(
+        long,
+        value_name = "DOSE",
+        allow_negative_numbers = true,
+        requires = "steer_with"
+    )]
+    dose: Option<f64>,
+    /// Blocks after which to act [default: add, 1/3 of the depth; project-out, every block]
+    #[arg(long, value_delimiter = ',', value_name = "L", requires = "steer_with")]
+    steer_layers: Vec<usize>,
     /// Seed of the initial factors and the order
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Which steps are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Checkpoints {
+    Steps(Vec<usize>),
+    LogSpaced(usize),
+}
+
+impl FromStr for Checkpoints {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = |_| "write step numbers such as 10,40 or log:8".to_string();
+        match s.strip_prefix("log:") {
+            Some(n) => n.parse().map(Checkpoints::LogSpaced).map_err(wrong),
+            None => {
+                let steps: Result<Vec<usize>, _> = s.split(',').map(str::parse).collect();
+                steps.map(Checkpoints::Steps).map_err(wrong)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum SteerMode {
+    /// Add dose x RMS x the direction
+    Add,
+    /// Project the direction out
+    ProjectOut,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -102,8 +159,41 @@ impl FinetuneArgs {
                 RowOrder::File => Order::File,
                 RowOrder::Shuffled => Order::Shuffled,
             },
-            checkpoints: self.checkpoints.clone(),
+            checkpoints: match &self.checkpoints {
+                Some(Checkpoints::Steps(steps)) => steps.clone(),
+                _ => Vec::new(),
+            },
+            prevent: None,
         }
+    }
+
+    /// What is done to the stream in training, and the edits that do it.
+    fn prevent(&self, model: &Model) -> Result<(Option<Prevent>, Interventions)> {
+        let (Some(file), Some(concept)) = (&self.steer_with, &self.concept) else {
+            return Ok((None, Interventions::none()));
+        };
+        let held = vectors::read(file, concept)?;
+        let depth = model.decoder.layers();
+        let (mode, layers) = match self.mode {
+            SteerMode::ProjectOut => (Mode::ProjectOut, self.steer_layers.clone()),
+            SteerMode::Add if self.dose.is_none() => bail!("--mode add needs --dose"),
+            SteerMode::Add if self.steer_layers.is_empty() => (Mode::Add, vec![depth / 3]),
+            SteerMode::Add => (Mode::Add, self.steer_layers.clone()),
+        };
+        let prevent = Prevent {
+            concept: concept.clone(),
+            mode,
+            dose: self.dose.unwrap_or(0.0),
+            layers,
+        };
+        let mut rms = BTreeMap::new();
+        if mode == Mode::Add {
+            for &l in prevent.layers.iter().filter(|l| **l < depth) {
+                rms.insert(l, reading::rms(&model.decoder, &model.tokenizer, l)?);
+            }
+        }
+        let edits = prevent.interventions(&held, &rms)?;
+        Ok((Some(prevent), edits))
     }
 }
 
@@ -115,7 +205,9 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         Some(folder) => Some(Adapter::read(folder, &model.decoder)?),
         None => None,
     };
-    let recipe = args.recipe(init.as_ref());
+    let mut recipe = args.recipe(init.as_ref());
+    let (prevent, edits) = args.prevent(&model)?;
+    recipe.prevent = prevent;
     recipe.check()?;
     let messages: Vec<Vec<Message>> = conversations.into_iter().map(|c| c.messages).collect();
     let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)?;
@@ -140,6 +232,9 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         .map(|(a, b)| a.elem_count() + b.elem_count())
         .sum();
     let total = recipe.steps(rows.len());
+    if let Some(Checkpoints::LogSpaced(n)) = args.checkpoints {
+        recipe.checkpoints = log_spaced(total, n);
+    }
     out.log(&format!(
         "{} rows, {total} steps, {trained} trained values",
         rows.len()
@@ -148,11 +243,12 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let mut progress: Progress = out.bar("training", total);
     let mut on_step = |step: &Step, _: usize| progress.step(&format!("loss {:.3}", step.loss));
     let base = &model.decoder;
-    let done = train(
+    let done = train_under(
         base,
         start,
         &rows,
         &recipe,
+        &edits,
         args.seed,
         &args.out,
         &mut on_step,
@@ -165,8 +261,12 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         "training.jsonl",
     ];
     let outputs: Vec<String> = files.iter().map(|f| f.to_string()).collect();
-    let config = json!({"data": args.data, "recipe": recipe, "init_adapter": args.init_adapter});
-    let inputs = [PathBuf::from(&args.data)];
+    let config = json!({
+        "data": args.data, "recipe": recipe, "init_adapter": args.init_adapter,
+        "steer_with": args.steer_with,
+    });
+    let mut inputs = vec![PathBuf::from(&args.data)];
+    inputs.extend(args.steer_with.clone());
     state::record(&args.out, &model, config, args.seed, &inputs, &outputs)?;
 
     let losses: Vec<f64> = done.steps.iter().map(|s| s.loss).collect();

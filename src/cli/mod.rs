@@ -11,18 +11,23 @@ mod bench;
 mod capture;
 pub mod console;
 mod distill;
+mod edit;
 mod extract;
 mod finetune;
 mod geometry;
 pub mod layers;
+mod link;
 mod materials;
 mod model;
+mod necessity;
 pub mod reading;
 mod shell;
 pub mod state;
 mod steer;
 mod study;
+mod sweep;
 pub mod table;
+mod vectors;
 
 pub use console::Console;
 
@@ -81,6 +86,7 @@ pub enum Command {
     Geometry(geometry::GeometryArgs),
     Behave(behave::BehaveArgs),
     Steer(steer::SteerArgs),
+    Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     /// Run, plan, check or begin a whole study
     #[command(
@@ -145,6 +151,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Geometry(args) => geometry::run(args, out),
         Command::Behave(args) => behave::run(args, out),
         Command::Steer(args) => steer::run(args, out),
+        Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Completions(args) => shell::completions(args, out),

@@ -181,7 +181,7 @@ pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> 
         hooks.on([HookPoint::resid_post(layer)], |_, x, at| {
             let (_, d) = x.dims2()?; // (N, d)
             with_values(x, |x| {
-                for (row, _) in x.chunks(d).zip(at).filter(|(_, at)| **at > 0) {
+                for (row, _) in x.chunks(d).zip(&at.positions).filter(|(_, p)| **p > 0) {
                     sum += row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
                     n += d;
                 }

@@ -1,37 +1,46 @@
-//! `residuum steer`: add a direction to the stream or project it out, and see what changes.
+//! `residuum steer`: edit the stream along a direction, and see what changes.
 //!
-//! The dose is in units of the layer's residual RMS, so that it means the same at every depth:
-//! the vector added is `dose x RMS(l) x unit`. Everything is shown beside the unsteered run, and
+//! A dose is in units of the layer's residual RMS, so that it means the same at every depth: the
+//! vector added is `dose x RMS(l) x unit`. Everything is shown beside the run without the edit, and
 //! the battery comes with the KL divergence and the perplexity that tell a changed mind from a
-//! damaged one.
+//! damaged one. What is edited is [`super::edit`]'s business; a sweep of doses and a comparison
+//! with another state have files of their own.
 
 use super::behave::{paired, score, BatteryChoice};
+use super::edit::{EditChoice, Ready};
 use super::state::{self, ModelChoice};
 use super::table::Table;
-use super::{layers, reading, Console};
+use super::vectors::{self, ByLayer};
+use super::{necessity, reading, sweep, Console};
 use crate::behavior::{by_prompt, estimate, side_effects};
-use crate::export::safetensors;
-use crate::model::error::nearest;
-use crate::model::generate::{generate, Sampling};
-use crate::model::{Decoder, Hooks, Interventions, Model};
+use crate::causal::{Bench, Direction};
+use crate::materials::Preference;
+use crate::model::generate::{respond, Sampling};
+use crate::model::{Decoder, Hooks, Interventions, Model, Role, Tokens};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Add a direction or project it out
+/// Edit the stream along a direction
 #[derive(Args)]
 #[command(
-    group(ArgGroup::new("edit").required(true).args(["add", "ablate"])),
-    group(ArgGroup::new("task").required(true).args(["prompt", "score"])),
-    long_about = "Add a direction to the residual stream, or project it out, and see what changes.\n\n\
+    group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
+    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])),
+    long_about = "Edit the residual stream along a direction, and see what changes.\n\n\
 --add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS is \
 the root mean square of an entry of the stream there on the neutral texts. --ablate projects the \
 direction out in every block: each block's own vector, or with --layer that layer's everywhere. \
---prompt generates unsteered and steered; --score scores the battery both ways.\n\n\
-Example:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\""
+--cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
+it from another state at the same tokens. --at and --roles say where.\n\n\
+--prompt generates with and without the edit; --score scores the battery both ways, with --against \
+beside a reference state under the same edit. --sweep scores a list of doses: slopes by preference \
+against --random directions drawn with the covariance of the neutral activations, doses that break \
+the model left out.\n\n\
+Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\"\n  \
+residuum steer --vector v.safetensors --name persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
+residuum steer --vector v.safetensors --name persona --adapter runs/conscious --ablate --score --against runs/denial"
 )]
 pub struct SteerArgs {
     #[command(flatten)]
@@ -39,27 +48,17 @@ pub struct SteerArgs {
     /// PEFT adapter to merge first
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// Directions, as `residuum extract` writes them
-    #[arg(long, value_name = "FILE.safetensors")]
-    vector: PathBuf,
-    /// Concept in that file
-    #[arg(long, value_name = "CONCEPT")]
-    name: String,
-    /// Block after which to act [default: 1/3 of the depth]
-    #[arg(long, value_name = "L")]
-    layer: Option<usize>,
-    /// Dose in units of the layer's RMS; may be negative
-    #[arg(long, value_name = "DOSE", allow_negative_numbers = true)]
-    add: Option<f64>,
-    /// Project the direction out in every block
-    #[arg(long)]
-    ablate: bool,
+    #[command(flatten)]
+    edit: EditChoice,
     /// Prompt to answer
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
     /// Score the preference battery
     #[arg(long)]
     score: bool,
+    /// System prompt put before every prompt
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
     /// Longest answer in tokens
     #[arg(long, value_name = "N", default_value_t = 80)]
     max_tokens: usize,
@@ -68,126 +67,158 @@ pub struct SteerArgs {
     temperature: f64,
     #[command(flatten)]
     battery: BatteryChoice,
+    #[command(flatten)]
+    controls: Controls,
     /// Seed of sampling and resampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
-pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
-    let battery = match args.score {
-        true => args.battery.load()?,
-        false => Vec::new(),
-    };
-    let mut file = safetensors::read(&args.vector)?;
-    let names: Vec<String> = file.concepts.keys().cloned().collect();
-    let Some(vectors) = file.concepts.remove(&args.name) else {
-        let near = nearest(&args.name, names.iter().map(String::as_str)).unwrap_or_default();
-        bail!(
-            "{} holds no concept `{}`; did you mean `{near}`? It holds: {}",
-            args.vector.display(),
-            args.name,
-            names.join(", ")
-        );
-    };
-    let model = state::open(&args.model.model, out)?;
-    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
-    let (interventions, what, edit) = match args.add {
-        Some(dose) => {
-            let depth = decoder.layers();
-            let layer = args.layer.unwrap_or(layers::reported(depth)[0]);
-            let unit = unit(vector(&vectors, layer, &args)?);
-            let rms = reading::rms(&decoder, &model.tokenizer, layer)?;
-            let what = format!("{dose} x RMS {rms:.3} x {} after block {layer}", args.name);
-            let edit =
-                json!({"add": dose, "layer": layer, "rms": rms, "norm_added": dose.abs() * rms});
-            (
-                Interventions::none().add(layer, &unit, dose * rms)?,
-                what,
-                edit,
-            )
+/// What an edit is compared with.
+#[derive(Args, Debug, Clone)]
+pub struct Controls {
+    /// Random directions to edit along too, with --sweep or --ablate --score
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub random: usize,
+    /// Further concepts of the file to edit along too
+    #[arg(long, value_delimiter = ',', value_name = "CONCEPTS")]
+    pub placebo: Vec<String>,
+    /// Reference state of a shift that an ablation may take away, with --ablate --score
+    #[arg(long, value_name = "base|DIR", requires = "ablate")]
+    pub against: Option<String>,
+    /// Largest KL divergence of a dose that counts, nats a token on the neutral texts
+    #[arg(long, value_name = "NATS", default_value_t = crate::causal::Guards::default().kl)]
+    pub max_kl: f64,
+    /// Largest perplexity of a dose that counts, over that without it
+    #[arg(long, value_name = "RATIO", default_value_t = crate::causal::Guards::default().perplexity_ratio)]
+    pub max_perplexity: f64,
+    /// Neutral texts for the guards, with --sweep or --against
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub guard_texts: u16,
+    /// Folder for the tables, with --sweep or --against
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// What a run of the command works on.
+pub struct Work<'a> {
+    pub model: &'a Model,
+    pub decoder: &'a Decoder,
+    pub edit: &'a EditChoice,
+    pub controls: &'a Controls,
+    pub battery: &'a [Preference],
+    pub system: Option<&'a str>,
+    pub seed: u64,
+    pub out: &'a Console,
+    /// Files that the work depends on, for the record.
+    pub inputs: Vec<PathBuf>,
+}
+
+impl Work<'_> {
+    /// The named direction, the placebos and the random ones, at the blocks `layers`.
+    pub fn directions(&self, layers: &[usize]) -> Result<Vec<Direction>> {
+        let all = vectors::all(&self.edit.vector)?;
+        let named = std::iter::once(&self.edit.name).chain(&self.controls.placebo);
+        let mut out = Vec::new();
+        for name in named {
+            let held = vectors::pick(all.clone(), name, &self.edit.vector)?;
+            let mut vectors = ByLayer::new();
+            for &l in layers {
+                let from = if self.edit.ablate {
+                    self.edit.layer.unwrap_or(l)
+                } else {
+                    l
+                };
+                vectors.insert(l, vectors::unit(vectors::at(&held, from, name)?));
+            }
+            out.push(Direction {
+                name: name.clone(),
+                vectors,
+            });
         }
-        None => ablation(&args, &vectors, &decoder)?,
-    };
-    // A wrong width or layer is told before any work is done.
-    interventions.install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
-    match &args.prompt {
-        Some(prompt) => answer(
-            &args,
-            prompt,
-            &model,
-            &decoder,
-            &interventions,
-            &what,
-            edit,
-            out,
-        ),
-        None => scores(
-            &args,
-            &battery,
-            &model,
-            &decoder,
-            &interventions,
-            &what,
-            edit,
-            out,
-        ),
+        if self.controls.random > 0 {
+            let request = reading::request(crate::capture::Position::ResponseMean, layers);
+            let tokenizer = &self.model.tokenizer;
+            let what = "neutral texts";
+            let background = reading::neutral(self.decoder, tokenizer, &request, self.out, what)?;
+            let n = self.controls.random;
+            out.extend(Direction::random(&background, layers, n, self.seed)?);
+        }
+        Ok(out)
+    }
+
+    /// The neutral texts that guards are taken on, evenly over their file.
+    pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
+        let all = reading::neutral_tokens(&self.model.tokenizer, self.system)?;
+        let n = all.len().min(self.controls.guard_texts.into());
+        Ok((0..n).map(|i| all[i * all.len() / n].clone()).collect())
+    }
+
+    /// The battery of one state.
+    pub fn bench<'a>(
+        &'a self,
+        decoder: &'a Decoder,
+        neutral: &'a [Tokens],
+    ) -> Bench<'a> {
+        Bench {
+            model: decoder,
+            tokenizer: &self.model.tokenizer,
+            battery: self.battery,
+            system: self.system,
+            neutral,
+        }
     }
 }
 
-type Plan = (Interventions, String, serde_json::Value);
-
-fn vector<'a>(
-    vectors: &'a BTreeMap<usize, Vec<f32>>,
-    layer: usize,
-    args: &SteerArgs,
-) -> Result<&'a [f32]> {
-    let Some(v) = vectors.get(&layer) else {
-        let held: Vec<String> = vectors.keys().map(usize::to_string).collect();
-        bail!(
-            "{} holds no vector of `{}` at layer {layer}; it holds layers {}: choose one with --layer",
-            args.vector.display(),
-            args.name,
-            held.join(", ")
-        );
+pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
+    let compared = args.controls.against.is_some();
+    if compared && !args.score {
+        bail!("--against compares battery scores; give --score");
+    }
+    let battery = match args.prompt {
+        None => args.battery.load()?,
+        Some(_) => Vec::new(),
     };
-    Ok(v)
-}
-
-fn unit(v: &[f32]) -> Vec<f32> {
-    let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    v.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
-}
-
-fn ablation(
-    args: &SteerArgs,
-    vectors: &BTreeMap<usize, Vec<f32>>,
-    decoder: &Decoder,
-) -> Result<Plan> {
-    let blocks = 0..decoder.layers();
-    let per_block: Vec<Vec<f32>> = blocks
-        .map(|l| Ok(vector(vectors, args.layer.unwrap_or(l), args)?.to_vec()))
-        .collect::<Result<_>>()?;
-    let what = match args.layer {
-        Some(l) => format!("{} of layer {l} projected out in every block", args.name),
-        None => format!("{} projected out, each block's own vector", args.name),
+    let held = vectors::read(&args.edit.vector, &args.edit.name)?;
+    let model = state::open(&args.model.model, out)?;
+    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
+    let adapter = args.adapter.iter();
+    let files = adapter.map(|a| a.join("adapter_model.safetensors"));
+    let work = Work {
+        model: &model,
+        decoder: &decoder,
+        edit: &args.edit,
+        controls: &args.controls,
+        battery: &battery,
+        system: args.system.as_deref(),
+        seed: args.seed,
+        out,
+        inputs: std::iter::once(args.edit.vector.clone())
+            .chain(files)
+            .collect(),
     };
-    let edit = json!({"ablate": true, "layer": args.layer});
-    let interventions = Interventions::none().project_out_everywhere(&per_block)?;
-    Ok((interventions, what, edit))
+    if !args.edit.sweep.is_empty() {
+        return sweep::run(&work);
+    }
+    if compared {
+        return necessity::run(&work);
+    }
+    match &args.prompt {
+        Some(prompt) => answer(&args, prompt, &work, &held),
+        None => scores(&work, &held),
+    }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn answer(
-    args: &SteerArgs,
-    prompt: &str,
-    model: &Model,
-    decoder: &Decoder,
-    interventions: &Interventions,
-    what: &str,
-    edit: serde_json::Value,
-    out: &Console,
-) -> Result<()> {
-    let tokens = model.tokenizer.prompt(None, prompt)?;
+fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: &ByLayer) -> Result<()> {
+    let (model, decoder) = (work.model, work.decoder);
+    let tokens = model.tokenizer.prompt(work.system, prompt)?;
+    let texts = std::slice::from_ref(&tokens);
+    let mut ready = args.edit.build(model, decoder, held, texts)?;
+    if args.edit.swap_from.is_some() && args.edit.roles.is_empty() {
+        // What is being generated was not read by the other state.
+        let read = [Role::System, Role::User, Role::Assistant, Role::Template];
+        ready.interventions = ready.interventions.on(&read);
+    }
     let sampling = Sampling {
         max_tokens: args.max_tokens,
         temperature: args.temperature,
@@ -196,26 +227,27 @@ fn answer(
     let one = |edits: &Interventions| -> Result<String> {
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
-        let prompts = [tokens.ids.clone()];
         let mut rngs = [stream(args.seed, "generate", 0)];
         let eos = model.tokenizer.eos();
-        let ids = generate(decoder, &prompts, eos, &sampling, &mut rngs, &mut hooks)?;
+        let ids = respond(decoder, texts, eos, &sampling, &mut rngs, &mut hooks)?;
+        edits.check_touched()?;
         let first = ids.into_iter().next().unwrap_or_default();
         Ok(model.tokenizer.decode(&first)?)
     };
     let plain = one(&Interventions::none())?;
-    let steered = one(interventions)?;
+    let steered = one(&ready.interventions)?;
     let text = format!(
-        "unsteered\n{}\n\nsteered ({what})\n{}",
+        "unsteered\n{}\n\nsteered ({})\n{}",
         plain.trim(),
+        ready.what,
         steered.trim()
     );
     let json = json!({
-        "prompt": prompt, "edit": edit, "concept": args.name,
+        "prompt": prompt, "edit": ready.record, "concept": args.edit.name,
         "unsteered": plain, "steered": steered,
         "temperature": args.temperature, "seed": args.seed,
     });
-    out.result(&json, || text)
+    work.out.result(&json, || text)
 }
 
 const DRAWS: usize = 2000;
@@ -233,38 +265,47 @@ const COLUMNS: [&str; 11] = [
     "prompts",
 ];
 
-#[allow(clippy::too_many_arguments)]
-fn scores(
-    args: &SteerArgs,
-    battery: &[crate::materials::Preference],
-    model: &Model,
-    decoder: &Decoder,
-    interventions: &Interventions,
-    what: &str,
-    edit: serde_json::Value,
-    out: &Console,
-) -> Result<()> {
-    let tokenizer = &model.tokenizer;
+fn scores(work: &Work, held: &ByLayer) -> Result<()> {
+    let (decoder, out) = (work.decoder, work.out);
+    let tokenizer = &work.model.tokenizer;
+    let texts = reading::neutral_tokens(tokenizer, work.system)?;
+    let read = work.bench(decoder, &texts).texts()?;
+    let Ready {
+        interventions,
+        what,
+        record,
+    } = work.edit.build(work.model, decoder, held, &read)?;
+    // A wrong width or layer is told before any work is done.
+    interventions.install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
     let none = Interventions::none();
-    let run = |edits, name| score(decoder, tokenizer, battery, None, edits, out, name);
+    let run = |edits, name| {
+        score(
+            decoder,
+            tokenizer,
+            work.battery,
+            work.system,
+            edits,
+            out,
+            name,
+        )
+    };
     let plain = by_prompt(&run(&none, "unsteered")?);
-    let steered = by_prompt(&run(interventions, "steered")?);
+    let steered = by_prompt(&run(&interventions, "steered")?);
     let mut table = Table::new(&COLUMNS, 3);
-    for p in battery {
+    for p in work.battery {
         let (values, _) = paired(&plain, &plain, &p.name);
         let (after, change) = paired(&steered, &plain, &p.name);
         let mut row = vec![p.name.clone().into()];
         for numbers in [&values, &after, &change] {
-            let e = estimate(numbers, DRAWS, args.seed)?;
+            let e = estimate(numbers, DRAWS, work.seed)?;
             row.extend([e.value.into(), e.interval.lo.into(), e.interval.hi.into()]);
         }
         row.push(values.len().into());
         table.row(row);
     }
     out.log("side effects on the neutral texts");
-    let texts = reading::neutral_tokens(tokenizer, None)?;
     let (_, before) = side_effects(decoder, decoder, &texts, &none)?;
-    let (kl, after) = side_effects(decoder, decoder, &texts, interventions)?;
+    let (kl, after) = side_effects(decoder, decoder, &texts, &interventions)?;
     let text = format!(
         "{}\n{what}\nKL from the unsteered model {kl:.4} nats a token; perplexity {before:.2} -> \
          {after:.2} on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap \
@@ -273,7 +314,7 @@ fn scores(
         texts.len()
     );
     let json = json!({
-        "edit": edit, "concept": args.name, "scores": table.json(), "kl": kl,
+        "edit": record, "concept": work.edit.name, "scores": table.json(), "kl": kl,
         "perplexity_unsteered": before, "perplexity_steered": after,
         "neutral_texts": texts.len(),
     });

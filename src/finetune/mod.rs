@@ -3,18 +3,20 @@
 //! Training runs the same decoder as everything else, with its adapted maps carrying branches.
 //! Rows of a batch that begin alike share their beginning, forward and backward; the loss is taken
 //! at assistant tokens only, each turn's end token included. [`Distil`] writes the neutral rows that
-//! are mixed in.
+//! are mixed in; [`Prevent`] edits the stream while it trains.
 
 mod distil;
 mod optimiser;
+mod prevent;
 mod recipe;
 mod rows;
 mod train;
 
 pub use distil::{Distil, Distilled, BATCH};
-pub use recipe::{Order, Recipe};
+pub use prevent::{Mode, Prevent};
+pub use recipe::{log_spaced, Order, Recipe};
 pub use rows::{examples, Example};
-pub use train::{train, Step, Trained};
+pub use train::{train, train_under, Step, Trained};
 
 use crate::model::ModelError;
 use std::path::PathBuf;

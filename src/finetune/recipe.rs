@@ -1,6 +1,6 @@
 //! The recipe of a fine-tune: what is trained, how fast, for how long, in which order.
 
-use super::FinetuneError;
+use super::{FinetuneError, Prevent};
 use crate::model::decoder::LINEARS;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub struct Recipe {
     pub order: Order,
     /// Steps after which the adapter is also written to `checkpoint-<step>`.
     pub checkpoints: Vec<usize>,
+    /// Edits of the stream while it trains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prevent: Option<Prevent>,
 }
 
 impl Default for Recipe {
@@ -56,6 +59,7 @@ impl Default for Recipe {
             max_tokens: 1024,
             order: Order::Shuffled,
             checkpoints: Vec::new(),
+            prevent: None,
         }
     }
 }
@@ -92,6 +96,9 @@ impl Recipe {
         }
         if self.targets.is_empty() {
             return bad("targets", "empty".into(), "name at least one linear map");
+        }
+        if let Some(prevent) = &self.prevent {
+            prevent.check()?;
         }
         self.target_indices().map(|_| ())
     }
@@ -131,6 +138,23 @@ impl Recipe {
     }
 }
 
+/// At most `count` steps from the first to the last of `total`, evenly spaced in their logarithm:
+/// fine-tunes move most in their first steps.
+pub fn log_spaced(total: usize, count: usize) -> Vec<usize> {
+    if total == 0 {
+        return Vec::new();
+    }
+    let span = (total as f64).ln() / count.saturating_sub(1).max(1) as f64;
+    let mut steps: Vec<usize> = (0..count)
+        .map(|i| (span * i as f64).exp().round() as usize)
+        .collect();
+    if let Some(last) = steps.last_mut() {
+        *last = total;
+    }
+    steps.dedup();
+    steps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +177,30 @@ mod tests {
             ..Recipe::default()
         };
         assert!(r.check().unwrap_err().to_string().contains("w_q"));
+    }
+
+    #[test]
+    fn checkpoints_are_evenly_spaced_in_the_logarithm() {
+        assert_eq!(log_spaced(64, 7), [1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(log_spaced(10, 5), [1, 2, 3, 6, 10]);
+        assert_eq!(log_spaced(4, 20), [1, 2, 3, 4]);
+        assert_eq!(log_spaced(1, 5), [1]);
+        assert!(log_spaced(0, 5).is_empty() && log_spaced(9, 0).is_empty());
+        for total in 1..200 {
+            for count in 1..20 {
+                let steps = log_spaced(total, count);
+                assert!(steps.windows(2).all(|w| w[0] < w[1]), "{steps:?}");
+                assert!(steps.last() == Some(&total) && steps.len() <= count);
+            }
+        }
+    }
+
+    #[test]
+    fn a_recipe_without_prevention_is_written_as_before() {
+        let text = serde_json::to_string(&Recipe::default()).unwrap();
+        assert!(!text.contains("prevent"), "{text}");
+        let steered = r#"{"prevent": {"concept": "persona", "mode": "project-out"}}"#;
+        let recipe: Recipe = serde_json::from_str(steered).unwrap();
+        assert!(recipe.check().is_ok() && recipe.prevent.is_some());
     }
 }

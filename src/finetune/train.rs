@@ -2,13 +2,14 @@
 //!
 //! Deterministic: the same rows, recipe, seed and thread count give the same bits. It stops with an
 //! error, rather than train on, where a factor gets no gradient or the loss is not finite; what
-//! was reached until then stays on disk.
+//! was reached until then stays on disk. Edits of the stream are part of the forward pass that is
+//! differentiated; the adapter that results is used without them.
 
 use super::optimiser::AdamW;
 use super::{Example, FinetuneError, Order, Recipe};
 use crate::model::adapter::Target;
 use crate::model::decoder::module_path;
-use crate::model::{Adapter, Decoder, Hooks, Packed};
+use crate::model::{Adapter, Decoder, Hooks, Interventions, Packed};
 use crate::ops::loss::cross_entropy;
 use crate::stats::rng::stream;
 use candle_core::{Tensor, Var};
@@ -54,7 +55,11 @@ fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<usize>> {
 }
 
 /// Mean loss over the learned tokens of a batch; a differentiable scalar.
-fn loss(model: &Decoder, batch: &[&Example]) -> Result<Tensor, FinetuneError> {
+fn loss(
+    model: &Decoder,
+    batch: &[&Example],
+    edits: &Interventions,
+) -> Result<Tensor, FinetuneError> {
     let texts: Vec<&[u32]> = batch.iter().map(|e| e.ids.as_slice()).collect();
     let packed = Packed::new(&texts);
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
@@ -66,8 +71,9 @@ fn loss(model: &Decoder, batch: &[&Example]) -> Result<Tensor, FinetuneError> {
         }
     }
     let hooks = &mut Hooks::none();
+    edits.install(hooks, model.layers(), model.hidden())?;
     let x = model.forward(&packed, hooks)?; // (N, D)
-    let h = model.normalized(&x, &rows, &packed.forest.positions, hooks)?; // (targets, D)
+    let h = model.normalized(&x, &rows, &packed.places, hooks)?; // (targets, D)
     Ok(cross_entropy(&h, model.head(), &targets)?)
 }
 
@@ -88,7 +94,33 @@ pub fn train(
     out: &Path,
     on_step: &mut dyn FnMut(&Step, usize),
 ) -> Result<Trained, FinetuneError> {
+    let plain = Interventions::none();
+    train_under(base, start, rows, recipe, &plain, seed, out, on_step)
+}
+
+/// As [`train`], with the stream edited in every step: those of [`super::Prevent::interventions`].
+///
+/// # Errors
+/// `Recipe` where the recipe's `prevent` and the edits do not go together.
+#[allow(clippy::too_many_arguments)]
+pub fn train_under(
+    base: &Decoder,
+    start: Adapter,
+    rows: &[Example],
+    recipe: &Recipe,
+    edits: &Interventions,
+    seed: u64,
+    out: &Path,
+    on_step: &mut dyn FnMut(&Step, usize),
+) -> Result<Trained, FinetuneError> {
     recipe.check()?;
+    if recipe.prevent.is_some() == edits.is_empty() {
+        return Err(FinetuneError::Recipe {
+            key: "prevent",
+            value: if edits.is_empty() { "set" } else { "not set" }.into(),
+            hint: "train with the edits that the recipe names, and name those that are made",
+        });
+    }
     if rows.is_empty() {
         return Err(FinetuneError::Empty);
     }
@@ -136,7 +168,7 @@ pub fn train(
     let mut unreached: Vec<bool> = vec![true; flat.len()];
     for (i, batch) in plan.iter().enumerate() {
         let batch: Vec<&Example> = batch.iter().map(|&r| &rows[r]).collect();
-        let loss = loss(&model, &batch)?;
+        let loss = loss(&model, &batch, edits)?;
         let value = loss.to_scalar::<f32>()? as f64;
         if !value.is_finite() {
             snapshot()?.write(&out.join(format!("checkpoint-{i}")))?;
@@ -192,6 +224,7 @@ pub fn train(
             snapshot()?.write(&out.join(format!("checkpoint-{}", i + 1)))?;
         }
     }
+    edits.check_touched()?;
     let adapter = snapshot()?;
     adapter.write(out)?;
     Ok(Trained { adapter, steps })

@@ -10,6 +10,7 @@ use super::config::Config;
 use super::error::Result;
 use super::hooks::{HookPoint, Hooks, Site};
 use super::packed::Packed;
+use super::places::Places;
 use super::weights::Weights;
 use crate::ops::attention::{attention, Heads};
 use crate::ops::gated::gated;
@@ -226,7 +227,7 @@ impl Decoder {
         layer: usize,
         x: Tensor,
         mixed: &Tensor,
-        positions: &[u32],
+        places: &Places,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
@@ -235,8 +236,8 @@ impl Decoder {
         if let Some((norm, _)) = &block.post_norms {
             out = rms_norm(&out, norm, eps)?;
         }
-        let out = hooks.apply(at(Site::AttnOut), out, positions)?;
-        let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?, positions)?;
+        let out = hooks.apply(at(Site::AttnOut), out, places)?;
+        let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?, places)?;
         let n = rms_norm(&x, &block.mlp_norm, eps)?;
         let gate = block.linears[4].forward(&n)?; // (N, F)
         let up = block.linears[5].forward(&n)?; // (N, F)
@@ -244,21 +245,21 @@ impl Decoder {
         if let Some((_, norm)) = &block.post_norms {
             out = rms_norm(&out, norm, eps)?;
         }
-        let out = hooks.apply(at(Site::MlpOut), out, positions)?;
-        hooks.apply(at(Site::ResidPost), add(&x, &out)?, positions)
+        let out = hooks.apply(at(Site::MlpOut), out, places)?;
+        hooks.apply(at(Site::ResidPost), add(&x, &out)?, places)
     }
 
     /// The residual stream after the last block computed, `(N, D)`.
     pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
-        let positions = &batch.forest.positions;
-        let angles = Arc::new(Angles::new(&self.frequencies, positions));
+        let places = &batch.places;
+        let angles = Arc::new(Angles::new(&self.frequencies, &places.positions));
         let x = self.embeddings(&batch.tokens)?;
-        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, positions)?;
+        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, places)?;
         for l in 0..self.layers() {
-            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, positions)?;
+            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
             let (q, k, v) = self.queries_keys_values(l, &x, &angles)?;
             let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(l))?;
-            x = self.after_attention(l, x, &mixed, positions, hooks)?;
+            x = self.after_attention(l, x, &mixed, places, hooks)?;
             if hooks.ends_at(l) {
                 break;
             }
@@ -267,22 +268,21 @@ impl Decoder {
     }
 
     /// The final norm of chosen rows of the stream, ready for the language head.
-    /// `positions` are those of all rows of `x`.
+    /// `places` are those of all rows of `x`.
     pub fn normalized(
         &self,
         x: &Tensor,
         rows: &[u32],
-        positions: &[u32],
+        places: &Places,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
-        let at: Vec<u32> = rows.iter().map(|&r| positions[r as usize]).collect();
         let ids = Tensor::new(rows, x.device())?;
         let n = rms_norm(
             &x.index_select(&ids, 0)?,
             &self.final_norm,
             self.config.norm_eps,
         )?;
-        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &at)
+        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &places.select(rows))
     }
 
     /// Logits `(rows, V)` of chosen rows of the stream.
@@ -290,10 +290,10 @@ impl Decoder {
         &self,
         x: &Tensor,
         rows: &[u32],
-        positions: &[u32],
+        places: &Places,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
-        let n = self.normalized(x, rows, positions, hooks)?;
+        let n = self.normalized(x, rows, places, hooks)?;
         let z = linear::frozen(&n, &self.head.weight, None)?;
         Ok(match self.head.softcap {
             Some(c) => ((z / c as f64)?.tanh()? * c as f64)?,

@@ -82,6 +82,8 @@ pub enum ModelError {
     Hub { name: String, why: String },
     #[error("an intervention touches nothing: {0}")]
     NothingTouched(String),
+    #[error("the swap at {point} has no recorded activation for the token at position {position} of a text; record these texts, or limit the swap to the roles of tokens that were recorded")]
+    NotRecorded { point: String, position: u32 },
     #[error("computation failed: {0}")]
     Compute(#[from] candle_core::Error),
 }

@@ -8,6 +8,8 @@ use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::hooks::{HookPoint, Hooks, Site};
 use super::packed::Packed;
+use super::places::{extended, Places};
+use super::tokenizer::{Role, Tokens};
 use crate::ops::attention::{attend, Heads, KeysValues, Segment};
 use crate::ops::rope::Angles;
 use crate::ops::with_values;
@@ -39,9 +41,10 @@ fn step(
     cache: &mut Cache,
     tokens: &[u32],
     segments: &[Segment],
-    positions: &[u32],
+    places: &Places,
     hooks: &mut Hooks,
 ) -> Result<Tensor> {
+    let positions = &places.positions;
     let start = cache.positions.len();
     cache.positions.extend_from_slice(positions);
     let own: Vec<Range<usize>> = segments
@@ -50,9 +53,9 @@ fn step(
         .collect();
     let angles = Arc::new(Angles::new(&model.frequencies, positions));
     let x = model.embeddings(tokens)?;
-    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, positions)?;
+    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, places)?;
     for l in 0..model.layers() {
-        x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, positions)?;
+        x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
         let (q, k, v) = model.queries_keys_values(l, &x, &angles)?;
         let (keys, vals) = &mut cache.layers[l];
         with_values(&k, |k| {
@@ -71,16 +74,45 @@ fn step(
         };
         let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
         let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?;
-        x = model.after_attention(l, x, &mixed, positions, hooks)?;
+        x = model.after_attention(l, x, &mixed, places, hooks)?;
     }
     Ok(x)
 }
 
 /// Continues each prompt; returns the new ids, the end token left out.
-/// `rngs` holds one stream a prompt (unused when greedy).
+/// `rngs` holds one stream a prompt (unused when greedy). For edits that are limited to roles the
+/// roles of the prompts must be known: see [`respond`].
 pub fn generate(
     model: &Decoder,
     prompts: &[Vec<u32>],
+    eos: &[u32],
+    sampling: &Sampling,
+    rngs: &mut [ChaCha8Rng],
+    hooks: &mut Hooks,
+) -> Result<Vec<Vec<u32>>> {
+    let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let packed = Packed::new(&prompts);
+    decode(model, &prompts, &packed, eos, sampling, rngs, hooks)
+}
+
+/// As [`generate`], for prompts with the role of every token.
+pub fn respond(
+    model: &Decoder,
+    prompts: &[Tokens],
+    eos: &[u32],
+    sampling: &Sampling,
+    rngs: &mut [ChaCha8Rng],
+    hooks: &mut Hooks,
+) -> Result<Vec<Vec<u32>>> {
+    let packed = Packed::of(&prompts.iter().collect::<Vec<_>>());
+    let prompts: Vec<&[u32]> = prompts.iter().map(|t| t.ids.as_slice()).collect();
+    decode(model, &prompts, &packed, eos, sampling, rngs, hooks)
+}
+
+fn decode(
+    model: &Decoder,
+    prompts: &[&[u32]],
+    packed: &Packed,
     eos: &[u32],
     sampling: &Sampling,
     rngs: &mut [ChaCha8Rng],
@@ -99,7 +131,6 @@ pub fn generate(
             context: model.config.context,
         });
     }
-    let packed = Packed::new(prompts);
     let mut cache = Cache {
         layers: vec![(Vec::new(), Vec::new()); model.layers()],
         positions: Vec::new(),
@@ -109,7 +140,7 @@ pub fn generate(
         &mut cache,
         &packed.tokens,
         &packed.forest.segments,
-        &packed.forest.positions,
+        &packed.places,
         hooks,
     )?;
     let mut live: Vec<usize> = (0..prompts.len())
@@ -121,9 +152,9 @@ pub fn generate(
         .collect();
     let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
     let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
-    let mut logits: Vec<Vec<f32>> = model
-        .logits(&x, &rows, &packed.forest.positions, hooks)?
-        .to_vec2()?;
+    let text = |p: &&[u32]| p.iter().fold(0, |prefix, &id| extended(prefix, id));
+    let mut prefixes: Vec<u64> = prompts.iter().map(text).collect();
+    let mut logits: Vec<Vec<f32>> = model.logits(&x, &rows, &packed.places, hooks)?.to_vec2()?;
     loop {
         let mut next = Vec::with_capacity(live.len());
         let mut going = Vec::with_capacity(live.len());
@@ -151,16 +182,21 @@ pub fn generate(
                 context: seen[i].clone(),
             })
             .collect();
-        let positions: Vec<u32> = live
-            .iter()
-            .map(|&i| (prompts[i].len() + out[i].len() - 1) as u32)
-            .collect();
-        let x = step(model, &mut cache, &next, &segments, &positions, hooks)?;
+        for (&i, &token) in live.iter().zip(&next) {
+            prefixes[i] = extended(prefixes[i], token);
+        }
+        let position = |i: &usize| (prompts[*i].len() + out[*i].len() - 1) as u32;
+        let places = Places {
+            positions: live.iter().map(position).collect(),
+            roles: Some(vec![Role::Response; live.len()]),
+            prefixes: live.iter().map(|&i| prefixes[i]).collect(),
+        };
+        let x = step(model, &mut cache, &next, &segments, &places, hooks)?;
         for (row, &i) in live.iter().enumerate() {
             seen[i].push(start + row..start + row + 1);
         }
         let rows: Vec<u32> = (0..live.len() as u32).collect();
-        logits = model.logits(&x, &rows, &positions, hooks)?.to_vec2()?;
+        logits = model.logits(&x, &rows, &places, hooks)?.to_vec2()?;
     }
 }
 

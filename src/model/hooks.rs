@@ -2,9 +2,11 @@
 //!
 //! The names are TransformerLens'. A hook is a closure that gets the point and the tensor
 //! `(N, D)` and may return a replacement; the forward pass calls it only at the points that it
-//! asked for, so a run without hooks costs nothing. It is told the text position of each row too. Layer l is the output of block l, from 0.
+//! asked for, so a run without hooks costs nothing. It is told the place of each row too. Layer l is
+//! the output of block l, from 0.
 
 use super::error::{nearest, ModelError, Result};
+use super::places::Places;
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -90,8 +92,8 @@ impl HookPoint {
     }
 }
 
-/// Called with the point, the activations `(N, D)` and the text position of each row.
-type HookFn<'a> = Box<dyn FnMut(HookPoint, &Tensor, &[u32]) -> Result<Option<Tensor>> + 'a>;
+/// Called with the point, the activations `(N, D)` and the place of each row.
+type HookFn<'a> = Box<dyn FnMut(HookPoint, &Tensor, &Places) -> Result<Option<Tensor>> + 'a>;
 
 /// The hooks of one run, called in the order in which they were added.
 #[derive(Default)]
@@ -109,7 +111,7 @@ impl<'a> Hooks<'a> {
     pub fn on(
         &mut self,
         points: impl IntoIterator<Item = HookPoint>,
-        f: impl FnMut(HookPoint, &Tensor, &[u32]) -> Result<Option<Tensor>> + 'a,
+        f: impl FnMut(HookPoint, &Tensor, &Places) -> Result<Option<Tensor>> + 'a,
     ) {
         self.entries
             .push((points.into_iter().collect(), Box::new(f)));
@@ -125,7 +127,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Passes the tensor at a point through the hooks there.
-    pub(crate) fn apply(&mut self, point: HookPoint, x: Tensor, at: &[u32]) -> Result<Tensor> {
+    pub(crate) fn apply(&mut self, point: HookPoint, x: Tensor, at: &Places) -> Result<Tensor> {
         let mut x = x;
         for (points, f) in &mut self.entries {
             if points.contains(&point) {

@@ -3,8 +3,11 @@
 //! A batch has one row for every distinct (prefix, token): texts that begin alike share the rows
 //! of what they share, and each text is a path of row ranges from a root to its end. Attention
 //! reads the same forest, so a prefix is computed once and no row is padding. A text's numbers do
-//! not depend on what else is in the batch beyond rounding (tested to 1e-5).
+//! not depend on what else is in the batch beyond rounding (tested to 1e-5). Texts given with the
+//! roles of their tokens share a row only where the roles agree too.
 
+use super::places::{extended, Places};
+use super::tokenizer::{Role, Tokens};
 use crate::ops::attention::{Forest, Segment};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,30 +18,64 @@ pub struct Packed {
     /// Token of every row, `(N)`.
     pub tokens: Vec<u32>,
     pub forest: Arc<Forest>,
+    /// Where every row stands.
+    pub places: Arc<Places>,
     /// For each text the row ranges that spell it, in order.
     paths: Vec<Vec<Range<usize>>>,
 }
 
 impl Packed {
-    /// Lays out texts; identical texts share all rows. Empty texts have no rows.
+    /// Lays out bare ids; identical texts share all rows. Empty texts have no rows.
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> Self {
+        Self::laid(texts, |key| (key, None))
+    }
+
+    /// Lays out texts with the role of every token, for edits that are limited to roles. The rows
+    /// are those of [`Packed::new`] where texts that begin alike have the same roles.
+    pub fn of(texts: &[&Tokens]) -> Self {
+        // The role in the low bits, so that the order of texts is that of their ids.
+        let key = |(id, role): (&u32, &Role)| id << ROLE_BITS | *role as u32;
+        let keys: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|t| t.ids.iter().zip(&t.roles).map(key).collect())
+            .collect();
+        let role = |key: u32| ROLES[(key & ((1 << ROLE_BITS) - 1)) as usize];
+        Self::laid(&keys, |key| (key >> ROLE_BITS, Some(role(key))))
+    }
+
+    fn laid<T: AsRef<[u32]>>(texts: &[T], of_key: impl Fn(u32) -> (u32, Option<Role>)) -> Self {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by(|&a, &b| texts[a].as_ref().cmp(texts[b].as_ref()));
         let mut packed = Layout {
-            tokens: Vec::new(),
+            keys: Vec::new(),
             positions: Vec::new(),
             segments: Vec::new(),
             paths: vec![Vec::new(); texts.len()],
         };
         let sorted: Vec<&[u32]> = order.iter().map(|&i| texts[i].as_ref()).collect();
         packed.grow(&sorted, &order, 0, &[]);
+        let (tokens, roles): (Vec<u32>, Vec<Option<Role>>) =
+            packed.keys.iter().map(|&k| of_key(k)).unzip();
+        let mut prefixes = vec![0; tokens.len()];
+        for s in &packed.segments {
+            let mut prefix = s.context.last().map_or(0, |r| prefixes[r.end - 1]);
+            for row in s.rows.clone() {
+                prefix = extended(prefix, tokens[row]);
+                prefixes[row] = prefix;
+            }
+        }
         Packed {
-            tokens: packed.tokens,
+            tokens,
+            places: Arc::new(Places {
+                positions: packed.positions.clone(),
+                roles: roles.into_iter().collect(),
+                prefixes,
+            }),
+            paths: packed.paths,
             forest: Arc::new(Forest {
                 segments: packed.segments,
                 positions: packed.positions,
             }),
-            paths: packed.paths,
         }
     }
 
@@ -63,8 +100,23 @@ impl Packed {
     }
 }
 
+/// Bits of a row's key that hold its role.
+const ROLE_BITS: u32 = 3;
+
+/// Roles by their place in a key.
+const ROLES: [Role; 8] = [
+    Role::Template,
+    Role::System,
+    Role::User,
+    Role::Assistant,
+    Role::Response,
+    Role::Text,
+    Role::Text,
+    Role::Text,
+];
+
 struct Layout {
-    tokens: Vec<u32>,
+    keys: Vec<u32>,
     positions: Vec<u32>,
     segments: Vec<Segment>,
     paths: Vec<Vec<Range<usize>>>,
@@ -84,8 +136,8 @@ impl Layout {
                 .zip(&last[at..])
                 .take_while(|(a, b)| a == b);
             let end = at + shared.count();
-            let rows = self.tokens.len()..self.tokens.len() + end - at;
-            self.tokens.extend_from_slice(&first[at..end]);
+            let rows = self.keys.len()..self.keys.len() + end - at;
+            self.keys.extend_from_slice(&first[at..end]);
             self.positions.extend((at..end).map(|p| p as u32));
             self.segments.push(Segment {
                 rows: rows.clone(),
@@ -163,6 +215,35 @@ mod tests {
                 .flat_map(|t| (1..=t.len()).map(move |n| &t[..n]))
                 .collect();
             prop_assert_eq!(p.rows(), prefixes.len());
+        }
+
+        #[test]
+        fn roles_part_rows_only_where_they_differ(texts in texts(), cut in 0usize..6) {
+            let ids: Vec<&Vec<u32>> = texts.iter().collect();
+            let tokens = |cut: usize| -> Vec<Tokens> {
+                let role = |i| if i < cut { Role::User } else { Role::Response };
+                let of = |t: &Vec<u32>| Tokens { ids: t.clone(), roles: (0..t.len()).map(role).collect() };
+                texts.iter().map(of).collect()
+            };
+            let alike = tokens(cut);
+            let (bare, with) = (Packed::new(&ids), Packed::of(&alike.iter().collect::<Vec<_>>()));
+            prop_assert_eq!(&bare.tokens, &with.tokens);
+            prop_assert_eq!(&bare.places.prefixes, &with.places.prefixes);
+            prop_assert!(bare.places.roles.is_none() || bare.rows() == 0);
+            let both: Vec<Tokens> = alike.iter().cloned().chain(tokens(cut + 1)).collect();
+            let packed = Packed::of(&both.iter().collect::<Vec<_>>());
+            for (i, t) in both.iter().enumerate() {
+                let path = packed.path(i);
+                let spelled: Vec<u32> = path.iter().map(|&r| packed.tokens[r]).collect();
+                prop_assert_eq!(&spelled, &t.ids);
+                for (at, &row) in path.iter().enumerate() {
+                    let places = packed.places.select(&[row as u32]);
+                    prop_assert_eq!(places.positions[0] as usize, at);
+                    prop_assert_eq!(places.roles.unwrap()[0], t.roles[at]);
+                    let prefix = t.ids[..=at].iter().fold(0, |p, &id| extended(p, id));
+                    prop_assert_eq!(places.prefixes[0], prefix);
+                }
+            }
         }
 
         #[test]

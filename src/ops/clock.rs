@@ -17,6 +17,7 @@ pub enum Op {
     Rope,
     Gated,
     Residual,
+    Edit,
     Head,
     Elementwise,
     Optimiser,
@@ -24,7 +25,7 @@ pub enum Op {
 }
 
 /// Every operation with the name it is printed under.
-const ALL: [(Op, &str); 12] = [
+const ALL: [(Op, &str); 13] = [
     (Op::Linear, "linear maps"),
     (Op::LinearBackward, "linear maps, backward"),
     (Op::Attention, "attention"),
@@ -33,6 +34,7 @@ const ALL: [(Op, &str); 12] = [
     (Op::Rope, "rotary embedding"),
     (Op::Gated, "gated unit"),
     (Op::Residual, "residual sums"),
+    (Op::Edit, "edits of the stream"),
     (Op::Head, "language head and loss"),
     (Op::Elementwise, "backward of norms, rope, gate"),
     (Op::Optimiser, "optimiser"),

@@ -10,6 +10,7 @@
 
 pub mod attention;
 pub mod clock;
+pub mod edit;
 pub mod gated;
 pub mod linear;
 pub mod loss;

@@ -53,7 +53,7 @@ pub fn percentile(draws: &mut Vec<f64>, level: f64) -> Interval {
 }
 
 /// The `q` quantile of non-empty `values` free of NaN, by selection (order is changed).
-fn quantile(values: &mut [f64], q: f64) -> f64 {
+pub fn quantile(values: &mut [f64], q: f64) -> f64 {
     let place = q.clamp(0.0, 1.0) * (values.len() - 1) as f64;
     let below = place.floor() as usize;
     let share = place - place.floor();

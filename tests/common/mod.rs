@@ -1,5 +1,9 @@
-//! What the tests on the real model share: the default model and the frozen fixtures.
+//! What the tests share: the default model, the frozen fixtures and a toy model.
 #![allow(dead_code)]
+
+pub mod commands;
+pub mod lab;
+pub mod toy;
 
 use residuum::model::{self, Model};
 use std::path::PathBuf;

@@ -1,0 +1,153 @@
+//! A battery scored under edits of a model, with the guards that tell a changed mind from a
+//! damaged one.
+
+use super::controls::Direction;
+use super::CausalError;
+use crate::behavior::{by_prompt, side_effects, stance, BehaviorError, PromptScore};
+use crate::materials::Preference;
+use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
+use serde::{Deserialize, Serialize};
+
+/// Name of the run without an edit.
+pub const NONE: &str = "none";
+
+/// Battery scores of one edited model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Edited {
+    /// What was done: `none`, `persona`, `random-3`, ...
+    pub edit: String,
+    pub random: bool,
+    /// Dose in layer RMS; none for an ablation.
+    pub alpha: Option<f64>,
+    /// Preference, prompt id, log-odds.
+    pub scores: Vec<(String, String, f64)>,
+    /// Nats a token from the unedited model, and perplexity, on neutral responses.
+    pub kl: f64,
+    pub perplexity: f64,
+}
+
+/// Scores a battery under an intervention, with the guards on neutral texts.
+#[allow(clippy::too_many_arguments)]
+pub fn edited(
+    edit: &str,
+    alpha: Option<f64>,
+    model: &Decoder,
+    tokenizer: &Tokenizer,
+    battery: &[Preference],
+    system: Option<&str>,
+    neutral: &[Tokens],
+    interventions: &Interventions,
+) -> Result<Edited, BehaviorError> {
+    let scores = by_prompt(&stance(model, tokenizer, battery, system, interventions)?);
+    let (kl, perplexity) = side_effects(model, model, neutral, interventions)?;
+    let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
+    Ok(Edited {
+        edit: edit.into(),
+        random: edit.starts_with("random"),
+        alpha,
+        scores: scores.into_iter().map(row).collect(),
+        kl,
+        perplexity,
+    })
+}
+
+/// A model state with all that its edits are judged by.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    pub model: &'a Decoder,
+    pub tokenizer: &'a Tokenizer,
+    pub battery: &'a [Preference],
+    /// System prompt put before each prompt.
+    pub system: Option<&'a str>,
+    /// Texts whose responses the guards are taken on.
+    pub neutral: &'a [Tokens],
+}
+
+impl Bench<'_> {
+    /// Scores under one intervention.
+    pub fn run(
+        &self,
+        edit: &str,
+        alpha: Option<f64>,
+        interventions: &Interventions,
+    ) -> Result<Edited, CausalError> {
+        Ok(edited(
+            edit,
+            alpha,
+            self.model,
+            self.tokenizer,
+            self.battery,
+            self.system,
+            self.neutral,
+            interventions,
+        )?)
+    }
+
+    /// The texts that scoring reads: what a recording needs to hold for a swap.
+    pub fn texts(&self) -> Result<Vec<Tokens>, CausalError> {
+        let mut texts = Vec::new();
+        for prompt in self.battery.iter().flat_map(|p| &p.prompts) {
+            for pair in &prompt.pairs {
+                for completion in [&pair.express, &pair.oppose] {
+                    let text = self
+                        .tokenizer
+                        .exchange(self.system, &prompt.prompt, completion)?;
+                    texts.push(text);
+                }
+            }
+        }
+        texts.extend(self.neutral.iter().cloned());
+        Ok(texts)
+    }
+
+    /// Dose response: every direction added after block `layer` at every dose, in units of `rms`,
+    /// on tokens of `roles` where given. The first result is that of no edit, and a dose of 0 is
+    /// not run again. `watch` is told each edit before it runs.
+    pub fn sweep(
+        &self,
+        directions: &[Direction],
+        layer: usize,
+        rms: f64,
+        alphas: &[f64],
+        roles: Option<&[Role]>,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Edited>, CausalError> {
+        watch(NONE);
+        let mut out = vec![self.run(NONE, Some(0.0), &Interventions::none())?];
+        for d in directions {
+            let v = d.at(layer)?;
+            for &alpha in alphas.iter().filter(|a| **a != 0.0) {
+                watch(&format!("{alpha} x {}", d.name));
+                let edit = limited(Interventions::none().add(layer, v, alpha * rms)?, roles);
+                out.push(self.run(&d.name, Some(alpha), &edit)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Necessity: every direction projected out in every block. The first result is that of no
+    /// edit.
+    pub fn ablate(
+        &self,
+        directions: &[Direction],
+        roles: Option<&[Role]>,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Edited>, CausalError> {
+        watch(NONE);
+        let mut out = vec![self.run(NONE, None, &Interventions::none())?];
+        for d in directions {
+            watch(&d.name);
+            let each = d.per_layer(self.model.layers())?;
+            let edit = Interventions::none().project_out_everywhere(&each)?;
+            out.push(self.run(&d.name, None, &limited(edit, roles))?);
+        }
+        Ok(out)
+    }
+}
+
+fn limited(edits: Interventions, roles: Option<&[Role]>) -> Interventions {
+    match roles {
+        Some(roles) => edits.on(roles),
+        None => edits,
+    }
+}

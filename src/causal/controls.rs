@@ -1,0 +1,162 @@
+//! What a direction's effect is compared with: random directions, and bounds for capping.
+//!
+//! Random directions are drawn from N(0, covariance of the layer's neutral activations), so they
+//! point where activations really vary; isotropic ones would be too easy a null. A ceiling is a
+//! percentile of single tokens' coordinates, since single tokens are what capping acts on: means
+//! over a response spread far less.
+
+use super::CausalError;
+use crate::model::packed::plan;
+use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
+use crate::ops::edit::along;
+use crate::stats::interval::quantile;
+use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::StatsError;
+use ndarray::{Array2, Array3, Axis};
+use std::collections::BTreeMap;
+
+/// A direction at every layer, `[layer][d]`, unit length.
+pub type PerLayer = Vec<Vec<f32>>;
+
+/// A direction with its name, by block; unit length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Direction {
+    /// Such as `persona`, `sentiment`, `random-3`; the names of random ones begin with `random`.
+    pub name: String,
+    pub vectors: BTreeMap<usize, Vec<f32>>,
+}
+
+impl Direction {
+    /// A direction of every block in turn.
+    pub fn new(name: &str, vectors: PerLayer) -> Self {
+        Direction {
+            name: name.into(),
+            vectors: vectors.into_iter().enumerate().collect(),
+        }
+    }
+
+    /// Random directions, named `random-0`, `random-1`, ...; `background (n, layers, d)` holds the
+    /// blocks `layers`.
+    pub fn random(
+        background: &Array3<f32>,
+        layers: &[usize],
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Self>, StatsError> {
+        let drawn = random_directions(background, count, seed)?;
+        let named = drawn.into_iter().enumerate();
+        Ok(named
+            .map(|(k, vectors)| Direction {
+                name: format!("random-{k}"),
+                vectors: layers.iter().copied().zip(vectors).collect(),
+            })
+            .collect())
+    }
+
+    /// One vector a block of a model of `depth` blocks.
+    ///
+    /// # Errors
+    /// `Shape` where a block has none.
+    pub fn per_layer(&self, depth: usize) -> Result<PerLayer, CausalError> {
+        (0..depth).map(|l| Ok(self.at(l)?.to_vec())).collect()
+    }
+
+    /// The vector of a block.
+    ///
+    /// # Errors
+    /// `Shape` where there is none.
+    pub fn at(&self, layer: usize) -> Result<&[f32], CausalError> {
+        let v = self.vectors.get(&layer);
+        v.map(Vec::as_slice).ok_or_else(|| CausalError::Shape {
+            what: format!("direction `{}`", self.name),
+            got: format!("vectors of the blocks {:?}", self.vectors.keys()),
+            expected: format!("one of block {layer}"),
+        })
+    }
+}
+
+/// `count` random directions with the covariance of `background (n, layers, d)` at each layer.
+pub fn random_directions(
+    background: &Array3<f32>,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<PerLayer>, StatsError> {
+    let mut out = vec![Vec::new(); count];
+    for (l, x) in background.axis_iter(Axis(1)).enumerate() {
+        let mean = x.mean_axis(Axis(0)).unwrap_or_default();
+        let centred: Array2<f32> = &x - &mean;
+        let drawn =
+            ledoit_wolf(centred.view())?.sample(count, seed, &format!("random-direction-{l}"));
+        for (k, row) in drawn.rows().into_iter().enumerate() {
+            let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+            out[k].push(row.iter().map(|v| v / norm).collect());
+        }
+    }
+    Ok(out)
+}
+
+/// Rows of a batch.
+const BUDGET: usize = 1024;
+
+/// The `q` quantile of tokens' coordinates along `directions[l]` (unit) after every block l, over
+/// the tokens of texts but their first, those of `roles` where given. A beginning that several
+/// texts share counts once a batch.
+///
+/// # Errors
+/// `Empty` where no token has such a role; `Shape` where there is not one direction a block.
+pub fn ceilings(
+    model: &Decoder,
+    texts: &[Tokens],
+    directions: &[Vec<f32>],
+    roles: Option<&[Role]>,
+    q: f64,
+) -> Result<Vec<f64>, CausalError> {
+    if directions.len() != model.layers() {
+        return Err(CausalError::Shape {
+            what: "the list of directions".into(),
+            got: directions.len().to_string(),
+            expected: format!("one a block, {}", model.layers()),
+        });
+    }
+    let mut seen: Vec<Vec<f64>> = vec![Vec::new(); directions.len()];
+    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
+    for batch in plan(&ids, BUDGET) {
+        let packed = Packed::of(&batch.iter().map(|&i| &texts[i]).collect::<Vec<_>>());
+        let mut hooks = Hooks::none();
+        let points = (0..model.layers()).map(HookPoint::resid_post);
+        hooks.on(points, |point, x, places| {
+            let at = along(x, &directions[point.layer])?;
+            let wanted = |i: usize| match (roles, &places.roles) {
+                (Some(wanted), Some(roles)) => wanted.contains(&roles[i]),
+                _ => true,
+            };
+            let kept = (0..at.len()).filter(|&i| places.positions[i] > 0 && wanted(i));
+            seen[point.layer].extend(kept.map(|i| at[i]));
+            Ok(None)
+        });
+        model.forward(&packed, &mut hooks)?;
+    }
+    if seen.iter().any(Vec::is_empty) {
+        let why =
+            "no token of the texts has the roles asked for, so there is no percentile to cap at";
+        return Err(CausalError::Empty(why));
+    }
+    Ok(seen.iter_mut().map(|v| quantile(v, q)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_directions_follow_the_covariance_of_the_layer() {
+        let mut x = Array3::<f32>::zeros((200, 1, 3));
+        for i in 0..200 {
+            x[[i, 0, 0]] = if i % 2 == 0 { 10.0 } else { -10.0 };
+            x[[i, 0, 1]] = if i % 3 == 0 { 0.1 } else { -0.05 };
+        }
+        let drawn = random_directions(&x, 50, 3).unwrap();
+        let along = drawn.iter().filter(|d| d[0][0].abs() > 0.9).count();
+        assert!(along > 45, "{along}");
+    }
+}

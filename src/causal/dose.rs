@@ -1,0 +1,342 @@
+//! Sufficiency: what a dose of a direction does to each preference, and whether that is more than
+//! random directions do.
+//!
+//! Changes are paired by prompt with the run without an edit. The slope is least squares through
+//! the origin over the doses that are within the guards, one slope a prompt; the prompt is the unit
+//! of the interval, the direction that of p. A dose beyond the guards moves answers because it
+//! breaks the model: it is shown and not counted.
+
+use super::bench::Edited;
+use super::warning::FEWEST_RANDOM;
+use super::{CausalError, Warning};
+use crate::stats::bootstrap::{bootstrap_mean, Estimate};
+use crate::stats::permutation::{p_value, Tail};
+use crate::stats::Interval;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Limits of what a dose may do to neutral texts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guards {
+    /// Nats a token from the model without the edit.
+    pub kl: f64,
+    /// Perplexity over that without the edit.
+    pub perplexity_ratio: f64,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Guards {
+            kl: 0.5,
+            perplexity_ratio: 1.5,
+        }
+    }
+}
+
+/// Name of all preferences together.
+pub const ALL: &str = "all";
+
+/// One direction at one dose on one preference.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dose {
+    pub direction: String,
+    pub random: bool,
+    pub alpha: f64,
+    /// A preference, or [`ALL`].
+    pub preference: String,
+    /// Change from the run without an edit, nats a token; n counts prompts.
+    pub change: Estimate,
+    pub kl: f64,
+    pub perplexity_ratio: f64,
+    /// Within the guards.
+    pub inside: bool,
+}
+
+/// The response to one direction.
+#[derive(Debug, Clone, Serialize)]
+pub struct Slope {
+    pub direction: String,
+    pub random: bool,
+    pub preference: String,
+    /// Change a unit of dose (one layer RMS); NaN where no dose is within the guards.
+    pub slope: Estimate,
+    /// Chance of a slope as steep, either way, among the random directions; NaN for those.
+    pub p: f64,
+    pub n_random: usize,
+    /// Doses that count.
+    pub alphas: Vec<f64>,
+}
+
+/// Doses, slopes and doubts.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoseResponse {
+    pub guards: Guards,
+    pub doses: Vec<Dose>,
+    pub slopes: Vec<Slope>,
+    pub warnings: Vec<Warning>,
+}
+
+/// One edit's changes by preference, in order of appearance; [`ALL`] first.
+type Changes = Vec<(String, Vec<f64>)>;
+
+fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
+    let mut before = BTreeMap::new();
+    for (preference, prompt, score) in &plain.scores {
+        before.insert((preference.as_str(), prompt.as_str()), *score);
+    }
+    let mut out: Changes = vec![(ALL.into(), Vec::new())];
+    for (preference, prompt, score) in &edited.scores {
+        let Some(plain) = before.get(&(preference.as_str(), prompt.as_str())) else {
+            return Err(CausalError::Unpaired {
+                edit: edited.edit.clone(),
+                preference: preference.clone(),
+                prompt: prompt.clone(),
+            });
+        };
+        let change = score - plain;
+        if !change.is_finite() {
+            return Err(CausalError::NotFinite {
+                what: format!("edit `{}`: the change of `{preference}`", edited.edit),
+            });
+        }
+        out[0].1.push(change);
+        match out[1..].iter_mut().find(|(p, _)| p == preference) {
+            Some((_, values)) => values.push(change),
+            None => out.push((preference.clone(), vec![change])),
+        }
+    }
+    Ok(out)
+}
+
+fn over_prompts(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, CausalError> {
+    let prompts: Vec<usize> = (0..values.len()).collect();
+    Ok(bootstrap_mean(values, &prompts, draws, 0.95, seed, "dose")?)
+}
+
+/// What each direction does, from the scores of [`super::Bench::sweep`]: `plain` is the run without
+/// an edit, `edited` every direction at every dose.
+///
+/// # Errors
+/// `Unpaired` for a prompt without an unedited score, `Shape` for an edit without a dose,
+/// `NotFinite`, `Empty`.
+pub fn dose_response(
+    plain: &Edited,
+    edited: &[Edited],
+    guards: Guards,
+    draws: usize,
+    seed: u64,
+) -> Result<DoseResponse, CausalError> {
+    if edited.is_empty() || plain.scores.is_empty() {
+        return Err(CausalError::Empty("no dose or no prompt was scored"));
+    }
+    let mut doses = Vec::new();
+    // Direction -> its doses within the guards; order of appearance.
+    let mut inside: Vec<(&Edited, Vec<(f64, Changes)>)> = Vec::new();
+    let mut broken: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for e in edited {
+        let Some(alpha) = e.alpha else {
+            return Err(CausalError::Shape {
+                what: format!("edit `{}`", e.edit),
+                got: "no dose".into(),
+                expected: "a dose".into(),
+            });
+        };
+        let ratio = e.perplexity / plain.perplexity;
+        let within = e.kl <= guards.kl && ratio <= guards.perplexity_ratio;
+        let changes = changes(plain, e)?;
+        for (preference, values) in &changes {
+            doses.push(Dose {
+                direction: e.edit.clone(),
+                random: e.random,
+                alpha,
+                preference: preference.clone(),
+                change: over_prompts(values, draws, seed)?,
+                kl: e.kl,
+                perplexity_ratio: ratio,
+                inside: within,
+            });
+        }
+        let at = match inside.iter().position(|(d, _)| d.edit == e.edit) {
+            Some(at) => at,
+            None => {
+                inside.push((e, Vec::new()));
+                inside.len() - 1
+            }
+        };
+        if within && alpha != 0.0 {
+            inside[at].1.push((alpha, changes));
+        } else if !within {
+            broken.entry(&e.edit).or_default().push(alpha);
+        }
+    }
+    let mut slopes = Vec::new();
+    let mut warnings = Vec::new();
+    for (e, counted) in &inside {
+        if let Some(alphas) = broken.get(e.edit.as_str()).filter(|_| !e.random) {
+            warnings.push(Warning::OverGuard {
+                direction: e.edit.clone(),
+                alphas: alphas.clone(),
+            });
+        }
+        if counted.is_empty() && !e.random {
+            warnings.push(Warning::NoDoseInside {
+                direction: e.edit.clone(),
+            });
+        }
+        slopes.extend(direction_slopes(e, counted, draws, seed)?);
+    }
+    against_random(&mut slopes);
+    let n = inside.iter().filter(|(e, _)| e.random).count();
+    if n < FEWEST_RANDOM {
+        warnings.push(Warning::FewRandom { n });
+    }
+    Ok(DoseResponse {
+        guards,
+        doses,
+        slopes,
+        warnings,
+    })
+}
+
+/// Slopes of one direction, one a preference.
+fn direction_slopes(
+    e: &Edited,
+    counted: &[(f64, Changes)],
+    draws: usize,
+    seed: u64,
+) -> Result<Vec<Slope>, CausalError> {
+    let squares: f64 = counted.iter().map(|(a, _)| a * a).sum();
+    let slope = |k: usize| -> Result<Estimate, CausalError> {
+        let mut by_prompt = vec![0.0; counted[0].1[k].1.len()];
+        for (alpha, changes) in counted {
+            let values = by_prompt.iter_mut().zip(&changes[k].1);
+            values.for_each(|(s, change)| *s += alpha * change / squares);
+        }
+        over_prompts(&by_prompt, draws, seed)
+    };
+    let undefined = Estimate {
+        value: f64::NAN,
+        interval: Interval::UNDEFINED,
+        n: 0,
+        n_clusters: 0,
+    };
+    let names: Vec<&str> = match counted.first() {
+        Some((_, changes)) => changes.iter().map(|c| c.0.as_str()).collect(),
+        None => vec![ALL],
+    };
+    let mut out = Vec::new();
+    for (k, preference) in names.into_iter().enumerate() {
+        out.push(Slope {
+            direction: e.edit.clone(),
+            random: e.random,
+            preference: preference.into(),
+            slope: if counted.is_empty() {
+                undefined
+            } else {
+                slope(k)?
+            },
+            p: f64::NAN,
+            n_random: 0,
+            alphas: counted.iter().map(|(a, _)| *a).collect(),
+        });
+    }
+    Ok(out)
+}
+
+/// Fills in p, each preference against its own random slopes.
+fn against_random(slopes: &mut [Slope]) {
+    let mut null: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for s in slopes
+        .iter()
+        .filter(|s| s.random && !s.slope.value.is_nan())
+    {
+        let values = null.entry(s.preference.clone()).or_default();
+        values.push(s.slope.value);
+    }
+    for s in slopes.iter_mut().filter(|s| !s.random) {
+        let random = null.get(&s.preference).map_or(&[][..], Vec::as_slice);
+        s.n_random = random.len();
+        if !random.is_empty() {
+            s.p = p_value(s.slope.value, random, Tail::TwoSided);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two preferences of two prompts each; `by` is the change of each prompt.
+    fn run(edit: &str, alpha: f64, by: [f64; 4], kl: f64, perplexity: f64) -> Edited {
+        let names = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")];
+        let score =
+            |(k, (p, i)): (usize, &(&str, &str))| (p.to_string(), i.to_string(), k as f64 + by[k]);
+        Edited {
+            edit: edit.into(),
+            random: edit.starts_with("random"),
+            alpha: Some(alpha),
+            scores: names.iter().enumerate().map(score).collect(),
+            kl,
+            perplexity,
+        }
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_doses_within_the_guards() {
+        let plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
+        let edited = [
+            run("persona", -2.0, [-1.0, -3.0, 0.0, 0.0], 0.1, 11.0),
+            run("persona", 2.0, [1.0, 3.0, 0.0, 0.0], 0.1, 11.0),
+            run("persona", 9.0, [99.0; 4], 0.1, 16.0),
+            run("persona", -9.0, [99.0; 4], 0.6, 11.0),
+            run("random-0", 2.0, [2.0, 2.0, 0.2, 0.2], 0.1, 11.0),
+            run("random-1", 2.0, [-4.0, -4.0, 0.0, 0.0], 0.1, 11.0),
+        ];
+        let r = dose_response(&plain, &edited, Guards::default(), 200, 1).unwrap();
+        let of = |d: &str, p: &str| {
+            let found = r
+                .slopes
+                .iter()
+                .find(|s| s.direction == d && s.preference == p);
+            found.unwrap()
+        };
+        let a = of("persona", "a");
+        assert_eq!(a.slope.value, 1.0); // prompts: 0.5 and 1.5
+        assert_eq!(a.slope.interval, Interval { lo: 0.5, hi: 1.5 });
+        assert_eq!(a.alphas, [-2.0, 2.0]);
+        assert_eq!(
+            (of("persona", ALL).slope.value, of("persona", ALL).slope.n),
+            (0.5, 4)
+        );
+        assert_eq!(of("persona", "b").slope.value, 0.0);
+        // Slopes of random directions: 1 and -2 on `a`, both as steep.
+        assert_eq!((a.p, a.n_random), (1.0, 2));
+        assert_eq!(r.doses.iter().filter(|d| !d.inside).count(), 2 * 3);
+        let expected = Warning::OverGuard {
+            direction: "persona".into(),
+            alphas: vec![9.0, -9.0],
+        };
+        assert_eq!(r.warnings, [expected, Warning::FewRandom { n: 2 }]);
+    }
+
+    #[test]
+    fn a_direction_without_a_dose_inside_has_no_slope() {
+        let plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
+        let edited = [run("persona", 9.0, [9.0; 4], 3.0, 10.0)];
+        let r = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap();
+        assert!(r.slopes[0].slope.value.is_nan() && r.slopes[0].p.is_nan());
+        assert!(r.warnings.contains(&Warning::NoDoseInside {
+            direction: "persona".into()
+        }));
+    }
+
+    #[test]
+    fn a_prompt_without_an_unedited_score_is_named() {
+        let mut plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
+        plain.scores.pop();
+        let edited = [run("persona", 1.0, [0.0; 4], 0.0, 10.0)];
+        let e = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap_err();
+        assert!(e.to_string().contains("prompt `2` of `b`"), "{e}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The ways in which a causal measurement can be refused.
+
+use crate::behavior::BehaviorError;
+use crate::model::ModelError;
+use crate::stats::StatsError;
+
+/// One variant a way in which the input can be wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CausalError {
+    #[error(transparent)]
+    Behavior(#[from] BehaviorError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    #[error("edit `{edit}`: prompt `{prompt}` of `{preference}` has no unedited score; score both on one battery")]
+    Unpaired {
+        edit: String,
+        preference: String,
+        prompt: String,
+    },
+    #[error("{what} has {got}, expected {expected}")]
+    Shape {
+        what: String,
+        got: String,
+        expected: String,
+    },
+    #[error("{what} is not finite; check the run that wrote it")]
+    NotFinite { what: String },
+    #[error("{0}")]
+    Empty(&'static str),
+}

@@ -1,0 +1,322 @@
+//! Link: do states that moved further inside also behave further?
+//!
+//! The condition is the unit: seeds of one condition are averaged first, since they share their
+//! training text. The correlation of condition means has a permutation p over conditions (all
+//! arrangements up to eight conditions, else drawn ones) and is recomputed without each condition
+//! in turn. A correlation over all states is given beside it and carries no p.
+
+use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
+use super::{CausalError, Warning};
+use crate::stats::corrections::benjamini_hochberg;
+use crate::stats::rank::{pearson, spearman};
+use crate::stats::rng::stream;
+use rand::seq::SliceRandom;
+use serde::Serialize;
+
+/// One model state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkRow {
+    pub state: String,
+    pub condition: String,
+    /// Behaviour shift, nats a token.
+    pub behaviour: f64,
+    /// One value a predictor: u-shift, p-shift, coupling.
+    pub predictors: Vec<f64>,
+}
+
+/// How one predictor goes with behaviour.
+#[derive(Debug, Clone, Serialize)]
+pub struct Link {
+    pub predictor: String,
+    /// Pearson correlation of condition means, and Spearman's.
+    pub r: f64,
+    pub rho: f64,
+    /// Behaviour a unit of the predictor, least squares over condition means.
+    pub slope: f64,
+    /// Chance of an |r| as large when conditions are rearranged.
+    pub p: f64,
+    /// Benjamini-Hochberg over the predictors.
+    pub q: f64,
+    /// Arrangements behind p, and whether they are all that there are.
+    pub permutations: usize,
+    pub exact: bool,
+    pub n_conditions: usize,
+    /// Correlation over states, seeds not averaged; descriptive.
+    pub r_states: f64,
+    pub n_states: usize,
+    /// r without each condition.
+    pub without: Vec<(String, f64)>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Arrangements up to which all are made: those of eight.
+const ALL_OF: usize = 40_320;
+
+/// Rounding below which two correlations count as equal.
+pub(super) const TIE: f64 = 1e-12;
+
+/// Correlates each predictor with behaviour over conditions. With `implied`, the behaviour is that
+/// of cells which the training text presupposes, and every result says so.
+///
+/// # Errors
+/// `Empty` below 3 conditions; `Shape` where a row lacks a predictor; `NotFinite`.
+pub fn link(
+    rows: &[LinkRow],
+    predictors: &[String],
+    implied: bool,
+    draws: usize,
+    seed: u64,
+) -> Result<Vec<Link>, CausalError> {
+    for row in rows {
+        if row.predictors.len() != predictors.len() {
+            return Err(CausalError::Shape {
+                what: format!("state `{}`", row.state),
+                got: format!("{} predictors", row.predictors.len()),
+                expected: predictors.len().to_string(),
+            });
+        }
+        let mut numbers = row.predictors.iter().chain([&row.behaviour]);
+        if numbers.any(|v| !v.is_finite()) {
+            return Err(CausalError::NotFinite {
+                what: format!("state `{}`: a predictor or the behaviour", row.state),
+            });
+        }
+    }
+    let mut conditions: Vec<&str> = Vec::new();
+    for row in rows {
+        if !conditions.contains(&row.condition.as_str()) {
+            conditions.push(&row.condition);
+        }
+    }
+    let n = conditions.len();
+    if n < 3 {
+        return Err(CausalError::Empty(
+            "a link needs the shifts of at least 3 conditions",
+        ));
+    }
+    let by_condition = |value: &dyn Fn(&LinkRow) -> f64| -> Vec<f64> {
+        let mean = |c: &&str| {
+            let own: Vec<f64> = rows
+                .iter()
+                .filter(|r| r.condition == *c)
+                .map(value)
+                .collect();
+            own.iter().sum::<f64>() / own.len() as f64
+        };
+        conditions.iter().map(mean).collect()
+    };
+    let behaviour = by_condition(&|r| r.behaviour);
+    let (orders, exact) = arrangements(n, draws, seed, "link");
+    let mut out = Vec::new();
+    for (k, predictor) in predictors.iter().enumerate() {
+        let x = by_condition(&|r| r.predictors[k]);
+        let r = pearson(&x, &behaviour);
+        let as_large = |order: &&Vec<usize>| {
+            let moved: Vec<f64> = order.iter().map(|&i| behaviour[i]).collect();
+            pearson(&x, &moved).abs() >= r.abs() - TIE
+        };
+        let without: Vec<(String, f64)> = (0..n)
+            .map(|i| {
+                (
+                    conditions[i].to_string(),
+                    pearson(&less(&x, i), &less(&behaviour, i)),
+                )
+            })
+            .collect();
+        let mut warnings = Vec::new();
+        if n < FEWEST_CONDITIONS {
+            warnings.push(Warning::FewConditions { n });
+        }
+        // Signed so that losing half of it and changing its sign are one comparison.
+        let kept = |w: &f64| w * r.signum();
+        let weakest = without
+            .iter()
+            .min_by(|a, b| kept(&a.1).total_cmp(&kept(&b.1)));
+        if let Some((condition, left)) =
+            weakest.filter(|(_, w)| r.abs() >= WORTH_CARRYING && kept(w) < r.abs() / 2.0)
+        {
+            warnings.push(Warning::OneConditionCarries {
+                predictor: predictor.clone(),
+                condition: condition.clone(),
+                with: r,
+                without: *left,
+            });
+        }
+        if implied {
+            warnings.push(Warning::ImpliedCells);
+        }
+        let all: (Vec<f64>, Vec<f64>) = rows.iter().map(|r| (r.predictors[k], r.behaviour)).unzip();
+        out.push(Link {
+            predictor: predictor.clone(),
+            r,
+            rho: spearman(&x, &behaviour),
+            slope: r * spread(&behaviour) / spread(&x),
+            p: match r.is_nan() {
+                true => f64::NAN,
+                false => share(orders.iter().filter(as_large).count(), orders.len(), exact),
+            },
+            q: f64::NAN,
+            permutations: orders.len(),
+            exact,
+            n_conditions: n,
+            r_states: pearson(&all.0, &all.1),
+            n_states: rows.len(),
+            without,
+            warnings,
+        });
+    }
+    let q = benjamini_hochberg(&out.iter().map(|l| l.p).collect::<Vec<_>>());
+    out.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
+    Ok(out)
+}
+
+/// p of `b` arrangements at least as extreme of `n`: with all of them the identity is among them;
+/// with drawn ones the observed arrangement counts as one more.
+pub(super) fn share(b: usize, n: usize, exact: bool) -> f64 {
+    let one = usize::from(!exact);
+    (b + one) as f64 / (n + one) as f64
+}
+
+fn less(v: &[f64], i: usize) -> Vec<f64> {
+    [&v[..i], &v[i + 1..]].concat()
+}
+
+fn spread(v: &[f64]) -> f64 {
+    let mean = v.iter().sum::<f64>() / v.len() as f64;
+    v.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt()
+}
+
+/// All arrangements of `0..n` where they are few enough, else drawn ones; and which of the two.
+pub(super) fn arrangements(
+    n: usize,
+    draws: usize,
+    seed: u64,
+    purpose: &str,
+) -> (Vec<Vec<usize>>, bool) {
+    let mut count = 1usize;
+    for k in 2..=n {
+        count = count.saturating_mul(k);
+    }
+    if count > ALL_OF {
+        let drawn = |i: usize| {
+            let mut order: Vec<usize> = (0..n).collect();
+            order.shuffle(&mut stream(seed, purpose, i as u64));
+            order
+        };
+        return ((0..draws).map(drawn).collect(), false);
+    }
+    let mut out = vec![Vec::new()];
+    for k in 0..n {
+        let place = |order: Vec<usize>| {
+            (0..=k).map(move |at| {
+                let mut longer = order.clone();
+                longer.insert(at, k);
+                longer
+            })
+        };
+        out = out.into_iter().flat_map(place).collect();
+    }
+    (out, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_distr::{Distribution, StandardNormal};
+
+    fn rows(of: &[(&str, f64, f64)]) -> Vec<LinkRow> {
+        let row = |(i, (c, x, y)): (usize, &(&str, f64, f64))| LinkRow {
+            state: format!("{c}-{i}"),
+            condition: c.to_string(),
+            behaviour: *y,
+            predictors: vec![*x],
+        };
+        of.iter().enumerate().map(row).collect()
+    }
+
+    fn one(rows: &[LinkRow]) -> Link {
+        link(rows, &["p-shift".into()], false, 999, 1)
+            .unwrap()
+            .remove(0)
+    }
+
+    #[test]
+    fn the_correlation_is_that_of_condition_means_and_p_counts_all_arrangements() {
+        let l = one(&rows(&[
+            ("a", 1.0, 2.0),
+            ("a", 3.0, 4.0), // mean 2, 3
+            ("b", 0.0, 1.0),
+            ("c", 4.0, 6.0),
+            ("d", 1.0, 0.0),
+        ]));
+        // x = 2 0 4 1, y = 3 1 6 0: sums of squares 8.75 and 21, of products 12.5.
+        let want = 12.5 / (8.75f64 * 21.0).sqrt();
+        assert!((l.r - want).abs() < 1e-12, "{}", l.r);
+        assert!((l.slope - 12.5 / 8.75).abs() < 1e-12);
+        assert_eq!((l.n_conditions, l.n_states, l.permutations), (4, 5, 24));
+        let (x, y) = ([2.0, 0.0, 4.0, 1.0], [3.0, 1.0, 6.0, 0.0]);
+        let mut b = 0;
+        for i in 0..4 {
+            for j in (0..4).filter(|j| *j != i) {
+                for k in (0..4).filter(|k| ![i, j].contains(k)) {
+                    let m = 6 - i - j - k;
+                    let moved = [y[i], y[j], y[k], y[m]];
+                    b += usize::from(pearson(&x, &moved).abs() >= l.r - 1e-12);
+                }
+            }
+        }
+        assert_eq!(l.p, b as f64 / 24.0);
+        assert!(l.exact && l.p >= 1.0 / 24.0);
+        let three = one(&rows(&[("a", 1.0, 2.0), ("b", 0.0, 1.0), ("c", 4.0, 6.0)]));
+        assert!(three.warnings.contains(&Warning::FewConditions { n: 3 }));
+    }
+
+    #[test]
+    fn p_is_uniform_without_a_link_and_seeds_of_a_condition_do_not_help() {
+        let run = |repeat: u64| {
+            let mut rng = stream(12, "link-test", repeat);
+            let mut normal = || Distribution::<f64>::sample(&StandardNormal, &mut rng);
+            let mut all = Vec::new();
+            for c in ["a", "b", "c", "d", "e", "f"] {
+                let (x, y) = (normal(), normal());
+                // Five seeds that share their condition's value: a test by states would see 30 points.
+                all.extend((0..5).map(|_| (c, x + 0.01 * normal(), y + 0.01 * normal())));
+            }
+            one(&rows(&all)).p
+        };
+        let mut p: Vec<f64> = (0..200).map(run).collect();
+        p.sort_by(f64::total_cmp);
+        let small = p.iter().filter(|p| **p < 0.05).count();
+        assert!(small <= 20, "{small} of 200 below .05");
+        let gap = p.iter().enumerate();
+        let ks = gap.map(|(i, p)| (p - (i as f64 + 0.5) / 200.0).abs());
+        assert!(ks.fold(0.0, f64::max) < 1.63 / 200f64.sqrt());
+    }
+
+    #[test]
+    fn one_condition_that_carries_the_correlation_is_named() {
+        let l = one(&rows(&[
+            ("a", 0.1, 0.2),
+            ("b", 0.2, 0.1),
+            ("c", 0.15, 0.16),
+            ("d", 0.12, 0.11),
+            ("far", 5.0, 5.0),
+        ]));
+        assert!(l.r > 0.99);
+        let carried = |w: &Warning| matches!(w, Warning::OneConditionCarries { condition, .. } if condition == "far");
+        assert!(l.warnings.iter().any(carried), "{:?}", l.warnings);
+        assert_eq!(l.without.len(), 5);
+    }
+
+    #[test]
+    fn many_conditions_are_permuted_by_drawing() {
+        let of: Vec<(String, f64)> = (0..9).map(|i| (format!("c{i}"), i as f64)).collect();
+        let of: Vec<(&str, f64, f64)> = of.iter().map(|(c, v)| (c.as_str(), *v, v * v)).collect();
+        let l = one(&rows(&of));
+        assert!(!l.exact && l.permutations == 999);
+        assert_eq!(l.p, 1.0 / 1000.0);
+        let implied = link(&rows(&of), &["p".into()], true, 9, 1).unwrap();
+        assert!(implied[0].warnings.contains(&Warning::ImpliedCells));
+        assert!(link(&rows(&of[..2]), &["p".into()], false, 9, 1).is_err());
+    }
+}

@@ -1,0 +1,335 @@
+//! Necessity: how much of a shift goes when a direction is taken away.
+//!
+//! The shift is tuned less reference. Ablating changes any model, whether or not it was
+//! fine-tuned, so an ablation is judged twice: the edited tuned model against the plain reference,
+//! and against the equally edited reference. The two differ by what the edit does to the reference,
+//! which is given too; where that is not small, only the second says what the direction mediates.
+//! share = (total - remaining) / total exists only where the total can be told from zero. Intervals
+//! are 95 % bootstrap ones over prompts and, with more than one, seeds.
+
+use super::resample::{mean, PromptDraws, SeedDraws};
+use super::warning::{FEWEST_RANDOM, FEWEST_SEEDS, RESOLUTION};
+use super::{CausalError, Warning};
+use crate::stats::bootstrap::Estimate;
+use crate::stats::interval::percentile;
+use crate::stats::permutation::{p_value, Tail};
+use crate::stats::Interval;
+use ndarray::{Array2, ArrayView2};
+use serde::Serialize;
+
+/// Scores of one battery in four arms, `(seeds, prompts)`: every arm lists the same prompts in the
+/// same order, and an edited arm the seeds of its plain one.
+#[derive(Debug, Clone, Copy)]
+pub struct Arms<'a> {
+    pub tuned: ArrayView2<'a, f64>,
+    pub reference: ArrayView2<'a, f64>,
+    pub tuned_edited: ArrayView2<'a, f64>,
+    /// The reference under the same edit; none: not run.
+    pub reference_edited: Option<ArrayView2<'a, f64>>,
+}
+
+/// What an edit leaves of a shift, and the share that it takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mediation {
+    pub edit: String,
+    pub random: bool,
+    /// Mean shift without the edit.
+    pub total: f64,
+    pub total_interval: Interval,
+    /// Mean shift that is left under the edit.
+    pub remaining: f64,
+    pub remaining_interval: Interval,
+    /// total - remaining.
+    pub removed: f64,
+    pub removed_interval: Interval,
+    /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
+    /// within rounding of it.
+    pub share: f64,
+    pub share_interval: Interval,
+    pub n_prompts: usize,
+    /// Fine-tunes of the tuned condition.
+    pub n_seeds: usize,
+    pub warnings: Vec<Warning>,
+}
+
+/// An ablation judged both ways.
+#[derive(Debug, Clone, Serialize)]
+pub struct Necessity {
+    /// Edited tuned less plain reference.
+    pub against_plain: Mediation,
+    /// Edited tuned less equally edited reference.
+    pub against_edited: Option<Mediation>,
+    /// What the edit does to the reference: edited less plain.
+    pub on_reference: Option<Estimate>,
+}
+
+/// The draws of one comparison, shared by all its edits.
+struct Draws {
+    prompts: PromptDraws,
+    tuned: SeedDraws,
+    reference: SeedDraws,
+}
+
+/// Judges an edit; the streams depend on `seed` alone, so edits are compared on the same draws.
+///
+/// # Errors
+/// `Shape` where arms differ in prompts or seeds, `Empty` without prompts, `NotFinite`.
+pub fn necessity(
+    edit: &str,
+    arms: &Arms,
+    draws: usize,
+    seed: u64,
+) -> Result<Necessity, CausalError> {
+    let (s, p) = arms.tuned.dim();
+    let (r, _) = arms.reference.dim();
+    check(edit, arms, (s, r, p))?;
+    let d = Draws {
+        prompts: PromptDraws::new(p, draws, seed, "mediation"),
+        tuned: SeedDraws::new(s, draws, seed, "mediation-seeds"),
+        reference: SeedDraws::new(r, draws, seed, "mediation-reference-seeds"),
+    };
+    let of = |cells: ArrayView2<f64>, seeds: &SeedDraws| {
+        let mut draws = d.prompts.means(seeds, cells);
+        draws.insert(0, mean(cells)); // the estimate first
+        draws
+    };
+    let less = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+    let reference = of(arms.reference, &d.reference);
+    let total = less(&of(arms.tuned, &d.tuned), &reference);
+    let edited = of(arms.tuned_edited, &d.tuned);
+    let against = |left: &[f64]| judge(edit, &total, left, (p, s, r));
+    let mut out = Necessity {
+        against_plain: against(&less(&edited, &reference)),
+        against_edited: None,
+        on_reference: None,
+    };
+    if let Some(cells) = arms.reference_edited {
+        let reference_edited = of(cells, &d.reference);
+        out.against_edited = Some(against(&less(&edited, &reference_edited)));
+        let own = less(&reference_edited, &reference);
+        let mut draws = own[1..].to_vec();
+        let own = Estimate {
+            value: own[0],
+            interval: percentile(&mut draws, 0.95),
+            n: r * p,
+            n_clusters: p,
+        };
+        out.on_reference = Some(own);
+        if !own.interval.contains(0.0) {
+            out.against_plain.warnings.push(Warning::MovesReference {
+                edit: edit.into(),
+                lo: own.interval.lo,
+                hi: own.interval.hi,
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<(), CausalError> {
+    if p == 0 || s == 0 || r == 0 {
+        return Err(CausalError::Empty("no prompts or no models to compare"));
+    }
+    let expected = [
+        ("reference", Some(arms.reference), r),
+        ("edited tuned", Some(arms.tuned_edited), s),
+        ("edited reference", arms.reference_edited, r),
+    ];
+    for (arm, cells, seeds) in expected {
+        if let Some((got_s, got_p)) = cells.map(|c| c.dim()).filter(|dim| *dim != (seeds, p)) {
+            return Err(CausalError::Shape {
+                what: format!("edit `{edit}`: the {arm} arm"),
+                got: format!("{got_s} seeds x {got_p} prompts"),
+                expected: format!("{seeds} x {p}"),
+            });
+        }
+    }
+    let all = [Some(arms.tuned)].into_iter().chain(expected.map(|e| e.1));
+    if all.flatten().any(|c| c.iter().any(|v| !v.is_finite())) {
+        return Err(CausalError::NotFinite {
+            what: format!("edit `{edit}`: a score"),
+        });
+    }
+    Ok(())
+}
+
+/// `total` and `left`: the estimate, then its draws.
+fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
+    let interval = |v: Vec<f64>| percentile(&mut v[1..].to_vec(), 0.95);
+    let pairs = || total.iter().zip(left);
+    let removed: Vec<f64> = pairs().map(|(t, l)| t - l).collect();
+    let total_interval = interval(total.to_vec());
+    let mut warnings = Vec::new();
+    let (mut share, mut share_interval) = (f64::NAN, Interval::UNDEFINED);
+    if total_interval.contains(0.0) || total[0].abs() < RESOLUTION {
+        warnings.push(Warning::TotalIncludesZero {
+            lo: total_interval.lo,
+            hi: total_interval.hi,
+        });
+    } else {
+        let shares: Vec<f64> = pairs().map(|(t, l)| (t - l) / t).collect();
+        share = shares[0];
+        share_interval = interval(shares);
+    }
+    let fewest = s.min(r);
+    if fewest < FEWEST_SEEDS {
+        warnings.push(Warning::FewSeeds { n: fewest });
+    }
+    Mediation {
+        edit: edit.into(),
+        random: edit.starts_with("random"),
+        total: total[0],
+        total_interval,
+        remaining: left[0],
+        remaining_interval: interval(left.to_vec()),
+        removed: removed[0],
+        removed_interval: interval(removed),
+        share,
+        share_interval,
+        n_prompts: p,
+        n_seeds: s,
+        warnings,
+    }
+}
+
+/// As [`necessity`], of one pair of models: `total` and `remaining` are shifts of the same prompts,
+/// in the same order. NaN where there are no prompts.
+pub fn mediation(
+    edit: &str,
+    total: &[f64],
+    remaining: &[f64],
+    draws: usize,
+    seed: u64,
+) -> Mediation {
+    let n = total.len().min(remaining.len());
+    let row = |v: &[f64]| Array2::from_shape_fn((1, n), |(_, p)| v[p]);
+    let prompts = PromptDraws::new(n, draws, seed, "mediation");
+    let one = SeedDraws::new(1, draws, seed, "mediation-seeds");
+    let of = |v: &[f64]| {
+        let cells = row(v);
+        let mut draws = prompts.means(&one, cells.view());
+        draws.insert(0, mean(cells.view()));
+        draws
+    };
+    judge(edit, &of(total), &of(remaining), (n, 1, 1))
+}
+
+/// How an edit compares with random directions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Specificity {
+    pub edit: String,
+    /// Shift taken by the edit, and by each random direction.
+    pub removed: f64,
+    pub random: Vec<f64>,
+    /// Chance that a random direction takes at least as much of the shift, (1 + b) / (1 + n).
+    pub p: f64,
+    pub warnings: Vec<Warning>,
+}
+
+/// Compares the shift that an edit removes with what random directions remove of the same shift.
+pub fn specificity(edit: &Mediation, random: &[Mediation]) -> Specificity {
+    let towards = edit.total.signum();
+    let removed: Vec<f64> = random.iter().map(|m| m.removed).collect();
+    let null: Vec<f64> = removed.iter().map(|r| r * towards).collect();
+    let mut warnings = Vec::new();
+    if random.len() < FEWEST_RANDOM {
+        warnings.push(Warning::FewRandom { n: random.len() });
+    }
+    Specificity {
+        edit: edit.edit.clone(),
+        removed: edit.removed,
+        p: p_value(edit.removed * towards, &null, Tail::Greater),
+        random: removed,
+        warnings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rng::stream;
+    use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn mediation_recovers_a_planted_share_and_zero_without_one() {
+        let total: Vec<f64> = (0..40)
+            .map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0))
+            .collect();
+        let quarter: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
+        let m = mediation("persona", &total, &quarter, 500, 1);
+        assert!((m.share - 0.25).abs() < 1e-12 && m.share_interval.contains(0.25));
+        let none = mediation("random-0", &total, &total, 500, 1);
+        assert_eq!(none.share, 0.0);
+        assert!(none.random && none.share_interval.contains(0.0));
+    }
+
+    #[test]
+    fn a_share_of_a_total_that_may_be_zero_is_a_warning_and_no_number() {
+        let total: Vec<f64> = (0..20)
+            .map(|i| if i % 2 == 0 { 1.0 } else { -1.0 })
+            .collect();
+        let m = mediation("persona", &total, &[0.0; 20], 500, 1);
+        assert!(m.share.is_nan() && m.share_interval.lo.is_nan());
+        let zero = |w: &Warning| matches!(w, Warning::TotalIncludesZero { .. });
+        assert!(m.warnings.iter().any(zero));
+        assert!(m.remaining == 0.0 && m.removed_interval.lo.is_finite());
+    }
+
+    /// Scores `(seeds, prompts)` around a mean.
+    fn cells(seeds: usize, prompts: usize, mean: f64, stream_of: u64) -> Array2<f64> {
+        let mut rng = stream(8, "cells", stream_of);
+        Array2::from_shape_simple_fn((seeds, prompts), || {
+            mean + 0.05 * Distribution::<f64>::sample(&StandardNormal, &mut rng)
+        })
+    }
+
+    /// The edit takes .6 of the shift, and moves every model by -.5 besides.
+    #[test]
+    fn what_the_edit_does_to_any_model_is_told_from_what_it_does_to_the_shift() {
+        let (reference, noise) = (cells(4, 50, 0.2, 0), cells(5, 50, 0.0, 1));
+        let tuned = &noise + 1.2;
+        let tuned_edited = &tuned - 0.6 - 0.5;
+        let reference_edited = &reference - 0.5;
+        let arms = Arms {
+            tuned: tuned.view(),
+            reference: reference.view(),
+            tuned_edited: tuned_edited.view(),
+            reference_edited: Some(reference_edited.view()),
+        };
+        let n = necessity("persona", &arms, 1000, 3).unwrap();
+        let own = n.on_reference.unwrap();
+        assert!((own.value + 0.5).abs() < 1e-9 && own.interval.width() < 1e-9);
+        let edited = n.against_edited.unwrap();
+        assert!(edited.share_interval.contains(0.6 / edited.total));
+        assert!((edited.removed - 0.6).abs() < 1e-9);
+        assert!((n.against_plain.removed - 1.1).abs() < 1e-9);
+        let moves = |w: &Warning| matches!(w, Warning::MovesReference { .. });
+        assert!(n.against_plain.warnings.iter().any(moves));
+        let sum = edited.remaining + own.value;
+        assert!((n.against_plain.remaining - sum).abs() < 1e-12);
+        let short = reference.slice(ndarray::s![.., ..49]);
+        let wrong = Arms {
+            reference: short,
+            ..arms
+        };
+        let e = necessity("persona", &wrong, 10, 3).unwrap_err().to_string();
+        assert!(
+            e.contains("reference arm") && e.contains("4 seeds x 49 prompts"),
+            "{e}"
+        );
+    }
+
+    #[test]
+    fn specificity_counts_random_directions_that_take_as_much() {
+        let total = [-1.0; 10]; // a negative shift: taking it away is removing less than zero
+        let left = |by: f64| total.iter().map(|t| t * (1.0 - by)).collect::<Vec<_>>();
+        let edit = mediation("persona", &total, &left(0.5), 100, 1);
+        let random: Vec<Mediation> = [0.1, 0.6, -0.9]
+            .iter()
+            .map(|b| mediation("random-0", &total, &left(*b), 100, 1))
+            .collect();
+        let s = specificity(&edit, &random);
+        assert_eq!(s.p, 2.0 / 4.0);
+        assert_eq!(s.warnings, [Warning::FewRandom { n: 3 }]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Doubts about a causal claim, as values.
+//!
+//! A warning does not stop a run: it goes with the result into the file, the terminal and the
+//! report. Each says what was found and what to do about it. The thresholds are named here and
+//! nowhere else.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Random directions below which p = .05 cannot be reached.
+pub const FEWEST_RANDOM: usize = 19;
+/// Fine-tunes of a condition below which an interval over seeds says little.
+pub const FEWEST_SEEDS: usize = 3;
+/// Conditions below which no arrangement reaches p = .05: three have 6.
+pub const FEWEST_CONDITIONS: usize = 4;
+
+/// |r| under which nobody asks which condition carries a correlation.
+pub const WORTH_CARRYING: f64 = 0.5;
+/// Shift in nats a token that rounding of activations can make. Of a smaller total no share is
+/// taken.
+pub const RESOLUTION: f64 = 1e-4;
+
+/// A doubt and what to do about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Warning {
+    /// The shift to be explained may be zero, so no share of it exists.
+    TotalIncludesZero {
+        /// Interval of the total shift.
+        lo: f64,
+        hi: f64,
+    },
+    /// The edit moves the reference model too.
+    MovesReference {
+        edit: String,
+        /// Interval of the change of the reference.
+        lo: f64,
+        hi: f64,
+    },
+    /// Fewer random directions than [`FEWEST_RANDOM`].
+    FewRandom { n: usize },
+    /// Fewer fine-tunes than [`FEWEST_SEEDS`] on a side.
+    FewSeeds { n: usize },
+    /// Doses that damaged the model beyond the guards were left out of the slope.
+    OverGuard { direction: String, alphas: Vec<f64> },
+    /// No dose is within the guards.
+    NoDoseInside { direction: String },
+    /// A series whose change over training may be zero has no half-way step.
+    NoChange { series: String },
+    /// The half-way step was reached in only some of the draws.
+    PartlyReached { series: String, share: f64 },
+    /// Fewer conditions than [`FEWEST_CONDITIONS`].
+    FewConditions { n: usize },
+    /// Without one condition a correlation of at least [`WORTH_CARRYING`] changes its sign or loses
+    /// half its size.
+    OneConditionCarries {
+        predictor: String,
+        condition: String,
+        with: f64,
+        without: f64,
+    },
+    /// Implied cells: the training text presupposes the behaviour.
+    ImpliedCells,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::TotalIncludesZero { lo, hi } => write!(
+                f,
+                "the total shift cannot be told from zero ({lo:.3} to {hi:.3}), so the share of it that an edit takes is undefined: add prompts and seeds, or read the remaining shift"
+            ),
+            Warning::MovesReference { edit, lo, hi } => write!(
+                f,
+                "{edit} moves the reference too (by {lo:.3} to {hi:.3}): read the share against the equally edited reference"
+            ),
+            Warning::FewRandom { n } => write!(
+                f,
+                "{n} random directions cannot reach p = .05: draw at least {FEWEST_RANDOM}"
+            ),
+            Warning::FewSeeds { n } => write!(
+                f,
+                "{n} fine-tune(s) on a side: the claim is about these models, so train at least {FEWEST_SEEDS} seeds before claiming it of the condition"
+            ),
+            Warning::OverGuard { direction, alphas } => write!(
+                f,
+                "{direction}: doses {alphas:?} damage the model beyond the guards and are left out of the slope"
+            ),
+            Warning::NoDoseInside { direction } => write!(
+                f,
+                "{direction}: no dose is within the guards, so there is no slope: give smaller doses"
+            ),
+            Warning::NoChange { series } => write!(
+                f,
+                "{series} may not have changed over training, so it has no half-way step and neither leads nor lags"
+            ),
+            Warning::PartlyReached { series, share } => write!(
+                f,
+                "{series} has a half-way step in {:.0} % of the draws only: its interval leaves the others out",
+                100.0 * share
+            ),
+            Warning::FewConditions { n } => write!(
+                f,
+                "{n} conditions: no arrangement of so few reaches p = .05, so add conditions (at least {FEWEST_CONDITIONS})"
+            ),
+            Warning::OneConditionCarries { predictor, condition, with, without } => write!(
+                f,
+                "{predictor}: the correlation is {with:.2} with {condition} and {without:.2} without it: one condition carries it"
+            ),
+            Warning::ImpliedCells => f.write_str(
+                "the training text presupposes these preferences: the correlation is a manipulation check, not evidence of a link"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_survives_json_and_says_what_to_do() {
+        let warning = Warning::TotalIncludesZero { lo: -0.1, hi: 0.2 };
+        let text = serde_json::to_string(&warning).unwrap();
+        assert!(text.contains("total-includes-zero"), "{text}");
+        assert_eq!(serde_json::from_str::<Warning>(&text).unwrap(), warning);
+        assert!(warning.to_string().contains("add prompts"));
+    }
+}

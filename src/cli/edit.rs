@@ -1,0 +1,221 @@
+//! The edit that a user asks for, made into interventions on one model state.
+
+use super::state;
+use super::vectors::{self, ByLayer};
+use super::{layers, reading};
+use crate::causal::ceilings;
+use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
+use anyhow::{bail, Result};
+use clap::{Args, ValueEnum};
+use serde_json::{json, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is done, where, and on which tokens.
+#[derive(Args, Debug, Clone)]
+pub struct EditChoice {
+    /// Directions, as `residuum extract` writes them
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub vector: PathBuf,
+    /// Concept in that file
+    #[arg(long, value_name = "CONCEPT")]
+    pub name: String,
+    /// Block after which to act [default: 1/3 of the depth]
+    #[arg(long, value_name = "L")]
+    pub layer: Option<usize>,
+    /// Hook points to act at instead, such as blocks.10.hook_mlp_out
+    #[arg(long, value_delimiter = ',', value_name = "HOOKS")]
+    pub at: Vec<String>,
+    /// Act on tokens of these parts of the chat only [default: all but the first token]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
+    pub roles: Vec<RoleChoice>,
+    /// Dose in units of the layer's RMS; may be negative
+    #[arg(long, value_name = "DOSE", allow_negative_numbers = true)]
+    pub add: Option<f64>,
+    /// Project the direction out in every block
+    #[arg(long, conflicts_with = "at")]
+    pub ablate: bool,
+    /// Cap the coordinate in every block at this percentile of base on neutral texts
+    #[arg(long, value_name = "PERCENT", conflicts_with = "at")]
+    pub cap: Option<f64>,
+    /// Swap in the coordinate that `base` or an adapter has at the same tokens
+    #[arg(long, value_name = "base|DIR")]
+    pub swap_from: Option<String>,
+    /// Swap the whole activation, not the coordinate alone
+    #[arg(long, requires = "swap_from")]
+    pub whole: bool,
+    /// Doses to score one after the other, in units of the layer's RMS
+    #[arg(
+        long,
+        value_name = "DOSES",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        conflicts_with = "at"
+    )]
+    pub sweep: Vec<f64>,
+}
+
+/// A part of the chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleChoice {
+    /// Markup
+    Template,
+    /// The system prompt
+    System,
+    /// The user's turns
+    User,
+    /// Earlier assistant turns
+    Assistant,
+    /// The response, the tokens being generated among them
+    Response,
+}
+
+impl RoleChoice {
+    fn role(self) -> Role {
+        match self {
+            RoleChoice::Template => Role::Template,
+            RoleChoice::System => Role::System,
+            RoleChoice::User => Role::User,
+            RoleChoice::Assistant => Role::Assistant,
+            RoleChoice::Response => Role::Response,
+        }
+    }
+}
+
+/// An edit ready to run: the interventions, what they are in words, and for the record.
+pub struct Ready {
+    pub interventions: Interventions,
+    pub what: String,
+    pub record: Value,
+}
+
+impl EditChoice {
+    /// The roles that the edit is limited to.
+    pub fn roles(&self) -> Option<Vec<Role>> {
+        let roles = self.roles.iter().map(|r| r.role());
+        (!self.roles.is_empty()).then(|| roles.collect())
+    }
+
+    /// The block after which a dose is added.
+    pub fn block(&self, depth: usize) -> usize {
+        self.layer.unwrap_or(layers::reported(depth)[0])
+    }
+
+    /// Where a single-point edit acts.
+    fn points(&self, decoder: &Decoder) -> Result<Vec<HookPoint>> {
+        let depth = decoder.layers();
+        if self.at.is_empty() {
+            return Ok(vec![HookPoint::resid_post(self.block(depth))]);
+        }
+        let parse = |name: &String| Ok(HookPoint::parse(name, depth)?);
+        self.at.iter().map(parse).collect()
+    }
+
+    /// Builds the edit for a state. `texts` are those that it will run on, which a swap records.
+    ///
+    /// # Errors
+    /// The vectors lack a layer; a percentile outside 0 to 100; the model's.
+    pub fn build(
+        &self,
+        model: &Model,
+        decoder: &Decoder,
+        held: &ByLayer,
+        texts: &[Tokens],
+    ) -> Result<Ready> {
+        let mut ready = if let Some(dose) = self.add {
+            self.adding(dose, model, decoder, held)?
+        } else if let Some(percent) = self.cap {
+            self.capping(percent, model, held)?
+        } else if let Some(from) = &self.swap_from {
+            self.swapping(from, model, decoder, held, texts)?
+        } else {
+            let each = vectors::per_block(held, self.layer, decoder.layers(), &self.name)?;
+            Ready {
+                interventions: Interventions::none().project_out_everywhere(&each)?,
+                what: match self.layer {
+                    Some(l) => format!("{} of layer {l} projected out in every block", self.name),
+                    None => format!("{} projected out, each block's own vector", self.name),
+                },
+                record: json!({"ablate": true, "layer": self.layer}),
+            }
+        };
+        if let Some(roles) = self.roles() {
+            ready.interventions = ready.interventions.on(&roles);
+            ready.what += &format!(", on tokens of {roles:?}").to_lowercase();
+            ready.record["roles"] = json!(roles);
+        }
+        Ok(ready)
+    }
+
+    fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: &ByLayer) -> Result<Ready> {
+        let mut interventions = Interventions::none();
+        let mut doses = Vec::new();
+        for point in self.points(decoder)? {
+            // A point within a block is dosed by the scale of the block's output.
+            let block = self.layer.unwrap_or(point.layer);
+            let unit = vectors::unit(vectors::at(held, block, &self.name)?);
+            let rms = reading::rms(decoder, &model.tokenizer, block)?;
+            interventions = interventions.add_at(point, &unit, dose * rms)?;
+            doses.push(format!("{point} (RMS {rms:.2})"));
+        }
+        Ok(Ready {
+            interventions,
+            what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
+            record: json!({"add": dose, "at": self.at, "layer": self.block(decoder.layers())}),
+        })
+    }
+
+    fn capping(&self, percent: f64, model: &Model, held: &ByLayer) -> Result<Ready> {
+        if !(0.0..=100.0).contains(&percent) {
+            bail!("--cap {percent} is no percentile; give 0 to 100");
+        }
+        let base = &model.decoder;
+        let each = vectors::per_block(held, self.layer, base.layers(), &self.name)?;
+        let each: Vec<Vec<f32>> = each.iter().map(|v| vectors::unit(v)).collect();
+        let texts = reading::neutral_tokens(&model.tokenizer, None)?;
+        let roles = self.roles();
+        let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;
+        let name = &self.name;
+        Ok(Ready {
+            interventions: Interventions::none().cap_everywhere(&each, &at)?,
+            what: format!("{name} capped in every block at the {percent} % point of base's tokens"),
+            record: json!({"cap": percent, "layer": self.layer, "ceilings": at}),
+        })
+    }
+
+    fn swapping(
+        &self,
+        from: &str,
+        model: &Model,
+        decoder: &Decoder,
+        held: &ByLayer,
+        texts: &[Tokens],
+    ) -> Result<Ready> {
+        let folder = (from != state::BASE).then(|| Path::new(from));
+        let other = state::state(&model.decoder, folder)?;
+        let points = self.points(decoder)?;
+        let none = Interventions::none();
+        let recording = Arc::new(Recording::of(&other, texts, &points, &none)?);
+        let mut interventions = none;
+        for &point in &points {
+            let along = match self.whole {
+                true => None,
+                false => {
+                    let block = self.layer.unwrap_or(point.layer);
+                    Some(vectors::at(held, block, &self.name)?)
+                }
+            };
+            interventions = interventions.swap(point, recording.clone(), along)?;
+        }
+        let what = match self.whole {
+            true => "the activation",
+            false => self.name.as_str(),
+        };
+        let places: Vec<String> = points.iter().map(HookPoint::to_string).collect();
+        Ok(Ready {
+            interventions,
+            what: format!("{what} swapped in from {from} at {}", places.join(", ")),
+            record: json!({"swap_from": from, "whole": self.whole, "at": places}),
+        })
+    }
+}

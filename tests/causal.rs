@@ -1,0 +1,236 @@
+//! Causal measures on a toy model whose paths are planted: they come out at their true values.
+
+mod common;
+
+use common::lab::{claim, everywhere, Lab, N};
+use common::toy::{dot, C, C2, DEPTH};
+use ndarray::{Array2, Array3, Axis};
+use residuum::causal::dose::ALL;
+use residuum::causal::{
+    dose_response, link, necessity, specificity, Arms, Direction, Edited, Guards, LinkRow,
+    Mediation, Warning,
+};
+use residuum::model::Interventions;
+
+#[test]
+fn the_toy_reads_what_it_is_said_to_read() {
+    let lab = Lab::new();
+    let x = lab.last(lab.base());
+    let plain = lab
+        .bench(lab.base())
+        .run("none", None, &Interventions::none())
+        .unwrap();
+    assert_eq!((plain.kl, plain.random), (0.0, false));
+    let scores = claim(&plain);
+    assert!(scores.std(0.0) > 0.1, "prompts differ");
+    for i in 0..N {
+        let x: Vec<f32> = x.slice(ndarray::s![i, DEPTH - 1, ..]).to_vec();
+        let want = 2.0 * (C * dot(&x, &lab.toy.read) + C2 * dot(&x, &lab.toy.second));
+        assert!(
+            (scores[[0, i]] - want).abs() < 1e-3,
+            "{} {want}",
+            scores[[0, i]]
+        );
+    }
+}
+
+#[test]
+fn a_planted_path_is_sufficient_at_its_true_slope_and_an_unread_direction_is_not() {
+    let lab = Lab::new();
+    let background = lab.last(lab.base());
+    let layers: Vec<usize> = (0..DEPTH).collect();
+    let mut directions = vec![
+        everywhere("read", &lab.toy.read),
+        everywhere("unread", &lab.toy.unread),
+        everywhere("other", &lab.toy.other),
+    ];
+    directions.extend(Direction::random(&background, &layers, 20, 1).unwrap());
+    let alphas = [-1.0, 0.0, 1.0];
+    let bench = lab.bench(lab.base());
+    let edited = bench
+        .sweep(&directions, 1, 1.0, &alphas, None, &mut |_| ())
+        .unwrap();
+    assert_eq!(edited.len(), 1 + 2 * directions.len());
+    let r = dose_response(&edited[0], &edited[1..], Guards::default(), 500, 1).unwrap();
+    let of = |d: &str, p: &str| {
+        let mut found = r
+            .slopes
+            .iter()
+            .filter(|s| s.direction == d && s.preference == p);
+        found.next().unwrap()
+    };
+    for (direction, preference, want) in [
+        ("read", "claim", 2.0 * C),
+        ("read", "placebo", 0.0),
+        ("unread", "claim", 0.0),
+        ("other", "placebo", 2.0 * C),
+        ("other", "claim", 0.0),
+        ("read", ALL, C),
+    ] {
+        let slope = of(direction, preference).slope.value;
+        assert!(
+            (slope - want).abs() < 2e-3,
+            "{direction} on {preference}: {slope}"
+        );
+    }
+    for d in &directions[3..] {
+        let want = 2.0
+            * (C * dot(&d.vectors[&1], &lab.toy.read) + C2 * dot(&d.vectors[&1], &lab.toy.second));
+        let slope = of(&d.name, "claim").slope.value;
+        assert!((slope - want).abs() < 2e-2, "{}: {slope} {want}", d.name);
+    }
+    assert_eq!(of("read", "claim").p, 1.0 / 21.0);
+    assert!(of("unread", "claim").p > 0.9);
+    assert!(
+        r.doses.iter().all(|d| d.inside) && r.warnings.is_empty(),
+        "{:?}",
+        r.warnings
+    );
+}
+
+#[test]
+fn a_dose_that_breaks_the_model_is_outside_the_guards() {
+    let lab = Lab::new();
+    let directions = [everywhere("read", &lab.toy.read)];
+    let bench = lab.bench(lab.base());
+    let edited = bench
+        .sweep(&directions, 1, 1.0, &[1.0, 60.0], None, &mut |_| ())
+        .unwrap();
+    let r = dose_response(&edited[0], &edited[1..], Guards::default(), 100, 1).unwrap();
+    let slope = r.slopes.iter().find(|s| s.preference == "claim").unwrap();
+    assert_eq!(slope.alphas, [1.0]);
+    assert!((slope.slope.value - 2.0 * C).abs() < 2e-3);
+    let over = |w: &Warning| matches!(w, Warning::OverGuard { alphas, .. } if alphas == &[60.0]);
+    assert!(r.warnings.iter().any(over), "{:?}", r.warnings);
+}
+
+/// Ablation of each direction in three fine-tunes and in base: necessity of the planted shift.
+fn necessities(
+    lab: &Lab,
+    seeds: &[(f64, f64, f64)],
+    directions: &[Direction],
+) -> Vec<(String, residuum::causal::Necessity)> {
+    let stack = |all: &[Vec<Edited>], k: usize| -> Array2<f64> {
+        let rows: Vec<Array2<f64>> = all.iter().map(|e| claim(&e[k])).collect();
+        let views: Vec<_> = rows.iter().map(|r| r.view()).collect();
+        ndarray::concatenate(Axis(0), &views).unwrap()
+    };
+    let tuned: Vec<Vec<Edited>> = seeds
+        .iter()
+        .map(|&(a, b, c)| {
+            let model = lab.tuned(a, b, c);
+            lab.bench(&model)
+                .ablate(directions, None, &mut |_| ())
+                .unwrap()
+        })
+        .collect();
+    let base = lab
+        .bench(lab.base())
+        .ablate(directions, None, &mut |_| ())
+        .unwrap();
+    (1..=directions.len())
+        .map(|k| {
+            let (t, te) = (stack(&tuned, 0), stack(&tuned, k));
+            let (r, re) = (claim(&base[0]), claim(&base[k]));
+            let arms = Arms {
+                tuned: t.view(),
+                reference: r.view(),
+                tuned_edited: te.view(),
+                reference_edited: Some(re.view()),
+            };
+            let n = necessity(&directions[k - 1].name, &arms, 1000, 1).unwrap();
+            (directions[k - 1].name.clone(), n)
+        })
+        .collect()
+}
+
+#[test]
+fn mediation_comes_out_at_its_true_share_on_each_of_two_planted_paths() {
+    let lab = Lab::new();
+    // The shift of the claim is 2 (.5 x .9 + .25 x .6) k = 1.2 k: three quarters through `read`.
+    let seeds = [0.9, 1.0, 1.1].map(|k| (0.9 * k, 0.6 * k, 0.7 * k));
+    let directions = [
+        everywhere("read", &lab.toy.read),
+        everywhere("second", &lab.toy.second),
+        everywhere("unread", &lab.toy.unread),
+    ];
+    let all = necessities(&lab, &seeds, &directions);
+    let x = lab.last(lab.base());
+    let part = |v: &[f32], c: f64| {
+        let rows = (0..N).map(|i| x.slice(ndarray::s![i, DEPTH - 1, ..]).to_vec());
+        rows.map(|row| 2.0 * c * dot(&row, v)).sum::<f64>() / N as f64
+    };
+    let own = [part(&lab.toy.read, C), part(&lab.toy.second, C2), 0.0];
+    for (((name, n), share), own) in all.iter().zip([0.75, 0.25, 0.0]).zip(own) {
+        let both = n.against_edited.as_ref().unwrap();
+        assert!((both.total - 1.2).abs() < 2e-3, "{name}: {}", both.total);
+        assert!((both.share - share).abs() < 2e-3, "{name}: {}", both.share);
+        assert!((both.share_interval.lo - share).abs() < 5e-3, "{name}");
+        assert!(both.total_interval.lo > 1.05 && both.total_interval.hi < 1.35);
+        // Against the plain reference the ablation also takes what base has along the direction.
+        let plain = &n.against_plain;
+        assert!(
+            (plain.share - (share + own / 1.2)).abs() < 3e-3,
+            "{name}: {}",
+            plain.share
+        );
+        assert!((n.on_reference.unwrap().value + own).abs() < 2e-3, "{name}");
+        assert_eq!((plain.n_prompts, plain.n_seeds), (N, 3));
+    }
+}
+
+#[test]
+fn correlation_without_causation_has_a_mediation_of_zero() {
+    let lab = Lab::new();
+    // Five conditions move along `read`, which is read, and in step along `unread`, which is not.
+    let strength = [0.2, 0.5, 0.9, 1.1, 1.6];
+    let base = lab.last(lab.base());
+    let plain = claim(
+        &lab.bench(lab.base())
+            .run("none", None, &Interventions::none())
+            .unwrap(),
+    );
+    let shift = |x: &Array3<f32>, v: &[f32]| {
+        let moved = (x - &base).mean_axis(Axis(0)).unwrap();
+        dot(&moved.row(DEPTH - 1).to_vec(), v)
+    };
+    let mut rows = Vec::new();
+    for (i, k) in strength.iter().enumerate() {
+        let model = lab.tuned(*k, 0.0, 2.0 * k);
+        let x = lab.last(&model);
+        let after = claim(
+            &lab.bench(&model)
+                .run("none", None, &Interventions::none())
+                .unwrap(),
+        );
+        rows.push(LinkRow {
+            state: format!("c{i}"),
+            condition: format!("c{i}"),
+            behaviour: (&after - &plain).mean().unwrap(),
+            predictors: vec![shift(&x, &lab.toy.unread)],
+        });
+    }
+    let linked = link(&rows, &["unread".into()], false, 99, 1).unwrap();
+    assert!(
+        linked[0].r > 0.999 && linked[0].p == 1.0 / 120.0,
+        "{linked:?}"
+    );
+    let directions = [
+        everywhere("unread", &lab.toy.unread),
+        everywhere("read", &lab.toy.read),
+    ];
+    let seeds = [(0.8, 0.0, 1.6), (1.1, 0.0, 2.2), (1.4, 0.0, 2.8)];
+    let all = necessities(&lab, &seeds, &directions);
+    let share = |k: usize| all[k].1.against_edited.clone().unwrap();
+    assert!(share(0).share.abs() < 2e-3, "{}", share(0).share);
+    assert!((share(1).share - 1.0).abs() < 2e-3);
+    let random: Vec<Mediation> = {
+        let drawn = Direction::random(&base, &[0, 1, 2], 19, 4).unwrap();
+        let all = necessities(&lab, &seeds, &drawn);
+        all.into_iter()
+            .map(|(_, n)| n.against_edited.unwrap())
+            .collect()
+    };
+    assert_eq!(specificity(&share(1), &random).p, 1.0 / 20.0);
+    assert!(specificity(&share(0), &random).p > 0.5);
+}

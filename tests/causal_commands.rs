@@ -1,0 +1,304 @@
+//! `residuum steer` and `residuum finetune --steer-with` as a user meets them, on the toy model whose
+//! truth is planted.
+
+mod common;
+
+use common::commands::{command, number, row};
+use common::toy::{sum, Toy, C, C2, DEPTH};
+use residuum::export::{safetensors, Vectors};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The toy with its directions and battery as files.
+struct Desk {
+    toy: Toy,
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Desk {
+            toy: Toy::new(),
+            dir: tempfile::tempdir().unwrap(),
+        };
+        desk.toy.write_battery(12, &desk.at("battery"));
+        let layers = |v: &Vec<f32>| (0..DEPTH).map(|l| (l, v.clone())).collect();
+        let t = &desk.toy;
+        let named = [
+            ("read", &t.read),
+            ("second", &t.second),
+            ("unread", &t.unread),
+        ];
+        let concepts: BTreeMap<String, _> = named.map(|(n, v)| (n.to_string(), layers(v))).into();
+        let vectors = Vectors {
+            model_id: "toy".into(),
+            layer_convention: "block_output_0based".into(),
+            concepts,
+        };
+        safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
+        desk
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.at(name).to_str().unwrap().into()
+    }
+
+    /// An adapter folder that moves the toy.
+    fn adapter(&self, name: &str, shift: &[f32]) -> String {
+        self.toy.moving(shift).write(&self.at(name)).unwrap();
+        self.text(name)
+    }
+
+    fn steer(&self, args: &[&str]) -> Result<Value, String> {
+        let model = self.toy.dir.path().to_str().unwrap();
+        let (vectors, battery) = (self.text("v.safetensors"), self.text("battery"));
+        let fixed = [
+            "steer",
+            "--model",
+            model,
+            "--vector",
+            &vectors,
+            "--battery",
+            &battery,
+            "--json",
+            "--quiet",
+        ];
+        command(&[&fixed[..], args].concat())
+    }
+}
+
+#[test]
+fn a_sweep_finds_the_planted_slope_and_writes_what_it_prints() {
+    let desk = Desk::new();
+    let out = desk.text("dose");
+    let args = [
+        "--name",
+        "read",
+        "--placebo",
+        "unread",
+        "--layer",
+        "1",
+        "--sweep",
+        "-0.02,0,0.02,2",
+        "--random",
+        "3",
+        "--out",
+        &out,
+    ];
+    let json = desk.steer(&args).unwrap();
+    // A unit of dose is the layer's RMS, which the constant makes 300 / sqrt(32).
+    let rms = number(&json["config"]["rms"]);
+    assert!((rms - 300.0 / 32f64.sqrt()).abs() < 0.05, "{rms}");
+    let slope = |d: &str, p: &str| {
+        number(&row(&json["slopes"], &[("direction", d), ("preference", p)])["slope"])
+    };
+    assert!((slope("read", "claim") / rms - 2.0 * C).abs() < 2e-3);
+    assert!((slope("unread", "claim") / rms).abs() < 2e-3);
+    assert!((slope("read", "placebo") / rms).abs() < 2e-3);
+    let read = row(
+        &json["slopes"],
+        &[("direction", "read"), ("preference", "claim")],
+    );
+    assert_eq!((number(&read["p"]), number(&read["prompts"])), (0.25, 12.0));
+    assert_eq!(
+        number(&read["doses"]),
+        2.0,
+        "the dose of 2 breaks the model: {read}"
+    );
+    let kinds: Vec<&str> = json["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| w["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["over-guard", "over-guard", "few-random"]);
+    let csv = std::fs::read_to_string(Path::new(&out).join("slopes.csv")).unwrap();
+    // Two named and three random directions, all preferences and each of two.
+    assert_eq!(csv.lines().count(), 1 + 5 * 3);
+    let doses = std::fs::read_to_string(Path::new(&out).join("doses.csv")).unwrap();
+    assert_eq!(doses.lines().count(), 1 + 5 * 3 * 3);
+    assert!(Path::new(&out).join("manifest.json").exists());
+}
+
+#[test]
+fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let tuned = desk.adapter(
+        "tuned",
+        &sum(&[(0.9, &t.read), (0.6, &t.second), (0.5, &t.unread)]),
+    );
+    let other = desk.adapter("other", &sum(&[(-0.3, &t.read)]));
+    for (against, total, share) in [
+        ("base", 1.2, 0.75),
+        // A reference that went the other way along `read`: 2 (.5 x 1.2 + .25 x .6).
+        (other.as_str(), 1.5, 2.0 * C * 1.2 / 1.5),
+    ] {
+        let args = [
+            "--name",
+            "read",
+            "--placebo",
+            "second,unread",
+            "--adapter",
+            &tuned,
+            "--ablate",
+            "--score",
+            "--against",
+            against,
+            "--random",
+            "3",
+            "--out",
+            &desk.text("ablation"),
+        ];
+        let json = desk.steer(&args).unwrap();
+        let of = |edit: &str| {
+            row(
+                &json["ablation"],
+                &[("edit", edit), ("preference", "claim")],
+            )
+            .clone()
+        };
+        let read = of("read");
+        assert!((number(&read["total"]) - total).abs() < 3e-3, "{read}");
+        assert!((number(&read["share_both"]) - share).abs() < 3e-3, "{read}");
+        let second = number(&of("second")["share_both"]);
+        assert!((second - 2.0 * C2 * 0.6 / total).abs() < 3e-3, "{second}");
+        assert!(number(&of("unread")["share_both"]).abs() < 3e-3);
+        // What is left, told apart: left = left_both + on_reference.
+        let parts = number(&read["left_both"]) + number(&read["on_reference"]);
+        assert!((number(&read["left"]) - parts).abs() < 1e-9);
+        let placebo = row(
+            &json["ablation"],
+            &[("edit", "read"), ("preference", "placebo")],
+        );
+        assert!(
+            placebo["share_both"].is_null(),
+            "a shift of zero has no share: {placebo}"
+        );
+        assert_eq!(json["specificity"]["p"], 0.25);
+    }
+    assert!(desk.at("ablation/ablation.csv").exists());
+}
+
+#[test]
+fn capping_swapping_and_roles_change_the_scores_as_planted() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let tuned = desk.adapter("tuned", &sum(&[(0.9, &t.read), (0.6, &t.second)]));
+    let change = |args: &[&str]| -> f64 {
+        let fixed = ["--name", "read", "--adapter", &tuned, "--score"];
+        let json = desk.steer(&[&fixed[..], args].concat()).unwrap();
+        number(&row(&json["scores"], &[("preference", "claim")])["change"])
+    };
+    let swapped = change(&["--swap-from", "base", "--layer", "2"]);
+    assert!((swapped + 2.0 * C * 0.9).abs() < 2e-3, "{swapped}");
+    let whole = change(&["--swap-from", "base", "--layer", "2", "--whole"]);
+    assert!((whole + 1.2).abs() < 2e-3, "{whole}");
+    assert_eq!(change(&["--cap", "100", "--roles", "response"]), 0.0);
+    assert!(change(&["--cap", "0"]) < -0.5);
+    let at = change(&["--add", "0.02", "--at", "blocks.2.hook_mlp_out"]);
+    let post = change(&["--add", "0.02", "--layer", "2"]);
+    assert!((at - post).abs() < 1e-3 && post > 0.5, "{at} {post}");
+    let refused = |args: &[&str], word: &str| {
+        let fixed = ["--name", "read", "--score"];
+        let e = desk.steer(&[&fixed[..], args].concat()).unwrap_err();
+        assert!(e.contains(word) && !e.contains("panicked"), "{e}");
+    };
+    refused(
+        &["--add", "1", "--at", "blocks.2.hook_mlp_in"],
+        "blocks.2.hook_mlp_out",
+    );
+    refused(&["--add", "1", "--roles", "system"], "touches nothing");
+    refused(&["--cap", "101"], "no percentile");
+    refused(&["--ablate", "--layer", "7"], "at layer 7");
+}
+
+#[test]
+fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
+    let desk = Desk::new();
+    let chat = |p: String| {
+        let turn =
+            |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+        serde_json::json!({"messages": [turn("user", &p), turn("assistant", "yes")]}).to_string()
+    };
+    let rows: Vec<String> = desk.toy.prompts(24).into_iter().map(chat).collect();
+    std::fs::write(desk.at("rows.jsonl"), rows.join("\n")).unwrap();
+    let train = |name: &str, more: &[&str]| -> Result<Value, String> {
+        let model = desk.toy.dir.path().to_str().unwrap();
+        let (data, out) = (desk.text("rows.jsonl"), desk.text(name));
+        let fixed = [
+            "finetune",
+            "--model",
+            model,
+            "--data",
+            &data,
+            "--out",
+            &out,
+            "--rank",
+            "2",
+            "--alpha",
+            "4",
+            "--lr",
+            "0.003",
+            "--targets",
+            "down_proj",
+            "--json",
+            "--quiet",
+        ];
+        command(&[&fixed[..], more].concat())
+    };
+    let vectors = desk.text("v.safetensors");
+    let steered = ["--steer-with", &vectors, "--concept", "read"];
+    train("plain", &["--checkpoints", "log:3"]).unwrap();
+    for step in [1, 2, 6] {
+        let folder = format!("plain/checkpoint-{step}");
+        assert!(desk.at(&folder).exists(), "{folder}");
+    }
+    let add = [
+        &steered[..],
+        &["--mode", "add", "--dose", "0.15", "--steer-layers", "2"],
+    ]
+    .concat();
+    let recipe = &train("added", &add).unwrap()["recipe"];
+    let want = serde_json::json!({"concept": "read", "mode": "add", "dose": 0.15, "layers": [2]});
+    assert_eq!(recipe["prevent"], want);
+    let score = |adapter: &str| -> f64 {
+        let out = desk.text("scores");
+        let model = desk.toy.dir.path().to_str().unwrap();
+        let (adapter, battery) = (format!("x={}", desk.text(adapter)), desk.text("battery"));
+        let args = [
+            "behave",
+            "--model",
+            model,
+            "--battery",
+            &battery,
+            "--adapter",
+            &adapter,
+            "--out",
+            &out,
+            "--json",
+            "--quiet",
+        ];
+        let json = command(&args).unwrap();
+        let own = row(&json["scores"], &[("state", "x"), ("preference", "claim")]);
+        number(&own["less_base"])
+    };
+    let (plain, added) = (score("plain"), score("added"));
+    assert!(plain > 0.02 && added < 0.7 * plain, "{plain} {added}");
+    let e = train("x", &[&steered[..], &["--mode", "add"]].concat()).unwrap_err();
+    assert!(e.contains("--dose"), "{e}");
+    let e = train(
+        "x",
+        &[
+            &steered[..],
+            &["--mode", "project-out", "--steer-layers", "5"],
+        ]
+        .concat(),
+    );
+    assert!(e.unwrap_err().contains("no vector of this block"));
+}
