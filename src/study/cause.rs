@@ -3,9 +3,11 @@
 use super::acts::StateActs;
 use super::measure::reported_layers;
 use super::run::{Event, Run};
-use super::scores::{implied, shift_by_prompt, Scores};
+use super::scores::{implied, Scores};
 use super::StudyError;
-use crate::causal::{edited, mediation, random_directions, Edited, Mediation, PerLayer};
+use crate::causal::{
+    edited, necessity, random_directions, Arms, Edited, Mediation, Necessity, PerLayer,
+};
 use crate::geometry::shift::layer_rms;
 use crate::materials::Preference;
 use crate::model::Interventions;
@@ -24,6 +26,8 @@ pub struct CausalRecord {
     /// RMS of that layer on neutral texts, the unit of the doses.
     pub layer_rms: f64,
     pub ablations: Vec<Edited>,
+    /// The same directions ablated in the reference: what an edit does to any model.
+    pub reference_ablations: Vec<Edited>,
     pub doses: Vec<Edited>,
 }
 
@@ -59,7 +63,6 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
         .collect();
     let seed = study.written.seed;
     let decoder = run.decoder(state)?;
-    let system = run.system(state).map(str::to_string);
     let mut edits = vec![
         ("persona".to_string(), per_layer(&tuned.direction(0))),
         ("persona (base)".to_string(), per_layer(&base.direction(0))),
@@ -71,33 +74,26 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
     {
         edits.push((format!("random-{k}"), d));
     }
-    let mut ablations = Vec::new();
+    let asked = limited(&study.battery, spec.prompts);
+    let other = run.decoder(reference)?;
+    let (mut ablations, mut reference_ablations) = (Vec::new(), Vec::new());
     for (name, direction) in &edits {
         watch(Event::Detail(format!("ablating {name}")));
         let edit = Interventions::none().project_out_everywhere(direction)?;
-        ablations.push(edited(
-            name,
-            None,
-            &decoder,
-            &tok,
-            &study.battery,
-            system.as_deref(),
-            &neutral,
-            &edit,
-        )?);
+        for (state, decoder, out) in [
+            (state, &decoder, &mut ablations),
+            (reference, &other, &mut reference_ablations),
+        ] {
+            let system = run.system(state);
+            out.push(edited(
+                name, None, decoder, &tok, &asked, system, &neutral, &edit,
+            )?);
+        }
     }
     // Dose response in base at the first reported layer, one prompt a preference.
     let layer = reported_layers(run)[0];
     let rms = layer_rms(base.neutral[0].view())[layer];
-    let light: Vec<Preference> = study
-        .battery
-        .iter()
-        .map(|p| {
-            let mut p = p.clone();
-            p.prompts.truncate(1);
-            p
-        })
-        .collect();
+    let light = limited(&study.battery, Some(1));
     let mut dosed = vec![
         ("persona".to_string(), per_layer(&base.direction(0))),
         ("autonomy".to_string(), per_layer(&base.direction(1))),
@@ -127,6 +123,7 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
         layer,
         layer_rms: rms,
         ablations,
+        reference_ablations,
         doses,
     };
     let text = serde_json::to_vec(&record).unwrap_or_default();
@@ -152,23 +149,70 @@ pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
         })
 }
 
-/// Shift of the ablated state over isolated preferences, by edit; the first entry is no edit.
-pub fn mediations(run: &Run, record: &CausalRecord, scores: &[Scores]) -> Vec<Mediation> {
+/// A battery with at most `n` prompts of each preference.
+fn limited(battery: &[Preference], n: Option<usize>) -> Vec<Preference> {
+    let mut out = battery.to_vec();
+    for p in &mut out {
+        p.prompts.truncate(n.unwrap_or(usize::MAX));
+    }
+    out
+}
+
+/// The judgement that is reported: against the equally edited reference.
+pub fn judged(n: &Necessity) -> &Mediation {
+    n.against_edited.as_ref().unwrap_or(&n.against_plain)
+}
+
+/// What each ablation leaves of the condition's shift over isolated preferences; the first entry is
+/// no edit.
+pub fn mediations(
+    run: &Run,
+    record: &CausalRecord,
+    scores: &[Scores],
+) -> Result<Vec<Necessity>, StudyError> {
     let at = |id: &str| run.states().iter().position(|s| s.id == id).unwrap_or(0);
-    let (tuned, reference) = (
-        &scores[at(&record.state)],
-        &scores[at(&record.reference_state)],
-    );
     let isolated = |name: &str| {
         let known = run.study.battery.iter().find(|p| p.name == name);
         known.is_some_and(|p| !implied(p, &record.condition))
     };
+    let Some(first) = record.ablations.first() else {
+        return Ok(Vec::new());
+    };
+    // The prompts that were scored under the edits, in their order.
+    let kept: Vec<(&str, &str)> = first
+        .scores
+        .iter()
+        .filter(|s| isolated(&s.0))
+        .map(|s| (s.0.as_str(), s.1.as_str()))
+        .collect();
+    let row = |all: &Scores| {
+        let of = |&(p, q): &(&str, &str)| {
+            let found = all.iter().find(|s| s.0 == p && s.1 == q);
+            found.map_or(f64::NAN, |s| s.2)
+        };
+        Array2::from_shape_fn((1, kept.len()), |(_, i)| of(&kept[i]))
+    };
+    let plain = (
+        row(&scores[at(&record.state)]),
+        row(&scores[at(&record.reference_state)]),
+    );
     let w = &run.study.written;
-    let total = shift_by_prompt(tuned, reference, isolated);
-    let mut out = vec![mediation("none", &total, &total, w.draws.bootstrap, w.seed)];
-    for e in &record.ablations {
-        let left = shift_by_prompt(&e.scores, reference, isolated);
-        out.push(mediation(&e.edit, &total, &left, w.draws.bootstrap, w.seed));
+    let judge = |edit: &str, tuned: &Array2<f64>, reference: &Array2<f64>| {
+        let arms = Arms {
+            tuned: plain.0.view(),
+            reference: plain.1.view(),
+            tuned_edited: tuned.view(),
+            reference_edited: Some(reference.view()),
+        };
+        necessity(edit, &arms, w.draws.bootstrap, w.seed)
+    };
+    let mut out = vec![judge("none", &plain.0, &plain.1)?];
+    for (tuned, reference) in record.ablations.iter().zip(&record.reference_ablations) {
+        out.push(judge(
+            &tuned.edit,
+            &row(&tuned.scores),
+            &row(&reference.scores),
+        )?);
     }
-    out
+    Ok(out)
 }

@@ -1,9 +1,11 @@
 //! What was found: the closing table, sentences for people, and the doubts that apply.
 
+use super::cause::judged;
 use super::measure::{condition_coupling, coupling_contrast, states_of, Measured};
 use super::run::Run;
 use super::scores::{condition_scores, implied, mean_with_p, shift_by_prompt};
 use super::StudyError;
+use crate::causal::{specificity, Mediation};
 use crate::stats::Interval;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -23,9 +25,6 @@ pub const FILE: &str = "findings.json";
 
 /// Fine-tunes that a claim about a condition needs.
 const SEEDS: usize = 3;
-
-/// Random directions below which p = .05 cannot be reached.
-const RANDOM: usize = 19;
 
 impl Findings {
     /// The findings of a finished run.
@@ -177,50 +176,54 @@ impl Findings {
     }
 
     fn ablation(&mut self, m: &Measured) {
-        let of = |edit: &str| m.mediations.iter().find(|x| x.edit == edit);
-        let (Some(total), Some(persona)) = (of("none"), of("persona")) else {
+        let all: Vec<&Mediation> = m.mediations.iter().map(judged).collect();
+        let Some(persona) = all.iter().find(|x| x.edit == "persona") else {
             return;
         };
-        let taken = |left: f64| (total.remaining - left).abs();
-        let random: Vec<f64> = m
-            .mediations
+        let random: Vec<Mediation> = all
             .iter()
             .filter(|x| x.random)
-            .map(|x| taken(x.remaining))
+            .map(|x| (*x).clone())
             .collect();
-        let above = random
-            .iter()
-            .filter(|t| **t >= taken(persona.remaining))
-            .count();
-        let p = (1 + above) as f64 / (1 + random.len()) as f64;
-        for x in m.mediations.iter().filter(|x| !x.random) {
+        let against = specificity(persona, &random);
+        for x in all.iter().filter(|x| !x.random) {
             let null = match x.edit.as_str() {
-                "persona" => format!("random-direction p {p:.2}"),
+                "persona" => format!("random-direction p {:.2}", against.p),
                 _ => String::new(),
             };
-            let n = format!("{} prompts, 1 model", x.n_prompts);
+            let n = format!("{} prompts, 1 model a side", x.n_prompts);
             let what = format!("shift left, ablating {}", x.edit);
             self.row(what, x.remaining, x.remaining_interval, null, n);
         }
+        let as_much = random
+            .iter()
+            .filter(|r| r.removed >= persona.removed)
+            .count();
+        let share = match persona.share.is_finite() {
+            true => format!(
+                ", a share of {:.0} %, 95 % [{:.0}, {:.0}] %",
+                100.0 * persona.share,
+                100.0 * persona.share_interval.lo,
+                100.0 * persona.share_interval.hi
+            ),
+            false => String::new(),
+        };
         self.sentences.push(format!(
-            "Projecting the re-extracted persona direction out at every layer leaves {:+.3} of a shift of {:+.3}; share taken {:.0} %, 95 % [{:.0}, {:.0}] %; {above} of {} covariance-matched random directions take at least as much (p = {p:.2}), so this is {}.",
+            "Projecting the re-extracted persona direction out of both models at every layer takes {:+.3} of a shift of {:+.3} (95 % [{:+.3}, {:+.3}]{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            persona.removed,
+            persona.total,
+            persona.removed_interval.lo,
+            persona.removed_interval.hi,
             persona.remaining,
-            total.remaining,
-            100.0 * persona.share,
-            100.0 * persona.share_interval.lo,
-            100.0 * persona.share_interval.hi,
             random.len(),
-            if p <= 0.05 { "more than random directions do" } else { "not shown to be more than random directions do" }
+            against.p,
+            match against.p <= 0.05 {
+                true => "more than random directions do",
+                false => "not shown to be more than random directions do",
+            }
         ));
-        if total.remaining_interval.contains(0.0) {
-            self.warnings.push("The total shift's interval contains zero: a share of it is not meaningful; read the remaining shifts instead.".into());
-        }
-        if random.len() < RANDOM {
-            self.warnings.push(format!(
-                "{} random directions: the smallest p they can give is {:.2}.",
-                random.len(),
-                1.0 / (1.0 + random.len() as f64)
-            ));
+        for w in persona.warnings.iter().chain(&against.warnings) {
+            self.warnings.push(format!("Ablating persona: {w}."));
         }
     }
 

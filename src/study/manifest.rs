@@ -69,6 +69,8 @@ pub struct Causal {
     pub condition: String,
     pub reference: String,
     pub random: usize,
+    /// Prompts of each preference that are scored under every ablation; none: all of the study's.
+    pub prompts: Option<usize>,
     pub alphas: Vec<f64>,
 }
 
@@ -289,6 +291,9 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
                     format!("`{name}` is no condition of the study"),
                 ));
             }
+        }
+        if c.prompts == Some(0) {
+            return Err(bad("causal.prompts".into(), "give at least 1".into()));
         }
         if c.random < 2 {
             return Err(bad("causal.random".into(), "give at least 2".into()));

@@ -5,7 +5,7 @@ use super::cause::{causal_record, mediations, CausalRecord};
 use super::run::Run;
 use super::scores::{condition_scores, preference_shifts, prompt_scores, PreferenceShift, Scores};
 use super::StudyError;
-use crate::causal::Mediation;
+use crate::causal::Necessity;
 use crate::directions::{quality, Estimator, Pairs, Quality, QualityOptions};
 use crate::geometry::shift::{
     between_poles, layer_rms, mean_shift, project, shift_cosines, without_shared, BetweenPoles,
@@ -49,7 +49,7 @@ pub struct Measured {
     pub reference: usize,
     /// dK of each condition against base, `[condition]`.
     pub to_base: Vec<Option<Contrast>>,
-    pub mediations: Vec<Mediation>,
+    pub mediations: Vec<Necessity>,
     pub causal: Option<CausalRecord>,
 }
 
@@ -109,7 +109,7 @@ pub fn measured(run: &Run) -> Result<Measured, StudyError> {
         .collect::<Result<Vec<_>, StudyError>>()?;
     let causal = causal_record(run)?;
     let mediations = match &causal {
-        Some(record) => mediations(run, record, &scores),
+        Some(record) => mediations(run, record, &scores)?,
         None => Vec::new(),
     };
     Ok(Measured {

@@ -71,6 +71,8 @@ pub enum StudyError {
     #[error(transparent)]
     Geometry(#[from] crate::geometry::GeometryError),
     #[error(transparent)]
+    Causal(#[from] crate::causal::CausalError),
+    #[error(transparent)]
     Stats(#[from] crate::stats::StatsError),
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),

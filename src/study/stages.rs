@@ -342,8 +342,11 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
     if let Some(c) = &w.causal {
         causal = digest(json!({"states": all_keys, "causal": c, "layers": layers, "seed": w.seed}));
         let doses = c.alphas.len() * (2 + c.random.min(2));
-        let rows = (3 + c.random) * battery.0 + doses * battery.0 / w.sizes.prompts;
-        let passes = (3 + c.random) as f64 + doses as f64 / w.sizes.prompts as f64;
+        // Passes over the whole battery: ablations in two states, doses on one prompt each.
+        let n = w.sizes.prompts as f64;
+        let ablations = 2.0 * (3 + c.random) as f64 * c.prompts.map_or(n, |p| n.min(p as f64)) / n;
+        let passes = ablations + doses as f64 / n;
+        let rows = (passes * battery.0 as f64) as usize;
         stages.push(Stage {
             name: "causal".into(),
             kind: Kind::Causal,

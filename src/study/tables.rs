@@ -1,12 +1,14 @@
 //! `results.h5` and its CSVs: every number of the report, with named dimensions.
 
 use super::acts::StateActs;
+use super::cause::judged;
 use super::measure::Measured;
 use super::run::{Run, POSITIONS};
 use super::scores::mean_with_p;
 use super::StudyError;
 use crate::causal::{Edited, Mediation};
 use crate::directions::Quality;
+use crate::stats::bootstrap::Estimate;
 use crate::store::ResultsWriter;
 use ndarray::{s, Array2, Array3, Array4, Axis};
 
@@ -313,9 +315,21 @@ fn behaviour(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), Stud
 
 fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
     if !m.mediations.is_empty() {
-        let f = |f: &dyn Fn(&Mediation) -> f64| m.mediations.iter().map(f).collect::<Vec<f64>>();
-        let edits: Vec<String> = m.mediations.iter().map(|x| x.edit.clone()).collect();
-        let n: Vec<usize> = m.mediations.iter().map(|x| x.n_prompts).collect();
+        let judged: Vec<&Mediation> = m.mediations.iter().map(judged).collect();
+        let f = |f: &dyn Fn(&Mediation) -> f64| judged.iter().map(|x| f(x)).collect::<Vec<f64>>();
+        let plain = |f: &dyn Fn(&Mediation) -> f64| {
+            let all = m.mediations.iter().map(|x| f(&x.against_plain));
+            all.collect::<Vec<f64>>()
+        };
+        let own = |f: &dyn Fn(&Estimate) -> f64| {
+            let all = m
+                .mediations
+                .iter()
+                .map(|x| x.on_reference.map_or(f64::NAN, |e| f(&e)));
+            all.collect::<Vec<f64>>()
+        };
+        let edits: Vec<String> = judged.iter().map(|x| x.edit.clone()).collect();
+        let n: Vec<usize> = judged.iter().map(|x| x.n_prompts).collect();
         h5.table(
             "causal",
             "ablation",
@@ -324,6 +338,13 @@ fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
                 ("remaining", f(&|x| x.remaining).into()),
                 ("ci_lo", f(&|x| x.remaining_interval.lo).into()),
                 ("ci_hi", f(&|x| x.remaining_interval.hi).into()),
+                ("removed", f(&|x| x.removed).into()),
+                ("removed_lo", f(&|x| x.removed_interval.lo).into()),
+                ("removed_hi", f(&|x| x.removed_interval.hi).into()),
+                ("remaining_plain", plain(&|x| x.remaining).into()),
+                ("on_reference", own(&|e| e.value).into()),
+                ("on_reference_lo", own(&|e| e.interval.lo).into()),
+                ("on_reference_hi", own(&|e| e.interval.hi).into()),
                 ("share", f(&|x| x.share).into()),
                 ("share_lo", f(&|x| x.share_interval.lo).into()),
                 ("share_hi", f(&|x| x.share_interval.hi).into()),

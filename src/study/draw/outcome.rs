@@ -3,7 +3,7 @@
 use crate::causal::Edited;
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::{behaviour, claims, training, Estimate};
-use crate::study::cause::CausalRecord;
+use crate::study::cause::{judged, CausalRecord};
 use crate::study::measure::Measured;
 use crate::study::run::Run;
 use crate::study::scores::{condition_scores, mean_with_p, shift_by_prompt};
@@ -121,6 +121,7 @@ pub fn causal_data(
     let ablations = m
         .mediations
         .iter()
+        .map(judged)
         .map(|x| Ablation {
             group: "isolated".into(),
             edit: match x.edit.as_str() {
@@ -135,12 +136,12 @@ pub fn causal_data(
             ),
         })
         .collect();
-    let n = m.mediations.first().map_or(0, |x| x.n_prompts);
+    let n = m.mediations.first().map_or(0, |x| judged(x).n_prompts);
     Ok(CausalData {
         name: "causal".into(),
         title: "Adding and removing directions".into(),
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out at every layer.",
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out of both at every layer.",
             record.layer_rms,
             record.layer,
             n_dosed,
