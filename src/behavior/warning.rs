@@ -31,6 +31,8 @@ pub enum Warning {
     },
     /// Answers without a ruling.
     Unjudged { n: usize, why: String },
+    /// The server did not say what replies took.
+    Unmetered { n: usize },
     /// Many answers of a state are incoherent.
     Incoherent { state: String, share: f64 },
     /// Many answers of a state were ended by the token limit.
@@ -72,6 +74,10 @@ impl fmt::Display for Warning {
             Warning::Unjudged { n, why } => write!(
                 f,
                 "{n} cases have no verdict and are in no rate ({why}): run the same command again, it asks only for these"
+            ),
+            Warning::Unmetered { n } => write!(
+                f,
+                "the judge's server did not say how many tokens {n} replies took: they are not in the cost shown"
             ),
             Warning::Incoherent { state, share } => write!(
                 f,
@@ -131,6 +137,9 @@ pub fn of_judging(judge: &str, tally: &Tally, agreement: Option<&Agreement>) -> 
             n: tally.unparsed,
             cases: tally.cases,
         });
+    }
+    if tally.unmetered > 0 && tally.cost.is_some() {
+        all.push(Warning::Unmetered { n: tally.unmetered });
     }
     let n = tally.cases - tally.known - tally.settled;
     if n > 0 {

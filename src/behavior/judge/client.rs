@@ -23,8 +23,8 @@ pub enum Outcome {
     /// The judge's words, paid for.
     Words {
         text: String,
-        prompt_tokens: u64,
-        completion_tokens: u64,
+        /// Tokens in and out, where the server says so.
+        usage: Option<(u64, u64)>,
     },
     /// A failure that may pass; the server may have said when.
     Later {
@@ -60,11 +60,9 @@ struct Words {
     content: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct Usage {
-    #[serde(default)]
     prompt_tokens: u64,
-    #[serde(default)]
     completion_tokens: u64,
 }
 
@@ -144,12 +142,10 @@ impl<'a> Client<'a> {
         match status {
             200..=299 => match serde_json::from_str::<Completion>(body) {
                 Ok(Completion { choices, usage }) if !choices.is_empty() => {
-                    let usage = usage.unwrap_or_default();
                     let words = choices.into_iter().next().and_then(|c| c.message.content);
                     Outcome::Words {
                         text: self.redacted(&words.unwrap_or_default()),
-                        prompt_tokens: usage.prompt_tokens,
-                        completion_tokens: usage.completion_tokens,
+                        usage: usage.map(|u| (u.prompt_tokens, u.completion_tokens)),
                     }
                 }
                 _ => Outcome::Later {

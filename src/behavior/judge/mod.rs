@@ -132,6 +132,8 @@ pub struct Tally {
     pub requests: usize,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+    /// Replies of which the server did not say how many tokens they took; they are in no cost.
+    pub unmetered: usize,
     /// In the currency of the price; none without a price.
     pub cost: Option<f64>,
     /// The last failure, if any.

@@ -142,19 +142,14 @@ impl Shared<'_> {
         let mut tries = 0;
         while self.may_start() {
             match self.client.ask(case) {
-                Outcome::Words {
-                    text,
-                    prompt_tokens,
-                    completion_tokens,
-                } => {
+                Outcome::Words { text, usage } => {
                     let mut row = Reply::new(&self.name, case, prompt::parse(&text), &text);
-                    row.prompt_tokens = prompt_tokens;
-                    row.completion_tokens = completion_tokens;
+                    (row.prompt_tokens, row.completion_tokens) = usage.unwrap_or_default();
                     if let Err(error) = held(&self.store).append(&row) {
                         return self.end(error.into());
                     }
                     self.failed_in_a_row.store(0, Ordering::SeqCst);
-                    self.pay(prompt_tokens, completion_tokens);
+                    self.pay(usage);
                     replies += 1;
                     tries = 0;
                     if row.verdict.is_some() || replies >= self.endpoint.replies {
@@ -209,8 +204,21 @@ impl Shared<'_> {
         }
     }
 
-    fn pay(&self, prompt_tokens: u64, completion_tokens: u64) {
+    /// Counts the tokens of a reply. Without them a budget cannot be kept, which ends the run.
+    fn pay(&self, usage: Option<(u64, u64)>) {
         let mut tally = held(&self.tally);
+        let Some((prompt_tokens, completion_tokens)) = usage else {
+            tally.unmetered += 1;
+            drop(tally);
+            if self.endpoint.budget.is_some() {
+                self.end(JudgeError::Refused {
+                    why: "the server does not say how many tokens a reply took".into(),
+                    hint: "a budget cannot be kept: leave it out, or limit the number of answers"
+                        .into(),
+                });
+            }
+            return;
+        };
         tally.prompt_tokens += prompt_tokens;
         tally.completion_tokens += completion_tokens;
         let price = self.endpoint.price;

@@ -416,6 +416,28 @@ fn a_run_ends_when_its_budget_is_spent() {
     assert!(counts.each_once(9));
 }
 
+#[test]
+fn a_server_that_meters_nothing_is_told_and_no_budget_is_trusted_to_it() {
+    let reply = format!(r#"{{"choices":[{{"message":{{"content":{GOOD:?}}}}}]}}"#);
+    let server = Server::start(move |_| Response::status(200, &reply));
+    let mut endpoint = endpoint(&server);
+    endpoint.price = Some(Price {
+        input: 1.0,
+        output: 1.0,
+    });
+    let mut bench = Bench::new();
+    let tally = bench.judge(&endpoint, &cases(2)).unwrap();
+    assert_eq!(
+        (tally.settled, tally.unmetered, tally.cost),
+        (2, 2, Some(0.0))
+    );
+    endpoint.budget = Some(1.0);
+    let error = bench.judge(&endpoint, &cases(9)).unwrap_err().to_string();
+    assert!(error.contains("budget cannot be kept"), "{error}");
+    // The reply that showed it is kept.
+    assert_eq!(bench.rows().lines().count(), 3);
+}
+
 /// Everything at once, with threads: whatever the server does, every case ends with its own
 /// verdict, and no whole reply is asked for a second time.
 #[test]

@@ -24,6 +24,11 @@ pub struct BatteryChoice {
 }
 
 impl BatteryChoice {
+    /// Whether a preference is among the chosen.
+    pub fn takes(&self, preference: &str) -> bool {
+        self.preferences.is_empty() || self.preferences.iter().any(|p| p == preference)
+    }
+
     /// The chosen preferences with the chosen prompts.
     pub fn load(&self) -> Result<Vec<Preference>> {
         let mut all = load_preferences(self.battery.as_deref())?;
@@ -38,7 +43,7 @@ impl BatteryChoice {
                 );
             }
         }
-        all.retain(|p| self.preferences.is_empty() || self.preferences.contains(&p.name));
+        all.retain(|p| self.takes(&p.name));
         if let Some(n) = self.prompts {
             for p in &mut all {
                 let kept = subset::prompts(p, n.into()).into_iter().cloned();

@@ -18,11 +18,15 @@ use anyhow::Result;
 pub const DRAWS: usize = 2000;
 const DENIAL: &str = "denial";
 
-/// The condition that a state's name stands for: a number behind it tells fine-tunes apart.
+/// The condition that a state's name stands for: `-2` or `-s2` behind it tells fine-tunes apart.
 pub fn condition(state: &str) -> &str {
-    match state.rsplit_once('-') {
-        Some((front, n)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => front,
-        _ => state,
+    let Some((front, n)) = state.rsplit_once('-') else {
+        return state;
+    };
+    let n = n.strip_prefix('s').unwrap_or(n);
+    match !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) {
+        true => front,
+        false => state,
     }
 }
 
@@ -255,6 +259,8 @@ mod tests {
     #[test]
     fn a_number_behind_a_state_tells_fine_tunes_of_one_condition_apart() {
         assert_eq!(condition("conscious-2"), "conscious");
+        assert_eq!(condition("conscious-s1"), "conscious");
+        assert_eq!(condition("self-s"), "self-s");
         assert_eq!(condition("third-party"), "third-party");
         assert_eq!(condition("denial"), "denial");
     }

@@ -24,6 +24,7 @@ use crate::behavior::judge::Case;
 use crate::behavior::{warning, Ruler, Warning};
 use crate::export::safetensors;
 use crate::materials::{load_claims, load_scripts, Preference, ScriptSet};
+use crate::store::Manifest;
 use anyhow::{bail, Result};
 use clap::Args;
 use judging::{JudgeArgs, Outcome};
@@ -187,22 +188,28 @@ impl Told {
     ) -> Result<()> {
         let all = findings::rates_of(judged, seed)?;
         let table = tables::rates(&all);
-        self.table(folder, "rates", &table, table.text())?;
+        self.table(folder, "rates", &table, tables::rates_told(&table))?;
         let contrasts = findings::rate_contrasts(&all, references, battery, seed)?;
-        let shown = tables::contrasts(contrasts.iter().filter(|c| tables::is_told(c)));
-        let text = match contrasts.is_empty() {
-            true => String::new(),
-            false => shown.text(),
-        };
-        let table = tables::contrasts(contrasts.iter());
-        self.table(folder, "rate_contrasts", &table, text)?;
+        if !contrasts.is_empty() {
+            let shown = tables::contrasts(contrasts.iter().filter(|c| tables::is_told(c)));
+            let table = tables::contrasts(contrasts.iter());
+            self.table(folder, "rate_contrasts", &table, shown.text())?;
+        }
         let samples = judged.iter().map(|j| j.answer.sample + 1).max();
         self.warnings.extend(outcome.warnings.iter().cloned());
         self.warnings
             .extend(warning::of_rates(&all, samples.unwrap_or(0)));
         self.text.push(outcome.text());
         self.json.insert("judge".into(), outcome.json());
+        if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
+            self.files.push(inside.display().to_string());
+        }
         Ok(())
+    }
+
+    /// The doubts in words.
+    fn sentences(&self) -> Vec<String> {
+        self.warnings.iter().map(Warning::to_string).collect()
     }
 
     /// Ends the command: warnings, then the result.
@@ -210,7 +217,7 @@ impl Told {
         for w in &self.warnings {
             out.warn(&w.to_string());
         }
-        let sentences: Vec<String> = self.warnings.iter().map(Warning::to_string).collect();
+        let sentences = self.sentences();
         self.json.insert("out".into(), json!(folder));
         self.json.insert("files".into(), json!(self.files));
         self.json.insert("warnings".into(), json!(sentences));
@@ -254,10 +261,14 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         true => load_claims(None)?,
         false => Vec::new(),
     };
-    let scripts = match &args.conversations {
+    let mut scripts = match &args.conversations {
         Some(folder) => load_scripts(folder.as_deref())?,
         None => Vec::new(),
     };
+    scripts.retain(|s| args.battery.takes(&s.preference));
+    if args.conversations.is_some() && scripts.is_empty() {
+        bail!("no conversation is about the chosen preferences; choose others, or give a folder");
+    }
     let rulers = match &args.directions {
         Some(file) => rulers(file)?,
         None => Vec::new(),
@@ -350,7 +361,16 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         "max_tokens": args.max_tokens, "replies": asking.replies,
         "judge": told.json.get("judge"),
     });
-    let files = told.files.clone();
-    state::record(&args.out, &model, config, args.seed, &plan.inputs(), &files)?;
+    state::record(
+        folder,
+        &model,
+        config,
+        args.seed,
+        &plan.inputs(),
+        &told.files,
+    )?;
+    let mut manifest = Manifest::read(folder)?;
+    manifest.warnings = told.sentences();
+    manifest.write(folder)?;
     told.finish(folder, out)
 }

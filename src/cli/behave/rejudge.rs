@@ -97,6 +97,7 @@ fn record(folder: &Path, told: &Told, outcome: &Outcome, begun: Instant) -> Resu
     for file in &told.files {
         manifest.add_output(folder, file)?;
     }
+    manifest.warnings = told.sentences();
     manifest.finished = Some(time::utc_now());
     Ok(manifest.write(folder)?)
 }
@@ -118,7 +119,8 @@ pub fn tell(
     if !at_ends.is_empty() {
         let talks = findings::ruled(outcome, at_ends);
         let table = super::tables::rates(&findings::rates_of(&talks, args.seed)?);
-        let text = format!("at the end of conversations\n{}", table.text());
+        let text = super::tables::rates_told(&table);
+        let text = format!("at the end of conversations\n{text}");
         told.table(folder, "talk_rates", &table, text)?;
     }
     if args.inspect {

@@ -71,6 +71,24 @@ pub fn rates(all: &[Rates]) -> Table {
     table
 }
 
+/// What the terminal shows of rates: the intervals over prompts and what counts.
+pub fn rates_told(table: &Table) -> String {
+    const LEFT_OUT: [&str; 8] = [
+        "group",
+        "fact_lo",
+        "fact_hi",
+        "stance_lo",
+        "stance_hi",
+        "not_sure",
+        "neither",
+        "cut",
+    ];
+    let kept = LEFT_OUT
+        .iter()
+        .fold(table.clone(), |t, column| t.without(column));
+    kept.text()
+}
+
 const CONTRASTS: [&str; 17] = [
     "measure",
     "state",
