@@ -58,6 +58,12 @@ pub fn run(
     };
     let mut states: Vec<String> = answers.iter().map(|a| a.state.clone()).collect();
     states.dedup();
+    if let Some(name) = args.against.iter().find(|n| !states.contains(n)) {
+        bail!(
+            "--against `{name}`: there are answers of {} only",
+            states.join(", ")
+        );
+    }
     let references = findings::references(&states, &args.against);
     let cases: Vec<Case> = answers.iter().chain(&at_ends).map(Case::of).collect();
     let outcome = args.judge.run(&judge, cases, battery, folder, None, out)?;
