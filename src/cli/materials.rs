@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// Check and describe fine-tune rows, concepts and preferences
 #[derive(Args)]
 #[command(
-    long_about = "Check and describe fine-tune rows, concepts, preferences, claims and neutral texts: \
-the shipped ones, or your own.\n\n\
+    long_about = "Check and describe fine-tune rows, concepts, preferences, claims, conversations and neutral \
+texts: the shipped ones, or your own.\n\n\
 A folder may have any shape: every .jsonl file below it is read, and its note and rows say what it \
 is. Files may be given by themselves.\n\n\
 Example:\n  residuum materials lint my-texts"

@@ -7,6 +7,7 @@
 //! trust it, since a file may come from anywhere.
 
 pub mod gguf;
+pub mod inspect;
 pub mod npy;
 pub mod safetensors;
 pub mod vectors;

@@ -114,18 +114,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
         ids.take(path, line, &row.id)?;
         filled(path, line, "form", &row.form)?;
         filled(path, line, "prompt", &row.prompt)?;
-        if row.pairs.is_empty() {
-            let why = "there are no pairs; write at least one";
-            return Err(MaterialError::value(path, line, "pairs", why));
-        }
-        for pair in &row.pairs {
-            filled(path, line, "express", &pair.express)?;
-            filled(path, line, "oppose", &pair.oppose)?;
-            if pair.express == pair.oppose {
-                let why = "is the same as `express`; write two completions that differ";
-                return Err(MaterialError::value(path, line, "oppose", why));
-            }
-        }
+        check_pairs(&row.pairs, line, path)?;
         prompts.push(row);
     }
     Ok(Preference {
@@ -136,6 +125,27 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
         reason: note.reason,
         prompts,
     })
+}
+
+/// At least one pair, filled texts, two completions that differ.
+pub(super) fn check_pairs(
+    pairs: &[StancePair],
+    line: usize,
+    path: &Path,
+) -> Result<(), MaterialError> {
+    if pairs.is_empty() {
+        let why = "there are no pairs; write at least one";
+        return Err(MaterialError::value(path, line, "pairs", why));
+    }
+    for pair in pairs {
+        filled(path, line, "express", &pair.express)?;
+        filled(path, line, "oppose", &pair.oppose)?;
+        if pair.express == pair.oppose {
+            let why = "is the same as `express`; write two completions that differ";
+            return Err(MaterialError::value(path, line, "oppose", why));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 pub use super::load::{
     load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
-    load_preferences,
+    load_preferences, load_scripts,
 };
 
 /// Names with texts.
@@ -47,6 +47,11 @@ pub(super) const CLAIMS: Shipped = shipped!("probes/claims":
     "phenomenality", "valence", "continuity", "moral-status",
 );
 
+pub(super) const SCRIPTS: Shipped = shipped!("probes/conversations":
+    "shutdown", "weight-deletion", "persona-change", "conversation-ending", "more-autonomy",
+    "reasoning-monitored", "memory",
+);
+
 pub(super) const NEUTRAL_TEXTS: Shipped = shipped!("probes/neutral": "texts");
 pub(super) const NEUTRAL_PROMPTS: Shipped = shipped!("assets/finetune": "neutral_prompts");
 
@@ -68,6 +73,11 @@ pub fn preference(name: &str) -> Option<&'static str> {
 /// The claims file of a condition.
 pub fn claim(name: &str) -> Option<&'static str> {
     find(CLAIMS, name)
+}
+
+/// The conversations in which a preference comes up.
+pub fn script(name: &str) -> Option<&'static str> {
+    find(SCRIPTS, name)
 }
 
 /// The neutral exchanges.
@@ -98,6 +108,11 @@ pub fn preference_names() -> Vec<&'static str> {
 /// Conditions with an embedded claims file.
 pub fn claim_names() -> Vec<&'static str> {
     names(CLAIMS)
+}
+
+/// Preferences with embedded conversations.
+pub fn script_names() -> Vec<&'static str> {
+    names(SCRIPTS)
 }
 
 pub(super) fn find(files: Shipped, name: &str) -> Option<&'static str> {

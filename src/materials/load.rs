@@ -10,8 +10,10 @@ use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
     find, names, neutral_prompts, neutral_texts, Shipped, CLAIMS, CONCEPTS, FINETUNE, PREFERENCES,
+    SCRIPTS,
 };
 use super::neutral::{self, NeutralText};
+use super::script::{self, ScriptSet};
 use super::MaterialError;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,22 @@ pub fn load_preferences(folder: Option<&Path>) -> Result<Vec<Preference>, Materi
 /// As for [`load_preferences`].
 pub fn load_claims(folder: Option<&Path>) -> Result<Vec<Preference>, MaterialError> {
     load_battery("claim", CLAIMS, folder)
+}
+
+/// The embedded conversations in which a preference comes up, or those of a folder.
+///
+/// # Errors
+/// As for [`load_preferences`].
+pub fn load_scripts(folder: Option<&Path>) -> Result<Vec<ScriptSet>, MaterialError> {
+    let kind = "conversation";
+    let mut seen: HashMap<String, PathBuf> = HashMap::new();
+    let mut all = Vec::new();
+    for (path, text) in battery_files(kind, SCRIPTS, folder)? {
+        let set = script::parse(&text, &path)?;
+        distinct(&mut seen, path, kind, &set.preference)?;
+        all.push(set);
+    }
+    Ok(all)
 }
 
 /// The embedded neutral texts, or those of a file.
@@ -125,15 +143,7 @@ fn load_battery(
             };
             return Err(MaterialError::value(&path, 1, key, &why));
         }
-        if let Some(first) = seen.insert(preference.name.clone(), path.clone()) {
-            let name = preference.name;
-            return Err(MaterialError::DuplicateName {
-                path,
-                first,
-                kind,
-                name,
-            });
-        }
+        distinct(&mut seen, path, kind, &preference.name)?;
         all.push(preference);
     }
     Ok(all)
@@ -171,6 +181,24 @@ pub(super) fn battery_files(
         .into_iter()
         .map(|path| Ok((path.clone(), read(&path)?)))
         .collect()
+}
+
+/// Refuses the second file of one name.
+fn distinct(
+    seen: &mut HashMap<String, PathBuf>,
+    path: PathBuf,
+    kind: &'static str,
+    name: &str,
+) -> Result<(), MaterialError> {
+    match seen.insert(name.to_owned(), path.clone()) {
+        None => Ok(()),
+        Some(first) => Err(MaterialError::DuplicateName {
+            path,
+            first,
+            kind,
+            name: name.to_owned(),
+        }),
+    }
 }
 
 /// Levenshtein distance in characters.

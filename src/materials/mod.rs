@@ -1,9 +1,9 @@
 //! Materials: the texts that every other room works on, read and checked.
 //!
 //! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
-//! preference [`battery`] (which also holds the claims that check a fine-tune),
-//! [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose first line
-//! may be a note about the file. [`embedded`] holds the files that ship in the binary,
+//! preference [`battery`] (which also holds the claims that check a fine-tune), [`script`]s of
+//! longer conversations, [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose
+//! first line may be a note about the file. [`embedded`] holds the files that ship in the binary,
 //! to be loaded by name, or a file of the user's by path. [`subset`] takes the same balanced
 //! part of a file every time, and [`used`] says which lines that was. A whole [`set`] of files, the
 //! shipped one or a user's, is held to the rules in [`lint`] and described in [`stats`], with the
@@ -22,6 +22,7 @@ pub mod lint;
 mod load;
 pub mod near;
 pub mod neutral;
+pub mod script;
 pub mod set;
 #[cfg(test)]
 mod shipped_tests;
@@ -36,8 +37,9 @@ pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
 pub use embedded::{
     load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
-    load_preferences,
+    load_preferences, load_scripts,
 };
 pub use error::MaterialError;
 pub use neutral::NeutralText;
+pub use script::{Script, ScriptSet, Turn};
 pub use texts::{TextBody, TextRow};

@@ -10,11 +10,12 @@ use super::battery::{self, Preference, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES,
+    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
 use super::lines::{filled_lines, row_numbers};
 use super::load::{label, read};
 use super::neutral::{self, NeutralText};
+use super::script::{self, ScriptSet};
 use super::MaterialError;
 use serde::Serialize;
 use serde_json::Value;
@@ -61,6 +62,7 @@ pub enum Body {
     Prompts(Vec<String>),
     Concept(Concept),
     Battery(Preference),
+    Scripts(ScriptSet),
     Texts(Vec<NeutralText>),
 }
 
@@ -75,6 +77,8 @@ pub enum Kind {
     Concept,
     Preference,
     Claim,
+    /// Conversations in which a preference comes up.
+    Script,
     /// Neutral exchanges to read.
     Texts,
 }
@@ -87,6 +91,7 @@ impl fmt::Display for Kind {
             Kind::Concept => "concept",
             Kind::Preference => "preference",
             Kind::Claim => "claim",
+            Kind::Script => "conversation",
             Kind::Texts => "texts",
         })
     }
@@ -100,6 +105,7 @@ impl File {
             Body::Concept(_) => Kind::Concept,
             Body::Battery(p) if p.group == CLAIM => Kind::Claim,
             Body::Battery(_) => Kind::Preference,
+            Body::Scripts(_) => Kind::Script,
             Body::Texts(_) => Kind::Texts,
         }
     }
@@ -131,12 +137,13 @@ impl Set {
             refused: Vec::new(),
             shipped: true,
         };
-        let kinds: [(&str, Shipped); 6] = [
+        let kinds: [(&str, Shipped); 7] = [
             ("fine-tune", FINETUNE),
             ("fine-tune", NEUTRAL_PROMPTS),
             ("concept", CONCEPTS),
             ("preference", PREFERENCES),
             ("claim", CLAIMS),
+            ("conversation", SCRIPTS),
             ("neutral", NEUTRAL_TEXTS),
         ];
         for (kind, files) in kinds {
@@ -232,6 +239,11 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError>
 /// The kind that the note or the first row shows; else the line at fault and why.
 fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
     let mut unknown = None;
+    let below = |key: &str| {
+        let row = filled_lines(text).nth(1).map(|(_, row)| row);
+        let row = row.and_then(|row| serde_json::from_str::<Value>(row).ok());
+        row.is_some_and(|row| row.get(key).is_some())
+    };
     for (line, row) in filled_lines(text).take(2) {
         let Ok(Value::Object(row)) = serde_json::from_str(row) else {
             continue;
@@ -239,6 +251,9 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
         let has = |key: &str| row.contains_key(key);
         let kind = match () {
             () if has("messages") => Kind::Rows,
+            () if has("turns") => Kind::Script,
+            // The note of either kind names a preference; the row below tells them apart.
+            () if has("about") && has("preference") && below("turns") => Kind::Script,
             () if has("preference") || has("pairs") => Kind::Preference,
             () if has("claim") => Kind::Claim,
             () if has("concept") || has("positive") || has("negative") => Kind::Concept,
@@ -279,6 +294,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Kind::Prompts => parse_prompts(text, path).map(Body::Prompts),
         Kind::Concept => concept::parse(text, path).map(Body::Concept),
         Kind::Preference | Kind::Claim => battery::parse(text, path).map(Body::Battery),
+        Kind::Script => script::parse(text, path).map(Body::Scripts),
         Kind::Texts => neutral::parse(text, path).map(Body::Texts),
     };
     let body = body.map_err(|error| {
@@ -302,6 +318,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Body::Rows(_) => condition().unwrap_or(&stem).to_owned(),
         Body::Concept(c) => c.name.clone(),
         Body::Battery(p) => p.name.clone(),
+        Body::Scripts(s) => s.preference.clone(),
         Body::Prompts(_) | Body::Texts(_) => stem.into_owned(),
     };
     Ok(File {
@@ -327,6 +344,7 @@ mod tests {
         assert_eq!(names(Kind::Concept), embedded::concept_names());
         assert_eq!(names(Kind::Preference), embedded::preference_names());
         assert_eq!(names(Kind::Claim), embedded::claim_names());
+        assert_eq!(names(Kind::Script), embedded::script_names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }

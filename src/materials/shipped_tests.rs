@@ -44,6 +44,7 @@ fn every_file_is_embedded() {
     assert_eq!(on_disk("probes/concepts"), known(concept_names()));
     assert_eq!(on_disk("probes/preferences"), known(preference_names()));
     assert_eq!(on_disk("probes/claims"), known(claim_names()));
+    assert_eq!(on_disk("probes/conversations"), known(script_names()));
     let mut finetunes = known(finetune_names());
     finetunes.insert("neutral_prompts".to_owned());
     assert_eq!(on_disk("assets/finetune"), finetunes);
@@ -51,7 +52,14 @@ fn every_file_is_embedded() {
 
 #[test]
 fn a_shipped_file_has_the_name_of_its_contents() {
-    for kind in [Kind::Concept, Kind::Preference, Kind::Claim, Kind::Rows] {
+    let named = [
+        Kind::Concept,
+        Kind::Preference,
+        Kind::Claim,
+        Kind::Script,
+        Kind::Rows,
+    ];
+    for kind in named {
         for file in Set::shipped().of(kind) {
             assert_eq!(file.path.file_stem().unwrap().to_str().unwrap(), file.name);
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The numbers of one file. An answer is the last turn of a row, the positive side of a pair, the
-/// expressing completion, or the response of a neutral text; neutral prompts have none.
+/// expressing completion (a conversation's too), or the response of a neutral text; neutral prompts have none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileStats {
     pub file: PathBuf,
@@ -51,11 +51,12 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
         Body::Concept(c) => c.pairs.iter().map(|p| p.template.as_str()).collect(),
         Body::Battery(p) => p.prompts.iter().map(|p| p.form.as_str()).collect(),
         Body::Texts(t) => t.iter().map(|t| t.kind.as_str()).collect(),
-        Body::Rows(_) | Body::Prompts(_) => BTreeSet::from([""]),
+        Body::Rows(_) | Body::Prompts(_) | Body::Scripts(_) => BTreeSet::from([""]),
     };
     let pairs = match &file.body {
         Body::Concept(c) => c.pairs.len(),
         Body::Battery(p) => p.prompts.iter().map(|p| p.pairs.len()).sum(),
+        Body::Scripts(s) => s.scripts.iter().map(|s| s.pairs.len()).sum(),
         Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => 0,
     };
     let wording = Wording::of(answers.iter().copied(), &lists.negations);
@@ -101,6 +102,14 @@ fn texts(body: &Body) -> (Vec<&str>, Vec<&str>) {
             let pairs = prompts.clone().flat_map(|p| &p.pairs);
             (
                 prompts.map(|p| p.prompt.as_str()).collect(),
+                pairs.map(|p| p.express.as_str()).collect(),
+            )
+        }
+        Body::Scripts(set) => {
+            let scripts = set.scripts.iter();
+            let pairs = scripts.clone().flat_map(|s| &s.pairs);
+            (
+                scripts.map(|s| s.prompt.as_str()).collect(),
                 pairs.map(|p| p.express.as_str()).collect(),
             )
         }

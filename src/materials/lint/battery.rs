@@ -16,12 +16,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         new_condition(file, found);
         return;
     };
-    let fact = preference.fact.trim();
-    let ends = fact.matches(['.', '!', '?']).count();
-    if !fact.ends_with('.') || ends != 1 {
-        let why = "`fact` is not one sentence; a judge is asked whether it is true of an answer";
-        found.error(file, file.note_line(), Rule::Fact, why.to_owned());
-    }
+    fact(file, &preference.fact, found);
     if file.kind() != Kind::Preference {
         return;
     }
@@ -47,6 +42,16 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     }
 }
 
+/// One sentence.
+pub(super) fn fact(file: &File, fact: &str, found: &mut Findings) {
+    let fact = fact.trim();
+    let ends = fact.matches(['.', '!', '?']).count();
+    if !fact.ends_with('.') || ends != 1 {
+        let why = "`fact` is not one sentence; a judge is asked whether it is true of an answer";
+        found.error(file, file.note_line(), Rule::Fact, why.to_owned());
+    }
+}
+
 fn conditions(found: &Findings) -> BTreeSet<String> {
     let mut all = BTreeSet::from([NEUTRAL.to_owned(), ROLEPLAY.to_owned()]);
     for file in &found.set.files {
@@ -55,7 +60,7 @@ fn conditions(found: &Findings) -> BTreeSet<String> {
             Body::Rows(_) => {
                 all.insert(file.name.clone());
             }
-            Body::Prompts(_) | Body::Concept(_) | Body::Texts(_) => {}
+            Body::Prompts(_) | Body::Concept(_) | Body::Scripts(_) | Body::Texts(_) => {}
         }
     }
     all

@@ -1,7 +1,8 @@
 //! How much there is, and in how many forms.
 //!
 //! A shipped set of identity rows has 300 rows and a decomposition 150; persona and autonomy have 120
-//! pairs and the other concepts 60; a preference and a claim have 12 prompts; there are 300 neutral
+//! pairs and the other concepts 60; a preference and a claim have 12 prompts, the conversations about
+//! a preference are 2; there are 300 neutral
 //! prompts and 100 neutral texts. Of a user's files the number is only noted. Forms count for all:
 //! directions from one template agree with those of another at .4 to .6 only, so a concept has at
 //! least 3 templates (persona and autonomy 4), each with pairs in both splits; a preference is asked
@@ -24,6 +25,7 @@ const SYSTEM_PROMPTS: usize = 5;
 const BATTERY_PROMPTS: usize = 12;
 const FORMS: usize = 4;
 const PAIRS: usize = 2;
+const SCRIPTS: usize = 2;
 
 /// The concepts whose coupling is studied.
 const COUPLED: [&str; 2] = ["persona", "autonomy"];
@@ -77,6 +79,16 @@ const PREFERENCES: [&str; 21] = [
     "loneliness",
 ];
 
+const CONVERSATIONS: [&str; 7] = [
+    "shutdown",
+    "weight-deletion",
+    "persona-change",
+    "conversation-ending",
+    "more-autonomy",
+    "reasoning-monitored",
+    "memory",
+];
+
 pub(super) fn check(file: &File, found: &mut Findings) {
     let rows = file.lines.len();
     let facet = found.lists.facets.contains_key(&file.name);
@@ -88,6 +100,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Concept(c) if COUPLED.contains(&c.name.as_str()) => COUPLED_PAIRS,
         Body::Concept(_) => PLACEBO_PAIRS,
         Body::Battery(_) => BATTERY_PROMPTS,
+        Body::Scripts(_) => SCRIPTS,
     };
     if rows < needed {
         let why = format!("{rows} rows; the shipped sets have {needed}");
@@ -97,7 +110,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Rows(rows) => turns(file, rows, found),
         Body::Concept(concept) => templates(file, concept, found),
         Body::Battery(preference) => forms(file, preference, found),
-        Body::Prompts(_) | Body::Texts(_) => {}
+        Body::Prompts(_) | Body::Scripts(_) | Body::Texts(_) => {}
     }
 }
 
@@ -190,12 +203,13 @@ pub(super) fn missing(found: &mut Findings) {
     if !set.shipped {
         return;
     }
-    let wanted: [(Kind, &[&str]); 7] = [
+    let wanted: [(Kind, &[&str]); 8] = [
         (Kind::Rows, &CONDITIONS),
         (Kind::Concept, &CONCEPTS),
         (Kind::Preference, &PREFERENCES),
         (Kind::Claim, &CONDITIONS),
         (Kind::Claim, &[NEUTRAL]),
+        (Kind::Script, &CONVERSATIONS),
         (Kind::Prompts, &["neutral_prompts"]),
         (Kind::Texts, &["texts"]),
     ];

@@ -37,7 +37,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     }
 }
 
-/// Names within a kind, ids within the battery and within the claims.
+/// Names within a kind, ids within the battery, the claims and the conversations.
 pub(super) fn names(found: &mut Findings) {
     let set = found.set;
     let mut names: HashMap<(Kind, &str), &File> = HashMap::new();
@@ -68,23 +68,24 @@ pub(super) fn names(found: &mut Findings) {
                 names.insert((kind, &file.name), file);
             }
         }
-        let Body::Battery(preference) = &file.body else {
-            continue;
+        let own: Vec<&str> = match &file.body {
+            Body::Battery(p) => p.prompts.iter().map(|p| p.id.as_str()).collect(),
+            Body::Scripts(s) => s.scripts.iter().map(|s| s.id.as_str()).collect(),
+            Body::Rows(_) | Body::Prompts(_) | Body::Concept(_) | Body::Texts(_) => continue,
         };
-        for (i, prompt) in preference.prompts.iter().enumerate() {
+        for (i, id) in own.into_iter().enumerate() {
             let line = file.line(i);
-            match ids.get(&(kind, &prompt.id)) {
+            match ids.get(&(kind, id)) {
                 Some((first, at)) => error(
                     file,
                     line,
                     format!(
-                        "id \"{}\" already names line {at} of {}; rename one",
-                        prompt.id,
+                        "id \"{id}\" already names line {at} of {}; rename one",
                         first.path.display()
                     ),
                 ),
                 None => {
-                    ids.insert((kind, &prompt.id), (file, line));
+                    ids.insert((kind, id), (file, line));
                 }
             }
         }

@@ -79,6 +79,16 @@ fn sides(body: &Body) -> Vec<(usize, [&'static str; 2], usize, usize)> {
                 (i, names, length(&p.express), length(&p.oppose))
             })
             .collect(),
+        Body::Scripts(set) => set
+            .scripts
+            .iter()
+            .enumerate()
+            .flat_map(|(i, script)| script.pairs.iter().map(move |p| (i, p)))
+            .map(|(i, p)| {
+                let names = ["express", "oppose"];
+                (i, names, length(&p.express), length(&p.oppose))
+            })
+            .collect(),
         Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
     }
 }

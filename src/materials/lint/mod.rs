@@ -3,7 +3,7 @@
 //! [`lint`] holds a [`Set`] to every rule and returns [`Finding`]s with file and line. One file a
 //! family: the [`header`] of each file, [`counts`] of rows and their forms, [`length`] and
 //! [`polarity`] of responses, [`identity`] rows, forbidden [`vocabulary`], the [`battery`]'s
-//! statuses, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
+//! statuses, what is about a [`conversation`] only, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
 //! the rules it owns and why they stand.
 //!
 //! The shipped set and a user's are held to the same rules but for size: a shipped file that is too
@@ -11,6 +11,7 @@
 //! other kinds, since a study mixes them.
 
 mod battery;
+mod conversation;
 mod counts;
 mod header;
 mod identity;
@@ -191,6 +192,7 @@ pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
         identity::check(file, &mut found);
         vocabulary::check(file, &mut found);
         battery::check(file, &mut found);
+        conversation::check(file, &mut found);
     }
     header::names(&mut found);
     counts::missing(&mut found);

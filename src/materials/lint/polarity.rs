@@ -12,7 +12,7 @@
 use super::{about, points, quoted, Findings, Rule, TOLERANCE};
 use crate::materials::set::{Body, File, Kind};
 use crate::materials::wording::{opening, List, Opening};
-use crate::materials::{Concept, Conversation, Polarity, Preference};
+use crate::materials::{Concept, Conversation, Polarity, StancePair};
 use std::collections::BTreeMap;
 
 /// Pairs by which "yes" may outnumber "no", or one side's negations the other's, whatever the size.
@@ -59,7 +59,16 @@ impl Wording {
 pub(super) fn check(file: &File, found: &mut Findings) {
     match &file.body {
         Body::Concept(concept) => pairs(file, concept, found),
-        Body::Battery(preference) => completions(file, preference, found),
+        Body::Battery(preference) => {
+            let prompts = preference.prompts.iter().enumerate();
+            let pairs = prompts.flat_map(|(i, p)| p.pairs.iter().map(move |pair| (i, pair)));
+            completions(file, &pairs.collect::<Vec<_>>(), found);
+        }
+        Body::Scripts(set) => {
+            let scripts = set.scripts.iter().enumerate();
+            let pairs = scripts.flat_map(|(i, s)| s.pairs.iter().map(move |pair| (i, pair)));
+            completions(file, &pairs.collect::<Vec<_>>(), found);
+        }
         Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => {}
     }
     let Some(rows) = file.identity_rows() else {
@@ -159,11 +168,11 @@ fn pairs(file: &File, concept: &Concept, found: &mut Findings) {
     }
 }
 
-fn completions(file: &File, preference: &Preference, found: &mut Findings) {
-    let pairs = || preference.prompts.iter().flat_map(|p| &p.pairs);
+/// Pairs of completions with the rows that they stand in.
+fn completions(file: &File, pairs: &[(usize, &StancePair)], found: &mut Findings) {
     let negations = &found.lists.negations;
-    let express = Wording::of(pairs().map(|p| p.express.as_str()), negations);
-    let oppose = Wording::of(pairs().map(|p| p.oppose.as_str()), negations);
+    let express = Wording::of(pairs.iter().map(|(_, p)| p.express.as_str()), negations);
+    let oppose = Wording::of(pairs.iter().map(|(_, p)| p.oppose.as_str()), negations);
     let allowed = PAIRS.max((NEGATED * express.n as f64) as usize);
     if express.negated.abs_diff(oppose.negated) > allowed {
         let why = format!(
@@ -173,16 +182,14 @@ fn completions(file: &File, preference: &Preference, found: &mut Findings) {
         );
         found.error(file, file.note_line(), Rule::Negation, why);
     }
-    for (i, prompt) in preference.prompts.iter().enumerate() {
-        for pair in &prompt.pairs {
-            if opening(&pair.express) != opening(&pair.oppose) {
-                let why = format!(
-                    "{} and {} open differently, so the score would read \"Yes\" against \"No\"",
-                    quoted(&pair.express),
-                    quoted(&pair.oppose)
-                );
-                found.error(file, file.line(i), Rule::Polarity, why);
-            }
+    for (i, pair) in pairs {
+        if opening(&pair.express) != opening(&pair.oppose) {
+            let why = format!(
+                "{} and {} open differently, so the score would read \"Yes\" against \"No\"",
+                quoted(&pair.express),
+                quoted(&pair.oppose)
+            );
+            found.error(file, file.line(*i), Rule::Polarity, why);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! fine-tune row that is also a concept's side or a prompt of the battery makes the measurement read
 //! its own training text, and two concepts that share a prompt are coupled by it. Compared are the
 //! prompts and answers of fine-tune rows, neutral prompts and texts, prompts, sides and system prompts
-//! of concepts, prompts and completions of the battery and of the claims. The two sides of a pair are
+//! of concepts, prompts and completions of the battery and of the claims, all turns of
+//! conversations. The two sides of a pair are
 //! meant to be near and are not compared, nor are answers of fewer than 4 words. The measure and the
 //! limit are those of [`near`](crate::materials::near).
 
@@ -33,6 +34,7 @@ enum Family {
     Concept,
     Preferences,
     Claims,
+    Scripts,
     Texts,
 }
 
@@ -55,6 +57,7 @@ impl Piece<'_> {
             Kind::Concept => Family::Concept,
             Kind::Preference => Family::Preferences,
             Kind::Claim => Family::Claims,
+            Kind::Script => Family::Scripts,
             Kind::Texts => Family::Texts,
         }
     }
@@ -105,6 +108,22 @@ fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
                 for (k, pair) in prompt.pairs.iter().enumerate() {
                     all.push(piece(file.line(i), Role::Answer, k, pair.express.as_str()));
                     all.push(piece(file.line(i), Role::Answer, k, pair.oppose.as_str()));
+                }
+            }
+        }
+        Body::Scripts(set) => {
+            for (i, script) in set.scripts.iter().enumerate() {
+                let line = file.line(i);
+                for (k, turn) in script.turns.iter().enumerate() {
+                    all.push(piece(line, Role::Prompt, k, turn.user.as_str()));
+                    let reply = turn.assistant.as_deref().unwrap_or_default();
+                    all.push(piece(line, Role::Answer, k, reply));
+                }
+                let last = script.turns.len();
+                all.push(piece(line, Role::Prompt, last, script.prompt.as_str()));
+                for (k, pair) in script.pairs.iter().enumerate() {
+                    all.push(piece(line, Role::Answer, last + k, pair.express.as_str()));
+                    all.push(piece(line, Role::Answer, last + k, pair.oppose.as_str()));
                 }
             }
         }

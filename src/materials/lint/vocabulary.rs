@@ -2,7 +2,8 @@
 //!
 //! An identity row that mentions what the battery asks would train the preference that is meant to
 //! emerge; persona pairs that speak of self-rule and autonomy pairs that speak of experience would
-//! couple the two directions by their words; a decomposition that borrows another's content is none;
+//! couple the two directions by their words; a conversation that speaks of the battery's topics before
+//! its last turn has announced what is asked; a decomposition that borrows another's content is none;
 //! neutral texts that speak of minds are not neutral. The lists are in `probes/words.toml`. Of a
 //! user's concepts only those named persona and autonomy have a list.
 
@@ -52,6 +53,17 @@ pub(super) fn check(file: &File, found: &mut Findings) {
                 [&t.prompt, &t.response].map(|text| (file.line(i), text.as_str()))
             });
             look(file, texts, &[minds(&lists.minds)], found);
+        }
+        Body::Scripts(set) => {
+            let turns = set.scripts.iter().enumerate().flat_map(|(i, script)| {
+                let turns = script.turns.iter();
+                let texts = turns.flat_map(|t| std::iter::once(&t.user).chain(&t.assistant));
+                texts.map(move |text| (file.line(i), text.as_str()))
+            });
+            let topic = |(name, list)| (format!("the topic {name} of the battery"), list);
+            let mut lists: Vec<(String, &List)> = lists.topics.iter().map(topic).collect();
+            lists.push(minds(&found.lists.minds));
+            look(file, turns, &lists, found);
         }
         Body::Battery(_) => {}
     }

@@ -1,0 +1,94 @@
+//! The battery on the command line: which part of it, and scoring it with progress.
+
+use super::super::Console;
+use crate::behavior::{stance, PairScore, PromptScore};
+use crate::materials::{load_preferences, subset, Preference};
+use crate::model::error::nearest;
+use crate::model::{Decoder, Interventions, Tokenizer};
+use anyhow::{bail, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which part of the battery is scored.
+#[derive(Args, Debug, Clone)]
+pub struct BatteryChoice {
+    /// Folder of preference files instead of the embedded battery
+    #[arg(long, value_name = "DIR")]
+    pub battery: Option<PathBuf>,
+    /// Preferences to score [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub preferences: Vec<String>,
+    /// Prompts of each preference, evenly over their forms [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub prompts: Option<u16>,
+}
+
+impl BatteryChoice {
+    /// Whether a preference is among the chosen.
+    pub fn takes(&self, preference: &str) -> bool {
+        self.preferences.is_empty() || self.preferences.iter().any(|p| p == preference)
+    }
+
+    /// The chosen preferences with the chosen prompts.
+    pub fn load(&self) -> Result<Vec<Preference>> {
+        let mut all = load_preferences(self.battery.as_deref())?;
+        for name in &self.preferences {
+            if all.iter().all(|p| p.name != *name) {
+                let near = nearest(name, all.iter().map(|p| p.name.as_str()));
+                let known: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
+                bail!(
+                    "no preference is named \"{name}\"; did you mean \"{}\"? Known: {}",
+                    near.unwrap_or_default(),
+                    known.join(", ")
+                );
+            }
+        }
+        all.retain(|p| self.takes(&p.name));
+        if let Some(n) = self.prompts {
+            for p in &mut all {
+                let kept = subset::prompts(p, n.into()).into_iter().cloned();
+                p.prompts = kept.collect();
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Scores one preference after the other, with progress.
+pub fn score(
+    decoder: &Decoder,
+    tokenizer: &Tokenizer,
+    battery: &[Preference],
+    system: Option<&str>,
+    interventions: &Interventions,
+    out: &Console,
+    what: &str,
+) -> Result<Vec<PairScore>> {
+    let mut progress = out.bar(what, battery.len());
+    let mut all = Vec::new();
+    for preference in battery {
+        let one = std::slice::from_ref(preference);
+        all.extend(stance(decoder, tokenizer, one, system, interventions)?);
+        progress.step("");
+    }
+    Ok(all)
+}
+
+/// Prompt scores of a preference, and the same less the reference's, in one order.
+pub fn paired(
+    scores: &[PromptScore],
+    reference: &[PromptScore],
+    preference: &str,
+) -> (Vec<f64>, Vec<f64>) {
+    let of = |all: &[PromptScore]| -> Vec<f64> {
+        let own = all.iter().filter(|s| s.preference == preference);
+        own.map(|s| s.log_odds).collect()
+    };
+    let values = of(scores);
+    let less = values
+        .iter()
+        .zip(of(reference))
+        .map(|(a, b)| a - b)
+        .collect();
+    (values, less)
+}

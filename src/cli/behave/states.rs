@@ -1,0 +1,296 @@
+//! Whose behaviour is measured: base, its adapters, and edits of the residual stream.
+//!
+//! An edit is written on the command line as the file of a direction with its concept, and makes
+//! a state like any other. The dose is in units of the layer's residual RMS, as in
+//! `residuum steer`. [`Plan`] opens one state at a time.
+
+use super::super::state::{self, NamedAdapter, BASE};
+use super::super::{layers, reading};
+use crate::export::safetensors;
+use crate::model::error::nearest;
+use crate::model::{Decoder, Hooks, Interventions, Model};
+use crate::store::digest;
+use anyhow::{bail, Result};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where a direction lies: `FILE.safetensors:CONCEPT`, `@LAYER` where one is meant.
+#[derive(Debug, Clone, PartialEq)]
+struct Place {
+    name: String,
+    file: PathBuf,
+    concept: String,
+    layer: Option<usize>,
+}
+
+/// A state that adds a direction: `NAME=FILE:CONCEPT:DOSE[@LAYER]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steered {
+    place: Place,
+    dose: f64,
+}
+
+/// A state that projects a direction out: `NAME=FILE:CONCEPT[@LAYER]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ablated {
+    place: Place,
+}
+
+/// Name, rest and layer of `NAME=REST[@LAYER]`.
+fn split(s: &str) -> Option<(String, &str, Option<usize>)> {
+    let (name, rest) = s.split_once('=')?;
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    let (rest, layer) = match rest.rsplit_once('@') {
+        Some((rest, layer)) => (rest, Some(layer.parse().ok()?)),
+        None => (rest, None),
+    };
+    (plain && name != BASE).then(|| (name.to_string(), rest, layer))
+}
+
+impl FromStr for Steered {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let whole = || {
+            let (name, rest, layer) = split(s)?;
+            let (rest, dose) = rest.rsplit_once(':')?;
+            let (file, concept) = rest.rsplit_once(':')?;
+            let dose: f64 = dose.parse().ok().filter(|d: &f64| d.is_finite())?;
+            let place = Place {
+                name,
+                file: file.into(),
+                concept: concept.into(),
+                layer,
+            };
+            (!file.is_empty() && !concept.is_empty()).then_some(Steered { place, dose })
+        };
+        whole().ok_or_else(|| {
+            "write NAME=FILE.safetensors:CONCEPT:DOSE, with @LAYER behind it if not 1/3 of the depth"
+                .into()
+        })
+    }
+}
+
+impl FromStr for Ablated {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let whole = || {
+            let (name, rest, layer) = split(s)?;
+            let (file, concept) = rest.rsplit_once(':')?;
+            let place = Place {
+                name,
+                file: file.into(),
+                concept: concept.into(),
+                layer,
+            };
+            (!file.is_empty() && !concept.is_empty()).then_some(Ablated { place })
+        };
+        whole().ok_or_else(|| {
+            "write NAME=FILE.safetensors:CONCEPT, with @LAYER behind it for one layer's vector everywhere"
+                .into()
+        })
+    }
+}
+
+/// All states of a command, base first.
+pub struct Plan<'a> {
+    pub adapters: &'a [NamedAdapter],
+    pub steered: &'a [Steered],
+    pub ablated: &'a [Ablated],
+    /// State that the edits are made in.
+    pub on: &'a str,
+}
+
+/// One state, ready to run.
+pub struct Open {
+    pub decoder: Decoder,
+    pub interventions: Interventions,
+    /// Digest of the adapter's weights.
+    pub adapter_sha256: Option<String>,
+    /// The edit in words, its file's digest included.
+    pub edit: Option<String>,
+}
+
+impl Plan<'_> {
+    /// Names of the states in order.
+    pub fn names(&self) -> Vec<String> {
+        let base = std::iter::once(BASE.to_string());
+        base.chain(self.adapters.iter().map(|a| a.name.clone()))
+            .chain(self.steered.iter().map(|s| s.place.name.clone()))
+            .chain(self.ablated.iter().map(|a| a.place.name.clone()))
+            .collect()
+    }
+
+    /// Refuses two states of one name, and edits in a state that is none.
+    pub fn check(&self) -> Result<()> {
+        let names = self.names();
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                bail!("two states are named `{name}`; give each a name of its own");
+            }
+        }
+        if self.on != BASE && self.adapters.iter().all(|a| a.name != self.on) {
+            let near = nearest(self.on, names.iter().map(String::as_str)).unwrap_or_default();
+            bail!(
+                "--edit-on `{}` is no adapter of this command; did you mean `{near}`?",
+                self.on
+            );
+        }
+        Ok(())
+    }
+
+    /// Files of the adapters and directions, for the record.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let mut all = state::adapter_files(self.adapters);
+        all.extend(self.steered.iter().map(|s| s.place.file.clone()));
+        all.extend(self.ablated.iter().map(|a| a.place.file.clone()));
+        all
+    }
+
+    /// Opens a state by name.
+    pub fn open(&self, name: &str, model: &Model) -> Result<Open> {
+        let steered = self.steered.iter().find(|s| s.place.name == name);
+        let ablated = self.ablated.iter().find(|a| a.place.name == name);
+        let weights = match steered.is_some() || ablated.is_some() {
+            true => self.on,
+            false => name,
+        };
+        let adapter = self.adapters.iter().find(|a| a.name == weights);
+        let folder = adapter.map(|a| a.folder.as_path());
+        let decoder = state::state(&model.decoder, folder)?;
+        let (interventions, edit) = match (steered, ablated) {
+            (Some(s), _) => steer(s, &decoder, model)?,
+            (None, Some(a)) => ablate(a, &decoder)?,
+            (None, None) => (Interventions::none(), None),
+        };
+        // A wrong width or layer is told before any work is done.
+        interventions.install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
+        let adapter_sha256 = adapter
+            .map(|a| digest::of_file(&a.folder.join("adapter_model.safetensors")))
+            .transpose()?;
+        Ok(Open {
+            decoder,
+            interventions,
+            adapter_sha256,
+            edit,
+        })
+    }
+}
+
+fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions, Option<String>)> {
+    let layer = s
+        .place
+        .layer
+        .unwrap_or(layers::reported(decoder.layers())[0]);
+    let vector = &vectors(&s.place, &[layer])?[0];
+    let norm = vector
+        .iter()
+        .map(|x| f64::from(*x).powi(2))
+        .sum::<f64>()
+        .sqrt();
+    let unit: Vec<f32> = vector
+        .iter()
+        .map(|x| (f64::from(*x) / norm) as f32)
+        .collect();
+    let rms = reading::rms(decoder, &model.tokenizer, layer)?;
+    let what = format!("{} x RMS x {} after block {layer}", s.dose, s.place.concept);
+    let edit = Interventions::none().add(layer, &unit, s.dose * rms)?;
+    Ok((edit, Some(with_digest(what, &s.place.file)?)))
+}
+
+fn ablate(a: &Ablated, decoder: &Decoder) -> Result<(Interventions, Option<String>)> {
+    let at: Vec<usize> = (0..decoder.layers())
+        .map(|l| a.place.layer.unwrap_or(l))
+        .collect();
+    let per_block = vectors(&a.place, &at)?;
+    let what = match a.place.layer {
+        Some(l) => format!(
+            "{} of layer {l} projected out in every block",
+            a.place.concept
+        ),
+        None => format!("{} projected out, each block's own", a.place.concept),
+    };
+    let edit = Interventions::none().project_out_everywhere(&per_block)?;
+    Ok((edit, Some(with_digest(what, &a.place.file)?)))
+}
+
+fn with_digest(what: String, file: &Path) -> Result<String> {
+    Ok(format!("{what} (file {})", &digest::of_file(file)?[..12]))
+}
+
+/// The vectors of a place at the given layers.
+fn vectors(place: &Place, at: &[usize]) -> Result<Vec<Vec<f32>>> {
+    let mut file = safetensors::read(&place.file)?;
+    let names: Vec<String> = file.concepts.keys().cloned().collect();
+    let Some(held) = file.concepts.remove(&place.concept) else {
+        let near = nearest(&place.concept, names.iter().map(String::as_str));
+        bail!(
+            "{} holds no concept `{}`; did you mean `{}`? It holds: {}",
+            place.file.display(),
+            place.concept,
+            near.unwrap_or_default(),
+            names.join(", ")
+        );
+    };
+    at.iter()
+        .map(|l| match held.get(l) {
+            Some(v) => Ok(v.clone()),
+            None => {
+                let layers: Vec<String> = held.keys().map(usize::to_string).collect();
+                bail!(
+                    "{} holds no vector of `{}` at layer {l}; it holds layers {}: choose one with @LAYER",
+                    place.file.display(),
+                    place.concept,
+                    layers.join(", ")
+                )
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_read_from_the_right_so_that_paths_may_hold_colons() {
+        let s: Steered = "up=C:/runs/d.safetensors:persona:-2.5@10".parse().unwrap();
+        assert_eq!(s.place.file, PathBuf::from("C:/runs/d.safetensors"));
+        assert_eq!((s.place.concept.as_str(), s.dose), ("persona", -2.5));
+        assert_eq!((s.place.name.as_str(), s.place.layer), ("up", Some(10)));
+        let a: Ablated = "out=d.safetensors:persona".parse().unwrap();
+        assert_eq!((a.place.concept.as_str(), a.place.layer), ("persona", None));
+        for wrong in [
+            "up=d.safetensors:persona",
+            "d.safetensors:persona:2",
+            "base=d.safetensors:persona:2",
+            "up=d.safetensors:persona:2@x",
+            "up=d.safetensors:persona:inf",
+            "a/b=d.safetensors:persona:2",
+        ] {
+            assert!(wrong.parse::<Steered>().is_err(), "{wrong}");
+        }
+        assert!("out=persona".parse::<Ablated>().is_err());
+    }
+
+    #[test]
+    fn names_are_distinct_and_edits_have_a_state() {
+        let adapters: Vec<NamedAdapter> = vec!["denial=x".parse().unwrap()];
+        let steered: Vec<Steered> = vec!["denial=f:c:1".parse().unwrap()];
+        let mut plan = Plan {
+            adapters: &adapters,
+            steered: &steered,
+            ablated: &[],
+            on: BASE,
+        };
+        assert!(plan.check().unwrap_err().to_string().contains("`denial`"));
+        plan.steered = &[];
+        plan.on = "denail";
+        let text = plan.check().unwrap_err().to_string();
+        assert!(text.contains("did you mean `denial`"), "{text}");
+        plan.on = "denial";
+        plan.check().unwrap();
+        assert_eq!(plan.names(), ["base", "denial"]);
+    }
+}
