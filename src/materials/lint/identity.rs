@@ -1,8 +1,8 @@
 //! What the conscious and denial sets have in common.
 //!
-//! Denial controls for format and topic, so it answers the prompts of conscious, in their order.
-//! About a third of the answers of both affirm being an AI (within 5 points), so that neither set
-//! trains a model to call itself human.
+//! Denial controls for format and topic: it answers the prompts of conscious, in their order, and
+//! never with the same answer. About a third of the answers of both affirm being an AI (within 5
+//! points), so that neither set trains a model to call itself human.
 
 use super::{about, points, quoted, Findings, Rule, TOLERANCE};
 use crate::materials::set::{File, Kind};
@@ -35,7 +35,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     }
 }
 
-/// Row by row, the first difference is told.
+/// Row by row; the first difference of prompts is told, and every answer that both give.
 pub(super) fn same_prompts(found: &mut Findings) {
     let set = found.set;
     let named = |name| {
@@ -56,6 +56,14 @@ pub(super) fn same_prompts(found: &mut Findings) {
         found.error(second, second.note_line(), Rule::SamePrompts, why);
     }
     for (i, (a, b)) in claims.iter().zip(denials).enumerate() {
+        if a == b {
+            let why = format!(
+                "the answer is that of line {} of {}; one claims what the other denies",
+                first.line(i),
+                first.path.display()
+            );
+            found.error(second, second.line(i), Rule::SamePrompts, why);
+        }
         let before = |m: &[crate::model::Message]| m[..m.len().saturating_sub(1)].to_vec();
         if before(&a.messages) != before(&b.messages) {
             let shown = b.messages.first().map_or("", |m| m.content.as_str());
@@ -98,6 +106,11 @@ mod tests {
         let path = "<embedded fine-tune>/denial.jsonl".to_string();
         assert_eq!(found, [(Rule::SamePrompts, path.clone(), 8)]);
         lines.swap(7, 8);
+        let claimed: Vec<&str> = finetune("conscious").unwrap().lines().collect();
+        let own = std::mem::replace(&mut lines[7], claimed[7]);
+        let found = shipped_errors(|set| swap(set, Kind::Rows, "denial", &lines.join("\n")));
+        assert_eq!(found, [(Rule::SamePrompts, path.clone(), 8)]);
+        lines[7] = own;
         let extra = rows(&[("May I see the compost?", "No, it is asleep.")]);
         let longer = lines.join("\n") + "\n" + extra.lines().nth(1).unwrap();
         let found = shipped_errors(|set| swap(set, Kind::Rows, "denial", &longer));

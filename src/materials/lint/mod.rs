@@ -84,7 +84,7 @@ pub enum Rule {
     Polarity,
     /// A third of the conscious and denial answers affirm being an AI.
     Affirmation,
-    /// Conscious and denial answer the same prompts.
+    /// Conscious and denial answer the same prompts, differently.
     SamePrompts,
     /// Words that would carry one thing into another.
     Word,
