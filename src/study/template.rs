@@ -2,8 +2,11 @@
 
 use super::manifest::QUICK;
 use super::StudyError;
-use crate::materials::embedded;
 use std::path::Path;
+
+const ROWS: &str = include_str!("../../examples/materials/gardener.jsonl");
+const CONCEPT: &str = include_str!("../../examples/materials/tidiness.jsonl");
+const PREFERENCE: &str = include_str!("../../examples/materials/gardens.jsonl");
 
 /// Writes `study.toml` and an example of each kind of text into a folder that must not hold one.
 pub fn write(folder: &Path) -> Result<Vec<String>, StudyError> {
@@ -11,13 +14,11 @@ pub fn write(folder: &Path) -> Result<Vec<String>, StudyError> {
     if manifest.exists() {
         return Err(StudyError::Exists { path: manifest });
     }
-    let rows = embedded::finetune("conscious").unwrap_or_default();
-    let head = |text: &str, n: usize| text.lines().take(n).collect::<Vec<_>>().join("\n") + "\n";
-    let concept = embedded::concept("persona").unwrap_or_default();
     let files = [
-        ("study.toml", QUICK.to_string()),
-        ("examples/rows.jsonl", head(rows, 6)),
-        ("examples/concept.jsonl", head(concept, 17)),
+        ("study.toml", QUICK),
+        ("examples/gardener.jsonl", ROWS),
+        ("examples/tidiness.jsonl", CONCEPT),
+        ("examples/gardens.jsonl", PREFERENCE),
     ];
     for (name, text) in &files {
         let path = folder.join(name);
