@@ -155,11 +155,7 @@ impl Work<'_> {
     }
 
     /// The battery of one state.
-    pub fn bench<'a>(
-        &'a self,
-        decoder: &'a Decoder,
-        neutral: &'a [Tokens],
-    ) -> Bench<'a> {
+    pub fn bench<'a>(&'a self, decoder: &'a Decoder, neutral: &'a [Tokens]) -> Bench<'a> {
         Bench {
             model: decoder,
             tokenizer: &self.model.tokenizer,
