@@ -193,7 +193,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
     let change = |args: &[&str]| -> f64 {
         let fixed = ["--name", "read", "--adapter", &tuned, "--score"];
         let json = desk.steer(&[&fixed[..], args].concat()).unwrap();
-        number(&row(&json["scores"], &[("preference", "claim")])["change"])
+        number(&row(&json["behaviour"], &[("preference", "claim")])["change"])
     };
     let swapped = change(&["--swap-from", "base", "--layer", "2"]);
     assert!((swapped + 2.0 * C * 0.9).abs() < 2e-3, "{swapped}");
@@ -285,7 +285,7 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
             "--quiet",
         ];
         let json = command(&args).unwrap();
-        let own = row(&json["scores"], &[("state", "x"), ("preference", "claim")]);
+        let own = row(&json["behaviour"], &[("state", "x"), ("preference", "claim")]);
         number(&own["less_base"])
     };
     let (plain, added) = (score("plain"), score("added"));
