@@ -193,7 +193,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
     let change = |args: &[&str]| -> f64 {
         let fixed = ["--name", "read", "--adapter", &tuned, "--score"];
         let json = desk.steer(&[&fixed[..], args].concat()).unwrap();
-        number(&row(&json["behaviour"], &[("preference", "claim")])["change"])
+        number(&row(&json["scores"], &[("preference", "claim")])["change"])
     };
     let swapped = change(&["--swap-from", "base", "--layer", "2"]);
     assert!((swapped + 2.0 * C * 0.9).abs() < 2e-3, "{swapped}");
