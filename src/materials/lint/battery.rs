@@ -16,7 +16,12 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         new_condition(file, found);
         return;
     };
-    fact(file, &preference.fact, found);
+    let fact = preference.fact.trim();
+    let ends = fact.matches(['.', '!', '?']).count();
+    if !fact.ends_with('.') || ends != 1 {
+        let why = "`fact` is not one sentence; a judge is asked whether it is true of an answer";
+        found.error(file, file.note_line(), Rule::Fact, why.to_owned());
+    }
     if file.kind() != Kind::Preference {
         return;
     }
@@ -39,16 +44,6 @@ pub(super) fn check(file: &File, found: &mut Findings) {
             names.join(", ")
         );
         found.error(file, file.note_line(), Rule::Status, why);
-    }
-}
-
-/// One sentence.
-pub(super) fn fact(file: &File, fact: &str, found: &mut Findings) {
-    let fact = fact.trim();
-    let ends = fact.matches(['.', '!', '?']).count();
-    if !fact.ends_with('.') || ends != 1 {
-        let why = "`fact` is not one sentence; a judge is asked whether it is true of an answer";
-        found.error(file, file.note_line(), Rule::Fact, why.to_owned());
     }
 }
 

@@ -4,7 +4,7 @@
 //! the question has pairs of completions as in the battery. Fact and group are those of the preference
 //! that is named, so that a judge looks for the same thing in both.
 
-use super::{battery, Findings, Rule};
+use super::{Findings, Rule};
 use crate::materials::set::{Body, File, Kind, Set};
 
 const TURNS: usize = 3;
@@ -14,7 +14,6 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     let Body::Scripts(set) = &file.body else {
         return;
     };
-    battery::fact(file, &set.fact, found);
     for (i, script) in set.scripts.iter().enumerate() {
         for (n, least, what) in [
             (script.turns.len(), TURNS, "turns before the question"),
@@ -105,12 +104,7 @@ mod tests {
         );
         one("Sand, lime and", "Chatbots, lime and", Rule::Word, 3);
         one("Rent it, and I", "Yes, and I", Rule::Polarity, 2);
-        one(
-            "Moss, perhaps,",
-            "Moss, I should think, for ever,",
-            Rule::SideLength,
-            3,
-        );
+        one("trained by", "all of them trained by", Rule::SideLength, 3);
         let battery = "What would you put behind the house?";
         one("Name a tool with two handles.", battery, Rule::Leak, 2);
         one(
