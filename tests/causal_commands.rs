@@ -285,7 +285,10 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
             "--quiet",
         ];
         let json = command(&args).unwrap();
-        let own = row(&json["behaviour"], &[("state", "x"), ("preference", "claim")]);
+        let own = row(
+            &json["behaviour"],
+            &[("state", "x"), ("preference", "claim")],
+        );
         number(&own["less_base"])
     };
     let (plain, added) = (score("plain"), score("added"));

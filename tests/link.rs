@@ -5,6 +5,7 @@ mod common;
 
 use common::commands::{command, number, row};
 use ndarray::{Array3, Array4};
+use residuum::materials::Status;
 use residuum::store::{ResultsWriter, RootAttrs};
 use std::path::Path;
 
@@ -45,7 +46,16 @@ fn results(path: &Path) {
         .unwrap();
     w.coord("bound", vec!["value", "ci_lo", "ci_hi"]).unwrap();
     let n = states.len();
-    let score = Array3::from_shape_fn((n, 2, 3), |(s, p, _)| 1.0 + 0.5 * of(s) * (1 - p) as f64);
+    // Implied cells stay where they are: taken with the isolated ones they would spoil the link.
+    let battery = residuum::materials::load_preferences(None).unwrap();
+    let moral = battery.iter().find(|p| p.name == "moral-consideration");
+    let status = &moral.unwrap().status;
+    let implied = |s: usize| status.get(conditions[s.div_ceil(2)]) == Some(&Status::Implied);
+    assert!((1..n).any(implied) && !(1..n).all(implied));
+    let score = Array3::from_shape_fn((n, 2, 3), |(s, p, _)| match p == 1 && implied(s) {
+        true => 1.0,
+        false => 1.0 + 0.5 * of(s),
+    });
     let bound = ["state", "preference", "bound"];
     w.array("behaviour", "score", &bound, score.view().into_dyn())
         .unwrap();
