@@ -52,8 +52,12 @@ pub enum FinetuneError {
         name: String,
         what: &'static str,
     },
-    #[error("step {step}: the loss is {loss}; lower learning_rate (the adapter of the last finite step is kept as a checkpoint)")]
-    NotFinite { step: usize, loss: f64 },
+    #[error("step {step}: {what} is not finite; lower learning_rate (checkpoint-{kept} holds the last adapter from which everything was)")]
+    NotFinite {
+        step: usize,
+        what: String,
+        kept: usize,
+    },
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
     Write {
         path: PathBuf,

@@ -161,6 +161,16 @@ pub fn train_under(
         })
     };
 
+    // The factors before the last update, with the updates that they have had.
+    let mut good: Option<(usize, Adapter)> = None;
+    let broken = |step: usize, what: &str, good: &Option<(usize, Adapter)>| {
+        if let Some((steps, adapter)) = good {
+            adapter.write(&out.join(format!("checkpoint-{steps}")))?;
+        }
+        let kept = good.as_ref().map_or(0, |(steps, _)| *steps);
+        let what = what.to_string();
+        Ok::<_, FinetuneError>(FinetuneError::NotFinite { step, what, kept })
+    };
     let plan = batches(rows.len(), recipe, seed);
     let total = plan.len();
     let mut optimiser = AdamW::new(&flat, recipe.weight_decay);
@@ -171,11 +181,7 @@ pub fn train_under(
         let loss = loss(&model, &batch, edits)?;
         let value = loss.to_scalar::<f32>()? as f64;
         if !value.is_finite() {
-            snapshot()?.write(&out.join(format!("checkpoint-{i}")))?;
-            return Err(FinetuneError::NotFinite {
-                step: i,
-                loss: value,
-            });
+            return Err(broken(i, "the loss", &good)?);
         }
         let mut store = loss.backward()?;
         let mut grads = Vec::with_capacity(flat.len());
@@ -191,7 +197,8 @@ pub fn train_under(
             let g: Vec<f32> = g.flatten_all()?.to_vec1()?;
             let sum: f64 = g.iter().map(|&v| (v as f64).powi(2)).sum();
             if !sum.is_finite() {
-                return Err(fail("not finite"));
+                let what = format!("the gradient of {}", gradient_name(target, is_b));
+                return Err(broken(i, &what, &good)?);
             }
             // A gets a gradient through B only: it is due once B has left zero.
             let due = is_b || flat[j + 1].abs()?.max_all()?.to_scalar::<f32>()? > 0.0;
@@ -207,6 +214,7 @@ pub fn train_under(
         let norm = squared.sqrt();
         let factor = (recipe.clip / (norm + 1e-6)).min(1.0) as f32;
         let rate = recipe.rate(i, total);
+        good = Some((i, snapshot()?));
         optimiser.step(&flat, &grads, rate, factor)?;
         let step = Step {
             step: i,
