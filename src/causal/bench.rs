@@ -3,7 +3,7 @@
 
 use super::controls::Direction;
 use super::CausalError;
-use crate::behavior::{by_prompt, side_effects, stance, BehaviorError, PromptScore};
+use crate::behavior::{by_prompt, side_effects, stance, PromptScore};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
 use serde::{Deserialize, Serialize};
@@ -26,31 +26,6 @@ pub struct Edited {
     pub perplexity: f64,
 }
 
-/// Scores a battery under an intervention, with the guards on neutral texts.
-#[allow(clippy::too_many_arguments)]
-pub fn edited(
-    edit: &str,
-    alpha: Option<f64>,
-    model: &Decoder,
-    tokenizer: &Tokenizer,
-    battery: &[Preference],
-    system: Option<&str>,
-    neutral: &[Tokens],
-    interventions: &Interventions,
-) -> Result<Edited, BehaviorError> {
-    let scores = by_prompt(&stance(model, tokenizer, battery, system, interventions)?);
-    let (kl, perplexity) = side_effects(model, model, neutral, interventions)?;
-    let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
-    Ok(Edited {
-        edit: edit.into(),
-        random: edit.starts_with("random"),
-        alpha,
-        scores: scores.into_iter().map(row).collect(),
-        kl,
-        perplexity,
-    })
-}
-
 /// A model state with all that its edits are judged by.
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
@@ -64,23 +39,25 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Scores under one intervention.
+    /// Scores under one intervention, with the guards on the neutral texts.
     pub fn run(
         &self,
         edit: &str,
         alpha: Option<f64>,
         interventions: &Interventions,
     ) -> Result<Edited, CausalError> {
-        Ok(edited(
-            edit,
+        let (model, tokenizer) = (self.model, self.tokenizer);
+        let pairs = stance(model, tokenizer, self.battery, self.system, interventions)?;
+        let (kl, perplexity) = side_effects(model, model, self.neutral, interventions)?;
+        let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
+        Ok(Edited {
+            edit: edit.into(),
+            random: edit.starts_with("random"),
             alpha,
-            self.model,
-            self.tokenizer,
-            self.battery,
-            self.system,
-            self.neutral,
-            interventions,
-        )?)
+            scores: by_prompt(&pairs).into_iter().map(row).collect(),
+            kl,
+            perplexity,
+        })
     }
 
     /// The texts that scoring reads: what a recording needs to hold for a swap.

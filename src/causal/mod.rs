@@ -20,7 +20,7 @@ mod resample;
 pub mod trajectory;
 mod warning;
 
-pub use bench::{edited, Bench, Edited};
+pub use bench::{Bench, Edited};
 pub use controls::{ceilings, random_directions, Direction, PerLayer};
 pub use dose::{dose_response, DoseResponse, Guards};
 pub use error::CausalError;

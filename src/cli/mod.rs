@@ -122,22 +122,19 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Seconds and calls of every operation, and what is left of the total.
 fn profile(total: f64) -> String {
-    let mut text = format!(
-        "{:30} {:>9} {:>6} {:>9}\n",
-        "operation", "seconds", "%", "calls"
-    );
-    let spent = crate::ops::clock::spent();
-    let mut line = |name: &str, seconds: f64, calls: &str| {
+    let mut rows = table::Table::new(&["operation", "seconds", "%", "calls"], 2);
+    let mut row = |name: &str, seconds: f64, calls: table::Cell| {
         let share = 100.0 * seconds / total;
-        text += &format!("{name:30} {seconds:9.2} {share:6.1} {calls:>9}\n");
+        rows.row(vec![name.into(), seconds.into(), share.into(), calls]);
     };
+    let spent = crate::ops::clock::spent();
     for s in &spent {
-        line(s.name, s.seconds, &s.calls.to_string());
+        row(s.name, s.seconds, (s.calls as usize).into());
     }
     let known: f64 = spent.iter().map(|s| s.seconds).sum();
-    line("all else", total - known, "");
-    line("total", total, "");
-    text
+    row("all else", total - known, "".into());
+    row("total", total, "".into());
+    rows.text() + "\n"
 }
 
 fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {

@@ -62,6 +62,19 @@ impl<'a> View<'a> {
     }
 }
 
+/// `dst (m, n; row stride rs) = alpha a (m, k) b (k, n)`, added to what is there if `add`.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    /// (m, n, k)
+    dims: (usize, usize, usize),
+    dst: *mut f32,
+    rs: usize,
+    a: View<'a>,
+    b: View<'a>,
+    alpha: f32,
+    add: bool,
+}
+
 /// A pointer that rayon tasks share; each writes only the block that is its own.
 #[derive(Clone, Copy)]
 struct Block(*mut f32);
@@ -95,9 +108,18 @@ pub(crate) unsafe fn gemm_raw(
     if m == 0 || n == 0 {
         return;
     }
+    let part = |dims, dst, a, b| Product {
+        dims,
+        dst,
+        rs,
+        a,
+        b,
+        alpha,
+        add,
+    };
     let threads = rayon::current_num_threads();
     if !parallel || m * n * k < ALONE || threads == 1 {
-        return alone((m, n, k), dst, rs, a, b, alpha, add);
+        return alone(part((m, n, k), dst, a, b));
     }
     // Columns are dealt out first, so that a weight is read once; then rows.
     let by_cols = threads.min(n.div_ceil(PANEL));
@@ -112,7 +134,7 @@ pub(crate) unsafe fn gemm_raw(
         // SAFETY: this block of dst is this task's alone.
         unsafe {
             let to = dst.at(row * rs + col);
-            alone(dims, to, rs, a.from(row, 0), b.from(0, col), alpha, add)
+            alone(part(dims, to, a.from(row, 0), b.from(0, col)))
         }
     });
 }
@@ -124,39 +146,30 @@ const PANEL: usize = 32;
 ///
 /// # Safety
 /// As [`gemm_raw`].
-unsafe fn alone(
-    dims: (usize, usize, usize),
-    dst: *mut f32,
-    rs: usize,
-    a: View,
-    b: View,
-    alpha: f32,
-    add: bool,
-) {
+unsafe fn alone(p: Product) {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = Simd::here() {
-        let dense = a.cs == 1 && b.rs == 1;
-        return match dense && dims.2 >= MIN_DOTS {
-            true => by_dots(simd, dims, dst, rs, a, b, alpha, add),
-            false => by_panels(simd, dims, dst, rs, a, b, alpha, add),
+        let dense = p.a.cs == 1 && p.b.rs == 1;
+        return match dense && p.dims.2 >= MIN_DOTS {
+            true => by_dots(simd, p),
+            false => by_panels(simd, p),
         };
     }
-    by_library(dims, dst, rs, a, b, alpha, add);
+    by_library(p);
 }
 
 /// Dot products of the rows of a with the columns of b, both contiguous in k.
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::too_many_arguments)]
-unsafe fn by_dots(
-    simd: Simd,
-    (m, n, k): (usize, usize, usize),
-    dst: *mut f32,
-    rs: usize,
-    a: View,
-    b: View,
-    alpha: f32,
-    add: bool,
-) {
+unsafe fn by_dots(simd: Simd, p: Product) {
+    let Product {
+        dims: (m, n, k),
+        dst,
+        rs,
+        a,
+        b,
+        alpha,
+        add,
+    } = p;
     let high = dots_rows(simd);
     let cached = (CACHED / k / high).max(1) * high;
     for first in (0..m).step_by(cached) {
@@ -193,17 +206,16 @@ thread_local! {
 
 /// Any product, through packed panels of b.
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::too_many_arguments)]
-unsafe fn by_panels(
-    simd: Simd,
-    (m, n, k): (usize, usize, usize),
-    dst: *mut f32,
-    rs: usize,
-    a: View,
-    b: View,
-    alpha: f32,
-    add: bool,
-) {
+unsafe fn by_panels(simd: Simd, p: Product) {
+    let Product {
+        dims: (m, n, k),
+        dst,
+        rs,
+        a,
+        b,
+        alpha,
+        add,
+    } = p;
     let cols = simd.cols();
     // Tiles of like height: a thin last one would leave the units idle.
     let high = m.div_ceil(m.div_ceil(simd.rows()));
@@ -254,15 +266,16 @@ unsafe fn by_panels(
 }
 
 /// The gemm crate, in blocks of [`SUM_BLOCK`] terms.
-unsafe fn by_library(
-    (m, n, k): (usize, usize, usize),
-    dst: *mut f32,
-    rs: usize,
-    a: View,
-    b: View,
-    alpha: f32,
-    add: bool,
-) {
+unsafe fn by_library(p: Product) {
+    let Product {
+        dims: (m, n, k),
+        dst,
+        rs,
+        a,
+        b,
+        alpha,
+        add,
+    } = p;
     for from in (0..k.max(1)).step_by(SUM_BLOCK) {
         gemm::gemm(
             m,
@@ -334,15 +347,15 @@ pub fn sgemm_seconds((m, n, k): (usize, usize, usize), budget: f64) -> f64 {
             let dims = (c.len() / n, n, k);
             // SAFETY: each chunk of whole rows is this task's alone.
             unsafe {
-                by_library(
+                by_library(Product {
                     dims,
-                    c.as_mut_ptr(),
-                    n,
-                    av.from(i * rows, 0),
-                    bv,
-                    1.0,
-                    false,
-                )
+                    dst: c.as_mut_ptr(),
+                    rs: n,
+                    a: av.from(i * rows, 0),
+                    b: bv,
+                    alpha: 1.0,
+                    add: false,
+                })
             }
         });
         best = best.min(at.elapsed().as_secs_f64());
@@ -355,31 +368,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Independent values in [-1, 1): sums of them stay small beside the bounds below.
     fn values(n: usize, seed: usize) -> Vec<f32> {
-        let at = |i: usize| ((i * 2654435761 + seed * 40503) % 1000) as f32 / 500.0 - 1.0;
-        (0..n).map(at).collect()
+        let x = crate::ops::check::random(seed as u64, 1, n);
+        let x: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+        x.into_iter().map(|v| v / 1.5).collect()
     }
 
     /// Every kernel that this machine can run, by name.
-    type Kernel = unsafe fn((usize, usize, usize), *mut f32, usize, View, View, f32, bool);
+    type Kernel = unsafe fn(Product);
 
     fn kernels() -> Vec<(&'static str, Kernel)> {
         let mut all: Vec<(&str, Kernel)> = vec![("library", by_library), ("chosen", alone)];
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
-                all.push(("panels-512", |d, to, rs, a, b, s, add| unsafe {
-                    by_panels(Simd::Avx512, d, to, rs, a, b, s, add)
-                }));
+                all.push(("panels-512", |p| unsafe { by_panels(Simd::Avx512, p) }));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(("panels-256", |d, to, rs, a, b, s, add| unsafe {
-                    by_panels(Simd::Avx2, d, to, rs, a, b, s, add)
-                }));
-                all.push(("dots-256", |d, to, rs, a, b, s, add| unsafe {
-                    match a.cs == 1 && b.rs == 1 {
-                        true => by_dots(Simd::Avx2, d, to, rs, a, b, s, add),
-                        false => by_library(d, to, rs, a, b, s, add),
+                all.push(("panels-256", |p| unsafe { by_panels(Simd::Avx2, p) }));
+                all.push(("dots-256", |p| unsafe {
+                    match p.a.cs == 1 && p.b.rs == 1 {
+                        true => by_dots(Simd::Avx2, p),
+                        false => by_library(p),
                     }
                 }));
             }
@@ -403,7 +414,8 @@ mod tests {
             let start = values(m * rs, seed + 2);
             for (name, kernel) in kernels() {
                 let mut got = start.clone();
-                unsafe { kernel((m, n, k), got.as_mut_ptr(), rs, a, b, 0.5, add) };
+                let dst = got.as_mut_ptr();
+                unsafe { kernel(Product { dims: (m, n, k), dst, rs, a, b, alpha: 0.5, add }) };
                 for i in 0..m {
                     for j in 0..rs {
                         let before = start[i * rs + j];

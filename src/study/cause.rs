@@ -6,7 +6,7 @@ use super::run::{Event, Run};
 use super::scores::{implied, Scores};
 use super::StudyError;
 use crate::causal::{
-    edited, necessity, random_directions, Arms, Edited, Mediation, Necessity, PerLayer,
+    necessity, random_directions, Arms, Bench, Edited, Mediation, Necessity, PerLayer,
 };
 use crate::geometry::shift::layer_rms;
 use crate::materials::Preference;
@@ -84,10 +84,14 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
             (state, &decoder, &mut ablations),
             (reference, &other, &mut reference_ablations),
         ] {
-            let system = run.system(state);
-            out.push(edited(
-                name, None, decoder, &tok, &asked, system, &neutral, &edit,
-            )?);
+            let bench = Bench {
+                model: decoder,
+                tokenizer: &tok,
+                battery: &asked,
+                system: run.system(state),
+                neutral: &neutral,
+            };
+            out.push(bench.run(name, None, &edit)?);
         }
     }
     // Dose response in base at the first reported layer, one prompt a preference.
@@ -102,17 +106,19 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
     for (k, d) in controls.into_iter().enumerate() {
         dosed.push((format!("random-{k}"), d));
     }
-    let model = &run.model.decoder;
+    let bench = Bench {
+        model: &run.model.decoder,
+        tokenizer: &tok,
+        battery: &light,
+        system: None,
+        neutral: &neutral[..neutral.len().min(2)],
+    };
     let mut doses = Vec::new();
     for (name, direction) in &dosed {
         for &alpha in &spec.alphas {
             watch(Event::Detail(format!("adding {alpha} x {name}")));
             let edit = Interventions::none().add(layer, &direction[layer], alpha * rms)?;
-            let guard = &neutral[..neutral.len().min(2)];
-            let alpha = Some(alpha);
-            doses.push(edited(
-                name, alpha, model, &tok, &light, None, guard, &edit,
-            )?);
+            doses.push(bench.run(name, Some(alpha), &edit)?);
         }
     }
     let record = CausalRecord {

@@ -237,11 +237,10 @@ def beside(name, task, folder, hf, args):
         theirs.append({**last_json(out), "peak": peak})
         report("peer", theirs[-1])
         ours_path = os.path.join(folder, output)
-        for leftover in (ours_path,):
-            if os.path.isdir(leftover):
-                shutil.rmtree(leftover)
-            elif os.path.exists(leftover):
-                os.remove(leftover)
+        if os.path.isdir(ours_path):
+            shutil.rmtree(ours_path)
+        elif os.path.exists(ours_path):
+            os.remove(ours_path)
         out, peak, _ = child(command(path, theirs_path, ours_path), args.threads)
         ours.append({**last_json(out), "peak": peak, "what": ""})
         ours[-1]["tokens"] = theirs[-1]["tokens"]
