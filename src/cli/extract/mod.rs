@@ -2,8 +2,9 @@
 //!
 //! This file holds the options and the order of the work: [`measure`] reads the states and calls
 //! the directions room, [`files`] writes the results file and the vectors in other tools'
-//! formats, [`tables`] holds the rows that are stored, printed and given as JSON alike.
+//! formats, [`tables`] holds the rows that are stored and given as JSON, [`eyes`] what is printed.
 
+mod eyes;
 mod files;
 mod measure;
 mod tables;
@@ -196,8 +197,8 @@ pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
     state::record(&args.out, &model, config, args.seed, &inputs, &files)?;
 
     let shown = shown(&plan, &measured, model.decoder.layers());
-    let notes = tables::notes(&plan, &measured, &shown);
-    let mut text = tables.text(&plan, &measured, &shown);
+    let notes = eyes::notes(&plan, &measured, &shown);
+    let mut text = eyes::text(&tables, &plan, &measured, &shown);
     for note in &notes {
         text += &format!("\nwarning: {note}");
     }
