@@ -40,7 +40,8 @@ lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 
-peers: build model .venv-peers/.stamp ## compare with transformers and peft, live (downloads PyTorch)
+peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit-learn and concept-erasure, live (downloads PyTorch)
+	.venv-peers/bin/python tests/oracles/make_direction_fixtures.py --check tests/fixtures
 	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
 
 peers-bench: build model .venv-peers/.stamp ## time capture, training and generation beside transformers and peft (idle machine)

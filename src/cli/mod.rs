@@ -6,6 +6,7 @@
 //! [`table`]. `anyhow` is used in this room and nowhere else: a failure here has no caller that
 //! could do anything but print it.
 
+mod algebra;
 mod behave;
 mod bench;
 mod capture;
@@ -83,6 +84,7 @@ pub enum Command {
     Finetune(finetune::FinetuneArgs),
     Capture(capture::CaptureArgs),
     Extract(extract::ExtractArgs),
+    Vectors(algebra::AlgebraArgs),
     Geometry(geometry::GeometryArgs),
     Behave(Box<behave::BehaveArgs>),
     Steer(steer::SteerArgs),
@@ -145,6 +147,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Finetune(args) => finetune::run(args, out),
         Command::Capture(args) => capture::run(args, out),
         Command::Extract(args) => extract::run(args, out),
+        Command::Vectors(args) => algebra::run(args, out),
         Command::Geometry(args) => geometry::run(args, out),
         Command::Behave(args) => behave::run(&args, out),
         Command::Steer(args) => steer::run(args, out),

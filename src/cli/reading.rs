@@ -1,18 +1,19 @@
 //! Texts as a model reads them: from written rows to tokens to pooled activations.
 //!
-//! [`tokens`] puts a row into the chat template. [`concept`] reads both sides of a concept's
-//! pairs in one capture, so that the sides share their prompt's rows, and [`neutral`] reads the
-//! neutral exchanges; both hand back arrays `(n, layers, d)` for the geometry rooms. [`rms`] is
-//! the scale of the stream that doses are given in.
+//! [`tokens`] puts a row into the chat template. [`contrast`] reads both sides of a concept in
+//! one capture, so that the sides share their prompt's rows, in one of two [`Reading`]s; and
+//! [`neutral`] reads the neutral exchanges; both hand back arrays `(n, layers, d)` for the
+//! geometry rooms. [`rms`] is the scale of the stream that doses are given in.
 
 use super::Console;
 use crate::capture::{self, CaptureError, Position, Request};
 use crate::directions::Pairs;
-use crate::materials::{self, Concept, NeutralText, Pair, Split, TextBody, TextRow};
+use crate::materials::{self, Concept, NeutralText, Split, TextBody, TextRow};
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, Message, Packed, Tokenizer, Tokens};
 use crate::ops::with_values;
-use anyhow::Result;
+use anyhow::{bail, Result};
+use clap::ValueEnum;
 use ndarray::{s, Array3, Axis};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +44,24 @@ pub fn tokens(tokenizer: &Tokenizer, row: &TextRow, system: Option<&str>) -> Res
     Ok(tokens)
 }
 
+/// How the two sides of a concept are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reading {
+    /// Each prompt with the response of either side: the words differ
+    Response,
+    /// The same neutral exchange behind the system prompt of either side: the words are equal
+    Identical,
+}
+
+impl Reading {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reading::Response => "response",
+            Reading::Identical => "identical",
+        }
+    }
+}
+
 /// Both sides of a concept's pairs at one position.
 pub struct ConceptReading {
     /// `(n, layers, d)`.
@@ -52,6 +71,8 @@ pub struct ConceptReading {
     /// Prompt of each pair: pairs of one prompt have one number.
     pub prompt: Vec<usize>,
     pub template: Vec<usize>,
+    /// Whether a pair may be used to choose a layer.
+    pub is_dev: Vec<bool>,
 }
 
 impl ConceptReading {
@@ -67,15 +88,9 @@ impl ConceptReading {
             negative: self.negative.index_axis(Axis(1), l).to_owned(),
             prompt: self.prompt.clone(),
             template: self.template.clone(),
-            is_dev: vec![false; self.prompt.len()],
+            is_dev: self.is_dev.clone(),
         }
     }
-}
-
-/// The pairs of a concept that results are reported on: its main split.
-pub fn main_pairs(concept: &Concept) -> Vec<&Pair> {
-    let main = concept.pairs.iter().filter(|p| p.split == Split::Main);
-    main.collect()
 }
 
 /// A number for each distinct text, in order of first appearance.
@@ -89,7 +104,114 @@ fn numbered<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<usize> {
         .collect()
 }
 
-/// Reads the main pairs of a concept.
+/// Tokens of both sides of a concept's pairs, positive and negative by turns.
+pub struct Contrast {
+    pub texts: Vec<Tokens>,
+    pub prompt: Vec<usize>,
+    pub template: Vec<usize>,
+    pub is_dev: Vec<bool>,
+}
+
+/// Of the exchanges behind one pair of system prompts, every this many is for choosing.
+const DEV_SHARE: usize = 4;
+
+impl Contrast {
+    /// The texts of a reading.
+    ///
+    /// In the identical reading a pair is a neutral exchange (the prompt, as a cluster) behind the
+    /// two system prompts of one number (the template); exchanges go to the numbers by turns, and
+    /// a quarter of each number's are development pairs.
+    ///
+    /// # Errors
+    /// A concept without system prompts in the identical reading; a text that is too long.
+    pub fn new(tokenizer: &Tokenizer, concept: &Concept, reading: Reading) -> Result<Self> {
+        let mut texts = Vec::new();
+        if reading == Reading::Response {
+            for pair in &concept.pairs {
+                for side in [&pair.positive, &pair.negative] {
+                    texts.push(tokenizer.exchange(None, &pair.prompt, side)?);
+                }
+            }
+            let pairs = || concept.pairs.iter();
+            return Ok(Contrast {
+                texts,
+                prompt: numbered(pairs().map(|p| p.prompt.as_str())),
+                template: numbered(pairs().map(|p| p.template.as_str())),
+                is_dev: pairs().map(|p| p.split == Split::Dev).collect(),
+            });
+        }
+        let sides: Vec<(&String, &String)> = concept
+            .system_positive
+            .iter()
+            .zip(&concept.system_negative)
+            .collect();
+        if sides.is_empty() {
+            bail!(
+                "concept `{}` has no system prompts to read identical text behind; give its note system_positive and system_negative, or read the responses",
+                concept.name
+            );
+        }
+        let neutral = neutral_texts()?;
+        for (i, text) in neutral.iter().enumerate() {
+            let (positive, negative) = sides[i % sides.len()];
+            for system in [positive, negative] {
+                texts.push(tokenizer.exchange(Some(system), &text.prompt, &text.response)?);
+            }
+        }
+        let n = neutral.len();
+        Ok(Contrast {
+            texts,
+            prompt: (0..n).collect(),
+            template: (0..n).map(|i| i % sides.len()).collect(),
+            is_dev: (0..n)
+                .map(|i| (i / sides.len()) % DEV_SHARE == DEV_SHARE - 1)
+                .collect(),
+        })
+    }
+
+    /// Without the development pairs.
+    pub fn main_only(self) -> Self {
+        let kept: Vec<usize> = (0..self.is_dev.len())
+            .filter(|&i| !self.is_dev[i])
+            .collect();
+        let of = |from: &[usize]| kept.iter().map(|&i| from[i]).collect();
+        let (prompt, template) = (of(&self.prompt), of(&self.template));
+        let keep = |(i, t): (usize, Tokens)| (!self.is_dev[i / 2]).then_some(t);
+        Contrast {
+            texts: self
+                .texts
+                .into_iter()
+                .enumerate()
+                .filter_map(keep)
+                .collect(),
+            prompt,
+            template,
+            is_dev: vec![false; kept.len()],
+        }
+    }
+}
+
+/// Reads both sides of a concept at every position of the request.
+pub fn contrast(
+    model: &Decoder,
+    contrast: &Contrast,
+    request: &Request,
+    out: &Console,
+    what: &str,
+) -> Result<Vec<ConceptReading>> {
+    let side = |both: &Array3<f32>, from: isize| both.slice(s![from..;2, .., ..]).to_owned();
+    let of = |both: Array3<f32>| ConceptReading {
+        positive: side(&both, 0),
+        negative: side(&both, 1),
+        prompt: contrast.prompt.clone(),
+        template: contrast.template.clone(),
+        is_dev: contrast.is_dev.clone(),
+    };
+    let read = read_positions(model, &contrast.texts, request, out, what)?;
+    Ok(read.into_iter().map(of).collect())
+}
+
+/// Reads the main pairs of a concept at the first position of the request.
 pub fn concept(
     model: &Decoder,
     tokenizer: &Tokenizer,
@@ -98,20 +220,12 @@ pub fn concept(
     out: &Console,
     what: &str,
 ) -> Result<ConceptReading> {
-    let pairs = main_pairs(concept);
-    let mut texts = Vec::with_capacity(2 * pairs.len());
-    for pair in &pairs {
-        for side in [&pair.positive, &pair.negative] {
-            texts.push(tokenizer.exchange(None, &pair.prompt, side)?);
-        }
+    let texts = Contrast::new(tokenizer, concept, Reading::Response)?.main_only();
+    let mut read = contrast(model, &texts, request, out, what)?;
+    if read.is_empty() {
+        bail!("no position to read");
     }
-    let both = read(model, &texts, request, out, what)?;
-    Ok(ConceptReading {
-        positive: both.slice(s![..;2, .., ..]).to_owned(),
-        negative: both.slice(s![1..;2, .., ..]).to_owned(),
-        prompt: numbered(pairs.iter().map(|p| p.prompt.as_str())),
-        template: numbered(pairs.iter().map(|p| p.template.as_str())),
-    })
+    Ok(read.swap_remove(0))
 }
 
 /// The embedded neutral exchanges.
@@ -148,12 +262,31 @@ pub fn read(
     out: &Console,
     what: &str,
 ) -> Result<Array3<f32>> {
+    let first = Request {
+        positions: request.positions[..1.min(request.positions.len())].to_vec(),
+        ..request.clone()
+    };
+    let mut all = read_positions(model, texts, &first, out, what)?;
+    if all.is_empty() {
+        bail!("no position to read");
+    }
+    Ok(all.swap_remove(0))
+}
+
+/// Activations of texts, `(n, layers, d)` for each position of the request.
+pub fn read_positions(
+    model: &Decoder,
+    texts: &[Tokens],
+    request: &Request,
+    out: &Console,
+    what: &str,
+) -> Result<Vec<Array3<f32>>> {
     let shape = (texts.len(), request.layers.len(), model.hidden());
-    let mut all = Array3::zeros(shape);
+    let mut all = vec![Array3::zeros(shape); request.positions.len()];
     let mut progress = out.bar(what, texts.len());
     let mut keep = |text: usize, position: usize, values: ndarray::Array2<f32>| {
+        all[position].index_axis_mut(Axis(0), text).assign(&values);
         if position == 0 {
-            all.index_axis_mut(Axis(0), text).assign(&values);
             progress.step("");
         }
         Ok::<(), CaptureError>(())
@@ -192,4 +325,28 @@ pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> 
         model.forward(&packed, &mut hooks)?;
     }
     Ok((sum / n.max(1) as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn main_pairs_keep_both_sides_beside_their_prompt() {
+        let text = |id: u32| Tokens {
+            ids: vec![id],
+            roles: vec![crate::model::Role::Text],
+        };
+        let all = Contrast {
+            texts: (0..8).map(text).collect(),
+            prompt: vec![0, 1, 2, 3],
+            template: vec![0, 1, 0, 1],
+            is_dev: vec![false, true, false, true],
+        };
+        let main = all.main_only();
+        let ids: Vec<u32> = main.texts.iter().map(|t| t.ids[0]).collect();
+        assert_eq!(ids, [0, 1, 4, 5]);
+        assert_eq!((main.prompt, main.template), (vec![0, 2], vec![0, 0]));
+        assert_eq!(main.is_dev, [false, false]);
+    }
 }

@@ -33,8 +33,23 @@ pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, Directi
 
 /// Sum of two directions as vectors in activation units.
 pub fn add(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
-    same_width(a, b)?;
-    from_vector(vector(a) + vector(b), &a.sign_rule)
+    combine(&[(1.0, a), (1.0, b)])
+}
+
+/// Weighted sum of directions as vectors in activation units; errors when it is zero
+/// and without a term. The sign rule is that of the first.
+pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError> {
+    let Some((_, first)) = terms.first() else {
+        return Err(DirectionError::Zero {
+            what: "a sum of no directions".to_string(),
+        });
+    };
+    let mut sum = Array1::zeros(first.unit.len());
+    for (weight, direction) in terms {
+        same_width(first, direction)?;
+        sum.scaled_add(*weight, &vector(direction));
+    }
+    from_vector(sum, &first.sign_rule)
 }
 
 /// `factor` times a direction; a negative factor turns it round, zero is an error.
@@ -67,15 +82,16 @@ pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction
     from_vector(rest * direction.raw_norm, &direction.sign_rule)
 }
 
-/// Orthonormal basis of directions, in their order; dependent ones are dropped.
-pub fn orthogonalise(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
-    let Some(first) = directions.first() else {
-        return Ok(Array2::zeros((0, 0)));
+/// Each direction without its part in the span of those before it (Gram-Schmidt); the
+/// first stays as it is, and lengths are those of what is left.
+///
+/// Errors on differing widths and on a direction that depends on those before it.
+pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, DirectionError> {
+    let each = |i: usize| match i {
+        0 => Ok(directions[0].clone()),
+        _ => clean(&directions[i], &directions[..i]),
     };
-    for other in directions {
-        same_width(first, other)?;
-    }
-    Ok(orthonormal_rows(stack(directions, first.unit.len()).view()))
+    (0..directions.len()).map(each).collect()
 }
 
 /// Cosines `(k, k)` between directions, for example of several estimators.
@@ -114,7 +130,8 @@ pub fn nuisance_cosines(
     Ok((cosines, warnings))
 }
 
-fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
+/// Unit vectors as rows `(k, d)`.
+pub(super) fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
     Array2::from_shape_fn((directions.len(), width), |(i, j)| {
         f64::from(directions[i].unit[j])
     })
@@ -153,6 +170,48 @@ mod tests {
         fn addition_is_vector_addition(a in direction(), b in direction()) {
             if let Ok(sum) = add(&a, &b) {
                 prop_assert!((vector(&sum) - vector(&a) - vector(&b)).iter().all(|e| e.abs() < 1e-5));
+            }
+        }
+
+        #[test]
+        fn a_weighted_sum_is_made_of_sums_and_scalings(a in direction(), b in direction(), s in -3.0f64..3.0) {
+            if let (Ok(one), Ok(scaled)) = (combine(&[(2.0, &a), (s, &b)]), scale(&b, s)) {
+                let two = vector(&scale(&a, 2.0).unwrap()) + vector(&scaled);
+                prop_assert!((vector(&one) - two).iter().all(|e| e.abs() < 1e-4));
+            }
+        }
+
+        #[test]
+        fn agreement_is_one_with_itself_symmetric_and_turned_by_the_sign(a in direction(), b in direction()) {
+            let turned = scale(&b, -0.3).unwrap();
+            let m = agreement(&[a, b, turned]).unwrap();
+            for i in 0..3 {
+                prop_assert!((m[[i, i]] - 1.0).abs() < 1e-6);
+                for j in 0..3 {
+                    prop_assert_eq!(m[[i, j]], m[[j, i]]);
+                    prop_assert!(m[[i, j]].abs() < 1.0 + 1e-6);
+                }
+            }
+            prop_assert!((m[[1, 2]] + 1.0).abs() < 1e-6);
+            prop_assert!((m[[0, 1]] + m[[0, 2]]).abs() < 1e-6);
+        }
+
+        #[test]
+        fn orthogonalised_directions_are_orthogonal_and_span_the_same(
+            a in direction(), b in direction(), c in direction()
+        ) {
+            let all = [a, b, c];
+            if let Ok(got) = orthogonalise(&all) {
+                prop_assert_eq!(&got[0], &all[0]);
+                let m = agreement(&got).unwrap();
+                prop_assert!([m[[0, 1]], m[[0, 2]], m[[1, 2]]].iter().all(|v| v.abs() < 1e-3));
+                // Nothing of what came in lies outside the span of what came out.
+                let basis = orthonormal_rows(stack(&got, 6).view());
+                for direction in &all {
+                    let v = direction.unit.mapv(f64::from);
+                    let rest = &v - &basis.t().dot(&basis.dot(&v));
+                    prop_assert!(rest.dot(&rest).sqrt() < 1e-3);
+                }
             }
         }
 

@@ -59,11 +59,43 @@ pub enum DirectionError {
         /// Known name with the least edit distance.
         nearest: &'static str,
     },
-    /// The logistic regression did not fit at any strength of regularisation.
-    #[error("the logistic regression did not converge at any alpha ({reason}): check the scale of the activations or use lda")]
+    /// The logistic regression did not settle.
+    #[error("the logistic regression did not converge at alpha {alpha} ({reason}): give a positive alpha, check the activations or use lda")]
     Logistic {
+        /// Strength of the penalty.
+        alpha: f64,
         /// What the solver said.
         reason: String,
+    },
+    /// Labels that do not vary, so that there is nothing to erase or to regress on.
+    #[error("{what} is the same for all {n} rows: give rows that differ in it")]
+    Constant {
+        /// Which labels.
+        what: &'static str,
+        /// Rows.
+        n: usize,
+    },
+    /// A label is NaN or infinite.
+    #[error("{what} of row {row} is not finite: leave that row out")]
+    BadLabel {
+        /// Which labels.
+        what: &'static str,
+        /// First such row.
+        row: usize,
+    },
+    /// No pair may be used for choosing.
+    #[error("no layer can be chosen: {got} of the pairs are of the development split and {needed} are needed; mark some with \"split\": \"dev\" or fix the layer beforehand")]
+    NoDevelopmentPairs {
+        /// Least number.
+        needed: usize,
+        /// Number found.
+        got: usize,
+    },
+    /// Two readings of the same pairs do not line up.
+    #[error("the two readings do not hold the same pairs in the same order ({field} differs): read the same concept twice")]
+    NotTheSamePairs {
+        /// Field that differs.
+        field: &'static str,
     },
     /// The principal component analysis failed.
     #[error("the principal component analysis failed ({reason}): check that the differences are not all zero")]

@@ -56,6 +56,8 @@ pub enum Warning {
         /// Cosine with it.
         cosine: f64,
     },
+    /// Nothing is left of the direction without the nuisances.
+    AllNuisance,
 }
 
 impl fmt::Display for Warning {
@@ -92,6 +94,10 @@ impl fmt::Display for Warning {
             Warning::NearNuisance { nuisance, cosine } => write!(
                 f,
                 "cosine {cosine:.2} with the nuisance direction {nuisance}: report the cleaned direction beside the raw one"
+            ),
+            Warning::AllNuisance => write!(
+                f,
+                "the direction lies in the span of the nuisance directions: there is no cleaned version, so do not interpret it"
             ),
         }
     }

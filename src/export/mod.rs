@@ -6,6 +6,8 @@
 //! written through `store`'s atomic writer; readers check every length before they
 //! trust it, since a file may come from anywhere.
 
+pub mod erasers;
+pub mod file;
 pub mod gguf;
 pub mod inspect;
 pub mod npy;
@@ -52,6 +54,12 @@ pub enum ExportError {
         format: &'static str,
         detail: String,
     },
+    /// A file name whose format is not known.
+    #[error("{path} does not say its format: end the name in .safetensors, .npy or .gguf", path = .path.display())]
+    UnknownFormat { path: PathBuf },
+    /// Several concepts for a format that holds one.
+    #[error("{path} can hold one concept and there are: {present}; write .safetensors or one file a concept", path = .path.display())]
+    OneConcept { path: PathBuf, present: String },
     /// A tensor that is no direction.
     #[error("{path}: tensor `{tensor}` is {found}, not {expected}: give a file of directions", path = .path.display())]
     NotADirection {

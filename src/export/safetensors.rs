@@ -99,7 +99,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
     })
 }
 
-fn malformed(path: &Path, error: &::safetensors::SafeTensorError) -> ExportError {
+pub(crate) fn malformed(path: &Path, error: &::safetensors::SafeTensorError) -> ExportError {
     ExportError::Malformed {
         path: path.to_path_buf(),
         format: "safetensors",

@@ -1,0 +1,107 @@
+//! Vectors as they are named on the command line: `FILE`, or `FILE:CONCEPT`.
+
+use crate::directions::algebra::from_vector;
+use crate::directions::Direction;
+use crate::export::file;
+use crate::model::error::nearest;
+use anyhow::{anyhow, bail, Context, Result};
+use ndarray::Array1;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Sign rule of vectors whose file does not say one.
+const AS_WRITTEN: &str = "as in the file";
+
+/// One concept's vectors.
+pub struct Named {
+    /// As the user wrote it, or with the concept where the user left it out.
+    pub shown: String,
+    pub concept: String,
+    pub model_id: String,
+    pub layer_convention: String,
+    pub layers: BTreeMap<usize, Direction>,
+}
+
+/// One concept: `FILE:CONCEPT`, or `FILE` that holds a single one.
+pub fn one(input: &str) -> Result<Named> {
+    let mut found = open(input)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(named), true) => Ok(named),
+        (last, _) => {
+            let names: Vec<String> = found.into_iter().chain(last).map(|n| n.concept).collect();
+            bail!(
+                "{input} holds several concepts: write {input}:{} or another of {}",
+                names[0],
+                names.join(", ")
+            )
+        }
+    }
+}
+
+/// All concepts of all inputs, in order.
+pub fn all(inputs: &[String]) -> Result<Vec<Named>> {
+    let mut found = Vec::new();
+    for input in inputs {
+        found.extend(open(input)?);
+    }
+    Ok(found)
+}
+
+/// The concepts of an input: the one named behind the colon, or all.
+fn open(input: &str) -> Result<Vec<Named>> {
+    let whole = Path::new(input);
+    let (path, wanted) = match input.rsplit_once(':') {
+        Some((path, concept)) if !whole.exists() => (Path::new(path), Some(concept)),
+        _ => (whole, None),
+    };
+    let vectors = file::read(path)?;
+    if let Some(concept) = wanted {
+        if !vectors.concepts.contains_key(concept) {
+            let names: Vec<&str> = vectors.concepts.keys().map(String::as_str).collect();
+            let near = nearest(concept, names.iter().copied()).unwrap_or_default();
+            bail!(
+                "{} holds no concept `{concept}`; did you mean `{near}`? It holds: {}",
+                path.display(),
+                names.join(", ")
+            );
+        }
+    }
+    let several = vectors.concepts.len() > 1;
+    let mut found = Vec::new();
+    for (concept, layers) in &vectors.concepts {
+        if wanted.is_some_and(|w| w != concept) {
+            continue;
+        }
+        let shown = match wanted.is_none() && several {
+            true => format!("{input}:{concept}"),
+            false => input.to_string(),
+        };
+        let layers = layers
+            .iter()
+            .map(|(l, v)| {
+                let zero = || format!("{shown}, layer {l}");
+                Ok((*l, direction(v).with_context(zero)?))
+            })
+            .collect::<Result<_>>()?;
+        found.push(Named {
+            shown,
+            concept: concept.clone(),
+            model_id: vectors.model_id.clone(),
+            layer_convention: vectors.layer_convention.clone(),
+            layers,
+        });
+    }
+    match found.is_empty() {
+        true => Err(anyhow!("{} holds no vectors", path.display())),
+        false => Ok(found),
+    }
+}
+
+/// A vector of a file as a direction of its length.
+pub fn direction(values: &[f32]) -> Result<Direction> {
+    let wide: Array1<f64> = values.iter().map(|v| f64::from(*v)).collect();
+    if !wide.iter().all(|v| v.is_finite()) {
+        bail!("a value is not finite: export the vector again");
+    }
+    Ok(from_vector(wide, AS_WRITTEN)?)
+}

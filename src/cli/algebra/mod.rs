@@ -1,0 +1,341 @@
+//! `residuum vectors`: algebra on exported directions, layer by layer.
+//!
+//! An input is a file of vectors in any format that is written here, with the concept behind a
+//! colon where the file holds several. An operation works at every layer that all its inputs
+//! have; layers that only some have are told, not guessed.
+
+mod inputs;
+
+use super::table::Table;
+use super::Console;
+use crate::directions::algebra::{combine, orthogonalise, vector};
+use crate::directions::{agreement, clean, Direction};
+use crate::export::{file, Vectors};
+use anyhow::{bail, Context, Result};
+use clap::{Args, Subcommand};
+use inputs::{all, direction, one, Named};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Add, scale and project out exported directions
+#[derive(Args)]
+#[command(
+    long_about = "Add, scale, project out, orthogonalise and compare exported directions, layer by layer.\n\n\
+An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy or .gguf; the output's \
+name says its format too, so that `scale --by 1` converts. Vectors are taken as they are in the \
+file: `residuum extract` writes unit vectors.\n\n\
+Example:\n  residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors"
+)]
+pub struct AlgebraArgs {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Sum of vectors, each with a weight
+    Add {
+        /// Vectors to add
+        #[arg(required = true, num_args = 2.., value_name = "FILE[:CONCEPT]")]
+        inputs: Vec<String>,
+        /// One weight an input [default: 1 for each]
+        #[arg(
+            long,
+            value_delimiter = ',',
+            allow_negative_numbers = true,
+            value_name = "NUMBERS"
+        )]
+        weights: Vec<f64>,
+        #[command(flatten)]
+        out: Output,
+    },
+    /// A vector times a number
+    Scale {
+        /// Vector to scale
+        #[arg(value_name = "FILE[:CONCEPT]")]
+        input: String,
+        /// Factor; a negative one turns the vector round
+        #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
+        by: f64,
+        #[command(flatten)]
+        out: Output,
+    },
+    /// A vector without its part in the span of others
+    ProjectOut {
+        /// Vector to clean
+        #[arg(value_name = "FILE[:CONCEPT]")]
+        input: String,
+        /// Vector to project out; may be given again
+        #[arg(long, required = true, value_name = "FILE[:CONCEPT]")]
+        of: Vec<String>,
+        #[command(flatten)]
+        out: Output,
+    },
+    /// Each vector without its part in the span of those before it
+    Orthogonalise {
+        /// Vectors in order; a file without a concept stands for all of its concepts
+        #[arg(required = true, value_name = "FILE[:CONCEPT]")]
+        inputs: Vec<String>,
+        /// Write unit vectors
+        #[arg(long)]
+        unit: bool,
+        /// File to write, .safetensors
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Cosines between vectors
+    Cosine {
+        /// Vectors to compare; a file without a concept stands for all of its concepts
+        #[arg(required = true, value_name = "FILE[:CONCEPT]")]
+        inputs: Vec<String>,
+        /// CSV file to write as well
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+    },
+}
+
+/// Where a result goes.
+#[derive(Args)]
+struct Output {
+    /// Name of the result [default: that of the first input]
+    #[arg(long, value_name = "CONCEPT")]
+    name: Option<String>,
+    /// Write unit vectors
+    #[arg(long)]
+    unit: bool,
+    /// File to write: .safetensors, .npy or .gguf
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Architecture that a .gguf names
+    #[arg(long, value_name = "NAME", default_value = "llama")]
+    model_hint: String,
+}
+
+pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
+    match args.task {
+        Task::Add {
+            inputs,
+            weights,
+            out: output,
+        } => {
+            let weights = match weights.is_empty() {
+                true => vec![1.0; inputs.len()],
+                false => weights,
+            };
+            if weights.len() != inputs.len() {
+                bail!(
+                    "{} weights for {} inputs: give one weight an input",
+                    weights.len(),
+                    inputs.len()
+                );
+            }
+            let inputs = inputs.iter().map(|i| one(i)).collect::<Result<Vec<_>>>()?;
+            let sum = layerwise(&inputs, out, |at| {
+                let terms: Vec<(f64, &Direction)> =
+                    weights.iter().copied().zip(at.iter().copied()).collect();
+                combine(&terms)
+            })?;
+            finish(&inputs, sum, &output, out)
+        }
+        Task::Scale {
+            input,
+            by,
+            out: output,
+        } => {
+            let inputs = [one(&input)?];
+            let scaled = layerwise(&inputs, out, |at| combine(&[(by, at[0])]))?;
+            finish(&inputs, scaled, &output, out)
+        }
+        Task::ProjectOut {
+            input,
+            of,
+            out: output,
+        } => {
+            let mut inputs = vec![one(&input)?];
+            for other in &of {
+                inputs.push(one(other)?);
+            }
+            let left = layerwise(&inputs, out, |at| {
+                let others: Vec<Direction> = at[1..].iter().map(|d| (*d).clone()).collect();
+                clean(at[0], &others)
+            })?;
+            finish(&inputs, left, &output, out)
+        }
+        Task::Orthogonalise {
+            inputs,
+            unit,
+            out: path,
+        } => {
+            let inputs = all(&inputs)?;
+            let mut names: Vec<&str> = inputs.iter().map(|i| i.concept.as_str()).collect();
+            names.sort_unstable();
+            if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+                bail!(
+                    "two inputs are named `{}`, which one file cannot hold: rename one with `residuum vectors scale --by 1 --name`",
+                    twice[0]
+                );
+            }
+            let bases = layerwise(&inputs, out, |at| {
+                let at: Vec<Direction> = at.iter().map(|d| (*d).clone()).collect();
+                orthogonalise(&at)
+            })?;
+            let mut result = empty(&inputs);
+            for (i, input) in inputs.iter().enumerate() {
+                let of = |(l, basis): (&usize, &Vec<Direction>)| (*l, written(&basis[i], unit));
+                let layers = bases.iter().map(of).collect();
+                result.concepts.insert(input.concept.clone(), layers);
+            }
+            file::write(&path, &result, "")?;
+            report(&inputs, &result, &path, out)
+        }
+        Task::Cosine { inputs, csv } => {
+            let inputs = all(&inputs)?;
+            if inputs.len() < 2 {
+                bail!("there is one vector and nothing to compare it with: give two at least");
+            }
+            let cosines = layerwise(&inputs, out, |at| {
+                let at: Vec<Direction> = at.iter().map(|d| (*d).clone()).collect();
+                agreement(&at)
+            })?;
+            let mut table = Table::new(&["layer", "first", "second", "cosine"], 3);
+            for (layer, m) in &cosines {
+                for i in 0..inputs.len() {
+                    for j in i + 1..inputs.len() {
+                        table.row(vec![
+                            (*layer).into(),
+                            inputs[i].shown.clone().into(),
+                            inputs[j].shown.clone().into(),
+                            m[[i, j]].into(),
+                        ]);
+                    }
+                }
+            }
+            if let Some(path) = &csv {
+                table.write_csv(path)?;
+            }
+            let json = json!({ "cosines": table.json(), "csv": csv });
+            out.result(&json, || table.text())
+        }
+    }
+}
+
+/// What `compute` makes of the inputs at every layer that all of them have.
+fn layerwise<T>(
+    inputs: &[Named],
+    out: &Console,
+    compute: impl Fn(&[&Direction]) -> Result<T, crate::directions::DirectionError>,
+) -> Result<BTreeMap<usize, T>> {
+    let Some(first) = inputs.first() else {
+        bail!("no vectors: give a file at least");
+    };
+    let differ = |a: &str, b: &str| a != b && !a.is_empty() && !b.is_empty();
+    for other in inputs {
+        if differ(&other.layer_convention, &first.layer_convention) {
+            bail!(
+                "{} counts layers by `{}` and {} by `{}`: export one of them again",
+                first.shown,
+                first.layer_convention,
+                other.shown,
+                other.layer_convention
+            );
+        }
+        if differ(&other.model_id, &first.model_id) {
+            out.warn(&format!(
+                "{} is of {} and {} of {}: directions of two models mean nothing to one another unless one is a fine-tune of the other",
+                first.shown, first.model_id, other.shown, other.model_id
+            ));
+        }
+    }
+    let shared = |l: &usize| inputs.iter().all(|i| i.layers.contains_key(l));
+    let mut result = BTreeMap::new();
+    for layer in first.layers.keys().filter(|l| shared(l)) {
+        let at: Vec<&Direction> = inputs.iter().map(|i| &i.layers[layer]).collect();
+        let value = compute(&at).with_context(|| format!("layer {layer}"))?;
+        result.insert(*layer, value);
+    }
+    if result.is_empty() {
+        let held = |i: &Named| format!("{} has {}", i.shown, numbers(i.layers.keys()));
+        let held: Vec<String> = inputs.iter().map(held).collect();
+        bail!("the inputs have no layer in common: {}", held.join("; "));
+    }
+    for input in inputs {
+        let missed: Vec<&usize> = input.layers.keys().filter(|l| !shared(l)).collect();
+        if !missed.is_empty() {
+            out.warn(&format!(
+                "layers {} of {} are not in all inputs and were left out",
+                numbers(missed.into_iter()),
+                input.shown
+            ));
+        }
+    }
+    Ok(result)
+}
+
+fn numbers<'a>(layers: impl Iterator<Item = &'a usize>) -> String {
+    let layers: Vec<String> = layers.map(usize::to_string).collect();
+    layers.join(", ")
+}
+
+/// Writes one result and tells it.
+fn finish(
+    inputs: &[Named],
+    found: BTreeMap<usize, Direction>,
+    output: &Output,
+    out: &Console,
+) -> Result<()> {
+    let mut result = empty(inputs);
+    let name = output.name.clone().unwrap_or(inputs[0].concept.clone());
+    let layers = found.iter().map(|(l, d)| (*l, written(d, output.unit)));
+    result.concepts.insert(name, layers.collect());
+    if let Some(warning) = file::write(&output.out, &result, &output.model_hint)? {
+        out.warn(&warning.to_string());
+    }
+    report(inputs, &result, &output.out, out)
+}
+
+/// A file without a concept, of the model and convention that the inputs name.
+fn empty(inputs: &[Named]) -> Vectors {
+    let said = |of: fn(&Named) -> &String| {
+        let first = inputs.iter().map(of).find(|text| !text.is_empty());
+        first.cloned().unwrap_or_default()
+    };
+    Vectors {
+        model_id: said(|i| &i.model_id),
+        layer_convention: said(|i| &i.layer_convention),
+        ..Vectors::default()
+    }
+}
+
+fn written(direction: &Direction, unit: bool) -> Vec<f32> {
+    match unit {
+        true => direction.unit.to_vec(),
+        false => vector(direction).iter().map(|v| *v as f32).collect(),
+    }
+}
+
+/// Length of each result and its cosine with the first input.
+fn report(inputs: &[Named], result: &Vectors, path: &Path, out: &Console) -> Result<()> {
+    let columns = ["vector", "layer", "norm", "cosine_with_first"];
+    let mut table = Table::new(&columns, 3);
+    for (concept, layers) in &result.concepts {
+        for (layer, values) in layers {
+            let direction = direction(values)?;
+            let pair = [inputs[0].layers[layer].clone(), direction.clone()];
+            table.row(vec![
+                concept.clone().into(),
+                (*layer).into(),
+                direction.raw_norm.into(),
+                agreement(&pair)?[[0, 1]].into(),
+            ]);
+        }
+    }
+    let first = &inputs[0].shown;
+    let text = format!(
+        "{}\nfirst input: {first}\nwritten: {}",
+        table.text(),
+        path.display()
+    );
+    let json = json!({ "out": path, "first": first, "vectors": table.json() });
+    out.result(&json, || text)
+}
