@@ -4,17 +4,25 @@
 //! one fine-tune against base (dK), or all seeds of a condition against all
 //! seeds of another. Since every state was resampled with the same draws, the
 //! draws of a difference are the differences of draws. Where the claim is about
-//! conditions the seeds are resampled too; a set of one state then adds
-//! nothing, and the count of states is part of the result so that a caption
+//! conditions the seeds count too, and resampling two or three of them would
+//! lose much of their spread: their variance is taken from the values of the
+//! states, less the part of it that is noise of the prompts, and the interval is
+//! Student's with Satterthwaite's degrees of freedom. A set of one state adds no
+//! variance of seeds; the count of states is part of the result so that a caption
 //! cannot hide it.
+//!
+//! The plain cosine of a state falls with the reliability of its directions, so
+//! a contrast of plain cosines also shows a change of reliability. Contrast the
+//! relative cosines to leave that out.
 
 use super::GeometryError;
 use crate::stats::corrections::max_t;
-use crate::stats::interval::percentile;
+use crate::stats::interval::{percentile, Interval};
 use crate::stats::permutation::{p_value, Tail};
+use crate::stats::replicates::{t_p_value, t_quantile};
 use crate::stats::rng::stream;
 use ndarray::{Array2, ArrayView2, ArrayView3};
-use rand::Rng;
+use rand_distr::{ChiSquared, Distribution};
 use serde::{Deserialize, Serialize};
 
 /// What the interval of a contrast is taken over.
@@ -23,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub enum Over {
     /// Prompts: a statement about these states.
     Prompts,
-    /// Prompts and seeds: states are drawn with replacement within each set.
+    /// Prompts and seeds: a statement about the conditions.
     PromptsAndSeeds,
 }
 
@@ -36,10 +44,12 @@ pub struct Contrast {
     pub lo: Vec<f64>,
     /// Upper ends.
     pub hi: Vec<f64>,
-    /// Two-sided p from the centred draws.
+    /// Two-sided p: of the centred draws over prompts, Student's over seeds.
     pub p: Vec<f64>,
     /// The same adjusted over layers by max-T of studentised values.
     pub p_max: Vec<f64>,
+    /// Degrees of freedom of the seeds' interval, by layer; infinite over prompts.
+    pub df: Vec<f64>,
     /// States in the set.
     pub n_set: usize,
     /// States in the reference.
@@ -51,9 +61,9 @@ pub struct Contrast {
 /// Contrast of the states `set` against `reference`.
 ///
 /// `value` is `(state, layer)`, `draws` is `[state, layer, draw]` from one
-/// [`super::Coupling`]. The percentile interval has coverage `level`; draws that
-/// are not finite are left out. Errors on an empty set or a state that does not
-/// exist.
+/// [`super::Coupling`]; draws that are not finite are left out. Intervals have coverage `level`:
+/// percentile over prompts, Student's over seeds. Errors on an empty set or a state that does
+/// not exist.
 pub fn contrast(
     value: ArrayView2<f64>,
     draws: ArrayView3<f32>,
@@ -63,6 +73,152 @@ pub fn contrast(
     seed: u64,
 ) -> Result<Contrast, GeometryError> {
     let (states, layers, n_draws) = draws.dim();
+    check(value, (states, layers), set, reference)?;
+    let parts = [(set, 1.0), (reference, -1.0)];
+    let resampled = Array2::from_shape_fn((n_draws, layers), |(draw, l)| {
+        let mean = |part: &[usize]| {
+            let sum: f64 = part.iter().map(|&s| f64::from(draws[[s, l, draw]])).sum();
+            sum / part.len() as f64
+        };
+        parts
+            .iter()
+            .map(|(part, sign)| sign * mean(part))
+            .sum::<f64>()
+    });
+    let mean = |part: &[usize], l: usize| {
+        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
+    };
+    let mut out = Contrast {
+        value: (0..layers)
+            .map(|l| mean(set, l) - mean(reference, l))
+            .collect(),
+        lo: Vec::new(),
+        hi: Vec::new(),
+        p: Vec::new(),
+        p_max: Vec::new(),
+        df: Vec::new(),
+        n_set: set.len(),
+        n_reference: reference.len(),
+        over,
+    };
+    let mut studentised = resampled.clone();
+    let mut observed = Vec::new();
+    for l in 0..layers {
+        let finite = |v: &f64| v.is_finite();
+        let mut own: Vec<f64> = resampled.column(l).iter().copied().filter(finite).collect();
+        let (centre, variance) = moments(&own);
+        let deviation = variance.sqrt();
+        studentised
+            .column_mut(l)
+            .mapv_inplace(|v| match (v - centre) / deviation {
+                z if z.is_finite() => z,
+                _ => 0.0,
+            });
+        let seeds = match over {
+            Over::Prompts => Seeds::NONE,
+            Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
+        };
+        let error = (variance + seeds.variance).sqrt();
+        let df = seeds.freedom(variance);
+        observed.push(out.value[l] / error);
+        out.df.push(df);
+        let interval = match df.is_finite() {
+            true => {
+                let reach = t_quantile(df, level) * error;
+                out.p.push(t_p_value(out.value[l] / error, df));
+                Interval {
+                    lo: out.value[l] - reach,
+                    hi: out.value[l] + reach,
+                }
+            }
+            false => {
+                let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
+                out.p.push(p_value(out.value[l], &centred, Tail::TwoSided));
+                percentile(&mut own, level)
+            }
+        };
+        out.lo.push(interval.lo);
+        out.hi.push(interval.hi);
+    }
+    let fewest = out.df.iter().copied().fold(f64::INFINITY, f64::min);
+    if let Ok(squares) = ChiSquared::new(fewest) {
+        // Draws of a multivariate t: one divisor a draw, common to its layers.
+        for (draw, mut row) in studentised.rows_mut().into_iter().enumerate() {
+            let chi: f64 = squares.sample(&mut stream(seed, "contrast/seeds", draw as u64));
+            row /= (chi / fewest).sqrt();
+        }
+    }
+    out.p_max = max_t(&observed, studentised.view());
+    Ok(out)
+}
+
+/// What seeds add to the variance of a contrast at one layer.
+struct Seeds {
+    variance: f64,
+    /// Sum over the sets of (s^2 / n)^2 / (n - 1), s^2 the variance of the states' values.
+    squares: f64,
+}
+
+impl Seeds {
+    const NONE: Seeds = Seeds {
+        variance: 0.0,
+        squares: 0.0,
+    };
+
+    fn of(
+        value: ArrayView2<f64>,
+        draws: ArrayView3<f32>,
+        parts: &[(&[usize], f64)],
+        l: usize,
+    ) -> Self {
+        let mut out = Seeds::NONE;
+        for part in parts.iter().map(|p| p.0).filter(|p| p.len() > 1) {
+            let n = part.len() as f64;
+            let values: Vec<f64> = part.iter().map(|&s| value[[s, l]]).collect();
+            let (_, spread) = moments(&values);
+            // Noise of the prompts that the states do not share, as the draws show it.
+            let mut noise = 0.0;
+            let mut counted = 0.0;
+            for draw in 0..draws.dim().2 {
+                let drawn: Vec<f64> = (part.iter())
+                    .zip(&values)
+                    .map(|(&s, v)| f64::from(draws[[s, l, draw]]) - v)
+                    .collect();
+                let (_, variance) = moments(&drawn);
+                if variance.is_finite() {
+                    noise += variance;
+                    counted += 1.0;
+                }
+            }
+            out.variance += (spread - noise / f64::max(counted, 1.0)).max(0.0) / n;
+            out.squares += (spread / n).powi(2) / (n - 1.0);
+        }
+        out
+    }
+
+    /// Satterthwaite's degrees of freedom beside a variance over prompts.
+    fn freedom(&self, prompts: f64) -> f64 {
+        match self.squares > 0.0 {
+            true => (prompts + self.variance).powi(2) / self.squares,
+            false => f64::INFINITY,
+        }
+    }
+}
+
+/// Mean and variance with divisor n - 1.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, squares / (n - 1.0))
+}
+
+fn check(
+    value: ArrayView2<f64>,
+    (states, layers): (usize, usize),
+    set: &[usize],
+    reference: &[usize],
+) -> Result<(), GeometryError> {
     if value.dim() != (states, layers) {
         return Err(GeometryError::Shape {
             what: "values of a contrast".to_string(),
@@ -86,70 +242,15 @@ pub fn contrast(
             });
         }
     }
-    let mut resampled = Array2::<f64>::zeros((n_draws, layers)); // (draws, layers)
-    for (draw, mut row) in resampled.rows_mut().into_iter().enumerate() {
-        let mut rng = stream(seed, "contrast/seeds", draw as u64);
-        for (part, sign) in [(set, 1.0), (reference, -1.0)] {
-            for &own in part {
-                let state = match over {
-                    Over::Prompts => own,
-                    Over::PromptsAndSeeds => part[rng.random_range(0..part.len())],
-                };
-                for (l, sum) in row.iter_mut().enumerate() {
-                    *sum += sign * f64::from(draws[[state, l, draw]]) / part.len() as f64;
-                }
-            }
-        }
-    }
-    let mean = |part: &[usize], l: usize| {
-        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
-    };
-    let value: Vec<f64> = (0..layers)
-        .map(|l| mean(set, l) - mean(reference, l))
-        .collect();
-    let mut out = Contrast {
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: Vec::new(),
-        n_set: set.len(),
-        n_reference: reference.len(),
-        over,
-        value,
-    };
-    let mut studentised = resampled.clone();
-    let mut observed = Vec::new();
-    for l in 0..layers {
-        let mut own: Vec<f64> = resampled
-            .column(l)
-            .iter()
-            .copied()
-            .filter(|v| v.is_finite())
-            .collect();
-        let n = own.len() as f64;
-        let centre = own.iter().sum::<f64>() / n;
-        let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
-        let deviation = (centred.iter().map(|v| v * v).sum::<f64>() / (n - 1.0)).sqrt();
-        studentised
-            .column_mut(l)
-            .mapv_inplace(|v| match (v - centre) / deviation {
-                z if z.is_finite() => z,
-                _ => 0.0,
-            });
-        observed.push(out.value[l] / deviation);
-        out.p.push(p_value(out.value[l], &centred, Tail::TwoSided));
-        let interval = percentile(&mut own, level);
-        out.lo.push(interval.lo);
-        out.hi.push(interval.hi);
-    }
-    out.p_max = max_t(&observed, studentised.view());
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::{Array2, Array3};
+    use rand::Rng;
+    use rand_distr::StandardNormal;
 
     /// Four states whose draws share one error and differ by a constant.
     fn paired() -> (Array2<f64>, Array3<f32>) {
@@ -181,16 +282,49 @@ mod tests {
     }
 
     #[test]
-    fn resampling_seeds_widens_the_interval_of_a_set_and_leaves_single_states_alone() {
+    fn seeds_widen_the_interval_of_a_set_and_leave_single_states_alone() {
         let (value, draws) = paired();
         let run = |set: (&[usize], &[usize]), over| {
             contrast(value.view(), draws.view(), set, over, 0.95, 0).unwrap()
         };
         let narrow = run((&[1, 2, 3], &[0]), Over::Prompts);
         let wide = run((&[1, 2, 3], &[0]), Over::PromptsAndSeeds);
-        assert!(wide.hi[0] - wide.lo[0] > narrow.hi[0] - narrow.lo[0] + 0.05);
+        assert!(narrow.hi[0] - narrow.lo[0] < 1e-5);
+        // Values .1, .2, .3: standard error .1 / sqrt 3, t.975 with 2 degrees of freedom 4.3027.
+        let reach = 4.3027 * 0.1 / 3f64.sqrt();
+        assert!((wide.hi[0] - 0.2 - reach).abs() < 1e-4, "{}", wide.hi[0]);
+        assert!((wide.df[0] - 2.0).abs() < 1e-6);
         let one = run((&[3], &[0]), Over::PromptsAndSeeds);
         assert!(one.hi[0] - one.lo[0] < 1e-5);
+    }
+
+    #[test]
+    fn intervals_over_seeds_cover_the_difference_of_conditions() {
+        // Seeds differ with sd .3, prompts add a shared error and one of each state.
+        let repeats = 400;
+        let mut covered = 0;
+        for repeat in 0..repeats {
+            let mut rng = stream(repeat, "seeds", 0);
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let shared = 0.2 * normal();
+            let value = Array2::from_shape_fn((4, 1), |(s, _)| match s {
+                0 => shared + 0.1 * normal(),
+                _ => 1.0 + shared + 0.3 * normal() + 0.1 * normal(),
+            });
+            let mut errors: Vec<f64> = Vec::new();
+            for _ in 0..300 {
+                let shared = 0.2 * normal();
+                errors.extend((0..4).map(|_| shared + 0.1 * normal()));
+            }
+            let draws = Array3::from_shape_fn((4, 1, 300), |(s, _, i)| {
+                (value[[s, 0]] + errors[4 * i + s]) as f32
+            });
+            let sets = (&[1usize, 2, 3][..], &[0usize][..]);
+            let over = Over::PromptsAndSeeds;
+            let got = contrast(value.view(), draws.view(), sets, over, 0.95, repeat).unwrap();
+            covered += usize::from(got.lo[0] <= 1.0 && 1.0 <= got.hi[0]);
+        }
+        assert!((368..=397).contains(&covered), "{covered} of {repeats}");
     }
 
     #[test]

@@ -45,8 +45,12 @@ pub fn jackknife_groups(value: f64, groups: &[&[f64]], level: f64) -> Jackknifed
         fewest = fewest.min(group.len());
         n += group.len();
     }
-    let usable = fewest >= 3 && fewest < usize::MAX;
-    let error = if usable { f64::sqrt(variance) } else { f64::NAN };
+    let usable = (3..usize::MAX).contains(&fewest);
+    let error = if usable {
+        f64::sqrt(variance)
+    } else {
+        f64::NAN
+    };
     let reach = match usable {
         true => t_quantile(fewest as f64 - 1.0, level) * error,
         false => f64::NAN,

@@ -166,9 +166,7 @@ mod tests {
             .collect();
         assert!(ks_uniform(&p).unwrap().p > 0.01);
         let mut rng = stream(5, "ks", 999);
-        let squared: Vec<f64> = (0..100)
-            .map(|_| rng.random::<f64>().powi(2))
-            .collect();
+        let squared: Vec<f64> = (0..100).map(|_| rng.random::<f64>().powi(2)).collect();
         assert!(ks_uniform(&squared).unwrap().p < 1e-3);
     }
 

@@ -9,6 +9,7 @@
 //! Undefined quantities (a correlation of a constant, an area with an empty
 //! side) are NaN; a wrong shape is a [`StatsError`].
 
+pub mod area;
 pub mod autoregression;
 pub mod bootstrap;
 pub mod corrections;
