@@ -5,24 +5,25 @@
 //! seeds of another. Since every state was resampled with the same draws, the
 //! draws of a difference are the differences of draws. Where the claim is about
 //! conditions the seeds count too, and resampling two or three of them would
-//! lose much of their spread: their variance is taken from the values of the
-//! states, less the part of it that is noise of the prompts, and the interval is
-//! Student's with Satterthwaite's degrees of freedom. A set of one state adds no
-//! variance of seeds; the count of states is part of the result so that a caption
-//! cannot hide it.
+//! lose much of their spread: their variance V is taken from the values of the
+//! states, less the part of it that is noise of the prompts, and joins that of the
+//! prompts W in an interval of half-width sqrt(z^2 W + t^2 V), t with one degree of
+//! freedom less than seeds (Graybill and Wang 1980). Satterthwaite's shortcut would
+//! hold too little where three seeds differ much. A set of one state adds no variance
+//! of seeds; the count of states is part of the result so that a caption cannot hide it.
 //!
 //! The plain cosine of a state falls with the reliability of its directions, so
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
+use super::seeds::{moments, Seeds};
 use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::replicates::{t_p_value, t_quantile};
 use crate::stats::rng::stream;
 use ndarray::{Array2, ArrayView2, ArrayView3};
-use rand_distr::{ChiSquared, Distribution};
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 /// What the interval of a contrast is taken over.
@@ -44,12 +45,16 @@ pub struct Contrast {
     pub lo: Vec<f64>,
     /// Upper ends.
     pub hi: Vec<f64>,
-    /// Two-sided p: of the centred draws over prompts, Student's over seeds.
+    /// Two-sided p: of the centred draws over prompts; over seeds 1 less the level at which the
+    /// interval reaches 0.
     pub p: Vec<f64>,
-    /// The same adjusted over layers by max-T of studentised values.
+    /// The same adjusted over layers by max-T; layers depend on each other as the draws of the
+    /// prompts and the deviations of the seeds do.
     pub p_max: Vec<f64>,
-    /// Degrees of freedom of the seeds' interval, by layer; infinite over prompts.
-    pub df: Vec<f64>,
+    /// Standard error over prompts, one a layer.
+    pub error_prompts: Vec<f64>,
+    /// Standard error that seeds add, one a layer; 0 where they do not count.
+    pub error_seeds: Vec<f64>,
     /// States in the set.
     pub n_set: usize,
     /// States in the reference.
@@ -61,9 +66,8 @@ pub struct Contrast {
 /// Contrast of the states `set` against `reference`.
 ///
 /// `value` is `(state, layer)`, `draws` is `[state, layer, draw]` from one
-/// [`super::Coupling`]; draws that are not finite are left out. Intervals have coverage `level`:
-/// percentile over prompts, Student's over seeds. Errors on an empty set or a state that does
-/// not exist.
+/// [`super::Coupling`]; draws that are not finite are left out. Intervals have coverage `level`.
+/// Errors on an empty set or a state that does not exist.
 pub fn contrast(
     value: ArrayView2<f64>,
     draws: ArrayView3<f32>,
@@ -96,121 +100,75 @@ pub fn contrast(
         hi: Vec::new(),
         p: Vec::new(),
         p_max: Vec::new(),
-        df: Vec::new(),
+        error_prompts: Vec::new(),
+        error_seeds: Vec::new(),
         n_set: set.len(),
         n_reference: reference.len(),
         over,
     };
-    let mut studentised = resampled.clone();
-    let mut observed = Vec::new();
+    let mut null = resampled.clone(); // (draws, layers), by and by in units of the half-width
+    let mut reaches = Vec::new();
+    let mut seeds: Vec<Seeds> = Vec::new();
     for l in 0..layers {
         let finite = |v: &f64| v.is_finite();
         let mut own: Vec<f64> = resampled.column(l).iter().copied().filter(finite).collect();
         let (centre, variance) = moments(&own);
-        let deviation = variance.sqrt();
-        studentised
-            .column_mut(l)
-            .mapv_inplace(|v| match (v - centre) / deviation {
-                z if z.is_finite() => z,
-                _ => 0.0,
-            });
-        let seeds = match over {
+        null.column_mut(l).mapv_inplace(|v| match v - centre {
+            z if z.is_finite() => z,
+            _ => 0.0,
+        });
+        let layer = match over {
             Over::Prompts => Seeds::NONE,
             Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
         };
-        let error = (variance + seeds.variance).sqrt();
-        let df = seeds.freedom(variance);
-        observed.push(out.value[l] / error);
-        out.df.push(df);
-        let interval = match df.is_finite() {
+        let (value, reach) = (out.value[l], layer.reach(variance, level));
+        let interval = match layer.parts.is_empty() {
             true => {
-                let reach = t_quantile(df, level) * error;
-                out.p.push(t_p_value(out.value[l] / error, df));
-                Interval {
-                    lo: out.value[l] - reach,
-                    hi: out.value[l] + reach,
-                }
+                let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
+                out.p.push(p_value(value, &centred, Tail::TwoSided));
+                percentile(&mut own, level)
             }
             false => {
-                let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
-                out.p.push(p_value(out.value[l], &centred, Tail::TwoSided));
-                percentile(&mut own, level)
+                out.p.push(layer.p(value, variance));
+                Interval {
+                    lo: value - reach,
+                    hi: value + reach,
+                }
             }
         };
         out.lo.push(interval.lo);
         out.hi.push(interval.hi);
+        out.error_prompts.push(variance.sqrt());
+        out.error_seeds.push(layer.variance().sqrt());
+        reaches.push(reach);
+        seeds.push(layer);
     }
-    let fewest = out.df.iter().copied().fold(f64::INFINITY, f64::min);
-    if let Ok(squares) = ChiSquared::new(fewest) {
-        // Draws of a multivariate t: one divisor a draw, common to its layers.
-        for (draw, mut row) in studentised.rows_mut().into_iter().enumerate() {
-            let chi: f64 = squares.sample(&mut stream(seed, "contrast/seeds", draw as u64));
-            row /= (chi / fewest).sqrt();
-        }
-    }
-    out.p_max = max_t(&observed, studentised.view());
-    Ok(out)
-}
-
-/// What seeds add to the variance of a contrast at one layer.
-struct Seeds {
-    variance: f64,
-    /// Sum over the sets of (s^2 / n)^2 / (n - 1), s^2 the variance of the states' values.
-    squares: f64,
-}
-
-impl Seeds {
-    const NONE: Seeds = Seeds {
-        variance: 0.0,
-        squares: 0.0,
-    };
-
-    fn of(
-        value: ArrayView2<f64>,
-        draws: ArrayView3<f32>,
-        parts: &[(&[usize], f64)],
-        l: usize,
-    ) -> Self {
-        let mut out = Seeds::NONE;
-        for part in parts.iter().map(|p| p.0).filter(|p| p.len() > 1) {
-            let n = part.len() as f64;
-            let values: Vec<f64> = part.iter().map(|&s| value[[s, l]]).collect();
-            let (_, spread) = moments(&values);
-            // Noise of the prompts that the states do not share, as the draws show it.
-            let mut noise = 0.0;
-            let mut counted = 0.0;
-            for draw in 0..draws.dim().2 {
-                let drawn: Vec<f64> = (part.iter())
-                    .zip(&values)
-                    .map(|(&s, v)| f64::from(draws[[s, l, draw]]) - v)
-                    .collect();
-                let (_, variance) = moments(&drawn);
-                if variance.is_finite() {
-                    noise += variance;
-                    counted += 1.0;
-                }
+    for (draw, mut row) in null.rows_mut().into_iter().enumerate() {
+        let mut rng = stream(seed, "contrast/seeds", draw as u64);
+        for part in 0..seeds.first().map_or(0, |s| s.parts.len()) {
+            // One set of weights on the seeds and one divisor, common to all layers: a
+            // multivariate t with the layers' own dependence.
+            let n = seeds[0].parts[part].deviations.len();
+            let weights: Vec<f64> = (0..n).map(|_| StandardNormal.sample(&mut rng)).collect();
+            let chi: f64 = match ChiSquared::new((n - 1) as f64) {
+                Ok(squares) => squares.sample(&mut rng),
+                Err(_) => f64::NAN,
+            };
+            let divisor = (chi / (n - 1) as f64).sqrt();
+            for (value, layer) in row.iter_mut().zip(&seeds) {
+                *value += layer.parts[part].drawn(&weights) / divisor;
             }
-            out.variance += (spread - noise / f64::max(counted, 1.0)).max(0.0) / n;
-            out.squares += (spread / n).powi(2) / (n - 1.0);
         }
-        out
-    }
-
-    /// Satterthwaite's degrees of freedom beside a variance over prompts.
-    fn freedom(&self, prompts: f64) -> f64 {
-        match self.squares > 0.0 {
-            true => (prompts + self.variance).powi(2) / self.squares,
-            false => f64::INFINITY,
+        for (value, reach) in row.iter_mut().zip(&reaches) {
+            *value /= reach;
         }
     }
-}
-
-/// Mean and variance with divisor n - 1.
-fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, squares / (n - 1.0))
+    let observed: Vec<f64> = out.value.iter().zip(&reaches).map(|(v, r)| v / r).collect();
+    out.p_max = max_t(&observed, null.view());
+    for (adjusted, own) in out.p_max.iter_mut().zip(&out.p) {
+        *adjusted = adjusted.max(*own);
+    }
+    Ok(out)
 }
 
 fn check(
@@ -250,7 +208,6 @@ mod tests {
     use super::*;
     use ndarray::{Array2, Array3};
     use rand::Rng;
-    use rand_distr::StandardNormal;
 
     /// Four states whose draws share one error and differ by a constant.
     fn paired() -> (Array2<f64>, Array3<f32>) {
@@ -293,7 +250,9 @@ mod tests {
         // Values .1, .2, .3: standard error .1 / sqrt 3, t.975 with 2 degrees of freedom 4.3027.
         let reach = 4.3027 * 0.1 / 3f64.sqrt();
         assert!((wide.hi[0] - 0.2 - reach).abs() < 1e-4, "{}", wide.hi[0]);
-        assert!((wide.df[0] - 2.0).abs() < 1e-6);
+        assert!((wide.error_seeds[0] - 0.1 / 3f64.sqrt()).abs() < 1e-6);
+        // t = .2 / (.1 / sqrt 3) = 3.4641 with 2 degrees of freedom: p = .0742.
+        assert!((wide.p[0] - 0.0742).abs() < 1e-3, "{}", wide.p[0]);
         let one = run((&[3], &[0]), Over::PromptsAndSeeds);
         assert!(one.hi[0] - one.lo[0] < 1e-5);
     }

@@ -21,6 +21,7 @@ pub mod projections;
 pub mod rank_one;
 pub mod regions;
 mod resample;
+mod seeds;
 pub mod shift;
 pub mod stability;
 mod studentised;

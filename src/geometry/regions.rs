@@ -16,7 +16,7 @@ use crate::stats::jackknife::{jackknife, Jackknifed};
 use crate::stats::permutation::{p_value, sign_flips, Tail};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
-use ndarray::{s, Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -410,7 +410,10 @@ mod tests {
             silhouette(&Clouds { states, clusters }, RegionOptions::default()).is_err()
         }
         assert!(refuse(&[x[0].view()], &clusters));
-        assert!(refuse(&[x[0].view(), x[1].slice(s![..5, ..])], &clusters));
+        assert!(refuse(
+            &[x[0].view(), x[1].slice(ndarray::s![..5, ..])],
+            &clusters
+        ));
         assert!(refuse(&[x[0].view(), x[1].view()], &clusters[..5]));
         assert!(refuse(&[x[0].view(), x[1].view()], &[0; 6]));
     }

@@ -8,7 +8,7 @@
 //! so that a file explains itself to any reader.
 
 pub mod notes;
-mod rows;
+pub mod rows;
 
 pub use notes::{note, Note};
 pub use rows::{

@@ -206,9 +206,9 @@ const NOTES: &[Note] = &[
         path: "geometry/changes",
         is: "change of the pair's cosine between two sets of states on the same prompts (dK); the plain form also shows changes of reliability, the relative one does not",
         estimator: "mean over the set less mean over the reference, same bootstrap draws in every state",
-        interval: "95 %: percentile of the paired draws over prompts; over seeds Student's, with the variance between states less what is noise of the prompts, Satterthwaite's degrees of freedom (df)",
+        interval: "95 %: percentile of the paired draws over prompts; where seeds count, half-width sqrt(z^2 W + t^2 V) with W the variance over prompts (error_prompts squared) and V that of the seeds (error_seeds squared), which is the variance between states less what is noise of the prompts",
         null: "no change: centred draws; p_max adjusted over layers by max-T",
-        source: "Satterthwaite 1946; Westfall and Young 1993",
+        source: "Graybill and Wang 1980; Westfall and Young 1993",
     },
     Note {
         path: "geometry/projections",

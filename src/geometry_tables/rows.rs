@@ -113,7 +113,8 @@ pub fn changes(found: &[(&str, &str, &str, &Contrast)], layers: &[usize]) -> Row
         "ci_hi",
         "p",
         "p_max",
-        "df",
+        "error_prompts",
+        "error_seeds",
         "n_set",
         "n_reference",
     ]);
@@ -129,7 +130,8 @@ pub fn changes(found: &[(&str, &str, &str, &Contrast)], layers: &[usize]) -> Row
                 c.hi[l].into(),
                 c.p[l].into(),
                 c.p_max[l].into(),
-                c.df[l].into(),
+                c.error_prompts[l].into(),
+                c.error_seeds[l].into(),
                 c.n_set.into(),
                 c.n_reference.into(),
             ]);

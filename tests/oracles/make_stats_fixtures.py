@@ -142,9 +142,8 @@ def quantiles(rng):
 def shrinkage(rng):
     cases = []
     for n, d in [(20, 8), (12, 30)]:
-        x = draw(rng, n, d) * np.linspace(0.3, 3, d) + 1.0
-        fit = sklearn.covariance.LedoitWolf().fit(x)
-        cases.append({"x": x.astype(np.float32).astype(np.float64), "lambda": fit.shrinkage_})
+        x = (draw(rng, n, d) * np.linspace(0.3, 3, d) + 1.0).astype(np.float32).astype(np.float64)
+        cases.append({"x": x, "lambda": sklearn.covariance.LedoitWolf().fit(x).shrinkage_})
     return cases
 
 
@@ -154,7 +153,7 @@ def mixtures(rng):
         x = draw(rng, n)
         x[: n // 3] += apart
         fits = [
-            sklearn.mixture.GaussianMixture(k, tol=1e-10, max_iter=20000, n_init=10, reg_covar=1e-3 * x.var(), random_state=0).fit(x[:, None])
+            sklearn.mixture.GaussianMixture(k, tol=1e-10, max_iter=20000, n_init=30, reg_covar=1e-3 * x.var(), random_state=0).fit(x[:, None])
             for k in (1, 2)
         ]
         cases.append({"x": x, "bic_one": fits[0].bic(x[:, None]), "bic_two": fits[1].bic(x[:, None])})
