@@ -103,8 +103,8 @@ fn explain(folder: &Path, args: &[&str]) -> (bool, String, String) {
 fn a_cosine_is_told_with_estimator_n_interval_nulls_and_warnings() {
     let dir = tempfile::tempdir().unwrap();
     run_folder(dir.path());
-    let (done, text, _) = explain(dir.path(), &["--state", "conscious", "--layer", "1"]);
-    assert!(done);
+    let (done, text, error) = explain(dir.path(), &["--state", "conscious", "--layer", "1"]);
+    assert!(done, "{error}");
     for part in [
         "cosine of persona and autonomy in conscious, layer 1",
         "mean-diff",

@@ -117,7 +117,7 @@ pub fn planted(size: Size) -> Vec<Check> {
             let ceiling = (cell.reliability.0 * cell.reliability.1).sqrt();
             // A layer with one loud dimension is flagged, not promised.
             let bounds = match cell.outlier {
-                true => (0.8, 1.0),
+                true => (0.88, 0.98),
                 false => size.bounds,
             };
             let near = if cell.outlier { 0.04 } else { 0.02 };
@@ -202,8 +202,7 @@ pub fn changes(size: Size) -> Vec<Check> {
 
 /// Conditions of three seeds each, with seeds of their own cosine, against base.
 pub fn conditions(size: Size) -> Vec<Check> {
-    let datasets = size.coverage / 2;
-    let holds: Vec<bool> = (0..datasets as u64)
+    let holds: Vec<bool> = (0..size.coverage as u64)
         .into_par_iter()
         .filter_map(|repeat| {
             let mut rng = stream(repeat, "calibrate/seeds", 0);
@@ -230,7 +229,7 @@ pub fn conditions(size: Size) -> Vec<Check> {
     vec![Check::new(
         "condition of 3 seeds less base: 95 % interval over seeds holds it",
         holds.iter().filter(|h| **h).count() as f64 / n as f64,
-        (size.bounds.0, size.bounds.1.max(0.985)),
+        size.bounds,
         n,
     )]
 }

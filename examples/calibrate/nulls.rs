@@ -19,7 +19,7 @@ use residuum::geometry::{contrast, coupling, CouplingOptions, Over};
 use residuum::stats::area::paired_area;
 use residuum::stats::kolmogorov::ks_uniform;
 use residuum::stats::rng::{fill_normal, stream};
-use residuum::stats::shrinkage::ledoit_wolf;
+use residuum::stats::shrinkage::{ledoit_wolf, mixtures};
 use std::cell::OnceCell;
 
 /// Least p of the Kolmogorov-Smirnov test of uniformity.
@@ -113,7 +113,8 @@ pub fn labels(size: Size) -> Vec<Check> {
         let options = CouplingOptions {
             placebos: vec![2, 3],
             draws: 20,
-            flips: size.draws,
+            // Enough for a q below .05 among 60 tests.
+            flips: 1999,
             random: 20,
             seed: repeat,
             ..CouplingOptions::for_pair(0, 1)
@@ -154,8 +155,8 @@ pub fn labels(size: Size) -> Vec<Check> {
 pub fn directions(size: Size) -> Vec<Check> {
     let found = Found::new(size.null, |repeat| {
         // Concept 1 is real; concept 0 is a random direction, every pair the same.
-        let plant = Plant {
-            neutral: 100,
+        let plant = |neutral: usize| Plant {
+            neutral,
             ..Plant::pair((24, 24), (0.9, 0.9), 0.0, repeat)
         };
         let options = CouplingOptions {
@@ -165,27 +166,36 @@ pub fn directions(size: Size) -> Vec<Check> {
             seed: repeat,
             ..CouplingOptions::for_pair(0, 1)
         };
-        let p = |direction: Array1<f32>| {
-            let mut data = plant.data();
+        let p = |direction: &Array1<f32>, neutral: usize| {
+            let mut data = plant(neutral).data();
             for mut row in data.differences[0][0].lanes_mut(ndarray::Axis(2)) {
-                row.assign(&direction);
+                row.assign(direction);
             }
             let got = coupling(data.input(), &options).ok()?;
             Some(got.p_random[[0, 0, 1, 0]])
         };
-        let background = plant.data().background.remove(0);
+        let background = plant(100).data().background.remove(0);
         let covariance = ledoit_wolf(background.index_axis(ndarray::Axis(1), 0)).ok()?;
-        let drawn = covariance.sample(1, repeat, "calibrate/direction");
-        let true_one = noise(1, repeat, "calibrate/true direction");
-        Some([p(drawn.row(0).to_owned())?, p(true_one.row(0).to_owned())?])
+        let coefficients = mixtures(1, 100, repeat, "calibrate/direction");
+        let drawn = covariance.mixed(&coefficients).row(0).to_owned();
+        let layer = noise(1, repeat, "calibrate/true direction")
+            .row(0)
+            .to_owned();
+        Some([p(&drawn, 100)?, p(&layer, 100)?, p(&layer, 24)?])
     });
     let n = found.len();
     vec![
-        found.uniform("random directions of the estimated covariance", 0),
+        found.uniform("mixtures of the neutral texts", 0),
         Check::new(
             "directions of the true covariance, 100 neutral texts: p <= .05",
             found.rate(1),
-            (0.0, 0.05 + slack(n)),
+            (0.05 - slack(n), 0.05 + slack(n)),
+            n,
+        ),
+        Check::new(
+            "directions of the true covariance, 24 neutral texts: p <= .05",
+            found.rate(2),
+            (0.05 - slack(n), 0.05 + slack(n)),
             n,
         ),
     ]
@@ -300,7 +310,7 @@ pub fn others(size: Size) -> Vec<Check> {
 
         let texts: Array3<f32> = noise(60, repeat, "calibrate/texts").insert_axis(ndarray::Axis(1));
         let covariance = ledoit_wolf(texts.index_axis(ndarray::Axis(1), 0)).ok()?;
-        let one = covariance.sample(1, repeat, "calibrate/first");
+        let one = covariance.mixed(&mixtures(1, 60, repeat, "calibrate/first"));
         let first = one.select(ndarray::Axis(0), &[0; 4]);
         let second = noise(24, repeat, "calibrate/second");
         let (a, b): (Vec<usize>, Vec<usize>) = ((0..4).collect(), (0..24).collect());

@@ -3,7 +3,7 @@
 //! This is the unit of parallel work: it gathers the pairs' differences into
 //! cluster sums, forms their Gram matrix once, and takes from it the three
 //! forms, the label-flip null and the effective rank of the noise; the
-//! random-direction null colours shared normal draws by this layer's covariance. Nothing here is drawn, all draws
+//! random-direction null mixes this layer's neutral texts by shared coefficients. Nothing here is drawn, all draws
 //! come in with the [`Context`], and nothing outlives the cell but small
 //! matrices over concepts and the designated pair's draws.
 
@@ -14,7 +14,7 @@ use super::GeometryError;
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::{ledoit_wolf, Normals};
+use crate::stats::shrinkage::ledoit_wolf;
 use ndarray::{s, Array1, Array2, Axis};
 
 /// What one (state, layer) yields.
@@ -43,7 +43,8 @@ pub(super) struct Context<'a> {
     pub layout: Layout,
     pub draws: Draws,
     pub flips: Draws,
-    pub normals: Normals,
+    /// Coefficients `(random, n_neutral)` of random directions on the neutral texts.
+    pub mixtures: Array2<f32>,
     /// Widening for few clusters, one a concept.
     pub expansion: Vec<f64>,
 }
@@ -52,7 +53,7 @@ pub(super) struct Context<'a> {
 pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
-    let width = context.normals.width();
+    let width = context.input.background[0].dim().2;
     let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
     for (a, differences) in context.input.differences[state].iter().enumerate() {
         let rows = differences.index_axis(Axis(1), layer); // (n, d)
@@ -143,7 +144,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         }
     }
 
-    let directions = covariance.colour(&context.normals); // (random, d)
+    let directions = covariance.mixed(&context.mixtures); // (random, d)
     let lengths: Array1<f64> = directions
         .rows()
         .into_iter()

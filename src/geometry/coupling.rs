@@ -16,7 +16,7 @@ use super::GeometryError;
 use crate::stats::corrections::{benjamini_hochberg, max_t};
 use crate::stats::interval::{few_clusters, isotropic_cosine, percentile};
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::Normals;
+use crate::stats::shrinkage::mixtures;
 use ndarray::{s, Array2, Array3, Array4};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ pub struct Coupling {
     /// p of the designated pair under label flips, adjusted over layers by max-T, `[state, layer]`.
     pub p_flip_max: Array2<f64>,
     /// Lower end of the band of cosines of concept b with random directions
-    /// from N(0, layer covariance), `[state, concept, layer]`.
+    /// from N(0, S), S the sample covariance of the layer's neutral texts, `[state, concept, layer]`.
     pub random_lo: Array3<f64>,
     /// Upper end of that band.
     pub random_hi: Array3<f64>,
@@ -164,10 +164,9 @@ pub fn coupling(
     let context = Context {
         draws: Draws::bootstrap(&layout, options.draws, options.seed),
         flips: Draws::flips(&layout, options.flips, options.seed),
-        normals: Normals::draw(
+        mixtures: mixtures(
             options.random,
             input.background[0].dim().0,
-            width,
             options.seed,
             "coupling/random",
         ),

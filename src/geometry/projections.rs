@@ -21,7 +21,7 @@ use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
-use crate::stats::shrinkage::{ledoit_wolf, Normals};
+use crate::stats::shrinkage::{ledoit_wolf, mixtures};
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -126,7 +126,7 @@ pub fn every_projection(
     let counts = counts(&clusters, options);
     let signs =
         sign_flips(clusters.count(), options.draws, options.seed, "shift/flip").mapv(f64::from); // (draws, C)
-    let normals = Normals::draw(options.draws, texts, d, options.seed, "shift/random");
+    let coefficients = mixtures(options.draws, texts, options.seed, "shift/random");
     let cells = (0..layers)
         .into_par_iter()
         .map(|l| {
@@ -143,7 +143,7 @@ pub fn every_projection(
             let covariance = ledoit_wolf(ruler.background.index_axis(Axis(1), l))?;
             let length = shift.dot(&shift).sqrt();
             let narrow = shift.mapv(|v| v as f32);
-            cell.random = (covariance.colour(&normals).rows().into_iter())
+            cell.random = (covariance.mixed(&coefficients).rows().into_iter())
                 .map(|r| f64::from(r.dot(&narrow)) / (f64::from(r.dot(&r)).sqrt() * length))
                 .collect();
             cell.placebo = ruler

@@ -14,7 +14,7 @@ use crate::stats::interval::percentile;
 use crate::stats::jackknife::{jackknife_groups, Jackknifed};
 use crate::stats::linalg::{orthonormal_rows, symmetric_eigen, thin_svd};
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::Shrinkage;
+use crate::stats::shrinkage::{mixtures, Shrinkage};
 use ndarray::{s, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -240,9 +240,13 @@ fn random_overlaps(
     options: CurveOptions,
 ) -> Array2<f64> {
     let most = basis.nrows();
-    let drawn = covariance
-        .sample(options.random * most, options.seed, "subspace/random")
-        .mapv(f64::from);
+    let coefficients = mixtures(
+        options.random * most,
+        covariance.n(),
+        options.seed,
+        "subspace/random",
+    );
+    let drawn = covariance.mixed(&coefficients).mapv(f64::from);
     let mut out = Array2::from_elem((options.random, most), f64::NAN);
     out.axis_iter_mut(Axis(0))
         .into_par_iter()
@@ -344,7 +348,7 @@ mod tests {
         let three: Vec<usize> = (0..3).collect();
         let p: Vec<f64> = (0..150)
             .map(|i| {
-                let a = covariance.sample(3, i, "a");
+                let a = covariance.mixed(&mixtures(3, 40, i, "a"));
                 let options = CurveOptions {
                     most: 1,
                     random: 99,

@@ -164,7 +164,7 @@ const NOTES: &[Note] = &[
     Note {
         path: "geometry/p_random",
         is: "p that the first concept's direction is a random direction of the layer; the second is kept",
-        null: "directions from N(0, shrinkage covariance of neutral activations); the isotropic null, in the group's attributes, is too easy",
+        null: "directions from N(0, sample covariance of neutral activations), not shrunk; the isotropic null, in the group's attributes, is too easy",
         estimator: P,
         interval: "",
         source: "Phipson and Smyth 2010",

@@ -3,10 +3,11 @@
 //! z = atanh(r) makes the spread of a correlation nearly the same whatever its
 //! value, so intervals are symmetric there and lopsided on the scale of r, as
 //! they should be. A cosine relative to its noise ceiling is an estimate that may
-//! exceed 1, where atanh ends; beyond +-.95 the scale goes on along its tangent.
+//! exceed 1, where atanh ends; beyond +-.9 the scale goes on along its tangent, and does not stretch without end
+//! for values that may lie past 1.
 
 /// Where the tangent begins.
-const KNEE: f64 = 0.95;
+const KNEE: f64 = 0.9;
 /// Slope of the tangent, 1 / (1 - KNEE^2).
 const STEEP: f64 = 1.0 / (1.0 - KNEE * KNEE);
 
