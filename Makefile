@@ -19,10 +19,10 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint peers peers-bench setup build model clean
+.PHONY: help study test lint calibrate bench-geometry peers peers-bench setup build model clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 study: build model ## run the quick study into OUT (runs/quick)
 	$(RESIDUUM) study run --out "$(OUT)"
@@ -40,7 +40,14 @@ lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 
-peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit-learn and concept-erasure, live (downloads PyTorch)
+calibrate: setup ## plant known answers and hold every statistic to them (minutes)
+	$(CARGO) run --release --locked --quiet --example calibrate
+
+bench-geometry: setup ## time the coupling of a whole study, with its peak memory (idle machine)
+	$(CARGO) bench --locked --bench geometry
+
+peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit-learn, scipy and others, live (downloads PyTorch)
+	.venv-peers/bin/python tests/oracles/make_stats_fixtures.py --check
 	.venv-peers/bin/python tests/oracles/make_direction_fixtures.py --check tests/fixtures
 	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
 

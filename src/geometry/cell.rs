@@ -2,19 +2,19 @@
 //!
 //! This is the unit of parallel work: it gathers the pairs' differences into
 //! cluster sums, forms their Gram matrix once, and takes from it the three
-//! forms and the label-flip null; the random-direction null colours shared
-//! normal draws by this layer's covariance. Nothing here is drawn, all draws
+//! forms, the label-flip null and the effective rank of the noise; the
+//! random-direction null mixes this layer's neutral texts by shared coefficients. Nothing here is drawn, all draws
 //! come in with the [`Context`], and nothing outlives the cell but small
 //! matrices over concepts and the designated pair's draws.
 
 use super::coupling::{CouplingInput, CouplingOptions};
 use super::forms::{form, FormCell, FormContext};
-use super::resample::{quadratic, Draws, Layout};
+use super::resample::{effective_rank, quadratic, Draws, Layout};
 use super::GeometryError;
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::{ledoit_wolf, Normals};
+use crate::stats::shrinkage::ledoit_wolf;
 use ndarray::{s, Array1, Array2, Axis};
 
 /// What one (state, layer) yields.
@@ -25,10 +25,15 @@ pub(super) struct Cell {
     pub flip_lo: Array2<f64>,
     pub flip_hi: Array2<f64>,
     pub p_flip: Array2<f64>,
+    /// Labels of the row's concept flipped, the column's kept.
+    pub p_flip_one: Array2<f64>,
     pub pair_flips: Vec<f64>,
     pub random_lo: Array1<f64>,
     pub random_hi: Array1<f64>,
     pub p_random: Array2<f64>,
+    /// Random directions in the place of the pair's first concept.
+    pub pair_random: Vec<f64>,
+    pub effective_rank: Array1<f64>,
 }
 
 /// What all cells share.
@@ -37,8 +42,9 @@ pub(super) struct Context<'a> {
     pub options: &'a CouplingOptions,
     pub layout: Layout,
     pub draws: Draws,
-    pub flips: Vec<Array2<f32>>,
-    pub normals: Normals,
+    pub flips: Draws,
+    /// Coefficients `(random, n_neutral)` of random directions on the neutral texts.
+    pub mixtures: Array2<f32>,
     /// Widening for few clusters, one a concept.
     pub expansion: Vec<f64>,
 }
@@ -47,7 +53,7 @@ pub(super) struct Context<'a> {
 pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
-    let width = context.normals.width();
+    let width = context.input.background[0].dim().2;
     let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
     for (a, differences) in context.input.differences[state].iter().enumerate() {
         let rows = differences.index_axis(Axis(1), layer); // (n, d)
@@ -61,15 +67,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
             what: format!("a difference of state {state}, layer {layer}"),
         });
     }
-    // Blocks on and above the diagonal.
-    let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
-    for a in 0..k {
-        let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
-        let part = sums
-            .slice(s![first..end, ..])
-            .dot(&sums.slice(s![first.., ..]).t());
-        gram.slice_mut(s![first..end, first..]).assign(&part);
-    }
+    let gram = inner_products(&sums, layout);
     let mut means = Array2::<f64>::zeros((k, width)); // (concepts, d)
     for a in 0..k {
         let rows = sums.slice(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
@@ -100,7 +98,12 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
 
     let blank = || Array2::from_elem((k, k), f64::NAN);
     let (mut flip_lo, mut flip_hi, mut p_flip) = (blank(), blank(), blank());
-    let flipped = quadratic(layout, &context.flips, &gram.mapv(|v| v as f32), &all);
+    let flipped = quadratic(
+        layout,
+        &context.flips.weights,
+        &gram.mapv(|v| v as f32),
+        &all,
+    );
     let mut pair_flips = Vec::new();
     for a in 0..k {
         for b in a + 1..k {
@@ -124,7 +127,24 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         }
     }
 
-    let directions = covariance.colour(&context.normals); // (random, d)
+    let mut p_flip_one = blank();
+    for b in 0..k {
+        let columns = layout.offsets[b]..layout.offsets[b + 1];
+        let toward = gram.slice(s![.., columns]).sum_axis(Axis(1)); // (rows)
+        let length = layout.block(&gram, b, b).sum();
+        for a in (0..k).filter(|&a| a != b) {
+            let rows = layout.offsets[a]..layout.offsets[a + 1];
+            let toward = toward.slice(s![rows]).mapv(|v| v as f32);
+            let along = context.flips.weights[a].dot(&toward); // (flips)
+            let own = flipped.row(layout.pair(a, a));
+            let null: Vec<f64> = (along.iter().zip(own))
+                .map(|(&x, &y)| f64::from(x) / (f64::from(y) * length).sqrt())
+                .collect();
+            p_flip_one[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+        }
+    }
+
+    let directions = covariance.mixed(&context.mixtures); // (random, d)
     let lengths: Array1<f64> = directions
         .rows()
         .into_iter()
@@ -134,6 +154,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let mut random_lo = Array1::from_elem(k, f64::NAN);
     let mut random_hi = random_lo.clone();
     let mut p_random = blank();
+    let mut pair_random = Vec::new();
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
         let mut null: Vec<f64> = products
@@ -144,6 +165,9 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
             .collect();
         for a in (0..k).filter(|&a| a != b) {
             p_random[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+        }
+        if b == options.pair.1 {
+            pair_random = null.clone();
         }
         let band = percentile(&mut null, options.level);
         random_lo[b] = band.lo;
@@ -156,9 +180,26 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         flip_lo,
         flip_hi,
         p_flip,
+        p_flip_one,
         pair_flips,
         random_lo,
         random_hi,
         p_random,
+        pair_random,
+        effective_rank: (0..k).map(|a| effective_rank(layout, &gram, a)).collect(),
     })
+}
+
+/// Inner products of all rows; blocks below the diagonal are mirrored.
+fn inner_products(sums: &Array2<f64>, layout: &Layout) -> Array2<f64> {
+    let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
+    for a in 0..layout.concepts() {
+        let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
+        let part = sums
+            .slice(s![first..end, ..])
+            .dot(&sums.slice(s![first.., ..]).t());
+        gram.slice_mut(s![first..end, first..]).assign(&part);
+        gram.slice_mut(s![first.., first..end]).assign(&part.t());
+    }
+    gram
 }

@@ -4,17 +4,26 @@
 //! one fine-tune against base (dK), or all seeds of a condition against all
 //! seeds of another. Since every state was resampled with the same draws, the
 //! draws of a difference are the differences of draws. Where the claim is about
-//! conditions the seeds are resampled too; a set of one state then adds
-//! nothing, and the count of states is part of the result so that a caption
-//! cannot hide it.
+//! conditions the seeds count too, and resampling two or three of them would
+//! lose much of their spread: their variance V is taken from the values of the
+//! states, less the part of it that is noise of the prompts, and joins that of the
+//! prompts W in an interval of half-width sqrt(z^2 W + t^2 V), t with one degree of
+//! freedom less than seeds (Graybill and Wang 1980). Satterthwaite's shortcut would
+//! hold too little where three seeds differ much. A set of one state adds no variance
+//! of seeds; the count of states is part of the result so that a caption cannot hide it.
+//!
+//! The plain cosine of a state falls with the reliability of its directions, so
+//! a contrast of plain cosines also shows a change of reliability. Contrast the
+//! relative cosines to leave that out.
 
+use super::seeds::{moments, Seeds};
 use super::GeometryError;
 use crate::stats::corrections::max_t;
-use crate::stats::interval::percentile;
+use crate::stats::interval::{percentile, Interval};
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::rng::stream;
 use ndarray::{Array2, ArrayView2, ArrayView3};
-use rand::Rng;
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 /// What the interval of a contrast is taken over.
@@ -23,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub enum Over {
     /// Prompts: a statement about these states.
     Prompts,
-    /// Prompts and seeds: states are drawn with replacement within each set.
+    /// Prompts and seeds: a statement about the conditions.
     PromptsAndSeeds,
 }
 
@@ -36,10 +45,16 @@ pub struct Contrast {
     pub lo: Vec<f64>,
     /// Upper ends.
     pub hi: Vec<f64>,
-    /// Two-sided p from the centred draws.
+    /// Two-sided p: of the centred draws over prompts; over seeds 1 less the level at which the
+    /// interval reaches 0.
     pub p: Vec<f64>,
-    /// The same adjusted over layers by max-T of studentised values.
+    /// The same adjusted over layers by max-T; layers depend on each other as the draws of the
+    /// prompts and the deviations of the seeds do.
     pub p_max: Vec<f64>,
+    /// Standard error over prompts, one a layer.
+    pub error_prompts: Vec<f64>,
+    /// Standard error that seeds add, one a layer; 0 where they do not count.
+    pub error_seeds: Vec<f64>,
     /// States in the set.
     pub n_set: usize,
     /// States in the reference.
@@ -51,9 +66,8 @@ pub struct Contrast {
 /// Contrast of the states `set` against `reference`.
 ///
 /// `value` is `(state, layer)`, `draws` is `[state, layer, draw]` from one
-/// [`super::Coupling`]. The percentile interval has coverage `level`; draws that
-/// are not finite are left out. Errors on an empty set or a state that does not
-/// exist.
+/// [`super::Coupling`]; draws that are not finite are left out. Intervals have coverage `level`.
+/// Errors on an empty set or a state that does not exist.
 pub fn contrast(
     value: ArrayView2<f64>,
     draws: ArrayView3<f32>,
@@ -63,6 +77,106 @@ pub fn contrast(
     seed: u64,
 ) -> Result<Contrast, GeometryError> {
     let (states, layers, n_draws) = draws.dim();
+    check(value, (states, layers), set, reference)?;
+    let parts = [(set, 1.0), (reference, -1.0)];
+    let resampled = Array2::from_shape_fn((n_draws, layers), |(draw, l)| {
+        let mean = |part: &[usize]| {
+            let sum: f64 = part.iter().map(|&s| f64::from(draws[[s, l, draw]])).sum();
+            sum / part.len() as f64
+        };
+        parts
+            .iter()
+            .map(|(part, sign)| sign * mean(part))
+            .sum::<f64>()
+    });
+    let mean = |part: &[usize], l: usize| {
+        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
+    };
+    let mut out = Contrast {
+        value: (0..layers)
+            .map(|l| mean(set, l) - mean(reference, l))
+            .collect(),
+        lo: Vec::new(),
+        hi: Vec::new(),
+        p: Vec::new(),
+        p_max: Vec::new(),
+        error_prompts: Vec::new(),
+        error_seeds: Vec::new(),
+        n_set: set.len(),
+        n_reference: reference.len(),
+        over,
+    };
+    let mut null = resampled.clone(); // (draws, layers), by and by in units of the half-width
+    let mut reaches = Vec::new();
+    let mut seeds: Vec<Seeds> = Vec::new();
+    for l in 0..layers {
+        let finite = |v: &f64| v.is_finite();
+        let mut own: Vec<f64> = resampled.column(l).iter().copied().filter(finite).collect();
+        let (centre, variance) = moments(&own);
+        null.column_mut(l).mapv_inplace(|v| match v - centre {
+            z if z.is_finite() => z,
+            _ => 0.0,
+        });
+        let layer = match over {
+            Over::Prompts => Seeds::NONE,
+            Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
+        };
+        let (value, reach) = (out.value[l], layer.reach(variance, level));
+        let interval = match layer.parts.is_empty() {
+            true => {
+                let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
+                out.p.push(p_value(value, &centred, Tail::TwoSided));
+                percentile(&mut own, level)
+            }
+            false => {
+                out.p.push(layer.p(value, variance));
+                Interval {
+                    lo: value - reach,
+                    hi: value + reach,
+                }
+            }
+        };
+        out.lo.push(interval.lo);
+        out.hi.push(interval.hi);
+        out.error_prompts.push(variance.sqrt());
+        out.error_seeds.push(layer.variance().sqrt());
+        reaches.push(reach);
+        seeds.push(layer);
+    }
+    for (draw, mut row) in null.rows_mut().into_iter().enumerate() {
+        let mut rng = stream(seed, "contrast/seeds", draw as u64);
+        for part in 0..seeds.first().map_or(0, |s| s.parts.len()) {
+            // One set of weights on the seeds and one divisor, common to all layers: a
+            // multivariate t with the layers' own dependence.
+            let n = seeds[0].parts[part].deviations.len();
+            let weights: Vec<f64> = (0..n).map(|_| StandardNormal.sample(&mut rng)).collect();
+            let chi: f64 = match ChiSquared::new((n - 1) as f64) {
+                Ok(squares) => squares.sample(&mut rng),
+                Err(_) => f64::NAN,
+            };
+            let divisor = (chi / (n - 1) as f64).sqrt();
+            for (value, layer) in row.iter_mut().zip(&seeds) {
+                *value += layer.parts[part].drawn(&weights) / divisor;
+            }
+        }
+        for (value, reach) in row.iter_mut().zip(&reaches) {
+            *value /= reach;
+        }
+    }
+    let observed: Vec<f64> = out.value.iter().zip(&reaches).map(|(v, r)| v / r).collect();
+    out.p_max = max_t(&observed, null.view());
+    for (adjusted, own) in out.p_max.iter_mut().zip(&out.p) {
+        *adjusted = adjusted.max(*own);
+    }
+    Ok(out)
+}
+
+fn check(
+    value: ArrayView2<f64>,
+    (states, layers): (usize, usize),
+    set: &[usize],
+    reference: &[usize],
+) -> Result<(), GeometryError> {
     if value.dim() != (states, layers) {
         return Err(GeometryError::Shape {
             what: "values of a contrast".to_string(),
@@ -86,70 +200,14 @@ pub fn contrast(
             });
         }
     }
-    let mut resampled = Array2::<f64>::zeros((n_draws, layers)); // (draws, layers)
-    for (draw, mut row) in resampled.rows_mut().into_iter().enumerate() {
-        let mut rng = stream(seed, "contrast/seeds", draw as u64);
-        for (part, sign) in [(set, 1.0), (reference, -1.0)] {
-            for &own in part {
-                let state = match over {
-                    Over::Prompts => own,
-                    Over::PromptsAndSeeds => part[rng.random_range(0..part.len())],
-                };
-                for (l, sum) in row.iter_mut().enumerate() {
-                    *sum += sign * f64::from(draws[[state, l, draw]]) / part.len() as f64;
-                }
-            }
-        }
-    }
-    let mean = |part: &[usize], l: usize| {
-        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
-    };
-    let value: Vec<f64> = (0..layers)
-        .map(|l| mean(set, l) - mean(reference, l))
-        .collect();
-    let mut out = Contrast {
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: Vec::new(),
-        n_set: set.len(),
-        n_reference: reference.len(),
-        over,
-        value,
-    };
-    let mut studentised = resampled.clone();
-    let mut observed = Vec::new();
-    for l in 0..layers {
-        let mut own: Vec<f64> = resampled
-            .column(l)
-            .iter()
-            .copied()
-            .filter(|v| v.is_finite())
-            .collect();
-        let n = own.len() as f64;
-        let centre = own.iter().sum::<f64>() / n;
-        let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
-        let deviation = (centred.iter().map(|v| v * v).sum::<f64>() / (n - 1.0)).sqrt();
-        studentised
-            .column_mut(l)
-            .mapv_inplace(|v| match (v - centre) / deviation {
-                z if z.is_finite() => z,
-                _ => 0.0,
-            });
-        observed.push(out.value[l] / deviation);
-        out.p.push(p_value(out.value[l], &centred, Tail::TwoSided));
-        let interval = percentile(&mut own, level);
-        out.lo.push(interval.lo);
-        out.hi.push(interval.hi);
-    }
-    out.p_max = max_t(&observed, studentised.view());
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::{Array2, Array3};
+    use rand::Rng;
 
     /// Four states whose draws share one error and differ by a constant.
     fn paired() -> (Array2<f64>, Array3<f32>) {
@@ -181,16 +239,51 @@ mod tests {
     }
 
     #[test]
-    fn resampling_seeds_widens_the_interval_of_a_set_and_leaves_single_states_alone() {
+    fn seeds_widen_the_interval_of_a_set_and_leave_single_states_alone() {
         let (value, draws) = paired();
         let run = |set: (&[usize], &[usize]), over| {
             contrast(value.view(), draws.view(), set, over, 0.95, 0).unwrap()
         };
         let narrow = run((&[1, 2, 3], &[0]), Over::Prompts);
         let wide = run((&[1, 2, 3], &[0]), Over::PromptsAndSeeds);
-        assert!(wide.hi[0] - wide.lo[0] > narrow.hi[0] - narrow.lo[0] + 0.05);
+        assert!(narrow.hi[0] - narrow.lo[0] < 1e-5);
+        // Values .1, .2, .3: standard error .1 / sqrt 3, t.975 with 2 degrees of freedom 4.3027.
+        let reach = 4.3027 * 0.1 / 3f64.sqrt();
+        assert!((wide.hi[0] - 0.2 - reach).abs() < 1e-4, "{}", wide.hi[0]);
+        assert!((wide.error_seeds[0] - 0.1 / 3f64.sqrt()).abs() < 1e-6);
+        // t = .2 / (.1 / sqrt 3) = 3.4641 with 2 degrees of freedom: p = .0742.
+        assert!((wide.p[0] - 0.0742).abs() < 1e-3, "{}", wide.p[0]);
         let one = run((&[3], &[0]), Over::PromptsAndSeeds);
         assert!(one.hi[0] - one.lo[0] < 1e-5);
+    }
+
+    #[test]
+    fn intervals_over_seeds_cover_the_difference_of_conditions() {
+        // Seeds differ with sd .3, prompts add a shared error and one of each state.
+        let repeats = 400;
+        let mut covered = 0;
+        for repeat in 0..repeats {
+            let mut rng = stream(repeat, "seeds", 0);
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let shared = 0.2 * normal();
+            let value = Array2::from_shape_fn((4, 1), |(s, _)| match s {
+                0 => shared + 0.1 * normal(),
+                _ => 1.0 + shared + 0.3 * normal() + 0.1 * normal(),
+            });
+            let mut errors: Vec<f64> = Vec::new();
+            for _ in 0..300 {
+                let shared = 0.2 * normal();
+                errors.extend((0..4).map(|_| shared + 0.1 * normal()));
+            }
+            let draws = Array3::from_shape_fn((4, 1, 300), |(s, _, i)| {
+                (value[[s, 0]] + errors[4 * i + s]) as f32
+            });
+            let sets = (&[1usize, 2, 3][..], &[0usize][..]);
+            let over = Over::PromptsAndSeeds;
+            let got = contrast(value.view(), draws.view(), sets, over, 0.95, repeat).unwrap();
+            covered += usize::from(got.lo[0] <= 1.0 && 1.0 <= got.hi[0]);
+        }
+        assert!((368..=397).contains(&covered), "{covered} of {repeats}");
     }
 
     #[test]

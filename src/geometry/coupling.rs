@@ -14,9 +14,9 @@ use super::forms::Form;
 use super::resample::{Draws, Layout};
 use super::GeometryError;
 use crate::stats::corrections::{benjamini_hochberg, max_t};
-use crate::stats::interval::few_clusters;
+use crate::stats::interval::{few_clusters, isotropic_cosine, percentile};
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::Normals;
+use crate::stats::shrinkage::mixtures;
 use ndarray::{s, Array2, Array3, Array4};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -103,12 +103,15 @@ pub struct Coupling {
     /// nothing. Exact under it, and conservative for two strong directions that
     /// are merely orthogonal, because flipping makes both of them noise.
     pub p_flip: Array4<f64>,
+    /// Two-sided p of the null that the labels of a carry nothing along b: entry (a, b) keeps
+    /// the direction of b and flips the labels of a. Exact whatever b is, so not symmetric.
+    pub p_flip_one: Array4<f64>,
     /// q of `p_flip` across layers and pairs of a state (Benjamini-Hochberg).
     pub q_flip: Array4<f64>,
     /// p of the designated pair under label flips, adjusted over layers by max-T, `[state, layer]`.
     pub p_flip_max: Array2<f64>,
     /// Lower end of the band of cosines of concept b with random directions
-    /// from N(0, layer covariance), `[state, concept, layer]`.
+    /// from N(0, S), S the sample covariance of the layer's neutral texts, `[state, concept, layer]`.
     pub random_lo: Array3<f64>,
     /// Upper end of that band.
     pub random_hi: Array3<f64>,
@@ -116,13 +119,33 @@ pub struct Coupling {
     pub p_random: Array4<f64>,
     /// q of `p_random` across layers and ordered pairs of a state.
     pub q_random: Array4<f64>,
+    /// p of the designated pair with its first concept replaced by random directions, adjusted
+    /// over layers by max-T, `[state, layer]`; a random direction is the same mixture of neutral
+    /// texts in every layer.
+    pub p_random_max: Array2<f64>,
     /// Expected |cosine| of two isotropic random directions, sqrt(2 / (pi d)): a reference, too easy.
     pub isotropic: f64,
+    /// What the |cosine| of two isotropic random directions stays below, at the options' level.
+    pub isotropic_hi: f64,
     /// Cosines of the designated pair's concepts with each placebo, `[state, layer, 2 placebos]`:
     /// the first concept's, then the second's.
     pub placebo: Array3<f64>,
     /// p of the designated pair's |cosine| among them, `[state, layer]`; NaN without placebos.
+    /// With m placebos it is never below 1 / (1 + 2 m).
     pub p_placebo: Array2<f64>,
+    /// The same adjusted over layers by max-T: a placebo counts with its largest layer.
+    pub p_placebo_max: Array2<f64>,
+    /// Lower end of the placebos' band, `[state, layer]`.
+    pub placebo_lo: Array2<f64>,
+    /// Upper end of the placebos' band, `[state, layer]`.
+    pub placebo_hi: Array2<f64>,
+    /// Dimensions that the noise of each concept's pairs fills, `[state, concept, layer]`. Below
+    /// about 10, as in layers with a few very large dimensions, intervals hold less than their level.
+    pub effective_rank: Array3<f64>,
+    /// Pairs of each concept.
+    pub n_pairs: Vec<usize>,
+    /// Prompt clusters of each concept: the unit of replication.
+    pub n_clusters: Vec<usize>,
     /// Bootstrap draws of the designated pair.
     pub pair_draws: PairDraws,
 }
@@ -141,10 +164,9 @@ pub fn coupling(
     let context = Context {
         draws: Draws::bootstrap(&layout, options.draws, options.seed),
         flips: Draws::flips(&layout, options.flips, options.seed),
-        normals: Normals::draw(
+        mixtures: mixtures(
             options.random,
             input.background[0].dim().0,
-            width,
             options.seed,
             "coupling/random",
         ),
@@ -163,6 +185,7 @@ pub fn coupling(
     let four = (states, concepts, concepts, layers);
     let blank4 = || Array4::from_elem(four, f64::NAN);
     let blank3 = || Array3::from_elem((states, concepts, layers), f64::NAN);
+    let blank2 = || Array2::from_elem((states, layers), f64::NAN);
     let blank_draws = || Array3::<f32>::zeros((states, layers, options.draws));
     let mut out = Coupling {
         raw: Form::new(four),
@@ -172,15 +195,24 @@ pub fn coupling(
         flip_lo: blank4(),
         flip_hi: blank4(),
         p_flip: blank4(),
+        p_flip_one: blank4(),
         q_flip: blank4(),
-        p_flip_max: Array2::from_elem((states, layers), f64::NAN),
+        p_flip_max: blank2(),
         random_lo: blank3(),
         random_hi: blank3(),
         p_random: blank4(),
         q_random: blank4(),
+        p_random_max: blank2(),
         isotropic: (2.0 / (std::f64::consts::PI * width as f64)).sqrt(),
+        isotropic_hi: isotropic_cosine(width, options.level),
         placebo: Array3::from_elem((states, layers, 2 * options.placebos.len()), f64::NAN),
-        p_placebo: Array2::from_elem((states, layers), f64::NAN),
+        p_placebo: blank2(),
+        p_placebo_max: blank2(),
+        placebo_lo: blank2(),
+        placebo_hi: blank2(),
+        effective_rank: blank3(),
+        n_pairs: input.clusters.iter().map(Vec::len).collect(),
+        n_clusters: context.layout.clusters.iter().map(|c| c.count()).collect(),
         pair_draws: PairDraws {
             raw: blank_draws(),
             relative: blank_draws(),
@@ -205,6 +237,7 @@ fn scatter(out: &mut Coupling, state: usize, layer: usize, cell: &Cell) {
         (&mut out.flip_lo, &cell.flip_lo),
         (&mut out.flip_hi, &cell.flip_hi),
         (&mut out.p_flip, &cell.p_flip),
+        (&mut out.p_flip_one, &cell.p_flip_one),
         (&mut out.p_random, &cell.p_random),
     ] {
         whole.slice_mut(s![state, .., .., layer]).assign(part);
@@ -213,6 +246,7 @@ fn scatter(out: &mut Coupling, state: usize, layer: usize, cell: &Cell) {
         (&mut out.reliability, &cell.raw.reliability),
         (&mut out.random_lo, &cell.random_lo),
         (&mut out.random_hi, &cell.random_hi),
+        (&mut out.effective_rank, &cell.effective_rank),
     ] {
         whole.slice_mut(s![state, .., layer]).assign(part);
     }
@@ -259,22 +293,35 @@ fn correct(out: &mut Coupling, state: usize, options: &CouplingOptions, cells: &
 
     let (first, second) = options.pair;
     let observed = out.raw.value.slice(s![state, first, second, ..]).to_vec();
-    let null = Array2::from_shape_fn((options.flips, layers), |(i, l)| cells[l].pair_flips[i]);
-    for (l, p) in max_t(&observed, null.view()).into_iter().enumerate() {
-        out.p_flip_max[[state, l]] = p;
-    }
-    for (l, &value) in observed.iter().enumerate() {
-        let others: Vec<f64> = [first, second]
-            .iter()
-            .flat_map(|&c| options.placebos.iter().map(move |&placebo| (c, placebo)))
-            .map(|(c, placebo)| out.raw.value[[state, c, placebo, l]])
-            .collect();
-        if !others.is_empty() {
-            out.p_placebo[[state, l]] = p_value(value, &others, Tail::TwoSided);
+    let flips = Array2::from_shape_fn((options.flips, layers), |(i, l)| cells[l].pair_flips[i]);
+    let random = Array2::from_shape_fn((options.random, layers), |(i, l)| cells[l].pair_random[i]);
+    let places: Vec<(usize, usize)> = [first, second]
+        .iter()
+        .flat_map(|&c| options.placebos.iter().map(move |&placebo| (c, placebo)))
+        .collect();
+    let placebos = Array2::from_shape_fn((places.len(), layers), |(i, l)| {
+        out.raw.value[[state, places[i].0, places[i].1, l]]
+    });
+    for (whole, null) in [
+        (&mut out.p_flip_max, &flips),
+        (&mut out.p_random_max, &random),
+        (&mut out.p_placebo_max, &placebos),
+    ] {
+        if null.nrows() > 0 {
+            for (l, p) in max_t(&observed, null.view()).into_iter().enumerate() {
+                whole[[state, l]] = p;
+            }
         }
-        for (place, value) in others.into_iter().enumerate() {
+    }
+    for (l, &value) in observed.iter().enumerate().filter(|_| !places.is_empty()) {
+        let others = placebos.column(l).to_vec();
+        out.p_placebo[[state, l]] = p_value(value, &others, Tail::TwoSided);
+        for (place, &value) in others.iter().enumerate() {
             out.placebo[[state, l, place]] = value;
         }
+        let band = percentile(&mut others.clone(), options.level);
+        out.placebo_lo[[state, l]] = band.lo;
+        out.placebo_hi[[state, l]] = band.hi;
     }
 }
 

@@ -8,17 +8,24 @@
 //! cosine that infinitely many pairs would show. It is not bounded by 1, and is
 //! NaN where a direction is not above its noise floor.
 //!
-//! Spread is corrected too. To second order a cosine's variance is L + Q, L from
-//! errors along the other concept's true direction, Q from products of two
-//! errors. A bootstrap works around directions that already hold an error and
-//! shows L + 3 Q. Q has a closed form in the centred inner products, so draws
-//! are drawn in towards the estimate by sqrt(1 - 2 Q / variance), at most to
-//! sqrt(1/3), and out for few clusters as a t interval is. Tests hold the intervals to their level where noise is strong.
+//! What an interval is for: the plain one holds the plain cosine that other studies with as many
+//! pairs would average, ceiling included; the relative one holds the cosine itself.
+//!
+//! Intervals are symmetric bootstrap-t intervals on an even scale (see `studentised` and
+//! `stats::link`), widened for few clusters as a t interval is. A percentile interval would not do:
+//! in many dimensions resampling works around directions that already hold an error, and its spread
+//! L + 3 Q is more than the true L + Q, L being errors along the other concept's true direction
+//! and Q products of two errors. The quotient with a standard error made in the same draw has no
+//! such excess. Where more than 1 - level of the draws have a length that is not positive the
+//! relative interval is NaN: nothing can be said.
+//! The designated pair's draws are kept for contrasts between states, where a quotient is of no
+//! use: there Q has a closed form and draws are drawn in towards the estimate by
+//! sqrt(1 - 2 Q / variance), at most to sqrt(1/3), and out for few clusters.
 
-use super::resample::{
-    length, noise_product, noiseless_draws, product, product_draws, quadratic, Draws, Layout,
-};
-use crate::stats::interval::percentile;
+use super::resample::{length, noise_product, product, Draws, Layout, Length};
+use super::studentised::Moments;
+use crate::stats::interval::{quantile, Interval};
+use crate::stats::link;
 use ndarray::{s, Array1, Array2, Array4};
 
 /// Cosines of one form, each array `[state, concept, concept, layer]`, symmetric in the concepts.
@@ -81,6 +88,23 @@ pub(super) struct FormCell {
     pub pair_relative: Vec<f32>,
 }
 
+impl FormCell {
+    fn new(k: usize) -> Self {
+        let blank = || Array2::from_elem((k, k), f64::NAN);
+        FormCell {
+            value: blank(),
+            lo: blank(),
+            hi: blank(),
+            relative: blank(),
+            relative_lo: blank(),
+            relative_hi: blank(),
+            reliability: Array1::from_elem(k, f64::NAN),
+            pair: Vec::new(),
+            pair_relative: Vec::new(),
+        }
+    }
+}
+
 /// What is the same for every state and layer.
 pub(super) struct FormContext<'a> {
     pub layout: &'a Layout,
@@ -91,96 +115,149 @@ pub(super) struct FormContext<'a> {
     pub expansion: &'a [f64],
 }
 
-/// Cosines of one state and layer from the Gram matrix of cluster sums, of
-/// which only blocks on and above the diagonal are read.
+/// Cosines of one state and layer from the Gram matrix of cluster sums.
 pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -> FormCell {
-    let (layout, draws) = (context.layout, context.draws);
+    let layout = context.layout;
     let k = layout.concepts();
-    let blank = || Array2::from_elem((k, k), f64::NAN);
-    let mut cell = FormCell {
-        value: blank(),
-        lo: blank(),
-        hi: blank(),
-        relative: blank(),
-        relative_lo: blank(),
-        relative_hi: blank(),
-        reliability: Array1::from_elem(k, f64::NAN),
-        pair: Vec::new(),
-        pair_relative: Vec::new(),
-    };
-    let forms = quadratic(layout, &draws.weights, &gram.mapv(|v| v as f32), active);
-    let lengths: Vec<_> = (0..k).map(|a| length(layout, gram, a)).collect();
-    let resampled: Vec<Array1<f64>> = (0..k)
-        .map(|a| match active[a] {
-            true => noiseless_draws(layout, draws, gram, &forms, a),
-            false => Array1::zeros(0),
-        })
+    let mut cell = FormCell::new(k);
+    let narrow = gram.mapv(|v| v as f32);
+    let ones: Vec<Array2<f32>> = (layout.clusters.iter())
+        .map(|c| Array2::ones((1, c.count())))
         .collect();
-    let own_noise: Vec<f64> = (0..k).map(|a| noise_product(layout, gram, a, a)).collect();
+    let data = Moments::new(layout, &ones, &narrow, active);
+    let draws = Moments::new(layout, &context.draws.weights, &narrow, active);
+    let lengths: Vec<_> = (0..k).map(|a| length(layout, gram, a)).collect();
     for a in (0..k).filter(|&a| active[a]) {
         cell.reliability[a] = lengths[a].noiseless / lengths[a].measured;
         for whole in [&mut cell.value, &mut cell.lo, &mut cell.hi] {
             whole[[a, a]] = 1.0;
         }
         for b in (a + 1..k).filter(|&b| active[b]) {
-            let (one, two) = (lengths[a], lengths[b]);
-            let inner = product(layout, gram, a, b);
-            let (noise_a, noise_b) = (one.measured - one.noiseless, two.measured - two.noiseless);
-            let products = product_draws(layout, draws, &forms, a, b);
-            let with = |extra_a: f64, extra_b: f64| -> Vec<f64> {
-                products
-                    .iter()
-                    .zip(&resampled[a])
-                    .zip(&resampled[b])
-                    .map(|((&p, &u), &v)| ratio(p, u + extra_a, v + extra_b))
-                    .collect()
+            let pair = Pair {
+                at: (a, b),
+                lengths: (lengths[a], lengths[b]),
+                inner: product(layout, gram, a, b),
+                widening: context.expansion[a].max(context.expansion[b]),
+                level: context.level,
             };
-            let above_floor = one.noiseless > 0.0 && two.noiseless > 0.0;
-            let plain_value = ratio(inner, one.measured, two.measured);
-            let relative_value = match above_floor {
-                true => ratio(inner, one.noiseless, two.noiseless),
-                false => f64::NAN,
-            };
-            let noise = Noise {
-                across: noise_product(layout, gram, a, b),
-                first: own_noise[a],
-                second: own_noise[b],
-            };
-            let expansion = context.expansion[a].max(context.expansion[b]);
-            let mut plain = with(noise_a, noise_b);
-            draw_in(
-                &mut plain,
-                plain_value,
-                noise.excess(plain_value, one.measured, two.measured),
-                expansion,
-            );
-            let mut relative = with(0.0, 0.0);
-            let excess = noise.excess(relative_value, one.noiseless, two.noiseless);
-            draw_in(&mut relative, relative_value, excess, expansion);
-            if (a, b) == context.pair || (b, a) == context.pair {
-                cell.pair = plain.iter().map(|&v| v as f32).collect();
-                cell.pair_relative = relative.iter().map(|&v| v as f32).collect();
-            }
-            let plain = percentile(&mut plain, context.level);
-            let relative = percentile(&mut relative, context.level);
+            let (plain, relative) = (pair.plain(), pair.relative());
+            let noise = (lengths[a].noise(), lengths[b].noise());
+            let around = pair.interval(plain, noise, &data, &draws);
+            let free = pair.interval(relative, (0.0, 0.0), &data, &draws);
             for (whole, value) in [
-                (&mut cell.value, plain_value),
-                (&mut cell.lo, plain.lo),
-                (&mut cell.hi, plain.hi),
-                (&mut cell.relative, relative_value),
-                (&mut cell.relative_lo, finite(relative.lo, above_floor)),
-                (&mut cell.relative_hi, finite(relative.hi, above_floor)),
+                (&mut cell.value, plain),
+                (&mut cell.lo, around.lo.max(-1.0)),
+                (&mut cell.hi, around.hi.min(1.0)),
+                (&mut cell.relative, relative),
+                (&mut cell.relative_lo, free.lo),
+                (&mut cell.relative_hi, free.hi),
             ] {
                 whole[[a, b]] = value;
                 whole[[b, a]] = value;
+            }
+            if (a, b) == context.pair || (b, a) == context.pair {
+                let excess = Excess {
+                    across: noise_product(layout, gram, a, b),
+                    first: noise_product(layout, gram, a, a),
+                    second: noise_product(layout, gram, b, b),
+                };
+                let plain = pair.draws(plain, noise, &draws, &excess);
+                cell.pair = plain.map(|v| v.clamp(-1.0, 1.0)).collect();
+                cell.pair_relative = pair.draws(relative, (0.0, 0.0), &draws, &excess).collect();
             }
         }
     }
     cell
 }
 
+/// One pair of concepts.
+struct Pair {
+    at: (usize, usize),
+    lengths: (Length, Length),
+    inner: f64,
+    /// For few clusters.
+    widening: f64,
+    level: f64,
+}
+
+impl Pair {
+    fn plain(&self) -> f64 {
+        ratio(self.inner, self.lengths.0.measured, self.lengths.1.measured)
+    }
+
+    /// NaN where a direction is not above its noise.
+    fn relative(&self) -> f64 {
+        let (x, y) = (self.lengths.0.noiseless, self.lengths.1.noiseless);
+        match x > 0.0 && y > 0.0 {
+            true => ratio(self.inner, x, y),
+            false => f64::NAN,
+        }
+    }
+
+    /// Symmetric bootstrap-t interval of a cosine whose squared lengths hold `noise`.
+    fn interval(&self, value: f64, noise: (f64, f64), data: &Moments, draws: &Moments) -> Interval {
+        let Some(own) = data.cosine(self.at, noise, 0).filter(|_| value.is_finite()) else {
+            return Interval::UNDEFINED;
+        };
+        let centre = link::even(value);
+        let mut quotients: Vec<f64> = (0..draws.draws())
+            .map(|draw| match draws.cosine(self.at, noise, draw) {
+                None => f64::INFINITY,
+                Some(drawn) => {
+                    let off = (link::even(drawn.cosine) - centre).abs();
+                    let error = drawn.variance.sqrt() * link::slope(drawn.cosine);
+                    if off == 0.0 {
+                        0.0
+                    } else {
+                        off / error
+                    }
+                }
+            })
+            .map(|t| if t.is_nan() { f64::INFINITY } else { t })
+            .collect();
+        if quotients.is_empty() {
+            return Interval::UNDEFINED;
+        }
+        let reach = quantile(&mut quotients, self.level)
+            * self.widening
+            * own.variance.sqrt()
+            * link::slope(value);
+        let interval = Interval {
+            lo: link::back(centre - reach),
+            hi: link::back(centre + reach),
+        };
+        match interval.lo.is_finite() && interval.hi.is_finite() {
+            true => interval,
+            false => Interval::UNDEFINED,
+        }
+    }
+
+    /// Draws for contrasts: infinite, with the sign of the product, where a length is not positive.
+    fn draws(
+        &self,
+        value: f64,
+        noise: (f64, f64),
+        draws: &Moments,
+        excess: &Excess,
+    ) -> impl Iterator<Item = f32> {
+        let (a, b) = self.at;
+        let (x, y) = match noise {
+            (0.0, 0.0) => (self.lengths.0.noiseless, self.lengths.1.noiseless),
+            _ => (self.lengths.0.measured, self.lengths.1.measured),
+        };
+        let mut out: Vec<f64> = (0..draws.draws())
+            .map(|draw| {
+                let (u, v) = (draws.squared(a, draw), draws.squared(b, draw));
+                ratio(draws.product(a, b, draw), u + noise.0, v + noise.1)
+            })
+            .collect();
+        draw_in(&mut out, value, excess.of(value, x, y), self.widening);
+        out.into_iter().map(|v| v as f32)
+    }
+}
+
 /// Noise that means lend to products, see [`noise_product`].
-struct Noise {
+struct Excess {
     /// Between the two concepts.
     across: f64,
     /// Of the first concept with itself.
@@ -189,9 +266,9 @@ struct Noise {
     second: f64,
 }
 
-impl Noise {
+impl Excess {
     /// 2 Q of a cosine with squared lengths x and y: what a bootstrap's variance has too much.
-    fn excess(&self, cosine: f64, x: f64, y: f64) -> f64 {
+    fn of(&self, cosine: f64, x: f64, y: f64) -> f64 {
         let own = self.first / (x * x) + self.second / (y * y);
         2.0 * self.across / (x * y) + cosine * cosine * own
     }
@@ -224,13 +301,5 @@ fn ratio(product: f64, x: f64, y: f64) -> f64 {
         f64::NAN
     } else {
         f64::INFINITY.copysign(product)
-    }
-}
-
-fn finite(value: f64, above_floor: bool) -> f64 {
-    if above_floor && value.is_finite() {
-        value
-    } else {
-        f64::NAN
     }
 }

@@ -4,21 +4,34 @@
 //! concepts and layers, and the caller keeps the names. [`coupling`] is the
 //! centre: cosines between concepts in every state and layer, with intervals
 //! over prompts and several nulls. [`contrast`] compares states on paired draws,
-//! [`shift`] says where a fine-tune moved the same texts, and [`subspace`],
-//! [`stability`] and [`transfer`] ask the same questions in other ways.
+//! [`shift`] and [`projections`] say where a fine-tune moved the same texts,
+//! [`subspace`], [`subspace_curve`], [`stability`] and [`transfer`] ask the same
+//! questions in other ways, [`regions`] and [`rank_one`] ask about whole clouds and
+//! whole batteries. [`nulls`] ranks a state among null states, such as adapters with
+//! random weights, which are measured by the same functions. Doubts about a number
+//! are [`Warning`]s.
 
 mod cell;
 pub mod contrast;
 pub mod coupling;
 mod error;
 mod forms;
+pub mod nulls;
+pub mod projections;
+pub mod rank_one;
+pub mod regions;
 mod resample;
+mod seeds;
 pub mod shift;
 pub mod stability;
+mod studentised;
 pub mod subspace;
+pub mod subspace_curve;
 pub mod transfer;
+pub mod warning;
 
 pub use contrast::{contrast, Contrast, Over};
 pub use coupling::{coupling, Coupling, CouplingInput, CouplingOptions, PairDraws};
 pub use error::GeometryError;
 pub use forms::Form;
+pub use warning::Warning;

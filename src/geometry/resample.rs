@@ -11,11 +11,10 @@
 //! Products of two *different* clusters carry no such bias: their weighted mean
 //! U estimates the squared length without noise, D = |mean|^2 - U is the part
 //! that noise added in the data, and a resampled squared length is U* + D.
-//! What resampling noise does to the spread of a cosine is taken back in `forms`.
 
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::permutation::sign_flips;
-use ndarray::{s, Array1, Array2, ArrayView2, Axis, Zip};
+use ndarray::{s, Array2, ArrayView2, Axis};
 
 /// Draws handled at once: what they need fits in the cache.
 const BLOCK: usize = 256;
@@ -66,56 +65,29 @@ impl Layout {
 pub(super) struct Draws {
     /// Counts or signs `(draws, C_a)`.
     pub weights: Vec<Array2<f32>>,
-    /// Weighted number of pairs a draw, one `(draws)` a concept.
-    totals: Vec<Array1<f64>>,
-    /// Weighted number of ordered pairs in different clusters, one `(draws)` a concept.
-    crossed: Vec<Array1<f64>>,
 }
 
 impl Draws {
     /// Bootstrap counts: one purpose a concept, one stream a draw.
     pub fn bootstrap(layout: &Layout, draws: usize, seed: u64) -> Self {
-        let weights: Vec<Array2<f32>> = (0..layout.concepts())
-            .map(|a| {
-                let purpose = format!("coupling/bootstrap/{a}");
-                cluster_counts(layout.clusters[a].count(), draws, seed, &purpose)
-            })
-            .collect();
-        let sizes = |a: usize| -> Array1<f64> {
-            layout.clusters[a].sizes.iter().map(|&n| n as f64).collect()
+        let counts = |a: usize| {
+            let purpose = format!("coupling/bootstrap/{a}");
+            cluster_counts(layout.clusters[a].count(), draws, seed, &purpose)
         };
-        let totals: Vec<Array1<f64>> = weights
-            .iter()
-            .enumerate()
-            .map(|(a, w)| w.mapv(f64::from).dot(&sizes(a)))
-            .collect();
-        let crossed = weights
-            .iter()
-            .enumerate()
-            .map(|(a, w)| {
-                let same = w.mapv(|v| f64::from(v * v)).dot(&sizes(a).mapv(|n| n * n));
-                &totals[a] * &totals[a] - same
-            })
-            .collect();
         Draws {
-            weights,
-            totals,
-            crossed,
+            weights: (0..layout.concepts()).map(counts).collect(),
         }
     }
 
     /// Independent signs for the clusters of every concept.
-    pub fn flips(layout: &Layout, flips: usize, seed: u64) -> Vec<Array2<f32>> {
-        (0..layout.concepts())
-            .map(|a| {
-                let purpose = format!("coupling/flip/{a}");
-                sign_flips(layout.clusters[a].count(), flips, seed, &purpose)
-            })
-            .collect()
-    }
-
-    pub fn count(&self) -> usize {
-        self.weights.first().map_or(0, |w| w.nrows())
+    pub fn flips(layout: &Layout, flips: usize, seed: u64) -> Self {
+        let signs = |a: usize| {
+            let purpose = format!("coupling/flip/{a}");
+            sign_flips(layout.clusters[a].count(), flips, seed, &purpose)
+        };
+        Draws {
+            weights: (0..layout.concepts()).map(signs).collect(),
+        }
     }
 }
 
@@ -181,6 +153,13 @@ pub(super) struct Length {
     pub noiseless: f64,
 }
 
+impl Length {
+    /// What a finite number of pairs adds to the squared length.
+    pub fn noise(&self) -> f64 {
+        self.measured - self.noiseless
+    }
+}
+
 /// Squared lengths of concept `a` from the Gram matrix of its cluster sums.
 pub(super) fn length(layout: &Layout, gram: &Array2<f64>, a: usize) -> Length {
     let block = layout.block(gram, a, a);
@@ -222,40 +201,34 @@ pub(super) fn noise_product(layout: &Layout, gram: &Array2<f64>, a: usize, b: us
     sum / (count(a) * count(b)).powi(2)
 }
 
-/// Resampled squared lengths U* of concept `a`, `(draws)`.
-pub(super) fn noiseless_draws(
-    layout: &Layout,
-    draws: &Draws,
-    gram: &Array2<f64>,
-    forms: &Array2<f32>,
-    a: usize,
-) -> Array1<f64> {
-    let diagonal = layout.block(gram, a, a).diag().mapv(|v| v as f32);
-    let same = draws.weights[a].mapv(|w| w * w).dot(&diagonal); // (draws)
-    let mut out = Array1::zeros(draws.count());
-    Zip::from(&mut out)
-        .and(forms.row(layout.pair(a, a)))
-        .and(&same)
-        .and(&draws.crossed[a])
-        .for_each(|u, &q, &s, &pairs| *u = f64::from(q - s) / pairs);
-    out
-}
-
-/// Resampled inner products of `a` and `b`, `(draws)`.
-pub(super) fn product_draws(
-    layout: &Layout,
-    draws: &Draws,
-    forms: &Array2<f32>,
-    a: usize,
-    b: usize,
-) -> Array1<f64> {
-    let mut out = Array1::zeros(draws.count());
-    Zip::from(&mut out)
-        .and(forms.row(layout.pair(a, b)))
-        .and(&draws.totals[a])
-        .and(&draws.totals[b])
-        .for_each(|v, &q, &n, &m| *v = f64::from(q) / (n * m));
-    out
+/// Dimensions that the noise of concept `a` fills: (tr S)^2 / tr S^2 with S the covariance of
+/// its clusters, both without bias (Himeno and Yamada 2014). NaN below 4 clusters.
+pub(super) fn effective_rank(layout: &Layout, gram: &Array2<f64>, a: usize) -> f64 {
+    let block = layout.block(gram, a, a);
+    let n = block.nrows() as f64;
+    let size = |i: usize| layout.clusters[a].sizes[i] as f64 / layout.clusters[a].of.len() as f64;
+    let (rows, whole) = (block.sum_axis(Axis(1)), block.sum());
+    let (mut trace, mut squares, mut fourth) = (0.0, 0.0, 0.0);
+    for ((i, j), &value) in block.indexed_iter() {
+        let (x, y) = (size(i), size(j));
+        let centred = value - x * rows[j] - y * rows[i] + x * y * whole;
+        squares += centred * centred;
+        if i == j {
+            trace += centred;
+            fourth += centred * centred;
+        }
+    }
+    let (t, s2, q) = (
+        trace / (n - 1.0),
+        squares / (n - 1.0).powi(2),
+        fourth / (n - 1.0),
+    );
+    let unbiased =
+        (n - 1.0) / (n * (n - 2.0) * (n - 3.0)) * ((n - 1.0) * (n - 2.0) * s2 + t * t - n * q);
+    match n >= 4.0 && unbiased > 0.0 {
+        true => t * t / unbiased - 2.0 / (n - 1.0),
+        false => f64::NAN,
+    }
 }
 
 #[cfg(test)]
@@ -284,6 +257,24 @@ mod tests {
                     assert!((got[[layout.pair(a, b), draw]] - want).abs() < 1e-4 * (1.0 + scale));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn effective_rank_counts_the_dimensions_of_the_noise() {
+        for (d, loud, want) in [(30, 1.0, 30.0), (30, 20.0, 1.16)] {
+            let mut mean = 0.0;
+            for repeat in 0..200 {
+                let layout = Layout::new(&[(0..20).collect()]);
+                let mut x = Array2::<f32>::zeros((20, d));
+                fill_normal(&mut stream(repeat, "rank", 0), x.as_slice_mut().unwrap());
+                x.column_mut(3).mapv_inplace(|v| v * loud + 5.0);
+                let x = x.mapv(f64::from);
+                mean += 200.0 / effective_rank(&layout, &x.dot(&x.t()), 0);
+            }
+            // The reciprocal is nearly unbiased.
+            let got = 200.0 * 200.0 / mean;
+            assert!((got / want - 1.0).abs() < 0.1, "{got} for {want}");
         }
     }
 

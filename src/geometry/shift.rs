@@ -6,11 +6,12 @@
 //! negative pole, 1 at the positive). Opposite fine-tunes share most of their
 //! shift, so a high cosine between shifts is the default and no evidence:
 //! [`without_shared`] takes the shared part away first. Intervals are bootstraps
-//! over text clusters with the noise correction explained in `resample`.
+//! over text clusters with the noise correction explained in `resample`, widened
+//! for few clusters.
 
 use super::GeometryError;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
-use crate::stats::interval::{percentile, Interval};
+use crate::stats::interval::{few_clusters, percentile, Interval};
 use crate::stats::linalg::cosine;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -83,7 +84,7 @@ pub struct BetweenPoles {
 
 /// Mean shift `(n_layers, d)`.
 pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
-    check(input)?;
+    checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     let mut sum = Array2::<f64>::zeros((layers, width));
     for (tuned, base) in input.tuned.outer_iter().zip(input.base.outer_iter()) {
@@ -116,7 +117,7 @@ pub fn project(
     directions: &[ArrayView2<f64>],
     options: ShiftOptions,
 ) -> Result<Vec<Vec<OnDirection>>, GeometryError> {
-    let clusters = check(input)?;
+    let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
     for (i, direction) in directions.iter().enumerate() {
         check_rows(&format!("direction {i}"), *direction, layers, width)?;
@@ -145,7 +146,7 @@ pub fn between_poles(
     positive: ArrayView2<f64>,
     options: ShiftOptions,
 ) -> Result<Vec<BetweenPoles>, GeometryError> {
-    let clusters = check(input)?;
+    let clusters = checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     check_rows("negative pole", negative, layers, width)?;
     check_rows("positive pole", positive, layers, width)?;
@@ -160,7 +161,7 @@ pub fn between_poles(
             let start = (&mean - &negative.row(l)).dot(&axis) / scale;
             let layer = Layer::new(input, l, &clusters, &counts)?;
             let (value, draws) = layer.along(axis.view());
-            let change = measured(value / scale, draws / scale, options.level);
+            let change = layer.measured(value / scale, draws / scale, options.level);
             Ok(BetweenPoles {
                 base: start,
                 tuned: start + change.value,
@@ -237,15 +238,15 @@ pub fn without_shared(
 }
 
 /// One layer's shift, by cluster.
-struct Layer<'a> {
+pub(super) struct Layer<'a> {
     /// Sums of shifts `(clusters, d)`.
-    sums: Array2<f64>,
+    pub sums: Array2<f64>,
     /// Bootstrap counts `(draws, clusters)`.
     counts: &'a Array2<f64>,
     /// Texts in each draw `(draws)`.
     totals: Array1<f64>,
     /// Texts.
-    n: f64,
+    pub n: f64,
     /// |s|^2.
     squared: f64,
     /// |s|^2 of each draw, noise corrected `(draws)`.
@@ -253,7 +254,7 @@ struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    fn new(
+    pub fn new(
         input: &ShiftInput,
         l: usize,
         clusters: &Clusters,
@@ -301,31 +302,49 @@ impl<'a> Layer<'a> {
         (projected.sum() / self.n, draws)
     }
 
-    fn on(&self, v: ArrayView1<f64>, rms: f64, level: f64) -> OnDirection {
+    pub fn on(&self, v: ArrayView1<f64>, rms: f64, level: f64) -> OnDirection {
         let unit = &v / v.dot(&v).sqrt();
         let (value, draws) = self.along(unit.view());
         let cosines = &draws / &self.squared_draws.mapv(f64::sqrt);
+        // Widened ends stay where such a number can be.
+        let within = |mut found: Measured, lo: f64| {
+            found.interval.lo = found.interval.lo.max(lo);
+            found.interval.hi = found.interval.hi.min(1.0);
+            found
+        };
         OnDirection {
-            raw: measured(value, draws.clone(), level),
-            rms_units: measured(value / rms, &draws / rms, level),
-            share: measured(value * value / self.squared, &cosines * &cosines, level),
-            cosine: measured(value / self.squared.sqrt(), cosines, level),
+            raw: self.measured(value, draws.clone(), level),
+            rms_units: self.measured(value / rms, &draws / rms, level),
+            share: within(
+                self.measured(value * value / self.squared, &cosines * &cosines, level),
+                0.0,
+            ),
+            cosine: within(
+                self.measured(value / self.squared.sqrt(), cosines, level),
+                -1.0,
+            ),
+        }
+    }
+
+    /// A value with the percentile interval of its draws, widened for few clusters.
+    fn measured(&self, value: f64, draws: Array1<f64>, level: f64) -> Measured {
+        let widening = few_clusters(self.counts.ncols(), level);
+        let mut draws: Vec<f64> = draws
+            .iter()
+            .map(|d| value + widening * (d - value))
+            .collect();
+        Measured {
+            value,
+            interval: percentile(&mut draws, level),
         }
     }
 }
 
-fn measured(value: f64, draws: Array1<f64>, level: f64) -> Measured {
-    Measured {
-        value,
-        interval: percentile(&mut draws.to_vec(), level),
-    }
-}
-
-fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> {
+pub(super) fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> {
     cluster_counts(clusters.count(), options.draws, options.seed, "shift").mapv(f64::from)
 }
 
-fn check(input: &ShiftInput) -> Result<Clusters, GeometryError> {
+pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
     if input.tuned.shape() != input.base.shape() {
         return Err(GeometryError::Shape {
             what: "activations of the tuned state".to_string(),

@@ -2,12 +2,19 @@
 //!
 //! Two questions of base and a tuned state: the cosine between a direction in
 //! both, by layer, and linear centred kernel alignment of their activations on
-//! the same neutral texts. With fewer texts than dimensions the usual CKA is
-//! close to 1 whatever the data, so the debiased form, which leaves out each
-//! text's product with itself, is given beside it.
+//! the same neutral texts. Both states read the same pairs, so their directions
+//! share the noise of the pairs and the plain cosine leans towards the cosine of
+//! that noise; the noiseless one leaves out products within a prompt. With fewer
+//! texts than dimensions the usual CKA is close to 1 whatever the data, so the
+//! debiased form, which leaves out each text's product with itself, is given
+//! beside it. Intervals are jackknives over prompts and texts, that of a cosine
+//! on its even scale.
 
 use super::GeometryError;
+use crate::stats::bootstrap::Clusters;
+use crate::stats::jackknife::jackknife;
 use crate::stats::linalg::cosine;
+use crate::stats::{link, Interval};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -25,6 +32,130 @@ pub fn direction_cosines(
         .collect())
 }
 
+/// A concept's direction in two states that read the same pairs, at one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stability {
+    /// Cosine of the two mean differences.
+    pub cosine: f64,
+    /// Its interval over prompts.
+    pub interval: Interval,
+    /// Cosine without the noise of a finite number of pairs; NaN below the noise floor.
+    pub noiseless: f64,
+    /// Its interval over prompts.
+    pub noiseless_interval: Interval,
+    /// Prompts.
+    pub n: usize,
+}
+
+/// Stability by layer of a concept whose pairs' differences in two states are
+/// `(n_pairs, n_layers, d)`; `clusters` names the prompt of each pair.
+///
+/// Errors when shapes disagree, below 3 prompts and on values that are not finite.
+pub fn direction_stability(
+    base: ArrayView3<f32>,
+    tuned: ArrayView3<f32>,
+    clusters: &[usize],
+    level: f64,
+) -> Result<Vec<Stability>, GeometryError> {
+    same(
+        "differences of the tuned state",
+        base.shape(),
+        tuned.shape(),
+    )?;
+    if clusters.len() != base.dim().0 {
+        return Err(GeometryError::Count {
+            what: "prompts of the pairs".to_string(),
+            expected: base.dim().0,
+            got: clusters.len(),
+        });
+    }
+    let clusters = Clusters::new(clusters);
+    if clusters.count() < 3 {
+        return Err(GeometryError::FewClusters {
+            what: "the concept".to_string(),
+            got: clusters.count(),
+        });
+    }
+    (0..base.dim().1)
+        .into_par_iter()
+        .map(|l| {
+            let sums = [
+                cluster_sums(base.index_axis(Axis(1), l), &clusters),
+                cluster_sums(tuned.index_axis(Axis(1), l), &clusters),
+            ];
+            if sums.iter().any(|s| s.iter().any(|v| !v.is_finite())) {
+                return Err(GeometryError::NotFinite {
+                    what: format!("a difference at layer {l}"),
+                });
+            }
+            Ok(stability(&sums, &clusters, level))
+        })
+        .collect()
+}
+
+/// Sums of rows by cluster, `(C, d)`.
+fn cluster_sums(rows: ArrayView2<f32>, clusters: &Clusters) -> Array2<f64> {
+    let mut sums = Array2::<f64>::zeros((clusters.count(), rows.ncols()));
+    for (row, &cluster) in rows.rows().into_iter().zip(&clusters.of) {
+        let mut sum = sums.row_mut(cluster);
+        sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
+    }
+    sums
+}
+
+fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stability {
+    let [base, tuned] = sums;
+    let grams = [
+        base.dot(&tuned.t()),
+        base.dot(&base.t()),
+        tuned.dot(&tuned.t()),
+    ];
+    // Of each matrix: its sum, the sum of its diagonal, and what a cluster takes out of both.
+    let totals = grams.each_ref().map(|g| (g.sum(), g.diag().sum()));
+    let gone = grams.each_ref().map(|g| {
+        let both = &g.sum_axis(Axis(0)) + &g.sum_axis(Axis(1));
+        (&both - &g.diag(), g.diag().to_owned())
+    });
+    let ratio = |parts: [f64; 3]| match parts[1] > 0.0 && parts[2] > 0.0 {
+        true => parts[0] / (parts[1] * parts[2]).sqrt(),
+        false => f64::NAN,
+    };
+    // The pairs' counts cancel in both ratios.
+    let values = |left_out: Option<usize>| {
+        let part = |i: usize| {
+            let (mut full, mut diagonal) = totals[i];
+            if let Some(c) = left_out {
+                full -= gone[i].0[c];
+                diagonal -= gone[i].1[c];
+            }
+            (full, full - diagonal)
+        };
+        let parts = [part(0), part(1), part(2)];
+        (ratio(parts.map(|p| p.0)), ratio(parts.map(|p| p.1)))
+    };
+    let (plain, noiseless) = values(None);
+    let without: Vec<(f64, f64)> = (0..clusters.count()).map(|c| values(Some(c))).collect();
+    let interval = |value: f64, pick: fn(&(f64, f64)) -> f64| {
+        let even: Vec<f64> = without.iter().map(|w| link::even(pick(w))).collect();
+        let found = jackknife(link::even(value), &even, level).interval;
+        Interval {
+            lo: link::back(found.lo),
+            hi: link::back(found.hi),
+        }
+    };
+    let around = interval(plain, |w| w.0);
+    Stability {
+        cosine: plain,
+        interval: Interval {
+            lo: around.lo.max(-1.0),
+            hi: around.hi.min(1.0),
+        },
+        noiseless,
+        noiseless_interval: interval(noiseless, |w| w.1),
+        n: clusters.count(),
+    }
+}
+
 /// Linear CKA at one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cka {
@@ -32,6 +163,8 @@ pub struct Cka {
     pub biased: f64,
     /// With the unbiased estimate of HSIC (Song et al. 2012; Nguyen et al. 2021); NaN below 4 texts.
     pub debiased: f64,
+    /// 95 % interval of the debiased form over texts; NaN below 5 texts.
+    pub interval: Interval,
 }
 
 /// Linear CKA by layer between activations `(n_texts, n_layers, d)` of the same texts;
@@ -45,15 +178,26 @@ pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>, Ge
                 gram(a.index_axis(Axis(1), l)),
                 gram(b.index_axis(Axis(1), l)),
             );
-            let ratio = |f: fn(&Array2<f64>, &Array2<f64>) -> f64| {
-                f(&k, &g) / (f(&k, &k) * f(&g, &g)).sqrt()
-            };
+            let debiased = |k: &Array2<f64>, g: &Array2<f64>| ratio(unbiased_hsic, k, g);
+            let without: Vec<f64> = (0..k.nrows())
+                .map(|text| {
+                    let kept: Vec<usize> = (0..k.nrows()).filter(|&i| i != text).collect();
+                    let part = |m: &Array2<f64>| m.select(Axis(0), &kept).select(Axis(1), &kept);
+                    debiased(&part(&k), &part(&g))
+                })
+                .collect();
+            let value = debiased(&k, &g);
             Cka {
-                biased: ratio(|x, y| (x * y).sum()),
-                debiased: ratio(unbiased_hsic),
+                biased: ratio(|x, y| (x * y).sum(), &k, &g),
+                debiased: value,
+                interval: jackknife(value, &without, 0.95).interval,
             }
         })
         .collect())
+}
+
+fn ratio(f: fn(&Array2<f64>, &Array2<f64>) -> f64, k: &Array2<f64>, g: &Array2<f64>) -> f64 {
+    f(k, g) / (f(k, k) * f(g, g)).sqrt()
 }
 
 /// Inner products `(n, n)` of centred rows.
@@ -125,6 +269,64 @@ mod tests {
         };
         assert!(mean(&|c| c.biased) > 0.8);
         assert!(mean(&|c| c.debiased).abs() < 0.1);
+    }
+
+    /// Pairs of one concept in two states: means with a planted cosine, noise mostly shared.
+    fn states(n: usize, d: usize, planted: f32, seed: u64) -> [Array3<f32>; 2] {
+        let (shared, own) = (noise(n, d, 3 * seed), noise(n, d, 3 * seed + 1));
+        let signal = 0.35 * (d as f32).sqrt();
+        let mut base = shared.clone();
+        let mut tuned = shared * 0.9 + own * 0.436;
+        base.slice_mut(ndarray::s![.., .., 0])
+            .mapv_inplace(|v| v + signal);
+        tuned
+            .slice_mut(ndarray::s![.., .., 0])
+            .mapv_inplace(|v| v + signal * planted);
+        tuned
+            .slice_mut(ndarray::s![.., .., 1])
+            .mapv_inplace(|v| v + signal * (1.0 - planted * planted).sqrt());
+        [base, tuned]
+    }
+
+    #[test]
+    fn shared_noise_pulls_the_plain_cosine_and_not_the_noiseless_one() {
+        let clusters: Vec<usize> = (0..24).collect();
+        let (mut plain, mut noiseless, mut covered) = (0.0, 0.0, 0);
+        let repeats = 300;
+        for seed in 0..repeats {
+            let [base, tuned] = states(24, 60, 0.3, seed);
+            let got = direction_stability(base.view(), tuned.view(), &clusters, 0.95).unwrap()[0];
+            plain += got.cosine / repeats as f64;
+            noiseless += got.noiseless / repeats as f64;
+            covered += usize::from(got.noiseless_interval.contains(0.3));
+            assert!(got.interval.lo <= got.cosine && got.cosine <= got.interval.hi);
+        }
+        assert!(plain > 0.36, "{plain}");
+        assert!((noiseless - 0.3).abs() < 0.02, "{noiseless}");
+        // The jackknife counts products of two errors twice, so it is wide rather than narrow.
+        assert!(covered >= 275, "{covered} of {repeats}");
+    }
+
+    #[test]
+    fn the_same_pairs_have_a_stability_of_one() {
+        let [base, _] = states(12, 20, 0.5, 7);
+        let names: Vec<usize> = (0..12).map(|i| i / 2).collect();
+        let got = direction_stability(base.view(), base.view(), &names, 0.95).unwrap()[0];
+        assert!((got.cosine - 1.0).abs() < 1e-9 && (got.noiseless - 1.0).abs() < 1e-9);
+        assert!(got.noiseless_interval.width() < 1e-6);
+        assert_eq!(got.n, 6);
+    }
+
+    #[test]
+    fn the_interval_of_an_alignment_holds_it_and_narrows_with_texts() {
+        let width = |n: usize| {
+            let (x, y) = (noise(n, 30, 5), noise(n, 30, 6));
+            let near = &x + &(y * 0.5);
+            let got = linear_cka(x.view(), near.view()).unwrap()[0];
+            assert!(got.interval.contains(got.debiased));
+            got.interval.width()
+        };
+        assert!(width(80) < 0.7 * width(20));
     }
 
     #[test]

@@ -1,27 +1,26 @@
 //! Transfer: does one concept's direction separate another concept's pairs?
 //!
 //! The direction comes from concept a, the rows from concept b, so nothing needs
-//! to be held out as long as they share no text. The interval resamples the
-//! scores of b by prompt; both sides of a pair carry the same weight.
+//! to be held out as long as they share no text. The interval and the p are over
+//! the prompts of b, the direction being given: its own error is not in them.
 
 use super::GeometryError;
-use crate::stats::bootstrap::{cluster_weights, Clusters, Estimate};
-use crate::stats::interval::percentile;
-use crate::stats::rank::SortedScores;
+use crate::stats::area::{paired_area, Area};
 use ndarray::{ArrayView1, ArrayView2};
 
 /// AUROC of `unit (d)` between `positive (n, d)` and `negative (n, d)`.
 ///
-/// `clusters` names the prompt of each pair. Errors when shapes disagree.
+/// `clusters` names the prompt of each pair, `flips` label swaps make the p. Errors when shapes
+/// disagree or a projection is not finite.
 pub fn transfer_auroc(
     unit: ArrayView1<f32>,
     positive: ArrayView2<f32>,
     negative: ArrayView2<f32>,
     clusters: &[usize],
-    draws: usize,
+    flips: usize,
     level: f64,
     seed: u64,
-) -> Result<Estimate, GeometryError> {
+) -> Result<Area, GeometryError> {
     let n = clusters.len();
     for (what, side) in [
         ("positive rows", positive.shape()),
@@ -38,22 +37,15 @@ pub fn transfer_auroc(
     let project = |side: ArrayView2<f32>| -> Vec<f64> {
         side.dot(&unit).iter().map(|&v| f64::from(v)).collect()
     };
-    let scores = SortedScores::new(&project(positive), &project(negative));
-    let mut areas: Vec<f64> = cluster_weights(clusters, draws, seed, "transfer")
-        .rows()
-        .into_iter()
-        .map(|row| {
-            let weights: Vec<f64> = row.iter().map(|&w| f64::from(w)).collect();
-            scores.weighted(&weights, &weights)
-        })
-        .collect();
-    let ones = vec![1.0; n];
-    Ok(Estimate {
-        value: scores.weighted(&ones, &ones),
-        interval: percentile(&mut areas, level),
-        n,
-        n_clusters: Clusters::new(clusters).count(),
-    })
+    Ok(paired_area(
+        &project(positive),
+        &project(negative),
+        clusters,
+        level,
+        flips,
+        seed,
+        "transfer",
+    )?)
 }
 
 #[cfg(test)]
@@ -83,9 +75,9 @@ mod tests {
             .unwrap()
         };
         let along = area(array![0.0, 0.0, 1.0, 0.0]);
-        assert!(along.value > 0.95 && along.interval.lo > 0.9);
+        assert!(along.value > 0.95 && along.interval.lo > 0.9 && along.p < 0.01);
         let across = area(array![1.0, 0.0, 0.0, 0.0]);
-        assert!(across.interval.contains(0.5));
+        assert!(across.interval.contains(0.5) && across.p > 0.01);
         let reversed = area(array![0.0, 0.0, -1.0, 0.0]);
         assert!((reversed.value + along.value - 1.0).abs() < 1e-12);
     }

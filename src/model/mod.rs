@@ -13,6 +13,7 @@ pub mod generate;
 pub mod hooks;
 pub mod intervention;
 pub mod load;
+pub mod null_states;
 pub mod packed;
 pub mod places;
 pub mod recording;

@@ -7,7 +7,7 @@
 //! Levels are given as coverage, 0.95 for 95 %.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
 
 /// A range with two ends, in the units of the quantity. NaN where undefined.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -119,11 +119,25 @@ pub fn two_proportion_z(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
     let (j, m) = (second.0 as f64, second.1 as f64);
     let pooled = (k + j) / (n + m);
     let z = (k / n - j / m) / (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
-    (z, 2.0 * Normal::standard().sf(z.abs()))
+    (z, normal_two_sided(z))
 }
 
-fn normal_quantile(p: f64) -> f64 {
+/// Value that the |cosine| of two isotropic random directions in `d` dimensions stays below
+/// with chance `level`: cos^2 is Beta(1/2, (d - 1)/2). NaN below 2 dimensions.
+pub fn isotropic_cosine(d: usize, level: f64) -> f64 {
+    match Beta::new(0.5, (d as f64 - 1.0) / 2.0) {
+        Ok(beta) => beta.inverse_cdf(level).sqrt(),
+        Err(_) => f64::NAN,
+    }
+}
+
+pub(super) fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
+}
+
+/// Two-sided p of a standard normal value.
+pub(super) fn normal_two_sided(z: f64) -> f64 {
+    2.0 * Normal::standard().sf(z.abs())
 }
 
 #[cfg(test)]
@@ -161,6 +175,15 @@ mod tests {
         assert_abs_diff_eq!(few_clusters(20, 0.95), want, epsilon = 1e-4);
         assert!(few_clusters(1, 0.95).is_nan());
         assert!(few_clusters(2000, 0.95) < 1.002);
+    }
+
+    #[test]
+    fn isotropic_cosines_are_those_of_angles_in_the_plane_and_of_a_normal_in_many_dimensions() {
+        // In the plane the angle is uniform: P(|cos| < c) = 1 - 2 acos(c) / pi.
+        let want = (std::f64::consts::PI * 0.05 / 2.0).cos();
+        assert_abs_diff_eq!(isotropic_cosine(2, 0.95), want, epsilon = 1e-6);
+        let wide = isotropic_cosine(576, 0.95);
+        assert_abs_diff_eq!(wide, 1.95996 / 576f64.sqrt(), epsilon = 2e-4);
     }
 
     #[test]

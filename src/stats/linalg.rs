@@ -35,6 +35,20 @@ pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
     })
 }
 
+/// Eigenvalues `(n)`, descending, and eigenvectors as columns `(n, n)` of a symmetric matrix.
+pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>), StatsError> {
+    let n = a.nrows();
+    let matrix = faer::Mat::<f64>::from_fn(n, n, |i, j| a[[i, j]]);
+    let found = matrix
+        .self_adjoint_eigen(faer::Side::Lower)
+        .map_err(|_| StatsError::Svd { rows: n, cols: n })?;
+    let (values, vectors) = (found.S().column_vector(), found.U()); // ascending
+    Ok((
+        Array1::from_shape_fn(n, |i| values[n - 1 - i]),
+        Array2::from_shape_fn((n, n), |(i, j)| vectors[(i, n - 1 - j)]),
+    ))
+}
+
 /// Lower Cholesky factor of a symmetric positive definite matrix `(n, n)`.
 pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>, StatsError> {
     let n = a.nrows();
@@ -137,6 +151,15 @@ mod tests {
             let svd = thin_svd(a.view()).unwrap();
             let back = (&svd.u * &svd.s).dot(&svd.vt);
             prop_assert!((&back - &a).iter().all(|e| e.abs() < 1e-10));
+        }
+
+        #[test]
+        fn eigenvectors_multiply_back(a in matrix(5, 7)) {
+            let m = a.dot(&a.t());
+            let (values, vectors) = symmetric_eigen(m.view()).unwrap();
+            let back = (&vectors * &values).dot(&vectors.t());
+            prop_assert!((&back - &m).iter().all(|e| e.abs() < 1e-9));
+            prop_assert!(values.windows(2).into_iter().all(|w| w[0] >= w[1]));
         }
 
         #[test]

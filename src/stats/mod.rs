@@ -1,5 +1,6 @@
-//! Statistics that every other room stands on: seeded streams, resampling,
-//! intervals, corrections, rank measures and shrinkage covariance.
+//! Statistics that every other room stands on: seeded streams, resampling and the
+//! jackknife, intervals, tests and corrections, rank measures, mixtures, means over
+//! seeds and shrinkage covariance.
 //!
 //! This room imports nothing above it. It takes slices and ndarrays and gives
 //! numbers; it opens no file and knows no model, concept or layer. Every random
@@ -8,13 +9,20 @@
 //! Undefined quantities (a correlation of a constant, an area with an empty
 //! side) are NaN; a wrong shape is a [`StatsError`].
 
+pub mod area;
+pub mod autoregression;
 pub mod bootstrap;
 pub mod corrections;
 mod error;
 pub mod interval;
+pub mod jackknife;
+pub mod kolmogorov;
 pub mod linalg;
+pub mod link;
+pub mod mixture;
 pub mod permutation;
 pub mod rank;
+pub mod replicates;
 pub mod rng;
 pub mod shrinkage;
 

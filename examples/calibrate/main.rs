@@ -1,0 +1,50 @@
+//! Are the statistics right? `make calibrate`.
+//!
+//! Plants data with known answers at the sample sizes, reliabilities and noise of the shipped
+//! studies, runs the same functions that a study runs, and prints one line a promise: planted
+//! cosines recovered, 95 % intervals that hold the planted value in 93 to 97 % of trials, p-values
+//! that are uniform where nothing is there, false findings held at 5 %. Exit status 1 where a bound
+//! fails. `--reduced` draws less, with bounds to match, as the tests do.
+
+mod check;
+mod cosine;
+mod intervals;
+mod nulls;
+mod plant;
+
+use check::{Check, Size};
+
+fn main() {
+    let reduced = std::env::args().any(|a| a == "--reduced");
+    let size = if reduced { Size::REDUCED } else { Size::WHOLE };
+    type Part = (&'static str, fn(Size) -> Vec<Check>);
+    let parts: [Part; 8] = [
+        (
+            "planted cosines in anisotropic noise, d 576",
+            cosine::planted,
+        ),
+        ("changes between states", cosine::changes),
+        ("conditions over seeds", cosine::conditions),
+        ("other intervals", intervals::all),
+        ("nulls: labels, placebos, corrections", nulls::labels),
+        ("nulls: random directions", nulls::directions),
+        ("nulls: states alike", nulls::states),
+        ("nulls: areas, subspaces, rank 1", nulls::others),
+    ];
+    let (mut failed, mut made) = (0, 0);
+    for (title, part) in parts {
+        println!(
+            "\n{title}\n      {:<74} {:>8}  {:<18} {:>6}",
+            "", "found", "must be", "trials"
+        );
+        for check in part(size) {
+            println!("{check}");
+            made += 1;
+            failed += usize::from(!check.passed());
+        }
+    }
+    println!("\n{made} checks, {failed} failed");
+    if failed > 0 {
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,98 @@
+//! `residuum geometry`: how concepts lie to one another in every model state, and how any number
+//! of the results came about.
+//!
+//! Without a subcommand it measures: [`readings`] of base and every adapter go to the geometry
+//! room, [`pair`] and [`findings`] make tables of what comes back, [`measure`] writes them.
+//! [`explain`] reads any results file, a study's too.
+
+mod explain;
+mod findings;
+mod measure;
+mod null_states;
+mod pair;
+mod readings;
+
+use super::layers::Layers;
+use super::state::{ModelChoice, NamedAdapter};
+use super::Console;
+use crate::capture::Position;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Measure the coupling of concepts
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    long_about = "Measure how concepts lie to one another in base and in fine-tuned states.\n\n\
+The first two concepts are the pair of interest. Their coupling is the cosine between their mean \
+differences at a layer: raw, relative to the ceiling that noise sets, cleaned of the nuisances, \
+and whitened; with 95 % intervals over prompts, null bands from flipped labels, from random \
+directions of the layer's covariance and from placebo concepts, p and q. Directions are extracted \
+anew in every state. Beside the coupling: its change from base, the shift of the same texts on \
+every axis, stability and alignment with base, transfer, subspaces and regions. results.h5 and \
+csv/ hold everything, the table shows 1/3 and 4/5 of the depth.\n\n\
+Example:\n  residuum geometry --adapter conscious=runs/conscious --adapter denial=runs/denial --out runs/geometry\n  \
+residuum geometry explain runs/geometry --state conscious --layer 10"
+)]
+pub struct GeometryArgs {
+    #[command(subcommand)]
+    command: Option<GeometryCommand>,
+    #[command(flatten)]
+    measure: MeasureArgs,
+}
+
+#[derive(Subcommand)]
+enum GeometryCommand {
+    Explain(explain::ExplainArgs),
+}
+
+/// What to measure.
+#[derive(Args)]
+struct MeasureArgs {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// Fine-tuned state to compare with base; may be given again
+    #[arg(long, value_name = "NAME=DIR")]
+    adapter: Vec<NamedAdapter>,
+    /// Concepts, the pair of interest first: embedded names or files [default: all embedded]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
+    concepts: Vec<String>,
+    /// Concepts projected out in the cleaned form, where they are among the concepts
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        default_value = "polarity,sentiment"
+    )]
+    nuisances: Vec<String>,
+    /// Position that is read
+    #[arg(long, default_value = "response-mean")]
+    at: Position,
+    /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
+    #[arg(long, default_value = "all")]
+    layers: Layers,
+    /// Bootstrap draws, label flips and random directions
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..))]
+    draws: u32,
+    /// Random adapters matched to each adapter in targets, rank and size: the null of its shift
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    random_adapters: u32,
+    /// Models with shuffled weights: the null of base's coupling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    shuffled: u32,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
+    /// Seed of the resampling
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub fn run(args: GeometryArgs, out: &Console) -> Result<()> {
+    match args.command {
+        Some(GeometryCommand::Explain(args)) => explain::run(args, out),
+        None => measure::run(args.measure, out),
+    }
+}

@@ -1,0 +1,139 @@
+//! Nulls made of whole states and of unrelated concepts.
+//!
+//! Some nulls are not draws but models: adapters of the same rank and size with
+//! random weights, which show what any fine-tune of that size does, and the model
+//! with shuffled weights, in which no direction can mean anything ("dead salmon",
+//! after Bennett et al. 2009). They are measured as any state is, and their
+//! number is the null: [`against`] ranks an observed profile over layers among
+//! theirs. [`placebo_change`] asks the same of concepts: did the designated pair
+//! change more than pairs with unrelated concepts did?
+
+use super::{CouplingOptions, Form, GeometryError};
+use crate::stats::corrections::max_t;
+use crate::stats::interval::percentile;
+use crate::stats::permutation::{p_value, Tail};
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+/// An observed profile among null profiles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// Lower end of the null's band, one a layer.
+    pub lo: Vec<f64>,
+    /// Upper end of the null's band.
+    pub hi: Vec<f64>,
+    /// Two-sided p, (1 + b) / (1 + n).
+    pub p: Vec<f64>,
+    /// The same adjusted over layers by max-T: a null profile counts with its largest layer.
+    pub p_max: Vec<f64>,
+    /// Null profiles; p is never below 1 / (1 + n).
+    pub n: usize,
+}
+
+/// Ranks `observed`, one value a layer, among `null (profiles, layers)`.
+///
+/// Values are taken to be 0 where there is nothing (a change from base, a projection of a
+/// shift, a cosine). The band has coverage `level`, and with few profiles is their range.
+/// Errors when the numbers of layers differ or there is no profile.
+pub fn against(
+    observed: &[f64],
+    null: ArrayView2<f64>,
+    level: f64,
+) -> Result<Against, GeometryError> {
+    if null.ncols() != observed.len() {
+        return Err(GeometryError::Shape {
+            what: "null profiles".to_string(),
+            expected: vec![null.nrows(), observed.len()],
+            got: null.shape().to_vec(),
+        });
+    }
+    if null.nrows() == 0 {
+        return Err(GeometryError::Count {
+            what: "list of null profiles".to_string(),
+            expected: 1,
+            got: 0,
+        });
+    }
+    let mut out = Against {
+        lo: Vec::new(),
+        hi: Vec::new(),
+        p: Vec::new(),
+        p_max: max_t(observed, null),
+        n: null.nrows(),
+    };
+    for (l, &value) in observed.iter().enumerate() {
+        let mut own = null.column(l).to_vec();
+        out.p.push(p_value(value, &own, Tail::TwoSided));
+        let band = percentile(&mut own, level);
+        out.lo.push(band.lo);
+        out.hi.push(band.hi);
+    }
+    Ok(out)
+}
+
+/// Change of the designated pair's cosine from state `from` to state `to`, among the changes of
+/// its concepts' cosines with each placebo, in one form of a coupling.
+///
+/// Errors without placebos or on a state that does not exist.
+pub fn placebo_change(
+    form: &Form,
+    options: &CouplingOptions,
+    (from, to): (usize, usize),
+) -> Result<Against, GeometryError> {
+    let (states, _, _, layers) = form.value.dim();
+    if let Some(&index) = [from, to].iter().find(|&&s| s >= states) {
+        return Err(GeometryError::Index {
+            what: "state",
+            index,
+            count: states,
+        });
+    }
+    let change =
+        |a: usize, b: usize, l: usize| form.value[[to, a, b, l]] - form.value[[from, a, b, l]];
+    let (first, second) = options.pair;
+    let pairs: Vec<(usize, usize)> = [first, second]
+        .iter()
+        .flat_map(|&c| options.placebos.iter().map(move |&placebo| (c, placebo)))
+        .collect();
+    let null = Array2::from_shape_fn((pairs.len(), layers), |(i, l)| {
+        change(pairs[i].0, pairs[i].1, l)
+    });
+    let observed: Vec<f64> = (0..layers).map(|l| change(first, second, l)).collect();
+    against(&observed, null.view(), options.level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::kolmogorov::ks_uniform;
+    use crate::stats::rng::stream;
+    use ndarray::array;
+    use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn p_counts_profiles_and_the_adjusted_one_their_largest_layer() {
+        let null = array![[0.1, -0.5], [0.3, 0.2], [-0.2, 0.1]];
+        let got = against(&[0.25, -0.6], null.view(), 0.95).unwrap();
+        assert_eq!(got.p, [0.5, 0.25]);
+        assert_eq!(got.p_max, [0.75, 0.25]);
+        assert_eq!(got.n, 3);
+        assert!(got.lo[0] < -0.15 && got.hi[0] > 0.25);
+        assert!(against(&[0.1], null.view(), 0.95).is_err());
+        assert!(against(&[], Array2::zeros((0, 0)).view(), 0.95).is_err());
+    }
+
+    #[test]
+    fn p_is_uniform_when_the_observed_is_one_of_the_null() {
+        let p: Vec<f64> = (0..400)
+            .map(|repeat| {
+                let mut rng = stream(repeat, "against", 0);
+                let mut normal = |_| -> f64 { StandardNormal.sample(&mut rng) };
+                let observed = normal(0);
+                let null: Vec<f64> = (0..199).map(&mut normal).collect();
+                let null = Array2::from_shape_vec((199, 1), null).unwrap();
+                against(&[observed], null.view(), 0.95).unwrap().p[0]
+            })
+            .collect();
+        assert!(ks_uniform(&p).unwrap().p > 0.01);
+    }
+}

@@ -1,0 +1,403 @@
+//! A shift on every axis that is asked of it, with its nulls.
+//!
+//! The axes are persona and autonomy, as base has them and as extracted anew in
+//! the tuned state, and autonomy beyond persona: the part of the autonomy
+//! direction orthogonal to the persona direction, so that a shift along persona
+//! alone shows nothing there. Each projection has three p-values of its own:
+//! signs of whole texts' shifts flipped (is there any shift along the axis?),
+//! random directions from N(0, layer covariance) in the axis' place (is the axis
+//! more than any direction in which this layer varies?) and unrelated concepts'
+//! directions (more than any concept?). The null of matched random adapters is
+//! made of whole states: see `nulls`.
+//! The shift without the part that identity fine-tunes share is a shift too, from
+//! the mean of the other identity states: see [`mean_of_others`].
+
+use super::nulls::{against, Against};
+use super::shift::{
+    checked, counts, orthogonal_part, Layer, OnDirection, ShiftInput, ShiftOptions,
+};
+use super::GeometryError;
+use crate::stats::corrections::max_t;
+use crate::stats::interval::{percentile, Interval};
+use crate::stats::linalg::cosine;
+use crate::stats::permutation::{p_value, sign_flips, Tail};
+use crate::stats::shrinkage::{ledoit_wolf, mixtures};
+use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
+use rayon::prelude::*;
+
+/// Names of the axes, in the order of [`Projections::on`].
+pub const AXES: [&str; 6] = [
+    "persona-base",
+    "autonomy-base",
+    "persona-own",
+    "autonomy-own",
+    "autonomy-beyond-persona-base",
+    "autonomy-beyond-persona-own",
+];
+
+/// What a shift is measured by. Directions are `(n_layers, d)`, of any length.
+#[derive(Debug, Clone, Copy)]
+pub struct Ruler<'a> {
+    /// Persona direction of base.
+    pub persona_base: ArrayView2<'a, f64>,
+    /// Autonomy direction of base.
+    pub autonomy_base: ArrayView2<'a, f64>,
+    /// Persona direction extracted anew in the tuned state.
+    pub persona_own: ArrayView2<'a, f64>,
+    /// Autonomy direction extracted anew in the tuned state.
+    pub autonomy_own: ArrayView2<'a, f64>,
+    /// Unrelated concepts' directions of base.
+    pub placebos: &'a [ArrayView2<'a, f64>],
+    /// Activations of base on neutral texts `(n_texts, n_layers, d)`: the layer's RMS and covariance.
+    pub background: ArrayView3<'a, f32>,
+}
+
+/// A shift on all [`AXES`]; arrays of p are `(layer, axis)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projections {
+    /// `[layer][axis]`.
+    pub on: Vec<Vec<OnDirection>>,
+    /// Signs of texts' shifts flipped, two-sided.
+    pub p_flip: Array2<f64>,
+    /// The same adjusted over layers by max-T.
+    pub p_flip_max: Array2<f64>,
+    /// Band of the shift's cosines with random directions, by layer.
+    pub random: Vec<Interval>,
+    /// p of the cosine among them, two-sided.
+    pub p_random: Array2<f64>,
+    /// The same adjusted over layers by max-T.
+    pub p_random_max: Array2<f64>,
+    /// The shift's cosines with the placebos, `(layer, placebo)`.
+    pub placebo: Array2<f64>,
+    /// p of the cosine among them, two-sided, and its max-T; none without placebos.
+    pub against_placebos: Option<Vec<Against>>,
+    /// Texts.
+    pub n: usize,
+    /// Text clusters.
+    pub n_clusters: usize,
+}
+
+/// Projects a shift on every axis; `options.draws` is also the number of flips and of random
+/// directions.
+///
+/// Errors as [`super::shift::project`], and when the ruler's shapes differ from the shift's.
+pub fn every_projection(
+    input: &ShiftInput,
+    ruler: &Ruler,
+    options: ShiftOptions,
+) -> Result<Projections, GeometryError> {
+    let clusters = checked(input)?;
+    let (n, layers, d) = input.tuned.dim();
+    let (texts, background_layers, width) = ruler.background.dim();
+    if (background_layers, width) != (layers, d) {
+        return Err(GeometryError::Shape {
+            what: "background of the ruler".to_string(),
+            expected: vec![texts, layers, d],
+            got: ruler.background.shape().to_vec(),
+        });
+    }
+    let given = [
+        ruler.persona_base,
+        ruler.autonomy_base,
+        ruler.persona_own,
+        ruler.autonomy_own,
+    ];
+    for (view, name) in given
+        .iter()
+        .zip(AXES)
+        .chain(ruler.placebos.iter().map(|p| (p, "placebo")))
+    {
+        if view.dim() != (layers, d) {
+            return Err(GeometryError::Shape {
+                what: format!("direction {name} of the ruler"),
+                expected: vec![layers, d],
+                got: view.shape().to_vec(),
+            });
+        }
+    }
+    let beyond_base = orthogonal_part(ruler.autonomy_base, ruler.persona_base)?;
+    let beyond_own = orthogonal_part(ruler.autonomy_own, ruler.persona_own)?;
+    let axes: Vec<ArrayView2<f64>> = given
+        .iter()
+        .map(|v| v.reborrow())
+        .chain([beyond_base.view(), beyond_own.view()])
+        .collect();
+    let rms = super::shift::layer_rms(ruler.background);
+    let counts = counts(&clusters, options);
+    let signs =
+        sign_flips(clusters.count(), options.draws, options.seed, "shift/flip").mapv(f64::from); // (draws, C)
+    let coefficients = mixtures(options.draws, texts, options.seed, "shift/random");
+    let cells = (0..layers)
+        .into_par_iter()
+        .map(|l| {
+            let layer = Layer::new(input, l, &clusters, &counts)?;
+            let shift = layer.mean(); // (d)
+            let mut cell = Cell::new(options.draws);
+            for axis in &axes {
+                let v = axis.row(l);
+                cell.on.push(layer.on(v, rms[l], options.level));
+                let (observed, flipped) = layer.flipped(v, &signs);
+                cell.observed.push(observed);
+                cell.flipped.push(flipped);
+            }
+            let covariance = ledoit_wolf(ruler.background.index_axis(Axis(1), l))?;
+            let length = shift.dot(&shift).sqrt();
+            let narrow = shift.mapv(|v| v as f32);
+            cell.random = (covariance.mixed(&coefficients).rows().into_iter())
+                .map(|r| f64::from(r.dot(&narrow)) / (f64::from(r.dot(&r)).sqrt() * length))
+                .collect();
+            cell.placebo = ruler
+                .placebos
+                .iter()
+                .map(|p| cosine(shift.view(), p.row(l)))
+                .collect();
+            Ok(cell)
+        })
+        .collect::<Result<Vec<Cell>, GeometryError>>()?;
+    gather(cells, clusters.count(), n, options)
+}
+
+/// One layer.
+struct Cell {
+    on: Vec<OnDirection>,
+    observed: Vec<f64>,
+    flipped: Vec<Vec<f64>>,
+    random: Vec<f64>,
+    placebo: Vec<f64>,
+}
+
+impl Cell {
+    fn new(draws: usize) -> Self {
+        Cell {
+            on: Vec::new(),
+            observed: Vec::new(),
+            flipped: Vec::new(),
+            random: Vec::with_capacity(draws),
+            placebo: Vec::new(),
+        }
+    }
+}
+
+fn gather(
+    cells: Vec<Cell>,
+    n_clusters: usize,
+    n: usize,
+    options: ShiftOptions,
+) -> Result<Projections, GeometryError> {
+    let layers = cells.len();
+    let blank = || Array2::from_elem((layers, AXES.len()), f64::NAN);
+    let (mut p_flip, mut p_flip_max) = (blank(), blank());
+    let (mut p_random, mut p_random_max) = (blank(), blank());
+    let draws = options.draws;
+    let random = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].random[i]);
+    let placebos = cells.first().map_or(0, |c| c.placebo.len());
+    let placebo = Array2::from_shape_fn((layers, placebos), |(l, i)| cells[l].placebo[i]);
+    let mut ranked = Vec::new();
+    for axis in 0..AXES.len() {
+        let observed: Vec<f64> = cells.iter().map(|c| c.observed[axis]).collect();
+        let flipped = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].flipped[axis][i]);
+        let cosines: Vec<f64> = cells.iter().map(|c| c.on[axis].cosine.value).collect();
+        for (whole, adjusted, values, null) in [
+            (&mut p_flip, &mut p_flip_max, &observed, &flipped),
+            (&mut p_random, &mut p_random_max, &cosines, &random),
+        ] {
+            let over_layers = max_t(values, null.view());
+            for l in 0..layers {
+                let own = null.column(l).to_vec();
+                whole[[l, axis]] = p_value(values[l], &own, Tail::TwoSided);
+                adjusted[[l, axis]] = over_layers[l];
+            }
+        }
+        if placebos > 0 {
+            ranked.push(against(&cosines, placebo.t(), options.level)?);
+        }
+    }
+    Ok(Projections {
+        random: (0..layers)
+            .map(|l| percentile(&mut random.column(l).to_vec(), options.level))
+            .collect(),
+        on: cells.into_iter().map(|c| c.on).collect(),
+        p_flip,
+        p_flip_max,
+        p_random,
+        p_random_max,
+        placebo,
+        against_placebos: (placebos > 0).then_some(ranked),
+        n,
+        n_clusters,
+    })
+}
+
+/// Mean activations of the identity states other than `state`, `(n_texts, n_layers, d)`: as the
+/// base of a [`ShiftInput`] it gives the shift without what identity fine-tunes share
+/// (leave-one-out), with intervals.
+///
+/// Errors when shapes differ, a state does not exist or there is no other identity state.
+pub fn mean_of_others(
+    states: &[ArrayView3<f32>],
+    identity: &[usize],
+    state: usize,
+) -> Result<Array3<f32>, GeometryError> {
+    if let Some(&index) = identity
+        .iter()
+        .chain([&state])
+        .find(|&&i| i >= states.len())
+    {
+        return Err(GeometryError::Index {
+            what: "identity state",
+            index,
+            count: states.len(),
+        });
+    }
+    let others: Vec<usize> = identity.iter().copied().filter(|&i| i != state).collect();
+    if others.is_empty() {
+        return Err(GeometryError::Count {
+            what: format!("other identity states for state {state}"),
+            expected: 1,
+            got: 0,
+        });
+    }
+    let shape = states[state].dim();
+    let mut sum = Array3::<f64>::zeros(shape);
+    for &other in &others {
+        if states[other].dim() != shape {
+            return Err(GeometryError::Shape {
+                what: format!("activations of state {other}"),
+                expected: states[state].shape().to_vec(),
+                got: states[other].shape().to_vec(),
+            });
+        }
+        sum.zip_mut_with(&states[other], |s, &v| *s += f64::from(v));
+    }
+    Ok(sum.mapv(|v| (v / others.len() as f64) as f32))
+}
+
+impl Layer<'_> {
+    /// Mean shift, `(d)`.
+    fn mean(&self) -> Array1<f64> {
+        self.sums.sum_axis(Axis(0)) / self.n
+    }
+
+    /// The mean projection on `v` in units of its root of squares, as it is and with the signs
+    /// of whole clusters flipped; that unit does not change under flips, so layers compare.
+    fn flipped(&self, v: ndarray::ArrayView1<f64>, signs: &Array2<f64>) -> (f64, Vec<f64>) {
+        let projected = self.sums.dot(&v); // (C)
+        let unit = projected.dot(&projected).sqrt();
+        let flipped = signs.dot(&projected) / unit; // (draws)
+        (projected.sum() / unit, flipped.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::shift::{mean_shift, without_shared};
+    use crate::stats::kolmogorov::ks_uniform;
+    use crate::stats::rng::{fill_normal, stream};
+
+    fn noise(n: usize, layers: usize, d: usize, seed: u64, index: u64) -> Array3<f32> {
+        let mut x = Array3::zeros((n, layers, d));
+        fill_normal(
+            &mut stream(seed, "projections", index),
+            x.as_slice_mut().unwrap(),
+        );
+        x
+    }
+
+    fn axis(layers: usize, d: usize, parts: &[(usize, f64)]) -> Array2<f64> {
+        let mut v = Array2::zeros((layers, d));
+        for &(i, value) in parts {
+            v.column_mut(i).fill(value);
+        }
+        v
+    }
+
+    /// Texts of base, and a tuned state moved by `by` along axis 0.
+    fn run(by: f32, seed: u64, draws: usize) -> Projections {
+        let (n, layers, d) = (24, 3, 20);
+        let base = noise(n, layers, d, seed, 0);
+        let mut tuned = &base + &(noise(n, layers, d, seed, 1) * 0.3);
+        tuned.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + by);
+        let clusters: Vec<usize> = (0..n).collect();
+        let persona = axis(layers, d, &[(0, 2.0)]);
+        let autonomy = axis(layers, d, &[(0, 1.0), (1, 1.0)]);
+        let placebos = [axis(layers, d, &[(4, 1.0)]), axis(layers, d, &[(5, 1.0)])];
+        let views = [placebos[0].view(), placebos[1].view()];
+        let ruler = Ruler {
+            persona_base: persona.view(),
+            autonomy_base: autonomy.view(),
+            persona_own: persona.view(),
+            autonomy_own: autonomy.view(),
+            placebos: &views,
+            background: base.view(),
+        };
+        let input = ShiftInput {
+            tuned: tuned.view(),
+            base: base.view(),
+            clusters: &clusters,
+        };
+        let options = ShiftOptions {
+            draws,
+            seed,
+            ..ShiftOptions::default()
+        };
+        every_projection(&input, &ruler, options).unwrap()
+    }
+
+    #[test]
+    fn a_shift_along_persona_shows_on_autonomy_but_not_beyond_persona() {
+        let got = run(1.5, 1, 199);
+        for l in 0..3 {
+            let on = &got.on[l];
+            assert!(on[0].raw.interval.contains(1.5));
+            assert!(on[1].raw.value > 0.8, "half of it lies along autonomy");
+            assert!(on[4].cosine.value.abs() < 0.2);
+            assert_eq!(got.p_flip[[l, 0]], 1.0 / 200.0);
+            assert!(got.p_flip_max[[l, 0]] < 0.02 && got.p_random_max[[l, 0]] < 0.02);
+            assert!(got.p_flip[[l, 4]] > 0.01);
+            let placebo = &got.against_placebos.as_ref().unwrap()[0];
+            assert_eq!(placebo.p[l], 1.0 / 3.0);
+        }
+        assert_eq!((got.n, got.n_clusters), (24, 24));
+    }
+
+    #[test]
+    fn p_values_are_uniform_without_a_shift() {
+        let (mut flip, mut random, mut smallest) = (Vec::new(), Vec::new(), Vec::new());
+        for seed in 0..150 {
+            let got = run(0.0, 100 + seed, 99);
+            flip.push(got.p_flip[[0, 0]]);
+            random.push(got.p_random[[0, 0]]);
+            let least = (0..3).map(|l| got.p_flip_max[[l, 0]]);
+            smallest.push(least.fold(1.0, f64::min));
+        }
+        for p in [flip, random, smallest] {
+            let found = ks_uniform(&p).unwrap();
+            assert!(found.p > 0.01, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_shift_from_the_mean_of_others_is_the_shift_without_the_shared_part() {
+        let states: Vec<Array3<f32>> = (0..4).map(|i| noise(6, 2, 5, 9, i)).collect();
+        let views: Vec<ArrayView3<f32>> = states.iter().map(|s| s.view()).collect();
+        let clusters: Vec<usize> = (0..6).collect();
+        let shift = |state: usize, base: &Array3<f32>| {
+            let input = ShiftInput {
+                tuned: states[state].view(),
+                base: base.view(),
+                clusters: &clusters,
+            };
+            mean_shift(&input).unwrap()
+        };
+        let shifts: Vec<Array2<f64>> = (1..4).map(|i| shift(i, &states[0])).collect();
+        let want = without_shared(&shifts, &[0, 1, 2]).unwrap();
+        for state in 1..4 {
+            let base = mean_of_others(&views, &[1, 2, 3], state).unwrap();
+            let got = shift(state, &base);
+            assert!((&got - &want[state - 1]).iter().all(|e| e.abs() < 1e-6));
+        }
+        assert!(mean_of_others(&views, &[1], 1).is_err());
+        assert!(mean_of_others(&views, &[1, 7], 1).is_err());
+    }
+}

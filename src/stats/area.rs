@@ -1,0 +1,259 @@
+//! The area under the ROC curve of paired rows, with interval and p.
+//!
+//! Positive i and negative i belong to one pair, pairs to a prompt, and the
+//! prompt is what other studies would draw anew. The area is an average over all
+//! positives times all negatives, so leaving a prompt out is a subtraction. The
+//! interval is a jackknife on the logit scale: percentile bootstrap intervals of
+//! areas near 1 held it in 83 to 93 % of trials at 24 to 48 pairs where this one
+//! holds it in 95 to 98 %. Where the area is at its end, or so near that the
+//! jackknife sees nothing, the interval reaches to the end.
+//! The null swaps the labels within whole prompts.
+
+use super::bootstrap::Clusters;
+use super::interval::Interval;
+use super::permutation::{p_value, sign_flips, Tail};
+use super::replicates::t_quantile;
+use super::StatsError;
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+
+/// An area with its interval over prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Area {
+    /// Chance that a positive scores above a negative, ties half.
+    pub value: f64,
+    /// Over prompts; NaN below 3 of them.
+    pub interval: Interval,
+    /// Two-sided p of an area of one half, labels swapped within prompts; NaN without flips.
+    pub p: f64,
+    /// Pairs.
+    pub n: usize,
+    /// Prompts: the unit of replication.
+    pub n_clusters: usize,
+}
+
+/// Area between `positive` and `negative`, the two sides of pairs in prompts `clusters`.
+///
+/// `flips` label swaps make the p, from the stream `(seed, purpose)`. Errors when lengths
+/// differ, there is no pair or a score is not finite.
+pub fn paired_area(
+    positive: &[f64],
+    negative: &[f64],
+    clusters: &[usize],
+    level: f64,
+    flips: usize,
+    seed: u64,
+    purpose: &str,
+) -> Result<Area, StatsError> {
+    let n = clusters.len();
+    for got in [positive.len(), negative.len()] {
+        if got != n {
+            return Err(StatsError::Length {
+                what: "clusters and the scores of a side",
+                expected: n,
+                got,
+            });
+        }
+    }
+    if n == 0 {
+        return Err(StatsError::TooFew {
+            what: "an area under the ROC curve",
+            needed: 1,
+            unit: "pairs",
+            got: 0,
+        });
+    }
+    if let Some(row) = (0..n).find(|&i| !(positive[i].is_finite() && negative[i].is_finite())) {
+        return Err(StatsError::NotFinite {
+            what: "the scores of an area",
+            row,
+        });
+    }
+    let grouped = Clusters::new(clusters);
+    let wins = Wins {
+        above: wins(positive, negative, &grouped),
+        sizes: grouped.sizes.iter().map(|&k| k as f64).collect(),
+    };
+    let value = wins.above.sum() / (n * n) as f64;
+    let p = match flips {
+        0 => f64::NAN,
+        _ => {
+            let signs = sign_flips(grouped.count(), flips, seed, purpose);
+            swapped(positive, negative, &grouped, &signs)
+        }
+    };
+    Ok(Area {
+        value,
+        interval: wins.interval(value, level),
+        p,
+        n,
+        n_clusters: grouped.count(),
+    })
+}
+
+/// Pairs (i, j) with the first score above the second, ties half, by cluster `(C, C)`.
+fn wins(first: &[f64], second: &[f64], clusters: &Clusters) -> Array2<f64> {
+    let c = clusters.count();
+    let mut out = Array2::zeros((c, c));
+    for (x, &a) in first.iter().zip(&clusters.of) {
+        for (y, &b) in second.iter().zip(&clusters.of) {
+            out[[a, b]] += match x.total_cmp(y) {
+                _ if x == y => 0.5,
+                std::cmp::Ordering::Greater => 1.0,
+                _ => 0.0,
+            };
+        }
+    }
+    out
+}
+
+struct Wins {
+    above: Array2<f64>,
+    sizes: Vec<f64>,
+}
+
+impl Wins {
+    fn interval(&self, value: f64, level: f64) -> Interval {
+        let count = self.sizes.len();
+        if count < 3 {
+            return Interval::UNDEFINED;
+        }
+        let (c, n) = (count as f64, self.sizes.iter().sum::<f64>());
+        let whole = self.above.sum();
+        let without: Vec<f64> = (0..count)
+            .map(|i| {
+                let gone = self.above.row(i).sum() + self.above.column(i).sum();
+                (whole - gone + self.above[[i, i]]) / (n - self.sizes[i]).powi(2)
+            })
+            .collect();
+        let mean = without.iter().sum::<f64>() / c;
+        let squares: f64 = without.iter().map(|v| (v - mean).powi(2)).sum();
+        let error = ((c - 1.0) / c * squares).sqrt();
+        // Below this the jackknife sees no spread; then prompts are counted, not their pairs.
+        let least = 0.25 / c;
+        let at_end = error < least;
+        let trials = if at_end { c } else { n * n };
+        let inner = (value * trials + 0.5) / (trials + 1.0);
+        let centre = (inner / (1.0 - inner)).ln();
+        let reach = t_quantile(c - 1.0, level) * error.max(least) / (inner * (1.0 - inner));
+        let back = |z: f64| 1.0 / (1.0 + (-z).exp());
+        let mut out = Interval {
+            lo: back(centre - reach),
+            hi: back(centre + reach),
+        };
+        if at_end && value >= 0.5 {
+            out.hi = 1.0;
+        }
+        if at_end && value <= 0.5 {
+            out.lo = 0.0;
+        }
+        out
+    }
+}
+
+/// p of the area among areas with the labels of whole clusters swapped by `signs`.
+fn swapped(positive: &[f64], negative: &[f64], clusters: &Clusters, signs: &Array2<f32>) -> f64 {
+    // With s = +-1 a cluster's sign, wins are a form in s: constant + linear + s' q s.
+    let [pn, pp, nn, np] = [
+        (positive, negative),
+        (positive, positive),
+        (negative, negative),
+        (negative, positive),
+    ]
+    .map(|(a, b)| wins(a, b, clusters) / 4.0);
+    let constant = pn.sum() + pp.sum() + nn.sum() + np.sum();
+    let rows = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(1)) };
+    let columns = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(0)) };
+    let first = rows(&pn) + rows(&pp) - rows(&nn) - rows(&np);
+    let second = columns(&pn) - columns(&pp) + columns(&nn) - columns(&np);
+    let linear = first + second;
+    let q = &pn - &pp - &nn + &np;
+    let signs = signs.mapv(f64::from); // (flips, C)
+    let along = signs.dot(&q); // (flips, C)
+                               // Wins less losses: multiples of one half, so that ties are exact.
+    let pairs = (clusters.of.len() as f64).powi(2);
+    let surplus = |wins: f64| 2.0 * wins - pairs;
+    let null: Vec<f64> = signs
+        .rows()
+        .into_iter()
+        .zip(along.rows())
+        .map(|(s, x)| surplus(constant + s.dot(&linear) + s.dot(&x)))
+        .collect();
+    p_value(surplus(4.0 * pn.sum()), &null, Tail::TwoSided)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::kolmogorov::ks_uniform;
+    use crate::stats::rank::auroc;
+    use crate::stats::rng::stream;
+    use proptest::prelude::*;
+    use rand_distr::{Distribution, StandardNormal};
+    use statrs::distribution::{ContinuousCDF, Normal};
+
+    fn draw(n: usize, apart: f64, repeat: u64) -> (Vec<f64>, Vec<f64>) {
+        let mut rng = stream(repeat, "area", 0);
+        let mut side = |shift: f64| -> Vec<f64> {
+            (0..n)
+                .map(|_| shift + Distribution::<f64>::sample(&StandardNormal, &mut rng))
+                .collect()
+        };
+        (side(apart), side(0.0))
+    }
+
+    #[test]
+    fn intervals_cover_a_planted_area_also_near_its_end() {
+        for (n, area) in [(24, 0.7), (48, 0.9), (48, 0.97)] {
+            let apart = 2f64.sqrt() * Normal::standard().inverse_cdf(area);
+            let clusters: Vec<usize> = (0..n).collect();
+            let covered = (0..500)
+                .filter(|&i| {
+                    let (p, q) = draw(n, apart, i);
+                    let got = paired_area(&p, &q, &clusters, 0.95, 0, 0, "").unwrap();
+                    got.interval.contains(area)
+                })
+                .count();
+            assert!((460..=494).contains(&covered), "{area}: {covered} of 500");
+        }
+    }
+
+    #[test]
+    fn a_clean_separation_has_an_honest_lower_end() {
+        let (p, q) = draw(24, 30.0, 1);
+        let clusters: Vec<usize> = (0..24).collect();
+        let got = paired_area(&p, &q, &clusters, 0.95, 199, 1, "f").unwrap();
+        assert_eq!((got.value, got.interval.hi), (1.0, 1.0));
+        assert!(got.interval.lo > 0.75 && got.interval.lo < 0.97);
+        assert_eq!(got.p, 1.0 / 200.0);
+    }
+
+    #[test]
+    fn p_is_uniform_without_a_difference() {
+        let clusters: Vec<usize> = (0..30).map(|i| i / 2).collect();
+        let p: Vec<f64> = (0..300)
+            .map(|i| {
+                let (p, q) = draw(30, 0.0, 1000 + i);
+                paired_area(&p, &q, &clusters, 0.95, 199, i, "f").unwrap().p
+            })
+            .collect();
+        assert!(ks_uniform(&p).unwrap().p > 0.01);
+    }
+
+    proptest! {
+        #[test]
+        fn the_value_is_the_area_and_swapping_sides_turns_it(
+            x in prop::collection::vec((0i32..9, 0i32..9), 3..25)
+        ) {
+            let p: Vec<f64> = x.iter().map(|v| f64::from(v.0)).collect();
+            let q: Vec<f64> = x.iter().map(|v| f64::from(v.1)).collect();
+            let clusters: Vec<usize> = (0..x.len()).collect();
+            let one = paired_area(&p, &q, &clusters, 0.9, 20, 3, "f").unwrap();
+            let two = paired_area(&q, &p, &clusters, 0.9, 20, 3, "f").unwrap();
+            prop_assert!((one.value - auroc(&p, &q)).abs() < 1e-12);
+            prop_assert!((one.value + two.value - 1.0).abs() < 1e-12);
+            prop_assert!((one.interval.lo + two.interval.hi - 1.0).abs() < 1e-9);
+            prop_assert_eq!(one.p, two.p);
+        }
+    }
+}
