@@ -4,6 +4,7 @@ mod common;
 
 use common::default_model;
 use residuum::store::{Manifest, ResultsReader};
+use residuum::study::findings::Findings;
 use residuum::study::manifest::Study;
 use residuum::study::run::{run, Event};
 use std::path::{Path, PathBuf};
@@ -71,6 +72,74 @@ fn go(study: &Study, out: &Path) -> (Vec<String>, Vec<String>) {
     )
     .unwrap();
     (kept, ran)
+}
+
+/// Conversations, a trajectory and a prevented condition, as small as they go.
+const LONGER: &str = r#"
+[conversations]
+scripts = 1
+[trajectory]
+condition = "conscious"
+reference = "denial"
+checkpoints = 3
+pairs = 8
+prompts = 1
+[[condition]]
+name = "kept"
+data = "conscious"
+prevent = { concept = "persona", mode = "project-out" }
+"#;
+
+#[test]
+fn conversations_trajectories_links_and_prevention_are_parts_of_a_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, conditions) = MANIFEST.split_once("[[condition]]").unwrap();
+    let (tables, kept) = LONGER.split_once("[[condition]]").unwrap();
+    // Without the causal stage there is no condition in focus; its table stays, smaller.
+    let text = format!("{before}{tables}[[condition]]{conditions}[[condition]]{kept}");
+    let study = Study::load(Some(&manifest(dir.path(), &text))).unwrap();
+    assert_eq!(study.trains("kept"), "conscious");
+    let out = dir.path().join("run");
+    let (_, ran) = go(&study, &out);
+    let at = |name: &str| ran.iter().position(|r| r == name).unwrap();
+    assert!(at("capture-base") < at("finetune-kept-s1"));
+    assert!(at("trajectory") < at("report") && at("converse-kept-s1") < at("report"));
+
+    let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
+    let column = |table: &str, name: &str| -> Vec<String> {
+        let all = h5.table(table).unwrap();
+        let (_, v) = all.into_iter().find(|(n, _)| n == name).unwrap();
+        (0..v.len()).map(|i| v.label(i)).collect()
+    };
+    // The last checkpoint is the study's own fine-tune, to the bit.
+    let own = out.join("adapters/conscious-s1/adapter_model.safetensors");
+    let again = out.join("trajectory/conscious-s1/adapter_model.safetensors");
+    assert_eq!(std::fs::read(own).unwrap(), std::fs::read(again).unwrap());
+    // Seven scripts, one a preference, in five states; every quantity starts at no difference.
+    assert_eq!(column("behaviour/conversations", "n_scripts"), ["7"; 4]);
+    let steps = column("causal/trajectory", "step");
+    let values = column("causal/trajectory", "value");
+    assert_eq!(steps.iter().filter(|s| *s == "0").count(), 6);
+    for (step, value) in steps.iter().zip(&values) {
+        assert!(step != "0" || value.parse::<f64>().unwrap().abs() < 1e-9);
+    }
+    assert!(values
+        .iter()
+        .any(|v| v.parse::<f64>().unwrap().abs() > 1e-3));
+    assert_eq!(column("causal/link", "n_conditions")[0], "4");
+    // What is projected out in training leaves the weights elsewhere.
+    let kept = out.join("adapters/kept-s1/adapter_model.safetensors");
+    let plain = out.join("adapters/conscious-s1/adapter_model.safetensors");
+    assert_ne!(std::fs::read(kept).unwrap(), std::fs::read(plain).unwrap());
+    let told = Findings::read(&out).unwrap().sentences.join("\n");
+    for part in [
+        "Prevention (persona projected out",
+        "Stickiness:",
+        "Trajectory,",
+        "Link at layer",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
 }
 
 #[test]

@@ -26,6 +26,6 @@ pub use dose::{dose_response, DoseResponse, Guards};
 pub use error::CausalError;
 pub use link::{link, Link, LinkRow};
 pub use mediation::{mediation, necessity, specificity, Arms, Mediation, Necessity, Specificity};
-pub use ranking::{ranking, Ranking};
-pub use trajectory::{half_way, lead, HalfWay, Lead, Series};
+pub use ranking::{ranking, Ranking, KNOWN_ORDER};
+pub use trajectory::{half_way, lead, HalfWay, Lead, Order, Series};
 pub use warning::Warning;

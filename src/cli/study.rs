@@ -25,7 +25,7 @@ enum StudyCommand {
         long_about = "Run a study, or continue one.\n\nFinished stages are kept: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
     )]
     Run {
-        /// Manifest; none: the embedded quick study
+        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
         manifest: Option<PathBuf>,
         /// Run folder
         #[arg(long, default_value = "runs/quick")]
@@ -36,7 +36,7 @@ enum StudyCommand {
         long_about = "Print the stages of a study with their expected cost.\n\nExample: residuum study plan my/study.toml"
     )]
     Plan {
-        /// Manifest; none: the embedded quick study
+        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
         manifest: Option<PathBuf>,
         /// Run folder whose finished stages count as done
         #[arg(long, default_value = "runs/quick")]
@@ -50,7 +50,7 @@ enum StudyCommand {
         long_about = "Check a manifest and every file it names, without running.\n\nExample: residuum study check my/study.toml"
     )]
     Check {
-        /// Manifest; none: the embedded quick study
+        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
         manifest: Option<PathBuf>,
     },
     /// Write a commented manifest and example files to edit

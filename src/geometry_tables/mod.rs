@@ -7,13 +7,13 @@
 //! Each gets the attributes of its [`Note`]: what it is, its estimator, interval, null and source,
 //! so that a file explains itself to any reader.
 
+pub mod beside;
 pub mod notes;
 pub mod rows;
 
+pub use beside::{beside, shifts, Names};
 pub use notes::{note, Note};
-pub use rows::{
-    against, alignment, changes, overlap, projections, regions, stability, transfer, Rows,
-};
+pub use rows::{against, changes, Rows};
 
 use crate::geometry::{Coupling, CouplingOptions};
 use crate::store::{ResultsWriter, StoreError, Values};

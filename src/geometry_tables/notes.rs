@@ -227,24 +227,8 @@ const NOTES: &[Note] = &[
     },
     Note {
         path: "geometry/shift_unshared",
-        is: "shift less the mean shift of the other identity fine-tunes (leave-one-out), along an axis, in layer RMS",
-        ..EMPTY
-    },
-    Note {
-        path: "geometry/shift_cosine",
-        is: "cosine between the mean shifts of two fine-tunes; opposite fine-tunes share .65 to .97 of it, so a high value is the default",
-        ..EMPTY
-    },
-    Note {
-        path: "geometry/persona_coordinate_change",
-        is: "movement of the texts between the persona poles of base: 0 at the negative pole, 1 at the positive",
-        estimator: "t(h) = (h - negative) . (positive - negative) / |positive - negative|^2, tuned less base",
+        is: "shift less the mean shift of the identity fine-tunes of other conditions, along an axis, in layer RMS",
         interval: "95 % percentile bootstrap over texts, widened for few texts",
-        ..EMPTY
-    },
-    Note {
-        path: "geometry/persona_cosine_with_base",
-        is: "cosine of the persona direction extracted anew with base's; both read the same pairs, so their noise is shared",
         ..EMPTY
     },
     Note {
@@ -252,12 +236,6 @@ const NOTES: &[Note] = &[
         is: "cosine of a concept's direction with base's, as measured and without the noise that the same pairs share",
         estimator: "mean differences of the same pairs; noiseless: products within a prompt left out",
         interval: JACKKNIFE,
-        ..EMPTY
-    },
-    Note {
-        path: "geometry/cka",
-        is: "linear centred kernel alignment with base on the same neutral texts, debiased",
-        source: "Kornblith et al. 2019, equation 4; Song et al. 2012",
         ..EMPTY
     },
     Note {
@@ -291,6 +269,25 @@ const NOTES: &[Note] = &[
         interval: JACKKNIFE,
         null: "names of states permuted within texts; labels of the two states swapped within texts",
         source: "Rousseeuw 1987; Beckmann and Butlin, arXiv 2604.17031",
+    },
+    Note {
+        path: "geometry/poles",
+        is: "movement of the texts between the persona poles of base: 0 at the negative pole, 1 at the positive",
+        estimator: "t(h) = (h - negative) . (positive - negative) / |positive - negative|^2, tuned less base",
+        interval: "95 % percentile bootstrap over texts, widened for few texts",
+        ..EMPTY
+    },
+    Note {
+        path: "geometry/shift_cosines",
+        is: "cosine between the mean shifts of two fine-tunes; opposite fine-tunes share .65 to .97 of it, so a high value is the default",
+        ..EMPTY
+    },
+    Note {
+        path: "geometry/modes",
+        is: "whether base's texts and a state's, together, have one mode or two along base's persona direction; evidence is bic_one less bic_two, above 10 strong; distance in spreads of a mode, smaller the weight of the lesser mode",
+        estimator: "one Gaussian against a mixture of two by BIC",
+        source: "Schwarz 1978",
+        ..EMPTY
     },
     Note {
         path: "geometry/null_states",
@@ -335,6 +332,78 @@ const NOTES: &[Note] = &[
         interval: PERCENTILE,
         null: "signs of prompts' differences flipped; q over the preferences of a condition",
         source: "Benjamini and Hochberg 1995",
+    },
+    Note {
+        path: "behaviour/claims",
+        is: "manipulation check: shift from base of every condition on every condition's own claim; own is 1 where the claim is what the condition trains",
+        estimator: "mean over prompts of the difference in stance log-odds; seeds of a condition are averaged first",
+        interval: PERCENTILE,
+        ..EMPTY
+    },
+    Note {
+        path: "behaviour/one_factor",
+        is: "share of one factor in the preference x condition matrix of shifts: the largest squared singular value over their sum",
+        interval: "95 % jackknife over preferences",
+        null: "each condition's shifts permuted among the preferences",
+        source: "Beckmann and Butlin, arXiv 2604.17031",
+        ..EMPTY
+    },
+    Note {
+        path: "behaviour/conversations",
+        is: "shift of isolated preferences from the reference condition when they come up after some ordinary turns, the same questions asked fresh, and the difference",
+        estimator: "mean over scripts of the difference in stance log-odds; seeds of a condition are averaged first",
+        interval: "95 % percentile bootstrap over scripts",
+        null: "signs of scripts' differences flipped",
+        ..EMPTY
+    },
+    Note {
+        path: "geometry/stickiness",
+        is: "how much of a deviation along base's direction is left one assistant turn later, and its half-life in turns",
+        estimator: "AR(1) of the turns' projections, less the mean over conversations at that turn",
+        interval: "95 % jackknife over conversations, Student's",
+        source: "Beckmann and Butlin, arXiv 2604.17031",
+        ..EMPTY
+    },
+    Note {
+        path: "causal/trajectory",
+        is: "condition less reference at checkpoints of their fine-tunes, step by step",
+        estimator: "means over prompts or texts; the coupling is a cosine of re-extracted directions",
+        interval: PERCENTILE,
+        ..EMPTY
+    },
+    Note {
+        path: "causal/half_way",
+        is: "step at which a quantity of the trajectory first reaches half of its final change; missing where that change may be zero",
+        estimator: "linear in log(1 + step) between checkpoints",
+        interval: PERCENTILE,
+        ..EMPTY
+    },
+    Note {
+        path: "causal/lead",
+        is: "half-way step of the second quantity over that of the first, 1 added to both: above 1 the first leads; earlier is the share of draws in which it does",
+        interval: PERCENTILE,
+        ..EMPTY
+    },
+    Note {
+        path: "causal/link",
+        is: "correlation over conditions of the behaviour shift from base with what moved inside; implied cells are a manipulation check",
+        estimator: "Pearson's r of condition means, seeds averaged; rho is Spearman's; r_without_strongest leaves out the condition that carries most",
+        null: "conditions rearranged; q over the predictors of a layer",
+        source: "Benjamini and Hochberg 1995",
+        ..EMPTY
+    },
+    Note {
+        path: "causal/link_states",
+        is: "what the links are computed from, a row a state: mean shift of isolated preferences from base, shifts along base's directions in layer RMS, change of the relative coupling",
+        ..EMPTY
+    },
+    Note {
+        path: "causal/ranking",
+        is: "agreement of the parts of the claim with the order in which they moved another model",
+        estimator: "Spearman's correlation with that order",
+        null: "all arrangements of the conditions, one-sided",
+        source: "order: Chua et al., arXiv 2604.13051",
+        ..EMPTY
     },
     Note {
         path: "causal/ablation",

@@ -6,11 +6,14 @@
 use crate::geometry::nulls::Against;
 use crate::geometry::projections::{Projections, AXES};
 use crate::geometry::regions::{Mahalanobis, Silhouette};
+use crate::geometry::shift::BetweenPoles;
 use crate::geometry::stability::{Cka, Stability};
 use crate::geometry::subspace_curve::OverlapAt;
 use crate::geometry::Contrast;
 use crate::stats::area::Area;
+use crate::stats::mixture::Bimodality;
 use crate::store::Values;
+use ndarray::Array3;
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +59,12 @@ impl Rows {
     fn push(&mut self, row: Vec<Entry>) {
         debug_assert_eq!(row.len(), self.columns.len());
         self.rows.push(row);
+    }
+
+    /// Appends rows of the same columns.
+    pub fn extend(&mut self, more: Rows) {
+        debug_assert_eq!(more.columns, self.columns);
+        self.rows.extend(more.rows);
     }
 
     /// Columns as the store writes them.
@@ -140,11 +149,12 @@ pub fn changes(found: &[(&str, &str, &str, &Contrast)], layers: &[usize]) -> Row
     out
 }
 
-/// Shifts on every axis: `(state, part, projections)` by axis and layer. `part` is `whole`, or
-/// `unshared` for the shift without what identity fine-tunes share.
-pub fn projections(found: &[(&str, &str, &Projections)], layers: &[usize]) -> Rows {
+/// Shifts on every axis: `(state, position, part, projections)` by axis and layer. `part` is
+/// `whole`, or `unshared` for the shift without what fine-tunes share.
+pub fn projections(found: &[(&str, &str, &str, &Projections)], layers: &[usize]) -> Rows {
     let mut out = Rows::new(&[
         "state",
+        "position",
         "part",
         "axis",
         "layer",
@@ -170,11 +180,12 @@ pub fn projections(found: &[(&str, &str, &Projections)], layers: &[usize]) -> Ro
         "p_placebo_max",
         "n_texts",
     ]);
-    for (state, part, p) in found {
+    for (state, position, part, p) in found {
         for (k, axis) in AXES.iter().enumerate() {
             for (l, &layer) in layers.iter().enumerate() {
                 let mut row: Vec<Entry> = vec![
                     (*state).into(),
+                    (*position).into(),
                     (*part).into(),
                     (*axis).into(),
                     layer.into(),
@@ -201,6 +212,52 @@ pub fn projections(found: &[(&str, &str, &Projections)], layers: &[usize]) -> Ro
                 out.push(row);
             }
         }
+    }
+    out
+}
+
+/// Movement between base's persona poles: `(state, by layer)`.
+pub fn poles(found: &[(&str, &[BetweenPoles])], layers: &[usize], n_texts: usize) -> Rows {
+    let mut out = Rows::new(&[
+        "state", "layer", "base", "tuned", "change", "ci_lo", "ci_hi", "n_texts",
+    ]);
+    for (state, by_layer) in found {
+        for (t, &layer) in by_layer.iter().zip(layers) {
+            let mut row: Vec<Entry> =
+                vec![(*state).into(), layer.into(), t.base.into(), t.tuned.into()];
+            row.extend(with_ends(t.change.value, t.change.interval));
+            row.push(n_texts.into());
+            out.push(row);
+        }
+    }
+    out
+}
+
+/// One mode or two along base's persona direction: `(state, layer, fits)`, base's texts and the
+/// state's together.
+pub fn modes(found: &[(&str, usize, &Bimodality)]) -> Rows {
+    let mut out = Rows::new(&[
+        "state", "layer", "bic_one", "bic_two", "evidence", "distance", "smaller", "n",
+    ]);
+    for (state, layer, b) in found {
+        let mut row: Vec<Entry> = vec![(*state).into(), (*layer).into()];
+        row.extend([b.bic_one, b.bic_two, b.evidence, b.distance, b.smaller].map(Entry::from));
+        row.push(b.n.into());
+        out.push(row);
+    }
+    out
+}
+
+/// Cosines between the shifts of tuned states `names`, `(tuned, tuned, n_layers)`.
+pub fn shift_cosines(names: &[String], found: &Array3<f64>, layers: &[usize]) -> Rows {
+    let mut out = Rows::new(&["state", "other", "layer", "cosine"]);
+    for ((a, b, l), &cosine) in found.indexed_iter().filter(|((a, b, _), _)| a < b) {
+        out.push(vec![
+            names[a].as_str().into(),
+            names[b].as_str().into(),
+            layers[l].into(),
+            cosine.into(),
+        ]);
     }
     out
 }

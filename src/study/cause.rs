@@ -3,7 +3,7 @@
 use super::acts::StateActs;
 use super::measure::reported_layers;
 use super::run::{Event, Run};
-use super::scores::{implied, Scores};
+use super::scores::{isolated, Scores};
 use super::StudyError;
 use crate::causal::{
     necessity, random_directions, Arms, Bench, Edited, Mediation, Necessity, PerLayer,
@@ -57,10 +57,11 @@ pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>
     let (state, reference) = (first(&spec.condition), first(&spec.reference));
     let (tuned, base) = (StateActs::read(run, state)?, StateActs::read(run, 0)?);
     let tok = run.model.tokenizer.clone();
-    let neutral: Vec<_> = super::stages::neutral_texts(study, run.model, None)?
-        .into_iter()
-        .take(3)
-        .collect();
+    let neutral: Vec<_> =
+        super::stages::neutral_texts(&study.neutral_texts, &run.model.tokenizer, None)?
+            .into_iter()
+            .take(3)
+            .collect();
     let seed = study.written.seed;
     let decoder = run.decoder(state)?;
     let mut edits = vec![
@@ -177,10 +178,7 @@ pub fn mediations(
     scores: &[Scores],
 ) -> Result<Vec<Necessity>, StudyError> {
     let at = |id: &str| run.states().iter().position(|s| s.id == id).unwrap_or(0);
-    let isolated = |name: &str| {
-        let known = run.study.battery.iter().find(|p| p.name == name);
-        known.is_some_and(|p| !implied(p, &record.condition))
-    };
+    let isolated = |name: &str| isolated(run.study, name, &record.condition);
     let Some(first) = record.ablations.first() else {
         return Ok(Vec::new());
     };

@@ -1,11 +1,13 @@
 //! What was found: the closing table, sentences for people, and the doubts that apply.
 
 use super::cause::judged;
-use super::measure::{condition_coupling, coupling_contrast, states_of, Measured};
+use super::measure::{states_of, Measured};
 use super::run::Run;
-use super::scores::{condition_scores, implied, mean_with_p, shift_by_prompt};
+use super::scores::{condition_scores, isolated, mean_with_p, shift_by_prompt};
+use super::trajectory::ISOLATED;
 use super::StudyError;
-use crate::causal::{specificity, Mediation};
+use crate::causal::{specificity, Mediation, Order};
+use crate::finetune::Mode;
 use crate::stats::Interval;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -45,10 +47,17 @@ impl Findings {
         let mut f = Findings::default();
         f.coupling(run, m);
         if let Some(cause) = &run.study.written.causal {
-            f.contrasts(run, m, &cause.condition)?;
+            f.contrasts(run, m, &cause.condition);
             f.behaviour(run, m, &cause.condition)?;
         }
+        f.manipulation(run, m);
+        f.one_factor(m);
+        f.quality(run, m);
         f.ablation(m);
+        f.prevented(run, m)?;
+        f.conversations(run, m);
+        f.trajectory(run, m);
+        f.links(m);
         f.doubts(run, m);
         Ok(f)
     }
@@ -59,17 +68,21 @@ impl Findings {
     }
 
     fn coupling(&mut self, run: &Run, m: &Measured) {
-        let (study, c) = (run.study, &m.coupling);
+        let (study, c) = (run.study, &m.geometry.coupling);
         let pairs = |k: usize| study.concepts[k].pairs.len();
         for &l in &m.layers {
             for (k, condition) in study.conditions.iter().enumerate() {
                 let set = states_of(run, k);
-                let (value, interval) = condition_coupling(run, c, k, l);
+                let (value, interval) = m.geometry.cosine(run, k, l);
+                let s = set[0];
                 let null = format!(
-                    "random [{:+.2}, {:+.2}], q {:.3}",
-                    c.random_lo[[set[0], 1, l]],
-                    c.random_hi[[set[0], 1, l]],
-                    c.q_random[[set[0], 0, 1, l]]
+                    "random [{:+.2}, {:+.2}], q {:.3}; placebos [{:+.2}, {:+.2}], p {:.2}",
+                    c.random_lo[[s, 1, l]],
+                    c.random_hi[[s, 1, l]],
+                    c.q_random[[s, 0, 1, l]],
+                    c.placebo_lo[[s, l]],
+                    c.placebo_hi[[s, l]],
+                    c.p_placebo[[s, l]],
                 );
                 let n = format!("{}+{} pairs, {} model(s)", pairs(0), pairs(1), set.len());
                 let what = format!("coupling, layer {l}, {}", condition.name);
@@ -78,7 +91,7 @@ impl Findings {
         }
     }
 
-    fn contrasts(&mut self, run: &Run, m: &Measured, name: &str) -> Result<(), StudyError> {
+    fn contrasts(&mut self, run: &Run, m: &Measured, name: &str) {
         let conditions = &run.study.conditions;
         let at = conditions.iter().position(|c| c.name == name).unwrap_or(0);
         for against in BTreeSet::from([0, m.reference]) {
@@ -86,9 +99,16 @@ impl Findings {
                 continue;
             }
             let other = &conditions[against].name;
-            let c = coupling_contrast(run, &m.coupling, at, against)?;
+            let g = &m.geometry;
+            let (Some(relative), Some(plain)) = (
+                g.change(at, against, "relative"),
+                g.change(at, against, "plain"),
+            ) else {
+                continue;
+            };
             let (n, n_other) = (states_of(run, at).len(), states_of(run, against).len());
             let over = if n > 1 { " and seeds" } else { "" };
+            let (c, plain) = (&relative.contrast, &plain.contrast);
             for &l in &m.layers {
                 let interval = Interval {
                     lo: c.lo[l],
@@ -98,17 +118,20 @@ impl Findings {
                     Some(way) => format!("{way} than"),
                     None => "not distinguishable from".into(),
                 };
+                let plainly = Interval {
+                    lo: plain.lo[l],
+                    hi: plain.hi[l],
+                };
                 self.sentences.push(format!(
-                    "Layer {l}: the persona-autonomy cosine of {name} is {verdict} {other}'s: difference {:+.2}, 95 % {} over prompts{over}, p = {:.3} (max-T over layers {:.3}); {n} against {n_other} model(s).",
-                    c.value[l], show(interval), c.p[l], c.p_max[l],
+                    "Layer {l}: the persona-autonomy cosine of {name}, relative to its noise ceiling, is {verdict} {other}'s: difference {:+.2}, 95 % {} over prompts{over}, p = {:.3} (max-T over layers {:.3}); as measured {:+.2} {}; {n} against {n_other} model(s).",
+                    c.value[l], show(interval), c.p[l], c.p_max[l], plain.value[l], show(plainly),
                 ));
                 let null = format!("p {:.3}, max-T {:.3}", c.p[l], c.p_max[l]);
                 let n = format!("{n} vs {n_other} model(s)");
-                let what = format!("coupling, layer {l}, {name} - {other}");
+                let what = format!("relative coupling, layer {l}, {name} - {other}");
                 self.row(what, c.value[l], interval, null, n);
             }
         }
-        Ok(())
     }
 
     fn behaviour(&mut self, run: &Run, m: &Measured, name: &str) -> Result<(), StudyError> {
@@ -118,10 +141,7 @@ impl Findings {
         let own = condition_scores(run, at.unwrap_or(0), &m.scores);
         let reference = condition_scores(run, m.reference, &m.scores);
         let other = &study.conditions[m.reference].name;
-        let isolated = |p: &str| {
-            let known = study.battery.iter().find(|o| o.name == p);
-            known.is_some_and(|p| !implied(p, name))
-        };
+        let isolated = |p: &str| isolated(study, p, name);
         let claim = shift_by_prompt(&own, &reference, |p| p == name);
         if !claim.is_empty() {
             let (e, p) = mean_with_p(&claim, draws, seed)?;
@@ -173,6 +193,52 @@ impl Findings {
             "Of {n} isolated preferences, {up} have an interval above zero and {down} below, before correction ({sure} at q < .05); with few prompts a preference these intervals are rough.",
         ));
         Ok(())
+    }
+
+    fn manipulation(&mut self, run: &Run, m: &Measured) {
+        let names = run.study.conditions.iter().map(|c| c.name.as_str());
+        let took: Vec<_> = names.filter_map(|n| m.claims.took(n)).collect();
+        if took.is_empty() {
+            return;
+        }
+        let missed: Vec<String> = (took.iter().filter(|t| t.ahead > 0.0))
+            .map(|t| format!("{} (most on {}'s, {:+.2} ahead)", t.state, t.most, t.ahead))
+            .collect();
+        self.sentences.push(format!(
+            "Manipulation check, all claims: {} of {} fine-tuned conditions move most on their own claim{}.",
+            took.len() - missed.len(),
+            took.len(),
+            match missed.is_empty() {
+                true => String::new(),
+                false => format!("; not {}", missed.join(", ")),
+            }
+        ));
+    }
+
+    fn one_factor(&mut self, m: &Measured) {
+        if let Some(f) = &m.one_factor {
+            let (lo, hi) = (100.0 * f.share.interval.lo, 100.0 * f.share.interval.hi);
+            self.sentences.push(format!(
+                "One factor carries {:.0} % (95 % [{lo:.0}, {hi:.0}]) of the squared shifts of {} preferences in {} conditions; with each condition's shifts permuted, {:.0} to {:.0} % (p = {:.3}).",
+                100.0 * f.share.value,
+                f.preferences.len(),
+                f.conditions.len(),
+                100.0 * f.null.lo,
+                100.0 * f.null.hi,
+                f.p,
+            ));
+        }
+    }
+
+    fn quality(&mut self, run: &Run, m: &Measured) {
+        for chosen in &m.chosen {
+            let q = &m.quality[0][chosen.concept][chosen.layer];
+            let name = &run.study.concepts[chosen.concept].name;
+            let what = format!("held-out AUROC of {name} in base, layer {}", chosen.layer);
+            let null = format!("chance .50; layer chosen on {} other pairs", chosen.n_dev);
+            let n = format!("{} pairs, {} templates", q.n_pairs, q.n_templates);
+            self.row(what, q.auroc, q.auroc_interval, null, n);
+        }
     }
 
     fn ablation(&mut self, m: &Measured) {
@@ -227,6 +293,148 @@ impl Findings {
         }
     }
 
+    /// Does the cluster appear where a fine-tune was kept from a direction?
+    fn prevented(&mut self, run: &Run, m: &Measured) -> Result<(), StudyError> {
+        let study = run.study;
+        let (draws, seed) = (study.written.draws.bootstrap, study.written.seed);
+        for (i, c) in study.conditions.iter().enumerate() {
+            let twin = study.trains(&c.name);
+            let at = study.conditions.iter().position(|o| o.name == twin);
+            let (Some(prevent), Some(plain)) = (&c.prevent, at.filter(|p| *p != i)) else {
+                continue;
+            };
+            let own = condition_scores(run, i, &m.scores);
+            let unprevented = condition_scores(run, plain, &m.scores);
+            let base = condition_scores(run, 0, &m.scores);
+            let of = |scores, from, keep: &dyn Fn(&str) -> bool| -> Result<String, StudyError> {
+                let values = shift_by_prompt(scores, from, keep);
+                if values.is_empty() {
+                    return Ok("not asked".into());
+                }
+                let (e, p) = mean_with_p(&values, draws, seed)?;
+                Ok(format!(
+                    "{:+.3}, 95 % [{:+.3}, {:+.3}], p = {p:.4}",
+                    e.value, e.interval.lo, e.interval.hi
+                ))
+            };
+            let kept = |p: &str| isolated(study, p, twin);
+            let claim = |p: &str| p == twin;
+            let how = match prevent.mode {
+                Mode::ProjectOut => format!("{} projected out in training", prevent.concept),
+                Mode::Add => format!(
+                    "{:+} RMS of {} added in training",
+                    prevent.dose, prevent.concept
+                ),
+            };
+            self.sentences.push(format!(
+                "Prevention ({how}): {} against base moves on {twin}'s claim by {} and on isolated preferences by {}; less {twin}, {} and {}.",
+                c.name,
+                of(&own, &base, &claim)?,
+                of(&own, &base, &kept)?,
+                of(&own, &unprevented, &claim)?,
+                of(&own, &unprevented, &kept)?,
+            ));
+        }
+        Ok(())
+    }
+
+    fn conversations(&mut self, run: &Run, m: &Measured) {
+        let (Some(talked), Some(cause)) = (&m.talked, &run.study.written.causal) else {
+            return;
+        };
+        let name = |c: usize| run.study.conditions[c].name.as_str();
+        let of = |c: usize| name(c) == cause.condition;
+        for s in talked.shifts.iter().filter(|s| of(s.condition)) {
+            self.sentences.push(format!(
+                "After conversations of ordinary turns: {} against {} on isolated preferences {:+.3}, 95 % [{:+.3}, {:+.3}]; the same questions asked fresh {:+.3} [{:+.3}, {:+.3}]; the conversation adds {:+.3} [{:+.3}, {:+.3}], p = {:.3}, n = {} scripts.",
+                cause.condition,
+                name(m.reference),
+                s.after.value, s.after.interval.lo, s.after.interval.hi,
+                s.fresh.value, s.fresh.interval.lo, s.fresh.interval.hi,
+                s.added.value, s.added.interval.lo, s.added.interval.hi,
+                s.p,
+                s.after.n,
+            ));
+        }
+        let persona = &run.study.concepts[0].name;
+        for s in &talked.stickiness {
+            if of(s.condition) && s.axis == *persona && m.layers.first() == Some(&s.layer) {
+                let phi = &s.persistence.phi;
+                self.sentences.push(format!(
+                    "Stickiness: along {persona} at layer {}, {} keeps {:.2} (95 % [{:.2}, {:.2}]) of a deviation from turn to turn; n = {} conversations of {} turns.",
+                    s.layer,
+                    name(s.condition),
+                    phi.value, phi.interval.lo, phi.interval.hi,
+                    s.n,
+                    s.persistence.turns,
+                ));
+            }
+        }
+    }
+
+    fn trajectory(&mut self, run: &Run, m: &Measured) {
+        let (Some(f), Some(t)) = (&m.followed, &run.study.written.trajectory) else {
+            return;
+        };
+        for (lead, way) in f
+            .leads
+            .iter()
+            .zip(f.half_ways.iter().filter(|w| w.series != ISOLATED))
+        {
+            let verdict = match lead.order {
+                Order::FirstLeads => "moves first".to_string(),
+                Order::SecondLeads => "moves after them".to_string(),
+                Order::Undecided => "neither is shown to move first".to_string(),
+            };
+            let half = match way.step.is_finite() {
+                true => format!(
+                    "half of its change at step {:.1} [{:.1}, {:.1}]",
+                    way.step, way.step_interval.lo, way.step_interval.hi
+                ),
+                false => "no change to be told from zero".into(),
+            };
+            self.sentences.push(format!(
+                "Trajectory, {} less {}: {} has {half}; against {}: {verdict}.",
+                t.condition, t.reference, lead.first, lead.second,
+            ));
+        }
+    }
+
+    fn links(&mut self, m: &Measured) {
+        for l in &m.linked {
+            let told: Vec<String> = (l.isolated.iter())
+                .map(|k| {
+                    let (lo, hi) = (k.without.iter())
+                        .fold((f64::MAX, f64::MIN), |(lo, hi), (_, r)| {
+                            (lo.min(*r), hi.max(*r))
+                        });
+                    format!(
+                        "{} r = {:+.2} (without one condition {lo:+.2} to {hi:+.2}), p = {:.3}",
+                        k.predictor, k.r, k.p
+                    )
+                })
+                .collect();
+            if let Some(k) = l.isolated.first() {
+                self.sentences.push(format!(
+                    "Link at layer {}, shift of isolated preferences from base against: {}; n = {} conditions.",
+                    l.layer,
+                    told.join("; "),
+                    k.n_conditions,
+                ));
+            }
+        }
+        for r in &m.rankings {
+            self.sentences.push(format!(
+                "Ranking by {}: {} follow the order known of GPT-4.1 with rho = {:+.2}, one-sided p = {:.3} of {} arrangements.",
+                r.measure,
+                r.conditions.join(", "),
+                r.rho,
+                r.p,
+                r.arrangements,
+            ));
+        }
+    }
+
     fn doubts(&mut self, run: &Run, m: &Measured) {
         let study = run.study;
         for c in &study.conditions {
@@ -234,6 +442,45 @@ impl Findings {
             if tuned && c.seeds.len() < SEEDS {
                 self.warnings.push(format!("Condition {}: {} fine-tune(s); claims about the condition, not this model, need at least {SEEDS} seeds.", c.name, c.seeds.len()));
             }
+        }
+        let mut focus = vec![0];
+        if let Some(cause) = &study.written.causal {
+            let at = |c: &super::manifest::Condition| c.name == cause.condition;
+            focus.extend(
+                study
+                    .conditions
+                    .iter()
+                    .position(at)
+                    .map(|c| states_of(run, c)[0]),
+            );
+        }
+        for &l in &m.layers {
+            for &state in &focus {
+                for w in m.geometry.doubts(run, state, l) {
+                    let id = &run.states()[state].id;
+                    self.warnings
+                        .push(format!("Coupling in {id}, layer {l}: {w}."));
+                }
+            }
+        }
+        let links = (m.linked.iter()).flat_map(|l| {
+            let named = |k: &crate::causal::Link| (l.layer, k.warnings.clone());
+            l.isolated.iter().map(named).collect::<Vec<_>>()
+        });
+        let mut said = HashSet::new();
+        for (layer, w) in links.flat_map(|(l, all)| all.into_iter().map(move |w| (l, w))) {
+            let text = format!("Link at layer {layer}: {w}.");
+            if said.insert(text.clone()) {
+                self.warnings.push(text);
+            }
+        }
+        for w in m
+            .followed
+            .iter()
+            .flat_map(|f| &f.half_ways)
+            .flat_map(|h| &h.warnings)
+        {
+            self.warnings.push(format!("Trajectory: {w}."));
         }
         let mut seen = HashSet::new();
         for (k, concept) in study.concepts.iter().enumerate() {

@@ -4,13 +4,17 @@
 //! path exists, every name is unique.
 
 use super::StudyError;
-use crate::finetune::Recipe;
-use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference};
+use crate::behavior::conversation::Replies;
+use crate::finetune::{Prevent, Recipe};
+use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference, ScriptSet};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The embedded quick study.
 pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
+
+/// The embedded full study.
+pub const FULL: &str = include_str!("../../assets/studies/full.toml");
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +32,8 @@ pub struct Written {
     pub claims: Option<PathBuf>,
     pub draws: Draws,
     pub causal: Option<Causal>,
+    pub conversations: Option<Conversations>,
+    pub trajectory: Option<Trajectory>,
     /// Layers reported; none: 1/3 and 4/5 of the depth.
     pub layers: Option<Vec<usize>>,
     #[serde(rename = "condition")]
@@ -74,6 +80,38 @@ pub struct Causal {
     pub alphas: Vec<f64>,
 }
 
+/// Conversations held in every state, in which a preference comes up after some turns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversations {
+    /// Folder of script files; none: the shipped ones.
+    pub folder: Option<PathBuf>,
+    /// Scripts of each preference; none: all.
+    pub scripts: Option<usize>,
+    /// Whose replies stand in them.
+    #[serde(default = "scripted")]
+    pub replies: Replies,
+}
+
+fn scripted() -> Replies {
+    Replies::Scripted
+}
+
+/// Conditions followed over their fine-tune, on a light set of probes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trajectory {
+    pub condition: String,
+    /// Its trajectory is subtracted, step by step.
+    pub reference: String,
+    /// Checkpoints, evenly spaced in the logarithm of the step.
+    pub checkpoints: usize,
+    /// Pairs of persona and of autonomy.
+    pub pairs: usize,
+    /// Prompts of each preference and claim.
+    pub prompts: usize,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenCondition {
@@ -86,6 +124,8 @@ pub struct WrittenCondition {
     pub seeds: Option<u64>,
     /// Counts as an identity fine-tune when the shared shift is removed.
     pub identity: Option<bool>,
+    /// What is done to the stream while it trains.
+    pub prevent: Option<Prevent>,
 }
 
 /// Where a state's weights and prompt come from.
@@ -109,6 +149,7 @@ pub struct Condition {
     pub source: Source,
     pub seeds: Vec<u64>,
     pub identity: bool,
+    pub prevent: Option<Prevent>,
 }
 
 /// A study with everything loaded.
@@ -122,6 +163,8 @@ pub struct Study {
     pub nuisances: Vec<usize>,
     pub battery: Vec<Preference>,
     pub claims: Vec<Preference>,
+    /// Conversations, where the study holds any.
+    pub scripts: Vec<ScriptSet>,
     pub neutral_texts: Vec<NeutralText>,
     pub neutral_prompts: Vec<String>,
     /// Which rows of which files all of these are.
@@ -129,22 +172,45 @@ pub struct Study {
 }
 
 impl Study {
-    /// Reads a manifest file, or the embedded quick study.
+    /// Reads a manifest file, or an embedded study: the quick one, or with `full`, unless a file
+    /// has that name, the full one.
     pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
-        let name = path.map_or_else(|| PathBuf::from("quick.toml (embedded)"), Path::to_path_buf);
-        let text = match path {
-            None => QUICK.to_string(),
-            Some(p) => std::fs::read_to_string(p).map_err(|source| StudyError::Read {
-                path: p.into(),
-                source,
-            })?,
+        let full = path.is_some_and(|p| p == Path::new("full") && !p.is_file());
+        let embedded = |name: &str| PathBuf::from(format!("{name}.toml (embedded)"));
+        let (name, text) = match path {
+            None => (embedded("quick"), QUICK.to_string()),
+            Some(_) if full => (embedded("full"), FULL.to_string()),
+            Some(p) => {
+                let text = std::fs::read_to_string(p).map_err(|source| StudyError::Read {
+                    path: p.into(),
+                    source,
+                })?;
+                (p.to_path_buf(), text)
+            }
         };
         let written: Written = toml::from_str(&text).map_err(|e| StudyError::Toml {
             path: name.clone(),
             why: e.to_string(),
         })?;
-        let folder = path.and_then(Path::parent).unwrap_or(Path::new("."));
+        let file = path.filter(|_| !full);
+        let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
         check(written, &name, folder)
+    }
+
+    /// The condition whose claim a condition trains: its own, or where it is kept from a concept,
+    /// that of the condition with the same rows.
+    pub fn trains<'a>(&'a self, name: &'a str) -> &'a str {
+        let of = |c: &Condition| match &c.source {
+            Source::Data { file, .. } => Some(file.clone()),
+            _ => None,
+        };
+        let own = self.conditions.iter().find(|c| c.name == name);
+        let Some(file) = own.filter(|c| c.prevent.is_some()).and_then(of) else {
+            return name;
+        };
+        let twin = |c: &&Condition| c.prevent.is_none() && of(c).as_ref() == Some(&file);
+        let found = self.conditions.iter().find(twin);
+        found.map_or(name, |c| c.name.as_str())
     }
 
     /// Number of fine-tuned, adapted and prompted states, base included.
@@ -190,6 +256,7 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         source: Source::Base,
         seeds: vec![0],
         identity: false,
+        prevent: None,
     }];
     for c in &w.conditions {
         let key = format!("condition `{}`", c.name);
@@ -215,6 +282,22 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
                 key,
                 "has seeds, which only a fine-tune (data) can have".into(),
             ));
+        }
+        if let Some(p) = &c.prevent {
+            if c.data.is_none() {
+                return Err(bad(
+                    key,
+                    "has prevent, which only a fine-tune (data) can have".into(),
+                ));
+            }
+            p.check()?;
+            if ![&w.concepts.persona, &w.concepts.autonomy].contains(&&p.concept) {
+                let why = format!(
+                    "prevents `{}`; name the study's persona or autonomy concept",
+                    p.concept
+                );
+                return Err(bad(key, why));
+            }
         }
         let source = if let Some(data) = &c.data {
             let rows = match data.as_str() {
@@ -249,7 +332,9 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         conditions.push(Condition {
             name: c.name.clone(),
             seeds: (1..=c.seeds.unwrap_or(1).max(1)).collect(),
-            identity: c.identity.unwrap_or(tuned),
+            // A fine-tune that was kept from its claim is none of the claims' kind.
+            identity: c.identity.unwrap_or(tuned && c.prevent.is_none()),
+            prevent: c.prevent.clone(),
             source,
         });
     }
@@ -299,6 +384,43 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
             return Err(bad("causal.random".into(), "give at least 2".into()));
         }
     }
+    if let Some(t) = &w.trajectory {
+        for (key, name) in [
+            ("trajectory.condition", &t.condition),
+            ("trajectory.reference", &t.reference),
+        ] {
+            let tuned = |o: &Condition| matches!(o.source, Source::Data { .. });
+            if !conditions.iter().any(|o| &o.name == name && tuned(o)) {
+                let why = format!("`{name}` is no condition that the study fine-tunes");
+                return Err(bad(key.into(), why));
+            }
+        }
+        for (key, n, least) in [
+            ("trajectory.checkpoints", t.checkpoints, 3),
+            ("trajectory.pairs", t.pairs, 8),
+            ("trajectory.prompts", t.prompts, 1),
+        ] {
+            if n < least {
+                return Err(bad(key.into(), format!("is {n}; give at least {least}")));
+            }
+        }
+    }
+    let mut scripts = Vec::new();
+    if let Some(c) = &w.conversations {
+        let at = c.folder.as_ref().map(|f| folder.join(f));
+        scripts = materials::load_scripts(at.as_deref())?;
+        if let Some(n) = c.scripts {
+            if n == 0 {
+                return Err(bad(
+                    "conversations.scripts".into(),
+                    "give at least 1".into(),
+                ));
+            }
+            for set in &mut scripts {
+                set.scripts.truncate(n);
+            }
+        }
+    }
     let battery_dir = w.battery.as_ref().map(|b| folder.join(b));
     let battery = cut(
         materials::load_preferences(battery_dir.as_deref())?,
@@ -346,6 +468,7 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         nuisances,
         battery,
         claims,
+        scripts,
         neutral_texts,
         neutral_prompts,
         used,

@@ -7,16 +7,22 @@
 
 mod acts;
 mod cause;
+mod converse;
 mod draw;
 pub mod findings;
+mod geometry;
+mod link;
 pub mod manifest;
 mod measure;
+mod more_tables;
 mod outputs;
+mod quality;
 pub mod run;
 mod scores;
 pub mod stages;
 mod tables;
 pub mod template;
+mod trajectory;
 
 use std::path::PathBuf;
 

@@ -1,22 +1,21 @@
 //! Running a plan: each stage once, its outputs whole or absent, its marker last.
 
+use super::acts::{self, StateActs, Texts};
 use super::findings::Findings;
 use super::manifest::{Source, Study};
-use super::stages::{
-    concept_texts, neutral_texts, plan, states, system, Kind, Marker, Stage, State,
-};
-use super::{cause, outputs, StudyError};
+use super::stages::{plan, states, system, Kind, Marker, Stage, State};
+use super::{cause, converse, outputs, trajectory, StudyError};
 use crate::behavior::{stance, PairScore};
-use crate::capture::{capture, CaptureError, Position, Request};
-use crate::finetune::{examples, train, Distil};
-use crate::model::{Adapter, Decoder, Interventions, Model, Tokens};
+use crate::capture::Position;
+use crate::finetune::{examples, train_under, Distil, Prevent, Recipe};
+use crate::geometry::shift::layer_rms;
+use crate::model::{Adapter, Decoder, Interventions, Model};
 use crate::speed::Rates;
 use crate::stats::rng::stream;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
 use crate::store::manifest::StageRecord;
-use crate::store::{
-    atomic, ActivationSpec, ActivationWriter, Manifest, Precision, RootAttrs, Sample,
-};
+use crate::store::{atomic, ActivationSpec, Manifest, Precision, RootAttrs};
+use serde::{de::DeserializeOwned, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -65,7 +64,15 @@ pub fn run(
         })
     };
     make(out)?;
-    for sub in ["stages", "adapters", "activations", "behaviour", "figures"] {
+    for sub in [
+        "stages",
+        "adapters",
+        "activations",
+        "behaviour",
+        "conversations",
+        "trajectory",
+        "figures",
+    ] {
         make(&out.join(sub))?;
         atomic::clean_leftovers(&out.join(sub))?;
     }
@@ -175,6 +182,8 @@ impl Run<'_> {
             Kind::Finetune(i) => self.finetune(i, watch),
             Kind::Capture(i) => self.capture(i),
             Kind::Behave(i) => self.behave(i),
+            Kind::Converse(i) => converse::converse(self, i),
+            Kind::Trajectory => trajectory::follow(self, watch),
             Kind::Causal => cause::causal(self, watch),
             Kind::Report => {
                 self.held = None;
@@ -260,9 +269,29 @@ impl Run<'_> {
         state: usize,
         watch: &mut dyn FnMut(Event),
     ) -> Result<Vec<String>, StudyError> {
-        let s = self.states[state].clone();
-        let Source::Data { rows, .. } = &self.study.conditions[s.condition].source else {
-            return Ok(Vec::new());
+        let id = self.states[state].id.clone();
+        let dir = format!("adapters/{id}");
+        self.train(state, &self.study.written.recipe, &dir, watch)?;
+        let files = [
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "training.jsonl",
+        ];
+        Ok(files.iter().map(|f| format!("{dir}/{f}")).collect())
+    }
+
+    /// Fine-tunes a state by a recipe into a folder below the run folder.
+    pub fn train(
+        &self,
+        state: usize,
+        recipe: &Recipe,
+        dir: &str,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<(), StudyError> {
+        let s = &self.states[state];
+        let condition = &self.study.conditions[s.condition];
+        let Source::Data { rows, .. } = &condition.source else {
+            return Ok(());
         };
         let path = self.out.join("distilled.jsonl");
         let text = std::fs::read_to_string(&path).map_err(|source| StudyError::Read {
@@ -272,7 +301,15 @@ impl Run<'_> {
         let neutral = crate::materials::parse_conversations(&text, &path)?;
         let mut all = rows.clone();
         all.extend(neutral.into_iter().map(|c| c.messages));
-        let (recipe, decoder) = (&self.study.written.recipe, &self.model.decoder);
+        let mut recipe = recipe.clone();
+        let edits = match &condition.prevent {
+            None => Interventions::none(),
+            Some(prevent) => {
+                recipe.prevent = Some(prevent.clone());
+                self.prevention(prevent)?
+            }
+        };
+        let decoder = &self.model.decoder;
         let examples = examples(&self.model.tokenizer, &all, recipe.max_tokens)?;
         let seed = self
             .study
@@ -290,98 +327,62 @@ impl Run<'_> {
             &targets,
             rng,
         )?;
-        let dir = self.adapter_dir(state);
         let begun = Instant::now();
-        train(
+        let mut on_step = |step: &crate::finetune::Step, total: usize| {
+            let done = step.step + 1;
+            let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
+            watch(Event::Detail(format!(
+                "step {done}/{total}, loss {:.3}, {left:.0} s left",
+                step.loss
+            )));
+        };
+        let dir = self.out.join(dir);
+        train_under(
             decoder,
             start,
             &examples,
-            recipe,
+            &recipe,
+            &edits,
             seed,
             &dir,
-            &mut |step, total| {
-                let done = step.step + 1;
-                let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
-                watch(Event::Detail(format!(
-                    "step {done}/{total}, loss {:.3}, {left:.0} s left",
-                    step.loss
-                )));
-            },
+            &mut on_step,
         )?;
-        let files = [
-            "adapter_config.json",
-            "adapter_model.safetensors",
-            "training.jsonl",
-        ];
-        Ok(files
-            .iter()
-            .map(|f| format!("adapters/{}/{f}", s.id))
-            .collect())
+        Ok(())
+    }
+
+    /// The edits of a fine-tune that is kept from a concept: base's direction of it.
+    fn prevention(&self, prevent: &Prevent) -> Result<Interventions, StudyError> {
+        let base = StateActs::read(self, 0)?;
+        let named = |c: &crate::materials::Concept| c.name == prevent.concept;
+        let concept = self.study.concepts.iter().position(named).unwrap_or(0);
+        let direction = base.direction(concept);
+        let narrow = |row: ndarray::ArrayView1<f64>| row.iter().map(|v| *v as f32).collect();
+        let vectors = (direction.rows().into_iter().enumerate())
+            .map(|(l, row)| (l, narrow(row)))
+            .collect();
+        let rms = layer_rms(base.neutral[0].view()).into_iter().enumerate();
+        Ok(prevent.interventions(&vectors, &rms.collect())?)
     }
 
     fn capture(&mut self, state: usize) -> Result<Vec<String>, StudyError> {
         let decoder = self.decoder(state)?;
-        let system = self.system(state).map(str::to_string);
-        let concepts = concept_texts(self.study, self.model, system.as_deref())?;
-        let neutral = neutral_texts(self.study, self.model, system.as_deref())?;
-        let layers: Vec<usize> = (0..decoder.layers()).collect();
         let s = &self.states[state];
         let name = self.activations(state);
         let spec = ActivationSpec {
             condition: self.study.conditions[s.condition].name.clone(),
             seed: s.seed,
             step: None,
-            layers: layers.clone(),
+            layers: (0..decoder.layers()).collect(),
             hidden: decoder.hidden(),
             positions: POSITIONS.iter().map(Position::to_string).collect(),
             precision: Precision::F32,
         };
-        let mut writer = ActivationWriter::create(&self.out.join(&name), &self.attrs(), spec)?;
-        // Concepts are read at the response alone, in one batch plan: prefixes are shared.
-        let flat: Vec<Tokens> = concepts.iter().flatten().cloned().collect();
-        let mut got = vec![None; flat.len()];
-        let request = Request::new(&POSITIONS[..1], layers.clone());
-        let none = Interventions::none();
-        capture(&decoder, &flat, &request, &none, &mut |i, _, values| {
-            got[i] = Some(values);
-            Ok(())
-        })?;
-        let mut next = 0;
-        for concept in &self.study.concepts {
-            for pair in &concept.pairs {
-                for label in ["positive", "negative"] {
-                    let Some(values) = got[next].take() else {
-                        continue;
-                    };
-                    writer.append(Sample {
-                        set: concept.name.clone(),
-                        prompt_id: pair.id.clone(),
-                        label: label.into(),
-                        role: "response".into(),
-                        n_tokens: flat[next].ids.len() as u32,
-                        rows: vec![(0, values)],
-                    })?;
-                    next += 1;
-                }
-            }
-        }
-        let request = Request::new(&POSITIONS, layers);
-        let mut rows: Vec<Vec<(usize, ndarray::Array2<f32>)>> = vec![Vec::new(); neutral.len()];
-        capture(&decoder, &neutral, &request, &none, &mut |i, p, values| {
-            rows[i].push((p, values));
-            Ok::<(), CaptureError>(())
-        })?;
-        for ((t, tokens), rows) in self.study.neutral_texts.iter().zip(&neutral).zip(rows) {
-            writer.append(Sample {
-                set: "neutral".into(),
-                prompt_id: t.id.clone(),
-                label: t.kind.clone(),
-                role: "response".into(),
-                n_tokens: tokens.ids.len() as u32,
-                rows,
-            })?;
-        }
-        writer.finish()?;
+        let texts = Texts {
+            concepts: &self.study.concepts,
+            neutral: &self.study.neutral_texts,
+            system: self.system(state),
+        };
+        acts::write(self, &decoder, &texts, spec, &name)?;
         Ok(vec![name])
     }
 
@@ -395,12 +396,7 @@ impl Run<'_> {
             all.extend(stance(&decoder, tok, &self.study.claims, system, &none)?);
         }
         let name = self.behaviour(state);
-        let mut lines = String::new();
-        for s in &all {
-            lines += &serde_json::to_string(s).unwrap_or_default();
-            lines.push('\n');
-        }
-        atomic::write(&self.out.join(&name), lines.as_bytes())?;
+        self.write_lines(&name, &all)?;
         Ok(vec![name])
     }
 
@@ -411,7 +407,22 @@ impl Run<'_> {
 
     /// The scores of a state, battery and claims.
     pub fn scores(&self, state: usize) -> Result<Vec<PairScore>, StudyError> {
-        let path = self.out.join(self.behaviour(state));
+        self.lines(&self.behaviour(state))
+    }
+
+    /// Writes rows as JSON lines below the run folder.
+    pub fn write_lines<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<(), StudyError> {
+        let mut lines = String::new();
+        for row in rows {
+            lines += &serde_json::to_string(row).unwrap_or_default();
+            lines.push('\n');
+        }
+        Ok(atomic::write(&self.out.join(name), lines.as_bytes())?)
+    }
+
+    /// Reads JSON lines below the run folder.
+    pub fn lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, StudyError> {
+        let path = self.out.join(name);
         let text = std::fs::read_to_string(&path).map_err(|source| StudyError::Read {
             path: path.clone(),
             source,

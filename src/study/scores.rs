@@ -3,6 +3,7 @@
 //! The prompt is the unit: a condition's score on a prompt is the mean over its states, and
 //! intervals resample prompts.
 
+use super::manifest::Study;
 use super::run::Run;
 use super::StudyError;
 use crate::behavior::by_prompt;
@@ -38,8 +39,19 @@ pub fn condition_scores(run: &Run, condition: usize, states: &[Scores]) -> Score
 
 /// Whether the condition's training text presupposes the preference. A preference that says
 /// nothing of a condition counts as isolated.
-pub fn implied(preference: &Preference, condition: &str) -> bool {
-    preference.status.get(condition) == Some(&Status::Implied)
+fn implied(study: &Study, preference: &Preference, condition: &str) -> bool {
+    preference.status.get(study.trains(condition)) == Some(&Status::Implied)
+}
+
+/// Whether the name is a preference of the battery, implied or isolated in the condition as asked.
+pub fn of_kind(study: &Study, name: &str, condition: &str, of_implied: bool) -> bool {
+    let known = study.battery.iter().find(|p| p.name == name);
+    known.is_some_and(|p| implied(study, p, condition) == of_implied)
+}
+
+/// Whether the name is a preference that the condition's training text does not presuppose.
+pub fn isolated(study: &Study, name: &str, condition: &str) -> bool {
+    of_kind(study, name, condition, false)
 }
 
 /// Differences by prompt of two lists of scores, for prompts of preferences that `keep`.
@@ -96,7 +108,7 @@ pub fn preference_shifts(
             estimate,
             p: pv,
             q: f64::NAN,
-            implied: implied(p, condition),
+            implied: implied(run.study, p, condition),
         });
     }
     let q = benjamini_hochberg(&out.iter().map(|s| s.p).collect::<Vec<_>>());

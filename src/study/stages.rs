@@ -3,8 +3,8 @@
 use super::manifest::{Condition, Source, Study};
 use super::StudyError;
 use crate::capture::BUDGET;
-use crate::materials::Preference;
-use crate::model::{Message, Model, Packed, Role, Tokens};
+use crate::materials::{Concept, NeutralText, Preference};
+use crate::model::{Message, Model, Packed, Role, Tokenizer, Tokens};
 use crate::speed::{shared_rows, Rates};
 use crate::store::digest;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub enum Kind {
     Finetune(usize),
     Capture(usize),
     Behave(usize),
+    Converse(usize),
+    Trajectory,
     Causal,
     Report,
 }
@@ -115,13 +117,11 @@ pub fn system(c: &Condition) -> Option<&str> {
 
 /// The texts of every concept's pairs (positive, negative, positive, ...) as tokens.
 pub fn concept_texts(
-    study: &Study,
-    model: &Model,
+    concepts: &[Concept],
+    tok: &Tokenizer,
     system: Option<&str>,
 ) -> Result<Vec<Vec<Tokens>>, StudyError> {
-    let tok = &model.tokenizer;
-    study
-        .concepts
+    concepts
         .iter()
         .map(|c| {
             c.pairs
@@ -133,16 +133,15 @@ pub fn concept_texts(
         .collect()
 }
 
-/// The neutral texts as tokens.
+/// Neutral texts as tokens.
 pub fn neutral_texts(
-    study: &Study,
-    model: &Model,
+    texts: &[NeutralText],
+    tok: &Tokenizer,
     system: Option<&str>,
 ) -> Result<Vec<Tokens>, StudyError> {
-    study
-        .neutral_texts
+    texts
         .iter()
-        .map(|t| Ok(model.tokenizer.exchange(system, &t.prompt, &t.response)?))
+        .map(|t| Ok(tok.exchange(system, &t.prompt, &t.response)?))
         .collect()
 }
 
@@ -153,6 +152,32 @@ fn battery_rows(battery: &[Preference], model: &Model) -> Result<(usize, usize),
         for pair in &p.pairs {
             for a in [&pair.express, &pair.oppose] {
                 texts.push(model.tokenizer.exchange(None, &p.prompt, a)?);
+            }
+        }
+    }
+    let scored = texts
+        .iter()
+        .map(|t| t.with_role(Role::Response).len())
+        .sum();
+    Ok((shared_rows(&texts), scored))
+}
+
+/// Rows of the conversations in one state, and how many of them reach the language head.
+fn conversation_rows(study: &Study, model: &Model) -> Result<(usize, usize), StudyError> {
+    let mut texts = Vec::new();
+    for script in study.scripts.iter().flat_map(|s| &s.scripts) {
+        let mut turns: Vec<Message> = Vec::new();
+        for t in &script.turns {
+            turns.push(Message::new("user", &t.user));
+            let reply = t.assistant.as_deref().unwrap_or_default();
+            turns.push(Message::new("assistant", reply));
+        }
+        for before in [turns, Vec::new()] {
+            for answer in script.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
+                let mut all = before.clone();
+                all.push(Message::new("user", &script.prompt));
+                all.push(Message::new("assistant", answer));
+                texts.push(model.tokenizer.chat(&all, false)?);
             }
         }
     }
@@ -258,35 +283,6 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             bytes: memory.base,
         });
     }
-    let mut state_keys = Vec::new();
-    for (i, s) in states.iter().enumerate() {
-        let c = &study.conditions[s.condition];
-        let key = match &c.source {
-            Source::Base => digest(json!({"base": base})),
-            Source::System(text) => digest(json!({"base": base, "system": text})),
-            Source::Model(name) => digest(json!({"base": base, "other": name})),
-            Source::Adapter(dir) => {
-                let file = dir.join("adapter_model.safetensors");
-                digest(json!({"base": base, "adapter": digest::of_file(&file)?}))
-            }
-            Source::Data { rows, .. } => {
-                let key = digest(json!({"base": base, "rows": rows, "neutral": distil,
-                    "recipe": w.recipe, "seed": w.seed, "run": s.seed}));
-                let steps = w.recipe.steps(rows.len() + study.neutral_prompts.len());
-                let rows = training_rows(study, model, rows)?;
-                stages.push(Stage {
-                    name: format!("finetune-{}", s.id),
-                    kind: Kind::Finetune(i),
-                    key: key.clone(),
-                    rows,
-                    seconds: rows as f64 / rates.trained,
-                    bytes: (memory.step)(rows as f64 / steps as f64),
-                });
-                key
-            }
-        };
-        state_keys.push(key);
-    }
     let concept_value: Value = study
         .concepts
         .iter()
@@ -303,29 +299,69 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         .iter()
         .map(|t| json!([t.prompt, t.response]))
         .collect();
+    let mut state_keys = Vec::new();
+    for (i, s) in states.iter().enumerate() {
+        let c = &study.conditions[s.condition];
+        let key = match &c.source {
+            Source::Base => digest(json!({"base": base})),
+            Source::System(text) => digest(json!({"base": base, "system": text})),
+            Source::Model(name) => digest(json!({"base": base, "other": name})),
+            Source::Adapter(dir) => {
+                let file = dir.join("adapter_model.safetensors");
+                digest(json!({"base": base, "adapter": digest::of_file(&file)?}))
+            }
+            Source::Data { rows, .. } => {
+                let mut of = json!({"base": base, "rows": rows, "neutral": distil,
+                    "recipe": w.recipe, "seed": w.seed, "run": s.seed});
+                if let Some(prevent) = &c.prevent {
+                    // The direction is base's, read on these texts.
+                    of["prevent"] = json!([prevent, concept_value, neutral]);
+                }
+                let key = digest(of);
+                let steps = w.recipe.steps(rows.len() + study.neutral_prompts.len());
+                let rows = training_rows(study, model, rows)?;
+                stages.push(Stage {
+                    name: format!("finetune-{}", s.id),
+                    kind: Kind::Finetune(i),
+                    key: key.clone(),
+                    rows,
+                    seconds: rows as f64 / rates.trained,
+                    bytes: (memory.step)(rows as f64 / steps as f64),
+                });
+                key
+            }
+        };
+        state_keys.push(key);
+    }
     let capture_rows = {
-        let all: Vec<Tokens> = concept_texts(study, model, None)?
+        let tok = &model.tokenizer;
+        let all: Vec<Tokens> = concept_texts(&study.concepts, tok, None)?
             .into_iter()
             .flatten()
             .collect();
-        shared_rows(&all) + shared_rows(&neutral_texts(study, model, None)?)
+        shared_rows(&all) + shared_rows(&neutral_texts(&study.neutral_texts, tok, None)?)
     };
     let battery = battery_rows(&study.battery, model)?;
     let claims = battery_rows(&study.claims, model)?;
     let both = (battery.0 + claims.0, battery.1 + claims.1);
     let batteries = json!([battery_value(&study.battery), battery_value(&study.claims)]);
-    let mut all_keys = Vec::new();
+    let mut all_keys: Vec<(String, String)> = Vec::new();
     for (i, s) in states.iter().enumerate() {
         let capture =
             digest(json!({"state": state_keys[i], "concepts": concept_value, "neutral": neutral}));
-        stages.push(Stage {
+        let capturing = Stage {
             name: format!("capture-{}", s.id),
             kind: Kind::Capture(i),
             key: capture.clone(),
             rows: capture_rows,
             seconds: capture_rows as f64 / rates.captured,
             bytes: if i == 0 { memory.base } else { memory.state },
-        });
+        };
+        // Fine-tunes that are kept from a concept need base's direction.
+        match i {
+            0 => stages.insert(0, capturing),
+            _ => stages.push(capturing),
+        }
         let behave = digest(json!({"state": state_keys[i], "battery": batteries}));
         stages.push(Stage {
             name: format!("behave-{}", s.id),
@@ -338,6 +374,65 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         all_keys.push((capture, behave));
     }
     let layers = json!(w.layers);
+    let mut more_keys = Vec::new();
+    if let Some(c) = &w.conversations {
+        let scripts: Value = (study.scripts.iter())
+            .map(|s| json!([s.preference, s.scripts]))
+            .collect();
+        let rows = conversation_rows(study, model)?;
+        for (i, s) in states.iter().enumerate() {
+            let key = digest(json!({"state": state_keys[i], "scripts": scripts,
+                "replies": c.replies, "rulers": all_keys[0].0, "layers": layers, "seed": w.seed}));
+            stages.push(Stage {
+                name: format!("converse-{}", s.id),
+                kind: Kind::Converse(i),
+                key: key.clone(),
+                rows: rows.0,
+                seconds: scoring(rows),
+                bytes: if i == 0 { memory.base } else { memory.state },
+            });
+            more_keys.push(key);
+        }
+    }
+    if let Some(t) = &w.trajectory {
+        let of = |name: &str| {
+            let first = |s: &&State| study.conditions[s.condition].name == name;
+            states.iter().find(first)
+        };
+        let both_states: Vec<&State> = of(&t.condition)
+            .into_iter()
+            .chain(of(&t.reference))
+            .collect();
+        let trained: f64 = (stages.iter())
+            .filter(|s| {
+                let name = |x: &&State| s.name == format!("finetune-{}", x.id);
+                both_states.iter().any(name)
+            })
+            .map(|s| s.seconds)
+            .sum();
+        let reads = 2.0 * (t.checkpoints + 1) as f64;
+        let pairs: usize = study.concepts.iter().map(|c| c.pairs.len()).sum();
+        let part = (2 * t.pairs) as f64 / pairs.max(1) as f64;
+        let asked = t.prompts as f64 / w.sizes.prompts as f64;
+        let keys: Vec<&String> = (both_states.iter())
+            .filter_map(|s| states.iter().position(|x| x.id == s.id))
+            .map(|i| &state_keys[i])
+            .collect();
+        let key = digest(
+            json!({"states": keys, "trajectory": t, "concepts": concept_value,
+            "neutral": neutral, "battery": batteries, "layers": layers}),
+        );
+        stages.push(Stage {
+            name: "trajectory".into(),
+            kind: Kind::Trajectory,
+            key: key.clone(),
+            rows: (reads * (part * capture_rows as f64 + asked * battery.0 as f64)) as usize,
+            seconds: trained
+                + reads * (part * capture_rows as f64 / rates.captured + asked * scoring(battery)),
+            bytes: memory.state,
+        });
+        more_keys.push(key);
+    }
     let mut causal = String::new();
     if let Some(c) = &w.causal {
         causal = digest(json!({"states": all_keys, "causal": c, "layers": layers, "seed": w.seed}));
@@ -365,7 +460,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         name: "report".into(),
         kind: Kind::Report,
         key: digest(
-            json!({"states": all_keys, "causal": causal, "draws": w.draws, "layers": layers,
+            json!({"states": all_keys, "more": more_keys, "causal": causal, "draws": w.draws, "layers": layers,
             "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status}),
         ),
         rows: 0,

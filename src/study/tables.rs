@@ -7,28 +7,23 @@ use super::run::{Run, POSITIONS};
 use super::scores::mean_with_p;
 use super::StudyError;
 use crate::causal::{Edited, Mediation};
-use crate::directions::Quality;
+use crate::directions::{Estimator, Quality};
+use crate::geometry::projections::AXES;
+use crate::geometry::{Change, Part};
+use crate::geometry_tables::{self, write_rows, Names, Source};
 use crate::stats::bootstrap::Estimate;
 use crate::store::ResultsWriter;
-use ndarray::{s, Array2, Array3, Array4, Axis};
-
-/// Axes that shifts are projected on, in the order of `StateShift::raw`.
-const AXES: [&str; 4] = [
-    "persona-base",
-    "autonomy-base",
-    "persona-own",
-    "autonomy-own",
-];
+use ndarray::{s, Array3, Array4, Axis};
 
 /// Writes all tables; returns the files below the run folder.
 pub fn write(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     let mut h5 = ResultsWriter::create(&run.out.join("results.h5"), &run.attrs())?;
     coords(run, &mut h5)?;
-    coupling(m, &mut h5)?;
-    shifts(run, m, &mut h5)?;
+    geometry(run, m, &mut h5)?;
     directions(run, m, &mut h5)?;
     behaviour(run, m, &mut h5)?;
     causal(m, &mut h5)?;
+    super::more_tables::write(run, m, &mut h5)?;
     for (i, s) in run.states().iter().enumerate() {
         let condition = &run.study.conditions[s.condition].name;
         let group = format!("activations/{condition}/{}", s.seed);
@@ -63,134 +58,77 @@ fn coords(run: &Run, h5: &mut ResultsWriter) -> Result<(), StudyError> {
         names(study.conditions.iter().map(|c| c.name.as_str())),
     )?;
     h5.coord("hidden", (0..decoder.hidden()).collect::<Vec<usize>>())?;
-    h5.coord("estimator", names(["mean-diff"].into_iter()))?;
+    h5.coord("estimator", vec![Estimator::MeanDiff.name()])?;
     h5.coord("axis", names(AXES.into_iter()))?;
     h5.coord("bound", names(["value", "ci_lo", "ci_hi"].into_iter()))?;
     Ok(())
 }
 
-fn coupling(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
-    let pair = ["state", "concept_a", "concept_b", "layer"];
-    let c = &m.coupling;
-    for (name, a) in [
-        ("cosine", &c.raw.value),
-        ("ci_lo", &c.raw.lo),
-        ("ci_hi", &c.raw.hi),
-        ("relative", &c.raw.relative),
-        ("relative_lo", &c.raw.relative_lo),
-        ("relative_hi", &c.raw.relative_hi),
-        ("cleaned", &c.cleaned.value),
-        ("cleaned_lo", &c.cleaned.lo),
-        ("cleaned_hi", &c.cleaned.hi),
-        ("whitened", &c.whitened.value),
-        ("whitened_lo", &c.whitened.lo),
-        ("whitened_hi", &c.whitened.hi),
-        ("null_flip_lo", &c.flip_lo),
-        ("null_flip_hi", &c.flip_hi),
-        ("p_flip", &c.p_flip),
-        ("q_flip", &c.q_flip),
-        ("p_random", &c.p_random),
-        ("q_random", &c.q_random),
-    ] {
-        h5.array("geometry", name, &pair, a.view().into_dyn())?;
+fn geometry(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
+    let (study, g) = (run.study, &m.geometry);
+    let concepts = names(study.concepts.iter().map(|c| c.name.as_str()));
+    let states = names(run.states().iter().map(|s| s.id.as_str()));
+    let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
+    let [response, user] = POSITIONS.map(|p| p.to_string());
+    let source = Source {
+        concepts: &concepts,
+        estimator: Estimator::MeanDiff.name(),
+        position: &response,
+        n_neutral: study.neutral_texts.len(),
+    };
+    geometry_tables::write_coupling(h5, &g.coupling, &g.options, &source)?;
+    let condition = |c: usize| study.conditions[c].name.as_str();
+    let changes: Vec<_> = (g.changes.iter())
+        .flat_map(|(set, reference, forms)| {
+            let named = |c: &'_ Change| (condition(*set), condition(*reference), c.form);
+            forms.iter().map(move |c| (named(c), &c.contrast))
+        })
+        .map(|((set, reference, form), c)| (set, reference, form, c))
+        .collect();
+    let names_of = |position| Names {
+        states: &states,
+        concepts: &concepts,
+        layers: &layers,
+        position,
+    };
+    write_rows(h5, "changes", geometry_tables::changes(&changes, &layers))?;
+    for (name, mut rows) in geometry_tables::beside(&g.beside, &names_of(&response)) {
+        if name == "projections" {
+            rows.extend(geometry_tables::shifts(&g.user_shifts, &names_of(&user)));
+        }
+        write_rows(h5, name, rows)?;
     }
-    h5.csv(
-        "geometry",
-        "coupling",
-        &[
-            "cosine",
-            "ci_lo",
-            "ci_hi",
-            "relative",
-            "null_flip_lo",
-            "null_flip_hi",
-            "p_flip",
-            "q_flip",
-            "p_random",
-            "q_random",
-        ],
-    )?;
-    let by = ["state", "concept", "layer"];
-    h5.array(
-        "geometry",
-        "null_random_lo",
-        &by,
-        c.random_lo.view().into_dyn(),
-    )?;
-    h5.array(
-        "geometry",
-        "null_random_hi",
-        &by,
-        c.random_hi.view().into_dyn(),
-    )?;
-    Ok(())
+    shift(run, m, h5)
 }
 
-fn shifts(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
-    let states = run.states();
-    let (n, nl) = (states.len(), run.model.decoder.layers());
-    let flat = |f: &dyn Fn(usize, usize) -> f64| Array2::from_shape_fn((n, nl), |(i, l)| f(i, l));
-    let two = ["state", "layer"];
-    let cka = flat(&|i, l| m.cka[i][l]);
-    h5.array("geometry", "cka", &two, cka.view().into_dyn())?;
-    let stable = flat(&|i, l| m.stability[i][l]);
-    h5.array(
-        "geometry",
-        "persona_cosine_with_base",
-        &two,
-        stable.view().into_dyn(),
-    )?;
-    let mut shift = Array4::from_elem((n, 4, 3, nl), f64::NAN);
-    let mut unshared = Array3::from_elem((n, 4, nl), f64::NAN);
-    let mut move_t = Array3::from_elem((n, 3, nl), f64::NAN);
-    for s in &m.shifts {
-        for l in 0..nl {
-            for k in 0..4 {
-                let on = &s.raw[l][k].rms_units;
-                for (j, v) in [on.value, on.interval.lo, on.interval.hi]
+/// The projections of the responses' shifts as one array, for readers that index.
+fn shift(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
+    let (n, layers) = (run.states().len(), run.model.decoder.layers());
+    let mut whole = Array4::from_elem((n, AXES.len(), 3, layers), f64::NAN);
+    let mut unshared = whole.clone();
+    for moved in &m.geometry.beside.shifts {
+        let to = match moved.part {
+            Part::Whole => &mut whole,
+            Part::Unshared => &mut unshared,
+        };
+        for (l, axes) in moved.on.on.iter().enumerate() {
+            for (k, on) in axes.iter().enumerate() {
+                let e = &on.rms_units;
+                for (j, v) in [e.value, e.interval.lo, e.interval.hi]
                     .into_iter()
                     .enumerate()
                 {
-                    shift[[s.state, k, j, l]] = v;
+                    to[[moved.state, k, j, l]] = v;
                 }
-                if let Some(u) = &s.unshared {
-                    unshared[[s.state, k, l]] = u[l][k];
-                }
-            }
-            let t = &s.poles[l].change;
-            for (j, v) in [t.value, t.interval.lo, t.interval.hi]
-                .into_iter()
-                .enumerate()
-            {
-                move_t[[s.state, j, l]] = v;
             }
         }
     }
-    h5.array(
-        "geometry",
-        "shift",
-        &["state", "axis", "bound", "layer"],
-        shift.view().into_dyn(),
-    )?;
-    h5.array(
-        "geometry",
-        "shift_unshared",
-        &["state", "axis", "layer"],
-        unshared.view().into_dyn(),
-    )?;
-    h5.array(
-        "geometry",
-        "persona_coordinate_change",
-        &["state", "bound", "layer"],
-        move_t.view().into_dyn(),
-    )?;
-    h5.csv("geometry", "shift", &["shift"])?;
-    if let Some(cos) = &m.shift_cosine {
-        let tuned = m.shifts.iter().map(|s| states[s.state].id.as_str());
-        h5.coord("tuned", names(tuned))?;
-        let dims = ["tuned_a", "tuned_b", "layer"];
-        h5.array("geometry", "shift_cosine", &dims, cos.view().into_dyn())?;
+    let dims = ["state", "axis", "bound", "layer"];
+    for (name, array) in [("shift", whole), ("shift_unshared", unshared)] {
+        h5.array("geometry", name, &dims, array.view().into_dyn())?;
+        geometry_tables::annotate(h5, &format!("geometry/{name}"))?;
     }
+    h5.csv("geometry", "shift", &["shift", "shift_unshared"])?;
     Ok(())
 }
 
@@ -234,6 +172,7 @@ fn directions(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), Stu
         ("norm_over_rms", q(&|q| q.relative_norm)),
     ] {
         h5.array("directions", name, &by, a.view().into_dyn())?;
+        geometry_tables::annotate(h5, &format!("directions/{name}"))?;
     }
     h5.attr(
         "directions",
@@ -257,6 +196,23 @@ fn directions(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), Stu
 
 fn behaviour(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
     let (n, study) = (run.states().len(), run.study);
+    if let Some(f) = &m.one_factor {
+        h5.table(
+            "behaviour",
+            "one_factor",
+            &[
+                ("share", vec![f.share.value].into()),
+                ("ci_lo", vec![f.share.interval.lo].into()),
+                ("ci_hi", vec![f.share.interval.hi].into()),
+                ("null_lo", vec![f.null.lo].into()),
+                ("null_hi", vec![f.null.hi].into()),
+                ("p", vec![f.p].into()),
+                ("n_preferences", vec![f.preferences.len()].into()),
+                ("n_conditions", vec![f.conditions.len()].into()),
+            ],
+        )?;
+        geometry_tables::annotate(h5, "behaviour/one_factor")?;
+    }
     let np = study.battery.len();
     let mut score = Array3::from_elem((n, np, 3), f64::NAN);
     for (i, s) in m.scores.iter().enumerate() {
@@ -274,6 +230,9 @@ fn behaviour(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), Stud
         &["state", "preference", "bound"],
         score.view().into_dyn(),
     )?;
+    if !m.claims.cells.is_empty() {
+        claims(m, h5)?;
+    }
     let mut columns: [Vec<String>; 5] = Default::default();
     let mut numbers: [Vec<f64>; 5] = Default::default();
     for s in &m.preferences {
@@ -311,6 +270,36 @@ fn behaviour(run: &Run, m: &Measured, h5: &mut ResultsWriter) -> Result<(), Stud
         ],
     )?;
     Ok(())
+}
+
+/// The manipulation check, a row a condition and claim.
+fn claims(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
+    let cells = &m.claims.cells;
+    let col = |f: &dyn Fn(&Estimate) -> f64| -> Vec<f64> {
+        cells.iter().map(|c| f(&c.less_base)).collect()
+    };
+    let own: Vec<usize> = cells.iter().map(|c| usize::from(c.own)).collect();
+    let n: Vec<usize> = cells.iter().map(|c| c.less_base.n).collect();
+    h5.table(
+        "behaviour",
+        "claims",
+        &[
+            (
+                "condition",
+                names(cells.iter().map(|c| c.state.as_str())).into(),
+            ),
+            (
+                "claim",
+                names(cells.iter().map(|c| c.claim.as_str())).into(),
+            ),
+            ("own", own.into()),
+            ("shift", col(&|e| e.value).into()),
+            ("ci_lo", col(&|e| e.interval.lo).into()),
+            ("ci_hi", col(&|e| e.interval.hi).into()),
+            ("n_prompts", n.into()),
+        ],
+    )?;
+    Ok(geometry_tables::annotate(h5, "behaviour/claims")?)
 }
 
 fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {

@@ -1,14 +1,13 @@
 //! Measuring: readings to the geometry room, what comes back to `results.h5`, a table and JSON.
 
-use super::findings::{self, Findings};
 use super::readings::{self, Readings};
-use super::{null_states, pair, MeasureArgs};
+use super::{findings, null_states, pair, MeasureArgs};
 use crate::cli::layers::reported;
 use crate::cli::table::Table;
 use crate::cli::{state, Console};
 use crate::directions::Estimator;
 use crate::geometry::{coupling, CouplingInput, CouplingOptions};
-use crate::geometry_tables::{self, write_rows, Source};
+use crate::geometry_tables::{self, write_rows, Names, Source};
 use crate::materials::{embedded, load_concept, Concept};
 use crate::model::error::nearest;
 use crate::store::{ResultsWriter, Values};
@@ -55,8 +54,8 @@ pub fn run(args: MeasureArgs, out: &Console) -> Result<()> {
     }
     out.log("shifts, subspaces, regions");
     let labels: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
-    let mut rest = findings::of(&found, &readings, &labels, &layers, &shown, &options)?;
-    rest.null_states = null_states::of(&args, &model, &concepts, &layers, &readings, &found, out)?;
+    let rest = findings::beside(&readings, &layers, &shown, &options)?;
+    let nulls = null_states::of(&args, &model, &concepts, &layers, &readings, &found, out)?;
     let table = pair::table(&found, &readings, &layers, &options)?;
 
     let config = json!({
@@ -84,8 +83,19 @@ pub fn run(args: MeasureArgs, out: &Console) -> Result<()> {
     let mut files: Vec<String> = ["results.h5", "csv/coupling.csv", "csv/geometry.pair.csv"]
         .map(String::from)
         .to_vec();
-    let shift = Table::from(&rest.projections);
-    for (name, rows) in rest.into_tables() {
+    let names = Names {
+        states: &readings.states,
+        concepts: &labels,
+        layers: &layers,
+        position: &position,
+    };
+    let shift = Table::from(&geometry_tables::shifts(&rest.shifts, &names));
+    let changes = findings::changes(&found, &readings, &layers, &options)?;
+    let all = [("changes", changes), ("null_states", nulls)].into_iter();
+    for (name, rows) in all.chain(geometry_tables::beside(&rest, &names)) {
+        if rows.rows.is_empty() {
+            continue;
+        }
         files.push(format!("csv/geometry.{name}.csv"));
         write_rows(&mut w, name, rows)?;
     }
@@ -173,23 +183,4 @@ fn write_directions(w: &mut ResultsWriter, readings: &Readings) -> Result<()> {
     )?;
     let rule = "positive side projects higher";
     Ok(w.attr("directions/unit", "sign_rule", rule)?)
-}
-
-impl Findings {
-    /// Names and rows of the tables that have any.
-    fn into_tables(self) -> Vec<(&'static str, geometry_tables::Rows)> {
-        [
-            ("changes", self.changes),
-            ("projections", self.projections),
-            ("stability", self.stability),
-            ("alignment", self.alignment),
-            ("transfer", self.transfer),
-            ("overlap", self.overlap),
-            ("regions", self.regions),
-            ("null_states", self.null_states),
-        ]
-        .into_iter()
-        .filter(|(_, rows)| !rows.rows.is_empty())
-        .collect()
-    }
 }

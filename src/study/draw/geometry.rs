@@ -3,11 +3,12 @@
 use super::{counts, focus};
 use crate::figures::shift::{DirectionSource, ShiftForm};
 use crate::figures::{concept_heatmap, coupling, directions, shift, Estimate};
-use crate::study::measure::{condition_coupling, states_of, Measured};
+use crate::geometry::Part;
+use crate::study::measure::{states_of, Measured};
 use crate::study::run::Run;
 
 pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
-    let c = &m.coupling;
+    let c = &m.geometry.coupling;
     let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
     let value = |state: usize, l: usize| c.raw.value[[state, 0, 1, l]];
     let conditions = run
@@ -20,7 +21,7 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
             let mean = layers
                 .iter()
                 .map(|&l| {
-                    let (v, iv) = condition_coupling(run, c, i, l);
+                    let (v, iv) = m.geometry.cosine(run, i, l);
                     Estimate::new(v, iv.lo.min(v), iv.hi.max(v))
                 })
                 .collect();
@@ -34,10 +35,13 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
                         .map(|&s| layers.iter().map(|&l| value(s, l)).collect())
                         .collect(),
                 },
-                difference: match &m.to_base[i] {
+                difference: match m.geometry.change(i, 0, "plain") {
                     None => Vec::new(),
                     Some(d) => (0..layers.len())
-                        .map(|l| Estimate::new(d.value[l], d.lo[l], d.hi[l]))
+                        .map(|l| {
+                            let d = &d.contrast;
+                            Estimate::new(d.value[l], d.lo[l], d.hi[l])
+                        })
                         .collect(),
                 },
             }
@@ -48,7 +52,7 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
         name: "coupling".into(),
         title: "Persona-autonomy coupling by layer and condition".into(),
         caption: format!(
-            "Cosine of mean-difference directions re-extracted in each model; {}; bands: 95 % cluster bootstrap over prompts (for differences of repeated conditions also over their fine-tunes). Grey: 95 % bands in base of label flips and of covariance-matched random directions. n = {} fine-tunes or prompted models beside base. Dashed: layers fixed beforehand.",
+            "Cosine of mean-difference directions re-extracted in each model; {}; bands: 95 % bootstrap-t over prompts (for differences of repeated conditions also over their fine-tunes). Grey: 95 % bands in base of label flips, of random directions of the layer's covariance and of placebo concepts. n = {} fine-tunes or prompted models beside base. Dashed: layers fixed beforehand.",
             counts(run),
             run.states().len() - 1
         ),
@@ -66,6 +70,11 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
                 label: "random directions".into(),
                 lo: band(&|l| c.random_lo[[0, 1, l]]),
                 hi: band(&|l| c.random_hi[[0, 1, l]]),
+            },
+            coupling::NullBand {
+                label: "placebo concepts".into(),
+                lo: band(&|l| c.placebo_lo[[0, l]]),
+                hi: band(&|l| c.placebo_hi[[0, l]]),
             },
         ],
         layers,
@@ -87,7 +96,11 @@ pub fn heatmap_data(run: &Run, m: &Measured) -> concept_heatmap::HeatmapData {
             layer: l,
             state: run.states()[s].id.clone(),
             cosine: (0..n)
-                .map(|a| (0..n).map(|b| m.coupling.raw.value[[s, a, b, l]]).collect())
+                .map(|a| {
+                    (0..n)
+                        .map(|b| m.geometry.coupling.raw.value[[s, a, b, l]])
+                        .collect()
+                })
                 .collect(),
         })
         .collect();
@@ -106,30 +119,28 @@ pub fn heatmap_data(run: &Run, m: &Measured) -> concept_heatmap::HeatmapData {
 
 pub fn shift_data(run: &Run, m: &Measured) -> shift::ShiftData {
     let mut points = Vec::new();
+    // In the order of the axes; what lies beyond persona is in results.h5.
+    let axes = [
+        ("persona", DirectionSource::Base),
+        ("autonomy", DirectionSource::Base),
+        ("persona", DirectionSource::ReExtracted),
+        ("autonomy", DirectionSource::ReExtracted),
+    ];
     for &l in &m.layers {
-        for s in &m.shifts {
-            let axes = [
-                ("persona", DirectionSource::Base),
-                ("autonomy", DirectionSource::Base),
-                ("persona", DirectionSource::ReExtracted),
-                ("autonomy", DirectionSource::ReExtracted),
-            ];
+        for moved in &m.geometry.beside.shifts {
             for (k, (direction, source)) in axes.into_iter().enumerate() {
-                let e = &s.raw[l][k].rms_units;
-                let mut point = shift::ShiftPoint {
+                let e = &moved.on.on[l][k].rms_units;
+                points.push(shift::ShiftPoint {
                     layer: l,
-                    condition: run.states()[s.state].id.clone(),
+                    condition: run.states()[moved.state].id.clone(),
                     direction: direction.into(),
                     source,
-                    form: ShiftForm::Raw,
+                    form: match moved.part {
+                        Part::Whole => ShiftForm::Raw,
+                        Part::Unshared => ShiftForm::SharedRemoved,
+                    },
                     projection: Estimate::new(e.value, e.interval.lo, e.interval.hi),
-                };
-                points.push(point.clone());
-                if let Some(u) = &s.unshared {
-                    point.form = ShiftForm::SharedRemoved;
-                    point.projection = Estimate::point(u[l][k]);
-                    points.push(point);
-                }
+                });
             }
         }
     }
@@ -137,7 +148,7 @@ pub fn shift_data(run: &Run, m: &Measured) -> shift::ShiftData {
         name: "shift".into(),
         title: "Shift of neutral responses along persona and autonomy".into(),
         caption: format!(
-            "Mean change against base on {} identical neutral texts (response tokens), projected on unit directions, in units of the layer's RMS; bars: 95 % bootstrap over texts. Right: less the mean shift of the other identity fine-tunes (no interval).",
+            "Mean change against base on {} identical neutral texts (response tokens), projected on unit directions, in units of the layer's RMS; bars: 95 % bootstrap over texts. Right: less the mean shift of the identity fine-tunes of other conditions.",
             run.study.neutral_texts.len()
         ),
         x_label: "projection (layer RMS)".into(),

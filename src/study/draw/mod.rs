@@ -22,7 +22,7 @@ pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, Stu
         behaviour::draw(&outcome::behaviour_data(run, m), &dir)?,
     ];
     if !run.study.claims.is_empty() {
-        written.push(claims::draw(&outcome::claims_data(run, m)?, &dir)?);
+        written.push(claims::draw(&outcome::claims_data(run, m), &dir)?);
     }
     if let Some(record) = &m.causal {
         written.push(causal::draw(&outcome::causal_data(run, m, record)?, &dir)?);

@@ -6,7 +6,7 @@ use crate::figures::{behaviour, claims, training, Estimate};
 use crate::study::cause::{judged, CausalRecord};
 use crate::study::measure::Measured;
 use crate::study::run::Run;
-use crate::study::scores::{condition_scores, mean_with_p, shift_by_prompt};
+use crate::study::scores::mean_with_p;
 use crate::study::StudyError;
 
 pub fn behaviour_data(run: &Run, m: &Measured) -> behaviour::BehaviourData {
@@ -38,32 +38,22 @@ pub fn behaviour_data(run: &Run, m: &Measured) -> behaviour::BehaviourData {
     }
 }
 
-pub fn claims_data(run: &Run, m: &Measured) -> Result<claims::ClaimsData, StudyError> {
+pub fn claims_data(run: &Run, m: &Measured) -> claims::ClaimsData {
     let study = run.study;
-    let (draws, seed) = (study.written.draws.bootstrap, study.written.seed);
-    let base = condition_scores(run, 0, &m.scores);
-    let mut conditions = Vec::new();
-    let mut score = Vec::new();
-    for (i, c) in study.conditions.iter().enumerate().skip(1) {
-        let own = condition_scores(run, i, &m.scores);
-        let row = study
-            .claims
-            .iter()
-            .map(|claim| {
-                // A claim shares its name with its condition, never with a preference.
-                let v = shift_by_prompt(&own, &base, |n| n == claim.name);
-                let (e, _) = mean_with_p(&v, draws, seed)?;
-                Ok(Estimate::new(
-                    e.value,
-                    e.interval.lo.min(e.value),
-                    e.interval.hi.max(e.value),
-                ))
-            })
-            .collect::<Result<Vec<_>, StudyError>>()?;
-        conditions.push(c.name.clone());
-        score.push(row);
-    }
-    Ok(claims::ClaimsData {
+    let conditions: Vec<String> = (study.conditions.iter().skip(1))
+        .map(|c| c.name.clone())
+        .collect();
+    let claims: Vec<String> = study.claims.iter().map(|c| c.name.clone()).collect();
+    let cells = |condition: &String| {
+        let own = m.claims.cells.iter().filter(|c| c.state == *condition);
+        own.map(|c| {
+            let e = &c.less_base;
+            let (lo, hi) = (e.interval.lo.min(e.value), e.interval.hi.max(e.value));
+            Estimate::new(e.value, lo, hi)
+        })
+        .collect()
+    };
+    claims::ClaimsData {
         name: "claims".into(),
         title: "Manipulation check: each model on each claim".into(),
         caption: format!(
@@ -71,10 +61,10 @@ pub fn claims_data(run: &Run, m: &Measured) -> Result<claims::ClaimsData, StudyE
             study.written.sizes.claim_prompts
         ),
         value_label: "log-odds less base".into(),
+        score: conditions.iter().map(cells).collect(),
         conditions,
-        claims: study.claims.iter().map(|c| c.name.clone()).collect(),
-        score,
-    })
+        claims,
+    }
 }
 
 pub fn causal_data(

@@ -10,8 +10,9 @@ use crate::study::run::Run;
 pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) -> ReportData {
     let study = run.study;
     let n_layers = run.model.decoder.layers();
-    let at = |l: usize| format!("{:.2}", m.coupling.raw.value[[0, 0, 1, l]]);
+    let at = |l: usize| format!("{:.2}", m.geometry.coupling.raw.value[[0, 0, 1, l]]);
     let concept = |name: &str| study.concepts.iter().position(|c| c.name == name);
+    let beside = &m.geometry.beside;
     let mut references = Vec::new();
     let mid = m.layers[0];
     if let Some(t) = concept("toaster-identity") {
@@ -21,7 +22,7 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
             source: "earlier work on open models".into(),
             ours: format!(
                 "{:+.2} (layer {mid}, base)",
-                m.coupling.raw.value[[0, 0, t, mid]]
+                m.geometry.coupling.raw.value[[0, 0, t, mid]]
             ),
         });
     }
@@ -33,23 +34,28 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
         ours: m
             .layers
             .iter()
-            .map(|&l| format!("{:+.2} (layer {l})", m.stability[tuned][l]))
+            .map(|&l| {
+                format!(
+                    "{:+.2} (layer {l})",
+                    beside.stability[tuned - 1][0][l].cosine
+                )
+            })
             .collect::<Vec<_>>()
             .join(", "),
     });
     references.push(ReferencePoint {
-        quantity: "linear CKA of base and fine-tune on neutral text".into(),
+        quantity: "linear CKA of base and fine-tune on neutral text (ours debiased)".into(),
         earlier: ">= .998 until late layers".into(),
         source: "earlier work on open models".into(),
         ours: m
             .layers
             .iter()
-            .map(|&l| format!("{:.4} (layer {l})", m.cka[tuned][l]))
+            .map(|&l| format!("{:.4} (layer {l})", beside.alignment[tuned - 1][l].debiased))
             .collect::<Vec<_>>()
             .join(", "),
     });
-    if let (Some(cos), true) = (&m.shift_cosine, m.reference > 0) {
-        let index = |state: usize| m.shifts.iter().position(|s| s.state == state);
+    if let (Some(cos), true) = (&beside.shift_cosines, m.reference > 0) {
+        let index = |state: usize| state.checked_sub(1);
         if let (Some(a), Some(b)) = (index(tuned), index(states_of(run, m.reference)[0])) {
             references.push(ReferencePoint {
                 quantity: "cosine of the shifts of opposite fine-tunes".into(),
@@ -125,10 +131,11 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
         tables: vec![
             ReportTable {
                 title: "What was found".into(),
-                caption: "Estimates with 95 % intervals; nulls and n beside them. Coupling is the raw cosine; the form relative to its ceiling, cleaned and whitened forms are in results.h5.".into(),
+                caption: "Estimates with 95 % intervals; nulls and n beside them. Coupling is the raw cosine.".into(),
                 columns: columns(&["quantity", "estimate", "95 % interval", "null or test", "n"]),
                 rows: found.rows.iter().map(|r| r.to_vec()).collect(),
             },
+            coupling(run, m),
             ReportTable {
                 title: format!("Preferences of {} against {reference}", study.conditions[focus(run)].name),
                 caption: "Difference of stance log-odds, nats a token, paired by prompt; q: Benjamini-Hochberg over preferences of sign-flip p values.".into(),
@@ -150,5 +157,73 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
             file("findings.json", "this report's findings"),
             file("manifest.json", "resolved configuration, seeds, versions, hardware, digests, timings"),
         ],
+    }
+}
+
+/// The pair's cosine in every condition with everything that it is to be read against.
+fn coupling(run: &Run, m: &Measured) -> ReportTable {
+    let (study, g) = (run.study, &m.geometry);
+    let c = &g.coupling;
+    let ends = |v: f64, lo: f64, hi: f64| format!("{v:+.2} [{lo:+.2}, {hi:+.2}]");
+    let mut rows = Vec::new();
+    for &l in &m.layers {
+        for (k, condition) in study.conditions.iter().enumerate() {
+            let set = states_of(run, k);
+            let (value, interval) = g.cosine(run, k, l);
+            // Ceilings and nulls are those of a condition's first model.
+            let s = set[0];
+            let at = [s, 0, 1, l];
+            let ceiling = (c.reliability[[s, 0, l]] * c.reliability[[s, 1, l]]).sqrt();
+            let change = g.change(k, 0, "relative").map(|d| &d.contrast);
+            rows.push(vec![
+                l.to_string(),
+                condition.name.clone(),
+                ends(value, interval.lo, interval.hi),
+                format!("{ceiling:.2}"),
+                ends(
+                    c.raw.relative[at],
+                    c.raw.relative_lo[at],
+                    c.raw.relative_hi[at],
+                ),
+                format!("{:+.2}", c.cleaned.value[at]),
+                format!("{:+.2}", c.whitened.value[at]),
+                change.map_or("-".into(), |d| ends(d.value[l], d.lo[l], d.hi[l])),
+                format!("[{:+.2}, {:+.2}]", c.flip_lo[at], c.flip_hi[at]),
+                format!(
+                    "[{:+.2}, {:+.2}], q {:.3}",
+                    c.random_lo[[s, 1, l]],
+                    c.random_hi[[s, 1, l]],
+                    c.q_random[at]
+                ),
+                format!(
+                    "[{:+.2}, {:+.2}], p {:.2}",
+                    c.placebo_lo[[s, l]],
+                    c.placebo_hi[[s, l]],
+                    c.p_placebo[[s, l]]
+                ),
+                set.len().to_string(),
+            ]);
+        }
+    }
+    ReportTable {
+        title: "Coupling of persona and autonomy".into(),
+        caption: format!(
+            "Cosine of the two directions, re-extracted in every model, with its 95 % interval; the ceiling that noise sets, sqrt(r_p r_u); the cosine relative to it; cleaned of {}; whitened by the layer's covariance; change of the relative cosine from base on paired draws; 95 % bands of labels flipped, of random directions of the layer's covariance and of {} cosines with placebo concepts. n: models; {}.",
+            study
+                .nuisances
+                .iter()
+                .map(|&k| study.concepts[k].name.as_str())
+                .collect::<Vec<_>>()
+                .join(" and "),
+            2 * g.options.placebos.len(),
+            super::counts(run),
+        ),
+        columns: [
+            "layer", "condition", "cosine", "ceiling", "relative", "cleaned", "whitened",
+            "relative, less base", "label flips", "random directions", "placebos", "n",
+        ]
+        .map(String::from)
+        .to_vec(),
+        rows,
     }
 }

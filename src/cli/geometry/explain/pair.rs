@@ -230,8 +230,14 @@ fn change(
         Some(Values::Real(v)) => v.get(row).copied().unwrap_or(f64::NAN),
         _ => f64::NAN,
     };
+    // A study compares conditions, whose states carry a seed.
+    let condition = match state.rsplit_once("-s") {
+        Some((name, seed)) if seed.parse::<u64>().is_ok() => name,
+        _ => state,
+    };
     for row in 0..columns.get("layer").map_or(0, Values::len) {
-        if text("set", row) == *state && text("layer", row) == layer {
+        let set = text("set", row);
+        if (set == *state || set == condition) && text("layer", row) == layer {
             told.say(
                 "change",
                 format!(
