@@ -16,6 +16,7 @@ pub mod load;
 pub mod null_states;
 pub mod packed;
 pub mod places;
+mod random;
 pub mod recording;
 pub mod resolve;
 pub mod template;

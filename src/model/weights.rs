@@ -37,6 +37,14 @@ pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
 }
 
 impl Weights {
+    /// Tensors that are in memory already.
+    pub(crate) fn given(tensors: BTreeMap<String, Tensor>) -> Self {
+        Weights {
+            path: PathBuf::from("(in memory)"),
+            tensors,
+        }
+    }
+
     /// All tensors of a GGUF file of architecture `llama`.
     pub fn from_gguf(path: &Path, content: &Content, counts: HeadCounts) -> Result<Self> {
         let gguf = |name: &str, e: candle_core::Error| ModelError::Gguf {

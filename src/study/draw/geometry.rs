@@ -62,6 +62,11 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
         conditions,
         nulls: vec![
             coupling::NullBand {
+                label: "placebo concepts".into(),
+                lo: band(&|l| c.placebo_lo[[0, l]]),
+                hi: band(&|l| c.placebo_hi[[0, l]]),
+            },
+            coupling::NullBand {
                 label: "label flips".into(),
                 lo: band(&|l| c.flip_lo[[0, 0, 1, l]]),
                 hi: band(&|l| c.flip_hi[[0, 0, 1, l]]),
@@ -70,11 +75,6 @@ pub fn coupling_data(run: &Run, m: &Measured) -> coupling::CouplingData {
                 label: "random directions".into(),
                 lo: band(&|l| c.random_lo[[0, 1, l]]),
                 hi: band(&|l| c.random_hi[[0, 1, l]]),
-            },
-            coupling::NullBand {
-                label: "placebo concepts".into(),
-                lo: band(&|l| c.placebo_lo[[0, l]]),
-                hi: band(&|l| c.placebo_hi[[0, l]]),
             },
         ],
         layers,

@@ -1,0 +1,125 @@
+//! What was found of ablations, of order in time, and of the link over conditions.
+
+use super::Findings;
+use crate::causal::{specificity, Mediation, Order};
+use crate::study::cause::judged;
+use crate::study::measure::Measured;
+use crate::study::run::Run;
+use crate::study::trajectory::ISOLATED;
+
+impl Findings {
+    pub(super) fn ablation(&mut self, m: &Measured) {
+        let all: Vec<&Mediation> = m.mediations.iter().map(judged).collect();
+        let Some(persona) = all.iter().find(|x| x.edit == "persona") else {
+            return;
+        };
+        let random: Vec<Mediation> = all
+            .iter()
+            .filter(|x| x.random)
+            .map(|x| (*x).clone())
+            .collect();
+        let against = specificity(persona, &random);
+        for x in all.iter().filter(|x| !x.random) {
+            let null = match x.edit.as_str() {
+                "persona" => format!("random-direction p {:.2}", against.p),
+                _ => String::new(),
+            };
+            let n = format!("{} prompts, 1 model a side", x.n_prompts);
+            let what = format!("shift left, ablating {}", x.edit);
+            self.row(what, x.remaining, x.remaining_interval, null, n);
+        }
+        let as_much = random
+            .iter()
+            .filter(|r| r.removed >= persona.removed)
+            .count();
+        let share = match persona.share.is_finite() {
+            true => format!(
+                ", a share of {:.0} %, 95 % [{:.0}, {:.0}] %",
+                100.0 * persona.share,
+                100.0 * persona.share_interval.lo,
+                100.0 * persona.share_interval.hi
+            ),
+            false => String::new(),
+        };
+        self.sentences.push(format!(
+            "Projecting the re-extracted persona direction out of both models at every layer takes {:+.3} of a shift of {:+.3} (95 % [{:+.3}, {:+.3}]{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            persona.removed,
+            persona.total,
+            persona.removed_interval.lo,
+            persona.removed_interval.hi,
+            persona.remaining,
+            random.len(),
+            against.p,
+            match against.p <= 0.05 {
+                true => "more than random directions do",
+                false => "not shown to be more than random directions do",
+            }
+        ));
+        for w in persona.warnings.iter().chain(&against.warnings) {
+            self.warnings.push(format!("Ablating persona: {w}."));
+        }
+    }
+
+    pub(super) fn trajectory(&mut self, run: &Run, m: &Measured) {
+        let (Some(f), Some(t)) = (&m.followed, &run.study.written.trajectory) else {
+            return;
+        };
+        for (lead, way) in f
+            .leads
+            .iter()
+            .zip(f.half_ways.iter().filter(|w| w.series != ISOLATED))
+        {
+            let verdict = match lead.order {
+                Order::FirstLeads => "moves first".to_string(),
+                Order::SecondLeads => "moves after them".to_string(),
+                Order::Undecided => "neither is shown to move first".to_string(),
+            };
+            let half = match way.step.is_finite() {
+                true => format!(
+                    "half of its change at step {:.1} [{:.1}, {:.1}]",
+                    way.step, way.step_interval.lo, way.step_interval.hi
+                ),
+                false => "no change to be told from zero".into(),
+            };
+            self.sentences.push(format!(
+                "Trajectory, {} less {}: {} has {half}; against {}: {verdict}.",
+                t.condition, t.reference, lead.first, lead.second,
+            ));
+        }
+    }
+
+    pub(super) fn links(&mut self, m: &Measured) {
+        for l in &m.linked {
+            let told: Vec<String> = (l.isolated.iter())
+                .map(|k| {
+                    let (lo, hi) = (k.without.iter())
+                        .fold((f64::MAX, f64::MIN), |(lo, hi), (_, r)| {
+                            (lo.min(*r), hi.max(*r))
+                        });
+                    format!(
+                        "{} r = {:+.2} (without one condition {lo:+.2} to {hi:+.2}), p = {:.3}",
+                        k.predictor, k.r, k.p
+                    )
+                })
+                .collect();
+            if let Some(k) = l.isolated.first() {
+                self.sentences.push(format!(
+                    "Link at layer {}, shift of isolated preferences from base against: {}; n = {} conditions.",
+                    l.layer,
+                    told.join("; "),
+                    k.n_conditions,
+                ));
+            }
+        }
+        for r in &m.rankings {
+            self.sentences.push(format!(
+                "Ranking by {}: {} follow the order known of GPT-4.1 with rho = {:+.2}, one-sided p = {:.3} of {} arrangements.",
+                r.measure,
+                r.conditions.join(", "),
+                r.rho,
+                r.p,
+                r.arrangements,
+            ));
+        }
+    }
+}
