@@ -137,7 +137,10 @@ pub fn train_under(
 
     let mut vars: Factors = BTreeMap::new();
     for (&target, (a, b)) in &start.factors {
-        vars.insert(target, (Var::from_tensor(a)?, Var::from_tensor(b)?));
+        // Factors learn in f32 beside the weights that they belong to.
+        let device = base.linear(target.0, target.1).weight.device();
+        let var = |t: &Tensor| Var::from_tensor(&t.to_device(device)?);
+        vars.insert(target, (var(a)?, var(b)?));
     }
     let branches = vars
         .iter()

@@ -7,6 +7,7 @@
 
 use super::decoder::{module_path, Branch, Decoder, LINEARS};
 use super::error::{nearest, ModelError, Result};
+use super::placement::host_values;
 use super::weights::{map_file, tensor_of};
 use candle_core::{Device, Tensor};
 use rand::Rng;
@@ -169,7 +170,7 @@ impl Adapter {
         let mut bytes: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (&target, (a, b)) in &self.factors {
             for (t, is_b) in [(a, false), (b, true)] {
-                let values: Vec<f32> = t.flatten_all()?.to_vec1()?;
+                let values = host_values(t)?;
                 let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 bytes.push((key(target, is_b), t.dims().to_vec(), raw));
             }
@@ -287,6 +288,7 @@ impl Decoder {
             .map(|(&target, (a, b))| {
                 let w = &self.linear(target.0, target.1).weight;
                 let delta = (b.matmul(a)? * scale as f64)?;
+                let delta = delta.to_device(w.device())?.to_dtype(w.dtype())?;
                 Ok((target, (w + delta)?))
             })
             .collect::<Result<_>>()?;

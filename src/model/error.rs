@@ -80,6 +80,8 @@ pub enum ModelError {
     },
     #[error("hub model `{name}` could not be fetched ({why}); without a network, put its snapshot into the hub cache (HF_HOME) or give a local folder")]
     Hub { name: String, why: String },
+    #[error("{0}")]
+    NoDevice(String),
     #[error("an intervention touches nothing: {0}")]
     NothingTouched(String),
     #[error("the swap at {point} has no recorded activation for the token at position {position} of a text; record these texts, or limit the swap to the roles of tokens that were recorded")]

@@ -88,7 +88,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
         let mut buffers = Vec::with_capacity(part.len());
         for (key, t) in part {
             map.insert(key.clone(), name.clone());
-            let values: Vec<f32> = t.flatten_all()?.to_vec1()?;
+            let values = super::placement::host_values(t)?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             buffers.push((key.as_str(), t.dims().to_vec(), bytes));
         }

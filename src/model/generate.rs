@@ -73,7 +73,9 @@ fn step(
             positions: &cache.positions,
         };
         let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
-        let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?;
+        let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?
+            .to_device(q.device())?
+            .to_dtype(q.dtype())?;
         x = model.after_attention(l, x, &mixed, places, hooks)?;
     }
     Ok(x)

@@ -315,7 +315,7 @@ impl Placed {
             Edit::Swap { from, along: u } => {
                 let other = recorded(from, point, &rows, places, &x)?;
                 match u {
-                    None => RowEdit::Replace(Arc::new(other.flatten_all()?.to_vec1()?)),
+                    None => RowEdit::Replace(Arc::new(super::placement::host_values(&other)?)),
                     Some(u) => one_direction(u, along(&other, u)?),
                 }
             }

@@ -6,6 +6,7 @@
 use super::config::{Config, RopeScaling};
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
+use super::placement::{self, Placement};
 use super::template::Template;
 use super::tokenizer::{GgufTokens, Tokenizer};
 use super::weights::{HeadCounts, Weights};
@@ -28,14 +29,19 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a `.gguf` file or a Hugging Face folder.
+    /// Loads a `.gguf` file or a Hugging Face folder to where models are placed.
     pub fn load(id: &str, path: &Path) -> Result<Self> {
         crate::ops::calm_candle();
-        if path.is_dir() {
-            folder(id, path)
-        } else {
-            gguf(id, path)
+        let placement = placement::chosen();
+        let device = placement.device()?;
+        let mut model = match path.is_dir() {
+            true => folder(id, path)?,
+            false => gguf(id, path)?,
+        };
+        if placement != Placement::default() {
+            model.decoder = model.decoder.placed(&device, placement.dtype)?;
         }
+        Ok(model)
     }
 
     /// SHA-256 of the chat template's text, if there is one.

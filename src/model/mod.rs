@@ -15,6 +15,7 @@ pub mod intervention;
 pub mod load;
 pub mod null_states;
 pub mod packed;
+pub mod placement;
 pub mod places;
 mod random;
 pub mod recording;

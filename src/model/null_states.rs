@@ -10,6 +10,7 @@
 use super::adapter::Adapter;
 use super::decoder::Decoder;
 use super::error::Result;
+use super::placement::host_values;
 use crate::stats::rng::{fill_normal, stream};
 use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
@@ -71,9 +72,11 @@ impl Decoder {
             if let Some(known) = done.get(&tensor.id()) {
                 return Ok(known.clone());
             }
-            let mut values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+            let mut values = host_values(tensor)?;
             values.shuffle(&mut stream(seed, &format!("null/shuffle/{name}"), index));
-            let shuffled = Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?;
+            let shuffled = Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?
+                .to_device(tensor.device())?
+                .to_dtype(tensor.dtype())?;
             done.insert(tensor.id(), shuffled.clone());
             Ok(shuffled)
         })
@@ -82,7 +85,7 @@ impl Decoder {
 
 impl Decoder {
     /// This decoder with `change` applied to every weight tensor, named as below.
-    fn with_tensors(
+    pub(super) fn with_tensors(
         &self,
         change: &mut dyn FnMut(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<Decoder> {

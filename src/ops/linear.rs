@@ -170,6 +170,8 @@ pub fn lora_twin(
     (a, b): (&Tensor, &Tensor),
     scale: f32,
 ) -> Result<Tensor> {
+    // Factors are learnt in f32 whatever the stream is in.
+    let (a, b) = (a.to_dtype(x.dtype())?, b.to_dtype(x.dtype())?);
     let branch = x.matmul(&a.t()?)?.matmul(&b.t()?)?;
     frozen_twin(x, weight, bias)? + (branch * scale as f64)?
 }

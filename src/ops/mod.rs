@@ -61,9 +61,15 @@ pub(crate) fn host<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
     }
 }
 
-/// Runs `f` on the f32 values of a CPU tensor.
+/// Runs `f` on the values of a tensor, brought to the CPU in f32 where they are elsewhere.
 pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let x = x.contiguous()?;
+    let x = match fused(x) {
+        true => x.contiguous()?,
+        false => x
+            .to_device(&Device::Cpu)?
+            .to_dtype(DType::F32)?
+            .contiguous()?,
+    };
     let (storage, layout) = x.storage_and_layout();
     f(host(&storage, layout)?)
 }
