@@ -7,8 +7,10 @@
 //! intervals and null bands and states their kind and n in `caption`.
 //!
 //! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
-//! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title, legend, caption and
-//! the writing of files. The figures use these four and nothing else.
+//! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,
+//! legend, caption and the writing of files; `lanes` places conditions at a
+//! layer and `labels` names beside points. The figures use these six and nothing
+//! else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
 //! a size in this code is the size on paper; and a missing value is NaN (`null`
@@ -22,12 +24,15 @@ pub mod claims;
 pub mod concept_heatmap;
 pub mod coupling;
 pub mod directions;
+pub mod labels;
 pub mod lanes;
+pub mod link;
 pub mod page;
 pub mod raster;
 pub mod shift;
 pub mod theme;
 pub mod training;
+pub mod trajectory;
 pub mod values;
 
 #[cfg(test)]
@@ -74,6 +79,14 @@ pub enum FigureError {
     Interval {
         figure: String,
         what: String,
+        lo: f64,
+        hi: f64,
+    },
+    #[error("figure `{figure}`: {what} is {value}; it must lie from {lo} to {hi}")]
+    Outside {
+        figure: String,
+        what: String,
+        value: f64,
         lo: f64,
         hi: f64,
     },

@@ -29,6 +29,8 @@ pub enum Key {
     Mark(RGBColor, Mark),
     SmallDot(RGBColor),
     Box(RGBColor),
+    /// An upright tick on the bar of its interval.
+    Tick(RGBColor),
 }
 
 /// An entry of the legend.
@@ -160,7 +162,16 @@ fn draw_key(canvas: &mut Canvas, (x, y): (f64, f64), key: Key) {
             let (from, to) = ((middle.0 - 3.5, y - 3.5), (middle.0 + 3.5, y + 3.5));
             canvas.outline(from, to, colour, LINE);
         }
+        Key::Tick(colour) => {
+            canvas.line(&ends, colour.to_rgba(), theme::THIN);
+            tick(canvas, middle, colour);
+        }
     }
+}
+
+/// An upright tick around `middle`.
+pub fn tick(canvas: &mut Canvas, (x, y): (f64, f64), colour: RGBColor) {
+    canvas.line(&[(x, y - 2.2), (x, y + 2.2)], colour.to_rgba(), LINE);
 }
 
 /// The legend's words for layers that are marked.
@@ -196,6 +207,16 @@ pub fn columns(left: f64, width: f64, count: usize, gap: f64) -> Vec<(f64, f64)>
             (from, from + each)
         })
         .collect()
+}
+
+/// The width of a figure of `count` panels and how many of them stand abreast:
+/// one panel takes a column of two, more take the page.
+pub fn grid(count: usize) -> (f64, usize) {
+    match count {
+        0 | 1 => (theme::NARROW, 1),
+        2 | 4 => (theme::WIDE, 2),
+        _ => (theme::WIDE, 3),
+    }
 }
 
 /// The rows of a figure's CSV.

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use resvg::usvg;
 
-use super::samples::{self, STATES};
+use super::samples::{self, PREDICTORS, STATES, STEPS};
 use super::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, raster, shift, theme,
-    training, Estimate, FigureError, Written,
+    behaviour, causal, claims, concept_heatmap, coupling, directions, link, raster, shift, theme,
+    training, trajectory, Estimate, FigureError, Written,
 };
 
 fn read(path: &Path) -> String {
@@ -51,7 +51,7 @@ fn text_boxes(group: &usvg::Group, list: &mut Vec<[f32; 4]>) {
 fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
     let dir = tempfile::tempdir().unwrap();
     let all = samples::draw_all(dir.path()).unwrap();
-    assert_eq!(all.len(), 24);
+    assert_eq!(all.len(), 33);
     for written in &all {
         let text = read(&written.svg);
         let document = roxmltree::Document::parse(&text).unwrap();
@@ -194,6 +194,71 @@ fn the_csv_rows_of_the_other_figures_are_what_was_given() {
     assert_eq!(count(directions::draw(&quality, dir)), 4 * 2 * 2);
     let claimed = samples::claims(&STATES[..3], &STATES[1..3]);
     assert_eq!(count(claims::draw(&claimed, dir)), 3 * 2);
+    let path = samples::trajectory(&STATES[1..4], 4, &STEPS);
+    assert_eq!(count(trajectory::draw(&path, dir)), 4 * 3 * (10 + 1));
+    let linked = samples::link(&STATES[..4], 3, &PREDICTORS[..2]);
+    // Base, three seeds of three conditions, four means.
+    assert_eq!(count(link::draw(&linked, dir)), 2 * (1 + 3 * 3 + 4));
+}
+
+#[test]
+fn a_half_way_step_is_a_tick_on_a_bar_below_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
+    for line in data.panels.iter_mut().flat_map(|p| &mut p.lines) {
+        line.half_way = None;
+    }
+    let lines = |data: &trajectory::TrajectoryData| {
+        tags(&trajectory::draw(data, dir.path()).unwrap(), "polyline")
+    };
+    let without = lines(&data);
+    data.panels[1].lines[0].half_way = Some(Estimate::point(7.5));
+    // The tick, the edge of the strip in both panels, the legend's tick and bar.
+    assert_eq!(lines(&data), without + 1 + 2 + 2);
+    data.panels[1].lines[0].half_way = Some(Estimate::new(7.5, 3.0, 12.0));
+    assert_eq!(lines(&data), without + 2 + 2 + 2);
+    let written = trajectory::draw(&data, dir.path()).unwrap();
+    let row = rows(&written).into_iter().find(|r| &r[2] == "half way");
+    let row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
+    let title = &data.panels[1].title;
+    assert_eq!(row, [title, "conscious", "half way", "", "7.5", "3", "12"]);
+}
+
+#[test]
+fn every_condition_of_a_link_is_named_once_in_each_panel() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = samples::link(&STATES[..8], 3, &PREDICTORS[..3]);
+    let text = read(&link::draw(&data, dir.path()).unwrap().svg);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let shown = |name: &str| {
+        let texts = document.descendants().filter(|n| n.has_tag_name("text"));
+        texts
+            .filter(|n| n.text().is_some_and(|t| t.trim() == name))
+            .count()
+    };
+    for state in &STATES[..8] {
+        assert_eq!(shown(state), 3, "{state}");
+    }
+    assert_eq!(shown(&data.panels[1].text), 1);
+}
+
+#[test]
+fn conditions_too_many_for_their_names_stand_in_the_legend() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..120).map(|i| format!("condition {i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut data = samples::link(&names, 1, &PREDICTORS[..1]);
+    for point in &mut data.panels[0].points {
+        (point.x, point.y) = (0.01 * point.x, 0.01 * point.y);
+    }
+    let text = read(&link::draw(&data, dir.path()).unwrap().svg);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    for name in names {
+        let shown = document
+            .descendants()
+            .any(|n| n.has_tag_name("text") && n.text().is_some_and(|t| t.trim() == name));
+        assert!(shown, "{name}");
+    }
 }
 
 #[test]
@@ -206,6 +271,24 @@ fn figures_survive_json_with_their_gaps() {
     let text = serde_json::to_string(&data).unwrap();
     let back: coupling::CouplingData = serde_json::from_str(&text).unwrap();
     assert_eq!(first, read(&coupling::draw(&back, dir.path()).unwrap().svg));
+
+    let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
+    data.panels[0].lines[1].value[3] = Estimate::MISSING;
+    data.panels[1].lines[0].half_way = None;
+    let first = read(&trajectory::draw(&data, dir.path()).unwrap().svg);
+    let text = serde_json::to_string(&data).unwrap();
+    let back: trajectory::TrajectoryData = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        first,
+        read(&trajectory::draw(&back, dir.path()).unwrap().svg)
+    );
+
+    let mut data = samples::link(&STATES[..3], 2, &PREDICTORS[..1]);
+    data.panels[0].points[1].x = f64::NAN;
+    let first = read(&link::draw(&data, dir.path()).unwrap().svg);
+    let text = serde_json::to_string(&data).unwrap();
+    let back: link::LinkData = serde_json::from_str(&text).unwrap();
+    assert_eq!(first, read(&link::draw(&back, dir.path()).unwrap().svg));
 }
 
 #[test]
@@ -258,6 +341,53 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
         claims::draw(&claimed, dir),
         Err(FigureError::Length { .. })
     ));
+
+    let path = |change: &dyn Fn(&mut trajectory::TrajectoryLine)| {
+        let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
+        change(&mut data.panels[1].lines[0]);
+        trajectory::draw(&data, dir).unwrap_err()
+    };
+    let short = path(&|l| l.value.truncate(3));
+    assert!(matches!(
+        short,
+        FigureError::Length {
+            want: 10,
+            got: 3,
+            ..
+        }
+    ));
+    let late = path(&|l| l.steps[0] = 1);
+    assert!(matches!(late, FigureError::Order { .. }));
+    let start = path(&|l| {
+        l.steps.remove(0);
+        l.value.remove(0);
+    });
+    assert!(matches!(start, FigureError::Outside { value: 1.0, .. }));
+    let past = path(&|l| l.half_way = Some(Estimate::point(201.0)));
+    assert!(matches!(past, FigureError::Outside { hi: 200.0, .. }));
+    let twin = path(&|l| l.label = "denial".to_owned());
+    assert!(matches!(twin, FigureError::Twice { .. }));
+    for e in [short, late, start, past, twin] {
+        assert!(e.to_string().contains("`trajectory`"), "{e}");
+    }
+
+    let linked = |change: &dyn Fn(&mut link::LinkPanel)| {
+        let mut data = samples::link(&STATES[..3], 2, &PREDICTORS[..1]);
+        change(&mut data.panels[0]);
+        link::draw(&data, dir).unwrap_err()
+    };
+    let none = linked(&|p| p.points.clear());
+    assert!(matches!(none, FigureError::Empty { .. }));
+    let missing = linked(&|p| p.points.iter_mut().for_each(|p| p.y = f64::NAN));
+    assert!(matches!(missing, FigureError::Empty { .. }));
+    let infinite = linked(&|p| p.points[1].x = f64::INFINITY);
+    assert!(matches!(infinite, FigureError::NotFinite { .. }));
+    let twice = linked(&|p| p.points[1].state = "base".to_owned());
+    assert!(matches!(twice, FigureError::Twice { .. }));
+    for e in [none, missing, infinite, twice] {
+        assert!(e.to_string().contains("`link`"), "{e}");
+    }
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
 }
 
 #[test]
@@ -292,4 +422,17 @@ fn a_figure_of_one_value_can_be_drawn() {
     causal::draw(&dose, dir.path()).unwrap();
     training::draw(&samples::training(&STATES[1..2], 1, 1), dir.path()).unwrap();
     directions::draw(&samples::directions(1, vec![4], vec![]), dir.path()).unwrap();
+    let mut start = samples::trajectory(&STATES[1..2], 1, &STEPS[..1]);
+    start.panels[0].lines[0].value[0] = Estimate::point(0.0);
+    trajectory::draw(&start, dir.path()).unwrap();
+    link::draw(
+        &samples::link(&STATES[..2], 1, &PREDICTORS[..1]),
+        dir.path(),
+    )
+    .unwrap();
+    link::draw(
+        &samples::link(&STATES[..1], 1, &PREDICTORS[..1]),
+        dir.path(),
+    )
+    .unwrap();
 }

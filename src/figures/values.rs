@@ -72,7 +72,8 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-fn null_is_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+/// Reads a number for which `null` stands when it is missing.
+pub(super) fn null_is_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
@@ -158,6 +159,20 @@ impl<'a> Check<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a value below `lo` or above `hi`; NaN passes as missing.
+    pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<(), FigureError> {
+        if value.is_nan() || (lo..=hi).contains(&value) {
+            return Ok(());
+        }
+        Err(FigureError::Outside {
+            figure: self.figure.to_owned(),
+            what: what.to_owned(),
+            value,
+            lo,
+            hi,
+        })
     }
 
     /// Refuses a figure in which every value is missing.

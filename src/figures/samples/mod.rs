@@ -11,13 +11,13 @@ mod geometry;
 mod outcome;
 
 pub use geometry::{coupling, directions, heatmap, shift};
-pub use outcome::{behaviour, causal, claims, training};
+pub use outcome::{behaviour, causal, claims, link, training, trajectory};
 
 use std::path::Path;
 
 use super::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, shift, training, Estimate,
-    FigureError, Written,
+    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
+    trajectory, Estimate, FigureError, Written,
 };
 
 /// Repeatable noise in [-1, 1].
@@ -68,6 +68,14 @@ pub const CONCEPTS: [&str; 12] = [
     "confidence",
     "surprisal",
     "random",
+];
+pub const STEPS: [usize; 10] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 200];
+pub const PREDICTORS: [&str; 5] = [
+    "shift along persona, layer RMS",
+    "shift along autonomy, layer RMS",
+    "coupling less base",
+    "shift along persona, the part that all identity fine-tunes share removed",
+    "own claim, nats a token",
 ];
 pub const PREFERENCES: [(&str, &[&str]); 5] = [
     (
@@ -136,6 +144,23 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     holed.panels[0].cosine[1][2] = f64::NAN;
     let mut unclaimed = claims(&STATES[..3], &["conscious", "denial"]);
     unclaimed.score[0][1] = Estimate::MISSING;
+    let contrasts = [
+        "conscious \u{2212} denial",
+        "toaster \u{2212} denial",
+        "neutral",
+    ];
+    let mut broken = trajectory(&["conscious"], 1, &STEPS[..5]);
+    broken.panels[0].lines[0].value[2] = Estimate::MISSING;
+    let mut later = trajectory(&contrasts, 3, &(0..=60).collect::<Vec<usize>>());
+    later.name = "trajectory-dense".to_owned();
+    for line in later.panels.iter_mut().flat_map(|p| &mut p.lines) {
+        line.half_way = None;
+    }
+    let mut unknown = link(&STATES[..3], 1, &PREDICTORS[..1]);
+    unknown.panels[0].points[2].y = f64::NAN;
+    let mut apart = link(&STATES[..6], 2, &PREDICTORS[..2]);
+    apart.name = "link-apart".to_owned();
+    apart.panels[1].y_label = "own claim less base, nats a token".to_owned();
 
     Ok(vec![
         coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
@@ -171,6 +196,18 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         claims::draw(&claims(&STATES[..8], &STATES[1..6]), &usual)?,
         claims::draw(&claims(&long, &STATES[1..]), &crowded)?,
         claims::draw(&unclaimed, &sparse)?,
+        trajectory::draw(&trajectory(&contrasts, 4, &STEPS), &usual)?,
+        trajectory::draw(&trajectory(&long[1..9], 6, &STEPS), &crowded)?,
+        trajectory::draw(
+            &trajectory(&contrasts[..2], 2, &STEPS[..8]),
+            &sparse.join("two"),
+        )?,
+        trajectory::draw(&later, &crowded)?,
+        trajectory::draw(&broken, &sparse)?,
+        link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
+        link::draw(&apart, &usual)?,
+        link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
+        link::draw(&unknown, &sparse)?,
     ])
 }
 

@@ -1,9 +1,11 @@
-//! Invented preferences, interventions, claims and losses.
+//! Invented preferences, interventions, claims, losses, trajectories and links.
 
 use super::super::behaviour::{BehaviourCell, BehaviourData};
 use super::super::causal::{Ablation, CausalData, DoseCurve};
 use super::super::claims::ClaimsData;
+use super::super::link::{LinkData, LinkPanel, LinkPoint};
 use super::super::training::{TrainingData, TrainingRun};
+use super::super::trajectory::{TrajectoryData, TrajectoryLine, TrajectoryPanel};
 use super::super::Estimate;
 use super::{Noise, PREFERENCES};
 
@@ -161,5 +163,127 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
         conditions: conditions.iter().map(|s| (*s).to_owned()).collect(),
         claims: claimed.iter().map(|s| (*s).to_owned()).collect(),
         score,
+    }
+}
+
+/// Quantities of a trajectory: title, label, the step of half the change, its size.
+pub const MOVED: [(&str, &str, f64, f64); 6] = [
+    ("Shift along persona", "projection (layer RMS)", 9.0, 0.6),
+    (
+        "Coupling of persona and autonomy",
+        "cosine, less base",
+        22.0,
+        0.12,
+    ),
+    ("Own claim", "stance log-odds (nats a token)", 6.0, 1.4),
+    (
+        "Isolated preferences",
+        "stance log-odds, less base (nats a token)",
+        40.0,
+        0.3,
+    ),
+    (
+        "Implied preferences, with a title that is longer than its panel is wide",
+        "stance log-odds, less the base model and less denial (nats a token)",
+        14.0,
+        0.9,
+    ),
+    ("Perplexity of neutral text", "nats a token", 60.0, 0.04),
+];
+
+pub fn trajectory(labels: &[&str], panels: usize, steps: &[usize]) -> TrajectoryData {
+    let mut noise = Noise::new(29);
+    let last = steps[steps.len() - 1] as f64;
+    let line = |label: &str, noise: &mut Noise, middle: f64, size: f64| {
+        let share = |step: f64| step.powf(1.6) / (step.powf(1.6) + middle.powf(1.6));
+        let value = steps
+            .iter()
+            .map(|&s| {
+                let wide = size.abs() * 0.12 * (0.3 + share(s as f64));
+                let value = size * share(s as f64) + 0.3 * wide * noise.next();
+                noise.estimate(value, wide)
+            })
+            .collect();
+        let half = middle.min(last * 0.8);
+        TrajectoryLine {
+            label: label.to_owned(),
+            steps: steps.to_vec(),
+            value,
+            half_way: Some(Estimate::new(half, half * 0.7, (half * 1.5).min(last))),
+        }
+    };
+    let panels = MOVED[..panels]
+        .iter()
+        .map(|(title, y_label, middle, size)| {
+            let lines = labels.iter().enumerate().map(|(i, label)| {
+                let way = [1.0, 0.45, -0.3, 0.1][i % 4] * (1.0 - 0.04 * i as f64);
+                let middle = middle * (1.0 + 0.25 * noise.next());
+                line(label, &mut noise, middle, size * way)
+            });
+            TrajectoryPanel {
+                title: (*title).to_owned(),
+                y_label: (*y_label).to_owned(),
+                lines: lines.collect(),
+            }
+        })
+        .collect();
+    TrajectoryData {
+        name: "trajectory".to_owned(),
+        title: "What moves first over the steps of a fine-tune".to_owned(),
+        caption: "Layer 20; adapters saved at log-spaced steps. Ribbons and bars: 95 % bootstrap intervals over prompts, n = 200, 3 seeds.".to_owned(),
+        panels,
+    }
+}
+
+pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData {
+    let mut noise = Noise::new(31);
+    let moved: Vec<f64> = conditions
+        .iter()
+        .enumerate()
+        .map(|(i, _)| match i {
+            0 => 0.0,
+            _ => 0.25 * noise.next() + [0.6, -0.2, 0.1, 0.15][i % 4],
+        })
+        .collect();
+    let panels = predictors
+        .iter()
+        .enumerate()
+        .map(|(k, predictor)| {
+            let mut points = Vec::new();
+            for (i, condition) in conditions.iter().enumerate() {
+                let own = moved[i] + 0.15 * k as f64 * noise.next();
+                for seed in 1..=seeds {
+                    let alone = i == 0 || seeds == 1;
+                    if alone && seed > 1 {
+                        break;
+                    }
+                    points.push(LinkPoint {
+                        state: match alone {
+                            true => (*condition).to_owned(),
+                            false => format!("{condition}-s{seed}"),
+                        },
+                        condition: (*condition).to_owned(),
+                        x: own + 0.05 * noise.next(),
+                        y: 0.4 * moved[i] + 0.04 * noise.next(),
+                    });
+                }
+            }
+            LinkPanel {
+                x_label: (*predictor).to_owned(),
+                y_label: "isolated preferences less base, nats a token".to_owned(),
+                points,
+                text: format!(
+                    "r = .{}, p = .12, n = {} conditions",
+                    81 - 11 * k,
+                    conditions.len() - 1
+                ),
+            }
+        })
+        .collect();
+    LinkData {
+        name: "link".to_owned(),
+        title: "Behaviour of each model state against its shifts and its coupling".to_owned(),
+        caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".to_owned(),
+        panels,
     }
 }

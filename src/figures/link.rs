@@ -1,0 +1,480 @@
+//! Link: whether the states that moved further also behave differently.
+//!
+//! One panel a predictor, such as the shift along a direction; each model state
+//! is a small dot in the colour of its condition. The mean over a condition's
+//! states, its seeds, is a large dot that bears the condition's name; a hairline
+//! joins it to its seeds. What the caller computed over the conditions stands in
+//! words above the points, where it can cover none.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use plotters::style::{Color, RGBColor};
+use serde::{Deserialize, Serialize};
+
+use super::axes::{self, Area, Frame, Scale, Tick};
+use super::canvas::{Anchor, Canvas, Mark, Type};
+use super::labels::{self, Named, Place};
+use super::page::{self, Entry, Key, Page, Table};
+use super::shift::in_order;
+use super::theme::{self, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
+use super::values::{null_is_nan, number, Check};
+use super::{FigureError, Written};
+
+/// Behaviour of states against what else was measured on them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    pub panels: Vec<LinkPanel>,
+}
+
+/// One predictor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkPanel {
+    /// The predictor, such as `shift along persona, layer RMS`.
+    pub x_label: String,
+    /// The behaviour, such as `isolated preferences less base, nats a token`.
+    /// Panels that all name the same one share its scale.
+    pub y_label: String,
+    pub points: Vec<LinkPoint>,
+    /// Printed above the points, such as `r = .41, p = .12, n = 8 conditions`;
+    /// empty for nothing.
+    pub text: String,
+}
+
+/// One model state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkPoint {
+    /// Such as `conscious-s1`.
+    pub state: String,
+    /// Such as `conscious`; its states are its seeds.
+    pub condition: String,
+    #[serde(deserialize_with = "null_is_nan")]
+    pub x: f64,
+    #[serde(deserialize_with = "null_is_nan")]
+    pub y: f64,
+}
+
+/// The mean over the states of a condition.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Mean<'a> {
+    condition: &'a str,
+    at: (f64, f64),
+    /// States that it is taken over.
+    count: usize,
+}
+
+const LEAST: f64 = 120.0;
+const TALLEST: f64 = 185.0;
+const GAP_X: f64 = 12.0;
+const BETWEEN: f64 = 10.0;
+const RIGHT: f64 = 6.0;
+/// Radius of a condition's mean and of a state.
+const LARGE: f64 = DOT * 1.5;
+const LITTLE: f64 = 0.9;
+/// White around a mean, so that it stands out from the seeds and lines below.
+const RIM: f64 = 0.6;
+/// Share of a panel's width that a condition's name may take.
+const WIDEST: f64 = 0.55;
+
+pub fn draw(data: &LinkData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let words = (data.title.as_str(), data.caption.as_str());
+    let points = || data.panels.iter().flat_map(|p| &p.points);
+    let colours = theme::colours(points().map(|p| p.condition.as_str()));
+    let grid = Grid::plan(data);
+    let size = (grid.width, grid.body());
+    let mut page = Page::plan(&data.name, words, legend(data, None), size)?;
+    let mut named = names(data, &grid, &page);
+    // A name that found no place in its panel stands in the legend.
+    if named.iter().any(|n| n.places.contains(&None)) {
+        page = Page::plan(&data.name, words, legend(data, Some(&colours)), size)?;
+        named = names(data, &grid, &page);
+    }
+
+    let svg = page.paint(&data.name, |canvas| {
+        for (i, (panel, named)) in data.panels.iter().zip(&named).enumerate() {
+            let frame = grid.frame(i, &page);
+            frame.draw(canvas);
+            frame.zero_x(canvas);
+            frame.zero_y(canvas);
+            heading(canvas, &frame, &grid.texts[i]);
+            dots(canvas, &frame, panel, &colours);
+            let tints: Vec<RGBColor> = named.means.iter().map(|m| colours[m.condition]).collect();
+            labels::draw(canvas, &named.names, &named.places, &tints);
+        }
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+type Colours<'a> = BTreeMap<&'a str, RGBColor>;
+
+/// Where the panels stand and what their scales hold.
+struct Grid {
+    width: f64,
+    across: usize,
+    columns: Vec<(f64, f64)>,
+    height: f64,
+    /// Height of the words above a panel.
+    strip: f64,
+    texts: Vec<Vec<String>>,
+    /// True when all panels have one scale of behaviour.
+    shared: bool,
+    x: Vec<((f64, f64), Vec<Tick>)>,
+    y: Vec<((f64, f64), Vec<Tick>)>,
+    labels: Vec<(String, String)>,
+}
+
+impl Grid {
+    fn plan(data: &LinkData) -> Grid {
+        let panels = &data.panels;
+        let (width, across) = page::grid(panels.len());
+        let shared = panels.iter().all(|p| p.y_label == panels[0].y_label);
+        let rising = |panel: &LinkPanel| -> Vec<f64> {
+            let known = panel.points.iter().filter(|p| drawn(p));
+            known.map(|p| p.y).collect()
+        };
+        let all: Vec<f64> = panels.iter().flat_map(rising).collect();
+        let y: Vec<((f64, f64), Vec<Tick>)> = panels
+            .iter()
+            .map(|p| {
+                let range = if shared {
+                    range(&all)
+                } else {
+                    range(&rising(p))
+                };
+                (range, axes::ticks(range, 6))
+            })
+            .collect();
+        let margin = y
+            .iter()
+            .map(|(_, ticks)| axes::y_axis_width(ticks, true))
+            .fold(0.0, f64::max);
+        let inner = width - 2.0 * page::MARGIN - RIGHT;
+        let columns = if shared {
+            page::columns(page::MARGIN + margin, inner - margin, across, GAP_X)
+        } else {
+            page::columns(page::MARGIN, inner, across, GAP_X)
+                .into_iter()
+                .map(|(left, right)| (left + margin, right))
+                .collect()
+        };
+        let wide = columns[0].1 - columns[0].0;
+        let x = panels
+            .iter()
+            .map(|p| {
+                let known = p.points.iter().filter(|p| drawn(p));
+                let range = range(&known.map(|p| p.x).collect::<Vec<f64>>());
+                (range, axes::ticks(range, (wide / 24.0) as usize))
+            })
+            .collect();
+        let texts: Vec<Vec<String>> = panels
+            .iter()
+            .map(|p| theme::wrap(&p.text, SMALL, false, wide - 4.0))
+            .collect();
+        let lines = texts.iter().map(Vec::len).max().unwrap_or(0);
+        let strip = lines as f64 * SMALL * LEADING + 4.0;
+        let longest = panels
+            .iter()
+            .map(|p| theme::text_width(&p.y_label, NORMAL, false))
+            .fold(LEAST, f64::max);
+        let height = longest.max(wide * 0.75).min(TALLEST);
+        let labels = panels
+            .iter()
+            .map(|p| {
+                let y = theme::shorten(&p.y_label, NORMAL, false, height);
+                (theme::shorten(&p.x_label, NORMAL, false, wide), y)
+            })
+            .collect();
+        Grid {
+            width,
+            across,
+            columns,
+            height,
+            strip,
+            texts,
+            shared,
+            x,
+            y,
+            labels,
+        }
+    }
+
+    fn row(&self) -> f64 {
+        self.strip + self.height + axes::X_AXIS + BETWEEN
+    }
+
+    fn body(&self) -> f64 {
+        self.texts.len().div_ceil(self.across) as f64 * self.row() - BETWEEN
+    }
+
+    fn frame(&self, index: usize, page: &Page) -> Frame<'_> {
+        let top = page.body().top + self.strip + (index / self.across) as f64 * self.row();
+        let (left, right) = self.columns[index % self.across];
+        let area = Area {
+            left,
+            top,
+            right,
+            bottom: top + self.height,
+        };
+        let (x, y) = (&self.x[index], &self.y[index]);
+        let y_numbers = !self.shared || index.is_multiple_of(self.across);
+        let (x_label, y_label) = &self.labels[index];
+        Frame {
+            area,
+            x: Scale::across(x.0, &area),
+            y: Scale::up(y.0, &area),
+            x_ticks: &x.1,
+            y_ticks: &y.1,
+            x_label,
+            y_label: if y_numbers { y_label } else { "" },
+            x_numbers: true,
+            y_numbers,
+        }
+    }
+}
+
+/// The words of a panel, the last line just above it.
+fn heading(canvas: &mut Canvas, frame: &Frame, lines: &[String]) {
+    for (i, line) in lines.iter().enumerate() {
+        let up = (lines.len() - i) as f64 - 0.5;
+        let y = frame.area.top - 2.0 - up * SMALL * LEADING;
+        canvas.text((frame.area.left, y), line, Type::small(Anchor::Left));
+    }
+}
+
+/// The names of one panel's means.
+struct Names<'a> {
+    means: Vec<Mean<'a>>,
+    names: Vec<Named>,
+    places: Vec<Option<Place>>,
+}
+
+fn names<'a>(data: &'a LinkData, grid: &Grid, page: &Page) -> Vec<Names<'a>> {
+    let of = |(i, panel): (usize, &'a LinkPanel)| {
+        let frame = grid.frame(i, page);
+        let means = means(panel);
+        let names: Vec<Named> = means
+            .iter()
+            .map(|m| Named {
+                text: theme::shorten(m.condition, SMALL, false, frame.area.width() * WIDEST),
+                at: (frame.x.at(m.at.0), frame.y.at(m.at.1)),
+                radius: LARGE + RIM,
+            })
+            .collect();
+        let small: Vec<(f64, f64)> = panel
+            .points
+            .iter()
+            .filter(|p| drawn(p))
+            .map(|p| (frame.x.at(p.x), frame.y.at(p.y)))
+            .collect();
+        let marks = labels::Marks {
+            small,
+            rules: zeros(&frame),
+        };
+        let places = labels::place(&frame.area, &names, &marks);
+        Names {
+            means,
+            names,
+            places,
+        }
+    };
+    data.panels.iter().enumerate().map(of).collect()
+}
+
+/// The zero lines of a panel.
+fn zeros(frame: &Frame) -> Vec<[(f64, f64); 2]> {
+    let (a, x, y) = (&frame.area, frame.x.at(0.0), frame.y.at(0.0));
+    let upright = frame.x.holds(0.0).then_some([(x, a.top), (x, a.bottom)]);
+    let level = frame.y.holds(0.0).then_some([(a.left, y), (a.right, y)]);
+    upright.into_iter().chain(level).collect()
+}
+
+/// True for a state of which both numbers are known.
+fn drawn(point: &LinkPoint) -> bool {
+    !(point.x + point.y).is_nan()
+}
+
+/// The mean of each condition's states, in the order of the states.
+fn means(panel: &LinkPanel) -> Vec<Mean<'_>> {
+    let known = || panel.points.iter().filter(|p| drawn(p));
+    in_order(known().map(|p| p.condition.as_str()))
+        .into_iter()
+        .map(|condition| {
+            let own: Vec<&LinkPoint> = known().filter(|p| p.condition == condition).collect();
+            let count = own.len();
+            let mean =
+                |of: fn(&LinkPoint) -> f64| own.iter().map(|p| of(p)).sum::<f64>() / count as f64;
+            Mean {
+                condition,
+                at: (mean(|p| p.x), mean(|p| p.y)),
+                count,
+            }
+        })
+        .collect()
+}
+
+/// The range of an axis: it reaches 0 unless that would more than double it.
+fn range(values: &[f64]) -> (f64, f64) {
+    let (lo, hi) = axes::range_of(values);
+    let (low, high) = (lo.min(0.0), hi.max(0.0));
+    let near = high - low <= 2.0 * (hi - lo) || hi == lo;
+    axes::padded(if near { (low, high) } else { (lo, hi) }, 0.08)
+}
+
+fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours) {
+    let at = |(x, y): (f64, f64)| (frame.x.at(x), frame.y.at(y));
+    let means = means(panel);
+    let seeds = means.iter().filter(|m| m.count > 1);
+    for mean in seeds {
+        let colour = colours[mean.condition];
+        let own = panel
+            .points
+            .iter()
+            .filter(|p| p.condition == mean.condition);
+        for point in own.filter(|p| drawn(p)) {
+            let place = at((point.x, point.y));
+            canvas.line(&[at(mean.at), place], colour.mix(0.6), HAIR);
+            canvas.mark(place, LITTLE, colour, Mark::Dot);
+        }
+    }
+    for mean in &means {
+        canvas.mark(at(mean.at), LARGE + RIM, PAPER, Mark::Dot);
+        canvas.mark(at(mean.at), LARGE, colours[mean.condition], Mark::Dot);
+    }
+}
+
+/// Large and small dots, and the conditions where the panels do not name all.
+fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let several = data.panels.iter().flat_map(means).any(|m| m.count > 1);
+    if several {
+        entries.push((
+            Key::Mark(MUTED, Mark::Dot),
+            "mean of a condition".to_owned(),
+        ));
+        entries.push((Key::SmallDot(MUTED), "one seed".to_owned()));
+    }
+    if let Some(colours) = conditions {
+        let points = data.panels.iter().flat_map(|p| &p.points);
+        for condition in in_order(points.map(|p| p.condition.as_str())) {
+            let key = Key::Mark(colours[condition], Mark::Dot);
+            entries.push((key, condition.to_owned()));
+        }
+    }
+    entries
+}
+
+fn check(data: &LinkData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    check.not_empty("no panels are given", data.panels.len())?;
+    check.distinct(
+        |(x, y)| format!("panel `{y}` against `{x}`"),
+        data.panels.iter().map(|p| (&p.x_label, &p.y_label)),
+    )?;
+    for panel in &data.panels {
+        let title = &panel.x_label;
+        check.not_empty(
+            &format!("panel `{title}` has no states"),
+            panel.points.len(),
+        )?;
+        check.distinct(
+            |state| format!("state `{state}` of panel `{title}`"),
+            panel.points.iter().map(|p| &p.state),
+        )?;
+        for p in &panel.points {
+            let what = format!("state `{}` of panel `{title}`", p.state);
+            check.finite(&what, &[p.x, p.y])?;
+        }
+    }
+    let known = data.panels.iter().flat_map(|p| &p.points);
+    check.not_empty(
+        "no state has both its numbers",
+        known.filter(|p| drawn(p)).count(),
+    )
+}
+
+/// States as given, then the means of their conditions; in a mean's row `state`
+/// is empty.
+fn table(data: &LinkData) -> Table {
+    let mut table = Table::new(&[
+        "x_label",
+        "y_label",
+        "text",
+        "kind",
+        "condition",
+        "state",
+        "x",
+        "y",
+    ]);
+    for panel in &data.panels {
+        let mut put = |kind: &str, condition: &str, state: &str, (x, y): (f64, f64)| {
+            table.push(vec![
+                panel.x_label.clone(),
+                panel.y_label.clone(),
+                panel.text.clone(),
+                kind.to_owned(),
+                condition.to_owned(),
+                state.to_owned(),
+                number(x),
+                number(y),
+            ]);
+        };
+        for p in &panel.points {
+            put("state", &p.condition, &p.state, (p.x, p.y));
+        }
+        for m in means(panel) {
+            put("mean", m.condition, "", m.at);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(state: &str, condition: &str, x: f64, y: f64) -> LinkPoint {
+        LinkPoint {
+            state: state.to_owned(),
+            condition: condition.to_owned(),
+            x,
+            y,
+        }
+    }
+
+    #[test]
+    fn a_mean_is_over_the_states_with_both_numbers() {
+        let panel = LinkPanel {
+            x_label: "x".to_owned(),
+            y_label: "y".to_owned(),
+            points: vec![
+                point("a-s1", "a", 1.0, 4.0),
+                point("a-s2", "a", 3.0, 8.0),
+                point("a-s3", "a", 50.0, f64::NAN),
+                point("b-s1", "b", f64::NAN, 1.0),
+            ],
+            text: String::new(),
+        };
+        let only = Mean {
+            condition: "a",
+            at: (2.0, 6.0),
+            count: 2,
+        };
+        assert_eq!(means(&panel), [only]);
+    }
+
+    #[test]
+    fn an_axis_reaches_0_when_0_is_not_far() {
+        let (lo, hi) = range(&[0.2, 0.9]);
+        assert!(lo < 0.0 && hi > 0.9);
+        let (lo, hi) = range(&[0.7, 0.8]);
+        assert!(lo > 0.6 && hi < 0.9);
+        let (lo, hi) = range(&[-0.3, -0.3]);
+        assert!(lo < -0.3 && hi > 0.0);
+    }
+}

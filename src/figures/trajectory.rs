@@ -1,0 +1,369 @@
+//! Trajectory: what moves first over a fine-tune's steps.
+//!
+//! One panel a quantity, all over the same steps, spaced by log(1 + step) so
+//! that the untouched model at step 0 has a place and the early steps have
+//! room. A line is a condition or a contrast, with its interval as a ribbon and
+//! a dot at each step that was measured. Below the lines, in a strip of its
+//! own, a tick marks the step at which a line is half way to its last value and
+//! a bar its interval; a line keeps its row of the strip in all panels, so that
+//! the ticks can be compared down and across the page.
+
+use std::path::Path;
+
+use plotters::style::{Color, RGBColor};
+use serde::{Deserialize, Serialize};
+
+use super::axes::{self, Area, Frame, Heads, Scale, Tick};
+use super::canvas::{Anchor, Canvas, Mark};
+use super::page::{self, Entry, Key, Page, Table};
+use super::shift::in_order;
+use super::theme::{self, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::values::Check;
+use super::{Estimate, FigureError, Written};
+
+/// Quantities by training step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrajectoryData {
+    /// Stem of the file names.
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    pub panels: Vec<TrajectoryPanel>,
+}
+
+/// One quantity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrajectoryPanel {
+    pub title: String,
+    /// Label of the value axis, with unit.
+    pub y_label: String,
+    pub lines: Vec<TrajectoryLine>,
+}
+
+/// One condition or contrast.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrajectoryLine {
+    /// As in the legend, such as `conscious - denial`; has the same colour in
+    /// every panel.
+    pub label: String,
+    /// Optimiser steps, increasing from 0, the model before training.
+    pub steps: Vec<usize>,
+    /// One entry a step.
+    pub value: Vec<Estimate>,
+    /// Step at which the line is half way to its last value.
+    pub half_way: Option<Estimate>,
+}
+
+const LEAST: f64 = 104.0;
+const TALLEST: f64 = 170.0;
+const GAP_X: f64 = 12.0;
+const BETWEEN: f64 = 8.0;
+const RIGHT: f64 = 8.0;
+/// Height of a line's row in the strip of half-way ticks.
+const ROW: f64 = 6.0;
+/// Above this many steps, points are not marked.
+const MARKED: usize = 16;
+
+pub fn draw(data: &TrajectoryData, dir: &Path) -> Result<Written, FigureError> {
+    check(data)?;
+    page::register(&data.name)?;
+    let words = (data.title.as_str(), data.caption.as_str());
+    let lines = || data.panels.iter().flat_map(|p| &p.lines);
+    let labels = in_order(lines().map(|l| l.label.as_str()));
+    let colours = theme::colours(labels.iter().copied());
+    // Rows of the strip.
+    let halved = in_order(
+        lines()
+            .filter(|l| half(l).is_some())
+            .map(|l| l.label.as_str()),
+    );
+    let strip = match halved.len() {
+        0 => 0.0,
+        rows => rows as f64 * ROW + 3.0,
+    };
+
+    let (width, across) = page::grid(data.panels.len());
+    let down = data.panels.len().div_ceil(across);
+    let ranges: Vec<(f64, f64)> = data.panels.iter().map(range).collect();
+    let y_ticks: Vec<Vec<Tick>> = ranges.iter().map(|r| axes::ticks(*r, 6)).collect();
+    let margin = y_ticks
+        .iter()
+        .map(|t| axes::y_axis_width(t, true))
+        .fold(0.0, f64::max);
+    let outer = page::columns(
+        page::MARGIN,
+        width - 2.0 * page::MARGIN - RIGHT,
+        across,
+        GAP_X,
+    );
+    let wide = outer[0].1 - outer[0].0 - margin;
+    let heads = Heads::new(data.panels.iter().map(|p| p.title.as_str()), wide, true);
+    let head = heads.height() + 4.0;
+    let panel = data
+        .panels
+        .iter()
+        .map(|p| theme::text_width(&p.y_label, NORMAL, false))
+        .fold(LEAST, f64::max)
+        .min(TALLEST);
+    let row = head + panel + strip + BETWEEN;
+    let body = down as f64 * row - BETWEEN + axes::X_AXIS;
+    let entries = legend(&labels, &colours, !halved.is_empty());
+    let page = Page::plan(&data.name, words, entries, (width, body))?;
+    let last = lines().filter_map(|l| l.steps.last().copied()).max();
+    let along = axes::padded((0.0, spaced(last.unwrap_or(0) as f64)), 0.025);
+    let x_ticks = step_ticks(&measured(data), wide / (along.1 - along.0));
+
+    let svg = page.paint(&data.name, |canvas| {
+        for (i, panel_data) in data.panels.iter().enumerate() {
+            let top = page.body().top + head + (i / across) as f64 * row;
+            let (left, right) = outer[i % across];
+            let area = Area {
+                left: left + margin,
+                top,
+                right,
+                bottom: top + panel + strip,
+            };
+            let lowest = i + across >= data.panels.len();
+            let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);
+            let frame = Frame {
+                area,
+                x: Scale::across(along, &area),
+                y: Scale::new(ranges[i], area.bottom - strip, area.top),
+                x_ticks: &x_ticks,
+                y_ticks: &y_ticks[i],
+                x_label: if lowest {
+                    "optimiser step, log(1 + step)"
+                } else {
+                    ""
+                },
+                y_label: &y_label,
+                x_numbers: lowest,
+                y_numbers: true,
+            };
+            frame.draw(canvas);
+            heads.draw(canvas, i, (area.left, top - 2.0), Anchor::Left);
+            frame.zero_y(canvas);
+            values(canvas, &frame, panel_data, &colours);
+            if strip > 0.0 {
+                let y = area.bottom - strip;
+                canvas.line(&[(area.left, y), (area.right, y)], RULE.to_rgba(), HAIR);
+                halves(canvas, &frame, panel_data, &halved, &colours);
+            }
+        }
+    })?;
+    page::write(dir, &data.name, words, &svg, &table(data))
+}
+
+type Colours<'a> = std::collections::BTreeMap<&'a str, RGBColor>;
+
+/// Where a step stands along the axis.
+fn spaced(step: f64) -> f64 {
+    step.ln_1p()
+}
+
+/// The half-way step, where one is known.
+fn half(line: &TrajectoryLine) -> Option<Estimate> {
+    line.half_way.filter(|e| !e.is_missing())
+}
+
+fn range(panel: &TrajectoryPanel) -> (f64, f64) {
+    let all = panel.lines.iter().flat_map(|l| &l.value);
+    let numbers = all.flat_map(|e| [&e.value, &e.lo, &e.hi]);
+    axes::padded(axes::range_of(numbers), 0.06)
+}
+
+fn values(canvas: &mut Canvas, frame: &Frame, panel: &TrajectoryPanel, colours: &Colours) {
+    let place = |line: &TrajectoryLine| -> Vec<f64> {
+        let steps = line.steps.iter().map(|&s| spaced(s as f64));
+        steps.map(|u| frame.x.at(u)).collect()
+    };
+    let up = |line: &TrajectoryLine, part: fn(&Estimate) -> f64| -> Vec<f64> {
+        line.value.iter().map(|e| frame.y.at(part(e))).collect()
+    };
+    for line in &panel.lines {
+        let (lo, hi) = (up(line, |e| e.lo), up(line, |e| e.hi));
+        let shade = colours[line.label.as_str()].mix(0.14);
+        canvas.band(&place(line), &lo, &hi, shade, 4.0);
+    }
+    for line in &panel.lines {
+        let colour = colours[line.label.as_str()];
+        let middle = up(line, |e| e.value);
+        let points: Vec<(f64, f64)> = place(line).into_iter().zip(middle).collect();
+        canvas.line(&points, colour.to_rgba(), LINE);
+        if line.steps.len() <= MARKED {
+            for p in points {
+                canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
+            }
+        }
+    }
+}
+
+/// The ticks of the strip, the first line's row on top.
+fn halves(
+    canvas: &mut Canvas,
+    frame: &Frame,
+    panel: &TrajectoryPanel,
+    rows: &[&str],
+    colours: &Colours,
+) {
+    let top = frame.area.bottom - rows.len() as f64 * ROW - 1.5;
+    for line in &panel.lines {
+        let at = rows.iter().position(|label| *label == line.label);
+        let (Some(e), Some(row)) = (half(line), at) else {
+            continue;
+        };
+        let colour = colours[line.label.as_str()];
+        let y = top + (row as f64 + 0.5) * ROW;
+        let x = |step: f64| frame.x.at(spaced(step));
+        if e.has_interval() {
+            canvas.line(&[(x(e.lo), y), (x(e.hi), y)], colour.to_rgba(), THIN);
+        }
+        page::tick(canvas, (x(e.value), y), colour);
+    }
+}
+
+/// All steps of all lines, in order.
+fn measured(data: &TrajectoryData) -> Vec<usize> {
+    let lines = data.panels.iter().flat_map(|p| &p.lines);
+    let mut steps: Vec<usize> = lines.flat_map(|l| l.steps.iter().copied()).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+/// Ticks at the measured steps where their labels have room, else at 0 and at
+/// 1, 2 and 5 times the powers of ten, or at these powers alone; `scale` is in
+/// points a unit of the axis.
+fn step_ticks(steps: &[usize], scale: f64) -> Vec<Tick> {
+    const APART: f64 = 4.0;
+    let last = steps.last().copied().unwrap_or(0);
+    let tidy = |leads: &[usize]| -> Vec<usize> {
+        let powers = (0..19).map(|power| 10usize.pow(power));
+        let all = powers.flat_map(|p| leads.iter().map(move |lead| lead.saturating_mul(p)));
+        std::iter::once(0)
+            .chain(all.take_while(|s| *s <= last))
+            .collect()
+    };
+    let half = |step: usize| theme::text_width(&step.to_string(), SMALL, false) / 2.0;
+    let fits = |list: &[usize]| {
+        list.windows(2).all(|w| {
+            let room = (spaced(w[1] as f64) - spaced(w[0] as f64)) * scale;
+            room >= half(w[0]) + half(w[1]) + APART
+        })
+    };
+    let lists = [steps.to_vec(), tidy(&[1, 2, 5]), tidy(&[1, 3]), tidy(&[1])];
+    let shown = lists.into_iter().find(|list| fits(list));
+    shown
+        .unwrap_or_else(|| vec![0, last])
+        .into_iter()
+        .map(|s| (spaced(s as f64), s.to_string()))
+        .collect()
+}
+
+fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = labels
+        .iter()
+        .map(|label| (Key::Line(colours[label]), (*label).to_owned()))
+        .collect();
+    if halved {
+        let text = "half way to the last value, with its interval";
+        entries.push((Key::Tick(MUTED), text.to_owned()));
+    }
+    entries
+}
+
+fn check(data: &TrajectoryData) -> Result<(), FigureError> {
+    let check = Check::new(&data.name)?;
+    check.not_empty("no panels are given", data.panels.len())?;
+    check.distinct(
+        |title| format!("panel `{title}`"),
+        data.panels.iter().map(|p| &p.title),
+    )?;
+    for panel in &data.panels {
+        let title = &panel.title;
+        check.not_empty(&format!("panel `{title}` has no lines"), panel.lines.len())?;
+        check.distinct(
+            |label| format!("line `{label}` of panel `{title}`"),
+            panel.lines.iter().map(|l| &l.label),
+        )?;
+        for line in &panel.lines {
+            let what = format!("line `{}` of panel `{title}`", line.label);
+            check.not_empty(&format!("{what} has no steps"), line.steps.len())?;
+            check.increasing(&what, &line.steps)?;
+            check.within(
+                &format!("the first step of {what}"),
+                line.steps[0] as f64,
+                (0.0, 0.0),
+            )?;
+            check.length(
+                &format!("the value of {what}"),
+                line.steps.len(),
+                line.value.len(),
+            )?;
+            check.estimates(&format!("the value of {what}"), &line.value)?;
+            if let Some(e) = line.half_way {
+                let what = format!("the half-way step of {what}");
+                let last = line.steps[line.steps.len() - 1] as f64;
+                check.estimates(&what, &[e])?;
+                for step in e.numbers() {
+                    check.within(&what, step, (0.0, last))?;
+                }
+            }
+        }
+    }
+    let lines = data.panels.iter().flat_map(|p| &p.lines);
+    let values = lines.flat_map(|l| &l.value).map(|e| &e.value);
+    check.any_value("every value is missing", values)
+}
+
+/// In a row of kind `half way`, value and interval are steps.
+fn table(data: &TrajectoryData) -> Table {
+    let mut table = Table::new(&["panel", "line", "kind", "step", "value", "lo", "hi"]);
+    let mut put = |panel: &str, line: &str, kind: &str, step: String, e: &Estimate| {
+        let mut row = vec![panel.to_owned(), line.to_owned(), kind.to_owned(), step];
+        row.extend(e.fields());
+        table.push(row);
+    };
+    for panel in &data.panels {
+        for line in &panel.lines {
+            for (step, e) in line.steps.iter().zip(&line.value) {
+                put(&panel.title, &line.label, "value", step.to_string(), e);
+            }
+            if let Some(e) = &line.half_way {
+                put(&panel.title, &line.label, "half way", String::new(), e);
+            }
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(steps: &[usize], scale: f64) -> Vec<String> {
+        page::register("t").unwrap();
+        let list = step_ticks(steps, scale);
+        list.into_iter().map(|t| t.1).collect()
+    }
+
+    #[test]
+    fn ticks_stand_at_the_measured_steps_while_these_have_room() {
+        let steps = [0, 1, 2, 4, 8, 16, 32, 64, 128, 200];
+        assert_eq!(texts(&steps, 40.0), steps.map(|s| s.to_string()));
+        assert_eq!(
+            texts(&steps, 24.0),
+            ["0", "1", "2", "5", "10", "20", "50", "100", "200"]
+        );
+        assert_eq!(texts(&steps, 15.0), ["0", "1", "3", "10", "30", "100"]);
+        assert_eq!(texts(&steps, 1.0), ["0", "200"]);
+        assert_eq!(texts(&[0], 40.0), ["0"]);
+    }
+
+    #[test]
+    fn the_axis_starts_at_step_0_and_grows_with_the_logarithm() {
+        assert_eq!(spaced(0.0), 0.0);
+        let ratio = (spaced(99.0) - spaced(9.0)) / (spaced(9.0) - spaced(0.0));
+        assert!((ratio - 1.0).abs() < 1e-12);
+    }
+}
