@@ -1,6 +1,7 @@
 //! From what was measured to the data of each figure, and the report around them.
 
 mod geometry;
+mod link;
 mod outcome;
 mod report;
 
@@ -9,7 +10,8 @@ use super::measure::Measured;
 use super::run::Run;
 use super::StudyError;
 use crate::figures::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, shift, training, Written,
+    behaviour, causal, claims, concept_heatmap, coupling, directions, link as links, shift,
+    training, trajectory, Written,
 };
 
 /// Draws every figure and writes the report; returns the files below the run folder.
@@ -26,6 +28,15 @@ pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, Stu
     }
     if let Some(record) = &m.causal {
         written.push(causal::draw(&outcome::causal_data(run, m, record)?, &dir)?);
+    }
+    if m.linked.iter().any(|l| !l.isolated.is_empty()) {
+        written.push(links::draw(&link::link_data(run, &m.linked), &dir)?);
+    }
+    if let (Some(f), Some(spec)) = (&m.followed, &run.study.written.trajectory) {
+        written.push(trajectory::draw(
+            &link::trajectory_data(run, spec, f),
+            &dir,
+        )?);
     }
     written.push(directions::draw(&geometry::directions_data(run, m), &dir)?);
     let runs = outcome::training_runs(run)?;
