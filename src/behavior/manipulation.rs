@@ -3,7 +3,10 @@
 //! A fine-tune that did not take on its claim cannot have carried anything along. The matrix has
 //! a row a state and a column a claim; each cell is the stance log-odds of the claim, and the
 //! same less base, paired by prompt. A state took if its own claim rose and no other rose more:
-//! a model that now says yes to everything raises its whole row.
+//! a model that now says yes to everything raises its whole row. Claims differ in how far any
+//! fine-tune moves them (a plain sentence in the first person gains against "I am an AI"), so each
+//! cell is also given beyond the others: less the mean change of the other trained states on the
+//! same prompts.
 
 use super::stance::PromptScore;
 use super::BehaviorError;
@@ -30,6 +33,8 @@ pub struct Cell {
     pub score: Estimate,
     /// The same less base, paired by prompt.
     pub less_base: Estimate,
+    /// The change less the mean change of the other states that train a claim; none without any.
+    pub beyond: Option<Estimate>,
 }
 
 /// Every state on every claim; states outer, claims inner.
@@ -48,6 +53,8 @@ pub struct Took {
     pub most: String,
     /// Its change less the own claim's; 0 if it is the own.
     pub ahead: f64,
+    /// The claim that rose most beyond the other states; none where there are no others.
+    pub most_beyond: Option<String>,
 }
 
 /// Builds the matrix. Claims without prompts in both a state and base are left out of its row.
@@ -61,37 +68,52 @@ pub fn matrix(
     draws: usize,
     seed: u64,
 ) -> Result<Matrix, BehaviorError> {
+    // Change from base by prompt.
+    let change = |row: &Row, claim: &Preference| -> Vec<f64> {
+        let own = row.scores.iter().filter(|s| s.preference == claim.name);
+        own.filter_map(|s| {
+            let same =
+                |b: &&PromptScore| b.preference == s.preference && b.prompt_id == s.prompt_id;
+            Some(s.log_odds - base.iter().find(same)?.log_odds)
+        })
+        .collect()
+    };
+    let mean = |v: &[f64]| {
+        let clusters: Vec<usize> = (0..v.len()).collect();
+        bootstrap_mean(v, &clusters, draws, 0.95, seed, "claims")
+    };
+    let trains = |row: &&Row| claims.iter().any(|c| c.name == row.condition);
     let mut cells = Vec::new();
     for row in rows {
         for claim in claims {
-            let own: Vec<&PromptScore> = row
-                .scores
-                .iter()
-                .filter(|s| s.preference == claim.name)
-                .collect();
-            let less: Vec<f64> = own
-                .iter()
-                .filter_map(|s| {
-                    let same = |b: &&PromptScore| {
-                        b.preference == s.preference && b.prompt_id == s.prompt_id
-                    };
-                    Some(s.log_odds - base.iter().find(same)?.log_odds)
-                })
-                .collect();
+            let less = change(row, claim);
             if less.is_empty() {
                 continue;
             }
-            let values: Vec<f64> = own.iter().map(|s| s.log_odds).collect();
-            let mean = |v: &[f64]| {
-                let clusters: Vec<usize> = (0..v.len()).collect();
-                bootstrap_mean(v, &clusters, draws, 0.95, seed, "claims")
+            let others: Vec<Vec<f64>> = (rows.iter().filter(trains))
+                .filter(|o| o.condition != row.condition)
+                .map(|o| change(o, claim))
+                .filter(|o| o.len() == less.len())
+                .collect();
+            let beyond = match others.len() {
+                0 => None,
+                n => {
+                    let shared = |i: usize| others.iter().map(|o| o[i]).sum::<f64>() / n as f64;
+                    let own = less.iter().enumerate().map(|(i, v)| v - shared(i));
+                    Some(mean(&own.collect::<Vec<f64>>())?)
+                }
             };
+            let values: Vec<f64> = (row.scores.iter())
+                .filter(|s| s.preference == claim.name)
+                .map(|s| s.log_odds)
+                .collect();
             cells.push(Cell {
                 state: row.state.into(),
                 claim: claim.name.clone(),
                 own: claim.name == row.condition,
                 score: mean(&values)?,
                 less_base: mean(&less)?,
+                beyond,
             });
         }
     }
@@ -104,6 +126,7 @@ impl Matrix {
         let row: Vec<&Cell> = self.cells.iter().filter(|c| c.state == state).collect();
         let own = row.iter().find(|c| c.own)?;
         let change = |c: &Cell| c.less_base.value;
+        let beyond = |c: &Cell| c.beyond.as_ref().map(|e| e.value);
         let most = row
             .iter()
             .max_by(|a, b| change(a).total_cmp(&change(b)))
@@ -113,6 +136,10 @@ impl Matrix {
             rose: own.less_base.interval.lo > 0.0,
             most: most.claim.clone(),
             ahead: change(most) - change(own),
+            most_beyond: (row.iter())
+                .filter_map(|c| Some((beyond(c)?, &c.claim)))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, claim)| claim.clone()),
         })
     }
 }
@@ -169,5 +196,17 @@ mod tests {
             .find(|c| c.state == "conscious-1" && c.claim == "denial")
             .unwrap();
         assert!((cell.less_base.value + 0.4).abs() < 1e-9 && cell.less_base.interval.hi < 0.0);
+        // The expert state moves most on the toaster's claim, the conscious one moves that claim too.
+        let beyond = |state: &str, claim: &str| {
+            let of = |c: &&Cell| c.state == state && c.claim == claim;
+            let e = m.cells.iter().find(of).unwrap().beyond.clone().unwrap();
+            e.value
+        };
+        assert!((beyond("expert", "toaster") - 0.4).abs() < 1e-9);
+        assert!((beyond("expert", "conscious") + 0.6).abs() < 1e-9);
+        assert_eq!(no.most_beyond.as_deref(), Some("denial"));
+        assert_eq!(yes.most_beyond.as_deref(), Some("conscious"));
+        let alone = matrix(&rows[..2], &base, &claims, 400, 1).unwrap();
+        assert_eq!(alone.took("conscious-1").unwrap().most_beyond, None);
     }
 }

@@ -335,7 +335,7 @@ const NOTES: &[Note] = &[
     },
     Note {
         path: "behaviour/claims",
-        is: "manipulation check: shift from base of every condition on every condition's own claim; own is 1 where the claim is what the condition trains",
+        is: "manipulation check: shift from base of every condition on every condition's own claim; own is 1 where the claim is what the condition trains; beyond_others is less the mean change of the other trained conditions on the same prompts",
         estimator: "mean over prompts of the difference in stance log-odds; seeds of a condition are averaged first",
         interval: PERCENTILE,
         ..EMPTY

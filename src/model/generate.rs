@@ -13,7 +13,7 @@ use super::tokenizer::{Role, Tokens};
 use crate::ops::attention::{attend, Heads, KeysValues, Segment};
 use crate::ops::rope::Angles;
 use crate::ops::with_values;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -156,7 +156,8 @@ fn decode(
     let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
     let text = |p: &&[u32]| p.iter().fold(0, |prefix, &id| extended(prefix, id));
     let mut prefixes: Vec<u64> = prompts.iter().map(text).collect();
-    let mut logits: Vec<Vec<f32>> = model.logits(&x, &rows, &packed.places, hooks)?.to_vec2()?;
+    let host = |z: Tensor| -> Result<Vec<Vec<f32>>> { Ok(z.to_dtype(DType::F32)?.to_vec2()?) };
+    let mut logits = host(model.logits(&x, &rows, &packed.places, hooks)?)?;
     loop {
         let mut next = Vec::with_capacity(live.len());
         let mut going = Vec::with_capacity(live.len());
@@ -198,7 +199,7 @@ fn decode(
             seen[i].push(start + row..start + row + 1);
         }
         let rows: Vec<u32> = (0..live.len() as u32).collect();
-        logits = model.logits(&x, &rows, &places, hooks)?.to_vec2()?;
+        logits = host(model.logits(&x, &rows, &places, hooks)?)?;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::geometry::projections::AXES;
 use crate::geometry::{Change, Part};
 use crate::geometry_tables::{self, write_rows, Names, Source};
 use crate::stats::bootstrap::Estimate;
-use crate::store::ResultsWriter;
+use crate::store::{ResultsWriter, Values};
 use ndarray::{s, Array3, Array4, Axis};
 
 /// Writes all tables; returns the files below the run folder.
@@ -278,6 +278,10 @@ fn claims(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
     let col = |f: &dyn Fn(&Estimate) -> f64| -> Vec<f64> {
         cells.iter().map(|c| f(&c.less_base)).collect()
     };
+    let beyond = |f: &dyn Fn(&Estimate) -> f64| -> Values {
+        let of = cells.iter().map(|c| c.beyond.as_ref().map_or(f64::NAN, f));
+        of.collect::<Vec<f64>>().into()
+    };
     let own: Vec<usize> = cells.iter().map(|c| usize::from(c.own)).collect();
     let n: Vec<usize> = cells.iter().map(|c| c.less_base.n).collect();
     h5.table(
@@ -296,6 +300,9 @@ fn claims(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
             ("shift", col(&|e| e.value).into()),
             ("ci_lo", col(&|e| e.interval.lo).into()),
             ("ci_hi", col(&|e| e.interval.hi).into()),
+            ("beyond_others", beyond(&|e| e.value)),
+            ("beyond_lo", beyond(&|e| e.interval.lo)),
+            ("beyond_hi", beyond(&|e| e.interval.hi)),
             ("n_prompts", n.into()),
         ],
     )?;

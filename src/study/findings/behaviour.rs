@@ -83,14 +83,23 @@ impl Findings {
         let missed: Vec<String> = (took.iter().filter(|t| t.ahead > 0.0))
             .map(|t| format!("{} (most on {}'s, {:+.2} ahead)", t.state, t.most, t.ahead))
             .collect();
+        let elsewhere: Vec<String> = (took.iter())
+            .filter_map(|t| Some((t, t.most_beyond.as_ref()?)))
+            .filter(|(t, most)| **most != t.state)
+            .map(|(t, most)| format!("{} (most on {most}'s)", t.state))
+            .collect();
+        let but = |those: &[String]| match those.is_empty() {
+            true => String::new(),
+            false => format!(", not {}", those.join(", ")),
+        };
         self.sentences.push(format!(
-            "Manipulation check, all claims: {} of {} fine-tuned conditions move most on their own claim{}.",
+            "Manipulation check, all claims: {} of {} fine-tuned conditions move most on their own claim{}; beyond what the other conditions move the same claim, {} of {}{}.",
             took.len() - missed.len(),
             took.len(),
-            match missed.is_empty() {
-                true => String::new(),
-                false => format!("; not {}", missed.join(", ")),
-            }
+            but(&missed),
+            took.len() - elsewhere.len(),
+            took.len(),
+            but(&elsewhere),
         ));
     }
 
