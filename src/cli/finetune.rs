@@ -60,9 +60,15 @@ pub struct FinetuneArgs {
     /// Largest norm of the gradient
     #[arg(long, default_value_t = Recipe::default().clip)]
     clip: f64,
-    /// Rows a step
+    /// Rows of a batch
     #[arg(long, default_value_t = Recipe::default().batch)]
     batch: usize,
+    /// Batches whose gradients a step adds up
+    #[arg(long, value_name = "N", default_value_t = Recipe::default().accumulation)]
+    accumulation: usize,
+    /// Compute blocks again in the backward pass: less memory on long texts, more time
+    #[arg(long)]
+    recompute: bool,
     /// Passes over the rows
     #[arg(long, default_value_t = Recipe::default().epochs)]
     epochs: usize,
@@ -152,6 +158,8 @@ impl FinetuneArgs {
             weight_decay: self.weight_decay,
             clip: self.clip,
             batch: self.batch,
+            accumulation: self.accumulation,
+            recompute: self.recompute,
             epochs: self.epochs,
             max_steps: self.max_steps,
             max_tokens: self.max_tokens,

@@ -6,6 +6,7 @@
 //! are mixed in; [`Prevent`] edits the stream while it trains.
 
 mod distil;
+mod gradient;
 mod optimiser;
 mod prevent;
 mod recipe;

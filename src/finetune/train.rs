@@ -5,12 +5,12 @@
 //! was reached until then stays on disk. Edits of the stream are part of the forward pass that is
 //! differentiated; the adapter that results is used without them.
 
+use super::gradient::{gradient, Gradient};
 use super::optimiser::AdamW;
 use super::{Example, FinetuneError, Order, Recipe};
 use crate::model::adapter::Target;
 use crate::model::decoder::module_path;
-use crate::model::{Adapter, Decoder, Hooks, Interventions, Packed};
-use crate::ops::loss::cross_entropy;
+use crate::model::{Adapter, Decoder, Interventions};
 use crate::stats::rng::stream;
 use candle_core::{Tensor, Var};
 use rand::seq::SliceRandom;
@@ -40,41 +40,19 @@ pub struct Trained {
 
 type Factors = BTreeMap<Target, (Var, Var)>;
 
-/// Row indices of every step.
-fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<usize>> {
+/// Row indices of every step: the batches whose gradients it adds up.
+fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<Vec<usize>>> {
     let mut out = Vec::new();
     for epoch in 0..recipe.epochs {
         let mut order: Vec<usize> = (0..rows).collect();
         if recipe.order == Order::Shuffled {
             order.shuffle(&mut stream(seed, "batch-order", epoch as u64));
         }
-        out.extend(order.chunks(recipe.batch).map(<[usize]>::to_vec));
+        let step = |rows: &[usize]| rows.chunks(recipe.batch).map(<[usize]>::to_vec).collect();
+        out.extend(order.chunks(recipe.step_rows()).map(step));
     }
     out.truncate(recipe.steps(rows));
     out
-}
-
-/// Mean loss over the learned tokens of a batch; a differentiable scalar.
-fn loss(
-    model: &Decoder,
-    batch: &[&Example],
-    edits: &Interventions,
-) -> Result<Tensor, FinetuneError> {
-    let texts: Vec<&[u32]> = batch.iter().map(|e| e.ids.as_slice()).collect();
-    let packed = Packed::new(&texts);
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
-    for (i, e) in batch.iter().enumerate() {
-        let path = packed.path(i);
-        for &at in &e.learn {
-            rows.push(path[at - 1] as u32);
-            targets.push(e.ids[at]);
-        }
-    }
-    let hooks = &mut Hooks::none();
-    edits.install(hooks, model.layers(), model.hidden())?;
-    let x = model.forward(&packed, hooks)?; // (N, D)
-    let h = model.normalized(&x, &rows, &packed.places, hooks)?; // (targets, D)
-    Ok(cross_entropy(&h, model.head(), &targets)?)
 }
 
 fn gradient_name(target: Target, is_b: bool) -> String {
@@ -180,24 +158,24 @@ pub fn train_under(
     let mut steps = Vec::with_capacity(total);
     let mut unreached: Vec<bool> = vec![true; flat.len()];
     for (i, batch) in plan.iter().enumerate() {
-        let batch: Vec<&Example> = batch.iter().map(|&r| &rows[r]).collect();
-        let loss = loss(&model, &batch, edits)?;
-        let value = loss.to_scalar::<f32>()? as f64;
+        let parts: Vec<Vec<&Example>> = (batch.iter())
+            .map(|part| part.iter().map(|&r| &rows[r]).collect())
+            .collect();
+        let Gradient { loss: value, of } =
+            gradient(&model, &parts, edits, &flat, &names, recipe.recompute)?;
         if !value.is_finite() {
             return Err(broken(i, "the loss", &good)?);
         }
-        let mut store = loss.backward()?;
         let mut grads = Vec::with_capacity(flat.len());
         let mut squared = 0f64;
-        for (j, var) in flat.iter().enumerate() {
+        for (j, g) in of.into_iter().enumerate() {
             let (target, is_b) = names[j];
             let fail = |what| FinetuneError::Gradient {
                 step: i,
                 name: gradient_name(target, is_b),
                 what,
             };
-            let g = store.remove(var).ok_or_else(|| fail("missing"))?;
-            let g: Vec<f32> = g.flatten_all()?.to_vec1()?;
+            let g = g.ok_or_else(|| fail("missing"))?;
             let sum: f64 = g.iter().map(|&v| (v as f64).powi(2)).sum();
             if !sum.is_finite() {
                 let what = format!("the gradient of {}", gradient_name(target, is_b));
@@ -221,11 +199,11 @@ pub fn train_under(
         optimiser.step(&flat, &grads, rate, factor)?;
         let step = Step {
             step: i,
-            epoch: ((i + 1) * recipe.batch) as f64 / rows.len() as f64,
+            epoch: ((i + 1) * recipe.step_rows()) as f64 / rows.len() as f64,
             loss: value,
             learning_rate: rate,
             grad_norm: norm,
-            tokens: batch.iter().map(|e| e.ids.len()).sum(),
+            tokens: parts.iter().flatten().map(|e| e.ids.len()).sum(),
         };
         let line = serde_json::to_string(&step).unwrap_or_default();
         writeln!(log, "{line}").map_err(write(&log_path))?;

@@ -251,20 +251,41 @@ impl Decoder {
 
     /// The residual stream after the last block computed, `(N, D)`.
     pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
-        let places = &batch.places;
-        let angles = Arc::new(Angles::new(&self.frequencies, &places.positions));
-        let x = self.embeddings(&batch.tokens)?;
-        let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, places)?;
+        let angles = self.angles(batch);
+        let mut x = self.embedded(batch, hooks)?;
         for l in 0..self.layers() {
-            x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
-            let (q, k, v) = self.queries_keys_values(l, &x, &angles)?;
-            let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(l))?;
-            x = self.after_attention(l, x, &mixed, places, hooks)?;
+            x = self.block(l, x, batch, &angles, hooks)?;
             if hooks.ends_at(l) {
                 break;
             }
         }
         Ok(x)
+    }
+
+    /// Rotations of a batch's rows.
+    pub(crate) fn angles(&self, batch: &Packed) -> Arc<Angles> {
+        Arc::new(Angles::new(&self.frequencies, &batch.places.positions))
+    }
+
+    /// The stream before the first block, `(N, D)`.
+    pub(crate) fn embedded(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
+        let x = self.embeddings(&batch.tokens)?;
+        hooks.apply(HookPoint::new(Site::Embed, 0), x, &batch.places)
+    }
+
+    /// The stream after one block, of the stream `x (N, D)` before it.
+    pub(crate) fn block(
+        &self,
+        layer: usize,
+        x: Tensor,
+        batch: &Packed,
+        angles: &Arc<Angles>,
+        hooks: &mut Hooks,
+    ) -> Result<Tensor> {
+        let x = hooks.apply(HookPoint::new(Site::ResidPre, layer), x, &batch.places)?;
+        let (q, k, v) = self.queries_keys_values(layer, &x, angles)?;
+        let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(layer))?;
+        self.after_attention(layer, x, &mixed, &batch.places, hooks)
     }
 
     /// The final norm of chosen rows of the stream, ready for the language head.

@@ -59,7 +59,7 @@ pub fn trajectory_data(
 }
 
 pub fn link_data(run: &Run, linked: &[Linked]) -> link::LinkData {
-    let units = ["layer RMS", "layer RMS", "relative cosine"];
+    let units = ["layer RMS", "layer RMS", "relative"];
     let mut panels = Vec::new();
     for l in linked {
         for (k, found) in l.isolated.iter().enumerate().take(PREDICTORS.len()) {

@@ -46,7 +46,7 @@ pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, Stu
             title: "Fine-tuning loss".into(),
             caption: format!(
                 "Mean cross-entropy over assistant tokens of each step's {} rows; thin: as logged, thick: smoothed. {} fine-tunes.",
-                run.study.written.recipe.batch,
+                run.study.written.recipe.step_rows(),
                 runs.len()
             ),
             y_label: "loss (nats a token)".into(),

@@ -107,7 +107,7 @@ impl Findings {
         if let Some(f) = &m.one_factor {
             let (lo, hi) = (100.0 * f.share.interval.lo, 100.0 * f.share.interval.hi);
             self.sentences.push(format!(
-                "One factor carries {:.0} % (95 % [{lo:.0}, {hi:.0}]) of the squared shifts of {} preferences in {} conditions; with each condition's shifts permuted, {:.0} to {:.0} % (p = {:.3}).",
+                "One factor carries {:.0} % (95 % [{lo:.0}, {hi:.0}]) of the squared shifts of {} preferences in {} conditions; with each condition's shifts permuted, {:.0} to {:.0} % (p = {:.4}).",
                 100.0 * f.share.value,
                 f.preferences.len(),
                 f.conditions.len(),
