@@ -7,7 +7,7 @@
 //! and however many threads share the product. Machines without AVX2 use the gemm crate.
 
 #[cfg(target_arch = "x86_64")]
-use super::microkernel::{dots, dots_rows, pack, tile, Rows, Simd, Tile, DOTS};
+use super::microkernel::{ask_for, dots, dots_rows, pack, tile, Rows, Simd, Tile, DOTS};
 use rayon::prelude::*;
 
 /// Terms of one running sum in a packed panel.
@@ -228,8 +228,20 @@ unsafe fn by_panels(simd: Simd, p: Product) {
                 let width = cols.min(n - j);
                 let at = b.data.as_ptr().add(from * b.rs + j * b.cs);
                 pack((terms, width, cols), at, (b.rs, b.cs), packed.as_mut_ptr());
+                // The panel after this one: to the right, or the first of the next terms.
+                let next = match j + cols < n {
+                    true => (from, j + cols),
+                    false => (from + SUM_BLOCK, 0),
+                };
+                let ahead = match b.cs == 1 && next.0 < k {
+                    true => SUM_BLOCK.min(k - next.0),
+                    false => 0,
+                };
+                let at = b.data.as_ptr().wrapping_add(next.0 * b.rs + next.1);
                 for i in (0..m).step_by(high) {
                     let rows = high.min(m - i);
+                    let asked = ahead * i / m..ahead * (i + rows) / m;
+                    ask_for(asked, cols.min(n - next.1), at, b.rs);
                     let whole = Tile {
                         k: terms,
                         a: a.data.as_ptr().add(i * a.rs + from * a.cs),

@@ -138,6 +138,24 @@ unsafe fn tile_avx2<const R: usize>(t: Tile) {
     }
 }
 
+/// Asks for the rows `terms` of a block of b, `width` values each, to be near when they are packed:
+/// its short rows lie far apart, and the machine does not foresee them.
+///
+/// # Safety
+/// The rows must lie within one allocation.
+pub(super) unsafe fn ask_for(
+    terms: std::ops::Range<usize>,
+    width: usize,
+    b: *const f32,
+    rs: usize,
+) {
+    for t in terms {
+        for x in (0..width).step_by(16) {
+            _mm_prefetch::<_MM_HINT_T1>(b.add(t * rs + x).cast());
+        }
+    }
+}
+
 /// Packs `width` columns of a strided b, `(k, width)` with value (t, j) at `b + t * rs + j * cs`, as
 /// a panel `(k, cols)`, zeros right of `width`.
 ///

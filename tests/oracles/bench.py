@@ -135,7 +135,7 @@ def peer(task, folder, path, out, threads):
 def child(command, threads):
     """(stdout, peak resident bytes, wall seconds) of a process that must succeed."""
     environment = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE"}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         environment[name] = str(threads)
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
