@@ -136,7 +136,8 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
         })
         .collect();
     let open = pairs().filter(|(_, m)| m.is_none());
-    let open: f64 = open.map(|(s, _)| s.seconds).sum();
+    // An empty sum is -0.
+    let open = open.map(|(s, _)| s.seconds).sum::<f64>() + 0.0;
     let peak = stages.iter().map(|s| s.bytes).fold(0.0, f64::max);
     let json =
         serde_json::json!({"stages": rows, "seconds": open, "peak_bytes": peak, "rates": rates});

@@ -208,6 +208,8 @@ struct Memory {
     /// Reading or scoring with base alone, and with another state's weights beside it.
     base: f64,
     state: f64,
+    /// With two other states' weights.
+    two: f64,
     /// A step of this many rows.
     step: Box<dyn Fn(f64) -> f64>,
 }
@@ -226,6 +228,7 @@ impl Memory {
         Memory {
             base: program + 4.0 * (all + passing),
             state: program + 4.0 * (all + maps + passing),
+            two: program + 4.0 * (all + 2.0 * maps + passing),
             step: Box::new(move |rows| program + 4.0 * (all + rows * kept)),
         }
     }
@@ -448,7 +451,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             key: causal.clone(),
             rows,
             seconds: passes * scoring(battery) * EDIT,
-            bytes: memory.state,
+            bytes: memory.two,
         });
     }
     let status: Value = study
@@ -464,8 +467,9 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status}),
         ),
         rows: 0,
-        seconds: 8.0 * w.draws.bootstrap as f64 / 2000.0 * states.len() as f64 / 10.0,
-        bytes: memory.base + report_bytes(study, model, states.len()),
+        seconds: 15.0 * w.draws.bootstrap as f64 / 2000.0 * states.len() as f64 / 10.0,
+        // What the stages before it freed is kept.
+        bytes: memory.two.max(memory.base + report_bytes(study, model, states.len())),
     });
     Ok(stages)
 }
