@@ -141,6 +141,13 @@ fn main() -> Result<()> {
             peak_mib,
         });
     };
+    // First, while no larger model has been in memory.
+    let folder = tempfile::tempdir()?;
+    let tiny = model(64, 2)?;
+    for n in [1_000, 10_000, 100_000] {
+        let (s, mib) = stream_to_file(&tiny, n, folder.path())?;
+        add("texts of 8 tokens to a file, 64 wide", n, s, mib);
+    }
     let small = model(256, 8)?;
     for n in [64, 128, 256, 512, 1024, 2048] {
         let all = texts(n, 32);
@@ -169,12 +176,6 @@ fn main() -> Result<()> {
             f64::NAN,
         );
     }
-    let folder = tempfile::tempdir()?;
-    let tiny = model(64, 2)?;
-    for n in [1_000, 10_000, 100_000] {
-        let (s, mib) = stream_to_file(&tiny, n, folder.path())?;
-        add("texts of 8 tokens to a file, 64 wide", n, s, mib);
-    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
     let mut csv = String::from("panel,x,seconds,peak_mib\n");
     for p in &points {
@@ -193,6 +194,9 @@ fn main() -> Result<()> {
 fn draw(points: &[Point], path: &Path) -> Result<()> {
     let mut panels: Vec<&str> = points.iter().map(|p| p.panel).collect();
     panels.dedup();
+    let font = include_bytes!("../assets/fonts/FiraSans-Regular.ttf");
+    plotters::style::register_font("sans-serif", FontStyle::Normal, font)
+        .map_err(|_| "the font cannot be read")?;
     let root = SVGBackend::new(path, (960, 620)).into_drawing_area();
     root.fill(&WHITE)?;
     let areas = root.split_evenly((2, 3));
@@ -203,7 +207,8 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
         .enumerate()
     {
         let last = i == panels.len();
-        let panel = panels[i.min(panels.len() - 1)];
+        // The files' panel comes first, and once more with its memory.
+        let panel = panels[i % panels.len()];
         let values: Vec<(f64, f64)> = (points.iter().filter(|p| p.panel == panel))
             .map(|p| (p.x as f64, if last { p.peak_mib } else { p.seconds }))
             .collect();
