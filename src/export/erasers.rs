@@ -4,18 +4,17 @@
 //! (n, d) at the output of that block become `x - ((x - mean) right') left'`, and the concept
 //! cannot be read from them linearly. The metadata are those of a file of vectors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use ::safetensors::tensor::{Dtype, TensorView};
-use ::safetensors::{serialize, SafeTensors};
+use ::safetensors::tensor::Dtype;
+use ::safetensors::SafeTensors;
 use ndarray::{Array1, Array2};
 
-use super::safetensors::{malformed, read_file};
+use super::safetensors::{malformed, read_file, write_tensors};
 use super::vectors::{check_name, from_bytes, to_bytes};
 use super::ExportError;
 use crate::directions::Eraser;
-use crate::store::atomic;
 
 /// Erasers of one model, by concept and layer.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,27 +48,7 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
             }
         }
     }
-    if tensors.is_empty() {
-        return Err(ExportError::Empty {
-            path: path.to_path_buf(),
-        });
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, bytes, shape)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| malformed(path, &e))?;
-    let metadata = HashMap::from([
-        ("model_id".to_owned(), erasers.model_id.clone()),
-        (
-            "layer_convention".to_owned(),
-            erasers.layer_convention.clone(),
-        ),
-    ]);
-    let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, &e))?;
-    Ok(atomic::write(path, &bytes)?)
+    write_tensors(path, &tensors, &erasers.model_id, &erasers.layer_convention)
 }
 
 /// Reads the erasers at `path`.
@@ -153,6 +132,7 @@ fn parts(name: &str) -> Option<(&str, usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::safetensors::{serialize, tensor::TensorView};
     use ndarray::array;
 
     fn erasers() -> Erasers {

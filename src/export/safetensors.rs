@@ -20,12 +20,23 @@ use crate::store::{atomic, StoreError};
 /// # Errors
 /// `Empty`, `BadConcept`, `Width`, or the store's.
 pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
-    let mut tensors: Vec<(String, Vec<u8>, usize)> = Vec::new();
+    let mut tensors = Vec::new();
     for concept in vectors.concepts.keys() {
         for (layer, vector) in vectors.concept(concept, path)? {
-            tensors.push((format!("{concept}.{layer}"), to_bytes(vector), vector.len()));
+            let name = format!("{concept}.{layer}");
+            tensors.push((name, to_bytes(vector), vec![vector.len()]));
         }
     }
+    write_tensors(path, &tensors, &vectors.model_id, &vectors.layer_convention)
+}
+
+/// Writes float32 tensors, `(name, bytes, shape)`, with the metadata that every file here has.
+pub(super) fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Vec<u8>, Vec<usize>)],
+    model_id: &str,
+    layer_convention: &str,
+) -> Result<(), ExportError> {
     if tensors.is_empty() {
         return Err(ExportError::Empty {
             path: path.to_path_buf(),
@@ -33,17 +44,14 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
     }
     let views = tensors
         .iter()
-        .map(|(name, bytes, width)| {
-            TensorView::new(Dtype::F32, vec![*width], bytes).map(|view| (name.as_str(), view))
+        .map(|(name, bytes, shape)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| malformed(path, &e))?;
     let metadata = HashMap::from([
-        ("model_id".to_owned(), vectors.model_id.clone()),
-        (
-            "layer_convention".to_owned(),
-            vectors.layer_convention.clone(),
-        ),
+        ("model_id".to_owned(), model_id.to_owned()),
+        ("layer_convention".to_owned(), layer_convention.to_owned()),
     ]);
     let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, &e))?;
     Ok(atomic::write(path, &bytes)?)
