@@ -214,10 +214,13 @@ pub(super) struct Rows {
     pub w: [*const f32; DOTS],
 }
 
+/// The most rows of a that [`dots`] takes at once on any machine.
+pub(super) const DOTS_ROWS: usize = 6;
+
 /// Rows of a that [`dots`] takes at once.
 pub(super) fn dots_rows(simd: Simd) -> usize {
     match simd {
-        Simd::Avx512 => 6,
+        Simd::Avx512 => DOTS_ROWS,
         Simd::Avx2 => 2,
     }
 }
@@ -254,7 +257,7 @@ pub(super) unsafe fn dots(
 }
 
 /// Terms after which lanes are added up and their sum is carried on in f64.
-const LANE_BLOCK: usize = 256;
+pub(super) const LANE_BLOCK: usize = 384;
 
 #[target_feature(enable = "avx512f")]
 unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// A file that begins like HDF5 but cannot be opened.
     #[error("{path} is truncated or damaged ({detail}): delete it and run the stage that writes it again", path = .path.display())]
     Damaged { path: PathBuf, detail: String },
+    /// An HDF5 file that another program has locked.
+    #[error("{path} is open for writing in another program: close it there and try again", path = .path.display())]
+    Busy { path: PathBuf },
     /// An HDF5 file of another program.
     #[error("{path} is an HDF5 file without the root attribute `schema`: it was not written by residuum", path = .path.display())]
     Foreign { path: PathBuf },
@@ -150,8 +153,18 @@ pub(crate) fn from_hdf5(path: &Path, object: &str, error: &hdf5::Error) -> Store
     }
 }
 
+/// Translates the refusal of libhdf5 to open the file at `path`, which begins like HDF5.
+pub(crate) fn from_open(path: &Path, error: &hdf5::Error) -> StoreError {
+    let path = path.to_path_buf();
+    let detail = detail(error);
+    if detail.contains("unable to lock file") {
+        return StoreError::Busy { path };
+    }
+    StoreError::Damaged { path, detail }
+}
+
 /// The outermost and the innermost frame of an HDF5 error stack, as one phrase.
-pub(crate) fn detail(error: &hdf5::Error) -> String {
+fn detail(error: &hdf5::Error) -> String {
     let hdf5::Error::HDF5(stack) = error else {
         return error.to_string();
     };

@@ -32,7 +32,12 @@ impl NewFile {
     pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
         hdf5::silence_errors(true);
         let pending = Pending::new(path)?;
-        let file = File::create(pending.path()).map_err(|e| from_hdf5(path, "/", &e))?;
+        // No lock: the file is under a name of its own until it is whole, and a process
+        // started meanwhile would hold the lock for as long as it runs.
+        let file = File::with_options()
+            .with_fapl(|access| access.file_locking(false))
+            .create(pending.path())
+            .map_err(|e| from_hdf5(path, "/", &e))?;
         let new = Self {
             file: ManuallyDrop::new(file),
             pending: Some(pending),
@@ -82,5 +87,23 @@ impl Drop for NewFile {
                 let _ = file.set_len(0);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn a_file_being_written_is_not_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let attrs = RootAttrs::new("test", Value::Null, 0);
+        let file = NewFile::create(&path, &attrs).unwrap();
+        let pending = file.pending.as_ref().unwrap().path().to_path_buf();
+        let other = std::fs::File::open(pending).unwrap();
+        other.try_lock().unwrap();
+        file.finish(&path).unwrap();
     }
 }

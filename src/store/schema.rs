@@ -17,7 +17,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, Location};
 use serde_json::Value;
 
-use super::error::{detail, from_hdf5, from_io, StoreError};
+use super::error::{from_hdf5, from_io, from_open, StoreError};
 use super::time;
 use super::values::{self, AttrValue};
 
@@ -129,7 +129,7 @@ pub(crate) fn write_root(file: &File, path: &Path, attrs: &RootAttrs) -> Result<
 /// Opens a file of this schema for reading, with its root attributes.
 ///
 /// # Errors
-/// `Missing`, `Io`, `NotHdf5`, `Damaged`, `Foreign` or `OtherSchema`.
+/// `Missing`, `Io`, `NotHdf5`, `Busy`, `Damaged`, `Foreign` or `OtherSchema`.
 pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
     const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
     let mut head = Vec::new();
@@ -142,10 +142,7 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
         });
     }
     hdf5::silence_errors(true);
-    let file = File::open(path).map_err(|e| StoreError::Damaged {
-        path: path.to_path_buf(),
-        detail: detail(&e),
-    })?;
+    let file = File::open(path).map_err(|e| from_open(path, &e))?;
     match read_attr(&file, path, "/", "schema") {
         Ok(AttrValue::Text(found)) if found == SCHEMA => {}
         Ok(AttrValue::Text(found)) if found.starts_with("residuum/") => {
@@ -336,6 +333,23 @@ mod tests {
                 "{part}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_locked_file_is_told_from_a_damaged_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let attrs = RootAttrs::new("test", Value::Null, 0);
+        NewFile::create(&path, &attrs)
+            .unwrap()
+            .finish(&path)
+            .unwrap();
+        let other = fs::File::open(&path).unwrap();
+        other.lock().unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+        other.unlock().unwrap();
+        open(&path).unwrap();
     }
 
     #[test]
