@@ -256,15 +256,15 @@ pub(super) unsafe fn dots(
     }
 }
 
-/// Terms after which lanes are added up and their sum is carried on in f64.
-pub(super) const LANE_BLOCK: usize = 384;
+/// Terms of a lane after which lanes are added up and their sum is carried on in f64.
+const LANE_TERMS: usize = 24;
 
 #[target_feature(enable = "avx512f")]
 unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
     let mut t = 0;
     while t < r.k {
-        let end = r.k.min(t + LANE_BLOCK);
+        let end = r.k.min(t + 16 * LANE_TERMS);
         let mut sums = [[_mm512_setzero_ps(); DOTS]; R];
         while t + 16 <= end {
             let w: [__m512; DOTS] = std::array::from_fn(|j| _mm512_loadu_ps(r.w[j].add(t)));
@@ -326,7 +326,7 @@ unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
     let mut t = 0;
     while t + 8 <= r.k {
-        let end = r.k.min(t + LANE_BLOCK);
+        let end = r.k.min(t + 8 * LANE_TERMS);
         let mut sums = [[_mm256_setzero_ps(); DOTS]; R];
         while t + 8 <= end {
             let w: [__m256; DOTS] = std::array::from_fn(|j| _mm256_loadu_ps(r.w[j].add(t)));
