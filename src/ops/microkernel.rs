@@ -214,13 +214,10 @@ pub(super) struct Rows {
     pub w: [*const f32; DOTS],
 }
 
-/// The most rows of a that [`dots`] takes at once on any machine.
-pub(super) const DOTS_ROWS: usize = 6;
-
 /// Rows of a that [`dots`] takes at once.
 pub(super) fn dots_rows(simd: Simd) -> usize {
     match simd {
-        Simd::Avx512 => DOTS_ROWS,
+        Simd::Avx512 => 6,
         Simd::Avx2 => 2,
     }
 }
