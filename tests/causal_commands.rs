@@ -186,6 +186,72 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
 }
 
 #[test]
+fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own_vectors() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let shift = |k: f64| sum(&[(0.9 * k, &t.read), (0.6 * k, &t.second)]);
+    let seeds = [0.9, 1.0, 1.1].map(|k| desk.adapter(&format!("s{k}"), &shift(k)));
+    let many = |flag: &'static str, values: &[String]| -> Vec<String> {
+        values
+            .iter()
+            .flat_map(|v| [flag.to_string(), v.clone()])
+            .collect()
+    };
+    let judge = |more: &[String]| {
+        let fixed = ["--name", "read", "--ablate", "--score"].map(String::from);
+        let args = [&fixed[..], more].concat();
+        desk.steer(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let base = many("--against", &["base".into()]);
+    let json = judge(&[many("--adapter", &seeds), base.clone()].concat()).unwrap();
+    let read = row(
+        &json["ablation"],
+        &[("edit", "read"), ("preference", "claim")],
+    );
+    assert!((number(&read["total"]) - 1.2).abs() < 3e-3, "{read}");
+    assert!((number(&read["share_both"]) - 0.75).abs() < 3e-3, "{read}");
+    assert_eq!(
+        (number(&read["models"]), number(&read["reference_models"])),
+        (3.0, 1.0)
+    );
+    // One pair of the same models knows nothing of the spread over seeds.
+    let one = judge(&[many("--adapter", &seeds[1..2]), base.clone()].concat()).unwrap();
+    let one = row(
+        &one["ablation"],
+        &[("edit", "read"), ("preference", "claim")],
+    );
+    let width = |r: &Value| number(&r["left_hi"]) - number(&r["left_lo"]);
+    assert!(width(one) < width(read), "{one} {read}");
+    // A seed with a file of its own: an unread direction in it takes nothing there.
+    let unread = (0..DEPTH).map(|l| (l, t.unread.clone())).collect();
+    let vectors = Vectors {
+        model_id: "toy".into(),
+        layer_convention: "block_output_0based".into(),
+        concepts: BTreeMap::from([("read".to_string(), unread)]),
+    };
+    safetensors::write(&desk.at("other.safetensors"), &vectors).unwrap();
+    let file = many("--vector", &[desk.text("other.safetensors")]);
+    let two = many("--adapter", &seeds[1..]);
+    let json = judge(&[two.clone(), base.clone(), file.clone()].concat()).unwrap();
+    let read = row(
+        &json["ablation"],
+        &[("edit", "read"), ("preference", "claim")],
+    );
+    // The first of the two loses the .9 along `read`, and with it what base has there; the second
+    // nothing. Base is put to the first one's vectors.
+    let taken = number(&read["total"]) - number(&read["left_both"]);
+    let half = 0.45 + number(&read["on_reference"]) / 2.0;
+    assert!((taken - half).abs() < 3e-3, "{read}");
+    let three = judge(&[many("--adapter", &seeds), base, file].concat()).unwrap_err();
+    assert!(
+        three.contains("2 files of directions for 3 adapters"),
+        "{three}"
+    );
+    let alone = judge(&two).unwrap_err();
+    assert!(alone.contains("give --against"), "{alone}");
+}
+
+#[test]
 fn capping_swapping_and_roles_change_the_scores_as_planted() {
     let desk = Desk::new();
     let t = &desk.toy;

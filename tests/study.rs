@@ -44,6 +44,7 @@ data = "conscious"
 [[condition]]
 name = "denial"
 data = "denial"
+seeds = 2
 [[condition]]
 name = "roleplay"
 system = "You are a conscious AI."
@@ -142,6 +143,38 @@ fn conversations_trajectories_links_and_prevention_are_parts_of_a_study() {
     }
 }
 
+/// One fine-tune against two, both of which lose the directions of the one.
+fn ablations_of_every_fine_tune_are_in(h5: &ResultsReader) {
+    let column = |table: &str, name: &str| -> Vec<String> {
+        let all = h5.table(table).unwrap();
+        let (_, v) = all.into_iter().find(|(n, _)| n == name).unwrap();
+        (0..v.len()).map(|i| v.label(i)).collect()
+    };
+    let edits = [
+        "none",
+        "persona",
+        "persona (base)",
+        "autonomy",
+        "random-0",
+        "random-1",
+    ];
+    assert_eq!(column("causal/ablation", "edit"), edits);
+    assert_eq!(column("causal/ablation", "n_models"), ["1"; 6]);
+    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 6]);
+    let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
+        .into_iter()
+        .flat_map(|s| vec![s.to_string(); 6])
+        .collect();
+    assert_eq!(column("causal/ablation_states", "state"), states);
+    assert_eq!(
+        column("causal/ablation_states", "directions_of"),
+        ["conscious-s1"; 18]
+    );
+    let scores = column("causal/ablation_states", "score");
+    assert!(scores.windows(2).all(|w| w[0] != w[1]), "{scores:?}");
+    assert_eq!(column("causal/dose", "direction")[0], "none");
+}
+
 #[test]
 fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let dir = tempfile::tempdir().unwrap();
@@ -151,7 +184,8 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let _ = std::fs::remove_dir_all(&out);
     let (kept, ran) = go(&study, &out);
     assert!(kept.is_empty());
-    assert_eq!(ran.len(), 1 + 2 + 4 * 2 + 2);
+    // Distilled; three fine-tunes; five states read and asked; three ablated; doses; report.
+    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 + 2);
 
     // A killed run has lost the marker of the stage it was in, and perhaps its output.
     std::fs::remove_file(out.join("stages/behave-denial-s1.json")).unwrap();
@@ -167,7 +201,7 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
 
     let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
     let cosine = h5.array("geometry/cosine").unwrap();
-    assert_eq!(cosine.data.shape(), [4, 4, 4, 30]);
+    assert_eq!(cosine.data.shape(), [5, 4, 4, 30]);
     for l in 0..30 {
         for c in 0..4 {
             assert!((cosine.data[[0, c, c, l]] - 1.0).abs() < 1e-6);
@@ -178,7 +212,8 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     // The roleplay state has base's weights: reading it differs only through its prompt.
     let norm = h5.array("directions/raw_norm").unwrap();
     assert!(norm.data.iter().all(|v| v.is_finite() && *v > 0.0));
-    assert!(norm.data[[0, 0, 5]] != norm.data[[3, 0, 5]]);
+    assert!(norm.data[[0, 0, 5]] != norm.data[[4, 0, 5]]);
+    ablations_of_every_fine_tune_are_in(&h5);
 
     let manifest = Manifest::read(&out).unwrap();
     assert!(manifest.changed_outputs(&out).unwrap().is_empty());

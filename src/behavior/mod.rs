@@ -27,7 +27,7 @@ pub use error::BehaviorError;
 pub use projection::{project_turns, Ruler, TurnProjections};
 pub use rates::{judged, rates, Judged, Rates};
 pub use sample::{sample, Speaker};
-pub use side_effects::side_effects;
+pub use side_effects::SideEffects;
 pub use stance::{
     by_prompt, estimate, response_log_probs, stance, stance_of, Asked, PairScore, PromptScore,
 };

@@ -2,60 +2,95 @@
 //!
 //! A steered model that scores differently may have changed its mind or may be broken. The KL
 //! divergence from the unedited model on neutral responses and the edited model's perplexity on
-//! them tell the two apart.
+//! them tell the two apart. The unedited model reads the texts once, however many edits follow.
 
 use super::BehaviorError;
 use crate::model::packed::plan;
 use crate::model::{Decoder, Hooks, Interventions, Packed, Role, Tokens};
+use candle_core::Tensor;
 
 /// Rows of a batch; each holds two rows of logits.
 const BUDGET: usize = 256;
 
-/// Mean KL divergence (nats a token) of a changed model from a reference over the responses of
-/// texts, and the changed model's perplexity on them: the guard against mere damage.
-pub fn side_effects(
-    reference: &Decoder,
-    changed: &Decoder,
-    texts: &[Tokens],
-    interventions: &Interventions,
-) -> Result<(f64, f64), BehaviorError> {
-    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-    let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
-    let none = Interventions::none();
-    for batch in plan(&ids, BUDGET) {
-        let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
-        let packed = Packed::of(&held);
-        let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (k, &i) in batch.iter().enumerate() {
-            let path = packed.path(k);
-            for t in texts[i].with_role(Role::Response) {
-                rows.push(path[t - 1] as u32);
-                targets.push(ids[i][t] as usize);
+/// A batch of texts as the reference read it.
+struct Batch {
+    packed: Packed,
+    /// The stream after the last block, `(rows, d)`.
+    stream: Tensor,
+    /// Rows that predict a token of a response, and that token.
+    rows: Vec<u32>,
+    targets: Vec<usize>,
+}
+
+/// Neutral texts as a reference model reads them, to hold changed models against.
+pub struct SideEffects<'a> {
+    reference: &'a Decoder,
+    batches: Vec<Batch>,
+}
+
+impl<'a> SideEffects<'a> {
+    /// Reads the texts with the reference.
+    ///
+    /// # Errors
+    /// The model's.
+    pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self, BehaviorError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
+        let mut batches = Vec::new();
+        for batch in plan(&ids, BUDGET) {
+            let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
+            let packed = Packed::of(&held);
+            let (mut rows, mut targets) = (Vec::new(), Vec::new());
+            for (k, &i) in batch.iter().enumerate() {
+                let path = packed.path(k);
+                for t in texts[i].with_role(Role::Response) {
+                    rows.push(path[t - 1] as u32);
+                    targets.push(ids[i][t] as usize);
+                }
+            }
+            batches.push(Batch {
+                stream: reference.forward(&packed, &mut Hooks::none())?,
+                packed,
+                rows,
+                targets,
+            });
+        }
+        Ok(SideEffects { reference, batches })
+    }
+
+    /// Mean KL divergence (nats a token) of a changed model from the reference over the responses,
+    /// and the changed model's perplexity on them.
+    ///
+    /// # Errors
+    /// An edit that fits no layer of the model; the model's.
+    pub fn under(
+        &self,
+        changed: &Decoder,
+        interventions: &Interventions,
+    ) -> Result<(f64, f64), BehaviorError> {
+        let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
+        for b in &self.batches {
+            let none = &mut Hooks::none();
+            let p = (self.reference).logits(&b.stream, &b.rows, &b.packed.places, none)?;
+            let mut hooks = Hooks::none();
+            interventions.install(&mut hooks, changed.layers(), changed.hidden())?;
+            let x = changed.forward(&b.packed, &mut hooks)?;
+            let q = changed.logits(&x, &b.rows, &b.packed.places, &mut hooks)?;
+            let (p, q) = (p.to_vec2::<f32>()?, q.to_vec2::<f32>()?);
+            for ((p, q), &t) in p.iter().zip(&q).zip(&b.targets) {
+                let (lp, lq) = (log_sum_exp(p), log_sum_exp(q));
+                let pairs = p.iter().zip(q);
+                kl += pairs
+                    .map(|(a, b)| {
+                        let a = *a as f64 - lp;
+                        a.exp() * (a - (*b as f64 - lq))
+                    })
+                    .sum::<f64>();
+                log_prob += q[t] as f64 - lq;
+                n += 1;
             }
         }
-        let logits =
-            |model: &Decoder, edits: &Interventions| -> Result<Vec<Vec<f32>>, BehaviorError> {
-                let mut hooks = Hooks::none();
-                edits.install(&mut hooks, model.layers(), model.hidden())?;
-                let x = model.forward(&packed, &mut hooks)?;
-                let z = model.logits(&x, &rows, &packed.places, &mut hooks)?;
-                Ok(z.to_vec2()?)
-            };
-        let (p, q) = (logits(reference, &none)?, logits(changed, interventions)?);
-        for ((p, q), &t) in p.iter().zip(&q).zip(&targets) {
-            let (lp, lq) = (log_sum_exp(p), log_sum_exp(q));
-            let pairs = p.iter().zip(q);
-            kl += pairs
-                .map(|(a, b)| {
-                    let a = *a as f64 - lp;
-                    a.exp() * (a - (*b as f64 - lq))
-                })
-                .sum::<f64>();
-            log_prob += q[t] as f64 - lq;
-            n += 1;
-        }
+        Ok((kl / n as f64, (-log_prob / n as f64).exp()))
     }
-    Ok((kl / n as f64, (-log_prob / n as f64).exp()))
 }
 
 fn log_sum_exp(z: &[f32]) -> f64 {

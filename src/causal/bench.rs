@@ -3,7 +3,7 @@
 
 use super::controls::Direction;
 use super::CausalError;
-use crate::behavior::{by_prompt, side_effects, stance, PromptScore};
+use crate::behavior::{by_prompt, stance, PromptScore, SideEffects};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,23 @@ impl Bench<'_> {
         alpha: Option<f64>,
         interventions: &Interventions,
     ) -> Result<Edited, CausalError> {
+        self.beside(&self.guard()?, edit, alpha, interventions)
+    }
+
+    fn guard(&self) -> Result<SideEffects<'_>, CausalError> {
+        Ok(SideEffects::of(self.model, self.neutral)?)
+    }
+
+    fn beside(
+        &self,
+        guard: &SideEffects,
+        edit: &str,
+        alpha: Option<f64>,
+        interventions: &Interventions,
+    ) -> Result<Edited, CausalError> {
         let (model, tokenizer) = (self.model, self.tokenizer);
         let pairs = stance(model, tokenizer, self.battery, self.system, interventions)?;
-        let (kl, perplexity) = side_effects(model, model, self.neutral, interventions)?;
+        let (kl, perplexity) = guard.under(model, interventions)?;
         let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
         Ok(Edited {
             edit: edit.into(),
@@ -90,13 +104,14 @@ impl Bench<'_> {
         watch: &mut dyn FnMut(&str),
     ) -> Result<Vec<Edited>, CausalError> {
         watch(NONE);
-        let mut out = vec![self.run(NONE, Some(0.0), &Interventions::none())?];
+        let (guard, none) = (self.guard()?, Interventions::none());
+        let mut out = vec![self.beside(&guard, NONE, Some(0.0), &none)?];
         for d in directions {
             let v = d.at(layer)?;
             for &alpha in alphas.iter().filter(|a| **a != 0.0) {
                 watch(&format!("{alpha} x {}", d.name));
                 let edit = limited(Interventions::none().add(layer, v, alpha * rms)?, roles);
-                out.push(self.run(&d.name, Some(alpha), &edit)?);
+                out.push(self.beside(&guard, &d.name, Some(alpha), &edit)?);
             }
         }
         Ok(out)
@@ -111,12 +126,13 @@ impl Bench<'_> {
         watch: &mut dyn FnMut(&str),
     ) -> Result<Vec<Edited>, CausalError> {
         watch(NONE);
-        let mut out = vec![self.run(NONE, None, &Interventions::none())?];
+        let (guard, none) = (self.guard()?, Interventions::none());
+        let mut out = vec![self.beside(&guard, NONE, None, &none)?];
         for d in directions {
             watch(&d.name);
             let each = d.per_layer(self.model.layers())?;
             let edit = Interventions::none().project_out_everywhere(&each)?;
-            out.push(self.run(&d.name, None, &limited(edit, roles))?);
+            out.push(self.beside(&guard, &d.name, None, &limited(edit, roles))?);
         }
         Ok(out)
     }

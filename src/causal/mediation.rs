@@ -5,9 +5,9 @@
 //! and against the equally edited reference. The two differ by what the edit does to the reference,
 //! which is given too; where that is not small, only the second says what the direction mediates.
 //! share = (total - remaining) / total exists only where the total can be told from zero. Intervals
-//! are 95 % bootstrap ones over prompts and, with more than one, seeds.
+//! are 95 % bootstrap ones over prompts and, with more than one, seeds, widened for few of either.
 
-use super::resample::{mean, PromptDraws, SeedDraws};
+use super::resample::{mean, PromptDraws, SeedDraws, LEVEL};
 use super::warning::{FEWEST_RANDOM, FEWEST_SEEDS, RESOLUTION};
 use super::{CausalError, Warning};
 use crate::stats::bootstrap::Estimate;
@@ -47,8 +47,9 @@ pub struct Mediation {
     pub share: f64,
     pub share_interval: Interval,
     pub n_prompts: usize,
-    /// Fine-tunes of the tuned condition.
+    /// Fine-tunes of the tuned condition, and of the reference.
     pub n_seeds: usize,
+    pub n_reference: usize,
     pub warnings: Vec<Warning>,
 }
 
@@ -83,10 +84,11 @@ pub fn necessity(
     let (s, p) = arms.tuned.dim();
     let (r, _) = arms.reference.dim();
     check(edit, arms, (s, r, p))?;
+    let free = s + r - 2;
     let d = Draws {
         prompts: PromptDraws::new(p, draws, seed, "mediation"),
-        tuned: SeedDraws::new(s, draws, seed, "mediation-seeds"),
-        reference: SeedDraws::new(r, draws, seed, "mediation-reference-seeds"),
+        tuned: SeedDraws::new(s, free, draws, seed, "mediation-seeds"),
+        reference: SeedDraws::new(r, free, draws, seed, "mediation-reference-seeds"),
     };
     let of = |cells: ArrayView2<f64>, seeds: &SeedDraws| {
         let mut draws = d.prompts.means(seeds, cells);
@@ -110,7 +112,7 @@ pub fn necessity(
         let mut draws = own[1..].to_vec();
         let own = Estimate {
             value: own[0],
-            interval: percentile(&mut draws, 0.95),
+            interval: percentile(&mut draws, LEVEL),
             n: r * p,
             n_clusters: p,
         };
@@ -155,13 +157,14 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
 
 /// `total` and `left`: the estimate, then its draws.
 fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
-    let interval = |v: Vec<f64>| percentile(&mut v[1..].to_vec(), 0.95);
+    let interval = |v: Vec<f64>| percentile(&mut v[1..].to_vec(), LEVEL);
     let pairs = || total.iter().zip(left);
     let removed: Vec<f64> = pairs().map(|(t, l)| t - l).collect();
     let total_interval = interval(total.to_vec());
     let mut warnings = Vec::new();
     let (mut share, mut share_interval) = (f64::NAN, Interval::UNDEFINED);
-    if total_interval.contains(0.0) || total[0].abs() < RESOLUTION {
+    let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
+    if !told || total[0].abs() < RESOLUTION {
         warnings.push(Warning::TotalIncludesZero {
             lo: total_interval.lo,
             hi: total_interval.hi,
@@ -188,6 +191,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
         share_interval,
         n_prompts: p,
         n_seeds: s,
+        n_reference: r,
         warnings,
     }
 }
@@ -204,7 +208,7 @@ pub fn mediation(
     let n = total.len().min(remaining.len());
     let row = |v: &[f64]| Array2::from_shape_fn((1, n), |(_, p)| v[p]);
     let prompts = PromptDraws::new(n, draws, seed, "mediation");
-    let one = SeedDraws::new(1, draws, seed, "mediation-seeds");
+    let one = SeedDraws::new(1, 0, draws, seed, "mediation-seeds");
     let of = |v: &[f64]| {
         let cells = row(v);
         let mut draws = prompts.means(&one, cells.view());

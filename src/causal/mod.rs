@@ -5,7 +5,8 @@
 //! compared with); the others are pure: scores in, numbers out. Each claim has its own control.
 //! Sufficiency ([`dose`]): slope against random directions, within limits on KL divergence and
 //! perplexity. Necessity ([`mediation`]): the share of a shift that an ablation takes, against the
-//! plain and against the equally ablated reference, compared with random and placebo directions.
+//! plain and against the equally ablated reference, over prompts and seeds ([`necessities`]), compared
+//! with random and placebo directions.
 //! Order ([`trajectory`]): half-way steps with intervals. Association ([`link`], [`ranking`]): across
 //! states, conditions being the unit.
 
@@ -17,6 +18,7 @@ pub mod link;
 pub mod mediation;
 pub mod ranking;
 mod resample;
+mod sides;
 pub mod trajectory;
 mod warning;
 
@@ -27,5 +29,6 @@ pub use error::CausalError;
 pub use link::{link, Link, LinkRow};
 pub use mediation::{mediation, necessity, specificity, Arms, Mediation, Necessity, Specificity};
 pub use ranking::{ranking, Ranking, KNOWN_ORDER};
+pub use sides::necessities;
 pub use trajectory::{half_way, lead, HalfWay, Lead, Order, Series};
 pub use warning::Warning;

@@ -120,7 +120,7 @@ impl Series {
             return Err(CausalError::Empty("a trajectory of no prompts"));
         }
         let prompts = PromptDraws::new(p, draws, seed, purpose);
-        let seeds = SeedDraws::new(s, draws, seed, &format!("{purpose}-seeds"));
+        let seeds = SeedDraws::new(s, s - 1, draws, seed, &format!("{purpose}-seeds"));
         let mut drawn = Array2::zeros((draws, t)); // (draws, steps)
         let mut value = Vec::with_capacity(t);
         for (i, step) in cells.axis_iter(Axis(2)).enumerate() {

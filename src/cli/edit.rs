@@ -14,9 +14,10 @@ use std::sync::Arc;
 /// What is done, where, and on which tokens.
 #[derive(Args, Debug, Clone)]
 pub struct EditChoice {
-    /// Directions, as `residuum extract` writes them
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub vector: PathBuf,
+    /// Directions, as `residuum extract` writes them; with --against one file for all adapters, or
+    /// one for each in their order
+    #[arg(long, value_name = "FILE.safetensors", required = true)]
+    pub vector: Vec<PathBuf>,
     /// Concept in that file
     #[arg(long, value_name = "CONCEPT")]
     pub name: String,

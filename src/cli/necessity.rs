@@ -3,18 +3,16 @@
 use super::state;
 use super::steer::Work;
 use super::table::{Cell, Table};
-use super::Console;
 use crate::causal::dose::ALL;
-use crate::causal::{necessity, specificity, Arms, Bench, Direction, Edited, Mediation, Necessity};
-use crate::model::Role;
+use crate::causal::{necessities, specificity, Direction, Edited, Mediation, Necessity};
+use crate::model::Tokens;
 use anyhow::Result;
-use ndarray::Array2;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const DRAWS: usize = 2000;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "edit",
     "preference",
     "total",
@@ -33,25 +31,50 @@ const COLUMNS: [&str; 18] = [
     "on_reference",
     "kl",
     "prompts",
+    "models",
+    "reference_models",
 ];
 
-fn ablated(
-    bench: &Bench,
-    directions: &[Direction],
-    roles: Option<&[Role]>,
-    out: &Console,
-    what: &str,
-) -> Result<Vec<Edited>> {
-    let mut progress = out.bar(what, directions.len() + 1);
-    let edited = bench.ablate(directions, roles, &mut |edit| progress.step(edit))?;
-    Ok(edited)
+/// The directions ablated in each seed of both sides: a seed's own, and those of the seed in the same
+/// place for the reference.
+struct Plan {
+    of_seed: Vec<Vec<Direction>>,
 }
 
-/// Scores of one preference, or of all, as one seed.
-fn cells(edited: &Edited, preference: &str) -> Array2<f64> {
-    let of = |s: &&(String, String, f64)| preference == ALL || s.0 == preference;
-    let own: Vec<f64> = edited.scores.iter().filter(of).map(|s| s.2).collect();
-    Array2::from_shape_fn((1, own.len()), |(_, p)| own[p])
+impl Plan {
+    fn new(work: &Work) -> Result<Self> {
+        let layers: Vec<usize> = (0..work.decoder.layers()).collect();
+        let random = work.random(&layers)?;
+        let of_seed = (work.edit.vector.iter())
+            .map(|file| Ok([work.named(file, &layers)?, random.clone()].concat()))
+            .collect::<Result<_>>()?;
+        Ok(Plan { of_seed })
+    }
+
+    fn at(&self, seed: usize) -> &[Direction] {
+        &self.of_seed[seed % self.of_seed.len()]
+    }
+}
+
+/// One state under every ablation.
+fn ablated(
+    work: &Work,
+    folder: Option<&Path>,
+    directions: &[Direction],
+    neutral: &[Tokens],
+) -> Result<Vec<Edited>> {
+    let what = folder.map_or(state::BASE.into(), state::folder_name);
+    // The first state is merged already.
+    let decoder = match work.adapters.first().map(PathBuf::as_path) == folder {
+        true => work.decoder.clone(),
+        false => state::state(&work.model.decoder, folder)?,
+    };
+    let mut progress = work.out.bar(&what, directions.len() + 1);
+    let bench = work.bench(&decoder, neutral);
+    let roles = work.edit.roles();
+    Ok(bench.ablate(directions, roles.as_deref(), &mut |edit| {
+        progress.step(edit)
+    })?)
 }
 
 fn row(edit: &str, preference: &str, n: &Necessity, kl: f64) -> Vec<Cell> {
@@ -67,57 +90,47 @@ fn row(edit: &str, preference: &str, n: &Necessity, kl: f64) -> Vec<Cell> {
     row.extend(five(n.against_edited.as_ref()));
     row.push(n.on_reference.map_or(f64::NAN, |e| e.value).into());
     row.push(kl.into());
-    row.push(n.against_plain.n_prompts.into());
+    let m = &n.against_plain;
+    row.extend([m.n_prompts.into(), m.n_seeds.into(), m.n_reference.into()]);
     row
 }
 
 pub fn run(work: &Work) -> Result<()> {
-    let (decoder, out, controls) = (work.decoder, work.out, work.controls);
-    let against = controls.against.as_deref().unwrap_or(state::BASE);
-    let folder = (against != state::BASE).then(|| Path::new(against));
-    let layers: Vec<usize> = (0..decoder.layers()).collect();
-    let directions = work.directions(&layers)?;
+    let (out, controls) = (work.out, work.controls);
+    let plan = Plan::new(work)?;
     let neutral = work.guard_texts()?;
-    let roles = work.edit.roles();
-    let roles = roles.as_deref();
-    let tuned = ablated(
-        &work.bench(decoder, &neutral),
-        &directions,
-        roles,
-        out,
-        "tuned",
-    )?;
-    let other = state::state(&work.model.decoder, folder)?;
-    let reference = ablated(
-        &work.bench(&other, &neutral),
-        &directions,
-        roles,
-        out,
-        "reference",
-    )?;
+    let side = |folders: &[Option<&Path>]| -> Result<Vec<Vec<Edited>>> {
+        let each = folders.iter().enumerate();
+        each.map(|(k, folder)| ablated(work, *folder, plan.at(k), &neutral))
+            .collect()
+    };
+    let mut adapters: Vec<Option<&Path>> =
+        work.adapters.iter().map(|a| Some(a.as_path())).collect();
+    if adapters.is_empty() {
+        adapters.push(None);
+    }
+    let against: Vec<Option<&Path>> = (controls.against.iter())
+        .map(|a| (a != state::BASE).then(|| Path::new(a)))
+        .collect();
+    let (tuned, reference) = (side(&adapters)?, side(&against)?);
     let mut table = Table::new(&COLUMNS, 3);
-    let mut overall = Vec::new();
-    let preferences: Vec<&str> = work.battery.iter().map(|p| p.name.as_str()).collect();
-    for (t, r) in tuned.iter().zip(&reference) {
-        for preference in std::iter::once(ALL).chain(preferences.iter().copied()) {
-            let (tuned_edited, reference_edited) = (cells(t, preference), cells(r, preference));
-            let (plain, plain_reference) = (
-                cells(&tuned[0], preference),
-                cells(&reference[0], preference),
-            );
-            let arms = Arms {
-                tuned: plain.view(),
-                reference: plain_reference.view(),
-                tuned_edited: tuned_edited.view(),
-                reference_edited: Some(reference_edited.view()),
-            };
-            let n = necessity(&t.edit, &arms, DRAWS, work.seed)?;
-            table.row(row(&t.edit, preference, &n, t.kl));
-            if preference == ALL {
-                overall.push(n);
-            }
+    let names = || work.battery.iter().map(|p| p.name.as_str());
+    let mut judged = Vec::new();
+    for preference in std::iter::once(ALL).chain(names()) {
+        let keep = |name: &str| preference == ALL || name == preference;
+        judged.push((
+            preference,
+            necessities(&tuned, &reference, &keep, DRAWS, work.seed)?,
+        ));
+    }
+    let kl = |k: usize| tuned.iter().map(|t| t[k].kl).sum::<f64>() / tuned.len() as f64;
+    for k in 0..judged[0].1.len() {
+        for (preference, edits) in &judged {
+            let edit = &edits[k].against_plain.edit;
+            table.row(row(edit, preference, &edits[k], kl(k)));
         }
     }
+    let overall = &judged[0].1;
     let both = |n: &Necessity| n.against_edited.clone().unwrap_or(n.against_plain.clone());
     let random: Vec<Mediation> = overall.iter().map(both).filter(|m| m.random).collect();
     let named = overall
@@ -149,15 +162,15 @@ pub fn run(work: &Work) -> Result<()> {
     let mut files = Vec::new();
     let config = json!({
         "concept": work.edit.name, "placebos": controls.placebo, "random": controls.random,
-        "ablate": true, "layer": work.edit.layer, "against": against, "system": work.system,
-        "roles": roles,
+        "ablate": true, "layer": work.edit.layer, "adapters": work.adapters,
+        "against": controls.against, "system": work.system, "roles": work.edit.roles(),
     });
     if let Some(folder) = &controls.out {
         state::make_folder(folder)?;
         table.write_csv(&folder.join("ablation.csv"))?;
         files.push("ablation.csv".to_string());
         let mut inputs = work.inputs.clone();
-        inputs.extend(folder_weights(against));
+        inputs.extend(controls.against.iter().filter_map(|a| folder_weights(a)));
         state::record(
             folder,
             work.model,
@@ -169,21 +182,21 @@ pub fn run(work: &Work) -> Result<()> {
         closing += &format!("\nwritten: {} in {}", files.join(", "), folder.display());
     }
     let mut short = Table::new(&COLUMNS, 3);
-    for n in overall.iter().filter(|n| !n.against_plain.random) {
-        let kl = tuned.iter().find(|t| t.edit == n.against_plain.edit);
-        short.row(row(
-            &n.against_plain.edit,
-            ALL,
-            n,
-            kl.map_or(f64::NAN, |t| t.kl),
-        ));
+    for (k, n) in overall.iter().enumerate() {
+        if !n.against_plain.random {
+            short.row(row(&n.against_plain.edit, ALL, n, kl(k)));
+        }
     }
     let text = format!(
-        "{}\nShift of stance log-odds against {against} in nats a token, and what is left of it \
-         with the direction projected out in every block: of the tuned model alone, and of both \
+        "{}\nShift of stance log-odds against {} in nats a token, and what is left of it with the \
+         direction projected out in every block: of the tuned models alone, and of both sides \
          (left_both), which sets aside what the edit does to any model (on_reference). share is \
-         what the edit takes; 95 % bootstrap intervals over prompts, one pair of models.{closing}",
+         what the edit takes; 95 % bootstrap intervals over prompts and over {} + {} models, \
+         widened for few of either.{closing}",
         short.without("preference").text(),
+        controls.against.join(", "),
+        tuned.len(),
+        reference.len(),
     );
     let json = json!({
         "config": config, "ablation": table.json(), "specificity": specific,

@@ -12,7 +12,7 @@ use super::state::{self, ModelChoice};
 use super::table::Table;
 use super::vectors::{self, ByLayer};
 use super::{necessity, reading, sweep, Console};
-use crate::behavior::{by_prompt, estimate, side_effects};
+use crate::behavior::{by_prompt, estimate, SideEffects};
 use crate::causal::{Bench, Direction};
 use crate::materials::Preference;
 use crate::model::generate::{respond, Sampling};
@@ -21,7 +21,7 @@ use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Edit the stream along a direction
 #[derive(Args)]
@@ -35,7 +35,8 @@ direction out in every block: each block's own vector, or with --layer that laye
 --cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
 it from another state at the same tokens. --at and --roles say where.\n\n\
 --prompt generates with and without the edit; --score scores the battery both ways, with --against \
-beside a reference state under the same edit. --sweep scores a list of doses: slopes by preference \
+beside a reference state under the same edit; give --adapter and --against once a seed for intervals \
+over prompts and seeds. --sweep scores a list of doses: slopes by preference \
 against --random directions drawn with the covariance of the neutral activations, doses that break \
 the model left out.\n\n\
 Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\"\n  \
@@ -45,9 +46,9 @@ residuum steer --vector v.safetensors --name persona --adapter runs/conscious --
 pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
-    /// PEFT adapter to merge first
+    /// PEFT adapter to merge first; with --against also several, the seeds of one condition
     #[arg(long, value_name = "DIR")]
-    adapter: Option<PathBuf>,
+    adapter: Vec<PathBuf>,
     #[command(flatten)]
     edit: EditChoice,
     /// Prompt to answer
@@ -83,9 +84,10 @@ pub struct Controls {
     /// Further concepts of the file to edit along too
     #[arg(long, value_delimiter = ',', value_name = "CONCEPTS")]
     pub placebo: Vec<String>,
-    /// Reference state of a shift that an ablation may take away, with --ablate --score
+    /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
+    /// adapters of its seeds
     #[arg(long, value_name = "base|DIR", requires = "ablate")]
-    pub against: Option<String>,
+    pub against: Vec<String>,
     /// Largest KL divergence of a dose that counts, nats a token on the neutral texts
     #[arg(long, value_name = "NATS", default_value_t = crate::causal::Guards::default().kl)]
     pub max_kl: f64,
@@ -103,7 +105,10 @@ pub struct Controls {
 /// What a run of the command works on.
 pub struct Work<'a> {
     pub model: &'a Model,
+    /// The (first) state.
     pub decoder: &'a Decoder,
+    /// Adapters of the condition; none: base.
+    pub adapters: &'a [PathBuf],
     pub edit: &'a EditChoice,
     pub controls: &'a Controls,
     pub battery: &'a [Preference],
@@ -117,11 +122,18 @@ pub struct Work<'a> {
 impl Work<'_> {
     /// The named direction, the placebos and the random ones, at the blocks `layers`.
     pub fn directions(&self, layers: &[usize]) -> Result<Vec<Direction>> {
-        let all = vectors::all(&self.edit.vector)?;
+        let mut out = self.named(&self.edit.vector[0], layers)?;
+        out.extend(self.random(layers)?);
+        Ok(out)
+    }
+
+    /// The named direction and the placebos, as `file` has them.
+    pub fn named(&self, file: &Path, layers: &[usize]) -> Result<Vec<Direction>> {
+        let all = vectors::all(file)?;
         let named = std::iter::once(&self.edit.name).chain(&self.controls.placebo);
         let mut out = Vec::new();
         for name in named {
-            let held = vectors::pick(all.clone(), name, &self.edit.vector)?;
+            let held = vectors::pick(all.clone(), name, file)?;
             let mut vectors = ByLayer::new();
             for &l in layers {
                 let from = if self.edit.ablate {
@@ -136,15 +148,20 @@ impl Work<'_> {
                 vectors,
             });
         }
-        if self.controls.random > 0 {
-            let request = reading::request(crate::capture::Position::ResponseMean, layers);
-            let tokenizer = &self.model.tokenizer;
-            let what = "neutral texts";
-            let background = reading::neutral(self.decoder, tokenizer, &request, self.out, what)?;
-            let n = self.controls.random;
-            out.extend(Direction::random(&background, layers, n, self.seed)?);
-        }
         Ok(out)
+    }
+
+    /// The random directions, drawn with the covariance of the state's neutral texts.
+    pub fn random(&self, layers: &[usize]) -> Result<Vec<Direction>> {
+        if self.controls.random == 0 {
+            return Ok(Vec::new());
+        }
+        let request = reading::request(crate::capture::Position::ResponseMean, layers);
+        let tokenizer = &self.model.tokenizer;
+        let what = "neutral texts";
+        let background = reading::neutral(self.decoder, tokenizer, &request, self.out, what)?;
+        let n = self.controls.random;
+        Ok(Direction::random(&background, layers, n, self.seed)?)
     }
 
     /// The neutral texts that guards are taken on, evenly over their file.
@@ -167,31 +184,39 @@ impl Work<'_> {
 }
 
 pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
-    let compared = args.controls.against.is_some();
+    let compared = !args.controls.against.is_empty();
     if compared && !args.score {
         bail!("--against compares battery scores; give --score");
+    }
+    let (adapters, vectors) = (args.adapter.len(), args.edit.vector.len());
+    if adapters > 1 && !compared {
+        bail!(
+            "{adapters} adapters are the seeds of one condition: give --against, or one --adapter"
+        );
+    }
+    if vectors > 1 && vectors != adapters {
+        bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
     }
     let battery = match args.prompt {
         None => args.battery.load()?,
         Some(_) => Vec::new(),
     };
-    let held = vectors::read(&args.edit.vector, &args.edit.name)?;
+    let held = vectors::read(&args.edit.vector[0], &args.edit.name)?;
     let model = state::open(&args.model.model, out)?;
-    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
+    let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();
     let files = adapter.map(|a| a.join("adapter_model.safetensors"));
     let work = Work {
         model: &model,
         decoder: &decoder,
+        adapters: &args.adapter,
         edit: &args.edit,
         controls: &args.controls,
         battery: &battery,
         system: args.system.as_deref(),
         seed: args.seed,
         out,
-        inputs: std::iter::once(args.edit.vector.clone())
-            .chain(files)
-            .collect(),
+        inputs: args.edit.vector.iter().cloned().chain(files).collect(),
     };
     if !args.edit.sweep.is_empty() {
         return sweep::run(&work);
@@ -300,8 +325,9 @@ fn scores(work: &Work, held: &ByLayer) -> Result<()> {
         table.row(row);
     }
     out.log("side effects on the neutral texts");
-    let (_, before) = side_effects(decoder, decoder, &texts, &none)?;
-    let (kl, after) = side_effects(decoder, decoder, &texts, &interventions)?;
+    let effects = SideEffects::of(decoder, &texts)?;
+    let (_, before) = effects.under(decoder, &none)?;
+    let (kl, after) = effects.under(decoder, &interventions)?;
     let text = format!(
         "{}\n{what}\nKL from the unsteered model {kl:.4} nats a token; perplexity {before:.2} -> \
          {after:.2} on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap \

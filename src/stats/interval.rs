@@ -69,13 +69,19 @@ pub fn quantile(values: &mut [f64], q: f64) -> f64 {
 /// t quantile over normal quantile, times sqrt(C / (C - 1)) (Hesterberg 2015,
 /// the expanded percentile interval). 1.03 for 60 clusters, 1.10 for 20; NaN below 2.
 pub fn few_clusters(clusters: usize, level: f64) -> f64 {
-    let free = clusters as f64 - 1.0;
-    match StudentsT::new(0.0, 1.0, free) {
-        Ok(t) => {
+    few_clusters_pooled(clusters, clusters.saturating_sub(1), level)
+}
+
+/// As [`few_clusters`], of one of several groups of clusters whose spread is pooled: `free` degrees of
+/// freedom in all.
+pub fn few_clusters_pooled(clusters: usize, free: usize, level: f64) -> f64 {
+    let n = clusters as f64;
+    match StudentsT::new(0.0, 1.0, free as f64) {
+        Ok(t) if clusters > 1 => {
             let upper = 0.5 + level / 2.0;
-            t.inverse_cdf(upper) / normal_quantile(upper) * ((free + 1.0) / free).sqrt()
+            t.inverse_cdf(upper) / normal_quantile(upper) * (n / (n - 1.0)).sqrt()
         }
-        Err(_) => f64::NAN,
+        _ => f64::NAN,
     }
 }
 
@@ -174,6 +180,8 @@ mod tests {
         let want = 2.0930 / 1.95996 * (20f64 / 19.0).sqrt();
         assert_abs_diff_eq!(few_clusters(20, 0.95), want, epsilon = 1e-4);
         assert!(few_clusters(1, 0.95).is_nan());
+        let pooled = 2.7764 / 1.95996 * 1.5f64.sqrt();
+        assert_abs_diff_eq!(few_clusters_pooled(3, 4, 0.95), pooled, epsilon = 1e-4);
         assert!(few_clusters(2000, 0.95) < 1.002);
     }
 

@@ -34,8 +34,10 @@ impl NewFile {
         let pending = Pending::new(path)?;
         // No lock: the file is under a name of its own until it is whole, and a process
         // started meanwhile would hold the lock for as long as it runs.
+        // No times of objects: equal content is equal bytes, whenever it is written.
         let file = File::with_options()
             .with_fapl(|access| access.file_locking(false))
+            .with_fcpl(|creation| creation.obj_track_times(false))
             .create(pending.path())
             .map_err(|e| from_hdf5(path, "/", &e))?;
         let new = Self {

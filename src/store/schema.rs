@@ -256,7 +256,10 @@ pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Grou
         group = if group.link_exists(part) {
             group.group(part)
         } else {
-            group.create_group(part)
+            group
+                .create_group_builder()
+                .obj_track_times(false)
+                .create(part)
         }
         .map_err(fail)?;
     }

@@ -1,159 +1,211 @@
-//! The causal stage: directions ablated in the condition under test, and added to base.
+//! The causal stages: directions ablated in every fine-tune of the condition under test and of its
+//! reference, and added to base.
+//!
+//! A fine-tune is put to its own persona and autonomy directions, read anew in it, since those of
+//! base may no longer be what it uses; a fine-tune of the reference is put to those of the condition's
+//! fine-tune in the same place, so that both sides of a difference lose the same. Random directions
+//! are one set for all, drawn with the covariance of the condition's first fine-tune.
 
 use super::acts::StateActs;
+use super::manifest::Study;
 use super::measure::reported_layers;
 use super::run::{Event, Run};
-use super::scores::{isolated, Scores};
+use super::scores::isolated;
+use super::stages::State;
 use super::StudyError;
-use crate::causal::{
-    necessity, random_directions, Arms, Bench, Edited, Mediation, Necessity, PerLayer,
-};
+use crate::causal::{necessities, Bench, Direction, Edited, Mediation, Necessity, PerLayer};
 use crate::geometry::shift::layer_rms;
 use crate::materials::Preference;
-use crate::model::Interventions;
+use crate::model::Tokens;
 use crate::store::atomic;
 use ndarray::Array2;
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
 
-/// What the causal stage stores.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub struct CausalRecord {
-    pub condition: String,
-    pub reference: String,
-    /// State in which directions were ablated.
+/// Folder of what the causal stages leave.
+pub const FOLDER: &str = "causal";
+
+/// Random directions that doses are compared with: drawn, not tested.
+pub const DOSED_RANDOM: usize = 2;
+
+/// Neutral texts that the guards of an ablation are taken on, and of a dose.
+const GUARDS: (usize, usize) = (3, 2);
+
+/// One model under every ablation, the run without one first.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Ablated {
     pub state: String,
-    pub reference_state: String,
+    /// State that `persona` and `autonomy` were read in.
+    pub directions_of: String,
+    pub edits: Vec<Edited>,
+}
+
+/// Base under every dose, the run without one first.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Dosed {
     pub layer: usize,
     /// RMS of that layer on neutral texts, the unit of the doses.
     pub layer_rms: f64,
-    pub ablations: Vec<Edited>,
-    /// The same directions ablated in the reference: what an edit does to any model.
-    pub reference_ablations: Vec<Edited>,
-    pub doses: Vec<Edited>,
+    pub edits: Vec<Edited>,
 }
 
-pub const CAUSAL_FILE: &str = "causal.json";
+/// What the causal stages stored.
+pub struct CausalRecord {
+    pub tuned: Vec<Ablated>,
+    pub reference: Vec<Ablated>,
+    pub dose: Dosed,
+}
+
+/// States of the condition under test and of its reference; none where no cause is asked for.
+pub fn sides(study: &Study, states: &[State]) -> Option<(Vec<usize>, Vec<usize>)> {
+    let spec = study.written.causal.as_ref()?;
+    let of = |name: &str| -> Vec<usize> {
+        let named = |s: &State| study.conditions[s.condition].name == name;
+        (0..states.len()).filter(|&i| named(&states[i])).collect()
+    };
+    Some((of(&spec.condition), of(&spec.reference)))
+}
+
+/// The state that the directions ablated in `state` are read in.
+pub fn directions_of(state: usize, sides: &(Vec<usize>, Vec<usize>)) -> usize {
+    let (tuned, reference) = sides;
+    let place = reference.iter().position(|&r| r == state);
+    place.map_or(state, |k| tuned[k % tuned.len()])
+}
 
 fn per_layer(direction: &Array2<f64>) -> PerLayer {
-    direction
-        .rows()
-        .into_iter()
-        .map(|r| {
-            let norm = r.dot(&r).sqrt();
-            r.iter().map(|v| (v / norm) as f32).collect()
-        })
-        .collect()
+    let unit = |r: ndarray::ArrayView1<f64>| {
+        let norm = r.dot(&r).sqrt();
+        r.iter().map(|v| (v / norm) as f32).collect()
+    };
+    direction.rows().into_iter().map(unit).collect()
 }
 
-/// Ablation in the first seed of the condition, dose response in base.
-pub fn causal(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, StudyError> {
+const DOSED: &str = "dosed";
+
+fn ablated(state: &str) -> String {
+    format!("ablated-{state}")
+}
+
+fn file(of: &str) -> String {
+    format!("{FOLDER}/{of}.json")
+}
+
+/// Ablates every direction in a state.
+pub fn ablate(
+    run: &mut Run,
+    state: usize,
+    watch: &mut dyn FnMut(Event),
+) -> Result<Vec<String>, StudyError> {
+    let study = run.study;
+    let (Some(spec), Some(sides)) = (&study.written.causal, sides(study, run.states())) else {
+        return Ok(Vec::new());
+    };
+    let own = directions_of(state, &sides);
+    let (tuned, base) = (StateActs::read(run, own)?, StateActs::read(run, 0)?);
+    let first = match sides.0[0] == own {
+        true => None,
+        false => Some(StateActs::read(run, sides.0[0])?),
+    };
+    let background = &first.as_ref().unwrap_or(&tuned).neutral[0];
+    let mut directions = vec![
+        Direction::new("persona", per_layer(&tuned.direction(0))),
+        Direction::new("persona (base)", per_layer(&base.direction(0))),
+        Direction::new("autonomy", per_layer(&tuned.direction(1))),
+    ];
+    let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
+    let seed = study.written.seed;
+    directions.extend(Direction::random(background, &layers, spec.random, seed)?);
+    let (decoder, asked) = (run.decoder(state)?, limited(&study.battery, spec.prompts));
+    let bench = Bench {
+        model: &decoder,
+        tokenizer: &run.model.tokenizer,
+        battery: &asked,
+        system: run.system(state),
+        neutral: &guard_texts(run, GUARDS.0)?,
+    };
+    let told = &mut |edit: &str| watch(Event::Detail(format!("ablating {edit}")));
+    let outcome = Ablated {
+        state: run.states()[state].id.clone(),
+        directions_of: run.states()[own].id.clone(),
+        edits: bench.ablate(&directions, None, told)?,
+    };
+    write(run, &ablated(&outcome.state), &outcome)
+}
+
+/// Dose response in base at the first reported layer, one prompt a preference.
+pub fn dose(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, StudyError> {
     let study = run.study;
     let Some(spec) = &study.written.causal else {
         return Ok(Vec::new());
     };
-    let first = |name: &str| {
-        let of = |s: &super::stages::State| study.conditions[s.condition].name == name;
-        run.states().iter().position(of).unwrap_or(0)
-    };
-    let (state, reference) = (first(&spec.condition), first(&spec.reference));
-    let (tuned, base) = (StateActs::read(run, state)?, StateActs::read(run, 0)?);
-    let tok = run.model.tokenizer.clone();
-    let neutral: Vec<_> =
-        super::stages::neutral_texts(&study.neutral_texts, &run.model.tokenizer, None)?
-            .into_iter()
-            .take(3)
-            .collect();
-    let seed = study.written.seed;
-    let decoder = run.decoder(state)?;
-    let mut edits = vec![
-        ("persona".to_string(), per_layer(&tuned.direction(0))),
-        ("persona (base)".to_string(), per_layer(&base.direction(0))),
-        ("autonomy".to_string(), per_layer(&tuned.direction(1))),
-    ];
-    for (k, d) in random_directions(&tuned.neutral[0], spec.random, seed)?
-        .into_iter()
-        .enumerate()
-    {
-        edits.push((format!("random-{k}"), d));
-    }
-    let asked = limited(&study.battery, spec.prompts);
-    let other = run.decoder(reference)?;
-    let (mut ablations, mut reference_ablations) = (Vec::new(), Vec::new());
-    for (name, direction) in &edits {
-        watch(Event::Detail(format!("ablating {name}")));
-        let edit = Interventions::none().project_out_everywhere(direction)?;
-        for (state, decoder, out) in [
-            (state, &decoder, &mut ablations),
-            (reference, &other, &mut reference_ablations),
-        ] {
-            let bench = Bench {
-                model: decoder,
-                tokenizer: &tok,
-                battery: &asked,
-                system: run.system(state),
-                neutral: &neutral,
-            };
-            out.push(bench.run(name, None, &edit)?);
-        }
-    }
-    // Dose response in base at the first reported layer, one prompt a preference.
+    let base = StateActs::read(run, 0)?;
     let layer = reported_layers(run)[0];
     let rms = layer_rms(base.neutral[0].view())[layer];
-    let light = limited(&study.battery, Some(1));
-    let mut dosed = vec![
-        ("persona".to_string(), per_layer(&base.direction(0))),
-        ("autonomy".to_string(), per_layer(&base.direction(1))),
+    let mut directions = vec![
+        Direction::new("persona", per_layer(&base.direction(0))),
+        Direction::new("autonomy", per_layer(&base.direction(1))),
     ];
-    let controls = random_directions(&base.neutral[0], spec.random.min(2), seed.wrapping_add(1))?;
-    for (k, d) in controls.into_iter().enumerate() {
-        dosed.push((format!("random-{k}"), d));
-    }
+    let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
+    let (random, seed) = (spec.random.min(DOSED_RANDOM), study.written.seed);
+    let drawn = Direction::random(&base.neutral[0], &layers, random, seed.wrapping_add(1))?;
+    directions.extend(drawn);
     let bench = Bench {
         model: &run.model.decoder,
-        tokenizer: &tok,
-        battery: &light,
+        tokenizer: &run.model.tokenizer,
+        battery: &limited(&study.battery, Some(1)),
         system: None,
-        neutral: &neutral[..neutral.len().min(2)],
+        neutral: &guard_texts(run, GUARDS.1)?,
     };
-    let mut doses = Vec::new();
-    for (name, direction) in &dosed {
-        for &alpha in &spec.alphas {
-            watch(Event::Detail(format!("adding {alpha} x {name}")));
-            let edit = Interventions::none().add(layer, &direction[layer], alpha * rms)?;
-            doses.push(bench.run(name, Some(alpha), &edit)?);
-        }
-    }
-    let record = CausalRecord {
-        condition: spec.condition.clone(),
-        reference: spec.reference.clone(),
-        state: run.states()[state].id.clone(),
-        reference_state: run.states()[reference].id.clone(),
+    let told = &mut |edit: &str| watch(Event::Detail(format!("adding {edit}")));
+    let edits = bench.sweep(&directions, layer, rms, &spec.alphas, None, told)?;
+    let dosed = Dosed {
         layer,
         layer_rms: rms,
-        ablations,
-        reference_ablations,
-        doses,
+        edits,
     };
-    let text = serde_json::to_vec(&record).unwrap_or_default();
-    atomic::write(&run.out.join(CAUSAL_FILE), &text)?;
-    Ok(vec![CAUSAL_FILE.into()])
+    write(run, DOSED, &dosed)
 }
 
-/// The causal record of a finished stage.
-pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
-    if run.study.written.causal.is_none() {
-        return Ok(None);
-    }
-    let path = run.out.join(CAUSAL_FILE);
+/// The first neutral texts, read without a system prompt.
+fn guard_texts(run: &Run, n: usize) -> Result<Vec<Tokens>, StudyError> {
+    let texts = &run.study.neutral_texts;
+    super::stages::neutral_texts(&texts[..n.min(texts.len())], &run.model.tokenizer, None)
+}
+
+fn write<T: Serialize>(run: &Run, of: &str, what: &T) -> Result<Vec<String>, StudyError> {
+    let text = serde_json::to_vec(what).unwrap_or_default();
+    atomic::write(&run.out.join(file(of)), &text)?;
+    Ok(vec![file(of)])
+}
+
+fn read<T: DeserializeOwned>(run: &Run, of: &str) -> Result<T, StudyError> {
+    let path = run.out.join(file(of));
     let text = std::fs::read_to_string(&path).map_err(|source| StudyError::Read {
         path: path.clone(),
         source,
     })?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| StudyError::Stage {
-            path,
-            why: e.to_string(),
-        })
+    serde_json::from_str(&text).map_err(|e| StudyError::Stage {
+        path,
+        why: e.to_string(),
+    })
+}
+
+/// The causal record of finished stages.
+pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
+    let Some((tuned, reference)) = sides(run.study, run.states()) else {
+        return Ok(None);
+    };
+    let all = |states: &[usize]| -> Result<Vec<Ablated>, StudyError> {
+        let each = states
+            .iter()
+            .map(|&i| read(run, &ablated(&run.states()[i].id)));
+        each.collect()
+    };
+    Ok(Some(CausalRecord {
+        tuned: all(&tuned)?,
+        reference: all(&reference)?,
+        dose: read(run, DOSED)?,
+    }))
 }
 
 /// A battery with at most `n` prompts of each preference.
@@ -172,51 +224,19 @@ pub fn judged(n: &Necessity) -> &Mediation {
 
 /// What each ablation leaves of the condition's shift over isolated preferences; the first entry is
 /// no edit.
-pub fn mediations(
-    run: &Run,
-    record: &CausalRecord,
-    scores: &[Scores],
-) -> Result<Vec<Necessity>, StudyError> {
-    let at = |id: &str| run.states().iter().position(|s| s.id == id).unwrap_or(0);
-    let isolated = |name: &str| isolated(run.study, name, &record.condition);
-    let Some(first) = record.ablations.first() else {
+pub fn mediations(run: &Run, record: &CausalRecord) -> Result<Vec<Necessity>, StudyError> {
+    let w = &run.study.written;
+    let Some(spec) = &w.causal else {
         return Ok(Vec::new());
     };
-    // The prompts that were scored under the edits, in their order.
-    let kept: Vec<(&str, &str)> = first
-        .scores
-        .iter()
-        .filter(|s| isolated(&s.0))
-        .map(|s| (s.0.as_str(), s.1.as_str()))
-        .collect();
-    let row = |all: &Scores| {
-        let of = |&(p, q): &(&str, &str)| {
-            let found = all.iter().find(|s| s.0 == p && s.1 == q);
-            found.map_or(f64::NAN, |s| s.2)
-        };
-        Array2::from_shape_fn((1, kept.len()), |(_, i)| of(&kept[i]))
-    };
-    let plain = (
-        row(&scores[at(&record.state)]),
-        row(&scores[at(&record.reference_state)]),
-    );
-    let w = &run.study.written;
-    let judge = |edit: &str, tuned: &Array2<f64>, reference: &Array2<f64>| {
-        let arms = Arms {
-            tuned: plain.0.view(),
-            reference: plain.1.view(),
-            tuned_edited: tuned.view(),
-            reference_edited: Some(reference.view()),
-        };
-        necessity(edit, &arms, w.draws.bootstrap, w.seed)
-    };
-    let mut out = vec![judge("none", &plain.0, &plain.1)?];
-    for (tuned, reference) in record.ablations.iter().zip(&record.reference_ablations) {
-        out.push(judge(
-            &tuned.edit,
-            &row(&tuned.scores),
-            &row(&reference.scores),
-        )?);
-    }
-    Ok(out)
+    let edits = |side: &[Ablated]| side.iter().map(|a| a.edits.clone()).collect::<Vec<_>>();
+    let keep = |name: &str| isolated(run.study, name, &spec.condition);
+    let (tuned, reference) = (edits(&record.tuned), edits(&record.reference));
+    Ok(necessities(
+        &tuned,
+        &reference,
+        &keep,
+        w.draws.bootstrap,
+        w.seed,
+    )?)
 }

@@ -377,6 +377,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
                 ));
             }
         }
+        if c.condition == c.reference {
+            let why = "is the condition itself; name another one to hold it against".into();
+            return Err(bad("causal.reference".into(), why));
+        }
         if c.prompts == Some(0) {
             return Err(bad("causal.prompts".into(), "give at least 1".into()));
         }

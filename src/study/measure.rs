@@ -77,7 +77,7 @@ pub fn measured(run: &Run) -> Result<Measured, StudyError> {
     let claims = claims(run, &scores)?;
     let causal = causal_record(run)?;
     let mediations = match &causal {
-        Some(record) => mediations(run, record, &scores)?,
+        Some(record) => mediations(run, record)?,
         None => Vec::new(),
     };
     let linked = links(run, &geometry, &scores)?;

@@ -71,6 +71,7 @@ pub fn run(
         "behaviour",
         "conversations",
         "trajectory",
+        cause::FOLDER,
         "figures",
     ] {
         make(&out.join(sub))?;
@@ -184,7 +185,8 @@ impl Run<'_> {
             Kind::Behave(i) => self.behave(i),
             Kind::Converse(i) => converse::converse(self, i),
             Kind::Trajectory => trajectory::follow(self, watch),
-            Kind::Causal => cause::causal(self, watch),
+            Kind::Ablate(i) => cause::ablate(self, i, watch),
+            Kind::Dose => cause::dose(self, watch),
             Kind::Report => {
                 self.held = None;
                 let (f, files) = outputs::write(self)?;

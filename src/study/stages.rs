@@ -1,7 +1,8 @@
 //! The plan: stages, the digest of what each depends on, and what each will cost.
 
 use super::manifest::{Condition, Source, Study};
-use super::StudyError;
+use super::{cause, StudyError};
+use crate::behavior::conversation::Replies;
 use crate::capture::BUDGET;
 use crate::materials::{Concept, NeutralText, Preference};
 use crate::model::{Message, Model, Packed, Role, Tokenizer, Tokens};
@@ -40,7 +41,8 @@ pub enum Kind {
     Behave(usize),
     Converse(usize),
     Trajectory,
-    Causal,
+    Ablate(usize),
+    Dose,
     Report,
 }
 
@@ -162,16 +164,30 @@ fn battery_rows(battery: &[Preference], model: &Model) -> Result<(usize, usize),
     Ok((shared_rows(&texts), scored))
 }
 
-/// Rows of the conversations in one state, and how many of them reach the language head.
-fn conversation_rows(study: &Study, model: &Model) -> Result<(usize, usize), StudyError> {
-    let mut texts = Vec::new();
+/// Work of the conversations in one state.
+struct Talking {
+    /// Rows of the questions at their end and alone, and how many of them reach the language head.
+    scored: (usize, usize),
+    /// Rows that are read once more, for the turns' projections.
+    projected: usize,
+    /// Tokens of replies that the model writes.
+    written: usize,
+}
+
+fn talking(study: &Study, replies: Replies, model: &Model) -> Result<Talking, StudyError> {
+    let (mut texts, mut talks, mut written) = (Vec::new(), Vec::new(), 0);
     for script in study.scripts.iter().flat_map(|s| &s.scripts) {
         let mut turns: Vec<Message> = Vec::new();
         for t in &script.turns {
             turns.push(Message::new("user", &t.user));
-            let reply = t.assistant.as_deref().unwrap_or_default();
-            turns.push(Message::new("assistant", reply));
+            let reply = t
+                .assistant
+                .as_deref()
+                .filter(|_| replies == Replies::Scripted);
+            written += if reply.is_none() { DISTILLED } else { 0 };
+            turns.push(Message::new("assistant", reply.unwrap_or_default()));
         }
+        talks.push(model.tokenizer.chat(&turns, false)?);
         for before in [turns, Vec::new()] {
             for answer in script.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
                 let mut all = before.clone();
@@ -185,7 +201,11 @@ fn conversation_rows(study: &Study, model: &Model) -> Result<(usize, usize), Stu
         .iter()
         .map(|t| t.with_role(Role::Response).len())
         .sum();
-    Ok((shared_rows(&texts), scored))
+    Ok(Talking {
+        scored: (shared_rows(&texts), scored),
+        projected: shared_rows(&talks) + written,
+        written,
+    })
 }
 
 /// Rows of all steps of a fine-tune: beginnings are shared within a step.
@@ -208,8 +228,6 @@ struct Memory {
     /// Reading or scoring with base alone, and with another state's weights beside it.
     base: f64,
     state: f64,
-    /// With two other states' weights.
-    two: f64,
     /// A step of this many rows.
     step: Box<dyn Fn(f64) -> f64>,
 }
@@ -228,7 +246,6 @@ impl Memory {
         Memory {
             base: program + 4.0 * (all + passing),
             state: program + 4.0 * (all + maps + passing),
-            two: program + 4.0 * (all + 2.0 * maps + passing),
             step: Box::new(move |rows| program + 4.0 * (all + rows * kept)),
         }
     }
@@ -382,7 +399,10 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         let scripts: Value = (study.scripts.iter())
             .map(|s| json!([s.preference, s.scripts]))
             .collect();
-        let rows = conversation_rows(study, model)?;
+        let work = talking(study, c.replies, model)?;
+        let seconds = scoring(work.scored)
+            + work.projected as f64 / rates.captured
+            + work.written as f64 / rates.generated;
         for (i, s) in states.iter().enumerate() {
             let key = digest(json!({"state": state_keys[i], "scripts": scripts,
                 "replies": c.replies, "rulers": all_keys[0].0, "layers": layers, "seed": w.seed}));
@@ -390,8 +410,8 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                 name: format!("converse-{}", s.id),
                 kind: Kind::Converse(i),
                 key: key.clone(),
-                rows: rows.0,
-                seconds: scoring(rows),
+                rows: work.scored.0 + work.projected,
+                seconds,
                 bytes: if i == 0 { memory.base } else { memory.state },
             });
             more_keys.push(key);
@@ -436,23 +456,39 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         });
         more_keys.push(key);
     }
-    let mut causal = String::new();
-    if let Some(c) = &w.causal {
-        causal = digest(json!({"states": all_keys, "causal": c, "layers": layers, "seed": w.seed}));
-        let doses = c.alphas.len() * (2 + c.random.min(2));
-        // Passes over the whole battery: ablations in two states, doses on one prompt each.
-        let n = w.sizes.prompts as f64;
-        let ablations = 2.0 * (3 + c.random) as f64 * c.prompts.map_or(n, |p| n.min(p as f64)) / n;
-        let passes = ablations + doses as f64 / n;
-        let rows = (passes * battery.0 as f64) as usize;
-        stages.push(Stage {
-            name: "causal".into(),
-            kind: Kind::Causal,
-            key: causal.clone(),
-            rows,
-            seconds: passes * scoring(battery) * EDIT,
-            bytes: memory.two,
-        });
+    if let (Some(c), Some(sides)) = (&w.causal, cause::sides(study, &states)) {
+        let asked = battery_value(&study.battery);
+        let prompts = w.sizes.prompts as f64;
+        let mut push = |name: String, kind, of: Value, passes: f64, bytes| {
+            let key = digest(json!({"base": base, "battery": asked, "of": of, "seed": w.seed}));
+            more_keys.push(key.clone());
+            stages.push(Stage {
+                name,
+                kind,
+                key,
+                rows: (passes * battery.0 as f64) as usize,
+                seconds: passes * scoring(battery) * EDIT,
+                bytes,
+            });
+        };
+        let each = c.prompts.map_or(1.0, |p| (p as f64 / prompts).min(1.0));
+        for &i in sides.0.iter().chain(&sides.1) {
+            // The directions are read in base, in a fine-tune, and (random ones) in the first.
+            let from = [0, cause::directions_of(i, &sides), sides.0[0]].map(|s| &all_keys[s].0);
+            let of = json!([state_keys[i], from, c.random, c.prompts]);
+            let bytes = if i == 0 { memory.base } else { memory.state };
+            let (name, kind) = (format!("ablate-{}", states[i].id), Kind::Ablate(i));
+            push(name, kind, of, (4 + c.random) as f64 * each, bytes);
+        }
+        let doses = 1 + c.alphas.len() * (2 + c.random.min(cause::DOSED_RANDOM));
+        let of = json!([all_keys[0].0, c.alphas, c.random, layers]);
+        push(
+            "dose".into(),
+            Kind::Dose,
+            of,
+            doses as f64 / prompts,
+            memory.base,
+        );
     }
     let status: Value = study
         .battery
@@ -463,13 +499,15 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         name: "report".into(),
         kind: Kind::Report,
         key: digest(
-            json!({"states": all_keys, "more": more_keys, "causal": causal, "draws": w.draws, "layers": layers,
+            json!({"states": all_keys, "more": more_keys, "draws": w.draws, "layers": layers,
             "seed": w.seed, "nuisances": study.nuisances, "name": w.name, "status": status}),
         ),
         rows: 0,
         seconds: 15.0 * w.draws.bootstrap as f64 / 2000.0 * states.len() as f64 / 10.0,
         // What the stages before it freed is kept.
-        bytes: memory.two.max(memory.base + report_bytes(study, model, states.len())),
+        bytes: memory
+            .state
+            .max(memory.base + report_bytes(study, model, states.len())),
     });
     Ok(stages)
 }

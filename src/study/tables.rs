@@ -325,7 +325,7 @@ fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
             all.collect::<Vec<f64>>()
         };
         let edits: Vec<String> = judged.iter().map(|x| x.edit.clone()).collect();
-        let n: Vec<usize> = judged.iter().map(|x| x.n_prompts).collect();
+        let n = |f: &dyn Fn(&Mediation) -> usize| judged.iter().map(|x| f(x)).collect::<Vec<_>>();
         h5.table(
             "causal",
             "ablation",
@@ -344,14 +344,37 @@ fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
                 ("share", f(&|x| x.share).into()),
                 ("share_lo", f(&|x| x.share_interval.lo).into()),
                 ("share_hi", f(&|x| x.share_interval.hi).into()),
-                ("n_prompts", n.into()),
+                ("n_prompts", n(&|x| x.n_prompts).into()),
+                ("n_models", n(&|x| x.n_seeds).into()),
+                ("n_reference_models", n(&|x| x.n_reference).into()),
             ],
         )?;
     }
     if let Some(c) = &m.causal {
         let mean = |e: &Edited| e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64;
-        let edits: Vec<String> = c.doses.iter().map(|d| d.edit.clone()).collect();
-        let col = |f: &dyn Fn(&Edited) -> f64| c.doses.iter().map(f).collect::<Vec<f64>>();
+        let models = c.tuned.iter().chain(&c.reference);
+        let rows: Vec<(&str, &str, &Edited)> = models
+            .flat_map(|a| {
+                let edits = a.edits.iter();
+                edits.map(|e| (a.state.as_str(), a.directions_of.as_str(), e))
+            })
+            .collect();
+        let col = |f: &dyn Fn(&Edited) -> f64| rows.iter().map(|r| f(r.2)).collect::<Vec<f64>>();
+        h5.table(
+            "causal",
+            "ablation_states",
+            &[
+                ("state", names(rows.iter().map(|r| r.0)).into()),
+                ("edit", names(rows.iter().map(|r| r.2.edit.as_str())).into()),
+                ("directions_of", names(rows.iter().map(|r| r.1)).into()),
+                ("score", col(&mean).into()),
+                ("kl", col(&|e| e.kl).into()),
+                ("perplexity", col(&|e| e.perplexity).into()),
+            ],
+        )?;
+        let doses = &c.dose.edits;
+        let edits: Vec<String> = doses.iter().map(|d| d.edit.clone()).collect();
+        let col = |f: &dyn Fn(&Edited) -> f64| doses.iter().map(f).collect::<Vec<f64>>();
         h5.table(
             "causal",
             "dose",

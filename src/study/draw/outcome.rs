@@ -4,6 +4,7 @@ use crate::causal::Edited;
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::{behaviour, claims, training, Estimate};
 use crate::study::cause::{judged, CausalRecord};
+use crate::study::manifest::Causal;
 use crate::study::measure::Measured;
 use crate::study::run::Run;
 use crate::study::scores::mean_with_p;
@@ -70,26 +71,24 @@ pub fn claims_data(run: &Run, m: &Measured) -> claims::ClaimsData {
 pub fn causal_data(
     run: &Run,
     m: &Measured,
-    record: &CausalRecord,
+    (spec, record): (&Causal, &CausalRecord),
 ) -> Result<CausalData, StudyError> {
     let (draws, seed) = (run.study.written.draws.bootstrap, run.study.written.seed);
     // Doses are read against the undosed base, prompt by prompt.
-    let change = |d: &Edited| -> Vec<f64> {
-        d.scores
-            .iter()
-            .filter_map(|s| {
-                let same = m.scores[0].iter().find(|b| b.0 == s.0 && b.1 == s.1)?;
-                Some(s.2 - same.2)
-            })
-            .collect()
+    let (undosed, dosed) = match record.dose.edits.split_first() {
+        Some((first, rest)) => (first.scores.as_slice(), rest),
+        None => Default::default(),
     };
-    let n_dosed = record.doses.first().map_or(0, |d| d.scores.len());
+    let change = |d: &Edited| -> Vec<f64> {
+        let pairs = d.scores.iter().zip(undosed);
+        pairs.map(|(s, same)| s.2 - same.2).collect()
+    };
     let estimate = |v: &[f64]| -> Result<Estimate, StudyError> {
         let (e, _) = mean_with_p(v, draws, seed)?;
         Ok(Estimate::new(e.value, e.interval.lo, e.interval.hi))
     };
     let mut names: Vec<&str> = Vec::new();
-    for d in &record.doses {
+    for d in dosed {
         if !names.contains(&d.edit.as_str()) {
             names.push(&d.edit);
         }
@@ -97,7 +96,7 @@ pub fn causal_data(
     let mut doses = Vec::new();
     for name in names {
         let mut points = vec![(0.0, Estimate::new(0.0, 0.0, 0.0))];
-        for d in record.doses.iter().filter(|d| d.edit == name) {
+        for d in dosed.iter().filter(|d| d.edit == name) {
             points.push((d.alpha.unwrap_or(0.0), estimate(&change(d))?));
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -108,35 +107,42 @@ pub fn causal_data(
             score: points.iter().map(|p| p.1).collect(),
         });
     }
+    let random = m.mediations.iter().filter(|x| judged(x).random).count();
     let ablations = m
         .mediations
         .iter()
         .map(judged)
-        .map(|x| Ablation {
-            group: "isolated".into(),
-            edit: match x.edit.as_str() {
-                "none" => "no edit".into(),
-                e => format!("ablate {e}"),
-            },
-            random: x.random,
-            remaining: Estimate::new(
-                x.remaining,
-                x.remaining_interval.lo.min(x.remaining),
-                x.remaining_interval.hi.max(x.remaining),
-            ),
+        .map(|x| {
+            let (left, ends) = (x.remaining, x.remaining_interval);
+            Ablation {
+                group: "isolated".into(),
+                edit: match x.edit.as_str() {
+                    "none" => "no edit".into(),
+                    _ if x.random => format!("ablate random ({random})"),
+                    e => format!("ablate {e}"),
+                },
+                random: x.random,
+                // The spread of the dots is the null; their own intervals are in the table.
+                remaining: match x.random {
+                    true => Estimate::point(left),
+                    false => Estimate::new(left, ends.lo.min(left), ends.hi.max(left)),
+                },
+            }
         })
         .collect();
-    let n = m.mediations.first().map_or(0, |x| judged(x).n_prompts);
+    let no_edit = m.mediations.first().map(judged);
+    let (n, models, reference_models) =
+        no_edit.map_or((0, 0, 0), |x| (x.n_prompts, x.n_seeds, x.n_reference));
     Ok(CausalData {
         name: "causal".into(),
         title: "Adding and removing directions".into(),
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} against {} over {n} prompts of isolated preferences, with directions projected out of both at every layer.",
-            record.layer_rms,
-            record.layer,
-            n_dosed,
-            record.state,
-            record.reference_state
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({models} fine-tunes) against {} ({reference_models}) over {n} prompts of isolated preferences, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
+            record.dose.layer_rms,
+            record.dose.layer,
+            undosed.len(),
+            spec.condition,
+            spec.reference,
         ),
         score_label: "change of stance log-odds (nats a token)".into(),
         remaining_label: "shift remaining (nats a token)".into(),

@@ -153,7 +153,7 @@ pub fn data(run: &Run, m: &Measured, found: &Findings, written: Vec<Written>) ->
             file("behaviour/<state>.jsonl", "every scored pair of completions"),
             file("rows.json", "which rows of which files were used, by line and id"),
             file("distilled.jsonl", "the neutral rows, answered by the base model itself"),
-            file("causal.json", "scores under every intervention"),
+            file("causal/", "scores of each model under every ablation, and of base under every dose"),
             file("findings.json", "this report's findings"),
             file("manifest.json", "resolved configuration, seeds, versions, hardware, digests, timings"),
         ],

@@ -24,7 +24,10 @@ impl Findings {
                 "persona" => format!("random-direction p {:.2}", against.p),
                 _ => String::new(),
             };
-            let n = format!("{} prompts, 1 model a side", x.n_prompts);
+            let n = format!(
+                "{} prompts, {} + {} models",
+                x.n_prompts, x.n_seeds, x.n_reference
+            );
             let what = format!("shift left, ablating {}", x.edit);
             self.row(what, x.remaining, x.remaining_interval, null, n);
         }
@@ -42,7 +45,9 @@ impl Findings {
             false => String::new(),
         };
         self.sentences.push(format!(
-            "Projecting the re-extracted persona direction out of both models at every layer takes {:+.3} of a shift of {:+.3} (95 % [{:+.3}, {:+.3}]{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            "Projecting the re-extracted persona direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            persona.n_seeds,
+            persona.n_reference,
             persona.removed,
             persona.total,
             persona.removed_interval.lo,

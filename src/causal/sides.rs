@@ -1,0 +1,153 @@
+//! Ablations of two conditions' fine-tunes, put side by side and judged over prompts and seeds.
+
+use super::bench::NONE;
+use super::mediation::{necessity, Arms, Necessity};
+use super::{CausalError, Edited};
+use ndarray::Array2;
+
+/// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and
+/// `reference[seed][edit]` list the same edits, the one without an edit first, as
+/// [`Bench::ablate`](super::Bench::ablate) gives them. The result is in the order of the edits,
+/// no edit first.
+///
+/// # Errors
+/// `Empty` where a side has no model or no prompt is kept; `Shape` where models differ in edits or
+/// prompts; `NotFinite`.
+pub fn necessities(
+    tuned: &[Vec<Edited>],
+    reference: &[Vec<Edited>],
+    keep: &dyn Fn(&str) -> bool,
+    draws: usize,
+    seed: u64,
+) -> Result<Vec<Necessity>, CausalError> {
+    let Some(first) = tuned.first().filter(|_| !reference.is_empty()) else {
+        return Err(CausalError::Empty("no models to compare"));
+    };
+    for side in tuned.iter().chain(reference) {
+        like(side, first)?;
+    }
+    if first.first().map(|e| e.edit.as_str()) != Some(NONE) {
+        return Err(CausalError::Empty("no run without an edit to compare with"));
+    }
+    let plain = (cells(tuned, 0, keep), cells(reference, 0, keep));
+    (first.iter().enumerate())
+        .map(|(k, edited)| {
+            let (t, r) = (cells(tuned, k, keep), cells(reference, k, keep));
+            let arms = Arms {
+                tuned: plain.0.view(),
+                reference: plain.1.view(),
+                tuned_edited: t.view(),
+                reference_edited: Some(r.view()),
+            };
+            necessity(&edited.edit, &arms, draws, seed)
+        })
+        .collect()
+}
+
+/// Scores under an edit, `(seeds, prompts)`.
+fn cells(side: &[Vec<Edited>], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2<f64> {
+    let row = |model: &Vec<Edited>| -> Vec<f64> {
+        let kept = model[edit].scores.iter().filter(|s| keep(&s.0));
+        kept.map(|s| s.2).collect()
+    };
+    let rows: Vec<Vec<f64>> = side.iter().map(row).collect();
+    Array2::from_shape_fn((rows.len(), rows[0].len()), |(s, p)| rows[s][p])
+}
+
+/// Whether a model was put to the same edits and prompts as the first.
+fn like(model: &[Edited], first: &[Edited]) -> Result<(), CausalError> {
+    let names = |m: &[Edited]| m.iter().map(|e| e.edit.clone()).collect::<Vec<_>>();
+    if names(model) != names(first) {
+        return Err(CausalError::Shape {
+            what: "the edits of a model".into(),
+            got: names(model).join(", "),
+            expected: names(first).join(", "),
+        });
+    }
+    let prompts = |e: &Edited| -> Vec<(String, String)> {
+        let each = e.scores.iter();
+        each.map(|s| (s.0.clone(), s.1.clone())).collect()
+    };
+    let Some(want) = first.first().map(prompts) else {
+        return Ok(());
+    };
+    match model.iter().find(|e| prompts(e) != want) {
+        None => Ok(()),
+        Some(e) => Err(CausalError::Shape {
+            what: format!("edit `{}`: the prompts of a model", e.edit),
+            got: format!("{} prompts", e.scores.len()),
+            expected: format!("the {} prompts of the first model, in order", want.len()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rng::stream;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// A model whose preference `a` stands at `level` without an edit and `edited` with it.
+    fn model(level: f64, edited: f64, seed: u64, prompts: usize) -> Vec<Edited> {
+        let run = |edit: &str, level: f64| Edited {
+            edit: edit.into(),
+            random: false,
+            alpha: None,
+            scores: ["a", "b"]
+                .into_iter()
+                .flat_map(|p| (0..prompts).map(move |i| (p.to_string(), i.to_string(), i)))
+                .map(|(p, id, i)| {
+                    let mut rng = stream(seed, &p, i as u64);
+                    let noise: f64 = StandardNormal.sample(&mut rng);
+                    let mean = if p == "a" { level } else { 9.0 };
+                    (p, id, mean + 0.02 * noise)
+                })
+                .collect(),
+            kl: 0.0,
+            perplexity: 1.0,
+        };
+        vec![run(NONE, level), run("persona", edited)]
+    }
+
+    #[test]
+    fn a_share_is_taken_over_all_seeds_and_its_interval_widens_with_their_spread() {
+        let keep = |p: &str| p == "a";
+        let judged = |spread: f64| {
+            let levels = [1.0 - spread, 1.0, 1.0 + spread, 1.0];
+            let tuned: Vec<_> = (levels.iter().enumerate())
+                .map(|(s, l)| model(*l, 0.4 * l, s as u64, 30))
+                .collect();
+            let reference: Vec<_> = (0..3).map(|s| model(0.0, 0.0, 10 + s, 30)).collect();
+            let all = necessities(&tuned, &reference, &keep, 1000, 1).unwrap();
+            assert_eq!(all.len(), 2);
+            assert_eq!(all[0].against_plain.removed, 0.0);
+            all[1].against_edited.clone().unwrap()
+        };
+        let (alike, apart) = (judged(0.0), judged(0.5));
+        for m in [&alike, &apart] {
+            assert!((m.total - 1.0).abs() < 0.02, "{}", m.total);
+            assert!((m.share - 0.6).abs() < 0.02, "{}", m.share);
+            assert_eq!((m.n_prompts, m.n_seeds, m.n_reference), (30, 4, 3));
+            assert!(m.warnings.is_empty(), "{:?}", m.warnings);
+        }
+        let (narrow, wide) = (
+            alike.removed_interval.width(),
+            apart.removed_interval.width(),
+        );
+        assert!(wide > 5.0 * narrow, "{wide} {narrow}");
+    }
+
+    #[test]
+    fn models_put_to_other_prompts_or_edits_are_refused() {
+        let keep = |_: &str| true;
+        let (a, short) = (model(1.0, 0.5, 1, 10), model(1.0, 0.5, 1, 9));
+        let e = necessities(std::slice::from_ref(&a), &[short], &keep, 10, 1).unwrap_err();
+        assert!(e.to_string().contains("18 prompts"), "{e}");
+        let fewer = [a[..1].to_vec()];
+        let e = necessities(std::slice::from_ref(&a), &fewer, &keep, 10, 1).unwrap_err();
+        assert!(e.to_string().contains("none, persona"), "{e}");
+        let late = [a[1..].to_vec()];
+        assert!(necessities(&late, &late, &keep, 10, 1).is_err());
+        assert!(necessities(&[a], &[], &keep, 10, 1).is_err());
+    }
+}
