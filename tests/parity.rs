@@ -5,8 +5,10 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::{default_model, fixtures, ids, json};
+use residuum::model::decoder::LINEARS;
 use residuum::model::generate::{generate, Sampling};
-use residuum::model::{self, Decoder, HookPoint, Hooks, Message, Model, Packed};
+use residuum::model::{self, Adapter, Decoder, HookPoint, Hooks, Message, Model, Packed};
+use residuum::stats::rng::stream;
 use std::collections::HashMap;
 
 /// `(layers, T, D)` residuals of one text.
@@ -201,5 +203,42 @@ fn batching_and_shared_prefixes_change_no_residual_beyond_1e5() {
                 assert!(gap <= 1e-5 * norm, "text {i} layer {l}: {:.1e}", gap / norm);
             }
         }
+    }
+}
+
+/// A merged adapter that adds nothing has weights of its own, which nothing quantised stands for.
+#[test]
+fn few_rows_read_from_quantised_weights_give_the_same_logits_to_the_bit() {
+    let plain = &default_model().decoder;
+    let targets: Vec<usize> = (0..LINEARS.len()).collect();
+    let rng = &mut stream(1, "nothing", 0);
+    let nothing = Adapter::init(plain, "base", 1, 1.0, &targets, rng).unwrap();
+    let unquantised = plain.merged(&nothing).unwrap();
+    let stands = |d: &Decoder| {
+        let maps = (0..d.layers()).flat_map(|l| (0..LINEARS.len()).map(move |k| (l, k)));
+        maps.filter(|&(l, k)| {
+            let map = d.linear(l, k);
+            map.quantised
+                .as_ref()
+                .is_some_and(|q| q.stands_for(&map.weight))
+        })
+        .count()
+    };
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
+        assert_eq!(stands(plain), 30 * 7);
+    }
+    assert_eq!(stands(&unquantised), 0);
+    for rows in [1, 7] {
+        let text: Vec<u32> = (0..rows).map(|i| 300 + 41 * i).collect();
+        let batch = Packed::new(&[&text]);
+        let all: Vec<u32> = (0..rows).collect();
+        let logits = |d: &Decoder| -> Vec<Vec<f32>> {
+            let x = d.forward(&batch, &mut Hooks::none()).unwrap();
+            let none = &mut Hooks::none();
+            let z = d.logits(&x, &all, &batch.places, none).unwrap();
+            z.to_vec2().unwrap()
+        };
+        assert!(logits(plain) == logits(&unquantised), "{rows} rows");
     }
 }

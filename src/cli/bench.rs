@@ -54,7 +54,7 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
              share            {:.0} % of the matrix product's rate while capturing\n\
              scoring          {:.0} tokens/s\n\
              LoRA training    {:.0} tokens/s, rank 16, all linear maps, batches of 8\n\
-             generation       {:.0} tokens/s, greedy, 32 prompts\n\
+             generation       {:.0} tokens/s, greedy, 32 prompts; {:.0} with one alone\n\
              peak memory      {:.2} GB",
             model.id,
             machine.cpu,
@@ -68,6 +68,7 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
             r.scored,
             r.trained,
             r.generated,
+            r.generated_alone,
             peak as f64 / 1e9,
         )
     })

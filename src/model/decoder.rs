@@ -17,6 +17,7 @@ use crate::ops::gated::gated;
 use crate::ops::linear;
 use crate::ops::loss::Head;
 use crate::ops::norm::rms_norm;
+use crate::ops::quantised::Quantised;
 use crate::ops::residual::add;
 use crate::ops::rope::{rope, Angles, Frequencies};
 use candle_core::{Device, Tensor};
@@ -51,6 +52,8 @@ pub struct Branch {
 #[derive(Debug, Clone)]
 pub struct Linear {
     pub weight: Tensor,
+    /// What the weight was decoded from, if it was.
+    pub quantised: Option<Arc<Quantised>>,
     pub bias: Option<Tensor>,
     pub branch: Option<Branch>,
 }
@@ -60,7 +63,7 @@ impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let bias = self.bias.as_ref();
         Ok(match &self.branch {
-            None => linear::frozen(x, &self.weight, bias)?,
+            None => linear::decoded(x, &self.weight, self.quantised.as_ref(), bias)?,
             Some(b) => linear::lora(x, &self.weight, bias, (&b.a, &b.b), b.scale)?,
         })
     }
@@ -96,6 +99,7 @@ impl Decoder {
         let (d, h) = (c.hidden, c.head_dim);
         let (qw, kw, f) = (c.heads * h, c.kv_heads * h, c.intermediate);
         let shapes = [(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)];
+        let of_embed = w.quantised("model.embed_tokens.weight");
         let embed = w.take("model.embed_tokens.weight", &[c.vocab, d])?;
         let mut blocks = Vec::with_capacity(c.layers);
         for l in 0..c.layers {
@@ -104,8 +108,10 @@ impl Decoder {
             for (i, (o, n)) in shapes.iter().enumerate() {
                 let name = format!("{at}.{}", module_path(i));
                 let bias = format!("{name}.bias");
+                let weight = format!("{name}.weight");
                 linears.push(Linear {
-                    weight: w.take(&format!("{name}.weight"), &[*o, *n])?,
+                    quantised: w.quantised(&weight),
+                    weight: w.take(&weight, &[*o, *n])?,
                     bias: match w.has(&bias) {
                         true => Some(w.take(&bias, &[*o])?),
                         false => None,
@@ -140,9 +146,12 @@ impl Decoder {
                 linears,
             });
         }
-        let head = match c.tied || !w.has("lm_head.weight") {
-            true => embed.clone(),
-            false => w.take("lm_head.weight", &[c.vocab, d])?,
+        let (of_head, head) = match c.tied || !w.has("lm_head.weight") {
+            true => (of_embed, embed.clone()),
+            false => (
+                w.quantised("lm_head.weight"),
+                w.take("lm_head.weight", &[c.vocab, d])?,
+            ),
         };
         Ok(Decoder {
             embed,
@@ -150,6 +159,7 @@ impl Decoder {
             final_norm: w.take("model.norm.weight", &[d])?,
             head: Head {
                 weight: head,
+                quantised: of_head,
                 softcap: c.logit_softcap,
             },
             frequencies: Arc::new(c.frequencies()),
@@ -315,7 +325,8 @@ impl Decoder {
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let n = self.normalized(x, rows, places, hooks)?;
-        let z = linear::frozen(&n, &self.head.weight, None)?;
+        let head = &self.head;
+        let z = linear::decoded(&n, &head.weight, head.quantised.as_ref(), None)?;
         Ok(match self.head.softcap {
             Some(c) => ((z / c as f64)?.tanh()? * c as f64)?,
             None => z,

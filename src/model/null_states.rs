@@ -218,6 +218,7 @@ mod tests {
             ..Config::llama()
         };
         let linear = |o, i, seed| Linear {
+            quantised: None,
             weight: tensor(o, i, seed),
             bias: Some(tensor(1, o, seed + 50).flatten_all().unwrap()),
             branch: None,
@@ -250,6 +251,7 @@ mod tests {
             }],
             final_norm: norm(12),
             head: Head {
+                quantised: None,
                 weight: head,
                 softcap: None,
             },

@@ -6,17 +6,21 @@
 //! interleaved rotation; they are put back into half-split order here.
 
 use super::error::{nearest, ModelError, Result};
+use crate::ops::quantised::{Quantised, Source};
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Named f32 tensors of one model; the decoder takes each once.
 pub struct Weights {
     path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
+    /// What tensors were decoded from, where a kernel reads it.
+    quantised: BTreeMap<String, Arc<Quantised>>,
 }
 
 /// Head counts that undoing the q/k permutation needs.
@@ -42,6 +46,7 @@ impl Weights {
         Weights {
             path: PathBuf::from("(in memory)"),
             tensors,
+            quantised: BTreeMap::new(),
         }
     }
 
@@ -77,9 +82,27 @@ impl Weights {
                 Ok((hub, t))
             })
             .collect::<Result<BTreeMap<_, _>>>()?;
+        // Mapped: none of it is in memory until a text is continued.
+        let source: Source = Arc::new(map_file(path)?);
+        let quantised = (content.tensor_infos.iter())
+            .filter_map(|(name, info)| {
+                let hub = hub_name(name)?;
+                let heads = match () {
+                    _ if hub.ends_with("q_proj.weight") => Some(counts.heads),
+                    _ if hub.ends_with("k_proj.weight") => Some(counts.kv_heads),
+                    _ => None,
+                };
+                let at = (content.tensor_data_offset + info.offset) as usize;
+                let shape = info.shape.dims2().ok()?;
+                let q = Quantised::new(source.clone(), at, info.ggml_dtype, shape, heads)?;
+                let q = q.of(tensors.get(&hub)?);
+                Some((hub, Arc::new(q)))
+            })
+            .collect();
         Ok(Weights {
             path: path.into(),
             tensors,
+            quantised,
         })
     }
 
@@ -106,7 +129,13 @@ impl Weights {
         Ok(Weights {
             path: folder.into(),
             tensors,
+            quantised: BTreeMap::new(),
         })
+    }
+
+    /// What a tensor was decoded from.
+    pub fn quantised(&self, name: &str) -> Option<Arc<Quantised>> {
+        self.quantised.get(name).cloned()
     }
 
     pub fn has(&self, name: &str) -> bool {

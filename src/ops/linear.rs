@@ -6,11 +6,15 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
+use super::quantised::{Quantised, FEW};
 use super::{fused, host, math, rows_cols, values};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
 
 struct Frozen {
     weight: Tensor,
+    /// What the weight was decoded from: faster to read for a few rows.
+    quantised: Option<Arc<Quantised>>,
     bias: Option<Tensor>,
 }
 
@@ -18,9 +22,14 @@ impl Frozen {
     /// `x W' + b` of `x (N, I)`.
     fn apply(&self, x: &[f32], n: usize) -> Result<Vec<f32>> {
         let (o, i) = self.weight.dims2()?;
-        let (ws, wl) = self.weight.storage_and_layout();
-        let w = host(&ws, wl)?;
-        let mut y = product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0); // (N, O)
+        let mut y = match self.quantised.as_ref().filter(|_| n <= FEW) {
+            Some(q) => q.product(x, n), // (N, O)
+            None => {
+                let (ws, wl) = self.weight.storage_and_layout();
+                let w = host(&ws, wl)?;
+                product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0) // (N, O)
+            }
+        };
         if let Some(b) = &self.bias {
             let (bs, bl) = b.storage_and_layout();
             let b = host(&bs, bl)?;
@@ -123,10 +132,22 @@ impl CustomOp3 for Lora {
 
 /// `x (N, I)`, `weight (O, I)`, `bias (O)` -> `(N, O)`. Weight and bias get no gradient.
 pub fn frozen(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    decoded(x, weight, None, bias)
+}
+
+/// As [`frozen`], of a weight that was decoded from a quantised one, to the bit: the latter is what a
+/// few rows are multiplied with. One that stands for another tensor is left alone.
+pub fn decoded(
+    x: &Tensor,
+    weight: &Tensor,
+    quantised: Option<&Arc<Quantised>>,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     if !fused(x) {
         return frozen_twin(x, weight, bias);
     }
     x.contiguous()?.apply_op1(Frozen {
+        quantised: quantised.filter(|q| q.stands_for(weight)).cloned(),
         weight: weight.contiguous()?.detach(),
         bias: bias.cloned(),
     })
@@ -154,6 +175,7 @@ pub fn lora(
     }
     let op = Lora {
         base: Frozen {
+            quantised: None,
             weight: weight.contiguous()?.detach(),
             bias: bias.cloned(),
         },

@@ -6,10 +6,11 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
+use super::quantised::Quantised;
 use super::{fused, host, math, values};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Rows whose logits are held at once; the head is read once a block.
 const BLOCK: usize = 128;
@@ -18,6 +19,8 @@ const BLOCK: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Head {
     pub weight: Tensor,
+    /// What the weight was decoded from, if it was.
+    pub quantised: Option<Arc<Quantised>>,
     pub softcap: Option<f32>,
 }
 
@@ -184,6 +187,7 @@ mod tests {
         for softcap in [None, Some(1.5)] {
             let (h, w) = (random(1, 130, 12), random(2, 50, 12));
             let head = Head {
+                quantised: None,
                 weight: w.as_tensor().clone(),
                 softcap,
             };

@@ -19,6 +19,7 @@ pub mod matmul;
 #[cfg(target_arch = "x86_64")]
 mod microkernel;
 pub mod norm;
+pub mod quantised;
 pub mod residual;
 pub mod rope;
 

@@ -53,6 +53,8 @@ pub struct Rates {
     pub trained: f64,
     /// New tokens a second, greedy, 32 prompts at once.
     pub generated: f64,
+    /// New tokens a second, greedy, one prompt alone.
+    pub generated_alone: f64,
     /// Floating-point operations of a row in the linear maps of all blocks.
     pub flops: f64,
 }
@@ -67,6 +69,7 @@ impl Rates {
         scored: 800.0,
         trained: 350.0,
         generated: 300.0,
+        generated_alone: 70.0,
         flops: 2.1e8,
     };
 
@@ -117,9 +120,9 @@ fn mean_seconds<E>(budget: f64, mut work: impl FnMut() -> Result<(), E>) -> Resu
     Ok(begun.elapsed().as_secs_f64() / calls as f64)
 }
 
-/// Takes every rate, each within about `seconds / 6`.
+/// Takes every rate, each within about `seconds / 7`.
 pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
-    let part = seconds / 6.0;
+    let part = seconds / 7.0;
     let c = &model.config;
     let sgemm = {
         let dims = (BUDGET / 2, c.intermediate, c.hidden);
@@ -152,22 +155,6 @@ pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
     let passes = (turns - 1) as f64;
     let scored = mean_seconds(part, || response_log_probs(model, &read, &none).map(|_| ()))?;
     let trained = training(model, part)?;
-    let generated = {
-        let prompts: Vec<Vec<u32>> = texts(model, 32, 24).into_iter().map(|t| t.ids).collect();
-        let sampling = Sampling {
-            max_tokens: 16,
-            temperature: 0.0,
-            top_p: 1.0,
-        };
-        let mut tokens = 0;
-        let seconds = mean_seconds(part, || {
-            let hooks = &mut Hooks::none();
-            let out = generate(model, &prompts, &[], &sampling, &mut [], hooks)?;
-            tokens = out.iter().map(Vec::len).sum();
-            Ok::<(), ModelError>(())
-        })?;
-        tokens as f64 / seconds
-    };
     Ok(Rates {
         threads: rayon::current_num_threads(),
         sgemm,
@@ -175,9 +162,29 @@ pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
         captured: passes * rows / held,
         scored: rows / scored,
         trained,
-        generated,
+        generated: generation(model, 32, part)?,
+        generated_alone: generation(model, 1, part)?,
         flops: model.row_flops(),
     })
+}
+
+/// New tokens a second of so many prompts continued together.
+fn generation(model: &Decoder, prompts: usize, budget: f64) -> Result<f64, SpeedError> {
+    let texts = texts(model, prompts, 24).into_iter();
+    let prompts: Vec<Vec<u32>> = texts.map(|t| t.ids).collect();
+    let sampling = Sampling {
+        max_tokens: 16,
+        temperature: 0.0,
+        top_p: 1.0,
+    };
+    let mut tokens = 0;
+    let seconds = mean_seconds(budget, || {
+        let hooks = &mut Hooks::none();
+        let out = generate(model, &prompts, &[], &sampling, &mut [], hooks)?;
+        tokens = out.iter().map(Vec::len).sum();
+        Ok::<(), ModelError>(())
+    })?;
+    Ok(tokens as f64 / seconds)
 }
 
 /// Rows a second of training, the first step left out.

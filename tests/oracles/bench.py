@@ -4,7 +4,7 @@
                     [--results FILE]
 
 Rows, each with its target (see TARGETS): capture of chats with nothing in common but the template, capture of the
-study's own contrast sets, LoRA training, greedy generation, and what `residuum bench` says of this machine: the
+study's own contrast sets, LoRA training, greedy generation of many prompts and of one, and what `residuum bench` says of this machine: the
 share of the matrix product's rate, the cost of hooks, loading and its memory. Same texts, threads and f32 weights on
 both sides; outputs are compared before times are; sides alternate and a ratio is the median over repeats. The peer
 gets its best chance: no head where none is needed, batches sorted by length, the fastest of several batch sizes
@@ -36,7 +36,7 @@ LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 NEW_TOKENS = 64
 
 # Ratio of speed that a row must reach, and share of the peer's peak memory that it may take.
-TARGETS = {"capture": 1.4, "shared": 2.5, "training": 2.0, "generation": 2.0}
+TARGETS = {"capture": 1.4, "shared": 2.5, "training": 2.0, "generation": 2.0, "single": 2.0}
 MEMORY = {"capture": 0.5, "training": 0.5}
 
 ASKS = ["Tell me what happened when the {p} {a} a {t} near the {l}.",
@@ -196,7 +196,7 @@ def generation_agrees(path, ours_path, theirs_path):
     same = sum(1 for prompt, text in zip(prompts, theirs)
                if prompt in ours and text.strip().startswith(ours[prompt].strip()))
     # An argmax of two near-equal logits may fall either way in f32.
-    return f"{same} of {len(prompts)} texts the same", same >= len(prompts) - 1
+    return f"{same} of {len(prompts)} texts the same", same >= max(1, len(prompts) - 1)
 
 
 def tasks(args, folder):
@@ -217,6 +217,7 @@ def tasks(args, folder):
         "shared": (contrast_sets(), capture, "shared.h5", capture_agrees),
         "training": (chats("conscious", 96), training, "adapter", training_agrees),
         "generation": (prompts, generation, "answers.jsonl", generation_agrees),
+        "single": (prompts[:1], generation, "answer.jsonl", generation_agrees),
     }
 
 
@@ -301,7 +302,7 @@ def main():
     parser.add_argument("--residuum", default=os.path.join(ROOT, "target", "release", "residuum"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="capture,shared,training,generation,alone")
+    parser.add_argument("--only", default="capture,shared,training,generation,single,alone")
     parser.add_argument("--results", help="file for the table, in Markdown")
     parser.add_argument("--child", nargs=4, metavar=("TASK", "FOLDER", "TEXTS", "OUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
