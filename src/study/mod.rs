@@ -14,7 +14,6 @@ mod geometry;
 mod link;
 pub mod manifest;
 mod measure;
-mod more_tables;
 mod outputs;
 mod quality;
 pub mod run;

@@ -1,11 +1,9 @@
 //! `results.h5` and its CSVs: every number of the report, with named dimensions.
 
-use super::acts::StateActs;
-use super::cause::judged;
-use super::measure::Measured;
-use super::run::{Run, POSITIONS};
-use super::scores::mean_with_p;
-use super::StudyError;
+mod conversations;
+mod link;
+mod trajectory;
+
 use crate::causal::{Edited, Mediation};
 use crate::directions::{Estimator, Quality};
 use crate::geometry::projections::AXES;
@@ -13,6 +11,12 @@ use crate::geometry::{Change, Part};
 use crate::geometry_tables::{self, write_rows, Names, Source};
 use crate::stats::bootstrap::Estimate;
 use crate::store::{ResultsWriter, Values};
+use crate::study::acts::StateActs;
+use crate::study::cause::judged;
+use crate::study::measure::Measured;
+use crate::study::run::{Run, POSITIONS};
+use crate::study::scores::mean_with_p;
+use crate::study::StudyError;
 use ndarray::{s, Array3, Array4, Axis};
 
 /// Writes all tables; returns the files below the run folder.
@@ -23,7 +27,9 @@ pub fn write(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     directions(run, m, &mut h5)?;
     behaviour(run, m, &mut h5)?;
     causal(m, &mut h5)?;
-    super::more_tables::write(run, m, &mut h5)?;
+    conversations::write(run, m, &mut h5)?;
+    trajectory::write(m, &mut h5)?;
+    link::write(m, &mut h5)?;
     for (i, s) in run.states().iter().enumerate() {
         let condition = &run.study.conditions[s.condition].name;
         let group = format!("activations/{condition}/{}", s.seed);
@@ -31,6 +37,32 @@ pub fn write(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     }
     h5.finish()?;
     Ok(vec!["results.h5".into()])
+}
+
+/// A table with its note; nothing without rows.
+fn table(
+    h5: &mut ResultsWriter,
+    group: &str,
+    name: &str,
+    columns: Vec<(&str, Values)>,
+) -> Result<(), StudyError> {
+    if columns.first().is_none_or(|c| c.1.is_empty()) {
+        return Ok(());
+    }
+    h5.table(group, name, &columns)?;
+    Ok(geometry_tables::annotate(h5, &format!("{group}/{name}"))?)
+}
+
+fn text<T>(rows: &[T], f: impl Fn(&T) -> String) -> Values {
+    rows.iter().map(f).collect::<Vec<String>>().into()
+}
+
+fn real<T>(rows: &[T], f: impl Fn(&T) -> f64) -> Values {
+    rows.iter().map(f).collect::<Vec<f64>>().into()
+}
+
+fn int<T>(rows: &[T], f: impl Fn(&T) -> usize) -> Values {
+    rows.iter().map(f).collect::<Vec<usize>>().into()
 }
 
 fn names<'a>(v: impl Iterator<Item = &'a str>) -> Vec<String> {
