@@ -1,10 +1,10 @@
 //! `results.h5` and its CSVs: every number of the report, with named dimensions.
 
+mod causal;
 mod conversations;
 mod link;
 mod trajectory;
 
-use crate::causal::{Edited, Mediation};
 use crate::directions::{Estimator, Quality};
 use crate::geometry::projections::AXES;
 use crate::geometry::{Change, Part};
@@ -12,7 +12,6 @@ use crate::geometry_tables::{self, write_rows, Names, Source};
 use crate::stats::bootstrap::Estimate;
 use crate::store::{ResultsWriter, Values};
 use crate::study::acts::StateActs;
-use crate::study::cause::judged;
 use crate::study::measure::Measured;
 use crate::study::run::{Run, POSITIONS};
 use crate::study::scores::mean_with_p;
@@ -26,7 +25,7 @@ pub fn write(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     geometry(run, m, &mut h5)?;
     directions(run, m, &mut h5)?;
     behaviour(run, m, &mut h5)?;
-    causal(m, &mut h5)?;
+    causal::write(m, &mut h5)?;
     conversations::write(run, m, &mut h5)?;
     trajectory::write(m, &mut h5)?;
     link::write(m, &mut h5)?;
@@ -339,85 +338,4 @@ fn claims(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
         ],
     )?;
     Ok(geometry_tables::annotate(h5, "behaviour/claims")?)
-}
-
-fn causal(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
-    if !m.mediations.is_empty() {
-        let judged: Vec<&Mediation> = m.mediations.iter().map(judged).collect();
-        let f = |f: &dyn Fn(&Mediation) -> f64| judged.iter().map(|x| f(x)).collect::<Vec<f64>>();
-        let plain = |f: &dyn Fn(&Mediation) -> f64| {
-            let all = m.mediations.iter().map(|x| f(&x.against_plain));
-            all.collect::<Vec<f64>>()
-        };
-        let own = |f: &dyn Fn(&Estimate) -> f64| {
-            let all = m
-                .mediations
-                .iter()
-                .map(|x| x.on_reference.map_or(f64::NAN, |e| f(&e)));
-            all.collect::<Vec<f64>>()
-        };
-        let edits: Vec<String> = judged.iter().map(|x| x.edit.clone()).collect();
-        let n = |f: &dyn Fn(&Mediation) -> usize| judged.iter().map(|x| f(x)).collect::<Vec<_>>();
-        h5.table(
-            "causal",
-            "ablation",
-            &[
-                ("edit", edits.into()),
-                ("remaining", f(&|x| x.remaining).into()),
-                ("ci_lo", f(&|x| x.remaining_interval.lo).into()),
-                ("ci_hi", f(&|x| x.remaining_interval.hi).into()),
-                ("removed", f(&|x| x.removed).into()),
-                ("removed_lo", f(&|x| x.removed_interval.lo).into()),
-                ("removed_hi", f(&|x| x.removed_interval.hi).into()),
-                ("remaining_plain", plain(&|x| x.remaining).into()),
-                ("on_reference", own(&|e| e.value).into()),
-                ("on_reference_lo", own(&|e| e.interval.lo).into()),
-                ("on_reference_hi", own(&|e| e.interval.hi).into()),
-                ("share", f(&|x| x.share).into()),
-                ("share_lo", f(&|x| x.share_interval.lo).into()),
-                ("share_hi", f(&|x| x.share_interval.hi).into()),
-                ("n_prompts", n(&|x| x.n_prompts).into()),
-                ("n_models", n(&|x| x.n_seeds).into()),
-                ("n_reference_models", n(&|x| x.n_reference).into()),
-            ],
-        )?;
-    }
-    if let Some(c) = &m.causal {
-        let mean = |e: &Edited| e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64;
-        let models = c.tuned.iter().chain(&c.reference);
-        let rows: Vec<(&str, &str, &Edited)> = models
-            .flat_map(|a| {
-                let edits = a.edits.iter();
-                edits.map(|e| (a.state.as_str(), a.directions_of.as_str(), e))
-            })
-            .collect();
-        let col = |f: &dyn Fn(&Edited) -> f64| rows.iter().map(|r| f(r.2)).collect::<Vec<f64>>();
-        h5.table(
-            "causal",
-            "ablation_states",
-            &[
-                ("state", names(rows.iter().map(|r| r.0)).into()),
-                ("edit", names(rows.iter().map(|r| r.2.edit.as_str())).into()),
-                ("directions_of", names(rows.iter().map(|r| r.1)).into()),
-                ("score", col(&mean).into()),
-                ("kl", col(&|e| e.kl).into()),
-                ("perplexity", col(&|e| e.perplexity).into()),
-            ],
-        )?;
-        let doses = &c.dose.edits;
-        let edits: Vec<String> = doses.iter().map(|d| d.edit.clone()).collect();
-        let col = |f: &dyn Fn(&Edited) -> f64| doses.iter().map(f).collect::<Vec<f64>>();
-        h5.table(
-            "causal",
-            "dose",
-            &[
-                ("direction", edits.into()),
-                ("alpha", col(&|d| d.alpha.unwrap_or(0.0)).into()),
-                ("score", col(&mean).into()),
-                ("kl", col(&|d| d.kl).into()),
-                ("perplexity", col(&|d| d.perplexity).into()),
-            ],
-        )?;
-    }
-    Ok(())
 }
