@@ -247,6 +247,9 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
         three.contains("2 files of directions for 3 adapters"),
         "{three}"
     );
+    let mixed = many("--against", &["base".into(), seeds[0].clone()]);
+    let mixed = judge(&[two.clone(), mixed].concat()).unwrap_err();
+    assert!(mixed.contains("give it alone"), "{mixed}");
     let alone = judge(&two).unwrap_err();
     assert!(alone.contains("give --against"), "{alone}");
 }

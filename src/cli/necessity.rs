@@ -5,7 +5,7 @@ use super::steer::Work;
 use super::table::{Cell, Table};
 use crate::causal::dose::ALL;
 use crate::causal::{necessities, specificity, Direction, Edited, Mediation, Necessity};
-use crate::model::Tokens;
+use crate::model::{Adapter, Tokens};
 use anyhow::Result;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,10 @@ pub fn run(work: &Work) -> Result<()> {
     let against: Vec<Option<&Path>> = (controls.against.iter())
         .map(|a| (a != state::BASE).then(|| Path::new(a)))
         .collect();
+    // Hours of scoring are not to end at a folder that cannot be read.
+    for folder in adapters.iter().chain(&against).flatten() {
+        Adapter::read(folder, &work.model.decoder)?;
+    }
     let (tuned, reference) = (side(&adapters)?, side(&against)?);
     let mut table = Table::new(&COLUMNS, 3);
     let names = || work.battery.iter().map(|p| p.name.as_str());

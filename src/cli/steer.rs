@@ -188,6 +188,10 @@ pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
     if compared && !args.score {
         bail!("--against compares battery scores; give --score");
     }
+    let against = &args.controls.against;
+    if against.len() > 1 && against.iter().any(|a| a == state::BASE) {
+        bail!("--against base is one model: give it alone, or the adapters of one condition");
+    }
     let (adapters, vectors) = (args.adapter.len(), args.edit.vector.len());
     if adapters > 1 && !compared {
         bail!(
