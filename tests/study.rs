@@ -37,6 +37,7 @@ null = 200
 condition = "conscious"
 reference = "denial"
 random = 2
+claim_prompts = 2
 alphas = [4.0]
 [[condition]]
 name = "conscious"
@@ -158,20 +159,36 @@ fn ablations_of_every_fine_tune_are_in(h5: &ResultsReader) {
         "random-0",
         "random-1",
     ];
-    assert_eq!(column("causal/ablation", "edit"), edits);
-    assert_eq!(column("causal/ablation", "n_models"), ["1"; 6]);
-    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 6]);
+    assert_eq!(column("causal/ablation", "edit"), [edits, edits].concat());
+    assert_eq!(
+        column("causal/ablation", "battery")[5..7],
+        ["isolated preferences", "claim"]
+    );
+    assert_eq!(column("causal/ablation", "n_models"), ["1"; 12]);
+    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 12]);
+    assert_eq!(column("causal/ablation", "n_prompts")[11], "2");
     let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
         .into_iter()
         .flat_map(|s| vec![s.to_string(); 6])
         .collect();
-    assert_eq!(column("causal/ablation_states", "state"), states);
+    let listed = column("causal/ablation_states", "state");
+    assert_eq!((&listed[..18], &listed[18..]), (&states[..], &states[..]));
     assert_eq!(
         column("causal/ablation_states", "directions_of"),
-        ["conscious-s1"; 18]
+        ["conscious-s1"; 36]
     );
     let scores = column("causal/ablation_states", "score");
     assert!(scores.windows(2).all(|w| w[0] != w[1]), "{scores:?}");
+    // Undosed, base is as it was asked without any edit.
+    let (of, direction) = (
+        column("causal/dose", "battery"),
+        column("causal/dose", "direction"),
+    );
+    let undosed = of
+        .iter()
+        .zip(&direction)
+        .position(|(b, d)| b == "claim" && d == "none");
+    assert_eq!(undosed, Some(5));
     assert_eq!(column("causal/dose", "direction")[0], "none");
 }
 
@@ -184,8 +201,8 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let _ = std::fs::remove_dir_all(&out);
     let (kept, ran) = go(&study, &out);
     assert!(kept.is_empty());
-    // Distilled; three fine-tunes; five states read and asked; three ablated; doses; report.
-    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 + 2);
+    // Distilled; three fine-tunes; five states read and asked; three ablated, twice; doses; report.
+    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 * 2 + 2);
 
     // A killed run has lost the marker of the stage it was in, and perhaps its output.
     std::fs::remove_file(out.join("stages/behave-denial-s1.json")).unwrap();

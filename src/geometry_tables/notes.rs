@@ -407,20 +407,20 @@ const NOTES: &[Note] = &[
     },
     Note {
         path: "causal/ablation",
-        is: "what is left of the preference shift when a direction is projected out at every layer and token, and the share that is gone",
+        is: "what is left of the shift of isolated preferences, or of the condition's claim, when a direction is projected out at every layer and token, and the share that is gone",
         interval: "95 % percentile bootstrap over prompts and fine-tunes, widened for few of either",
         null: "random directions of the layer's covariance projected out in the same way",
         ..EMPTY
     },
     Note {
         path: "causal/ablation_states",
-        is: "mean stance log-odds of each model over all preferences asked, under each ablation, with its side effects",
+        is: "mean stance log-odds of each model over all preferences asked, or the claim, under each ablation, with its side effects",
         estimator: "kl: from the same model without the edit on neutral texts; perplexity: of the neutral answers; directions_of: the model that persona and autonomy were read in",
         ..EMPTY
     },
     Note {
         path: "causal/dose",
-        is: "mean stance log-odds under alpha times a unit direction added at a layer, alpha in layer RMS, with its side effects",
+        is: "mean stance log-odds of preferences, or the claim, under alpha times a unit direction added at a layer, alpha in layer RMS, with its side effects",
         estimator: "kl: from the unsteered model on neutral texts; perplexity: of the neutral answers",
         ..EMPTY
     },

@@ -21,6 +21,64 @@ use crate::store::atomic;
 use ndarray::Array2;
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 
+/// What is asked of a model under an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// The preference battery.
+    Preferences,
+    /// The claim of the condition under test: the way back.
+    Claim,
+}
+
+impl Asked {
+    pub fn name(self) -> &'static str {
+        match self {
+            Asked::Preferences => "preferences",
+            Asked::Claim => "claim",
+        }
+    }
+
+    /// What its shift is taken over.
+    pub fn shift_of(self) -> &'static str {
+        match self {
+            Asked::Preferences => "isolated preferences",
+            Asked::Claim => "claim",
+        }
+    }
+
+    /// What a preference or claim of this name belongs to.
+    pub fn by(study: &Study, name: &str) -> Self {
+        match study.battery.iter().any(|p| p.name == name) {
+            true => Asked::Preferences,
+            false => Asked::Claim,
+        }
+    }
+
+    /// What of the materials is asked under ablations; none where the study does not ask it.
+    pub fn battery(self, study: &Study) -> Vec<Preference> {
+        let Some(spec) = &study.written.causal else {
+            return Vec::new();
+        };
+        match (self, spec.claim_prompts) {
+            (Asked::Preferences, _) => limited(&study.battery, spec.prompts),
+            (Asked::Claim, None) => Vec::new(),
+            (Asked::Claim, Some(n)) => limited(&claims(study, &spec.condition), Some(n)),
+        }
+    }
+}
+
+fn claims(study: &Study, condition: &str) -> Vec<Preference> {
+    let own = study.claims.iter().filter(|c| c.name == condition);
+    own.cloned().collect()
+}
+
+/// What is asked under doses: a prompt a preference, and the claim.
+pub fn asked_of_doses(study: &Study) -> Vec<Preference> {
+    let mut asked = limited(&study.battery, Some(1));
+    asked.extend(Asked::Claim.battery(study));
+    asked
+}
+
 /// Folder of what the causal stages leave.
 pub const FOLDER: &str = "causal";
 
@@ -48,11 +106,24 @@ pub struct Dosed {
     pub edits: Vec<Edited>,
 }
 
-/// What the causal stages stored.
-pub struct CausalRecord {
+/// Every fine-tune of both conditions under every ablation.
+pub struct Sides {
+    pub asked: Asked,
     pub tuned: Vec<Ablated>,
     pub reference: Vec<Ablated>,
+}
+
+/// What the causal stages stored.
+pub struct CausalRecord {
+    /// Preferences, and the claim where it was asked.
+    pub sides: Vec<Sides>,
     pub dose: Dosed,
+}
+
+/// What ablations leave of one shift, no edit first.
+pub struct Mediated {
+    pub asked: Asked,
+    pub edits: Vec<Necessity>,
 }
 
 /// States of the condition under test and of its reference; none where no cause is asked for.
@@ -82,8 +153,11 @@ fn per_layer(direction: &Array2<f64>) -> PerLayer {
 
 const DOSED: &str = "dosed";
 
-fn ablated(state: &str) -> String {
-    format!("ablated-{state}")
+fn ablated(asked: Asked, state: &str) -> String {
+    match asked {
+        Asked::Preferences => format!("ablated-{state}"),
+        Asked::Claim => format!("ablated-claim-{state}"),
+    }
 }
 
 fn file(of: &str) -> String {
@@ -94,6 +168,7 @@ fn file(of: &str) -> String {
 pub fn ablate(
     run: &mut Run,
     state: usize,
+    asked: Asked,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Vec<String>, StudyError> {
     let study = run.study;
@@ -115,11 +190,11 @@ pub fn ablate(
     let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
     let seed = study.written.seed;
     directions.extend(Direction::random(background, &layers, spec.random, seed)?);
-    let (decoder, asked) = (run.decoder(state)?, limited(&study.battery, spec.prompts));
+    let decoder = run.decoder(state)?;
     let bench = Bench {
         model: &decoder,
         tokenizer: &run.model.tokenizer,
-        battery: &asked,
+        battery: &asked.battery(study),
         system: run.system(state),
         neutral: &guard_texts(run, GUARDS.0)?,
     };
@@ -129,10 +204,10 @@ pub fn ablate(
         directions_of: run.states()[own].id.clone(),
         edits: bench.ablate(&directions, None, told)?,
     };
-    write(run, &ablated(&outcome.state), &outcome)
+    write(run, &ablated(asked, &outcome.state), &outcome)
 }
 
-/// Dose response in base at the first reported layer, one prompt a preference.
+/// Dose response in base at the first reported layer.
 pub fn dose(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, StudyError> {
     let study = run.study;
     let Some(spec) = &study.written.causal else {
@@ -152,7 +227,7 @@ pub fn dose(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, 
     let bench = Bench {
         model: &run.model.decoder,
         tokenizer: &run.model.tokenizer,
-        battery: &limited(&study.battery, Some(1)),
+        battery: &asked_of_doses(study),
         system: None,
         neutral: &guard_texts(run, GUARDS.1)?,
     };
@@ -195,15 +270,21 @@ pub fn causal_record(run: &Run) -> Result<Option<CausalRecord>, StudyError> {
     let Some((tuned, reference)) = sides(run.study, run.states()) else {
         return Ok(None);
     };
-    let all = |states: &[usize]| -> Result<Vec<Ablated>, StudyError> {
-        let each = states
-            .iter()
-            .map(|&i| read(run, &ablated(&run.states()[i].id)));
-        each.collect()
+    let all = |asked: Asked, states: &[usize]| -> Result<Vec<Ablated>, StudyError> {
+        let file = |&i: &usize| ablated(asked, &run.states()[i].id);
+        states.iter().map(|i| read(run, &file(i))).collect()
     };
+    let both = [Asked::Preferences, Asked::Claim].into_iter();
+    let asked = both.filter(|a| !a.battery(run.study).is_empty());
+    let sides = asked.map(|asked| {
+        Ok(Sides {
+            asked,
+            tuned: all(asked, &tuned)?,
+            reference: all(asked, &reference)?,
+        })
+    });
     Ok(Some(CausalRecord {
-        tuned: all(&tuned)?,
-        reference: all(&reference)?,
+        sides: sides.collect::<Result<_, StudyError>>()?,
         dose: read(run, DOSED)?,
     }))
 }
@@ -222,21 +303,24 @@ pub fn judged(n: &Necessity) -> &Mediation {
     n.against_edited.as_ref().unwrap_or(&n.against_plain)
 }
 
-/// What each ablation leaves of the condition's shift over isolated preferences; the first entry is
-/// no edit.
-pub fn mediations(run: &Run, record: &CausalRecord) -> Result<Vec<Necessity>, StudyError> {
+/// What each ablation leaves of the condition's shift: over isolated preferences, and of its claim.
+pub fn mediations(run: &Run, record: &CausalRecord) -> Result<Vec<Mediated>, StudyError> {
     let w = &run.study.written;
     let Some(spec) = &w.causal else {
         return Ok(Vec::new());
     };
     let edits = |side: &[Ablated]| side.iter().map(|a| a.edits.clone()).collect::<Vec<_>>();
-    let keep = |name: &str| isolated(run.study, name, &spec.condition);
-    let (tuned, reference) = (edits(&record.tuned), edits(&record.reference));
-    Ok(necessities(
-        &tuned,
-        &reference,
-        &keep,
-        w.draws.bootstrap,
-        w.seed,
-    )?)
+    let judge = |sides: &Sides| -> Result<Mediated, StudyError> {
+        let keep = |name: &str| match sides.asked {
+            Asked::Preferences => isolated(run.study, name, &spec.condition),
+            Asked::Claim => true,
+        };
+        let (tuned, reference) = (edits(&sides.tuned), edits(&sides.reference));
+        let all = necessities(&tuned, &reference, &keep, w.draws.bootstrap, w.seed)?;
+        Ok(Mediated {
+            asked: sides.asked,
+            edits: all,
+        })
+    };
+    record.sides.iter().map(judge).collect()
 }

@@ -77,6 +77,9 @@ pub struct Causal {
     pub random: usize,
     /// Prompts of each preference that are scored under every ablation; none: all of the study's.
     pub prompts: Option<usize>,
+    /// Prompts of the condition's own claim that are scored under every ablation and dose too: what
+    /// the autonomy direction does to the claim; none: not asked.
+    pub claim_prompts: Option<usize>,
     pub alphas: Vec<f64>,
 }
 
@@ -381,8 +384,10 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
             let why = "is the condition itself; name another one to hold it against".into();
             return Err(bad("causal.reference".into(), why));
         }
-        if c.prompts == Some(0) {
-            return Err(bad("causal.prompts".into(), "give at least 1".into()));
+        for (key, n) in [("prompts", c.prompts), ("claim_prompts", c.claim_prompts)] {
+            if n == Some(0) {
+                return Err(bad(format!("causal.{key}"), "give at least 1".into()));
+            }
         }
         if c.random < 2 {
             return Err(bad("causal.random".into(), "give at least 2".into()));
@@ -442,6 +447,12 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
     .into_iter()
     .filter(|c| conditions.iter().any(|o| o.name == c.name))
     .collect();
+    if let Some(c) = w.causal.as_ref().filter(|c| c.claim_prompts.is_some()) {
+        if !claims.iter().any(|claim| claim.name == c.condition) {
+            let why = format!("there is no claim named `{}`", c.condition);
+            return Err(bad("causal.claim_prompts".into(), why));
+        }
+    }
     let mine = |u: &UsedRows| {
         let name = u.file.file_stem().map(|n| n.to_string_lossy().into_owned());
         claims.iter().any(|c| Some(&c.name) == name.as_ref())

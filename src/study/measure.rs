@@ -1,7 +1,7 @@
 //! From the run's files to everything that is reported: geometry, quality, behaviour, cause.
 
 use super::acts::StateActs;
-use super::cause::{causal_record, mediations, CausalRecord};
+use super::cause::{causal_record, mediations, CausalRecord, Mediated};
 use super::converse::{talked, Talked};
 use super::geometry::{geometry, Geometry};
 use super::link::{links, rankings, Linked};
@@ -12,7 +12,7 @@ use super::trajectory::{followed, Followed};
 use super::StudyError;
 use crate::behavior::manipulation::{matrix, Matrix, Row};
 use crate::behavior::PromptScore;
-use crate::causal::{Necessity, Ranking};
+use crate::causal::Ranking;
 use crate::directions::Quality;
 use crate::geometry::rank_one::{rank_one, RankOne};
 use ndarray::Array2;
@@ -33,7 +33,7 @@ pub struct Measured {
     pub reference: usize,
     /// Every condition but base on every claim.
     pub claims: Matrix,
-    pub mediations: Vec<Necessity>,
+    pub mediations: Vec<Mediated>,
     pub causal: Option<CausalRecord>,
     pub talked: Option<Talked>,
     pub followed: Option<Followed>,

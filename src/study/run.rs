@@ -185,7 +185,7 @@ impl Run<'_> {
             Kind::Behave(i) => self.behave(i),
             Kind::Converse(i) => converse::converse(self, i),
             Kind::Trajectory => trajectory::follow(self, watch),
-            Kind::Ablate(i) => cause::ablate(self, i, watch),
+            Kind::Ablate(i, asked) => cause::ablate(self, i, asked, watch),
             Kind::Dose => cause::dose(self, watch),
             Kind::Report => {
                 self.held = None;

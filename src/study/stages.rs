@@ -1,7 +1,8 @@
 //! The plan: stages, the digest of what each depends on, and what each will cost.
 
+use super::cause::{self, Asked};
 use super::manifest::{Condition, Source, Study};
-use super::{cause, StudyError};
+use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::capture::BUDGET;
 use crate::materials::{Concept, NeutralText, Preference};
@@ -41,7 +42,7 @@ pub enum Kind {
     Behave(usize),
     Converse(usize),
     Trajectory,
-    Ablate(usize),
+    Ablate(usize, Asked),
     Dose,
     Report,
 }
@@ -464,38 +465,50 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         more_keys.push(key);
     }
     if let (Some(c), Some(sides)) = (&w.causal, cause::sides(study, &states)) {
-        let asked = battery_value(&study.battery);
-        let prompts = w.sizes.prompts as f64;
-        let mut push = |name: String, kind, of: Value, passes: f64, bytes| {
-            let key = digest(json!({"base": base, "battery": asked, "of": of, "seed": w.seed}));
+        let preferences = battery_value(&study.battery);
+        let mut push = |name: String, kind, of: Value, (rows, scored), runs: usize, bytes| {
+            let key =
+                digest(json!({"base": base, "battery": preferences, "of": of, "seed": w.seed}));
             more_keys.push(key.clone());
             stages.push(Stage {
                 name,
                 kind,
                 key,
-                rows: (passes * battery.0 as f64) as usize,
-                seconds: passes * scoring(battery) * EDIT,
+                rows: runs * rows,
+                seconds: runs as f64 * scoring((rows, scored)) * EDIT,
                 bytes,
             });
         };
-        let each = c.prompts.map_or(1.0, |p| (p as f64 / prompts).min(1.0));
-        for &i in sides.0.iter().chain(&sides.1) {
-            // The directions are read in base, in a fine-tune, and (random ones) in the first.
-            let from = [0, cause::directions_of(i, &sides), sides.0[0]].map(|s| &all_keys[s].0);
-            let of = json!([state_keys[i], from, c.random, c.prompts]);
-            let bytes = if i == 0 { memory.base } else { memory.state };
-            let (name, kind) = (format!("ablate-{}", states[i].id), Kind::Ablate(i));
-            push(name, kind, of, (4 + c.random) as f64 * each, bytes);
+        for asked in [Asked::Preferences, Asked::Claim] {
+            let battery = asked.battery(study);
+            if battery.is_empty() {
+                continue;
+            }
+            let rows = battery_rows(&battery, model)?;
+            for &i in sides.0.iter().chain(&sides.1) {
+                // Directions are read in base, in a fine-tune, and (random ones) in the first.
+                let from = [0, cause::directions_of(i, &sides), sides.0[0]];
+                let from = from.map(|s| &all_keys[s].0);
+                let bytes = if i == 0 { memory.base } else { memory.state };
+                let (id, kind) = (&states[i].id, Kind::Ablate(i, asked));
+                let (name, of) = match asked {
+                    Asked::Preferences => (
+                        format!("ablate-{id}"),
+                        json!([state_keys[i], from, c.random, c.prompts]),
+                    ),
+                    Asked::Claim => (
+                        format!("ablate-claim-{id}"),
+                        json!([state_keys[i], from, c.random, battery_value(&battery)]),
+                    ),
+                };
+                push(name, kind, of, rows, 4 + c.random, bytes);
+            }
         }
         let doses = 1 + c.alphas.len() * (2 + c.random.min(cause::DOSED_RANDOM));
-        let of = json!([all_keys[0].0, c.alphas, c.random, layers]);
-        push(
-            "dose".into(),
-            Kind::Dose,
-            of,
-            doses as f64 / prompts,
-            memory.base,
-        );
+        let claim = battery_value(&Asked::Claim.battery(study));
+        let of = json!([all_keys[0].0, c.alphas, c.random, layers, claim]);
+        let rows = battery_rows(&cause::asked_of_doses(study), model)?;
+        push("dose".into(), Kind::Dose, of, rows, doses, memory.base);
     }
     let status: Value = study
         .battery

@@ -3,7 +3,7 @@
 use crate::causal::Edited;
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::{behaviour, claims, training, Estimate};
-use crate::study::cause::{judged, CausalRecord};
+use crate::study::cause::{judged, Asked, CausalRecord, Mediated};
 use crate::study::manifest::Causal;
 use crate::study::measure::Measured;
 use crate::study::run::Run;
@@ -79,9 +79,10 @@ pub fn causal_data(
         Some((first, rest)) => (first.scores.as_slice(), rest),
         None => Default::default(),
     };
-    let change = |d: &Edited| -> Vec<f64> {
+    let change = |d: &Edited, asked: Asked| -> Vec<f64> {
         let pairs = d.scores.iter().zip(undosed);
-        pairs.map(|(s, same)| s.2 - same.2).collect()
+        let own = pairs.filter(|(s, _)| Asked::by(run.study, &s.0) == asked);
+        own.map(|(s, same)| s.2 - same.2).collect()
     };
     let estimate = |v: &[f64]| -> Result<Estimate, StudyError> {
         let (e, _) = mean_with_p(v, draws, seed)?;
@@ -94,28 +95,36 @@ pub fn causal_data(
         }
     }
     let mut doses = Vec::new();
-    for name in names {
+    for (name, asked) in names
+        .iter()
+        .flat_map(|n| record.sides.iter().map(move |s| (*n, s.asked)))
+    {
+        let random = name.starts_with("random");
+        if random && asked == Asked::Claim {
+            continue; // The band is that of the preferences.
+        }
         let mut points = vec![(0.0, Estimate::new(0.0, 0.0, 0.0))];
         for d in dosed.iter().filter(|d| d.edit == name) {
-            points.push((d.alpha.unwrap_or(0.0), estimate(&change(d))?));
+            points.push((d.alpha.unwrap_or(0.0), estimate(&change(d, asked))?));
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         doses.push(DoseCurve {
-            direction: name.into(),
-            random: name.starts_with("random"),
+            direction: match asked {
+                Asked::Preferences => name.into(),
+                Asked::Claim => format!("{name}, on the claim"),
+            },
+            random,
             alpha: points.iter().map(|p| p.0).collect(),
             score: points.iter().map(|p| p.1).collect(),
         });
     }
-    let random = m.mediations.iter().filter(|x| judged(x).random).count();
-    let ablations = m
-        .mediations
-        .iter()
-        .map(judged)
-        .map(|x| {
+    let mut ablations = Vec::new();
+    for mediated in &m.mediations {
+        let random = mediated.edits.iter().filter(|x| judged(x).random).count();
+        ablations.extend(mediated.edits.iter().map(judged).map(|x| {
             let (left, ends) = (x.remaining, x.remaining_interval);
             Ablation {
-                group: "isolated".into(),
+                group: mediated.asked.shift_of().into(),
                 edit: match x.edit.as_str() {
                     "none" => "no edit".into(),
                     _ if x.random => format!("ablate random ({random})"),
@@ -128,21 +137,28 @@ pub fn causal_data(
                     false => Estimate::new(left, ends.lo.min(left), ends.hi.max(left)),
                 },
             }
-        })
-        .collect();
-    let no_edit = m.mediations.first().map(judged);
-    let (n, models, reference_models) =
-        no_edit.map_or((0, 0, 0), |x| (x.n_prompts, x.n_seeds, x.n_reference));
+        }));
+    }
+    let told = |mediated: &Mediated| {
+        let n = mediated.edits.first().map_or(0, |x| judged(x).n_prompts);
+        format!("{n} prompts of {}", mediated.asked.shift_of())
+    };
+    let prompts: Vec<String> = m.mediations.iter().map(told).collect();
+    let sides = record.sides.first();
+    let models = sides.map_or((0, 0), |s| (s.tuned.len(), s.reference.len()));
     Ok(CausalData {
         name: "causal".into(),
         title: "Adding and removing directions".into(),
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({models} fine-tunes) against {} ({reference_models}) over {n} prompts of isolated preferences, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({} fine-tunes) against {} ({}) over {}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
             record.dose.layer_rms,
             record.dose.layer,
             undosed.len(),
             spec.condition,
+            models.0,
             spec.reference,
+            models.1,
+            prompts.join(" and "),
         ),
         score_label: "change of stance log-odds (nats a token)".into(),
         remaining_label: "shift remaining (nats a token)".into(),

@@ -2,57 +2,70 @@
 
 use super::Findings;
 use crate::causal::{specificity, Mediation, Order};
-use crate::study::cause::judged;
+use crate::study::cause::{judged, Asked, Mediated};
 use crate::study::measure::Measured;
 use crate::study::run::Run;
 use crate::study::trajectory::ISOLATED;
 
 impl Findings {
     pub(super) fn ablation(&mut self, m: &Measured) {
-        let all: Vec<&Mediation> = m.mediations.iter().map(judged).collect();
-        let Some(persona) = all.iter().find(|x| x.edit == "persona") else {
+        for mediated in &m.mediations {
+            // Persona to the preferences; and the way back, autonomy to the claim.
+            let tested = match mediated.asked {
+                Asked::Preferences => "persona",
+                Asked::Claim => "autonomy",
+            };
+            self.mediated(mediated, tested);
+        }
+    }
+
+    fn mediated(&mut self, mediated: &Mediated, tested: &str) {
+        let all: Vec<&Mediation> = mediated.edits.iter().map(judged).collect();
+        let Some(edit) = all.iter().find(|x| x.edit == tested) else {
             return;
         };
+        let of = mediated.asked.shift_of();
         let random: Vec<Mediation> = all
             .iter()
             .filter(|x| x.random)
             .map(|x| (*x).clone())
             .collect();
-        let against = specificity(persona, &random);
+        let against = specificity(edit, &random);
         for x in all.iter().filter(|x| !x.random) {
-            let null = match x.edit.as_str() {
-                "persona" => format!("random-direction p {:.2}", against.p),
-                _ => String::new(),
+            let null = match x.edit == tested {
+                true => format!("random-direction p {:.2}", against.p),
+                false => String::new(),
             };
             let n = format!(
                 "{} prompts, {} + {} models",
                 x.n_prompts, x.n_seeds, x.n_reference
             );
-            let what = format!("shift left, ablating {}", x.edit);
+            let what = format!("shift of {of} left, ablating {}", x.edit);
             self.row(what, x.remaining, x.remaining_interval, null, n);
         }
+        let towards = edit.total.signum();
         let as_much = random
             .iter()
-            .filter(|r| r.removed >= persona.removed)
+            .filter(|r| r.removed * towards >= edit.removed * towards)
             .count();
-        let share = match persona.share.is_finite() {
+        let share = match edit.share.is_finite() {
             true => format!(
                 ", a share of {:.0} %, 95 % [{:.0}, {:.0}] %",
-                100.0 * persona.share,
-                100.0 * persona.share_interval.lo,
-                100.0 * persona.share_interval.hi
+                100.0 * edit.share,
+                100.0 * edit.share_interval.lo,
+                100.0 * edit.share_interval.hi
             ),
             false => String::new(),
         };
         self.sentences.push(format!(
-            "Projecting the re-extracted persona direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
-            persona.n_seeds,
-            persona.n_reference,
-            persona.removed,
-            persona.total,
-            persona.removed_interval.lo,
-            persona.removed_interval.hi,
-            persona.remaining,
+            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            edit.n_seeds,
+            edit.n_reference,
+            edit.removed,
+            edit.total,
+            edit.removed_interval.lo,
+            edit.removed_interval.hi,
+            edit.remaining,
             random.len(),
             against.p,
             match against.p <= 0.05 {
@@ -60,8 +73,9 @@ impl Findings {
                 false => "not shown to be more than random directions do",
             }
         ));
-        for w in persona.warnings.iter().chain(&against.warnings) {
-            self.warnings.push(format!("Ablating persona: {w}."));
+        for w in edit.warnings.iter().chain(&against.warnings) {
+            self.warnings
+                .push(format!("Ablating {tested} ({of}): {w}."));
         }
     }
 

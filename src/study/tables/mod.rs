@@ -25,7 +25,7 @@ pub fn write(run: &Run, m: &Measured) -> Result<Vec<String>, StudyError> {
     geometry(run, m, &mut h5)?;
     directions(run, m, &mut h5)?;
     behaviour(run, m, &mut h5)?;
-    causal::write(m, &mut h5)?;
+    causal::write(run, m, &mut h5)?;
     conversations::write(run, m, &mut h5)?;
     trajectory::write(m, &mut h5)?;
     link::write(m, &mut h5)?;
