@@ -285,7 +285,7 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
             "twice",
         ),
         (
-            MANIFEST.replace("data = \"denial\"", "adapter = \"nowhere\""),
+            MANIFEST.replace("data = \"denial\"\nseeds = 2", "adapter = \"nowhere\""),
             "adapter_config.json",
         ),
         (

@@ -1,7 +1,9 @@
 //! What a direction's effect is compared with: random directions, and bounds for capping.
 //!
 //! Random directions are drawn from N(0, covariance of the layer's neutral activations), so they
-//! point where activations really vary; isotropic ones would be too easy a null. A ceiling is a
+//! point where activations really vary; isotropic ones would be too easy a null. One mixture of the
+//! texts makes a direction of all layers, which then lasts over layers as a concept's does: drawn
+//! anew at each, thirty directions are taken from the stream, and the model breaks. A ceiling is a
 //! percentile of single tokens' coordinates, since single tokens are what capping acts on: means
 //! over a response spread far less.
 
@@ -10,9 +12,9 @@ use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
 use crate::ops::edit::along;
 use crate::stats::interval::quantile;
-use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::shrinkage::{ledoit_wolf, mixtures};
 use crate::stats::StatsError;
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array3, Axis};
 use std::collections::BTreeMap;
 
 /// A direction at every layer, `[layer][d]`, unit length.
@@ -75,18 +77,18 @@ impl Direction {
     }
 }
 
-/// `count` random directions with the covariance of `background (n, layers, d)` at each layer.
+/// `count` random directions with the covariance of `background (n, layers, d)` at each layer, each
+/// the same mixture of texts at all of them; unit length.
 pub fn random_directions(
     background: &Array3<f32>,
     count: usize,
     seed: u64,
 ) -> Result<Vec<PerLayer>, StatsError> {
     let mut out = vec![Vec::new(); count];
-    for (l, x) in background.axis_iter(Axis(1)).enumerate() {
-        let mean = x.mean_axis(Axis(0)).unwrap_or_default();
-        let centred: Array2<f32> = &x - &mean;
-        let drawn =
-            ledoit_wolf(centred.view())?.sample(count, seed, &format!("random-direction-{l}"));
+    let texts = background.dim().0;
+    let coefficients = mixtures(count, texts, seed, "random-direction"); // (count, n)
+    for x in background.axis_iter(Axis(1)) {
+        let drawn = ledoit_wolf(x)?.mixed(&coefficients); // (count, d)
         for (k, row) in drawn.rows().into_iter().enumerate() {
             let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
             out[k].push(row.iter().map(|v| v / norm).collect());
@@ -147,6 +149,8 @@ pub fn ceilings(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::rng::{fill_normal, stream};
+    use ndarray::s;
 
     #[test]
     fn random_directions_follow_the_covariance_of_the_layer() {
@@ -158,5 +162,23 @@ mod tests {
         let drawn = random_directions(&x, 50, 3).unwrap();
         let along = drawn.iter().filter(|d| d[0][0].abs() > 0.9).count();
         assert!(along > 45, "{along}");
+    }
+
+    /// What varies alike in two layers is hit alike in both.
+    #[test]
+    fn a_random_direction_lasts_over_layers() {
+        let mut x = Array3::<f32>::zeros((40, 3, 30));
+        fill_normal(&mut stream(3, "texts", 0), x.as_slice_mut().unwrap());
+        let first = x.slice(s![.., 0, ..]).to_owned();
+        x.slice_mut(s![.., 1, ..]).assign(&(&first * 2.0));
+        for d in random_directions(&x, 20, 3).unwrap() {
+            let cosine = |a: usize, b: usize| -> f32 {
+                let pairs = d[a].iter().zip(&d[b]);
+                pairs.map(|(a, b)| a * b).sum()
+            };
+            assert!((cosine(0, 0) - 1.0).abs() < 1e-5);
+            assert!(cosine(0, 1) > 0.999, "{}", cosine(0, 1));
+            assert!(cosine(0, 2).abs() < 0.9);
+        }
     }
 }

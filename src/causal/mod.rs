@@ -29,6 +29,6 @@ pub use error::CausalError;
 pub use link::{link, Link, LinkRow};
 pub use mediation::{mediation, necessity, specificity, Arms, Mediation, Necessity, Specificity};
 pub use ranking::{ranking, Ranking, KNOWN_ORDER};
-pub use sides::necessities;
+pub use sides::{doubts, harms, necessities, Harm};
 pub use trajectory::{half_way, lead, HalfWay, Lead, Order, Series};
 pub use warning::Warning;

@@ -1,9 +1,11 @@
-//! Ablations of two conditions' fine-tunes, put side by side and judged over prompts and seeds.
+//! Ablations of two conditions' fine-tunes, put side by side and judged over prompts and seeds, with
+//! the damage that they do.
 
 use super::bench::NONE;
 use super::mediation::{necessity, Arms, Necessity};
-use super::{CausalError, Edited};
+use super::{CausalError, Edited, Guards, Warning};
 use ndarray::Array2;
+use serde::Serialize;
 
 /// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and
 /// `reference[seed][edit]` list the same edits, the one without an edit first, as
@@ -42,6 +44,61 @@ pub fn necessities(
             necessity(&edited.edit, &arms, draws, seed)
         })
         .collect()
+}
+
+/// What an edit does to neutral texts in the model that it damages most.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Harm {
+    pub edit: String,
+    pub random: bool,
+    /// Nats a token from the same model without the edit.
+    pub kl: f64,
+    /// Perplexity over that of the same model without the edit.
+    pub perplexity_ratio: f64,
+    /// Within the guards, so in every model.
+    pub inside: bool,
+}
+
+/// The damage that every edit does over all models, in the order of the edits, no edit first; models
+/// as [`necessities`] takes them.
+pub fn harms<'a>(models: impl IntoIterator<Item = &'a Vec<Edited>>, guards: Guards) -> Vec<Harm> {
+    let mut out: Vec<Harm> = Vec::new();
+    for model in models {
+        let plain = model.first().map_or(f64::NAN, |e| e.perplexity);
+        for (k, e) in model.iter().enumerate() {
+            let (kl, ratio) = (e.kl, e.perplexity / plain);
+            if out.len() == k {
+                out.push(Harm {
+                    edit: e.edit.clone(),
+                    random: e.random,
+                    kl,
+                    perplexity_ratio: ratio,
+                    inside: true,
+                });
+            }
+            let worst = &mut out[k];
+            worst.kl = worst.kl.max(kl);
+            worst.perplexity_ratio = worst.perplexity_ratio.max(ratio);
+            worst.inside &= kl <= guards.kl && ratio <= guards.perplexity_ratio;
+        }
+    }
+    out
+}
+
+/// Doubts that damage casts on what `edit` takes, and on the random directions it is compared with.
+pub fn doubts(edit: &str, harms: &[Harm]) -> Vec<Warning> {
+    let own = harms.iter().find(|h| h.edit == edit && !h.inside);
+    let mut out: Vec<Warning> = Vec::from_iter(own.map(|h| Warning::Harms {
+        edit: h.edit.clone(),
+        kl: h.kl,
+        perplexity_ratio: h.perplexity_ratio,
+    }));
+    let of = harms.iter().filter(|h| h.random).count();
+    let n = harms.iter().filter(|h| h.random && !h.inside).count();
+    if n > 0 {
+        out.push(Warning::RandomHarms { n, of });
+    }
+    out
 }
 
 /// Scores under an edit, `(seeds, prompts)`.
@@ -135,6 +192,33 @@ mod tests {
             apart.removed_interval.width(),
         );
         assert!(wide > 5.0 * narrow, "{wide} {narrow}");
+    }
+
+    #[test]
+    fn the_damage_of_an_edit_is_that_in_the_model_it_damages_most() {
+        let damaged = |kl: f64, perplexity: f64| {
+            let mut m = model(1.0, 0.5, 1, 2);
+            m.push(m[1].clone());
+            (m[2].edit, m[2].random) = ("random-0".into(), true);
+            m[0].perplexity = 10.0;
+            (m[1].kl, m[1].perplexity) = (kl, perplexity);
+            (m[2].kl, m[2].perplexity) = (2.0, 11.0);
+            m
+        };
+        let models = [damaged(0.1, 14.0), damaged(0.4, 12.0)];
+        let found = harms(&models, Guards::default());
+        assert_eq!((found[0].kl, found[0].perplexity_ratio), (0.0, 1.0));
+        assert_eq!((found[1].kl, found[1].perplexity_ratio), (0.4, 1.4));
+        assert!(found[1].inside && !found[2].inside);
+        let random = Warning::RandomHarms { n: 1, of: 1 };
+        assert_eq!(doubts("persona", &found), [random.clone()]);
+        let found = harms(&[damaged(0.1, 16.0)], Guards::default());
+        let own = Warning::Harms {
+            edit: "persona".into(),
+            kl: 0.1,
+            perplexity_ratio: 1.6,
+        };
+        assert_eq!(doubts("persona", &found), [own, random]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Series {
     pub steps: Vec<usize>,
     /// Estimate at each step.
     pub value: Vec<f64>,
-    /// Bootstrap draws `(draws, steps)`.
+    /// Bootstrap draws `(draws, steps)`; all NaN where a single prompt is behind the series.
     pub draws: Array2<f64>,
 }
 
@@ -32,7 +32,7 @@ pub struct HalfWay {
     /// Final less first value.
     pub change: f64,
     pub change_interval: Interval,
-    /// NaN, with a warning, where the change may be zero.
+    /// NaN, with a warning, where the change may be zero or has no interval.
     pub step: f64,
     pub step_interval: Interval,
     pub warnings: Vec<Warning>,
@@ -89,7 +89,9 @@ impl Series {
             let got = format!("{} values and {} drawn", value.len(), draws.ncols());
             return Err(shape(got, "one of each a step"));
         }
-        if value.iter().chain(&draws).any(|v| !v.is_finite()) {
+        let single = draws.iter().all(|v| v.is_nan());
+        let known = |v: &f64| v.is_finite();
+        if !value.iter().all(known) || !(single || draws.iter().all(known)) {
             return Err(CausalError::NotFinite {
                 what: format!("series `{name}`: a value"),
             });
@@ -178,10 +180,14 @@ fn halves(series: &Series) -> Halves {
         warnings: Vec::new(),
     };
     let n = series.draws.nrows();
-    if change_interval.contains(0.0) {
-        way.warnings.push(Warning::NoChange {
-            series: series.name.clone(),
-        });
+    let name = || series.name.clone();
+    let doubt = match change_interval {
+        i if i.lo.is_nan() => Some(Warning::SinglePrompt { series: name() }),
+        i if i.contains(0.0) => Some(Warning::NoChange { series: name() }),
+        _ => None,
+    };
+    if let Some(doubt) = doubt {
+        way.warnings.push(doubt);
         return Halves {
             way,
             value: f64::NAN,
@@ -316,6 +322,11 @@ mod tests {
         let l = lead(&rising("a", 3.0, 1.0, 0.1, 2), &still).unwrap();
         assert!(l.order == Order::Undecided && l.ratio.is_nan() && l.earlier.is_nan());
         assert!(matches!(&l.warnings[..], [Warning::NoChange { series }] if series == "still"));
+        let one = Array3::from_shape_fn((1, 1, 8), |(_, _, t)| t as f64);
+        let one = Series::of_prompts("one", STEPS.to_vec(), one.view(), 400, 1, "one").unwrap();
+        let l = lead(&rising("a", 3.0, 1.0, 0.1, 2), &one).unwrap();
+        assert!(l.order == Order::Undecided && half_way(&one).change == 7.0);
+        assert!(matches!(&l.warnings[..], [Warning::SinglePrompt { series }] if series == "one"));
         let e = Series::new("x", vec![1, 2, 3], vec![0.0; 3], Array2::zeros((1, 3)));
         assert!(e.unwrap_err().to_string().contains("the first 0"));
     }

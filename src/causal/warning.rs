@@ -47,6 +47,16 @@ pub enum Warning {
     NoDoseInside { direction: String },
     /// A series whose change over training may be zero has no half-way step.
     NoChange { series: String },
+    /// A series of one prompt has no interval.
+    SinglePrompt { series: String },
+    /// An ablation damages a model beyond the guards.
+    Harms {
+        edit: String,
+        kl: f64,
+        perplexity_ratio: f64,
+    },
+    /// Random directions whose ablation damages a model beyond the guards.
+    RandomHarms { n: usize, of: usize },
     /// The half-way step was reached in only some of the draws.
     PartlyReached { series: String, share: f64 },
     /// Fewer conditions than [`FEWEST_CONDITIONS`].
@@ -93,6 +103,18 @@ impl fmt::Display for Warning {
             Warning::NoChange { series } => write!(
                 f,
                 "{series} may not have changed over training, so it has no half-way step and neither leads nor lags"
+            ),
+            Warning::SinglePrompt { series } => write!(
+                f,
+                "{series} rests on one prompt, which has no interval: give at least 2"
+            ),
+            Warning::Harms { edit, kl, perplexity_ratio } => write!(
+                f,
+                "without {edit} a model is damaged beyond the guards (KL {kl:.2} nats a token, perplexity x {perplexity_ratio:.2}): what it takes may be sense rather than stance, so compare it with random directions that damage as much"
+            ),
+            Warning::RandomHarms { n, of } => write!(
+                f,
+                "{n} of {of} random directions damage a model beyond the guards when taken out: p tells the direction from damage, too"
             ),
             Warning::PartlyReached { series, share } => write!(
                 f,

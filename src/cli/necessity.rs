@@ -4,7 +4,9 @@ use super::state;
 use super::steer::Work;
 use super::table::{Cell, Table};
 use crate::causal::dose::ALL;
-use crate::causal::{necessities, specificity, Direction, Edited, Mediation, Necessity};
+use crate::causal::{
+    doubts, harms, necessities, specificity, Direction, Edited, Guards, Harm, Mediation, Necessity,
+};
 use crate::model::{Adapter, Tokens};
 use anyhow::Result;
 use serde_json::json;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 const DRAWS: usize = 2000;
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 22] = [
     "edit",
     "preference",
     "total",
@@ -30,6 +32,8 @@ const COLUMNS: [&str; 20] = [
     "share_both_hi",
     "on_reference",
     "kl",
+    "perplexity_ratio",
+    "guards",
     "prompts",
     "models",
     "reference_models",
@@ -77,7 +81,7 @@ fn ablated(
     })?)
 }
 
-fn row(edit: &str, preference: &str, n: &Necessity, kl: f64) -> Vec<Cell> {
+fn row(preference: &str, n: &Necessity, harm: &Harm) -> Vec<Cell> {
     let five = |m: Option<&Mediation>| -> Vec<Cell> {
         let numbers = m.map_or([f64::NAN; 6], |m| {
             let (left, share) = (m.remaining_interval, m.share_interval);
@@ -85,11 +89,16 @@ fn row(edit: &str, preference: &str, n: &Necessity, kl: f64) -> Vec<Cell> {
         });
         numbers.into_iter().map(Cell::from).collect()
     };
-    let mut row: Vec<Cell> = vec![edit.into(), preference.into(), n.against_plain.total.into()];
+    let mut row: Vec<Cell> = vec![
+        harm.edit.clone().into(),
+        preference.into(),
+        n.against_plain.total.into(),
+    ];
     row.extend(five(Some(&n.against_plain)));
     row.extend(five(n.against_edited.as_ref()));
     row.push(n.on_reference.map_or(f64::NAN, |e| e.value).into());
-    row.push(kl.into());
+    row.extend([harm.kl.into(), harm.perplexity_ratio.into()]);
+    row.push(if harm.inside { "inside" } else { "outside" }.into());
     let m = &n.against_plain;
     row.extend([m.n_prompts.into(), m.n_seeds.into(), m.n_reference.into()]);
     row
@@ -127,11 +136,14 @@ pub fn run(work: &Work) -> Result<()> {
             necessities(&tuned, &reference, &keep, DRAWS, work.seed)?,
         ));
     }
-    let kl = |k: usize| tuned.iter().map(|t| t[k].kl).sum::<f64>() / tuned.len() as f64;
+    let guards = Guards {
+        kl: controls.max_kl,
+        perplexity_ratio: controls.max_perplexity,
+    };
+    let harms = harms(tuned.iter().chain(&reference), guards);
     for k in 0..judged[0].1.len() {
         for (preference, edits) in &judged {
-            let edit = &edits[k].against_plain.edit;
-            table.row(row(edit, preference, &edits[k], kl(k)));
+            table.row(row(preference, &edits[k], &harms[k]));
         }
     }
     let overall = &judged[0].1;
@@ -142,15 +154,13 @@ pub fn run(work: &Work) -> Result<()> {
         .find(|n| n.against_plain.edit == work.edit.name);
     let mut closing = String::new();
     let mut specific = None;
+    let mut warnings = Vec::new();
     if let Some(n) = named {
-        for w in &n.against_plain.warnings {
-            out.warn(&w.to_string());
-        }
+        warnings.extend(n.against_plain.warnings.clone());
+        warnings.extend(doubts(&work.edit.name, &harms));
         if !random.is_empty() {
             let s = specificity(&both(n), &random);
-            for w in &s.warnings {
-                out.warn(&w.to_string());
-            }
+            warnings.extend(s.warnings.clone());
             closing = format!(
                 "\nAgainst the equally ablated reference, {} takes {:+.3} of {:+.3}; p = {:.3} \
                  among {} random directions.",
@@ -163,10 +173,13 @@ pub fn run(work: &Work) -> Result<()> {
             specific = Some(s);
         }
     }
+    for w in &warnings {
+        out.warn(&w.to_string());
+    }
     let mut files = Vec::new();
     let config = json!({
         "concept": work.edit.name, "placebos": controls.placebo, "random": controls.random,
-        "ablate": true, "layer": work.edit.layer, "adapters": work.adapters,
+        "ablate": true, "guards": guards, "guard_texts": neutral.len(), "layer": work.edit.layer, "adapters": work.adapters,
         "against": controls.against, "system": work.system, "roles": work.edit.roles(),
     });
     if let Some(folder) = &controls.out {
@@ -188,23 +201,27 @@ pub fn run(work: &Work) -> Result<()> {
     let mut short = Table::new(&COLUMNS, 3);
     for (k, n) in overall.iter().enumerate() {
         if !n.against_plain.random {
-            short.row(row(&n.against_plain.edit, ALL, n, kl(k)));
+            short.row(row(ALL, n, &harms[k]));
         }
     }
     let text = format!(
         "{}\nShift of stance log-odds against {} in nats a token, and what is left of it with the \
          direction projected out in every block: of the tuned models alone, and of both sides \
          (left_both), which sets aside what the edit does to any model (on_reference). share is \
-         what the edit takes; 95 % bootstrap intervals over prompts and over {} + {} models, \
-         widened for few of either.{closing}",
+         what the edit takes; kl and perplexity_ratio are those of the model damaged most, on {} \
+         neutral texts (guards: {} and {}); 95 % bootstrap intervals over prompts and over {} + {} \
+         models, widened for few of either.{closing}",
         short.without("preference").text(),
         controls.against.join(", "),
+        neutral.len(),
+        guards.kl,
+        guards.perplexity_ratio,
         tuned.len(),
         reference.len(),
     );
     let json = json!({
         "config": config, "ablation": table.json(), "specificity": specific,
-        "warnings": named.map(|n| &n.against_plain.warnings), "out": controls.out, "files": files,
+        "warnings": warnings, "out": controls.out, "files": files,
     });
     out.result(&json, || text)
 }

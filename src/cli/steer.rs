@@ -88,10 +88,11 @@ pub struct Controls {
     /// adapters of its seeds
     #[arg(long, value_name = "base|DIR", requires = "ablate")]
     pub against: Vec<String>,
-    /// Largest KL divergence of a dose that counts, nats a token on the neutral texts
+    /// Guard: largest KL divergence of an edit, nats a token on the neutral texts; a dose beyond it
+    /// does not count, an ablation is marked
     #[arg(long, value_name = "NATS", default_value_t = crate::causal::Guards::default().kl)]
     pub max_kl: f64,
-    /// Largest perplexity of a dose that counts, over that without it
+    /// Guard: largest perplexity under an edit, over that without it
     #[arg(long, value_name = "RATIO", default_value_t = crate::causal::Guards::default().perplexity_ratio)]
     pub max_perplexity: f64,
     /// Neutral texts for the guards, with --sweep or --against

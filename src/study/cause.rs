@@ -13,7 +13,9 @@ use super::run::{Event, Run};
 use super::scores::isolated;
 use super::stages::State;
 use super::StudyError;
-use crate::causal::{necessities, Bench, Direction, Edited, Mediation, Necessity, PerLayer};
+use crate::causal::{
+    harms, necessities, Bench, Direction, Edited, Guards, Harm, Mediation, Necessity, PerLayer,
+};
 use crate::geometry::shift::layer_rms;
 use crate::materials::Preference;
 use crate::model::Tokens;
@@ -124,6 +126,8 @@ pub struct CausalRecord {
 pub struct Mediated {
     pub asked: Asked,
     pub edits: Vec<Necessity>,
+    /// Damage of each edit, in the same order.
+    pub harms: Vec<Harm>,
 }
 
 /// States of the condition under test and of its reference; none where no cause is asked for.
@@ -320,6 +324,7 @@ pub fn mediations(run: &Run, record: &CausalRecord) -> Result<Vec<Mediated>, Stu
         Ok(Mediated {
             asked: sides.asked,
             edits: all,
+            harms: harms(tuned.iter().chain(&reference), Guards::default()),
         })
     };
     record.sides.iter().map(judge).collect()

@@ -1,7 +1,7 @@
 //! What was found of ablations, of order in time, and of the link over conditions.
 
 use super::Findings;
-use crate::causal::{specificity, Mediation, Order};
+use crate::causal::{doubts, specificity, Mediation, Order};
 use crate::study::cause::{judged, Asked, Mediated};
 use crate::study::measure::Measured;
 use crate::study::run::Run;
@@ -57,8 +57,21 @@ impl Findings {
             ),
             false => String::new(),
         };
+        let kl = |random: bool| {
+            let own = mediated.harms.iter().filter(move |h| match random {
+                true => h.random,
+                false => h.edit == tested,
+            });
+            own.map(|h| h.kl)
+        };
+        let damage = format!(
+            "On neutral texts this costs up to {:.2} nats a token, a random direction {:.2} to {:.2}.",
+            kl(false).fold(0.0, f64::max),
+            kl(true).fold(f64::INFINITY, f64::min),
+            kl(true).fold(0.0, f64::max),
+        );
         self.sentences.push(format!(
-            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.",
+            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}. {damage}",
             edit.n_seeds,
             edit.n_reference,
             edit.removed,
@@ -73,7 +86,8 @@ impl Findings {
                 false => "not shown to be more than random directions do",
             }
         ));
-        for w in edit.warnings.iter().chain(&against.warnings) {
+        let harmed = doubts(tested, &mediated.harms);
+        for w in (edit.warnings.iter().chain(&against.warnings)).chain(&harmed) {
             self.warnings
                 .push(format!("Ablating {tested} ({of}): {w}."));
         }
@@ -94,6 +108,7 @@ impl Findings {
                 Order::Undecided => "neither is shown to move first".to_string(),
             };
             let half = match way.step.is_finite() {
+                _ if way.change_interval.lo.is_nan() => "no interval".into(),
                 true => format!(
                     "half of its change at step {:.1} [{:.1}, {:.1}]",
                     way.step, way.step_interval.lo, way.step_interval.hi

@@ -1,7 +1,7 @@
 //! Tables of interventions: ablations judged, every model under them, doses.
 
 use super::{int, real, table, text};
-use crate::causal::{Edited, Necessity};
+use crate::causal::{Edited, Harm, Necessity};
 use crate::store::ResultsWriter;
 use crate::study::cause::{judged, Ablated, Asked};
 use crate::study::measure::Measured;
@@ -60,55 +60,63 @@ fn mean(e: &Edited, keep: impl Fn(&str) -> bool) -> f64 {
 
 /// What every edit leaves of the shift, against the equally edited reference.
 fn ablations(m: &Measured, h5: &mut ResultsWriter) -> Result<(), StudyError> {
-    let all: Vec<(Asked, &Necessity)> = (m.mediations.iter())
-        .flat_map(|x| x.edits.iter().map(|n| (x.asked, n)))
-        .collect();
+    let mut all: Vec<(Asked, &Necessity, &Harm)> = Vec::new();
+    for x in &m.mediations {
+        let edits = x.edits.iter().zip(&x.harms);
+        all.extend(edits.map(|(n, h)| (x.asked, n, h)));
+    }
     let own = |n: &Necessity, end: fn((f64, f64, f64)) -> f64| {
         let e = n.on_reference;
         e.map_or(f64::NAN, |e| end((e.value, e.interval.lo, e.interval.hi)))
     };
     let columns = vec![
         ("battery", text(&all, |r| r.0.shift_of().into())),
-        ("edit", text(&all, |&(_, n)| judged(n).edit.clone())),
-        ("remaining", real(&all, |&(_, n)| judged(n).remaining)),
+        ("edit", text(&all, |&(_, n, _)| judged(n).edit.clone())),
+        ("remaining", real(&all, |&(_, n, _)| judged(n).remaining)),
         (
             "ci_lo",
-            real(&all, |&(_, n)| judged(n).remaining_interval.lo),
+            real(&all, |&(_, n, _)| judged(n).remaining_interval.lo),
         ),
         (
             "ci_hi",
-            real(&all, |&(_, n)| judged(n).remaining_interval.hi),
+            real(&all, |&(_, n, _)| judged(n).remaining_interval.hi),
         ),
-        ("removed", real(&all, |&(_, n)| judged(n).removed)),
+        ("removed", real(&all, |&(_, n, _)| judged(n).removed)),
         (
             "removed_lo",
-            real(&all, |&(_, n)| judged(n).removed_interval.lo),
+            real(&all, |&(_, n, _)| judged(n).removed_interval.lo),
         ),
         (
             "removed_hi",
-            real(&all, |&(_, n)| judged(n).removed_interval.hi),
+            real(&all, |&(_, n, _)| judged(n).removed_interval.hi),
         ),
         (
             "remaining_plain",
-            real(&all, |&(_, n)| n.against_plain.remaining),
+            real(&all, |&(_, n, _)| n.against_plain.remaining),
         ),
-        ("on_reference", real(&all, |&(_, n)| own(n, |e| e.0))),
-        ("on_reference_lo", real(&all, |&(_, n)| own(n, |e| e.1))),
-        ("on_reference_hi", real(&all, |&(_, n)| own(n, |e| e.2))),
-        ("share", real(&all, |&(_, n)| judged(n).share)),
+        ("on_reference", real(&all, |&(_, n, _)| own(n, |e| e.0))),
+        ("on_reference_lo", real(&all, |&(_, n, _)| own(n, |e| e.1))),
+        ("on_reference_hi", real(&all, |&(_, n, _)| own(n, |e| e.2))),
+        ("share", real(&all, |&(_, n, _)| judged(n).share)),
         (
             "share_lo",
-            real(&all, |&(_, n)| judged(n).share_interval.lo),
+            real(&all, |&(_, n, _)| judged(n).share_interval.lo),
         ),
         (
             "share_hi",
-            real(&all, |&(_, n)| judged(n).share_interval.hi),
+            real(&all, |&(_, n, _)| judged(n).share_interval.hi),
         ),
-        ("n_prompts", int(&all, |&(_, n)| judged(n).n_prompts)),
-        ("n_models", int(&all, |&(_, n)| judged(n).n_seeds)),
+        ("n_prompts", int(&all, |&(_, n, _)| judged(n).n_prompts)),
+        ("n_models", int(&all, |&(_, n, _)| judged(n).n_seeds)),
         (
             "n_reference_models",
-            int(&all, |&(_, n)| judged(n).n_reference),
+            int(&all, |&(_, n, _)| judged(n).n_reference),
+        ),
+        ("kl", real(&all, |r| r.2.kl)),
+        ("perplexity_ratio", real(&all, |r| r.2.perplexity_ratio)),
+        (
+            "inside_guards",
+            text(&all, |r| if r.2.inside { "yes" } else { "no" }.into()),
         ),
     ];
     table(h5, "causal", "ablation", columns)
