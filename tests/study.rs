@@ -37,6 +37,7 @@ null = 200
 condition = "conscious"
 reference = "denial"
 random = 2
+placebos = ["sentiment"]
 claim_prompts = 2
 alphas = [4.0]
 [[condition]]
@@ -156,26 +157,27 @@ fn ablations_of_every_fine_tune_are_in(h5: &ResultsReader) {
         "persona",
         "persona (base)",
         "autonomy",
+        "sentiment (placebo)",
         "random-0",
         "random-1",
     ];
     assert_eq!(column("causal/ablation", "edit"), [edits, edits].concat());
     assert_eq!(
-        column("causal/ablation", "battery")[5..7],
+        column("causal/ablation", "battery")[6..8],
         ["isolated preferences", "claim"]
     );
-    assert_eq!(column("causal/ablation", "n_models"), ["1"; 12]);
-    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 12]);
-    assert_eq!(column("causal/ablation", "n_prompts")[11], "2");
+    assert_eq!(column("causal/ablation", "n_models"), ["1"; 14]);
+    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 14]);
+    assert_eq!(column("causal/ablation", "n_prompts")[13], "2");
     let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
         .into_iter()
-        .flat_map(|s| vec![s.to_string(); 6])
+        .flat_map(|s| vec![s.to_string(); 7])
         .collect();
     let listed = column("causal/ablation_states", "state");
-    assert_eq!((&listed[..18], &listed[18..]), (&states[..], &states[..]));
+    assert_eq!((&listed[..21], &listed[21..]), (&states[..], &states[..]));
     assert_eq!(
         column("causal/ablation_states", "directions_of"),
-        ["conscious-s1"; 36]
+        ["conscious-s1"; 42]
     );
     let scores = column("causal/ablation_states", "score");
     assert!(scores.windows(2).all(|w| w[0] != w[1]), "{scores:?}");
@@ -188,7 +190,7 @@ fn ablations_of_every_fine_tune_are_in(h5: &ResultsReader) {
         .iter()
         .zip(&direction)
         .position(|(b, d)| b == "claim" && d == "none");
-    assert_eq!(undosed, Some(5));
+    assert_eq!(undosed, Some(6));
     assert_eq!(column("causal/dose", "direction")[0], "none");
 }
 
@@ -293,6 +295,10 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
             "placebos",
         ),
         (MANIFEST.replace("pairs = 12", "pairs = 2"), "sizes.pairs"),
+        (
+            MANIFEST.replace("placebos = [\"sentiment\"]", "placebos = [\"weather\"]"),
+            "causal.placebos",
+        ),
     ];
     for (text, word) in cases {
         let e = Study::load(Some(&manifest(dir.path(), &text))).unwrap_err();

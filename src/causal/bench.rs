@@ -1,7 +1,7 @@
 //! A battery scored under edits of a model, with the guards that tell a changed mind from a
 //! damaged one.
 
-use super::controls::Direction;
+use super::controls::{is_random, Direction};
 use super::CausalError;
 use crate::behavior::{by_prompt, stance, PromptScore, SideEffects};
 use crate::materials::Preference;
@@ -66,7 +66,7 @@ impl Bench<'_> {
         let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
         Ok(Edited {
             edit: edit.into(),
-            random: edit.starts_with("random"),
+            random: is_random(edit),
             alpha,
             scores: by_prompt(&pairs).into_iter().map(row).collect(),
             kl,

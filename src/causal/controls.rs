@@ -20,10 +20,16 @@ use std::collections::BTreeMap;
 /// A direction at every layer, `[layer][d]`, unit length.
 pub type PerLayer = Vec<Vec<f32>>;
 
+/// Whether this is the name of a random direction, `random-0`, `random-1`, ...
+pub fn is_random(name: &str) -> bool {
+    let number = name.strip_prefix("random-");
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// A direction with its name, by block; unit length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// Such as `persona`, `sentiment`, `random-3`; the names of random ones begin with `random`.
+    /// Such as `persona`, `sentiment`, `random-3`; see [`is_random`].
     pub name: String,
     pub vectors: BTreeMap<usize, Vec<f32>>,
 }

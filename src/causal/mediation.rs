@@ -7,6 +7,7 @@
 //! share = (total - remaining) / total exists only where the total can be told from zero. Intervals
 //! are 95 % bootstrap ones over prompts and, with more than one, seeds, widened for few of either.
 
+use super::controls::is_random;
 use super::resample::{mean, PromptDraws, SeedDraws, LEVEL};
 use super::warning::{FEWEST_RANDOM, FEWEST_SEEDS, RESOLUTION};
 use super::{CausalError, Warning};
@@ -180,7 +181,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
     }
     Mediation {
         edit: edit.into(),
-        random: edit.starts_with("random"),
+        random: is_random(edit),
         total: total[0],
         total_interval,
         remaining: left[0],

@@ -211,7 +211,7 @@ mod tests {
         assert_eq!((found[1].kl, found[1].perplexity_ratio), (0.4, 1.4));
         assert!(found[1].inside && !found[2].inside);
         let random = Warning::RandomHarms { n: 1, of: 1 };
-        assert_eq!(doubts("persona", &found), [random.clone()]);
+        assert_eq!(doubts("persona", &found), vec![random.clone()]);
         let found = harms(&[damaged(0.1, 16.0)], Guards::default());
         let own = Warning::Harms {
             edit: "persona".into(),

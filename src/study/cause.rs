@@ -7,7 +7,7 @@
 //! are one set for all, drawn with the covariance of the condition's first fine-tune.
 
 use super::acts::StateActs;
-use super::manifest::Study;
+use super::manifest::{Causal, Study};
 use super::measure::reported_layers;
 use super::run::{Event, Run};
 use super::scores::isolated;
@@ -155,6 +155,22 @@ fn per_layer(direction: &Array2<f64>) -> PerLayer {
     direction.rows().into_iter().map(unit).collect()
 }
 
+/// How the names of placebo directions end.
+pub const PLACEBO: &str = " (placebo)";
+
+/// The directions of the placebo concepts that are asked for.
+fn placebos(study: &Study, spec: &Causal, acts: &StateActs) -> Vec<Direction> {
+    let all = study.written.concepts.placebos.iter().enumerate();
+    let asked = all.filter(|(_, name)| spec.placebos.contains(name));
+    let concepts = asked.map(|(i, _)| i + 2); // After persona and autonomy.
+    concepts
+        .map(|k| {
+            let name = format!("{}{PLACEBO}", study.concepts[k].name);
+            Direction::new(&name, per_layer(&acts.direction(k)))
+        })
+        .collect()
+}
+
 const DOSED: &str = "dosed";
 
 fn ablated(asked: Asked, state: &str) -> String {
@@ -191,6 +207,7 @@ pub fn ablate(
         Direction::new("persona (base)", per_layer(&base.direction(0))),
         Direction::new("autonomy", per_layer(&tuned.direction(1))),
     ];
+    directions.extend(placebos(study, spec, &tuned));
     let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
     let seed = study.written.seed;
     directions.extend(Direction::random(background, &layers, spec.random, seed)?);
@@ -224,6 +241,7 @@ pub fn dose(run: &mut Run, watch: &mut dyn FnMut(Event)) -> Result<Vec<String>, 
         Direction::new("persona", per_layer(&base.direction(0))),
         Direction::new("autonomy", per_layer(&base.direction(1))),
     ];
+    directions.extend(placebos(study, spec, &base));
     let layers: Vec<usize> = (0..run.model.decoder.layers()).collect();
     let (random, seed) = (spec.random.min(DOSED_RANDOM), study.written.seed);
     let drawn = Direction::random(&base.neutral[0], &layers, random, seed.wrapping_add(1))?;

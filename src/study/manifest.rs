@@ -75,6 +75,9 @@ pub struct Causal {
     pub condition: String,
     pub reference: String,
     pub random: usize,
+    /// Placebo concepts whose directions are ablated and added too.
+    #[serde(default)]
+    pub placebos: Vec<String>,
     /// Prompts of each preference that are scored under every ablation; none: all of the study's.
     pub prompts: Option<usize>,
     /// Prompts of the condition's own claim that are scored under every ablation and dose too: what
@@ -387,6 +390,12 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
         for (key, n) in [("prompts", c.prompts), ("claim_prompts", c.claim_prompts)] {
             if n == Some(0) {
                 return Err(bad(format!("causal.{key}"), "give at least 1".into()));
+            }
+        }
+        for name in &c.placebos {
+            if !names.placebos.contains(name) {
+                let why = format!("`{name}` is not among concepts.placebos; add it there");
+                return Err(bad("causal.placebos".into(), why));
             }
         }
         if c.random < 2 {

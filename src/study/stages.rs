@@ -494,19 +494,26 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                 let (name, of) = match asked {
                     Asked::Preferences => (
                         format!("ablate-{id}"),
-                        json!([state_keys[i], from, c.random, c.prompts]),
+                        json!([state_keys[i], from, c.random, c.placebos, c.prompts]),
                     ),
                     Asked::Claim => (
                         format!("ablate-claim-{id}"),
-                        json!([state_keys[i], from, c.random, battery_value(&battery)]),
+                        json!([
+                            state_keys[i],
+                            from,
+                            c.random,
+                            c.placebos,
+                            battery_value(&battery)
+                        ]),
                     ),
                 };
-                push(name, kind, of, rows, 4 + c.random, bytes);
+                push(name, kind, of, rows, 4 + c.placebos.len() + c.random, bytes);
             }
         }
-        let doses = 1 + c.alphas.len() * (2 + c.random.min(cause::DOSED_RANDOM));
+        let directions = 2 + c.placebos.len() + c.random.min(cause::DOSED_RANDOM);
+        let doses = 1 + c.alphas.len() * directions;
         let claim = battery_value(&Asked::Claim.battery(study));
-        let of = json!([all_keys[0].0, c.alphas, c.random, layers, claim]);
+        let of = json!([all_keys[0].0, c.alphas, c.random, c.placebos, layers, claim]);
         let rows = battery_rows(&cause::asked_of_doses(study), model)?;
         push("dose".into(), Kind::Dose, of, rows, doses, memory.base);
     }

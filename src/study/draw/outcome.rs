@@ -99,7 +99,7 @@ pub fn causal_data(
         .iter()
         .flat_map(|n| record.sides.iter().map(move |s| (*n, s.asked)))
     {
-        let random = name.starts_with("random");
+        let random = dosed.iter().any(|d| d.edit == name && d.random);
         if random && asked == Asked::Claim {
             continue; // The band is that of the preferences.
         }
@@ -127,8 +127,8 @@ pub fn causal_data(
                 group: mediated.asked.shift_of().into(),
                 edit: match x.edit.as_str() {
                     "none" => "no edit".into(),
-                    _ if x.random => format!("ablate random ({random})"),
-                    e => format!("ablate {e}"),
+                    _ if x.random => format!("random ({random})"),
+                    e => e.into(),
                 },
                 random: x.random,
                 // The spread of the dots is the null; their own intervals are in the table.
@@ -150,7 +150,7 @@ pub fn causal_data(
         name: "causal".into(),
         title: "Adding and removing directions".into(),
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({} fine-tunes) against {} ({}) over {}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({} fine-tunes) against {} ({}) over {}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction; a persona or placebo concept is read anew in each fine-tune of the condition, (base) in base.",
             record.dose.layer_rms,
             record.dose.layer,
             undosed.len(),

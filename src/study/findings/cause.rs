@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::causal::{doubts, specificity, Mediation, Order};
-use crate::study::cause::{judged, Asked, Mediated};
+use crate::study::cause::{judged, Asked, Mediated, PLACEBO};
 use crate::study::measure::Measured;
 use crate::study::run::Run;
 use crate::study::trajectory::ISOLATED;
@@ -64,6 +64,14 @@ impl Findings {
             });
             own.map(|h| h.kl)
         };
+        let placebos: Vec<String> = (all.iter())
+            .filter_map(|x| Some((x, x.edit.strip_suffix(PLACEBO)?)))
+            .map(|(x, name)| format!("{name} {:+.3}", x.removed))
+            .collect();
+        let placebos = match placebos.is_empty() {
+            true => String::new(),
+            false => format!(" Placebo concepts take: {}.", placebos.join(", ")),
+        };
         let damage = format!(
             "On neutral texts this costs up to {:.2} nats a token, a random direction {:.2} to {:.2}.",
             kl(false).fold(0.0, f64::max),
@@ -71,7 +79,7 @@ impl Findings {
             kl(true).fold(0.0, f64::max),
         );
         self.sentences.push(format!(
-            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}. {damage}",
+            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.{placebos} {damage}",
             edit.n_seeds,
             edit.n_reference,
             edit.removed,
