@@ -259,6 +259,7 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
         "behaviour",
         "claims",
         "causal",
+        "causal_claim",
         "training",
     ] {
         for ext in ["svg", "png", "csv"] {

@@ -409,6 +409,7 @@ const NOTES: &[Note] = &[
         path: "causal/ablation",
         is: "what is left of the shift of isolated preferences, or of the condition's claim, when a direction is projected out at every layer and token, and the share that is gone",
         interval: "95 % percentile bootstrap over prompts and fine-tunes, widened for few of either",
+        estimator: "kl, perplexity_ratio, inside_guards: damage on neutral texts, in the model damaged most",
         null: "random directions of the layer's covariance projected out in the same way",
         ..EMPTY
     },

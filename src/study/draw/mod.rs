@@ -27,8 +27,10 @@ pub fn all(run: &Run, m: &Measured, found: &Findings) -> Result<Vec<String>, Stu
         written.push(claims::draw(&outcome::claims_data(run, m), &dir)?);
     }
     if let (Some(record), Some(spec)) = (&m.causal, &run.study.written.causal) {
-        let data = outcome::causal_data(run, m, (spec, record))?;
-        written.push(causal::draw(&data, &dir)?);
+        for sides in &record.sides {
+            let data = outcome::causal_data(run, m, (spec, record, sides))?;
+            written.push(causal::draw(&data, &dir)?);
+        }
     }
     if m.linked.iter().any(|l| !l.isolated.is_empty()) {
         written.push(links::draw(&link::link_data(run, &m.linked), &dir)?);

@@ -1,9 +1,9 @@
 //! Preferences, claims, interventions and training losses as figure data.
 
-use crate::causal::Edited;
+use crate::causal::{Edited, Mediation};
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::{behaviour, claims, training, Estimate};
-use crate::study::cause::{judged, Asked, CausalRecord, Mediated};
+use crate::study::cause::{judged, Asked, CausalRecord, Sides};
 use crate::study::manifest::Causal;
 use crate::study::measure::Measured;
 use crate::study::run::Run;
@@ -68,102 +68,97 @@ pub fn claims_data(run: &Run, m: &Measured) -> claims::ClaimsData {
     }
 }
 
+/// What was asked under interventions, preferences or the claim.
 pub fn causal_data(
     run: &Run,
     m: &Measured,
-    (spec, record): (&Causal, &CausalRecord),
+    (spec, record, sides): (&Causal, &CausalRecord, &Sides),
 ) -> Result<CausalData, StudyError> {
     let (draws, seed) = (run.study.written.draws.bootstrap, run.study.written.seed);
+    let asked = sides.asked;
     // Doses are read against the undosed base, prompt by prompt.
     let (undosed, dosed) = match record.dose.edits.split_first() {
         Some((first, rest)) => (first.scores.as_slice(), rest),
         None => Default::default(),
     };
-    let change = |d: &Edited, asked: Asked| -> Vec<f64> {
-        let pairs = d.scores.iter().zip(undosed);
-        let own = pairs.filter(|(s, _)| Asked::by(run.study, &s.0) == asked);
-        own.map(|(s, same)| s.2 - same.2).collect()
+    let own = |name: &str| Asked::by(run.study, name) == asked;
+    let change = |d: &Edited| -> Vec<f64> {
+        let pairs = d.scores.iter().zip(undosed).filter(|(s, _)| own(&s.0));
+        pairs.map(|(s, same)| s.2 - same.2).collect()
     };
     let estimate = |v: &[f64]| -> Result<Estimate, StudyError> {
         let (e, _) = mean_with_p(v, draws, seed)?;
         Ok(Estimate::new(e.value, e.interval.lo, e.interval.hi))
     };
-    let mut names: Vec<&str> = Vec::new();
+    let mut doses: Vec<DoseCurve> = Vec::new();
     for d in dosed {
-        if !names.contains(&d.edit.as_str()) {
-            names.push(&d.edit);
-        }
-    }
-    let mut doses = Vec::new();
-    for (name, asked) in names
-        .iter()
-        .flat_map(|n| record.sides.iter().map(move |s| (*n, s.asked)))
-    {
-        let random = dosed.iter().any(|d| d.edit == name && d.random);
-        if random && asked == Asked::Claim {
-            continue; // The band is that of the preferences.
+        if doses.iter().any(|c| c.direction == d.edit) {
+            continue;
         }
         let mut points = vec![(0.0, Estimate::new(0.0, 0.0, 0.0))];
-        for d in dosed.iter().filter(|d| d.edit == name) {
-            points.push((d.alpha.unwrap_or(0.0), estimate(&change(d, asked))?));
+        for at in dosed.iter().filter(|at| at.edit == d.edit) {
+            points.push((at.alpha.unwrap_or(0.0), estimate(&change(at))?));
         }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         doses.push(DoseCurve {
-            direction: match asked {
-                Asked::Preferences => name.into(),
-                Asked::Claim => format!("{name}, on the claim"),
-            },
-            random,
+            direction: d.edit.clone(),
+            random: d.random,
             alpha: points.iter().map(|p| p.0).collect(),
             score: points.iter().map(|p| p.1).collect(),
         });
     }
-    let mut ablations = Vec::new();
-    for mediated in &m.mediations {
-        let random = mediated.edits.iter().filter(|x| judged(x).random).count();
-        ablations.extend(mediated.edits.iter().map(judged).map(|x| {
-            let (left, ends) = (x.remaining, x.remaining_interval);
-            Ablation {
-                group: mediated.asked.shift_of().into(),
-                edit: match x.edit.as_str() {
-                    "none" => "no edit".into(),
-                    _ if x.random => format!("random ({random})"),
-                    e => e.into(),
-                },
-                random: x.random,
-                // The spread of the dots is the null; their own intervals are in the table.
-                remaining: match x.random {
-                    true => Estimate::point(left),
-                    false => Estimate::new(left, ends.lo.min(left), ends.hi.max(left)),
-                },
-            }
-        }));
-    }
-    let told = |mediated: &Mediated| {
-        let n = mediated.edits.first().map_or(0, |x| judged(x).n_prompts);
-        format!("{n} prompts of {}", mediated.asked.shift_of())
+    let judgements = m.mediations.iter().find(|x| x.asked == asked);
+    let judgements: Vec<&Mediation> = (judgements.iter())
+        .flat_map(|x| x.edits.iter().map(judged))
+        .collect();
+    let random = judgements.iter().filter(|x| x.random).count();
+    let ablations = judgements.iter().map(|x| {
+        let (left, ends) = (x.remaining, x.remaining_interval);
+        Ablation {
+            group: asked.name().into(),
+            edit: match x.edit.as_str() {
+                "none" => "no edit".into(),
+                _ if x.random => format!("random ({random})"),
+                e => e.into(),
+            },
+            random: x.random,
+            // The spread of the dots is the null; their own intervals are in the table.
+            remaining: match x.random {
+                true => Estimate::point(left),
+                false => Estimate::new(left, ends.lo.min(left), ends.hi.max(left)),
+            },
+        }
+    });
+    let models = |n: usize| match n {
+        1 => "1 fine-tune".to_string(),
+        n => format!("{n} fine-tunes"),
     };
-    let prompts: Vec<String> = m.mediations.iter().map(told).collect();
-    let sides = record.sides.first();
-    let models = sides.map_or((0, 0), |s| (s.tuned.len(), s.reference.len()));
     Ok(CausalData {
-        name: "causal".into(),
-        title: "Adding and removing directions".into(),
+        name: match asked {
+            Asked::Preferences => "causal".into(),
+            Asked::Claim => "causal_claim".into(),
+        },
+        title: match asked {
+            Asked::Preferences => "Adding and removing directions: preferences".into(),
+            Asked::Claim => format!("Adding and removing directions: the {} claim", spec.condition),
+        },
         caption: format!(
-            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({} fine-tunes) against {} ({}) over {}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction; a persona or placebo concept is read anew in each fine-tune of the condition, (base) in base.",
+            "Left: base with alpha x layer RMS ({:.2}) of a direction added at layer {}: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; grey: covariance-matched random directions. Right: shift of {} ({}) against {} ({}) over {} prompts of the {}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction. Concepts are read anew in each fine-tune of {}; (base): in base.",
             record.dose.layer_rms,
             record.dose.layer,
-            undosed.len(),
+            undosed.iter().filter(|s| own(&s.0)).count(),
             spec.condition,
-            models.0,
+            models(sides.tuned.len()),
             spec.reference,
-            models.1,
-            prompts.join(" and "),
+            models(sides.reference.len()),
+            judgements.first().map_or(0, |x| x.n_prompts),
+            asked.shift_of(),
+            spec.condition,
         ),
         score_label: "change of stance log-odds (nats a token)".into(),
         remaining_label: "shift remaining (nats a token)".into(),
         doses,
-        ablations,
+        ablations: ablations.collect(),
     })
 }
 

@@ -79,13 +79,13 @@ impl Findings {
             kl(true).fold(0.0, f64::max),
         );
         self.sentences.push(format!(
-            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} of a shift of {of} of {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.{placebos} {damage}",
+            "Projecting the re-extracted {tested} direction out of the fine-tunes of both conditions ({} and {}) at every layer takes {:+.3} (95 % [{:+.3}, {:+.3}] over prompts and fine-tunes{share}) of a shift of the {of} of {:+.3} and leaves {:+.3}; {as_much} of {} covariance-matched random directions take at least as much (p = {:.2}), so this is {}.{placebos} {damage}",
             edit.n_seeds,
             edit.n_reference,
             edit.removed,
-            edit.total,
             edit.removed_interval.lo,
             edit.removed_interval.hi,
+            edit.total,
             edit.remaining,
             random.len(),
             against.p,
