@@ -114,7 +114,7 @@ impl fmt::Display for Warning {
             ),
             Warning::RandomHarms { n, of } => write!(
                 f,
-                "{n} of {of} random directions damage a model beyond the guards when taken out: p tells the direction from damage, too"
+                "{n} of {of} random directions damage a model beyond the guards when taken out: so p compares the direction with damage, too"
             ),
             Warning::PartlyReached { series, share } => write!(
                 f,

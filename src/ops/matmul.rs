@@ -19,6 +19,10 @@ pub(super) const MIN_DOTS: usize = 64;
 /// Values of a that stay in a core's cache while the rows of w pass by.
 const CACHED: usize = 1 << 17;
 
+/// Values of w that stay in a core's nearest cache, beside a block of rows of a, while those pass by.
+#[cfg(target_arch = "x86_64")]
+const NEAR: usize = 9 << 9;
+
 /// Multiplications below which a product is not worth dividing.
 const ALONE: usize = 1 << 18;
 
@@ -172,26 +176,35 @@ unsafe fn by_dots(simd: Simd, p: Product) {
     } = p;
     let high = dots_rows(simd);
     let cached = (CACHED / k / high).max(1) * high;
+    let wide = (NEAR / k / DOTS).max(1) * DOTS;
     for first in (0..m).step_by(cached) {
         let end = m.min(first + cached);
-        for j in (0..n).step_by(DOTS) {
-            // Past the last column it is given again and left out of the output.
-            let w = std::array::from_fn(|x| b.data.as_ptr().add((j + x).min(n - 1) * b.cs));
-            let live = DOTS.min(n - j);
+        for near in (0..n).step_by(wide) {
             for i in (first..end).step_by(high) {
-                let rows = Rows {
-                    k,
-                    a: a.data.as_ptr().add(i * a.rs),
-                    a_rs: a.rs,
-                    w,
-                };
-                dots(simd, high.min(end - i), rows, |row, sums| {
-                    let to = dst.add((i + row) * rs + j);
-                    for (x, s) in sums.into_iter().take(live).enumerate() {
-                        let to = to.add(x);
-                        *to = if add { alpha * s + *to } else { alpha * s };
-                    }
-                });
+                for j in (near..n.min(near + wide)).step_by(DOTS) {
+                    // Past the last column it is given again and left out of the output.
+                    let w = std::array::from_fn(|x| b.data.as_ptr().add((j + x).min(n - 1) * b.cs));
+                    let live = DOTS.min(n - j);
+                    let rows = Rows {
+                        k,
+                        a: a.data.as_ptr().add(i * a.rs),
+                        a_rs: a.rs,
+                        w,
+                    };
+                    dots(simd, high.min(end - i), rows, |row, sums| {
+                        let to = dst.add((i + row) * rs + j);
+                        if live == DOTS && !add {
+                            // At once: a store of each is felt beside so few terms.
+                            to.cast::<[f32; DOTS]>()
+                                .write_unaligned(sums.map(|s| alpha * s));
+                            return;
+                        }
+                        for (x, s) in sums.into_iter().take(live).enumerate() {
+                            let to = to.add(x);
+                            *to = if add { alpha * s + *to } else { alpha * s };
+                        }
+                    });
+                }
             }
         }
     }

@@ -253,15 +253,19 @@ pub(super) unsafe fn dots(
     }
 }
 
-/// Terms of a lane after which lanes are added up and their sum is carried on in f64.
-const LANE_TERMS: usize = 24;
+/// Terms of a lane after which lanes are added up and their sum is carried on in f64: with AVX-512
+/// a row of 576 is one part, since the units wait while lanes are added up.
+const LANE_TERMS_512: usize = 36;
+
+/// As [`LANE_TERMS_512`], of the narrower lanes, each of which has more terms of a row.
+const LANE_TERMS_256: usize = 24;
 
 #[target_feature(enable = "avx512f")]
 unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
     let mut t = 0;
-    while t < r.k {
-        let end = r.k.min(t + 16 * LANE_TERMS);
+    loop {
+        let end = r.k.min(t + 16 * LANE_TERMS_512);
         let mut sums = [[_mm512_setzero_ps(); DOTS]; R];
         while t + 16 <= end {
             let w: [__m512; DOTS] = std::array::from_fn(|j| _mm512_loadu_ps(r.w[j].add(t)));
@@ -285,11 +289,21 @@ unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
             }
             t = end;
         }
+        if r.k <= 16 * LANE_TERMS_512 {
+            // One part: what f64 would carry on is its sum.
+            let mut out = [[0f32; DOTS]; R];
+            for (to, row) in out.iter_mut().zip(sums) {
+                _mm_storeu_ps(to.as_mut_ptr(), lanes_512(row));
+            }
+            return out;
+        }
         for (total, row) in totals.iter_mut().zip(sums) {
             *total = _mm256_add_pd(*total, _mm256_cvtps_pd(lanes_512(row)));
         }
+        if t == r.k {
+            return totals.map(|t| rounded(t));
+        }
     }
-    totals.map(|t| rounded(t))
 }
 
 /// Sums of the lanes of four vectors.
@@ -323,7 +337,7 @@ unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
     let mut t = 0;
     while t + 8 <= r.k {
-        let end = r.k.min(t + 8 * LANE_TERMS);
+        let end = r.k.min(t + 8 * LANE_TERMS_256);
         let mut sums = [[_mm256_setzero_ps(); DOTS]; R];
         while t + 8 <= end {
             let w: [__m256; DOTS] = std::array::from_fn(|j| _mm256_loadu_ps(r.w[j].add(t)));

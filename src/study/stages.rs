@@ -224,6 +224,9 @@ fn training_rows(study: &Study, model: &Model, rows: &[Vec<Message>]) -> Result<
     Ok(recipe.epochs * (once + DISTILLED * study.neutral_prompts.len()))
 }
 
+/// Rows of the largest batch of a fine-tune over those of the mean one, about.
+const LARGEST_BATCH: f64 = 1.3;
+
 /// Expected peaks of memory, in bytes.
 struct Memory {
     /// Reading or scoring with base alone, and with another state's weights beside it.
@@ -243,11 +246,14 @@ impl Memory {
         let attention = (c.heads + c.kv_heads) * c.head_dim;
         let kept = (c.layers * (6 * c.hidden + 3 * attention + 4 * c.intermediate)) as f64;
         let passing = (BUDGET * (4 * c.hidden + 3 * c.intermediate)) as f64;
-        let program = 1e8;
+        // A GGUF file stays mapped, and its pages count once read.
+        let mapped =
+            std::fs::metadata(&model.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 });
+        let program = 1e8 + mapped as f64;
         Memory {
             base: program + 4.0 * (all + passing),
             state: program + 4.0 * (all + maps + passing),
-            step: Box::new(move |rows| program + 4.0 * (all + rows * kept)),
+            step: Box::new(move |rows| program + 4.0 * (all + LARGEST_BATCH * rows * kept)),
         }
     }
 }
@@ -531,10 +537,13 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         ),
         rows: 0,
         seconds: report_seconds(study, states.len()),
-        // What the stages before it freed is kept.
-        bytes: memory
-            .state
-            .max(memory.base + report_bytes(study, model, states.len())),
+        bytes: memory.base + report_bytes(study, model, states.len()),
     });
+    // The process keeps what a stage freed.
+    let mut most = 0f64;
+    for s in &mut stages {
+        most = most.max(s.bytes);
+        s.bytes = most;
+    }
     Ok(stages)
 }
