@@ -25,6 +25,13 @@ pub struct Guards {
     pub perplexity_ratio: f64,
 }
 
+impl Guards {
+    /// Whether an edit that does this to neutral texts is within them.
+    pub fn hold(&self, kl: f64, perplexity_ratio: f64) -> bool {
+        kl <= self.kl && perplexity_ratio <= self.perplexity_ratio
+    }
+}
+
 impl Default for Guards {
     fn default() -> Self {
         Guards {
@@ -143,7 +150,7 @@ pub fn dose_response(
             });
         };
         let ratio = e.perplexity / plain.perplexity;
-        let within = e.kl <= guards.kl && ratio <= guards.perplexity_ratio;
+        let within = guards.hold(e.kl, ratio);
         let changes = changes(plain, e)?;
         for (preference, values) in &changes {
             doses.push(Dose {

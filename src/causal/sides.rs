@@ -79,7 +79,7 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a Vec<Edited>>, guards: Guar
             let worst = &mut out[k];
             worst.kl = worst.kl.max(kl);
             worst.perplexity_ratio = worst.perplexity_ratio.max(ratio);
-            worst.inside &= kl <= guards.kl && ratio <= guards.perplexity_ratio;
+            worst.inside &= guards.hold(kl, ratio);
         }
     }
     out
