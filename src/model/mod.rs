@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod error;
 pub mod folder;
 pub mod generate;
+mod gguf;
 pub mod hooks;
 pub mod intervention;
 pub mod load;
@@ -22,6 +23,7 @@ pub mod recording;
 pub mod resolve;
 pub mod template;
 pub mod tokenizer;
+mod tokenizer_files;
 pub mod weights;
 
 pub use adapter::Adapter;
