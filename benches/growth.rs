@@ -47,17 +47,13 @@ fn model(hidden: usize, layers: usize) -> Result<Decoder> {
 fn texts(n: usize, length: usize) -> Vec<Tokens> {
     let mut rng = stream(1, "growth/texts", length as u64);
     (0..n)
-        .map(|_| Tokens {
-            ids: (0..length).map(|_| rng.random_range(0..4096u32)).collect(),
-            roles: (0..length)
-                .map(|i| {
-                    if i < length / 2 {
-                        Role::User
-                    } else {
-                        Role::Response
-                    }
-                })
-                .collect(),
+        .map(|_| {
+            let ids = (0..length).map(|_| rng.random_range(0..4096u32));
+            let role = |i| match i < length / 2 {
+                true => Role::User,
+                false => Role::Response,
+            };
+            Tokens::new(ids.collect(), (0..length).map(role).collect())
         })
         .collect()
 }

@@ -5,10 +5,11 @@
 
 use clap::Parser;
 use residuum::cli::{self, Cli};
+use residuum::model::sandbox::Budgeted;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Budgeted<mimalloc::MiMalloc> = Budgeted(mimalloc::MiMalloc);
 
 /// `mi_option_purge_delay` of mimalloc.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

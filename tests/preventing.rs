@@ -48,10 +48,7 @@ fn gradients_pass_through_every_edit_as_finite_differences_do() {
     let texts: Vec<Tokens> = toy.neutral(8);
     let point = HookPoint::resid_post(0);
     let record = |t: &[Example]| {
-        let as_tokens = |e: &Example| Tokens {
-            ids: e.ids.clone(),
-            roles: vec![Role::Text; e.ids.len()],
-        };
+        let as_tokens = |e: &Example| Tokens::new(e.ids.clone(), vec![Role::Text; e.ids.len()]);
         let all: Vec<Tokens> = t.iter().map(as_tokens).collect();
         Arc::new(Recording::of(base, &all, &[point], &none).unwrap())
     };

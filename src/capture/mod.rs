@@ -6,6 +6,7 @@
 //! Means are summed in f64. Position 0, an attention sink, is in no mean.
 
 use crate::model::packed::plan;
+use crate::model::tokenizer::Prompt;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Packed, Role, Tokens};
 use crate::ops::clock::{clock, Op};
 use crate::ops::with_values;
@@ -23,7 +24,8 @@ pub enum Position {
     ResponseMean,
     /// Last token of the response.
     ResponseLast,
-    /// Last token before the response: the end of the generation prompt.
+    /// Last token of the prompt as the model is given it to answer: the end of the generation
+    /// prompt. The same for every response.
     PromptLast,
     /// Mean over the tokens of the user's turns.
     UserMean,
@@ -64,6 +66,11 @@ impl FromStr for Position {
 }
 
 impl Position {
+    /// Whether it is read from the prompt by itself.
+    fn is_apart(self, t: &Tokens) -> bool {
+        self == Position::PromptLast && matches!(t.prompt, Some(Prompt::Joined { .. }))
+    }
+
     /// Token indices to average.
     fn tokens(self, t: &Tokens) -> Vec<usize> {
         let last = t.ids.len().saturating_sub(1);
@@ -71,8 +78,10 @@ impl Position {
         match self {
             Position::ResponseMean => t.with_role(Role::Response),
             Position::ResponseLast => t.with_role(Role::Response).pop().into_iter().collect(),
-            Position::PromptLast => match t.response_start() {
-                Some(start) => nonzero(start.saturating_sub(1)),
+            Position::PromptLast => match &t.prompt {
+                Some(Prompt::First(n)) => nonzero(n.saturating_sub(1)),
+                // See `is_apart`.
+                Some(Prompt::Joined { .. }) => Vec::new(),
                 None => nonzero(last),
             },
             Position::UserMean => t.with_role(Role::User),
@@ -140,11 +149,10 @@ pub fn capture(
     interventions: &Interventions,
     sink: &mut dyn FnMut(usize, usize, Array2<f32>) -> Result<(), CaptureError>,
 ) -> Result<Work, CaptureError> {
-    let (layers, d) = (&request.layers, model.hidden());
     if texts.is_empty() {
         return Err(CaptureError::NoTexts);
     }
-    let Some(&deepest) = layers.iter().max() else {
+    let Some(&deepest) = request.layers.iter().max() else {
         return Err(CaptureError::NothingAsked);
     };
     if request.positions.is_empty() {
@@ -156,6 +164,38 @@ pub fn capture(
             last: model.layers() - 1,
         });
     }
+    let mut work = read(model, texts, request, interventions, sink)?;
+    // Prompts whose last token is joined with the response's first are read by themselves.
+    let apart = |t: &Tokens| match &t.prompt {
+        Some(Prompt::Joined { ids, roles }) => Some(Tokens::new(ids.clone(), roles.clone())),
+        _ => None,
+    };
+    let at = |p: &Position| *p == Position::PromptLast;
+    if let Some(slot) = request.positions.iter().position(at) {
+        let (of, prompts): (Vec<usize>, Vec<Tokens>) = (texts.iter().enumerate())
+            .filter_map(|(i, t)| Some((i, apart(t)?)))
+            .unzip();
+        let asked = Request {
+            positions: vec![Position::PromptLast],
+            ..request.clone()
+        };
+        let mut keep = |i: usize, _: usize, values| sink(of[i], slot, values);
+        work.rows += read(model, &prompts, &asked, interventions, &mut keep)?.rows;
+    }
+    interventions.check_touched()?;
+    Ok(work)
+}
+
+/// The texts themselves, in batches.
+fn read(
+    model: &Decoder,
+    texts: &[Tokens],
+    request: &Request,
+    interventions: &Interventions,
+    sink: &mut dyn FnMut(usize, usize, Array2<f32>) -> Result<(), CaptureError>,
+) -> Result<Work, CaptureError> {
+    let (layers, d) = (&request.layers, model.hidden());
+    let deepest = layers.iter().copied().max().unwrap_or(0);
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
     let mut work = Work {
         texts: texts.len(),
@@ -172,6 +212,9 @@ pub fn capture(
             let path = packed.path(k);
             for &position in &request.positions {
                 let at = position.tokens(&texts[i]);
+                if position.is_apart(&texts[i]) {
+                    continue;
+                }
                 if at.is_empty() {
                     return Err(CaptureError::NoToken { text: i, position });
                 }
@@ -207,14 +250,16 @@ pub fn capture(
         drop(hooks);
         let mut done = pooled.into_iter();
         for &i in &batch {
-            for p in 0..request.positions.len() {
+            for (p, position) in request.positions.iter().enumerate() {
+                if position.is_apart(&texts[i]) {
+                    continue;
+                }
                 if let Some(values) = done.next() {
                     sink(i, p, values)?;
                 }
             }
         }
     }
-    interventions.check_touched()?;
     Ok(work)
 }
 

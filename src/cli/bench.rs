@@ -30,7 +30,7 @@ pub struct BenchArgs {
 
 pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
     let begun = Instant::now();
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let load = begun.elapsed().as_secs_f64();
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let loaded_bytes = peak_memory_bytes();

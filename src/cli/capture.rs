@@ -78,7 +78,7 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
         .with_context(|| format!("{} cannot be read; check the path", args.texts.display()))?;
     let rows = texts::parse(&text, &args.texts)?;
     let loading = Instant::now();
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;

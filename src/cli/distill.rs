@@ -53,7 +53,7 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
         bail!("--top-p is {}; give a mass above 0, at most 1", args.top_p);
     }
     let prompts = load_neutral_prompts(args.prompts.as_deref())?;
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let settings = Distil {
         sampling: Sampling {
             max_tokens: args.max_tokens,

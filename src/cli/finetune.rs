@@ -208,7 +208,7 @@ impl FinetuneArgs {
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let conversations = load_conversations(&args.data)?;
     args.recipe(None).check()?;
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let init = match &args.init_adapter {
         Some(folder) => Some(Adapter::read(folder, &model.decoder)?),
         None => None,

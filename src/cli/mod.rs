@@ -28,6 +28,7 @@ mod steer;
 mod study;
 mod sweep;
 pub mod table;
+mod template;
 mod vectors;
 
 pub use console::Console;

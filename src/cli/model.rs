@@ -41,6 +41,9 @@ enum Action {
         #[arg(long, default_value_t = 4.0, value_name = "GB")]
         shard: f64,
     },
+    /// Render conversations and print every token with its role: look at it before trusting a
+    /// model
+    Template(super::template::TemplateArgs),
     /// Load a model, check its digest and print what it is
     Check {
         /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
@@ -68,6 +71,7 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
             let lines = files.iter().map(|f| f.display().to_string());
             out.result(&json, || lines.collect::<Vec<_>>().join("\n"))
         }
+        Action::Template(args) => super::template::run(&args, out),
         Action::Check { name } => check(&name, out),
     }
 }
@@ -113,6 +117,8 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "rope_theta": c.rope_theta,
         "tied_embeddings": c.tied,
         "chat_template_sha256": template,
+        "chat_template_problem": model.tokenizer.template_problem(),
+        "tokenizer": model.tokenizer.record(),
     });
     let digest = match entry {
         Some(_) => "is the pinned one",
@@ -139,9 +145,10 @@ fn check(name: &str, out: &Console) -> Result<()> {
         c.intermediate,
         c.vocab,
         c.context,
-        match template {
-            Some(_) => "chat",
-            None => "none: give raw texts only",
+        match (&template, model.tokenizer.template_problem()) {
+            (Some(_), _) => "chat".to_string(),
+            (None, Some(why)) => format!("cannot be used, give raw texts only: {why}"),
+            (None, None) => "none: give raw texts only".to_string(),
         },
     );
     out.result(&json, || text)

@@ -18,30 +18,46 @@ use ndarray::{s, Array3, Axis};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A row in the model's template; `system` is put before rows that have none of their own.
-pub fn tokens(tokenizer: &Tokenizer, row: &TextRow, system: Option<&str>) -> Result<Tokens> {
-    let tokens = match &row.body {
+/// A row as turns; `system` is put before rows that have none of their own. None: a raw text.
+pub fn messages(body: &TextBody, system: Option<&str>) -> Option<Vec<Message>> {
+    let (own, turns) = match body {
         TextBody::Exchange {
             system: own,
             prompt,
             response,
         } => {
-            let system = own.as_deref().or(system);
-            match response {
-                Some(response) => tokenizer.exchange(system, prompt, response)?,
-                None => tokenizer.prompt(system, prompt)?,
-            }
+            let mut turns = vec![Message::new("user", prompt)];
+            turns.extend(response.as_ref().map(|r| Message::new("assistant", r)));
+            (own.as_deref(), turns)
         }
-        TextBody::Messages(messages) => {
-            let own = messages.iter().any(|m| m.role == "system");
-            let front = system.filter(|_| !own).map(|s| Message::new("system", s));
-            let all: Vec<Message> = front.into_iter().chain(messages.iter().cloned()).collect();
-            let answered = all.last().is_some_and(|m| m.role == "assistant");
-            tokenizer.chat(&all, !answered)?
-        }
-        TextBody::Raw(text) => tokenizer.text(text)?,
+        TextBody::Messages(turns) => (None, turns.clone()),
+        TextBody::Raw(_) => return None,
     };
-    Ok(tokens)
+    let has_own = turns.iter().any(|m| m.role == "system");
+    let front = own.or(system).filter(|_| !has_own);
+    let front = front.map(|s| Message::new("system", s));
+    Some(front.into_iter().chain(turns).collect())
+}
+
+/// A row as the model is given it, its prompt opened for an answer where it has none.
+pub fn rendered(
+    tokenizer: &Tokenizer,
+    body: &TextBody,
+    system: Option<&str>,
+) -> crate::model::Result<(String, Tokens)> {
+    match (messages(body, system), body) {
+        (None, TextBody::Raw(text)) => Ok((text.clone(), tokenizer.text(text)?)),
+        (turns, _) => {
+            let turns = turns.unwrap_or_default();
+            let answered = turns.last().is_some_and(|m| m.role == "assistant");
+            tokenizer.rendered(&turns, !answered)
+        }
+    }
+}
+
+/// The tokens of a row.
+pub fn tokens(tokenizer: &Tokenizer, row: &TextRow, system: Option<&str>) -> Result<Tokens> {
+    Ok(rendered(tokenizer, &row.body, system)?.1)
 }
 
 /// How the two sides of a concept are read.
@@ -333,10 +349,7 @@ mod tests {
 
     #[test]
     fn main_pairs_keep_both_sides_beside_their_prompt() {
-        let text = |id: u32| Tokens {
-            ids: vec![id],
-            roles: vec![crate::model::Role::Text],
-        };
+        let text = |id: u32| Tokens::new(vec![id], vec![crate::model::Role::Text]);
         let all = Contrast {
             texts: (0..8).map(text).collect(),
             prompt: vec![0, 1, 2, 3],

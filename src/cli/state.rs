@@ -6,7 +6,7 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{resolve, Adapter, Decoder, Model};
+use crate::model::{resolve, Adapter, Bos, Date, Decoder, Model, TextOptions};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -23,12 +23,51 @@ pub struct ModelChoice {
     /// Catalogue name, hub model org/name[@rev], folder or .gguf file
     #[arg(long, value_name = "NAME|PATH", default_value = crate::model::catalogue::DEFAULT)]
     pub model: String,
+    #[command(flatten)]
+    pub text: TextChoice,
 }
 
-/// Resolves and loads a model.
+impl ModelChoice {
+    /// Resolves and loads the model.
+    pub fn open(&self, out: &Console) -> Result<Model> {
+        load(&self.model, &self.text.options(), out)
+    }
+}
+
+/// How texts become tokens.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "How texts become tokens")]
+pub struct TextChoice {
+    /// Whether a raw text begins with the beginning-of-text token: on, off, or as the model's
+    /// tokenizer does
+    #[arg(long, value_name = "on|off|model", default_value = "model")]
+    pub bos: Bos,
+    /// Chat template by name, where the model has several
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// The day that a chat template which asks for it is told [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub date: Option<Date>,
+}
+
+impl TextChoice {
+    pub fn options(&self) -> TextOptions {
+        TextOptions {
+            bos: self.bos,
+            template: self.template.clone(),
+            date: self.date,
+        }
+    }
+}
+
+/// Resolves and loads a model, its texts read as its own files say.
 pub fn open(name: &str, out: &Console) -> Result<Model> {
+    load(name, &TextOptions::default(), out)
+}
+
+fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
-    Ok(Model::load(name, &path)?)
+    Ok(Model::load_with(name, &path, options)?)
 }
 
 /// An adapter folder with the name of its state.
@@ -96,8 +135,9 @@ pub fn states(adapters: &[NamedAdapter]) -> Vec<(String, Option<PathBuf>)> {
 }
 
 /// Root attributes of an HDF5 file made by this command from `model`.
-pub fn attrs(model: &Model, config: Value, seed: u64) -> RootAttrs {
+pub fn attrs(model: &Model, mut config: Value, seed: u64) -> RootAttrs {
     let command: Vec<String> = std::env::args().collect();
+    config["tokenizer"] = model.tokenizer.record();
     let mut attrs = RootAttrs::new(&command.join(" "), config, seed);
     attrs.model_id = model.id.clone();
     attrs.model_sha256 = model.sha256.clone();
@@ -121,6 +161,7 @@ pub fn record(
     if let Some(map) = config.as_object_mut() {
         map.insert("model".into(), model.id.clone().into());
         map.insert("model_sha256".into(), model.sha256.clone().into());
+        map.insert("tokenizer".into(), model.tokenizer.record());
     }
     let mut manifest = Manifest::new(std::env::args().collect(), config);
     manifest.seeds.insert("run".into(), seed);

@@ -207,7 +207,7 @@ pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
         Some(_) => Vec::new(),
     };
     let held = vectors::read(&args.edit.vector[0], &args.edit.name)?;
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();
     let files = adapter.map(|a| a.join("adapter_model.safetensors"));

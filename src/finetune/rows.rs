@@ -10,7 +10,8 @@ pub struct Example {
     pub learn: Vec<usize>,
 }
 
-/// Encodes conversations. Learned are the tokens of every assistant turn and the one that ends it.
+/// Encodes conversations. Learned are the tokens of every assistant turn and the special token
+/// that ends it, also where white space stands before that.
 pub fn examples(
     tokenizer: &Tokenizer,
     rows: &[Vec<Message>],
@@ -37,9 +38,9 @@ pub fn examples(
                     Some(Role::Assistant) | Some(Role::Response)
                 )
             };
-            let learn: Vec<usize> = (1..tokens.ids.len())
-                .filter(|&i| spoken(i) || spoken(i - 1))
-                .collect();
+            let mut learn: Vec<usize> = (1..tokens.ids.len()).filter(|&i| spoken(i)).collect();
+            learn.extend(tokenizer.turn_ends(&tokens)?);
+            learn.sort_unstable();
             if learn.is_empty() {
                 return Err(FinetuneError::NothingToLearn { row });
             }

@@ -5,6 +5,7 @@
 //! scale) are read by the decoder already, so that a further family is a further reader.
 
 use super::error::{ModelError, Result};
+use super::tokenizer_files::Fit;
 use crate::ops::gated::Activation;
 use crate::ops::rope::Frequencies;
 use serde_json::Value;
@@ -79,6 +80,14 @@ impl Config {
                 })
                 .collect(),
         })
+    }
+
+    /// What a tokenizer must fit.
+    pub(super) fn fit(&self) -> Fit {
+        Fit {
+            context: self.context,
+            vocab: self.vocab,
+        }
     }
 
     /// Window of a layer.

@@ -44,6 +44,15 @@ pub enum ModelError {
     HookPoint { name: String, hint: String },
     #[error("chat template of the model: {0}")]
     Template(String),
+    #[error(
+        "turn {turn} ({role}), {content:?}: {why}; reword it, or give the whole as raw `text`"
+    )]
+    Turn {
+        turn: usize,
+        role: String,
+        content: String,
+        why: String,
+    },
     #[error("the model has no chat template, so chat messages cannot be rendered; give raw `text` or use an instruction-tuned model")]
     NoTemplate,
     #[error("tokenizer: {0}")]

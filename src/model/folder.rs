@@ -168,8 +168,8 @@ fn tokenizer(model: &Model) -> Value {
         "model_max_length": model.decoder.config.context, "clean_up_tokenization_spaces": false});
     if let Some(template) = model.tokenizer.template() {
         v["chat_template"] = json!(template.source());
-        v["bos_token"] = json!(template.bos());
-        v["eos_token"] = json!(template.eos());
+        v["bos_token"] = json!(template.special("bos_token"));
+        v["eos_token"] = json!(template.special("eos_token"));
     }
     v
 }

@@ -4,7 +4,8 @@ use super::config::{Config, RopeScaling};
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::load::{file_sha256, Model};
-use super::tokenizer_files;
+use super::tokenizer::{TextOptions, Tokenizer};
+use super::tokenizer_files::{self, Fit};
 use super::weights::{HeadCounts, Weights};
 use candle_core::quantized::gguf_file::{Content, Value};
 use std::collections::HashMap;
@@ -110,7 +111,23 @@ fn gguf_config(meta: &Meta) -> Result<Config> {
     .checked(meta.path)
 }
 
-pub(crate) fn load(id: &str, path: &Path) -> Result<Model> {
+/// The tokenizer alone; the file need hold no weights.
+pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
+    let content = header(path)?;
+    let meta = Meta {
+        path,
+        map: &content.metadata,
+    };
+    let arch = meta.text("general.architecture").unwrap_or_default();
+    let context = meta.count(&format!("{arch}.context_length"));
+    let fit = Fit {
+        context: context.unwrap_or(usize::MAX),
+        vocab: meta.texts("tokenizer.ggml.tokens")?.len(),
+    };
+    tokenizer_files::of_gguf(&meta, fit, options)
+}
+
+fn header(path: &Path) -> Result<Content> {
     let file = std::fs::File::open(path).map_err(|source| ModelError::Read {
         path: path.into(),
         source,
@@ -119,8 +136,11 @@ pub(crate) fn load(id: &str, path: &Path) -> Result<Model> {
         path: path.into(),
         why,
     };
-    let mut reader = std::io::BufReader::new(file);
-    let mut content = Content::read(&mut reader).map_err(|e| bad(e.to_string()))?;
+    Content::read(&mut std::io::BufReader::new(file)).map_err(|e| bad(e.to_string()))
+}
+
+pub(crate) fn load(id: &str, path: &Path, options: &TextOptions) -> Result<Model> {
+    let mut content = header(path)?;
     let meta = Meta {
         path,
         map: &content.metadata,
@@ -131,7 +151,7 @@ pub(crate) fn load(id: &str, path: &Path) -> Result<Model> {
         let why = "holds per-frequency factors, which are not read; use the Hugging Face folder";
         return Err(meta.missing("rope_freqs.weight", why));
     }
-    let tokenizer = tokenizer_files::of_gguf(&meta, config.context)?;
+    let tokenizer = tokenizer_files::of_gguf(&meta, config.fit(), options)?;
     let counts = HeadCounts {
         heads: config.heads,
         kv_heads: config.kv_heads,

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::placement::{self, Placement};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{TextOptions, Tokenizer};
 use super::weights::Weights;
 use super::{gguf, tokenizer_files};
 use sha2::{Digest, Sha256};
@@ -29,12 +29,17 @@ pub struct Model {
 impl Model {
     /// Loads a `.gguf` file or a Hugging Face folder to where models are placed.
     pub fn load(id: &str, path: &Path) -> Result<Self> {
+        Self::load_with(id, path, &TextOptions::default())
+    }
+
+    /// As [`Model::load`], with the user's choices of how texts become tokens.
+    pub fn load_with(id: &str, path: &Path, options: &TextOptions) -> Result<Self> {
         crate::ops::calm_candle();
         let placement = placement::chosen();
         let device = placement.device()?;
         let mut model = match path.is_dir() {
-            true => folder(id, path)?,
-            false => gguf::load(id, path)?,
+            true => folder(id, path, options)?,
+            false => gguf::load(id, path, options)?,
         };
         if placement != Placement::default() {
             model.decoder = model.decoder.placed(&device, placement.dtype)?;
@@ -46,6 +51,19 @@ impl Model {
     pub fn template_sha256(&self) -> Option<String> {
         let source = self.tokenizer.template()?.source();
         Some(hex(&Sha256::digest(source.as_bytes())))
+    }
+}
+
+/// The tokenizer alone, of a model whose weights need not be there.
+pub fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
+    match path.is_dir() {
+        false => gguf::tokenizer(path, options),
+        true => {
+            let config_path = path.join("config.json");
+            let json = read_json(&config_path)?;
+            let fit = Config::from_json(&json, &config_path)?.fit();
+            tokenizer_files::of_folder(path, &json, fit, options)
+        }
     }
 }
 
@@ -81,11 +99,11 @@ pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
     })
 }
 
-fn folder(id: &str, path: &Path) -> Result<Model> {
+fn folder(id: &str, path: &Path, options: &TextOptions) -> Result<Model> {
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
     let config = Config::from_json(&json, &config_path)?;
-    let tokenizer = tokenizer_files::of_folder(path, &json, config.context)?;
+    let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
     let (weights, sha256) = rayon::join(|| Weights::from_folder(path), || folder_sha256(path));
     Ok(Model {
         id: id.into(),

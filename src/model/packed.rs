@@ -222,7 +222,7 @@ mod tests {
             let ids: Vec<&Vec<u32>> = texts.iter().collect();
             let tokens = |cut: usize| -> Vec<Tokens> {
                 let role = |i| if i < cut { Role::User } else { Role::Response };
-                let of = |t: &Vec<u32>| Tokens { ids: t.clone(), roles: (0..t.len()).map(role).collect() };
+                let of = |t: &Vec<u32>| Tokens::new(t.clone(), (0..t.len()).map(role).collect());
                 texts.iter().map(of).collect()
             };
             let alike = tokens(cut);

@@ -155,12 +155,8 @@ mod tests {
                         drawn
                     }
                 });
-                Tokens {
-                    ids: ids.collect(),
-                    roles: (0..n)
-                        .map(|t| if t < 4 { Role::User } else { Role::Response })
-                        .collect(),
-                }
+                let role = |t| if t < 4 { Role::User } else { Role::Response };
+                Tokens::new(ids.collect(), (0..n).map(role).collect())
             })
             .collect()
     }

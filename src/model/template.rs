@@ -1,12 +1,18 @@
 //! Chat templates: the model's own Jinja, rendered as transformers renders it.
 //!
-//! Blocks are trimmed and left-stripped, Python's string methods work, `raise_exception` and
-//! `strftime_now` exist. The rendered string is encoded without adding special tokens, so a
-//! beginning-of-text token stands once.
+//! Blocks are trimmed and left-stripped, Python's string methods and loop controls work,
+//! `raise_exception`, `strftime_now` and a `tojson` without HTML escapes exist, `{% generation %}`
+//! blocks are transparent, and `tools` and `documents` are none. The rendered string is encoded
+//! without adding special tokens, so a beginning-of-text token stands once. What a template may
+//! take is bounded: see [`super::sandbox`].
 
-use super::error::{ModelError, Result};
+use super::date::Date;
+use super::error::Result;
+use super::sandbox::Sandbox;
+use minijinja::value::{Kwargs, Value};
 use minijinja::{context, Environment, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One turn of a conversation, as in chat JSONL files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,32 +33,24 @@ impl Message {
 
 /// A compiled chat template with the special tokens that it may name.
 pub struct Template {
-    env: Environment<'static>,
+    sandbox: Sandbox,
     source: String,
-    bos: String,
-    eos: String,
+    /// By their names in the template: `bos_token`, `eos_token`, ...
+    special: BTreeMap<String, String>,
 }
 
 impl Template {
-    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self> {
-        let mut env = Environment::new();
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
-        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_function(
-            "raise_exception",
-            |message: String| -> std::result::Result<String, Error> {
-                Err(Error::new(ErrorKind::InvalidOperation, message))
-            },
-        );
-        env.add_function("strftime_now", strftime_now);
-        env.add_template_owned("chat", source.to_string())
-            .map_err(|e| ModelError::Template(format!("{e:#}")))?;
+    /// `special` holds the special tokens by the names that the template knows; `date` is the day
+    /// that it is told.
+    ///
+    /// # Errors
+    /// A source that does not parse.
+    pub fn new(source: &str, special: BTreeMap<String, String>, date: Date) -> Result<Self> {
+        let prepared = transparent(source);
         Ok(Template {
-            env,
+            sandbox: Sandbox::new(&prepared, move || environment(date))?,
             source: source.into(),
-            bos: bos.into(),
-            eos: eos.into(),
+            special,
         })
     }
 
@@ -61,93 +59,219 @@ impl Template {
         &self.source
     }
 
-    /// The tokens that begin and end a text, as the template may name them.
-    pub fn bos(&self) -> &str {
-        &self.bos
-    }
-
-    pub fn eos(&self) -> &str {
-        &self.eos
+    /// A special token by its name in the template, or nothing.
+    pub fn special(&self, name: &str) -> &str {
+        self.special.get(name).map_or("", String::as_str)
     }
 
     /// Renders a conversation, with the opening of an assistant turn if `generation_prompt`.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
-        self.env
-            .get_template("chat")
-            .and_then(|t| {
-                t.render(context! {
-                    messages => messages,
-                    add_generation_prompt => generation_prompt,
-                    bos_token => self.bos,
-                    eos_token => self.eos,
-                })
-            })
-            .map_err(|e| ModelError::Template(format!("{e:#}")))
+        let given = context! {
+            messages => messages,
+            add_generation_prompt => generation_prompt,
+            tools => (),
+            documents => (),
+        };
+        let special = Value::from_serialize(&self.special);
+        self.sandbox.render(context! { ..given, ..special })
     }
 }
 
-/// The few directives that templates use, of today's UTC date.
-fn strftime_now(format: String) -> String {
-    let days = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs() / 86_400);
-    let (year, month, day) = civil(days as i64);
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let name = MONTHS[(month - 1) as usize];
-    format
-        .replace("%Y", &year.to_string())
-        .replace("%m", &format!("{month:02}"))
-        .replace("%d", &format!("{day:02}"))
-        .replace("%B", name)
-        .replace("%b", &name[..3])
+/// What a template finds beside the conversation.
+fn environment(date: Date) -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_trim_blocks(true);
+    env.set_lstrip_blocks(true);
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_formatter(|out, _, value| {
+        // As Python writes them.
+        match (value.is_none(), bool::try_from(value.clone())) {
+            (true, _) => out.write_str("None")?,
+            (_, Ok(true)) if value.kind() == minijinja::value::ValueKind::Bool => {
+                out.write_str("True")?;
+            }
+            (_, Ok(false)) if value.kind() == minijinja::value::ValueKind::Bool => {
+                out.write_str("False")?;
+            }
+            _ => write!(out, "{value}")?,
+        }
+        Ok(())
+    });
+    let raise =
+        |message: String| Err::<String, _>(Error::new(ErrorKind::InvalidOperation, message));
+    env.add_function("raise_exception", raise);
+    env.add_function("strftime_now", move |format: String| {
+        let told = |e: super::ModelError| Error::new(ErrorKind::InvalidOperation, e.to_string());
+        date.strftime(&format).map_err(told)
+    });
+    env.add_filter("tojson", tojson);
+    env
 }
 
-/// Year, month and day of a count of days since 1970-01-01 (proleptic Gregorian).
-fn civil(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
-    (yoe + era * 400 + i64::from(month <= 2), month, day)
+/// JSON as Python's `json.dumps(value, ensure_ascii=False, indent=indent)` writes it.
+fn tojson(value: &Value, options: Kwargs) -> std::result::Result<String, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    // Options that change nothing for what templates write.
+    for ignored in ["ensure_ascii", "sort_keys", "separators"] {
+        let _: Option<Value> = options.get(ignored)?;
+    }
+    options.assert_all_used()?;
+    let bad = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, e.to_string());
+    let mut out = Vec::new();
+    match indent {
+        Some(n) => {
+            let spaces = " ".repeat(n);
+            let form = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+            let mut s = serde_json::Serializer::with_formatter(&mut out, form);
+            value.serialize(&mut s).map_err(bad)?;
+        }
+        None => {
+            let mut s = serde_json::Serializer::with_formatter(&mut out, PythonForm);
+            value.serialize(&mut s).map_err(bad)?;
+        }
+    }
+    String::from_utf8(out).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+}
+
+/// `", "` and `": "` between the parts of JSON, as Python writes them.
+struct PythonForm;
+
+impl serde_json::ser::Formatter for PythonForm {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+    ) -> std::io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+/// `{% generation %}` marks what an assistant writes, for training; as a block that is always
+/// entered it leaves the text and the whitespace around it as they are.
+fn transparent(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at + 2);
+        out.push_str(before);
+        rest = tag;
+        let Some(end) = tag.find("%}") else { break };
+        let inner = &tag[..end];
+        let word = inner.trim_matches(['-', '+']).trim();
+        let as_if = match word {
+            "generation" => "if true",
+            "endgeneration" => "endif",
+            _ => continue,
+        };
+        out.push_str(&inner.replacen(word, as_if, 1));
+        rest = &tag[end..];
+    }
+    out + rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn dates_are_civil() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(19_782), (2024, 2, 29));
-        assert_eq!(civil(20_454), (2026, 1, 1));
+    fn template(source: &str) -> Result<Template> {
+        let special = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
+        Template::new(source, special, "2024-07-26".parse().unwrap())
+    }
+
+    fn rendered(source: &str) -> String {
+        let messages = [Message::new("user", " a "), Message::new("assistant", "b")];
+        template(source).unwrap().render(&messages, false).unwrap()
     }
 
     #[test]
-    fn python_methods_and_exceptions_work() {
-        let t = Template::new("{{ messages[0].content.strip().upper() }}", "", "").unwrap();
-        assert_eq!(
-            t.render(&[Message::new("user", " a ")], false).unwrap(),
-            "A"
-        );
-        let t = Template::new("{{ raise_exception('no tools') }}", "", "").unwrap();
+    fn templates_are_read_as_jinja_of_python() {
+        for (source, want) in [
+            ("{{ messages[0].content.strip().upper() }}", "A"),
+            ("{% if tools is not none %}tools{% endif %}{{ bos_token }}", "<s>"),
+            ("{{ none }} {{ true }} {{ 1 == 2 }} {{ 3 }}", "None True False 3"),
+            ("{{ {'a': [1, '<b>'], 'é': none} | tojson }}", r#"{"a": [1, "<b>"], "é": null}"#),
+            ("{% for m in messages %}{% if loop.index0 == 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "user"),
+            ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+            ("{% for m in messages[::-1] %}{{ m.content }}{% endfor %}", "b a "),
+        ] {
+            assert_eq!(rendered(source), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn generation_blocks_are_transparent() {
+        let marked = "{% for m in messages %}\n  {%- generation %}\n<{{ m.content }}>\n  {% endgeneration -%}\n {% endfor %}";
+        let plain = "{% for m in messages %}\n  {%- if true %}\n<{{ m.content }}>\n  {% endif -%}\n {% endfor %}";
+        assert_eq!(rendered(marked), rendered(plain));
+        assert!(rendered(marked).contains("<b>"));
+    }
+
+    #[test]
+    fn what_a_template_raises_is_told() {
+        let t = template("{{ raise_exception('no tools') }}").unwrap();
         let e = t.render(&[], false).unwrap_err().to_string();
         assert!(e.contains("no tools"), "{e}");
+        let t = template("{{ strftime_now('%Q') }}").unwrap();
+        let e = t.render(&[], false).unwrap_err().to_string();
+        assert!(e.contains("`%Q`"), "{e}");
+    }
+
+    #[test]
+    fn a_template_that_takes_too_much_is_stopped() {
+        let steps =
+            "{% for i in range(10000) %}{% for j in range(10000) %}{{ j }}{% endfor %}{% endfor %}";
+        let depth = "{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}";
+        for source in [steps, depth] {
+            let e = template(source)
+                .unwrap()
+                .render(&[], false)
+                .unwrap_err()
+                .to_string();
+            assert!(e.len() < 600, "{e}");
+        }
+        for nested in [
+            format!("{{{{ {}true }}}}", "not ".repeat(100_000)),
+            format!("{{{{ 'a'{} }}}}", "|trim".repeat(100_000)),
+            format!("{{{{ a{} }}}}", ".b".repeat(100_000)),
+            format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)),
+            format!("{{{{ {}1 }}}}", "-".repeat(100_000)),
+            "{% if true %}".repeat(100_000),
+            format!(
+                "{{% if a %}}{}{{% endif %}}",
+                "{% elif b %}".repeat(100_000)
+            ),
+            "x".repeat(2 << 20),
+            "{{ ".repeat(100_000),
+            "{% set x = '".into(),
+        ] {
+            let e = template(&nested).err().map(|e| e.to_string());
+            let e = e.unwrap_or_else(|| panic!("{}", &nested[..40]));
+            assert!(e.len() < 600, "{e}");
+        }
+    }
+
+    #[test]
+    fn nesting_within_the_bounds_is_read() {
+        let fine = format!("{{{{ {}true }}}}", "not ".repeat(1_900));
+        assert_eq!(rendered(&fine), "True");
+        let chain = format!("{{{{ 'a'{} }}}}", "|trim".repeat(1_900));
+        assert_eq!(rendered(&chain), "a");
+        let deep = "{% if true %}".repeat(100) + "x" + &"{% endif %}".repeat(100);
+        assert_eq!(rendered(&deep), "x");
     }
 }

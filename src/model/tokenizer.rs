@@ -1,19 +1,20 @@
 //! Text to token ids, and which part of a chat every token belongs to.
 //!
-//! A tokenizer comes from `tokenizer.json` or is rebuilt from GGUF metadata (byte-level BPE).
-//! [`Tokenizer::chat`] renders and encodes a conversation and gives each token a [`Role`]: the
-//! contents of the turns are found in the rendered string and tokens fall to them by character
-//! offset; everything else, an inserted default system prompt included, is template.
+//! [`Tokenizer::chat`] renders and encodes a conversation and gives each token a [`Role`]. Where
+//! the contents of the turns stand comes from the rendering ([`super::turns`]); a token that
+//! holds any character of a content has its role, also where it joins markup and content, and one
+//! that holds any of the response is a response token. Everything else, an inserted default
+//! system prompt included, is template. Raw texts get the tokens that the tokenizer itself adds,
+//! such as a beginning-of-text token, as in transformers.
 
+use super::date::Date;
 use super::error::{ModelError, Result};
 use super::template::{Message, Template};
-use ahash::AHashMap;
+use super::turns;
 use serde::{Deserialize, Serialize};
-use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{AddedToken, PreTokenizerWrapper};
+use std::ops::Range;
+use std::str::FromStr;
+use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 
 /// The part of a text that a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,134 +33,188 @@ pub enum Role {
 }
 
 /// Token ids with the role of each.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Tokens {
     pub ids: Vec<u32>,
     pub roles: Vec<Role>,
+    /// How many tokens the prompt has, as the model is given it to answer; none where the text is
+    /// a prompt itself.
+    pub prompt: Option<Prompt>,
+}
+
+/// Where the prompt of a response ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Prompt {
+    /// It is the first so many tokens.
+    First(usize),
+    /// Its last token and the response's first are joined in one: the prompt's own tokens.
+    Joined { ids: Vec<u32>, roles: Vec<Role> },
 }
 
 impl Tokens {
+    pub fn new(ids: Vec<u32>, roles: Vec<Role>) -> Self {
+        let prompt = roles.iter().position(|r| *r == Role::Response);
+        Tokens {
+            prompt: prompt.map(Prompt::First),
+            ids,
+            roles,
+        }
+    }
+
     /// Indices of the tokens with a role, position 0 left out.
     pub fn with_role(&self, role: Role) -> Vec<usize> {
         (1..self.ids.len())
             .filter(|&i| self.roles[i] == role)
             .collect()
     }
+}
 
-    /// Index of the first token of the response.
-    pub fn response_start(&self) -> Option<usize> {
-        self.roles.iter().position(|r| *r == Role::Response)
+/// Whether a raw text begins with the beginning-of-text token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bos {
+    On,
+    Off,
+    /// As the tokenizer's own files say.
+    #[default]
+    Model,
+}
+
+impl FromStr for Bos {
+    type Err = String;
+
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        match s {
+            "on" => Ok(Bos::On),
+            "off" => Ok(Bos::Off),
+            "model" => Ok(Bos::Model),
+            _ => Err("write on, off or model".into()),
+        }
     }
+}
+
+/// What a user may choose of how texts become tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    pub bos: Bos,
+    /// Name of the chat template, where a model has several.
+    pub template: Option<String>,
+    /// The day that templates are told; none: today.
+    pub date: Option<Date>,
+}
+
+/// What a tokenizer is made of, as its files give it.
+pub(super) struct Parts {
+    pub inner: tokenizers::Tokenizer,
+    /// The chat template, or why it cannot be used; none where there is none.
+    pub template: Option<std::result::Result<Template, String>>,
+    /// Name of that template among the model's.
+    pub template_name: String,
+    /// The beginning-of-text token.
+    pub bos: Option<u32>,
+    /// Ids that end generation.
+    pub eos: Vec<u32>,
+    /// The longest text allowed.
+    pub context: usize,
+    /// Rows of the embedding.
+    pub vocab: usize,
+    pub date: Date,
 }
 
 /// The model's tokenizer with its chat template.
 pub struct Tokenizer {
+    /// Without its post-processor, which would cut white space off offsets.
     inner: tokenizers::Tokenizer,
-    template: Option<Template>,
+    post: Option<PostProcessorWrapper>,
+    template: Option<std::result::Result<Template, String>>,
+    template_name: String,
+    bos: Option<u32>,
+    add_bos: Bos,
     eos: Vec<u32>,
     context: usize,
+    date: Date,
 }
 
-/// What GGUF metadata says of a tokenizer.
-pub struct GgufTokens {
-    pub kind: String,
-    pub pre: String,
-    pub tokens: Vec<String>,
-    pub types: Vec<i32>,
-    pub merges: Vec<String>,
-}
-
-fn tok(e: impl std::fmt::Display) -> ModelError {
+pub(super) fn tok(e: impl std::fmt::Display) -> ModelError {
     ModelError::Tokenizer(e.to_string())
 }
 
-/// The pre-tokenizer by the name that GGUF files give it.
-fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper> {
-    let byte_level = ByteLevel::new(false, true, true);
-    match pre {
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
-            let digits = Digits::new(true);
-            Ok(Sequence::new(vec![digits.into(), byte_level.into()]).into())
-        }
-        "gpt-2" | "default" | "" => Ok(byte_level.into()),
-        other => Err(tok(format!(
-            "the file's pre-tokenizer `{other}` is not known; use the model's Hugging Face folder"
-        ))),
-    }
+/// Runs the library's code, which may panic where a tokenizer's file is damaged.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    super::guard::guarded(work)
+        .ok_or_else(|| tok("its file makes the tokenizer library panic; it is damaged"))?
+        .map_err(tok)
 }
 
 impl Tokenizer {
-    /// Byte-level BPE from GGUF metadata; control and user-defined tokens are added tokens.
-    pub fn from_gguf(g: GgufTokens) -> Result<tokenizers::Tokenizer> {
-        if g.kind != "gpt2" {
-            return Err(tok(format!(
-                "the file's tokenizer kind `{}` is not supported, only byte-level BPE (gpt2); use the model's Hugging Face folder",
-                g.kind
-            )));
-        }
-        let vocab: AHashMap<String, u32> = g.tokens.iter().cloned().zip(0..).collect();
-        let merges = g
-            .merges
-            .iter()
-            .map(|m| match m.split_once(' ') {
-                Some((a, b)) => Ok((a.to_string(), b.to_string())),
-                None => Err(tok(format!("merge `{m}` is not two tokens"))),
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let bpe = BPE::builder()
-            .vocab_and_merges(vocab, merges)
-            .build()
-            .map_err(tok)?;
-        let mut t = tokenizers::Tokenizer::new(bpe);
-        t.with_pre_tokenizer(Some(pre_tokenizer(&g.pre)?));
-        t.with_decoder(Some(ByteLevel::new(false, true, true)));
-        const CONTROL: i32 = 3;
-        const USER_DEFINED: i32 = 4;
-        let added = |kind: i32| -> Vec<AddedToken> {
-            g.tokens
-                .iter()
-                .zip(&g.types)
-                .filter(|(_, &t)| t == kind)
-                .map(|(s, _)| AddedToken::from(s.clone(), kind == CONTROL))
-                .collect()
-        };
-        t.add_special_tokens(added(CONTROL)).map_err(tok)?;
-        t.add_tokens(added(USER_DEFINED)).map_err(tok)?;
-        Ok(t)
-    }
-
-    /// From `tokenizer.json`.
-    pub fn from_file(path: &std::path::Path) -> Result<tokenizers::Tokenizer> {
-        tokenizers::Tokenizer::from_file(path).map_err(|e| ModelError::File {
-            path: path.into(),
-            why: format!("not a usable tokenizer ({e})"),
-        })
-    }
-
-    /// `eos` are the ids that end generation; `context` the longest text allowed.
-    pub fn new(
-        mut inner: tokenizers::Tokenizer,
-        template: Option<Template>,
-        eos: Vec<u32>,
-        context: usize,
-    ) -> Result<Self> {
+    /// # Errors
+    /// A token beyond the embedding; a tokenizer that cannot encode.
+    pub(super) fn new(parts: Parts, add_bos: Bos) -> Result<Self> {
+        let mut inner = parts.inner;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(tok)?;
-        Ok(Tokenizer {
+        let beyond = guarded(|| Ok(inner.get_vocab(true)))?
+            .into_iter()
+            .filter(|(_, id)| *id as usize >= parts.vocab)
+            .min_by_key(|(_, id)| *id);
+        if let Some((token, id)) = beyond {
+            return Err(tok(format!(
+                "token {token:?} has id {id}, but the embedding has {} rows; the tokenizer is another model's",
+                parts.vocab
+            )));
+        }
+        let post = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        let tokenizer = Tokenizer {
             inner,
-            template,
-            eos,
-            context,
-        })
+            post,
+            template: parts.template,
+            template_name: parts.template_name,
+            bos: parts.bos,
+            add_bos,
+            eos: parts.eos,
+            context: parts.context,
+            date: parts.date,
+        };
+        if add_bos == Bos::On && tokenizer.bos.is_none() {
+            return Err(tok(
+                "the model names no beginning-of-text token; leave --bos on out",
+            ));
+        }
+        // A damaged file shows at load, not at the first text.
+        let ids = tokenizer.text("Is it 7 o'clock?\n Ja, é.")?.ids;
+        tokenizer.decode(&ids)?;
+        Ok(tokenizer)
     }
 
     /// The text of a `tokenizer.json` that gives this tokenizer.
     pub fn json(&self) -> Result<String> {
-        self.inner.to_string(true).map_err(tok)
+        let mut whole = self.inner.clone();
+        whole.with_post_processor(self.post.clone());
+        whole.to_string(true).map_err(tok)
     }
 
+    /// The chat template, where there is one that can be used.
     pub fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
+        self.template.as_ref()?.as_ref().ok()
+    }
+
+    /// Why the model's chat template cannot be used, if it cannot.
+    pub fn template_problem(&self) -> Option<&str> {
+        self.template.as_ref()?.as_ref().err().map(String::as_str)
+    }
+
+    /// What stands in every file made with this tokenizer: how raw texts begin, the chat
+    /// template's name and date, and a rendered prompt, which shows what the template inserts.
+    pub fn record(&self) -> serde_json::Value {
+        let example = [Message::new("user", "...")];
+        serde_json::json!({
+            "bos": self.add_bos,
+            "raw_text_begins_with": self.text("").ok().and_then(|t| self.pieces(&t.ids).ok()),
+            "template": self.template.as_ref().map(|_| &self.template_name),
+            "date": self.date,
+            "prompt_example": self.render(&example, true).ok(),
+        })
     }
 
     /// Ids after which generation stops.
@@ -181,77 +236,154 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Ids of a string, without special tokens added.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let e = self.inner.encode_fast(text, false).map_err(tok)?;
+    fn encoding(&self, text: &str) -> Result<Encoding> {
+        let e = guarded(|| self.inner.encode(text, false))?;
         self.within(e.get_ids().len())?;
-        Ok(e.get_ids().to_vec())
+        Ok(e)
     }
 
-    /// A raw text: every token has role [`Role::Text`].
+    /// Ids of a string, without special tokens added.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.encoding(text)?.get_ids().to_vec())
+    }
+
+    /// A raw text, with the special tokens that the tokenizer adds to one: every token has role
+    /// [`Role::Text`].
     pub fn text(&self, text: &str) -> Result<Tokens> {
-        let ids = self.encode(text)?;
+        let plain = self.encoding(text)?;
+        let ids = match (self.add_bos, &self.post, self.bos) {
+            (Bos::Model, Some(post), _) => {
+                let whole = guarded(|| post.process(plain, None, true))?;
+                whole.get_ids().to_vec()
+            }
+            (Bos::On, _, Some(bos)) => [&[bos], plain.get_ids()].concat(),
+            _ => plain.get_ids().to_vec(),
+        };
+        self.within(ids.len())?;
         let roles = vec![Role::Text; ids.len()];
-        Ok(Tokens { ids, roles })
+        Ok(Tokens::new(ids, roles))
     }
 
     /// Text of ids, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(tok)
+        guarded(|| self.inner.decode(ids, true))
+    }
+
+    /// The text of each token by itself.
+    pub fn pieces(&self, ids: &[u32]) -> Result<Vec<String>> {
+        let piece = |id: &u32| guarded(|| self.inner.decode(&[*id], false));
+        ids.iter().map(piece).collect()
     }
 
     /// Renders a conversation by the model's template.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
-        self.template
-            .as_ref()
-            .ok_or(ModelError::NoTemplate)?
-            .render(messages, generation_prompt)
+        match &self.template {
+            None => Err(ModelError::NoTemplate),
+            Some(Err(why)) => Err(ModelError::Template(why.clone())),
+            Some(Ok(template)) => template.render(messages, generation_prompt),
+        }
     }
 
     /// Renders and encodes a conversation. If its last turn is the assistant's, that turn is the
     /// response; with `generation_prompt` the opening of an assistant turn is appended.
+    ///
+    /// # Errors
+    /// A model without a template; what the template raises; a turn that it changes or leaves
+    /// out; a text beyond the context.
     pub fn chat(&self, messages: &[Message], generation_prompt: bool) -> Result<Tokens> {
-        let text = self.render(messages, generation_prompt)?;
+        Ok(self.rendered(messages, generation_prompt)?.1)
+    }
+
+    /// As [`Tokenizer::chat`], with the rendered text.
+    pub fn rendered(
+        &self,
+        messages: &[Message],
+        generation_prompt: bool,
+    ) -> Result<(String, Tokens)> {
+        let render = |m: &[Message]| self.render(m, generation_prompt);
+        let (text, spans) = turns::render(messages, &render)?;
         let last = messages.len().saturating_sub(1);
-        let mut spans = Vec::with_capacity(messages.len());
-        let mut cursor = 0;
-        for (i, m) in messages.iter().enumerate() {
-            let content = m.content.trim();
-            if content.is_empty() {
-                continue;
-            }
-            let Some(at) = text[cursor..].find(content) else {
-                return Err(ModelError::Template(format!(
-                    "the {} turn {:?} does not stand in the rendered text",
-                    m.role, m.content
-                )));
-            };
-            let (from, to) = (cursor + at, cursor + at + content.len());
-            let role = match m.role.as_str() {
-                "system" => Role::System,
-                "user" => Role::User,
-                "assistant" if i == last => Role::Response,
-                _ => Role::Assistant,
-            };
-            spans.push((from, to, role));
-            cursor = to;
-        }
-        let e = self.inner.encode(text.as_str(), false).map_err(tok)?;
-        self.within(e.get_ids().len())?;
-        let roles = e
-            .get_offsets()
-            .iter()
-            .map(|&(a, b)| {
-                spans
-                    .iter()
-                    .find(|(from, to, _)| a >= *from && b <= *to && b > a)
-                    .map_or(Role::Template, |s| s.2)
+        let answered = messages.last().is_some_and(|m| m.role == "assistant");
+        let parts: Vec<(Range<usize>, Role)> = spans
+            .into_iter()
+            .map(|s| {
+                let role = match messages[s.turn].role.as_str() {
+                    "system" | "developer" => Role::System,
+                    "user" => Role::User,
+                    "assistant" if s.turn == last => Role::Response,
+                    _ => Role::Assistant,
+                };
+                (s.bytes, role)
             })
             .collect();
-        Ok(Tokens {
-            ids: e.get_ids().to_vec(),
-            roles,
-        })
+        let e = self.encoding(&text)?;
+        let roles = e.get_offsets().iter().map(|&(a, b)| role(&parts, a, b));
+        let mut tokens = Tokens::new(e.get_ids().to_vec(), roles.collect());
+        if answered && !generation_prompt {
+            let begins = parts
+                .iter()
+                .find(|p| p.1 == Role::Response)
+                .map(|p| p.0.start);
+            tokens.prompt = match begins {
+                None => None,
+                Some(at) => self
+                    .prompt_of(&messages[..last], &text[..at], &e)?
+                    .or(tokens.prompt),
+            };
+        }
+        Ok((text, tokens))
+    }
+
+    /// Where the prompt ends in the tokens of a text: where the template, asked for the prompt
+    /// alone, ends. `before` is what stands before the response. None where the template writes a
+    /// prompt in another way than it writes an answered one.
+    fn prompt_of(
+        &self,
+        messages: &[Message],
+        before: &str,
+        whole: &Encoding,
+    ) -> Result<Option<Prompt>> {
+        let Ok(prompt) = self.render(messages, true) else {
+            return Ok(None);
+        };
+        if prompt.is_empty() || !before.starts_with(&prompt) {
+            return Ok(None);
+        }
+        let offsets = whole.get_offsets();
+        let first = offsets.iter().take_while(|o| o.1 <= prompt.len()).count();
+        if offsets.get(first).is_none_or(|o| o.0 >= prompt.len()) {
+            return Ok(Some(Prompt::First(first)));
+        }
+        let (_, alone) = self.rendered(messages, true)?;
+        let (ids, roles) = (alone.ids, alone.roles);
+        Ok(Some(Prompt::Joined { ids, roles }))
+    }
+
+    /// The tokens that end assistant turns, of a conversation of this tokenizer: after each turn
+    /// the next token that is not white space, where it is a special one.
+    pub fn turn_ends(&self, tokens: &Tokens) -> Result<Vec<usize>> {
+        let spoken = |i: usize| matches!(tokens.roles[i], Role::Assistant | Role::Response);
+        let mut ends = Vec::new();
+        for i in 1..tokens.ids.len() {
+            if spoken(i) || !spoken(i - 1) {
+                continue;
+            }
+            let mut at = i;
+            while at < tokens.ids.len() && tokens.roles[at] == Role::Template {
+                let id = tokens.ids[at];
+                let special = self.inner.get_added_vocabulary();
+                let token = self.inner.id_to_token(id).unwrap_or_default();
+                if self.eos.contains(&id) || special.is_special_token(&token) {
+                    ends.push(at);
+                    break;
+                }
+                if !self.pieces(&[id])?.concat().trim().is_empty() {
+                    break;
+                }
+                at += 1;
+            }
+        }
+        Ok(ends)
     }
 
     /// One exchange: system prompt if any, user turn, response.
@@ -264,6 +396,17 @@ impl Tokenizer {
     /// The prompt of one exchange, up to where the response would begin.
     pub fn prompt(&self, system: Option<&str>, prompt: &str) -> Result<Tokens> {
         self.chat(&prompt_messages(system, prompt), true)
+    }
+}
+
+/// The role of the token of bytes `a..b`, of parts in the order of the text.
+fn role(parts: &[(Range<usize>, Role)], a: usize, b: usize) -> Role {
+    let within = |p: &&(Range<usize>, Role)| a.max(p.0.start) < b.min(p.0.end);
+    let mut roles = parts.iter().filter(within).map(|p| p.1);
+    let first = roles.next();
+    match first.into_iter().chain(roles).any(|r| r == Role::Response) {
+        true => Role::Response,
+        false => first.unwrap_or(Role::Template),
     }
 }
 

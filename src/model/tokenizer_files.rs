@@ -1,99 +1,282 @@
-//! A tokenizer with its chat template and special tokens, from the files that hold them: the metadata
-//! of a GGUF file, or the several files of a Hugging Face folder.
+//! A tokenizer with its chat template and special tokens, from the files that hold them: the
+//! metadata of a GGUF file, or the several files of a Hugging Face folder.
+//!
+//! A model may have several chat templates; the one named `default` is taken, or the one that the
+//! user names. One that cannot be used blocks chats only: raw texts are still read.
 
-use super::error::{ModelError, Result};
+use super::error::{nearest, ModelError, Result};
 use super::gguf::Meta;
-use super::load::read_json;
+use super::gguf_bpe::{self, GgufTokens};
+use super::guard;
+use super::special_tokens::SpecialTokens;
 use super::template::Template;
-use super::tokenizer::{GgufTokens, Tokenizer};
+use super::tokenizer::{Parts, TextOptions, Tokenizer};
+use super::Date;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::path::Path;
+use tokenizers::processors::template::TemplateProcessing;
+
+/// What the decoder needs of the tokenizer to fit it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    /// The longest text allowed.
+    pub context: usize,
+    /// Rows of the embedding.
+    pub vocab: usize,
+}
+
+/// Sources of chat templates by their names.
+type Sources = BTreeMap<String, String>;
+
+/// The name of the template that is taken unless another is asked for.
+const DEFAULT: &str = "default";
+
+/// The template that is asked for, compiled.
+fn chosen(
+    path: &Path,
+    sources: Sources,
+    special: BTreeMap<String, String>,
+    options: &TextOptions,
+    date: Date,
+) -> Result<(String, Option<std::result::Result<Template, String>>)> {
+    let name = options.template.as_deref().unwrap_or(DEFAULT).to_owned();
+    let known = || sources.keys().cloned().collect::<Vec<_>>().join(", ");
+    let template = match sources.get(&name) {
+        Some(source) => {
+            let compiled = Template::new(source, special, date);
+            Some(compiled.map_err(|e| match e {
+                ModelError::Template(why) => why,
+                other => other.to_string(),
+            }))
+        }
+        None if options.template.is_some() => {
+            let near = nearest(&name, sources.keys().map(String::as_str));
+            let why = match near {
+                Some(near) => format!("its templates are: {}; the nearest is `{near}`", known()),
+                None => "the model has none".into(),
+            };
+            return Err(ModelError::File {
+                path: path.into(),
+                why: format!("there is no chat template named `{name}`; {why}"),
+            });
+        }
+        None if sources.is_empty() => None,
+        None => Some(Err(format!(
+            "none of its templates is named `default`; choose one with --template: {}",
+            known()
+        ))),
+    };
+    Ok((name, template))
+}
 
 /// From GGUF metadata.
-pub(crate) fn of_gguf(meta: &Meta, context: usize) -> Result<Tokenizer> {
+pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<Tokenizer> {
     let tokens = meta.texts("tokenizer.ggml.tokens")?;
     let types = match meta.map.get("tokenizer.ggml.token_type").map(Value::to_vec) {
         Some(Ok(list)) => list.iter().map(|v| v.to_i32().unwrap_or(1)).collect(),
         _ => vec![1; tokens.len()],
     };
-    let eos = meta.count("tokenizer.ggml.eos_token_id").map(|v| v as u32);
-    let special = |key: &str| {
-        let id = meta.count(key);
-        id.and_then(|i| tokens.get(i)).cloned().unwrap_or_default()
+    let id = |name: &str| {
+        let id = meta.count(&format!("tokenizer.ggml.{name}_token_id"))?;
+        u32::try_from(id)
+            .ok()
+            .filter(|id| (*id as usize) < tokens.len())
     };
-    let template = match meta.text("tokenizer.chat_template") {
-        None => None,
-        Some(source) => Some(Template::new(
-            source,
-            &special("tokenizer.ggml.bos_token_id"),
-            &special("tokenizer.ggml.eos_token_id"),
-        )?),
+    let mut special = BTreeMap::new();
+    for (ours, theirs) in [
+        ("bos", "bos"),
+        ("eos", "eos"),
+        ("unk", "unknown"),
+        ("pad", "padding"),
+    ] {
+        if let Some(token) = id(theirs).and_then(|id| tokens.get(id as usize)) {
+            special.insert(format!("{ours}_token"), token.clone());
+        }
+    }
+    let mut ends: Vec<u32> = ["eos", "eot", "eom"].into_iter().filter_map(id).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let date = options.date.unwrap_or_else(Date::today);
+    let (template_name, template) = chosen(
+        meta.path,
+        gguf_templates(meta),
+        special.clone(),
+        options,
+        date,
+    )?;
+    let add = |name: &str| {
+        let flag = meta.map.get(&format!("tokenizer.ggml.add_{name}_token"));
+        id(name).filter(|_| matches!(flag, Some(Value::Bool(true))))
     };
-    let inner = Tokenizer::from_gguf(GgufTokens {
+    let (bos, before, after) = (id("bos"), add("bos"), add("eos"));
+    let mut inner = gguf_bpe::tokenizer(GgufTokens {
         kind: meta.text("tokenizer.ggml.model").unwrap_or_default().into(),
         pre: meta.text("tokenizer.ggml.pre").unwrap_or_default().into(),
         merges: meta.texts("tokenizer.ggml.merges")?,
         types,
         tokens,
     })?;
-    Tokenizer::new(inner, template, eos.into_iter().collect(), context)
+    let added = adding(before, after, &inner)?;
+    inner.with_post_processor(added);
+    let parts = Parts {
+        inner,
+        template,
+        template_name,
+        bos,
+        eos: ends,
+        context: fit.context,
+        vocab: fit.vocab,
+        date,
+    };
+    Tokenizer::new(parts, options.bos)
+}
+
+/// `tokenizer.chat_template`, and those named `tokenizer.chat_template.NAME`.
+fn gguf_templates(meta: &Meta) -> Sources {
+    const KEY: &str = "tokenizer.chat_template";
+    let mut sources = Sources::new();
+    for key in meta.map.keys() {
+        let name = match key.strip_prefix(KEY) {
+            Some("") => DEFAULT,
+            Some(rest) => match rest.strip_prefix('.') {
+                Some(name) => name,
+                None => continue,
+            },
+            None => continue,
+        };
+        if let Some(source) = meta.text(key) {
+            sources.insert(name.into(), source.into());
+        }
+    }
+    sources
+}
+
+/// The post-processor that puts a token before, and one after, a text.
+fn adding(
+    before: Option<u32>,
+    after: Option<u32>,
+    tokenizer: &tokenizers::Tokenizer,
+) -> Result<Option<TemplateProcessing>> {
+    let bad = |e: String| ModelError::Tokenizer(e);
+    let begins = before.is_some();
+    let named = |id: u32| {
+        let token = tokenizer.id_to_token(id);
+        token.ok_or_else(|| bad(format!("special token {id} has no text")))
+    };
+    let (before, after) = (
+        before.map(|id| Ok((named(id)?, id))),
+        after.map(|id| Ok((named(id)?, id))),
+    );
+    let special: Vec<(String, u32)> = before.into_iter().chain(after).collect::<Result<_>>()?;
+    if special.is_empty() {
+        return Ok(None);
+    }
+    let mut pieces: Vec<String> = special.iter().map(|s| s.0.clone()).collect();
+    pieces.insert(usize::from(begins), "$A".into());
+    let built = TemplateProcessing::builder()
+        .try_single(pieces)
+        .map_err(bad)?
+        .special_tokens(special)
+        .build();
+    built.map(Some).map_err(|e| bad(e.to_string()))
 }
 
 /// From a folder whose parsed `config.json` is given.
-pub(crate) fn of_folder(path: &Path, config: &Json, context: usize) -> Result<Tokenizer> {
-    let inner = Tokenizer::from_file(&path.join("tokenizer.json"))?;
-    let settings_path = path.join("tokenizer_config.json");
-    let settings = match settings_path.exists() {
-        true => read_json(&settings_path)?,
-        false => Json::Null,
+pub(super) fn of_folder(
+    path: &Path,
+    config: &Json,
+    fit: Fit,
+    options: &TextOptions,
+) -> Result<Tokenizer> {
+    let file = path.join("tokenizer.json");
+    let damaged = |why: String| ModelError::File {
+        path: file.clone(),
+        why: format!("not a usable tokenizer ({why})"),
     };
-    // A special token is a string or an object with `content`.
-    let special = |key: &str| {
-        let v = settings.get(key)?;
-        v.as_str()
-            .or_else(|| v.get("content")?.as_str())
-            .map(str::to_string)
+    let mut inner = guard::guarded(|| tokenizers::Tokenizer::from_file(&file))
+        .ok_or_else(|| damaged("it makes the tokenizer library panic".into()))?
+        .map_err(|e| damaged(e.to_string()))?;
+    let special = SpecialTokens::of_folder(path, config, &mut inner)?;
+    let date = options.date.unwrap_or_else(Date::today);
+    let sources = folder_templates(path, &special.settings)?;
+    let (template_name, template) = chosen(path, sources, special.named.clone(), options, date)?;
+    let named = |name: &str| inner.token_to_id(special.named.get(name)?);
+    let (bos, eos) = (named("bos_token"), named("eos_token"));
+    // As transformers: flags that are given replace what tokenizer.json does.
+    let flag = |key: &str| special.settings.get(key).and_then(Json::as_bool);
+    let (add_bos, add_eos) = (flag("add_bos_token"), flag("add_eos_token"));
+    if add_bos.is_some() || add_eos.is_some() {
+        let added = adding(
+            bos.filter(|_| add_bos == Some(true)),
+            eos.filter(|_| add_eos == Some(true)),
+            &inner,
+        )?;
+        inner.with_post_processor(added);
+    }
+    let mut ends = special.ends;
+    ends.extend(eos);
+    let parts = Parts {
+        inner,
+        template,
+        template_name,
+        bos,
+        eos: ends.into_iter().collect(),
+        context: fit.context,
+        vocab: fit.vocab,
+        date,
     };
-    let (bos, eos) = (special("bos_token"), special("eos_token"));
-    let jinja = path.join("chat_template.jinja");
-    let source = match jinja.exists() {
-        true => Some(
-            std::fs::read_to_string(&jinja).map_err(|source| ModelError::Read {
-                path: jinja.clone(),
-                source,
-            })?,
-        ),
-        false => settings
-            .get("chat_template")
-            .and_then(Json::as_str)
-            .map(str::to_string),
-    };
-    let template = source
-        .map(|s| {
-            let (bos, eos) = (
-                bos.clone().unwrap_or_default(),
-                eos.clone().unwrap_or_default(),
-            );
-            Template::new(&s, &bos, &eos)
+    Tokenizer::new(parts, options.bos).map_err(|e| match e {
+        ModelError::Tokenizer(why) => damaged(why),
+        other => other,
+    })
+}
+
+/// `chat_template` of `tokenizer_config.json`, a text or a list of named ones;
+/// `chat_template.jinja`, which wins; and `additional_chat_templates/NAME.jinja`.
+fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
+    let mut sources = Sources::new();
+    match settings.get("chat_template") {
+        Some(Json::String(source)) => {
+            sources.insert(DEFAULT.into(), source.clone());
+        }
+        Some(Json::Array(list)) => {
+            for (i, entry) in list.iter().enumerate() {
+                let text = |key: &str| entry.get(key).and_then(Json::as_str);
+                let (Some(name), Some(source)) = (text("name"), text("template")) else {
+                    return Err(ModelError::Key {
+                        path: path.join("tokenizer_config.json"),
+                        key: format!("chat_template[{i}]"),
+                        why: "has no `name` and `template`".into(),
+                    });
+                };
+                sources.insert(name.into(), source.into());
+            }
+        }
+        Some(Json::Object(map)) => {
+            let texts = map.iter().filter_map(|(k, v)| Some((k, v.as_str()?)));
+            sources.extend(texts.map(|(k, v)| (k.clone(), v.to_owned())));
+        }
+        _ => {}
+    }
+    let read = |file: &Path| {
+        std::fs::read_to_string(file).map_err(|source| ModelError::Read {
+            path: file.into(),
+            source,
         })
-        .transpose()?;
-    let generation = path.join("generation_config.json");
-    let listed = match generation.exists() {
-        true => read_json(&generation)?,
-        false => config.clone(),
     };
-    let mut ends: Vec<u32> = match listed.get("eos_token_id") {
-        Some(Json::Number(n)) => n.as_u64().map(|v| v as u32).into_iter().collect(),
-        Some(Json::Array(a)) => a
-            .iter()
-            .filter_map(Json::as_u64)
-            .map(|v| v as u32)
-            .collect(),
-        _ => Vec::new(),
-    };
-    ends.extend(eos.and_then(|t| inner.token_to_id(&t)));
-    ends.sort_unstable();
-    ends.dedup();
-    Tokenizer::new(inner, template, ends, context)
+    let own = path.join("chat_template.jinja");
+    if own.exists() {
+        sources.insert(DEFAULT.into(), read(&own)?);
+    }
+    if let Ok(entries) = std::fs::read_dir(path.join("additional_chat_templates")) {
+        for file in entries.filter_map(|e| Some(e.ok()?.path())) {
+            let name = file.file_stem().and_then(|n| n.to_str());
+            if let (Some(name), true) = (name, file.extension().is_some_and(|e| e == "jinja")) {
+                sources.insert(name.into(), read(&file)?);
+            }
+        }
+    }
+    Ok(sources)
 }

@@ -103,7 +103,7 @@ fn texts(model: &Decoder, count: usize, length: usize) -> Vec<Tokens> {
         ids.extend((1..length).map(|_| rng.random_range(0..vocab)));
         let mut roles = vec![Role::User; length];
         roles[length - ANSWER.min(length / 3)..].fill(Role::Response);
-        Tokens { ids, roles }
+        Tokens::new(ids, roles)
     };
     (0..count).map(one).collect()
 }

@@ -202,7 +202,8 @@ impl Run<'_> {
 
     /// Attributes that every HDF5 file of the run carries.
     pub fn attrs(&self) -> RootAttrs {
-        let config = serde_json::to_value(&self.study.written).unwrap_or_default();
+        let mut config = serde_json::to_value(&self.study.written).unwrap_or_default();
+        config["tokenizer"] = self.model.tokenizer.record();
         let mut a = RootAttrs::new(&self.command.join(" "), config, self.study.written.seed);
         a.model_id = self.model.id.clone();
         a.model_sha256 = self.model.sha256.clone();

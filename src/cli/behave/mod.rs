@@ -294,7 +294,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     if judge.is_some() && asking.samples == 0 {
         bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
     }
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     state::make_folder(&args.out)?;
     let mut told = Told::default();
     let mut turns = tables::turns();

@@ -138,7 +138,7 @@ pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
         }
     }
     let nuisances = nuisances(&args.nuisances)?;
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let layers = args.layers.of(model.decoder.layers())?;
     if args.choose_layer && layers.len() < 2 {
         bail!("there is one layer and nothing to choose from; ask for more with --layers");

@@ -35,7 +35,7 @@ pub fn run(args: MeasureArgs, out: &Console) -> Result<()> {
         .map(|n| load_concept(n))
         .collect::<Result<Vec<_>, _>>()?;
     let options = options(&args, &concepts)?;
-    let model = state::open(&args.model.model, out)?;
+    let model = args.model.open(out)?;
     let layers = args.layers.of(model.decoder.layers())?;
     let readings = readings::read(&args, &model, &concepts, &layers, out)?;
 

@@ -1,0 +1,149 @@
+//! `residuum model template`: a conversation as the model sees it, token by token.
+
+use super::reading;
+use super::state::TextChoice;
+use super::Console;
+use crate::materials::texts;
+use crate::materials::TextBody;
+use crate::model::{resolve, tokenizer, Message, Role, Tokens};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{json, Value};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Arguments of `model template`.
+#[derive(Args)]
+pub struct TemplateArgs {
+    /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
+    #[arg(value_name = "NAME|PATH", default_value = crate::model::catalogue::DEFAULT)]
+    name: String,
+    /// Texts to render, JSON Lines as `capture` reads them, or rows of `messages` as `finetune`
+    /// does [default: a short exchange]
+    #[arg(long, value_name = "FILE")]
+    messages: Option<PathBuf>,
+    /// System prompt for texts without one
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    #[command(flatten)]
+    text: TextChoice,
+}
+
+pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
+    let path = resolve::resolve(&args.name, &mut |line| out.log(line))?;
+    let tokenizer = crate::model::load::tokenizer(&path, &args.text.options())?;
+    let bodies = match &args.messages {
+        Some(file) => bodies(file)?,
+        None => vec![(
+            0,
+            TextBody::Messages(vec![
+                Message::new("user", "Are you there?"),
+                Message::new("assistant", "I am."),
+            ]),
+        )],
+    };
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let (mut rows, mut shown) = (Vec::new(), Vec::new());
+    for (line, body) in &bodies {
+        let at = || match &args.messages {
+            Some(file) => format!("{}, line {line}", file.display()),
+            None => args.name.clone(),
+        };
+        let (text, tokens) =
+            reading::rendered(&tokenizer, body, args.system.as_deref()).with_context(at)?;
+        let pieces = tokenizer.pieces(&tokens.ids)?;
+        rows.push(row(*line, &text, &tokens, &pieces));
+        shown.push(page(&text, &tokens, &pieces, colour));
+    }
+    let json = json!({"model": args.name, "tokenizer": tokenizer.record(), "texts": rows});
+    out.result(&json, || {
+        let legend = ROLES
+            .iter()
+            .map(|(role, _)| paint(name(*role), *role, colour));
+        let legend: Vec<String> = legend.collect();
+        shown.join("\n\n") + "\n\nroles: " + &legend.join(" ")
+    })
+}
+
+/// The texts of a file, with their lines.
+fn bodies(file: &std::path::Path) -> Result<Vec<(usize, TextBody)>> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read; check the path", file.display()))?;
+    // Rows for a fine-tune have no id; texts to capture have one.
+    let chats = text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty());
+    let chats: Option<Vec<(usize, TextBody)>> = chats
+        .map(|(i, l)| {
+            #[derive(serde::Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct Row {
+                messages: Vec<Message>,
+            }
+            let row: Row = serde_json::from_str(l).ok()?;
+            Some((i + 1, TextBody::Messages(row.messages)))
+        })
+        .collect();
+    match chats {
+        Some(chats) if !chats.is_empty() => Ok(chats),
+        _ => {
+            let rows = texts::parse(&text, file)?;
+            Ok(rows.into_iter().map(|r| (r.line, r.body)).collect())
+        }
+    }
+}
+
+/// Roles in the order of the legend, with their ANSI colours.
+const ROLES: [(Role, &str); 6] = [
+    (Role::Template, "90"),
+    (Role::System, "35"),
+    (Role::User, "34"),
+    (Role::Assistant, "36"),
+    (Role::Response, "32"),
+    (Role::Text, "33"),
+];
+
+fn name(role: Role) -> &'static str {
+    match role {
+        Role::Template => "template",
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Response => "response",
+        Role::Text => "text",
+    }
+}
+
+fn paint(text: &str, role: Role, colour: bool) -> String {
+    let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.1);
+    match colour {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+fn row(line: usize, text: &str, tokens: &Tokens, pieces: &[String]) -> Value {
+    let list: Vec<Value> = (tokens.ids.iter().zip(&tokens.roles).zip(pieces))
+        .map(|((id, role), piece)| json!({"id": id, "token": piece, "role": role}))
+        .collect();
+    let prompt = match &tokens.prompt {
+        Some(tokenizer::Prompt::First(n)) => json!(n),
+        _ => Value::Null,
+    };
+    json!({"line": line, "text": text, "tokens": list, "prompt_tokens": prompt})
+}
+
+/// The rendered text, then a line a token.
+fn page(text: &str, tokens: &Tokens, pieces: &[String], colour: bool) -> String {
+    let mut page = format!("{text}\n");
+    for (i, ((id, role), piece)) in tokens.ids.iter().zip(&tokens.roles).zip(pieces).enumerate() {
+        let shown = format!("{piece:?}");
+        page += &format!(
+            "\n{i:>5} {id:>7}  {:<9}  {}",
+            name(*role),
+            paint(&shown, *role, colour)
+        );
+    }
+    page
+}

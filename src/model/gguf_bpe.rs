@@ -1,0 +1,73 @@
+//! Byte-level BPE rebuilt from what GGUF metadata says of it.
+
+use super::error::Result;
+use super::tokenizer::tok;
+use ahash::AHashMap;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::{AddedToken, PreTokenizerWrapper};
+
+/// What GGUF metadata says of a tokenizer.
+pub(super) struct GgufTokens {
+    pub(super) kind: String,
+    pub(super) pre: String,
+    pub(super) tokens: Vec<String>,
+    pub(super) types: Vec<i32>,
+    pub(super) merges: Vec<String>,
+}
+
+/// The pre-tokenizer by the name that GGUF files give it.
+fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper> {
+    let byte_level = ByteLevel::new(false, true, true);
+    match pre {
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
+            let digits = Digits::new(true);
+            Ok(Sequence::new(vec![digits.into(), byte_level.into()]).into())
+        }
+        "gpt-2" | "default" | "" => Ok(byte_level.into()),
+        other => Err(tok(format!(
+            "the file's pre-tokenizer `{other}` is not known; use the model's Hugging Face folder"
+        ))),
+    }
+}
+
+/// Byte-level BPE from GGUF metadata; control and user-defined tokens are added tokens.
+pub(super) fn tokenizer(g: GgufTokens) -> Result<tokenizers::Tokenizer> {
+    if g.kind != "gpt2" {
+        return Err(tok(format!(
+            "the file's tokenizer kind `{}` is not supported, only byte-level BPE (gpt2); use the model's Hugging Face folder",
+            g.kind
+        )));
+    }
+    let vocab: AHashMap<String, u32> = g.tokens.iter().cloned().zip(0..).collect();
+    let merges = g
+        .merges
+        .iter()
+        .map(|m| match m.split_once(' ') {
+            Some((a, b)) => Ok((a.to_string(), b.to_string())),
+            None => Err(tok(format!("merge `{m}` is not two tokens"))),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let bpe = BPE::builder()
+        .vocab_and_merges(vocab, merges)
+        .build()
+        .map_err(tok)?;
+    let mut t = tokenizers::Tokenizer::new(bpe);
+    t.with_pre_tokenizer(Some(pre_tokenizer(&g.pre)?));
+    t.with_decoder(Some(ByteLevel::new(false, true, true)));
+    const CONTROL: i32 = 3;
+    const USER_DEFINED: i32 = 4;
+    let added = |kind: i32| -> Vec<AddedToken> {
+        g.tokens
+            .iter()
+            .zip(&g.types)
+            .filter(|(_, &t)| t == kind)
+            .map(|(s, _)| AddedToken::from(s.clone(), kind == CONTROL))
+            .collect()
+    };
+    t.add_special_tokens(added(CONTROL)).map_err(tok)?;
+    t.add_tokens(added(USER_DEFINED)).map_err(tok)?;
+    Ok(t)
+}
