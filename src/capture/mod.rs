@@ -80,6 +80,45 @@ impl Position {
             Position::AllMean => (1..t.ids.len()).collect(),
         }
     }
+
+    /// Why a text may have no token at the position, and what to do.
+    fn without(self, t: &Tokens) -> &'static str {
+        if t.ids.len() < 2 {
+            return "its only token is at position 0, which is in no average: write a longer text";
+        }
+        match self {
+            Position::ResponseMean | Position::ResponseLast => {
+                "it has no response: give it one, or leave that position out"
+            }
+            Position::UserMean => "it has no user's turn: give it one, or leave that position out",
+            Position::TemplateMean => {
+                "no chat template is around it: give it as a prompt, or leave that position out"
+            }
+            Position::PromptLast | Position::AllMean => {
+                "only position 0, which is in no average, is before its response: put something there"
+            }
+        }
+    }
+}
+
+/// Checks that every text has a token at every position, which a capture needs.
+///
+/// # Errors
+/// `NoToken` for the first text and position without.
+pub fn check(texts: &[Tokens], positions: &[Position]) -> Result<(), CaptureError> {
+    for (text, tokens) in texts.iter().enumerate() {
+        for &position in positions {
+            if position.tokens(tokens).is_empty() {
+                let why = position.without(tokens);
+                return Err(CaptureError::NoToken {
+                    text,
+                    position,
+                    why,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Ways in which capture can fail.
@@ -87,8 +126,13 @@ impl Position {
 pub enum CaptureError {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("text {text}: there is no token at `{position}`; leave that position out or give such texts a response")]
-    NoToken { text: usize, position: Position },
+    #[error("text {text}: there is no token at `{position}`; {why}")]
+    NoToken {
+        /// Index among the texts given.
+        text: usize,
+        position: Position,
+        why: &'static str,
+    },
     #[error("no texts to read")]
     NoTexts,
     #[error("layer {layer} does not exist; the model has blocks 0 to {last}")]
@@ -156,6 +200,7 @@ pub fn capture(
             last: model.layers() - 1,
         });
     }
+    check(texts, &request.positions)?;
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
     let mut work = Work {
         texts: texts.len(),
@@ -172,9 +217,6 @@ pub fn capture(
             let path = packed.path(k);
             for &position in &request.positions {
                 let at = position.tokens(&texts[i]);
-                if at.is_empty() {
-                    return Err(CaptureError::NoToken { text: i, position });
-                }
                 pools.push(at.into_iter().map(|t| path[t]).collect());
             }
         }

@@ -12,7 +12,7 @@ use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -217,8 +217,10 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let (prevent, edits) = args.prevent(&model)?;
     recipe.prevent = prevent;
     recipe.check()?;
+    let lines: Vec<usize> = conversations.iter().map(|c| c.line).collect();
     let messages: Vec<Vec<Message>> = conversations.into_iter().map(|c| c.messages).collect();
-    let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)?;
+    let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)
+        .map_err(|e| e.in_file(Path::new(&args.data), &lines))?;
     let start = match init {
         Some(adapter) => adapter,
         None => {
