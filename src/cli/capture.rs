@@ -5,6 +5,7 @@
 //! writer's thread while the next part is computed.
 
 use super::layers::Layers;
+use super::output::Outputs;
 use super::reading;
 use super::state::{self, ModelChoice};
 use super::Console;
@@ -74,6 +75,11 @@ enum Store {
 }
 
 pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
+    Outputs::of(&args.model.model)
+        .reads("--texts", &args.texts)
+        .reads_all("--adapter", &args.adapter)
+        .file("--out", &args.out)
+        .check()?;
     let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
     let loading = Instant::now();

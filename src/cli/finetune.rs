@@ -2,6 +2,7 @@
 //! added to the stream or projected out of it while it trains.
 
 use super::console::Progress;
+use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::{reading, vectors, Console};
 use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -205,7 +207,24 @@ impl FinetuneArgs {
     }
 }
 
+/// What is written to the folder, beside the record.
+const FILES: [&str; 3] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "training.jsonl",
+];
+
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
+    Outputs::of(&args.model.model)
+        .texts("--data", slice::from_ref(&args.data))
+        .reads_all("--init-adapter", &args.init_adapter)
+        .reads_all("--steer-with", &args.steer_with)
+        .folder(
+            "--out",
+            &args.out,
+            &[&FILES[..], &["manifest.json"]].concat(),
+        )
+        .check()?;
     let conversations = load_conversations(&args.data)?;
     args.recipe(None).check()?;
     let model = state::open(&args.model.model, out)?;
@@ -265,12 +284,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     )?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
-    let files = [
-        "adapter_config.json",
-        "adapter_model.safetensors",
-        "training.jsonl",
-    ];
-    let outputs: Vec<String> = files.iter().map(|f| f.to_string()).collect();
+    let outputs: Vec<String> = FILES.iter().map(|f| f.to_string()).collect();
     let config = json!({
         "data": args.data, "recipe": recipe, "init_adapter": args.init_adapter,
         "steer_with": args.steer_with,

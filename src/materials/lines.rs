@@ -121,7 +121,10 @@ pub(super) fn other_form(text: &str) -> Option<(usize, String)> {
     let (line, first) = filled_lines(text).next()?;
     let start: String = first.chars().take(30).collect();
     let columns = |mark: char| {
-        let names: Vec<&str> = first.split(mark).map(|n| n.trim().trim_matches('"')).collect();
+        let names: Vec<&str> = first
+            .split(mark)
+            .map(|n| n.trim().trim_matches('"'))
+            .collect();
         let named = |n: &&str| !n.is_empty() && !n.contains(['{', '}', ':']);
         (names.len() > 1 && names.iter().all(named)).then_some(names)
     };
@@ -331,7 +334,10 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_is_named_by_its_key() {
         for (row, word) in [
-            ("{\"b\": \"x\", \"a\": \"1\"}", "key `a`: invalid type: string"),
+            (
+                "{\"b\": \"x\", \"a\": \"1\"}",
+                "key `a`: invalid type: string",
+            ),
             ("{\"a\": 1, \"b\": [2]}", "key `b`: invalid type: sequence"),
             ("{\"a\": 1, \"c\": 2}", "unknown field `c`"),
             ("{\"b\": \"x\"}", "missing field `a`"),

@@ -284,7 +284,8 @@ mod tests {
         ];
         let each = parsers.iter().map(|parse| {
             let read = read(path).and_then(|text| parse(&text, path));
-            read.err().filter(|e| !matches!(e, MaterialError::Empty { .. }))
+            read.err()
+                .filter(|e| !matches!(e, MaterialError::Empty { .. }))
         });
         each.flatten().map(|e| e.to_string()).collect()
     }
