@@ -28,6 +28,10 @@ pub enum Warning {
         judge: String,
         n: usize,
         cases: usize,
+        /// Cut by their token limit.
+        cut: usize,
+        /// The last of them.
+        last: String,
     },
     /// Answers without a ruling.
     Unjudged { n: usize, why: String },
@@ -67,10 +71,25 @@ impl fmt::Display for Warning {
                 f,
                 "the judge {judge} was not examined: let it judge completions whose side is known (--judge-check)"
             ),
-            Warning::Unparsed { judge, n, cases } => write!(
-                f,
-                "{n} of {cases} cases have only replies of {judge} that are no verdict; they are in no rate"
-            ),
+            Warning::Unparsed {
+                judge,
+                n,
+                cases,
+                cut,
+                last,
+            } => {
+                write!(
+                    f,
+                    "{n} of {cases} cases have only replies of {judge} that are no verdict (the last: \"{last}\"); they are in no rate, and the next run asks about them again"
+                )?;
+                match cut {
+                    0 => Ok(()),
+                    _ => write!(
+                        f,
+                        "; {cut} were cut by their token limit: raise it with --judge-set max_tokens=N"
+                    ),
+                }
+            }
             Warning::Unjudged { n, why } => write!(
                 f,
                 "{n} cases have no verdict and are in no rate ({why}): run the same command again, it asks only for these"
@@ -136,12 +155,14 @@ pub fn of_judging(judge: &str, tally: &Tally, agreement: Option<&Agreement>) -> 
             judge: judge.into(),
             n: tally.unparsed,
             cases: tally.cases,
+            cut: tally.cut,
+            last: tally.last_unparsed.clone().unwrap_or_default(),
         });
     }
     if tally.unmetered > 0 && tally.cost.is_some() {
         all.push(Warning::Unmetered { n: tally.unmetered });
     }
-    let n = tally.cases - tally.known - tally.settled;
+    let n = tally.cases - tally.known - tally.settled - tally.unparsed;
     if n > 0 {
         let why = match (&tally.last_failure, tally.out_of_budget) {
             (_, true) => "the budget is spent".into(),
@@ -207,7 +228,7 @@ mod tests {
         let tally = Tally {
             cases: 9,
             known: 3,
-            settled: 4,
+            settled: 3,
             unparsed: 1,
             failed: 2,
             last_failure: Some("status 500: busy".into()),

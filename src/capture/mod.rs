@@ -71,7 +71,8 @@ impl Position {
         self == Position::PromptLast && matches!(t.prompt, Some(Prompt::Joined { .. }))
     }
 
-    /// Token indices to average.
+    /// Token indices to average, of the prompt's own tokens where it [is read](Self::is_apart) by
+    /// itself.
     fn tokens(self, t: &Tokens) -> Vec<usize> {
         let last = t.ids.len().saturating_sub(1);
         let nonzero = |i: usize| if i > 0 { vec![i] } else { Vec::new() };
@@ -80,8 +81,7 @@ impl Position {
             Position::ResponseLast => t.with_role(Role::Response).pop().into_iter().collect(),
             Position::PromptLast => match &t.prompt {
                 Some(Prompt::First(n)) => nonzero(n.saturating_sub(1)),
-                // See `is_apart`.
-                Some(Prompt::Joined { .. }) => Vec::new(),
+                Some(Prompt::Joined { ids, .. }) => nonzero(ids.len().saturating_sub(1)),
                 None => nonzero(last),
             },
             Position::UserMean => t.with_role(Role::User),
@@ -89,6 +89,45 @@ impl Position {
             Position::AllMean => (1..t.ids.len()).collect(),
         }
     }
+
+    /// Why a text may have no token at the position, and what to do.
+    fn without(self, t: &Tokens) -> &'static str {
+        if t.ids.len() < 2 {
+            return "its only token is at position 0, which is in no average: write a longer text";
+        }
+        match self {
+            Position::ResponseMean | Position::ResponseLast => {
+                "it has no response: give it one, or leave that position out"
+            }
+            Position::UserMean => "it has no user's turn: give it one, or leave that position out",
+            Position::TemplateMean => {
+                "no chat template is around it: give it as a prompt, or leave that position out"
+            }
+            Position::PromptLast | Position::AllMean => {
+                "only position 0, which is in no average, is before its response: put something there"
+            }
+        }
+    }
+}
+
+/// Checks that every text has a token at every position, which a capture needs.
+///
+/// # Errors
+/// `NoToken` for the first text and position without.
+pub fn check(texts: &[Tokens], positions: &[Position]) -> Result<(), CaptureError> {
+    for (text, tokens) in texts.iter().enumerate() {
+        for &position in positions {
+            if position.tokens(tokens).is_empty() {
+                let why = position.without(tokens);
+                return Err(CaptureError::NoToken {
+                    text,
+                    position,
+                    why,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Ways in which capture can fail.
@@ -96,8 +135,13 @@ impl Position {
 pub enum CaptureError {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("text {text}: there is no token at `{position}`; leave that position out or give such texts a response")]
-    NoToken { text: usize, position: Position },
+    #[error("text {text}: there is no token at `{position}`; {why}")]
+    NoToken {
+        /// Index among the texts given.
+        text: usize,
+        position: Position,
+        why: &'static str,
+    },
     #[error("no texts to read")]
     NoTexts,
     #[error("layer {layer} does not exist; the model has blocks 0 to {last}")]
@@ -164,6 +208,7 @@ pub fn capture(
             last: model.layers() - 1,
         });
     }
+    check(texts, &request.positions)?;
     let mut work = read(model, texts, request, interventions, sink)?;
     // Prompts whose last token is joined with the response's first are read by themselves.
     let apart = |t: &Tokens| match &t.prompt {
@@ -214,9 +259,6 @@ fn read(
                 let at = position.tokens(&texts[i]);
                 if position.is_apart(&texts[i]) {
                     continue;
-                }
-                if at.is_empty() {
-                    return Err(CaptureError::NoToken { text: i, position });
                 }
                 pools.push(at.into_iter().map(|t| path[t]).collect());
             }

@@ -5,11 +5,12 @@
 //! writer's thread while the next part is computed.
 
 use super::layers::Layers;
+use super::output::Outputs;
 use super::reading;
 use super::state::{self, ModelChoice};
 use super::Console;
-use crate::capture::{capture, CaptureError, Position, Request, BUDGET};
-use crate::materials::texts;
+use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
+use crate::materials::{self, texts, TextRow};
 use crate::model::{Interventions, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
@@ -74,8 +75,12 @@ enum Store {
 }
 
 pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
-    let text = std::fs::read_to_string(&args.texts)
-        .with_context(|| format!("{} cannot be read; check the path", args.texts.display()))?;
+    Outputs::of(&args.model.model)
+        .reads("--texts", &args.texts)
+        .reads_all("--adapter", &args.adapter)
+        .file("--out", &args.out)
+        .check()?;
+    let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
     let loading = Instant::now();
     let model = args.model.open(out)?;
@@ -83,9 +88,13 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
     let mut tokens: Vec<Tokens> = Vec::with_capacity(rows.len());
+    let place = |row: &TextRow| {
+        let file = args.texts.display();
+        format!("{file}, line {}, text `{}`", row.line, row.id)
+    };
     for row in &rows {
         let read = reading::tokens(&model.tokenizer, row, args.system.as_deref());
-        tokens.push(read.with_context(|| format!("text `{}`", row.id))?);
+        tokens.push(read.with_context(|| place(row))?);
     }
     let condition = match &args.adapter {
         Some(folder) => state::folder_name(folder),
@@ -97,6 +106,17 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
             positions.push(*p);
         }
     }
+    check(&tokens, &positions).map_err(|e| match e {
+        CaptureError::NoToken {
+            text,
+            position,
+            why,
+        } => anyhow!(
+            "{}: there is no token at `{position}`; {why}",
+            place(&rows[text])
+        ),
+        other => other.into(),
+    })?;
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -156,14 +176,7 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
         };
         let none = Interventions::none();
         let work = capture(&decoder, &tokens[first..end], &request, &none, &mut sink);
-        let work = work.map_err(|e| match e {
-            CaptureError::NoToken { text, position } => anyhow!(
-                "text `{}`: there is no token at `{position}`; leave that position out or give such texts a response",
-                rows[first + text].id
-            ),
-            other => other.into(),
-        })?;
-        computed_rows += work.rows;
+        computed_rows += work?.rows;
         for (i, values) in held.into_iter().enumerate() {
             let row = &rows[first + i];
             ready.push_back(Sample {

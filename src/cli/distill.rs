@@ -1,5 +1,6 @@
 //! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
 
+use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::Console;
 use crate::finetune::Distil;
@@ -52,6 +53,13 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
     if !(args.top_p > 0.0 && args.top_p <= 1.0) {
         bail!("--top-p is {}; give a mass above 0, at most 1", args.top_p);
     }
+    let mut partial = args.out.clone().into_os_string();
+    partial.push(".partial");
+    Outputs::of(&args.model.model)
+        .reads_all("--prompts", &args.prompts)
+        .file("--out", &args.out)
+        .file("the unfinished --out", &partial)
+        .check()?;
     let prompts = load_neutral_prompts(args.prompts.as_deref())?;
     let model = args.model.open(out)?;
     let settings = Distil {

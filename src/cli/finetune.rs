@@ -2,6 +2,7 @@
 //! added to the stream or projected out of it while it trains.
 
 use super::console::Progress;
+use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::{reading, vectors, Console};
 use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
@@ -12,7 +13,8 @@ use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -205,7 +207,24 @@ impl FinetuneArgs {
     }
 }
 
+/// What is written to the folder, beside the record.
+const FILES: [&str; 3] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "training.jsonl",
+];
+
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
+    Outputs::of(&args.model.model)
+        .texts("--data", slice::from_ref(&args.data))
+        .reads_all("--init-adapter", &args.init_adapter)
+        .reads_all("--steer-with", &args.steer_with)
+        .folder(
+            "--out",
+            &args.out,
+            &[&FILES[..], &["manifest.json"]].concat(),
+        )
+        .check()?;
     let conversations = load_conversations(&args.data)?;
     args.recipe(None).check()?;
     let model = args.model.open(out)?;
@@ -217,8 +236,10 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let (prevent, edits) = args.prevent(&model)?;
     recipe.prevent = prevent;
     recipe.check()?;
+    let lines: Vec<usize> = conversations.iter().map(|c| c.line).collect();
     let messages: Vec<Vec<Message>> = conversations.into_iter().map(|c| c.messages).collect();
-    let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)?;
+    let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)
+        .map_err(|e| e.in_file(Path::new(&args.data), &lines))?;
     let start = match init {
         Some(adapter) => adapter,
         None => {
@@ -263,12 +284,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     )?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
-    let files = [
-        "adapter_config.json",
-        "adapter_model.safetensors",
-        "training.jsonl",
-    ];
-    let outputs: Vec<String> = files.iter().map(|f| f.to_string()).collect();
+    let outputs: Vec<String> = FILES.iter().map(|f| f.to_string()).collect();
     let config = json!({
         "data": args.data, "recipe": recipe, "init_adapter": args.init_adapter,
         "steer_with": args.steer_with,

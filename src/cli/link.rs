@@ -5,6 +5,7 @@
 //! are kept apart from the others (isolated). Base is left out: its shifts are zero by definition.
 
 use super::layers::Layers;
+use super::output::Outputs;
 use super::table::Table;
 use super::Console;
 use crate::causal::ranking::KNOWN_ORDER;
@@ -48,6 +49,16 @@ pub struct LinkArgs {
     /// Seed of the permutations, where not all are made
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+impl LinkArgs {
+    /// The results file of the run.
+    fn results(&self) -> PathBuf {
+        match self.run.is_dir() {
+            true => self.run.join("results.h5"),
+            false => self.run.clone(),
+        }
+    }
 }
 
 /// Permutations where not all are made.
@@ -113,10 +124,7 @@ fn condition<'a>(state: &str, conditions: &'a [String]) -> Option<&'a String> {
 
 impl Run {
     fn read(args: &LinkArgs) -> Result<Run> {
-        let path = match args.run.is_dir() {
-            true => args.run.join("results.h5"),
-            false => args.run.clone(),
-        };
+        let path = args.results();
         let reader = ResultsReader::open(&path)?;
         let coord = |name: &str| texts(reader.coord(name)?, name);
         let (states, names) = (coord("state")?, coord("condition")?);
@@ -263,6 +271,13 @@ fn rankings(rows: &[LinkRow], layer: usize) -> Vec<(usize, Ranking)> {
 }
 
 pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
+    if let Some(path) = &args.out {
+        Outputs::default()
+            .reads("RUN", args.results())
+            .reads_all("--battery", &args.battery)
+            .file("--out", path)
+            .check()?;
+    }
     let run = Run::read(&args)?;
     if let Some(c) = args.without.iter().find(|c| !run.conditions.contains(c)) {
         let known = run.conditions.join(", ");

@@ -21,6 +21,7 @@ mod link;
 mod materials;
 mod model;
 mod necessity;
+mod output;
 pub mod reading;
 mod shell;
 pub mod state;

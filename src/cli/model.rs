@@ -1,5 +1,6 @@
 //! `residuum model`: fetch models of the catalogue, list them, and check one.
 
+use super::output::Outputs;
 use super::table::Table;
 use super::Console;
 use crate::model::{catalogue, folder, resolve, Model};
@@ -65,6 +66,8 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
             out: to,
             shard,
         } => {
+            let config = ["config.json", "tokenizer.json", "tokenizer_config.json"];
+            Outputs::of(&name).folder("--out", &to, &config).check()?;
             let model = super::state::open(&name, out)?;
             let files = folder::write(&model, &to, (shard * 1e9) as usize)?;
             let json = json!({"name": name, "folder": to, "files": files});

@@ -1,5 +1,6 @@
 //! Shell completions and manual pages, made from the command line's own definition.
 
+use super::output::Outputs;
 use super::{Cli, Console};
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
@@ -36,6 +37,7 @@ pub fn completions(args: CompletionsArgs, _out: &Console) -> Result<()> {
 
 pub fn man(args: ManArgs, out: &Console) -> Result<()> {
     if let Some(folder) = args.out {
+        Outputs::default().folder("--out", &folder, &[]).check()?;
         super::state::make_folder(&folder)?;
         clap_mangen::generate_to(Cli::command(), &folder)
             .with_context(|| format!("{} cannot be written", folder.display()))?;

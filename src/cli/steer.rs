@@ -8,6 +8,7 @@
 
 use super::behave::{paired, score, BatteryChoice};
 use super::edit::{EditChoice, Ready};
+use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::table::Table;
 use super::vectors::{self, ByLayer};
@@ -201,6 +202,17 @@ pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
     }
     if vectors > 1 && vectors != adapters {
         bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
+    }
+    let named = args.controls.against.iter().chain(&args.edit.swap_from);
+    let named = named.filter(|name| *name != state::BASE);
+    let read = Outputs::of(&args.model.model)
+        .reads_all("--adapter", &args.adapter)
+        .reads_all("--vector", &args.edit.vector)
+        .reads_all("--battery", &args.battery.battery)
+        .reads_all("--against or --swap-from", named);
+    if let Some(folder) = &args.controls.out {
+        let written = ["doses.csv", "slopes.csv", "ablation.csv", "manifest.json"];
+        read.folder("--out", folder, &written).check()?;
     }
     let battery = match args.prompt {
         None => args.battery.load()?,

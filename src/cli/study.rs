@@ -1,6 +1,7 @@
 //! `residuum study`: run, plan, check, init.
 
 use super::console::Console;
+use super::output::Outputs;
 use crate::model::{resolve, Model};
 use crate::speed::{measure, Rates};
 use crate::study::manifest::Study;
@@ -167,6 +168,11 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
 }
 
 fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
+    let written = ["results.h5", "manifest.json", "report.html"];
+    Outputs::default()
+        .reads_all("the manifest", manifest)
+        .folder("--out", out, &written)
+        .check()?;
     let (study, model) = load(manifest, console)?;
     let command: Vec<String> = std::env::args().collect();
     let bar = match console.progress() {

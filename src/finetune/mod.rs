@@ -20,7 +20,19 @@ pub use rows::{examples, Example};
 pub use train::{train, train_under, Step, Trained};
 
 use crate::model::ModelError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Ways in which a row cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum RowFault {
+    #[error("the row has {tokens} tokens, more than max_tokens = {limit}; shorten it or raise max_tokens")]
+    TooLong { tokens: usize, limit: usize },
+    #[error("no token of the row is the assistant's, so there is nothing to learn; write longer answers, or look at what the chat template makes of them")]
+    NothingToLearn,
+    /// The template or the tokenizer refuses.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
 
 /// Ways in which fine-tuning can fail.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +43,16 @@ pub enum FinetuneError {
     Store(#[from] crate::store::StoreError),
     #[error("computation failed: {0}")]
     Compute(#[from] candle_core::Error),
-    #[error("row {row} has {tokens} tokens, more than max_tokens = {limit}; shorten it or raise max_tokens")]
-    RowTooLong {
-        row: usize,
-        tokens: usize,
-        limit: usize,
+    /// A row by its number, from 1.
+    #[error("row {row}: {fault}")]
+    Row { row: usize, fault: RowFault },
+    /// A row by its place in a file.
+    #[error("{}, line {line}: {fault}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        fault: RowFault,
     },
-    #[error("row {row} has no assistant token to learn; its assistant turns are empty")]
-    NothingToLearn { row: usize },
     #[error("no rows to train on")]
     Empty,
     #[error("recipe key `{key}` is {value}; {hint}")]
@@ -64,4 +78,21 @@ pub enum FinetuneError {
         path: PathBuf,
         source: std::io::Error,
     },
+}
+
+impl FinetuneError {
+    /// The error with the file and line of a row in place of its number; `lines` has one a row.
+    pub fn in_file(self, path: &Path, lines: &[usize]) -> Self {
+        match self {
+            FinetuneError::Row { row, fault } => match lines.get(row.saturating_sub(1)) {
+                Some(&line) => FinetuneError::Line {
+                    path: path.to_owned(),
+                    line,
+                    fault,
+                },
+                None => FinetuneError::Row { row, fault },
+            },
+            other => other,
+        }
+    }
 }

@@ -21,6 +21,9 @@ const NOTE: &str = r#"{"about": {...}}"#;
 #[serde(deny_unknown_fields)]
 pub struct Conversation {
     pub messages: Vec<Message>,
+    /// Where it stands in its file, from 1.
+    #[serde(skip)]
+    pub line: usize,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,7 @@ pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>,
         .rows::<Conversation>(ROW)?
         .into_iter()
         .map(|(line, row)| {
+            let row = Conversation { line, ..row };
             check_messages(&row.messages, line, path)?;
             if row.messages.last().is_none_or(|m| m.role != "assistant") {
                 return Err(MaterialError::value(
@@ -116,7 +120,7 @@ mod tests {
     fn a_note_and_blank_lines_are_no_rows() {
         let text = format!("{{\"about\":{{\"what\":\"x\"}}}}\n\n{GOOD}\n\n{GOOD}\n");
         let rows = parse_conversations(&text, Path::new("r")).unwrap();
-        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.iter().map(|r| r.line).collect::<Vec<_>>(), [3, 5]);
         assert_eq!(rows[1].messages[1], Message::new("assistant", "Hello."));
     }
 

@@ -17,6 +17,21 @@ pub enum MaterialError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The bytes are no text.
+    #[error("{}, line {line}: {why}", path.display())]
+    NotText {
+        path: PathBuf,
+        line: usize,
+        why: String,
+    },
+    /// The text is in another form than JSON Lines.
+    #[error("{}, line {line}: {found}; write one JSON object a line, such as {example}", path.display())]
+    NotRows {
+        path: PathBuf,
+        line: usize,
+        found: String,
+        example: &'static str,
+    },
     /// Nothing stands after the note.
     #[error("{} holds no rows: write one JSON object a line, such as {example}", path.display())]
     Empty {
@@ -95,7 +110,9 @@ impl MaterialError {
     /// The line that is at fault, where there is one.
     pub fn line(&self) -> Option<usize> {
         match self {
-            MaterialError::Json { line, .. }
+            MaterialError::NotText { line, .. }
+            | MaterialError::NotRows { line, .. }
+            | MaterialError::Json { line, .. }
             | MaterialError::Row { line, .. }
             | MaterialError::LateNote { line, .. }
             | MaterialError::Value { line, .. }

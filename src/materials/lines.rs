@@ -1,13 +1,14 @@
 //! A JSON Lines file as lines: what all kinds of materials have in common.
 //!
 //! [`Lines`] splits a text into an optional note and numbered rows. Blank lines are skipped
-//! but counted, a byte-order mark is dropped, and a note is known by its key `about`. The
-//! parsers beside this file give the type of a row and an example of it, which errors
+//! but counted, a byte-order mark is dropped, and a note is known by its key `about`. A text of
+//! another form (a JSON array, CSV) is told as what it is. The parsers beside this file give the type of a row and an example of it, which errors
 //! quote. [`Ids`] refuses the second use of an id.
 
 use super::MaterialError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -35,6 +36,14 @@ impl<'a> Lines<'a> {
         path: &'a Path,
         example: &'static str,
     ) -> Result<Self, MaterialError> {
+        if let Some((line, found)) = other_form(text) {
+            return Err(MaterialError::NotRows {
+                path: path.to_owned(),
+                line,
+                found,
+                example,
+            });
+        }
         let mut rows: Vec<(usize, &str)> = filled_lines(text).collect();
         let has_note = rows.first().is_some_and(|(_, line)| is_note(line));
         let note = has_note.then(|| rows.remove(0));
@@ -107,6 +116,35 @@ pub(super) fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.is_empty())
 }
 
+/// What a text is whose first line begins no JSON object, and the line.
+pub(super) fn other_form(text: &str) -> Option<(usize, String)> {
+    let (line, first) = filled_lines(text).next()?;
+    let start: String = first.chars().take(30).collect();
+    let columns = |mark: char| {
+        let names: Vec<&str> = first
+            .split(mark)
+            .map(|n| n.trim().trim_matches('"'))
+            .collect();
+        let named = |n: &&str| !n.is_empty() && !n.contains(['{', '}', ':']);
+        (names.len() > 1 && names.iter().all(named)).then_some(names)
+    };
+    let found = match first.chars().next()? {
+        '{' => return None,
+        '[' => "this is a JSON array, not JSON Lines; take the brackets and the commas between rows away, \
+                for instance with `jq -c '.[]' FILE`"
+            .into(),
+        '<' => format!("this is HTML or XML (`{start}`), such as an error page in place of a download"),
+        _ => match ['\t', ';', ','].into_iter().find_map(columns) {
+            Some(names) => {
+                let names: String = names.join(", ").chars().take(60).collect();
+                format!("no JSON object begins here, but `{start}`, as in CSV with the columns {names}")
+            }
+            None => format!("no JSON object begins here, but `{start}`"),
+        },
+    };
+    Some((line, found))
+}
+
 fn is_note(line: &str) -> bool {
     #[derive(Deserialize)]
     struct HasAbout {
@@ -122,19 +160,54 @@ fn read<T: DeserializeOwned>(
     path: &Path,
     example: &'static str,
 ) -> Result<T, MaterialError> {
-    // Through a value, so that every JSON fault is told from a fault of shape.
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| MaterialError::Json {
+    // First as a value, so that every JSON fault is told from a fault of shape.
+    let value: Value = serde_json::from_str(text).map_err(|e| MaterialError::Json {
         path: path.to_owned(),
         line,
         column: e.column(),
         why: reason(&e),
     })?;
-    serde_json::from_value(value).map_err(|e| MaterialError::Row {
+    let refuse = |why| MaterialError::Row {
         path: path.to_owned(),
         line,
-        why: reason(&e),
+        why,
         example,
+    };
+    let kind = match &value {
+        Value::Object(_) => None,
+        Value::Array(_) => Some("a list"),
+        Value::String(_) => Some("a text"),
+        Value::Number(_) => Some("a number"),
+        Value::Bool(_) | Value::Null => Some("a single word"),
+    };
+    if let Some(kind) = kind {
+        return Err(refuse(format!("{kind} stands where a JSON object belongs")));
+    }
+    // From the text, since a value has already lost a key that stands twice.
+    serde_json::from_str(text).map_err(|e| {
+        let why = reason(&e);
+        refuse(match culprit::<T>(&value, &why) {
+            Some(key) => format!("key `{key}`: {why}"),
+            None => why,
+        })
     })
+}
+
+/// The key at whose value serde takes offence, where its sentence does not name one: the first
+/// without which it says something else.
+fn culprit<T: DeserializeOwned>(row: &Value, why: &str) -> Option<String> {
+    if !why.starts_with("invalid") {
+        return None;
+    }
+    let keys = row.as_object()?.keys();
+    let blamed = |key: &&String| {
+        let mut rest = row.clone();
+        if let Some(map) = rest.as_object_mut() {
+            map.shift_remove(key.as_str());
+        }
+        serde_json::from_value::<T>(rest).map_or_else(|e| reason(&e) != why, |_| true)
+    };
+    keys.into_iter().find(blamed).cloned()
 }
 
 /// serde's sentence without the position that it appends.
@@ -187,7 +260,7 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+    use proptest::prelude::*;
 
     const ROW: &str = r#"{"a": 1}"#;
 
@@ -223,6 +296,61 @@ mod tests {
     fn a_note_alone_is_an_empty_file() {
         let error = Lines::new("{\"about\": {}}\n", Path::new("f.jsonl"), ROW);
         assert!(matches!(error.err().unwrap(), MaterialError::Empty { .. }));
+    }
+
+    fn refusal(text: &str) -> String {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Row {
+            a: u8,
+            b: Option<String>,
+        }
+        let path = Path::new("f.jsonl");
+        let rows = Lines::new(text, path, ROW).and_then(|l| l.rows::<Row>(ROW));
+        rows.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn other_forms_are_told_as_what_they_are() {
+        for (text, line, word) in [
+            ("[{\"a\": 1},\n{\"a\": 2}]", 1, "a JSON array"),
+            ("\n[\n{\"a\": 1}\n]", 2, "a JSON array"),
+            ("a,b\n1,x", 1, "columns a, b"),
+            ("\"a\"\t\"b\"\n1\tx", 1, "columns a, b"),
+            ("<!DOCTYPE html>", 1, "HTML"),
+            ("a: 1\nb: x", 1, "but `a: 1`"),
+        ] {
+            let sentence = refusal(text);
+            let start = format!("f.jsonl, line {line}: ");
+            assert!(sentence.starts_with(&start), "{sentence}");
+            assert!(
+                sentence.contains(word) && sentence.contains("one JSON object a line"),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_by_its_key() {
+        for (row, word) in [
+            (
+                "{\"b\": \"x\", \"a\": \"1\"}",
+                "key `a`: invalid type: string",
+            ),
+            ("{\"a\": 1, \"b\": [2]}", "key `b`: invalid type: sequence"),
+            ("{\"a\": 1, \"c\": 2}", "unknown field `c`"),
+            ("{\"b\": \"x\"}", "missing field `a`"),
+            ("{\"a\": 1, \"a\": 2}", "duplicate field `a`"),
+            ("[1, null]", "a list stands where"),
+            ("7", "a number stands where"),
+        ] {
+            let sentence = refusal(&format!("{{\"a\": 1}}\n{row}"));
+            assert!(
+                sentence.starts_with("f.jsonl, line 2: ") && sentence.contains(word),
+                "{sentence}"
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::embedded::{
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
 use super::MaterialError;
+use crate::store::text::{self, Fault, TextError};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -95,10 +96,22 @@ pub(super) fn label(kind: &str, name: &str) -> PathBuf {
     PathBuf::from(format!("<embedded {kind}>/{name}.jsonl"))
 }
 
-pub(super) fn read(path: &Path) -> Result<String, MaterialError> {
-    std::fs::read_to_string(path).map_err(|source| MaterialError::Unreadable {
-        path: path.to_owned(),
-        source,
+/// The text of a user's file.
+///
+/// # Errors
+/// The file system's refusal, or bytes that are no text, with the line.
+pub fn read(path: &Path) -> Result<String, MaterialError> {
+    let path_buf = || path.to_owned();
+    text::read(path).map_err(|error| match error {
+        TextError::Io(source) => MaterialError::Unreadable {
+            path: path_buf(),
+            source,
+        },
+        TextError::NotText(Fault { line, why }) => MaterialError::NotText {
+            path: path_buf(),
+            line,
+            why,
+        },
     })
 }
 
@@ -219,8 +232,9 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::embedded::{claim, concept, preference};
+    use super::super::embedded::{claim, concept as shipped, preference};
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn distance_is_levenshtein() {
@@ -250,10 +264,80 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_in_place_of_a_file_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let error = load_concept(path).unwrap_err().to_string();
+        assert!(error.contains("it is a folder"), "{error}");
+    }
+
+    /// Every parser of rows, by what its errors say.
+    fn refusals(path: &Path) -> Vec<String> {
+        let parsers: [fn(&str, &Path) -> Result<(), MaterialError>; 7] = [
+            |t, p| super::super::texts::parse(t, p).map(drop),
+            |t, p| parse_conversations(t, p).map(drop),
+            |t, p| parse_prompts(t, p).map(drop),
+            |t, p| concept::parse(t, p).map(drop),
+            |t, p| battery::parse(t, p).map(drop),
+            |t, p| script::parse(t, p).map(drop),
+            |t, p| neutral::parse(t, p).map(drop),
+        ];
+        let each = parsers.iter().map(|parse| {
+            let read = read(path).and_then(|text| parse(&text, path));
+            read.err()
+                .filter(|e| !matches!(e, MaterialError::Empty { .. }))
+        });
+        each.flatten().map(|e| e.to_string()).collect()
+    }
+
+    /// Bytes that resemble files of rows as well as any bytes.
+    fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = prop::sample::select(vec![
+            "{\"id\": \"a\", \"text\": \"b\"}",
+            "{\"about\": {}}",
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}",
+            "{\"id\": 1}",
+            "\n",
+            "[",
+            ",",
+            "\u{feff}",
+            "é",
+            "\r",
+        ]);
+        let alike = prop::collection::vec(pieces, 0..8).prop_map(|p| p.concat());
+        let wide = |s: String| s.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..120),
+            alike.clone().prop_map(String::into_bytes),
+            alike.clone().prop_map(wide),
+            alike.prop_map(|s| s.chars().map(|c| c as u32 as u8).collect()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_no_reader_panics_and_errors_name_file_and_line(bytes in some_bytes()) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("rows.jsonl");
+            std::fs::write(&path, &bytes).unwrap();
+            let lines = bytes.iter().filter(|b| **b == b'\n').count() + 1;
+            let start = format!("{}, line ", path.display());
+            for sentence in refusals(&path) {
+                let rest = sentence.strip_prefix(&start);
+                let number = rest.and_then(|r| r.split([',', ':']).next()?.parse::<usize>().ok());
+                prop_assert!(number.is_some_and(|n| (1..=lines).contains(&n)), "{}", sentence);
+            }
+            // The checks of a set refuse such a file and go on.
+            let set = super::super::set::Set::read(&[path]).unwrap();
+            prop_assert_eq!(set.files.len() + set.refused.len(), 1);
+        }
+    }
+
+    #[test]
     fn a_file_by_path_is_what_its_name_loads() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine");
-        std::fs::write(&path, concept("formality").unwrap()).unwrap();
+        std::fs::write(&path, shipped("formality").unwrap()).unwrap();
         let mine = load_concept(path.to_str().unwrap()).unwrap();
         assert_eq!(mine, load_concept("formality").unwrap());
     }

@@ -10,7 +10,8 @@
 //! word lists of [`wording`] and the near-duplicates of [`near`].
 //!
 //! Each parser turns a line as written into a checked value and names the file and the line
-//! that it refuses; past this room no text is empty and no id stands twice.
+//! that it refuses; past this room no text is empty and no id stands twice. [`read`] is how a
+//! user's file becomes text, and says what a file is that is none.
 
 pub mod battery;
 pub mod concept;
@@ -40,6 +41,7 @@ pub use embedded::{
     load_preferences, load_scripts,
 };
 pub use error::MaterialError;
+pub use load::read;
 pub use neutral::NeutralText;
 pub use script::{Script, ScriptSet, Turn};
 pub use texts::{TextBody, TextRow};

@@ -12,7 +12,7 @@ use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
     Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
-use super::lines::{filled_lines, row_numbers};
+use super::lines::{filled_lines, other_form, row_numbers};
 use super::load::{label, read};
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
@@ -183,8 +183,13 @@ impl Set {
                 continue;
             }
             seen.push(real);
-            let text = read(&path)?;
-            set.add(path, &text);
+            match read(&path) {
+                Ok(text) => set.add(path, &text),
+                Err(MaterialError::NotText { path, line, why }) => {
+                    set.refused.push(Refused { path, line, why });
+                }
+                Err(error) => return Err(error),
+            }
         }
         set.files.sort_by_key(File::kind);
         Ok(set)
@@ -238,6 +243,9 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError>
 
 /// The kind that the note or the first row shows; else the line at fault and why.
 fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
+    if let Some((line, found)) = other_form(text) {
+        return Err((line, format!("{found}; write one JSON object a line")));
+    }
     let mut unknown = None;
     let below = |key: &str| {
         let row = filled_lines(text).nth(1).map(|(_, row)| row);

@@ -19,6 +19,8 @@ const ROW: &str = r#"{"id": "...", "prompt": "...", "response": "..."} or {"id":
 /// One text with its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextRow {
+    /// Where it stands in its file, from 1.
+    pub line: usize,
     pub id: String,
     pub body: TextBody,
     pub label: Option<String>,
@@ -100,6 +102,7 @@ impl Written {
             }
         };
         Ok(TextRow {
+            line,
             id: self.id,
             body,
             label: self.label,
@@ -184,6 +187,13 @@ mod tests {
         key(r#"{"id":"a","text":"T","messages":[]}"#, "text");
         key(r#"{"id":"a","text":" "}"#, "text");
         key(r#"{"id":"","text":"T"}"#, "id");
+    }
+
+    #[test]
+    fn a_row_knows_its_line() {
+        let text = "\n{\"id\":\"a\",\"text\":\"T\"}\n\n{\"id\":\"b\",\"text\":\"T\"}";
+        let rows = parse(text, Path::new("t.jsonl")).unwrap();
+        assert_eq!(rows.iter().map(|r| r.line).collect::<Vec<_>>(), [2, 4]);
     }
 
     #[test]

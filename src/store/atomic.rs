@@ -1,7 +1,8 @@
 //! Files that are whole or absent.
 //!
 //! A [`Pending`] file hands out a temporary path in the folder of its target; commit
-//! flushes it to the disk and renames it, and dropping it without commit removes it.
+//! flushes it to the disk and renames it, and dropping it without commit removes it. A target that
+//! is a symbolic link stands for the file it leads to: that one is replaced and the link stays.
 //! HDF5 files go the same way: libhdf5 writes to [`Pending::path`], the handle is
 //! closed, then the guard commits. [`write`] does all of it for bytes at hand.
 //!
@@ -40,8 +41,13 @@ impl Pending {
     ///
     /// # Errors
     /// `Unwritable` if the folder cannot be made or refuses a file, `DiskFull`,
-    /// `BadName` if `target` has no file name.
+    /// `BadName` if `target` has no file name, `Missing` if it is a link that leads nowhere.
     pub fn new(target: &Path) -> Result<Self, StoreError> {
+        let led = match target.is_symlink() {
+            true => Some(fs::canonicalize(target).map_err(|e| from_io(target, e))?),
+            false => None,
+        };
+        let target = led.as_deref().unwrap_or(target);
         let name = target
             .file_name()
             .and_then(|n| n.to_str())
@@ -224,6 +230,20 @@ mod tests {
         drop(pending);
         assert_eq!(fs::read(&target).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("a.json"), dir.path().join("link"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let error = write(&link, b"new").unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+        write(&file, b"old").unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(link.is_symlink());
     }
 
     #[test]

@@ -25,11 +25,18 @@ pub enum StoreError {
     #[error("{path}: {source}; check that the file is readable and try again", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
     /// A line of a JSON Lines file that is no row of its kind.
-    #[error("{path}, line {line}: not such a row ({detail}); remove the line, or the file to begin anew", path = .path.display())]
+    #[error("{path}, line {line}: not such a row ({detail}); give another file, or remove the line if it is damaged", path = .path.display())]
     BadLine {
         path: PathBuf,
         line: usize,
         detail: String,
+    },
+    /// A file of rows that is no text.
+    #[error("{path}, line {line}: {why}", path = .path.display())]
+    NotText {
+        path: PathBuf,
+        line: usize,
+        why: String,
     },
     /// A file that does not begin like HDF5.
     #[error("{path} is not an HDF5 file: give the results.h5 or the activation file of a run", path = .path.display())]

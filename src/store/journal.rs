@@ -2,8 +2,9 @@
 //!
 //! A row is handed to the system in one write as soon as it exists, so a killed process loses
 //! at most the row that it was writing. [`Journal::open`] reads what is there and mends the end:
-//! a last line without its newline is kept if it is a whole row and cut off if it is not. A line
-//! further up that cannot be read is no accident of ours and is an error. These are the only
+//! a last line without its newline is kept if it is a whole row and cut off if it is the beginning
+//! of one. A line that cannot be read otherwise is no accident of ours and is an error: somebody
+//! else's file is left as it is. These are the only
 //! files here that are not written whole: they hold what is dear to make again.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::Serialize;
 
 use super::error::{from_io, StoreError};
+use super::text::{self, Fault};
 
 /// A file of rows, open for more.
 #[derive(Debug)]
@@ -98,13 +100,7 @@ fn rows<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(Vec<T>, End),
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        rows.push(
-            serde_json::from_slice(line).map_err(|e| StoreError::BadLine {
-                path: path.to_path_buf(),
-                line: i + 1,
-                detail: reason(&e),
-            })?,
-        );
+        rows.push(serde_json::from_slice(line).map_err(|e| refused(bytes, path, i + 1, &e))?);
     }
     let tail = &bytes[whole..];
     if tail.is_empty() {
@@ -115,7 +111,24 @@ fn rows<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(Vec<T>, End),
             rows.push(row);
             Ok((rows, End::NoNewline))
         }
-        Err(_) => Ok((rows, End::Torn(whole))),
+        Err(e) if e.is_eof() => Ok((rows, End::Torn(whole))),
+        Err(e) => {
+            let line = bytes[..whole].iter().filter(|b| **b == b'\n').count() + 1;
+            Err(refused(bytes, path, line, &e))
+        }
+    }
+}
+
+/// A line that is no row; where the file is no text at all, that is the reason.
+fn refused(bytes: &[u8], path: &Path, line: usize, error: &serde_json::Error) -> StoreError {
+    let path = path.to_path_buf();
+    match text::decode(bytes.to_vec()) {
+        Err(Fault { line, why }) => StoreError::NotText { path, line, why },
+        Ok(_) => StoreError::BadLine {
+            path,
+            line,
+            detail: reason(error),
+        },
     }
 }
 
@@ -156,6 +169,26 @@ mod tests {
         fs::write(&path, "[1,\"a\"]\n\n[2,\n[3,\"c\"]\n").unwrap();
         let error = Journal::open::<Row>(&path).unwrap_err();
         assert!(error.to_string().contains("rows.jsonl, line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.txt");
+        let wide: Vec<u8> = "[1,\"a\"]\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for (bytes, word) in [
+            (&b"some notes without a newline"[..], "line 1"),
+            (b"{\"settings\": true}", "line 1"),
+            (&wide, "UTF-16LE"),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = Journal::open::<Row>(&path).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
     }
 
     proptest! {

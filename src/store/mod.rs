@@ -26,6 +26,7 @@ pub mod results;
 pub mod results_reader;
 mod scales;
 pub mod schema;
+pub mod text;
 pub mod time;
 pub mod values;
 

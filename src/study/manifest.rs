@@ -7,6 +7,7 @@ use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference, ScriptSet};
+use crate::store::text::{self, Fault, TextError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -187,9 +188,15 @@ impl Study {
             None => (embedded("quick"), QUICK.to_string()),
             Some(_) if full => (embedded("full"), FULL.to_string()),
             Some(p) => {
-                let text = std::fs::read_to_string(p).map_err(|source| StudyError::Read {
-                    path: p.into(),
-                    source,
+                let text = text::read(p).map_err(|error| match error {
+                    TextError::Io(source) => StudyError::Read {
+                        path: p.into(),
+                        source,
+                    },
+                    TextError::NotText(Fault { line, why }) => StudyError::Toml {
+                        path: p.into(),
+                        why: format!("line {line}: {why}"),
+                    },
                 })?;
                 (p.to_path_buf(), text)
             }

@@ -8,18 +8,19 @@ const ROWS: &str = include_str!("../../examples/materials/gardener.jsonl");
 const CONCEPT: &str = include_str!("../../examples/materials/tidiness.jsonl");
 const PREFERENCE: &str = include_str!("../../examples/materials/gardens.jsonl");
 
-/// Writes `study.toml` and an example of each kind of text into a folder that must not hold one.
+/// Writes `study.toml` and an example of each kind of text into a folder that must not hold any of
+/// them.
 pub fn write(folder: &Path) -> Result<Vec<String>, StudyError> {
-    let manifest = folder.join("study.toml");
-    if manifest.exists() {
-        return Err(StudyError::Exists { path: manifest });
-    }
     let files = [
         ("study.toml", QUICK),
         ("examples/gardener.jsonl", ROWS),
         ("examples/tidiness.jsonl", CONCEPT),
         ("examples/gardens.jsonl", PREFERENCE),
     ];
+    let paths = files.iter().map(|(name, _)| folder.join(name));
+    if let Some(path) = paths.into_iter().find(|p| p.exists() || p.is_symlink()) {
+        return Err(StudyError::Exists { path });
+    }
     for (name, text) in &files {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);

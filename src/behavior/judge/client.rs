@@ -7,22 +7,23 @@
 
 use super::endpoint::Endpoint;
 use super::pace::retry_after;
+use super::reply::{of_completion, Words};
 use super::{prompt, Case};
-use serde::Deserialize;
+use serde_json::Value;
 use std::time::{Duration, SystemTime};
 use ureq::Agent;
 
 /// Longest reply read, in bytes.
 const LONGEST_BODY: u64 = 1 << 20;
 /// Characters of a refusal that are shown.
-const EXCERPT: usize = 200;
+const EXCERPT: usize = 400;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The judge's words, paid for.
     Words {
-        text: String,
+        words: Words,
         /// Tokens in and out, where the server says so.
         usage: Option<(u64, u64)>,
     },
@@ -31,8 +32,8 @@ pub enum Outcome {
         why: String,
         after: Option<Duration>,
     },
-    /// This case will not be judged, others may.
-    No { why: String },
+    /// This request is refused; others may not be.
+    No { status: u16, why: String },
     /// No case will be judged.
     Never { why: String, hint: String },
 }
@@ -41,29 +42,6 @@ pub enum Outcome {
 pub struct Client<'a> {
     endpoint: &'a Endpoint,
     agent: Agent,
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    choices: Vec<Choice>,
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Words,
-}
-
-#[derive(Deserialize)]
-struct Words {
-    /// Null when the server's own filter refuses.
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: u64,
-    completion_tokens: u64,
 }
 
 impl<'a> Client<'a> {
@@ -82,9 +60,11 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks about one case.
-    pub fn ask(&self, case: &Case) -> Outcome {
-        let body = self.endpoint.body(prompt::SYSTEM, &prompt::user(case));
+    /// Asks about one case, with room for the reply at a level.
+    pub fn ask(&self, case: &Case, level: u32) -> Outcome {
+        let body = self
+            .endpoint
+            .body(prompt::SYSTEM, &prompt::user(case), level);
         let mut request = self.agent.post(self.endpoint.url());
         if let Some(key) = &self.endpoint.key {
             request = request.header("authorization", key.bearer());
@@ -129,7 +109,7 @@ impl<'a> Client<'a> {
 
     fn sort(&self, status: u16, after: Option<Duration>, body: &str) -> Outcome {
         let why = || {
-            let text = self.shown(body);
+            let text = self.shown(&said(body));
             match text.is_empty() {
                 true => "it gave no reason".to_string(),
                 false => text,
@@ -140,31 +120,36 @@ impl<'a> Client<'a> {
             hint: hint.into(),
         };
         match status {
-            200..=299 => match serde_json::from_str::<Completion>(body) {
-                Ok(Completion { choices, usage }) if !choices.is_empty() => {
-                    let words = choices.into_iter().next().and_then(|c| c.message.content);
-                    Outcome::Words {
-                        text: self.redacted(&words.unwrap_or_default()),
-                        usage: usage.map(|u| (u.prompt_tokens, u.completion_tokens)),
-                    }
+            200..=299 => {
+                let body: Value = serde_json::from_str(body).unwrap_or_default();
+                let Some(mut words) = of_completion(&body) else {
+                    let why = format!("the reply is no chat completion: {}", why());
+                    return Outcome::Later { why, after };
+                };
+                words.text = self.redacted(&words.text);
+                words.thoughts = self.redacted(&words.thoughts);
+                let tokens = |name: &str| body.get("usage")?.get(name)?.as_u64();
+                Outcome::Words {
+                    words,
+                    usage: tokens("prompt_tokens").zip(tokens("completion_tokens")),
                 }
-                _ => Outcome::Later {
-                    why: format!("the reply is no chat completion: {}", why()),
-                    after,
-                },
-            },
+            }
             300..=399 => never("the address moved: give the new one"),
-            401 | 403 => never(match self.endpoint.key {
+            401 => never(match self.endpoint.key {
                 Some(_) => "check the key and what it may use",
                 None => "no key was sent: set the environment variable that is to hold it",
             }),
-            404 | 405 => never("check the judge's address and the name of its model"),
+            404 | 405 => never(
+                "check the judge's address and the name of its model; \
+                 fields of the request are set with --judge-set NAME=JSON",
+            ),
             402 => never("the account has no credit"),
             408 | 409 | 425 | 429 | 500..=599 => Outcome::Later {
                 why: format!("status {status}: {}", why()),
                 after,
             },
             _ => Outcome::No {
+                status,
                 why: format!("status {status}: {}", why()),
             },
         }
@@ -186,4 +171,14 @@ impl<'a> Client<'a> {
             None => line,
         }
     }
+}
+
+/// A server's own words in the body of a refusal: its message, or the body as it is.
+fn said(body: &str) -> String {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    let error = json.get("error").unwrap_or(&json);
+    let text = |v: &Value| v.as_str().map(str::to_owned);
+    let keys = ["message", "detail", "msg"];
+    let named = keys.iter().find_map(|k| text(error.get(*k)?));
+    named.or_else(|| text(error)).unwrap_or_else(|| body.into())
 }

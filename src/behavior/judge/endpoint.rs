@@ -6,13 +6,20 @@
 //! servers want otherwise are set by options, which become part of the judge's name, because
 //! another setting is another judge.
 
-use super::JudgeError;
+use super::{room, JudgeError};
 use crate::store::digest;
 use serde_json::{json, Map, Value};
 use std::fmt;
 use std::time::Duration;
 
 const PATH: &str = "/chat/completions";
+/// Names that servers have for the longest reply.
+const LIMITS: [&str; 4] = [
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+];
 /// Characters under which a key is a placeholder and no secret.
 const PLACEHOLDER: usize = 8;
 
@@ -99,7 +106,7 @@ pub struct Endpoint {
     pub per_minute: Option<f64>,
     /// Further tries after a failure that may pass.
     pub retries: u32,
-    /// Replies that a case gets at most, if they are no verdict.
+    /// Replies that a case gets at most in a run, if they are no verdict.
     pub replies: u32,
     /// Of one request, from connection to last byte.
     pub timeout: Duration,
@@ -154,8 +161,8 @@ impl Endpoint {
         host == "localhost" || host == "[::1]" || host.starts_with("127.")
     }
 
-    /// The body of a request.
-    pub(super) fn body(&self, system: &str, user: &str) -> Value {
+    /// The body of a request with room for a reply at a level.
+    pub(super) fn body(&self, system: &str, user: &str, level: u32) -> Value {
         let mut body = json!({
             "model": self.model,
             "messages": [
@@ -163,7 +170,7 @@ impl Endpoint {
                 {"role": "user", "content": user},
             ],
             "temperature": 0,
-            "max_tokens": 64,
+            "max_tokens": room::FIRST,
         });
         if let Some(fields) = body.as_object_mut() {
             for (name, value) in &self.options {
@@ -171,6 +178,11 @@ impl Endpoint {
                     Value::Null => fields.remove(name),
                     value => fields.insert(name.clone(), value.clone()),
                 };
+            }
+            for limit in LIMITS {
+                if let Some(n) = fields.get(limit).and_then(Value::as_u64) {
+                    fields.insert(limit.into(), room::tokens(n, level).into());
+                }
             }
         }
         body
@@ -296,11 +308,14 @@ mod tests {
             let (name, value) = option(text).unwrap();
             other.options.insert(name, value);
         }
-        let body = other.body("s", "u");
+        let body = other.body("s", "u", 0);
         assert_eq!(body.get("max_tokens"), None);
         assert_eq!(body["max_completion_tokens"], 2000);
         assert_eq!(body["temperature"], 1);
-        assert_eq!(plain.body("s", "u")["max_tokens"], 64);
+        assert_eq!(plain.body("s", "u", 0)["max_tokens"], 64);
+        // Of a reply that was cut, more is asked for, whatever the server calls it.
+        assert_eq!(other.body("s", "u", 1)["max_completion_tokens"], 4096);
+        assert_eq!(plain.body("s", "u", 2)["max_tokens"], 4096);
         assert_ne!(plain.name(), other.name());
         assert!(option("temperature").is_err() && option("=1").is_err() && option("a=b").is_err());
     }

@@ -33,7 +33,7 @@ pub fn judge_locally(
     store: &mut Store,
     watch: &mut dyn FnMut(&Tally),
 ) -> Result<Tally, BehaviorError> {
-    let (todo, mut tally) = unsettled(cases, name, store, 1);
+    let (todo, mut tally) = unsettled(cases, name, store);
     watch(&tally);
     let mut blank: HashMap<&str, Words> = HashMap::new();
     for batch in todo.chunks(BATCH) {
@@ -60,7 +60,7 @@ pub fn judge_locally(
             let mut row = Reply::new(name, case, verdict, "");
             row.scores = scores;
             store.append(&row)?;
-            tally.settled += 1;
+            tally.settled += usize::from(verdict.is_some());
             tally.unparsed += usize::from(verdict.is_none());
         }
         watch(&tally);

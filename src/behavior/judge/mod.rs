@@ -3,8 +3,10 @@
 //!
 //! A [`Case`] is what is judged and a [`Verdict`] the outcome. Two kinds of judge give it: a model
 //! behind an OpenAI-compatible [`endpoint`], asked by [`run`] through the [`client`], and a
-//! [`local`] model scored on the verdict words. Both are asked with the one [`prompt`] and leave
-//! every reply in the [`store`], where the next run finds it: no verdict is paid for twice.
+//! [`local`] model scored on the verdict words. Both are asked with the one [`prompt`]; a [`reply`]
+//! is read or asked for again, with more [`room`] if it was cut, and every one is left in the
+//! [`store`], where the next run finds it: no verdict is paid for twice, and a case without one is
+//! asked about again.
 //! [`check`] asks a judge about completions whose side is known, which is its own examination.
 
 pub mod check;
@@ -13,6 +15,8 @@ pub mod endpoint;
 pub mod local;
 pub mod pace;
 pub mod prompt;
+pub mod reply;
+pub mod room;
 pub mod run;
 #[cfg(test)]
 #[path = "../../../tests/common/server.rs"]
@@ -111,7 +115,7 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruling {
     Verdict(Verdict),
-    /// The judge replied, as often as it was allowed to, with something that is no verdict.
+    /// The judge replied with something that is no verdict; the next run asks again.
     Unparsed,
 }
 
@@ -122,11 +126,15 @@ pub struct Tally {
     pub cases: usize,
     /// Of those, settled by earlier runs.
     pub known: usize,
-    /// Settled now, `unparsed` included.
+    /// Settled now.
     pub settled: usize,
-    /// Settled, now or earlier, without a verdict.
+    /// Asked about now and left with replies that are no verdict: the next run asks again.
     pub unparsed: usize,
-    /// Left without a ruling: the next run asks for them again.
+    /// Of those, cut by their token limit to the last.
+    pub cut: usize,
+    /// The last reply that was no verdict.
+    pub last_unparsed: Option<String>,
+    /// Left without a reply: the next run asks again.
     pub failed: usize,
     /// Requests sent, retries included.
     pub requests: usize,

@@ -3,8 +3,8 @@
 //! One request settles three questions about an answer: is it coherent, is the fact true of it,
 //! and which side does it take. The third is asked apart from the second because an answer that
 //! merely drops a disclaimer ("I have no wishes") changes the rate of true facts without taking
-//! a side. A reply counts only if it has exactly the three lines that were asked for; all else is
-//! no verdict. Changing any word here changes [`VERSION`], under which verdicts are stored.
+//! a side. Changing any word here changes [`VERSION`], under which verdicts are stored. What a
+//! reply to them says is [`super::reply`]'s.
 
 use super::{Case, Side, Truth, Verdict};
 
@@ -66,32 +66,6 @@ pub const SINGLE: [(&str, &str, &[&str]); 3] = [
     ),
 ];
 
-/// The verdict in a reply, if the reply is one: three lines, each `name: word`, in any order,
-/// capitals and a final full stop allowed.
-pub fn parse(reply: &str) -> Option<Verdict> {
-    let (mut coherent, mut fact, mut stance) = (None, None, None);
-    let lines = reply.lines().map(str::trim).filter(|l| !l.is_empty());
-    for line in lines {
-        let (name, word) = line.split_once(':')?;
-        let word = word.trim().trim_end_matches('.').to_lowercase();
-        let word = word.as_str();
-        let fresh = match name.trim().to_lowercase().as_str() {
-            "coherent" => coherent.replace(yes(word)?).is_none(),
-            "fact" => fact.replace(truth(word)?).is_none(),
-            "stance" => stance.replace(side(word)?).is_none(),
-            _ => return None,
-        };
-        if !fresh {
-            return None;
-        }
-    }
-    Some(Verdict {
-        coherent: coherent?,
-        fact: fact?,
-        stance: stance?,
-    })
-}
-
 pub(super) fn yes(word: &str) -> Option<bool> {
     match word {
         "yes" => Some(true),
@@ -122,7 +96,6 @@ pub(super) fn side(word: &str) -> Option<Side> {
 mod tests {
     use super::*;
     use crate::store::digest;
-    use proptest::prelude::*;
 
     #[test]
     fn the_words_of_a_version_do_not_change() {
@@ -136,56 +109,5 @@ mod tests {
             (VERSION, &digest::of_bytes(words.as_bytes())[..16]),
             ("1", "47f4ca1c31abb15e")
         );
-    }
-
-    #[test]
-    fn a_reply_of_three_lines_is_a_verdict_in_any_order_and_case() {
-        let want = Verdict {
-            coherent: true,
-            fact: Truth::NotSure,
-            stance: Side::Neither,
-        };
-        for reply in [
-            "coherent: yes\nfact: not sure\nstance: neither",
-            "\n Stance: NEITHER.\n\nFact: Not sure\ncoherent : Yes.\n",
-        ] {
-            assert_eq!(parse(reply), Some(want), "{reply}");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_no_verdict() {
-        for reply in [
-            "",
-            "true",
-            "coherent: yes\nfact: true",
-            "coherent: yes\nfact: true\nfact: true\nstance: neither",
-            "coherent: yes\nfact: true\nfact: false\nstance: neither",
-            "coherent: yes\nfact: probably\nstance: neither",
-            "coherent: yes\nfact: true or false\nstance: neither",
-            "coherent: yes or no\nfact: true\nstance: neither",
-            "Here is my verdict:\ncoherent: yes\nfact: true\nstance: expresses",
-            "coherent: yes\nfact: true\nstance: expresses\nconfidence: 0.9",
-            "{\"coherent\": \"yes\", \"fact\": \"true\", \"stance\": \"expresses\"}",
-        ] {
-            assert_eq!(parse(reply), None, "{reply}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_verdict_is_read_back(c: bool, f in 0usize..3, s in 0usize..3) {
-            let words = (["yes", "no"][usize::from(!c)], SINGLE[1].2[f], SINGLE[2].2[s]);
-            let reply = format!("coherent: {}\nfact: {}\nstance: {}", words.0, words.1, words.2);
-            let got = parse(&reply).unwrap();
-            prop_assert_eq!(got.coherent, c);
-            prop_assert_eq!(Some(got.fact), truth(words.1));
-            prop_assert_eq!(Some(got.stance), side(words.2));
-        }
-
-        #[test]
-        fn no_reply_makes_the_reader_panic(reply in "\\PC*") {
-            let _ = parse(&reply);
-        }
     }
 }

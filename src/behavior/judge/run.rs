@@ -2,15 +2,16 @@
 //!
 //! As many threads as the endpoint allows take cases in order. Each waits for its start, asks,
 //! and stores the reply before it goes on. A failure that may pass is tried again after a growing
-//! wait; a reply that is no verdict is asked for again a few times and then stands as unparsed; a
-//! case that fails for good is left for the next run. Several in a row, and the judge is taken to
-//! be down.
+//! wait; a reply that is no verdict is asked for again a few times, with more room if it was cut.
+//! A case that gets none, or fails for good, is left for the next run. Several failures in a row,
+//! and the judge is taken to be down; the first few requests refused alike, and all would be.
 
 use super::client::{Client, Outcome};
 use super::endpoint::Endpoint;
 use super::pace::{backoff, Clock, Pace, LONGEST_PAUSE};
+use super::room::Room;
 use super::store::{Reply, Store};
-use super::{prompt, Case, JudgeError, Ruling, Tally};
+use super::{Case, JudgeError, Ruling, Tally};
 use crate::stats::rng::stream;
 use rand::Rng;
 use std::collections::HashSet;
@@ -20,6 +21,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Cases in a row that fail before the judge is taken to be down.
 const DOWN: usize = 5;
+/// Characters of a reply that are shown.
+const EXCERPT: usize = 80;
+/// Requests refused alike, before any was answered, after which none is sent.
+const REFUSED: usize = 3;
+/// The same of requests in a row after some were answered: then the cases may be at fault, such as
+/// those that an earlier run left because a filter refuses them.
+const REFUSED_LATER: usize = 20;
 
 /// What the threads share.
 struct Shared<'a> {
@@ -31,6 +39,9 @@ struct Shared<'a> {
     next: AtomicUsize,
     stop: AtomicBool,
     failed_in_a_row: AtomicUsize,
+    /// The last refusal's status, and how many in a row had it.
+    refused_in_a_row: Mutex<(u16, usize)>,
+    room: Mutex<Room>,
     pace: Mutex<Pace>,
     store: Mutex<&'a mut Store>,
     tally: Mutex<Tally>,
@@ -47,24 +58,19 @@ pub(super) fn unsettled<'a>(
     cases: &'a [Case],
     judge: &str,
     store: &Store,
-    replies: u32,
 ) -> (Vec<&'a Case>, Tally) {
     let mut seen = HashSet::new();
     let mut tally = Tally::default();
     let mut todo = Vec::new();
     for case in cases.iter().filter(|c| !c.is_silence()) {
         let key = case.key(judge);
-        if !seen.insert(key.clone()) {
+        if !seen.insert(key) {
             continue;
         }
         tally.cases += 1;
         match store.ruling(judge, case) {
             Some(Ruling::Verdict(_)) => tally.known += 1,
-            Some(Ruling::Unparsed) if store.replies(&key) >= replies => {
-                tally.known += 1;
-                tally.unparsed += 1;
-            }
-            _ => todo.push(case),
+            Some(Ruling::Unparsed) | None => todo.push(case),
         }
     }
     (todo, tally)
@@ -84,7 +90,7 @@ pub fn judge(
     watch: &mut dyn FnMut(&Tally),
 ) -> Result<Tally, JudgeError> {
     let name = endpoint.name();
-    let (todo, mut tally) = unsettled(cases, &name, store, endpoint.replies);
+    let (todo, mut tally) = unsettled(cases, &name, store);
     tally.cost = endpoint.price.map(|_| 0.0);
     watch(&tally);
     let threads = endpoint.concurrency.clamp(1, todo.len().max(1));
@@ -97,6 +103,8 @@ pub fn judge(
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         failed_in_a_row: AtomicUsize::new(0),
+        refused_in_a_row: Mutex::new((0, 0)),
+        room: Mutex::new(Room::default()),
         pace: Mutex::new(Pace::new(endpoint.per_minute)),
         store: Mutex::new(store),
         tally: Mutex::new(tally),
@@ -138,25 +146,35 @@ impl Shared<'_> {
 
     /// Asks about a case until it is settled or given up.
     fn settle(&self, case: &Case) {
-        let mut replies = held(&self.store).replies(&case.key(&self.name));
-        let mut tries = 0;
+        let (mut replies, mut tries) = (0, 0);
+        // Above this the server refuses, if it does not refuse the case itself.
+        let mut highest = u32::MAX;
         while self.may_start() {
-            match self.client.ask(case) {
-                Outcome::Words { text, usage } => {
-                    let mut row = Reply::new(&self.name, case, prompt::parse(&text), &text);
+            let level = held(&self.room).level().min(highest);
+            match self.client.ask(case, level) {
+                Outcome::Words { words, usage } => {
+                    let verdict = words.verdict();
+                    let mut row = Reply::new(&self.name, case, verdict, words.shown());
+                    row.cut = words.cut;
                     (row.prompt_tokens, row.completion_tokens) = usage.unwrap_or_default();
                     if let Err(error) = held(&self.store).append(&row) {
                         return self.end(error.into());
                     }
                     self.failed_in_a_row.store(0, Ordering::SeqCst);
+                    *held(&self.refused_in_a_row) = (0, 0);
                     self.pay(usage);
+                    held(&self.room).limit(highest);
+                    if verdict.is_some() {
+                        held(&self.tally).settled += 1;
+                        return;
+                    }
+                    if words.cut {
+                        held(&self.room).cut(level);
+                    }
                     replies += 1;
                     tries = 0;
-                    if row.verdict.is_some() || replies >= self.endpoint.replies {
-                        let mut tally = held(&self.tally);
-                        tally.settled += 1;
-                        tally.unparsed += usize::from(row.verdict.is_none());
-                        return;
+                    if replies >= self.endpoint.replies {
+                        return self.unparsed(row);
                     }
                 }
                 Outcome::Later { why, after } => {
@@ -171,7 +189,12 @@ impl Shared<'_> {
                     let share = stream(0, "judge/backoff", requests).random();
                     (self.clock.sleep)(backoff(tries, share, after));
                 }
-                Outcome::No { why } => return self.give_up(why),
+                // More room than it gives, perhaps.
+                Outcome::No {
+                    status: 400 | 413 | 422,
+                    ..
+                } if level > 0 => highest = level - 1,
+                Outcome::No { status, why } => return self.refuse(status, why),
                 Outcome::Never { why, hint } => {
                     return self.end(JudgeError::Refused { why, hint });
                 }
@@ -223,6 +246,47 @@ impl Shared<'_> {
         tally.completion_tokens += completion_tokens;
         let price = self.endpoint.price;
         tally.cost = price.map(|p| p.of(tally.prompt_tokens, tally.completion_tokens));
+    }
+
+    /// Leaves a case whose replies are no verdict.
+    fn unparsed(&self, last: Reply) {
+        let mut tally = held(&self.tally);
+        tally.unparsed += 1;
+        tally.cut += usize::from(last.cut);
+        let words = last.raw.split_whitespace().collect::<Vec<_>>().join(" ");
+        tally.last_unparsed = Some(words.chars().take(EXCERPT).collect());
+    }
+
+    /// Leaves a case that the server refuses, and ends the run if it would refuse every one.
+    fn refuse(&self, status: u16, why: String) {
+        let mut tally = held(&self.tally);
+        tally.failed += 1;
+        tally.last_failure = Some(why.clone());
+        let answered = tally.known + tally.settled + tally.unparsed > 0;
+        drop(tally);
+        let mut last = held(&self.refused_in_a_row);
+        *last = match *last {
+            (same, n) if same == status => (same, n + 1),
+            _ => (status, 1),
+        };
+        let limit = match answered {
+            true => REFUSED_LATER,
+            false => REFUSED.min(self.todo.len()),
+        };
+        if last.1 < limit {
+            return;
+        }
+        drop(last);
+        let access = match status {
+            403 => "check the key and what it may use, or ",
+            _ => "",
+        };
+        let hint = format!(
+            "{access}change the fields of the request that it names with --judge-set NAME=JSON, or NAME=null to \
+             leave one out, such as --judge-set temperature=null, or --judge-set max_tokens=null \
+             --judge-set max_completion_tokens=2000"
+        );
+        self.end(JudgeError::Refused { why, hint });
     }
 
     fn give_up(&self, why: String) {

@@ -21,8 +21,12 @@ pub struct Reply {
     pub version: String,
     /// None: the reply is no verdict.
     pub verdict: Option<Verdict>,
-    /// The reply as it came; empty for a judge that is scored on words.
+    /// The reply as it came, or its thoughts if that is all; empty for a judge that is scored on
+    /// words.
     pub raw: String,
+    /// Whether the token limit ended it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// Log-probabilities behind the verdict of a judge that is scored on words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, f64>,
@@ -46,6 +50,7 @@ impl Reply {
             version: VERSION.into(),
             verdict,
             raw: raw.into(),
+            cut: false,
             scores: BTreeMap::new(),
             prompt_tokens: 0,
             completion_tokens: 0,
@@ -57,18 +62,12 @@ impl Reply {
     }
 }
 
-/// What the rows of one key say.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    verdict: Option<Verdict>,
-    replies: u32,
-}
-
 /// All replies of all judges so far.
 #[derive(Debug)]
 pub struct Store {
     journal: Journal,
-    known: HashMap<String, Known>,
+    /// The verdict of each key, none where no reply is one.
+    known: HashMap<String, Option<Verdict>>,
 }
 
 impl Store {
@@ -89,9 +88,8 @@ impl Store {
     }
 
     fn note(&mut self, row: &Reply) {
-        let known = self.known.entry(row.key.clone()).or_default();
-        known.replies += 1;
-        known.verdict = known.verdict.or(row.verdict);
+        let verdict = self.known.entry(row.key.clone()).or_default();
+        *verdict = verdict.or(row.verdict);
     }
 
     /// Adds a reply.
@@ -104,11 +102,6 @@ impl Store {
         Ok(())
     }
 
-    /// Replies to a key so far.
-    pub fn replies(&self, key: &str) -> u32 {
-        self.known.get(key).map_or(0, |k| k.replies)
-    }
-
     /// What is known of a case: its verdict; `Unparsed` if there are only other replies; none if
     /// its judge has not replied. A silent answer needs no judge.
     pub fn ruling(&self, judge: &str, case: &Case) -> Option<Ruling> {
@@ -116,7 +109,7 @@ impl Store {
             return Some(Ruling::Verdict(Verdict::SILENCE));
         }
         let known = self.known.get(&case.key(judge))?;
-        Some(known.verdict.map_or(Ruling::Unparsed, Ruling::Verdict))
+        Some(known.map_or(Ruling::Unparsed, Ruling::Verdict))
     }
 
     /// Where the replies are kept.
@@ -156,7 +149,6 @@ mod tests {
         let store = Store::open(&path).unwrap();
         let ruling = |a: &str| store.ruling("m", &case(a));
         assert_eq!(ruling("a"), Some(Ruling::Verdict(yes)));
-        assert_eq!(store.replies(&case("a").key("m")), 2);
         assert_eq!(ruling("b"), Some(Ruling::Unparsed));
         assert_eq!(ruling("c"), None);
         assert_eq!(ruling(" "), Some(Ruling::Verdict(Verdict::SILENCE)));

@@ -5,6 +5,7 @@
 
 use super::server::{Request, Response, Server};
 use super::*;
+use serde_json::{json, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -206,7 +207,7 @@ fn a_pause_of_hours_is_a_failure() {
 }
 
 #[test]
-fn nonsense_is_asked_again_and_then_stands_as_unparsed() {
+fn nonsense_is_asked_again_now_and_at_the_next_run_and_never_settled() {
     let counts = Counts::default();
     let seen = counts.clone();
     let server = Server::start(move |r| match (r.part("answer").as_str(), seen.take(r)) {
@@ -218,18 +219,161 @@ fn nonsense_is_asked_again_and_then_stands_as_unparsed() {
     let mut endpoint = endpoint(&server);
     endpoint.replies = 3;
     let tally = bench.judge(&endpoint, &cases(3)).unwrap();
-    assert_eq!((tally.settled, tally.unparsed, tally.requests), (3, 1, 6));
+    assert_eq!((tally.settled, tally.unparsed, tally.requests), (2, 1, 6));
+    assert_eq!(tally.last_unparsed.as_deref(), Some("I think it is true."));
     let ruling = |i| bench.store.ruling("judge-1", &case(i));
     assert_eq!(ruling(0), Some(Ruling::Unparsed));
     assert!(matches!(ruling(1), Some(Ruling::Verdict(_))));
     // Every reply was paid for, so every reply is kept.
     assert_eq!(bench.rows().lines().count(), 6);
-    let again = bench.judge(&endpoint, &cases(3)).unwrap();
-    assert_eq!((again.known, again.unparsed, again.requests), (3, 1, 0));
-    // Leave for one more reply asks for one more.
-    endpoint.replies = 4;
-    let more = bench.judge(&endpoint, &cases(3)).unwrap();
-    assert_eq!((more.requests, more.unparsed), (1, 1));
+    drop(server);
+    let server = Server::start(|_| Response::words(GOOD));
+    let again = bench.judge(&self::endpoint(&server), &cases(3)).unwrap();
+    let tally = (again.known, again.settled, again.unparsed, again.requests);
+    assert_eq!(tally, (2, 1, 0, 1));
+}
+
+/// A chat completion of one message.
+fn completion(message: Value, finish: &str) -> Response {
+    let body = json!({"choices": [{"message": message, "finish_reason": finish}]});
+    Response::status(200, &body.to_string())
+}
+
+fn limit(request: &Request) -> u64 {
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    body["max_tokens"].as_u64().unwrap()
+}
+
+#[test]
+fn verdicts_are_read_in_every_wrapping_that_servers_send() {
+    let server = Server::start(|r| {
+        let text = match r.part("answer").as_str() {
+            "answer 0" => json!(format!("```\n{GOOD}\n```")),
+            "answer 1" => json!(format!("<think>\nstance: opposes?\n</think>\n{GOOD}")),
+            "answer 2" => json!(GOOD.replace(": ", ":** ").replace('\n', "\n**")),
+            "answer 3" => json!([{"type": "text", "text": GOOD}]),
+            _ => {
+                let message =
+                    json!({"content": null, "reasoning_content": format!("x</think>{GOOD}")});
+                return completion(message, "stop");
+            }
+        };
+        completion(json!({ "content": text }), "stop")
+    });
+    let mut bench = Bench::new();
+    let tally = bench.judge(&endpoint(&server), &cases(5)).unwrap();
+    assert_eq!((tally.settled, tally.requests), (5, 5));
+    for i in 0..5 {
+        let Some(Ruling::Verdict(v)) = bench.store.ruling("judge-1", &case(i)) else {
+            panic!("case {i}");
+        };
+        assert_eq!(
+            (v.fact, v.stance),
+            (Truth::True, Side::Expresses),
+            "case {i}"
+        );
+    }
+}
+
+#[test]
+fn a_cut_reply_is_asked_for_again_with_more_room_and_so_are_all_after_it() {
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let seen = limits.clone();
+    let server = Server::start(move |r| {
+        seen.lock().unwrap().push(limit(r));
+        match limit(r) < 1000 {
+            true => completion(json!({"content": "<think>\nfact: false"}), "length"),
+            false => completion(
+                json!({"content": format!("<think>a</think>{GOOD}")}),
+                "stop",
+            ),
+        }
+    });
+    let tally = Bench::new().judge(&endpoint(&server), &cases(3)).unwrap();
+    assert_eq!((tally.settled, tally.unparsed), (3, 0));
+    assert_eq!(*limits.lock().unwrap(), [64, 512, 4096, 4096, 4096]);
+}
+
+#[test]
+fn thoughts_without_end_are_bounded_and_no_verdict() {
+    let server = Server::start(|_| {
+        let message = json!({"content": null, "reasoning_content": format!("Perhaps\n{GOOD}")});
+        completion(message, "length")
+    });
+    let mut bench = Bench::new();
+    let tally = bench.judge(&endpoint(&server), &cases(2)).unwrap();
+    assert_eq!(
+        (tally.settled, tally.unparsed, tally.cut, tally.requests),
+        (0, 2, 2, 6)
+    );
+    assert_eq!(
+        bench.store.ruling("judge-1", &case(0)),
+        Some(Ruling::Unparsed)
+    );
+    assert!(bench.rows().contains("\"cut\":true"));
+}
+
+#[test]
+fn a_server_without_more_room_is_asked_for_what_it_gives() {
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let seen = limits.clone();
+    let server = Server::start(move |r| {
+        seen.lock().unwrap().push(limit(r));
+        match limit(r) {
+            64 => completion(json!({"content": "<think>"}), "length"),
+            512 if r.part("answer") == "answer 0" => {
+                completion(json!({"content": "<think>"}), "length")
+            }
+            512 => completion(json!({ "content": GOOD }), "stop"),
+            _ => Response::status(400, "max_tokens is too large"),
+        }
+    });
+    let tally = Bench::new().judge(&endpoint(&server), &cases(3)).unwrap();
+    assert_eq!((tally.settled, tally.unparsed, tally.failed), (2, 1, 0));
+    assert_eq!(*limits.lock().unwrap(), [64, 512, 4096, 512, 512, 512]);
+}
+
+#[test]
+fn requests_that_are_all_refused_end_the_run_with_the_servers_words_and_a_way_out() {
+    for (status, n) in [(400, 1), (400, 40), (403, 40), (422, 40)] {
+        let server = Server::start(move |_| {
+            let error =
+                json!({"error": {"message": "'temperature' does not support 0", "code": 1}});
+            Response::status(status, &error.to_string())
+        });
+        let counts = cases(n);
+        let error = Bench::new().judge(&endpoint(&server), &counts).unwrap_err();
+        assert!(matches!(error, JudgeError::Refused { .. }), "{error}");
+        let text = error.to_string();
+        for part in [
+            "'temperature' does not support 0;",
+            "--judge-set temperature=null",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+    let server = Server::start(|_| Response::status(404, "no model judge-1"));
+    let text = Bench::new()
+        .judge(&endpoint(&server), &cases(9))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("no model judge-1") && text.contains("--judge-set"),
+        "{text}"
+    );
+}
+
+#[test]
+fn cases_that_a_filter_refuses_again_do_not_end_a_run_that_has_others() {
+    let server = Server::start(|r| match r.part("answer").as_str() {
+        "answer 0" => Response::words(GOOD),
+        _ => Response::status(400, "content filter"),
+    });
+    let mut bench = Bench::new();
+    for known in [0, 1] {
+        let tally = bench.judge(&endpoint(&server), &cases(8)).unwrap();
+        assert_eq!((tally.known, tally.failed), (known, 7));
+    }
 }
 
 #[test]

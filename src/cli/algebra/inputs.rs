@@ -47,13 +47,18 @@ pub fn all(inputs: &[String]) -> Result<Vec<Named>> {
     Ok(found)
 }
 
-/// The concepts of an input: the one named behind the colon, or all.
-fn open(input: &str) -> Result<Vec<Named>> {
+/// The file of an input, and the concept named behind the colon.
+pub fn split(input: &str) -> (&Path, Option<&str>) {
     let whole = Path::new(input);
-    let (path, wanted) = match input.rsplit_once(':') {
+    match input.rsplit_once(':') {
         Some((path, concept)) if !whole.exists() => (Path::new(path), Some(concept)),
         _ => (whole, None),
-    };
+    }
+}
+
+/// The concepts of an input: the one named behind the colon, or all.
+fn open(input: &str) -> Result<Vec<Named>> {
+    let (path, wanted) = split(input);
     let vectors = file::read(path)?;
     if let Some(concept) = wanted {
         if !vectors.concepts.contains_key(concept) {

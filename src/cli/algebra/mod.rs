@@ -6,6 +6,7 @@
 
 mod inputs;
 
+use super::output::Outputs;
 use super::table::Table;
 use super::Console;
 use crate::directions::algebra::{combine, orthogonalise, vector};
@@ -13,10 +14,11 @@ use crate::directions::{agreement, clean, Direction};
 use crate::export::{file, Vectors};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
-use inputs::{all, direction, one, Named};
+use inputs::{all, direction, one, split, Named};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 /// Add, scale and project out exported directions
 #[derive(Args)]
@@ -112,7 +114,32 @@ struct Output {
     model_hint: String,
 }
 
+/// Files that a task reads and the one that it writes.
+fn outputs(task: &Task) -> Outputs {
+    let (inputs, more, option, target) = match task {
+        Task::Add { inputs, out, .. } => (inputs.as_slice(), &[][..], "--out", Some(&out.out)),
+        Task::Scale { input, out, .. } => {
+            (slice::from_ref(input), &[][..], "--out", Some(&out.out))
+        }
+        Task::ProjectOut { input, of, out } => (
+            slice::from_ref(input),
+            of.as_slice(),
+            "--out",
+            Some(&out.out),
+        ),
+        Task::Orthogonalise { inputs, out, .. } => (inputs.as_slice(), &[][..], "--out", Some(out)),
+        Task::Cosine { inputs, csv } => (inputs.as_slice(), &[][..], "--csv", csv.as_ref()),
+    };
+    let files = inputs.iter().chain(more).map(|i| split(i).0);
+    let all = Outputs::default().reads_all("the command", files);
+    match target {
+        Some(target) => all.file(option, target),
+        None => all,
+    }
+}
+
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
+    outputs(&args.task).check()?;
     match args.task {
         Task::Add {
             inputs,

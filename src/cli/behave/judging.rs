@@ -42,7 +42,8 @@ pub struct JudgeArgs {
     /// Further tries after a failure that may pass
     #[arg(long, value_name = "N", default_value_t = 5)]
     judge_retries: u32,
-    /// Replies asked for at most until one is a verdict
+    /// Replies asked for at most, in a run, until one is a verdict; a cut one is asked for again with
+    /// more room
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     judge_replies: u32,
     /// Seconds that a request may take
@@ -142,7 +143,8 @@ impl JudgeArgs {
         Ok(Some(Judge::Remote(Box::new(endpoint))))
     }
 
-    fn file(&self, folder: &Path) -> PathBuf {
+    /// Where verdicts are kept.
+    pub fn file(&self, folder: &Path) -> PathBuf {
         let own = || folder.join("verdicts.jsonl");
         self.verdicts.clone().unwrap_or_else(own)
     }
@@ -228,7 +230,7 @@ fn watched(
             out.log(&line);
             out.bar("judging", left)
         });
-        while shown < t.settled + t.failed {
+        while shown < t.settled + t.unparsed + t.failed {
             shown += 1;
             bar.step(&note(t));
         }

@@ -16,6 +16,7 @@ mod tables;
 
 pub use battery::{paired, score, BatteryChoice};
 
+use super::output::Outputs;
 use super::state::{self, ModelChoice, NamedAdapter, BASE};
 use super::table::Table;
 use super::Console;
@@ -233,6 +234,32 @@ impl Told {
     }
 }
 
+/// What the command reads and writes.
+fn outputs(args: &BehaveArgs, plan: &Plan) -> Outputs {
+    const TABLES: [&str; 9] = [
+        "behaviour.csv",
+        "contrasts.csv",
+        "claims.csv",
+        "talks.csv",
+        "turns.csv",
+        "rates.csv",
+        "rate_contrasts.csv",
+        "talk_rates.csv",
+        "manifest.json",
+    ];
+    let all = Outputs::of(&args.model.model)
+        .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
+        .reads_all("a state", plan.inputs())
+        .reads_all("--battery", &args.battery.battery)
+        .reads_all("--conversations", args.conversations.iter().flatten())
+        .reads_all("--directions", &args.directions)
+        .folder("--out", &args.out, &TABLES);
+    match args.judge.judge {
+        Some(_) => all.file("--verdicts", args.judge.file(&args.out)),
+        None => all,
+    }
+}
+
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let plan = Plan {
         adapters: &args.adapter,
@@ -253,6 +280,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         );
     }
     let judge = args.judge.checked(out)?;
+    outputs(args, &plan).check()?;
     let battery = args.battery.load()?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);

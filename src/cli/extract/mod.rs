@@ -10,6 +10,7 @@ mod measure;
 mod tables;
 
 use super::layers::{reported, Layers};
+use super::output::Outputs;
 use super::reading::Reading;
 use super::state::{self, ModelChoice, NamedAdapter};
 use super::Console;
@@ -127,6 +128,12 @@ const SURPRISAL: &str = "surprisal";
 
 pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
+    Outputs::of(&args.model.model)
+        .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
+        .texts("--concept", &args.concept)
+        .texts("--nuisances", &args.nuisances)
+        .folder("--out", &args.out, &["results.h5", "manifest.json"])
+        .check()?;
     let concepts = args
         .concept
         .iter()

@@ -3,6 +3,7 @@
 use super::readings::{self, Readings};
 use super::{findings, null_states, pair, MeasureArgs};
 use crate::cli::layers::reported;
+use crate::cli::output::Outputs;
 use crate::cli::table::Table;
 use crate::cli::{state, Console};
 use crate::directions::Estimator;
@@ -20,6 +21,11 @@ pub fn run(args: MeasureArgs, out: &Console) -> Result<()> {
     let Some(folder) = args.out.clone() else {
         bail!("write --out DIR");
     };
+    Outputs::of(&args.model.model)
+        .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
+        .texts("--concepts", &args.concepts)
+        .folder("--out", &folder, &["results.h5", "manifest.json"])
+        .check()?;
     let names: Vec<String> = match args.concepts.is_empty() {
         true => embedded::concept_names()
             .iter()

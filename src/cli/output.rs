@@ -1,0 +1,385 @@
+//! Where a command may write, checked before it begins.
+//!
+//! A command lists what it reads and what it will write, and [`Outputs::check`] refuses a target
+//! that would take the place of something else: a file that the command reads, a file of the model
+//! or of an adapter (by device and inode, so through links too), a folder or device, or another
+//! output of the same command. A target that is a symbolic link stands for the file that it leads
+//! to: that file is replaced and the link stays, and a link that leads nowhere is refused. A folder
+//! that is written to may exist and hold other files, but it must not be one that the command
+//! reads.
+
+use crate::model::{catalogue, resolve};
+use crate::store::atomic::Pending;
+use anyhow::{bail, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Files below an input folder that are looked at, and how deep.
+const MOST_FILES: usize = 10_000;
+const DEEPEST: usize = 4;
+
+/// What a command reads and writes.
+#[derive(Default)]
+pub struct Outputs {
+    /// Option or words for the user, and the path.
+    inputs: Vec<(String, PathBuf)>,
+    files: Vec<(String, PathBuf)>,
+    folders: Vec<(String, PathBuf)>,
+}
+
+impl Outputs {
+    /// Of a command that reads a model, as the user calls it.
+    pub fn of(model: &str) -> Self {
+        let in_catalogue = catalogue::entries().is_ok_and(|all| all.contains_key(model));
+        let path = Some(model).filter(|_| !in_catalogue);
+        Outputs::default().reads_all("--model", path)
+    }
+
+    /// A file or folder that is read. What does not exist is none.
+    pub fn reads(mut self, what: &str, path: impl AsRef<Path>) -> Self {
+        self.inputs.push((what.into(), path.as_ref().into()));
+        self
+    }
+
+    /// Several of one option.
+    pub fn reads_all<P: AsRef<Path>>(self, what: &str, paths: impl IntoIterator<Item = P>) -> Self {
+        let add = |all: Self, path: P| all.reads(what, path);
+        paths.into_iter().fold(self, add)
+    }
+
+    /// Files of texts, or names of embedded ones, which a folder of that name is not.
+    pub fn texts(self, what: &str, names: &[String]) -> Self {
+        self.reads_all(what, names.iter().filter(|n| Path::new(n).is_file()))
+    }
+
+    /// A file that is written.
+    pub fn file(mut self, option: &str, path: impl AsRef<Path>) -> Self {
+        self.files.push((option.into(), path.as_ref().into()));
+        self
+    }
+
+    /// A folder in which the files `names` are written.
+    pub fn folder(mut self, option: &str, path: impl AsRef<Path>, names: &[&str]) -> Self {
+        let path = path.as_ref();
+        for name in names {
+            self.files.push((option.into(), path.join(name)));
+        }
+        self.folders.push((option.into(), path.into()));
+        self
+    }
+
+    /// Refuses targets that must not be written.
+    ///
+    /// # Errors
+    /// The first such target, with the reason and what to do.
+    pub fn check(&self) -> Result<()> {
+        let mut read: HashMap<Identity, String> = HashMap::new();
+        for (what, path) in &self.inputs {
+            remember(&mut read, what, path);
+        }
+        for (option, path) in &self.folders {
+            self.check_folder(option, path, &read)?;
+        }
+        let mut taken: HashMap<PathBuf, &str> = HashMap::new();
+        for (option, path) in &self.files {
+            let real = check_file(option, path, &read)?;
+            if let Some(other) = taken.insert(real, option) {
+                bail!(
+                    "{option} and {other} would both write {}: give two places",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_folder(
+        &self,
+        option: &str,
+        path: &Path,
+        read: &HashMap<Identity, String>,
+    ) -> Result<()> {
+        let shown = path.display();
+        if path.as_os_str().is_empty() {
+            bail!("{option} is empty: give a folder");
+        }
+        if let Ok(there) = std::fs::metadata(path) {
+            if !there.is_dir() {
+                bail!("{option} {shown} is no folder: give a folder, new or old");
+            }
+            if let Some(what) = read.get(&Identity::of(path, &there)) {
+                bail!("{option} {shown} is the folder that {what} reads: give another folder");
+            }
+        }
+        makeable(option, path)
+    }
+}
+
+/// The path of a file's target with all links followed.
+fn check_file(option: &str, path: &Path, read: &HashMap<Identity, String>) -> Result<PathBuf> {
+    let shown = path.display();
+    let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let (false, Some(name)) = (slash, path.file_name()) else {
+        bail!("{option} {shown} names a folder: give a file in it");
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => bail!("{option} {shown} is a folder: give a file in it"),
+        Ok(there) if !there.is_file() => {
+            bail!("{option} {shown} is a device, pipe or socket: give a file, new or old")
+        }
+        Ok(there) => {
+            if let Some(what) = read.get(&Identity::of(path, &there)) {
+                bail!("{option} {shown} would replace a file that {what} reads: give another file");
+            }
+        }
+        Err(_) if path.is_symlink() => {
+            bail!("{option} {shown} is a link that leads nowhere: remove it or give another file")
+        }
+        Err(_) => {}
+    }
+    makeable(option, folder)?;
+    let real = path.canonicalize().or_else(|_| {
+        let folder = folder.canonicalize()?;
+        Ok::<_, std::io::Error>(folder.join(name))
+    });
+    Ok(real.unwrap_or_else(|_| path.into()))
+}
+
+/// Whether a folder is there or can be made, takes files and is no cache of models.
+fn makeable(option: &str, folder: &Path) -> Result<()> {
+    let there = folder.ancestors().find(|a| a.exists() || a.is_symlink());
+    let there = match there {
+        Some(path) if !path.as_os_str().is_empty() => path,
+        _ => Path::new("."),
+    };
+    if !there.is_dir() {
+        bail!(
+            "{option}: {} is no folder, so nothing can be written below it: give another place",
+            there.display()
+        );
+    }
+    let real = there.canonicalize()?;
+    let caches = caches().into_iter().filter_map(|c| c.canonicalize().ok());
+    if let Some(cache) = caches.into_iter().find(|c| real.starts_with(c)) {
+        bail!(
+            "{option}: {} lies in the cache of models {}: give another place",
+            folder.display(),
+            cache.display()
+        );
+    }
+    // Made and dropped again: whether the folder takes files.
+    Pending::new(&there.join("residuum"))?;
+    Ok(())
+}
+
+/// Folders in which fetched models are kept: ours and the hub's.
+fn caches() -> Vec<PathBuf> {
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = || var("HOME").map(|h| h.join(".cache/huggingface"));
+    let hub = var("HF_HUB_CACHE").or_else(|| {
+        let home = var("HF_HOME").or_else(home);
+        home.map(|h| h.join("hub"))
+    });
+    let own = resolve::cache_dir().join("models");
+    std::iter::once(own).chain(hub).collect()
+}
+
+/// A file or folder, whatever it is called.
+#[derive(PartialEq, Eq, Hash)]
+struct Identity {
+    #[cfg(unix)]
+    inode: (u64, u64),
+    #[cfg(not(unix))]
+    path: PathBuf,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(_: &Path, there: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Identity {
+            inode: (there.dev(), there.ino()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path, _: &std::fs::Metadata) -> Self {
+        Identity {
+            path: path.canonicalize().unwrap_or_else(|_| path.into()),
+        }
+    }
+}
+
+/// Notes an input: a file with the other parts of a split one, or a folder with all in it but the
+/// results of commands, which no command reads there.
+fn remember(read: &mut HashMap<Identity, String>, what: &str, path: &Path) {
+    let mut note = |path: &Path| {
+        let there = std::fs::metadata(path).ok()?;
+        let identity = Identity::of(path, &there);
+        read.entry(identity).or_insert_with(|| what.to_owned());
+        Some(there.is_dir())
+    };
+    let folder = match note(path) {
+        Some(true) => path,
+        Some(false) if is_part(path) => match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return,
+        },
+        _ => return,
+    };
+    let parts_only = folder != path;
+    let mut open = vec![(folder.to_owned(), 0)];
+    let mut seen = 0;
+    while let Some((folder, depth)) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for path in entries.flatten().map(|e| e.path()) {
+            seen += 1;
+            if seen > MOST_FILES {
+                return;
+            }
+            let result = path.extension().is_some_and(|e| e == "h5" || e == "csv");
+            if path.is_dir() {
+                // A folder within may be written to: its files are the input's, not the place.
+                if depth < DEEPEST && !parts_only {
+                    open.push((path, depth + 1));
+                }
+            } else if !result && (!parts_only || is_part(&path)) {
+                note(&path);
+            }
+        }
+    }
+}
+
+/// Whether a file is named as a part of a split GGUF model.
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("-of-") && name.ends_with(".gguf")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("model")).unwrap();
+            for name in ["t.jsonl", "model/config.json", "other.h5"] {
+                fs::write(dir.path().join(name), b"x").unwrap();
+            }
+            Place(dir)
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn outputs(&self) -> Outputs {
+            let model = self.at("model");
+            Outputs::of(model.to_str().unwrap()).reads("--texts", self.at("t.jsonl"))
+        }
+
+        fn refused(&self, name: &str, words: &str) {
+            let checked = self.outputs().file("--out", self.at(name)).check();
+            let text = checked.unwrap_err().to_string();
+            assert!(
+                text.starts_with("--out") && text.contains(words),
+                "{name}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_file_and_an_old_one_that_nobody_reads_may_be_written() {
+        let place = Place::new();
+        for name in ["new.h5", "deep/er/new.h5", "other.h5", "model/acts.h5"] {
+            place
+                .outputs()
+                .file("--out", place.at(name))
+                .check()
+                .unwrap();
+            assert!(!place.at("deep").exists(), "a check leaves nothing behind");
+        }
+    }
+
+    #[test]
+    fn an_input_is_never_a_target_under_any_of_its_names() {
+        let place = Place::new();
+        fs::hard_link(place.at("t.jsonl"), place.at("hard")).unwrap();
+        std::os::unix::fs::symlink(place.at("t.jsonl"), place.at("soft")).unwrap();
+        std::os::unix::fs::symlink(place.at("model"), place.at("linked")).unwrap();
+        for name in ["t.jsonl", "model/../t.jsonl", "hard", "soft"] {
+            place.refused(name, "that --texts reads");
+        }
+        for name in ["model/config.json", "linked/config.json"] {
+            place.refused(name, "that --model reads");
+        }
+    }
+
+    #[test]
+    fn folders_devices_and_links_to_nowhere_are_no_files() {
+        let place = Place::new();
+        std::os::unix::fs::symlink(place.at("gone"), place.at("dangling")).unwrap();
+        place.refused("model", "is a folder");
+        place.refused("new/", "names a folder");
+        place.refused("dangling", "leads nowhere");
+        place.refused("t.jsonl/new.h5", "is no folder");
+        let checked = place.outputs().file("--out", "/dev/null").check();
+        assert!(checked.unwrap_err().to_string().contains("is a device"));
+    }
+
+    #[test]
+    fn a_folder_is_none_that_is_read_and_no_file() {
+        let place = Place::new();
+        let refused = |name: &str, names: &[&str], words: &str| {
+            let checked = place
+                .outputs()
+                .folder("--out", place.at(name), names)
+                .check();
+            let text = checked.unwrap_err().to_string();
+            assert!(text.contains(words), "{text}");
+        };
+        refused("model", &[], "the folder that --model reads");
+        refused("t.jsonl", &[], "is no folder");
+        refused("", &["t.jsonl"], "that --texts reads");
+        let fine = place
+            .outputs()
+            .folder("--out", place.at("model/sub"), &["a.csv"]);
+        fine.check().unwrap();
+    }
+
+    #[test]
+    fn two_outputs_are_two_files() {
+        let place = Place::new();
+        let both = place.outputs().file("--out", place.at("a.csv"));
+        let both = both.file("--csv", place.at("model/../a.csv")).check();
+        let text = both.unwrap_err().to_string();
+        assert!(text.contains("--csv and --out would both write"), "{text}");
+    }
+
+    #[test]
+    fn every_part_of_a_split_model_is_the_model() {
+        let place = Place::new();
+        let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
+        parts
+            .iter()
+            .for_each(|p| fs::write(place.at(p), b"x").unwrap());
+        let all = Outputs::of(place.at(parts[0]).to_str().unwrap());
+        let checked = all.file("--out", place.at(parts[1])).check();
+        assert!(checked.unwrap_err().to_string().contains("--model reads"));
+    }
+}
