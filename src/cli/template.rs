@@ -3,14 +3,14 @@
 use super::reading;
 use super::state::TextChoice;
 use super::Console;
-use crate::materials::texts;
-use crate::materials::TextBody;
+use crate::materials::conversations::parse_conversations;
+use crate::materials::{self, texts, TextBody};
 use crate::model::{resolve, tokenizer, Message, Role, Tokens};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{json, Value};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `model template`.
 #[derive(Args)]
@@ -65,32 +65,20 @@ pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
     })
 }
 
-/// The texts of a file, with their lines.
-fn bodies(file: &std::path::Path) -> Result<Vec<(usize, TextBody)>> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("{} cannot be read; check the path", file.display()))?;
-    // Rows for a fine-tune have no id; texts to capture have one.
-    let chats = text
-        .lines()
-        .enumerate()
-        .filter(|(_, l)| !l.trim().is_empty());
-    let chats: Option<Vec<(usize, TextBody)>> = chats
-        .map(|(i, l)| {
-            #[derive(serde::Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Row {
-                messages: Vec<Message>,
+/// The texts of a file, with their lines: texts to capture have an id, rows to train on have none.
+fn bodies(file: &Path) -> Result<Vec<(usize, TextBody)>> {
+    let text = materials::read(file)?;
+    match texts::parse(&text, file) {
+        Ok(rows) => Ok(rows.into_iter().map(|r| (r.line, r.body)).collect()),
+        Err(not_texts) => match parse_conversations(&text, file) {
+            Ok(rows) => {
+                let rows = rows.into_iter();
+                Ok(rows
+                    .map(|r| (r.line, TextBody::Messages(r.messages)))
+                    .collect())
             }
-            let row: Row = serde_json::from_str(l).ok()?;
-            Some((i + 1, TextBody::Messages(row.messages)))
-        })
-        .collect();
-    match chats {
-        Some(chats) if !chats.is_empty() => Ok(chats),
-        _ => {
-            let rows = texts::parse(&text, file)?;
-            Ok(rows.into_iter().map(|r| (r.line, r.body)).collect())
-        }
+            Err(_) => Err(not_texts.into()),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod commands;
+pub mod folder;
 pub mod lab;
 pub mod toy;
 
