@@ -161,6 +161,10 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
                 "text `{}`: there is no token at `{position}`; leave that position out or give such texts a response",
                 rows[first + text].id
             ),
+            CaptureError::NotFinite { text, position, layer } => anyhow!(
+                "text `{}`: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
+                rows[first + text].id
+            ),
             other => other.into(),
         })?;
         computed_rows += work.rows;

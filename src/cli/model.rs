@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::Console;
-use crate::model::{catalogue, folder, resolve, Model};
+use crate::model::{catalogue, folder, resolve, warning, Model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -95,6 +95,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
         resolve::check(&path, entry)?;
     }
     let model = Model::load(name, &path)?;
+    let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;
     let template = model.template_sha256();
     let json = json!({
@@ -113,12 +114,13 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "rope_theta": c.rope_theta,
         "tied_embeddings": c.tied,
         "chat_template_sha256": template,
+        "warnings": warnings,
     });
     let digest = match entry {
         Some(_) => "is the pinned one",
         None => "(no pinned digest to compare)",
     };
-    let text = format!(
+    let mut text = format!(
         "{name} is usable\n\
          path          {}\n\
          SHA-256       {} {digest}\n\
@@ -144,5 +146,8 @@ fn check(name: &str, out: &Console) -> Result<()> {
             None => "none: give raw texts only",
         },
     );
+    for warning in &warnings {
+        text += &format!("\nwarning       {warning}");
+    }
     out.result(&json, || text)
 }

@@ -6,7 +6,7 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{resolve, Adapter, Decoder, Model};
+use crate::model::{resolve, warning, Adapter, Decoder, Model};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -25,10 +25,14 @@ pub struct ModelChoice {
     pub model: String,
 }
 
-/// Resolves and loads a model.
+/// Resolves and loads a model, and says what is doubtful about it.
 pub fn open(name: &str, out: &Console) -> Result<Model> {
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
-    Ok(Model::load(name, &path)?)
+    let model = Model::load(name, &path)?;
+    for warning in &model.warnings {
+        out.warn(&warning.to_string());
+    }
+    Ok(model)
 }
 
 /// An adapter folder with the name of its state.
@@ -102,6 +106,7 @@ pub fn attrs(model: &Model, config: Value, seed: u64) -> RootAttrs {
     attrs.model_id = model.id.clone();
     attrs.model_sha256 = model.sha256.clone();
     attrs.chat_template_sha256 = model.template_sha256().unwrap_or_default();
+    attrs.warnings = warning::texts(&model.warnings);
     let here = std::env::current_dir().ok();
     attrs.git = here
         .and_then(|d| crate::store::manifest::git_commit(&d))
@@ -124,6 +129,7 @@ pub fn record(
     }
     let mut manifest = Manifest::new(std::env::args().collect(), config);
     manifest.seeds.insert("run".into(), seed);
+    manifest.warnings = warning::texts(&model.warnings);
     for input in inputs.iter().filter(|p| p.is_file()) {
         manifest.add_input(input)?;
     }

@@ -1,7 +1,7 @@
 //! `residuum study`: run, plan, check, init.
 
 use super::console::Console;
-use crate::model::{resolve, Model};
+use crate::model::Model;
 use crate::speed::{measure, Rates};
 use crate::study::manifest::Study;
 use crate::study::run::Event;
@@ -106,8 +106,7 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
 fn load(manifest: Option<&Path>, console: &Console) -> Result<(Study, Model)> {
     let study = Study::load(manifest)?;
     let name = study.written.model.clone();
-    let path = resolve::resolve(&name, &mut |line| console.log(line))?;
-    Ok((study, Model::load(&name, &path)?))
+    Ok((study, super::state::open(&name, console)?))
 }
 
 fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) -> Result<()> {
