@@ -29,6 +29,14 @@ pub(crate) struct Plan {
     pub unused: Vec<String>,
 }
 
+/// The key of config.json that says whether this bias is there.
+fn flag(bias: &str) -> &'static str {
+    match bias.contains(".mlp.") {
+        true => "mlp_bias",
+        false => "attention_bias",
+    }
+}
+
 impl Plan {
     /// The weights that nothing takes, as a warning.
     pub(crate) fn warnings(self, path: &Path) -> Vec<ModelWarning> {
@@ -109,6 +117,16 @@ impl Inventory<'_> {
         }
         for l in 0..c.layers {
             let at = format!("model.layers.{l}");
+            if !self.holds(&format!("{at}.")) {
+                let why = format!(
+                    "holds no weight of block {l}, `{}{l}.*`; the configuration says that there are {} blocks",
+                    self.naming.block(), c.layers
+                );
+                return Err(ModelError::File {
+                    path: self.path.into(),
+                    why,
+                });
+            }
             take(format!("{at}.input_layernorm.weight"), &[d])?;
             take(format!("{at}.post_attention_layernorm.weight"), &[d])?;
             for (i, (o, n)) in maps.into_iter().enumerate() {
@@ -119,6 +137,14 @@ impl Inventory<'_> {
                     Biases::AsFound => self.shapes.contains_key(&bias),
                     Biases::Declared { attention, mlp } => [attention, mlp][i / 4],
                 };
+                if read && !self.shapes.contains_key(&bias) {
+                    let why = format!("is set, and weight `{bias}` is not in the file");
+                    return Err(ModelError::Key {
+                        path: self.path.join("config.json"),
+                        key: flag(&bias).into(),
+                        why,
+                    });
+                }
                 if read {
                     take(bias, &[o])?;
                 }
@@ -135,6 +161,13 @@ impl Inventory<'_> {
             unused.push(self.naming.of(name));
         }
         Ok(Plan { wanted, unused })
+    }
+
+    /// Whether any weight's name begins so.
+    fn holds(&self, prefix: &str) -> bool {
+        let mut from = self.shapes.range(prefix.to_string()..);
+        from.next()
+            .is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
     fn demand(&self, name: &str, want: &[usize]) -> Result<()> {
@@ -180,10 +213,7 @@ impl Inventory<'_> {
                 .strip_suffix(".bias")
                 .filter(|p| LINEARS.iter().any(|l| p.ends_with(l)));
             if bias.is_some() {
-                let flag = match part.starts_with("mlp") {
-                    true => "mlp_bias",
-                    false => "attention_bias",
-                };
+                let flag = flag(name);
                 return refuse(format!("is a bias, and `{flag}` is not set in config.json"));
             }
             if CHANGING_BLOCK.iter().any(|p| part.contains(p)) {

@@ -206,9 +206,10 @@ pub(crate) fn tensor_of(view: &TensorView) -> candle_core::Result<Tensor> {
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
         Dtype::F64 => DType::F64,
-        other => candle_core::bail!(
-            "type {other:?} is not a supported weight type; F32, F16, BF16 and F64 are"
-        ),
+        other => {
+            let why = format!("type {other:?} cannot be read; F32, F16, BF16 and F64 can");
+            return Err(candle_core::Error::Msg(why));
+        }
     };
     Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?.to_dtype(DType::F32)
 }
