@@ -212,6 +212,36 @@ fn a_cut_gguf_file_is_refused() {
 }
 
 #[test]
+fn a_doubt_about_a_model_is_said_and_stands_in_the_file() {
+    let toy = common::toy::Toy::new();
+    let config = toy.dir.path().join("config.json");
+    let json = std::fs::read_to_string(&config).unwrap();
+    let tied = json.replace(
+        "\"tie_word_embeddings\":false",
+        "\"tie_word_embeddings\":true",
+    );
+    assert_ne!(tied, json);
+    std::fs::write(&config, tied).unwrap();
+    let model = text(toy.dir.path());
+    let output = residuum(&["model", "check", model, "--json"])
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = json["warnings"][0].as_str().unwrap();
+    assert!(said.contains("lm_head.weight"), "{said}");
+    let file = toy.dir.path().join("t.jsonl");
+    std::fs::write(&file, "{\"id\": \"a\", \"text\": \"w1 w2 w3\"}\n").unwrap();
+    let out = toy.dir.path().join("a.h5");
+    let mut args = vec!["capture", "--model", model, "--texts", text(&file)];
+    args.extend(["--at", "all-mean", "--out", text(&out)]);
+    let output = residuum(&args).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains(said), "{stderr}");
+    let reader = ActivationReader::open(&out).unwrap();
+    assert_eq!(reader.root_attrs().warnings, [said]);
+}
+
+#[test]
 fn an_adapter_key_that_fits_nothing_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let from = fixtures().join("peft/final");

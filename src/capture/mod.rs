@@ -142,6 +142,12 @@ pub enum CaptureError {
         position: Position,
         why: &'static str,
     },
+    #[error("text {text}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any edit or adapter")]
+    NotFinite {
+        text: usize,
+        position: Position,
+        layer: usize,
+    },
     #[error("no texts to read")]
     NoTexts,
     #[error("layer {layer} does not exist; the model has blocks 0 to {last}")]
@@ -185,7 +191,7 @@ pub struct Work {
     pub rows: usize,
 }
 
-/// Reads texts; `sink(text, position, (layers, D))` is called once a text and position.
+/// Reads texts; no value that is handed on is NaN or infinite. `sink(text, position, (layers, D))` is called once a text and position.
 pub fn capture(
     model: &Decoder,
     texts: &[Tokens],
@@ -297,6 +303,15 @@ fn read(
                     continue;
                 }
                 if let Some(values) = done.next() {
+                    let mut rows = values.outer_iter();
+                    let wrong = rows.position(|row| row.iter().any(|v| !v.is_finite()));
+                    if let Some(slot) = wrong {
+                        return Err(CaptureError::NotFinite {
+                            text: i,
+                            position: request.positions[p],
+                            layer: layers[slot],
+                        });
+                    }
                     sink(i, p, values)?;
                 }
             }
@@ -315,5 +330,48 @@ fn mean(x: &[f32], d: usize, rows: &[usize], mut out: ndarray::ArrayViewMut1<f32
     }
     for (o, s) in out.iter_mut().zip(sum) {
         *o = (s / rows.len() as f64) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::config::Config;
+
+    #[test]
+    fn an_activation_that_overflows_is_an_error_with_its_place() {
+        let config = Config {
+            vocab: 9,
+            hidden: 8,
+            layers: 3,
+            heads: 2,
+            kv_heads: 1,
+            head_dim: 4,
+            intermediate: 6,
+            context: 16,
+            ..Config::llama()
+        };
+        let model = Decoder::random(config, 1).unwrap();
+        let text = |n: u32| Tokens {
+            ids: (0..n).collect(),
+            roles: vec![Role::Text; n as usize],
+        };
+        let texts = [text(3), text(4)];
+        let request = Request::new(&[Position::AllMean], vec![0, 1, 2]);
+        let direction = [1.0; 8];
+        let huge = Interventions::none()
+            .add(1, &direction, 3e38)
+            .and_then(|i| i.add(1, &direction, 3e38))
+            .unwrap();
+        let mut handed = 0;
+        let mut sink = |_: usize, _: usize, _: Array2<f32>| {
+            handed += 1;
+            Ok(())
+        };
+        let e = capture(&model, &texts, &request, &huge, &mut sink).unwrap_err();
+        assert!(matches!(e, CaptureError::NotFinite { layer: 1, .. }), "{e}");
+        assert_eq!(handed, 0);
+        let plain = Interventions::none();
+        capture(&model, &texts, &request, &plain, &mut |_, _, _| Ok(())).unwrap();
     }
 }

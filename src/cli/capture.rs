@@ -176,7 +176,18 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
         };
         let none = Interventions::none();
         let work = capture(&decoder, &tokens[first..end], &request, &none, &mut sink);
-        computed_rows += work?.rows;
+        let work = work.map_err(|e| match e {
+            CaptureError::NotFinite {
+                text,
+                position,
+                layer,
+            } => anyhow!(
+                "{}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
+                place(&rows[first + text])
+            ),
+            other => other.into(),
+        })?;
+        computed_rows += work.rows;
         for (i, values) in held.into_iter().enumerate() {
             let row = &rows[first + i];
             ready.push_back(Sample {

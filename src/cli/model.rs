@@ -3,7 +3,7 @@
 use super::output::Outputs;
 use super::table::Table;
 use super::Console;
-use crate::model::{catalogue, folder, resolve, Model};
+use crate::model::{catalogue, folder, resolve, warning, Model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -102,6 +102,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
         resolve::check(&path, entry)?;
     }
     let model = Model::load(name, &path)?;
+    let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;
     let template = model.template_sha256();
     let json = json!({
@@ -122,12 +123,13 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "chat_template_sha256": template,
         "chat_template_problem": model.tokenizer.template_problem(),
         "tokenizer": model.tokenizer.record(),
+        "warnings": warnings,
     });
     let digest = match entry {
         Some(_) => "is the pinned one",
         None => "(no pinned digest to compare)",
     };
-    let text = format!(
+    let mut text = format!(
         "{name} is usable\n\
          path          {}\n\
          SHA-256       {} {digest}\n\
@@ -154,5 +156,8 @@ fn check(name: &str, out: &Console) -> Result<()> {
             (None, None) => "none: give raw texts only".to_string(),
         },
     );
+    for warning in &warnings {
+        text += &format!("\nwarning       {warning}");
+    }
     out.result(&json, || text)
 }

@@ -6,7 +6,7 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{resolve, Adapter, Bos, Date, Decoder, Model, TextOptions};
+use crate::model::{resolve, warning, Adapter, Bos, Date, Decoder, Model, TextOptions};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -60,14 +60,19 @@ impl TextChoice {
     }
 }
 
-/// Resolves and loads a model, its texts read as its own files say.
+/// Resolves and loads a model, its texts read as its own files say, and says what is doubtful
+/// about it.
 pub fn open(name: &str, out: &Console) -> Result<Model> {
     load(name, &TextOptions::default(), out)
 }
 
 fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
-    Ok(Model::load_with(name, &path, options)?)
+    let model = Model::load_with(name, &path, options)?;
+    for warning in &model.warnings {
+        out.warn(&warning.to_string());
+    }
+    Ok(model)
 }
 
 /// An adapter folder with the name of its state.
@@ -142,6 +147,7 @@ pub fn attrs(model: &Model, mut config: Value, seed: u64) -> RootAttrs {
     attrs.model_id = model.id.clone();
     attrs.model_sha256 = model.sha256.clone();
     attrs.chat_template_sha256 = model.template_sha256().unwrap_or_default();
+    attrs.warnings = warning::texts(&model.warnings);
     let here = std::env::current_dir().ok();
     attrs.git = here
         .and_then(|d| crate::store::manifest::git_commit(&d))
@@ -165,6 +171,7 @@ pub fn record(
     }
     let mut manifest = Manifest::new(std::env::args().collect(), config);
     manifest.seeds.insert("run".into(), seed);
+    manifest.warnings = warning::texts(&model.warnings);
     for input in inputs.iter().filter(|p| p.is_file()) {
         manifest.add_input(input)?;
     }

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::output::Outputs;
-use crate::model::{resolve, Model};
+use crate::model::Model;
 use crate::speed::{measure, Rates};
 use crate::study::manifest::Study;
 use crate::study::run::Event;
@@ -107,8 +107,7 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
 fn load(manifest: Option<&Path>, console: &Console) -> Result<(Study, Model)> {
     let study = Study::load(manifest)?;
     let name = study.written.model.clone();
-    let path = resolve::resolve(&name, &mut |line| console.log(line))?;
-    Ok((study, Model::load(&name, &path)?))
+    Ok((study, super::state::open(&name, console)?))
 }
 
 fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) -> Result<()> {

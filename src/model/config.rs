@@ -11,6 +11,9 @@ use crate::ops::rope::Frequencies;
 use serde_json::Value;
 use std::path::Path;
 
+/// Positions of a context at most; they are counted in 32 bits.
+const MOST_POSITIONS: usize = 1 << 31;
+
 /// Rescaling of rotary frequencies for long contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
@@ -26,6 +29,22 @@ pub enum RopeScaling {
         high: f64,
         original_context: f64,
     },
+}
+
+/// Which linear maps have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Biases {
+    /// Those whose bias is in the file.
+    AsFound,
+    /// All of attention, all of the feed-forward, or none.
+    Declared { attention: bool, mlp: bool },
+}
+
+impl Biases {
+    pub const NONE: Biases = Biases::Declared {
+        attention: false,
+        mlp: false,
+    };
 }
 
 /// Everything the decoder needs to know besides the weights.
@@ -45,6 +64,7 @@ pub struct Config {
     pub activation: Activation,
     /// The language head is the embedding matrix.
     pub tied: bool,
+    pub biases: Biases,
     /// RMS norm on each query and key head.
     pub qk_norm: bool,
     /// Further norms after attention and feed-forward, before the residual sum.
@@ -95,34 +115,100 @@ impl Config {
         self.windows.get(layer).copied().flatten()
     }
 
-    /// Refuses sizes that no decoder can have.
-    pub fn checked(self, path: &Path) -> Result<Self> {
+    /// Refuses what no decoder can compute with: sizes of zero, a norm epsilon, rotary base or
+    /// factor that makes every number NaN. `spelled` gives the file's own name of a Hugging Face key.
+    pub fn checked(self, path: &Path, spelled: impl Fn(&str) -> String) -> Result<Self> {
         let bad = |key: &str, why: String| ModelError::Key {
             path: path.into(),
-            key: key.into(),
+            key: spelled(key),
             why,
         };
         let sizes = [
-            ("layers", self.layers),
-            ("hidden size", self.hidden),
-            ("vocabulary size", self.vocab),
-            ("attention heads", self.heads),
-            ("key-value heads", self.kv_heads),
-            ("feed-forward size", self.intermediate),
+            ("num_hidden_layers", self.layers),
+            ("hidden_size", self.hidden),
+            ("vocab_size", self.vocab),
+            ("num_attention_heads", self.heads),
+            ("num_key_value_heads", self.kv_heads),
+            ("intermediate_size", self.intermediate),
+            ("max_position_embeddings", self.context),
         ];
-        for (name, n) in sizes {
-            if n == 0 {
-                return Err(bad(name, "is zero".into()));
-            }
+        if let Some((name, _)) = sizes.iter().find(|(_, n)| *n == 0) {
+            return Err(bad(name, "is zero".into()));
+        }
+        if self.context > MOST_POSITIONS {
+            let why = format!("is {}, beyond {MOST_POSITIONS}", self.context);
+            return Err(bad("max_position_embeddings", why));
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
             let why = format!("{} is no multiple of {}", self.heads, self.kv_heads);
-            return Err(bad("attention heads", why));
+            return Err(bad("num_attention_heads", why));
         }
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
-            return Err(bad("head size", format!("is {}, not even", self.head_dim)));
+            return Err(bad("head_dim", format!("is {}, not even", self.head_dim)));
         }
-        Ok(self)
+        match self
+            .numbers()
+            .into_iter()
+            .find(|(_, v, low, high)| !(*v >= *low && *v <= *high))
+        {
+            Some((key, v, low, high)) => {
+                let why =
+                    format!("is {v}, with which nothing can be computed; {low} to {high} can be");
+                Err(bad(key, why))
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// Every number with the least and the greatest that it can be.
+    fn numbers(&self) -> Vec<(&'static str, f64, f64, f64)> {
+        let mut all = vec![
+            ("rms_norm_eps", self.norm_eps, 0.0, 0.1),
+            ("rope_theta", self.rope_theta, 1.0, 1e15),
+        ];
+        match &self.rope_scaling {
+            RopeScaling::None => (),
+            RopeScaling::Linear { factor } => {
+                all.push(("rope_scaling.factor", *factor, 1e-3, 1e6));
+            }
+            RopeScaling::Llama3 {
+                factor,
+                low,
+                high,
+                original_context,
+            } => all.extend([
+                ("rope_scaling.factor", *factor, 1e-3, 1e6),
+                ("rope_scaling.low_freq_factor", *low, 1e-3, 1e6),
+                // Above the low one, or the ramp between the two divides by zero.
+                (
+                    "rope_scaling.high_freq_factor",
+                    *high,
+                    low * (1.0 + 1e-6),
+                    1e6,
+                ),
+                (
+                    "rope_scaling.original_max_position_embeddings",
+                    *original_context,
+                    1.0,
+                    1e12,
+                ),
+            ]),
+        }
+        let scales = [
+            (
+                "attn_logit_softcapping",
+                self.attention_softcap.map(f64::from),
+            ),
+            ("final_logit_softcapping", self.logit_softcap.map(f64::from)),
+            ("embedding_multiplier", self.embed_scale),
+            ("query_pre_attn_scalar", self.query_scale.map(f64::from)),
+        ];
+        all.extend(
+            scales
+                .into_iter()
+                .filter_map(|(k, v)| Some((k, v?, 1e-12, 1e12))),
+        );
+        all
     }
 
     /// From a parsed Hugging Face `config.json` at `path`.
@@ -142,19 +228,43 @@ impl Config {
             key: key.into(),
             why: why.into(),
         };
-        let count = |key: &str| {
-            json.get(key)
-                .and_then(Value::as_u64)
-                .map(|v| v as usize)
-                .ok_or_else(|| bad(key, "is missing or not a whole number"))
+        // Absent or null, and the default holds; of another kind, and nobody knows what was meant.
+        let given = |key: &str| json.get(key).filter(|v| !v.is_null());
+        let size = |key: &str, default: usize| match given(key) {
+            None => Ok(default),
+            Some(v) => v
+                .as_u64()
+                .and_then(|v| usize::try_from(v).ok())
+                .ok_or_else(|| bad(key, "is not a whole number")),
         };
-        let float = |key: &str| json.get(key).and_then(Value::as_f64);
-        let flag = |key: &str| json.get(key).and_then(Value::as_bool).unwrap_or(false);
-        if json.get("sliding_window").is_some_and(|v| !v.is_null()) {
-            return Err(bad("sliding_window", "is set, which is not supported yet"));
+        let count = |key: &str| match given(key) {
+            None => Err(bad(key, "is missing")),
+            Some(_) => size(key, 0),
+        };
+        let flag = |key: &str| match given(key) {
+            None => Ok(false),
+            Some(v) => v
+                .as_bool()
+                .ok_or_else(|| bad(key, "is neither true nor false")),
+        };
+        for key in ["sliding_window", "quantization_config", "layer_types"] {
+            let full = |v: &Value| {
+                v.as_array()
+                    .is_some_and(|a| a.iter().all(|t| t == "full_attention"))
+            };
+            if given(key).is_some_and(|v| !full(v)) {
+                return Err(bad(key, "is set, which is not supported yet"));
+            }
         }
-        if flag("attention_bias") || flag("mlp_bias") {
-            return Err(bad("attention_bias", "is set, which is not supported yet"));
+        let biases = Biases::Declared {
+            attention: flag("attention_bias")?,
+            mlp: flag("mlp_bias")?,
+        };
+        if arch == "mistral" && biases != Biases::NONE {
+            return Err(bad(
+                "attention_bias",
+                "or `mlp_bias` is set, which Mistral models do not have",
+            ));
         }
         let activation = json.get("hidden_act").and_then(Value::as_str);
         if !matches!(activation, None | Some("silu")) {
@@ -163,33 +273,53 @@ impl Config {
         let heads = count("num_attention_heads")?;
         let hidden = count("hidden_size")?;
         // transformers 5 moved rope_theta into rope_parameters.
-        let rope = json
-            .get("rope_parameters")
-            .or_else(|| json.get("rope_scaling"))
-            .filter(|v| !v.is_null());
-        let theta = float("rope_theta")
-            .or_else(|| {
-                rope.and_then(|r| r.get("rope_theta"))
-                    .and_then(Value::as_f64)
-            })
-            .unwrap_or(10_000.0);
+        let rope = given("rope_parameters").or_else(|| given("rope_scaling"));
+        let inner = |key: &str| rope.and_then(|r| r.get(key)).filter(|v| !v.is_null());
+        for v in [
+            given("partial_rotary_factor"),
+            inner("partial_rotary_factor"),
+        ] {
+            if v.is_some_and(|v| v.as_f64() != Some(1.0)) {
+                return Err(bad(
+                    "partial_rotary_factor",
+                    "is not 1, which is not supported",
+                ));
+            }
+        }
+        let number = |key: &str, v: Option<&Value>| {
+            v.map(|v| v.as_f64().ok_or_else(|| bad(key, "is not a number")))
+                .transpose()
+        };
+        let theta = match (
+            number("rope_theta", given("rope_theta"))?,
+            number("rope_parameters.rope_theta", inner("rope_theta"))?,
+        ) {
+            (Some(a), Some(b)) if a != b => {
+                return Err(bad(
+                    "rope_theta",
+                    "differs from the one in `rope_parameters`",
+                ));
+            }
+            (a, b) => a.or(b).unwrap_or(10_000.0),
+        };
         Config {
             vocab: count("vocab_size")?,
             hidden,
             layers: count("num_hidden_layers")?,
             heads,
-            kv_heads: count("num_key_value_heads").unwrap_or(heads),
-            head_dim: count("head_dim").unwrap_or(hidden / heads.max(1)),
+            kv_heads: size("num_key_value_heads", heads)?,
+            head_dim: size("head_dim", hidden / heads.max(1))?,
             intermediate: count("intermediate_size")?,
-            context: count("max_position_embeddings").unwrap_or(2048),
-            norm_eps: float("rms_norm_eps").unwrap_or(1e-6),
+            context: size("max_position_embeddings", 2048)?,
+            norm_eps: number("rms_norm_eps", given("rms_norm_eps"))?.unwrap_or(1e-6),
             rope_theta: theta,
             rope_scaling: scaling(rope, path)?,
             activation: Activation::Silu,
-            tied: flag("tie_word_embeddings"),
+            tied: flag("tie_word_embeddings")?,
+            biases,
             ..Config::llama()
         }
-        .checked(path)
+        .checked(path, str::to_string)
     }
 
     /// The Llama family's choices, sizes zero.
@@ -208,6 +338,7 @@ impl Config {
             rope_scaling: RopeScaling::None,
             activation: Activation::Silu,
             tied: false,
+            biases: Biases::AsFound,
             qk_norm: false,
             post_norms: false,
             attention_softcap: None,
@@ -223,19 +354,21 @@ fn scaling(rope: Option<&Value>, path: &Path) -> Result<RopeScaling> {
     let Some(rope) = rope else {
         return Ok(RopeScaling::None);
     };
-    let kind = rope
-        .get("rope_type")
-        .or_else(|| rope.get("type"))
-        .and_then(Value::as_str)
-        .unwrap_or("default");
+    let bad = |key: &str, why: &str| ModelError::Key {
+        path: path.into(),
+        key: format!("rope_scaling.{key}"),
+        why: why.into(),
+    };
+    let kind = match rope.get("rope_type").or_else(|| rope.get("type")) {
+        None | Some(Value::Null) => "default",
+        Some(v) => v
+            .as_str()
+            .ok_or_else(|| bad("rope_type", "is not a text"))?,
+    };
     let number = |key: &str| {
         rope.get(key)
             .and_then(Value::as_f64)
-            .ok_or(ModelError::Key {
-                path: path.into(),
-                key: format!("rope_scaling.{key}"),
-                why: "is missing".into(),
-            })
+            .ok_or_else(|| bad(key, "is missing or not a number"))
     };
     match kind {
         "default" => Ok(RopeScaling::None),
@@ -296,6 +429,64 @@ mod tests {
         let last = plain.len() - 1;
         assert!((plain[last] / scaled[last] - 8.0).abs() < 1e-9);
         assert!(plain.iter().zip(&scaled).all(|(p, s)| s <= p));
+    }
+
+    #[test]
+    fn a_number_that_makes_every_result_nan_is_refused_by_its_key() {
+        let linear = |factor: Value| json!({"rope_type": "linear", "factor": factor});
+        let llama3 = |low: f64, high: f64, old: f64| {
+            json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": low,
+                "high_freq_factor": high, "original_max_position_embeddings": old})
+        };
+        for (key, value, named) in [
+            ("rms_norm_eps", json!(-1e-5), "rms_norm_eps"),
+            ("rms_norm_eps", json!(1e30), "rms_norm_eps"),
+            ("rms_norm_eps", json!("1e-5"), "rms_norm_eps"),
+            ("rope_theta", json!(0.0), "rope_theta"),
+            ("rope_theta", json!(-10000.0), "rope_theta"),
+            ("rope_theta", json!(1e300), "rope_theta"),
+            ("rope_scaling", linear(json!(0.0)), "rope_scaling.factor"),
+            ("rope_scaling", linear(json!(-2.0)), "rope_scaling.factor"),
+            ("rope_scaling", linear(json!("2")), "rope_scaling.factor"),
+            ("rope_scaling", llama3(4.0, 4.0, 8192.0), "high_freq_factor"),
+            ("rope_scaling", llama3(4.0, 1.0, 8192.0), "high_freq_factor"),
+            (
+                "rope_scaling",
+                llama3(1.0, 4.0, 0.0),
+                "original_max_position_embeddings",
+            ),
+            ("num_key_value_heads", json!("3"), "num_key_value_heads"),
+            (
+                "max_position_embeddings",
+                json!(0),
+                "max_position_embeddings",
+            ),
+            (
+                "max_position_embeddings",
+                json!(u64::MAX),
+                "max_position_embeddings",
+            ),
+            ("head_dim", json!(63), "head_dim"),
+            ("tie_word_embeddings", json!("yes"), "tie_word_embeddings"),
+            ("partial_rotary_factor", json!(0.5), "partial_rotary_factor"),
+            (
+                "quantization_config",
+                json!({"quant_method": "fp8"}),
+                "quantization_config",
+            ),
+        ] {
+            let mut wrong = smol();
+            wrong[key] = value.clone();
+            match Config::from_json(&wrong, Path::new("c.json")) {
+                Err(e) => assert!(e.to_string().contains(named), "{e}"),
+                Ok(_) => panic!("{key} = {value} is taken"),
+            }
+        }
+        for (eps, theta) in [(f64::NAN, 1e4), (1e-5, f64::NAN), (1e-5, f64::INFINITY)] {
+            let mut c = Config::from_json(&smol(), Path::new("c")).unwrap();
+            (c.norm_eps, c.rope_theta) = (eps, theta);
+            assert!(c.checked(Path::new("c"), str::to_string).is_err());
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Decoder {
                 linears,
             });
         }
-        let (of_head, head) = match c.tied || !w.has("lm_head.weight") {
+        let (of_head, head) = match c.tied {
             true => (of_embed, embed.clone()),
             false => (
                 w.quantised("lm_head.weight"),

@@ -15,7 +15,7 @@ pub enum ModelError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path}: not a usable GGUF file ({why}); fetch it again with `residuum model pull`")]
+    #[error("{path}: not a usable GGUF file ({why}); a model is a .gguf file or a folder in the Hugging Face layout, and one that was cut or damaged must be fetched again")]
     Gguf { path: PathBuf, why: String },
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
@@ -37,6 +37,19 @@ pub enum ModelError {
         name: String,
         got: Vec<usize>,
         want: Vec<usize>,
+    },
+    #[error("{path}: weight `{name}` {why}; the numbers would be another model's")]
+    ForeignWeight {
+        path: PathBuf,
+        name: String,
+        why: String,
+    },
+    #[error("{path}: weight `{name}` holds {value} (value {at}), so nothing can be computed with it; fetch or make the file again")]
+    NotFinite {
+        path: PathBuf,
+        name: String,
+        value: f32,
+        at: usize,
     },
     #[error("{path}: architecture `{name}` is not supported; supported: llama (also SmolLM2, TinyLlama, Mistral without a window)")]
     Architecture { path: PathBuf, name: String },

@@ -5,7 +5,7 @@
 //! file's weights are written as dequantised, so both sides of a comparison run the same numbers.
 
 use super::config::{Config, RopeScaling};
-use super::decoder::{module_path, Decoder};
+use super::decoder::{module_path, Block, Decoder};
 use super::error::{ModelError, Result};
 use super::load::Model;
 use crate::store::atomic;
@@ -34,6 +34,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
         rope_theta: c.rope_theta,
         rope_scaling: c.rope_scaling.clone(),
         tied: c.tied,
+        biases: c.biases,
         ..Config::llama()
     };
     if plain != **c {
@@ -56,7 +57,10 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
         Ok(())
     };
     let text = |v: &Value| serde_json::to_vec_pretty(v).unwrap_or_default();
-    put("config.json", &text(&config(c, model.tokenizer.eos())))?;
+    put(
+        "config.json",
+        &text(&config(&model.decoder, model.tokenizer.eos())),
+    )?;
     put(
         "generation_config.json",
         &text(&json!({"eos_token_id": model.tokenizer.eos()})),
@@ -64,7 +68,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
     put("tokenizer.json", model.tokenizer.json()?.as_bytes())?;
     put("tokenizer_config.json", &text(&tokenizer(model)))?;
 
-    let tensors = named(&model.decoder);
+    let tensors = named(&model.decoder)?;
     let mut shards: Vec<Vec<&(String, Tensor)>> = vec![Vec::new()];
     let mut held = 0;
     for t in &tensors {
@@ -113,8 +117,20 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
     Ok(files)
 }
 
-/// Every weight under its Hugging Face name; a tied head is the embedding and is left out.
-fn named(d: &Decoder) -> Vec<(String, Tensor)> {
+/// Whether any map of attention, and of the feed-forward, has a bias.
+fn biased(d: &Decoder) -> [bool; 2] {
+    let any = |maps: std::ops::Range<usize>| {
+        let of = |b: &Block| b.linears[maps.clone()].iter().any(|l| l.bias.is_some());
+        d.blocks.iter().any(of)
+    };
+    [any(0..4), any(4..7)]
+}
+
+/// Every weight under its Hugging Face name; a tied head is the embedding and is left out. Where one
+/// map of attention or of the feed-forward has a bias, transformers wants all of them: the others
+/// get zeros.
+fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
+    let biased = biased(d);
     let mut out = vec![("model.embed_tokens.weight".to_string(), d.embed.clone())];
     for (l, block) in d.blocks.iter().enumerate() {
         let at = format!("model.layers.{l}");
@@ -123,6 +139,16 @@ fn named(d: &Decoder) -> Vec<(String, Tensor)> {
                 format!("{at}.{}.weight", module_path(k)),
                 map.weight.clone(),
             ));
+            if biased[k / 4] {
+                let bias = match &map.bias {
+                    Some(bias) => bias.clone(),
+                    None => {
+                        let w = &map.weight;
+                        Tensor::zeros(w.dim(0)?, w.dtype(), w.device())?
+                    }
+                };
+                out.push((format!("{at}.{}.bias", module_path(k)), bias));
+            }
         }
         out.push((
             format!("{at}.input_layernorm.weight"),
@@ -137,10 +163,12 @@ fn named(d: &Decoder) -> Vec<(String, Tensor)> {
     if !d.config.tied {
         out.push(("lm_head.weight".into(), d.head.weight.clone()));
     }
-    out
+    Ok(out)
 }
 
-fn config(c: &Config, eos: &[u32]) -> Value {
+fn config(d: &Decoder, eos: &[u32]) -> Value {
+    let c = &d.config;
+    let [attention_bias, mlp_bias] = biased(d);
     let scaling = match &c.rope_scaling {
         RopeScaling::None => Value::Null,
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
@@ -158,8 +186,8 @@ fn config(c: &Config, eos: &[u32]) -> Value {
         "num_attention_heads": c.heads, "num_key_value_heads": c.kv_heads, "head_dim": c.head_dim,
         "intermediate_size": c.intermediate, "max_position_embeddings": c.context,
         "rms_norm_eps": c.norm_eps, "rope_theta": c.rope_theta, "rope_scaling": scaling,
-        "hidden_act": "silu", "tie_word_embeddings": c.tied, "attention_bias": false,
-        "mlp_bias": false, "eos_token_id": eos,
+        "hidden_act": "silu", "tie_word_embeddings": c.tied, "attention_bias": attention_bias,
+        "mlp_bias": mlp_bias, "eos_token_id": eos,
     })
 }
 

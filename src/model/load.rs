@@ -1,16 +1,21 @@
 //! A model ready to run: decoder, tokenizer, and the digests that identify it.
 //!
-//! From one `.gguf` file (weights, tokenizer and template of its metadata) or from a Hugging Face
+//! From a `.gguf` file (weights, tokenizer and template of its metadata) or from a Hugging Face
 //! folder. Where the files come from is [`super::resolve`]'s business.
 
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
+use super::inventory::Inventory;
+use super::names::Naming;
 use super::placement::{self, Placement};
 use super::tokenizer::{TextOptions, Tokenizer};
-use super::weights::Weights;
-use super::{gguf, tokenizer_files};
+use super::warning::ModelWarning;
+use super::weights::{map_file, Weights};
+use super::{folder_files, gguf, tokenizer_files};
+use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +25,13 @@ pub struct Model {
     /// The name by which the user asked for it.
     pub id: String,
     pub path: PathBuf,
-    /// SHA-256 of the GGUF file, or of the digests of a folder's weight files in name order.
+    /// SHA-256 of the GGUF file, or of the digests of several files (the parts of a split one, a
+    /// folder's weight files) in name order.
     pub sha256: String,
     pub decoder: Decoder,
     pub tokenizer: Arc<Tokenizer>,
+    /// What the files leave in doubt.
+    pub warnings: Vec<ModelWarning>,
 }
 
 impl Model {
@@ -100,33 +108,112 @@ pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
 }
 
 fn folder(id: &str, path: &Path, options: &TextOptions) -> Result<Model> {
+    folder_files::recognise(path)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
     let config = Config::from_json(&json, &config_path)?;
+    let files = folder_files::weights(path)?;
+    let maps = files
+        .files
+        .iter()
+        .map(|f| Ok((f.as_path(), map_file(f)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let views = views(&maps, files.index.as_ref())?;
+    let inventory = Inventory {
+        path,
+        naming: Naming::Hub,
+        shapes: (views.iter())
+            .map(|(name, (_, v))| (name.clone(), v.shape().to_vec()))
+            .collect(),
+    };
+    let plan = inventory.plan(&config)?;
     let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
-    let (weights, sha256) = rayon::join(|| Weights::from_folder(path), || folder_sha256(path));
+    let (weights, sha256) = rayon::join(
+        || Weights::from_views(path, &views, &plan.wanted),
+        || folder_sha256(&files.files),
+    );
+    let weights = weights?;
+    let (config, headed) = head(config, &weights, path)?;
+    let mut warnings = plan.warnings(path);
+    warnings.extend(headed);
+    if files.both {
+        warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });
+    }
     Ok(Model {
         id: id.into(),
         path: path.into(),
         sha256: sha256?,
-        decoder: Decoder::new(config, weights?)?,
+        decoder: Decoder::new(config, weights)?,
         tokenizer: Arc::new(tokenizer),
+        warnings,
     })
 }
 
-fn folder_sha256(path: &Path) -> Result<String> {
-    let entries = std::fs::read_dir(path).map_err(|source| ModelError::Read {
-        path: path.into(),
-        source,
-    })?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
-        .collect();
-    files.sort();
+/// Every tensor of safetensors files, each in the one file that holds it.
+fn views<'a>(
+    maps: &'a [(&'a Path, memmap2::Mmap)],
+    index: Option<&BTreeMap<String, PathBuf>>,
+) -> Result<BTreeMap<String, (&'a Path, TensorView<'a>)>> {
+    let mut all: BTreeMap<String, (&Path, TensorView)> = BTreeMap::new();
+    for (file, map) in maps {
+        let bad = |why: String| ModelError::File {
+            path: (*file).into(),
+            why,
+        };
+        let st = safetensors::SafeTensors::deserialize(map)
+            .map_err(|e| bad(format!("not a usable safetensors file ({e})")))?;
+        for (name, view) in st.tensors() {
+            if let Some((other, _)) = all.get(&name) {
+                let other = other.display();
+                return Err(bad(format!("weight `{name}` stands in {other} too")));
+            }
+            all.insert(name, (file, view));
+        }
+    }
+    for (name, file) in index.into_iter().flatten() {
+        let there = all.get(name).is_some_and(|(held, _)| *held == file);
+        if !there {
+            return Err(ModelError::File {
+                path: file.clone(),
+                why: format!(
+                    "weight `{name}` is not in it, where model.safetensors.index.json says it is"
+                ),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// A head beside a tied flag: the embeddings again, or one of its own, which is then used.
+fn head(
+    mut config: Config,
+    weights: &Weights,
+    path: &Path,
+) -> Result<(Config, Option<ModelWarning>)> {
+    let (head, embed) = ("lm_head.weight", "model.embed_tokens.weight");
+    if !config.tied || !weights.has(head) || weights.alike(head, embed)? {
+        return Ok((config, None));
+    }
+    config.tied = false;
+    Ok((
+        config,
+        Some(ModelWarning::HeadDiffers { path: path.into() }),
+    ))
+}
+
+/// SHA-256 of the digests of a folder's weight files in name order.
+fn folder_sha256(files: &[PathBuf]) -> Result<String> {
     let mut all = Sha256::new();
     for f in files {
-        all.update(file_sha256(&f)?);
+        all.update(file_sha256(f)?);
     }
     Ok(hex(&all.finalize()))
+}
+
+/// SHA-256 of one file, or of the digests of several.
+pub(crate) fn files_sha256(files: &[PathBuf]) -> Result<String> {
+    match files {
+        [one] => file_sha256(one),
+        several => folder_sha256(several),
+    }
 }

@@ -1,16 +1,20 @@
-//! Weights by their Hugging Face names, from a GGUF file or from safetensors.
+//! Weights by their Hugging Face names, from GGUF files or from safetensors.
 //!
 //! Both sources yield `name -> f32 tensor` with the names and row orders of transformers, so the
-//! decoder is built once. Quantised tensors are dequantised in parallel, one task a
-//! tensor. GGUF files of architecture `llama` store the rows of q and k permuted for
-//! interleaved rotation; they are put back into half-split order here.
+//! decoder is built once. Only what a plan asks for is read, each tensor in a task of its own, and one
+//! that holds NaN or an infinity is refused. GGUF files of architecture `llama` store the rows
+//! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
+//! into half-split order here.
 
 use super::error::{nearest, ModelError, Result};
+use super::folder_files;
+use super::gguf_header::Entry;
 use crate::ops::quantised::{Quantised, Source};
-use candle_core::quantized::gguf_file::Content;
+use candle_core::quantized::gguf_file::TensorInfo;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use safetensors::tensor::TensorView;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,12 +29,56 @@ pub struct Weights {
 
 /// Head counts that undoing the q/k permutation needs.
 #[derive(Clone, Copy)]
-pub struct HeadCounts {
+pub(crate) struct HeadCounts {
     pub heads: usize,
     pub kv_heads: usize,
 }
 
+impl HeadCounts {
+    /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
+    fn interleaved(self, hub: &str) -> Option<usize> {
+        if hub.contains(".q_proj.") {
+            Some(self.heads)
+        } else if hub.contains(".k_proj.") {
+            Some(self.kv_heads)
+        } else {
+            None
+        }
+    }
+}
+
+/// A tensor of a GGUF file: the file, its bytes mapped, the name there and where it lies.
+pub(crate) struct Stored<'a> {
+    pub path: &'a Path,
+    pub source: &'a Source,
+    pub name: &'a str,
+    pub entry: &'a Entry,
+}
+
+impl Stored<'_> {
+    /// Its values in f32, as they are stored.
+    fn decoded(&self) -> Result<Tensor> {
+        // Read rather than mapped: pages of a map would stay resident beside the weights.
+        let mut reader = File::open(self.path).map_err(|source| ModelError::Read {
+            path: self.path.into(),
+            source,
+        })?;
+        let info = TensorInfo {
+            ggml_dtype: self.entry.dtype,
+            shape: self.entry.shape.clone().into(),
+            offset: self.entry.bytes.start as u64,
+        };
+        info.read(&mut reader, 0, &Device::Cpu)
+            .and_then(|q| q.dequantize(&Device::Cpu))
+            .map_err(|e| ModelError::Gguf {
+                path: self.path.into(),
+                why: format!("tensor `{}`: {e}", self.name),
+            })
+    }
+}
+
 pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
+    folder_files::refuse_pointer(path)?;
     let read = |source| ModelError::Read {
         path: path.into(),
         source,
@@ -50,53 +98,33 @@ impl Weights {
         }
     }
 
-    /// All tensors of a GGUF file of architecture `llama`.
-    pub fn from_gguf(path: &Path, content: &Content, counts: HeadCounts) -> Result<Self> {
-        let gguf = |name: &str, e: candle_core::Error| ModelError::Gguf {
-            path: path.into(),
-            why: format!("tensor `{name}`: {e}"),
-        };
-        let names: Vec<&String> = content.tensor_infos.keys().collect();
-        let tensors = names
-            .into_par_iter()
-            .filter_map(|name| hub_name(name).map(|hub| (name, hub)))
-            .map(|(name, hub)| {
-                // Read rather than mapped: pages of a map would stay resident beside the weights.
-                let mut reader = File::open(path).map_err(|source| ModelError::Read {
-                    path: path.into(),
-                    source,
-                })?;
-                let t = content
-                    .tensor(&mut reader, name, &Device::Cpu)
-                    .and_then(|q| q.dequantize(&Device::Cpu))
-                    .and_then(|t| {
-                        if hub.ends_with("q_proj.weight") {
-                            unpermute(&t, counts.heads)
-                        } else if hub.ends_with("k_proj.weight") {
-                            unpermute(&t, counts.kv_heads)
-                        } else {
-                            Ok(t)
-                        }
-                    })
-                    .map_err(|e| gguf(name, e))?;
-                Ok((hub, t))
+    /// The tensors of GGUF files of architecture `llama`, by Hugging Face name.
+    pub(crate) fn from_gguf(
+        path: &Path,
+        stored: &BTreeMap<String, Stored>,
+        counts: HeadCounts,
+    ) -> Result<Self> {
+        let tensors = stored
+            .par_iter()
+            .map(|(hub, s)| {
+                let mut t = s.decoded()?;
+                if let Some(heads) = counts.interleaved(hub) {
+                    t = unpermute(&t, heads)?;
+                }
+                finite(&t, s.path, s.name)?;
+                Ok((hub.clone(), t))
             })
             .collect::<Result<BTreeMap<_, _>>>()?;
-        // Mapped: none of it is in memory until a text is continued.
-        let source: Source = Arc::new(map_file(path)?);
-        let quantised = (content.tensor_infos.iter())
-            .filter_map(|(name, info)| {
-                let hub = hub_name(name)?;
-                let heads = match () {
-                    _ if hub.ends_with("q_proj.weight") => Some(counts.heads),
-                    _ if hub.ends_with("k_proj.weight") => Some(counts.kv_heads),
-                    _ => None,
+        let quantised = stored
+            .iter()
+            .filter_map(|(hub, s)| {
+                let &[rows, width] = s.entry.shape.as_slice() else {
+                    return None;
                 };
-                let at = (content.tensor_data_offset + info.offset) as usize;
-                let shape = info.shape.dims2().ok()?;
-                let q = Quantised::new(source.clone(), at, info.ggml_dtype, shape, heads)?;
-                let q = q.of(tensors.get(&hub)?);
-                Some((hub, Arc::new(q)))
+                let (at, dtype) = (s.entry.bytes.start, s.entry.dtype);
+                let heads = counts.interleaved(hub);
+                let q = Quantised::new(s.source.clone(), at, dtype, (rows, width), heads)?;
+                Some((hub.clone(), Arc::new(q.of(tensors.get(hub)?))))
             })
             .collect();
         Ok(Weights {
@@ -106,28 +134,26 @@ impl Weights {
         })
     }
 
-    /// `model.safetensors`, or the shards that `model.safetensors.index.json` names.
-    pub fn from_folder(folder: &Path) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for file in shards(folder)? {
-            let map = map_file(&file)?;
-            let bad = |why: String| ModelError::File {
-                path: file.clone(),
-                why: format!("not a usable safetensors file ({why})"),
-            };
-            let st = safetensors::SafeTensors::deserialize(&map).map_err(|e| bad(e.to_string()))?;
-            let loaded: Result<Vec<(String, Tensor)>> = st
-                .tensors()
-                .into_par_iter()
-                .map(|(name, view)| {
-                    let t = tensor_of(&view).map_err(|e| bad(format!("`{name}`: {e}")))?;
-                    Ok((name, t))
-                })
-                .collect();
-            tensors.extend(loaded?);
-        }
+    /// The wanted of the tensors that stand in safetensors files.
+    pub(crate) fn from_views(
+        path: &Path,
+        views: &BTreeMap<String, (&Path, TensorView)>,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Self> {
+        let tensors = views
+            .par_iter()
+            .filter(|(name, _)| wanted.contains(*name))
+            .map(|(name, (file, view))| {
+                let t = tensor_of(view).map_err(|e| ModelError::File {
+                    path: file.into(),
+                    why: format!("weight `{name}`: {e}"),
+                })?;
+                finite(&t, file, name)?;
+                Ok((name.clone(), t))
+            })
+            .collect::<Result<BTreeMap<_, _>>>()?;
         Ok(Weights {
-            path: folder.into(),
+            path: path.into(),
             tensors,
             quantised: BTreeMap::new(),
         })
@@ -140,6 +166,15 @@ impl Weights {
 
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// Whether two tensors hold the same values; false where one is not there.
+    pub(crate) fn alike(&self, a: &str, b: &str) -> Result<bool> {
+        let (Some(a), Some(b)) = (self.tensors.get(a), self.tensors.get(b)) else {
+            return Ok(false);
+        };
+        let same = crate::ops::with_values(a, |a| crate::ops::with_values(b, |b| Ok(a == b)))?;
+        Ok(same)
     }
 
     /// Hands out a tensor and checks its shape.
@@ -164,84 +199,54 @@ impl Weights {
 }
 
 /// An f32 tensor on the CPU of a safetensors view (F32, F16, BF16, F64).
-pub(crate) fn tensor_of(view: &safetensors::tensor::TensorView) -> candle_core::Result<Tensor> {
+pub(crate) fn tensor_of(view: &TensorView) -> candle_core::Result<Tensor> {
     use safetensors::Dtype;
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
         Dtype::F64 => DType::F64,
-        other => candle_core::bail!("type {other:?} is not a supported weight type"),
+        other => {
+            let why = format!("type {other:?} cannot be read; F32, F16, BF16 and F64 can");
+            return Err(candle_core::Error::Msg(why));
+        }
     };
     Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?.to_dtype(DType::F32)
 }
 
-fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
-    let single = folder.join("model.safetensors");
-    let index = folder.join("model.safetensors.index.json");
-    if !index.exists() {
-        return if single.exists() {
-            Ok(vec![single])
-        } else {
-            Err(ModelError::File {
-                path: folder.into(),
-                why: "holds neither model.safetensors nor model.safetensors.index.json".into(),
-            })
-        };
-    }
-    let text = std::fs::read_to_string(&index).map_err(|source| ModelError::Read {
-        path: index.clone(),
-        source,
-    })?;
-    let bad = |why: &str| ModelError::File {
-        path: index.clone(),
-        why: why.into(),
-    };
-    let json: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| bad(&format!("not JSON ({e})")))?;
-    let files = json
-        .get("weight_map")
-        .and_then(|m| m.as_object())
-        .ok_or_else(|| bad("key `weight_map` is missing"))?;
-    let mut names: Vec<&str> = files.values().filter_map(|v| v.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(names.into_iter().map(|n| folder.join(n)).collect())
-}
+/// Values of a task that looks for NaN.
+const SCANNED: usize = 1 << 18;
 
-/// GGUF tensor name to Hugging Face name; None for tensors the decoder does not use.
-fn hub_name(gguf: &str) -> Option<String> {
-    let plain = match gguf {
-        "token_embd.weight" => "model.embed_tokens.weight",
-        "output_norm.weight" => "model.norm.weight",
-        "output.weight" => "lm_head.weight",
-        _ => "",
-    };
-    if !plain.is_empty() {
-        return Some(plain.into());
+/// Refuses a tensor with a value that is NaN or infinite, by its name in the file.
+fn finite(t: &Tensor, path: &Path, name: &str) -> Result<()> {
+    const EXPONENT: u32 = 0x7f80_0000;
+    let wrong = |v: &f32| v.to_bits() & EXPONENT == EXPONENT;
+    let found = crate::ops::with_values(t, |x| {
+        // Without a way out of the loop, it runs as vectors.
+        let any = |part: &[f32]| part.iter().fold(false, |any, v| any | wrong(v));
+        Ok(match x.par_chunks(SCANNED).any(any) {
+            true => x.iter().copied().enumerate().find(|(_, v)| wrong(v)),
+            false => None,
+        })
+    })?;
+    match found {
+        None => Ok(()),
+        Some((at, value)) => Err(ModelError::NotFinite {
+            path: path.into(),
+            name: name.into(),
+            value,
+            at,
+        }),
     }
-    let (layer, rest) = gguf.strip_prefix("blk.")?.split_once('.')?;
-    let part = match rest.strip_suffix(".weight")? {
-        "attn_norm" => "input_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "ffn_norm" => "post_attention_layernorm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    };
-    Some(format!("model.layers.{layer}.{part}.weight"))
 }
 
 /// Rows (head, i, pair) back to (head, pair, i): interleaved to half-split rotation.
 fn unpermute(w: &Tensor, heads: usize) -> candle_core::Result<Tensor> {
-    let (o, i) = w.dims2()?;
-    w.reshape((heads, o / heads / 2, 2, i))?
+    let o = w.dim(0)?;
+    let width = w.elem_count() / o.max(1);
+    w.reshape((heads, o / heads.max(1) / 2, 2, width))?
         .transpose(1, 2)?
-        .reshape((o, i))?
+        .reshape(w.shape())?
         .contiguous()
 }
 
@@ -255,5 +260,24 @@ mod tests {
         let w = Tensor::new(&[[0f32], [2.], [1.], [3.]], &Device::Cpu).unwrap();
         let back: Vec<Vec<f32>> = unpermute(&w, 1).unwrap().to_vec2().unwrap();
         assert_eq!(back, vec![vec![0.], vec![1.], vec![2.], vec![3.]]);
+        let bias = w.flatten_all().unwrap();
+        let back: Vec<f32> = unpermute(&bias, 1).unwrap().to_vec1().unwrap();
+        assert_eq!(back, vec![0., 1., 2., 3.]);
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_found_wherever_it_stands() {
+        let n = 3 * SCANNED + 5;
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, SCANNED, n - 1] {
+                let mut values = vec![f32::MAX; n];
+                values[at] = wrong;
+                let t = Tensor::from_vec(values, n, &Device::Cpu).unwrap();
+                let e = finite(&t, Path::new("m"), "w").unwrap_err().to_string();
+                assert!(e.contains("`w`") && e.contains(&at.to_string()), "{e}");
+            }
+        }
+        let t = Tensor::from_vec(vec![f32::MIN_POSITIVE; 9], 9, &Device::Cpu).unwrap();
+        finite(&t, Path::new("m"), "w").unwrap();
     }
 }

@@ -62,7 +62,11 @@ impl<'a> View<'a> {
     }
 
     fn holds(&self, rows: usize, cols: usize) -> bool {
-        rows == 0 || cols == 0 || (rows - 1) * self.rs + (cols - 1) * self.cs < self.data.len()
+        let last = |n: usize, stride: usize| n.saturating_sub(1).checked_mul(stride);
+        let end = last(rows, self.rs)
+            .zip(last(cols, self.cs))
+            .and_then(|(r, c)| r.checked_add(c));
+        rows == 0 || cols == 0 || end.is_some_and(|e| e < self.data.len())
     }
 }
 

@@ -83,9 +83,10 @@ impl Quantised {
         heads: Option<usize>,
     ) -> Option<Self> {
         let kind = Kind::of(dtype)?;
-        let len = rows * (width / BLOCK) * kind.bytes();
+        let len = rows.checked_mul(width / BLOCK)?.checked_mul(kind.bytes())?;
         let whole = (*source).as_ref().len() >= at.checked_add(len)?;
-        let even = heads.is_none_or(|h| h > 0 && rows % (2 * h) == 0);
+        let even =
+            heads.is_none_or(|h| h > 0 && rows.is_multiple_of(h) && (rows / h).is_multiple_of(2));
         let usable = kernel::here() && width % BLOCK == 0 && width >= super::matmul::MIN_DOTS;
         (whole && even && usable).then_some(Quantised {
             source,
@@ -329,6 +330,11 @@ mod tests {
         assert!(w.stands_for(&a) && w.stands_for(&a.clone()) && !w.stands_for(&b));
         let short: Source = Arc::new(vec![0u8; 4 * 2 * 20 - 1]);
         assert!(Quantised::new(short, 0, GgmlDType::Q4_1, (4, 64), None).is_none());
+        let short: Source = Arc::new(vec![0u8; 4096]);
+        for (rows, width) in [(usize::MAX, 64), (1 << 60, 1 << 10), (4, usize::MAX & !31)] {
+            let q = Quantised::new(short.clone(), 0, GgmlDType::Q4_0, (rows, width), None);
+            assert!(q.is_none(), "{rows} x {width}");
+        }
         let odd: Source = Arc::new(vec![0u8; 4096]);
         assert!(Quantised::new(odd.clone(), 0, GgmlDType::Q4_1, (4, 40), None).is_none());
         assert!(Quantised::new(odd, 0, GgmlDType::Q6K, (4, 256), None).is_none());

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{sync_channel, SyncSender};
 use std::thread::JoinHandle;
 
+use half::f16;
 use ndarray::Array2;
 
 use super::activation_store::{Message, Store, COLUMNS};
@@ -132,7 +133,7 @@ impl ActivationWriter {
     /// Hands one sample to the writer; waits while the channel is full.
     ///
     /// # Errors
-    /// `Shape` or `BadName` for this sample, which is then not written; or the error that
+    /// `Shape`, `BadName`, `NotFinite` or `F16Overflow` for this sample, which is then not written; or the error that
     /// stopped the thread.
     pub fn append(&mut self, sample: Sample) -> Result<(), StoreError> {
         check_name("a set", &sample.set)?;
@@ -152,6 +153,7 @@ impl ActivationWriter {
                     found: row.shape().to_vec(),
                 });
             }
+            self.refuse_unstorable(&sample, *position, row)?;
         }
         let sent = match &self.sender {
             Some(sender) => sender.send(Message::Sample(sample)).is_ok(),
@@ -164,11 +166,41 @@ impl ActivationWriter {
         self.join()
     }
 
+    /// Refuses a row that would be NaN or infinite in the file, where NaN means no value.
+    fn refuse_unstorable(
+        &self,
+        sample: &Sample,
+        position: usize,
+        row: &Array2<f32>,
+    ) -> Result<(), StoreError> {
+        let narrow = self.spec.precision == Precision::F16;
+        let held = |v: f32| v.is_finite() && !(narrow && f16::from_f32(v).is_infinite());
+        let Some(((layer, _), &value)) = row.indexed_iter().find(|(_, v)| !held(**v)) else {
+            return Ok(());
+        };
+        let path = self.path.clone();
+        let object = format!(
+            "text `{}` of set `{}` at `{}`, layer {},",
+            sample.prompt_id, sample.set, self.spec.positions[position], self.spec.layers[layer]
+        );
+        Err(match value.is_finite() {
+            true => StoreError::F16Overflow {
+                path,
+                object,
+                value,
+            },
+            false => StoreError::NotFinite {
+                path,
+                object,
+                value,
+            },
+        })
+    }
+
     /// Writes what is left and makes the file appear.
     ///
     /// # Errors
-    /// Whatever stopped the thread, `DiskFull` and `F16Overflow` among them; nothing of the
-    /// file is then kept.
+    /// Whatever stopped the thread, `DiskFull` among them; nothing of the file is then kept.
     pub fn finish(mut self) -> Result<(), StoreError> {
         if let Some(sender) = self.sender.take() {
             // A failed send means that the thread has stopped: join says why.
@@ -230,12 +262,6 @@ mod tests {
     fn an_error_of_the_thread_surfaces_and_nothing_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.h5");
-        let mut w = create(&path, Precision::F16);
-        let mut bad = sample("persona", 0);
-        bad.rows[0].1[[1, 1]] = 70_000.0;
-        w.append(bad).unwrap();
-        let error = w.finish().unwrap_err();
-        assert!(matches!(error, StoreError::F16Overflow { .. }), "{error}");
         let mut w = create(&path, Precision::F32);
         let mut bad = sample("persona", 0);
         bad.label = "a\0".into();
@@ -250,6 +276,36 @@ mod tests {
         assert!(matches!(error, StoreError::NulInText { .. }), "{error}");
         let error = w.finish().unwrap_err();
         assert!(matches!(error, StoreError::WriterStopped { .. }), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_would_be_nan_or_infinite_in_the_file_is_refused_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        for (precision, value, taken) in [
+            (Precision::F16, 70_000.0, false),
+            (Precision::F16, -65_520.0, false),
+            (Precision::F16, 65_519.0, true), // rounds to the greatest
+            (Precision::F32, 70_000.0, true),
+            (Precision::F32, f32::NAN, false),
+            (Precision::F32, f32::INFINITY, false),
+        ] {
+            let mut w = create(&path, precision);
+            let mut s = sample("persona", 7);
+            s.rows[0].1[[1, 3]] = value;
+            match w.append(s) {
+                Ok(()) => assert!(taken, "{value}"),
+                Err(e) => {
+                    let text = e.to_string();
+                    assert!(!taken, "{text}");
+                    for part in ["`p7`", "layer 1", "response-mean"] {
+                        assert!(text.contains(part), "{text}");
+                    }
+                    assert_eq!(text.contains("--store f32"), value.is_finite());
+                }
+            }
+        }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -103,8 +103,15 @@ pub enum StoreError {
     /// A text with a NUL character, which HDF5 strings end at.
     #[error("a text of `{object}` for {path} holds a NUL character: remove it from the input", path = .path.display())]
     NulInText { path: PathBuf, object: String },
+    /// An activation that is NaN or infinite.
+    #[error("{object} for {path} holds {value}: the model's numbers overflowed there; look at the text and at any edit of the model", path = .path.display())]
+    NotFinite {
+        path: PathBuf,
+        object: String,
+        value: f32,
+    },
     /// A value beyond the range of f16.
-    #[error("`{object}` for {path} holds {value}, beyond the f16 range of 65504: store f32", path = .path.display())]
+    #[error("{object} for {path} holds {value}, beyond the f16 range of 65504: store f32 (--store f32)", path = .path.display())]
     F16Overflow {
         path: PathBuf,
         object: String,

@@ -47,6 +47,8 @@ pub struct RootAttrs {
     /// Which residual an index names; see [`LAYER_CONVENTION`].
     pub layer_convention: String,
     pub chat_template_sha256: String,
+    /// What the model's files leave in doubt; the attribute is left out where there is nothing.
+    pub warnings: Vec<String>,
 }
 
 impl RootAttrs {
@@ -63,6 +65,7 @@ impl RootAttrs {
             model_sha256: String::new(),
             layer_convention: LAYER_CONVENTION.to_owned(),
             chat_template_sha256: String::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -83,6 +86,10 @@ impl RootAttrs {
         for (name, text) in texts {
             write_attr(file, path, "/", name, &AttrValue::from(text))?;
         }
+        if !self.warnings.is_empty() {
+            let texts = AttrValue::Texts(self.warnings.clone());
+            write_attr(file, path, "/", "warnings", &texts)?;
+        }
         file.new_attr::<u64>()
             .create("seed")
             .and_then(|a| a.write_scalar(&self.seed))
@@ -100,6 +107,11 @@ impl RootAttrs {
             }),
         };
         let config = text("config")?;
+        let warnings = match read_attr(file, path, "/", "warnings") {
+            Ok(AttrValue::Texts(texts)) => texts,
+            Ok(_) | Err(StoreError::NoObject { .. }) => Vec::new(),
+            Err(e) => return Err(e),
+        };
         Ok(Self {
             created: text("created")?,
             version: text("version")?,
@@ -117,6 +129,7 @@ impl RootAttrs {
             model_sha256: text("model_sha256")?,
             layer_convention: text("layer_convention")?,
             chat_template_sha256: text("chat_template_sha256")?,
+            warnings,
         })
     }
 }
@@ -362,6 +375,7 @@ mod tests {
         let mut attrs = RootAttrs::new("run é", serde_json::json!({"a": [1, "ü"]}), u64::MAX);
         attrs.model_id = "org/name".into();
         attrs.config["long"] = "x".repeat(200_000).into();
+        attrs.warnings = vec!["w one".into(), "w two".into()];
         NewFile::create(&path, &attrs)
             .unwrap()
             .finish(&path)

@@ -9,7 +9,7 @@ use crate::behavior::{stance, PairScore};
 use crate::capture::Position;
 use crate::finetune::{examples, train_under, Distil, Prevent, Recipe};
 use crate::geometry::shift::layer_rms;
-use crate::model::{Adapter, Decoder, Interventions, Model};
+use crate::model::{warning, Adapter, Decoder, Interventions, Model};
 use crate::speed::Rates;
 use crate::stats::rng::stream;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
@@ -165,7 +165,8 @@ pub fn run(
         Some(f) => f,
         None => Findings::read(out)?,
     };
-    manifest.warnings = findings.warnings.clone();
+    manifest.warnings = warning::texts(&model.warnings);
+    manifest.warnings.extend(findings.warnings.iter().cloned());
     manifest.finished = Some(crate::store::time::utc_now());
     manifest.write(out)?;
     Ok(findings)
@@ -208,6 +209,7 @@ impl Run<'_> {
         a.model_id = self.model.id.clone();
         a.model_sha256 = self.model.sha256.clone();
         a.chat_template_sha256 = self.model.template_sha256().unwrap_or_default();
+        a.warnings = warning::texts(&self.model.warnings);
         a
     }
 

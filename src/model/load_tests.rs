@@ -1,0 +1,608 @@
+//! A tiny model as a folder, a GGUF file and its parts: which weights are read, and what is refused.
+
+use super::config::Config;
+use super::decoder::{module_path, Decoder};
+use super::gguf::decoder_of;
+use super::load::Model;
+use super::names::Naming;
+use super::{folder, Hooks, ModelError, ModelWarning, Packed};
+use crate::stats::rng::{fill_normal, stream};
+use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use rayon::prelude::*;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+
+const V: usize = 24;
+const D: usize = 64;
+const F: usize = 96;
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+const KV: usize = 2;
+/// (O, I) of the linear maps of a block.
+const MAPS: [(usize, usize); 7] = [(D, D), (32, D), (32, D), (D, D), (F, D), (F, D), (D, F)];
+
+type Named = BTreeMap<String, Tensor>;
+
+fn drawn(name: &str, shape: &[usize], scale: f32, centre: f32) -> Tensor {
+    let mut v = vec![0f32; shape.iter().product()];
+    fill_normal(&mut stream(4, name, 0), &mut v);
+    v.iter_mut().for_each(|x| *x = centre + scale * *x);
+    Tensor::from_vec(v, shape, &Device::Cpu).unwrap()
+}
+
+/// A tied Llama; `biased` says which maps have a bias.
+fn model(biased: impl Fn(usize) -> bool) -> Named {
+    let mut all = Named::new();
+    let mut put = |name: String, shape: &[usize], scale, centre| {
+        let t = drawn(&name, shape, scale, centre);
+        all.insert(name, t);
+    };
+    put("model.embed_tokens.weight".into(), &[V, D], 0.5, 0.0);
+    put("model.norm.weight".into(), &[D], 0.1, 1.0);
+    for l in 0..LAYERS {
+        let at = format!("model.layers.{l}");
+        for (i, (o, n)) in MAPS.into_iter().enumerate() {
+            let name = format!("{at}.{}", module_path(i));
+            put(format!("{name}.weight"), &[o, n], 0.15, 0.0);
+            if biased(i) {
+                put(format!("{name}.bias"), &[o], 0.3, 0.0);
+            }
+        }
+        put(format!("{at}.input_layernorm.weight"), &[D], 0.1, 1.0);
+        put(
+            format!("{at}.post_attention_layernorm.weight"),
+            &[D],
+            0.1,
+            1.0,
+        );
+    }
+    all
+}
+
+fn config() -> serde_json::Value {
+    json!({"model_type": "llama", "vocab_size": V, "hidden_size": D, "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS, "num_key_value_heads": KV, "intermediate_size": F,
+        "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})
+}
+
+fn save(weights: &Named, path: &Path) {
+    let all: HashMap<String, Tensor> = weights.clone().into_iter().collect();
+    candle_core::safetensors::save(&all, path).unwrap();
+}
+
+/// A folder of these weights, its `config.json` changed by `edit`.
+fn as_folder(weights: &Named, edit: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut json = config();
+    edit(&mut json);
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        (0..V).map(|i| (format!("w{i}"), i.into())).collect();
+    let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "w0"}});
+    std::fs::write(dir.path().join("config.json"), json.to_string()).unwrap();
+    std::fs::write(dir.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    save(weights, &dir.path().join("model.safetensors"));
+    dir
+}
+
+/// Rows (head, half, pair) to (head, pair, half), as GGUF files store q and k.
+fn interleaved(t: &Tensor, heads: usize) -> Tensor {
+    let o = t.dim(0).unwrap();
+    let width = t.elem_count() / o;
+    t.reshape((heads, 2, o / heads / 2, width))
+        .and_then(|t| t.transpose(1, 2)?.contiguous()?.reshape(t.shape()))
+        .and_then(|x| x.reshape(t.shape()))
+        .unwrap()
+}
+
+/// The tensors of a GGUF file, in f32 or, the matrices, in `dtype`.
+fn gguf_tensors(weights: &Named, dtype: GgmlDType) -> Vec<(String, QTensor)> {
+    let stored = weights.iter().map(|(hub, t)| {
+        let t = match () {
+            _ if hub.contains(".q_proj.") => interleaved(t, HEADS),
+            _ if hub.contains(".k_proj.") => interleaved(t, KV),
+            _ => t.clone(),
+        };
+        let dtype = if t.rank() == 2 { dtype } else { GgmlDType::F32 };
+        (Naming::Gguf.of(hub), QTensor::quantize(&t, dtype).unwrap())
+    });
+    stored.collect()
+}
+
+fn metadata() -> Vec<(String, Value)> {
+    let size = |key: &str, n: usize| (format!("llama.{key}"), Value::U32(n as u32));
+    vec![
+        ("general.architecture".into(), Value::String("llama".into())),
+        size("vocab_size", V),
+        size("embedding_length", D),
+        size("block_count", LAYERS),
+        size("attention.head_count", HEADS),
+        size("attention.head_count_kv", KV),
+        size("feed_forward_length", F),
+        size("context_length", 128),
+    ]
+}
+
+fn write_gguf(path: &Path, metadata: &[(String, Value)], tensors: &[(String, QTensor)]) {
+    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, t)| (k.as_str(), t)).collect();
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    gguf_file::write(&mut bytes, &metadata, &tensors).unwrap();
+    std::fs::write(path, bytes.into_inner()).unwrap();
+}
+
+fn as_gguf(weights: &Named, dtype: GgmlDType) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    write_gguf(&path, &metadata(), &gguf_tensors(weights, dtype));
+    (dir, path)
+}
+
+/// The stream after the last block and the logits of a text.
+fn numbers(d: &Decoder) -> super::Result<Vec<f32>> {
+    let batch = Packed::new(&[vec![1u32, 5, 3, 7, 2]]);
+    let x = d.forward(&batch, &mut Hooks::none())?;
+    let rows: Vec<u32> = (0..5).collect();
+    let z = d.logits(&x, &rows, &batch.places, &mut Hooks::none())?;
+    let mut all: Vec<f32> = x.flatten_all()?.to_vec1()?;
+    all.extend(z.flatten_all()?.to_vec1::<f32>()?);
+    Ok(all)
+}
+
+fn loaded(dir: &Path) -> Model {
+    Model::load("tiny", dir).unwrap()
+}
+
+fn refusal(dir: &Path) -> String {
+    match Model::load("tiny", dir) {
+        Ok(_) => panic!("it is taken"),
+        Err(e) => e.to_string(),
+    }
+}
+
+#[test]
+fn biases_of_a_gguf_file_are_used_as_those_of_a_folder() {
+    let plain = numbers(
+        &decoder_of(&as_gguf(&model(|_| false), GgmlDType::F32).1)
+            .unwrap()
+            .0,
+    );
+    for (attention, mlp) in [(true, false), (false, true), (true, true)] {
+        let weights = model(|i| if i < 4 { attention } else { mlp });
+        let dir = as_folder(&weights, |c| {
+            c["attention_bias"] = attention.into();
+            c["mlp_bias"] = mlp.into();
+        });
+        let (_keep, path) = as_gguf(&weights, GgmlDType::F32);
+        let (gguf, warnings) = decoder_of(&path).unwrap();
+        assert!(warnings.is_empty());
+        let (a, b) = (numbers(&loaded(dir.path()).decoder), numbers(&gguf));
+        assert_eq!(a.as_ref().unwrap(), b.as_ref().unwrap());
+        assert_ne!(a.unwrap(), *plain.as_ref().unwrap());
+    }
+}
+
+#[test]
+fn a_bias_on_a_value_moves_attention_out_by_its_image() {
+    // Attention weights sum to 1, so with a bias b on v alone, o (mixed + b) = o mixed + o b.
+    let with = model(|i| i == 2);
+    let (_a, path) = as_gguf(&with, GgmlDType::F32);
+    let biased = decoder_of(&path).unwrap().0;
+    let (_b, path) = as_gguf(&model(|_| false), GgmlDType::F32);
+    let plain = decoder_of(&path).unwrap().0;
+    let stream = |d: &Decoder| -> Vec<Vec<f32>> {
+        let mut out = Vec::new();
+        let mut hooks = Hooks::none();
+        hooks.on(
+            vec![super::HookPoint::new(super::Site::AttnOut, 0)],
+            |_, x, _| {
+                out = x.to_vec2()?;
+                Ok(None)
+            },
+        );
+        d.forward(&Packed::new(&[vec![1u32, 5, 3]]), &mut hooks)
+            .unwrap();
+        drop(hooks);
+        out
+    };
+    let bias: Vec<f32> = with["model.layers.0.self_attn.v_proj.bias"]
+        .to_vec1()
+        .unwrap();
+    let o: Vec<Vec<f32>> = with["model.layers.0.self_attn.o_proj.weight"]
+        .to_vec2()
+        .unwrap();
+    let (a, b) = (stream(&biased), stream(&plain));
+    for (with, without) in a.iter().zip(&b) {
+        for (i, row) in o.iter().enumerate() {
+            // Query head j reads key-value head j / 2.
+            let image: f64 = (0..D)
+                .map(|c| f64::from(row[c]) * f64::from(bias[c / 32 * 16 + c % 16]))
+                .sum();
+            let off = f64::from(with[i]) - f64::from(without[i]) - image;
+            assert!(off.abs() < 1e-5, "{off}");
+        }
+    }
+}
+
+#[test]
+fn a_split_model_is_the_whole_one_whichever_part_is_given() {
+    let weights = model(|i| i == 0);
+    let (dir, whole) = as_gguf(&weights, GgmlDType::Q8_0);
+    let want = numbers(&decoder_of(&whole).unwrap().0).unwrap();
+    let mut tensors = gguf_tensors(&weights, GgmlDType::Q8_0);
+    let total = tensors.len();
+    let part = |i: usize| dir.path().join(format!("m-{:05}-of-00003.gguf", i + 1));
+    for i in 0..3 {
+        let mut keys = match i {
+            0 => metadata(),
+            _ => Vec::new(),
+        };
+        keys.push(("split.no".into(), Value::U16(i as u16)));
+        keys.push(("split.count".into(), Value::U16(3)));
+        keys.push(("split.tensors.count".into(), Value::I32(total as i32)));
+        let take = if i < 2 { 7 } else { tensors.len() };
+        let held: Vec<(String, QTensor)> = tensors.drain(..take).collect();
+        write_gguf(&part(i), &keys, &held);
+    }
+    for i in 0..3 {
+        let (decoder, warnings) = decoder_of(&part(i)).unwrap();
+        assert_eq!(numbers(&decoder).unwrap(), want);
+        assert!(warnings.is_empty());
+    }
+    let said = |path: &Path| decoder_of(path).unwrap_err().to_string();
+    let aside = dir.path().join("aside.gguf");
+    std::fs::rename(part(1), &aside).unwrap();
+    assert!(said(&part(0)).contains("m-00002-of-00003.gguf"));
+    assert!(
+        said(&aside).contains("-00002-of-00003.gguf"),
+        "{}",
+        said(&aside)
+    );
+    std::fs::copy(part(2), part(1)).unwrap();
+    assert!(said(&part(0)).contains("not part 2"), "{}", said(&part(0)));
+}
+
+#[test]
+fn a_head_of_its_own_is_used_with_a_warning_and_an_equal_one_is_the_embedding() {
+    let tied = model(|_| false);
+    let mut equal = tied.clone();
+    equal.insert(
+        "lm_head.weight".into(),
+        tied["model.embed_tokens.weight"].clone(),
+    );
+    let mut own = tied.clone();
+    own.insert("lm_head.weight".into(), drawn("head", &[V, D], 0.3, 0.0));
+    let open = |w: &Named, flag: bool| {
+        let dir = as_folder(w, |c| c["tie_word_embeddings"] = flag.into());
+        let m = loaded(dir.path());
+        (numbers(&m.decoder).unwrap(), m.warnings)
+    };
+    let (plain, none) = open(&tied, true);
+    assert!(none.is_empty());
+    assert_eq!(open(&equal, true), (plain.clone(), Vec::new()));
+    let (headed, warnings) = open(&own, true);
+    assert!(matches!(warnings[..], [ModelWarning::HeadDiffers { .. }]));
+    assert_ne!(headed, plain);
+    assert_eq!(open(&own, false), (headed.clone(), Vec::new()));
+    let (_keep, path) = as_gguf(&own, GgmlDType::F32);
+    assert_eq!(numbers(&decoder_of(&path).unwrap().0).unwrap(), headed);
+    let dir = as_folder(&tied, |c| c["tie_word_embeddings"] = false.into());
+    assert!(refusal(dir.path()).contains("lm_head.weight"));
+}
+
+#[test]
+fn weights_that_nothing_takes_are_listed_and_those_that_change_the_model_refused() {
+    let mut extra = model(|_| false);
+    extra.insert("score.weight".into(), drawn("s", &[2, D], 1.0, 0.0));
+    extra.insert(
+        "model.layers.0.self_attn.rotary_emb.inv_freq".into(),
+        drawn("f", &[8], 1.0, 0.0),
+    );
+    let warned = loaded(as_folder(&extra, |_| ()).path()).warnings;
+    let [ModelWarning::UnusedWeights { names, .. }] = &warned[..] else {
+        panic!("{warned:?}");
+    };
+    assert_eq!(names, &["score.weight"]);
+    extra.remove("model.layers.0.self_attn.rotary_emb.inv_freq");
+    let (_keep, path) = as_gguf(&extra, GgmlDType::F32);
+    let warned = decoder_of(&path).unwrap().1;
+    assert!(warned[0].to_string().contains("score.weight"));
+
+    let foreign = [
+        "model.layers.1.self_attn.q_norm.weight",
+        "model.layers.1.self_attn.o_proj.bias",
+        "model.layers.2.mlp.up_proj.weight",
+    ];
+    for name in foreign {
+        let mut w = model(|_| false);
+        w.insert(name.into(), drawn("x", &[16], 1.0, 0.0));
+        let said = refusal(as_folder(&w, |_| ()).path());
+        assert!(said.contains(name), "{said}");
+    }
+    for name in [
+        "blk.1.attn_q_norm.weight",
+        "blk.2.ffn_up.weight",
+        "blk.0.attn_norm.bias",
+    ] {
+        let mut tensors = gguf_tensors(&model(|_| false), GgmlDType::F32);
+        let x = drawn("x", &[16], 1.0, 0.0);
+        tensors.push((name.into(), QTensor::quantize(&x, GgmlDType::F32).unwrap()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.gguf");
+        write_gguf(&path, &metadata(), &tensors);
+        let e = decoder_of(&path).unwrap_err();
+        assert!(matches!(e, ModelError::ForeignWeight { .. }), "{e}");
+        assert!(e.to_string().contains(name), "{e}");
+    }
+}
+
+#[test]
+fn a_declared_bias_that_is_missing_is_named() {
+    let dir = as_folder(&model(|i| i < 3), |c| c["attention_bias"] = true.into());
+    assert!(refusal(dir.path()).contains("model.layers.0.self_attn.o_proj.bias"));
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_named_from_any_source() {
+    use candle_core::DType;
+    let name = "model.layers.1.mlp.up_proj.weight";
+    for (value, dtype) in [
+        (f64::NAN, DType::F32),
+        (f64::INFINITY, DType::BF16),
+        (f64::NEG_INFINITY, DType::F16),
+        (1e300, DType::F64),
+    ] {
+        let mut w = model(|_| false);
+        let mut values = vec![0.5f64; F * D];
+        values[777] = value;
+        let t = Tensor::from_vec(values, (F, D), &Device::Cpu).unwrap();
+        w.insert(name.into(), t.to_dtype(dtype).unwrap());
+        let said = refusal(as_folder(&w, |_| ()).path());
+        assert!(said.contains(name) && said.contains("777"), "{said}");
+    }
+    // A block of 32 values whose scale is infinite.
+    let weights = model(|_| false);
+    let (_keep, path) = as_gguf(&weights, GgmlDType::Q8_0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let header = super::gguf_header::read(&bytes).unwrap();
+    let at = header.tensors["blk.1.ffn_up.weight"].bytes.start;
+    bytes[at..at + 2].copy_from_slice(&0x7c00u16.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let said = decoder_of(&path).unwrap_err().to_string();
+    assert!(said.contains("blk.1.ffn_up.weight"), "{said}");
+}
+
+#[test]
+fn shards_that_disagree_with_each_other_or_their_index_are_refused() {
+    let weights = model(|_| false);
+    let dir = as_folder(&weights, |_| ());
+    let at = |name: &str| dir.path().join(name);
+    std::fs::remove_file(at("model.safetensors")).unwrap();
+    let half = |upper: bool| -> Named {
+        let named = weights.iter().enumerate();
+        let part = named.filter(|(i, _)| (*i > 9) == upper);
+        part.map(|(_, (n, t))| (n.clone(), t.clone())).collect()
+    };
+    let index = |edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut map = json!({});
+        for (file, upper) in [("a.safetensors", false), ("b.safetensors", true)] {
+            half(upper).keys().for_each(|n| map[n] = file.into());
+        }
+        edit(&mut map);
+        let text = json!({"weight_map": map}).to_string();
+        std::fs::write(at("model.safetensors.index.json"), text).unwrap();
+    };
+    save(&half(false), &at("a.safetensors"));
+    save(&half(true), &at("b.safetensors"));
+    index(&|_| ());
+    let whole = numbers(&loaded(as_folder(&weights, |_| ()).path()).decoder).unwrap();
+    assert_eq!(numbers(&loaded(dir.path()).decoder).unwrap(), whole);
+    let norm = "model.norm.weight";
+    index(&|map| map[norm] = "a.safetensors".into());
+    let said = refusal(dir.path());
+    assert!(
+        said.contains(norm) && said.contains("a.safetensors"),
+        "{said}"
+    );
+    index(&|map| map["model.ghost.weight"] = "b.safetensors".into());
+    assert!(refusal(dir.path()).contains("model.ghost.weight"));
+    index(&|map| map[norm] = "../b.safetensors".into());
+    assert!(refusal(dir.path()).contains("../b.safetensors"));
+    index(&|_| ());
+    let mut twice = half(false);
+    twice.insert(norm.into(), weights[norm].clone());
+    save(&twice, &at("a.safetensors"));
+    let said = refusal(dir.path());
+    assert!(said.contains(norm) && said.contains("too"), "{said}");
+}
+
+#[test]
+fn a_model_with_some_biases_is_exported_to_the_same_numbers() {
+    let (_keep, path) = as_gguf(&model(|i| i == 0 || i == 5), GgmlDType::F32);
+    let mut m = loaded(as_folder(&model(|_| false), |_| ()).path());
+    m.decoder = decoder_of(&path).unwrap().0;
+    let out = tempfile::tempdir().unwrap();
+    folder::write(&m, out.path(), 1 << 30).unwrap();
+    let back = loaded(out.path());
+    assert!(back.warnings.is_empty());
+    assert_eq!(
+        numbers(&back.decoder).unwrap(),
+        numbers(&m.decoder).unwrap()
+    );
+}
+
+#[test]
+fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear() {
+    let tensors = gguf_tensors(&model(|_| false), GgmlDType::F32);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    let open = |key: &str, value: Value| {
+        let mut keys = metadata();
+        keys.retain(|(k, _)| k != key);
+        keys.push((key.into(), value));
+        write_gguf(&path, &keys, &tensors);
+        decoder_of(&path)
+    };
+    for (key, value) in [
+        ("llama.rope.dimension_count", Value::U32(8)),
+        ("llama.attention.value_length", Value::U32(8)),
+        ("llama.expert_count", Value::U32(4)),
+        ("llama.rope.scaling.type", Value::String("yarn".into())),
+        ("llama.rope.freq_base", Value::F32(0.0)),
+        ("llama.rope.freq_base", Value::F32(f32::NAN)),
+        ("llama.rope.freq_base", Value::String("1e4".into())),
+        ("llama.rope.scaling.factor", Value::F32(0.0)),
+        (
+            "llama.attention.layer_norm_rms_epsilon",
+            Value::F32(f32::NAN),
+        ),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(-1.0)),
+        ("llama.block_count", Value::U64(1_000_000_000)),
+        ("llama.block_count", Value::U64(u64::MAX)),
+        (
+            "llama.feed_forward_length",
+            Value::U64((1 << 61) + F as u64),
+        ),
+        ("llama.context_length", Value::U64(u64::MAX)),
+        ("general.type", Value::String("adapter".into())),
+    ] {
+        let e = match open(key, value) {
+            Ok(_) => panic!("{key} is taken"),
+            Err(e) => e.to_string(),
+        };
+        let of_file = key.contains("count") && e.contains("blk.2.");
+        let shape = key.contains("feed_forward") && e.contains("ffn_gate");
+        assert!(e.contains(key) || of_file || shape, "{key}: {e}");
+    }
+    let plain = open("llama.rope.dimension_count", Value::U32(16))
+        .unwrap()
+        .0;
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+        let scaled = open(key, Value::F32(2.0)).unwrap().0;
+        let halves = scaled.frequencies.0.iter().zip(&plain.frequencies.0);
+        assert!(halves.into_iter().all(|(a, b)| *a == b / 2.0), "{key}");
+    }
+}
+
+/// Loads and runs what a damaged file gives; whatever comes, it comes as a value or an error.
+fn survives(what: &str, run: impl Fn() -> super::Result<Vec<f32>>) -> bool {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => outcome.is_ok(),
+        Err(_) => panic!("{what}: it panics"),
+    }
+}
+
+/// A copy of `bytes` with some changed near the beginning, or cut.
+fn damaged(bytes: &[u8], head: usize, case: u64) -> Vec<u8> {
+    let mut rng = stream(9, "damage", case);
+    let mut out = bytes.to_vec();
+    for _ in 0..rng.random_range(1..4) {
+        let at = rng.random_range(0..head);
+        out[at] = match rng.random_range(0..4) {
+            0 => out[at] ^ (1 << rng.random_range(0..8)),
+            1 => 0,
+            2 => 0xff,
+            _ => rng.random(),
+        };
+    }
+    if case.is_multiple_of(7) {
+        out.truncate(rng.random_range(0..bytes.len()));
+    }
+    out
+}
+
+/// Runs `each` on damaged copies of `bytes`; some must be refused and some be taken.
+fn fuzz(bytes: &[u8], head: usize, cases: u64, each: impl Fn(&[u8], u64) -> bool + Sync) {
+    let taken = (0..cases)
+        .into_par_iter()
+        .filter(|&case| each(&damaged(bytes, head, case), case))
+        .count() as u64;
+    assert!(taken > 0 && taken < cases, "{taken} of {cases} are taken");
+}
+
+#[test]
+fn a_damaged_gguf_file_is_read_or_refused_and_never_panics() {
+    let (dir, path) = as_gguf(&model(|i| i == 0), GgmlDType::Q4_0);
+    let bytes = std::fs::read(&path).unwrap();
+    let header = super::gguf_header::read(&bytes).unwrap();
+    let head = header
+        .tensors
+        .values()
+        .map(|e| e.bytes.start)
+        .min()
+        .unwrap();
+    fuzz(&bytes, head + 64, 1500, |damaged, case| {
+        let path = dir.path().join(format!("{case}.gguf"));
+        std::fs::write(&path, damaged).unwrap();
+        let taken = survives(&format!("case {case}"), || numbers(&decoder_of(&path)?.0));
+        std::fs::remove_file(&path).unwrap();
+        taken
+    });
+}
+
+#[test]
+fn a_damaged_folder_is_read_or_refused_and_never_panics() {
+    let from = as_folder(&model(|_| false), |_| ());
+    let tokenizer = std::fs::read(from.path().join("tokenizer.json")).unwrap();
+    let read = |name: &str| std::fs::read(from.path().join(name)).unwrap();
+    let (config, weights) = (read("config.json"), read("model.safetensors"));
+    let header = u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize + 8;
+    let run = |config: &[u8], weights: &[u8], case: u64| {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        put("config.json", config);
+        put("tokenizer.json", &tokenizer);
+        put("model.safetensors", weights);
+        survives(&format!("case {case}"), || {
+            numbers(&Model::load("tiny", dir.path())?.decoder)
+        })
+    };
+    fuzz(&config, config.len(), 800, |c, case| run(c, &weights, case));
+    // Some changes fall on the values behind the header.
+    fuzz(&weights, 2 * header, 500, |w, case| run(&config, w, case));
+}
+
+#[test]
+fn a_number_of_a_configuration_is_used_or_refused_whatever_it_is() {
+    let weights = model(|_| false);
+    let huge = [
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(3),
+        json!(1_000_000_000u64),
+        json!(1u64 << 32),
+        json!(1u64 << 61),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(-0.0),
+        json!(1e-300),
+        json!("7"),
+        json!([]),
+        json!(null),
+        json!(true),
+    ];
+    let keys: Vec<String> = config().as_object().unwrap().keys().cloned().collect();
+    let more = ["head_dim", "rope_theta", "rope_scaling", "attention_bias"];
+    for key in keys.iter().map(String::as_str).chain(more) {
+        for value in &huge {
+            let dir = as_folder(&weights, |c| c[key] = value.clone());
+            let at = format!("{key} = {value}");
+            let finite = || {
+                let all = numbers(&Model::load("tiny", dir.path())?.decoder)?;
+                assert!(all.iter().all(|v| v.is_finite()), "{at}");
+                Ok(all)
+            };
+            survives(&at, finite);
+        }
+    }
+    let parsed = Config::from_json(&config(), Path::new("config.json")).unwrap();
+    assert_eq!(parsed.head_dim, D / HEADS);
+}
