@@ -197,15 +197,7 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>> {
         path: index.clone(),
         why: why.into(),
     };
-    let json: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| bad(&format!("not JSON ({e})")))?;
-    let files = json
-        .get("weight_map")
-        .and_then(|m| m.as_object())
-        .ok_or_else(|| bad("key `weight_map` is missing"))?;
-    let mut names: Vec<&str> = files.values().filter_map(|v| v.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
+    let names = super::contents::shards(&text).map_err(|why| bad(&why))?;
     Ok(names.into_iter().map(|n| folder.join(n)).collect())
 }
 
