@@ -34,7 +34,7 @@ Example:\n  residuum capture --texts my.jsonl --at response-mean,prompt-last --l
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
-    /// PEFT adapter to merge
+    /// PEFT adapter to merge: a folder, or org/name[@rev] of the hub
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
     /// System prompt for texts without one
@@ -73,11 +73,13 @@ enum Store {
     F32,
 }
 
-pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let text = std::fs::read_to_string(&args.texts)
         .with_context(|| format!("{} cannot be read; check the path", args.texts.display()))?;
     let rows = texts::parse(&text, &args.texts)?;
     let loading = Instant::now();
+    let adapter = args.adapter.as_deref();
+    args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
     let model = state::open(&args.model.model, out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();

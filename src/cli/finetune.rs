@@ -36,7 +36,7 @@ pub struct FinetuneArgs {
     /// Folder for the adapter
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Adapter to go on from; its rank and alpha are kept
+    /// Adapter to go on from (a folder, or org/name[@rev]); its rank and alpha are kept
     #[arg(long, value_name = "DIR")]
     init_adapter: Option<PathBuf>,
     /// LoRA rank
@@ -210,7 +210,10 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     args.recipe(None).check()?;
     let model = state::open(&args.model.model, out)?;
     let init = match &args.init_adapter {
-        Some(folder) => Some(Adapter::read(folder, &model.decoder)?),
+        Some(given) => {
+            let folder = state::adapter_folder(given, out)?;
+            Some(Adapter::read(&folder, &model.decoder)?)
+        }
         None => None,
     };
     let mut recipe = args.recipe(init.as_ref());

