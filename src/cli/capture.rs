@@ -34,8 +34,8 @@ Example:\n  residuum capture --texts my.jsonl --at response-mean,prompt-last --l
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
-    /// PEFT adapter to merge: a folder, or org/name[@rev] of the hub
-    #[arg(long, value_name = "DIR")]
+    /// PEFT adapter to merge
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     adapter: Option<PathBuf>,
     /// System prompt for texts without one
     #[arg(long, value_name = "TEXT")]

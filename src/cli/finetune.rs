@@ -36,8 +36,8 @@ pub struct FinetuneArgs {
     /// Folder for the adapter
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Adapter to go on from (a folder, or org/name[@rev]); its rank and alpha are kept
-    #[arg(long, value_name = "DIR")]
+    /// Adapter to go on from; its rank and alpha are kept
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     init_adapter: Option<PathBuf>,
     /// LoRA rank
     #[arg(long, default_value_t = Recipe::default().rank)]

@@ -67,7 +67,9 @@ impl FromStr for NamedAdapter {
         };
         let usable = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
         if !usable || folder.as_os_str().is_empty() {
-            return Err("write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into());
+            return Err(
+                "write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into(),
+            );
         }
         if name == BASE {
             return Err("`base` is the unchanged model; give the adapter another name".into());
@@ -87,7 +89,10 @@ pub fn folder_name(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.into());
     let part = |up: usize| full.ancestors().nth(up)?.file_name()?.to_str();
     if let (Some("snapshots"), Some(repo)) = (part(1), part(2)) {
-        if let Some((_, name)) = repo.strip_prefix("models--").and_then(|r| r.split_once("--")) {
+        if let Some((_, name)) = repo
+            .strip_prefix("models--")
+            .and_then(|r| r.split_once("--"))
+        {
             return name.into();
         }
     }

@@ -47,7 +47,7 @@ pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// PEFT adapter to merge first; with --against also several, the seeds of one condition
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     adapter: Vec<PathBuf>,
     #[command(flatten)]
     edit: EditChoice,
@@ -86,7 +86,7 @@ pub struct Controls {
     pub placebo: Vec<String>,
     /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
     /// adapters of its seeds
-    #[arg(long, value_name = "base|DIR", requires = "ablate")]
+    #[arg(long, value_name = "base|DIR|org/name[@rev]", requires = "ablate")]
     pub against: Vec<String>,
     /// Guard: largest KL divergence of an edit, nats a token on the neutral texts; a dose beyond it
     /// does not count, an ablation is marked
@@ -210,9 +210,15 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     for adapter in &mut args.adapter {
         *adapter = state::adapter_folder(adapter, out)?;
     }
-    let named = args.controls.against.iter_mut().chain(&mut args.edit.swap_from);
+    let named = args
+        .controls
+        .against
+        .iter_mut()
+        .chain(&mut args.edit.swap_from);
     for from in named.filter(|from| *from != state::BASE) {
-        *from = state::adapter_folder(Path::new(from), out)?.display().to_string();
+        *from = state::adapter_folder(Path::new(from), out)?
+            .display()
+            .to_string();
     }
     let model = state::open(&args.model.model, out)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;

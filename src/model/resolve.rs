@@ -57,6 +57,12 @@ fn located(name: &str, ask: bool, say: Say) -> Result<PathBuf> {
             why,
         })?;
     }
+    if path.is_file() {
+        contents::not_a_pointer(path).map_err(|why| ModelError::File {
+            path: path.into(),
+            why,
+        })?;
+    }
     if path.exists() {
         return Ok(path.into());
     }

@@ -55,7 +55,7 @@ pub struct BehaveArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// Fine-tuned state beside base; may be given again
-    #[arg(long, value_name = "NAME=DIR")]
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// State with a direction added, in layer RMS; may be given again
     #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]")]

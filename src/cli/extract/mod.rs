@@ -39,7 +39,7 @@ pub struct ExtractArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// Fine-tuned state to extract in too; may be given again
-    #[arg(long, value_name = "NAME=DIR")]
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts: embedded names or files
     #[arg(

@@ -79,22 +79,27 @@ impl Repo {
     /// Puts a blob into a snapshot under its name, in place of what was there.
     pub fn link(&self, commit: &str, name: &Path, id: &str) -> std::io::Result<()> {
         let place = self.snapshot(commit).join(name);
+        // A cache that others own may be one to read only.
+        let blob = self.blob(id).canonicalize()?;
+        if place.canonicalize().is_ok_and(|held| held == blob) {
+            return Ok(());
+        }
         let folder = place.parent().unwrap_or(&place);
         std::fs::create_dir_all(folder)?;
         let up = "../".repeat(1 + name.components().count());
         let aside = folder.join(format!(".{id}.{}.link", std::process::id()));
         let _ = std::fs::remove_file(&aside);
-        link_or_copy(
-            Path::new(&format!("{up}blobs/{id}")),
-            &self.blob(id),
-            &aside,
-        )?;
+        let relative = format!("{up}blobs/{id}");
+        link_or_copy(Path::new(&relative), &blob, &aside)?;
         std::fs::rename(&aside, &place)
     }
 
     /// Notes the commit of a revision.
     pub fn note(&self, revision: &Path, commit: &str) -> Result<(), String> {
         let file = self.folder.join("refs").join(revision);
+        if std::fs::read_to_string(&file).is_ok_and(|held| held.trim() == commit) {
+            return Ok(());
+        }
         atomic::write(&file, commit.as_bytes()).map_err(|e| e.to_string())
     }
 }

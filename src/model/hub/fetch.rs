@@ -67,7 +67,7 @@ impl Fetch<'_> {
             Some(answer) => answer,
             None => ask(from)?,
         };
-        if !answer.resumed {
+        if from == 0 || !answer.resumed {
             part.empty().map_err(disk)?;
         }
         let got = receive(answer, &mut part, &wanted);
