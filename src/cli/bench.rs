@@ -32,7 +32,9 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
     let begun = Instant::now();
     let model = args.model.open(out)?;
     let load = begun.elapsed().as_secs_f64();
-    let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
+    let adapter = args.adapter.as_deref();
+    let adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
+    let decoder = state::state(&model.decoder, adapter.as_deref())?;
     let loaded_bytes = peak_memory_bytes();
     out.log("measuring");
     let r = measure(&decoder, args.seconds)?;

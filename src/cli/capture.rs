@@ -36,7 +36,7 @@ pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// PEFT adapter to merge
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     adapter: Option<PathBuf>,
     /// System prompt for texts without one
     #[arg(long, value_name = "TEXT")]
@@ -74,7 +74,7 @@ enum Store {
     F32,
 }
 
-pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .reads("--texts", &args.texts)
         .reads_all("--adapter", &args.adapter)
@@ -83,6 +83,8 @@ pub fn run(args: CaptureArgs, out: &Console) -> Result<()> {
     let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
     let loading = Instant::now();
+    let adapter = args.adapter.as_deref();
+    args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
     let model = args.model.open(out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();

@@ -39,7 +39,7 @@ pub struct FinetuneArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Adapter to go on from; its rank and alpha are kept
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     init_adapter: Option<PathBuf>,
     /// LoRA rank
     #[arg(long, default_value_t = Recipe::default().rank)]
@@ -229,7 +229,10 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     args.recipe(None).check()?;
     let model = args.model.open(out)?;
     let init = match &args.init_adapter {
-        Some(folder) => Some(Adapter::read(folder, &model.decoder)?),
+        Some(given) => {
+            let folder = state::adapter_folder(given, out)?;
+            Some(Adapter::read(&folder, &model.decoder)?)
+        }
         None => None,
     };
     let mut recipe = args.recipe(init.as_ref());

@@ -56,7 +56,7 @@ enum Action {
 pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
     match args.action {
         Action::Pull { name } => {
-            let path = resolve::resolve(&name, &mut |line| out.log(line))?;
+            let path = resolve::pull(&name, &mut |line| out.log(line))?;
             let text = path.display().to_string();
             out.result(&json!({"name": name, "path": text}), || text.clone())
         }

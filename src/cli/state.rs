@@ -6,7 +6,9 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{resolve, warning, Adapter, Bos, Date, Decoder, Model, TextOptions};
+use crate::model::{
+    hub::HubName, resolve, Adapter, Bos, Date, Decoder, Model, TextOptions,
+};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -75,7 +77,25 @@ fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
     Ok(model)
 }
 
-/// An adapter folder with the name of its state.
+/// The folder of an adapter given as a folder or as a hub's org/name[@rev].
+pub fn adapter_folder(given: &Path, out: &Console) -> Result<PathBuf> {
+    let name = given.to_string_lossy();
+    Ok(resolve::adapter(&name, &mut |line| out.log(line))?)
+}
+
+/// [`adapter_folder`] of each.
+pub fn located(adapters: &[NamedAdapter], out: &Console) -> Result<Vec<NamedAdapter>> {
+    let one = |a: &NamedAdapter| {
+        Ok(NamedAdapter {
+            name: a.name.clone(),
+            folder: adapter_folder(&a.folder, out)?,
+        })
+    };
+    adapters.iter().map(one).collect()
+}
+
+/// An adapter folder with the name of its state; `org/name[@rev]` of a hub until it is
+/// [`located`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedAdapter {
     pub name: String,
@@ -85,7 +105,7 @@ pub struct NamedAdapter {
 impl FromStr for NamedAdapter {
     type Err = String;
 
-    /// `NAME=DIR`, or `DIR`, which is named for its last part.
+    /// `NAME=DIR`, or `DIR`, which is named for its last part; a hub's `org/name[@rev]` for `name`.
     fn from_str(s: &str) -> Result<Self, String> {
         let (name, folder) = match s.split_once('=') {
             Some((name, folder)) => (name.to_string(), PathBuf::from(folder)),
@@ -93,7 +113,9 @@ impl FromStr for NamedAdapter {
         };
         let usable = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
         if !usable || folder.as_os_str().is_empty() {
-            return Err("write NAME=DIR, such as conscious=runs/conscious".into());
+            return Err(
+                "write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into(),
+            );
         }
         if name == BASE {
             return Err("`base` is the unchanged model; give the adapter another name".into());
@@ -102,9 +124,24 @@ impl FromStr for NamedAdapter {
     }
 }
 
-/// Last part of a path, for naming what lies there.
+/// Last part of a path, for naming what lies there; of a hub repository and of its snapshot in the
+/// cache the repository's.
 pub fn folder_name(path: &Path) -> String {
+    if !path.exists() {
+        if let Some(hub) = HubName::parse(&path.to_string_lossy()) {
+            return hub.repo.rsplit('/').next().unwrap_or_default().into();
+        }
+    }
     let full = path.canonicalize().unwrap_or_else(|_| path.into());
+    let part = |up: usize| full.ancestors().nth(up)?.file_name()?.to_str();
+    if let (Some("snapshots"), Some(repo)) = (part(1), part(2)) {
+        if let Some((_, name)) = repo
+            .strip_prefix("models--")
+            .and_then(|r| r.split_once("--"))
+        {
+            return name.into();
+        }
+    }
     let name = full.file_name().map(|n| n.to_string_lossy().into_owned());
     name.unwrap_or_default()
 }
@@ -210,5 +247,11 @@ mod tests {
         assert!("base=x".parse::<NamedAdapter>().is_err());
         assert!("=x".parse::<NamedAdapter>().is_err());
         assert!(distinct(&[b.clone(), b]).is_err());
+        let hub: NamedAdapter = "org/tiny-lora@refs/pr/1".parse().unwrap();
+        assert_eq!(hub.name, "tiny-lora");
+        let dir = tempfile::tempdir().unwrap();
+        let snapshot = dir.path().join("models--org--tiny-lora/snapshots/0123");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        assert_eq!(folder_name(&snapshot), "tiny-lora");
     }
 }

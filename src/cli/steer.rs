@@ -48,7 +48,7 @@ pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// PEFT adapter to merge first; with --against also several, the seeds of one condition
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
     adapter: Vec<PathBuf>,
     #[command(flatten)]
     edit: EditChoice,
@@ -87,7 +87,7 @@ pub struct Controls {
     pub placebo: Vec<String>,
     /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
     /// adapters of its seeds
-    #[arg(long, value_name = "base|DIR", requires = "ablate")]
+    #[arg(long, value_name = "base|DIR|org/name[@rev]", requires = "ablate")]
     pub against: Vec<String>,
     /// Guard: largest KL divergence of an edit, nats a token on the neutral texts; a dose beyond it
     /// does not count, an ablation is marked
@@ -185,7 +185,7 @@ impl Work<'_> {
     }
 }
 
-pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     let compared = !args.controls.against.is_empty();
     if compared && !args.score {
         bail!("--against compares battery scores; give --score");
@@ -219,6 +219,19 @@ pub fn run(args: SteerArgs, out: &Console) -> Result<()> {
         Some(_) => Vec::new(),
     };
     let held = vectors::read(&args.edit.vector[0], &args.edit.name)?;
+    for adapter in &mut args.adapter {
+        *adapter = state::adapter_folder(adapter, out)?;
+    }
+    let named = args
+        .controls
+        .against
+        .iter_mut()
+        .chain(&mut args.edit.swap_from);
+    for from in named.filter(|from| *from != state::BASE) {
+        *from = state::adapter_folder(Path::new(from), out)?
+            .display()
+            .to_string();
+    }
     let model = args.model.open(out)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();

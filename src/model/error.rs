@@ -100,7 +100,7 @@ pub enum ModelError {
         sha256: String,
         place: PathBuf,
     },
-    #[error("hub model `{name}` could not be fetched ({why}); without a network, put its snapshot into the hub cache (HF_HOME) or give a local folder")]
+    #[error("`{name}` is no folder here, and as a hub repository: {why}")]
     Hub { name: String, why: String },
     #[error("{0}")]
     NoDevice(String),

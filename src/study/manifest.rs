@@ -8,6 +8,7 @@ use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference, ScriptSet};
 use crate::store::text::{self, Fault, TextError};
+use crate::model::resolve;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -327,7 +328,9 @@ fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
                 rows,
             }
         } else if let Some(adapter) = &c.adapter {
-            let adapter = folder.join(adapter);
+            let name = adapter.to_string_lossy();
+            let adapter = resolve::adapter_beside(folder, &name, &mut |_| {})
+                .map_err(|e| bad(key.clone(), e.to_string()))?;
             if !adapter.join("adapter_config.json").is_file() {
                 let why = format!("{} holds no adapter_config.json", adapter.display());
                 return Err(bad(key, why));

@@ -56,7 +56,7 @@ pub struct BehaveArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// Fine-tuned state beside base; may be given again
-    #[arg(long, value_name = "NAME=DIR")]
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// State with a direction added, in layer RMS; may be given again
     #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]")]
@@ -261,8 +261,9 @@ fn outputs(args: &BehaveArgs, plan: &Plan) -> Outputs {
 }
 
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
+    let adapters = state::located(&args.adapter, out)?;
     let plan = Plan {
-        adapters: &args.adapter,
+        adapters: &adapters,
         steered: &args.steer,
         ablated: &args.ablate,
         on: &args.edit_on,

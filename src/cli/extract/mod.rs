@@ -40,7 +40,7 @@ pub struct ExtractArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// Fine-tuned state to extract in too; may be given again
-    #[arg(long, value_name = "NAME=DIR")]
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts: embedded names or files
     #[arg(
@@ -126,7 +126,7 @@ enum EraserChoice {
 /// Nuisance that is no concept.
 const SURPRISAL: &str = "surprisal";
 
-pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
     Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
@@ -134,6 +134,7 @@ pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
         .check()?;
+    args.adapter = state::located(&args.adapter, out)?;
     let concepts = args
         .concept
         .iter()

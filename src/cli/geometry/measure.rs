@@ -16,8 +16,9 @@ use anyhow::{bail, Result};
 use ndarray::{s, Array4, Array5};
 use serde_json::json;
 
-pub fn run(args: MeasureArgs, out: &Console) -> Result<()> {
+pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
+    args.adapter = state::located(&args.adapter, out)?;
     let Some(folder) = args.out.clone() else {
         bail!("write --out DIR");
     };

@@ -54,7 +54,7 @@ struct MeasureArgs {
     #[command(flatten)]
     model: ModelChoice,
     /// Fine-tuned state to compare with base; may be given again
-    #[arg(long, value_name = "NAME=DIR")]
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts, the pair of interest first: embedded names or files [default: all embedded]
     #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
