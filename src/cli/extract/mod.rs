@@ -189,6 +189,7 @@ pub fn run(args: ExtractArgs, out: &Console) -> Result<()> {
         folder: &args.out,
         formats: &args.format,
         model_hint: &args.model_hint,
+        blocks: model.decoder.layers(),
     };
     let attrs = state::attrs(&model, config.clone(), args.seed);
     let files = files::write(&target, &plan, &measured, &tables, &attrs, out)?;
