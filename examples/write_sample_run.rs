@@ -92,6 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vectors = Vectors {
         model_id: attrs.model_id.clone(),
         layer_convention: attrs.layer_convention.clone(),
+        blocks: None,
         concepts: BTreeMap::from([
             ("persona".to_owned(), BTreeMap::from(layers(1.0))),
             ("autonomy".to_owned(), BTreeMap::from(layers(-1.0))),

@@ -3,9 +3,10 @@
 
 mod common;
 
+use ::safetensors::tensor::{serialize as safetensors_file, Dtype, TensorView};
 use common::commands::{command, number, row};
-use common::toy::{sum, Toy, C, C2, DEPTH};
-use residuum::export::{safetensors, Vectors};
+use common::toy::{sum, Toy, C, C2, D, DEPTH};
+use residuum::export::{file, safetensors, Vectors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ impl Desk {
         let vectors = Vectors {
             model_id: "toy".into(),
             layer_convention: "block_output_0based".into(),
+            blocks: None,
             concepts,
         };
         safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
@@ -52,6 +54,22 @@ impl Desk {
     fn adapter(&self, name: &str, shift: &[f32]) -> String {
         self.toy.moving(shift).write(&self.at(name)).unwrap();
         self.text(name)
+    }
+
+    /// `residuum steer` on the toy with the battery.
+    fn with(&self, args: &[&str]) -> Result<Value, String> {
+        let model = self.toy.dir.path().to_str().unwrap();
+        let battery = self.text("battery");
+        let fixed = [
+            "steer",
+            "--model",
+            model,
+            "--battery",
+            &battery,
+            "--json",
+            "--quiet",
+        ];
+        command(&[&fixed[..], args].concat())
     }
 
     fn steer(&self, args: &[&str]) -> Result<Value, String> {
@@ -227,6 +245,7 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let vectors = Vectors {
         model_id: "toy".into(),
         layer_convention: "block_output_0based".into(),
+        blocks: None,
         concepts: BTreeMap::from([("read".to_string(), unread)]),
     };
     safetensors::write(&desk.at("other.safetensors"), &vectors).unwrap();
@@ -284,7 +303,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
     );
     refused(&["--add", "1", "--roles", "system"], "touches nothing");
     refused(&["--cap", "101"], "no percentile");
-    refused(&["--ablate", "--layer", "7"], "at layer 7");
+    refused(&["--ablate", "--layer", "7"], "layer 7 does not exist");
 }
 
 #[test]
@@ -373,4 +392,298 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
         .concat(),
     );
     assert!(e.unwrap_err().contains("no vector of this block"));
+}
+
+/// A NumPy file of rows, in the order of its rows or of its columns.
+fn npy(descr: &str, rows: &[Vec<f32>], by_columns: bool) -> Vec<u8> {
+    let order = if by_columns { "True" } else { "False" };
+    let shape = format!("({}, {})", rows.len(), rows[0].len());
+    let head = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((head.len() as u16).to_le_bytes());
+    bytes.extend(head.bytes());
+    let value = |x: f32| match descr {
+        "<f2" => half::f16::from_f32(x).to_le_bytes().to_vec(),
+        "<f8" => f64::from(x).to_le_bytes().to_vec(),
+        _ => x.to_le_bytes().to_vec(),
+    };
+    match by_columns {
+        false => bytes.extend(rows.iter().flatten().flat_map(|x| value(*x))),
+        true => {
+            (0..rows[0].len()).for_each(|c| bytes.extend(rows.iter().flat_map(|r| value(r[c]))))
+        }
+    }
+    bytes
+}
+
+/// Rows whose values half precision holds, the last along what the head reads.
+fn rows(t: &Toy, n: usize) -> Vec<Vec<f32>> {
+    let half = |x: &f32| half::f16::from_f32(*x).to_f32();
+    let mut rows: Vec<Vec<f32>> = (0..n)
+        .map(|k| (0..D).map(|i| ((i * 7 + k * 3) % 5) as f32 - 2.0).collect())
+        .collect();
+    rows[n - 1] = t.read.iter().map(half).collect();
+    rows
+}
+
+#[test]
+fn a_direction_steers_alike_from_every_format_and_precision() {
+    let desk = Desk::new();
+    let rows = rows(&desk.toy, DEPTH);
+    let layers: BTreeMap<usize, Vec<f32>> = rows.iter().cloned().enumerate().collect();
+    let vectors = Vectors {
+        layer_convention: "block_output_0based".into(),
+        concepts: BTreeMap::from([("v".to_string(), layers)]),
+        ..Vectors::default()
+    };
+    for name in ["v.gguf", "a.safetensors"] {
+        file::write(&desk.at(name), &vectors, "llama").unwrap();
+    }
+    for (name, descr, by_columns) in [
+        ("half.npy", "<f2", false),
+        ("single.npy", "<f4", true),
+        ("double.npy", "<f8", false),
+    ] {
+        std::fs::write(desk.at(name), npy(descr, &rows, by_columns)).unwrap();
+    }
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(desk.at("z.npz")).unwrap());
+    zip.start_file("v.npy", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    std::io::Write::write_all(&mut zip, &npy("<f8", &rows, true)).unwrap();
+    zip.finish().unwrap();
+    for (name, dtype, bytes) in [
+        ("h.safetensors", Dtype::F16, npy("<f2", &rows[2..], false)),
+        ("d.safetensors", Dtype::F64, npy("<f8", &rows[2..], false)),
+    ] {
+        let size = if dtype == Dtype::F16 { 2 } else { 8 };
+        let raw = &bytes[bytes.len() - D * size..];
+        let view = TensorView::new(dtype, vec![D], raw).unwrap();
+        let file = safetensors_file([("v.2", view)], None).unwrap();
+        std::fs::write(desk.at(name), file).unwrap();
+    }
+    let change = |file: &str, concept: &str| -> (f64, Value) {
+        let path = desk.text(file);
+        let args = [
+            "--vector", &path, "--name", concept, "--layer", "2", "--add", "0.02", "--score",
+        ];
+        let json = desk.with(&args).unwrap();
+        let vectors = json["vectors"][0].clone();
+        (
+            number(&row(&json["scores"], &[("preference", "claim")])["change"]),
+            vectors,
+        )
+    };
+    let (want, _) = change("a.safetensors", "v");
+    assert!(want > 0.5, "{want}");
+    for (file, concept) in [
+        ("v.gguf", "v"),
+        ("half.npy", "half"),
+        ("single.npy", "single"),
+        ("double.npy", "double"),
+        ("z.npz", "v"),
+        ("h.safetensors", "v"),
+        ("d.safetensors", "v"),
+    ] {
+        let (got, vectors) = change(file, concept);
+        assert_eq!(got, want, "{file}");
+        assert_eq!(vectors["layer_convention"], "block_output_0based", "{file}");
+    }
+    // Row 0 the embeddings: the same row is one further down, and the output says so.
+    let mut one_more = rows.clone();
+    one_more.insert(0, vec![1.0; D]);
+    std::fs::write(desk.at("hidden.npy"), npy("<f4", &one_more, false)).unwrap();
+    let (got, vectors) = change("hidden.npy", "hidden");
+    assert_eq!(got, want);
+    assert_eq!(vectors["layer_convention"], "hidden_states");
+}
+
+#[test]
+fn an_edit_from_the_wrong_place_is_an_error_wherever_it_is_written() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let put = |name: &str, layers: &[(usize, Vec<f32>)]| {
+        let vectors = Vectors {
+            layer_convention: "block_output_0based".into(),
+            concepts: BTreeMap::from([("v".to_string(), layers.iter().cloned().collect())]),
+            ..Vectors::default()
+        };
+        file::write(&desk.at(name), &vectors, "llama").unwrap();
+        desk.text(name)
+    };
+    let fine = put(
+        "fine.safetensors",
+        &[(0, t.read.clone()), (1, t.read.clone())],
+    );
+    let beyond = put(
+        "beyond.safetensors",
+        &[(1, t.read.clone()), (7, t.read.clone())],
+    );
+    let zero = put("zero.safetensors", &[(1, vec![0.0; D])]);
+    let wide = put("wide.safetensors", &[(1, vec![1.0; D + 1])]);
+    let gguf = put("beyond.gguf", &[(1, t.read.clone()), (3, t.read.clone())]);
+    let array = desk.text("five.npy");
+    std::fs::write(&array, npy("<f4", &rows(t, DEPTH + 2), false)).unwrap();
+    let big = desk.text("big.npy");
+    std::fs::write(&big, npy(">f4", &rows(t, DEPTH), false)).unwrap();
+    let steer = |file: &str, name: &str, more: &[&str]| -> String {
+        let fixed = ["--vector", file, "--name", name, "--score"];
+        desk.with(&[&fixed[..], more].concat()).unwrap_err()
+    };
+    let shape = format!("[{}, {D}]", DEPTH + 2);
+    for (file, name, more, parts) in [
+        (
+            &beyond,
+            "v",
+            &["--add", "1", "--layer", "7"][..],
+            ["layer 7", "0 to 2"],
+        ),
+        (
+            &beyond,
+            "v",
+            &["--add", "1", "--layer", "1"],
+            ["block 7", "beyond.safetensors"],
+        ),
+        (&beyond, "v", &["--ablate"], ["block 7", "`v`"]),
+        (
+            &gguf,
+            "v",
+            &["--add", "1", "--layer", "1"],
+            ["block 3", "beyond.gguf"],
+        ),
+        (
+            &fine,
+            "v",
+            &["--add", "1", "--layer", "9"],
+            ["layer 9", "0 to 2"],
+        ),
+        (
+            &fine,
+            "v",
+            &["--add", "1", "--layer", "2"],
+            ["layer 2", "fine.safetensors"],
+        ),
+        (&fine, "v", &["--ablate"], ["layer 2", "fine.safetensors"]),
+        (
+            &fine,
+            "v",
+            &["--swap-from", "base", "--whole", "--layer", "9"],
+            ["layer 9", "0 to 2"],
+        ),
+        (
+            &fine,
+            "v",
+            &["--add", "1", "--at", "blocks.9.hook_mlp_out"],
+            ["blocks.9", "does not exist"],
+        ),
+        (
+            &zero,
+            "v",
+            &["--add", "1", "--layer", "1"],
+            ["zero.safetensors", "layer 1 is zero"],
+        ),
+        (
+            &wide,
+            "v",
+            &["--add", "1", "--layer", "1"],
+            ["width 33", "wide.safetensors"],
+        ),
+        (&array, "five", &["--add", "1"], [shape.as_str(), "[3, 32]"]),
+        (&big, "big", &["--add", "1"], ["big-endian", "big.npy"]),
+    ] {
+        let e = steer(file, name, more);
+        assert!(
+            parts.iter().all(|p| e.contains(p)),
+            "{more:?} {parts:?}: {e}"
+        );
+    }
+    let sweep = [
+        "--vector",
+        &fine,
+        "--name",
+        "v",
+        "--layer",
+        "9",
+        "--sweep=1",
+    ];
+    assert!(desk.with(&sweep).unwrap_err().contains("layer 9"));
+    let (model, out, battery) = (
+        t.dir.path().to_str().unwrap(),
+        desk.text("out"),
+        desk.text("battery"),
+    );
+    for (edit, parts) in [
+        (
+            ["--steer", &format!("x={fine}:v:1@9")],
+            ["layer 9", "0 to 2"],
+        ),
+        (
+            ["--steer", &format!("x={beyond}:v:1@1")],
+            ["block 7", "0 to 2"],
+        ),
+        (
+            ["--steer", &format!("x={zero}:v:1@1")],
+            ["zero.safetensors", "is zero"],
+        ),
+        (
+            ["--ablate", &format!("x={fine}:v")],
+            ["layer 2", "fine.safetensors"],
+        ),
+        (
+            ["--ablate", &format!("x={fine}:v@9")],
+            ["layer 9", "0 to 2"],
+        ),
+    ] {
+        let fixed = [
+            "behave",
+            "--model",
+            model,
+            "--battery",
+            &battery,
+            "--out",
+            &out,
+            "--quiet",
+        ];
+        let e = command(&[&fixed[..], &edit].concat()).unwrap_err();
+        assert!(parts.iter().all(|p| e.contains(p)), "{edit:?}: {e}");
+        assert!(
+            !desk.at("out/behaviour.csv").exists(),
+            "{edit:?} is told before work"
+        );
+    }
+}
+
+#[test]
+fn a_dose_in_a_stream_of_nothing_is_an_error() {
+    let desk = Desk::new();
+    let silent = desk.at("silent");
+    std::fs::create_dir(&silent).unwrap();
+    for entry in std::fs::read_dir(desk.toy.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), silent.join(entry.file_name())).unwrap();
+    }
+    let path = silent.join("model.safetensors");
+    let mut weights = candle_core::safetensors::load(&path, &candle_core::Device::Cpu).unwrap();
+    let embed = weights.get_mut("model.embed_tokens.weight").unwrap();
+    *embed = embed.zeros_like().unwrap();
+    candle_core::safetensors::save(&weights, &path).unwrap();
+    let (model, vectors, battery) = (
+        silent.to_str().unwrap(),
+        desk.text("v.safetensors"),
+        desk.text("battery"),
+    );
+    let fixed = [
+        "steer",
+        "--model",
+        model,
+        "--vector",
+        &vectors,
+        "--name",
+        "read",
+        "--battery",
+        &battery,
+    ];
+    for edit in [&["--add", "1", "--score"][..], &["--sweep=1,2"]] {
+        let e = command(&[&fixed[..], edit].concat()).unwrap_err();
+        assert!(e.contains("RMS 0") && e.contains("block 1"), "{e}");
+    }
 }

@@ -6,7 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Arrays here are residuum's own.
 fn residuum(args: &[&str]) -> std::process::Output {
+    plain(&[args, &["--convention", "block-output"]].concat())
+}
+
+fn plain(args: &[&str]) -> std::process::Output {
     let mut command = Command::cargo_bin("residuum").unwrap();
     command.arg("vectors").args(args).output().unwrap()
 }
@@ -33,6 +38,7 @@ fn files(dir: &Path) -> (String, String) {
     let vectors = |concepts: &[Written]| Vectors {
         model_id: "m".into(),
         layer_convention: "block_output_0based".into(),
+        blocks: None,
         concepts: concepts
             .iter()
             .map(|(name, layers)| {
@@ -195,4 +201,31 @@ fn wrong_inputs_are_answered_with_what_there_is() {
     let missing = refused(&["cosine", "no/such.npy", &third]);
     assert!(missing.contains("no/such.npy"), "{missing}");
     assert!(!Path::new("x.npy").exists());
+}
+
+#[test]
+fn an_array_is_not_taken_without_a_word_on_its_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, third) = files(dir.path());
+    let out = dir.path().join("c.safetensors");
+    let to = out.to_str().unwrap();
+    let args = ["scale", &third, "--by", "1", "--out", to];
+    let refused = plain(&args);
+    assert_eq!(refused.status.code(), Some(1));
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    for part in ["c.npy", "7 rows", "--convention"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert!(!out.exists());
+    done(&args);
+    near(&read(&out, "c", 4), &[3.0, 0.0, 4.0]);
+    let shifted = plain(&[&args[..], &["--convention", "hidden-states", "--json"]].concat());
+    let told: Value = serde_json::from_slice(&shifted.stdout).unwrap();
+    assert_eq!(told["inputs"][0]["layer_convention"], "hidden_states");
+    assert_eq!(told["layer_convention"], "block_output_0based");
+    near(&read(&out, "c", 3), &[3.0, 0.0, 4.0]);
+    // What is known of the depth goes on into an array.
+    let npy = dir.path().join("again.npy");
+    done(&["scale", to, "--by", "1", "--out", npy.to_str().unwrap()]);
+    assert_eq!(file::read(&npy).unwrap().rows["again"], 6);
 }

@@ -1,7 +1,7 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
 use super::state;
-use super::vectors::{self, ByLayer};
+use super::vectors::{check_block, unit, Held};
 use super::{layers, reading};
 use crate::causal::ceilings;
 use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// What is done, where, and on which tokens.
 #[derive(Args, Debug, Clone)]
 pub struct EditChoice {
-    /// Directions, as `residuum extract` writes them; with --against one file for all adapters, or
-    /// one for each in their order
-    #[arg(long, value_name = "FILE.safetensors", required = true)]
+    /// Directions, as `residuum extract` writes them: .safetensors, .npy, .npz or .gguf; with
+    /// --against one file for all adapters, or one for each in their order
+    #[arg(long, value_name = "FILE", required = true)]
     pub vector: Vec<PathBuf>,
-    /// Concept in that file
+    /// Concept in that file; that of a single array is the file's name
     #[arg(long, value_name = "CONCEPT")]
     pub name: String,
     /// Block after which to act [default: 1/3 of the depth]
@@ -31,7 +31,7 @@ pub struct EditChoice {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<RoleChoice>,
     /// Dose in units of the layer's RMS; may be negative
-    #[arg(long, value_name = "DOSE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DOSE", allow_negative_numbers = true, value_parser = finite)]
     pub add: Option<f64>,
     /// Project the direction out in every block
     #[arg(long, conflicts_with = "at")]
@@ -51,9 +51,16 @@ pub struct EditChoice {
         value_name = "DOSES",
         value_delimiter = ',',
         allow_hyphen_values = true,
+        value_parser = finite,
         conflicts_with = "at"
     )]
     pub sweep: Vec<f64>,
+}
+
+/// A dose.
+fn finite(s: &str) -> Result<f64, String> {
+    let dose = s.trim().parse().ok().filter(|d: &f64| d.is_finite());
+    dose.ok_or_else(|| "write a number, such as 2 or -0.5".into())
 }
 
 /// A part of the chat.
@@ -102,9 +109,22 @@ impl EditChoice {
         self.layer.unwrap_or(layers::reported(depth)[0])
     }
 
+    /// Refuses layers and hook points that a model of `depth` blocks lacks, and what is given twice.
+    pub fn check(&self, depth: usize) -> Result<()> {
+        check_block(self.layer, depth)?;
+        let points = self.points(depth)?;
+        if let Some(i) = (1..points.len()).find(|i| points[..*i].contains(&points[*i])) {
+            bail!("--at names {} twice; once is enough", points[i]);
+        }
+        let doses = &self.sweep;
+        if let Some(i) = (1..doses.len()).find(|i| doses[..*i].contains(&doses[*i])) {
+            bail!("--sweep has the dose {} twice; once is enough", doses[i]);
+        }
+        Ok(())
+    }
+
     /// Where a single-point edit acts.
-    fn points(&self, decoder: &Decoder) -> Result<Vec<HookPoint>> {
-        let depth = decoder.layers();
+    fn points(&self, depth: usize) -> Result<Vec<HookPoint>> {
         if self.at.is_empty() {
             return Ok(vec![HookPoint::resid_post(self.block(depth))]);
         }
@@ -115,14 +135,15 @@ impl EditChoice {
     /// Builds the edit for a state. `texts` are those that it will run on, which a swap records.
     ///
     /// # Errors
-    /// The vectors lack a layer; a percentile outside 0 to 100; the model's.
+    /// A layer that the model or the file lacks; a percentile outside 0 to 100; the model's.
     pub fn build(
         &self,
         model: &Model,
         decoder: &Decoder,
-        held: &ByLayer,
+        held: Held,
         texts: &[Tokens],
     ) -> Result<Ready> {
+        self.check(decoder.layers())?;
         let mut ready = if let Some(dose) = self.add {
             self.adding(dose, model, decoder, held)?
         } else if let Some(percent) = self.cap {
@@ -130,7 +151,7 @@ impl EditChoice {
         } else if let Some(from) = &self.swap_from {
             self.swapping(from, model, decoder, held, texts)?
         } else {
-            let each = vectors::per_block(held, self.layer, decoder.layers(), &self.name)?;
+            let each = held.per_block(self.layer, decoder.layers())?;
             Ready {
                 interventions: Interventions::none().project_out_everywhere(&each)?,
                 what: match self.layer {
@@ -148,31 +169,32 @@ impl EditChoice {
         Ok(ready)
     }
 
-    fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: &ByLayer) -> Result<Ready> {
+    fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
         let mut interventions = Interventions::none();
-        let mut doses = Vec::new();
-        for point in self.points(decoder)? {
+        let (mut doses, mut scales) = (Vec::new(), Vec::new());
+        for point in self.points(decoder.layers())? {
             // A point within a block is dosed by the scale of the block's output.
             let block = self.layer.unwrap_or(point.layer);
-            let unit = vectors::unit(vectors::at(held, block, &self.name)?);
+            let unit = unit(held.at(block)?);
             let rms = reading::rms(decoder, &model.tokenizer, block)?;
             interventions = interventions.add_at(point, &unit, dose * rms)?;
             doses.push(format!("{point} (RMS {rms:.2})"));
+            scales.push(rms);
         }
         Ok(Ready {
             interventions,
             what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
-            record: json!({"add": dose, "at": self.at, "layer": self.block(decoder.layers())}),
+            record: json!({"add": dose, "at": self.at, "layer": self.block(decoder.layers()), "rms": scales}),
         })
     }
 
-    fn capping(&self, percent: f64, model: &Model, held: &ByLayer) -> Result<Ready> {
+    fn capping(&self, percent: f64, model: &Model, held: Held) -> Result<Ready> {
         if !(0.0..=100.0).contains(&percent) {
             bail!("--cap {percent} is no percentile; give 0 to 100");
         }
         let base = &model.decoder;
-        let each = vectors::per_block(held, self.layer, base.layers(), &self.name)?;
-        let each: Vec<Vec<f32>> = each.iter().map(|v| vectors::unit(v)).collect();
+        let each = held.per_block(self.layer, base.layers())?;
+        let each: Vec<Vec<f32>> = each.iter().map(|v| unit(v)).collect();
         let texts = reading::neutral_tokens(&model.tokenizer, None)?;
         let roles = self.roles();
         let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;
@@ -189,12 +211,12 @@ impl EditChoice {
         from: &str,
         model: &Model,
         decoder: &Decoder,
-        held: &ByLayer,
+        held: Held,
         texts: &[Tokens],
     ) -> Result<Ready> {
         let folder = (from != state::BASE).then(|| Path::new(from));
         let other = state::state(&model.decoder, folder)?;
-        let points = self.points(decoder)?;
+        let points = self.points(decoder.layers())?;
         let none = Interventions::none();
         let recording = Arc::new(Recording::of(&other, texts, &points, &none)?);
         let mut interventions = none;
@@ -203,7 +225,7 @@ impl EditChoice {
                 true => None,
                 false => {
                     let block = self.layer.unwrap_or(point.layer);
-                    Some(vectors::at(held, block, &self.name)?)
+                    Some(held.at(block)?)
                 }
             };
             interventions = interventions.swap(point, recording.clone(), along)?;

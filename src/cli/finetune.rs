@@ -4,7 +4,8 @@
 use super::console::Progress;
 use super::output::Outputs;
 use super::state::{self, ModelChoice};
-use super::{reading, vectors, Console};
+use super::vectors::{self, Directions};
+use super::{reading, Console};
 use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
 use crate::materials::load_conversations;
 use crate::model::{Adapter, Interventions, Message, Model};
@@ -178,11 +179,14 @@ impl FinetuneArgs {
     }
 
     /// What is done to the stream in training, and the edits that do it.
-    fn prevent(&self, model: &Model) -> Result<(Option<Prevent>, Interventions)> {
+    fn prevent(&self, model: &Model, out: &Console) -> Result<(Option<Prevent>, Interventions)> {
         let (Some(file), Some(concept)) = (&self.steer_with, &self.concept) else {
             return Ok((None, Interventions::none()));
         };
-        let held = vectors::read(file, concept)?;
+        let found = vectors::open(file, [concept.as_str()])?;
+        let directions = Directions::of(found, &model.decoder)?;
+        out.log(&directions.note());
+        let held = directions.concept(concept)?;
         let depth = model.decoder.layers();
         let (mode, layers) = match self.mode {
             SteerMode::ProjectOut => (Mode::ProjectOut, self.steer_layers.clone()),
@@ -202,7 +206,11 @@ impl FinetuneArgs {
                 rms.insert(l, reading::rms(&model.decoder, &model.tokenizer, l)?);
             }
         }
-        let edits = prevent.interventions(&held, &rms)?;
+        let used = |l: &&usize| prevent.layers.is_empty() || prevent.layers.contains(l);
+        for &l in held.layers.keys().filter(used) {
+            held.at(l)?;
+        }
+        let edits = prevent.interventions(held.layers, &rms)?;
         Ok((Some(prevent), edits))
     }
 }
@@ -236,7 +244,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         None => None,
     };
     let mut recipe = args.recipe(init.as_ref());
-    let (prevent, edits) = args.prevent(&model)?;
+    let (prevent, edits) = args.prevent(&model, out)?;
     recipe.prevent = prevent;
     recipe.check()?;
     let lines: Vec<usize> = conversations.iter().map(|c| c.line).collect();

@@ -49,7 +49,7 @@ impl Plan {
     fn new(work: &Work) -> Result<Self> {
         let layers: Vec<usize> = (0..work.decoder.layers()).collect();
         let random = work.random(&layers)?;
-        let of_seed = (work.edit.vector.iter())
+        let of_seed = (work.directions.iter())
             .map(|file| Ok([work.named(file, &layers)?, random.clone()].concat()))
             .collect::<Result<_>>()?;
         Ok(Plan { of_seed })
@@ -179,7 +179,7 @@ pub fn run(work: &Work) -> Result<()> {
     let mut files = Vec::new();
     let config = json!({
         "concept": work.edit.name, "placebos": controls.placebo, "random": controls.random,
-        "ablate": true, "guards": guards, "guard_texts": neutral.len(), "layer": work.edit.layer, "adapters": work.adapters,
+        "vectors": work.vectors(), "ablate": true, "guards": guards, "guard_texts": neutral.len(), "layer": work.edit.layer, "adapters": work.adapters,
         "against": controls.against, "system": work.system, "roles": work.edit.roles(),
     });
     if let Some(folder) = &controls.out {
@@ -210,7 +210,7 @@ pub fn run(work: &Work) -> Result<()> {
          (left_both), which sets aside what the edit does to any model (on_reference). share is \
          what the edit takes; kl and perplexity_ratio are those of the model damaged most, on {} \
          neutral texts (guards: {} and {}); 95 % bootstrap intervals over prompts and over {} + {} \
-         models, widened for few of either.{closing}",
+         models, widened for few of either.\n{}{closing}",
         short.without("preference").text(),
         controls.against.join(", "),
         neutral.len(),
@@ -218,6 +218,7 @@ pub fn run(work: &Work) -> Result<()> {
         guards.perplexity_ratio,
         tuned.len(),
         reference.len(),
+        work.notes(),
     );
     let json = json!({
         "config": config, "ablation": table.json(), "specificity": specific,

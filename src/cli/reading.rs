@@ -318,7 +318,12 @@ pub fn request(position: Position, layers: &[usize]) -> Request {
 
 /// Root mean square of an entry of the stream after block `layer`, over the neutral exchanges and
 /// all tokens but those at position 0; a beginning that several texts share counts once.
+///
+/// # Errors
+/// A layer that the model does not have, or one whose RMS is 0 or not finite, so that no dose can
+/// be given in it.
 pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> {
+    super::vectors::check_block(Some(layer), model.layers())?;
     let texts = neutral_tokens(tokenizer, None)?;
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
     let (mut sum, mut n) = (0f64, 0usize);
@@ -340,7 +345,11 @@ pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> 
         });
         model.forward(&packed, &mut hooks)?;
     }
-    Ok((sum / n.max(1) as f64).sqrt())
+    let rms = (sum / n.max(1) as f64).sqrt();
+    if !rms.is_finite() || rms == 0.0 {
+        bail!("the stream after block {layer} has RMS {rms} on the neutral texts, and a dose is in units of it: choose another layer");
+    }
+    Ok(rms)
 }
 
 #[cfg(test)]

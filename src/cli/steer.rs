@@ -11,7 +11,7 @@ use super::edit::{EditChoice, Ready};
 use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::table::Table;
-use super::vectors::{self, ByLayer};
+use super::vectors::{self, Directions, Held};
 use super::{necessity, reading, sweep, Console};
 use crate::behavior::{by_prompt, estimate, SideEffects};
 use crate::causal::{Bench, Direction};
@@ -21,8 +21,9 @@ use crate::model::{Decoder, Hooks, Interventions, Model, Role, Tokens};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Edit the stream along a direction
 #[derive(Args)]
@@ -117,6 +118,8 @@ pub struct Work<'a> {
     pub system: Option<&'a str>,
     pub seed: u64,
     pub out: &'a Console,
+    /// The files of directions, in order.
+    pub directions: &'a [Directions],
     /// Files that the work depends on, for the record.
     pub inputs: Vec<PathBuf>,
 }
@@ -124,26 +127,25 @@ pub struct Work<'a> {
 impl Work<'_> {
     /// The named direction, the placebos and the random ones, at the blocks `layers`.
     pub fn directions(&self, layers: &[usize]) -> Result<Vec<Direction>> {
-        let mut out = self.named(&self.edit.vector[0], layers)?;
+        let mut out = self.named(&self.directions[0], layers)?;
         out.extend(self.random(layers)?);
         Ok(out)
     }
 
     /// The named direction and the placebos, as `file` has them.
-    pub fn named(&self, file: &Path, layers: &[usize]) -> Result<Vec<Direction>> {
-        let all = vectors::all(file)?;
+    pub fn named(&self, file: &Directions, layers: &[usize]) -> Result<Vec<Direction>> {
         let named = std::iter::once(&self.edit.name).chain(&self.controls.placebo);
         let mut out = Vec::new();
         for name in named {
-            let held = vectors::pick(all.clone(), name, file)?;
-            let mut vectors = ByLayer::new();
+            let held = file.concept(name)?;
+            let mut vectors = BTreeMap::new();
             for &l in layers {
                 let from = if self.edit.ablate {
                     self.edit.layer.unwrap_or(l)
                 } else {
                     l
                 };
-                vectors.insert(l, vectors::unit(vectors::at(&held, from, name)?));
+                vectors.insert(l, vectors::unit(held.at(from)?));
             }
             out.push(Direction {
                 name: name.clone(),
@@ -151,6 +153,17 @@ impl Work<'_> {
             });
         }
         Ok(out)
+    }
+
+    /// How the indices of each file were taken, in words.
+    pub fn notes(&self) -> String {
+        let notes: Vec<String> = self.directions.iter().map(Directions::note).collect();
+        notes.join("\n")
+    }
+
+    /// The same for the record.
+    pub fn vectors(&self) -> Value {
+        self.directions.iter().map(Directions::record).collect()
     }
 
     /// The random directions, drawn with the covariance of the state's neutral texts.
@@ -218,7 +231,20 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
         None => args.battery.load()?,
         Some(_) => Vec::new(),
     };
-    let held = vectors::read(&args.edit.vector[0], &args.edit.name)?;
+    let placebos = &args.controls.placebo;
+    if let Some((i, twice)) = (placebos.iter().enumerate())
+        .find(|(i, p)| **p == args.edit.name || placebos[..*i].contains(p))
+    {
+        let with = if placebos[..i].contains(twice) {
+            "given twice"
+        } else {
+            "the direction itself"
+        };
+        bail!("the placebo `{twice}` is {with}; name another concept");
+    }
+    let concepts = || std::iter::once(&args.edit.name).chain(placebos);
+    let open = |file: &PathBuf| vectors::open(file, concepts().map(String::as_str));
+    let found: Vec<_> = args.edit.vector.iter().map(open).collect::<Result<_>>()?;
     for adapter in &mut args.adapter {
         *adapter = state::adapter_folder(adapter, out)?;
     }
@@ -233,6 +259,12 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
             .to_string();
     }
     let model = args.model.open(out)?;
+    args.edit.check(model.decoder.layers())?;
+    let fitted = found.into_iter();
+    let directions: Vec<_> = fitted
+        .map(|f| Directions::of(f, &model.decoder))
+        .collect::<Result<_>>()?;
+    let held = directions[0].concept(&args.edit.name)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();
     let files = adapter.map(|a| a.join("adapter_model.safetensors"));
@@ -246,6 +278,7 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
         system: args.system.as_deref(),
         seed: args.seed,
         out,
+        directions: &directions,
         inputs: args.edit.vector.iter().cloned().chain(files).collect(),
     };
     if !args.edit.sweep.is_empty() {
@@ -255,12 +288,12 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
         return necessity::run(&work);
     }
     match &args.prompt {
-        Some(prompt) => answer(&args, prompt, &work, &held),
-        None => scores(&work, &held),
+        Some(prompt) => answer(&args, prompt, &work, held),
+        None => scores(&work, held),
     }
 }
 
-fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: &ByLayer) -> Result<()> {
+fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()> {
     let (model, decoder) = (work.model, work.decoder);
     let tokens = model.tokenizer.prompt(work.system, prompt)?;
     let texts = std::slice::from_ref(&tokens);
@@ -288,13 +321,15 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: &ByLayer) -> Result
     let plain = one(&Interventions::none())?;
     let steered = one(&ready.interventions)?;
     let text = format!(
-        "unsteered\n{}\n\nsteered ({})\n{}",
+        "unsteered\n{}\n\nsteered ({})\n{}\n\n{}",
         plain.trim(),
         ready.what,
-        steered.trim()
+        steered.trim(),
+        work.notes()
     );
     let json = json!({
         "prompt": prompt, "edit": ready.record, "concept": args.edit.name,
+        "vectors": work.vectors(),
         "unsteered": plain, "steered": steered,
         "temperature": args.temperature, "seed": args.seed,
     });
@@ -316,7 +351,7 @@ const COLUMNS: [&str; 11] = [
     "prompts",
 ];
 
-fn scores(work: &Work, held: &ByLayer) -> Result<()> {
+fn scores(work: &Work, held: Held) -> Result<()> {
     let (decoder, out) = (work.decoder, work.out);
     let tokenizer = &work.model.tokenizer;
     let texts = reading::neutral_tokens(tokenizer, work.system)?;
@@ -359,14 +394,15 @@ fn scores(work: &Work, held: &ByLayer) -> Result<()> {
     let (_, before) = effects.under(decoder, &none)?;
     let (kl, after) = effects.under(decoder, &interventions)?;
     let text = format!(
-        "{}\n{what}\nKL from the unsteered model {kl:.4} nats a token; perplexity {before:.2} -> \
+        "{}\n{what}\n{}\nKL from the unsteered model {kl:.4} nats a token; perplexity {before:.2} -> \
          {after:.2} on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap \
          intervals over prompts; changes are paired by prompt.",
         table.text(),
+        work.notes(),
         texts.len()
     );
     let json = json!({
-        "edit": record, "concept": work.edit.name, "scores": table.json(), "kl": kl,
+        "edit": record, "concept": work.edit.name, "vectors": work.vectors(), "scores": table.json(), "kl": kl,
         "perplexity_unsteered": before, "perplexity_steered": after,
         "neutral_texts": texts.len(),
     });

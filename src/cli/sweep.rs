@@ -106,7 +106,7 @@ pub fn run(work: &Work) -> Result<()> {
     let mut files: Vec<&str> = Vec::new();
     let config = json!({
         "concept": work.edit.name, "placebos": controls.placebo, "random": controls.random,
-        "layer": layer, "rms": rms, "doses": alphas, "guards": guards,
+        "vectors": work.vectors(), "layer": layer, "rms": rms, "doses": alphas, "guards": guards,
         "guard_texts": neutral.len(), "system": work.system, "roles": roles,
     });
     if let Some(folder) = &controls.out {
@@ -144,13 +144,14 @@ pub fn run(work: &Work) -> Result<()> {
          in units of the RMS of layer {layer} ({rms:.2}); 95 % bootstrap intervals over prompts; \
          slopes are per unit of dose over the doses inside the guards (KL at most {}, perplexity \
          at most {} times that without a dose, on {} neutral texts), p against {} random \
-         directions.{}",
+         directions.\n{}{}",
         shown.text(),
         slopes(&r, |random| !random).text(),
         guards.kl,
         guards.perplexity_ratio,
         neutral.len(),
         controls.random,
+        work.notes(),
         match &controls.out {
             Some(folder) => format!("\nwritten: {} in {}", files.join(", "), folder.display()),
             None => String::new(),

@@ -1,67 +1,133 @@
-//! Directions from a user's file: one concept's vectors by block.
+//! Directions from a user's file, as vectors of the model at hand.
+//!
+//! Any format that is exported is read. [`open`] looks at the file alone, before a model is loaded;
+//! [`Directions`] holds it against the model, so that an index past the last block, a width or a
+//! shape that is not the model's never gets further. How the indices were taken goes into every
+//! output.
 
-use crate::export::safetensors;
+use super::layers::Layers;
+use crate::export::vectors::Layers as ByLayer;
+use crate::export::{file, Convention, Found};
 use crate::model::error::nearest;
+use crate::model::Decoder;
 use anyhow::{bail, Result};
+use serde_json::{json, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Vectors by block.
-pub use crate::export::vectors::Layers as ByLayer;
+/// The vectors of a file, which holds these concepts.
+///
+/// # Errors
+/// The file's; a concept that it lacks, with the nearest.
+pub fn open<'a>(file: &Path, concepts: impl IntoIterator<Item = &'a str>) -> Result<Found> {
+    let found = file::read(file)?;
+    for concept in concepts {
+        if !found.concepts.contains_key(concept) {
+            let names: Vec<&str> = found.concepts.keys().map(String::as_str).collect();
+            let near = nearest(concept, names.iter().copied()).unwrap_or_default();
+            bail!(
+                "{} holds no concept `{concept}`; did you mean `{near}`? It holds: {}",
+                file.display(),
+                names.join(", ")
+            );
+        }
+    }
+    Ok(found)
+}
 
-/// All concepts of a file that `residuum extract` or `residuum study` wrote.
-pub fn all(file: &Path) -> Result<BTreeMap<String, ByLayer>> {
-    Ok(safetensors::read(file)?.concepts)
+/// Refuses a block that the model does not have.
+pub fn check_block(layer: Option<usize>, depth: usize) -> Result<()> {
+    Layers::List(layer.into_iter().collect()).of(depth)?;
+    Ok(())
+}
+
+/// The vectors of one file by block of a model.
+pub struct Directions {
+    file: PathBuf,
+    pub concepts: BTreeMap<String, ByLayer>,
+    convention: Convention,
+}
+
+impl Directions {
+    /// Holds a file against a model.
+    ///
+    /// # Errors
+    /// A shape, width or block that is not the model's.
+    pub fn of(found: Found, decoder: &Decoder) -> Result<Self> {
+        let file = found.path.clone();
+        let (vectors, convention) = found.of_model(decoder.layers(), decoder.hidden())?;
+        Ok(Directions {
+            file,
+            concepts: vectors.concepts,
+            convention,
+        })
+    }
+
+    /// One concept of the file.
+    ///
+    /// # Errors
+    /// The file holds no such concept.
+    pub fn concept<'a>(&'a self, name: &'a str) -> Result<Held<'a>> {
+        match self.concepts.get(name) {
+            Some(layers) => Ok(Held {
+                file: &self.file,
+                concept: name,
+                layers,
+            }),
+            None => bail!("{} holds no concept `{name}`", self.file.display()),
+        }
+    }
+
+    /// How the indices were taken, in words.
+    pub fn note(&self) -> String {
+        format!("vectors of {}: {}", self.file.display(), self.convention)
+    }
+
+    /// The same for the record.
+    pub fn record(&self) -> Value {
+        json!({
+            "file": self.file,
+            "layer_convention": self.convention.name(),
+            "meaning": self.convention.to_string(),
+        })
+    }
 }
 
 /// The vectors of one concept.
-///
-/// # Errors
-/// The file holds no such concept; the nearest is named.
-pub fn read(file: &Path, concept: &str) -> Result<ByLayer> {
-    pick(all(file)?, concept, file)
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    file: &'a Path,
+    concept: &'a str,
+    pub layers: &'a ByLayer,
 }
 
-/// One concept of those that a file holds.
-pub fn pick(mut all: BTreeMap<String, ByLayer>, concept: &str, file: &Path) -> Result<ByLayer> {
-    if let Some(vectors) = all.remove(concept) {
-        return Ok(vectors);
+impl<'a> Held<'a> {
+    /// The vector of one block, which is not zero.
+    ///
+    /// # Errors
+    /// There is none; those that there are, are named.
+    pub fn at(&self, layer: usize) -> Result<&'a [f32]> {
+        let (concept, file) = (self.concept, self.file.display());
+        let Some(v) = self.layers.get(&layer) else {
+            let held: Vec<String> = self.layers.keys().map(usize::to_string).collect();
+            bail!(
+                "{file}: there is no vector of `{concept}` at layer {layer}, only at {}: choose one of these",
+                held.join(", ")
+            );
+        };
+        if v.iter().all(|x| *x == 0.0) {
+            bail!("{file}: the vector of `{concept}` at layer {layer} is zero, so it has no direction");
+        }
+        Ok(v)
     }
-    let names: Vec<&str> = all.keys().map(String::as_str).collect();
-    let near = nearest(concept, names.iter().copied()).unwrap_or_default();
-    bail!(
-        "{} holds no concept `{concept}`; did you mean `{near}`? It holds: {}",
-        file.display(),
-        names.join(", ")
-    );
-}
 
-/// The vector of one block.
-///
-/// # Errors
-/// There is none; those that there are, are named.
-pub fn at<'a>(vectors: &'a ByLayer, layer: usize, what: &str) -> Result<&'a [f32]> {
-    let Some(v) = vectors.get(&layer) else {
-        let held: Vec<String> = vectors.keys().map(usize::to_string).collect();
-        bail!(
-            "there is no vector of `{what}` at layer {layer}, only at {}: choose one with --layer",
-            held.join(", ")
-        );
-    };
-    Ok(v)
-}
-
-/// One vector a block: each block's own, or with `layer` that one's at every depth.
-pub fn per_block(
-    vectors: &ByLayer,
-    layer: Option<usize>,
-    depth: usize,
-    what: &str,
-) -> Result<Vec<Vec<f32>>> {
-    let blocks = 0..depth;
-    blocks
-        .map(|l| Ok(at(vectors, layer.unwrap_or(l), what)?.to_vec()))
-        .collect()
+    /// One vector a block: each block's own, or with `layer` that one's at every depth.
+    pub fn per_block(&self, layer: Option<usize>, depth: usize) -> Result<Vec<Vec<f32>>> {
+        let blocks = 0..depth;
+        blocks
+            .map(|l| Ok(self.at(layer.unwrap_or(l))?.to_vec()))
+            .collect()
+    }
 }
 
 /// The vector at length 1.

@@ -48,7 +48,8 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
             }
         }
     }
-    write_tensors(path, &tensors, &erasers.model_id, &erasers.layer_convention)
+    let (model, convention) = (&erasers.model_id, &erasers.layer_convention);
+    write_tensors(path, &tensors, model, convention, None)
 }
 
 /// Reads the erasers at `path`.

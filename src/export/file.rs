@@ -1,19 +1,22 @@
 //! One file of vectors in whichever format its name says.
 //!
-//! `.safetensors` holds any number of concepts; `.npy` and `.gguf` hold one, which is
+//! `.safetensors` and `.npz` hold any number of concepts; `.npy` and `.gguf` hold one, which is
 //! named by the file where the format has no name for it. For commands that take vectors
 //! from anywhere and hand them on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{gguf, npy, safetensors, ExportError, ExportWarning, Vectors};
-use crate::store::schema::LAYER_CONVENTION;
+use super::vectors::{check_depth, width};
+use super::{gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Vectors};
 
 /// A format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Safetensors,
     Npy,
+    /// Read only.
+    Npz,
     Gguf,
 }
 
@@ -21,43 +24,107 @@ impl Format {
     /// The format that the ending of a file name says.
     ///
     /// # Errors
-    /// `UnknownFormat`.
+    /// `UnknownFormat`, or `Pickle` for a file of PyTorch's.
     pub fn of(path: &Path) -> Result<Self, ExportError> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => Ok(Self::Safetensors),
             Some("npy") => Ok(Self::Npy),
+            Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
+            Some("pt" | "pth" | "bin" | "pkl") if path.exists() => Err(ExportError::Pickle {
+                path: path.to_path_buf(),
+                stem: stem(path),
+            }),
             _ => Err(ExportError::UnknownFormat {
                 path: path.to_path_buf(),
+                known: ".safetensors, .npy or .gguf (.npz is read too)",
             }),
         }
     }
 }
 
-/// Reads the vectors at `path`. The index of an array's row, and of a control vector of
-/// another tool, is taken for that of a block whose output is meant.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// Reads the vectors at `path`, indexed as they are in it; [`Found`] makes them a model's.
 ///
 /// # Errors
-/// `UnknownFormat`, or the format's.
-pub fn read(path: &Path) -> Result<Vectors, ExportError> {
-    let stem = || {
-        let stem = path.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
+/// `UnknownFormat`, `NotFinite`, `Width`, `NoVectors`, or the format's.
+pub fn read(path: &Path) -> Result<Found, ExportError> {
+    let mut found = Found {
+        path: path.to_path_buf(),
+        model_id: String::new(),
+        says: None,
+        rows: BTreeMap::new(),
+        blocks: None,
+        concepts: BTreeMap::new(),
     };
-    let or = |text: String, other: String| if text.is_empty() { other } else { text };
-    let one = |concept: String, convention: String, layers| Vectors {
-        layer_convention: or(convention, LAYER_CONVENTION.to_owned()),
-        concepts: [(or(concept, stem()), layers)].into(),
-        ..Vectors::default()
+    let array = |found: &mut Found, concept: String, array: npy::Array| {
+        found.rows.insert(concept.clone(), array.rows);
+        found.concepts.insert(concept, array.layers);
     };
     match Format::of(path)? {
-        Format::Safetensors => safetensors::read(path),
-        Format::Npy => Ok(one(String::new(), String::new(), npy::read(path)?)),
+        Format::Safetensors => {
+            let held = safetensors::read(path)?;
+            found.says = said(path, &held.layer_convention)?;
+            found.model_id = held.model_id;
+            found.blocks = held.blocks;
+            found.concepts = held.concepts;
+        }
+        Format::Npy => array(&mut found, stem(path), npy::read(path)?),
+        Format::Npz => {
+            for (concept, one) in npz::read(path)? {
+                array(&mut found, concept, one);
+            }
+        }
         Format::Gguf => {
-            let vector = gguf::read(path)?;
-            Ok(one(vector.concept, vector.layer_convention, vector.layers))
+            let held = gguf::read(path)?;
+            let says = said(path, &held.layer_convention)?;
+            found.says = says.or(Some(Convention::BlockOutput));
+            let concept = match held.concept.is_empty() {
+                true => stem(path),
+                false => held.concept,
+            };
+            found.concepts.insert(concept, held.layers);
         }
     }
+    check(&found)?;
+    Ok(found)
+}
+
+/// The convention of a name in a file's metadata; none for no name.
+fn said(path: &Path, name: &str) -> Result<Option<Convention>, ExportError> {
+    let unknown = |_| ExportError::UnknownConvention {
+        path: path.to_path_buf(),
+        found: name.to_owned(),
+    };
+    match name {
+        "" => Ok(None),
+        name => Ok(Some(name.parse().map_err(unknown)?)),
+    }
+}
+
+/// Finite vectors of one width a concept, and one at least.
+fn check(found: &Found) -> Result<(), ExportError> {
+    let path = &found.path;
+    if found.concepts.values().all(BTreeMap::is_empty) {
+        return Err(ExportError::NoVectors { path: path.clone() });
+    }
+    for (concept, layers) in found.concepts.iter().filter(|(_, l)| !l.is_empty()) {
+        check_depth(concept, layers, path)?;
+        width(concept, layers, path)?;
+        let bad = |v: &[f32]| v.iter().any(|x| !x.is_finite());
+        if let Some((&layer, _)) = layers.iter().find(|(_, v)| bad(v)) {
+            return Err(ExportError::NotFinite {
+                path: path.clone(),
+                concept: concept.clone(),
+                layer,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Writes vectors to `path` and says what the format could not hold. `model_hint` is the
@@ -88,6 +155,10 @@ pub fn write(
     };
     match format {
         Format::Npy => npy::write(path, vectors, concept).map(Some),
+        Format::Npz => Err(ExportError::UnknownFormat {
+            path: path.to_path_buf(),
+            known: ".safetensors, .npy or .gguf",
+        }),
         _ => gguf::write(path, vectors, concept, model_hint),
     }
 }
@@ -95,13 +166,14 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::store::schema::LAYER_CONVENTION;
 
     fn vectors(names: &[&str]) -> Vectors {
         let layers = BTreeMap::from([(1, vec![1.0, -2.0]), (4, vec![0.5, 3.0])]);
         Vectors {
             model_id: String::new(),
             layer_convention: LAYER_CONVENTION.into(),
+            blocks: Some(6),
             concepts: names
                 .iter()
                 .map(|n| (n.to_string(), layers.clone()))
@@ -116,7 +188,52 @@ mod tests {
         for name in ["persona.safetensors", "persona.npy", "other.gguf"] {
             let path = dir.path().join(name);
             write(&path, &one, "llama").unwrap();
-            assert_eq!(read(&path).unwrap(), one, "{name}");
+            let (back, how) = read(&path).unwrap().of_model(6, 2).unwrap();
+            assert_eq!(
+                (back, how),
+                (one.clone(), Convention::BlockOutput),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_named_with_file_concept_and_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bad) in [
+            ("a.safetensors", f32::NAN),
+            ("a.npy", f32::INFINITY),
+            ("a.gguf", f32::NAN),
+        ] {
+            let mut one = vectors(&["a"]);
+            one.concepts.get_mut("a").unwrap().get_mut(&4).unwrap()[1] = bad;
+            let path = dir.path().join(name);
+            write(&path, &one, "llama").unwrap();
+            let text = read(&path).unwrap_err().to_string();
+            for part in [name, "`a`", "index 4", "finite"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_convention_that_is_not_known_is_refused_and_hidden_states_are_shifted() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.safetensors", "a.gguf"] {
+            let path = dir.path().join(name);
+            let mut one = vectors(&["a"]);
+            one.layer_convention = "block_input".into();
+            write(&path, &one, "llama").unwrap();
+            let text = read(&path).unwrap_err().to_string();
+            assert!(
+                text.contains("`block_input`") && text.contains(name),
+                "{text}"
+            );
+            one.layer_convention = Convention::HiddenStates.name().into();
+            write(&path, &one, "llama").unwrap();
+            let (back, how) = read(&path).unwrap().of_model(6, 2).unwrap();
+            assert_eq!(how, Convention::HiddenStates);
+            assert_eq!(back.concepts["a"][&3], one.concepts["a"][&4]);
         }
     }
 

@@ -13,7 +13,7 @@
 use std::path::Path;
 
 use super::safetensors::read_file;
-use super::vectors::{from_bytes, to_bytes, width, Layers, Vectors};
+use super::vectors::{to_bytes, width, Layers, Number, Vectors};
 use super::{ExportError, ExportWarning};
 use crate::store::atomic;
 
@@ -115,7 +115,8 @@ pub fn read(path: &Path) -> Result<ControlVector, ExportError> {
         Err(Fault::Tensor(tensor, found)) => Err(ExportError::NotADirection {
             path: path.to_path_buf(),
             tensor,
-            expected: "a float32 vector direction.<layer>, layer >= 1",
+            expected:
+                "a vector direction.<layer>, layer >= 1, of float16, bfloat16, float32 or float64",
             found,
         }),
     }
@@ -138,6 +139,9 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
         return Err("no GGUF magic word".into());
     }
     let version = at.u32()?;
+    if (2..=VERSION).contains(&version.swap_bytes()) {
+        return Err("it is big-endian; write it little-endian".into());
+    }
     if !(2..=VERSION).contains(&version) {
         return Err(Fault::Format(format!("GGUF version {version}")));
     }
@@ -175,8 +179,10 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
             .strip_prefix("direction.")
             .and_then(|l| l.parse::<usize>().ok())
             .filter(|l| *l > 0);
-        match (layer, shape.as_slice(), kind) {
-            (Some(layer), [hidden], F32) => records.push((layer, *hidden, offset)),
+        match (layer, shape.as_slice(), number(kind)) {
+            (Some(layer), [hidden], Some(kind)) if *hidden > 0 => {
+                records.push((layer, *hidden, offset, kind))
+            }
             _ => {
                 let found = format!("type {kind} of shape {shape:?}");
                 return Err(Fault::Tensor(name, found));
@@ -187,16 +193,32 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
         .position
         .checked_next_multiple_of(alignment)
         .ok_or("an alignment beyond the file")?;
-    for (layer, hidden, offset) in records {
+    for (layer, hidden, offset, kind) in records {
+        let size = usize::try_from(hidden)
+            .ok()
+            .and_then(|h| h.checked_mul(kind.size()));
         let data = usize::try_from(offset)
             .ok()
             .and_then(|o| start.checked_add(o))
-            .zip(usize::try_from(hidden).ok().and_then(|h| h.checked_mul(4)))
+            .zip(size)
             .and_then(|(from, size)| bytes.get(from..from.checked_add(size)?))
             .ok_or("tensor data past the end of the file")?;
-        vector.layers.insert(layer, from_bytes(data));
+        if vector.layers.insert(layer, kind.values(data)).is_some() {
+            return Err(Fault::Format(format!("two vectors of layer {layer}")));
+        }
     }
     Ok(vector)
+}
+
+/// The number of a tensor type of GGUF; none for integers and quantised types.
+fn number(kind: u32) -> Option<Number> {
+    match kind {
+        F32 => Some(Number::F32),
+        1 => Some(Number::F16),
+        28 => Some(Number::F64),
+        30 => Some(Number::Bf16),
+        _ => None,
+    }
 }
 
 /// A place in the file, which never moves past its end.

@@ -6,11 +6,13 @@
 //! written through `store`'s atomic writer; readers check every length before they
 //! trust it, since a file may come from anywhere.
 
+pub mod convention;
 pub mod erasers;
 pub mod file;
 pub mod gguf;
 pub mod inspect;
 pub mod npy;
+pub mod npz;
 pub mod safetensors;
 pub mod vectors;
 
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 
 use crate::store::StoreError;
 
+pub use convention::{Convention, Found};
 pub use vectors::Vectors;
 
 /// One way in which an export or a file to read can be wrong.
@@ -55,8 +58,70 @@ pub enum ExportError {
         detail: String,
     },
     /// A file name whose format is not known.
-    #[error("{path} does not say its format: end the name in .safetensors, .npy or .gguf", path = .path.display())]
-    UnknownFormat { path: PathBuf },
+    #[error("{path} does not say its format: end the name in {known}", path = .path.display())]
+    UnknownFormat { path: PathBuf, known: &'static str },
+    /// A pickle, which is a program.
+    #[error("{path} is a pickle of PyTorch's, which is not read: save it as an array, in Python `numpy.save(\"{stem}.npy\", torch.load(\"{path}\", weights_only=True).float().numpy())`", path = .path.display())]
+    Pickle { path: PathBuf, stem: String },
+    /// A file without a vector.
+    #[error("{path} holds no vector", path = .path.display())]
+    NoVectors { path: PathBuf },
+    /// A convention that is not known.
+    #[error("{path} counts layers by `{found}`, which is not known here: known are block_output_0based (index l is the output of block l) and hidden_states (index 0 is the embeddings)", path = .path.display())]
+    UnknownConvention { path: PathBuf, found: String },
+    /// An array, where there is no model to hold it against.
+    #[error("{path} is an array of {rows} rows and does not say what they are: give --convention block-output (row l is the output of block l) or --convention hidden-states (row 0 is the embeddings)", path = .path.display())]
+    Unsaid { path: PathBuf, rows: usize },
+    /// An array that is not of this model.
+    #[error("{path}: the array of `{concept}` is [{rows}, {width}], and a model of {blocks} blocks and width {hidden} needs [{blocks}, {hidden}] (row l the output of block l) or [{more}, {hidden}] (row 0 the embeddings)", path = .path.display())]
+    Shape {
+        path: PathBuf,
+        concept: String,
+        rows: usize,
+        width: usize,
+        blocks: usize,
+        /// `blocks + 1`.
+        more: usize,
+        hidden: usize,
+    },
+    /// A vector of another width than the model.
+    #[error("{path}: the vector of `{concept}` at layer {layer} has width {found} and the model {hidden}: it is of another model", path = .path.display())]
+    ModelWidth {
+        path: PathBuf,
+        concept: String,
+        layer: usize,
+        found: usize,
+        hidden: usize,
+    },
+    /// A vector of a block that the model does not have.
+    #[error("{path}: there is a vector of `{concept}` at block {block}, which the model does not have (its blocks are 0 to {last}): it is of another model", path = .path.display(), last = .blocks.saturating_sub(1))]
+    NoBlock {
+        path: PathBuf,
+        concept: String,
+        block: usize,
+        blocks: usize,
+    },
+    /// A NaN or an infinity.
+    #[error("{path}: the vector of `{concept}` at index {layer} holds a value that is not finite, or beyond float32: export it again", path = .path.display())]
+    NotFinite {
+        path: PathBuf,
+        concept: String,
+        layer: usize,
+    },
+    /// Two tensors of one concept and layer.
+    #[error("{path} holds two vectors of `{concept}` at layer {layer}: leave one away", path = .path.display())]
+    Twice {
+        path: PathBuf,
+        concept: String,
+        layer: usize,
+    },
+    /// An index that is no layer's.
+    #[error("{path}: `{concept}` has index {layer}, and no model has so many layers", path = .path.display())]
+    TooDeep {
+        path: PathBuf,
+        concept: String,
+        layer: usize,
+    },
     /// Several concepts for a format that holds one.
     #[error("{path} can hold one concept and there are: {present}; write .safetensors or one file a concept", path = .path.display())]
     OneConcept { path: PathBuf, present: String },
@@ -77,6 +142,18 @@ pub enum ExportWarning {
     #[error("a GGUF control vector has no place for block 0: `{concept}` was written without it")]
     BlockZeroDropped { concept: String },
     /// An array file has no metadata.
-    #[error("{path} carries no model name or layer convention: row l is the output of block l, absent layers are NaN", path = .path.display())]
-    NoMetadata { path: PathBuf },
+    #[error("{path} carries no model name or layer convention: its {rows} rows are the outputs of blocks 0 to {last}, absent layers NaN{}", short(.whole), path = .path.display(), last = .rows.saturating_sub(1))]
+    NoMetadata {
+        path: PathBuf,
+        rows: usize,
+        /// Whether there is a row for every block of the model.
+        whole: bool,
+    },
+}
+
+fn short(whole: &bool) -> &'static str {
+    match whole {
+        true => "",
+        false => "; the model's depth is not known here, and an array that has fewer rows than the model blocks is not read back for it",
+    }
 }

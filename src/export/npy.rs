@@ -4,12 +4,15 @@
 //! string, the length of a Python dictionary padded so that the data begin at a multiple
 //! of 64, then the dictionary. Row l is the output of block l; a layer without a
 //! vector is a row of NaN, and reading takes such rows for absent. There is no place
-//! for metadata, so writing always returns a warning that says what a row is.
+//! for metadata, so writing always returns a warning that says what a row is, and the number
+//! of rows is all that a reader has to tell conventions apart: there is one for every block
+//! of the model where its depth is known. Arrays of other tools may be float16, float32 or
+//! float64 and in either order.
 
 use std::path::{Path, PathBuf};
 
 use super::safetensors::read_file;
-use super::vectors::{from_bytes, to_bytes, width, Layers, Vectors};
+use super::vectors::{to_bytes, width, Layers, Number, Vectors};
 use super::{ExportError, ExportWarning};
 use crate::store::atomic;
 
@@ -25,7 +28,8 @@ const ALIGNMENT: usize = 64;
 pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning, ExportError> {
     let layers = vectors.concept(concept, path)?;
     let hidden = width(concept, layers, path)?;
-    let rows = layers.keys().next_back().map_or(0, |last| last + 1);
+    let last = layers.keys().next_back().map_or(0, |last| last + 1);
+    let rows = vectors.blocks.map_or(last, |blocks| blocks.max(last));
     let dictionary =
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {hidden}), }}");
     let used = PREFIX + dictionary.len() + 1;
@@ -45,6 +49,8 @@ pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarn
     atomic::write(path, &bytes)?;
     Ok(ExportWarning::NoMetadata {
         path: path.to_path_buf(),
+        rows,
+        whole: vectors.blocks == Some(rows),
     })
 }
 
@@ -63,28 +69,69 @@ pub fn write_all(
     vectors.concepts.keys().map(one).collect()
 }
 
-/// Reads the layers at `path`; rows that are all NaN are absent layers.
+/// An array read from a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Rows, those of NaN included.
+    pub rows: usize,
+    /// By row.
+    pub layers: Layers,
+}
+
+/// Reads the array at `path`; rows that are all NaN are absent layers.
 ///
 /// # Errors
-/// `Malformed` for anything but a two-dimensional, C-ordered, little-endian float32
-/// array; or the store's.
-pub fn read(path: &Path) -> Result<Layers, ExportError> {
-    let bytes = read_file(path)?;
-    let (rows, hidden, data) = parse(&bytes).map_err(|detail| ExportError::Malformed {
+/// `Malformed` for anything but a two-dimensional, little-endian array of floats; or the store's.
+pub fn read(path: &Path) -> Result<Array, ExportError> {
+    parse(&read_file(path)?).map_err(|detail| ExportError::Malformed {
         path: path.to_path_buf(),
         format: "npy",
         detail,
-    })?;
-    let all = from_bytes(data);
-    let row = |layer: usize| all[layer * hidden..(layer + 1) * hidden].to_vec();
-    Ok((0..rows)
-        .map(|layer| (layer, row(layer)))
-        .filter(|(_, vector)| !vector.iter().all(|x| x.is_nan()))
-        .collect())
+    })
 }
 
-/// Rows, columns and the bytes of the data.
-fn parse(bytes: &[u8]) -> Result<(usize, usize, &[u8]), String> {
+/// The array of a file's bytes.
+pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
+    let head = header(bytes)?;
+    let (rows, hidden) = head.shape;
+    let size = rows
+        .checked_mul(hidden)
+        .and_then(|n| n.checked_mul(head.number.size()))
+        .ok_or("a shape beyond memory")?;
+    let data = &bytes[head.end..];
+    if data.len() != size {
+        return Err(format!("{} data bytes where {size} are due", data.len()));
+    }
+    // A width of nothing would let any number of rows pass without a byte.
+    if hidden == 0 {
+        return Err("vectors of width 0".to_owned());
+    }
+    let all = head.number.values(data);
+    let row = |l: usize| -> Vec<f32> {
+        match head.by_columns {
+            false => all[l * hidden..(l + 1) * hidden].to_vec(),
+            true => all.iter().skip(l).step_by(rows).copied().collect(),
+        }
+    };
+    let layers = (0..rows)
+        .map(|l| (l, row(l)))
+        .filter(|(_, vector)| !vector.iter().all(|x| x.is_nan()))
+        .collect();
+    Ok(Array { rows, layers })
+}
+
+/// What a header says of the data behind it.
+struct Header {
+    number: Number,
+    /// In Fortran's order.
+    by_columns: bool,
+    /// Rows and columns.
+    shape: (usize, usize),
+    /// Where the data begin.
+    end: usize,
+}
+
+fn header(bytes: &[u8]) -> Result<Header, String> {
     if !bytes.starts_with(MAGIC) {
         return Err("no NumPy magic string".to_owned());
     }
@@ -100,39 +147,48 @@ fn parse(bytes: &[u8]) -> Result<(usize, usize, &[u8]), String> {
         let after = header.split_once(key)?.1.split_once(':')?.1;
         Some(after.trim_start())
     };
-    let descr = value("'descr'").ok_or("no descr")?;
-    if !descr.starts_with("'<f4'") {
-        return Err("type is not little-endian float32 (<f4)".to_owned());
-    }
-    if !value("'fortran_order'").is_some_and(|v| v.starts_with("False")) {
-        return Err("array is not in C order".to_owned());
-    }
+    let number = value("'descr'").ok_or("no descr").map(number)??;
+    let by_columns = match value("'fortran_order'") {
+        Some(v) if v.starts_with("False") => false,
+        Some(v) if v.starts_with("True") => true,
+        _ => return Err("no fortran_order".to_owned()),
+    };
     let shape = value("'shape'")
         .and_then(|v| v.strip_prefix('(')?.split_once(')'))
         .ok_or("no shape")?
         .0;
-    let shape: Option<Vec<usize>> = shape
+    let sizes: Option<Vec<usize>> = shape
         .split(',')
         .map(str::trim)
         .filter(|n| !n.is_empty())
         .map(|n| n.parse().ok())
         .collect();
-    let Some([rows, hidden]) = shape.as_deref() else {
-        return Err("shape is not [layer, hidden]".to_owned());
+    let Some([rows, hidden]) = sizes.as_deref() else {
+        return Err(format!("shape ({shape}) is not [layer, hidden]"));
     };
-    let size = rows
-        .checked_mul(*hidden)
-        .and_then(|n| n.checked_mul(4))
-        .ok_or("a shape beyond memory")?;
-    let data = &bytes[end..];
-    if data.len() != size {
-        return Err(format!("{} data bytes where {size} are due", data.len()));
+    let shape = (*rows, *hidden);
+    Ok(Header {
+        number,
+        by_columns,
+        shape,
+        end,
+    })
+}
+
+/// The numbers that `descr` names.
+fn number(descr: &str) -> Result<Number, String> {
+    let name = descr.strip_prefix('\'').and_then(|d| d.split_once('\''));
+    match name.map_or("a record", |(name, _)| name) {
+        "<f2" => Ok(Number::F16),
+        "<f4" => Ok(Number::F32),
+        "<f8" => Ok(Number::F64),
+        big if big.starts_with('>') => Err(format!(
+            "big-endian numbers, {big}; save it with `.astype(\"<f4\")`"
+        )),
+        other => Err(format!(
+            "type {other} is not float16, float32 or float64 (<f2, <f4, <f8); save it with `.astype(\"<f4\")`"
+        )),
     }
-    // A width of nothing would let any number of rows pass without a byte.
-    if *hidden == 0 {
-        return Err("vectors of width 0".to_owned());
-    }
-    Ok((*rows, *hidden, data))
 }
 
 #[cfg(test)]
@@ -149,7 +205,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             for (path, _) in write_all(dir.path(), &vectors).unwrap() {
                 let concept = path.file_stem().unwrap().to_str().unwrap();
-                prop_assert_eq!(&read(&path).unwrap(), &vectors.concepts[concept]);
+                let array = read(&path).unwrap();
+                prop_assert_eq!(&array.layers, &vectors.concepts[concept]);
+                prop_assert_eq!(array.rows, array.layers.keys().max().unwrap() + 1);
                 let bytes = fs::read(&path).unwrap();
                 let start = PREFIX + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
                 prop_assert_eq!(start % ALIGNMENT, 0);
@@ -184,11 +242,14 @@ mod tests {
             bytes
         };
         fs::write(&path, header("<f4", "False", "(2, 3)")).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 2);
+        assert_eq!(read(&path).unwrap().layers.len(), 2);
         for (descr, order, shape) in [
-            ("<f8", "False", "(1, 3)"),
+            ("<f8", "False", "(2, 3)"),
             (">f4", "False", "(2, 3)"),
-            ("<f4", "True", "(2, 3)"),
+            ("<i4", "False", "(2, 3)"),
+            ("|V4", "False", "(2, 3)"),
+            ("<f4", "Maybe", "(2, 3)"),
+            ("<f4", "False", "(1, 2, 3)"),
             ("<f4", "False", "(6,)"),
             ("<f4", "False", "(3, 3)"),
             ("<f4", "False", "(18446744073709551615, 2)"),
@@ -200,5 +261,49 @@ mod tests {
                 "{descr} {shape}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn half_and_double_and_either_order_hold_the_same_rows() {
+        let rows = [[1.0f64, -2.5, 0.25], [3.0, 0.5, -8.0]];
+        let file = |descr: &str, order: &str, data: Vec<u8>| {
+            let text =
+                format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': (2, 3), }}\n");
+            let length = (text.len() as u16).to_le_bytes();
+            [MAGIC.as_slice(), &[1, 0], &length, text.as_bytes(), &data].concat()
+        };
+        let by_rows: Vec<f64> = rows.concat();
+        let by_columns: Vec<f64> = (0..3).flat_map(|c| rows.map(|r| r[c])).collect();
+        for (order, values) in [("False", &by_rows), ("True", &by_columns)] {
+            let each = |of: fn(&f64) -> Vec<u8>| values.iter().flat_map(of).collect::<Vec<u8>>();
+            for (descr, data) in [
+                (
+                    "<f2",
+                    each(|v| half::f16::from_f64(*v).to_le_bytes().to_vec()),
+                ),
+                ("<f4", each(|v| (*v as f32).to_le_bytes().to_vec())),
+                ("<f8", each(|v| v.to_le_bytes().to_vec())),
+            ] {
+                let got = parse(&file(descr, order, data)).unwrap();
+                for (l, row) in rows.iter().enumerate() {
+                    let got: Vec<f64> = got.layers[&l].iter().map(|x| f64::from(*x)).collect();
+                    assert_eq!(got, row, "{descr} {order}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_has_a_row_for_every_block_of_a_known_model() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        let vectors = Vectors {
+            blocks: Some(7),
+            concepts: [("a".to_owned(), [(2, vec![1.0f32; 3])].into())].into(),
+            ..Vectors::default()
+        };
+        write(&path, &vectors, "a").unwrap();
+        let array = read(&path).unwrap();
+        assert_eq!((array.rows, array.layers.len()), (7, 1));
     }
 }

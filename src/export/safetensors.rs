@@ -1,8 +1,9 @@
 //! safetensors: one tensor per concept and layer, named `<concept>.<layer>`.
 //!
 //! The one format here that keeps everything: all concepts in a file, float32, with
-//! `model_id` and `layer_convention` in the header's metadata. The layer is what follows
-//! the last dot, so a concept may hold dots itself.
+//! `model_id`, `layer_convention` and `blocks` in the header's metadata. The layer is what
+//! follows the last dot, so a concept may hold dots itself. Other tools' float16, bfloat16 and
+//! float64 are read as float32.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype, TensorView};
 use ::safetensors::{serialize, SafeTensors};
 
-use super::vectors::{check_name, from_bytes, to_bytes, Vectors};
+use super::vectors::{check_name, to_bytes, Number, Vectors, DEEPEST};
 use super::ExportError;
 use crate::store::{atomic, StoreError};
 
@@ -27,7 +28,13 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
             tensors.push((name, to_bytes(vector), vec![vector.len()]));
         }
     }
-    write_tensors(path, &tensors, &vectors.model_id, &vectors.layer_convention)
+    write_tensors(
+        path,
+        &tensors,
+        &vectors.model_id,
+        &vectors.layer_convention,
+        vectors.blocks,
+    )
 }
 
 /// Writes float32 tensors, `(name, bytes, shape)`, with the metadata that every file here has.
@@ -36,6 +43,7 @@ pub(super) fn write_tensors(
     tensors: &[(String, Vec<u8>, Vec<usize>)],
     model_id: &str,
     layer_convention: &str,
+    blocks: Option<usize>,
 ) -> Result<(), ExportError> {
     if tensors.is_empty() {
         return Err(ExportError::Empty {
@@ -49,10 +57,13 @@ pub(super) fn write_tensors(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| malformed(path, &e))?;
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         ("model_id".to_owned(), model_id.to_owned()),
         ("layer_convention".to_owned(), layer_convention.to_owned()),
     ]);
+    if let Some(blocks) = blocks {
+        metadata.insert("blocks".to_owned(), blocks.to_string());
+    }
     let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, &e))?;
     Ok(atomic::write(path, &bytes)?)
 }
@@ -70,6 +81,7 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
     let mut vectors = Vectors {
         model_id: text("model_id"),
         layer_convention: text("layer_convention"),
+        blocks: text("blocks").parse().ok().filter(|b| *b < DEEPEST),
         ..Vectors::default()
     };
     for (name, view) in file.tensors() {
@@ -86,25 +98,61 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
             return Err(refuse("named <concept>.<layer>", "named otherwise".into()));
         };
         check_name(concept, path)?;
-        if view.dtype() != Dtype::F32 || view.shape().len() != 1 {
+        let number = match view.dtype() {
+            Dtype::F16 => Some(Number::F16),
+            Dtype::BF16 => Some(Number::Bf16),
+            Dtype::F32 => Some(Number::F32),
+            Dtype::F64 => Some(Number::F64),
+            _ => None,
+        };
+        let (Some(number), 1) = (number, view.shape().len()) else {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
-            return Err(refuse("a float32 vector", found));
-        }
+            return Err(refuse(
+                "a vector of float16, bfloat16, float32 or float64",
+                found,
+            ));
+        };
         let layers = vectors.concepts.entry(concept.to_owned()).or_default();
-        layers.insert(layer, from_bytes(view.data()));
+        if layers.insert(layer, number.values(view.data())).is_some() {
+            return Err(ExportError::Twice {
+                path: path.to_path_buf(),
+                concept: concept.to_owned(),
+                layer,
+            });
+        }
     }
     Ok(vectors)
 }
 
+/// Bytes beyond which no file is one of directions.
+const LARGEST: u64 = 1 << 31;
+
+/// The bytes of a file, whose size is looked at first.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
-    fs::read(path).map_err(|source| {
+    let failed = |source: std::io::Error| {
         let path = path.to_path_buf();
         ExportError::Store(if source.kind() == std::io::ErrorKind::NotFound {
             StoreError::Missing { path }
         } else {
             StoreError::Io { path, source }
         })
-    })
+    };
+    let refused = |detail: String| ExportError::Malformed {
+        path: path.to_path_buf(),
+        format: "vector",
+        detail,
+    };
+    let about = fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        return Err(refused("it is no regular file".into()));
+    }
+    if about.len() > LARGEST {
+        let size = about.len();
+        return Err(refused(format!(
+            "{size} bytes are more than directions take"
+        )));
+    }
+    fs::read(path).map_err(failed)
 }
 
 pub(crate) fn malformed(path: &Path, error: &::safetensors::SafeTensorError) -> ExportError {

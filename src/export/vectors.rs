@@ -19,8 +19,13 @@ pub struct Vectors {
     pub model_id: String,
     /// Which residual an index names, such as `block_output_0based`.
     pub layer_convention: String,
+    /// Blocks of that model, where known: an array has a row for each.
+    pub blocks: Option<usize>,
     pub concepts: BTreeMap<String, Layers>,
 }
+
+/// An index below this can be a layer's.
+pub(crate) const DEEPEST: usize = 10_000;
 
 impl Vectors {
     /// Vectors of one concept.
@@ -34,6 +39,7 @@ impl Vectors {
                 present: self.concepts.keys().cloned().collect::<Vec<_>>().join(", "),
             })?;
         check_name(concept, path)?;
+        check_depth(concept, layers, path)?;
         width(concept, layers, path)?;
         Ok(layers)
     }
@@ -68,6 +74,56 @@ pub(crate) fn check_name(concept: &str, path: &Path) -> Result<(), ExportError> 
     Ok(())
 }
 
+/// Refuses indices that would make an array of that many rows.
+pub(crate) fn check_depth(concept: &str, layers: &Layers, path: &Path) -> Result<(), ExportError> {
+    match layers.range(DEEPEST..).next() {
+        None => Ok(()),
+        Some((&layer, _)) => Err(ExportError::TooDeep {
+            path: path.to_path_buf(),
+            concept: concept.to_owned(),
+            layer,
+        }),
+    }
+}
+
+/// How a number is kept in a file, little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Number {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Number {
+    /// Bytes of one.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// Values as float32; bytes past the last whole value are ignored.
+    pub(crate) fn values(self, bytes: &[u8]) -> Vec<f32> {
+        let pairs = bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
+        match self {
+            Self::F16 => pairs
+                .map(|b| half::f16::from_le_bytes(b).to_f32())
+                .collect(),
+            Self::Bf16 => pairs
+                .map(|b| half::bf16::from_le_bytes(b).to_f32())
+                .collect(),
+            Self::F32 => from_bytes(bytes),
+            Self::F64 => (bytes.chunks_exact(8))
+                .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+                .map(|x| x as f32)
+                .collect(),
+        }
+    }
+}
+
 /// Little-endian bytes of a vector.
 pub(crate) fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
@@ -96,6 +152,7 @@ pub(crate) mod tests {
                 .prop_map(|concepts| Vectors {
                     model_id: "org/model".into(),
                     layer_convention: "block_output_0based".into(),
+                    blocks: None,
                     concepts,
                 })
         })

@@ -1,18 +1,22 @@
 //! LoRA adapters in PEFT's format, read and written.
 //!
-//! `adapter_config.json` and `adapter_model.safetensors` as PEFT saves them. What changes the
-//! mathematics and is not supported (DoRA, biases, saved modules, ...) is refused by name; a key
-//! that fits no linear map of the model, and a target without a key, are errors. For reading runs
-//! the branch is merged, `W + s B A`, into new tensors; for training it stays a branch.
+//! `adapter_config.json` and `adapter_model.safetensors` as PEFT saves them. The file is held
+//! against what the configuration declares ([`super::adapter_config`]): a declared map without a
+//! key, a key of anything else, and values that are not finite are errors. Keys may be written as a
+//! state dictionary has them, with an adapter's name (`lora_A.default.weight`) or other wrappers in
+//! front, in one way throughout the file. For reading runs the branch is merged, `W + s B A`, into
+//! new tensors; for training it stays a branch.
 
+use super::adapter_config::{module, AdapterConfig};
 use super::decoder::{module_path, Branch, Decoder, LINEARS};
 use super::error::{nearest, ModelError, Result};
 use super::placement::host_values;
 use super::weights::{map_file, tensor_of};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use serde_json::{json, Map, Value};
+use safetensors::SafeTensors;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
@@ -26,6 +30,8 @@ pub struct Adapter {
     pub alpha: f64,
     pub rslora: bool,
     pub base: String,
+    /// Blocks of the model that it is for.
+    pub blocks: usize,
     /// `a (r, I)`, `b (O, r)`.
     pub factors: BTreeMap<Target, (Tensor, Tensor)>,
 }
@@ -33,8 +39,7 @@ pub struct Adapter {
 impl Adapter {
     /// alpha/r, or alpha/sqrt(r) with rank-stabilised scaling (arXiv 2312.03732).
     pub fn scale(&self) -> f32 {
-        let r = self.rank as f64;
-        (self.alpha / if self.rslora { r.sqrt() } else { r }) as f32
+        scale(self.alpha, self.rank, self.rslora)
     }
 
     /// A fresh adapter: A uniform in +-1/sqrt(I) (Kaiming with a = sqrt 5, as PEFT), B zero.
@@ -55,7 +60,7 @@ impl Adapter {
                     .map(|_| rng.random_range(-bound..bound))
                     .collect();
                 let a = Tensor::from_vec(a, (rank, i), &Device::Cpu)?;
-                let b = Tensor::zeros((o, rank), candle_core::DType::F32, &Device::Cpu)?;
+                let b = Tensor::zeros((o, rank), DType::F32, &Device::Cpu)?;
                 factors.insert((layer, t), (a, b));
             }
         }
@@ -64,82 +69,49 @@ impl Adapter {
             alpha,
             rslora: false,
             base: base.into(),
+            blocks: model.layers(),
             factors,
         })
     }
 
-    /// Reads `folder` and checks every key against the model.
+    /// Reads `folder` and checks every key against the model and against what the configuration
+    /// declares.
+    ///
+    /// # Errors
+    /// `AdapterOption` for what is not supported; `Key`, `AdapterKey`, `MissingWeight` and
+    /// `WeightShape` name the key that is too much, missing or wrong.
     pub fn read(folder: &Path, model: &Decoder) -> Result<Self> {
-        let (config_path, config) = read_config(folder)?;
-        let key_error = |key: &str, why: &str| ModelError::Key {
-            path: config_path.clone(),
-            key: key.into(),
-            why: why.into(),
-        };
-        refuse_unsupported(&config_path, &config)?;
-        let rank = config.get("r").and_then(Value::as_u64).filter(|r| *r > 0);
-        let rank = rank.ok_or_else(|| key_error("r", "is missing or no positive whole number"))?;
-        let alpha = config.get("lora_alpha").and_then(Value::as_f64);
-        let alpha = alpha.ok_or_else(|| key_error("lora_alpha", "is missing or not a number"))?;
+        let config = AdapterConfig::read(folder)?;
+        let declared = config.declared(model.layers())?;
         let file = folder.join("adapter_model.safetensors");
+        refuse_pickle(folder, &file)?;
         let map = map_file(&file)?;
-        let st = safetensors::SafeTensors::deserialize(&map).map_err(|e| ModelError::File {
+        let st = SafeTensors::deserialize(&map).map_err(|e| ModelError::File {
             path: file.clone(),
-            why: format!("not a usable safetensors file ({e})"),
+            why: match map.starts_with(b"version https://git-lfs") {
+                true => {
+                    "is a Git-LFS pointer, not the weights; fetch them with `git lfs pull`".into()
+                }
+                false => format!("not a usable safetensors file ({e})"),
+            },
         })?;
-        let known: HashMap<String, (Target, bool)> = (0..model.layers())
-            .flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)))
-            .flat_map(|t| [(key(t, false), (t, false)), (key(t, true), (t, true))])
-            .collect();
-        let mut halves: BTreeMap<Target, [Option<Tensor>; 2]> = BTreeMap::new();
-        for (name, view) in st.tensors() {
-            let Some(&(target, is_b)) = known.get(&name) else {
-                return Err(ModelError::AdapterKey {
-                    path: file.clone(),
-                    nearest: nearest(&name, known.keys().map(String::as_str)),
-                    key: name,
-                });
-            };
-            let (o, i) = model.linear(target.0, target.1).weight.dims2()?;
-            let r = rank as usize;
-            let want = if is_b { vec![o, r] } else { vec![r, i] };
-            if view.shape() != want {
-                return Err(ModelError::WeightShape {
-                    path: file.clone(),
-                    name,
-                    got: view.shape().to_vec(),
-                    want,
-                });
-            }
-            halves.entry(target).or_default()[is_b as usize] = Some(tensor_of(&view)?);
-        }
-        let mut factors = BTreeMap::new();
-        for (target, [a, b]) in halves {
-            let missing = |is_b| ModelError::MissingWeight {
-                path: file.clone(),
-                name: key(target, is_b),
-                nearest: Some(key(target, !is_b)),
-            };
-            let a = a.ok_or_else(|| missing(false))?;
-            factors.insert(target, (a, b.ok_or_else(|| missing(true))?));
-        }
-        if factors.is_empty() {
-            return Err(ModelError::File {
-                path: file,
-                why: "holds no adapter weights".into(),
-            });
-        }
         Ok(Adapter {
-            rank: rank as usize,
-            alpha,
-            rslora: config.get("use_rslora").and_then(Value::as_bool) == Some(true),
-            base: config
-                .get("base_model_name_or_path")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .into(),
-            factors,
+            rank: config.rank,
+            alpha: config.alpha,
+            rslora: config.rslora,
+            factors: factors(&file, &st, &declared, config.rank, model)?,
+            base: config.base,
+            blocks: model.layers(),
         })
+    }
+
+    /// `target_modules`: last parts where they say it all, otherwise whole names.
+    fn targets(&self) -> BTreeSet<String> {
+        let linears: BTreeSet<usize> = self.factors.keys().map(|t| t.1).collect();
+        match self.factors.len() == linears.len() * self.blocks {
+            true => linears.into_iter().map(|t| LINEARS[t].into()).collect(),
+            false => self.factors.keys().copied().map(module).collect(),
+        }
     }
 
     /// Writes the two files PEFT reads, each whole or not at all.
@@ -157,7 +129,7 @@ impl Adapter {
                     }
                 })
         };
-        let modules: BTreeSet<&str> = self.factors.keys().map(|t| LINEARS[t.1]).collect();
+        let modules = self.targets();
         let config = json!({
             "peft_type": "LORA", "task_type": "CAUSAL_LM",
             "base_model_name_or_path": self.base, "r": self.rank, "lora_alpha": self.alpha,
@@ -172,7 +144,7 @@ impl Adapter {
             for (t, is_b) in [(a, false), (b, true)] {
                 let values = host_values(t)?;
                 let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                bytes.push((key(target, is_b), t.dims().to_vec(), raw));
+                bytes.push((Form::PEFT.key(target, is_b), t.dims().to_vec(), raw));
             }
         }
         let file = folder.join("adapter_model.safetensors");
@@ -197,84 +169,206 @@ impl Adapter {
     }
 }
 
-/// PEFT's name of one factor.
-fn key((layer, linear): Target, is_b: bool) -> String {
-    let half = if is_b { "lora_B" } else { "lora_A" };
-    format!(
-        "base_model.model.model.layers.{layer}.{}.{half}.weight",
-        module_path(linear)
-    )
+/// alpha/r, or alpha/sqrt(r).
+pub(super) fn scale(alpha: f64, rank: usize, rslora: bool) -> f32 {
+    let r = rank as f64;
+    (alpha / if rslora { r.sqrt() } else { r }) as f32
 }
 
-fn read_config(folder: &Path) -> Result<(std::path::PathBuf, Map<String, Value>)> {
-    let path = folder.join("adapter_config.json");
-    let text = std::fs::read_to_string(&path).map_err(|source| ModelError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(map)) => Ok((path, map)),
-        Ok(_) => Err(ModelError::File {
-            path,
-            why: "is not a JSON object".into(),
-        }),
-        Err(e) => Err(ModelError::File {
-            path,
-            why: format!("not JSON ({e})"),
-        }),
-    }
+/// How a file writes its keys: `PREFIX layers.L.MODULE.lora_A[.NAME].weight`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Form<'a> {
+    prefix: &'a str,
+    /// Of the adapter; PEFT leaves it away when it saves.
+    name: &'a str,
 }
 
-/// Options that would change the numbers if they were ignored.
-fn refuse_unsupported(path: &Path, config: &Map<String, Value>) -> Result<()> {
-    let refuse = |option: &str, hint: &str| {
-        Err(ModelError::AdapterOption {
-            path: path.into(),
-            option: option.into(),
-            hint: hint.into(),
-        })
+/// What may stand in front of `layers.`; a model with two stacks of layers has other names.
+const WRAPPERS: [&str; 5] = [
+    "base_model",
+    "model",
+    "module",
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+];
+
+impl<'a> Form<'a> {
+    const PEFT: Form<'static> = Form {
+        prefix: "base_model.model.model.",
+        name: "",
     };
-    let set = |key: &str| match config.get(key) {
-        None | Some(Value::Null) | Some(Value::Bool(false)) => false,
-        Some(Value::Array(a)) => !a.is_empty(),
-        Some(Value::Object(o)) => !o.is_empty(),
-        Some(_) => true,
-    };
-    if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
-        return refuse("peft_type", "only LORA adapters are read");
+
+    fn key(&self, (layer, linear): Target, is_b: bool) -> String {
+        let half = if is_b { "lora_B" } else { "lora_A" };
+        let dot = if self.name.is_empty() { "" } else { "." };
+        let module = module_path(linear);
+        format!(
+            "{}layers.{layer}.{module}.{half}{dot}{}.weight",
+            self.prefix, self.name
+        )
     }
-    if set("use_dora") {
-        return refuse(
-            "use_dora",
-            "merge the adapter with peft and give the merged model",
-        );
-    }
-    if !matches!(
-        config.get("bias").and_then(Value::as_str),
-        None | Some("none")
-    ) {
-        return refuse(
-            "bias",
-            "merge the adapter with peft and give the merged model",
-        );
-    }
-    for key in [
-        "modules_to_save",
-        "rank_pattern",
-        "alpha_pattern",
-        "fan_in_fan_out",
-        "layer_replication",
-        "trainable_token_indices",
-        "target_parameters",
-        "lora_bias",
-        "alora_invocation_tokens",
-        "use_qalora",
-    ] {
-        if set(key) {
-            return refuse(key, "merge the adapter with peft and give the merged model");
+
+    /// The form, the map and the half that a key names; none for any other key.
+    fn parse(key: &'a str) -> Option<(Self, Target, bool)> {
+        let at = key.find("layers.")?;
+        let (prefix, rest) = key.split_at(at);
+        if !prefix.is_empty()
+            && !prefix
+                .strip_suffix('.')?
+                .split('.')
+                .all(|p| WRAPPERS.contains(&p))
+        {
+            return None;
         }
+        let rest = rest.strip_prefix("layers.")?.strip_suffix(".weight")?;
+        let (layer, rest) = rest.split_once('.')?;
+        let linear = (0..LINEARS.len()).find(|&t| {
+            let behind = rest.strip_prefix(module_path(t).as_str());
+            behind.is_some_and(|b| b.starts_with(".lora_"))
+        })?;
+        let half = rest.strip_prefix(module_path(linear).as_str())?;
+        let (is_b, name) = match half.strip_prefix(".lora_A") {
+            Some(name) => (false, name),
+            None => (true, half.strip_prefix(".lora_B")?),
+        };
+        let name = match name {
+            "" => "",
+            name => name.strip_prefix('.').filter(|n| !n.is_empty())?,
+        };
+        let form = Form { prefix, name };
+        let target = (layer.parse().ok()?, linear);
+        // No two spellings of one number.
+        (form.key(target, is_b) == key).then_some((form, target, is_b))
     }
-    Ok(())
+}
+
+/// The factors of a file, every one that is declared and no other.
+fn factors(
+    file: &Path,
+    st: &SafeTensors,
+    declared: &BTreeSet<Target>,
+    r: usize,
+    model: &Decoder,
+) -> Result<BTreeMap<Target, (Tensor, Tensor)>> {
+    let fault = |key: &str, why: String| ModelError::Key {
+        path: file.into(),
+        key: key.into(),
+        why,
+    };
+    let mut form: Option<Form> = None;
+    let mut halves: BTreeMap<Target, [Option<Tensor>; 2]> = BTreeMap::new();
+    let mut names = st.names();
+    names.sort_unstable();
+    for name in names {
+        let Some((this, target, is_b)) = Form::parse(name) else {
+            return Err(stranger(file, name, model));
+        };
+        let form = *form.get_or_insert(this);
+        if form != this {
+            let other = form.key(target, is_b);
+            return Err(fault(name, format!("is written otherwise than the rest of the file; `{other}` would be of one form")));
+        }
+        if target.0 >= model.layers() {
+            let last = model.layers().saturating_sub(1);
+            return Err(fault(
+                name,
+                format!("is of block {}; the model has blocks 0 to {last}", target.0),
+            ));
+        }
+        if !declared.contains(&target) {
+            return Err(fault(name, "is in the file, but target_modules and layers_to_transform of adapter_config.json do not declare it".into()));
+        }
+        let view = st
+            .tensor(name)
+            .map_err(|e| fault(name, format!("cannot be read ({e})")))?;
+        let (o, i) = model.linear(target.0, target.1).weight.dims2()?;
+        let want = if is_b { vec![o, r] } else { vec![r, i] };
+        if view.shape() != want {
+            return Err(ModelError::WeightShape {
+                path: file.into(),
+                name: name.into(),
+                got: view.shape().to_vec(),
+                want,
+            });
+        }
+        let t = tensor_of(&view).map_err(|e| fault(name, format!("cannot be read ({e})")))?;
+        if host_values(&t)?.iter().any(|v| !v.is_finite()) {
+            return Err(fault(name, "holds a value that is not finite".into()));
+        }
+        halves.entry(target).or_default()[is_b as usize] = Some(t);
+    }
+    let form = form.unwrap_or(Form::PEFT);
+    let missing: Vec<Target> = declared
+        .iter()
+        .copied()
+        .filter(|t| !halves.contains_key(t))
+        .collect();
+    if let Some(first) = missing.first() {
+        let (n, all) = (missing.len(), declared.len());
+        return Err(fault(
+            &form.key(*first, false),
+            format!("is missing: {n} of the {all} maps that target_modules of adapter_config.json declares have no weights; save the adapter again"),
+        ));
+    }
+    let mut found = BTreeMap::new();
+    for (target, [a, b]) in halves {
+        let missing = |is_b| ModelError::MissingWeight {
+            path: file.into(),
+            name: form.key(target, is_b),
+            nearest: Some(form.key(target, !is_b)),
+        };
+        let a = a.ok_or_else(|| missing(false))?;
+        found.insert(target, (a, b.ok_or_else(|| missing(true))?));
+    }
+    Ok(found)
+}
+
+/// The error for a key that is no factor of a linear map.
+fn stranger(file: &Path, key: &str, model: &Decoder) -> ModelError {
+    let what = match key {
+        k if k.contains("lora_magnitude_vector") => "is a magnitude of DoRA, which is not supported",
+        k if k.contains("lora_embedding_") => "adapts the embedding, which is not supported",
+        k if k.contains("lm_head.") && k.contains("lora_") => {
+            "adapts the output head, which is not supported"
+        }
+        k if k.contains("lora_") && k.ends_with(".bias") => "is a bias, which is not supported",
+        k if !k.contains("lora_") => {
+            "is a whole weight saved beside the adapter (modules_to_save, or a resized vocabulary), \
+             which is not supported"
+        }
+        _ => {
+            let all = (0..model.layers()).flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)));
+            let known: Vec<String> = all
+                .flat_map(|t| [Form::PEFT.key(t, false), Form::PEFT.key(t, true)])
+                .collect();
+            return ModelError::AdapterKey {
+                path: file.into(),
+                nearest: nearest(key, known.iter().map(String::as_str)),
+                key: key.into(),
+            };
+        }
+    };
+    ModelError::Key {
+        path: file.into(),
+        key: key.into(),
+        why: format!("{what}; merge the adapter with peft and give the merged model"),
+    }
+}
+
+/// Weights that are saved as a pickle alone.
+fn refuse_pickle(folder: &Path, file: &Path) -> Result<()> {
+    let pickle = folder.join("adapter_model.bin");
+    if file.exists() || !pickle.exists() {
+        return Ok(());
+    }
+    Err(ModelError::File {
+        path: pickle,
+        why: "is a pickle, which is not read; convert it in Python: `from torch import load; from \
+              safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in \
+              load(\"adapter_model.bin\", \"cpu\", weights_only=True).items()}, \
+              \"adapter_model.safetensors\", {\"format\": \"pt\"})`"
+            .into(),
+    })
 }
 
 impl Decoder {
@@ -288,6 +382,14 @@ impl Decoder {
             .map(|(&target, (a, b))| {
                 let w = &self.linear(target.0, target.1).weight;
                 let delta = (b.matmul(a)? * scale as f64)?;
+                if !delta
+                    .sum_all()?
+                    .to_dtype(DType::F32)?
+                    .to_scalar::<f32>()?
+                    .is_finite()
+                {
+                    return Err(ModelError::AdapterNotFinite(module(target)));
+                }
                 let delta = delta.to_device(w.device())?.to_dtype(w.dtype())?;
                 Ok((target, (w + delta)?))
             })

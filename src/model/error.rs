@@ -84,6 +84,8 @@ pub enum ModelError {
         key: String,
         nearest: Option<String>,
     },
+    #[error("the adapter changes {0} by values that are not finite in float32; its factors or lora_alpha are too large")]
+    AdapterNotFinite(String),
     #[error("model `{name}` is not in the catalogue, not a folder and not a file; known names: {known}; a hub model is written org/name")]
     Unknown { name: String, known: String },
     #[error("{path}: SHA-256 is {got}, expected {want}; the file is cut or not the pinned one: delete it and run `residuum model pull`")]

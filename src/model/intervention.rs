@@ -88,7 +88,12 @@ impl Interventions {
             return Err(ModelError::NothingTouched("the dose is not finite".into()));
         }
         let by = |x: &f32| (f64::from(*x) * dose) as f32;
-        let v = direction.iter().map(by).collect();
+        let v: Vec<f32> = direction.iter().map(by).collect();
+        if usable(&v).is_err() {
+            let why =
+                format!("the dose {dose:e} makes a vector that is zero or not finite in float32");
+            return Err(ModelError::NothingTouched(why));
+        }
         Ok(self.place(point, Edit::Add(Arc::new(v))))
     }
 

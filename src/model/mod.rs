@@ -4,6 +4,7 @@
 //! Part of the ground: knows nothing of concepts or studies. Read `decoder.rs` first.
 
 pub mod adapter;
+mod adapter_config;
 pub mod catalogue;
 pub mod config;
 pub(crate) mod contents;

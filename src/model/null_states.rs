@@ -149,6 +149,7 @@ mod tests {
             alpha: 8.0,
             rslora: false,
             base: "model".into(),
+            blocks: 3,
             factors,
         }
     }

@@ -198,6 +198,7 @@ impl Toy {
             alpha: 1.0,
             rslora: false,
             base: "toy".into(),
+            blocks: DEPTH,
             factors: BTreeMap::from([((1, 6), (a, b))]),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::directions::algebra::from_vector;
 use crate::directions::Direction;
-use crate::export::file;
+use crate::export::{file, Convention};
 use crate::model::error::nearest;
 use anyhow::{anyhow, bail, Context, Result};
 use ndarray::Array1;
@@ -18,13 +18,16 @@ pub struct Named {
     pub shown: String,
     pub concept: String,
     pub model_id: String,
-    pub layer_convention: String,
+    /// How the file's indices were taken.
+    pub convention: Convention,
+    /// Blocks of the model, where known.
+    pub blocks: Option<usize>,
     pub layers: BTreeMap<usize, Direction>,
 }
 
 /// One concept: `FILE:CONCEPT`, or `FILE` that holds a single one.
-pub fn one(input: &str) -> Result<Named> {
-    let mut found = open(input)?;
+pub fn one(input: &str, given: Option<Convention>) -> Result<Named> {
+    let mut found = open(input, given)?;
     match (found.pop(), found.is_empty()) {
         (Some(named), true) => Ok(named),
         (last, _) => {
@@ -39,10 +42,10 @@ pub fn one(input: &str) -> Result<Named> {
 }
 
 /// All concepts of all inputs, in order.
-pub fn all(inputs: &[String]) -> Result<Vec<Named>> {
+pub fn all(inputs: &[String], given: Option<Convention>) -> Result<Vec<Named>> {
     let mut found = Vec::new();
     for input in inputs {
-        found.extend(open(input)?);
+        found.extend(open(input, given)?);
     }
     Ok(found)
 }
@@ -56,10 +59,11 @@ pub fn split(input: &str) -> (&Path, Option<&str>) {
     }
 }
 
-/// The concepts of an input: the one named behind the colon, or all.
-fn open(input: &str) -> Result<Vec<Named>> {
+/// The concepts of an input: the one named behind the colon, or all; `given` is the convention of
+/// arrays.
+fn open(input: &str, given: Option<Convention>) -> Result<Vec<Named>> {
     let (path, wanted) = split(input);
-    let vectors = file::read(path)?;
+    let (vectors, convention) = file::read(path)?.as_said(given)?;
     if let Some(concept) = wanted {
         if !vectors.concepts.contains_key(concept) {
             let names: Vec<&str> = vectors.concepts.keys().map(String::as_str).collect();
@@ -92,7 +96,8 @@ fn open(input: &str) -> Result<Vec<Named>> {
             shown,
             concept: concept.clone(),
             model_id: vectors.model_id.clone(),
-            layer_convention: vectors.layer_convention.clone(),
+            convention,
+            blocks: vectors.blocks,
             layers,
         });
     }

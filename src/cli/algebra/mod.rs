@@ -11,11 +11,12 @@ use super::table::Table;
 use super::Console;
 use crate::directions::algebra::{combine, orthogonalise, vector};
 use crate::directions::{agreement, clean, Direction};
-use crate::export::{file, Vectors};
+use crate::export::{file, Convention, Vectors};
+use crate::store::schema::LAYER_CONVENTION;
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use inputs::{all, direction, one, split, Named};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -24,14 +25,19 @@ use std::slice;
 #[derive(Args)]
 #[command(
     long_about = "Add, scale, project out, orthogonalise and compare exported directions, layer by layer.\n\n\
-An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy or .gguf; the output's \
-name says its format too, so that `scale --by 1` converts. Vectors are taken as they are in the \
-file: `residuum extract` writes unit vectors.\n\n\
+An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the \
+output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they are \
+in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what its \
+rows are: --convention does. Index l of every output is the output of block l.\n\n\
 Example:\n  residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors"
 )]
 pub struct AlgebraArgs {
     #[command(subcommand)]
     task: Task,
+    /// What a row of an array is: block-output (row l is the output of block l, as residuum writes
+    /// it) or hidden-states (row 0 is the embeddings)
+    #[arg(long, global = true, value_name = "CONVENTION")]
+    convention: Option<Convention>,
 }
 
 #[derive(Subcommand)]
@@ -140,6 +146,8 @@ fn outputs(task: &Task) -> Outputs {
 
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
     outputs(&args.task).check()?;
+    let given = args.convention;
+    let one = |input: &str| one(input, given);
     match args.task {
         Task::Add {
             inputs,
@@ -194,7 +202,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             unit,
             out: path,
         } => {
-            let inputs = all(&inputs)?;
+            let inputs = all(&inputs, given)?;
             let mut names: Vec<&str> = inputs.iter().map(|i| i.concept.as_str()).collect();
             names.sort_unstable();
             if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
@@ -217,7 +225,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             report(&inputs, &result, &path, out)
         }
         Task::Cosine { inputs, csv } => {
-            let inputs = all(&inputs)?;
+            let inputs = all(&inputs, given)?;
             if inputs.len() < 2 {
                 bail!("there is one vector and nothing to compare it with: give two at least");
             }
@@ -241,8 +249,10 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             if let Some(path) = &csv {
                 table.write_csv(path)?;
             }
-            let json = json!({ "cosines": table.json(), "csv": csv });
-            out.result(&json, || table.text())
+            let json = json!({
+                "cosines": table.json(), "csv": csv, "inputs": conventions(&inputs),
+            });
+            out.result(&json, || format!("{}\n{}", table.text(), notes(&inputs)))
         }
     }
 }
@@ -258,14 +268,14 @@ fn layerwise<T>(
     };
     let differ = |a: &str, b: &str| a != b && !a.is_empty() && !b.is_empty();
     for other in inputs {
-        if differ(&other.layer_convention, &first.layer_convention) {
-            bail!(
-                "{} counts layers by `{}` and {} by `{}`: export one of them again",
-                first.shown,
-                first.layer_convention,
-                other.shown,
-                other.layer_convention
-            );
+        if let (Some(a), Some(b)) = (first.blocks, other.blocks) {
+            if a != b {
+                bail!(
+                    "{} is of a model of {a} blocks and {} of one of {b}: give vectors of one model",
+                    first.shown,
+                    other.shown
+                );
+            }
         }
         if differ(&other.model_id, &first.model_id) {
             out.warn(&format!(
@@ -321,17 +331,27 @@ fn finish(
     report(inputs, &result, &output.out, out)
 }
 
-/// A file without a concept, of the model and convention that the inputs name.
+/// A file without a concept, of the model that the inputs name.
 fn empty(inputs: &[Named]) -> Vectors {
-    let said = |of: fn(&Named) -> &String| {
-        let first = inputs.iter().map(of).find(|text| !text.is_empty());
-        first.cloned().unwrap_or_default()
-    };
+    let model_id = inputs.iter().map(|i| &i.model_id).find(|id| !id.is_empty());
     Vectors {
-        model_id: said(|i| &i.model_id),
-        layer_convention: said(|i| &i.layer_convention),
+        model_id: model_id.cloned().unwrap_or_default(),
+        layer_convention: LAYER_CONVENTION.into(),
+        blocks: inputs.iter().find_map(|i| i.blocks),
         ..Vectors::default()
     }
+}
+
+/// How the indices of each input were taken, in words.
+fn notes(inputs: &[Named]) -> String {
+    let note = |i: &Named| format!("{}: {}", i.shown, i.convention);
+    inputs.iter().map(note).collect::<Vec<_>>().join("\n")
+}
+
+/// The same for the record.
+fn conventions(inputs: &[Named]) -> Value {
+    let of = |i: &Named| json!({"input": i.shown, "layer_convention": i.convention.name()});
+    inputs.iter().map(of).collect()
 }
 
 fn written(direction: &Direction, unit: bool) -> Vec<f32> {
@@ -359,10 +379,14 @@ fn report(inputs: &[Named], result: &Vectors, path: &Path, out: &Console) -> Res
     }
     let first = &inputs[0].shown;
     let text = format!(
-        "{}\nfirst input: {first}\nwritten: {}",
+        "{}\n{}\nfirst input: {first}\nwritten: {}",
         table.text(),
+        notes(inputs),
         path.display()
     );
-    let json = json!({ "out": path, "first": first, "vectors": table.json() });
+    let json = json!({
+        "out": path, "first": first, "vectors": table.json(), "inputs": conventions(inputs),
+        "layer_convention": result.layer_convention,
+    });
     out.result(&json, || text)
 }

@@ -19,11 +19,11 @@ pub use battery::{paired, score, BatteryChoice};
 use super::output::Outputs;
 use super::state::{self, ModelChoice, NamedAdapter, BASE};
 use super::table::Table;
+use super::vectors::{self, Directions};
 use super::Console;
 use crate::behavior::conversation::Replies;
 use crate::behavior::judge::Case;
 use crate::behavior::{warning, Ruler, Warning};
-use crate::export::safetensors;
 use crate::materials::{load_claims, load_scripts, Preference, ScriptSet};
 use crate::store::Manifest;
 use anyhow::{bail, Result};
@@ -82,7 +82,7 @@ pub struct BehaveArgs {
     #[arg(long, requires = "conversations")]
     own_replies: bool,
     /// Directions on which every assistant turn of the conversations is projected
-    #[arg(long, value_name = "FILE.safetensors", requires = "conversations")]
+    #[arg(long, value_name = "FILE", requires = "conversations")]
     directions: Option<PathBuf>,
     /// Answers to sample for each prompt [default: 0, or 4 with a judge]
     #[arg(long, value_name = "N")]
@@ -142,11 +142,11 @@ pub struct Asking<'a> {
 }
 
 /// Every vector of a file of directions.
-fn rulers(file: &Path) -> Result<Vec<Ruler>> {
-    let vectors = safetensors::read(file)?;
+fn rulers(directions: &Directions) -> Result<Vec<Ruler>> {
     let mut all = Vec::new();
-    for (name, layers) in vectors.concepts {
-        for (layer, direction) in layers {
+    for (name, layers) in &directions.concepts {
+        for &layer in layers.keys() {
+            let direction = directions.concept(name)?.at(layer)?.to_vec();
             let name = name.clone();
             all.push(Ruler {
                 name,
@@ -298,11 +298,22 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     if args.conversations.is_some() && scripts.is_empty() {
         bail!("no conversation is about the chosen preferences; choose others, or give a folder");
     }
-    let rulers = match &args.directions {
-        Some(file) => rulers(file)?,
-        None => Vec::new(),
-    };
+    let held = args.directions.as_deref().map(|f| vectors::open(f, []));
+    let held = held.transpose()?;
+    plan.check_files()?;
     let by_default = if judge.is_some() { SAMPLES } else { 0 };
+    let samples = args.samples.map_or(by_default, usize::from);
+    if judge.is_some() && samples == 0 {
+        bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
+    }
+    let model = args.model.open(out)?;
+    let mut sources = plan.check_edits(&model)?;
+    let mut rulers = Vec::new();
+    if let Some(found) = held {
+        let directions = Directions::of(found, &model.decoder)?;
+        rulers = self::rulers(&directions)?;
+        sources.push(directions);
+    }
     let asking = Asking {
         battery: &battery,
         claims: &claims,
@@ -313,17 +324,13 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         },
         rulers: &rulers,
         system: args.system.as_deref(),
-        samples: args.samples.map_or(by_default, usize::from),
+        samples,
         seed: args.seed,
         temperature: args.temperature,
         top_p: args.top_p,
         max_tokens: args.max_tokens.into(),
         out: &args.out,
     };
-    if judge.is_some() && asking.samples == 0 {
-        bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
-    }
-    let model = args.model.open(out)?;
     state::make_folder(&args.out)?;
     let mut told = Told::default();
     let mut turns = tables::turns();
@@ -353,6 +360,11 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         told.json.insert("took".into(), json!(took));
     }
     told.warnings = findings::doubts(&names, &battery, &took);
+    let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
+    if !vectors.is_empty() {
+        told.json.insert("vectors".into(), json!(vectors));
+        told.text.extend(sources.iter().map(Directions::note));
+    }
     if !scripts.is_empty() {
         let table = findings::talks(&all, args.seed)?;
         told.table(folder, "talks", &table, table.text())?;
@@ -388,7 +400,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         "battery": args.battery.battery, "states": names, "references": references,
         "samples": asking.samples, "temperature": args.temperature, "top_p": args.top_p,
         "max_tokens": args.max_tokens, "replies": asking.replies,
-        "judge": told.json.get("judge"),
+        "judge": told.json.get("judge"), "vectors": vectors,
     });
     state::record(
         folder,

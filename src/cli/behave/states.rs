@@ -5,8 +5,8 @@
 //! `residuum steer`. [`Plan`] opens one state at a time.
 
 use super::super::state::{self, NamedAdapter, BASE};
+use super::super::vectors::{self, check_block, unit, Directions};
 use super::super::{layers, reading};
-use crate::export::safetensors;
 use crate::model::error::nearest;
 use crate::model::{Decoder, Hooks, Interventions, Model};
 use crate::store::digest;
@@ -14,13 +14,26 @@ use anyhow::{bail, Result};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where a direction lies: `FILE.safetensors:CONCEPT`, `@LAYER` where one is meant.
+/// Where a direction lies: `FILE:CONCEPT`, `@LAYER` where one is meant.
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
     name: String,
     file: PathBuf,
     concept: String,
     layer: Option<usize>,
+}
+
+impl Place {
+    /// The file, held against a model.
+    fn directions(&self, decoder: &Decoder) -> Result<Directions> {
+        let found = vectors::open(&self.file, [self.concept.as_str()])?;
+        Directions::of(found, decoder)
+    }
+
+    /// The block after which a dose is added.
+    fn block(&self, depth: usize) -> usize {
+        self.layer.unwrap_or(layers::reported(depth)[0])
+    }
 }
 
 /// A state that adds a direction: `NAME=FILE:CONCEPT:DOSE[@LAYER]`.
@@ -65,8 +78,7 @@ impl FromStr for Steered {
             (!file.is_empty() && !concept.is_empty()).then_some(Steered { place, dose })
         };
         whole().ok_or_else(|| {
-            "write NAME=FILE.safetensors:CONCEPT:DOSE, with @LAYER behind it if not 1/3 of the depth"
-                .into()
+            "write NAME=FILE:CONCEPT:DOSE, with @LAYER behind it if not 1/3 of the depth".into()
         })
     }
 }
@@ -87,7 +99,7 @@ impl FromStr for Ablated {
             (!file.is_empty() && !concept.is_empty()).then_some(Ablated { place })
         };
         whole().ok_or_else(|| {
-            "write NAME=FILE.safetensors:CONCEPT, with @LAYER behind it for one layer's vector everywhere"
+            "write NAME=FILE:CONCEPT, with @LAYER behind it for one layer's vector everywhere"
                 .into()
         })
     }
@@ -140,6 +152,42 @@ impl Plan<'_> {
         Ok(())
     }
 
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let steered = self.steered.iter().map(|s| &s.place);
+        steered.chain(self.ablated.iter().map(|a| &a.place))
+    }
+
+    /// Reads the files of all edits, so that none is found wrong after work.
+    pub fn check_files(&self) -> Result<()> {
+        for place in self.places() {
+            vectors::open(&place.file, [place.concept.as_str()])?;
+        }
+        Ok(())
+    }
+
+    /// Builds every edit but its dose against the model; the files, each once.
+    pub fn check_edits(&self, model: &Model) -> Result<Vec<Directions>> {
+        let (mut files, mut found): (Vec<&Path>, _) = (Vec::new(), Vec::new());
+        let decoder = &model.decoder;
+        for place in self.places() {
+            check_block(place.layer, decoder.layers())?;
+            let directions = place.directions(decoder)?;
+            if !files.contains(&place.file.as_path()) {
+                files.push(&place.file);
+                found.push(directions);
+            }
+        }
+        for s in self.steered {
+            let directions = s.place.directions(decoder)?;
+            let held = directions.concept(&s.place.concept)?;
+            held.at(s.place.block(decoder.layers()))?;
+        }
+        for a in self.ablated {
+            ablate(a, decoder)?;
+        }
+        Ok(found)
+    }
+
     /// Files of the adapters and directions, for the record.
     pub fn inputs(&self) -> Vec<PathBuf> {
         let mut all = state::adapter_files(self.adapters);
@@ -179,20 +227,9 @@ impl Plan<'_> {
 }
 
 fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions, Option<String>)> {
-    let layer = s
-        .place
-        .layer
-        .unwrap_or(layers::reported(decoder.layers())[0]);
-    let vector = &vectors(&s.place, &[layer])?[0];
-    let norm = vector
-        .iter()
-        .map(|x| f64::from(*x).powi(2))
-        .sum::<f64>()
-        .sqrt();
-    let unit: Vec<f32> = vector
-        .iter()
-        .map(|x| (f64::from(*x) / norm) as f32)
-        .collect();
+    let layer = s.place.block(decoder.layers());
+    let directions = s.place.directions(decoder)?;
+    let unit = unit(directions.concept(&s.place.concept)?.at(layer)?);
     let rms = reading::rms(decoder, &model.tokenizer, layer)?;
     let what = format!("{} x RMS x {} after block {layer}", s.dose, s.place.concept);
     let edit = Interventions::none().add(layer, &unit, s.dose * rms)?;
@@ -200,10 +237,9 @@ fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions
 }
 
 fn ablate(a: &Ablated, decoder: &Decoder) -> Result<(Interventions, Option<String>)> {
-    let at: Vec<usize> = (0..decoder.layers())
-        .map(|l| a.place.layer.unwrap_or(l))
-        .collect();
-    let per_block = vectors(&a.place, &at)?;
+    let directions = a.place.directions(decoder)?;
+    let held = directions.concept(&a.place.concept)?;
+    let per_block = held.per_block(a.place.layer, decoder.layers())?;
     let what = match a.place.layer {
         Some(l) => format!(
             "{} of layer {l} projected out in every block",
@@ -217,36 +253,6 @@ fn ablate(a: &Ablated, decoder: &Decoder) -> Result<(Interventions, Option<Strin
 
 fn with_digest(what: String, file: &Path) -> Result<String> {
     Ok(format!("{what} (file {})", &digest::of_file(file)?[..12]))
-}
-
-/// The vectors of a place at the given layers.
-fn vectors(place: &Place, at: &[usize]) -> Result<Vec<Vec<f32>>> {
-    let mut file = safetensors::read(&place.file)?;
-    let names: Vec<String> = file.concepts.keys().cloned().collect();
-    let Some(held) = file.concepts.remove(&place.concept) else {
-        let near = nearest(&place.concept, names.iter().map(String::as_str));
-        bail!(
-            "{} holds no concept `{}`; did you mean `{}`? It holds: {}",
-            place.file.display(),
-            place.concept,
-            near.unwrap_or_default(),
-            names.join(", ")
-        );
-    };
-    at.iter()
-        .map(|l| match held.get(l) {
-            Some(v) => Ok(v.clone()),
-            None => {
-                let layers: Vec<String> = held.keys().map(usize::to_string).collect();
-                bail!(
-                    "{} holds no vector of `{}` at layer {l}; it holds layers {}: choose one with @LAYER",
-                    place.file.display(),
-                    place.concept,
-                    layers.join(", ")
-                )
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Target<'a> {
     pub folder: &'a Path,
     pub formats: &'a [Format],
     pub model_hint: &'a str,
+    /// Of the model.
+    pub blocks: usize,
 }
 
 /// Writes everything and returns the names of the files below the folder.
@@ -160,6 +162,7 @@ fn vectors(
     let empty = || Vectors {
         model_id: attrs.model_id.clone(),
         layer_convention: attrs.layer_convention.clone(),
+        blocks: Some(target.blocks),
         ..Vectors::default()
     };
     let add = |to: &mut Vectors, concept: &str, layer: usize, d: &Direction| {

@@ -197,6 +197,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         folder: &args.out,
         formats: &args.format,
         model_hint: &args.model_hint,
+        blocks: model.decoder.layers(),
     };
     let attrs = state::attrs(&model, config.clone(), args.seed);
     let files = files::write(&target, &plan, &measured, &tables, &attrs, out)?;
