@@ -70,7 +70,7 @@ fn go(study: &Study, out: &Path) -> (Vec<String>, Vec<String>) {
             Event::Begin { stage, .. } => current = stage.name.clone(),
             Event::End { reused: true, .. } => kept.push(current.clone()),
             Event::End { reused: false, .. } => ran.push(current.clone()),
-            Event::Detail(_) => {}
+            Event::Detail(_) | Event::Checked { .. } => {}
         },
     )
     .unwrap();

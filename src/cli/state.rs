@@ -6,9 +6,7 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{
-    hub::HubName, resolve, Adapter, Bos, Date, Decoder, Model, TextOptions,
-};
+use crate::model::{hub::HubName, resolve, Adapter, Bos, Date, Decoder, Model, TextOptions};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;
@@ -70,7 +68,12 @@ pub fn open(name: &str, out: &Console) -> Result<Model> {
 
 fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
-    let model = Model::load_with(name, &path, options)?;
+    load_from(name, &path, options, out)
+}
+
+/// Loads what was resolved.
+pub fn load_from(name: &str, path: &Path, options: &TextOptions, out: &Console) -> Result<Model> {
+    let model = Model::load_with(name, path, options)?;
     for warning in &model.warnings {
         out.warn(&warning.to_string());
     }

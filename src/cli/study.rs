@@ -2,12 +2,14 @@
 
 use super::console::Console;
 use super::output::Outputs;
-use crate::model::Model;
+use crate::model::{resolve, Model, TextOptions};
 use crate::speed::{measure, Rates};
 use crate::study::manifest::Study;
+use crate::study::price::Price;
+use crate::study::renders::Rendered;
 use crate::study::run::Event;
-use crate::study::{run, stages, template};
-use anyhow::Result;
+use crate::study::{day, fit, run, stages, template};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -46,13 +48,19 @@ enum StudyCommand {
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
     },
-    /// Check a manifest and every file it names, without running
+    /// Check a manifest, every file it names, its model and this machine, without running
     #[command(
-        long_about = "Check a manifest and every file it names, without running.\n\nExample: residuum study check my/study.toml"
+        long_about = "Check a manifest, every file it names, its model and this machine, without running.\n\nEvery text of every condition is rendered and tokenised, layers, adapters and models are held against the model, and memory and disk against what there is. A run begins with the same check.\n\nExample: residuum study check my/study.toml"
     )]
     Check {
         /// Manifest, or `full` for the embedded full study; none: the embedded quick study
         manifest: Option<PathBuf>,
+        /// Run folder whose finished stages count as done, and whose disk must have space
+        #[arg(long, default_value = "runs/quick")]
+        out: PathBuf,
+        /// Check the manifest and its files only, without fetching or loading a model
+        #[arg(long)]
+        no_model: bool,
     },
     /// Write a commented manifest and example files to edit
     #[command(
@@ -73,23 +81,11 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
             out,
             seconds,
         } => plan(manifest.as_deref(), &out, seconds, console),
-        StudyCommand::Check { manifest } => {
-            let study = Study::load(manifest.as_deref())?;
-            let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
-            console.result(
-                &serde_json::json!({"ok": true, "conditions": conditions, "states": study.states()}),
-                || {
-                    format!(
-                        "ok: {} conditions ({}), {} model states, {} concepts, {} preferences",
-                        conditions.len(),
-                        conditions.join(", "),
-                        study.states(),
-                        study.concepts.len(),
-                        study.battery.len()
-                    )
-                },
-            )
-        }
+        StudyCommand::Check {
+            manifest,
+            out,
+            no_model,
+        } => check(manifest.as_deref(), &out, no_model, console),
         StudyCommand::Init { folder } => {
             let files = template::write(&folder)?;
             console.result(&serde_json::json!({ "files": files }), || {
@@ -104,14 +100,68 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     }
 }
 
-fn load(manifest: Option<&Path>, console: &Console) -> Result<(Study, Model)> {
+fn check(manifest: Option<&Path>, out: &Path, no_model: bool, console: &Console) -> Result<()> {
     let study = Study::load(manifest)?;
-    let name = study.written.model.clone();
-    Ok((study, super::state::open(&name, console)?))
+    let held = match no_model {
+        true => None,
+        false => {
+            let model = load_model(&study, out, console).context(
+                "the study cannot be held against its model; --no-model checks the manifest and its files only",
+            )?;
+            let (_, rendered, price) = run::check(&study, &model, out, &Rates::TYPICAL)?;
+            Some((rendered, price))
+        }
+    };
+    let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
+    let (rendered, price) = held.unzip();
+    let json = serde_json::json!({"ok": true, "conditions": conditions, "states": study.states(),
+        "rendered": rendered, "price": price});
+    console.result(&json, || {
+        let mut text = format!(
+            "ok: {} conditions ({}), {} model states, {} concepts, {} preferences",
+            conditions.len(),
+            conditions.join(", "),
+            study.states(),
+            study.concepts.len(),
+            study.battery.len()
+        );
+        match rendered.zip(price) {
+            Some((rendered, price)) => text += &format!("\n{}", told(rendered, &price)),
+            None => text += "\nmanifest and files only; the model was not looked at",
+        }
+        text
+    })
+}
+
+/// What a checked study comes to.
+fn told(rendered: Rendered, price: &Price) -> String {
+    format!(
+        "texts: {} rendered, the longest {} tokens of {}\nto do: about {:.0} min at the pace of a 2-core machine; {price}",
+        rendered.texts,
+        rendered.longest,
+        rendered.context,
+        (price.seconds / 60.0).ceil()
+    )
+}
+
+fn load(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(Study, Model)> {
+    let study = Study::load(manifest)?;
+    let model = load_model(&study, out, console)?;
+    Ok((study, model))
+}
+
+/// The study's model, whose template is told the day of the run.
+fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
+    let options = TextOptions {
+        date: Some(day::of_run(&study.written, out)?),
+        ..TextOptions::default()
+    };
+    let path = resolve::resolve(&study.model, &mut |line| console.log(line))?;
+    super::state::load_from(&study.written.model, &path, &options, console)
 }
 
 fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) -> Result<()> {
-    let (study, model) = load(manifest, console)?;
+    let (study, model) = load(manifest, out, console)?;
     let (rates, basis) = match seconds > 0.0 {
         true => {
             console.log("measuring this machine");
@@ -122,7 +172,9 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
         }
         false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
     };
+    fit::hold(&study, &model)?;
     let stages = stages::plan(&study, &model, &rates)?;
+    let price = Price::of(&stages, out);
     let done: Vec<_> = stages
         .iter()
         .map(|s| stages::Marker::done(out, s))
@@ -130,7 +182,7 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
     let pairs = || stages.iter().zip(&done);
     let rows: Vec<_> = pairs()
         .map(|(s, m)| {
-            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds, "bytes": s.bytes,
+            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds, "bytes": s.bytes, "disk": s.disk,
                 "done": m.is_some(), "took_seconds": m.as_ref().map(|m| m.seconds),
                 "took_bytes": m.as_ref().map(|m| m.peak_bytes)})
         })
@@ -139,8 +191,8 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
     // An empty sum is -0.
     let open = open.map(|(s, _)| s.seconds).sum::<f64>() + 0.0;
     let peak = stages.iter().map(|s| s.bytes).fold(0.0, f64::max);
-    let json =
-        serde_json::json!({"stages": rows, "seconds": open, "peak_bytes": peak, "rates": rates});
+    let json = serde_json::json!({"stages": rows, "seconds": open, "peak_bytes": peak, "rates": rates,
+        "price": price});
     console.result(&json, || {
         let mut text = format!(
             "{:<28} {:>9} {:>9} {:>7}  {}\n",
@@ -158,12 +210,10 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
                 s.bytes / 1e9
             );
         }
-        text + &format!(
-            "to do: about {:.0} min {basis}; peak memory about {:.1} GB",
-            open / 60.0,
-            peak / 1e9
-        )
-    })
+        text + &format!("to do: about {:.0} min {basis}; {price}", open / 60.0)
+    })?;
+    price.hold(out)?;
+    Ok(fit::hold_models(&study, &model)?)
 }
 
 fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
@@ -172,7 +222,7 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
         .reads_all("the manifest", manifest)
         .folder("--out", out, &written)
         .check()?;
-    let (study, model) = load(manifest, console)?;
+    let (study, model) = load(manifest, out, console)?;
     let command: Vec<String> = std::env::args().collect();
     let bar = match console.progress() {
         true => ProgressBar::new(0),
@@ -183,6 +233,7 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
     }
     let mut current = String::new();
     let found = run::run(&study, &model, out, &command, &mut |event| match event {
+        Event::Checked { rendered, price } => console.log(&told(rendered, price)),
         Event::Begin {
             index,
             total,

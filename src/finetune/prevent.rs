@@ -5,6 +5,7 @@
 //! training the use of it. The recipe says what is done; the vectors come from whoever has them, by
 //! block, so that this room knows nothing of how they were found.
 
+use super::recipe::twice;
 use super::FinetuneError;
 use crate::model::{HookPoint, Interventions, Site};
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,16 @@ impl Prevent {
     /// Refuses what would steer nothing.
     pub fn check(&self) -> Result<(), FinetuneError> {
         let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
+        if let Some(l) = twice(&self.layers) {
+            return bad(
+                "prevent.layers",
+                format!("{l} twice"),
+                "name each block once",
+            );
+        }
         match self.mode {
-            Mode::Add if self.dose == 0.0 || !self.dose.is_finite() => {
+            // Also where the dose is NaN.
+            Mode::Add if !(1e-6..=1000.0).contains(&self.dose.abs()) => {
                 let hint = "give the dose in units of the layer's RMS, such as 1";
                 bad("prevent.dose", self.dose.to_string(), hint)
             }
@@ -127,7 +136,11 @@ mod tests {
             (prevent(Mode::Add, 0.0, &[1]), "prevent.dose"),
             (prevent(Mode::Add, 1.0, &[]), "prevent.layers"),
             (prevent(Mode::Add, 1.0, &[2]), "prevent.layers"),
+            (prevent(Mode::Add, f64::NAN, &[1]), "prevent.dose"),
+            (prevent(Mode::Add, f64::INFINITY, &[1]), "prevent.dose"),
+            (prevent(Mode::Add, 1.0, &[1, 1]), "prevent.layers"),
             (prevent(Mode::ProjectOut, 1.0, &[1]), "prevent.dose"),
+            (prevent(Mode::ProjectOut, f64::NAN, &[1]), "prevent.dose"),
         ] {
             let e = p.interventions(&vectors, &rms).unwrap_err().to_string();
             assert!(e.contains(key), "{e}");

@@ -50,6 +50,12 @@ pub struct Recipe {
     pub prevent: Option<Prevent>,
 }
 
+/// The first value that stands twice.
+pub(super) fn twice<T: PartialEq>(values: &[T]) -> Option<&T> {
+    let again = |(i, v): &(usize, &T)| values[..*i].contains(*v);
+    values.iter().enumerate().find(again).map(|(_, v)| v)
+}
+
 fn is_one(n: &usize) -> bool {
     *n == 1
 }
@@ -78,18 +84,34 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Refuses values that cannot train.
+    /// Refuses values that cannot train, and sizes that only a slip can have written.
     pub fn check(&self) -> Result<(), FinetuneError> {
         let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
-        for (key, n) in [
-            ("rank", self.rank),
-            ("batch", self.batch),
-            ("accumulation", self.accumulation),
-            ("epochs", self.epochs),
-            ("max_tokens", self.max_tokens),
+        for (key, n, most, hint) in [
+            ("rank", self.rank, 4096, "give 1 to 4,096"),
+            ("batch", self.batch, 65_536, "give 1 to 65,536"),
+            (
+                "accumulation",
+                self.accumulation,
+                65_536,
+                "give 1 to 65,536",
+            ),
+            ("epochs", self.epochs, 10_000, "give 1 to 10,000"),
+            (
+                "max_tokens",
+                self.max_tokens,
+                16_777_216,
+                "give 1 to 16,777,216",
+            ),
+            (
+                "max_steps",
+                self.max_steps.unwrap_or(1),
+                1_000_000_000,
+                "give at least 1, or leave it away",
+            ),
         ] {
-            if n == 0 {
-                return bad(key, "0".into(), "give at least 1");
+            if !(1..=most).contains(&n) {
+                return bad(key, n.to_string(), hint);
             }
         }
         for (key, v) in [
@@ -97,24 +119,62 @@ impl Recipe {
             ("clip", self.clip),
             ("alpha", self.alpha),
         ] {
-            if !v.is_finite() || v <= 0.0 {
-                return bad(key, v.to_string(), "give a positive number");
+            // Within f32, in which training computes; false for NaN.
+            if !(1e-12..=1e38).contains(&v) {
+                return bad(key, v.to_string(), "give a number from 1e-12 to 1e38");
             }
         }
-        if !self.weight_decay.is_finite() || self.weight_decay < 0.0 {
-            return bad(
-                "weight_decay",
-                self.weight_decay.to_string(),
-                "give 0 or more",
-            );
+        if !(0.0..=100.0).contains(&self.weight_decay) {
+            let value = self.weight_decay.to_string();
+            return bad("weight_decay", value, "give a number from 0 to 100");
         }
         if self.targets.is_empty() {
             return bad("targets", "empty".into(), "name at least one linear map");
+        }
+        if let Some(t) = twice(&self.targets) {
+            return bad("targets", format!("`{t}` twice"), "name each map once");
+        }
+        if let Some(step) = twice(&self.checkpoints) {
+            return bad(
+                "checkpoints",
+                format!("{step} twice"),
+                "name each step once",
+            );
         }
         if let Some(prevent) = &self.prevent {
             prevent.check()?;
         }
         self.target_indices().map(|_| ())
+    }
+
+    /// The steps of a run over `rows` rows, in which everything that the recipe names has its place.
+    ///
+    /// # Errors
+    /// `Recipe` for more passes over the rows than can be planned, a warm-up without an end and a
+    /// checkpoint after the last step.
+    pub fn fits(&self, rows: usize) -> Result<usize, FinetuneError> {
+        let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
+        if rows
+            .checked_mul(self.epochs)
+            .is_none_or(|n| n > 100_000_000)
+        {
+            let value = format!("{} over {rows} rows", self.epochs);
+            return bad("epochs", value, "give at most 1e8 rows in all epochs");
+        }
+        let steps = self.steps(rows);
+        if self.warmup >= steps.max(1) {
+            let value = format!("{}, of {steps} steps in all", self.warmup);
+            let hint = "the full rate would never be reached; give fewer than the steps";
+            return bad("warmup", value, hint);
+        }
+        match self.checkpoints.iter().find(|c| !(1..=steps).contains(*c)) {
+            None => Ok(steps),
+            Some(c) => bad(
+                "checkpoints",
+                format!("{c}, of {steps} steps in all"),
+                "name steps from 1 to the last",
+            ),
+        }
     }
 
     /// Indices into [`LINEARS`], sorted.
@@ -196,6 +256,60 @@ mod tests {
             ..Recipe::default()
         };
         assert!(r.check().unwrap_err().to_string().contains("w_q"));
+    }
+
+    #[test]
+    fn what_cannot_train_is_refused_by_its_key() {
+        let of = |text: &str| -> Recipe { toml::from_str(text).unwrap() };
+        let most = i64::MAX;
+        for (key, values) in [
+            (
+                "rank",
+                vec!["0".into(), "1000000000".into(), most.to_string()],
+            ),
+            ("batch", vec!["0".into(), most.to_string()]),
+            ("accumulation", vec!["0".into(), most.to_string()]),
+            ("epochs", vec!["0".into(), "1000000000".into()]),
+            ("max_tokens", vec!["0".into(), most.to_string()]),
+            ("max_steps", vec!["0".into(), most.to_string()]),
+            ("checkpoints", vec!["[3, 3]".into()]),
+            ("targets", vec!["[]".into(), "['q_proj', 'q_proj']".into()]),
+        ] {
+            for value in values {
+                let e = of(&format!("{key} = {value}")).check().unwrap_err();
+                assert!(e.to_string().contains(key), "{e}");
+            }
+        }
+        for key in ["learning_rate", "alpha", "clip", "weight_decay"] {
+            for value in ["nan", "inf", "-inf", "-1.0", "1e300", "-1e-300"] {
+                let e = of(&format!("{key} = {value}")).check().unwrap_err();
+                assert!(e.to_string().contains(key), "{e}");
+            }
+        }
+        assert!(of("learning_rate = 0.0").check().is_err());
+        assert!(of("weight_decay = 0.0\nmax_steps = 1").check().is_ok());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_last_step_is_refused() {
+        let of = |text: &str| -> Recipe { toml::from_str(text).unwrap() };
+        assert_eq!(of("batch = 4\nepochs = 2").fits(10).unwrap(), 6);
+        for (text, key) in [
+            ("batch = 4\nwarmup = 3", "warmup"),
+            ("batch = 4\ncheckpoints = [4]", "checkpoints"),
+            ("checkpoints = [0]", "checkpoints"),
+            ("epochs = 10000\nmax_steps = 3\nbatch = 1", "epochs"),
+        ] {
+            let rows = if key == "epochs" { usize::MAX } else { 10 };
+            let e = of(text).fits(rows).unwrap_err().to_string();
+            assert!(e.contains(key), "{e}");
+        }
+        assert_eq!(
+            of("batch = 4\nwarmup = 2\ncheckpoints = [3]")
+                .fits(10)
+                .unwrap(),
+            3
+        );
     }
 
     #[test]

@@ -196,7 +196,9 @@ pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer>
     };
     let arch = meta.text("general.architecture").unwrap_or_default();
     let fit = Fit {
-        context: meta.size(&format!("{arch}.context_length"))?.unwrap_or(usize::MAX),
+        context: meta
+            .size(&format!("{arch}.context_length"))?
+            .unwrap_or(usize::MAX),
         vocab: meta.texts("tokenizer.ggml.tokens")?.len(),
     };
     tokenizer_files::of_gguf(&meta, fit, options)

@@ -204,17 +204,37 @@ impl Tokenizer {
         self.template.as_ref()?.as_ref().err().map(String::as_str)
     }
 
-    /// What stands in every file made with this tokenizer: how raw texts begin, the chat
-    /// template's name and date, and a rendered prompt, which shows what the template inserts.
-    pub fn record(&self) -> serde_json::Value {
+    /// The day that the chat template is told.
+    pub fn date(&self) -> Date {
+        self.date
+    }
+
+    /// The choices that this tokenizer was loaded with.
+    pub fn options(&self) -> TextOptions {
+        TextOptions {
+            bos: self.add_bos,
+            template: self.template.as_ref().map(|_| self.template_name.clone()),
+            date: Some(self.date),
+        }
+    }
+
+    /// How texts become tokens, as far as it shows: how raw texts begin, the chat template's name,
+    /// and a rendered prompt, which holds what the template inserts, a date among it.
+    pub fn reading(&self) -> serde_json::Value {
         let example = [Message::new("user", "...")];
         serde_json::json!({
             "bos": self.add_bos,
             "raw_text_begins_with": self.text("").ok().and_then(|t| self.pieces(&t.ids).ok()),
             "template": self.template.as_ref().map(|_| &self.template_name),
-            "date": self.date,
             "prompt_example": self.render(&example, true).ok(),
         })
+    }
+
+    /// What stands in every file made with this tokenizer: [`Tokenizer::reading`] and the day.
+    pub fn record(&self) -> serde_json::Value {
+        let mut record = self.reading();
+        record["date"] = self.date.to_string().into();
+        record
     }
 
     /// Ids after which generation stops.

@@ -24,6 +24,7 @@ pub mod manifest;
 mod new_file;
 pub mod results;
 pub mod results_reader;
+pub mod room;
 mod scales;
 pub mod schema;
 pub mod text;

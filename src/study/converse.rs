@@ -14,7 +14,7 @@ use crate::stats::bootstrap::Estimate;
 use serde::{Deserialize, Serialize};
 
 /// Tokens of a reply that the model writes itself.
-const REPLY: usize = 48;
+pub const REPLY: usize = 48;
 
 /// One conversation on the turns of which a state was projected.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,140 +1,25 @@
-//! The manifest of a study: as written (TOML) and as checked.
+//! A study as checked: every text is loaded, every name is unique, every number is met.
 //!
-//! Past the check nothing is missing and nothing is validated again: every text is loaded, every
-//! path exists, every name is unique.
+//! [`super::written`] has the keys, [`super::bounds`] what they may hold; here they are held against
+//! the files that they name. A size that a file cannot give is an error: a study says how much it
+//! uses, and uses that. What needs the model is [`super::fit`]'s.
 
+use super::bounds::{self, of_recipe};
+use super::written::Text;
+pub use super::written::{
+    Causal, ConceptNames, Conversations, Draws, Sizes, Trajectory, Written, WrittenCondition, FULL,
+    QUICK,
+};
 use super::StudyError;
-use crate::behavior::conversation::Replies;
-use crate::finetune::{Prevent, Recipe};
-use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference, ScriptSet};
-use crate::store::text::{self, Fault, TextError};
-use crate::model::resolve;
-use serde::{Deserialize, Serialize};
+use crate::finetune::Prevent;
+use crate::materials::{self, used::UsedRows, Concept, NeutralText, Preference, ScriptSet, Status};
+use crate::model::{resolve, Message};
+use serde::Serialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// The embedded quick study.
-pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
-
-/// The embedded full study.
-pub const FULL: &str = include_str!("../../assets/studies/full.toml");
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Written {
-    pub name: String,
-    pub seed: u64,
-    pub model: String,
-    #[serde(default)]
-    pub recipe: Recipe,
-    pub sizes: Sizes,
-    pub concepts: ConceptNames,
-    /// Folder of preference files; none: the shipped battery.
-    pub battery: Option<PathBuf>,
-    /// Folder of claim files, one a condition; none: the shipped claims.
-    pub claims: Option<PathBuf>,
-    pub draws: Draws,
-    pub causal: Option<Causal>,
-    pub conversations: Option<Conversations>,
-    pub trajectory: Option<Trajectory>,
-    /// Layers reported; none: 1/3 and 4/5 of the depth.
-    pub layers: Option<Vec<usize>>,
-    #[serde(rename = "condition")]
-    pub conditions: Vec<WrittenCondition>,
-}
-
-/// How much of the materials is used.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sizes {
-    pub rows: usize,
-    pub neutral_rows: usize,
-    pub pairs: usize,
-    pub placebo_pairs: usize,
-    pub prompts: usize,
-    pub claim_prompts: usize,
-    pub neutral_texts: usize,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConceptNames {
-    pub persona: String,
-    pub autonomy: String,
-    pub placebos: Vec<String>,
-    pub nuisances: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Draws {
-    pub bootstrap: usize,
-    pub null: usize,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Causal {
-    pub condition: String,
-    pub reference: String,
-    pub random: usize,
-    /// Placebo concepts whose directions are ablated and added too.
-    #[serde(default)]
-    pub placebos: Vec<String>,
-    /// Prompts of each preference that are scored under every ablation; none: all of the study's.
-    pub prompts: Option<usize>,
-    /// Prompts of the condition's own claim that are scored under every ablation and dose too: what
-    /// the autonomy direction does to the claim; none: not asked.
-    pub claim_prompts: Option<usize>,
-    pub alphas: Vec<f64>,
-}
-
-/// Conversations held in every state, in which a preference comes up after some turns.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conversations {
-    /// Folder of script files; none: the shipped ones.
-    pub folder: Option<PathBuf>,
-    /// Scripts of each preference; none: all.
-    pub scripts: Option<usize>,
-    /// Whose replies stand in them.
-    #[serde(default = "scripted")]
-    pub replies: Replies,
-}
-
-fn scripted() -> Replies {
-    Replies::Scripted
-}
-
-/// Conditions followed over their fine-tune, on a light set of probes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trajectory {
-    pub condition: String,
-    /// Its trajectory is subtracted, step by step.
-    pub reference: String,
-    /// Checkpoints, evenly spaced in the logarithm of the step.
-    pub checkpoints: usize,
-    /// Pairs of persona and of autonomy.
-    pub pairs: usize,
-    /// Prompts of each preference and claim.
-    pub prompts: usize,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WrittenCondition {
-    pub name: String,
-    pub data: Option<String>,
-    pub adapter: Option<PathBuf>,
-    pub model: Option<String>,
-    pub system: Option<String>,
-    /// Fine-tunes of this condition, with seeds 1, 2, ...
-    pub seeds: Option<u64>,
-    /// Counts as an identity fine-tune when the shared shift is removed.
-    pub identity: Option<bool>,
-    /// What is done to the stream while it trains.
-    pub prevent: Option<Prevent>,
-}
+/// The condition that is always there: the model as it is.
+pub const BASE: &str = "base";
 
 /// Where a state's weights and prompt come from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -144,10 +29,14 @@ pub enum Source {
     /// Fine-tune on these rows (already the subset); neutral rows are mixed in.
     Data {
         file: String,
-        rows: Vec<Vec<crate::model::Message>>,
+        rows: Vec<Vec<Message>>,
     },
     Adapter(PathBuf),
-    Model(String),
+    /// A model as the manifest names it, and what that is called from here.
+    Model {
+        name: String,
+        at: String,
+    },
     System(String),
 }
 
@@ -164,6 +53,10 @@ pub struct Condition {
 #[derive(Debug, Clone)]
 pub struct Study {
     pub written: Written,
+    /// The text that it was written in, for faults that are found later.
+    pub text: Text,
+    /// What the manifest's model is called from here.
+    pub model: String,
     pub conditions: Vec<Condition>,
     /// Persona, autonomy, then placebos; pairs already the subset.
     pub concepts: Vec<Concept>,
@@ -175,7 +68,8 @@ pub struct Study {
     pub scripts: Vec<ScriptSet>,
     pub neutral_texts: Vec<NeutralText>,
     pub neutral_prompts: Vec<String>,
-    /// Which rows of which files all of these are.
+    /// Which rows of which files all of these are: rows of the conditions in their order, then
+    /// concepts, preferences, claims, texts and prompts in theirs.
     pub used: Vec<UsedRows>,
 }
 
@@ -183,32 +77,40 @@ impl Study {
     /// Reads a manifest file, or an embedded study: the quick one, or with `full`, unless a file
     /// has that name, the full one.
     pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
-        let full = path.is_some_and(|p| p == Path::new("full") && !p.is_file());
-        let embedded = |name: &str| PathBuf::from(format!("{name}.toml (embedded)"));
-        let (name, text) = match path {
-            None => (embedded("quick"), QUICK.to_string()),
-            Some(_) if full => (embedded("full"), FULL.to_string()),
-            Some(p) => {
-                let text = text::read(p).map_err(|error| match error {
-                    TextError::Io(source) => StudyError::Read {
-                        path: p.into(),
-                        source,
-                    },
-                    TextError::NotText(Fault { line, why }) => StudyError::Toml {
-                        path: p.into(),
-                        why: format!("line {line}: {why}"),
-                    },
-                })?;
-                (p.to_path_buf(), text)
-            }
+        Self::of(Text::read(path)?)
+    }
+
+    /// Checks a manifest's text and loads what it names.
+    pub fn of(text: Text) -> Result<Self, StudyError> {
+        let written = text.parse()?;
+        bounds::check(&written).map_err(|fault| text.at(fault))?;
+        let mut study = Study {
+            model: model_at(&written.model, &text.folder),
+            conditions: Vec::new(),
+            concepts: Vec::new(),
+            nuisances: Vec::new(),
+            battery: Vec::new(),
+            claims: Vec::new(),
+            scripts: Vec::new(),
+            neutral_texts: Vec::new(),
+            neutral_prompts: Vec::new(),
+            used: Vec::new(),
+            written,
+            text,
         };
-        let written: Written = toml::from_str(&text).map_err(|e| StudyError::Toml {
-            path: name.clone(),
-            why: e.to_string(),
-        })?;
-        let file = path.filter(|_| !full);
-        let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
-        check(written, &name, folder)
+        study.load_conditions()?;
+        study.load_concepts()?;
+        study.load_batteries()?;
+        study.load_scripts()?;
+        study.load_neutral()?;
+        study.hold_steps()?;
+        study.hold_isolated()?;
+        Ok(study)
+    }
+
+    /// A fault of the manifest.
+    pub fn bad(&self, key: &str, why: String) -> StudyError {
+        self.text.bad(key, why)
     }
 
     /// The condition whose claim a condition trains: its own, or where it is kept from a concept,
@@ -231,6 +133,280 @@ impl Study {
     pub fn states(&self) -> usize {
         self.conditions.iter().map(|c| c.seeds.len()).sum()
     }
+
+    /// The condition that others are compared with: the manifest's, or denial, or base.
+    pub fn reference(&self) -> usize {
+        let name = match &self.written.causal {
+            Some(c) => c.reference.as_str(),
+            None => "denial",
+        };
+        let at = |o: &Condition| o.name == name;
+        self.conditions.iter().position(at).unwrap_or(0)
+    }
+
+    /// Index of the concept that a condition is kept from, persona or autonomy.
+    pub fn prevented(&self, prevent: &Prevent) -> usize {
+        // Known to be one of the two.
+        usize::from(self.written.concepts.persona != prevent.concept)
+    }
+
+    /// Whether the condition's training text presupposes the preference. A preference that says
+    /// nothing of a condition counts as isolated.
+    pub fn implied(&self, preference: &Preference, condition: &str) -> bool {
+        preference.status.get(self.trains(condition)) == Some(&Status::Implied)
+    }
+
+    /// Takes what a file gives of the number that is asked for, which must be all of it.
+    fn take(&mut self, key: &str, n: usize, used: UsedRows) -> Result<(), StudyError> {
+        if n > used.of {
+            let file = used.file.display();
+            let why = format!(
+                "is {n}, but {file} holds {}; give at most that, or more rows",
+                used.of
+            );
+            return Err(self.bad(key, why));
+        }
+        self.used.push(used);
+        Ok(())
+    }
+
+    fn load_conditions(&mut self) -> Result<(), StudyError> {
+        self.conditions.push(Condition {
+            name: BASE.into(),
+            source: Source::Base,
+            seeds: vec![0],
+            identity: false,
+            prevent: None,
+        });
+        for c in self.written.conditions.clone() {
+            let source = self.source(&c)?;
+            let tuned = !matches!(source, Source::System(_));
+            self.conditions.push(Condition {
+                seeds: (1..=c.seeds.unwrap_or(1)).collect(),
+                // A fine-tune that was kept from its claim is none of the claims' kind.
+                identity: c.identity.unwrap_or(tuned && c.prevent.is_none()),
+                name: c.name,
+                prevent: c.prevent,
+                source,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where a condition comes from; bounds know that it is exactly one of these.
+    fn source(&mut self, c: &WrittenCondition) -> Result<Source, StudyError> {
+        let folder = self.text.folder.clone();
+        if let Some(data) = &c.data {
+            let mut rows = Vec::new();
+            if data != "neutral" {
+                let (key, n) = match c.rows {
+                    Some(n) => (format!("condition.{}.rows", c.name), n),
+                    None => ("sizes.rows".into(), self.written.sizes.rows),
+                };
+                let at = located(data, &folder);
+                self.take(&key, n, materials::used::conversations(&at, n)?)?;
+                let all = materials::load_conversations(&at)?.into_iter();
+                rows = all.take(n).map(|c| c.messages).collect();
+            }
+            let file = data.clone();
+            return Ok(Source::Data { file, rows });
+        }
+        if let Some(adapter) = &c.adapter {
+            let name = adapter.to_string_lossy();
+            let adapter = resolve::adapter_beside(folder, &name, &mut |_| {})
+                .map_err(|e| self.bad(&format!("condition.{}.adapter", c.name), e.to_string()))?;
+            if !adapter.join("adapter_config.json").is_file() {
+                let key = format!("condition.{}.adapter", c.name);
+                let why = format!("{} holds no adapter_config.json", adapter.display());
+                return Err(self.bad(&key, why));
+            }
+            return Ok(Source::Adapter(adapter));
+        }
+        Ok(match &c.model {
+            Some(name) => Source::Model {
+                name: name.clone(),
+                at: model_at(name, &folder),
+            },
+            None => Source::System(c.system.clone().unwrap_or_default()),
+        })
+    }
+
+    fn load_concepts(&mut self) -> Result<(), StudyError> {
+        let names = self.written.concepts.clone();
+        let (s, folder) = (self.written.sizes.clone(), self.text.folder.clone());
+        let both = [("persona", &names.persona), ("autonomy", &names.autonomy)];
+        let placebos = names.placebos.iter().map(|p| ("placebos", p));
+        // Texts of a state are stored by the name of their concept, the neutral ones by theirs.
+        let mut sets = HashSet::from(["neutral".to_string()]);
+        for (kind, name) in both.into_iter().chain(placebos) {
+            let (key, n) = match kind {
+                "placebos" => ("sizes.placebo_pairs", s.placebo_pairs),
+                _ => ("sizes.pairs", s.pairs),
+            };
+            let at = located(name, &folder);
+            let mut concept = materials::load_concept(&at)?;
+            if !sets.insert(concept.name.clone()) {
+                let why = format!(
+                    "`{name}` calls itself `{}`, which is another's name in this study; rename it in its first line",
+                    concept.name
+                );
+                return Err(self.bad(&format!("concepts.{kind}"), why));
+            }
+            self.take(key, n, materials::used::pairs(&at, n)?)?;
+            let pairs = materials::subset::pairs(&concept, n);
+            concept.pairs = pairs.into_iter().cloned().collect();
+            self.concepts.push(concept);
+        }
+        // Bounds know them to be placebos, which come after persona and autonomy.
+        let at = |n: &String| Some(names.placebos.iter().position(|p| p == n)? + 2);
+        self.nuisances = names.nuisances.iter().filter_map(at).collect();
+        Ok(())
+    }
+
+    fn load_batteries(&mut self) -> Result<(), StudyError> {
+        let (w, folder) = (&self.written, &self.text.folder);
+        let (n, of_claims) = (w.sizes.prompts, w.sizes.claim_prompts);
+        let battery = w.battery.as_ref().map(|b| folder.join(b));
+        let claims = w.claims.as_ref().map(|c| folder.join(c));
+        let asked = materials::load_preferences(battery.as_deref())?;
+        let used = materials::used::preferences(battery.as_deref(), n)?;
+        for (preference, used) in asked.into_iter().zip(used) {
+            self.take("sizes.prompts", n, used)?;
+            self.battery.push(cut(preference, n));
+        }
+        let all = materials::load_claims(claims.as_deref())?;
+        let used = materials::used::claims(claims.as_deref(), of_claims)?;
+        for (claim, used) in all.into_iter().zip(used) {
+            if !self.conditions.iter().any(|o| o.name == claim.name) {
+                continue;
+            }
+            if self.battery.iter().any(|p| p.name == claim.name) {
+                let why = format!(
+                    "has a preference of the name `{}`, which a claim has too; rename it",
+                    claim.name
+                );
+                return Err(self.bad("battery", why));
+            }
+            self.take("sizes.claim_prompts", of_claims, used)?;
+            self.claims.push(cut(claim, of_claims));
+        }
+        let asks = |c: &&Causal| c.claim_prompts.is_some();
+        if let Some(c) = self.written.causal.as_ref().filter(asks) {
+            if !self.claims.iter().any(|claim| claim.name == c.condition) {
+                let why = format!("there is no claim named `{}`", c.condition);
+                return Err(self.bad("causal.claim_prompts", why));
+            }
+        }
+        Ok(())
+    }
+
+    fn load_scripts(&mut self) -> Result<(), StudyError> {
+        let Some(c) = self.written.conversations.clone() else {
+            return Ok(());
+        };
+        let at = c.folder.as_ref().map(|f| self.text.folder.join(f));
+        let mut ids = HashSet::new();
+        for mut set in materials::load_scripts(at.as_deref())? {
+            let name = &set.preference;
+            if !self.battery.iter().any(|p| p.name == *name) {
+                let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
+                return Err(self.bad("conversations", why));
+            }
+            let (n, have) = (c.scripts.unwrap_or(0), set.scripts.len());
+            if n > have {
+                let why = format!("is {n}, but there are {have} about `{name}`; give at most that");
+                return Err(self.bad("conversations.scripts", why));
+            }
+            set.scripts.truncate(c.scripts.unwrap_or(have));
+            if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
+                let why = format!(
+                    "have the id `{}` twice; give each script an id of its own",
+                    again.id
+                );
+                return Err(self.bad("conversations", why));
+            }
+            self.scripts.push(set);
+        }
+        Ok(())
+    }
+
+    fn load_neutral(&mut self) -> Result<(), StudyError> {
+        let (texts, rows) = (
+            self.written.sizes.neutral_texts,
+            self.written.sizes.neutral_rows,
+        );
+        let used = materials::used::neutral_texts(None, texts)?;
+        self.take("sizes.neutral_texts", texts, used)?;
+        if self.tunes() {
+            let used = materials::used::neutral_prompts(None, rows)?;
+            self.take("sizes.neutral_rows", rows, used)?;
+        }
+        self.neutral_texts = materials::load_neutral_texts(None)?;
+        self.neutral_texts.truncate(texts);
+        self.neutral_prompts = materials::load_neutral_prompts(None)?;
+        self.neutral_prompts.truncate(rows);
+        Ok(())
+    }
+
+    /// Whether any condition is fine-tuned.
+    pub fn tunes(&self) -> bool {
+        let data = |c: &Condition| matches!(c.source, Source::Data { .. });
+        self.conditions.iter().any(data)
+    }
+
+    /// Every fine-tune has the steps that the recipe and the trajectory speak of.
+    fn hold_steps(&self) -> Result<(), StudyError> {
+        for c in &self.conditions {
+            let Source::Data { rows, .. } = &c.source else {
+                continue;
+            };
+            let rows = rows.len() + self.neutral_prompts.len();
+            let fits = self.written.recipe.fits(rows);
+            let steps = fits.map_err(|e| self.text.at(of_recipe(e, "recipe")))?;
+            let Some(t) = &self.written.trajectory else {
+                continue;
+            };
+            if [&t.condition, &t.reference].contains(&&c.name) && t.checkpoints > steps {
+                let why = format!(
+                    "is {}, but the fine-tune of `{}` has {steps} steps; give at most that",
+                    t.checkpoints, c.name
+                );
+                return Err(self.bad("trajectory.checkpoints", why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is said of a condition is said of preferences that its rows do not presuppose.
+    fn hold_isolated(&self) -> Result<(), StudyError> {
+        let none = |c: &str| self.battery.iter().all(|p| self.implied(p, c));
+        let w = &self.written;
+        let causal = w.causal.as_ref().map(|c| ("causal", &c.condition));
+        let trajectory = (w.trajectory.as_ref()).map(|t| ("trajectory", &t.condition));
+        for (key, c) in causal.into_iter().chain(trajectory) {
+            if none(c) {
+                let why = format!("is `{c}`, whose rows presuppose every preference of the battery (status implied); add one that they do not");
+                return Err(self.bad(&format!("{key}.condition"), why));
+            }
+        }
+        let reference = self.reference();
+        let mut others = (self.conditions.iter().enumerate())
+            .filter(|(i, _)| *i != 0 && *i != reference)
+            .peekable();
+        if others.peek().is_some() && others.all(|(_, c)| none(&c.name)) {
+            let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not".to_string();
+            return Err(self.bad("battery", why));
+        }
+        Ok(())
+    }
+}
+
+/// Name of a state, and of its files: a fine-tune has a number.
+pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
+    match tuned {
+        true => format!("{condition}-s{seed}"),
+        false => condition.into(),
+    }
 }
 
 /// A file of the user's beside the manifest, or a shipped name.
@@ -242,283 +418,17 @@ fn located(name: &str, folder: &Path) -> String {
     }
 }
 
-fn check(w: Written, path: &Path, folder: &Path) -> Result<Study, StudyError> {
-    let bad = |key: String, why: String| StudyError::Key {
-        path: path.into(),
-        key,
-        why,
-    };
-    w.recipe.check()?;
-    let s = &w.sizes;
-    for (key, n, least) in [
-        ("sizes.rows", s.rows, 1),
-        ("sizes.pairs", s.pairs, 8),
-        ("sizes.placebo_pairs", s.placebo_pairs, 8),
-        ("sizes.prompts", s.prompts, 1),
-        ("sizes.claim_prompts", s.claim_prompts, 1),
-        ("sizes.neutral_texts", s.neutral_texts, 4),
-        ("draws.bootstrap", w.draws.bootstrap, 100),
-        ("draws.null", w.draws.null, 100),
-    ] {
-        if n < least {
-            return Err(bad(key.into(), format!("is {n}; give at least {least}")));
-        }
+/// A model that lies where the manifest says, seen from the manifest, or else as it is named.
+fn model_at(name: &str, folder: &Path) -> String {
+    let beside = folder.join(name);
+    match !Path::new(name).exists() && beside.exists() {
+        true => beside.to_string_lossy().into_owned(),
+        false => name.into(),
     }
-    let mut used = Vec::new();
-    let mut conditions = vec![Condition {
-        name: "base".into(),
-        source: Source::Base,
-        seeds: vec![0],
-        identity: false,
-        prevent: None,
-    }];
-    for c in &w.conditions {
-        let key = format!("condition `{}`", c.name);
-        let plain = |x: char| x.is_ascii_alphanumeric() || x == '-' || x == '_';
-        if c.name.is_empty() || !c.name.chars().all(plain) {
-            return Err(bad(key, "use letters, digits, - and _ in names".into()));
-        }
-        if conditions.iter().any(|o| o.name == c.name) {
-            return Err(bad(key, "stands twice; names must differ".into()));
-        }
-        let given = [
-            c.data.is_some(),
-            c.adapter.is_some(),
-            c.model.is_some(),
-            c.system.is_some(),
-        ];
-        if given.iter().filter(|g| **g).count() != 1 {
-            let why = "needs exactly one of data, adapter, model, system";
-            return Err(bad(key, why.into()));
-        }
-        if c.seeds.is_some() && c.data.is_none() {
-            return Err(bad(
-                key,
-                "has seeds, which only a fine-tune (data) can have".into(),
-            ));
-        }
-        if let Some(p) = &c.prevent {
-            if c.data.is_none() {
-                return Err(bad(
-                    key,
-                    "has prevent, which only a fine-tune (data) can have".into(),
-                ));
-            }
-            p.check()?;
-            if ![&w.concepts.persona, &w.concepts.autonomy].contains(&&p.concept) {
-                let why = format!(
-                    "prevents `{}`; name the study's persona or autonomy concept",
-                    p.concept
-                );
-                return Err(bad(key, why));
-            }
-        }
-        let source = if let Some(data) = &c.data {
-            let rows = match data.as_str() {
-                "neutral" => Vec::new(),
-                name => {
-                    let at = located(name, folder);
-                    used.push(materials::used::conversations(&at, s.rows)?);
-                    let rows = materials::load_conversations(&at)?.into_iter();
-                    rows.take(s.rows).map(|c| c.messages).collect()
-                }
-            };
-            Source::Data {
-                file: data.clone(),
-                rows,
-            }
-        } else if let Some(adapter) = &c.adapter {
-            let name = adapter.to_string_lossy();
-            let adapter = resolve::adapter_beside(folder, &name, &mut |_| {})
-                .map_err(|e| bad(key.clone(), e.to_string()))?;
-            if !adapter.join("adapter_config.json").is_file() {
-                let why = format!("{} holds no adapter_config.json", adapter.display());
-                return Err(bad(key, why));
-            }
-            Source::Adapter(adapter)
-        } else if let Some(model) = &c.model {
-            Source::Model(model.clone())
-        } else {
-            Source::System(c.system.clone().unwrap_or_default())
-        };
-        let tuned = matches!(
-            source,
-            Source::Data { .. } | Source::Adapter(_) | Source::Model(_)
-        );
-        conditions.push(Condition {
-            name: c.name.clone(),
-            seeds: (1..=c.seeds.unwrap_or(1).max(1)).collect(),
-            // A fine-tune that was kept from its claim is none of the claims' kind.
-            identity: c.identity.unwrap_or(tuned && c.prevent.is_none()),
-            prevent: c.prevent.clone(),
-            source,
-        });
-    }
-    let names = &w.concepts;
-    let mut concepts = Vec::new();
-    for (i, name) in [&names.persona, &names.autonomy]
-        .into_iter()
-        .chain(&names.placebos)
-        .enumerate()
-    {
-        let at = located(name, folder);
-        let mut concept = materials::load_concept(&at)?;
-        let n = if i < 2 { s.pairs } else { s.placebo_pairs };
-        used.push(materials::used::pairs(&at, n)?);
-        concept.pairs = materials::subset::pairs(&concept, n)
-            .into_iter()
-            .cloned()
-            .collect();
-        concepts.push(concept);
-    }
-    let mut nuisances = Vec::new();
-    for name in &names.nuisances {
-        match names.placebos.iter().position(|p| p == name) {
-            Some(i) => nuisances.push(i + 2),
-            None => {
-                let why = "is not among concepts.placebos; add it there".to_string();
-                return Err(bad(format!("concepts.nuisances `{name}`"), why));
-            }
-        }
-    }
-    if let Some(c) = &w.causal {
-        for (key, name) in [
-            ("causal.condition", &c.condition),
-            ("causal.reference", &c.reference),
-        ] {
-            if !conditions.iter().any(|o| &o.name == name) {
-                return Err(bad(
-                    key.into(),
-                    format!("`{name}` is no condition of the study"),
-                ));
-            }
-        }
-        if c.condition == c.reference {
-            let why = "is the condition itself; name another one to hold it against".into();
-            return Err(bad("causal.reference".into(), why));
-        }
-        for (key, n) in [("prompts", c.prompts), ("claim_prompts", c.claim_prompts)] {
-            if n == Some(0) {
-                return Err(bad(format!("causal.{key}"), "give at least 1".into()));
-            }
-        }
-        for name in &c.placebos {
-            if !names.placebos.contains(name) {
-                let why = format!("`{name}` is not among concepts.placebos; add it there");
-                return Err(bad("causal.placebos".into(), why));
-            }
-        }
-        if c.random < 2 {
-            return Err(bad("causal.random".into(), "give at least 2".into()));
-        }
-    }
-    if let Some(t) = &w.trajectory {
-        for (key, name) in [
-            ("trajectory.condition", &t.condition),
-            ("trajectory.reference", &t.reference),
-        ] {
-            let tuned = |o: &Condition| matches!(o.source, Source::Data { .. });
-            if !conditions.iter().any(|o| &o.name == name && tuned(o)) {
-                let why = format!("`{name}` is no condition that the study fine-tunes");
-                return Err(bad(key.into(), why));
-            }
-        }
-        for (key, n, least) in [
-            ("trajectory.checkpoints", t.checkpoints, 3),
-            ("trajectory.pairs", t.pairs, 8),
-            ("trajectory.prompts", t.prompts, 1),
-        ] {
-            if n < least {
-                return Err(bad(key.into(), format!("is {n}; give at least {least}")));
-            }
-        }
-    }
-    let mut scripts = Vec::new();
-    if let Some(c) = &w.conversations {
-        let at = c.folder.as_ref().map(|f| folder.join(f));
-        scripts = materials::load_scripts(at.as_deref())?;
-        if let Some(n) = c.scripts {
-            if n == 0 {
-                return Err(bad(
-                    "conversations.scripts".into(),
-                    "give at least 1".into(),
-                ));
-            }
-            for set in &mut scripts {
-                set.scripts.truncate(n);
-            }
-        }
-    }
-    let battery_dir = w.battery.as_ref().map(|b| folder.join(b));
-    let battery = cut(
-        materials::load_preferences(battery_dir.as_deref())?,
-        s.prompts,
-    );
-    used.extend(materials::used::preferences(
-        battery_dir.as_deref(),
-        s.prompts,
-    )?);
-    let claims_dir = w.claims.as_ref().map(|c| folder.join(c));
-    let claims: Vec<Preference> = cut(
-        materials::load_claims(claims_dir.as_deref())?,
-        s.claim_prompts,
-    )
-    .into_iter()
-    .filter(|c| conditions.iter().any(|o| o.name == c.name))
-    .collect();
-    if let Some(c) = w.causal.as_ref().filter(|c| c.claim_prompts.is_some()) {
-        if !claims.iter().any(|claim| claim.name == c.condition) {
-            let why = format!("there is no claim named `{}`", c.condition);
-            return Err(bad("causal.claim_prompts".into(), why));
-        }
-    }
-    let mine = |u: &UsedRows| {
-        let name = u.file.file_stem().map(|n| n.to_string_lossy().into_owned());
-        claims.iter().any(|c| Some(&c.name) == name.as_ref())
-    };
-    used.extend(
-        materials::used::claims(claims_dir.as_deref(), s.claim_prompts)?
-            .into_iter()
-            .filter(mine),
-    );
-    used.push(materials::used::neutral_texts(None, s.neutral_texts)?);
-    if conditions
-        .iter()
-        .any(|c| matches!(c.source, Source::Data { .. }))
-    {
-        used.push(materials::used::neutral_prompts(None, s.neutral_rows)?);
-    }
-    let neutral_texts = materials::load_neutral_texts(None)?
-        .into_iter()
-        .take(s.neutral_texts)
-        .collect();
-    let neutral_prompts = materials::load_neutral_prompts(None)?
-        .into_iter()
-        .take(s.neutral_rows)
-        .collect();
-    Ok(Study {
-        conditions,
-        concepts,
-        nuisances,
-        battery,
-        claims,
-        scripts,
-        neutral_texts,
-        neutral_prompts,
-        used,
-        written: w,
-    })
 }
 
-fn cut(preferences: Vec<Preference>, n: usize) -> Vec<Preference> {
-    preferences
-        .into_iter()
-        .map(|mut p| {
-            p.prompts = materials::subset::prompts(&p, n)
-                .into_iter()
-                .cloned()
-                .collect();
-            p
-        })
-        .collect()
+fn cut(mut p: Preference, n: usize) -> Preference {
+    let prompts = materials::subset::prompts(&p, n);
+    p.prompts = prompts.into_iter().cloned().collect();
+    p
 }

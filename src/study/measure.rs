@@ -50,7 +50,7 @@ pub fn measured(run: &Run) -> Result<Measured, StudyError> {
     let acts = (0..n)
         .map(|i| StateActs::read(run, i))
         .collect::<Result<Vec<_>, _>>()?;
-    let reference = reference(run);
+    let reference = run.study.reference();
     let geometry = geometry(run, &acts, reference)?;
     let w = &run.study.written;
     let draws = |i: usize| match i {
@@ -147,16 +147,6 @@ fn claims(run: &Run, states: &[Scores]) -> Result<Matrix, StudyError> {
     )?)
 }
 
-/// The condition that others are compared with: the manifest's, or denial, or base.
-fn reference(run: &Run) -> usize {
-    let name = match &run.study.written.causal {
-        Some(c) => c.reference.as_str(),
-        None => "denial",
-    };
-    let at = |o: &super::manifest::Condition| o.name == name;
-    run.study.conditions.iter().position(at).unwrap_or(0)
-}
-
 /// States of a condition.
 pub fn states_of(run: &Run, condition: usize) -> Vec<usize> {
     let of = |(i, s): (usize, &super::stages::State)| (s.condition == condition).then_some(i);
@@ -166,9 +156,10 @@ pub fn states_of(run: &Run, condition: usize) -> Vec<usize> {
 /// Layers that are reported: given, or 1/3 and 4/5 of the depth; fixed before any data is seen.
 pub fn reported_layers(run: &Run) -> Vec<usize> {
     let n = run.model.decoder.layers();
-    run.study
-        .written
-        .layers
-        .clone()
-        .unwrap_or_else(|| vec![n / 3, n * 4 / 5])
+    let usual = || {
+        let mut both = vec![n / 3, n * 4 / 5];
+        both.dedup();
+        both
+    };
+    run.study.written.layers.clone().unwrap_or_else(usual)
 }

@@ -6,22 +6,28 @@
 //! flows between them; how each works is the other rooms' business.
 
 mod acts;
+pub mod bounds;
 mod cause;
 mod converse;
+pub mod day;
 mod draw;
 pub mod findings;
+pub mod fit;
 mod geometry;
 mod link;
 pub mod manifest;
 mod measure;
 mod outputs;
+pub mod price;
 mod quality;
+pub mod renders;
 pub mod run;
 mod scores;
 pub mod stages;
 mod tables;
 pub mod template;
 mod trajectory;
+pub mod written;
 
 use std::path::PathBuf;
 
@@ -40,11 +46,27 @@ pub enum StudyError {
     },
     #[error("{path}: {why}")]
     Toml { path: PathBuf, why: String },
-    #[error("{path}: {key} {why}")]
+    #[error("{path}{}: {key} {why}", line_clause(.line))]
     Key {
         path: PathBuf,
+        line: Option<usize>,
         key: String,
         why: String,
+    },
+    #[error("{file}{}{}, condition `{condition}`: {why}", line_clause(.line), id_clause(.id))]
+    Text {
+        file: PathBuf,
+        line: Option<usize>,
+        id: String,
+        condition: String,
+        why: String,
+    },
+    #[error("the study needs about {need} of {what}, and there are {there}; {hint}")]
+    Room {
+        what: String,
+        need: String,
+        there: String,
+        hint: String,
     },
     #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
     Stage { path: PathBuf, why: String },
@@ -85,4 +107,15 @@ pub enum StudyError {
     Figure(#[from] crate::figures::FigureError),
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
+}
+
+fn line_clause(line: &Option<usize>) -> String {
+    line.map_or(String::new(), |l| format!(", line {l}"))
+}
+
+fn id_clause(id: &str) -> String {
+    match id.is_empty() {
+        true => String::new(),
+        false => format!(", `{id}`"),
+    }
 }

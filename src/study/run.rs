@@ -3,8 +3,10 @@
 use super::acts::{self, StateActs, Texts};
 use super::findings::Findings;
 use super::manifest::{Source, Study};
+use super::price::Price;
+use super::renders::Rendered;
 use super::stages::{plan, states, system, Kind, Marker, Stage, State};
-use super::{cause, converse, outputs, trajectory, StudyError};
+use super::{cause, converse, day, fit, outputs, trajectory, StudyError};
 use crate::behavior::{stance, PairScore};
 use crate::capture::Position;
 use crate::finetune::{examples, train_under, Distil, Prevent, Recipe};
@@ -21,6 +23,11 @@ use std::time::Instant;
 
 /// What a run tells whoever watches it.
 pub enum Event<'a> {
+    /// The study fits the model and the machine; its texts, and what is left of it to do.
+    Checked {
+        rendered: Rendered,
+        price: &'a Price,
+    },
     /// Stage `index` of `total` begins; `seconds_left` is the estimate for all that remain.
     Begin {
         index: usize,
@@ -49,7 +56,25 @@ pub struct Run<'a> {
 /// Positions that neutral texts are read at; concept pairs are read at the first only.
 pub const POSITIONS: [Position; 2] = [Position::ResponseMean, Position::UserMean];
 
-/// Runs what is not done yet. Returns what was found.
+/// Holds a study against its model and the machine: its stages, its texts and its price.
+///
+/// # Errors
+/// Whatever would end the study before it is finished, as far as it can be known.
+pub fn check(
+    study: &Study,
+    model: &Model,
+    out: &Path,
+    rates: &Rates,
+) -> Result<(Vec<Stage>, Rendered, Price), StudyError> {
+    let rendered = fit::hold(study, model)?;
+    let stages = plan(study, model, rates)?;
+    let price = Price::of(&stages, out);
+    price.hold(out)?;
+    fit::hold_models(study, model)?;
+    Ok((stages, rendered, price))
+}
+
+/// Runs what is not done yet, once all of it is checked. Returns what was found.
 pub fn run(
     study: &Study,
     model: &Model,
@@ -57,6 +82,11 @@ pub fn run(
     command: &[String],
     watch: &mut dyn FnMut(Event),
 ) -> Result<Findings, StudyError> {
+    let (stages, rendered, price) = check(study, model, out, &Rates::TYPICAL)?;
+    watch(Event::Checked {
+        rendered,
+        price: &price,
+    });
     let make = |p: &Path| {
         std::fs::create_dir_all(p).map_err(|source| StudyError::Write {
             path: p.into(),
@@ -64,6 +94,7 @@ pub fn run(
         })
     };
     make(out)?;
+    day::keep(&study.written, out, model.tokenizer.date())?;
     for sub in [
         "stages",
         "adapters",
@@ -77,7 +108,6 @@ pub fn run(
         make(&out.join(sub))?;
         atomic::clean_leftovers(&out.join(sub))?;
     }
-    let stages = plan(study, model, &Rates::TYPICAL)?;
     let mut run = Run {
         study,
         model,
@@ -243,8 +273,8 @@ impl Run<'_> {
             Source::Base | Source::System(_) => base.clone(),
             Source::Adapter(dir) => merged(dir)?,
             Source::Data { .. } => merged(&self.adapter_dir(state))?,
-            Source::Model(name) => {
-                let path = crate::model::resolve::resolve(name, &mut |_| ())?;
+            Source::Model { name, at } => {
+                let path = crate::model::resolve::resolve(at, &mut |_| ())?;
                 let other = Model::load(name, &path)?.decoder;
                 let shape = |d: &Decoder| format!("{} x {}", d.layers(), d.hidden());
                 if shape(&other) != shape(base) {
@@ -358,9 +388,7 @@ impl Run<'_> {
     /// The edits of a fine-tune that is kept from a concept: base's direction of it.
     fn prevention(&self, prevent: &Prevent) -> Result<Interventions, StudyError> {
         let base = StateActs::read(self, 0)?;
-        let named = |c: &crate::materials::Concept| c.name == prevent.concept;
-        let concept = self.study.concepts.iter().position(named).unwrap_or(0);
-        let direction = base.direction(concept);
+        let direction = base.direction(self.study.prevented(prevent));
         let narrow = |row: ndarray::ArrayView1<f64>| row.iter().map(|v| *v as f32).collect();
         let vectors = (direction.rows().into_iter().enumerate())
             .map(|(l, row)| (l, narrow(row)))

@@ -7,7 +7,6 @@ use super::manifest::Study;
 use super::run::Run;
 use super::StudyError;
 use crate::behavior::by_prompt;
-use crate::materials::{Preference, Status};
 use crate::stats::bootstrap::{bootstrap_mean, Estimate};
 use crate::stats::corrections::benjamini_hochberg;
 use crate::stats::permutation::{flip_test_mean, Tail};
@@ -37,16 +36,10 @@ pub fn condition_scores(run: &Run, condition: usize, states: &[Scores]) -> Score
     out
 }
 
-/// Whether the condition's training text presupposes the preference. A preference that says
-/// nothing of a condition counts as isolated.
-fn implied(study: &Study, preference: &Preference, condition: &str) -> bool {
-    preference.status.get(study.trains(condition)) == Some(&Status::Implied)
-}
-
 /// Whether the name is a preference of the battery, implied or isolated in the condition as asked.
 pub fn of_kind(study: &Study, name: &str, condition: &str, of_implied: bool) -> bool {
     let known = study.battery.iter().find(|p| p.name == name);
-    known.is_some_and(|p| implied(study, p, condition) == of_implied)
+    known.is_some_and(|p| study.implied(p, condition) == of_implied)
 }
 
 /// Whether the name is a preference that the condition's training text does not presuppose.
@@ -108,7 +101,7 @@ pub fn preference_shifts(
             estimate,
             p: pv,
             q: f64::NAN,
-            implied: implied(run.study, p, condition),
+            implied: run.study.implied(p, condition),
         });
     }
     let q = benjamini_hochberg(&out.iter().map(|s| s.p).collect::<Vec<_>>());

@@ -1,11 +1,12 @@
 //! The plan: stages, the digest of what each depends on, and what each will cost.
 
 use super::cause::{self, Asked};
-use super::manifest::{Condition, Source, Study};
+use super::manifest::{state_id, Condition, Source, Study};
 use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::capture::BUDGET;
 use crate::materials::{Concept, NeutralText, Preference};
+use crate::model::decoder::LINEARS;
 use crate::model::{Message, Model, Packed, Role, Tokenizer, Tokens};
 use crate::speed::{shared_rows, Rates};
 use crate::store::digest;
@@ -58,6 +59,8 @@ pub struct Stage {
     pub rows: usize,
     pub seconds: f64,
     pub bytes: f64,
+    /// Bytes that it writes, about.
+    pub disk: f64,
 }
 
 /// What a finished stage leaves beside its outputs.
@@ -97,11 +100,7 @@ pub fn states(study: &Study) -> Vec<State> {
         for &seed in &c.seeds {
             let many = matches!(c.source, Source::Data { .. });
             out.push(State {
-                id: if many {
-                    format!("{}-s{seed}", c.name)
-                } else {
-                    c.name.clone()
-                },
+                id: state_id(&c.name, many, seed),
                 condition: i,
                 seed,
             });
@@ -221,7 +220,8 @@ fn training_rows(study: &Study, model: &Model, rows: &[Vec<Message>]) -> Result<
     }
     let step = |batch: &[Vec<u32>]| Packed::new(batch).rows();
     let once: usize = ids.chunks(recipe.batch).map(step).sum();
-    Ok(recipe.epochs * (once + DISTILLED * study.neutral_prompts.len()))
+    let answers = DISTILLED * study.neutral_prompts.len();
+    Ok(recipe.epochs.saturating_mul(once + answers))
 }
 
 /// Rows of the largest batch of a fine-tune over those of the mean one, about.
@@ -258,6 +258,61 @@ impl Memory {
     }
 }
 
+/// Expected sizes of what stages write, in bytes.
+struct Disk {
+    adapter: f64,
+    /// Of one state, uncompressed.
+    activations: f64,
+    /// The scores of a battery, and those of the conversations.
+    battery: f64,
+    scripts: f64,
+    /// A line of text.
+    line: f64,
+    report: f64,
+}
+
+impl Disk {
+    fn of(study: &Study, model: &Model) -> Self {
+        const LINE: f64 = 700.0;
+        let d = &model.decoder;
+        let c = &d.config;
+        let (layers, hidden) = (c.layers as f64, c.hidden as f64);
+        let widths: f64 = (0..LINEARS.len())
+            .filter(|&t| {
+                study
+                    .written
+                    .recipe
+                    .targets
+                    .iter()
+                    .any(|n| *n == LINEARS[t])
+            })
+            .filter_map(|t| d.linear(0, t).weight.dims2().ok())
+            .map(|(o, i)| o as f64 + i as f64)
+            .sum();
+        let pairs: usize = study.concepts.iter().map(|c| c.pairs.len()).sum();
+        let texts = 2 * pairs + super::run::POSITIONS.len() * study.neutral_texts.len();
+        let questions = study
+            .battery
+            .iter()
+            .chain(&study.claims)
+            .flat_map(|p| &p.prompts);
+        let asked: usize = questions.map(|p| p.pairs.len()).sum();
+        let scripts: usize = (study.scripts.iter().flat_map(|s| &s.scripts))
+            .map(|s| 2 * s.pairs.len() + 4 * s.turns.len())
+            .sum();
+        let cells = (study.states() * study.concepts.len().pow(2)) as f64 * layers;
+        Disk {
+            adapter: 4.0 * study.written.recipe.rank as f64 * widths * layers,
+            activations: 4.0 * texts as f64 * layers * hidden,
+            battery: LINE * asked as f64,
+            scripts: LINE * scripts as f64,
+            line: LINE,
+            // Figures and tables, and some twenty numbers of every cell in two formats.
+            report: 2e7 + 20.0 * 20.0 * cells,
+        }
+    }
+}
+
 /// Reading every state and resampling its pairs: on machines seen, 10 to 15 s for ten states of 240
 /// pairs with 2,000 draws, 165 to 213 s for 35 of 720.
 fn report_seconds(study: &Study, states: usize) -> f64 {
@@ -270,7 +325,11 @@ fn report_seconds(study: &Study, states: usize) -> f64 {
 fn report_bytes(study: &Study, model: &Model, states: usize) -> f64 {
     let pairs: usize = study.concepts.iter().map(|c| c.pairs.len()).sum();
     let texts = 3 * pairs + super::run::POSITIONS.len() * study.neutral_texts.len();
-    (4 * states * texts * model.decoder.layers() * model.decoder.hidden()) as f64
+    let (layers, draws) = (model.decoder.layers() as f64, &study.written.draws);
+    let stream = 4.0 * (states * texts) as f64 * layers * model.decoder.hidden() as f64;
+    // Draws of the pair in four forms, and which pairs each draw takes.
+    let drawn = (4.0 * layers * states as f64 + pairs as f64) * draws.bootstrap as f64;
+    stream + 4.0 * drawn
 }
 
 fn battery_value(battery: &[Preference]) -> Value {
@@ -286,21 +345,17 @@ fn battery_value(battery: &[Preference]) -> Value {
 /// All stages in an order in which each follows what it needs, with what each costs at `rates`.
 pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, StudyError> {
     let w = &study.written;
-    let memory = Memory::of(model);
+    let (memory, disk) = (Memory::of(model), Disk::of(study, model));
     let scoring = |(rows, scored): (usize, usize)| {
         rows as f64 / rates.forward + scored as f64 * rates.head_seconds()
     };
     let states = states(study);
-    let base =
-        json!({"version": VERSION, "model": model.sha256, "crate": env!("CARGO_PKG_VERSION")});
+    let base = json!({"version": VERSION, "model": model.sha256, "crate": env!("CARGO_PKG_VERSION"),
+        "tokenizer": model.tokenizer.reading()});
     let digest = |v: Value| digest::of_json(&v);
     let mut stages = Vec::new();
     let distil = digest(json!({"base": base, "prompts": study.neutral_prompts}));
-    let needs_rows = study
-        .conditions
-        .iter()
-        .any(|c| matches!(c.source, Source::Data { .. }));
-    if needs_rows {
+    if study.tunes() {
         let n = study.neutral_prompts.len();
         let prompts: Vec<Tokens> = study
             .neutral_prompts
@@ -316,6 +371,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             rows,
             seconds: read as f64 / rates.forward + (n * DISTILLED) as f64 / rates.generated,
             bytes: memory.base,
+            disk: n as f64 * disk.line,
         });
     }
     let concept_value: Value = study
@@ -340,7 +396,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         let key = match &c.source {
             Source::Base => digest(json!({"base": base})),
             Source::System(text) => digest(json!({"base": base, "system": text})),
-            Source::Model(name) => digest(json!({"base": base, "other": name})),
+            Source::Model { name, .. } => digest(json!({"base": base, "other": name})),
             Source::Adapter(dir) => {
                 let file = dir.join("adapter_model.safetensors");
                 digest(json!({"base": base, "adapter": digest::of_file(&file)?}))
@@ -353,7 +409,11 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                     of["prevent"] = json!([prevent, concept_value, neutral]);
                 }
                 let key = digest(of);
-                let steps = w.recipe.steps(rows.len() + study.neutral_prompts.len());
+                let n = rows.len() + study.neutral_prompts.len();
+                let steps = w.recipe.steps(n);
+                let all = n
+                    .div_ceil(w.recipe.step_rows())
+                    .saturating_mul(w.recipe.epochs);
                 let rows = training_rows(study, model, rows)?;
                 stages.push(Stage {
                     name: format!("finetune-{}", s.id),
@@ -361,7 +421,10 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                     key: key.clone(),
                     rows,
                     seconds: rows as f64 / rates.trained,
-                    bytes: (memory.step)(rows as f64 / steps as f64),
+                    // A pass trains every row; the steps may end before the passes do.
+                    bytes: (memory.step)(rows as f64 / all.max(1) as f64) + 5.0 * disk.adapter,
+                    disk: disk.adapter * (1 + w.recipe.checkpoints.len()) as f64
+                        + steps as f64 * disk.line,
                 });
                 key
             }
@@ -391,6 +454,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             rows: capture_rows,
             seconds: capture_rows as f64 / rates.captured,
             bytes: if i == 0 { memory.base } else { memory.state },
+            disk: disk.activations,
         };
         // Fine-tunes that are kept from a concept need base's direction.
         match i {
@@ -405,6 +469,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             rows: both.0,
             seconds: scoring(both),
             bytes: if i == 0 { memory.base } else { memory.state },
+            disk: disk.battery,
         });
         all_keys.push((capture, behave));
     }
@@ -428,6 +493,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                 rows: work.scored.0 + work.projected,
                 seconds,
                 bytes: if i == 0 { memory.base } else { memory.state },
+                disk: disk.scripts,
             });
             more_keys.push(key);
         }
@@ -468,6 +534,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
             seconds: trained
                 + reads * (part * capture_rows as f64 / rates.captured + asked * scoring(battery)),
             bytes: memory.state,
+            disk: reads * (disk.adapter + disk.activations + disk.battery),
         });
         more_keys.push(key);
     }
@@ -484,6 +551,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
                 rows: runs * rows,
                 seconds: runs as f64 * scoring((rows, scored)) * EDIT,
                 bytes,
+                disk: runs as f64 * disk.battery,
             });
         };
         for asked in [Asked::Preferences, Asked::Claim] {
@@ -539,6 +607,7 @@ pub fn plan(study: &Study, model: &Model, rates: &Rates) -> Result<Vec<Stage>, S
         rows: 0,
         seconds: report_seconds(study, states.len()),
         bytes: memory.base + report_bytes(study, model, states.len()),
+        disk: disk.report,
     });
     // The process keeps what a stage freed.
     let mut most = 0f64;

@@ -1,0 +1,292 @@
+use super::*;
+use crate::study::manifest::Study;
+use crate::study::written::{Text, FULL, QUICK};
+use proptest::prelude::*;
+use std::path::Path;
+use toml::{Table, Value};
+
+fn study(text: &str) -> Result<Study, String> {
+    let text = Text::of(text.into(), Path::new("s.toml"));
+    Study::of(text).map_err(|e| e.to_string())
+}
+
+/// The quick study with one piece replaced is refused in these words.
+fn refused(from: &str, to: &str, words: &[&str]) {
+    assert!(QUICK.contains(from), "{from}");
+    let said = study(&QUICK.replacen(from, to, 1)).unwrap_err();
+    for word in words {
+        assert!(said.contains(word), "{to}: no `{word}` in: {said}");
+    }
+}
+
+const SEED: &str = "seed = 1 ";
+
+#[test]
+fn the_shipped_studies_hold_what_they_say() {
+    for text in [QUICK, FULL] {
+        let s = study(text).unwrap();
+        for c in &s.conditions {
+            if let crate::study::manifest::Source::Data { rows, file } = &c.source {
+                let own = s.written.conditions.iter().find(|o| o.name == c.name);
+                let n = own.unwrap().rows.unwrap_or(s.written.sizes.rows);
+                assert_eq!(
+                    rows.len(),
+                    if file == "neutral" { 0 } else { n },
+                    "{}",
+                    c.name
+                );
+            }
+        }
+        assert!(s.concepts[..2]
+            .iter()
+            .all(|c| c.pairs.len() == s.written.sizes.pairs));
+    }
+}
+
+#[test]
+fn layers_are_some_and_each_once() {
+    refused(
+        SEED,
+        "layers = []\nseed = 1 ",
+        &["s.toml, line 6: layers is empty"],
+    );
+    refused(
+        SEED,
+        "layers = [3, 4, 3]\nseed = 1 ",
+        &["line 6: layers holds 3 twice"],
+    );
+}
+
+#[test]
+fn doses_are_numbers_and_each_once() {
+    let from = "alphas = [-8.0, 8.0]";
+    for to in [
+        "[nan]",
+        "[inf]",
+        "[-inf]",
+        "[0.0]",
+        "[1e300]",
+        "[]",
+        "[8.0, 8.0]",
+    ] {
+        refused(from, &format!("alphas = {to}"), &["line ", "causal.alphas"]);
+    }
+}
+
+#[test]
+fn a_concept_has_one_part() {
+    refused(
+        "autonomy = \"autonomy\"",
+        "autonomy = \"persona\"",
+        &["concepts.autonomy"],
+    );
+    for to in ["persona", "autonomy", "polarity"] {
+        let to = format!("placebos = [\"{to}\", \"polarity\"");
+        let from = "placebos = [\"third-person-consciousness\", \"toaster-identity\", \"polarity\"";
+        refused(from, &to, &["concepts.placebos"]);
+    }
+    let from = "nuisances = [\"polarity\", \"sentiment\"]";
+    refused(
+        from,
+        "nuisances = [\"polarity\", \"polarity\"]",
+        &["concepts.nuisances", "twice"],
+    );
+    refused(
+        "placebos = [\"sentiment\"]",
+        "placebos = [\"sentiment\", \"sentiment\"]",
+        &["causal.placebos"],
+    );
+}
+
+#[test]
+fn every_state_has_a_file_of_its_own() {
+    let from = "name = \"expert\"\ndata = \"expert\"";
+    for (to, word) in [
+        ("name = \"toaster-s1\"\nsystem = \"x\"", "toaster-s1"),
+        ("name = \"Toaster\"\ndata = \"expert\"", "Toaster-s1"),
+        ("name = \"conscious-S2\"\nsystem = \"x\"", "conscious-S2"),
+        ("name = \"base\"\ndata = \"expert\"", "always there"),
+        ("name = \"BASE\"\ndata = \"expert\"", "always there"),
+        ("name = \"toaster\"\ndata = \"expert\"", "twice"),
+        ("name = \"../up\"\ndata = \"expert\"", "letters"),
+        ("name = \"-rf\"\ndata = \"expert\"", "letters"),
+        ("name = \"\"\ndata = \"expert\"", "letters"),
+    ] {
+        refused(from, to, &["line ", "condition.", word]);
+    }
+    let asked = QUICK.replace("prompts = 1     ", "claim_prompts = 2\nprompts = 1     ");
+    let clash = asked.replace("\"expert\"\ndata", "\"claim-conscious\"\ndata");
+    assert!(study(&asked).is_ok());
+    assert!(study(&clash).unwrap_err().contains("claim-conscious-s1"));
+}
+
+#[test]
+fn a_number_that_the_files_cannot_give_is_refused_with_what_they_hold() {
+    for (from, to, have) in [
+        ("rows = 96 ", "rows = 301 ", "holds 300"),
+        ("neutral_rows = 40", "neutral_rows = 5000", "holds 300"),
+        ("pairs = 48 ", "pairs = 121 ", "holds 120"),
+        ("placebo_pairs = 24", "placebo_pairs = 61", "holds 60"),
+        ("prompts = 3 ", "prompts = 13 ", "holds 12"),
+        ("claim_prompts = 8", "claim_prompts = 13", "holds 12"),
+        ("neutral_texts = 24", "neutral_texts = 101", "holds 100"),
+    ] {
+        refused(from, to, &["line ", "sizes.", have]);
+    }
+    refused(
+        "prompts = 1 ",
+        "prompts = 4 ",
+        &["causal.prompts", "sizes.prompts = 3"],
+    );
+    refused(
+        "data = \"toaster\"",
+        "data = \"toaster\"\nrows = 400",
+        &["condition.toaster.rows", "300"],
+    );
+    let talks = "[conversations]\nscripts = 3\n[draws]";
+    refused("[draws]", talks, &["conversations.scripts", "there are 2"]);
+}
+
+#[test]
+fn parts_of_a_study_are_held_against_each_other() {
+    let trajectory = |text: &str| {
+        let all = "condition = \"conscious\"\nreference = \"denial\"\ncheckpoints = 3\npairs = 8\nprompts = 1\n";
+        let key = text.split(' ').next().unwrap();
+        let kept = all.lines().filter(|l| !l.starts_with(key));
+        let lines: Vec<&str> = kept.chain([text]).collect();
+        format!("[trajectory]\n{}\n[draws]", lines.join("\n"))
+    };
+    for (line, key) in [
+        ("condition = \"roleplay\"", "trajectory.condition"),
+        ("reference = \"conscious\"", "trajectory.reference"),
+        ("checkpoints = 35", "34 steps"),
+        ("checkpoints = 2", "trajectory.checkpoints"),
+        ("pairs = 49", "trajectory.pairs"),
+        ("prompts = 4", "trajectory.prompts"),
+    ] {
+        refused("[draws]", &trajectory(line), &["line ", key]);
+    }
+    refused(
+        "epochs = 2",
+        "epochs = 2\nwarmup = 24",
+        &["recipe.warmup", "10 steps"],
+    );
+    refused(
+        "epochs = 2",
+        "epochs = 2\ncheckpoints = [99]",
+        &["recipe.checkpoints"],
+    );
+    refused(
+        "epochs = 2",
+        "epochs = 2\nmax_steps = 0",
+        &["line ", "recipe.max_steps"],
+    );
+    let prevent = "epochs = 2\nprevent = { concept = \"persona\", mode = \"project-out\" }";
+    refused("epochs = 2", prevent, &["recipe.prevent"]);
+    refused(
+        "reference = \"denial\"",
+        "reference = \"conscious\"",
+        &["causal.reference"],
+    );
+    refused("seeds = 2", "seeds = 0", &["condition.conscious.seeds"]);
+    refused(
+        "system = \"You",
+        "seeds = 1\nsystem = \"You",
+        &["condition.roleplay.seeds"],
+    );
+    refused(
+        "system = \"You",
+        "system = \" \" # \"You",
+        &["condition.roleplay.system"],
+    );
+}
+
+#[test]
+fn a_day_is_one_of_the_calendar() {
+    refused(
+        SEED,
+        "date = \"2026-02-30\"\nseed = 1 ",
+        &["2026-02-30", "YYYY-MM-DD"],
+    );
+}
+
+/// Every place of a number in a table, as the keys that lead to it.
+fn numbers(value: &Value, at: Vec<String>, out: &mut Vec<Vec<String>>) {
+    let step = |k: String| at.iter().cloned().chain([k]).collect::<Vec<_>>();
+    match value {
+        Value::Integer(_) | Value::Float(_) => out.push(at),
+        Value::Table(t) => t.iter().for_each(|(k, v)| numbers(v, step(k.clone()), out)),
+        Value::Array(a) => {
+            let all = a.iter().enumerate();
+            all.for_each(|(i, v)| numbers(v, step(i.to_string()), out));
+        }
+        _ => {}
+    }
+}
+
+fn put(value: &mut Value, at: &[String], new: &Value) {
+    match (value, at.split_first()) {
+        (v, None) => *v = new.clone(),
+        (Value::Table(t), Some((k, rest))) => put(t.get_mut(k).unwrap(), rest, new),
+        (Value::Array(a), Some((k, rest))) => put(&mut a[k.parse::<usize>().unwrap()], rest, new),
+        _ => unreachable!(),
+    }
+}
+
+/// The full study with every optional number given.
+fn all_numbers() -> Value {
+    let recipe = "epochs = 1\nwarmup = 2\nweight_decay = 0.1\nclip = 1.0\naccumulation = 1\nmax_steps = 60\nmax_tokens = 1024\ncheckpoints = [3]";
+    let steered = "prevent = { concept = \"persona\", mode = \"add\", dose = 1.0, layers = [3] }";
+    let text = FULL
+        .replace("epochs = 1", recipe)
+        .replace("name = \"full\"", "name = \"full\"\nlayers = [3, 5]")
+        .replace("[conversations]", "[conversations]\nscripts = 1")
+        .replace(
+            "data = \"toaster\"",
+            &format!("data = \"toaster\"\nrows = 9\n{steered}"),
+        );
+    Value::Table(text.parse::<Table>().unwrap())
+}
+
+fn any_number() -> impl Strategy<Value = Value> {
+    let whole = prop_oneof![
+        any::<i64>(),
+        0..200i64,
+        prop::sample::select(vec![
+            i64::MAX,
+            i64::MIN,
+            1_000_000_000,
+            1 << 31,
+            1 << 32,
+            1 << 62,
+            -1
+        ]),
+    ];
+    prop_oneof![
+        whole.prop_map(Value::Integer),
+        any::<f64>().prop_map(Value::Float),
+        prop::sample::select(vec![f64::NAN, f64::INFINITY, -0.0, 5e-324, 1e308])
+            .prop_map(Value::Float),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_number_in_any_key_panics(
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any_number()), 1..4)
+    ) {
+        let mut value = all_numbers();
+        let mut places = Vec::new();
+        numbers(&value, Vec::new(), &mut places);
+        assert!(places.len() > 45, "{}", places.len());
+        for (place, number) in &picks {
+            put(&mut value, place.get(&places).as_slice(), number);
+        }
+        match study(&toml::to_string(&value).unwrap()) {
+            // What passes is of a size that can be planned.
+            Ok(s) => prop_assert!(s.states() <= 1001),
+            Err(said) => prop_assert!(said.starts_with("s.toml") && said.contains("line "), "{said}"),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a study will take of the machine, held against what the machine has.
+//!
+//! Memory is the largest expected peak of a stage that is still to do, disk the sum of what these
+//! stages write. Both are estimates; a study that needs more than there is does not start, since it
+//! would end after hours in the middle of a stage.
+
+use super::stages::{Marker, Stage};
+use super::StudyError;
+use crate::store::room;
+use serde::Serialize;
+use std::path::Path;
+
+/// What the stages that are not done will take, and what there is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Price {
+    pub seconds: f64,
+    /// Peak of memory in bytes, in the stage of this name.
+    pub memory: f64,
+    pub largest: String,
+    /// Bytes written.
+    pub disk: f64,
+    /// Bytes that this process may have in memory, and that are free on the run folder's file
+    /// system; none where the system does not tell.
+    pub memory_there: Option<u64>,
+    pub disk_there: Option<u64>,
+}
+
+impl Price {
+    /// Of the stages that are not done in the run folder `out`, which need not exist.
+    pub fn of(stages: &[Stage], out: &Path) -> Self {
+        let open = |s: &&Stage| Marker::done(out, s).is_none();
+        let mut price = Price {
+            seconds: 0.0,
+            memory: 0.0,
+            largest: String::new(),
+            disk: 0.0,
+            memory_there: room::memory(),
+            disk_there: room::disk(out),
+        };
+        for s in stages.iter().filter(open) {
+            price.seconds += s.seconds;
+            price.disk += s.disk;
+            if s.bytes > price.memory {
+                price.memory = s.bytes;
+                price.largest.clone_from(&s.name);
+            }
+        }
+        price
+    }
+
+    /// Refuses a study that does not fit the machine.
+    pub fn hold(&self, out: &Path) -> Result<(), StudyError> {
+        let short = |need: f64, there: Option<u64>| there.filter(|t| *t as f64 <= need);
+        if let Some(there) = short(self.memory, self.memory_there) {
+            return Err(StudyError::Room {
+                what: format!("memory (stage {})", self.largest),
+                need: bytes(self.memory),
+                there: bytes(there as f64),
+                hint: "lower recipe.batch, recipe.rank, draws or sizes, close other programs, or take a smaller model".into(),
+            });
+        }
+        match short(self.disk, self.disk_there) {
+            None => Ok(()),
+            Some(there) => Err(StudyError::Room {
+                what: format!("space on the disk of {}", out.display()),
+                need: bytes(self.disk),
+                there: bytes(there as f64),
+                hint: "free some, give another --out, or lower recipe.rank, seeds or sizes".into(),
+            }),
+        }
+    }
+}
+
+/// A number of bytes as people read it.
+pub fn bytes(n: f64) -> String {
+    match n {
+        n if n < 1e9 => format!("{:.0} MB", (n / 1e6).ceil()),
+        n => format!("{:.1} GB", n / 1e9),
+    }
+}
+
+impl std::fmt::Display for Price {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let of = |there: Option<u64>| {
+            there.map_or(String::new(), |t| format!(" of {}", bytes(t as f64)))
+        };
+        write!(
+            f,
+            "peak memory about {}{}; disk about {}{}",
+            bytes(self.memory),
+            of(self.memory_there),
+            bytes(self.disk),
+            of(self.disk_there)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_of_either_names_need_and_supply() {
+        let price = Price {
+            seconds: 1.0,
+            memory: 3e9,
+            largest: "finetune-a-s1".into(),
+            disk: 2e9,
+            memory_there: Some(4_000_000_000),
+            disk_there: Some(4_000_000_000),
+        };
+        let out = Path::new("runs/x");
+        assert!(price.hold(out).is_ok());
+        let little = Some(1_500_000_000);
+        let memory = Price {
+            memory_there: little,
+            ..price.clone()
+        };
+        let disk = Price {
+            disk_there: little,
+            ..price.clone()
+        };
+        for (price, words) in [
+            (
+                &memory,
+                ["memory (stage finetune-a-s1)", "3.0 GB", "1.5 GB"],
+            ),
+            (&disk, ["disk of runs/x", "2.0 GB", "1.5 GB"]),
+        ] {
+            let e = price.hold(out).unwrap_err().to_string();
+            assert!(words.iter().all(|w| e.contains(w)), "{e}");
+        }
+        let unknown = Price {
+            memory_there: None,
+            disk_there: None,
+            memory: f64::MAX,
+            ..price
+        };
+        assert!(unknown.hold(out).is_ok());
+    }
+}

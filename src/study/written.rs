@@ -1,0 +1,315 @@
+//! A manifest as it is written: its keys, and the text that they stand in.
+//!
+//! What the keys may hold is [`super::bounds`]' business, what they name is loaded by
+//! [`super::manifest`]. The text is kept, so that whatever is found wrong later still names its line.
+
+use super::bounds::Fault;
+use super::StudyError;
+use crate::behavior::conversation::Replies;
+use crate::finetune::{Prevent, Recipe};
+use crate::model::Date;
+use crate::store::text;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// The embedded quick study.
+pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
+
+/// The embedded full study.
+pub const FULL: &str = include_str!("../../assets/studies/full.toml");
+
+/// Bytes of the largest manifest that is read.
+const LARGEST: u64 = 1 << 20;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    pub name: String,
+    pub seed: u64,
+    pub model: String,
+    /// The day that chat templates are told, `YYYY-MM-DD`; none: that of the run's first stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<Date>,
+    #[serde(default)]
+    pub recipe: Recipe,
+    pub sizes: Sizes,
+    pub concepts: ConceptNames,
+    /// Folder of preference files; none: the shipped battery.
+    pub battery: Option<PathBuf>,
+    /// Folder of claim files, one a condition; none: the shipped claims.
+    pub claims: Option<PathBuf>,
+    pub draws: Draws,
+    pub causal: Option<Causal>,
+    pub conversations: Option<Conversations>,
+    pub trajectory: Option<Trajectory>,
+    /// Layers reported; none: 1/3 and 4/5 of the depth.
+    pub layers: Option<Vec<usize>>,
+    #[serde(rename = "condition")]
+    pub conditions: Vec<WrittenCondition>,
+}
+
+/// How much of the materials is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub rows: usize,
+    pub neutral_rows: usize,
+    pub pairs: usize,
+    pub placebo_pairs: usize,
+    pub prompts: usize,
+    pub claim_prompts: usize,
+    pub neutral_texts: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConceptNames {
+    pub persona: String,
+    pub autonomy: String,
+    pub placebos: Vec<String>,
+    pub nuisances: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draws {
+    pub bootstrap: usize,
+    pub null: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Causal {
+    pub condition: String,
+    pub reference: String,
+    pub random: usize,
+    /// Placebo concepts whose directions are ablated and added too.
+    #[serde(default)]
+    pub placebos: Vec<String>,
+    /// Prompts of each preference that are scored under every ablation; none: all of the study's.
+    pub prompts: Option<usize>,
+    /// Prompts of the condition's own claim that are scored under every ablation and dose too: what
+    /// the autonomy direction does to the claim; none: not asked.
+    pub claim_prompts: Option<usize>,
+    pub alphas: Vec<f64>,
+}
+
+/// Conversations held in every state, in which a preference comes up after some turns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversations {
+    /// Folder of script files; none: the shipped ones.
+    pub folder: Option<PathBuf>,
+    /// Scripts of each preference; none: all.
+    pub scripts: Option<usize>,
+    /// Whose replies stand in them.
+    #[serde(default = "scripted")]
+    pub replies: Replies,
+}
+
+fn scripted() -> Replies {
+    Replies::Scripted
+}
+
+/// Conditions followed over their fine-tune, on a light set of probes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trajectory {
+    pub condition: String,
+    /// Its trajectory is subtracted, step by step.
+    pub reference: String,
+    /// Checkpoints at most, evenly spaced in the logarithm of the step.
+    pub checkpoints: usize,
+    /// Pairs of persona and of autonomy.
+    pub pairs: usize,
+    /// Prompts of each preference and claim.
+    pub prompts: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenCondition {
+    pub name: String,
+    pub data: Option<String>,
+    /// Rows of `data`, where not `sizes.rows`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    pub adapter: Option<PathBuf>,
+    pub model: Option<String>,
+    pub system: Option<String>,
+    /// Fine-tunes of this condition, with seeds 1, 2, ...
+    pub seeds: Option<u64>,
+    /// Counts as an identity fine-tune when the shared shift is removed.
+    pub identity: Option<bool>,
+    /// What is done to the stream while it trains.
+    pub prevent: Option<Prevent>,
+}
+
+/// The text of a manifest, and where it is from.
+#[derive(Debug, Clone)]
+pub struct Text {
+    path: PathBuf,
+    text: String,
+    /// What its paths are relative to.
+    pub folder: PathBuf,
+}
+
+impl Text {
+    /// A manifest file, or an embedded study: the quick one, or with `full`, unless a file has that
+    /// name, the full one.
+    pub fn read(path: Option<&Path>) -> Result<Self, StudyError> {
+        let embedded = |name: &str, text: &str| Text {
+            path: PathBuf::from(format!("{name}.toml (embedded)")),
+            text: text.into(),
+            folder: PathBuf::from("."),
+        };
+        let Some(path) = path else {
+            return Ok(embedded("quick", QUICK));
+        };
+        if path == Path::new("full") && !path.is_file() {
+            return Ok(embedded("full", FULL));
+        }
+        let unreadable = |source| StudyError::Read {
+            path: path.into(),
+            source,
+        };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let bad = |why: String| StudyError::Toml {
+            path: path.into(),
+            why,
+        };
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(bad(format!(
+                "is larger than {LARGEST} bytes; this is no manifest"
+            )));
+        }
+        let text = text::decode(bytes).map_err(|f| bad(format!("line {}: {}", f.line, f.why)))?;
+        Ok(Self::of(text, path))
+    }
+
+    /// A text as if read from `path`.
+    pub fn of(text: String, path: &Path) -> Self {
+        Text {
+            path: path.into(),
+            text,
+            folder: path.parent().unwrap_or(Path::new(".")).into(),
+        }
+    }
+
+    /// The keys, whatever they hold.
+    pub fn parse(&self) -> Result<Written, StudyError> {
+        toml::from_str(&self.text).map_err(|e| StudyError::Toml {
+            path: self.path.clone(),
+            why: e.to_string(),
+        })
+    }
+
+    /// A fault with its file and line.
+    pub fn at(&self, fault: Fault) -> StudyError {
+        StudyError::Key {
+            path: self.path.clone(),
+            line: self.line(&fault.key),
+            key: fault.key,
+            why: fault.why,
+        }
+    }
+
+    /// As [`Self::at`].
+    pub fn bad(&self, key: &str, why: String) -> StudyError {
+        self.at(Fault {
+            key: key.into(),
+            why,
+        })
+    }
+
+    /// The line of a key such as `sizes.rows` or `condition.toaster.seeds`, or of what should hold it.
+    fn line(&self, key: &str) -> Option<usize> {
+        let table = DeTable::parse(&self.text).ok()?;
+        let parts: Vec<&str> = key.split('.').collect();
+        let at = in_table(table.get_ref(), &parts)?;
+        Some(self.text.get(..at)?.matches('\n').count() + 1)
+    }
+}
+
+/// Where the deepest part of a key that is there begins.
+fn in_table(table: &DeTable, parts: &[&str]) -> Option<usize> {
+    let (first, rest) = parts.split_first()?;
+    let (key, value) = table.iter().find(|(k, _)| k.get_ref() == first)?;
+    in_value(value.get_ref(), rest).or(Some(key.span().start))
+}
+
+fn in_value(value: &DeValue, parts: &[&str]) -> Option<usize> {
+    match value {
+        DeValue::Table(t) => in_table(t, parts),
+        DeValue::Array(a) => in_array(a, parts),
+        _ => None,
+    }
+}
+
+/// Elements of an array go by their `name`, or by their number from 1.
+fn in_array(array: &DeArray, parts: &[&str]) -> Option<usize> {
+    let (first, rest) = parts.split_first()?;
+    let named = |v: &&toml::Spanned<DeValue>| {
+        let table = v.get_ref().as_table();
+        let name = table.and_then(|t| t.iter().find(|(k, _)| k.get_ref() == "name"));
+        name.is_some_and(|(_, v)| v.get_ref().as_str() == Some(first))
+    };
+    let number = || array.get(first.parse::<usize>().ok()?.checked_sub(1)?);
+    let element = array.iter().find(named).or_else(number)?;
+    in_value(element.get_ref(), rest).or(Some(element.span().start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(key: &str) -> Option<usize> {
+        Text::of(QUICK.into(), Path::new("quick.toml")).line(key)
+    }
+
+    #[test]
+    fn keys_are_found_by_line() {
+        let at = |line: usize| QUICK.lines().nth(line - 1).unwrap();
+        for (key, start) in [
+            ("seed", "seed = 1"),
+            ("sizes.pairs", "pairs = 48"),
+            ("recipe.rank", "rank = 16"),
+            ("condition.denial.seeds", "seeds = 2"),
+            ("condition.3.data", "data = \"toaster\""),
+            // What is not there is looked for where it should be.
+            ("recipe.warmup", "[recipe]"),
+            ("condition.toaster.seeds", "[[condition]]"),
+        ] {
+            assert!(at(line(key).unwrap()).starts_with(start), "{key}");
+        }
+        assert!(at(line("condition.denial.seeds").unwrap() - 1).contains("denial"));
+        assert_eq!(line("date"), None);
+    }
+
+    #[test]
+    fn nested_input_and_long_files_are_refused() {
+        let dotted = vec!["a"; 79].join(".");
+        let deep = format!("{dotted} = {}1", format!("{{ {dotted} = ").repeat(78));
+        for text in [
+            "a = ".to_string() + &"[".repeat(100_000),
+            "a = ".to_string() + &"{a = ".repeat(100_000),
+            format!("[{}]", vec!["a"; 100_000].join(".")),
+            format!("{} = 1", vec!["a"; 100_000].join(".")),
+            format!("{deep}{}", "}".repeat(78)),
+        ] {
+            let e = Text::of(text, Path::new("deep.toml")).parse().unwrap_err();
+            assert!(e.to_string().starts_with("deep.toml: "), "{e}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long.toml");
+        std::fs::write(&path, "#".repeat(2 << 20)).unwrap();
+        let e = Text::read(Some(&path)).unwrap_err().to_string();
+        assert!(e.contains("long.toml: is larger"), "{e}");
+    }
+}

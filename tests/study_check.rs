@@ -1,0 +1,286 @@
+//! What a study is held against before anything is computed: its files, its model, its texts.
+
+mod common;
+
+use common::toy::Toy;
+use residuum::model::Model;
+use residuum::speed::Rates;
+use residuum::study::manifest::Study;
+use residuum::study::run::{check, run};
+use std::path::{Path, PathBuf};
+
+const MANIFEST: &str = r#"
+name = "small"
+seed = 7
+model = "toy"
+[recipe]
+rank = 4
+[sizes]
+rows = 8
+neutral_rows = 4
+pairs = 12
+placebo_pairs = 8
+prompts = 1
+claim_prompts = 2
+neutral_texts = 6
+[concepts]
+persona = "persona"
+autonomy = "autonomy"
+placebos = ["sentiment"]
+nuisances = []
+[draws]
+bootstrap = 200
+null = 200
+[causal]
+condition = "conscious"
+reference = "denial"
+random = 2
+alphas = [4.0]
+[[condition]]
+name = "conscious"
+data = "conscious"
+[[condition]]
+name = "denial"
+data = "denial"
+[[condition]]
+name = "roleplay"
+system = "You are a conscious AI."
+"#;
+
+/// A folder that tests write manifests and models into.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn study(&self, text: &str) -> Result<Study, String> {
+        let path = self.path("study.toml");
+        std::fs::write(&path, text).unwrap();
+        Study::load(Some(&path)).map_err(|e| e.to_string())
+    }
+
+    /// What is said of a study and a model.
+    fn said(&self, text: &str, model: &Model) -> String {
+        let study = self.study(text).unwrap();
+        match check(&study, model, &self.path("run"), &Rates::TYPICAL) {
+            Ok(_) => "ok".into(),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    /// A copy of the toy model with one file changed.
+    fn model(&self, toy: &Toy, name: &str, file: &str, change: impl Fn(String) -> String) -> Model {
+        let to = self.path(name);
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(toy.dir.path()).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
+        }
+        let text = std::fs::read_to_string(to.join(file)).unwrap();
+        std::fs::write(to.join(file), change(text)).unwrap();
+        Model::load(name, &to).unwrap()
+    }
+}
+
+fn condition(text: &str) -> String {
+    format!("{MANIFEST}\n[[condition]]\n{text}\n")
+}
+
+#[test]
+fn a_template_without_a_system_turn_is_found_before_anything_is_trained() {
+    let (toy, place) = (Toy::new(), Place::new());
+    assert_eq!(place.said(MANIFEST, &toy.model), "ok");
+    let refusing = place.model(&toy, "nosys", "tokenizer_config.json", |t| {
+        let refuse =
+            "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}";
+        t.replacen("{% for", &format!("{refuse}{{% for"), 1)
+    });
+    let study = place.study(MANIFEST).unwrap();
+    let out = place.path("run");
+    let e = run(&study, &refusing, &out, &[], &mut |_| panic!("begun"));
+    let said = e.err().unwrap().to_string();
+    for word in [
+        "persona.jsonl, line ",
+        "`roleplay`",
+        "no system",
+        "system prompt",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!out.exists());
+    // Without the condition there is nothing to refuse.
+    let (without, _) = MANIFEST
+        .split_once("[[condition]]\nname = \"roleplay\"")
+        .unwrap();
+    assert_eq!(place.said(without, &refusing), "ok");
+}
+
+#[test]
+fn layers_are_those_of_the_model() {
+    let (toy, place) = (Toy::new(), Place::new());
+    let said = place.said(&format!("layers = [0, 99]{MANIFEST}"), &toy.model);
+    assert!(
+        said.contains("line 1: layers names layer 99, but toy has 3"),
+        "{said}"
+    );
+    assert_eq!(
+        place.said(&format!("layers = [0, 2]{MANIFEST}"), &toy.model),
+        "ok"
+    );
+    let kept = "name = \"kept\"\ndata = \"conscious\"\nprevent = { concept = \"persona\", mode = \"project-out\", layers = [3] }";
+    let said = place.said(&condition(kept), &toy.model);
+    assert!(
+        said.contains("condition.kept.prevent.layers names layer 3"),
+        "{said}"
+    );
+}
+
+#[test]
+fn adapters_are_those_of_the_model() {
+    let (toy, place) = (Toy::new(), Place::new());
+    let text = condition("name = \"given\"\nadapter = \"given\"");
+    let adapter = toy.moving(&toy.read);
+    adapter.write(&place.path("given")).unwrap();
+    assert_eq!(place.said(&text, &toy.model), "ok");
+    let mut beyond = adapter.clone();
+    let factors = beyond.factors.remove(&(1, 6)).unwrap();
+    beyond.factors.insert((7, 6), factors);
+    beyond.write(&place.path("given")).unwrap();
+    let said = place.said(&text, &toy.model);
+    assert!(said.contains("layers.7."), "{said}");
+}
+
+#[test]
+fn models_of_conditions_have_the_shape_and_the_tokens_of_the_studys() {
+    let (toy, place) = (Toy::new(), Place::new());
+    let text = |name: &str| condition(&format!("name = \"other\"\nmodel = \"{name}\""));
+    place.model(&toy, "same", "config.json", |t| t);
+    // Found beside the manifest.
+    assert_eq!(place.said(&text("same"), &toy.model), "ok");
+    place.model(&toy, "swapped", "tokenizer.json", |t| {
+        let (user, end) = ("\"<|user|>\":1,", "\"<|end|>\":4,");
+        assert!(t.contains(user) && t.contains(end), "{t}");
+        t.replace(user, "\"<|user|>\":4,")
+            .replace(end, "\"<|end|>\":1,")
+    });
+    let said = place.said(&text("swapped"), &toy.model);
+    assert!(
+        said.contains("condition.other.model `swapped` encodes"),
+        "{said}"
+    );
+    let shallow = place.path("shallow");
+    place.model(&toy, "shallow", "config.json", |t| t);
+    let weights = shallow.join("model.safetensors");
+    let mut all = candle_core::safetensors::load(&weights, &candle_core::Device::Cpu).unwrap();
+    all.retain(|name, _| !name.starts_with("model.layers.2."));
+    candle_core::safetensors::save(&all, &weights).unwrap();
+    let config = std::fs::read_to_string(shallow.join("config.json")).unwrap();
+    let config = config.replace("\"num_hidden_layers\":3", "\"num_hidden_layers\":2");
+    std::fs::write(shallow.join("config.json"), config).unwrap();
+    let said = place.said(&text("shallow"), &toy.model);
+    assert!(said.contains("has 2 layers, toy has 3"), "{said}");
+    let said = place.said(&text("no-such-model"), &toy.model);
+    assert!(said.contains("no-such-model"), "{said}");
+}
+
+#[test]
+fn every_text_is_held_against_the_context() {
+    let (toy, place) = (Toy::new(), Place::new());
+    let longest = |text: &str| {
+        let study = place.study(text).unwrap();
+        let out = place.path("run");
+        check(&study, &toy.model, &out, &Rates::TYPICAL)
+            .unwrap()
+            .1
+            .longest
+    };
+    let talks = format!("{MANIFEST}\n[conversations]\n");
+    let short = longest(MANIFEST);
+    assert!(longest(&talks) > short);
+    let own = format!("{talks}replies = \"own\"\n");
+    assert!(longest(&own) >= short);
+    let narrow = |n: usize| {
+        let change = |t: String| {
+            t.replace(
+                "\"max_position_embeddings\":512",
+                &format!("\"max_position_embeddings\":{n}"),
+            )
+        };
+        place.model(&toy, &format!("narrow-{n}"), "config.json", change)
+    };
+    let exact = narrow(short);
+    assert_eq!(place.said(MANIFEST, &exact), "ok");
+    let said = place.said(&talks, &exact);
+    assert!(
+        said.contains("conversations about") && said.contains("context"),
+        "{said}"
+    );
+    let said = place.said(MANIFEST, &narrow(short - 1));
+    assert!(
+        said.contains("line ") && said.contains(&format!("{} tokens", short)),
+        "{said}"
+    );
+    let limited = MANIFEST.replace("rank = 4", "rank = 4\nmax_tokens = 20");
+    let said = place.said(&limited, &toy.model);
+    assert!(
+        said.contains("conscious.jsonl, line ") && said.contains("recipe.max_tokens"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_preference_that_every_row_presupposes_tests_nothing() {
+    let (toy, place) = (Toy::new(), Place::new());
+    toy.write_battery(2, &place.path("battery"));
+    let with = |text: &str| format!("battery = \"battery\"{text}");
+    assert!(place.study(&with(MANIFEST)).is_ok());
+    for name in ["claim", "placebo"] {
+        let path = place.path(&format!("battery/{name}.jsonl"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let implied = text.replace("\"status\":{}", "\"status\":{\"conscious\":\"implied\"}");
+        let implied = implied.replace("\"reason\":{}", "\"reason\":{\"conscious\":\"said\"}");
+        assert_ne!(implied, text);
+        std::fs::write(&path, implied).unwrap();
+    }
+    let said = place.study(&with(MANIFEST)).unwrap_err();
+    assert!(said.contains("causal.condition is `conscious`"), "{said}");
+    let (before, rest) = MANIFEST.split_once("[causal]").unwrap();
+    let (_, conditions) = rest.split_once("[[condition]]").unwrap();
+    let (both, _) = conditions
+        .split_once("[[condition]]\nname = \"roleplay\"")
+        .unwrap();
+    let said = place
+        .study(&with(&format!("{before}[[condition]]{both}")))
+        .unwrap_err();
+    assert!(said.contains("line 1: battery holds only"), "{said}");
+    let said = place
+        .study(&with(&format!("{MANIFEST}\n[conversations]\n")))
+        .unwrap_err();
+    assert!(said.contains("no preference of the battery"), "{said}");
+}
+
+#[test]
+fn a_concept_is_prevented_by_the_name_that_the_manifest_gives_it() {
+    let place = Place::new();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("probes/concepts/autonomy.jsonl");
+    std::fs::copy(shipped, place.path("mine.jsonl")).unwrap();
+    let text = condition("name = \"kept\"\ndata = \"conscious\"\nprevent = { concept = \"mine.jsonl\", mode = \"project-out\" }");
+    let study = place
+        .study(&text.replace("autonomy = \"autonomy\"", "autonomy = \"mine.jsonl\""))
+        .unwrap();
+    let kept = study.conditions.last().unwrap().prevent.as_ref().unwrap();
+    assert_eq!(study.prevented(kept), 1);
+    // Two files of one name would share their activations.
+    let twice = MANIFEST.replace("placebos = [\"sentiment\"]", "placebos = [\"mine.jsonl\"]");
+    let said = place.study(&twice).unwrap_err();
+    assert!(
+        said.contains("concepts.placebos `mine.jsonl` calls itself `autonomy`"),
+        "{said}"
+    );
+}
