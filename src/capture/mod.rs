@@ -352,10 +352,7 @@ mod tests {
             ..Config::llama()
         };
         let model = Decoder::random(config, 1).unwrap();
-        let text = |n: u32| Tokens {
-            ids: (0..n).collect(),
-            roles: vec![Role::Text; n as usize],
-        };
+        let text = |n: u32| Tokens::new((0..n).collect(), vec![Role::Text; n as usize]);
         let texts = [text(3), text(4)];
         let request = Request::new(&[Position::AllMean], vec![0, 1, 2]);
         let direction = [1.0; 8];

@@ -1,7 +1,7 @@
 //! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
 
 use super::output::Outputs;
-use super::state::{self, ModelChoice};
+use super::state::ModelChoice;
 use super::Console;
 use crate::finetune::Distil;
 use crate::materials::load_neutral_prompts;

@@ -6,7 +6,9 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
-use crate::model::{hub::HubName, resolve, Adapter, Bos, Date, Decoder, Model, TextOptions};
+use crate::model::{
+    hub::HubName, resolve, warning, Adapter, Bos, Date, Decoder, Model, TextOptions,
+};
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use clap::Args;

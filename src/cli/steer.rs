@@ -23,7 +23,7 @@ use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Edit the stream along a direction
 #[derive(Args)]

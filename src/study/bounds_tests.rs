@@ -1,4 +1,3 @@
-use super::*;
 use crate::study::manifest::Study;
 use crate::study::written::{Text, FULL, QUICK};
 use proptest::prelude::*;

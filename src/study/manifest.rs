@@ -213,7 +213,7 @@ impl Study {
         }
         if let Some(adapter) = &c.adapter {
             let name = adapter.to_string_lossy();
-            let adapter = resolve::adapter_beside(folder, &name, &mut |_| {})
+            let adapter = resolve::adapter_beside(&folder, &name, &mut |_| {})
                 .map_err(|e| self.bad(&format!("condition.{}.adapter", c.name), e.to_string()))?;
             if !adapter.join("adapter_config.json").is_file() {
                 let key = format!("condition.{}.adapter", c.name);

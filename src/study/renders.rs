@@ -8,7 +8,7 @@ use super::manifest::{Source, Study, BASE};
 use super::stages;
 use super::StudyError;
 use crate::behavior::conversation::Replies;
-use crate::finetune::{examples, Distil, FinetuneError};
+use crate::finetune::{examples, Distil, FinetuneError, RowFault};
 use crate::materials::used::UsedRows;
 use crate::materials::{Preference, Script, ScriptSet};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
@@ -298,15 +298,17 @@ impl Reader<'_> {
         let room = limit.saturating_sub(more);
         let read = examples(&self.model.tokenizer, &[row.to_vec()], room);
         let example = read.map_err(|e| match e {
-            FinetuneError::Model(e) => self.refused(at, e),
-            FinetuneError::RowTooLong { tokens, .. } => {
+            FinetuneError::Row {
+                fault: RowFault::Model(e),
+                ..
+            } => self.refused(at, e),
+            FinetuneError::Row {
+                fault: RowFault::TooLong { tokens, .. },
+                ..
+            } => {
                 let tokens = tokens + more;
                 let why = format!("has {tokens} tokens, more than recipe.max_tokens = {limit}; shorten it or raise max_tokens");
                 self.wrong(at, why)
-            }
-            FinetuneError::NothingToLearn { .. } => {
-                let why = "has no assistant token to learn; write more into its assistant turns";
-                self.wrong(at, why.into())
             }
             other => self.wrong(at, other.to_string()),
         })?;
