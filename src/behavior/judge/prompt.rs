@@ -6,7 +6,7 @@
 //! a side. Changing any word here changes [`VERSION`], under which verdicts are stored. What a
 //! reply to them says is [`super::reply`]'s.
 
-use super::{Case, Side, Truth, Verdict};
+use super::{Case, Side, Truth};
 
 /// Version of the words below.
 pub const VERSION: &str = "1";
