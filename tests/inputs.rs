@@ -189,6 +189,19 @@ fn a_row_that_the_model_cannot_read_is_named_by_file_and_line() {
         "response-mean",
         &["short.jsonl, line 1", "has no response"],
     );
+    let rows = format!("{{\"prompt\": \"w1\"}}\n\n{{\"prompt\": \"{long}\"}}\n");
+    let file = place.file("prompts.jsonl", rows);
+    let answers = place.new_file("answers.jsonl");
+    let args = [
+        "distill",
+        "--model",
+        model,
+        "--prompts",
+        &file,
+        "--out",
+        &answers,
+    ];
+    fails_with(&args, &["prompts.jsonl, line 3: text of 60"]);
     let turns = |answer: &str| {
         format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"w1\"}}, {{\"role\": \"assistant\", \"content\": \"{answer}\"}}]}}\n")
     };

@@ -4,12 +4,12 @@ use super::output::Outputs;
 use super::state::ModelChoice;
 use super::Console;
 use crate::finetune::Distil;
-use crate::materials::load_neutral_prompts;
+use crate::materials::{load_neutral_prompts, neutral_prompt_lines};
 use crate::model::generate::Sampling;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Let a model answer the neutral prompts itself
@@ -78,7 +78,10 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
             progress.step("");
         }
         told = answered;
-    })?;
+    });
+    let lines = neutral_prompt_lines(args.prompts.as_deref())?;
+    let file = args.prompts.as_deref().unwrap_or(Path::new("<embedded>"));
+    let done = done.map_err(|e| e.in_file(file, &lines))?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let text = format!(

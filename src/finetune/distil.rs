@@ -98,10 +98,18 @@ impl Distil {
         first: usize,
     ) -> Result<Vec<String>, FinetuneError> {
         let tok = &model.tokenizer;
-        let ids = prompts
+        let ids = |(i, prompt): (usize, &String)| {
+            let tokens = tok.prompt(None, prompt);
+            tokens.map(|t| t.ids).map_err(|e| FinetuneError::Row {
+                row: first + i + 1,
+                fault: e.into(),
+            })
+        };
+        let ids: Vec<Vec<u32>> = prompts
             .iter()
-            .map(|p| Ok(tok.prompt(None, p)?.ids))
-            .collect::<Result<Vec<_>, FinetuneError>>()?;
+            .enumerate()
+            .map(ids)
+            .collect::<Result<_, _>>()?;
         let mut rngs: Vec<_> = (first..first + prompts.len())
             .map(|i| stream(self.seed, "distil", i as u64))
             .collect();
@@ -123,7 +131,7 @@ impl Distil {
     /// A file that already holds them is left. `done` hears how many prompts are answered.
     ///
     /// # Errors
-    /// A prompt that does not fit the context, or a file that cannot be written.
+    /// A prompt that does not fit the context, by its number, or a file that cannot be written.
     pub fn write(
         &self,
         model: &Model,

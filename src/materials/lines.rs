@@ -260,7 +260,6 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const ROW: &str = r#"{"a": 1}"#;
 

@@ -12,6 +12,7 @@ use super::embedded::{
     find, names, neutral_prompts, neutral_texts, Shipped, CLAIMS, CONCEPTS, FINETUNE, PREFERENCES,
     SCRIPTS,
 };
+use super::lines::row_numbers;
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
 use super::MaterialError;
@@ -89,6 +90,17 @@ pub fn load_neutral_prompts(path: Option<&Path>) -> Result<Vec<String>, Material
         Some(path) => parse_prompts(&read(path)?, path),
         None => parse_prompts(neutral_prompts(), &label("fine-tune", "neutral_prompts")),
     }
+}
+
+/// The lines of the prompts of [`load_neutral_prompts`].
+///
+/// # Errors
+/// The file cannot be read.
+pub fn neutral_prompt_lines(path: Option<&Path>) -> Result<Vec<usize>, MaterialError> {
+    Ok(match path {
+        Some(path) => row_numbers(&read(path)?),
+        None => row_numbers(neutral_prompts()),
+    })
 }
 
 /// What errors call an embedded file.

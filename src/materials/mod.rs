@@ -41,7 +41,7 @@ pub use embedded::{
     load_preferences, load_scripts,
 };
 pub use error::MaterialError;
-pub use load::read;
+pub use load::{neutral_prompt_lines, read};
 pub use neutral::NeutralText;
 pub use script::{Script, ScriptSet, Turn};
 pub use texts::{TextBody, TextRow};

@@ -2,14 +2,14 @@
 
 use super::super::Console;
 use crate::behavior::judge::{
-    self, endpoint, judge_locally, known, Agreement, Case, Clock, Endpoint, Key, Price, Store,
-    Tally,
+    self, endpoint, judge_locally, known, Agreement, Case, Clock, Endpoint, JudgeError, Key, Price,
+    Store, Tally,
 };
 use crate::behavior::warning::{of_judging, Warning};
 use crate::cli::state;
 use crate::materials::Preference;
 use crate::model::Model;
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -235,7 +235,11 @@ fn watched(
             bar.step(&note(t));
         }
     };
-    run(&mut watch).context("the answers are kept; run the same command again to go on")
+    run(&mut watch).map_err(|error| match error.downcast_ref::<JudgeError>() {
+        // The same command would be refused again.
+        Some(JudgeError::Refused { .. }) => error.context("the answers are kept"),
+        _ => error.context("the answers are kept; run the same command again to go on"),
+    })
 }
 
 /// Cost and trouble so far.
