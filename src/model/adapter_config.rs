@@ -128,6 +128,9 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
     let why = match serde_json::from_str(&text) {
         Ok(Value::Object(map)) => return Ok(map),
         Ok(_) => "is not a JSON object".into(),
+        Err(e) if text.contains("NaN") || text.contains("Infinity") => {
+            format!("not JSON ({e}), which has no NaN and no Infinity; write a number")
+        }
         Err(e) => format!("not JSON ({e})"),
     };
     Err(ModelError::File {
