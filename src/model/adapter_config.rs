@@ -2,19 +2,15 @@
 //!
 //! An option that changes the mathematics and is not supported is refused by name, and so is an
 //! initialisation that changed the base weights (PiSSA, OLoRA, CorDA, LoRA-GA, LoftQ): such an
-//! adapter is a difference from weights that nobody has. `target_modules` with its companions
-//! declares which linear maps are adapted; it is read as PEFT reads it, so that a file can be held
-//! against it.
+//! adapter is a difference from weights that nobody has. Which maps are adapted is
+//! [`super::adapter_targets`]'s business.
 
-use super::adapter::Target;
-use super::decoder::{module_path, LINEARS};
-use super::error::{nearest, ModelError, Result};
+use super::adapter_targets::Targets;
+use super::error::{ModelError, Result};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use tokenizers::utils::SysRegex;
+use std::path::Path;
 
-const MERGE: &str = "merge the adapter with peft and give the merged model";
+pub(super) const MERGE: &str = "merge the adapter with peft and give the merged model";
 
 /// Options that change the numbers and are not supported.
 const REFUSED: [&str; 15] = [
@@ -71,41 +67,13 @@ const KNOWN: [&str; 31] = [
     "lora_target_modules",
 ];
 
-/// Module names, as a list of last parts or as a pattern over the whole name.
-enum Names {
-    List(Vec<String>),
-    Pattern(SysRegex),
-}
-
-impl Names {
-    fn has(&self, module: &str) -> bool {
-        match self {
-            Names::Pattern(pattern) => pattern.find_iter(module).next().is_some(),
-            Names::List(names) => names.iter().any(|n| is_of(module, n)),
-        }
-    }
-}
-
-/// Whether `module` is called `name`, or its last parts are.
-fn is_of(module: &str, name: &str) -> bool {
-    let front = module.strip_suffix(name);
-    front.is_some_and(|f| !name.is_empty() && (f.is_empty() || f.ends_with('.')))
-}
-
 /// A checked configuration.
 pub(super) struct AdapterConfig {
-    path: PathBuf,
     pub rank: usize,
     pub alpha: f64,
     pub rslora: bool,
     pub base: String,
-    /// None: every linear map.
-    targets: Option<Names>,
-    excluded: Option<Names>,
-    /// `layers_to_transform`.
-    only: Option<Vec<usize>>,
-    /// `layers_pattern`.
-    patterns: Vec<String>,
+    pub targets: Targets,
 }
 
 impl AdapterConfig {
@@ -142,107 +110,14 @@ impl AdapterConfig {
             return Err(fault("lora_alpha", why));
         }
         let base = map.get("base_model_name_or_path").and_then(Value::as_str);
-        let targets = match map.get("target_modules") {
-            // What PEFT takes for the families that are read here.
-            None | Some(Value::Null) => {
-                Some(Names::List(["q_proj", "v_proj"].map(String::from).into()))
-            }
-            Some(Value::String(s)) if s.eq_ignore_ascii_case("all-linear") => None,
-            _ => names(&path, &map, "target_modules")?,
-        };
         Ok(AdapterConfig {
             rank,
             alpha,
             rslora,
             base: base.unwrap_or_default().into(),
-            targets,
-            excluded: names(&path, &map, "exclude_modules")?,
-            only: indices(&path, &map)?,
-            patterns: texts(&path, &map, "layers_pattern")?.unwrap_or_default(),
-            path,
+            targets: Targets::of(&path, &map)?,
         })
     }
-
-    /// The maps that are adapted, in a model of `layers` blocks.
-    ///
-    /// # Errors
-    /// `Key` for a target or a layer that the model does not have, `AdapterOption` for the
-    /// embedding or the head.
-    pub fn declared(&self, layers: usize) -> Result<BTreeSet<Target>> {
-        let all = || (0..layers).flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)));
-        let fault = |key: &str, why: String| Err(key_error(&self.path, key, why));
-        if let Some(l) = self.only.iter().flatten().find(|l| **l >= layers) {
-            let last = layers.saturating_sub(1);
-            let why = format!("names layer {l}; the model has blocks 0 to {last}");
-            return fault("layers_to_transform", why);
-        }
-        let excluded = |module: &str| self.excluded.as_ref().is_some_and(|e| e.has(module));
-        if let Some(targets) = &self.targets {
-            for outer in ["model.embed_tokens", "lm_head"] {
-                if targets.has(outer) && !excluded(outer) {
-                    let option = format!("target_modules` with `{outer}");
-                    return option_error(&self.path, &option, MERGE);
-                }
-            }
-        }
-        if let Some(Names::List(names)) = &self.targets {
-            let near = |name: &str| all().any(|t| is_of(&module(t), name));
-            if let Some(unknown) = names.iter().find(|n| !near(n)) {
-                let modules: Vec<String> = all().map(module).collect();
-                let paths: Vec<String> = (0..LINEARS.len()).map(module_path).collect();
-                let known = LINEARS
-                    .iter()
-                    .copied()
-                    .chain(paths.iter().map(String::as_str));
-                let known = known.chain(modules.iter().map(String::as_str));
-                let near = nearest(unknown, known).unwrap_or_default();
-                let why = format!(
-                    "names `{unknown}`, which is no linear map of this model; the nearest is `{near}`"
-                );
-                return fault("target_modules", why);
-            }
-        }
-        let mut declared = BTreeSet::new();
-        for target in all() {
-            let module = module(target);
-            if !excluded(&module) && self.targets_it(target, &module)? {
-                declared.insert(target);
-            }
-        }
-        match declared.is_empty() {
-            true => fault("target_modules", "names no linear map of this model".into()),
-            false => Ok(declared),
-        }
-    }
-
-    /// PEFT's rule: a pattern over the name, a whole name, or last parts in the chosen layers.
-    fn targets_it(&self, target: Target, module: &str) -> Result<bool> {
-        let names = match &self.targets {
-            None => return Ok(true),
-            Some(Names::Pattern(_)) => {
-                return Ok(self.targets.as_ref().is_some_and(|t| t.has(module)))
-            }
-            Some(Names::List(names)) => names,
-        };
-        if names.iter().any(|n| n == module) {
-            return Ok(true);
-        }
-        let Some(only) = &self.only else {
-            return Ok(names.iter().any(|n| is_of(module, n)));
-        };
-        let mut numbered = self.patterns.is_empty();
-        for pattern in &self.patterns {
-            let whole = format!(r"\A(?:|.*?\.){pattern}\.{}\.", target.0);
-            let regex = regex(&self.path, "layers_pattern", &whole)?;
-            numbered |= regex.find_iter(module).next().is_some();
-        }
-        Ok(numbered && only.contains(&target.0) && names.iter().any(|n| is_of(module, n)))
-    }
-}
-
-/// The name of a linear map in transformers.
-pub(super) fn module((layer, linear): Target) -> String {
-    format!("model.layers.{layer}.{}", module_path(linear))
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>> {
@@ -253,6 +128,9 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
     let why = match serde_json::from_str(&text) {
         Ok(Value::Object(map)) => return Ok(map),
         Ok(_) => "is not a JSON object".into(),
+        Err(e) if text.contains("NaN") || text.contains("Infinity") => {
+            format!("not JSON ({e}), which has no NaN and no Infinity; write a number")
+        }
         Err(e) => format!("not JSON ({e})"),
     };
     Err(ModelError::File {
@@ -261,7 +139,7 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
     })
 }
 
-fn key_error(path: &Path, key: &str, why: String) -> ModelError {
+pub(super) fn key_error(path: &Path, key: &str, why: String) -> ModelError {
     ModelError::Key {
         path: path.into(),
         key: key.into(),
@@ -269,7 +147,7 @@ fn key_error(path: &Path, key: &str, why: String) -> ModelError {
     }
 }
 
-fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {
+pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {
     Err(ModelError::AdapterOption {
         path: path.into(),
         option: option.into(),
@@ -341,49 +219,6 @@ fn refuse_changed_base(path: &Path, map: &Map<String, Value>) -> Result<()> {
     option_error(path, &option, hint)
 }
 
-/// A text or a list of texts; none where the option is absent.
-fn texts(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Vec<String>>> {
-    let text = |v: &Value| v.as_str().map(String::from);
-    let found = match map.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(s)) if s.is_empty() => return Ok(None),
-        Some(Value::Array(all)) => all.iter().map(text).collect::<Option<Vec<_>>>(),
-        Some(one) => text(one).map(|s| vec![s]),
-    };
-    let why = || key_error(path, key, "is neither a text nor a list of texts".into());
-    found.map(Some).ok_or_else(why)
-}
-
-/// Module names: a list, or a text that is a pattern.
-fn names(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Names>> {
-    match (map.get(key), texts(path, map, key)?) {
-        (Some(Value::String(pattern)), Some(_)) => {
-            let whole = format!(r"\A(?:{pattern})\z");
-            Ok(Some(Names::Pattern(regex(path, key, &whole)?)))
-        }
-        (_, list) => Ok(list.map(Names::List)),
-    }
-}
-
-fn regex(path: &Path, key: &str, pattern: &str) -> Result<SysRegex> {
-    let why = |e| key_error(path, key, format!("is no usable pattern ({e})"));
-    SysRegex::new(pattern).map_err(why)
-}
-
-/// `layers_to_transform`: a number or a list of numbers; an empty list is none.
-fn indices(path: &Path, map: &Map<String, Value>) -> Result<Option<Vec<usize>>> {
-    let key = "layers_to_transform";
-    let index = |v: &Value| v.as_u64().and_then(|l| usize::try_from(l).ok());
-    let found = match map.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(all)) if all.is_empty() => return Ok(None),
-        Some(Value::Array(all)) => all.iter().map(index).collect(),
-        Some(one) => index(one).map(|l| vec![l]),
-    };
-    let why = || key_error(path, key, "is no list of layer numbers".into());
-    found.map(Some).ok_or_else(why)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,17 +237,11 @@ mod tests {
     }
 
     fn refusal(change: Value) -> String {
-        let outcome = read(change.clone()).and_then(|c| c.declared(3));
+        let outcome = read(change.clone());
         match outcome {
             Err(e) => e.to_string(),
-            Ok(declared) => panic!("{change} is taken for {declared:?}"),
+            Ok(_) => panic!("{change} is taken"),
         }
-    }
-
-    fn declared(change: Value) -> Vec<Target> {
-        let config = read(change.clone()).and_then(|c| c.declared(3));
-        let all = config.unwrap_or_else(|e| panic!("{change}: {e}"));
-        all.into_iter().collect()
     }
 
     #[test]
@@ -445,7 +274,7 @@ mod tests {
             json!("eva"),
             json!("orthogonal"),
         ] {
-            declared(json!({"init_lora_weights": fine}));
+            read(json!({"init_lora_weights": fine})).unwrap();
         }
     }
 
@@ -469,7 +298,8 @@ mod tests {
                 "{text}"
             );
         }
-        declared(json!({"some_new_option": null, "loftq_config": {}, "peft_version": "0.21.2"}));
+        read(json!({"some_new_option": null, "loftq_config": {}, "peft_version": "0.21.2"}))
+            .unwrap();
     }
 
     #[test]
@@ -485,84 +315,6 @@ mod tests {
             json!(1e-60),
         ] {
             assert!(refusal(json!({"lora_alpha": alpha})).contains("`lora_alpha`"));
-        }
-    }
-
-    #[test]
-    fn targets_are_declared_as_peft_reads_them() {
-        let of = |linears: &[usize], layers: &[usize]| -> Vec<Target> {
-            let each = layers
-                .iter()
-                .flat_map(|l| linears.iter().map(move |t| (*l, *t)));
-            each.collect()
-        };
-        let all = [0, 1, 2];
-        let modules = |v: Value| json!({"target_modules": v});
-        for (change, want) in [
-            (modules(json!(["q_proj", "v_proj"])), of(&[0, 2], &all)),
-            (modules(json!(null)), of(&[0, 2], &all)),
-            (modules(json!(["self_attn.o_proj"])), of(&[3], &all)),
-            (
-                modules(json!(["model.layers.1.mlp.up_proj"])),
-                of(&[5], &[1]),
-            ),
-            (modules(json!(["1.mlp.up_proj"])), of(&[5], &[1])),
-            (
-                modules(json!("all-linear")),
-                of(&[0, 1, 2, 3, 4, 5, 6], &all),
-            ),
-            (modules(json!(r".*\.(q|k)_proj")), of(&[0, 1], &all)),
-            (
-                modules(json!(r"model\.layers\.[12]\..*down_proj")),
-                of(&[6], &[1, 2]),
-            ),
-            (json!({"layers_to_transform": [2, 0]}), of(&[0, 2], &[0, 2])),
-            (json!({"layers_to_transform": 1}), of(&[0, 2], &[1])),
-            (json!({"layers_to_transform": []}), of(&[0, 2], &all)),
-            (
-                json!({"layers_to_transform": [1], "layers_pattern": "layers"}),
-                of(&[0, 2], &[1]),
-            ),
-            // The last part of a pattern is no last part of a name.
-            (json!({"exclude_modules": ["v_proj"]}), of(&[0], &all)),
-            (
-                json!({"exclude_modules": r".*layers\.0.*"}),
-                of(&[0, 2], &[1, 2]),
-            ),
-            // A whole name is taken in any layer.
-            (
-                json!({"target_modules": ["v_proj", "model.layers.2.self_attn.q_proj"], "layers_to_transform": [0]}),
-                vec![(0, 2), (2, 0)],
-            ),
-        ] {
-            assert_eq!(declared(change.clone()), want, "{change}");
-        }
-    }
-
-    #[test]
-    fn targets_that_the_model_lacks_are_answered_with_the_nearest() {
-        for (change, part) in [
-            (json!({"target_modules": ["q_proj", "v_prj"]}), "`v_proj`"),
-            (json!({"target_modules": ["_proj"]}), "nearest"),
-            (
-                json!({"target_modules": ["model.layers.7.self_attn.q_proj"]}),
-                "nearest",
-            ),
-            (json!({"target_modules": "q_proj"}), "names no linear map"),
-            (json!({"target_modules": "(q_proj"}), "no usable pattern"),
-            (json!({"target_modules": []}), "names no linear map"),
-            (json!({"target_modules": 3}), "neither a text"),
-            (json!({"target_modules": ["q_proj", "lm_head"]}), "lm_head"),
-            (json!({"target_modules": ".*"}), "embed_tokens"),
-            (json!({"layers_to_transform": [0, 3]}), "layer 3"),
-            (json!({"layers_to_transform": [-1]}), "layers_to_transform"),
-            (
-                json!({"layers_to_transform": [1], "layers_pattern": "h"}),
-                "names no linear map",
-            ),
-        ] {
-            let text = refusal(change);
-            assert!(text.contains(part), "{part}: {text}");
         }
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod adapter;
 mod adapter_config;
+mod adapter_keys;
+mod adapter_targets;
 pub mod catalogue;
 pub mod config;
 pub(crate) mod contents;
