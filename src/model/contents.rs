@@ -139,8 +139,8 @@ pub(crate) fn model_folder(folder: &Path) -> Verdict<()> {
     };
     whole(folder, files)?;
     // What is optional may be absent; what is there must be there.
-    let here = OPTIONAL.into_iter().filter(|n| dead_link(&folder.join(n)));
-    match here.last() {
+    let mut optional = OPTIONAL.into_iter();
+    match optional.find(|n| dead_link(&folder.join(n))) {
         Some(name) => Err(format!("{name} is a link to a file that is gone")),
         None => Ok(()),
     }

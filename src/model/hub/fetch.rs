@@ -33,10 +33,6 @@ impl Fetch<'_> {
         if let Some(id) = named(listed).filter(|id| self.repo.holds(id, listed.size)) {
             return Ok(id);
         }
-        say(&match listed.size {
-            Some(n) => format!("fetching {file} ({:.1} MB)", n as f64 / 1e6),
-            None => format!("fetching {file}"),
-        });
         let ask = |from| {
             self.client
                 .file(&self.name.repo, self.commit, file, from)
@@ -60,6 +56,10 @@ impl Fetch<'_> {
         if self.repo.holds(&id, wanted.size) {
             return Ok(id);
         }
+        say(&match wanted.size {
+            Some(n) => format!("fetching {file} ({:.1} MB)", n as f64 / 1e6),
+            None => format!("fetching {file}"),
+        });
         let held = part.len().map_err(disk)?;
         let goes_on = early.is_none() && wanted.size.is_some_and(|n| held < n);
         let from = if goes_on { held } else { 0 };

@@ -63,7 +63,7 @@ pub fn folder(
     say: Say,
 ) -> Result<PathBuf> {
     let bad = |why: String| ModelError::Hub {
-        name: format!("{}@{}", name.repo, name.revision),
+        name: name.to_string(),
         why,
     };
     if let Want::File(file) = want {

@@ -31,6 +31,15 @@ impl HubName {
     }
 }
 
+impl std::fmt::Display for HubName {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.revision.as_str() {
+            "main" => f.write_str(&self.repo),
+            other => write!(f, "{}@{other}", self.repo),
+        }
+    }
+}
+
 /// Whether this is a commit in full, in lower case.
 pub(super) fn is_commit(text: &str) -> bool {
     is_hex(text, 40)
