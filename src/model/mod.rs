@@ -6,6 +6,8 @@
 pub mod adapter;
 pub mod catalogue;
 pub mod config;
+#[cfg(test)]
+mod damage_tests;
 pub mod decoder;
 pub mod error;
 pub mod folder;
@@ -29,6 +31,8 @@ mod random;
 pub mod recording;
 pub mod resolve;
 pub mod template;
+#[cfg(test)]
+mod tiny;
 pub mod tokenizer;
 mod tokenizer_files;
 pub mod warning;
