@@ -89,78 +89,88 @@ impl Inventory<'_> {
     /// The first weight that is missing, misshapen, or foreign to this architecture.
     pub(crate) fn plan(&self, c: &Config) -> Result<Plan> {
         let mut wanted = BTreeSet::new();
-        let too_large = || ModelError::File {
-            path: self.path.into(),
-            why: "its sizes multiply beyond any memory; the configuration is damaged".into(),
+        let vocabulary = [c.vocab, c.hidden];
+        self.take("model.embed_tokens.weight".into(), &vocabulary, &mut wanted)?;
+        self.take("model.norm.weight".into(), &[c.hidden], &mut wanted)?;
+        // A head beside a tied flag is read, and compared with the embeddings.
+        let head = "lm_head.weight";
+        match self.shapes.contains_key(head) {
+            true => self.take(head.into(), &vocabulary, &mut wanted)?,
+            false if c.tied => (),
+            false => return Err(self.said(format!("holds no `{head}`, and config.json does not set `tie_word_embeddings`; a head drawn at random would mean nothing"))),
+        }
+        let maps = self.maps(c)?;
+        for l in 0..c.layers {
+            self.block(l, c, &maps, &mut wanted)?;
+        }
+        let mut unused = Vec::new();
+        for name in self.shapes.keys().filter(|name| !wanted.contains(*name)) {
+            let is = |r: &&str| name.ends_with(*r) || name.contains(&format!("{r}."));
+            if !RECOMPUTED.iter().any(is) {
+                self.refuse_foreign(name, c)?;
+                unused.push(self.naming.of(name));
+            }
+        }
+        Ok(Plan { wanted, unused })
+    }
+
+    /// (O, I) of the linear maps of a block.
+    fn maps(&self, c: &Config) -> Result<[(usize, usize); 7]> {
+        let wide = |heads: usize| {
+            let width = heads.checked_mul(c.head_dim);
+            width.ok_or_else(|| {
+                self.said(
+                    "its sizes multiply beyond any memory; the configuration is damaged".into(),
+                )
+            })
         };
         let (d, f) = (c.hidden, c.intermediate);
-        let qw = c.heads.checked_mul(c.head_dim).ok_or_else(too_large)?;
-        let kw = c.kv_heads.checked_mul(c.head_dim).ok_or_else(too_large)?;
-        let maps = [(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)];
-        let mut take = |name: String, shape: &[usize]| -> Result<()> {
-            self.demand(&name, shape)?;
-            wanted.insert(name);
-            Ok(())
-        };
-        take("model.embed_tokens.weight".into(), &[c.vocab, d])?;
-        take("model.norm.weight".into(), &[d])?;
-        // A head beside a tied flag is read, and compared with the embeddings.
-        let head = self.shapes.contains_key("lm_head.weight");
-        if !c.tied && !head {
-            return Err(ModelError::File {
-                path: self.path.into(),
-                why: "holds no `lm_head.weight`, and config.json does not set `tie_word_embeddings`; a head drawn at random would mean nothing".into(),
-            });
+        let (qw, kw) = (wide(c.heads)?, wide(c.kv_heads)?);
+        Ok([(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)])
+    }
+
+    fn block(
+        &self,
+        l: usize,
+        c: &Config,
+        maps: &[(usize, usize); 7],
+        wanted: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let at = format!("model.layers.{l}");
+        if !self.holds(&format!("{at}.")) {
+            let (block, blocks) = (self.naming.block(), c.layers);
+            return Err(self.said(format!("holds no weight of block {l}, `{block}{l}.*`; the configuration says that there are {blocks} blocks")));
         }
-        if head {
-            take("lm_head.weight".into(), &[c.vocab, d])?;
+        for norm in ["input_layernorm", "post_attention_layernorm"] {
+            self.take(format!("{at}.{norm}.weight"), &[c.hidden], wanted)?;
         }
-        for l in 0..c.layers {
-            let at = format!("model.layers.{l}");
-            if !self.holds(&format!("{at}.")) {
-                let why = format!(
-                    "holds no weight of block {l}, `{}{l}.*`; the configuration says that there are {} blocks",
-                    self.naming.block(), c.layers
-                );
-                return Err(ModelError::File {
-                    path: self.path.into(),
-                    why,
-                });
-            }
-            take(format!("{at}.input_layernorm.weight"), &[d])?;
-            take(format!("{at}.post_attention_layernorm.weight"), &[d])?;
-            for (i, (o, n)) in maps.into_iter().enumerate() {
-                let name = format!("{at}.{}", module_path(i));
-                take(format!("{name}.weight"), &[o, n])?;
-                let bias = format!("{name}.bias");
-                let read = match c.biases {
-                    Biases::AsFound => self.shapes.contains_key(&bias),
-                    Biases::Declared { attention, mlp } => [attention, mlp][i / 4],
-                };
-                if read && !self.shapes.contains_key(&bias) {
-                    let why = format!("is set, and weight `{bias}` is not in the file");
+        for (i, &(o, n)) in maps.iter().enumerate() {
+            let name = format!("{at}.{}", module_path(i));
+            self.take(format!("{name}.weight"), &[o, n], wanted)?;
+            let bias = format!("{name}.bias");
+            let there = self.shapes.contains_key(&bias);
+            let declared = match c.biases {
+                Biases::AsFound => there,
+                Biases::Declared { attention, mlp } => [attention, mlp][i / 4],
+            };
+            match (declared, there) {
+                (true, true) => self.take(bias, &[o], wanted)?,
+                (true, false) => {
                     return Err(ModelError::Key {
                         path: self.path.join("config.json"),
                         key: flag(&bias).into(),
-                        why,
-                    });
+                        why: format!("is set, and weight `{bias}` is not in the file"),
+                    })
                 }
-                if read {
-                    take(bias, &[o])?;
-                }
+                (false, _) => (),
             }
         }
-        let left = self.shapes.keys().filter(|name| !wanted.contains(*name));
-        let mut unused = Vec::new();
-        for name in left.filter(|n| {
-            !RECOMPUTED
-                .iter()
-                .any(|r| n.ends_with(r) || n.contains(&format!("{r}.")))
-        }) {
-            self.refuse_foreign(name, c)?;
-            unused.push(self.naming.of(name));
-        }
-        Ok(Plan { wanted, unused })
+        Ok(())
+    }
+
+    fn said(&self, why: String) -> ModelError {
+        let path = self.path.into();
+        ModelError::File { path, why }
     }
 
     /// Whether any weight's name begins so.
@@ -170,9 +180,10 @@ impl Inventory<'_> {
             .is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
-    fn demand(&self, name: &str, want: &[usize]) -> Result<()> {
-        let Some(got) = self.shapes.get(name) else {
-            let missing = self.naming.of(name);
+    /// Wants a weight, which must be there in its shape.
+    fn take(&self, name: String, want: &[usize], wanted: &mut BTreeSet<String>) -> Result<()> {
+        let Some(got) = self.shapes.get(&name) else {
+            let missing = self.naming.of(&name);
             let present: Vec<String> = self.shapes.keys().map(|n| self.naming.of(n)).collect();
             return Err(ModelError::MissingWeight {
                 path: self.path.into(),
@@ -183,11 +194,12 @@ impl Inventory<'_> {
         if got != want {
             return Err(ModelError::WeightShape {
                 path: self.path.into(),
-                name: self.naming.of(name),
+                name: self.naming.of(&name),
                 got: got.clone(),
                 want: want.to_vec(),
             });
         }
+        wanted.insert(name);
         Ok(())
     }
 

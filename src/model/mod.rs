@@ -10,6 +10,8 @@ mod adapter_targets;
 pub mod catalogue;
 pub mod config;
 pub(crate) mod contents;
+#[cfg(test)]
+mod damage_tests;
 pub mod date;
 pub mod decoder;
 pub mod error;
@@ -40,6 +42,8 @@ pub mod resolve;
 pub mod sandbox;
 mod special_tokens;
 pub mod template;
+#[cfg(test)]
+mod tiny;
 pub mod tokenizer;
 mod tokenizer_files;
 pub mod turns;
