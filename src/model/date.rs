@@ -37,6 +37,8 @@ impl Date {
             rest = &rest[at + directive.len()..];
             match directive {
                 "%f" => out.push_str("000000"),
+                // Sunday is 0; the library counts from 1.
+                "%w" => out += &self.0.weekday().number_days_from_sunday().to_string(),
                 // A date without a time zone has neither offset nor name of one.
                 "%z" | "%Z" | "%:z" => {}
                 _ => {
