@@ -11,7 +11,6 @@ use tokenizers::{AddedToken, PreTokenizerWrapper};
 
 /// What GGUF metadata says of a tokenizer.
 pub(super) struct GgufTokens {
-    pub(super) kind: String,
     pub(super) pre: String,
     pub(super) tokens: Vec<String>,
     pub(super) types: Vec<i32>,
@@ -33,14 +32,18 @@ fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper> {
     }
 }
 
+/// Refuses a kind of tokenizer other than byte-level BPE.
+pub(super) fn supported(kind: &str) -> Result<()> {
+    match kind {
+        "gpt2" => Ok(()),
+        _ => Err(tok(format!(
+            "the file's tokenizer kind `{kind}` is not supported, only byte-level BPE (gpt2); use the model's Hugging Face folder"
+        ))),
+    }
+}
+
 /// Byte-level BPE from GGUF metadata; control and user-defined tokens are added tokens.
 pub(super) fn tokenizer(g: GgufTokens) -> Result<tokenizers::Tokenizer> {
-    if g.kind != "gpt2" {
-        return Err(tok(format!(
-            "the file's tokenizer kind `{}` is not supported, only byte-level BPE (gpt2); use the model's Hugging Face folder",
-            g.kind
-        )));
-    }
     let vocab: AHashMap<String, u32> = g.tokens.iter().cloned().zip(0..).collect();
     let merges = g
         .merges

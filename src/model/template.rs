@@ -105,6 +105,11 @@ fn environment(date: Date) -> Environment<'static> {
         date.strftime(&format).map_err(told)
     });
     env.add_filter("tojson", tojson);
+    // None is not iterable in Python.
+    env.add_test("iterable", |v: &Value| {
+        use minijinja::value::ValueKind::{Iterable, Map, Seq, String};
+        matches!(v.kind(), Iterable | Map | Seq | String)
+    });
     env
 }
 
@@ -203,6 +208,7 @@ mod tests {
         for (source, want) in [
             ("{{ messages[0].content.strip().upper() }}", "A"),
             ("{% if tools is not none %}tools{% endif %}{{ bos_token }}", "<s>"),
+            ("{{ tools is iterable }} {{ 'a' is iterable }}", "False True"),
             ("{{ none }} {{ true }} {{ 1 == 2 }} {{ 3 }}", "None True False 3"),
             ("{{ {'a': [1, '<b>'], 'é': none} | tojson }}", r#"{"a": [1, "<b>"], "é": null}"#),
             ("{% for m in messages %}{% if loop.index0 == 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "user"),

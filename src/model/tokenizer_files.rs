@@ -73,6 +73,8 @@ fn chosen(
 
 /// From GGUF metadata.
 pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<Tokenizer> {
+    let kind = meta.text("tokenizer.ggml.model").unwrap_or_default();
+    gguf_bpe::supported(kind)?;
     let tokens = meta.texts("tokenizer.ggml.tokens")?;
     let types = match meta.map.get("tokenizer.ggml.token_type").map(Value::to_vec) {
         Some(Ok(list)) => list.iter().map(|v| v.to_i32().unwrap_or(1)).collect(),
@@ -112,7 +114,6 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
     };
     let (bos, before, after) = (id("bos"), add("bos"), add("eos"));
     let mut inner = gguf_bpe::tokenizer(GgufTokens {
-        kind: meta.text("tokenizer.ggml.model").unwrap_or_default().into(),
         pre: meta.text("tokenizer.ggml.pre").unwrap_or_default().into(),
         merges: meta.texts("tokenizer.ggml.merges")?,
         types,

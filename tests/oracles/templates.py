@@ -84,6 +84,13 @@ def spans(render, messages):
     return None
 
 
+def dropped(render, messages):
+    """Whether a content does not reach the text."""
+    text = render([{**m, "content": chr(0x16A0 + i)} for i, m in enumerate(messages)])
+    return any(chr(0x16A0 + i) not in text for i in range(len(messages))) or any(
+        m["content"].strip() not in render(messages) for m in messages)
+
+
 def roles(found, messages, offsets):
     """The role of each token by the characters it holds."""
     last = len(messages) - 1
@@ -139,9 +146,11 @@ class Check:
             if want is None or texts is None:
                 if want is None and texts is None:
                     self.count("both refuse")
+                elif want is None and "NoneType" in why:
+                    self.count("transformers refuses for want of tools")  # here no tools are no tools
                 elif want is None:
                     self.fail(where, f"transformers refuses ({why}), residuum does not")
-                elif "turn " in told and any(m["content"].strip() not in want for m in messages):
+                elif "turn " in told and dropped(lambda m: apply(m, tokenize=False), messages):
                     self.count("residuum refuses a changed or dropped turn")
                 else:
                     self.fail(where, told)
