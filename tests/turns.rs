@@ -258,7 +258,7 @@ fn prompt_activations_are_bit_equal_whatever_the_answer() {
         let at = request.positions.len() - 1;
         capture(
             &model.decoder,
-            &[t.clone()],
+            std::slice::from_ref(t),
             &request,
             &Interventions::none(),
             &mut |_, p, x| {

@@ -285,7 +285,8 @@ mod tests {
 
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
-        let parsers: [fn(&str, &Path) -> Result<(), MaterialError>; 7] = [
+        type Parse = fn(&str, &Path) -> Result<(), MaterialError>;
+        let parsers: [Parse; 7] = [
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),
             |t, p| parse_prompts(t, p).map(drop),

@@ -262,7 +262,7 @@ fn operators(tag: &str) -> (usize, usize) {
             b' ' | b'\t' | b'\r' | b'\n' => {
                 let word = ["not", "and", "or", "in", "is", "if", "else"];
                 let begins = |w: &&str| tag.as_bytes()[i + 1..].starts_with(w.as_bytes());
-                count += usize::from(word.iter().any(|w| begins(&w)));
+                count += usize::from(word.iter().any(begins));
             }
             _ => {}
         }
