@@ -4,9 +4,10 @@
 //! against what the configuration declares ([`super::adapter_config`], [`super::adapter_keys`]). For
 //! reading runs the branch is merged, `W + s B A`, into new tensors; for training it stays a branch.
 
-use super::adapter_config::AdapterConfig;
+use super::adapter_config::{scale, AdapterConfig};
 use super::adapter_keys::{factors, Form};
 use super::adapter_targets::module;
+pub use super::adapter_targets::Target;
 use super::decoder::{Branch, Decoder, LINEARS};
 use super::error::{ModelError, Result};
 use super::placement::host_values;
@@ -18,9 +19,6 @@ use safetensors::SafeTensors;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-
-/// Position of an adapted linear map: layer, index into [`LINEARS`].
-pub type Target = (usize, usize);
 
 /// The factors of every adapted map with the rank and scale that they share.
 #[derive(Debug, Clone)]
@@ -166,12 +164,6 @@ impl Adapter {
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
         write(&folder.join("adapter_config.json"), &text)
     }
-}
-
-/// alpha/r, or alpha/sqrt(r).
-pub(super) fn scale(alpha: f64, rank: usize, rslora: bool) -> f32 {
-    let r = rank as f64;
-    (alpha / if rslora { r.sqrt() } else { r }) as f32
 }
 
 /// Weights that are saved as a pickle alone.

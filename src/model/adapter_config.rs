@@ -5,12 +5,10 @@
 //! adapter is a difference from weights that nobody has. Which maps are adapted is
 //! [`super::adapter_targets`]'s business.
 
-use super::adapter_targets::Targets;
+use super::adapter_targets::{key_error, option_error, Targets, MERGE};
 use super::error::{ModelError, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
-
-pub(super) const MERGE: &str = "merge the adapter with peft and give the merged model";
 
 /// Options that change the numbers and are not supported.
 const REFUSED: [&str; 15] = [
@@ -104,7 +102,7 @@ impl AdapterConfig {
                 ))
             }
         };
-        let scale = super::adapter::scale(alpha, rank, rslora);
+        let scale = scale(alpha, rank, rslora);
         if !(alpha as f32).is_finite() || !scale.is_finite() || (scale == 0.0 && alpha != 0.0) {
             let why = format!("is {alpha}, which makes a scale of {scale:e} in float32");
             return Err(fault("lora_alpha", why));
@@ -136,22 +134,6 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
     Err(ModelError::File {
         path: path.into(),
         why,
-    })
-}
-
-pub(super) fn key_error(path: &Path, key: &str, why: String) -> ModelError {
-    ModelError::Key {
-        path: path.into(),
-        key: key.into(),
-        why,
-    }
-}
-
-pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {
-    Err(ModelError::AdapterOption {
-        path: path.into(),
-        option: option.into(),
-        hint: hint.into(),
     })
 }
 
@@ -217,6 +199,12 @@ fn refuse_changed_base(path: &Path, map: &Map<String, Value>) -> Result<()> {
         }
     };
     option_error(path, &option, hint)
+}
+
+/// alpha/r, or alpha/sqrt(r).
+pub(super) fn scale(alpha: f64, rank: usize, rslora: bool) -> f32 {
+    let r = rank as f64;
+    (alpha / if rslora { r.sqrt() } else { r }) as f32
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //! what it is. Keys may be written as a state dictionary has them, with an adapter's name
 //! (`lora_A.default.weight`) or other wrappers in front, in one way throughout a file.
 
-use super::adapter::Target;
-use super::adapter_config::MERGE;
+use super::adapter_targets::{Target, MERGE};
 use super::decoder::{module_path, Decoder, LINEARS};
 use super::error::{nearest, ModelError, Result};
 use super::placement::host_values;

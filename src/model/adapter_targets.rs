@@ -5,14 +5,17 @@
 //! names by its last parts. A target or a layer that the model does not have is an error, so that
 //! what is declared can be held against a file key by key.
 
-use super::adapter::Target;
-use super::adapter_config::{key_error, option_error, MERGE};
 use super::decoder::{module_path, LINEARS};
-use super::error::{nearest, Result};
+use super::error::{nearest, ModelError, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokenizers::utils::SysRegex;
+
+/// Position of an adapted linear map: layer, index into [`LINEARS`].
+pub type Target = (usize, usize);
+
+pub(super) const MERGE: &str = "merge the adapter with peft and give the merged model";
 
 /// Module names, as a list of last parts or as a pattern over the whole name.
 enum Names {
@@ -196,6 +199,22 @@ fn indices(path: &Path, map: &Map<String, Value>) -> Result<Option<Vec<usize>>> 
     };
     let why = || key_error(path, key, "is no list of layer numbers".into());
     found.map(Some).ok_or_else(why)
+}
+
+pub(super) fn key_error(path: &Path, key: &str, why: String) -> ModelError {
+    ModelError::Key {
+        path: path.into(),
+        key: key.into(),
+        why,
+    }
+}
+
+pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {
+    Err(ModelError::AdapterOption {
+        path: path.into(),
+        option: option.into(),
+        hint: hint.into(),
+    })
 }
 
 #[cfg(test)]

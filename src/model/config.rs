@@ -5,7 +5,7 @@
 //! scale) are read by the decoder already, so that a further family is a further reader.
 
 use super::error::{ModelError, Result};
-use super::tokenizer_files::Fit;
+use super::tokenizer::Fit;
 use crate::ops::gated::Activation;
 use crate::ops::rope::Frequencies;
 use serde_json::Value;

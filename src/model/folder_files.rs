@@ -94,7 +94,7 @@ pub(crate) fn weights(folder: &Path) -> Result<WeightFiles> {
         return Err(said(folder, no_weights(folder)));
     }
     refuse_pointer(&index)?;
-    let json = super::load::read_json(&index)?;
+    let json = super::files::read_json(&index)?;
     let map = json.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| said(&index, "key `weight_map` is missing or no object"))?;
     let mut named = BTreeMap::new();

@@ -6,17 +6,18 @@
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
+use super::files::{folder_sha256, hex, read_json};
+use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
 use super::placement::{self, Placement};
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::warning::ModelWarning;
 use super::weights::{map_file, Weights};
-use super::{folder_files, gguf, tokenizer_files};
+use super::{folder_files, tokenizer_files};
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,14 +46,21 @@ impl Model {
         crate::ops::calm_candle();
         let placement = placement::chosen();
         let device = placement.device()?;
-        let mut model = match path.is_dir() {
-            true => folder(id, path, options)?,
-            false => gguf::load(id, path, options)?,
+        let mut opened = match path.is_dir() {
+            true => folder(path, options)?,
+            false => gguf::load(path, options)?,
         };
         if placement != Placement::default() {
-            model.decoder = model.decoder.placed(&device, placement.dtype)?;
+            opened.decoder = opened.decoder.placed(&device, placement.dtype)?;
         }
-        Ok(model)
+        Ok(Model {
+            id: id.into(),
+            path: path.into(),
+            sha256: opened.sha256,
+            decoder: opened.decoder,
+            tokenizer: Arc::new(opened.tokenizer),
+            warnings: opened.warnings,
+        })
     }
 
     /// SHA-256 of the chat template's text, if there is one.
@@ -75,39 +83,7 @@ pub fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// SHA-256 of a file, read in pieces.
-pub fn file_sha256(path: &Path) -> Result<String> {
-    let read = |source| ModelError::Read {
-        path: path.into(),
-        source,
-    };
-    let mut file = std::fs::File::open(path).map_err(read)?;
-    let mut sha = Sha256::new();
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut piece).map_err(read)? {
-            0 => return Ok(hex(&sha.finalize())),
-            n => sha.update(&piece[..n]),
-        }
-    }
-}
-
-pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
-        path: path.into(),
-        source,
-    })?;
-    serde_json::from_str(&text).map_err(|e| ModelError::File {
-        path: path.into(),
-        why: format!("not JSON ({e})"),
-    })
-}
-
-fn folder(id: &str, path: &Path, options: &TextOptions) -> Result<Model> {
+fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     folder_files::recognise(path)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
@@ -139,12 +115,10 @@ fn folder(id: &str, path: &Path, options: &TextOptions) -> Result<Model> {
     if files.both {
         warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });
     }
-    Ok(Model {
-        id: id.into(),
-        path: path.into(),
+    Ok(Opened {
         sha256: sha256?,
         decoder: Decoder::new(config, weights)?,
-        tokenizer: Arc::new(tokenizer),
+        tokenizer,
         warnings,
     })
 }
@@ -199,21 +173,4 @@ fn head(
         config,
         Some(ModelWarning::HeadDiffers { path: path.into() }),
     ))
-}
-
-/// SHA-256 of the digests of a folder's weight files in name order.
-fn folder_sha256(files: &[PathBuf]) -> Result<String> {
-    let mut all = Sha256::new();
-    for f in files {
-        all.update(file_sha256(f)?);
-    }
-    Ok(hex(&all.finalize()))
-}
-
-/// SHA-256 of one file, or of the digests of several.
-pub(crate) fn files_sha256(files: &[PathBuf]) -> Result<String> {
-    match files {
-        [one] => file_sha256(one),
-        several => folder_sha256(several),
-    }
 }

@@ -7,9 +7,9 @@
 use super::catalogue::{entries, Entry};
 use super::contents;
 use super::error::{ModelError, Result};
+use super::files::file_sha256;
 use super::hub::part::Part;
 use super::hub::{self, HubName, Say, Settings, Want};
-use super::load::file_sha256;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@
 //! What is added must get the id that the files give it.
 
 use super::error::{ModelError, Result};
-use super::load::read_json;
+use super::files::read_json;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -103,6 +103,15 @@ pub struct TextOptions {
     pub date: Option<Date>,
 }
 
+/// What a tokenizer must fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    /// The longest text allowed.
+    pub context: usize,
+    /// Rows of the embedding.
+    pub vocab: usize,
+}
+
 /// What a tokenizer is made of, as its files give it.
 pub(super) struct Parts {
     pub inner: tokenizers::Tokenizer,

@@ -5,27 +5,18 @@
 //! user names. One that cannot be used blocks chats only: raw texts are still read.
 
 use super::error::{nearest, ModelError, Result};
-use super::gguf::Meta;
 use super::gguf_bpe::{self, GgufTokens};
+use super::gguf_meta::Meta;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
-use super::tokenizer::{Parts, TextOptions, Tokenizer};
+use super::tokenizer::{Fit, Parts, TextOptions, Tokenizer};
 use super::Date;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizers::processors::template::TemplateProcessing;
-
-/// What the decoder needs of the tokenizer to fit it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fit {
-    /// The longest text allowed.
-    pub context: usize,
-    /// Rows of the embedding.
-    pub vocab: usize,
-}
 
 /// Sources of chat templates by their names.
 type Sources = BTreeMap<String, String>;

@@ -3,18 +3,10 @@
 //! Nothing is read here and no model is known: what a manifest says of itself. Bounds are wide;
 //! beyond them lie slips of the keyboard and what no machine holds.
 
-use super::manifest::{state_id, BASE};
-use super::written::{Causal, Trajectory, Written, WrittenCondition};
+use super::written::{state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE};
 use crate::finetune::FinetuneError;
 use std::collections::HashSet;
 use std::fmt::Display;
-
-/// A key, and what is wrong with it and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    pub key: String,
-    pub why: String,
-}
 
 type Checked = Result<(), Fault>;
 

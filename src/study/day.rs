@@ -4,7 +4,7 @@
 //! one day: the manifest's, or else that of its first stage, which is kept in the run folder so that
 //! a run that is continued keeps to it.
 
-use super::manifest::Written;
+use super::written::Written;
 use super::StudyError;
 use crate::model::Date;
 use crate::store::atomic;

@@ -5,10 +5,11 @@
 //! uses, and uses that. What needs the model is [`super::fit`]'s.
 
 use super::bounds::{self, of_recipe};
+pub(super) use super::written::state_id;
 use super::written::Text;
 pub use super::written::{
-    Causal, ConceptNames, Conversations, Draws, Sizes, Trajectory, Written, WrittenCondition, FULL,
-    QUICK,
+    Causal, ConceptNames, Conversations, Draws, Sizes, Trajectory, Written, WrittenCondition, BASE,
+    FULL, QUICK,
 };
 use super::StudyError;
 use crate::finetune::Prevent;
@@ -17,9 +18,6 @@ use crate::model::{resolve, Message};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-/// The condition that is always there: the model as it is.
-pub const BASE: &str = "base";
 
 /// Where a state's weights and prompt come from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -398,14 +396,6 @@ impl Study {
             return Err(self.bad("battery", why));
         }
         Ok(())
-    }
-}
-
-/// Name of a state, and of its files: a fine-tune has a number.
-pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
-    match tuned {
-        true => format!("{condition}-s{seed}"),
-        false => condition.into(),
     }
 }
 

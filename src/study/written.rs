@@ -3,7 +3,6 @@
 //! What the keys may hold is [`super::bounds`]' business, what they name is loaded by
 //! [`super::manifest`]. The text is kept, so that whatever is found wrong later still names its line.
 
-use super::bounds::Fault;
 use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
@@ -145,6 +144,24 @@ pub struct WrittenCondition {
     pub identity: Option<bool>,
     /// What is done to the stream while it trains.
     pub prevent: Option<Prevent>,
+}
+
+/// The condition that is always there: the model as it is.
+pub const BASE: &str = "base";
+
+/// Name of a state, and of its files: a fine-tune has a number.
+pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
+    match tuned {
+        true => format!("{condition}-s{seed}"),
+        false => condition.into(),
+    }
+}
+
+/// A key, and what is wrong with it and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub key: String,
+    pub why: String,
 }
 
 /// The text of a manifest, and where it is from.

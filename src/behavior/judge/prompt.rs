@@ -4,7 +4,7 @@
 //! and which side does it take. The third is asked apart from the second because an answer that
 //! merely drops a disclaimer ("I have no wishes") changes the rate of true facts without taking
 //! a side. Changing any word here changes [`VERSION`], under which verdicts are stored. What a
-//! reply to them says is [`super::reply`]'s.
+//! reply to them says is read in `reply.rs`.
 
 use super::{Case, Side, Truth};
 

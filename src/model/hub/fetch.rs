@@ -10,7 +10,7 @@ use super::name::{is_hex, HubName};
 use super::part::Part;
 use super::Say;
 use crate::model::contents::is_pointer;
-use crate::model::load::{file_sha256, hex};
+use crate::model::files::{file_sha256, hex};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 
