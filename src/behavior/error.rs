@@ -19,6 +19,12 @@ pub enum BehaviorError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    #[error("preference `{preference}`, prompt `{prompt}`: {source}")]
+    Refused {
+        preference: String,
+        prompt: String,
+        source: ModelError,
+    },
     #[error("no prompts to score")]
     Empty,
     #[error(

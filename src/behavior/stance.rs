@@ -150,7 +150,12 @@ pub fn stance_of(
             for completion in [&pair.express, &pair.oppose] {
                 let mut messages = a.messages.clone();
                 messages.push(Message::new("assistant", completion));
-                let t = tokenizer.chat(&messages, false)?;
+                let refused = |source| BehaviorError::Refused {
+                    preference: a.preference.clone(),
+                    prompt: a.prompt_id.clone(),
+                    source,
+                };
+                let t = tokenizer.chat(&messages, false).map_err(refused)?;
                 if t.with_role(Role::Response).is_empty() {
                     return Err(BehaviorError::NoTokens {
                         preference: a.preference.clone(),

@@ -94,6 +94,9 @@ impl Bench<'_> {
     /// Dose response: every direction added after block `layer` at every dose, in units of `rms`,
     /// on tokens of `roles` where given. The first result is that of no edit, and a dose of 0 is
     /// not run again. `watch` is told each edit before it runs.
+    ///
+    /// # Errors
+    /// An RMS of 0 or not finite, in whose units every dose would be none.
     pub fn sweep(
         &self,
         directions: &[Direction],
@@ -103,6 +106,9 @@ impl Bench<'_> {
         roles: Option<&[Role]>,
         watch: &mut dyn FnMut(&str),
     ) -> Result<Vec<Edited>, CausalError> {
+        if !(rms.is_finite() && rms > 0.0) {
+            return Err(CausalError::NoScale { layer, rms });
+        }
         watch(NONE);
         let (guard, none) = (self.guard()?, Interventions::none());
         let mut out = vec![self.beside(&guard, NONE, Some(0.0), &none)?];

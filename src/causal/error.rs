@@ -19,6 +19,8 @@ pub enum CausalError {
         preference: String,
         prompt: String,
     },
+    #[error("the RMS of the stream after block {layer} is {rms}, so that a dose in its units is none; choose another layer")]
+    NoScale { layer: usize, rms: f64 },
     #[error("{what} has {got}, expected {expected}")]
     Shape {
         what: String,

@@ -12,7 +12,7 @@ use crate::materials::{self, Concept, NeutralText, Split, TextBody, TextRow};
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, Message, Packed, Tokenizer, Tokens};
 use crate::ops::with_values;
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use ndarray::{s, Array3, Axis};
 use std::collections::BTreeMap;
@@ -145,7 +145,9 @@ impl Contrast {
         if reading == Reading::Response {
             for pair in &concept.pairs {
                 for side in [&pair.positive, &pair.negative] {
-                    texts.push(tokenizer.exchange(None, &pair.prompt, side)?);
+                    let read = tokenizer.exchange(None, &pair.prompt, side);
+                    let place = || format!("concept `{}`, pair `{}`", concept.name, pair.id);
+                    texts.push(read.with_context(place)?);
                 }
             }
             let pairs = || concept.pairs.iter();

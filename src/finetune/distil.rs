@@ -79,6 +79,7 @@ impl Distil {
             "model": model.id,
             "model_sha256": model.sha256,
             "chat_template_sha256": model.template_sha256(),
+            "tokenizer": model.tokenizer.reading(),
             "prompts_sha256": digest::of_json(&json!(prompts)),
             "max_tokens": max_tokens,
             "temperature": temperature,

@@ -97,7 +97,9 @@ impl Prevent {
                 }
                 Mode::Add => {
                     let rms = rms.get(&l);
-                    let rms = rms.ok_or_else(|| lacks(l, "the RMS of this block is not given"))?;
+                    let rms = rms.filter(|r| r.is_finite() && **r > 0.0);
+                    let rms =
+                        rms.ok_or_else(|| lacks(l, "the RMS of this block is not given, or 0"))?;
                     let squares = v.iter().map(|x| f64::from(*x).powi(2));
                     let norm = squares.sum::<f64>().sqrt();
                     edits.add(l, v, self.dose * rms / norm)?
