@@ -375,6 +375,70 @@ fn thoughts_may_be_cut_off_or_laid_out_anew() {
 }
 
 #[test]
+fn white_space_that_a_template_keeps_belongs_to_its_turn() {
+    let newlines = CHATML.replace("m.content +", "m.content.strip('\\n') +");
+    let t = Folder::new(Form::ByteLevel, &newlines).tokenizer();
+    let rendered = |content: &str, t: &Tokenizer| {
+        let messages = [
+            Message::new("user", "One?"),
+            Message::new("assistant", content),
+        ];
+        let render = |m: &[Message]| t.render(m, false);
+        let (text, spans) = turns::render(&messages, &render).unwrap();
+        text[spans[1].bytes.clone()].to_owned()
+    };
+    assert_eq!(rendered("\n\n    code  \n", &t), "    code  ");
+    assert_eq!(rendered("    code", &t), "    code");
+    let t = Folder::new(Form::ByteLevel, THINKING).tokenizer();
+    assert_eq!(
+        rendered("<think>\nhm\n</think>\n\n    code ", &t),
+        "<think>\nhm\n</think>\n\n    code "
+    );
+}
+
+#[test]
+fn the_prompt_is_what_the_template_gives_for_it_alone() {
+    // Its opening of a turn is not how it writes an answered one.
+    for opening in ["' ASSISTANT:\\n'", "' ASSISTANT: <think>\\n'", "'\\n\\n'"] {
+        let template = "{% for m in messages %}{{ ' ' + m.role | upper + ': ' + m.content }}{% endfor %}{% if add_generation_prompt %}{{ OPENING }}{% endif %}".replace("OPENING", opening);
+        let t = Folder::new(Form::ByteLevel, &template).tokenizer();
+        let want = t.prompt(None, "Is it so?").unwrap().ids;
+        for answer in ["Yes", " Yes", "\nYes", "\n\nYes", "ASSISTANT:"] {
+            assert_eq!(
+                prompt_ids(&t.exchange(None, "Is it so?", answer).unwrap()),
+                want,
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_special_token_that_takes_white_space_is_no_part_of_the_answer() {
+    let folder = Folder::new(Form::ByteLevel, CHATML);
+    folder.change("tokenizer.json", |t| {
+        for token in t["added_tokens"].as_array_mut().unwrap() {
+            token["lstrip"] = json!(true);
+            token["rstrip"] = json!(true);
+        }
+    });
+    let t = folder.tokenizer();
+    let row = vec![
+        Message::new("user", "One?"),
+        Message::new("assistant", "Yes "),
+        Message::new("user", "Two?"),
+        Message::new("assistant", "No "),
+    ];
+    let tokens = t.chat(&row, false).unwrap();
+    let learnt = &examples(&t, &[row], 100).unwrap()[0];
+    let end = t.id("<|im_end|>").unwrap();
+    let special: Vec<u32> = (learnt.learn.iter().map(|&i| tokens.ids[i]))
+        .filter(|id| *id <= 2)
+        .collect();
+    assert_eq!(special, [end, end]);
+}
+
+#[test]
 fn a_token_that_holds_any_of_the_response_is_a_response_token() {
     let template = "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}Visitor: {{ m.content }} Keeper:{% else %}{{ ' ' ~ m.content ~ eos_token }}{% endif %}{% endfor %}";
     for form in [Form::Metaspace, Form::ByteLevel] {
@@ -446,19 +510,16 @@ fn raw_texts_begin_as_the_tokenizers_own_files_say() {
     let plain = ids(Bos::Off);
     assert_eq!(ids(Bos::Model), plain);
     assert_eq!(ids(Bos::On), [&[0], plain.as_slice()].concat());
-    // transformers: `add_bos_token` replaces what the post-processor does.
+    // As transformers 5: with a tokenizer.json the flag is not asked, but it is a doubt.
+    let doubt = |bos| with(bos).unwrap().bos_in_doubt().unwrap();
+    assert!(!doubt(Bos::Model));
     folder.change("tokenizer_config.json", |c| {
         c["add_bos_token"] = json!(true)
     });
-    assert_eq!(ids(Bos::Model), [&[0], plain.as_slice()].concat());
+    assert_eq!(ids(Bos::Model), plain);
+    assert!(doubt(Bos::Model) && !doubt(Bos::On));
     folder.change("tokenizer_config.json", |c| {
-        c["add_eos_token"] = json!(true)
-    });
-    assert_eq!(ids(Bos::Model), [&[0], plain.as_slice(), &[2]].concat());
-    folder.change("tokenizer_config.json", |c| {
-        c.as_object_mut()
-            .unwrap()
-            .retain(|k, _| !k.starts_with("add_"));
+        c.as_object_mut().unwrap().remove("add_bos_token");
     });
     folder.change("tokenizer.json", |t| {
         t["post_processor"] = json!({"type": "TemplateProcessing",
@@ -530,6 +591,15 @@ fn special_tokens_are_gathered_from_every_file() {
     assert!(right < n, "{right} {n}");
     assert_eq!(of_legacy.unwrap(), right);
     assert_eq!(of_map.unwrap(), right);
+    // New ones get their ids in the order in which they are named.
+    let ordered = Folder::new(Form::ByteLevel, CHATML);
+    ordered.change("tokenizer_config.json", |c| {
+        c["pad_token"] = json!("<z>");
+        c["extra_special_tokens"] = json!(["<b>", "<a>"]);
+    });
+    let t = ordered.tokenizer();
+    let ids = ["<z>", "<b>", "<a>"].map(|token| u64::from(t.id(token).unwrap()));
+    assert_eq!(ids, [first, first + 1, first + 2]);
     // An id that the file's own tokens leave no room for.
     let e = fewer(&|f| {
         f.change("tokenizer_config.json", |c| {

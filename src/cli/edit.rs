@@ -30,7 +30,7 @@ pub struct EditChoice {
     /// Act on tokens of these parts of the chat only [default: all but the first token]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<RoleChoice>,
-    /// Dose in units of the layer's RMS; may be negative
+    /// Dose in units of the RMS of the stream where it is added; may be negative
     #[arg(long, value_name = "DOSE", allow_negative_numbers = true, value_parser = finite)]
     pub add: Option<f64>,
     /// Project the direction out in every block
@@ -171,12 +171,15 @@ impl EditChoice {
 
     fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
         let mut interventions = Interventions::none();
-        let (mut doses, mut scales) = (Vec::new(), Vec::new());
+        let (mut doses, mut scales, mut layers) = (Vec::new(), Vec::new(), Vec::new());
         for point in self.points(decoder.layers())? {
-            // A point within a block is dosed by the scale of the block's output.
-            let block = self.layer.unwrap_or(point.layer);
+            let block = self.layer.unwrap_or(match self.at.is_empty() {
+                true => self.block(decoder.layers()),
+                false => point.layer,
+            });
             let unit = unit(held.at(block)?);
-            let rms = reading::rms(decoder, &model.tokenizer, block)?;
+            let rms = reading::rms_at(decoder, &model.tokenizer, point)?;
+            layers.push(block);
             interventions = interventions.add_at(point, &unit, dose * rms)?;
             doses.push(format!("{point} (RMS {rms:.2})"));
             scales.push(rms);
@@ -184,7 +187,10 @@ impl EditChoice {
         Ok(Ready {
             interventions,
             what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
-            record: json!({"add": dose, "at": self.at, "layer": self.block(decoder.layers()), "rms": scales}),
+            record: match layers.as_slice() {
+                [layer] => json!({"add": dose, "at": self.at, "layer": layer, "rms": scales}),
+                several => json!({"add": dose, "at": self.at, "layer": several, "rms": scales}),
+            },
         })
     }
 

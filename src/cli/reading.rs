@@ -10,7 +10,9 @@ use crate::capture::{self, CaptureError, Position, Request};
 use crate::directions::Pairs;
 use crate::materials::{self, Concept, NeutralText, Split, TextBody, TextRow};
 use crate::model::packed::plan;
-use crate::model::{Decoder, HookPoint, Hooks, Interventions, Message, Packed, Tokenizer, Tokens};
+use crate::model::{
+    Decoder, HookPoint, Hooks, Interventions, Message, Packed, Site, Tokenizer, Tokens,
+};
 use crate::ops::with_values;
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
@@ -326,6 +328,18 @@ pub fn request(position: Position, layers: &[usize]) -> Request {
 /// be given in it.
 pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> {
     super::vectors::check_block(Some(layer), model.layers())?;
+    rms_at(model, tokenizer, HookPoint::resid_post(layer))
+}
+
+/// As [`rms`], of the stream at a hook point; at one that is not of the stream, of its block's
+/// output.
+pub fn rms_at(model: &Decoder, tokenizer: &Tokenizer, point: HookPoint) -> Result<f64> {
+    let last = model.layers().saturating_sub(1);
+    let point = match point.site {
+        Site::Embed | Site::ResidPre | Site::ResidMid | Site::ResidPost => point,
+        Site::FinalNorm => HookPoint::resid_post(last),
+        _ => HookPoint::resid_post(point.layer),
+    };
     let texts = neutral_tokens(tokenizer, None)?;
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
     let (mut sum, mut n) = (0f64, 0usize);
@@ -333,8 +347,8 @@ pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> 
         let held: Vec<&[u32]> = batch.iter().map(|&i| ids[i]).collect();
         let packed = Packed::new(&held);
         let mut hooks = Hooks::none();
-        hooks.stop_after(layer);
-        hooks.on([HookPoint::resid_post(layer)], |_, x, at| {
+        hooks.stop_after(point.layer);
+        hooks.on([point], |_, x, at| {
             let (_, d) = x.dims2()?; // (N, d)
             with_values(x, |x| {
                 for (row, _) in x.chunks(d).zip(&at.positions).filter(|(_, p)| **p > 0) {
@@ -349,7 +363,7 @@ pub fn rms(model: &Decoder, tokenizer: &Tokenizer, layer: usize) -> Result<f64> 
     }
     let rms = (sum / n.max(1) as f64).sqrt();
     if !rms.is_finite() || rms == 0.0 {
-        bail!("the stream after block {layer} has RMS {rms} on the neutral texts, and a dose is in units of it: choose another layer");
+        bail!("the stream at {point} has RMS {rms} on the neutral texts, and a dose is in units of it: choose another place");
     }
     Ok(rms)
 }

@@ -119,11 +119,12 @@ impl Found {
     /// # Errors
     /// `Unsaid` for an array whose convention is not given.
     pub fn as_said(self, given: Option<Convention>) -> Result<(Vectors, Convention), ExportError> {
-        let convention = match (self.says.or(given), self.rows.values().next()) {
-            (Some(convention), _) => convention,
-            // A name `<concept>.<layer>` is of our own format.
-            (None, None) => Convention::BlockOutput,
-            (None, Some(&rows)) => {
+        let convention = match (self.says, self.rows.values().next(), given) {
+            (Some(convention), ..) => convention,
+            // A name `<concept>.<layer>` is of our own format; `given` is for arrays.
+            (None, None, _) => Convention::BlockOutput,
+            (None, Some(_), Some(given)) => given,
+            (None, Some(&rows), None) => {
                 return Err(ExportError::Unsaid {
                     path: self.path,
                     rows,

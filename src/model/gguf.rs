@@ -115,6 +115,9 @@ fn gguf_config(meta: &Meta) -> Result<Config> {
             .unwrap_or(1e-5),
         rope_theta: meta.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
         rope_scaling: scaling(meta)?,
+        query_scale: (meta.number("llama.attention.scale")?)
+            .filter(|s| *s != 0.0)
+            .map(|s| s as f32),
         ..Config::llama()
     }
     .checked(meta.path, spelled)

@@ -111,6 +111,12 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     let weights = weights?;
     let (config, headed) = head(config, &weights, path)?;
     let mut warnings = plan.warnings(path);
+    if tokenizer.bos_in_doubt()? {
+        warnings.push(ModelWarning::BosInDoubt {
+            path: path.join("tokenizer_config.json"),
+            says: tokenizer.says_bos().unwrap_or_default(),
+        });
+    }
     warnings.extend(headed);
     if files.both {
         warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });

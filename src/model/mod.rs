@@ -44,6 +44,7 @@ pub mod resolve;
 pub mod sandbox;
 mod special_tokens;
 pub mod template;
+mod template_bounds;
 #[cfg(test)]
 mod tiny;
 pub mod tokenizer;

@@ -8,6 +8,8 @@
 //! nor unwind without ending the process.) Under another allocator the bound on time remains.
 
 use super::error::{ModelError, Result};
+use super::guard::guarded;
+use super::template_bounds;
 use minijinja::{Environment, Error, Value};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -24,14 +26,8 @@ const DEPTH: usize = 100;
 const MEMORY: isize = 256 << 20;
 /// Time of one rendering.
 const TIME: Duration = Duration::from_secs(10);
-/// Stack of the thread: enough for [`TAG_OPERATORS`] and [`BLOCKS`].
+/// Stack of the thread: enough for what [`template_bounds`] lets nest.
 const STACK: usize = 64 << 20;
-/// Longest source, in bytes; the longest of the models in use has some 20,000.
-const SOURCE: usize = 1 << 20;
-/// Operators of one tag, which may all nest.
-const TAG_OPERATORS: usize = 2_000;
-/// Blocks within blocks; a branch of an `if` counts.
-const BLOCKS: usize = 200;
 /// Characters of an error that are kept.
 const MESSAGE: usize = 400;
 /// How often a waiting caller looks whether the budget is spent.
@@ -109,7 +105,7 @@ impl Sandbox {
         source: &str,
         prepare: impl FnOnce() -> Environment<'static> + Send + 'static,
     ) -> Result<Self> {
-        bounded(source)?;
+        template_bounds::check(source).map_err(ModelError::Template)?;
         let source = source.to_owned();
         // One byte for each template that was ever loaded: a parked thread keeps the flag.
         let spent: &'static AtomicBool = Box::leak(Box::default());
@@ -126,8 +122,10 @@ impl Sandbox {
             let _ = ready.send(added.map(|()| String::new()).map_err(told));
             while let (true, Ok((context, reply))) = (fine, waiting.recv()) {
                 LEFT.set(MEMORY);
-                let rendered = env.get_template("chat").and_then(|t| t.render(context));
-                let _ = reply.send(rendered.map_err(told));
+                let render = || env.get_template("chat").and_then(|t| t.render(context));
+                let panicked = || Err("makes the template library panic".to_owned());
+                let rendered = guarded(render).map_or_else(panicked, |r| r.map_err(told));
+                let _ = reply.send(rendered);
             }
         };
         std::thread::Builder::new()
@@ -195,78 +193,4 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
         None => text.to_owned(),
         Some((at, _)) => format!("{}...", &text[..at]),
     }
-}
-
-/// Refuses a source whose parts nest so deeply that parsing it would take the whole stack.
-fn bounded(source: &str) -> Result<()> {
-    let refuse = |why: String| Err(ModelError::Template(why));
-    if source.len() > SOURCE {
-        return refuse(format!(
-            "has {} bytes; {SOURCE} are the most that are read",
-            source.len()
-        ));
-    }
-    let mut blocks = 0usize;
-    let mut rest = source;
-    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
-        let line = || {
-            1 + source[..source.len() - rest.len() + at]
-                .matches('\n')
-                .count()
-        };
-        let statement = rest[at..].starts_with("{%");
-        let (operators, end) = operators(&rest[at + 2..]);
-        if operators > TAG_OPERATORS {
-            return refuse(format!(
-                "line {}: one tag holds {operators} operators; {TAG_OPERATORS} are the most that are read",
-                line()
-            ));
-        }
-        let tag = rest[at + 2..at + 2 + end]
-            .trim_start_matches(['-', '+'])
-            .trim_start();
-        if statement {
-            let word = tag.split(|c: char| !c.is_alphanumeric() && c != '_').next();
-            match word.unwrap_or_default() {
-                w if w.starts_with("end") => blocks = blocks.saturating_sub(1),
-                "if" | "elif" | "for" | "macro" | "call" | "filter" | "with" | "block"
-                | "autoescape" | "generation" => blocks += 1,
-                _ => {}
-            }
-        }
-        if blocks > BLOCKS {
-            return refuse(format!(
-                "line {}: {blocks} blocks nest in one another; {BLOCKS} are the most that are read",
-                line()
-            ));
-        }
-        rest = &rest[at + 2 + end..];
-    }
-    Ok(())
-}
-
-/// Operators between here and the end of a tag, strings left out, and where that end is.
-fn operators(tag: &str) -> (usize, usize) {
-    let bytes = tag.as_bytes();
-    let (mut count, mut i) = (0, 0);
-    while i < bytes.len() {
-        match bytes[i] {
-            quote @ (b'"' | b'\'') => {
-                i += 1;
-                while i < bytes.len() && bytes[i] != quote {
-                    i += 1 + usize::from(bytes[i] == b'\\');
-                }
-            }
-            b'}' | b'%' if bytes.get(i + 1) == Some(&b'}') => break,
-            b if b.is_ascii_punctuation() && b != b'_' && b != b',' => count += 1,
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                let word = ["not", "and", "or", "in", "is", "if", "else"];
-                let begins = |w: &&str| tag.as_bytes()[i + 1..].starts_with(w.as_bytes());
-                count += usize::from(word.iter().any(begins));
-            }
-            _ => {}
-        }
-        i += 1;
-    }
-    (count, i.min(bytes.len()))
 }

@@ -65,33 +65,44 @@ impl SpecialTokens {
         let settings = optional(&folder.join("tokenizer_config.json"))?;
         let map = optional(&folder.join("special_tokens_map.json"))?;
         let generation = optional(&folder.join("generation_config.json"))?;
+        // As transformers: with an added_tokens_decoder the older files are not asked.
+        let decoder = settings.get("added_tokens_decoder").is_some();
+        let files: Vec<&Json> = match decoder {
+            true => vec![&settings],
+            false => vec![&map, &settings],
+        };
         let mut named = BTreeMap::new();
         for name in NAMES {
-            let given = [&settings, &map]
-                .into_iter()
-                .find_map(|f| text(f.get(name)?));
-            if let Some(token) = given {
+            if let Some(token) = files.iter().find_map(|f| text(f.get(name)?)) {
                 named.insert(name.to_owned(), token.to_owned());
             }
         }
-        let decoder_path = folder.join("tokenizer_config.json");
-        add_decoder(&decoder_path, &settings, tokenizer)?;
-        add_legacy(folder, &named, tokenizer)?;
+        add_decoder(&folder.join("tokenizer_config.json"), &settings, tokenizer)?;
+        if !decoder {
+            add_legacy(folder, &named, tokenizer)?;
+        }
+        // New ones get their ids in this order.
+        let in_order = NAMES
+            .iter()
+            .filter_map(|n| named.get(*n).map(String::as_str));
         let lists = ["additional_special_tokens", "extra_special_tokens"];
-        let listed = [&settings, &map].into_iter().flat_map(|f| {
-            let all = lists.iter().filter_map(|key| f.get(*key)?.as_array());
-            all.flatten().filter_map(text)
+        let listed = files.iter().rev().flat_map(|f| {
+            lists
+                .iter()
+                .filter_map(|key| f.get(*key))
+                .flat_map(|v| match v {
+                    Json::Array(all) => all.iter().filter_map(text).collect::<Vec<_>>(),
+                    Json::Object(all) => all.values().filter_map(text).collect(),
+                    _ => Vec::new(),
+                })
         });
-        let unknown: BTreeSet<&str> = named
-            .values()
-            .map(String::as_str)
-            .chain(listed)
-            .filter(|t| !t.is_empty() && !is_added(tokenizer, t))
-            .collect();
-        let unknown: Vec<AddedToken> = unknown
-            .into_iter()
-            .map(|t| AddedToken::from(t, true))
-            .collect();
+        let mut unknown: Vec<AddedToken> = Vec::new();
+        for t in in_order.chain(listed) {
+            let known = t.is_empty() || is_added(tokenizer, t);
+            if !known && unknown.iter().all(|u| u.content != t) {
+                unknown.push(AddedToken::from(t, true));
+            }
+        }
         add(tokenizer, unknown)?;
         let mut ends: BTreeSet<u32> = BTreeSet::new();
         for file in [config, &generation] {
@@ -161,10 +172,7 @@ fn add_decoder(path: &Path, settings: &Json, tokenizer: &mut Tokenizer) -> Resul
         tokens.insert(number, token);
     }
     for (id, token) in tokens {
-        if !is_added(tokenizer, &token.content) || tokenizer.token_to_id(&token.content) != Some(id)
-        {
-            add_at(path, tokenizer, id, token)?;
-        }
+        add_at(path, tokenizer, id, token)?;
     }
     Ok(())
 }

@@ -46,7 +46,8 @@ impl Template {
     /// # Errors
     /// A source that does not parse.
     pub fn new(source: &str, special: BTreeMap<String, String>, date: Date) -> Result<Self> {
-        let prepared = transparent(source);
+        // Jinja reads every line end as a newline.
+        let prepared = transparent(&source.replace("\r\n", "\n").replace('\r', "\n"));
         Ok(Template {
             sandbox: Sandbox::new(&prepared, move || environment(date))?,
             source: source.into(),
@@ -105,6 +106,18 @@ fn environment(date: Date) -> Environment<'static> {
         date.strftime(&format).map_err(told)
     });
     env.add_filter("tojson", tojson);
+    // In Python what is undefined has no parts.
+    let length = |v: &Value| match v.is_undefined() {
+        true => Ok(0),
+        false => v.len().ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                format!("a {} has no length", v.kind()),
+            )
+        }),
+    };
+    env.add_filter("length", length);
+    env.add_filter("count", length);
     // None is not iterable in Python.
     env.add_test("iterable", |v: &Value| {
         use minijinja::value::ValueKind::{Iterable, Map, Seq, String};
@@ -116,9 +129,11 @@ fn environment(date: Date) -> Environment<'static> {
 /// JSON as Python's `json.dumps(value, ensure_ascii=False, indent=indent)` writes it.
 fn tojson(value: &Value, options: Kwargs) -> std::result::Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
-    // Options that change nothing for what templates write.
-    for ignored in ["ensure_ascii", "sort_keys", "separators"] {
-        let _: Option<Value> = options.get(ignored)?;
+    // transformers writes no escapes unless asked, and no template asks.
+    let escaped: Option<bool> = options.get("ensure_ascii")?;
+    if escaped == Some(true) {
+        let why = "tojson(ensure_ascii=true) is not supported";
+        return Err(Error::new(ErrorKind::InvalidOperation, why));
     }
     options.assert_all_used()?;
     let bad = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, e.to_string());
@@ -208,6 +223,9 @@ mod tests {
         for (source, want) in [
             ("{{ messages[0].content.strip().upper() }}", "A"),
             ("{% if tools is not none %}tools{% endif %}{{ bos_token }}", "<s>"),
+            ("{%- set ns = namespace(n=0) -%}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "2"),
+            ("a\r\nb\rc", "a\nb\nc"),
+            ("{{ messages[0].missing | length }}", "0"),
             ("{{ tools is iterable }} {{ 'a' is iterable }}", "False True"),
             ("{{ none }} {{ true }} {{ 1 == 2 }} {{ 3 }}", "None True False 3"),
             ("{{ {'a': [1, '<b>'], 'é': none} | tojson }}", r#"{"a": [1, "<b>"], "é": null}"#),
@@ -264,9 +282,12 @@ mod tests {
             "x".repeat(2 << 20),
             "{{ ".repeat(100_000),
             "{% set x = '".into(),
+            "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns.x }}".into(),
+            "{% set ns = namespace() %}{% set y = [ns] %}{% set ns.x = y %}{{ y }}".into(),
+            "{% with a = namespace() %}{% set a.x = a %}{{ a }}{% endwith %}".into(),
         ] {
             let e = template(&nested).err().map(|e| e.to_string());
-            let e = e.unwrap_or_else(|| panic!("{}", &nested[..40]));
+            let e = e.unwrap_or_else(|| panic!("{nested:.60}"));
             assert!(e.len() < 600, "{e}");
         }
     }

@@ -37,8 +37,8 @@ pub enum Role {
 pub struct Tokens {
     pub ids: Vec<u32>,
     pub roles: Vec<Role>,
-    /// How many tokens the prompt has, as the model is given it to answer; none where the text is
-    /// a prompt itself.
+    /// The prompt of the response, as the model is given it to answer; none where the text has no
+    /// response.
     pub prompt: Option<Prompt>,
 }
 
@@ -47,7 +47,8 @@ pub struct Tokens {
 pub enum Prompt {
     /// It is the first so many tokens.
     First(usize),
-    /// Its last token and the response's first are joined in one: the prompt's own tokens.
+    /// It is no beginning of the text's tokens: one of them joins prompt and response, or the
+    /// template writes an answered prompt in another way. The prompt's own tokens.
     Joined { ids: Vec<u32>, roles: Vec<Role> },
 }
 
@@ -128,6 +129,8 @@ pub(super) struct Parts {
     /// Rows of the embedding.
     pub vocab: usize,
     pub date: Date,
+    /// What a file beside the tokenizer's own says of the beginning-of-text token.
+    pub says_bos: Option<bool>,
 }
 
 /// The model's tokenizer with its chat template.
@@ -142,6 +145,7 @@ pub struct Tokenizer {
     eos: Vec<u32>,
     context: usize,
     date: Date,
+    says_bos: Option<bool>,
 }
 
 pub(super) fn tok(e: impl std::fmt::Display) -> ModelError {
@@ -184,6 +188,7 @@ impl Tokenizer {
             eos: parts.eos,
             context: parts.context,
             date: parts.date,
+            says_bos: parts.says_bos,
         };
         if add_bos == Bos::On && tokenizer.bos.is_none() {
             return Err(tok(
@@ -211,6 +216,19 @@ impl Tokenizer {
     /// Why the model's chat template cannot be used, if it cannot.
     pub fn template_problem(&self) -> Option<&str> {
         self.template.as_ref()?.as_ref().err().map(String::as_str)
+    }
+
+    /// What `add_bos_token` says.
+    pub(super) fn says_bos(&self) -> Option<bool> {
+        self.says_bos
+    }
+
+    /// Whether raw texts begin otherwise than `add_bos_token` says, which transformers 5 does not
+    /// ask either where there is a tokenizer.json.
+    pub fn bos_in_doubt(&self) -> Result<bool> {
+        let begins = self.text("a")?.ids.first() == self.bos.as_ref();
+        let said = self.says_bos.filter(|_| self.bos.is_some());
+        Ok(self.add_bos == Bos::Model && said.is_some_and(|says| says != begins))
     }
 
     /// The day that the chat template is told.
@@ -332,7 +350,6 @@ impl Tokenizer {
         let render = |m: &[Message]| self.render(m, generation_prompt);
         let (text, spans) = turns::render(messages, &render)?;
         let last = messages.len().saturating_sub(1);
-        let answered = messages.last().is_some_and(|m| m.role == "assistant");
         let parts: Vec<(Range<usize>, Role)> = spans
             .into_iter()
             .map(|s| {
@@ -346,46 +363,42 @@ impl Tokenizer {
             })
             .collect();
         let e = self.encoding(&text)?;
-        let roles = e.get_offsets().iter().map(|&(a, b)| role(&parts, a, b));
+        let special = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        let roles = e
+            .get_offsets()
+            .iter()
+            .zip(e.get_ids())
+            .map(|(&(a, b), id)| {
+                // A special token may take the white space beside it, which is not what it says.
+                let said = text.get(a..b).filter(|_| special.contains_key(id));
+                let left = said.map_or(0, |t| t.len() - t.trim_start().len());
+                let right = said.map_or(0, |t| t.len() - t.trim_end().len());
+                role(&parts, a + left, b.max(left + right + a) - right)
+            });
         let mut tokens = Tokens::new(e.get_ids().to_vec(), roles.collect());
-        if answered && !generation_prompt {
-            let begins = parts
-                .iter()
-                .find(|p| p.1 == Role::Response)
-                .map(|p| p.0.start);
-            tokens.prompt = match begins {
-                None => None,
-                Some(at) => self
-                    .prompt_of(&messages[..last], &text[..at], &e)?
-                    .or(tokens.prompt),
-            };
+        if tokens.prompt.is_some() {
+            tokens.prompt = self
+                .prompt_of(&messages[..last], &tokens.ids)?
+                .or(tokens.prompt);
         }
         Ok((text, tokens))
     }
 
-    /// Where the prompt ends in the tokens of a text: where the template, asked for the prompt
-    /// alone, ends. `before` is what stands before the response. None where the template writes a
-    /// prompt in another way than it writes an answered one.
-    fn prompt_of(
-        &self,
-        messages: &[Message],
-        before: &str,
-        whole: &Encoding,
-    ) -> Result<Option<Prompt>> {
+    /// The prompt of an answered conversation: what the template gives for `messages` alone. None
+    /// where it gives nothing or refuses.
+    fn prompt_of(&self, messages: &[Message], whole: &[u32]) -> Result<Option<Prompt>> {
         let Ok(prompt) = self.render(messages, true) else {
             return Ok(None);
         };
-        if prompt.is_empty() || !before.starts_with(&prompt) {
-            return Ok(None);
+        let ids = self.encode(&prompt)?;
+        if ids.is_empty() || whole.starts_with(&ids) {
+            return Ok(Some(ids.len()).filter(|n| *n > 0).map(Prompt::First));
         }
-        let offsets = whole.get_offsets();
-        let first = offsets.iter().take_while(|o| o.1 <= prompt.len()).count();
-        if offsets.get(first).is_none_or(|o| o.0 >= prompt.len()) {
-            return Ok(Some(Prompt::First(first)));
-        }
-        let (_, alone) = self.rendered(messages, true)?;
-        let (ids, roles) = (alone.ids, alone.roles);
-        Ok(Some(Prompt::Joined { ids, roles }))
+        let alone = self.rendered(messages, true);
+        Ok(alone.ok().map(|(_, t)| Prompt::Joined {
+            ids: t.ids,
+            roles: t.roles,
+        }))
     }
 
     /// The tokens that end assistant turns, of a conversation of this tokenizer: after each turn

@@ -121,6 +121,7 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
         context: fit.context,
         vocab: fit.vocab,
         date,
+        says_bos: None,
     };
     Tokenizer::new(parts, options.bos)
 }
@@ -196,17 +197,10 @@ pub(super) fn of_folder(
     let (template_name, template) = chosen(path, sources, special.named.clone(), options, date)?;
     let named = |name: &str| inner.token_to_id(special.named.get(name)?);
     let (bos, eos) = (named("bos_token"), named("eos_token"));
-    // As transformers: flags that are given replace what tokenizer.json does.
-    let flag = |key: &str| special.settings.get(key).and_then(Json::as_bool);
-    let (add_bos, add_eos) = (flag("add_bos_token"), flag("add_eos_token"));
-    if add_bos.is_some() || add_eos.is_some() {
-        let added = adding(
-            bos.filter(|_| add_bos == Some(true)),
-            eos.filter(|_| add_eos == Some(true)),
-            &inner,
-        )?;
-        inner.with_post_processor(added);
-    }
+    let said = special
+        .settings
+        .get("add_bos_token")
+        .and_then(Json::as_bool);
     let mut ends = special.ends;
     ends.extend(eos);
     let parts = Parts {
@@ -218,6 +212,7 @@ pub(super) fn of_folder(
         context: fit.context,
         vocab: fit.vocab,
         date,
+        says_bos: said,
     };
     Tokenizer::new(parts, options.bos).map_err(|e| match e {
         ModelError::Tokenizer(why) => damaged(why),

@@ -26,6 +26,9 @@ pub struct Span {
     pub bytes: Range<usize>,
 }
 
+/// Places in the white space beside a content that are tried, outermost first.
+const WIDENED: usize = 64;
+
 /// Characters of a rendering that an error quotes.
 const QUOTED: usize = 160;
 
@@ -171,16 +174,16 @@ impl Finder<'_> {
         let right = content.trim_end().len();
         let mut changed = None;
         let mut dropped = false;
-        for part in [0..content.len(), left..content.len(), 0..right, left..right] {
+        for part in [0..content.len(), left..right] {
             match self.ends(turn, &part) {
-                Found::Here(spans) => return Ok(spans),
+                Found::Here(spans) => return Ok(self.widened(turn, &part, spans)),
                 Found::Changed(into) => changed = changed.or(Some(into)),
                 Found::Nowhere => dropped = true,
                 Found::Disturbed => {}
             }
         }
-        if let Some(spans) = self.words(turn) {
-            return Ok(spans);
+        if let Some((part, spans)) = self.words(turn) {
+            return Ok(self.widened(turn, &part, spans));
         }
         let why = match changed {
             Some(into) => format!(
@@ -243,7 +246,7 @@ impl Finder<'_> {
     /// The turn marked at the ends of its words. What is found is the whole content without the
     /// white space around it, or what follows its last `</think>`, word for word; around the tags
     /// of a `<think>` block the white space may differ.
-    fn words(&self, turn: usize) -> Option<Vec<Span>> {
+    fn words(&self, turn: usize) -> Option<(Range<usize>, Vec<Span>)> {
         let content = self.messages[turn].content.as_str();
         let words = words(content);
         let mut marks = self.marks.iter();
@@ -287,7 +290,56 @@ impl Finder<'_> {
                 .iter()
                 .any(|s| s.bytes.start <= at && at <= s.bytes.end)
         };
-        marked.at.iter().all(|&(_, at)| inside(at)).then_some(spans)
+        let all = marked.at.iter().all(|&(_, at)| inside(at));
+        all.then_some((begins..right, spans))
+    }
+
+    /// The spans of a part of a content with the white space around it that the template kept: as
+    /// far out as a mark in that white space stays where the plain text has the same.
+    fn widened(&self, turn: usize, part: &Range<usize>, mut spans: Vec<Span>) -> Vec<Span> {
+        let content = self.messages[turn].content.as_str();
+        let before = content[..part.start].trim_end().len();
+        let after = content.len() - content[part.end..].trim_start().len();
+        let boundary = |i: &usize| content.is_char_boundary(*i);
+        let found = |i: usize| self.one_mark(turn, i).filter(|at| at.len() == spans.len());
+        let kept = |i: usize, at: &[usize]| {
+            let pairs = || at.iter().zip(&spans);
+            match i < part.start {
+                true => pairs().all(|(at, s)| {
+                    self.plain.get(*at..s.bytes.start) == Some(&content[i..part.start])
+                }),
+                false => pairs()
+                    .all(|(at, s)| self.plain.get(s.bytes.end..*at) == Some(&content[part.end..i])),
+            }
+        };
+        let first = |mut tries: Box<dyn Iterator<Item = usize>>| {
+            tries.find_map(|i| found(i).filter(|at| kept(i, at)))
+        };
+        let starts = (before..part.start)
+            .filter(boundary)
+            .take(WIDENED)
+            .collect::<Vec<_>>();
+        let ends = (part.end + 1..=after)
+            .rev()
+            .filter(boundary)
+            .take(WIDENED)
+            .collect::<Vec<_>>();
+        let starts = first(Box::new(starts.into_iter()));
+        let ends = first(Box::new(ends.into_iter()));
+        for (i, span) in spans.iter_mut().enumerate() {
+            span.bytes.start = starts.as_ref().map_or(span.bytes.start, |at| at[i]);
+            span.bytes.end = ends.as_ref().map_or(span.bytes.end, |at| at[i]);
+        }
+        spans
+    }
+
+    /// Where a single mark at byte `i` of a content stands in the text.
+    fn one_mark(&self, turn: usize, i: usize) -> Option<Vec<usize>> {
+        let content = self.messages[turn].content.as_str();
+        let mark = self.marks.iter().next()?;
+        let text = format!("{}{mark}{}", &content[..i], &content[i..]);
+        let marked = self.marked(&HashMap::from([(turn, text)]), &HashSet::from([mark]))?;
+        Some(marked.at.into_iter().map(|(_, at)| at).collect())
     }
 
     /// The byte of the plain text where `before`, which ends at byte `at`, begins.

@@ -17,6 +17,8 @@ pub enum ModelWarning {
     HeadDiffers { path: PathBuf },
     #[error("{path}: both model.safetensors and model.safetensors.index.json are there; model.safetensors is read, as transformers does", path = .path.display())]
     TwoWeightFiles { path: PathBuf },
+    #[error("{path}: `add_bos_token` is {says}, but tokenizer.json {does} a beginning-of-text token; the latter is followed, as in transformers 5; --bos on or off decides", path = .path.display(), says = .says, does = if *.says { "does not add" } else { "adds" })]
+    BosInDoubt { path: PathBuf, says: bool },
 }
 
 fn listed(names: &[String]) -> String {

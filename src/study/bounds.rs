@@ -274,6 +274,11 @@ fn known(w: &Written, key: &str, name: &str) -> Checked {
 fn causal(w: &Written, c: &Causal) -> Checked {
     known(w, "causal.condition", &c.condition)?;
     known(w, "causal.reference", &c.reference)?;
+    if c.condition == BASE {
+        let why =
+            "is `base`, to which nothing was done; name a condition, and base as its reference";
+        return wrong("causal.condition", why);
+    }
     if c.condition == c.reference {
         let why = "is the condition itself; name another one to hold it against";
         return wrong("causal.reference", why);

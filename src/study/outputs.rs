@@ -20,5 +20,24 @@ pub fn write(run: &Run) -> Result<(Findings, Vec<String>), StudyError> {
     atomic::write(&run.out.join(ROWS), &text)?;
     files.push(ROWS.into());
     files.extend(draw::all(run, &m, &found)?);
+    remove_others(run, &files)?;
     Ok((found, files))
+}
+
+/// Removes tables and figures of an earlier form of the manifest: what stands in the folder is what
+/// the report is about.
+fn remove_others(run: &Run, files: &[String]) -> Result<(), StudyError> {
+    for folder in ["csv", "figures"] {
+        let Ok(entries) = std::fs::read_dir(run.out.join(folder)) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            let path = entry.path();
+            if path.is_file() && !files.contains(&name) {
+                std::fs::remove_file(&path).map_err(|source| StudyError::Write { path, source })?;
+            }
+        }
+    }
+    Ok(())
 }

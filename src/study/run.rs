@@ -74,6 +74,22 @@ pub fn check(
     Ok((stages, rendered, price))
 }
 
+/// Refuses a folder that holds the run of a study of another name: files of both would stand side
+/// by side.
+fn another(study: &Study, out: &Path) -> Result<(), StudyError> {
+    if !out.join("manifest.json").exists() {
+        return Ok(());
+    }
+    let held = Manifest::read(out)?;
+    match held.config.get("name").and_then(|n| n.as_str()) {
+        Some(name) if name != study.written.name => Err(StudyError::Stage {
+            path: out.into(),
+            why: format!("holds the run of study `{name}`; give another folder (--out)"),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Runs what is not done yet, once all of it is checked. Returns what was found.
 pub fn run(
     study: &Study,
@@ -94,6 +110,7 @@ pub fn run(
         })
     };
     make(out)?;
+    another(study, out)?;
     day::keep(&study.written, out, model.tokenizer.date())?;
     for sub in [
         "stages",

@@ -178,6 +178,9 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             by,
             out: output,
         } => {
+            if !by.is_finite() || by == 0.0 {
+                bail!("--by {by} leaves no vector; give a number other than 0");
+            }
             let inputs = [one(&input)?];
             let scaled = layerwise(&inputs, out, |at| combine(&[(by, at[0])]))?;
             finish(&inputs, scaled, &output, out)
