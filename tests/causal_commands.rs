@@ -684,6 +684,6 @@ fn a_dose_in_a_stream_of_nothing_is_an_error() {
     ];
     for edit in [&["--add", "1", "--score"][..], &["--sweep=1,2"]] {
         let e = command(&[&fixed[..], edit].concat()).unwrap_err();
-        assert!(e.contains("RMS 0") && e.contains("block 1"), "{e}");
+        assert!(e.contains("RMS 0") && e.contains("blocks.1."), "{e}");
     }
 }

@@ -193,7 +193,7 @@ fn wrong_inputs_are_answered_with_what_there_is() {
     ]);
     assert!(unknown.contains("did you mean `a`"), "{unknown}");
     let zero = refused(&["scale", &format!("{both}:a"), "--by", "0", "--out", "x.npy"]);
-    assert!(zero.contains("length zero"), "{zero}");
+    assert!(zero.contains("leaves no vector"), "{zero}");
     let format = refused(&["scale", &third, "--by", "2", "--out", "x.pt"]);
     assert!(format.contains(".safetensors, .npy or .gguf"), "{format}");
     let weights = refused(&["add", &third, &third, "--weights", "1", "--out", "x.npy"]);
