@@ -85,6 +85,7 @@ fn environment(date: Date) -> Environment<'static> {
     env.set_lstrip_blocks(true);
     env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     env.set_formatter(|out, _, value| {
+        ends(value)?;
         // As Python writes them.
         match (value.is_none(), bool::try_from(value.clone())) {
             (true, _) => out.write_str("None")?,
@@ -126,8 +127,39 @@ fn environment(date: Date) -> Environment<'static> {
     env
 }
 
+/// Refuses a value that holds itself, or so much that it cannot be told from one.
+fn ends(value: &Value) -> std::result::Result<(), Error> {
+    const DEPTH: usize = 100;
+    const PARTS: usize = 100_000;
+    fn within(value: &Value, depth: usize, parts: &mut usize) -> bool {
+        use minijinja::value::ValueKind::{Map, Seq};
+        *parts += 1;
+        if depth == 0 || *parts > PARTS {
+            return false;
+        }
+        let held = |k: Value| match value.kind() {
+            Map => value.get_item(&k).unwrap_or_default(),
+            _ => k,
+        };
+        match value.kind() {
+            Map | Seq => value.try_iter().map_or(true, |mut all| {
+                all.all(|k| within(&held(k), depth - 1, parts))
+            }),
+            _ => true,
+        }
+    }
+    match within(value, DEPTH, &mut 0) {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "a value nests without end",
+        )),
+    }
+}
+
 /// JSON as Python's `json.dumps(value, ensure_ascii=False, indent=indent)` writes it.
 fn tojson(value: &Value, options: Kwargs) -> std::result::Result<String, Error> {
+    ends(value)?;
     let indent: Option<usize> = options.get("indent")?;
     // transformers writes no escapes unless asked, and no template asks.
     let escaped: Option<bool> = options.get("ensure_ascii")?;
@@ -285,11 +317,29 @@ mod tests {
             "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns.x }}".into(),
             "{% set ns = namespace() %}{% set y = [ns] %}{% set ns.x = y %}{{ y }}".into(),
             "{% with a = namespace() %}{% set a.x = a %}{{ a }}{% endwith %}".into(),
+            "{% set a = namespace() %}{% set b = a %}{% set b.x = [b] %}{{ a == b }}".into(),
         ] {
             let e = template(&nested).err().map(|e| e.to_string());
             let e = e.unwrap_or_else(|| panic!("{nested:.60}"));
             assert!(e.len() < 600, "{e}");
         }
+    }
+
+    #[test]
+    fn a_value_that_holds_itself_is_not_written() {
+        for write in ["{{ ns }}", "{{ ns | tojson }}"] {
+            let hidden =
+                "{% set ns = namespace() %}{% for n in [ns] %}{% set ns.x = n %}{% endfor %}";
+            let t = template(&(hidden.to_owned() + write)).unwrap();
+            let e = t.render(&[], false).unwrap_err().to_string();
+            assert!(e.contains("without end"), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_may_be_handed_on() {
+        let source = "{% macro m(s, namespace='f') %}{{ s.n }}{{ namespace }}{% endmacro %}{% set ns = namespace(n=1) %}{{ m(ns) }}";
+        assert_eq!(rendered(source), "1f");
     }
 
     #[test]

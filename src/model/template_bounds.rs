@@ -62,36 +62,69 @@ fn nesting(tags: &[Tag]) -> Result<(), String> {
     Ok(())
 }
 
-/// A namespace is made by `set NAME = namespace(...)` and used by its attributes alone, so that it
-/// cannot come to hold itself.
+/// Refuses `set A.B = ...` where the right side holds a namespace itself, by its own name or that of
+/// a variable that was set to it: it could come to hold itself, and has no end when it is compared.
 fn only_attributes(tags: &[Tag]) -> Result<(), String> {
-    let at = |t: &Tag, i: usize| -> String { t.words.get(i).copied().unwrap_or_default().into() };
-    let assigned = |t: &Tag| {
-        let from = usize::from(matches!(t.words.first(), Some(&"-") | Some(&"+")));
-        let set = at(t, from) == "set" && at(t, from + 2) == "=";
-        (set && at(t, from + 3) == "namespace" && at(t, from + 4) == "(").then_some(from + 1)
-    };
-    let names: HashSet<String> = (tags.iter())
-        .filter_map(|t| Some(at(t, assigned(t)?)))
-        .collect();
-    for tag in tags {
-        for (i, word) in tag.words.iter().enumerate() {
-            let before = i.checked_sub(1).map(|b| tag.words[b]);
-            let next = at(tag, i + 1);
-            let made =
-                *word == "namespace" && before != Some(".") && assigned(tag) != i.checked_sub(2);
-            let whole = names.contains(*word)
-                && before != Some(".")
-                && !matches!(next.as_str(), "." | "[" | "=");
-            if made || whole {
-                return Err(format!(
-                    "line {}: `{word}` is used as a value; a namespace can be made by `set NAME = namespace(...)` and used by its attributes",
-                    tag.line
-                ));
-            }
+    let sets: Vec<Set> = tags.iter().filter_map(Set::of).collect();
+    let mut spaces: HashSet<&str> = HashSet::new();
+    loop {
+        let more: Vec<&str> = (sets.iter())
+            .filter(|s| s.attribute.is_none() && !spaces.contains(s.name))
+            .filter(|s| s.value.first() == Some(&"namespace") || s.holds(&spaces))
+            .map(|s| s.name)
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        spaces.extend(more);
+    }
+    for s in sets.iter().filter(|s| s.attribute.is_some()) {
+        if s.holds(&spaces) || s.holds(&HashSet::from([s.name])) {
+            return Err(format!(
+                "line {}: an attribute of `{}` is set to a namespace, which could come to hold itself",
+                s.line, s.name
+            ));
         }
     }
     Ok(())
+}
+
+/// `set NAME = VALUE` or `set NAME.ATTRIBUTE = VALUE`.
+struct Set<'a> {
+    line: usize,
+    name: &'a str,
+    attribute: Option<&'a str>,
+    value: &'a [&'a str],
+}
+
+impl<'a> Set<'a> {
+    fn of(tag: &'a Tag) -> Option<Self> {
+        let words = match tag.words.split_first() {
+            Some((&("-" | "+"), rest)) => rest,
+            _ => &tag.words,
+        };
+        let (name, attribute, value) = match words {
+            ["set", name, "=", value @ ..] => (*name, None, value),
+            ["set", name, ".", attribute, "=", value @ ..] => (*name, Some(*attribute), value),
+            _ => return None,
+        };
+        Some(Set {
+            line: tag.line,
+            name,
+            attribute,
+            value,
+        })
+    }
+
+    /// Whether the value has one of these names for itself, not for an attribute of it.
+    fn holds(&self, names: &HashSet<&str>) -> bool {
+        let whole = |i: usize| {
+            let before = i.checked_sub(1).map(|b| self.value[b]);
+            let next = self.value.get(i + 1);
+            before != Some(".") && !matches!(next, Some(&("." | "[" | "=")))
+        };
+        (0..self.value.len()).any(|i| names.contains(self.value[i]) && whole(i))
+    }
 }
 
 fn tags(source: &str) -> Vec<Tag<'_>> {
