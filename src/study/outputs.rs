@@ -24,19 +24,17 @@ pub fn write(run: &Run) -> Result<(Findings, Vec<String>), StudyError> {
     Ok((found, files))
 }
 
-/// Removes tables and figures of an earlier form of the manifest: what stands in the folder is what
+/// Removes figures of an earlier form of the manifest: those that stand in the folder are those that
 /// the report is about.
 fn remove_others(run: &Run, files: &[String]) -> Result<(), StudyError> {
-    for folder in ["csv", "figures"] {
-        let Ok(entries) = std::fs::read_dir(run.out.join(folder)) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            let path = entry.path();
-            if path.is_file() && !files.contains(&name) {
-                std::fs::remove_file(&path).map_err(|source| StudyError::Write { path, source })?;
-            }
+    let Ok(entries) = std::fs::read_dir(run.out.join("figures")) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let name = format!("figures/{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        if path.is_file() && !files.contains(&name) {
+            std::fs::remove_file(&path).map_err(|source| StudyError::Write { path, source })?;
         }
     }
     Ok(())
