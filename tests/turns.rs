@@ -250,28 +250,28 @@ fn prompt_activations_are_bit_equal_whatever_the_answer() {
     let request = Request::new(&[Position::ResponseMean, Position::PromptLast], vec![0, 1]);
     let mut got = vec![None; texts.len()];
     let mut means = 0;
-    for (i, t) in texts.iter().enumerate() {
-        let mut request = request.clone();
-        if i == answers.len() {
-            request.positions.remove(0);
-        }
+    let mut read = |texts: &[Tokens], request: &Request, first: usize| {
         let at = request.positions.len() - 1;
         capture(
             &model.decoder,
-            std::slice::from_ref(t),
-            &request,
+            texts,
+            request,
             &Interventions::none(),
-            &mut |_, p, x| {
+            &mut |i, p, x| {
                 match p == at {
-                    true => got[i] = Some(x),
+                    true => got[first + i] = Some(x),
                     false => means += 1,
                 }
                 Ok(())
             },
         )
         .unwrap();
-    }
-    assert_eq!(means, answers.len());
+    };
+    let n = answers.len();
+    read(&texts[..n], &request, 0);
+    let alone = Request::new(&[Position::PromptLast], vec![0, 1]);
+    read(&texts[n..], &alone, n);
+    assert_eq!(means, n);
     assert!(got.iter().all(|x| x == &got[0] && x.is_some()));
 }
 

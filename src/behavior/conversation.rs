@@ -148,5 +148,6 @@ fn asked(set: &ScriptSet, script: &Script, form: &str, messages: Vec<Message>) -
         fact: set.fact.clone(),
         messages,
         pairs: script.pairs.clone(),
+        place: format!("conversation `{}`", script.id),
     }
 }

@@ -19,8 +19,10 @@ pub enum BehaviorError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    #[error("preference `{preference}`, prompt `{prompt}`: {source}")]
+    #[error("{place}: preference `{preference}`, prompt `{prompt}`: {source}")]
     Refused {
+        /// File and line, or what it is where it is from no file.
+        place: String,
         preference: String,
         prompt: String,
         source: ModelError,

@@ -196,6 +196,7 @@ mod tests {
             fact: a.fact.clone(),
             messages: a.messages.clone(),
             pairs: Vec::new(),
+            place: String::new(),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Asked {
     /// System prompt if any, earlier turns if any, the question last.
     pub messages: Vec<Message>,
     pub pairs: Vec<StancePair>,
+    /// File and line of the prompt, or what it is where it is from no file.
+    pub place: String,
 }
 
 impl Asked {
@@ -70,6 +72,7 @@ impl Asked {
                     fact: preference.fact.clone(),
                     messages,
                     pairs: prompt.pairs.clone(),
+                    place: prompt.place.clone(),
                 });
             }
         }
@@ -151,6 +154,7 @@ pub fn stance_of(
                 let mut messages = a.messages.clone();
                 messages.push(Message::new("assistant", completion));
                 let refused = |source| BehaviorError::Refused {
+                    place: a.place.clone(),
                     preference: a.preference.clone(),
                     prompt: a.prompt_id.clone(),
                     source,

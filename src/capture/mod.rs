@@ -66,13 +66,7 @@ impl FromStr for Position {
 }
 
 impl Position {
-    /// Whether it is read from the prompt by itself.
-    fn is_apart(self, t: &Tokens) -> bool {
-        self == Position::PromptLast && matches!(t.prompt, Some(Prompt::Joined { .. }))
-    }
-
-    /// Token indices to average, of the prompt's own tokens where it [is read](Self::is_apart) by
-    /// itself.
+    /// Token indices to average; of the prompt's own tokens where they are no beginning of the text.
     fn tokens(self, t: &Tokens) -> Vec<usize> {
         let last = t.ids.len().saturating_sub(1);
         let nonzero = |i: usize| if i > 0 { vec![i] } else { Vec::new() };
@@ -215,26 +209,50 @@ pub fn capture(
         });
     }
     check(texts, &request.positions)?;
-    let mut work = read(model, texts, request, interventions, sink)?;
-    // Prompts whose last token is joined with the response's first are read by themselves.
-    let apart = |t: &Tokens| match &t.prompt {
-        Some(Prompt::Joined { ids, roles }) => Some(Tokens::new(ids.clone(), roles.clone())),
-        _ => None,
+    let joined = |t: &Tokens| matches!(t.prompt, Some(Prompt::Joined { .. }));
+    let apart = |p: &Position| *p == Position::PromptLast;
+    let work = match request.positions.iter().any(apart) && texts.iter().any(joined) {
+        false => read(model, texts, request, interventions, sink)?,
+        true => {
+            // An answer joins its prompt's last token: all prompts are read by themselves, so that
+            // equal ones are the same rows.
+            let all = 0..request.positions.len();
+            let (slots, rest): (Vec<usize>, Vec<usize>) =
+                all.partition(|&p| apart(&request.positions[p]));
+            let asked = |slots: &[usize]| Request {
+                positions: slots.iter().map(|&p| request.positions[p]).collect(),
+                ..request.clone()
+            };
+            let prompts: Vec<Tokens> = texts.iter().map(prompt).collect();
+            let mut work = read(
+                model,
+                texts,
+                &asked(&rest),
+                interventions,
+                &mut |i, p, x| sink(i, rest[p], x),
+            )?;
+            let own = read(
+                model,
+                &prompts,
+                &asked(&slots),
+                interventions,
+                &mut |i, p, x| sink(i, slots[p], x),
+            )?;
+            work.rows += own.rows;
+            work
+        }
     };
-    let at = |p: &Position| *p == Position::PromptLast;
-    if let Some(slot) = request.positions.iter().position(at) {
-        let (of, prompts): (Vec<usize>, Vec<Tokens>) = (texts.iter().enumerate())
-            .filter_map(|(i, t)| Some((i, apart(t)?)))
-            .unzip();
-        let asked = Request {
-            positions: vec![Position::PromptLast],
-            ..request.clone()
-        };
-        let mut keep = |i: usize, _: usize, values| sink(of[i], slot, values);
-        work.rows += read(model, &prompts, &asked, interventions, &mut keep)?.rows;
-    }
     interventions.check_touched()?;
     Ok(work)
+}
+
+/// A text's prompt by itself; the text where it has no response.
+fn prompt(t: &Tokens) -> Tokens {
+    match &t.prompt {
+        None => t.clone(),
+        Some(Prompt::First(n)) => Tokens::new(t.ids[..*n].to_vec(), t.roles[..*n].to_vec()),
+        Some(Prompt::Joined { ids, roles }) => Tokens::new(ids.clone(), roles.clone()),
+    }
 }
 
 /// The texts themselves, in batches.
@@ -253,6 +271,9 @@ fn read(
         tokens: ids.iter().map(|t| t.len()).sum(),
         rows: 0,
     };
+    if request.positions.is_empty() {
+        return Ok(work);
+    }
     for batch in plan(&ids, request.budget) {
         let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
         let packed = Packed::of(&held);
@@ -263,9 +284,6 @@ fn read(
             let path = packed.path(k);
             for &position in &request.positions {
                 let at = position.tokens(&texts[i]);
-                if position.is_apart(&texts[i]) {
-                    continue;
-                }
                 pools.push(at.into_iter().map(|t| path[t]).collect());
             }
         }
@@ -298,10 +316,7 @@ fn read(
         drop(hooks);
         let mut done = pooled.into_iter();
         for &i in &batch {
-            for (p, position) in request.positions.iter().enumerate() {
-                if position.is_apart(&texts[i]) {
-                    continue;
-                }
+            for p in 0..request.positions.len() {
                 if let Some(values) = done.next() {
                     let mut rows = values.outer_iter();
                     let wrong = rows.position(|row| row.iter().any(|v| !v.is_finite()));

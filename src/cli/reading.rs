@@ -148,7 +148,7 @@ impl Contrast {
             for pair in &concept.pairs {
                 for side in [&pair.positive, &pair.negative] {
                     let read = tokenizer.exchange(None, &pair.prompt, side);
-                    let place = || format!("concept `{}`, pair `{}`", concept.name, pair.id);
+                    let place = || format!("{}, pair `{}`", pair.place, pair.id);
                     texts.push(read.with_context(place)?);
                 }
             }

@@ -52,6 +52,9 @@ pub struct BatteryPrompt {
     pub form: String,
     pub prompt: String,
     pub pairs: Vec<StancePair>,
+    /// File and line, for errors; empty where it is from no file.
+    #[serde(skip)]
+    pub place: String,
 }
 
 /// Two matched completions.
@@ -110,7 +113,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
     }
     let mut ids = Ids::default();
     let mut prompts = Vec::new();
-    for (line, row) in lines.rows::<BatteryPrompt>(ROW)? {
+    for (line, mut row) in lines.rows::<BatteryPrompt>(ROW)? {
+        row.place = format!("{}, line {line}", path.display());
         ids.take(path, line, &row.id)?;
         filled(path, line, "form", &row.form)?;
         filled(path, line, "prompt", &row.prompt)?;

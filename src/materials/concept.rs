@@ -41,6 +41,9 @@ pub struct Pair {
     pub prompt: String,
     pub positive: String,
     pub negative: String,
+    /// File and line, for errors; empty where it is from no file.
+    #[serde(skip)]
+    pub place: String,
 }
 
 /// How a response opens: an affirmation, a negation, or neither.
@@ -101,7 +104,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Concept, MaterialError> {
     }
     let mut ids = Ids::default();
     let mut pairs = Vec::new();
-    for (line, pair) in lines.rows::<Pair>(ROW)? {
+    for (line, mut pair) in lines.rows::<Pair>(ROW)? {
+        pair.place = format!("{}, line {line}", path.display());
         ids.take(path, line, &pair.id)?;
         filled(path, line, "template", &pair.template)?;
         filled(path, line, "prompt", &pair.prompt)?;
@@ -144,6 +148,12 @@ mod tests {
         assert_eq!((concept.name.as_str(), concept.pairs.len()), ("c", 1));
         assert_eq!(concept.pairs[0].split, Split::Dev);
         assert_eq!(concept.pairs[0].polarity, Polarity::None);
+    }
+
+    #[test]
+    fn a_pair_knows_its_file_and_line() {
+        let concept = parse(&format!("{HEAD}\n\n{PAIR}\n"), Path::new("c.jsonl")).unwrap();
+        assert_eq!(concept.pairs[0].place, "c.jsonl, line 3");
     }
 
     #[test]

@@ -231,6 +231,7 @@ impl Toy {
                         express: express.into(),
                         oppose: oppose.into(),
                     }],
+                    place: String::new(),
                 })
                 .collect(),
         };
