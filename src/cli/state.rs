@@ -47,7 +47,7 @@ pub struct TextChoice {
     /// Chat template by name, where the model has several
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
-    /// The day that a chat template which asks for it is told [default: today]
+    /// Date for a chat template that asks for one [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub date: Option<Date>,
 }

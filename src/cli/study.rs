@@ -126,7 +126,7 @@ fn check(manifest: Option<&Path>, out: &Path, no_model: bool, console: &Console)
             study.battery.len()
         );
         match rendered.zip(price) {
-            Some((rendered, price)) => text += &format!("\n{}", told(rendered, &price)),
+            Some((rendered, price)) => text += &format!("\n{}", summary(rendered, &price)),
             None => text += "\nmanifest and files only; the model was not looked at",
         }
         text
@@ -134,7 +134,7 @@ fn check(manifest: Option<&Path>, out: &Path, no_model: bool, console: &Console)
 }
 
 /// What a checked study comes to.
-fn told(rendered: Rendered, price: &Price) -> String {
+fn summary(rendered: Rendered, price: &Price) -> String {
     format!(
         "texts: {} rendered, the longest {} tokens of {}\nto do: about {:.0} min at the pace of a 2-core machine; {price}",
         rendered.texts,
@@ -150,7 +150,7 @@ fn load(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(Study
     Ok((study, model))
 }
 
-/// The study's model, whose template is told the day of the run.
+/// The study's model, its chat template dated by the day of the run.
 fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
     let options = TextOptions {
         date: Some(day::of_run(&study.written, out)?),
@@ -233,7 +233,7 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
     }
     let mut current = String::new();
     let found = run::run(&study, &model, out, &command, &mut |event| match event {
-        Event::Checked { rendered, price } => console.log(&told(rendered, price)),
+        Event::Checked { rendered, price } => console.log(&summary(rendered, price)),
         Event::Begin {
             index,
             total,

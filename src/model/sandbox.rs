@@ -119,12 +119,12 @@ impl Sandbox {
             SPENT.set(Some(spent));
             let added = env.add_template_owned("chat", source);
             let fine = added.is_ok();
-            let _ = ready.send(added.map(|()| String::new()).map_err(told));
+            let _ = ready.send(added.map(|()| String::new()).map_err(sentence));
             while let (true, Ok((context, reply))) = (fine, waiting.recv()) {
                 LEFT.set(MEMORY);
                 let render = || env.get_template("chat").and_then(|t| t.render(context));
                 let panicked = || Err("makes the template library panic".to_owned());
-                let rendered = guarded(render).map_or_else(panicked, |r| r.map_err(told));
+                let rendered = guarded(render).map_or_else(panicked, |r| r.map_err(sentence));
                 let _ = reply.send(rendered);
             }
         };
@@ -178,7 +178,7 @@ impl Sandbox {
 }
 
 /// An error of the interpreter in one short sentence.
-fn told(e: Error) -> String {
+fn sentence(e: Error) -> String {
     let text = match e.kind() {
         minijinja::ErrorKind::OutOfFuel => format!("takes more than {STEPS} steps"),
         _ => format!("{e:#}"),

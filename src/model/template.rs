@@ -9,7 +9,7 @@
 use super::date::Date;
 use super::error::Result;
 use super::sandbox::Sandbox;
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -87,14 +87,10 @@ fn environment(date: Date) -> Environment<'static> {
     env.set_formatter(|out, _, value| {
         ends(value)?;
         // As Python writes them.
-        match (value.is_none(), bool::try_from(value.clone())) {
-            (true, _) => out.write_str("None")?,
-            (_, Ok(true)) if value.kind() == minijinja::value::ValueKind::Bool => {
-                out.write_str("True")?;
-            }
-            (_, Ok(false)) if value.kind() == minijinja::value::ValueKind::Bool => {
-                out.write_str("False")?;
-            }
+        match value.kind() {
+            ValueKind::None => out.write_str("None")?,
+            ValueKind::Bool if value.is_true() => out.write_str("True")?,
+            ValueKind::Bool => out.write_str("False")?,
             _ => write!(out, "{value}")?,
         }
         Ok(())
@@ -103,8 +99,8 @@ fn environment(date: Date) -> Environment<'static> {
         |message: String| Err::<String, _>(Error::new(ErrorKind::InvalidOperation, message));
     env.add_function("raise_exception", raise);
     env.add_function("strftime_now", move |format: String| {
-        let told = |e: super::ModelError| Error::new(ErrorKind::InvalidOperation, e.to_string());
-        date.strftime(&format).map_err(told)
+        let refused = |e: super::ModelError| Error::new(ErrorKind::InvalidOperation, e.to_string());
+        date.strftime(&format).map_err(refused)
     });
     env.add_filter("tojson", tojson);
     // In Python what is undefined has no parts.
@@ -121,7 +117,7 @@ fn environment(date: Date) -> Environment<'static> {
     env.add_filter("count", length);
     // None is not iterable in Python.
     env.add_test("iterable", |v: &Value| {
-        use minijinja::value::ValueKind::{Iterable, Map, Seq, String};
+        use ValueKind::{Iterable, Map, Seq, String};
         matches!(v.kind(), Iterable | Map | Seq | String)
     });
     env
@@ -132,7 +128,7 @@ fn ends(value: &Value) -> std::result::Result<(), Error> {
     const DEPTH: usize = 100;
     const PARTS: usize = 100_000;
     fn within(value: &Value, depth: usize, parts: &mut usize) -> bool {
-        use minijinja::value::ValueKind::{Map, Seq};
+        use ValueKind::{Map, Seq};
         *parts += 1;
         if depth == 0 || *parts > PARTS {
             return false;

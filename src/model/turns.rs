@@ -312,20 +312,14 @@ impl Finder<'_> {
                     .all(|(at, s)| self.plain.get(s.bytes.end..*at) == Some(&content[part.end..i])),
             }
         };
-        let first = |mut tries: Box<dyn Iterator<Item = usize>>| {
-            tries.find_map(|i| found(i).filter(|at| kept(i, at)))
+        let outermost = |places: &mut dyn Iterator<Item = usize>| {
+            places
+                .filter(boundary)
+                .take(WIDENED)
+                .find_map(|i| found(i).filter(|at| kept(i, at)))
         };
-        let starts = (before..part.start)
-            .filter(boundary)
-            .take(WIDENED)
-            .collect::<Vec<_>>();
-        let ends = (part.end + 1..=after)
-            .rev()
-            .filter(boundary)
-            .take(WIDENED)
-            .collect::<Vec<_>>();
-        let starts = first(Box::new(starts.into_iter()));
-        let ends = first(Box::new(ends.into_iter()));
+        let starts = outermost(&mut (before..part.start));
+        let ends = outermost(&mut (part.end + 1..=after).rev());
         for (i, span) in spans.iter_mut().enumerate() {
             span.bytes.start = starts.as_ref().map_or(span.bytes.start, |at| at[i]);
             span.bytes.end = ends.as_ref().map_or(span.bytes.end, |at| at[i]);
