@@ -267,3 +267,66 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tokenizer::Bos;
+    use super::*;
+    use std::collections::HashMap;
+
+    fn list(items: &[&str]) -> Value {
+        Value::Array(items.iter().map(|s| Value::String(s.to_string())).collect())
+    }
+
+    fn of(keys: &[(&str, Value)], bos: Bos) -> Tokenizer {
+        let mut map: HashMap<String, Value> = keys
+            .iter()
+            .map(|(k, v)| (format!("tokenizer.ggml.{k}"), v.clone()))
+            .collect();
+        let tokens = ["<end>", "<turn>", "<message>", "<begin>", "a", "b"];
+        map.insert("tokenizer.ggml.tokens".into(), list(&tokens));
+        map.insert("tokenizer.ggml.merges".into(), list(&[]));
+        map.insert("tokenizer.ggml.model".into(), Value::String("gpt2".into()));
+        let meta = Meta {
+            path: Path::new("m.gguf"),
+            map: &map,
+        };
+        let fit = Fit {
+            context: 64,
+            vocab: tokens.len(),
+        };
+        let options = TextOptions {
+            bos,
+            ..TextOptions::default()
+        };
+        of_gguf(&meta, fit, &options).unwrap()
+    }
+
+    #[test]
+    fn every_end_that_gguf_metadata_names_ends_generation() {
+        let ids = |names: &[(&'static str, u32)]| -> Vec<(&'static str, Value)> {
+            names.iter().map(|(n, id)| (*n, Value::U32(*id))).collect()
+        };
+        let all = ids(&[
+            ("eos_token_id", 0),
+            ("eot_token_id", 1),
+            ("eom_token_id", 2),
+        ]);
+        assert_eq!(of(&all, Bos::Model).eos(), [0, 1, 2]);
+        assert_eq!(of(&all[..2], Bos::Model).eos(), [0, 1]);
+    }
+
+    #[test]
+    fn raw_texts_of_a_gguf_file_begin_as_its_metadata_says() {
+        let begins = |add: Option<bool>, bos| {
+            let mut keys = vec![("bos_token_id", Value::U32(3))];
+            keys.extend(add.map(|add| ("add_bos_token", Value::Bool(add))));
+            of(&keys, bos).text("ab").unwrap().ids
+        };
+        assert_eq!(begins(None, Bos::Model), [4, 5]);
+        assert_eq!(begins(Some(false), Bos::Model), [4, 5]);
+        assert_eq!(begins(Some(true), Bos::Model), [3, 4, 5]);
+        assert_eq!(begins(Some(true), Bos::Off), [4, 5]);
+        assert_eq!(begins(None, Bos::On), [3, 4, 5]);
+    }
+}
