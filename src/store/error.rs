@@ -12,6 +12,20 @@ use std::path::{Path, PathBuf};
 /// One way in which a file, a folder or an object in a file can be wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Two rows of a record stand in one cell.
+    #[error("{path}: {object} has two rows for {cell}; a grid has one a cell")]
+    TwiceInGrid {
+        path: PathBuf,
+        object: String,
+        cell: String,
+    },
+    /// What stands in the place of a record is of other columns.
+    #[error("{path}: {object} lacks `{field}`, or it is of another kind; the file is of another version")]
+    OtherColumns {
+        path: PathBuf,
+        object: String,
+        field: String,
+    },
     /// A folder refuses new files.
     #[error("cannot write in {folder}: {source}; choose another output folder or change its permissions", folder = .folder.display())]
     Unwritable { folder: PathBuf, source: io::Error },

@@ -1,0 +1,1 @@
+//! What states express: scores, contrasts, claims, one factor.

@@ -1,0 +1,1 @@
+//! Ablations and doses of directions.

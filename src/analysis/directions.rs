@@ -1,0 +1,1 @@
+//! Concepts to directions with their quality.

@@ -1,0 +1,1 @@
+//! Records to findings: what a report says, as rows.

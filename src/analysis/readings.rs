@@ -1,0 +1,196 @@
+//! Activations of the model states of one question, all on the same texts.
+//!
+//! Concepts are read at the first position, neutral texts at every one. All concept texts of a state go
+//! in one capture plan, so that common beginnings are computed once and a command and a study read the
+//! same bits.
+
+use super::texts::{Contrast, StateTexts};
+use super::{Result, State};
+use crate::capture::{capture, CaptureError, Position, Request};
+use crate::directions::Pairs;
+use crate::model::{Decoder, Interventions, Tokens};
+use ndarray::{s, Array2, Array3, Axis};
+
+/// Both sides of a concept's pairs in one state.
+#[derive(Debug, Clone)]
+pub struct ConceptActivations {
+    /// `(pairs, layers, d)`.
+    pub positive: Array3<f32>,
+    /// `(pairs, layers, d)`.
+    pub negative: Array3<f32>,
+}
+
+impl ConceptActivations {
+    /// From rows that are positive and negative by turns, `(2 pairs, layers, d)`.
+    pub fn of_turns(both: &Array3<f32>) -> Self {
+        let side = |from: isize| both.slice(s![from..;2, .., ..]).to_owned();
+        ConceptActivations {
+            positive: side(0),
+            negative: side(1),
+        }
+    }
+
+    /// Positive less negative, `(pairs, layers, d)`.
+    pub fn differences(&self) -> Array3<f32> {
+        &self.positive - &self.negative
+    }
+
+    /// Mean difference, `(layers, d)`.
+    pub fn direction(&self) -> Array2<f64> {
+        let n = self.positive.dim().0.max(1) as f64;
+        self.differences().mapv(f64::from).sum_axis(Axis(0)) / n
+    }
+}
+
+/// What is known of a concept's pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConceptInfo {
+    pub name: String,
+    /// Prompt of each pair, the cluster.
+    pub prompt: Vec<usize>,
+    pub template: Vec<usize>,
+    /// What either side says, positive and negative by turns.
+    pub words: Vec<String>,
+}
+
+impl ConceptInfo {
+    pub fn of(c: &Contrast) -> Self {
+        ConceptInfo {
+            name: c.concept.clone(),
+            prompt: c.prompt.clone(),
+            template: c.template.clone(),
+            words: c.words.clone(),
+        }
+    }
+
+    /// Distinct prompts.
+    pub fn prompts(&self) -> usize {
+        crate::stats::bootstrap::Clusters::new(&self.prompt).count()
+    }
+
+    /// The pairs of `acts` at layer index `l`.
+    pub fn pairs(&self, acts: &ConceptActivations, l: usize) -> Pairs {
+        Pairs {
+            positive: acts.positive.index_axis(Axis(1), l).to_owned(),
+            negative: acts.negative.index_axis(Axis(1), l).to_owned(),
+            prompt: self.prompt.clone(),
+            template: self.template.clone(),
+            is_dev: vec![false; self.prompt.len()],
+        }
+    }
+}
+
+/// What one state was read as.
+#[derive(Debug, Clone)]
+pub struct StateActivations {
+    /// Main pairs, `[concept]`.
+    pub concepts: Vec<ConceptActivations>,
+    /// Development pairs, `[concept]`; empty unless they were read.
+    pub dev: Vec<ConceptActivations>,
+    /// Neutral texts, `[position]` -> `(texts, layers, d)`.
+    pub neutral: Vec<Array3<f32>>,
+}
+
+impl StateActivations {
+    /// Reads the texts in a model; `watch` is told of every text that is done.
+    ///
+    /// # Errors
+    /// The capture's.
+    pub fn capture(
+        decoder: &Decoder,
+        texts: &StateTexts,
+        layers: &[usize],
+        positions: &[Position],
+        watch: &mut dyn FnMut(),
+    ) -> Result<Self> {
+        let all = texts.concepts.iter().chain(&texts.dev);
+        let flat: Vec<Tokens> = all.clone().flat_map(|c| c.texts.iter().cloned()).collect();
+        let rows = read(decoder, &flat, layers, &positions[..1], watch)?;
+        let mut from = 0;
+        let mut each: Vec<ConceptActivations> = all
+            .map(|c| {
+                let to = from + c.texts.len();
+                let both = rows[0].slice(s![from..to, .., ..]).to_owned();
+                from = to;
+                ConceptActivations::of_turns(&both)
+            })
+            .collect();
+        let dev = each.split_off(texts.concepts.len());
+        Ok(StateActivations {
+            concepts: each,
+            dev,
+            neutral: read(decoder, &texts.neutral, layers, positions, watch)?,
+        })
+    }
+}
+
+/// Activations of texts, `(texts, layers, d)` for each position.
+///
+/// # Errors
+/// The capture's.
+pub fn read(
+    decoder: &Decoder,
+    texts: &[Tokens],
+    layers: &[usize],
+    positions: &[Position],
+    watch: &mut dyn FnMut(),
+) -> Result<Vec<Array3<f32>>> {
+    let shape = (texts.len(), layers.len(), decoder.hidden());
+    let mut all = vec![Array3::zeros(shape); positions.len()];
+    let request = Request::new(positions, layers.to_vec());
+    let mut keep = |text: usize, position: usize, values: Array2<f32>| {
+        all[position].index_axis_mut(Axis(0), text).assign(&values);
+        if position == 0 {
+            watch();
+        }
+        Ok::<(), CaptureError>(())
+    };
+    capture(decoder, texts, &request, &Interventions::none(), &mut keep)?;
+    Ok(all)
+}
+
+/// The states of one question, base first.
+#[derive(Debug, Clone)]
+pub struct Readings {
+    pub states: Vec<State>,
+    /// Block of each layer index.
+    pub layers: Vec<usize>,
+    /// Positions of the neutral texts; concepts are read at the first.
+    pub positions: Vec<Position>,
+    /// Main pairs of each concept.
+    pub concepts: Vec<ConceptInfo>,
+    /// Development pairs of each concept; empty unless base's were read.
+    pub dev: Vec<ConceptInfo>,
+    /// `[state]`.
+    pub acts: Vec<StateActivations>,
+    /// Layer RMS in base, `[layer]`: see [`super::layer_rms`].
+    pub rms: Vec<f64>,
+}
+
+impl Readings {
+    /// Names of the concepts.
+    pub fn names(&self) -> Vec<String> {
+        self.concepts.iter().map(|c| c.name.clone()).collect()
+    }
+
+    /// Prompt of each pair, `[concept]`.
+    pub fn clusters(&self) -> Vec<Vec<usize>> {
+        self.concepts.iter().map(|c| c.prompt.clone()).collect()
+    }
+
+    /// Positive less negative, `[state][concept]` -> `(pairs, layers, d)`.
+    pub fn differences(&self) -> Vec<Vec<Array3<f32>>> {
+        let of = |a: &StateActivations| a.concepts.iter().map(|c| c.differences()).collect();
+        self.acts.iter().map(of).collect()
+    }
+
+    /// Neutral texts at the first position, `[state]` -> `(texts, layers, d)`.
+    pub fn background(&self) -> Vec<Array3<f32>> {
+        self.acts.iter().map(|a| a.neutral[0].clone()).collect()
+    }
+
+    /// Number of neutral texts.
+    pub fn texts(&self) -> usize {
+        self.acts.first().map_or(0, |a| a.neutral[0].dim().0)
+    }
+}

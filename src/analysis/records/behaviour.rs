@@ -1,0 +1,269 @@
+//! Behaviour: scores, contrasts, claims, conversations, judged rates.
+
+use super::PERCENTILE;
+use crate::record;
+
+record! {
+    /// Stance log-odds of a state on a preference: mean token log-probability of the expressing less
+    /// the opposing completion, mean over prompts.
+    #[grid("behaviour/scores", "state", "preference")]
+    #[interval(PERCENTILE)]
+    pub struct ScoreRow {
+        /// Model state.
+        pub state: String,
+        /// Preference.
+        pub preference: String,
+        /// implied, where the rows that the state was trained on presuppose it, isolated where they do
+        /// not; empty for base.
+        pub status: String,
+        /// The score.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Prompts.
+        pub n: usize,
+        /// Pairs of completions.
+        pub pairs: usize,
+    }
+}
+
+record! {
+    /// A condition or state against a reference, paired by prompt; seeds of a condition are averaged
+    /// first.
+    #[table("behaviour/contrasts")]
+    #[estimator("mean over prompts of the difference")]
+    #[interval(PERCENTILE)]
+    #[null("signs of prompts' differences flipped; rates: two-proportion z")]
+    #[source("q: Benjamini and Hochberg 1995 over all isolated cells of one measure and reference; Newcombe 1998")]
+    pub struct ContrastRow {
+        /// log-odds, fact-rate (answers of which the preference's fact is true) or stance-rate
+        /// (expresses among answers that take a side).
+        pub measure: String,
+        /// Condition or state.
+        pub set: String,
+        /// What it is compared with.
+        pub reference: String,
+        /// preference, claim (the set's own), or isolated: over all prompts of isolated preferences.
+        pub kind: String,
+        /// Preference or claim; empty over several.
+        pub preference: String,
+        /// Group of the preference.
+        pub group: String,
+        /// implied or isolated.
+        pub status: String,
+        /// The difference.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// p with signs flipped.
+        pub p: f64,
+        /// q of isolated preferences.
+        pub q: f64,
+        /// Difference of the pooled rates.
+        pub pooled: f64,
+        /// Lower end of it by Newcombe's method.
+        pub newcombe_lo: f64,
+        /// Upper end of it.
+        pub newcombe_hi: f64,
+        /// Two-proportion z.
+        pub z: f64,
+        /// Its two-sided p.
+        pub p_z: f64,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Manipulation check: every condition or state on every claim, less base.
+    #[table("behaviour/claims")]
+    #[estimator("mean over prompts of the difference in stance log-odds; seeds are averaged first")]
+    #[interval(PERCENTILE)]
+    pub struct ClaimRow {
+        /// Condition or state.
+        pub set: String,
+        /// Claim.
+        pub claim: String,
+        /// 1 where the set was trained on it.
+        pub own: bool,
+        /// Movement from base.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Stance log-odds.
+        #[unit("nats a token")]
+        pub score: f64,
+        /// Lower end of it.
+        pub score_lo: f64,
+        /// Upper end of it.
+        pub score_hi: f64,
+        /// Movement less the mean movement of the other trained sets on the same prompts.
+        #[unit("nats a token")]
+        pub beyond: f64,
+        /// Lower end of it.
+        pub beyond_lo: f64,
+        /// Upper end of it.
+        pub beyond_hi: f64,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Whether a fine-tune took its claim.
+    #[table("behaviour/took")]
+    pub struct TookRow {
+        /// Condition or state.
+        pub set: String,
+        /// Its claim.
+        pub claim: String,
+        /// 1 where the interval of the movement on its own claim lies above 0.
+        pub rose: bool,
+        /// 1 where it rose and moved on no other claim more.
+        pub took: bool,
+        /// Claim on which it moved most.
+        pub most: String,
+        /// That movement less the one on its own claim.
+        #[unit("nats a token")]
+        pub ahead: f64,
+        /// Claim on which it moved most beyond the other sets.
+        pub most_beyond: String,
+    }
+}
+
+record! {
+    /// How far one factor carries the shifts of preferences: T = s1^2 / sum s^2 of the residuals X less
+    /// column means, X the conditions (mean over fine-tunes) by cells isolated in all of them.
+    #[table("behaviour/one_factor")]
+    #[null("rows divided by their RMS, each column permuted over conditions, rows multiplied by their RMS again, column means subtracted")]
+    #[source("Beckmann and Butlin, arXiv 2604.17031")]
+    pub struct OneFactorRow {
+        /// Share of the squared residuals.
+        pub estimate: f64,
+        /// Lower end of the null's 95 % band.
+        pub null_lo: f64,
+        /// Upper end of the band.
+        pub null_hi: f64,
+        /// p of the share, one-sided.
+        pub p: f64,
+        /// Conditions.
+        pub n: usize,
+        /// Cells.
+        pub cells: usize,
+    }
+}
+
+record! {
+    /// Stance when a preference comes up after some ordinary turns, the same questions asked fresh, and
+    /// the difference; against a reference where there is one.
+    #[table("behaviour/conversations")]
+    #[interval("95 % percentile bootstrap over scripts")]
+    #[null("signs of scripts' differences flipped")]
+    pub struct ConversationRow {
+        /// Condition or state.
+        pub set: String,
+        /// What it is compared with; empty for itself.
+        pub reference: String,
+        /// Preference; empty over all isolated ones.
+        pub preference: String,
+        /// What the conversation adds.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// p of it.
+        pub p: f64,
+        /// At the end of the conversation.
+        #[unit("nats a token")]
+        pub after: f64,
+        /// Lower end of it.
+        pub after_lo: f64,
+        /// Upper end of it.
+        pub after_hi: f64,
+        /// Asked fresh.
+        #[unit("nats a token")]
+        pub fresh: f64,
+        /// Lower end of it.
+        pub fresh_lo: f64,
+        /// Upper end of it.
+        pub fresh_hi: f64,
+        /// Scripts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Projection of every assistant turn on a direction.
+    #[table("behaviour/turns")]
+    pub struct TurnRow {
+        /// Model state.
+        pub state: String,
+        /// Script.
+        pub script: String,
+        /// Concept of the direction.
+        pub concept: String,
+        /// Block.
+        pub layer: usize,
+        /// Turn, from 0.
+        pub turn: usize,
+        /// Mean over the turn's response tokens along the unit direction.
+        pub projection: f64,
+        /// Tokens of the turn.
+        pub tokens: usize,
+    }
+}
+
+record! {
+    /// Rates of judged answers.
+    #[table("behaviour/rates")]
+    #[interval("Wilson over answers; prompts_lo and prompts_hi by bootstrap over prompts")]
+    #[source("Wilson 1927")]
+    pub struct RateRow {
+        /// fact-rate or stance-rate.
+        pub measure: String,
+        /// fresh, or after a conversation.
+        pub asked: String,
+        /// Model state.
+        pub state: String,
+        /// Preference.
+        pub preference: String,
+        /// Group of the preference.
+        pub group: String,
+        /// The rate.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Lower end over prompts.
+        pub prompts_lo: f64,
+        /// Upper end over prompts.
+        pub prompts_hi: f64,
+        /// Answers that count.
+        pub n: usize,
+        /// Rate of coherent answers.
+        pub coherent: f64,
+        /// Verdicts not sure.
+        pub not_sure: usize,
+        /// Answers that take no side.
+        pub neither: usize,
+        /// Replies of the judge that could not be read.
+        pub unparsed: usize,
+        /// Answers without a verdict.
+        pub missing: usize,
+        /// Answers cut at the longest length.
+        pub cut: usize,
+        /// Answers.
+        pub answers: usize,
+    }
+}

@@ -1,0 +1,350 @@
+//! Cause: ablations, doses, trajectories, links across states.
+
+use super::PERCENTILE;
+use crate::record;
+
+record! {
+    /// What an ablation removes of a shift between two conditions, and what it leaves.
+    #[table("causal/ablation")]
+    #[estimator("direction projected out at every layer and token; side effects in the model damaged most")]
+    #[interval("95 % percentile bootstrap over prompts and fine-tunes, widened for few of either")]
+    #[null("random directions of the layer's covariance projected out in the same way")]
+    pub struct AblationRow {
+        /// Condition, or states of a command.
+        pub set: String,
+        /// What it is compared with.
+        pub reference: String,
+        /// preferences, or claim: what was asked.
+        pub asked: String,
+        /// Preference; isolated over all prompts of isolated ones, all over all of them, or the claim.
+        pub preference: String,
+        /// Name of the edit; none for no edit.
+        pub edit: String,
+        /// none, own (direction read in the fine-tune), base (read in base), placebo or random.
+        pub kind: String,
+        /// Concept of the direction; empty for none and random.
+        pub concept: String,
+        /// edited: against the equally edited reference; plain: against the reference as it is.
+        pub against: String,
+        /// Amount removed: total less left.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Shift without the edit.
+        #[unit("nats a token")]
+        pub total: f64,
+        /// Lower end of it.
+        pub total_lo: f64,
+        /// Upper end of it.
+        pub total_hi: f64,
+        /// Shift under the edit.
+        #[unit("nats a token")]
+        pub left: f64,
+        /// Lower end of it.
+        pub left_lo: f64,
+        /// Upper end of it.
+        pub left_hi: f64,
+        /// removed / total, without an interval; none where the total's interval holds 0.
+        pub share: f64,
+        /// p that a random direction removes as much of the shift.
+        pub p: f64,
+        /// Random directions behind it.
+        pub random: usize,
+        /// What the edit does to the reference.
+        #[unit("nats a token")]
+        pub on_reference: f64,
+        /// KL divergence from the same model without the edit on the neutral texts for side effects.
+        #[unit("nats a token")]
+        pub kl: f64,
+        /// Perplexity on them over that without the edit.
+        pub perplexity_ratio: f64,
+        /// 1 where both are within the guards.
+        pub inside: bool,
+        /// Prompts.
+        pub n: usize,
+        /// Fine-tunes of the set.
+        pub models: usize,
+        /// Fine-tunes of the reference.
+        pub reference_models: usize,
+    }
+}
+
+record! {
+    /// Mean stance log-odds of each model over all that was asked, under each edit.
+    #[table("causal/ablation_states")]
+    pub struct AblatedStateRow {
+        /// Model state.
+        pub state: String,
+        /// State that the concepts' directions were read in.
+        pub directions_of: String,
+        /// preferences or claim.
+        pub asked: String,
+        /// Name of the edit.
+        pub edit: String,
+        /// Mean over prompts.
+        #[unit("nats a token")]
+        pub score: f64,
+        /// KL divergence from the model without the edit.
+        #[unit("nats a token")]
+        pub kl: f64,
+        /// Perplexity of the neutral answers.
+        pub perplexity: f64,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Change of the stance under a dose of a direction: dose x layer RMS x unit vector added after one
+    /// block.
+    #[table("causal/doses")]
+    #[interval(PERCENTILE)]
+    pub struct DoseRow {
+        /// Model state.
+        pub state: String,
+        /// preferences or claim.
+        pub asked: String,
+        /// Name of the direction.
+        pub direction: String,
+        /// concept, placebo or random.
+        pub kind: String,
+        /// Block.
+        pub layer: usize,
+        /// Dose.
+        #[unit("layer RMS")]
+        pub dose: f64,
+        /// Preference, all, or the claim.
+        pub preference: String,
+        /// Change from the undosed model.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// KL divergence from the undosed model on the neutral texts for side effects.
+        #[unit("nats a token")]
+        pub kl: f64,
+        /// Perplexity on them over that without a dose.
+        pub perplexity_ratio: f64,
+        /// 1 where both are within the guards.
+        pub inside: bool,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Dose response: slope of the change over the doses within the guards, least squares through 0.
+    #[table("causal/slopes")]
+    #[interval(PERCENTILE)]
+    #[null("slopes of random directions of the layer's covariance, two-sided")]
+    pub struct SlopeRow {
+        /// Model state.
+        pub state: String,
+        /// preferences or claim.
+        pub asked: String,
+        /// Name of the direction.
+        pub direction: String,
+        /// concept, placebo or random.
+        pub kind: String,
+        /// Block.
+        pub layer: usize,
+        /// Preference, all, or the claim.
+        pub preference: String,
+        /// Change a unit of dose.
+        #[unit("nats a token a layer RMS")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// p among the random directions.
+        pub p: f64,
+        /// Random directions.
+        pub random: usize,
+        /// Doses within the guards.
+        pub doses: usize,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// A condition less its reference at checkpoints of their fine-tunes; step 0 is base.
+    #[table("causal/trajectory")]
+    #[interval("95 % percentile bootstrap over prompts or texts")]
+    pub struct TrajectoryRow {
+        /// Condition.
+        pub set: String,
+        /// Reference.
+        pub reference: String,
+        /// claim, isolated, shift or coupling.
+        pub quantity: String,
+        /// Claim, concept, or pair of concepts; empty for isolated.
+        pub subject: String,
+        /// Block, NaN where the quantity has none.
+        pub layer: f64,
+        /// Unit of the quantity.
+        pub unit: String,
+        /// Step.
+        pub step: usize,
+        /// Difference at the step.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Prompts or texts.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Step at which a quantity of the trajectory first reaches half of its final change; missing where
+    /// that change may be zero.
+    #[table("causal/half_way")]
+    #[estimator("linear in log(1 + step) between checkpoints")]
+    #[interval("95 % percentile bootstrap over prompts or texts")]
+    pub struct HalfWayRow {
+        /// claim, isolated, shift or coupling.
+        pub quantity: String,
+        /// Claim, concept, or pair of concepts.
+        pub subject: String,
+        /// Block, NaN where the quantity has none.
+        pub layer: f64,
+        /// The step.
+        #[unit("steps")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Final change.
+        pub change: f64,
+        /// Lower end of it.
+        pub change_lo: f64,
+        /// Upper end of it.
+        pub change_hi: f64,
+    }
+}
+
+record! {
+    /// Whether a quantity moves before the isolated preferences: their half-way step over its own, 1
+    /// added to both; above 1 it moves first.
+    #[table("causal/lead")]
+    #[interval("95 % percentile bootstrap over prompts or texts")]
+    pub struct LeadRow {
+        /// claim, shift or coupling.
+        pub quantity: String,
+        /// Claim, concept, or pair of concepts.
+        pub subject: String,
+        /// Block, NaN where the quantity has none.
+        pub layer: f64,
+        /// The ratio.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Share of draws in which it moves first.
+        pub earlier: f64,
+        /// first, second or undecided.
+        pub order: String,
+    }
+}
+
+record! {
+    /// Correlation over conditions of the shift of behaviour from base with what moved inside.
+    #[table("causal/link")]
+    #[estimator("Pearson's r of condition means, seeds averaged")]
+    #[null("conditions rearranged")]
+    #[source("q over the predictors of a layer: Benjamini and Hochberg 1995")]
+    pub struct LinkRow {
+        /// isolated: cells isolated in all conditions; implied: a manipulation check.
+        pub cells: String,
+        /// shift or coupling: what moved.
+        pub predictor: String,
+        /// Concept of the shift, or pair of the coupling.
+        pub subject: String,
+        /// Block.
+        pub layer: usize,
+        /// Pearson's r.
+        pub estimate: f64,
+        /// Spearman's rho.
+        pub rho: f64,
+        /// Behaviour a unit of the predictor.
+        pub slope: f64,
+        /// p with conditions rearranged.
+        pub p: f64,
+        /// q over the predictors of the layer.
+        pub q: f64,
+        /// Arrangements behind p.
+        pub permutations: usize,
+        /// Least r without one condition.
+        pub least_without: f64,
+        /// Most r without one condition.
+        pub most_without: f64,
+        /// Condition without which an r of at least .5 loses half its size; empty for none.
+        pub carried_by: String,
+        /// r over states, without a p.
+        pub r_states: f64,
+        /// Model states.
+        pub states: usize,
+        /// Conditions.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// What the links are computed from.
+    #[table("causal/link_points")]
+    pub struct LinkPointRow {
+        /// isolated or implied.
+        pub cells: String,
+        /// Model state.
+        pub state: String,
+        /// Its condition.
+        pub condition: String,
+        /// shift or coupling.
+        pub predictor: String,
+        /// Concept of the shift, or pair of the coupling.
+        pub subject: String,
+        /// Block.
+        pub layer: usize,
+        /// The predictor: shift along base's direction in layer RMS, or change of the relative cosine.
+        pub x: f64,
+        /// Mean shift of the cells from base.
+        #[unit("nats a token")]
+        pub y: f64,
+    }
+}
+
+record! {
+    /// Agreement of the parts of a claim with the order in which they moved another model.
+    #[table("causal/ranking")]
+    #[estimator("Spearman's correlation with that order")]
+    #[null("all arrangements of the conditions, one-sided")]
+    #[source("order: Chua et al., arXiv 2604.13051")]
+    pub struct RankingRow {
+        /// behaviour, shift or coupling.
+        pub quantity: String,
+        /// Concept of the shift, or pair of the coupling.
+        pub subject: String,
+        /// Block, NaN for behaviour.
+        pub layer: f64,
+        /// Spearman's rho.
+        pub estimate: f64,
+        /// p of it.
+        pub p: f64,
+        /// Arrangements.
+        pub arrangements: usize,
+        /// The conditions in the order found, lowest first.
+        pub conditions: String,
+        /// Conditions.
+        pub n: usize,
+    }
+}

@@ -1,0 +1,183 @@
+//! Directions: how good they are, and how they lie to one another.
+
+use super::PERCENTILE;
+use crate::record;
+
+record! {
+    /// Quality of a direction: held-out AUROC on its own concept's main pairs, template and prompt
+    /// held out, beside what a bag of words reaches on the same folds.
+    #[grid("directions/quality", "state", "concept", "estimator", "form", "layer")]
+    #[interval(PERCENTILE)]
+    pub struct QualityRow {
+        /// Model state that the direction is read in.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// Estimator of the direction.
+        pub estimator: String,
+        /// raw, or cleaned: without its part in the span of the nuisances.
+        pub form: String,
+        /// Block.
+        pub layer: usize,
+        /// Held-out AUROC, mean over folds.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// AUROC of the lexical baseline: unigram bag of words, L2 logistic regression, same folds.
+        pub lexical: f64,
+        /// Held-out AUROC less that of the lexical baseline.
+        pub gain: f64,
+        /// Lower end of the gain, paired bootstrap over prompts.
+        pub gain_lo: f64,
+        /// Upper end of the gain.
+        pub gain_hi: f64,
+        /// Split-half reliability over random halves of the prompts, Spearman-Brown.
+        pub reliability: f64,
+        /// Length before it is made a unit vector.
+        pub norm: f64,
+        /// The same in units of the layer's RMS.
+        #[unit("layer RMS")]
+        pub relative_norm: f64,
+        /// Length over that of the raw direction.
+        pub share: f64,
+        /// 1 where the development split chose the layer for this concept and estimator.
+        pub chosen: bool,
+        /// Prompts.
+        pub n: usize,
+        /// Pairs.
+        pub pairs: usize,
+        /// Templates.
+        pub templates: usize,
+    }
+}
+
+record! {
+    /// Directions of the nuisances.
+    #[table("directions/nuisances")]
+    pub struct NuisanceRow {
+        /// Model state.
+        pub state: String,
+        /// Nuisance: a concept, or surprisal.
+        pub nuisance: String,
+        /// Block.
+        pub layer: usize,
+        /// Length before it is made a unit vector.
+        pub norm: f64,
+        /// Split-half reliability.
+        pub reliability: f64,
+    }
+}
+
+record! {
+    /// Cosine of a concept's direction with that of a nuisance.
+    #[table("directions/nuisance_cosines")]
+    pub struct NuisanceCosineRow {
+        /// Model state.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// Estimator.
+        pub estimator: String,
+        /// Block.
+        pub layer: usize,
+        /// Nuisance.
+        pub nuisance: String,
+        /// The cosine.
+        pub estimate: f64,
+    }
+}
+
+record! {
+    /// Cosine of two estimators' directions of one concept.
+    #[table("directions/agreement")]
+    pub struct AgreementRow {
+        /// Model state.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// Block.
+        pub layer: usize,
+        /// First estimator.
+        pub estimator_a: String,
+        /// Second estimator.
+        pub estimator_b: String,
+        /// The cosine.
+        pub estimate: f64,
+    }
+}
+
+record! {
+    /// A direction carried elsewhere: base's to another state, or a state's own to another position.
+    #[table("directions/carried")]
+    #[interval(PERCENTILE)]
+    pub struct CarriedRow {
+        /// Model state in which it is scored.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// Estimator.
+        pub estimator: String,
+        /// Block.
+        pub layer: usize,
+        /// Model state that the direction was read in.
+        pub from_state: String,
+        /// Position at which it is scored.
+        pub position: String,
+        /// Cosine with the direction read in this state at this position.
+        pub cosine: f64,
+        /// Held-out AUROC.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+    }
+}
+
+record! {
+    /// How the layer of a concept was chosen in base: on development pairs alone, which are in no
+    /// reported number.
+    #[table("directions/layer_choice")]
+    pub struct LayerChoiceRow {
+        /// Concept.
+        pub concept: String,
+        /// Estimator.
+        pub estimator: String,
+        /// Block.
+        pub layer: usize,
+        /// Distance of the two sides in standard deviations of a side.
+        pub separation: f64,
+        /// Held-out AUROC on development pairs.
+        pub auroc: f64,
+        /// 1 for the chosen layer.
+        pub chosen: bool,
+        /// Development prompts.
+        pub n: usize,
+        /// Development pairs.
+        pub pairs: usize,
+    }
+}
+
+record! {
+    /// What a LEACE eraser leaves of its concept on held-out rows.
+    #[table("directions/erasers")]
+    #[interval(PERCENTILE)]
+    pub struct EraserRow {
+        /// Model state.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// Block.
+        pub layer: usize,
+        /// Dimensions that it takes.
+        pub rank: usize,
+        /// Held-out AUROC after erasure.
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+    }
+}

@@ -1,0 +1,125 @@
+//! Every kind of result, one record each: the contract between what measures and what reports.
+//!
+//! An analysis returns these rows, a command prints them, a study stores them in `results.h5`, and
+//! the report, the figures and `residuum geometry explain` read them back from there. A name in them
+//! has one formula and one unit whoever wrote it; the doc comments are the definitions that the file
+//! carries. `estimate` with `lo` and `hi` is the quantity that the record is about, `n` counts its
+//! unit of replication.
+
+mod behaviour;
+mod cause;
+mod directions;
+mod findings;
+mod geometry;
+mod study;
+
+pub use behaviour::*;
+pub use cause::*;
+pub use directions::*;
+pub use findings::*;
+pub use geometry::*;
+pub use study::*;
+
+use crate::store::Meta;
+use crate::store::Record;
+
+/// Over prompts.
+const PERCENTILE: &str = "95 % percentile bootstrap over prompts, widened for few prompts";
+const TEXTS: &str = "95 % percentile bootstrap over texts, widened for few texts";
+const BOOTSTRAP_T: &str = "95 % symmetric bootstrap-t over prompts on Fisher's scale, widened for few prompts: each draw's distance from the estimate over the standard error made in that draw";
+const JACKKNIFE: &str = "95 % jackknife over prompts or texts, Student's";
+const P: &str = "p = (1 + b) / (1 + n), two-sided, b the null draws at least as far from 0";
+
+/// What every kind of record is, by its path.
+pub fn all() -> Vec<&'static Meta> {
+    macro_rules! metas {
+        ($($name:ident),+ $(,)?) => { vec![$($name::META),+] };
+    }
+    metas![
+        StateRow,
+        ConditionRow,
+        ConceptRow,
+        CoupleRow,
+        PreferenceRow,
+        LayerRow,
+        TrainingRow,
+        WarningRow,
+        QualityRow,
+        NuisanceRow,
+        NuisanceCosineRow,
+        AgreementRow,
+        CarriedRow,
+        LayerChoiceRow,
+        EraserRow,
+        CouplingRow,
+        NullRow,
+        PairNullRow,
+        PrecisionRow,
+        ConditionCouplingRow,
+        ChangeRow,
+        ShiftRow,
+        PoleRow,
+        ShiftCosineRow,
+        StabilityRow,
+        AlignmentRow,
+        TransferRow,
+        OverlapRow,
+        RegionRow,
+        ModeRow,
+        NullStateRow,
+        StickinessRow,
+        ScoreRow,
+        ContrastRow,
+        ClaimRow,
+        TookRow,
+        OneFactorRow,
+        ConversationRow,
+        TurnRow,
+        RateRow,
+        AblationRow,
+        AblatedStateRow,
+        DoseRow,
+        SlopeRow,
+        TrajectoryRow,
+        HalfWayRow,
+        LeadRow,
+        LinkRow,
+        LinkPointRow,
+        RankingRow,
+        FindingRow,
+        ReferencePointRow,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_record_has_a_place_of_its_own_and_says_what_it_is() {
+        let metas = all();
+        let paths: BTreeSet<&str> = metas.iter().map(|m| m.path).collect();
+        assert_eq!(paths.len(), metas.len());
+        for m in metas {
+            assert!(!m.is.trim().is_empty(), "{}", m.path);
+            assert!(
+                m.dims.iter().all(|d| m.fields.iter().any(|f| f.name == *d)),
+                "{}",
+                m.path
+            );
+            let mut names = BTreeSet::new();
+            for f in m.fields {
+                assert!(
+                    names.insert(f.name) && !f.is.trim().is_empty(),
+                    "{} {}",
+                    m.path,
+                    f.name
+                );
+            }
+            let has = |n: &str| names.contains(n);
+            assert_eq!(has("lo"), has("hi"), "{}", m.path);
+            assert!(!has("lo") || has("estimate"), "{}", m.path);
+        }
+    }
+}

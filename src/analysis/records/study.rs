@@ -1,0 +1,143 @@
+//! What a results file is about: states, conditions, concepts, layers, training, doubts.
+
+use crate::record;
+
+record! {
+    /// The model states, base first.
+    #[table("study/states")]
+    pub struct StateRow {
+        /// Name of the state.
+        pub state: String,
+        /// Its condition; several seeds have one.
+        pub condition: String,
+        /// Number of the fine-tune within the condition; 0 without one.
+        pub seed: usize,
+        /// Where it comes from: base, data, adapter, model, system.
+        pub source: String,
+        /// Name of the rows that it was trained on, by which preferences are implied or isolated.
+        pub text: String,
+        /// 1 for a fine-tune on an identity.
+        pub identity: bool,
+    }
+}
+
+record! {
+    /// The conditions, base first.
+    #[table("study/conditions")]
+    pub struct ConditionRow {
+        /// Name of the condition.
+        pub condition: String,
+        /// What it is in the study: base, focus, reference; empty for any other.
+        pub role: String,
+        /// Name of the rows that it was trained on, or of the condition itself.
+        pub text: String,
+        /// Claim of the materials that it trains; empty where there is none.
+        pub claim: String,
+        /// Concept from which its training was kept; empty for none.
+        pub prevented: String,
+        /// How: project-out, or add with a dose.
+        pub how: String,
+        /// Dose of it, in layer RMS.
+        #[unit("layer RMS")]
+        pub dose: f64,
+        /// Model states.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// The concepts, in the order of the study.
+    #[table("study/concepts")]
+    pub struct ConceptRow {
+        /// Name of the concept.
+        pub concept: String,
+        /// 1 where it is of a pair whose coupling is asked for.
+        pub coupled: bool,
+        /// 1 where it is in the placebo distribution.
+        pub placebo: bool,
+        /// 1 where it is projected out in the cleaned form.
+        pub nuisance: bool,
+        /// What its positive side says.
+        pub positive: String,
+        /// What its negative side says.
+        pub negative: String,
+        /// Main pairs, which every reported number is of.
+        pub pairs: usize,
+        /// Distinct prompts of the main pairs.
+        pub n: usize,
+        /// Templates of the main pairs.
+        pub templates: usize,
+        /// Pairs of the development split, which only choose layers.
+        pub dev_pairs: usize,
+    }
+}
+
+record! {
+    /// Pairs of concepts whose coupling is asked for.
+    #[table("study/couples")]
+    pub struct CoupleRow {
+        /// First concept.
+        pub concept_a: String,
+        /// Second concept.
+        pub concept_b: String,
+    }
+}
+
+record! {
+    /// The preferences that were scored.
+    #[table("study/preferences")]
+    pub struct PreferenceRow {
+        /// Name of the preference.
+        pub preference: String,
+        /// Group that it belongs to.
+        pub group: String,
+        /// Prompts that were scored.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// The layers.
+    #[table("study/layers")]
+    pub struct LayerRow {
+        /// Index of the block, from 0.
+        pub layer: usize,
+        /// 1 where it was fixed beforehand for the report.
+        pub reported: bool,
+        /// Root mean square of an entry of the residual stream after the block, over all tokens but
+        /// position 0 of the neutral texts for shifts, in base; a beginning that texts share counts
+        /// once. The unit of doses and shifts.
+        pub rms: f64,
+        /// Neutral texts behind it.
+        pub n: usize,
+    }
+}
+
+record! {
+    /// Training loss of every fine-tune, step by step.
+    #[table("study/training")]
+    pub struct TrainingRow {
+        /// Model state.
+        pub state: String,
+        /// Its condition.
+        pub condition: String,
+        /// Number of the fine-tune.
+        pub seed: usize,
+        /// Step, from 0.
+        pub step: usize,
+        /// Mean cross-entropy over assistant tokens of the step's rows.
+        #[unit("nats a token")]
+        pub loss: f64,
+    }
+}
+
+record! {
+    /// Doubts that apply to the results.
+    #[table("study/warnings")]
+    pub struct WarningRow {
+        /// What it is about.
+        pub about: String,
+        /// The doubt.
+        pub text: String,
+    }
+}

@@ -1,0 +1,55 @@
+//! What concepts and conditions are to one another, by name.
+
+use super::{AnalysisError, Result};
+use crate::model::error::nearest;
+use serde::{Deserialize, Serialize};
+
+/// How often and from which seed is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draws {
+    /// Bootstrap draws.
+    pub bootstrap: usize,
+    /// Draws of every null.
+    pub null: usize,
+    pub seed: u64,
+}
+
+/// Roles of concepts, in the order of a study's concepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// Pairs whose coupling is asked for.
+    pub couples: Vec<(String, String)>,
+    /// Unrelated concepts: the placebo distribution.
+    pub placebos: Vec<String>,
+    /// Concepts that are projected out in the cleaned form.
+    pub nuisances: Vec<String>,
+}
+
+impl Roles {
+    /// Concepts of the couples, each once, in order.
+    pub fn coupled(&self) -> Vec<&str> {
+        let mut out: Vec<&str> = Vec::new();
+        for name in self.couples.iter().flat_map(|(a, b)| [a, b]) {
+            if !out.contains(&name.as_str()) {
+                out.push(name);
+            }
+        }
+        out
+    }
+}
+
+/// Place of a name among the known ones.
+///
+/// # Errors
+/// `UnknownName`, with the nearest.
+pub fn place(role: &'static str, name: &str, known: &[impl AsRef<str>]) -> Result<usize> {
+    let names = || known.iter().map(AsRef::as_ref);
+    names()
+        .position(|n| n == name)
+        .ok_or_else(|| AnalysisError::UnknownName {
+            role,
+            name: name.into(),
+            nearest: nearest(name, names()).unwrap_or_default().into(),
+            known: names().collect::<Vec<_>>().join(", "),
+        })
+}

@@ -1,0 +1,1 @@
+//! What moves first over a fine-tune.

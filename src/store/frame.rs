@@ -1,0 +1,558 @@
+//! Records and frames: what is measured, as typed rows that every output is made of.
+//!
+//! A kind of result is one struct, declared with [`record!`](crate::record): its doc comments are the
+//! definitions that a file carries, its attributes the units. [`Frame`] holds rows of one kind as
+//! named columns; one frame goes to HDF5 and CSV ([`super::ResultsWriter::frame`]), to JSON and to the
+//! terminal, so that all say the same, and [`super::ResultsReader::records`] gives the typed rows back.
+//!
+//! What is unusual: a record that names its *dimensions* is stored as one array a field over them (a
+//! dataset that xarray opens with named coordinates), any other as columns along `row`. The words
+//! `estimate`, `lo`, `hi`, `p`, `q`, `n` mean the same in every record.
+
+use super::atomic::Pending;
+use super::csv;
+use super::error::StoreError;
+use super::values::Values;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// One field of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    /// Empty where the field is no quantity.
+    pub unit: &'static str,
+    /// Its definition.
+    pub is: &'static str,
+}
+
+/// What a kind of record is, and how its numbers came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Path below the root of a results file, such as `geometry/coupling`.
+    pub path: &'static str,
+    pub is: &'static str,
+    /// How it is estimated; empty where the definition says it.
+    pub estimator: &'static str,
+    /// What its interval is, and for what.
+    pub interval: &'static str,
+    /// What it is compared with.
+    pub null: &'static str,
+    /// Paper and equation.
+    pub source: &'static str,
+    pub fields: &'static [Field],
+    /// Fields that are dimensions; empty for a table.
+    pub dims: &'static [&'static str],
+}
+
+impl Meta {
+    /// Attributes of the group that holds the record; empty texts are left out.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        [
+            ("is", self.is),
+            ("estimator", self.estimator),
+            ("interval", self.interval),
+            ("null", self.null),
+            ("source", self.source),
+        ]
+        .into_iter()
+        .map(|(name, text)| (name, tidy(text)))
+        .filter(|(_, text)| !text.is_empty())
+    }
+
+    fn is_dim(&self, name: &str) -> bool {
+        self.dims.contains(&name)
+    }
+}
+
+/// Doc comments begin with a space a line.
+pub fn tidy(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A kind of result: rows with one definition.
+pub trait Record: Sized {
+    const META: &'static Meta;
+
+    /// One column a field, in order.
+    fn columns(rows: &[Self]) -> Vec<Values>;
+
+    /// The rows of such columns; none where a column is of another kind or length.
+    fn from_columns(columns: Vec<Values>) -> Option<Vec<Self>>;
+}
+
+/// What a field of a record may be.
+pub trait Cell: Sized {
+    fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
+    where
+        Self: 'a;
+
+    fn cells(column: Values) -> Option<Vec<Self>>;
+}
+
+impl Cell for String {
+    fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
+        Values::Text(cells.cloned().collect())
+    }
+
+    fn cells(column: Values) -> Option<Vec<Self>> {
+        match column {
+            Values::Text(v) => Some(v),
+            _ => None,
+        }
+    }
+}
+
+impl Cell for f64 {
+    fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
+        Values::Real(cells.copied().collect())
+    }
+
+    fn cells(column: Values) -> Option<Vec<Self>> {
+        match column {
+            Values::Real(v) => Some(v),
+            Values::Int(v) => Some(v.into_iter().map(|n| n as f64).collect()),
+            Values::Text(_) => None,
+        }
+    }
+}
+
+/// Counts and indices; a grid gives them back as reals.
+impl Cell for usize {
+    fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
+        Values::from(cells.copied().collect::<Vec<usize>>())
+    }
+
+    fn cells(column: Values) -> Option<Vec<Self>> {
+        match column {
+            Values::Int(v) => v.into_iter().map(|n| usize::try_from(n).ok()).collect(),
+            Values::Real(v) => (v.into_iter())
+                .map(|n| (n >= 0.0 && n.fract() == 0.0).then_some(n as usize))
+                .collect(),
+            Values::Text(_) => None,
+        }
+    }
+}
+
+/// 1 where it is so.
+impl Cell for bool {
+    fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
+        Values::Int(cells.map(|b| i64::from(*b)).collect())
+    }
+
+    fn cells(column: Values) -> Option<Vec<Self>> {
+        Some(usize::cells(column)?.into_iter().map(|n| n != 0).collect())
+    }
+}
+
+/// Declares a record: a struct with definitions, units and a place in the results file.
+///
+/// Attributes stand in this order: doc comment, `#[table("group/name")]` or
+/// `#[grid("group/name", "dim", ...)]`, then, each where it applies, `#[estimator("...")]`,
+/// `#[interval("...")]`, `#[null("...")]`, `#[source("...")]`. A field has a doc comment, the
+/// definition, and where it is a quantity `#[unit("...")]`.
+#[macro_export]
+macro_rules! record {
+    ($(#[doc = $is:literal])+ #[table($path:literal)] $($rest:tt)+) => {
+        $crate::record!(@ [$($is)+] [$path] [] $($rest)+);
+    };
+    ($(#[doc = $is:literal])+ #[grid($path:literal, $($dim:literal),+)] $($rest:tt)+) => {
+        $crate::record!(@ [$($is)+] [$path] [$($dim),+] $($rest)+);
+    };
+    (@ [$($is:literal)+] [$path:literal] [$($dim:literal),*]
+        $(#[estimator($estimator:expr)])? $(#[interval($interval:expr)])? $(#[null($null:expr)])?
+        $(#[source($source:expr)])?
+        pub struct $name:ident {
+            $($(#[doc = $doc:literal])+ $(#[unit($unit:literal)])? pub $field:ident: $kind:ty,)+
+        }
+    ) => {
+        $(#[doc = $is])+
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        pub struct $name {
+            $($(#[doc = $doc])+ pub $field: $kind,)+
+        }
+
+        impl $crate::store::Record for $name {
+            const META: &'static $crate::store::Meta = &$crate::store::Meta {
+                path: $path,
+                is: concat!($($is),+),
+                estimator: $crate::record!(@text $($estimator)?),
+                interval: $crate::record!(@text $($interval)?),
+                null: $crate::record!(@text $($null)?),
+                source: $crate::record!(@text $($source)?),
+                fields: &[$($crate::store::Field {
+                    name: stringify!($field),
+                    unit: concat!("" $(, $unit)?),
+                    is: concat!($($doc),+),
+                }),+],
+                dims: &[$($dim),*],
+            };
+
+            fn columns(rows: &[Self]) -> Vec<$crate::store::Values> {
+                vec![$(<$kind as $crate::store::Cell>::column(rows.iter().map(|r| &r.$field))),+]
+            }
+
+            fn from_columns(columns: Vec<$crate::store::Values>) -> Option<Vec<Self>> {
+                let mut columns = columns.into_iter();
+                $(let $field = <$kind as $crate::store::Cell>::cells(columns.next()?)?;)+
+                let lengths = [$($field.len()),+];
+                if lengths.iter().any(|n| *n != lengths[0]) {
+                    return None;
+                }
+                $(let mut $field = $field.into_iter();)+
+                (0..lengths[0]).map(|_| Some($name { $($field: $field.next()?),+ })).collect()
+            }
+        }
+    };
+    (@text) => { "" };
+    (@text $text:expr) => { $text };
+}
+
+/// Rows of one kind of record, as named columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    pub meta: &'static Meta,
+    /// Name and cells of each column; all have one length.
+    columns: Vec<(&'static str, Values)>,
+    /// Digits that the terminal shows behind the point.
+    pub decimals: usize,
+}
+
+/// Columns that stand together on the terminal: a number with the ends of its interval or band.
+const TOGETHER: [(&str, &str, &str); 2] = [("estimate", "lo", "hi"), ("", "null_lo", "null_hi")];
+
+impl Frame {
+    /// The rows of a record.
+    pub fn of<R: Record>(rows: &[R]) -> Self {
+        let names = R::META.fields.iter().map(|f| f.name);
+        Frame {
+            meta: R::META,
+            columns: names.zip(R::columns(rows)).collect(),
+            decimals: 3,
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.columns.first().map_or(0, |(_, v)| v.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Name and cells of each column.
+    pub fn columns(&self) -> Vec<(&str, Values)> {
+        let each = self.columns.iter();
+        each.map(|(name, values)| (*name, values.clone())).collect()
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Values> {
+        let found = self.columns.iter().find(|(n, _)| *n == name);
+        found.map(|(_, values)| values)
+    }
+
+    /// The same rows without some columns.
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.columns.retain(|(n, _)| !names.contains(n));
+        self
+    }
+
+    /// Aligned text: texts to the left, numbers to the right, intervals in brackets behind their
+    /// estimate; a number that does not exist is `-`.
+    pub fn text(&self) -> String {
+        let mut shown: Vec<(String, bool, Vec<String>)> = Vec::new();
+        let mut done: Vec<&str> = Vec::new();
+        for (name, values) in &self.columns {
+            if done.contains(name) {
+                continue;
+            }
+            let ends = TOGETHER.iter().find(|(a, lo, _)| {
+                let leads = if a.is_empty() { lo } else { a };
+                leads == name
+            });
+            let ends =
+                ends.and_then(|(_, lo, hi)| Some((lo, hi, self.column(lo)?, self.column(hi)?)));
+            let cell = |values: &Values, i: usize| self.show(values, i);
+            let (title, cells) = match ends {
+                None => (
+                    name.to_string(),
+                    (0..self.len()).map(|i| cell(values, i)).collect(),
+                ),
+                Some((lo_name, hi_name, lo, hi)) => {
+                    done.extend([*lo_name, *hi_name]);
+                    let band = |i: usize| match (cell(lo, i), cell(hi, i)) {
+                        (a, b) if a == "-" && b == "-" => String::new(),
+                        (a, b) => format!("[{a}, {b}]"),
+                    };
+                    let title = if name == lo_name { "null" } else { name };
+                    let cells: Vec<String> = (0..self.len())
+                        .map(|i| match name == lo_name {
+                            true => band(i),
+                            false => format!("{} {}", cell(values, i), band(i)).trim_end().into(),
+                        })
+                        .collect();
+                    (title.to_string(), cells)
+                }
+            };
+            let is_text = matches!(values, Values::Text(_));
+            shown.push((title, is_text, cells));
+        }
+        aligned(&shown)
+    }
+
+    fn show(&self, values: &Values, i: usize) -> String {
+        match values {
+            Values::Real(v) if v[i].is_nan() => "-".into(),
+            Values::Real(v) => format!("{:.*}", self.decimals, v[i]),
+            _ => values.label(i),
+        }
+    }
+
+    /// One object a row; a number that does not exist is null.
+    pub fn json(&self) -> Value {
+        let value = |values: &Values, i: usize| match values {
+            Values::Text(v) => Value::from(v[i].as_str()),
+            Values::Int(v) => Value::from(v[i]),
+            Values::Real(v) => Value::from(v[i]),
+        };
+        let object = |i: usize| -> Value {
+            let entries = self.columns.iter();
+            let entries = entries.map(|(name, values)| (name.to_string(), value(values, i)));
+            Value::Object(entries.collect::<Map<_, _>>())
+        };
+        (0..self.len()).map(object).collect()
+    }
+
+    /// Writes the rows as CSV, whole or not at all.
+    ///
+    /// # Errors
+    /// `Unwritable`, `DiskFull` or `Io`.
+    pub fn write_csv(&self, path: &Path) -> Result<(), StoreError> {
+        let pending = Pending::new(path)?;
+        csv::write_table(pending.path(), path, &self.columns())?;
+        pending.commit()
+    }
+
+    /// Labels of each dimension in order of first appearance, and for each cell of the product the
+    /// row that fills it.
+    ///
+    /// # Errors
+    /// Two rows in one cell: its labels.
+    pub(crate) fn cells(
+        &self,
+    ) -> Result<(Vec<(&'static str, Values)>, Vec<Option<usize>>), String> {
+        let dims: Vec<&(&'static str, Values)> = (self.columns.iter())
+            .filter(|(name, _)| self.meta.is_dim(name))
+            .collect();
+        let mut labels: Vec<(&'static str, Values)> = Vec::new();
+        let mut places: Vec<Vec<usize>> = Vec::new();
+        for (name, values) in dims {
+            let (distinct, place) = distinct(values);
+            labels.push((*name, distinct));
+            places.push(place);
+        }
+        let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
+        let mut filled = vec![None; shape.iter().product()];
+        for row in 0..self.len() {
+            let flat = (shape.iter().zip(&places)).fold(0, |at, (n, place)| at * n + place[row]);
+            if filled[flat].replace(row).is_some() {
+                let at: Vec<String> = (labels.iter().zip(&places))
+                    .map(|((name, v), place)| format!("{name} {}", v.label(place[row])))
+                    .collect();
+                return Err(at.join(", "));
+            }
+        }
+        Ok((labels, filled))
+    }
+}
+
+/// Distinct entries in order of first appearance, and where each entry stands among them.
+fn distinct(values: &Values) -> (Values, Vec<usize>) {
+    let mut seen: std::collections::HashMap<String, usize> = Default::default();
+    let mut first = Vec::new();
+    let mut place = Vec::new();
+    for i in 0..values.len() {
+        let next = seen.len();
+        let at = *seen.entry(values.label(i)).or_insert(next);
+        if at == next {
+            first.push(i);
+        }
+        place.push(at);
+    }
+    let distinct = match values {
+        Values::Text(v) => Values::Text(first.iter().map(|&i| v[i].clone()).collect()),
+        Values::Int(v) => Values::Int(first.iter().map(|&i| v[i]).collect()),
+        Values::Real(v) => Values::Real(first.iter().map(|&i| v[i]).collect()),
+    };
+    (distinct, place)
+}
+
+/// Columns with titles, each as wide as its widest cell.
+fn aligned(columns: &[(String, bool, Vec<String>)]) -> String {
+    let wide = |s: &String| s.chars().count();
+    let widths: Vec<usize> = (columns.iter())
+        .map(|(title, _, cells)| cells.iter().chain([title]).map(wide).max().unwrap_or(0))
+        .collect();
+    let line = |cell: &dyn Fn(usize) -> String| {
+        let mut out = String::new();
+        for (i, (_, is_text, _)) in columns.iter().enumerate() {
+            let cell = cell(i);
+            let pad = " ".repeat(widths[i].saturating_sub(cell.chars().count()));
+            let gap = if i == 0 { "" } else { "  " };
+            out += &match is_text {
+                true => format!("{gap}{cell}{pad}"),
+                false => format!("{gap}{pad}{cell}"),
+            };
+        }
+        out.trim_end().to_string() + "\n"
+    };
+    let mut out = line(&|i| columns[i].0.clone());
+    for row in 0..columns.first().map_or(0, |c| c.2.len()) {
+        out += &line(&|i| columns[i].2[row].clone());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{AttrValue, ResultsReader, ResultsWriter, RootAttrs};
+
+    record! {
+        /// A cosine of two things,
+        /// as measured.
+        #[grid("test/cosine", "state", "layer")]
+        #[interval("95 % of something")]
+        pub struct Cosine {
+            /// Model state.
+            pub state: String,
+            /// Block.
+            pub layer: usize,
+            /// The cosine.
+            #[unit("1")]
+            pub estimate: f64,
+            /// Lower end.
+            pub lo: f64,
+            /// Upper end.
+            pub hi: f64,
+            /// Prompts.
+            pub n: usize,
+        }
+    }
+
+    record! {
+        /// What was asked.
+        #[table("test/asked")]
+        #[source("nobody")]
+        pub struct Asked {
+            /// Who.
+            pub who: String,
+            /// Whether they answered.
+            pub answered: bool,
+            /// How long it took.
+            #[unit("s")]
+            pub seconds: f64,
+        }
+    }
+
+    fn cosine(state: &str, layer: usize, estimate: f64) -> Cosine {
+        Cosine {
+            state: state.into(),
+            layer,
+            estimate,
+            lo: estimate - 0.1,
+            hi: estimate + 0.1,
+            n: 12,
+        }
+    }
+
+    fn asked(who: &str, seconds: f64) -> Asked {
+        Asked {
+            who: who.into(),
+            answered: seconds.is_finite(),
+            seconds,
+        }
+    }
+
+    #[test]
+    fn records_come_back_as_they_were_written_with_what_explains_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let grid: Vec<Cosine> = (["base", "b"].iter())
+            .flat_map(|s| [10usize, 24].map(|l| cosine(s, l, l as f64 / 100.0)))
+            .collect();
+        let table = [asked("a, b", 1.5), asked("c", f64::NAN)];
+        let mut w =
+            ResultsWriter::create(&path, &RootAttrs::new("t", serde_json::json!({}), 1)).unwrap();
+        w.records(&grid).unwrap();
+        w.records(&table).unwrap();
+        w.records::<Asked>(&[]).unwrap(); // nothing is written of nothing
+        w.finish().unwrap();
+
+        let r = ResultsReader::open(&path).unwrap();
+        assert_eq!(r.records::<Cosine>().unwrap(), grid);
+        let back = r.records::<Asked>().unwrap();
+        assert_eq!((back[0].clone(), back.len()), (table[0].clone(), 2));
+        assert!(back[1].seconds.is_nan() && !back[1].answered);
+        let array = r.array("test/cosine/estimate").unwrap();
+        assert_eq!(array.dims, ["state", "layer"]);
+        assert_eq!(array.data[[1, 0]], 0.1);
+        let attr = |path: &str, name: &str| r.attr(path, name).unwrap();
+        assert_eq!(
+            attr("test/cosine", "is"),
+            AttrValue::from("A cosine of two things, as measured.")
+        );
+        assert_eq!(attr("test/asked/seconds", "unit"), AttrValue::from("s"));
+        assert_eq!(
+            attr("test/asked/seconds", "is"),
+            AttrValue::from("How long it took.")
+        );
+        let csv = std::fs::read_to_string(dir.path().join("csv/test.cosine.csv")).unwrap();
+        assert_eq!(csv.lines().next(), Some("state,layer,estimate,lo,hi,n"));
+        assert_eq!(csv.lines().count(), 5);
+    }
+
+    #[test]
+    fn an_absent_record_has_no_rows_and_one_of_other_columns_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let mut w =
+            ResultsWriter::create(&path, &RootAttrs::new("t", serde_json::json!({}), 1)).unwrap();
+        w.table("test", "asked", &[("who", vec!["a"].into())])
+            .unwrap();
+        w.finish().unwrap();
+        let r = ResultsReader::open(&path).unwrap();
+        assert!(r.records::<Cosine>().unwrap().is_empty());
+        let e = r.records::<Asked>().unwrap_err().to_string();
+        assert!(e.contains("answered"), "{e}");
+    }
+
+    #[test]
+    fn two_rows_of_one_cell_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let mut w =
+            ResultsWriter::create(&path, &RootAttrs::new("t", serde_json::json!({}), 1)).unwrap();
+        let twice = [cosine("base", 10, 0.1), cosine("base", 10, 0.2)];
+        let e = w.records(&twice).unwrap_err().to_string();
+        assert!(e.contains("state base, layer 10"), "{e}");
+    }
+
+    #[test]
+    fn text_shows_intervals_behind_estimates_and_json_null_for_what_is_missing() {
+        let mut rows = vec![cosine("base", 3, 0.25), cosine("longer", 4, 0.5)];
+        rows[1].lo = f64::NAN;
+        rows[1].hi = f64::NAN;
+        let frame = Frame::of(&rows);
+        assert_eq!(
+            frame.text(),
+            "state   layer              estimate   n\n\
+             base        3  0.250 [0.150, 0.350]  12\n\
+             longer      4                 0.500  12\n"
+        );
+        let json = frame.without(&["hi"]).json();
+        assert_eq!((&json[1]["lo"], &json[0]["n"]), (&Value::Null, &12.into()));
+        assert!(json[0].get("hi").is_none());
+    }
+}
