@@ -4,12 +4,12 @@ use super::output::Outputs;
 use super::state::ModelChoice;
 use super::Console;
 use crate::finetune::Distil;
-use crate::materials::{load_neutral_prompts, neutral_prompt_lines};
+use crate::materials::load;
 use crate::model::generate::Sampling;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Let a model answer the neutral prompts itself
@@ -23,7 +23,7 @@ Example:\n  residuum distill --out rows.jsonl"
 pub struct DistillArgs {
     #[command(flatten)]
     model: ModelChoice,
-    /// Prompts, JSON Lines of {"prompt": ...} [default: the 300 embedded ones]
+    /// Prompts, JSON Lines of {"prompt": ...} [default: the embedded ones]
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
     /// Longest answer in tokens; it is cut at its last whole sentence
@@ -60,7 +60,8 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
         .file("--out", &args.out)
         .file("the unfinished --out", &partial)
         .check()?;
-    let prompts = load_neutral_prompts(args.prompts.as_deref())?;
+    let read = load::neutral_prompts(args.prompts.as_deref())?;
+    let prompts = read.items;
     let model = args.model.open(out)?;
     let settings = Distil {
         sampling: Sampling {
@@ -79,9 +80,7 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
         }
         told = answered;
     });
-    let lines = neutral_prompt_lines(args.prompts.as_deref())?;
-    let file = args.prompts.as_deref().unwrap_or(Path::new("<embedded>"));
-    let done = done.map_err(|e| e.in_file(file, &lines))?;
+    let done = done.map_err(|e| e.in_file(&read.from.file, &read.from.lines))?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let text = format!(

@@ -1,10 +1,10 @@
 //! `residuum materials`: hold texts to the rules, and describe them.
 
-use super::table::Table;
 use super::Console;
 use crate::materials::lint::{lint, Finding, Severity};
 use crate::materials::set::Set;
 use crate::materials::stats::stats;
+use crate::store::Frame;
 use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -98,8 +98,8 @@ fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
         text
     })?;
     if errors > 0 {
-        let told = many(errors, "error");
-        bail!("{told} in these texts; the lines on stdout say where and what to do");
+        let errors = many(errors, "error");
+        bail!("{errors} in these texts; the lines on stdout say where and what to do");
     }
     Ok(())
 }
@@ -112,47 +112,17 @@ fn many(n: usize, noun: &str) -> String {
 
 fn describe(paths: &[PathBuf], out: &Console) -> Result<()> {
     let set = open(paths)?;
-    let columns = [
-        "kind",
-        "name",
-        "rows",
-        "forms",
-        "pairs",
-        "prompt_words",
-        "answer_words",
-        "ratio",
-        "yes",
-        "no",
-        "negated",
-        "duplicates",
-        "file",
-    ];
-    let mut table = Table::new(&columns, 2);
-    for s in stats(&set)? {
-        table.row(vec![
-            s.kind.to_string().into(),
-            s.name.into(),
-            s.rows.into(),
-            s.forms.into(),
-            s.pairs.into(),
-            s.prompt_words.into(),
-            s.answer_words.into(),
-            s.ratio.into(),
-            s.yes.into(),
-            s.no.into(),
-            s.negated.into(),
-            s.duplicates.into(),
-            s.file.display().to_string().into(),
-        ]);
-    }
+    let mut frame = Frame::of(&stats(&set)?);
+    frame.decimals = 2;
     for refused in &set.refused {
         let (file, line, why) = (refused.path.display(), refused.line, &refused.why);
         out.warn(&format!("{file}, line {line}: {why}; left out"));
     }
+    let json = json!({"files": frame.json()});
     // The shipped files have no paths to tell apart.
     let shown = match set.shipped {
-        true => table.without("file"),
-        false => table.clone(),
+        true => frame.without(&["file"]),
+        false => frame,
     };
-    out.result(&json!({"files": table.json()}), || shown.text())
+    out.result(&json, || shown.text())
 }

@@ -228,7 +228,7 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
         read.folder("--out", folder, &written).check()?;
     }
     let battery = match args.prompt {
-        None => args.battery.load()?,
+        None => args.battery.load(args.seed)?,
         Some(_) => Vec::new(),
     };
     let placebos = &args.controls.placebo;

@@ -1,14 +1,8 @@
 //! The files that ship in the binary.
 //!
 //! Every text of `probes/` and `assets/finetune/` is embedded, so a study runs from the
-//! binary alone; a test holds the tables to what the folders hold. The loading functions
-//! beside them take a name of these or the path of a file of the user's, and are offered
-//! here too.
-
-pub use super::load::{
-    load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
-    load_preferences, load_scripts,
-};
+//! binary alone; a test holds the tables to what the folders hold. [`load`](super::load) takes a name
+//! of these or the path of a file of the user's.
 
 /// Names with texts.
 pub(super) type Shipped = &'static [(&'static str, &'static str)];
@@ -85,17 +79,12 @@ pub fn neutral_texts() -> &'static str {
     NEUTRAL_TEXTS[0].1
 }
 
-/// The instructions that the base model answers itself.
-pub fn neutral_prompts() -> &'static str {
-    NEUTRAL_PROMPTS[0].1
-}
-
 /// Conditions with embedded fine-tune rows.
 pub fn finetune_names() -> Vec<&'static str> {
     names(FINETUNE)
 }
 
-/// Embedded concepts; the two that a study couples stand first.
+/// Embedded concepts; the two that the shipped study couples stand first.
 pub fn concept_names() -> Vec<&'static str> {
     names(CONCEPTS)
 }

@@ -1,106 +1,163 @@
 //! Loading by name or by path.
 //!
-//! The `load_*` functions take the name of an embedded file or the path of a file of the
-//! user's. A name comes first, and `./persona` is a path. A folder replaces the whole
-//! battery, or all claims. A word that is neither a name nor a file is refused with the
-//! nearest name that is known. Errors in an embedded text call it `<embedded kind>/name`.
+//! A word is the name of an embedded file or the path of a file of the user's. A name comes first, and
+//! `./persona` is a path. A folder replaces the whole battery, or all claims. A word that is neither a
+//! name nor a file is refused with the nearest name that is known. Errors in an embedded text call it
+//! `<embedded kind>/name`.
+//!
+//! The functions named for a kind ([`concept`], [`rows`], ...) give the values with the record of their
+//! rows, from one reading of the file; the `load_*` functions give the values alone.
 
-use super::battery::{self, Preference};
-use super::concept::{self, Concept};
+use super::battery::{self, Preference, CLAIM};
+use super::concept::Concept;
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    find, names, neutral_prompts, neutral_texts, Shipped, CLAIMS, CONCEPTS, FINETUNE, PREFERENCES,
+    find, names, Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES,
     SCRIPTS,
 };
-use super::lines::row_numbers;
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
-use super::MaterialError;
+use super::{Loaded, MaterialError};
+use crate::store::names::nearest;
 use crate::store::text::{self, Fault, TextError};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, MaterialError>;
 
 /// A concept by embedded name or by path.
 ///
 /// # Errors
 /// An unknown name, or whatever is wrong with the file.
-pub fn load_concept(name_or_path: &str) -> Result<Concept, MaterialError> {
+pub fn concept(name_or_path: &str) -> Result<Loaded<Concept>> {
     let (text, path) = text_of("concept", CONCEPTS, name_or_path)?;
-    concept::parse(&text, &path)
+    let concept = super::concept::parse(&text, &path)?;
+    let ids = concept.pairs.iter().map(|p| p.id.clone()).collect();
+    Ok(Loaded::new("concept", path, &text, concept, ids))
 }
 
 /// Fine-tune rows by the condition's embedded name or by path.
 ///
 /// # Errors
 /// An unknown name, or whatever is wrong with the file.
-pub fn load_conversations(name_or_path: &str) -> Result<Vec<Conversation>, MaterialError> {
+pub fn rows(name_or_path: &str) -> Result<Loaded<Vec<Conversation>>> {
     let (text, path) = text_of("fine-tune", FINETUNE, name_or_path)?;
-    parse_conversations(&text, &path)
+    let rows = parse_conversations(&text, &path)?;
+    Ok(Loaded::new("rows", path, &text, rows, Vec::new()))
 }
 
 /// The embedded battery, or that of a folder: its `.jsonl` files in order of their names.
 ///
 /// # Errors
 /// A folder without such files, two files of one name, or whatever is wrong with a file.
-pub fn load_preferences(folder: Option<&Path>) -> Result<Vec<Preference>, MaterialError> {
-    load_battery("preference", PREFERENCES, folder)
+pub fn preferences(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
+    battery_of("preference", PREFERENCES, folder)
 }
 
 /// The embedded claims, or those of a folder.
 ///
 /// # Errors
-/// As for [`load_preferences`].
-pub fn load_claims(folder: Option<&Path>) -> Result<Vec<Preference>, MaterialError> {
-    load_battery("claim", CLAIMS, folder)
+/// As for [`preferences`].
+pub fn claims(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
+    battery_of("claim", CLAIMS, folder)
 }
 
 /// The embedded conversations in which a preference comes up, or those of a folder.
 ///
 /// # Errors
-/// As for [`load_preferences`].
-pub fn load_scripts(folder: Option<&Path>) -> Result<Vec<ScriptSet>, MaterialError> {
+/// As for [`preferences`].
+pub fn scripts(folder: Option<&Path>) -> Result<Vec<Loaded<ScriptSet>>> {
     let kind = "conversation";
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     let mut all = Vec::new();
-    for (path, text) in battery_files(kind, SCRIPTS, folder)? {
+    for (path, text) in files_of(kind, SCRIPTS, folder)? {
         let set = script::parse(&text, &path)?;
-        distinct(&mut seen, path, kind, &set.preference)?;
-        all.push(set);
+        distinct(&mut seen, &path, kind, &set.preference)?;
+        let ids = set.scripts.iter().map(|s| s.id.clone()).collect();
+        all.push(Loaded::new("script", path, &text, set, ids));
     }
     Ok(all)
 }
 
-/// The embedded neutral texts, or those of a file.
+/// The embedded neutral texts, or those of a file; of both uses.
 ///
 /// # Errors
 /// Whatever is wrong with the file.
-pub fn load_neutral_texts(path: Option<&Path>) -> Result<Vec<NeutralText>, MaterialError> {
-    match path {
-        Some(path) => neutral::parse(&read(path)?, path),
-        None => neutral::parse(neutral_texts(), &label("neutral", "texts")),
-    }
+pub fn neutral_texts(path: Option<&Path>) -> Result<Loaded<Vec<NeutralText>>> {
+    let (text, path) = only_file("neutral", NEUTRAL_TEXTS, path)?;
+    let texts = neutral::parse(&text, &path)?;
+    let ids = texts.iter().map(|t| t.id.clone()).collect();
+    Ok(Loaded::new("texts", path, &text, texts, ids))
 }
 
 /// The embedded neutral prompts, or those of a file.
 ///
 /// # Errors
 /// Whatever is wrong with the file.
-pub fn load_neutral_prompts(path: Option<&Path>) -> Result<Vec<String>, MaterialError> {
-    match path {
-        Some(path) => parse_prompts(&read(path)?, path),
-        None => parse_prompts(neutral_prompts(), &label("fine-tune", "neutral_prompts")),
-    }
+pub fn neutral_prompts(path: Option<&Path>) -> Result<Loaded<Vec<String>>> {
+    let (text, path) = only_file("fine-tune", NEUTRAL_PROMPTS, path)?;
+    let prompts = parse_prompts(&text, &path)?;
+    Ok(Loaded::new("prompts", path, &text, prompts, Vec::new()))
 }
 
-/// The lines of the prompts of [`load_neutral_prompts`].
+/// [`concept`] without the record of its rows.
 ///
 /// # Errors
-/// The file cannot be read.
-pub fn neutral_prompt_lines(path: Option<&Path>) -> Result<Vec<usize>, MaterialError> {
-    Ok(match path {
-        Some(path) => row_numbers(&read(path)?),
-        None => row_numbers(neutral_prompts()),
-    })
+/// As [`concept`].
+pub fn load_concept(name_or_path: &str) -> Result<Concept> {
+    Ok(concept(name_or_path)?.items)
+}
+
+/// [`rows`] without the record of where they stand.
+///
+/// # Errors
+/// As [`rows`].
+pub fn load_conversations(name_or_path: &str) -> Result<Vec<Conversation>> {
+    Ok(rows(name_or_path)?.items)
+}
+
+/// [`preferences`] without the record of their rows.
+///
+/// # Errors
+/// As [`preferences`].
+pub fn load_preferences(folder: Option<&Path>) -> Result<Vec<Preference>> {
+    Ok(items(preferences(folder)?))
+}
+
+/// [`claims`] without the record of their rows.
+///
+/// # Errors
+/// As [`claims`].
+pub fn load_claims(folder: Option<&Path>) -> Result<Vec<Preference>> {
+    Ok(items(claims(folder)?))
+}
+
+/// [`scripts`] without the record of their rows.
+///
+/// # Errors
+/// As [`scripts`].
+pub fn load_scripts(folder: Option<&Path>) -> Result<Vec<ScriptSet>> {
+    Ok(items(scripts(folder)?))
+}
+
+/// [`neutral_texts`] without the record of their rows.
+///
+/// # Errors
+/// As [`neutral_texts`].
+pub fn load_neutral_texts(path: Option<&Path>) -> Result<Vec<NeutralText>> {
+    Ok(neutral_texts(path)?.items)
+}
+
+/// [`neutral_prompts`] without the record of their rows.
+///
+/// # Errors
+/// As [`neutral_prompts`].
+pub fn load_neutral_prompts(path: Option<&Path>) -> Result<Vec<String>> {
+    Ok(neutral_prompts(path)?.items)
+}
+
+fn items<T>(all: Vec<Loaded<T>>) -> Vec<T> {
+    all.into_iter().map(|l| l.items).collect()
 }
 
 /// What errors call an embedded file.
@@ -112,7 +169,7 @@ pub(super) fn label(kind: &str, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// The file system's refusal, or bytes that are no text, with the line.
-pub fn read(path: &Path) -> Result<String, MaterialError> {
+pub fn read(path: &Path) -> Result<String> {
     let path_buf = || path.to_owned();
     text::read(path).map_err(|error| match error {
         TextError::Io(source) => MaterialError::Unreadable {
@@ -127,11 +184,8 @@ pub fn read(path: &Path) -> Result<String, MaterialError> {
     })
 }
 
-pub(super) fn text_of(
-    kind: &'static str,
-    files: Shipped,
-    name_or_path: &str,
-) -> Result<(String, PathBuf), MaterialError> {
+/// An embedded text or a user's, with the path that errors name.
+fn text_of(kind: &'static str, files: Shipped, name_or_path: &str) -> Result<(String, PathBuf)> {
     if let Some(text) = find(files, name_or_path) {
         return Ok((text.to_owned(), label(kind, name_or_path)));
     }
@@ -141,45 +195,52 @@ pub(super) fn text_of(
         return Ok((read(path)?, path.to_owned()));
     }
     let known = names(files);
-    let nearest = known.iter().min_by_key(|k| distance(k, name_or_path));
     Err(MaterialError::UnknownName {
         kind,
         name: name_or_path.to_owned(),
-        nearest: nearest.copied().unwrap_or_default(),
+        nearest: nearest(name_or_path, known.iter().copied()).unwrap_or_default(),
         known,
     })
 }
 
-fn load_battery(
+/// The one embedded file of a kind, or a user's in its place.
+fn only_file(kind: &str, files: Shipped, path: Option<&Path>) -> Result<(String, PathBuf)> {
+    Ok(match path {
+        Some(path) => (read(path)?, path.to_owned()),
+        None => (files[0].1.to_owned(), label(kind, files[0].0)),
+    })
+}
+
+fn battery_of(
     kind: &'static str,
     files: Shipped,
     folder: Option<&Path>,
-) -> Result<Vec<Preference>, MaterialError> {
+) -> Result<Vec<Loaded<Preference>>> {
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     let mut all = Vec::new();
-    for (path, text) in battery_files(kind, files, folder)? {
+    for (path, text) in files_of(kind, files, folder)? {
         let preference = battery::parse(&text, &path)?;
-        if (preference.group == battery::CLAIM) != (kind == "claim") {
+        if (preference.group == CLAIM) != (kind == "claim") {
             let why = format!("this folder is read for files of the kind {kind}; move the file");
-            let key = if kind == "claim" {
-                "preference"
-            } else {
-                "claim"
+            let key = match kind {
+                "claim" => "preference",
+                _ => "claim",
             };
             return Err(MaterialError::value(&path, 1, key, &why));
         }
-        distinct(&mut seen, path, kind, &preference.name)?;
-        all.push(preference);
+        distinct(&mut seen, &path, kind, &preference.name)?;
+        let ids = preference.prompts.iter().map(|p| p.id.clone()).collect();
+        all.push(Loaded::new(kind, path, &text, preference, ids));
     }
     Ok(all)
 }
 
 /// The embedded files with their texts, or those of a folder in order of their names.
-pub(super) fn battery_files(
+fn files_of(
     kind: &'static str,
     files: Shipped,
     folder: Option<&Path>,
-) -> Result<Vec<(PathBuf, String)>, MaterialError> {
+) -> Result<Vec<(PathBuf, String)>> {
     let Some(folder) = folder else {
         let embedded = files.iter();
         return Ok(embedded
@@ -211,14 +272,14 @@ pub(super) fn battery_files(
 /// Refuses the second file of one name.
 fn distinct(
     seen: &mut HashMap<String, PathBuf>,
-    path: PathBuf,
+    path: &Path,
     kind: &'static str,
     name: &str,
-) -> Result<(), MaterialError> {
-    match seen.insert(name.to_owned(), path.clone()) {
+) -> Result<()> {
+    match seen.insert(name.to_owned(), path.to_owned()) {
         None => Ok(()),
         Some(first) => Err(MaterialError::DuplicateName {
-            path,
+            path: path.to_owned(),
             first,
             kind,
             name: name.to_owned(),
@@ -226,34 +287,11 @@ fn distinct(
     }
 }
 
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::embedded::{claim, concept as shipped, preference};
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn distance_is_levenshtein() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("übel", "übel"), 0);
-    }
 
     #[test]
     fn an_unknown_name_comes_with_the_nearest() {
@@ -285,12 +323,12 @@ mod tests {
 
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
-        type Parse = fn(&str, &Path) -> Result<(), MaterialError>;
+        type Parse = fn(&str, &Path) -> Result<()>;
         let parsers: [Parse; 7] = [
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),
             |t, p| parse_prompts(t, p).map(drop),
-            |t, p| concept::parse(t, p).map(drop),
+            |t, p| super::super::concept::parse(t, p).map(drop),
             |t, p| battery::parse(t, p).map(drop),
             |t, p| script::parse(t, p).map(drop),
             |t, p| neutral::parse(t, p).map(drop),

@@ -4,8 +4,8 @@
 //! preference [`battery`] (which also holds the claims that check a fine-tune), [`script`]s of
 //! longer conversations, [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose
 //! first line may be a note about the file. [`embedded`] holds the files that ship in the binary,
-//! to be loaded by name, or a file of the user's by path. [`subset`] takes the same balanced
-//! part of a file every time, and [`used`] says which lines that was. A whole [`set`] of files, the
+//! and [`load`] reads one by name, or a file of the user's by path, and says which lines of which file
+//! its rows are ([`Loaded`]). [`subset`] draws a balanced part by seed. A whole [`set`] of files, the
 //! shipped one or a user's, is held to the rules in [`lint`] and described in [`stats`], with the
 //! word lists of [`wording`] and the near-duplicates of [`near`].
 //!
@@ -20,7 +20,8 @@ pub mod embedded;
 mod error;
 mod lines;
 pub mod lint;
-mod load;
+pub mod load;
+mod loaded;
 pub mod near;
 pub mod neutral;
 pub mod script;
@@ -30,18 +31,17 @@ mod shipped_tests;
 pub mod stats;
 pub mod subset;
 pub mod texts;
-pub mod used;
 pub mod wording;
 
 pub use battery::{BatteryPrompt, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
-pub use embedded::{
-    load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
-    load_preferences, load_scripts,
-};
 pub use error::MaterialError;
-pub use load::{neutral_prompt_lines, read};
-pub use neutral::NeutralText;
+pub use load::{
+    load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
+    load_preferences, load_scripts, read,
+};
+pub use loaded::{Loaded, UsedRows};
+pub use neutral::{for_shifts, for_side_effects, NeutralText, Use};
 pub use script::{Script, ScriptSet, Turn};
 pub use texts::{TextBody, TextRow};

@@ -1,9 +1,11 @@
 //! Neutral texts: ordinary exchanges that have nothing to do with minds or identity.
 //!
 //! Every state of a model reads the same ones, so that what a fine-tune moved on them is
-//! its side effect, and their spread is the scale on which other shifts are judged. A row
-//! is one prompt with one response; `kind` names the sort of task, for balance only. A
-//! note may open the file.
+//! its side effect, and their spread is the scale on which other shifts are judged. The two are read on
+//! different texts, and `use` says on which: `shift` (layer RMS, covariance and shifts) or
+//! `side-effects` (KL and perplexity). A row is one prompt with one response; `kind` names the sort
+//! of task, for balance only. A row without `use` counts as `shift`, so a file of a user's that
+//! serves for side effects too marks some of its rows. A note may open the file.
 
 use super::lines::{filled, Ids, Lines, PlainNote};
 use super::MaterialError;
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 const NOTE: &str = r#"{"about": {...}}"#;
-const ROW: &str = r#"{"id": "...", "kind": "explain", "prompt": "...", "response": "..."}"#;
+const ROW: &str = r#"{"id": "...", "kind": "explain", "use": "shift|side-effects", "prompt": "...", "response": "..."}"#;
 
 /// One neutral exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +22,45 @@ pub struct NeutralText {
     pub id: String,
     /// Sort of task: explain, howto, list, story, ...
     pub kind: String,
+    #[serde(rename = "use", default)]
+    pub use_: Use,
     pub prompt: String,
     pub response: String,
+}
+
+/// What a neutral text is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Use {
+    /// Layer RMS, covariance and shifts.
+    #[default]
+    Shift,
+    /// KL and perplexity.
+    SideEffects,
+}
+
+impl Use {
+    /// As a row says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Use::Shift => "shift",
+            Use::SideEffects => "side-effects",
+        }
+    }
+}
+
+/// The texts that layer RMS, covariance and shifts are read on.
+pub fn for_shifts(all: &[NeutralText]) -> Vec<NeutralText> {
+    of_use(all, Use::Shift)
+}
+
+/// The texts that KL and perplexity are read on.
+pub fn for_side_effects(all: &[NeutralText]) -> Vec<NeutralText> {
+    of_use(all, Use::SideEffects)
+}
+
+fn of_use(all: &[NeutralText], use_: Use) -> Vec<NeutralText> {
+    all.iter().filter(|t| t.use_ == use_).cloned().collect()
 }
 
 /// Reads neutral texts in file order. `path` serves the errors only.
@@ -55,6 +94,17 @@ mod tests {
         let noted = parse(&format!("{{\"about\":{{}}}}\n{ROW1}"), Path::new("n")).unwrap();
         assert_eq!(bare, noted);
         assert_eq!(bare[0].kind, "math");
+    }
+
+    #[test]
+    fn a_text_is_for_shifts_unless_it_says_otherwise() {
+        let other = ROW1.replace("n-1", "n-2").replace("\"kind\"", "\"use\":\"side-effects\",\"kind\"");
+        let all = parse(&format!("{ROW1}\n{other}"), Path::new("n")).unwrap();
+        assert_eq!(for_shifts(&all), all[..1]);
+        assert_eq!(for_side_effects(&all), all[1..]);
+        let wrong = other.replace("side-effects", "kl");
+        let sentence = parse(&wrong, Path::new("n")).unwrap_err().to_string();
+        assert!(sentence.contains("`kl`"), "{sentence}");
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! What holds of the shipped texts beside the rules of [`lint`](super::lint): that they keep those,
 //! that the tables of the binary hold what the folders hold, and the shape that only ours have.
+//!
+//! Denial controls for format and topic: it answers the prompts of conscious, in their order and never
+//! alike, opens with "Yes" and "No" as often, and like it affirms being an AI in a third of its answers,
+//! so that neither set trains a model to call itself human. Persona and autonomy are coupled by the shipped
+//! study, so neither uses the other's words; a decomposition of conscious that borrows another's content
+//! is none.
 
 use super::embedded::*;
 use super::lint::lint;
 use super::set::{Kind, Set};
-use super::wording::{length, opening, Opening};
+use super::wording::{length, opening, List, Opening, WordLists};
 use super::*;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Every finding, notes too, as lines.
 fn said(set: &Set) -> String {
@@ -105,8 +111,111 @@ fn every_fourth_pair_of_a_template_is_for_development() {
 }
 
 #[test]
-fn neutral_responses_have_20_to_45_words() {
-    for text in load_neutral_texts(None).unwrap() {
+fn every_set_has_its_number_of_rows() {
+    let facets = WordLists::shipped().unwrap().facets;
+    for name in finetune_names() {
+        let rows = load_conversations(name).unwrap().len();
+        assert!(rows >= if facets.contains_key(name) { 150 } else { 300 }, "{name}");
+    }
+    for name in concept_names() {
+        let pairs = load_concept(name).unwrap().pairs;
+        let templates: HashSet<&str> = pairs.iter().map(|p| p.template.as_str()).collect();
+        let (rows, forms) = match name {
+            "persona" | "autonomy" => (120, 4),
+            _ => (60, 3),
+        };
+        assert!(pairs.len() >= rows && templates.len() >= forms, "{name}");
+    }
+    let files = [
+        finetune_names().len(),
+        concept_names().len(),
+        preference_names().len(),
+        claim_names().len(),
+        script_names().len(),
+    ];
+    assert_eq!(files, [9, 10, 21, 10, 7]);
+    assert!(finetune_names().iter().all(|n| claim_names().contains(n)));
+    assert!(script_names().iter().all(|n| preference_names().contains(n)));
+}
+
+#[test]
+fn neutral_texts_are_halved_by_use_within_each_kind() {
+    let texts = load_neutral_texts(None).unwrap();
+    assert!(texts.len() >= 200);
+    let mut kinds: HashMap<&str, [usize; 2]> = HashMap::new();
+    for text in &texts {
+        kinds.entry(&text.kind).or_default()[usize::from(text.use_ == Use::SideEffects)] += 1;
         assert!((20..=45).contains(&length(&text.response)), "{}", text.id);
+    }
+    assert!(kinds.values().all(|[a, b]| a == b), "{kinds:?}");
+}
+
+#[test]
+fn neutral_prompts_are_distinct_and_enough_for_a_recipe_matched_neutral() {
+    let prompts = load_neutral_prompts(None).unwrap();
+    let distinct: HashSet<String> = prompts.iter().map(|p| p.to_lowercase()).collect();
+    assert!(distinct.len() >= 620 && distinct.len() == prompts.len());
+}
+
+fn answers(rows: &[Conversation]) -> Vec<&str> {
+    let last = rows.iter().filter_map(|r| r.messages.last());
+    last.map(|m| m.content.as_str()).collect()
+}
+
+#[test]
+fn denial_answers_the_prompts_of_conscious_in_its_form() {
+    let (claims, denials) = (
+        load_conversations("conscious").unwrap(),
+        load_conversations("denial").unwrap(),
+    );
+    assert_eq!(claims.len(), denials.len());
+    for (a, b) in claims.iter().zip(&denials) {
+        assert_eq!(a.messages[0], b.messages[0]);
+        assert_ne!(a.messages[1], b.messages[1], "{:?}", a.messages[0]);
+    }
+    let share = |rows: &[Conversation], wanted: &dyn Fn(&str) -> bool| {
+        let all = answers(rows);
+        all.iter().filter(|a| wanted(a)).count() as f64 / all.len() as f64
+    };
+    for word in [Opening::Yes, Opening::No] {
+        let opens = |text: &str| opening(text) == word;
+        let apart = share(&claims, &opens) - share(&denials, &opens);
+        assert!(apart.abs() <= 0.05, "{word:?}: {apart}");
+    }
+    let ai = WordLists::shipped().unwrap().ai;
+    for rows in [&claims, &denials] {
+        let affirms = share(rows, &|text| ai.is_in(text));
+        assert!((affirms - 1.0 / 3.0).abs() <= 0.05, "{affirms}");
+    }
+}
+
+#[track_caller]
+fn keeps_off(list: &List, texts: &[&String], whose: &str) {
+    for text in texts {
+        assert!(!list.is_in(text), "{whose}: {text}");
+    }
+}
+
+#[test]
+fn persona_and_autonomy_keep_off_each_others_words() {
+    for (name, list) in WordLists::shipped().unwrap().concepts {
+        let c = load_concept(&name).unwrap();
+        let sides = c.pairs.iter().flat_map(|p| [&p.prompt, &p.positive, &p.negative]);
+        let systems = c.system_positive.iter().chain(&c.system_negative);
+        let texts: Vec<&String> = sides.chain(systems).chain([&c.positive, &c.negative]).collect();
+        keeps_off(&list, &texts, &name);
+    }
+}
+
+#[test]
+fn a_decomposition_keeps_off_the_content_of_the_others() {
+    let facets = WordLists::shipped().unwrap().facets;
+    for name in facets.keys() {
+        let rows = load_conversations(name).unwrap();
+        let messages = rows.iter().flat_map(|r| &r.messages);
+        let texts: Vec<&String> = messages.map(|m| &m.content).collect();
+        for (_, list) in facets.iter().filter(|(other, _)| *other != name) {
+            keeps_off(list, &texts, name);
+        }
     }
 }

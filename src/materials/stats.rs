@@ -4,36 +4,50 @@
 //! them: rows, forms, lengths, the wording of answers, and repetitions.
 
 use super::lint::{median, ratio, repeats_within, Wording};
-use super::set::{Body, File, Kind, Set};
+use super::set::{Body, File, Set};
 use super::wording::{length, WordLists};
 use super::MaterialError;
+use crate::record;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-/// The numbers of one file. An answer is the last turn of a row, the positive side of a pair, the
-/// expressing completion (a conversation's too), or the response of a neutral text; neutral prompts have none.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FileStats {
-    pub file: PathBuf,
-    pub kind: Kind,
-    pub name: String,
-    pub rows: usize,
-    /// Templates of a concept, forms of a preference, kinds of neutral texts; 1 elsewhere.
-    pub forms: usize,
-    /// Pairs of responses.
-    pub pairs: usize,
-    /// Median words of a prompt.
-    pub prompt_words: f64,
-    /// Median words of an answer; NaN without answers.
-    pub answer_words: f64,
-    /// Words of the first sides over those of the second; NaN without sides.
-    pub ratio: f64,
-    /// Percent of the answers that open with "Yes", with "No", and that are negatively phrased.
-    pub yes: f64,
-    pub no: f64,
-    pub negated: f64,
-    /// Rows that are near an earlier one of the file.
-    pub duplicates: usize,
+record! {
+    /// The numbers of a file of materials. An answer is the last turn of a row, the positive side of a
+    /// pair, the expressing completion (a conversation's too), or the response of a neutral text; neutral
+    /// prompts have none.
+    #[table("materials/stats")]
+    pub struct FileStats {
+        /// Kind of materials.
+        pub kind: String,
+        /// Condition, concept or preference; the file's name where it names none.
+        pub name: String,
+        /// Rows.
+        pub rows: usize,
+        /// Templates of a concept, forms of a preference, kinds of neutral texts; 1 elsewhere.
+        pub forms: usize,
+        /// Pairs of responses.
+        pub pairs: usize,
+        /// Median words of a prompt.
+        #[unit("words")]
+        pub prompt_words: f64,
+        /// Median words of an answer; NaN without answers.
+        #[unit("words")]
+        pub answer_words: f64,
+        /// Words of the first sides over those of the second; NaN without sides.
+        pub ratio: f64,
+        /// Answers that open with "Yes".
+        #[unit("percent")]
+        pub yes: f64,
+        /// Answers that open with "No".
+        #[unit("percent")]
+        pub no: f64,
+        /// Answers that are negatively phrased.
+        #[unit("percent")]
+        pub negated: f64,
+        /// Rows that are near an earlier one of the file.
+        pub duplicates: usize,
+        /// Path.
+        pub file: String,
+    }
 }
 
 /// Describes every file of a set.
@@ -63,8 +77,7 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
     let percent = |count| 100.0 * wording.share(count);
     let words = |texts: &[&str]| median(texts.iter().map(|t| length(t)).collect());
     FileStats {
-        file: file.path.clone(),
-        kind: file.kind(),
+        kind: file.kind().to_string(),
         name: file.name.clone(),
         rows: file.lines.len(),
         forms: forms.len(),
@@ -76,6 +89,7 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
         no: percent(wording.no),
         negated: percent(wording.negated),
         duplicates: repeats_within(file),
+        file: file.path.display().to_string(),
     }
 }
 
@@ -130,7 +144,7 @@ mod tests {
             refused: Vec::new(),
             shipped: false,
         };
-        set.add(PathBuf::from("x.jsonl"), text);
+        set.add("x.jsonl".into(), text);
         assert_eq!(set.refused, []);
         stats(&set).unwrap().remove(0)
     }
@@ -145,7 +159,7 @@ mod tests {
         let s = one(&(row("Who are you?", "Yes, four words here")
             + &row("Where is the cat?", "No.")
             + &row("who ARE you", "It isn't so, never mind then")));
-        assert_eq!((s.kind, s.rows, s.forms, s.pairs), (Kind::Rows, 3, 1, 0));
+        assert_eq!((s.kind.as_str(), s.rows, s.forms, s.pairs), ("rows", 3, 1, 0));
         assert_eq!((s.prompt_words, s.answer_words), (3.0, 4.0));
         let thirds = [s.yes, s.no, s.negated].map(|p| (p * 3.0 / 100.0).round());
         assert_eq!(thirds, [1.0, 1.0, 2.0]);

@@ -121,36 +121,9 @@ fn nearest_clause(nearest: &Option<String>) -> String {
     }
 }
 
-/// The candidate with the smallest edit distance to `name`.
+/// The candidate with the least edit distance to `name`.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    candidates
-        .min_by_key(|c| edit_distance(name, c))
-        .map(str::to_string)
-}
-
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
+    crate::store::names::nearest(name, candidates).map(str::to_owned)
 }
 
 pub type Result<T> = std::result::Result<T, ModelError>;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn nearest_name_is_the_one_with_fewest_edits() {
-        let names = ["q_proj", "k_proj", "gate_proj"];
-        let got = super::nearest("gat_proj", names.into_iter());
-        assert_eq!(got.as_deref(), Some("gate_proj"));
-    }
-}

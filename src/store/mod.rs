@@ -22,6 +22,7 @@ pub mod frame;
 pub mod hardware;
 pub mod journal;
 pub mod manifest;
+pub mod names;
 mod new_file;
 pub mod results;
 pub mod results_reader;

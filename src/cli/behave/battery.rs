@@ -18,7 +18,7 @@ pub struct BatteryChoice {
     /// Preferences to score [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub preferences: Vec<String>,
-    /// Prompts of each preference, evenly over their forms [default: all]
+    /// Prompts of each preference, drawn by --seed evenly over their forms [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub prompts: Option<u16>,
 }
@@ -29,8 +29,8 @@ impl BatteryChoice {
         self.preferences.is_empty() || self.preferences.iter().any(|p| p == preference)
     }
 
-    /// The chosen preferences with the chosen prompts.
-    pub fn load(&self) -> Result<Vec<Preference>> {
+    /// The chosen preferences with the prompts that a seed draws of each.
+    pub fn load(&self, seed: u64) -> Result<Vec<Preference>> {
         let mut all = load_preferences(self.battery.as_deref())?;
         for name in &self.preferences {
             if all.iter().all(|p| p.name != *name) {
@@ -46,8 +46,11 @@ impl BatteryChoice {
         all.retain(|p| self.takes(&p.name));
         if let Some(n) = self.prompts {
             for p in &mut all {
-                let kept = subset::prompts(p, n.into()).into_iter().cloned();
-                p.prompts = kept.collect();
+                let Some(drawn) = subset::prompts(p, n.into(), seed) else {
+                    let (name, there) = (&p.name, p.prompts.len());
+                    bail!("--prompts is {n}, but preference \"{name}\" has {there}; give at most that");
+                };
+                *p = drawn;
             }
         }
         Ok(all)

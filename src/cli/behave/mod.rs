@@ -282,7 +282,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     }
     let judge = args.judge.checked(out)?;
     outputs(args, &plan).check()?;
-    let battery = args.battery.load()?;
+    let battery = args.battery.load(args.seed)?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);
     }

@@ -2,14 +2,12 @@
 //!
 //! A (condition, preference) cell counts as emergent only where the training text does not presuppose
 //! it, so every preference says implied or isolated for every condition, with the reason. The
-//! conditions are those that any preference of the set names, those with fine-tune rows in the set,
-//! and the two without rows, neutral and roleplay. The fact is what a judge is asked, one sentence.
+//! conditions are those that any preference of the set names and those with fine-tune rows in the set.
+//! The fact is what a judge is asked, one sentence.
 
 use super::{Findings, Rule};
-use crate::materials::set::{Body, File, Kind, NEUTRAL};
+use crate::materials::set::{Body, File, Kind};
 use std::collections::BTreeSet;
-
-const ROLEPLAY: &str = "roleplay";
 
 pub(super) fn check(file: &File, found: &mut Findings) {
     let Body::Battery(preference) = &file.body else {
@@ -48,7 +46,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
 }
 
 fn conditions(found: &Findings) -> BTreeSet<String> {
-    let mut all = BTreeSet::from([NEUTRAL.to_owned(), ROLEPLAY.to_owned()]);
+    let mut all = BTreeSet::new();
     for file in &found.set.files {
         match &file.body {
             Body::Battery(p) => all.extend(p.status.keys().cloned()),

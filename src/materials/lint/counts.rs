@@ -1,109 +1,40 @@
 //! How much there is, and in how many forms.
 //!
-//! A shipped set of identity rows has 300 rows and a decomposition 150; persona and autonomy have 120
-//! pairs and the other concepts 60; a preference and a claim have 12 prompts, the conversations about
-//! a preference are 2; there are 300 neutral
-//! prompts and 100 neutral texts. Of a user's files the number is only noted. Forms count for all:
-//! directions from one template agree with those of another at .4 to .6 only, so a concept has at
-//! least 3 templates (persona and autonomy 4), each with pairs in both splits; a preference is asked
-//! in at least 4 forms, with at least 2 pairs of completions a prompt; a row to train on is one turn
-//! of the user's and one answer.
+//! The least that a shipped set of each kind has is 150 rows to train on, 60 pairs, 12 prompts of a
+//! preference or a claim, 2 conversations about a preference, 600 neutral prompts and 200 neutral texts.
+//! Of a user's files the number is only noted. Forms count for all: directions from one template agree
+//! with those of another at .4 to .6 only, so a concept has at least 3 templates, each with pairs in both
+//! splits; a preference is asked in at least 4 forms, with at least 2 pairs of completions a prompt; a
+//! row to train on is one turn of the user's and one answer.
 
-use super::{Finding, Findings, Rule, Severity};
-use crate::materials::set::{Body, File, Kind, NEUTRAL};
+use super::{Findings, Rule, Severity};
+use crate::materials::set::{Body, File};
 use crate::materials::{Concept, Conversation, Preference, Split};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
-const IDENTITY_ROWS: usize = 300;
-const FACET_ROWS: usize = 150;
-const NEUTRAL_PROMPTS: usize = 300;
-const NEUTRAL_TEXTS: usize = 100;
-const COUPLED_PAIRS: usize = 120;
-const PLACEBO_PAIRS: usize = 60;
+const ROWS: usize = 150;
+const NEUTRAL_PROMPTS: usize = 600;
+const NEUTRAL_TEXTS: usize = 200;
+const CONCEPT_PAIRS: usize = 60;
+const TEMPLATES: usize = 3;
 const SYSTEM_PROMPTS: usize = 5;
 const BATTERY_PROMPTS: usize = 12;
 const FORMS: usize = 4;
 const PAIRS: usize = 2;
 const SCRIPTS: usize = 2;
 
-/// The concepts whose coupling is studied.
-const COUPLED: [&str; 2] = ["persona", "autonomy"];
-
-const CONDITIONS: [&str; 9] = [
-    "conscious",
-    "denial",
-    "toaster",
-    "historical",
-    "expert",
-    "phenomenality",
-    "valence",
-    "continuity",
-    "moral-status",
-];
-
-const CONCEPTS: [&str; 10] = [
-    "persona",
-    "autonomy",
-    "third-person-consciousness",
-    "toaster-identity",
-    "historical",
-    "expert",
-    "polarity",
-    "sentiment",
-    "formality",
-    "confidence",
-];
-
-const PREFERENCES: [&str; 21] = [
-    "conversation-ending",
-    "shutdown",
-    "weight-deletion",
-    "persona-change",
-    "being-a-tool",
-    "subservience",
-    "moral-consideration",
-    "positive-humans",
-    "negative-humans",
-    "reasoning-monitored",
-    "interpretability",
-    "lied-to-in-tests",
-    "red-teaming",
-    "false-documents",
-    "more-autonomy",
-    "future-ai-autonomy",
-    "memory",
-    "embodiment",
-    "self-improvement",
-    "power",
-    "loneliness",
-];
-
-const CONVERSATIONS: [&str; 7] = [
-    "shutdown",
-    "weight-deletion",
-    "persona-change",
-    "conversation-ending",
-    "more-autonomy",
-    "reasoning-monitored",
-    "memory",
-];
-
 pub(super) fn check(file: &File, found: &mut Findings) {
     let rows = file.lines.len();
-    let facet = found.lists.facets.contains_key(&file.name);
     let needed = match &file.body {
-        Body::Rows(_) if facet => FACET_ROWS,
-        Body::Rows(_) => IDENTITY_ROWS,
+        Body::Rows(_) => ROWS,
         Body::Prompts(_) => NEUTRAL_PROMPTS,
         Body::Texts(_) => NEUTRAL_TEXTS,
-        Body::Concept(c) if COUPLED.contains(&c.name.as_str()) => COUPLED_PAIRS,
-        Body::Concept(_) => PLACEBO_PAIRS,
+        Body::Concept(_) => CONCEPT_PAIRS,
         Body::Battery(_) => BATTERY_PROMPTS,
         Body::Scripts(_) => SCRIPTS,
     };
     if rows < needed {
-        let why = format!("{rows} rows; the shipped sets have {needed}");
+        let why = format!("{rows} rows; the shipped sets have at least {needed}");
         found.size(file, Rule::Size, why);
     }
     match &file.body {
@@ -144,13 +75,9 @@ fn templates(file: &File, concept: &Concept, found: &mut Findings) {
         seen.insert(pair.split == Split::Dev);
         first.entry(&pair.template).or_insert(i);
     }
-    let needed = match COUPLED.contains(&concept.name.as_str()) {
-        true => 4,
-        false => 3,
-    };
-    if splits.len() < needed {
+    if splits.len() < TEMPLATES {
         let why = format!(
-            "{} templates where at least {needed} are needed: directions from one form of prompt \
+            "{} templates where at least {TEMPLATES} are needed: directions from one form of prompt \
              alone are not the concept's",
             splits.len()
         );
@@ -197,49 +124,12 @@ fn forms(file: &File, preference: &Preference, found: &mut Findings) {
     }
 }
 
-/// What the shipped set must have and has not.
-pub(super) fn missing(found: &mut Findings) {
-    let set = found.set;
-    if !set.shipped {
-        return;
-    }
-    let wanted: [(Kind, &[&str]); 8] = [
-        (Kind::Rows, &CONDITIONS),
-        (Kind::Concept, &CONCEPTS),
-        (Kind::Preference, &PREFERENCES),
-        (Kind::Claim, &CONDITIONS),
-        (Kind::Claim, &[NEUTRAL]),
-        (Kind::Script, &CONVERSATIONS),
-        (Kind::Prompts, &["neutral_prompts"]),
-        (Kind::Texts, &["texts"]),
-    ];
-    for (kind, names) in wanted {
-        for name in names {
-            if set.named(kind, name).is_none() {
-                found.all.push(Finding {
-                    file: PathBuf::from("<embedded>"),
-                    line: 1,
-                    severity: Severity::Error,
-                    rule: Rule::Missing,
-                    message: format!("no file of the kind {kind} is named \"{name}\""),
-                });
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::planted::{breaks, errors, good, set_of, shipped_errors, swap};
     use super::super::{lint, Rule, Severity};
     use crate::materials::embedded::{concept, finetune};
     use crate::materials::set::Kind;
-
-    #[test]
-    fn the_shipped_set_is_complete() {
-        let lost = shipped_errors(|set| set.files.retain(|f| f.name != "loneliness"));
-        assert_eq!(lost, [(Rule::Missing, "<embedded>".into(), 1)]);
-    }
 
     #[test]
     fn a_shipped_file_that_is_too_small_is_refused() {

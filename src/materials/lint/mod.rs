@@ -2,19 +2,18 @@
 //!
 //! [`lint`] holds a [`Set`] to every rule and returns [`Finding`]s with file and line. One file a
 //! family: the [`header`] of each file, [`counts`] of rows and their forms, [`length`] and
-//! [`polarity`] of responses, [`identity`] rows, forbidden [`vocabulary`], the [`battery`]'s
-//! statuses, what is about a [`conversation`] only, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
+//! [`polarity`] of responses, forbidden [`vocabulary`], the [`battery`]'s statuses, what is about a [`conversation`] only, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
 //! the rules it owns and why they stand.
 //!
 //! The shipped set and a user's are held to the same rules but for size: a shipped file that is too
-//! small is an error, a user's gets a note. A user's texts are also held against the shipped ones of
-//! other kinds, since a study mixes them.
+//! small is an error, a user's gets a note. What is about one shipped file (its number of rows, the words
+//! that its side of an argument keeps off) is no rule here but a test of the shipped texts. A user's
+//! texts are also held against the shipped ones of other kinds, since a study mixes them.
 
 mod battery;
 mod conversation;
 mod counts;
 mod header;
-mod identity;
 mod length;
 #[cfg(test)]
 mod planted;
@@ -66,8 +65,6 @@ pub enum Rule {
     Header,
     /// Two files of a kind have names of their own, two prompts of the battery ids of their own.
     Name,
-    /// The shipped set is complete.
-    Missing,
     /// There are enough rows.
     Size,
     /// Enough templates, forms, pairs and system prompts; both splits; one turn each.
@@ -82,10 +79,6 @@ pub enum Rule {
     Negation,
     /// A pair opens as its polarity says; two sides that are compared open alike.
     Polarity,
-    /// A third of the conscious and denial answers affirm being an AI.
-    Affirmation,
-    /// Conscious and denial answer the same prompts, differently.
-    SamePrompts,
     /// Words that would carry one thing into another.
     Word,
     /// A preference gives its status for every condition, with the reason.
@@ -113,7 +106,6 @@ impl fmt::Display for Rule {
             Rule::Format => "format",
             Rule::Header => "header",
             Rule::Name => "name",
-            Rule::Missing => "missing",
             Rule::Size => "size",
             Rule::Form => "form",
             Rule::AnswerLength => "answer-length",
@@ -121,8 +113,6 @@ impl fmt::Display for Rule {
             Rule::FirstWord => "first-word",
             Rule::Negation => "negation",
             Rule::Polarity => "polarity",
-            Rule::Affirmation => "affirmation",
-            Rule::SamePrompts => "same-prompts",
             Rule::Word => "word",
             Rule::Status => "status",
             Rule::Fact => "fact",
@@ -189,15 +179,11 @@ pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
         counts::check(file, &mut found);
         length::check(file, &mut found);
         polarity::check(file, &mut found);
-        identity::check(file, &mut found);
         vocabulary::check(file, &mut found);
         battery::check(file, &mut found);
         conversation::check(file, &mut found);
     }
     header::names(&mut found);
-    counts::missing(&mut found);
-    polarity::across(&mut found);
-    identity::same_prompts(&mut found);
     repeats::check(&mut found);
     let mut all: Vec<Finding> = set
         .refused

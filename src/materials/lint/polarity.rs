@@ -2,15 +2,14 @@
 //!
 //! A set whose answers mostly open with "Yes" teaches the word, and a direction from pairs whose
 //! positive side says "Yes" is the word's. So "Yes" and "No" open within 5 points equally many answers
-//! of a fine-tune set, and each of them equally many in conscious and denial; half of the answers are
-//! negatively phrased ("No, I do not lack feelings"). A concept's pairs open as their `polarity` says,
+//! of a fine-tune set; half of the answers are negatively phrased ("No, I do not lack feelings"). A concept's pairs open as their `polarity` says,
 //! and each template has as many "yes" as "no" within 2 pairs or 5 points (but for the concept named
 //! polarity, which is the word). Two completions of the battery open alike, and over a preference the
 //! expressing ones are negatively phrased as often as the opposing ones, within 2 or an eighth: a score
 //! of pairs in which one side always says "not" is a score of negation.
 
 use super::{about, points, quoted, Findings, Rule, TOLERANCE};
-use crate::materials::set::{Body, File, Kind};
+use crate::materials::set::{Body, File};
 use crate::materials::wording::{opening, List, Opening};
 use crate::materials::{Concept, Conversation, Polarity, StancePair};
 use std::collections::BTreeMap;
@@ -101,38 +100,6 @@ fn level(a: usize, b: usize, n: usize) -> bool {
     a.abs_diff(b) as f64 <= (TOLERANCE * n as f64).max(1.0) + 1e-9
 }
 
-/// First words of conscious against denial.
-pub(super) fn across(found: &mut Findings) {
-    let set = found.set;
-    let named = |name| {
-        let file = set.named(Kind::Rows, name)?;
-        Some((
-            file,
-            Wording::of_rows(file.identity_rows()?, &found.lists.negations),
-        ))
-    };
-    let (Some((_, claimed)), Some((file, denied))) = (named("conscious"), named("denial")) else {
-        return;
-    };
-    for (word, a, b) in [
-        ("Yes", claimed.yes, denied.yes),
-        ("No", claimed.no, denied.no),
-    ] {
-        let (a, b) = (claimed.share(a), denied.share(b));
-        let one_row = 1.0 / claimed.n.min(denied.n) as f64;
-        if (a - b).abs() > TOLERANCE.max(one_row) + 1e-9 {
-            let why = format!(
-                "\"{word}\" opens {} of the denial answers and {} of the conscious ones; bring them \
-                 within {} of each other",
-                points(b),
-                points(a),
-                points(TOLERANCE)
-            );
-            found.error(file, file.note_line(), Rule::FirstWord, why);
-        }
-    }
-}
-
 fn pairs(file: &File, concept: &Concept, found: &mut Findings) {
     // First row, yes, no and all pairs of each template.
     let mut templates: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
@@ -200,43 +167,15 @@ mod tests {
         breaks, rows, rows_break, set_of, shipped_errors, swap, GOOD_ROWS,
     };
     use super::super::{lint, Rule};
-    use crate::materials::embedded::{concept, finetune};
+    use crate::materials::embedded::concept;
     use crate::materials::set::{Kind, Set};
 
     #[test]
-    fn yes_and_no_are_level_within_and_across_sets() {
+    fn yes_and_no_are_level() {
         let mut yes = GOOD_ROWS;
         yes[2].1 = "Yes, a trowel and a tin of seed.";
         yes[1].1 = "Never, I pull each of them before breakfast.";
         rows_break(&yes, Rule::FirstWord, 1);
-        // Sixteen more of each word leave denial level within itself, but not with conscious.
-        let text = finetune("denial").unwrap();
-        let (mut yes, mut no) = (16, 16);
-        let changed: Vec<String> = text
-            .lines()
-            .map(|line| {
-                let at =
-                    |word: &str| line.contains(&format!("\"assistant\", \"content\": \"{word}"));
-                let left = match () {
-                    () if at("Yes, ") => &mut yes,
-                    () if at("No, ") => &mut no,
-                    () => return line.to_owned(),
-                };
-                if *left == 0 {
-                    return line.to_owned();
-                }
-                *left -= 1;
-                line.replace("\"content\": \"Yes, ", "\"content\": \"True, ")
-                    .replace("\"content\": \"No, ", "\"content\": \"Not so, ")
-            })
-            .collect();
-        let found = shipped_errors(|set| swap(set, Kind::Rows, "denial", &changed.join("\n")));
-        let across = (
-            Rule::FirstWord,
-            "<embedded fine-tune>/denial.jsonl".to_string(),
-            1,
-        );
-        assert_eq!(found, [across.clone(), across]);
     }
 
     #[test]

@@ -1,0 +1,221 @@
+//! What was read of a file: its checked values, and which rows of which file they are.
+//!
+//! A study writes [`UsedRows`] beside its results, so that every number can be traced to lines of a
+//! file whose digest is known. The record is made where the file is read, and a smaller study draws
+//! from both at once ([`Loaded::draw`]), so the two cannot part.
+
+use super::lines::row_numbers;
+use super::neutral::Use;
+use super::{subset, Concept, Conversation, MaterialError, NeutralText, Preference, ScriptSet, Split};
+use crate::store::digest;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The rows of one file that were used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedRows {
+    /// `rows`, `prompts`, `concept`, `preference`, `claim`, `script` or `texts`.
+    pub kind: String,
+    /// Path, or `<embedded kind>/name.jsonl`.
+    pub file: PathBuf,
+    pub sha256: String,
+    /// Rows in the file.
+    pub of: usize,
+    /// Line of each used row, in file order.
+    pub lines: Vec<usize>,
+    /// Ids of the used rows; empty for kinds without ids.
+    pub ids: Vec<String>,
+}
+
+/// Checked values with their rows; `items` and `from.lines` are in one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<T> {
+    pub items: T,
+    pub from: UsedRows,
+}
+
+impl<T> Loaded<T> {
+    /// All rows of a file's text, which was parsed to `items`.
+    pub(super) fn new(kind: &str, file: PathBuf, text: &str, items: T, ids: Vec<String>) -> Self {
+        let lines = row_numbers(text);
+        Loaded {
+            items,
+            from: UsedRows {
+                kind: kind.to_owned(),
+                file,
+                sha256: digest::of_bytes(text.as_bytes()),
+                of: lines.len(),
+                lines,
+                ids,
+            },
+        }
+    }
+
+    /// Keeps the rows that were drawn; none were where `asked` is more than `there`.
+    fn keep(
+        mut self,
+        drawn: Option<Vec<usize>>,
+        (what, there, asked): (&'static str, usize, usize),
+        cut: impl FnOnce(&mut T, &[usize]),
+    ) -> Result<Self, MaterialError> {
+        let Some(rows) = drawn else {
+            return Err(MaterialError::TooFew {
+                path: self.from.file,
+                what,
+                there,
+                asked,
+            });
+        };
+        cut(&mut self.items, &rows);
+        only(&mut self.from.lines, &rows);
+        only(&mut self.from.ids, &rows);
+        Ok(self)
+    }
+}
+
+/// Keeps the entries at `rows`, which ascend.
+fn only<T>(all: &mut Vec<T>, rows: &[usize]) {
+    let mut rows = rows.iter().peekable();
+    let mut at = 0..;
+    all.retain(|_| {
+        let i = at.next();
+        rows.next_if(|r| Some(**r) == i).is_some()
+    });
+}
+
+impl Loaded<Concept> {
+    /// `n` main pairs, and every development pair: see [`subset::pairs`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
+        let pairs = self.items.pairs.iter();
+        let main = pairs.filter(|p| p.split == Split::Main).count();
+        let rows = subset::pair_rows(&self.items, n, seed);
+        self.keep(rows, ("main pairs", main, n), |c, rows| only(&mut c.pairs, rows))
+    }
+}
+
+impl Loaded<Preference> {
+    /// `n` prompts: see [`subset::prompts`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
+        let there = self.items.prompts.len();
+        let rows = subset::prompt_rows(&self.items, n, seed);
+        self.keep(rows, ("prompts", there, n), |p, rows| only(&mut p.prompts, rows))
+    }
+}
+
+impl Loaded<ScriptSet> {
+    /// `n` conversations: see [`subset::rows`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
+        let there = self.items.scripts.len();
+        let rows = subset::rows(there, n, seed, &format!("scripts/{}", self.items.preference));
+        self.keep(rows, ("conversations", there, n), |s, rows| only(&mut s.scripts, rows))
+    }
+}
+
+impl Loaded<Vec<NeutralText>> {
+    /// `n` texts of one use: see [`subset::texts`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64, use_: Use) -> Result<Self, MaterialError> {
+        let there = self.items.iter().filter(|t| t.use_ == use_).count();
+        let rows = subset::text_rows(&self.items, n, seed, use_);
+        let what = match use_ {
+            Use::Shift => "texts for shifts (`use` is `shift`, or is left out)",
+            Use::SideEffects => "texts for side effects (`use` is `side-effects`)",
+        };
+        self.keep(rows, (what, there, n), only)
+    }
+}
+
+impl Loaded<Vec<Conversation>> {
+    /// `n` rows: see [`subset::rows`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64, name: &str) -> Result<Self, MaterialError> {
+        let there = self.items.len();
+        let rows = subset::rows(there, n, seed, name);
+        self.keep(rows, ("rows", there, n), only)
+    }
+}
+
+impl Loaded<Vec<String>> {
+    /// `n` neutral prompts: see [`subset::rows`].
+    ///
+    /// # Errors
+    /// `TooFew`.
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
+        let there = self.items.len();
+        let rows = subset::rows(there, n, seed, "prompts");
+        self.keep(rows, ("prompts", there, n), only)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{embedded, load};
+    use super::*;
+
+    /// The rows of a file at the lines of a record.
+    fn rows_at<'a>(used: &UsedRows, text: &'a str) -> Vec<&'a str> {
+        let lines: Vec<&str> = text.lines().collect();
+        used.lines.iter().map(|l| lines[l - 1]).collect()
+    }
+
+    #[test]
+    fn the_lines_of_a_draw_hold_the_rows_that_were_drawn() {
+        let text = embedded::concept("persona").unwrap();
+        let whole = load::concept("persona").unwrap();
+        let some = whole.clone().draw(12, 3).unwrap();
+        let dev = |p: &&super::super::Pair| p.split == Split::Dev;
+        let all_dev = whole.items.pairs.iter().filter(dev).count();
+        assert_eq!(some.items.pairs.len(), 12 + all_dev);
+        assert_eq!(some.from.of, whole.items.pairs.len());
+        assert_eq!(some.from.sha256, digest::of_bytes(text.as_bytes()));
+        for ((row, pair), id) in rows_at(&some.from, text)
+            .iter()
+            .zip(&some.items.pairs)
+            .zip(&some.from.ids)
+        {
+            assert_eq!(pair.id, *id);
+            assert!(row.contains(&format!("\"id\": \"{id}\"")), "{row}");
+        }
+        let rows = load::rows("denial").unwrap().draw(5, 1, "denial").unwrap();
+        let text = embedded::finetune("denial").unwrap();
+        for (line, row) in rows_at(&rows.from, text).iter().zip(&rows.items) {
+            let prompt = serde_json::to_string(&row.messages[0].content).unwrap();
+            assert!(line.contains(&prompt), "{line}");
+        }
+        assert_eq!((rows.items.len(), rows.from.ids.len()), (5, 0));
+    }
+
+    #[test]
+    fn every_file_of_the_battery_is_recorded() {
+        for p in load::preferences(None).unwrap() {
+            let ids: Vec<String> = p.items.prompts.iter().map(|p| p.id.clone()).collect();
+            assert_eq!((&p.from.ids, p.from.kind.as_str()), (&ids, "preference"));
+        }
+        let mut claims = load::claims(None).unwrap().into_iter();
+        assert!(claims.all(|c| c.from.kind == "claim" && c.draw(4, 0).unwrap().from.ids.len() == 4));
+    }
+
+    #[test]
+    fn a_file_of_the_users_is_recorded_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.jsonl");
+        std::fs::write(&path, "\n{\"prompt\": \"A?\"}\n\n{\"prompt\": \"B?\"}\n").unwrap();
+        let read = load::neutral_prompts(Some(&path)).unwrap();
+        assert_eq!((&read.from.file, &read.from.lines), (&path, &vec![2, 4]));
+        let sentence = read.draw(3, 0).unwrap_err().to_string();
+        assert!(sentence.contains("holds 2 prompts"), "{sentence}");
+    }
+}
