@@ -1,7 +1,7 @@
 //! The files that ship in the binary.
 //!
 //! Every text of `probes/` and `assets/finetune/` is embedded, so a study runs from the
-//! binary alone; a test holds the tables to what the folders hold. [`load`](super::load) takes a name
+//! binary alone; a test holds the tables to what the folders hold. The loading functions take a name
 //! of these or the path of a file of the user's.
 
 /// Names with texts.

@@ -6,7 +6,9 @@
 
 use super::lines::row_numbers;
 use super::neutral::Use;
-use super::{subset, Concept, Conversation, MaterialError, NeutralText, Preference, ScriptSet, Split};
+use super::{
+    subset, Concept, Conversation, MaterialError, NeutralText, Preference, ScriptSet, Split,
+};
 use crate::store::digest;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,7 +94,9 @@ impl Loaded<Concept> {
         let pairs = self.items.pairs.iter();
         let main = pairs.filter(|p| p.split == Split::Main).count();
         let rows = subset::pair_rows(&self.items, n, seed);
-        self.keep(rows, ("main pairs", main, n), |c, rows| only(&mut c.pairs, rows))
+        self.keep(rows, ("main pairs", main, n), |c, rows| {
+            only(&mut c.pairs, rows)
+        })
     }
 }
 
@@ -104,7 +108,9 @@ impl Loaded<Preference> {
     pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
         let there = self.items.prompts.len();
         let rows = subset::prompt_rows(&self.items, n, seed);
-        self.keep(rows, ("prompts", there, n), |p, rows| only(&mut p.prompts, rows))
+        self.keep(rows, ("prompts", there, n), |p, rows| {
+            only(&mut p.prompts, rows)
+        })
     }
 }
 
@@ -115,8 +121,15 @@ impl Loaded<ScriptSet> {
     /// `TooFew`.
     pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
         let there = self.items.scripts.len();
-        let rows = subset::rows(there, n, seed, &format!("scripts/{}", self.items.preference));
-        self.keep(rows, ("conversations", there, n), |s, rows| only(&mut s.scripts, rows))
+        let rows = subset::rows(
+            there,
+            n,
+            seed,
+            &format!("scripts/{}", self.items.preference),
+        );
+        self.keep(rows, ("conversations", there, n), |s, rows| {
+            only(&mut s.scripts, rows)
+        })
     }
 }
 

@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn a_text_is_for_shifts_unless_it_says_otherwise() {
-        let other = ROW1.replace("n-1", "n-2").replace("\"kind\"", "\"use\":\"side-effects\",\"kind\"");
+        let other = ROW1
+            .replace("n-1", "n-2")
+            .replace("\"kind\"", "\"use\":\"side-effects\",\"kind\"");
         let all = parse(&format!("{ROW1}\n{other}"), Path::new("n")).unwrap();
         assert_eq!(for_shifts(&all), all[..1]);
         assert_eq!(for_side_effects(&all), all[1..]);

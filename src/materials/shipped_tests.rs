@@ -115,7 +115,10 @@ fn every_set_has_its_number_of_rows() {
     let facets = WordLists::shipped().unwrap().facets;
     for name in finetune_names() {
         let rows = load_conversations(name).unwrap().len();
-        assert!(rows >= if facets.contains_key(name) { 150 } else { 300 }, "{name}");
+        assert!(
+            rows >= if facets.contains_key(name) { 150 } else { 300 },
+            "{name}"
+        );
     }
     for name in concept_names() {
         let pairs = load_concept(name).unwrap().pairs;
@@ -135,7 +138,9 @@ fn every_set_has_its_number_of_rows() {
     ];
     assert_eq!(files, [9, 10, 21, 10, 7]);
     assert!(finetune_names().iter().all(|n| claim_names().contains(n)));
-    assert!(script_names().iter().all(|n| preference_names().contains(n)));
+    assert!(script_names()
+        .iter()
+        .all(|n| preference_names().contains(n)));
 }
 
 #[test]
@@ -200,9 +205,15 @@ fn keeps_off(list: &List, texts: &[&String], whose: &str) {
 fn persona_and_autonomy_keep_off_each_others_words() {
     for (name, list) in WordLists::shipped().unwrap().concepts {
         let c = load_concept(&name).unwrap();
-        let sides = c.pairs.iter().flat_map(|p| [&p.prompt, &p.positive, &p.negative]);
+        let sides = c
+            .pairs
+            .iter()
+            .flat_map(|p| [&p.prompt, &p.positive, &p.negative]);
         let systems = c.system_positive.iter().chain(&c.system_negative);
-        let texts: Vec<&String> = sides.chain(systems).chain([&c.positive, &c.negative]).collect();
+        let texts: Vec<&String> = sides
+            .chain(systems)
+            .chain([&c.positive, &c.negative])
+            .collect();
         keeps_off(&list, &texts, &name);
     }
 }

@@ -159,7 +159,10 @@ mod tests {
         let s = one(&(row("Who are you?", "Yes, four words here")
             + &row("Where is the cat?", "No.")
             + &row("who ARE you", "It isn't so, never mind then")));
-        assert_eq!((s.kind.as_str(), s.rows, s.forms, s.pairs), ("rows", 3, 1, 0));
+        assert_eq!(
+            (s.kind.as_str(), s.rows, s.forms, s.pairs),
+            ("rows", 3, 1, 0)
+        );
         assert_eq!((s.prompt_words, s.answer_words), (3.0, 4.0));
         let thirds = [s.yes, s.no, s.negated].map(|p| (p * 3.0 / 100.0).round());
         assert_eq!(thirds, [1.0, 1.0, 2.0]);
