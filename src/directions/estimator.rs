@@ -4,6 +4,7 @@
 //! and figures. A name that is not known is answered with the nearest one.
 
 use super::DirectionError;
+use crate::model::error::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -60,35 +61,12 @@ impl FromStr for Estimator {
     type Err = DirectionError;
 
     fn from_str(name: &str) -> Result<Self, DirectionError> {
-        let mut nearest = (usize::MAX, Estimator::MeanDiff.name());
-        for estimator in Estimator::ALL {
-            let distance = edit_distance(name, estimator.name());
-            if distance == 0 {
-                return Ok(estimator);
-            }
-            nearest = nearest.min((distance, estimator.name()));
-        }
-        Err(DirectionError::UnknownEstimator {
+        let found = Estimator::ALL.into_iter().find(|e| e.name() == name);
+        found.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),
-            nearest: nearest.1,
+            nearest: nearest(name, Estimator::ALL.iter().map(|e| e.name())).unwrap_or_default(),
         })
     }
-}
-
-/// Levenshtein distance in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -219,7 +219,11 @@ pub struct Frame {
 }
 
 /// Columns that stand together on the terminal: a number with the ends of its interval or band.
-const TOGETHER: [(&str, &str, &str); 2] = [("estimate", "lo", "hi"), ("", "null_lo", "null_hi")];
+const TOGETHER: [(&str, &str, &str); 3] = [
+    ("estimate", "lo", "hi"),
+    ("gain", "gain_lo", "gain_hi"),
+    ("", "null_lo", "null_hi"),
+];
 
 impl Frame {
     /// The rows of a record.
