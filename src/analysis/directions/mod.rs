@@ -261,3 +261,6 @@ fn choices(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;
