@@ -102,14 +102,14 @@ mod tests {
         }
     }
 
-    /// Six words a response of forty that mean nothing, and `told` words behind those of each side.
-    fn said(pairs: &Pairs, told: [&str; 2]) -> Vec<String> {
+    /// A response of six words out of forty that mean nothing, for each of `n`.
+    fn said(n: usize) -> Vec<String> {
         let mut rng = stream(5, "test/words", 0);
-        let mut one = |end: &str| {
+        let mut one = || {
             let drawn = (0..6).map(|_| format!("w{} ", rng.random_range(0..40)));
-            drawn.collect::<String>() + end
+            drawn.collect::<String>()
         };
-        (0..2 * pairs.len()).map(|i| one(told[i % 2])).collect()
+        (0..n).map(|_| one()).collect()
     }
 
     fn beside(pairs: &Pairs, words: &[String]) -> Quality {
@@ -121,7 +121,9 @@ mod tests {
     #[test]
     fn a_direction_of_pairs_that_differ_in_one_word_gains_nothing_on_the_words() {
         let pairs = planted(60, 8, 2.0, 2, 1);
-        let got = beside(&pairs, &said(&pairs, ["Good.", "bad"]));
+        let said = said(60);
+        let both = |s: &String| [format!("{s} Good."), format!("{s} bad")];
+        let got = beside(&pairs, &said.iter().flat_map(both).collect::<Vec<_>>());
         assert_eq!(got.lexical, 1.0);
         assert!(got.auroc < 1.0 && got.gain == got.auroc - 1.0);
         assert!(got.gain_interval.lo <= got.gain && got.gain_interval.hi <= 0.0);
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn words_that_carry_nothing_leave_the_whole_separation_as_gain() {
         let pairs = planted(120, 8, 4.0, 2, 1);
-        let got = beside(&pairs, &said(&pairs, ["", ""]));
+        let got = beside(&pairs, &said(240));
         assert!((got.lexical - 0.5).abs() < 0.12, "{}", got.lexical);
         assert!(got.gain_interval.lo > 0.25, "{:?}", got.gain_interval);
     }

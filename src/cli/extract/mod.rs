@@ -10,13 +10,13 @@ use super::layers::{reported, Layers};
 use super::output::Outputs;
 use super::state::{self, ModelChoice, NamedAdapter};
 use super::Console;
-use crate::analysis::directions::{self, DirectionRecords, SURPRISAL};
+use crate::analysis::directions::{self, SURPRISAL};
 use crate::analysis::records::{LayerRow, StateRow};
 use crate::analysis::{DirectionOptions, Directions, Draws, Reading, Readings};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
 use crate::materials::{load_concept, load_neutral_texts, subset, Concept};
-use crate::store::Frame;
+use crate::store::{Frame, Values};
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
@@ -316,36 +316,21 @@ fn print(
     }
     let warnings = found.warnings(&shown);
     if out.json {
-        let name = |f: &Frame| {
-            f.meta
-                .path
-                .rsplit('/')
-                .next()
-                .unwrap_or_default()
-                .to_string()
+        let row = |f: &Frame| {
+            let path = f.meta.path;
+            let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+            (name.to_string(), f.json())
         };
-        let mut json: serde_json::Map<String, Value> =
-            frames.iter().map(|f| (name(f), f.json())).collect();
+        let mut json: serde_json::Map<String, Value> = frames.iter().map(row).collect();
         json.insert("out".into(), json!(args.out));
         json.insert("files".into(), json!(files));
         json.insert("shown_layers".into(), json!(shown));
         return out.result(&Value::Object(json), String::new);
     }
-    fn kept<R: Clone>(rows: &[R], keep: impl Fn(&R) -> bool) -> Vec<R> {
-        rows.iter().filter(|r| keep(r)).cloned().collect()
-    }
-    let near = |l: usize| shown.contains(&l);
-    let few = DirectionRecords {
-        quality: kept(&all.quality, |r| match args.choose_layer {
-            true => r.chosen,
-            false => near(r.layer),
-        }),
-        nuisances: kept(&all.nuisances, |r| near(r.layer)),
-        nuisance_cosines: kept(&all.nuisance_cosines, |r| near(r.layer)),
-        agreement: kept(&all.agreement, |r| near(r.layer)),
-        carried: kept(&all.carried, |r| near(r.layer)),
-        layer_choice: kept(&all.layer_choice, |r| near(r.layer)),
-        erasers: kept(&all.erasers, |r| near(r.layer)),
+    let shown: Vec<i64> = shown.into_iter().map(|l| l as i64).collect();
+    let near = |frame: Frame, column: &str, wanted: &[i64]| match frame.column(column).cloned() {
+        Some(Values::Int(v)) => frame.only(|i| wanted.contains(&v[i])),
+        _ => frame,
     };
     const TITLES: [&str; 7] = [
         "Directions: held-out AUROC, and its gain on the words of the responses",
@@ -358,9 +343,12 @@ fn print(
     ];
     const DETAIL: [&str; 4] = ["norm", "chosen", "pairs", "templates"];
     let mut text = String::new();
-    let mut shown = few.frames();
-    shown[0] = shown[0].clone().without(&DETAIL);
-    for (title, frame) in TITLES.iter().zip(&shown) {
+    for (i, (title, frame)) in TITLES.iter().zip(all.frames()).enumerate() {
+        let frame = match (i, args.choose_layer) {
+            (0, true) => near(frame, "chosen", &[1]).without(&DETAIL),
+            (0, false) => near(frame, "layer", &shown).without(&DETAIL),
+            _ => near(frame, "layer", &shown),
+        };
         if !frame.is_empty() {
             text += &format!("{title}\n{}\n", frame.text());
         }
