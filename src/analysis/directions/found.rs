@@ -118,14 +118,14 @@ impl Directions {
             ..Vectors::default()
         };
         for (concept, profiles) in self.concepts.iter().zip(&state.profiles) {
-            for (layer, profile) in self.layers.iter().zip(&profiles[e]) {
+            for (layer, profile) in self
+                .layers
+                .iter()
+                .zip(profiles.get(e).into_iter().flatten())
+            {
                 let left = profile.cleaned.as_ref().map(|c| &c.direction);
-                let direction = if cleaned {
-                    left
-                } else {
-                    Some(&profile.direction)
-                };
-                if let Some(d) = direction {
+                let raw = (!cleaned).then_some(&profile.direction);
+                if let Some(d) = raw.or(left) {
                     let layers = out.concepts.entry(concept.clone()).or_default();
                     layers.insert(*layer, d.unit.to_vec());
                 }

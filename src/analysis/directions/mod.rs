@@ -169,8 +169,18 @@ fn check(
         let what = what.to_string();
         Err(AnalysisError::Input { what, why })
     };
-    if readings.states.is_empty() || options.estimators.is_empty() {
-        return refuse("directions", "there is no state or no estimator".into());
+    for (what, none) in [
+        ("state", readings.acts.is_empty()),
+        ("concept", readings.concepts.is_empty()),
+        ("layer", readings.layers.is_empty()),
+        ("estimator", options.estimators.is_empty()),
+    ] {
+        if none {
+            return refuse(
+                "directions",
+                format!("there is no {what}: give one at least"),
+            );
+        }
     }
     let (states, texts) = (readings.states.len(), readings.texts());
     let wanted = options.nuisances.iter().any(|n| n == SURPRISAL);
