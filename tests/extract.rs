@@ -37,8 +37,9 @@ fn directions_are_extracted_and_steer_what_is_generated() {
         String::from_utf8_lossy(&output.stderr)
     );
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let row = &json["directions"][0];
-    assert!(row["auroc"].as_f64().unwrap() > 0.5, "{row}");
+    let row = &json["quality"][0];
+    assert!(row["estimate"].as_f64().unwrap() > 0.5, "{row}");
+    assert!(row["lexical"].as_f64().unwrap() > 0.5, "{row}");
     for file in json["files"].as_array().unwrap() {
         assert!(dir.path().join(file.as_str().unwrap()).exists(), "{file}");
     }
@@ -124,38 +125,43 @@ fn an_extraction_holds_what_a_direction_must_carry() {
     };
     let number = |row: &serde_json::Value, column: &str| row[column].as_f64().unwrap();
 
-    let quality = rows("directions", "estimator", "mean-diff");
-    assert_eq!(quality.len(), 2);
+    let quality = rows("quality", "estimator", "mean-diff");
+    // Two layers, raw and cleaned.
+    assert_eq!(quality.len(), 4);
     for row in &quality {
-        assert!(number(row, "auroc") > 0.8, "{row}");
-        let left = number(row, "cleaned_share");
-        assert!(left > 0.3 && left <= 1.0, "{row}");
+        let left = number(row, "share");
+        match row["form"] == "raw" {
+            true => assert!(number(row, "estimate") > 0.8 && left == 1.0, "{row}"),
+            false => assert!(left > 0.3 && left <= 1.0, "{row}"),
+        }
+        let gain = number(row, "estimate") - number(row, "lexical");
+        assert!((number(row, "gain") - gain).abs() < 1e-12, "{row}");
     }
     let chosen: f64 = quality.iter().map(|r| number(r, "chosen")).sum();
-    assert_eq!(chosen, 1.0);
-    for row in rows("layers", "estimator", "mean-diff") {
-        assert!(number(&row, "dev_pairs") < number(&quality[0], "pairs"));
+    assert_eq!(chosen, 2.0);
+    for row in rows("layer_choice", "estimator", "mean-diff") {
+        assert!(number(&row, "pairs") < number(&quality[0], "pairs"));
     }
     // What precedes the response is the same on both sides, but for rounding.
-    for row in rows("roles", "position", "user-mean") {
-        assert!((number(&row, "auroc") - 0.5).abs() < 0.02, "{row}");
+    for row in rows("carried", "position", "user-mean") {
+        assert!((number(&row, "estimate") - 0.5).abs() < 0.02, "{row}");
         assert!(row["cosine"].is_null(), "{row}");
     }
-    for row in rows("roles", "position", "response-last") {
+    for row in rows("carried", "position", "response-last") {
         if row["estimator"] == "mean-diff" && row["layer"] == 10 {
-            assert!(number(&row, "auroc") > 0.6, "{row}");
+            assert!(number(&row, "estimate") > 0.6, "{row}");
         }
     }
     for row in json["erasers"].as_array().unwrap() {
-        assert!((number(row, "auroc") - 0.5).abs() < 0.3, "{row}");
+        assert!((number(row, "estimate") - 0.5).abs() < 0.3, "{row}");
     }
-    for row in rows("agreement", "first", "mean-diff") {
-        let expected = if row["second"] == "lda" {
+    for row in rows("agreement", "estimator_a", "mean-diff") {
+        let expected = if row["estimator_b"] == "lda" {
             0.05..1.0
         } else {
             -0.3..0.3
         };
-        assert!(expected.contains(&number(&row, "cosine")), "{row}");
+        assert!(expected.contains(&number(&row, "estimate")), "{row}");
     }
     for file in json["files"].as_array().unwrap() {
         assert!(dir.path().join(file.as_str().unwrap()).exists(), "{file}");
@@ -184,10 +190,8 @@ fn identical_text_is_told_apart_by_the_system_prompt_before_it() {
         "sentiment",
         "--reading",
         "identical",
-        "--position",
-        "response-mean",
-        "--roles",
-        "user-mean",
+        "--positions",
+        "response-mean,user-mean",
         "--layers",
         "4",
         "--nuisances",
@@ -201,12 +205,14 @@ fn identical_text_is_told_apart_by_the_system_prompt_before_it() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let row = &json["directions"][0];
+    let row = &json["quality"][0];
     // Five pairs of system prompts are the templates; a quarter of the texts is kept for choosing.
     assert_eq!(row["templates"], 5);
-    assert_eq!(row["pairs"], row["prompts"]);
-    assert!(row["cleaned_auroc"].is_null(), "{row}");
+    assert_eq!(row["pairs"], row["n"]);
+    assert_eq!(json["quality"].as_array().unwrap().len(), 1);
+    // The words are equal, so they tell nothing.
+    assert_eq!(row["lexical"], 0.5);
     // The user's words are behind the system prompt too, and so may differ.
-    let user = json["roles"][0]["auroc"].as_f64().unwrap();
+    let user = json["carried"][0]["estimate"].as_f64().unwrap();
     assert!(user != 0.5, "{user}");
 }

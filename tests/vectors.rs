@@ -165,10 +165,10 @@ fn orthogonalised_concepts_keep_their_names_and_order() {
     let cosine = |layer: u64, first: &str, second: &str| {
         let row = rows.iter().find(|r| {
             r["layer"] == layer
-                && r["first"].as_str().unwrap().ends_with(first)
-                && r["second"].as_str().unwrap().ends_with(second)
+                && r["vector_a"].as_str().unwrap().ends_with(first)
+                && r["vector_b"].as_str().unwrap().ends_with(second)
         });
-        row.unwrap()["cosine"].as_f64().unwrap()
+        row.unwrap()["estimate"].as_f64().unwrap()
     };
     assert_eq!(rows.len(), 2 * 6);
     assert!(cosine(1, "basis.safetensors:a", "basis.safetensors:b").abs() < 1e-7);

@@ -21,6 +21,7 @@ pub mod state;
 pub mod texts;
 pub mod trajectory;
 
+pub use directions::{DirectionOptions, Directions};
 pub use error::AnalysisError;
 pub use readings::{ConceptActivations, ConceptInfo, Readings, StateActivations};
 pub use roles::{Draws, Roles};

@@ -5,10 +5,11 @@
 //! same bits.
 
 use super::texts::{Contrast, StateTexts};
-use super::{Result, State};
+use super::{layer_rms, Result, State};
 use crate::capture::{capture, CaptureError, Position, Request};
 use crate::directions::Pairs;
-use crate::model::{Decoder, Interventions, Tokens};
+use crate::materials::{Concept, NeutralText};
+use crate::model::{Decoder, Interventions, Model, Tokens};
 use ndarray::{s, Array2, Array3, Axis};
 
 /// Both sides of a concept's pairs in one state.
@@ -23,7 +24,11 @@ pub struct ConceptActivations {
 impl ConceptActivations {
     /// From rows that are positive and negative by turns, `(2 pairs, layers, d)`.
     pub fn of_turns(both: &Array3<f32>) -> Self {
-        let side = |from: isize| both.slice(s![from..;2, .., ..]).to_owned();
+        let pairs = both.dim().0 / 2;
+        let side = |from: usize| {
+            let rows: Vec<usize> = (0..pairs).map(|i| 2 * i + from).collect();
+            both.select(Axis(0), &rows)
+        };
         ConceptActivations {
             positive: side(0),
             negative: side(1),
@@ -103,24 +108,49 @@ impl StateActivations {
         positions: &[Position],
         watch: &mut dyn FnMut(),
     ) -> Result<Self> {
-        let all = texts.concepts.iter().chain(&texts.dev);
-        let flat: Vec<Tokens> = all.clone().flat_map(|c| c.texts.iter().cloned()).collect();
-        let rows = read(decoder, &flat, layers, &positions[..1], watch)?;
-        let mut from = 0;
-        let mut each: Vec<ConceptActivations> = all
-            .map(|c| {
+        let concepts = &positions[..positions.len().min(1)];
+        Ok(Self::capture_at(decoder, texts, layers, positions, concepts, watch)?.0)
+    }
+
+    /// As [`capture`](Self::capture), with the main pairs at all positions of `concepts`, whose first
+    /// is that of `positions`: beside the state, `[further position][concept]`.
+    ///
+    /// # Errors
+    /// The capture's.
+    pub fn capture_at(
+        decoder: &Decoder,
+        texts: &StateTexts,
+        layers: &[usize],
+        positions: &[Position],
+        concepts: &[Position],
+        watch: &mut dyn FnMut(),
+    ) -> Result<(Self, Vec<Vec<ConceptActivations>>)> {
+        let all = || texts.concepts.iter().chain(&texts.dev);
+        let flat: Vec<Tokens> = all().flat_map(|c| c.texts.iter().cloned()).collect();
+        let rows = read(decoder, &flat, layers, concepts, watch)?;
+        let mut each = rows.iter().map(|rows| {
+            let mut from = 0;
+            let one = |c: &Contrast| {
                 let to = from + c.texts.len();
-                let both = rows[0].slice(s![from..to, .., ..]).to_owned();
+                let both = rows.slice(s![from..to, .., ..]).to_owned();
                 from = to;
                 ConceptActivations::of_turns(&both)
-            })
-            .collect();
-        let dev = each.split_off(texts.concepts.len());
-        Ok(StateActivations {
-            concepts: each,
+            };
+            all().map(one).collect::<Vec<_>>()
+        });
+        let mut first = each.next().unwrap_or_default();
+        let dev = first.split_off(texts.concepts.len().min(first.len()));
+        let main = |mut concepts: Vec<ConceptActivations>| {
+            concepts.truncate(texts.concepts.len());
+            concepts
+        };
+        let further = each.map(main).collect();
+        let state = StateActivations {
+            concepts: first,
             dev,
             neutral: read(decoder, &texts.neutral, layers, positions, watch)?,
-        })
+        };
+        Ok((state, further))
     }
 }
 
@@ -168,6 +198,34 @@ pub struct Readings {
 }
 
 impl Readings {
+    /// Reads concepts, their development pairs among them, and neutral texts in a model as it is: all
+    /// that its directions and their quality need.
+    ///
+    /// # Errors
+    /// `NoMainPairs`; a text that the template refuses; a layer that the model does not have.
+    pub fn of_base(
+        model: &Model,
+        concepts: &[Concept],
+        neutral: &[NeutralText],
+        layers: &[usize],
+        position: Position,
+    ) -> Result<Self> {
+        let texts = StateTexts::new(&model.tokenizer, concepts, neutral, None, true)?;
+        let positions = [position];
+        let acts =
+            StateActivations::capture(&model.decoder, &texts, layers, &positions, &mut || ())?;
+        let info = |all: &[Contrast]| all.iter().map(ConceptInfo::of).collect();
+        Ok(Readings {
+            states: vec![State::base()],
+            layers: layers.to_vec(),
+            positions: positions.to_vec(),
+            concepts: info(&texts.concepts),
+            dev: info(&texts.dev),
+            acts: vec![acts],
+            rms: layer_rms(&model.decoder, &texts.neutral, layers)?,
+        })
+    }
+
     /// Names of the concepts.
     pub fn names(&self) -> Vec<String> {
         self.concepts.iter().map(|c| c.name.clone()).collect()

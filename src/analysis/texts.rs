@@ -197,6 +197,20 @@ impl StateTexts {
         let all = (concepts.iter())
             .map(|c| Contrast::responses(tok, c, system))
             .collect::<Result<Vec<_>>>()?;
+        Self::of(tok, &all, neutral, system, with_dev)
+    }
+
+    /// As [`new`](Self::new), of concepts read in any way.
+    ///
+    /// # Errors
+    /// `NoMainPairs`; a neutral text that is too long.
+    pub fn of(
+        tok: &Tokenizer,
+        all: &[Contrast],
+        neutral: &[NeutralText],
+        system: Option<&str>,
+        with_dev: bool,
+    ) -> Result<Self> {
         let main: Vec<Contrast> = all.iter().map(|c| c.split(false)).collect();
         if let Some(none) = main.iter().find(|c| c.is_empty()) {
             return Err(AnalysisError::NoMainPairs {

@@ -57,7 +57,7 @@ pub enum DirectionError {
         /// Name as written.
         name: String,
         /// Known name with the least edit distance.
-        nearest: &'static str,
+        nearest: String,
     },
     /// The logistic regression did not settle.
     #[error("the logistic regression did not converge at alpha {alpha} ({reason}): give a positive alpha, check the activations or use lda")]

@@ -24,15 +24,15 @@ use std::collections::BTreeSet;
 const ROUNDING: f64 = 1e-4;
 
 /// Rows to test on and rows to train on.
-type Fold = (Vec<usize>, Vec<usize>);
+pub(super) type Fold = (Vec<usize>, Vec<usize>);
 
 /// Folds with the template left out, and the prompt too where prompts recur in
 /// several templates (then each template is tested in two halves of prompts).
 /// With one template, five folds of prompts.
-fn folds(pairs: &Pairs) -> Vec<Fold> {
-    let prompts = Clusters::new(&pairs.prompt);
-    let templates = Clusters::new(&pairs.template);
-    let n = pairs.len();
+pub(super) fn folds(prompt: &[usize], template: &[usize]) -> Vec<Fold> {
+    let prompts = Clusters::new(prompt);
+    let templates = Clusters::new(template);
+    let n = prompt.len();
     let (parts, groups) = if templates.count() < 2 {
         (1, 5.min(prompts.count()))
     } else {
@@ -78,7 +78,7 @@ pub(super) fn held(
     seed: u64,
 ) -> Result<Vec<Held>, DirectionError> {
     let mut out = Vec::new();
-    for (test, train) in folds(pairs) {
+    for (test, train) in folds(&pairs.prompt, &pairs.template) {
         match estimate(&pairs.select(&train), estimator, seed) {
             Ok(Direction { unit, .. }) => out.push(Held {
                 test,
@@ -97,6 +97,8 @@ pub(super) struct Areas {
     /// Mean over folds; NaN without a fold.
     pub auroc: f64,
     pub folds: Vec<f64>,
+    /// Of each bootstrap draw, the same prompts in the same draw whoever scores them.
+    pub draws: Vec<f64>,
     /// Over prompts; undefined with no draws.
     pub interval: Interval,
     /// Distance between the sides' held-out means in their common deviation; it
@@ -131,7 +133,7 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
             .collect()
     };
     let weights = cluster_weights(&pairs.prompt, options.draws, options.seed, "auroc"); // (draws, n)
-    let mut draws: Vec<f64> = weights
+    let draws: Vec<f64> = weights
         .rows()
         .into_iter()
         .map(|row| mean(&of(&|i| f64::from(row[i]))))
@@ -139,7 +141,8 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
     let folds = of(&|_| 1.0);
     Areas {
         auroc: mean(&folds),
-        interval: percentile(&mut draws, options.level),
+        interval: percentile(&mut draws.clone(), options.level),
+        draws,
         folds,
         separation: gap / (spread * rows).sqrt(),
     }
@@ -217,7 +220,7 @@ pub fn left_by_eraser(
     options: QualityOptions,
 ) -> Result<(f64, Interval), DirectionError> {
     let mut erased = Vec::new();
-    for (test, train) in folds(pairs) {
+    for (test, train) in folds(&pairs.prompt, &pairs.template) {
         let train = pairs.select(&train);
         let mean = train.mean_difference();
         let eraser = Eraser::of_pairs(&train, covariance)?;
@@ -255,7 +258,7 @@ mod tests {
     fn no_fold_shares_a_prompt_or_a_template_with_its_training_rows() {
         let mut pairs = planted(36, 4, 1.0, 0, 5);
         pairs.prompt = (0..36).map(|i| i / 3).collect(); // each prompt in all three templates
-        let folds = folds(&pairs);
+        let folds = folds(&pairs.prompt, &pairs.template);
         assert_eq!(folds.len(), 6);
         let mut tested: Vec<usize> = folds.iter().flat_map(|f| f.0.clone()).collect();
         tested.sort_unstable();

@@ -3,7 +3,7 @@
 //! The room takes pairs at one layer ([`Pairs`]), estimates a direction in one
 //! of several named ways ([`Estimator`], [`estimate`]), and says how good it is
 //! ([`quality`], and [`profile()`] with the nuisances): held-out separation,
-//! split-half reliability, length against the layer's scale, closeness to what it
+//! also beyond what a bag of words reaches ([`lexical()`]), split-half reliability, length against the layer's scale, closeness to what it
 //! should not be. Directions add, scale and are projected out of one another
 //! ([`algebra`]); an [`Eraser`] takes a concept out of activations. Doubts travel
 //! with the result as [`Warning`]s. The room knows no model and no file. A layer is
@@ -17,6 +17,7 @@ mod estimate;
 mod estimator;
 mod held_out;
 mod layer;
+mod lexical;
 pub mod logistic;
 mod pairs;
 mod profile;
@@ -31,7 +32,8 @@ pub use error::DirectionError;
 pub use estimate::{estimate, Direction};
 pub use estimator::Estimator;
 pub use held_out::{carried, left_by_eraser, Carried};
-pub use layer::{choose_layer, LayerChoice};
+pub use layer::{choose_layer, LayerChoice, FEWEST_PAIRS};
+pub use lexical::{lexical, Lexical};
 pub use pairs::Pairs;
 pub use profile::{profile, Cleaned, Profile};
 pub use quality::{quality, Quality, QualityOptions};

@@ -12,10 +12,11 @@ use super::held_out::{areas, held, Areas, Held};
 use super::reliability::reliabilities;
 use super::warning::{FEWEST_CLUSTERS, RELIABILITY_FLOOR};
 use super::{
-    clean, estimate, nuisance_cosines, Direction, DirectionError, Estimator, Pairs, Quality,
-    QualityOptions, Warning,
+    clean, estimate, nuisance_cosines, Direction, DirectionError, Estimator, Lexical, Pairs,
+    Quality, QualityOptions, Warning,
 };
 use crate::stats::bootstrap::Clusters;
+use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::orthonormal_rows;
 use ndarray::Array2;
 
@@ -44,13 +45,15 @@ pub struct Cleaned {
 /// Estimates a direction from `pairs` and judges it, raw and cleaned of `nuisances`,
 /// which come with their names.
 ///
-/// `layer_rms` is the layer's root mean square activation in the units of the pairs.
-/// Errors as [`estimate`] does, and when a nuisance has another width.
+/// `layer_rms` is the layer's root mean square activation in the units of the pairs,
+/// `lexical` the baseline of the same pairs. Errors as [`estimate`] does, and when a
+/// nuisance has another width.
 pub fn profile(
     pairs: &Pairs,
     estimator: Estimator,
     nuisances: &[(&str, &Direction)],
     layer_rms: f64,
+    lexical: Option<&Lexical>,
     options: QualityOptions,
 ) -> Result<Profile, DirectionError> {
     let direction = estimate(pairs, estimator, options.seed)?;
@@ -70,15 +73,19 @@ pub fn profile(
     let folds = held(pairs, estimator, options.seed)?;
     let relative = |d: &Direction| d.raw_norm / layer_rms;
     let scored = areas(pairs, &folds, options);
-    let mut quality = judged(pairs, scored, raw, relative(&direction));
+    let against = |scored: &Areas| gain(scored, lexical, options.level);
+    let mut quality = judged(pairs, &scored, raw, against(&scored));
+    quality.relative_norm = relative(&direction);
     quality.warnings.extend(close);
     let mut cleaned = None;
     if let Some(basis) = basis {
         match clean(&direction, &all) {
             Ok(left) => {
                 let scored = areas(pairs, &cleaned_folds(folds, &basis), options);
+                let mut quality = judged(pairs, &scored, rest, against(&scored));
+                quality.relative_norm = relative(&left);
                 cleaned = Some(Cleaned {
-                    quality: judged(pairs, scored, rest, relative(&left)),
+                    quality,
                     direction: left,
                 });
             }
@@ -109,8 +116,27 @@ fn cleaned_folds(folds: Vec<Held>, basis: &Array2<f64>) -> Vec<Held> {
         .collect()
 }
 
-/// Puts the numbers together and says what is doubtful about them.
-fn judged(pairs: &Pairs, scored: Areas, reliability: f64, relative_norm: f64) -> Quality {
+/// The area beyond that of the bag of words, with its interval; none where a fold gave no direction.
+fn gain(scored: &Areas, lexical: Option<&Lexical>, level: f64) -> (f64, f64, Interval) {
+    match lexical {
+        Some(l) if l.folds == scored.folds.len() => {
+            let each = scored.draws.iter().zip(&l.draws);
+            let mut draws = each.map(|(direction, words)| direction - words).collect();
+            let interval = percentile(&mut draws, level);
+            (l.auroc, scored.auroc - l.auroc, interval)
+        }
+        Some(l) => (l.auroc, f64::NAN, Interval::UNDEFINED),
+        None => (f64::NAN, f64::NAN, Interval::UNDEFINED),
+    }
+}
+
+/// Puts the numbers together, but for the length, and says what is doubtful about them.
+fn judged(
+    pairs: &Pairs,
+    scored: &Areas,
+    reliability: f64,
+    (lexical, gain, gain_interval): (f64, f64, Interval),
+) -> Quality {
     let mut warnings = Vec::new();
     let n_prompts = Clusters::new(&pairs.prompt).count();
     let n_templates = Clusters::new(&pairs.template).count();
@@ -138,9 +164,12 @@ fn judged(pairs: &Pairs, scored: Areas, reliability: f64, relative_norm: f64) ->
     Quality {
         auroc: scored.auroc,
         auroc_interval: interval,
-        auroc_folds: scored.folds,
+        auroc_folds: scored.folds.clone(),
+        lexical,
+        gain,
+        gain_interval,
         reliability,
-        relative_norm,
+        relative_norm: f64::NAN,
         n_pairs: pairs.len(),
         n_prompts,
         n_templates,
@@ -175,7 +204,7 @@ mod tests {
         pairs.positive.column_mut(5).mapv_inplace(|v| v + 4.0);
         let nuisance = axis(12, 5);
         for estimator in [Estimator::MeanDiff, Estimator::Lda] {
-            let got = profile(&pairs, estimator, &[("x", &nuisance)], 2.0, quick()).unwrap();
+            let got = profile(&pairs, estimator, &[("x", &nuisance)], 2.0, None, quick()).unwrap();
             assert!((got.nuisance_cosines[0] - 0.5f64.sqrt()).abs() < 0.15);
             let near = |w: &Warning| matches!(w, Warning::NearNuisance { .. });
             assert!(got.quality.warnings.iter().any(near));
@@ -197,6 +226,7 @@ mod tests {
             Estimator::MeanDiff,
             &[("x", &nuisance)],
             1.0,
+            None,
             quick(),
         )
         .unwrap();
@@ -208,6 +238,7 @@ mod tests {
             Estimator::MeanDiff,
             &[("x", &axis(1, 0))],
             1.0,
+            None,
             quick(),
         )
         .unwrap();
@@ -220,7 +251,15 @@ mod tests {
         let pairs = planted(60, 10, 4.0, 2, 7);
         let direction = estimate(&pairs, Estimator::MeanDiff, 0).unwrap();
         let other = clean(&axis(10, 4), std::slice::from_ref(&direction)).unwrap();
-        let got = profile(&pairs, Estimator::MeanDiff, &[("x", &other)], 1.0, quick()).unwrap();
+        let got = profile(
+            &pairs,
+            Estimator::MeanDiff,
+            &[("x", &other)],
+            1.0,
+            None,
+            quick(),
+        )
+        .unwrap();
         let cleaned = got.cleaned.unwrap();
         assert!((cleaned.direction.raw_norm / direction.raw_norm - 1.0).abs() < 1e-5);
         assert!((cleaned.quality.auroc - got.quality.auroc).abs() < 0.02);

@@ -1,7 +1,8 @@
 //! How good a direction is.
 //!
 //! Three numbers. Separation: AUROC on rows whose template *and* prompt were
-//! left out of the estimate (see `held_out`). Reliability: the cosine of
+//! left out of the estimate (see `held_out`), beside what words alone reach
+//! ([`Lexical`](super::Lexical)). Reliability: the cosine of
 //! directions from random halves of the prompts, stepped up to full length (see
 //! `reliability`). Length: relative to the layer's root mean square, because
 //! scale grows over depth. [`profile`](super::profile()) gives the same numbers for a
@@ -46,6 +47,12 @@ pub struct Quality {
     pub auroc_interval: Interval,
     /// Held-out AUROC of each fold.
     pub auroc_folds: Vec<f64>,
+    /// Held-out AUROC of a bag of words on the same folds; NaN where none was given.
+    pub lexical: f64,
+    /// Held-out AUROC less that of the bag of words.
+    pub gain: f64,
+    /// Its interval, the same prompts drawn for both.
+    pub gain_interval: Interval,
     /// Split-half reliability, Spearman-Brown.
     pub reliability: f64,
     /// Distance between the poles over the layer's RMS.
@@ -68,7 +75,7 @@ pub fn quality(
     layer_rms: f64,
     options: QualityOptions,
 ) -> Result<Quality, DirectionError> {
-    Ok(profile(pairs, estimator, &[], layer_rms, options)?.quality)
+    Ok(profile(pairs, estimator, &[], layer_rms, None, options)?.quality)
 }
 
 #[cfg(test)]

@@ -219,7 +219,11 @@ pub struct Frame {
 }
 
 /// Columns that stand together on the terminal: a number with the ends of its interval or band.
-const TOGETHER: [(&str, &str, &str); 2] = [("estimate", "lo", "hi"), ("", "null_lo", "null_hi")];
+const TOGETHER: [(&str, &str, &str); 3] = [
+    ("estimate", "lo", "hi"),
+    ("gain", "gain_lo", "gain_hi"),
+    ("", "null_lo", "null_hi"),
+];
 
 impl Frame {
     /// The rows of a record.
@@ -255,6 +259,19 @@ impl Frame {
     /// The same rows without some columns.
     pub fn without(mut self, names: &[&str]) -> Self {
         self.columns.retain(|(n, _)| !names.contains(n));
+        self
+    }
+
+    /// The rows that are wanted, by their place.
+    pub fn only(mut self, wanted: impl Fn(usize) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(i)).collect();
+        for (_, values) in &mut self.columns {
+            *values = match values {
+                Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
+                Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
+                Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
+            };
+        }
         self
     }
 

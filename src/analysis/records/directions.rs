@@ -1,13 +1,15 @@
 //! Directions: how good they are, and how they lie to one another.
 
-use super::PERCENTILE;
 use crate::record;
+
+/// Of held-out scores.
+const HELD_OUT: &str = "95 % percentile bootstrap over prompts of the held-out scores, mean over folds; the folds' directions stay as they are";
 
 record! {
     /// Quality of a direction: held-out AUROC on its own concept's main pairs, template and prompt
-    /// held out, beside what a bag of words reaches on the same folds.
+    /// held out, with what a bag of words reaches on the same folds.
     #[grid("directions/quality", "state", "concept", "estimator", "form", "layer")]
-    #[interval(PERCENTILE)]
+    #[interval(HELD_OUT)]
     pub struct QualityRow {
         /// Model state that the direction is read in.
         pub state: String,
@@ -111,7 +113,7 @@ record! {
 record! {
     /// A direction carried elsewhere: base's to another state, or a state's own to another position.
     #[table("directions/carried")]
-    #[interval(PERCENTILE)]
+    #[interval(HELD_OUT)]
     pub struct CarriedRow {
         /// Model state in which it is scored.
         pub state: String,
@@ -163,7 +165,7 @@ record! {
 record! {
     /// What a LEACE eraser leaves of its concept on held-out rows.
     #[table("directions/erasers")]
-    #[interval(PERCENTILE)]
+    #[interval(HELD_OUT)]
     pub struct EraserRow {
         /// Model state.
         pub state: String,

@@ -7,12 +7,13 @@
 mod inputs;
 
 use super::output::Outputs;
-use super::table::Table;
 use super::Console;
 use crate::directions::algebra::{combine, orthogonalise, vector};
 use crate::directions::{agreement, clean, Direction};
 use crate::export::{file, Convention, Vectors};
+use crate::record;
 use crate::store::schema::LAYER_CONVENTION;
+use crate::store::Frame;
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use inputs::{all, direction, one, split, Named};
@@ -101,6 +102,36 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         csv: Option<PathBuf>,
     },
+}
+
+record! {
+    /// Cosine of two vectors at one layer.
+    #[table("vectors/cosines")]
+    pub struct CosineRow {
+        /// Block.
+        pub layer: usize,
+        /// First vector.
+        pub vector_a: String,
+        /// Second vector.
+        pub vector_b: String,
+        /// The cosine.
+        pub estimate: f64,
+    }
+}
+
+record! {
+    /// A vector that was made.
+    #[table("vectors/made")]
+    pub struct VectorRow {
+        /// Its name.
+        pub vector: String,
+        /// Block.
+        pub layer: usize,
+        /// Its length.
+        pub norm: f64,
+        /// Cosine with the first input.
+        pub cosine_with_first: f64,
+    }
 }
 
 /// Where a result goes.
@@ -236,26 +267,25 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
                 let at: Vec<Direction> = at.iter().map(|d| (*d).clone()).collect();
                 agreement(&at)
             })?;
-            let mut table = Table::new(&["layer", "first", "second", "cosine"], 3);
+            let mut rows = Vec::new();
             for (layer, m) in &cosines {
                 for i in 0..inputs.len() {
-                    for j in i + 1..inputs.len() {
-                        table.row(vec![
-                            (*layer).into(),
-                            inputs[i].shown.clone().into(),
-                            inputs[j].shown.clone().into(),
-                            m[[i, j]].into(),
-                        ]);
-                    }
+                    rows.extend((i + 1..inputs.len()).map(|j| CosineRow {
+                        layer: *layer,
+                        vector_a: inputs[i].shown.clone(),
+                        vector_b: inputs[j].shown.clone(),
+                        estimate: m[[i, j]],
+                    }));
                 }
             }
+            let frame = Frame::of(&rows);
             if let Some(path) = &csv {
-                table.write_csv(path)?;
+                frame.write_csv(path)?;
             }
             let json = json!({
-                "cosines": table.json(), "csv": csv, "inputs": conventions(&inputs),
+                "cosines": frame.json(), "csv": csv, "inputs": conventions(&inputs),
             });
-            out.result(&json, || format!("{}\n{}", table.text(), notes(&inputs)))
+            out.result(&json, || format!("{}\n{}", frame.text(), notes(&inputs)))
         }
     }
 }
@@ -366,29 +396,29 @@ fn written(direction: &Direction, unit: bool) -> Vec<f32> {
 
 /// Length of each result and its cosine with the first input.
 fn report(inputs: &[Named], result: &Vectors, path: &Path, out: &Console) -> Result<()> {
-    let columns = ["vector", "layer", "norm", "cosine_with_first"];
-    let mut table = Table::new(&columns, 3);
+    let mut rows = Vec::new();
     for (concept, layers) in &result.concepts {
         for (layer, values) in layers {
             let direction = direction(values)?;
             let pair = [inputs[0].layers[layer].clone(), direction.clone()];
-            table.row(vec![
-                concept.clone().into(),
-                (*layer).into(),
-                direction.raw_norm.into(),
-                agreement(&pair)?[[0, 1]].into(),
-            ]);
+            rows.push(VectorRow {
+                vector: concept.clone(),
+                layer: *layer,
+                norm: direction.raw_norm,
+                cosine_with_first: agreement(&pair)?[[0, 1]],
+            });
         }
     }
+    let frame = Frame::of(&rows);
     let first = &inputs[0].shown;
     let text = format!(
         "{}\n{}\nfirst input: {first}\nwritten: {}",
-        table.text(),
+        frame.text(),
         notes(inputs),
         path.display()
     );
     let json = json!({
-        "out": path, "first": first, "vectors": table.json(), "inputs": conventions(inputs),
+        "out": path, "first": first, "vectors": frame.json(), "inputs": conventions(inputs),
         "layer_convention": result.layer_convention,
     });
     out.result(&json, || text)

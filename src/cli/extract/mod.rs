@@ -1,26 +1,25 @@
 //! `residuum extract`: concepts to directions with their quality, in every state asked for.
 //!
-//! This file holds the options and the order of the work: [`measure`] reads the states and calls
-//! the directions room, [`files`] writes the results file and the vectors in other tools'
-//! formats, [`tables`] holds the rows that are stored and given as JSON, [`eyes`] what is printed.
+//! Options -> readings ([`read`]) -> one call of [`directions::measure`] -> `results.h5` and vectors
+//! ([`files`]) -> the frames of the shown layers.
 
-mod eyes;
 mod files;
-mod measure;
-mod tables;
+mod read;
 
 use super::layers::{reported, Layers};
 use super::output::Outputs;
-use super::reading::Reading;
 use super::state::{self, ModelChoice, NamedAdapter};
 use super::Console;
+use crate::analysis::directions::{self, SURPRISAL};
+use crate::analysis::records::{LayerRow, StateRow};
+use crate::analysis::{DirectionOptions, Directions, Draws, Reading, Readings};
 use crate::capture::Position;
-use crate::directions::{Covariance, Estimator, QualityOptions};
-use crate::materials::load_concept;
+use crate::directions::{Covariance, Estimator};
+use crate::materials::{load_concept, load_neutral_texts, subset, Concept};
+use crate::store::{Frame, Values};
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
-use measure::{Measured, Nuisance, Plan};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::path::PathBuf;
 
 /// Turn concepts into directions
@@ -28,11 +27,12 @@ use std::path::PathBuf;
 #[command(long_about = "Turn concepts into directions.\n\n\
 A concept is a set of prompts, each with a positive and a negative response. For every layer the \
 direction between the two sides is estimated on the main split, with its length, its AUROC on \
-prompts and templates that were left out (95 % interval over prompts), its split-half reliability, \
-its cosine with each nuisance, and the same numbers once the nuisances are projected out. \
---reading identical reads the neutral exchanges behind the concept's system prompts instead, so \
-that both sides have the same words; its templates are the pairs of system prompts. With --adapter \
-everything is extracted anew in each state, and base's directions are scored there too.\n\n\
+prompts and templates that were left out (95 % interval over prompts), what a bag of words reaches \
+on the same responses, its split-half reliability, its cosine with each nuisance, and the same \
+numbers once the nuisances are projected out. --reading identical reads the neutral exchanges \
+behind the concept's system prompts instead, so that both sides have the same words; its templates \
+are the pairs of system prompts. With --adapter everything is extracted anew in each state, and \
+base's directions are scored there too.\n\n\
 Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's in a \
 folder of its name); results.h5 and csv/ hold the numbers.\n\n\
 Example:\n  residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions")]
@@ -50,6 +50,9 @@ pub struct ExtractArgs {
         value_name = "NAMES|FILES"
     )]
     concept: Vec<String>,
+    /// Pairs of each concept, drawn by the seed [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: Option<u32>,
     /// Estimators: mean-diff, pca-pairs, pca-diff-centered, logistic, lda, random
     #[arg(
         long,
@@ -58,15 +61,22 @@ pub struct ExtractArgs {
         default_value = "mean-diff"
     )]
     estimator: Vec<Estimator>,
-    /// How the two sides are read
-    #[arg(long, value_enum, default_value_t = Reading::Response)]
+    /// How the two sides are read: response (each prompt with the response of either side), or
+    /// identical (the same neutral exchange behind the system prompt of either side)
+    #[arg(long, value_name = "READING", default_value = "response")]
     reading: Reading,
-    /// Position that is read: response-mean, response-last, prompt-last, user-mean,
-    /// template-mean, all-mean
-    #[arg(long, visible_alias = "position", default_value = "response-mean")]
-    at: Position,
-    /// Further positions at which the directions are scored
-    #[arg(long, value_delimiter = ',', value_name = "POSITIONS")]
+    /// Position that is read, then further ones at which the directions are scored:
+    /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
+    #[arg(
+        long,
+        aliases = ["at", "position"],
+        value_delimiter = ',',
+        value_name = "POSITIONS",
+        default_value = "response-mean"
+    )]
+    positions: Vec<Position>,
+    /// Further positions, as behind the first of --positions
+    #[arg(long, hide = true, value_delimiter = ',', value_name = "POSITIONS")]
     roles: Vec<Position>,
     /// What is projected out in the cleaned version: concepts, `surprisal`, or `none`
     #[arg(
@@ -123,9 +133,6 @@ enum EraserChoice {
     Shrunk,
 }
 
-/// Nuisance that is no concept.
-const SURPRISAL: &str = "surprisal";
-
 pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
     Outputs::of(&args.model.model)
@@ -135,133 +142,224 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
         .check()?;
     args.adapter = state::located(&args.adapter, out)?;
-    let concepts = args
-        .concept
-        .iter()
-        .map(|c| load_concept(c))
-        .collect::<Result<Vec<_>, _>>()?;
-    for (i, concept) in concepts.iter().enumerate() {
-        if concepts[..i].iter().any(|c| c.name == concept.name) {
-            bail!("concept `{}` is given twice; leave one out", concept.name);
-        }
-    }
-    let nuisances = nuisances(&args.nuisances)?;
+    let (concepts, options) = asked(&args)?;
+    let wanted = options.concepts.len();
+    let neutral = load_neutral_texts(None)?;
     let model = args.model.open(out)?;
-    let layers = args.layers.of(model.decoder.layers())?;
+    let depth = model.decoder.layers();
+    let layers = args.layers.of(depth)?;
     if args.choose_layer && layers.len() < 2 {
         bail!("there is one layer and nothing to choose from; ask for more with --layers");
     }
-    let mut estimators: Vec<Estimator> = Vec::new();
-    for e in &args.estimator {
-        if !estimators.contains(e) {
-            estimators.push(*e);
-        }
-    }
-    let mut positions = vec![args.at];
-    for p in &args.roles {
-        if !positions.contains(p) {
-            positions.push(*p);
-        }
-    }
-    let plan = Plan {
-        concepts,
-        nuisances,
-        estimators,
-        layers,
-        positions,
+    let positions = distinct(args.positions.iter().chain(&args.roles));
+    let texts = read::Texts {
+        concepts: &concepts,
+        neutral: &neutral,
         reading: args.reading,
-        choose: args.choose_layer,
-        eraser: args.eraser.map(|e| match e {
-            EraserChoice::Sample => Covariance::Sample,
-            EraserChoice::Shrunk => Covariance::Shrunk,
-        }),
-        options: QualityOptions {
-            draws: args.draws as usize,
-            splits: args.splits as usize,
-            seed: args.seed,
-            ..QualityOptions::default()
-        },
+        layers: &layers,
+        positions: &positions,
+        choosing: args.choose_layer.then_some(wanted),
+        log_probs: options.nuisances.iter().any(|n| n == SURPRISAL),
     };
-    let measured = measure::run(&plan, &model, &args.adapter, out)?;
-    let tables = tables::Tables::new(&plan, &measured);
+    let read = read::read(&texts, &model, &args.adapter, out)?;
+    let readings = &read.readings;
+    let (log_probs, further) = (&read.log_probs, &read.further);
+    let watch = &mut |line: &str| out.log(line);
+    let found = directions::measure(readings, log_probs, further, &options, watch)?;
 
-    let names: Vec<&str> = plan.estimators.iter().map(|e| e.name()).collect();
-    let roles: Vec<String> = plan.positions.iter().map(Position::to_string).collect();
+    let names: Vec<&str> = options.estimators.iter().map(|e| e.name()).collect();
+    let roles: Vec<String> = positions.iter().map(Position::to_string).collect();
     let config = json!({
-        "concepts": args.concept, "nuisances": args.nuisances, "estimators": names,
-        "reading": plan.reading.name(), "positions": roles, "layers": plan.layers,
-        "options": plan.options,
+        "concepts": args.concept, "pairs": args.pairs, "nuisances": args.nuisances,
+        "estimators": names, "reading": args.reading.name(), "positions": roles,
+        "layers": layers, "draws": options.draws, "splits": options.splits,
     });
     state::make_folder(&args.out)?;
+    let attrs = state::attrs(&model, config.clone(), args.seed);
     let target = files::Target {
         folder: &args.out,
         formats: &args.format,
         model_hint: &args.model_hint,
-        blocks: model.decoder.layers(),
+        blocks: depth,
+        attrs: &attrs,
     };
-    let attrs = state::attrs(&model, config.clone(), args.seed);
-    let files = files::write(&target, &plan, &measured, &tables, &attrs, out)?;
+    let mut frames = ground(readings, &reported(depth)).to_vec();
+    frames.extend(found.records.frames());
+    frames.push(Frame::of(&found.warnings(&layers)));
+    let mut files = files::results(&target, &frames, readings, &found, args.reading)?;
+    for (state, id) in found.states.iter().zip(&readings.states) {
+        let prefix = match id.is_base() {
+            true => String::new(),
+            false => format!("{}/", id.id),
+        };
+        files.extend(files::vectors(&target, &found, state, &prefix, out)?);
+    }
     let mut inputs: Vec<PathBuf> = args.concept.iter().map(PathBuf::from).collect();
     inputs.extend(state::adapter_files(&args.adapter));
     state::record(&args.out, &model, config, args.seed, &inputs, &files)?;
-
-    let shown = shown(&plan, &measured, model.decoder.layers());
-    let notes = eyes::notes(&plan, &measured, &shown);
-    let mut text = eyes::text(&tables, &plan, &measured, &shown);
-    for note in &notes {
-        text += &format!("\nwarning: {note}");
-    }
-    let written: Vec<&str> = files.iter().map(String::as_str).collect();
-    text += &format!(
-        "\n\nAUROC is on prompts and templates left out; intervals are 95 % over prompts.\nwritten: {} in {}",
-        written.join(", "),
-        args.out.display()
-    );
-    let mut json = tables.json();
-    if let Some(map) = json.as_object_mut() {
-        map.insert("out".into(), json!(args.out));
-        map.insert("files".into(), json!(files));
-        map.insert("shown_layers".into(), json!(shown));
-        map.insert("warnings".into(), json!(notes));
-    }
-    out.result(&json, || text)
+    print(&found, &frames, &files, (depth, &args), out)
 }
 
-/// The nuisances by name or file.
-fn nuisances(names: &[String]) -> Result<Vec<Nuisance>> {
-    if names.iter().any(|n| n == "none") {
-        if names.len() > 1 {
+/// The concepts to read, those that are wanted first, and what is wanted of them.
+fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
+    let load = |name: &String| -> Result<Concept> {
+        let mut concept = load_concept(name)?;
+        if let Some(n) = args.pairs {
+            let drawn = subset::pairs(&concept, n as usize);
+            concept.pairs = drawn.into_iter().cloned().collect();
+        }
+        Ok(concept)
+    };
+    let mut concepts = args.concept.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let wanted: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
+    for (i, name) in wanted.iter().enumerate() {
+        if wanted[..i].contains(name) {
+            bail!("concept `{name}` is given twice; leave one out");
+        }
+    }
+    let mut nuisances: Vec<String> = Vec::new();
+    if args.nuisances.iter().any(|n| n == "none") {
+        if args.nuisances.len() > 1 {
             bail!("--nuisances none stands alone; leave the other names out");
         }
-        return Ok(Vec::new());
-    }
-    let mut all: Vec<Nuisance> = Vec::new();
-    for name in names {
-        let nuisance = match name == SURPRISAL {
-            true => Nuisance::Surprisal,
-            false => Nuisance::Concept(load_concept(name)?),
-        };
-        if all.iter().any(|n| n.name() == nuisance.name()) {
-            bail!("nuisance `{name}` is given twice; leave one out");
+    } else {
+        for given in &args.nuisances {
+            let mut name = given.clone();
+            if given != SURPRISAL {
+                let concept = load(given)?;
+                name.clone_from(&concept.name);
+                if !concepts.iter().any(|c| c.name == name) {
+                    concepts.push(concept);
+                }
+            }
+            if nuisances.contains(&name) {
+                bail!("nuisance `{given}` is given twice; leave one out");
+            }
+            nuisances.push(name);
         }
-        all.push(nuisance);
     }
-    Ok(all)
+    let draws = Draws {
+        bootstrap: args.draws as usize,
+        null: 0,
+        seed: args.seed,
+    };
+    let options = DirectionOptions {
+        concepts: wanted,
+        estimators: distinct(&args.estimator),
+        nuisances,
+        splits: args.splits as usize,
+        draws,
+        tuned_draws: draws.bootstrap,
+        eraser: args.eraser.map(|e| match e {
+            EraserChoice::Sample => Covariance::Sample,
+            EraserChoice::Shrunk => Covariance::Shrunk,
+        }),
+        choose_layer: args.choose_layer,
+    };
+    Ok((concepts, options))
 }
 
-/// Layers that are printed: the chosen ones, or those fixed beforehand, or all of a few.
-fn shown(plan: &Plan, measured: &Measured, depth: usize) -> Vec<usize> {
-    if plan.choose {
-        let chosen = measured.choices.iter().flatten();
-        let mut layers: Vec<usize> = chosen.map(|c| plan.layers[c.chosen]).collect();
-        layers.sort_unstable();
-        layers.dedup();
-        return layers;
+/// Each once, in order of first appearance.
+fn distinct<'a, T: Copy + PartialEq + 'a>(all: impl IntoIterator<Item = &'a T>) -> Vec<T> {
+    let mut out = Vec::new();
+    for one in all {
+        if !out.contains(one) {
+            out.push(*one);
+        }
     }
-    let mut fixed = reported(depth);
-    fixed.retain(|l| plan.layers.contains(l));
-    match fixed.is_empty() || plan.layers.len() <= 4 {
-        true => plan.layers.clone(),
-        false => fixed,
+    out
+}
+
+/// The states and layers that were read.
+fn ground(readings: &Readings, fixed: &[usize]) -> [Frame; 2] {
+    let state = |s: &crate::analysis::State| StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: s.seed as usize,
+        source: if s.is_base() { "base" } else { "adapter" }.into(),
+        text: s.text.clone(),
+        identity: false,
+    };
+    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
+        layer,
+        reported: fixed.contains(&layer),
+        rms,
+        n: readings.texts(),
+    };
+    let states: Vec<StateRow> = readings.states.iter().map(state).collect();
+    let layers: Vec<LayerRow> = (readings.layers.iter().zip(&readings.rms))
+        .map(layer)
+        .collect();
+    [Frame::of(&states), Frame::of(&layers)]
+}
+
+/// The frames of the shown layers: the chosen ones, or those fixed beforehand, or all of a few.
+fn print(
+    found: &Directions,
+    frames: &[Frame],
+    files: &[String],
+    (depth, args): (usize, &ExtractArgs),
+    out: &Console,
+) -> Result<()> {
+    let all = &found.records;
+    let mut shown: Vec<usize> = match args.choose_layer {
+        true => (all.layer_choice.iter())
+            .filter_map(|r| r.chosen.then_some(r.layer))
+            .collect(),
+        false => reported(depth),
+    };
+    shown.sort_unstable();
+    shown.dedup();
+    shown.retain(|l| found.layers.contains(l));
+    if !args.choose_layer && (shown.is_empty() || found.layers.len() <= 4) {
+        shown.clone_from(&found.layers);
     }
+    let warnings = found.warnings(&shown);
+    if out.json {
+        let row = |f: &Frame| {
+            let path = f.meta.path;
+            let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+            (name.to_string(), f.json())
+        };
+        let mut json: serde_json::Map<String, Value> = frames.iter().map(row).collect();
+        json.insert("out".into(), json!(args.out));
+        json.insert("files".into(), json!(files));
+        json.insert("shown_layers".into(), json!(shown));
+        return out.result(&Value::Object(json), String::new);
+    }
+    let shown: Vec<i64> = shown.into_iter().map(|l| l as i64).collect();
+    let near = |frame: Frame, column: &str, wanted: &[i64]| match frame.column(column).cloned() {
+        Some(Values::Int(v)) => frame.only(|i| wanted.contains(&v[i])),
+        _ => frame,
+    };
+    const TITLES: [&str; 7] = [
+        "Directions: held-out AUROC, and its gain on the words of the responses",
+        "The nuisances",
+        "Cosines with the nuisances",
+        "Cosines between estimators",
+        "Directions carried to other states and positions: held-out AUROC",
+        "The layers on the development pairs",
+        "Left by the erasers: held-out AUROC",
+    ];
+    const DETAIL: [&str; 4] = ["norm", "chosen", "pairs", "templates"];
+    let mut text = String::new();
+    for (i, (title, frame)) in TITLES.iter().zip(all.frames()).enumerate() {
+        let frame = match (i, args.choose_layer) {
+            (0, true) => near(frame, "chosen", &[1]).without(&DETAIL),
+            (0, false) => near(frame, "layer", &shown).without(&DETAIL),
+            _ => near(frame, "layer", &shown),
+        };
+        if !frame.is_empty() {
+            text += &format!("{title}\n{}\n", frame.text());
+        }
+    }
+    for w in warnings {
+        text += &format!("warning: {}: {}\n", w.about, w.text);
+    }
+    text += &format!(
+        "\nIntervals are 95 % over prompts.\nwritten: {} in {}",
+        files.join(", "),
+        args.out.display()
+    );
+    out.result(&Value::Null, || text)
 }

@@ -1,1 +1,0 @@
-//! Concepts to directions with their quality.

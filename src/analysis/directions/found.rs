@@ -1,0 +1,194 @@
+//! What was found of the directions: the vectors, the rows about them, and the doubts.
+
+use crate::analysis::records::{
+    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow,
+    QualityRow, WarningRow,
+};
+use crate::analysis::roles::place;
+use crate::analysis::{AnalysisError, Readings, Result};
+use crate::directions::{Direction, Eraser, Estimator, Profile};
+use crate::export::Vectors;
+use crate::store::schema::LAYER_CONVENTION;
+use crate::store::{Frame, ResultsWriter};
+use ndarray::Array5;
+
+/// Subjects that a warning names before it only counts them.
+const NAMED: usize = 4;
+
+/// Every row about directions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DirectionRecords {
+    pub quality: Vec<QualityRow>,
+    pub nuisances: Vec<NuisanceRow>,
+    pub nuisance_cosines: Vec<NuisanceCosineRow>,
+    pub agreement: Vec<AgreementRow>,
+    pub carried: Vec<CarriedRow>,
+    pub layer_choice: Vec<LayerChoiceRow>,
+    pub erasers: Vec<EraserRow>,
+}
+
+impl DirectionRecords {
+    /// One frame a kind, in the order of the fields.
+    pub fn frames(&self) -> [Frame; 7] {
+        [
+            Frame::of(&self.quality),
+            Frame::of(&self.nuisances),
+            Frame::of(&self.nuisance_cosines),
+            Frame::of(&self.agreement),
+            Frame::of(&self.carried),
+            Frame::of(&self.layer_choice),
+            Frame::of(&self.erasers),
+        ]
+    }
+
+    /// Writes every kind that has rows.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
+        for frame in self.frames() {
+            w.frame(&frame)?;
+        }
+        Ok(())
+    }
+}
+
+/// A doubt about one direction, or about a concept at all layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Doubt {
+    pub about: String,
+    pub layer: Option<usize>,
+    pub text: String,
+}
+
+/// What was found in one state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateDirections {
+    /// `[concept][estimator][layer]`.
+    pub profiles: Vec<Vec<Vec<Profile>>>,
+    /// `[nuisance][layer]`.
+    pub nuisances: Vec<Vec<Direction>>,
+    /// `[concept][layer]`; empty unless asked for.
+    pub erasers: Vec<Vec<Eraser>>,
+}
+
+/// Directions of all states, with the rows about them.
+#[derive(Debug, Clone)]
+pub struct Directions {
+    pub concepts: Vec<String>,
+    pub estimators: Vec<Estimator>,
+    pub nuisances: Vec<String>,
+    /// Block of each layer index.
+    pub layers: Vec<usize>,
+    /// `[state]`, as in the readings.
+    pub states: Vec<StateDirections>,
+    pub records: DirectionRecords,
+    pub doubts: Vec<Doubt>,
+}
+
+impl Directions {
+    /// Doubts about some layers as rows: each sentence once, with what it is about.
+    pub fn warnings(&self, layers: &[usize]) -> Vec<WarningRow> {
+        let mut by_text: Vec<(&str, Vec<&str>)> = Vec::new();
+        let near = |d: &&Doubt| d.layer.is_none_or(|l| layers.contains(&l));
+        for doubt in self.doubts.iter().filter(near) {
+            match by_text.iter_mut().find(|(text, _)| *text == doubt.text) {
+                Some((_, about)) => about.push(&doubt.about),
+                None => by_text.push((&doubt.text, vec![&doubt.about])),
+            }
+        }
+        let row = |(text, about): (&str, Vec<&str>)| {
+            let named = about[..about.len().min(NAMED)].join("; ");
+            WarningRow {
+                about: match about.len().saturating_sub(NAMED) {
+                    0 => named,
+                    more => format!("{named}; and {more} more"),
+                },
+                text: text.into(),
+            }
+        };
+        by_text.into_iter().map(row).collect()
+    }
+
+    /// The unit vectors of a state by the estimator `e`, as files of other tools hold them; a concept
+    /// of whose cleaned direction nothing is left has none.
+    pub fn vectors(&self, state: &StateDirections, e: usize, cleaned: bool) -> Vectors {
+        let mut out = Vectors {
+            layer_convention: LAYER_CONVENTION.into(),
+            ..Vectors::default()
+        };
+        for (concept, profiles) in self.concepts.iter().zip(&state.profiles) {
+            for (layer, profile) in self
+                .layers
+                .iter()
+                .zip(profiles.get(e).into_iter().flatten())
+            {
+                let left = profile.cleaned.as_ref().map(|c| &c.direction);
+                let raw = (!cleaned).then_some(&profile.direction);
+                if let Some(d) = raw.or(left) {
+                    let layers = out.concepts.entry(concept.clone()).or_default();
+                    layers.insert(*layer, d.unit.to_vec());
+                }
+            }
+        }
+        out
+    }
+
+    /// The direction of a concept at the layer index `l` of a state, by the first estimator.
+    ///
+    /// # Errors
+    /// `UnknownName`; `Input` for a state or layer index that was not read.
+    pub fn direction(&self, state: usize, concept: &str, l: usize) -> Result<&Profile> {
+        let c = place("concept", concept, &self.concepts)?;
+        let found = self.states.get(state).and_then(|s| s.profiles[c].first());
+        found.and_then(|layers| layers.get(l)).ok_or_else(|| {
+            let what = format!("direction of `{concept}`");
+            let why = format!("there is no state {state} with a layer index {l}");
+            AnalysisError::Input { what, why }
+        })
+    }
+}
+
+/// Writes the unit vectors: `directions/unit` and, where there are any, `directions/cleaned_unit`,
+/// f32 `[state, concept, estimator, layer, hidden]`, NaN where there is none.
+///
+/// # Errors
+/// The store's.
+pub fn write_units(w: &mut ResultsWriter, readings: &Readings, found: &Directions) -> Result<()> {
+    let states: Vec<String> = readings.states.iter().map(|s| s.id.clone()).collect();
+    let estimators: Vec<String> = found.estimators.iter().map(|e| e.to_string()).collect();
+    let first = &found.direction(0, &found.concepts[0], 0)?.direction;
+    let hidden = first.unit.len();
+    let shape = [
+        states.len(),
+        found.concepts.len(),
+        estimators.len(),
+        found.layers.len(),
+        hidden,
+    ];
+    w.coord("state", states)?;
+    w.coord("concept", found.concepts.clone())?;
+    w.coord("estimator", estimators.clone())?;
+    w.coord("layer", found.layers.clone())?;
+    w.coord("hidden", (0..hidden).collect::<Vec<usize>>())?;
+    let raw: fn(&Profile) -> Option<&Direction> = |p| Some(&p.direction);
+    let cleaned: fn(&Profile) -> Option<&Direction> = |p| Some(&p.cleaned.as_ref()?.direction);
+    for (name, of) in [("unit", raw), ("cleaned_unit", cleaned)] {
+        let at = |[s, c, e, l]: [usize; 4]| of(&found.states[s].profiles[c][e][l]);
+        let all = Array5::from_shape_fn(shape, |(s, c, e, l, i)| {
+            at([s, c, e, l]).map_or(f32::NAN, |d| d.unit[i])
+        });
+        if all.iter().all(|v| v.is_nan()) {
+            continue;
+        }
+        let dims = ["state", "concept", "estimator", "layer", "hidden"];
+        w.array("directions", name, &dims, all.view().into_dyn())?;
+    }
+    let mut rules: Vec<String> = Vec::new();
+    for (e, name) in estimators.iter().enumerate() {
+        let rule = &found.states[0].profiles[0][e][0].direction.sign_rule;
+        rules.push(format!("{name}: {rule}"));
+    }
+    w.attr("directions", "sign_rule", rules.join("; "))?;
+    Ok(w.attr("directions", "position", readings.positions[0].to_string())?)
+}
