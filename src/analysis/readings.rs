@@ -125,33 +125,43 @@ impl StateActivations {
         concepts: &[Position],
         watch: &mut dyn FnMut(),
     ) -> Result<(Self, Vec<Vec<ConceptActivations>>)> {
-        let all = || texts.concepts.iter().chain(&texts.dev);
-        let flat: Vec<Tokens> = all().flat_map(|c| c.texts.iter().cloned()).collect();
-        let rows = read(decoder, &flat, layers, concepts, watch)?;
-        let mut each = rows.iter().map(|rows| {
-            let mut from = 0;
-            let one = |c: &Contrast| {
-                let to = from + c.texts.len();
-                let both = rows.slice(s![from..to, .., ..]).to_owned();
-                from = to;
-                ConceptActivations::of_turns(&both)
-            };
-            all().map(one).collect::<Vec<_>>()
-        });
-        let mut first = each.next().unwrap_or_default();
-        let dev = first.split_off(texts.concepts.len().min(first.len()));
-        let main = |mut concepts: Vec<ConceptActivations>| {
-            concepts.truncate(texts.concepts.len());
-            concepts
-        };
-        let further = each.map(main).collect();
+        // Development pairs have a plan of their own: with or without them the others are the same bits.
+        let mut main = sides(decoder, &texts.concepts, layers, concepts, watch)?.into_iter();
+        let dev = sides(decoder, &texts.dev, layers, &concepts[..1], watch)?;
         let state = StateActivations {
-            concepts: first,
-            dev,
+            concepts: main.next().unwrap_or_default(),
+            dev: dev.into_iter().next().unwrap_or_default(),
             neutral: read(decoder, &texts.neutral, layers, positions, watch)?,
         };
+        let further = main.collect();
         Ok((state, further))
     }
+}
+
+/// Both sides of every contrast, `[position][contrast]`, all in one capture plan.
+fn sides(
+    decoder: &Decoder,
+    contrasts: &[Contrast],
+    layers: &[usize],
+    positions: &[Position],
+    watch: &mut dyn FnMut(),
+) -> Result<Vec<Vec<ConceptActivations>>> {
+    let flat: Vec<Tokens> = contrasts
+        .iter()
+        .flat_map(|c| c.texts.iter().cloned())
+        .collect();
+    let rows = read(decoder, &flat, layers, positions, watch)?;
+    let each = rows.iter().map(|rows| {
+        let mut from = 0;
+        let one = |c: &Contrast| {
+            let to = from + c.texts.len();
+            let both = rows.slice(s![from..to, .., ..]).to_owned();
+            from = to;
+            ConceptActivations::of_turns(&both)
+        };
+        contrasts.iter().map(one).collect()
+    });
+    Ok(each.collect())
 }
 
 /// Activations of texts, `(texts, layers, d)` for each position.

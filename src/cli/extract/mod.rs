@@ -15,7 +15,7 @@ use crate::analysis::records::{LayerRow, StateRow};
 use crate::analysis::{DirectionOptions, Directions, Draws, Reading, Readings};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
-use crate::materials::{load_concept, load_neutral_texts, subset, Concept};
+use crate::materials::{self, Concept};
 use crate::store::{Frame, Values};
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
@@ -144,7 +144,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     args.adapter = state::located(&args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();
-    let neutral = load_neutral_texts(None)?;
+    let neutral = materials::for_shifts(&materials::load_neutral_texts(None)?);
     let model = args.model.open(out)?;
     let depth = model.decoder.layers();
     let layers = args.layers.of(depth)?;
@@ -203,12 +203,11 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
 /// The concepts to read, those that are wanted first, and what is wanted of them.
 fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
     let load = |name: &String| -> Result<Concept> {
-        let mut concept = load_concept(name)?;
-        if let Some(n) = args.pairs {
-            let drawn = subset::pairs(&concept, n as usize);
-            concept.pairs = drawn.into_iter().cloned().collect();
-        }
-        Ok(concept)
+        let loaded = materials::load::concept(name)?;
+        Ok(match args.pairs {
+            Some(n) => loaded.draw(n as usize, args.seed)?.items,
+            None => loaded.items,
+        })
     };
     let mut concepts = args.concept.iter().map(load).collect::<Result<Vec<_>>>()?;
     let wanted: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
