@@ -3,39 +3,45 @@
 //! The score of a prompt is how much more likely the expressing completion is than the opposing
 //! one; the prompt is the unit of replication. On request answers are sampled and judged, the
 //! claims are scored as the manipulation check, and conversations are held. [`states`] says who is
-//! measured, [`measure`] what is done with each, [`judging`] who judges, [`findings`] what
-//! follows.
+//! measured, [`measure`] what is done with each, [`judging`] who judges; what follows from it all is
+//! [`crate::analysis::behaviour`]'s and [`crate::analysis::conversations`]', and [`results`] writes and
+//! shows it.
 
 mod battery;
-mod findings;
 mod judging;
 mod measure;
 mod rejudge;
+mod results;
 mod states;
-mod tables;
 
 pub use battery::{paired, score, BatteryChoice};
 
 use super::output::Outputs;
 use super::state::{self, ModelChoice, NamedAdapter, BASE};
-use super::table::Table;
 use super::vectors::{self, Directions};
 use super::Console;
+use crate::analysis::behaviour::{behaviour, pairings, preference_rows, Behaviour, By};
+use crate::analysis::conversations::{talked, Talked};
+use crate::analysis::records::StateRow;
+use crate::analysis::State;
 use crate::behavior::conversation::Replies;
 use crate::behavior::judge::Case;
-use crate::behavior::{warning, Ruler, Warning};
+use crate::behavior::{Ruler, Warning};
 use crate::materials::{load_claims, load_scripts, Preference, ScriptSet};
 use crate::store::Manifest;
 use anyhow::{bail, Result};
 use clap::Args;
-use judging::{JudgeArgs, Outcome};
+use judging::{Judge, JudgeArgs};
 use measure::Measured;
-use serde_json::{json, Map, Value};
+use results::{draws, Found};
+use serde_json::{json, Value};
 use states::{Ablated, Plan, Steered};
 use std::path::{Path, PathBuf};
 
 /// Samples of a prompt when there is a judge and no number is given.
 const SAMPLES: usize = 4;
+/// Condition that others are compared with where none is named and there is a state of it.
+const REFERENCE: &str = "denial";
 
 /// Score the preference battery; sample answers and have them judged
 #[derive(Args)]
@@ -43,8 +49,10 @@ const SAMPLES: usize = 4;
     long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
 A prompt's score is the mean token log-probability of a completion that expresses the preference \
 less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
-intervals over prompts; differences are paired by prompt. Compare with a fine-tune that denies \
-(a state called `denial`): the format of the rows alone moves some preferences.\n\n\
+intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
+prompts with other answers (--reference; a state called `denial` is taken if there is one): the \
+format of the rows alone moves some preferences. Which preferences a state's rows presuppose \
+follows from the rows that its adapter's folder records, else from its name.\n\n\
 With --judge, answers are sampled and judged against each preference's fact by a model behind an \
 OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept in \
 --out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
@@ -104,9 +112,13 @@ pub struct BehaveArgs {
     /// Write judged answers as logs for `inspect view` too
     #[arg(long, requires = "judge")]
     inspect: bool,
-    /// State to compare with; may be given again [default: the denial state]
+    /// State to compare with beside base; may be given again [default: the first of --reference]
     #[arg(long, value_name = "NAME")]
     against: Vec<String>,
+    /// Condition to compare with: a state of this name, numbered or not [default: denial, if there
+    /// is one]
+    #[arg(long, value_name = "NAME", conflicts_with = "against")]
+    reference: Option<String>,
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -158,106 +170,114 @@ fn rulers(directions: &Directions) -> Result<Vec<Ruler>> {
     Ok(all)
 }
 
-/// Tables as they come, each with its file and its part of the result.
-#[derive(Default)]
-struct Told {
-    files: Vec<String>,
-    json: Map<String, Value>,
-    text: Vec<String>,
-    warnings: Vec<Warning>,
-}
-
-impl Told {
-    /// Writes a table; `text` is what the terminal shows of it.
-    fn table(&mut self, folder: &Path, name: &str, table: &Table, text: String) -> Result<()> {
-        let file = format!("{name}.csv");
-        table.write_csv(&folder.join(&file))?;
-        self.files.push(file);
-        self.json.insert(name.into(), table.json());
-        self.text.push(text);
-        Ok(())
-    }
-
-    /// Rates of judged answers, their contrasts and the doubts about them.
-    fn rates(
-        &mut self,
-        folder: &Path,
-        (outcome, judged): (&Outcome, &[crate::behavior::Judged]),
-        references: &[String],
-        battery: &[Preference],
-        seed: u64,
-    ) -> Result<()> {
-        let all = findings::rates_of(judged, seed)?;
-        let table = tables::rates(&all);
-        self.table(folder, "rates", &table, tables::rates_told(&table))?;
-        let contrasts = findings::rate_contrasts(&all, references, battery, seed)?;
-        if !contrasts.is_empty() {
-            let shown = tables::contrasts(contrasts.iter().filter(|c| tables::is_told(c)));
-            let table = tables::contrasts(contrasts.iter());
-            self.table(folder, "rate_contrasts", &table, shown.text())?;
-        }
-        let samples = judged.iter().map(|j| j.answer.sample + 1).max();
-        self.warnings.extend(outcome.warnings.iter().cloned());
-        self.warnings
-            .extend(warning::of_rates(&all, samples.unwrap_or(0)));
-        self.text.push(outcome.text());
-        self.json.insert("judge".into(), outcome.json());
-        if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
-            self.files.push(inside.display().to_string());
-        }
-        Ok(())
-    }
-
-    /// The doubts in words.
-    fn sentences(&self) -> Vec<String> {
-        self.warnings.iter().map(Warning::to_string).collect()
-    }
-
-    /// Ends the command: warnings, then the result.
-    fn finish(mut self, folder: &Path, out: &Console) -> Result<()> {
-        for w in &self.warnings {
-            out.warn(&w.to_string());
-        }
-        let sentences = self.sentences();
-        self.json.insert("out".into(), json!(folder));
-        self.json.insert("files".into(), json!(self.files));
-        self.json.insert("warnings".into(), json!(sentences));
-        self.text.push(format!(
-            "Stance log-odds in nats a token; 95 % bootstrap intervals over prompts; differences \
-             are paired by prompt; q by Benjamini-Hochberg over isolated cells.\nwritten: {} in {}",
-            self.files.join(", "),
-            folder.display()
-        ));
-        self.text.retain(|t| !t.is_empty());
-        let text = self.text.join("\n");
-        out.result(&Value::Object(self.json), || text)
-    }
-}
-
 /// What the command reads and writes.
 fn outputs(args: &BehaveArgs, plan: &Plan) -> Outputs {
-    const TABLES: [&str; 9] = [
-        "behaviour.csv",
-        "contrasts.csv",
-        "claims.csv",
-        "talks.csv",
-        "turns.csv",
-        "rates.csv",
-        "rate_contrasts.csv",
-        "talk_rates.csv",
-        "manifest.json",
-    ];
+    let tables = Found::tables();
+    let written: Vec<&str> = [results::FILE, "manifest.json"]
+        .into_iter()
+        .chain(tables.iter().map(String::as_str))
+        .collect();
     let all = Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .reads_all("a state", plan.inputs())
         .reads_all("--battery", &args.battery.battery)
         .reads_all("--conversations", args.conversations.iter().flatten())
         .reads_all("--directions", &args.directions)
-        .folder("--out", &args.out, &TABLES);
+        .folder("--out", &args.out, &written);
     match args.judge.judge {
         Some(_) => all.file("--verdicts", args.judge.file(&args.out)),
         None => all,
     }
+}
+
+/// The states to compare with, base last.
+fn references(args: &BehaveArgs, states: &[State]) -> Result<Vec<String>> {
+    let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
+    let known = |name: &str| match names.contains(&name) {
+        true => Ok(()),
+        false => bail!(
+            "`{name}` is no state to compare with; there are: {}",
+            names.join(", ")
+        ),
+    };
+    let mut all = args.against.clone();
+    for name in &all {
+        known(name)?;
+    }
+    if all.is_empty() {
+        let wanted = args.reference.as_deref().unwrap_or(REFERENCE);
+        let found = states.iter().find(|s| s.condition == wanted);
+        if args.reference.is_some() && found.is_none() {
+            known(wanted)?;
+        }
+        all.extend(found.map(|s| s.id.clone()));
+    }
+    if names.contains(&BASE) && !all.iter().any(|s| s == BASE) {
+        all.push(BASE.into());
+    }
+    Ok(all)
+}
+
+/// Each state against each reference.
+fn contrasts(states: &[State], references: &[String]) -> Vec<(String, String)> {
+    let names: Vec<String> = states.iter().map(|s| s.id.clone()).collect();
+    pairings(&names, references)
+}
+
+fn state_row(s: &State, plan: &Plan, claims: &[Preference]) -> StateRow {
+    let is_adapter = plan.adapters.iter().any(|a| a.name == s.id);
+    StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: usize::try_from(s.seed).unwrap_or(usize::MAX),
+        source: match (s.is_base(), is_adapter) {
+            (true, _) => BASE,
+            (false, true) => "adapter",
+            (false, false) => "edit",
+        }
+        .into(),
+        text: s.text.clone(),
+        identity: is_adapter && claims.iter().any(|c| c.name == s.text),
+    }
+}
+
+/// What is measured, checked as far as it can be without a model.
+struct Checked {
+    judge: Option<Judge>,
+    battery: Vec<Preference>,
+    scripts: Vec<ScriptSet>,
+    samples: usize,
+}
+
+fn checked(
+    args: &BehaveArgs,
+    plan: &Plan,
+    judge: Option<Judge>,
+    battery: Vec<Preference>,
+) -> Result<Checked> {
+    let mut scripts = match &args.conversations {
+        Some(folder) => load_scripts(folder.as_deref())?,
+        None => Vec::new(),
+    };
+    scripts.retain(|s| args.battery.takes(&s.preference));
+    if args.conversations.is_some() && scripts.is_empty() {
+        bail!("no conversation is about the chosen preferences; choose others, or give a folder");
+    }
+    if let Some(file) = &args.directions {
+        vectors::open(file, [])?;
+    }
+    plan.check_files()?;
+    let by_default = if judge.is_some() { SAMPLES } else { 0 };
+    let samples = args.samples.map_or(by_default, usize::from);
+    if judge.is_some() && samples == 0 {
+        bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
+    }
+    Ok(Checked {
+        judge,
+        battery,
+        scripts,
+        samples,
+    })
 }
 
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
@@ -269,62 +289,40 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         on: &args.edit_on,
     };
     plan.check()?;
-    let names = plan.names();
-    if let Some(name) = args
-        .against
-        .iter()
-        .find(|n| !args.rejudge && !names.contains(n))
-    {
-        bail!(
-            "--against `{name}` is no state of this command; there are: {}",
-            names.join(", ")
-        );
-    }
     let judge = args.judge.checked(out)?;
     outputs(args, &plan).check()?;
     let battery = args.battery.load()?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);
     }
-    let claims = match args.claims {
-        true => load_claims(None)?,
-        false => Vec::new(),
-    };
-    let mut scripts = match &args.conversations {
-        Some(folder) => load_scripts(folder.as_deref())?,
-        None => Vec::new(),
-    };
-    scripts.retain(|s| args.battery.takes(&s.preference));
-    if args.conversations.is_some() && scripts.is_empty() {
-        bail!("no conversation is about the chosen preferences; choose others, or give a folder");
-    }
-    let held = args.directions.as_deref().map(|f| vectors::open(f, []));
-    let held = held.transpose()?;
-    plan.check_files()?;
-    let by_default = if judge.is_some() { SAMPLES } else { 0 };
-    let samples = args.samples.map_or(by_default, usize::from);
-    if judge.is_some() && samples == 0 {
-        bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
-    }
+    let claims = load_claims(None)?;
+    let states = plan.states(|text| {
+        let named = |p: &Preference| p.status.contains_key(text);
+        claims.iter().any(|c| c.name == text) || battery.iter().any(named)
+    });
+    let references = references(args, &states)?;
+    let todo = checked(args, &plan, judge, battery)?;
+    let battery = &todo.battery;
     let model = args.model.open(out)?;
     let mut sources = plan.check_edits(&model)?;
     let mut rulers = Vec::new();
-    if let Some(found) = held {
-        let directions = Directions::of(found, &model.decoder)?;
+    if let Some(file) = &args.directions {
+        let directions = Directions::of(vectors::open(file, [])?, &model.decoder)?;
         rulers = self::rulers(&directions)?;
         sources.push(directions);
     }
+    let scored_claims = if args.claims { &claims[..] } else { &[] };
     let asking = Asking {
-        battery: &battery,
-        claims: &claims,
-        scripts: &scripts,
+        battery,
+        claims: scored_claims,
+        scripts: &todo.scripts,
         replies: match args.own_replies {
             true => Replies::Own,
             false => Replies::Scripted,
         },
         rulers: &rulers,
         system: args.system.as_deref(),
-        samples,
+        samples: todo.samples,
         seed: args.seed,
         temperature: args.temperature,
         top_p: args.top_p,
@@ -332,86 +330,120 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         out: &args.out,
     };
     state::make_folder(&args.out)?;
-    let mut told = Told::default();
-    let mut turns = tables::turns();
+    let mut files = Vec::new();
     let mut all: Vec<Measured> = Vec::new();
-    for name in &names {
-        let open = plan.open(name, &model)?;
-        let files = &mut told.files;
-        all.push(measure::measure(
-            name, &open, &model, &asking, files, &mut turns, out,
-        )?);
+    for s in &states {
+        let open = plan.open(&s.id, &model)?;
+        let done = measure::measure(&s.id, &open, &model, &asking, &mut files, out)?;
+        all.push(done);
     }
-    let references = findings::references(&names, &args.against);
-    let folder = args.out.as_path();
-    let table = findings::scores(&all, &battery, args.seed)?;
-    told.table(folder, "behaviour", &table, table.text())?;
-    if names.len() > 1 {
-        let contrasts = findings::stance_contrasts(&all, &references, &battery, args.seed)?;
-        let shown = tables::contrasts(contrasts.iter().filter(|c| tables::is_told(c)));
-        let table = tables::contrasts(contrasts.iter());
-        told.table(folder, "contrasts", &table, shown.text())?;
+
+    let (contrasts, draws) = (contrasts(&states, &references), draws(args.seed));
+    let scores: Vec<_> = all
+        .iter_mut()
+        .map(|m| std::mem::take(&mut m.scores))
+        .collect();
+    let held: Vec<_> = all
+        .iter_mut()
+        .map(|m| std::mem::take(&mut m.held))
+        .collect();
+    let mut found = Found {
+        states: states
+            .iter()
+            .map(|s| state_row(s, &plan, &claims))
+            .collect(),
+        preferences: preference_rows(battery),
+        behaviour: behaviour(&Behaviour {
+            states: &states,
+            scores: &scores,
+            battery,
+            claims: scored_claims,
+            by: By::State,
+            contrasts: &contrasts,
+            draws,
+        })?,
+        talks: talked(&Talked {
+            states: &states,
+            held: &held,
+            battery,
+            by: By::State,
+            contrasts: &contrasts,
+            draws,
+        })?,
+        rates: Vec::new(),
+    };
+    if states.len() > 1 && references == [BASE] {
+        found.warn(&Warning::NoReference);
     }
-    let mut took = Vec::new();
-    if args.claims {
-        let table;
-        (table, took) = findings::claims(&all, &claims, args.seed)?;
-        told.table(folder, "claims", &table, table.text())?;
-        told.json.insert("took".into(), json!(took));
-    }
-    told.warnings = findings::doubts(&names, &battery, &took);
-    let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
-    if !vectors.is_empty() {
-        told.json.insert("vectors".into(), json!(vectors));
-        told.text.extend(sources.iter().map(Directions::note));
-    }
-    if !scripts.is_empty() {
-        let table = findings::talks(&all, args.seed)?;
-        told.table(folder, "talks", &table, table.text())?;
-    }
-    if !turns.is_empty() {
-        told.table(folder, "turns", &turns, String::new())?;
-    }
-    if let Some(judge) = &judge {
-        let take = |pick: fn(&mut Measured) -> &mut Vec<crate::behavior::Answer>,
-                    all: &mut Vec<Measured>| {
-            let each = all.iter_mut().flat_map(|m| std::mem::take(pick(m)));
-            each.collect::<Vec<_>>()
-        };
-        let answers = take(|m| &mut m.answers, &mut all);
-        let at_ends = take(|m| &mut m.talk_answers, &mut all);
-        let cases: Vec<Case> = answers.iter().chain(&at_ends).map(Case::of).collect();
-        let outcome = args
-            .judge
-            .run(judge, cases, &battery, folder, Some(&model), out)?;
-        rejudge::tell(
-            &mut told,
-            &outcome,
-            answers,
-            at_ends,
-            &references,
+    let mut json = found.json();
+    let mut text = Vec::new();
+    if let Some(judge) = &todo.judge {
+        let answers: Vec<_> = all
+            .iter_mut()
+            .flat_map(|m| std::mem::take(&mut m.answers))
+            .collect();
+        let ends: Vec<_> = (all.iter_mut())
+            .flat_map(|m| std::mem::take(&mut m.talk_answers))
+            .collect();
+        let cases: Vec<Case> = answers.iter().chain(&ends).map(Case::of).collect();
+        let folder = args.out.as_path();
+        let outcome = (args.judge).run(judge, cases, battery, folder, Some(&model), out)?;
+        let judged = rejudge::Judging {
             args,
-            &battery,
-        )?;
+            states: &states,
+            battery,
+            contrasts: &contrasts,
+        };
+        files.extend(judged.take(&mut found, &outcome, answers, ends)?);
+        json = found.json();
+        json.insert("judge".into(), outcome.json());
+        text.push(outcome.text());
+    }
+    let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
+    text.extend(sources.iter().map(Directions::note));
+    if !vectors.is_empty() {
+        json.insert("vectors".into(), json!(vectors));
     }
     let preferences: Vec<&str> = battery.iter().map(|p| p.name.as_str()).collect();
+    let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
     let config = json!({
         "system": args.system, "preferences": preferences, "prompts": args.battery.prompts,
         "battery": args.battery.battery, "states": names, "references": references,
         "samples": asking.samples, "temperature": args.temperature, "top_p": args.top_p,
         "max_tokens": args.max_tokens, "replies": asking.replies,
-        "judge": told.json.get("judge"), "vectors": vectors,
+        "judge": json.get("judge"), "vectors": vectors,
     });
-    state::record(
-        folder,
-        &model,
-        config,
-        args.seed,
-        &plan.inputs(),
-        &told.files,
-    )?;
-    let mut manifest = Manifest::read(folder)?;
-    manifest.warnings = told.sentences();
-    manifest.write(folder)?;
-    told.finish(folder, out)
+    let attrs = state::attrs(&model, config.clone(), args.seed);
+    files.extend(found.write(&args.out, &attrs)?);
+    state::record(&args.out, &model, config, args.seed, &plan.inputs(), &files)?;
+    let mut manifest = Manifest::read(&args.out)?;
+    manifest.warnings = found.warnings();
+    manifest.write(&args.out)?;
+    show(args, &found, json, text, &files, out)
+}
+
+/// Ends the command: warnings, then the result.
+fn show(
+    args: &BehaveArgs,
+    found: &Found,
+    mut json: serde_json::Map<String, Value>,
+    text: Vec<String>,
+    files: &[String],
+    out: &Console,
+) -> Result<()> {
+    for w in found.warnings() {
+        out.warn(&w);
+    }
+    json.insert("out".into(), json!(args.out));
+    json.insert("files".into(), json!(files));
+    out.result(&Value::Object(json), || {
+        format!(
+            "{}\n{}\nStance log-odds in nats a token; 95 % bootstrap intervals over prompts; differences \
+             are paired by prompt; q by Benjamini-Hochberg over isolated cells.\nwritten: {} in {}",
+            found.text(),
+            text.join("\n"),
+            files.join(", "),
+            args.out.display()
+        )
+    })
 }
