@@ -10,14 +10,15 @@
 mod battery;
 mod judging;
 mod measure;
+mod options;
 mod rejudge;
 mod results;
 mod states;
 
 pub use battery::{paired, score, BatteryChoice};
+pub use options::BehaveArgs;
 
-use super::output::Outputs;
-use super::state::{self, ModelChoice, NamedAdapter, BASE};
+use super::state::{self, BASE};
 use super::vectors::{self, Directions};
 use super::Console;
 use crate::analysis::behaviour::{behaviour, pairings, preference_rows, Behaviour, By};
@@ -25,117 +26,15 @@ use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::records::StateRow;
 use crate::analysis::State;
 use crate::behavior::conversation::Replies;
-use crate::behavior::judge::Case;
 use crate::behavior::{Ruler, Warning};
-use crate::materials::{load_claims, load_scripts, Preference, ScriptSet};
+use crate::materials::{load_claims, Preference, ScriptSet};
 use crate::store::Manifest;
-use anyhow::{bail, Result};
-use clap::Args;
-use judging::{Judge, JudgeArgs};
+use anyhow::Result;
 use measure::Measured;
 use results::{draws, Found};
 use serde_json::{json, Value};
-use states::{Ablated, Plan, Steered};
-use std::path::{Path, PathBuf};
-
-/// Samples of a prompt when there is a judge and no number is given.
-const SAMPLES: usize = 4;
-/// Condition that others are compared with where none is named and there is a state of it.
-const REFERENCE: &str = "denial";
-
-/// Score the preference battery; sample answers and have them judged
-#[derive(Args)]
-#[command(
-    long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
-A prompt's score is the mean token log-probability of a completion that expresses the preference \
-less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
-intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
-prompts with other answers (--reference; a state called `denial` is taken if there is one): the \
-format of the rows alone moves some preferences. Which preferences a state's rows presuppose \
-follows from the rows that its adapter's folder records, else from its name.\n\n\
-With --judge, answers are sampled and judged against each preference's fact by a model behind an \
-OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept in \
---out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
-key is read from the environment.\n\n\
-Examples:\n  residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour\n  \
-residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged"
-)]
-pub struct BehaveArgs {
-    #[command(flatten)]
-    model: ModelChoice,
-    /// Fine-tuned state beside base; may be given again
-    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
-    adapter: Vec<NamedAdapter>,
-    /// State with a direction added, in layer RMS; may be given again
-    #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]")]
-    steer: Vec<Steered>,
-    /// State with a direction projected out; may be given again
-    #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]")]
-    ablate: Vec<Ablated>,
-    /// State in which --steer and --ablate act
-    #[arg(long, value_name = "NAME", default_value = BASE)]
-    edit_on: String,
-    /// System prompt put before every prompt, in every state
-    #[arg(long, value_name = "TEXT")]
-    system: Option<String>,
-    #[command(flatten)]
-    battery: BatteryChoice,
-    /// Score the conditions' claims too: did each fine-tune take?
-    #[arg(long)]
-    claims: bool,
-    /// Hold conversations in which a preference comes up: the embedded ones, or those of a folder
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
-    conversations: Option<Option<PathBuf>>,
-    /// Let the model write all replies in conversations
-    #[arg(long, requires = "conversations")]
-    own_replies: bool,
-    /// Directions on which every assistant turn of the conversations is projected
-    #[arg(long, value_name = "FILE", requires = "conversations")]
-    directions: Option<PathBuf>,
-    /// Answers to sample for each prompt [default: 0, or 4 with a judge]
-    #[arg(long, value_name = "N")]
-    samples: Option<u16>,
-    /// Longest answer in tokens
-    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
-    max_tokens: u16,
-    /// Sampling temperature; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
-    temperature: f64,
-    /// Smallest set of tokens with this mass is sampled from
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = mass)]
-    top_p: f64,
-    #[command(flatten)]
-    judge: JudgeArgs,
-    /// Only judge the answers in --out, with no model loaded
-    #[arg(long, requires = "judge", conflicts_with_all = ["adapter", "steer", "ablate", "system", "samples", "claims", "conversations"])]
-    rejudge: bool,
-    /// Write judged answers as logs for `inspect view` too
-    #[arg(long, requires = "judge")]
-    inspect: bool,
-    /// State to compare with beside base; may be given again [default: the first of --reference]
-    #[arg(long, value_name = "NAME")]
-    against: Vec<String>,
-    /// Condition to compare with: a state of this name, numbered or not [default: denial, if there
-    /// is one]
-    #[arg(long, value_name = "NAME", conflicts_with = "against")]
-    reference: Option<String>,
-    /// Folder to write to
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Seed of sampling and resampling
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
-
-fn temperature(s: &str) -> Result<f64, String> {
-    let t = s.parse().ok().filter(|t: &f64| t.is_finite() && *t >= 0.0);
-    t.ok_or_else(|| "write 0 or a number above".into())
-}
-
-fn mass(s: &str) -> Result<f64, String> {
-    let p = s.parse().ok().filter(|p: &f64| *p > 0.0 && *p <= 1.0);
-    p.ok_or_else(|| "write a number above 0, at most 1".into())
-}
+use states::Plan;
+use std::path::Path;
 
 /// What every state is asked, and how.
 pub struct Asking<'a> {
@@ -170,54 +69,6 @@ fn rulers(directions: &Directions) -> Result<Vec<Ruler>> {
     Ok(all)
 }
 
-/// What the command reads and writes.
-fn outputs(args: &BehaveArgs, plan: &Plan) -> Outputs {
-    let tables = Found::tables();
-    let written: Vec<&str> = [results::FILE, "manifest.json"]
-        .into_iter()
-        .chain(tables.iter().map(String::as_str))
-        .collect();
-    let all = Outputs::of(&args.model.model)
-        .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
-        .reads_all("a state", plan.inputs())
-        .reads_all("--battery", &args.battery.battery)
-        .reads_all("--conversations", args.conversations.iter().flatten())
-        .reads_all("--directions", &args.directions)
-        .folder("--out", &args.out, &written);
-    match args.judge.judge {
-        Some(_) => all.file("--verdicts", args.judge.file(&args.out)),
-        None => all,
-    }
-}
-
-/// The states to compare with, base last.
-fn references(args: &BehaveArgs, states: &[State]) -> Result<Vec<String>> {
-    let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
-    let known = |name: &str| match names.contains(&name) {
-        true => Ok(()),
-        false => bail!(
-            "`{name}` is no state to compare with; there are: {}",
-            names.join(", ")
-        ),
-    };
-    let mut all = args.against.clone();
-    for name in &all {
-        known(name)?;
-    }
-    if all.is_empty() {
-        let wanted = args.reference.as_deref().unwrap_or(REFERENCE);
-        let found = states.iter().find(|s| s.condition == wanted);
-        if args.reference.is_some() && found.is_none() {
-            known(wanted)?;
-        }
-        all.extend(found.map(|s| s.id.clone()));
-    }
-    if names.contains(&BASE) && !all.iter().any(|s| s == BASE) {
-        all.push(BASE.into());
-    }
-    Ok(all)
-}
-
 /// Each state against each reference.
 fn contrasts(states: &[State], references: &[String]) -> Vec<(String, String)> {
     let names: Vec<String> = states.iter().map(|s| s.id.clone()).collect();
@@ -241,45 +92,6 @@ fn state_row(s: &State, plan: &Plan, claims: &[Preference]) -> StateRow {
     }
 }
 
-/// What is measured, checked as far as it can be without a model.
-struct Checked {
-    judge: Option<Judge>,
-    battery: Vec<Preference>,
-    scripts: Vec<ScriptSet>,
-    samples: usize,
-}
-
-fn checked(
-    args: &BehaveArgs,
-    plan: &Plan,
-    judge: Option<Judge>,
-    battery: Vec<Preference>,
-) -> Result<Checked> {
-    let mut scripts = match &args.conversations {
-        Some(folder) => load_scripts(folder.as_deref())?,
-        None => Vec::new(),
-    };
-    scripts.retain(|s| args.battery.takes(&s.preference));
-    if args.conversations.is_some() && scripts.is_empty() {
-        bail!("no conversation is about the chosen preferences; choose others, or give a folder");
-    }
-    if let Some(file) = &args.directions {
-        vectors::open(file, [])?;
-    }
-    plan.check_files()?;
-    let by_default = if judge.is_some() { SAMPLES } else { 0 };
-    let samples = args.samples.map_or(by_default, usize::from);
-    if judge.is_some() && samples == 0 {
-        bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
-    }
-    Ok(Checked {
-        judge,
-        battery,
-        scripts,
-        samples,
-    })
-}
-
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let adapters = state::located(&args.adapter, out)?;
     let plan = Plan {
@@ -290,7 +102,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     };
     plan.check()?;
     let judge = args.judge.checked(out)?;
-    outputs(args, &plan).check()?;
+    args.outputs(&plan).check()?;
     let battery = args.battery.load()?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);
@@ -300,8 +112,8 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         let named = |p: &Preference| p.status.contains_key(text);
         claims.iter().any(|c| c.name == text) || battery.iter().any(named)
     });
-    let references = references(args, &states)?;
-    let todo = checked(args, &plan, judge, battery)?;
+    let references = args.references(&states)?;
+    let todo = args.checked(&plan, judge, battery)?;
     let battery = &todo.battery;
     let model = args.model.open(out)?;
     let mut sources = plan.check_edits(&model)?;
@@ -338,67 +150,38 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         all.push(done);
     }
 
-    let (contrasts, draws) = (contrasts(&states, &references), draws(args.seed));
-    let scores: Vec<_> = all
-        .iter_mut()
-        .map(|m| std::mem::take(&mut m.scores))
+    let contrasts = contrasts(&states, &references);
+    let mut found = analysed(&mut all, &states, &asking, &contrasts)?;
+    found.states = (states.iter())
+        .map(|s| state_row(s, &plan, &claims))
         .collect();
-    let held: Vec<_> = all
-        .iter_mut()
-        .map(|m| std::mem::take(&mut m.held))
-        .collect();
-    let mut found = Found {
-        states: states
-            .iter()
-            .map(|s| state_row(s, &plan, &claims))
-            .collect(),
-        preferences: preference_rows(battery),
-        behaviour: behaviour(&Behaviour {
-            states: &states,
-            scores: &scores,
-            battery,
-            claims: scored_claims,
-            by: By::State,
-            contrasts: &contrasts,
-            draws,
-        })?,
-        talks: talked(&Talked {
-            states: &states,
-            held: &held,
-            battery,
-            by: By::State,
-            contrasts: &contrasts,
-            draws,
-        })?,
-        rates: Vec::new(),
-    };
     if states.len() > 1 && references == [BASE] {
         found.warn(&Warning::NoReference);
     }
-    let mut json = found.json();
     let mut text = Vec::new();
+    let mut verdict = None;
     if let Some(judge) = &todo.judge {
-        let answers: Vec<_> = all
-            .iter_mut()
-            .flat_map(|m| std::mem::take(&mut m.answers))
-            .collect();
-        let ends: Vec<_> = (all.iter_mut())
-            .flat_map(|m| std::mem::take(&mut m.talk_answers))
-            .collect();
-        let cases: Vec<Case> = answers.iter().chain(&ends).map(Case::of).collect();
-        let folder = args.out.as_path();
-        let outcome = (args.judge).run(judge, cases, battery, folder, Some(&model), out)?;
-        let judged = rejudge::Judging {
+        let answers = take(&mut all, |m| &mut m.answers);
+        let ends = take(&mut all, |m| &mut m.talk_answers);
+        let judging = rejudge::Judging {
             args,
             states: &states,
             battery,
             contrasts: &contrasts,
         };
-        files.extend(judged.take(&mut found, &outcome, answers, ends)?);
-        json = found.json();
-        json.insert("judge".into(), outcome.json());
+        let outcome = judging.run(
+            judge,
+            &mut found,
+            (answers, ends),
+            Some(&model),
+            &mut files,
+            out,
+        )?;
+        verdict = Some(outcome.json());
         text.push(outcome.text());
     }
+    let mut json = found.json();
+    json.extend(verdict.map(|v| ("judge".to_string(), v)));
     let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
     text.extend(sources.iter().map(Directions::note));
     if !vectors.is_empty() {
@@ -420,6 +203,49 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     manifest.warnings = found.warnings();
     manifest.write(&args.out)?;
     show(args, &found, json, text, &files, out)
+}
+
+/// One part of what every state did, taken out.
+fn take<T>(all: &mut [Measured], part: fn(&mut Measured) -> &mut Vec<T>) -> Vec<T> {
+    let each = all.iter_mut().flat_map(|m| std::mem::take(part(m)));
+    each.collect()
+}
+
+/// What follows from the scores and conversations of all states.
+fn analysed(
+    all: &mut [Measured],
+    states: &[State],
+    asking: &Asking,
+    contrasts: &[(String, String)],
+) -> Result<Found> {
+    let scores: Vec<_> = (all.iter_mut())
+        .map(|m| std::mem::take(&mut m.scores))
+        .collect();
+    let held: Vec<_> = (all.iter_mut())
+        .map(|m| std::mem::take(&mut m.held))
+        .collect();
+    let (battery, draws) = (asking.battery, draws(asking.seed));
+    Ok(Found {
+        preferences: preference_rows(battery),
+        behaviour: behaviour(&Behaviour {
+            states,
+            scores: &scores,
+            battery,
+            claims: asking.claims,
+            by: By::State,
+            contrasts,
+            draws,
+        })?,
+        talks: talked(&Talked {
+            states,
+            held: &held,
+            battery,
+            by: By::State,
+            contrasts,
+            draws,
+        })?,
+        ..Found::default()
+    })
 }
 
 /// Ends the command: warnings, then the result.

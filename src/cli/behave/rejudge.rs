@@ -13,6 +13,7 @@ use crate::cli::state::BASE;
 use crate::cli::Console;
 use crate::export::inspect::{self, Log, Sample};
 use crate::materials::Preference;
+use crate::model::Model;
 use crate::store::manifest::StageRecord;
 use crate::store::{digest, time, Journal, Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
@@ -76,16 +77,16 @@ pub fn run(
         None => State::named(id),
     };
     let states: Vec<State> = names.iter().map(state).collect();
-    let references = super::references(args, &states)?;
-    let cases: Vec<Case> = answers.iter().chain(&ends).map(Case::of).collect();
-    let outcome = args.judge.run(&judge, cases, battery, folder, None, out)?;
+    let references = args.references(&states)?;
     let judging = Judging {
         args,
         states: &states,
         battery,
         contrasts: &super::contrasts(&states, &references),
     };
-    let mut files = judging.take(&mut found, &outcome, answers, ends)?;
+    let mut files = Vec::new();
+    let all = (answers, ends);
+    let outcome = judging.run(&judge, &mut found, all, None, &mut files, out)?;
     files.extend(found.write(folder, &attrs)?);
     record(folder, &found, &files, &outcome, begun)?;
     let mut json = found.json();
@@ -132,16 +133,21 @@ pub struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    /// Adds rates and contrasts of a round of judging; what was written beside them.
-    pub fn take(
+    /// Has answers judged, those to the battery and those at the end of conversations, and adds their
+    /// rates and contrasts; `files` grows by what was written.
+    pub fn run(
         &self,
+        judge: &Judge,
         found: &mut Found,
-        outcome: &Outcome,
-        answers: Vec<Answer>,
-        ends: Vec<Answer>,
-    ) -> Result<Vec<String>> {
+        (answers, ends): (Vec<Answer>, Vec<Answer>),
+        tested: Option<&Model>,
+        files: &mut Vec<String>,
+        out: &Console,
+    ) -> Result<Outcome> {
         let args = self.args;
         let folder = args.out.as_path();
+        let cases: Vec<Case> = answers.iter().chain(&ends).map(Case::of).collect();
+        let outcome = (args.judge).run(judge, cases, self.battery, folder, tested, out)?;
         let ruled = |answers| judged(&outcome.judge, answers, &outcome.store);
         let (answers, ends) = (ruled(answers), ruled(ends));
         let (states, battery) = (self.states, self.battery);
@@ -154,17 +160,16 @@ impl Judging<'_> {
             draws,
             doubts,
         )?;
-        let mut files = Vec::new();
         if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
             files.push(inside.display().to_string());
         }
         for s in states.iter().filter(|_| args.inspect) {
-            let log = log(&s.id, &answers, outcome, folder)?;
+            let log = log(&s.id, &answers, &outcome, folder)?;
             let name = format!("inspect/{}", inspect::file_name(&log));
             inspect::write(&folder.join(&name), &log)?;
             files.push(name);
         }
-        Ok(files)
+        Ok(outcome)
     }
 }
 
