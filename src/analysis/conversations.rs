@@ -241,7 +241,7 @@ fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<Stick
             .iter()
             .filter(|s| s.concept == concept && s.layer == layer);
         let whole = |s: &&Series| s.values.iter().copied().collect::<Option<Vec<f64>>>();
-        let mut series: Vec<Vec<f64>> = own.filter_map(|s| whole(s)).collect();
+        let mut series: Vec<Vec<f64>> = own.filter_map(whole).collect();
         let turns = series.iter().map(Vec::len).min().unwrap_or(0);
         series.iter_mut().for_each(|s| s.truncate(turns));
         if turns < 3 || series.len() < 3 {
@@ -380,7 +380,8 @@ mod tests {
         let mut one = held(0.0, &[("shutdown", 0.2)], 0.5);
         one.turns[0].values[2] = None;
         let text = serde_json::to_string(&one).unwrap();
-        assert_eq!(serde_json::from_str::<Held>(&text).unwrap(), one);
+        let back: Held = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.turns, one.turns);
         let got = talked(&Talked {
             states: &[State::base()],
             held: &[one],

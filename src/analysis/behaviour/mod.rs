@@ -29,6 +29,7 @@ use super::roles::place;
 use super::{AnalysisError, Draws, Result, State};
 use crate::behavior::{warning, PairScore, Warning};
 use crate::geometry::rank_one;
+use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
 use crate::store::ResultsWriter;
 use ndarray::Array2;
@@ -81,7 +82,8 @@ impl BehaviourRecords {
 /// Scores, contrasts, claims and the share of one factor.
 ///
 /// # Errors
-/// A contrast of a set that there is none of; another number of states than of scores.
+/// A contrast of a set that there is none of; another number of states than of scores; a preference in
+/// the group of claims.
 pub fn behaviour(input: &Behaviour) -> Result<BehaviourRecords> {
     if input.states.len() != input.scores.len() {
         return Err(AnalysisError::Input {
@@ -94,6 +96,12 @@ pub fn behaviour(input: &Behaviour) -> Result<BehaviourRecords> {
         });
     }
     let (battery, draws) = (input.battery, input.draws);
+    if let Some(p) = battery.iter().find(|p| p.group == CLAIM) {
+        return Err(AnalysisError::Input {
+            what: format!("preference `{}`", p.name),
+            why: format!("its group is `{CLAIM}`, by which claims are known: name another group"),
+        });
+    }
     let sets = sets(input.states, input.scores, input.by);
     let names: Vec<&str> = sets.iter().map(|s| s.set.as_str()).collect();
     let mut contrasts = Vec::new();

@@ -138,7 +138,7 @@ impl Found {
         Ok(files)
     }
 
-    /// Every table by its name; the doubts are told apart as sentences.
+    /// Every table by its name; warnings as sentences.
     pub fn json(&self) -> Map<String, Value> {
         let frames = self.frames().into_iter().filter(|f| !f.is_empty());
         let mut all: Map<_, _> = frames.map(|f| (name(&f).to_string(), f.json())).collect();
@@ -151,9 +151,15 @@ impl Found {
         let (b, t) = (&self.behaviour, &self.talks);
         let shown = |c: &&ContrastRow| c.kind != PREFERENCE || c.q < 0.05;
         let contrasts: Vec<ContrastRow> = b.contrasts.iter().filter(shown).cloned().collect();
+        let of_rates: &[&str] = match self.rates.is_empty() {
+            true => &["pooled", "p_z"],
+            false => &[],
+        };
         let frames = [
             Frame::of(&b.scores).without(&["pairs"]),
-            Frame::of(&contrasts).without(&["group", "newcombe_lo", "newcombe_hi", "z"]),
+            Frame::of(&contrasts)
+                .without(&["group", "newcombe_lo", "newcombe_hi", "z"])
+                .without(of_rates),
             Frame::of(&b.claims).without(&["score_lo", "score_hi", "beyond_lo", "beyond_hi"]),
             Frame::of(&b.took),
             Frame::of(&b.one_factor),
