@@ -138,12 +138,10 @@ impl Found {
         Ok(files)
     }
 
-    /// Every table by its name; warnings as sentences.
+    /// Every table by its name.
     pub fn json(&self) -> Map<String, Value> {
-        let frames = self.frames().into_iter().filter(|f| !f.is_empty());
-        let mut all: Map<_, _> = frames.map(|f| (name(&f).to_string(), f.json())).collect();
-        all.insert("warnings".into(), self.warnings().into());
-        all
+        let frames = self.frames().into_iter();
+        frames.map(|f| (name(&f).to_string(), f.json())).collect()
     }
 
     /// What the terminal shows: contrasts over all and those that survive correction, and no turns.
