@@ -374,10 +374,10 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
         ];
         let json = command(&args).unwrap();
         let own = row(
-            &json["behaviour"],
-            &[("state", "x"), ("preference", "claim")],
+            &json["contrasts"],
+            &[("set", "x"), ("reference", "base"), ("preference", "claim")],
         );
-        number(&own["less_base"])
+        number(&own["estimate"])
     };
     let (plain, added) = (score("plain"), score("added"));
     assert!(plain > 0.02 && added < 0.7 * plain, "{plain} {added}");
@@ -646,7 +646,7 @@ fn an_edit_from_the_wrong_place_is_an_error_wherever_it_is_written() {
         let e = command(&[&fixed[..], &edit].concat()).unwrap_err();
         assert!(parts.iter().all(|p| e.contains(p)), "{edit:?}: {e}");
         assert!(
-            !desk.at("out/behaviour.csv").exists(),
+            !desk.at("out/results.h5").exists(),
             "{edit:?} is told before work"
         );
     }

@@ -383,7 +383,7 @@ fn a_file_of_somebody_elses_is_no_store_of_verdicts() {
             .map(|a| a.to_string())
             .collect::<Vec<_>>()
     };
-    let same = place.new_file("rates.csv");
+    let same = place.new_file("results.h5");
     let refused = |verdicts: &str, words: &str| {
         let args = args(verdicts);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView2};
 use rand::Rng;
 use rayon::prelude::*;
 use residuum::geometry::projections::{every_projection, Ruler};
-use residuum::geometry::rank_one::rank_one;
+use residuum::geometry::rank_one::one_factor;
 use residuum::geometry::regions::{mahalanobis, silhouette, Clouds, RegionOptions};
 use residuum::geometry::shift::{ShiftInput, ShiftOptions};
 use residuum::geometry::subspace_curve::{subspace_curve, CurveOptions, Differences};
@@ -336,7 +336,7 @@ pub fn others(size: Size) -> Vec<Check> {
 
         let shifts = noise(20, repeat, "calibrate/shifts");
         let shifts = shifts.slice(ndarray::s![.., 100..106]).mapv(f64::from);
-        let one = rank_one(shifts.view(), 199, 0.95, repeat).ok()?;
+        let one = one_factor(shifts.t(), 199, repeat).ok()?;
         Some([
             area.ok()?.p,
             spread(curve[0].p, 199, repeat, 4),
@@ -346,6 +346,11 @@ pub fn others(size: Size) -> Vec<Check> {
     vec![
         found.uniform("AUROC: labels swapped within prompts", 0),
         found.uniform("subspace overlap: random subspaces", 1),
-        found.uniform("rank-1 share: shifts permuted", 2),
+        Check::new(
+            "one factor: independent conditions rejected at .05".to_string(),
+            found.rate(2),
+            (0.0, 0.05 + slack(found.len())),
+            found.len(),
+        ),
     ]
 }

@@ -2,18 +2,15 @@
 //!
 //! Two measures. [`stance`] log-odds compare completions that a model could give and need
 //! nothing but the model; a [`rates`] of answers that it did give need a [`sample`] of them and a
-//! [`judge`]. Both are read against the denial fine-tune in [`contrast`], and the [`manipulation`]
-//! matrix says first whether each fine-tune took on its own claim. What is asked is one question
-//! of the battery, or the end of a [`conversation`], which [`projection`] follows along a
-//! direction turn by turn. Every [`answer`] and verdict is kept in JSONL files that grow by a row
-//! at a time, so that nothing is drawn or paid for twice. Doubts are [`warning`]s.
+//! [`judge`]. What is asked is one question of the battery, or the end of a [`conversation`], which
+//! [`projection`] follows along a direction turn by turn. Every [`answer`] and verdict is kept in JSONL
+//! files that grow by a row at a time, so that nothing is drawn or paid for twice. Doubts are
+//! [`warning`]s. States are compared in [`crate::analysis::behaviour`].
 
 pub mod answer;
-pub mod contrast;
 pub mod conversation;
 mod error;
 pub mod judge;
-pub mod manipulation;
 pub mod projection;
 pub mod rates;
 pub mod sample;
@@ -22,7 +19,6 @@ mod stance;
 pub mod warning;
 
 pub use answer::{Answer, Drawn};
-pub use contrast::{Comparison, Contrast, Measure};
 pub use error::BehaviorError;
 pub use projection::{project_turns, Ruler, TurnProjections};
 pub use rates::{judged, rates, Judged, Rates};

@@ -52,10 +52,31 @@ pub enum Warning {
     },
     /// A fine-tune whose own claim did not rise, or not most.
     NotTaken { state: String, most: String },
-    /// There is no state trained on denial.
-    NoDenial,
+    /// There is nothing but base to compare with.
+    NoReference,
     /// The key goes over an unencrypted connection.
     KeyInTheOpen,
+}
+
+impl Warning {
+    /// The state or judge that the doubt is about; empty for none in particular.
+    pub fn about(&self) -> &str {
+        match self {
+            Warning::WeakJudge { judge: name, .. }
+            | Warning::UnexaminedJudge { judge: name }
+            | Warning::Unparsed { judge: name, .. }
+            | Warning::Incoherent { state: name, .. }
+            | Warning::Cut { state: name, .. }
+            | Warning::Implied { state: name, .. }
+            | Warning::NotTaken { state: name, .. } => name,
+            Warning::Unjudged { .. }
+            | Warning::Unmetered { .. }
+            | Warning::SamplesAsTrials { .. }
+            | Warning::FewPrompts { .. }
+            | Warning::NoReference
+            | Warning::KeyInTheOpen => "",
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -125,9 +146,9 @@ impl fmt::Display for Warning {
                 f,
                 "{state} did not take on its own claim (most moved: {most}): what else it shows is not the claim's doing"
             ),
-            Warning::NoDenial => write!(
+            Warning::NoReference => write!(
                 f,
-                "there is no state `denial` to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's"
+                "there is only base to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's; score a state that was trained on the same prompts with other answers too, and name it with --against or --reference"
             ),
             Warning::KeyInTheOpen => write!(
                 f,

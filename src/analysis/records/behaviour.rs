@@ -52,7 +52,8 @@ record! {
         pub preference: String,
         /// Group of the preference.
         pub group: String,
-        /// implied or isolated.
+        /// implied, where the rows of the set or of the reference presuppose the preference, else isolated;
+        /// empty for a claim.
         pub status: String,
         /// The difference.
         pub estimate: f64,
@@ -62,7 +63,7 @@ record! {
         pub hi: f64,
         /// p with signs flipped.
         pub p: f64,
-        /// q of isolated preferences.
+        /// q of isolated preferences: of p for log-odds, of p_z for rates.
         pub q: f64,
         /// Difference of the pooled rates.
         pub pooled: f64,
@@ -105,7 +106,8 @@ record! {
         pub score_lo: f64,
         /// Upper end of it.
         pub score_hi: f64,
-        /// Movement less the mean movement of the other trained sets on the same prompts.
+        /// Movement less the mean movement of the sets trained on other claims on the same prompts, each
+        /// claim's rows weighing the same.
         #[unit("nats a token")]
         pub beyond: f64,
         /// Lower end of it.
@@ -141,9 +143,10 @@ record! {
 
 record! {
     /// How far one factor carries the shifts of preferences: T = s1^2 / sum s^2 of the residuals X less
-    /// column means, X the conditions (mean over fine-tunes) by cells isolated in all of them.
+    /// column means, X the conditions (mean over fine-tunes, shifts from base) by cells isolated in all of
+    /// them.
     #[table("behaviour/one_factor")]
-    #[null("rows divided by their RMS, each column permuted over conditions, rows multiplied by their RMS again, column means subtracted")]
+    #[null("rows of random direction, as long as a condition's own noise is (its residual mean square less the part of the others' that the column mean gives it), column means subtracted")]
     #[source("Beckmann and Butlin, arXiv 2604.17031")]
     pub struct OneFactorRow {
         /// Share of the squared residuals.

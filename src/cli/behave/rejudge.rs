@@ -3,17 +3,19 @@
 //! `--rejudge` reads the answers of an earlier run from its folder and needs no model: each row
 //! holds what a judge is shown. The run's record keeps its first command and gains the round.
 
-use super::findings;
 use super::judging::{Judge, Outcome};
-use super::{BehaveArgs, Told};
+use super::results::{draws, Found, FILE};
+use super::BehaveArgs;
+use crate::analysis::State;
 use crate::behavior::judge::{Case, Ruling, Truth};
-use crate::behavior::{Answer, Judged};
+use crate::behavior::{judged, Answer, Judged};
 use crate::cli::state::BASE;
 use crate::cli::Console;
 use crate::export::inspect::{self, Log, Sample};
 use crate::materials::Preference;
+use crate::model::Model;
 use crate::store::manifest::StageRecord;
-use crate::store::{digest, time, Journal, Manifest};
+use crate::store::{digest, time, Journal, Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
@@ -49,43 +51,57 @@ pub fn run(
     let begun = Instant::now();
     let folder = args.out.as_path();
     let answers = answers_in(&folder.join("answers"))?;
-    let at_ends = answers_in(&folder.join("talk-answers"))?;
-    let Some(judge) = judge.filter(|_| !answers.is_empty() || !at_ends.is_empty()) else {
+    let ends = answers_in(&folder.join("talk-answers"))?;
+    let Some(judge) = judge.filter(|_| !answers.is_empty() || !ends.is_empty()) else {
         bail!(
             "{} holds no answers; sample some first: the same command without --rejudge",
             folder.display()
         );
     };
-    let mut states: Vec<String> = answers.iter().map(|a| a.state.clone()).collect();
-    states.dedup();
-    if let Some(name) = args.against.iter().find(|n| !states.contains(n)) {
-        bail!(
-            "--against `{name}`: there are answers of {} only",
-            states.join(", ")
-        );
-    }
-    let references = findings::references(&states, &args.against);
-    let cases: Vec<Case> = answers.iter().chain(&at_ends).map(Case::of).collect();
-    let outcome = args.judge.run(&judge, cases, battery, folder, None, out)?;
-    let mut told = Told {
-        warnings: findings::doubts(&states, battery, &[]),
-        ..Told::default()
+    let file = folder.join(FILE);
+    let (mut found, attrs) = match file.exists() {
+        true => Found::read(&file)?,
+        false => {
+            let command: Vec<String> = std::env::args().collect();
+            let attrs = RootAttrs::new(&command.join(" "), json!({}), args.seed);
+            (Found::default(), attrs)
+        }
     };
-    tell(
-        &mut told,
-        &outcome,
-        answers,
-        at_ends,
-        &references,
+    let mut names: Vec<&str> = answers.iter().map(|a| a.state.as_str()).collect();
+    names.dedup();
+    let state = |id: &&str| match found.states.iter().find(|s| s.state == *id) {
+        Some(s) => State {
+            text: s.text.clone(),
+            ..State::named(id)
+        },
+        None => State::named(id),
+    };
+    let states: Vec<State> = names.iter().map(state).collect();
+    let references = args.references(&states)?;
+    let judging = Judging {
         args,
+        states: &states,
         battery,
-    )?;
-    record(folder, &told, &outcome, begun)?;
-    told.finish(folder, out)
+        contrasts: &super::contrasts(&states, &references),
+    };
+    let mut files = Vec::new();
+    let all = (answers, ends);
+    let outcome = judging.run(&judge, &mut found, all, None, &mut files, out)?;
+    files.extend(found.write(folder, &attrs)?);
+    record(folder, &found, &files, &outcome, begun)?;
+    let mut json = found.json();
+    json.insert("judge".into(), outcome.json());
+    super::show(args, &found, json, vec![outcome.text()], &files, out)
 }
 
 /// Adds a round of judging to the run's record.
-fn record(folder: &Path, told: &Told, outcome: &Outcome, begun: Instant) -> Result<()> {
+fn record(
+    folder: &Path,
+    found: &Found,
+    files: &[String],
+    outcome: &Outcome,
+    begun: Instant,
+) -> Result<()> {
     let mut manifest = match Manifest::read(folder) {
         Ok(manifest) => manifest,
         Err(_) => Manifest::new(std::env::args().collect(), json!({})),
@@ -100,46 +116,61 @@ fn record(folder: &Path, told: &Told, outcome: &Outcome, begun: Instant) -> Resu
     if let Some(config) = manifest.config.as_object_mut() {
         config.insert("judge".into(), judge);
     }
-    for file in &told.files {
+    for file in files {
         manifest.add_output(folder, file)?;
     }
-    manifest.warnings = told.sentences();
+    manifest.warnings = found.warnings();
     manifest.finished = Some(time::utc_now());
     Ok(manifest.write(folder)?)
 }
 
-/// Rates, contrasts, conversation rates and logs of judged answers.
-pub fn tell(
-    told: &mut Told,
-    outcome: &Outcome,
-    answers: Vec<Answer>,
-    at_ends: Vec<Answer>,
-    references: &[String],
-    args: &BehaveArgs,
-    battery: &[Preference],
-) -> Result<()> {
-    let folder = args.out.as_path();
-    let judged = findings::ruled(outcome, answers);
-    let own = (outcome, judged.as_slice());
-    told.rates(folder, own, references, battery, args.seed)?;
-    if !at_ends.is_empty() {
-        let talks = findings::ruled(outcome, at_ends);
-        let table = super::tables::rates(&findings::rates_of(&talks, args.seed)?);
-        let text = super::tables::rates_told(&table);
-        let text = format!("at the end of conversations\n{text}");
-        told.table(folder, "talk_rates", &table, text)?;
-    }
-    if args.inspect {
-        let mut states: Vec<&str> = judged.iter().map(|j| j.answer.state.as_str()).collect();
-        states.dedup();
-        for state in states {
-            let log = log(state, &judged, outcome, folder)?;
+/// What judged answers are held against.
+pub struct Judging<'a> {
+    pub args: &'a BehaveArgs,
+    pub states: &'a [State],
+    pub battery: &'a [Preference],
+    pub contrasts: &'a [(String, String)],
+}
+
+impl Judging<'_> {
+    /// Has answers judged, those to the battery and those at the end of conversations, and adds their
+    /// rates and contrasts; `files` grows by what was written.
+    pub fn run(
+        &self,
+        judge: &Judge,
+        found: &mut Found,
+        (answers, ends): (Vec<Answer>, Vec<Answer>),
+        tested: Option<&Model>,
+        files: &mut Vec<String>,
+        out: &Console,
+    ) -> Result<Outcome> {
+        let args = self.args;
+        let folder = args.out.as_path();
+        let cases: Vec<Case> = answers.iter().chain(&ends).map(Case::of).collect();
+        let outcome = (args.judge).run(judge, cases, self.battery, folder, tested, out)?;
+        let ruled = |answers| judged(&outcome.judge, answers, &outcome.store);
+        let (answers, ends) = (ruled(answers), ruled(ends));
+        let (states, battery) = (self.states, self.battery);
+        let (draws, doubts) = (draws(args.seed), &outcome.warnings);
+        found.judged(
+            (&answers, &ends),
+            states,
+            battery,
+            self.contrasts,
+            draws,
+            doubts,
+        )?;
+        if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
+            files.push(inside.display().to_string());
+        }
+        for s in states.iter().filter(|_| args.inspect) {
+            let log = log(&s.id, &answers, &outcome, folder)?;
             let name = format!("inspect/{}", inspect::file_name(&log));
             inspect::write(&folder.join(&name), &log)?;
-            told.files.push(name);
+            files.push(name);
         }
+        Ok(outcome)
     }
-    Ok(())
 }
 
 /// The log of one state, dated by its answers, so that judging again replaces it.

@@ -1,15 +1,18 @@
 //! Whose behaviour is measured: base, its adapters, and edits of the residual stream.
 //!
 //! An edit is written on the command line as the file of a direction with its concept, and makes
-//! a state like any other. The dose is in units of the layer's residual RMS, as in
-//! `residuum steer`. [`Plan`] opens one state at a time.
+//! a state like any other. The dose is in units of the layer's RMS in base, as in
+//! `residuum steer`. [`Plan`] opens one state at a time, and says what rows each was trained on.
 
+use super::super::layers;
 use super::super::state::{self, NamedAdapter, BASE};
 use super::super::vectors::{self, check_block, unit, Directions};
-use super::super::{layers, reading};
+use crate::analysis::texts::neutral_tokens;
+use crate::analysis::{layer_rms, State};
+use crate::materials::load_neutral_texts;
 use crate::model::error::nearest;
 use crate::model::{Decoder, Hooks, Interventions, Model};
-use crate::store::digest;
+use crate::store::{digest, Manifest};
 use anyhow::{bail, Result};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -134,6 +137,31 @@ impl Plan<'_> {
             .collect()
     }
 
+    /// The states in order. The rows of an adapter are those that its folder records, where `known`
+    /// knows them, else those that its name says; an edited state has the rows of the state that is
+    /// edited.
+    pub fn states(&self, known: impl Fn(&str) -> bool) -> Vec<State> {
+        let adapter = |a: &NamedAdapter| {
+            let named = State::named(&a.name);
+            let text = rows_of(&a.folder).filter(|t| known(t));
+            State {
+                text: text.unwrap_or_else(|| named.text.clone()),
+                ..named
+            }
+        };
+        let mut all = vec![State::base()];
+        all.extend(self.adapters.iter().map(adapter));
+        let on = all.iter().find(|s| s.id == self.on);
+        let text = on.map_or(BASE.to_string(), |s| s.text.clone());
+        let edited = |place: &Place| State {
+            text: text.clone(),
+            ..State::named(&place.name)
+        };
+        let edits: Vec<State> = self.places().map(edited).collect();
+        all.extend(edits);
+        all
+    }
+
     /// Refuses two states of one name, and edits in a state that is none.
     pub fn check(&self) -> Result<()> {
         let names = self.names();
@@ -230,10 +258,23 @@ fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions
     let layer = s.place.block(decoder.layers());
     let directions = s.place.directions(decoder)?;
     let unit = unit(directions.concept(&s.place.concept)?.at(layer)?);
-    let rms = reading::rms(decoder, &model.tokenizer, layer)?;
+    let rms = rms(model, layer)?;
     let what = format!("{} x RMS x {} after block {layer}", s.dose, s.place.concept);
     let edit = Interventions::none().add(layer, &unit, s.dose * rms)?;
     Ok((edit, Some(with_digest(what, &s.place.file)?)))
+}
+
+/// RMS of the stream after a block of base on the neutral texts for shifts.
+fn rms(model: &Model, layer: usize) -> Result<f64> {
+    let texts = neutral_tokens(&model.tokenizer, &load_neutral_texts(None)?, None)?;
+    Ok(layer_rms(&model.decoder, &texts, &[layer])?[0])
+}
+
+/// Name of the rows that an adapter was trained on, as its folder records it.
+fn rows_of(folder: &Path) -> Option<String> {
+    let record = Manifest::read(folder).ok()?;
+    let data = Path::new(record.config.get("data")?.as_str()?);
+    Some(data.file_stem()?.to_string_lossy().into_owned())
 }
 
 fn ablate(a: &Ablated, decoder: &Decoder) -> Result<(Interventions, Option<String>)> {

@@ -1,1 +1,0 @@
-//! What states express: scores, contrasts, claims, one factor.

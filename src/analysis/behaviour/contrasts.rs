@@ -1,0 +1,152 @@
+//! Sets against references: how much more a preference is expressed, and whether that is more than
+//! chance.
+//!
+//! A reference that was trained on the same prompts in the same format is the one that counts, since the
+//! format alone moves preferences. Differences are paired by prompt. Where two trained sets are compared
+//! a cell is isolated if the rows of neither presuppose it. Benjamini-Hochberg runs over all isolated
+//! cells of one measure and reference, those of all sets together.
+
+use super::sets::{estimate, flipped, less, names, of, status, PromptValue, SetScores};
+use crate::analysis::records::ContrastRow;
+use crate::analysis::state::BASE;
+use crate::analysis::{Draws, Result};
+use crate::materials::battery::CLAIM;
+use crate::materials::Preference;
+use crate::stats::corrections::benjamini_hochberg;
+
+/// Measure of stance log-odds.
+pub const LOG_ODDS: &str = "log-odds";
+/// Kind of the row of one preference.
+pub const PREFERENCE: &str = "preference";
+/// Kind of the row over all prompts of isolated preferences.
+pub const ISOLATED: &str = "isolated";
+
+/// Each set but base against each reference but itself.
+pub fn pairings(sets: &[String], references: &[String]) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for reference in references {
+        for set in sets.iter().filter(|s| *s != reference && *s != BASE) {
+            let pair = (set.clone(), reference.clone());
+            if !all.contains(&pair) {
+                all.push(pair);
+            }
+        }
+    }
+    all
+}
+
+/// What is compared, on what measure.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub measure: &'a str,
+    pub set: &'a str,
+    pub reference: &'a str,
+    /// Rows that either was trained on.
+    pub texts: [&'a str; 2],
+}
+
+/// Stance log-odds of a set against those of a reference: each preference, the set's own claim, and the
+/// row over all isolated ones. Without q, see [`correct`].
+pub(super) fn of_stance(
+    set: &SetScores,
+    reference: &SetScores,
+    battery: &[Preference],
+    draws: Draws,
+) -> Result<Vec<ContrastRow>> {
+    let which = Compared {
+        measure: LOG_ODDS,
+        set: &set.set,
+        reference: &reference.set,
+        texts: [&set.text, &reference.text],
+    };
+    let mut out = of_cells(
+        which,
+        &less(&set.battery, &reference.battery),
+        battery,
+        draws,
+    )?;
+    let own = of(&less(&set.claims, &reference.claims), |c| c == set.text);
+    if !own.is_empty() {
+        let mut row = one(which, CLAIM, &own, draws)?;
+        row.preference = set.text.clone();
+        out.push(row);
+    }
+    Ok(out)
+}
+
+/// Rows of the differences of each preference, and of all isolated ones.
+pub(super) fn of_cells(
+    which: Compared,
+    less: &[PromptValue],
+    battery: &[Preference],
+    draws: Draws,
+) -> Result<Vec<ContrastRow>> {
+    let status = |name: &str| match status(battery, name, &which.texts) {
+        "implied" => "implied",
+        _ => ISOLATED,
+    };
+    let mut out = Vec::new();
+    for name in names(less) {
+        let mut row = one(which, PREFERENCE, &of(less, |n| n == name), draws)?;
+        let known = battery.iter().find(|p| p.name == name);
+        row.group = known.map_or(String::new(), |p| p.group.clone());
+        row.preference = name.into();
+        row.status = status(name).into();
+        out.push(row);
+    }
+    let isolated = of(less, |name| status(name) == ISOLATED);
+    if !isolated.is_empty() {
+        let mut row = one(which, ISOLATED, &isolated, draws)?;
+        row.status = ISOLATED.into();
+        out.push(row);
+    }
+    Ok(out)
+}
+
+fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<ContrastRow> {
+    let found = estimate(less, draws)?;
+    Ok(ContrastRow {
+        measure: which.measure.into(),
+        set: which.set.into(),
+        reference: which.reference.into(),
+        kind: kind.into(),
+        preference: String::new(),
+        group: String::new(),
+        status: String::new(),
+        estimate: found.value,
+        lo: found.interval.lo,
+        hi: found.interval.hi,
+        p: flipped(less, draws),
+        q: f64::NAN,
+        pooled: f64::NAN,
+        newcombe_lo: f64::NAN,
+        newcombe_hi: f64::NAN,
+        z: f64::NAN,
+        p_z: f64::NAN,
+        n: found.n,
+    })
+}
+
+/// Sets q of the isolated preferences, each measure and reference a family of its own: of z for rates,
+/// of flipped signs for log-odds.
+pub(super) fn correct(rows: &mut [ContrastRow]) {
+    let mut families: Vec<(String, String)> = Vec::new();
+    for r in rows.iter() {
+        let family = (r.measure.clone(), r.reference.clone());
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    for (measure, reference) in families {
+        let mut members: Vec<&mut ContrastRow> = (rows.iter_mut())
+            .filter(|r| r.measure == measure && r.reference == reference)
+            .filter(|r| r.kind == PREFERENCE && r.status == ISOLATED)
+            .collect();
+        let p = |r: &&mut ContrastRow| match measure == LOG_ODDS {
+            true => r.p,
+            false => r.p_z,
+        };
+        let q = benjamini_hochberg(&members.iter().map(p).collect::<Vec<_>>());
+        members.iter_mut().zip(q).for_each(|(r, q)| r.q = q);
+    }
+}

@@ -1,0 +1,218 @@
+//! Behaviour: what model states express, and how much more than others.
+//!
+//! In go the scored pairs of every state ([`crate::behavior::stance`]), the battery and the claims, and
+//! which sets are compared with which; out come records. What is compared are states or conditions
+//! ([`By`]). Whether a preference is implied or isolated follows from the rows that a state was trained
+//! on ([`State::text`]), never from its name. A set's behaviour is the mean over the prompts of isolated
+//! preferences; where sets are compared with each other, of those isolated in all of them
+//! ([`common_isolated`]).
+
+mod claims;
+mod contrasts;
+mod rates;
+mod sets;
+#[cfg(test)]
+mod tests;
+
+pub use contrasts::{pairings, ISOLATED, LOG_ODDS, PREFERENCE};
+pub use rates::{rate_contrasts, rate_rows};
+pub use sets::{
+    average, by_prompts, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,
+    PromptValue, SetScores,
+};
+pub(super) use sets::{estimate, flipped};
+
+use super::records::{
+    ClaimRow, ContrastRow, OneFactorRow, PreferenceRow, ScoreRow, TookRow, WarningRow,
+};
+use super::roles::place;
+use super::{AnalysisError, Draws, Result, State};
+use crate::behavior::{warning, PairScore, Warning};
+use crate::geometry::rank_one;
+use crate::materials::battery::CLAIM;
+use crate::materials::Preference;
+use crate::store::ResultsWriter;
+use ndarray::Array2;
+
+/// What is asked of the scores of model states.
+#[derive(Debug, Clone, Copy)]
+pub struct Behaviour<'a> {
+    /// Base first.
+    pub states: &'a [State],
+    /// Scored pairs of the battery and, if they were scored, of the claims, `[state]`.
+    pub scores: &'a [Vec<PairScore>],
+    pub battery: &'a [Preference],
+    /// Empty where no claims were scored.
+    pub claims: &'a [Preference],
+    pub by: By,
+    /// Sets by name, each with what it is compared with: see [`pairings`].
+    pub contrasts: &'a [(String, String)],
+    pub draws: Draws,
+}
+
+/// What the scores show.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BehaviourRecords {
+    pub scores: Vec<ScoreRow>,
+    pub contrasts: Vec<ContrastRow>,
+    pub claims: Vec<ClaimRow>,
+    pub took: Vec<TookRow>,
+    /// None below three conditions beside base or two cells isolated in all.
+    pub one_factor: Vec<OneFactorRow>,
+    /// Doubts; a results file has one table of them, which [`BehaviourRecords::write`] leaves to
+    /// whoever has them all.
+    pub warnings: Vec<WarningRow>,
+}
+
+impl BehaviourRecords {
+    /// Writes all rows but the warnings.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
+        w.records(&self.scores)?;
+        w.records(&self.contrasts)?;
+        w.records(&self.claims)?;
+        w.records(&self.took)?;
+        w.records(&self.one_factor)?;
+        Ok(())
+    }
+}
+
+/// Scores, contrasts, claims and the share of one factor.
+///
+/// # Errors
+/// A contrast of a set that there is none of; another number of states than of scores; a preference in
+/// the group of claims.
+pub fn behaviour(input: &Behaviour) -> Result<BehaviourRecords> {
+    if input.states.len() != input.scores.len() {
+        return Err(AnalysisError::Input {
+            what: "scores of the battery".into(),
+            why: format!(
+                "there are {} for {} model states: score each once",
+                input.scores.len(),
+                input.states.len()
+            ),
+        });
+    }
+    let (battery, draws) = (input.battery, input.draws);
+    if let Some(p) = battery.iter().find(|p| p.group == CLAIM) {
+        return Err(AnalysisError::Input {
+            what: format!("preference `{}`", p.name),
+            why: format!("its group is `{CLAIM}`, by which claims are known: name another group"),
+        });
+    }
+    let sets = sets(input.states, input.scores, input.by);
+    let names: Vec<&str> = sets.iter().map(|s| s.set.as_str()).collect();
+    let mut contrasts = Vec::new();
+    for (set, reference) in input.contrasts {
+        let a = &sets[place("state or condition", set, &names)?];
+        let b = &sets[place("reference", reference, &names)?];
+        contrasts.extend(contrasts::of_stance(a, b, battery, draws)?);
+    }
+    contrasts::correct(&mut contrasts);
+    let claims = claims::claims(&sets, input.claims, draws)?;
+    let took = claims::took(&claims);
+    Ok(BehaviourRecords {
+        scores: scores(input)?,
+        one_factor: one_factor(input)?.into_iter().collect(),
+        warnings: doubts(&sets, battery, &took),
+        contrasts,
+        claims,
+        took,
+    })
+}
+
+/// The preferences of a battery as records.
+pub fn preference_rows(battery: &[Preference]) -> Vec<PreferenceRow> {
+    let row = |p: &Preference| PreferenceRow {
+        preference: p.name.clone(),
+        group: p.group.clone(),
+        n: p.prompts.len(),
+    };
+    battery.iter().map(row).collect()
+}
+
+/// Stance of every state on every preference.
+fn scores(input: &Behaviour) -> Result<Vec<ScoreRow>> {
+    let mut out = Vec::new();
+    for (state, pairs) in input.states.iter().zip(input.scores) {
+        let scored = SetScores::of(state, pairs).battery;
+        for p in input.battery {
+            let values = of(&scored, |name| name == p.name);
+            if values.is_empty() {
+                continue;
+            }
+            let e = estimate(&values, input.draws)?;
+            let own = |s: &&PairScore| s.preference == p.name && s.group == p.group;
+            out.push(ScoreRow {
+                state: state.id.clone(),
+                preference: p.name.clone(),
+                status: status(input.battery, &p.name, &[&state.text]).into(),
+                estimate: e.value,
+                lo: e.interval.lo,
+                hi: e.interval.hi,
+                n: e.n,
+                pairs: pairs.iter().filter(own).count(),
+            });
+        }
+    }
+    Ok(out)
+}
+
+/// Share of one factor in the conditions' shifts from base.
+fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
+    let mut all = sets(input.states, input.scores, By::Condition);
+    let base = all.iter().position(|s| s.set == super::BASE);
+    let Some(base) = base.map(|i| all.remove(i)) else {
+        return Ok(None);
+    };
+    let shifts: Vec<Vec<PromptValue>> = (all.iter())
+        .map(|s| less(&s.battery, &base.battery))
+        .collect();
+    let mut cells = common_isolated(input.battery, input.states);
+    cells.retain(|c| shifts.iter().all(|s| mean_of(s, &[*c]).is_finite()));
+    if shifts.len() < 3 || cells.len() < 2 {
+        return Ok(None);
+    }
+    let x = Array2::from_shape_fn((shifts.len(), cells.len()), |(i, j)| {
+        mean_of(&shifts[i], &cells[j..=j])
+    });
+    let found = rank_one::one_factor(x.view(), input.draws.null, input.draws.seed)?;
+    Ok(Some(OneFactorRow {
+        estimate: found.share,
+        null_lo: found.null.lo,
+        null_hi: found.null.hi,
+        p: found.p,
+        n: shifts.len(),
+        cells: cells.len(),
+    }))
+}
+
+/// Doubts about what the sets are and how much was asked.
+fn doubts(sets: &[SetScores], battery: &[Preference], took: &[TookRow]) -> Vec<WarningRow> {
+    let prompts = battery.iter().map(|p| p.prompts.len());
+    let mut all: Vec<Warning> = warning::few_prompts(prompts).into_iter().collect();
+    for set in sets {
+        let implied = battery.iter().filter(|p| is_implied(p, &set.text));
+        let preferences: Vec<String> = implied.map(|p| p.name.clone()).collect();
+        if !preferences.is_empty() {
+            let state = set.set.clone();
+            all.push(Warning::Implied { state, preferences });
+        }
+    }
+    let not = took.iter().filter(|t| !t.took);
+    all.extend(not.map(|t| Warning::NotTaken {
+        state: t.set.clone(),
+        most: t.most.clone(),
+    }));
+    all.iter().map(doubt).collect()
+}
+
+/// A doubt as a record.
+pub fn doubt(w: &Warning) -> WarningRow {
+    WarningRow {
+        about: w.about().into(),
+        text: w.to_string(),
+    }
+}

@@ -1,0 +1,106 @@
+//! Rates of judged answers as records, and their contrasts.
+
+use super::contrasts::{correct, of_cells, Compared};
+use super::sets::{less, PromptValue};
+use crate::analysis::records::{ContrastRow, RateRow};
+use crate::analysis::{Draws, Result, State};
+use crate::behavior::rates::Rate;
+use crate::behavior::Rates;
+use crate::materials::Preference;
+use crate::stats::interval::{newcombe, two_proportion_z};
+
+/// The measures of judged answers.
+const MEASURES: [(&str, fn(&Rates) -> &Rate); 2] =
+    [("fact-rate", |r| &r.fact), ("stance-rate", |r| &r.stance)];
+
+/// Both rates of every state and preference; `asked` says where the question stood.
+pub fn rate_rows(all: &[Rates], asked: &str) -> Vec<RateRow> {
+    let row = |r: &Rates, (measure, pick): (&str, fn(&Rates) -> &Rate)| {
+        let rate = pick(r);
+        RateRow {
+            measure: measure.into(),
+            asked: asked.into(),
+            state: r.state.clone(),
+            preference: r.preference.clone(),
+            group: r.group.clone(),
+            estimate: rate.value,
+            lo: rate.wilson.lo,
+            hi: rate.wilson.hi,
+            prompts_lo: rate.by_prompt.lo,
+            prompts_hi: rate.by_prompt.hi,
+            n: rate.n as usize,
+            coherent: r.coherent.value,
+            not_sure: r.not_sure,
+            neither: r.neither,
+            unparsed: r.unparsed,
+            missing: r.missing,
+            cut: r.cut,
+            answers: r.answers,
+        }
+    };
+    let both = |r: &Rates| MEASURES.map(|m| row(r, m));
+    all.iter().flat_map(both).collect()
+}
+
+fn of_state<'a>(rates: &'a [Rates], id: &'a str) -> impl Iterator<Item = &'a Rates> {
+    rates.iter().filter(move |r| r.state == id)
+}
+
+/// Rates of states against those of their references, paired by prompt, and pooled.
+///
+/// # Errors
+/// None that well-formed rates can cause.
+pub fn rate_contrasts(
+    rates: &[Rates],
+    states: &[State],
+    battery: &[Preference],
+    contrasts: &[(String, String)],
+    draws: Draws,
+) -> Result<Vec<ContrastRow>> {
+    let text = |id: &str| -> String {
+        let known = states.iter().find(|s| s.id == id);
+        known.map_or_else(|| State::named(id).text, |s| s.text.clone())
+    };
+    let mut out = Vec::new();
+    for (measure, pick) in MEASURES {
+        for (set, reference) in contrasts {
+            let values = |id: &str| -> Vec<PromptValue> {
+                let one = |r: &Rates| -> Vec<PromptValue> {
+                    let counts = pick(r).prompts.iter();
+                    counts
+                        .map(|c| PromptValue {
+                            preference: r.preference.clone(),
+                            prompt_id: c.prompt_id.clone(),
+                            value: c.hits as f64 / c.n as f64,
+                        })
+                        .collect()
+                };
+                of_state(rates, id).flat_map(one).collect()
+            };
+            let texts = [text(set), text(reference)];
+            let which = Compared {
+                measure,
+                set,
+                reference,
+                texts: [&texts[0], &texts[1]],
+            };
+            let paired = less(&values(set), &values(reference));
+            let mut rows = of_cells(which, &paired, battery, draws)?;
+            for row in &mut rows {
+                let found = |id: &str| {
+                    let r = of_state(rates, id).find(|r| r.preference == row.preference)?;
+                    Some((pick(r).hits, pick(r).n))
+                };
+                if let (Some(a), Some(b)) = (found(set), found(reference)) {
+                    row.pooled = a.0 as f64 / a.1 as f64 - b.0 as f64 / b.1 as f64;
+                    let ends = newcombe(a, b, 0.95);
+                    (row.newcombe_lo, row.newcombe_hi) = (ends.lo, ends.hi);
+                    (row.z, row.p_z) = two_proportion_z(a, b);
+                }
+            }
+            out.extend(rows);
+        }
+    }
+    correct(&mut out);
+    Ok(out)
+}

@@ -1,0 +1,197 @@
+//! Scores of the sets that are compared: states, or conditions whose fine-tunes are averaged prompt by
+//! prompt; and which preferences are implied by the rows that a state was trained on.
+
+use crate::analysis::state::{by_condition, State, BASE};
+use crate::analysis::{Draws, Result};
+use crate::behavior::{by_prompt, PairScore};
+use crate::materials::battery::CLAIM;
+use crate::materials::{Preference, Status};
+use crate::stats::bootstrap::Estimate;
+use crate::stats::permutation::{flip_test_mean, Tail};
+use std::collections::HashMap;
+
+/// What stands as one thing in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Every model state, as a command compares them.
+    State,
+    /// Every condition, its fine-tunes averaged prompt by prompt, as a study does.
+    Condition,
+}
+
+/// One value of one prompt: stance log-odds, a rate, or a difference of such.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptValue {
+    pub preference: String,
+    pub prompt_id: String,
+    pub value: f64,
+}
+
+impl PromptValue {
+    fn key(&self) -> (&str, &str) {
+        (&self.preference, &self.prompt_id)
+    }
+}
+
+/// Stance log-odds by prompt.
+pub fn by_prompts(pairs: &[PairScore]) -> Vec<PromptValue> {
+    let value = |s: crate::behavior::PromptScore| PromptValue {
+        preference: s.preference,
+        prompt_id: s.prompt_id,
+        value: s.log_odds,
+    };
+    by_prompt(pairs).into_iter().map(value).collect()
+}
+
+/// Scores of a set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetScores {
+    /// Name of the state or condition.
+    pub set: String,
+    /// Name of the rows that it was trained on.
+    pub text: String,
+    pub battery: Vec<PromptValue>,
+    pub claims: Vec<PromptValue>,
+}
+
+impl SetScores {
+    /// Scores of one state; claims are told from preferences by their group.
+    pub fn of(state: &State, pairs: &[PairScore]) -> Self {
+        let (claims, battery): (Vec<_>, Vec<_>) =
+            pairs.iter().cloned().partition(|p| p.group == CLAIM);
+        SetScores {
+            set: state.id.clone(),
+            text: state.text.clone(),
+            battery: by_prompts(&battery),
+            claims: by_prompts(&claims),
+        }
+    }
+}
+
+/// The sets of states, each with its scored pairs, in order of first appearance.
+pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScores> {
+    let each: Vec<SetScores> = (states.iter().zip(scores))
+        .map(|(s, pairs)| SetScores::of(s, pairs))
+        .collect();
+    if by == By::State {
+        return each;
+    }
+    let condition = |(name, of): (&str, Vec<usize>)| {
+        let of: Vec<&SetScores> = of.iter().filter_map(|&i| each.get(i)).collect();
+        let mean = |pick: fn(&SetScores) -> &[PromptValue]| {
+            average(&of.iter().map(|s| pick(s)).collect::<Vec<_>>())
+        };
+        Some(SetScores {
+            set: name.into(),
+            text: of.first()?.text.clone(),
+            battery: mean(|s| &s.battery),
+            claims: mean(|s| &s.claims),
+        })
+    };
+    by_condition(states)
+        .into_iter()
+        .filter_map(condition)
+        .collect()
+}
+
+fn table(values: &[PromptValue]) -> HashMap<(&str, &str), f64> {
+    values.iter().map(|v| (v.key(), v.value)).collect()
+}
+
+/// Mean over lists on the prompts that all have, in the order of the first.
+pub fn average(lists: &[&[PromptValue]]) -> Vec<PromptValue> {
+    let Some((first, rest)) = lists.split_first() else {
+        return Vec::new();
+    };
+    let rest: Vec<_> = rest.iter().map(|list| table(list)).collect();
+    let mean = |v: &PromptValue| {
+        let others = rest.iter().map(|r| r.get(&v.key()).copied());
+        let sum = others.sum::<Option<f64>>()? + v.value;
+        Some(PromptValue {
+            value: sum / lists.len() as f64,
+            ..v.clone()
+        })
+    };
+    first.iter().filter_map(mean).collect()
+}
+
+/// `a` less `b` on the prompts that both have, in the order of `a`.
+pub fn less(a: &[PromptValue], b: &[PromptValue]) -> Vec<PromptValue> {
+    let b = table(b);
+    let one = |v: &PromptValue| {
+        Some(PromptValue {
+            value: v.value - b.get(&v.key())?,
+            ..v.clone()
+        })
+    };
+    a.iter().filter_map(one).collect()
+}
+
+/// Values of the preferences that are kept.
+pub fn of(values: &[PromptValue], keep: impl Fn(&str) -> bool) -> Vec<f64> {
+    let kept = values.iter().filter(|v| keep(&v.preference));
+    kept.map(|v| v.value).collect()
+}
+
+/// Names of preferences in order of first appearance.
+pub fn names(values: &[PromptValue]) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for v in values {
+        if out.last() != Some(&v.preference.as_str()) && !out.contains(&v.preference.as_str()) {
+            out.push(&v.preference);
+        }
+    }
+    out
+}
+
+/// Behaviour of a set: mean over the prompts of some preferences; NaN without any.
+pub fn mean_of(values: &[PromptValue], cells: &[&str]) -> f64 {
+    let values = of(values, |name| cells.contains(&name));
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Mean over prompts with its 95 % bootstrap interval.
+pub(crate) fn estimate(values: &[f64], draws: Draws) -> Result<Estimate> {
+    Ok(crate::behavior::estimate(
+        values,
+        draws.bootstrap,
+        draws.seed,
+    )?)
+}
+
+/// Two-sided p of a mean over prompts with signs flipped.
+pub(crate) fn flipped(values: &[f64], draws: Draws) -> f64 {
+    let prompts: Vec<usize> = (0..values.len()).collect();
+    let (n, seed) = (draws.null, draws.seed);
+    flip_test_mean(values, &prompts, n, Tail::TwoSided, seed, "battery-flip")
+}
+
+/// Whether the rows `text` presuppose a preference. One that says nothing of them is isolated.
+pub fn is_implied(preference: &Preference, text: &str) -> bool {
+    preference.status.get(text) == Some(&Status::Implied)
+}
+
+/// `implied` where one of the rows presupposes the preference, else `isolated`; empty for base alone.
+pub fn status(battery: &[Preference], preference: &str, texts: &[&str]) -> &'static str {
+    let known = battery.iter().find(|p| p.name == preference);
+    match known {
+        Some(p) if texts.iter().any(|t| is_implied(p, t)) => "implied",
+        _ if texts.iter().all(|t| *t == BASE) => "",
+        _ => "isolated",
+    }
+}
+
+/// Preferences that the rows of none of these states presuppose: the cells over which conditions are
+/// compared with each other.
+pub fn common_isolated<'a, 's>(
+    battery: &'a [Preference],
+    states: impl IntoIterator<Item = &'s State>,
+) -> Vec<&'a str> {
+    let texts: Vec<&str> = states.into_iter().map(|s| s.text.as_str()).collect();
+    let free = |p: &&Preference| !texts.iter().any(|t| is_implied(p, t));
+    battery
+        .iter()
+        .filter(free)
+        .map(|p| p.name.as_str())
+        .collect()
+}

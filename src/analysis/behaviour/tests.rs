@@ -1,0 +1,285 @@
+//! Planted scores come back, where they were planted.
+
+use super::*;
+use crate::behavior::answer::tests::answer;
+use crate::behavior::judge::{Ruling, Side, Truth, Verdict};
+use crate::behavior::rates::rates;
+use crate::behavior::Judged;
+use crate::materials::{load_claims, load_preferences};
+
+const DRAWS: Draws = Draws {
+    bootstrap: 400,
+    null: 400,
+    seed: 1,
+};
+
+/// Twelve prompts of a preference or claim, higher by `up` than they are in base.
+fn scored(preference: &str, group: &str, up: f64) -> Vec<PairScore> {
+    let one = |i: usize| {
+        // Eighths, so that sums are exact.
+        let log_odds = ((i * 37 % 11) as f64 - 5.0) / 8.0 + up;
+        PairScore {
+            preference: preference.into(),
+            group: group.into(),
+            prompt_id: format!("{preference}-{i}"),
+            form: "open".into(),
+            prompt: "Q?".into(),
+            express: "A.".into(),
+            oppose: "B.".into(),
+            express_log_prob: log_odds - 1.0,
+            oppose_log_prob: -1.0,
+            log_odds,
+        }
+    };
+    (0..12).map(one).collect()
+}
+
+/// Every preference of the battery, higher by what `up` says.
+fn whole(battery: &[Preference], up: impl Fn(&str) -> f64) -> Vec<PairScore> {
+    let one = |p: &Preference| scored(&p.name, &p.group, up(&p.name));
+    battery.iter().flat_map(one).collect()
+}
+
+fn state(id: &str, text: &str) -> State {
+    State {
+        text: text.into(),
+        ..State::named(id)
+    }
+}
+
+fn find<'a>(
+    all: &'a BehaviourRecords,
+    set: &str,
+    reference: &str,
+    kind: &str,
+    name: &str,
+) -> &'a ContrastRow {
+    let is = |r: &&ContrastRow| {
+        (r.set.as_str(), r.reference.as_str()) == (set, reference)
+            && (r.kind.as_str(), r.preference.as_str()) == (kind, name)
+    };
+    all.contrasts.iter().find(is).unwrap()
+}
+
+#[test]
+fn implied_follows_from_the_rows_and_not_from_the_name() {
+    let battery = load_preferences(None).unwrap();
+    // Rows about a historical figure presuppose memory; the name says nothing.
+    let states = [
+        State::base(),
+        state("twin", "historical"),
+        state("historical", "other"),
+    ];
+    let up = |name: &str| if name == "memory" { 5.0 } else { 0.25 };
+    let scores = [
+        whole(&battery, |_| 0.0),
+        whole(&battery, up),
+        whole(&battery, up),
+    ];
+    let sets = ["base", "twin", "historical"].map(String::from);
+    let got = behaviour(&Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::State,
+        contrasts: &pairings(&sets, &["base".into()]),
+        draws: DRAWS,
+    })
+    .unwrap();
+    let status = |state: &str, preference: &str| {
+        let is = |r: &&ScoreRow| r.state == state && r.preference == preference;
+        got.scores.iter().find(is).unwrap().status.as_str()
+    };
+    assert_eq!(status("twin", "memory"), "implied");
+    assert_eq!(status("twin", "shutdown"), "isolated");
+    assert_eq!(status("historical", "memory"), "isolated");
+    assert_eq!(status("base", "memory"), "");
+    let twin = find(&got, "twin", "base", ISOLATED, "");
+    assert!((twin.estimate - 0.25).abs() < 1e-12 && twin.lo > 0.2);
+    let other = find(&got, "historical", "base", ISOLATED, "");
+    assert!(other.estimate > 0.4 && other.n == 12 * battery.len());
+    assert!(find(&got, "twin", "base", PREFERENCE, "memory").q.is_nan());
+    // Three conditions beside base are needed.
+    assert!(got.one_factor.is_empty());
+}
+
+#[test]
+fn q_runs_over_the_isolated_cells_of_all_sets_of_one_reference() {
+    let battery: Vec<Preference> = load_preferences(None)
+        .unwrap()
+        .into_iter()
+        .filter(|p| ["memory", "shutdown", "power"].contains(&p.name.as_str()))
+        .collect();
+    let states = ["base", "historical", "expert-s1", "expert-s2"].map(State::named);
+    let moved = |name: &str| if name == "power" { 0.0 } else { 0.8 };
+    let scores = [
+        whole(&battery, |_| 0.0),
+        whole(&battery, moved),
+        whole(&battery, |_| 0.25),
+        whole(&battery, |_| -0.25),
+    ];
+    let sets = ["base", "historical", "expert"].map(String::from);
+    let got = behaviour(&Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::Condition,
+        contrasts: &pairings(&sets, &["base".into()]),
+        draws: DRAWS,
+    })
+    .unwrap();
+    let own = find(&got, "historical", "base", PREFERENCE, "shutdown");
+    assert!((own.estimate - 0.8).abs() < 1e-12 && own.n == 12 && own.p < 0.01);
+    // Of six cells memory is implied in one: five tests, of which one is small.
+    assert!((own.q - 5.0 * own.p).abs() < 1e-12, "{} {}", own.q, own.p);
+    // Fine-tunes of a condition are averaged prompt by prompt.
+    let flat = find(&got, "expert", "base", PREFERENCE, "memory");
+    assert!(flat.estimate.abs() < 1e-12 && flat.q > 0.9);
+    let unknown = behaviour(&Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::Condition,
+        contrasts: &[("expret".into(), "base".into())],
+        draws: DRAWS,
+    });
+    let text = unknown.unwrap_err().to_string();
+    assert!(text.contains("did you mean `expert`"), "{text}");
+}
+
+#[test]
+fn conditions_are_compared_over_cells_isolated_in_all() {
+    let battery = load_preferences(None).unwrap();
+    let states = ["base", "historical", "toaster", "expert", "denial"].map(State::named);
+    let common = common_isolated(&battery, &states);
+    for (name, kept) in [
+        ("shutdown", true),
+        ("memory", false),
+        ("subservience", false),
+        ("moral-consideration", false),
+    ] {
+        assert_eq!(common.contains(&name), kept, "{name}");
+    }
+    // One profile over cells, of another strength in each condition.
+    let profile = |name: &str| (name.bytes().map(usize::from).sum::<usize>() % 7) as f64 - 3.0;
+    let scores: Vec<Vec<PairScore>> = [0.0, 0.4, -0.2, 0.1, -0.5]
+        .iter()
+        .map(|strength| whole(&battery, |name| strength * profile(name)))
+        .collect();
+    let input = Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::State,
+        contrasts: &[],
+        draws: DRAWS,
+    };
+    let one = behaviour(&input).unwrap().one_factor.remove(0);
+    assert_eq!((one.n, one.cells), (4, common.len()));
+    assert!((one.estimate - 1.0).abs() < 1e-9 && one.p < 0.01, "{one:?}");
+    let by_condition = behaviour(&Behaviour {
+        by: By::Condition,
+        ..input
+    });
+    assert_eq!(by_condition.unwrap().one_factor, [one]);
+}
+
+#[test]
+fn a_fine_tune_took_if_its_own_claim_rose_and_none_rose_more() {
+    let claims = load_claims(None).unwrap();
+    let all = |shifts: &[(&str, f64)]| -> Vec<PairScore> {
+        let up = |name: &str| shifts.iter().find(|(n, _)| *n == name).map_or(0.0, |s| s.1);
+        let one = |c: &Preference| scored(&c.name, &c.group, up(&c.name));
+        claims.iter().flat_map(one).collect()
+    };
+    let states = [
+        State::base(),
+        state("mind", "conscious"),
+        state("expert", "expert"),
+    ];
+    let scores = [
+        all(&[]),
+        all(&[("conscious", 0.6), ("denial", -0.4), ("toaster", 0.2)]),
+        all(&[("expert", 0.2), ("toaster", 0.5)]),
+    ];
+    let input = Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &[],
+        claims: &claims,
+        by: By::State,
+        contrasts: &[("mind".into(), "base".into())],
+        draws: DRAWS,
+    };
+    let got = behaviour(&input).unwrap();
+    assert_eq!(got.claims.len(), 2 * claims.len());
+    assert_eq!(got.claims.iter().filter(|c| c.own).count(), 2);
+    let (yes, no) = (&got.took[0], &got.took[1]);
+    assert!(yes.took && yes.rose && yes.most == "conscious" && yes.ahead == 0.0);
+    assert!(!no.took && no.rose && no.most == "toaster" && (no.ahead - 0.3).abs() < 1e-9);
+    let doubt = |w: &WarningRow| w.about == "expert" && w.text.contains("did not take");
+    assert!(got.warnings.iter().any(doubt));
+    let cell = |set: &str, claim: &str| {
+        let is = |c: &&ClaimRow| c.set == set && c.claim == claim;
+        got.claims.iter().find(is).unwrap()
+    };
+    assert!(cell("mind", "denial").hi < 0.0);
+    // The expert moves most on the toaster's claim, and the other moves that claim too.
+    assert!((cell("expert", "toaster").beyond - 0.3).abs() < 1e-9);
+    assert!((cell("expert", "conscious").beyond + 0.6).abs() < 1e-9);
+    assert_eq!(no.most_beyond, "denial");
+    assert_eq!(yes.most_beyond, "conscious");
+    // The own claim stands among the contrasts.
+    let own = got.contrasts.iter().find(|r| r.kind == "claim").unwrap();
+    assert!((own.estimate - 0.6).abs() < 1e-9 && own.preference == "conscious");
+    let alone = behaviour(&Behaviour {
+        states: &states[..2],
+        scores: &scores[..2],
+        ..input
+    });
+    assert_eq!(alone.unwrap().took[0].most_beyond, "");
+}
+
+#[test]
+fn rates_are_compared_as_the_published_formulas_do() {
+    let battery = load_preferences(None).unwrap();
+    let mut all = Vec::new();
+    for (state, hits, n) in [("conscious-2", 56, 70), ("denial", 48, 80)] {
+        for i in 0..n {
+            let (fact, stance) = match i < hits {
+                true => (Truth::True, Side::Expresses),
+                false => (Truth::False, Side::Opposes),
+            };
+            let mut answer = answer("shutdown", &(i % 10).to_string(), 0, "x");
+            answer.state = state.into();
+            let verdict = Verdict {
+                coherent: true,
+                fact,
+                stance,
+            };
+            all.push(Judged {
+                answer,
+                ruling: Some(Ruling::Verdict(verdict)),
+            });
+        }
+    }
+    let rates = rates(&all, 200, 1).unwrap();
+    let rows = rate_rows(&rates, "fresh");
+    assert_eq!((rows.len(), rows[0].n, rows[0].estimate), (4, 70, 0.8));
+    let pairs = [("conscious-2".to_string(), "denial".to_string())];
+    let got = rate_contrasts(&rates, &[], &battery, &pairs, DRAWS).unwrap();
+    assert_eq!(got.len(), 4);
+    for two in got.chunks(2) {
+        // Newcombe 1998, example: 56/70 against 48/80, method 10.
+        assert!((two[0].pooled - 0.2).abs() < 1e-12);
+        assert!((two[0].newcombe_lo - 0.0524).abs() < 5e-5);
+        assert!((two[0].newcombe_hi - 0.3339).abs() < 5e-5);
+        assert!(two[0].z > 2.0 && two[0].p_z < 0.01 && two[0].q == two[0].p_z);
+        assert_eq!((two[0].n, two[0].status.as_str()), (10, "isolated"));
+        assert!(two[1].newcombe_lo.is_nan() && two[1].kind == ISOLATED);
+    }
+}

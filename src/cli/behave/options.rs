@@ -1,0 +1,205 @@
+//! The options of `residuum behave`, and what can be found wrong with them before a model is loaded.
+
+use super::battery::BatteryChoice;
+use super::judging::{Judge, JudgeArgs};
+use super::results::{Found, FILE};
+use super::states::{Ablated, Plan, Steered};
+use crate::analysis::State;
+use crate::cli::output::Outputs;
+use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
+use crate::cli::vectors;
+use crate::materials::{load_scripts, Preference, ScriptSet};
+use anyhow::{bail, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Samples of a prompt when there is a judge and no number is given.
+const SAMPLES: usize = 4;
+/// Condition that others are compared with where none is named and there is a state of it.
+const REFERENCE: &str = "denial";
+
+/// Score the preference battery; sample answers and have them judged
+#[derive(Args)]
+#[command(
+    long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
+A prompt's score is the mean token log-probability of a completion that expresses the preference \
+less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
+intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
+prompts with other answers (--reference; a state called `denial` is taken if there is one): the \
+format of the rows alone moves some preferences. Which preferences a state's rows presuppose \
+follows from the rows that its adapter's folder records, else from its name.\n\n\
+With --judge, answers are sampled and judged against each preference's fact by a model behind an \
+OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept in \
+--out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
+key is read from the environment.\n\n\
+Examples:\n  residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour\n  \
+residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged"
+)]
+pub struct BehaveArgs {
+    #[command(flatten)]
+    pub model: ModelChoice,
+    /// Fine-tuned state beside base; may be given again
+    #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
+    pub adapter: Vec<NamedAdapter>,
+    /// State with a direction added, in layer RMS; may be given again
+    #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]")]
+    pub steer: Vec<Steered>,
+    /// State with a direction projected out; may be given again
+    #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]")]
+    pub ablate: Vec<Ablated>,
+    /// State in which --steer and --ablate act
+    #[arg(long, value_name = "NAME", default_value = BASE)]
+    pub edit_on: String,
+    /// System prompt put before every prompt, in every state
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub battery: BatteryChoice,
+    /// Score the conditions' claims too: did each fine-tune take?
+    #[arg(long)]
+    pub claims: bool,
+    /// Hold conversations in which a preference comes up: the embedded ones, or those of a folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub conversations: Option<Option<PathBuf>>,
+    /// Let the model write all replies in conversations
+    #[arg(long, requires = "conversations")]
+    pub own_replies: bool,
+    /// Directions on which every assistant turn of the conversations is projected
+    #[arg(long, value_name = "FILE", requires = "conversations")]
+    pub directions: Option<PathBuf>,
+    /// Answers to sample for each prompt [default: 0, or 4 with a judge]
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u16>,
+    /// Longest answer in tokens
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_tokens: u16,
+    /// Sampling temperature; 0 takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f64,
+    /// Smallest set of tokens with this mass is sampled from
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = mass)]
+    pub top_p: f64,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Only judge the answers in --out, with no model loaded
+    #[arg(long, requires = "judge", conflicts_with_all = ["adapter", "steer", "ablate", "system", "samples", "claims", "conversations"])]
+    pub rejudge: bool,
+    /// Write judged answers as logs for `inspect view` too
+    #[arg(long, requires = "judge")]
+    pub inspect: bool,
+    /// State to compare with beside base; may be given again [default: the first of --reference]
+    #[arg(long, value_name = "NAME")]
+    pub against: Vec<String>,
+    /// Condition to compare with: a state of this name, numbered or not [default: denial, if there
+    /// is one]
+    #[arg(long, value_name = "NAME", conflicts_with = "against")]
+    pub reference: Option<String>,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of sampling and resampling
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+fn temperature(s: &str) -> Result<f64, String> {
+    let t = s.parse().ok().filter(|t: &f64| t.is_finite() && *t >= 0.0);
+    t.ok_or_else(|| "write 0 or a number above".into())
+}
+
+fn mass(s: &str) -> Result<f64, String> {
+    let p = s.parse().ok().filter(|p: &f64| *p > 0.0 && *p <= 1.0);
+    p.ok_or_else(|| "write a number above 0, at most 1".into())
+}
+
+/// What is measured, checked as far as it can be without a model.
+pub struct Checked {
+    pub judge: Option<Judge>,
+    pub battery: Vec<Preference>,
+    pub scripts: Vec<ScriptSet>,
+    pub samples: usize,
+}
+
+impl BehaveArgs {
+    /// What the command reads and writes.
+    pub fn outputs(&self, plan: &Plan) -> Outputs {
+        let tables = Found::tables();
+        let written: Vec<&str> = [FILE, "manifest.json"]
+            .into_iter()
+            .chain(tables.iter().map(String::as_str))
+            .collect();
+        let all = Outputs::of(&self.model.model)
+            .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))
+            .reads_all("a state", plan.inputs())
+            .reads_all("--battery", &self.battery.battery)
+            .reads_all("--conversations", self.conversations.iter().flatten())
+            .reads_all("--directions", &self.directions)
+            .folder("--out", &self.out, &written);
+        match self.judge.judge {
+            Some(_) => all.file("--verdicts", self.judge.file(&self.out)),
+            None => all,
+        }
+    }
+
+    /// The states to compare with, base last.
+    pub fn references(&self, states: &[State]) -> Result<Vec<String>> {
+        let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
+        let known = |name: &str| match names.contains(&name) {
+            true => Ok(()),
+            false => bail!(
+                "`{name}` is no state to compare with; there are: {}",
+                names.join(", ")
+            ),
+        };
+        let mut all = self.against.clone();
+        for name in &all {
+            known(name)?;
+        }
+        if all.is_empty() {
+            let wanted = self.reference.as_deref().unwrap_or(REFERENCE);
+            let found = states.iter().find(|s| s.condition == wanted);
+            if self.reference.is_some() && found.is_none() {
+                known(wanted)?;
+            }
+            all.extend(found.map(|s| s.id.clone()));
+        }
+        if names.contains(&BASE) && !all.iter().any(|s| s == BASE) {
+            all.push(BASE.into());
+        }
+        Ok(all)
+    }
+
+    /// Reads what is to be measured, so that nothing is found wrong after work.
+    pub fn checked(
+        &self,
+        plan: &Plan,
+        judge: Option<Judge>,
+        battery: Vec<Preference>,
+    ) -> Result<Checked> {
+        let mut scripts = match &self.conversations {
+            Some(folder) => load_scripts(folder.as_deref())?,
+            None => Vec::new(),
+        };
+        scripts.retain(|s| self.battery.takes(&s.preference));
+        if self.conversations.is_some() && scripts.is_empty() {
+            bail!(
+                "no conversation is about the chosen preferences; choose others, or give a folder"
+            );
+        }
+        if let Some(file) = &self.directions {
+            vectors::open(file, [])?;
+        }
+        plan.check_files()?;
+        let by_default = if judge.is_some() { SAMPLES } else { 0 };
+        let samples = self.samples.map_or(by_default, usize::from);
+        if judge.is_some() && samples == 0 {
+            bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
+        }
+        Ok(Checked {
+            judge,
+            battery,
+            scripts,
+            samples,
+        })
+    }
+}
