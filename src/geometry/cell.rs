@@ -5,7 +5,7 @@
 //! forms, the label-flip null and the effective rank of the noise; the
 //! random-direction null mixes this layer's neutral texts by shared coefficients. Nothing here is drawn, all draws
 //! come in with the [`Context`], and nothing outlives the cell but small
-//! matrices over concepts and the designated pair's draws.
+//! matrices over concepts and the designated pairs' draws.
 
 use super::coupling::{CouplingInput, CouplingOptions};
 use super::forms::{form, FormCell, FormContext};
@@ -27,12 +27,13 @@ pub(super) struct Cell {
     pub p_flip: Array2<f64>,
     /// Labels of the row's concept flipped, the column's kept.
     pub p_flip_one: Array2<f64>,
-    pub pair_flips: Vec<f64>,
+    /// Of each designated pair.
+    pub pair_flips: Vec<Vec<f64>>,
     pub random_lo: Array1<f64>,
     pub random_hi: Array1<f64>,
     pub p_random: Array2<f64>,
-    /// Random directions in the place of the pair's first concept.
-    pub pair_random: Vec<f64>,
+    /// Random directions in the place of each designated pair's first concept.
+    pub pair_random: Vec<Vec<f64>>,
     pub effective_rank: Array1<f64>,
 }
 
@@ -78,7 +79,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let forms = FormContext {
         layout,
         draws: &context.draws,
-        pair: options.pair,
+        pairs: &options.pairs,
         level: options.level,
         expansion: &context.expansion,
     };
@@ -104,7 +105,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         &gram.mapv(|v| v as f32),
         &all,
     );
-    let mut pair_flips = Vec::new();
+    let mut pair_flips = vec![Vec::new(); options.pairs.len()];
     for a in 0..k {
         for b in a + 1..k {
             let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
@@ -115,8 +116,9 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
                 })
                 .collect();
             let p = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
-            if (a, b) == options.pair || (b, a) == options.pair {
-                pair_flips = null.clone();
+            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
+            if let Some(i) = options.pairs.iter().position(same) {
+                pair_flips[i] = null.clone();
             }
             let band = percentile(&mut null, options.level);
             for (x, y) in [(a, b), (b, a)] {
@@ -154,7 +156,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let mut random_lo = Array1::from_elem(k, f64::NAN);
     let mut random_hi = random_lo.clone();
     let mut p_random = blank();
-    let mut pair_random = Vec::new();
+    let mut pair_random = vec![Vec::new(); options.pairs.len()];
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
         let mut null: Vec<f64> = products
@@ -166,8 +168,8 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         for a in (0..k).filter(|&a| a != b) {
             p_random[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
         }
-        if b == options.pair.1 {
-            pair_random = null.clone();
+        for (i, _) in (options.pairs.iter().enumerate()).filter(|(_, p)| p.1 == b) {
+            pair_random[i] = null.clone();
         }
         let band = percentile(&mut null, options.level);
         random_lo[b] = band.lo;

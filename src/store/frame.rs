@@ -258,6 +258,19 @@ impl Frame {
         self
     }
 
+    /// The rows that are wanted, by their place.
+    pub fn only(mut self, wanted: impl Fn(usize) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(i)).collect();
+        for (_, values) in &mut self.columns {
+            *values = match values {
+                Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
+                Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
+                Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
+            };
+        }
+        self
+    }
+
     /// Aligned text: texts to the left, numbers to the right, intervals in brackets behind their
     /// estimate; a number that does not exist is `-`.
     pub fn text(&self) -> String {
