@@ -237,18 +237,18 @@ fn scatter(out: &mut Coupling, state: usize, layer: usize, cell: &Cell) {
     out.cleaned.put(state, layer, &cell.cleaned);
     out.whitened.put(state, layer, &cell.whitened);
     for (whole, part) in [
-        (&mut out.flip_lo, &cell.flip_lo),
-        (&mut out.flip_hi, &cell.flip_hi),
-        (&mut out.p_flip, &cell.p_flip),
-        (&mut out.p_flip_one, &cell.p_flip_one),
-        (&mut out.p_random, &cell.p_random),
+        (&mut out.flip_lo, &cell.flips.lo),
+        (&mut out.flip_hi, &cell.flips.hi),
+        (&mut out.p_flip, &cell.flips.p),
+        (&mut out.p_flip_one, &cell.flips.p_one),
+        (&mut out.p_random, &cell.random.p),
     ] {
         whole.slice_mut(s![state, .., .., layer]).assign(part);
     }
     for (whole, part) in [
         (&mut out.reliability, &cell.raw.reliability),
-        (&mut out.random_lo, &cell.random_lo),
-        (&mut out.random_hi, &cell.random_hi),
+        (&mut out.random_lo, &cell.random.lo),
+        (&mut out.random_hi, &cell.random.hi),
         (&mut out.effective_rank, &cell.effective_rank),
     ] {
         whole.slice_mut(s![state, .., layer]).assign(part);
@@ -309,10 +309,10 @@ fn correct_pair(
     let profile = |form: &Form, a: usize, b: usize| form.value.slice(s![state, a, b, ..]).to_vec();
     let observed = profile(&out.raw, first, second);
     let flips = Array2::from_shape_fn((options.flips, layers), |(i, l)| {
-        cells[l].pair_flips[pair][i]
+        cells[l].flips.pairs[pair][i]
     });
     let random = Array2::from_shape_fn((options.random, layers), |(i, l)| {
-        cells[l].pair_random[pair][i]
+        cells[l].random.pairs[pair][i]
     });
     let among = |form: &Form, placebos: &[usize]| {
         let null: Vec<Vec<f64>> = ([first, second].iter())

@@ -39,8 +39,11 @@ pub fn null_states(
     nulls: &NullStates,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Vec<NullStateRow>> {
-    let asked = Asked::new(readings, options)?;
     let mut rows = Vec::new();
+    if nulls.random_adapters + nulls.shuffled == 0 {
+        return Ok(rows);
+    }
+    let asked = Asked::new(readings, options)?;
     if nulls.random_adapters > 0 {
         random_adapters(&asked, nulls, watch, &mut rows)?;
     }
