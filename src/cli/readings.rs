@@ -9,26 +9,27 @@ use crate::analysis::{
     layer_rms, ConceptInfo, Readings, Roles, State, StateActivations, StateTexts,
 };
 use crate::capture::Position;
-use crate::materials::{self, subset, Concept, NeutralText, Split};
+use crate::materials::{self, Concept, NeutralText, Split};
 use crate::model::Model;
 use crate::store::ResultsWriter;
 use anyhow::{bail, Result};
 
 /// The neutral texts that layer RMS, covariances and shifts are read on.
 pub fn shift_texts() -> Result<Vec<NeutralText>> {
-    Ok(materials::load_neutral_texts(None)?)
+    Ok(materials::for_shifts(&materials::load_neutral_texts(None)?))
 }
 
-/// Concepts by name or file, each once; of each `pairs` pairs where that is given.
-pub fn concepts(names: &[String], pairs: Option<usize>) -> Result<Vec<Concept>> {
+/// Concepts by name or file, each once; of each `pairs` main pairs, drawn by `seed`, where that is given.
+pub fn concepts(names: &[String], pairs: Option<usize>, seed: u64) -> Result<Vec<Concept>> {
     let mut all: Vec<Concept> = Vec::new();
     for name in names {
-        let mut concept = materials::load_concept(name)?;
+        let loaded = materials::load::concept(name)?;
+        let concept = match pairs {
+            Some(n) => loaded.draw(n, seed)?.items,
+            None => loaded.items,
+        };
         if all.iter().any(|c| c.name == concept.name) {
             bail!("concept `{}` is given twice; leave one out", concept.name);
-        }
-        if let Some(n) = pairs {
-            concept.pairs = subset::pairs(&concept, n).into_iter().cloned().collect();
         }
         all.push(concept);
     }

@@ -177,7 +177,7 @@ fn picked(
         }
     };
     if let (Some(values), Some(state)) = (column("state"), &args.state) {
-        check("state", &values, state)?;
+        check("state", &labels(&values), state)?;
         keep(&values, &[state]);
     }
     for name in ["set", "condition"] {
@@ -190,10 +190,15 @@ fn picked(
         let Some(values) = column(name).filter(|v| matches!(v, Values::Text(_))) else {
             continue;
         };
-        for concept in &concepts {
-            if matches!(name, "concept" | "concept_a") {
-                check("concept", &values, concept)?;
-            }
+        let mut known = labels(&values);
+        if name == "concept_a" {
+            known.extend(column("concept_b").iter().flat_map(labels));
+        }
+        for concept in concepts
+            .iter()
+            .filter(|_| matches!(name, "concept" | "concept_a"))
+        {
+            check("concept", &known, concept)?;
         }
         match (name, &concepts[..]) {
             (_, []) => {}
@@ -208,7 +213,7 @@ fn picked(
             let names: Vec<&str> = frame.meta.fields.iter().map(|f| f.name).collect();
             bail!("{path} has no column `{name}`; it has {}", names.join(", "));
         };
-        check(name, &values, label)?;
+        check(name, &labels(&values), label)?;
         keep(&values, &[label]);
     }
     if let Some(values) = column("layer") {
@@ -216,7 +221,7 @@ fn picked(
             Some(layer) => layer.to_string(),
             None => third(&values),
         };
-        check("layer", &values, &layer)?;
+        check("layer", &labels(&values), &layer)?;
         keep(&values, &[&layer]);
     }
     let same = match (column("concept_a"), column("concept_b")) {
@@ -230,15 +235,19 @@ fn picked(
     }
 }
 
-/// Refuses a label that a column does not have.
-fn check(what: &str, values: &Values, asked: &str) -> Result<()> {
-    let mut all: Vec<String> = (0..values.len()).map(|i| values.label(i)).collect();
-    all.sort();
+fn labels(values: &Values) -> Vec<String> {
+    (0..values.len()).map(|i| values.label(i)).collect()
+}
+
+/// Refuses a label that is not among the known ones.
+fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
+    let mut all: Vec<&str> = known.iter().map(String::as_str).collect();
+    all.sort_unstable();
     all.dedup();
-    if all.iter().any(|l| l == asked) {
+    if all.contains(&asked) {
         return Ok(());
     }
-    let near = nearest(asked, all.iter().map(String::as_str)).unwrap_or_default();
+    let near = nearest(asked, all.iter().copied()).unwrap_or_default();
     bail!(
         "there is no {what} `{asked}`; did you mean `{near}`? There are: {}",
         all.join(", ")

@@ -39,7 +39,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     if args.concepts.len() < 2 {
         bail!("geometry needs two concepts at least; write --concepts persona,autonomy");
     }
-    let concepts = readings::concepts(&args.concepts, args.pairs.map(|n| n as usize))?;
+    let concepts = readings::concepts(&args.concepts, args.pairs.map(|n| n as usize), args.seed)?;
     let names: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
     let roles = roles(&args, &names);
     let model = args.model.open(out)?;

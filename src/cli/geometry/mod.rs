@@ -70,7 +70,7 @@ struct MeasureArgs {
         default_value = "polarity,sentiment"
     )]
     nuisances: Vec<String>,
-    /// Pairs of each concept, drawn by the seed [default: all]
+    /// Main pairs of each concept, drawn by the seed [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..))]
     pairs: Option<u32>,
     /// Position that is read
@@ -106,7 +106,7 @@ struct MeasureArgs {
     /// Folder to write to
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Seed of the resampling
+    /// Seed of the drawing of pairs and of the resampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
