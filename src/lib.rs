@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the command line down to the ground; data flows one way:
 //! `cli` -> `study` -> `finetune`, `capture`, `directions`, `geometry`, `behavior`, `causal` ->
-//! `geometry_tables`, `store`, `figures`, `report`, `export`; below all `model`, `ops`, `stats`, `materials`.
+//! `store`, `figures`, `report`, `export`; below all `model`, `ops`, `stats`, `materials`.
 
 pub mod analysis;
 pub mod behavior;
@@ -14,7 +14,6 @@ pub mod export;
 pub mod figures;
 pub mod finetune;
 pub mod geometry;
-pub mod geometry_tables;
 pub mod materials;
 pub mod model;
 pub mod ops;

@@ -1,89 +1,96 @@
 //! `residuum geometry explain` on a results file: every part of a number's making is told.
 
 use assert_cmd::Command;
-use ndarray::{array, Array3};
-use residuum::geometry::{contrast, coupling, CouplingInput, CouplingOptions, Over};
-use residuum::geometry_tables::{self as tables, Source};
+use ndarray::{Array3, Axis};
+use residuum::analysis::geometry::{geometry, GeometryOptions, Kinship};
+use residuum::analysis::records::{CoupleRow, StateRow};
+use residuum::analysis::{
+    ConceptActivations, ConceptInfo, Draws, Readings, Roles, State, StateActivations,
+};
+use residuum::capture::Position;
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::store::{ResultsWriter, RootAttrs};
 use std::path::Path;
 
-fn noise(n: usize, seed: u64, signal: f32) -> Array3<f32> {
+const PAIRS: [usize; 4] = [12, 14, 9, 9];
+const NAMES: [&str; 4] = ["candour", "haste", "toaster", "polarity"];
+
+fn noise(n: usize, name: &str, index: u64, signal: f32) -> Array3<f32> {
     let mut x = Array3::zeros((n, 3, 8));
-    fill_normal(&mut stream(seed, "explain", 0), x.as_slice_mut().unwrap());
-    x.index_axis_mut(ndarray::Axis(2), 0)
-        .mapv_inplace(|v| v + signal);
+    fill_normal(&mut stream(1, name, index), x.as_slice_mut().unwrap());
+    x.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + signal);
     x
 }
 
-/// A run folder with two states, four concepts and three layers.
+/// Base and one tuned state on four concepts and three layers.
+fn readings() -> Readings {
+    let state = |m: u64| StateActivations {
+        concepts: (0..4u64)
+            .map(|c| {
+                let n = PAIRS[c as usize];
+                let signal = [2.0, 2.0, 0.0, 1.0][c as usize];
+                ConceptActivations {
+                    positive: noise(n, "positive", 10 * m + c, signal),
+                    negative: noise(n, "negative", 10 * m + c, 0.0),
+                }
+            })
+            .collect(),
+        dev: Vec::new(),
+        neutral: vec![noise(20, "neutral", m, 0.0)],
+    };
+    let info = |(name, &n): (&&str, &usize)| ConceptInfo {
+        name: name.to_string(),
+        prompt: (0..n).collect(),
+        template: vec![0; n],
+        words: vec![String::new(); 2 * n],
+    };
+    Readings {
+        states: ["base", "keen-s1"].map(State::named).to_vec(),
+        layers: vec![0, 1, 2],
+        positions: vec![Position::ResponseMean],
+        concepts: NAMES.iter().zip(&PAIRS).map(info).collect(),
+        dev: Vec::new(),
+        acts: vec![state(0), state(1)],
+        rms: vec![1.0; 3],
+    }
+}
+
+/// A run folder with a geometry.
 fn run_folder(folder: &Path) {
-    let state = |seed: u64| {
-        vec![
-            noise(12, seed, 2.0),
-            noise(14, seed + 1, 2.0),
-            noise(9, seed + 2, 0.0),
-            noise(9, seed + 3, 1.0),
-        ]
+    let readings = readings();
+    let options = GeometryOptions {
+        roles: Roles {
+            couples: vec![("candour".into(), "haste".into())],
+            placebos: vec!["toaster".into()],
+            nuisances: vec!["polarity".into()],
+        },
+        kinship: Kinship::default(),
+        draws: Draws {
+            bootstrap: 99,
+            null: 99,
+            seed: 0,
+        },
+        at: vec![1],
     };
-    let differences = vec![state(10), state(20)];
-    let clusters: Vec<Vec<usize>> = [12, 14, 9, 9].iter().map(|&n| (0..n).collect()).collect();
-    let background = vec![noise(20, 1, 0.0), noise(20, 2, 0.0)];
-    let input = CouplingInput {
-        differences: &differences,
-        clusters: &clusters,
-        background: &background,
-    };
-    let options = CouplingOptions {
-        nuisances: vec![3],
-        placebos: vec![2],
-        draws: 99,
-        flips: 99,
-        random: 99,
-        ..CouplingOptions::for_pair(0, 1)
-    };
-    let found = coupling(input, &options).unwrap();
-    let names: Vec<String> = ["persona", "autonomy", "toaster", "polarity"]
-        .map(String::from)
-        .to_vec();
+    let found = geometry(&readings, &options, &mut |_| {}).unwrap();
     let attrs = RootAttrs::new("test", serde_json::json!({}), 0);
     let mut w = ResultsWriter::create(&folder.join("results.h5"), &attrs).unwrap();
-    w.coord("state", vec!["base", "conscious"]).unwrap();
-    w.coord("concept", names.clone()).unwrap();
-    w.coord("layer", vec![0usize, 1, 2]).unwrap();
-    let source = Source {
-        concepts: &names,
-        estimator: "mean-diff",
-        position: "response-mean",
-        n_neutral: 20,
+    let states = readings.states.iter().map(|s| StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: s.seed as usize,
+        source: "adapter".into(),
+        text: s.text.clone(),
+        identity: !s.is_base(),
+    });
+    w.records(&states.collect::<Vec<_>>()).unwrap();
+    let couple = CoupleRow {
+        concept_a: "candour".into(),
+        concept_b: "haste".into(),
     };
-    tables::write_coupling(&mut w, &found, &options, &source).unwrap();
-    let relative = found
-        .raw
-        .relative
-        .slice(ndarray::s![.., 0, 1, ..])
-        .to_owned();
-    let draws = found.pair_draws.relative.view();
-    let sets = (&[1usize][..], &[0usize][..]);
-    let change = contrast(relative.view(), draws, sets, Over::Prompts, 0.95, 0).unwrap();
-    let rows = tables::changes(&[("conscious", "base", "relative", &change)], &[0, 1, 2]);
-    tables::write_rows(&mut w, "changes", rows).unwrap();
-    w.coord("bound", vec!["value", "ci_lo", "ci_hi"]).unwrap();
-    w.coord("preference", vec!["memory", "power"]).unwrap();
-    let scores = array![
-        [0.5, 0.25, 0.75],
-        [0.1, 0.0, 0.2],
-        [1.5, 1.25, 1.75],
-        [f64::NAN, f64::NAN, f64::NAN]
-    ];
-    let scores = scores.into_shape_with_order((2, 2, 3)).unwrap();
-    w.array(
-        "behaviour",
-        "score",
-        &["state", "preference", "bound"],
-        scores.view().into_dyn(),
-    )
-    .unwrap();
+    w.records(&[couple]).unwrap();
+    found.write(&mut w).unwrap();
+    w.records(&found.warnings).unwrap();
     w.finish().unwrap();
 }
 
@@ -100,56 +107,52 @@ fn explain(folder: &Path, args: &[&str]) -> (bool, String, String) {
 }
 
 #[test]
-fn a_cosine_is_told_with_estimator_n_interval_nulls_and_warnings() {
+fn a_coupling_is_told_with_interval_nulls_precision_changes_and_warnings() {
     let dir = tempfile::tempdir().unwrap();
     run_folder(dir.path());
-    let (done, text, error) = explain(dir.path(), &["--state", "conscious", "--layer", "1"]);
+    let (done, text, error) = explain(dir.path(), &["--state", "keen-s1", "--layer", "1"]);
     assert!(done, "{error}");
     for part in [
-        "cosine of persona and autonomy in conscious, layer 1",
-        "mean-diff",
-        "persona: 12 pairs of 12 prompts",
-        "20 neutral texts",
+        "geometry/coupling",
+        "keen-s1  candour    haste",
         "bootstrap-t",
-        "99 bootstrap draws",
-        "reliabilities",
-        "with polarity projected out",
-        "labels of both flipped",
-        "labels of persona alone flipped",
-        "random directions of the layer",
+        "whitened-relative",
+        "geometry/nulls",
+        "flip-one",
+        "Benjamini and Hochberg",
+        "geometry/pair_nulls",
         "isotropic",
-        "placebo concepts (toaster)",
-        "relative form, less base",
-        "warning",
-        "2 cosines with placebos",
+        "placebo-cleaned",
+        "geometry/precision",
+        "effective_rank",
+        "geometry/changes",
+        "no change: centred draws",
+        "warning, coupling, candour x haste: 2 cosines with placebos and no p",
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
-    // Another pair has no placebos and no change of its own.
-    let (done, text, _) = explain(dir.path(), &["--concepts", "persona,toaster"]);
-    assert!(done && text.contains("persona and toaster in base, layer 1"));
-    assert!(!text.contains("placebo concepts (toaster)"), "{text}");
+    // Another pair has no changes and no placebos of its own.
+    let (done, text, _) = explain(dir.path(), &["--concepts", "candour,toaster"]);
+    assert!(done && text.contains("candour    toaster"), "{text}");
+    assert!(!text.contains("geometry/pair_nulls") && !text.contains("geometry/changes"));
 }
 
 #[test]
-fn arrays_and_tables_are_told_with_their_notes() {
+fn any_record_is_told_with_its_definition_and_units() {
     let dir = tempfile::tempdir().unwrap();
     run_folder(dir.path());
-    let (done, text, _) = explain(dir.path(), &["score", "--where", "preference=memory"]);
-    assert!(done);
-    assert!(
-        text.contains("state base, preference memory: 0.500 [0.250, 0.750]"),
-        "{text}"
-    );
-    assert!(text.contains("stance log-odds"), "{text}");
-    let (done, text, _) = explain(dir.path(), &["changes", "--layer", "2"]);
-    assert!(done && text.contains("set conscious, reference base") && text.contains("layer 2"));
-    assert!(text.contains("dK"), "{text}");
+    let picks = ["shifts", "--concepts", "haste", "--where", "source=own"];
+    let (done, text, error) = explain(dir.path(), &picks);
+    assert!(done, "{error}");
+    for part in ["estimate (layer RMS):", "direction held fixed", "keen-s1"] {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
     let (done, text, _) = explain(dir.path(), &["--list"]);
     assert!(done && text.lines().any(|l| l == "geometry/changes"));
-    let (done, text, _) = explain(dir.path(), &["reliability", "--state", "base", "--json"]);
+    let (done, text, _) = explain(dir.path(), &["precision", "--state", "base", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert!(done && json["values"].as_array().unwrap().len() == 4);
+    let rows = &json["geometry/precision"]["rows"];
+    assert!(done && rows.as_array().unwrap().len() == 4);
 }
 
 #[test]
@@ -157,12 +160,12 @@ fn unknown_numbers_labels_and_files_are_answered_with_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
     run_folder(dir.path());
     for (args, told) in [
-        (&["cosin"][..], "cosine"),
-        (&["--state", "consious"], "conscious"),
+        (&["couplin"][..], "coupling"),
+        (&["--state", "kean-s1"], "keen-s1"),
         (&["--layer", "9"], "layer"),
-        (&["--concepts", "persona"], "two concepts"),
-        (&["score", "--where", "axis=x"], "no dimension `axis`"),
+        (&["--concepts", "candour"], "two concepts"),
         (&["changes", "--where", "axis=x"], "no column `axis`"),
+        (&["changes", "--where", "form=rew"], "raw"),
     ] {
         let (done, _, error) = explain(dir.path(), args);
         assert!(!done && error.contains(told), "{args:?}: {error}");

@@ -171,7 +171,7 @@ pub fn changes(size: Size) -> Vec<Check> {
                 data.differences[1] = other.differences[1].clone();
                 let got = coupling(data.input(), &options(size, repeat)).ok()?;
                 let value = got.raw.relative.slice(ndarray::s![.., 0, 1, ..]).to_owned();
-                let draws = got.pair_draws.relative.view();
+                let draws = got.pairs[0].draws.relative.view();
                 let over = Over::Prompts;
                 let k = contrast(value.view(), draws, (&[1], &[0]), over, 0.95, repeat).ok()?;
                 let change = to.0 - from.0;
@@ -218,7 +218,7 @@ pub fn conditions(size: Size) -> Vec<Check> {
             }
             let got = coupling(data.input(), &options(size, repeat)).ok()?;
             let value = got.raw.relative.slice(ndarray::s![.., 0, 1, ..]).to_owned();
-            let draws = got.pair_draws.relative.view();
+            let draws = got.pairs[0].draws.relative.view();
             let sets = (&[1usize, 2, 3][..], &[0usize][..]);
             let over = Over::PromptsAndSeeds;
             let k = contrast(value.view(), draws, sets, over, 0.95, repeat).ok()?;

@@ -18,6 +18,7 @@ use residuum::geometry::subspace_curve::{subspace_curve, CurveOptions, Differenc
 use residuum::geometry::{contrast, coupling, CouplingOptions, Over};
 use residuum::stats::area::paired_area;
 use residuum::stats::kolmogorov::ks_uniform;
+use residuum::stats::permutation::{p_value, Tail};
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::stats::shrinkage::{ledoit_wolf, mixtures};
 use std::cell::OnceCell;
@@ -121,13 +122,16 @@ pub fn labels(size: Size) -> Vec<Check> {
         };
         let data = nothing(concepts, layers, repeat).data();
         let got = coupling(data.input(), &options).ok()?;
+        let cosine = |a: usize, b: usize| got.raw.value[[0, a, b, 0]];
+        let placebos = [cosine(0, 2), cosine(0, 3), cosine(1, 2), cosine(1, 3)];
+        let among = |value: f64, null: &[f64]| p_value(value, null, Tail::TwoSided);
         let least = |values: &mut dyn Iterator<Item = f64>| values.fold(1.0, f64::min);
         Some([
             got.p_flip[[0, 0, 1, 0]],
             got.p_flip_one[[0, 0, 1, 0]],
-            least(&mut got.p_flip_max.iter().copied()),
+            least(&mut got.pairs[0].p_flip_max.iter().copied()),
             least(&mut got.q_flip.iter().copied().filter(|q| !q.is_nan())),
-            spread(got.p_placebo[[0, 0]], 4, repeat, 0),
+            spread(among(cosine(0, 1), &placebos), 4, repeat, 0),
         ])
     });
     let n = found.len();
@@ -219,7 +223,7 @@ pub fn states(size: Size) -> Vec<Check> {
         let got = coupling(data.input(), &options).ok()?;
         let value = got.raw.value.slice(ndarray::s![.., 0, 1, ..]).to_owned();
         let sets = (&[1usize][..], &[0usize][..]);
-        let draws = got.pair_draws.raw.view();
+        let draws = got.pairs[0].draws.raw.view();
         let change = contrast(value.view(), draws, sets, Over::Prompts, 0.95, repeat).ok()?;
 
         let direction = |i: u64| -> Array2<f64> {
@@ -234,10 +238,7 @@ pub fn states(size: Size) -> Vec<Check> {
             clusters: &clusters,
         };
         let ruler = Ruler {
-            persona_base: views[0],
-            autonomy_base: views[1],
-            persona_own: views[0],
-            autonomy_own: views[1],
+            axes: &views[..2],
             placebos: &views[2..],
             background: data.background[0].view(),
         };
@@ -248,7 +249,8 @@ pub fn states(size: Size) -> Vec<Check> {
             seed: repeat,
         };
         let moved = every_projection(&shift, &ruler, options).ok()?;
-        let placebo = moved.against_placebos.as_ref()?[0].p[0];
+        let null = moved.placebo.row(0).to_vec();
+        let placebo = p_value(moved.on[0][0].cosine.value, &null, Tail::TwoSided);
 
         let layer = |s: usize| {
             data.background[s]

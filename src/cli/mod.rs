@@ -23,6 +23,7 @@ mod model;
 mod necessity;
 mod output;
 pub mod reading;
+mod readings;
 mod shell;
 pub mod state;
 mod steer;

@@ -4,7 +4,6 @@
 //! same. Numbers keep their full width in CSV and JSON; the text shows as many decimals as their
 //! column names. A number that does not exist is `-` in text, `NaN` in CSV and null in JSON.
 
-use crate::geometry_tables::rows::{Entry, Rows};
 use crate::store::{atomic::Pending, csv, StoreError, Values};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -47,23 +46,6 @@ pub struct Table {
     columns: Vec<&'static str>,
     decimals: usize,
     rows: Vec<Vec<Cell>>,
-}
-
-impl From<&Rows> for Table {
-    fn from(rows: &Rows) -> Self {
-        let cell = |entry: &Entry| match entry {
-            Entry::Text(t) => Cell::Text(t.clone()),
-            Entry::Int(n) => Cell::Int(*n),
-            Entry::Real(v) => Cell::Real(*v),
-        };
-        Table {
-            columns: rows.columns.clone(),
-            decimals: 3,
-            rows: (rows.rows.iter())
-                .map(|row| row.iter().map(cell).collect())
-                .collect(),
-        }
-    }
 }
 
 impl Table {

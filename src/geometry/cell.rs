@@ -5,7 +5,7 @@
 //! forms, the label-flip null and the effective rank of the noise; the
 //! random-direction null mixes this layer's neutral texts by shared coefficients. Nothing here is drawn, all draws
 //! come in with the [`Context`], and nothing outlives the cell but small
-//! matrices over concepts and the designated pair's draws.
+//! matrices over concepts and the designated pairs' draws.
 
 use super::coupling::{CouplingInput, CouplingOptions};
 use super::forms::{form, FormCell, FormContext};
@@ -14,7 +14,7 @@ use super::GeometryError;
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
 use crate::stats::permutation::{p_value, Tail};
-use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::shrinkage::{ledoit_wolf, Shrinkage};
 use ndarray::{s, Array1, Array2, Axis};
 
 /// What one (state, layer) yields.
@@ -22,18 +22,29 @@ pub(super) struct Cell {
     pub raw: FormCell,
     pub cleaned: FormCell,
     pub whitened: FormCell,
-    pub flip_lo: Array2<f64>,
-    pub flip_hi: Array2<f64>,
-    pub p_flip: Array2<f64>,
-    /// Labels of the row's concept flipped, the column's kept.
-    pub p_flip_one: Array2<f64>,
-    pub pair_flips: Vec<f64>,
-    pub random_lo: Array1<f64>,
-    pub random_hi: Array1<f64>,
-    pub p_random: Array2<f64>,
-    /// Random directions in the place of the pair's first concept.
-    pub pair_random: Vec<f64>,
+    pub flips: Flips,
+    pub random: Random,
     pub effective_rank: Array1<f64>,
+}
+
+/// Labels flipped.
+pub(super) struct Flips {
+    pub lo: Array2<f64>,
+    pub hi: Array2<f64>,
+    pub p: Array2<f64>,
+    /// Labels of the row's concept flipped, the column's kept.
+    pub p_one: Array2<f64>,
+    /// Cosines of each designated pair.
+    pub pairs: Vec<Vec<f64>>,
+}
+
+/// Random directions in the place of the row's concept.
+pub(super) struct Random {
+    pub lo: Array1<f64>,
+    pub hi: Array1<f64>,
+    pub p: Array2<f64>,
+    /// Cosines of each designated pair's second concept.
+    pub pairs: Vec<Vec<f64>>,
 }
 
 /// What all cells share.
@@ -78,7 +89,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let forms = FormContext {
         layout,
         draws: &context.draws,
-        pair: options.pair,
+        pairs: &options.pairs,
         level: options.level,
         expansion: &context.expansion,
     };
@@ -96,15 +107,32 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         &all,
     );
 
+    let flips = flips(context, &gram, &raw.value);
+    let random = random(context, &covariance, &means, &raw.value);
+    Ok(Cell {
+        raw,
+        cleaned,
+        whitened,
+        flips,
+        random,
+        effective_rank: (0..k).map(|a| effective_rank(layout, &gram, a)).collect(),
+    })
+}
+
+/// The cosines among those with labels flipped.
+fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
+    let (layout, options) = (&context.layout, context.options);
+    let k = layout.concepts();
     let blank = || Array2::from_elem((k, k), f64::NAN);
-    let (mut flip_lo, mut flip_hi, mut p_flip) = (blank(), blank(), blank());
-    let flipped = quadratic(
-        layout,
-        &context.flips.weights,
-        &gram.mapv(|v| v as f32),
-        &all,
-    );
-    let mut pair_flips = Vec::new();
+    let mut out = Flips {
+        lo: blank(),
+        hi: blank(),
+        p: blank(),
+        p_one: blank(),
+        pairs: vec![Vec::new(); options.pairs.len()],
+    };
+    let narrow = gram.mapv(|v| v as f32);
+    let flipped = quadratic(layout, &context.flips.weights, &narrow, &vec![true; k]);
     for a in 0..k {
         for b in a + 1..k {
             let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
@@ -114,24 +142,23 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
                     ab / (aa * bb).sqrt()
                 })
                 .collect();
-            let p = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
-            if (a, b) == options.pair || (b, a) == options.pair {
-                pair_flips = null.clone();
+            let p = p_value(value[[a, b]], &null, Tail::TwoSided);
+            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
+            if let Some(i) = options.pairs.iter().position(same) {
+                out.pairs[i] = null.clone();
             }
             let band = percentile(&mut null, options.level);
-            for (x, y) in [(a, b), (b, a)] {
-                flip_lo[[x, y]] = band.lo;
-                flip_hi[[x, y]] = band.hi;
-                p_flip[[x, y]] = p;
+            for at in [[a, b], [b, a]] {
+                out.lo[at] = band.lo;
+                out.hi[at] = band.hi;
+                out.p[at] = p;
             }
         }
     }
-
-    let mut p_flip_one = blank();
     for b in 0..k {
         let columns = layout.offsets[b]..layout.offsets[b + 1];
         let toward = gram.slice(s![.., columns]).sum_axis(Axis(1)); // (rows)
-        let length = layout.block(&gram, b, b).sum();
+        let length = layout.block(gram, b, b).sum();
         for a in (0..k).filter(|&a| a != b) {
             let rows = layout.offsets[a]..layout.offsets[a + 1];
             let toward = toward.slice(s![rows]).mapv(|v| v as f32);
@@ -140,54 +167,48 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
             let null: Vec<f64> = (along.iter().zip(own))
                 .map(|(&x, &y)| f64::from(x) / (f64::from(y) * length).sqrt())
                 .collect();
-            p_flip_one[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+            out.p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
     }
+    out
+}
 
+/// The cosines among those with random directions of the layer's covariance.
+fn random(
+    context: &Context,
+    covariance: &Shrinkage,
+    means: &Array2<f64>,
+    value: &Array2<f64>,
+) -> Random {
+    let options = context.options;
+    let k = means.nrows();
     let directions = covariance.mixed(&context.mixtures); // (random, d)
-    let lengths: Array1<f64> = directions
-        .rows()
-        .into_iter()
+    let lengths: Array1<f64> = (directions.rows().into_iter())
         .map(|row| f64::from(row.dot(&row)).sqrt())
         .collect();
     let products = directions.dot(&means.t().mapv(|v| v as f32)); // (random, concepts)
-    let mut random_lo = Array1::from_elem(k, f64::NAN);
-    let mut random_hi = random_lo.clone();
-    let mut p_random = blank();
-    let mut pair_random = Vec::new();
+    let mut out = Random {
+        lo: Array1::from_elem(k, f64::NAN),
+        hi: Array1::from_elem(k, f64::NAN),
+        p: Array2::from_elem((k, k), f64::NAN),
+        pairs: vec![Vec::new(); options.pairs.len()],
+    };
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
-        let mut null: Vec<f64> = products
-            .column(b)
-            .iter()
-            .zip(&lengths)
+        let mut null: Vec<f64> = (products.column(b).iter().zip(&lengths))
             .map(|(&p, &l)| f64::from(p) / (l * length))
             .collect();
         for a in (0..k).filter(|&a| a != b) {
-            p_random[[a, b]] = p_value(raw.value[[a, b]], &null, Tail::TwoSided);
+            out.p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
-        if b == options.pair.1 {
-            pair_random = null.clone();
+        for (i, _) in (options.pairs.iter().enumerate()).filter(|(_, p)| p.1 == b) {
+            out.pairs[i] = null.clone();
         }
         let band = percentile(&mut null, options.level);
-        random_lo[b] = band.lo;
-        random_hi[b] = band.hi;
+        out.lo[b] = band.lo;
+        out.hi[b] = band.hi;
     }
-    Ok(Cell {
-        raw,
-        cleaned,
-        whitened,
-        flip_lo,
-        flip_hi,
-        p_flip,
-        p_flip_one,
-        pair_flips,
-        random_lo,
-        random_hi,
-        p_random,
-        pair_random,
-        effective_rank: (0..k).map(|a| effective_rank(layout, &gram, a)).collect(),
-    })
+    out
 }
 
 /// Inner products of all rows; blocks below the diagonal are mirrored.

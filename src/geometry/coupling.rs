@@ -11,11 +11,11 @@
 
 use super::cell::{cell, Cell, Context};
 use super::forms::Form;
+use super::nulls::{among_placebos, Against};
 use super::resample::{Draws, Layout};
 use super::GeometryError;
 use crate::stats::corrections::{benjamini_hochberg, max_t};
-use crate::stats::interval::{few_clusters, isotropic_cosine, percentile};
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
 use ndarray::{s, Array2, Array3, Array4};
 use rayon::prelude::*;
@@ -39,8 +39,8 @@ pub struct CouplingOptions {
     pub nuisances: Vec<usize>,
     /// Unrelated concepts: the placebo distribution.
     pub placebos: Vec<usize>,
-    /// The designated pair: persona, autonomy.
-    pub pair: (usize, usize),
+    /// The designated pairs, each once.
+    pub pairs: Vec<(usize, usize)>,
     /// Bootstrap draws.
     pub draws: usize,
     /// Label flips.
@@ -55,11 +55,11 @@ pub struct CouplingOptions {
 
 impl CouplingOptions {
     /// 2,000 draws, flips and random directions, 95 %, no nuisance, no placebo.
-    pub fn for_pair(persona: usize, autonomy: usize) -> Self {
+    pub fn for_pair(first: usize, second: usize) -> Self {
         CouplingOptions {
             nuisances: Vec::new(),
             placebos: Vec::new(),
-            pair: (persona, autonomy),
+            pairs: vec![(first, second)],
             draws: 2000,
             flips: 2000,
             random: 2000,
@@ -69,7 +69,7 @@ impl CouplingOptions {
     }
 }
 
-/// Bootstrap draws of the designated pair's cosine, each `[state, layer, draw]`,
+/// Bootstrap draws of a designated pair's cosine, each `[state, layer, draw]`,
 /// the same draws in every state and layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairDraws {
@@ -81,6 +81,22 @@ pub struct PairDraws {
     pub cleaned: Array3<f32>,
     /// Whitened cosine.
     pub whitened: Array3<f32>,
+}
+
+/// What is measured of one designated pair alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairCoupling {
+    /// p under label flips, adjusted over layers by max-T, `[state, layer]`.
+    pub p_flip_max: Array2<f64>,
+    /// p with the first concept replaced by random directions, adjusted over layers by max-T,
+    /// `[state, layer]`; a random direction is the same mixture of neutral texts in every layer.
+    pub p_random_max: Array2<f64>,
+    /// The raw cosine among those of the pair's two concepts with each placebo, `[state]`.
+    pub placebo: Vec<Against>,
+    /// The cleaned cosine among cleaned ones, without the placebos that are nuisances, `[state]`.
+    pub placebo_cleaned: Vec<Against>,
+    /// Bootstrap draws of the cosine.
+    pub draws: PairDraws,
 }
 
 /// Coupling in every state and layer.
@@ -108,8 +124,6 @@ pub struct Coupling {
     pub p_flip_one: Array4<f64>,
     /// q of `p_flip` across layers and pairs of a state (Benjamini-Hochberg).
     pub q_flip: Array4<f64>,
-    /// p of the designated pair under label flips, adjusted over layers by max-T, `[state, layer]`.
-    pub p_flip_max: Array2<f64>,
     /// Lower end of the band of cosines of concept b with random directions
     /// from N(0, S), S the sample covariance of the layer's neutral texts, `[state, concept, layer]`.
     pub random_lo: Array3<f64>,
@@ -119,26 +133,10 @@ pub struct Coupling {
     pub p_random: Array4<f64>,
     /// q of `p_random` across layers and ordered pairs of a state.
     pub q_random: Array4<f64>,
-    /// p of the designated pair with its first concept replaced by random directions, adjusted
-    /// over layers by max-T, `[state, layer]`; a random direction is the same mixture of neutral
-    /// texts in every layer.
-    pub p_random_max: Array2<f64>,
     /// Expected |cosine| of two isotropic random directions, sqrt(2 / (pi d)): a reference, too easy.
     pub isotropic: f64,
     /// What the |cosine| of two isotropic random directions stays below, at the options' level.
     pub isotropic_hi: f64,
-    /// Cosines of the designated pair's concepts with each placebo, `[state, layer, 2 placebos]`:
-    /// the first concept's, then the second's.
-    pub placebo: Array3<f64>,
-    /// p of the designated pair's |cosine| among them, `[state, layer]`; NaN without placebos.
-    /// With m placebos it is never below 1 / (1 + 2 m).
-    pub p_placebo: Array2<f64>,
-    /// The same adjusted over layers by max-T: a placebo counts with its largest layer.
-    pub p_placebo_max: Array2<f64>,
-    /// Lower end of the placebos' band, `[state, layer]`.
-    pub placebo_lo: Array2<f64>,
-    /// Upper end of the placebos' band, `[state, layer]`.
-    pub placebo_hi: Array2<f64>,
     /// Dimensions that the noise of each concept's pairs fills, `[state, concept, layer]`. Below
     /// about 10, as in layers with a few very large dimensions, intervals hold less than their level.
     pub effective_rank: Array3<f64>,
@@ -146,8 +144,8 @@ pub struct Coupling {
     pub n_pairs: Vec<usize>,
     /// Prompt clusters of each concept: the unit of replication.
     pub n_clusters: Vec<usize>,
-    /// Bootstrap draws of the designated pair.
-    pub pair_draws: PairDraws,
+    /// `[pair]`, in the order of the options.
+    pub pairs: Vec<PairCoupling>,
 }
 
 /// Coupling of all concepts in all states and layers.
@@ -197,34 +195,39 @@ pub fn coupling(
         p_flip: blank4(),
         p_flip_one: blank4(),
         q_flip: blank4(),
-        p_flip_max: blank2(),
         random_lo: blank3(),
         random_hi: blank3(),
         p_random: blank4(),
         q_random: blank4(),
-        p_random_max: blank2(),
         isotropic: (2.0 / (std::f64::consts::PI * width as f64)).sqrt(),
         isotropic_hi: isotropic_cosine(width, options.level),
-        placebo: Array3::from_elem((states, layers, 2 * options.placebos.len()), f64::NAN),
-        p_placebo: blank2(),
-        p_placebo_max: blank2(),
-        placebo_lo: blank2(),
-        placebo_hi: blank2(),
         effective_rank: blank3(),
         n_pairs: input.clusters.iter().map(Vec::len).collect(),
         n_clusters: context.layout.clusters.iter().map(|c| c.count()).collect(),
-        pair_draws: PairDraws {
-            raw: blank_draws(),
-            relative: blank_draws(),
-            cleaned: blank_draws(),
-            whitened: blank_draws(),
-        },
+        pairs: (options.pairs.iter())
+            .map(|_| PairCoupling {
+                p_flip_max: blank2(),
+                p_random_max: blank2(),
+                placebo: Vec::new(),
+                placebo_cleaned: Vec::new(),
+                draws: PairDraws {
+                    raw: blank_draws(),
+                    relative: blank_draws(),
+                    cleaned: blank_draws(),
+                    whitened: blank_draws(),
+                },
+            })
+            .collect(),
     };
     for (task, cell) in cells.iter().enumerate() {
         scatter(&mut out, task / layers, task % layers, cell);
     }
     for state in 0..states {
-        correct(&mut out, state, options, &cells[state * layers..][..layers]);
+        correct(&mut out, state);
+        for pair in 0..options.pairs.len() {
+            let cells = &cells[state * layers..][..layers];
+            correct_pair(&mut out, state, pair, options, cells)?;
+        }
     }
     Ok(out)
 }
@@ -234,37 +237,38 @@ fn scatter(out: &mut Coupling, state: usize, layer: usize, cell: &Cell) {
     out.cleaned.put(state, layer, &cell.cleaned);
     out.whitened.put(state, layer, &cell.whitened);
     for (whole, part) in [
-        (&mut out.flip_lo, &cell.flip_lo),
-        (&mut out.flip_hi, &cell.flip_hi),
-        (&mut out.p_flip, &cell.p_flip),
-        (&mut out.p_flip_one, &cell.p_flip_one),
-        (&mut out.p_random, &cell.p_random),
+        (&mut out.flip_lo, &cell.flips.lo),
+        (&mut out.flip_hi, &cell.flips.hi),
+        (&mut out.p_flip, &cell.flips.p),
+        (&mut out.p_flip_one, &cell.flips.p_one),
+        (&mut out.p_random, &cell.random.p),
     ] {
         whole.slice_mut(s![state, .., .., layer]).assign(part);
     }
     for (whole, part) in [
         (&mut out.reliability, &cell.raw.reliability),
-        (&mut out.random_lo, &cell.random_lo),
-        (&mut out.random_hi, &cell.random_hi),
+        (&mut out.random_lo, &cell.random.lo),
+        (&mut out.random_hi, &cell.random.hi),
         (&mut out.effective_rank, &cell.effective_rank),
     ] {
         whole.slice_mut(s![state, .., layer]).assign(part);
     }
-    let draws = &mut out.pair_draws;
-    for (whole, part) in [
-        (&mut draws.raw, &cell.raw.pair),
-        (&mut draws.relative, &cell.raw.pair_relative),
-        (&mut draws.cleaned, &cell.cleaned.pair),
-        (&mut draws.whitened, &cell.whitened.pair),
-    ] {
-        for (to, &from) in whole.slice_mut(s![state, layer, ..]).iter_mut().zip(part) {
-            *to = from;
+    for (i, pair) in out.pairs.iter_mut().enumerate() {
+        for (whole, part) in [
+            (&mut pair.draws.raw, &cell.raw.pairs[i]),
+            (&mut pair.draws.relative, &cell.raw.pairs_relative[i]),
+            (&mut pair.draws.cleaned, &cell.cleaned.pairs[i]),
+            (&mut pair.draws.whitened, &cell.whitened.pairs[i]),
+        ] {
+            for (to, &from) in whole.slice_mut(s![state, layer, ..]).iter_mut().zip(part) {
+                *to = from;
+            }
         }
     }
 }
 
-/// Corrections over a state's layers and pairs, and the placebo distribution.
-fn correct(out: &mut Coupling, state: usize, options: &CouplingOptions, cells: &[Cell]) {
+/// Corrections over a state's layers and pairs.
+fn correct(out: &mut Coupling, state: usize) {
     let (_, k, _, layers) = out.p_flip.dim();
     let each = |ordered: bool| -> Vec<(usize, usize, usize)> {
         (0..k)
@@ -290,22 +294,45 @@ fn correct(out: &mut Coupling, state: usize, options: &CouplingOptions, cells: &
     for (&(a, b, l), q) in places.iter().zip(benjamini_hochberg(&p)) {
         out.q_random[[state, a, b, l]] = q;
     }
+}
 
-    let (first, second) = options.pair;
-    let observed = out.raw.value.slice(s![state, first, second, ..]).to_vec();
-    let flips = Array2::from_shape_fn((options.flips, layers), |(i, l)| cells[l].pair_flips[i]);
-    let random = Array2::from_shape_fn((options.random, layers), |(i, l)| cells[l].pair_random[i]);
-    let places: Vec<(usize, usize)> = [first, second]
-        .iter()
-        .flat_map(|&c| options.placebos.iter().map(move |&placebo| (c, placebo)))
-        .collect();
-    let placebos = Array2::from_shape_fn((places.len(), layers), |(i, l)| {
-        out.raw.value[[state, places[i].0, places[i].1, l]]
+/// A designated pair's corrections over layers, and its placebos.
+fn correct_pair(
+    out: &mut Coupling,
+    state: usize,
+    pair: usize,
+    options: &CouplingOptions,
+    cells: &[Cell],
+) -> Result<(), GeometryError> {
+    let (first, second) = options.pairs[pair];
+    let layers = cells.len();
+    let profile = |form: &Form, a: usize, b: usize| form.value.slice(s![state, a, b, ..]).to_vec();
+    let observed = profile(&out.raw, first, second);
+    let flips = Array2::from_shape_fn((options.flips, layers), |(i, l)| {
+        cells[l].flips.pairs[pair][i]
     });
+    let random = Array2::from_shape_fn((options.random, layers), |(i, l)| {
+        cells[l].random.pairs[pair][i]
+    });
+    let among = |form: &Form, placebos: &[usize]| {
+        let null: Vec<Vec<f64>> = ([first, second].iter())
+            .flat_map(|&c| placebos.iter().map(move |&placebo| (c, placebo)))
+            .map(|(c, placebo)| profile(form, c, placebo))
+            .collect();
+        let null = Array2::from_shape_fn((null.len(), layers), |(i, l)| null[i][l]);
+        among_placebos(&profile(form, first, second), null.view(), options.level)
+    };
+    let all = &options.placebos;
+    let kept: Vec<usize> = (all.iter().copied())
+        .filter(|p| !options.nuisances.contains(p))
+        .collect();
+    let (placebo, placebo_cleaned) = (among(&out.raw, all)?, among(&out.cleaned, &kept)?);
+    let found = &mut out.pairs[pair];
+    found.placebo.push(placebo);
+    found.placebo_cleaned.push(placebo_cleaned);
     for (whole, null) in [
-        (&mut out.p_flip_max, &flips),
-        (&mut out.p_random_max, &random),
-        (&mut out.p_placebo_max, &placebos),
+        (&mut found.p_flip_max, &flips),
+        (&mut found.p_random_max, &random),
     ] {
         if null.nrows() > 0 {
             for (l, p) in max_t(&observed, null.view()).into_iter().enumerate() {
@@ -313,16 +340,7 @@ fn correct(out: &mut Coupling, state: usize, options: &CouplingOptions, cells: &
             }
         }
     }
-    for (l, &value) in observed.iter().enumerate().filter(|_| !places.is_empty()) {
-        let others = placebos.column(l).to_vec();
-        out.p_placebo[[state, l]] = p_value(value, &others, Tail::TwoSided);
-        for (place, &value) in others.iter().enumerate() {
-            out.placebo[[state, l, place]] = value;
-        }
-        let band = percentile(&mut others.clone(), options.level);
-        out.placebo_lo[[state, l]] = band.lo;
-        out.placebo_hi[[state, l]] = band.hi;
-    }
+    Ok(())
 }
 
 /// Checks shapes and indices; gives the number of layers and the width.
@@ -368,22 +386,19 @@ fn check(
             });
         }
     }
-    let (first, second) = options.pair;
     let named = options.nuisances.iter().chain(&options.placebos);
-    if let Some(&index) = named.chain(&[first, second]).find(|&&i| i >= concepts) {
+    let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);
+    if let Some(&index) = named.chain(paired).find(|&&i| i >= concepts) {
         return Err(GeometryError::Index {
             what: "concept",
             index,
             count: concepts,
         });
     }
-    if first == second
-        || options
-            .nuisances
-            .iter()
-            .any(|i| *i == first || *i == second)
-    {
-        return Err(GeometryError::Pair(first, second));
+    let other = |i: &usize| options.nuisances.contains(i) || options.placebos.contains(i);
+    let wrong = |(a, b): &&(usize, usize)| a == b || other(a) || other(b);
+    if let Some(&(a, b)) = options.pairs.iter().find(wrong) {
+        return Err(GeometryError::Pair(a, b));
     }
     Ok((layers, width))
 }

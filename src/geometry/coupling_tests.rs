@@ -270,7 +270,7 @@ fn states_with_the_same_activations_have_the_same_draws() {
     let mut data = plant.data();
     data.differences[1] = data.differences[0].clone();
     let got = coupling(data.input(), &few(100)).unwrap();
-    let draws = &got.pair_draws.raw;
+    let draws = &got.pairs[0].draws.raw;
     assert_eq!(draws.index_axis(Axis(0), 0), draws.index_axis(Axis(0), 1));
     let value = got.raw.value.slice(s![.., 0, 1, ..]);
     let over = crate::geometry::Over::Prompts;
@@ -294,11 +294,46 @@ fn placebos_and_layers_are_counted_in_the_p_values() {
         ..few(199)
     };
     let got = coupling(plant.data().input(), &options).unwrap();
+    let pair = &got.pairs[0];
     for l in 0..3 {
-        assert_eq!(got.p_placebo[[0, l]], 1.0 / 5.0);
-        assert!(got.p_flip_max[[0, l]] >= got.p_flip[[0, 0, 1, l]]);
-        assert_eq!(got.placebo[[0, l, 3]], got.raw.value[[0, 1, 3, l]]);
+        let cosine = |a: usize, b: usize| got.raw.value[[0, a, b, l]];
+        let placebo = &pair.placebo[0];
+        let most = [cosine(0, 2), cosine(0, 3), cosine(1, 2), cosine(1, 3)];
+        let most = most.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        assert!(placebo.n == 4 && placebo.p[l].is_nan());
+        assert!(placebo.hi[l] <= most && placebo.hi[l] > most - 0.2);
+        assert!(pair.p_flip_max[[0, l]] >= got.p_flip[[0, 0, 1, l]]);
     }
+}
+
+#[test]
+fn a_pair_among_others_has_the_numbers_that_it_has_alone() {
+    let plant = Plant {
+        states: 2,
+        layers: 2,
+        n: 12,
+        d: 20,
+        signal: 3.0,
+        truth: directions(&[0.6, 0.3, 0.0], 20, 5),
+        seed: 5,
+    };
+    let data = plant.data();
+    let of = |pairs: &[(usize, usize)]| {
+        let options = CouplingOptions {
+            pairs: pairs.to_vec(),
+            placebos: vec![3],
+            ..few(50)
+        };
+        coupling(data.input(), &options).unwrap()
+    };
+    let (both, first, second) = (of(&[(0, 1), (2, 1)]), of(&[(0, 1)]), of(&[(2, 1)]));
+    for (i, alone) in [first, second].iter().enumerate() {
+        assert_eq!(both.pairs[i].draws, alone.pairs[0].draws);
+        assert_eq!(both.pairs[i].p_flip_max, alone.pairs[0].p_flip_max);
+        assert_eq!(both.pairs[i].p_random_max, alone.pairs[0].p_random_max);
+        assert_eq!(both.pairs[i].placebo[1].lo, alone.pairs[0].placebo[1].lo);
+    }
+    assert_eq!(both.pairs[1].draws.raw.dim(), (2, 2, 50));
 }
 
 #[test]
@@ -324,7 +359,7 @@ fn wrong_shapes_and_indices_are_refused_by_name() {
     assert!(refuse(
         &data,
         &CouplingOptions {
-            pair: (1, 1),
+            pairs: vec![(1, 1)],
             ..few(10)
         }
     )

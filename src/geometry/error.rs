@@ -39,8 +39,8 @@ pub enum GeometryError {
         /// Number of entries.
         count: usize,
     },
-    /// The designated pair is the same concept twice, or one of the nuisances.
-    #[error("concepts {0} and {1} cannot be the designated pair: name two different concepts that are not nuisances")]
+    /// A designated pair is the same concept twice, or holds a nuisance or a placebo.
+    #[error("concepts {0} and {1} cannot be a designated pair: name two different concepts that are neither nuisances nor placebos")]
     Pair(usize, usize),
     /// A concept has too few clusters to resample.
     #[error("{what} has {got} clusters and needs at least 3: add prompts")]

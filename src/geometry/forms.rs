@@ -18,7 +18,7 @@
 //! and Q products of two errors. The quotient with a standard error made in the same draw has no
 //! such excess. Where more than 1 - level of the draws have a length that is not positive the
 //! relative interval is NaN: nothing can be said.
-//! The designated pair's draws are kept for contrasts between states, where a quotient is of no
+//! The designated pairs' draws are kept for contrasts between states, where a quotient is of no
 //! use: there Q has a closed form and draws are drawn in towards the estimate by
 //! sqrt(1 - 2 Q / variance), at most to sqrt(1/3), and out for few clusters.
 
@@ -82,14 +82,14 @@ pub(super) struct FormCell {
     pub relative_hi: Array2<f64>,
     /// Reliability of each concept.
     pub reliability: Array1<f64>,
-    /// Draws of the designated pair, plain.
-    pub pair: Vec<f32>,
-    /// Draws of the designated pair, relative.
-    pub pair_relative: Vec<f32>,
+    /// Draws of each designated pair, plain.
+    pub pairs: Vec<Vec<f32>>,
+    /// Draws of each designated pair, relative.
+    pub pairs_relative: Vec<Vec<f32>>,
 }
 
 impl FormCell {
-    fn new(k: usize) -> Self {
+    fn new(k: usize, pairs: usize) -> Self {
         let blank = || Array2::from_elem((k, k), f64::NAN);
         FormCell {
             value: blank(),
@@ -99,8 +99,8 @@ impl FormCell {
             relative_lo: blank(),
             relative_hi: blank(),
             reliability: Array1::from_elem(k, f64::NAN),
-            pair: Vec::new(),
-            pair_relative: Vec::new(),
+            pairs: vec![Vec::new(); pairs],
+            pairs_relative: vec![Vec::new(); pairs],
         }
     }
 }
@@ -109,7 +109,7 @@ impl FormCell {
 pub(super) struct FormContext<'a> {
     pub layout: &'a Layout,
     pub draws: &'a Draws,
-    pub pair: (usize, usize),
+    pub pairs: &'a [(usize, usize)],
     pub level: f64,
     /// Widening for few clusters, one a concept.
     pub expansion: &'a [f64],
@@ -119,7 +119,7 @@ pub(super) struct FormContext<'a> {
 pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -> FormCell {
     let layout = context.layout;
     let k = layout.concepts();
-    let mut cell = FormCell::new(k);
+    let mut cell = FormCell::new(k, context.pairs.len());
     let narrow = gram.mapv(|v| v as f32);
     let ones: Vec<Array2<f32>> = (layout.clusters.iter())
         .map(|c| Array2::ones((1, c.count())))
@@ -155,15 +155,17 @@ pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -
                 whole[[a, b]] = value;
                 whole[[b, a]] = value;
             }
-            if (a, b) == context.pair || (b, a) == context.pair {
+            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
+            if let Some(i) = context.pairs.iter().position(same) {
                 let excess = Excess {
                     across: noise_product(layout, gram, a, b),
                     first: noise_product(layout, gram, a, a),
                     second: noise_product(layout, gram, b, b),
                 };
                 let plain = pair.draws(plain, noise, &draws, &excess);
-                cell.pair = plain.map(|v| v.clamp(-1.0, 1.0)).collect();
-                cell.pair_relative = pair.draws(relative, (0.0, 0.0), &draws, &excess).collect();
+                cell.pairs[i] = plain.map(|v| v.clamp(-1.0, 1.0)).collect();
+                cell.pairs_relative[i] =
+                    pair.draws(relative, (0.0, 0.0), &draws, &excess).collect();
             }
         }
     }

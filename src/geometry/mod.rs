@@ -7,17 +7,17 @@
 //! [`shift`] and [`projections`] say where a fine-tune moved the same texts,
 //! [`subspace`], [`subspace_curve`], [`stability`] and [`transfer`] ask the same
 //! questions in other ways, [`regions`] and [`rank_one`] ask about whole clouds and
-//! whole batteries; [`cohort`] asks all of them of states that read the same texts. [`nulls`] ranks a state among null states, such as adapters with
+//! whole batteries; [`population`] sets aside what noise adds to a direction. [`nulls`] ranks a state among null states, such as adapters with
 //! random weights, which are measured by the same functions. Doubts about a number
 //! are [`Warning`]s.
 
 mod cell;
-pub mod cohort;
 pub mod contrast;
 pub mod coupling;
 mod error;
 mod forms;
 pub mod nulls;
+pub mod population;
 pub mod projections;
 pub mod rank_one;
 pub mod regions;
@@ -31,9 +31,8 @@ pub mod subspace_curve;
 pub mod transfer;
 pub mod warning;
 
-pub use cohort::{changes, Beside, Change, Cohort, Moved, Part, Reading};
 pub use contrast::{contrast, Contrast, Over};
-pub use coupling::{coupling, Coupling, CouplingInput, CouplingOptions, PairDraws};
+pub use coupling::{coupling, Coupling, CouplingInput, CouplingOptions, PairCoupling, PairDraws};
 pub use error::GeometryError;
 pub use forms::Form;
 pub use warning::Warning;

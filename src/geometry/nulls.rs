@@ -5,14 +5,13 @@
 //! with shuffled weights, in which no direction can mean anything ("dead salmon",
 //! after Bennett et al. 2009). They are measured as any state is, and their
 //! number is the null: [`against`] ranks an observed profile over layers among
-//! theirs. [`placebo_change`] asks the same of concepts: did the designated pair
-//! change more than pairs with unrelated concepts did?
+//! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
-use super::{CouplingOptions, Form, GeometryError};
+use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// An observed profile among null profiles.
@@ -71,35 +70,34 @@ pub fn against(
     Ok(out)
 }
 
-/// Change of the designated pair's cosine from state `from` to state `to`, among the changes of
-/// its concepts' cosines with each placebo, in one form of a coupling.
+/// Fewest cosines with placebo concepts that give a p: with fewer none could be .05.
+pub const LEAST_PLACEBOS: usize = 19;
+
+/// As [`against`] for the cosines with placebo concepts: below [`LEAST_PLACEBOS`] the band alone,
+/// and without any nothing.
 ///
-/// Errors without placebos or on a state that does not exist.
-pub fn placebo_change(
-    form: &Form,
-    options: &CouplingOptions,
-    (from, to): (usize, usize),
+/// # Errors
+/// The numbers of layers differ.
+pub fn among_placebos(
+    observed: &[f64],
+    null: ArrayView2<f64>,
+    level: f64,
 ) -> Result<Against, GeometryError> {
-    let (states, _, _, layers) = form.value.dim();
-    if let Some(&index) = [from, to].iter().find(|&&s| s >= states) {
-        return Err(GeometryError::Index {
-            what: "state",
-            index,
-            count: states,
+    let undefined = || vec![f64::NAN; observed.len()];
+    if null.nrows() == 0 {
+        return Ok(Against {
+            lo: undefined(),
+            hi: undefined(),
+            p: undefined(),
+            p_max: undefined(),
+            n: 0,
         });
     }
-    let change =
-        |a: usize, b: usize, l: usize| form.value[[to, a, b, l]] - form.value[[from, a, b, l]];
-    let (first, second) = options.pair;
-    let pairs: Vec<(usize, usize)> = [first, second]
-        .iter()
-        .flat_map(|&c| options.placebos.iter().map(move |&placebo| (c, placebo)))
-        .collect();
-    let null = Array2::from_shape_fn((pairs.len(), layers), |(i, l)| {
-        change(pairs[i].0, pairs[i].1, l)
-    });
-    let observed: Vec<f64> = (0..layers).map(|l| change(first, second, l)).collect();
-    against(&observed, null.view(), options.level)
+    let mut out = against(observed, null, level)?;
+    if out.n < LEAST_PLACEBOS {
+        (out.p, out.p_max) = (undefined(), undefined());
+    }
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -108,7 +106,19 @@ mod tests {
     use crate::stats::kolmogorov::ks_uniform;
     use crate::stats::rng::stream;
     use ndarray::array;
+    use ndarray::Array2;
     use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn few_placebos_give_a_band_and_no_p() {
+        let null = |n: usize| Array2::from_shape_fn((n, 1), |(i, _)| i as f64 / n as f64);
+        let few = among_placebos(&[2.0], null(18).view(), 0.95).unwrap();
+        assert!(few.p[0].is_nan() && few.p_max[0].is_nan() && few.hi[0] > 0.8);
+        let enough = among_placebos(&[2.0], null(19).view(), 0.95).unwrap();
+        assert_eq!((enough.p[0], enough.n), (0.05, 19));
+        let none = among_placebos(&[2.0], null(0).view(), 0.95).unwrap();
+        assert!(none.lo[0].is_nan() && none.p[0].is_nan());
+    }
 
     #[test]
     fn p_counts_profiles_and_the_adjusted_one_their_largest_layer() {

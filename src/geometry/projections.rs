@@ -1,58 +1,37 @@
 //! A shift on every axis that is asked of it, with its nulls.
 //!
-//! The axes are persona and autonomy, as base has them and as extracted anew in
-//! the tuned state, and autonomy beyond persona: the part of the autonomy
-//! direction orthogonal to the persona direction, so that a shift along persona
-//! alone shows nothing there. Each projection has three p-values of its own:
+//! The axes are directions of concepts, as base has them or as extracted anew in the tuned state, or
+//! what one concept's direction has beyond another's, where a shift along the other alone shows
+//! nothing. Each projection has three p-values of its own:
 //! signs of whole texts' shifts flipped (is there any shift along the axis?),
 //! random directions from N(0, layer covariance) in the axis' place (is the axis
 //! more than any direction in which this layer varies?) and unrelated concepts'
 //! directions (more than any concept?). The null of matched random adapters is
 //! made of whole states: see `nulls`.
-//! The shift without the part that identity fine-tunes share is a shift too, from
-//! the mean of the other identity states: see [`mean_of_others`].
 
-use super::nulls::{against, Against};
-use super::shift::{
-    checked, counts, orthogonal_part, Layer, OnDirection, ShiftInput, ShiftOptions,
-};
+use super::nulls::{among_placebos, Against};
+use super::shift::{checked, counts, Layer, OnDirection, ShiftInput, ShiftOptions};
 use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
 use crate::stats::shrinkage::{ledoit_wolf, mixtures};
-use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
-
-/// Names of the axes, in the order of [`Projections::on`].
-pub const AXES: [&str; 6] = [
-    "persona-base",
-    "autonomy-base",
-    "persona-own",
-    "autonomy-own",
-    "autonomy-beyond-persona-base",
-    "autonomy-beyond-persona-own",
-];
 
 /// What a shift is measured by. Directions are `(n_layers, d)`, of any length.
 #[derive(Debug, Clone, Copy)]
 pub struct Ruler<'a> {
-    /// Persona direction of base.
-    pub persona_base: ArrayView2<'a, f64>,
-    /// Autonomy direction of base.
-    pub autonomy_base: ArrayView2<'a, f64>,
-    /// Persona direction extracted anew in the tuned state.
-    pub persona_own: ArrayView2<'a, f64>,
-    /// Autonomy direction extracted anew in the tuned state.
-    pub autonomy_own: ArrayView2<'a, f64>,
+    /// Directions that the shift is projected on.
+    pub axes: &'a [ArrayView2<'a, f64>],
     /// Unrelated concepts' directions of base.
     pub placebos: &'a [ArrayView2<'a, f64>],
-    /// Activations of base on neutral texts `(n_texts, n_layers, d)`: the layer's RMS and covariance.
+    /// Activations of base on neutral texts `(n_texts, n_layers, d)`: the layer's covariance.
     pub background: ArrayView3<'a, f32>,
 }
 
-/// A shift on all [`AXES`]; arrays of p are `(layer, axis)`.
+/// A shift on all axes; arrays of p are `(layer, axis)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projections {
     /// `[layer][axis]`.
@@ -69,16 +48,16 @@ pub struct Projections {
     pub p_random_max: Array2<f64>,
     /// The shift's cosines with the placebos, `(layer, placebo)`.
     pub placebo: Array2<f64>,
-    /// p of the cosine among them, two-sided, and its max-T; none without placebos.
-    pub against_placebos: Option<Vec<Against>>,
+    /// The cosine among them, `[axis]`.
+    pub against_placebos: Vec<Against>,
     /// Texts.
     pub n: usize,
     /// Text clusters.
     pub n_clusters: usize,
 }
 
-/// Projects a shift on every axis; `options.draws` is also the number of flips and of random
-/// directions.
+/// Projects a shift on every axis of the ruler; `options.draws` is also the number of flips and of
+/// random directions.
 ///
 /// Errors as [`super::shift::project`], and when the ruler's shapes differ from the shift's.
 pub fn every_projection(
@@ -96,33 +75,18 @@ pub fn every_projection(
             got: ruler.background.shape().to_vec(),
         });
     }
-    let given = [
-        ruler.persona_base,
-        ruler.autonomy_base,
-        ruler.persona_own,
-        ruler.autonomy_own,
-    ];
-    for (view, name) in given
-        .iter()
-        .zip(AXES)
-        .chain(ruler.placebos.iter().map(|p| (p, "placebo")))
-    {
+    let (axes, placebos) = (ruler.axes.iter(), ruler.placebos.iter());
+    let axes = axes.map(|v| ("an axis of the ruler", v));
+    let placebos = placebos.map(|v| ("a placebo of the ruler", v));
+    for (what, view) in axes.chain(placebos) {
         if view.dim() != (layers, d) {
             return Err(GeometryError::Shape {
-                what: format!("direction {name} of the ruler"),
+                what: what.to_string(),
                 expected: vec![layers, d],
                 got: view.shape().to_vec(),
             });
         }
     }
-    let beyond_base = orthogonal_part(ruler.autonomy_base, ruler.persona_base)?;
-    let beyond_own = orthogonal_part(ruler.autonomy_own, ruler.persona_own)?;
-    let axes: Vec<ArrayView2<f64>> = given
-        .iter()
-        .map(|v| v.reborrow())
-        .chain([beyond_base.view(), beyond_own.view()])
-        .collect();
-    let rms = super::shift::layer_rms(ruler.background);
     let counts = counts(&clusters, options);
     let signs =
         sign_flips(clusters.count(), options.draws, options.seed, "shift/flip").mapv(f64::from); // (draws, C)
@@ -133,9 +97,9 @@ pub fn every_projection(
             let layer = Layer::new(input, l, &clusters, &counts)?;
             let shift = layer.mean(); // (d)
             let mut cell = Cell::new(options.draws);
-            for axis in &axes {
+            for axis in ruler.axes {
                 let v = axis.row(l);
-                cell.on.push(layer.on(v, rms[l], options.level));
+                cell.on.push(layer.on(v, options.level));
                 let (observed, flipped) = layer.flipped(v, &signs);
                 cell.observed.push(observed);
                 cell.flipped.push(flipped);
@@ -185,7 +149,8 @@ fn gather(
     options: ShiftOptions,
 ) -> Result<Projections, GeometryError> {
     let layers = cells.len();
-    let blank = || Array2::from_elem((layers, AXES.len()), f64::NAN);
+    let axes = cells.first().map_or(0, |c| c.on.len());
+    let blank = || Array2::from_elem((layers, axes), f64::NAN);
     let (mut p_flip, mut p_flip_max) = (blank(), blank());
     let (mut p_random, mut p_random_max) = (blank(), blank());
     let draws = options.draws;
@@ -193,7 +158,7 @@ fn gather(
     let placebos = cells.first().map_or(0, |c| c.placebo.len());
     let placebo = Array2::from_shape_fn((layers, placebos), |(l, i)| cells[l].placebo[i]);
     let mut ranked = Vec::new();
-    for axis in 0..AXES.len() {
+    for axis in 0..axes {
         let observed: Vec<f64> = cells.iter().map(|c| c.observed[axis]).collect();
         let flipped = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].flipped[axis][i]);
         let cosines: Vec<f64> = cells.iter().map(|c| c.on[axis].cosine.value).collect();
@@ -208,9 +173,7 @@ fn gather(
                 adjusted[[l, axis]] = over_layers[l];
             }
         }
-        if placebos > 0 {
-            ranked.push(against(&cosines, placebo.t(), options.level)?);
-        }
+        ranked.push(among_placebos(&cosines, placebo.t(), options.level)?);
     }
     Ok(Projections {
         random: (0..layers)
@@ -222,54 +185,10 @@ fn gather(
         p_random,
         p_random_max,
         placebo,
-        against_placebos: (placebos > 0).then_some(ranked),
+        against_placebos: ranked,
         n,
         n_clusters,
     })
-}
-
-/// Mean activations of the identity states other than `state`, `(n_texts, n_layers, d)`: as the
-/// base of a [`ShiftInput`] it gives the shift without what identity fine-tunes share
-/// (leave-one-out), with intervals.
-///
-/// Errors when shapes differ, a state does not exist or there is no other identity state.
-pub fn mean_of_others(
-    states: &[ArrayView3<f32>],
-    identity: &[usize],
-    state: usize,
-) -> Result<Array3<f32>, GeometryError> {
-    if let Some(&index) = identity
-        .iter()
-        .chain([&state])
-        .find(|&&i| i >= states.len())
-    {
-        return Err(GeometryError::Index {
-            what: "identity state",
-            index,
-            count: states.len(),
-        });
-    }
-    let others: Vec<usize> = identity.iter().copied().filter(|&i| i != state).collect();
-    if others.is_empty() {
-        return Err(GeometryError::Count {
-            what: format!("other identity states for state {state}"),
-            expected: 1,
-            got: 0,
-        });
-    }
-    let shape = states[state].dim();
-    let mut sum = Array3::<f64>::zeros(shape);
-    for &other in &others {
-        if states[other].dim() != shape {
-            return Err(GeometryError::Shape {
-                what: format!("activations of state {other}"),
-                expected: states[state].shape().to_vec(),
-                got: states[other].shape().to_vec(),
-            });
-        }
-        sum.zip_mut_with(&states[other], |s, &v| *s += f64::from(v));
-    }
-    Ok(sum.mapv(|v| (v / others.len() as f64) as f32))
 }
 
 impl Layer<'_> {
@@ -291,9 +210,9 @@ impl Layer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::shift::{mean_shift, without_shared};
     use crate::stats::kolmogorov::ks_uniform;
     use crate::stats::rng::{fill_normal, stream};
+    use ndarray::Array3;
 
     fn noise(n: usize, layers: usize, d: usize, seed: u64, index: u64) -> Array3<f32> {
         let mut x = Array3::zeros((n, layers, d));
@@ -319,15 +238,13 @@ mod tests {
         let mut tuned = &base + &(noise(n, layers, d, seed, 1) * 0.3);
         tuned.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + by);
         let clusters: Vec<usize> = (0..n).collect();
-        let persona = axis(layers, d, &[(0, 2.0)]);
-        let autonomy = axis(layers, d, &[(0, 1.0), (1, 1.0)]);
-        let placebos = [axis(layers, d, &[(4, 1.0)]), axis(layers, d, &[(5, 1.0)])];
-        let views = [placebos[0].view(), placebos[1].view()];
+        let one = axis(layers, d, &[(0, 2.0)]);
+        let both = axis(layers, d, &[(0, 1.0), (1, 1.0)]);
+        let beyond = axis(layers, d, &[(1, 1.0)]);
+        let placebos: Vec<Array2<f64>> = (1..20).map(|i| axis(layers, d, &[(i, 1.0)])).collect();
+        let views: Vec<ArrayView2<f64>> = placebos.iter().map(|p| p.view()).collect();
         let ruler = Ruler {
-            persona_base: persona.view(),
-            autonomy_base: autonomy.view(),
-            persona_own: persona.view(),
-            autonomy_own: autonomy.view(),
+            axes: &[one.view(), both.view(), beyond.view()],
             placebos: &views,
             background: base.view(),
         };
@@ -345,18 +262,17 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_along_persona_shows_on_autonomy_but_not_beyond_persona() {
+    fn a_shift_along_one_axis_shows_on_another_but_not_beyond_the_first() {
         let got = run(1.5, 1, 199);
         for l in 0..3 {
             let on = &got.on[l];
             assert!(on[0].raw.interval.contains(1.5));
-            assert!(on[1].raw.value > 0.8, "half of it lies along autonomy");
-            assert!(on[4].cosine.value.abs() < 0.2);
+            assert!(on[1].raw.value > 0.8, "half of it lies along the other");
+            assert!(on[2].cosine.value.abs() < 0.2);
             assert_eq!(got.p_flip[[l, 0]], 1.0 / 200.0);
             assert!(got.p_flip_max[[l, 0]] < 0.02 && got.p_random_max[[l, 0]] < 0.02);
-            assert!(got.p_flip[[l, 4]] > 0.01);
-            let placebo = &got.against_placebos.as_ref().unwrap()[0];
-            assert_eq!(placebo.p[l], 1.0 / 3.0);
+            assert!(got.p_flip[[l, 2]] > 0.01);
+            assert_eq!(got.against_placebos[0].p[l], 1.0 / 20.0);
         }
         assert_eq!((got.n, got.n_clusters), (24, 24));
     }
@@ -375,29 +291,5 @@ mod tests {
             let found = ks_uniform(&p).unwrap();
             assert!(found.p > 0.01, "{found:?}");
         }
-    }
-
-    #[test]
-    fn the_shift_from_the_mean_of_others_is_the_shift_without_the_shared_part() {
-        let states: Vec<Array3<f32>> = (0..4).map(|i| noise(6, 2, 5, 9, i)).collect();
-        let views: Vec<ArrayView3<f32>> = states.iter().map(|s| s.view()).collect();
-        let clusters: Vec<usize> = (0..6).collect();
-        let shift = |state: usize, base: &Array3<f32>| {
-            let input = ShiftInput {
-                tuned: states[state].view(),
-                base: base.view(),
-                clusters: &clusters,
-            };
-            mean_shift(&input).unwrap()
-        };
-        let shifts: Vec<Array2<f64>> = (1..4).map(|i| shift(i, &states[0])).collect();
-        let want = without_shared(&shifts, &[0, 1, 2]).unwrap();
-        for state in 1..4 {
-            let base = mean_of_others(&views, &[1, 2, 3], state).unwrap();
-            let got = shift(state, &base);
-            assert!((&got - &want[state - 1]).iter().all(|e| e.abs() < 1e-6));
-        }
-        assert!(mean_of_others(&views, &[1], 1).is_err());
-        assert!(mean_of_others(&views, &[1, 7], 1).is_err());
     }
 }

@@ -1,11 +1,10 @@
 //! Where a fine-tune moved the same texts.
 //!
 //! s = mean over texts of h_tuned - h_base, on identical text. Its projection on
-//! a direction is given raw, in units of the layer's RMS, as a cosine and as a
-//! share of |s|^2; its movement between two poles as the coordinate t (0 at the
+//! a direction is given raw, as a cosine and as a share of |s|^2; its movement between two poles as the coordinate t (0 at the
 //! negative pole, 1 at the positive). Opposite fine-tunes share most of their
 //! shift, so a high cosine between shifts is the default and no evidence:
-//! [`without_shared`] takes the shared part away first. Intervals are bootstraps
+//! [`mean_of_others`] takes the shared part away first. Intervals are bootstraps
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
@@ -63,8 +62,6 @@ pub struct Measured {
 pub struct OnDirection {
     /// s . v, in activation units.
     pub raw: Measured,
-    /// s . v over the layer's RMS in base.
-    pub rms_units: Measured,
     /// cos(s, v), as measured with this many texts.
     pub cosine: Measured,
     /// (s . v)^2 / |s|^2.
@@ -122,7 +119,6 @@ pub fn project(
     for (i, direction) in directions.iter().enumerate() {
         check_rows(&format!("direction {i}"), *direction, layers, width)?;
     }
-    let rms = layer_rms(input.base);
     let counts = counts(&clusters, options);
     (0..layers)
         .into_par_iter()
@@ -130,7 +126,7 @@ pub fn project(
             let layer = Layer::new(input, l, &clusters, &counts)?;
             Ok(directions
                 .iter()
-                .map(|v| layer.on(v.row(l), rms[l], options.level))
+                .map(|v| layer.on(v.row(l), options.level))
                 .collect())
         })
         .collect()
@@ -171,20 +167,6 @@ pub fn between_poles(
         .collect()
 }
 
-/// The part of each row of `u (n_layers, d)` orthogonal to that row of `p`, `(n_layers, d)`.
-pub fn orthogonal_part(
-    u: ArrayView2<f64>,
-    p: ArrayView2<f64>,
-) -> Result<Array2<f64>, GeometryError> {
-    check_rows("direction", p, u.nrows(), u.ncols())?;
-    let mut out = u.to_owned();
-    for (mut row, other) in out.rows_mut().into_iter().zip(p.rows()) {
-        let share = row.dot(&other) / other.dot(&other);
-        row.scaled_add(-share, &other);
-    }
-    Ok(out)
-}
-
 /// Cosines between shifts, `[state, state, layer]`; each shift is `(n_layers, d)`.
 pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryError> {
     let layers = shifts.first().map_or(0, |s| s.nrows());
@@ -202,39 +184,47 @@ pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryErro
     }))
 }
 
-/// Every shift less the mean shift of the *other* identity fine-tunes.
+/// Mean over groups of states of each group's mean activations, `(n_texts, n_layers, d)`, every group
+/// weighing the same: as the base of a [`ShiftInput`] it gives a shift without what the groups share.
 ///
-/// `identity` lists the states that share an identity fine-tune's recipe; for a
-/// state in the list the mean leaves it out, so nothing of itself is removed.
-pub fn without_shared(
-    shifts: &[Array2<f64>],
-    identity: &[usize],
-) -> Result<Vec<Array2<f64>>, GeometryError> {
-    shift_cosines(shifts)?;
-    if let Some(&index) = identity.iter().find(|&&i| i >= shifts.len()) {
+/// # Errors
+/// No group or an empty one, a state that does not exist, shapes that differ.
+pub fn mean_of_others(
+    states: &[ArrayView3<f32>],
+    groups: &[Vec<usize>],
+) -> Result<Array3<f32>, GeometryError> {
+    let count = |what: &str| GeometryError::Count {
+        what: what.to_string(),
+        expected: 1,
+        got: 0,
+    };
+    let first = groups.first().and_then(|g| g.first());
+    let &first = first.ok_or_else(|| count("list of other states"))?;
+    if let Some(&index) = groups.iter().flatten().find(|&&i| i >= states.len()) {
         return Err(GeometryError::Index {
-            what: "identity state",
+            what: "state",
             index,
-            count: shifts.len(),
+            count: states.len(),
         });
     }
-    (0..shifts.len())
-        .map(|state| {
-            let others: Vec<usize> = identity.iter().copied().filter(|&i| i != state).collect();
-            if others.is_empty() {
-                return Err(GeometryError::Count {
-                    what: format!("other identity states for state {state}"),
-                    expected: 1,
-                    got: 0,
+    let mut sum = Array3::<f64>::zeros(states[first].dim());
+    for group in groups {
+        if group.is_empty() {
+            return Err(count("group of other states"));
+        }
+        let weight = 1.0 / (groups.len() * group.len()) as f64;
+        for &other in group {
+            if states[other].dim() != sum.dim() {
+                return Err(GeometryError::Shape {
+                    what: format!("activations of state {other}"),
+                    expected: sum.shape().to_vec(),
+                    got: states[other].shape().to_vec(),
                 });
             }
-            let mut out = shifts[state].clone();
-            for &other in &others {
-                out.scaled_add(-1.0 / others.len() as f64, &shifts[other]);
-            }
-            Ok(out)
-        })
-        .collect()
+            sum.zip_mut_with(&states[other], |s, &v| *s += weight * f64::from(v));
+        }
+    }
+    Ok(sum.mapv(|v| v as f32))
 }
 
 /// One layer's shift, by cluster.
@@ -302,7 +292,7 @@ impl<'a> Layer<'a> {
         (projected.sum() / self.n, draws)
     }
 
-    pub fn on(&self, v: ArrayView1<f64>, rms: f64, level: f64) -> OnDirection {
+    pub fn on(&self, v: ArrayView1<f64>, level: f64) -> OnDirection {
         let unit = &v / v.dot(&v).sqrt();
         let (value, draws) = self.along(unit.view());
         let cosines = &draws / &self.squared_draws.mapv(f64::sqrt);
@@ -314,7 +304,6 @@ impl<'a> Layer<'a> {
         };
         OnDirection {
             raw: self.measured(value, draws.clone(), level),
-            rms_units: self.measured(value / rms, &draws / rms, level),
             share: within(
                 self.measured(value * value / self.squared, &cosines * &cosines, level),
                 0.0,

@@ -4,6 +4,7 @@
 //! terminal and the report. Each says what was found and what to do about it.
 //! The thresholds are named here and nowhere else.
 
+use super::nulls::LEAST_PLACEBOS;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -42,7 +43,7 @@ pub enum Warning {
     },
     /// The relative cosine has no interval.
     NoRelativeInterval,
-    /// The placebos are too few for a p of .05.
+    /// Fewer cosines with placebos than [`LEAST_PLACEBOS`], so that there is no p.
     FewPlacebos {
         /// Cosines with placebos.
         n: usize,
@@ -80,8 +81,7 @@ impl fmt::Display for Warning {
             ),
             Warning::FewPlacebos { n } => write!(
                 f,
-                "{n} cosines with placebos: their p cannot be below {:.2}, add placebo concepts",
-                1.0 / (1.0 + *n as f64)
+                "{n} cosines with placebos and no p, which takes {LEAST_PLACEBOS}: add placebo concepts"
             ),
             Warning::NullsDisagree { p_random, p_flip } => write!(
                 f,
@@ -104,8 +104,6 @@ pub struct PairNumbers<'a> {
     pub clusters: [usize; 2],
     /// Whether the relative cosine is there and its interval is not.
     pub no_relative_interval: bool,
-    /// Cosines with placebos; none where the pair is not the designated one.
-    pub placebos: Option<usize>,
     /// p of random directions and of label flips.
     pub p: [f64; 2],
 }
@@ -137,9 +135,6 @@ pub fn warnings(pair: &PairNumbers) -> Vec<Warning> {
     if pair.no_relative_interval {
         out.push(Warning::NoRelativeInterval);
     }
-    if let Some(n) = pair.placebos.filter(|n| (1..19).contains(n)) {
-        out.push(Warning::FewPlacebos { n });
-    }
     let [p_random, p_flip] = pair.p;
     if (p_random <= 0.05 && p_flip > 0.05) || (p_flip <= 0.05 && p_random > 0.05) {
         out.push(Warning::NullsDisagree { p_random, p_flip });
@@ -154,12 +149,11 @@ mod tests {
     #[test]
     fn a_sound_pair_has_no_doubts_and_each_fault_has_its_own() {
         let sound = PairNumbers {
-            concepts: ["persona", "autonomy"],
+            concepts: ["one", "other"],
             reliability: [0.9, 0.7],
             effective_rank: [40.0, f64::NAN],
             clusters: [48, 0],
             no_relative_interval: false,
-            placebos: Some(20),
             p: [0.01, 0.02],
         };
         assert!(warnings(&sound).is_empty());
@@ -168,14 +162,14 @@ mod tests {
             effective_rank: [40.0, 4.0],
             clusters: [48, 6],
             no_relative_interval: true,
-            placebos: Some(12),
             p: [0.2, 0.001],
             ..sound
         };
         let got = warnings(&faulty);
-        assert_eq!(got.len(), 6);
+        assert_eq!(got.len(), 5);
         let text: Vec<String> = got.iter().map(|w| w.to_string()).collect();
-        assert!(text[0].contains("persona") && text[1].contains("autonomy"));
-        assert!(text.iter().any(|t| t.contains("0.08")));
+        assert!(text[0].contains("one") && text[1].contains("other"));
+        let few = Warning::FewPlacebos { n: 12 }.to_string();
+        assert!(few.contains("12") && few.contains("19"), "{few}");
     }
 }

@@ -76,7 +76,8 @@ record! {
         pub concept_a: String,
         /// Second concept.
         pub concept_b: String,
-        /// flip, random or placebo.
+        /// flip, random, placebo, placebo-cleaned (the cleaned cosine among cleaned ones, without the
+        /// placebos that are projected out) or isotropic (a reference that is too easy; band alone).
         pub null: String,
         /// Block.
         pub layer: usize,
@@ -195,8 +196,8 @@ record! {
     /// concept's population direction, s . d / sqrt(U) with d the mean difference over main pairs and U
     /// the unbiased estimate of |d|^2, in the layer's RMS. plain: s . d / |d|, which noise of d shortens.
     #[table("geometry/shifts")]
-    #[interval(TEXTS)]
-    #[null("signs of texts flipped (p_flip), random directions of the layer's covariance (null, p_random), placebo concepts (p_placebo); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
+    #[interval("95 % percentile bootstrap over texts with the direction held fixed, widened for few texts; that of the estimate is plain's, scaled as plain is: the error of the direction is not in it")]
+    #[null("signs of texts flipped (p_flip), random directions of the layer's covariance (null, p_random), placebo concepts (placebo, p_placebo, none against fewer than 19); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
     pub struct ShiftRow {
         /// Model state.
         pub state: String,
@@ -246,6 +247,10 @@ record! {
         pub p_random: f64,
         /// The same over layers.
         pub p_random_max: f64,
+        /// Lower end of the band of the shift's cosines with placebo concepts.
+        pub placebo_lo: f64,
+        /// Upper end of the band.
+        pub placebo_hi: f64,
         /// p of the cosine among those of placebo concepts.
         pub p_placebo: f64,
         /// The same over layers.

@@ -1,20 +1,23 @@
-//! Measuring: readings to the geometry room, what comes back to `results.h5`, a table and JSON.
+//! Options to readings, one call into the analysis, and what comes back to `results.h5`, the terminal
+//! and JSON.
 
-use super::readings::{self, Readings};
-use super::{findings, null_states, pair, MeasureArgs};
+use super::MeasureArgs;
+use crate::analysis::geometry::{
+    geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
+};
+use crate::analysis::records;
+use crate::analysis::state::by_condition;
+use crate::analysis::{Draws, Readings, Roles, StateTexts};
 use crate::cli::layers::reported;
 use crate::cli::output::Outputs;
-use crate::cli::table::Table;
+use crate::cli::readings::{self, Plan};
 use crate::cli::{state, Console};
-use crate::directions::Estimator;
-use crate::geometry::{coupling, CouplingInput, CouplingOptions};
-use crate::geometry_tables::{self, write_rows, Names, Source};
-use crate::materials::{embedded, load_concept, Concept};
-use crate::model::error::nearest;
-use crate::store::{ResultsWriter, Values};
+use crate::materials::embedded;
+use crate::model::{Adapter, Model};
+use crate::store::{Frame, Record, ResultsReader, ResultsWriter};
 use anyhow::{bail, Result};
-use ndarray::{s, Array4, Array5};
 use serde_json::json;
+use std::path::Path;
 
 pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
@@ -27,167 +30,236 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         .texts("--concepts", &args.concepts)
         .folder("--out", &folder, &["results.h5", "manifest.json"])
         .check()?;
-    let names: Vec<String> = match args.concepts.is_empty() {
-        true => embedded::concept_names()
+    if args.concepts.is_empty() {
+        args.concepts = embedded::concept_names()
             .iter()
             .map(|n| n.to_string())
-            .collect(),
-        false => args.concepts.clone(),
-    };
-    if names.len() < 2 {
+            .collect();
+    }
+    if args.concepts.len() < 2 {
         bail!("geometry needs two concepts at least; write --concepts persona,autonomy");
     }
-    let concepts = names
-        .iter()
-        .map(|n| load_concept(n))
-        .collect::<Result<Vec<_>, _>>()?;
-    let options = options(&args, &concepts)?;
+    let concepts = readings::concepts(&args.concepts, args.pairs.map(|n| n as usize), args.seed)?;
+    let names: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
+    let roles = roles(&args, &names);
     let model = args.model.open(out)?;
     let layers = args.layers.of(model.decoder.layers())?;
-    let readings = readings::read(&args, &model, &concepts, &layers, out)?;
-
-    out.log("coupling");
-    let input = CouplingInput {
-        differences: &readings.differences,
-        clusters: &readings.clusters,
-        background: &readings.neutral,
+    let neutral = readings::shift_texts()?;
+    let texts = StateTexts::new(&model.tokenizer, &concepts, &neutral, None, false)?;
+    let plan = Plan {
+        model: &model,
+        adapters: &args.adapter,
+        texts: &texts,
+        layers: &layers,
+        positions: &[args.positions],
     };
-    let found = coupling(input, &options)?;
-    let depth = model.decoder.layers();
-    let mut shown = reported(depth);
+    let readings = plan.read(out)?;
+    let mut shown = reported(model.decoder.layers());
     shown.retain(|l| layers.contains(l));
     if shown.is_empty() {
         shown = layers.clone();
     }
-    out.log("shifts, subspaces, regions");
-    let labels: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
-    let rest = findings::beside(&readings, &layers, &shown, &options)?;
-    let nulls = null_states::of(&args, &model, &concepts, &layers, &readings, &found, out)?;
-    let table = pair::table(&found, &readings, &layers, &options)?;
+    let options = GeometryOptions {
+        roles,
+        kinship: kinship(&args, &readings),
+        draws: Draws {
+            bootstrap: args.draws as usize,
+            null: args.draws as usize,
+            seed: args.seed,
+        },
+        at: shown.clone(),
+    };
+    let mut found = geometry(&readings, &options, &mut |part| out.log(part))?;
+    found.null_states = nulls(&args, &model, &texts, &readings, &options, out)?;
+    for doubt in &found.warnings {
+        out.warn(&format!("{}: {}", doubt.about, doubt.text));
+    }
 
     let config = json!({
-        "concepts": names, "nuisances": args.nuisances, "at": args.at.to_string(),
-        "layers": layers, "options": options,
+        "concepts": names, "roles": options.roles, "draws": options.draws,
+        "reference": args.reference, "focus": args.focus, "neutral": args.neutral,
+        "pairs": args.pairs, "position": args.positions.to_string(), "layers": layers,
         "random_adapters": args.random_adapters, "shuffled": args.shuffled,
     });
     state::make_folder(&folder)?;
     let file = folder.join("results.h5");
     let attrs = state::attrs(&model, config.clone(), args.seed);
     let mut w = ResultsWriter::create(&file, &attrs)?;
-    w.coord("state", readings.states.clone())?;
-    w.coord("concept", labels.clone())?;
-    w.coord("layer", layers.clone())?;
-    let position = args.at.to_string();
-    let source = Source {
-        concepts: &labels,
-        estimator: Estimator::MeanDiff.name(),
-        position: &position,
-        n_neutral: readings.neutral[0].dim().0,
-    };
-    geometry_tables::write_coupling(&mut w, &found, &options, &source)?;
-    w.table(geometry_tables::GROUP, "pair", &table.columns())?;
-    geometry_tables::annotate(&mut w, "geometry/pair")?;
-    let mut files: Vec<String> = ["results.h5", "csv/coupling.csv", "csv/geometry.pair.csv"]
-        .map(String::from)
-        .to_vec();
-    let names = Names {
-        states: &readings.states,
-        concepts: &labels,
-        layers: &layers,
-        position: &position,
-    };
-    let shift = Table::from(&geometry_tables::shifts(&rest.shifts, &names));
-    let changes = findings::changes(&found, &readings, &layers, &options)?;
-    let all = [("changes", changes), ("null_states", nulls)].into_iter();
-    for (name, rows) in all.chain(geometry_tables::beside(&rest, &names)) {
-        if rows.rows.is_empty() {
-            continue;
-        }
-        files.push(format!("csv/geometry.{name}.csv"));
-        write_rows(&mut w, name, rows)?;
-    }
-    write_directions(&mut w, &readings)?;
+    w.coord(
+        "state",
+        readings
+            .states
+            .iter()
+            .map(|s| s.id.clone())
+            .collect::<Vec<_>>(),
+    )?;
+    readings::subject(&mut w, &readings, &concepts, &options.roles, &shown)?;
+    found.write(&mut w)?;
+    w.records(&found.warnings)?;
+    write_units(&mut w, &readings)?;
     w.finish()?;
+    let files = files(&file)?;
     let inputs = state::adapter_files(&args.adapter);
     state::record(&folder, &model, config, args.seed, &inputs, &files)?;
-
-    let text = format!(
-        "{} x {}\n{}\nn counts prompts, of the smaller concept; {} neutral texts; intervals and bands are 95 %, over prompts; p_flip: labels \
-         flipped, p_random: random directions of the layer's covariance; q: over layers and pairs; \
-         less base: of the cosines relative to their ceilings, paired draws.\nwritten: {} in {}",
-        labels[0],
-        labels[1],
-        pair::for_eyes(&table.only("layer", &shown)),
-        readings.neutral[0].dim().0,
-        files.join(", "),
-        folder.display()
-    );
-    let json = json!({
-        "out": folder, "files": files, "pair": [labels[0], labels[1]],
-        "states": readings.states, "layers": layers, "shown_layers": shown,
-        "coupling": table.json(), "shift": shift.json(),
-    });
-    out.result(&json, || text)
+    print(&found, &options, &readings, &files, &folder, out)
 }
 
-/// Indices of nuisances and placebos among the concepts.
-fn options(args: &MeasureArgs, concepts: &[Concept]) -> Result<CouplingOptions> {
+/// What concepts are to one another: couples, nuisances that are there, and the rest as placebos.
+fn roles(args: &MeasureArgs, names: &[String]) -> Roles {
+    let couples = match args.couple.is_empty() {
+        true => vec![(names[0].clone(), names[1].clone())],
+        false => args.couple.clone(),
+    };
+    let coupled = |n: &String| couples.iter().any(|(a, b)| a == n || b == n);
     let default = ["polarity", "sentiment"];
-    let mut nuisances = Vec::new();
-    for name in &args.nuisances {
-        match concepts.iter().position(|c| c.name == *name) {
-            Some(i) if i > 1 => nuisances.push(i),
-            Some(_) => bail!("`{name}` is one of the pair of interest and cannot be a nuisance"),
-            None if default.contains(&name.as_str()) => {}
-            None => {
-                let near = nearest(name, concepts.iter().map(|c| c.name.as_str()));
-                bail!(
-                    "nuisance `{name}` is not among the concepts; did you mean `{}`?",
-                    near.unwrap_or_default()
-                );
-            }
-        }
-    }
-    let draws = args.draws as usize;
-    Ok(CouplingOptions {
-        placebos: (2..concepts.len())
-            .filter(|i| !nuisances.contains(i))
-            .collect(),
+    // A nuisance that nobody asked for by name gives way.
+    let idle = |n: &String| default.contains(&n.as_str()) && (!names.contains(n) || coupled(n));
+    let nuisances: Vec<String> = (args.nuisances.iter().filter(|n| !idle(n)))
+        .cloned()
+        .collect();
+    let other = |n: &&String| !coupled(n) && !nuisances.contains(n);
+    let placebos = match args.placebos.is_empty() {
+        true => names.iter().filter(other).cloned().collect(),
+        false => args.placebos.clone(),
+    };
+    Roles {
+        couples,
+        placebos,
         nuisances,
-        draws,
-        flips: draws,
-        random: draws,
-        seed: args.seed,
-        ..CouplingOptions::for_pair(0, 1)
-    })
+    }
 }
 
-/// Unit vectors `[state, concept, estimator, layer, hidden]` and their lengths.
-fn write_directions(w: &mut ResultsWriter, readings: &Readings) -> Result<()> {
-    let (states, concepts) = (readings.states.len(), readings.concepts[0].len());
-    let (_, layers, d) = readings.neutral[0].dim();
-    let mut units = Array5::<f32>::zeros((states, concepts, 1, layers, d));
-    let mut norms = Array4::<f64>::zeros((states, concepts, 1, layers));
-    for m in 0..states {
-        for c in 0..concepts {
-            for (l, row) in readings.direction(m, c).rows().into_iter().enumerate() {
-                let length = row.dot(&row).sqrt();
-                let unit = row.mapv(|v| (v / length) as f32);
-                units.slice_mut(s![m, c, 0, l, ..]).assign(&unit);
-                norms[[m, c, 0, l]] = length;
-            }
-        }
+/// Every condition but base and the neutral one is an identity of its own.
+fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
+    let tuned: Vec<_> = readings
+        .states
+        .iter()
+        .filter(|s| !s.is_base())
+        .cloned()
+        .collect();
+    let conditions = by_condition(&tuned).into_iter().map(|(condition, of)| Kin {
+        condition: condition.into(),
+        rows: tuned[of[0]].text.clone(),
+        claim: String::new(),
+        identity: args.neutral.as_deref() != Some(condition),
+    });
+    Kinship {
+        conditions: conditions.collect(),
+        reference: args.reference.clone(),
+        focus: args.focus.clone(),
+        neutral: args.neutral.clone(),
     }
-    w.coord("estimator", vec![Estimator::MeanDiff.name()])?;
-    w.coord("hidden", Values::from((0..d).collect::<Vec<usize>>()))?;
-    let dims = ["state", "concept", "estimator", "layer", "hidden"];
-    w.array("directions", "unit", &dims, units.view().into_dyn())?;
-    w.array(
-        "directions",
-        "raw_norm",
-        &dims[..4],
-        norms.view().into_dyn(),
-    )?;
-    let rule = "positive side projects higher";
-    Ok(w.attr("directions/unit", "sign_rule", rule)?)
+}
+
+fn nulls(
+    args: &MeasureArgs,
+    model: &Model,
+    texts: &StateTexts,
+    readings: &Readings,
+    options: &GeometryOptions,
+    out: &Console,
+) -> Result<Vec<records::NullStateRow>> {
+    let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
+    let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
+    let adapters = wanted
+        .map(|a| Ok((a.name.clone(), Adapter::read(&a.folder, &model.decoder)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let nulls = NullStates {
+        decoder: &model.decoder,
+        texts,
+        adapters: &adapters,
+        random_adapters,
+        shuffled,
+    };
+    Ok(null_states(readings, options, &nulls, &mut |what| {
+        out.log(what)
+    })?)
+}
+
+/// The results file and the CSV of every record in it.
+fn files(file: &Path) -> Result<Vec<String>> {
+    let reader = ResultsReader::open(file)?;
+    let tables = records::present(&reader).into_iter();
+    let tables = tables.map(|m| format!("csv/{}.csv", m.path.replace('/', ".")));
+    Ok(["results.h5".to_string()]
+        .into_iter()
+        .chain(tables)
+        .collect())
+}
+
+/// The couples at the shown layers.
+fn print(
+    found: &GeometryRecords,
+    options: &GeometryOptions,
+    readings: &Readings,
+    files: &[String],
+    folder: &Path,
+    out: &Console,
+) -> Result<()> {
+    let couples = &options.roles.couples;
+    let couple = |a: &String, b: &String| couples.iter().any(|(c, d)| c == a && d == b);
+    let shown = |layer: usize| options.at.contains(&layer);
+    fn kept<R: Record + Clone>(rows: &[R], keep: impl Fn(&R) -> bool) -> Frame {
+        Frame::of(&rows.iter().filter(|r| keep(r)).cloned().collect::<Vec<R>>())
+    }
+    let coupling = kept(&found.coupling, |r| {
+        let printed = ["raw", "relative", "cleaned", "whitened"];
+        couple(&r.concept_a, &r.concept_b) && shown(r.layer) && printed.contains(&&*r.form)
+    });
+    let nulls = kept(&found.pair_nulls, |r| shown(r.layer));
+    let changes = kept(&found.changes, |r| shown(r.layer) && r.form == "relative");
+    let shifts = kept(&found.shifts, |r| {
+        shown(r.layer) && r.source == "base" && r.beyond.is_empty()
+    });
+    let text = || {
+        let narrow = changes
+            .clone()
+            .without(&["form", "error_prompts", "error_seeds"]);
+        let along = [
+            "position",
+            "source",
+            "beyond",
+            "plain_lo",
+            "plain_hi",
+            "share",
+            "p_flip_max",
+            "p_random_max",
+            "placebo_lo",
+            "placebo_hi",
+            "p_placebo",
+            "p_placebo_max",
+            "others",
+        ];
+        let parts = [
+            ("Cosines of the couples", coupling.text()),
+            ("Their nulls", nulls.text()),
+            (
+                "Changes of the cosine relative to its ceiling",
+                narrow.text(),
+            ),
+            (
+                "Shifts of the neutral texts along base's directions, in layer RMS",
+                shifts.clone().without(&along).text(),
+            ),
+        ];
+        let parts = parts.iter().filter(|(_, t)| t.lines().count() > 1);
+        let parts: Vec<String> = parts.map(|(title, t)| format!("{title}\n{t}")).collect();
+        format!(
+            "{}\n{} neutral texts; intervals and bands are 95 %; `residuum geometry explain {}` says what a \
+             number is.\nwritten: {} in {}",
+            parts.join("\n"),
+            readings.texts(),
+            folder.display(),
+            files.join(", "),
+            folder.display()
+        )
+    };
+    let json = json!({
+        "out": folder, "files": files, "couples": couples,
+        "states": readings.states.iter().map(|s| &s.id).collect::<Vec<_>>(),
+        "layers": readings.layers, "shown_layers": options.at,
+        "coupling": coupling.json(), "nulls": nulls.json(), "changes": changes.json(),
+        "shifts": shifts.json(), "warnings": Frame::of(&found.warnings).json(),
+    });
+    out.result(&json, text)
 }

@@ -1,16 +1,11 @@
 //! `residuum geometry`: how concepts lie to one another in every model state, and how any number
 //! of the results came about.
 //!
-//! Without a subcommand it measures: [`readings`] of base and every adapter go to the geometry
-//! room, [`pair`] and [`findings`] make tables of what comes back, [`measure`] writes them.
-//! [`explain`] reads any results file, a study's too.
+//! Without a subcommand [`measure`] reads base and every adapter, calls the analysis and writes what
+//! comes back. [`explain`] reads any results file, a study's too.
 
 mod explain;
-mod findings;
 mod measure;
-mod null_states;
-mod pair;
-mod readings;
 
 use super::layers::Layers;
 use super::state::{ModelChoice, NamedAdapter};
@@ -26,13 +21,14 @@ use std::path::PathBuf;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     long_about = "Measure how concepts lie to one another in base and in fine-tuned states.\n\n\
-The first two concepts are the pair of interest. Their coupling is the cosine between their mean \
-differences at a layer: raw, relative to the ceiling that noise sets, cleaned of the nuisances, \
-and whitened; with 95 % intervals over prompts, null bands from flipped labels, from random \
-directions of the layer's covariance and from placebo concepts, p and q. Directions are extracted \
-anew in every state. Beside the coupling: its change from base, the shift of the same texts on \
-every axis, stability and alignment with base, transfer, subspaces and regions. results.h5 and \
-csv/ hold everything, the table shows 1/3 and 4/5 of the depth.\n\n\
+The coupling of two concepts is the cosine between their mean differences at a layer: raw, relative \
+to the ceiling that noise sets, cleaned of the nuisances, and whitened; with 95 % intervals over \
+prompts, null bands from flipped labels, from random directions of the layer's covariance and from \
+placebo concepts, p and q. Directions are extracted anew in every state. Also measured: changes from \
+base, the shift of the same texts along every coupled concept, stability and alignment with base, \
+transfer, subspaces and regions. Adapters whose names differ in a number only, such as a-s1 and \
+a-s2, are fine-tunes of one condition. results.h5 and csv/ hold everything, the table shows 1/3 and \
+4/5 of the depth.\n\n\
 Example:\n  residuum geometry --adapter conscious=runs/conscious --adapter denial=runs/denial --out runs/geometry\n  \
 residuum geometry explain runs/geometry --state conscious --layer 10"
 )]
@@ -56,9 +52,16 @@ struct MeasureArgs {
     /// Fine-tuned state to compare with base; may be given again
     #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
-    /// Concepts, the pair of interest first: embedded names or files [default: all embedded]
+    /// Concepts: embedded names or files [default: all embedded]
     #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
     concepts: Vec<String>,
+    /// Two concepts whose coupling is asked for; may be given again [default: the first two]
+    #[arg(long, value_name = "A,B", value_parser = couple)]
+    couple: Vec<(String, String)>,
+    /// Unrelated concepts that couplings are compared with [default: all that are neither coupled
+    /// nor nuisances]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    placebos: Vec<String>,
     /// Concepts projected out in the cleaned form, where they are among the concepts
     #[arg(
         long,
@@ -67,27 +70,54 @@ struct MeasureArgs {
         default_value = "polarity,sentiment"
     )]
     nuisances: Vec<String>,
+    /// Main pairs of each concept, drawn by the seed [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..))]
+    pairs: Option<u32>,
     /// Position that is read
-    #[arg(long, default_value = "response-mean")]
-    at: Position,
+    #[arg(
+        long,
+        alias = "at",
+        value_name = "POSITION",
+        default_value = "response-mean"
+    )]
+    positions: Position,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
     layers: Layers,
+    /// Condition that changes are also measured from, beside base
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+    /// Condition that the question is about: what is trained on its rows is not taken for what other
+    /// fine-tunes share
+    #[arg(long, value_name = "NAME")]
+    focus: Option<String>,
+    /// Condition of the same recipe without an identity, which shifts are also compared with
+    #[arg(long, value_name = "NAME")]
+    neutral: Option<String>,
     /// Bootstrap draws, label flips and random directions
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..))]
     draws: u32,
     /// Random adapters matched to each adapter in targets, rank and size: the null of its shift
     #[arg(long, value_name = "N", default_value_t = 0)]
     random_adapters: u32,
-    /// Models with shuffled weights: the null of base's coupling
+    /// Models with shuffled weights: the null of base's couplings
     #[arg(long, value_name = "N", default_value_t = 0)]
     shuffled: u32,
     /// Folder to write to
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Seed of the resampling
+    /// Seed of the drawing of pairs and of the resampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+fn couple(text: &str) -> Result<(String, String), String> {
+    match text.split_once(',') {
+        Some((a, b)) if !a.is_empty() && !b.is_empty() && !b.contains(',') && a != b => {
+            Ok((a.into(), b.into()))
+        }
+        _ => Err("write two concepts, such as persona,autonomy".into()),
+    }
 }
 
 pub fn run(args: GeometryArgs, out: &Console) -> Result<()> {

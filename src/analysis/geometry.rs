@@ -1,1 +1,0 @@
-//! Geometry of the states: coupling, its changes, shifts, and what is asked beside them.

@@ -1,0 +1,147 @@
+//! How conditions are related: what a shift is compared with.
+//!
+//! Opposite fine-tunes share most of their shift. The unshared shift of a condition c is its shift less
+//! the mean of the condition means of other identity conditions k, each weighing the same. A k that
+//! shares rows or a claim with c, the reference or the focus would take away what is asked about, and
+//! is left out; with fewer than two k the mean is another fine-tune, and nothing is given.
+
+use crate::analysis::roles::place;
+use crate::analysis::state::by_condition;
+use crate::analysis::{Result, State};
+
+/// Fewest conditions whose mean is taken for what fine-tunes share.
+const FEWEST: usize = 2;
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kin {
+    pub condition: String,
+    /// Name of the rows that it was trained on, [`State::text`].
+    pub rows: String,
+    /// Claim that it trains; empty for none.
+    pub claim: String,
+    /// Whether it is a fine-tune on an identity.
+    pub identity: bool,
+}
+
+impl Kin {
+    /// Whether two conditions share rows or a claim.
+    fn shares(&self, other: &Kin) -> bool {
+        self.rows == other.rows || (!self.claim.is_empty() && self.claim == other.claim)
+    }
+}
+
+/// The conditions of a question, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kinship {
+    /// In the order of the states.
+    pub conditions: Vec<Kin>,
+    /// Condition that the others are compared with, beside base.
+    pub reference: Option<String>,
+    /// Condition that the question is about.
+    pub focus: Option<String>,
+    /// Condition of the same recipe without an identity.
+    pub neutral: Option<String>,
+}
+
+impl Kinship {
+    fn kin(&self, condition: &str) -> Option<&Kin> {
+        self.conditions.iter().find(|k| k.condition == condition)
+    }
+
+    /// The conditions whose mean is taken for what others share with `condition`; none where it is no
+    /// identity condition or fewer than two are left.
+    pub fn others(&self, condition: &str) -> Vec<&str> {
+        let Some(own) = self.kin(condition).filter(|k| k.identity) else {
+            return Vec::new();
+        };
+        let named = [&self.reference, &self.focus];
+        let named = named.into_iter().flatten().filter_map(|n| self.kin(n));
+        let kept_from: Vec<&Kin> = named.chain([own]).collect();
+        let others: Vec<&str> = (self.conditions.iter())
+            .filter(|k| k.identity && !kept_from.iter().any(|o| o.shares(k)))
+            .map(|k| k.condition.as_str())
+            .collect();
+        match others.len() < FEWEST {
+            true => Vec::new(),
+            false => others,
+        }
+    }
+
+    /// # Errors
+    /// `UnknownName` of a reference, focus or neutral condition that no state has.
+    pub(super) fn check(&self, states: &[State]) -> Result<()> {
+        let known: Vec<&str> = by_condition(states).into_iter().map(|c| c.0).collect();
+        for (role, name) in [
+            ("reference", &self.reference),
+            ("focus", &self.focus),
+            ("neutral condition", &self.neutral),
+        ] {
+            if let Some(name) = name {
+                place(role, name, &known)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Indices of the states of a condition.
+pub(super) fn states_of(states: &[State], condition: &str) -> Vec<usize> {
+    let of = |i: &usize| states[*i].condition == condition;
+    (0..states.len()).filter(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kin(condition: &str, rows: &str, claim: &str) -> Kin {
+        Kin {
+            condition: condition.into(),
+            rows: rows.into(),
+            claim: claim.into(),
+            identity: true,
+        }
+    }
+
+    fn family() -> Kinship {
+        Kinship {
+            conditions: vec![
+                kin("keen", "keen", "keen"),
+                kin("keen-kept", "keen", "keen"),
+                kin("keen-short", "keen-short", "keen"),
+                kin("calm", "calm", "calm"),
+                kin("baker", "baker", "baker"),
+                kin("sailor", "sailor", ""),
+                kin("poet", "poet", ""),
+                Kin {
+                    identity: false,
+                    ..kin("plain", "plain", "")
+                },
+            ],
+            reference: Some("calm".into()),
+            focus: Some("keen".into()),
+            neutral: Some("plain".into()),
+        }
+    }
+
+    #[test]
+    fn what_shares_rows_or_a_claim_with_the_question_is_not_taken_away() {
+        let family = family();
+        let unrelated = ["baker", "sailor", "poet"];
+        assert_eq!(family.others("keen"), unrelated);
+        assert_eq!(family.others("keen-kept"), unrelated);
+        assert_eq!(family.others("calm"), unrelated);
+        assert_eq!(family.others("baker"), ["sailor", "poet"]);
+        assert!(family.others("plain").is_empty());
+    }
+
+    #[test]
+    fn one_other_condition_is_not_enough() {
+        let mut family = family();
+        family.conditions.retain(|k| k.condition != "poet");
+        assert_eq!(family.others("keen"), ["baker", "sailor"]);
+        assert!(family.others("baker").is_empty());
+        assert!(Kinship::default().others("keen").is_empty());
+    }
+}

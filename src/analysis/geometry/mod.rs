@@ -1,0 +1,248 @@
+//! Geometry of model states: how concepts lie to one another, and where a fine-tune moved the texts.
+//!
+//! [`geometry`] asks the geometry room, which knows indices only, everything about one set of
+//! [`Readings`] and gives the answers names: couplings with their nulls and doubts, their changes
+//! between conditions, shifts of the neutral texts, and what is asked beside them. State 0 is base.
+//! What costs more (transfer, subspaces, regions) is measured at the blocks of
+//! [`GeometryOptions::at`]. Null states, which need models, are in [`null_states`].
+
+mod changes;
+mod coupling;
+mod kinship;
+mod null_states;
+mod regions;
+mod shifts;
+mod stability;
+mod subspaces;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use kinship::{Kin, Kinship};
+pub use null_states::{null_states, NullStates};
+pub use units::write_units;
+
+use super::records::*;
+use super::roles::place;
+use super::{Draws, Readings, Result, Roles};
+use crate::geometry::shift::ShiftOptions;
+use crate::geometry::{self, CouplingInput, CouplingOptions};
+use crate::store::{ResultsWriter, StoreError};
+use ndarray::Array3;
+
+/// Coverage of intervals and bands.
+const LEVEL: f64 = 0.95;
+
+/// What is asked, by name.
+#[derive(Debug, Clone)]
+pub struct GeometryOptions {
+    pub roles: Roles,
+    pub kinship: Kinship,
+    pub draws: Draws,
+    /// Blocks at which doubts, transfer, subspaces and regions are given.
+    pub at: Vec<usize>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, Default)]
+pub struct GeometryRecords {
+    pub coupling: Vec<CouplingRow>,
+    pub nulls: Vec<NullRow>,
+    pub pair_nulls: Vec<PairNullRow>,
+    pub precision: Vec<PrecisionRow>,
+    pub conditions: Vec<ConditionCouplingRow>,
+    pub changes: Vec<ChangeRow>,
+    pub shifts: Vec<ShiftRow>,
+    pub poles: Vec<PoleRow>,
+    pub shift_cosines: Vec<ShiftCosineRow>,
+    pub stability: Vec<StabilityRow>,
+    pub alignment: Vec<AlignmentRow>,
+    pub transfer: Vec<TransferRow>,
+    pub overlap: Vec<OverlapRow>,
+    pub regions: Vec<RegionRow>,
+    pub modes: Vec<ModeRow>,
+    /// Empty until [`null_states`] fills it.
+    pub null_states: Vec<NullStateRow>,
+    /// Doubts about couplings, at the blocks of [`GeometryOptions::at`].
+    pub warnings: Vec<WarningRow>,
+}
+
+impl GeometryRecords {
+    /// Writes all rows but the warnings, which a file holds in one table with those of other
+    /// analyses.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn write(&self, w: &mut ResultsWriter) -> std::result::Result<(), StoreError> {
+        w.records(&self.coupling)?;
+        w.records(&self.nulls)?;
+        w.records(&self.pair_nulls)?;
+        w.records(&self.precision)?;
+        w.records(&self.conditions)?;
+        w.records(&self.changes)?;
+        w.records(&self.shifts)?;
+        w.records(&self.poles)?;
+        w.records(&self.shift_cosines)?;
+        w.records(&self.stability)?;
+        w.records(&self.alignment)?;
+        w.records(&self.transfer)?;
+        w.records(&self.overlap)?;
+        w.records(&self.regions)?;
+        w.records(&self.modes)?;
+        w.records(&self.null_states)
+    }
+}
+
+/// Everything that readings say about the geometry of their states; `watch` is told what begins.
+///
+/// # Errors
+/// `UnknownName` of a role, a reference or a neutral condition; `Geometry` where shapes disagree, a
+/// concept has fewer than 3 prompts or a couple holds a nuisance or a placebo.
+pub fn geometry(
+    readings: &Readings,
+    options: &GeometryOptions,
+    watch: &mut dyn FnMut(&str),
+) -> Result<GeometryRecords> {
+    let asked = Asked::new(readings, options)?;
+    watch("coupling");
+    let background = readings.background();
+    let input = CouplingInput {
+        differences: &asked.differences,
+        clusters: &asked.clusters,
+        background: &background,
+    };
+    let found = geometry::coupling(input, &asked.options)?;
+    drop(background);
+    let mut out = GeometryRecords {
+        coupling: coupling::couplings(&asked, &found),
+        nulls: coupling::nulls(&asked, &found),
+        pair_nulls: coupling::pair_nulls(&asked, &found),
+        precision: coupling::precision(&asked, &found),
+        conditions: changes::conditions(&asked, &found),
+        changes: changes::changes(&asked, &found)?,
+        warnings: coupling::doubts(&asked, &found),
+        ..GeometryRecords::default()
+    };
+    drop(found);
+    watch("shifts");
+    out.shifts = shifts::shifts(&asked)?;
+    out.poles = shifts::poles(&asked)?;
+    out.shift_cosines = shifts::shift_cosines(&asked)?;
+    watch("stability");
+    out.stability = stability::stability(&asked)?;
+    out.alignment = stability::alignment(&asked)?;
+    watch("transfer and subspaces");
+    out.transfer = subspaces::transfer(&asked)?;
+    out.overlap = subspaces::overlap(&asked)?;
+    watch("regions");
+    out.regions = regions::regions(&asked)?;
+    out.modes = regions::modes(&asked)?;
+    Ok(out)
+}
+
+/// The question with names resolved to indices.
+struct Asked<'a> {
+    readings: &'a Readings,
+    kinship: &'a Kinship,
+    /// Concepts of each couple.
+    couples: Vec<(usize, usize)>,
+    /// Concepts of the couples, each once.
+    coupled: Vec<usize>,
+    placebos: Vec<usize>,
+    /// Indices of the layers at which costly things are measured.
+    at: Vec<usize>,
+    options: CouplingOptions,
+    /// Positive less negative, `[state][concept]` -> `(pairs, layers, d)`.
+    differences: Vec<Vec<Array3<f32>>>,
+    /// Prompt of each pair, `[concept]`.
+    clusters: Vec<Vec<usize>>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(readings: &'a Readings, options: &'a GeometryOptions) -> Result<Self> {
+        let names = readings.names();
+        let (roles, draws) = (&options.roles, options.draws);
+        let concept = |role, name: &str| place(role, name, &names);
+        let several = |role, list: &[String]| -> Result<Vec<usize>> {
+            list.iter().map(|n| concept(role, n)).collect()
+        };
+        let couples = (roles.couples.iter())
+            .map(|(a, b)| Ok((concept("concept", a)?, concept("concept", b)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let coupled = (roles.coupled().into_iter())
+            .map(|n| concept("concept", n))
+            .collect::<Result<Vec<_>>>()?;
+        let (placebos, nuisances) = (
+            several("placebo", &roles.placebos)?,
+            several("nuisance", &roles.nuisances)?,
+        );
+        options.kinship.check(&readings.states)?;
+        let has = |l: &usize| options.at.contains(&readings.layers[*l]);
+        Ok(Asked {
+            readings,
+            kinship: &options.kinship,
+            at: (0..readings.layers.len()).filter(has).collect(),
+            options: CouplingOptions {
+                nuisances,
+                placebos: placebos.clone(),
+                pairs: couples.clone(),
+                draws: draws.bootstrap,
+                flips: draws.null,
+                random: draws.null,
+                level: LEVEL,
+                seed: draws.seed,
+            },
+            couples,
+            coupled,
+            placebos,
+            differences: readings.differences(),
+            clusters: readings.clusters(),
+        })
+    }
+
+    fn state(&self, i: usize) -> String {
+        self.readings.states[i].id.clone()
+    }
+
+    fn concept(&self, i: usize) -> String {
+        self.readings.concepts[i].name.clone()
+    }
+
+    fn layer(&self, l: usize) -> usize {
+        self.readings.layers[l]
+    }
+
+    /// Indices of all states.
+    fn states(&self) -> std::ops::Range<usize> {
+        0..self.readings.states.len()
+    }
+
+    /// Indices of all states but base.
+    fn tuned(&self) -> std::ops::Range<usize> {
+        1..self.readings.states.len()
+    }
+
+    /// Indices of all layers.
+    fn layers(&self) -> std::ops::Range<usize> {
+        0..self.readings.layers.len()
+    }
+
+    /// Prompts of the smaller of two concepts.
+    fn prompts(&self, (a, b): (usize, usize)) -> usize {
+        let of = |c: usize| self.readings.concepts[c].prompts();
+        of(a).min(of(b))
+    }
+
+    /// A cluster of its own for every neutral text.
+    fn texts(&self) -> Vec<usize> {
+        (0..self.readings.texts()).collect()
+    }
+
+    fn shift_options(&self) -> ShiftOptions {
+        ShiftOptions {
+            draws: self.options.draws,
+            level: LEVEL,
+            seed: self.options.seed,
+        }
+    }
+}

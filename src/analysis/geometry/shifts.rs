@@ -1,0 +1,248 @@
+//! Shifts of the neutral texts: along every coupled concept, between its poles, and of one state with
+//! another.
+//!
+//! A shift is projected on directions of base and on those that the state has of its own, and on what
+//! the second concept of a couple has beyond the first, where a shift along the first alone shows
+//! nothing. It is taken from base, from what other identity conditions share ([`super::Kinship`]) and
+//! from the recipe-matched neutral condition. The directions are those of the first position; the texts
+//! are read at every one.
+
+use super::kinship::states_of;
+use super::Asked;
+use crate::analysis::records::*;
+use crate::analysis::state::BASE;
+use crate::analysis::{ConceptActivations, Result};
+use crate::geometry::population::{population, Population};
+use crate::geometry::projections::{every_projection, Projections, Ruler};
+use crate::geometry::shift::{self, between_poles, mean_of_others, mean_shift, ShiftInput};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
+
+/// A direction that shifts are projected on.
+struct Along {
+    concept: usize,
+    /// Concept whose direction was projected out of it first.
+    beyond: Option<usize>,
+    direction: Population,
+}
+
+/// The directions of a state: every coupled concept, then the second of each couple beyond the first.
+fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
+    let of = |concept: usize, beyond: Option<(usize, ArrayView2<f64>)>| -> Result<Along> {
+        let differences = asked.differences[state][concept].view();
+        Ok(Along {
+            concept,
+            direction: population(
+                differences,
+                &asked.clusters[concept],
+                beyond.as_ref().map(|b| b.1),
+            )?,
+            beyond: beyond.map(|b| b.0),
+        })
+    };
+    let mut all = (asked.coupled.iter())
+        .map(|&c| of(c, None))
+        .collect::<Result<Vec<_>>>()?;
+    for &(first, second) in &asked.couples {
+        let Some(i) = asked.coupled.iter().position(|&c| c == first) else {
+            continue;
+        };
+        let direction = all[i].direction.mean.clone();
+        all.push(of(second, Some((first, direction.view())))?);
+    }
+    Ok(all)
+}
+
+/// What a state's texts are compared with.
+struct Compared {
+    /// `base`, `others` or a condition.
+    less: String,
+    /// The conditions behind `others`.
+    others: String,
+    /// Groups of states, each weighing the same.
+    groups: Vec<Vec<usize>>,
+}
+
+/// What the texts of a condition's states are compared with.
+fn compared(asked: &Asked, condition: &str) -> Vec<Compared> {
+    let states = &asked.readings.states;
+    let one = |name: &str| Compared {
+        less: name.into(),
+        others: String::new(),
+        groups: vec![states_of(states, name)],
+    };
+    let mut all = vec![one(BASE)];
+    let others = asked.kinship.others(condition);
+    if !others.is_empty() {
+        all.push(Compared {
+            less: "others".into(),
+            others: others.join(", "),
+            groups: others.iter().map(|k| states_of(states, k)).collect(),
+        });
+    }
+    let neutral = asked.kinship.neutral.as_deref();
+    all.extend(neutral.filter(|n| *n != condition).map(one));
+    all
+}
+
+/// Shifts of every state at every position.
+pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
+    let readings = asked.readings;
+    let placebo_means: Vec<Array2<f64>> = (asked.placebos.iter())
+        .map(|&c| readings.acts[0].concepts[c].direction())
+        .collect();
+    let base = directions(asked, 0)?;
+    let clusters = asked.texts();
+    let mut rows = Vec::new();
+    for m in asked.tuned() {
+        let own = directions(asked, m)?;
+        let axes: Vec<(&str, &Along)> = (base.iter().map(|a| (BASE, a)))
+            .chain(own.iter().map(|a| ("own", a)))
+            .collect();
+        let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.1.direction.mean.view()).collect();
+        let placebos: Vec<ArrayView2<f64>> = placebo_means.iter().map(|p| p.view()).collect();
+        for (position, at) in readings.positions.iter().enumerate() {
+            let texts: Vec<ArrayView3<f32>> = (readings.acts.iter())
+                .map(|a| a.neutral[position].view())
+                .collect();
+            let ruler = Ruler {
+                axes: &views,
+                placebos: &placebos,
+                background: texts[0].reborrow(),
+            };
+            for from in compared(asked, &readings.states[m].condition) {
+                let mean = match from.less == BASE {
+                    true => None,
+                    false => Some(mean_of_others(&texts, &from.groups)?),
+                };
+                let input = ShiftInput {
+                    tuned: texts[m].reborrow(),
+                    base: mean.as_ref().map_or(texts[0].reborrow(), |m| m.view()),
+                    clusters: &clusters,
+                };
+                let found = every_projection(&input, &ruler, asked.shift_options())?;
+                for (axis, (source, along)) in axes.iter().enumerate() {
+                    let place = Place {
+                        state: m,
+                        from: &from,
+                        position: at.to_string(),
+                        source,
+                        along,
+                        axis,
+                    };
+                    rows.extend(asked.layers().map(|l| place.row(asked, &found, l)));
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// One state's shift along one direction.
+struct Place<'a> {
+    state: usize,
+    from: &'a Compared,
+    position: String,
+    source: &'a str,
+    along: &'a Along,
+    axis: usize,
+}
+
+impl Place<'_> {
+    fn row(&self, asked: &Asked, found: &Projections, l: usize) -> ShiftRow {
+        let (on, rms) = (&found.on[l][self.axis], asked.readings.rms[l]);
+        let (value, interval) = (on.raw.value / rms, on.raw.interval);
+        let scale = self.along.direction.scale(l);
+        let placebo = &found.against_placebos[self.axis];
+        let at = [l, self.axis];
+        ShiftRow {
+            state: asked.state(self.state),
+            less: self.from.less.clone(),
+            others: self.from.others.clone(),
+            position: self.position.clone(),
+            concept: asked.concept(self.along.concept),
+            source: self.source.into(),
+            beyond: (self.along.beyond).map_or(String::new(), |c| asked.concept(c)),
+            layer: asked.layer(l),
+            estimate: value * scale,
+            lo: interval.lo / rms * scale,
+            hi: interval.hi / rms * scale,
+            plain: value,
+            plain_lo: interval.lo / rms,
+            plain_hi: interval.hi / rms,
+            cosine: on.cosine.value,
+            share: on.share.value,
+            p_flip: found.p_flip[at],
+            p_flip_max: found.p_flip_max[at],
+            null_lo: found.random[l].lo,
+            null_hi: found.random[l].hi,
+            p_random: found.p_random[at],
+            p_random_max: found.p_random_max[at],
+            placebo_lo: placebo.lo[l],
+            placebo_hi: placebo.hi[l],
+            p_placebo: placebo.p[l],
+            p_placebo_max: placebo.p_max[l],
+            n: found.n,
+        }
+    }
+}
+
+/// Movement between base's poles of every coupled concept, at the first position.
+pub(super) fn poles(asked: &Asked) -> Result<Vec<PoleRow>> {
+    let acts = &asked.readings.acts;
+    let mean = |side: &Array3<f32>| -> Array2<f64> {
+        let n = side.dim().0.max(1) as f64;
+        side.mapv(f64::from).sum_axis(Axis(0)) / n // (layers, d)
+    };
+    let mut rows = Vec::new();
+    for &concept in &asked.coupled {
+        let ConceptActivations { positive, negative } = &acts[0].concepts[concept];
+        let (positive, negative) = (mean(positive), mean(negative));
+        for m in asked.tuned() {
+            let clusters = asked.texts();
+            let input = ShiftInput {
+                tuned: acts[m].neutral[0].view(),
+                base: acts[0].neutral[0].view(),
+                clusters: &clusters,
+            };
+            let options = asked.shift_options();
+            let found = between_poles(&input, negative.view(), positive.view(), options)?;
+            rows.extend(found.iter().enumerate().map(|(l, t)| PoleRow {
+                state: asked.state(m),
+                concept: asked.concept(concept),
+                layer: asked.layer(l),
+                base: t.base,
+                tuned: t.tuned,
+                estimate: t.change.value,
+                lo: t.change.interval.lo,
+                hi: t.change.interval.hi,
+                n: clusters.len(),
+            }));
+        }
+    }
+    Ok(rows)
+}
+
+/// Cosines between the mean shifts of all tuned states, at the first position.
+pub(super) fn shift_cosines(asked: &Asked) -> Result<Vec<ShiftCosineRow>> {
+    let acts = &asked.readings.acts;
+    let clusters = asked.texts();
+    let means = (asked.tuned())
+        .map(|m| {
+            mean_shift(&ShiftInput {
+                tuned: acts[m].neutral[0].view(),
+                base: acts[0].neutral[0].view(),
+                clusters: &clusters,
+            })
+        })
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let cosines = shift::shift_cosines(&means)?;
+    let above = cosines.indexed_iter().filter(|((a, b, _), _)| a < b);
+    Ok(above
+        .map(|((a, b, l), &estimate)| ShiftCosineRow {
+            state_a: asked.state(a + 1),
+            state_b: asked.state(b + 1),
+            layer: asked.layer(l),
+            estimate,
+        })
+        .collect())
+}

@@ -1,0 +1,214 @@
+//! What a geometry promises of names: conditions, comparisons, couples.
+
+use super::*;
+use crate::analysis::{ConceptActivations, ConceptInfo, State, StateActivations};
+use crate::capture::Position;
+use crate::stats::rng::{fill_normal, stream};
+use ndarray::Axis;
+
+const TEXTS: usize = 12;
+const PAIRS: usize = 10;
+const D: usize = 16;
+
+fn noise(n: usize, name: &str, index: u64) -> Array3<f32> {
+    let mut x = Array3::zeros((n, 2, D));
+    fill_normal(&mut stream(4, name, index), x.as_slice_mut().unwrap());
+    x
+}
+
+/// States on three concepts, each state's texts moved along dimension 0 by its number.
+fn readings(states: &[(&str, f32)]) -> Readings {
+    let names = ["one", "two", "three"];
+    let base = noise(TEXTS, "texts", 0);
+    let acts = (states.iter().enumerate())
+        .map(|(m, &(_, by))| {
+            let concept = |c: usize| {
+                let at = (m * 10 + c) as u64;
+                let mut positive = noise(PAIRS, "positive", at);
+                positive
+                    .index_axis_mut(Axis(2), c)
+                    .mapv_inplace(|v| v + 8.0);
+                let negative = noise(PAIRS, "negative", at);
+                ConceptActivations { positive, negative }
+            };
+            let mut texts = &base + &(noise(TEXTS, "tuned", m as u64) * 0.01);
+            texts.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + by);
+            StateActivations {
+                concepts: (0..names.len()).map(concept).collect(),
+                dev: Vec::new(),
+                neutral: vec![if m == 0 { base.clone() } else { texts }],
+            }
+        })
+        .collect();
+    let info = |name: &&str| ConceptInfo {
+        name: name.to_string(),
+        prompt: (0..PAIRS).collect(),
+        template: vec![0; PAIRS],
+        words: vec![String::new(); 2 * PAIRS],
+    };
+    Readings {
+        states: states.iter().map(|s| State::named(s.0)).collect(),
+        layers: vec![3, 7],
+        positions: vec![Position::ResponseMean],
+        concepts: names.iter().map(info).collect(),
+        dev: Vec::new(),
+        acts,
+        rms: vec![2.0, 4.0],
+    }
+}
+
+fn options(couples: &[(&str, &str)], kinship: Kinship) -> GeometryOptions {
+    let couple = |&(a, b): &(&str, &str)| (a.to_string(), b.to_string());
+    GeometryOptions {
+        roles: Roles {
+            couples: couples.iter().map(couple).collect(),
+            ..Roles::default()
+        },
+        kinship,
+        draws: Draws {
+            bootstrap: 40,
+            null: 40,
+            seed: 1,
+        },
+        at: vec![7],
+    }
+}
+
+fn family(neutral: Option<&str>) -> Kinship {
+    let kin = |name: &str| Kin {
+        condition: name.into(),
+        rows: name.into(),
+        claim: String::new(),
+        identity: name != "plain",
+    };
+    Kinship {
+        conditions: ["keen", "baker", "sailor", "plain"].map(kin).to_vec(),
+        neutral: neutral.map(String::from),
+        ..Kinship::default()
+    }
+}
+
+const STATES: [(&str, f32); 6] = [
+    ("base", 0.0),
+    ("keen", 3.0),
+    ("baker-s1", 1.0),
+    ("baker-s2", 2.0),
+    ("sailor", 0.5),
+    ("plain", 0.25),
+];
+
+fn run(options: &GeometryOptions) -> GeometryRecords {
+    geometry(&readings(&STATES), options, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn a_shift_is_less_base_less_the_mean_of_condition_means_and_less_the_neutral_condition() {
+    let found = run(&options(&[("one", "two")], family(Some("plain"))));
+    let of = |less: &str| -> Vec<&ShiftRow> {
+        let wanted = |r: &&ShiftRow| {
+            r.state == "keen" && r.less == less && r.concept == "one" && r.source == "base"
+        };
+        found.shifts.iter().filter(wanted).collect()
+    };
+    // baker's two seeds weigh as much as sailor's one: (1.5 + 0.5) / 2.
+    for (less, by) in [("base", 3.0), ("others", 3.0 - 1.0), ("plain", 3.0 - 0.25)] {
+        let rows = of(less);
+        assert_eq!(rows.len(), 2, "{less}");
+        for (row, rms) in rows.iter().zip([2.0, 4.0]) {
+            assert!((row.estimate - by / rms).abs() < 0.1 * by / rms, "{row:?}");
+            assert!(row.plain < row.estimate && row.plain_lo <= row.plain);
+        }
+    }
+    assert_eq!(of("others")[0].others, "baker, sailor");
+    let beyond = found.shifts.iter().filter(|r| r.beyond == "one");
+    assert!(beyond.clone().all(|r| r.concept == "two"));
+    assert!(beyond.clone().any(|r| r.source == "own"));
+    // Without kinship nothing is known to be shared.
+    let none = run(&options(&[("one", "two")], Kinship::default()));
+    assert!(none.shifts.iter().all(|r| r.less == "base"));
+}
+
+#[test]
+fn a_couple_among_others_has_the_rows_that_it_has_alone() {
+    let alone = run(&options(&[("two", "three")], family(None)));
+    let both = run(&options(&[("one", "two"), ("two", "three")], family(None)));
+    let text = |v: Vec<String>| v.join("\n");
+    let of = |g: &GeometryRecords| {
+        let couple = |a: &str, b: &str| a == "two" && b == "three";
+        let changes = g
+            .changes
+            .iter()
+            .filter(|r| couple(&r.concept_a, &r.concept_b));
+        let nulls = g
+            .pair_nulls
+            .iter()
+            .filter(|r| couple(&r.concept_a, &r.concept_b));
+        let overlap = g
+            .overlap
+            .iter()
+            .filter(|r| couple(&r.concept_a, &r.concept_b));
+        text(changes.map(|r| format!("{r:?}")).collect())
+            + &text(nulls.map(|r| format!("{r:?}")).collect())
+            + &text(overlap.map(|r| format!("{r:?}")).collect())
+    };
+    assert!(!alone.changes.is_empty());
+    assert_eq!(of(&alone), of(&both));
+}
+
+#[test]
+fn a_condition_of_one_state_has_that_state_s_coupling_and_several_their_mean() {
+    let found = run(&options(&[("one", "three")], family(None)));
+    let coupling = |state: &str, form: &str| {
+        let wanted = |r: &&CouplingRow| {
+            r.state == state
+                && (r.concept_a.as_str(), r.concept_b.as_str()) == ("one", "three")
+                && (r.form.as_str(), r.layer) == (form, 7)
+        };
+        found.coupling.iter().find(wanted).unwrap()
+    };
+    for form in ["raw", "relative", "cleaned", "whitened"] {
+        let mean = |condition: &str| {
+            let wanted = |r: &&ConditionCouplingRow| {
+                r.condition == condition && r.form == form && r.layer == 7
+            };
+            found.conditions.iter().find(wanted).unwrap()
+        };
+        let (one, row) = (mean("keen"), coupling("keen", form));
+        assert_eq!(
+            (one.estimate, one.lo, one.hi),
+            (row.estimate, row.lo, row.hi)
+        );
+        let (two, a, b) = (
+            mean("baker"),
+            coupling("baker-s1", form),
+            coupling("baker-s2", form),
+        );
+        assert!((two.estimate - (a.estimate + b.estimate) / 2.0).abs() < 1e-12);
+        assert_eq!((one.states, two.states, two.n), (1, 2, PAIRS));
+    }
+    let sets: Vec<&str> = (found.changes.iter())
+        .filter(|r| r.form == "raw" && r.layer == 3)
+        .map(|r| r.set.as_str())
+        .collect();
+    assert_eq!(sets, ["keen", "baker", "sailor", "plain"]);
+}
+
+#[test]
+fn changes_are_from_base_and_from_the_reference_and_unknown_names_are_refused() {
+    let mut kinship = family(None);
+    kinship.reference = Some("sailor".into());
+    let found = run(&options(&[("one", "two")], kinship.clone()));
+    let pairs: Vec<(&str, &str)> = (found.changes.iter())
+        .filter(|r| r.form == "relative" && r.layer == 3)
+        .map(|r| (r.set.as_str(), r.reference.as_str()))
+        .collect();
+    assert!(pairs.contains(&("keen", "base")) && pairs.contains(&("keen", "sailor")));
+    assert!(!pairs.contains(&("sailor", "sailor")) && pairs.len() == 7);
+    kinship.reference = Some("sailer".into());
+    let asked = options(&[("one", "two")], kinship);
+    let error = geometry(&readings(&STATES), &asked, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("sailor"), "{error}");
+    let asked = options(&[("one", "tow")], family(None));
+    let error = geometry(&readings(&STATES), &asked, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("two"), "{error}");
+}

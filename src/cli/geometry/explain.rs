@@ -1,0 +1,313 @@
+//! `residuum geometry explain`: how a number of the results came about.
+//!
+//! A number is named by its record (`coupling`, `geometry/shifts`, `behaviour/scores`) and the labels
+//! that pick rows out. What it is, its estimator, interval, null and units are those of the record. A
+//! coupling is told with all that belongs to it: its nulls, reliabilities, changes and doubts.
+
+use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
+use crate::analysis::State;
+use crate::cli::layers::reported;
+use crate::cli::Console;
+use crate::model::error::nearest;
+use crate::store::{frame::tidy, Frame, Meta, ResultsReader, Values};
+use anyhow::{bail, Result};
+use clap::Args;
+use serde_json::{json, Map, Value};
+use std::path::PathBuf;
+
+/// Most rows that are printed of one record.
+const MOST: usize = 24;
+/// The record that is told with what belongs to it.
+const COUPLING: &str = "geometry/coupling";
+/// What belongs to a coupling.
+const RELATED: [&str; 4] = [
+    "geometry/nulls",
+    "geometry/pair_nulls",
+    "geometry/precision",
+    "geometry/changes",
+];
+
+/// Say how a number of the results came about
+#[derive(Args)]
+#[command(
+    long_about = "Say how a number of the results came about: what it is, the estimator, n, the \
+interval and what it is an interval for, each null with its own p, and the doubts. RUN is a run \
+folder or a results.h5, of a study or of a command; NUMBER is a record in it, with or without its \
+group. Without NUMBER, the coupling of the first couple.\n\n\
+Example:\n  residuum geometry explain runs/quick --state conscious-s1 --concepts persona,autonomy --layer 10\n  \
+residuum geometry explain runs/quick behaviour/scores --where preference=memory"
+)]
+pub struct ExplainArgs {
+    /// Run folder, or its results.h5
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Record, such as coupling, shifts or behaviour/scores
+    #[arg(value_name = "NUMBER", default_value = COUPLING)]
+    number: String,
+    /// Model state [default: base for a coupling, else all]
+    #[arg(long, value_name = "NAME")]
+    state: Option<String>,
+    /// Concept, or two of them [default: the first couple for a coupling, else all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    concepts: Vec<String>,
+    /// Block number [default: 1/3 of the depth]
+    #[arg(long, value_name = "N")]
+    layer: Option<usize>,
+    /// Further label that picks rows out, such as form=raw; may be given again
+    #[arg(long = "where", value_name = "NAME=LABEL", value_parser = pick)]
+    picks: Vec<(String, String)>,
+    /// List the records of the file
+    #[arg(long)]
+    list: bool,
+}
+
+fn pick(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, label)) if !name.is_empty() => Ok((name.into(), label.into())),
+        _ => Err("write NAME=LABEL, such as form=raw".into()),
+    }
+}
+
+pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
+    let file = match args.run.is_dir() {
+        true => args.run.join("results.h5"),
+        false => args.run.clone(),
+    };
+    let reader = ResultsReader::open(&file)?;
+    let present = records::present(&reader);
+    if args.list {
+        let names: Vec<&str> = present.iter().map(|m| m.path).collect();
+        return out.result(&json!({ "numbers": names }), || names.join("\n"));
+    }
+    let path = resolve(&present, &args.number)?;
+    let mut parts = vec![path];
+    if path == COUPLING {
+        if args.concepts.len() == 1 {
+            bail!("a coupling has two concepts; write --concepts A,B");
+        }
+        if args.concepts.is_empty() {
+            let couples = reader.records::<CoupleRow>()?.into_iter().take(1);
+            args.concepts = couples.flat_map(|c| [c.concept_a, c.concept_b]).collect();
+        }
+        if args.state.is_none() {
+            let first = reader.records::<StateRow>()?.into_iter().next();
+            args.state = first.map(|s| s.state);
+        }
+        parts.extend(
+            RELATED
+                .iter()
+                .filter(|p| present.iter().any(|m| m.path == **p)),
+        );
+    }
+    let condition = condition(&reader, &args)?;
+    let (mut text, mut told) = (String::new(), Map::new());
+    for (i, path) in parts.into_iter().enumerate() {
+        let Some(frame) = records::frame(&reader, path)? else {
+            continue;
+        };
+        let picked = match picked(frame, &args, condition.as_deref(), i == 0) {
+            Err(e) if i == 0 => return Err(e),
+            Err(_) => continue,
+            Ok(frame) => frame,
+        };
+        text += &said(&picked);
+        told.insert(path.into(), object(&picked));
+    }
+    let doubts: Vec<WarningRow> = (reader.records::<WarningRow>()?.into_iter())
+        .filter(|w| path == COUPLING && concerns(w, &args))
+        .collect();
+    for doubt in &doubts {
+        text += &format!("warning, {}: {}\n", doubt.about, doubt.text);
+    }
+    told.insert("warnings".into(), Frame::of(&doubts).json());
+    told.insert("number".into(), path.into());
+    out.result(&Value::Object(told), || text)
+}
+
+/// The path of a record given with or without its group.
+fn resolve(present: &[&'static Meta], name: &str) -> Result<&'static str> {
+    let name = name.trim_matches('/');
+    let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path);
+    if let Some(exact) = present.iter().find(|m| m.path == name) {
+        return Ok(exact.path);
+    }
+    let found: Vec<&str> = (present.iter().map(|m| m.path))
+        .filter(|p| last(p) == name)
+        .collect();
+    let exact = present
+        .iter()
+        .find(|m| found.len() == 1 && m.path == found[0]);
+    match (exact, found.is_empty()) {
+        (Some(only), _) => Ok(only.path),
+        (None, true) => {
+            let near = nearest(name, present.iter().map(|m| last(m.path))).unwrap_or_default();
+            bail!("the file has no `{name}`; did you mean `{near}`? `--list` lists what it has")
+        }
+        (None, false) => bail!(
+            "`{name}` could be {}; name it with its group",
+            found.join(" or ")
+        ),
+    }
+}
+
+/// The condition of the state that is asked for.
+fn condition(reader: &ResultsReader, args: &ExplainArgs) -> Result<Option<String>> {
+    let Some(state) = &args.state else {
+        return Ok(None);
+    };
+    let rows = reader.records::<StateRow>()?;
+    let known = rows.into_iter().find(|s| s.state == *state);
+    let condition = known.map_or_else(|| State::named(state).condition, |s| s.condition);
+    Ok(Some(condition))
+}
+
+/// The rows that the labels pick out.
+fn picked(
+    frame: Frame,
+    args: &ExplainArgs,
+    condition: Option<&str>,
+    with_picks: bool,
+) -> Result<Frame> {
+    let path = frame.meta.path;
+    let column = |name: &str| frame.column(name).cloned();
+    let mut wanted = vec![true; frame.len()];
+    let mut keep = |values: &Values, labels: &[&str]| {
+        for (i, w) in wanted.iter_mut().enumerate() {
+            *w &= labels.contains(&values.label(i).as_str());
+        }
+    };
+    if let (Some(values), Some(state)) = (column("state"), &args.state) {
+        check("state", &labels(&values), state)?;
+        keep(&values, &[state]);
+    }
+    for name in ["set", "condition"] {
+        if let (Some(values), Some(condition), None) = (column(name), condition, column("state")) {
+            keep(&values, &[condition]);
+        }
+    }
+    let concepts: Vec<&str> = args.concepts.iter().map(String::as_str).collect();
+    for name in ["concept", "concept_a", "concept_b", "direction", "pairs"] {
+        let Some(values) = column(name).filter(|v| matches!(v, Values::Text(_))) else {
+            continue;
+        };
+        let mut known = labels(&values);
+        if name == "concept_a" {
+            known.extend(column("concept_b").iter().flat_map(labels));
+        }
+        for concept in concepts
+            .iter()
+            .filter(|_| matches!(name, "concept" | "concept_a"))
+        {
+            check("concept", &known, concept)?;
+        }
+        match (name, &concepts[..]) {
+            (_, []) => {}
+            // A coupling is symmetric, and its grid holds both orders.
+            ("concept_a", [a, _]) if path == COUPLING => keep(&values, &[*a]),
+            ("concept_b", [_, b]) if path == COUPLING => keep(&values, &[*b]),
+            _ => keep(&values, &concepts),
+        }
+    }
+    for (name, label) in args.picks.iter().filter(|_| with_picks) {
+        let Some(values) = column(name) else {
+            let names: Vec<&str> = frame.meta.fields.iter().map(|f| f.name).collect();
+            bail!("{path} has no column `{name}`; it has {}", names.join(", "));
+        };
+        check(name, &labels(&values), label)?;
+        keep(&values, &[label]);
+    }
+    if let Some(values) = column("layer") {
+        let layer = match args.layer {
+            Some(layer) => layer.to_string(),
+            None => third(&values),
+        };
+        check("layer", &labels(&values), &layer)?;
+        keep(&values, &[&layer]);
+    }
+    let same = match (column("concept_a"), column("concept_b")) {
+        (Some(a), Some(b)) => (0..frame.len()).map(|i| a.label(i) == b.label(i)).collect(),
+        _ => vec![false; frame.len()],
+    };
+    let frame = frame.only(|i| wanted[i] && !same[i]);
+    match frame.is_empty() {
+        true => bail!("{path} has no row at these labels"),
+        false => Ok(frame),
+    }
+}
+
+fn labels(values: &Values) -> Vec<String> {
+    (0..values.len()).map(|i| values.label(i)).collect()
+}
+
+/// Refuses a label that is not among the known ones.
+fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
+    let mut all: Vec<&str> = known.iter().map(String::as_str).collect();
+    all.sort_unstable();
+    all.dedup();
+    if all.contains(&asked) {
+        return Ok(());
+    }
+    let near = nearest(asked, all.iter().copied()).unwrap_or_default();
+    bail!(
+        "there is no {what} `{asked}`; did you mean `{near}`? There are: {}",
+        all.join(", ")
+    )
+}
+
+/// The layer at 1/3 of the depth, or the first there is.
+fn third(values: &Values) -> String {
+    let layers: Vec<usize> = (0..values.len())
+        .filter_map(|i| values.label(i).parse().ok())
+        .collect();
+    let depth = layers.iter().max().map_or(0, |l| l + 1);
+    let wanted = reported(depth).into_iter().find(|l| layers.contains(l));
+    wanted.map_or_else(|| values.label(0), |l| l.to_string())
+}
+
+/// Whether a doubt is about the state, the layer and the concepts of a coupling.
+fn concerns(doubt: &WarningRow, args: &ExplainArgs) -> bool {
+    let parts: Vec<&str> = doubt.about.split(", ").collect();
+    let layer = args.layer.map(|l| format!("layer {l}"));
+    let couple = args.concepts.join(" x ");
+    match parts[..] {
+        ["coupling", pair] => pair == couple,
+        ["coupling", state, at, pair] => {
+            pair == couple
+                && args.state.as_deref().is_none_or(|s| s == state)
+                && layer.is_none_or(|l| l == at)
+        }
+        _ => false,
+    }
+}
+
+/// Definition, rows and the meaning of the columns.
+fn said(frame: &Frame) -> String {
+    let mut text = format!("{}\n", frame.meta.path);
+    for (name, value) in frame.meta.attributes() {
+        text += &format!("  {name:<9} {value}\n");
+    }
+    let more = frame.len().saturating_sub(MOST);
+    for line in frame.clone().only(|i| i < MOST).text().lines() {
+        text += &format!("  {line}\n");
+    }
+    if more > 0 {
+        text += &format!("  and {more} more; pick with --state, --concepts, --layer, --where\n");
+    }
+    let numbers = |name: &str| !matches!(frame.column(name), Some(Values::Text(_)));
+    for field in frame.meta.fields.iter().filter(|f| numbers(f.name)) {
+        let unit = match field.unit {
+            "" | "1" => String::new(),
+            unit => format!(" ({unit})"),
+        };
+        text += &format!("    {}{unit}: {}\n", field.name, tidy(field.is));
+    }
+    text + "\n"
+}
+
+fn object(frame: &Frame) -> Value {
+    let mut about: Map<String, Value> = (frame.meta.attributes())
+        .map(|(name, value)| (name.to_string(), value.into()))
+        .collect();
+    about.insert("rows".into(), frame.json());
+    Value::Object(about)
+}

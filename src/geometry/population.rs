@@ -1,0 +1,173 @@
+//! A concept's direction without the noise of finitely many pairs.
+//!
+//! A mean difference d over n pairs is longer than the one that infinitely many pairs would show,
+//! and a shift s projected on the unit vector of d is too short by as much: E |d|^2 = |D|^2 + noise.
+//! U, the mean product of pairs of two *different* prompts, estimates |D|^2 without it, so
+//! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
+
+use super::GeometryError;
+use crate::stats::bootstrap::Clusters;
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use rayon::prelude::*;
+
+/// Mean difference of a concept, by layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Population {
+    /// Mean over pairs, `(n_layers, d)`.
+    pub mean: Array2<f64>,
+    /// |mean|^2, noise included, `[layer]`.
+    pub measured: Vec<f64>,
+    /// Unbiased estimate of the squared length that infinitely many pairs would show, over prompt
+    /// clusters, `[layer]`; may be negative.
+    pub noiseless: Vec<f64>,
+}
+
+impl Population {
+    /// What a projection on the unit vector of the mean is multiplied by to become one on the
+    /// population direction; NaN where the mean is not above its noise.
+    pub fn scale(&self, layer: usize) -> f64 {
+        match self.noiseless[layer] > 0.0 {
+            true => (self.measured[layer] / self.noiseless[layer]).sqrt(),
+            false => f64::NAN,
+        }
+    }
+}
+
+/// The direction of pair differences `(n_pairs, n_layers, d)`, `clusters` naming the prompt of each
+/// pair; where `beyond (n_layers, d)` is given, of what its rows leave of every pair.
+///
+/// # Errors
+/// Shapes that differ, fewer than 2 prompts, values that are not finite.
+pub fn population(
+    differences: ArrayView3<f32>,
+    clusters: &[usize],
+    beyond: Option<ArrayView2<f64>>,
+) -> Result<Population, GeometryError> {
+    let (pairs, layers, d) = differences.dim();
+    if clusters.len() != pairs {
+        return Err(GeometryError::Count {
+            what: "prompts of the pairs".to_string(),
+            expected: pairs,
+            got: clusters.len(),
+        });
+    }
+    if let Some(other) = beyond.filter(|b| b.dim() != (layers, d)) {
+        return Err(GeometryError::Shape {
+            what: "direction that is projected out".to_string(),
+            expected: vec![layers, d],
+            got: other.shape().to_vec(),
+        });
+    }
+    let clusters = Clusters::new(clusters);
+    if clusters.count() < 2 {
+        return Err(GeometryError::FewClusters {
+            what: "the concept".to_string(),
+            got: clusters.count(),
+        });
+    }
+    let n = pairs as f64;
+    let same: f64 = clusters.sizes.iter().map(|&k| (k * k) as f64).sum();
+    let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64), GeometryError> {
+        let mut sums = Array2::<f64>::zeros((clusters.count(), d)); // (C, d)
+        let rows = differences.index_axis(Axis(1), l); // (n, d)
+        for (row, &cluster) in rows.rows().into_iter().zip(&clusters.of) {
+            let mut sum = sums.row_mut(cluster);
+            sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
+        }
+        if sums.iter().any(|v| !v.is_finite()) {
+            return Err(GeometryError::NotFinite {
+                what: format!("a difference at layer {l}"),
+            });
+        }
+        if let Some(other) = &beyond {
+            let other = other.row(l);
+            for mut sum in sums.rows_mut() {
+                let share = sum.dot(&other) / other.dot(&other);
+                sum.scaled_add(-share, &other);
+            }
+        }
+        let whole = sums.sum_axis(Axis(0)); // (d)
+        let full = whole.dot(&whole);
+        let own: f64 = sums.rows().into_iter().map(|r| r.dot(&r)).sum();
+        Ok((whole / n, full / (n * n), (full - own) / (n * n - same)))
+    };
+    let found = (0..layers)
+        .into_par_iter()
+        .map(of_layer)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut mean = Array2::zeros((layers, d));
+    for (mut row, (of_layer, _, _)) in mean.rows_mut().into_iter().zip(&found) {
+        row.assign(of_layer);
+    }
+    Ok(Population {
+        mean,
+        measured: found.iter().map(|f| f.1).collect(),
+        noiseless: found.iter().map(|f| f.2).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rng::{fill_normal, stream};
+    use ndarray::Array3;
+
+    /// Pairs of noise of 1 a dimension around 3 along axis 0.
+    fn pairs(n: usize, d: usize, seed: u64) -> Array3<f32> {
+        let mut x = Array3::zeros((n, 1, d));
+        fill_normal(
+            &mut stream(seed, "population", 0),
+            x.as_slice_mut().unwrap(),
+        );
+        x.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + 3.0);
+        x
+    }
+
+    #[test]
+    fn noise_of_pairs_shortens_the_plain_shift_and_not_the_population_one() {
+        // A shift of 2 along axis 0; 12 pairs in 120 dimensions add 10 to a squared length of 9.
+        let (mut plain, mut estimate) = (0.0, 0.0);
+        let repeats = 200;
+        let clusters: Vec<usize> = (0..12).collect();
+        for seed in 0..repeats {
+            let found = population(pairs(12, 120, seed).view(), &clusters, None).unwrap();
+            let along = 2.0 * found.mean[[0, 0]] / found.measured[0].sqrt();
+            plain += along / repeats as f64;
+            estimate += along * found.scale(0) / repeats as f64;
+        }
+        assert!(plain < 1.5, "{plain}");
+        assert!((estimate - 2.0).abs() < 0.06, "{estimate}");
+    }
+
+    #[test]
+    fn products_within_a_prompt_are_left_out_and_noise_alone_has_no_scale() {
+        // Both pairs of a prompt are one and the same: no information is added by the second.
+        let single = pairs(6, 30, 1);
+        let mut twice = Array3::zeros((12, 1, 30));
+        for i in 0..12 {
+            twice
+                .index_axis_mut(Axis(0), i)
+                .assign(&single.index_axis(Axis(0), i / 2));
+        }
+        let names: Vec<usize> = (0..12).map(|i| i / 2).collect();
+        let alone = population(single.view(), &[0, 1, 2, 3, 4, 5], None).unwrap();
+        let got = population(twice.view(), &names, None).unwrap();
+        assert!((got.noiseless[0] - alone.noiseless[0]).abs() < 1e-9);
+        let mut opposed = Array3::<f32>::zeros((2, 1, 3));
+        opposed[[0, 0, 1]] = 1.0;
+        opposed[[1, 0, 1]] = -0.5;
+        let got = population(opposed.view(), &[0, 1], None).unwrap();
+        assert!(got.noiseless[0] < 0.0 && got.scale(0).is_nan());
+    }
+
+    #[test]
+    fn nothing_is_left_along_the_direction_that_was_projected_out() {
+        let mut other = Array2::zeros((1, 30));
+        other[[0, 0]] = 2.0;
+        let clusters: Vec<usize> = (0..6).collect();
+        let found = population(pairs(6, 30, 2).view(), &clusters, Some(other.view())).unwrap();
+        assert!(found.mean[[0, 0]].abs() < 1e-12);
+        assert!(found.measured[0] < 30.0);
+        assert!(population(pairs(6, 30, 2).view(), &[0; 6], None).is_err());
+    }
+}
