@@ -9,7 +9,6 @@ use super::super::state::{self, NamedAdapter, BASE};
 use super::super::vectors::{self, check_block, unit, Directions};
 use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{layer_rms, State};
-use crate::materials::load_neutral_texts;
 use crate::model::error::nearest;
 use crate::model::{Decoder, Hooks, Interventions, Model};
 use crate::store::{digest, Manifest};
@@ -266,7 +265,7 @@ fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions
 
 /// RMS of the stream after a block of base on the neutral texts for shifts.
 fn rms(model: &Model, layer: usize) -> Result<f64> {
-    let texts = neutral_tokens(&model.tokenizer, &load_neutral_texts(None)?, None)?;
+    let texts = neutral_tokens(&model.tokenizer, &crate::cli::readings::shift_texts()?, None)?;
     Ok(layer_rms(&model.decoder, &texts, &[layer])?[0])
 }
 
