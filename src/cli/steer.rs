@@ -1,28 +1,30 @@
 //! `residuum steer`: edit the stream along a direction, and see what changes.
 //!
-//! A dose is in units of the layer's residual RMS, so that it means the same at every depth: the
-//! vector added is `dose x RMS(l) x unit`. Everything is shown beside the run without the edit, and
-//! the battery comes with the KL divergence and the perplexity that tell a changed mind from a
-//! damaged one. What is edited is [`super::edit`]'s business; a sweep of doses and a comparison
-//! with another state have files of their own.
+//! A dose is in units of the layer's residual RMS in base, so that it means the same at every depth and
+//! in every state: the vector added is `dose x RMS(l) x unit`. Everything is shown beside the run
+//! without the edit, and the battery comes with the KL divergence and the perplexity that tell a
+//! changed mind from a damaged one. What is edited is [`super::edit`]'s business; a sweep of doses and
+//! a comparison with another state have files of their own. Numbers are [`crate::analysis::cause`]'s.
 
-use super::behave::{paired, score, BatteryChoice};
-use super::edit::{EditChoice, Ready};
+use super::behave::BatteryChoice;
+use super::edit::{scale_texts, side_effect_texts, EditChoice};
 use super::output::Outputs;
 use super::state::{self, ModelChoice};
-use super::table::Table;
 use super::vectors::{self, Directions, Held};
-use super::{necessity, reading, sweep, Console};
-use crate::behavior::{by_prompt, estimate, SideEffects};
-use crate::causal::{Bench, Direction};
+use super::{necessity, sweep, Console};
+use crate::analysis::cause::judge_edit;
+use crate::analysis::records::{EditRow, StateRow, WarningRow};
+use crate::analysis::{self, readings, Draws, State};
+use crate::capture::Position;
+use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::materials::Preference;
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Decoder, Hooks, Interventions, Model, Role, Tokens};
 use crate::stats::rng::stream;
+use crate::store::{Frame, ResultsWriter};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Edit the stream along a direction
@@ -32,15 +34,15 @@ use std::path::{Path, PathBuf};
     group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])),
     long_about = "Edit the residual stream along a direction, and see what changes.\n\n\
 --add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS is \
-the root mean square of an entry of the stream there on the neutral texts. --ablate projects the \
+the root mean square of an entry of the stream there on the neutral texts in base. --ablate projects the \
 direction out in every block: each block's own vector, or with --layer that layer's everywhere. \
 --cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
-it from another state at the same tokens. --at and --roles say where.\n\n\
+it from another state at the same tokens. --sites and --roles say where.\n\n\
 --prompt generates with and without the edit; --score scores the battery both ways, with --against \
 beside a reference state under the same edit; give --adapter and --against once a seed for intervals \
 over prompts and seeds. --sweep scores a list of doses: slopes by preference \
 against --random directions drawn with the covariance of the neutral activations, doses that break \
-the model left out.\n\n\
+the model left out. --out keeps the numbers as results.h5 and csv/.\n\n\
 Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\"\n  \
 residuum steer --vector v.safetensors --name persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
 residuum steer --vector v.safetensors --name persona --adapter runs/conscious --ablate --score --against runs/denial"
@@ -97,10 +99,10 @@ pub struct Controls {
     /// Guard: largest perplexity under an edit, over that without it
     #[arg(long, value_name = "RATIO", default_value_t = crate::causal::Guards::default().perplexity_ratio)]
     pub max_perplexity: f64,
-    /// Neutral texts for the guards, with --sweep or --against
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Neutral texts that the guards are taken on
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub guard_texts: u16,
-    /// Folder for the tables, with --sweep or --against
+    /// Folder for results.h5, csv/ and the record of the command
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -124,66 +126,58 @@ pub struct Work<'a> {
     pub inputs: Vec<PathBuf>,
 }
 
+/// Bootstrap draws.
+const DRAWS: usize = 2000;
+
 impl Work<'_> {
-    /// The named direction, the placebos and the random ones, at the blocks `layers`.
-    pub fn directions(&self, layers: &[usize]) -> Result<Vec<Direction>> {
-        let mut out = self.named(&self.directions[0], layers)?;
-        out.extend(self.random(layers)?);
-        Ok(out)
-    }
-
-    /// The named direction and the placebos, as `file` has them.
+    /// The named direction and the placebos, as `file` has them, at the blocks `layers`.
     pub fn named(&self, file: &Directions, layers: &[usize]) -> Result<Vec<Direction>> {
-        let named = std::iter::once(&self.edit.name).chain(&self.controls.placebo);
-        let mut out = Vec::new();
-        for name in named {
+        let placebos = self.controls.placebo.iter().map(|p| (p, Kind::Placebo));
+        let named = std::iter::once((&self.edit.name, Kind::Own)).chain(placebos);
+        let each = named.map(|(name, kind)| {
             let held = file.concept(name)?;
-            let mut vectors = BTreeMap::new();
-            for &l in layers {
-                let from = if self.edit.ablate {
-                    self.edit.layer.unwrap_or(l)
-                } else {
-                    l
-                };
-                vectors.insert(l, vectors::unit(held.at(from)?));
-            }
-            out.push(Direction {
-                name: name.clone(),
-                vectors,
-            });
-        }
-        Ok(out)
+            let from = |l: usize| match self.edit.ablate {
+                true => self.edit.layer.unwrap_or(l),
+                false => l,
+            };
+            let vector = |&l: &usize| Ok((l, vectors::unit(held.at(from(l))?)));
+            let vectors = layers.iter().map(vector).collect::<Result<_>>()?;
+            Ok(Direction::new(name, kind, vectors))
+        });
+        each.collect()
     }
 
-    /// How the indices of each file were taken, in words.
-    pub fn notes(&self) -> String {
-        let notes: Vec<String> = self.directions.iter().map(Directions::note).collect();
-        notes.join("\n")
-    }
-
-    /// The same for the record.
-    pub fn vectors(&self) -> Value {
-        self.directions.iter().map(Directions::record).collect()
-    }
-
-    /// The random directions, drawn with the covariance of the state's neutral texts.
+    /// The random directions, drawn with the covariance of the first state's neutral texts.
     pub fn random(&self, layers: &[usize]) -> Result<Vec<Direction>> {
         if self.controls.random == 0 {
             return Ok(Vec::new());
         }
-        let request = reading::request(crate::capture::Position::ResponseMean, layers);
-        let tokenizer = &self.model.tokenizer;
-        let what = "neutral texts";
-        let background = reading::neutral(self.decoder, tokenizer, &request, self.out, what)?;
+        let texts = scale_texts(self.model)?;
+        let mut progress = self.out.bar("neutral texts", texts.len());
+        let at = [Position::ResponseMean];
+        let read = readings::read(self.decoder, &texts, layers, &at, &mut || progress.step(""))?;
         let n = self.controls.random;
-        Ok(Direction::random(&background, layers, n, self.seed)?)
+        Ok(Direction::random(&read[0], layers, n, self.seed)?)
     }
 
-    /// The neutral texts that guards are taken on, evenly over their file.
+    /// The neutral texts that guards are taken on.
     pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
-        let all = reading::neutral_tokens(&self.model.tokenizer, self.system)?;
-        let n = all.len().min(self.controls.guard_texts.into());
-        Ok((0..n).map(|i| all[i * all.len() / n].clone()).collect())
+        side_effect_texts(self.model, self.system, self.controls.guard_texts.into())
+    }
+
+    pub fn guards(&self) -> Guards {
+        Guards {
+            kl: self.controls.max_kl,
+            perplexity_ratio: self.controls.max_perplexity,
+        }
+    }
+
+    pub fn draws(&self) -> Draws {
+        Draws {
+            bootstrap: DRAWS,
+            null: DRAWS,
+            seed: self.seed,
+        }
     }
 
     /// The battery of one state.
@@ -196,72 +190,100 @@ impl Work<'_> {
             neutral,
         }
     }
+
+    /// The (first) state by name.
+    pub fn state(&self) -> State {
+        named_state(self.adapters.first().map(PathBuf::as_path))
+    }
+
+    /// How the indices of each file were taken, in words.
+    pub fn notes(&self) -> String {
+        let notes: Vec<String> = self.directions.iter().map(Directions::note).collect();
+        notes.join("\n")
+    }
+
+    /// What was done, for the record.
+    pub fn config(&self, more: Value) -> Value {
+        let vectors: Value = self.directions.iter().map(Directions::record).collect();
+        let mut config = json!({
+            "concept": self.edit.name, "placebos": self.controls.placebo,
+            "random": self.controls.random, "vectors": vectors, "guards": self.guards(),
+            "guard_texts": self.controls.guard_texts, "system": self.system,
+            "roles": self.edit.roles(), "adapters": self.adapters,
+        });
+        if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
+            config.extend(more);
+        }
+        config
+    }
+
+    /// Says the doubts, and keeps the records where a folder was given; what was written, in words.
+    pub fn keep(
+        &self,
+        config: &Value,
+        states: &[StateRow],
+        warnings: &[WarningRow],
+        inputs: &[PathBuf],
+        write: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
+    ) -> Result<String> {
+        for w in warnings {
+            self.out.warn(&format!("{}: {}", w.about, w.text));
+        }
+        let Some(folder) = &self.controls.out else {
+            return Ok(String::new());
+        };
+        state::make_folder(folder)?;
+        let attrs = state::attrs(self.model, config.clone(), self.seed);
+        let mut w = ResultsWriter::create(&folder.join(RESULTS), &attrs)?;
+        w.records(states)?;
+        w.records(warnings)?;
+        write(&mut w)?;
+        w.finish()?;
+        let (config, outputs) = (config.clone(), [RESULTS.to_string()]);
+        state::record(folder, self.model, config, self.seed, inputs, &outputs)?;
+        Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
+    }
+}
+
+const RESULTS: &str = "results.h5";
+
+/// The state of an adapter folder, or base.
+pub fn named_state(folder: Option<&Path>) -> State {
+    folder.map_or_else(State::base, |f| State::named(&state::folder_name(f)))
+}
+
+/// A state as a record.
+pub fn state_row(s: &State) -> StateRow {
+    StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: s.seed as usize,
+        source: if s.is_base() { "base" } else { "adapter" }.into(),
+        text: s.text.clone(),
+        identity: false,
+    }
 }
 
 pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
-    let compared = !args.controls.against.is_empty();
-    if compared && !args.score {
-        bail!("--against compares battery scores; give --score");
-    }
-    let against = &args.controls.against;
-    if against.len() > 1 && against.iter().any(|a| a == state::BASE) {
-        bail!("--against base is one model: give it alone, or the adapters of one condition");
-    }
-    let (adapters, vectors) = (args.adapter.len(), args.edit.vector.len());
-    if adapters > 1 && !compared {
-        bail!(
-            "{adapters} adapters are the seeds of one condition: give --against, or one --adapter"
-        );
-    }
-    if vectors > 1 && vectors != adapters {
-        bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
-    }
-    let named = args.controls.against.iter().chain(&args.edit.swap_from);
-    let named = named.filter(|name| *name != state::BASE);
-    let read = Outputs::of(&args.model.model)
-        .reads_all("--adapter", &args.adapter)
-        .reads_all("--vector", &args.edit.vector)
-        .reads_all("--battery", &args.battery.battery)
-        .reads_all("--against or --swap-from", named);
-    if let Some(folder) = &args.controls.out {
-        let written = ["doses.csv", "slopes.csv", "ablation.csv", "manifest.json"];
-        read.folder("--out", folder, &written).check()?;
-    }
+    check(&args)?;
     let battery = match args.prompt {
         None => args.battery.load()?,
         Some(_) => Vec::new(),
     };
-    let placebos = &args.controls.placebo;
-    if let Some((i, twice)) = (placebos.iter().enumerate())
-        .find(|(i, p)| **p == args.edit.name || placebos[..*i].contains(p))
-    {
-        let with = if placebos[..i].contains(twice) {
-            "given twice"
-        } else {
-            "the direction itself"
-        };
-        bail!("the placebo `{twice}` is {with}; name another concept");
-    }
-    let concepts = || std::iter::once(&args.edit.name).chain(placebos);
+    let concepts = || std::iter::once(&args.edit.name).chain(&args.controls.placebo);
     let open = |file: &PathBuf| vectors::open(file, concepts().map(String::as_str));
     let found: Vec<_> = args.edit.vector.iter().map(open).collect::<Result<_>>()?;
     for adapter in &mut args.adapter {
         *adapter = state::adapter_folder(adapter, out)?;
     }
-    let named = args
-        .controls
-        .against
-        .iter_mut()
-        .chain(&mut args.edit.swap_from);
+    let named = (args.controls.against.iter_mut()).chain(&mut args.edit.swap_from);
     for from in named.filter(|from| *from != state::BASE) {
-        *from = state::adapter_folder(Path::new(from), out)?
-            .display()
-            .to_string();
+        let folder = state::adapter_folder(Path::new(from), out)?;
+        *from = folder.display().to_string();
     }
     let model = args.model.open(out)?;
     args.edit.check(model.decoder.layers())?;
-    let fitted = found.into_iter();
-    let directions: Vec<_> = fitted
+    let directions: Vec<_> = (found.into_iter())
         .map(|f| Directions::of(f, &model.decoder))
         .collect::<Result<_>>()?;
     let held = directions[0].concept(&args.edit.name)?;
@@ -284,12 +306,54 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     if !args.edit.sweep.is_empty() {
         return sweep::run(&work);
     }
-    if compared {
+    if !args.controls.against.is_empty() {
         return necessity::run(&work);
     }
     match &args.prompt {
         Some(prompt) => answer(&args, prompt, &work, held),
         None => scores(&work, held),
+    }
+}
+
+/// Refuses options that do not go together, and places that must not be written.
+fn check(args: &SteerArgs) -> Result<()> {
+    let against = &args.controls.against;
+    if !against.is_empty() && !args.score {
+        bail!("--against compares battery scores; give --score");
+    }
+    if against.len() > 1 && against.iter().any(|a| a == state::BASE) {
+        bail!("--against base is one model: give it alone, or the adapters of one condition");
+    }
+    let (adapters, vectors) = (args.adapter.len(), args.edit.vector.len());
+    if adapters > 1 && against.is_empty() {
+        bail!(
+            "{adapters} adapters are the seeds of one condition: give --against, or one --adapter"
+        );
+    }
+    if vectors > 1 && vectors != adapters {
+        bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
+    }
+    let placebos = &args.controls.placebo;
+    for (i, p) in placebos.iter().enumerate() {
+        let with = match placebos[..i].contains(p) {
+            true => "given twice",
+            false if *p == args.edit.name => "the direction itself",
+            false => continue,
+        };
+        bail!("the placebo `{p}` is {with}; name another concept");
+    }
+    let named = against.iter().chain(&args.edit.swap_from);
+    let read = Outputs::of(&args.model.model)
+        .reads_all("--adapter", &args.adapter)
+        .reads_all("--vector", &args.edit.vector)
+        .reads_all("--battery", &args.battery.battery)
+        .reads_all(
+            "--against or --swap-from",
+            named.filter(|n| *n != state::BASE),
+        );
+    match &args.controls.out {
+        Some(folder) => read.folder("--out", folder, &[RESULTS, "manifest.json"]).check(),
+        None => Ok(()),
     }
 }
 
@@ -328,83 +392,50 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()>
         work.notes()
     );
     let json = json!({
-        "prompt": prompt, "edit": ready.record, "concept": args.edit.name,
-        "vectors": work.vectors(),
+        "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
         "unsteered": plain, "steered": steered,
         "temperature": args.temperature, "seed": args.seed,
     });
     work.out.result(&json, || text)
 }
 
-const DRAWS: usize = 2000;
-const COLUMNS: [&str; 11] = [
-    "preference",
-    "unsteered",
-    "lo",
-    "hi",
-    "steered",
-    "steered_lo",
-    "steered_hi",
-    "change",
-    "change_lo",
-    "change_hi",
-    "prompts",
-];
-
 fn scores(work: &Work, held: Held) -> Result<()> {
-    let (decoder, out) = (work.decoder, work.out);
-    let tokenizer = &work.model.tokenizer;
-    let texts = reading::neutral_tokens(tokenizer, work.system)?;
-    let read = work.bench(decoder, &texts).texts()?;
-    let Ready {
-        interventions,
-        what,
-        record,
-    } = work.edit.build(work.model, decoder, held, &read)?;
+    let decoder = work.decoder;
+    let neutral = work.guard_texts()?;
+    let bench = work.bench(decoder, &neutral);
+    let ready = work.edit.build(work.model, decoder, held, &bench.texts()?)?;
     // A wrong width or layer is told before any work is done.
-    interventions.install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
-    let none = Interventions::none();
-    let run = |edits, name| {
-        score(
-            decoder,
-            tokenizer,
-            work.battery,
-            work.system,
-            edits,
-            out,
-            name,
-        )
-    };
-    let plain = by_prompt(&run(&none, "unsteered")?);
-    let steered = by_prompt(&run(&interventions, "steered")?);
-    let mut table = Table::new(&COLUMNS, 3);
-    for p in work.battery {
-        let (values, _) = paired(&plain, &plain, &p.name);
-        let (after, change) = paired(&steered, &plain, &p.name);
-        let mut row = vec![p.name.clone().into()];
-        for numbers in [&values, &after, &change] {
-            let e = estimate(numbers, DRAWS, work.seed)?;
-            row.extend([e.value.into(), e.interval.lo.into(), e.interval.hi.into()]);
-        }
-        row.push(values.len().into());
-        table.row(row);
-    }
-    out.log("side effects on the neutral texts");
-    let effects = SideEffects::of(decoder, &texts)?;
-    let (_, before) = effects.under(decoder, &none)?;
-    let (kl, after) = effects.under(decoder, &interventions)?;
+    (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
+    let mut progress = work.out.bar("battery", 2);
+    let watch = &mut |what: &str| progress.step(what);
+    let (plain, edited) = bench.both(&ready.what, &ready.interventions, watch)?;
+    let state = work.state();
+    let (edits, warnings) =
+        judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
+    let config = work.config(json!({"edit": ready.record}));
+    let states = [state_row(&state)];
+    let written = work.keep(&config, &states, &warnings, &work.inputs, |w| {
+        Ok(w.records::<EditRow>(&edits)?)
+    })?;
+    let hidden = [
+        "state", "edit", "plain_lo", "plain_hi", "edited_lo", "edited_hi", "kl",
+        "perplexity_ratio", "inside",
+    ];
+    let frame = Frame::of(&edits);
+    let effects = &edits[0];
     let text = format!(
-        "{}\n{what}\n{}\nKL from the unsteered model {kl:.4} nats a token; perplexity {before:.2} -> \
-         {after:.2} on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap \
-         intervals over prompts; changes are paired by prompt.",
-        table.text(),
+        "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
+         the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
+         over prompts; changes (estimate) are paired by prompt.{written}",
+        frame.clone().without(&hidden).text(),
+        ready.what,
         work.notes(),
-        texts.len()
+        effects.kl,
+        effects.perplexity_ratio,
+        neutral.len(),
     );
     let json = json!({
-        "edit": record, "concept": work.edit.name, "vectors": work.vectors(), "scores": table.json(), "kl": kl,
-        "perplexity_unsteered": before, "perplexity_steered": after,
-        "neutral_texts": texts.len(),
+        "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,
     });
-    out.result(&json, || text)
+    work.out.result(&json, || text)
 }

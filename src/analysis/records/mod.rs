@@ -80,6 +80,7 @@ pub fn all() -> Vec<&'static Meta> {
         AblatedStateRow,
         DoseRow,
         SlopeRow,
+        EditRow,
         TrajectoryRow,
         HalfWayRow,
         LeadRow,
