@@ -219,7 +219,10 @@ fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
             r.state == state
                 && r.layer == predictor.layer
                 && r.form == "relative"
-                && pair_name(&r.concept_a, &r.concept_b) == predictor.subject
+                && !r.estimate.is_nan()
+                && [(&r.concept_a, &r.concept_b), (&r.concept_b, &r.concept_a)]
+                    .iter()
+                    .any(|(a, b)| pair_name(a, b) == predictor.subject)
         };
         input.couplings.iter().find(wanted).map(|r| r.estimate)
     };
@@ -340,7 +343,11 @@ mod tests {
             let status = |other: &'static str| if *name == "base" { "" } else { other };
             scores.push(score(name, "p", status("isolated"), 0.5 + by, 10));
             scores.push(score(name, "q", status("isolated"), 0.5 - by, 2));
-            let moot = if *name == "b-s1" { "implied" } else { "isolated" };
+            let moot = if *name == "b-s1" {
+                "implied"
+            } else {
+                "isolated"
+            };
             scores.push(score(name, "moot", status(moot), by * by, 10));
             for (form, scale) in [("raw", -1.0), ("relative", 0.1)] {
                 couplings.push(CouplingRow {
@@ -395,7 +402,10 @@ mod tests {
             panic!("{:?}", r.links)
         };
         assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
-        assert_eq!((l.subject.as_str(), l.n, l.states, l.q), ("x x y", 3, 4, l.p));
+        assert_eq!(
+            (l.subject.as_str(), l.n, l.states, l.q),
+            ("x x y", 3, 4, l.p)
+        );
         let points = r.points.iter().filter(|p| p.cells == "isolated");
         assert_eq!(points.count(), 4);
         assert_eq!(r.rankings.len(), 2);

@@ -160,10 +160,13 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<TrajectoryRecords> {
         input.set.condition, input.reference.condition
     );
     out.warnings = doubts(&about, warnings);
-    out.warnings.extend(missing.into_iter().map(|name| WarningRow {
-        about: about.clone(),
-        text: format!("{name}: a direction is not always above its noise, so this is not followed: add pairs"),
-    }));
+    out.warnings
+        .extend(missing.into_iter().map(|name| WarningRow {
+            about: about.clone(),
+            text: format!(
+            "{name}: a direction is not always above its noise, so this is not followed: add pairs"
+        ),
+        }));
     Ok(out)
 }
 
@@ -251,11 +254,7 @@ fn name(quantity: &str, subject: &str, layer: f64) -> String {
 
 /// Shift of the neutral texts along base's directions at one layer; a direction that is not above its
 /// noise has none.
-fn shifts(
-    input: &TrajectoryInput,
-    l: usize,
-    missing: &mut Vec<String>,
-) -> Result<Vec<Moved>> {
+fn shifts(input: &TrajectoryInput, l: usize, missing: &mut Vec<String>) -> Result<Vec<Moved>> {
     let base = &input.set.acts[0];
     let roles = Roles {
         couples: input.couples.to_vec(),
@@ -364,7 +363,10 @@ fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Co
     let differences: Vec<Vec<Array3<f32>>> = (f.acts.iter())
         .map(|a| pair.iter().map(|&c| a.concepts[c].differences()).collect())
         .collect();
-    let clusters: Vec<Vec<usize>> = pair.iter().map(|&c| input.concepts[c].prompt.clone()).collect();
+    let clusters: Vec<Vec<usize>> = pair
+        .iter()
+        .map(|&c| input.concepts[c].prompt.clone())
+        .collect();
     let background: Vec<Array3<f32>> = f.acts.iter().map(|a| a.neutral[0].clone()).collect();
     let Draws {
         bootstrap,
@@ -407,7 +409,10 @@ mod tests {
 
     fn noise(rows: usize, scale: f32, index: u64) -> Array3<f32> {
         let mut x = Array3::zeros((rows, 1, D));
-        fill_normal(&mut stream(4, "trajectory-test", index), x.as_slice_mut().unwrap());
+        fill_normal(
+            &mut stream(4, "trajectory-test", index),
+            x.as_slice_mut().unwrap(),
+        );
         x * scale
     }
 
@@ -415,7 +420,9 @@ mod tests {
     fn acts(moved: f32) -> StateActivations {
         let concept = |axis: usize| {
             let mut positive = noise(12, 0.2, axis as u64);
-            positive.slice_mut(s![.., .., axis]).mapv_inplace(|v| v + 2.0);
+            positive
+                .slice_mut(s![.., .., axis])
+                .mapv_inplace(|v| v + 2.0);
             ConceptActivations {
                 negative: Array3::zeros(positive.dim()),
                 positive,
@@ -480,9 +487,8 @@ mod tests {
         })
         .unwrap();
         let last = |quantity: &str, subject: &str| {
-            let same = |x: &&TrajectoryRow| {
-                x.quantity == quantity && x.subject == subject && x.step == 63
-            };
+            let same =
+                |x: &&TrajectoryRow| x.quantity == quantity && x.subject == subject && x.step == 63;
             r.steps.iter().find(same).unwrap()
         };
         let x = last("shift", "x");
@@ -491,7 +497,10 @@ mod tests {
         assert_eq!((last(ISOLATED, "").n, x.n, x.layer), (8, 10, 5.0));
         assert_eq!(last("coupling", "x x y").estimate, 0.0);
         let lead = r.leads.iter().find(|l| l.subject == "x").unwrap();
-        assert_eq!((lead.quantity.as_str(), lead.order.as_str()), ("shift", "first"));
+        assert_eq!(
+            (lead.quantity.as_str(), lead.order.as_str()),
+            ("shift", "first")
+        );
         assert!((lead.estimate - 4.0).abs() < 0.2, "{lead:?}"); // 16 / 4
         assert!(r.warnings.iter().any(|w| w.text.contains("x x y")));
     }

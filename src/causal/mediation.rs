@@ -199,8 +199,8 @@ pub fn specificity(edit: &Mediation, random: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
     use crate::stats::rng::stream;
+    use ndarray::Array2;
     use rand_distr::{Distribution, StandardNormal};
 
     /// One model a side; the reference stands at zero whatever is done to it.

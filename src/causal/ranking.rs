@@ -82,10 +82,7 @@ mod tests {
         assert!((perfect.rho - 0.974_679_434_480_896).abs() < 1e-12);
         let worst = ranking(&values([1.0, 2.0, 3.0, 4.0, 5.0]), &KNOWN_ORDER).unwrap();
         assert!(worst.rho < -0.97 && worst.p == 1.0);
-        let three = ranking(
-            &values([f64::NAN, 3.0, f64::NAN, 2.0, 1.0]),
-            &KNOWN_ORDER,
-        );
+        let three = ranking(&values([f64::NAN, 3.0, f64::NAN, 2.0, 1.0]), &KNOWN_ORDER);
         let three = three.unwrap();
         assert_eq!((three.p, three.rho), (1.0 / 6.0, 1.0));
         assert_eq!(three.conditions.len(), 3);

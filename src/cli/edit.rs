@@ -1,8 +1,8 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
+use super::layers;
 use super::state;
 use super::vectors::{check_block, unit, Held};
-use super::layers;
 use crate::analysis::scale::rms_at;
 use crate::analysis::texts::neutral_tokens;
 use crate::causal::ceilings;
@@ -207,7 +207,9 @@ impl EditChoice {
             what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
             record: match layers.as_slice() {
                 [layer] => json!({"add": dose, "sites": self.sites, "layer": layer, "rms": scales}),
-                several => json!({"add": dose, "sites": self.sites, "layer": several, "rms": scales}),
+                several => {
+                    json!({"add": dose, "sites": self.sites, "layer": several, "rms": scales})
+                }
             },
         })
     }

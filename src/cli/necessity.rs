@@ -151,13 +151,23 @@ pub fn run(work: &Work) -> Result<()> {
 fn shown(rows: &[AblationRow]) -> String {
     let any = rows.iter().any(|r| r.preference == ISOLATED);
     let over = if any { ISOLATED } else { ALL };
-    let kept = |r: &&AblationRow| {
-        r.preference == over && r.against == "edited" && r.kind != "random"
-    };
+    let kept =
+        |r: &&AblationRow| r.preference == over && r.against == "edited" && r.kind != "random";
     let kept: Vec<AblationRow> = rows.iter().filter(kept).cloned().collect();
     let same = [
-        "set", "reference", "asked", "kind", "concept", "against", "total_lo", "total_hi", "left_lo",
-        "left_hi", "random", "models", "reference_models",
+        "set",
+        "reference",
+        "asked",
+        "kind",
+        "concept",
+        "against",
+        "total_lo",
+        "total_hi",
+        "left_lo",
+        "left_hi",
+        "random",
+        "models",
+        "reference_models",
     ];
     Frame::of(&kept).without(&same).text()
 }

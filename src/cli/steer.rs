@@ -103,7 +103,7 @@ pub struct Controls {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub guard_texts: u16,
     /// Folder for results.h5, csv/ and the record of the command
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "prompt")]
     pub out: Option<PathBuf>,
 }
 
@@ -352,7 +352,9 @@ fn check(args: &SteerArgs) -> Result<()> {
             named.filter(|n| *n != state::BASE),
         );
     match &args.controls.out {
-        Some(folder) => read.folder("--out", folder, &[RESULTS, "manifest.json"]).check(),
+        Some(folder) => read
+            .folder("--out", folder, &[RESULTS, "manifest.json"])
+            .check(),
         None => Ok(()),
     }
 }
@@ -403,23 +405,31 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let decoder = work.decoder;
     let neutral = work.guard_texts()?;
     let bench = work.bench(decoder, &neutral);
-    let ready = work.edit.build(work.model, decoder, held, &bench.texts()?)?;
+    let ready = work
+        .edit
+        .build(work.model, decoder, held, &bench.texts()?)?;
     // A wrong width or layer is told before any work is done.
     (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
     let mut progress = work.out.bar("battery", 2);
     let watch = &mut |what: &str| progress.step(what);
     let (plain, edited) = bench.both(&ready.what, &ready.interventions, watch)?;
     let state = work.state();
-    let (edits, warnings) =
-        judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
+    let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
     let states = [state_row(&state)];
     let written = work.keep(&config, &states, &warnings, &work.inputs, |w| {
         Ok(w.records::<EditRow>(&edits)?)
     })?;
     let hidden = [
-        "state", "edit", "plain_lo", "plain_hi", "edited_lo", "edited_hi", "kl",
-        "perplexity_ratio", "inside",
+        "state",
+        "edit",
+        "plain_lo",
+        "plain_hi",
+        "edited_lo",
+        "edited_hi",
+        "kl",
+        "perplexity_ratio",
+        "inside",
     ];
     let frame = Frame::of(&edits);
     let effects = &edits[0];

@@ -72,7 +72,10 @@ fn shown(work: &Work, doses: &[DoseRow], slopes: &[SlopeRow]) -> String {
     let random = |kind: &str| kind == "random";
     let all = doses.iter().filter(|d| d.preference == ALL);
     let named: Vec<DoseRow> = all.clone().filter(|d| !random(&d.kind)).cloned().collect();
-    let mut text = Frame::of(&named).without(&same).without(&["preference"]).text();
+    let mut text = Frame::of(&named)
+        .without(&same)
+        .without(&["preference"])
+        .text();
     for &dose in work.edit.sweep.iter().filter(|a| **a != 0.0) {
         let drawn = all.clone().filter(|d| random(&d.kind) && d.dose == dose);
         let drawn: Vec<f64> = drawn.map(|d| d.estimate).collect();
@@ -83,6 +86,9 @@ fn shown(work: &Work, doses: &[DoseRow], slopes: &[SlopeRow]) -> String {
             text += &format!("random directions at {dose}: {lo:.3} to {hi:.3}\n");
         }
     }
-    let named: Vec<SlopeRow> = (slopes.iter()).filter(|s| !random(&s.kind)).cloned().collect();
+    let named: Vec<SlopeRow> = (slopes.iter())
+        .filter(|s| !random(&s.kind))
+        .cloned()
+        .collect();
     text + "\n" + &Frame::of(&named).without(&same).text()
 }

@@ -223,7 +223,11 @@ mod tests {
                 .flat_map(|p| (0..4).map(move |i| (p, i)))
                 .map(|(p, i)| {
                     let level = if p == "implied" { 9.0 } else { level * by };
-                    (p.to_string(), format!("{p}-{i}"), level + 0.1 * f64::from(i))
+                    (
+                        p.to_string(),
+                        format!("{p}-{i}"),
+                        level + 0.1 * f64::from(i),
+                    )
                 })
                 .collect(),
             kl: 0.1,

@@ -124,7 +124,10 @@ pub fn judge_edit(
     draws: Draws,
 ) -> Result<(Vec<EditRow>, Vec<WarningRow>)> {
     let of = |e: &Edited, preference: &str| -> Result<Estimate> {
-        let own = e.scores.iter().filter(|s| preference == ALL || s.0 == preference);
+        let own = e
+            .scores
+            .iter()
+            .filter(|s| preference == ALL || s.0 == preference);
         let values: Vec<f64> = own.map(|s| s.2).collect();
         Ok(estimate(&values, draws.bootstrap, draws.seed)?)
     };
