@@ -20,14 +20,12 @@ pub mod layers;
 mod link;
 mod materials;
 mod model;
-mod necessity;
 mod output;
 pub mod reading;
 mod shell;
 pub mod state;
 mod steer;
 // mod study; // REDESIGN
-mod sweep;
 pub mod table;
 mod template;
 mod vectors;

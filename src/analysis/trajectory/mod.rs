@@ -7,18 +7,16 @@
 //! the raw cosine beside it. Each quantity has a half-way step; each other one is held against the
 //! isolated preferences.
 
+mod series;
+
 use super::cause::doubts;
-use super::link::pair_name;
 use super::records::{HalfWayRow, LeadRow, TrajectoryRow, WarningRow};
-use super::roles::place;
-use super::{AnalysisError, ConceptInfo, Draws, Result, Roles, StateActivations};
+use super::{AnalysisError, ConceptInfo, Draws, Result, StateActivations};
 use crate::behavior::PromptScore;
-use crate::causal::{half_way, lead, Order, Series, Warning};
-use crate::geometry::{coupling, CouplingInput, CouplingOptions};
-use crate::stats::bootstrap::Clusters;
+use crate::causal::{half_way, lead, Order, Warning};
 use crate::stats::interval::percentile;
 use crate::store::ResultsWriter;
-use ndarray::{s, Array2, Array3, Axis};
+use series::{couplings, of_scores, shifts, Moved};
 
 /// One condition at every step.
 #[derive(Debug, Clone, Copy)]
@@ -73,16 +71,6 @@ impl TrajectoryRecords {
 
 /// Name of the quantity that the others are held against.
 const ISOLATED: &str = "isolated";
-
-/// A quantity over the steps.
-struct Moved {
-    quantity: &'static str,
-    subject: String,
-    layer: f64,
-    unit: &'static str,
-    n: usize,
-    series: Series,
-}
 
 /// The condition less its reference, step by step.
 ///
@@ -192,217 +180,12 @@ fn step_rows<'a>(
     })
 }
 
-/// Mean over prompts of what `keep`; none without such prompts.
-fn of_scores(
-    input: &TrajectoryInput,
-    quantity: &'static str,
-    subject: &str,
-    keep: &dyn Fn(&str) -> bool,
-) -> Result<Option<Moved>> {
-    let of = |f: &Followed, t: usize| -> Vec<f64> {
-        let kept = f.scores[t].iter().filter(|s| keep(&s.preference));
-        kept.map(|s| s.log_odds).collect()
-    };
-    let (a, b): (Vec<_>, Vec<_>) = (0..input.steps.len())
-        .map(|t| (of(&input.set, t), of(&input.reference, t)))
-        .unzip();
-    let n = a.first().map_or(0, Vec::len);
-    if n == 0 {
-        return Ok(None);
-    }
-    if let Some(other) = a.iter().chain(&b).find(|v| v.len() != n) {
-        return Err(AnalysisError::Input {
-            what: format!("the trajectory of {quantity} {subject}"),
-            why: format!("{} prompts at one step and {n} at another", other.len()),
-        });
-    }
-    let cells = Array3::from_shape_fn((1, n, a.len()), |(_, p, t)| a[t][p] - b[t][p]);
-    series(input, (quantity, subject, f64::NAN), "nats a token", &cells).map(Some)
-}
-
-/// A series of `cells (1, prompts or texts, steps)`; those of one kind share their draws.
-fn series(
-    input: &TrajectoryInput,
-    (quantity, subject, layer): (&'static str, &str, f64),
-    unit: &'static str,
-    cells: &Array3<f64>,
-) -> Result<Moved> {
-    let (draws, seed) = (input.draws.bootstrap, input.draws.seed);
-    let purpose = match quantity {
-        "shift" => "trajectory-texts".to_string(),
-        _ => format!("trajectory-{quantity}"),
-    };
-    let (name, steps) = (name(quantity, subject, layer), input.steps.to_vec());
-    let series = Series::of_prompts(&name, steps, cells.view(), draws, seed, &purpose)?;
-    Ok(Moved {
-        quantity,
-        subject: subject.into(),
-        layer,
-        unit,
-        n: cells.dim().1,
-        series,
-    })
-}
-
-/// What a doubt calls a quantity.
-fn name(quantity: &str, subject: &str, layer: f64) -> String {
-    match layer.is_nan() {
-        true => format!("{quantity} {subject}").trim_end().into(),
-        false => format!("{quantity} {subject}, layer {layer}"),
-    }
-}
-
-/// Shift of the neutral texts along base's directions at one layer; a direction that is not above its
-/// noise has none.
-fn shifts(input: &TrajectoryInput, l: usize, missing: &mut Vec<String>) -> Result<Vec<Moved>> {
-    let base = &input.set.acts[0];
-    let roles = Roles {
-        couples: input.couples.to_vec(),
-        ..Default::default()
-    };
-    let names: Vec<&str> = input.concepts.iter().map(|c| c.name.as_str()).collect();
-    let mut out = Vec::new();
-    for concept in roles.coupled() {
-        let c = place("the concept", concept, &names)?;
-        let differences = base.concepts[c].differences();
-        let d = base.concepts[c].direction().row(l).to_owned(); // (d)
-        let at = differences.index_axis(Axis(1), l).to_owned(); // (pairs, d)
-        let length = population_length(&at, &input.concepts[c].prompt);
-        if length.is_nan() {
-            missing.push(name("shift", concept, input.layers[l] as f64));
-            continue;
-        }
-        let unit = length * input.rms[l];
-        let texts = base.neutral[0].dim().0;
-        let along = |f: &Followed, t: usize, text: usize| -> f64 {
-            let row = f.acts[t].neutral[0].slice(s![text, l, ..]);
-            let terms = row.iter().zip(&d).map(|(x, v)| f64::from(*x) * v);
-            terms.sum::<f64>() / unit
-        };
-        let cells = Array3::from_shape_fn((1, texts, input.steps.len()), |(_, text, t)| {
-            along(&input.set, t, text) - along(&input.reference, t, text)
-        });
-        let of = ("shift", concept, input.layers[l] as f64);
-        out.push(series(input, of, "layer RMS", &cells)?);
-    }
-    Ok(out)
-}
-
-/// Length of the direction that infinitely many pairs would show: products within a prompt are left
-/// out. NaN where the direction is not above its noise.
-fn population_length(differences: &Array2<f32>, prompt: &[usize]) -> f64 {
-    let clusters = Clusters::new(prompt);
-    let mut sums = Array2::<f64>::zeros((clusters.count(), differences.ncols())); // (prompts, d)
-    for (row, &c) in differences.rows().into_iter().zip(&clusters.of) {
-        let mut sum = sums.row_mut(c);
-        sum.zip_mut_with(&row, |s, x| *s += f64::from(*x));
-    }
-    let whole = sums.sum_axis(Axis(0));
-    let own: f64 = sums.iter().map(|x| x * x).sum();
-    let n = prompt.len() as f64;
-    let same: f64 = clusters.sizes.iter().map(|k| (k * k) as f64).sum();
-    ((whole.dot(&whole) - own) / (n * n - same)).sqrt()
-}
-
-/// Coupling of a couple at every layer: relative to its ceiling where that exists in every draw, and
-/// the raw cosine.
-fn couplings(
-    input: &TrajectoryInput,
-    couple: &(String, String),
-    missing: &mut Vec<String>,
-) -> Result<Vec<Moved>> {
-    let names: Vec<&str> = input.concepts.iter().map(|c| c.name.as_str()).collect();
-    let pair = [
-        place("the concept", &couple.0, &names)?,
-        place("the concept", &couple.1, &names)?,
-    ];
-    let (a, b) = (
-        coupled(input, &input.set, pair)?,
-        coupled(input, &input.reference, pair)?,
-    );
-    let n = pair.map(|c| input.concepts[c].prompts());
-    let mut out = Vec::new();
-    for (l, &layer) in input.layers.iter().enumerate() {
-        for (k, quantity) in ["coupling", "cosine"].into_iter().enumerate() {
-            let steps = input.steps.len();
-            let value: Vec<f64> = (0..steps)
-                .map(|t| a.value[k][[t, l]] - b.value[k][[t, l]])
-                .collect();
-            let draws = a.draws[k].dim().2;
-            let drawn = Array2::from_shape_fn((draws, steps), |(d, t)| {
-                f64::from(a.draws[k][[t, l, d]]) - f64::from(b.draws[k][[t, l, d]])
-            });
-            let subject = pair_name(&couple.0, &couple.1);
-            let name = name(quantity, &subject, layer as f64);
-            if !value.iter().chain(&drawn).all(|v| v.is_finite()) {
-                missing.push(name);
-                continue;
-            }
-            out.push(Moved {
-                quantity,
-                subject,
-                layer: layer as f64,
-                unit: "",
-                n: n[0].min(n[1]),
-                series: Series::new(&name, input.steps.to_vec(), value, drawn)?,
-            });
-        }
-    }
-    Ok(out)
-}
-
-/// A couple at every step: relative, then raw.
-struct Coupled {
-    /// `(step, layer)`.
-    value: [Array2<f64>; 2],
-    /// `[step, layer, draw]`.
-    draws: [Array3<f32>; 2],
-}
-
-fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Coupled> {
-    let differences: Vec<Vec<Array3<f32>>> = (f.acts.iter())
-        .map(|a| pair.iter().map(|&c| a.concepts[c].differences()).collect())
-        .collect();
-    let clusters: Vec<Vec<usize>> = pair
-        .iter()
-        .map(|&c| input.concepts[c].prompt.clone())
-        .collect();
-    let background: Vec<Array3<f32>> = f.acts.iter().map(|a| a.neutral[0].clone()).collect();
-    let Draws {
-        bootstrap,
-        null,
-        seed,
-    } = input.draws;
-    let options = CouplingOptions {
-        draws: bootstrap,
-        flips: null.min(FEW),
-        random: null.min(FEW),
-        seed,
-        ..CouplingOptions::for_pair(0, 1)
-    };
-    let found = coupling(
-        CouplingInput {
-            differences: &differences,
-            clusters: &clusters,
-            background: &background,
-        },
-        &options,
-    )?;
-    let of = |value: &ndarray::Array4<f64>| value.slice(s![.., 0, 1, ..]).to_owned();
-    Ok(Coupled {
-        value: [of(&found.raw.relative), of(&found.raw.value)],
-        draws: [found.pair_draws.relative, found.pair_draws.raw],
-    })
-}
-
-/// Draws of nulls that nobody reads here.
-const FEW: usize = 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::analysis::ConceptActivations;
     use crate::stats::rng::{fill_normal, stream};
+    use ndarray::{s, Array3};
 
     const STEPS: [usize; 7] = [0, 1, 3, 7, 15, 31, 63];
     const D: usize = 16;

@@ -1,7 +1,7 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
-use super::state;
-use super::steer::{named_state, state_row, Work};
+use super::super::state;
+use super::work::{named_state, state_row, Work};
 use crate::analysis::cause::{
     ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
 };

@@ -1,7 +1,7 @@
 //! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
 
-use super::edit::scale_texts;
-use super::steer::{state_row, Work};
+use super::super::edit::scale_texts;
+use super::work::{state_row, Work};
 use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
