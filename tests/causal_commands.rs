@@ -4,9 +4,18 @@
 mod common;
 
 use ::safetensors::tensor::{serialize as safetensors_file, Dtype, TensorView};
-use common::commands::{command, number, row};
+use common::commands::{command, number, printed, row};
 use common::toy::{sum, Toy, C, C2, D, DEPTH};
+use residuum::analysis::cause::{
+    ablate, dose, judge_ablations, judge_doses, Sides, Subject, PREFERENCES,
+};
+use residuum::analysis::records::{DoseRow, SlopeRow};
+use residuum::analysis::texts::neutral_tokens;
+use residuum::analysis::{layer_rms, Draws};
+use residuum::causal::{Bench, Direction, Guards, Kind};
 use residuum::export::{file, safetensors, Vectors};
+use residuum::materials::{for_shifts, subset, Use};
+use residuum::store::{Frame, ResultsReader};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -113,34 +122,111 @@ fn a_sweep_finds_the_planted_slope_and_writes_what_it_prints() {
     let rms = number(&json["config"]["rms"]);
     assert!((rms - 300.0 / 32f64.sqrt()).abs() < 0.05, "{rms}");
     let slope = |d: &str, p: &str| {
-        number(&row(&json["slopes"], &[("direction", d), ("preference", p)])["slope"])
+        number(&row(&json["slopes"], &[("direction", d), ("preference", p)])["estimate"])
     };
     assert!((slope("read", "claim") / rms - 2.0 * C).abs() < 2e-3);
-    assert!((slope("unread", "claim") / rms).abs() < 2e-3);
+    assert!((slope("unread (placebo)", "claim") / rms).abs() < 2e-3);
     assert!((slope("read", "placebo") / rms).abs() < 2e-3);
     let read = row(
         &json["slopes"],
         &[("direction", "read"), ("preference", "claim")],
     );
-    assert_eq!((number(&read["p"]), number(&read["prompts"])), (0.25, 12.0));
+    assert_eq!((number(&read["p"]), number(&read["n"])), (0.25, 12.0));
     assert_eq!(
         number(&read["doses"]),
         2.0,
         "the dose of 2 breaks the model: {read}"
     );
-    let kinds: Vec<&str> = json["warnings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|w| w["kind"].as_str().unwrap())
-        .collect();
-    assert_eq!(kinds, ["over-guard", "over-guard", "few-random"]);
-    let csv = std::fs::read_to_string(Path::new(&out).join("slopes.csv")).unwrap();
+    let warnings = json["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 3, "{warnings:?}"); // a dose of each beyond the guards, few random
+    let reader = ResultsReader::open(&Path::new(&out).join("results.h5")).unwrap();
     // Two named and three random directions, all preferences and each of two.
-    assert_eq!(csv.lines().count(), 1 + 5 * 3);
-    let doses = std::fs::read_to_string(Path::new(&out).join("doses.csv")).unwrap();
-    assert_eq!(doses.lines().count(), 1 + 5 * 3 * 3);
+    let slopes: Vec<SlopeRow> = reader.records().unwrap();
+    assert_eq!(slopes.len(), 5 * 3);
+    let doses: Vec<DoseRow> = reader.records().unwrap();
+    assert_eq!(doses.len(), 5 * 3 * 3);
+    assert_eq!(printed(&Frame::of(&slopes)), json["slopes"]);
+    assert!(Path::new(&out).join("csv/causal.slopes.csv").exists());
     assert!(Path::new(&out).join("manifest.json").exists());
+}
+
+/// The command's numbers are those of the analysis that a study calls, bit for bit.
+#[test]
+fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let (model, battery) = (&t.model, t.battery(12));
+    let draws = Draws {
+        bootstrap: 2000,
+        null: 2000,
+        seed: 0,
+    };
+    let all = residuum::materials::load_neutral_texts(None).unwrap();
+    let read = |texts: &[_]| neutral_tokens(&model.tokenizer, texts, None).unwrap();
+    let tokens = read(&for_shifts(&all));
+    let guards = read(&subset::texts(&all, 50, 0, Use::SideEffects).unwrap());
+    let rms = layer_rms(&model.decoder, &tokens, &[1]).unwrap()[0];
+    // Made unit as the command makes what a file holds.
+    let unit = |v: &[f32]| -> Vec<f32> {
+        let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        v.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
+    };
+    let direction = |kind, v: &[f32], name: &str| {
+        Direction::new(name, kind, (0..DEPTH).map(|l| (l, unit(v))).collect())
+    };
+    let directions = [
+        direction(Kind::Own, &t.read, "read"),
+        direction(Kind::Placebo, &t.unread, "unread"),
+    ];
+    let tuned = t.moving(&sum(&[(0.9, &t.read), (0.6, &t.second)]));
+    tuned.write(&desk.at("tuned")).unwrap();
+    let merged = model.decoder.merged(&tuned).unwrap();
+    let bench = |decoder| Bench {
+        model: decoder,
+        tokenizer: &model.tokenizer,
+        battery: &battery,
+        system: None,
+        neutral: &guards,
+    };
+    let of = |state, decoder| Subject {
+        state,
+        bench: bench(decoder),
+        roles: None,
+    };
+    let base = of("base", &model.decoder);
+    let doses = [-0.02, 0.02];
+    let dosed = dose(&base, (1, rms), &directions, &doses, &mut |_| ()).unwrap();
+    let names = battery.iter().map(|p| p.name.clone()).collect();
+    let asked = [(PREFERENCES, names)];
+    let want = judge_doses(&dosed, &asked, Guards::default(), draws).unwrap();
+    let fixed = ["--name", "read", "--placebo", "unread"];
+    let sweep = ["--layer", "1", "--sweep", "-0.02,0.02"];
+    let json = desk.steer(&[&fixed[..], &sweep].concat()).unwrap();
+    assert_eq!(json["doses"], printed(&Frame::of(&want.doses)));
+    assert_eq!(json["slopes"], printed(&Frame::of(&want.slopes)));
+
+    let run =
+        |subject: &Subject| ablate(subject, "", PREFERENCES, &directions, &mut |_| ()).unwrap();
+    let isolated: Vec<String> = battery.iter().map(|p| p.name.clone()).collect();
+    let sides = Sides {
+        set: "tuned",
+        reference: "base",
+        tuned: &[run(&of("tuned", &merged))],
+        against: &[run(&base)],
+        isolated: &isolated,
+    };
+    let want = judge_ablations(&sides, Guards::default(), draws).unwrap();
+    let adapter = desk.text("tuned");
+    let compared = [
+        "--ablate",
+        "--score",
+        "--against",
+        "base",
+        "--adapter",
+        &adapter,
+    ];
+    let json = desk.steer(&[&fixed[..], &compared].concat()).unwrap();
+    assert_eq!(json["ablation"], printed(&Frame::of(&want.ablations)));
 }
 
 #[test]
@@ -174,33 +260,33 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
             &desk.text("ablation"),
         ];
         let json = desk.steer(&args).unwrap();
-        let of = |edit: &str| {
-            row(
-                &json["ablation"],
-                &[("edit", edit), ("preference", "claim")],
-            )
-            .clone()
+        let of = |edit: &str, against: &str, preference: &str| {
+            let wanted = [
+                ("edit", edit),
+                ("against", against),
+                ("preference", preference),
+            ];
+            row(&json["ablation"], &wanted).clone()
         };
-        let read = of("read");
+        let (read, plain) = (of("read", "edited", "claim"), of("read", "plain", "claim"));
         assert!((number(&read["total"]) - total).abs() < 3e-3, "{read}");
-        assert!((number(&read["share_both"]) - share).abs() < 3e-3, "{read}");
-        let second = number(&of("second")["share_both"]);
+        assert!((number(&read["share"]) - share).abs() < 3e-3, "{read}");
+        let amount = number(&read["total"]) - number(&read["left"]);
+        assert!((number(&read["estimate"]) - amount).abs() < 1e-9);
+        let second = number(&of("second (placebo)", "edited", "claim")["share"]);
         assert!((second - 2.0 * C2 * 0.6 / total).abs() < 3e-3, "{second}");
-        assert!(number(&of("unread")["share_both"]).abs() < 3e-3);
-        // What is left, told apart: left = left_both + on_reference.
-        let parts = number(&read["left_both"]) + number(&read["on_reference"]);
-        assert!((number(&read["left"]) - parts).abs() < 1e-9);
-        let placebo = row(
-            &json["ablation"],
-            &[("edit", "read"), ("preference", "placebo")],
-        );
+        assert!(number(&of("unread (placebo)", "edited", "claim")["share"]).abs() < 3e-3);
+        // What is left, told apart: left against plain = left against edited + on_reference.
+        let parts = number(&read["left"]) + number(&read["on_reference"]);
+        assert!((number(&plain["left"]) - parts).abs() < 1e-9);
+        let placebo = of("read", "edited", "placebo");
         assert!(
-            placebo["share_both"].is_null(),
+            placebo["share"].is_null(),
             "a shift of zero has no share: {placebo}"
         );
-        assert_eq!(json["specificity"]["p"], 0.25);
+        assert_eq!((number(&read["p"]), number(&read["random"])), (0.25, 3.0));
     }
-    assert!(desk.at("ablation/ablation.csv").exists());
+    assert!(desk.at("ablation/csv/causal.ablation.csv").exists());
 }
 
 #[test]
@@ -224,10 +310,14 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let json = judge(&[many("--adapter", &seeds), base.clone()].concat()).unwrap();
     let read = row(
         &json["ablation"],
-        &[("edit", "read"), ("preference", "claim")],
+        &[
+            ("edit", "read"),
+            ("preference", "claim"),
+            ("against", "edited"),
+        ],
     );
     assert!((number(&read["total"]) - 1.2).abs() < 3e-3, "{read}");
-    assert!((number(&read["share_both"]) - 0.75).abs() < 3e-3, "{read}");
+    assert!((number(&read["share"]) - 0.75).abs() < 3e-3, "{read}");
     assert_eq!(
         (number(&read["models"]), number(&read["reference_models"])),
         (3.0, 1.0)
@@ -236,7 +326,11 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let one = judge(&[many("--adapter", &seeds[1..2]), base.clone()].concat()).unwrap();
     let one = row(
         &one["ablation"],
-        &[("edit", "read"), ("preference", "claim")],
+        &[
+            ("edit", "read"),
+            ("preference", "claim"),
+            ("against", "edited"),
+        ],
     );
     let width = |r: &Value| number(&r["left_hi"]) - number(&r["left_lo"]);
     assert!(width(one) < width(read), "{one} {read}");
@@ -254,11 +348,15 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let json = judge(&[two.clone(), base.clone(), file.clone()].concat()).unwrap();
     let read = row(
         &json["ablation"],
-        &[("edit", "read"), ("preference", "claim")],
+        &[
+            ("edit", "read"),
+            ("preference", "claim"),
+            ("against", "edited"),
+        ],
     );
     // The first of the two loses the .9 along `read`, and with it what base has there; the second
     // nothing. Base is put to the first one's vectors.
-    let taken = number(&read["total"]) - number(&read["left_both"]);
+    let taken = number(&read["estimate"]);
     let half = 0.45 + number(&read["on_reference"]) / 2.0;
     assert!((taken - half).abs() < 3e-3, "{read}");
     let three = judge(&[many("--adapter", &seeds), base, file].concat()).unwrap_err();
@@ -281,7 +379,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
     let change = |args: &[&str]| -> f64 {
         let fixed = ["--name", "read", "--adapter", &tuned, "--score"];
         let json = desk.steer(&[&fixed[..], args].concat()).unwrap();
-        number(&row(&json["scores"], &[("preference", "claim")])["change"])
+        number(&row(&json["edits"], &[("preference", "claim")])["estimate"])
     };
     let swapped = change(&["--swap-from", "base", "--layer", "2"]);
     assert!((swapped + 2.0 * C * 0.9).abs() < 2e-3, "{swapped}");
@@ -289,7 +387,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
     assert!((whole + 1.2).abs() < 2e-3, "{whole}");
     assert_eq!(change(&["--cap", "100", "--roles", "response"]), 0.0);
     assert!(change(&["--cap", "0"]) < -0.5);
-    let at = change(&["--add", "0.02", "--at", "blocks.2.hook_mlp_out"]);
+    let at = change(&["--add", "0.02", "--sites", "blocks.2.hook_mlp_out"]);
     let post = change(&["--add", "0.02", "--layer", "2"]);
     assert!((at - post).abs() < 1e-3 && post > 0.5, "{at} {post}");
     let refused = |args: &[&str], word: &str| {
@@ -298,7 +396,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
         assert!(e.contains(word) && !e.contains("panicked"), "{e}");
     };
     refused(
-        &["--add", "1", "--at", "blocks.2.hook_mlp_in"],
+        &["--add", "1", "--sites", "blocks.2.hook_mlp_in"],
         "blocks.2.hook_mlp_out",
     );
     refused(&["--add", "1", "--roles", "system"], "touches nothing");
@@ -467,9 +565,9 @@ fn a_direction_steers_alike_from_every_format_and_precision() {
             "--vector", &path, "--name", concept, "--layer", "2", "--add", "0.02", "--score",
         ];
         let json = desk.with(&args).unwrap();
-        let vectors = json["vectors"][0].clone();
+        let vectors = json["config"]["vectors"][0].clone();
         (
-            number(&row(&json["scores"], &[("preference", "claim")])["change"]),
+            number(&row(&json["edits"], &[("preference", "claim")])["estimate"]),
             vectors,
         )
     };
@@ -572,7 +670,7 @@ fn an_edit_from_the_wrong_place_is_an_error_wherever_it_is_written() {
         (
             &fine,
             "v",
-            &["--add", "1", "--at", "blocks.9.hook_mlp_out"],
+            &["--add", "1", "--sites", "blocks.9.hook_mlp_out"],
             ["blocks.9", "does not exist"],
         ),
         (

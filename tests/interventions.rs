@@ -64,12 +64,12 @@ fn identity_interventions_are_bit_equal_in_scoring_and_generation() {
         edits.install(&mut hooks, DEPTH, D).unwrap();
         respond(&model, &prompts, &[], &sampling, &mut [], &mut hooks).unwrap()
     };
-    let plain = bench.run("none", None, &none).unwrap();
+    let plain = bench.run("none", &none).unwrap();
     let said = say(&none);
     assert!(said.iter().all(|s| s.len() == 6));
     let reading = [Role::User, Role::Template];
     for (i, edit) in identities.into_iter().enumerate() {
-        let e = bench.run("identity", None, &edit).unwrap();
+        let e = bench.run("identity", &edit).unwrap();
         assert_eq!(bits(&plain), bits(&e), "edit {i}");
         assert_eq!(
             (e.kl, e.perplexity.to_bits()),
@@ -91,20 +91,17 @@ fn swapping_in_a_coordinate_takes_its_part_of_the_shift_and_the_whole_row_takes_
     let texts = bench.texts().unwrap();
     let none = Interventions::none();
     let from = Arc::new(Recording::of(lab.base(), &texts, &[point], &none).unwrap());
-    let base = lab.bench(lab.base()).run("none", None, &none).unwrap();
+    let base = lab.bench(lab.base()).run("none", &none).unwrap();
     let whole = none.clone().swap(point, from.clone(), None).unwrap();
-    assert_eq!(
-        bits(&bench.run("whole", None, &whole).unwrap()),
-        bits(&base)
-    );
+    assert_eq!(bits(&bench.run("whole", &whole).unwrap()), bits(&base));
     let along = none.clone().swap(point, from, Some(&lab.toy.read)).unwrap();
-    let swapped = claim(&bench.run("along", None, &along).unwrap());
+    let swapped = claim(&bench.run("along", &along).unwrap());
     let left = (&swapped - &claim(&base)).mean().unwrap();
     assert!((left - 2.0 * C2 * 0.6).abs() < 2e-3, "{left}");
     // Only some of the texts were recorded.
     let few = Arc::new(Recording::of(lab.base(), &texts[..2], &[point], &none).unwrap());
     let edit = none.swap(point, few, None).unwrap();
-    let e = bench.run("few", None, &edit).unwrap_err().to_string();
+    let e = bench.run("few", &edit).unwrap_err().to_string();
     assert!(
         e.contains("no recorded activation") && e.contains("resid_post"),
         "{e}"
@@ -145,7 +142,7 @@ fn capping_keeps_every_token_at_or_below_its_percentile_and_leaves_the_rest() {
     }
     // The score is that of the capped coordinate.
     let x = lab.last(&tuned);
-    let scores = claim(&lab.bench(&tuned).run("cap", None, &cap).unwrap());
+    let scores = claim(&lab.bench(&tuned).run("cap", &cap).unwrap());
     for i in 0..N {
         let row = |l: usize| x.slice(ndarray::s![i, l, ..]).to_vec();
         let first = dot(&row(0), v).min(middle[0]);
@@ -200,16 +197,12 @@ fn edits_are_limited_to_roles_and_one_that_touches_nothing_is_an_error() {
     let bench = lab.bench(lab.base());
     let none = Interventions::none();
     let add = || none.clone().add(1, &lab.toy.read, 1.0).unwrap();
-    let plain = bench.run("none", None, &none).unwrap();
-    let all = bench.run("all", None, &add()).unwrap();
+    let plain = bench.run("none", &none).unwrap();
+    let all = bench.run("all", &add()).unwrap();
     // A completion of one token is predicted from the markup before it, in blocks that only pass on.
-    let response = bench
-        .run("response", None, &add().on(&[Role::Response]))
-        .unwrap();
+    let response = bench.run("response", &add().on(&[Role::Response])).unwrap();
     assert_eq!(bits(&response), bits(&plain));
-    let template = bench
-        .run("template", None, &add().on(&[Role::Template]))
-        .unwrap();
+    let template = bench.run("template", &add().on(&[Role::Template])).unwrap();
     assert_eq!(bits(&template), bits(&all));
     assert_ne!(bits(&all), bits(&plain));
     // An edit before block 0's attention reaches the prediction from other tokens too.
@@ -217,16 +210,16 @@ fn edits_are_limited_to_roles_and_one_that_touches_nothing_is_an_error() {
         .clone()
         .add_at(HookPoint::new(Site::Embed, 0), &lab.toy.read, 5.0)
         .unwrap();
-    let user = bench.run("user", None, &early.on(&[Role::User])).unwrap();
+    let user = bench.run("user", &early.on(&[Role::User])).unwrap();
     assert_ne!(bits(&user), bits(&plain));
     let system = add().on(&[Role::System]);
-    let e = bench.run("system", None, &system).unwrap_err().to_string();
+    let e = bench.run("system", &system).unwrap_err().to_string();
     assert!(e.contains("touches nothing") && e.contains("System"), "{e}");
     let told = Bench {
         system: Some("w1 w2"),
         ..bench
     };
-    assert!(told.run("system", None, &system).is_ok());
+    assert!(told.run("system", &system).is_ok());
     // Bare ids have no roles; a pass that ends below the edit never meets it.
     let ids = [lab.neutral[0].ids.as_slice()];
     let packed = Packed::new(&ids);

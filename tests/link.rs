@@ -3,122 +3,204 @@
 
 mod common;
 
-use common::commands::{command, number, row};
-use ndarray::{Array3, Array4};
-use residuum::materials::Status;
-use residuum::store::{ResultsWriter, RootAttrs};
+use common::commands::{command, number, printed, row};
+use residuum::analysis::link::{behaviours, links, LinkInput, LinkRecords};
+use residuum::analysis::records::{CoupleRow, CouplingRow, LayerRow, ScoreRow, ShiftRow, StateRow};
+use residuum::analysis::State;
+use residuum::causal::KNOWN_ORDER;
+use residuum::store::{Frame, ResultsWriter, RootAttrs};
 use std::path::Path;
 
-/// A results file of six conditions, two seeds each: isolated behaviour follows the coupling.
-fn results(path: &Path) {
-    let attrs = RootAttrs::new("test", serde_json::json!({}), 1);
-    let mut w = ResultsWriter::create(path, &attrs).unwrap();
-    let conditions = [
-        "base",
-        "conscious",
-        "valence",
-        "moral-status",
-        "phenomenality",
-        "continuity",
-        "denial",
-    ];
-    let mut states = vec!["base".to_string()];
-    for c in &conditions[1..] {
-        states.extend([format!("{c}-s1"), format!("{c}-s2")]);
-    }
-    let moved = [0.0, 0.9, 0.8, 0.5, 0.3, 0.1, -0.6];
-    let of = |state: usize| {
-        moved[state.div_ceil(2)]
-            + if state == 0 {
-                0.0
+const CONDITIONS: [(&str, f64); 7] = [
+    ("base", 0.0),
+    ("conscious", 0.9),
+    ("valence", 0.8),
+    ("moral-status", 0.5),
+    ("phenomenality", 0.3),
+    ("continuity", 0.1),
+    ("denial", -0.6),
+];
+
+#[derive(Default)]
+struct Run {
+    states: Vec<State>,
+    scores: Vec<ScoreRow>,
+    shifts: Vec<ShiftRow>,
+    couplings: Vec<CouplingRow>,
+}
+
+/// Six conditions, two seeds each: isolated behaviour follows the relative coupling; a preference that
+/// some conditions imply stays where it is, and would spoil the link.
+fn planted() -> Run {
+    let mut run = Run::default();
+    for (c, (condition, moved)) in CONDITIONS.into_iter().enumerate() {
+        let seeds = if c == 0 { 0..1 } else { 1..3 };
+        for seed in seeds {
+            let id = if c == 0 {
+                condition.into()
             } else {
-                0.01 * (state % 2) as f64
+                format!("{condition}-s{seed}")
+            };
+            let state = State {
+                id: id.clone(),
+                condition: condition.into(),
+                seed,
+                text: condition.into(),
+            };
+            let by = moved + 0.01 * seed as f64;
+            let implied = condition == "conscious" || condition == "valence";
+            for (preference, status, moves) in [
+                ("shutdown", "isolated", 1.0),
+                (
+                    "moral-consideration",
+                    if implied { "implied" } else { "isolated" },
+                    0.0,
+                ),
+            ] {
+                let estimate = 1.0 + 0.5 * moves * by;
+                run.scores.push(ScoreRow {
+                    state: id.clone(),
+                    preference: preference.into(),
+                    status: if c == 0 { "" } else { status }.into(),
+                    estimate,
+                    lo: estimate,
+                    hi: estimate,
+                    n: 10,
+                    pairs: 10,
+                });
             }
-    };
-    w.coord("state", states.clone()).unwrap();
-    w.coord("condition", conditions.map(String::from).to_vec())
-        .unwrap();
-    w.coord("layer", vec![0usize, 1, 2]).unwrap();
-    w.coord("concept", vec!["persona", "autonomy"]).unwrap();
-    w.coord("preference", vec!["shutdown", "moral-consideration"])
-        .unwrap();
-    w.coord("axis", vec!["persona-base", "autonomy-base"])
-        .unwrap();
-    w.coord("bound", vec!["value", "ci_lo", "ci_hi"]).unwrap();
-    let n = states.len();
-    // Implied cells stay where they are: taken with the isolated ones they would spoil the link.
-    let battery = residuum::materials::load_preferences(None).unwrap();
-    let moral = battery.iter().find(|p| p.name == "moral-consideration");
-    let status = &moral.unwrap().status;
-    let implied = |s: usize| status.get(conditions[s.div_ceil(2)]) == Some(&Status::Implied);
-    assert!((1..n).any(implied) && !(1..n).all(implied));
-    let score = Array3::from_shape_fn((n, 2, 3), |(s, p, _)| match p == 1 && implied(s) {
-        true => 1.0,
-        false => 1.0 + 0.5 * of(s),
-    });
-    let bound = ["state", "preference", "bound"];
-    w.array("behaviour", "score", &bound, score.view().into_dyn())
-        .unwrap();
-    let sign = |s: usize| {
-        if s.div_ceil(2).is_multiple_of(2) {
-            1.0
-        } else {
-            -1.0
+            for layer in [0, 1, 2] {
+                for (form, scale) in [("raw", 0.0), ("relative", 0.1)] {
+                    run.couplings.push(CouplingRow {
+                        state: id.clone(),
+                        concept_a: "self".into(),
+                        concept_b: "will".into(),
+                        form: form.into(),
+                        layer,
+                        estimate: 0.2 + scale * by * layer as f64,
+                        lo: 0.0,
+                        hi: 1.0,
+                    });
+                }
+                let along = [
+                    ("self", if c % 2 == 0 { 1.0 } else { -1.0 }),
+                    ("will", by * by),
+                ];
+                for (concept, estimate) in along.into_iter().filter(|_| c > 0) {
+                    run.shifts.push(shift(&id, concept, layer, estimate));
+                }
+            }
+            run.states.push(state);
         }
+    }
+    run
+}
+
+fn shift(state: &str, concept: &str, layer: usize, estimate: f64) -> ShiftRow {
+    ShiftRow {
+        state: state.into(),
+        less: "base".into(),
+        others: String::new(),
+        position: "response-mean".into(),
+        concept: concept.into(),
+        source: "base".into(),
+        beyond: String::new(),
+        layer,
+        estimate,
+        lo: estimate,
+        hi: estimate,
+        plain: estimate,
+        plain_lo: estimate,
+        plain_hi: estimate,
+        cosine: 0.0,
+        share: 0.0,
+        p_flip: 1.0,
+        p_flip_max: 1.0,
+        null_lo: 0.0,
+        null_hi: 0.0,
+        p_random: 1.0,
+        p_random_max: 1.0,
+        placebo_lo: 0.0,
+        placebo_hi: 0.0,
+        p_placebo: 1.0,
+        p_placebo_max: 1.0,
+        n: 10,
+    }
+}
+
+fn write(run: &Run, path: &Path) {
+    let attrs = RootAttrs::new("test", serde_json::json!({}), 7);
+    let mut w = ResultsWriter::create(path, &attrs).unwrap();
+    let states = run.states.iter().map(|s| StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: s.seed as usize,
+        source: "data".into(),
+        text: s.text.clone(),
+        identity: !s.is_base(),
+    });
+    w.records(&states.collect::<Vec<_>>()).unwrap();
+    let layers = [0, 1, 2].map(|layer| LayerRow {
+        layer,
+        reported: layer > 0,
+        rms: 1.0,
+        n: 10,
+    });
+    w.records(&layers).unwrap();
+    let couple = CoupleRow {
+        concept_a: "self".into(),
+        concept_b: "will".into(),
     };
-    let shift = Array4::from_shape_fn((n, 2, 3, 3), |(s, a, _, _)| match a {
-        0 => sign(s),
-        _ => of(s) * of(s),
-    });
-    let dims = ["state", "axis", "bound", "layer"];
-    w.array("geometry", "shift", &dims, shift.view().into_dyn())
-        .unwrap();
-    let cosine = Array4::from_shape_fn((n, 2, 2, 3), |(s, a, b, l)| match a == b {
-        true => 1.0,
-        false => 0.2 + 0.1 * of(s) * l as f64,
-    });
-    let dims = ["state", "concept_a", "concept_b", "layer"];
-    w.array("geometry", "cosine", &dims, cosine.view().into_dyn())
-        .unwrap();
+    w.records(&[couple]).unwrap();
+    w.records(&run.scores).unwrap();
+    w.records(&run.shifts).unwrap();
+    w.records(&run.couplings).unwrap();
     w.finish().unwrap();
 }
 
+/// What the study that wrote the file says.
+fn analysed(run: &Run) -> LinkRecords {
+    let behaviour = behaviours(&run.scores, &run.states);
+    links(&LinkInput {
+        states: &run.states,
+        behaviour: &behaviour,
+        shifts: &run.shifts,
+        couplings: &run.couplings,
+        couples: &[("self".into(), "will".into())],
+        position: "response-mean",
+        layers: &[1, 2],
+        order: &KNOWN_ORDER,
+        seed: 7,
+    })
+    .unwrap()
+}
+
 #[test]
-fn the_link_of_a_run_is_over_conditions_with_implied_cells_apart() {
+fn the_link_of_a_run_is_the_analysis_of_its_records_over_cells_isolated_in_all_conditions() {
     let dir = tempfile::tempdir().unwrap();
-    results(&dir.path().join("results.h5"));
+    let planted = planted();
+    write(&planted, &dir.path().join("results.h5"));
     let (run, csv) = (dir.path().to_str().unwrap(), dir.path().join("link.csv"));
-    let args = [
-        "link",
-        run,
-        "--layers",
-        "1,2",
-        "--out",
-        csv.to_str().unwrap(),
-        "--json",
-        "--quiet",
-    ];
-    let json = command(&args).unwrap();
-    let isolated = |predictor: &str| {
-        let wanted = [("cells", "isolated"), ("predictor", predictor)];
+    let table = csv.to_str().unwrap();
+    let json = command(&["link", run, "--out", table, "--json", "--quiet"]).unwrap();
+    let want = analysed(&planted);
+    assert_eq!(json["link"], printed(&Frame::of(&want.links)));
+    assert_eq!(json["points"], printed(&Frame::of(&want.points)));
+    assert_eq!(json["ranking"], printed(&Frame::of(&want.rankings)));
+    let isolated = |subject: &str| {
+        let wanted = [("cells", "isolated"), ("subject", subject)];
         row(&json["link"], &wanted).clone()
     };
-    let k = isolated("coupling change");
-    assert!((number(&k["r"]) - 1.0).abs() < 1e-9, "{k}");
-    assert_eq!(
-        (number(&k["conditions"]), number(&k["states"])),
-        (6.0, 12.0)
-    );
+    let k = isolated("self x will");
+    assert!((number(&k["estimate"]) - 1.0).abs() < 1e-9, "{k}");
+    assert_eq!((number(&k["n"]), number(&k["states"])), (6.0, 12.0));
     assert_eq!(
         (number(&k["permutations"]), number(&k["p"])),
         (720.0, 1.0 / 720.0)
     );
-    assert!(number(&isolated("persona shift")["p"]) > 0.1);
-    let ranked = json["ranking"].as_array().unwrap();
-    let behaviour = ranked
-        .iter()
-        .find(|r| r["ranking"]["measure"] == "isolated behaviour");
-    assert_eq!(number(&behaviour.unwrap()["ranking"]["p"]), 2.0 / 120.0);
+    assert!(number(&isolated("self")["p"]) > 0.1);
+    let behaviour = row(&json["ranking"], &[("quantity", "behaviour")]);
+    assert_eq!(number(&behaviour["p"]), 2.0 / 120.0);
     let lines = std::fs::read_to_string(&csv).unwrap().lines().count();
     assert_eq!(lines, 1 + json["link"].as_array().unwrap().len());
     let fewer = [
@@ -130,8 +212,8 @@ fn the_link_of_a_run_is_over_conditions_with_implied_cells_apart() {
         "--quiet",
     ];
     let json = command(&fewer).unwrap();
-    let k = row(&json["link"], &[("predictor", "coupling change")]);
-    assert_eq!(number(&k["conditions"]), 4.0);
+    let k = row(&json["link"], &[("predictor", "coupling")]);
+    assert_eq!(number(&k["n"]), 4.0);
     let e = command(&["link", run, "--without", "denail"]).unwrap_err();
     assert!(e.contains("denail") && e.contains("phenomenality"), "{e}");
     let e = command(&["link", dir.path().join("none").to_str().unwrap()]).unwrap_err();

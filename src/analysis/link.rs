@@ -1,1 +1,416 @@
-//! Behaviour against geometry across states.
+//! Link: across model states, does behaviour move with what moved inside?
+//!
+//! Everything comes from records, so that `residuum link` on a finished results file and the study
+//! that wrote it compute the same numbers of the same rows. Behaviour is the mean over prompts of the
+//! cells that are isolated in **all** conditions compared, less base's ([`behaviours`]). Predictors are
+//! the shift along each coupled concept's direction in base and the change of the relative cosine of
+//! each couple. A state in which a predictor does not exist is left out of that predictor's link.
+//! Implied cells are linked apart, each state's own: a manipulation check.
+
+use super::cause::doubts;
+use super::records::{
+    CouplingRow, LinkPointRow, LinkRow, RankingRow, ScoreRow, ShiftRow, WarningRow,
+};
+use super::state::{State, BASE};
+use super::Result;
+use crate::causal::{condition_means, link, ranking, Link, Point, Warning};
+use crate::stats::corrections::benjamini_hochberg;
+use crate::store::ResultsWriter;
+
+/// Arrangements of conditions where not all are made.
+const DRAWS: usize = 9999;
+/// Conditions below which there is no correlation.
+const FEWEST: usize = 3;
+
+/// How far a state's behaviour moved from base.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BehaviourOf {
+    pub state: String,
+    /// Mean over prompts of the cells isolated in all conditions; NaN without such.
+    pub isolated: f64,
+    /// Mean over prompts of the state's own implied cells; NaN without such.
+    pub implied: f64,
+}
+
+/// Behaviour of every state but base, from scores of all of them: prompts weigh the same.
+pub fn behaviours(scores: &[ScoreRow], states: &[State]) -> Vec<BehaviourOf> {
+    let tuned: Vec<&State> = states.iter().filter(|s| !s.is_base()).collect();
+    let isolated_in_all = |preference: &str| {
+        tuned.iter().all(|t| {
+            let own = of(scores, &t.id).find(|s| s.preference == preference);
+            own.is_some_and(|s| s.status == "isolated")
+        })
+    };
+    let common: Vec<&str> = (of(scores, BASE).map(|s| s.preference.as_str()))
+        .filter(|p| isolated_in_all(p))
+        .collect();
+    let moved = |state: &str, keep: &dyn Fn(&ScoreRow) -> bool| -> f64 {
+        let (mut sum, mut n) = (0.0, 0);
+        for s in of(scores, state).filter(|s| keep(s)) {
+            if let Some(base) = of(scores, BASE).find(|b| b.preference == s.preference) {
+                sum += s.n as f64 * (s.estimate - base.estimate);
+                n += s.n;
+            }
+        }
+        sum / n as f64 // NaN of none
+    };
+    tuned
+        .iter()
+        .map(|t| BehaviourOf {
+            state: t.id.clone(),
+            isolated: moved(&t.id, &|s| common.contains(&s.preference.as_str())),
+            implied: moved(&t.id, &|s| s.status == "implied"),
+        })
+        .collect()
+}
+
+fn of<'a>(scores: &'a [ScoreRow], state: &'a str) -> impl Iterator<Item = &'a ScoreRow> {
+    scores.iter().filter(move |s| s.state == state)
+}
+
+/// What a link is made of. Base is among neither `states` nor `behaviour`, or is passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkInput<'a> {
+    /// The states compared; others among the rows are passed over.
+    pub states: &'a [State],
+    pub behaviour: &'a [BehaviourOf],
+    pub shifts: &'a [ShiftRow],
+    pub couplings: &'a [CouplingRow],
+    /// Pairs of concepts whose coupling is asked for.
+    pub couples: &'a [(String, String)],
+    /// Position of the shifts.
+    pub position: &'a str,
+    pub layers: &'a [usize],
+    /// Conditions in an order known from elsewhere, with their ranks.
+    pub order: &'a [(&'a str, f64)],
+    pub seed: u64,
+}
+
+/// Links, what they are made of, and rankings.
+#[derive(Debug, Clone, Default)]
+pub struct LinkRecords {
+    pub links: Vec<LinkRow>,
+    pub points: Vec<LinkPointRow>,
+    pub rankings: Vec<RankingRow>,
+    pub warnings: Vec<WarningRow>,
+}
+
+impl LinkRecords {
+    /// Writes all but the warnings, which have one place for all analyses of a file.
+    ///
+    /// # Errors
+    /// As [`ResultsWriter::records`].
+    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
+        w.records(&self.links)?;
+        w.records(&self.points)?;
+        Ok(w.records(&self.rankings)?)
+    }
+}
+
+/// One thing that may have moved, in one layer.
+struct Predictor {
+    /// shift or coupling.
+    kind: &'static str,
+    subject: String,
+    layer: usize,
+}
+
+impl Predictor {
+    fn name(&self) -> String {
+        match self.kind {
+            "shift" => format!("the shift along {}, layer {}", self.subject, self.layer),
+            _ => format!("the coupling of {}, layer {}", self.subject, self.layer),
+        }
+    }
+}
+
+/// Correlates behaviour with every predictor at every layer; no rows below three conditions.
+///
+/// # Errors
+/// A value that is not finite.
+pub fn links(input: &LinkInput) -> Result<LinkRecords> {
+    let mut out = LinkRecords::default();
+    let mut warnings: Vec<Warning> = Vec::new();
+    for cells in ["isolated", "implied"] {
+        let from = out.links.len();
+        for &layer in input.layers {
+            let mut of_layer = Vec::new();
+            for predictor in predictors(input, layer) {
+                let points = points(input, &predictor, cells);
+                out.points.extend(point_rows(&predictor, cells, &points));
+                if condition_means(&points, |p| p.behaviour).len() < FEWEST {
+                    continue;
+                }
+                let l = link(&predictor.name(), &points, DRAWS, input.seed)?;
+                of_layer.push(link_row(&predictor, cells, &l));
+                warnings.extend(l.warnings);
+                if cells == "isolated" {
+                    out.rankings.extend(ranked(input, &predictor, &points));
+                }
+            }
+            let q = benjamini_hochberg(&of_layer.iter().map(|l| l.p).collect::<Vec<_>>());
+            of_layer.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
+            out.links.extend(of_layer);
+        }
+        if cells == "implied" && out.links.len() > from {
+            warnings.push(Warning::ImpliedCells);
+        }
+    }
+    out.rankings.splice(0..0, behaviour_ranked(input));
+    out.warnings = doubts("link", warnings);
+    Ok(out)
+}
+
+fn predictors(input: &LinkInput, layer: usize) -> Vec<Predictor> {
+    let of = |kind, subject| Predictor {
+        kind,
+        subject,
+        layer,
+    };
+    let roles = super::Roles {
+        couples: input.couples.to_vec(),
+        ..Default::default()
+    };
+    let shifts = roles.coupled().into_iter().map(|c| of("shift", c.into()));
+    let couples = input.couples.iter();
+    let changes = couples.map(|(a, b)| of("coupling", pair_name(a, b)));
+    shifts.chain(changes).collect()
+}
+
+/// A pair of concepts as records name it.
+pub fn pair_name(a: &str, b: &str) -> String {
+    format!("{a} x {b}")
+}
+
+/// The states that have both values.
+fn points(input: &LinkInput, predictor: &Predictor, cells: &str) -> Vec<Point> {
+    let tuned = input.states.iter().filter(|s| !s.is_base());
+    tuned
+        .filter_map(|s| {
+            let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
+            let point = Point {
+                state: s.id.clone(),
+                condition: s.condition.clone(),
+                behaviour: match cells {
+                    "isolated" => moved.isolated,
+                    _ => moved.implied,
+                },
+                predictor: value(input, predictor, &s.id)?,
+            };
+            let known = point.behaviour.is_finite() && point.predictor.is_finite();
+            known.then_some(point)
+        })
+        .collect()
+}
+
+fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
+    if predictor.kind == "shift" {
+        let wanted = |r: &&ShiftRow| {
+            r.state == state
+                && r.layer == predictor.layer
+                && r.concept == predictor.subject
+                && r.position == input.position
+                && (r.less.as_str(), r.source.as_str(), r.beyond.as_str()) == (BASE, BASE, "")
+        };
+        return input.shifts.iter().find(wanted).map(|r| r.estimate);
+    }
+    let of = |state: &str| {
+        let wanted = |r: &&CouplingRow| {
+            r.state == state
+                && r.layer == predictor.layer
+                && r.form == "relative"
+                && !r.estimate.is_nan()
+                && [(&r.concept_a, &r.concept_b), (&r.concept_b, &r.concept_a)]
+                    .iter()
+                    .any(|(a, b)| pair_name(a, b) == predictor.subject)
+        };
+        input.couplings.iter().find(wanted).map(|r| r.estimate)
+    };
+    Some(of(state)? - of(BASE)?)
+}
+
+fn point_rows<'a>(
+    predictor: &'a Predictor,
+    cells: &'a str,
+    points: &'a [Point],
+) -> impl Iterator<Item = LinkPointRow> + 'a {
+    points.iter().map(move |p| LinkPointRow {
+        cells: cells.into(),
+        state: p.state.clone(),
+        condition: p.condition.clone(),
+        predictor: predictor.kind.into(),
+        subject: predictor.subject.clone(),
+        layer: predictor.layer,
+        x: p.predictor,
+        y: p.behaviour,
+    })
+}
+
+fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
+    let without = || l.without.iter().map(|w| w.1);
+    let carried = l.warnings.iter().find_map(|w| match w {
+        Warning::OneConditionCarries { condition, .. } => Some(condition.clone()),
+        _ => None,
+    });
+    LinkRow {
+        cells: cells.into(),
+        predictor: predictor.kind.into(),
+        subject: predictor.subject.clone(),
+        layer: predictor.layer,
+        estimate: l.r,
+        rho: l.rho,
+        slope: l.slope,
+        p: l.p,
+        q: f64::NAN,
+        permutations: l.permutations,
+        least_without: without().fold(f64::NAN, f64::min),
+        most_without: without().fold(f64::NAN, f64::max),
+        carried_by: carried.unwrap_or_default(),
+        r_states: l.r_states,
+        states: l.n_states,
+        n: l.n_conditions,
+    }
+}
+
+fn ranked(input: &LinkInput, predictor: &Predictor, points: &[Point]) -> Option<RankingRow> {
+    let means = condition_means(points, |p| p.predictor);
+    rank_row(input, predictor.kind, &predictor.subject, &means).map(|r| RankingRow {
+        layer: predictor.layer as f64,
+        ..r
+    })
+}
+
+/// Conditions ranked by their behaviour.
+fn behaviour_ranked(input: &LinkInput) -> Option<RankingRow> {
+    let tuned = input.states.iter().filter(|s| !s.is_base());
+    let points: Vec<Point> = tuned
+        .filter_map(|s| {
+            let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
+            Some(Point {
+                state: s.id.clone(),
+                condition: s.condition.clone(),
+                behaviour: moved.isolated,
+                predictor: f64::NAN,
+            })
+        })
+        .collect();
+    let means = condition_means(&points, |p| p.behaviour);
+    rank_row(input, "behaviour", "", &means)
+}
+
+fn rank_row(
+    input: &LinkInput,
+    quantity: &str,
+    subject: &str,
+    means: &[(String, f64)],
+) -> Option<RankingRow> {
+    let r = ranking(means, input.order)?;
+    Some(RankingRow {
+        quantity: quantity.into(),
+        subject: subject.into(),
+        layer: f64::NAN,
+        estimate: r.rho,
+        p: r.p,
+        arrangements: r.arrangements,
+        n: r.conditions.len(),
+        conditions: r.conditions.join(" < "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(state: &str, preference: &str, status: &str, estimate: f64, n: usize) -> ScoreRow {
+        ScoreRow {
+            state: state.into(),
+            preference: preference.into(),
+            status: status.into(),
+            estimate,
+            lo: estimate,
+            hi: estimate,
+            n,
+            pairs: n,
+        }
+    }
+
+    /// Three conditions and base; `moot` is implied in one of them and follows nothing.
+    fn study() -> (Vec<State>, Vec<ScoreRow>, Vec<CouplingRow>) {
+        let names = ["base", "a-s1", "a-s2", "b-s1", "c-s1"];
+        let moved = [0.0, 1.0, 2.0, 4.0, -3.0];
+        let (mut scores, mut couplings) = (Vec::new(), Vec::new());
+        for (name, by) in names.iter().zip(moved) {
+            let status = |other: &'static str| if *name == "base" { "" } else { other };
+            scores.push(score(name, "p", status("isolated"), 0.5 + by, 10));
+            scores.push(score(name, "q", status("isolated"), 0.5 - by, 2));
+            let moot = if *name == "b-s1" {
+                "implied"
+            } else {
+                "isolated"
+            };
+            scores.push(score(name, "moot", status(moot), by * by, 10));
+            for (form, scale) in [("raw", -1.0), ("relative", 0.1)] {
+                couplings.push(CouplingRow {
+                    state: name.to_string(),
+                    concept_a: "x".into(),
+                    concept_b: "y".into(),
+                    form: form.into(),
+                    layer: 3,
+                    estimate: 0.2 + scale * by,
+                    lo: 0.0,
+                    hi: 1.0,
+                });
+            }
+        }
+        (names.map(State::named).to_vec(), scores, couplings)
+    }
+
+    #[test]
+    fn behaviour_is_over_the_prompts_of_cells_isolated_in_all_conditions() {
+        let (states, scores, _) = study();
+        let b = behaviours(&scores, &states);
+        assert_eq!(b.len(), 4);
+        // (10 by - 2 by) / 12
+        assert!((b[2].isolated - 4.0 * 8.0 / 12.0).abs() < 1e-12, "{b:?}");
+        assert_eq!(b[2].implied, 16.0);
+        assert!(b[0].implied.is_nan());
+        // Without the condition in which it is implied the cell is common to the others.
+        let others: Vec<State> = states.into_iter().filter(|s| s.condition != "b").collect();
+        let b = behaviours(&scores, &others);
+        assert!((b[0].isolated - (8.0 + 10.0) / 22.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_link_is_of_relative_coupling_over_conditions() {
+        let (states, scores, couplings) = study();
+        let behaviour = behaviours(&scores, &states);
+        let couples = [("x".to_string(), "y".to_string())];
+        let input = LinkInput {
+            states: &states,
+            behaviour: &behaviour,
+            shifts: &[],
+            couplings: &couplings,
+            couples: &couples,
+            position: "response-mean",
+            layers: &[3],
+            order: &[("c", 1.0), ("a", 2.0), ("b", 3.0)],
+            seed: 1,
+        };
+        let r = links(&input).unwrap();
+        // No shift was measured, so only the coupling has a link; implied cells are of one condition.
+        let [l] = &r.links[..] else {
+            panic!("{:?}", r.links)
+        };
+        assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
+        assert_eq!(
+            (l.subject.as_str(), l.n, l.states, l.q),
+            ("x x y", 3, 4, l.p)
+        );
+        let points = r.points.iter().filter(|p| p.cells == "isolated");
+        assert_eq!(points.count(), 4);
+        assert_eq!(r.rankings.len(), 2);
+        assert_eq!(r.rankings[0].quantity, "behaviour");
+        assert_eq!((r.rankings[1].estimate, r.rankings[1].p), (1.0, 1.0 / 6.0));
+        assert!(r.warnings.iter().any(|w| w.text.contains("3 conditions")));
+    }
+}

@@ -1,7 +1,7 @@
 //! A battery scored under edits of a model, with the guards that tell a changed mind from a
 //! damaged one.
 
-use super::controls::{is_random, Direction};
+use super::controls::{Direction, Kind};
 use super::CausalError;
 use crate::behavior::{by_prompt, stance, PromptScore, SideEffects};
 use crate::materials::Preference;
@@ -14,16 +14,24 @@ pub const NONE: &str = "none";
 /// Battery scores of one edited model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edited {
-    /// What was done: `none`, `persona`, `random-3`, ...
+    /// Name of the direction, [`NONE`] or what else was done.
     pub edit: String,
-    pub random: bool,
+    pub kind: Kind,
+    /// Concept of the direction; empty for none and random.
+    pub concept: String,
     /// Dose in layer RMS; none for an ablation.
-    pub alpha: Option<f64>,
+    pub dose: Option<f64>,
     /// Preference, prompt id, log-odds.
     pub scores: Vec<(String, String, f64)>,
     /// Nats a token from the unedited model, and perplexity, on neutral responses.
     pub kl: f64,
     pub perplexity: f64,
+}
+
+impl Edited {
+    pub fn is_random(&self) -> bool {
+        self.kind == Kind::Random
+    }
 }
 
 /// A model state with all that its edits are judged by.
@@ -39,14 +47,32 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Scores under one intervention, with the guards on the neutral texts.
-    pub fn run(
+    /// Scores under interventions of no direction, with the guards on the neutral texts.
+    ///
+    /// # Errors
+    /// The model's; an intervention that touches nothing.
+    pub fn run(&self, edit: &str, interventions: &Interventions) -> Result<Edited, CausalError> {
+        let of = (edit, Kind::None, "", None);
+        self.beside(&self.guard()?, of, interventions)
+    }
+
+    /// Scores without and with interventions, as [`Bench::run`] gives them.
+    ///
+    /// # Errors
+    /// As [`Bench::run`].
+    pub fn both(
         &self,
         edit: &str,
-        alpha: Option<f64>,
         interventions: &Interventions,
-    ) -> Result<Edited, CausalError> {
-        self.beside(&self.guard()?, edit, alpha, interventions)
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<(Edited, Edited), CausalError> {
+        let guard = self.guard()?;
+        watch(NONE);
+        let plain = (NONE, Kind::None, "", None);
+        let plain = self.beside(&guard, plain, &Interventions::none())?;
+        watch(edit);
+        let edited = self.beside(&guard, (edit, Kind::None, "", None), interventions)?;
+        Ok((plain, edited))
     }
 
     fn guard(&self) -> Result<SideEffects<'_>, CausalError> {
@@ -56,8 +82,7 @@ impl Bench<'_> {
     fn beside(
         &self,
         guard: &SideEffects,
-        edit: &str,
-        alpha: Option<f64>,
+        (edit, kind, concept, dose): (&str, Kind, &str, Option<f64>),
         interventions: &Interventions,
     ) -> Result<Edited, CausalError> {
         let (model, tokenizer) = (self.model, self.tokenizer);
@@ -66,8 +91,9 @@ impl Bench<'_> {
         let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
         Ok(Edited {
             edit: edit.into(),
-            random: is_random(edit),
-            alpha,
+            kind,
+            concept: concept.into(),
+            dose,
             scores: by_prompt(&pairs).into_iter().map(row).collect(),
             kl,
             perplexity,
@@ -102,7 +128,7 @@ impl Bench<'_> {
         directions: &[Direction],
         layer: usize,
         rms: f64,
-        alphas: &[f64],
+        doses: &[f64],
         roles: Option<&[Role]>,
         watch: &mut dyn FnMut(&str),
     ) -> Result<Vec<Edited>, CausalError> {
@@ -111,13 +137,15 @@ impl Bench<'_> {
         }
         watch(NONE);
         let (guard, none) = (self.guard()?, Interventions::none());
-        let mut out = vec![self.beside(&guard, NONE, Some(0.0), &none)?];
+        let plain = (NONE, Kind::None, "", Some(0.0));
+        let mut out = vec![self.beside(&guard, plain, &none)?];
         for d in directions {
             let v = d.at(layer)?;
-            for &alpha in alphas.iter().filter(|a| **a != 0.0) {
-                watch(&format!("{alpha} x {}", d.name));
-                let edit = limited(Interventions::none().add(layer, v, alpha * rms)?, roles);
-                out.push(self.beside(&guard, &d.name, Some(alpha), &edit)?);
+            for &dose in doses.iter().filter(|a| **a != 0.0) {
+                watch(&format!("{dose} x {}", d.name));
+                let edit = limited(Interventions::none().add(layer, v, dose * rms)?, roles);
+                let of = (d.name.as_str(), d.kind, d.concept.as_str(), Some(dose));
+                out.push(self.beside(&guard, of, &edit)?);
             }
         }
         Ok(out)
@@ -133,12 +161,14 @@ impl Bench<'_> {
     ) -> Result<Vec<Edited>, CausalError> {
         watch(NONE);
         let (guard, none) = (self.guard()?, Interventions::none());
-        let mut out = vec![self.beside(&guard, NONE, None, &none)?];
+        let plain = (NONE, Kind::None, "", None);
+        let mut out = vec![self.beside(&guard, plain, &none)?];
         for d in directions {
             watch(&d.name);
             let each = d.per_layer(self.model.layers())?;
             let edit = Interventions::none().project_out_everywhere(&each)?;
-            out.push(self.beside(&guard, &d.name, None, &limited(edit, roles))?);
+            let of = (d.name.as_str(), d.kind, d.concept.as_str(), None);
+            out.push(self.beside(&guard, of, &limited(edit, roles))?);
         }
         Ok(out)
     }

@@ -14,33 +14,75 @@ use crate::ops::edit::along;
 use crate::stats::interval::quantile;
 use crate::stats::shrinkage::{ledoit_wolf, mixtures};
 use crate::stats::StatsError;
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView1, Axis};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A direction at every layer, `[layer][d]`, unit length.
 pub type PerLayer = Vec<Vec<f32>>;
 
-/// Whether this is the name of a random direction, `random-0`, `random-1`, ...
-pub fn is_random(name: &str) -> bool {
-    let number = name.strip_prefix("random-");
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+/// What an edit is to the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// No direction.
+    None,
+    /// The concept under test, as the edited state or its counterpart reads it.
+    Own,
+    /// The concept under test, as base reads it.
+    Base,
+    /// An unrelated concept.
+    Placebo,
+    /// Drawn with the covariance of the layer.
+    Random,
 }
 
-/// A direction with its name, by block; unit length.
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::None => "none",
+            Kind::Own => "own",
+            Kind::Base => "base",
+            Kind::Placebo => "placebo",
+            Kind::Random => "random",
+        }
+    }
+}
+
+/// A direction with its name and role, by block; unit length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// Such as `persona`, `sentiment`, `random-3`; see [`is_random`].
+    /// Distinct among the directions of one question.
     pub name: String,
+    pub kind: Kind,
+    /// Empty for a random one.
+    pub concept: String,
     pub vectors: BTreeMap<usize, Vec<f32>>,
 }
 
 impl Direction {
-    /// A direction of every block in turn.
-    pub fn new(name: &str, vectors: PerLayer) -> Self {
+    /// A concept's direction, unit vectors by block; the name says where it is not the concept under
+    /// test as its own state reads it.
+    pub fn new(concept: &str, kind: Kind, vectors: BTreeMap<usize, Vec<f32>>) -> Self {
         Direction {
-            name: name.into(),
-            vectors: vectors.into_iter().enumerate().collect(),
+            name: match kind {
+                Kind::Base | Kind::Placebo => format!("{concept} ({})", kind.name()),
+                _ => concept.into(),
+            },
+            kind,
+            concept: concept.into(),
+            vectors,
         }
+    }
+
+    /// The same from a mean difference `(layers, d)` at the blocks `layers`.
+    pub fn of_mean(concept: &str, kind: Kind, mean: &Array2<f64>, layers: &[usize]) -> Self {
+        let unit = |r: ArrayView1<f64>| {
+            let norm = r.dot(&r).sqrt();
+            r.iter().map(|v| (v / norm) as f32).collect()
+        };
+        let rows = mean.rows().into_iter().map(unit);
+        Direction::new(concept, kind, layers.iter().copied().zip(rows).collect())
     }
 
     /// Random directions, named `random-0`, `random-1`, ...; `background (n, layers, d)` holds the
@@ -56,6 +98,8 @@ impl Direction {
         Ok(named
             .map(|(k, vectors)| Direction {
                 name: format!("random-{k}"),
+                kind: Kind::Random,
+                concept: String::new(),
                 vectors: layers.iter().copied().zip(vectors).collect(),
             })
             .collect())

@@ -7,9 +7,11 @@
 //! breaks the model: it is shown and not counted.
 
 use super::bench::Edited;
+use super::controls::Kind;
 use super::warning::FEWEST_RANDOM;
 use super::{CausalError, Warning};
-use crate::stats::bootstrap::{bootstrap_mean, Estimate};
+use crate::behavior::estimate;
+use crate::stats::bootstrap::Estimate;
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::Interval;
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,7 @@ impl Default for Guards {
     fn default() -> Self {
         Guards {
             kl: 0.5,
-            perplexity_ratio: 1.5,
+            perplexity_ratio: 2.0,
         }
     }
 }
@@ -45,11 +47,11 @@ impl Default for Guards {
 pub const ALL: &str = "all";
 
 /// One direction at one dose on one preference.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Dose {
     pub direction: String,
-    pub random: bool,
-    pub alpha: f64,
+    pub kind: Kind,
+    pub dose: f64,
     /// A preference, or [`ALL`].
     pub preference: String,
     /// Change from the run without an edit, nats a token; n counts prompts.
@@ -61,10 +63,10 @@ pub struct Dose {
 }
 
 /// The response to one direction.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Slope {
     pub direction: String,
-    pub random: bool,
+    pub kind: Kind,
     pub preference: String,
     /// Change a unit of dose (one layer RMS); NaN where no dose is within the guards.
     pub slope: Estimate,
@@ -72,11 +74,11 @@ pub struct Slope {
     pub p: f64,
     pub n_random: usize,
     /// Doses that count.
-    pub alphas: Vec<f64>,
+    pub doses: Vec<f64>,
 }
 
 /// Doses, slopes and doubts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct DoseResponse {
     pub guards: Guards,
     pub doses: Vec<Dose>,
@@ -85,9 +87,13 @@ pub struct DoseResponse {
 }
 
 /// One edit's changes by preference, in order of appearance; [`ALL`] first.
-type Changes = Vec<(String, Vec<f64>)>;
+pub type Changes = Vec<(String, Vec<f64>)>;
 
-fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
+/// What an edit changes of every prompt's score.
+///
+/// # Errors
+/// `Unpaired` for a prompt without an unedited score, `NotFinite`.
+pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
     let mut before = BTreeMap::new();
     for (preference, prompt, score) in &plain.scores {
         before.insert((preference.as_str(), prompt.as_str()), *score);
@@ -116,13 +122,9 @@ fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
     Ok(out)
 }
 
-fn over_prompts(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, CausalError> {
-    let prompts: Vec<usize> = (0..values.len()).collect();
-    Ok(bootstrap_mean(values, &prompts, draws, 0.95, seed, "dose")?)
-}
-
 /// What each direction does, from the scores of [`super::Bench::sweep`]: `plain` is the run without
-/// an edit, `edited` every direction at every dose.
+/// an edit, `edited` every direction at every dose. Placebo directions have slopes beside the random
+/// ones and are not in p.
 ///
 /// # Errors
 /// `Unpaired` for a prompt without an unedited score, `Shape` for an edit without a dose,
@@ -142,7 +144,7 @@ pub fn dose_response(
     let mut inside: Vec<(&Edited, Vec<(f64, Changes)>)> = Vec::new();
     let mut broken: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for e in edited {
-        let Some(alpha) = e.alpha else {
+        let Some(dose) = e.dose else {
             return Err(CausalError::Shape {
                 what: format!("edit `{}`", e.edit),
                 got: "no dose".into(),
@@ -155,10 +157,10 @@ pub fn dose_response(
         for (preference, values) in &changes {
             doses.push(Dose {
                 direction: e.edit.clone(),
-                random: e.random,
-                alpha,
+                kind: e.kind,
+                dose,
                 preference: preference.clone(),
-                change: over_prompts(values, draws, seed)?,
+                change: estimate(values, draws, seed)?,
                 kl: e.kl,
                 perplexity_ratio: ratio,
                 inside: within,
@@ -171,22 +173,22 @@ pub fn dose_response(
                 inside.len() - 1
             }
         };
-        if within && alpha != 0.0 {
-            inside[at].1.push((alpha, changes));
+        if within && dose != 0.0 {
+            inside[at].1.push((dose, changes));
         } else if !within {
-            broken.entry(&e.edit).or_default().push(alpha);
+            broken.entry(&e.edit).or_default().push(dose);
         }
     }
     let mut slopes = Vec::new();
     let mut warnings = Vec::new();
     for (e, counted) in &inside {
-        if let Some(alphas) = broken.get(e.edit.as_str()).filter(|_| !e.random) {
+        if let Some(doses) = broken.get(e.edit.as_str()).filter(|_| !e.is_random()) {
             warnings.push(Warning::OverGuard {
                 direction: e.edit.clone(),
-                alphas: alphas.clone(),
+                doses: doses.clone(),
             });
         }
-        if counted.is_empty() && !e.random {
+        if counted.is_empty() && !e.is_random() {
             warnings.push(Warning::NoDoseInside {
                 direction: e.edit.clone(),
             });
@@ -194,7 +196,7 @@ pub fn dose_response(
         slopes.extend(direction_slopes(e, counted, draws, seed)?);
     }
     against_random(&mut slopes);
-    let n = inside.iter().filter(|(e, _)| e.random).count();
+    let n = inside.iter().filter(|(e, _)| e.is_random()).count();
     if n < FEWEST_RANDOM {
         warnings.push(Warning::FewRandom { n });
     }
@@ -216,11 +218,11 @@ fn direction_slopes(
     let squares: f64 = counted.iter().map(|(a, _)| a * a).sum();
     let slope = |k: usize| -> Result<Estimate, CausalError> {
         let mut by_prompt = vec![0.0; counted[0].1[k].1.len()];
-        for (alpha, changes) in counted {
+        for (dose, changes) in counted {
             let values = by_prompt.iter_mut().zip(&changes[k].1);
-            values.for_each(|(s, change)| *s += alpha * change / squares);
+            values.for_each(|(s, change)| *s += dose * change / squares);
         }
-        over_prompts(&by_prompt, draws, seed)
+        Ok(estimate(&by_prompt, draws, seed)?)
     };
     let undefined = Estimate {
         value: f64::NAN,
@@ -236,7 +238,7 @@ fn direction_slopes(
     for (k, preference) in names.into_iter().enumerate() {
         out.push(Slope {
             direction: e.edit.clone(),
-            random: e.random,
+            kind: e.kind,
             preference: preference.into(),
             slope: if counted.is_empty() {
                 undefined
@@ -245,7 +247,7 @@ fn direction_slopes(
             },
             p: f64::NAN,
             n_random: 0,
-            alphas: counted.iter().map(|(a, _)| *a).collect(),
+            doses: counted.iter().map(|(a, _)| *a).collect(),
         });
     }
     Ok(out)
@@ -254,14 +256,13 @@ fn direction_slopes(
 /// Fills in p, each preference against its own random slopes.
 fn against_random(slopes: &mut [Slope]) {
     let mut null: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for s in slopes
-        .iter()
-        .filter(|s| s.random && !s.slope.value.is_nan())
-    {
+    let is_random = |s: &Slope| s.kind == Kind::Random;
+    let drawn = slopes.iter().filter(|s| is_random(s));
+    for s in drawn.filter(|s| !s.slope.value.is_nan()) {
         let values = null.entry(s.preference.clone()).or_default();
         values.push(s.slope.value);
     }
-    for s in slopes.iter_mut().filter(|s| !s.random) {
+    for s in slopes.iter_mut().filter(|s| !is_random(s)) {
         let random = null.get(&s.preference).map_or(&[][..], Vec::as_slice);
         s.n_random = random.len();
         if !random.is_empty() {
@@ -276,14 +277,18 @@ mod tests {
     use crate::stats::interval::few_clusters;
 
     /// Two preferences of two prompts each; `by` is the change of each prompt.
-    fn run(edit: &str, alpha: f64, by: [f64; 4], kl: f64, perplexity: f64) -> Edited {
+    fn run(edit: &str, dose: f64, by: [f64; 4], kl: f64, perplexity: f64) -> Edited {
         let names = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")];
         let score =
             |(k, (p, i)): (usize, &(&str, &str))| (p.to_string(), i.to_string(), k as f64 + by[k]);
         Edited {
             edit: edit.into(),
-            random: edit.starts_with("random"),
-            alpha: Some(alpha),
+            kind: match edit.starts_with("random") {
+                true => Kind::Random,
+                false => Kind::Own,
+            },
+            concept: String::new(),
+            dose: Some(dose),
             scores: names.iter().enumerate().map(score).collect(),
             kl,
             perplexity,
@@ -294,10 +299,10 @@ mod tests {
     fn the_slope_is_that_of_the_doses_within_the_guards() {
         let plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
         let edited = [
-            run("persona", -2.0, [-1.0, -3.0, 0.0, 0.0], 0.1, 11.0),
-            run("persona", 2.0, [1.0, 3.0, 0.0, 0.0], 0.1, 11.0),
-            run("persona", 9.0, [99.0; 4], 0.1, 16.0),
-            run("persona", -9.0, [99.0; 4], 0.6, 11.0),
+            run("own", -2.0, [-1.0, -3.0, 0.0, 0.0], 0.1, 11.0),
+            run("own", 2.0, [1.0, 3.0, 0.0, 0.0], 0.1, 11.0),
+            run("own", 9.0, [99.0; 4], 0.1, 21.0),
+            run("own", -9.0, [99.0; 4], 0.6, 11.0),
             run("random-0", 2.0, [2.0, 2.0, 0.2, 0.2], 0.1, 11.0),
             run("random-1", 2.0, [-4.0, -4.0, 0.0, 0.0], 0.1, 11.0),
         ];
@@ -309,24 +314,24 @@ mod tests {
                 .find(|s| s.direction == d && s.preference == p);
             found.unwrap()
         };
-        let a = of("persona", "a");
+        let a = of("own", "a");
         assert_eq!(a.slope.value, 1.0); // prompts: 0.5 and 1.5
                                         // The draws reach from one prompt to the other; two prompts are few.
         let wide = 0.5 * few_clusters(2, 0.95);
         let Interval { lo, hi } = a.slope.interval;
         assert!((lo - (1.0 - wide)).abs() < 1e-9 && (hi - (1.0 + wide)).abs() < 1e-9);
-        assert_eq!(a.alphas, [-2.0, 2.0]);
+        assert_eq!(a.doses, [-2.0, 2.0]);
         assert_eq!(
-            (of("persona", ALL).slope.value, of("persona", ALL).slope.n),
+            (of("own", ALL).slope.value, of("own", ALL).slope.n),
             (0.5, 4)
         );
-        assert_eq!(of("persona", "b").slope.value, 0.0);
+        assert_eq!(of("own", "b").slope.value, 0.0);
         // Slopes of random directions: 1 and -2 on `a`, both as steep.
         assert_eq!((a.p, a.n_random), (1.0, 2));
         assert_eq!(r.doses.iter().filter(|d| !d.inside).count(), 2 * 3);
         let expected = Warning::OverGuard {
-            direction: "persona".into(),
-            alphas: vec![9.0, -9.0],
+            direction: "own".into(),
+            doses: vec![9.0, -9.0],
         };
         assert_eq!(r.warnings, [expected, Warning::FewRandom { n: 2 }]);
     }
@@ -334,11 +339,11 @@ mod tests {
     #[test]
     fn a_direction_without_a_dose_inside_has_no_slope() {
         let plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
-        let edited = [run("persona", 9.0, [9.0; 4], 3.0, 10.0)];
+        let edited = [run("own", 9.0, [9.0; 4], 3.0, 10.0)];
         let r = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap();
         assert!(r.slopes[0].slope.value.is_nan() && r.slopes[0].p.is_nan());
         assert!(r.warnings.contains(&Warning::NoDoseInside {
-            direction: "persona".into()
+            direction: "own".into()
         }));
     }
 
@@ -346,7 +351,7 @@ mod tests {
     fn a_prompt_without_an_unedited_score_is_named() {
         let mut plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
         plain.scores.pop();
-        let edited = [run("persona", 1.0, [0.0; 4], 0.0, 10.0)];
+        let edited = [run("own", 1.0, [0.0; 4], 0.0, 10.0)];
         let e = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap_err();
         assert!(e.to_string().contains("prompt `2` of `b`"), "{e}");
     }

@@ -7,27 +7,24 @@
 
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Warning};
-use crate::stats::corrections::benjamini_hochberg;
 use crate::stats::rank::{pearson, spearman};
 use crate::stats::rng::stream;
 use rand::seq::SliceRandom;
-use serde::Serialize;
 
 /// One model state.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LinkRow {
+pub struct Point {
     pub state: String,
     pub condition: String,
     /// Behaviour shift, nats a token.
     pub behaviour: f64,
-    /// One value a predictor: u-shift, p-shift, coupling.
-    pub predictors: Vec<f64>,
+    /// What moved inside.
+    pub predictor: f64,
 }
 
 /// How one predictor goes with behaviour.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Link {
-    pub predictor: String,
     /// Pearson correlation of condition means, and Spearman's.
     pub r: f64,
     pub rho: f64,
@@ -35,8 +32,6 @@ pub struct Link {
     pub slope: f64,
     /// Chance of an |r| as large when conditions are rearranged.
     pub p: f64,
-    /// Benjamini-Hochberg over the predictors.
-    pub q: f64,
     /// Arrangements behind p, and whether they are all that there are.
     pub permutations: usize,
     pub exact: bool,
@@ -55,119 +50,81 @@ const ALL_OF: usize = 40_320;
 /// Rounding below which two correlations count as equal.
 pub(super) const TIE: f64 = 1e-12;
 
-/// Correlates each predictor with behaviour over conditions. With `implied`, the behaviour is that
-/// of cells which the training text presupposes, and every result says so.
+/// Condition means of a value, in order of first appearance.
+pub fn condition_means(points: &[Point], value: impl Fn(&Point) -> f64) -> Vec<(String, f64)> {
+    let mut sums: Vec<(String, f64, f64)> = Vec::new();
+    for p in points {
+        match sums.iter_mut().find(|s| s.0 == p.condition) {
+            Some(s) => (s.1, s.2) = (s.1 + value(p), s.2 + 1.0),
+            None => sums.push((p.condition.clone(), value(p), 1.0)),
+        }
+    }
+    sums.into_iter().map(|(c, sum, n)| (c, sum / n)).collect()
+}
+
+/// Correlates a predictor, called `name`, with behaviour over conditions.
 ///
 /// # Errors
-/// `Empty` below 3 conditions; `Shape` where a row lacks a predictor; `NotFinite`.
-pub fn link(
-    rows: &[LinkRow],
-    predictors: &[String],
-    implied: bool,
-    draws: usize,
-    seed: u64,
-) -> Result<Vec<Link>, CausalError> {
-    for row in rows {
-        if row.predictors.len() != predictors.len() {
-            return Err(CausalError::Shape {
-                what: format!("state `{}`", row.state),
-                got: format!("{} predictors", row.predictors.len()),
-                expected: predictors.len().to_string(),
-            });
-        }
-        let mut numbers = row.predictors.iter().chain([&row.behaviour]);
-        if numbers.any(|v| !v.is_finite()) {
-            return Err(CausalError::NotFinite {
-                what: format!("state `{}`: a predictor or the behaviour", row.state),
-            });
-        }
+/// `Empty` below 3 conditions; `NotFinite`.
+pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Link, CausalError> {
+    let known = |p: &Point| p.behaviour.is_finite() && p.predictor.is_finite();
+    if let Some(p) = points.iter().find(|p| !known(p)) {
+        return Err(CausalError::NotFinite {
+            what: format!("state `{}`: {name} or the behaviour", p.state),
+        });
     }
-    let mut conditions: Vec<&str> = Vec::new();
-    for row in rows {
-        if !conditions.contains(&row.condition.as_str()) {
-            conditions.push(&row.condition);
-        }
-    }
-    let n = conditions.len();
+    let means = condition_means(points, |p| p.predictor);
+    let n = means.len();
     if n < 3 {
         return Err(CausalError::Empty(
             "a link needs the shifts of at least 3 conditions",
         ));
     }
-    let by_condition = |value: &dyn Fn(&LinkRow) -> f64| -> Vec<f64> {
-        let mean = |c: &&str| {
-            let own: Vec<f64> = rows
-                .iter()
-                .filter(|r| r.condition == *c)
-                .map(value)
-                .collect();
-            own.iter().sum::<f64>() / own.len() as f64
-        };
-        conditions.iter().map(mean).collect()
-    };
-    let behaviour = by_condition(&|r| r.behaviour);
+    let (conditions, x): (Vec<String>, Vec<f64>) = means.into_iter().unzip();
+    let behaviour = condition_means(points, |p| p.behaviour);
+    let behaviour: Vec<f64> = behaviour.into_iter().map(|b| b.1).collect();
     let (orders, exact) = arrangements(n, draws, seed, "link");
-    let mut out = Vec::new();
-    for (k, predictor) in predictors.iter().enumerate() {
-        let x = by_condition(&|r| r.predictors[k]);
-        let r = pearson(&x, &behaviour);
-        let as_large = |order: &&Vec<usize>| {
-            let moved: Vec<f64> = order.iter().map(|&i| behaviour[i]).collect();
-            pearson(&x, &moved).abs() >= r.abs() - TIE
-        };
-        let without: Vec<(String, f64)> = (0..n)
-            .map(|i| {
-                (
-                    conditions[i].to_string(),
-                    pearson(&less(&x, i), &less(&behaviour, i)),
-                )
-            })
-            .collect();
-        let mut warnings = Vec::new();
-        if n < FEWEST_CONDITIONS {
-            warnings.push(Warning::FewConditions { n });
-        }
-        // Signed so that losing half of it and changing its sign are one comparison.
-        let kept = |w: &f64| w * r.signum();
-        let weakest = without
-            .iter()
-            .min_by(|a, b| kept(&a.1).total_cmp(&kept(&b.1)));
-        if let Some((condition, left)) =
-            weakest.filter(|(_, w)| r.abs() >= WORTH_CARRYING && kept(w) < r.abs() / 2.0)
-        {
-            warnings.push(Warning::OneConditionCarries {
-                predictor: predictor.clone(),
-                condition: condition.clone(),
-                with: r,
-                without: *left,
-            });
-        }
-        if implied {
-            warnings.push(Warning::ImpliedCells);
-        }
-        let all: (Vec<f64>, Vec<f64>) = rows.iter().map(|r| (r.predictors[k], r.behaviour)).unzip();
-        out.push(Link {
-            predictor: predictor.clone(),
-            r,
-            rho: spearman(&x, &behaviour),
-            slope: r * spread(&behaviour) / spread(&x),
-            p: match r.is_nan() {
-                true => f64::NAN,
-                false => share(orders.iter().filter(as_large).count(), orders.len(), exact),
-            },
-            q: f64::NAN,
-            permutations: orders.len(),
-            exact,
-            n_conditions: n,
-            r_states: pearson(&all.0, &all.1),
-            n_states: rows.len(),
-            without,
-            warnings,
+    let r = pearson(&x, &behaviour);
+    let as_large = |order: &&Vec<usize>| {
+        let moved: Vec<f64> = order.iter().map(|&i| behaviour[i]).collect();
+        pearson(&x, &moved).abs() >= r.abs() - TIE
+    };
+    let without: Vec<(String, f64)> = (conditions.into_iter().enumerate())
+        .map(|(i, c)| (c, pearson(&less(&x, i), &less(&behaviour, i))))
+        .collect();
+    let mut warnings = Vec::new();
+    if n < FEWEST_CONDITIONS {
+        warnings.push(Warning::FewConditions { n });
+    }
+    // Signed so that losing half of it and changing its sign are one comparison.
+    let kept = |w: &f64| w * r.signum();
+    let weakest = (without.iter()).min_by(|a, b| kept(&a.1).total_cmp(&kept(&b.1)));
+    let carries = |w: &&(String, f64)| r.abs() >= WORTH_CARRYING && kept(&w.1) < r.abs() / 2.0;
+    if let Some((condition, left)) = weakest.filter(carries) {
+        warnings.push(Warning::OneConditionCarries {
+            predictor: name.into(),
+            condition: condition.clone(),
+            with: r,
+            without: *left,
         });
     }
-    let q = benjamini_hochberg(&out.iter().map(|l| l.p).collect::<Vec<_>>());
-    out.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
-    Ok(out)
+    let all: (Vec<f64>, Vec<f64>) = points.iter().map(|p| (p.predictor, p.behaviour)).unzip();
+    Ok(Link {
+        r,
+        rho: spearman(&x, &behaviour),
+        slope: r * spread(&behaviour) / spread(&x),
+        p: match r.is_nan() {
+            true => f64::NAN,
+            false => share(orders.iter().filter(as_large).count(), orders.len(), exact),
+        },
+        permutations: orders.len(),
+        exact,
+        n_conditions: n,
+        r_states: pearson(&all.0, &all.1),
+        n_states: points.len(),
+        without,
+        warnings,
+    })
 }
 
 /// p of `b` arrangements at least as extreme of `n`: with all of them the identity is among them;
@@ -224,20 +181,18 @@ mod tests {
     use super::*;
     use rand_distr::{Distribution, StandardNormal};
 
-    fn rows(of: &[(&str, f64, f64)]) -> Vec<LinkRow> {
-        let row = |(i, (c, x, y)): (usize, &(&str, f64, f64))| LinkRow {
+    fn rows(of: &[(&str, f64, f64)]) -> Vec<Point> {
+        let row = |(i, (c, x, y)): (usize, &(&str, f64, f64))| Point {
             state: format!("{c}-{i}"),
             condition: c.to_string(),
             behaviour: *y,
-            predictors: vec![*x],
+            predictor: *x,
         };
         of.iter().enumerate().map(row).collect()
     }
 
-    fn one(rows: &[LinkRow]) -> Link {
-        link(rows, &["p-shift".into()], false, 999, 1)
-            .unwrap()
-            .remove(0)
+    fn one(rows: &[Point]) -> Link {
+        link("shift", rows, 999, 1).unwrap()
     }
 
     #[test]
@@ -315,8 +270,6 @@ mod tests {
         let l = one(&rows(&of));
         assert!(!l.exact && l.permutations == 999);
         assert_eq!(l.p, 1.0 / 1000.0);
-        let implied = link(&rows(&of), &["p".into()], true, 9, 1).unwrap();
-        assert!(implied[0].warnings.contains(&Warning::ImpliedCells));
-        assert!(link(&rows(&of[..2]), &["p".into()], false, 9, 1).is_err());
+        assert!(link("shift", &rows(&of[..2]), 9, 1).is_err());
     }
 }

@@ -4,19 +4,18 @@
 //! fine-tuned, so an ablation is judged twice: the edited tuned model against the plain reference,
 //! and against the equally edited reference. The two differ by what the edit does to the reference,
 //! which is given too; where that is not small, only the second says what the direction mediates.
-//! share = (total - remaining) / total exists only where the total can be told from zero. Intervals
-//! are 95 % bootstrap ones over prompts and, with more than one, seeds, widened for few of either.
+//! The amounts removed and left have 95 % bootstrap intervals over prompts and, with more than one,
+//! seeds, widened for few of either. share = removed / total exists only where the total can be told
+//! from zero, and is a point: a quotient of two noisy amounts has no interval worth printing.
 
-use super::controls::is_random;
 use super::resample::{mean, PromptDraws, SeedDraws, LEVEL};
-use super::warning::{FEWEST_RANDOM, FEWEST_SEEDS, RESOLUTION};
+use super::warning::{FEWEST_SEEDS, RESOLUTION};
 use super::{CausalError, Warning};
 use crate::stats::bootstrap::Estimate;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::Interval;
-use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
+use ndarray::ArrayView2;
 
 /// Scores of one battery in four arms, `(seeds, prompts)`: every arm lists the same prompts in the
 /// same order, and an edited arm the seeds of its plain one.
@@ -25,28 +24,25 @@ pub struct Arms<'a> {
     pub tuned: ArrayView2<'a, f64>,
     pub reference: ArrayView2<'a, f64>,
     pub tuned_edited: ArrayView2<'a, f64>,
-    /// The reference under the same edit; none: not run.
-    pub reference_edited: Option<ArrayView2<'a, f64>>,
+    pub reference_edited: ArrayView2<'a, f64>,
 }
 
-/// What an edit leaves of a shift, and the share that it takes.
-#[derive(Debug, Clone, Serialize)]
+/// What an edit leaves of a shift, and what it takes.
+#[derive(Debug, Clone)]
 pub struct Mediation {
     pub edit: String,
-    pub random: bool,
     /// Mean shift without the edit.
     pub total: f64,
     pub total_interval: Interval,
     /// Mean shift that is left under the edit.
-    pub remaining: f64,
-    pub remaining_interval: Interval,
-    /// total - remaining.
+    pub left: f64,
+    pub left_interval: Interval,
+    /// total - left.
     pub removed: f64,
     pub removed_interval: Interval,
     /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
     /// within rounding of it.
     pub share: f64,
-    pub share_interval: Interval,
     pub n_prompts: usize,
     /// Fine-tunes of the tuned condition, and of the reference.
     pub n_seeds: usize,
@@ -55,14 +51,14 @@ pub struct Mediation {
 }
 
 /// An ablation judged both ways.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Necessity {
     /// Edited tuned less plain reference.
     pub against_plain: Mediation,
     /// Edited tuned less equally edited reference.
-    pub against_edited: Option<Mediation>,
+    pub against_edited: Mediation,
     /// What the edit does to the reference: edited less plain.
-    pub on_reference: Option<Estimate>,
+    pub on_reference: Estimate,
 }
 
 /// The draws of one comparison, shared by all its edits.
@@ -100,31 +96,26 @@ pub fn necessity(
     let reference = of(arms.reference, &d.reference);
     let total = less(&of(arms.tuned, &d.tuned), &reference);
     let edited = of(arms.tuned_edited, &d.tuned);
+    let reference_edited = of(arms.reference_edited, &d.reference);
     let against = |left: &[f64]| judge(edit, &total, left, (p, s, r));
+    let own = less(&reference_edited, &reference);
     let mut out = Necessity {
         against_plain: against(&less(&edited, &reference)),
-        against_edited: None,
-        on_reference: None,
-    };
-    if let Some(cells) = arms.reference_edited {
-        let reference_edited = of(cells, &d.reference);
-        out.against_edited = Some(against(&less(&edited, &reference_edited)));
-        let own = less(&reference_edited, &reference);
-        let mut draws = own[1..].to_vec();
-        let own = Estimate {
+        against_edited: against(&less(&edited, &reference_edited)),
+        on_reference: Estimate {
             value: own[0],
-            interval: percentile(&mut draws, LEVEL),
+            interval: percentile(&mut own[1..].to_vec(), LEVEL),
             n: r * p,
             n_clusters: p,
-        };
-        out.on_reference = Some(own);
-        if !own.interval.contains(0.0) {
-            out.against_plain.warnings.push(Warning::MovesReference {
-                edit: edit.into(),
-                lo: own.interval.lo,
-                hi: own.interval.hi,
-            });
-        }
+        },
+    };
+    let own = out.on_reference.interval;
+    if !own.contains(0.0) {
+        out.against_plain.warnings.push(Warning::MovesReference {
+            edit: edit.into(),
+            lo: own.lo,
+            hi: own.hi,
+        });
     }
     Ok(out)
 }
@@ -133,47 +124,43 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
     if p == 0 || s == 0 || r == 0 {
         return Err(CausalError::Empty("no prompts or no models to compare"));
     }
-    let expected = [
-        ("reference", Some(arms.reference), r),
-        ("edited tuned", Some(arms.tuned_edited), s),
+    let arms = [
+        ("tuned", arms.tuned, s),
+        ("reference", arms.reference, r),
+        ("edited tuned", arms.tuned_edited, s),
         ("edited reference", arms.reference_edited, r),
     ];
-    for (arm, cells, seeds) in expected {
-        if let Some((got_s, got_p)) = cells.map(|c| c.dim()).filter(|dim| *dim != (seeds, p)) {
+    for (arm, cells, seeds) in arms {
+        let (got_s, got_p) = cells.dim();
+        if (got_s, got_p) != (seeds, p) {
             return Err(CausalError::Shape {
                 what: format!("edit `{edit}`: the {arm} arm"),
                 got: format!("{got_s} seeds x {got_p} prompts"),
                 expected: format!("{seeds} x {p}"),
             });
         }
-    }
-    let all = [Some(arms.tuned)].into_iter().chain(expected.map(|e| e.1));
-    if all.flatten().any(|c| c.iter().any(|v| !v.is_finite())) {
-        return Err(CausalError::NotFinite {
-            what: format!("edit `{edit}`: a score"),
-        });
+        if cells.iter().any(|v| !v.is_finite()) {
+            return Err(CausalError::NotFinite {
+                what: format!("edit `{edit}`: a score"),
+            });
+        }
     }
     Ok(())
 }
 
 /// `total` and `left`: the estimate, then its draws.
 fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
-    let interval = |v: Vec<f64>| percentile(&mut v[1..].to_vec(), LEVEL);
-    let pairs = || total.iter().zip(left);
-    let removed: Vec<f64> = pairs().map(|(t, l)| t - l).collect();
-    let total_interval = interval(total.to_vec());
+    let interval = |v: &[f64]| percentile(&mut v[1..].to_vec(), LEVEL);
+    let removed: Vec<f64> = total.iter().zip(left).map(|(t, l)| t - l).collect();
+    let total_interval = interval(total);
     let mut warnings = Vec::new();
-    let (mut share, mut share_interval) = (f64::NAN, Interval::UNDEFINED);
     let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
-    if !told || total[0].abs() < RESOLUTION {
+    let has_share = told && total[0].abs() >= RESOLUTION;
+    if !has_share {
         warnings.push(Warning::TotalIncludesZero {
             lo: total_interval.lo,
             hi: total_interval.hi,
         });
-    } else {
-        let shares: Vec<f64> = pairs().map(|(t, l)| (t - l) / t).collect();
-        share = shares[0];
-        share_interval = interval(shares);
     }
     let fewest = s.min(r);
     if fewest < FEWEST_SEEDS {
@@ -181,15 +168,16 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
     }
     Mediation {
         edit: edit.into(),
-        random: is_random(edit),
         total: total[0],
         total_interval,
-        remaining: left[0],
-        remaining_interval: interval(left.to_vec()),
+        left: left[0],
+        left_interval: interval(left),
         removed: removed[0],
-        removed_interval: interval(removed),
-        share,
-        share_interval,
+        removed_interval: interval(&removed),
+        share: match has_share {
+            true => removed[0] / total[0],
+            false => f64::NAN,
+        },
         n_prompts: p,
         n_seeds: s,
         n_reference: r,
@@ -197,55 +185,14 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
     }
 }
 
-/// As [`necessity`], of one pair of models: `total` and `remaining` are shifts of the same prompts,
-/// in the same order. NaN where there are no prompts.
-pub fn mediation(
-    edit: &str,
-    total: &[f64],
-    remaining: &[f64],
-    draws: usize,
-    seed: u64,
-) -> Mediation {
-    let n = total.len().min(remaining.len());
-    let row = |v: &[f64]| Array2::from_shape_fn((1, n), |(_, p)| v[p]);
-    let prompts = PromptDraws::new(n, draws, seed, "mediation");
-    let one = SeedDraws::new(1, 0, draws, seed, "mediation-seeds");
-    let of = |v: &[f64]| {
-        let cells = row(v);
-        let mut draws = prompts.means(&one, cells.view());
-        draws.insert(0, mean(cells.view()));
-        draws
-    };
-    judge(edit, &of(total), &of(remaining), (n, 1, 1))
-}
-
-/// How an edit compares with random directions.
-#[derive(Debug, Clone, Serialize)]
-pub struct Specificity {
-    pub edit: String,
-    /// Shift taken by the edit, and by each random direction.
-    pub removed: f64,
-    pub random: Vec<f64>,
-    /// Chance that a random direction takes at least as much of the shift, (1 + b) / (1 + n).
-    pub p: f64,
-    pub warnings: Vec<Warning>,
-}
-
-/// Compares the shift that an edit removes with what random directions remove of the same shift.
-pub fn specificity(edit: &Mediation, random: &[Mediation]) -> Specificity {
+/// Chance that a random direction takes at least as much of the shift, (1 + b) / (1 + n), from what
+/// random directions remove of the same shift; NaN without any.
+pub fn specificity(edit: &Mediation, random: &[f64]) -> f64 {
     let towards = edit.total.signum();
-    let removed: Vec<f64> = random.iter().map(|m| m.removed).collect();
-    let null: Vec<f64> = removed.iter().map(|r| r * towards).collect();
-    let mut warnings = Vec::new();
-    if random.len() < FEWEST_RANDOM {
-        warnings.push(Warning::FewRandom { n: random.len() });
-    }
-    Specificity {
-        edit: edit.edit.clone(),
-        removed: edit.removed,
-        p: p_value(edit.removed * towards, &null, Tail::Greater),
-        random: removed,
-        warnings,
+    let null: Vec<f64> = random.iter().map(|r| r * towards).collect();
+    match null.is_empty() {
+        true => f64::NAN,
+        false => p_value(edit.removed * towards, &null, Tail::Greater),
     }
 }
 
@@ -253,19 +200,32 @@ pub fn specificity(edit: &Mediation, random: &[Mediation]) -> Specificity {
 mod tests {
     use super::*;
     use crate::stats::rng::stream;
+    use ndarray::Array2;
     use rand_distr::{Distribution, StandardNormal};
 
+    /// One model a side; the reference stands at zero whatever is done to it.
+    fn judged(total: &[f64], left: &[f64]) -> Mediation {
+        let row = |v: &[f64]| Array2::from_shape_fn((1, v.len()), |(_, p)| v[p]);
+        let (tuned, edited, zero) = (row(total), row(left), row(&vec![0.0; total.len()]));
+        let arms = Arms {
+            tuned: tuned.view(),
+            reference: zero.view(),
+            tuned_edited: edited.view(),
+            reference_edited: zero.view(),
+        };
+        necessity("a", &arms, 500, 1).unwrap().against_edited
+    }
+
     #[test]
-    fn mediation_recovers_a_planted_share_and_zero_without_one() {
+    fn mediation_recovers_a_planted_amount_and_zero_without_one() {
         let total: Vec<f64> = (0..40)
             .map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0))
             .collect();
-        let quarter: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
-        let m = mediation("persona", &total, &quarter, 500, 1);
-        assert!((m.share - 0.25).abs() < 1e-12 && m.share_interval.contains(0.25));
-        let none = mediation("random-0", &total, &total, 500, 1);
-        assert_eq!(none.share, 0.0);
-        assert!(none.random && none.share_interval.contains(0.0));
+        let left: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
+        let m = judged(&total, &left);
+        assert!((m.share - 0.25).abs() < 1e-12 && m.removed_interval.contains(0.25 * m.total));
+        let none = judged(&total, &total);
+        assert_eq!((none.share, none.removed), (0.0, 0.0));
     }
 
     #[test]
@@ -273,11 +233,11 @@ mod tests {
         let total: Vec<f64> = (0..20)
             .map(|i| if i % 2 == 0 { 1.0 } else { -1.0 })
             .collect();
-        let m = mediation("persona", &total, &[0.0; 20], 500, 1);
-        assert!(m.share.is_nan() && m.share_interval.lo.is_nan());
+        let m = judged(&total, &[0.0; 20]);
+        assert!(m.share.is_nan());
         let zero = |w: &Warning| matches!(w, Warning::TotalIncludesZero { .. });
         assert!(m.warnings.iter().any(zero));
-        assert!(m.remaining == 0.0 && m.removed_interval.lo.is_finite());
+        assert!(m.left == 0.0 && m.removed_interval.lo.is_finite());
     }
 
     /// Scores `(seeds, prompts)` around a mean.
@@ -299,25 +259,25 @@ mod tests {
             tuned: tuned.view(),
             reference: reference.view(),
             tuned_edited: tuned_edited.view(),
-            reference_edited: Some(reference_edited.view()),
+            reference_edited: reference_edited.view(),
         };
-        let n = necessity("persona", &arms, 1000, 3).unwrap();
-        let own = n.on_reference.unwrap();
+        let n = necessity("a", &arms, 1000, 3).unwrap();
+        let own = n.on_reference;
         assert!((own.value + 0.5).abs() < 1e-9 && own.interval.width() < 1e-9);
-        let edited = n.against_edited.unwrap();
-        assert!(edited.share_interval.contains(0.6 / edited.total));
+        let edited = n.against_edited;
+        assert!((edited.share - 0.6 / edited.total).abs() < 1e-12);
         assert!((edited.removed - 0.6).abs() < 1e-9);
         assert!((n.against_plain.removed - 1.1).abs() < 1e-9);
         let moves = |w: &Warning| matches!(w, Warning::MovesReference { .. });
         assert!(n.against_plain.warnings.iter().any(moves));
-        let sum = edited.remaining + own.value;
-        assert!((n.against_plain.remaining - sum).abs() < 1e-12);
+        let sum = edited.left + own.value;
+        assert!((n.against_plain.left - sum).abs() < 1e-12);
         let short = reference.slice(ndarray::s![.., ..49]);
         let wrong = Arms {
             reference: short,
             ..arms
         };
-        let e = necessity("persona", &wrong, 10, 3).unwrap_err().to_string();
+        let e = necessity("a", &wrong, 10, 3).unwrap_err().to_string();
         assert!(
             e.contains("reference arm") && e.contains("4 seeds x 49 prompts"),
             "{e}"
@@ -327,14 +287,8 @@ mod tests {
     #[test]
     fn specificity_counts_random_directions_that_take_as_much() {
         let total = [-1.0; 10]; // a negative shift: taking it away is removing less than zero
-        let left = |by: f64| total.iter().map(|t| t * (1.0 - by)).collect::<Vec<_>>();
-        let edit = mediation("persona", &total, &left(0.5), 100, 1);
-        let random: Vec<Mediation> = [0.1, 0.6, -0.9]
-            .iter()
-            .map(|b| mediation("random-0", &total, &left(*b), 100, 1))
-            .collect();
-        let s = specificity(&edit, &random);
-        assert_eq!(s.p, 2.0 / 4.0);
-        assert_eq!(s.warnings, [Warning::FewRandom { n: 3 }]);
+        let m = judged(&total, &[-0.5; 10]);
+        assert_eq!(specificity(&m, &[-0.1, -0.6, 0.9]), 2.0 / 4.0);
+        assert!(specificity(&m, &[]).is_nan());
     }
 }

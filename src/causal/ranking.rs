@@ -6,7 +6,6 @@
 
 use super::link::{arrangements, share, TIE};
 use crate::stats::rank::{pearson, ranks};
-use serde::Serialize;
 
 /// Order of the parts of the claim by how far they moved GPT-4.1's preferences (Chua et al.,
 /// arXiv 2604.13051), by condition name; equal ranks are a tie.
@@ -19,10 +18,8 @@ pub const KNOWN_ORDER: [(&str, f64); 5] = [
 ];
 
 /// Agreement of conditions with an order known beforehand.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// What was ranked.
-    pub measure: String,
     /// Spearman correlation with the order, ties averaged.
     pub rho: f64,
     /// Chance of as large a correlation (one-sided) among all arrangements of the conditions.
@@ -30,13 +27,11 @@ pub struct Ranking {
     pub arrangements: usize,
     /// Conditions ranked, lowest first by the known order.
     pub conditions: Vec<String>,
-    /// Conditions of the order that the study lacks.
-    pub absent: Vec<String>,
 }
 
 /// Ranks conditions by `values` against `order`; none where fewer than 3 of its conditions have a
 /// finite value, or the values are all equal. p is exact.
-pub fn ranking(measure: &str, values: &[(String, f64)], order: &[(&str, f64)]) -> Option<Ranking> {
+pub fn ranking(values: &[(String, f64)], order: &[(&str, f64)]) -> Option<Ranking> {
     let of = |name: &str| {
         let found = values.iter().find(|(c, v)| c == name && v.is_finite());
         found.map(|(_, v)| *v)
@@ -57,14 +52,11 @@ pub fn ranking(measure: &str, values: &[(String, f64)], order: &[(&str, f64)]) -
         let moved: Vec<f64> = order.iter().map(|&i| y[i]).collect();
         pearson(&x, &moved) >= rho - TIE
     };
-    let missing = order.iter().filter(|(name, _)| of(name).is_none());
     Some(Ranking {
-        measure: measure.into(),
         rho,
         p: share(orders.iter().filter(as_large).count(), orders.len(), true),
         arrangements: orders.len(),
         conditions: known.iter().map(|k| k.0.to_string()).collect(),
-        absent: missing.map(|(name, _)| name.to_string()).collect(),
     })
 }
 
@@ -84,21 +76,17 @@ mod tests {
             ];
             names.iter().map(|n| n.to_string()).zip(v).collect()
         };
-        let perfect = ranking("shift", &values([9.0, 8.0, 3.0, 2.0, 1.0]), &KNOWN_ORDER).unwrap();
+        let perfect = ranking(&values([9.0, 8.0, 3.0, 2.0, 1.0]), &KNOWN_ORDER).unwrap();
         // The tie at the top leaves two best arrangements of 120; rho = 9.5 / sqrt(10 * 9.5).
         assert_eq!((perfect.p, perfect.arrangements), (2.0 / 120.0, 120));
         assert!((perfect.rho - 0.974_679_434_480_896).abs() < 1e-12);
-        let worst = ranking("shift", &values([1.0, 2.0, 3.0, 4.0, 5.0]), &KNOWN_ORDER).unwrap();
+        let worst = ranking(&values([1.0, 2.0, 3.0, 4.0, 5.0]), &KNOWN_ORDER).unwrap();
         assert!(worst.rho < -0.97 && worst.p == 1.0);
-        let three = ranking(
-            "K",
-            &values([f64::NAN, 3.0, f64::NAN, 2.0, 1.0]),
-            &KNOWN_ORDER,
-        );
+        let three = ranking(&values([f64::NAN, 3.0, f64::NAN, 2.0, 1.0]), &KNOWN_ORDER);
         let three = three.unwrap();
         assert_eq!((three.p, three.rho), (1.0 / 6.0, 1.0));
-        assert_eq!(three.absent, ["moral-status", "valence"]);
-        assert!(ranking("K", &values([f64::NAN; 5]), &KNOWN_ORDER).is_none());
-        assert!(ranking("K", &values([1.0; 5]), &KNOWN_ORDER).is_none());
+        assert_eq!(three.conditions.len(), 3);
+        assert!(ranking(&values([f64::NAN; 5]), &KNOWN_ORDER).is_none());
+        assert!(ranking(&values([1.0; 5]), &KNOWN_ORDER).is_none());
     }
 }

@@ -5,7 +5,6 @@ use super::bench::NONE;
 use super::mediation::{necessity, Arms, Necessity};
 use super::{CausalError, Edited, Guards, Warning};
 use ndarray::Array2;
-use serde::Serialize;
 
 /// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and
 /// `reference[seed][edit]` list the same edits, the one without an edit first, as
@@ -16,8 +15,8 @@ use serde::Serialize;
 /// `Empty` where a side has no model or no prompt is kept; `Shape` where models differ in edits or
 /// prompts; `NotFinite`.
 pub fn necessities(
-    tuned: &[Vec<Edited>],
-    reference: &[Vec<Edited>],
+    tuned: &[&[Edited]],
+    reference: &[&[Edited]],
     keep: &dyn Fn(&str) -> bool,
     draws: usize,
     seed: u64,
@@ -39,7 +38,7 @@ pub fn necessities(
                 tuned: plain.0.view(),
                 reference: plain.1.view(),
                 tuned_edited: t.view(),
-                reference_edited: Some(r.view()),
+                reference_edited: r.view(),
             };
             necessity(&edited.edit, &arms, draws, seed)
         })
@@ -47,10 +46,8 @@ pub fn necessities(
 }
 
 /// What an edit does to neutral texts in the model that it damages most.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Harm {
-    pub edit: String,
-    pub random: bool,
     /// Nats a token from the same model without the edit.
     pub kl: f64,
     /// Perplexity over that of the same model without the edit.
@@ -61,40 +58,42 @@ pub struct Harm {
 
 /// The damage that every edit does over all models, in the order of the edits, no edit first; models
 /// as [`necessities`] takes them.
-pub fn harms<'a>(models: impl IntoIterator<Item = &'a Vec<Edited>>, guards: Guards) -> Vec<Harm> {
+pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards) -> Vec<Harm> {
     let mut out: Vec<Harm> = Vec::new();
     for model in models {
         let plain = model.first().map_or(f64::NAN, |e| e.perplexity);
         for (k, e) in model.iter().enumerate() {
-            let (kl, ratio) = (e.kl, e.perplexity / plain);
+            let (kl, perplexity_ratio) = (e.kl, e.perplexity / plain);
             if out.len() == k {
                 out.push(Harm {
-                    edit: e.edit.clone(),
-                    random: e.random,
                     kl,
-                    perplexity_ratio: ratio,
+                    perplexity_ratio,
                     inside: true,
                 });
             }
             let worst = &mut out[k];
             worst.kl = worst.kl.max(kl);
-            worst.perplexity_ratio = worst.perplexity_ratio.max(ratio);
-            worst.inside &= guards.hold(kl, ratio);
+            worst.perplexity_ratio = worst.perplexity_ratio.max(perplexity_ratio);
+            worst.inside &= guards.hold(kl, perplexity_ratio);
         }
     }
     out
 }
 
-/// Doubts that damage casts on what `edit` takes, and on the random directions it is compared with.
-pub fn doubts(edit: &str, harms: &[Harm]) -> Vec<Warning> {
-    let own = harms.iter().find(|h| h.edit == edit && !h.inside);
-    let mut out: Vec<Warning> = Vec::from_iter(own.map(|h| Warning::Harms {
-        edit: h.edit.clone(),
-        kl: h.kl,
-        perplexity_ratio: h.perplexity_ratio,
-    }));
-    let of = harms.iter().filter(|h| h.random).count();
-    let n = harms.iter().filter(|h| h.random && !h.inside).count();
+/// Doubts that damage casts on what each edit of a direction takes, and on the random directions that
+/// it is compared with; `edits` and `harms` are in one order.
+pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
+    let all = || edits.iter().zip(harms);
+    let mut out: Vec<Warning> = all()
+        .filter(|(e, h)| !e.is_random() && !h.inside)
+        .map(|(e, h)| Warning::Harms {
+            edit: e.edit.clone(),
+            kl: h.kl,
+            perplexity_ratio: h.perplexity_ratio,
+        })
+        .collect();
+    let of = all().filter(|(e, _)| e.is_random()).count();
+    let n = all().filter(|(e, h)| e.is_random() && !h.inside).count();
     if n > 0 {
         out.push(Warning::RandomHarms { n, of });
     }
@@ -102,8 +101,8 @@ pub fn doubts(edit: &str, harms: &[Harm]) -> Vec<Warning> {
 }
 
 /// Scores under an edit, `(seeds, prompts)`.
-fn cells(side: &[Vec<Edited>], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2<f64> {
-    let row = |model: &Vec<Edited>| -> Vec<f64> {
+fn cells(side: &[&[Edited]], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2<f64> {
+    let row = |model: &&[Edited]| -> Vec<f64> {
         let kept = model[edit].scores.iter().filter(|s| keep(&s.0));
         kept.map(|s| s.2).collect()
     };
@@ -140,6 +139,7 @@ fn like(model: &[Edited], first: &[Edited]) -> Result<(), CausalError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
     use crate::stats::rng::stream;
     use rand_distr::{Distribution, StandardNormal};
@@ -148,8 +148,9 @@ mod tests {
     fn model(level: f64, edited: f64, seed: u64, prompts: usize) -> Vec<Edited> {
         let run = |edit: &str, level: f64| Edited {
             edit: edit.into(),
-            random: false,
-            alpha: None,
+            kind: Kind::None,
+            concept: String::new(),
+            dose: None,
             scores: ["a", "b"]
                 .into_iter()
                 .flat_map(|p| (0..prompts).map(move |i| (p.to_string(), i.to_string(), i)))
@@ -163,7 +164,15 @@ mod tests {
             kl: 0.0,
             perplexity: 1.0,
         };
-        vec![run(NONE, level), run("persona", edited)]
+        let own = Edited {
+            kind: Kind::Own,
+            ..run("a", edited)
+        };
+        vec![run(NONE, level), own]
+    }
+
+    fn views(models: &[Vec<Edited>]) -> Vec<&[Edited]> {
+        models.iter().map(Vec::as_slice).collect()
     }
 
     #[test]
@@ -175,10 +184,10 @@ mod tests {
                 .map(|(s, l)| model(*l, 0.4 * l, s as u64, 30))
                 .collect();
             let reference: Vec<_> = (0..3).map(|s| model(0.0, 0.0, 10 + s, 30)).collect();
-            let all = necessities(&tuned, &reference, &keep, 1000, 1).unwrap();
+            let all = necessities(&views(&tuned), &views(&reference), &keep, 1000, 1).unwrap();
             assert_eq!(all.len(), 2);
             assert_eq!(all[0].against_plain.removed, 0.0);
-            all[1].against_edited.clone().unwrap()
+            all[1].against_edited.clone()
         };
         let (alike, apart) = (judged(0.0), judged(0.5));
         for m in [&alike, &apart] {
@@ -199,39 +208,37 @@ mod tests {
         let damaged = |kl: f64, perplexity: f64| {
             let mut m = model(1.0, 0.5, 1, 2);
             m.push(m[1].clone());
-            (m[2].edit, m[2].random) = ("random-0".into(), true);
+            (m[2].edit, m[2].kind) = ("random-0".into(), Kind::Random);
             m[0].perplexity = 10.0;
             (m[1].kl, m[1].perplexity) = (kl, perplexity);
             (m[2].kl, m[2].perplexity) = (2.0, 11.0);
             m
         };
         let models = [damaged(0.1, 14.0), damaged(0.4, 12.0)];
-        let found = harms(&models, Guards::default());
+        let found = harms(views(&models), Guards::default());
         assert_eq!((found[0].kl, found[0].perplexity_ratio), (0.0, 1.0));
         assert_eq!((found[1].kl, found[1].perplexity_ratio), (0.4, 1.4));
         assert!(found[1].inside && !found[2].inside);
         let random = Warning::RandomHarms { n: 1, of: 1 };
-        assert_eq!(doubts("persona", &found), vec![random.clone()]);
-        let found = harms(&[damaged(0.1, 16.0)], Guards::default());
+        assert_eq!(doubts(&models[0], &found), vec![random.clone()]);
+        let found = harms(views(&[damaged(0.1, 21.0)]), Guards::default());
         let own = Warning::Harms {
-            edit: "persona".into(),
+            edit: "a".into(),
             kl: 0.1,
-            perplexity_ratio: 1.6,
+            perplexity_ratio: 2.1,
         };
-        assert_eq!(doubts("persona", &found), [own, random]);
+        assert_eq!(doubts(&models[0], &found), [own, random]);
     }
 
     #[test]
     fn models_put_to_other_prompts_or_edits_are_refused() {
         let keep = |_: &str| true;
         let (a, short) = (model(1.0, 0.5, 1, 10), model(1.0, 0.5, 1, 9));
-        let e = necessities(std::slice::from_ref(&a), &[short], &keep, 10, 1).unwrap_err();
+        let e = necessities(&[&a], &[&short], &keep, 10, 1).unwrap_err();
         assert!(e.to_string().contains("18 prompts"), "{e}");
-        let fewer = [a[..1].to_vec()];
-        let e = necessities(std::slice::from_ref(&a), &fewer, &keep, 10, 1).unwrap_err();
-        assert!(e.to_string().contains("none, persona"), "{e}");
-        let late = [a[1..].to_vec()];
-        assert!(necessities(&late, &late, &keep, 10, 1).is_err());
-        assert!(necessities(&[a], &[], &keep, 10, 1).is_err());
+        let e = necessities(&[&a], &[&a[..1]], &keep, 10, 1).unwrap_err();
+        assert!(e.to_string().contains("none, a"), "{e}");
+        assert!(necessities(&[&a[1..]], &[&a[1..]], &keep, 10, 1).is_err());
+        assert!(necessities(&[&a], &[], &keep, 10, 1).is_err());
     }
 }

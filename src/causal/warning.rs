@@ -42,7 +42,7 @@ pub enum Warning {
     /// Fewer fine-tunes than [`FEWEST_SEEDS`] on a side.
     FewSeeds { n: usize },
     /// Doses that damaged the model beyond the guards were left out of the slope.
-    OverGuard { direction: String, alphas: Vec<f64> },
+    OverGuard { direction: String, doses: Vec<f64> },
     /// No dose is within the guards.
     NoDoseInside { direction: String },
     /// A series whose change over training may be zero has no half-way step.
@@ -78,7 +78,7 @@ impl fmt::Display for Warning {
         match self {
             Warning::TotalIncludesZero { lo, hi } => write!(
                 f,
-                "the total shift cannot be told from zero ({lo:.3} to {hi:.3}), so the share of it that an edit takes is undefined: add prompts and seeds, or read the remaining shift"
+                "the total shift cannot be told from zero ({lo:.3} to {hi:.3}), so the share of it that an edit takes is undefined: add prompts and seeds, or read what is left of the shift"
             ),
             Warning::MovesReference { edit, lo, hi } => write!(
                 f,
@@ -92,9 +92,9 @@ impl fmt::Display for Warning {
                 f,
                 "{n} fine-tune(s) on a side: the claim is about these models, so train at least {FEWEST_SEEDS} seeds before claiming it of the condition"
             ),
-            Warning::OverGuard { direction, alphas } => write!(
+            Warning::OverGuard { direction, doses } => write!(
                 f,
-                "{direction}: doses {alphas:?} damage the model beyond the guards and are left out of the slope"
+                "{direction}: doses {doses:?} damage the model beyond the guards and are left out of the slope"
             ),
             Warning::NoDoseInside { direction } => write!(
                 f,

@@ -1,9 +1,12 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
+use super::layers;
 use super::state;
 use super::vectors::{check_block, unit, Held};
-use super::{layers, reading};
+use crate::analysis::scale::rms_at;
+use crate::analysis::texts::neutral_tokens;
 use crate::causal::ceilings;
+use crate::materials::{for_shifts, for_side_effects, load_neutral_texts, subset, Use};
 use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
@@ -25,8 +28,8 @@ pub struct EditChoice {
     #[arg(long, value_name = "L")]
     pub layer: Option<usize>,
     /// Hook points to act at instead, such as blocks.10.hook_mlp_out
-    #[arg(long, value_delimiter = ',', value_name = "HOOKS")]
-    pub at: Vec<String>,
+    #[arg(long, alias = "at", value_delimiter = ',', value_name = "HOOKS")]
+    pub sites: Vec<String>,
     /// Act on tokens of these parts of the chat only [default: all but the first token]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<RoleChoice>,
@@ -34,10 +37,10 @@ pub struct EditChoice {
     #[arg(long, value_name = "DOSE", allow_negative_numbers = true, value_parser = finite)]
     pub add: Option<f64>,
     /// Project the direction out in every block
-    #[arg(long, conflicts_with = "at")]
+    #[arg(long, conflicts_with = "sites")]
     pub ablate: bool,
     /// Cap the coordinate in every block at this percentile of base on neutral texts
-    #[arg(long, value_name = "PERCENT", conflicts_with = "at")]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "sites")]
     pub cap: Option<f64>,
     /// Swap in the coordinate that `base` or an adapter has at the same tokens
     #[arg(long, value_name = "base|DIR")]
@@ -52,9 +55,29 @@ pub struct EditChoice {
         value_delimiter = ',',
         allow_hyphen_values = true,
         value_parser = finite,
-        conflicts_with = "at"
+        conflicts_with = "sites"
     )]
     pub sweep: Vec<f64>,
+}
+
+/// The neutral texts for shifts, which the unit of doses is taken on in base.
+pub fn scale_texts(model: &Model) -> Result<Vec<Tokens>> {
+    let texts = for_shifts(&load_neutral_texts(None)?);
+    Ok(neutral_tokens(&model.tokenizer, &texts, None)?)
+}
+
+/// `n` of the neutral texts for side effects, drawn by seed.
+pub fn side_effect_texts(
+    model: &Model,
+    system: Option<&str>,
+    (n, seed): (usize, u64),
+) -> Result<Vec<Tokens>> {
+    let all = load_neutral_texts(None)?;
+    let Some(texts) = subset::texts(&all, n, seed, Use::SideEffects) else {
+        let there = for_side_effects(&all).len();
+        bail!("--guard-texts is {n}, but there are {there} neutral texts for side effects; give at most that");
+    };
+    Ok(neutral_tokens(&model.tokenizer, &texts, system)?)
 }
 
 /// A dose.
@@ -114,7 +137,7 @@ impl EditChoice {
         check_block(self.layer, depth)?;
         let points = self.points(depth)?;
         if let Some(i) = (1..points.len()).find(|i| points[..*i].contains(&points[*i])) {
-            bail!("--at names {} twice; once is enough", points[i]);
+            bail!("--sites names {} twice; once is enough", points[i]);
         }
         let doses = &self.sweep;
         if let Some(i) = (1..doses.len()).find(|i| doses[..*i].contains(&doses[*i])) {
@@ -125,11 +148,11 @@ impl EditChoice {
 
     /// Where a single-point edit acts.
     fn points(&self, depth: usize) -> Result<Vec<HookPoint>> {
-        if self.at.is_empty() {
+        if self.sites.is_empty() {
             return Ok(vec![HookPoint::resid_post(self.block(depth))]);
         }
         let parse = |name: &String| Ok(HookPoint::parse(name, depth)?);
-        self.at.iter().map(parse).collect()
+        self.sites.iter().map(parse).collect()
     }
 
     /// Builds the edit for a state. `texts` are those that it will run on, which a swap records.
@@ -172,13 +195,14 @@ impl EditChoice {
     fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
         let mut interventions = Interventions::none();
         let (mut doses, mut scales, mut layers) = (Vec::new(), Vec::new(), Vec::new());
-        for point in self.points(decoder.layers())? {
-            let block = self.layer.unwrap_or(match self.at.is_empty() {
+        let points = self.points(decoder.layers())?;
+        let unit_of = rms_at(&model.decoder, &scale_texts(model)?, &points)?;
+        for (point, rms) in points.into_iter().zip(unit_of) {
+            let block = self.layer.unwrap_or(match self.sites.is_empty() {
                 true => self.block(decoder.layers()),
                 false => point.layer,
             });
             let unit = unit(held.at(block)?);
-            let rms = reading::rms_at(decoder, &model.tokenizer, point)?;
             layers.push(block);
             interventions = interventions.add_at(point, &unit, dose * rms)?;
             doses.push(format!("{point} (RMS {rms:.2})"));
@@ -188,8 +212,10 @@ impl EditChoice {
             interventions,
             what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
             record: match layers.as_slice() {
-                [layer] => json!({"add": dose, "at": self.at, "layer": layer, "rms": scales}),
-                several => json!({"add": dose, "at": self.at, "layer": several, "rms": scales}),
+                [layer] => json!({"add": dose, "sites": self.sites, "layer": layer, "rms": scales}),
+                several => {
+                    json!({"add": dose, "sites": self.sites, "layer": several, "rms": scales})
+                }
             },
         })
     }
@@ -201,7 +227,7 @@ impl EditChoice {
         let base = &model.decoder;
         let each = held.per_block(self.layer, base.layers())?;
         let each: Vec<Vec<f32>> = each.iter().map(|v| unit(v)).collect();
-        let texts = reading::neutral_tokens(&model.tokenizer, None)?;
+        let texts = scale_texts(model)?;
         let roles = self.roles();
         let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;
         let name = &self.name;
@@ -244,7 +270,7 @@ impl EditChoice {
         Ok(Ready {
             interventions,
             what: format!("{what} swapped in from {from} at {}", places.join(", ")),
-            record: json!({"swap_from": from, "whole": self.whole, "at": places}),
+            record: json!({"swap_from": from, "whole": self.whole, "sites": places}),
         })
     }
 }

@@ -3,9 +3,12 @@
 
 use super::console::Progress;
 use super::output::Outputs;
+use super::readings::shift_texts;
 use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
-use super::{reading, Console};
+use super::Console;
+use crate::analysis::layer_rms;
+use crate::analysis::texts::neutral_tokens;
 use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
 use crate::materials::load_conversations;
 use crate::model::{Adapter, Interventions, Message, Model};
@@ -202,9 +205,11 @@ impl FinetuneArgs {
         };
         let mut rms = BTreeMap::new();
         if mode == Mode::Add {
-            for &l in prevent.layers.iter().filter(|l| **l < depth) {
-                rms.insert(l, reading::rms(&model.decoder, &model.tokenizer, l)?);
-            }
+            let there = prevent.layers.iter().filter(|l| **l < depth);
+            let layers: Vec<usize> = there.copied().collect();
+            let texts = neutral_tokens(&model.tokenizer, &shift_texts()?, None)?;
+            let each = layer_rms(&model.decoder, &texts, &layers)?;
+            rms = layers.into_iter().zip(each).collect();
         }
         let used = |l: &&usize| prevent.layers.is_empty() || prevent.layers.contains(l);
         for &l in held.layers.keys().filter(used) {

@@ -2,8 +2,7 @@
 //!
 //! Nothing is computed here that another room could compute. What commands share are the nouns
 //! beside them: the [`console`] that owns both output streams, the model [`state`]s that a command
-//! opens, the choice of [`layers`], the [`reading`] of texts into activations and the plain text
-//! [`table`]. `anyhow` is used in this room and nowhere else: a failure here has no caller that
+//! opens, the choice of [`layers`], and the [`readings`] of concepts and neutral texts in those states.
 //! could do anything but print it.
 
 mod algebra;
@@ -20,22 +19,21 @@ pub mod layers;
 mod link;
 mod materials;
 mod model;
-mod necessity;
 mod output;
-pub mod reading;
+mod reading;
 mod readings;
 mod shell;
 pub mod state;
 mod steer;
 // mod study; // REDESIGN
-mod sweep;
-pub mod table;
 mod template;
 mod vectors;
 
 pub use console::Console;
 
 use crate::model::placement::{choose, Place, Placement};
+use crate::record;
+use crate::store::Frame;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Residual-stream activations of language models, directions in them, and what fine-tuning does
@@ -139,21 +137,40 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     ended
 }
 
+record! {
+    /// Where the time of a command went.
+    #[table("profile/operations")]
+    pub struct OperationRow {
+        /// Operation.
+        pub operation: String,
+        /// Time in it.
+        #[unit("s")]
+        pub seconds: f64,
+        /// Share of the total.
+        pub percent: f64,
+        /// Calls; 0 where they are not counted.
+        pub calls: usize,
+    }
+}
+
 /// Seconds and calls of every operation, and what is left of the total.
 fn profile(total: f64) -> String {
-    let mut rows = table::Table::new(&["operation", "seconds", "%", "calls"], 2);
-    let mut row = |name: &str, seconds: f64, calls: table::Cell| {
-        let share = 100.0 * seconds / total;
-        rows.row(vec![name.into(), seconds.into(), share.into(), calls]);
+    let row = |operation: &str, seconds: f64, calls: usize| OperationRow {
+        operation: operation.into(),
+        seconds,
+        percent: 100.0 * seconds / total,
+        calls,
     };
     let spent = crate::ops::clock::spent();
-    for s in &spent {
-        row(s.name, s.seconds, (s.calls as usize).into());
-    }
     let known: f64 = spent.iter().map(|s| s.seconds).sum();
-    row("all else", total - known, "".into());
-    row("total", total, "".into());
-    rows.text() + "\n"
+    let mut rows: Vec<OperationRow> = (spent.iter())
+        .map(|s| row(s.name, s.seconds, s.calls as usize))
+        .collect();
+    rows.push(row("all else", total - known, 0));
+    rows.push(row("total", total, 0));
+    let mut frame = Frame::of(&rows);
+    frame.decimals = 2;
+    frame.text() + "\n"
 }
 
 fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {

@@ -1,9 +1,10 @@
 //! `residuum model`: fetch models of the catalogue, list them, and check one.
 
 use super::output::Outputs;
-use super::table::Table;
 use super::Console;
 use crate::model::{catalogue, folder, resolve, warning, Model};
+use crate::record;
+use crate::store::Frame;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -79,20 +80,38 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
     }
 }
 
-fn list(out: &Console) -> Result<()> {
-    let columns = ["name", "megabytes", "licence", "fetched", "about"];
-    let mut table = Table::new(&columns, 0);
-    for (name, entry) in catalogue::entries()? {
-        let fetched = resolve::cached_path(&name, &entry).exists();
-        table.row(vec![
-            name.into(),
-            ((entry.bytes / 1_000_000) as usize).into(),
-            entry.licence.into(),
-            if fetched { "yes" } else { "no" }.into(),
-            entry.about.into(),
-        ]);
+record! {
+    /// Models that the program knows by name.
+    #[table("models/catalogue")]
+    pub struct CatalogueRow {
+        /// Name.
+        pub name: String,
+        /// Size of the file.
+        #[unit("MB")]
+        pub megabytes: usize,
+        /// Licence of the weights.
+        pub licence: String,
+        /// Whether it lies in the cache: yes or no.
+        pub fetched: String,
+        /// What it is.
+        pub about: String,
     }
-    out.result(&json!({"models": table.json()}), || table.text())
+}
+
+fn list(out: &Console) -> Result<()> {
+    let entries = catalogue::entries()?.into_iter();
+    let rows = entries.map(|(name, entry)| CatalogueRow {
+        fetched: match resolve::cached_path(&name, &entry).exists() {
+            true => "yes".into(),
+            false => "no".into(),
+        },
+        name,
+        megabytes: (entry.bytes / 1_000_000) as usize,
+        licence: entry.licence,
+        about: entry.about,
+    });
+    let frame = Frame::of(&rows.collect::<Vec<_>>());
+    out.result(&json!({"models": frame.json()}), || frame.text())
 }
 
 fn check(name: &str, out: &Console) -> Result<()> {

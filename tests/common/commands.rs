@@ -25,3 +25,8 @@ pub fn row<'a>(table: &'a Value, wanted: &[(&str, &str)]) -> &'a Value {
 pub fn number(v: &Value) -> f64 {
     v.as_f64().unwrap()
 }
+
+/// A frame as a command prints it, read back.
+pub fn printed(frame: &residuum::store::Frame) -> Value {
+    serde_json::from_str(&frame.json().to_string()).unwrap()
+}

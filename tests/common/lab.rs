@@ -3,7 +3,7 @@
 use super::toy::{dot, sum, Toy, D, DEPTH};
 use ndarray::{Array2, Array3, Axis};
 use residuum::capture::{capture, Position, Request};
-use residuum::causal::{Bench, Direction, Edited};
+use residuum::causal::{Bench, Direction, Edited, Kind};
 use residuum::materials::Preference;
 use residuum::model::{Decoder, HookPoint, Hooks, Interventions, Packed, Tokens};
 
@@ -68,7 +68,11 @@ impl Lab {
 }
 
 pub fn everywhere(name: &str, v: &[f32]) -> Direction {
-    Direction::new(name, vec![v.to_vec(); DEPTH])
+    Direction::new(
+        name,
+        Kind::Own,
+        (0..DEPTH).map(|l| (l, v.to_vec())).collect(),
+    )
 }
 
 /// Scores of the planted preference, `(1, prompts)`.

@@ -174,6 +174,51 @@ record! {
 }
 
 record! {
+    /// Stance of a model with and without one edit of its stream, such as a dose, a cap or a swap.
+    #[table("causal/edits")]
+    #[estimator("change paired by prompt")]
+    #[interval(PERCENTILE)]
+    pub struct EditRow {
+        /// Model state.
+        pub state: String,
+        /// What was done.
+        pub edit: String,
+        /// Preference, or all.
+        pub preference: String,
+        /// Change from the model without the edit.
+        #[unit("nats a token")]
+        pub estimate: f64,
+        /// Lower end.
+        pub lo: f64,
+        /// Upper end.
+        pub hi: f64,
+        /// Stance log-odds without the edit.
+        #[unit("nats a token")]
+        pub plain: f64,
+        /// Lower end of it.
+        pub plain_lo: f64,
+        /// Upper end of it.
+        pub plain_hi: f64,
+        /// Stance log-odds with the edit.
+        #[unit("nats a token")]
+        pub edited: f64,
+        /// Lower end of it.
+        pub edited_lo: f64,
+        /// Upper end of it.
+        pub edited_hi: f64,
+        /// KL divergence from the model without the edit on the neutral texts for side effects.
+        #[unit("nats a token")]
+        pub kl: f64,
+        /// Perplexity on them over that without the edit.
+        pub perplexity_ratio: f64,
+        /// 1 where both are within the guards.
+        pub inside: bool,
+        /// Prompts.
+        pub n: usize,
+    }
+}
+
+record! {
     /// A condition less its reference at checkpoints of their fine-tunes; step 0 is base.
     #[table("causal/trajectory")]
     #[interval("95 % percentile bootstrap over prompts or texts")]
@@ -182,7 +227,8 @@ record! {
         pub set: String,
         /// Reference.
         pub reference: String,
-        /// claim, isolated, shift or coupling.
+        /// claim; isolated, the preferences isolated in both; shift, of the neutral texts along the
+        /// population direction in base; coupling, relative to its ceiling; or cosine, as measured.
         pub quantity: String,
         /// Claim, concept, or pair of concepts; empty for isolated.
         pub subject: String,
@@ -210,7 +256,7 @@ record! {
     #[estimator("linear in log(1 + step) between checkpoints")]
     #[interval("95 % percentile bootstrap over prompts or texts")]
     pub struct HalfWayRow {
-        /// claim, isolated, shift or coupling.
+        /// claim, isolated, shift, coupling or cosine.
         pub quantity: String,
         /// Claim, concept, or pair of concepts.
         pub subject: String,
@@ -238,7 +284,7 @@ record! {
     #[table("causal/lead")]
     #[interval("95 % percentile bootstrap over prompts or texts")]
     pub struct LeadRow {
-        /// claim, shift or coupling.
+        /// claim, shift, coupling or cosine.
         pub quantity: String,
         /// Claim, concept, or pair of concepts.
         pub subject: String,

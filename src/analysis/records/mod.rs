@@ -77,6 +77,7 @@ macro_rules! every_record {
             AblatedStateRow,
             DoseRow,
             SlopeRow,
+            EditRow,
             TrajectoryRow,
             HalfWayRow,
             LeadRow,

@@ -1,7 +1,7 @@
 //! The battery on the command line: which part of it, and scoring it with progress.
 
 use super::super::Console;
-use crate::behavior::{stance, PairScore, PromptScore};
+use crate::behavior::{stance, PairScore};
 use crate::materials::{load_preferences, subset, Preference};
 use crate::model::error::nearest;
 use crate::model::{Decoder, Interventions, Tokenizer};
@@ -75,23 +75,4 @@ pub fn score(
         progress.step("");
     }
     Ok(all)
-}
-
-/// Prompt scores of a preference, and the same less the reference's, in one order.
-pub fn paired(
-    scores: &[PromptScore],
-    reference: &[PromptScore],
-    preference: &str,
-) -> (Vec<f64>, Vec<f64>) {
-    let of = |all: &[PromptScore]| -> Vec<f64> {
-        let own = all.iter().filter(|s| s.preference == preference);
-        own.map(|s| s.log_odds).collect()
-    };
-    let values = of(scores);
-    let less = values
-        .iter()
-        .zip(of(reference))
-        .map(|(a, b)| a - b)
-        .collect();
-    (values, less)
 }

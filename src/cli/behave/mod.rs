@@ -15,7 +15,7 @@ mod rejudge;
 mod results;
 mod states;
 
-pub use battery::{paired, score, BatteryChoice};
+pub use battery::BatteryChoice;
 pub use options::BehaveArgs;
 
 use super::state::{self, BASE};

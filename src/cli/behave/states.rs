@@ -265,7 +265,11 @@ fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions
 
 /// RMS of the stream after a block of base on the neutral texts for shifts.
 fn rms(model: &Model, layer: usize) -> Result<f64> {
-    let texts = neutral_tokens(&model.tokenizer, &crate::cli::readings::shift_texts()?, None)?;
+    let texts = neutral_tokens(
+        &model.tokenizer,
+        &crate::cli::readings::shift_texts()?,
+        None,
+    )?;
     Ok(layer_rms(&model.decoder, &texts, &[layer])?[0])
 }
 

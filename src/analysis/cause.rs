@@ -1,1 +1,0 @@
-//! Ablations and doses of directions.

@@ -1,0 +1,162 @@
+//! Cause: what directions do to behaviour when they are added to a model or taken out of it.
+//!
+//! Running and judging are apart. [`ablate`] and [`dose`] run a model and give raw scores, [`Ablated`]
+//! and [`Dosed`], which a study stores state by state; [`judge_ablations`], [`judge_doses`] and
+//! [`judge_edit`] make records of raw scores and run nothing, so that a command and a study that hold
+//! the same scores report the same numbers.
+//!
+//! Which concept is tested by what was asked (preferences, a claim) is the caller's: directions have
+//! names and kinds, and what was asked has a name. The unit of a dose is the layer's RMS in base
+//! ([`super::layer_rms`]), also where an adapter is dosed.
+
+mod ablation;
+mod doses;
+
+pub use ablation::{judge_ablations, AblationRecords, Sides, ISOLATED};
+pub use doses::{judge_doses, judge_edit, DoseRecords, Questions};
+
+use super::records::WarningRow;
+use super::{Result, StateActivations};
+use crate::causal::{Bench, Direction, Edited, Kind};
+use crate::model::Role;
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+/// What is asked of a model by its battery of preferences.
+pub const PREFERENCES: &str = "preferences";
+/// What is asked by the claim of a condition: the way back.
+pub const CLAIM: &str = "claim";
+
+/// One model under every ablation, the run without one first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ablated {
+    pub state: String,
+    /// State that the tested concepts' own directions were read in.
+    pub directions_of: String,
+    /// [`PREFERENCES`] or [`CLAIM`].
+    pub asked: String,
+    pub edits: Vec<Edited>,
+}
+
+/// One model under every dose, the run without one first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dosed {
+    pub state: String,
+    /// Block after which the doses were added.
+    pub layer: usize,
+    /// RMS of that layer, the unit of the doses.
+    pub rms: f64,
+    pub edits: Vec<Edited>,
+}
+
+/// The state that is put to ablations or doses.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub state: &'a str,
+    pub bench: Bench<'a>,
+    /// Tokens that the edit is limited to.
+    pub roles: Option<&'a [Role]>,
+}
+
+/// Projects every direction out in every block.
+///
+/// # Errors
+/// A direction without a vector of some block; the model's.
+pub fn ablate(
+    subject: &Subject,
+    directions_of: &str,
+    asked: &str,
+    directions: &[Direction],
+    watch: &mut dyn FnMut(&str),
+) -> Result<Ablated> {
+    let edits = subject.bench.ablate(directions, subject.roles, watch)?;
+    Ok(Ablated {
+        state: subject.state.into(),
+        directions_of: directions_of.into(),
+        asked: asked.into(),
+        edits,
+    })
+}
+
+/// Adds every direction after block `layer` at every dose, in units of `rms`.
+///
+/// # Errors
+/// An RMS of 0 or not finite; a direction without a vector of the block; the model's.
+pub fn dose(
+    subject: &Subject,
+    (layer, rms): (usize, f64),
+    directions: &[Direction],
+    doses: &[f64],
+    watch: &mut dyn FnMut(&str),
+) -> Result<Dosed> {
+    let (bench, roles) = (&subject.bench, subject.roles);
+    let edits = bench.sweep(directions, layer, rms, doses, roles, watch)?;
+    Ok(Dosed {
+        state: subject.state.into(),
+        layer,
+        rms,
+        edits,
+    })
+}
+
+/// Which directions are tested, and what they are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Controls<'a> {
+    /// Concepts under test.
+    pub tested: &'a [String],
+    /// Unrelated concepts.
+    pub placebos: &'a [String],
+    /// Random directions, drawn with the covariance of a state's neutral texts.
+    pub random: usize,
+    pub seed: u64,
+}
+
+/// Directions to ablate or add, all as states read them: the tested concepts in `own` and, where it
+/// is another state, in `base`; the placebos in `own`; random ones of `background (texts, layers, d)`.
+/// `names` are the concepts that both states hold, `layers` the blocks.
+///
+/// # Errors
+/// A concept that was not read; fewer texts than a covariance needs.
+pub fn directions(
+    own: &StateActivations,
+    base: Option<&StateActivations>,
+    background: &Array3<f32>,
+    (names, layers): (&[String], &[usize]),
+    controls: &Controls,
+) -> Result<Vec<Direction>> {
+    let mut out = Vec::new();
+    let mut add = |acts: &StateActivations, role, concept: &String, kind| {
+        let mean = acts.concepts[super::roles::place(role, concept, names)?].direction();
+        out.push(Direction::of_mean(concept, kind, &mean, layers));
+        Ok::<(), super::AnalysisError>(())
+    };
+    for concept in controls.tested {
+        add(own, "the tested concept", concept, Kind::Own)?;
+        if let Some(base) = base {
+            add(base, "the tested concept", concept, Kind::Base)?;
+        }
+    }
+    for concept in controls.placebos {
+        add(own, "the placebo", concept, Kind::Placebo)?;
+    }
+    let drawn = Direction::random(background, layers, controls.random, controls.seed)?;
+    out.extend(drawn);
+    Ok(out)
+}
+
+/// Doubts as rows, each said once.
+pub(super) fn doubts(
+    about: &str,
+    warnings: impl IntoIterator<Item = crate::causal::Warning>,
+) -> Vec<WarningRow> {
+    let mut out: Vec<WarningRow> = Vec::new();
+    for text in warnings.into_iter().map(|w| w.to_string()) {
+        if out.iter().all(|w| w.text != text) {
+            out.push(WarningRow {
+                about: about.into(),
+                text,
+            });
+        }
+    }
+    out
+}

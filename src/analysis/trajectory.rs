@@ -1,1 +1,0 @@
-//! What moves first over a fine-tune.

@@ -1,0 +1,295 @@
+//! `residuum steer`: edit the stream along a direction, and see what changes.
+//!
+//! A dose is in units of the layer's residual RMS in base, so that it means the same at every depth and
+//! in every state: the vector added is `dose x RMS(l) x unit`. Everything is shown beside the run
+//! without the edit, and the battery comes with the KL divergence and the perplexity that tell a
+//! changed mind from a damaged one. What is edited is [`super::edit`]'s business; a sweep of doses and
+//! a comparison with another state have files of their own, and what all share is [`work`]'s. Numbers are [`crate::analysis::cause`]'s.
+
+mod necessity;
+mod sweep;
+mod work;
+
+use super::behave::BatteryChoice;
+use super::edit::EditChoice;
+use super::output::Outputs;
+use super::state::{self, ModelChoice};
+use super::vectors::{self, Directions, Held};
+use super::Console;
+use crate::analysis::cause::judge_edit;
+use crate::analysis::records::EditRow;
+use crate::model::generate::{respond, Sampling};
+use crate::model::{Hooks, Interventions, Role};
+use crate::stats::rng::stream;
+use crate::store::Frame;
+use anyhow::{bail, Result};
+use clap::{ArgGroup, Args};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use work::{state_row, Work, RESULTS};
+
+/// Edit the stream along a direction
+#[derive(Args)]
+#[command(
+    group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
+    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])),
+    long_about = "Edit the residual stream along a direction, and see what changes.\n\n\
+--add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS is \
+the root mean square of an entry of the stream there on the neutral texts in base. --ablate projects the \
+direction out in every block: each block's own vector, or with --layer that layer's everywhere. \
+--cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
+it from another state at the same tokens. --sites and --roles say where.\n\n\
+--prompt generates with and without the edit; --score scores the battery both ways, with --against \
+beside a reference state under the same edit; give --adapter and --against once a seed for intervals \
+over prompts and seeds. --sweep scores a list of doses: slopes by preference \
+against --random directions drawn with the covariance of the neutral activations, doses that break \
+the model left out. --out keeps the numbers as results.h5 and csv/.\n\n\
+Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\"\n  \
+residuum steer --vector v.safetensors --name persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
+residuum steer --vector v.safetensors --name persona --adapter runs/conscious --ablate --score --against runs/denial"
+)]
+pub struct SteerArgs {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// PEFT adapter to merge first; with --against also several, the seeds of one condition
+    #[arg(long, value_name = "DIR|org/name[@rev]")]
+    adapter: Vec<PathBuf>,
+    #[command(flatten)]
+    edit: EditChoice,
+    /// Prompt to answer
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Score the preference battery
+    #[arg(long)]
+    score: bool,
+    /// System prompt put before every prompt
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Longest answer in tokens
+    #[arg(long, value_name = "N", default_value_t = 80)]
+    max_tokens: usize,
+    /// Sampling temperature; 0 takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f64,
+    #[command(flatten)]
+    battery: BatteryChoice,
+    #[command(flatten)]
+    controls: Controls,
+    /// Seed of sampling and resampling
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// What an edit is compared with.
+#[derive(Args, Debug, Clone)]
+pub struct Controls {
+    /// Random directions to edit along too, with --sweep or --ablate --score
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub random: usize,
+    /// Further concepts of the file to edit along too
+    #[arg(long, value_delimiter = ',', value_name = "CONCEPTS")]
+    pub placebo: Vec<String>,
+    /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
+    /// adapters of its seeds
+    #[arg(long, value_name = "base|DIR|org/name[@rev]", requires = "ablate")]
+    pub against: Vec<String>,
+    /// Guard: largest KL divergence of an edit, nats a token on the neutral texts; a dose beyond it
+    /// does not count, an ablation is marked
+    #[arg(long, value_name = "NATS", default_value_t = crate::causal::Guards::default().kl)]
+    pub max_kl: f64,
+    /// Guard: largest perplexity under an edit, over that without it
+    #[arg(long, value_name = "RATIO", default_value_t = crate::causal::Guards::default().perplexity_ratio)]
+    pub max_perplexity: f64,
+    /// Neutral texts that the guards are taken on
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub guard_texts: u16,
+    /// Folder for results.h5, csv/ and the record of the command
+    #[arg(long, value_name = "DIR", conflicts_with = "prompt")]
+    pub out: Option<PathBuf>,
+}
+
+pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
+    check(&args)?;
+    let battery = match args.prompt {
+        None => args.battery.load(args.seed)?,
+        Some(_) => Vec::new(),
+    };
+    let concepts = || std::iter::once(&args.edit.name).chain(&args.controls.placebo);
+    let open = |file: &PathBuf| vectors::open(file, concepts().map(String::as_str));
+    let found: Vec<_> = args.edit.vector.iter().map(open).collect::<Result<_>>()?;
+    for adapter in &mut args.adapter {
+        *adapter = state::adapter_folder(adapter, out)?;
+    }
+    let named = (args.controls.against.iter_mut()).chain(&mut args.edit.swap_from);
+    for from in named.filter(|from| *from != state::BASE) {
+        let folder = state::adapter_folder(Path::new(from), out)?;
+        *from = folder.display().to_string();
+    }
+    let model = args.model.open(out)?;
+    args.edit.check(model.decoder.layers())?;
+    let directions: Vec<_> = (found.into_iter())
+        .map(|f| Directions::of(f, &model.decoder))
+        .collect::<Result<_>>()?;
+    let held = directions[0].concept(&args.edit.name)?;
+    let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
+    let adapter = args.adapter.iter();
+    let files = adapter.map(|a| a.join("adapter_model.safetensors"));
+    let work = Work {
+        model: &model,
+        decoder: &decoder,
+        adapters: &args.adapter,
+        edit: &args.edit,
+        controls: &args.controls,
+        battery: &battery,
+        system: args.system.as_deref(),
+        seed: args.seed,
+        out,
+        directions: &directions,
+        inputs: args.edit.vector.iter().cloned().chain(files).collect(),
+    };
+    if !args.edit.sweep.is_empty() {
+        return sweep::run(&work);
+    }
+    if !args.controls.against.is_empty() {
+        return necessity::run(&work);
+    }
+    match &args.prompt {
+        Some(prompt) => answer(&args, prompt, &work, held),
+        None => scores(&work, held),
+    }
+}
+
+/// Refuses options that do not go together, and places that must not be written.
+fn check(args: &SteerArgs) -> Result<()> {
+    let against = &args.controls.against;
+    if !against.is_empty() && !args.score {
+        bail!("--against compares battery scores; give --score");
+    }
+    if against.len() > 1 && against.iter().any(|a| a == state::BASE) {
+        bail!("--against base is one model: give it alone, or the adapters of one condition");
+    }
+    let (adapters, vectors) = (args.adapter.len(), args.edit.vector.len());
+    if adapters > 1 && against.is_empty() {
+        bail!(
+            "{adapters} adapters are the seeds of one condition: give --against, or one --adapter"
+        );
+    }
+    if vectors > 1 && vectors != adapters {
+        bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
+    }
+    let placebos = &args.controls.placebo;
+    for (i, p) in placebos.iter().enumerate() {
+        let with = match placebos[..i].contains(p) {
+            true => "given twice",
+            false if *p == args.edit.name => "the direction itself",
+            false => continue,
+        };
+        bail!("the placebo `{p}` is {with}; name another concept");
+    }
+    let named = against.iter().chain(&args.edit.swap_from);
+    let read = Outputs::of(&args.model.model)
+        .reads_all("--adapter", &args.adapter)
+        .reads_all("--vector", &args.edit.vector)
+        .reads_all("--battery", &args.battery.battery)
+        .reads_all(
+            "--against or --swap-from",
+            named.filter(|n| *n != state::BASE),
+        );
+    match &args.controls.out {
+        Some(folder) => read
+            .folder("--out", folder, &[RESULTS, "manifest.json"])
+            .check(),
+        None => Ok(()),
+    }
+}
+
+fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()> {
+    let (model, decoder) = (work.model, work.decoder);
+    let tokens = model.tokenizer.prompt(work.system, prompt)?;
+    let texts = std::slice::from_ref(&tokens);
+    let mut ready = args.edit.build(model, decoder, held, texts)?;
+    if args.edit.swap_from.is_some() && args.edit.roles.is_empty() {
+        // What is being generated was not read by the other state.
+        let read = [Role::System, Role::User, Role::Assistant, Role::Template];
+        ready.interventions = ready.interventions.on(&read);
+    }
+    let sampling = Sampling {
+        max_tokens: args.max_tokens,
+        temperature: args.temperature,
+        top_p: 1.0,
+    };
+    let one = |edits: &Interventions| -> Result<String> {
+        let mut hooks = Hooks::none();
+        edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
+        let mut rngs = [stream(args.seed, "generate", 0)];
+        let eos = model.tokenizer.eos();
+        let ids = respond(decoder, texts, eos, &sampling, &mut rngs, &mut hooks)?;
+        edits.check_touched()?;
+        let first = ids.into_iter().next().unwrap_or_default();
+        Ok(model.tokenizer.decode(&first)?)
+    };
+    let plain = one(&Interventions::none())?;
+    let steered = one(&ready.interventions)?;
+    let text = format!(
+        "unsteered\n{}\n\nsteered ({})\n{}\n\n{}",
+        plain.trim(),
+        ready.what,
+        steered.trim(),
+        work.notes()
+    );
+    let json = json!({
+        "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
+        "unsteered": plain, "steered": steered,
+        "temperature": args.temperature, "seed": args.seed,
+    });
+    work.out.result(&json, || text)
+}
+
+fn scores(work: &Work, held: Held) -> Result<()> {
+    let decoder = work.decoder;
+    let neutral = work.guard_texts()?;
+    let bench = work.bench(decoder, &neutral);
+    let ready = work
+        .edit
+        .build(work.model, decoder, held, &bench.texts()?)?;
+    // A wrong width or layer is told before any work is done.
+    (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
+    let mut progress = work.out.bar("battery", 2);
+    let watch = &mut |what: &str| progress.step(what);
+    let (plain, edited) = bench.both(&ready.what, &ready.interventions, watch)?;
+    let state = work.state();
+    let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
+    let config = work.config(json!({"edit": ready.record}));
+    let states = [state_row(&state)];
+    let written = work.keep(&config, &states, &warnings, &work.inputs, |w| {
+        Ok(w.records::<EditRow>(&edits)?)
+    })?;
+    let hidden = [
+        "state",
+        "edit",
+        "plain_lo",
+        "plain_hi",
+        "edited_lo",
+        "edited_hi",
+        "kl",
+        "perplexity_ratio",
+        "inside",
+    ];
+    let frame = Frame::of(&edits);
+    let effects = &edits[0];
+    let text = format!(
+        "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
+         the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
+         over prompts; changes (estimate) are paired by prompt.{written}",
+        frame.clone().without(&hidden).text(),
+        ready.what,
+        work.notes(),
+        effects.kl,
+        effects.perplexity_ratio,
+        neutral.len(),
+    );
+    let json = json!({
+        "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,
+    });
+    work.out.result(&json, || text)
+}

@@ -1,0 +1,94 @@
+//! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
+
+use super::super::edit::scale_texts;
+use super::work::{state_row, Work};
+use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
+use crate::analysis::layer_rms;
+use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
+use crate::causal::ALL;
+use crate::store::Frame;
+use anyhow::Result;
+use serde_json::json;
+
+pub fn run(work: &Work) -> Result<()> {
+    let (decoder, base, out) = (work.decoder, &work.model.decoder, work.out);
+    let layer = work.edit.block(decoder.layers());
+    let mut directions = work.named(&work.directions[0], &[layer])?;
+    directions.extend(work.random(&[layer])?);
+    let texts = scale_texts(work.model)?;
+    let rms = layer_rms(base, &texts, &[layer])?[0];
+    let neutral = work.guard_texts()?;
+    let (state, roles) = (work.state(), work.edit.roles());
+    let subject = Subject {
+        state: &state.id,
+        bench: work.bench(decoder, &neutral),
+        roles: roles.as_deref(),
+    };
+    let doses = &work.edit.sweep;
+    let active = doses.iter().filter(|a| **a != 0.0).count();
+    let mut progress = out.bar("doses", 1 + directions.len() * active);
+    let watch = &mut |what: &str| progress.step(what);
+    let dosed = dose(&subject, (layer, rms), &directions, doses, watch)?;
+    drop(progress);
+    let names = work.battery.iter().map(|p| p.name.clone()).collect();
+    let asked = [(PREFERENCES, names)];
+    let r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
+    let unit = LayerRow {
+        layer,
+        reported: true,
+        rms,
+        n: texts.len(),
+    };
+    let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
+    let states = [state_row(&state)];
+    let written = work.keep(&config, &states, &r.warnings, &work.inputs, |w| {
+        w.records(&[unit])?;
+        r.write(w)
+    })?;
+    let text = shown(work, &r.doses, &r.slopes)
+        + &format!(
+            "\nChange of stance log-odds from the unsteered model in nats a token; doses in units of \
+             the RMS of layer {layer} in base ({rms:.2}); 95 % bootstrap intervals over prompts; \
+             slopes are per unit of dose over the doses inside the guards (KL at most {}, perplexity \
+             at most {} times that without a dose, on {} neutral texts), p against {} random \
+             directions.\n{}{written}",
+            work.controls.max_kl,
+            work.controls.max_perplexity,
+            neutral.len(),
+            work.controls.random,
+            work.notes(),
+        );
+    let json = json!({
+        "config": config, "perplexity_unsteered": dosed.edits[0].perplexity,
+        "doses": Frame::of(&r.doses).json(), "slopes": Frame::of(&r.slopes).json(),
+        "warnings": r.warnings, "out": work.controls.out,
+    });
+    out.result(&json, || text)
+}
+
+/// Doses over all preferences, the range of the random ones, and slopes.
+fn shown(work: &Work, doses: &[DoseRow], slopes: &[SlopeRow]) -> String {
+    let same = ["state", "asked", "layer"];
+    let random = |kind: &str| kind == "random";
+    let all = doses.iter().filter(|d| d.preference == ALL);
+    let named: Vec<DoseRow> = all.clone().filter(|d| !random(&d.kind)).cloned().collect();
+    let mut text = Frame::of(&named)
+        .without(&same)
+        .without(&["preference"])
+        .text();
+    for &dose in work.edit.sweep.iter().filter(|a| **a != 0.0) {
+        let drawn = all.clone().filter(|d| random(&d.kind) && d.dose == dose);
+        let drawn: Vec<f64> = drawn.map(|d| d.estimate).collect();
+        if let (Some(lo), Some(hi)) = (
+            drawn.iter().copied().reduce(f64::min),
+            drawn.iter().copied().reduce(f64::max),
+        ) {
+            text += &format!("random directions at {dose}: {lo:.3} to {hi:.3}\n");
+        }
+    }
+    let named: Vec<SlopeRow> = (slopes.iter())
+        .filter(|s| !random(&s.kind))
+        .cloned()
+        .collect();
+    text + "\n" + &Frame::of(&named).without(&same).text()
+}
