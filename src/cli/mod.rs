@@ -3,7 +3,8 @@
 //! Nothing is computed here that another room could compute. What commands share are the nouns
 //! beside them: the [`console`] that owns both output streams, the model [`state`]s that a command
 //! opens, the choice of [`layers`], and the [`readings`] of concepts and neutral texts in those states.
-//! could do anything but print it.
+//! `anyhow` is used in this room and nowhere else: a failure here has no caller that could do anything
+//! but print it.
 
 mod algebra;
 mod behave;
