@@ -11,6 +11,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView2};
 use rand::Rng;
 use rayon::prelude::*;
 use residuum::geometry::projections::{every_projection, Ruler};
+use residuum::geometry::random_directions::RandomDirections;
 use residuum::geometry::rank_one::one_factor;
 use residuum::geometry::regions::{mahalanobis, silhouette, Clouds, RegionOptions};
 use residuum::geometry::shift::{ShiftInput, ShiftOptions};
@@ -237,10 +238,12 @@ pub fn states(size: Size) -> Vec<Check> {
             base: data.background[0].view(),
             clusters: &clusters,
         };
+        let background = data.background[0].view();
+        let random = RandomDirections::new(background, size.draws, repeat).ok()?;
         let ruler = Ruler {
             axes: &views[..2],
             placebos: &views[2..],
-            background: data.background[0].view(),
+            random: &random,
         };
         let draws = size.draws;
         let options = ShiftOptions {

@@ -1,33 +1,43 @@
 //! From options to [`Readings`]: concepts and neutral texts, read in base and in every adapter's state.
 //!
-//! What `geometry` and `extract` share. [`subject`] writes what a results file is about.
+//! What `extract` and `geometry` share. Every state is read on the same texts; development pairs are
+//! read in base alone and only where a layer is chosen, and an adapter's state exists only while it is
+//! read. [`ground`] and [`roles`] say what a results file is about.
 
 use super::state::{self, NamedAdapter};
 use super::Console;
+use crate::analysis::directions::Further;
 use crate::analysis::records::{ConceptRow, CoupleRow, LayerRow, StateRow};
 use crate::analysis::{
-    layer_rms, ConceptInfo, Readings, Roles, State, StateActivations, StateTexts,
+    layer_rms, ConceptInfo, Contrast, Reading, Readings, Roles, State, StateActivations, StateTexts,
 };
+use crate::behavior::response_log_probs;
 use crate::capture::Position;
-use crate::materials::{self, Concept, NeutralText, Split};
-use crate::model::Model;
-use crate::store::ResultsWriter;
-use anyhow::{bail, Result};
+use crate::directions::{DirectionError, FEWEST_PAIRS};
+use crate::materials::{self, Concept, NeutralText, Pair, Split};
+use crate::model::{Interventions, Model};
+use crate::store::Frame;
+use anyhow::{bail, Context, Result};
 
 /// The neutral texts that layer RMS, covariances and shifts are read on.
 pub fn shift_texts() -> Result<Vec<NeutralText>> {
     Ok(materials::for_shifts(&materials::load_neutral_texts(None)?))
 }
 
-/// Concepts by name or file, each once; of each `pairs` main pairs, drawn by `seed`, where that is given.
-pub fn concepts(names: &[String], pairs: Option<usize>, seed: u64) -> Result<Vec<Concept>> {
+/// A concept by name or file, of `pairs` main pairs drawn by `seed` where that is given.
+pub fn concept(name: &str, pairs: Option<u32>, seed: u64) -> Result<Concept> {
+    let loaded = materials::load::concept(name)?;
+    Ok(match pairs {
+        Some(n) => loaded.draw(n as usize, seed)?.items,
+        None => loaded.items,
+    })
+}
+
+/// Several of them, each once.
+pub fn concepts(names: &[String], pairs: Option<u32>, seed: u64) -> Result<Vec<Concept>> {
     let mut all: Vec<Concept> = Vec::new();
     for name in names {
-        let loaded = materials::load::concept(name)?;
-        let concept = match pairs {
-            Some(n) => loaded.draw(n, seed)?.items,
-            None => loaded.items,
-        };
+        let concept = concept(name, pairs, seed)?;
         if all.iter().any(|c| c.name == concept.name) {
             bail!("concept `{}` is given twice; leave one out", concept.name);
         }
@@ -36,80 +46,126 @@ pub fn concepts(names: &[String], pairs: Option<usize>, seed: u64) -> Result<Vec
     Ok(all)
 }
 
-/// What is read, and where.
-pub struct Plan<'a> {
-    pub model: &'a Model,
-    pub adapters: &'a [NamedAdapter],
-    /// Development pairs are read in base alone.
-    pub texts: &'a StateTexts,
+/// What is read.
+pub struct Texts<'a> {
+    pub concepts: &'a [Concept],
+    pub neutral: &'a [NeutralText],
+    pub reading: Reading,
+    /// Blocks, increasing.
     pub layers: &'a [usize],
-    /// The concepts are read at the first.
+    /// Where directions are read, then where they are scored as well.
     pub positions: &'a [Position],
+    /// Base's development pairs too; the first `choosing` concepts must have enough of them.
+    pub choosing: Option<usize>,
+    /// The log-probability of every neutral answer too.
+    pub log_probs: bool,
 }
 
-impl Plan<'_> {
-    /// Reads base and every adapter's state, each merged only while it is at work.
-    pub fn read(&self, out: &Console) -> Result<Readings> {
-        let decoder = &self.model.decoder;
-        let main_only = StateTexts {
-            dev: Vec::new(),
-            ..self.texts.clone()
-        };
-        let (mut states, mut acts) = (Vec::new(), Vec::new());
-        for (name, folder) in state::states(self.adapters) {
-            let texts = match folder {
-                None => self.texts,
-                Some(_) => &main_only,
-            };
-            let pairs = texts.concepts.iter().chain(&texts.dev);
-            let total = pairs.map(|c| c.texts.len()).sum::<usize>() + texts.neutral.len();
-            let mut progress = out.bar(&name, total);
-            let decoder = state::state(decoder, folder.as_deref())?;
-            acts.push(StateActivations::capture(
-                &decoder,
-                texts,
-                self.layers,
-                self.positions,
-                &mut || progress.step(""),
-            )?);
-            states.push(State::named(&name));
+/// What was read.
+pub struct Read {
+    pub readings: Readings,
+    /// Main pairs and neutral texts as tokens.
+    pub texts: StateTexts,
+    /// `[state]`; empty where it was not wanted.
+    pub log_probs: Vec<Vec<f64>>,
+    /// The positions behind the first.
+    pub further: Vec<Further>,
+}
+
+/// Reads base and every adapter's state.
+///
+/// # Errors
+/// A text that the template refuses, too few development pairs, an adapter that is none of the
+/// model's.
+pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Console) -> Result<Read> {
+    let tok = &model.tokenizer;
+    let contrast = |c: &Concept| match what.reading {
+        Reading::Response => Contrast::responses(tok, c, None),
+        Reading::Identical => Contrast::identical(tok, c, what.neutral),
+    };
+    let all = what.concepts.iter().map(contrast);
+    let all = all.collect::<crate::analysis::Result<Vec<_>>>()?;
+    let with_dev = what.choosing.is_some();
+    let mut texts = StateTexts::of(tok, &all, what.neutral, None, with_dev)?;
+    for few in texts.dev.iter().take(what.choosing.unwrap_or(0)) {
+        if few.len() < FEWEST_PAIRS {
+            let (needed, got) = (FEWEST_PAIRS, few.len());
+            let error = DirectionError::NoDevelopmentPairs { needed, got };
+            return Err(error).with_context(|| format!("concept `{}`", few.concept));
         }
-        let infos = |of: &[crate::analysis::Contrast]| of.iter().map(ConceptInfo::of).collect();
-        Ok(Readings {
-            states,
-            layers: self.layers.to_vec(),
-            positions: self.positions.to_vec(),
-            concepts: infos(&self.texts.concepts),
-            dev: infos(&self.texts.dev),
-            acts,
-            rms: layer_rms(decoder, &self.texts.neutral, self.layers)?,
-        })
     }
+    let info = |all: &[Contrast]| all.iter().map(ConceptInfo::of).collect();
+    let mut readings = Readings {
+        states: Vec::new(),
+        layers: what.layers.to_vec(),
+        positions: what.positions[..1].to_vec(),
+        concepts: info(&texts.concepts),
+        dev: info(&texts.dev),
+        acts: Vec::new(),
+        rms: layer_rms(&model.decoder, &texts.neutral, what.layers)?,
+    };
+    let mut log_probs = Vec::new();
+    let later = what.positions[1..].iter();
+    let mut further: Vec<Further> = later
+        .map(|p| Further {
+            position: *p,
+            acts: Vec::new(),
+        })
+        .collect();
+    for (name, folder) in state::states(adapters) {
+        let decoder = state::state(&model.decoder, folder.as_deref())?;
+        let contrasts = texts.concepts.iter().chain(&texts.dev);
+        let n = contrasts.map(|c| c.texts.len()).sum::<usize>() + texts.neutral.len();
+        let mut bar = out.bar(&name, n);
+        let (acts, at) = StateActivations::capture_at(
+            &decoder,
+            &texts,
+            what.layers,
+            &what.positions[..1],
+            what.positions,
+            &mut || bar.step(""),
+        )
+        .with_context(|| name.clone())?;
+        for (further, acts) in further.iter_mut().zip(at) {
+            further.acts.push(acts);
+        }
+        if what.log_probs {
+            let edits = Interventions::none();
+            log_probs.push(response_log_probs(&decoder, &texts.neutral, &edits)?);
+        }
+        readings.acts.push(acts);
+        readings.states.push(State::named(&name));
+        texts.dev.clear();
+    }
+    Ok(Read {
+        readings,
+        texts,
+        log_probs,
+        further,
+    })
 }
 
-/// Writes states, concepts, couples and layers; `reported` are the blocks that are printed.
-pub fn subject(
-    w: &mut ResultsWriter,
-    readings: &Readings,
-    concepts: &[Concept],
-    roles: &Roles,
-    reported: &[usize],
-) -> Result<()> {
-    let states = readings.states.iter().map(|s| StateRow {
-        state: s.id.clone(),
-        condition: s.condition.clone(),
-        seed: s.seed as usize,
-        source: if s.is_base() { "base" } else { "adapter" }.into(),
-        text: s.text.clone(),
-        identity: !s.is_base(),
-    });
-    w.records(&states.collect::<Vec<_>>())?;
+/// The states and layers that were read; `fixed` are the blocks that are printed.
+pub fn ground(readings: &Readings, fixed: &[usize]) -> [Frame; 2] {
+    let states: Vec<StateRow> = readings.states.iter().map(state::row).collect();
+    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
+        layer,
+        reported: fixed.contains(&layer),
+        rms,
+        n: readings.texts(),
+    };
+    let layers = readings.layers.iter().zip(&readings.rms).map(layer);
+    [Frame::of(&states), Frame::of(&layers.collect::<Vec<_>>())]
+}
+
+/// The concepts, and what they are to one another.
+pub fn roles(readings: &Readings, concepts: &[Concept], roles: &Roles) -> [Frame; 2] {
     let coupled = roles.coupled();
-    let rows = (concepts.iter().zip(&readings.concepts)).map(|(concept, info)| {
+    let row = |(concept, info): (&Concept, &ConceptInfo)| {
         let mut templates = info.template.clone();
         templates.sort_unstable();
         templates.dedup();
-        let dev = |p: &&materials::Pair| p.split == Split::Dev;
+        let dev = |p: &&Pair| p.split == Split::Dev;
         ConceptRow {
             concept: info.name.clone(),
             coupled: coupled.contains(&info.name.as_str()),
@@ -122,18 +178,12 @@ pub fn subject(
             templates: templates.len(),
             dev_pairs: concept.pairs.iter().filter(dev).count(),
         }
-    });
-    w.records(&rows.collect::<Vec<_>>())?;
-    let couples = roles.couples.iter().map(|(a, b)| CoupleRow {
+    };
+    let rows: Vec<ConceptRow> = concepts.iter().zip(&readings.concepts).map(row).collect();
+    let couple = |(a, b): &(String, String)| CoupleRow {
         concept_a: a.clone(),
         concept_b: b.clone(),
-    });
-    w.records(&couples.collect::<Vec<_>>())?;
-    let layers = (readings.layers.iter().zip(&readings.rms)).map(|(&layer, &rms)| LayerRow {
-        layer,
-        reported: reported.contains(&layer),
-        rms,
-        n: readings.texts(),
-    });
-    Ok(w.records(&layers.collect::<Vec<_>>())?)
+    };
+    let couples: Vec<CoupleRow> = roles.couples.iter().map(couple).collect();
+    [Frame::of(&rows), Frame::of(&couples)]
 }

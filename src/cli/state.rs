@@ -6,6 +6,8 @@
 //! [`record`] say in every file that is written which model and command it came from.
 
 use super::Console;
+use crate::analysis::records::StateRow;
+use crate::analysis::State;
 use crate::model::{
     hub::HubName, resolve, warning, Adapter, Bos, Date, Decoder, Model, TextOptions,
 };
@@ -179,6 +181,18 @@ pub fn states(adapters: &[NamedAdapter]) -> Vec<(String, Option<PathBuf>)> {
         .iter()
         .map(|a| (a.name.clone(), Some(a.folder.clone())));
     std::iter::once(base).chain(tuned).collect()
+}
+
+/// A state as a record.
+pub fn row(s: &State) -> StateRow {
+    StateRow {
+        state: s.id.clone(),
+        condition: s.condition.clone(),
+        seed: s.seed as usize,
+        source: if s.is_base() { "base" } else { "adapter" }.into(),
+        text: s.text.clone(),
+        identity: false,
+    }
 }
 
 /// Root attributes of an HDF5 file made by this command from `model`.

@@ -19,6 +19,7 @@ mod forms;
 pub mod nulls;
 pub mod population;
 pub mod projections;
+pub mod random_directions;
 pub mod rank_one;
 pub mod regions;
 mod resample;

@@ -10,14 +10,14 @@
 //! made of whole states: see `nulls`.
 
 use super::nulls::{among_placebos, Against};
+use super::random_directions::RandomDirections;
 use super::shift::{checked, counts, Layer, OnDirection, ShiftInput, ShiftOptions};
 use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
-use crate::stats::shrinkage::{ledoit_wolf, mixtures};
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// What a shift is measured by. Directions are `(n_layers, d)`, of any length.
@@ -27,8 +27,8 @@ pub struct Ruler<'a> {
     pub axes: &'a [ArrayView2<'a, f64>],
     /// Unrelated concepts' directions of base.
     pub placebos: &'a [ArrayView2<'a, f64>],
-    /// Activations of base on neutral texts `(n_texts, n_layers, d)`: the layer's covariance.
-    pub background: ArrayView3<'a, f32>,
+    /// Random directions of base's neutral texts.
+    pub random: &'a RandomDirections,
 }
 
 /// A shift on all axes; arrays of p are `(layer, axis)`.
@@ -56,8 +56,7 @@ pub struct Projections {
     pub n_clusters: usize,
 }
 
-/// Projects a shift on every axis of the ruler; `options.draws` is also the number of flips and of
-/// random directions.
+/// Projects a shift on every axis of the ruler; `options.draws` is also the number of flips.
 ///
 /// Errors as [`super::shift::project`], and when the ruler's shapes differ from the shift's.
 pub fn every_projection(
@@ -67,12 +66,12 @@ pub fn every_projection(
 ) -> Result<Projections, GeometryError> {
     let clusters = checked(input)?;
     let (n, layers, d) = input.tuned.dim();
-    let (texts, background_layers, width) = ruler.background.dim();
-    if (background_layers, width) != (layers, d) {
+    let (of_random, width) = ruler.random.dim();
+    if (of_random, width) != (layers, d) {
         return Err(GeometryError::Shape {
-            what: "background of the ruler".to_string(),
-            expected: vec![texts, layers, d],
-            got: ruler.background.shape().to_vec(),
+            what: "random directions of the ruler".to_string(),
+            expected: vec![layers, d],
+            got: vec![of_random, width],
         });
     }
     let (axes, placebos) = (ruler.axes.iter(), ruler.placebos.iter());
@@ -90,13 +89,12 @@ pub fn every_projection(
     let counts = counts(&clusters, options);
     let signs =
         sign_flips(clusters.count(), options.draws, options.seed, "shift/flip").mapv(f64::from); // (draws, C)
-    let coefficients = mixtures(options.draws, texts, options.seed, "shift/random");
     let cells = (0..layers)
         .into_par_iter()
         .map(|l| {
             let layer = Layer::new(input, l, &clusters, &counts)?;
             let shift = layer.mean(); // (d)
-            let mut cell = Cell::new(options.draws);
+            let mut cell = Cell::default();
             for axis in ruler.axes {
                 let v = axis.row(l);
                 cell.on.push(layer.on(v, options.level));
@@ -104,12 +102,7 @@ pub fn every_projection(
                 cell.observed.push(observed);
                 cell.flipped.push(flipped);
             }
-            let covariance = ledoit_wolf(ruler.background.index_axis(Axis(1), l))?;
-            let length = shift.dot(&shift).sqrt();
-            let narrow = shift.mapv(|v| v as f32);
-            cell.random = (covariance.mixed(&coefficients).rows().into_iter())
-                .map(|r| f64::from(r.dot(&narrow)) / (f64::from(r.dot(&r)).sqrt() * length))
-                .collect();
+            cell.random = ruler.random.cosines(l, shift.view());
             cell.placebo = ruler
                 .placebos
                 .iter()
@@ -122,24 +115,13 @@ pub fn every_projection(
 }
 
 /// One layer.
+#[derive(Default)]
 struct Cell {
     on: Vec<OnDirection>,
     observed: Vec<f64>,
     flipped: Vec<Vec<f64>>,
     random: Vec<f64>,
     placebo: Vec<f64>,
-}
-
-impl Cell {
-    fn new(draws: usize) -> Self {
-        Cell {
-            on: Vec::new(),
-            observed: Vec::new(),
-            flipped: Vec::new(),
-            random: Vec::with_capacity(draws),
-            placebo: Vec::new(),
-        }
-    }
 }
 
 fn gather(
@@ -154,7 +136,8 @@ fn gather(
     let (mut p_flip, mut p_flip_max) = (blank(), blank());
     let (mut p_random, mut p_random_max) = (blank(), blank());
     let draws = options.draws;
-    let random = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].random[i]);
+    let drawn = cells.first().map_or(0, |c| c.random.len());
+    let random = Array2::from_shape_fn((drawn, layers), |(i, l)| cells[l].random[i]);
     let placebos = cells.first().map_or(0, |c| c.placebo.len());
     let placebo = Array2::from_shape_fn((layers, placebos), |(l, i)| cells[l].placebo[i]);
     let mut ranked = Vec::new();
@@ -246,7 +229,7 @@ mod tests {
         let ruler = Ruler {
             axes: &[one.view(), both.view(), beyond.view()],
             placebos: &views,
-            background: base.view(),
+            random: &RandomDirections::new(base.view(), draws, seed).unwrap(),
         };
         let input = ShiftInput {
             tuned: tuned.view(),

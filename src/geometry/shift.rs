@@ -93,17 +93,6 @@ pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
     Ok(sum / n as f64)
 }
 
-/// Root mean square of the activations of each layer, `(n_layers)`.
-pub fn layer_rms(activations: ArrayView3<f32>) -> Vec<f64> {
-    activations
-        .axis_iter(Axis(1))
-        .map(|layer| {
-            let sum: f64 = layer.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-            (sum / layer.len() as f64).sqrt()
-        })
-        .collect()
-}
-
 /// Projects the shift on directions, `[layer][direction]`.
 ///
 /// Each of `directions` is `(n_layers, d)`; rows need not be unit vectors, their

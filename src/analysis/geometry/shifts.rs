@@ -14,6 +14,7 @@ use crate::analysis::state::BASE;
 use crate::analysis::{ConceptActivations, Result};
 use crate::geometry::population::{population, Population};
 use crate::geometry::projections::{every_projection, Projections, Ruler};
+use crate::geometry::random_directions::RandomDirections;
 use crate::geometry::shift::{self, between_poles, mean_of_others, mean_shift, ShiftInput};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
@@ -92,6 +93,9 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
         .collect();
     let base = directions(asked, 0)?;
     let clusters = asked.texts();
+    let random = (readings.acts[0].neutral.iter())
+        .map(|texts| RandomDirections::new(texts.view(), asked.options.random, asked.options.seed))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
     let mut rows = Vec::new();
     for m in asked.tuned() {
         let own = directions(asked, m)?;
@@ -107,7 +111,7 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
             let ruler = Ruler {
                 axes: &views,
                 placebos: &placebos,
-                background: texts[0].reborrow(),
+                random: &random[position],
             };
             for from in compared(asked, &readings.states[m].condition) {
                 let mean = match from.less == BASE {

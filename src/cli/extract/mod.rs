@@ -1,21 +1,20 @@
 //! `residuum extract`: concepts to directions with their quality, in every state asked for.
 //!
-//! Options -> readings ([`read`]) -> one call of [`directions::measure`] -> `results.h5` and vectors
+//! Options -> readings ([`readings`]) -> one call of [`directions::measure`] -> `results.h5` and vectors
 //! ([`files`]) -> the frames of the shown layers.
 
 mod files;
-mod read;
 
 use super::layers::{reported, Layers};
 use super::output::Outputs;
+use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
 use super::Console;
 use crate::analysis::directions::{self, SURPRISAL};
-use crate::analysis::records::{LayerRow, StateRow};
-use crate::analysis::{DirectionOptions, Directions, Draws, Reading, Readings};
+use crate::analysis::{DirectionOptions, Directions, Draws, Reading};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
-use crate::materials::{self, Concept};
+use crate::materials::Concept;
 use crate::store::{Frame, Values};
 use anyhow::{bail, Result};
 use clap::{Args, ValueEnum};
@@ -144,7 +143,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     args.adapter = state::located(&args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();
-    let neutral = materials::for_shifts(&materials::load_neutral_texts(None)?);
+    let neutral = readings::shift_texts()?;
     let model = args.model.open(out)?;
     let depth = model.decoder.layers();
     let layers = args.layers.of(depth)?;
@@ -152,7 +151,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         bail!("there is one layer and nothing to choose from; ask for more with --layers");
     }
     let positions = distinct(args.positions.iter().chain(&args.roles));
-    let texts = read::Texts {
+    let texts = Texts {
         concepts: &concepts,
         neutral: &neutral,
         reading: args.reading,
@@ -161,7 +160,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         choosing: args.choose_layer.then_some(wanted),
         log_probs: options.nuisances.iter().any(|n| n == SURPRISAL),
     };
-    let read = read::read(&texts, &model, &args.adapter, out)?;
+    let read = readings::read(&texts, &model, &args.adapter, out)?;
     let readings = &read.readings;
     let (log_probs, further) = (&read.log_probs, &read.further);
     let watch = &mut |line: &str| out.log(line);
@@ -183,7 +182,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         blocks: depth,
         attrs: &attrs,
     };
-    let mut frames = ground(readings, &reported(depth)).to_vec();
+    let mut frames = readings::ground(readings, &reported(depth)).to_vec();
     frames.extend(found.records.frames());
     frames.push(Frame::of(&found.warnings(&layers)));
     let mut files = files::results(&target, &frames, readings, &found, args.reading)?;
@@ -202,20 +201,8 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
 
 /// The concepts to read, those that are wanted first, and what is wanted of them.
 fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
-    let load = |name: &String| -> Result<Concept> {
-        let loaded = materials::load::concept(name)?;
-        Ok(match args.pairs {
-            Some(n) => loaded.draw(n as usize, args.seed)?.items,
-            None => loaded.items,
-        })
-    };
-    let mut concepts = args.concept.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let mut concepts = readings::concepts(&args.concept, args.pairs, args.seed)?;
     let wanted: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
-    for (i, name) in wanted.iter().enumerate() {
-        if wanted[..i].contains(name) {
-            bail!("concept `{name}` is given twice; leave one out");
-        }
-    }
     let mut nuisances: Vec<String> = Vec::new();
     if args.nuisances.iter().any(|n| n == "none") {
         if args.nuisances.len() > 1 {
@@ -225,7 +212,7 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
         for given in &args.nuisances {
             let mut name = given.clone();
             if given != SURPRISAL {
-                let concept = load(given)?;
+                let concept = readings::concept(given, args.pairs, args.seed)?;
                 name.clone_from(&concept.name);
                 if !concepts.iter().any(|c| c.name == name) {
                     concepts.push(concept);
@@ -267,29 +254,6 @@ fn distinct<'a, T: Copy + PartialEq + 'a>(all: impl IntoIterator<Item = &'a T>) 
         }
     }
     out
-}
-
-/// The states and layers that were read.
-fn ground(readings: &Readings, fixed: &[usize]) -> [Frame; 2] {
-    let state = |s: &crate::analysis::State| StateRow {
-        state: s.id.clone(),
-        condition: s.condition.clone(),
-        seed: s.seed as usize,
-        source: if s.is_base() { "base" } else { "adapter" }.into(),
-        text: s.text.clone(),
-        identity: false,
-    };
-    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
-        layer,
-        reported: fixed.contains(&layer),
-        rms,
-        n: readings.texts(),
-    };
-    let states: Vec<StateRow> = readings.states.iter().map(state).collect();
-    let layers: Vec<LayerRow> = (readings.layers.iter().zip(&readings.rms))
-        .map(layer)
-        .collect();
-    [Frame::of(&states), Frame::of(&layers)]
 }
 
 /// The frames of the shown layers: the chosen ones, or those fixed beforehand, or all of a few.

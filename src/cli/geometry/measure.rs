@@ -7,10 +7,10 @@ use crate::analysis::geometry::{
 };
 use crate::analysis::records;
 use crate::analysis::state::by_condition;
-use crate::analysis::{Draws, Readings, Roles, StateTexts};
+use crate::analysis::{Draws, Reading, Readings, Roles, StateTexts};
 use crate::cli::layers::reported;
 use crate::cli::output::Outputs;
-use crate::cli::readings::{self, Plan};
+use crate::cli::readings::{self, Read, Texts};
 use crate::cli::{state, Console};
 use crate::materials::embedded;
 use crate::model::{Adapter, Model};
@@ -39,21 +39,24 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     if args.concepts.len() < 2 {
         bail!("geometry needs two concepts at least; write --concepts persona,autonomy");
     }
-    let concepts = readings::concepts(&args.concepts, args.pairs.map(|n| n as usize), args.seed)?;
+    let concepts = readings::concepts(&args.concepts, args.pairs, args.seed)?;
     let names: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
     let roles = roles(&args, &names);
     let model = args.model.open(out)?;
     let layers = args.layers.of(model.decoder.layers())?;
     let neutral = readings::shift_texts()?;
-    let texts = StateTexts::new(&model.tokenizer, &concepts, &neutral, None, false)?;
-    let plan = Plan {
-        model: &model,
-        adapters: &args.adapter,
-        texts: &texts,
+    let texts = Texts {
+        concepts: &concepts,
+        neutral: &neutral,
+        reading: Reading::Response,
         layers: &layers,
         positions: &[args.positions],
+        choosing: None,
+        log_probs: false,
     };
-    let readings = plan.read(out)?;
+    let Read {
+        readings, texts, ..
+    } = readings::read(&texts, &model, &args.adapter, out)?;
     let mut shown = reported(model.decoder.layers());
     shown.retain(|l| layers.contains(l));
     if shown.is_empty() {
@@ -85,15 +88,10 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     let file = folder.join("results.h5");
     let attrs = state::attrs(&model, config.clone(), args.seed);
     let mut w = ResultsWriter::create(&file, &attrs)?;
-    w.coord(
-        "state",
-        readings
-            .states
-            .iter()
-            .map(|s| s.id.clone())
-            .collect::<Vec<_>>(),
-    )?;
-    readings::subject(&mut w, &readings, &concepts, &options.roles, &shown)?;
+    let subject = readings::ground(&readings, &shown).into_iter();
+    for frame in subject.chain(readings::roles(&readings, &concepts, &options.roles)) {
+        w.frame(&frame)?;
+    }
     found.write(&mut w)?;
     w.records(&found.warnings)?;
     write_units(&mut w, &readings)?;

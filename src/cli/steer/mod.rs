@@ -26,7 +26,7 @@ use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use work::{state_row, Work, RESULTS};
+use work::{Work, RESULTS};
 
 /// Edit the stream along a direction
 #[derive(Args)]
@@ -260,7 +260,7 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let state = work.state();
     let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
-    let states = [state_row(&state)];
+    let states = [state::row(&state)];
     let written = work.keep(&config, &states, &warnings, &work.inputs, |w| {
         Ok(w.records::<EditRow>(&edits)?)
     })?;

@@ -1,7 +1,7 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
 use super::super::state;
-use super::work::{named_state, state_row, Work};
+use super::work::{named_state, Work};
 use crate::analysis::behaviour::common_isolated;
 use crate::analysis::cause::{
     ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
@@ -121,7 +121,7 @@ pub fn run(work: &Work) -> Result<()> {
     let weights = |a: &&Path| a.join("adapter_model.safetensors");
     let mut inputs = work.inputs.clone();
     inputs.extend(against.iter().flatten().map(weights));
-    let rows: Vec<_> = both().map(state_row).collect();
+    let rows: Vec<_> = both().map(state::row).collect();
     let written = work.keep(&config, &rows, &r.warnings, &inputs, |w| r.write(w))?;
     let text = format!(
         "{}\nShift of stance log-odds of {set} against {versus} in nats a token (total), what is left of it with the \

@@ -1,7 +1,8 @@
 //! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
 
 use super::super::edit::scale_texts;
-use super::work::{state_row, Work};
+use super::super::state;
+use super::work::Work;
 use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
@@ -40,7 +41,7 @@ pub fn run(work: &Work) -> Result<()> {
         n: texts.len(),
     };
     let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
-    let states = [state_row(&state)];
+    let states = [state::row(&state)];
     let written = work.keep(&config, &states, &r.warnings, &work.inputs, |w| {
         w.records(&[unit])?;
         r.write(w)

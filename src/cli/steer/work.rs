@@ -164,15 +164,3 @@ pub const RESULTS: &str = "results.h5";
 pub fn named_state(folder: Option<&Path>) -> State {
     folder.map_or_else(State::base, |f| State::named(&state::folder_name(f)))
 }
-
-/// A state as a record.
-pub fn state_row(s: &State) -> StateRow {
-    StateRow {
-        state: s.id.clone(),
-        condition: s.condition.clone(),
-        seed: s.seed as usize,
-        source: if s.is_base() { "base" } else { "adapter" }.into(),
-        text: s.text.clone(),
-        identity: false,
-    }
-}
