@@ -15,7 +15,7 @@ use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
@@ -60,7 +60,7 @@ struct Group<'a> {
     preferences: Vec<&'a str>,
 }
 
-pub fn draw(data: &BehaviourData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -94,7 +94,7 @@ pub fn draw(data: &BehaviourData, dir: &Path) -> Result<Written, FigureError> {
     let page = Page::plan(&data.name, words, legend(data), (WIDE, body))?;
     let whole = page.body();
     let x_ticks = axes::ticks(range, ((wide / 22.0) as usize).clamp(2, 7));
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (b, block) in blocks.iter().enumerate() {

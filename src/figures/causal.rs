@@ -16,7 +16,7 @@ use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, INK, LINE, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, INK, LINE, RULE, SMALL, WIDE};
 use super::values::{nulls_are_nan, Check};
 use super::{Estimate, FigureError, Written};
 
@@ -44,6 +44,8 @@ pub struct DoseCurve {
     #[serde(deserialize_with = "nulls_are_nan")]
     pub alpha: Vec<f64>,
     pub score: Vec<Estimate>,
+    /// Whether the model is within the guards at the dose; points beyond them are hollow.
+    pub inside: Vec<bool>,
 }
 
 /// What one edit leaves of the shift.
@@ -69,7 +71,7 @@ const LARGEST: f64 = 26.0;
 const BETWEEN: f64 = 16.0;
 const LABEL: f64 = 95.0;
 
-pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -78,7 +80,7 @@ pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
         .iter()
         .filter(|d| !d.random)
         .map(|d| d.direction.as_str());
-    let colours = theme::colours(named.clone());
+    let colours = palette.colours(named.clone());
     let mut entries: Vec<Entry> = in_order(named)
         .into_iter()
         .map(|n| (Key::Line(colours[n]), n.to_owned()))
@@ -89,6 +91,11 @@ pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
             Key::ThinLine(RULE),
             format!("random directions ({random}) and their range"),
         ));
+    }
+    let named = || data.doses.iter().filter(|d| !d.random);
+    if named().any(|d| d.inside.contains(&false)) {
+        let text = "a dose beyond the guards of side effects";
+        entries.push((Key::Mark(theme::MUTED, Mark::Ring), text.to_owned()));
     }
     let rows = ablation_rows(data);
     let groups = in_order(rows.iter().map(|r| r.0));
@@ -190,8 +197,9 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
         let colour = colours[curve.direction.as_str()];
         let line = points(&frame, curve);
         canvas.line(&line, colour.to_rgba(), LINE);
-        for p in line {
-            canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
+        for (p, inside) in line.into_iter().zip(&curve.inside) {
+            let mark = if *inside { Mark::Dot } else { Mark::Ring };
+            canvas.mark(p, DOT * 0.85, colour, mark);
         }
     }
 }
@@ -327,6 +335,11 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
             d.alpha.len(),
             d.score.len(),
         )?;
+        check.length(
+            &format!("the guards of {what}"),
+            d.alpha.len(),
+            d.inside.len(),
+        )?;
         check.estimates(&format!("the score of {what}"), &d.score)?;
     }
     check.distinct(
@@ -353,16 +366,17 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
 
 fn table(data: &CausalData) -> Table {
     let mut table = Table::new(&[
-        "panel", "group", "series", "random", "alpha", "value", "lo", "hi",
+        "panel", "group", "series", "random", "alpha", "inside", "value", "lo", "hi",
     ]);
     for d in &data.doses {
-        for (alpha, e) in d.alpha.iter().zip(&d.score) {
+        for ((alpha, e), inside) in d.alpha.iter().zip(&d.score).zip(&d.inside) {
             let mut row = vec![
                 "dose".to_owned(),
                 String::new(),
                 d.direction.clone(),
                 d.random.to_string(),
                 super::values::number(*alpha),
+                inside.to_string(),
             ];
             row.extend(e.fields());
             table.push(row);
@@ -376,6 +390,7 @@ fn table(data: &CausalData) -> Table {
             "range of random".to_owned(),
             "true".to_owned(),
             super::values::number(*alpha),
+            String::new(),
         ];
         row.extend(Estimate::new(f64::NAN, *lo, *hi).fields());
         table.push(row);
@@ -386,6 +401,7 @@ fn table(data: &CausalData) -> Table {
             a.group.clone(),
             a.edit.clone(),
             a.random.to_string(),
+            String::new(),
             String::new(),
         ];
         row.extend(a.remaining.fields());

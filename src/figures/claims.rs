@@ -27,8 +27,9 @@ pub struct ClaimsData {
     /// What the colours show, with unit, such as `stance log-odds`.
     pub value_label: String,
     pub conditions: Vec<String>,
-    /// A claim bears the name of the condition that trains it.
     pub claims: Vec<String>,
+    /// Place among the claims of the one that each condition trains.
+    pub own: Vec<Option<usize>>,
     /// (conditions, claims).
     pub score: Vec<Vec<Estimate>>,
 }
@@ -121,8 +122,8 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
             }
         }
         // Frames last, so that no neighbour covers them.
-        for (i, condition) in data.conditions.iter().enumerate() {
-            if let Some(j) = data.claims.iter().position(|c| c == condition) {
+        for (i, own) in data.own.iter().enumerate() {
+            if let Some(j) = *own {
                 let from = (left + j as f64 * cell, top + i as f64 * CELL.1);
                 let to = (from.0 + cell, from.1 + CELL.1);
                 canvas.outline(from, to, INK, theme::LINE);
@@ -140,6 +141,7 @@ fn check(data: &ClaimsData) -> Result<(), FigureError> {
     check.distinct(|c| format!("condition `{c}`"), &data.conditions)?;
     check.distinct(|c| format!("claim `{c}`"), &data.claims)?;
     check.length("the scores", data.conditions.len(), data.score.len())?;
+    check.length("the own claims", data.conditions.len(), data.own.len())?;
     for (condition, row) in data.conditions.iter().zip(&data.score) {
         let what = format!("the scores of `{condition}`");
         check.length(&what, data.claims.len(), row.len())?;

@@ -15,7 +15,7 @@ use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Canvas, Mark};
 use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, DOT, LINE, MUTED, THIN, WIDE};
+use super::theme::{self, Palette, DOT, LINE, MUTED, THIN, WIDE};
 use super::values::{null_rows_are_nan, nulls_are_nan, number, Check};
 use super::{Estimate, FigureError, Written};
 
@@ -70,10 +70,10 @@ const BETWEEN: f64 = 12.0;
 /// Above this many layers, points are not marked.
 const MARKED: usize = 12;
 
-pub fn draw(data: &CouplingData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
-    let colours = theme::colours(data.conditions.iter().map(|c| c.condition.as_str()));
+    let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
     let with_difference = data.conditions.iter().any(|c| known(&c.difference));
     let lower = if with_difference {
         HEAD + BETWEEN + LOWER

@@ -17,7 +17,7 @@ use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
+use super::theme::{self, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
 use super::values::{null_is_nan, number, Check};
 use super::{FigureError, Written};
 
@@ -80,12 +80,12 @@ const RIM: f64 = 0.6;
 /// Share of a panel's width that a condition's name may take.
 const WIDEST: f64 = 0.55;
 
-pub fn draw(data: &LinkData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let points = || data.panels.iter().flat_map(|p| &p.points);
-    let colours = theme::colours(points().map(|p| p.condition.as_str()));
+    let colours = palette.colours(points().map(|p| p.condition.as_str()));
     let grid = Grid::plan(data);
     let size = (grid.width, grid.body());
     let mut page = Page::plan(&data.name, words, legend(data, None), size)?;

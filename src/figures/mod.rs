@@ -100,10 +100,9 @@ pub enum FigureError {
     Font { figure: String, font: &'static str },
     #[error("figure `{figure}`: drawing failed: {reason}")]
     Draw { figure: String, reason: String },
-    #[error("figure `{figure}`: cannot write {}: {source}; check that the folder exists and has room", path.display())]
-    Write {
+    #[error("figure `{figure}`: {source}")]
+    File {
         figure: String,
-        path: PathBuf,
-        source: std::io::Error,
+        source: crate::store::StoreError,
     },
 }

@@ -5,8 +5,7 @@
 //! is the body in which a figure places its panels. Nothing of the page can
 //! therefore cover data, however long the names are.
 //!
-//! Files are written to a temporary name in the same folder and renamed, so a
-//! reader never meets half a figure. The CSV is tidy: one row for each thing
+//! Files appear whole or not at all. The CSV is tidy: one row for each thing
 //! that is drawn.
 
 use std::path::{Path, PathBuf};
@@ -249,14 +248,6 @@ impl Table {
     }
 }
 
-/// Writes a file under a temporary name beside it, then renames it.
-pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.tmp"));
-    std::fs::write(&draft, bytes)?;
-    std::fs::rename(&draft, path)
-}
-
 /// Writes the three files of a figure into `dir`, which is made if it is not
 /// there.
 pub fn write(
@@ -271,19 +262,13 @@ pub fn write(
         figure: name.to_owned(),
         reason: e.to_string(),
     })?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        let figure = name.to_owned();
-        move |source| FigureError::Write {
-            figure,
-            path,
-            source,
-        }
-    };
-    std::fs::create_dir_all(dir).map_err(failed(dir))?;
     let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf, FigureError> {
         let path = dir.join(format!("{name}.{ending}"));
-        replace(&path, bytes).map_err(failed(&path))?;
+        let failed = |source| FigureError::File {
+            figure: name.to_owned(),
+            source,
+        };
+        crate::store::atomic::write(&path, bytes).map_err(failed)?;
         Ok(path)
     };
     Ok(Written {

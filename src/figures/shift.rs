@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
@@ -91,7 +91,7 @@ const BETWEEN: f64 = 8.0;
 const GAP_X: f64 = 14.0;
 const LABEL: f64 = 120.0;
 
-pub fn draw(data: &ShiftData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -124,7 +124,7 @@ pub fn draw(data: &ShiftData, dir: &Path) -> Result<Written, FigureError> {
         GAP_X,
     );
     let x_ticks = axes::ticks(range, ((columns[0].1 - columns[0].0) / 32.0) as usize);
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (i, &layer) in layers.iter().enumerate() {

@@ -14,7 +14,7 @@ use super::axes::{self, Area, Frame, Scale};
 use super::canvas::Canvas;
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, LINE, MUTED, WIDE};
+use super::theme::{self, Palette, LINE, MUTED, WIDE};
 use super::values::{nulls_are_nan, number, Check};
 use super::{FigureError, Written};
 
@@ -48,7 +48,7 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 14.0;
 const ACROSS: usize = 4;
 
-pub fn draw(data: &TrainingData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -80,7 +80,7 @@ pub fn draw(data: &TrainingData, dir: &Path) -> Result<Written, FigureError> {
     );
     let wide = columns[0].1 - columns[0].0;
     let x_ticks = axes::ticks(across_range, (wide / 26.0) as usize);
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (i, &condition) in conditions.iter().enumerate() {

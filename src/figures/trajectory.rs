@@ -17,7 +17,7 @@ use super::axes::{self, Area, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::theme::{self, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
@@ -64,13 +64,13 @@ const ROW: f64 = 6.0;
 /// Above this many steps, points are not marked.
 const MARKED: usize = 16;
 
-pub fn draw(data: &TrajectoryData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
     let labels = in_order(lines().map(|l| l.label.as_str()));
-    let colours = theme::colours(labels.iter().copied());
+    let colours = palette.colours(labels.iter().copied());
     // Rows of the strip.
     let halved = in_order(
         lines()

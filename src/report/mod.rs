@@ -1,30 +1,32 @@
-//! The report: what a run found, on one page.
+//! The report: what a results file says, on one page.
 //!
-//! `ReportData` holds finished words, tables and the paths of figures; nothing
-//! is computed here. `write` makes `report.html`, which needs no other file (the
-//! figures' SVG and the font are inside it) and reads in light, in dark and on
-//! paper, and `report.md` beside it, which links the figures' PNG.
+//! [`render`] reads `results.h5` and nothing else: no model, no folder of a run, no network. Findings,
+//! figures, tables and words are made from its records, so a copied file on another machine gives the
+//! same report, and the same file the same bytes. `report.html` needs no other file (the figures' SVG
+//! and the font are inside it) and reads in light, in dark and on paper; `report.md` links the figures'
+//! PNG; `findings.json` holds the rows of findings with their sentences.
 //!
-//! The order is that of a reader's questions: what was run, what was found and
-//! what to doubt, the figures, the tables, earlier work beside ours, the files
-//! of the run. Warnings stand above the figures and are never left out; a
-//! report without any says so.
+//! The order is that of a reader's questions: what was run, what was found and what to doubt, the
+//! figures, the tables, earlier work beside ours, the files of a run. Warnings stand above the figures
+//! and are never left out; a report without any says so.
 //!
-//! What is unusual: both templates escape all data by default, each in its own
-//! way, so a name with markup in it is shown as it is written; only the SVG of
-//! our own figures is inlined as it stands.
+//! What is unusual: both templates escape all data by default, each in its own way, so a name with
+//! markup in it is shown as it is written; only the SVG of our own figures is inlined as it stands.
 
+mod draw;
 mod markdown;
 mod page;
+pub mod sentences;
+mod tables;
 
+use crate::analysis::findings::{doubts, findings};
+use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::figures::{FigureError, Written};
+use crate::store::{atomic, Frame, ResultsReader, RootAttrs, StoreError};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::figures::page::replace;
-use crate::figures::Written;
-
-/// All that a report says.
+/// All that a page says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReportData {
     pub title: String,
@@ -53,12 +55,14 @@ pub struct ReportFigure {
     pub svg: PathBuf,
 }
 
-impl From<Written> for ReportFigure {
-    fn from(written: Written) -> Self {
+impl ReportFigure {
+    /// A figure that was written, by its path below the report's folder.
+    fn of(written: Written, dir: &Path) -> Self {
+        let below = written.svg.strip_prefix(dir).map(Path::to_path_buf);
         ReportFigure {
             title: written.title,
             caption: written.caption,
-            svg: written.svg,
+            svg: below.unwrap_or(written.svg),
         }
     }
 }
@@ -88,16 +92,38 @@ pub struct RunFile {
     pub what: String,
 }
 
-/// Where a report was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenReport {
+/// What was rendered, and where.
+#[derive(Debug, Clone)]
+pub struct Rendered {
     pub html: PathBuf,
     pub markdown: PathBuf,
+    pub json: PathBuf,
+    pub figures: Vec<Written>,
+    pub findings: Vec<FindingRow>,
+    pub references: Vec<ReferencePointRow>,
+    /// The findings that are said, one a sentence.
+    pub sentences: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl Rendered {
+    /// All files, figures first.
+    pub fn files(&self) -> Vec<&Path> {
+        let figures = self.figures.iter().flat_map(|w| [&w.svg, &w.png, &w.csv]);
+        let pages = [&self.html, &self.markdown, &self.json];
+        figures.chain(pages).map(PathBuf::as_path).collect()
+    }
 }
 
 /// The ways in which a report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// The results file, or a file of the report.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A figure.
+    #[error(transparent)]
+    Figures(#[from] FigureError),
     #[error("cannot read the figure {}: {source}; draw the figures before the report", path.display())]
     Figure {
         path: PathBuf,
@@ -114,16 +140,106 @@ pub enum ReportError {
     },
     #[error("the report's template failed: {0}; this is a fault of the template")]
     Template(#[from] minijinja::Error),
-    #[error("cannot write {}: {source}; check that the folder exists and has room", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
 }
 
-/// Writes `report.html` and `report.md` into `dir`, which is made if it is not
-/// there. The same data and figures give the same bytes.
-pub fn write(data: &ReportData, dir: &Path) -> Result<WrittenReport, ReportError> {
+/// Makes the page, the figures and `findings.json` of a results file in the folder `out`, which is made
+/// if it is not there. Figures of an earlier report in it that are no longer made are removed.
+///
+/// # Errors
+/// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
+/// be written.
+pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
+    let reader = ResultsReader::open(results)?;
+    let r = Results::read(&reader)?;
+    let (rows, references) = match r.findings.is_empty() {
+        true => findings(&r),
+        false => (r.findings.clone(), r.references.clone()),
+    };
+    let said = rows.iter().filter(|f| sentences::is_said(f));
+    let said: Vec<String> = said.map(sentences::sentence).collect();
+    let attrs = reader.root_attrs();
+    let warnings = warnings(&r, attrs);
+    let figures = draw::all(&r, &out.join("figures"))?;
+    let (title, study) = names(attrs);
+    let data = ReportData {
+        title,
+        study,
+        model: model(&r, attrs),
+        command: attrs.command.clone(),
+        date: attrs.created.clone(),
+        findings: said.clone(),
+        warnings: warnings.clone(),
+        figures: (figures.iter().cloned())
+            .map(|w| ReportFigure::of(w, out))
+            .collect(),
+        tables: tables::all(&r, &rows),
+        references: tables::references(&references),
+        files: tables::files(),
+    };
+    let (html, markdown) = write(&data, out)?;
+    let json = out.join("findings.json");
+    let all = serde_json::json!({
+        "findings": said_json(&rows),
+        "references": Frame::of(&references).json(),
+        "warnings": warnings,
+    });
+    atomic::write(&json, format!("{all:#}\n").as_bytes())?;
+    Ok(Rendered {
+        html,
+        markdown,
+        json,
+        figures,
+        findings: rows,
+        references,
+        sentences: said,
+        warnings,
+    })
+}
+
+/// Rows of findings as JSON, each with its sentence.
+fn said_json(rows: &[FindingRow]) -> serde_json::Value {
+    let mut all = Frame::of(rows).json();
+    let objects = all.as_array_mut().into_iter().flatten();
+    for (object, f) in objects.zip(rows) {
+        object["sentence"] = sentences::sentence(f).into();
+    }
+    all
+}
+
+/// Doubts of the file, of its records and of the design, each once.
+fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
+    let doubts = doubts(r);
+    let rows = r.warnings.iter().chain(&doubts);
+    let rows = rows.map(|w| match w.about.is_empty() {
+        true => w.text.clone(),
+        false => format!("{}: {}", w.about, w.text),
+    });
+    distinct(rows.chain(attrs.warnings.iter().cloned()))
+}
+
+/// Title of the report and name of its study; a command's file has no study.
+fn names(attrs: &RootAttrs) -> (String, String) {
+    let name = attrs.config.get("name").and_then(|n| n.as_str());
+    match name {
+        Some(name) => (format!("residuum study: {name}"), name.into()),
+        None => ("residuum report".into(), "-".into()),
+    }
+}
+
+fn model(r: &Results, attrs: &RootAttrs) -> String {
+    let layers = r.all_layers().len();
+    match attrs.model_sha256.is_empty() {
+        true => format!("{} ({layers} layers read)", attrs.model_id),
+        false => format!(
+            "{} ({layers} layers read, SHA-256 {})",
+            attrs.model_id, attrs.model_sha256
+        ),
+    }
+}
+
+/// Writes `report.html` and `report.md` into `dir`, which is made if it is not there, and says where
+/// they are. The same data and figures give the same bytes.
+fn write(data: &ReportData, dir: &Path) -> Result<(PathBuf, PathBuf), ReportError> {
     for table in &data.tables {
         let want = table.columns.len();
         if let Some(row) = table.rows.iter().position(|r| r.len() != want) {
@@ -135,20 +251,11 @@ pub fn write(data: &ReportData, dir: &Path) -> Result<WrittenReport, ReportError
             });
         }
     }
-    let html = page::render(data, dir)?;
-    let text = markdown::render(data, dir)?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ReportError::Write { path, source }
-    };
-    std::fs::create_dir_all(dir).map_err(failed(dir))?;
-    let written = WrittenReport {
-        html: dir.join("report.html"),
-        markdown: dir.join("report.md"),
-    };
-    replace(&written.html, html.as_bytes()).map_err(failed(&written.html))?;
-    replace(&written.markdown, text.as_bytes()).map_err(failed(&written.markdown))?;
-    Ok(written)
+    let (html, markdown) = (dir.join("report.html"), dir.join("report.md"));
+    let (page, text) = (page::render(data, dir)?, markdown::render(data, dir)?);
+    atomic::write(&html, page.as_bytes())?;
+    atomic::write(&markdown, text.as_bytes())?;
+    Ok((html, markdown))
 }
 
 #[cfg(test)]

@@ -208,6 +208,7 @@ impl ResultsWriter {
         Ok(())
     }
 
+    /// A coordinate is that of the file where it has the same labels, otherwise the grid's own.
     fn grid(&mut self, frame: &Frame) -> Result<(), StoreError> {
         let path = frame.meta.path;
         let (labels, rows) = frame.cells().map_err(|cell| StoreError::TwiceInGrid {
@@ -215,48 +216,86 @@ impl ResultsWriter {
             object: path.to_owned(),
             cell,
         })?;
-        let dims: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-        let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
+        let mut dims: Attached = Vec::new();
         for (name, values) in &labels {
-            self.coord(name, values.clone())?;
+            let shared = self.coords.get(*name).is_none_or(|known| known == values);
+            let at = match shared {
+                true => {
+                    self.coord(name, values.clone())?;
+                    format!("/{COORDS}/{name}")
+                }
+                false => {
+                    self.own_coord(path, name, values)?;
+                    format!("/{path}/{name}")
+                }
+            };
+            dims.push((*name, at));
         }
-        let mut names = Vec::new();
+        let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
         for (name, values) in frame.columns() {
-            if dims.contains(&name) {
+            if labels.iter().any(|(dim, _)| *dim == name) {
                 continue;
             }
-            let shaped = |e: ndarray::ShapeError| {
-                self::from_hdf5(Path::new(path), name, &hdf5::Error::from(e.to_string()))
-            };
+            self.cells(path, name, &dims, (&shape, &rows), &values)?;
+        }
+        let order: Vec<String> = (frame.meta.fields.iter())
+            .map(|f| f.name.to_owned())
+            .collect();
+        self.attr(path, "columns", order)?;
+        let table = self.new_csv(&path.replace('/', "."))?;
+        csv::write_table(table.path(), table.target(), &frame.columns())?;
+        self.tables.push(table);
+        Ok(())
+    }
+
+    /// A coordinate of one group alone.
+    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<(), StoreError> {
+        self.step(|w| {
+            check_name("a coordinate", name)?;
+            let target = require_group(&w.file, &w.path, group)?;
+            let dataset = datasets::write_values(&target, &w.path, name, values)?;
+            Scales::mark(&dataset, &w.path, name)
+        })
+    }
+
+    /// One field of a grid; a cell without a row is NaN or empty.
+    fn cells(
+        &mut self,
+        group: &str,
+        name: &str,
+        dims: &Attached,
+        (shape, rows): (&[usize], &[Option<usize>]),
+        values: &Values,
+    ) -> Result<(), StoreError> {
+        let shaped = |e: ndarray::ShapeError| {
+            from_hdf5(Path::new(group), name, &hdf5::Error::from(e.to_string()))
+        };
+        let real = |i: usize| match values {
+            Values::Int(v) => v[i] as f64,
+            Values::Real(v) => v[i],
+            Values::Text(_) => f64::NAN,
+        };
+        self.step(|w| {
+            let target = require_group(&w.file, &w.path, group)?;
+            if target.link_exists(name) {
+                return Err(w.taken(object(&target, name)));
+            }
             match values {
                 Values::Text(v) => {
                     let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
                     let cells = rows.iter().map(cell).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape.clone(), cells);
-                    self.texts(path, name, &dims, data.map_err(shaped)?.view())?;
+                    let data = ndarray::ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
+                    datasets::write_texts(&target, &w.path, name, &data.view())?;
                 }
-                numbers => {
-                    let real = |i: usize| match &numbers {
-                        Values::Int(v) => v[i] as f64,
-                        Values::Real(v) => v[i],
-                        Values::Text(_) => f64::NAN,
-                    };
+                _ => {
                     let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape.clone(), cells);
-                    self.array(path, name, &dims, data.map_err(shaped)?.view())?;
+                    let data = ndarray::ArrayD::<f64>::from_shape_vec(shape, cells);
+                    let data = data.map_err(shaped)?;
+                    datasets::write_numbers(&target, &w.path, name, &data.view().into())?;
                 }
             }
-            names.push(name.to_owned());
-        }
-        let order: Vec<String> = frame
-            .meta
-            .fields
-            .iter()
-            .map(|f| f.name.to_owned())
-            .collect();
-        self.attr(path, "columns", order)?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.csv(path, &path.replace('/', "."), &names)
+            w.scales.attach(&w.file, &w.path, &target, name, dims)
+        })
     }
 
     /// Writes `csv/<stem>.csv`: one row per cell of the arrays `names` of `group`,

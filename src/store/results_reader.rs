@@ -13,7 +13,7 @@ use ndarray::ArrayD;
 
 use super::datasets;
 use super::error::{from_hdf5, StoreError};
-use super::frame::Record;
+use super::frame::{Meta, Record};
 use super::results::COORDS;
 use super::scales::dimensions;
 use super::schema::{self, listed, RootAttrs};
@@ -200,6 +200,9 @@ impl ResultsReader {
                 }
             }
         }
+        if !meta.dims.is_empty() {
+            drop_gaps(meta, &mut columns);
+        }
         let columns: Option<Vec<Values>> = columns.into_iter().collect();
         columns
             .and_then(R::from_columns)
@@ -321,6 +324,30 @@ impl ResultsReader {
         group
             .member_names()
             .map_err(|e| from_hdf5(&self.path, &group.name(), &e))
+    }
+}
+
+/// Leaves out the cells of a grid that no row filled: those in which every field is missing.
+fn drop_gaps(meta: &Meta, columns: &mut [Option<Values>]) {
+    let fields = || meta.fields.iter().zip(columns.iter());
+    let filled = fields().filter(|(f, _)| !meta.dims.contains(&f.name));
+    let filled: Vec<&Values> = filled.filter_map(|(_, c)| c.as_ref()).collect();
+    let missing = |i: usize| {
+        filled.iter().all(|values| match values {
+            Values::Text(v) => v[i].is_empty(),
+            Values::Int(_) => false,
+            Values::Real(v) => v[i].is_nan(),
+        })
+    };
+    let kept: Vec<usize> = (0..filled.first().map_or(0, |v| v.len()))
+        .filter(|&i| !missing(i))
+        .collect();
+    for values in columns.iter_mut().flatten() {
+        *values = match &*values {
+            Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
+            Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
+            Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
+        };
     }
 }
 

@@ -54,6 +54,7 @@ pub fn causal(groups: &[&str]) -> CausalData {
             direction: name.to_owned(),
             random: false,
             alpha: alpha.clone(),
+            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
             score,
         });
     }
@@ -67,6 +68,7 @@ pub fn causal(groups: &[&str]) -> CausalData {
             direction: format!("random {i}"),
             random: true,
             alpha: alpha.clone(),
+            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
             score,
         });
     }
@@ -162,6 +164,9 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
         value_label: "stance log-odds".to_owned(),
         conditions: conditions.iter().map(|s| (*s).to_owned()).collect(),
         claims: claimed.iter().map(|s| (*s).to_owned()).collect(),
+        own: (conditions.iter())
+            .map(|c| claimed.iter().position(|k| k == c))
+            .collect(),
         score,
     }
 }
