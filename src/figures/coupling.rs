@@ -15,7 +15,7 @@ use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Canvas, Mark};
 use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, Palette, DOT, LINE, MUTED, THIN, WIDE};
+use super::theme::{Palette, DOT, LINE, MUTED, THIN, WIDE};
 use super::values::{null_rows_are_nan, nulls_are_nan, number, Check};
 use super::{Estimate, FigureError, Written};
 

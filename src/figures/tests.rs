@@ -9,12 +9,9 @@ use std::path::Path;
 
 use resvg::usvg;
 
+use super::samples::alone::{behaviour, causal, coupling, link, shift, training, trajectory};
 use super::samples::{self, PREDICTORS, STATES, STEPS};
-use super::theme::Palette;
-use super::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, link, raster, shift, theme,
-    training, trajectory, Estimate, FigureError, Written,
-};
+use super::{claims, concept_heatmap, directions, raster, theme, Estimate, FigureError, Written};
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
@@ -107,8 +104,8 @@ fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
 fn the_same_data_give_the_same_bytes() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let data = samples::causal(&["conscious"]);
-    let first = causal::draw(&data, &Palette::default(), a.path()).unwrap();
-    let second = causal::draw(&data, &Palette::default(), b.path()).unwrap();
+    let first = causal::draw(&data, a.path()).unwrap();
+    let second = causal::draw(&data, b.path()).unwrap();
     for (x, y) in [
         (&first.svg, &second.svg),
         (&first.png, &second.png),
@@ -127,7 +124,7 @@ fn the_same_data_give_the_same_bytes() {
 fn the_csv_of_coupling_holds_every_line_seed_and_band() {
     let dir = tempfile::tempdir().unwrap();
     let data = samples::coupling(&STATES[..3], (0..30).collect(), vec![10]);
-    let written = coupling::draw(&data, &Palette::default(), dir.path()).unwrap();
+    let written = coupling::draw(&data, dir.path()).unwrap();
     // Three means, two conditions of three seeds, two differences, two nulls.
     assert_eq!(rows(&written).len(), 30 * (3 + 2 * 3 + 2 + 2));
     let mean = data.conditions[1].mean[7];
@@ -143,10 +140,10 @@ fn the_csv_of_coupling_holds_every_line_seed_and_band() {
 fn a_missing_value_is_a_gap_in_the_line_and_an_empty_field() {
     let dir = tempfile::tempdir().unwrap();
     let mut data = samples::coupling(&STATES[..2], (0..30).collect(), vec![]);
-    let whole = coupling::draw(&data, &Palette::default(), dir.path()).unwrap();
+    let whole = coupling::draw(&data, dir.path()).unwrap();
     let (lines, bands) = (tags(&whole, "polyline"), tags(&whole, "polygon"));
     data.conditions[1].mean[14] = Estimate::MISSING;
-    let holed = coupling::draw(&data, &Palette::default(), dir.path()).unwrap();
+    let holed = coupling::draw(&data, dir.path()).unwrap();
     assert_eq!(tags(&holed, "polyline"), lines + 1);
     assert_eq!(tags(&holed, "polygon"), bands + 1);
     let empty = rows(&holed)
@@ -161,25 +158,16 @@ fn a_missing_cell_has_no_dot_and_an_implied_one_is_a_ring() {
     let dir = tempfile::tempdir().unwrap();
     let mut data = samples::behaviour(&STATES[1..3]);
     data.cells.iter_mut().for_each(|c| c.implied = false);
-    let whole = tags(
-        &behaviour::draw(&data, &Palette::default(), dir.path()).unwrap(),
-        "circle",
-    );
+    let whole = tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle");
     data.cells[4].change = Estimate::MISSING;
     assert_eq!(
-        tags(
-            &behaviour::draw(&data, &Palette::default(), dir.path()).unwrap(),
-            "circle"
-        ),
+        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
         whole - 1
     );
     data.cells[5].implied = true;
     // A ring is a disc with a white disc in it, in the panel and in the legend.
     assert_eq!(
-        tags(
-            &behaviour::draw(&data, &Palette::default(), dir.path()).unwrap(),
-            "circle"
-        ),
+        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
         whole - 1 + 1 + 2
     );
 }
@@ -192,41 +180,23 @@ fn the_csv_rows_of_the_other_figures_are_what_was_given() {
     let heat = samples::heatmap(6, &[10, 24], &["base", "conscious"]);
     assert_eq!(count(concept_heatmap::draw(&heat, dir)), 4 * 36);
     let moved = samples::shift(&STATES[1..4], &[10, 24]);
-    assert_eq!(
-        count(shift::draw(&moved, &Palette::default(), dir)),
-        moved.points.len()
-    );
+    assert_eq!(count(shift::draw(&moved, dir)), moved.points.len());
     let stance = samples::behaviour(&STATES[1..4]);
-    assert_eq!(
-        count(behaviour::draw(&stance, &Palette::default(), dir)),
-        3 * 21
-    );
+    assert_eq!(count(behaviour::draw(&stance, dir)), 3 * 21);
     let cause = samples::causal(&["conscious"]);
     // 24 curves of seven doses, the range of the random ones, 24 ablations.
-    assert_eq!(
-        count(causal::draw(&cause, &Palette::default(), dir)),
-        24 * 7 + 7 + 24
-    );
+    assert_eq!(count(causal::draw(&cause, dir)), 24 * 7 + 7 + 24);
     let loss = samples::training(&STATES[1..3], 2, 30);
-    assert_eq!(
-        count(training::draw(&loss, &Palette::default(), dir)),
-        2 * 2 * 30
-    );
+    assert_eq!(count(training::draw(&loss, dir)), 2 * 2 * 30);
     let quality = samples::directions(4, vec![3, 9], vec![9]);
     assert_eq!(count(directions::draw(&quality, dir)), 4 * 2 * 2);
     let claimed = samples::claims(&STATES[..3], &STATES[1..3]);
     assert_eq!(count(claims::draw(&claimed, dir)), 3 * 2);
     let path = samples::trajectory(&STATES[1..4], 4, &STEPS);
-    assert_eq!(
-        count(trajectory::draw(&path, &Palette::default(), dir)),
-        4 * 3 * (10 + 1)
-    );
+    assert_eq!(count(trajectory::draw(&path, dir)), 4 * 3 * (10 + 1));
     let linked = samples::link(&STATES[..4], 3, &PREDICTORS[..2]);
     // Base, three seeds of three conditions, four means.
-    assert_eq!(
-        count(link::draw(&linked, &Palette::default(), dir)),
-        2 * (1 + 3 * 3 + 4)
-    );
+    assert_eq!(count(link::draw(&linked, dir)), 2 * (1 + 3 * 3 + 4));
 }
 
 #[test]
@@ -237,10 +207,7 @@ fn a_half_way_step_is_a_tick_on_a_bar_below_its_line() {
         line.half_way = None;
     }
     let lines = |data: &trajectory::TrajectoryData| {
-        tags(
-            &trajectory::draw(data, &Palette::default(), dir.path()).unwrap(),
-            "polyline",
-        )
+        tags(&trajectory::draw(data, dir.path()).unwrap(), "polyline")
     };
     let without = lines(&data);
     data.panels[1].lines[0].half_way = Some(Estimate::point(7.5));
@@ -248,7 +215,7 @@ fn a_half_way_step_is_a_tick_on_a_bar_below_its_line() {
     assert_eq!(lines(&data), without + 1 + 2 + 2);
     data.panels[1].lines[0].half_way = Some(Estimate::new(7.5, 3.0, 12.0));
     assert_eq!(lines(&data), without + 2 + 2 + 2);
-    let written = trajectory::draw(&data, &Palette::default(), dir.path()).unwrap();
+    let written = trajectory::draw(&data, dir.path()).unwrap();
     let row = rows(&written).into_iter().find(|r| &r[2] == "half way");
     let row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
     let title = &data.panels[1].title;
@@ -259,11 +226,7 @@ fn a_half_way_step_is_a_tick_on_a_bar_below_its_line() {
 fn every_condition_of_a_link_is_named_once_in_each_panel() {
     let dir = tempfile::tempdir().unwrap();
     let data = samples::link(&STATES[..8], 3, &PREDICTORS[..3]);
-    let text = read(
-        &link::draw(&data, &Palette::default(), dir.path())
-            .unwrap()
-            .svg,
-    );
+    let text = read(&link::draw(&data, dir.path()).unwrap().svg);
     let document = roxmltree::Document::parse(&text).unwrap();
     let shown = |name: &str| {
         let texts = document.descendants().filter(|n| n.has_tag_name("text"));
@@ -286,11 +249,7 @@ fn conditions_too_many_for_their_names_stand_in_the_legend() {
     for point in &mut data.panels[0].points {
         (point.x, point.y) = (0.01 * point.x, 0.01 * point.y);
     }
-    let text = read(
-        &link::draw(&data, &Palette::default(), dir.path())
-            .unwrap()
-            .svg,
-    );
+    let text = read(&link::draw(&data, dir.path()).unwrap().svg);
     let document = roxmltree::Document::parse(&text).unwrap();
     for name in names {
         let shown = document
@@ -306,58 +265,28 @@ fn figures_survive_json_with_their_gaps() {
     let mut data = samples::coupling(&STATES[..2], vec![1, 2, 3, 4, 5], vec![2]);
     data.conditions[1].seeds[0][2] = f64::NAN;
     data.nulls[0].hi[1] = f64::NAN;
-    let first = read(
-        &coupling::draw(&data, &Palette::default(), dir.path())
-            .unwrap()
-            .svg,
-    );
+    let first = read(&coupling::draw(&data, dir.path()).unwrap().svg);
     let text = serde_json::to_string(&data).unwrap();
     let back: coupling::CouplingData = serde_json::from_str(&text).unwrap();
-    assert_eq!(
-        first,
-        read(
-            &coupling::draw(&back, &Palette::default(), dir.path())
-                .unwrap()
-                .svg
-        )
-    );
+    assert_eq!(first, read(&coupling::draw(&back, dir.path()).unwrap().svg));
 
     let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
     data.panels[0].lines[1].value[3] = Estimate::MISSING;
     data.panels[1].lines[0].half_way = None;
-    let first = read(
-        &trajectory::draw(&data, &Palette::default(), dir.path())
-            .unwrap()
-            .svg,
-    );
+    let first = read(&trajectory::draw(&data, dir.path()).unwrap().svg);
     let text = serde_json::to_string(&data).unwrap();
     let back: trajectory::TrajectoryData = serde_json::from_str(&text).unwrap();
     assert_eq!(
         first,
-        read(
-            &trajectory::draw(&back, &Palette::default(), dir.path())
-                .unwrap()
-                .svg
-        )
+        read(&trajectory::draw(&back, dir.path()).unwrap().svg)
     );
 
     let mut data = samples::link(&STATES[..3], 2, &PREDICTORS[..1]);
     data.panels[0].points[1].x = f64::NAN;
-    let first = read(
-        &link::draw(&data, &Palette::default(), dir.path())
-            .unwrap()
-            .svg,
-    );
+    let first = read(&link::draw(&data, dir.path()).unwrap().svg);
     let text = serde_json::to_string(&data).unwrap();
     let back: link::LinkData = serde_json::from_str(&text).unwrap();
-    assert_eq!(
-        first,
-        read(
-            &link::draw(&back, &Palette::default(), dir.path())
-                .unwrap()
-                .svg
-        )
-    );
+    assert_eq!(first, read(&link::draw(&back, dir.path()).unwrap().svg));
 }
 
 #[test]
@@ -368,7 +297,7 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     let error = |change: &dyn Fn(&mut coupling::CouplingData)| {
         let mut data = good();
         change(&mut data);
-        coupling::draw(&data, &Palette::default(), dir).unwrap_err()
+        coupling::draw(&data, dir).unwrap_err()
     };
     let empty = error(&|d| d.conditions.clear());
     assert!(matches!(empty, FigureError::Empty { .. }));
@@ -401,7 +330,7 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     let mut loss = samples::training(&STATES[1..2], 1, 5);
     loss.runs[0].loss[2] = f64::INFINITY;
     assert!(matches!(
-        training::draw(&loss, &Palette::default(), dir),
+        training::draw(&loss, dir),
         Err(FigureError::NotFinite { .. })
     ));
     let mut claimed = samples::claims(&STATES[..2], &STATES[1..3]);
@@ -414,7 +343,7 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     let path = |change: &dyn Fn(&mut trajectory::TrajectoryLine)| {
         let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
         change(&mut data.panels[1].lines[0]);
-        trajectory::draw(&data, &Palette::default(), dir).unwrap_err()
+        trajectory::draw(&data, dir).unwrap_err()
     };
     let short = path(&|l| l.value.truncate(3));
     assert!(matches!(
@@ -443,7 +372,7 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     let linked = |change: &dyn Fn(&mut link::LinkPanel)| {
         let mut data = samples::link(&STATES[..3], 2, &PREDICTORS[..1]);
         change(&mut data.panels[0]);
-        link::draw(&data, &Palette::default(), dir).unwrap_err()
+        link::draw(&data, dir).unwrap_err()
     };
     let none = linked(&|p| p.points.clear());
     assert!(matches!(none, FigureError::Empty { .. }));
@@ -464,7 +393,7 @@ fn names_with_markup_are_drawn_as_text() {
     let dir = tempfile::tempdir().unwrap();
     let mut data = samples::shift(&["<b>&\"bold\"</b>"], &[10]);
     data.title = "a < b & c".to_owned();
-    let written = shift::draw(&data, &Palette::default(), dir.path()).unwrap();
+    let written = shift::draw(&data, dir.path()).unwrap();
     let text = read(&written.svg);
     let document = roxmltree::Document::parse(&text).unwrap();
     assert!(document.descendants().all(|n| !n.has_tag_name("b")));
@@ -481,34 +410,27 @@ fn a_figure_of_one_value_can_be_drawn() {
     let mut one = samples::behaviour(&STATES[1..2]);
     one.cells.truncate(1);
     one.cells[0].change = Estimate::point(0.0);
-    behaviour::draw(&one, &Palette::default(), dir.path()).unwrap();
+    behaviour::draw(&one, dir.path()).unwrap();
     let layer = samples::coupling(&STATES[..1], vec![7], vec![7]);
-    coupling::draw(&layer, &Palette::default(), dir.path()).unwrap();
+    coupling::draw(&layer, dir.path()).unwrap();
     let mut dose = samples::causal(&[]);
     dose.doses.truncate(1);
     dose.doses[0].alpha = vec![0.0];
     dose.doses[0].score = vec![Estimate::point(2.0)];
     dose.doses[0].inside = vec![true];
-    causal::draw(&dose, &Palette::default(), dir.path()).unwrap();
-    training::draw(
-        &samples::training(&STATES[1..2], 1, 1),
-        &Palette::default(),
-        dir.path(),
-    )
-    .unwrap();
+    causal::draw(&dose, dir.path()).unwrap();
+    training::draw(&samples::training(&STATES[1..2], 1, 1), dir.path()).unwrap();
     directions::draw(&samples::directions(1, vec![4], vec![]), dir.path()).unwrap();
     let mut start = samples::trajectory(&STATES[1..2], 1, &STEPS[..1]);
     start.panels[0].lines[0].value[0] = Estimate::point(0.0);
-    trajectory::draw(&start, &Palette::default(), dir.path()).unwrap();
+    trajectory::draw(&start, dir.path()).unwrap();
     link::draw(
         &samples::link(&STATES[..2], 1, &PREDICTORS[..1]),
-        &Palette::default(),
         dir.path(),
     )
     .unwrap();
     link::draw(
         &samples::link(&STATES[..1], 1, &PREDICTORS[..1]),
-        &Palette::default(),
         dir.path(),
     )
     .unwrap();

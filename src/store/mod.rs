@@ -25,6 +25,7 @@ pub mod manifest;
 mod new_file;
 pub mod results;
 pub mod results_reader;
+mod results_records;
 pub mod room;
 mod scales;
 pub mod schema;

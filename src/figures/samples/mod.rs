@@ -15,11 +15,34 @@ pub use outcome::{behaviour, causal, claims, link, training, trajectory};
 
 use std::path::Path;
 
-use super::theme::Palette;
-use super::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
-    trajectory, Estimate, FigureError, Written,
-};
+use super::{claims, concept_heatmap, directions, Estimate, FigureError, Written};
+use alone::{behaviour, causal, coupling, link, shift, training, trajectory};
+
+/// Figures on their own: a palette of the names that they hold.
+pub mod alone {
+    macro_rules! alone {
+        ($($figure:ident: $data:ident),+) => {
+            $(pub mod $figure {
+                use super::super::super::{theme::Palette, FigureError, Written};
+                pub use super::super::super::$figure::*;
+
+                pub fn draw(data: &$data, dir: &std::path::Path) -> Result<Written, FigureError> {
+                    super::super::super::$figure::draw(data, &Palette::default(), dir)
+                }
+            })+
+        };
+    }
+
+    alone!(
+        behaviour: BehaviourData,
+        causal: CausalData,
+        coupling: CouplingData,
+        link: LinkData,
+        shift: ShiftData,
+        training: TrainingData,
+        trajectory: TrajectoryData
+    );
+}
 
 /// Repeatable noise in [-1, 1].
 pub struct Noise(u64);
@@ -164,36 +187,20 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     apart.panels[1].y_label = "own claim less base, nats a token".to_owned();
 
     Ok(vec![
-        coupling::draw(
-            &coupling(&STATES[..7], all.clone(), vec![10, 24]),
-            &Palette::default(),
-            &usual,
-        )?,
-        coupling::draw(
-            &coupling(&STATES, all.clone(), vec![10, 24]),
-            &Palette::default(),
-            &crowded,
-        )?,
-        coupling::draw(
-            &coupling(&STATES[..7], vec![10, 24], vec![10, 24]),
-            &Palette::default(),
-            &sparse,
-        )?,
-        coupling::draw(&gaps, &Palette::default(), &sparse)?,
+        coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
+        coupling::draw(&coupling(&STATES, all.clone(), vec![10, 24]), &crowded)?,
+        coupling::draw(&coupling(&STATES[..7], vec![10, 24], vec![10, 24]), &sparse)?,
+        coupling::draw(&gaps, &sparse)?,
         concept_heatmap::draw(&heatmap(8, &[10, 24], &["base", "conscious"]), &usual)?,
         concept_heatmap::draw(&heatmap(12, &[10, 24], &["base", "conscious"]), &crowded)?,
         concept_heatmap::draw(&holed, &sparse)?,
-        shift::draw(
-            &shift(&STATES[1..8], &[10, 24]),
-            &Palette::default(),
-            &usual,
-        )?,
-        shift::draw(&shift(&long[1..], &[10, 24]), &Palette::default(), &crowded)?,
-        shift::draw(&shift(&STATES[1..3], &[10]), &Palette::default(), &sparse)?,
-        behaviour::draw(&behaviour(trained), &Palette::default(), &usual)?,
-        behaviour::draw(&behaviour(&long[1..9]), &Palette::default(), &crowded)?,
-        behaviour::draw(&few, &Palette::default(), &sparse)?,
-        causal::draw(&causal(&["conscious"]), &Palette::default(), &usual)?,
+        shift::draw(&shift(&STATES[1..8], &[10, 24]), &usual)?,
+        shift::draw(&shift(&long[1..], &[10, 24]), &crowded)?,
+        shift::draw(&shift(&STATES[1..3], &[10]), &sparse)?,
+        behaviour::draw(&behaviour(trained), &usual)?,
+        behaviour::draw(&behaviour(&long[1..9]), &crowded)?,
+        behaviour::draw(&few, &sparse)?,
+        causal::draw(&causal(&["conscious"]), &usual)?,
         causal::draw(
             &causal(&[
                 "Self-preservation",
@@ -202,51 +209,29 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
                 "Autonomy",
                 "Capability",
             ]),
-            &Palette::default(),
             &crowded,
         )?,
-        training::draw(&training(trained, 3, 120), &Palette::default(), &usual)?,
-        training::draw(
-            &training(&STATES[1..], 3, 300),
-            &Palette::default(),
-            &crowded,
-        )?,
-        training::draw(
-            &training(&STATES[1..2], 1, 12),
-            &Palette::default(),
-            &sparse,
-        )?,
+        training::draw(&training(trained, 3, 120), &usual)?,
+        training::draw(&training(&STATES[1..], 3, 300), &crowded)?,
+        training::draw(&training(&STATES[1..2], 1, 12), &sparse)?,
         directions::draw(&directions(8, all.clone(), vec![10, 24]), &usual)?,
         directions::draw(&directions(12, all, vec![10, 24]), &crowded)?,
         directions::draw(&directions(3, vec![10, 24], vec![10, 24]), &sparse)?,
         claims::draw(&claims(&STATES[..8], &STATES[1..6]), &usual)?,
         claims::draw(&claims(&long, &STATES[1..]), &crowded)?,
         claims::draw(&unclaimed, &sparse)?,
-        trajectory::draw(
-            &trajectory(&contrasts, 4, &STEPS),
-            &Palette::default(),
-            &usual,
-        )?,
-        trajectory::draw(
-            &trajectory(&long[1..9], 6, &STEPS),
-            &Palette::default(),
-            &crowded,
-        )?,
+        trajectory::draw(&trajectory(&contrasts, 4, &STEPS), &usual)?,
+        trajectory::draw(&trajectory(&long[1..9], 6, &STEPS), &crowded)?,
         trajectory::draw(
             &trajectory(&contrasts[..2], 2, &STEPS[..8]),
-            &Palette::default(),
             &sparse.join("two"),
         )?,
-        trajectory::draw(&later, &Palette::default(), &crowded)?,
-        trajectory::draw(&broken, &Palette::default(), &sparse)?,
-        link::draw(
-            &link(&STATES[..8], 3, &PREDICTORS[..3]),
-            &Palette::default(),
-            &usual,
-        )?,
-        link::draw(&apart, &Palette::default(), &usual)?,
-        link::draw(&link(&long, 3, &PREDICTORS), &Palette::default(), &crowded)?,
-        link::draw(&unknown, &Palette::default(), &sparse)?,
+        trajectory::draw(&later, &crowded)?,
+        trajectory::draw(&broken, &sparse)?,
+        link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
+        link::draw(&apart, &usual)?,
+        link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
+        link::draw(&unknown, &sparse)?,
     ])
 }
 
