@@ -6,10 +6,10 @@
 //! only isolated cells count as emergent. All columns share one scale. More
 //! than nine conditions continue in a second block of rows.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
@@ -20,7 +20,7 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Changes of preferences by condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct BehaviourData {
     /// Stem of the file names.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct BehaviourData {
 }
 
 /// One preference under one condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct BehaviourCell {
     pub group: String,
     pub preference: String,
@@ -263,30 +263,13 @@ fn check(data: &BehaviourData) -> Result<(), FigureError> {
 }
 
 fn table(data: &BehaviourData, groups: &[Group]) -> Table {
-    let mut table = Table::new(&[
-        "group",
-        "preference",
-        "condition",
-        "status",
-        "value",
-        "lo",
-        "hi",
-    ]);
+    let mut table = Table::new("group preference condition status value lo hi");
     for (_, group, preference) in row_places(groups) {
-        let own = data
-            .cells
-            .iter()
-            .filter(|c| c.group == group && c.preference == preference);
-        for c in own {
+        let own = data.cells.iter();
+        for c in own.filter(|c| c.group == group && c.preference == preference) {
             let status = if c.implied { "implied" } else { "isolated" };
-            let mut row = vec![
-                c.group.clone(),
-                c.preference.clone(),
-                c.condition.clone(),
-                status.to_owned(),
-            ];
-            row.extend(c.change.fields());
-            table.push(row);
+            let words: [&dyn Display; 4] = [&c.group, &c.preference, &c.condition, &status];
+            table.row(&words, &c.change.numbers());
         }
     }
     table

@@ -10,18 +10,17 @@
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
 use super::theme::{self, Palette, DOT, INK, LINE, RULE, SMALL, WIDE};
-use super::values::{nulls_are_nan, Check};
+use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Dose response and ablation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CausalData {
     /// Stem of the file names.
     pub name: String,
@@ -36,12 +35,11 @@ pub struct CausalData {
 }
 
 /// The response to one direction.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct DoseCurve {
     pub direction: String,
     pub random: bool,
     /// Doses, increasing, in units of the layer's RMS.
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub alpha: Vec<f64>,
     pub score: Vec<Estimate>,
     /// Whether the model is within the guards at the dose; points beyond them are hollow.
@@ -49,7 +47,7 @@ pub struct DoseCurve {
 }
 
 /// What one edit leaves of the shift.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Ablation {
     /// Heading under which the row stands, such as a condition or battery.
     pub group: String,
@@ -365,47 +363,22 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
 }
 
 fn table(data: &CausalData) -> Table {
-    let mut table = Table::new(&[
-        "panel", "group", "series", "random", "alpha", "inside", "value", "lo", "hi",
-    ]);
+    let mut table = Table::new("panel group series random inside alpha value lo hi");
     for d in &data.doses {
         for ((alpha, e), inside) in d.alpha.iter().zip(&d.score).zip(&d.inside) {
-            let mut row = vec![
-                "dose".to_owned(),
-                String::new(),
-                d.direction.clone(),
-                d.random.to_string(),
-                super::values::number(*alpha),
-                inside.to_string(),
-            ];
-            row.extend(e.fields());
-            table.push(row);
+            let numbers = [*alpha, e.value, e.lo, e.hi];
+            table.row(&[&"dose", &"", &d.direction, &d.random, inside], &numbers);
         }
     }
     let (alpha, lo, hi) = span_of_random(data);
     for (alpha, (lo, hi)) in alpha.iter().zip(lo.iter().zip(&hi)) {
-        let mut row = vec![
-            "dose".to_owned(),
-            String::new(),
-            "range of random".to_owned(),
-            "true".to_owned(),
-            super::values::number(*alpha),
-            String::new(),
-        ];
-        row.extend(Estimate::new(f64::NAN, *lo, *hi).fields());
-        table.push(row);
+        let numbers = [*alpha, f64::NAN, *lo, *hi];
+        table.row(&[&"dose", &"", &"range of random", &true, &""], &numbers);
     }
     for a in &data.ablations {
-        let mut row = vec![
-            "ablation".to_owned(),
-            a.group.clone(),
-            a.edit.clone(),
-            a.random.to_string(),
-            String::new(),
-            String::new(),
-        ];
-        row.extend(a.remaining.fields());
-        table.push(row);
+        let e = &a.remaining;
+        let numbers = [f64::NAN, e.value, e.lo, e.hi];
+        table.row(&[&"ablation", &a.group, &a.edit, &a.random, &""], &numbers);
     }
     table
 }

@@ -7,8 +7,6 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::axes;
 use super::canvas::{Anchor, Type};
 use super::concept_heatmap::{colour_bar, value_cell};
@@ -18,7 +16,7 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Scores of claims by condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ClaimsData {
     /// Stem of the file names.
     pub name: String,
@@ -152,12 +150,10 @@ fn check(data: &ClaimsData) -> Result<(), FigureError> {
 }
 
 fn table(data: &ClaimsData) -> Table {
-    let mut table = Table::new(&["condition", "claim", "value", "lo", "hi"]);
+    let mut table = Table::new("condition claim value lo hi");
     for (condition, row) in data.conditions.iter().zip(&data.score) {
         for (claim, e) in data.claims.iter().zip(row) {
-            let mut line = vec![condition.clone(), claim.clone()];
-            line.extend(e.fields());
-            table.push(line);
+            table.row(&[condition, claim], &e.numbers());
         }
     }
     table

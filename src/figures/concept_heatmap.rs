@@ -10,17 +10,16 @@
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area};
 use super::canvas::{Anchor, Canvas, Type};
 use super::page::{self, Page, Table};
 use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
-use super::values::{null_rows_are_nan, number, Check};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Cosines between concepts, in panels.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct HeatmapData {
     /// Stem of the file names.
     pub name: String,
@@ -31,12 +30,11 @@ pub struct HeatmapData {
 }
 
 /// One state at one layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct HeatmapPanel {
     pub layer: usize,
     pub state: String,
     /// (concepts, concepts), in [-1, 1]; NaN where not measured.
-    #[serde(deserialize_with = "null_rows_are_nan")]
     pub cosine: Vec<Vec<f64>>,
 }
 
@@ -232,17 +230,11 @@ fn check(data: &HeatmapData) -> Result<(), FigureError> {
 }
 
 fn table(data: &HeatmapData) -> Table {
-    let mut table = Table::new(&["state", "layer", "concept", "other", "cosine"]);
+    let mut table = Table::new("state layer concept other cosine");
     for panel in &data.panels {
         for (concept, row) in data.concepts.iter().zip(&panel.cosine) {
             for (other, value) in data.concepts.iter().zip(row) {
-                table.push(vec![
-                    panel.state.clone(),
-                    panel.layer.to_string(),
-                    concept.clone(),
-                    other.clone(),
-                    number(*value),
-                ]);
+                table.row(&[&panel.state, &panel.layer, concept, other], &[*value]);
             }
         }
     }

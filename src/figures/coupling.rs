@@ -9,18 +9,17 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Canvas, Mark};
 use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{Palette, DOT, LINE, MUTED, THIN, WIDE};
-use super::values::{null_rows_are_nan, nulls_are_nan, number, Check};
+use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Cosines by layer for each condition. Every list has one entry per layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CouplingData {
     /// Stem of the file names.
     pub name: String,
@@ -40,26 +39,23 @@ pub struct CouplingData {
 }
 
 /// One condition's line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CouplingLine {
     pub condition: String,
     /// Mean over seeds, with interval.
     pub mean: Vec<Estimate>,
     /// One list a seed; may be empty.
-    #[serde(deserialize_with = "null_rows_are_nan")]
     pub seeds: Vec<Vec<f64>>,
     /// Difference to base; empty for base itself.
     pub difference: Vec<Estimate>,
 }
 
 /// The middle part of a null distribution by layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct NullBand {
     /// As in the legend, such as `label-flip null, 95 %`.
     pub label: String,
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub lo: Vec<f64>,
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub hi: Vec<f64>,
 }
 
@@ -343,53 +339,28 @@ fn check(data: &CouplingData) -> Result<(), FigureError> {
 }
 
 fn table(data: &CouplingData) -> Table {
-    let mut table = Table::new(&[
-        "panel", "series", "kind", "seed", "layer", "value", "lo", "hi",
-    ]);
-    let mut put =
-        |panel: &str, series: &str, kind: &str, seed: String, layer: usize, v: [String; 3]| {
-            let mut row = vec![
-                panel.to_owned(),
-                series.to_owned(),
-                kind.to_owned(),
-                seed,
-                layer.to_string(),
-            ];
-            row.extend(v);
-            table.push(row);
-        };
+    let mut table = Table::new("panel series kind seed layer value lo hi");
     for line in &data.conditions {
+        let name = &line.condition;
         for (layer, e) in data.layers.iter().zip(&line.mean) {
-            put(
-                "cosine",
-                &line.condition,
-                "mean",
-                String::new(),
-                *layer,
-                e.fields(),
-            );
+            table.row(&[&"cosine", name, &"mean", &"", layer], &e.numbers());
         }
         for (i, seed) in line.seeds.iter().enumerate() {
             for (layer, v) in data.layers.iter().zip(seed) {
-                let v = [number(*v), String::new(), String::new()];
-                put("cosine", &line.condition, "seed", i.to_string(), *layer, v);
+                table.row(
+                    &[&"cosine", name, &"seed", &i, layer],
+                    &Estimate::point(*v).numbers(),
+                );
             }
         }
         for (layer, e) in data.layers.iter().zip(&line.difference) {
-            put(
-                "difference",
-                &line.condition,
-                "mean",
-                String::new(),
-                *layer,
-                e.fields(),
-            );
+            table.row(&[&"difference", name, &"mean", &"", layer], &e.numbers());
         }
     }
     for null in &data.nulls {
         for (layer, (lo, hi)) in data.layers.iter().zip(null.lo.iter().zip(&null.hi)) {
-            let v = [String::new(), number(*lo), number(*hi)];
-            put("cosine", &null.label, "null", String::new(), *layer, v);
+            let numbers = [f64::NAN, *lo, *hi];
+            table.row(&[&"cosine", &null.label, &"null", &"", layer], &numbers);
         }
     }
     table

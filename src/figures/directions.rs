@@ -8,7 +8,6 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Canvas, Mark};
@@ -18,7 +17,7 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Quality of directions by layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct DirectionsData {
     /// Stem of the file names.
     pub name: String,
@@ -32,7 +31,7 @@ pub struct DirectionsData {
 }
 
 /// One concept; each list has one entry per layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ConceptQuality {
     pub concept: String,
     /// Held out by prompt and template.
@@ -201,13 +200,11 @@ fn check(data: &DirectionsData) -> Result<(), FigureError> {
 }
 
 fn table(data: &DirectionsData) -> Table {
-    let mut table = Table::new(&["concept", "measure", "layer", "value", "lo", "hi"]);
+    let mut table = Table::new("concept measure layer value lo hi");
     for c in &data.concepts {
         for (measure, list) in [("auroc", &c.auroc), ("reliability", &c.reliability)] {
             for (layer, e) in data.layers.iter().zip(list) {
-                let mut row = vec![c.concept.clone(), measure.to_owned(), layer.to_string()];
-                row.extend(e.fields());
-                table.push(row);
+                table.row(&[&c.concept, &measure, layer], &e.numbers());
             }
         }
     }

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
@@ -18,11 +17,11 @@ use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
 use super::theme::{self, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
-use super::values::{null_is_nan, number, Check};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Behaviour of states against what else was measured on them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkData {
     /// Stem of the file names.
     pub name: String,
@@ -32,7 +31,7 @@ pub struct LinkData {
 }
 
 /// One predictor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkPanel {
     /// The predictor, such as `shift along persona, layer RMS`.
     pub x_label: String,
@@ -46,15 +45,13 @@ pub struct LinkPanel {
 }
 
 /// One model state.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkPoint {
     /// Such as `conscious-s1`.
     pub state: String,
     /// Such as `conscious`; its states are its seeds.
     pub condition: String,
-    #[serde(deserialize_with = "null_is_nan")]
     pub x: f64,
-    #[serde(deserialize_with = "null_is_nan")]
     pub y: f64,
 }
 
@@ -401,34 +398,14 @@ fn check(data: &LinkData) -> Result<(), FigureError> {
 /// States as given, then the means of their conditions; in a mean's row `state`
 /// is empty.
 fn table(data: &LinkData) -> Table {
-    let mut table = Table::new(&[
-        "x_label",
-        "y_label",
-        "text",
-        "kind",
-        "condition",
-        "state",
-        "x",
-        "y",
-    ]);
+    let mut table = Table::new("x_label y_label text kind condition state x y");
     for panel in &data.panels {
-        let mut put = |kind: &str, condition: &str, state: &str, (x, y): (f64, f64)| {
-            table.push(vec![
-                panel.x_label.clone(),
-                panel.y_label.clone(),
-                panel.text.clone(),
-                kind.to_owned(),
-                condition.to_owned(),
-                state.to_owned(),
-                number(x),
-                number(y),
-            ]);
-        };
+        let (x, y, text) = (&panel.x_label, &panel.y_label, &panel.text);
         for p in &panel.points {
-            put("state", &p.condition, &p.state, (p.x, p.y));
+            table.row(&[x, y, text, &"state", &p.condition, &p.state], &[p.x, p.y]);
         }
         for m in means(panel) {
-            put("mean", m.condition, "", m.at);
+            table.row(&[x, y, text, &"mean", &m.condition, &""], &[m.at.0, m.at.1]);
         }
     }
     table

@@ -13,8 +13,8 @@
 //! else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
-//! a size in this code is the size on paper; and a missing value is NaN (`null`
-//! in JSON, empty in CSV), drawn as a gap, while an infinite value is refused.
+//! a size in this code is the size on paper; and a missing value is NaN (empty in
+//! CSV), drawn as a gap, while an infinite value is refused.
 
 pub mod axes;
 pub mod behaviour;
@@ -45,7 +45,7 @@ use std::path::PathBuf;
 pub use values::Estimate;
 
 /// Where a figure was written, with the words that a report repeats.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     pub name: String,
     pub title: String,

@@ -8,6 +8,7 @@
 //! Files appear whole or not at all. The CSV is tidy: one row for each thing
 //! that is drawn.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use plotters::style::{Color, RGBColor};
@@ -15,6 +16,7 @@ use plotters::style::{Color, RGBColor};
 use super::axes::Area;
 use super::canvas::{self, Anchor, Canvas, Mark, Type};
 use super::theme::{self, DOT, INK, LEADING, LINE, MUTED, SMALL, TITLE};
+use super::values::number;
 use super::{raster, FigureError, Written};
 
 /// What stands before a legend's text.
@@ -225,15 +227,19 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(header: &[&'static str]) -> Self {
+    /// Of columns, whose names hold no blank.
+    pub fn new(header: &'static str) -> Self {
         Table {
-            header: header.to_vec(),
+            header: header.split(' ').collect(),
             rows: Vec::new(),
         }
     }
 
-    pub fn push(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+    /// Adds a row; a missing number is an empty field.
+    pub fn row(&mut self, words: &[&dyn Display], numbers: &[f64]) {
+        let words = words.iter().map(|w| w.to_string());
+        let row = words.chain(numbers.iter().map(|v| number(*v)));
+        self.rows.push(row.collect());
     }
 
     fn bytes(&self) -> Result<Vec<u8>, csv::Error> {

@@ -6,10 +6,10 @@
 //! the one extracted again in the fine-tuned model an open diamond below it.
 //! All panels share one scale, in units of the layer's residual RMS.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::{Anchor, Canvas, Mark, Type};
@@ -19,7 +19,7 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Projections of shifts on directions.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ShiftData {
     /// Stem of the file names.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct ShiftData {
 }
 
 /// One projection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ShiftPoint {
     pub layer: usize,
     pub condition: String,
@@ -44,16 +44,14 @@ pub struct ShiftPoint {
 }
 
 /// The model state in which a direction was extracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DirectionSource {
     Base,
     ReExtracted,
 }
 
 /// What was projected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShiftForm {
     Raw,
     SharedRemoved,
@@ -271,26 +269,11 @@ fn check(data: &ShiftData) -> Result<(), FigureError> {
 }
 
 fn table(data: &ShiftData) -> Table {
-    let mut table = Table::new(&[
-        "layer",
-        "condition",
-        "direction",
-        "source",
-        "form",
-        "value",
-        "lo",
-        "hi",
-    ]);
+    let mut table = Table::new("layer condition direction source form value lo hi");
     for p in &data.points {
-        let mut row = vec![
-            p.layer.to_string(),
-            p.condition.clone(),
-            p.direction.clone(),
-            p.source.name().to_owned(),
-            p.form.name().to_owned(),
-        ];
-        row.extend(p.projection.fields());
-        table.push(row);
+        let (source, form) = (p.source.name(), p.form.name());
+        let words: [&dyn Display; 5] = [&p.layer, &p.condition, &p.direction, &source, &form];
+        table.row(&words, &p.projection.numbers());
     }
     table
 }

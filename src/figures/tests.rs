@@ -260,36 +260,6 @@ fn conditions_too_many_for_their_names_stand_in_the_legend() {
 }
 
 #[test]
-fn figures_survive_json_with_their_gaps() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut data = samples::coupling(&STATES[..2], vec![1, 2, 3, 4, 5], vec![2]);
-    data.conditions[1].seeds[0][2] = f64::NAN;
-    data.nulls[0].hi[1] = f64::NAN;
-    let first = read(&coupling::draw(&data, dir.path()).unwrap().svg);
-    let text = serde_json::to_string(&data).unwrap();
-    let back: coupling::CouplingData = serde_json::from_str(&text).unwrap();
-    assert_eq!(first, read(&coupling::draw(&back, dir.path()).unwrap().svg));
-
-    let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
-    data.panels[0].lines[1].value[3] = Estimate::MISSING;
-    data.panels[1].lines[0].half_way = None;
-    let first = read(&trajectory::draw(&data, dir.path()).unwrap().svg);
-    let text = serde_json::to_string(&data).unwrap();
-    let back: trajectory::TrajectoryData = serde_json::from_str(&text).unwrap();
-    assert_eq!(
-        first,
-        read(&trajectory::draw(&back, dir.path()).unwrap().svg)
-    );
-
-    let mut data = samples::link(&STATES[..3], 2, &PREDICTORS[..1]);
-    data.panels[0].points[1].x = f64::NAN;
-    let first = read(&link::draw(&data, dir.path()).unwrap().svg);
-    let text = serde_json::to_string(&data).unwrap();
-    let back: link::LinkData = serde_json::from_str(&text).unwrap();
-    assert_eq!(first, read(&link::draw(&back, dir.path()).unwrap().svg));
-}
-
-#[test]
 fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

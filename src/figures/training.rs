@@ -8,18 +8,17 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Scale};
 use super::canvas::Canvas;
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
 use super::theme::{self, Palette, LINE, MUTED, WIDE};
-use super::values::{nulls_are_nan, number, Check};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Losses of all runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrainingData {
     /// Stem of the file names.
     pub name: String,
@@ -31,14 +30,13 @@ pub struct TrainingData {
 }
 
 /// One fine-tune.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrainingRun {
     pub condition: String,
     pub seed: u64,
     /// Optimiser steps, increasing.
     pub step: Vec<u64>,
     /// Mean loss of each step's batch; NaN where none was logged.
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub loss: Vec<f64>,
 }
 
@@ -191,17 +189,11 @@ fn check(data: &TrainingData) -> Result<(), FigureError> {
 }
 
 fn table(data: &TrainingData) -> Table {
-    let mut table = Table::new(&["condition", "seed", "step", "loss", "smoothed"]);
+    let mut table = Table::new("condition seed step loss smoothed");
     for run in &data.runs {
         let smooth = smoothed(&run.loss);
         for ((step, loss), smooth) in run.step.iter().zip(&run.loss).zip(smooth) {
-            table.push(vec![
-                run.condition.clone(),
-                run.seed.to_string(),
-                step.to_string(),
-                number(*loss),
-                number(smooth),
-            ]);
+            table.row(&[&run.condition, &run.seed, step], &[*loss, smooth]);
         }
     }
     table

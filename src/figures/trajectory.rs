@@ -11,7 +11,6 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
@@ -22,7 +21,7 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Quantities by training step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryData {
     /// Stem of the file names.
     pub name: String,
@@ -32,7 +31,7 @@ pub struct TrajectoryData {
 }
 
 /// One quantity.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryPanel {
     pub title: String,
     /// Label of the value axis, with unit.
@@ -41,7 +40,7 @@ pub struct TrajectoryPanel {
 }
 
 /// One condition or contrast.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryLine {
     /// As in the legend, such as `conscious - denial`; has the same colour in
     /// every panel.
@@ -318,19 +317,14 @@ fn check(data: &TrajectoryData) -> Result<(), FigureError> {
 
 /// In a row of kind `half way`, value and interval are steps.
 fn table(data: &TrajectoryData) -> Table {
-    let mut table = Table::new(&["panel", "line", "kind", "step", "value", "lo", "hi"]);
-    let mut put = |panel: &str, line: &str, kind: &str, step: String, e: &Estimate| {
-        let mut row = vec![panel.to_owned(), line.to_owned(), kind.to_owned(), step];
-        row.extend(e.fields());
-        table.push(row);
-    };
+    let mut table = Table::new("panel line kind step value lo hi");
     for panel in &data.panels {
         for line in &panel.lines {
             for (step, e) in line.steps.iter().zip(&line.value) {
-                put(&panel.title, &line.label, "value", step.to_string(), e);
+                table.row(&[&panel.title, &line.label, &"value", step], &e.numbers());
             }
             if let Some(e) = &line.half_way {
-                put(&panel.title, &line.label, "half way", String::new(), e);
+                table.row(&[&panel.title, &line.label, &"half way", &""], &e.numbers());
             }
         }
     }

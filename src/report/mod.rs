@@ -23,11 +23,11 @@ use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
 use crate::figures::{FigureError, Written};
 use crate::store::{atomic, Frame, ResultsReader, RootAttrs, StoreError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// All that a page says.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ReportData {
     pub title: String,
     pub study: String,
@@ -47,7 +47,7 @@ pub struct ReportData {
 }
 
 /// A figure that lies in the run folder, its PNG beside its SVG.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ReportFigure {
     pub title: String,
     pub caption: String,
@@ -68,7 +68,7 @@ impl ReportFigure {
 }
 
 /// A table of finished text; each row has one cell a column.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ReportTable {
     pub title: String,
     pub caption: String,
@@ -77,7 +77,7 @@ pub struct ReportTable {
 }
 
 /// A number of earlier work beside ours: a point of reference, not a target.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ReferencePoint {
     pub quantity: String,
     pub earlier: String,
@@ -86,7 +86,7 @@ pub struct ReferencePoint {
 }
 
 /// A file of the run folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RunFile {
     pub path: String,
     pub what: String,

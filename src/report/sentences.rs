@@ -34,7 +34,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "stickiness" => format!("{layer}Along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next{tail}."),
         "ablation-total" => format!("Without an edit, {set} less {reference} on {outcome}: {three} {unit}{tail}."),
         "ablation" => ablation(f),
-        "side-effects" => format!("Side effects of projecting {subject} out, on neutral texts: {:.2} {unit} in the model damaged most ({note}){}; {} the guards.", f.estimate, band(f), f.verdict),
+        "side-effects" => format!("Side effects of projecting {subject} out of {set} and {reference}, on neutral texts: {:.2} {unit} in the model damaged most ({note}){}; {} the guards.", f.estimate, band(f), f.verdict),
         "dose-response" => format!("{layer}A dose of {subject} ({}) in {set} moves {outcome} by {three} {unit}{tail}.", f.form),
         "half-way" => half_way(f),
         "lead" => lead(f),
