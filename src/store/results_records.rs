@@ -193,28 +193,8 @@ impl ResultsReader {
             coords = Some(dims.into_iter().zip(labels).collect());
             *column = Some(values);
         }
-        // A cell's place gives its labels.
         if let Some(coords) = coords {
-            let total: usize = coords.iter().map(|(_, v)| v.len()).product();
-            let mut stride = total;
-            for (dim, labels) in coords {
-                let n = labels.len();
-                stride /= n.max(1);
-                let place = |i: usize| i / stride % n;
-                let long = match &labels {
-                    Values::Text(v) => {
-                        Values::Text((0..total).map(|i| v[place(i)].clone()).collect())
-                    }
-                    Values::Int(v) => Values::Int((0..total).map(|i| v[place(i)]).collect()),
-                    Values::Real(v) => Values::Real((0..total).map(|i| v[place(i)]).collect()),
-                };
-                if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
-                    columns[k] = Some(long);
-                }
-            }
-        }
-        if !meta.dims.is_empty() {
-            drop_gaps(meta, &mut columns);
+            label(meta, &coords, &mut columns);
         }
         let columns: Option<Vec<Values>> = columns.into_iter().collect();
         columns
@@ -223,26 +203,98 @@ impl ResultsReader {
     }
 }
 
-/// Leaves out the cells of a grid that no row filled: those in which every field is missing.
-fn drop_gaps(meta: &Meta, columns: &mut [Option<Values>]) {
-    let fields = || meta.fields.iter().zip(columns.iter());
-    let filled = fields().filter(|(f, _)| !meta.dims.contains(&f.name));
-    let filled: Vec<&Values> = filled.filter_map(|(_, c)| c.as_ref()).collect();
+/// Leaves out the cells of a grid that no row filled, those in which every field is missing, and gives
+/// the others the labels of their places.
+fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>]) {
+    let total: usize = coords.iter().map(|(_, v)| v.len()).product();
     let missing = |i: usize| {
-        filled.iter().all(|values| match values {
+        columns.iter().flatten().all(|values| match values {
             Values::Text(v) => v[i].is_empty(),
             Values::Int(_) => false,
             Values::Real(v) => v[i].is_nan(),
         })
     };
-    let kept: Vec<usize> = (0..filled.first().map_or(0, |v| v.len()))
-        .filter(|&i| !missing(i))
-        .collect();
+    let kept: Vec<usize> = (0..total).filter(|&i| !missing(i)).collect();
     for values in columns.iter_mut().flatten() {
-        *values = match &*values {
-            Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
-            Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
-            Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
+        *values = picked(values, kept.iter().copied());
+    }
+    let mut stride = total;
+    for (dim, labels) in coords {
+        let n = labels.len().max(1);
+        stride = (stride / n).max(1);
+        if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
+            columns[k] = Some(picked(labels, kept.iter().map(|i| i / stride % n)));
+        }
+    }
+}
+
+/// The entries at some places.
+fn picked(values: &Values, at: impl Iterator<Item = usize>) -> Values {
+    match values {
+        Values::Text(v) => Values::Text(at.map(|i| v[i].clone()).collect()),
+        Values::Int(v) => Values::Int(at.map(|i| v[i]).collect()),
+        Values::Real(v) => Values::Real(at.map(|i| v[i]).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{ResultsReader, ResultsWriter, RootAttrs};
+
+    crate::record! {
+        /// Scores.
+        #[grid("test/scores", "state", "item")]
+        pub struct Score {
+            /// State.
+            pub state: String,
+            /// Item.
+            pub item: String,
+            /// The score.
+            pub estimate: f64,
+            /// Prompts.
+            pub n: usize,
+        }
+    }
+
+    crate::record! {
+        /// Others, of other states.
+        #[grid("test/others", "state")]
+        pub struct Other {
+            /// State.
+            pub state: String,
+            /// Whether it is so.
+            pub is: bool,
+        }
+    }
+
+    #[test]
+    fn grids_with_gaps_and_with_labels_of_their_own_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let score = |state: &str, item: &str, n: usize| Score {
+            state: state.into(),
+            item: item.into(),
+            estimate: 0.5,
+            n,
         };
+        let scores = [score("a", "x", 1), score("b", "y", 2), score("b", "x", 3)];
+        let others = ["b", "c"].map(|s| Other {
+            state: s.into(),
+            is: s == "c",
+        });
+        let attrs = RootAttrs::new("t", serde_json::json!({}), 1);
+        let mut w = ResultsWriter::create(&path, &attrs).unwrap();
+        w.records(&scores).unwrap();
+        w.records(&others).unwrap();
+        w.finish().unwrap();
+        let r = ResultsReader::open(&path).unwrap();
+        let mut back = r.records::<Score>().unwrap();
+        back.sort_by_key(|s| s.n);
+        assert_eq!(back, scores);
+        assert_eq!(r.records::<Other>().unwrap(), others);
+        assert_eq!(
+            r.array("test/scores/estimate").unwrap().coords[0],
+            vec!["a", "b"].into()
+        );
     }
 }
