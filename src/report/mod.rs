@@ -159,7 +159,15 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let said: Vec<String> = said.map(sentences::sentence).collect();
     let attrs = reader.root_attrs();
     let warnings = warnings(&r, attrs);
-    let figures = draw::all(&r, &out.join("figures"))?;
+    let (folder, json) = (out.join("figures"), out.join("findings.json"));
+    let earlier = earlier_figures(&json);
+    let figures = draw::all(&r, &folder)?;
+    for name in earlier
+        .iter()
+        .filter(|n| figures.iter().all(|w| w.name != **n))
+    {
+        remove(&folder, name)?;
+    }
     let (title, study) = names(attrs);
     let data = ReportData {
         title,
@@ -177,10 +185,10 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         files: tables::files(),
     };
     let (html, markdown) = write(&data, out)?;
-    let json = out.join("findings.json");
     let all = serde_json::json!({
         "findings": said_json(&rows),
         "references": Frame::of(&references).json(),
+        "figures": figures.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(),
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
@@ -194,6 +202,32 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         sentences: said,
         warnings,
     })
+}
+
+/// Names of the figures that an earlier report in the same folder made; none where it left no list.
+fn earlier_figures(json: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(json).ok();
+    let all = text.and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok());
+    let names = all.and_then(|v| v["figures"].as_array().cloned());
+    let own = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (names.into_iter().flatten())
+        .filter_map(|n| n.as_str().map(str::to_owned))
+        .filter(|n| n.chars().all(own))
+        .collect()
+}
+
+/// Removes the files of a figure.
+fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
+    for kind in ["svg", "png", "csv"] {
+        let path = folder.join(format!("{name}.{kind}"));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { path, source })
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Rows of findings as JSON, each with its sentence.

@@ -1,16 +1,27 @@
 //! Coupling, concepts, shifts and quality of directions as figure data.
 
-use super::{counts, estimate, listed, numbered, pairs_of};
+use super::{counts, estimate, listed, numbered, pairs_of, Drawing};
 use crate::analysis::records::{distinct, CouplingRow, QualityRow, Results};
 use crate::analysis::BASE;
 use crate::figures::concept_heatmap::{HeatmapData, HeatmapPanel};
 use crate::figures::coupling::{CouplingData, CouplingLine, NullBand};
 use crate::figures::directions::{ConceptQuality, DirectionsData};
 use crate::figures::shift::{DirectionSource, ShiftData, ShiftForm, ShiftPoint};
-use crate::figures::Estimate;
+use crate::figures::{concept_heatmap, coupling, directions, shift, Estimate, FigureError};
+
+/// Draws what this file holds.
+pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
+    let r = d.r;
+    for (i, pair) in r.pairs().into_iter().enumerate() {
+        d.keep(coupling::draw(&coupling(r, pair, i), &d.conditions, d.dir))?;
+    }
+    d.keep(concept_heatmap::draw(&concepts(r), d.dir))?;
+    d.keep(shift::draw(&shift(r), &d.conditions, d.dir))?;
+    d.keep(directions::draw(&directions(r), d.dir))
+}
 
 /// The cosine of one pair by layer and condition.
-pub fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
+fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
     let own: Vec<_> = (r.condition_coupling.iter())
         .filter(|c| c.concept_a == a && c.concept_b == b && c.form == "raw")
         .collect();
@@ -98,7 +109,7 @@ fn nulls(r: &Results, (a, b): (&str, &str), layers: &[usize]) -> Vec<NullBand> {
 }
 
 /// Cosines of every pair of concepts in base and in the focus, or in the first tuned condition.
-pub fn concepts(r: &Results) -> HeatmapData {
+fn concepts(r: &Results) -> HeatmapData {
     let concepts = super::concepts(r);
     let raw: Vec<&CouplingRow> = r.coupling.iter().filter(|c| c.form == "raw").collect();
     let focus = r
@@ -152,7 +163,7 @@ pub fn concepts(r: &Results) -> HeatmapData {
 }
 
 /// Shifts of the neutral texts along the coupled concepts, whole and unshared.
-pub fn shift(r: &Results) -> ShiftData {
+fn shift(r: &Results) -> ShiftData {
     let (coupled, position) = (r.coupled(), r.shift_position());
     let reported = r.reported();
     let own = r.shifts.iter().filter(|s| {
@@ -190,7 +201,7 @@ pub fn shift(r: &Results) -> ShiftData {
 }
 
 /// Quality of every concept's direction in base by layer.
-pub fn directions(r: &Results) -> DirectionsData {
+fn directions(r: &Results) -> DirectionsData {
     let estimator = r.estimator();
     let rows: Vec<&QualityRow> = (r.quality.iter())
         .filter(|q| q.state == BASE && q.form == "raw" && q.estimator == estimator)

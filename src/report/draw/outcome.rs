@@ -1,17 +1,30 @@
-//! Preferences, claims, interventions and training losses as figure data.
+//! Preferences, claims and interventions as figure data.
 
-use super::{counts, estimate};
+use super::{counts, estimate, numbered, Drawing};
 use crate::analysis::findings::cause::ablated;
 use crate::analysis::records::{distinct, AblationRow, DoseRow, Results};
 use crate::analysis::BASE;
 use crate::figures::behaviour::{BehaviourCell, BehaviourData};
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::claims::ClaimsData;
-use crate::figures::training::{TrainingData, TrainingRun};
-use crate::figures::Estimate;
+use crate::figures::{behaviour, causal, claims, Estimate, FigureError};
+
+/// Draws what this file holds.
+pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
+    let r = d.r;
+    d.keep(behaviour::draw(&behaviour(r), &d.conditions, d.dir))?;
+    d.keep(claims::draw(&claims(r), d.dir))?;
+    for asked in ["preferences", "claim"] {
+        for (i, mut data) in causal(r, asked).into_iter().enumerate() {
+            data.name = numbered(&data.name, i);
+            d.keep(causal::draw(&data, &d.concepts, d.dir))?;
+        }
+    }
+    Ok(())
+}
 
 /// Every preference of every condition against the reference.
-pub fn behaviour(r: &Results) -> BehaviourData {
+fn behaviour(r: &Results) -> BehaviourData {
     let tuned = r.tuned();
     let reference = r.reference().unwrap_or(BASE);
     let own = r.contrasts.iter().filter(|c| {
@@ -40,7 +53,7 @@ pub fn behaviour(r: &Results) -> BehaviourData {
 }
 
 /// Every condition on every claim, less base.
-pub fn claims(r: &Results) -> ClaimsData {
+fn claims(r: &Results) -> ClaimsData {
     let tuned = r.tuned();
     let rows: Vec<_> = (r.claims.iter())
         .filter(|c| tuned.is_empty() || tuned.contains(&&*c.set))
@@ -75,7 +88,7 @@ pub fn claims(r: &Results) -> ClaimsData {
 }
 
 /// Doses and ablations of what was asked, `preferences` or `claim`: one figure a comparison.
-pub fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
+fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
     let doses: Vec<&DoseRow> = (r.doses.iter())
         .filter(|d| d.asked == asked && (asked == "claim" || d.preference == "all"))
         .collect();
@@ -177,30 +190,4 @@ fn remaining(rows: &[&AblationRow]) -> Vec<Ablation> {
         },
     });
     each.collect()
-}
-
-/// Losses of every fine-tune.
-pub fn training(r: &Results) -> TrainingData {
-    let states = distinct(r.training.iter().map(|t| t.state.as_str()));
-    let runs = states.into_iter().filter_map(|state| {
-        let own = r.training.iter().filter(|t| t.state == state);
-        let first = own.clone().next()?;
-        Some(TrainingRun {
-            condition: first.condition.clone(),
-            seed: first.seed as u64,
-            step: own.clone().map(|t| t.step as u64).collect(),
-            loss: own.map(|t| t.loss).collect(),
-        })
-    });
-    let runs: Vec<TrainingRun> = runs.collect();
-    TrainingData {
-        name: "training".into(),
-        title: "Fine-tuning loss".into(),
-        caption: format!(
-            "Mean cross-entropy over assistant tokens of each step's rows; thin: as logged, thick: smoothed. {} fine-tunes.",
-            runs.len()
-        ),
-        y_label: "loss (nats a token)".into(),
-        runs,
-    }
 }

@@ -1,12 +1,22 @@
-//! Trajectories, and links over conditions, as figure data.
+//! Trajectories, training losses, and links over conditions, as figure data.
 
-use super::{counts, estimate};
+use super::{counts, estimate, Drawing};
 use crate::analysis::records::{distinct, Results};
 use crate::figures::link::{LinkData, LinkPanel, LinkPoint};
+use crate::figures::training::{TrainingData, TrainingRun};
 use crate::figures::trajectory::{TrajectoryData, TrajectoryLine, TrajectoryPanel};
+use crate::figures::{link, training, trajectory, FigureError};
+
+/// Draws what this file holds.
+pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
+    let r = d.r;
+    d.keep(link::draw(&link(r), &d.conditions, d.dir))?;
+    d.keep(trajectory::draw(&trajectory(r), &d.conditions, d.dir))?;
+    d.keep(training::draw(&training(r), &d.conditions, d.dir))
+}
 
 /// The quantities of the trajectory, one panel each.
-pub fn trajectory(r: &Results) -> TrajectoryData {
+fn trajectory(r: &Results) -> TrajectoryData {
     let first = r.trajectory.first();
     let label = first.map_or(String::new(), |t| format!("{} less {}", t.set, t.reference));
     // Layers that are no number compare by their bits.
@@ -55,7 +65,7 @@ pub fn trajectory(r: &Results) -> TrajectoryData {
 }
 
 /// What moved inside against isolated preferences, one panel a predictor and layer.
-pub fn link(r: &Results) -> LinkData {
+fn link(r: &Results) -> LinkData {
     let reported = r.reported();
     let own: Vec<_> = (r.links.iter())
         .filter(|l| l.cells == "isolated" && reported.contains(&l.layer))
@@ -94,5 +104,31 @@ pub fn link(r: &Results) -> LinkData {
         title: "What moved inside against what moved in behaviour".into(),
         caption: "Each model less base; large: mean of a condition. Shifts along base's directions on neutral texts. p: conditions rearranged. With so few conditions only a very strong link can be seen.".into(),
         panels: panels.collect(),
+    }
+}
+
+/// Losses of every fine-tune.
+fn training(r: &Results) -> TrainingData {
+    let states = distinct(r.training.iter().map(|t| t.state.as_str()));
+    let runs = states.into_iter().filter_map(|state| {
+        let own = r.training.iter().filter(|t| t.state == state);
+        let first = own.clone().next()?;
+        Some(TrainingRun {
+            condition: first.condition.clone(),
+            seed: first.seed as u64,
+            step: own.clone().map(|t| t.step as u64).collect(),
+            loss: own.map(|t| t.loss).collect(),
+        })
+    });
+    let runs: Vec<TrainingRun> = runs.collect();
+    TrainingData {
+        name: "training".into(),
+        title: "Fine-tuning loss".into(),
+        caption: format!(
+            "Mean cross-entropy over assistant tokens of each step's rows; thin: as logged, thick: smoothed. {} fine-tunes.",
+            runs.len()
+        ),
+        y_label: "loss (nats a token)".into(),
+        runs,
     }
 }
