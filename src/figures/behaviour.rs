@@ -24,7 +24,9 @@ use super::{Estimate, FigureError, Written};
 pub struct BehaviourData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the value axis, such as `stance log-odds against denial`.
     pub x_label: String,
@@ -36,8 +38,11 @@ pub struct BehaviourData {
 /// One preference under one condition.
 #[derive(Debug, Clone)]
 pub struct BehaviourCell {
+    /// Heading under which the row stands.
     pub group: String,
+    /// Name of the preference.
     pub preference: String,
+    /// Name of the condition.
     pub condition: String,
     /// Change against the reference, in log-odds.
     pub change: Estimate,
@@ -60,6 +65,10 @@ struct Group<'a> {
     preferences: Vec<&'a str>,
 }
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

@@ -24,23 +24,30 @@ use super::{Estimate, FigureError, Written};
 pub struct CausalData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the score axis on the left, with unit.
     pub score_label: String,
     /// Label of the axis on the right, with unit.
     pub remaining_label: String,
+    /// Curves of the left panel.
     pub doses: Vec<DoseCurve>,
+    /// Rows of the right panel.
     pub ablations: Vec<Ablation>,
 }
 
 /// The response to one direction.
 #[derive(Debug, Clone)]
 pub struct DoseCurve {
+    /// Name of the direction.
     pub direction: String,
+    /// Whether the direction is a random one.
     pub random: bool,
     /// Doses, increasing, in units of the layer's RMS.
     pub alpha: Vec<f64>,
+    /// One entry a dose.
     pub score: Vec<Estimate>,
     /// Whether the model is within the guards at the dose; points beyond them are hollow.
     pub inside: Vec<bool>,
@@ -54,7 +61,9 @@ pub struct Ablation {
     /// Such as `no edit`, `ablate persona`, `ablate random`. Random edits of one
     /// group share a name and a row.
     pub edit: String,
+    /// Whether the direction is a random one.
     pub random: bool,
+    /// Shift under the edit.
     pub remaining: Estimate,
 }
 
@@ -69,6 +78,10 @@ const LARGEST: f64 = 26.0;
 const BETWEEN: f64 = 16.0;
 const LABEL: f64 = 95.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

@@ -20,11 +20,15 @@ use super::{Estimate, FigureError, Written};
 pub struct ClaimsData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// What the colours show, with unit, such as `stance log-odds`.
     pub value_label: String,
+    /// Rows.
     pub conditions: Vec<String>,
+    /// Columns.
     pub claims: Vec<String>,
     /// Place among the claims of the one that each condition trains.
     pub own: Vec<Option<usize>>,
@@ -42,6 +46,10 @@ const SIDE: f64 = 14.0;
 const ABOVE: f64 = 13.0;
 const BAR: f64 = 30.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

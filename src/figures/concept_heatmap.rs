@@ -23,16 +23,22 @@ use super::{FigureError, Written};
 pub struct HeatmapData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
+    /// Rows and columns.
     pub concepts: Vec<String>,
+    /// The panels, in the order in which they are read.
     pub panels: Vec<HeatmapPanel>,
 }
 
 /// One state at one layer.
 #[derive(Debug, Clone)]
 pub struct HeatmapPanel {
+    /// Block, from 0.
     pub layer: usize,
+    /// Model state.
     pub state: String,
     /// (concepts, concepts), in [-1, 1]; NaN where not measured.
     pub cosine: Vec<Vec<f64>>,
@@ -47,6 +53,10 @@ const LARGEST: f64 = 24.0;
 const BAR: f64 = 30.0;
 const LABEL: f64 = 96.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

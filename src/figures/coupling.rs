@@ -23,7 +23,9 @@ use super::{Estimate, FigureError, Written};
 pub struct CouplingData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the upper panel's axis, such as `cos(persona, autonomy)`.
     pub y_label: String,
@@ -33,6 +35,7 @@ pub struct CouplingData {
     pub layers: Vec<usize>,
     /// Layers to mark.
     pub chosen: Vec<usize>,
+    /// A line each.
     pub conditions: Vec<CouplingLine>,
     /// Null distributions, lighter to darker in the order given.
     pub nulls: Vec<NullBand>,
@@ -41,6 +44,7 @@ pub struct CouplingData {
 /// One condition's line.
 #[derive(Debug, Clone)]
 pub struct CouplingLine {
+    /// Name of the condition.
     pub condition: String,
     /// Mean over seeds, with interval.
     pub mean: Vec<Estimate>,
@@ -55,7 +59,9 @@ pub struct CouplingLine {
 pub struct NullBand {
     /// As in the legend, such as `label-flip null, 95 %`.
     pub label: String,
+    /// Lower ends.
     pub lo: Vec<f64>,
+    /// Upper ends.
     pub hi: Vec<f64>,
 }
 
@@ -66,6 +72,10 @@ const BETWEEN: f64 = 12.0;
 /// Above this many layers, points are not marked.
 const MARKED: usize = 12;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

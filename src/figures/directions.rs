@@ -21,18 +21,22 @@ use super::{Estimate, FigureError, Written};
 pub struct DirectionsData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Layers, increasing (block outputs, 0-based).
     pub layers: Vec<usize>,
     /// Layers to mark.
     pub chosen: Vec<usize>,
+    /// A panel each.
     pub concepts: Vec<ConceptQuality>,
 }
 
 /// One concept; each list has one entry per layer.
 #[derive(Debug, Clone)]
 pub struct ConceptQuality {
+    /// Name of the concept.
     pub concept: String,
     /// Held out by prompt and template.
     pub auroc: Vec<Estimate>,
@@ -48,6 +52,10 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 10.0;
 const ACROSS: usize = 4;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

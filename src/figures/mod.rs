@@ -16,24 +16,24 @@
 //! a size in this code is the size on paper; and a missing value is NaN (empty in
 //! CSV), drawn as a gap, while an infinite value is refused.
 
-pub mod axes;
+mod axes;
 pub mod behaviour;
-pub mod canvas;
+mod canvas;
 pub mod causal;
 pub mod claims;
 pub mod concept_heatmap;
 pub mod coupling;
 pub mod directions;
-pub mod labels;
-pub mod lanes;
+mod labels;
+mod lanes;
 pub mod link;
-pub mod page;
-pub mod raster;
+mod page;
+mod raster;
 pub mod shift;
-pub mod theme;
+pub(crate) mod theme;
 pub mod training;
 pub mod trajectory;
-pub mod values;
+mod values;
 
 #[cfg(test)]
 mod samples;
@@ -42,21 +42,29 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use theme::Palette;
 pub use values::Estimate;
 
 /// Where a figure was written, with the words that a report repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
+    /// Stem of its files.
     pub name: String,
+    /// Title above it.
     pub title: String,
+    /// Words below it.
     pub caption: String,
+    /// The drawing.
     pub svg: PathBuf,
+    /// The same at 300 dpi.
     pub png: PathBuf,
+    /// Every number that is drawn.
     pub csv: PathBuf,
 }
 
 /// The ways in which a figure cannot be drawn or written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentence of each says what it is
 pub enum FigureError {
     #[error("figure `{figure}` has nothing to draw: {what}; give it at least one value or leave the figure out")]
     Empty { figure: String, what: String },

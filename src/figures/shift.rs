@@ -23,21 +23,28 @@ use super::{Estimate, FigureError, Written};
 pub struct ShiftData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the value axis, such as `projection of the shift (layer RMS)`.
     pub x_label: String,
+    /// What is drawn.
     pub points: Vec<ShiftPoint>,
 }
 
 /// One projection.
 #[derive(Debug, Clone)]
 pub struct ShiftPoint {
+    /// Block, from 0.
     pub layer: usize,
+    /// Name of the condition.
     pub condition: String,
     /// Concept of the direction, such as `persona`.
     pub direction: String,
+    /// Where the direction was read.
     pub source: DirectionSource,
+    /// Which part of the shift it is.
     pub form: ShiftForm,
     /// In units of the layer's RMS.
     pub projection: Estimate,
@@ -46,14 +53,18 @@ pub struct ShiftPoint {
 /// The model state in which a direction was extracted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DirectionSource {
+    /// Base.
     Base,
+    /// The fine-tuned model itself.
     ReExtracted,
 }
 
 /// What was projected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShiftForm {
+    /// The whole shift.
     Raw,
+    /// What the identity fine-tunes do not share.
     SharedRemoved,
 }
 
@@ -89,6 +100,10 @@ const BETWEEN: f64 = 8.0;
 const GAP_X: f64 = 14.0;
 const LABEL: f64 = 120.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

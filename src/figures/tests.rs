@@ -49,7 +49,7 @@ fn text_boxes(group: &usvg::Group, list: &mut Vec<[f32; 4]>) {
 fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
     let dir = tempfile::tempdir().unwrap();
     let all = samples::draw_all(dir.path()).unwrap();
-    assert_eq!(all.len(), 33);
+    assert_eq!(all.len(), 32);
     for written in &all {
         let text = read(&written.svg);
         let document = roxmltree::Document::parse(&text).unwrap();
@@ -169,6 +169,20 @@ fn a_missing_cell_has_no_dot_and_an_implied_one_is_a_ring() {
     assert_eq!(
         tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
         whole - 1 + 1 + 2
+    );
+}
+
+#[test]
+fn a_dose_beyond_the_guards_is_a_ring() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = samples::causal(&["conscious"]);
+    data.doses.iter_mut().for_each(|d| d.inside.fill(true));
+    let whole = tags(&causal::draw(&data, dir.path()).unwrap(), "circle");
+    data.doses[0].inside[6] = false;
+    // A ring is a disc with a white disc in it, in the panel and in the legend.
+    assert_eq!(
+        tags(&causal::draw(&data, dir.path()).unwrap(), "circle"),
+        whole + 1 + 2
     );
 }
 

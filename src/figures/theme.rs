@@ -6,14 +6,13 @@
 //! Font License; it is embedded, so a figure looks the same on a machine
 //! without fonts.
 //!
-//! Conditions take the Okabe-Ito colours in the order of their study, from one [`Palette`] for all of
-//! its figures, so that a condition has one colour in every one. Ordered values take viridis, cosines a blue-white-red map with
-//! white at 0.
+//! Conditions take the Okabe-Ito colours in the order of their study, from one [`Palette`] for
+//! all of its figures, so that a condition has one colour in every one. Cosines take a
+//! blue-white-red map with white at 0.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
 use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSLColor, RGBColor};
 
 /// Printed points in a millimetre.
@@ -47,8 +46,6 @@ pub const GAP: RGBColor = RGBColor(0xE9, 0xE9, 0xE9);
 
 pub const REGULAR_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Regular.ttf");
 pub const BOLD_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Bold.ttf");
-/// The licence of the embedded font, to be shipped beside it.
-pub const FONT_LICENCE: &str = include_str!("../../assets/fonts/OFL.txt");
 
 /// The family as SVG names it: the embedded font, then what a reader may have.
 pub const FAMILY: &str = "Fira Sans, Helvetica, Arial, sans-serif";
@@ -139,11 +136,6 @@ fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
         (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-/// Viridis at `t` in [0, 1], for values with an order.
-pub fn ordered(t: f64) -> RGBColor {
-    ViridisRGB.get_color(t.clamp(0.0, 1.0))
 }
 
 /// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.
@@ -279,16 +271,6 @@ mod tests {
             assert!(warm.0 > warm.2, "{t}");
             assert!(cold.2 > cold.0, "{t}");
         }
-    }
-
-    #[test]
-    fn viridis_grows_lighter_with_its_value() {
-        let light =
-            |c: RGBColor| 0.3 * f64::from(c.0) + 0.6 * f64::from(c.1) + 0.1 * f64::from(c.2);
-        let list: Vec<f64> = (0..=10)
-            .map(|i| light(ordered(f64::from(i) / 10.0)))
-            .collect();
-        assert!(list.windows(2).all(|w| w[0] < w[1]));
     }
 
     #[test]

@@ -22,17 +22,22 @@ use super::{FigureError, Written};
 pub struct TrainingData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the loss axis, with unit, such as `loss (nats per token)`.
     pub y_label: String,
+    /// The fine-tunes.
     pub runs: Vec<TrainingRun>,
 }
 
 /// One fine-tune.
 #[derive(Debug, Clone)]
 pub struct TrainingRun {
+    /// Name of the condition.
     pub condition: String,
+    /// Number of the fine-tune within its condition.
     pub seed: u64,
     /// Optimiser steps, increasing.
     pub step: Vec<u64>,
@@ -46,6 +51,10 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 14.0;
 const ACROSS: usize = 4;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

@@ -25,17 +25,22 @@ use super::{Estimate, FigureError, Written};
 pub struct TrajectoryData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above it.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
+    /// The panels, in the order in which they are read.
     pub panels: Vec<TrajectoryPanel>,
 }
 
 /// One quantity.
 #[derive(Debug, Clone)]
 pub struct TrajectoryPanel {
+    /// Title above it.
     pub title: String,
     /// Label of the value axis, with unit.
     pub y_label: String,
+    /// Lines of the panel.
     pub lines: Vec<TrajectoryLine>,
 }
 
@@ -63,6 +68,10 @@ const ROW: f64 = 6.0;
 /// Above this many steps, points are not marked.
 const MARKED: usize = 16;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;

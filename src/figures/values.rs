@@ -14,18 +14,23 @@ use super::FigureError;
 /// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
 #[derive(Debug, Clone, Copy)]
 pub struct Estimate {
+    /// The value.
     pub value: f64,
+    /// Lower end of its interval.
     pub lo: f64,
+    /// Upper end of its interval.
     pub hi: f64,
 }
 
 impl Estimate {
+    /// A value that does not exist.
     pub const MISSING: Estimate = Estimate {
         value: f64::NAN,
         lo: f64::NAN,
         hi: f64::NAN,
     };
 
+    /// A value with the ends of its interval.
     pub fn new(value: f64, lo: f64, hi: f64) -> Self {
         Estimate { value, lo, hi }
     }
@@ -39,6 +44,7 @@ impl Estimate {
         }
     }
 
+    /// True when there is no value.
     pub fn is_missing(&self) -> bool {
         self.value.is_nan()
     }

@@ -28,31 +28,31 @@ use std::path::{Path, PathBuf};
 
 /// All that a page says.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct ReportData {
-    pub title: String,
-    pub study: String,
-    pub model: String,
+struct ReportData {
+    title: String,
+    study: String,
+    model: String,
     /// The command that repeats the run.
-    pub command: String,
+    command: String,
     /// As it is to be printed.
-    pub date: String,
+    date: String,
     /// One finding a sentence, with its interval, negative ones included.
-    pub findings: Vec<String>,
+    findings: Vec<String>,
     /// What a reader should doubt, and why.
-    pub warnings: Vec<String>,
-    pub figures: Vec<ReportFigure>,
-    pub tables: Vec<ReportTable>,
-    pub references: Vec<ReferencePoint>,
-    pub files: Vec<RunFile>,
+    warnings: Vec<String>,
+    figures: Vec<ReportFigure>,
+    tables: Vec<ReportTable>,
+    references: Vec<ReferencePoint>,
+    files: Vec<RunFile>,
 }
 
 /// A figure that lies in the run folder, its PNG beside its SVG.
 #[derive(Debug, Clone, Serialize)]
-pub struct ReportFigure {
-    pub title: String,
-    pub caption: String,
+struct ReportFigure {
+    title: String,
+    caption: String,
     /// Absolute, or relative to the report's folder.
-    pub svg: PathBuf,
+    svg: PathBuf,
 }
 
 impl ReportFigure {
@@ -69,40 +69,47 @@ impl ReportFigure {
 
 /// A table of finished text; each row has one cell a column.
 #[derive(Debug, Clone, Serialize)]
-pub struct ReportTable {
-    pub title: String,
-    pub caption: String,
-    pub columns: Vec<String>,
-    pub rows: Vec<Vec<String>>,
+struct ReportTable {
+    title: String,
+    caption: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
 }
 
 /// A number of earlier work beside ours: a point of reference, not a target.
 #[derive(Debug, Clone, Serialize)]
-pub struct ReferencePoint {
-    pub quantity: String,
-    pub earlier: String,
-    pub source: String,
-    pub ours: String,
+struct ReferencePoint {
+    quantity: String,
+    earlier: String,
+    source: String,
+    ours: String,
 }
 
 /// A file of the run folder.
 #[derive(Debug, Clone, Serialize)]
-pub struct RunFile {
-    pub path: String,
-    pub what: String,
+struct RunFile {
+    path: String,
+    what: String,
 }
 
 /// What was rendered, and where.
 #[derive(Debug, Clone)]
 pub struct Rendered {
+    /// `report.html`.
     pub html: PathBuf,
+    /// `report.md`.
     pub markdown: PathBuf,
+    /// `findings.json`.
     pub json: PathBuf,
+    /// The figures that were drawn.
     pub figures: Vec<Written>,
+    /// Every finding.
     pub findings: Vec<FindingRow>,
+    /// Numbers of earlier work beside ours.
     pub references: Vec<ReferencePointRow>,
     /// The findings that are said, one a sentence.
     pub sentences: Vec<String>,
+    /// What a reader should doubt.
     pub warnings: Vec<String>,
 }
 
@@ -117,6 +124,7 @@ impl Rendered {
 
 /// The ways in which a report cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentence of each says what it is
 pub enum ReportError {
     /// The results file, or a file of the report.
     #[error(transparent)]

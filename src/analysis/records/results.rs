@@ -15,7 +15,7 @@ macro_rules! results {
         /// Every record of a results file; a kind that the file lacks has no rows.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Results {
-            $(pub $field: Vec<$row>,)+
+            $(#[doc = concat!("Rows of [`", stringify!($row), "`].")] pub $field: Vec<$row>,)+
         }
 
         impl Results {
@@ -116,6 +116,7 @@ impl Results {
         self.with_role("reference").map(|c| c.condition.as_str())
     }
 
+    /// A condition by its name.
     pub fn condition(&self, name: &str) -> Option<&ConditionRow> {
         self.conditions.iter().find(|c| c.condition == name)
     }

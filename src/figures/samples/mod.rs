@@ -182,9 +182,6 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     }
     let mut unknown = link(&STATES[..3], 1, &PREDICTORS[..1]);
     unknown.panels[0].points[2].y = f64::NAN;
-    let mut apart = link(&STATES[..6], 2, &PREDICTORS[..2]);
-    apart.name = "link-apart".to_owned();
-    apart.panels[1].y_label = "own claim less base, nats a token".to_owned();
 
     Ok(vec![
         coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
@@ -229,7 +226,6 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         trajectory::draw(&later, &crowded)?,
         trajectory::draw(&broken, &sparse)?,
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
-        link::draw(&apart, &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
     ])

@@ -275,7 +275,6 @@ pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData 
             }
             LinkPanel {
                 x_label: (*predictor).to_owned(),
-                y_label: "isolated preferences less base, nats a token".to_owned(),
                 points,
                 text: format!(
                     "r = .{}, p = .12, n = {} conditions",
@@ -288,6 +287,7 @@ pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData 
     LinkData {
         name: "link".to_owned(),
         title: "Behaviour of each model state against its shifts and its coupling".to_owned(),
+        y_label: "isolated preferences less base, nats a token".to_owned(),
         caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".to_owned(),
         panels,
     }

@@ -10,8 +10,7 @@ mod outcome;
 mod steps;
 
 use crate::analysis::records::{distinct, Results};
-use crate::figures::theme::Palette;
-use crate::figures::{Estimate, FigureError, Written};
+use crate::figures::{Estimate, FigureError, Palette, Written};
 use std::path::Path;
 
 /// What figures are made from, and those made so far.

@@ -84,7 +84,6 @@ fn link(r: &Results) -> LinkData {
         };
         LinkPanel {
             x_label: format!("{what} {}, layer {} ({unit})", l.subject, l.layer),
-            y_label: "isolated preferences less base (nats a token)".into(),
             points: points
                 .map(|p| LinkPoint {
                     state: p.state.clone(),
@@ -103,6 +102,7 @@ fn link(r: &Results) -> LinkData {
         name: "link".into(),
         title: "What moved inside against what moved in behaviour".into(),
         caption: "Each model less base; large: mean of a condition. Shifts along base's directions on neutral texts. p: conditions rearranged. With so few conditions only a very strong link can be seen.".into(),
+        y_label: "isolated preferences less base (nats a token)".into(),
         panels: panels.collect(),
     }
 }
