@@ -9,7 +9,8 @@ mod behaviour;
 pub mod cause;
 mod inside;
 
-use super::records::{FindingRow, ReferencePointRow, Results, WarningRow};
+use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
+use super::BASE;
 use crate::store::{frame::tidy, Record};
 use serde::Deserialize;
 
@@ -161,13 +162,12 @@ fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
     };
     match (e.record.as_str(), e.concepts.as_slice()) {
         ("coupling", [a, b]) => {
-            let pair = |x: &str, y: &str| (x == a && y == b) || (x == b && y == a);
             let mut rows = r
                 .coupling
                 .iter()
                 .filter(|c| c.form == "raw" && c.layer == layer);
-            let row = rows
-                .find(|c| c.state == crate::analysis::BASE && pair(&c.concept_a, &c.concept_b))?;
+            let row =
+                rows.find(|c| c.state == BASE && same_pair((&c.concept_a, &c.concept_b), (a, b)))?;
             Some((row.state.clone(), row.estimate))
         }
         ("stability", [concept]) => {
@@ -186,9 +186,8 @@ fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
             let a = focus()?;
             let other = e.conditions.get(1)?;
             let b = *r.states_of(other).first()?;
-            let pair = |x: &str, y: &str| (x == a && y == b) || (x == b && y == a);
             let mut rows = r.shift_cosines.iter().filter(|s| s.layer == layer);
-            let row = rows.find(|s| pair(&s.state_a, &s.state_b))?;
+            let row = rows.find(|s| same_pair((&s.state_a, &s.state_b), (a, b)))?;
             Some((format!("{a} and {b}"), row.estimate))
         }
         _ => None,

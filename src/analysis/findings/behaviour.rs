@@ -5,6 +5,7 @@ use crate::analysis::records::{
     ContrastRow, ConversationRow, FindingRow, OneFactorRow, Results, TookRow,
 };
 use crate::analysis::BASE;
+use crate::store::{frame::tidy, Record};
 
 /// Name of the outcome over all prompts of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
@@ -137,7 +138,7 @@ pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
         outcome: ISOLATED.into(),
         unit: "share".into(),
         p: f.p,
-        null: "each preference permuted over conditions".into(),
+        null: tidy(OneFactorRow::META.null),
         null_lo: f.null_lo,
         null_hi: f.null_hi,
         n: f.n,

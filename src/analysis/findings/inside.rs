@@ -2,7 +2,8 @@
 
 use super::{of, side};
 use crate::analysis::records::{
-    ChangeRow, ConditionCouplingRow, FindingRow, QualityRow, Results, ShiftRow, StickinessRow,
+    same_pair, ChangeRow, ConditionCouplingRow, FindingRow, QualityRow, Results, ShiftRow,
+    StickinessRow,
 };
 use crate::analysis::BASE;
 
@@ -42,19 +43,19 @@ pub fn coupling(r: &Results, out: &mut Vec<FindingRow>) {
 fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<FindingRow> {
     let states = r.states_of(&c.condition);
     let state = states.first().copied().unwrap_or(&c.condition);
-    let pair = |a: &str, b: &str| c.concept_a == a && c.concept_b == b;
+    let own = (&*c.concept_a, &*c.concept_b);
     let of_null = |null: &str, called: &str| {
         let found = r.pair_nulls.iter().find(|n| {
             n.state == state
                 && n.null == null
                 && n.layer == c.layer
-                && pair(&n.concept_a, &n.concept_b)
+                && (&*n.concept_a, &*n.concept_b) == own
         })?;
         let q = r.nulls.iter().find(|n| {
             n.state == state
                 && n.null == null
                 && n.layer == c.layer
-                && (pair(&n.concept_a, &n.concept_b) || pair(&n.concept_b, &n.concept_a))
+                && same_pair((&n.concept_a, &n.concept_b), own)
         });
         Some(FindingRow {
             null: called.into(),

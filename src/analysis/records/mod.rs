@@ -19,7 +19,7 @@ pub use cause::*;
 pub use directions::*;
 pub use findings::*;
 pub use geometry::*;
-pub use results::{all, distinct, Results};
+pub use results::{all, distinct, frame, present, same_pair, Results};
 pub use study::*;
 
 /// Over prompts.

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::analysis::BASE;
-use crate::store::{Meta, Record, ResultsReader, ResultsWriter, StoreError};
+use crate::store::{Frame, Meta, Record, ResultsReader, ResultsWriter, StoreError};
 
 /// Estimator of the directions that coupling and shifts are of.
 const USUAL: &str = "mean-diff";
@@ -40,6 +40,17 @@ macro_rules! results {
         /// What every kind of record is.
         pub fn all() -> Vec<&'static Meta> {
             vec![$($row::META),+]
+        }
+
+        /// The rows of a kind of record in a file, by its path; none where no record has that path.
+        ///
+        /// # Errors
+        /// As [`ResultsReader::records`].
+        pub fn frame(reader: &ResultsReader, path: &str) -> Result<Option<Frame>, StoreError> {
+            $(if $row::META.path == path {
+                return Ok(Some(Frame::of(&reader.records::<$row>()?)));
+            })+
+            Ok(None)
         }
     };
 }
@@ -97,6 +108,17 @@ results! {
     rankings: RankingRow,
     findings: FindingRow,
     references: ReferencePointRow,
+}
+
+/// The kinds of record that a file holds.
+pub fn present(reader: &ResultsReader) -> Vec<&'static Meta> {
+    let held = |m: &&'static Meta| reader.attr(m.path, "columns").is_ok();
+    all().into_iter().filter(held).collect()
+}
+
+/// Whether two pairs of concepts are the same, in either order.
+pub fn same_pair((a, b): (&str, &str), (x, y): (&str, &str)) -> bool {
+    (a == x && b == y) || (a == y && b == x)
 }
 
 /// Roles and choices, by name. A file of one command has no conditions, roles or couples of a study:

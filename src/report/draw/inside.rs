@@ -1,7 +1,7 @@
 //! Coupling, concepts, shifts and quality of directions as figure data.
 
 use super::{counts, estimate, listed, numbered, pairs_of, Drawing};
-use crate::analysis::records::{distinct, CouplingRow, QualityRow, Results};
+use crate::analysis::records::{distinct, same_pair, CouplingRow, QualityRow, Results};
 use crate::analysis::BASE;
 use crate::figures::concept_heatmap::{HeatmapData, HeatmapPanel};
 use crate::figures::coupling::{CouplingData, CouplingLine, NullBand};
@@ -28,7 +28,7 @@ fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
     let mut layers = distinct(own.iter().map(|c| c.layer));
     layers.sort_unstable();
     let by_state: Vec<&CouplingRow> = (r.coupling.iter())
-        .filter(|c| c.concept_a == a && c.concept_b == b && c.form == "raw")
+        .filter(|c| same_pair((&c.concept_a, &c.concept_b), (a, b)) && c.form == "raw")
         .collect();
     let seed = |state: &str| -> Vec<f64> {
         let at = |l: &usize| by_state.iter().find(|c| c.state == state && c.layer == *l);
@@ -130,9 +130,7 @@ fn concepts(r: &Results) -> HeatmapData {
                 .filter(|c| c.layer == layer && c.state == *state)
                 .collect();
             let cell = |a: &str, b: &str| {
-                let pair = |c: &CouplingRow| {
-                    (c.concept_a == a && c.concept_b == b) || (c.concept_a == b && c.concept_b == a)
-                };
+                let pair = |c: &CouplingRow| same_pair((&c.concept_a, &c.concept_b), (a, b));
                 match a == b {
                     true => 1.0,
                     false => own
