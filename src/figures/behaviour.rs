@@ -11,7 +11,7 @@ use std::path::Path;
 
 use plotters::style::Color;
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
@@ -118,17 +118,7 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
                     right,
                     bottom: top + panel,
                 };
-                let frame = Frame {
-                    area,
-                    x: Scale::across(range, &area),
-                    y: Scale::up((0.0, 1.0), &area),
-                    x_ticks: &x_ticks,
-                    y_ticks: &[],
-                    x_label: "",
-                    y_label: "",
-                    x_numbers: true,
-                    y_numbers: false,
-                };
+                let frame = Frame::of_rows(area, (range, &x_ticks, "", true));
                 frame.draw(canvas);
                 frame.zero_x(canvas);
                 let index = b * blocks[0].len() + j;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use plotters::style::Color;
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
@@ -169,17 +169,11 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
     };
     let across = axes::padded(alphas, 0.03);
     let x_ticks = axes::ticks(across, (area.width() / 30.0) as usize);
-    let frame = Frame {
+    let frame = Frame::new(
         area,
-        x: Scale::across(across, &area),
-        y: Scale::up(range, &area),
-        x_ticks: &x_ticks,
-        y_ticks: &y_ticks,
-        x_label: "dose \u{3b1} (layer RMS)",
-        y_label: &data.score_label,
-        x_numbers: true,
-        y_numbers: true,
-    };
+        (across, &x_ticks, "dose \u{3b1} (layer RMS)", true),
+        (range, &y_ticks, &data.score_label, true),
+    );
     frame.draw(canvas);
     frame.zero_x(canvas);
     frame.heading(canvas, "a  Adding a direction");
@@ -271,17 +265,7 @@ fn ablations(
         .flat_map(|a| [&a.remaining.value, &a.remaining.lo, &a.remaining.hi]);
     let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.06);
     let x_ticks = axes::ticks(range, (area.width() / 28.0) as usize);
-    let frame = Frame {
-        area,
-        x: Scale::across(range, &area),
-        y: Scale::up((0.0, 1.0), &area),
-        x_ticks: &x_ticks,
-        y_ticks: &[],
-        x_label: &data.remaining_label,
-        y_label: "",
-        x_numbers: true,
-        y_numbers: false,
-    };
+    let frame = Frame::of_rows(area, (range, &x_ticks, &data.remaining_label, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
     let title = if second {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
@@ -107,35 +107,24 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
         bottom: upper.bottom + BETWEEN + HEAD + LOWER,
         ..upper
     };
-    let x = Scale::across(layer_range(&data.layers), &upper);
+    let layers = layer_range(&data.layers);
     let x_ticks = axes::layer_ticks(&data.layers, upper.width());
     let x_label = "layer (output of block, 0-based)";
 
     let svg = page.paint(&data.name, |canvas| {
-        let top = Frame {
-            area: upper,
-            x,
-            y: Scale::up(cosines, &upper),
-            x_ticks: &x_ticks,
-            y_ticks: &y_ticks,
-            x_label: if with_difference { "" } else { x_label },
-            y_label: &data.y_label,
-            x_numbers: !with_difference,
-            y_numbers: true,
-        };
+        let top = Frame::new(
+            upper,
+            (layers, &x_ticks, x_label, !with_difference),
+            (cosines, &y_ticks, &data.y_label, true),
+        );
         panel(canvas, &top, data, &colours, false);
         top.heading(canvas, "a  Cosine by layer");
         if with_difference {
-            let bottom = Frame {
-                area: lower,
-                x,
-                y: Scale::up(differences, &lower),
-                y_ticks: &d_ticks,
-                x_label,
-                y_label: &data.difference_label,
-                x_numbers: true,
-                ..top
-            };
+            let bottom = Frame::new(
+                lower,
+                (layers, &x_ticks, x_label, true),
+                (differences, &d_ticks, &data.difference_label, true),
+            );
             panel(canvas, &bottom, data, &colours, true);
             bottom.heading(canvas, "b  Difference to base");
         }

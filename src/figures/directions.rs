@@ -9,7 +9,7 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{DOT, LINE, MUTED, RULE, THIN, WIDE};
@@ -100,21 +100,11 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
                 bottom: top + PANEL,
             };
             let lowest = i + across >= data.concepts.len();
-            let frame = Frame {
+            let frame = Frame::new(
                 area,
-                x: Scale::across(layers, &area),
-                y: Scale::up(range, &area),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks,
-                x_label: if lowest { "layer" } else { "" },
-                y_label: if column == 0 {
-                    "AUROC, reliability"
-                } else {
-                    ""
-                },
-                x_numbers: lowest,
-                y_numbers: column == 0,
-            };
+                (layers, &x_ticks, "layer", lowest),
+                (range, &y_ticks, "AUROC, reliability", column == 0),
+            );
             frame.draw(canvas);
             frame.heading(canvas, &concept.concept);
             frame.level(canvas, 0.5);

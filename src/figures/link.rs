@@ -11,7 +11,7 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame, Scale, Tick};
+use super::axes::{self, Area, Frame, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Key, Page, Table};
@@ -192,17 +192,11 @@ impl Grid {
         };
         let (x, y) = (&self.x[index], &self.y);
         let first = index.is_multiple_of(self.across);
-        Frame {
+        Frame::new(
             area,
-            x: Scale::across(x.0, &area),
-            y: Scale::up(y.0, &area),
-            x_ticks: &x.1,
-            y_ticks: &y.1,
-            x_label: &self.x_labels[index],
-            y_label: if first { &self.y_label } else { "" },
-            x_numbers: true,
-            y_numbers: first,
-        }
+            (x.0, &x.1, &self.x_labels[index], true),
+            (y.0, &y.1, &self.y_label, first),
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use plotters::style::Color;
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
@@ -151,17 +151,7 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, 
                     bottom: top + panel,
                 };
                 let last = i + 1 == layers.len();
-                let frame = Frame {
-                    area,
-                    x: Scale::across(range, &area),
-                    y: Scale::up((0.0, 1.0), &area),
-                    x_ticks: &x_ticks,
-                    y_ticks: &[],
-                    x_label: if last { &data.x_label } else { "" },
-                    y_label: "",
-                    x_numbers: last,
-                    y_numbers: false,
-                };
+                let frame = Frame::of_rows(area, (range, &x_ticks, &data.x_label, last));
                 frame.draw(canvas);
                 frame.heading(canvas, &format!("Layer {layer}: {}", form.title()));
                 for g in 0..directions.len() {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::Canvas;
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
@@ -102,17 +102,11 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
             };
             // Numbers below a panel that has none underneath.
             let lowest = i + across >= conditions.len();
-            let frame = Frame {
+            let frame = Frame::new(
                 area,
-                x: Scale::across(across_range, &area),
-                y: Scale::up(range, &area),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks,
-                x_label: if lowest { "optimiser step" } else { "" },
-                y_label: if column == 0 { &data.y_label } else { "" },
-                x_numbers: lowest,
-                y_numbers: column == 0,
-            };
+                (across_range, &x_ticks, "optimiser step", lowest),
+                (range, &y_ticks, &data.y_label, column == 0),
+            );
             frame.draw(canvas);
             frame.heading(canvas, condition);
             let own: Vec<&TrainingRun> = data

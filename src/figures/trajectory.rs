@@ -134,19 +134,12 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
             let lowest = i + across >= data.panels.len();
             let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);
             let frame = Frame {
-                area,
-                x: Scale::across(along, &area),
                 y: Scale::new(ranges[i], area.bottom - strip, area.top),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks[i],
-                x_label: if lowest {
-                    "optimiser step, log(1 + step)"
-                } else {
-                    ""
-                },
-                y_label: &y_label,
-                x_numbers: lowest,
-                y_numbers: true,
+                ..Frame::new(
+                    area,
+                    (along, &x_ticks, "optimiser step, log(1 + step)", lowest),
+                    (ranges[i], &y_ticks[i], &y_label, true),
+                )
             };
             frame.draw(canvas);
             heads.draw(canvas, i, (area.left, top - 2.0), Anchor::Left);

@@ -173,7 +173,7 @@ fn compared(f: &FindingRow) -> &'static str {
 }
 
 /// Estimate with its interval.
-pub fn interval(f: &FindingRow, digits: usize) -> String {
+fn interval(f: &FindingRow, digits: usize) -> String {
     let estimate = format!("{:+.digits$}", f.estimate);
     match f.lo.is_nan() || f.hi.is_nan() {
         true => format!("{estimate} (no interval)"),
@@ -204,7 +204,7 @@ fn shares(f: &FindingRow) -> String {
 }
 
 /// A p or q.
-pub fn p(p: f64) -> String {
+fn p(p: f64) -> String {
     match p < 0.001 {
         true => format!("{p:.1e}"),
         false => format!("{p:.3}"),

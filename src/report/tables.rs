@@ -1,10 +1,12 @@
 //! Tables of the page: finished text made from records.
 
-use super::sentences::p;
 use super::{ReferencePoint, ReportTable, RunFile};
 use crate::analysis::findings::cause::ablated;
-use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::analysis::records::{
+    distinct, ConditionCouplingRow, FindingRow, ReferencePointRow, Results,
+};
 use crate::analysis::BASE;
+use crate::store::{frame::tidy, Frame};
 
 /// Every table that has rows.
 pub fn all(r: &Results, found: &[FindingRow]) -> Vec<ReportTable> {
@@ -16,151 +18,39 @@ pub fn all(r: &Results, found: &[FindingRow]) -> Vec<ReportTable> {
     tables
 }
 
-fn table(title: String, caption: String, columns: &[&str], rows: Vec<Vec<String>>) -> ReportTable {
+/// A cell; layers are whole numbers.
+fn cell(column: &str, text: &str) -> String {
+    match column {
+        "layer" => text.trim_end_matches(".000").into(),
+        _ => text.into(),
+    }
+}
+
+/// The rows of a frame without some of its columns; what the record is, is the caption's beginning.
+fn table(title: String, caption: &str, frame: Frame, without: &[&str]) -> ReportTable {
+    let caption = format!("{} {caption}", tidy(frame.meta.is));
+    let (rows, shown) = (frame.len(), frame.without(without).shown());
     ReportTable {
         title,
-        caption,
-        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
-        rows,
+        caption: caption.trim_end().into(),
+        columns: shown.iter().map(|c| c.0.replace('_', " ")).collect(),
+        rows: (0..rows)
+            .map(|i| shown.iter().map(|c| cell(&c.0, &c.2[i])).collect())
+            .collect(),
     }
-}
-
-/// A number; `-` where there is none.
-fn number(value: f64, digits: usize) -> String {
-    match value.is_nan() {
-        true => "-".into(),
-        false => format!("{value:+.digits$}"),
-    }
-}
-
-/// The ends of an interval or band.
-fn ends(lo: f64, hi: f64, digits: usize) -> String {
-    match lo.is_nan() || hi.is_nan() {
-        true => "-".into(),
-        false => format!("[{lo:+.digits$}, {hi:+.digits$}]"),
-    }
-}
-
-fn both(value: f64, lo: f64, hi: f64, digits: usize) -> String {
-    match lo.is_nan() || hi.is_nan() {
-        true => number(value, digits),
-        false => format!("{} {}", number(value, digits), ends(lo, hi, digits)),
-    }
-}
-
-fn layer(layer: f64) -> String {
-    match layer.is_nan() {
-        true => String::new(),
-        false => format!("{layer:.0}"),
-    }
-}
-
-/// `word value` of the numbers that exist.
-fn tests(f: &FindingRow) -> String {
-    let numbers = [("p", f.p), ("max-T", f.p_max), ("q", f.q)];
-    let known = numbers.into_iter().filter(|(_, v)| !v.is_nan());
-    let mut parts: Vec<String> = known.map(|(name, v)| format!("{name} {}", p(v))).collect();
-    if !f.null_lo.is_nan() && !f.null.is_empty() {
-        parts.insert(0, format!("{} {}", f.null, ends(f.null_lo, f.null_hi, 2)));
-    }
-    parts.join("; ")
 }
 
 fn findings(found: &[FindingRow]) -> ReportTable {
-    let rows = found.iter().map(|f| {
-        let set = match f.reference.is_empty() {
-            true => f.set.clone(),
-            false => format!("{} less {}", f.set, f.reference),
-        };
-        let named = [&f.outcome, &f.subject, &f.form].map(String::as_str);
-        let named: Vec<&str> = named.into_iter().filter(|t| !t.is_empty()).collect();
-        vec![
-            f.quantity.clone(),
-            set,
-            named.join(", "),
-            layer(f.layer),
-            number(f.estimate, 3),
-            ends(f.lo, f.hi, 3),
-            f.unit.clone(),
-            tests(f),
-            match f.n {
-                0 => String::new(),
-                n => format!("{n} {}", f.n_of),
-            },
-        ]
-    });
-    table(
-        "What was found".into(),
-        "Estimates with 95 % intervals, the null or test beside them, and n. Definitions are in findings.json and results.h5.".into(),
-        &["quantity", "of", "on", "layer", "estimate", "95 % interval", "unit", "null or test", "n"],
-        rows.collect(),
-    )
-}
-
-/// A pair's cosine in every condition with everything that it is to be read against.
-fn coupling(r: &Results, (a, b): (&str, &str)) -> ReportTable {
-    let own: Vec<_> = (r.condition_coupling.iter())
-        .filter(|c| c.concept_a == a && c.concept_b == b)
-        .collect();
-    let conditions = distinct(own.iter().map(|c| c.condition.as_str()));
-    let mut rows = Vec::new();
-    for l in r.reported() {
-        for condition in &conditions {
-            let form = |form: &str| {
-                let at = own
-                    .iter()
-                    .find(|c| c.layer == l && c.condition == *condition && c.form == form);
-                at.copied()
-            };
-            let Some(raw) = form("raw") else { continue };
-            let change = r.changes.iter().find(|c| {
-                c.set == *condition
-                    && c.reference == BASE
-                    && c.form == "relative"
-                    && c.layer == l
-                    && c.concept_a == a
-                    && c.concept_b == b
-            });
-            // Nulls are those of a condition's first model.
-            let states = r.states_of(condition);
-            let state = states.first().unwrap_or(condition);
-            let flip = r.pair_nulls.iter().find(|n| {
-                n.state == *state
-                    && n.null == "flip"
-                    && n.layer == l
-                    && n.concept_a == a
-                    && n.concept_b == b
-            });
-            let of = |name: &str| form(name).map_or("-".into(), |c| number(c.estimate, 2));
-            rows.push(vec![
-                l.to_string(),
-                (*condition).to_owned(),
-                both(raw.estimate, raw.lo, raw.hi, 2),
-                match raw.ceiling.is_nan() {
-                    true => "-".into(),
-                    false => format!("{:.2}", raw.ceiling),
-                },
-                form("relative").map_or("-".into(), |c| both(c.estimate, c.lo, c.hi, 2)),
-                of("cleaned"),
-                of("whitened"),
-                change.map_or("-".into(), |c| both(c.estimate, c.lo, c.hi, 2)),
-                flip.map_or("-".into(), |n| ends(n.null_lo, n.null_hi, 2)),
-                raw.states.to_string(),
-            ]);
-        }
-    }
-    let nuisances = r.concepts.iter().filter(|c| c.nuisance);
-    let nuisances: Vec<&str> = nuisances.map(|c| c.concept.as_str()).collect();
-    let cleaned = match nuisances.is_empty() {
-        true => "cleaned".into(),
-        false => format!("cleaned of {}", nuisances.join(", ")),
-    };
-    table(
-        format!("Coupling of {a} and {b}"),
-        format!("Cosine of the two directions, re-extracted in every model, with its 95 % interval; the ceiling that noise sets; the cosine relative to it; {cleaned}; whitened by the layer's covariance; change of the relative cosine from base on paired draws; 95 % band of labels flipped. n: models."),
-        &["layer", "condition", "cosine", "ceiling", "relative", "cleaned", "whitened", "relative, less base", "label flips", "n"],
-        rows,
-    )
+    let without = [
+        "least_p",
+        "detectable",
+        "definition",
+        "declared",
+        "note",
+        "verdict",
+    ];
+    let caption = "Notes and definitions are in findings.json.";
+    table("What was found".into(), caption, Frame::of(found), &without)
 }
 
 /// Preferences of a condition against the reference.
@@ -172,67 +62,119 @@ fn preferences(r: &Results, set: &str) -> ReportTable {
             && c.kind == "preference"
             && c.measure == "log-odds"
     });
-    let rows = own.map(|c| {
-        vec![
-            c.preference.clone(),
-            c.group.clone(),
-            c.status.clone(),
-            number(c.estimate, 3),
-            ends(c.lo, c.hi, 3),
-            match c.q.is_nan() {
-                true => "-".into(),
-                false => p(c.q),
-            },
-            c.n.to_string(),
-        ]
-    });
+    let rows: Vec<_> = own.cloned().collect();
+    let without = [
+        "measure",
+        "set",
+        "reference",
+        "kind",
+        "pooled",
+        "newcombe_lo",
+        "newcombe_hi",
+        "z",
+        "p_z",
+    ];
+    let title = format!("Preferences of {set} against {reference}");
     table(
-        format!("Preferences of {set} against {reference}"),
-        "Difference of stance log-odds, nats a token, paired by prompt; q: Benjamini-Hochberg over isolated preferences of sign-flip p values.".into(),
-        &["preference", "group", "status", "difference", "95 % interval", "q", "n prompts"],
-        rows.collect(),
+        title,
+        "Stance log-odds, nats a token.",
+        Frame::of(&rows),
+        &without,
     )
 }
 
-/// What every edit but the random ones removes and leaves.
+/// What every edit but the random ones removes of a shift.
 fn ablations(r: &Results) -> ReportTable {
     let rows = ["preferences", "claim"]
         .into_iter()
         .flat_map(|asked| ablated(r, asked));
-    let rows = rows.flatten().filter(|a| a.kind != "random").map(|a| {
+    let rows: Vec<_> = rows
+        .flatten()
+        .filter(|a| a.kind != "random")
+        .cloned()
+        .collect();
+    let without = [
+        "against",
+        "concept",
+        "total_lo",
+        "total_hi",
+        "left_lo",
+        "left_hi",
+        "on_reference",
+    ];
+    let caption = "estimate: what is removed, in nats a token.";
+    table("Ablations".into(), caption, Frame::of(&rows), &without)
+}
+
+/// A number; `-` where there is none.
+fn number(value: f64, digits: usize) -> String {
+    match value.is_nan() {
+        true => "-".into(),
+        false => format!("{value:+.digits$}"),
+    }
+}
+
+/// A number, where there is one, with the ends of its interval.
+fn both(value: f64, lo: f64, hi: f64) -> String {
+    match lo.is_nan() || hi.is_nan() {
+        true => number(value, 2),
+        false => format!("{} [{lo:+.2}, {hi:+.2}]", number(value, 2)),
+    }
+}
+
+/// A pair's cosine in every condition, its forms side by side with what they are read against.
+fn coupling(r: &Results, (a, b): (&str, &str)) -> ReportTable {
+    let own = r.condition_coupling.iter();
+    let own: Vec<_> = own
+        .filter(|c| (&*c.concept_a, &*c.concept_b) == (a, b))
+        .collect();
+    let reported = r.reported();
+    let row = |raw: &&ConditionCouplingRow| {
+        let (layer, condition) = (raw.layer, raw.condition.as_str());
+        let form = |form: &str| {
+            let mut same = own
+                .iter()
+                .filter(|c| c.layer == layer && c.condition == condition);
+            let found = same.find(|c| c.form == form);
+            found.map_or("-".into(), |c| both(c.estimate, c.lo, c.hi))
+        };
+        let change = r.changes.iter().find(|c| {
+            (&*c.set, &*c.reference, &*c.form, c.layer) == (condition, BASE, "relative", layer)
+                && (&*c.concept_a, &*c.concept_b) == (a, b)
+        });
+        // Nulls are those of a condition's first model.
+        let states = r.states_of(condition);
+        let state = *states.first().unwrap_or(&condition);
+        let flip = r.pair_nulls.iter().find(|n| {
+            (&*n.state, &*n.null, n.layer) == (state, "flip", layer)
+                && (&*n.concept_a, &*n.concept_b) == (a, b)
+        });
+        let flip = flip.map_or("-".into(), |n| {
+            format!("[{:+.2}, {:+.2}]", n.null_lo, n.null_hi)
+        });
         vec![
-            format!("{} less {}", a.set, a.reference),
-            match a.asked.as_str() {
-                "claim" => format!("claim {}", a.preference),
-                _ => format!("{} preferences", a.preference),
-            },
-            match a.kind.as_str() {
-                "none" => "no edit".into(),
-                kind => format!("{} ({kind})", a.edit),
-            },
-            both(a.left, a.left_lo, a.left_hi, 3),
-            match a.kind.as_str() {
-                "none" => "-".into(),
-                _ => both(a.estimate, a.lo, a.hi, 3),
-            },
-            match a.share.is_nan() || a.kind == "none" {
-                true => "-".into(),
-                false => format!("{:.0} %", 100.0 * a.share),
-            },
-            match a.p.is_nan() {
-                true => "-".into(),
-                false => p(a.p),
-            },
-            number(a.kl, 2),
-            a.n.to_string(),
+            layer.to_string(),
+            condition.to_owned(),
+            form("raw"),
+            number(raw.ceiling, 2),
+            form("relative"),
+            form("cleaned"),
+            form("whitened"),
+            change.map_or("-".into(), |c| both(c.estimate, c.lo, c.hi)),
+            flip,
+            raw.states.to_string(),
         ]
-    });
-    table(
-        "Ablations".into(),
-        "Shift in nats a token under each edit, and what the edit removes of it; p: random directions that remove as much; KL on neutral texts in the model damaged most.".into(),
-        &["shift", "of", "edit", "left", "removed", "share", "p", "KL", "n prompts"],
-        rows.collect(),
-    )
+    };
+    let mut raw: Vec<_> = own.iter().filter(|c| c.form == "raw").copied().collect();
+    raw.retain(|c| reported.contains(&c.layer));
+    raw.sort_by_key(|c| c.layer);
+    let columns = "layer|condition|cosine|ceiling|relative|cleaned|whitened|relative, less base|label flips|n";
+    ReportTable {
+        title: format!("Coupling of {a} and {b}"),
+        caption: "Cosine of the two directions, re-extracted in every model, with its 95 % interval; the ceiling that noise sets; the cosine relative to it; cleaned of the nuisances; whitened by the layer's covariance; change of the relative cosine from base on paired draws; 95 % band of labels flipped. n: models.".into(),
+        columns: columns.split('|').map(str::to_owned).collect(),
+        rows: raw.iter().map(row).collect(),
+    }
 }
 
 /// Numbers of earlier work, ours over layers in one cell.
@@ -243,10 +185,10 @@ pub fn references(rows: &[ReferencePointRow]) -> Vec<ReferencePoint> {
         let ours: Vec<String> = own
             .map(|r| {
                 format!(
-                    "{} ({}, layer {})",
+                    "{} ({}, layer {:.0})",
                     number(r.estimate, 3),
                     r.state,
-                    layer(r.layer)
+                    r.layer
                 )
             })
             .collect();
