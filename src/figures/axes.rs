@@ -22,6 +22,16 @@ pub struct Area {
 }
 
 impl Area {
+    /// From left to right and from top to bottom.
+    pub fn new((left, right): (f64, f64), (top, bottom): (f64, f64)) -> Self {
+        Area {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+
     pub fn width(&self) -> f64 {
         self.right - self.left
     }

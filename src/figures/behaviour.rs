@@ -112,12 +112,7 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
             stripes(canvas, &groups, (whole.left, last), top);
             for (j, &condition) in block.iter().enumerate() {
                 let (left, right) = columns[j];
-                let area = Area {
-                    left,
-                    top,
-                    right,
-                    bottom: top + panel,
-                };
+                let area = Area::new((left, right), (top, top + panel));
                 let frame = Frame::of_rows(area, (range, &x_ticks, "", true));
                 frame.draw(canvas);
                 frame.zero_x(canvas);

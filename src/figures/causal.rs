@@ -134,21 +134,14 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written,
             } else {
                 whole.right - 6.0
             };
-            let area = Area {
-                left: whole.left,
-                top,
-                right,
-                bottom: bottom.min(top + TALL),
-            };
+            let area = Area::new((whole.left, right), (top, bottom.min(top + TALL)));
             doses(canvas, area, data, &colours);
         }
         if !data.ablations.is_empty() {
-            let area = Area {
-                left: if both { middle } else { whole.left },
-                top,
-                right: whole.right - 6.0,
-                bottom,
-            };
+            let area = Area::new(
+                (if both { middle } else { whole.left }, whole.right - 6.0),
+                (top, bottom),
+            );
             ablations(canvas, area, data, &rows, both);
         }
     })?;

@@ -98,12 +98,7 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
             let (row, column) = if single { (index, 0) } else { (row, column) };
             let left = whole.left + label + column as f64 * (side + GAP_X);
             let top = whole.top + HEAD + row as f64 * (HEAD + side + GAP_Y);
-            let area = Area {
-                left,
-                top,
-                right: left + side,
-                bottom: top + side,
-            };
+            let area = Area::new((left, left + side), (top, top + side));
             cells(canvas, &area, panel, cell);
             let title = format!("{}, layer {}", panel.state, panel.layer);
             axes::heading(canvas, (left, top - 7.0), &title, side);

@@ -96,12 +96,10 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
     let d_ticks = axes::ticks(differences, 5);
     let margin = axes::y_axis_width(&y_ticks, true).max(axes::y_axis_width(&d_ticks, true));
     let whole = page.body();
-    let upper = Area {
-        left: whole.left + margin,
-        top: whole.top + HEAD,
-        right: whole.right - 6.0,
-        bottom: whole.top + HEAD + UPPER,
-    };
+    let upper = Area::new(
+        (whole.left + margin, whole.right - 6.0),
+        (whole.top + HEAD, whole.top + HEAD + UPPER),
+    );
     let lower = Area {
         top: upper.bottom + BETWEEN + HEAD,
         bottom: upper.bottom + BETWEEN + HEAD + LOWER,

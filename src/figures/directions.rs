@@ -93,12 +93,7 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
             let (row, column) = (i / across, i % across);
             let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
             let (left, right) = columns[column];
-            let area = Area {
-                left,
-                top,
-                right,
-                bottom: top + PANEL,
-            };
+            let area = Area::new((left, right), (top, top + PANEL));
             let lowest = i + across >= data.concepts.len();
             let frame = Frame::new(
                 area,

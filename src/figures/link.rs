@@ -184,12 +184,7 @@ impl Grid {
     fn frame(&self, index: usize, page: &Page) -> Frame<'_> {
         let top = page.body().top + self.strip + (index / self.across) as f64 * self.row();
         let (left, right) = self.columns[index % self.across];
-        let area = Area {
-            left,
-            top,
-            right,
-            bottom: top + self.height,
-        };
+        let area = Area::new((left, right), (top, top + self.height));
         let (x, y) = (&self.x[index], &self.y);
         let first = index.is_multiple_of(self.across);
         Frame::new(

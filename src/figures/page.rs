@@ -92,12 +92,7 @@ impl Page {
             title,
             caption,
             legend: placed,
-            body: Area {
-                left: MARGIN,
-                top: y,
-                right: width - MARGIN,
-                bottom,
-            },
+            body: Area::new((MARGIN, width - MARGIN), (y, bottom)),
         })
     }
 

@@ -144,12 +144,7 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, 
             let top = whole.top + HEAD + i as f64 * (HEAD + panel + BETWEEN);
             for (j, &form) in forms.iter().enumerate() {
                 let (left, right) = columns[j];
-                let area = Area {
-                    left,
-                    top,
-                    right,
-                    bottom: top + panel,
-                };
+                let area = Area::new((left, right), (top, top + panel));
                 let last = i + 1 == layers.len();
                 let frame = Frame::of_rows(area, (range, &x_ticks, &data.x_label, last));
                 frame.draw(canvas);

@@ -94,12 +94,7 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
             let (row, column) = (i / across, i % across);
             let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
             let (left, right) = columns[column];
-            let area = Area {
-                left,
-                top,
-                right,
-                bottom: top + PANEL,
-            };
+            let area = Area::new((left, right), (top, top + PANEL));
             // Numbers below a panel that has none underneath.
             let lowest = i + across >= conditions.len();
             let frame = Frame::new(

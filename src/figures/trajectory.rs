@@ -125,12 +125,7 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
         for (i, panel_data) in data.panels.iter().enumerate() {
             let top = page.body().top + head + (i / across) as f64 * row;
             let (left, right) = outer[i % across];
-            let area = Area {
-                left: left + margin,
-                top,
-                right,
-                bottom: top + panel + strip,
-            };
+            let area = Area::new((left + margin, right), (top, top + panel + strip));
             let lowest = i + across >= data.panels.len();
             let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);
             let frame = Frame {
