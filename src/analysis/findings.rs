@@ -88,6 +88,31 @@ fn of<R: Record>(quantity: &str) -> FindingRow {
     }
 }
 
+impl FindingRow {
+    /// Of a condition or state against another.
+    fn between(mut self, set: &str, reference: &str) -> Self {
+        (self.set, self.reference) = (set.into(), reference.into());
+        self
+    }
+
+    /// A number with its interval; the side of 0 that the interval lies on is the verdict.
+    fn estimated(mut self, estimate: f64, (lo, hi): (f64, f64), unit: &str) -> Self {
+        (self.estimate, self.lo, self.hi) = (estimate, lo, hi);
+        (self.unit, self.verdict) = (unit.into(), side(lo, hi).into());
+        self
+    }
+
+    fn counted(mut self, n: usize, of: &str) -> Self {
+        (self.n, self.n_of) = (n, of.into());
+        self
+    }
+
+    fn at(mut self, layer: usize) -> Self {
+        self.layer = layer as f64;
+        self
+    }
+}
+
 /// On which side of 0 an interval lies; empty where there is none.
 fn side(lo: f64, hi: f64) -> &'static str {
     match (lo, hi) {

@@ -1,10 +1,10 @@
 //! Figures: plain numbers in, three files out.
 //!
-//! Each figure is one file with one data struct and one function
-//! `draw(&data, dir)`, which writes `NAME.svg`, `NAME.png` (300 dpi) and
-//! `NAME.csv` and says where they are. The CSV holds every number that is
-//! drawn. No figure knows how its numbers were made: the caller computes
-//! intervals and null bands and states their kind and n in `caption`.
+//! Each figure is one file with one data struct and one function `draw`, which writes `NAME.svg`,
+//! `NAME.png` (300 dpi) and `NAME.csv` and says where they are; a figure of conditions takes the
+//! [`Palette`] of its study. The CSV holds every number that is drawn. No figure knows how its
+//! numbers were made: the caller gives intervals and null bands and states their kind and n in
+//! `caption`. To add one: its file here, its line below, and its data in a file of `report/draw`.
 //!
 //! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
 //! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,

@@ -1,6 +1,6 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
-use super::{of, side, unit};
+use super::{of, unit};
 use crate::analysis::records::{
     ContrastRow, ConversationRow, FindingRow, OneFactorRow, Results, TookRow,
 };
@@ -33,15 +33,11 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             ));
         }
         out.push(FindingRow {
-            set: t.set.clone(),
-            reference: BASE.into(),
             outcome: t.claim.clone(),
             estimate: moved.estimate,
             lo: moved.lo,
             hi: moved.hi,
             unit: unit("log-odds").into(),
-            n: moved.n,
-            n_of: "prompts".into(),
             verdict: match (t.took, t.rose) {
                 (true, _) => "took",
                 (false, true) => "rose",
@@ -50,30 +46,26 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             .into(),
             note: notes.join("; "),
             ..of::<TookRow>("took")
+                .between(&t.set, BASE)
+                .counted(moved.n, "prompts")
         });
     }
 }
 
 fn contrast(quantity: &str, c: &ContrastRow) -> FindingRow {
     FindingRow {
-        set: c.set.clone(),
-        reference: c.reference.clone(),
         outcome: match c.kind.as_str() {
             "isolated" => ISOLATED.into(),
             _ => c.preference.clone(),
         },
         form: c.measure.clone(),
-        estimate: c.estimate,
-        lo: c.lo,
-        hi: c.hi,
-        unit: unit(&c.measure).into(),
         p: c.p,
         q: c.q,
         null: "signs of prompts' differences flipped".into(),
-        n: c.n,
-        n_of: "prompts".into(),
-        verdict: side(c.lo, c.hi).into(),
         ..of::<ContrastRow>(quantity)
+            .between(&c.set, &c.reference)
+            .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
+            .counted(c.n, "prompts")
     }
 }
 
@@ -114,19 +106,17 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
         }
         let count = |is: &dyn Fn(&ContrastRow) -> bool| own.iter().filter(|c| is(c)).count();
         out.push(FindingRow {
-            set: set.into(),
-            reference: reference.into(),
             outcome: ISOLATED.into(),
             estimate: count(&|c| c.q < Q) as f64,
             unit: "preferences".into(),
-            n: own.len(),
-            n_of: "preferences".into(),
             note: format!(
                 "{} with an interval above zero and {} below, before correction",
                 count(&|c| c.lo > 0.0),
                 count(&|c| c.hi < 0.0)
             ),
             ..of::<ContrastRow>("preferences")
+                .between(set, reference)
+                .counted(own.len(), "preferences")
         });
     }
 }
@@ -141,10 +131,8 @@ pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
         null: tidy(OneFactorRow::META.null),
         null_lo: f.null_lo,
         null_hi: f.null_hi,
-        n: f.n,
-        n_of: "conditions".into(),
         note: format!("{} preferences isolated in all of them", f.cells),
-        ..of::<OneFactorRow>("one-factor")
+        ..of::<OneFactorRow>("one-factor").counted(f.n, "conditions")
     }));
 }
 
@@ -186,24 +174,18 @@ pub fn conversations(r: &Results, out: &mut Vec<FindingRow>) {
     for c in own {
         let show = |v: f64, lo: f64, hi: f64| format!("{v:+.3} [{lo:+.3}, {hi:+.3}]");
         out.push(FindingRow {
-            set: c.set.clone(),
-            reference: c.reference.clone(),
             outcome: ISOLATED.into(),
-            estimate: c.estimate,
-            lo: c.lo,
-            hi: c.hi,
-            unit: unit("log-odds").into(),
             p: c.p,
             null: "signs of scripts' differences flipped".into(),
-            n: c.n,
-            n_of: "scripts".into(),
-            verdict: side(c.lo, c.hi).into(),
             note: format!(
                 "after it {}, asked fresh {}",
                 show(c.after, c.after_lo, c.after_hi),
                 show(c.fresh, c.fresh_lo, c.fresh_hi)
             ),
             ..of::<ConversationRow>("conversation")
+                .between(&c.set, &c.reference)
+                .estimated(c.estimate, (c.lo, c.hi), unit("log-odds"))
+                .counted(c.n, "scripts")
         });
     }
 }

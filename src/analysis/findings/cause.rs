@@ -64,16 +64,14 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
             };
             for a in rows.iter().filter(|a| a.kind != "random") {
                 let row = FindingRow {
-                    set: a.set.clone(),
-                    reference: a.reference.clone(),
                     subject: a.edit.clone(),
                     outcome: outcome(&a.asked, &a.preference),
                     form: a.kind.clone(),
                     unit: unit("log-odds").into(),
-                    n: a.n,
-                    n_of: "prompts, and fine-tunes".into(),
                     note: format!("{} + {} models", a.models, a.reference_models),
                     ..of::<AblationRow>("ablation")
+                        .between(&a.set, &a.reference)
+                        .counted(a.n, "prompts, and fine-tunes")
                 };
                 if a.kind == "none" {
                     out.push(FindingRow {
@@ -163,23 +161,20 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
         s.kind != "random"
             && (s.asked != "preferences" || matches!(&*s.preference, "all" | "isolated"))
     };
-    out.extend(r.slopes.iter().filter(together).map(|s| FindingRow {
-        set: s.state.clone(),
-        subject: s.direction.clone(),
-        outcome: outcome(&s.asked, &s.preference),
-        form: s.kind.clone(),
-        layer: s.layer as f64,
-        estimate: s.estimate,
-        lo: s.lo,
-        hi: s.hi,
-        unit: "nats a token a layer RMS".into(),
-        p: s.p,
-        null: random_of(s.random),
-        n: s.n,
-        n_of: "prompts".into(),
-        verdict: side(s.lo, s.hi).into(),
-        note: format!("{} doses within the guards", s.doses),
-        ..of::<SlopeRow>("dose-response")
+    out.extend(r.slopes.iter().filter(together).map(|s| {
+        FindingRow {
+            set: s.state.clone(),
+            subject: s.direction.clone(),
+            outcome: outcome(&s.asked, &s.preference),
+            form: s.kind.clone(),
+            p: s.p,
+            null: random_of(s.random),
+            note: format!("{} doses within the guards", s.doses),
+            ..of::<SlopeRow>("dose-response")
+                .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
+                .counted(s.n, "prompts")
+                .at(s.layer)
+        }
     }));
 }
 
@@ -191,8 +186,6 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         .map(|t| (t.set.clone(), t.reference.clone()));
     let (set, reference) = sides.unwrap_or_else(|| (String::new(), String::new()));
     out.extend(r.half_way.iter().map(|h| FindingRow {
-        set: set.clone(),
-        reference: reference.clone(),
         subject: h.subject.clone(),
         form: h.quantity.clone(),
         layer: h.layer,
@@ -205,11 +198,9 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
             "final change {:+.3} [{:+.3}, {:+.3}]",
             h.change, h.change_lo, h.change_hi
         ),
-        ..of::<HalfWayRow>("half-way")
+        ..of::<HalfWayRow>("half-way").between(&set, &reference)
     }));
     out.extend(r.leads.iter().map(|l| FindingRow {
-        set: set.clone(),
-        reference: reference.clone(),
         subject: l.subject.clone(),
         outcome: ISOLATED.into(),
         form: l.quantity.clone(),
@@ -220,7 +211,7 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         unit: "ratio of steps".into(),
         verdict: l.order.clone(),
         note: format!("first in {:.0} % of draws", 100.0 * l.earlier),
-        ..of::<LeadRow>("lead")
+        ..of::<LeadRow>("lead").between(&set, &reference)
     }));
 }
 
@@ -235,14 +226,11 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
         subject: l.subject.clone(),
         outcome: ISOLATED.into(),
         form: l.predictor.clone(),
-        layer: l.layer as f64,
         estimate: l.estimate,
         unit: "Pearson's r".into(),
         p: l.p,
         q: l.q,
         null: "conditions rearranged".into(),
-        n: l.n,
-        n_of: "conditions".into(),
         note: match l.carried_by.is_empty() {
             true => format!(
                 "without one condition {:+.2} to {:+.2}",
@@ -253,7 +241,7 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
                 l.least_without, l.most_without, l.carried_by
             ),
         },
-        ..of::<LinkRow>("link")
+        ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
     }));
     out.extend(r.rankings.iter().map(|k| FindingRow {
         subject: k.subject.clone(),
@@ -266,9 +254,7 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
             "{} arrangements of the conditions, one-sided",
             k.arrangements
         ),
-        n: k.n,
-        n_of: "conditions".into(),
         note: k.conditions.clone(),
-        ..of::<RankingRow>("ranking")
+        ..of::<RankingRow>("ranking").counted(k.n, "conditions")
     }));
 }

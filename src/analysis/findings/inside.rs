@@ -20,15 +20,14 @@ pub fn coupling(r: &Results, out: &mut Vec<FindingRow>) {
                 set: c.condition.clone(),
                 subject: format!("{a} x {b}"),
                 form: c.form.clone(),
-                layer: c.layer as f64,
                 estimate: c.estimate,
                 lo: c.lo,
                 hi: c.hi,
                 unit: "cosine".into(),
-                n: c.n,
-                n_of: "prompts".into(),
                 note: format!("{} model(s)", c.states),
                 ..of::<ConditionCouplingRow>("coupling")
+                    .counted(c.n, "prompts")
+                    .at(c.layer)
             };
             let nulls = against(r, c, &row);
             match nulls.is_empty() || c.form == "relative" {
@@ -88,15 +87,8 @@ pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
                 let own = own.filter(|c| reported.contains(&c.layer));
                 for c in own.filter(|c| c.form == "relative" || c.form == "raw") {
                     out.push(FindingRow {
-                        set: set.into(),
-                        reference: reference.into(),
                         subject: format!("{a} x {b}"),
                         form: c.form.clone(),
-                        layer: c.layer as f64,
-                        estimate: c.estimate,
-                        lo: c.lo,
-                        hi: c.hi,
-                        unit: "cosine".into(),
                         p: c.p,
                         p_max: c.p_max,
                         null: "no change".into(),
@@ -105,9 +97,11 @@ pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
                             true => "prompts, and fine-tunes".into(),
                             false => "prompts".into(),
                         },
-                        verdict: side(c.lo, c.hi).into(),
                         note: format!("{} against {} model(s)", c.states, c.reference_states),
                         ..of::<ChangeRow>("change-of-coupling")
+                            .between(set, reference)
+                            .estimated(c.estimate, (c.lo, c.hi), "cosine")
+                            .at(c.layer)
                     });
                 }
             }
@@ -134,25 +128,19 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
     });
     for s in own {
         out.push(FindingRow {
-            set: s.state.clone(),
-            reference: s.less.clone(),
             subject: s.concept.clone(),
-            layer: s.layer as f64,
-            estimate: s.estimate,
-            lo: s.lo,
-            hi: s.hi,
-            unit: "layer RMS".into(),
             p: s.p_flip,
             p_max: s.p_flip_max,
             null: "signs of texts flipped".into(),
-            n: s.n,
-            n_of: "texts".into(),
-            verdict: side(s.lo, s.hi).into(),
             note: match s.others.is_empty() {
                 true => String::new(),
                 false => format!("less {}", s.others),
             },
             ..of::<ShiftRow>("shift")
+                .between(&s.state, &s.less)
+                .estimated(s.estimate, (s.lo, s.hi), "layer RMS")
+                .counted(s.n, "texts")
+                .at(s.layer)
         });
     }
 }
@@ -169,16 +157,11 @@ pub fn stickiness(r: &Results, out: &mut Vec<FindingRow>) {
         out.push(FindingRow {
             set: s.condition.clone(),
             subject: s.concept.clone(),
-            layer: s.layer as f64,
-            estimate: s.estimate,
-            lo: s.lo,
-            hi: s.hi,
-            unit: "share a turn".into(),
-            n: s.n,
-            n_of: "conversations".into(),
-            verdict: side(s.lo, s.hi).into(),
             note: format!("{} turns", s.turns),
             ..of::<StickinessRow>("stickiness")
+                .estimated(s.estimate, (s.lo, s.hi), "share a turn")
+                .counted(s.n, "conversations")
+                .at(s.layer)
         });
     }
 }
@@ -201,12 +184,11 @@ pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
             set: q.state.clone(),
             subject: q.concept.clone(),
             form: q.estimator.clone(),
-            layer: q.layer as f64,
             unit: "AUROC".into(),
-            n: q.n,
-            n_of: "prompts".into(),
             note: format!("{} pairs, {} templates", q.pairs, q.templates),
             ..of::<QualityRow>("auroc")
+                .counted(q.n, "prompts")
+                .at(q.layer)
         };
         out.push(FindingRow {
             estimate: q.estimate,
