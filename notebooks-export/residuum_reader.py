@@ -24,7 +24,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-SCHEMA = "residuum/1"
+SCHEMA = "residuum/2"
 
 
 @dataclass

@@ -1,1 +1,223 @@
-//! Records to findings: what a report says, as rows.
+//! Findings: what a report says, as rows made from the records of a results file.
+//!
+//! A pure function of [`Results`]: no model, no folder, no draw. Each finding is one number with its
+//! interval, null and n, taken from the record that its definition names. What is reported is chosen by
+//! roles: a finding is about the focus, or about every condition where there is none, against base and
+//! the reference where there is one. Kinds of record that a file lacks give no finding.
+
+mod behaviour;
+pub mod cause;
+mod inside;
+
+use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
+use super::BASE;
+use crate::store::{frame::tidy, Record};
+use serde::Deserialize;
+
+/// Fine-tunes that a claim about a condition needs.
+const SEEDS: usize = 3;
+
+/// Numbers of earlier work: which of ours each stands beside.
+const EARLIER: &str = include_str!("../../assets/earlier.json");
+
+/// All findings of a results file, and numbers of earlier work beside ours.
+pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
+    let mut rows = Vec::new();
+    behaviour::took(r, &mut rows);
+    inside::changes(r, &mut rows);
+    inside::shifts(r, &mut rows);
+    behaviour::contrasts(r, &mut rows);
+    behaviour::one_factor(r, &mut rows);
+    cause::ablations(r, &mut rows);
+    cause::slopes(r, &mut rows);
+    behaviour::prevented(r, &mut rows);
+    behaviour::conversations(r, &mut rows);
+    inside::stickiness(r, &mut rows);
+    cause::trajectory(r, &mut rows);
+    cause::links(r, &mut rows);
+    inside::coupling(r, &mut rows);
+    inside::quality(r, &mut rows);
+    (rows, earlier(r))
+}
+
+/// Doubts that the design of a study raises, whatever was measured.
+pub fn doubts(r: &Results) -> Vec<WarningRow> {
+    let few = r.conditions.iter().filter(|c| {
+        let own = r.states.iter().filter(|s| s.condition == c.condition);
+        let tuned = own.clone().any(|s| s.source == "data");
+        tuned && c.n < SEEDS
+    });
+    few.map(|c| WarningRow {
+        about: c.condition.clone(),
+        text: format!(
+            "{} fine-tune(s): a claim about the condition, not this model, needs at least {SEEDS} seeds.",
+            c.n
+        ),
+    })
+    .collect()
+}
+
+/// A finding of the record `R` in which nothing is known yet.
+fn of<R: Record>(quantity: &str) -> FindingRow {
+    FindingRow {
+        quantity: quantity.into(),
+        set: String::new(),
+        reference: String::new(),
+        subject: String::new(),
+        outcome: String::new(),
+        form: String::new(),
+        layer: f64::NAN,
+        estimate: f64::NAN,
+        lo: f64::NAN,
+        hi: f64::NAN,
+        unit: String::new(),
+        p: f64::NAN,
+        p_max: f64::NAN,
+        q: f64::NAN,
+        least_p: f64::NAN,
+        detectable: f64::NAN,
+        null: String::new(),
+        null_lo: f64::NAN,
+        null_hi: f64::NAN,
+        n: 0,
+        n_of: String::new(),
+        verdict: String::new(),
+        note: String::new(),
+        definition: format!("{}: {}", R::META.path, tidy(R::META.is)),
+        declared: false,
+    }
+}
+
+impl FindingRow {
+    /// Of a condition or state against another.
+    fn between(mut self, set: &str, reference: &str) -> Self {
+        (self.set, self.reference) = (set.into(), reference.into());
+        self
+    }
+
+    /// A number with its interval; the side of 0 that the interval lies on is the verdict.
+    fn estimated(mut self, estimate: f64, (lo, hi): (f64, f64), unit: &str) -> Self {
+        (self.estimate, self.lo, self.hi) = (estimate, lo, hi);
+        (self.unit, self.verdict) = (unit.into(), side(lo, hi).into());
+        self
+    }
+
+    fn counted(mut self, n: usize, of: &str) -> Self {
+        (self.n, self.n_of) = (n, of.into());
+        self
+    }
+
+    fn at(mut self, layer: usize) -> Self {
+        self.layer = layer as f64;
+        self
+    }
+}
+
+/// On which side of 0 an interval lies; empty where there is none.
+fn side(lo: f64, hi: f64) -> &'static str {
+    match (lo, hi) {
+        (lo, _) if lo > 0.0 => "higher",
+        (_, hi) if hi < 0.0 => "lower",
+        (lo, hi) if lo.is_nan() || hi.is_nan() => "",
+        _ => "none",
+    }
+}
+
+/// Unit of stance log-odds, and of rates.
+fn unit(measure: &str) -> &'static str {
+    match measure {
+        "log-odds" => "nats a token",
+        _ => "rate",
+    }
+}
+
+/// A number of earlier work, and where ours is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    /// Record that holds ours: coupling, stability, alignment or shift-cosine.
+    record: String,
+    /// Concepts that it is of; none for any.
+    concepts: Vec<String>,
+    /// Conditions that it is of; none for the focus, or for base.
+    conditions: Vec<String>,
+    /// Whether it is of the first reported layer alone.
+    middle: bool,
+    quantity: String,
+    earlier: String,
+    source: String,
+}
+
+/// Numbers of earlier work on the concepts and conditions at hand, beside ours.
+fn earlier(r: &Results) -> Vec<ReferencePointRow> {
+    let mut out = Vec::new();
+    // The embedded table is held to this form by a test.
+    let Ok(table) = serde_json::from_str::<Vec<Earlier>>(EARLIER) else {
+        return out;
+    };
+    for e in &table {
+        for &layer in r
+            .reported()
+            .iter()
+            .take(if e.middle { 1 } else { usize::MAX })
+        {
+            if let Some((state, estimate)) = ours(r, e, layer) {
+                out.push(ReferencePointRow {
+                    quantity: e.quantity.clone(),
+                    earlier: e.earlier.clone(),
+                    source: e.source.clone(),
+                    state,
+                    layer: layer as f64,
+                    estimate,
+                });
+            }
+        }
+    }
+    out
+}
+
+/// State and number that stand beside one of earlier work.
+fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
+    let focus = || -> Option<&str> {
+        let focus = r.focus().filter(|f| {
+            let named = e.conditions.first();
+            named.is_none_or(|c| c == f)
+        })?;
+        r.states_of(focus).first().copied()
+    };
+    match (e.record.as_str(), e.concepts.as_slice()) {
+        ("coupling", [a, b]) => {
+            let mut rows = r
+                .coupling
+                .iter()
+                .filter(|c| c.form == "raw" && c.layer == layer);
+            let row =
+                rows.find(|c| c.state == BASE && same_pair((&c.concept_a, &c.concept_b), (a, b)))?;
+            Some((row.state.clone(), row.estimate))
+        }
+        ("stability", [concept]) => {
+            let state = focus()?;
+            let mut rows = r.stability.iter().filter(|s| s.layer == layer);
+            let row = rows.find(|s| s.state == state && s.concept == *concept)?;
+            Some((row.state.clone(), row.estimate))
+        }
+        ("alignment", []) => {
+            let state = focus()?;
+            let mut rows = r.alignment.iter().filter(|s| s.layer == layer);
+            let row = rows.find(|s| s.state == state)?;
+            Some((row.state.clone(), row.estimate))
+        }
+        ("shift-cosine", []) => {
+            let a = focus()?;
+            let other = e.conditions.get(1)?;
+            let b = *r.states_of(other).first()?;
+            let mut rows = r.shift_cosines.iter().filter(|s| s.layer == layer);
+            let row = rows.find(|s| same_pair((&s.state_a, &s.state_b), (a, b)))?;
+            Some((format!("{a} and {b}"), row.estimate))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ mod model;
 mod output;
 mod reading;
 mod readings;
+mod report;
 mod shell;
 pub mod state;
 mod steer;
@@ -107,6 +108,7 @@ pub enum Command {
     Steer(steer::SteerArgs),
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
+    Report(report::ReportArgs),
     // REDESIGN: Study(study::StudyArgs)
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -188,6 +190,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Steer(args) => steer::run(args, out),
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
+        Command::Report(args) => report::run(args, out),
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),
     }

@@ -22,6 +22,16 @@ pub struct Area {
 }
 
 impl Area {
+    /// From left to right and from top to bottom.
+    pub fn new((left, right): (f64, f64), (top, bottom): (f64, f64)) -> Self {
+        Area {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+
     pub fn width(&self) -> f64 {
         self.right - self.left
     }
@@ -172,6 +182,10 @@ pub fn short_label(value: f64) -> String {
     }
 }
 
+/// One axis of a panel: its range, ticks and label, and whether numbers and label are shown or left to
+/// a neighbouring panel.
+pub type Axis<'a> = ((f64, f64), &'a [Tick], &'a str, bool);
+
 /// The frame of a panel.
 pub struct Frame<'a> {
     pub area: Area,
@@ -201,7 +215,28 @@ pub fn y_axis_width(ticks: &[Tick], labelled: bool) -> f64 {
     numbers + TICK_GAP + 2.0 + if labelled { NORMAL + 4.0 } else { 0.0 }
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// A panel over `area` between a bottom and a left axis.
+    pub fn new(area: Area, x: Axis<'a>, y: Axis<'a>) -> Self {
+        let label = |(_, _, text, shown): Axis<'a>| if shown { text } else { "" };
+        Frame {
+            area,
+            x: Scale::across(x.0, &area),
+            y: Scale::up(y.0, &area),
+            x_ticks: x.1,
+            y_ticks: y.1,
+            x_label: label(x),
+            y_label: label(y),
+            x_numbers: x.3,
+            y_numbers: y.3,
+        }
+    }
+
+    /// A panel of rows: its left axis has no ticks.
+    pub fn of_rows(area: Area, x: Axis<'a>) -> Self {
+        Frame::new(area, x, ((0.0, 1.0), &[], "", false))
+    }
+
     /// Draws grid, lines, numbers and labels; data come on top.
     pub fn draw(&self, canvas: &mut Canvas) {
         let a = &self.area;

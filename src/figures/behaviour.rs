@@ -6,25 +6,27 @@
 //! only isolated cells count as emergent. All columns share one scale. More
 //! than nine conditions continue in a second block of rows.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Changes of preferences by condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct BehaviourData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the value axis, such as `stance log-odds against denial`.
     pub x_label: String,
@@ -34,10 +36,13 @@ pub struct BehaviourData {
 }
 
 /// One preference under one condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct BehaviourCell {
+    /// Heading under which the row stands.
     pub group: String,
+    /// Name of the preference.
     pub preference: String,
+    /// Name of the condition.
     pub condition: String,
     /// Change against the reference, in log-odds.
     pub change: Estimate,
@@ -60,7 +65,11 @@ struct Group<'a> {
     preferences: Vec<&'a str>,
 }
 
-pub fn draw(data: &BehaviourData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -94,7 +103,7 @@ pub fn draw(data: &BehaviourData, dir: &Path) -> Result<Written, FigureError> {
     let page = Page::plan(&data.name, words, legend(data), (WIDE, body))?;
     let whole = page.body();
     let x_ticks = axes::ticks(range, ((wide / 22.0) as usize).clamp(2, 7));
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (b, block) in blocks.iter().enumerate() {
@@ -103,23 +112,8 @@ pub fn draw(data: &BehaviourData, dir: &Path) -> Result<Written, FigureError> {
             stripes(canvas, &groups, (whole.left, last), top);
             for (j, &condition) in block.iter().enumerate() {
                 let (left, right) = columns[j];
-                let area = Area {
-                    left,
-                    top,
-                    right,
-                    bottom: top + panel,
-                };
-                let frame = Frame {
-                    area,
-                    x: Scale::across(range, &area),
-                    y: Scale::up((0.0, 1.0), &area),
-                    x_ticks: &x_ticks,
-                    y_ticks: &[],
-                    x_label: "",
-                    y_label: "",
-                    x_numbers: true,
-                    y_numbers: false,
-                };
+                let area = Area::new((left, right), (top, top + panel));
+                let frame = Frame::of_rows(area, (range, &x_ticks, "", true));
                 frame.draw(canvas);
                 frame.zero_x(canvas);
                 let index = b * blocks[0].len() + j;
@@ -263,30 +257,13 @@ fn check(data: &BehaviourData) -> Result<(), FigureError> {
 }
 
 fn table(data: &BehaviourData, groups: &[Group]) -> Table {
-    let mut table = Table::new(&[
-        "group",
-        "preference",
-        "condition",
-        "status",
-        "value",
-        "lo",
-        "hi",
-    ]);
+    let mut table = Table::new("group preference condition status value lo hi");
     for (_, group, preference) in row_places(groups) {
-        let own = data
-            .cells
-            .iter()
-            .filter(|c| c.group == group && c.preference == preference);
-        for c in own {
+        let own = data.cells.iter();
+        for c in own.filter(|c| c.group == group && c.preference == preference) {
             let status = if c.implied { "implied" } else { "isolated" };
-            let mut row = vec![
-                c.group.clone(),
-                c.preference.clone(),
-                c.condition.clone(),
-                status.to_owned(),
-            ];
-            row.extend(c.change.fields());
-            table.push(row);
+            let words: [&dyn Display; 4] = [&c.group, &c.preference, &c.condition, &status];
+            table.row(&words, &c.change.numbers());
         }
     }
     table

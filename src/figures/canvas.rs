@@ -62,7 +62,6 @@ impl Type {
 pub enum Mark {
     Dot,
     Ring,
-    Diamond,
     OpenDiamond,
 }
 
@@ -238,7 +237,6 @@ impl Canvas<'_> {
                 self.disc(centre, radius, colour.to_rgba());
                 self.disc(centre, radius - wall, PAPER.to_rgba());
             }
-            Mark::Diamond => self.polygon(&diamond(radius * 1.3), colour.to_rgba()),
             Mark::OpenDiamond => {
                 self.polygon(&diamond(radius * 1.3), colour.to_rgba());
                 self.polygon(&diamond(radius * 1.3 - wall * 1.3), PAPER.to_rgba());

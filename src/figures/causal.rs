@@ -10,51 +10,60 @@
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, INK, LINE, RULE, SMALL, WIDE};
-use super::values::{nulls_are_nan, Check};
+use super::theme::{self, Palette, DOT, INK, LINE, RULE, SMALL, WIDE};
+use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Dose response and ablation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CausalData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the score axis on the left, with unit.
     pub score_label: String,
     /// Label of the axis on the right, with unit.
     pub remaining_label: String,
+    /// Curves of the left panel.
     pub doses: Vec<DoseCurve>,
+    /// Rows of the right panel.
     pub ablations: Vec<Ablation>,
 }
 
 /// The response to one direction.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct DoseCurve {
+    /// Name of the direction.
     pub direction: String,
+    /// Whether the direction is a random one.
     pub random: bool,
     /// Doses, increasing, in units of the layer's RMS.
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub alpha: Vec<f64>,
+    /// One entry a dose.
     pub score: Vec<Estimate>,
+    /// Whether the model is within the guards at the dose; points beyond them are hollow.
+    pub inside: Vec<bool>,
 }
 
 /// What one edit leaves of the shift.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Ablation {
     /// Heading under which the row stands, such as a condition or battery.
     pub group: String,
     /// Such as `no edit`, `ablate persona`, `ablate random`. Random edits of one
     /// group share a name and a row.
     pub edit: String,
+    /// Whether the direction is a random one.
     pub random: bool,
+    /// Shift under the edit.
     pub remaining: Estimate,
 }
 
@@ -69,7 +78,11 @@ const LARGEST: f64 = 26.0;
 const BETWEEN: f64 = 16.0;
 const LABEL: f64 = 95.0;
 
-pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -78,7 +91,7 @@ pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
         .iter()
         .filter(|d| !d.random)
         .map(|d| d.direction.as_str());
-    let colours = theme::colours(named.clone());
+    let colours = palette.colours(named.clone());
     let mut entries: Vec<Entry> = in_order(named)
         .into_iter()
         .map(|n| (Key::Line(colours[n]), n.to_owned()))
@@ -89,6 +102,11 @@ pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
             Key::ThinLine(RULE),
             format!("random directions ({random}) and their range"),
         ));
+    }
+    let named = || data.doses.iter().filter(|d| !d.random);
+    if named().any(|d| d.inside.contains(&false)) {
+        let text = "a dose beyond the guards of side effects";
+        entries.push((Key::Mark(theme::MUTED, Mark::Ring), text.to_owned()));
     }
     let rows = ablation_rows(data);
     let groups = in_order(rows.iter().map(|r| r.0));
@@ -116,21 +134,14 @@ pub fn draw(data: &CausalData, dir: &Path) -> Result<Written, FigureError> {
             } else {
                 whole.right - 6.0
             };
-            let area = Area {
-                left: whole.left,
-                top,
-                right,
-                bottom: bottom.min(top + TALL),
-            };
+            let area = Area::new((whole.left, right), (top, bottom.min(top + TALL)));
             doses(canvas, area, data, &colours);
         }
         if !data.ablations.is_empty() {
-            let area = Area {
-                left: if both { middle } else { whole.left },
-                top,
-                right: whole.right - 6.0,
-                bottom,
-            };
+            let area = Area::new(
+                (if both { middle } else { whole.left }, whole.right - 6.0),
+                (top, bottom),
+            );
             ablations(canvas, area, data, &rows, both);
         }
     })?;
@@ -151,17 +162,11 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
     };
     let across = axes::padded(alphas, 0.03);
     let x_ticks = axes::ticks(across, (area.width() / 30.0) as usize);
-    let frame = Frame {
+    let frame = Frame::new(
         area,
-        x: Scale::across(across, &area),
-        y: Scale::up(range, &area),
-        x_ticks: &x_ticks,
-        y_ticks: &y_ticks,
-        x_label: "dose \u{3b1} (layer RMS)",
-        y_label: &data.score_label,
-        x_numbers: true,
-        y_numbers: true,
-    };
+        (across, &x_ticks, "dose \u{3b1} (layer RMS)", true),
+        (range, &y_ticks, &data.score_label, true),
+    );
     frame.draw(canvas);
     frame.zero_x(canvas);
     frame.heading(canvas, "a  Adding a direction");
@@ -190,8 +195,9 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
         let colour = colours[curve.direction.as_str()];
         let line = points(&frame, curve);
         canvas.line(&line, colour.to_rgba(), LINE);
-        for p in line {
-            canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
+        for (p, inside) in line.into_iter().zip(&curve.inside) {
+            let mark = if *inside { Mark::Dot } else { Mark::Ring };
+            canvas.mark(p, DOT * 0.85, colour, mark);
         }
     }
 }
@@ -252,17 +258,7 @@ fn ablations(
         .flat_map(|a| [&a.remaining.value, &a.remaining.lo, &a.remaining.hi]);
     let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.06);
     let x_ticks = axes::ticks(range, (area.width() / 28.0) as usize);
-    let frame = Frame {
-        area,
-        x: Scale::across(range, &area),
-        y: Scale::up((0.0, 1.0), &area),
-        x_ticks: &x_ticks,
-        y_ticks: &[],
-        x_label: &data.remaining_label,
-        y_label: "",
-        x_numbers: true,
-        y_numbers: false,
-    };
+    let frame = Frame::of_rows(area, (range, &x_ticks, &data.remaining_label, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
     let title = if second {
@@ -327,6 +323,11 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
             d.alpha.len(),
             d.score.len(),
         )?;
+        check.length(
+            &format!("the guards of {what}"),
+            d.alpha.len(),
+            d.inside.len(),
+        )?;
         check.estimates(&format!("the score of {what}"), &d.score)?;
     }
     check.distinct(
@@ -352,44 +353,22 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
 }
 
 fn table(data: &CausalData) -> Table {
-    let mut table = Table::new(&[
-        "panel", "group", "series", "random", "alpha", "value", "lo", "hi",
-    ]);
+    let mut table = Table::new("panel group series random inside alpha value lo hi");
     for d in &data.doses {
-        for (alpha, e) in d.alpha.iter().zip(&d.score) {
-            let mut row = vec![
-                "dose".to_owned(),
-                String::new(),
-                d.direction.clone(),
-                d.random.to_string(),
-                super::values::number(*alpha),
-            ];
-            row.extend(e.fields());
-            table.push(row);
+        for ((alpha, e), inside) in d.alpha.iter().zip(&d.score).zip(&d.inside) {
+            let numbers = [*alpha, e.value, e.lo, e.hi];
+            table.row(&[&"dose", &"", &d.direction, &d.random, inside], &numbers);
         }
     }
     let (alpha, lo, hi) = span_of_random(data);
     for (alpha, (lo, hi)) in alpha.iter().zip(lo.iter().zip(&hi)) {
-        let mut row = vec![
-            "dose".to_owned(),
-            String::new(),
-            "range of random".to_owned(),
-            "true".to_owned(),
-            super::values::number(*alpha),
-        ];
-        row.extend(Estimate::new(f64::NAN, *lo, *hi).fields());
-        table.push(row);
+        let numbers = [*alpha, f64::NAN, *lo, *hi];
+        table.row(&[&"dose", &"", &"range of random", &true, &""], &numbers);
     }
     for a in &data.ablations {
-        let mut row = vec![
-            "ablation".to_owned(),
-            a.group.clone(),
-            a.edit.clone(),
-            a.random.to_string(),
-            String::new(),
-        ];
-        row.extend(a.remaining.fields());
-        table.push(row);
+        let e = &a.remaining;
+        let numbers = [f64::NAN, e.value, e.lo, e.hi];
+        table.row(&[&"ablation", &a.group, &a.edit, &a.random, &""], &numbers);
     }
     table
 }

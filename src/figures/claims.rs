@@ -7,8 +7,6 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::axes;
 use super::canvas::{Anchor, Type};
 use super::concept_heatmap::{colour_bar, value_cell};
@@ -18,17 +16,22 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Scores of claims by condition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ClaimsData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// What the colours show, with unit, such as `stance log-odds`.
     pub value_label: String,
+    /// Rows.
     pub conditions: Vec<String>,
-    /// A claim bears the name of the condition that trains it.
+    /// Columns.
     pub claims: Vec<String>,
+    /// Place among the claims of the one that each condition trains.
+    pub own: Vec<Option<usize>>,
     /// (conditions, claims).
     pub score: Vec<Vec<Estimate>>,
 }
@@ -43,6 +46,10 @@ const SIDE: f64 = 14.0;
 const ABOVE: f64 = 13.0;
 const BAR: f64 = 30.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
@@ -121,8 +128,8 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
             }
         }
         // Frames last, so that no neighbour covers them.
-        for (i, condition) in data.conditions.iter().enumerate() {
-            if let Some(j) = data.claims.iter().position(|c| c == condition) {
+        for (i, own) in data.own.iter().enumerate() {
+            if let Some(j) = *own {
                 let from = (left + j as f64 * cell, top + i as f64 * CELL.1);
                 let to = (from.0 + cell, from.1 + CELL.1);
                 canvas.outline(from, to, INK, theme::LINE);
@@ -140,6 +147,7 @@ fn check(data: &ClaimsData) -> Result<(), FigureError> {
     check.distinct(|c| format!("condition `{c}`"), &data.conditions)?;
     check.distinct(|c| format!("claim `{c}`"), &data.claims)?;
     check.length("the scores", data.conditions.len(), data.score.len())?;
+    check.length("the own claims", data.conditions.len(), data.own.len())?;
     for (condition, row) in data.conditions.iter().zip(&data.score) {
         let what = format!("the scores of `{condition}`");
         check.length(&what, data.claims.len(), row.len())?;
@@ -150,12 +158,10 @@ fn check(data: &ClaimsData) -> Result<(), FigureError> {
 }
 
 fn table(data: &ClaimsData) -> Table {
-    let mut table = Table::new(&["condition", "claim", "value", "lo", "hi"]);
+    let mut table = Table::new("condition claim value lo hi");
     for (condition, row) in data.conditions.iter().zip(&data.score) {
         for (claim, e) in data.claims.iter().zip(row) {
-            let mut line = vec![condition.clone(), claim.clone()];
-            line.extend(e.fields());
-            table.push(line);
+            table.row(&[condition, claim], &e.numbers());
         }
     }
     table

@@ -10,33 +10,37 @@
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area};
 use super::canvas::{Anchor, Canvas, Type};
 use super::page::{self, Page, Table};
 use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
-use super::values::{null_rows_are_nan, number, Check};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Cosines between concepts, in panels.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct HeatmapData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
+    /// Rows and columns.
     pub concepts: Vec<String>,
+    /// The panels, in the order in which they are read.
     pub panels: Vec<HeatmapPanel>,
 }
 
 /// One state at one layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct HeatmapPanel {
+    /// Block, from 0.
     pub layer: usize,
+    /// Model state.
     pub state: String,
     /// (concepts, concepts), in [-1, 1]; NaN where not measured.
-    #[serde(deserialize_with = "null_rows_are_nan")]
     pub cosine: Vec<Vec<f64>>,
 }
 
@@ -49,6 +53,10 @@ const LARGEST: f64 = 24.0;
 const BAR: f64 = 30.0;
 const LABEL: f64 = 96.0;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
@@ -90,12 +98,7 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
             let (row, column) = if single { (index, 0) } else { (row, column) };
             let left = whole.left + label + column as f64 * (side + GAP_X);
             let top = whole.top + HEAD + row as f64 * (HEAD + side + GAP_Y);
-            let area = Area {
-                left,
-                top,
-                right: left + side,
-                bottom: top + side,
-            };
+            let area = Area::new((left, left + side), (top, top + side));
             cells(canvas, &area, panel, cell);
             let title = format!("{}, layer {}", panel.state, panel.layer);
             axes::heading(canvas, (left, top - 7.0), &title, side);
@@ -232,17 +235,11 @@ fn check(data: &HeatmapData) -> Result<(), FigureError> {
 }
 
 fn table(data: &HeatmapData) -> Table {
-    let mut table = Table::new(&["state", "layer", "concept", "other", "cosine"]);
+    let mut table = Table::new("state layer concept other cosine");
     for panel in &data.panels {
         for (concept, row) in data.concepts.iter().zip(&panel.cosine) {
             for (other, value) in data.concepts.iter().zip(row) {
-                table.push(vec![
-                    panel.state.clone(),
-                    panel.layer.to_string(),
-                    concept.clone(),
-                    other.clone(),
-                    number(*value),
-                ]);
+                table.row(&[&panel.state, &panel.layer, concept, other], &[*value]);
             }
         }
     }

@@ -9,22 +9,23 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, DOT, LINE, MUTED, THIN, WIDE};
-use super::values::{null_rows_are_nan, nulls_are_nan, number, Check};
+use super::theme::{Palette, DOT, LINE, MUTED, THIN, WIDE};
+use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Cosines by layer for each condition. Every list has one entry per layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CouplingData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the upper panel's axis, such as `cos(persona, autonomy)`.
     pub y_label: String,
@@ -34,32 +35,33 @@ pub struct CouplingData {
     pub layers: Vec<usize>,
     /// Layers to mark.
     pub chosen: Vec<usize>,
+    /// A line each.
     pub conditions: Vec<CouplingLine>,
     /// Null distributions, lighter to darker in the order given.
     pub nulls: Vec<NullBand>,
 }
 
 /// One condition's line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CouplingLine {
+    /// Name of the condition.
     pub condition: String,
     /// Mean over seeds, with interval.
     pub mean: Vec<Estimate>,
     /// One list a seed; may be empty.
-    #[serde(deserialize_with = "null_rows_are_nan")]
     pub seeds: Vec<Vec<f64>>,
     /// Difference to base; empty for base itself.
     pub difference: Vec<Estimate>,
 }
 
 /// The middle part of a null distribution by layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct NullBand {
     /// As in the legend, such as `label-flip null, 95 %`.
     pub label: String,
-    #[serde(deserialize_with = "nulls_are_nan")]
+    /// Lower ends.
     pub lo: Vec<f64>,
-    #[serde(deserialize_with = "nulls_are_nan")]
+    /// Upper ends.
     pub hi: Vec<f64>,
 }
 
@@ -70,10 +72,14 @@ const BETWEEN: f64 = 12.0;
 /// Above this many layers, points are not marked.
 const MARKED: usize = 12;
 
-pub fn draw(data: &CouplingData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
-    let colours = theme::colours(data.conditions.iter().map(|c| c.condition.as_str()));
+    let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
     let with_difference = data.conditions.iter().any(|c| known(&c.difference));
     let lower = if with_difference {
         HEAD + BETWEEN + LOWER
@@ -90,46 +96,33 @@ pub fn draw(data: &CouplingData, dir: &Path) -> Result<Written, FigureError> {
     let d_ticks = axes::ticks(differences, 5);
     let margin = axes::y_axis_width(&y_ticks, true).max(axes::y_axis_width(&d_ticks, true));
     let whole = page.body();
-    let upper = Area {
-        left: whole.left + margin,
-        top: whole.top + HEAD,
-        right: whole.right - 6.0,
-        bottom: whole.top + HEAD + UPPER,
-    };
+    let upper = Area::new(
+        (whole.left + margin, whole.right - 6.0),
+        (whole.top + HEAD, whole.top + HEAD + UPPER),
+    );
     let lower = Area {
         top: upper.bottom + BETWEEN + HEAD,
         bottom: upper.bottom + BETWEEN + HEAD + LOWER,
         ..upper
     };
-    let x = Scale::across(layer_range(&data.layers), &upper);
+    let layers = layer_range(&data.layers);
     let x_ticks = axes::layer_ticks(&data.layers, upper.width());
     let x_label = "layer (output of block, 0-based)";
 
     let svg = page.paint(&data.name, |canvas| {
-        let top = Frame {
-            area: upper,
-            x,
-            y: Scale::up(cosines, &upper),
-            x_ticks: &x_ticks,
-            y_ticks: &y_ticks,
-            x_label: if with_difference { "" } else { x_label },
-            y_label: &data.y_label,
-            x_numbers: !with_difference,
-            y_numbers: true,
-        };
+        let top = Frame::new(
+            upper,
+            (layers, &x_ticks, x_label, !with_difference),
+            (cosines, &y_ticks, &data.y_label, true),
+        );
         panel(canvas, &top, data, &colours, false);
         top.heading(canvas, "a  Cosine by layer");
         if with_difference {
-            let bottom = Frame {
-                area: lower,
-                x,
-                y: Scale::up(differences, &lower),
-                y_ticks: &d_ticks,
-                x_label,
-                y_label: &data.difference_label,
-                x_numbers: true,
-                ..top
-            };
+            let bottom = Frame::new(
+                lower,
+                (layers, &x_ticks, x_label, true),
+                (differences, &d_ticks, &data.difference_label, true),
+            );
             panel(canvas, &bottom, data, &colours, true);
             bottom.heading(canvas, "b  Difference to base");
         }
@@ -343,53 +336,28 @@ fn check(data: &CouplingData) -> Result<(), FigureError> {
 }
 
 fn table(data: &CouplingData) -> Table {
-    let mut table = Table::new(&[
-        "panel", "series", "kind", "seed", "layer", "value", "lo", "hi",
-    ]);
-    let mut put =
-        |panel: &str, series: &str, kind: &str, seed: String, layer: usize, v: [String; 3]| {
-            let mut row = vec![
-                panel.to_owned(),
-                series.to_owned(),
-                kind.to_owned(),
-                seed,
-                layer.to_string(),
-            ];
-            row.extend(v);
-            table.push(row);
-        };
+    let mut table = Table::new("panel series kind seed layer value lo hi");
     for line in &data.conditions {
+        let name = &line.condition;
         for (layer, e) in data.layers.iter().zip(&line.mean) {
-            put(
-                "cosine",
-                &line.condition,
-                "mean",
-                String::new(),
-                *layer,
-                e.fields(),
-            );
+            table.row(&[&"cosine", name, &"mean", &"", layer], &e.numbers());
         }
         for (i, seed) in line.seeds.iter().enumerate() {
             for (layer, v) in data.layers.iter().zip(seed) {
-                let v = [number(*v), String::new(), String::new()];
-                put("cosine", &line.condition, "seed", i.to_string(), *layer, v);
+                table.row(
+                    &[&"cosine", name, &"seed", &i, layer],
+                    &Estimate::point(*v).numbers(),
+                );
             }
         }
         for (layer, e) in data.layers.iter().zip(&line.difference) {
-            put(
-                "difference",
-                &line.condition,
-                "mean",
-                String::new(),
-                *layer,
-                e.fields(),
-            );
+            table.row(&[&"difference", name, &"mean", &"", layer], &e.numbers());
         }
     }
     for null in &data.nulls {
         for (layer, (lo, hi)) in data.layers.iter().zip(null.lo.iter().zip(&null.hi)) {
-            let v = [String::new(), number(*lo), number(*hi)];
-            put("cosine", &null.label, "null", String::new(), *layer, v);
+            let numbers = [f64::NAN, *lo, *hi];
+            table.row(&[&"cosine", &null.label, &"null", &"", layer], &numbers);
         }
     }
     table

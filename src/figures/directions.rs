@@ -8,9 +8,8 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{DOT, LINE, MUTED, RULE, THIN, WIDE};
@@ -18,22 +17,26 @@ use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Quality of directions by layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct DirectionsData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Layers, increasing (block outputs, 0-based).
     pub layers: Vec<usize>,
     /// Layers to mark.
     pub chosen: Vec<usize>,
+    /// A panel each.
     pub concepts: Vec<ConceptQuality>,
 }
 
 /// One concept; each list has one entry per layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ConceptQuality {
+    /// Name of the concept.
     pub concept: String,
     /// Held out by prompt and template.
     pub auroc: Vec<Estimate>,
@@ -49,6 +52,10 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 10.0;
 const ACROSS: usize = 4;
 
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
@@ -86,28 +93,13 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
             let (row, column) = (i / across, i % across);
             let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
             let (left, right) = columns[column];
-            let area = Area {
-                left,
-                top,
-                right,
-                bottom: top + PANEL,
-            };
+            let area = Area::new((left, right), (top, top + PANEL));
             let lowest = i + across >= data.concepts.len();
-            let frame = Frame {
+            let frame = Frame::new(
                 area,
-                x: Scale::across(layers, &area),
-                y: Scale::up(range, &area),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks,
-                x_label: if lowest { "layer" } else { "" },
-                y_label: if column == 0 {
-                    "AUROC, reliability"
-                } else {
-                    ""
-                },
-                x_numbers: lowest,
-                y_numbers: column == 0,
-            };
+                (layers, &x_ticks, "layer", lowest),
+                (range, &y_ticks, "AUROC, reliability", column == 0),
+            );
             frame.draw(canvas);
             frame.heading(canvas, &concept.concept);
             frame.level(canvas, 0.5);
@@ -201,13 +193,11 @@ fn check(data: &DirectionsData) -> Result<(), FigureError> {
 }
 
 fn table(data: &DirectionsData) -> Table {
-    let mut table = Table::new(&["concept", "measure", "layer", "value", "lo", "hi"]);
+    let mut table = Table::new("concept measure layer value lo hi");
     for c in &data.concepts {
         for (measure, list) in [("auroc", &c.auroc), ("reliability", &c.reliability)] {
             for (layer, e) in data.layers.iter().zip(list) {
-                let mut row = vec![c.concept.clone(), measure.to_owned(), layer.to_string()];
-                row.extend(e.fields());
-                table.push(row);
+                table.row(&[&c.concept, &measure, layer], &e.numbers());
             }
         }
     }

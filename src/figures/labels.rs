@@ -124,12 +124,7 @@ fn places(area: &Area, name: &Named) -> Vec<Place> {
             let away = name.radius + gap;
             let x = name.at.0 + cos * away + lean(cos) * width / 2.0;
             let y = name.at.1 - sin * away - lean(sin) * HALF;
-            let room = Area {
-                left: x - width / 2.0,
-                top: y - HALF,
-                right: x + width / 2.0,
-                bottom: y + HALF,
-            };
+            let room = Area::new((x - width / 2.0, x + width / 2.0), (y - HALF, y + HALF));
             let inside = room.left >= area.left
                 && room.right <= area.right
                 && room.top >= area.top
@@ -210,12 +205,7 @@ fn cost(own: usize, place: &Place, chosen: &[Option<Place>]) -> f64 {
 }
 
 fn around((x, y): (f64, f64), radius: f64) -> Area {
-    Area {
-        left: x - radius,
-        top: y - radius,
-        right: x + radius,
-        bottom: y + radius,
-    }
+    Area::new((x - radius, x + radius), (y - radius, y + radius))
 }
 
 fn overlap(a: &Area, b: &Area) -> bool {
@@ -273,12 +263,7 @@ fn meet(a: [(f64, f64); 2], b: [(f64, f64); 2]) -> bool {
 mod tests {
     use super::*;
 
-    const AREA: Area = Area {
-        left: 0.0,
-        top: 0.0,
-        right: 150.0,
-        bottom: 120.0,
-    };
+    const AREA: Area = Area::new((0.0, 150.0), (0.0, 120.0));
 
     fn named(text: &str, at: (f64, f64)) -> Named {
         Named {

@@ -10,35 +10,37 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale, Tick};
+use super::axes::{self, Area, Frame, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
-use super::values::{null_is_nan, number, Check};
+use super::theme::{self, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Behaviour of states against what else was measured on them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
+    /// The behaviour, such as `isolated preferences less base, nats a token`; all panels share its scale.
+    pub y_label: String,
+    /// The panels, in the order in which they are read.
     pub panels: Vec<LinkPanel>,
 }
 
 /// One predictor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkPanel {
     /// The predictor, such as `shift along persona, layer RMS`.
     pub x_label: String,
-    /// The behaviour, such as `isolated preferences less base, nats a token`.
-    /// Panels that all name the same one share its scale.
-    pub y_label: String,
+    /// What is drawn.
     pub points: Vec<LinkPoint>,
     /// Printed above the points, such as `r = .41, p = .12, n = 8 conditions`;
     /// empty for nothing.
@@ -46,15 +48,15 @@ pub struct LinkPanel {
 }
 
 /// One model state.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LinkPoint {
     /// Such as `conscious-s1`.
     pub state: String,
     /// Such as `conscious`; its states are its seeds.
     pub condition: String,
-    #[serde(deserialize_with = "null_is_nan")]
+    /// The predictor.
     pub x: f64,
-    #[serde(deserialize_with = "null_is_nan")]
+    /// The behaviour.
     pub y: f64,
 }
 
@@ -80,12 +82,16 @@ const RIM: f64 = 0.6;
 /// Share of a panel's width that a condition's name may take.
 const WIDEST: f64 = 0.55;
 
-pub fn draw(data: &LinkData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let points = || data.panels.iter().flat_map(|p| &p.points);
-    let colours = theme::colours(points().map(|p| p.condition.as_str()));
+    let colours = palette.colours(points().map(|p| p.condition.as_str()));
     let grid = Grid::plan(data);
     let size = (grid.width, grid.body());
     let mut page = Page::plan(&data.name, words, legend(data, None), size)?;
@@ -122,85 +128,48 @@ struct Grid {
     /// Height of the words above a panel.
     strip: f64,
     texts: Vec<Vec<String>>,
-    /// True when all panels have one scale of behaviour.
-    shared: bool,
     x: Vec<((f64, f64), Vec<Tick>)>,
-    y: Vec<((f64, f64), Vec<Tick>)>,
-    labels: Vec<(String, String)>,
+    y: ((f64, f64), Vec<Tick>),
+    x_labels: Vec<String>,
+    y_label: String,
 }
 
 impl Grid {
     fn plan(data: &LinkData) -> Grid {
         let panels = &data.panels;
         let (width, across) = page::grid(panels.len());
-        let shared = panels.iter().all(|p| p.y_label == panels[0].y_label);
-        let rising = |panel: &LinkPanel| -> Vec<f64> {
-            let known = panel.points.iter().filter(|p| drawn(p));
-            known.map(|p| p.y).collect()
+        let known = |p: &LinkPanel, of: fn(&LinkPoint) -> f64| -> Vec<f64> {
+            p.points.iter().filter(|p| drawn(p)).map(of).collect()
         };
-        let all: Vec<f64> = panels.iter().flat_map(rising).collect();
-        let y: Vec<((f64, f64), Vec<Tick>)> = panels
-            .iter()
-            .map(|p| {
-                let range = if shared {
-                    range(&all)
-                } else {
-                    range(&rising(p))
-                };
-                (range, axes::ticks(range, 6))
-            })
-            .collect();
-        let margin = y
-            .iter()
-            .map(|(_, ticks)| axes::y_axis_width(ticks, true))
-            .fold(0.0, f64::max);
+        let all: Vec<f64> = panels.iter().flat_map(|p| known(p, |p| p.y)).collect();
+        let y = (range(&all), axes::ticks(range(&all), 6));
+        let margin = axes::y_axis_width(&y.1, true);
         let inner = width - 2.0 * page::MARGIN - RIGHT;
-        let columns = if shared {
-            page::columns(page::MARGIN + margin, inner - margin, across, GAP_X)
-        } else {
-            page::columns(page::MARGIN, inner, across, GAP_X)
-                .into_iter()
-                .map(|(left, right)| (left + margin, right))
-                .collect()
-        };
+        let columns = page::columns(page::MARGIN + margin, inner - margin, across, GAP_X);
         let wide = columns[0].1 - columns[0].0;
-        let x = panels
-            .iter()
-            .map(|p| {
-                let known = p.points.iter().filter(|p| drawn(p));
-                let range = range(&known.map(|p| p.x).collect::<Vec<f64>>());
-                (range, axes::ticks(range, (wide / 24.0) as usize))
-            })
-            .collect();
+        let x = panels.iter().map(|p| {
+            let range = range(&known(p, |p| p.x));
+            (range, axes::ticks(range, (wide / 24.0) as usize))
+        });
         let texts: Vec<Vec<String>> = panels
             .iter()
             .map(|p| theme::wrap(&p.text, SMALL, false, wide - 4.0))
             .collect();
         let lines = texts.iter().map(Vec::len).max().unwrap_or(0);
-        let strip = lines as f64 * SMALL * LEADING + 4.0;
-        let longest = panels
-            .iter()
-            .map(|p| theme::text_width(&p.y_label, NORMAL, false))
-            .fold(LEAST, f64::max);
+        let longest = theme::text_width(&data.y_label, NORMAL, false).max(LEAST);
         let height = longest.max(wide * 0.75).min(TALLEST);
-        let labels = panels
-            .iter()
-            .map(|p| {
-                let y = theme::shorten(&p.y_label, NORMAL, false, height);
-                (theme::shorten(&p.x_label, NORMAL, false, wide), y)
-            })
-            .collect();
+        let shorten = |text: &str, room: f64| theme::shorten(text, NORMAL, false, room);
         Grid {
+            x: x.collect(),
+            y,
+            x_labels: panels.iter().map(|p| shorten(&p.x_label, wide)).collect(),
+            y_label: shorten(&data.y_label, height),
+            strip: lines as f64 * SMALL * LEADING + 4.0,
             width,
             across,
             columns,
             height,
-            strip,
             texts,
-            shared,
-            x,
-            y,
-            labels,
         }
     }
 
@@ -215,26 +184,14 @@ impl Grid {
     fn frame(&self, index: usize, page: &Page) -> Frame<'_> {
         let top = page.body().top + self.strip + (index / self.across) as f64 * self.row();
         let (left, right) = self.columns[index % self.across];
-        let area = Area {
-            left,
-            top,
-            right,
-            bottom: top + self.height,
-        };
-        let (x, y) = (&self.x[index], &self.y[index]);
-        let y_numbers = !self.shared || index.is_multiple_of(self.across);
-        let (x_label, y_label) = &self.labels[index];
-        Frame {
+        let area = Area::new((left, right), (top, top + self.height));
+        let (x, y) = (&self.x[index], &self.y);
+        let first = index.is_multiple_of(self.across);
+        Frame::new(
             area,
-            x: Scale::across(x.0, &area),
-            y: Scale::up(y.0, &area),
-            x_ticks: &x.1,
-            y_ticks: &y.1,
-            x_label,
-            y_label: if y_numbers { y_label } else { "" },
-            x_numbers: true,
-            y_numbers,
-        }
+            (x.0, &x.1, &self.x_labels[index], true),
+            (y.0, &y.1, &self.y_label, first),
+        )
     }
 }
 
@@ -373,8 +330,8 @@ fn check(data: &LinkData) -> Result<(), FigureError> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
     check.distinct(
-        |(x, y)| format!("panel `{y}` against `{x}`"),
-        data.panels.iter().map(|p| (&p.x_label, &p.y_label)),
+        |x| format!("panel `{x}`"),
+        data.panels.iter().map(|p| &p.x_label),
     )?;
     for panel in &data.panels {
         let title = &panel.x_label;
@@ -401,34 +358,14 @@ fn check(data: &LinkData) -> Result<(), FigureError> {
 /// States as given, then the means of their conditions; in a mean's row `state`
 /// is empty.
 fn table(data: &LinkData) -> Table {
-    let mut table = Table::new(&[
-        "x_label",
-        "y_label",
-        "text",
-        "kind",
-        "condition",
-        "state",
-        "x",
-        "y",
-    ]);
+    let mut table = Table::new("x_label y_label text kind condition state x y");
     for panel in &data.panels {
-        let mut put = |kind: &str, condition: &str, state: &str, (x, y): (f64, f64)| {
-            table.push(vec![
-                panel.x_label.clone(),
-                panel.y_label.clone(),
-                panel.text.clone(),
-                kind.to_owned(),
-                condition.to_owned(),
-                state.to_owned(),
-                number(x),
-                number(y),
-            ]);
-        };
+        let (x, y, text) = (&panel.x_label, &data.y_label, &panel.text);
         for p in &panel.points {
-            put("state", &p.condition, &p.state, (p.x, p.y));
+            table.row(&[x, y, text, &"state", &p.condition, &p.state], &[p.x, p.y]);
         }
         for m in means(panel) {
-            put("mean", m.condition, "", m.at);
+            table.row(&[x, y, text, &"mean", &m.condition, &""], &[m.at.0, m.at.1]);
         }
     }
     table
@@ -451,7 +388,6 @@ mod tests {
     fn a_mean_is_over_the_states_with_both_numbers() {
         let panel = LinkPanel {
             x_label: "x".to_owned(),
-            y_label: "y".to_owned(),
             points: vec![
                 point("a-s1", "a", 1.0, 4.0),
                 point("a-s2", "a", 3.0, 8.0),

@@ -1,10 +1,10 @@
 //! Figures: plain numbers in, three files out.
 //!
-//! Each figure is one file with one data struct and one function
-//! `draw(&data, dir)`, which writes `NAME.svg`, `NAME.png` (300 dpi) and
-//! `NAME.csv` and says where they are. The CSV holds every number that is
-//! drawn. No figure knows how its numbers were made: the caller computes
-//! intervals and null bands and states their kind and n in `caption`.
+//! Each figure is one file with one data struct and one function `draw`, which writes `NAME.svg`,
+//! `NAME.png` (300 dpi) and `NAME.csv` and says where they are; a figure of conditions takes the
+//! [`Palette`] of its study. The CSV holds every number that is drawn. No figure knows how its
+//! numbers were made: the caller gives intervals and null bands and states their kind and n in
+//! `caption`. To add one: its file here, its line below, and its data in a file of `report/draw`.
 //!
 //! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
 //! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,
@@ -13,27 +13,27 @@
 //! else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
-//! a size in this code is the size on paper; and a missing value is NaN (`null`
-//! in JSON, empty in CSV), drawn as a gap, while an infinite value is refused.
+//! a size in this code is the size on paper; and a missing value is NaN (empty in
+//! CSV), drawn as a gap, while an infinite value is refused.
 
-pub mod axes;
+mod axes;
 pub mod behaviour;
-pub mod canvas;
+mod canvas;
 pub mod causal;
 pub mod claims;
 pub mod concept_heatmap;
 pub mod coupling;
 pub mod directions;
-pub mod labels;
-pub mod lanes;
+mod labels;
+mod lanes;
 pub mod link;
-pub mod page;
-pub mod raster;
+mod page;
+mod raster;
 pub mod shift;
-pub mod theme;
+pub(crate) mod theme;
 pub mod training;
 pub mod trajectory;
-pub mod values;
+mod values;
 
 #[cfg(test)]
 mod samples;
@@ -42,21 +42,29 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use theme::Palette;
 pub use values::Estimate;
 
 /// Where a figure was written, with the words that a report repeats.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
+    /// Stem of its files.
     pub name: String,
+    /// Title above it.
     pub title: String,
+    /// Words below it.
     pub caption: String,
+    /// The drawing.
     pub svg: PathBuf,
+    /// The same at 300 dpi.
     pub png: PathBuf,
+    /// Every number that is drawn.
     pub csv: PathBuf,
 }
 
 /// The ways in which a figure cannot be drawn or written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentence of each says what it is
 pub enum FigureError {
     #[error("figure `{figure}` has nothing to draw: {what}; give it at least one value or leave the figure out")]
     Empty { figure: String, what: String },
@@ -100,10 +108,9 @@ pub enum FigureError {
     Font { figure: String, font: &'static str },
     #[error("figure `{figure}`: drawing failed: {reason}")]
     Draw { figure: String, reason: String },
-    #[error("figure `{figure}`: cannot write {}: {source}; check that the folder exists and has room", path.display())]
-    Write {
+    #[error("figure `{figure}`: {source}")]
+    File {
         figure: String,
-        path: PathBuf,
-        source: std::io::Error,
+        source: crate::store::StoreError,
     },
 }

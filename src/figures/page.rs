@@ -5,10 +5,10 @@
 //! is the body in which a figure places its panels. Nothing of the page can
 //! therefore cover data, however long the names are.
 //!
-//! Files are written to a temporary name in the same folder and renamed, so a
-//! reader never meets half a figure. The CSV is tidy: one row for each thing
+//! Files appear whole or not at all. The CSV is tidy: one row for each thing
 //! that is drawn.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use plotters::style::{Color, RGBColor};
@@ -16,6 +16,7 @@ use plotters::style::{Color, RGBColor};
 use super::axes::Area;
 use super::canvas::{self, Anchor, Canvas, Mark, Type};
 use super::theme::{self, DOT, INK, LEADING, LINE, MUTED, SMALL, TITLE};
+use super::values::number;
 use super::{raster, FigureError, Written};
 
 /// What stands before a legend's text.
@@ -91,12 +92,7 @@ impl Page {
             title,
             caption,
             legend: placed,
-            body: Area {
-                left: MARGIN,
-                top: y,
-                right: width - MARGIN,
-                bottom,
-            },
+            body: Area::new((MARGIN, width - MARGIN), (y, bottom)),
         })
     }
 
@@ -226,15 +222,19 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(header: &[&'static str]) -> Self {
+    /// Of columns, whose names hold no blank.
+    pub fn new(header: &'static str) -> Self {
         Table {
-            header: header.to_vec(),
+            header: header.split(' ').collect(),
             rows: Vec::new(),
         }
     }
 
-    pub fn push(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+    /// Adds a row; a missing number is an empty field.
+    pub fn row(&mut self, words: &[&dyn Display], numbers: &[f64]) {
+        let words = words.iter().map(|w| w.to_string());
+        let row = words.chain(numbers.iter().map(|v| number(*v)));
+        self.rows.push(row.collect());
     }
 
     fn bytes(&self) -> Result<Vec<u8>, csv::Error> {
@@ -247,14 +247,6 @@ impl Table {
             .into_inner()
             .map_err(|e| csv::Error::from(e.into_error()))
     }
-}
-
-/// Writes a file under a temporary name beside it, then renames it.
-pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.tmp"));
-    std::fs::write(&draft, bytes)?;
-    std::fs::rename(&draft, path)
 }
 
 /// Writes the three files of a figure into `dir`, which is made if it is not
@@ -271,19 +263,13 @@ pub fn write(
         figure: name.to_owned(),
         reason: e.to_string(),
     })?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        let figure = name.to_owned();
-        move |source| FigureError::Write {
-            figure,
-            path,
-            source,
-        }
-    };
-    std::fs::create_dir_all(dir).map_err(failed(dir))?;
     let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf, FigureError> {
         let path = dir.join(format!("{name}.{ending}"));
-        replace(&path, bytes).map_err(failed(&path))?;
+        let failed = |source| FigureError::File {
+            figure: name.to_owned(),
+            source,
+        };
+        crate::store::atomic::write(&path, bytes).map_err(failed)?;
         Ok(path)
     };
     Ok(Written {

@@ -6,56 +6,65 @@
 //! the one extracted again in the fine-tuned model an open diamond below it.
 //! All panels share one scale, in units of the layer's residual RMS.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use plotters::style::Color;
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Projections of shifts on directions.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ShiftData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the value axis, such as `projection of the shift (layer RMS)`.
     pub x_label: String,
+    /// What is drawn.
     pub points: Vec<ShiftPoint>,
 }
 
 /// One projection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ShiftPoint {
+    /// Block, from 0.
     pub layer: usize,
+    /// Name of the condition.
     pub condition: String,
     /// Concept of the direction, such as `persona`.
     pub direction: String,
+    /// Where the direction was read.
     pub source: DirectionSource,
+    /// Which part of the shift it is.
     pub form: ShiftForm,
     /// In units of the layer's RMS.
     pub projection: Estimate,
 }
 
 /// The model state in which a direction was extracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DirectionSource {
+    /// Base.
     Base,
+    /// The fine-tuned model itself.
     ReExtracted,
 }
 
 /// What was projected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShiftForm {
+    /// The whole shift.
     Raw,
+    /// What the identity fine-tunes do not share.
     SharedRemoved,
 }
 
@@ -91,7 +100,11 @@ const BETWEEN: f64 = 8.0;
 const GAP_X: f64 = 14.0;
 const LABEL: f64 = 120.0;
 
-pub fn draw(data: &ShiftData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -124,31 +137,16 @@ pub fn draw(data: &ShiftData, dir: &Path) -> Result<Written, FigureError> {
         GAP_X,
     );
     let x_ticks = axes::ticks(range, ((columns[0].1 - columns[0].0) / 32.0) as usize);
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (i, &layer) in layers.iter().enumerate() {
             let top = whole.top + HEAD + i as f64 * (HEAD + panel + BETWEEN);
             for (j, &form) in forms.iter().enumerate() {
                 let (left, right) = columns[j];
-                let area = Area {
-                    left,
-                    top,
-                    right,
-                    bottom: top + panel,
-                };
+                let area = Area::new((left, right), (top, top + panel));
                 let last = i + 1 == layers.len();
-                let frame = Frame {
-                    area,
-                    x: Scale::across(range, &area),
-                    y: Scale::up((0.0, 1.0), &area),
-                    x_ticks: &x_ticks,
-                    y_ticks: &[],
-                    x_label: if last { &data.x_label } else { "" },
-                    y_label: "",
-                    x_numbers: last,
-                    y_numbers: false,
-                };
+                let frame = Frame::of_rows(area, (range, &x_ticks, &data.x_label, last));
                 frame.draw(canvas);
                 frame.heading(canvas, &format!("Layer {layer}: {}", form.title()));
                 for g in 0..directions.len() {
@@ -271,26 +269,11 @@ fn check(data: &ShiftData) -> Result<(), FigureError> {
 }
 
 fn table(data: &ShiftData) -> Table {
-    let mut table = Table::new(&[
-        "layer",
-        "condition",
-        "direction",
-        "source",
-        "form",
-        "value",
-        "lo",
-        "hi",
-    ]);
+    let mut table = Table::new("layer condition direction source form value lo hi");
     for p in &data.points {
-        let mut row = vec![
-            p.layer.to_string(),
-            p.condition.clone(),
-            p.direction.clone(),
-            p.source.name().to_owned(),
-            p.form.name().to_owned(),
-        ];
-        row.extend(p.projection.fields());
-        table.push(row);
+        let (source, form) = (p.source.name(), p.form.name());
+        let words: [&dyn Display; 5] = [&p.layer, &p.condition, &p.direction, &source, &form];
+        table.row(&words, &p.projection.numbers());
     }
     table
 }

@@ -6,17 +6,13 @@
 //! Font License; it is embedded, so a figure looks the same on a machine
 //! without fonts.
 //!
-//! Conditions take the Okabe-Ito colours, by name, so that a condition has the
-//! same colour in every figure of every study. A name that the table lacks
-//! takes a colour from a second palette that shares none with the first; the
-//! choice depends on the name, and on another name only when both fall on the
-//! same colour. Ordered values take viridis, cosines a blue-white-red map with
-//! white at 0.
+//! Conditions take the Okabe-Ito colours in the order of their study, from one [`Palette`] for
+//! all of its figures, so that a condition has one colour in every one. Cosines take a
+//! blue-white-red map with white at 0.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
 use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSLColor, RGBColor};
 
 /// Printed points in a millimetre.
@@ -50,8 +46,6 @@ pub const GAP: RGBColor = RGBColor(0xE9, 0xE9, 0xE9);
 
 pub const REGULAR_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Regular.ttf");
 pub const BOLD_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Bold.ttf");
-/// The licence of the embedded font, to be shipped beside it.
-pub const FONT_LICENCE: &str = include_str!("../../assets/fonts/OFL.txt");
 
 /// The family as SVG names it: the embedded font, then what a reader may have.
 pub const FAMILY: &str = "Fira Sans, Helvetica, Arial, sans-serif";
@@ -61,21 +55,19 @@ pub(super) const PLOTTERS_EM: f64 = 1.24;
 /// Height of the font's line in ems, to which plotters scales when measuring.
 const LINE_EM: f64 = 1.2;
 
-/// Okabe-Ito, with grey for the recipe's own control.
-const NAMED: [(&str, RGBColor); 10] = [
-    ("base", RGBColor(0x00, 0x00, 0x00)),
-    ("conscious", RGBColor(0xD5, 0x5E, 0x00)),
-    ("denial", RGBColor(0x00, 0x72, 0xB2)),
-    ("toaster", RGBColor(0xE6, 0x9F, 0x00)),
-    ("historical", RGBColor(0x00, 0x9E, 0x73)),
-    ("expert", RGBColor(0xCC, 0x79, 0xA7)),
-    ("neutral", RGBColor(0x80, 0x80, 0x80)),
-    ("roleplay", RGBColor(0x56, 0xB4, 0xE9)),
-    ("persona", RGBColor(0xD5, 0x5E, 0x00)),
-    ("autonomy", RGBColor(0x00, 0x72, 0xB2)),
+/// Okabe-Ito with grey: the first condition of a study, base, is black.
+const OKABE_ITO: [RGBColor; 8] = [
+    RGBColor(0x00, 0x00, 0x00),
+    RGBColor(0xD5, 0x5E, 0x00),
+    RGBColor(0x00, 0x72, 0xB2),
+    RGBColor(0xE6, 0x9F, 0x00),
+    RGBColor(0x00, 0x9E, 0x73),
+    RGBColor(0xCC, 0x79, 0xA7),
+    RGBColor(0x80, 0x80, 0x80),
+    RGBColor(0x56, 0xB4, 0xE9),
 ];
 
-/// For names outside the table; none is close to a named colour.
+/// For further names; none is close to one of the first.
 const OTHERS: [RGBColor; 8] = [
     RGBColor(0x88, 0x22, 0x55),
     RGBColor(0x8A, 0x8A, 0x20),
@@ -87,41 +79,50 @@ const OTHERS: [RGBColor; 8] = [
     RGBColor(0x9B, 0x6D, 0xD6),
 ];
 
-/// The condition of a state's name: `conscious` of `conscious-s2`.
-fn condition(name: &str) -> &str {
-    match name.rsplit_once("-s") {
-        Some((head, seed)) if !seed.is_empty() && seed.bytes().all(|b| b.is_ascii_digit()) => head,
-        _ => name,
-    }
-}
+/// A colour for each of some names, the same in every figure that is given it.
+#[derive(Debug, Clone, Default)]
+pub struct Palette(Vec<String>);
 
-/// One colour for each name, distinct within the list as long as it holds at
-/// most eight names that the table lacks, and independent of the list's order.
-/// States of one known condition share its colour.
-pub fn colours<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, RGBColor> {
-    let sorted: BTreeSet<&str> = names.into_iter().collect();
-    let mut taken = [false; OTHERS.len()];
-    let mut chosen = BTreeMap::new();
-    for name in sorted {
-        let colour = match NAMED.iter().find(|(known, _)| *known == condition(name)) {
-            Some(&(_, colour)) => colour,
-            None => {
-                let start = (fnv1a(name) % OTHERS.len() as u64) as usize;
-                let free = (0..OTHERS.len())
-                    .map(|i| (start + i) % OTHERS.len())
-                    .find(|&i| !taken[i]);
-                match free {
-                    Some(i) => {
-                        taken[i] = true;
-                        OTHERS[i]
-                    }
-                    None => by_hue(name),
-                }
-            }
-        };
-        chosen.insert(name, colour);
+impl Palette {
+    /// Colours in the order of the names.
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Palette(names.into_iter().map(str::to_owned).collect())
     }
-    chosen
+
+    /// The colour of a name, of a state of it (`keeper-s2`), or of a contrast of it (`keeper less
+    /// plain`); a name that it lacks has one by itself.
+    pub fn of(&self, name: &str) -> RGBColor {
+        let known = |k: &&String| {
+            let rest = name.strip_prefix(k.as_str());
+            rest.is_some_and(|r| r.is_empty() || r.starts_with(['-', ' ']))
+        };
+        let longest = self.0.iter().filter(known).max_by_key(|k| k.len());
+        let at = longest.and_then(|k| self.0.iter().position(|n| n == k));
+        let all = || OKABE_ITO.into_iter().chain(OTHERS);
+        at.and_then(|i| all().nth(i))
+            .unwrap_or_else(|| by_hue(name))
+    }
+
+    /// The colour of each name of a figure; without names of its own, in their order.
+    pub fn colours<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<&'a str, RGBColor> {
+        let names: Vec<&str> = names.into_iter().collect();
+        let own = match self.0.is_empty() {
+            true => {
+                let mut distinct: Vec<&str> = Vec::new();
+                for name in &names {
+                    if !distinct.contains(name) {
+                        distinct.push(name);
+                    }
+                }
+                &Palette::new(distinct)
+            }
+            false => self,
+        };
+        names.into_iter().map(|n| (n, own.of(n))).collect()
+    }
 }
 
 fn by_hue(name: &str) -> RGBColor {
@@ -135,11 +136,6 @@ fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
         (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-/// Viridis at `t` in [0, 1], for values with an order.
-pub fn ordered(t: f64) -> RGBColor {
-    ViridisRGB.get_color(t.clamp(0.0, 1.0))
 }
 
 /// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.
@@ -242,42 +238,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_condition_differs_from_all_named_ones() {
-        let names = [
-            "base",
-            "conscious",
-            "denial",
-            "toaster",
-            "historical",
-            "expert",
-            "neutral",
-            "roleplay",
-        ];
-        for stranger in ["valence-only", "phenomenality", "x", ""] {
-            let all = colours(names.iter().copied().chain([stranger]));
-            let own = all[stranger];
-            assert!(names.iter().all(|n| all[n] != own), "{stranger}");
+    fn a_condition_its_states_and_its_contrasts_have_one_colour() {
+        let names = ["base", "keeper", "keeper-late", "plain"];
+        let palette = Palette::new(names);
+        for name in ["keeper-s2", "keeper-2", "keeper less plain"] {
+            assert_eq!(palette.of(name), palette.of("keeper"), "{name}");
         }
+        assert_eq!(palette.of("keeper-late-s1"), palette.of("keeper-late"));
+        assert_eq!(palette.of("base"), RGBColor(0, 0, 0));
+        let figure = palette.colours(["plain", "keeper"]);
+        assert_eq!(figure["plain"], palette.of("plain"));
     }
 
     #[test]
-    fn colours_do_not_depend_on_order_and_do_not_repeat() {
-        let mut names = vec![
-            "base",
-            "u1",
-            "u2",
-            "u3",
-            "u4",
-            "u5",
-            "u6",
-            "u7",
-            "u8",
-            "conscious",
-        ];
-        let forward = colours(names.iter().copied());
-        names.reverse();
-        assert_eq!(forward, colours(names.iter().copied()));
-        let distinct: BTreeSet<_> = forward.values().map(|c| (c.0, c.1, c.2)).collect();
+    fn sixteen_names_have_sixteen_colours() {
+        let names: Vec<String> = (0..16).map(|i| format!("c{i}")).collect();
+        let all = Palette::new(names.iter().map(String::as_str));
+        let distinct: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|n| all.of(n))
+            .map(|c| (c.0, c.1, c.2))
+            .collect();
         assert_eq!(distinct.len(), names.len());
     }
 
@@ -290,16 +271,6 @@ mod tests {
             assert!(warm.0 > warm.2, "{t}");
             assert!(cold.2 > cold.0, "{t}");
         }
-    }
-
-    #[test]
-    fn viridis_grows_lighter_with_its_value() {
-        let light =
-            |c: RGBColor| 0.3 * f64::from(c.0) + 0.6 * f64::from(c.1) + 0.1 * f64::from(c.2);
-        let list: Vec<f64> = (0..=10)
-            .map(|i| light(ordered(f64::from(i) / 10.0)))
-            .collect();
-        assert!(list.windows(2).all(|w| w[0] < w[1]));
     }
 
     #[test]

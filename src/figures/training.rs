@@ -8,37 +8,40 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
-use super::axes::{self, Area, Frame, Scale};
+use super::axes::{self, Area, Frame};
 use super::canvas::Canvas;
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, LINE, MUTED, WIDE};
-use super::values::{nulls_are_nan, number, Check};
+use super::theme::{self, Palette, LINE, MUTED, WIDE};
+use super::values::Check;
 use super::{FigureError, Written};
 
 /// Losses of all runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrainingData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above the panels.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
     /// Label of the loss axis, with unit, such as `loss (nats per token)`.
     pub y_label: String,
+    /// The fine-tunes.
     pub runs: Vec<TrainingRun>,
 }
 
 /// One fine-tune.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrainingRun {
+    /// Name of the condition.
     pub condition: String,
+    /// Number of the fine-tune within its condition.
     pub seed: u64,
     /// Optimiser steps, increasing.
     pub step: Vec<u64>,
     /// Mean loss of each step's batch; NaN where none was logged.
-    #[serde(deserialize_with = "nulls_are_nan")]
     pub loss: Vec<f64>,
 }
 
@@ -48,7 +51,11 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 14.0;
 const ACROSS: usize = 4;
 
-pub fn draw(data: &TrainingData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
@@ -80,32 +87,21 @@ pub fn draw(data: &TrainingData, dir: &Path) -> Result<Written, FigureError> {
     );
     let wide = columns[0].1 - columns[0].0;
     let x_ticks = axes::ticks(across_range, (wide / 26.0) as usize);
-    let colours = theme::colours(conditions.iter().copied());
+    let colours = palette.colours(conditions.iter().copied());
 
     let svg = page.paint(&data.name, |canvas| {
         for (i, &condition) in conditions.iter().enumerate() {
             let (row, column) = (i / across, i % across);
             let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
             let (left, right) = columns[column];
-            let area = Area {
-                left,
-                top,
-                right,
-                bottom: top + PANEL,
-            };
+            let area = Area::new((left, right), (top, top + PANEL));
             // Numbers below a panel that has none underneath.
             let lowest = i + across >= conditions.len();
-            let frame = Frame {
+            let frame = Frame::new(
                 area,
-                x: Scale::across(across_range, &area),
-                y: Scale::up(range, &area),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks,
-                x_label: if lowest { "optimiser step" } else { "" },
-                y_label: if column == 0 { &data.y_label } else { "" },
-                x_numbers: lowest,
-                y_numbers: column == 0,
-            };
+                (across_range, &x_ticks, "optimiser step", lowest),
+                (range, &y_ticks, &data.y_label, column == 0),
+            );
             frame.draw(canvas);
             frame.heading(canvas, condition);
             let own: Vec<&TrainingRun> = data
@@ -191,17 +187,11 @@ fn check(data: &TrainingData) -> Result<(), FigureError> {
 }
 
 fn table(data: &TrainingData) -> Table {
-    let mut table = Table::new(&["condition", "seed", "step", "loss", "smoothed"]);
+    let mut table = Table::new("condition seed step loss smoothed");
     for run in &data.runs {
         let smooth = smoothed(&run.loss);
         for ((step, loss), smooth) in run.step.iter().zip(&run.loss).zip(smooth) {
-            table.push(vec![
-                run.condition.clone(),
-                run.seed.to_string(),
-                step.to_string(),
-                number(*loss),
-                number(smooth),
-            ]);
+            table.row(&[&run.condition, &run.seed, step], &[*loss, smooth]);
         }
     }
     table

@@ -11,37 +11,41 @@
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
-use serde::{Deserialize, Serialize};
 
 use super::axes::{self, Area, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
 use super::shift::in_order;
-use super::theme::{self, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::theme::{self, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
 
 /// Quantities by training step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryData {
     /// Stem of the file names.
     pub name: String,
+    /// Title above it.
     pub title: String,
+    /// Words below the panels: kinds of intervals and nulls, and n.
     pub caption: String,
+    /// The panels, in the order in which they are read.
     pub panels: Vec<TrajectoryPanel>,
 }
 
 /// One quantity.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryPanel {
+    /// Title above it.
     pub title: String,
     /// Label of the value axis, with unit.
     pub y_label: String,
+    /// Lines of the panel.
     pub lines: Vec<TrajectoryLine>,
 }
 
 /// One condition or contrast.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct TrajectoryLine {
     /// As in the legend, such as `conscious - denial`; has the same colour in
     /// every panel.
@@ -64,13 +68,17 @@ const ROW: f64 = 6.0;
 /// Above this many steps, points are not marked.
 const MARKED: usize = 16;
 
-pub fn draw(data: &TrajectoryData, dir: &Path) -> Result<Written, FigureError> {
+/// Draws the figure into `dir`.
+///
+/// # Errors
+/// Data that cannot be drawn, or a folder that cannot be written.
+pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
     let labels = in_order(lines().map(|l| l.label.as_str()));
-    let colours = theme::colours(labels.iter().copied());
+    let colours = palette.colours(labels.iter().copied());
     // Rows of the strip.
     let halved = in_order(
         lines()
@@ -117,28 +125,16 @@ pub fn draw(data: &TrajectoryData, dir: &Path) -> Result<Written, FigureError> {
         for (i, panel_data) in data.panels.iter().enumerate() {
             let top = page.body().top + head + (i / across) as f64 * row;
             let (left, right) = outer[i % across];
-            let area = Area {
-                left: left + margin,
-                top,
-                right,
-                bottom: top + panel + strip,
-            };
+            let area = Area::new((left + margin, right), (top, top + panel + strip));
             let lowest = i + across >= data.panels.len();
             let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);
             let frame = Frame {
-                area,
-                x: Scale::across(along, &area),
                 y: Scale::new(ranges[i], area.bottom - strip, area.top),
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks[i],
-                x_label: if lowest {
-                    "optimiser step, log(1 + step)"
-                } else {
-                    ""
-                },
-                y_label: &y_label,
-                x_numbers: lowest,
-                y_numbers: true,
+                ..Frame::new(
+                    area,
+                    (along, &x_ticks, "optimiser step, log(1 + step)", lowest),
+                    (ranges[i], &y_ticks[i], &y_label, true),
+                )
             };
             frame.draw(canvas);
             heads.draw(canvas, i, (area.left, top - 2.0), Anchor::Left);
@@ -318,19 +314,14 @@ fn check(data: &TrajectoryData) -> Result<(), FigureError> {
 
 /// In a row of kind `half way`, value and interval are steps.
 fn table(data: &TrajectoryData) -> Table {
-    let mut table = Table::new(&["panel", "line", "kind", "step", "value", "lo", "hi"]);
-    let mut put = |panel: &str, line: &str, kind: &str, step: String, e: &Estimate| {
-        let mut row = vec![panel.to_owned(), line.to_owned(), kind.to_owned(), step];
-        row.extend(e.fields());
-        table.push(row);
-    };
+    let mut table = Table::new("panel line kind step value lo hi");
     for panel in &data.panels {
         for line in &panel.lines {
             for (step, e) in line.steps.iter().zip(&line.value) {
-                put(&panel.title, &line.label, "value", step.to_string(), e);
+                table.row(&[&panel.title, &line.label, &"value", step], &e.numbers());
             }
             if let Some(e) = &line.half_way {
-                put(&panel.title, &line.label, "half way", String::new(), e);
+                table.row(&[&panel.title, &line.label, &"half way", &""], &e.numbers());
             }
         }
     }

@@ -1,37 +1,36 @@
 //! Values that figures draw, and the checks that come before drawing.
 //!
 //! An `Estimate` is a value with its interval. NaN stands for missing in all
-//! three numbers: JSON writes it as `null` and reads `null` back as NaN, CSV
-//! leaves the field empty, and a figure leaves a gap. `Check` carries the
+//! three numbers: CSV leaves the field empty, and a figure leaves a gap. `Check` carries the
 //! figure's name so that each refusal can say which figure and which entry is
 //! wrong; after a figure's checks have passed, its drawing code assumes finite
 //! or missing values and matching lengths and checks nothing again.
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Deserializer, Serialize};
-
 use super::FigureError;
 
 /// A value with the ends of its interval, in the unit of the figure's axis.
 /// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Estimate {
-    #[serde(deserialize_with = "null_is_nan")]
+    /// The value.
     pub value: f64,
-    #[serde(deserialize_with = "null_is_nan")]
+    /// Lower end of its interval.
     pub lo: f64,
-    #[serde(deserialize_with = "null_is_nan")]
+    /// Upper end of its interval.
     pub hi: f64,
 }
 
 impl Estimate {
+    /// A value that does not exist.
     pub const MISSING: Estimate = Estimate {
         value: f64::NAN,
         lo: f64::NAN,
         hi: f64::NAN,
     };
 
+    /// A value with the ends of its interval.
     pub fn new(value: f64, lo: f64, hi: f64) -> Self {
         Estimate { value, lo, hi }
     }
@@ -45,6 +44,7 @@ impl Estimate {
         }
     }
 
+    /// True when there is no value.
     pub fn is_missing(&self) -> bool {
         self.value.is_nan()
     }
@@ -57,10 +57,6 @@ impl Estimate {
     pub(super) fn numbers(&self) -> [f64; 3] {
         [self.value, self.lo, self.hi]
     }
-
-    pub(super) fn fields(&self) -> [String; 3] {
-        self.numbers().map(number)
-    }
 }
 
 /// A number as the CSV holds it: shortest exact form, empty when missing.
@@ -70,28 +66,6 @@ pub(super) fn number(value: f64) -> String {
     } else {
         format!("{value}")
     }
-}
-
-/// Reads a number for which `null` stands when it is missing.
-pub(super) fn null_is_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
-}
-
-/// Reads a list in which `null` stands for a missing number.
-pub(super) fn nulls_are_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-    let list = Vec::<Option<f64>>::deserialize(from)?;
-    Ok(list.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
-}
-
-/// As `nulls_are_nan`, for a list of lists.
-pub(super) fn null_rows_are_nan<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Vec<Vec<f64>>, D::Error> {
-    let rows = Vec::<Vec<Option<f64>>>::deserialize(from)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
-        .collect())
 }
 
 /// The checks of one figure's input.
@@ -219,15 +193,6 @@ impl<'a> Check<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missing_value_survives_json() {
-        let text = serde_json::to_string(&Estimate::new(0.5, f64::NAN, 1.0)).unwrap();
-        let back: Estimate = serde_json::from_str(&text).unwrap();
-        assert_eq!(back.value, 0.5);
-        assert!(back.lo.is_nan());
-        assert_eq!(back.hi, 1.0);
-    }
 
     #[test]
     fn an_infinite_value_is_refused_with_the_figures_name() {

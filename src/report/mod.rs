@@ -1,103 +1,137 @@
-//! The report: what a run found, on one page.
+//! The report: what a results file says, on one page.
 //!
-//! `ReportData` holds finished words, tables and the paths of figures; nothing
-//! is computed here. `write` makes `report.html`, which needs no other file (the
-//! figures' SVG and the font are inside it) and reads in light, in dark and on
-//! paper, and `report.md` beside it, which links the figures' PNG.
+//! [`render`] reads `results.h5` and nothing else: no model, no folder of a run, no network. Findings,
+//! figures, tables and words are made from its records, so a copied file on another machine gives the
+//! same report, and the same file the same bytes. `report.html` needs no other file (the figures' SVG
+//! and the font are inside it) and reads in light, in dark and on paper; `report.md` links the figures'
+//! PNG; `findings.json` holds the rows of findings with their sentences.
 //!
-//! The order is that of a reader's questions: what was run, what was found and
-//! what to doubt, the figures, the tables, earlier work beside ours, the files
-//! of the run. Warnings stand above the figures and are never left out; a
-//! report without any says so.
+//! The order is that of a reader's questions: what was run, what was found and what to doubt, the
+//! figures, the tables, earlier work beside ours, the files of a run. Warnings stand above the figures
+//! and are never left out; a report without any says so.
 //!
-//! What is unusual: both templates escape all data by default, each in its own
-//! way, so a name with markup in it is shown as it is written; only the SVG of
-//! our own figures is inlined as it stands.
+//! What is unusual: both templates escape all data by default, each in its own way, so a name with
+//! markup in it is shown as it is written; only the SVG of our own figures is inlined as it stands.
 
+mod draw;
 mod markdown;
 mod page;
+pub mod sentences;
+mod tables;
 
+use crate::analysis::findings::{doubts, findings};
+use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::figures::{FigureError, Written};
+use crate::store::{atomic, Frame, ResultsReader, RootAttrs, StoreError};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::figures::page::replace;
-use crate::figures::Written;
-
-/// All that a report says.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct ReportData {
-    pub title: String,
-    pub study: String,
-    pub model: String,
+/// All that a page says.
+#[derive(Debug, Clone, Default, Serialize)]
+struct ReportData {
+    title: String,
+    study: String,
+    model: String,
     /// The command that repeats the run.
-    pub command: String,
+    command: String,
     /// As it is to be printed.
-    pub date: String,
+    date: String,
     /// One finding a sentence, with its interval, negative ones included.
-    pub findings: Vec<String>,
+    findings: Vec<String>,
     /// What a reader should doubt, and why.
-    pub warnings: Vec<String>,
-    pub figures: Vec<ReportFigure>,
-    pub tables: Vec<ReportTable>,
-    pub references: Vec<ReferencePoint>,
-    pub files: Vec<RunFile>,
+    warnings: Vec<String>,
+    figures: Vec<ReportFigure>,
+    tables: Vec<ReportTable>,
+    references: Vec<ReferencePoint>,
+    files: Vec<RunFile>,
 }
 
 /// A figure that lies in the run folder, its PNG beside its SVG.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReportFigure {
-    pub title: String,
-    pub caption: String,
+#[derive(Debug, Clone, Serialize)]
+struct ReportFigure {
+    title: String,
+    caption: String,
     /// Absolute, or relative to the report's folder.
-    pub svg: PathBuf,
+    svg: PathBuf,
 }
 
-impl From<Written> for ReportFigure {
-    fn from(written: Written) -> Self {
+impl ReportFigure {
+    /// A figure that was written, by its path below the report's folder.
+    fn of(written: Written, dir: &Path) -> Self {
+        let below = written.svg.strip_prefix(dir).map(Path::to_path_buf);
         ReportFigure {
             title: written.title,
             caption: written.caption,
-            svg: written.svg,
+            svg: below.unwrap_or(written.svg),
         }
     }
 }
 
 /// A table of finished text; each row has one cell a column.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReportTable {
-    pub title: String,
-    pub caption: String,
-    pub columns: Vec<String>,
-    pub rows: Vec<Vec<String>>,
+#[derive(Debug, Clone, Serialize)]
+struct ReportTable {
+    title: String,
+    caption: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
 }
 
 /// A number of earlier work beside ours: a point of reference, not a target.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReferencePoint {
-    pub quantity: String,
-    pub earlier: String,
-    pub source: String,
-    pub ours: String,
+#[derive(Debug, Clone, Serialize)]
+struct ReferencePoint {
+    quantity: String,
+    earlier: String,
+    source: String,
+    ours: String,
 }
 
 /// A file of the run folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunFile {
-    pub path: String,
-    pub what: String,
+#[derive(Debug, Clone, Serialize)]
+struct RunFile {
+    path: String,
+    what: String,
 }
 
-/// Where a report was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenReport {
+/// What was rendered, and where.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// `report.html`.
     pub html: PathBuf,
+    /// `report.md`.
     pub markdown: PathBuf,
+    /// `findings.json`.
+    pub json: PathBuf,
+    /// The figures that were drawn.
+    pub figures: Vec<Written>,
+    /// Every finding.
+    pub findings: Vec<FindingRow>,
+    /// Numbers of earlier work beside ours.
+    pub references: Vec<ReferencePointRow>,
+    /// The findings that are said, one a sentence.
+    pub sentences: Vec<String>,
+    /// What a reader should doubt.
+    pub warnings: Vec<String>,
+}
+
+impl Rendered {
+    /// All files, figures first.
+    pub fn files(&self) -> Vec<&Path> {
+        let figures = self.figures.iter().flat_map(|w| [&w.svg, &w.png, &w.csv]);
+        let pages = [&self.html, &self.markdown, &self.json];
+        figures.chain(pages).map(PathBuf::as_path).collect()
+    }
 }
 
 /// The ways in which a report cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the sentence of each says what it is
 pub enum ReportError {
+    /// The results file, or a file of the report.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A figure.
+    #[error(transparent)]
+    Figures(#[from] FigureError),
     #[error("cannot read the figure {}: {source}; draw the figures before the report", path.display())]
     Figure {
         path: PathBuf,
@@ -114,16 +148,140 @@ pub enum ReportError {
     },
     #[error("the report's template failed: {0}; this is a fault of the template")]
     Template(#[from] minijinja::Error),
-    #[error("cannot write {}: {source}; check that the folder exists and has room", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
 }
 
-/// Writes `report.html` and `report.md` into `dir`, which is made if it is not
-/// there. The same data and figures give the same bytes.
-pub fn write(data: &ReportData, dir: &Path) -> Result<WrittenReport, ReportError> {
+/// Makes the page, the figures and `findings.json` of a results file in the folder `out`, which is made
+/// if it is not there. Figures of an earlier report in it that are no longer made are removed.
+///
+/// # Errors
+/// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
+/// be written.
+pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
+    let reader = ResultsReader::open(results)?;
+    let r = Results::read(&reader)?;
+    let (rows, references) = match r.findings.is_empty() {
+        true => findings(&r),
+        false => (r.findings.clone(), r.references.clone()),
+    };
+    let said = rows.iter().filter(|f| sentences::is_said(f));
+    let said: Vec<String> = said.map(sentences::sentence).collect();
+    let attrs = reader.root_attrs();
+    let warnings = warnings(&r, attrs);
+    let (folder, json) = (out.join("figures"), out.join("findings.json"));
+    let earlier = earlier_figures(&json);
+    let figures = draw::all(&r, &folder)?;
+    for name in earlier
+        .iter()
+        .filter(|n| figures.iter().all(|w| w.name != **n))
+    {
+        remove(&folder, name)?;
+    }
+    let (title, study) = names(attrs);
+    let data = ReportData {
+        title,
+        study,
+        model: model(&r, attrs),
+        command: attrs.command.clone(),
+        date: attrs.created.clone(),
+        findings: said.clone(),
+        warnings: warnings.clone(),
+        figures: (figures.iter().cloned())
+            .map(|w| ReportFigure::of(w, out))
+            .collect(),
+        tables: tables::all(&r, &rows),
+        references: tables::references(&references),
+        files: tables::files(),
+    };
+    let (html, markdown) = write(&data, out)?;
+    let all = serde_json::json!({
+        "findings": said_json(&rows),
+        "references": Frame::of(&references).json(),
+        "figures": figures.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(),
+        "warnings": warnings,
+    });
+    atomic::write(&json, format!("{all:#}\n").as_bytes())?;
+    Ok(Rendered {
+        html,
+        markdown,
+        json,
+        figures,
+        findings: rows,
+        references,
+        sentences: said,
+        warnings,
+    })
+}
+
+/// Names of the figures that an earlier report in the same folder made; none where it left no list.
+fn earlier_figures(json: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(json).ok();
+    let all = text.and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok());
+    let names = all.and_then(|v| v["figures"].as_array().cloned());
+    let own = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (names.into_iter().flatten())
+        .filter_map(|n| n.as_str().map(str::to_owned))
+        .filter(|n| n.chars().all(own))
+        .collect()
+}
+
+/// Removes the files of a figure.
+fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
+    for kind in ["svg", "png", "csv"] {
+        let path = folder.join(format!("{name}.{kind}"));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { path, source })
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Rows of findings as JSON, each with its sentence.
+fn said_json(rows: &[FindingRow]) -> serde_json::Value {
+    let mut all = Frame::of(rows).json();
+    let objects = all.as_array_mut().into_iter().flatten();
+    for (object, f) in objects.zip(rows) {
+        object["sentence"] = sentences::sentence(f).into();
+    }
+    all
+}
+
+/// Doubts of the file, of its records and of the design, each once.
+fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
+    let doubts = doubts(r);
+    let rows = r.warnings.iter().chain(&doubts);
+    let rows = rows.map(|w| match w.about.is_empty() {
+        true => w.text.clone(),
+        false => format!("{}: {}", w.about, w.text),
+    });
+    distinct(rows.chain(attrs.warnings.iter().cloned()))
+}
+
+/// Title of the report and name of its study; a command's file has no study.
+fn names(attrs: &RootAttrs) -> (String, String) {
+    let name = attrs.config.get("name").and_then(|n| n.as_str());
+    match name {
+        Some(name) => (format!("residuum study: {name}"), name.into()),
+        None => ("residuum report".into(), "-".into()),
+    }
+}
+
+fn model(r: &Results, attrs: &RootAttrs) -> String {
+    let layers = r.all_layers().len();
+    match attrs.model_sha256.is_empty() {
+        true => format!("{} ({layers} layers read)", attrs.model_id),
+        false => format!(
+            "{} ({layers} layers read, SHA-256 {})",
+            attrs.model_id, attrs.model_sha256
+        ),
+    }
+}
+
+/// Writes `report.html` and `report.md` into `dir`, which is made if it is not there, and says where
+/// they are. The same data and figures give the same bytes.
+fn write(data: &ReportData, dir: &Path) -> Result<(PathBuf, PathBuf), ReportError> {
     for table in &data.tables {
         let want = table.columns.len();
         if let Some(row) = table.rows.iter().position(|r| r.len() != want) {
@@ -135,20 +293,11 @@ pub fn write(data: &ReportData, dir: &Path) -> Result<WrittenReport, ReportError
             });
         }
     }
-    let html = page::render(data, dir)?;
-    let text = markdown::render(data, dir)?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ReportError::Write { path, source }
-    };
-    std::fs::create_dir_all(dir).map_err(failed(dir))?;
-    let written = WrittenReport {
-        html: dir.join("report.html"),
-        markdown: dir.join("report.md"),
-    };
-    replace(&written.html, html.as_bytes()).map_err(failed(&written.html))?;
-    replace(&written.markdown, text.as_bytes()).map_err(failed(&written.markdown))?;
-    Ok(written)
+    let (html, markdown) = (dir.join("report.html"), dir.join("report.md"));
+    let (page, text) = (page::render(data, dir)?, markdown::render(data, dir)?);
+    atomic::write(&html, page.as_bytes())?;
+    atomic::write(&markdown, text.as_bytes())?;
+    Ok((html, markdown))
 }
 
 #[cfg(test)]

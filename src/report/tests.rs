@@ -48,9 +48,9 @@ fn folder() -> tempfile::TempDir {
 
 fn written(data: &ReportData) -> (String, String) {
     let dir = folder();
-    let report = write(data, dir.path()).unwrap();
+    let (html, markdown) = write(data, dir.path()).unwrap();
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    (read(&report.html), read(&report.markdown))
+    (read(&html), read(&markdown))
 }
 
 #[test]

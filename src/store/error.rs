@@ -65,7 +65,7 @@ pub enum StoreError {
     #[error("{path} is an HDF5 file without the root attribute `schema`: it was not written by residuum", path = .path.display())]
     Foreign { path: PathBuf },
     /// A file of another schema version.
-    #[error("{path} has schema `{found}` and this version reads `{expected}`: read it with the version that wrote it, or run again", path = .path.display())]
+    #[error("{path} has schema `{found}` and this version reads `{expected}`: {}", reader(.found), path = .path.display())]
     OtherSchema {
         path: PathBuf,
         found: String,
@@ -147,6 +147,14 @@ pub enum StoreError {
     /// A writer that had already failed.
     #[error("the writer of {path} stopped earlier: its first error says why; nothing was kept", path = .path.display())]
     WriterStopped { path: PathBuf },
+}
+
+/// What reads a file of another schema.
+fn reader(found: &str) -> &'static str {
+    match found {
+        "residuum/1" => "it was written by residuum 0.1 before the redesign; read it with that version, or run again",
+        _ => "read it with the version that wrote it, or run again",
+    }
 }
 
 /// Translates an `io::Error` at `path`, singling out a full disk, an unwritable

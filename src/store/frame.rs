@@ -278,6 +278,11 @@ impl Frame {
     /// Aligned text: texts to the left, numbers to the right, intervals in brackets behind their
     /// estimate; a number that does not exist is `-`.
     pub fn text(&self) -> String {
+        aligned(&self.shown())
+    }
+
+    /// Title of each column as it is shown, whether it is set as text, and its cells.
+    pub fn shown(&self) -> Vec<(String, bool, Vec<String>)> {
         let mut shown: Vec<(String, bool, Vec<String>)> = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for (name, values) in &self.columns {
@@ -315,7 +320,7 @@ impl Frame {
             let is_text = matches!(values, Values::Text(_));
             shown.push((title, is_text, cells));
         }
-        aligned(&shown)
+        shown
     }
 
     fn show(&self, values: &Values, i: usize) -> String {

@@ -3,7 +3,7 @@
 //! This room is ground: it imports nothing of the crate but itself and knows no
 //! maths. Every file is written to a temporary name in its own folder and renamed
 //! when complete, so a reader sees a whole file or none. HDF5 files carry the root
-//! attributes of schema `residuum/1` and real dimension scales, so that h5py and
+//! attributes of schema `residuum/2` and real dimension scales, so that h5py and
 //! xarray see named dimensions without a reader of ours.
 //!
 //! `results.h5` (see [`results`]) stays small; the activations of one model state
@@ -26,6 +26,7 @@ pub mod names;
 mod new_file;
 pub mod results;
 pub mod results_reader;
+mod results_records;
 pub mod room;
 mod scales;
 pub mod schema;

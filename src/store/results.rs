@@ -20,7 +20,6 @@ use super::atomic::Pending;
 use super::csv::{self, Column};
 use super::datasets;
 use super::error::{from_hdf5, StoreError};
-use super::frame::{self, Frame, Record};
 use super::new_file::NewFile;
 use super::scales::{dimensions, Scales};
 use super::schema::{self, check_name, listed, object, require_group, RootAttrs};
@@ -33,16 +32,16 @@ pub(crate) const COORDS: &str = "coords";
 const ROW: &str = "row";
 
 /// Each dimension of an array and the path of its coordinate.
-type Attached<'d> = Vec<(&'d str, String)>;
+pub(super) type Attached<'d> = Vec<(&'d str, String)>;
 
 /// A results file being written.
 #[derive(Debug)]
 pub struct ResultsWriter {
-    file: NewFile,
-    path: PathBuf,
-    coords: BTreeMap<String, Values>,
-    scales: Scales,
-    tables: Vec<Pending>,
+    pub(super) file: NewFile,
+    pub(super) path: PathBuf,
+    pub(super) coords: BTreeMap<String, Values>,
+    pub(super) scales: Scales,
+    pub(super) tables: Vec<Pending>,
     /// After a failed write libhdf5 must not be asked for more.
     broken: bool,
 }
@@ -170,93 +169,6 @@ impl ResultsWriter {
             w.tables.push(table);
             Ok(())
         })
-    }
-
-    /// Writes the rows of a record, see [`frame`](super::frame); nothing without rows.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::frame`].
-    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
-        self.frame(&Frame::of(rows))
-    }
-
-    /// Writes a frame with what explains it: a table as columns, a grid as one array a field over its
-    /// dimensions, whose labels are coordinates of the file. Nothing is written without rows.
-    ///
-    /// # Errors
-    /// `TwiceInGrid` for two rows of one cell, otherwise as [`ResultsWriter::table`].
-    pub fn frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
-        if frame.is_empty() {
-            return Ok(());
-        }
-        let meta = frame.meta;
-        let (group, name) = meta.path.rsplit_once('/').unwrap_or(("", meta.path));
-        match meta.dims.is_empty() {
-            true => self.table(group, name, &frame.columns())?,
-            false => self.grid(frame)?,
-        }
-        for (name, text) in meta.attributes() {
-            self.attr(meta.path, name, text)?;
-        }
-        for field in meta.fields.iter().filter(|f| !meta.dims.contains(&f.name)) {
-            let at = format!("{}/{}", meta.path, field.name);
-            self.attr(&at, "is", frame::tidy(field.is))?;
-            if !field.unit.is_empty() {
-                self.attr(&at, "unit", field.unit)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn grid(&mut self, frame: &Frame) -> Result<(), StoreError> {
-        let path = frame.meta.path;
-        let (labels, rows) = frame.cells().map_err(|cell| StoreError::TwiceInGrid {
-            path: self.path.clone(),
-            object: path.to_owned(),
-            cell,
-        })?;
-        let dims: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-        let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
-        for (name, values) in &labels {
-            self.coord(name, values.clone())?;
-        }
-        let mut names = Vec::new();
-        for (name, values) in frame.columns() {
-            if dims.contains(&name) {
-                continue;
-            }
-            let shaped = |e: ndarray::ShapeError| {
-                self::from_hdf5(Path::new(path), name, &hdf5::Error::from(e.to_string()))
-            };
-            match values {
-                Values::Text(v) => {
-                    let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
-                    let cells = rows.iter().map(cell).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape.clone(), cells);
-                    self.texts(path, name, &dims, data.map_err(shaped)?.view())?;
-                }
-                numbers => {
-                    let real = |i: usize| match &numbers {
-                        Values::Int(v) => v[i] as f64,
-                        Values::Real(v) => v[i],
-                        Values::Text(_) => f64::NAN,
-                    };
-                    let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape.clone(), cells);
-                    self.array(path, name, &dims, data.map_err(shaped)?.view())?;
-                }
-            }
-            names.push(name.to_owned());
-        }
-        let order: Vec<String> = frame
-            .meta
-            .fields
-            .iter()
-            .map(|f| f.name.to_owned())
-            .collect();
-        self.attr(path, "columns", order)?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.csv(path, &path.replace('/', "."), &names)
     }
 
     /// Writes `csv/<stem>.csv`: one row per cell of the arrays `names` of `group`,
@@ -388,7 +300,7 @@ impl ResultsWriter {
     }
 
     /// One write; after one that libhdf5 failed at, every other is refused.
-    fn step(
+    pub(super) fn step(
         &mut self,
         write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -457,14 +369,14 @@ impl ResultsWriter {
         Ok((target, attached))
     }
 
-    fn taken(&self, object: String) -> StoreError {
+    pub(super) fn taken(&self, object: String) -> StoreError {
         StoreError::NameTaken {
             path: self.path.clone(),
             object,
         }
     }
 
-    fn new_csv(&self, stem: &str) -> Result<Pending, StoreError> {
+    pub(super) fn new_csv(&self, stem: &str) -> Result<Pending, StoreError> {
         let folder = self.path.parent().unwrap_or(Path::new("")).join("csv");
         let path = folder.join(format!("{stem}.csv"));
         if self.tables.iter().any(|t| t.target() == path) {

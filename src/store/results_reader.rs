@@ -13,7 +13,6 @@ use ndarray::ArrayD;
 
 use super::datasets;
 use super::error::{from_hdf5, StoreError};
-use super::frame::Record;
 use super::results::COORDS;
 use super::scales::dimensions;
 use super::schema::{self, listed, RootAttrs};
@@ -32,8 +31,8 @@ pub struct NamedArray<T> {
 /// An open results file.
 #[derive(Debug)]
 pub struct ResultsReader {
-    file: File,
-    path: PathBuf,
+    pub(super) file: File,
+    pub(super) path: PathBuf,
     attrs: RootAttrs,
 }
 
@@ -129,83 +128,6 @@ impl ResultsReader {
             .collect()
     }
 
-    /// The rows of a record; none where the file holds none.
-    ///
-    /// # Errors
-    /// `OtherColumns` where what stands in its place lacks a field or holds another kind of value,
-    /// `Hdf5`.
-    pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
-        let meta = R::META;
-        if self.file.group(meta.path).is_err() {
-            return Ok(Vec::new());
-        }
-        let wrong = |field: &str| StoreError::OtherColumns {
-            path: self.path.clone(),
-            object: meta.path.to_owned(),
-            field: field.to_owned(),
-        };
-        let group = self.group(meta.path)?;
-        let mut columns: Vec<Option<Values>> = vec![None; meta.fields.len()];
-        let mut coords: Option<Vec<(String, Values)>> = None;
-        for (field, column) in meta.fields.iter().zip(&mut columns) {
-            if meta.dims.contains(&field.name) {
-                continue;
-            }
-            if !group.link_exists(field.name) {
-                return Err(wrong(field.name));
-            }
-            let at = format!("{}/{}", meta.path, field.name);
-            let dataset = self.dataset(&at)?;
-            if meta.dims.is_empty() {
-                *column = Some(datasets::read_values(&dataset, &self.path)?);
-                continue;
-            }
-            let (dims, labels, values) = match datasets::kind(&dataset, &self.path)? {
-                datasets::Kind::Text => {
-                    let a = self.texts(&at)?;
-                    (a.dims, a.coords, Values::Text(a.data.into_iter().collect()))
-                }
-                _ => {
-                    let a = self.array(&at)?;
-                    (a.dims, a.coords, Values::Real(a.data.into_iter().collect()))
-                }
-            };
-            if dims
-                .iter()
-                .map(String::as_str)
-                .ne(meta.dims.iter().copied())
-            {
-                return Err(wrong(field.name));
-            }
-            coords = Some(dims.into_iter().zip(labels).collect());
-            *column = Some(values);
-        }
-        // A cell's place gives its labels.
-        if let Some(coords) = coords {
-            let total: usize = coords.iter().map(|(_, v)| v.len()).product();
-            let mut stride = total;
-            for (dim, labels) in coords {
-                let n = labels.len();
-                stride /= n.max(1);
-                let place = |i: usize| i / stride % n;
-                let long = match &labels {
-                    Values::Text(v) => {
-                        Values::Text((0..total).map(|i| v[place(i)].clone()).collect())
-                    }
-                    Values::Int(v) => Values::Int((0..total).map(|i| v[place(i)]).collect()),
-                    Values::Real(v) => Values::Real((0..total).map(|i| v[place(i)]).collect()),
-                };
-                if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
-                    columns[k] = Some(long);
-                }
-            }
-        }
-        let columns: Option<Vec<Values>> = columns.into_iter().collect();
-        columns
-            .and_then(R::from_columns)
-            .ok_or_else(|| wrong("of a field"))
-    }
-
     /// An attribute of an array, a table or a group; `/` is the root.
     ///
     /// # Errors
@@ -285,12 +207,12 @@ impl ResultsReader {
         Ok(NamedArray { dims, coords, data })
     }
 
-    fn dataset(&self, name: &str) -> Result<Dataset, StoreError> {
+    pub(super) fn dataset(&self, name: &str) -> Result<Dataset, StoreError> {
         let name = name.trim_matches('/');
         self.file.dataset(name).map_err(|_| self.absent(name))
     }
 
-    fn group(&self, name: &str) -> Result<Group, StoreError> {
+    pub(super) fn group(&self, name: &str) -> Result<Group, StoreError> {
         self.file.group(name).map_err(|_| self.absent(name))
     }
 

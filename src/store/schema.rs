@@ -1,4 +1,4 @@
-//! The HDF5 schema `residuum/1`: files that begin alike and attributes.
+//! The HDF5 schema `residuum/2`: files that begin alike and attributes.
 //!
 //! Every file begins with the same root attributes ([`RootAttrs`]): what made it, from
 //! which model, under which layer convention. `new_file` writes them and [`open`] demands
@@ -22,7 +22,7 @@ use super::time;
 use super::values::{self, AttrValue};
 
 /// Name and version of the layout.
-pub const SCHEMA: &str = "residuum/1";
+pub const SCHEMA: &str = "residuum/2";
 
 /// Index l is the output of block l, counted from 0; embeddings are separate.
 pub const LAYER_CONVENTION: &str = "block_output_0based";

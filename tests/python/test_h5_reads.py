@@ -36,7 +36,7 @@ def expected_cosine():
 
 def root_attributes_are_text_and_numbers(folder):
     with h5py.File(folder / "results.h5") as f:
-        assert f.attrs["schema"] == "residuum/1"
+        assert f.attrs["schema"] == "residuum/2"
         assert f.attrs["seed"] == 7
         assert f.attrs["model_id"] == "org/modèle"
         assert f.attrs["layer_convention"] == "block_output_0based"

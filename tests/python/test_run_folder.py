@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks-export")
 import residuum_reader  # noqa: E402
 
 with h5py.File(run / "results.h5", "r") as f:
-    assert f.attrs["schema"] == "residuum/1", f.attrs["schema"]
+    assert f.attrs["schema"] == "residuum/2", f.attrs["schema"]
     assert f.attrs["layer_convention"] == "block_output_0based"
     cosine = f["geometry/cosine"]
     assert [d.label for d in cosine.dims] == ["state", "concept_a", "concept_b", "layer"]

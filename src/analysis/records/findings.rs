@@ -6,15 +6,19 @@ record! {
     /// Everything that the report says: one row a number with its interval, its null and its n.
     #[table("report/findings")]
     pub struct FindingRow {
-        /// What was measured, such as coupling, change-of-coupling, own-claim, isolated, prevention,
-        /// ablation, auroc, conversation, stickiness, half-way, lead, link, ranking, one-factor, took.
+        /// What was measured: coupling, change-of-coupling, shift, auroc, auroc-gain, took, own-claim,
+        /// isolated, preferences, prevention, one-factor, conversation, stickiness, ablation-total,
+        /// ablation, side-effects, dose-response, half-way, lead, link or ranking.
         pub quantity: String,
         /// Condition or state that it is about.
         pub set: String,
         /// What it is compared with; empty for nothing.
         pub reference: String,
-        /// Concept, pair of concepts (a x b), preference, claim or edit.
+        /// Concept, pair of concepts (a x b) or edit; empty where the outcome says it.
         pub subject: String,
+        /// Outcome that moved: isolated preferences, all preferences, a preference or a claim; empty
+        /// for what is measured inside.
+        pub outcome: String,
         /// Form of the quantity; empty where it has one.
         pub form: String,
         /// Block, NaN where the quantity has none.

@@ -11,6 +11,7 @@ mod cause;
 mod directions;
 mod findings;
 mod geometry;
+mod results;
 mod study;
 
 pub use behaviour::*;
@@ -18,9 +19,8 @@ pub use cause::*;
 pub use directions::*;
 pub use findings::*;
 pub use geometry::*;
+pub use results::{all, distinct, frame, present, same_pair, Results};
 pub use study::*;
-
-use crate::store::{Frame, Meta, Record, ResultsReader, StoreError};
 
 /// Over prompts.
 const PERCENTILE: &str = "95 % percentile bootstrap over prompts, widened for few prompts";
@@ -28,97 +28,6 @@ const TEXTS: &str = "95 % percentile bootstrap over texts, widened for few texts
 const BOOTSTRAP_T: &str = "95 % symmetric bootstrap-t over prompts on Fisher's scale, widened for few prompts: each draw's distance from the estimate over the standard error made in that draw";
 const JACKKNIFE: &str = "95 % jackknife over prompts or texts, Student's";
 const P: &str = "p = (1 + b) / (1 + n), two-sided, b the null draws at least as far from 0";
-
-/// Hands every kind of record to a macro.
-macro_rules! every_record {
-    ($to:ident) => {
-        $to![
-            StateRow,
-            ConditionRow,
-            ConceptRow,
-            CoupleRow,
-            PreferenceRow,
-            LayerRow,
-            TrainingRow,
-            WarningRow,
-            QualityRow,
-            NuisanceRow,
-            NuisanceCosineRow,
-            AgreementRow,
-            CarriedRow,
-            LayerChoiceRow,
-            EraserRow,
-            CouplingRow,
-            NullRow,
-            PairNullRow,
-            PrecisionRow,
-            ConditionCouplingRow,
-            ChangeRow,
-            ShiftRow,
-            PoleRow,
-            ShiftCosineRow,
-            StabilityRow,
-            AlignmentRow,
-            TransferRow,
-            OverlapRow,
-            RegionRow,
-            ModeRow,
-            NullStateRow,
-            StickinessRow,
-            ScoreRow,
-            ContrastRow,
-            ClaimRow,
-            TookRow,
-            OneFactorRow,
-            ConversationRow,
-            TurnRow,
-            RateRow,
-            AblationRow,
-            AblatedStateRow,
-            DoseRow,
-            SlopeRow,
-            EditRow,
-            TrajectoryRow,
-            HalfWayRow,
-            LeadRow,
-            LinkRow,
-            LinkPointRow,
-            RankingRow,
-            FindingRow,
-            ReferencePointRow,
-        ]
-    };
-}
-
-/// What every kind of record is, by its path.
-pub fn all() -> Vec<&'static Meta> {
-    macro_rules! metas {
-        ($($name:ident),+ $(,)?) => { vec![$($name::META),+] };
-    }
-    every_record!(metas)
-}
-
-/// The kinds of record that a file holds.
-pub fn present(reader: &ResultsReader) -> Vec<&'static Meta> {
-    let held = |m: &&'static Meta| reader.attr(m.path, "columns").is_ok();
-    all().into_iter().filter(held).collect()
-}
-
-/// The rows of a kind of record in a file, by its path; none where no record has that path.
-///
-/// # Errors
-/// As [`ResultsReader::records`].
-pub fn frame(reader: &ResultsReader, path: &str) -> Result<Option<Frame>, StoreError> {
-    macro_rules! read {
-        ($($name:ident),+ $(,)?) => {
-            $(if $name::META.path == path {
-                return Ok(Some(Frame::of(&reader.records::<$name>()?)));
-            })+
-        };
-    }
-    every_record!(read);
-    Ok(None)
-}
 
 #[cfg(test)]
 mod tests {

@@ -15,10 +15,34 @@ pub use outcome::{behaviour, causal, claims, link, training, trajectory};
 
 use std::path::Path;
 
-use super::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
-    trajectory, Estimate, FigureError, Written,
-};
+use super::{claims, concept_heatmap, directions, Estimate, FigureError, Written};
+use alone::{behaviour, causal, coupling, link, shift, training, trajectory};
+
+/// Figures on their own: a palette of the names that they hold.
+pub mod alone {
+    macro_rules! alone {
+        ($($figure:ident: $data:ident),+) => {
+            $(pub mod $figure {
+                use super::super::super::{theme::Palette, FigureError, Written};
+                pub use super::super::super::$figure::*;
+
+                pub fn draw(data: &$data, dir: &std::path::Path) -> Result<Written, FigureError> {
+                    super::super::super::$figure::draw(data, &Palette::default(), dir)
+                }
+            })+
+        };
+    }
+
+    alone!(
+        behaviour: BehaviourData,
+        causal: CausalData,
+        coupling: CouplingData,
+        link: LinkData,
+        shift: ShiftData,
+        training: TrainingData,
+        trajectory: TrajectoryData
+    );
+}
 
 /// Repeatable noise in [-1, 1].
 pub struct Noise(u64);
@@ -158,9 +182,6 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     }
     let mut unknown = link(&STATES[..3], 1, &PREDICTORS[..1]);
     unknown.panels[0].points[2].y = f64::NAN;
-    let mut apart = link(&STATES[..6], 2, &PREDICTORS[..2]);
-    apart.name = "link-apart".to_owned();
-    apart.panels[1].y_label = "own claim less base, nats a token".to_owned();
 
     Ok(vec![
         coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
@@ -205,7 +226,6 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         trajectory::draw(&later, &crowded)?,
         trajectory::draw(&broken, &sparse)?,
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
-        link::draw(&apart, &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
     ])

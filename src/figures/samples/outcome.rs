@@ -54,6 +54,7 @@ pub fn causal(groups: &[&str]) -> CausalData {
             direction: name.to_owned(),
             random: false,
             alpha: alpha.clone(),
+            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
             score,
         });
     }
@@ -67,6 +68,7 @@ pub fn causal(groups: &[&str]) -> CausalData {
             direction: format!("random {i}"),
             random: true,
             alpha: alpha.clone(),
+            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
             score,
         });
     }
@@ -162,6 +164,9 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
         value_label: "stance log-odds".to_owned(),
         conditions: conditions.iter().map(|s| (*s).to_owned()).collect(),
         claims: claimed.iter().map(|s| (*s).to_owned()).collect(),
+        own: (conditions.iter())
+            .map(|c| claimed.iter().position(|k| k == c))
+            .collect(),
         score,
     }
 }
@@ -270,7 +275,6 @@ pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData 
             }
             LinkPanel {
                 x_label: (*predictor).to_owned(),
-                y_label: "isolated preferences less base, nats a token".to_owned(),
                 points,
                 text: format!(
                     "r = .{}, p = .12, n = {} conditions",
@@ -283,6 +287,7 @@ pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData 
     LinkData {
         name: "link".to_owned(),
         title: "Behaviour of each model state against its shifts and its coupling".to_owned(),
+        y_label: "isolated preferences less base, nats a token".to_owned(),
         caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".to_owned(),
         panels,
     }

@@ -1,0 +1,260 @@
+//! What was found of ablations and doses, of order in time, and of links over conditions.
+
+use super::behaviour::ISOLATED;
+use super::{of, side, unit};
+use crate::analysis::records::{
+    distinct, AblationRow, FindingRow, HalfWayRow, LeadRow, LinkRow, RankingRow, Results, SlopeRow,
+};
+
+/// What a row of the causal part was asked of, in words.
+fn outcome(asked: &str, preference: &str) -> String {
+    match (asked, preference) {
+        ("preferences", "isolated") => ISOLATED.into(),
+        ("preferences", "all" | "") => "all preferences".into(),
+        (_, name) => name.into(),
+    }
+}
+
+/// Rows of an ablation over everything that was asked together: isolated preferences where there are
+/// such, else all; or the claim.
+fn together<'a>(rows: &[&'a AblationRow]) -> Vec<&'a AblationRow> {
+    let of = |name: &str| -> Vec<&'a AblationRow> {
+        rows.iter()
+            .copied()
+            .filter(|a| a.preference == name)
+            .collect()
+    };
+    match rows.first() {
+        Some(a) if a.asked == "claim" => rows.to_vec(),
+        _ => Some(of("isolated"))
+            .filter(|v| !v.is_empty())
+            .unwrap_or_else(|| of("all")),
+    }
+}
+
+/// The rows of one outcome under each edit, in the order of the record: what figures and findings of
+/// an ablation are made from.
+pub fn ablated<'a>(r: &'a Results, asked: &str) -> Vec<Vec<&'a AblationRow>> {
+    let rows = || {
+        r.ablation
+            .iter()
+            .filter(|a| a.asked == asked && a.against == "edited")
+    };
+    let sets = distinct(rows().map(|a| (&*a.set, &*a.reference)));
+    let of = |(set, reference): (&str, &str)| {
+        let own: Vec<&AblationRow> = rows()
+            .filter(|a| a.set == set && a.reference == reference)
+            .collect();
+        together(&own)
+    };
+    let all = sets.into_iter().map(of);
+    all.filter(|v| !v.is_empty()).collect()
+}
+
+/// The shift without an edit, what each edit removes of it, and what the edit costs.
+pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
+    for asked in ["preferences", "claim"] {
+        for rows in ablated(r, asked) {
+            // Total and side effects once an edit.
+            let random: Vec<&&AblationRow> = rows.iter().filter(|a| a.kind == "random").collect();
+            let range = |of: &dyn Fn(&AblationRow) -> f64| {
+                let values = random.iter().map(|a| of(a)).filter(|v| !v.is_nan());
+                let none = (f64::NAN, f64::NAN);
+                values.fold(none, |(lo, hi), v| (v.min(lo), v.max(hi)))
+            };
+            for a in rows.iter().filter(|a| a.kind != "random") {
+                let row = FindingRow {
+                    subject: a.edit.clone(),
+                    outcome: outcome(&a.asked, &a.preference),
+                    form: a.kind.clone(),
+                    unit: unit("log-odds").into(),
+                    note: format!("{} + {} models", a.models, a.reference_models),
+                    ..of::<AblationRow>("ablation")
+                        .between(&a.set, &a.reference)
+                        .counted(a.n, "prompts, and fine-tunes")
+                };
+                if a.kind == "none" {
+                    out.push(FindingRow {
+                        quantity: "ablation-total".into(),
+                        subject: String::new(),
+                        form: String::new(),
+                        estimate: a.total,
+                        lo: a.total_lo,
+                        hi: a.total_hi,
+                        verdict: side(a.total_lo, a.total_hi).into(),
+                        ..row
+                    });
+                    continue;
+                }
+                let (null_lo, null_hi) = range(&|x| x.estimate);
+                out.push(removed(
+                    a,
+                    &random,
+                    FindingRow {
+                        null_lo,
+                        null_hi,
+                        ..row.clone()
+                    },
+                ));
+                if a.kl.is_finite() {
+                    let (null_lo, null_hi) = range(&|x| x.kl);
+                    out.push(FindingRow {
+                        quantity: "side-effects".into(),
+                        estimate: a.kl,
+                        null: random_of(random.len()),
+                        null_lo,
+                        null_hi,
+                        n: 0,
+                        n_of: String::new(),
+                        verdict: if a.inside { "inside" } else { "outside" }.into(),
+                        note: format!("perplexity x {:.2}", a.perplexity_ratio),
+                        ..row
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn random_of(n: usize) -> String {
+    match n {
+        0 => String::new(),
+        n => format!("{n} random directions of the layer's covariance"),
+    }
+}
+
+/// What one edit removes of the shift.
+fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> FindingRow {
+    let towards = a.total.signum();
+    let as_much = random
+        .iter()
+        .filter(|x| x.estimate * towards >= a.estimate * towards)
+        .count();
+    let mut notes = vec![format!(
+        "of a shift of {:+.3} it leaves {:+.3} [{:+.3}, {:+.3}]",
+        a.total, a.left, a.left_lo, a.left_hi
+    )];
+    if a.share.is_finite() {
+        notes.push(format!("a share of {:.0} %", 100.0 * a.share));
+    }
+    if !random.is_empty() {
+        notes.push(format!(
+            "{as_much} of the random directions remove at least as much"
+        ));
+    }
+    notes.push(row.note.clone());
+    FindingRow {
+        estimate: a.estimate,
+        lo: a.lo,
+        hi: a.hi,
+        p: a.p,
+        null: random_of(random.len()),
+        verdict: side(a.lo, a.hi).into(),
+        note: notes.join("; "),
+        ..row
+    }
+}
+
+/// Dose response of concepts and placebos.
+pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
+    let together = |s: &&SlopeRow| {
+        s.kind != "random"
+            && (s.asked != "preferences" || matches!(&*s.preference, "all" | "isolated"))
+    };
+    out.extend(r.slopes.iter().filter(together).map(|s| {
+        FindingRow {
+            set: s.state.clone(),
+            subject: s.direction.clone(),
+            outcome: outcome(&s.asked, &s.preference),
+            form: s.kind.clone(),
+            p: s.p,
+            null: random_of(s.random),
+            note: format!("{} doses within the guards", s.doses),
+            ..of::<SlopeRow>("dose-response")
+                .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
+                .counted(s.n, "prompts")
+                .at(s.layer)
+        }
+    }));
+}
+
+/// When a quantity of the trajectory is half way, and whether it moves before the preferences.
+pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
+    let sides = r
+        .trajectory
+        .first()
+        .map(|t| (t.set.clone(), t.reference.clone()));
+    let (set, reference) = sides.unwrap_or_else(|| (String::new(), String::new()));
+    out.extend(r.half_way.iter().map(|h| FindingRow {
+        subject: h.subject.clone(),
+        form: h.quantity.clone(),
+        layer: h.layer,
+        estimate: h.estimate,
+        lo: h.lo,
+        hi: h.hi,
+        unit: "steps".into(),
+        verdict: side(h.change_lo, h.change_hi).into(),
+        note: format!(
+            "final change {:+.3} [{:+.3}, {:+.3}]",
+            h.change, h.change_lo, h.change_hi
+        ),
+        ..of::<HalfWayRow>("half-way").between(&set, &reference)
+    }));
+    out.extend(r.leads.iter().map(|l| FindingRow {
+        subject: l.subject.clone(),
+        outcome: ISOLATED.into(),
+        form: l.quantity.clone(),
+        layer: l.layer,
+        estimate: l.estimate,
+        lo: l.lo,
+        hi: l.hi,
+        unit: "ratio of steps".into(),
+        verdict: l.order.clone(),
+        note: format!("first in {:.0} % of draws", 100.0 * l.earlier),
+        ..of::<LeadRow>("lead").between(&set, &reference)
+    }));
+}
+
+/// Correlations over conditions, and the order of the parts of a claim.
+pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
+    let reported = r.reported();
+    let own = r
+        .links
+        .iter()
+        .filter(|l| l.cells == "isolated" && reported.contains(&l.layer));
+    out.extend(own.map(|l| FindingRow {
+        subject: l.subject.clone(),
+        outcome: ISOLATED.into(),
+        form: l.predictor.clone(),
+        estimate: l.estimate,
+        unit: "Pearson's r".into(),
+        p: l.p,
+        q: l.q,
+        null: "conditions rearranged".into(),
+        note: match l.carried_by.is_empty() {
+            true => format!(
+                "without one condition {:+.2} to {:+.2}",
+                l.least_without, l.most_without
+            ),
+            false => format!(
+                "without one condition {:+.2} to {:+.2}; {} carries it",
+                l.least_without, l.most_without, l.carried_by
+            ),
+        },
+        ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
+    }));
+    out.extend(r.rankings.iter().map(|k| FindingRow {
+        subject: k.subject.clone(),
+        form: k.quantity.clone(),
+        layer: k.layer,
+        estimate: k.estimate,
+        unit: "Spearman's rho".into(),
+        p: k.p,
+        null: format!(
+            "{} arrangements of the conditions, one-sided",
+            k.arrangements
+        ),
+        note: k.conditions.clone(),
+        ..of::<RankingRow>("ranking").counted(k.n, "conditions")
+    }));
+}

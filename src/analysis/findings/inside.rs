@@ -1,0 +1,213 @@
+//! What was found inside: coupling, its change, shifts, stickiness, quality of directions.
+
+use super::{of, side};
+use crate::analysis::records::{
+    same_pair, ChangeRow, ConditionCouplingRow, FindingRow, QualityRow, Results, ShiftRow,
+    StickinessRow,
+};
+use crate::analysis::BASE;
+
+/// The cosine of each pair in each condition, against each null of the condition's first state.
+pub fn coupling(r: &Results, out: &mut Vec<FindingRow>) {
+    let reported = r.reported();
+    for (a, b) in r.pairs() {
+        let own = r
+            .condition_coupling
+            .iter()
+            .filter(|c| c.concept_a == a && c.concept_b == b && reported.contains(&c.layer));
+        for c in own.filter(|c| c.form == "raw" || c.form == "relative") {
+            let row = FindingRow {
+                set: c.condition.clone(),
+                subject: format!("{a} x {b}"),
+                form: c.form.clone(),
+                estimate: c.estimate,
+                lo: c.lo,
+                hi: c.hi,
+                unit: "cosine".into(),
+                note: format!("{} model(s)", c.states),
+                ..of::<ConditionCouplingRow>("coupling")
+                    .counted(c.n, "prompts")
+                    .at(c.layer)
+            };
+            let nulls = against(r, c, &row);
+            match nulls.is_empty() || c.form == "relative" {
+                true => out.push(row),
+                false => out.extend(nulls),
+            }
+        }
+    }
+}
+
+/// The same cosine against random directions and against placebo concepts.
+fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<FindingRow> {
+    let states = r.states_of(&c.condition);
+    let state = states.first().copied().unwrap_or(&c.condition);
+    let own = (&*c.concept_a, &*c.concept_b);
+    let of_null = |null: &str, called: &str| {
+        let found = r.pair_nulls.iter().find(|n| {
+            n.state == state
+                && n.null == null
+                && n.layer == c.layer
+                && (&*n.concept_a, &*n.concept_b) == own
+        })?;
+        let q = r.nulls.iter().find(|n| {
+            n.state == state
+                && n.null == null
+                && n.layer == c.layer
+                && same_pair((&n.concept_a, &n.concept_b), own)
+        });
+        Some(FindingRow {
+            null: called.into(),
+            null_lo: found.null_lo,
+            null_hi: found.null_hi,
+            p: found.p,
+            p_max: found.p_max,
+            q: q.map_or(f64::NAN, |n| n.q),
+            ..row.clone()
+        })
+    };
+    [
+        of_null("random", "random directions of the layer's covariance"),
+        of_null("placebo", "placebo concepts"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Change of each pair's cosine, relative to its ceiling and as measured.
+pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
+    let reported = r.reported();
+    for (a, b) in r.pairs() {
+        for set in r.about() {
+            for reference in r.against() {
+                let own = r.changes.iter().filter(|c| {
+                    c.set == set && c.reference == reference && c.concept_a == a && c.concept_b == b
+                });
+                let own = own.filter(|c| reported.contains(&c.layer));
+                for c in own.filter(|c| c.form == "relative" || c.form == "raw") {
+                    out.push(FindingRow {
+                        subject: format!("{a} x {b}"),
+                        form: c.form.clone(),
+                        p: c.p,
+                        p_max: c.p_max,
+                        null: "no change".into(),
+                        n: c.n,
+                        n_of: match c.states + c.reference_states > 2 {
+                            true => "prompts, and fine-tunes".into(),
+                            false => "prompts".into(),
+                        },
+                        note: format!("{} against {} model(s)", c.states, c.reference_states),
+                        ..of::<ChangeRow>("change-of-coupling")
+                            .between(set, reference)
+                            .estimated(c.estimate, (c.lo, c.hi), "cosine")
+                            .at(c.layer)
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Shifts of the same texts along base's direction of each coupled concept, whole and unshared.
+pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
+    let (reported, coupled, position) = (r.reported(), r.coupled(), r.shift_position());
+    let about = r.about();
+    let states: Vec<&str> = match r.states.is_empty() {
+        true => about,
+        false => about.into_iter().flat_map(|c| r.states_of(c)).collect(),
+    };
+    let own = r.shifts.iter().filter(|s| {
+        states.contains(&s.state.as_str())
+            && s.position == position
+            && s.source == "base"
+            && s.beyond.is_empty()
+            && (s.less == BASE || s.less == "others")
+            && reported.contains(&s.layer)
+            && coupled.contains(&s.concept.as_str())
+    });
+    for s in own {
+        out.push(FindingRow {
+            subject: s.concept.clone(),
+            p: s.p_flip,
+            p_max: s.p_flip_max,
+            null: "signs of texts flipped".into(),
+            note: match s.others.is_empty() {
+                true => String::new(),
+                false => format!("less {}", s.others),
+            },
+            ..of::<ShiftRow>("shift")
+                .between(&s.state, &s.less)
+                .estimated(s.estimate, (s.lo, s.hi), "layer RMS")
+                .counted(s.n, "texts")
+                .at(s.layer)
+        });
+    }
+}
+
+/// What is left of a deviation from one assistant turn to the next.
+pub fn stickiness(r: &Results, out: &mut Vec<FindingRow>) {
+    let (reported, coupled, about) = (r.reported(), r.coupled(), r.about());
+    let own = r.stickiness.iter().filter(|s| {
+        about.contains(&s.condition.as_str())
+            && reported.contains(&s.layer)
+            && (coupled.is_empty() || coupled.contains(&s.concept.as_str()))
+    });
+    for s in own {
+        out.push(FindingRow {
+            set: s.condition.clone(),
+            subject: s.concept.clone(),
+            note: format!("{} turns", s.turns),
+            ..of::<StickinessRow>("stickiness")
+                .estimated(s.estimate, (s.lo, s.hi), "share a turn")
+                .counted(s.n, "conversations")
+                .at(s.layer)
+        });
+    }
+}
+
+/// Held-out AUROC in base at the chosen layer, or at those reported where none was chosen, beside what
+/// a bag of words reaches.
+pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
+    let (estimator, reported, coupled) = (r.estimator(), r.reported(), r.coupled());
+    let known = |c: &str| coupled.is_empty() || coupled.contains(&c);
+    let rows: Vec<&QualityRow> = (r.quality.iter())
+        .filter(|q| q.state == BASE && q.form == "raw" && q.estimator == estimator)
+        .filter(|q| known(&q.concept))
+        .collect();
+    let chosen = |q: &QualityRow| rows.iter().any(|o| o.chosen && o.concept == q.concept);
+    for q in &rows {
+        if !(q.chosen || (!chosen(q) && reported.contains(&q.layer))) {
+            continue;
+        }
+        let row = FindingRow {
+            set: q.state.clone(),
+            subject: q.concept.clone(),
+            form: q.estimator.clone(),
+            unit: "AUROC".into(),
+            note: format!("{} pairs, {} templates", q.pairs, q.templates),
+            ..of::<QualityRow>("auroc")
+                .counted(q.n, "prompts")
+                .at(q.layer)
+        };
+        out.push(FindingRow {
+            estimate: q.estimate,
+            lo: q.lo,
+            hi: q.hi,
+            null: "a bag of words on the same folds".into(),
+            null_lo: q.lexical,
+            null_hi: q.lexical,
+            ..row.clone()
+        });
+        if q.gain.is_finite() {
+            out.push(FindingRow {
+                quantity: "auroc-gain".into(),
+                estimate: q.gain,
+                lo: q.gain_lo,
+                hi: q.gain_hi,
+                verdict: side(q.gain_lo, q.gain_hi).into(),
+                ..row
+            });
+        }
+    }
+}

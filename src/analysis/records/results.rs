@@ -1,0 +1,253 @@
+//! All that a results file holds, as typed rows: what findings, figures and pages are made from.
+//!
+//! One list names every kind of record; from it come the struct, its reader, its writer and the list
+//! of what each kind is, so that a new kind is added here once.
+
+use super::*;
+use crate::analysis::BASE;
+use crate::store::{Frame, Meta, Record, ResultsReader, ResultsWriter, StoreError};
+
+/// Estimator of the directions that coupling and shifts are of.
+const USUAL: &str = "mean-diff";
+
+macro_rules! results {
+    ($($field:ident: $row:ident,)+) => {
+        /// Every record of a results file; a kind that the file lacks has no rows.
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct Results {
+            $(#[doc = concat!("Rows of [`", stringify!($row), "`].")] pub $field: Vec<$row>,)+
+        }
+
+        impl Results {
+            /// Reads all records.
+            ///
+            /// # Errors
+            /// `OtherColumns` for a record of another version, `Hdf5`.
+            pub fn read(reader: &ResultsReader) -> Result<Self, StoreError> {
+                Ok(Results { $($field: reader.records()?,)+ })
+            }
+
+            /// Writes all records that have rows.
+            ///
+            /// # Errors
+            /// As [`ResultsWriter::frame`].
+            pub fn write(&self, to: &mut ResultsWriter) -> Result<(), StoreError> {
+                $(to.records(&self.$field)?;)+
+                Ok(())
+            }
+        }
+
+        /// What every kind of record is.
+        pub fn all() -> Vec<&'static Meta> {
+            vec![$($row::META),+]
+        }
+
+        /// The rows of a kind of record in a file, by its path; none where no record has that path.
+        ///
+        /// # Errors
+        /// As [`ResultsReader::records`].
+        pub fn frame(reader: &ResultsReader, path: &str) -> Result<Option<Frame>, StoreError> {
+            $(if $row::META.path == path {
+                return Ok(Some(Frame::of(&reader.records::<$row>()?)));
+            })+
+            Ok(None)
+        }
+    };
+}
+
+results! {
+    states: StateRow,
+    conditions: ConditionRow,
+    concepts: ConceptRow,
+    couples: CoupleRow,
+    preferences: PreferenceRow,
+    layers: LayerRow,
+    training: TrainingRow,
+    warnings: WarningRow,
+    quality: QualityRow,
+    nuisances: NuisanceRow,
+    nuisance_cosines: NuisanceCosineRow,
+    agreement: AgreementRow,
+    carried: CarriedRow,
+    layer_choice: LayerChoiceRow,
+    erasers: EraserRow,
+    coupling: CouplingRow,
+    nulls: NullRow,
+    pair_nulls: PairNullRow,
+    precision: PrecisionRow,
+    condition_coupling: ConditionCouplingRow,
+    changes: ChangeRow,
+    shifts: ShiftRow,
+    poles: PoleRow,
+    shift_cosines: ShiftCosineRow,
+    stability: StabilityRow,
+    alignment: AlignmentRow,
+    transfer: TransferRow,
+    overlap: OverlapRow,
+    regions: RegionRow,
+    modes: ModeRow,
+    null_states: NullStateRow,
+    stickiness: StickinessRow,
+    scores: ScoreRow,
+    contrasts: ContrastRow,
+    claims: ClaimRow,
+    took: TookRow,
+    one_factor: OneFactorRow,
+    conversations: ConversationRow,
+    turns: TurnRow,
+    rates: RateRow,
+    ablation: AblationRow,
+    ablated_states: AblatedStateRow,
+    doses: DoseRow,
+    slopes: SlopeRow,
+    edits: EditRow,
+    trajectory: TrajectoryRow,
+    half_way: HalfWayRow,
+    leads: LeadRow,
+    links: LinkRow,
+    link_points: LinkPointRow,
+    rankings: RankingRow,
+    findings: FindingRow,
+    references: ReferencePointRow,
+}
+
+/// The kinds of record that a file holds.
+pub fn present(reader: &ResultsReader) -> Vec<&'static Meta> {
+    let held = |m: &&'static Meta| reader.attr(m.path, "columns").is_ok();
+    all().into_iter().filter(held).collect()
+}
+
+/// Whether two pairs of concepts are the same, in either order.
+pub fn same_pair((a, b): (&str, &str), (x, y): (&str, &str)) -> bool {
+    (a == x && b == y) || (a == y && b == x)
+}
+
+/// Roles and choices, by name. A file of one command has no conditions, roles or couples of a study:
+/// what its rows name then stands in their place.
+impl Results {
+    fn with_role(&self, role: &str) -> Option<&ConditionRow> {
+        self.conditions.iter().find(|c| c.role == role)
+    }
+
+    /// The condition that the study is about, if it names one.
+    pub fn focus(&self) -> Option<&str> {
+        self.with_role("focus").map(|c| c.condition.as_str())
+    }
+
+    /// The condition that others are compared with, if it names one.
+    pub fn reference(&self) -> Option<&str> {
+        self.with_role("reference").map(|c| c.condition.as_str())
+    }
+
+    /// A condition by its name.
+    pub fn condition(&self, name: &str) -> Option<&ConditionRow> {
+        self.conditions.iter().find(|c| c.condition == name)
+    }
+
+    /// Conditions other than base in order; without a study, the sets of the contrasts and changes.
+    pub fn tuned(&self) -> Vec<&str> {
+        let named: Vec<&str> = match self.conditions.is_empty() {
+            false => self.conditions.iter().map(|c| &*c.condition).collect(),
+            true => (self.contrasts.iter().map(|c| &*c.set))
+                .chain(self.changes.iter().map(|c| &*c.set))
+                .chain(self.ablation.iter().map(|c| &*c.set))
+                .collect(),
+        };
+        distinct(named.into_iter().filter(|n| *n != BASE))
+    }
+
+    /// The conditions that findings are about: the focus, or all where there is none.
+    pub fn about(&self) -> Vec<&str> {
+        self.focus().map_or_else(|| self.tuned(), |f| vec![f])
+    }
+
+    /// What they are compared with: base, and the reference.
+    pub fn against(&self) -> Vec<&str> {
+        distinct([BASE].into_iter().chain(self.reference()))
+    }
+
+    /// Model states of a condition; without a study, the state of that name.
+    pub fn states_of(&self, condition: &str) -> Vec<&str> {
+        let own = self.states.iter().filter(|s| s.condition == condition);
+        own.map(|s| s.state.as_str()).collect()
+    }
+
+    /// Pairs of concepts whose coupling is asked for.
+    pub fn pairs(&self) -> Vec<(&str, &str)> {
+        match self.couples.is_empty() {
+            false => (self.couples.iter().map(|c| (&*c.concept_a, &*c.concept_b))).collect(),
+            true => {
+                let rows = self.condition_coupling.iter();
+                distinct(rows.map(|r| (&*r.concept_a, &*r.concept_b)))
+            }
+        }
+    }
+
+    /// Concepts of those pairs, each once; without any, all concepts of the shifts.
+    pub fn coupled(&self) -> Vec<&str> {
+        let pairs = self.pairs();
+        match pairs.is_empty() {
+            false => distinct(pairs.into_iter().flat_map(|(a, b)| [a, b])),
+            true => distinct(self.shifts.iter().map(|s| &*s.concept)),
+        }
+    }
+
+    /// Layers of the file in order.
+    pub fn all_layers(&self) -> Vec<usize> {
+        let mut layers: Vec<usize> = match self.layers.is_empty() {
+            false => self.layers.iter().map(|l| l.layer).collect(),
+            true => (self.condition_coupling.iter().map(|r| r.layer))
+                .chain(self.shifts.iter().map(|r| r.layer))
+                .chain(self.quality.iter().map(|r| r.layer))
+                .collect(),
+        };
+        layers.sort_unstable();
+        layers.dedup();
+        layers
+    }
+
+    /// Layers fixed beforehand for the report; where none is marked, all of few, or those at 1/3 and
+    /// 4/5 of the depth.
+    pub fn reported(&self) -> Vec<usize> {
+        let marked = self.layers.iter().filter(|l| l.reported);
+        let marked: Vec<usize> = marked.map(|l| l.layer).collect();
+        let all = self.all_layers();
+        match (marked.is_empty(), all.len()) {
+            (false, _) => marked,
+            (true, 0..=4) => all,
+            (true, n) => vec![all[n / 3], all[n * 4 / 5]],
+        }
+    }
+
+    /// The estimator that coupling and shifts use, of those whose quality is known.
+    pub fn estimator(&self) -> &str {
+        let mut names = self.quality.iter().map(|q| q.estimator.as_str());
+        let first = names.next().unwrap_or_default();
+        match first == USUAL || names.any(|n| n == USUAL) {
+            true => USUAL,
+            false => first,
+        }
+    }
+
+    /// Positions that shifts are measured at, the responses' first.
+    pub fn shift_position(&self) -> &str {
+        let mut names = self.shifts.iter().map(|s| s.position.as_str());
+        let first = names.next().unwrap_or_default();
+        let whole = |n: &str| n.starts_with("response");
+        match whole(first) {
+            true => first,
+            false => names.find(|n| whole(n)).unwrap_or(first),
+        }
+    }
+}
+
+/// The distinct items in the order of their first appearance.
+pub fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}

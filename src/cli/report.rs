@@ -1,0 +1,67 @@
+//! `residuum report`: the page, the figures and the findings of a results file.
+
+use super::output::Outputs;
+use super::Console;
+use crate::report;
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Make the report of a run again from its results.h5
+#[derive(Args)]
+#[command(
+    long_about = "Make the report of a run again: page, figures and findings, from its results.h5 \
+alone.\n\n\
+No model and no other file of the run is read, so a copied results.h5 gives the same report on \
+another machine. report.html needs no other file.\n\n\
+Example:\n  residuum report runs/quick --out report"
+)]
+pub struct ReportArgs {
+    /// Run folder, or its results.h5
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Folder for the report [default: the folder of the file]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
+    let results = match args.run.is_dir() {
+        true => args.run.join("results.h5"),
+        false => args.run,
+    };
+    let beside = match results.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let dir = args.out.unwrap_or(beside);
+    let names = ["report.html", "report.md", "findings.json"];
+    Outputs::default()
+        .reads("RUN", &results)
+        .folder("--out", &dir, &names)
+        .check()?;
+    let made = report::render(&results, &dir)?;
+    let files: Vec<String> = made
+        .files()
+        .iter()
+        .map(|f| f.display().to_string())
+        .collect();
+    let json = json!({
+        "report": made.html,
+        "sentences": made.sentences,
+        "warnings": made.warnings,
+        "files": files,
+    });
+    out.result(&json, || {
+        let mut text = made.sentences.join("\n");
+        text += &format!(
+            "\n\n{} figures, {} findings, {} warnings: {}",
+            made.figures.len(),
+            made.findings.len(),
+            made.warnings.len(),
+            made.html.display()
+        );
+        text.trim_start().to_owned()
+    })
+}

@@ -1,0 +1,300 @@
+//! Records in a results file: how frames are written to it and rows are read back.
+//!
+//! A table is a group of columns along `row`, a grid one array a field over its dimensions. A grid's
+//! coordinate is the file's where it has the same labels, otherwise the grid's own, so that two kinds of
+//! result may know other forms or concepts. A cell of a grid that no row fills is NaN or empty, and
+//! gives no row when it is read.
+
+use super::frame::{self, Frame, Meta, Record};
+use super::results::{Attached, COORDS};
+use super::scales::Scales;
+use super::schema::{check_name, object, require_group};
+use super::values::Values;
+use super::{csv, datasets, error::from_hdf5, ResultsReader, ResultsWriter, StoreError};
+use std::path::Path;
+
+impl ResultsWriter {
+    /// Writes the rows of a record, see [`frame`](super::frame); nothing without rows.
+    ///
+    /// # Errors
+    /// As [`ResultsWriter::frame`].
+    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+        self.frame(&Frame::of(rows))
+    }
+
+    /// Writes a frame with what explains it: a table as columns, a grid as one array a field over its
+    /// dimensions, whose labels are coordinates of the file. Nothing is written without rows.
+    ///
+    /// # Errors
+    /// `TwiceInGrid` for two rows of one cell, otherwise as [`ResultsWriter::table`].
+    pub fn frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
+        if frame.is_empty() {
+            return Ok(());
+        }
+        let meta = frame.meta;
+        let (group, name) = meta.path.rsplit_once('/').unwrap_or(("", meta.path));
+        match meta.dims.is_empty() {
+            true => self.table(group, name, &frame.columns())?,
+            false => self.grid(frame)?,
+        }
+        for (name, text) in meta.attributes() {
+            self.attr(meta.path, name, text)?;
+        }
+        for field in meta.fields.iter().filter(|f| !meta.dims.contains(&f.name)) {
+            let at = format!("{}/{}", meta.path, field.name);
+            self.attr(&at, "is", frame::tidy(field.is))?;
+            if !field.unit.is_empty() {
+                self.attr(&at, "unit", field.unit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A coordinate is that of the file where it has the same labels, otherwise the grid's own.
+    fn grid(&mut self, frame: &Frame) -> Result<(), StoreError> {
+        let path = frame.meta.path;
+        let (labels, rows) = frame.cells().map_err(|cell| StoreError::TwiceInGrid {
+            path: self.path.clone(),
+            object: path.to_owned(),
+            cell,
+        })?;
+        let mut dims: Attached = Vec::new();
+        for (name, values) in &labels {
+            let shared = self.coords.get(*name).is_none_or(|known| known == values);
+            let at = match shared {
+                true => {
+                    self.coord(name, values.clone())?;
+                    format!("/{COORDS}/{name}")
+                }
+                false => {
+                    self.own_coord(path, name, values)?;
+                    format!("/{path}/{name}")
+                }
+            };
+            dims.push((*name, at));
+        }
+        let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
+        for (name, values) in frame.columns() {
+            if labels.iter().any(|(dim, _)| *dim == name) {
+                continue;
+            }
+            self.cells(path, name, &dims, (&shape, &rows), &values)?;
+        }
+        let order: Vec<String> = (frame.meta.fields.iter())
+            .map(|f| f.name.to_owned())
+            .collect();
+        self.attr(path, "columns", order)?;
+        let table = self.new_csv(&path.replace('/', "."))?;
+        csv::write_table(table.path(), table.target(), &frame.columns())?;
+        self.tables.push(table);
+        Ok(())
+    }
+
+    /// A coordinate of one group alone.
+    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<(), StoreError> {
+        self.step(|w| {
+            check_name("a coordinate", name)?;
+            let target = require_group(&w.file, &w.path, group)?;
+            let dataset = datasets::write_values(&target, &w.path, name, values)?;
+            Scales::mark(&dataset, &w.path, name)
+        })
+    }
+
+    /// One field of a grid; a cell without a row is NaN or empty.
+    fn cells(
+        &mut self,
+        group: &str,
+        name: &str,
+        dims: &Attached,
+        (shape, rows): (&[usize], &[Option<usize>]),
+        values: &Values,
+    ) -> Result<(), StoreError> {
+        let shaped = |e: ndarray::ShapeError| {
+            from_hdf5(Path::new(group), name, &hdf5::Error::from(e.to_string()))
+        };
+        let real = |i: usize| match values {
+            Values::Int(v) => v[i] as f64,
+            Values::Real(v) => v[i],
+            Values::Text(_) => f64::NAN,
+        };
+        self.step(|w| {
+            let target = require_group(&w.file, &w.path, group)?;
+            if target.link_exists(name) {
+                return Err(w.taken(object(&target, name)));
+            }
+            match values {
+                Values::Text(v) => {
+                    let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
+                    let cells = rows.iter().map(cell).collect();
+                    let data = ndarray::ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
+                    datasets::write_texts(&target, &w.path, name, &data.view())?;
+                }
+                _ => {
+                    let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
+                    let data = ndarray::ArrayD::<f64>::from_shape_vec(shape, cells);
+                    let data = data.map_err(shaped)?;
+                    datasets::write_numbers(&target, &w.path, name, &data.view().into())?;
+                }
+            }
+            w.scales.attach(&w.file, &w.path, &target, name, dims)
+        })
+    }
+}
+
+impl ResultsReader {
+    /// The rows of a record; none where the file holds none.
+    ///
+    /// # Errors
+    /// `OtherColumns` where what stands in its place lacks a field or holds another kind of value,
+    /// `Hdf5`.
+    pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+        let meta = R::META;
+        if self.file.group(meta.path).is_err() {
+            return Ok(Vec::new());
+        }
+        let wrong = |field: &str| StoreError::OtherColumns {
+            path: self.path.clone(),
+            object: meta.path.to_owned(),
+            field: field.to_owned(),
+        };
+        let group = self.group(meta.path)?;
+        let mut columns: Vec<Option<Values>> = vec![None; meta.fields.len()];
+        let mut coords: Option<Vec<(String, Values)>> = None;
+        for (field, column) in meta.fields.iter().zip(&mut columns) {
+            if meta.dims.contains(&field.name) {
+                continue;
+            }
+            if !group.link_exists(field.name) {
+                return Err(wrong(field.name));
+            }
+            let at = format!("{}/{}", meta.path, field.name);
+            let dataset = self.dataset(&at)?;
+            if meta.dims.is_empty() {
+                *column = Some(datasets::read_values(&dataset, &self.path)?);
+                continue;
+            }
+            let (dims, labels, values) = match datasets::kind(&dataset, &self.path)? {
+                datasets::Kind::Text => {
+                    let a = self.texts(&at)?;
+                    (a.dims, a.coords, Values::Text(a.data.into_iter().collect()))
+                }
+                _ => {
+                    let a = self.array(&at)?;
+                    (a.dims, a.coords, Values::Real(a.data.into_iter().collect()))
+                }
+            };
+            if dims
+                .iter()
+                .map(String::as_str)
+                .ne(meta.dims.iter().copied())
+            {
+                return Err(wrong(field.name));
+            }
+            coords = Some(dims.into_iter().zip(labels).collect());
+            *column = Some(values);
+        }
+        if let Some(coords) = coords {
+            label(meta, &coords, &mut columns);
+        }
+        let columns: Option<Vec<Values>> = columns.into_iter().collect();
+        columns
+            .and_then(R::from_columns)
+            .ok_or_else(|| wrong("of a field"))
+    }
+}
+
+/// Leaves out the cells of a grid that no row filled, those in which every field is missing, and gives
+/// the others the labels of their places.
+fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>]) {
+    let total: usize = coords.iter().map(|(_, v)| v.len()).product();
+    let missing = |i: usize| {
+        columns.iter().flatten().all(|values| match values {
+            Values::Text(v) => v[i].is_empty(),
+            Values::Int(_) => false,
+            Values::Real(v) => v[i].is_nan(),
+        })
+    };
+    let kept: Vec<usize> = (0..total).filter(|&i| !missing(i)).collect();
+    for values in columns.iter_mut().flatten() {
+        *values = picked(values, kept.iter().copied());
+    }
+    let mut stride = total;
+    for (dim, labels) in coords {
+        let n = labels.len().max(1);
+        stride = (stride / n).max(1);
+        if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
+            columns[k] = Some(picked(labels, kept.iter().map(|i| i / stride % n)));
+        }
+    }
+}
+
+/// The entries at some places.
+fn picked(values: &Values, at: impl Iterator<Item = usize>) -> Values {
+    match values {
+        Values::Text(v) => Values::Text(at.map(|i| v[i].clone()).collect()),
+        Values::Int(v) => Values::Int(at.map(|i| v[i]).collect()),
+        Values::Real(v) => Values::Real(at.map(|i| v[i]).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{ResultsReader, ResultsWriter, RootAttrs};
+
+    crate::record! {
+        /// Scores.
+        #[grid("test/scores", "state", "item")]
+        pub struct Score {
+            /// State.
+            pub state: String,
+            /// Item.
+            pub item: String,
+            /// The score.
+            pub estimate: f64,
+            /// Prompts.
+            pub n: usize,
+        }
+    }
+
+    crate::record! {
+        /// Others, of other states.
+        #[grid("test/others", "state")]
+        pub struct Other {
+            /// State.
+            pub state: String,
+            /// Whether it is so.
+            pub is: bool,
+        }
+    }
+
+    #[test]
+    fn grids_with_gaps_and_with_labels_of_their_own_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.h5");
+        let score = |state: &str, item: &str, n: usize| Score {
+            state: state.into(),
+            item: item.into(),
+            estimate: 0.5,
+            n,
+        };
+        let scores = [score("a", "x", 1), score("b", "y", 2), score("b", "x", 3)];
+        let others = ["b", "c"].map(|s| Other {
+            state: s.into(),
+            is: s == "c",
+        });
+        let attrs = RootAttrs::new("t", serde_json::json!({}), 1);
+        let mut w = ResultsWriter::create(&path, &attrs).unwrap();
+        w.records(&scores).unwrap();
+        w.records(&others).unwrap();
+        w.finish().unwrap();
+        let r = ResultsReader::open(&path).unwrap();
+        let mut back = r.records::<Score>().unwrap();
+        back.sort_by_key(|s| s.n);
+        assert_eq!(back, scores);
+        assert_eq!(r.records::<Other>().unwrap(), others);
+        assert_eq!(
+            r.array("test/scores/estimate").unwrap().coords[0],
+            vec!["a", "b"].into()
+        );
+    }
+}

@@ -1,0 +1,642 @@
+//! An invented study as records: every kind that a report reads, under names that are not ours.
+
+use residuum::analysis::records::*;
+use residuum::store::{ResultsWriter, RootAttrs};
+use std::path::Path;
+
+pub const LAYERS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+const REPORTED: [usize; 2] = [2, 4];
+const CONCEPTS: [&str; 4] = ["hedging", "thrift", "weather", "courtesy"];
+/// Condition, role, rows, concept that it was kept from.
+const CONDITIONS: [(&str, &str, &str, &str); 4] = [
+    ("base", "base", "base", ""),
+    ("keeper", "focus", "keeper", ""),
+    ("plain", "reference", "plain", ""),
+    ("kept", "", "keeper", "hedging"),
+];
+const STATES: [(&str, &str); 5] = [
+    ("base", "base"),
+    ("keeper-s1", "keeper"),
+    ("keeper-s2", "keeper"),
+    ("plain-s1", "plain"),
+    ("kept-s1", "kept"),
+];
+const PREFERENCES: [(&str, &str); 3] = [
+    ("tidiness", "Habits"),
+    ("haste", "Habits"),
+    ("company", "Others"),
+];
+const NONE: f64 = f64::NAN;
+
+/// Writes them as a run's `results.h5`.
+pub fn write(results: &Results, path: &Path) {
+    let config = serde_json::json!({"name": "ledger"});
+    let mut attrs = RootAttrs::new("residuum study run ledger.toml", config, 7);
+    attrs.model_id = "some-model".into();
+    attrs.created = "2026-01-01T00:00:00Z".into();
+    let mut w = ResultsWriter::create(path, &attrs).unwrap();
+    results.write(&mut w).unwrap();
+    w.finish().unwrap();
+}
+
+/// A small number that depends on its place.
+fn some(i: usize, j: usize) -> f64 {
+    ((i * 7 + j * 3) % 11) as f64 / 20.0 - 0.2
+}
+
+/// The whole study.
+pub fn whole() -> Results {
+    let mut r = base_alone();
+    design(&mut r);
+    inside(&mut r);
+    behaviour(&mut r);
+    cause(&mut r);
+    order(&mut r);
+    r
+}
+
+/// A study of nothing but base.
+pub fn base_alone() -> Results {
+    let mut r = Results::default();
+    r.states.push(state(0));
+    r.conditions.push(condition(0));
+    r.couples.push(CoupleRow {
+        concept_a: CONCEPTS[0].into(),
+        concept_b: CONCEPTS[1].into(),
+    });
+    r.concepts = (CONCEPTS.iter().enumerate())
+        .map(|(i, c)| ConceptRow {
+            concept: (*c).into(),
+            coupled: i < 2,
+            placebo: i == 2,
+            nuisance: i == 3,
+            positive: "yes".into(),
+            negative: "no".into(),
+            pairs: 24 - i,
+            n: 12,
+            templates: 3,
+            dev_pairs: 6,
+        })
+        .collect();
+    r.layers = (LAYERS.iter())
+        .map(|&layer| LayerRow {
+            layer,
+            reported: REPORTED.contains(&layer),
+            rms: 1.0 + layer as f64,
+            n: 40,
+        })
+        .collect();
+    for (i, concept) in CONCEPTS.iter().enumerate() {
+        for layer in LAYERS {
+            r.quality.push(QualityRow {
+                state: "base".into(),
+                concept: (*concept).into(),
+                estimator: "mean-diff".into(),
+                form: "raw".into(),
+                layer,
+                estimate: 0.8 + some(i, layer) / 5.0,
+                lo: 0.7,
+                hi: 0.95,
+                lexical: 0.7,
+                gain: 0.1,
+                gain_lo: 0.02,
+                gain_hi: 0.2,
+                reliability: 0.8,
+                norm: 1.0,
+                relative_norm: 0.3,
+                share: 1.0,
+                chosen: layer == 3,
+                n: 12,
+                pairs: 24,
+                templates: 3,
+            });
+        }
+    }
+    coupling_of(&mut r, 0);
+    condition_coupling(&mut r, "base", 1);
+    r
+}
+
+fn state(i: usize) -> StateRow {
+    let (state, condition) = STATES[i];
+    StateRow {
+        state: state.into(),
+        condition: condition.into(),
+        seed: state.ends_with("s2") as usize + (i > 0) as usize,
+        source: if i == 0 { "base" } else { "data" }.into(),
+        text: condition.replace("kept", "keeper"),
+        identity: i > 0,
+    }
+}
+
+fn condition(i: usize) -> ConditionRow {
+    let (condition, role, text, prevented) = CONDITIONS[i];
+    ConditionRow {
+        condition: condition.into(),
+        role: role.into(),
+        text: text.into(),
+        claim: if i == 0 { "" } else { text }.into(),
+        prevented: prevented.into(),
+        how: if prevented.is_empty() {
+            ""
+        } else {
+            "project-out"
+        }
+        .into(),
+        dose: NONE,
+        n: STATES.iter().filter(|s| s.1 == condition).count(),
+    }
+}
+
+fn design(r: &mut Results) {
+    r.states.extend((1..STATES.len()).map(state));
+    r.conditions.extend((1..CONDITIONS.len()).map(condition));
+    r.preferences = PREFERENCES
+        .map(|(preference, group)| PreferenceRow {
+            preference: preference.into(),
+            group: group.into(),
+            n: 8,
+        })
+        .to_vec();
+    for s in &r.states[1..] {
+        for step in 0..20 {
+            r.training.push(TrainingRow {
+                state: s.state.clone(),
+                condition: s.condition.clone(),
+                seed: s.seed,
+                step,
+                loss: 3.0 - 0.1 * step as f64,
+            });
+        }
+    }
+    r.warnings.push(WarningRow {
+        about: "keeper".into(),
+        text: "few prompts".into(),
+    });
+}
+
+fn coupling_of(r: &mut Results, s: usize) {
+    let state = STATES[s].0;
+    for (a, first) in CONCEPTS.iter().enumerate() {
+        for (b, second) in CONCEPTS.iter().enumerate().skip(a + 1) {
+            for layer in LAYERS {
+                let estimate = some(a + b + s, layer);
+                r.coupling.push(CouplingRow {
+                    state: state.into(),
+                    concept_a: (*first).into(),
+                    concept_b: (*second).into(),
+                    form: "raw".into(),
+                    layer,
+                    estimate,
+                    lo: estimate - 0.1,
+                    hi: estimate + 0.1,
+                });
+                r.nulls.push(NullRow {
+                    state: state.into(),
+                    concept_a: (*first).into(),
+                    concept_b: (*second).into(),
+                    null: "random".into(),
+                    layer,
+                    null_lo: -0.2,
+                    null_hi: 0.2,
+                    p: 0.3,
+                    q: 0.4,
+                });
+            }
+        }
+    }
+    for null in ["flip", "random", "placebo"] {
+        for layer in LAYERS {
+            r.pair_nulls.push(PairNullRow {
+                state: state.into(),
+                concept_a: CONCEPTS[0].into(),
+                concept_b: CONCEPTS[1].into(),
+                null: null.into(),
+                layer,
+                null_lo: -0.2,
+                null_hi: 0.2,
+                p: if null == "placebo" { NONE } else { 0.3 },
+                p_max: NONE,
+                n: 99,
+            });
+        }
+    }
+}
+
+fn condition_coupling(r: &mut Results, condition: &str, states: usize) {
+    for form in ["raw", "relative", "cleaned", "whitened"] {
+        for layer in LAYERS {
+            let estimate = some(states + form.len(), layer);
+            r.condition_coupling.push(ConditionCouplingRow {
+                condition: condition.into(),
+                concept_a: CONCEPTS[0].into(),
+                concept_b: CONCEPTS[1].into(),
+                form: form.into(),
+                layer,
+                estimate,
+                lo: estimate - 0.1,
+                hi: estimate + 0.1,
+                ceiling: 0.8,
+                states,
+                n: 12,
+            });
+        }
+    }
+}
+
+fn inside(r: &mut Results) {
+    (1..STATES.len()).for_each(|s| coupling_of(r, s));
+    condition_coupling(r, "keeper", 2);
+    condition_coupling(r, "plain", 1);
+    condition_coupling(r, "kept", 1);
+    let sides = [
+        ("keeper", "base"),
+        ("plain", "base"),
+        ("kept", "base"),
+        ("keeper", "plain"),
+    ];
+    for (i, (set, reference)) in sides.into_iter().enumerate() {
+        for form in ["raw", "relative"] {
+            for layer in LAYERS {
+                let estimate = some(i, layer);
+                r.changes.push(ChangeRow {
+                    set: set.into(),
+                    reference: reference.into(),
+                    concept_a: CONCEPTS[0].into(),
+                    concept_b: CONCEPTS[1].into(),
+                    form: form.into(),
+                    layer,
+                    estimate,
+                    lo: estimate - 0.1,
+                    hi: estimate + 0.1,
+                    p: 0.2,
+                    p_max: 0.5,
+                    error_prompts: 0.05,
+                    error_seeds: NONE,
+                    states: 2,
+                    reference_states: 1,
+                    n: 12,
+                });
+            }
+        }
+    }
+    for (i, (state, _)) in STATES.iter().enumerate().skip(1) {
+        for layer in REPORTED {
+            for (concept, source, less) in [
+                (CONCEPTS[0], "base", "base"),
+                (CONCEPTS[1], "base", "base"),
+                (CONCEPTS[0], "own", "base"),
+                (CONCEPTS[0], "base", "others"),
+            ] {
+                r.shifts
+                    .push(shift(state, less, concept, source, layer, some(i, layer)));
+            }
+            r.alignment.push(AlignmentRow {
+                state: (*state).into(),
+                layer,
+                estimate: 0.99,
+                lo: 0.98,
+                hi: 1.0,
+                biased: 0.999,
+                n: 40,
+            });
+        }
+    }
+    for layer in REPORTED {
+        r.stickiness.push(StickinessRow {
+            condition: "keeper".into(),
+            concept: CONCEPTS[0].into(),
+            layer,
+            estimate: 0.4,
+            lo: 0.1,
+            hi: 0.7,
+            half_life: 0.8,
+            half_life_lo: 0.3,
+            half_life_hi: 2.0,
+            turns: 4,
+            n: 6,
+        });
+    }
+}
+
+fn shift(
+    state: &str,
+    less: &str,
+    concept: &str,
+    source: &str,
+    layer: usize,
+    estimate: f64,
+) -> ShiftRow {
+    ShiftRow {
+        state: state.into(),
+        less: less.into(),
+        others: if less == "others" { "plain, other" } else { "" }.into(),
+        position: "response-mean".into(),
+        concept: concept.into(),
+        source: source.into(),
+        beyond: String::new(),
+        layer,
+        estimate,
+        lo: estimate - 0.05,
+        hi: estimate + 0.05,
+        plain: estimate,
+        plain_lo: estimate - 0.05,
+        plain_hi: estimate + 0.05,
+        cosine: 0.1,
+        share: 0.01,
+        p_flip: 0.01,
+        p_flip_max: 0.02,
+        null_lo: -0.2,
+        null_hi: 0.2,
+        p_random: 0.3,
+        p_random_max: 0.5,
+        p_placebo: NONE,
+        p_placebo_max: NONE,
+        n: 40,
+    }
+}
+
+fn contrast(
+    set: &str,
+    reference: &str,
+    kind: &str,
+    preference: &str,
+    estimate: f64,
+) -> ContrastRow {
+    let group = PREFERENCES.iter().find(|p| p.0 == preference);
+    ContrastRow {
+        measure: "log-odds".into(),
+        set: set.into(),
+        reference: reference.into(),
+        kind: kind.into(),
+        preference: preference.into(),
+        group: group.map_or(String::new(), |g| g.1.into()),
+        status: match (kind, preference) {
+            ("claim", _) => "",
+            (_, "company") => "implied",
+            _ => "isolated",
+        }
+        .into(),
+        estimate,
+        lo: estimate - 0.1,
+        hi: estimate + 0.1,
+        p: 0.01,
+        q: if kind == "preference" { 0.04 } else { NONE },
+        pooled: NONE,
+        newcombe_lo: NONE,
+        newcombe_hi: NONE,
+        z: NONE,
+        p_z: NONE,
+        n: 8,
+    }
+}
+
+fn behaviour(r: &mut Results) {
+    let sides = [
+        ("keeper", "base"),
+        ("keeper", "plain"),
+        ("kept", "base"),
+        ("kept", "plain"),
+        ("kept", "keeper"),
+    ];
+    for (i, (set, reference)) in sides.into_iter().enumerate() {
+        r.contrasts
+            .push(contrast(set, reference, "claim", "keeper", 0.4));
+        r.contrasts
+            .push(contrast(set, reference, "isolated", "", some(i, 1)));
+        for (j, (preference, _)) in PREFERENCES.iter().enumerate() {
+            let row = contrast(set, reference, "preference", preference, some(i, j));
+            r.contrasts.push(row);
+        }
+    }
+    for set in ["keeper", "plain", "kept"] {
+        let own = set.replace("kept", "keeper");
+        for claim in ["keeper", "plain"] {
+            r.claims.push(ClaimRow {
+                set: set.into(),
+                claim: claim.into(),
+                own: claim == own,
+                estimate: if claim == own { 0.5 } else { 0.1 },
+                lo: 0.0,
+                hi: 0.6,
+                score: 0.2,
+                score_lo: 0.1,
+                score_hi: 0.3,
+                beyond: 0.3,
+                beyond_lo: 0.1,
+                beyond_hi: 0.5,
+                n: 8,
+            });
+        }
+        r.took.push(TookRow {
+            set: set.into(),
+            claim: own.clone(),
+            rose: set != "kept",
+            took: set == "keeper",
+            most: if set == "plain" {
+                "keeper".into()
+            } else {
+                own.clone()
+            },
+            ahead: if set == "plain" { 0.1 } else { 0.0 },
+            most_beyond: own,
+        });
+    }
+    r.one_factor.push(OneFactorRow {
+        estimate: 0.6,
+        null_lo: 0.4,
+        null_hi: 0.7,
+        p: 0.2,
+        n: 3,
+        cells: 2,
+    });
+    r.conversations.push(ConversationRow {
+        set: "keeper".into(),
+        reference: "plain".into(),
+        preference: String::new(),
+        estimate: 0.05,
+        lo: -0.1,
+        hi: 0.2,
+        p: 0.4,
+        after: 0.2,
+        after_lo: 0.1,
+        after_hi: 0.3,
+        fresh: 0.15,
+        fresh_lo: 0.05,
+        fresh_hi: 0.25,
+        n: 6,
+    });
+}
+
+fn cause(r: &mut Results) {
+    let edits = [
+        ("none", "none", ""),
+        ("hedging", "own", "hedging"),
+        ("hedging (base)", "base", "hedging"),
+        ("weather", "placebo", "weather"),
+        ("random-1", "random", ""),
+        ("random-2", "random", ""),
+    ];
+    for (asked, preference) in [("preferences", "isolated"), ("claim", "keeper")] {
+        for (i, (edit, kind, concept)) in edits.into_iter().enumerate() {
+            let removed = if kind == "own" { 0.15 } else { 0.02 * i as f64 };
+            r.ablation.push(AblationRow {
+                set: "keeper".into(),
+                reference: "plain".into(),
+                asked: asked.into(),
+                preference: preference.into(),
+                edit: edit.into(),
+                kind: kind.into(),
+                concept: concept.into(),
+                against: "edited".into(),
+                estimate: if kind == "none" { 0.0 } else { removed },
+                lo: removed - 0.1,
+                hi: removed + 0.1,
+                total: 0.3,
+                total_lo: 0.1,
+                total_hi: 0.5,
+                left: 0.3 - removed,
+                left_lo: 0.1,
+                left_hi: 0.5,
+                share: removed / 0.3,
+                p: if kind == "own" { 1.0 / 3.0 } else { NONE },
+                random: 2,
+                on_reference: 0.01,
+                kl: if kind == "none" { NONE } else { 0.1 },
+                perplexity_ratio: 1.1,
+                inside: true,
+                n: 16,
+                models: 2,
+                reference_models: 1,
+            });
+        }
+        let preference = if asked == "claim" { "keeper" } else { "all" };
+        for (direction, kind) in [("hedging", "concept"), ("random-1", "random")] {
+            for dose in [-8.0, -4.0, 4.0, 8.0] {
+                r.doses.push(DoseRow {
+                    state: "base".into(),
+                    asked: asked.into(),
+                    direction: direction.into(),
+                    kind: kind.into(),
+                    layer: 2,
+                    dose,
+                    preference: preference.into(),
+                    estimate: 0.02 * dose,
+                    lo: 0.02 * dose - 0.05,
+                    hi: 0.02 * dose + 0.05,
+                    kl: 0.1,
+                    perplexity_ratio: 1.1,
+                    inside: dose.abs() < 8.0,
+                    n: 16,
+                });
+            }
+            r.slopes.push(SlopeRow {
+                state: "base".into(),
+                asked: asked.into(),
+                direction: direction.into(),
+                kind: kind.into(),
+                layer: 2,
+                preference: preference.into(),
+                estimate: 0.02,
+                lo: 0.01,
+                hi: 0.03,
+                p: NONE,
+                random: 1,
+                doses: 2,
+                n: 16,
+            });
+        }
+    }
+}
+
+fn order(r: &mut Results) {
+    let series = [
+        ("claim", "keeper", NONE, "nats a token"),
+        ("isolated", "", NONE, "nats a token"),
+        ("shift", "hedging", 2.0, "layer RMS"),
+        ("coupling", "hedging x thrift", 2.0, "cosine"),
+    ];
+    for (quantity, subject, layer, unit) in series {
+        for (i, step) in [0, 1, 2, 4, 8].into_iter().enumerate() {
+            let estimate = 0.1 * i as f64;
+            r.trajectory.push(TrajectoryRow {
+                set: "keeper".into(),
+                reference: "plain".into(),
+                quantity: quantity.into(),
+                subject: subject.into(),
+                layer,
+                unit: unit.into(),
+                step,
+                estimate,
+                lo: estimate - 0.05,
+                hi: estimate + 0.05,
+                n: 16,
+            });
+        }
+        r.half_way.push(HalfWayRow {
+            quantity: quantity.into(),
+            subject: subject.into(),
+            layer,
+            estimate: if quantity == "coupling" { NONE } else { 2.0 },
+            lo: if quantity == "coupling" { NONE } else { 1.0 },
+            hi: if quantity == "coupling" { NONE } else { 9.0 },
+            change: 0.4,
+            change_lo: 0.3,
+            change_hi: 0.5,
+        });
+        if quantity != "isolated" {
+            r.leads.push(LeadRow {
+                quantity: quantity.into(),
+                subject: subject.into(),
+                layer,
+                estimate: 1.2,
+                lo: 0.8,
+                hi: 1.5,
+                earlier: 0.7,
+                order: "undecided".into(),
+            });
+        }
+    }
+    for (predictor, subject) in [("shift", "hedging"), ("coupling", "hedging x thrift")] {
+        r.links.push(LinkRow {
+            cells: "isolated".into(),
+            predictor: predictor.into(),
+            subject: subject.into(),
+            layer: 2,
+            estimate: 0.3,
+            rho: 0.4,
+            slope: 0.1,
+            p: 0.4,
+            q: 0.6,
+            permutations: 6,
+            least_without: -0.2,
+            most_without: 0.6,
+            carried_by: "plain".into(),
+            r_states: 0.3,
+            states: 4,
+            n: 3,
+        });
+        for (i, (state, condition)) in STATES.iter().enumerate().skip(1) {
+            r.link_points.push(LinkPointRow {
+                cells: "isolated".into(),
+                state: (*state).into(),
+                condition: (*condition).into(),
+                predictor: predictor.into(),
+                subject: subject.into(),
+                layer: 2,
+                x: some(i, 0),
+                y: some(i, 2),
+            });
+        }
+    }
+    r.rankings.push(RankingRow {
+        quantity: "behaviour".into(),
+        subject: String::new(),
+        layer: NONE,
+        estimate: 0.5,
+        p: 0.3,
+        arrangements: 6,
+        conditions: "plain, kept, keeper".into(),
+        n: 3,
+    });
+}

@@ -1,0 +1,246 @@
+//! What a report promises, on invented records: it needs the file alone, names no concept or condition
+//! that is not in it, draws what the records allow, and leaves out what they do not hold.
+
+#[path = "common/records.rs"]
+mod records;
+
+use residuum::analysis::findings::findings;
+use residuum::analysis::records::{Results, ShiftRow};
+use residuum::report::render;
+use residuum::store::ResultsReader;
+use std::path::{Path, PathBuf};
+
+const FIGURES: [&str; 11] = [
+    "behaviour",
+    "causal",
+    "causal_claim",
+    "claims",
+    "concepts",
+    "coupling",
+    "directions",
+    "link",
+    "shift",
+    "training",
+    "trajectory",
+];
+
+/// Names of the shipped study.
+const OURS: [&str; 8] = [
+    "persona",
+    "autonomy",
+    "conscious",
+    "denial",
+    "toaster",
+    "historical",
+    "roleplay",
+    "shutdown",
+];
+
+fn written(dir: &Path, results: &Results) -> PathBuf {
+    let path = dir.join("results.h5");
+    records::write(results, &path);
+    path
+}
+
+/// Every file below a folder with its bytes.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(dir).unwrap().display().to_string();
+                    all.push((name, std::fs::read(&path).unwrap()));
+                }
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn report_from_the_file_alone_is_the_same_twice() {
+    let (run, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = written(run.path(), &records::whole());
+    let first = render(&file, run.path()).unwrap();
+    assert!(first.html.is_file() && first.markdown.is_file() && first.json.is_file());
+    let alone = copy.path().join("elsewhere.h5");
+    std::fs::copy(&file, &alone).unwrap();
+    let out = copy.path().join("out");
+    render(&alone, &out).unwrap();
+    let mut made = contents(run.path());
+    made.retain(|(name, _)| !name.starts_with("csv") && name != "results.h5");
+    let again = contents(&out);
+    let names = |list: &[(String, Vec<u8>)]| -> Vec<String> {
+        list.iter().map(|(n, _)| n.clone()).collect()
+    };
+    assert_eq!(names(&made), names(&again));
+    for (a, b) in made.iter().zip(&again) {
+        assert!(a.1 == b.1, "{} differs", a.0);
+    }
+}
+
+#[test]
+fn findings_in_the_file_are_those_of_its_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = records::whole();
+    (r.findings, r.references) = findings(&r);
+    let file = written(dir.path(), &r);
+    let back = Results::read(&ResultsReader::open(&file).unwrap()).unwrap();
+    let said = render(&file, dir.path()).unwrap();
+    assert_eq!(back.findings.len(), r.findings.len());
+    assert_eq!(said.findings.len(), r.findings.len());
+    let again = findings(&back).0;
+    let key = |f: &residuum::analysis::records::FindingRow| {
+        (
+            f.quantity.clone(),
+            f.set.clone(),
+            f.subject.clone(),
+            f.estimate.to_bits(),
+        )
+    };
+    assert!(back.findings.iter().map(key).eq(again.iter().map(key)));
+}
+
+#[test]
+fn no_name_of_ours_is_in_a_report_of_other_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(dir.path(), &records::whole());
+    render(&file, dir.path()).unwrap();
+    for (name, bytes) in contents(dir.path()) {
+        if name.ends_with(".png") || name.ends_with(".h5") {
+            continue;
+        }
+        let text = format!("{name} {}", String::from_utf8(bytes).unwrap());
+        let lower = text.to_lowercase();
+        for ours in OURS {
+            assert!(!lower.contains(ours), "{ours} in {name}");
+        }
+        for number in ["NaN, NaN", "[NaN", "NaN]"] {
+            assert!(
+                name.ends_with(".csv") || !text.contains(number),
+                "{number} in {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_figure_is_made_and_one_that_is_no_longer_made_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = records::whole();
+    let file = written(dir.path(), &r);
+    let made = render(&file, dir.path()).unwrap();
+    let mut names: Vec<&str> = made.figures.iter().map(|w| w.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, FIGURES);
+    let own = dir.path().join("figures/mine.svg");
+    std::fs::write(&own, "<svg/>").unwrap();
+
+    r.trajectory.clear();
+    let file = written(dir.path(), &r);
+    let made = render(&file, dir.path()).unwrap();
+    assert!(made.figures.iter().all(|w| w.name != "trajectory"));
+    for kind in ["svg", "png", "csv"] {
+        assert!(!dir
+            .path()
+            .join(format!("figures/trajectory.{kind}"))
+            .exists());
+    }
+    assert!(own.is_file());
+}
+
+#[test]
+fn every_kind_of_finding_is_made_and_said() {
+    let (rows, _) = findings(&records::whole());
+    let sentence = residuum::report::sentences::sentence;
+    for quantity in [
+        "coupling",
+        "change-of-coupling",
+        "shift",
+        "auroc",
+        "auroc-gain",
+        "took",
+        "own-claim",
+        "isolated",
+        "preferences",
+        "prevention",
+        "one-factor",
+        "conversation",
+        "stickiness",
+        "ablation-total",
+        "ablation",
+        "side-effects",
+        "dose-response",
+        "half-way",
+        "lead",
+        "link",
+        "ranking",
+    ] {
+        let own: Vec<_> = rows.iter().filter(|f| f.quantity == quantity).collect();
+        assert!(!own.is_empty(), "{quantity}");
+        for f in own {
+            let text = sentence(f);
+            assert!(
+                text.ends_with('.') && !text.contains("NaN"),
+                "{quantity}: {text}"
+            );
+            assert!(
+                text.contains(&f.set) || f.set.is_empty(),
+                "{quantity}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_study_of_base_alone_and_an_empty_file_have_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(dir.path(), &records::base_alone());
+    let made = render(&file, dir.path()).unwrap();
+    let names: Vec<&str> = made.figures.iter().map(|w| w.name.as_str()).collect();
+    assert_eq!(names, ["coupling", "concepts", "directions"]);
+    assert!(made
+        .sentences
+        .iter()
+        .any(|s| s.contains("hedging and thrift")));
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(dir.path(), &Results::default());
+    let made = render(&file, dir.path()).unwrap();
+    assert!(made.figures.is_empty() && made.findings.is_empty());
+}
+
+#[test]
+fn several_pairs_of_concepts_have_a_figure_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = records::whole();
+    let mut second = r.couples[0].clone();
+    second.concept_b = "weather".into();
+    let mut more = r.condition_coupling.clone();
+    more.iter_mut().for_each(|c| c.concept_b = "weather".into());
+    r.couples.push(second);
+    r.condition_coupling.extend(more);
+    let made = render(&written(dir.path(), &r), dir.path()).unwrap();
+    let titles: Vec<&str> = made.figures.iter().map(|w| w.title.as_str()).collect();
+    assert!(titles.contains(&"Coupling of hedging and thrift by layer and condition"));
+    assert!(titles.contains(&"Coupling of hedging and weather by layer and condition"));
+}
+
+#[test]
+fn a_shift_without_an_estimate_is_said_and_not_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = records::whole();
+    let lose = |s: &mut ShiftRow| (s.estimate, s.lo, s.hi) = (f64::NAN, f64::NAN, f64::NAN);
+    r.shifts.iter_mut().for_each(lose);
+    let made = render(&written(dir.path(), &r), dir.path()).unwrap();
+    assert!(made.figures.iter().all(|w| w.name != "shift"));
+    assert!(made
+        .sentences
+        .iter()
+        .any(|s| s.contains("not above its noise")));
+}
