@@ -3,7 +3,7 @@
 use super::output::Outputs;
 use super::table::Table;
 use super::Console;
-use crate::model::{catalogue, folder, resolve, warning, Model};
+use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -101,7 +101,11 @@ fn check(name: &str, out: &Console) -> Result<()> {
     if let Some(entry) = &entry {
         resolve::check(&path, entry)?;
     }
-    let model = Model::load(name, &path)?;
+    let loading = Loading {
+        placement: out.placement,
+        ..Loading::default()
+    };
+    let model = Model::load(name, &path, &loading)?;
     let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;
     let template = model.template_sha256();
