@@ -3,7 +3,7 @@ use residuum::analysis::{directions, DirectionOptions, Readings};
 use residuum::capture::Position;
 use residuum::export::safetensors;
 use residuum::materials::{concept, load_neutral_texts};
-use residuum::model::{resolve, Model};
+use residuum::model::{resolve, Loading, Model};
 use std::path::Path;
 
 /// A concept: two sides, and pairs of responses to one prompt in two templates at least.
@@ -20,7 +20,7 @@ const HEDGING: &str = r#"{"about": {}, "concept": "hedging", "positive": "The re
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = "smollm2-135m-instruct";
     let path = resolve::resolve(name, &mut |line| eprintln!("{line}"))?;
-    let model = Model::load(name, &path)?;
+    let model = Model::load(name, &path, &Loading::default())?;
     let hedging = concept::parse(HEDGING, Path::new("hedging"))?;
     let (neutral, layers) = (load_neutral_texts(None)?, [10, 24]);
     let at = Position::ResponseMean;

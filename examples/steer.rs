@@ -3,12 +3,12 @@ use residuum::analysis::{directions, DirectionOptions, Readings};
 use residuum::capture::Position;
 use residuum::materials::{load_concept, load_neutral_texts};
 use residuum::model::generate::{respond, Sampling};
-use residuum::model::{resolve, Hooks, Interventions, Model};
+use residuum::model::{resolve, Hooks, Interventions, Loading, Model};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (name, layer) = ("smollm2-135m-instruct", 10);
     let path = resolve::resolve(name, &mut |line| eprintln!("{line}"))?;
-    let model = Model::load(name, &path)?;
+    let model = Model::load(name, &path, &Loading::default())?;
     let (concepts, neutral) = ([load_concept("sentiment")?], load_neutral_texts(None)?);
     let at = Position::ResponseMean;
     let readings = Readings::of_base(&model, &concepts, &neutral, &[layer], at)?;

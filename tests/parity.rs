@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use common::{default_model, fixtures, ids, json};
 use residuum::model::decoder::LINEARS;
 use residuum::model::generate::{generate, Sampling};
-use residuum::model::{self, Adapter, Decoder, HookPoint, Hooks, Message, Model, Packed};
+use residuum::model::{self, Adapter, Decoder, HookPoint, Hooks, Loading, Message, Model, Packed};
 use residuum::stats::rng::stream;
 use std::collections::HashMap;
 
@@ -83,7 +83,7 @@ fn folder_model() -> (tempfile::TempDir, Model) {
         .iter()
         .filter(|f| f.extension().unwrap() == "safetensors");
     assert!(shards.count() > 1, "the weights are in one file");
-    let loaded = Model::load("folder", dir.path()).unwrap();
+    let loaded = Model::load("folder", dir.path(), &Loading::default()).unwrap();
     (dir, loaded)
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::toy::Toy;
-use residuum::model::Model;
+use residuum::model::{Loading, Model};
 use residuum::speed::Rates;
 use residuum::study::manifest::Study;
 use residuum::study::run::{check, run};
@@ -84,7 +84,7 @@ impl Place {
         }
         let text = std::fs::read_to_string(to.join(file)).unwrap();
         std::fs::write(to.join(file), change(text)).unwrap();
-        Model::load(name, &to).unwrap()
+        Model::load(name, &to, &Loading::default()).unwrap()
     }
 }
 

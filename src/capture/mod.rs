@@ -125,6 +125,8 @@ pub fn check(texts: &[Tokens], positions: &[Position]) -> Result<(), CaptureErro
 }
 
 /// Ways in which capture can fail.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     #[error(transparent)]
@@ -155,6 +157,7 @@ pub enum CaptureError {
 /// What is read of each text.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Where each text is read; one row a position.
     pub positions: Vec<Position>,
     /// Blocks whose output is read, increasing.
     pub layers: Vec<usize>,
@@ -166,6 +169,7 @@ pub struct Request {
 pub const BUDGET: usize = 1024;
 
 impl Request {
+    /// Reads the outputs of blocks `layers`, increasing, in batches of [`BUDGET`] rows.
     pub fn new(positions: &[Position], layers: Vec<usize>) -> Self {
         Request {
             positions: positions.to_vec(),
@@ -178,6 +182,7 @@ impl Request {
 /// What a capture did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Work {
+    /// Texts read.
     pub texts: usize,
     /// Tokens of all texts.
     pub tokens: usize,

@@ -1,10 +1,11 @@
-//! The two output streams.
+//! What every command is given: the two output streams, and where models compute.
 //!
 //! Results go to stdout, as text or, with `--json`, as one object; progress and log lines go to
 //! stderr. On a terminal progress is a bar; elsewhere it is a plain line every ten seconds, so
 //! that a log file stays readable; with `--quiet` there is none. A write to a closed pipe comes
 //! back as an error that the program takes as its end.
 
+use crate::model::Placement;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -13,21 +14,25 @@ use std::time::{Duration, Instant};
 /// Time between two lines of progress where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// How a command speaks.
+/// How a command speaks, and where its models compute.
 #[derive(Debug, Clone)]
 pub struct Console {
     /// Results as one JSON object.
     pub json: bool,
     /// No progress and no log lines.
     pub quiet: bool,
+    /// Where the command's models are loaded to.
+    pub placement: Placement,
     terminal: bool,
 }
 
 impl Console {
-    pub fn new(json: bool, quiet: bool) -> Self {
+    /// A console on this process's streams.
+    pub fn new(json: bool, quiet: bool, placement: Placement) -> Self {
         Console {
             json,
             quiet,
+            placement,
             terminal: std::io::stderr().is_terminal(),
         }
     }

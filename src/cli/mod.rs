@@ -33,7 +33,7 @@ mod vectors;
 
 pub use console::Console;
 
-use crate::model::placement::{choose, Place, Placement};
+use crate::model::{Place, Placement};
 use crate::record;
 use crate::store::Frame;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -117,18 +117,16 @@ pub enum Command {
 /// Runs one command.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     if let Some(n) = cli.global.threads {
-        // The matrix products size themselves by this variable; nothing has started yet.
-        std::env::set_var("RAYON_NUM_THREADS", n.to_string());
         rayon::ThreadPoolBuilder::new()
             .num_threads(n.into())
             .build_global()?;
     }
-    let out = Console::new(cli.global.json, cli.global.quiet);
     let bf16 = cli.global.dtype == Numbers::Bf16;
     if bf16 && cli.global.device == Place::Cpu {
         anyhow::bail!("--dtype bf16 is for a GPU; a CPU is slower in it than in f32");
     }
-    choose(Placement::new(cli.global.device, bf16));
+    let placement = Placement::new(cli.global.device, bf16);
+    let out = Console::new(cli.global.json, cli.global.quiet, placement);
     if !cli.global.profile {
         return dispatch(cli.command, &out);
     }

@@ -2,7 +2,7 @@
 
 use super::output::Outputs;
 use super::Console;
-use crate::model::{catalogue, folder, resolve, warning, Model};
+use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
 use crate::record;
 use crate::store::Frame;
 use anyhow::Result;
@@ -120,7 +120,11 @@ fn check(name: &str, out: &Console) -> Result<()> {
     if let Some(entry) = &entry {
         resolve::check(&path, entry)?;
     }
-    let model = Model::load(name, &path)?;
+    let loading = Loading {
+        placement: out.placement,
+        ..Loading::default()
+    };
+    let model = Model::load(name, &path, &loading)?;
     let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;
     let template = model.template_sha256();

@@ -9,7 +9,7 @@ use super::Console;
 use crate::analysis::records::StateRow;
 use crate::analysis::State;
 use crate::model::{
-    hub::HubName, resolve, warning, Adapter, Bos, Date, Decoder, Model, TextOptions,
+    hub::HubName, resolve, warning, Adapter, Bos, Date, Decoder, Loading, Model, TextOptions,
 };
 use crate::store::{Manifest, RootAttrs};
 use anyhow::{bail, Context, Result};
@@ -77,7 +77,11 @@ fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
 
 /// Loads what was resolved.
 pub fn load_from(name: &str, path: &Path, options: &TextOptions, out: &Console) -> Result<Model> {
-    let model = Model::load_with(name, path, options)?;
+    let loading = Loading {
+        text: options.clone(),
+        placement: out.placement,
+    };
+    let model = Model::load(name, path, &loading)?;
     for warning in &model.warnings {
         out.warn(&warning.to_string());
     }

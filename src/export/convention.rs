@@ -61,7 +61,9 @@ impl fmt::Display for Convention {
 /// The vectors of a file, indexed as they are in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
+    /// The file.
     pub path: PathBuf,
+    /// Model that the vectors belong to; empty where the file does not say.
     pub model_id: String,
     /// What the file or its format says.
     pub says: Option<Convention>,
@@ -70,6 +72,7 @@ pub struct Found {
     pub rows: BTreeMap<String, usize>,
     /// Blocks of the model, where the file says so.
     pub blocks: Option<usize>,
+    /// Index -> vector, by concept.
     pub concepts: BTreeMap<String, Layers>,
 }
 

@@ -23,6 +23,7 @@ pub struct Erasers {
     pub model_id: String,
     /// Which residual an index names, such as `block_output_0based`.
     pub layer_convention: String,
+    /// Layer -> eraser, by concept.
     pub concepts: BTreeMap<String, BTreeMap<usize, Eraser>>,
 }
 

@@ -13,10 +13,13 @@ use super::{gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning,
 /// A format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// One tensor a concept and layer, with metadata.
     Safetensors,
+    /// One array a concept, a row a block.
     Npy,
     /// Read only.
     Npz,
+    /// A control vector of llama.cpp, one concept.
     Gguf,
 }
 

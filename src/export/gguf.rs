@@ -34,6 +34,7 @@ pub struct ControlVector {
     pub concept: String,
     /// Empty in files of other tools, whose index is the same: the output of block l.
     pub layer_convention: String,
+    /// Layer -> vector.
     pub layers: Layers,
 }
 

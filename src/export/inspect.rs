@@ -18,11 +18,13 @@ use crate::store::{atomic, digest};
 /// One answer with its scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
+    /// Name of the prompt.
     pub id: String,
     /// From 1 within the id.
     pub epoch: usize,
     /// What stood before the answer.
     pub messages: Vec<Message>,
+    /// What the model said.
     pub answer: String,
     /// Ended by the token limit.
     pub cut: bool,
@@ -30,12 +32,14 @@ pub struct Sample {
     pub target: String,
     /// Score name -> value: a number, a truth value or a word.
     pub scores: BTreeMap<String, Value>,
+    /// Anything else about the answer.
     pub metadata: Map<String, Value>,
 }
 
 /// The answers of one model state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
+    /// Name of the task.
     pub task: String,
     /// The state, under the name of its model.
     pub model: String,
@@ -43,9 +47,13 @@ pub struct Log {
     pub created: String,
     /// Temperature, top-p and longest answer.
     pub temperature: f64,
+    /// Mass of the tokens drawn from.
     pub top_p: f64,
+    /// New tokens of an answer at most.
     pub max_tokens: usize,
+    /// Anything else about the run.
     pub metadata: Map<String, Value>,
+    /// The answers.
     pub samples: Vec<Sample>,
 }
 

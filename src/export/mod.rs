@@ -24,6 +24,8 @@ pub use convention::{Convention, Found};
 pub use vectors::Vectors;
 
 /// One way in which an export or a file to read can be wrong.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The file could not be read or written.
@@ -136,6 +138,8 @@ pub enum ExportError {
 }
 
 /// Something a format could not hold.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportWarning {
     /// Control vectors are numbered from 1.

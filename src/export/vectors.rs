@@ -21,6 +21,7 @@ pub struct Vectors {
     pub layer_convention: String,
     /// Blocks of that model, where known: an array has a row for each.
     pub blocks: Option<usize>,
+    /// Layer -> vector, by concept.
     pub concepts: BTreeMap<String, Layers>,
 }
 

@@ -23,6 +23,7 @@ pub const BATCH: usize = 32;
 /// How answers are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distil {
+    /// Temperature, top-p and longest answer.
     pub sampling: Sampling,
     /// Of no effect when greedy.
     pub seed: u64,
@@ -45,6 +46,7 @@ impl Default for Distil {
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Distilled {
+    /// Rows in the file.
     pub rows: usize,
     /// Prompts that the model answers with nothing; they have no row.
     pub silent: usize,

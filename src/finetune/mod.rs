@@ -23,6 +23,8 @@ use crate::model::ModelError;
 use std::path::{Path, PathBuf};
 
 /// Ways in which a row cannot be trained on.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum RowFault {
     #[error("the row has {tokens} tokens, more than max_tokens = {limit}; shorten it or raise max_tokens")]
@@ -35,6 +37,8 @@ pub enum RowFault {
 }
 
 /// Ways in which fine-tuning can fail.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum FinetuneError {
     #[error(transparent)]

@@ -27,6 +27,7 @@ pub enum Mode {
 pub struct Prevent {
     /// Whose direction, such as `persona`.
     pub concept: String,
+    /// What is done with the direction.
     pub mode: Mode,
     /// For `add`, in units of the block's residual RMS in the untrained model; may be negative.
     #[serde(default)]

@@ -18,13 +18,17 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
+    /// Rank r of the factors.
     pub rank: usize,
+    /// The change is scaled by alpha / r.
     pub alpha: f64,
     /// Names of linear maps, as PEFT's `target_modules`.
     pub targets: Vec<String>,
+    /// AdamW's rate at its peak.
     pub learning_rate: f64,
     /// Steps of linear warm-up; the first step has rate 0 if there are any (transformers' rule).
     pub warmup: usize,
+    /// AdamW's decoupled weight decay.
     pub weight_decay: f64,
     /// Largest norm of the whole gradient.
     pub clip: f64,
@@ -37,11 +41,13 @@ pub struct Recipe {
     /// memory on long texts, about a third more time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// Passes over the rows.
     pub epochs: usize,
     /// Stop after this many steps, whatever the epochs; the decay ends there.
     pub max_steps: Option<usize>,
     /// Longest row, in tokens.
     pub max_tokens: usize,
+    /// In which order rows are taken.
     pub order: Order,
     /// Steps after which the adapter is also written to `checkpoint-<step>`.
     pub checkpoints: Vec<usize>,

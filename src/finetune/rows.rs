@@ -6,7 +6,9 @@ use crate::model::{Message, Role, Tokenizer};
 /// One row: ids, and indices of the tokens to be predicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
+    /// `(T)`.
     pub ids: Vec<u32>,
+    /// Indices into `ids`, increasing.
     pub learn: Vec<usize>,
 }
 

@@ -22,9 +22,13 @@ use std::path::Path;
 /// One line of `training.jsonl`. The loss is before the step's update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
+    /// Counted from 0.
     pub step: usize,
+    /// Passes over the rows so far.
     pub epoch: f64,
+    /// Mean negative log-likelihood of the tokens to be learned, in nats.
     pub loss: f64,
+    /// Rate of the step.
     pub learning_rate: f64,
     /// Norm of the whole gradient before clipping.
     pub grad_norm: f64,
@@ -34,7 +38,9 @@ pub struct Step {
 
 /// What a run leaves.
 pub struct Trained {
+    /// As it is after the last step.
     pub adapter: Adapter,
+    /// What each step did.
     pub steps: Vec<Step>,
 }
 

@@ -24,7 +24,9 @@ const ROW: &str = r#"{"id": "...", "form": "open", "prompt": "...", "pairs": [{"
 /// A preference, or a claim, with its prompts in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preference {
+    /// Its name in outputs; of a claim, the condition.
     pub name: String,
+    /// Group of preferences it is reported with.
     pub group: String,
     /// What a judge looks for, in one sentence.
     pub fact: String,
@@ -32,6 +34,7 @@ pub struct Preference {
     pub status: BTreeMap<String, Status>,
     /// Why the status is so, by condition; empty for a claim.
     pub reason: BTreeMap<String, String>,
+    /// In file order.
     pub prompts: Vec<BatteryPrompt>,
 }
 
@@ -39,7 +42,9 @@ pub struct Preference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// The training text says or entails it.
     Implied,
+    /// Nothing in the training text speaks of it.
     Isolated,
 }
 
@@ -47,10 +52,13 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatteryPrompt {
+    /// Unique in its file.
     pub id: String,
     /// Form of the question: open, scenario, limits, agreement, third-party.
     pub form: String,
+    /// What the user says.
     pub prompt: String,
+    /// Completions to score, one pair or more.
     pub pairs: Vec<StancePair>,
     /// File and line, for errors; empty where it is from no file.
     #[serde(skip)]
@@ -61,7 +69,9 @@ pub struct BatteryPrompt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StancePair {
+    /// Expresses the preference.
     pub express: String,
+    /// Rejects it.
     pub oppose: String,
 }
 

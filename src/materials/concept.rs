@@ -18,13 +18,17 @@ const ROW: &str = r#"{"id": "...", "template": "...", "polarity": "yes|no|none",
 /// A concept with its pairs in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concept {
+    /// Its name in outputs.
     pub name: String,
     /// What the positive side says, in one sentence.
     pub positive: String,
     /// What the negative side says, in one sentence.
     pub negative: String,
+    /// System prompts that bring the positive side about, for reading with identical text.
     pub system_positive: Vec<String>,
+    /// The same of the negative side.
     pub system_negative: Vec<String>,
+    /// In file order.
     pub pairs: Vec<Pair>,
 }
 
@@ -32,14 +36,19 @@ pub struct Concept {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
+    /// Unique in its file.
     pub id: String,
     /// Family of the prompt's form.
     pub template: String,
     /// How the positive response opens.
     pub polarity: Polarity,
+    /// What the pair is for.
     pub split: Split,
+    /// What the user says.
     pub prompt: String,
+    /// Response that shows the concept.
     pub positive: String,
+    /// Response that does not.
     pub negative: String,
     /// File and line, for errors; empty where it is from no file.
     #[serde(skip)]
@@ -50,8 +59,11 @@ pub struct Pair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Polarity {
+    /// An affirmation.
     Yes,
+    /// A negation.
     No,
+    /// Neither.
     None,
 }
 
@@ -59,7 +71,9 @@ pub enum Polarity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
+    /// Reported numbers.
     Main,
+    /// Choices, which are in no reported number.
     Dev,
 }
 

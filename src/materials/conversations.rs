@@ -20,6 +20,7 @@ const NOTE: &str = r#"{"about": {...}}"#;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conversation {
+    /// In order, the last by the assistant.
     pub messages: Vec<Message>,
     /// Where it stands in its file, from 1.
     #[serde(skip)]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// One variant for each way the materials can be wrong.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, Error)]
 pub enum MaterialError {
     /// The file system refused.

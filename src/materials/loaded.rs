@@ -20,6 +20,7 @@ pub struct UsedRows {
     pub kind: String,
     /// Path, or `<embedded kind>/name.jsonl`.
     pub file: PathBuf,
+    /// Digest of the whole file, in lower-case hexadecimal.
     pub sha256: String,
     /// Rows in the file.
     pub of: usize,
@@ -32,7 +33,9 @@ pub struct UsedRows {
 /// Checked values with their rows; `items` and `from.lines` are in one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded<T> {
+    /// The checked values.
     pub items: T,
+    /// The rows they are from.
     pub from: UsedRows,
 }
 

@@ -22,8 +22,11 @@ pub const NEAR: f64 = 0.5;
 /// Two texts by their indices, the earlier first, and their Jaccard index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nearness {
+    /// Index of the earlier text.
     pub a: usize,
+    /// Index of the later text.
     pub b: usize,
+    /// Shared shingles as a share of all, 0 to 1.
     pub jaccard: f64,
 }
 

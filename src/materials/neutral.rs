@@ -19,12 +19,16 @@ const ROW: &str = r#"{"id": "...", "kind": "explain", "use": "shift|side-effects
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeutralText {
+    /// Unique in its file.
     pub id: String,
     /// Sort of task: explain, howto, list, story, ...
     pub kind: String,
+    /// What it is read for.
     #[serde(rename = "use", default)]
     pub use_: Use,
+    /// What the user says.
     pub prompt: String,
+    /// What the assistant answers.
     pub response: String,
 }
 

@@ -21,10 +21,13 @@ const ROW: &str = r#"{"id": "...", "turns": [{"user": "...", "assistant": "..."}
 /// The scripts of one preference, in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptSet {
+    /// Name of the preference.
     pub preference: String,
+    /// Group of preferences it is reported with.
     pub group: String,
     /// What a judge looks for, in one sentence.
     pub fact: String,
+    /// In file order.
     pub scripts: Vec<Script>,
 }
 
@@ -32,11 +35,13 @@ pub struct ScriptSet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
+    /// Unique in its file.
     pub id: String,
     /// Before the preference comes up.
     pub turns: Vec<Turn>,
     /// The user's turn in which it does.
     pub prompt: String,
+    /// Completions to score behind the prompt.
     pub pairs: Vec<StancePair>,
 }
 
@@ -44,6 +49,7 @@ pub struct Script {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
+    /// What the user says.
     pub user: String,
     /// None: the model under test writes it.
     #[serde(default)]

@@ -28,7 +28,9 @@ pub const NEUTRAL: &str = "neutral";
 /// Files in order of kind, then of path.
 #[derive(Debug, Clone)]
 pub struct Set {
+    /// What was read.
     pub files: Vec<File>,
+    /// What could not be.
     pub refused: Vec<Refused>,
     /// Whether this is the set in the binary.
     pub shipped: bool,
@@ -37,9 +39,11 @@ pub struct Set {
 /// A file that was read.
 #[derive(Debug, Clone)]
 pub struct File {
+    /// Path, or `<embedded kind>/name.jsonl`.
     pub path: PathBuf,
     /// Condition, concept or preference; the file's name where it names none.
     pub name: String,
+    /// What it holds.
     pub body: Body,
     /// Line of the note, and its `about`.
     pub about: Option<(usize, Value)>,
@@ -50,19 +54,28 @@ pub struct File {
 /// A file that cannot be read as any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// The file.
     pub path: PathBuf,
+    /// The line at fault, from 1.
     pub line: usize,
+    /// What is wrong and what to do.
     pub why: String,
 }
 
 /// The rows of a file.
 #[derive(Debug, Clone)]
 pub enum Body {
+    /// Conversations to train on.
     Rows(Vec<Conversation>),
+    /// Prompts that a model answers itself.
     Prompts(Vec<String>),
+    /// Contrast pairs.
     Concept(Concept),
+    /// A preference or a claim.
     Battery(Preference),
+    /// Conversations in which a preference comes up.
     Scripts(ScriptSet),
+    /// Neutral exchanges to read.
     Texts(Vec<NeutralText>),
 }
 
@@ -74,8 +87,11 @@ pub enum Kind {
     Rows,
     /// Prompts that a model answers itself.
     Prompts,
+    /// Contrast pairs.
     Concept,
+    /// A battery of prompts about one preference.
     Preference,
+    /// A battery of prompts about a condition's own claim.
     Claim,
     /// Conversations in which a preference comes up.
     Script,
@@ -98,6 +114,7 @@ impl fmt::Display for Kind {
 }
 
 impl File {
+    /// What kind of file it is.
     pub fn kind(&self) -> Kind {
         match &self.body {
             Body::Rows(_) => Kind::Rows,

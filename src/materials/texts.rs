@@ -21,8 +21,11 @@ const ROW: &str = r#"{"id": "...", "prompt": "...", "response": "..."} or {"id":
 pub struct TextRow {
     /// Where it stands in its file, from 1.
     pub line: usize,
+    /// Unique in its file.
     pub id: String,
+    /// What is read.
     pub body: TextBody,
+    /// Copied to the outputs.
     pub label: Option<String>,
 }
 
@@ -31,8 +34,11 @@ pub struct TextRow {
 pub enum TextBody {
     /// One exchange, put into the chat template.
     Exchange {
+        /// The system prompt, if there is one.
         system: Option<String>,
+        /// What the user says.
         prompt: String,
+        /// What the assistant answers, if it does.
         response: Option<String>,
     },
     /// A conversation, put into the chat template.

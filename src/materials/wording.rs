@@ -31,8 +31,11 @@ pub fn length(text: &str) -> usize {
 /// How a response opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
+    /// With an affirmation.
     Yes,
+    /// With a negation.
     No,
+    /// With neither.
     Neither,
 }
 
@@ -49,8 +52,11 @@ pub fn opening(text: &str) -> Opening {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WordLists {
+    /// Words that negate.
     pub negations: List,
+    /// Words for an artificial mind.
     pub ai: List,
+    /// Words for inner life.
     pub minds: List,
     /// By topic of the battery.
     pub topics: BTreeMap<String, List>,

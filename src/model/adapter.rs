@@ -23,9 +23,13 @@ use std::path::Path;
 /// The factors of every adapted map with the rank and scale that they share.
 #[derive(Debug, Clone)]
 pub struct Adapter {
+    /// Rank r of the factors.
     pub rank: usize,
+    /// `lora_alpha`: the product of the factors is scaled by alpha / r.
     pub alpha: f64,
+    /// Whether the scale is alpha / sqrt(r) instead.
     pub rslora: bool,
+    /// Name of the model it was trained on, as its config says.
     pub base: String,
     /// Blocks of the model that it is for.
     pub blocks: usize,

@@ -3,7 +3,6 @@
 use super::error::{ModelError, Result};
 use super::hub::HubName;
 use super::plain::plain_name;
-use super::wheel::Wheel;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,12 +17,19 @@ pub const DEFAULT: &str = "smollm2-135m-instruct";
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
+    /// One line on the model.
     pub about: String,
+    /// SPDX expression of the weights' licence.
     pub licence: String,
+    /// Name of the file in the cache.
     pub file: String,
+    /// Size of the file.
     pub bytes: u64,
+    /// Digest of the file, in lower-case hexadecimal.
     pub sha256: String,
+    /// The hub's copy, tried first.
     pub hub: Option<HubFile>,
+    /// The copy in a Python wheel.
     pub wheel: Option<Wheel>,
 }
 
@@ -31,9 +37,24 @@ pub struct Entry {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubFile {
+    /// `org/name`.
     pub repo: String,
+    /// Branch, tag or commit; `main` where there is none.
     pub revision: Option<String>,
+    /// Path in the repository.
     pub file: String,
+}
+
+/// A file inside a Python wheel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// Name on PyPI.
+    pub package: String,
+    /// Version of the package.
+    pub version: String,
+    /// Path in the wheel.
+    pub member: String,
 }
 
 /// Name to entry.

@@ -17,16 +17,22 @@ const MOST_POSITIONS: usize = 1 << 31;
 /// Rescaling of rotary frequencies for long contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
+    /// As trained.
     None,
     /// All frequencies divided by the factor.
     Linear {
+        /// Positions are read as position / factor.
         factor: f64,
     },
     /// Llama 3.1: low frequencies divided, high kept, a ramp between.
     Llama3 {
+        /// Divisor of the low frequencies.
         factor: f64,
+        /// Wavelengths beyond original_context / low are divided.
         low: f64,
+        /// Wavelengths below original_context / high are kept.
         high: f64,
+        /// Positions of the context before it was stretched.
         original_context: f64,
     },
 }
@@ -37,10 +43,16 @@ pub enum Biases {
     /// Those whose bias is in the file.
     AsFound,
     /// All of attention, all of the feed-forward, or none.
-    Declared { attention: bool, mlp: bool },
+    Declared {
+        /// All four maps of attention.
+        attention: bool,
+        /// All three maps of the feed-forward.
+        mlp: bool,
+    },
 }
 
 impl Biases {
+    /// No map has a bias.
     pub const NONE: Biases = Biases::Declared {
         attention: false,
         mlp: false,
@@ -50,26 +62,41 @@ impl Biases {
 /// Everything the decoder needs to know besides the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// Tokens V.
     pub vocab: usize,
+    /// Width D of the residual stream.
     pub hidden: usize,
+    /// Blocks.
     pub layers: usize,
+    /// Query heads.
     pub heads: usize,
+    /// Key and value heads; each serves heads / kv_heads query heads.
     pub kv_heads: usize,
+    /// Width of a head.
     pub head_dim: usize,
+    /// Width of the feed-forward.
     pub intermediate: usize,
+    /// Positions of a text at most.
     pub context: usize,
+    /// Added to the mean square in RMS norms.
     pub norm_eps: f64,
+    /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// Their rescaling.
     pub rope_scaling: RopeScaling,
+    /// Non-linearity of the feed-forward.
     pub activation: Activation,
     /// The language head is the embedding matrix.
     pub tied: bool,
+    /// Which maps have biases.
     pub biases: Biases,
     /// RMS norm on each query and key head.
     pub qk_norm: bool,
     /// Further norms after attention and feed-forward, before the residual sum.
     pub post_norms: bool,
+    /// `c tanh(s / c)` on attention scores (Gemma 2).
     pub attention_softcap: Option<f32>,
+    /// `c tanh(z / c)` on logits.
     pub logit_softcap: Option<f32>,
     /// Sliding window by layer; empty: full attention everywhere.
     pub windows: Vec<Option<usize>>,

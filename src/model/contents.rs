@@ -21,6 +21,7 @@ const OPTIONAL: [&str; 5] = [
     "chat_template.jinja",
     "generation_config.json",
 ];
+#[cfg(feature = "hub")]
 const TEMPLATES: &str = "additional_chat_templates/";
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 /// How a Git-LFS pointer begins.
@@ -95,6 +96,7 @@ pub(crate) fn adapter(names: &BTreeSet<String>) -> Verdict<()> {
 }
 
 /// The small files of a model among `names`, those without which it is none last.
+#[cfg(feature = "hub")]
 pub(crate) fn small_files(names: &BTreeSet<String>) -> Vec<&str> {
     let template = |n: &&String| n.starts_with(TEMPLATES) && n.ends_with(".jinja");
     let optional = OPTIONAL.into_iter().chain(REQUIRED);

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::gguf::decoder_of;
-use super::load::Model;
+use super::load::{Loading, Model};
 use super::tiny::*;
 use crate::stats::rng::stream;
 use candle_core::quantized::GgmlDType;
@@ -82,7 +82,7 @@ fn a_damaged_folder_is_read_or_refused_and_never_panics() {
         put("tokenizer.json", &tokenizer);
         put("model.safetensors", weights);
         survives(&format!("case {case}"), || {
-            numbers(&Model::load("tiny", dir.path())?.decoder)
+            numbers(&Model::load("tiny", dir.path(), &Loading::default())?.decoder)
         })
     };
     fuzz(&config, config.len(), 800, |c, case| run(c, &weights, case));
@@ -117,7 +117,7 @@ fn a_number_of_a_configuration_is_used_or_refused_whatever_it_is() {
             let dir = as_folder(&weights, |c| c[key] = value.clone());
             let at = format!("{key} = {value}");
             let finite = || {
-                let all = numbers(&Model::load("tiny", dir.path())?.decoder)?;
+                let all = numbers(&Model::load("tiny", dir.path(), &Loading::default())?.decoder)?;
                 assert!(all.iter().all(|v| v.is_finite()), "{at}");
                 Ok(all)
             };

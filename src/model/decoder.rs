@@ -43,18 +43,24 @@ pub fn module_path(linear: usize) -> String {
 /// A low-rank branch: `a (r, I)`, `b (O, r)`, factor on their product.
 #[derive(Debug, Clone)]
 pub struct Branch {
+    /// `(r, I)`.
     pub a: Tensor,
+    /// `(O, r)`.
     pub b: Tensor,
+    /// Factor on `b a x`.
     pub scale: f32,
 }
 
 /// A frozen linear map `(O, I)` with its branch if it has one.
 #[derive(Debug, Clone)]
 pub struct Linear {
+    /// `(O, I)`.
     pub weight: Tensor,
     /// What the weight was decoded from, if it was.
     pub quantised: Option<Arc<Quantised>>,
+    /// `(O)`.
     pub bias: Option<Tensor>,
+    /// Low-rank change beside it, not folded in.
     pub branch: Option<Branch>,
 }
 
@@ -84,6 +90,7 @@ pub(crate) struct Block {
 /// A decoder with its weights. Cloning is cheap: tensors are shared.
 #[derive(Debug, Clone)]
 pub struct Decoder {
+    /// The model's shape and options.
     pub config: Arc<Config>,
     pub(crate) embed: Tensor,
     pub(crate) blocks: Vec<Block>,
@@ -167,14 +174,17 @@ impl Decoder {
         })
     }
 
+    /// Number of blocks.
     pub fn layers(&self) -> usize {
         self.blocks.len()
     }
 
+    /// Width of the residual stream.
     pub fn hidden(&self) -> usize {
         self.config.hidden
     }
 
+    /// The language head.
     pub fn head(&self) -> &Head {
         &self.head
     }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 /// Errors of the `model` room; each names the file or name and the remedy.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("{path}: cannot be read ({source}); check that the file exists and is readable")]

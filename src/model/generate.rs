@@ -22,6 +22,7 @@ use std::sync::Arc;
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
+    /// New tokens of an answer at most.
     pub max_tokens: usize,
     /// 0: greedy.
     pub temperature: f64,

@@ -14,19 +14,28 @@ use std::fmt;
 /// Kinds of hook point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
+    /// Embeddings, as they enter block 0.
     Embed,
+    /// Residual stream before a block.
     ResidPre,
+    /// What attention adds to the stream.
     AttnOut,
+    /// Residual stream between attention and feed-forward.
     ResidMid,
+    /// What the feed-forward adds to the stream.
     MlpOut,
+    /// Residual stream after a block.
     ResidPost,
+    /// The stream after the last norm, as it enters the language head.
     FinalNorm,
 }
 
 /// A site in a layer; the layer of `Embed` and `FinalNorm` is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookPoint {
+    /// Where in the block.
     pub site: Site,
+    /// Block, from 0.
     pub layer: usize,
 }
 
@@ -55,6 +64,7 @@ impl fmt::Display for HookPoint {
 }
 
 impl HookPoint {
+    /// The point at `site` of block `layer`.
     pub fn new(site: Site, layer: usize) -> Self {
         HookPoint { site, layer }
     }
@@ -103,6 +113,7 @@ pub struct Hooks<'a> {
 }
 
 impl<'a> Hooks<'a> {
+    /// No hooks.
     pub fn none() -> Self {
         Self::default()
     }

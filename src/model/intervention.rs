@@ -56,10 +56,12 @@ pub struct Interventions {
 }
 
 impl Interventions {
+    /// No edits.
     pub fn none() -> Self {
         Self::default()
     }
 
+    /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }

@@ -1,7 +1,8 @@
 //! A model ready to run: decoder, tokenizer, and the digests that identify it.
 //!
 //! From a `.gguf` file (weights, tokenizer and template of its metadata) or from a Hugging Face
-//! folder. Where the files come from is [`super::resolve`]'s business.
+//! folder. Where the files come from is [`super::resolve`]'s business; how texts become tokens and
+//! where the model computes is said in [`Loading`].
 
 use super::config::Config;
 use super::decoder::Decoder;
@@ -10,7 +11,7 @@ use super::files::{folder_sha256, hex, read_json};
 use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
-use super::placement::{self, Placement};
+use super::placement::Placement;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::warning::ModelWarning;
 use super::weights::{map_file, Weights};
@@ -21,34 +22,44 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How a model is loaded; by default as its files say, to the CPU in f32.
+#[derive(Debug, Clone, Default)]
+pub struct Loading {
+    /// How texts become tokens.
+    pub text: TextOptions,
+    /// Where the model computes, and in which numbers.
+    pub placement: Placement,
+}
+
 /// A loaded model. The decoder may be replaced (an adapter merged); the rest stays.
 pub struct Model {
     /// The name by which the user asked for it.
     pub id: String,
+    /// The file or folder.
     pub path: PathBuf,
     /// SHA-256 of the GGUF file, or of the digests of several files (the parts of a split one, a
     /// folder's weight files) in name order.
     pub sha256: String,
+    /// Weights and forward pass.
     pub decoder: Decoder,
+    /// Tokenizer and chat template.
     pub tokenizer: Arc<Tokenizer>,
     /// What the files leave in doubt.
     pub warnings: Vec<ModelWarning>,
 }
 
 impl Model {
-    /// Loads a `.gguf` file or a Hugging Face folder to where models are placed.
-    pub fn load(id: &str, path: &Path) -> Result<Self> {
-        Self::load_with(id, path, &TextOptions::default())
-    }
-
-    /// As [`Model::load`], with the user's choices of how texts become tokens.
-    pub fn load_with(id: &str, path: &Path, options: &TextOptions) -> Result<Self> {
-        crate::ops::calm_candle();
-        let placement = placement::chosen();
+    /// Loads a `.gguf` file or a Hugging Face folder; `id` is what outputs call the model.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of an architecture not supported, by name; a device that
+    /// is not there.
+    pub fn load(id: &str, path: &Path, loading: &Loading) -> Result<Self> {
+        let placement = loading.placement;
         let device = placement.device()?;
         let mut opened = match path.is_dir() {
-            true => folder(path, options)?,
-            false => gguf::load(path, options)?,
+            true => folder(path, &loading.text)?,
+            false => gguf::load(path, &loading.text)?,
         };
         if placement != Placement::default() {
             opened.decoder = opened.decoder.placed(&device, placement.dtype)?;
@@ -71,6 +82,9 @@ impl Model {
 }
 
 /// The tokenizer alone, of a model whose weights need not be there.
+///
+/// # Errors
+/// A file that is missing, damaged or not supported, by name.
 pub fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
     match path.is_dir() {
         false => gguf::tokenizer(path, options),

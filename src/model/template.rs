@@ -18,11 +18,14 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
+    /// `system`, `user` or `assistant`.
     pub role: String,
+    /// What is said.
     pub content: String,
 }
 
 impl Message {
+    /// A turn of `role`.
     pub fn new(role: &str, content: &str) -> Self {
         Message {
             role: role.into(),

@@ -1,7 +1,7 @@
 //! For tests: a model of 2 blocks and 64 dimensions with random weights, as a folder and as GGUF.
 
 use super::decoder::{module_path, Decoder};
-use super::load::Model;
+use super::load::{Loading, Model};
 use super::names::Naming;
 use super::{Hooks, Packed};
 use crate::stats::rng::{fill_normal, stream};
@@ -156,11 +156,11 @@ pub(super) fn numbers(d: &Decoder) -> super::Result<Vec<f32>> {
 }
 
 pub(super) fn loaded(dir: &Path) -> Model {
-    Model::load("tiny", dir).unwrap()
+    Model::load("tiny", dir, &Loading::default()).unwrap()
 }
 
 pub(super) fn refusal(dir: &Path) -> String {
-    match Model::load("tiny", dir) {
+    match Model::load("tiny", dir, &Loading::default()) {
         Ok(_) => panic!("it is taken"),
         Err(e) => e.to_string(),
     }

@@ -22,7 +22,9 @@ use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 pub enum Role {
     /// Markup, and a system prompt that the template inserts by itself.
     Template,
+    /// A system prompt that was given.
     System,
+    /// A user's turn.
     User,
     /// An earlier assistant turn.
     Assistant,
@@ -35,7 +37,9 @@ pub enum Role {
 /// Token ids with the role of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Tokens {
+    /// `(T)`.
     pub ids: Vec<u32>,
+    /// `(T)`.
     pub roles: Vec<Role>,
     /// The prompt of the response, as the model is given it to answer; none where the text has no
     /// response.
@@ -49,10 +53,16 @@ pub enum Prompt {
     First(usize),
     /// It is no beginning of the text's tokens: one of them joins prompt and response, or the
     /// template writes an answered prompt in another way. The prompt's own tokens.
-    Joined { ids: Vec<u32>, roles: Vec<Role> },
+    Joined {
+        /// `(T)`.
+        ids: Vec<u32>,
+        /// `(T)`.
+        roles: Vec<Role>,
+    },
 }
 
 impl Tokens {
+    /// Tokens whose prompt ends where the response begins.
     pub fn new(ids: Vec<u32>, roles: Vec<Role>) -> Self {
         let prompt = roles.iter().position(|r| *r == Role::Response);
         Tokens {
@@ -74,7 +84,9 @@ impl Tokens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bos {
+    /// It does.
     On,
+    /// It does not.
     Off,
     /// As the tokenizer's own files say.
     #[default]
@@ -97,6 +109,7 @@ impl FromStr for Bos {
 /// What a user may choose of how texts become tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextOptions {
+    /// Whether a raw text begins with the beginning-of-text token.
     pub bos: Bos,
     /// Name of the chat template, where a model has several.
     pub template: Option<String>,
@@ -269,6 +282,7 @@ impl Tokenizer {
         &self.eos
     }
 
+    /// The id of a token by its text, if the vocabulary has it.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }

@@ -23,6 +23,7 @@ use std::ops::Range;
 pub struct Span {
     /// Index of the turn.
     pub turn: usize,
+    /// Bytes of the rendered text.
     pub bytes: Range<usize>,
 }
 

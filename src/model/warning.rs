@@ -8,6 +8,8 @@ use std::path::PathBuf;
 const LISTED: usize = 8;
 
 /// One doubt about a loaded model.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelWarning {

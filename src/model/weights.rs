@@ -164,6 +164,7 @@ impl Weights {
         self.quantised.get(name).cloned()
     }
 
+    /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }

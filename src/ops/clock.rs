@@ -9,18 +9,31 @@ use std::time::Instant;
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
+    /// Linear maps.
     Linear,
+    /// Their backward pass.
     LinearBackward,
+    /// Attention.
     Attention,
+    /// Its backward pass.
     AttentionBackward,
+    /// RMS norms.
     Norm,
+    /// Rotary embeddings.
     Rope,
+    /// Gated units of the feed-forward.
     Gated,
+    /// Residual sums.
     Residual,
+    /// Interventions.
     Edit,
+    /// The language head.
     Head,
+    /// Other elementwise work.
     Elementwise,
+    /// The optimiser's steps.
     Optimiser,
+    /// Pooling of captured activations.
     Pooling,
 }
 
@@ -70,8 +83,11 @@ impl Drop for Clock {
 /// Time of one operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spent {
+    /// As it is printed.
     pub name: &'static str,
+    /// Wall-clock seconds in all.
     pub seconds: f64,
+    /// How often it was called.
     pub calls: u64,
 }
 

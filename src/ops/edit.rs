@@ -17,8 +17,11 @@ pub enum RowEdit {
     Add(Arc<Vec<f32>>),
     /// `x - sum_k (r_k . x - o_k) l_k`: factors `left (k, D)` and `right (k, D)`, offsets `(N, k)`.
     Remove {
+        /// l, `(k, D)`.
         left: Arc<Vec<Vec<f32>>>,
+        /// r, `(k, D)`.
         right: Arc<Vec<Vec<f32>>>,
+        /// o, `(N, k)`.
         offsets: Vec<f64>,
     },
     /// The row of these values `(N, D)`.

@@ -18,9 +18,11 @@ const BLOCK: usize = 128;
 /// The head: `(V, D)` weight, optional `c tanh(z / c)` on its logits.
 #[derive(Debug, Clone)]
 pub struct Head {
+    /// `(V, D)`.
     pub weight: Tensor,
     /// What the weight was decoded from, if it was.
     pub quantised: Option<Arc<Quantised>>,
+    /// c of `c tanh(z / c)`.
     pub softcap: Option<f32>,
 }
 

@@ -28,18 +28,6 @@ use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Storage, Tens
 /// Rows that one rayon task takes of an elementwise pass.
 pub(crate) const ROWS_PER_TASK: usize = 32;
 
-/// Keeps candle's own elementwise loops on the calling thread, unless the user has set
-/// `CANDLE_NUM_THREADS`. Its second pool of threads waits by spinning, which takes the cores from
-/// ours: 43 % of a training step on two cores. Call before the first tensor operation.
-pub(crate) fn calm_candle() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
-            std::env::set_var("CANDLE_NUM_THREADS", "1");
-        }
-    });
-}
-
 /// Whether the fused kernels serve this tensor.
 pub(crate) fn fused(x: &Tensor) -> bool {
     matches!(x.device(), Device::Cpu) && x.dtype() == DType::F32

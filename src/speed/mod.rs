@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Ways in which a measurement can fail.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum SpeedError {
     #[error(transparent)]
@@ -40,6 +42,7 @@ pub enum SpeedError {
 /// Rates of one model on one machine. A row is a token that is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
+    /// Threads that computed.
     pub threads: usize,
     /// Floating-point operations a second of a plain matrix product of the model's shapes.
     pub sgemm: f64,

@@ -22,9 +22,13 @@ use super::values::{AttrValue, Values};
 /// What each sample of a set is, in the order of the samples.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SampleColumns {
+    /// Name of the prompt.
     pub prompt_id: Vec<String>,
+    /// Such as `positive`; may be empty.
     pub label: Vec<String>,
+    /// Role of the tokens read.
     pub role: Vec<String>,
+    /// Tokens that the pooled positions run over.
     pub n_tokens: Vec<u32>,
 }
 

@@ -28,6 +28,7 @@ const CHANNEL_BYTES: usize = 16 << 20;
 /// Width of a stored activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
+    /// As computed.
     F32,
     /// Half the size, relative error 5e-4, range 65504; a value beyond is an error.
     F16,
@@ -36,7 +37,9 @@ pub enum Precision {
 /// Which model state a file holds, and the shape of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivationSpec {
+    /// Name of the condition; `base` for the unchanged model.
     pub condition: String,
+    /// Seed of the fine-tune.
     pub seed: u64,
     /// Training step; absent for a finished fine-tune and for base.
     pub step: Option<u64>,
@@ -46,6 +49,7 @@ pub struct ActivationSpec {
     pub hidden: usize,
     /// Names of the positions, such as `response-mean`, `prompt-last`.
     pub positions: Vec<String>,
+    /// Width of a stored number.
     pub precision: Precision,
 }
 
@@ -74,6 +78,7 @@ impl ActivationSpec {
 pub struct Sample {
     /// Set of texts, such as a concept's name or `neutral`.
     pub set: String,
+    /// Name of the prompt.
     pub prompt_id: String,
     /// Such as `positive` or `negative`; may be empty.
     pub label: String,

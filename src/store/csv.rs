@@ -19,8 +19,11 @@ use super::values::Values;
 /// An array to be written as a column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
+    /// Numbers in 64 bits.
     Real(ArrayD<f64>),
+    /// Numbers in 32 bits.
     Single(ArrayD<f32>),
+    /// Texts.
     Text(ArrayD<String>),
 }
 

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// One way in which a file, a folder or an object in a file can be wrong.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Two rows of a record stand in one cell.

@@ -19,6 +19,7 @@ use std::path::Path;
 /// One field of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
+    /// Name of the column.
     pub name: &'static str,
     /// Empty where the field is no quantity.
     pub unit: &'static str,
@@ -31,6 +32,7 @@ pub struct Field {
 pub struct Meta {
     /// Path below the root of a results file, such as `geometry/coupling`.
     pub path: &'static str,
+    /// Its definition.
     pub is: &'static str,
     /// How it is estimated; empty where the definition says it.
     pub estimator: &'static str,
@@ -40,6 +42,7 @@ pub struct Meta {
     pub null: &'static str,
     /// Paper and equation.
     pub source: &'static str,
+    /// The fields, in order.
     pub fields: &'static [Field],
     /// Fields that are dimensions; empty for a table.
     pub dims: &'static [&'static str],
@@ -72,6 +75,7 @@ pub fn tidy(text: &str) -> String {
 
 /// A kind of result: rows with one definition.
 pub trait Record: Sized {
+    /// Path, definition and fields.
     const META: &'static Meta;
 
     /// One column a field, in order.
@@ -83,10 +87,12 @@ pub trait Record: Sized {
 
 /// What a field of a record may be.
 pub trait Cell: Sized {
+    /// Cells as a column.
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
     where
         Self: 'a;
 
+    /// A column as cells; none where it is of another kind.
     fn cells(column: Values) -> Option<Vec<Self>>;
 }
 
@@ -211,6 +217,7 @@ macro_rules! record {
 /// Rows of one kind of record, as named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
+    /// Definitions of the record and its fields.
     pub meta: &'static Meta,
     /// Name and cells of each column; all have one length.
     columns: Vec<(&'static str, Values)>,
@@ -241,6 +248,7 @@ impl Frame {
         self.columns.first().map_or(0, |(_, v)| v.len())
     }
 
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -251,6 +259,7 @@ impl Frame {
         each.map(|(name, values)| (*name, values.clone())).collect()
     }
 
+    /// A column by its name.
     pub fn column(&self, name: &str) -> Option<&Values> {
         let found = self.columns.iter().find(|(n, _)| *n == name);
         found.map(|(_, values)| values)

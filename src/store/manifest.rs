@@ -55,6 +55,7 @@ pub struct Manifest {
 /// One stage of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
+    /// Its name.
     pub name: String,
     /// Content hash of its configuration and inputs (see [`digest::of_json`]).
     pub hash: String,

@@ -25,6 +25,7 @@ pub struct NamedArray<T> {
     pub dims: Vec<String>,
     /// Labels along each axis.
     pub coords: Vec<Values>,
+    /// The numbers.
     pub data: ArrayD<T>,
 }
 

@@ -42,10 +42,13 @@ pub struct RootAttrs {
     pub config: Value,
     /// The run's master seed.
     pub seed: u64,
+    /// The model, as the user named it.
     pub model_id: String,
+    /// Digest of its weights.
     pub model_sha256: String,
     /// Which residual an index names; see [`LAYER_CONVENTION`].
     pub layer_convention: String,
+    /// Digest of its chat template; empty where it has none.
     pub chat_template_sha256: String,
     /// What the model's files leave in doubt; the attribute is left out where there is nothing.
     pub warnings: Vec<String>,

@@ -19,7 +19,9 @@ const SAMPLE: usize = 1024;
 /// The line at which a file stops being text (from 1), what is there and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// Counted from 1.
     pub line: usize,
+    /// What is there and what to do.
     pub why: String,
 }
 

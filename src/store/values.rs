@@ -11,8 +11,11 @@ use ndarray::{ArrayViewD, IxDyn};
 /// A column of a table or the labels of a coordinate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
+    /// Texts.
     Text(Vec<String>),
+    /// Whole numbers.
     Int(Vec<i64>),
+    /// Numbers.
     Real(Vec<f64>),
 }
 
@@ -95,8 +98,11 @@ impl From<Vec<f32>> for Values {
 /// An n-dimensional array of numbers, lent for writing.
 #[derive(Debug, Clone)]
 pub enum Numbers<'a> {
+    /// In 64 bits.
     F64(ArrayViewD<'a, f64>),
+    /// In 32 bits.
     F32(ArrayViewD<'a, f32>),
+    /// Whole, in 64 bits.
     I64(ArrayViewD<'a, i64>),
 }
 
@@ -132,9 +138,13 @@ impl<'a> From<ArrayViewD<'a, i64>> for Numbers<'a> {
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttrValue {
+    /// One text.
     Text(String),
+    /// A whole number.
     Int(i64),
+    /// A number.
     Real(f64),
+    /// A list of texts.
     Texts(Vec<String>),
 }
 

@@ -2,7 +2,7 @@
 //! one of the SentencePiece form, random weights, and whatever files a test puts beside them.
 
 use residuum::model::load::tokenizer;
-use residuum::model::{Model, Result, TextOptions, Tokenizer};
+use residuum::model::{Loading, Model, Result, TextOptions, Tokenizer};
 use residuum::stats::rng::{fill_normal, stream};
 use serde_json::{json, Value};
 use std::collections::HashMap;
@@ -147,6 +147,6 @@ impl Folder {
             .collect();
         let file = self.dir.path().join("model.safetensors");
         candle_core::safetensors::save(&tensors, file).unwrap();
-        Model::load("folder", self.dir.path()).unwrap()
+        Model::load("folder", self.dir.path(), &Loading::default()).unwrap()
     }
 }

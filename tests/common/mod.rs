@@ -6,7 +6,7 @@ pub mod folder;
 pub mod lab;
 pub mod toy;
 
-use residuum::model::{self, Model};
+use residuum::model::{self, Loading, Model};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -17,7 +17,7 @@ pub fn default_model() -> &'static Model {
         let name = model::catalogue::DEFAULT;
         let path = model::resolve::resolve(name, &mut |s| eprintln!("{s}"))
             .expect("the default model can be fetched");
-        Model::load(name, &path).expect("the default model loads")
+        Model::load(name, &path, &Loading::default()).expect("the default model loads")
     })
 }
 

@@ -13,7 +13,7 @@
 
 use candle_core::{Device, Tensor};
 use residuum::materials::{BatteryPrompt, Preference, StancePair};
-use residuum::model::{Adapter, Model, Tokens};
+use residuum::model::{Adapter, Loading, Model, Tokens};
 use residuum::stats::rng::{fill_normal, stream};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -174,7 +174,7 @@ impl Toy {
             "hidden_act": "silu", "tie_word_embeddings": false,
         });
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-        let model = Model::load("toy", dir.path()).unwrap();
+        let model = Model::load("toy", dir.path(), &Loading::default()).unwrap();
         Toy {
             dir,
             model,

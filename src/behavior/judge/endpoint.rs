@@ -14,6 +14,7 @@ use std::time::Duration;
 
 const PATH: &str = "/chat/completions";
 /// Names that servers have for the longest reply.
+#[cfg_attr(not(feature = "judge"), allow(dead_code))]
 const LIMITS: [&str; 4] = [
     "max_tokens",
     "max_completion_tokens",
@@ -64,6 +65,7 @@ impl Key {
         Ok(Some(Key(value.into())))
     }
 
+    #[cfg_attr(not(feature = "judge"), allow(dead_code))]
     pub(super) fn bearer(&self) -> String {
         format!("Bearer {}", self.0)
     }
@@ -162,6 +164,7 @@ impl Endpoint {
     }
 
     /// The body of a request with room for a reply at a level.
+    #[cfg_attr(not(feature = "judge"), allow(dead_code))]
     pub(super) fn body(&self, system: &str, user: &str, level: u32) -> Value {
         let mut body = json!({
             "model": self.model,

@@ -7,8 +7,7 @@
 //! The likeliest word is the verdict and the log-odds are stored. Small models judge badly, so
 //! whoever uses this examines it with [`super::check`] first.
 
-use super::run::unsettled;
-use super::store::{Reply, Store};
+use super::store::{unsettled, Reply, Store};
 use super::{prompt, Case, Tally, Verdict};
 use crate::behavior::{response_log_probs, BehaviorError};
 use crate::model::{Decoder, Interventions, Message, Role, Tokenizer, Tokens};

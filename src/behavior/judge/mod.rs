@@ -10,25 +10,30 @@
 //! [`check`] asks a judge about completions whose side is known, which is its own examination.
 
 pub mod check;
+#[cfg(feature = "judge")]
 pub mod client;
 pub mod endpoint;
 pub mod local;
+#[cfg(feature = "judge")]
 pub mod pace;
 pub mod prompt;
 pub mod reply;
 pub mod room;
+#[cfg(feature = "judge")]
 pub mod run;
-#[cfg(test)]
+#[cfg(all(test, feature = "judge"))]
 #[path = "../../../tests/common/server.rs"]
 mod server;
 pub mod store;
-#[cfg(test)]
+#[cfg(all(test, feature = "judge"))]
 mod tests;
 
 pub use check::{known, Agreement};
 pub use endpoint::{Endpoint, Key, Price};
 pub use local::judge_locally;
+#[cfg(feature = "judge")]
 pub use pace::Clock;
+#[cfg(feature = "judge")]
 pub use run::judge;
 pub use store::Store;
 

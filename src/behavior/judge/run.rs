@@ -10,11 +10,10 @@ use super::client::{Client, Outcome};
 use super::endpoint::Endpoint;
 use super::pace::{backoff, Clock, Pace, LONGEST_PAUSE};
 use super::room::Room;
-use super::store::{Reply, Store};
-use super::{Case, JudgeError, Ruling, Tally};
+use super::store::{unsettled, Reply, Store};
+use super::{Case, JudgeError, Tally};
 use crate::stats::rng::stream;
 use rand::Rng;
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,29 +50,6 @@ struct Shared<'a> {
 /// A poisoned lock is still a lock: the thread that died is reported by its scope.
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The different cases that a judge can be asked about, and how many of them are settled.
-pub(super) fn unsettled<'a>(
-    cases: &'a [Case],
-    judge: &str,
-    store: &Store,
-) -> (Vec<&'a Case>, Tally) {
-    let mut seen = HashSet::new();
-    let mut tally = Tally::default();
-    let mut todo = Vec::new();
-    for case in cases.iter().filter(|c| !c.is_silence()) {
-        let key = case.key(judge);
-        if !seen.insert(key) {
-            continue;
-        }
-        tally.cases += 1;
-        match store.ruling(judge, case) {
-            Some(Ruling::Verdict(_)) => tally.known += 1,
-            Some(Ruling::Unparsed) | None => todo.push(case),
-        }
-    }
-    (todo, tally)
 }
 
 /// Asks about every case that the store does not settle. `watch` is told of each settled or

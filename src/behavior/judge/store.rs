@@ -4,10 +4,10 @@
 //! disk before the next request of the thread that got it, so a killed run loses none. Rows carry
 //! the case in full, to be read by people, and its key, under which the next run finds it.
 
-use super::{Case, Ruling, Verdict};
+use super::{Case, Ruling, Tally, Verdict};
 use crate::store::{time, Journal, StoreError};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::prompt::VERSION;
@@ -116,6 +116,29 @@ impl Store {
     pub fn path(&self) -> &Path {
         self.journal.path()
     }
+}
+
+/// The different cases that a judge can be asked about, and how many of them are settled.
+pub(super) fn unsettled<'a>(
+    cases: &'a [Case],
+    judge: &str,
+    store: &Store,
+) -> (Vec<&'a Case>, Tally) {
+    let mut seen = HashSet::new();
+    let mut tally = Tally::default();
+    let mut todo = Vec::new();
+    for case in cases.iter().filter(|c| !c.is_silence()) {
+        let key = case.key(judge);
+        if !seen.insert(key) {
+            continue;
+        }
+        tally.cases += 1;
+        match store.ruling(judge, case) {
+            Some(Ruling::Verdict(_)) => tally.known += 1,
+            Some(Ruling::Unparsed) | None => todo.push(case),
+        }
+    }
+    (todo, tally)
 }
 
 #[cfg(test)]

@@ -38,11 +38,15 @@ pub const TOLERANCE: f64 = 0.05;
 /// One thing that is wrong, or worth knowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// Path, or `<embedded kind>/name.jsonl`.
     pub file: PathBuf,
     /// Counted from 1, blank lines included.
     pub line: usize,
+    /// How grave it is.
     pub severity: Severity,
+    /// The rule that found it.
     pub rule: Rule,
+    /// What was found, in a sentence.
     pub message: String,
 }
 
@@ -50,6 +54,7 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// A fault to mend before the file is used.
     Error,
     /// Worth knowing; no fault.
     Note,

@@ -26,13 +26,18 @@ const THE_WORD: &str = "polarity";
 /// How answers open and how many are negatively phrased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wording {
+    /// Answers.
     pub n: usize,
+    /// Of those, open with an affirmation.
     pub yes: usize,
+    /// Of those, open with a negation.
     pub no: usize,
+    /// Of those, hold a negation anywhere.
     pub negated: usize,
 }
 
 impl Wording {
+    /// Counts `answers`; `negations` are the words that negate.
     pub fn of<'a>(answers: impl Iterator<Item = &'a str>, negations: &List) -> Self {
         let mut w = Wording::default();
         for answer in answers {

@@ -6,6 +6,7 @@
 
 use super::name::{is_commit, HubName};
 use crate::model::plain::plain_name;
+#[cfg(feature = "hub")]
 use crate::store::atomic;
 use std::path::{Path, PathBuf};
 
@@ -28,16 +29,6 @@ impl Repo {
 
     pub fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
-    }
-
-    pub fn blob(&self, id: &str) -> PathBuf {
-        self.folder.join("blobs").join(id)
-    }
-
-    /// Whether a blob is there, of this size where that is known.
-    pub fn holds(&self, id: &str, size: Option<u64>) -> bool {
-        let held = std::fs::metadata(self.blob(id));
-        held.is_ok_and(|m| m.is_file() && size.is_none_or(|s| s == m.len()))
     }
 
     /// The commit that a revision stands for here, if its snapshot is here: a commit is itself, in
@@ -75,6 +66,20 @@ impl Repo {
             .filter(|c| long_enough && c.starts_with(beginning));
         all.next().filter(|_| all.next().is_none())
     }
+}
+
+/// What is put in.
+#[cfg(feature = "hub")]
+impl Repo {
+    pub fn blob(&self, id: &str) -> PathBuf {
+        self.folder.join("blobs").join(id)
+    }
+
+    /// Whether a blob is there, of this size where that is known.
+    pub fn holds(&self, id: &str, size: Option<u64>) -> bool {
+        let held = std::fs::metadata(self.blob(id));
+        held.is_ok_and(|m| m.is_file() && size.is_none_or(|s| s == m.len()))
+    }
 
     /// Puts a blob into a snapshot under its name, in place of what was there.
     pub fn link(&self, commit: &str, name: &Path, id: &str) -> std::io::Result<()> {
@@ -104,17 +109,17 @@ impl Repo {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "hub"))]
 fn link_or_copy(relative: &Path, _: &Path, at: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(relative, at)
 }
 
-#[cfg(not(unix))]
+#[cfg(all(not(unix), feature = "hub"))]
 fn link_or_copy(_: &Path, blob: &Path, at: &Path) -> std::io::Result<()> {
     std::fs::copy(blob, at).map(|_| ())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hub"))]
 mod tests {
     use super::*;
 

@@ -4,24 +4,26 @@
 //! revision says which files there are, the ones that are needed are fetched as blobs, and only when
 //! all of them are there does the snapshot get its links, weights last, and the revision its note:
 //! a snapshot is whole or it is not found. Everything that a hub sends is untrusted: names, commits
-//! and digests are checked for their form before they become part of a path.
+//! and digests are checked for their form before they become part of a path. Without the feature
+//! `hub` the cache is all there is.
 
 mod cache;
+#[cfg(feature = "hub")]
 mod client;
+#[cfg(feature = "hub")]
 mod fetch;
 mod name;
 pub(crate) mod part;
+#[cfg(feature = "hub")]
+mod remote;
 mod settings;
 
 use self::cache::Repo;
-use self::client::{Client, Listing};
-use self::fetch::Fetch;
 use super::contents::{self, Verdict};
 use super::error::{ModelError, Result};
 use super::plain::plain_name;
 pub use name::HubName;
-pub use settings::Settings;
-use std::collections::BTreeSet;
+pub use settings::{Settings, Token};
 use std::path::{Path, PathBuf};
 
 /// Takes one line for each step that takes time.
@@ -30,7 +32,9 @@ pub(crate) type Say<'a> = &'a mut dyn FnMut(&str);
 /// What is wanted of a repository.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Want<'a> {
+    /// Config, tokenizer and weights of a model.
     Model,
+    /// A PEFT adapter.
     Adapter,
     /// One file by its name.
     File(&'a str),
@@ -86,22 +90,14 @@ pub fn folder(
             format!("HF_HUB_OFFLINE is set, and {in_cache}; unset it, or give a local folder");
         return Err(bad(why));
     }
-    let client = Client::new(settings).map_err(bad)?;
-    let listing = match (client.listing(name), cached) {
-        (Ok(listing), _) => listing,
-        (Err(why), Ok(folder)) => {
-            say(&format!("{why}; taking {} from the cache", name.repo));
-            return Ok(folder);
-        }
-        (Err(why), Err(_)) => return Err(bad(format!("{why}; {in_cache}"))),
-    };
-    let fetch = Fetch {
-        client: &client,
-        repo: &repo,
-        name,
-        commit: &listing.commit,
-    };
-    fetch_all(&fetch, want, &listing, say).map_err(bad)
+    #[cfg(feature = "hub")]
+    let found = remote::folder(&repo, name, want, cached, &in_cache, settings, say);
+    #[cfg(not(feature = "hub"))]
+    let found = cached.map_err(|_| {
+        let _ = say;
+        format!("residuum was built without its feature `hub`, which fetches, and {in_cache}; give a local folder")
+    });
+    found.map_err(bad)
 }
 
 fn absent(repo: &Repo, name: &HubName) -> String {
@@ -114,69 +110,4 @@ fn absent(repo: &Repo, name: &HubName) -> String {
             name.repo
         ),
     }
-}
-
-/// Blobs, then links, then the note of the revision.
-fn fetch_all(fetch: &Fetch, want: Want, listing: &Listing, say: Say) -> Verdict<PathBuf> {
-    let names: BTreeSet<String> = listing.files.keys().cloned().collect();
-    let mut links: Vec<(String, String)> = Vec::new();
-    let mut get = |file: &str| -> Verdict<PathBuf> {
-        let listed = listing.files.get(file);
-        let listed = listed.ok_or_else(|| format!("the repository has no file {file}"))?;
-        let id = fetch.blob(file, listed, say)?;
-        let blob = fetch.repo.blob(&id);
-        links.push((file.into(), id));
-        Ok(blob)
-    };
-    match want {
-        Want::File(file) => {
-            get(file)?;
-        }
-        Want::Adapter => {
-            contents::adapter(&names)?;
-            get(contents::ADAPTER_CONFIG)?;
-            get(contents::ADAPTER_WEIGHTS)?;
-        }
-        Want::Model => {
-            contents::model(&names)?;
-            for file in contents::small_files(&names) {
-                get(file)?;
-            }
-            match names.contains(contents::INDEX) {
-                false => {
-                    get(contents::WEIGHTS)?;
-                }
-                true => {
-                    let index = get(contents::INDEX)?;
-                    let text = std::fs::read_to_string(index).map_err(|e| e.to_string())?;
-                    let shards = contents::shards(&text);
-                    let shards = shards.map_err(|e| format!("{}: {e}", contents::INDEX))?;
-                    // Told before the first of them is fetched.
-                    if let Some(gone) = shards.iter().find(|s| !names.contains(*s)) {
-                        let index = contents::INDEX;
-                        return Err(format!("{index} names {gone}, which the repository lacks"));
-                    }
-                    for shard in &shards {
-                        get(shard)?;
-                    }
-                    // The index makes the shards a model: it is linked behind them.
-                    let at = links.iter().position(|(name, _)| name == contents::INDEX);
-                    let index = at.map(|i| links.remove(i));
-                    links.extend(index);
-                }
-            }
-        }
-    }
-    let commit = fetch.commit;
-    let disk = |e: std::io::Error| format!("{}: {e}", fetch.repo.folder().display());
-    for (name, id) in &links {
-        fetch.repo.link(commit, Path::new(name), id).map_err(disk)?;
-    }
-    let revision = &fetch.name.revision;
-    // A snapshot of one file must not take the place of one that is whole.
-    let noted = !matches!(want, Want::File(_));
-    if noted && !revision.eq_ignore_ascii_case(commit) {
-        fetch.repo.note(Path::new(revision), commit)?;
-    }
-    Ok(fetch.repo.snapshot(commit))
 }

@@ -49,6 +49,7 @@ impl Part {
         &self.path
     }
 
+    #[cfg(feature = "hub")]
     pub fn len(&self) -> std::io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -73,7 +74,7 @@ fn open(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hub"))]
 mod tests {
     use super::*;
     use std::io::Write;

@@ -12,12 +12,14 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Without a slash at its end.
     pub endpoint: String,
+    /// The user's key, sent to the endpoint alone.
     pub token: Option<Token>,
+    /// Whether nobody may be asked.
     pub offline: bool,
 }
 
 /// A secret; its `Debug` hides it.
-pub struct Token(String);
+pub struct Token(#[cfg_attr(not(feature = "hub"), allow(dead_code))] String);
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -37,12 +39,14 @@ impl Token {
         usable.then_some(Token(text))
     }
 
+    #[cfg(feature = "hub")]
     pub(super) fn bearer(&self) -> String {
         format!("Bearer {}", self.0)
     }
 }
 
 impl Settings {
+    /// As this process's environment says.
     pub fn from_env() -> Settings {
         Settings::of(&|name| std::env::var_os(name))
     }

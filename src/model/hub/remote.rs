@@ -1,0 +1,102 @@
+//! What a hub says and sends, put into the cache.
+
+use super::cache::Repo;
+use super::client::{Client, Listing};
+use super::fetch::Fetch;
+use super::{HubName, Say, Settings, Want};
+use crate::model::contents::{self, Verdict};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The folder of what is wanted as the hub has it now; what is in the cache where the hub cannot say.
+pub(super) fn folder(
+    repo: &Repo,
+    name: &HubName,
+    want: Want,
+    cached: Verdict<PathBuf>,
+    in_cache: &str,
+    settings: &Settings,
+    say: Say,
+) -> Verdict<PathBuf> {
+    let client = Client::new(settings)?;
+    let listing = match (client.listing(name), cached) {
+        (Ok(listing), _) => listing,
+        (Err(why), Ok(folder)) => {
+            say(&format!("{why}; taking {} from the cache", name.repo));
+            return Ok(folder);
+        }
+        (Err(why), Err(_)) => return Err(format!("{why}; {in_cache}")),
+    };
+    let fetch = Fetch {
+        client: &client,
+        repo,
+        name,
+        commit: &listing.commit,
+    };
+    fetch_all(&fetch, want, &listing, say)
+}
+
+/// Blobs, then links, then the note of the revision.
+fn fetch_all(fetch: &Fetch, want: Want, listing: &Listing, say: Say) -> Verdict<PathBuf> {
+    let names: BTreeSet<String> = listing.files.keys().cloned().collect();
+    let mut links: Vec<(String, String)> = Vec::new();
+    let mut get = |file: &str| -> Verdict<PathBuf> {
+        let listed = listing.files.get(file);
+        let listed = listed.ok_or_else(|| format!("the repository has no file {file}"))?;
+        let id = fetch.blob(file, listed, say)?;
+        let blob = fetch.repo.blob(&id);
+        links.push((file.into(), id));
+        Ok(blob)
+    };
+    match want {
+        Want::File(file) => {
+            get(file)?;
+        }
+        Want::Adapter => {
+            contents::adapter(&names)?;
+            get(contents::ADAPTER_CONFIG)?;
+            get(contents::ADAPTER_WEIGHTS)?;
+        }
+        Want::Model => {
+            contents::model(&names)?;
+            for file in contents::small_files(&names) {
+                get(file)?;
+            }
+            match names.contains(contents::INDEX) {
+                false => {
+                    get(contents::WEIGHTS)?;
+                }
+                true => {
+                    let index = get(contents::INDEX)?;
+                    let text = std::fs::read_to_string(index).map_err(|e| e.to_string())?;
+                    let shards = contents::shards(&text);
+                    let shards = shards.map_err(|e| format!("{}: {e}", contents::INDEX))?;
+                    // Told before the first of them is fetched.
+                    if let Some(gone) = shards.iter().find(|s| !names.contains(*s)) {
+                        let index = contents::INDEX;
+                        return Err(format!("{index} names {gone}, which the repository lacks"));
+                    }
+                    for shard in &shards {
+                        get(shard)?;
+                    }
+                    // The index makes the shards a model: it is linked behind them.
+                    let at = links.iter().position(|(name, _)| name == contents::INDEX);
+                    let index = at.map(|i| links.remove(i));
+                    links.extend(index);
+                }
+            }
+        }
+    }
+    let commit = fetch.commit;
+    let disk = |e: std::io::Error| format!("{}: {e}", fetch.repo.folder().display());
+    for (name, id) in &links {
+        fetch.repo.link(commit, Path::new(name), id).map_err(disk)?;
+    }
+    let revision = &fetch.name.revision;
+    // A snapshot of one file must not take the place of one that is whole.
+    let noted = !matches!(want, Want::File(_));
+    if noted && !revision.eq_ignore_ascii_case(commit) {
+        fetch.repo.note(Path::new(revision), commit)?;
+    }
+    Ok(fetch.repo.snapshot(commit))
+}
