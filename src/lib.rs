@@ -22,4 +22,4 @@ pub mod report;
 pub mod speed;
 pub mod stats;
 pub mod store;
-// pub mod study; // REDESIGN: back when the study room is rewritten
+pub mod study; // REDESIGN

@@ -26,7 +26,7 @@ pub mod reading;
 mod shell;
 pub mod state;
 mod steer;
-// mod study; // REDESIGN
+mod study; // REDESIGN
 mod sweep;
 pub mod table;
 mod template;
@@ -107,7 +107,13 @@ pub enum Command {
     Steer(steer::SteerArgs),
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
-    // REDESIGN: Study(study::StudyArgs)
+    /// Run, plan, check or begin a whole study
+    #[command(
+        long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
+directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
+Example:\n  residuum study run --out runs/quick"
+    )]
+    Study(study::StudyArgs), // REDESIGN
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -169,6 +175,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Steer(args) => steer::run(args, out),
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
+        Command::Study(args) => study::run(args, out), // REDESIGN
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),
     }
