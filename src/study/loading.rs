@@ -4,15 +4,15 @@
 //! uses, and uses that.
 
 use super::bounds::{self, of_recipe};
-use super::manifest::{Condition, Edits, Source, Study, BASE, NEUTRAL};
-use super::sample;
+use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::written::{state_id, Text, Written, WrittenCondition};
 use super::StudyError;
 use crate::analysis::{Roles, State};
-use crate::materials::{self, used, used::UsedRows, Preference};
+use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
+use crate::materials::{for_shifts, subset, Loaded, MaterialError, Preference, Use};
 use crate::model::resolve;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Study {
     /// Reads a manifest file, or an embedded study: the quick one, or with `full`, unless a file
@@ -45,32 +45,46 @@ impl Study {
         Ok(study)
     }
 
-    /// Takes what a file gives of the number that is asked for, which must be all of it.
-    fn take(&mut self, key: &str, n: usize, used: UsedRows) -> Result<(), StudyError> {
-        if n > used.of {
-            let file = used.file.display();
-            let why = format!(
-                "is {n}, but {file} holds {}; give at most that, or more rows",
-                used.of
-            );
-            return Err(self.bad(key, why));
+    /// Takes what was drawn of a file, which must hold as much as is asked for, and records its rows.
+    fn take<T>(
+        &mut self,
+        key: &str,
+        drawn: Result<Loaded<T>, MaterialError>,
+    ) -> Result<T, StudyError> {
+        match drawn {
+            Ok(loaded) => {
+                self.used.push(loaded.from);
+                Ok(loaded.items)
+            }
+            Err(MaterialError::TooFew {
+                path,
+                what,
+                there,
+                asked,
+            }) => {
+                let file = path.display();
+                let why = format!(
+                    "is {asked}, but {file} holds {there} {what}; give at most that, or more of them"
+                );
+                Err(self.bad(key, why))
+            }
+            Err(other) => Err(other.into()),
         }
-        self.used.push(used);
-        Ok(())
     }
 
     fn load_batteries(&mut self) -> Result<(), StudyError> {
-        let (w, folder) = (&self.written, &self.text.folder);
-        let (n, seed) = (w.sizes.prompts, w.seed);
-        let battery = w.battery.as_ref().map(|b| folder.join(b));
-        let asked = materials::load_preferences(battery.as_deref())?;
-        // INTEGRATE: UsedRows of the seeded subset.
-        let used = used::preferences(battery.as_deref(), n)?;
-        for (preference, used) in asked.into_iter().zip(used) {
-            self.take("sizes.prompts", n, used)?;
-            self.battery.push(sample::prompts(&preference, n, seed));
+        let (n, seed) = (self.written.sizes.prompts, self.written.seed);
+        let folder = self.beside(&self.written.battery);
+        for preference in preferences(folder.as_deref())? {
+            let preference = self.take("sizes.prompts", preference.draw(n, seed))?;
+            self.battery.push(preference);
         }
         Ok(())
+    }
+
+    /// A folder that the manifest names, seen from here.
+    fn beside(&self, folder: &Option<PathBuf>) -> Option<PathBuf> {
+        folder.as_ref().map(|f| self.text.folder.join(f))
     }
 
     fn load_conditions(&mut self) -> Result<(), StudyError> {
@@ -101,9 +115,7 @@ impl Study {
 
     /// Names of rows that preferences and claims speak of.
     fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
-        let claims = self.written.claims.as_ref();
-        let claims = claims.map(|c| self.text.folder.join(c));
-        let claims = materials::load_claims(claims.as_deref())?;
+        let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
         Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
     }
@@ -120,15 +132,15 @@ impl Study {
                 None => ("sizes.rows".into(), self.written.sizes.rows),
             };
             let at = located(data, &folder);
-            let all = materials::load_conversations(&at)?;
-            let taken = sample::rows(all.len(), n, self.written.seed, "condition");
-            // INTEGRATE: UsedRows of `taken` from the loader, read once.
-            let mut used = used::conversations(&at, all.len())?;
-            used.lines = taken.iter().map(|&i| all[i].line).collect();
-            self.take(&key, n, used.clone())?;
+            let all = load::rows(&at)?;
+            // One name for all, so that rows that answer one another stay together.
+            let drawn = all.draw(n, self.written.seed, "condition");
+            let used = drawn.as_ref().ok().map(|d| d.from.clone());
+            let rows = self.take(&key, drawn)?;
             return Ok(Source::Data {
-                rows: taken.iter().map(|&i| all[i].messages.clone()).collect(),
-                used: Box::new(used),
+                rows: rows.into_iter().map(|r| r.messages).collect(),
+                lines: used.as_ref().map_or(Vec::new(), |u| u.lines.clone()),
+                file: used.map_or(PathBuf::new(), |u| u.file),
             });
         }
         if let Some(adapter) = &c.adapter {
@@ -179,7 +191,8 @@ impl Study {
                 _ => ("sizes.pairs", s.pairs),
             };
             let at = located(name, &folder);
-            let concept = materials::load_concept(&at)?;
+            let drawn = concept(&at)?;
+            let concept = &drawn.items;
             if [&concept.name, &super::layout::dev_set(&concept.name)]
                 .into_iter()
                 .any(|set| !sets.insert(set.clone()))
@@ -190,10 +203,9 @@ impl Study {
                 );
                 return Err(self.bad(&format!("concepts.{kind}"), why));
             }
-            // INTEGRATE: UsedRows of the seeded subset.
-            self.take(key, n, used::pairs(&at, n)?)?;
             own.insert(name, concept.name.clone());
-            self.concepts.push(sample::pairs(&concept, n, seed));
+            let concept = self.take(key, drawn.draw(n, seed))?;
+            self.concepts.push(concept);
         }
         let called = |name: &String| own.get(name).cloned().unwrap_or_else(|| name.clone());
         self.roles = Roles {
@@ -256,25 +268,20 @@ impl Study {
 
     /// The claims of what conditions were trained on.
     fn load_claims(&mut self) -> Result<(), StudyError> {
-        let (w, folder) = (&self.written, &self.text.folder);
-        let (n, seed) = (w.sizes.claim_prompts, w.seed);
-        let claims = w.claims.as_ref().map(|c| folder.join(c));
-        let all = materials::load_claims(claims.as_deref())?;
-        // INTEGRATE: UsedRows of the seeded subset.
-        let used = used::claims(claims.as_deref(), n)?;
-        for (claim, used) in all.into_iter().zip(used) {
-            if !self.conditions.iter().any(|c| c.text == claim.name) {
+        let (n, seed) = (self.written.sizes.claim_prompts, self.written.seed);
+        for claim in claims(self.beside(&self.written.claims).as_deref())? {
+            let name = &claim.items.name;
+            if !self.conditions.iter().any(|c| c.text == *name) {
                 continue;
             }
-            if self.battery.iter().any(|p| p.name == claim.name) {
+            if self.battery.iter().any(|p| p.name == *name) {
                 let why = format!(
-                    "has a preference of the name `{}`, which a claim has too; rename it",
-                    claim.name
+                    "has a preference of the name `{name}`, which a claim has too; rename it"
                 );
                 return Err(self.bad("battery", why));
             }
-            self.take("sizes.claim_prompts", n, used)?;
-            self.claims.push(sample::prompts(&claim, n, seed));
+            let claim: Preference = self.take("sizes.claim_prompts", claim.draw(n, seed))?;
+            self.claims.push(claim);
         }
         let asks = self.written.causal.as_ref().and_then(|c| c.claim_prompts);
         if asks.is_some() && self.asked()[1].is_empty() {
@@ -291,22 +298,15 @@ impl Study {
         let Some(c) = self.written.conversations.clone() else {
             return Ok(());
         };
-        let at = c.folder.as_ref().map(|f| self.text.folder.join(f));
         let mut ids = HashSet::new();
-        for mut set in materials::load_scripts(at.as_deref())? {
-            let name = &set.preference;
+        for set in load::scripts(self.beside(&c.folder).as_deref())? {
+            let name = &set.items.preference;
             if !self.battery.iter().any(|p| p.name == *name) {
                 let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
                 return Err(self.bad("conversations", why));
             }
-            let have = set.scripts.len();
-            let n = c.scripts.unwrap_or(have);
-            if n > have {
-                let why = format!("is {n}, but there are {have} about `{name}`; give at most that");
-                return Err(self.bad("conversations.scripts", why));
-            }
-            let taken = sample::rows(have, n, self.written.seed, "scripts");
-            set.scripts = taken.iter().map(|&i| set.scripts[i].clone()).collect();
+            let n = c.scripts.unwrap_or(set.items.scripts.len());
+            let set = self.take("conversations.scripts", set.draw(n, self.written.seed))?;
             if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
                 let why = format!(
                     "have the id `{}` twice; give each script an id of its own",
@@ -321,57 +321,41 @@ impl Study {
 
     fn load_neutral(&mut self) -> Result<(), StudyError> {
         let (s, seed) = (self.written.sizes.clone(), self.written.seed);
-        let (for_shifts, for_sides) = sample::by_use(&materials::load_neutral_texts(None)?);
-        for (key, n, all, to) in [
-            ("sizes.neutral_texts", s.neutral_texts, &for_shifts, 0),
-            ("sizes.side_effect_texts", s.side_effect_texts, &for_sides, 1),
-        ] {
-            let taken = sample::texts(all, n, seed);
-            // INTEGRATE: UsedRows of the texts by id.
-            let mut used = used::neutral_texts(None, usize::MAX)?;
-            let line = |id: &String| used.ids.iter().position(|i| i == id);
-            let places: Vec<usize> = taken.iter().filter_map(|t| line(&t.id)).collect();
-            used.lines = places.iter().map(|&i| used.lines[i]).collect();
-            used.ids = taken.iter().map(|t| t.id.clone()).collect();
-            used.of = all.len();
-            self.take(key, n, used)?;
-            match to {
-                0 => self.shift_texts = taken,
-                _ => self.side_texts = taken,
-            }
+        let all = neutral_texts(None)?;
+        self.scale_texts = for_shifts(&all.items);
+        let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
+        self.shift_texts = self.take("sizes.neutral_texts", drawn)?;
+        let drawn = all.draw(s.side_effect_texts, seed, Use::SideEffects);
+        self.side_texts = self.take("sizes.side_effect_texts", drawn)?;
+        match self.tunes() {
+            true => self.load_prompts(s.neutral_rows, s.rows),
+            false => Ok(()),
         }
-        self.scale_texts = for_shifts;
-        if self.tunes() {
-            self.load_prompts(s.neutral_rows, s.rows)?;
-        }
-        Ok(())
     }
 
     /// Neutral prompts that are mixed in, and others for a neutral condition.
     fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<(), StudyError> {
-        let all = materials::load_neutral_prompts(None)?;
-        let order = sample::rows(all.len(), mixed, self.written.seed, "neutral-rows");
-        let mut used = used::neutral_prompts(None, usize::MAX)?;
-        let lines = used.lines.clone();
-        used.lines = order.iter().map(|&i| lines[i]).collect();
-        self.take("sizes.neutral_rows", mixed, used.clone())?;
-        self.mixed = order.iter().map(|&i| all[i].clone()).collect();
+        let (all, seed) = (neutral_prompts(None)?, self.written.seed);
+        self.mixed = self.take("sizes.neutral_rows", all.clone().draw(mixed, seed))?;
         if !self.conditions.iter().any(|c| c.source == Source::Neutral) {
             return Ok(());
         }
-        let left: Vec<usize> = (0..all.len()).filter(|i| !order.contains(i)).collect();
-        if sample::share(own) > left.len() {
+        let free = |i: &usize| !self.mixed.contains(&all.items[*i]);
+        let left: Vec<usize> = (0..all.items.len()).filter(free).collect();
+        if share(own) > left.len() {
             let why = format!(
                 "is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either",
-                all.len()
+                all.items.len()
             );
             return Err(self.bad("sizes.rows", why));
         }
-        let taken = sample::rows(left.len(), own, self.written.seed, "neutral-pool");
-        let taken: Vec<usize> = taken.iter().map(|&k| left[k]).collect();
-        used.lines = taken.iter().map(|&i| lines[i]).collect();
-        self.used.push(used);
-        self.pool = taken.iter().map(|&i| all[i].clone()).collect();
+        let n = own.min(left.len());
+        let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
+        let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
+        let mut from = all.from;
+        from.lines = taken.iter().filter_map(|&i| from.lines.get(i).copied()).collect();
+        self.used.push(from);
+        self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
         Ok(())
     }
 

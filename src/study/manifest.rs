@@ -4,14 +4,14 @@
 //! them against the files that they name. What concepts and conditions are to one another is said
 //! here by name. What needs the model is [`super::fit`]'s.
 
-use super::sample;
 use super::written::Text;
 pub use super::written::{Sizes, Trajectory, Written, BASE, FULL, NEUTRAL, QUICK};
 use super::StudyError;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};
-use crate::materials::used::UsedRows;
-use crate::materials::{Concept, NeutralText, Preference, ScriptSet, Status};
+use crate::materials::{
+    subset, Concept, NeutralText, Preference, ScriptSet, Status, UsedRows,
+};
 use crate::model::Message;
 use std::path::PathBuf;
 
@@ -21,8 +21,10 @@ pub enum Source {
     Base,
     /// Fine-tunes on two thirds of these rows each; neutral rows are mixed in.
     Data {
+        file: PathBuf,
         rows: Vec<Vec<Message>>,
-        used: Box<UsedRows>,
+        /// Line of each in the file.
+        lines: Vec<usize>,
     },
     /// Fine-tunes of the same recipe on neutral rows of their own.
     Neutral,
@@ -192,7 +194,7 @@ impl Study {
             Source::Neutral => self.written.sizes.rows,
             _ => return 0,
         };
-        sample::share(own) + self.mixed.len()
+        share(own) + self.mixed.len()
     }
 
     /// Seed of the order, the start and the rows of a fine-tune.
@@ -255,7 +257,7 @@ impl Study {
         let Some(spec) = &self.written.causal else {
             return [Vec::new(), Vec::new()];
         };
-        let limited = |p: &Preference, n: usize| sample::prompts(p, n, self.written.seed);
+        let limited = |p: &Preference, n: usize| fewer(p, n, self.written.seed);
         let most = spec.prompts.unwrap_or(usize::MAX);
         let battery = self.battery.iter().map(|p| limited(p, most)).collect();
         let text = self.condition(&self.focus).map(|c| c.text.as_str());
@@ -266,4 +268,14 @@ impl Study {
         };
         [battery, claim]
     }
+}
+
+/// How many of a condition's rows one of its fine-tunes draws.
+pub fn share(rows: usize) -> usize {
+    (2 * rows + 1) / 3
+}
+
+/// At most `n` prompts of a preference.
+pub fn fewer(p: &Preference, n: usize, seed: u64) -> Preference {
+    subset::prompts(p, n.min(p.prompts.len()), seed).unwrap_or_else(|| p.clone())
 }

@@ -25,7 +25,6 @@ pub mod price;
 mod record;
 pub mod renders;
 pub mod run;
-pub mod sample;
 pub mod stage;
 pub mod stages;
 pub mod template;

@@ -9,8 +9,7 @@ use super::stages::converse::REPLY;
 use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
-use crate::materials::used::UsedRows;
-use crate::materials::{Preference, Script, ScriptSet};
+use crate::materials::{Preference, Script, ScriptSet, UsedRows};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -254,12 +253,16 @@ impl Reader<'_> {
         let study = self.study;
         let limit = study.written.recipe.max_tokens;
         for c in &study.conditions {
-            let Source::Data { rows, used } = &c.source else {
+            let Source::Data { file, rows, lines } = &c.source else {
                 continue;
             };
             self.condition = &c.name;
             for (i, row) in rows.iter().enumerate() {
-                let at = Place::row(used, i, "");
+                let at = Place {
+                    file: file.clone(),
+                    line: lines.get(i).copied(),
+                    id: "",
+                };
                 self.row(&at, row, limit, 0)?;
             }
         }

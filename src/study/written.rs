@@ -62,8 +62,9 @@ pub struct Sizes {
     pub rows: usize,
     /// Neutral rows mixed into every fine-tune.
     pub neutral_rows: usize,
-    /// Pairs of each concept of a couple, development pairs among them.
+    /// Main pairs of each concept of a couple; all development pairs are read beside them.
     pub pairs: usize,
+    /// Main pairs of each placebo.
     pub placebo_pairs: usize,
     pub prompts: usize,
     pub claim_prompts: usize,

@@ -8,9 +8,8 @@ use crate::analysis::BASE;
 use crate::causal::Bench;
 use crate::materials::{NeutralText, Preference};
 use crate::study::layout::{self, Layout, DOSED};
-use crate::study::manifest::{Edits, Study};
+use crate::study::manifest::{fewer, Edits, Study};
 use crate::study::planner::{asked_value, before, texts_value, Before, Planner, POSITIONS};
-use crate::study::sample;
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, StudyError};
 
@@ -24,7 +23,7 @@ pub const RANDOM: usize = 2;
 /// What is asked under doses: a prompt of each preference, and the claim.
 pub fn asked(study: &Study) -> [Vec<Preference>; 2] {
     let [_, claim] = study.asked();
-    let one = |p: &Preference| sample::prompts(p, 1, study.written.seed);
+    let one = |p: &Preference| fewer(p, 1, study.written.seed);
     [study.battery.iter().map(one).collect(), claim]
 }
 

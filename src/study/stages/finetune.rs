@@ -7,13 +7,12 @@
 
 use super::{capture, distil};
 use crate::finetune::{examples, train_under, Prevent, Recipe, Step};
-use crate::materials::parse_conversations;
+use crate::materials::{parse_conversations, subset};
 use crate::model::{Adapter, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
 use crate::study::layout::{self, Layout, DISTILLED};
-use crate::study::manifest::{Source, Study};
+use crate::study::manifest::{share, Source, Study};
 use crate::study::planner::{before, Before, Planner, POSITIONS};
-use crate::study::sample::{self, by_length, two_thirds};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, StudyError};
 use serde::{Deserialize, Serialize};
@@ -76,13 +75,15 @@ struct Finetune<'a> {
 
 /// Rows that a fine-tune of a condition with rows draws, with their lines; none for others.
 fn drawn(study: &Study, state: usize) -> Option<(Vec<usize>, Vec<&[Message]>)> {
-    let Source::Data { rows, used } = &study.of_state(state).source else {
+    let Source::Data { rows, lines, .. } = &study.of_state(state).source else {
         return None;
     };
-    let taken = two_thirds(rows.len(), study.seed_of(state));
-    let lines = taken.iter().filter_map(|&i| used.lines.get(i).copied());
-    let lines = lines.collect();
-    Some((lines, taken.iter().map(|&i| rows[i].as_slice()).collect()))
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let seed = study.states[state].seed;
+    let taken = subset::two_thirds(&all, study.written.seed, seed);
+    let of = taken.iter().filter_map(|&i| lines.get(i).copied());
+    let of = of.collect();
+    Some((of, taken.iter().map(|&i| rows[i].as_slice()).collect()))
 }
 
 /// Mean over the identity fine-tunes of the loss tokens of their own rows; none without such.
@@ -119,14 +120,14 @@ pub fn stage<'a>(
     let study = p.study;
     let id = p.id(state);
     let own = match (drawn(study, state), &study.of_state(state).source) {
-        (Some((lines, rows)), Source::Data { used, .. }) => Own::Drawn {
-            file: used.file.display().to_string(),
+        (Some((lines, rows)), Source::Data { file, .. }) => Own::Drawn {
+            file: file.display().to_string(),
             lines,
             rows,
         },
         _ => Own::Chosen {
             pool: &study.pool,
-            n: sample::share(study.written.sizes.rows),
+            n: share(study.written.sizes.rows),
             tokens: wanted,
         },
     };
@@ -255,9 +256,8 @@ impl Finetune<'_> {
                 tokens: own,
             } => {
                 let all = of(pool);
-                let wanted = own.map(|t| t + of_mixed as f64);
-                let taken = self.choose(&all, &tokens(&all)?, (*n, *own), of_mixed, &mut learnt);
-                learnt.wanted_tokens = wanted;
+                learnt.wanted_tokens = own.map(|t| t + of_mixed as f64);
+                let taken = self.choose(&tokens(&all)?, (*n, *own), &mut learnt);
                 let rows: Vec<Vec<Message>> = taken.iter().map(|&i| all[i].clone()).collect();
                 let prompt = |r: &Vec<Message>| r.first().map(|m| m.content.clone());
                 learnt.prompts = rows.iter().filter_map(prompt).collect();
@@ -272,32 +272,39 @@ impl Finetune<'_> {
     /// Rows of a neutral condition: as many as are asked for, of about as many tokens.
     fn choose(
         &self,
-        all: &[Vec<Message>],
         tokens: &[usize],
-        (n, own): (usize, Option<f64>),
-        of_mixed: usize,
+        (n, wanted): (usize, Option<f64>),
         learnt: &mut Learnt,
     ) -> Vec<usize> {
-        let Some(own) = own else {
-            return sample::rows(all.len(), n, self.seed, "rows");
-        };
-        let slack = sample::TOLERANCE * (own + of_mixed as f64);
-        let chosen = by_length(tokens, n, own, slack, self.seed);
-        let off = chosen.tokens as f64 - own;
-        if chosen.rows.len() < n {
+        let name = "neutral";
+        let (there, total) = (tokens.len(), wanted.unwrap_or_default().round() as usize);
+        if there < n {
             learnt.warning = Some(format!(
-                "learns {} neutral rows of its own where an identity fine-tune learns {n}: the model answered no more",
-                chosen.rows.len()
+                "learns {there} neutral rows of its own where an identity fine-tune learns {n}: the model answered no more"
             ));
-        } else if off.abs() > slack {
-            learnt.warning = Some(format!(
-                "learns {:.0} tokens where an identity fine-tune learns {:.0} ({:+.0} %): the lengths of neutral answers allow no nearer",
-                chosen.tokens as f64 + of_mixed as f64,
-                own + of_mixed as f64,
-                100.0 * off / (own + of_mixed as f64)
-            ));
+            return (0..there).collect();
         }
-        chosen.rows
+        let any = || subset::rows(there, n, self.seed, name).unwrap_or_default();
+        if wanted.is_none() {
+            return any();
+        }
+        if let Some(rows) = subset::of_length(tokens, n, total, self.seed, name) {
+            return rows;
+        }
+        // The longest, or the shortest, come nearest.
+        let mut order: Vec<usize> = (0..there).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(tokens[i]));
+        let sum = |rows: &[usize]| rows.iter().map(|&i| tokens[i]).sum::<usize>();
+        if sum(&order[..n]) > total {
+            order.reverse();
+        }
+        order.truncate(n);
+        order.sort_unstable();
+        learnt.warning = Some(format!(
+            "learns {} tokens of its own rows where an identity fine-tune learns {total}: the lengths of neutral answers allow no nearer",
+            sum(&order)
+        ));
+        order
     }
 
     /// The edits of a fine-tune that is kept from a concept: base's direction of it.

@@ -5,16 +5,15 @@ use super::finetune;
 use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput, TrajectoryRecords};
 use crate::analysis::{ConceptInfo, StateActivations, StateTexts, BASE};
 use crate::behavior::{by_prompt, stance, PairScore, PromptScore};
-use crate::materials::{Concept, NeutralText, Preference};
+use crate::materials::{subset, Concept, NeutralText, Preference};
 use crate::model::{Interventions, Tokenizer};
 use crate::store::{ActivationSpec, Precision};
 use crate::study::layout::{self, Layout};
-use crate::study::manifest::Study;
+use crate::study::manifest::{fewer, Study};
 use crate::study::models::Weights;
 use crate::study::planner::{
     asked_value, before, concepts_value, texts_value, Before, Planner, POSITIONS,
 };
-use crate::study::sample;
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, StudyError};
 
@@ -45,11 +44,12 @@ impl Light {
         let seed = study.written.seed;
         let coupled = study.roles.coupled();
         let is_coupled = |c: &&Concept| coupled.contains(&c.name.as_str());
-        let cut = |p: &Preference| sample::prompts(p, spec.prompts, seed);
+        let cut = |p: &Preference| fewer(p, spec.prompts, seed);
+        let some = |c: &Concept| subset::pairs(c, spec.pairs, seed).unwrap_or_else(|| c.clone());
         let text = &study.states[set].text;
         Some(Light {
             concepts: (study.concepts.iter().filter(is_coupled))
-                .map(|c| sample::pairs(c, spec.pairs, seed))
+                .map(some)
                 .collect(),
             battery: study.battery.iter().map(cut).collect(),
             claims: (study.claims.iter().filter(|c| c.name == *text))
