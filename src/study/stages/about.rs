@@ -8,7 +8,7 @@ use crate::analysis::records::{
 };
 use crate::analysis::BASE;
 use crate::finetune::{Mode, Step};
-use crate::materials::{Concept, Pair, Split};
+use crate::materials::{Concept, Pair, Preference, Split};
 use crate::model::{warning, Model};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{Condition, Study};
@@ -128,7 +128,7 @@ pub fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, Stud
 
 /// Preferences that the rows of none of these conditions presuppose.
 pub fn isolated_in(study: &Study, conditions: &[&String]) -> Vec<String> {
-    let free = |p: &&crate::materials::Preference| {
+    let free = |p: &&Preference| {
         let mut of = conditions.iter().filter_map(|c| study.condition(c));
         !of.any(|c| study.implied(p, c))
     };

@@ -2,7 +2,9 @@
 
 use super::finetune::Learnt;
 use super::{about, ablate, capture, converse, dose, trajectory};
-use crate::analysis::behaviour::{behaviour, pairings, Behaviour, BehaviourRecords, By};
+use crate::analysis::behaviour::{
+    behaviour, pairings, preference_rows, Behaviour, BehaviourRecords, By,
+};
 use crate::analysis::cause::{
     judge_ablations, judge_doses, AblationRecords, DoseRecords, Sides, CLAIM, PREFERENCES,
 };
@@ -259,7 +261,7 @@ fn assembled(
         conditions: about::conditions(study),
         concepts: about::concepts(study),
         couples: about::couples(study),
-        preferences: b.preferences,
+        preferences: preference_rows(&study.battery),
         layers: about::layers(study, scale),
         training: about::training(study, left.layout)?,
         quality: d.quality,
