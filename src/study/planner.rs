@@ -90,8 +90,8 @@ impl<'a> Planner<'a> {
             }
             Source::Adapter(folder) => {
                 let [config, weights] = layout::of_adapter(&folder.to_string_lossy());
-                (inputs.file(self.digests, config.as_ref())?)
-                    .file(self.digests, weights.as_ref())?
+                (inputs.file("adapter's configuration", config.as_ref(), self.digests)?)
+                    .file("adapter's weights", weights.as_ref(), self.digests)?
             }
             Source::Model { name, .. } => match self.weights(state)? {
                 Weights::Other { path, .. } => {

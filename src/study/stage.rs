@@ -38,13 +38,12 @@ impl Inputs {
         self
     }
 
-    /// The content of a file.
+    /// The content of a file, wherever it lies.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn file(mut self, digests: &Digests, path: &Path) -> Result<Self, StudyError> {
-        let name = path.display().to_string();
-        self.digests.insert(name, digests.of(path)?);
+    pub fn file(mut self, name: &str, path: &Path, digests: &Digests) -> Result<Self, StudyError> {
+        self.digests.insert(name.into(), digests.of(path)?);
         Ok(self)
     }
 
@@ -185,7 +184,7 @@ mod tests {
         let first = stage(Inputs::revision(1));
         let of = |revision, value: &str, needed: &Stage| {
             let inputs = Inputs::revision(revision).value("name", value);
-            inputs.file(&digests, &path).unwrap().stage(needed)
+            inputs.file("weights", &path, &digests).unwrap().stage(needed)
         };
         let plain = of(1, "a", &first);
         assert_eq!(plain.key(), of(1, "a", &first).key());
@@ -197,6 +196,6 @@ mod tests {
         assert_eq!(after.changed(plain.digests()), ["stage s"]);
         std::fs::write(&path, "other").unwrap();
         let changed = of(1, "a", &first).changed(plain.digests());
-        assert_eq!(changed, [path.display().to_string()]);
+        assert_eq!(changed, ["weights"]);
     }
 }

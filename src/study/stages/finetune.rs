@@ -31,9 +31,7 @@ pub fn name(state: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
     pub state: String,
-    /// File of its rows; empty where they are neutral rows.
-    pub file: String,
-    /// Lines of its own rows in that file.
+    /// Lines of its own rows in the file of its condition's.
     pub lines: Vec<usize>,
     /// Prompts of its own rows where they are neutral rows.
     pub prompts: Vec<String>,
@@ -50,7 +48,6 @@ pub struct Learnt {
 /// Rows of its own.
 enum Own<'a> {
     Drawn {
-        file: String,
         lines: Vec<usize>,
         rows: Vec<&'a [Message]>,
     },
@@ -119,13 +116,9 @@ pub fn stage<'a>(
 ) -> Result<Stage<'a>, StudyError> {
     let study = p.study;
     let id = p.id(state);
-    let own = match (drawn(study, state), &study.of_state(state).source) {
-        (Some((lines, rows)), Source::Data { file, .. }) => Own::Drawn {
-            file: file.display().to_string(),
-            lines,
-            rows,
-        },
-        _ => Own::Chosen {
+    let own = match drawn(study, state) {
+        Some((lines, rows)) => Own::Drawn { lines, rows },
+        None => Own::Chosen {
             pool: &study.pool,
             n: share(study.written.sizes.rows),
             tokens: wanted,
@@ -141,7 +134,7 @@ pub fn stage<'a>(
         seed: study.seed_of(state),
     };
     let (declared, rows): (_, &[&[Message]]) = match &what.own {
-        Own::Drawn { file, lines, rows } => (json!([file, lines, rows]), rows),
+        Own::Drawn { lines, rows } => (json!([lines, rows]), rows),
         Own::Chosen { pool, n, tokens } => (json!([pool, n, tokens]), &[]),
     };
     let mut inputs = Inputs::revision(REVISION)
@@ -236,7 +229,6 @@ impl Finetune<'_> {
         let of_mixed: usize = tokens(&mixed)?.iter().sum();
         let mut learnt = Learnt {
             state: self.id.into(),
-            file: String::new(),
             lines: Vec::new(),
             prompts: Vec::new(),
             mixed: mixed.len(),
@@ -245,8 +237,7 @@ impl Finetune<'_> {
             warning: None,
         };
         let mut rows: Vec<Vec<Message>> = match &self.own {
-            Own::Drawn { file, lines, rows } => {
-                learnt.file.clone_from(file);
+            Own::Drawn { lines, rows } => {
                 learnt.lines.clone_from(lines);
                 rows.iter().map(|r| r.to_vec()).collect()
             }

@@ -247,15 +247,15 @@ fn assembled(
 ) -> Result<Results, StudyError> {
     let study = left.study;
     let reported = study.reported(scale.layers.len());
+    let (g, b, d) = (parts.geometry, parts.behaviour, found.records.clone());
     let mut warnings = about::warnings(study, left.model, left.learnt);
-    warnings.extend(parts.geometry.warnings);
+    warnings.extend(g.warnings);
     warnings.extend(found.warnings(&reported));
-    warnings.extend(parts.behaviour.warnings);
+    warnings.extend(b.warnings);
     warnings.extend(parts.ablations.warnings);
     warnings.extend(parts.doses.warnings);
     warnings.extend(parts.trajectory.warnings);
     warnings.extend(parts.links.warnings);
-    let (g, b, d) = (parts.geometry, parts.behaviour, found.records.clone());
     let mut results = Results {
         states: about::states(study),
         conditions: about::conditions(study),
