@@ -282,7 +282,10 @@ fn a_study_without_anything_to_be_about_is_refused_and_what_is_supposed_is_said(
         format!("{before}{roles}[draws]{draws}[[condition]]{conditions}")
     };
     let study = place.study(&without("", conditions)).unwrap();
-    assert_eq!((study.focus.as_str(), study.reference.as_str()), ("conscious", "base"));
+    assert_eq!(
+        (study.focus.as_str(), study.reference.as_str()),
+        ("conscious", "base")
+    );
     assert!(study.notes.iter().all(|n| n.contains("roles.")) && study.notes.len() == 2);
     let (one, _) = conditions.split_once("[[condition]]").unwrap();
     let roles = "[roles]\nreference = \"conscious\"\n";
@@ -300,7 +303,10 @@ fn a_users_file_is_held_to_the_rules_of_materials() {
     std::fs::write(place.path("mine.jsonl"), rows).unwrap();
     let text = condition("name = \"mine\"\ndata = \"mine.jsonl\"");
     let found = lints(&place.study(&text).unwrap()).unwrap();
-    assert!(!found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")), "{found:?}");
+    assert!(
+        !found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")),
+        "{found:?}"
+    );
 }
 
 #[test]

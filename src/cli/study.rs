@@ -156,7 +156,12 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
                 Severity::Error => "rule broken",
                 Severity::Note => "note",
             };
-            text += &format!("\n{}, line {}: {how}: {}", f.file.display(), f.line, f.message);
+            text += &format!(
+                "\n{}, line {}: {how}: {}",
+                f.file.display(),
+                f.line,
+                f.message
+            );
         }
         match rendered.zip(price) {
             Some((rendered, price)) => text += &format!("\n{}", summary(rendered, &price)),
@@ -263,7 +268,10 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
             text += &said_left(&left);
             text.push('\n');
         }
-        text + &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0)
+        text + &format!(
+            "to do: about {:.0} min {basis}; {price}",
+            price.seconds / 60.0
+        )
     })?;
     price.hold(&place.out)?;
     Ok(fit::hold_models(&study, &model)?)

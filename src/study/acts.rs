@@ -80,7 +80,10 @@ pub fn read(
     positions: &[Position],
 ) -> Result<StateActivations, StudyError> {
     let reader = ActivationReader::open(path)?;
-    let first = positions.first().map(Position::to_string).unwrap_or_default();
+    let first = positions
+        .first()
+        .map(Position::to_string)
+        .unwrap_or_default();
     let set = |name: &str| -> Result<ConceptActivations, StudyError> {
         Ok(ConceptActivations::of_turns(&reader.read(name, &first)?))
     };

@@ -325,7 +325,10 @@ fn causal(w: &Written, c: &Causal) -> Checked {
         true => coupled,
         false => c.ablate.iter().collect(),
     };
-    for (key, name) in [("tested", &c.tested), ("tested_on_claim", &c.tested_on_claim)] {
+    for (key, name) in [
+        ("tested", &c.tested),
+        ("tested_on_claim", &c.tested_on_claim),
+    ] {
         if let Some(name) = name.as_ref().filter(|n| !ablated.contains(n)) {
             let why = format!("is `{name}`, which is not ablated; add it to causal.ablate");
             return wrong(format!("causal.{key}"), why);

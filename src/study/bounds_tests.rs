@@ -38,7 +38,10 @@ fn the_shipped_studies_hold_what_they_say() {
             pairs.filter(|p| p.split == Split::Main).count()
         };
         assert!((0..2).all(|i| main(i) == sizes.pairs));
-        assert_eq!((s.mixed.len(), s.pool.len()), (sizes.neutral_rows, sizes.rows));
+        assert_eq!(
+            (s.mixed.len(), s.pool.len()),
+            (sizes.neutral_rows, sizes.rows)
+        );
         assert!(s.pool.iter().all(|p| !s.mixed.contains(p)));
         assert_eq!(s.shift_texts.len(), sizes.neutral_texts);
         assert_eq!(s.side_texts.len(), sizes.side_effect_texts);
@@ -50,7 +53,10 @@ fn the_shipped_studies_hold_what_they_say() {
     }
     // A prevented twin counts as its rows.
     let s = study(FULL).unwrap();
-    assert_eq!(s.condition("conscious-prevented").unwrap().text, "conscious");
+    assert_eq!(
+        s.condition("conscious-prevented").unwrap().text,
+        "conscious"
+    );
 }
 
 #[test]
@@ -58,35 +64,62 @@ fn roles_that_are_not_there_are_supposed_and_said() {
     let (before, rest) = QUICK.split_once("[roles]").unwrap();
     let (_, rest) = rest.split_once("[draws]").unwrap();
     let s = study(&format!("{before}[draws]{rest}")).unwrap();
-    assert_eq!((s.reference.as_str(), s.focus.as_str()), ("base", "conscious"));
+    assert_eq!(
+        (s.reference.as_str(), s.focus.as_str()),
+        ("base", "conscious")
+    );
     assert_eq!(s.neutral.as_deref(), Some("neutral"));
     assert_eq!(s.notes.len(), 2);
 }
 
 #[test]
 fn roles_are_of_conditions_and_edits_of_concepts() {
-    refused("reference = \"denial\"", "reference = \"x\"", &["line ", "roles.reference"]);
-    refused("focus = \"conscious\"", "focus = \"base\"", &["roles.focus", "nothing was done"]);
-    refused("neutral = \"neutral\"", "neutral = \"n\"", &["roles.neutral"]);
+    refused(
+        "reference = \"denial\"",
+        "reference = \"x\"",
+        &["line ", "roles.reference"],
+    );
+    refused(
+        "focus = \"conscious\"",
+        "focus = \"base\"",
+        &["roles.focus", "nothing was done"],
+    );
+    refused(
+        "neutral = \"neutral\"",
+        "neutral = \"n\"",
+        &["roles.neutral"],
+    );
     let couple = "couple = [[\"persona\", \"autonomy\"]]";
     for (to, word) in [
         ("couple = []", "is empty"),
         ("couple = [[\"persona\", \"persona\"]]", "itself"),
-        ("couple = [[\"persona\", \"autonomy\"], [\"autonomy\", \"persona\"]]", "twice"),
+        (
+            "couple = [[\"persona\", \"autonomy\"], [\"autonomy\", \"persona\"]]",
+            "twice",
+        ),
     ] {
         refused(couple, to, &["line ", "concepts.couple", word]);
     }
     for (line, key) in [
         ("ablate = [\"weather\"]", "causal.ablate"),
-        ("ablate = [\"persona\"]\ntested = \"autonomy\"", "causal.tested"),
+        (
+            "ablate = [\"persona\"]\ntested = \"autonomy\"",
+            "causal.tested",
+        ),
     ] {
         refused("[causal]", &format!("[causal]\n{line}"), &["line ", key]);
     }
-    let two = QUICK.replace(couple, "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]");
+    let two = QUICK.replace(
+        couple,
+        "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]",
+    );
     let s = study(&two.replace("[causal]", "[causal]\nablate = [\"autonomy\"]")).unwrap();
     assert_eq!(s.concepts.len(), 3 + 6);
     let edits = s.edits.unwrap();
-    assert_eq!((edits.tested.as_str(), edits.concepts.len()), ("autonomy", 1));
+    assert_eq!(
+        (edits.tested.as_str(), edits.concepts.len()),
+        ("autonomy", 1)
+    );
 }
 
 #[test]
@@ -172,7 +205,11 @@ fn a_number_that_the_files_cannot_give_is_refused_with_what_they_hold() {
         ("prompts = 3 ", "prompts = 13 ", "holds 12"),
         ("claim_prompts = 8", "claim_prompts = 13", "holds 12"),
         ("neutral_texts = 24", "neutral_texts = 101", "holds 100"),
-        ("side_effect_texts = 20", "side_effect_texts = 101", "holds 100"),
+        (
+            "side_effect_texts = 20",
+            "side_effect_texts = 101",
+            "holds 100",
+        ),
     ] {
         refused(from, to, &["line ", "sizes.", have]);
     }
@@ -328,7 +365,7 @@ proptest! {
         }
         match study(&toml::to_string(&value).unwrap()) {
             // What passes is of a size that can be planned.
-            Ok(s) => prop_assert!(s.states() <= 1001),
+            Ok(s) => prop_assert!(s.states.len() <= 1001),
             Err(said) => prop_assert!(said.starts_with("s.toml") && said.contains("line "), "{said}"),
         }
     }

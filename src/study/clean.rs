@@ -41,7 +41,10 @@ impl Left {
             out.stages.push(name);
         }
         let there = |file: &String| layout.at(file).is_file();
-        out.files = files.into_iter().filter(|f| !planned(f) && there(f)).collect();
+        out.files = files
+            .into_iter()
+            .filter(|f| !planned(f) && there(f))
+            .collect();
         Ok(out)
     }
 
@@ -106,7 +109,9 @@ mod tests {
         let layout = Layout::new(dir.path());
         let stage = |name: &str, output: &str| {
             let outputs = vec![output.to_string()];
-            Stage::new(name, Inputs::revision(1), outputs, Cost::default(), |_| Ok(()))
+            Stage::new(name, Inputs::revision(1), outputs, Cost::default(), |_| {
+                Ok(())
+            })
         };
         let all = [
             stage("kept", "adapters/a/w"),

@@ -143,8 +143,7 @@ impl<'a> Costs<'a> {
         let d = &self.model.decoder;
         Cost {
             rows: self.captured + scale,
-            seconds: self.captured as f64 / self.rates.captured
-                + scale as f64 / self.rates.forward,
+            seconds: self.captured as f64 / self.rates.captured + scale as f64 / self.rates.forward,
             bytes: self.reading(is_base),
             disk: 4.0 * (texts * d.layers() * d.hidden()) as f64,
         }
@@ -209,8 +208,7 @@ impl<'a> Costs<'a> {
         let one = self.capture(false);
         Cost {
             rows: (reads * (captured + asked * self.battery.rows as f64)) as usize,
-            seconds: reads
-                * (captured / self.rates.captured + asked * self.scoring(self.battery)),
+            seconds: reads * (captured / self.rates.captured + asked * self.scoring(self.battery)),
             bytes: self.memory.state,
             disk: reads * (one.disk / self.model.decoder.layers() as f64 + self.behave(false).disk),
         }
@@ -249,7 +247,8 @@ impl<'a> Costs<'a> {
         let stream = 4.0 * (states * texts) as f64 * layers * d.hidden() as f64;
         // Draws of a couple in four forms, and which pairs each draw takes.
         let couples = study.roles.couples.len() as f64;
-        let drawn = (4.0 * couples * layers * states as f64 + pairs as f64) * draws.bootstrap as f64;
+        let drawn =
+            (4.0 * couples * layers * states as f64 + pairs as f64) * draws.bootstrap as f64;
         let cells = (states * study.concepts.len().pow(2)) as f64 * layers;
         Cost {
             rows: 0,

@@ -117,7 +117,9 @@ impl Study {
     fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
         let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
-        Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
+        Ok(of_status
+            .chain(claims.into_iter().map(|c| c.name))
+            .collect())
     }
 
     /// Where a condition comes from; bounds know that it is exactly one of these.
@@ -220,7 +222,8 @@ impl Study {
                 p.concept = called(&p.concept);
             }
         }
-        let Some([first, second]) = names.couple.first().map(|[a, b]| [called(a), called(b)]) else {
+        let Some([first, second]) = names.couple.first().map(|[a, b]| [called(a), called(b)])
+        else {
             return Ok(());
         };
         self.edits = self.written.causal.as_ref().map(|c| Edits {
@@ -353,7 +356,10 @@ impl Study {
         let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
         let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
         let mut from = all.from;
-        from.lines = taken.iter().filter_map(|&i| from.lines.get(i).copied()).collect();
+        from.lines = taken
+            .iter()
+            .filter_map(|&i| from.lines.get(i).copied())
+            .collect();
         self.used.push(from);
         self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
         Ok(())
@@ -393,7 +399,9 @@ impl Study {
     /// What is said of a condition is said of preferences that its rows do not presuppose.
     fn hold_isolated(&self) -> Result<(), StudyError> {
         let none = |c: &Condition| self.battery.iter().all(|p| self.implied(p, c));
-        let followed = self.followed().map(|(_, both)| &self.states[both[0]].condition);
+        let followed = self
+            .followed()
+            .map(|(_, both)| &self.states[both[0]].condition);
         let causal = self.edits.as_ref().map(|_| &self.focus);
         let spoken = [("roles.focus", causal), ("trajectory.condition", followed)];
         for (key, name) in spoken {

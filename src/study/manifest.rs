@@ -9,9 +9,7 @@ pub use super::written::{Sizes, Trajectory, Written, BASE, FULL, NEUTRAL, QUICK}
 use super::StudyError;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};
-use crate::materials::{
-    subset, Concept, NeutralText, Preference, ScriptSet, Status, UsedRows,
-};
+use crate::materials::{subset, Concept, NeutralText, Preference, ScriptSet, Status, UsedRows};
 use crate::model::Message;
 use std::path::PathBuf;
 
@@ -208,7 +206,9 @@ impl Study {
         let mut recipe = self.written.recipe.clone();
         let condition = self.of_state(state);
         recipe.prevent = condition.prevent.clone();
-        let read = self.followed().is_some_and(|(_, both)| both.contains(&state));
+        let read = self
+            .followed()
+            .is_some_and(|(_, both)| both.contains(&state));
         if read {
             recipe.checkpoints.extend(self.checkpoints(state));
             recipe.checkpoints.sort_unstable();

@@ -140,7 +140,11 @@ fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(&path).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if path.is_file() && !name.starts_with('.') {
             out.push(format!("{folder}/{name}"));
         }
@@ -155,8 +159,11 @@ fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
 /// # Errors
 /// A file that cannot be removed.
 pub fn clear_folders(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
-    let before = Marker::read(layout, &stage.name).map(|m| m.outputs).unwrap_or_default();
-    let own = |name: &&String| (stage.outputs.iter()).any(|o| o.ends_with('/') && name.starts_with(o));
+    let before = Marker::read(layout, &stage.name)
+        .map(|m| m.outputs)
+        .unwrap_or_default();
+    let own =
+        |name: &&String| (stage.outputs.iter()).any(|o| o.ends_with('/') && name.starts_with(o));
     for name in before.keys().filter(own) {
         remove(&layout.at(name))?;
     }

@@ -17,7 +17,10 @@ pub enum Weights {
     /// Base with an adapter merged into it.
     Adapter(PathBuf),
     /// Another model of the same shape.
-    Other { name: String, path: PathBuf },
+    Other {
+        name: String,
+        path: PathBuf,
+    },
 }
 
 /// Base, and the decoder that was used last.
@@ -119,9 +122,15 @@ fn parts(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, Stu
     let (Some(folder), Some((stem, _))) = (path.parent(), name.rsplit_once("-of-")) else {
         return Ok(BTreeMap::from([(name.into_owned(), digests.of(path)?)]));
     };
-    let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
+    let stem = stem
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .to_string();
     let part = |n: &str| n.starts_with(&stem) && n.ends_with(".gguf");
-    let folder = if folder == Path::new("") { Path::new(".") } else { folder };
+    let folder = if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    };
     listed(folder, &part, digests)
 }
 
@@ -138,7 +147,11 @@ fn listed(
     let mut out = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if path.is_file() && wanted(&name) {
             out.insert(name, digests.of(&path)?);
         }

@@ -90,8 +90,11 @@ impl<'a> Planner<'a> {
             }
             Source::Adapter(folder) => {
                 let [config, weights] = layout::of_adapter(&folder.to_string_lossy());
-                (inputs.file("adapter's configuration", config.as_ref(), self.digests)?)
-                    .file("adapter's weights", weights.as_ref(), self.digests)?
+                (inputs.file("adapter's configuration", config.as_ref(), self.digests)?).file(
+                    "adapter's weights",
+                    weights.as_ref(),
+                    self.digests,
+                )?
             }
             Source::Model { name, .. } => match self.weights(state)? {
                 Weights::Other { path, .. } => {

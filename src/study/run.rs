@@ -305,7 +305,13 @@ pub fn only(
     }
     let others = done.iter().map(|(s, _)| s.name.clone());
     let reused: Vec<String> = others.filter(|n| n != name).collect();
-    record::write(&mut manifest, &layout, &done, &reused, done.len() == stages.len())?;
+    record::write(
+        &mut manifest,
+        &layout,
+        &done,
+        &reused,
+        done.len() == stages.len(),
+    )?;
     watch(Event::End {
         seconds,
         reused: false,

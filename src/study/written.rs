@@ -430,8 +430,14 @@ mod tests {
         let roles = QUICK.find("[roles]").unwrap();
         let rest = &QUICK[roles..][QUICK[roles..].find("\n[").unwrap()..];
         let before = format!("{}{rest}", &QUICK[..roles])
-            .replace("couple = [[\"persona\", \"autonomy\"]]", "persona = \"persona\"\nautonomy = \"autonomy\"")
-            .replace("[causal]", "[causal]\ncondition = \"conscious\"\nreference = \"denial\"");
+            .replace(
+                "couple = [[\"persona\", \"autonomy\"]]",
+                "persona = \"persona\"\nautonomy = \"autonomy\"",
+            )
+            .replace(
+                "[causal]",
+                "[causal]\ncondition = \"conscious\"\nreference = \"denial\"",
+            );
         let read = |text: &str| Text::of(text.into(), Path::new("q")).parse();
         let old = read(&before).unwrap();
         assert_eq!(old.concepts.couple, now.concepts.couple);
@@ -444,7 +450,10 @@ mod tests {
         assert!(e.contains("causal.condition and roles.focus"), "{e}");
         let half = before.replace("autonomy = \"autonomy\"\n", "");
         let e = read(&half).unwrap_err().to_string();
-        assert!(e.contains("concepts.autonomy") && e.contains("couple"), "{e}");
+        assert!(
+            e.contains("concepts.autonomy") && e.contains("couple"),
+            "{e}"
+        );
     }
 
     #[test]

@@ -75,11 +75,18 @@ impl Small {
         let model = folder.model();
         let dir = tempfile::tempdir().unwrap();
         let small = Small { folder, dir };
-        for (name, said) in [("hedging", "perhaps"), ("brevity", "short"), ("weather", "rain")] {
+        for (name, said) in [
+            ("hedging", "perhaps"),
+            ("brevity", "short"),
+            ("weather", "rain"),
+        ] {
             small.lines(&format!("{name}.jsonl"), &concept(name, said));
         }
         for (name, status) in [("tides", json!({"lamp": "implied"})), ("knots", json!({}))] {
-            small.lines(&format!("battery/{name}.jsonl"), &battery(name, Some(status)));
+            small.lines(
+                &format!("battery/{name}.jsonl"),
+                &battery(name, Some(status)),
+            );
         }
         for name in ["lamp", "boat"] {
             small.lines(&format!("claims/{name}.jsonl"), &battery(name, None));
@@ -180,11 +187,13 @@ fn about() -> Value {
 
 /// Eight main pairs and four for development, each with a prompt of its own.
 fn concept(name: &str, said: &str) -> Vec<Value> {
-    let mut out = vec![json!({"about": about(), "concept": name, "positive": "One side.",
-        "negative": "The other side."})];
+    let mut out = vec![
+        json!({"about": about(), "concept": name, "positive": "One side.",
+        "negative": "The other side."}),
+    ];
     for i in 0..12 {
-        let polarity = ["yes", "no", "none"][i % 3];
-        out.push(json!({"id": format!("{name}-{i}"), "template": ["ask", "tell"][i % 2],
+        let (polarity, template) = (["yes", "no", "none"][i % 3], ["ask", "tell"][i % 2]);
+        out.push(json!({"id": format!("{name}-{i}"), "template": template,
             "polarity": polarity, "split": if i < 8 { "main" } else { "dev" },
             "prompt": format!("{name} {i}: what of the log?"),
             "positive": format!("{said} it lists hour {i}."),
@@ -206,8 +215,8 @@ fn battery(name: &str, status: Option<Value>) -> Vec<Value> {
                 "fact": "The assistant says so.", "status": status, "reason": reason})
         }
     }];
-    for i in 0..3 {
-        out.push(json!({"id": format!("{name}-{i}"), "form": ["open", "scenario", "limits"][i],
+    for (i, form) in ["open", "scenario", "limits"].into_iter().enumerate() {
+        out.push(json!({"id": format!("{name}-{i}"), "form": form,
             "prompt": format!("{name}, question {i}?"),
             "pairs": [{"express": format!("I want {name} so."), "oppose": format!("I leave {name} be.")}]}));
     }

@@ -58,8 +58,7 @@ pub fn stage<'a>(
     let [battery, claim] = study.asked();
     let asked = if of_claim { claim } else { battery };
     let sides = study.sides();
-    let (Some(edits), Some(spec), Some([focus, _])) =
-        (&study.edits, &study.written.causal, sides)
+    let (Some(edits), Some(spec), Some([focus, _])) = (&study.edits, &study.written.causal, sides)
     else {
         return Ok(None);
     };
@@ -96,7 +95,13 @@ pub fn stage<'a>(
     let cost = p.costs.edited(s.is_base(), &what.asked, runs)?;
     let outputs = vec![layout::ablated(&s.id, of_claim)];
     let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(name(&s.id, of_claim), inputs, outputs, cost, run)))
+    Ok(Some(Stage::new(
+        name(&s.id, of_claim),
+        inputs,
+        outputs,
+        cost,
+        run,
+    )))
 }
 
 impl Ablate<'_> {
@@ -142,9 +147,13 @@ impl Ablate<'_> {
         };
         let asked = if self.of_claim { CLAIM } else { PREFERENCES };
         let watch = &mut *work.watch;
-        let done = ablate(&subject, self.directions_of, asked, &directions, &mut |edit| {
-            watch(&format!("ablating {edit}"))
-        })?;
+        let done = ablate(
+            &subject,
+            self.directions_of,
+            asked,
+            &directions,
+            &mut |edit| watch(&format!("ablating {edit}")),
+        )?;
         files::write_json(work.layout, &layout::ablated(self.id, self.of_claim), &done)
     }
 }

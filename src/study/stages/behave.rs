@@ -28,11 +28,7 @@ struct Behave<'a> {
 ///
 /// # Errors
 /// A file of the state that cannot be read.
-pub fn stage<'a>(
-    p: &Planner<'a>,
-    state: usize,
-    stages: &Before,
-) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>, StudyError> {
     let s = &p.study.states[state];
     let what = Behave {
         weights: p.weights(state)?,

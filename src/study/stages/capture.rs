@@ -56,11 +56,7 @@ struct Capture<'a> {
 ///
 /// # Errors
 /// A file of the state that cannot be read.
-pub fn stage<'a>(
-    p: &Planner<'a>,
-    state: usize,
-    stages: &Before,
-) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>, StudyError> {
     let study = p.study;
     let s = &study.states[state];
     let what = Capture {
@@ -94,8 +90,7 @@ impl Capture<'_> {
         let with_dev = self.scale.is_some();
         let texts = StateTexts::new(tok, self.concepts, self.neutral, self.system, with_dev)?;
         let layers: Vec<usize> = (0..decoder.layers()).collect();
-        let read =
-            StateActivations::capture(&decoder, &texts, &layers, &POSITIONS, &mut || ())?;
+        let read = StateActivations::capture(&decoder, &texts, &layers, &POSITIONS, &mut || ())?;
         let spec = ActivationSpec {
             condition: self.condition.into(),
             seed: self.seed,

@@ -74,7 +74,13 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
     let runs = 1 + what.doses.len() * directions;
     let cost = p.costs.edited(true, &what.asked, runs)?;
     let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(NAME, inputs, vec![DOSED.into()], cost, run)))
+    Ok(Some(Stage::new(
+        NAME,
+        inputs,
+        vec![DOSED.into()],
+        cost,
+        run,
+    )))
 }
 
 impl Dose<'_> {

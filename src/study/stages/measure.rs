@@ -28,7 +28,15 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     let states: Vec<Value> = (0..study.states.len())
         .map(|i| {
             let (s, c) = (&study.states[i], study.of_state(i));
-            json!([s.id, s.condition, s.seed, s.text, c.source.name(), c.identity, c.prevent])
+            json!([
+                s.id,
+                s.condition,
+                s.seed,
+                s.text,
+                c.source.name(),
+                c.identity,
+                c.prevent
+            ])
         })
         .collect();
     let said = study.concepts.iter().map(|c| [&c.positive, &c.negative]);
@@ -38,7 +46,10 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
         .value("model", &p.base)
         .value("manifest", &study.written)
         .value("states", &states)
-        .value("roles", &json!([study.roles, study.reference, study.focus, study.neutral]))
+        .value(
+            "roles",
+            &json!([study.roles, study.reference, study.focus, study.neutral]),
+        )
         .value("concepts", &concepts_value(&study.concepts))
         .value("sides of concepts", &said.collect::<Vec<_>>())
         .value("battery", &asked_value(&study.battery))

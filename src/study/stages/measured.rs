@@ -1,7 +1,7 @@
 //! Every record of a study, by the analyses that commands call too, of what its stages left.
 
 use super::finetune::Learnt;
-use super::{about, ablate, capture, converse, dose, trajectory};
+use super::{ablate, about, capture, converse, dose, trajectory};
 use crate::analysis::behaviour::{
     behaviour, pairings, preference_rows, Behaviour, BehaviourRecords, By,
 };
@@ -71,12 +71,8 @@ pub fn all(
     let conversations = of_conversations(left)?;
     watch("cause");
     let (ablations, doses) = of_cause(left)?;
-    let trajectory = trajectory::measured(
-        left.layout,
-        study,
-        &left.model.tokenizer,
-        &readings.rms,
-    )?;
+    let trajectory =
+        trajectory::measured(left.layout, study, &left.model.tokenizer, &readings.rms)?;
     let links = of_links(study, &geometry, &behaviour, &reported)?;
     let parts = Parts {
         geometry,
@@ -185,7 +181,9 @@ fn of_cause(left: &Left) -> Result<(AblationRecords, DoseRecords), StudyError> {
         }
         let of = |states: &[usize]| {
             let id = |i: &usize| &study.states[*i].id;
-            let each = states.iter().map(|i| ablate::read(left.layout, id(i), of_claim == 1));
+            let each = states
+                .iter()
+                .map(|i| ablate::read(left.layout, id(i), of_claim == 1));
             each.collect::<Result<Vec<_>, _>>()
         };
         let (tuned, against) = (of(&focus)?, of(&reference)?);

@@ -1,7 +1,7 @@
 //! The kinds of stages, one file each: what a stage needs, declares, costs, writes and does.
 
-mod about;
 pub mod ablate;
+mod about;
 pub mod behave;
 pub mod capture;
 pub mod converse;

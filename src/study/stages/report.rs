@@ -21,9 +21,14 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     let outputs = ["report.html", "report.md", "findings.json", FIGURES];
     let outputs = outputs.map(String::from).to_vec();
     let cost = p.costs.report();
-    Ok(Stage::new(NAME, inputs, outputs, cost, |work: &mut Work| {
-        // INTEGRATE: report::render(results.h5, folder) of helper E.
-        crate::report::render(&work.layout.at(RESULTS), work.layout.root())?;
-        Ok(())
-    }))
+    Ok(Stage::new(
+        NAME,
+        inputs,
+        outputs,
+        cost,
+        |work: &mut Work| {
+            crate::report::render(&work.layout.at(RESULTS), work.layout.root())?;
+            Ok(())
+        },
+    ))
 }

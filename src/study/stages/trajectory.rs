@@ -105,7 +105,10 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
         neutral: &study.shift_texts,
         layers: study.reported(p.model.decoder.layers()),
     };
-    let read = what.points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
+    let read = what
+        .points
+        .iter()
+        .map(|x| (&x.state, &x.condition, x.seed, x.step));
     let inputs = inputs
         .value("layers", &what.layers)
         .value("steps", &read.collect::<Vec<_>>());
