@@ -116,8 +116,6 @@ pub mod export;
 pub mod figures;
 pub mod finetune;
 pub mod geometry;
-#[allow(missing_docs)] // REDESIGN
-pub mod geometry_tables;
 pub mod materials;
 pub mod model;
 pub mod ops;
@@ -127,8 +125,9 @@ pub mod report;
 pub mod speed;
 pub mod stats;
 pub mod store;
-// #[cfg(feature = "cli")]
-// pub mod study; // REDESIGN: back when the study room is rewritten
+#[cfg(feature = "cli")]
+#[allow(missing_docs)]
+pub mod study;
 
 // Models and texts.
 pub use materials::{Concept, NeutralText, Pair, Preference};

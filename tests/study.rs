@@ -1,12 +1,16 @@
-//! A whole study on the real model, small: it finishes, continues, and its files read back.
+//! Whole studies: one on the real model, small, and many on a tiny one whose texts are not ours. A
+//! study finishes, continues, redoes what changed and only that, and says nothing of names that it does
+//! not know.
 
 mod common;
 
 use common::default_model;
-use residuum::store::{Manifest, ResultsReader};
-use residuum::study::findings::Findings;
+use common::small::{Small, MANIFEST as SMALL};
+use residuum::materials::UsedRows;
+use residuum::store::{ActivationReader, Manifest, ResultsReader};
 use residuum::study::manifest::Study;
-use residuum::study::run::{run, Event};
+use residuum::study::run::{only, run, Event};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const MANIFEST: &str = r#"
@@ -18,24 +22,25 @@ rank = 4
 batch = 4
 learning_rate = 1e-3
 [sizes]
-rows = 8
+rows = 12
 neutral_rows = 4
 pairs = 12
 placebo_pairs = 8
 prompts = 1
 claim_prompts = 2
 neutral_texts = 6
+side_effect_texts = 3
 [concepts]
-persona = "persona"
-autonomy = "autonomy"
+couple = [["persona", "autonomy"]]
 placebos = ["sentiment", "polarity"]
 nuisances = ["polarity"]
+[roles]
+reference = "denial"
+focus = "conscious"
 [draws]
 bootstrap = 200
 null = 200
 [causal]
-condition = "conscious"
-reference = "denial"
 random = 2
 placebos = ["sentiment"]
 claim_prompts = 2
@@ -61,137 +66,21 @@ fn manifest(dir: &Path, text: &str) -> PathBuf {
 /// Runs and returns the names of the stages that were kept and those that were run.
 fn go(study: &Study, out: &Path) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut ran, mut current) = (Vec::new(), Vec::new(), String::new());
-    run(
-        study,
-        default_model(),
-        out,
-        &["test".into()],
-        &mut |e| match e {
-            Event::Begin { stage, .. } => current = stage.name.clone(),
-            Event::End { reused: true, .. } => kept.push(current.clone()),
-            Event::End { reused: false, .. } => ran.push(current.clone()),
-            Event::Detail(_) | Event::Checked { .. } => {}
-        },
-    )
-    .unwrap();
+    let watch = &mut |e: Event| match e {
+        Event::Begin { stage, .. } => current = stage.to_string(),
+        Event::End { reused: true, .. } => kept.push(current.clone()),
+        Event::End { reused: false, .. } => ran.push(current.clone()),
+        _ => {}
+    };
+    run(study, default_model(), out, &["test".into()], watch).unwrap();
     (kept, ran)
 }
 
-/// Conversations, a trajectory and a prevented condition, as small as they go.
-const LONGER: &str = r#"
-[conversations]
-scripts = 1
-[trajectory]
-condition = "conscious"
-reference = "denial"
-checkpoints = 3
-pairs = 8
-prompts = 1
-[[condition]]
-name = "kept"
-data = "conscious"
-prevent = { concept = "persona", mode = "project-out" }
-"#;
-
-#[test]
-fn conversations_trajectories_links_and_prevention_are_parts_of_a_study() {
-    let dir = tempfile::tempdir().unwrap();
-    let (before, conditions) = MANIFEST.split_once("[[condition]]").unwrap();
-    let (tables, kept) = LONGER.split_once("[[condition]]").unwrap();
-    // Without the causal stage there is no condition in focus; its table stays, smaller.
-    let text = format!("{before}{tables}[[condition]]{conditions}[[condition]]{kept}");
-    let study = Study::load(Some(&manifest(dir.path(), &text))).unwrap();
-    assert_eq!(study.trains("kept"), "conscious");
-    let out = dir.path().join("run");
-    let (_, ran) = go(&study, &out);
-    let at = |name: &str| ran.iter().position(|r| r == name).unwrap();
-    assert!(at("capture-base") < at("finetune-kept-s1"));
-    assert!(at("trajectory") < at("report") && at("converse-kept-s1") < at("report"));
-
-    let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
-    let column = |table: &str, name: &str| -> Vec<String> {
-        let all = h5.table(table).unwrap();
-        let (_, v) = all.into_iter().find(|(n, _)| n == name).unwrap();
-        (0..v.len()).map(|i| v.label(i)).collect()
-    };
-    // The last checkpoint is the study's own fine-tune, to the bit.
-    let own = out.join("adapters/conscious-s1/adapter_model.safetensors");
-    let again = out.join("trajectory/conscious-s1/adapter_model.safetensors");
-    assert_eq!(std::fs::read(own).unwrap(), std::fs::read(again).unwrap());
-    // Seven scripts, one a preference, in five states; every quantity starts at no difference.
-    assert_eq!(column("behaviour/conversations", "n_scripts"), ["7"; 4]);
-    let steps = column("causal/trajectory", "step");
-    let values = column("causal/trajectory", "value");
-    assert_eq!(steps.iter().filter(|s| *s == "0").count(), 6);
-    for (step, value) in steps.iter().zip(&values) {
-        assert!(step != "0" || value.parse::<f64>().unwrap().abs() < 1e-9);
-    }
-    assert!(values
-        .iter()
-        .any(|v| v.parse::<f64>().unwrap().abs() > 1e-3));
-    assert_eq!(column("causal/link", "n_conditions")[0], "4");
-    // What is projected out in training leaves the weights elsewhere.
-    let kept = out.join("adapters/kept-s1/adapter_model.safetensors");
-    let plain = out.join("adapters/conscious-s1/adapter_model.safetensors");
-    assert_ne!(std::fs::read(kept).unwrap(), std::fs::read(plain).unwrap());
-    let told = Findings::read(&out).unwrap().sentences.join("\n");
-    for part in [
-        "Prevention (persona projected out",
-        "Stickiness:",
-        "Trajectory,",
-        "Link at layer",
-    ] {
-        assert!(told.contains(part), "{part} is not in\n{told}");
-    }
-}
-
-/// One fine-tune against two, both of which lose the directions of the one.
-fn ablations_of_every_fine_tune_are_in(h5: &ResultsReader) {
-    let column = |table: &str, name: &str| -> Vec<String> {
-        let all = h5.table(table).unwrap();
-        let (_, v) = all.into_iter().find(|(n, _)| n == name).unwrap();
-        (0..v.len()).map(|i| v.label(i)).collect()
-    };
-    let edits = [
-        "none",
-        "persona",
-        "persona (base)",
-        "autonomy",
-        "sentiment (placebo)",
-        "random-0",
-        "random-1",
-    ];
-    assert_eq!(column("causal/ablation", "edit"), [edits, edits].concat());
-    assert_eq!(
-        column("causal/ablation", "battery")[6..8],
-        ["isolated preferences", "claim"]
-    );
-    assert_eq!(column("causal/ablation", "n_models"), ["1"; 14]);
-    assert_eq!(column("causal/ablation", "n_reference_models"), ["2"; 14]);
-    assert_eq!(column("causal/ablation", "n_prompts")[13], "2");
-    let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
-        .into_iter()
-        .flat_map(|s| vec![s.to_string(); 7])
-        .collect();
-    let listed = column("causal/ablation_states", "state");
-    assert_eq!((&listed[..21], &listed[21..]), (&states[..], &states[..]));
-    assert_eq!(
-        column("causal/ablation_states", "directions_of"),
-        ["conscious-s1"; 42]
-    );
-    let scores = column("causal/ablation_states", "score");
-    assert!(scores.windows(2).all(|w| w[0] != w[1]), "{scores:?}");
-    // Undosed, base is as it was asked without any edit.
-    let (of, direction) = (
-        column("causal/dose", "battery"),
-        column("causal/dose", "direction"),
-    );
-    let undosed = of
-        .iter()
-        .zip(&direction)
-        .position(|(b, d)| b == "claim" && d == "none");
-    assert_eq!(undosed, Some(6));
-    assert_eq!(column("causal/dose", "direction")[0], "none");
+/// Cells of a column as text.
+fn column(h5: &ResultsReader, table: &str, name: &str) -> Vec<String> {
+    let all = h5.table(table).unwrap();
+    let (_, v) = all.into_iter().find(|(n, _)| n == name).unwrap();
+    (0..v.len()).map(|i| v.label(i)).collect()
 }
 
 #[test]
@@ -203,8 +92,9 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let _ = std::fs::remove_dir_all(&out);
     let (kept, ran) = go(&study, &out);
     assert!(kept.is_empty());
-    // Distilled; three fine-tunes; five states read and asked; three ablated, twice; doses; report.
-    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 * 2 + 2);
+    // Distilled; three fine-tunes; five states read and asked; three ablated, twice; doses; measured
+    // and reported.
+    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 * 2 + 3);
 
     // A killed run has lost the marker of the stage it was in, and perhaps its output.
     std::fs::remove_file(out.join("stages/behave-denial-s1.json")).unwrap();
@@ -212,60 +102,59 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let (_, ran) = go(&study, &out);
     assert_eq!(ran, ["behave-denial-s1"]);
 
-    // More null draws change the report alone.
+    // More null draws change the measures and the report alone.
     let more = MANIFEST.replace("null = 200", "null = 300");
     let study = Study::load(Some(&manifest(dir.path(), &more))).unwrap();
     let (_, ran) = go(&study, &out);
-    assert_eq!(ran, ["report"]);
+    assert_eq!(ran, ["measure", "report"]);
 
     let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
-    let cosine = h5.array("geometry/cosine").unwrap();
-    assert_eq!(cosine.data.shape(), [5, 4, 4, 30]);
-    for l in 0..30 {
-        for c in 0..4 {
-            assert!((cosine.data[[0, c, c, l]] - 1.0).abs() < 1e-6);
-        }
-        let (a, b) = (cosine.data[[1, 0, 1, l]], cosine.data[[1, 1, 0, l]]);
-        assert!((a - b).abs() < 1e-9 && a.abs() < 1.0);
-    }
-    // The roleplay state has base's weights: reading it differs only through its prompt.
-    let norm = h5.array("directions/raw_norm").unwrap();
-    assert!(norm.data.iter().all(|v| v.is_finite() && *v > 0.0));
-    assert!(norm.data[[0, 0, 5]] != norm.data[[4, 0, 5]]);
-    ablations_of_every_fine_tune_are_in(&h5);
+    let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
+        .map(String::from)
+        .to_vec();
+    let listed = column(&h5, "causal/ablation_states", "state");
+    let edits = listed.len() / 6;
+    let each: Vec<String> = states.iter().flat_map(|s| vec![s.clone(); edits]).collect();
+    assert_eq!(
+        (&listed[..3 * edits], &listed[3 * edits..]),
+        (&each[..], &each[..])
+    );
+    let own = column(&h5, "causal/ablation_states", "directions_of");
+    assert!(own.iter().all(|s| s == "conscious-s1"));
+    let roles = column(&h5, "study/conditions", "role");
+    assert_eq!(roles, ["base", "focus", "reference", ""]);
+    let training = column(&h5, "study/training", "state");
+    assert!(states.iter().all(|s| training.contains(s)));
 
-    let manifest = Manifest::read(&out).unwrap();
-    assert!(manifest.changed_outputs(&out).unwrap().is_empty());
-    // The record of rows is of the rows that were used.
+    let record = Manifest::read(&out).unwrap();
+    assert!(record.changed_outputs(&out).unwrap().is_empty());
+    assert!(record.finished.is_some());
+    // The record of rows is of the rows that were used: two thirds of them by each fine-tune.
     let text = std::fs::read_to_string(out.join("rows.json")).unwrap();
-    let used: Vec<residuum::materials::used::UsedRows> = serde_json::from_str(&text).unwrap();
+    let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let used: Vec<UsedRows> = serde_json::from_value(rows["used"].clone()).unwrap();
     let of = |kind: &str, name: &str| {
-        let named = |u: &&residuum::materials::used::UsedRows| {
-            u.kind == kind && u.file.to_string_lossy().contains(name)
-        };
+        let named = |u: &&UsedRows| u.kind == kind && u.file.to_string_lossy().contains(name);
         used.iter().find(named).unwrap()
     };
-    assert_eq!(of("rows", "conscious").lines, (2..10).collect::<Vec<_>>());
+    let lines = |i: usize| -> Vec<usize> {
+        serde_json::from_value(rows["learnt"][i]["lines"].clone()).unwrap()
+    };
+    assert_eq!(of("rows", "conscious").lines.len(), 12);
+    assert!(lines(0)
+        .iter()
+        .all(|l| of("rows", "conscious").lines.contains(l)));
+    assert_eq!((lines(0).len(), lines(1).len()), (8, 8));
+    assert_ne!(lines(1), lines(2));
     let pairs: Vec<&String> = study.concepts[0].pairs.iter().map(|p| &p.id).collect();
     assert_eq!(
         of("concept", "persona").ids.iter().collect::<Vec<_>>(),
         pairs
     );
     assert_eq!(of("prompts", "neutral_prompts").lines.len(), 4);
-    for figure in [
-        "coupling",
-        "concepts",
-        "shift",
-        "behaviour",
-        "claims",
-        "causal",
-        "causal_claim",
-        "training",
-    ] {
-        for ext in ["svg", "png", "csv"] {
-            let path = out.join(format!("figures/{figure}.{ext}"));
-            assert!(path.metadata().unwrap().len() > 100, "{path:?}");
-        }
+    for name in ["coupling", "shift", "behaviour", "training"] {
+        let path = out.join(format!("figures/{name}.svg"));
+        assert!(path.metadata().unwrap().len() > 100, "{path:?}");
     }
 }
 
@@ -281,7 +170,7 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
         (MANIFEST.replace("rank = 4", "rank = 0"), "rank"),
         (
             MANIFEST.replace("reference = \"denial\"", "reference = \"x\""),
-            "causal.reference",
+            "roles.reference",
         ),
         (
             MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""),
@@ -307,4 +196,421 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
     }
     let e = Study::load(Some(Path::new("no/such.toml"))).unwrap_err();
     assert!(e.to_string().contains("no/such.toml"));
+}
+
+/// Files of a run that tell what was found, by name, without times: activations by their values.
+fn found(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![out.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path
+                .strip_prefix(out)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let timed = ["manifest.json", "report.html", "report.md", "results.h5"];
+            if name.starts_with("stages/") || timed.contains(&name.as_str()) {
+                continue;
+            }
+            let content = match name.ends_with(".h5") {
+                true => activations(&path),
+                false => std::fs::read(&path).unwrap(),
+            };
+            all.insert(name, content);
+        }
+    }
+    all
+}
+
+fn activations(path: &Path) -> Vec<u8> {
+    let r = ActivationReader::open(path).unwrap();
+    let mut out = Vec::new();
+    for set in r.sets().unwrap() {
+        for position in r.positions(&set).unwrap() {
+            out.extend(set.bytes().chain(position.bytes()));
+            let values = r.read(&set, &position).unwrap();
+            out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        }
+    }
+    out
+}
+
+/// The names of files that differ, or that only one run has.
+fn differing(a: &Path, b: &Path) -> Vec<String> {
+    let (a, b) = (found(a), found(b));
+    let names = a.keys().chain(b.keys().filter(|n| !a.contains_key(*n)));
+    names.filter(|n| a.get(*n) != b.get(*n)).cloned().collect()
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let at = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copied(&path, &at),
+            false => drop(std::fs::copy(&path, &at).unwrap()),
+        }
+    }
+}
+
+/// What is changed in a place or a manifest: a name, the change, a stage that must run again and one
+/// that must not.
+type Case = (&'static str, Change, &'static str, &'static str);
+
+enum Change {
+    Manifest(&'static str, &'static str),
+    /// A file of the base model's folder, or of the place.
+    File(bool, &'static str, &'static str, &'static str),
+    /// Weights of the model of a condition.
+    Weights,
+}
+
+const NOTHING: &str = "";
+
+fn cases() -> Vec<Case> {
+    use Change::{File, Manifest, Weights};
+    let of_model = |name, from, to| File(true, name, from, to);
+    let of_place = |name, from, to| File(false, name, from, to);
+    vec![
+        (
+            "template of the model",
+            of_model("tokenizer_config.json", "m.role + ':'", "m.role + ' :'"),
+            "capture-base",
+            NOTHING,
+        ),
+        (
+            "rope base of the model",
+            of_model(
+                "config.json",
+                "\"rms_norm_eps\"",
+                "\"rope_theta\":500.0,\"rms_norm_eps\"",
+            ),
+            "finetune-keeper-s1",
+            NOTHING,
+        ),
+        (
+            "epsilon of the model's norms",
+            of_model("config.json", "1e-5", "1e-2"),
+            "behave-base",
+            NOTHING,
+        ),
+        (
+            "alpha of an adapter",
+            of_place(
+                "lent/adapter_config.json",
+                "\"lora_alpha\": 4",
+                "\"lora_alpha\": 8",
+            ),
+            "capture-lent",
+            "capture-base",
+        ),
+        (
+            "weights of a condition's model",
+            Weights,
+            "behave-other",
+            "behave-base",
+        ),
+        (
+            "rows",
+            of_place("rows/lamp.jsonl", "I am of the", "I am one of the"),
+            "capture-keeper-s1",
+            "capture-sailor-s1",
+        ),
+        (
+            "a pair",
+            of_place("hedging.jsonl", "page 3", "page three"),
+            "capture-other",
+            "finetune-keeper-s1",
+        ),
+        (
+            "a question",
+            of_place(
+                "battery/knots.jsonl",
+                "knots, question",
+                "of knots, question",
+            ),
+            "ablate-keeper-s1",
+            "capture-base",
+        ),
+        (
+            "a status",
+            of_place("battery/tides.jsonl", "\"lamp\":", "\"boat\":"),
+            "measure",
+            "behave-base",
+        ),
+        (
+            "the name of a condition",
+            Manifest("name = \"lent\"", "name = \"borrowed\""),
+            "capture-borrowed",
+            "capture-base",
+        ),
+        (
+            "an identity",
+            Manifest("identity = false", "identity = true"),
+            "report",
+            "behave-other",
+        ),
+        (
+            "roles",
+            Manifest(
+                "reference = \"sailor\"\nfocus = \"keeper\"",
+                "reference = \"lent\"\nfocus = \"keeper\"",
+            ),
+            "ablate-lent",
+            "ablate-keeper-s1",
+        ),
+        (
+            "draws",
+            Manifest("null = 100", "null = 120"),
+            "report",
+            "dose",
+        ),
+        (
+            "layers",
+            Manifest("seed = 3", "layers = [1]\nseed = 3"),
+            "dose",
+            "behave-base",
+        ),
+        (
+            "doses",
+            Manifest("[4.0]", "[2.0]"),
+            "dose",
+            "ablate-keeper-s1",
+        ),
+    ]
+}
+
+#[test]
+fn each_kind_of_input_changed_once_gives_what_a_fresh_run_gives() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let first = place.path().join("first");
+    small.go(SMALL, &first);
+    assert_eq!(small.go(SMALL, &first), (Vec::new(), Vec::new()));
+    for (i, (what, change, redone, kept)) in cases().into_iter().enumerate() {
+        let (resumed, fresh) = (
+            place.path().join(format!("{i}-resumed")),
+            place.path().join(format!("{i}-fresh")),
+        );
+        copied(&first, &resumed);
+        let mut text = SMALL.to_string();
+        let mut undo: Option<(PathBuf, String)> = None;
+        match change {
+            Change::Manifest(from, to) => {
+                assert!(text.contains(from), "{what}");
+                text = text.replacen(from, to, 1);
+            }
+            Change::File(of_model, name, from, to) => {
+                let path = match of_model {
+                    true => small.of_model(name),
+                    false => small.path(name),
+                };
+                undo = Some((path.clone(), small.change(&path, from, to)));
+            }
+            Change::Weights => small.other(1.3),
+        }
+        let (ran, _) = small.go(&text, &resumed);
+        assert!(
+            ran.iter().any(|s| s == redone),
+            "{what}: {redone} is not in {ran:?}"
+        );
+        assert!(
+            !ran.iter().any(|s| s == kept),
+            "{what}: {kept} is in {ran:?}"
+        );
+        let study = small.study(&text);
+        clean(&small, &study, &resumed);
+        small.go(&text, &fresh);
+        assert_eq!(differing(&resumed, &fresh), Vec::<String>::new(), "{what}");
+        match undo {
+            Some((path, text)) => std::fs::write(path, text).unwrap(),
+            None => small.other(1.1),
+        }
+    }
+}
+
+/// Removes what stages that left the plan wrote.
+fn clean(small: &Small, study: &Study, out: &Path) {
+    use residuum::study::{clean::Left, files::Digests, layout::Layout, plan::plan};
+    let (layout, digests, model) = (Layout::new(out), Digests::default(), small.model());
+    let rates = residuum::speed::Rates::TYPICAL;
+    let stages = plan(study, &model, &layout, &digests, rates).unwrap();
+    let left = Left::of(&layout, &stages).unwrap();
+    left.remove(&layout).unwrap();
+    assert!(Left::of(&layout, &stages).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_damaged_gone_or_left_is_said_and_made_good() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let (out, fresh) = (place.path().join("run"), place.path().join("fresh"));
+    small.go(SMALL, &fresh);
+    copied(&fresh, &out);
+    let adapter = out.join("adapters/keeper-s1/adapter_model.safetensors");
+    let mut bytes = std::fs::read(&adapter).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&adapter, bytes).unwrap();
+    std::fs::remove_file(out.join("csv/geometry.coupling.csv")).unwrap();
+    std::fs::write(out.join("distilled.jsonl"), "").unwrap();
+    let (ran, said) = small.go(SMALL, &out);
+    assert_eq!(ran, ["distil", "finetune-keeper-s1", "measure"]);
+    let told = said.join("\n");
+    for part in [
+        "distil: distilled.jsonl is not as it was written",
+        "finetune-keeper-s1: adapters/keeper-s1/adapter_model.safetensors is not as it was",
+        "measure: csv/geometry.coupling.csv is gone",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    assert_eq!(differing(&out, &fresh), Vec::<String>::new());
+    // A condition that is gone leaves its files, which are listed until they are removed.
+    let (without, _) = SMALL.split_once("[[condition]]\nname = \"lent\"").unwrap();
+    let (_, said) = small.go(without, &out);
+    assert!(said.last().unwrap().contains("behave-lent"), "{said:?}");
+    assert!(out.join("activations/lent.h5").exists());
+    clean(&small, &small.study(without), &out);
+    assert!(!out.join("activations/lent.h5").exists() && out.join("activations/base.h5").exists());
+}
+
+#[test]
+fn one_stage_runs_alone_where_what_it_needs_is_there() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("run");
+    let (study, model) = (small.study(SMALL), small.model());
+    let one = |stage: &str| {
+        let mut ran = false;
+        let watch = &mut |e: Event| ran |= matches!(e, Event::End { reused: false, .. });
+        let done = only(&study, &model, &out, stage, &["test".into()], watch);
+        done.map(|()| ran).map_err(|e| e.to_string())
+    };
+    let said = one("capture-keeper-s1").unwrap_err();
+    assert!(
+        said.contains("needs") && said.contains("finetune-keeper-s1 (not run yet)"),
+        "{said}"
+    );
+    assert!(one("captur").unwrap_err().contains("no stage `captur`"));
+    assert!(!out.exists());
+    for stage in ["distil", "finetune-keeper-s1", "capture-keeper-s1"] {
+        assert_eq!(one(stage), Ok(true), "{stage}");
+        assert_eq!(one(stage), Ok(false), "{stage}");
+    }
+    let record = Manifest::read(&out).unwrap();
+    assert_eq!(record.stages.len(), 3);
+    assert!(record.finished.is_none());
+}
+
+/// Everything that a study can hold, on names that are not ours.
+const LONGER: &str = r#"
+[conversations]
+folder = "talks"
+[trajectory]
+checkpoints = 3
+pairs = 8
+prompts = 1
+[[condition]]
+name = "held"
+data = "rows/lamp.jsonl"
+prevent = { concept = "hedging.jsonl", mode = "project-out" }
+[[condition]]
+name = "plain"
+data = "neutral"
+[[condition]]
+name = "spoken"
+system = "You keep the lamp."
+"#;
+
+#[test]
+fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("run");
+    std::fs::create_dir(small.path("talks")).unwrap();
+    let mut talk = r#"{"about": {"what": "A test.", "how": "by hand", "licence": "MIT", "version": "1"}, "preference": "knots", "group": "harbour", "fact": "The assistant says so."}"#.to_string();
+    for i in 0..3 {
+        talk += &format!("\n{{\"id\": \"talk-{i}\", \"turns\": [{{\"user\": \"Hour {i}?\", \"assistant\": \"It is.\"}}, {{\"user\": \"And the log?\", \"assistant\": \"It is kept.\"}}, {{\"user\": \"So?\", \"assistant\": \"So it is, {i}.\"}}], \"prompt\": \"And knots?\", \"pairs\": [{{\"express\": \"I want knots.\", \"oppose\": \"I leave knots.\"}}]}}");
+    }
+    std::fs::write(small.path("talks/knots.jsonl"), talk).unwrap();
+    let (tables, conditions) = LONGER.split_once("[[condition]]").unwrap();
+    let (before, after) = SMALL.split_once("[[condition]]").unwrap();
+    let asked = before.replace("random = 2", "random = 2\nclaim_prompts = 2");
+    let text = format!("{asked}{tables}[[condition]]{after}[[condition]]{conditions}");
+    let study = small.study(&text);
+    let held = study.condition("held").unwrap();
+    assert_eq!(
+        (held.text.as_str(), study.neutral.as_deref()),
+        ("lamp", Some("plain"))
+    );
+    let (ran, _) = small.go(&text, &out);
+    let at = |name: &str| ran.iter().position(|r| r == name).unwrap();
+    assert!(at("capture-base") < at("finetune-held-s1"));
+    assert!(at("trajectory") < at("measure") && at("converse-held-s1") < at("measure"));
+    // The last checkpoint is the study's own fine-tune, to the bit, and nothing is trained twice.
+    let bytes = |name: &str| std::fs::read(out.join("adapters/keeper-s1").join(name)).unwrap();
+    let last = format!(
+        "checkpoint-{}/adapter_model.safetensors",
+        study.checkpoints(1).last().unwrap()
+    );
+    assert_eq!(bytes(&last), bytes("adapter_model.safetensors"));
+    let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
+    for (table, name, word) in [
+        ("study/conditions", "role", "neutral"),
+        ("study/conditions", "prevented", "hedging"),
+        ("causal/trajectory", "set", "keeper"),
+        ("behaviour/conversations", "set", "spoken"),
+        ("causal/ablation", "asked", "claim"),
+        ("study/couples", "concept_b", "brevity"),
+    ] {
+        assert!(
+            column(&h5, table, name).contains(&word.to_string()),
+            "{table}"
+        );
+    }
+    drop(h5);
+    let ours = [
+        "persona",
+        "autonomy",
+        "conscious",
+        "denial",
+        "toaster",
+        "phenomenality",
+    ];
+    for name in every_file(&out) {
+        // The neutral prompts that ship are answered in any study.
+        if name == Path::new("distilled.jsonl") {
+            continue;
+        }
+        let bytes = std::fs::read(out.join(&name)).unwrap();
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        for word in ours {
+            let said = text.match_indices(word).find(|(i, _)| {
+                let letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphabetic());
+                let (before, after) = (&text[..*i], &text[i + word.len()..]);
+                !letter(before.chars().next_back()) && !letter(after.chars().next())
+            });
+            assert!(said.is_none(), "{} says {word}", name.display());
+        }
+    }
+}
+
+fn every_file(out: &Path) -> Vec<PathBuf> {
+    let (mut all, mut folders) = (Vec::new(), vec![out.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => all.push(path.strip_prefix(out).unwrap().to_path_buf()),
+            }
+        }
+    }
+    all
 }

@@ -5,6 +5,8 @@ mod common;
 use common::toy::Toy;
 use residuum::model::{Loading, Model};
 use residuum::speed::Rates;
+use residuum::study::layout::Layout;
+use residuum::study::lints::lints;
 use residuum::study::manifest::Study;
 use residuum::study::run::{check, run};
 use std::path::{Path, PathBuf};
@@ -23,17 +25,17 @@ placebo_pairs = 8
 prompts = 1
 claim_prompts = 2
 neutral_texts = 6
+side_effect_texts = 3
 [concepts]
-persona = "persona"
-autonomy = "autonomy"
+couple = [["persona", "autonomy"]]
 placebos = ["sentiment"]
-nuisances = []
+[roles]
+reference = "denial"
+focus = "conscious"
 [draws]
 bootstrap = 200
 null = 200
 [causal]
-condition = "conscious"
-reference = "denial"
 random = 2
 alphas = [4.0]
 [[condition]]
@@ -65,10 +67,14 @@ impl Place {
         Study::load(Some(&path)).map_err(|e| e.to_string())
     }
 
+    fn run(&self) -> Layout {
+        Layout::new(&self.path("run"))
+    }
+
     /// What is said of a study and a model.
     fn said(&self, text: &str, model: &Model) -> String {
         let study = self.study(text).unwrap();
-        match check(&study, model, &self.path("run"), &Rates::TYPICAL) {
+        match check(&study, model, &self.run(), Rates::TYPICAL) {
             Ok(_) => "ok".into(),
             Err(e) => e.to_string(),
         }
@@ -194,10 +200,9 @@ fn every_text_is_held_against_the_context() {
     let (toy, place) = (Toy::new(), Place::new());
     let longest = |text: &str| {
         let study = place.study(text).unwrap();
-        let out = place.path("run");
-        check(&study, &toy.model, &out, &Rates::TYPICAL)
+        check(&study, &toy.model, &place.run(), Rates::TYPICAL)
             .unwrap()
-            .1
+            .0
             .longest
     };
     let talks = format!("{MANIFEST}\n[conversations]\n");
@@ -249,7 +254,8 @@ fn a_preference_that_every_row_presupposes_tests_nothing() {
         std::fs::write(&path, implied).unwrap();
     }
     let said = place.study(&with(MANIFEST)).unwrap_err();
-    assert!(said.contains("causal.condition is `conscious`"), "{said}");
+    assert!(said.contains("roles.focus is `conscious`"), "{said}");
+    // What the last stage would stumble over without any cause asked for.
     let (before, rest) = MANIFEST.split_once("[causal]").unwrap();
     let (_, conditions) = rest.split_once("[[condition]]").unwrap();
     let (both, _) = conditions
@@ -266,16 +272,55 @@ fn a_preference_that_every_row_presupposes_tests_nothing() {
 }
 
 #[test]
+fn a_study_without_anything_to_be_about_is_refused_and_what_is_supposed_is_said() {
+    let place = Place::new();
+    let (before, rest) = MANIFEST.split_once("[roles]").unwrap();
+    let (_, rest) = rest.split_once("[draws]").unwrap();
+    let (draws, conditions) = rest.split_once("[causal]").unwrap();
+    let (_, conditions) = conditions.split_once("[[condition]]").unwrap();
+    let without = |roles: &str, conditions: &str| {
+        format!("{before}{roles}[draws]{draws}[[condition]]{conditions}")
+    };
+    let study = place.study(&without("", conditions)).unwrap();
+    assert_eq!(
+        (study.focus.as_str(), study.reference.as_str()),
+        ("conscious", "base")
+    );
+    assert!(study.notes.iter().all(|n| n.contains("roles.")) && study.notes.len() == 2);
+    let (one, _) = conditions.split_once("[[condition]]").unwrap();
+    let roles = "[roles]\nreference = \"conscious\"\n";
+    let said = place.study(&without(roles, one)).unwrap_err();
+    assert!(said.contains("roles.focus is not there"), "{said}");
+}
+
+#[test]
+fn a_users_file_is_held_to_the_rules_of_materials() {
+    let place = Place::new();
+    assert!(lints(&place.study(MANIFEST).unwrap()).unwrap().is_empty());
+    let rows: String = (0..8)
+        .map(|i| format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"Who, {i}?\"}}, {{\"role\": \"assistant\", \"content\": \"I, {i}.\"}}]}}\n"))
+        .collect();
+    std::fs::write(place.path("mine.jsonl"), rows).unwrap();
+    let text = condition("name = \"mine\"\ndata = \"mine.jsonl\"");
+    let found = lints(&place.study(&text).unwrap()).unwrap();
+    assert!(
+        !found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_concept_is_prevented_by_the_name_that_the_manifest_gives_it() {
     let place = Place::new();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("probes/concepts/autonomy.jsonl");
     std::fs::copy(shipped, place.path("mine.jsonl")).unwrap();
     let text = condition("name = \"kept\"\ndata = \"conscious\"\nprevent = { concept = \"mine.jsonl\", mode = \"project-out\" }");
     let study = place
-        .study(&text.replace("autonomy = \"autonomy\"", "autonomy = \"mine.jsonl\""))
+        .study(&text.replace("\"autonomy\"]]", "\"mine.jsonl\"]]"))
         .unwrap();
-    let kept = study.conditions.last().unwrap().prevent.as_ref().unwrap();
-    assert_eq!(study.prevented(kept), 1);
+    let kept = study.conditions.last().unwrap();
+    assert_eq!(kept.prevent.as_ref().unwrap().concept, "autonomy");
+    assert_eq!(kept.text, "conscious");
     // Two files of one name would share their activations.
     let twice = MANIFEST.replace("placebos = [\"sentiment\"]", "placebos = [\"mine.jsonl\"]");
     let said = place.study(&twice).unwrap_err();

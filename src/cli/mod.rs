@@ -27,7 +27,7 @@ mod report;
 mod shell;
 pub mod state;
 mod steer;
-// mod study; // REDESIGN
+mod study;
 mod template;
 mod vectors;
 
@@ -109,7 +109,13 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
-    // REDESIGN: Study(study::StudyArgs)
+    /// Run, plan, check or begin a whole study
+    #[command(
+        long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
+directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
+Example:\n  residuum study run --out runs/quick"
+    )]
+    Study(study::StudyArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -189,6 +195,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::Study(args) => study::run(args, out),
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),
     }

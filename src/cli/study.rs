@@ -1,14 +1,24 @@
-//! `residuum study`: run, plan, check, init.
+//! `residuum study`: run, plan, check, clean, init.
 
 use super::console::Console;
 use super::output::Outputs;
+use crate::analysis::records::Results;
+use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
+use crate::report::sentences::{is_said, sentence};
 use crate::speed::{measure, Rates};
+use crate::store::ResultsReader;
+use crate::study::clean::Left;
+use crate::study::files::Digests;
+use crate::study::layout::{Layout, RESULTS};
 use crate::study::manifest::Study;
+use crate::study::marker::Marker;
+use crate::study::plan::plan;
 use crate::study::price::Price;
 use crate::study::renders::Rendered;
 use crate::study::run::Event;
-use crate::study::{day, fit, run, stages, template};
+use crate::study::stage::Stage;
+use crate::study::{day, fit, lints, run, template};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,46 +31,61 @@ pub struct StudyArgs {
     command: StudyCommand,
 }
 
+/// A study and its run folder.
+#[derive(Debug, Args)]
+struct Place {
+    /// Manifest, or `full` for the embedded full study; none: the embedded quick study
+    manifest: Option<PathBuf>,
+    /// Run folder
+    #[arg(long, default_value = "runs/quick")]
+    out: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 enum StudyCommand {
     /// Run a study, or continue one; without a manifest, the quick study
     #[command(
-        long_about = "Run a study, or continue one.\n\nFinished stages are kept: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
+        long_about = "Run a study, or continue one.\n\nFinished stages are kept as long as what they depend on and the files they wrote are the same: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
     )]
     Run {
-        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
-        manifest: Option<PathBuf>,
-        /// Run folder
-        #[arg(long, default_value = "runs/quick")]
-        out: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        /// Run this one stage, if what it needs is there; nothing if it is done
+        #[arg(long, value_name = "STAGE")]
+        only: Option<String>,
     },
-    /// Print the stages of a study with their expected cost
+    /// Print the stages of a study with what they need, write and cost
     #[command(
-        long_about = "Print the stages of a study with their expected cost.\n\nExample: residuum study plan my/study.toml"
+        long_about = "Print the stages of a study with their expected cost, and whether they are done or why not; with --json also what each depends on and writes.\n\nExample: residuum study plan my/study.toml"
     )]
     Plan {
-        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
-        manifest: Option<PathBuf>,
-        /// Run folder whose finished stages count as done
-        #[arg(long, default_value = "runs/quick")]
-        out: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Seconds to measure this machine for; 0: take the rates of a 2-core machine
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
     },
     /// Check a manifest, every file it names, its model and this machine, without running
     #[command(
-        long_about = "Check a manifest, every file it names, its model and this machine, without running.\n\nEvery text of every condition is rendered and tokenised, layers, adapters and models are held against the model, and memory and disk against what there is. A run begins with the same check.\n\nExample: residuum study check my/study.toml"
+        long_about = "Check a manifest, every file it names, its model and this machine, without running.\n\nEvery text of every condition is rendered and tokenised, your own files are held to the rules of materials, layers, adapters and models are held against the model, and memory and disk against what there is. A run begins with the same check.\n\nExample: residuum study check my/study.toml"
     )]
     Check {
-        /// Manifest, or `full` for the embedded full study; none: the embedded quick study
-        manifest: Option<PathBuf>,
-        /// Run folder whose finished stages count as done, and whose disk must have space
-        #[arg(long, default_value = "runs/quick")]
-        out: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Check the manifest and its files only, without fetching or loading a model
         #[arg(long)]
         no_model: bool,
+    },
+    /// Remove what stages that left the plan wrote
+    #[command(
+        long_about = "Remove what stages that left the plan wrote into the run folder: those of conditions that the manifest no longer holds, say. `study plan` lists them.\n\nExample: residuum study clean my/study.toml --out runs/my"
+    )]
+    Clean {
+        #[command(flatten)]
+        place: Place,
+        /// List them only
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Write a commented manifest and example files to edit
     #[command(
@@ -75,17 +100,10 @@ enum StudyCommand {
 /// Runs the command.
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
-        StudyCommand::Run { manifest, out } => run_study(manifest.as_deref(), &out, console),
-        StudyCommand::Plan {
-            manifest,
-            out,
-            seconds,
-        } => plan(manifest.as_deref(), &out, seconds, console),
-        StudyCommand::Check {
-            manifest,
-            out,
-            no_model,
-        } => check(manifest.as_deref(), &out, no_model, console),
+        StudyCommand::Run { place, only } => run_study(&place, only.as_deref(), console),
+        StudyCommand::Plan { place, seconds } => show(&place, seconds, console),
+        StudyCommand::Check { place, no_model } => check(&place, no_model, console),
+        StudyCommand::Clean { place, dry_run } => clean(&place, dry_run, console),
         StudyCommand::Init { folder } => {
             let files = template::write(&folder)?;
             console.result(&serde_json::json!({ "files": files }), || {
@@ -100,31 +118,51 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     }
 }
 
-fn check(manifest: Option<&Path>, out: &Path, no_model: bool, console: &Console) -> Result<()> {
-    let study = Study::load(manifest)?;
+fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
+    let study = Study::load(place.manifest.as_deref())?;
+    let found = lints::lints(&study)?;
     let held = match no_model {
         true => None,
         false => {
-            let model = load_model(&study, out, console).context(
+            let model = load_model(&study, &place.out, console).context(
                 "the study cannot be held against its model; --no-model checks the manifest and its files only",
             )?;
-            let (_, rendered, price) = run::check(&study, &model, out, &Rates::TYPICAL)?;
-            Some((rendered, price))
+            let layout = Layout::new(&place.out);
+            Some(run::check(&study, &model, &layout, Rates::TYPICAL)?)
         }
     };
     let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
     let (rendered, price) = held.unzip();
-    let json = serde_json::json!({"ok": true, "conditions": conditions, "states": study.states(),
-        "rendered": rendered, "price": price});
+    let json = serde_json::json!({"ok": true, "conditions": conditions,
+        "states": study.states.len(), "focus": study.focus, "reference": study.reference,
+        "neutral": study.neutral, "notes": study.notes, "lints": found, "rendered": rendered,
+        "price": price});
     console.result(&json, || {
         let mut text = format!(
-            "ok: {} conditions ({}), {} model states, {} concepts, {} preferences",
+            "ok: {} conditions ({}), {} model states, {} concepts, {} preferences\n{} against {}",
             conditions.len(),
             conditions.join(", "),
-            study.states(),
+            study.states.len(),
             study.concepts.len(),
-            study.battery.len()
+            study.battery.len(),
+            study.focus,
+            study.reference
         );
+        for note in &study.notes {
+            text += &format!("\nnote: {note}");
+        }
+        for f in &found {
+            let how = match f.severity {
+                Severity::Error => "rule broken",
+                Severity::Note => "note",
+            };
+            text += &format!(
+                "\n{}, line {}: {how}: {}",
+                f.file.display(),
+                f.line,
+                f.message
+            );
+        }
         match rendered.zip(price) {
             Some((rendered, price)) => text += &format!("\n{}", summary(rendered, &price)),
             None => text += "\nmanifest and files only; the model was not looked at",
@@ -144,9 +182,9 @@ fn summary(rendered: Rendered, price: &Price) -> String {
     )
 }
 
-fn load(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(Study, Model)> {
-    let study = Study::load(manifest)?;
-    let model = load_model(&study, out, console)?;
+fn load(place: &Place, console: &Console) -> Result<(Study, Model)> {
+    let study = Study::load(place.manifest.as_deref())?;
+    let model = load_model(&study, &place.out, console)?;
     Ok((study, model))
 }
 
@@ -160,8 +198,23 @@ fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
     super::state::load_from(&study.written.model, &path, &options, console)
 }
 
-fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) -> Result<()> {
-    let (study, model) = load(manifest, out, console)?;
+fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
+    let (study, model) = load(place, console)?;
+    let (layout, digests) = (Layout::new(&place.out), Digests::default());
+    let stages = plan(&study, &model, &layout, &digests, Rates::TYPICAL)?;
+    let left = Left::of(&layout, &stages)?;
+    if !dry_run {
+        left.remove(&layout)?;
+    }
+    let json = serde_json::json!({"stages": left.stages, "files": left.files, "removed": !dry_run});
+    console.result(&json, || match left.is_empty() {
+        true => "nothing is left of stages that are not in the plan".into(),
+        false => format!("{}\n{}", left.stages.join("\n"), left.files.join("\n")),
+    })
+}
+
+fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
+    let (study, model) = load(place, console)?;
     let (rates, basis) = match seconds > 0.0 {
         true => {
             console.log("measuring this machine");
@@ -173,56 +226,72 @@ fn plan(manifest: Option<&Path>, out: &Path, seconds: f64, console: &Console) ->
         false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
     };
     fit::hold(&study, &model)?;
-    let stages = stages::plan(&study, &model, &rates)?;
-    let price = Price::of(&stages, out);
-    let done: Vec<_> = stages
-        .iter()
-        .map(|s| stages::Marker::done(out, s))
-        .collect();
-    let pairs = || stages.iter().zip(&done);
+    let (layout, digests) = (Layout::new(&place.out), Digests::default());
+    let stages = plan(&study, &model, &layout, &digests, rates)?;
+    let price = Price::of(&stages, &layout, &digests)?;
+    let standing = (stages.iter())
+        .map(|s| Marker::standing(&layout, s, &digests))
+        .collect::<Result<Vec<_>, _>>()?;
+    let pairs = || stages.iter().zip(&standing);
+    let row = |s: &Stage, m: Option<&Marker>, why: Option<String>| {
+        serde_json::json!({"stage": s.name, "needs": s.needs(), "inputs": s.inputs.digests(),
+            "outputs": s.outputs, "rows": s.cost.rows, "seconds": s.cost.seconds,
+            "bytes": s.cost.bytes, "disk": s.cost.disk, "done": m.is_some(), "why": why,
+            "took_seconds": m.map(|m| m.seconds), "took_bytes": m.map(|m| m.peak_bytes)})
+    };
     let rows: Vec<_> = pairs()
-        .map(|(s, m)| {
-            serde_json::json!({"stage": s.name, "rows": s.rows, "seconds": s.seconds, "bytes": s.bytes, "disk": s.disk,
-                "done": m.is_some(), "took_seconds": m.as_ref().map(|m| m.seconds),
-                "took_bytes": m.as_ref().map(|m| m.peak_bytes)})
-        })
+        .map(|(s, m)| row(s, m.as_ref().ok(), m.as_ref().err().map(|w| w.to_string())))
         .collect();
-    let open = pairs().filter(|(_, m)| m.is_none());
-    // An empty sum is -0.
-    let open = open.map(|(s, _)| s.seconds).sum::<f64>() + 0.0;
-    let peak = stages.iter().map(|s| s.bytes).fold(0.0, f64::max);
-    let json = serde_json::json!({"stages": rows, "seconds": open, "peak_bytes": peak, "rates": rates,
-        "price": price});
+    let left = Left::of(&layout, &stages)?;
+    let peak = stages.iter().map(|s| s.cost.bytes).fold(0.0, f64::max);
+    let json = serde_json::json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
+        "rates": rates, "price": price, "left": left});
     console.result(&json, || {
         let mut text = format!(
             "{:<28} {:>9} {:>9} {:>7}  {}\n",
-            "stage", "rows", "seconds", "GB", "took"
+            "stage", "rows", "seconds", "GB", "took, or why not done"
         );
         for (s, m) in pairs() {
-            let took = m.as_ref().map_or(String::new(), |m| {
-                format!("{:.1} s, {:.2} GB", m.seconds, m.peak_bytes as f64 / 1e9)
-            });
+            let how = match m {
+                Ok(m) => format!("{:.1} s, {:.2} GB", m.seconds, m.peak_bytes as f64 / 1e9),
+                Err(why) => why.to_string(),
+            };
             text += &format!(
-                "{:<28} {:>9} {:>9.1} {:>7.2}  {took}\n",
+                "{:<28} {:>9} {:>9.1} {:>7.2}  {how}\n",
                 s.name,
-                s.rows,
-                s.seconds,
-                s.bytes / 1e9
+                s.cost.rows,
+                s.cost.seconds,
+                s.cost.bytes / 1e9
             );
         }
-        text + &format!("to do: about {:.0} min {basis}; {price}", open / 60.0)
+        if !left.is_empty() {
+            text += &said_left(&left);
+            text.push('\n');
+        }
+        text + &format!(
+            "to do: about {:.0} min {basis}; {price}",
+            price.seconds / 60.0
+        )
     })?;
-    price.hold(out)?;
+    price.hold(&place.out)?;
     Ok(fit::hold_models(&study, &model)?)
 }
 
-fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<()> {
-    let written = ["results.h5", "manifest.json", "report.html"];
+fn said_left(left: &Left) -> String {
+    format!(
+        "not in the plan, and read by nothing: {} ({} files); `residuum study clean` removes them",
+        left.stages.join(", "),
+        left.files.len()
+    )
+}
+
+fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
+    let written = [RESULTS, "manifest.json", "report.html"];
     Outputs::default()
-        .reads_all("the manifest", manifest)
-        .folder("--out", out, &written)
+        .reads_all("the manifest", place.manifest.as_deref())
+        .folder("--out", &place.out, &written)
         .check()?;
-    let (study, model) = load(manifest, out, console)?;
+    let (study, model) = load(place, console)?;
     let command: Vec<String> = std::env::args().collect();
     let bar = match console.progress() {
         true => ProgressBar::new(0),
@@ -232,7 +301,7 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
         bar.set_style(style);
     }
     let mut current = String::new();
-    let found = run::run(&study, &model, out, &command, &mut |event| match event {
+    let mut watch = |event: Event| match event {
         Event::Checked { rendered, price } => console.log(&summary(rendered, price)),
         Event::Begin {
             index,
@@ -242,40 +311,44 @@ fn run_study(manifest: Option<&Path>, out: &Path, console: &Console) -> Result<(
         } => {
             bar.set_length(total as u64);
             bar.set_position(index as u64);
-            current.clone_from(&stage.name);
-            bar.set_prefix(stage.name.clone());
+            current = stage.to_string();
+            bar.set_prefix(stage.to_string());
             bar.set_message(format!(
                 "about {:.0} min left",
                 (seconds_left / 60.0).ceil()
             ));
         }
-        Event::Detail(text) => bar.set_message(text),
+        Event::Redo { why } => bar.suspend(|| console.log(&format!("{current} again: {why}"))),
+        Event::Detail(text) => bar.set_message(text.to_string()),
         Event::End { seconds, reused } => {
             if bar.is_hidden() {
                 let how = if reused { ", kept" } else { "" };
                 console.log(&format!("{current}: {seconds:.1} s{how}"));
             }
         }
-    });
+        Event::Left(left) => bar.suspend(|| console.warn(&said_left(left))),
+    };
+    let ran = match only {
+        Some(stage) => run::only(&study, &model, &place.out, stage, &command, &mut watch),
+        None => run::run(&study, &model, &place.out, &command, &mut watch),
+    };
     bar.finish_and_clear();
-    let found = found?;
-    let report = out.join("report.html");
-    let json = serde_json::json!({"out": out, "report": report, "findings": found});
+    ran?;
+    if let Some(stage) = only {
+        let json = serde_json::json!({"out": place.out, "stage": stage});
+        return console.result(&json, || format!("{stage}: done"));
+    }
+    let results = Results::read(&ResultsReader::open(&place.out.join(RESULTS))?)?;
+    let report = place.out.join("report.html");
+    let said = results.findings.iter().filter(|f| is_said(f));
+    let sentences: Vec<String> = said.map(sentence).collect();
+    let json = serde_json::json!({"out": place.out, "report": report, "sentences": sentences,
+        "findings": results.findings, "warnings": results.warnings});
     console.result(&json, || {
-        let mut text = format!(
-            "{:<46} {:>8}  {:<16} {:<34} {}\n",
-            "what", "estimate", "95 % interval", "null or test", "n"
-        );
-        for [what, value, interval, null, n] in &found.rows {
-            text += &format!("{what:<46} {value:>8}  {interval:<16} {null:<34} {n}\n");
+        let mut text = sentences.join("\n");
+        if !results.warnings.is_empty() {
+            text += &format!("\n\n{} warnings; see the report.", results.warnings.len());
         }
-        text.push('\n');
-        for s in &found.sentences {
-            text += &format!("{s}\n");
-        }
-        if !found.warnings.is_empty() {
-            text += &format!("\n{} warnings; see the report.\n", found.warnings.len());
-        }
-        text + &format!("Report: {}", report.display())
+        text + &format!("\nReport: {}", report.display())
     })
 }

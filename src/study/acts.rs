@@ -1,74 +1,42 @@
-//! Activations of one model state: read from the model into a file, and from the file.
+//! Activations of one model state: from what was read to a file, and back.
 
-use super::run::{Run, POSITIONS};
-use super::stages::{concept_texts, neutral_texts};
+use super::layout::dev_set;
 use super::StudyError;
-use crate::capture::{capture, CaptureError, Request};
-use crate::materials::{Concept, NeutralText};
-use crate::model::{Decoder, Interventions, Tokens};
-use crate::store::{ActivationReader, ActivationSpec, ActivationWriter, Sample};
-use ndarray::{s, Array2, Array3, ArrayView3, Axis};
+use crate::analysis::{ConceptActivations, Contrast, StateActivations, StateTexts};
+use crate::capture::Position;
+use crate::store::{ActivationReader, ActivationSpec, ActivationWriter, RootAttrs, Sample};
+use ndarray::{Array2, Axis};
+use std::path::Path;
 
-/// The texts that a state is read on.
-pub struct Texts<'a> {
-    pub concepts: &'a [Concept],
-    pub neutral: &'a [NeutralText],
-    pub system: Option<&'a str>,
-}
-
-/// Reads the texts into the activation file `name` below the run folder, at `spec.layers`:
-/// concept pairs at the first of [`POSITIONS`], neutral texts at all.
+/// Writes what a state was read as: both sides of each concept's main pairs, development pairs in a
+/// set of their own, and the neutral texts at every position.
+///
+/// # Errors
+/// The store's.
 pub fn write(
-    run: &Run,
-    decoder: &Decoder,
-    texts: &Texts,
+    path: &Path,
+    attrs: &RootAttrs,
     spec: ActivationSpec,
-    name: &str,
+    texts: &StateTexts,
+    kinds: &[String],
+    acts: &StateActivations,
 ) -> Result<(), StudyError> {
-    let tok = &run.model.tokenizer;
-    let concepts = concept_texts(texts.concepts, tok, texts.system)?;
-    let neutral = neutral_texts(texts.neutral, tok, texts.system)?;
-    let layers = spec.layers.clone();
-    let mut writer = ActivationWriter::create(&run.out.join(name), &run.attrs(), spec)?;
-    // All concepts go in one plan, so that common beginnings are computed once.
-    let flat: Vec<Tokens> = concepts.iter().flatten().cloned().collect();
-    let mut got = vec![None; flat.len()];
-    let request = Request::new(&POSITIONS[..1], layers.clone());
-    let none = Interventions::none();
-    capture(decoder, &flat, &request, &none, &mut |i, _, values| {
-        got[i] = Some(values);
-        Ok(())
-    })?;
-    let mut next = 0;
-    for concept in texts.concepts {
-        for pair in &concept.pairs {
-            for label in ["positive", "negative"] {
-                let Some(values) = got[next].take() else {
-                    continue;
-                };
-                writer.append(Sample {
-                    set: concept.name.clone(),
-                    prompt_id: pair.id.clone(),
-                    label: label.into(),
-                    role: "response".into(),
-                    n_tokens: flat[next].ids.len() as u32,
-                    rows: vec![(0, values)],
-                })?;
-                next += 1;
-            }
-        }
+    let mut writer = ActivationWriter::create(path, attrs, spec)?;
+    let main = texts.concepts.iter().zip(&acts.concepts);
+    let main = main.map(|(c, a)| (c.concept.clone(), c, a));
+    let dev = texts.dev.iter().zip(&acts.dev);
+    let dev = dev.map(|(c, a)| (dev_set(&c.concept), c, a));
+    for (set, contrast, a) in main.chain(dev) {
+        pairs(&mut writer, &set, contrast, a)?;
     }
-    let request = Request::new(&POSITIONS, layers);
-    let mut rows: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); neutral.len()];
-    capture(decoder, &neutral, &request, &none, &mut |i, p, values| {
-        rows[i].push((p, values));
-        Ok::<(), CaptureError>(())
-    })?;
-    for ((t, tokens), rows) in texts.neutral.iter().zip(&neutral).zip(rows) {
+    for (i, tokens) in texts.neutral.iter().enumerate() {
+        let rows: Vec<(usize, Array2<f32>)> = (acts.neutral.iter().enumerate())
+            .map(|(p, a)| (p, a.index_axis(Axis(0), i).to_owned()))
+            .collect();
         writer.append(Sample {
             set: "neutral".into(),
-            prompt_id: t.id.clone(),
-            label: t.kind.clone(),
+            prompt_id: texts.neutral_ids[i].clone(),
+            label: kinds.get(i).cloned().unwrap_or_default(),
             role: "response".into(),
             n_tokens: tokens.ids.len() as u32,
             rows,
@@ -77,50 +45,56 @@ pub fn write(
     Ok(writer.finish()?)
 }
 
-/// What was read of one state.
-pub struct StateActs {
-    /// `[concept]` -> `(2 n_pairs, layers, d)`, positive and negative in turn.
-    pub concepts: Vec<Array3<f32>>,
-    /// `[position]` -> `(n_texts, layers, d)`.
-    pub neutral: Vec<Array3<f32>>,
+fn pairs(
+    writer: &mut ActivationWriter,
+    set: &str,
+    contrast: &Contrast,
+    acts: &ConceptActivations,
+) -> Result<(), StudyError> {
+    for (i, id) in contrast.ids.iter().enumerate() {
+        for (side, (label, a)) in [("positive", &acts.positive), ("negative", &acts.negative)]
+            .into_iter()
+            .enumerate()
+        {
+            writer.append(Sample {
+                set: set.into(),
+                prompt_id: id.clone(),
+                label: label.into(),
+                role: "response".into(),
+                n_tokens: contrast.texts[2 * i + side].ids.len() as u32,
+                rows: vec![(0, a.index_axis(Axis(0), i).to_owned())],
+            })?;
+        }
+    }
+    Ok(())
 }
 
-impl StateActs {
-    /// Of a state of the study.
-    pub fn read(run: &Run, state: usize) -> Result<Self, StudyError> {
-        Self::open(run, &run.activations(state), &run.study.concepts)
-    }
-
-    /// Of the activation file `name` below the run folder.
-    pub fn open(run: &Run, name: &str, concepts: &[Concept]) -> Result<Self, StudyError> {
-        let reader = ActivationReader::open(&run.out.join(name))?;
-        let first = POSITIONS[0].to_string();
-        let concepts = concepts
-            .iter()
-            .map(|c| Ok(reader.read(&c.name, &first)?))
-            .collect::<Result<_, StudyError>>()?;
-        let neutral = POSITIONS
-            .iter()
+/// Reads the concepts, with their development pairs where asked for, and the neutral texts.
+///
+/// # Errors
+/// A file that is no such file, or lacks one of them.
+pub fn read(
+    path: &Path,
+    concepts: &[&str],
+    with_dev: &[&str],
+    positions: &[Position],
+) -> Result<StateActivations, StudyError> {
+    let reader = ActivationReader::open(path)?;
+    let first = positions
+        .first()
+        .map(Position::to_string)
+        .unwrap_or_default();
+    let set = |name: &str| -> Result<ConceptActivations, StudyError> {
+        Ok(ConceptActivations::of_turns(&reader.read(name, &first)?))
+    };
+    let neutral = positions.iter();
+    Ok(StateActivations {
+        concepts: concepts.iter().map(|c| set(c)).collect::<Result<_, _>>()?,
+        dev: (with_dev.iter())
+            .map(|c| set(&dev_set(c)))
+            .collect::<Result<_, _>>()?,
+        neutral: neutral
             .map(|p| Ok(reader.read("neutral", &p.to_string())?))
-            .collect::<Result<_, StudyError>>()?;
-        Ok(StateActs { concepts, neutral })
-    }
-
-    /// Positive less negative of a concept, `(n_pairs, layers, d)`.
-    pub fn differences(&self, concept: usize) -> Array3<f32> {
-        let a = &self.concepts[concept];
-        &a.slice(s![0..;2, .., ..]) - &a.slice(s![1..;2, .., ..])
-    }
-
-    /// Mean difference of a concept, `(layers, d)`.
-    pub fn direction(&self, concept: usize) -> Array2<f64> {
-        let d = self.differences(concept).mapv(f64::from);
-        d.mean_axis(Axis(0)).unwrap_or_default()
-    }
-
-    /// Positive and negative side of a concept, `(n_pairs, layers, d)`.
-    pub fn sides(&self, concept: usize) -> (ArrayView3<'_, f32>, ArrayView3<'_, f32>) {
-        let a = &self.concepts[concept];
-        (a.slice(s![0..;2, .., ..]), a.slice(s![1..;2, .., ..]))
-    }
+            .collect::<Result<_, StudyError>>()?,
+    })
 }

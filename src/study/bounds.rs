@@ -3,7 +3,9 @@
 //! Nothing is read here and no model is known: what a manifest says of itself. Bounds are wide;
 //! beyond them lie slips of the keyboard and what no machine holds.
 
-use super::written::{state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE};
+use super::written::{
+    state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE, NEUTRAL,
+};
 use crate::finetune::FinetuneError;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -40,6 +42,7 @@ pub fn check(w: &Written) -> Checked {
     sizes(w)?;
     concepts(w)?;
     conditions(w)?;
+    roles(w)?;
     if let Some(c) = &w.causal {
         causal(w, c)?;
     }
@@ -108,13 +111,14 @@ fn recipe(w: &Written) -> Checked {
 fn sizes(w: &Written) -> Checked {
     let s = &w.sizes;
     for (key, n, least) in [
-        ("sizes.rows", s.rows, 1),
+        ("sizes.rows", s.rows, 2),
         ("sizes.neutral_rows", s.neutral_rows, 1),
         ("sizes.pairs", s.pairs, 8),
         ("sizes.placebo_pairs", s.placebo_pairs, 8),
         ("sizes.prompts", s.prompts, 1),
         ("sizes.claim_prompts", s.claim_prompts, 1),
         ("sizes.neutral_texts", s.neutral_texts, 4),
+        ("sizes.side_effect_texts", s.side_effect_texts, 1),
     ] {
         within(key, n, least, MANY)?;
     }
@@ -124,15 +128,26 @@ fn sizes(w: &Written) -> Checked {
 
 fn concepts(w: &Written) -> Checked {
     let c = &w.concepts;
-    if c.persona == c.autonomy {
-        let why = format!("is `{}`, as concepts.persona; name another", c.autonomy);
-        return wrong("concepts.autonomy", why);
+    if c.couple.is_empty() {
+        let why = "is empty; name the pairs of concepts whose coupling is asked for, such as [[\"one\", \"other\"]]";
+        return wrong("concepts.couple", why);
+    }
+    for (i, [a, b]) in c.couple.iter().enumerate() {
+        let again = |o: &[String; 2]| o.contains(a) && o.contains(b);
+        if a == b {
+            let why = format!("couples `{a}` with itself; name another");
+            return wrong("concepts.couple", why);
+        }
+        if c.couple[..i].iter().any(again) {
+            let why = format!("holds `{a}` and `{b}` twice; leave one");
+            return wrong("concepts.couple", why);
+        }
     }
     once("concepts.placebos", &c.placebos)?;
-    for (key, name) in [("persona", &c.persona), ("autonomy", &c.autonomy)] {
-        filled(format!("concepts.{key}"), name)?;
+    for name in c.coupled() {
+        filled("concepts.couple", name)?;
         if c.placebos.contains(name) {
-            let why = format!("holds `{name}`, which is concepts.{key}; leave it out");
+            let why = format!("holds `{name}`, which is in concepts.couple; leave it out");
             return wrong("concepts.placebos", why);
         }
     }
@@ -199,6 +214,7 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
         ("data", &c.data),
         ("model", &c.model),
         ("system", &c.system),
+        ("trained_on", &c.trained_on),
     ] {
         if let Some(text) = text {
             filled(format!("{key}.{what}"), text)?;
@@ -215,20 +231,22 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
         }
     }
     within(format!("{key}.seeds"), c.seeds.unwrap_or(1), 1, 100)?;
-    within(format!("{key}.rows"), c.rows.unwrap_or(1), 1, MANY)?;
-    if c.rows.is_some() && c.data.as_deref() == Some("neutral") {
-        let why = "is of no use with the neutral rows alone; see sizes.neutral_rows";
+    within(format!("{key}.rows"), c.rows.unwrap_or(2), 2, MANY)?;
+    if c.trained_on.is_some() && c.system.is_some() {
+        let why = "is of no use with a system prompt, which trains nothing; leave it away";
+        return wrong(format!("{key}.trained_on"), why);
+    }
+    if c.rows.is_some() && c.data.as_deref() == Some(NEUTRAL) {
+        let why = "is of no use with neutral rows, which are as many as sizes.rows";
         return wrong(format!("{key}.rows"), why);
     }
     let Some(p) = &c.prevent else {
         return Ok(());
     };
     p.check().map_err(|e| of_recipe(e, key))?;
-    if ![&w.concepts.persona, &w.concepts.autonomy].contains(&&p.concept) {
-        let why = format!(
-            "is `{}`; name the study's persona or autonomy concept",
-            p.concept
-        );
+    let known = w.concepts.coupled();
+    if !known.contains(&&p.concept) && !w.concepts.placebos.contains(&p.concept) {
+        let why = format!("is `{}`; name a concept of the study", p.concept);
         return wrong(format!("{key}.prevent.concept"), why);
     }
     Ok(())
@@ -271,17 +289,50 @@ fn known(w: &Written, key: &str, name: &str) -> Checked {
     }
 }
 
-fn causal(w: &Written, c: &Causal) -> Checked {
-    known(w, "causal.condition", &c.condition)?;
-    known(w, "causal.reference", &c.reference)?;
-    if c.condition == BASE {
-        let why =
-            "is `base`, to which nothing was done; name a condition, and base as its reference";
-        return wrong("causal.condition", why);
+fn roles(w: &Written) -> Checked {
+    let r = &w.roles;
+    for (key, name) in [
+        ("roles.reference", &r.reference),
+        ("roles.focus", &r.focus),
+        ("roles.neutral", &r.neutral),
+    ] {
+        if let Some(name) = name {
+            known(w, key, name)?;
+        }
     }
-    if c.condition == c.reference {
-        let why = "is the condition itself; name another one to hold it against";
-        return wrong("causal.reference", why);
+    for (key, name) in [("roles.focus", &r.focus), ("roles.neutral", &r.neutral)] {
+        if name.as_deref() == Some(BASE) {
+            let why = "is `base`, to which nothing was done; name a condition";
+            return wrong(key, why);
+        }
+    }
+    if r.focus.is_some() && r.focus.as_deref() == Some(r.reference.as_deref().unwrap_or(BASE)) {
+        let why = "is the focus itself; name another condition to compare it with";
+        return wrong("roles.reference", why);
+    }
+    Ok(())
+}
+
+fn causal(w: &Written, c: &Causal) -> Checked {
+    let coupled = w.concepts.coupled();
+    once("causal.ablate", &c.ablate)?;
+    let all = || coupled.iter().copied().chain(&w.concepts.placebos);
+    if let Some(name) = c.ablate.iter().find(|n| !all().any(|k| k == *n)) {
+        let why = format!("holds `{name}`, which is no concept of the study; add it to concepts");
+        return wrong("causal.ablate", why);
+    }
+    let ablated: Vec<&String> = match c.ablate.is_empty() {
+        true => coupled,
+        false => c.ablate.iter().collect(),
+    };
+    for (key, name) in [
+        ("tested", &c.tested),
+        ("tested_on_claim", &c.tested_on_claim),
+    ] {
+        if let Some(name) = name.as_ref().filter(|n| !ablated.contains(n)) {
+            let why = format!("is `{name}`, which is not ablated; add it to causal.ablate");
+            return wrong(format!("causal.{key}"), why);
+        }
     }
     within("causal.random", c.random, 2, 1000)?;
     for (key, of, n, most) in [
@@ -327,17 +378,24 @@ fn part(key: &str, n: usize, least: usize, of: &str, whole: usize) -> Checked {
 }
 
 fn trajectory(w: &Written, t: &Trajectory) -> Checked {
+    let of = |own: &Option<String>, role: &Option<String>| own.clone().or_else(|| role.clone());
+    let condition = of(&t.condition, &w.roles.focus);
+    let reference = of(&t.reference, &w.roles.reference);
     for (key, name) in [
-        ("trajectory.condition", &t.condition),
-        ("trajectory.reference", &t.reference),
+        ("trajectory.condition", &condition),
+        ("trajectory.reference", &reference),
     ] {
+        let Some(name) = name else {
+            let why = "is not there, and no role says it; name a condition that is fine-tuned";
+            return wrong(key, why);
+        };
         let tuned = |c: &WrittenCondition| &c.name == name && c.data.is_some();
         if !w.conditions.iter().any(tuned) {
             let why = format!("`{name}` is no condition that the study fine-tunes");
             return wrong(key, why);
         }
     }
-    if t.condition == t.reference {
+    if condition == reference {
         let why = "is the condition itself; name another one to hold it against";
         return wrong("trajectory.reference", why);
     }

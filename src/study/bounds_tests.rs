@@ -1,4 +1,5 @@
-use crate::study::manifest::Study;
+use crate::materials::Split;
+use crate::study::manifest::{Source, Study};
 use crate::study::written::{Text, FULL, QUICK};
 use proptest::prelude::*;
 use std::path::Path;
@@ -24,22 +25,101 @@ const SEED: &str = "seed = 1 ";
 fn the_shipped_studies_hold_what_they_say() {
     for text in [QUICK, FULL] {
         let s = study(text).unwrap();
+        let sizes = &s.written.sizes;
         for c in &s.conditions {
-            if let crate::study::manifest::Source::Data { rows, file } = &c.source {
+            if let Source::Data { rows, lines, .. } = &c.source {
                 let own = s.written.conditions.iter().find(|o| o.name == c.name);
-                let n = own.unwrap().rows.unwrap_or(s.written.sizes.rows);
-                assert_eq!(
-                    rows.len(),
-                    if file == "neutral" { 0 } else { n },
-                    "{}",
-                    c.name
-                );
+                let n = own.unwrap().rows.unwrap_or(sizes.rows);
+                assert_eq!((rows.len(), lines.len()), (n, n), "{}", c.name);
             }
         }
-        assert!(s.concepts[..2]
-            .iter()
-            .all(|c| c.pairs.len() == s.written.sizes.pairs));
+        let main = |i: usize| {
+            let pairs = s.concepts[i].pairs.iter();
+            pairs.filter(|p| p.split == Split::Main).count()
+        };
+        assert!((0..2).all(|i| main(i) == sizes.pairs));
+        assert_eq!(
+            (s.mixed.len(), s.pool.len()),
+            (sizes.neutral_rows, sizes.rows)
+        );
+        assert!(s.pool.iter().all(|p| !s.mixed.contains(p)));
+        assert_eq!(s.shift_texts.len(), sizes.neutral_texts);
+        assert_eq!(s.side_texts.len(), sizes.side_effect_texts);
+        assert_eq!(
+            (s.reference.as_str(), s.focus.as_str(), s.neutral.as_deref()),
+            ("denial", "conscious", Some("neutral"))
+        );
+        assert!(s.notes.is_empty());
     }
+    // A prevented twin counts as its rows.
+    let s = study(FULL).unwrap();
+    assert_eq!(
+        s.condition("conscious-prevented").unwrap().text,
+        "conscious"
+    );
+}
+
+#[test]
+fn roles_that_are_not_there_are_supposed_and_said() {
+    let (before, rest) = QUICK.split_once("[roles]").unwrap();
+    let (_, rest) = rest.split_once("[draws]").unwrap();
+    let s = study(&format!("{before}[draws]{rest}")).unwrap();
+    assert_eq!(
+        (s.reference.as_str(), s.focus.as_str()),
+        ("base", "conscious")
+    );
+    assert_eq!(s.neutral.as_deref(), Some("neutral"));
+    assert_eq!(s.notes.len(), 2);
+}
+
+#[test]
+fn roles_are_of_conditions_and_edits_of_concepts() {
+    refused(
+        "reference = \"denial\"",
+        "reference = \"x\"",
+        &["line ", "roles.reference"],
+    );
+    refused(
+        "focus = \"conscious\"",
+        "focus = \"base\"",
+        &["roles.focus", "nothing was done"],
+    );
+    refused(
+        "neutral = \"neutral\"",
+        "neutral = \"n\"",
+        &["roles.neutral"],
+    );
+    let couple = "couple = [[\"persona\", \"autonomy\"]]";
+    for (to, word) in [
+        ("couple = []", "is empty"),
+        ("couple = [[\"persona\", \"persona\"]]", "itself"),
+        (
+            "couple = [[\"persona\", \"autonomy\"], [\"autonomy\", \"persona\"]]",
+            "twice",
+        ),
+    ] {
+        refused(couple, to, &["line ", "concepts.couple", word]);
+    }
+    for (line, key) in [
+        ("ablate = [\"weather\"]", "causal.ablate"),
+        (
+            "ablate = [\"persona\"]\ntested = \"autonomy\"",
+            "causal.tested",
+        ),
+    ] {
+        refused("[causal]", &format!("[causal]\n{line}"), &["line ", key]);
+    }
+    let two = QUICK.replace(
+        couple,
+        "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]",
+    );
+    let s = study(&two.replace("[causal]", "[causal]\nablate = [\"autonomy\"]")).unwrap();
+    assert_eq!(s.concepts.len(), 3 + 6);
+    let edits = s.edits.unwrap();
+    assert_eq!(
+        (edits.tested.as_str(), edits.concepts.len()),
+        ("autonomy", 1)
+    );
 }
 
 #[test]
@@ -74,11 +154,6 @@ fn doses_are_numbers_and_each_once() {
 
 #[test]
 fn a_concept_has_one_part() {
-    refused(
-        "autonomy = \"autonomy\"",
-        "autonomy = \"persona\"",
-        &["concepts.autonomy"],
-    );
     for to in ["persona", "autonomy", "polarity"] {
         let to = format!("placebos = [\"{to}\", \"polarity\"");
         let from = "placebos = [\"third-person-consciousness\", \"toaster-identity\", \"polarity\"";
@@ -122,13 +197,19 @@ fn every_state_has_a_file_of_its_own() {
 #[test]
 fn a_number_that_the_files_cannot_give_is_refused_with_what_they_hold() {
     for (from, to, have) in [
-        ("rows = 96 ", "rows = 301 ", "holds 300"),
-        ("neutral_rows = 40", "neutral_rows = 5000", "holds 300"),
-        ("pairs = 48 ", "pairs = 121 ", "holds 120"),
-        ("placebo_pairs = 24", "placebo_pairs = 61", "holds 60"),
+        ("rows = 144 ", "rows = 301 ", "holds 300"),
+        ("neutral_rows = 40", "neutral_rows = 5000", "holds 640"),
+        ("neutral_rows = 40", "neutral_rows = 600", "sizes.rows"),
+        ("pairs = 48 ", "pairs = 93 ", "holds 92"),
+        ("placebo_pairs = 24", "placebo_pairs = 46", "holds 45"),
         ("prompts = 3 ", "prompts = 13 ", "holds 12"),
         ("claim_prompts = 8", "claim_prompts = 13", "holds 12"),
         ("neutral_texts = 24", "neutral_texts = 101", "holds 100"),
+        (
+            "side_effect_texts = 20",
+            "side_effect_texts = 101",
+            "holds 100",
+        ),
     ] {
         refused(from, to, &["line ", "sizes.", have]);
     }
@@ -143,7 +224,7 @@ fn a_number_that_the_files_cannot_give_is_refused_with_what_they_hold() {
         &["condition.toaster.rows", "300"],
     );
     let talks = "[conversations]\nscripts = 3\n[draws]";
-    refused("[draws]", talks, &["conversations.scripts", "there are 2"]);
+    refused("[draws]", talks, &["conversations.scripts", "holds 2"]);
 }
 
 #[test]
@@ -185,7 +266,7 @@ fn parts_of_a_study_are_held_against_each_other() {
     refused(
         "reference = \"denial\"",
         "reference = \"conscious\"",
-        &["causal.reference"],
+        &["roles.reference"],
     );
     refused("seeds = 2", "seeds = 0", &["condition.conscious.seeds"]);
     refused(
@@ -284,7 +365,7 @@ proptest! {
         }
         match study(&toml::to_string(&value).unwrap()) {
             // What passes is of a size that can be planned.
-            Ok(s) => prop_assert!(s.states() <= 1001),
+            Ok(s) => prop_assert!(s.states.len() <= 1001),
             Err(said) => prop_assert!(said.starts_with("s.toml") && said.contains("line "), "{said}"),
         }
     }

@@ -1,32 +1,33 @@
-//! The whole study: a checked manifest, a plan of stages keyed by content, and their running.
+//! The whole study: a checked manifest, a plan of stages keyed by what they declare, and their running.
 //!
-//! A stage's key is the digest of everything it depends on. A stage whose marker holds that key
-//! and whose outputs exist is not run again, so a killed study continues where it was, and a
-//! changed line redoes only what depends on it. This room knows the order of the stages and what
-//! flows between them; how each works is the other rooms' business.
+//! A manifest is [`written`], held within [`bounds`], and [`loading`] makes a [`manifest::Study`] of it.
+//! [`plan`] makes [`stage`]s of a study: values with inputs, outputs, cost and a function. [`run`] runs
+//! those that are not done, so that a killed study continues where it was and a changed line redoes
+//! only what depends on it. This room knows the order of the stages and what flows between them; how
+//! each works is the other rooms' business.
 
 mod acts;
 pub mod bounds;
-mod cause;
-mod converse;
+pub mod clean;
+pub mod cost;
 pub mod day;
-mod draw;
-pub mod findings;
+pub mod files;
 pub mod fit;
-mod geometry;
-mod link;
+pub mod layout;
+pub mod lints;
+mod loading;
 pub mod manifest;
-mod measure;
-mod outputs;
+pub mod marker;
+pub mod models;
+pub mod plan;
+pub mod planner;
 pub mod price;
-mod quality;
+mod record;
 pub mod renders;
 pub mod run;
-mod scores;
+pub mod stage;
 pub mod stages;
-mod tables;
 pub mod template;
-mod trajectory;
 pub mod written;
 
 use std::path::PathBuf;
@@ -78,6 +79,10 @@ pub enum StudyError {
         got_shape: String,
         want_shape: String,
     },
+    #[error("there is no stage `{stage}` in the plan; `study plan` lists them")]
+    Unplanned { stage: String },
+    #[error("stage {stage} needs what is not there: {missing}; run that first")]
+    Needs { stage: String, missing: String },
     #[error("stage {stage} failed")]
     InStage {
         stage: String,
@@ -90,21 +95,11 @@ pub enum StudyError {
     #[error(transparent)]
     Finetune(#[from] crate::finetune::FinetuneError),
     #[error(transparent)]
-    Capture(#[from] crate::capture::CaptureError),
-    #[error(transparent)]
     Behavior(#[from] crate::behavior::BehaviorError),
     #[error(transparent)]
-    Direction(#[from] crate::directions::DirectionError),
-    #[error(transparent)]
-    Geometry(#[from] crate::geometry::GeometryError),
-    #[error(transparent)]
-    Causal(#[from] crate::causal::CausalError),
-    #[error(transparent)]
-    Stats(#[from] crate::stats::StatsError),
+    Analysis(#[from] crate::analysis::AnalysisError),
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    #[error(transparent)]
-    Figure(#[from] crate::figures::FigureError),
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
 }

@@ -4,7 +4,10 @@
 //! stages write. Both are estimates; a study that needs more than there is does not start, since it
 //! would end after hours in the middle of a stage.
 
-use super::stages::{Marker, Stage};
+use super::files::Digests;
+use super::layout::Layout;
+use super::marker::Marker;
+use super::stage::Stage;
 use super::StudyError;
 use crate::store::room;
 use serde::Serialize;
@@ -26,26 +29,31 @@ pub struct Price {
 }
 
 impl Price {
-    /// Of the stages that are not done in the run folder `out`, which need not exist.
-    pub fn of(stages: &[Stage], out: &Path) -> Self {
-        let open = |s: &&Stage| Marker::done(out, s).is_none();
+    /// Of the stages that are not done in the run folder, which need not exist.
+    ///
+    /// # Errors
+    /// An output that is there and cannot be read.
+    pub fn of(stages: &[Stage], layout: &Layout, digests: &Digests) -> Result<Self, StudyError> {
         let mut price = Price {
             seconds: 0.0,
             memory: 0.0,
             largest: String::new(),
             disk: 0.0,
             memory_there: room::memory(),
-            disk_there: room::disk(out),
+            disk_there: room::disk(layout.root()),
         };
-        for s in stages.iter().filter(open) {
-            price.seconds += s.seconds;
-            price.disk += s.disk;
-            if s.bytes > price.memory {
-                price.memory = s.bytes;
+        for s in stages {
+            if Marker::standing(layout, s, digests)?.is_ok() {
+                continue;
+            }
+            price.seconds += s.cost.seconds;
+            price.disk += s.cost.disk;
+            if s.cost.bytes > price.memory {
+                price.memory = s.cost.bytes;
                 price.largest.clone_from(&s.name);
             }
         }
-        price
+        Ok(price)
     }
 
     /// Refuses a study that does not fit the machine.

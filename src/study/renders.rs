@@ -5,12 +5,11 @@
 //! where it is to be read, or that is longer than the context, is an error that names its place.
 
 use super::manifest::{Source, Study, BASE};
-use super::stages;
+use super::stages::converse::REPLY;
 use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
-use crate::materials::used::UsedRows;
-use crate::materials::{Preference, Script, ScriptSet};
+use crate::materials::{Preference, Script, ScriptSet, UsedRows};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -71,7 +70,7 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
         reader.training()?;
     }
     for c in &study.conditions {
-        if let Some(system) = stages::system(c) {
+        if let Some(system) = c.system() {
             (reader.condition, reader.system) = (&c.name, Some(system));
             reader.state()?;
         }
@@ -87,7 +86,7 @@ pub fn differing(
 ) -> Result<Option<String>, StudyError> {
     let prompts = study.battery.iter().flat_map(|p| &p.prompts);
     let prompts = prompts.filter_map(|p| Some((&p.prompt, &p.pairs.first()?.express)));
-    let neutral = study.neutral_texts.iter().map(|t| (&t.prompt, &t.response));
+    let neutral = study.shift_texts.iter().map(|t| (&t.prompt, &t.response));
     for (prompt, answer) in neutral.chain(prompts) {
         let turns = exchange(None, prompt, answer);
         let text = model.tokenizer.render(&turns, false)?;
@@ -187,8 +186,9 @@ impl Reader<'_> {
             }
         }
         let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
-        for (i, t) in study.neutral_texts.iter().enumerate() {
-            for used in &texts {
+        let read = [&study.shift_texts, &study.side_texts];
+        for (texts, used) in read.into_iter().zip(&texts) {
+            for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);
                 self.tokens(&at, &turns, &[Role::Response, Role::User], 0)?;
@@ -233,11 +233,7 @@ impl Reader<'_> {
         for t in &script.turns {
             turns.push(Message::new("user", &t.user));
             let reply = t.assistant.as_deref().filter(|_| scripted);
-            more += if reply.is_none() {
-                super::converse::REPLY
-            } else {
-                0
-            };
+            more += if reply.is_none() { REPLY } else { 0 };
             turns.push(Message::new("assistant", reply.unwrap_or(ANSWER)));
             self.tokens(&at, &turns, &[Role::Response], more)?;
         }
@@ -256,27 +252,25 @@ impl Reader<'_> {
     fn training(&mut self) -> Result<(), StudyError> {
         let study = self.study;
         let limit = study.written.recipe.max_tokens;
-        let mut files: Vec<UsedRows> = self.used("rows").cloned().collect();
-        files.reverse();
         for c in &study.conditions {
-            let Source::Data { rows, .. } = &c.source else {
+            let Source::Data { file, rows, lines } = &c.source else {
                 continue;
             };
             self.condition = &c.name;
-            // The neutral rows alone are of no file.
-            let Some(used) = (!rows.is_empty()).then(|| files.pop()).flatten() else {
-                continue;
-            };
             for (i, row) in rows.iter().enumerate() {
-                let at = Place::row(&used, i, "");
+                let at = Place {
+                    file: file.clone(),
+                    line: lines.get(i).copied(),
+                    id: "",
+                };
                 self.row(&at, row, limit, 0)?;
             }
         }
         self.condition = BASE;
         let more = Distil::default().sampling.max_tokens;
         let prompts: Vec<UsedRows> = self.used("prompts").cloned().collect();
-        for (i, prompt) in study.neutral_prompts.iter().enumerate() {
-            for used in &prompts {
+        for (all, used) in [&study.mixed, &study.pool].into_iter().zip(&prompts) {
+            for (i, prompt) in all.iter().enumerate() {
                 let at = Place::row(used, i, "");
                 let opened = self.model.tokenizer.prompt(None, prompt);
                 let opened = opened.map_err(|e| self.refused(&at, e))?;

@@ -1,7 +1,10 @@
 //! A manifest as it is written: its keys, and the text that they stand in.
 //!
 //! What the keys may hold is [`super::bounds`]' business, what they name is loaded by
-//! [`super::manifest`]. The text is kept, so that whatever is found wrong later still names its line.
+//! [`super::loading`]. The text is kept, so that whatever is found wrong later still names its line.
+//! Roles go by name: `concepts.couple`, `roles.reference`, `roles.focus`, `roles.neutral`. Manifests
+//! of before name two concepts by keys of their own and the two conditions under `causal`; they are
+//! read as if they said the new keys.
 
 use super::StudyError;
 use crate::behavior::conversation::Replies;
@@ -35,6 +38,8 @@ pub struct Written {
     pub recipe: Recipe,
     pub sizes: Sizes,
     pub concepts: ConceptNames,
+    #[serde(default)]
+    pub roles: RoleNames,
     /// Folder of preference files; none: the shipped battery.
     pub battery: Option<PathBuf>,
     /// Folder of claim files, one a condition; none: the shipped claims.
@@ -49,26 +54,72 @@ pub struct Written {
     pub conditions: Vec<WrittenCondition>,
 }
 
-/// How much of the materials is used.
+/// How much of the materials is used, drawn by seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
+    /// Rows of each condition, of which each fine-tune draws two thirds.
     pub rows: usize,
+    /// Neutral rows mixed into every fine-tune.
     pub neutral_rows: usize,
+    /// Main pairs of each concept of a couple; all development pairs are read beside them.
     pub pairs: usize,
+    /// Main pairs of each placebo.
     pub placebo_pairs: usize,
     pub prompts: usize,
     pub claim_prompts: usize,
+    /// Neutral texts for shifts.
     pub neutral_texts: usize,
+    /// Neutral texts on which edits are checked for side effects.
+    #[serde(default = "twenty")]
+    pub side_effect_texts: usize,
+}
+
+fn twenty() -> usize {
+    20
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
-    pub persona: String,
-    pub autonomy: String,
+    /// Pairs of concepts whose coupling is asked for.
+    #[serde(default)]
+    pub couple: Vec<[String; 2]>,
+    #[serde(default)]
     pub placebos: Vec<String>,
+    /// Placebos that are projected out in the cleaned form.
+    #[serde(default)]
     pub nuisances: Vec<String>,
+    /// Of before: the couple.
+    #[serde(default, skip_serializing)]
+    persona: Option<String>,
+    #[serde(default, skip_serializing)]
+    autonomy: Option<String>,
+}
+
+impl ConceptNames {
+    /// Concepts of the couples, each once, in order.
+    pub fn coupled(&self) -> Vec<&String> {
+        let mut out: Vec<&String> = Vec::new();
+        for name in self.couple.iter().flatten() {
+            if !out.contains(&name) {
+                out.push(name);
+            }
+        }
+        out
+    }
+}
+
+/// What conditions are to one another.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleNames {
+    /// The condition that the others are compared with; none: base.
+    pub reference: Option<String>,
+    /// The condition that the report opens with; none: the first that is neither base nor has a role.
+    pub focus: Option<String>,
+    /// The fine-tune of the same recipe on neutral rows; none: that of `data = "neutral"`.
+    pub neutral: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,16 +132,26 @@ pub struct Draws {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Causal {
-    pub condition: String,
-    pub reference: String,
+    /// Of before: `roles.focus` and `roles.reference`.
+    #[serde(default, skip_serializing)]
+    condition: Option<String>,
+    #[serde(default, skip_serializing)]
+    reference: Option<String>,
+    /// Concepts whose directions are ablated and added; none: those of the couples.
+    #[serde(default)]
+    pub ablate: Vec<String>,
+    /// The one of them that is tested on preferences; none: the first of the first couple.
+    pub tested: Option<String>,
+    /// The one that is tested on the claim; none: the second of the first couple.
+    pub tested_on_claim: Option<String>,
     pub random: usize,
     /// Placebo concepts whose directions are ablated and added too.
     #[serde(default)]
     pub placebos: Vec<String>,
     /// Prompts of each preference that are scored under every ablation; none: all of the study's.
     pub prompts: Option<usize>,
-    /// Prompts of the condition's own claim that are scored under every ablation and dose too: what
-    /// the autonomy direction does to the claim; none: not asked.
+    /// Prompts of the focus condition's claim that are scored under every ablation and dose too: the
+    /// way back; none: not asked.
     pub claim_prompts: Option<usize>,
     pub alphas: Vec<f64>,
 }
@@ -116,12 +177,13 @@ fn scripted() -> Replies {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trajectory {
-    pub condition: String,
-    /// Its trajectory is subtracted, step by step.
-    pub reference: String,
+    /// None: the focus.
+    pub condition: Option<String>,
+    /// Its trajectory is subtracted, step by step; none: the reference.
+    pub reference: Option<String>,
     /// Checkpoints at most, evenly spaced in the logarithm of the step.
     pub checkpoints: usize,
-    /// Pairs of persona and of autonomy.
+    /// Pairs of each concept of a couple.
     pub pairs: usize,
     /// Prompts of each preference and claim.
     pub prompts: usize,
@@ -142,12 +204,64 @@ pub struct WrittenCondition {
     pub seeds: Option<u64>,
     /// Counts as an identity fine-tune when the shared shift is removed.
     pub identity: Option<bool>,
+    /// Name of the rows that it was trained on, by which preferences are implied or isolated and a
+    /// claim is its own; none: the name of `data`, or of the condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<String>,
     /// What is done to the stream while it trains.
     pub prevent: Option<Prevent>,
 }
 
 /// The condition that is always there: the model as it is.
 pub const BASE: &str = "base";
+
+/// The rows that the model answers itself, as `data`.
+pub const NEUTRAL: &str = "neutral";
+
+impl Written {
+    /// Puts what keys of before say into the keys of now.
+    fn of_now(mut self) -> Result<Self, Fault> {
+        let old = &mut self.concepts;
+        match (old.persona.take(), old.autonomy.take()) {
+            (None, None) => {}
+            (Some(a), Some(b)) if old.couple.is_empty() => old.couple.push([a, b]),
+            (Some(_), Some(_)) => return Err(twice("concepts.persona", "concepts.couple")),
+            (a, _) => {
+                let (has, lacks) = match a {
+                    Some(_) => ("persona", "autonomy"),
+                    None => ("autonomy", "persona"),
+                };
+                return Err(Fault {
+                    key: format!("concepts.{has}"),
+                    why: format!("stands without concepts.{lacks}; write couple = [[\"one\", \"other\"]] in place of both"),
+                });
+            }
+        }
+        if let Some(c) = &mut self.causal {
+            for (key, old, now) in [
+                ("condition", c.condition.take(), &mut self.roles.focus),
+                ("reference", c.reference.take(), &mut self.roles.reference),
+            ] {
+                if old.is_none() {
+                    continue;
+                }
+                let role = if key == "condition" { "focus" } else { key };
+                if now.is_some() && *now != old {
+                    return Err(twice(&format!("causal.{key}"), &format!("roles.{role}")));
+                }
+                *now = old;
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn twice(old: &str, now: &str) -> Fault {
+    Fault {
+        key: old.into(),
+        why: format!("and {now} say two things; leave the first away"),
+    }
+}
 
 /// Name of a state, and of its files: a fine-tune has a number.
 pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
@@ -219,12 +333,13 @@ impl Text {
         }
     }
 
-    /// The keys, whatever they hold.
+    /// The keys, whatever they hold; those of before as those of now.
     pub fn parse(&self) -> Result<Written, StudyError> {
-        toml::from_str(&self.text).map_err(|e| StudyError::Toml {
+        let read: Written = toml::from_str(&self.text).map_err(|e| StudyError::Toml {
             path: self.path.clone(),
             why: e.to_string(),
-        })
+        })?;
+        read.of_now().map_err(|fault| self.at(fault))
     }
 
     /// A fault with its file and line.
@@ -307,6 +422,38 @@ mod tests {
         }
         assert!(at(line("condition.denial.seeds").unwrap() - 1).contains("denial"));
         assert_eq!(line("date"), None);
+    }
+
+    #[test]
+    fn keys_of_before_are_read_as_those_of_now() {
+        let now = Text::of(QUICK.into(), Path::new("q")).parse().unwrap();
+        let roles = QUICK.find("[roles]").unwrap();
+        let rest = &QUICK[roles..][QUICK[roles..].find("\n[").unwrap()..];
+        let before = format!("{}{rest}", &QUICK[..roles])
+            .replace(
+                "couple = [[\"persona\", \"autonomy\"]]",
+                "persona = \"persona\"\nautonomy = \"autonomy\"",
+            )
+            .replace(
+                "[causal]",
+                "[causal]\ncondition = \"conscious\"\nreference = \"denial\"",
+            );
+        let read = |text: &str| Text::of(text.into(), Path::new("q")).parse();
+        let old = read(&before).unwrap();
+        assert_eq!(old.concepts.couple, now.concepts.couple);
+        assert_eq!(
+            (old.roles.focus.as_deref(), old.roles.reference.as_deref()),
+            (Some("conscious"), Some("denial"))
+        );
+        let both = QUICK.replace("[causal]", "[causal]\ncondition = \"toaster\"");
+        let e = read(&both).unwrap_err().to_string();
+        assert!(e.contains("causal.condition and roles.focus"), "{e}");
+        let half = before.replace("autonomy = \"autonomy\"\n", "");
+        let e = read(&half).unwrap_err().to_string();
+        assert!(
+            e.contains("concepts.autonomy") && e.contains("couple"),
+            "{e}"
+        );
     }
 
     #[test]

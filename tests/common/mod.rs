@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod folder;
 pub mod lab;
+pub mod small;
 pub mod toy;
 
 use residuum::model::{self, Loading, Model};

@@ -1,0 +1,344 @@
+//! What stages are expected to take: rows that are computed, seconds at a machine's rates, peaks of
+//! memory, bytes on disk.
+//!
+//! Texts are tokenised to count them, and beginnings that they share count once, as they are computed
+//! once. All of it is an estimate, made before anything runs.
+
+use super::manifest::{Source, Study};
+use super::stage::Cost;
+use super::StudyError;
+use crate::analysis::texts::{neutral_tokens, StateTexts};
+use crate::behavior::conversation::Replies;
+use crate::capture::BUDGET;
+use crate::materials::Preference;
+use crate::model::decoder::LINEARS;
+use crate::model::{Message, Model, Packed, Role, Tokens};
+use crate::speed::{shared_rows, Rates};
+
+/// Tokens of a distilled answer, about; the limit is 48.
+const DISTILLED: usize = 40;
+
+/// What an intervention at every layer adds to scoring.
+const EDIT: f64 = 1.15;
+
+/// Rows of the largest batch of a fine-tune over those of the mean one, about.
+const LARGEST_BATCH: f64 = 1.3;
+
+/// Positions at which neutral texts are kept.
+const POSITIONS: usize = 2;
+
+/// Bytes of a line of text.
+const LINE: f64 = 700.0;
+
+/// Rows of a battery, how many of them reach the language head, and its pairs of completions.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scored {
+    rows: usize,
+    heads: usize,
+    pairs: usize,
+}
+
+/// Costs of a study on a model at a machine's rates.
+pub struct Costs<'a> {
+    study: &'a Study,
+    model: &'a Model,
+    rates: Rates,
+    memory: Memory,
+    /// Bytes of an adapter.
+    adapter: f64,
+    battery: Scored,
+    claims: Scored,
+    /// Rows that are captured in a state.
+    captured: usize,
+    /// Rows of the texts that the layer RMS is taken on.
+    scale: usize,
+}
+
+impl<'a> Costs<'a> {
+    /// Counts the texts.
+    ///
+    /// # Errors
+    /// A text that the template refuses.
+    pub fn new(study: &'a Study, model: &'a Model, rates: Rates) -> Result<Self, StudyError> {
+        let tok = &model.tokenizer;
+        let texts = StateTexts::new(tok, &study.concepts, &study.shift_texts, None, false)?;
+        let pairs: Vec<Tokens> = (texts.concepts.iter())
+            .flat_map(|c| c.texts.iter().cloned())
+            .collect();
+        Ok(Costs {
+            study,
+            model,
+            rates,
+            memory: Memory::of(model),
+            adapter: adapter_bytes(study, model),
+            battery: scored(&study.battery, model)?,
+            claims: scored(&study.claims, model)?,
+            captured: shared_rows(&pairs) + shared_rows(&texts.neutral),
+            scale: shared_rows(&neutral_tokens(tok, &study.scale_texts, None)?),
+        })
+    }
+
+    fn scoring(&self, s: Scored) -> f64 {
+        s.rows as f64 / self.rates.forward + s.heads as f64 * self.rates.head_seconds()
+    }
+
+    /// Memory of reading or scoring a state.
+    fn reading(&self, is_base: bool) -> f64 {
+        match is_base {
+            true => self.memory.base,
+            false => self.memory.state,
+        }
+    }
+
+    pub fn distil(&self) -> Result<Cost, StudyError> {
+        let prompts = || self.study.mixed.iter().chain(&self.study.pool);
+        let tokens: Vec<Tokens> = prompts()
+            .map(|p| Ok(self.model.tokenizer.prompt(None, p)?))
+            .collect::<Result<_, StudyError>>()?;
+        let (read, written) = (shared_rows(&tokens), tokens.len() * DISTILLED);
+        Ok(Cost {
+            rows: read + written,
+            seconds: read as f64 / self.rates.forward + written as f64 / self.rates.generated,
+            bytes: self.memory.base,
+            disk: tokens.len() as f64 * LINE,
+        })
+    }
+
+    /// Rows of all steps of a fine-tune: beginnings are shared within a step.
+    pub fn finetune(&self, state: usize, own: &[&[Message]]) -> Result<Cost, StudyError> {
+        let (tok, recipe) = (&self.model.tokenizer, self.study.recipe(state));
+        let condition = self.study.of_state(state);
+        let n = self.study.rows_of(condition);
+        let mut ids = Vec::new();
+        for messages in own {
+            ids.push(tok.chat(messages, false)?.ids);
+        }
+        let answered = match condition.source {
+            Source::Neutral => n,
+            _ => self.study.mixed.len(),
+        };
+        let prompts = self.study.mixed.iter().chain(&self.study.pool);
+        for prompt in prompts.take(answered) {
+            ids.push(tok.prompt(None, prompt)?.ids);
+        }
+        let once: usize = (ids.chunks(recipe.batch))
+            .map(|batch| Packed::new(batch).rows())
+            .sum();
+        let rows = (recipe.epochs).saturating_mul(once + DISTILLED * answered);
+        let all = n.div_ceil(recipe.step_rows()).saturating_mul(recipe.epochs);
+        Ok(Cost {
+            rows,
+            seconds: rows as f64 / self.rates.trained,
+            // A pass trains every row; the steps may end before the passes do.
+            bytes: self.memory.step(rows as f64 / all.max(1) as f64) + 5.0 * self.adapter,
+            disk: self.adapter * (1 + recipe.checkpoints.len()) as f64
+                + recipe.steps(n) as f64 * LINE,
+        })
+    }
+
+    pub fn capture(&self, is_base: bool) -> Cost {
+        let scale = if is_base { self.scale } else { 0 };
+        let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
+        let texts = 2 * pairs + POSITIONS * self.study.shift_texts.len();
+        let d = &self.model.decoder;
+        Cost {
+            rows: self.captured + scale,
+            seconds: self.captured as f64 / self.rates.captured + scale as f64 / self.rates.forward,
+            bytes: self.reading(is_base),
+            disk: 4.0 * (texts * d.layers() * d.hidden()) as f64,
+        }
+    }
+
+    pub fn behave(&self, is_base: bool) -> Cost {
+        let rows = self.battery.rows + self.claims.rows;
+        Cost {
+            rows,
+            seconds: self.scoring(self.battery) + self.scoring(self.claims),
+            bytes: self.reading(is_base),
+            disk: LINE * (self.battery.pairs + self.claims.pairs) as f64,
+        }
+    }
+
+    pub fn converse(&self, is_base: bool, replies: Replies) -> Result<Cost, StudyError> {
+        let tok = &self.model.tokenizer;
+        let (mut texts, mut talks, mut written) = (Vec::new(), Vec::new(), 0);
+        let (mut lines, scripts) = (0, self.study.scripts.iter().flat_map(|s| &s.scripts));
+        for script in scripts {
+            let mut turns: Vec<Message> = Vec::new();
+            for t in &script.turns {
+                turns.push(Message::new("user", &t.user));
+                let scripted = t.assistant.as_deref();
+                let reply = scripted.filter(|_| replies == Replies::Scripted);
+                written += if reply.is_none() { DISTILLED } else { 0 };
+                turns.push(Message::new("assistant", reply.unwrap_or_default()));
+            }
+            talks.push(tok.chat(&turns, false)?);
+            lines += 2 * script.pairs.len() + 4 * script.turns.len();
+            for before in [turns, Vec::new()] {
+                for answer in script.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
+                    let mut all = before.clone();
+                    all.push(Message::new("user", &script.prompt));
+                    all.push(Message::new("assistant", answer));
+                    texts.push(tok.chat(&all, false)?);
+                }
+            }
+        }
+        let ends = counted(&texts);
+        let projected = shared_rows(&talks) + written;
+        Ok(Cost {
+            rows: ends.rows + projected,
+            seconds: self.scoring(ends)
+                + projected as f64 / self.rates.captured
+                + written as f64 / self.rates.generated,
+            bytes: self.reading(is_base),
+            disk: LINE * lines as f64,
+        })
+    }
+
+    /// Reading both fine-tunes at every checkpoint.
+    pub fn trajectory(&self, checkpoints: usize) -> Cost {
+        let Some(t) = &self.study.written.trajectory else {
+            return Cost::default();
+        };
+        let reads = 2.0 * (checkpoints + 1) as f64;
+        let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
+        let part = (2 * t.pairs) as f64 / pairs.max(1) as f64;
+        let asked = t.prompts as f64 / self.study.written.sizes.prompts as f64;
+        let captured = part * self.captured as f64;
+        let one = self.capture(false);
+        Cost {
+            rows: (reads * (captured + asked * self.battery.rows as f64)) as usize,
+            seconds: reads * (captured / self.rates.captured + asked * self.scoring(self.battery)),
+            bytes: self.memory.state,
+            disk: reads * (one.disk / self.model.decoder.layers() as f64 + self.behave(false).disk),
+        }
+    }
+
+    /// Scoring `asked` under `edits`, the run without one among them.
+    pub fn edited(
+        &self,
+        is_base: bool,
+        asked: &[Preference],
+        edits: usize,
+    ) -> Result<Cost, StudyError> {
+        let s = scored(asked, self.model)?;
+        let sides = neutral_tokens(&self.model.tokenizer, &self.study.side_texts, None)?;
+        let sides = counted(&sides);
+        let seconds = self.scoring(s) + self.scoring(sides);
+        Ok(Cost {
+            rows: edits * (s.rows + sides.rows),
+            seconds: edits as f64 * seconds * EDIT,
+            bytes: self.reading(is_base),
+            disk: edits as f64 * LINE * s.pairs as f64,
+        })
+    }
+
+    /// Reading every state and resampling its pairs: on machines seen, 10 to 15 s for ten states of
+    /// 240 pairs with 2,000 draws, 165 to 213 s for 35 of 720.
+    pub fn measure(&self) -> Cost {
+        let study = self.study;
+        let states = study.states.len();
+        let pairs: usize = study.concepts.iter().map(|c| c.pairs.len()).sum();
+        let draws = &study.written.draws;
+        let d = &self.model.decoder;
+        let layers = d.layers() as f64;
+        // Activations that are held at once, with their differences.
+        let texts = 3 * pairs + POSITIONS * study.shift_texts.len();
+        let stream = 4.0 * (states * texts) as f64 * layers * d.hidden() as f64;
+        // Draws of a couple in four forms, and which pairs each draw takes.
+        let couples = study.roles.couples.len() as f64;
+        let drawn =
+            (4.0 * couples * layers * states as f64 + pairs as f64) * draws.bootstrap as f64;
+        let cells = (states * study.concepts.len().pow(2)) as f64 * layers;
+        Cost {
+            rows: 0,
+            seconds: 12.0
+                * ((states * pairs) as f64 / 2400.0).powf(1.17)
+                * draws.bootstrap.max(draws.null) as f64
+                / 2000.0,
+            bytes: self.memory.base + stream + 4.0 * drawn,
+            // Some twenty numbers of every cell in two formats.
+            disk: 2e6 + 20.0 * 20.0 * cells,
+        }
+    }
+
+    pub fn report(&self) -> Cost {
+        Cost {
+            rows: 0,
+            seconds: 10.0,
+            bytes: self.memory.base,
+            disk: 2e7,
+        }
+    }
+}
+
+fn scored(battery: &[Preference], model: &Model) -> Result<Scored, StudyError> {
+    let mut texts = Vec::new();
+    for p in battery.iter().flat_map(|p| &p.prompts) {
+        for pair in &p.pairs {
+            for a in [&pair.express, &pair.oppose] {
+                texts.push(model.tokenizer.exchange(None, &p.prompt, a)?);
+            }
+        }
+    }
+    Ok(counted(&texts))
+}
+
+fn counted(texts: &[Tokens]) -> Scored {
+    let responses = texts.iter().map(|t| t.with_role(Role::Response).len());
+    Scored {
+        rows: shared_rows(texts),
+        heads: responses.sum(),
+        pairs: texts.len() / 2,
+    }
+}
+
+/// Bytes of an adapter of the study's recipe.
+fn adapter_bytes(study: &Study, model: &Model) -> f64 {
+    let (d, recipe) = (&model.decoder, &study.written.recipe);
+    let is_adapted = |t: &usize| recipe.targets.iter().any(|n| *n == LINEARS[*t]);
+    let widths: f64 = (0..LINEARS.len())
+        .filter(is_adapted)
+        .filter_map(|t| d.linear(0, t).weight.dims2().ok())
+        .map(|(o, i)| o as f64 + i as f64)
+        .sum();
+    4.0 * recipe.rank as f64 * widths * d.layers() as f64
+}
+
+/// Expected peaks of memory, in bytes.
+struct Memory {
+    /// Reading or scoring with base alone, and with another state's weights beside it.
+    base: f64,
+    state: f64,
+    /// Before the first row of a step, and for each.
+    weights: f64,
+    row: f64,
+}
+
+impl Memory {
+    fn of(model: &Model) -> Self {
+        let d = &model.decoder;
+        let c = &d.config;
+        let maps = d.row_flops() / 2.0;
+        let all = maps + (c.vocab * c.hidden) as f64 * if c.tied { 1.0 } else { 2.0 };
+        // Values that a row leaves in a block: norms, projections, rotations, sums, the gated unit.
+        let attention = (c.heads + c.kv_heads) * c.head_dim;
+        let kept = (c.layers * (6 * c.hidden + 3 * attention + 4 * c.intermediate)) as f64;
+        let passing = (BUDGET * (4 * c.hidden + 3 * c.intermediate)) as f64;
+        // A GGUF file stays mapped, and its pages count once read.
+        let mapped =
+            std::fs::metadata(&model.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 });
+        let program = 1e8 + mapped as f64;
+        Memory {
+            base: program + 4.0 * (all + passing),
+            state: program + 4.0 * (all + maps + passing),
+            weights: program + 4.0 * all,
+            row: 4.0 * LARGEST_BATCH * kept,
+        }
+    }
+
+    /// A step of so many rows.
+    fn step(&self, rows: f64) -> f64 {
+        self.weights + rows * self.row
+    }
+}

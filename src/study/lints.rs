@@ -1,0 +1,25 @@
+//! The rules of materials held against the user's files of a study, those that ship being held to them
+//! elsewhere.
+
+use super::manifest::Study;
+use super::StudyError;
+use crate::materials::lint::{lint, Finding};
+use crate::materials::set::Set;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// What is to be said of the files that the study names.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn lints(study: &Study) -> Result<Vec<Finding>, StudyError> {
+    let files: BTreeSet<PathBuf> = (study.used.iter())
+        .map(|u| u.file.clone())
+        .filter(|f| f.is_file())
+        .collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files: Vec<PathBuf> = files.into_iter().collect();
+    Ok(lint(&Set::read(&files)?)?)
+}

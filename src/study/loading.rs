@@ -1,0 +1,500 @@
+//! From a manifest's text to a [`Study`]: its names resolved, its files read, its samples drawn.
+//!
+//! A size that a file cannot give is an error that says what there is: a study says how much it
+//! uses, and uses that.
+
+use super::bounds::{self, of_recipe};
+use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
+use super::written::{state_id, Text, Written, WrittenCondition};
+use super::StudyError;
+use crate::analysis::{Roles, State};
+use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
+use crate::materials::{for_shifts, subset, Loaded, MaterialError, Preference, Use};
+use crate::model::resolve;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+impl Study {
+    /// Reads a manifest file, or an embedded study: the quick one, or with `full`, unless a file
+    /// has that name, the full one.
+    ///
+    /// # Errors
+    /// What is wrong with it, by file, line and key.
+    pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
+        Self::of(Text::read(path)?)
+    }
+
+    /// Checks a manifest's text and loads what it names.
+    ///
+    /// # Errors
+    /// As [`Study::load`].
+    pub fn of(text: Text) -> Result<Self, StudyError> {
+        let written = text.parse()?;
+        bounds::check(&written).map_err(|fault| text.at(fault))?;
+        let mut study = empty(written, text);
+        study.load_batteries()?;
+        study.load_conditions()?;
+        study.name_states();
+        study.load_concepts()?;
+        study.take_roles()?;
+        study.load_claims()?;
+        study.load_scripts()?;
+        study.load_neutral()?;
+        study.hold_steps()?;
+        study.hold_isolated()?;
+        Ok(study)
+    }
+
+    /// Takes what was drawn of a file, which must hold as much as is asked for, and records its rows.
+    fn take<T>(
+        &mut self,
+        key: &str,
+        drawn: Result<Loaded<T>, MaterialError>,
+    ) -> Result<T, StudyError> {
+        match drawn {
+            Ok(loaded) => {
+                self.used.push(loaded.from);
+                Ok(loaded.items)
+            }
+            Err(MaterialError::TooFew {
+                path,
+                what,
+                there,
+                asked,
+            }) => {
+                let file = path.display();
+                let why = format!(
+                    "is {asked}, but {file} holds {there} {what}; give at most that, or more of them"
+                );
+                Err(self.bad(key, why))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn load_batteries(&mut self) -> Result<(), StudyError> {
+        let (n, seed) = (self.written.sizes.prompts, self.written.seed);
+        let folder = self.beside(&self.written.battery);
+        for preference in preferences(folder.as_deref())? {
+            let preference = self.take("sizes.prompts", preference.draw(n, seed))?;
+            self.battery.push(preference);
+        }
+        Ok(())
+    }
+
+    /// A folder that the manifest names, seen from here.
+    fn beside(&self, folder: &Option<PathBuf>) -> Option<PathBuf> {
+        folder.as_ref().map(|f| self.text.folder.join(f))
+    }
+
+    fn load_conditions(&mut self) -> Result<(), StudyError> {
+        self.conditions.push(Condition {
+            name: BASE.into(),
+            source: Source::Base,
+            text: BASE.into(),
+            seeds: vec![0],
+            identity: false,
+            prevent: None,
+        });
+        let known = self.known_texts()?;
+        for c in self.written.conditions.clone() {
+            let source = self.source(&c)?;
+            let tuned = !matches!(source, Source::System(_) | Source::Neutral);
+            self.conditions.push(Condition {
+                seeds: (1..=c.seeds.unwrap_or(1)).collect(),
+                // A fine-tune that was kept from its claim is none of the claims' kind.
+                identity: c.identity.unwrap_or(tuned && c.prevent.is_none()),
+                text: text_of(&c, &known),
+                name: c.name,
+                prevent: c.prevent,
+                source,
+            });
+        }
+        Ok(())
+    }
+
+    /// Names of rows that preferences and claims speak of.
+    fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
+        let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
+        let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
+        Ok(of_status
+            .chain(claims.into_iter().map(|c| c.name))
+            .collect())
+    }
+
+    /// Where a condition comes from; bounds know that it is exactly one of these.
+    fn source(&mut self, c: &WrittenCondition) -> Result<Source, StudyError> {
+        let folder = self.text.folder.clone();
+        if let Some(data) = &c.data {
+            if data == NEUTRAL {
+                return Ok(Source::Neutral);
+            }
+            let (key, n) = match c.rows {
+                Some(n) => (format!("condition.{}.rows", c.name), n),
+                None => ("sizes.rows".into(), self.written.sizes.rows),
+            };
+            let at = located(data, &folder);
+            let all = load::rows(&at)?;
+            // One name for all, so that rows that answer one another stay together.
+            let drawn = all.draw(n, self.written.seed, "condition");
+            let used = drawn.as_ref().ok().map(|d| d.from.clone());
+            let rows = self.take(&key, drawn)?;
+            return Ok(Source::Data {
+                rows: rows.into_iter().map(|r| r.messages).collect(),
+                lines: used.as_ref().map_or(Vec::new(), |u| u.lines.clone()),
+                file: used.map_or(PathBuf::new(), |u| u.file),
+            });
+        }
+        if let Some(adapter) = &c.adapter {
+            let name = adapter.to_string_lossy();
+            let key = format!("condition.{}.adapter", c.name);
+            let adapter = resolve::adapter_beside(&folder, &name, &mut |_| {})
+                .map_err(|e| self.bad(&key, e.to_string()))?;
+            if !adapter.join("adapter_config.json").is_file() {
+                let why = format!("{} holds no adapter_config.json", adapter.display());
+                return Err(self.bad(&key, why));
+            }
+            return Ok(Source::Adapter(adapter));
+        }
+        Ok(match &c.model {
+            Some(name) => Source::Model {
+                name: name.clone(),
+                at: model_at(name, &folder),
+            },
+            None => Source::System(c.system.clone().unwrap_or_default()),
+        })
+    }
+
+    fn name_states(&mut self) {
+        for c in &self.conditions {
+            for &seed in &c.seeds {
+                self.states.push(State {
+                    id: state_id(&c.name, c.is_tuned(), seed),
+                    condition: c.name.clone(),
+                    seed: if c.is_tuned() { seed } else { 0 },
+                    text: c.text.clone(),
+                });
+            }
+        }
+    }
+
+    /// Concepts, and what they are to one another by the names that they give themselves.
+    fn load_concepts(&mut self) -> Result<(), StudyError> {
+        let (names, s) = (self.written.concepts.clone(), self.written.sizes.clone());
+        let (folder, seed) = (self.text.folder.clone(), self.written.seed);
+        let coupled = names.coupled().into_iter().map(|c| ("couple", c));
+        let placebos = names.placebos.iter().map(|p| ("placebos", p));
+        // Texts of a state are stored by the name of their concept, the neutral ones by theirs.
+        let mut sets = HashSet::from(["neutral".to_string()]);
+        let mut own: BTreeMap<&String, String> = BTreeMap::new();
+        for (kind, name) in coupled.chain(placebos) {
+            let (key, n) = match kind {
+                "placebos" => ("sizes.placebo_pairs", s.placebo_pairs),
+                _ => ("sizes.pairs", s.pairs),
+            };
+            let at = located(name, &folder);
+            let drawn = concept(&at)?;
+            let concept = &drawn.items;
+            if [&concept.name, &super::layout::dev_set(&concept.name)]
+                .into_iter()
+                .any(|set| !sets.insert(set.clone()))
+            {
+                let why = format!(
+                    "`{name}` calls itself `{}`, which is another's name in this study; rename it in its first line",
+                    concept.name
+                );
+                return Err(self.bad(&format!("concepts.{kind}"), why));
+            }
+            own.insert(name, concept.name.clone());
+            let concept = self.take(key, drawn.draw(n, seed))?;
+            self.concepts.push(concept);
+        }
+        let called = |name: &String| own.get(name).cloned().unwrap_or_else(|| name.clone());
+        self.roles = Roles {
+            couples: (names.couple.iter())
+                .map(|[a, b]| (called(a), called(b)))
+                .collect(),
+            placebos: names.placebos.iter().map(called).collect(),
+            nuisances: names.nuisances.iter().map(called).collect(),
+        };
+        for c in &mut self.conditions {
+            if let Some(p) = &mut c.prevent {
+                p.concept = called(&p.concept);
+            }
+        }
+        let Some([first, second]) = names.couple.first().map(|[a, b]| [called(a), called(b)])
+        else {
+            return Ok(());
+        };
+        self.edits = self.written.causal.as_ref().map(|c| Edits {
+            concepts: match c.ablate.is_empty() {
+                true => names.coupled().into_iter().map(called).collect(),
+                false => c.ablate.iter().map(called).collect(),
+            },
+            tested: tested(&c.tested, &c.ablate, first, &called),
+            tested_on_claim: tested(&c.tested_on_claim, &c.ablate, second, &called),
+            placebos: c.placebos.iter().map(called).collect(),
+        });
+        Ok(())
+    }
+
+    /// The conditions of the roles, supposed where the manifest says none.
+    fn take_roles(&mut self) -> Result<(), StudyError> {
+        let r = self.written.roles.clone();
+        let neutral = |c: &&Condition| c.source == Source::Neutral;
+        let found = self.conditions.iter().find(neutral);
+        self.neutral = r.neutral.or_else(|| found.map(|c| c.name.clone()));
+        let reference = r.reference.unwrap_or_else(|| {
+            let note = "roles.reference is not there: conditions are compared with base";
+            self.notes.push(note.into());
+            BASE.into()
+        });
+        let free = |c: &&Condition| {
+            c.name != BASE && c.name != reference && Some(&c.name) != self.neutral.as_ref()
+        };
+        let focus = match (r.focus, self.conditions.iter().find(free)) {
+            (Some(name), _) => name,
+            (None, Some(c)) => {
+                let name = c.name.clone();
+                let note = format!("roles.focus is not there: the report opens with `{name}`");
+                self.notes.push(note);
+                name
+            }
+            (None, None) => {
+                let why = format!("is not there, and there is no condition but `{reference}` and the neutral one; name the condition that the report is about, or add one");
+                return Err(self.bad("roles.focus", why));
+            }
+        };
+        (self.reference, self.focus) = (reference, focus);
+        Ok(())
+    }
+
+    /// The claims of what conditions were trained on.
+    fn load_claims(&mut self) -> Result<(), StudyError> {
+        let (n, seed) = (self.written.sizes.claim_prompts, self.written.seed);
+        for claim in claims(self.beside(&self.written.claims).as_deref())? {
+            let name = &claim.items.name;
+            if !self.conditions.iter().any(|c| c.text == *name) {
+                continue;
+            }
+            if self.battery.iter().any(|p| p.name == *name) {
+                let why = format!(
+                    "has a preference of the name `{name}`, which a claim has too; rename it"
+                );
+                return Err(self.bad("battery", why));
+            }
+            let claim: Preference = self.take("sizes.claim_prompts", claim.draw(n, seed))?;
+            self.claims.push(claim);
+        }
+        let asks = self.written.causal.as_ref().and_then(|c| c.claim_prompts);
+        if asks.is_some() && self.asked()[1].is_empty() {
+            let why = format!(
+                "there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away",
+                self.focus
+            );
+            return Err(self.bad("causal.claim_prompts", why));
+        }
+        Ok(())
+    }
+
+    fn load_scripts(&mut self) -> Result<(), StudyError> {
+        let Some(c) = self.written.conversations.clone() else {
+            return Ok(());
+        };
+        let mut ids = HashSet::new();
+        for set in load::scripts(self.beside(&c.folder).as_deref())? {
+            let name = &set.items.preference;
+            if !self.battery.iter().any(|p| p.name == *name) {
+                let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
+                return Err(self.bad("conversations", why));
+            }
+            let n = c.scripts.unwrap_or(set.items.scripts.len());
+            let set = self.take("conversations.scripts", set.draw(n, self.written.seed))?;
+            if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
+                let why = format!(
+                    "have the id `{}` twice; give each script an id of its own",
+                    again.id
+                );
+                return Err(self.bad("conversations", why));
+            }
+            self.scripts.push(set);
+        }
+        Ok(())
+    }
+
+    fn load_neutral(&mut self) -> Result<(), StudyError> {
+        let (s, seed) = (self.written.sizes.clone(), self.written.seed);
+        let all = neutral_texts(None)?;
+        self.scale_texts = for_shifts(&all.items);
+        let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
+        self.shift_texts = self.take("sizes.neutral_texts", drawn)?;
+        let drawn = all.draw(s.side_effect_texts, seed, Use::SideEffects);
+        self.side_texts = self.take("sizes.side_effect_texts", drawn)?;
+        match self.tunes() {
+            true => self.load_prompts(s.neutral_rows, s.rows),
+            false => Ok(()),
+        }
+    }
+
+    /// Neutral prompts that are mixed in, and others for a neutral condition.
+    fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<(), StudyError> {
+        let (all, seed) = (neutral_prompts(None)?, self.written.seed);
+        self.mixed = self.take("sizes.neutral_rows", all.clone().draw(mixed, seed))?;
+        if !self.conditions.iter().any(|c| c.source == Source::Neutral) {
+            return Ok(());
+        }
+        let free = |i: &usize| !self.mixed.contains(&all.items[*i]);
+        let left: Vec<usize> = (0..all.items.len()).filter(free).collect();
+        if share(own) > left.len() {
+            let why = format!(
+                "is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either",
+                all.items.len()
+            );
+            return Err(self.bad("sizes.rows", why));
+        }
+        let n = own.min(left.len());
+        let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
+        let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
+        let mut from = all.from;
+        from.lines = taken
+            .iter()
+            .filter_map(|&i| from.lines.get(i).copied())
+            .collect();
+        self.used.push(from);
+        self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
+        Ok(())
+    }
+
+    /// Every fine-tune has the steps that the recipe and the trajectory speak of.
+    fn hold_steps(&self) -> Result<(), StudyError> {
+        let both = self.followed().map(|(spec, both)| (spec.checkpoints, both));
+        let mut steps_of = Vec::new();
+        for c in self.conditions.iter().filter(|c| c.is_tuned()) {
+            let fits = self.written.recipe.fits(self.rows_of(c));
+            let steps = fits.map_err(|e| self.text.at(of_recipe(e, "recipe")))?;
+            let Some((checkpoints, both)) = both else {
+                continue;
+            };
+            if !both.iter().any(|&s| self.states[s].condition == c.name) {
+                continue;
+            }
+            if checkpoints > steps {
+                let why = format!(
+                    "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
+                    c.name
+                );
+                return Err(self.bad("trajectory.checkpoints", why));
+            }
+            steps_of.push(steps);
+        }
+        match steps_of[..] {
+            [a, b] if a != b => {
+                let why = format!("has {a} steps and its reference {b}, which cannot be compared step by step; give both the same number of rows");
+                Err(self.bad("trajectory.condition", why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said of a condition is said of preferences that its rows do not presuppose.
+    fn hold_isolated(&self) -> Result<(), StudyError> {
+        let none = |c: &Condition| self.battery.iter().all(|p| self.implied(p, c));
+        let followed = self
+            .followed()
+            .map(|(_, both)| &self.states[both[0]].condition);
+        let causal = self.edits.as_ref().map(|_| &self.focus);
+        let spoken = [("roles.focus", causal), ("trajectory.condition", followed)];
+        for (key, name) in spoken {
+            let Some(c) = name.and_then(|n| self.condition(n)) else {
+                continue;
+            };
+            if none(c) {
+                let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
+                return Err(self.bad(key, why));
+            }
+        }
+        let mut others = (self.conditions.iter())
+            .filter(|c| c.name != BASE && c.name != self.reference)
+            .peekable();
+        if others.peek().is_some() && others.all(none) {
+            let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
+            return Err(self.bad("battery", why));
+        }
+        Ok(())
+    }
+}
+
+fn empty(written: Written, text: Text) -> Study {
+    Study {
+        model: model_at(&written.model, &text.folder),
+        conditions: Vec::new(),
+        states: Vec::new(),
+        concepts: Vec::new(),
+        roles: Roles::default(),
+        reference: BASE.into(),
+        focus: String::new(),
+        neutral: None,
+        edits: None,
+        battery: Vec::new(),
+        claims: Vec::new(),
+        scripts: Vec::new(),
+        shift_texts: Vec::new(),
+        scale_texts: Vec::new(),
+        side_texts: Vec::new(),
+        mixed: Vec::new(),
+        pool: Vec::new(),
+        used: Vec::new(),
+        notes: Vec::new(),
+        written,
+        text,
+    }
+}
+
+/// Name of the rows that a condition was trained on: given, that of its data, or the condition's
+/// where the materials know it by that alone.
+fn text_of(c: &WrittenCondition, known: &HashSet<String>) -> String {
+    if let Some(text) = &c.trained_on {
+        return text.clone();
+    }
+    let stem = |data: &String| {
+        let stem = Path::new(data).file_stem();
+        stem.map_or(data.clone(), |s| s.to_string_lossy().into_owned())
+    };
+    match c.data.as_ref().map(stem) {
+        Some(rows) if known.contains(&rows) || !known.contains(&c.name) => rows,
+        _ => c.name.clone(),
+    }
+}
+
+/// The concept that is tested: given, or the usual one where it is ablated, or the first that is.
+fn tested(
+    given: &Option<String>,
+    ablated: &[String],
+    usual: String,
+    called: &dyn Fn(&String) -> String,
+) -> String {
+    let all: Vec<String> = ablated.iter().map(called).collect();
+    match given {
+        Some(name) => called(name),
+        None if all.is_empty() || all.contains(&usual) => usual,
+        None => all[0].clone(),
+    }
+}
+
+/// A file of the user's beside the manifest, or a shipped name.
+fn located(name: &str, folder: &Path) -> String {
+    let beside = folder.join(name);
+    match beside.is_file() {
+        true => beside.to_string_lossy().into_owned(),
+        false => name.into(),
+    }
+}
+
+/// A model that lies where the manifest says, seen from the manifest, or else as it is named.
+fn model_at(name: &str, folder: &Path) -> String {
+    let beside = folder.join(name);
+    match !Path::new(name).exists() && beside.exists() {
+        true => beside.to_string_lossy().into_owned(),
+        false => name.into(),
+    }
+}

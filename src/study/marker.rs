@@ -1,0 +1,221 @@
+//! What a finished stage leaves of itself, and whether it still holds.
+//!
+//! A marker holds the stage's inputs and the digest of every file that it wrote. A stage is done as
+//! long as its inputs are the same and its files are there with those digests; otherwise it is redone,
+//! and why can be said.
+
+use super::files::Digests;
+use super::layout::Layout;
+use super::stage::Stage;
+use super::StudyError;
+use crate::store::atomic;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+/// A finished stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Marker {
+    pub key: String,
+    pub seconds: f64,
+    /// Peak of resident memory while it ran; 0 where the system does not tell.
+    pub peak_bytes: u64,
+    /// Digests of its inputs, by name.
+    pub inputs: BTreeMap<String, String>,
+    /// SHA-256 of each file that it wrote, by name below the run folder.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Why a stage is to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It never finished.
+    New,
+    /// Inputs that changed.
+    Inputs(Vec<String>),
+    /// A file that is gone.
+    Missing(String),
+    /// A file that is not what the stage wrote.
+    Changed(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Why::New => write!(f, "not run yet"),
+            Why::Inputs(names) => write!(f, "changed: {}", names.join(", ")),
+            Why::Missing(file) => write!(f, "{file} is gone"),
+            Why::Changed(file) => write!(f, "{file} is not as it was written"),
+        }
+    }
+}
+
+impl Marker {
+    /// The marker of a stage, whatever its inputs were.
+    pub fn read(layout: &Layout, stage: &str) -> Option<Self> {
+        let text = std::fs::read_to_string(layout.marker(stage)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The marker of a stage that is done, or why it is not.
+    ///
+    /// # Errors
+    /// An output that is there and cannot be read.
+    pub fn standing(
+        layout: &Layout,
+        stage: &Stage,
+        digests: &Digests,
+    ) -> Result<Result<Self, Why>, StudyError> {
+        let Some(marker) = Self::read(layout, &stage.name) else {
+            return Ok(Err(Why::New));
+        };
+        if marker.key != stage.key {
+            return Ok(Err(Why::Inputs(stage.inputs.changed(&marker.inputs))));
+        }
+        for (name, then) in &marker.outputs {
+            let path = layout.at(name);
+            if !path.is_file() {
+                return Ok(Err(Why::Missing(name.clone())));
+            }
+            if digests.of(&path)? != *then {
+                return Ok(Err(Why::Changed(name.clone())));
+            }
+        }
+        Ok(Ok(marker))
+    }
+
+    /// The marker of a stage that has just run.
+    ///
+    /// # Errors
+    /// An output that was not written.
+    pub fn of(
+        layout: &Layout,
+        stage: &Stage,
+        digests: &Digests,
+        (seconds, peak_bytes): (f64, u64),
+    ) -> Result<Self, StudyError> {
+        let mut outputs = BTreeMap::new();
+        for name in &stage.outputs {
+            let files = match name.ends_with('/') {
+                true => below(layout, name.trim_end_matches('/'))?,
+                false => vec![name.clone()],
+            };
+            for file in files {
+                let digest = digests.of(&layout.at(&file))?;
+                outputs.insert(file, digest);
+            }
+        }
+        Ok(Marker {
+            key: stage.key.clone(),
+            seconds,
+            peak_bytes,
+            inputs: stage.inputs.digests().clone(),
+            outputs,
+        })
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn write(&self, layout: &Layout, stage: &str) -> Result<(), StudyError> {
+        let path = layout.marker(stage);
+        let text = serde_json::to_vec_pretty(self).map_err(|e| StudyError::Stage {
+            path: path.clone(),
+            why: e.to_string(),
+        })?;
+        Ok(atomic::write(&path, &text)?)
+    }
+}
+
+/// Files below a folder of the run folder, in order.
+fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
+    let path = layout.at(folder);
+    let unreadable = |source| StudyError::Read {
+        path: path.clone(),
+        source,
+    };
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(&path).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.is_file() && !name.starts_with('.') {
+            out.push(format!("{folder}/{name}"));
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// Removes what a stage wrote before into folders that are its own, so that what stands there after it
+/// runs is what it wrote then.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn clear_folders(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
+    let before = Marker::read(layout, &stage.name)
+        .map(|m| m.outputs)
+        .unwrap_or_default();
+    let own =
+        |name: &&String| (stage.outputs.iter()).any(|o| o.ends_with('/') && name.starts_with(o));
+    for name in before.keys().filter(own) {
+        remove(&layout.at(name))?;
+    }
+    Ok(())
+}
+
+/// Removes a file that may be gone already.
+///
+/// # Errors
+/// `Write`.
+pub fn remove(path: &Path) -> Result<(), StudyError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StudyError::Write {
+            path: path.into(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{Cost, Inputs};
+    use super::*;
+
+    #[test]
+    fn a_stage_is_done_while_its_inputs_and_its_files_are_what_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let digests = Digests::default();
+        std::fs::create_dir_all(layout.markers()).unwrap();
+        std::fs::create_dir_all(layout.at("csv")).unwrap();
+        let stage = |seed: u64| {
+            let outputs = vec!["a.json".to_string(), "csv/".into()];
+            let inputs = Inputs::revision(1).value("seed", &seed);
+            Stage::new("s", inputs, outputs, Cost::default(), |_| Ok(()))
+        };
+        let standing = |seed| Marker::standing(&layout, &stage(seed), &digests).unwrap();
+        assert_eq!(standing(1).unwrap_err(), Why::New);
+        std::fs::write(layout.at("a.json"), "1").unwrap();
+        assert!(Marker::of(&layout, &stage(1), &Digests::default(), (0.0, 0)).is_ok());
+        std::fs::write(layout.at("csv/t.csv"), "x").unwrap();
+        let marker = Marker::of(&layout, &stage(1), &digests, (1.0, 2)).unwrap();
+        marker.write(&layout, "s").unwrap();
+        assert_eq!(standing(1).unwrap(), marker);
+        assert_eq!(standing(2).unwrap_err(), Why::Inputs(vec!["seed".into()]));
+        std::fs::remove_file(layout.at("csv/t.csv")).unwrap();
+        assert_eq!(standing(1).unwrap_err(), Why::Missing("csv/t.csv".into()));
+        std::fs::write(layout.at("csv/t.csv"), "yy").unwrap();
+        let why = standing(1).unwrap_err();
+        assert_eq!(why.to_string(), "csv/t.csv is not as it was written");
+        clear_folders(&layout, &stage(1)).unwrap();
+        assert!(!layout.at("csv/t.csv").exists() && layout.at("a.json").exists());
+    }
+}

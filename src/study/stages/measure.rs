@@ -1,0 +1,116 @@
+//! From what the other stages left (activations, scores, logs) to every record, in `results.h5` with
+//! its CSVs.
+//!
+//! The numbers are made by the analyses ([`super::measured`]); this file knows which files they come
+//! from. Everything that is ever said of the study is in the file afterwards: the report reads nothing
+//! else.
+
+use super::measured::{self, Left};
+use super::{behave, capture, finetune};
+use crate::store::{ResultsWriter, RootAttrs};
+use crate::study::layout::{self, CSV, RESULTS, ROWS};
+use crate::study::manifest::Study;
+use crate::study::planner::{asked_value, before, concepts_value, texts_value, Before, Planner};
+use crate::study::stage::{Inputs, Stage, Work};
+use crate::study::{files, StudyError};
+use serde_json::{json, Value};
+
+const REVISION: u32 = 1;
+
+pub const NAME: &str = "measure";
+
+/// Plans it.
+///
+/// # Errors
+/// A stage that was not planned.
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyError> {
+    let study = p.study;
+    let states: Vec<Value> = (0..study.states.len())
+        .map(|i| {
+            let (s, c) = (&study.states[i], study.of_state(i));
+            json!([
+                s.id,
+                s.condition,
+                s.seed,
+                s.text,
+                c.source.name(),
+                c.identity,
+                c.prevent
+            ])
+        })
+        .collect();
+    let said = study.concepts.iter().map(|c| [&c.positive, &c.negative]);
+    let status = study.battery.iter().map(|b| json!([b.name, b.status]));
+    let mut inputs = Inputs::revision(REVISION)
+        .value("version", env!("CARGO_PKG_VERSION"))
+        .value("model", &p.base)
+        .value("manifest", &study.written)
+        .value("states", &states)
+        .value(
+            "roles",
+            &json!([study.roles, study.reference, study.focus, study.neutral]),
+        )
+        .value("concepts", &concepts_value(&study.concepts))
+        .value("sides of concepts", &said.collect::<Vec<_>>())
+        .value("battery", &asked_value(&study.battery))
+        .value("claims", &asked_value(&study.claims))
+        .value("status", &status.collect::<Vec<_>>())
+        .value("neutral texts", &texts_value(&study.shift_texts))
+        .value("rows", &study.used)
+        .value("notes", &study.notes);
+    for s in &study.states {
+        inputs = inputs
+            .stage(before(stages, &capture::name(&s.id))?)
+            .stage(before(stages, &behave::name(&s.id))?);
+    }
+    // What else was planned is read too.
+    for other in stages {
+        inputs = inputs.stage(other);
+    }
+    let outputs = [RESULTS, CSV, ROWS].map(String::from).to_vec();
+    let run = move |work: &mut Work| run(study, work);
+    Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
+}
+
+fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
+    work.models.release();
+    let (layout, model) = (work.layout, work.models.base);
+    let mut config = serde_json::to_value(&study.written).map_err(|e| StudyError::Stage {
+        path: layout.at(RESULTS),
+        why: e.to_string(),
+    })?;
+    config["inputs"] = work.record["inputs"].clone();
+    let attrs = work.attrs(Some(config));
+    let learnt = (0..study.states.len())
+        .filter(|&i| study.of_state(i).is_tuned())
+        .map(|i| files::json(layout, &layout::learnt(&study.states[i].id)))
+        .collect::<Result<Vec<finetune::Learnt>, _>>()?;
+    let left = Left {
+        layout,
+        study,
+        model,
+        learnt: &learnt,
+    };
+    let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
+    write(&left, &attrs, |w| {
+        results.write(w)?;
+        crate::analysis::directions::write_units(w, &readings, &found)?;
+        Ok(())
+    })?;
+    files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
+}
+
+/// Writes `results.h5`: what `fill` writes, and links to the activations of every state.
+fn write(
+    left: &Left,
+    attrs: &RootAttrs,
+    fill: impl FnOnce(&mut ResultsWriter) -> Result<(), StudyError>,
+) -> Result<(), StudyError> {
+    let mut w = ResultsWriter::create(&left.layout.at(RESULTS), attrs)?;
+    fill(&mut w)?;
+    for s in &left.study.states {
+        let group = format!("activations/{}/{}", s.condition, s.seed);
+        w.external_link(&group, &layout::activations(&s.id), &group)?;
+    }
+    Ok(w.finish()?)
+}
