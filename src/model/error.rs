@@ -128,4 +128,5 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     crate::store::names::nearest(name, candidates).map(str::to_owned)
 }
 
+/// Result of the model room.
 pub type Result<T> = std::result::Result<T, ModelError>;

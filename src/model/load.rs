@@ -46,6 +46,8 @@ pub struct Model {
     pub tokenizer: Arc<Tokenizer>,
     /// What the files leave in doubt.
     pub warnings: Vec<ModelWarning>,
+    /// Where it computes.
+    pub placement: Placement,
 }
 
 impl Model {
@@ -71,7 +73,16 @@ impl Model {
             decoder: opened.decoder,
             tokenizer: Arc::new(opened.tokenizer),
             warnings: opened.warnings,
+            placement,
         })
+    }
+
+    /// How it was loaded: for another model that is to be read in the same way.
+    pub fn loading(&self) -> Loading {
+        Loading {
+            text: self.tokenizer.options(),
+            placement: self.placement,
+        }
     }
 
     /// SHA-256 of the chat template's text, if there is one.

@@ -53,7 +53,7 @@ pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
             continue;
         };
         let path = crate::model::resolve::resolve(at, &mut |_| ())?;
-        let other = Model::load_with(name, &path, &model.tokenizer.options())?;
+        let other = Model::load(name, &path, &model.loading())?;
         let (got, want) = (&other.decoder.config, &model.decoder.config);
         for (what, got, want) in [
             ("layers", got.layers, want.layers),

@@ -50,7 +50,7 @@ impl<'a> Models<'a> {
             Weights::Base => return Ok(base.clone()),
             Weights::Adapter(dir) => base.merged(&Adapter::read(dir, base)?)?,
             Weights::Other { name, path } => {
-                let other = Model::load(name, path)?.decoder;
+                let other = Model::load(name, path, &self.base.loading())?.decoder;
                 let shape = |d: &Decoder| format!("{} x {}", d.layers(), d.hidden());
                 if shape(&other) != shape(base) {
                     return Err(StudyError::OtherShape {
