@@ -23,7 +23,7 @@ pub struct Area {
 
 impl Area {
     /// From left to right and from top to bottom.
-    pub fn new((left, right): (f64, f64), (top, bottom): (f64, f64)) -> Self {
+    pub const fn new((left, right): (f64, f64), (top, bottom): (f64, f64)) -> Self {
         Area {
             left,
             top,

@@ -332,6 +332,11 @@ mod tests {
         drop(file);
         let error = open(&path).unwrap_err();
         assert!(matches!(error, StoreError::OtherSchema { .. }), "{error}");
+        let file = File::create(&path).unwrap();
+        write_attr(&file, &path, "/", "schema", &"residuum/1".into()).unwrap();
+        drop(file);
+        let error = open(&path).unwrap_err().to_string();
+        assert!(error.contains("residuum 0.1"), "{error}");
     }
 
     #[test]
