@@ -365,7 +365,7 @@ fn relative(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
 
 fn neutral(n: usize) -> Vec<Tokens> {
     let tokenizer = &default_model().tokenizer;
-    let all = residuum::cli::reading::neutral_texts().unwrap();
+    let all = residuum::materials::load_neutral_texts(None).unwrap();
     let exchange = |t: &residuum::materials::NeutralText| {
         tokenizer.exchange(None, &t.prompt, &t.response).unwrap()
     };

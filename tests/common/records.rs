@@ -350,6 +350,8 @@ fn shift(
         null_hi: 0.2,
         p_random: 0.3,
         p_random_max: 0.5,
+        placebo_lo: -0.1,
+        placebo_hi: 0.1,
         p_placebo: NONE,
         p_placebo_max: NONE,
         n: 40,

@@ -155,7 +155,7 @@ impl Small {
     }
 
     pub fn model(&self) -> Model {
-        Model::load("model", self.folder.dir.path()).unwrap()
+        Model::load("model", self.folder.dir.path(), &Default::default()).unwrap()
     }
 
     /// Runs a manifest and gives the stages that were run, and what was said of those that were run
