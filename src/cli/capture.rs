@@ -11,14 +11,14 @@ use super::state::{self, ModelChoice};
 use super::Console;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
-use crate::model::{Interventions, Tokens};
+use crate::model::{Decoder, Interventions, Tokenizer, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
 use clap::{Args, ValueEnum};
 use ndarray::Array2;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Bytes of activations that are put in order at a time.
@@ -82,6 +82,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         .check()?;
     let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
+    let n = rows.len();
     let loading = Instant::now();
     let adapter = args.adapter.as_deref();
     args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
@@ -89,15 +90,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
-    let mut tokens: Vec<Tokens> = Vec::with_capacity(rows.len());
-    let place = |row: &TextRow| {
-        let file = args.texts.display();
-        format!("{file}, line {}, text `{}`", row.line, row.id)
-    };
-    for row in &rows {
-        let read = reading::tokens(&model.tokenizer, row, args.system.as_deref());
-        tokens.push(read.with_context(|| place(row))?);
-    }
+    let texts = Texts::read(rows, &args, &model.tokenizer)?;
     let condition = match &args.adapter {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
@@ -108,17 +101,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
             positions.push(*p);
         }
     }
-    check(&tokens, &positions).map_err(|e| match e {
-        CaptureError::NoToken {
-            text,
-            position,
-            why,
-        } => anyhow!(
-            "{}: there is no token at `{position}`; {why}",
-            place(&rows[text])
-        ),
-        other => other.into(),
-    })?;
+    texts.check(&positions)?;
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -131,10 +114,9 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
             Store::F32 => Precision::F32,
         },
     };
-    let bytes = spec.bytes(rows.len());
+    let bytes = spec.bytes(n);
     out.log(&format!(
-        "{} texts x {} positions x {} layers x {}: {:.1} MB before compression",
-        rows.len(),
+        "{n} texts x {} positions x {} layers x {}: {:.1} MB before compression",
         positions.len(),
         layers.len(),
         decoder.hidden(),
@@ -148,85 +130,147 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let attrs = state::attrs(&model, config, 0);
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request {
-        positions: positions.clone(),
+        positions,
         layers: layers.clone(),
         budget: args.budget,
     };
     let begun = Instant::now();
-    let mut waited = Duration::ZERO;
-    let mut computed_rows = 0;
-    let mut ready: VecDeque<Sample> = VecDeque::new();
-    let mut progress = out.bar("reading", rows.len());
-    let a_text = 4 * positions.len() * layers.len() * decoder.hidden();
-    let part = (PART_BYTES / a_text.max(1)).max(64);
-    for first in (0..rows.len()).step_by(part) {
-        let end = (first + part).min(rows.len());
-        let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); end - first];
-        let mut sink = |i: usize, p: usize, values: Array2<f32>| {
-            held[i].push((p, values));
-            if p + 1 == positions.len() {
-                progress.step("");
-                if let Some(sample) = ready.pop_front() {
-                    let handing = Instant::now();
-                    writer
-                        .append(sample)
-                        .map_err(|e| CaptureError::Sink(e.to_string()))?;
-                    waited += handing.elapsed();
-                }
-            }
-            Ok(())
-        };
-        let none = Interventions::none();
-        let work = capture(&decoder, &tokens[first..end], &request, &none, &mut sink);
-        let work = work.map_err(|e| match e {
-            CaptureError::NotFinite {
-                text,
-                position,
-                layer,
-            } => anyhow!(
-                "{}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
-                place(&rows[first + text])
-            ),
-            other => other.into(),
-        })?;
-        computed_rows += work.rows;
-        for (i, values) in held.into_iter().enumerate() {
-            let row = &rows[first + i];
-            ready.push_back(Sample {
-                set: "texts".into(),
-                prompt_id: row.id.clone(),
-                label: row.label.clone().unwrap_or_default(),
-                role: String::new(),
-                n_tokens: tokens[first + i].ids.len() as u32,
-                rows: values,
-            });
-        }
-    }
-    drop(progress);
-    let seconds = (begun.elapsed() - waited).as_secs_f64();
-    for sample in ready {
-        writer.append(sample)?;
-    }
+    let (computed_rows, seconds) = texts.store(&decoder, &request, &mut writer, out)?;
     writer.finish()?;
     let total_seconds = begun.elapsed().as_secs_f64();
-    let n_tokens: usize = tokens.iter().map(|t| t.ids.len()).sum();
+    let n_tokens: usize = texts.tokens.iter().map(|t| t.ids.len()).sum();
     let file_bytes = std::fs::metadata(&args.out).map_or(0, |m| m.len());
     let text = format!(
         "file        {} ({:.1} MB), group {group}/texts\n\
-         texts       {}\n\
+         texts       {n}\n\
          tokens      {n_tokens} ({computed_rows} rows computed after sharing beginnings)\n\
          seconds     {seconds:.2} reading, {total_seconds:.2} with writing, {load_seconds:.2} loading\n\
          speed       {:.0} tokens a second",
         args.out.display(),
         file_bytes as f64 / 1e6,
-        rows.len(),
         n_tokens as f64 / seconds,
     );
     let json = json!({
         "file": args.out, "group": group, "condition": condition,
-        "texts": rows.len(), "tokens": n_tokens, "rows": computed_rows, "seconds": seconds,
+        "texts": n, "tokens": n_tokens, "rows": computed_rows, "seconds": seconds,
         "seconds_with_writing": total_seconds, "load_seconds": load_seconds,
         "layers": layers, "bytes": file_bytes, "bytes_uncompressed": bytes,
     });
     out.result(&json, || text)
+}
+
+/// The texts of a file, by row.
+struct Texts<'a> {
+    file: &'a Path,
+    rows: Vec<TextRow>,
+    tokens: Vec<Tokens>,
+}
+
+impl<'a> Texts<'a> {
+    fn read(rows: Vec<TextRow>, args: &'a CaptureArgs, tokenizer: &Tokenizer) -> Result<Self> {
+        let mut texts = Texts {
+            file: &args.texts,
+            tokens: Vec::with_capacity(rows.len()),
+            rows,
+        };
+        for i in 0..texts.rows.len() {
+            let read = reading::tokens(tokenizer, &texts.rows[i], args.system.as_deref());
+            let read = read.with_context(|| texts.place(i))?;
+            texts.tokens.push(read);
+        }
+        Ok(texts)
+    }
+
+    fn place(&self, i: usize) -> String {
+        let row = &self.rows[i];
+        format!(
+            "{}, line {}, text `{}`",
+            self.file.display(),
+            row.line,
+            row.id
+        )
+    }
+
+    /// Refuses a text without a token at a position.
+    fn check(&self, positions: &[Position]) -> Result<()> {
+        check(&self.tokens, positions).map_err(|e| match e {
+            CaptureError::NoToken {
+                text,
+                position,
+                why,
+            } => anyhow!(
+                "{}: there is no token at `{position}`; {why}",
+                self.place(text)
+            ),
+            other => other.into(),
+        })
+    }
+
+    /// Reads the texts and hands them to the writer; gives the rows computed and the seconds spent
+    /// on anything but the writer.
+    fn store(
+        &self,
+        decoder: &Decoder,
+        request: &Request,
+        writer: &mut ActivationWriter,
+        out: &Console,
+    ) -> Result<(usize, f64)> {
+        let n = self.rows.len();
+        let begun = Instant::now();
+        let mut waited = Duration::ZERO;
+        let mut computed_rows = 0;
+        let mut ready: VecDeque<Sample> = VecDeque::new();
+        let mut progress = out.bar("reading", n);
+        let a_text = 4 * request.positions.len() * request.layers.len() * decoder.hidden();
+        let part = (PART_BYTES / a_text.max(1)).max(64);
+        for first in (0..n).step_by(part) {
+            let end = (first + part).min(n);
+            let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); end - first];
+            let mut sink = |i: usize, p: usize, values: Array2<f32>| {
+                held[i].push((p, values));
+                if p + 1 == request.positions.len() {
+                    progress.step("");
+                    if let Some(sample) = ready.pop_front() {
+                        let handing = Instant::now();
+                        writer
+                            .append(sample)
+                            .map_err(|e| CaptureError::Sink(e.to_string()))?;
+                        waited += handing.elapsed();
+                    }
+                }
+                Ok(())
+            };
+            let none = Interventions::none();
+            let work = capture(decoder, &self.tokens[first..end], request, &none, &mut sink);
+            let work = work.map_err(|e| match e {
+                CaptureError::NotFinite {
+                    text,
+                    position,
+                    layer,
+                } => anyhow!(
+                    "{}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
+                    self.place(first + text)
+                ),
+                other => other.into(),
+            })?;
+            computed_rows += work.rows;
+            for (i, values) in held.into_iter().enumerate() {
+                let row = &self.rows[first + i];
+                ready.push_back(Sample {
+                    set: "texts".into(),
+                    prompt_id: row.id.clone(),
+                    label: row.label.clone().unwrap_or_default(),
+                    role: String::new(),
+                    n_tokens: self.tokens[first + i].ids.len() as u32,
+                    rows: values,
+                });
+            }
+        }
+        drop(progress);
+        let seconds = (begun.elapsed() - waited).as_secs_f64();
+        for sample in ready {
+            writer.append(sample)?;
+        }
+        Ok((computed_rows, seconds))
+    }
 }

@@ -61,6 +61,33 @@ fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<Vec<usize>>> {
     out
 }
 
+/// Refuses what cannot be trained: no rows, or edits that the recipe does not name.
+fn check(rows: &[Example], recipe: &Recipe, edits: &Interventions) -> Result<(), FinetuneError> {
+    recipe.check()?;
+    if recipe.prevent.is_some() == edits.is_empty() {
+        return Err(FinetuneError::Recipe {
+            key: "prevent",
+            value: if edits.is_empty() { "set" } else { "not set" }.into(),
+            hint: "train with the edits that the recipe names, and name those that are made",
+        });
+    }
+    match rows.is_empty() {
+        true => Err(FinetuneError::Empty),
+        false => Ok(()),
+    }
+}
+
+/// The adapter's factors as they learn: in f32, on the device of the weights that they belong to.
+fn variables(base: &Decoder, start: &Adapter) -> Result<Factors, FinetuneError> {
+    let mut vars = Factors::new();
+    for (&target, (a, b)) in &start.factors {
+        let device = base.linear(target.0, target.1).weight.device();
+        let var = |t: &Tensor| Var::from_tensor(&t.to_device(device)?);
+        vars.insert(target, (var(a)?, var(b)?));
+    }
+    Ok(vars)
+}
+
 fn gradient_name(target: Target, is_b: bool) -> String {
     let half = if is_b { "lora_B" } else { "lora_A" };
     format!("layers.{}.{}.{half}", target.0, module_path(target.1))
@@ -97,17 +124,7 @@ pub fn train_under(
     out: &Path,
     on_step: &mut dyn FnMut(&Step, usize),
 ) -> Result<Trained, FinetuneError> {
-    recipe.check()?;
-    if recipe.prevent.is_some() == edits.is_empty() {
-        return Err(FinetuneError::Recipe {
-            key: "prevent",
-            value: if edits.is_empty() { "set" } else { "not set" }.into(),
-            hint: "train with the edits that the recipe names, and name those that are made",
-        });
-    }
-    if rows.is_empty() {
-        return Err(FinetuneError::Empty);
-    }
+    check(rows, recipe, edits)?;
     let write = |path: &Path| {
         let path = path.to_path_buf();
         move |source| FinetuneError::Write {
@@ -119,13 +136,7 @@ pub fn train_under(
     let log_path = out.join("training.jsonl");
     let mut log = std::fs::File::create(&log_path).map_err(write(&log_path))?;
 
-    let mut vars: Factors = BTreeMap::new();
-    for (&target, (a, b)) in &start.factors {
-        // Factors learn in f32 beside the weights that they belong to.
-        let device = base.linear(target.0, target.1).weight.device();
-        let var = |t: &Tensor| Var::from_tensor(&t.to_device(device)?);
-        vars.insert(target, (var(a)?, var(b)?));
-    }
+    let vars = variables(base, &start)?;
     let branches = vars
         .iter()
         .map(|(t, (a, b))| (*t, (a.as_tensor().clone(), b.as_tensor().clone())))

@@ -7,7 +7,7 @@
 //! come in with the [`Context`], and nothing outlives the cell but small
 //! matrices over concepts and the designated pairs' draws.
 
-use super::coupling::{CouplingInput, CouplingOptions};
+use super::coupling_input::{CouplingInput, CouplingOptions};
 use super::forms::{form, FormCell, FormContext};
 use super::resample::{effective_rank, quadratic, Draws, Layout};
 use super::GeometryError;

@@ -10,6 +10,7 @@
 //! their noise is shared too and the cosine between them is too large.
 
 use super::cell::{cell, Cell, Context};
+use super::coupling_input::{CouplingInput, CouplingOptions};
 use super::forms::Form;
 use super::nulls::{among_placebos, Against};
 use super::resample::{Draws, Layout};
@@ -19,55 +20,6 @@ use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
 use ndarray::{s, Array2, Array3, Array4};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// Activations that a coupling is computed from.
-#[derive(Debug, Clone, Copy)]
-pub struct CouplingInput<'a> {
-    /// Positive less negative, `[state][concept]` -> `(n_pairs, n_layers, d)`.
-    pub differences: &'a [Vec<Array3<f32>>],
-    /// Prompt cluster of each pair, `[concept]` -> `n_pairs`.
-    pub clusters: &'a [Vec<usize>],
-    /// Activations on neutral texts, `[state]` -> `(n_neutral, n_layers, d)`.
-    pub background: &'a [Array3<f32>],
-}
-
-/// What to compute and how often to draw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CouplingOptions {
-    /// Concepts whose mean differences are projected out in the cleaned form.
-    pub nuisances: Vec<usize>,
-    /// Unrelated concepts: the placebo distribution.
-    pub placebos: Vec<usize>,
-    /// The designated pairs, each once.
-    pub pairs: Vec<(usize, usize)>,
-    /// Bootstrap draws.
-    pub draws: usize,
-    /// Label flips.
-    pub flips: usize,
-    /// Random directions.
-    pub random: usize,
-    /// Coverage of intervals and null bands.
-    pub level: f64,
-    /// Seed of all draws.
-    pub seed: u64,
-}
-
-impl CouplingOptions {
-    /// 2,000 draws, flips and random directions, 95 %, no nuisance, no placebo.
-    pub fn for_pair(first: usize, second: usize) -> Self {
-        CouplingOptions {
-            nuisances: Vec::new(),
-            placebos: Vec::new(),
-            pairs: vec![(first, second)],
-            draws: 2000,
-            flips: 2000,
-            random: 2000,
-            level: 0.95,
-            seed: 0,
-        }
-    }
-}
 
 /// Bootstrap draws of a designated pair's cosine, each `[state, layer, draw]`,
 /// the same draws in every state and layer.
@@ -156,7 +108,7 @@ pub fn coupling(
     input: CouplingInput,
     options: &CouplingOptions,
 ) -> Result<Coupling, GeometryError> {
-    let (layers, width) = check(&input, options)?;
+    let (layers, width) = input.check(options)?;
     let (states, concepts) = (input.differences.len(), input.clusters.len());
     let layout = Layout::new(input.clusters);
     let context = Context {
@@ -341,77 +293,6 @@ fn correct_pair(
         }
     }
     Ok(())
-}
-
-/// Checks shapes and indices; gives the number of layers and the width.
-fn check(
-    input: &CouplingInput,
-    options: &CouplingOptions,
-) -> Result<(usize, usize), GeometryError> {
-    let (states, concepts) = (input.differences.len(), input.clusters.len());
-    let count = |what: &str, expected: usize, got: usize| match expected == got {
-        true => Ok(()),
-        false => Err(GeometryError::Count {
-            what: what.to_string(),
-            expected,
-            got,
-        }),
-    };
-    count("background", states.max(1), input.background.len())?;
-    let (neutral, layers, width) = input.background[0].dim();
-    for (s, (differences, background)) in input.differences.iter().zip(input.background).enumerate()
-    {
-        count(
-            &format!("differences of state {s}"),
-            concepts,
-            differences.len(),
-        )?;
-        let expected = vec![neutral, layers, width];
-        same_shape(format!("background of state {s}"), expected, background)?;
-        for (a, part) in differences.iter().enumerate() {
-            let expected = vec![input.clusters[a].len(), layers, width];
-            same_shape(
-                format!("differences of state {s}, concept {a}"),
-                expected,
-                part,
-            )?;
-        }
-    }
-    for (a, names) in input.clusters.iter().enumerate() {
-        let got = crate::stats::bootstrap::Clusters::new(names).count();
-        if got < 3 {
-            return Err(GeometryError::FewClusters {
-                what: format!("concept {a}"),
-                got,
-            });
-        }
-    }
-    let named = options.nuisances.iter().chain(&options.placebos);
-    let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);
-    if let Some(&index) = named.chain(paired).find(|&&i| i >= concepts) {
-        return Err(GeometryError::Index {
-            what: "concept",
-            index,
-            count: concepts,
-        });
-    }
-    let other = |i: &usize| options.nuisances.contains(i) || options.placebos.contains(i);
-    let wrong = |(a, b): &&(usize, usize)| a == b || other(a) || other(b);
-    if let Some(&(a, b)) = options.pairs.iter().find(wrong) {
-        return Err(GeometryError::Pair(a, b));
-    }
-    Ok((layers, width))
-}
-
-fn same_shape(what: String, expected: Vec<usize>, got: &Array3<f32>) -> Result<(), GeometryError> {
-    if got.shape() == expected {
-        return Ok(());
-    }
-    Err(GeometryError::Shape {
-        what,
-        expected,
-        got: got.shape().to_vec(),
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 mod cell;
 pub mod contrast;
 pub mod coupling;
+mod coupling_input;
 mod error;
 mod forms;
 pub mod nulls;
@@ -33,7 +34,8 @@ pub mod transfer;
 pub mod warning;
 
 pub use contrast::{contrast, Contrast, Over};
-pub use coupling::{coupling, Coupling, CouplingInput, CouplingOptions, PairCoupling, PairDraws};
+pub use coupling::{coupling, Coupling, PairCoupling, PairDraws};
+pub use coupling_input::{CouplingInput, CouplingOptions};
 pub use error::GeometryError;
 pub use forms::Form;
 pub use warning::Warning;

@@ -39,6 +39,7 @@ pub mod placement;
 pub mod places;
 pub mod plain;
 mod random;
+mod record;
 pub mod recording;
 pub mod resolve;
 pub mod sandbox;

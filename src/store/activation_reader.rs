@@ -12,10 +12,10 @@ use hdf5::{Dataset, File, Group};
 use ndarray::{s, Array2, Array3};
 
 use super::activation_store::COLUMNS;
-use super::activations::{ActivationSpec, Precision};
 use super::datasets;
 use super::error::{from_hdf5, StoreError};
 use super::results::COORDS;
+use super::sample::{ActivationSpec, Precision};
 use super::schema::{self, listed, RootAttrs};
 use super::values::{AttrValue, Values};
 

@@ -15,11 +15,11 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Extent, Group, H5Type};
 use ndarray::{s, Array3, ArrayView3};
 
-use super::activations::{ActivationSpec, Precision, Sample};
 use super::datasets;
 use super::error::{from_hdf5, StoreError};
 use super::new_file::NewFile;
 use super::results::COORDS;
+use super::sample::{ActivationSpec, Precision, Sample};
 use super::scales::Scales;
 use super::schema::{self, object, require_group, RootAttrs};
 use super::values::{self, AttrValue, Values};

@@ -20,75 +20,11 @@ use ndarray::Array2;
 
 use super::activation_store::{Message, Store, COLUMNS};
 use super::error::{from_io, StoreError};
+use super::sample::{ActivationSpec, Precision, Sample};
 use super::schema::{check_name, RootAttrs};
 
 /// Bytes of samples waiting in the channel at most, about.
 const CHANNEL_BYTES: usize = 16 << 20;
-
-/// Width of a stored activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// As computed.
-    F32,
-    /// Half the size, relative error 5e-4, range 65504; a value beyond is an error.
-    F16,
-}
-
-/// Which model state a file holds, and the shape of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActivationSpec {
-    /// Name of the condition; `base` for the unchanged model.
-    pub condition: String,
-    /// Seed of the fine-tune.
-    pub seed: u64,
-    /// Training step; absent for a finished fine-tune and for base.
-    pub step: Option<u64>,
-    /// Blocks whose output is kept, ascending.
-    pub layers: Vec<usize>,
-    /// Width of the residual stream.
-    pub hidden: usize,
-    /// Names of the positions, such as `response-mean`, `prompt-last`.
-    pub positions: Vec<String>,
-    /// Width of a stored number.
-    pub precision: Precision,
-}
-
-impl ActivationSpec {
-    /// Path of the group of this model state, which a results file links to.
-    pub fn group(&self) -> String {
-        let base = format!("/activations/{}/{}", self.condition, self.seed);
-        match self.step {
-            Some(step) => format!("{base}/step-{step}"),
-            None => base,
-        }
-    }
-
-    /// Bytes that `samples` samples take before compression.
-    pub fn bytes(&self, samples: usize) -> usize {
-        let element = match self.precision {
-            Precision::F32 => 4,
-            Precision::F16 => 2,
-        };
-        samples * self.positions.len() * self.layers.len() * self.hidden * element
-    }
-}
-
-/// One text's activations and what is known of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Set of texts, such as a concept's name or `neutral`.
-    pub set: String,
-    /// Name of the prompt.
-    pub prompt_id: String,
-    /// Such as `positive` or `negative`; may be empty.
-    pub label: String,
-    /// Role of the tokens read, such as `assistant`.
-    pub role: String,
-    /// Tokens that the pooled positions run over.
-    pub n_tokens: u32,
-    /// Index into [`ActivationSpec::positions`] and the activations there, (layer, hidden).
-    pub rows: Vec<(usize, Array2<f32>)>,
-}
 
 /// An activation file being written by its own thread.
 #[derive(Debug)]

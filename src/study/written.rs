@@ -1,7 +1,7 @@
 //! A manifest as it is written: its keys, and the text that they stand in.
 //!
-//! What the keys may hold is [`super::bounds`]' business, what they name is loaded by
-//! [`super::loading`]. The text is kept, so that whatever is found wrong later still names its line.
+//! What the keys may hold is `bounds`' business, what they name is loaded by
+//! `loading`. The text is kept, so that whatever is found wrong later still names its line.
 //! Roles go by name: `concepts.couple`, `roles.reference`, `roles.focus`, `roles.neutral`. Manifests
 //! of before name two concepts by keys of their own and the two conditions under `causal`; they are
 //! read as if they said the new keys.

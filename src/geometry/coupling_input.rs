@@ -1,0 +1,125 @@
+//! What a coupling is computed from, and how: shapes and indices are checked here, once.
+
+use super::GeometryError;
+use crate::stats::bootstrap::Clusters;
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+/// Activations that a coupling is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct CouplingInput<'a> {
+    /// Positive less negative, `[state][concept]` -> `(n_pairs, n_layers, d)`.
+    pub differences: &'a [Vec<Array3<f32>>],
+    /// Prompt cluster of each pair, `[concept]` -> `n_pairs`.
+    pub clusters: &'a [Vec<usize>],
+    /// Activations on neutral texts, `[state]` -> `(n_neutral, n_layers, d)`.
+    pub background: &'a [Array3<f32>],
+}
+
+/// What to compute and how often to draw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CouplingOptions {
+    /// Concepts whose mean differences are projected out in the cleaned form.
+    pub nuisances: Vec<usize>,
+    /// Unrelated concepts: the placebo distribution.
+    pub placebos: Vec<usize>,
+    /// The designated pairs, each once.
+    pub pairs: Vec<(usize, usize)>,
+    /// Bootstrap draws.
+    pub draws: usize,
+    /// Label flips.
+    pub flips: usize,
+    /// Random directions.
+    pub random: usize,
+    /// Coverage of intervals and null bands.
+    pub level: f64,
+    /// Seed of all draws.
+    pub seed: u64,
+}
+
+impl CouplingOptions {
+    /// 2,000 draws, flips and random directions, 95 %, no nuisance, no placebo.
+    pub fn for_pair(first: usize, second: usize) -> Self {
+        CouplingOptions {
+            nuisances: Vec::new(),
+            placebos: Vec::new(),
+            pairs: vec![(first, second)],
+            draws: 2000,
+            flips: 2000,
+            random: 2000,
+            level: 0.95,
+            seed: 0,
+        }
+    }
+}
+
+impl CouplingInput<'_> {
+    /// Checks shapes and indices; gives the number of layers and the width.
+    pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize), GeometryError> {
+        let (states, concepts) = (self.differences.len(), self.clusters.len());
+        let count = |what: &str, expected: usize, got: usize| match expected == got {
+            true => Ok(()),
+            false => Err(GeometryError::Count {
+                what: what.to_string(),
+                expected,
+                got,
+            }),
+        };
+        count("background", states.max(1), self.background.len())?;
+        let (neutral, layers, width) = self.background[0].dim();
+        for (s, (differences, background)) in
+            self.differences.iter().zip(self.background).enumerate()
+        {
+            count(
+                &format!("differences of state {s}"),
+                concepts,
+                differences.len(),
+            )?;
+            let expected = vec![neutral, layers, width];
+            same_shape(format!("background of state {s}"), expected, background)?;
+            for (a, part) in differences.iter().enumerate() {
+                let expected = vec![self.clusters[a].len(), layers, width];
+                same_shape(
+                    format!("differences of state {s}, concept {a}"),
+                    expected,
+                    part,
+                )?;
+            }
+        }
+        for (a, names) in self.clusters.iter().enumerate() {
+            let got = Clusters::new(names).count();
+            if got < 3 {
+                return Err(GeometryError::FewClusters {
+                    what: format!("concept {a}"),
+                    got,
+                });
+            }
+        }
+        let named = options.nuisances.iter().chain(&options.placebos);
+        let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);
+        if let Some(&index) = named.chain(paired).find(|&&i| i >= concepts) {
+            return Err(GeometryError::Index {
+                what: "concept",
+                index,
+                count: concepts,
+            });
+        }
+        let other = |i: &usize| options.nuisances.contains(i) || options.placebos.contains(i);
+        let wrong = |(a, b): &&(usize, usize)| a == b || other(a) || other(b);
+        if let Some(&(a, b)) = options.pairs.iter().find(wrong) {
+            return Err(GeometryError::Pair(a, b));
+        }
+        Ok((layers, width))
+    }
+}
+
+fn same_shape(what: String, expected: Vec<usize>, got: &Array3<f32>) -> Result<(), GeometryError> {
+    if got.shape() == expected {
+        return Ok(());
+    }
+    Err(GeometryError::Shape {
+        what,
+        expected,
+        got: got.shape().to_vec(),
+    })
+}
