@@ -1,10 +1,10 @@
 //! The rules of the house, held by reading `src/` as text: data flows one way, no two files need each
 //! other, functions fit on a screen, and the code does not grow.
 //!
-//! A file is read up to its `#[cfg(test)] mod`, files of tests not at all; comments and strings import
-//! nothing. A line of code is one that is neither blank nor begins with `//`; attributes, and comments
-//! within a function, belong to no count of a function, its signature does. Paths count wherever they
-//! stand, in `use` lines and inline; a `mod.rs` re-exports and so makes no circle.
+//! A file is read up to its tests, a `#[cfg(test)] mod` with a body, and files of tests not at all. A line
+//! of code is one that is neither blank nor begins with `//`; those of a function begin with its signature.
+//! Paths count wherever they stand in the code, in `use` lines and inline, but not in comments and strings;
+//! a `mod.rs` re-exports and so makes no circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -81,11 +81,7 @@ fn sources() -> Vec<Source> {
                 let names = names.iter().map(|n| n.to_string_lossy().into_owned());
                 let module = names.filter(|n| !["mod", "lib", "main"].contains(&n.as_str()));
                 let text = fs::read_to_string(&path).unwrap();
-                let code = text
-                    .split("\n#[cfg(test)]\nmod ")
-                    .next()
-                    .unwrap()
-                    .to_owned();
+                let code = without_tests(&text).to_owned();
                 found.push(Source {
                     module: module.collect(),
                     tokens: tokens(&code),
@@ -100,6 +96,16 @@ fn sources() -> Vec<Source> {
     found
 }
 
+fn without_tests(text: &str) -> &str {
+    let test = "\n#[cfg(test)]\n";
+    let body = |at: &usize| {
+        let line = text[at + test.len()..].lines().next().unwrap_or("");
+        line.contains("mod ") && line.ends_with('{')
+    };
+    let mut tests = text.match_indices(test).map(|(at, _)| at);
+    tests.find(body).map_or(text, |at| &text[..at])
+}
+
 /// The tokens of a text without its comments, strings and characters.
 fn tokens(code: &str) -> Vec<Token> {
     let chars: Vec<char> = code.chars().collect();
@@ -112,7 +118,8 @@ fn tokens(code: &str) -> Vec<Token> {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let (mut out, mut line, mut i) = (Vec::new(), 1, 0);
     while i < chars.len() {
-        let hashes = chars[i + 1..].iter().take_while(|c| **c == '#').count();
+        let hash = |c: &&char| chars[i] == 'r' && **c == '#';
+        let hashes = chars[i + 1..].iter().take_while(hash).count();
         let raw = chars[i] == 'r' && chars.get(i + 1 + hashes) == Some(&'"');
         let next = if starts(i, "//") {
             find(i, "\n").unwrap_or(chars.len())

@@ -7,6 +7,7 @@
 
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Warning};
+use crate::stats::moments::squares;
 use crate::stats::rank::{pearson, spearman};
 use crate::stats::rng::stream;
 use rand::seq::SliceRandom;
@@ -139,8 +140,7 @@ fn less(v: &[f64], i: usize) -> Vec<f64> {
 }
 
 fn spread(v: &[f64]) -> f64 {
-    let mean = v.iter().sum::<f64>() / v.len() as f64;
-    v.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt()
+    squares(v).sqrt()
 }
 
 /// All arrangements of `0..n` where they are few enough, else drawn ones; and which of the two.

@@ -9,6 +9,7 @@ use super::output::Outputs;
 use super::reading;
 use super::state::{self, ModelChoice};
 use super::Console;
+use crate::analysis::records::distinct;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
 use crate::model::{Decoder, Interventions, Tokenizer, Tokens};
@@ -95,12 +96,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
     };
-    let mut positions: Vec<Position> = Vec::new();
-    for p in &args.at {
-        if !positions.contains(p) {
-            positions.push(*p);
-        }
-    }
+    let positions = distinct(args.at.iter().copied());
     texts.check(&positions)?;
     let spec = ActivationSpec {
         condition: condition.clone(),

@@ -8,8 +8,8 @@
 use super::layers::Layers;
 use crate::export::vectors::Layers as ByLayer;
 use crate::export::{file, Convention, Found};
-use crate::model::error::nearest;
 use crate::model::Decoder;
+use crate::store::names::nearest;
 use anyhow::{bail, Result};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;

@@ -65,7 +65,7 @@ impl FromStr for Estimator {
         let known = Estimator::ALL.into_iter().find(|e| e.name() == name);
         known.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),
-            nearest: nearest(name, names).unwrap_or_default().to_string(),
+            nearest: nearest(name, names).unwrap_or_default(),
         })
     }
 }

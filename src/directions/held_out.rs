@@ -14,6 +14,7 @@ use super::{
 use crate::stats::bootstrap::{cluster_weights, Clusters};
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
+use crate::stats::moments::{mean, squares};
 use crate::stats::rank::SortedScores;
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
@@ -232,14 +233,9 @@ pub fn left_by_eraser(
     Ok((areas.auroc, areas.interval))
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64 // NaN when empty
-}
-
 /// About the mean, divided by n.
 fn variance(values: &[f64]) -> f64 {
-    let centre = mean(values);
-    values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / values.len() as f64
+    squares(values) / values.len() as f64
 }
 
 #[cfg(test)]

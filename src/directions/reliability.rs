@@ -9,10 +9,10 @@
 //! rows, since it stands against a sum over rows.
 
 use super::estimate::estimate_at;
-use super::held_out::mean;
 use super::{logistic, DirectionError, Estimator, Pairs};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::linalg::cosine;
+use crate::stats::moments::mean;
 use crate::stats::rng::stream;
 use ndarray::{Array1, Array2};
 use rand::seq::SliceRandom;
@@ -58,7 +58,7 @@ pub(super) fn reliabilities(
     let clean = |v: &Array1<f64>| nuisances.map(|n| v - &n.t().dot(&n.dot(v)));
     let (mut raw, mut cleaned) = (Vec::new(), Vec::new());
     if estimator == Estimator::MeanDiff {
-        let sums = cluster_sums(pairs, &clusters); // (m, d)
+        let sums = clusters.sums(pairs.differences().view()); // (m, d)
         let gram = sums.dot(&sums.t());
         let cleaned_gram = nuisances.map(|n| {
             let rest = &sums - &sums.dot(&n.t()).dot(n);
@@ -108,16 +108,6 @@ pub(super) fn stepped_up(mut cosines: Vec<f64>) -> f64 {
     } else {
         r
     }
-}
-
-/// Sums of differences by prompt `(m, d)`.
-fn cluster_sums(pairs: &Pairs, clusters: &Clusters) -> Array2<f64> {
-    let mut sums = Array2::<f64>::zeros((clusters.count(), pairs.width()));
-    for (row, &cluster) in pairs.differences().rows().into_iter().zip(&clusters.of) {
-        let mut sum = sums.row_mut(cluster);
-        sum += &row;
-    }
-    sums
 }
 
 /// Cosine between the sums of the two halves, from inner products alone.

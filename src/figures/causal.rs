@@ -318,17 +318,12 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
         check.not_empty(&format!("{what} has no doses"), d.alpha.len())?;
         check.finite(&format!("a dose of {what}"), &d.alpha)?;
         check.increasing(&format!("the doses of {what}"), &d.alpha)?;
-        check.length(
-            &format!("the score of {what}"),
-            d.alpha.len(),
-            d.score.len(),
-        )?;
+        check.series(&format!("the score of {what}"), d.alpha.len(), &d.score)?;
         check.length(
             &format!("the guards of {what}"),
             d.alpha.len(),
             d.inside.len(),
         )?;
-        check.estimates(&format!("the score of {what}"), &d.score)?;
     }
     check.distinct(
         |d| format!("direction `{d}`"),

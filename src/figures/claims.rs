@@ -150,8 +150,7 @@ fn check(data: &ClaimsData) -> Result<(), FigureError> {
     check.length("the own claims", data.conditions.len(), data.own.len())?;
     for (condition, row) in data.conditions.iter().zip(&data.score) {
         let what = format!("the scores of `{condition}`");
-        check.length(&what, data.claims.len(), row.len())?;
-        check.estimates(&what, row)?;
+        check.series(&what, data.claims.len(), row)?;
     }
     let values = data.score.iter().flatten().map(|e| &e.value);
     check.any_value("every score is missing", values)

@@ -226,8 +226,7 @@ fn check(data: &HeatmapData) -> Result<(), FigureError> {
         let what = format!("the cosines of {} at layer {}", panel.state, panel.layer);
         check.length(&what, count, panel.cosine.len())?;
         for row in &panel.cosine {
-            check.length(&what, count, row.len())?;
-            check.finite(&what, row)?;
+            check.numbers(&what, count, row)?;
         }
     }
     let all = data.panels.iter().flat_map(|p| p.cosine.iter().flatten());

@@ -314,21 +314,17 @@ fn check(data: &CouplingData) -> Result<(), FigureError> {
     )?;
     for line in &data.conditions {
         let what = |part: &str| format!("{part} of condition `{}`", line.condition);
-        check.length(&what("the mean"), layers, line.mean.len())?;
-        check.estimates(&what("the mean"), &line.mean)?;
+        check.series(&what("the mean"), layers, &line.mean)?;
         for seed in &line.seeds {
-            check.length(&what("a seed"), layers, seed.len())?;
-            check.finite(&what("a seed"), seed)?;
+            check.numbers(&what("a seed"), layers, seed)?;
         }
         if !line.difference.is_empty() {
-            check.length(&what("the difference"), layers, line.difference.len())?;
-            check.estimates(&what("the difference"), &line.difference)?;
+            check.series(&what("the difference"), layers, &line.difference)?;
         }
     }
     for null in &data.nulls {
         for edge in [&null.lo, &null.hi] {
-            check.length(&format!("null band `{}`", null.label), layers, edge.len())?;
-            check.finite(&format!("null band `{}`", null.label), edge)?;
+            check.numbers(&format!("null band `{}`", null.label), layers, edge)?;
         }
     }
     let means = data.conditions.iter().flat_map(|c| &c.mean);

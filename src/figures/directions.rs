@@ -181,8 +181,7 @@ fn check(data: &DirectionsData) -> Result<(), FigureError> {
     for c in &data.concepts {
         for (part, list) in [("AUROC", &c.auroc), ("reliability", &c.reliability)] {
             let what = format!("the {part} of `{}`", c.concept);
-            check.length(&what, layers, list.len())?;
-            check.estimates(&what, list)?;
+            check.series(&what, layers, list)?;
         }
     }
     let all = data

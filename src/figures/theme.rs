@@ -10,6 +10,7 @@
 //! all of its figures, so that a condition has one colour in every one. Cosines take a
 //! blue-white-red map with white at 0.
 
+use crate::stats::rng::fnv1a;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -129,13 +130,6 @@ fn by_hue(name: &str) -> RGBColor {
     let hue = (fnv1a(name) % 360) as f64 / 360.0;
     let (r, g, b) = HSLColor(hue, 0.55, 0.42).to_backend_color().rgb;
     RGBColor(r, g, b)
-}
-
-/// FNV-1a, 64 bits: a stable hash of a name.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| {
-        (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.

@@ -171,12 +171,7 @@ fn check(data: &TrainingData) -> Result<(), FigureError> {
         let what = format!("run {} seed {}", run.condition, run.seed);
         check.not_empty(&format!("{what} has no steps"), run.step.len())?;
         check.increasing(&what, &run.step)?;
-        check.length(
-            &format!("the loss of {what}"),
-            run.step.len(),
-            run.loss.len(),
-        )?;
-        check.finite(&format!("the loss of {what}"), &run.loss)?;
+        check.numbers(&format!("the loss of {what}"), run.step.len(), &run.loss)?;
     }
     check.distinct(
         |(condition, seed)| format!("run {condition} seed {seed}"),

@@ -291,12 +291,11 @@ fn check(data: &TrajectoryData) -> Result<(), FigureError> {
                 line.steps[0] as f64,
                 (0.0, 0.0),
             )?;
-            check.length(
+            check.series(
                 &format!("the value of {what}"),
                 line.steps.len(),
-                line.value.len(),
+                &line.value,
             )?;
-            check.estimates(&format!("the value of {what}"), &line.value)?;
             if let Some(e) = line.half_way {
                 let what = format!("the half-way step of {what}");
                 let last = line.steps[line.steps.len() - 1] as f64;

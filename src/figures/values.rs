@@ -135,6 +135,18 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
+    /// Refuses numbers of another count than `want`, and infinities.
+    pub fn numbers(&self, what: &str, want: usize, list: &[f64]) -> Result<(), FigureError> {
+        self.length(what, want, list.len())?;
+        self.finite(what, list)
+    }
+
+    /// Refuses estimates of another count than `want`, and what [`estimates`](Self::estimates) does.
+    pub fn series(&self, what: &str, want: usize, list: &[Estimate]) -> Result<(), FigureError> {
+        self.length(what, want, list.len())?;
+        self.estimates(what, list)
+    }
+
     /// Refuses a value below `lo` or above `hi`; NaN passes as missing.
     pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<(), FigureError> {
         if value.is_nan() || (lo..=hi).contains(&value) {

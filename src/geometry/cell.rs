@@ -68,10 +68,8 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
     for (a, differences) in context.input.differences[state].iter().enumerate() {
         let rows = differences.index_axis(Axis(1), layer); // (n, d)
-        for (row, &cluster) in rows.rows().into_iter().zip(&layout.clusters[a].of) {
-            let mut sum = sums.row_mut(layout.offsets[a] + cluster);
-            sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
-        }
+        let mut own = sums.slice_mut(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
+        own.assign(&layout.clusters[a].sums(rows));
     }
     if sums.iter().any(|v| !v.is_finite()) {
         return Err(GeometryError::NotFinite {

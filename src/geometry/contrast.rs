@@ -16,10 +16,11 @@
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
-use super::seeds::{moments, Seeds};
+use super::seeds::Seeds;
 use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
+use crate::stats::moments::moments;
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::rng::stream;
 use ndarray::{Array2, ArrayView2, ArrayView3};

@@ -13,6 +13,7 @@
 use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::{jackknife, Jackknifed};
+use crate::stats::moments::mean;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
@@ -303,10 +304,6 @@ fn silhouettes(distances: &Array2<f64>, names: &[usize], kept: &[bool], groups: 
             }
         })
         .collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

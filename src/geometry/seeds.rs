@@ -4,6 +4,7 @@
 //! estimated: the variance between the states' values, less the noise of the prompts that the
 //! states do not share, which the draws show. It joins the variance over prompts in one half-width.
 
+use crate::stats::moments::moments;
 use crate::stats::replicates::t_quantile;
 use ndarray::{ArrayView2, ArrayView3};
 
@@ -110,12 +111,4 @@ impl Seeds {
         }
         1.0 - (lo + hi) / 2.0
     }
-}
-
-/// Mean and variance with divisor n - 1.
-pub(super) fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, squares / (n - 1.0))
 }

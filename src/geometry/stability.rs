@@ -13,24 +13,10 @@
 use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::jackknife;
-use crate::stats::linalg::cosine;
 use crate::stats::{link, Interval};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-/// Cosines by layer between two sets of directions `(n_layers, d)`.
-pub fn direction_cosines(
-    a: ArrayView2<f64>,
-    b: ArrayView2<f64>,
-) -> Result<Vec<f64>, GeometryError> {
-    same("directions", a.shape(), b.shape())?;
-    Ok(a.rows()
-        .into_iter()
-        .zip(b.rows())
-        .map(|(x, y)| cosine(x, y))
-        .collect())
-}
 
 /// A concept's direction in two states that read the same pairs, at one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -80,8 +66,8 @@ pub fn direction_stability(
         .into_par_iter()
         .map(|l| {
             let sums = [
-                cluster_sums(base.index_axis(Axis(1), l), &clusters),
-                cluster_sums(tuned.index_axis(Axis(1), l), &clusters),
+                clusters.sums(base.index_axis(Axis(1), l)),
+                clusters.sums(tuned.index_axis(Axis(1), l)),
             ];
             if sums.iter().any(|s| s.iter().any(|v| !v.is_finite())) {
                 return Err(GeometryError::NotFinite {
@@ -91,16 +77,6 @@ pub fn direction_stability(
             Ok(stability(&sums, &clusters, level))
         })
         .collect()
-}
-
-/// Sums of rows by cluster, `(C, d)`.
-fn cluster_sums(rows: ArrayView2<f32>, clusters: &Clusters) -> Array2<f64> {
-    let mut sums = Array2::<f64>::zeros((clusters.count(), rows.ncols()));
-    for (row, &cluster) in rows.rows().into_iter().zip(&clusters.of) {
-        let mut sum = sums.row_mut(cluster);
-        sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
-    }
-    sums
 }
 
 fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stability {
@@ -327,18 +303,5 @@ mod tests {
             got.interval.width()
         };
         assert!(width(80) < 0.7 * width(20));
-    }
-
-    #[test]
-    fn a_direction_agrees_with_itself_and_opposes_its_negative() {
-        let p = noise(3, 5, 3).index_axis(Axis(1), 0).mapv(f64::from);
-        let n = -&p;
-        for (x, y) in direction_cosines(p.view(), p.view())
-            .unwrap()
-            .into_iter()
-            .zip(direction_cosines(p.view(), n.view()).unwrap())
-        {
-            assert!((x - 1.0).abs() < 1e-12 && (y + 1.0).abs() < 1e-12);
-        }
     }
 }

@@ -111,7 +111,7 @@ pub enum MaterialError {
     UnknownName {
         kind: &'static str,
         name: String,
-        nearest: &'static str,
+        nearest: String,
         known: Vec<&'static str>,
     },
 }

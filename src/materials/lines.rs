@@ -6,6 +6,7 @@
 //! quote. [`Ids`] refuses the second use of an id.
 
 use super::MaterialError;
+use crate::store::text::reason;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Deserialize;
 use serde_json::Value;
@@ -208,15 +209,6 @@ fn culprit<T: DeserializeOwned>(row: &Value, why: &str) -> Option<String> {
         serde_json::from_value::<T>(rest).map_or_else(|e| reason(&e) != why, |_| true)
     };
     keys.into_iter().find(blamed).cloned()
-}
-
-/// serde's sentence without the position that it appends.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
 }
 
 /// Refuses a text that holds nothing but white space.

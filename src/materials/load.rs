@@ -148,14 +148,6 @@ pub fn load_neutral_texts(path: Option<&Path>) -> Result<Vec<NeutralText>> {
     Ok(neutral_texts(path)?.items)
 }
 
-/// [`neutral_prompts`] without the record of their rows.
-///
-/// # Errors
-/// As [`neutral_prompts`].
-pub fn load_neutral_prompts(path: Option<&Path>) -> Result<Vec<String>> {
-    Ok(neutral_prompts(path)?.items)
-}
-
 fn items<T>(all: Vec<Loaded<T>>) -> Vec<T> {
     all.into_iter().map(|l| l.items).collect()
 }

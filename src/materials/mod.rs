@@ -38,8 +38,8 @@ pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
 pub use error::MaterialError;
 pub use load::{
-    load_claims, load_concept, load_conversations, load_neutral_prompts, load_neutral_texts,
-    load_preferences, load_scripts, read,
+    load_claims, load_concept, load_conversations, load_neutral_texts, load_preferences,
+    load_scripts, read,
 };
 pub use loaded::{Loaded, UsedRows};
 pub use neutral::{for_shifts, for_side_effects, NeutralText, Use};

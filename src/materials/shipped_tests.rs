@@ -157,7 +157,7 @@ fn neutral_texts_are_halved_by_use_within_each_kind() {
 
 #[test]
 fn neutral_prompts_are_distinct_and_enough_for_a_recipe_matched_neutral() {
-    let prompts = load_neutral_prompts(None).unwrap();
+    let prompts = load::neutral_prompts(None).unwrap().items;
     let distinct: HashSet<String> = prompts.iter().map(|p| p.to_lowercase()).collect();
     assert!(distinct.len() >= 620 && distinct.len() == prompts.len());
 }

@@ -12,6 +12,7 @@ use super::decoder::{Branch, Decoder, LINEARS};
 use super::error::{ModelError, Result};
 use super::placement::host_values;
 use super::weights::map_file;
+use crate::store::atomic;
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -117,19 +118,6 @@ impl Adapter {
 
     /// Writes the two files PEFT reads, each whole or not at all.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let write = |path: &Path, bytes: &[u8]| {
-            let partial = path.with_extension("partial");
-            std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(&partial, bytes))
-                .and_then(|()| std::fs::rename(&partial, path))
-                .map_err(|source| {
-                    let _ = std::fs::remove_file(&partial);
-                    ModelError::Write {
-                        path: path.into(),
-                        source,
-                    }
-                })
-        };
         let modules = self.targets();
         let config = json!({
             "peft_type": "LORA", "task_type": "CAUSAL_LM",
@@ -164,9 +152,9 @@ impl Adapter {
             .map_err(bad)?;
         let header = HashMap::from([("format".to_string(), "pt".to_string())]);
         let raw = safetensors::serialize(views, Some(header)).map_err(bad)?;
-        write(&file, &raw)?;
+        atomic::write(&file, &raw)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
-        write(&folder.join("adapter_config.json"), &text)
+        Ok(atomic::write(&folder.join("adapter_config.json"), &text)?)
     }
 }
 

@@ -6,9 +6,10 @@
 
 use super::adapter_targets::{Target, MERGE};
 use super::decoder::{module_path, Decoder, LINEARS};
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
 use super::placement::host_values;
 use super::weights::tensor_of;
+use crate::store::names::nearest;
 use candle_core::Tensor;
 use safetensors::SafeTensors;
 use std::collections::{BTreeMap, BTreeSet};

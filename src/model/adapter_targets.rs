@@ -6,7 +6,8 @@
 //! what is declared can be held against a file key by key.
 
 use super::decoder::{module_path, LINEARS};
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
+use crate::store::names::nearest;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

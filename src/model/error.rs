@@ -112,6 +112,8 @@ pub enum ModelError {
     NothingTouched(String),
     #[error("the swap at {point} has no recorded activation for the token at position {position} of a text; record these texts, or limit the swap to the roles of tokens that were recorded")]
     NotRecorded { point: String, position: u32 },
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
     #[error("computation failed: {0}")]
     Compute(#[from] candle_core::Error),
 }
@@ -121,11 +123,6 @@ fn nearest_clause(nearest: &Option<String>) -> String {
         Some(n) => format!("; the nearest name there is `{n}`"),
         None => String::new(),
     }
-}
-
-/// The candidate with the least edit distance to `name`.
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    crate::store::names::nearest(name, candidates).map(str::to_owned)
 }
 
 /// Result of the model room.

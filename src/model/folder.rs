@@ -52,7 +52,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
     let mut files = Vec::new();
     let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
         let path = folder.join(name);
-        atomic::write(&path, bytes).map_err(|e| fail(&path, e.to_string()))?;
+        atomic::write(&path, bytes)?;
         files.push(path);
         Ok(())
     };

@@ -5,8 +5,9 @@
 //! asked for, so a run without hooks costs nothing. It is told the place of each row too. Layer l is
 //! the output of block l, from 0.
 
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
 use super::places::Places;
+use crate::store::names::nearest;
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 use std::fmt;

@@ -7,9 +7,10 @@
 
 use super::config::{Biases, Config};
 use super::decoder::{module_path, LINEARS};
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
 use super::names::Naming;
 use super::warning::ModelWarning;
+use crate::store::names::nearest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -7,7 +7,7 @@
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
-use super::files::{folder_sha256, hex, read_json};
+use super::files::{folder_sha256, read_json};
 use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
@@ -16,8 +16,8 @@ use super::tokenizer::{TextOptions, Tokenizer};
 use super::warning::ModelWarning;
 use super::weights::{map_file, Weights};
 use super::{folder_files, tokenizer_files};
+use crate::store::digest;
 use safetensors::tensor::TensorView;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Model {
     /// SHA-256 of the chat template's text, if there is one.
     pub fn template_sha256(&self) -> Option<String> {
         let source = self.tokenizer.template()?.source();
-        Some(hex(&Sha256::digest(source.as_bytes())))
+        Some(digest::of_bytes(source.as_bytes()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! A model may have several chat templates; the one named `default` is taken, or the one that the
 //! user names. One that cannot be used blocks chats only: raw texts are still read.
 
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
 use super::gguf_bpe::{self, GgufTokens};
 use super::gguf_meta::Meta;
 use super::guard;
@@ -12,6 +12,7 @@ use super::special_tokens::SpecialTokens;
 use super::template::Template;
 use super::tokenizer::{Fit, Parts, TextOptions, Tokenizer};
 use super::Date;
+use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;

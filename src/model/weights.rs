@@ -6,10 +6,11 @@
 //! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
 //! into half-split order here.
 
-use super::error::{nearest, ModelError, Result};
+use super::error::{ModelError, Result};
 use super::folder_files;
 use super::gguf_header::Entry;
 use crate::ops::quantised::{Quantised, Source};
+use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::TensorInfo;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;

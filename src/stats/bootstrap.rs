@@ -11,7 +11,7 @@
 use super::interval::{few_clusters, percentile, Interval};
 use super::rng::stream;
 use super::StatsError;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,16 @@ impl Clusters {
     /// Number of clusters.
     pub fn count(&self) -> usize {
         self.sizes.len()
+    }
+
+    /// Sums by cluster `(count, d)` of `rows (n, d)`.
+    pub fn sums<T: Copy + Into<f64>>(&self, rows: ArrayView2<T>) -> Array2<f64> {
+        let mut sums = Array2::<f64>::zeros((self.count(), rows.ncols()));
+        for (row, &cluster) in rows.rows().into_iter().zip(&self.of) {
+            let mut sum = sums.row_mut(cluster);
+            sum.zip_mut_with(&row, |s, &v| *s += v.into());
+        }
+        sums
     }
 }
 
@@ -135,7 +145,7 @@ pub fn bootstrap_mean(
             total / weight
         })
         .collect();
-    let value = values.iter().sum::<f64>() / values.len() as f64;
+    let value = super::moments::mean(values);
     let widening = few_clusters(grouped.count(), level);
     for mean in &mut means {
         *mean = value + widening * (*mean - value);

@@ -20,6 +20,7 @@ pub mod kolmogorov;
 pub mod linalg;
 pub mod link;
 pub mod mixture;
+pub mod moments;
 pub mod permutation;
 pub mod rank;
 pub mod replicates;

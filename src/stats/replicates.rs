@@ -94,10 +94,8 @@ fn moments(values: &[f64]) -> Result<(f64, f64, f64), StatsError> {
             row,
         });
     }
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    Ok((mean, squares / (n - 1.0), n))
+    let (mean, variance) = super::moments::moments(values);
+    Ok((mean, variance, values.len() as f64))
 }
 
 fn student(value: f64, variance: f64, df: f64, level: f64, n: (usize, usize)) -> Replicated {

@@ -37,7 +37,8 @@ pub fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
     }
 }
 
-fn fnv1a(text: &str) -> u64 {
+/// FNV-1a, 64 bits: a stable hash of a name.
+pub fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

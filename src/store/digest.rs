@@ -22,20 +22,24 @@ pub fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of the file at `path`, read in blocks of 1 MiB.
+/// SHA-256 of the file at `path`.
 ///
 /// # Errors
 /// `Missing` or `Io`.
 pub fn of_file(path: &Path) -> Result<String, StoreError> {
-    let mut file = File::open(path).map_err(|e| from_io(path, e))?;
+    read_file(path).map_err(|e| from_io(path, e))
+}
+
+/// As [`of_file`], read in blocks of 1 MiB, with the error as it came.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; BLOCK];
     loop {
-        let read = file.read(&mut block).map_err(|e| from_io(path, e))?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
+        match file.read(&mut block)? {
+            0 => return Ok(hex(&hash.finalize())),
+            read => hash.update(&block[..read]),
         }
-        hash.update(&block[..read]);
     }
 }
 

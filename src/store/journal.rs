@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::Serialize;
 
 use super::error::{from_io, StoreError};
-use super::text::{self, Fault};
+use super::text::{self, reason, Fault};
 
 /// A file of rows, open for more.
 #[derive(Debug)]
@@ -129,15 +129,6 @@ fn refused(bytes: &[u8], path: &Path, line: usize, error: &serde_json::Error) ->
             line,
             detail: reason(error),
         },
-    }
-}
-
-/// serde's sentence without the position that it appends, which counts from the line's start.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
     }
 }
 

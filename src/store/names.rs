@@ -1,8 +1,9 @@
 //! The name that was meant: what an error offers beside one that it does not know.
 
 /// The candidate with the least edit distance to `name`, the first of equal ones.
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates.min_by_key(|c| edit_distance(name, c))
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let near = candidates.min_by_key(|c| edit_distance(name, c));
+    near.map(str::to_owned)
 }
 
 /// Levenshtein distance in characters.
@@ -35,6 +36,9 @@ mod tests {
     #[test]
     fn the_nearest_name_takes_the_fewest_edits() {
         let names = ["q_proj", "k_proj", "gate_proj"];
-        assert_eq!(nearest("gat_proj", names.into_iter()), Some("gate_proj"));
+        assert_eq!(
+            nearest("gat_proj", names.into_iter()),
+            Some("gate_proj".into())
+        );
     }
 }

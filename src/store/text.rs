@@ -100,6 +100,16 @@ pub fn decode(bytes: Vec<u8>) -> Result<String, Fault> {
     Ok(text)
 }
 
+/// serde's sentence about a line of JSON without the position that it appends, which counts from the
+/// line's start.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
 /// Line of a byte, from 1.
 fn line_of(bytes: &[u8], at: usize) -> usize {
     1 + bytes[..at].iter().filter(|b| **b == b'\n').count()

@@ -7,6 +7,7 @@ use crate::behavior::{by_prompt, PairScore};
 use crate::materials::battery::CLAIM;
 use crate::materials::{Preference, Status};
 use crate::stats::bootstrap::Estimate;
+use crate::stats::moments::mean;
 use crate::stats::permutation::{flip_test_mean, Tail};
 use std::collections::HashMap;
 
@@ -146,8 +147,7 @@ pub fn names(values: &[PromptValue]) -> Vec<&str> {
 
 /// Behaviour of a set: mean over the prompts of some preferences; NaN without any.
 pub fn mean_of(values: &[PromptValue], cells: &[&str]) -> f64 {
-    let values = of(values, |name| cells.contains(&name));
-    values.iter().sum::<f64>() / values.len() as f64
+    mean(&of(values, |name| cells.contains(&name)))
 }
 
 /// Mean over prompts with its 95 % bootstrap interval.

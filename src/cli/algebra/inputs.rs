@@ -3,7 +3,7 @@
 use crate::directions::algebra::from_vector;
 use crate::directions::Direction;
 use crate::export::{file, Convention};
-use crate::model::error::nearest;
+use crate::store::names::nearest;
 use anyhow::{anyhow, bail, Context, Result};
 use ndarray::Array1;
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 use super::super::Console;
 use crate::behavior::{stance, PairScore};
 use crate::materials::{load_preferences, subset, Preference};
-use crate::model::error::nearest;
 use crate::model::{Decoder, Interventions, Tokenizer};
+use crate::store::names::nearest;
 use anyhow::{bail, Result};
 use clap::Args;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
 use super::Console;
 use crate::analysis::directions::{self, SURPRISAL};
+use crate::analysis::records::distinct;
 use crate::analysis::{DirectionOptions, Directions, Draws, Reading};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
@@ -150,7 +151,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     if args.choose_layer && layers.len() < 2 {
         bail!("there is one layer and nothing to choose from; ask for more with --layers");
     }
-    let positions = distinct(args.positions.iter().chain(&args.roles));
+    let positions = distinct(args.positions.iter().chain(&args.roles).copied());
     let texts = Texts {
         concepts: &concepts,
         neutral: &neutral,
@@ -231,7 +232,7 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
     };
     let options = DirectionOptions {
         concepts: wanted,
-        estimators: distinct(&args.estimator),
+        estimators: distinct(args.estimator.iter().copied()),
         nuisances,
         splits: args.splits as usize,
         draws,
@@ -243,17 +244,6 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
         choose_layer: args.choose_layer,
     };
     Ok((concepts, options))
-}
-
-/// Each once, in order of first appearance.
-fn distinct<'a, T: Copy + PartialEq + 'a>(all: impl IntoIterator<Item = &'a T>) -> Vec<T> {
-    let mut out = Vec::new();
-    for one in all {
-        if !out.contains(one) {
-            out.push(*one);
-        }
-    }
-    out
 }
 
 /// The frames of the shown layers: the chosen ones, or those fixed beforehand, or all of a few.

@@ -8,7 +8,7 @@ use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
 use crate::analysis::State;
 use crate::cli::layers::reported;
 use crate::cli::Console;
-use crate::model::error::nearest;
+use crate::store::names::nearest;
 use crate::store::{frame::tidy, Frame, Meta, ResultsReader, Values};
 use anyhow::{bail, Result};
 use clap::Args;

@@ -10,8 +10,8 @@ use super::name::{is_hex, HubName};
 use super::part::Part;
 use super::Say;
 use crate::model::contents::is_pointer;
-use crate::model::files::{file_sha256, hex};
-use sha2::{Digest, Sha256};
+use crate::model::files::file_sha256;
+use crate::store::digest;
 use std::io::Read;
 
 /// The source and the place of a repository's files.
@@ -85,7 +85,7 @@ impl Fetch<'_> {
     /// A blob's name where the hub gives none that can be trusted: a file at a commit stays the same.
     fn fallback(&self, file: &str) -> String {
         let HubName { repo, .. } = self.name;
-        hex(&Sha256::digest(format!("{repo} {} {file}", self.commit)))
+        digest::of_bytes(format!("{repo} {} {file}", self.commit).as_bytes())
     }
 }
 
