@@ -15,7 +15,7 @@ use crate::materials::{self, texts, TextRow};
 use crate::model::{Decoder, Interventions, Tokenizer, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ndarray::Array2;
 use serde_json::json;
 use std::collections::VecDeque;
@@ -60,19 +60,11 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Width of a stored value
-    #[arg(long, value_enum, default_value_t = Store::F32)]
-    store: Store,
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    store: Precision,
     /// Rows of a batch
     #[arg(long, value_name = "ROWS", default_value_t = BUDGET)]
     budget: usize,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Store {
-    /// Half the size, relative error 5e-4
-    F16,
-    /// Full width
-    F32,
 }
 
 pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
@@ -105,10 +97,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         layers: layers.clone(),
         hidden: decoder.hidden(),
         positions: positions.iter().map(Position::to_string).collect(),
-        precision: match args.store {
-            Store::F16 => Precision::F16,
-            Store::F32 => Precision::F32,
-        },
+        precision: args.store,
     };
     let bytes = spec.bytes(n);
     out.log(&format!(

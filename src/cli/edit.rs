@@ -9,7 +9,7 @@ use crate::causal::ceilings;
 use crate::materials::{for_shifts, for_side_effects, load_neutral_texts, subset, Use};
 use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
 use anyhow::{bail, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct EditChoice {
     pub sites: Vec<String>,
     /// Act on tokens of these parts of the chat only [default: all but the first token]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
-    pub roles: Vec<RoleChoice>,
+    pub roles: Vec<Role>,
     /// Dose in units of the RMS of the stream where it is added; may be negative
     #[arg(long, value_name = "DOSE", allow_negative_numbers = true, value_parser = finite)]
     pub add: Option<f64>,
@@ -87,32 +87,6 @@ fn finite(s: &str) -> Result<f64, String> {
 }
 
 /// A part of the chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoleChoice {
-    /// Markup
-    Template,
-    /// The system prompt
-    System,
-    /// The user's turns
-    User,
-    /// Earlier assistant turns
-    Assistant,
-    /// The response, the tokens being generated among them
-    Response,
-}
-
-impl RoleChoice {
-    fn role(self) -> Role {
-        match self {
-            RoleChoice::Template => Role::Template,
-            RoleChoice::System => Role::System,
-            RoleChoice::User => Role::User,
-            RoleChoice::Assistant => Role::Assistant,
-            RoleChoice::Response => Role::Response,
-        }
-    }
-}
-
 /// An edit ready to run: the interventions, what they are in words, and for the record.
 pub struct Ready {
     pub interventions: Interventions,
@@ -123,8 +97,7 @@ pub struct Ready {
 impl EditChoice {
     /// The roles that the edit is limited to.
     pub fn roles(&self) -> Option<Vec<Role>> {
-        let roles = self.roles.iter().map(|r| r.role());
-        (!self.roles.is_empty()).then(|| roles.collect())
+        (!self.roles.is_empty()).then(|| self.roles.clone())
     }
 
     /// The block after which a dose is added.

@@ -14,7 +14,7 @@ use crate::materials::load_conversations;
 use crate::model::{Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,8 +85,8 @@ pub struct FinetuneArgs {
     #[arg(long, default_value_t = Recipe::default().max_tokens)]
     max_tokens: usize,
     /// Order of the rows
-    #[arg(long, value_enum, default_value_t = RowOrder::Shuffled)]
-    order: RowOrder,
+    #[arg(long, value_enum, default_value_t = Order::Shuffled)]
+    order: Order,
     /// Steps after which the adapter is also kept: numbers, or log:N for N spaced by logarithm
     #[arg(long, value_name = "STEPS|log:N")]
     checkpoints: Option<Checkpoints>,
@@ -97,8 +97,8 @@ pub struct FinetuneArgs {
     #[arg(long, value_name = "CONCEPT", requires = "steer_with")]
     concept: Option<String>,
     /// What the edit does
-    #[arg(long, value_enum, default_value_t = SteerMode::Add, requires = "steer_with")]
-    mode: SteerMode,
+    #[arg(long, value_enum, default_value_t = Mode::Add, requires = "steer_with")]
+    mode: Mode,
     /// Dose of --mode add in units of the layer's RMS; may be negative
     #[arg(
         long,
@@ -137,22 +137,6 @@ impl FromStr for Checkpoints {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum SteerMode {
-    /// Add dose x RMS x the direction
-    Add,
-    /// Project the direction out
-    ProjectOut,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RowOrder {
-    /// As in the file
-    File,
-    /// Shuffled anew each epoch by the seed
-    Shuffled,
-}
-
 impl FinetuneArgs {
     fn recipe(&self, init: Option<&Adapter>) -> Recipe {
         Recipe {
@@ -169,10 +153,7 @@ impl FinetuneArgs {
             epochs: self.epochs,
             max_steps: self.max_steps,
             max_tokens: self.max_tokens,
-            order: match self.order {
-                RowOrder::File => Order::File,
-                RowOrder::Shuffled => Order::Shuffled,
-            },
+            order: self.order,
             checkpoints: match &self.checkpoints {
                 Some(Checkpoints::Steps(steps)) => steps.clone(),
                 _ => Vec::new(),
@@ -191,11 +172,11 @@ impl FinetuneArgs {
         out.log(&directions.note());
         let held = directions.concept(concept)?;
         let depth = model.decoder.layers();
-        let (mode, layers) = match self.mode {
-            SteerMode::ProjectOut => (Mode::ProjectOut, self.steer_layers.clone()),
-            SteerMode::Add if self.dose.is_none() => bail!("--mode add needs --dose"),
-            SteerMode::Add if self.steer_layers.is_empty() => (Mode::Add, vec![depth / 3]),
-            SteerMode::Add => (Mode::Add, self.steer_layers.clone()),
+        let mode = self.mode;
+        let layers = match mode {
+            Mode::Add if self.dose.is_none() => bail!("--mode add needs --dose"),
+            Mode::Add if self.steer_layers.is_empty() => vec![depth / 3],
+            _ => self.steer_layers.clone(),
         };
         let prevent = Prevent {
             concept: concept.clone(),

@@ -23,6 +23,7 @@ const RANK_TOLERANCE: f64 = 1e-6;
 /// Which covariance of the activations an eraser whitens by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Covariance {
     /// The sample's, with a pseudo-inverse: the paper's estimator.
     Sample,

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 /// What is done to the stream in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Mode {
-    /// `x + dose RMS(l) u` after each chosen block.
+    /// `x + dose x RMS x u` after each chosen block, u the direction.
     Add,
     /// `x - (x . u) u` after attention and at the end of each chosen block.
     ProjectOut,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// In which order rows are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Order {
     /// Shuffled anew each epoch by the seed.
     Shuffled,

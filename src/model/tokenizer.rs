@@ -19,6 +19,7 @@ use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 /// The part of a text that a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Role {
     /// Markup, and a system prompt that the template inserts by itself.
     Template,
@@ -31,6 +32,7 @@ pub enum Role {
     /// The last assistant turn.
     Response,
     /// A text without turns.
+    #[cfg_attr(feature = "cli", value(skip))]
     Text,
 }
 

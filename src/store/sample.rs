@@ -4,6 +4,7 @@ use ndarray::Array2;
 
 /// Width of a stored activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Precision {
     /// As computed.
     F32,

@@ -94,7 +94,7 @@ pub struct ExtractArgs {
     choose_layer: bool,
     /// Fit LEACE erasers of the concepts, by this covariance
     #[arg(long, value_enum, value_name = "COVARIANCE")]
-    eraser: Option<EraserChoice>,
+    eraser: Option<Covariance>,
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -123,14 +123,6 @@ enum Format {
     Npy,
     /// <estimator>/<concept>.gguf, a control vector
     Gguf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EraserChoice {
-    /// The sample covariance, as in the paper
-    Sample,
-    /// Shrinkage covariance, for fewer pairs than dimensions
-    Shrunk,
 }
 
 pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
@@ -237,10 +229,7 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
         splits: args.splits as usize,
         draws,
         tuned_draws: draws.bootstrap,
-        eraser: args.eraser.map(|e| match e {
-            EraserChoice::Sample => Covariance::Sample,
-            EraserChoice::Shrunk => Covariance::Shrunk,
-        }),
+        eraser: args.eraser,
         choose_layer: args.choose_layer,
     };
     Ok((concepts, options))
