@@ -2,11 +2,12 @@
 
 use super::layers;
 use super::state;
-use super::vectors::{check_block, unit, Held};
+use super::vectors::{check_block, Held};
 use crate::analysis::scale::rms_at;
 use crate::analysis::texts::neutral_tokens;
 use crate::causal::ceilings;
 use crate::materials::{for_shifts, for_side_effects, load_neutral_texts, subset, Use};
+use crate::model::unit;
 use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
 use anyhow::{bail, Result};
 use clap::Args;
@@ -175,7 +176,7 @@ impl EditChoice {
                 true => self.block(decoder.layers()),
                 false => point.layer,
             });
-            let unit = unit(held.at(block)?);
+            let unit = unit(held.at(block)?)?;
             layers.push(block);
             interventions = interventions.add_at(point, &unit, dose * rms)?;
             doses.push(format!("{point} (RMS {rms:.2})"));
@@ -199,7 +200,10 @@ impl EditChoice {
         }
         let base = &model.decoder;
         let each = held.per_block(self.layer, base.layers())?;
-        let each: Vec<Vec<f32>> = each.iter().map(|v| unit(v)).collect();
+        let each = each
+            .iter()
+            .map(|v| unit(v))
+            .collect::<Result<Vec<_>, _>>()?;
         let texts = scale_texts(model)?;
         let roles = self.roles();
         let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;

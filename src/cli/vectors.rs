@@ -129,9 +129,3 @@ impl<'a> Held<'a> {
             .collect()
     }
 }
-
-/// The vector at length 1.
-pub fn unit(v: &[f32]) -> Vec<f32> {
-    let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    v.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
-}

@@ -14,10 +14,10 @@ use plotters::style::Color;
 use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
-use super::shift::in_order;
 use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
+use crate::store::values::distinct;
 
 /// Changes of preferences by condition.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let groups = groups(data);
-    let conditions = in_order(data.cells.iter().map(|c| c.condition.as_str()));
+    let conditions = distinct(data.cells.iter().map(|c| c.condition.as_str()));
     let rows: usize = groups.iter().map(|g| g.preferences.len()).sum();
     let panel = groups.len() as f64 * GROUP + rows as f64 * ROW + 3.0;
     let blocks: Vec<&[&str]> = conditions.chunks(even(conditions.len())).collect();
@@ -139,13 +139,13 @@ fn even(conditions: usize) -> usize {
 }
 
 fn groups(data: &BehaviourData) -> Vec<Group<'_>> {
-    in_order(data.cells.iter().map(|c| c.group.as_str()))
+    distinct(data.cells.iter().map(|c| c.group.as_str()))
         .into_iter()
         .map(|name| {
             let own = data.cells.iter().filter(|c| c.group == name);
             Group {
                 name,
-                preferences: in_order(own.map(|c| c.preference.as_str())),
+                preferences: distinct(own.map(|c| c.preference.as_str())),
             }
         })
         .collect()

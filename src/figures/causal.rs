@@ -14,10 +14,10 @@ use plotters::style::Color;
 use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
-use super::shift::in_order;
 use super::theme::{self, Palette, DOT, INK, LINE, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
+use crate::store::values::distinct;
 
 /// Dose response and ablation.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written,
         .filter(|d| !d.random)
         .map(|d| d.direction.as_str());
     let colours = palette.colours(named.clone());
-    let mut entries: Vec<Entry> = in_order(named)
+    let mut entries: Vec<Entry> = distinct(named)
         .into_iter()
         .map(|n| (Key::Line(colours[n]), n.to_owned()))
         .collect();
@@ -109,7 +109,7 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written,
         entries.push((Key::Mark(theme::MUTED, Mark::Ring), text.to_owned()));
     }
     let rows = ablation_rows(data);
-    let groups = in_order(rows.iter().map(|r| r.0));
+    let groups = distinct(rows.iter().map(|r| r.0));
     let list = groups.len() as f64 * GROUP + rows.len() as f64 * ROW + 4.0;
     let panel = list.max(LEAST);
     let page = Page::plan(
@@ -227,12 +227,12 @@ fn span_of_random(data: &CausalData) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
 
 /// The rows of the right panel: group, edit.
 fn ablation_rows(data: &CausalData) -> Vec<(&str, &str)> {
-    let groups = in_order(data.ablations.iter().map(|a| a.group.as_str()));
+    let groups = distinct(data.ablations.iter().map(|a| a.group.as_str()));
     let mut rows = Vec::new();
     for group in groups {
         let own = data.ablations.iter().filter(|a| a.group == group);
         rows.extend(
-            in_order(own.map(|a| a.edit.as_str()))
+            distinct(own.map(|a| a.edit.as_str()))
                 .into_iter()
                 .map(|e| (group, e)),
         );
@@ -267,7 +267,7 @@ fn ablations(
         "Ablating a direction"
     };
     axes::heading(canvas, (outer.left, outer.top - 7.0), title, outer.width());
-    let groups = in_order(rows.iter().map(|r| r.0)).len() as f64;
+    let groups = distinct(rows.iter().map(|r| r.0)).len() as f64;
     let row = ((area.height() - groups * GROUP) / rows.len() as f64).min(LARGEST);
     let mut y = area.top;
     let mut group = None;

@@ -15,10 +15,10 @@ use super::axes::{self, Area, Frame, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Key, Page, Table};
-use super::shift::in_order;
 use super::theme::{self, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
 use super::values::Check;
 use super::{FigureError, Written};
+use crate::store::values::distinct;
 
 /// Behaviour of states against what else was measured on them.
 #[derive(Debug, Clone)]
@@ -259,7 +259,7 @@ fn drawn(point: &LinkPoint) -> bool {
 /// The mean of each condition's states, in the order of the states.
 fn means(panel: &LinkPanel) -> Vec<Mean<'_>> {
     let known = || panel.points.iter().filter(|p| drawn(p));
-    in_order(known().map(|p| p.condition.as_str()))
+    distinct(known().map(|p| p.condition.as_str()))
         .into_iter()
         .map(|condition| {
             let own: Vec<&LinkPoint> = known().filter(|p| p.condition == condition).collect();
@@ -318,7 +318,7 @@ fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
     }
     if let Some(colours) = conditions {
         let points = data.panels.iter().flat_map(|p| &p.points);
-        for condition in in_order(points.map(|p| p.condition.as_str())) {
+        for condition in distinct(points.map(|p| p.condition.as_str())) {
             let key = Key::Mark(colours[condition], Mark::Dot);
             entries.push((key, condition.to_owned()));
         }

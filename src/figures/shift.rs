@@ -17,6 +17,7 @@ use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
+use crate::store::values::distinct;
 
 /// Projections of shifts on directions.
 #[derive(Debug, Clone)]
@@ -108,10 +109,10 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, 
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
-    let layers = in_order(data.points.iter().map(|p| p.layer));
-    let conditions = in_order(data.points.iter().map(|p| p.condition.as_str()));
-    let directions = in_order(data.points.iter().map(|p| p.direction.as_str()));
-    let mut forms = in_order(data.points.iter().map(|p| p.form));
+    let layers = distinct(data.points.iter().map(|p| p.layer));
+    let conditions = distinct(data.points.iter().map(|p| p.condition.as_str()));
+    let directions = distinct(data.points.iter().map(|p| p.direction.as_str()));
+    let mut forms = distinct(data.points.iter().map(|p| p.form));
     forms.sort();
 
     let group = GROUP + conditions.len() as f64 * ROW;
@@ -238,17 +239,6 @@ fn legend(data: &ShiftData) -> Vec<Entry> {
         entries.push((Key::Mark(INK, Mark::OpenDiamond), text.to_owned()));
     }
     entries
-}
-
-/// The distinct items in the order of their first appearance.
-pub(super) fn in_order<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut list = Vec::new();
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    list
 }
 
 fn check(data: &ShiftData) -> Result<(), FigureError> {

@@ -12,10 +12,10 @@ use plotters::style::{Color, RGBColor};
 use super::axes::{self, Area, Frame};
 use super::canvas::Canvas;
 use super::page::{self, Entry, Key, Page, Table};
-use super::shift::in_order;
 use super::theme::{self, Palette, LINE, MUTED, WIDE};
 use super::values::Check;
 use super::{FigureError, Written};
+use crate::store::values::distinct;
 
 /// Losses of all runs.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
-    let conditions = in_order(data.runs.iter().map(|r| r.condition.as_str()));
+    let conditions = distinct(data.runs.iter().map(|r| r.condition.as_str()));
     let across = match conditions.len() {
         n if n <= ACROSS => n,
         5 | 6 | 9 => 3,

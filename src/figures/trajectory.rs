@@ -15,10 +15,10 @@ use plotters::style::{Color, RGBColor};
 use super::axes::{self, Area, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
-use super::shift::in_order;
 use super::theme::{self, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
 use super::{Estimate, FigureError, Written};
+use crate::store::values::distinct;
 
 /// Quantities by training step.
 #[derive(Debug, Clone)]
@@ -77,10 +77,10 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
-    let labels = in_order(lines().map(|l| l.label.as_str()));
+    let labels = distinct(lines().map(|l| l.label.as_str()));
     let colours = palette.colours(labels.iter().copied());
     // Rows of the strip.
-    let halved = in_order(
+    let halved = distinct(
         lines()
             .filter(|l| half(l).is_some())
             .map(|l| l.label.as_str()),

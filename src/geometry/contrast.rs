@@ -16,8 +16,8 @@
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
+use super::error::{shape, GeometryError};
 use super::seeds::Seeds;
-use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::moments;
@@ -178,13 +178,7 @@ fn check(
     set: &[usize],
     reference: &[usize],
 ) -> Result<(), GeometryError> {
-    if value.dim() != (states, layers) {
-        return Err(GeometryError::Shape {
-            what: "values of a contrast".to_string(),
-            expected: vec![states, layers],
-            got: value.shape().to_vec(),
-        });
-    }
+    shape("values of a contrast", &[states, layers], value.shape())?;
     for (what, part) in [("set", set), ("reference", reference)] {
         if part.is_empty() {
             return Err(GeometryError::Count {

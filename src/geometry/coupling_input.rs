@@ -1,6 +1,6 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::Clusters;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -75,14 +75,14 @@ impl CouplingInput<'_> {
                 concepts,
                 differences.len(),
             )?;
-            let expected = vec![neutral, layers, width];
-            same_shape(format!("background of state {s}"), expected, background)?;
+            let what = format!("background of state {s}");
+            shape(&what, &[neutral, layers, width], background.shape())?;
             for (a, part) in differences.iter().enumerate() {
-                let expected = vec![self.clusters[a].len(), layers, width];
-                same_shape(
-                    format!("differences of state {s}, concept {a}"),
-                    expected,
-                    part,
+                let fits = [self.clusters[a].len(), layers, width];
+                shape(
+                    &format!("differences of state {s}, concept {a}"),
+                    &fits,
+                    part.shape(),
                 )?;
             }
         }
@@ -111,15 +111,4 @@ impl CouplingInput<'_> {
         }
         Ok((layers, width))
     }
-}
-
-fn same_shape(what: String, expected: Vec<usize>, got: &Array3<f32>) -> Result<(), GeometryError> {
-    if got.shape() == expected {
-        return Ok(());
-    }
-    Err(GeometryError::Shape {
-        what,
-        expected,
-        got: got.shape().to_vec(),
-    })
 }

@@ -7,7 +7,7 @@
 //! number is the null: [`against`] ranks an observed profile over layers among
 //! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};
@@ -39,13 +39,11 @@ pub fn against(
     null: ArrayView2<f64>,
     level: f64,
 ) -> Result<Against, GeometryError> {
-    if null.ncols() != observed.len() {
-        return Err(GeometryError::Shape {
-            what: "null profiles".to_string(),
-            expected: vec![null.nrows(), observed.len()],
-            got: null.shape().to_vec(),
-        });
-    }
+    shape(
+        "null profiles",
+        &[null.nrows(), observed.len()],
+        null.shape(),
+    )?;
     if null.nrows() == 0 {
         return Err(GeometryError::Count {
             what: "list of null profiles".to_string(),

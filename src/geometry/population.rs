@@ -5,7 +5,7 @@
 //! U, the mean product of pairs of two *different* prompts, estimates |D|^2 without it, so
 //! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::Clusters;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -51,12 +51,12 @@ pub fn population(
             got: clusters.len(),
         });
     }
-    if let Some(other) = beyond.filter(|b| b.dim() != (layers, d)) {
-        return Err(GeometryError::Shape {
-            what: "direction that is projected out".to_string(),
-            expected: vec![layers, d],
-            got: other.shape().to_vec(),
-        });
+    if let Some(other) = &beyond {
+        shape(
+            "direction that is projected out",
+            &[layers, d],
+            other.shape(),
+        )?;
     }
     let clusters = Clusters::new(clusters);
     if clusters.count() < 2 {

@@ -10,7 +10,7 @@
 //! null permutes the states' names within each text. Intervals are jackknives over texts.
 //! What sustains a region over turns is `stats::autoregression`, on [`along`].
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::{jackknife, Jackknifed};
 use crate::stats::moments::mean;
@@ -229,25 +229,20 @@ fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
             got: clouds.states.len(),
         });
     }
-    let shape = clouds.states[0].shape();
+    let first = clouds.states[0].shape();
+    let rows = first[0];
     for (i, state) in clouds.states.iter().enumerate() {
-        if state.shape() != shape {
-            return Err(GeometryError::Shape {
-                what: format!("activations of state {i}"),
-                expected: shape.to_vec(),
-                got: state.shape().to_vec(),
-            });
-        }
+        shape(&format!("activations of state {i}"), first, state.shape())?;
         if state.iter().any(|v| !v.is_finite()) {
             return Err(GeometryError::NotFinite {
                 what: format!("an activation of state {i}"),
             });
         }
     }
-    if clouds.clusters.len() != shape[0] {
+    if clouds.clusters.len() != rows {
         return Err(GeometryError::Count {
             what: "clusters of the texts".to_string(),
-            expected: shape[0],
+            expected: rows,
             got: clouds.clusters.len(),
         });
     }

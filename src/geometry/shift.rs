@@ -8,7 +8,7 @@
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::interval::{few_clusters, percentile, Interval};
 use crate::stats::linalg::cosine;
@@ -106,7 +106,11 @@ pub fn project(
     let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
     for (i, direction) in directions.iter().enumerate() {
-        check_rows(&format!("direction {i}"), *direction, layers, width)?;
+        shape(
+            &format!("direction {i}"),
+            &[layers, width],
+            direction.shape(),
+        )?;
     }
     let counts = counts(&clusters, options);
     (0..layers)
@@ -133,8 +137,8 @@ pub fn between_poles(
 ) -> Result<Vec<BetweenPoles>, GeometryError> {
     let clusters = checked(input)?;
     let (n, layers, width) = input.tuned.dim();
-    check_rows("negative pole", negative, layers, width)?;
-    check_rows("positive pole", positive, layers, width)?;
+    shape("negative pole", &[layers, width], negative.shape())?;
+    shape("positive pole", &[layers, width], positive.shape())?;
     let counts = counts(&clusters, options);
     (0..layers)
         .into_par_iter()
@@ -160,12 +164,7 @@ pub fn between_poles(
 pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryError> {
     let layers = shifts.first().map_or(0, |s| s.nrows());
     for (i, shift) in shifts.iter().enumerate() {
-        check_rows(
-            &format!("shift {i}"),
-            shift.view(),
-            layers,
-            shifts[0].ncols(),
-        )?;
+        shape(&format!("shift {i}"), shifts[0].shape(), shift.shape())?;
     }
     let k = shifts.len();
     Ok(Array3::from_shape_fn((k, k, layers), |(a, b, l)| {
@@ -203,13 +202,8 @@ pub fn mean_of_others(
         }
         let weight = 1.0 / (groups.len() * group.len()) as f64;
         for &other in group {
-            if states[other].dim() != sum.dim() {
-                return Err(GeometryError::Shape {
-                    what: format!("activations of state {other}"),
-                    expected: sum.shape().to_vec(),
-                    got: states[other].shape().to_vec(),
-                });
-            }
+            let what = format!("activations of state {other}");
+            shape(&what, sum.shape(), states[other].shape())?;
             sum.zip_mut_with(&states[other], |s, &v| *s += weight * f64::from(v));
         }
     }
@@ -323,13 +317,11 @@ pub(super) fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> 
 }
 
 pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
-    if input.tuned.shape() != input.base.shape() {
-        return Err(GeometryError::Shape {
-            what: "activations of the tuned state".to_string(),
-            expected: input.base.shape().to_vec(),
-            got: input.tuned.shape().to_vec(),
-        });
-    }
+    shape(
+        "activations of the tuned state",
+        input.base.shape(),
+        input.tuned.shape(),
+    )?;
     if input.clusters.len() != input.tuned.dim().0 {
         return Err(GeometryError::Count {
             what: "clusters of the texts".to_string(),
@@ -345,22 +337,6 @@ pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
         });
     }
     Ok(clusters)
-}
-
-fn check_rows(
-    what: &str,
-    got: ArrayView2<f64>,
-    layers: usize,
-    width: usize,
-) -> Result<(), GeometryError> {
-    if got.dim() == (layers, width) {
-        return Ok(());
-    }
-    Err(GeometryError::Shape {
-        what: what.to_string(),
-        expected: vec![layers, width],
-        got: got.shape().to_vec(),
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! beside it. Intervals are jackknives over prompts and texts, that of a cosine
 //! on its even scale.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::jackknife;
 use crate::stats::{link, Interval};
@@ -43,7 +43,7 @@ pub fn direction_stability(
     clusters: &[usize],
     level: f64,
 ) -> Result<Vec<Stability>, GeometryError> {
-    same(
+    shape(
         "differences of the tuned state",
         base.shape(),
         tuned.shape(),
@@ -146,7 +146,7 @@ pub struct Cka {
 /// Linear CKA by layer between activations `(n_texts, n_layers, d)` of the same texts;
 /// the widths may differ.
 pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>, GeometryError> {
-    same("activations", &a.shape()[..2], &b.shape()[..2])?;
+    shape("activations", &a.shape()[..2], &b.shape()[..2])?;
     Ok((0..a.dim().1)
         .into_par_iter()
         .map(|l| {
@@ -194,17 +194,6 @@ fn unbiased_hsic(k: &Array2<f64>, l: &Array2<f64>) -> f64 {
     l.diag_mut().fill(0.0);
     let across = k.sum_axis(Axis(0)).dot(&l.sum_axis(Axis(0)));
     (&k * &l).sum() + k.sum() * l.sum() / ((n - 1.0) * (n - 2.0)) - 2.0 * across / (n - 2.0)
-}
-
-fn same(what: &str, expected: &[usize], got: &[usize]) -> Result<(), GeometryError> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(GeometryError::Shape {
-        what: what.to_string(),
-        expected: expected.to_vec(),
-        got: got.to_vec(),
-    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! chance k / d, what isotropic ones would have, is given but far too easy.
 //! Swapping labels within pairs changes no subspace and so cannot be a null here.
 
-use super::GeometryError;
+use super::error::{shape, GeometryError};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::percentile;
 use crate::stats::jackknife::{jackknife_groups, Jackknifed};
@@ -82,13 +82,12 @@ pub fn subspace_curve(
     options: CurveOptions,
 ) -> Result<Vec<OverlapAt>, GeometryError> {
     let d = first.rows.ncols();
-    if second.rows.ncols() != d {
-        return Err(GeometryError::Shape {
-            what: "differences of the second concept".to_string(),
-            expected: vec![second.rows.nrows(), d],
-            got: second.rows.shape().to_vec(),
-        });
-    }
+    let fits = [second.rows.nrows(), d];
+    shape(
+        "differences of the second concept",
+        &fits,
+        second.rows.shape(),
+    )?;
     let sides = [Side::new("first", first)?, Side::new("second", second)?];
     let whole = Spaces::new(&sides, None, options.most)?;
     let most = whole.most();

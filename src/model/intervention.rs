@@ -380,7 +380,11 @@ fn usable(direction: &[f32]) -> Result<()> {
     ))
 }
 
-fn unit(direction: &[f32]) -> Result<Vec<f32>> {
+/// The direction at length 1.
+///
+/// # Errors
+/// `NothingTouched` where it is zero or not finite.
+pub fn unit(direction: &[f32]) -> Result<Vec<f32>> {
     usable(direction)?;
     let squares = direction.iter().map(|x| f64::from(*x).powi(2));
     let norm = squares.sum::<f64>().sqrt();

@@ -61,7 +61,7 @@ pub use date::Date;
 pub use decoder::Decoder;
 pub use error::{ModelError, Result};
 pub use hooks::{HookPoint, Hooks, Site};
-pub use intervention::Interventions;
+pub use intervention::{unit, Interventions};
 pub use load::{Loading, Model};
 pub use packed::Packed;
 pub use placement::{Place, Placement};

@@ -8,6 +8,17 @@
 use hdf5::types::VarLenUnicode;
 use ndarray::{ArrayViewD, IxDyn};
 
+/// The distinct items in the order of their first appearance.
+pub fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}
+
 /// A column of a table or the labels of a coordinate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {

@@ -241,13 +241,4 @@ impl Results {
     }
 }
 
-/// The distinct items in the order of their first appearance.
-pub fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut list = Vec::new();
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    list
-}
+pub use crate::store::values::distinct;

@@ -6,9 +6,10 @@
 
 use super::super::layers;
 use super::super::state::{self, NamedAdapter, BASE};
-use super::super::vectors::{self, check_block, unit, Directions};
+use super::super::vectors::{self, check_block, Directions};
 use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{layer_rms, State};
+use crate::model::unit;
 use crate::model::{Decoder, Hooks, Interventions, Model};
 use crate::store::names::nearest;
 use crate::store::{digest, Manifest};
@@ -256,7 +257,7 @@ impl Plan<'_> {
 fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions, Option<String>)> {
     let layer = s.place.block(decoder.layers());
     let directions = s.place.directions(decoder)?;
-    let unit = unit(directions.concept(&s.place.concept)?.at(layer)?);
+    let unit = unit(directions.concept(&s.place.concept)?.at(layer)?)?;
     let rms = rms(model, layer)?;
     let what = format!("{} x RMS x {} after block {layer}", s.dose, s.place.concept);
     let edit = Interventions::none().add(layer, &unit, s.dose * rms)?;

@@ -2,7 +2,7 @@
 //! where the numbers go.
 
 use super::super::edit::{scale_texts, side_effect_texts, EditChoice};
-use super::super::vectors::{self, Directions};
+use super::super::vectors::Directions;
 use super::super::{state, Console};
 use super::Controls;
 use crate::analysis::records::{StateRow, WarningRow};
@@ -10,6 +10,7 @@ use crate::analysis::{self, readings, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::materials::Preference;
+use crate::model::unit;
 use crate::model::{Decoder, Model, Tokens};
 use crate::store::ResultsWriter;
 use anyhow::Result;
@@ -49,7 +50,7 @@ impl Work<'_> {
                 true => self.edit.layer.unwrap_or(l),
                 false => l,
             };
-            let vector = |&l: &usize| Ok((l, vectors::unit(held.at(from(l))?)));
+            let vector = |&l: &usize| Ok((l, unit(held.at(from(l))?)?));
             let vectors = layers.iter().map(vector).collect::<Result<_>>()?;
             Ok(Direction::new(name, kind, vectors))
         });
