@@ -7,6 +7,7 @@
 //! come in with the [`Context`], and nothing outlives the cell but small
 //! matrices over concepts and the designated pairs' draws.
 
+use super::check::finite;
 use super::coupling_input::{CouplingInput, CouplingOptions};
 use super::forms::{form, FormCell, FormContext};
 use super::resample::{effective_rank, quadratic, Draws, Layout};
@@ -71,11 +72,8 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
         let mut own = sums.slice_mut(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
         own.assign(&layout.clusters[a].sums(rows));
     }
-    if sums.iter().any(|v| !v.is_finite()) {
-        return Err(GeometryError::NotFinite {
-            what: format!("a difference of state {state}, layer {layer}"),
-        });
-    }
+    let what = format!("a difference of state {state}, layer {layer}");
+    finite(&what, &sums)?;
     let gram = inner_products(&sums, layout);
     let mut means = Array2::<f64>::zeros((k, width)); // (concepts, d)
     for a in 0..k {

@@ -16,8 +16,9 @@
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
-use super::error::{shape, GeometryError};
+use super::check::shape;
 use super::seeds::Seeds;
+use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::moments;

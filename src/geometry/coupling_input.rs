@@ -1,6 +1,7 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
-use super::error::{shape, GeometryError};
+use super::check::shape;
+use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};

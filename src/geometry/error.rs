@@ -60,15 +60,3 @@ pub enum GeometryError {
     #[error(transparent)]
     Stats(#[from] StatsError),
 }
-
-/// Refuses an array of another shape than fits.
-pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<(), GeometryError> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(GeometryError::Shape {
-        what: what.to_string(),
-        expected: expected.to_vec(),
-        got: got.to_vec(),
-    })
-}

@@ -12,6 +12,7 @@
 //! are [`Warning`]s.
 
 mod cell;
+mod check;
 pub mod contrast;
 pub mod coupling;
 mod coupling_input;

@@ -7,7 +7,8 @@
 //! number is the null: [`against`] ranks an observed profile over layers among
 //! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
-use super::error::{shape, GeometryError};
+use super::check::shape;
+use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};

@@ -5,8 +5,8 @@
 //! U, the mean product of pairs of two *different* prompts, estimates |D|^2 without it, so
 //! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
 
-use super::error::{shape, GeometryError};
-use crate::stats::bootstrap::Clusters;
+use super::check::{self, shape};
+use super::GeometryError;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -44,13 +44,6 @@ pub fn population(
     beyond: Option<ArrayView2<f64>>,
 ) -> Result<Population, GeometryError> {
     let (pairs, layers, d) = differences.dim();
-    if clusters.len() != pairs {
-        return Err(GeometryError::Count {
-            what: "prompts of the pairs".to_string(),
-            expected: pairs,
-            got: clusters.len(),
-        });
-    }
     if let Some(other) = &beyond {
         shape(
             "direction that is projected out",
@@ -58,27 +51,12 @@ pub fn population(
             other.shape(),
         )?;
     }
-    let clusters = Clusters::new(clusters);
-    if clusters.count() < 2 {
-        return Err(GeometryError::FewClusters {
-            what: "the concept".to_string(),
-            got: clusters.count(),
-        });
-    }
+    let clusters = check::clusters(("prompts", "the concept"), clusters, pairs, 2)?;
     let n = pairs as f64;
     let same: f64 = clusters.sizes.iter().map(|&k| (k * k) as f64).sum();
     let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64), GeometryError> {
-        let mut sums = Array2::<f64>::zeros((clusters.count(), d)); // (C, d)
-        let rows = differences.index_axis(Axis(1), l); // (n, d)
-        for (row, &cluster) in rows.rows().into_iter().zip(&clusters.of) {
-            let mut sum = sums.row_mut(cluster);
-            sum.zip_mut_with(&row, |s, &v| *s += f64::from(v));
-        }
-        if sums.iter().any(|v| !v.is_finite()) {
-            return Err(GeometryError::NotFinite {
-                what: format!("a difference at layer {l}"),
-            });
-        }
+        let mut sums = clusters.sums(differences.index_axis(Axis(1), l)); // (C, d)
+        check::finite(&format!("a difference at layer {l}"), &sums)?;
         if let Some(other) = &beyond {
             let other = other.row(l);
             for mut sum in sums.rows_mut() {

@@ -5,6 +5,7 @@
 //! of all layers. Its inner product with a vector and its own length follow from the texts' alone, and
 //! no direction is ever formed: what many shifts are compared with is made once.
 
+use super::check::finite;
 use super::GeometryError;
 use crate::stats::shrinkage::mixtures;
 use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
@@ -27,13 +28,9 @@ impl RandomDirections {
     pub fn new(texts: ArrayView3<f32>, draws: usize, seed: u64) -> Result<Self, GeometryError> {
         let (n, layers, _) = texts.dim();
         let coefficients = mixtures(draws, n, seed, "shift/random").mapv(f64::from);
-        let of_layer = |l: usize| {
+        let of_layer = |l: usize| -> Result<_, GeometryError> {
             let mut x = texts.index_axis(Axis(1), l).mapv(f64::from); // (n, d)
-            if x.iter().any(|v| !v.is_finite()) {
-                return Err(GeometryError::NotFinite {
-                    what: format!("a text of the background at layer {l}"),
-                });
-            }
+            finite(&format!("a text of the background at layer {l}"), &x)?;
             let mean = x.sum_axis(Axis(0)) / n.max(1) as f64;
             x -= &mean;
             let inner = x.dot(&x.t()); // (n, n)

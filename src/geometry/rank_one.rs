@@ -13,6 +13,7 @@
 //! over conditions reject 76 % of independent conditions where one of seven varies six times as much;
 //! these reject at most 5 %.)
 
+use super::check::finite;
 use super::GeometryError;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::thin_svd;
@@ -48,11 +49,7 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
             });
         }
     }
-    if x.iter().any(|v| !v.is_finite()) {
-        return Err(GeometryError::NotFinite {
-            what: "the matrix of conditions by cells".to_string(),
-        });
-    }
+    finite("the matrix of conditions by cells", x)?;
     let residuals = centred(x.to_owned());
     let scale = own_noise(&residuals);
     let share = share(&residuals)?;

@@ -10,7 +10,8 @@
 //! null permutes the states' names within each text. Intervals are jackknives over texts.
 //! What sustains a region over turns is `stats::autoregression`, on [`along`].
 
-use super::error::{shape, GeometryError};
+use super::check::{clusters, finite, shape};
+use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::{jackknife, Jackknifed};
 use crate::stats::moments::mean;
@@ -230,30 +231,11 @@ fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
         });
     }
     let first = clouds.states[0].shape();
-    let rows = first[0];
     for (i, state) in clouds.states.iter().enumerate() {
         shape(&format!("activations of state {i}"), first, state.shape())?;
-        if state.iter().any(|v| !v.is_finite()) {
-            return Err(GeometryError::NotFinite {
-                what: format!("an activation of state {i}"),
-            });
-        }
+        finite(&format!("an activation of state {i}"), state)?;
     }
-    if clouds.clusters.len() != rows {
-        return Err(GeometryError::Count {
-            what: "clusters of the texts".to_string(),
-            expected: rows,
-            got: clouds.clusters.len(),
-        });
-    }
-    let clusters = Clusters::new(clouds.clusters);
-    if clusters.count() < 3 {
-        return Err(GeometryError::FewClusters {
-            what: "the set of texts".to_string(),
-            got: clusters.count(),
-        });
-    }
-    Ok(clusters)
+    clusters(("clusters", "the texts"), clouds.clusters, first[0], 3)
 }
 
 /// Euclidean distances `(k n, k n)` between the rows of all states, state by state.

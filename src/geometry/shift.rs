@@ -8,7 +8,8 @@
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
-use super::error::{shape, GeometryError};
+use super::check::{clusters, finite, shape};
+use super::GeometryError;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::interval::{few_clusters, percentile, Interval};
 use crate::stats::linalg::cosine;
@@ -242,11 +243,7 @@ impl<'a> Layer<'a> {
                 .and(input.base.slice(ndarray::s![i, l, ..]))
                 .for_each(|s, &t, &b| *s += f64::from(t) - f64::from(b));
         }
-        if sums.iter().any(|v| !v.is_finite()) {
-            return Err(GeometryError::NotFinite {
-                what: format!("the shift at layer {l}"),
-            });
-        }
+        finite(&format!("the shift at layer {l}"), &sums)?;
         let sizes: Array1<f64> = clusters.sizes.iter().map(|&k| k as f64).collect();
         let gram = sums.dot(&sums.t()); // (clusters, clusters)
         let n = n as f64;
@@ -322,21 +319,8 @@ pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
         input.base.shape(),
         input.tuned.shape(),
     )?;
-    if input.clusters.len() != input.tuned.dim().0 {
-        return Err(GeometryError::Count {
-            what: "clusters of the texts".to_string(),
-            expected: input.tuned.dim().0,
-            got: input.clusters.len(),
-        });
-    }
-    let clusters = Clusters::new(input.clusters);
-    if clusters.count() < 3 {
-        return Err(GeometryError::FewClusters {
-            what: "the set of texts".to_string(),
-            got: clusters.count(),
-        });
-    }
-    Ok(clusters)
+    let rows = input.tuned.dim().0;
+    clusters(("clusters", "the texts"), input.clusters, rows, 3)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@
 //! beside it. Intervals are jackknives over prompts and texts, that of a cosine
 //! on its even scale.
 
-use super::error::{shape, GeometryError};
+use super::check::{self, shape};
+use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::jackknife;
 use crate::stats::{link, Interval};
@@ -48,20 +49,8 @@ pub fn direction_stability(
         base.shape(),
         tuned.shape(),
     )?;
-    if clusters.len() != base.dim().0 {
-        return Err(GeometryError::Count {
-            what: "prompts of the pairs".to_string(),
-            expected: base.dim().0,
-            got: clusters.len(),
-        });
-    }
-    let clusters = Clusters::new(clusters);
-    if clusters.count() < 3 {
-        return Err(GeometryError::FewClusters {
-            what: "the concept".to_string(),
-            got: clusters.count(),
-        });
-    }
+    let names = ("prompts", "the concept");
+    let clusters = check::clusters(names, clusters, base.dim().0, 3)?;
     (0..base.dim().1)
         .into_par_iter()
         .map(|l| {

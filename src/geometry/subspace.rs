@@ -5,6 +5,7 @@
 //! two subspaces are compared by their principal angles and by their overlap
 //! |A B'|^2 / k, which is k / d for random ones in d dimensions.
 
+use super::check::finite;
 use super::GeometryError;
 use crate::stats::linalg::thin_svd;
 use ndarray::{Array2, ArrayView2};
@@ -17,11 +18,7 @@ pub fn top_directions(
     differences: ArrayView2<f32>,
     k: usize,
 ) -> Result<Array2<f64>, GeometryError> {
-    if differences.iter().any(|v| !v.is_finite()) {
-        return Err(GeometryError::NotFinite {
-            what: "the differences of a subspace".to_string(),
-        });
-    }
+    finite("the differences of a subspace", differences)?;
     let svd = thin_svd(differences.mapv(f64::from).view())?;
     let floor = 1e-6 * svd.s.first().copied().unwrap_or(0.0);
     let rank = svd.s.iter().take_while(|&&s| s > floor).count();

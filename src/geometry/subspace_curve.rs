@@ -8,7 +8,8 @@
 //! chance k / d, what isotropic ones would have, is given but far too easy.
 //! Swapping labels within pairs changes no subspace and so cannot be a null here.
 
-use super::error::{shape, GeometryError};
+use super::check::{clusters, finite, shape};
+use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::percentile;
 use crate::stats::jackknife::{jackknife_groups, Jackknifed};
@@ -134,25 +135,10 @@ struct Side {
 
 impl Side {
     fn new(what: &str, input: Differences) -> Result<Self, GeometryError> {
-        if input.clusters.len() != input.rows.nrows() {
-            return Err(GeometryError::Count {
-                what: format!("prompts of the {what} concept"),
-                expected: input.rows.nrows(),
-                got: input.clusters.len(),
-            });
-        }
-        if input.rows.iter().any(|v| !v.is_finite()) {
-            return Err(GeometryError::NotFinite {
-                what: format!("a difference of the {what} concept"),
-            });
-        }
-        let clusters = Clusters::new(input.clusters);
-        if clusters.count() < 3 {
-            return Err(GeometryError::FewClusters {
-                what: format!("the {what} concept"),
-                got: clusters.count(),
-            });
-        }
+        let concept = format!("the {what} concept");
+        let names = ("prompts", concept.as_str());
+        let clusters = clusters(names, input.clusters, input.rows.nrows(), 3)?;
+        finite(&format!("a difference of {concept}"), &input.rows)?;
         let rows = input.rows.mapv(f64::from);
         Ok(Side {
             gram: rows.dot(&rows.t()),
