@@ -80,9 +80,10 @@
 //!
 //! # The rooms
 //!
-//! From the command line down to the ground, data flowing one way: `cli` -> `study` -> [`report`] and
-//! [`analysis`] -> [`finetune`], [`capture`](mod@capture), [`behavior`], [`causal`] -> [`directions`],
-//! [`geometry`] -> [`materials`] -> [`model`], [`store`], [`figures`], [`export`] -> [`ops`], [`stats`].
+//! From the command line down to the ground, data flowing one way: `cli` -> `study` -> [`report`] ->
+//! [`analysis`], [`speed`] -> [`finetune`], [`causal`] -> [`behavior`] -> [`capture`](mod@capture),
+//! [`figures`], [`export`] -> [`directions`], [`geometry`] -> [`materials`] -> [`model`] -> [`store`] ->
+//! [`ops`], [`stats`]; no room imports from one before it or beside it.
 //! A layer `l` is the output of block `l`, counted from 0; all activations are f32.
 //!
 //! # Features
