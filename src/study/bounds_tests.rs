@@ -1,6 +1,6 @@
 use crate::materials::Split;
 use crate::study::manifest::{Source, Study};
-use crate::study::written::{Text, FULL, QUICK};
+use crate::study::text::{Text, FULL, QUICK};
 use proptest::prelude::*;
 use std::path::Path;
 use toml::{Table, Value};

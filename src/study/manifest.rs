@@ -1,11 +1,12 @@
 //! A study as checked: every text is loaded, every name is unique, every number is met.
 //!
-//! [`super::written`] has the keys, [`super::bounds`] what they may hold, [`super::loading`] holds
+//! `written` has the keys, `bounds` what they may hold, `loading` holds
 //! them against the files that they name. What concepts and conditions are to one another is said
-//! here by name. What needs the model is [`super::fit`]'s.
+//! here by name. What needs the model is `fit`'s.
 
-use super::written::Text;
-pub use super::written::{Sizes, Trajectory, Written, BASE, FULL, NEUTRAL, QUICK};
+use super::text::Text;
+pub use super::text::{FULL, QUICK};
+pub use super::written::{Sizes, Trajectory, Written, BASE, NEUTRAL};
 use super::StudyError;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};

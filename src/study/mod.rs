@@ -13,6 +13,7 @@ pub mod cost;
 pub mod day;
 pub mod files;
 pub mod fit;
+mod held;
 pub mod layout;
 pub mod lints;
 mod loading;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod stage;
 pub mod stages;
 pub mod template;
+pub mod text;
 pub mod written;
 
 use std::path::PathBuf;

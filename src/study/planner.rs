@@ -1,6 +1,6 @@
 //! What stages are planned from: the study, its model, their costs, and the digests of their files.
 //!
-//! Each kind of stage has a file below [`super::stages`]; it takes what it needs of a [`Planner`] and
+//! Each kind of stage has a file below `stages`; it takes what it needs of a [`Planner`] and
 //! of the stages planned before it, and declares all of it.
 
 use super::cost::Costs;

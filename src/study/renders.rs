@@ -186,8 +186,12 @@ impl Reader<'_> {
             }
         }
         let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
-        let read = [&study.shift_texts, &study.side_texts];
-        for (texts, used) in read.into_iter().zip(&texts) {
+        let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
+        // The layer RMS is base's.
+        let read = read
+            .into_iter()
+            .take(if self.system.is_none() { 3 } else { 2 });
+        for (texts, used) in read.zip(&texts) {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);

@@ -10,7 +10,7 @@ use super::files::Digests;
 use super::fit;
 use super::layout::{Layout, FOLDERS};
 use super::manifest::Study;
-use super::marker::{clear_folders, remove, Marker, Why};
+use super::marker::{clear_before, remove, Marker, Why};
 use super::models::Models;
 use super::plan::plan;
 use super::price::Price;
@@ -134,7 +134,7 @@ impl Runner<'_> {
         }
         // Until it ends well there is nothing that says it is done.
         let done = (|| {
-            clear_folders(self.layout, stage)?;
+            clear_before(self.layout, stage)?;
             remove(&self.layout.marker(&stage.name))?;
             stage.run(&mut Work {
                 layout: self.layout,

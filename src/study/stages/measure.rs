@@ -1,7 +1,7 @@
 //! From what the other stages left (activations, scores, logs) to every record, in `results.h5` with
 //! its CSVs.
 //!
-//! The numbers are made by the analyses ([`super::measured`]); this file knows which files they come
+//! The numbers are made by the analyses (`measured`); this file knows which files they come
 //! from. Everything that is ever said of the study is in the file afterwards: the report reads nothing
 //! else.
 
