@@ -17,7 +17,9 @@ use std::path::Path;
 /// A finished stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
+    /// The stage's key.
     pub key: String,
+    /// How long it ran.
     pub seconds: f64,
     /// Peak of resident memory while it ran; 0 where the system does not tell.
     pub peak_bytes: u64,

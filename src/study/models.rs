@@ -25,11 +25,13 @@ pub enum Weights {
 
 /// Base, and the decoder that was used last.
 pub struct Models<'a> {
+    /// The study's model.
     pub base: &'a Model,
     held: Option<(Weights, Decoder)>,
 }
 
 impl<'a> Models<'a> {
+    /// Base alone.
     pub fn new(base: &'a Model) -> Self {
         Models { base, held: None }
     }

@@ -17,9 +17,11 @@ use std::path::PathBuf;
 /// What the texts of a study come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rendered {
+    /// Texts that were rendered.
     pub texts: usize,
     /// Tokens of the longest, with what the model may add to it.
     pub longest: usize,
+    /// Tokens that the model reads at most.
     pub context: usize,
 }
 

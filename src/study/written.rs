@@ -10,31 +10,44 @@ use crate::model::Date;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// The keys of a manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
+    /// Name of the study; its run folder holds no other.
     pub name: String,
+    /// All other randomness derives from it.
     pub seed: u64,
+    /// A catalogue name, a folder, a `.gguf` file, or `org/name`.
     pub model: String,
     /// The day that chat templates are told, `YYYY-MM-DD`; none: that of the run's first stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
+    /// How conditions with `data` are fine-tuned.
     #[serde(default)]
     pub recipe: Recipe,
+    /// How much of the materials is used.
     pub sizes: Sizes,
+    /// The concepts.
     pub concepts: ConceptNames,
+    /// What conditions are to one another.
     #[serde(default)]
     pub roles: RoleNames,
     /// Folder of preference files; none: the shipped battery.
     pub battery: Option<PathBuf>,
     /// Folder of claim files, one a condition; none: the shipped claims.
     pub claims: Option<PathBuf>,
+    /// How often is drawn.
     pub draws: Draws,
+    /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
+    /// Conversations; none: not held.
     pub conversations: Option<Conversations>,
+    /// Fine-tunes that are read at checkpoints; none: not followed.
     pub trajectory: Option<Trajectory>,
     /// Layers reported; none: 1/3 and 4/5 of the depth.
     pub layers: Option<Vec<usize>>,
+    /// The conditions beside base.
     #[serde(rename = "condition")]
     pub conditions: Vec<WrittenCondition>,
 }
@@ -51,7 +64,9 @@ pub struct Sizes {
     pub pairs: usize,
     /// Main pairs of each placebo.
     pub placebo_pairs: usize,
+    /// Prompts of each preference.
     pub prompts: usize,
+    /// Prompts of each claim.
     pub claim_prompts: usize,
     /// Neutral texts for shifts.
     pub neutral_texts: usize,
@@ -64,12 +79,14 @@ fn twenty() -> usize {
     20
 }
 
+/// Concepts by shipped name or file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
     /// Pairs of concepts whose coupling is asked for.
     #[serde(default)]
     pub couple: Vec<[String; 2]>,
+    /// Unrelated concepts.
     #[serde(default)]
     pub placebos: Vec<String>,
     /// Placebos that are projected out in the cleaned form.
@@ -107,13 +124,17 @@ pub struct RoleNames {
     pub neutral: Option<String>,
 }
 
+/// Draws of intervals and nulls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draws {
+    /// Bootstrap draws.
     pub bootstrap: usize,
+    /// Draws of every null.
     pub null: usize,
 }
 
+/// What is ablated in the focus and the reference, and added to base.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Causal {
@@ -129,6 +150,7 @@ pub struct Causal {
     pub tested: Option<String>,
     /// The one that is tested on the claim; none: the second of the first couple.
     pub tested_on_claim: Option<String>,
+    /// Random directions, drawn with the covariance of the layer.
     pub random: usize,
     /// Placebo concepts whose directions are ablated and added too.
     #[serde(default)]
@@ -138,6 +160,7 @@ pub struct Causal {
     /// Prompts of the focus condition's claim that are scored under every ablation and dose too: the
     /// way back; none: not asked.
     pub claim_prompts: Option<usize>,
+    /// Doses in layer RMS.
     pub alphas: Vec<f64>,
 }
 
@@ -174,16 +197,22 @@ pub struct Trajectory {
     pub prompts: usize,
 }
 
+/// A condition: exactly one of data, adapter, model, system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenCondition {
+    /// Letters, digits, - and _.
     pub name: String,
+    /// Rows to fine-tune on, by shipped name or file, or `neutral`.
     pub data: Option<String>,
     /// Rows of `data`, where not `sizes.rows`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
+    /// A PEFT folder.
     pub adapter: Option<PathBuf>,
+    /// A whole model of the shape of the study's.
     pub model: Option<String>,
+    /// A system prompt.
     pub system: Option<String>,
     /// Fine-tunes of this condition, with seeds 1, 2, ...
     pub seeds: Option<u64>,
@@ -259,6 +288,8 @@ pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
 /// A key, and what is wrong with it and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// Such as `sizes.rows`.
     pub key: String,
+    /// A sentence that follows the key.
     pub why: String,
 }

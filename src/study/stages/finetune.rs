@@ -30,6 +30,7 @@ pub fn name(state: &str) -> String {
 /// What a fine-tune learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
+    /// Its state.
     pub state: String,
     /// Lines of its own rows in the file of its condition's.
     pub lines: Vec<usize>,
