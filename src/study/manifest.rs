@@ -17,22 +17,29 @@ use std::path::PathBuf;
 /// Where a condition's weights and prompt come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
+    /// The model as it is.
     Base,
     /// Fine-tunes on two thirds of these rows each; neutral rows are mixed in.
     Data {
+        /// Where they are from.
         file: PathBuf,
+        /// As many as the study takes.
         rows: Vec<Vec<Message>>,
         /// Line of each in the file.
         lines: Vec<usize>,
     },
     /// Fine-tunes of the same recipe on neutral rows of their own.
     Neutral,
+    /// A PEFT folder.
     Adapter(PathBuf),
-    /// A model as the manifest names it, and what that is called from here.
+    /// A whole model of the same shape.
     Model {
+        /// As the manifest names it.
         name: String,
+        /// What that is called from here.
         at: String,
     },
+    /// A system prompt before every text.
     System(String),
 }
 

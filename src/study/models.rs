@@ -13,12 +13,15 @@ use std::path::{Path, PathBuf};
 /// Where a state's weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weights {
+    /// Those of base.
     Base,
     /// Base with an adapter merged into it.
     Adapter(PathBuf),
     /// Another model of the same shape.
     Other {
+        /// What it is called.
         name: String,
+        /// Where it is.
         path: PathBuf,
     },
 }

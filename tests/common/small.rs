@@ -3,7 +3,6 @@
 
 use super::folder::{Folder, Form};
 use candle_core::{Device, Tensor};
-use residuum::model::load::Loading;
 use residuum::model::{Adapter, Model};
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::study::manifest::Study;
@@ -156,7 +155,7 @@ impl Small {
     }
 
     pub fn model(&self) -> Model {
-        Model::load("model", self.folder.dir.path(), &Loading::default()).unwrap()
+        Model::load("model", self.folder.dir.path(), &Default::default()).unwrap()
     }
 
     /// Runs a manifest and gives the stages that were run, and what was said of those that were run
