@@ -224,17 +224,11 @@ impl Study {
                 p.concept = called(&p.concept);
             }
         }
-        let Some([first, second]) = names.couple.first().map(|[a, b]| [called(a), called(b)])
-        else {
-            return Ok(());
-        };
         self.edits = self.written.causal.as_ref().map(|c| Edits {
             concepts: match c.ablate.is_empty() {
                 true => names.coupled().into_iter().map(called).collect(),
                 false => c.ablate.iter().map(called).collect(),
             },
-            tested: tested(&c.tested, &c.ablate, first, &called),
-            tested_on_claim: tested(&c.tested_on_claim, &c.ablate, second, &called),
             placebos: c.placebos.iter().map(called).collect(),
         });
         Ok(())
@@ -410,21 +404,6 @@ fn text_of(c: &WrittenCondition, known: &HashSet<String>) -> String {
     match c.data.as_ref().map(stem) {
         Some(rows) if known.contains(&rows) || !known.contains(&c.name) => rows,
         _ => c.name.clone(),
-    }
-}
-
-/// The concept that is tested: given, or the usual one where it is ablated, or the first that is.
-fn tested(
-    given: &Option<String>,
-    ablated: &[String],
-    usual: String,
-    called: &dyn Fn(&String) -> String,
-) -> String {
-    let all: Vec<String> = ablated.iter().map(called).collect();
-    match given {
-        Some(name) => called(name),
-        None if all.is_empty() || all.contains(&usual) => usual,
-        None => all[0].clone(),
     }
 }
 

@@ -93,10 +93,6 @@ impl Condition {
 pub struct Edits {
     /// Concepts whose directions are ablated and added.
     pub concepts: Vec<String>,
-    /// The one that is tested on preferences.
-    pub tested: String,
-    /// The one that is tested on the claim.
-    pub tested_on_claim: String,
     /// Unrelated concepts whose directions are too.
     pub placebos: Vec<String>,
 }

@@ -196,7 +196,7 @@ mod tests {
         let both = QUICK.replace("[causal]", "[causal]\ncondition = \"toaster\"");
         let e = read(&both).unwrap_err().to_string();
         assert!(e.contains("causal.condition and roles.focus"), "{e}");
-        let half = before.replace("autonomy = \"autonomy\"\n", "");
+        let half = before.replace("\nautonomy = \"autonomy\"", "\n");
         let e = read(&half).unwrap_err().to_string();
         assert!(
             e.contains("concepts.autonomy") && e.contains("couple"),

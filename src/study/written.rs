@@ -146,10 +146,6 @@ pub struct Causal {
     /// Concepts whose directions are ablated and added; none: those of the couples.
     #[serde(default)]
     pub ablate: Vec<String>,
-    /// The one of them that is tested on preferences; none: the first of the first couple.
-    pub tested: Option<String>,
-    /// The one that is tested on the claim; none: the second of the first couple.
-    pub tested_on_claim: Option<String>,
     /// Random directions, drawn with the covariance of the layer.
     pub random: usize,
     /// Placebo concepts whose directions are ablated and added too.
