@@ -110,6 +110,7 @@ fn roles_are_of_conditions_and_edits_of_concepts() {
         couple,
         "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]",
     );
+    let two = two.replace("pairs = 48 ", "pairs = 40 ");
     let s = study(&two.replace("[causal]", "[causal]\nablate = [\"autonomy\"]")).unwrap();
     assert_eq!(s.concepts.len(), 3 + 6);
     let edits = s.edits.unwrap();
