@@ -115,7 +115,6 @@ pub mod cli;
 pub mod directions;
 pub mod export;
 #[cfg(feature = "figures")]
-#[allow(missing_docs)] // REDESIGN
 pub mod figures;
 pub mod finetune;
 pub mod geometry;
@@ -123,7 +122,6 @@ pub mod materials;
 pub mod model;
 pub mod ops;
 #[cfg(feature = "figures")]
-#[allow(missing_docs)] // REDESIGN
 pub mod report;
 pub mod speed;
 pub mod stats;
