@@ -32,7 +32,7 @@ Texts are JSON Lines, each with an id and one body: {\"id\", \"prompt\", \"respo
 \"messages\"} or {\"id\", \"text\"} (read without a template). The residual stream after each \
 chosen block is averaged over the tokens of each position; position 0 is in no average. The HDF5 \
 file opens in h5py and xarray.\n\n\
-Example:\n  residuum capture --texts my.jsonl --at response-mean,prompt-last --layers third --out acts.h5")]
+Example:\n  residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5")]
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -48,11 +48,12 @@ pub struct CaptureArgs {
     /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
     #[arg(
         long,
+        alias = "at",
         value_delimiter = ',',
         value_name = "POSITIONS",
         default_value = "response-mean"
     )]
-    at: Vec<Position>,
+    positions: Vec<Position>,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
     layers: Layers,
@@ -88,7 +89,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
     };
-    let positions = distinct(args.at.iter().copied());
+    let positions = distinct(args.positions.iter().copied());
     texts.check(&positions)?;
     let spec = ActivationSpec {
         condition: condition.clone(),
