@@ -100,11 +100,12 @@ def xarray_selects_by_name(folder):
         with xr.open_dataset(path, group="directions", engine=engine) as ds:
             assert ds.unit.dtype == np.float32
             assert ds.unit.sel(concept="überdruß", state="base", layer=7, hidden=8).item() == 220.5
-        activations = folder / "activations/conscious-s1.h5"
-        with xr.open_dataset(activations, group="activations/conscious/1/persona", engine=engine) as ds:
-            mean = ds["response-mean"]
-            assert mean.dims == ("sample", "layer", "hidden")
-            assert mean.sel(sample=99, layer=7, hidden=2) == 99 + 20 + 2
+    # netCDF has no half precision.
+    path = folder / "activations/conscious-s1.h5"
+    with xr.open_dataset(path, group="activations/conscious/1/persona", engine="h5netcdf") as ds:
+        mean = ds["response-mean"]
+        assert mean.dims == ("sample", "layer", "hidden")
+        assert mean.sel(sample=99, layer=7, hidden=2) == 99 + 20 + 2
 
 
 def the_reader_reads_results(folder):
