@@ -49,7 +49,7 @@ pub fn place(role: &'static str, name: &str, known: &[impl AsRef<str>]) -> Resul
         .ok_or_else(|| AnalysisError::UnknownName {
             role,
             name: name.into(),
-            nearest: nearest(name, names()).unwrap_or_default().into(),
+            nearest: nearest(name, names()).unwrap_or_default(),
             known: names().collect::<Vec<_>>().join(", "),
         })
 }

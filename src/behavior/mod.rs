@@ -1,7 +1,7 @@
 //! Behaviour: which preferences a model state expresses, and how much more than another.
 //!
 //! Two measures. [`stance`] log-odds compare completions that a model could give and need
-//! nothing but the model; a [`rates`] of answers that it did give need a [`sample`] of them and a
+//! nothing but the model; a [`mod@rates`] of answers that it did give need a [`mod@sample`] of them and a
 //! [`judge`]. What is asked is one question of the battery, or the end of a [`conversation`], which
 //! [`projection`] follows along a direction turn by turn. Every [`answer`] and verdict is kept in JSONL
 //! files that grow by a row at a time, so that nothing is drawn or paid for twice. Doubts are

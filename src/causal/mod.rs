@@ -1,13 +1,13 @@
 //! Cause: what adding a direction does, what taking one away leaves, which of two things moves
 //! first, and what goes with what across model states.
 //!
-//! Two files run models ([`bench`] scores a battery under edits, [`controls`] draws what an edit is
+//! Two files run models ([`mod@bench`] scores a battery under edits, [`controls`] draws what an edit is
 //! compared with); the others are pure: scores in, numbers out. Each claim has its own control.
 //! Sufficiency ([`dose`]): slope against random directions, within limits on KL divergence and
-//! perplexity. Necessity ([`mediation`]): the share of a shift that an ablation takes, against the
+//! perplexity. Necessity ([`mod@mediation`]): the share of a shift that an ablation takes, against the
 //! plain and against the equally ablated reference, over prompts and seeds ([`necessities`]), compared
 //! with random and placebo directions.
-//! Order ([`trajectory`]): half-way steps with intervals. Association ([`link`], [`ranking`]): across
+//! Order ([`trajectory`]): half-way steps with intervals. Association ([`mod@link`], [`mod@ranking`]): across
 //! states, conditions being the unit.
 
 pub mod bench;

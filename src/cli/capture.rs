@@ -31,7 +31,7 @@ Texts are JSON Lines, each with an id and one body: {\"id\", \"prompt\", \"respo
 \"messages\"} or {\"id\", \"text\"} (read without a template). The residual stream after each \
 chosen block is averaged over the tokens of each position; position 0 is in no average. The HDF5 \
 file opens in h5py and xarray.\n\n\
-Example:\n  residuum capture --texts my.jsonl --at response-mean,prompt-last --layers third --out acts.h5")]
+Example:\n  residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5")]
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -47,11 +47,12 @@ pub struct CaptureArgs {
     /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
     #[arg(
         long,
+        alias = "at",
         value_delimiter = ',',
         value_name = "POSITIONS",
         default_value = "response-mean"
     )]
-    at: Vec<Position>,
+    positions: Vec<Position>,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
     layers: Layers,
@@ -103,7 +104,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         None => state::BASE.to_string(),
     };
     let mut positions: Vec<Position> = Vec::new();
-    for p in &args.at {
+    for p in &args.positions {
         if !positions.contains(p) {
             positions.push(*p);
         }

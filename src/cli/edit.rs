@@ -22,7 +22,7 @@ pub struct EditChoice {
     #[arg(long, value_name = "FILE", required = true)]
     pub vector: Vec<PathBuf>,
     /// Concept in that file; that of a single array is the file's name
-    #[arg(long, value_name = "CONCEPT")]
+    #[arg(long = "concept", alias = "name", value_name = "CONCEPT")]
     pub name: String,
     /// Block after which to act [default: 1/3 of the depth]
     #[arg(long, value_name = "L")]

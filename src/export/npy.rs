@@ -57,7 +57,7 @@ pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarn
 /// Writes `<folder>/<concept>.npy` for every concept; returns the paths and warnings.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_all(
     folder: &Path,
     vectors: &Vectors,

@@ -1,9 +1,9 @@
 //! Geometry: directions and shifts to coupling, subspaces, stability, transfer.
 //!
 //! Pure: ndarrays in, numbers out; no model, no file. Indices stand for states,
-//! concepts and layers, and the caller keeps the names. [`coupling`] is the
+//! concepts and layers, and the caller keeps the names. [`coupling()`] is the
 //! centre: cosines between concepts in every state and layer, with intervals
-//! over prompts and several nulls. [`contrast`] compares states on paired draws,
+//! over prompts and several nulls. [`contrast()`] compares states on paired draws,
 //! [`shift`] and [`projections`] say where a fine-tune moved the same texts,
 //! [`subspace`], [`subspace_curve`], [`stability`] and [`transfer`] ask the same
 //! questions in other ways, [`regions`] and [`rank_one`] ask about whole clouds and

@@ -341,10 +341,17 @@ fn logits_equal_those_of_candle_transformers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
     let mut keys = metadata();
-    let (width, epsilon) = ("llama.rope.dimension_count", "llama.attention.layer_norm_rms_epsilon");
+    let (width, epsilon) = (
+        "llama.rope.dimension_count",
+        "llama.attention.layer_norm_rms_epsilon",
+    );
     keys.push((width.into(), Value::U32((D / HEADS) as u32)));
     keys.push((epsilon.into(), Value::F32(1e-5)));
-    write_gguf(&path, &keys, &gguf_tensors(&model(|_| false), GgmlDType::F32));
+    write_gguf(
+        &path,
+        &keys,
+        &gguf_tensors(&model(|_| false), GgmlDType::F32),
+    );
 
     let all = numbers(&decoder_of(&path).unwrap().0).unwrap();
     let ours = &all[5 * D..]; // (5, V) behind the stream
@@ -359,6 +366,9 @@ fn logits_equal_those_of_candle_transformers() {
         let z: Vec<f32> = z.flatten_all().unwrap().to_vec1().unwrap();
         let scale = z.iter().fold(0f32, |m, x| m.max(x.abs()));
         let gap = (z.iter().zip(ours)).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-        assert!(scale > 0.1 && gap < 1e-4 * scale, "token {last}: {gap} of {scale}");
+        assert!(
+            scale > 0.1 && gap < 1e-4 * scale,
+            "token {last}: {gap} of {scale}"
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! flushes it to the disk and renames it, and dropping it without commit removes it. A target that
 //! is a symbolic link stands for the file it leads to: that one is replaced and the link stays.
 //! HDF5 files go the same way: libhdf5 writes to [`Pending::path`], the handle is
-//! closed, then the guard commits. [`write`] does all of it for bytes at hand.
+//! closed, then the guard commits. [`write()`] does all of it for bytes at hand.
 //!
 //! A killed process leaves its temporary file behind. Its name carries the process
 //! id (`.results.h5.4711-0.part`), so [`clean_leftovers`] can tell a dead writer's

@@ -214,6 +214,9 @@ macro_rules! record {
     (@text $text:expr) => { $text };
 }
 
+/// Dimensions with their labels.
+type Labels = Vec<(&'static str, Values)>;
+
 /// Rows of one kind of record, as named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
@@ -370,13 +373,11 @@ impl Frame {
     ///
     /// # Errors
     /// Two rows in one cell: its labels.
-    pub(crate) fn cells(
-        &self,
-    ) -> Result<(Vec<(&'static str, Values)>, Vec<Option<usize>>), String> {
+    pub(crate) fn cells(&self) -> Result<(Labels, Vec<Option<usize>>), String> {
         let dims: Vec<&(&'static str, Values)> = (self.columns.iter())
             .filter(|(name, _)| self.meta.is_dim(name))
             .collect();
-        let mut labels: Vec<(&'static str, Values)> = Vec::new();
+        let mut labels: Labels = Vec::new();
         let mut places: Vec<Vec<usize>> = Vec::new();
         for (name, values) in dims {
             let (distinct, place) = distinct(values);

@@ -14,7 +14,7 @@ use super::{csv, datasets, error::from_hdf5, ResultsReader, ResultsWriter, Store
 use std::path::Path;
 
 impl ResultsWriter {
-    /// Writes the rows of a record, see [`frame`](super::frame); nothing without rows.
+    /// Writes the rows of a record, see [`super::frame`]; nothing without rows.
     ///
     /// # Errors
     /// As [`ResultsWriter::frame`].

@@ -5,7 +5,7 @@ use super::StudyError;
 use crate::analysis::{ConceptActivations, Contrast, StateActivations, StateTexts};
 use crate::capture::Position;
 use crate::store::{ActivationReader, ActivationSpec, ActivationWriter, RootAttrs, Sample};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Array3, Axis};
 use std::path::Path;
 
 /// Writes what a state was read as: both sides of each concept's main pairs, development pairs in a
@@ -84,15 +84,20 @@ pub fn read(
         .first()
         .map(Position::to_string)
         .unwrap_or_default();
+    let held = reader.sets()?;
+    let none = (0, reader.spec().layers.len(), reader.spec().hidden);
     let set = |name: &str| -> Result<ConceptActivations, StudyError> {
         Ok(ConceptActivations::of_turns(&reader.read(name, &first)?))
+    };
+    // A concept may have no pairs for development, and then has no set of them.
+    let dev = |concept: &&str| match dev_set(concept) {
+        name if held.contains(&name) => set(&name),
+        _ => Ok(ConceptActivations::of_turns(&Array3::zeros(none))),
     };
     let neutral = positions.iter();
     Ok(StateActivations {
         concepts: concepts.iter().map(|c| set(c)).collect::<Result<_, _>>()?,
-        dev: (with_dev.iter())
-            .map(|c| set(&dev_set(c)))
-            .collect::<Result<_, _>>()?,
+        dev: with_dev.iter().map(dev).collect::<Result<_, _>>()?,
         neutral: neutral
             .map(|p| Ok(reader.read("neutral", &p.to_string())?))
             .collect::<Result<_, StudyError>>()?,

@@ -321,19 +321,6 @@ fn causal(w: &Written, c: &Causal) -> Checked {
         let why = format!("holds `{name}`, which is no concept of the study; add it to concepts");
         return wrong("causal.ablate", why);
     }
-    let ablated: Vec<&String> = match c.ablate.is_empty() {
-        true => coupled,
-        false => c.ablate.iter().collect(),
-    };
-    for (key, name) in [
-        ("tested", &c.tested),
-        ("tested_on_claim", &c.tested_on_claim),
-    ] {
-        if let Some(name) = name.as_ref().filter(|n| !ablated.contains(n)) {
-            let why = format!("is `{name}`, which is not ablated; add it to causal.ablate");
-            return wrong(format!("causal.{key}"), why);
-        }
-    }
     within("causal.random", c.random, 2, 1000)?;
     for (key, of, n, most) in [
         ("prompts", "prompts", c.prompts, w.sizes.prompts),

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 /// Stages and files that the plan does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Left {
+    /// Stages that left a marker.
     pub stages: Vec<String>,
     /// Names below the run folder.
     pub files: Vec<String>,
@@ -48,6 +49,7 @@ impl Left {
         Ok(out)
     }
 
+    /// Whether there is nothing of them.
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }

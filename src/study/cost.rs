@@ -90,6 +90,10 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Answering the neutral prompts.
+    ///
+    /// # Errors
+    /// A prompt that the template refuses.
     pub fn distil(&self) -> Result<Cost, StudyError> {
         let prompts = || self.study.mixed.iter().chain(&self.study.pool);
         let tokens: Vec<Tokens> = prompts()
@@ -136,6 +140,7 @@ impl<'a> Costs<'a> {
         })
     }
 
+    /// Reading a state on its texts.
     pub fn capture(&self, is_base: bool) -> Cost {
         let scale = if is_base { self.scale } else { 0 };
         let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
@@ -149,6 +154,7 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Scoring battery and claims in a state.
     pub fn behave(&self, is_base: bool) -> Cost {
         let rows = self.battery.rows + self.claims.rows;
         Cost {
@@ -159,6 +165,10 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Holding the conversations in a state.
+    ///
+    /// # Errors
+    /// A turn that the template refuses.
     pub fn converse(&self, is_base: bool, replies: Replies) -> Result<Cost, StudyError> {
         let tok = &self.model.tokenizer;
         let (mut texts, mut talks, mut written) = (Vec::new(), Vec::new(), 0);
@@ -262,6 +272,7 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Drawing figures and writing the page.
     pub fn report(&self) -> Cost {
         Cost {
             rows: 0,

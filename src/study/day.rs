@@ -57,7 +57,7 @@ pub fn keep(written: &Written, out: &Path, told: Date) -> Result<(), StudyError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::written::{Text, QUICK};
+    use crate::study::text::{Text, QUICK};
 
     #[test]
     fn a_run_keeps_its_day() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub const SCALE: &str = "scale.json";
 /// The model's answers to neutral prompts.
 pub const DISTILLED: &str = "distilled.jsonl";
+/// Every record.
 pub const RESULTS: &str = "results.h5";
 /// Which rows of which files were used.
 pub const ROWS: &str = "rows.json";
@@ -13,6 +14,7 @@ pub const ROWS: &str = "rows.json";
 pub const DOSED: &str = "causal/dosed.json";
 /// CSVs beside `results.h5`.
 pub const CSV: &str = "csv/";
+/// Figures of the report.
 pub const FIGURES: &str = "figures/";
 const STAGES: &str = "stages";
 
@@ -23,10 +25,12 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// The folder at `root`.
     pub fn new(root: &Path) -> Self {
         Layout { root: root.into() }
     }
 
+    /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -84,6 +88,7 @@ pub fn of_adapter(folder: &str) -> [String; 2] {
     ["adapter_config.json", "adapter_model.safetensors"].map(|f| format!("{folder}/{f}"))
 }
 
+/// Activations of a state.
 pub fn activations(state: &str) -> String {
     format!("activations/{state}.h5")
 }

@@ -3,13 +3,15 @@
 //! A size that a file cannot give is an error that says what there is: a study says how much it
 //! uses, and uses that.
 
-use super::bounds::{self, of_recipe};
+use super::bounds;
+use super::held;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
-use super::written::{state_id, Text, Written, WrittenCondition};
+use super::text::Text;
+use super::written::{state_id, Written, WrittenCondition};
 use super::StudyError;
 use crate::analysis::{Roles, State};
 use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
-use crate::materials::{for_shifts, subset, Loaded, MaterialError, Preference, Use};
+use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
 use crate::model::resolve;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -40,8 +42,8 @@ impl Study {
         study.load_claims()?;
         study.load_scripts()?;
         study.load_neutral()?;
-        study.hold_steps()?;
-        study.hold_isolated()?;
+        held::steps(&study)?;
+        held::isolated(&study)?;
         Ok(study)
     }
 
@@ -222,17 +224,11 @@ impl Study {
                 p.concept = called(&p.concept);
             }
         }
-        let Some([first, second]) = names.couple.first().map(|[a, b]| [called(a), called(b)])
-        else {
-            return Ok(());
-        };
         self.edits = self.written.causal.as_ref().map(|c| Edits {
             concepts: match c.ablate.is_empty() {
                 true => names.coupled().into_iter().map(called).collect(),
                 false => c.ablate.iter().map(called).collect(),
             },
-            tested: tested(&c.tested, &c.ablate, first, &called),
-            tested_on_claim: tested(&c.tested_on_claim, &c.ablate, second, &called),
             placebos: c.placebos.iter().map(called).collect(),
         });
         Ok(())
@@ -325,11 +321,14 @@ impl Study {
     fn load_neutral(&mut self) -> Result<(), StudyError> {
         let (s, seed) = (self.written.sizes.clone(), self.written.seed);
         let all = neutral_texts(None)?;
-        self.scale_texts = for_shifts(&all.items);
         let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
         self.shift_texts = self.take("sizes.neutral_texts", drawn)?;
-        let drawn = all.draw(s.side_effect_texts, seed, Use::SideEffects);
+        let drawn = all
+            .clone()
+            .draw(s.side_effect_texts, seed, Use::SideEffects);
         self.side_texts = self.take("sizes.side_effect_texts", drawn)?;
+        let whole = all.items.iter().filter(|t| t.use_ == Use::Shift).count();
+        self.scale_texts = self.take("sizes.neutral_texts", all.draw(whole, seed, Use::Shift))?;
         match self.tunes() {
             true => self.load_prompts(s.neutral_rows, s.rows),
             false => Ok(()),
@@ -362,64 +361,6 @@ impl Study {
             .collect();
         self.used.push(from);
         self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
-        Ok(())
-    }
-
-    /// Every fine-tune has the steps that the recipe and the trajectory speak of.
-    fn hold_steps(&self) -> Result<(), StudyError> {
-        let both = self.followed().map(|(spec, both)| (spec.checkpoints, both));
-        let mut steps_of = Vec::new();
-        for c in self.conditions.iter().filter(|c| c.is_tuned()) {
-            let fits = self.written.recipe.fits(self.rows_of(c));
-            let steps = fits.map_err(|e| self.text.at(of_recipe(e, "recipe")))?;
-            let Some((checkpoints, both)) = both else {
-                continue;
-            };
-            if !both.iter().any(|&s| self.states[s].condition == c.name) {
-                continue;
-            }
-            if checkpoints > steps {
-                let why = format!(
-                    "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
-                    c.name
-                );
-                return Err(self.bad("trajectory.checkpoints", why));
-            }
-            steps_of.push(steps);
-        }
-        match steps_of[..] {
-            [a, b] if a != b => {
-                let why = format!("has {a} steps and its reference {b}, which cannot be compared step by step; give both the same number of rows");
-                Err(self.bad("trajectory.condition", why))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is said of a condition is said of preferences that its rows do not presuppose.
-    fn hold_isolated(&self) -> Result<(), StudyError> {
-        let none = |c: &Condition| self.battery.iter().all(|p| self.implied(p, c));
-        let followed = self
-            .followed()
-            .map(|(_, both)| &self.states[both[0]].condition);
-        let causal = self.edits.as_ref().map(|_| &self.focus);
-        let spoken = [("roles.focus", causal), ("trajectory.condition", followed)];
-        for (key, name) in spoken {
-            let Some(c) = name.and_then(|n| self.condition(n)) else {
-                continue;
-            };
-            if none(c) {
-                let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
-                return Err(self.bad(key, why));
-            }
-        }
-        let mut others = (self.conditions.iter())
-            .filter(|c| c.name != BASE && c.name != self.reference)
-            .peekable();
-        if others.peek().is_some() && others.all(none) {
-            let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
-            return Err(self.bad("battery", why));
-        }
         Ok(())
     }
 }
@@ -463,21 +404,6 @@ fn text_of(c: &WrittenCondition, known: &HashSet<String>) -> String {
     match c.data.as_ref().map(stem) {
         Some(rows) if known.contains(&rows) || !known.contains(&c.name) => rows,
         _ => c.name.clone(),
-    }
-}
-
-/// The concept that is tested: given, or the usual one where it is ablated, or the first that is.
-fn tested(
-    given: &Option<String>,
-    ablated: &[String],
-    usual: String,
-    called: &dyn Fn(&String) -> String,
-) -> String {
-    let all: Vec<String> = ablated.iter().map(called).collect();
-    match given {
-        Some(name) => called(name),
-        None if all.is_empty() || all.contains(&usual) => usual,
-        None => all[0].clone(),
     }
 }
 

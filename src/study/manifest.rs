@@ -1,11 +1,12 @@
 //! A study as checked: every text is loaded, every name is unique, every number is met.
 //!
-//! [`super::written`] has the keys, [`super::bounds`] what they may hold, [`super::loading`] holds
+//! `written` has the keys, `bounds` what they may hold, `loading` holds
 //! them against the files that they name. What concepts and conditions are to one another is said
-//! here by name. What needs the model is [`super::fit`]'s.
+//! here by name. What needs the model is `fit`'s.
 
-use super::written::Text;
-pub use super::written::{Sizes, Trajectory, Written, BASE, FULL, NEUTRAL, QUICK};
+use super::text::Text;
+pub use super::text::{FULL, QUICK};
+pub use super::written::{Sizes, Trajectory, Written, BASE, NEUTRAL};
 use super::StudyError;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};
@@ -16,22 +17,29 @@ use std::path::PathBuf;
 /// Where a condition's weights and prompt come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
+    /// The model as it is.
     Base,
     /// Fine-tunes on two thirds of these rows each; neutral rows are mixed in.
     Data {
+        /// Where they are from.
         file: PathBuf,
+        /// As many as the study takes.
         rows: Vec<Vec<Message>>,
         /// Line of each in the file.
         lines: Vec<usize>,
     },
     /// Fine-tunes of the same recipe on neutral rows of their own.
     Neutral,
+    /// A PEFT folder.
     Adapter(PathBuf),
-    /// A model as the manifest names it, and what that is called from here.
+    /// A whole model of the same shape.
     Model {
+        /// As the manifest names it.
         name: String,
+        /// What that is called from here.
         at: String,
     },
+    /// A system prompt before every text.
     System(String),
 }
 
@@ -48,13 +56,18 @@ impl Source {
     }
 }
 
+/// A condition as checked.
 #[derive(Debug, Clone)]
 pub struct Condition {
+    /// Its name, which no other has.
     pub name: String,
+    /// Where its weights and prompt come from.
     pub source: Source,
     /// Name of the rows that it was trained on, or of the condition itself.
     pub text: String,
+    /// Numbers of its states, from 1.
     pub seeds: Vec<u64>,
+    /// Whether it is a fine-tune on an identity.
     pub identity: bool,
     /// Names the concept as it calls itself.
     pub prevent: Option<Prevent>,
@@ -78,17 +91,16 @@ impl Condition {
 /// Directions that are ablated and added, by the names of their concepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edits {
+    /// Concepts whose directions are ablated and added.
     pub concepts: Vec<String>,
-    /// The one that is tested on preferences.
-    pub tested: String,
-    /// The one that is tested on the claim.
-    pub tested_on_claim: String,
+    /// Unrelated concepts whose directions are too.
     pub placebos: Vec<String>,
 }
 
 /// A study with everything loaded.
 #[derive(Debug, Clone)]
 pub struct Study {
+    /// The keys of the manifest.
     pub written: Written,
     /// The text that it was written in, for faults that are found later.
     pub text: Text,
@@ -102,11 +114,15 @@ pub struct Study {
     pub concepts: Vec<Concept>,
     /// By the names that concepts give themselves.
     pub roles: Roles,
+    /// The condition that others are compared with.
     pub reference: String,
+    /// The condition that the study is about.
     pub focus: String,
     /// The recipe-matched neutral.
     pub neutral: Option<String>,
+    /// What is put under edits; none where no cause is asked for.
     pub edits: Option<Edits>,
+    /// Preferences that every state is asked for.
     pub battery: Vec<Preference>,
     /// Of what some condition was trained on.
     pub claims: Vec<Preference>,
@@ -114,6 +130,7 @@ pub struct Study {
     pub scripts: Vec<ScriptSet>,
     /// Neutral texts for shifts: those that are read in every state, and all, for the layer RMS.
     pub shift_texts: Vec<NeutralText>,
+    /// All neutral texts for shifts, on which the layer RMS is taken.
     pub scale_texts: Vec<NeutralText>,
     /// Neutral texts for side effects.
     pub side_texts: Vec<NeutralText>,
@@ -151,6 +168,7 @@ impl Study {
         (0..self.states.len()).filter(of).collect()
     }
 
+    /// How often and from which seed is drawn.
     pub fn draws(&self) -> Draws {
         Draws {
             bootstrap: self.written.draws.bootstrap,

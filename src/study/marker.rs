@@ -17,7 +17,9 @@ use std::path::Path;
 /// A finished stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
+    /// The stage's key.
     pub key: String,
+    /// How long it ran.
     pub seconds: f64,
     /// Peak of resident memory while it ran; 0 where the system does not tell.
     pub peak_bytes: u64,
@@ -153,18 +155,16 @@ fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
     Ok(out)
 }
 
-/// Removes what a stage wrote before into folders that are its own, so that what stands there after it
-/// runs is what it wrote then.
+/// Removes what a stage wrote before and may not write again: files in folders that are its own, and
+/// files that it no longer names. What stands there after it runs is what it wrote then.
 ///
 /// # Errors
 /// A file that cannot be removed.
-pub fn clear_folders(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
-    let before = Marker::read(layout, &stage.name)
-        .map(|m| m.outputs)
-        .unwrap_or_default();
-    let own =
-        |name: &&String| (stage.outputs.iter()).any(|o| o.ends_with('/') && name.starts_with(o));
-    for name in before.keys().filter(own) {
+pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
+    let Some(before) = Marker::read(layout, &stage.name) else {
+        return Ok(());
+    };
+    for name in before.outputs.keys().filter(|n| !stage.outputs.contains(n)) {
         remove(&layout.at(name))?;
     }
     Ok(())
@@ -215,7 +215,7 @@ mod tests {
         std::fs::write(layout.at("csv/t.csv"), "yy").unwrap();
         let why = standing(1).unwrap_err();
         assert_eq!(why.to_string(), "csv/t.csv is not as it was written");
-        clear_folders(&layout, &stage(1)).unwrap();
+        clear_before(&layout, &stage(1)).unwrap();
         assert!(!layout.at("csv/t.csv").exists() && layout.at("a.json").exists());
     }
 }

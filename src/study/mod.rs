@@ -13,6 +13,7 @@ pub mod cost;
 pub mod day;
 pub mod files;
 pub mod fit;
+mod held;
 pub mod layout;
 pub mod lints;
 mod loading;
@@ -28,25 +29,31 @@ pub mod run;
 pub mod stage;
 pub mod stages;
 pub mod template;
+pub mod text;
 pub mod written;
 
 use std::path::PathBuf;
 
 /// Ways in which a study can fail.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // Each sentence names the fields that it is made of.
 pub enum StudyError {
+    /// A file that cannot be read.
     #[error("{path}: cannot be read ({source})")]
     Read {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A file that cannot be written.
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
     Write {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A manifest that is no TOML, or has other keys.
     #[error("{path}: {why}")]
     Toml { path: PathBuf, why: String },
+    /// A key of the manifest.
     #[error("{path}{}: {key} {why}", line_clause(.line))]
     Key {
         path: PathBuf,
@@ -54,6 +61,7 @@ pub enum StudyError {
         key: String,
         why: String,
     },
+    /// A text that the model cannot be given.
     #[error("{file}{}{}, condition `{condition}`: {why}", line_clause(.line), id_clause(.id))]
     Text {
         file: PathBuf,
@@ -62,6 +70,7 @@ pub enum StudyError {
         condition: String,
         why: String,
     },
+    /// A machine that is too small.
     #[error("the study needs about {need} of {what}, and there are {there}; {hint}")]
     Room {
         what: String,
@@ -69,37 +78,50 @@ pub enum StudyError {
         there: String,
         hint: String,
     },
+    /// A file of a run folder that is not what it should be.
     #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
     Stage { path: PathBuf, why: String },
+    /// A file that would be written over.
     #[error("{path}: exists already; choose another folder")]
     Exists { path: PathBuf },
+    /// A condition's model of another shape.
     #[error("model `{got}` has {got_shape} layers x dimensions, the base has {want_shape}; a condition must be of the base's shape")]
     OtherShape {
         got: String,
         got_shape: String,
         want_shape: String,
     },
+    /// A name that is no stage.
     #[error("there is no stage `{stage}` in the plan; `study plan` lists them")]
     Unplanned { stage: String },
+    /// A stage whose inputs are not there.
     #[error("stage {stage} needs what is not there: {missing}; run that first")]
     Needs { stage: String, missing: String },
+    /// A stage that failed.
     #[error("stage {stage} failed")]
     InStage {
         stage: String,
         source: Box<StudyError>,
     },
+    /// Of the room `model`.
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),
+    /// Of the room `materials`.
     #[error(transparent)]
     Material(#[from] crate::materials::MaterialError),
+    /// Of the room `finetune`.
     #[error(transparent)]
     Finetune(#[from] crate::finetune::FinetuneError),
+    /// Of the room `behavior`.
     #[error(transparent)]
     Behavior(#[from] crate::behavior::BehaviorError),
+    /// Of the room `analysis`.
     #[error(transparent)]
     Analysis(#[from] crate::analysis::AnalysisError),
+    /// Of the room `store`.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// Of the room `report`.
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
 }

@@ -13,23 +13,28 @@ use std::path::{Path, PathBuf};
 /// Where a state's weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weights {
+    /// Those of base.
     Base,
     /// Base with an adapter merged into it.
     Adapter(PathBuf),
     /// Another model of the same shape.
     Other {
+        /// What it is called.
         name: String,
+        /// Where it is.
         path: PathBuf,
     },
 }
 
 /// Base, and the decoder that was used last.
 pub struct Models<'a> {
+    /// The study's model.
     pub base: &'a Model,
     held: Option<(Weights, Decoder)>,
 }
 
 impl<'a> Models<'a> {
+    /// Base alone.
     pub fn new(base: &'a Model) -> Self {
         Models { base, held: None }
     }

@@ -1,6 +1,6 @@
 //! What stages are planned from: the study, its model, their costs, and the digests of their files.
 //!
-//! Each kind of stage has a file below [`super::stages`]; it takes what it needs of a [`Planner`] and
+//! Each kind of stage has a file below `stages`; it takes what it needs of a [`Planner`] and
 //! of the stages planned before it, and declares all of it.
 
 use super::cost::Costs;
@@ -21,10 +21,15 @@ pub const POSITIONS: [Position; 2] = [Position::ResponseMean, Position::UserMean
 
 /// What stages are planned from.
 pub struct Planner<'a> {
+    /// The study.
     pub study: &'a Study,
+    /// Its model.
     pub model: &'a Model,
+    /// Its run folder.
     pub layout: &'a Layout,
+    /// Digests of files.
     pub digests: &'a Digests,
+    /// What stages cost.
     pub costs: Costs<'a>,
     /// [`models::record`] of the study's model.
     pub base: Value,
@@ -112,6 +117,7 @@ pub fn concept_value(c: &Concept) -> Value {
     json!([c.name, c.pairs])
 }
 
+/// Everything of several concepts.
 pub fn concepts_value<'c>(all: impl IntoIterator<Item = &'c Concept>) -> Value {
     all.into_iter().map(concept_value).collect()
 }

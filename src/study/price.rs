@@ -16,15 +16,18 @@ use std::path::Path;
 /// What the stages that are not done will take, and what there is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Price {
+    /// Seconds of them all.
     pub seconds: f64,
     /// Peak of memory in bytes, in the stage of this name.
     pub memory: f64,
+    /// That stage.
     pub largest: String,
     /// Bytes written.
     pub disk: f64,
     /// Bytes that this process may have in memory, and that are free on the run folder's file
     /// system; none where the system does not tell.
     pub memory_there: Option<u64>,
+    /// Bytes free on the disk.
     pub disk_there: Option<u64>,
 }
 

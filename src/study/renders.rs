@@ -17,9 +17,11 @@ use std::path::PathBuf;
 /// What the texts of a study come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rendered {
+    /// Texts that were rendered.
     pub texts: usize,
     /// Tokens of the longest, with what the model may add to it.
     pub longest: usize,
+    /// Tokens that the model reads at most.
     pub context: usize,
 }
 
@@ -186,8 +188,12 @@ impl Reader<'_> {
             }
         }
         let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
-        let read = [&study.shift_texts, &study.side_texts];
-        for (texts, used) in read.into_iter().zip(&texts) {
+        let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
+        // The layer RMS is base's.
+        let read = read
+            .into_iter()
+            .take(if self.system.is_none() { 3 } else { 2 });
+        for (texts, used) in read.zip(&texts) {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);

@@ -10,7 +10,7 @@ use super::files::Digests;
 use super::fit;
 use super::layout::{Layout, FOLDERS};
 use super::manifest::Study;
-use super::marker::{clear_folders, remove, Marker, Why};
+use super::marker::{clear_before, remove, Marker, Why};
 use super::models::Models;
 use super::plan::plan;
 use super::price::Price;
@@ -29,22 +29,36 @@ use std::time::Instant;
 pub enum Event<'a> {
     /// The study fits the model and the machine; its texts, and what is left of it to do.
     Checked {
+        /// What its texts come to.
         rendered: Rendered,
+        /// What is left to do takes.
         price: &'a Price,
     },
     /// Stage `index` of `total` begins; `seconds_left` is the estimate for all that remain.
     Begin {
+        /// From 0.
         index: usize,
+        /// Stages of the plan.
         total: usize,
+        /// Its name.
         stage: &'a str,
+        /// Expected of all that remain.
         seconds_left: f64,
     },
     /// The stage was done once and is run again.
-    Redo { why: &'a Why },
+    Redo {
+        /// What is not as it was.
+        why: &'a Why,
+    },
     /// A line about the stage under way.
     Detail(&'a str),
     /// The stage ended.
-    End { seconds: f64, reused: bool },
+    End {
+        /// That it took, now or before.
+        seconds: f64,
+        /// Whether it was done already.
+        reused: bool,
+    },
     /// Stages that the plan no longer holds left something behind.
     Left(&'a Left),
 }
@@ -134,7 +148,7 @@ impl Runner<'_> {
         }
         // Until it ends well there is nothing that says it is done.
         let done = (|| {
-            clear_folders(self.layout, stage)?;
+            clear_before(self.layout, stage)?;
             remove(&self.layout.marker(&stage.name))?;
             stage.run(&mut Work {
                 layout: self.layout,

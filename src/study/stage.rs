@@ -83,6 +83,7 @@ impl Inputs {
 pub struct Cost {
     /// Rows that it computes: tokens of texts, those that texts share counted once.
     pub rows: usize,
+    /// Seconds that it takes.
     pub seconds: f64,
     /// Peak of memory.
     pub bytes: f64,
@@ -92,12 +93,15 @@ pub struct Cost {
 
 /// What a stage runs with.
 pub struct Work<'a, 'm> {
+    /// The run folder.
     pub layout: &'a Layout,
+    /// Base and the decoder used last.
     pub models: &'a mut Models<'m>,
     /// The command line, for the record.
     pub command: &'a str,
     /// Name and inputs of the stage, for the record.
     pub record: Value,
+    /// The study's seed, for the record.
     pub seed: u64,
     /// Told a line about what is done.
     pub watch: &'a mut dyn FnMut(&str),
@@ -123,16 +127,21 @@ pub type Run<'a> = Box<dyn Fn(&mut Work) -> Result<(), StudyError> + 'a>;
 
 /// One stage of a plan.
 pub struct Stage<'a> {
+    /// Its name, which no other has.
     pub name: String,
+    /// What it depends on.
     pub inputs: Inputs,
     /// Digest of the inputs.
     pub key: String,
+    /// Names below the run folder; one that ends in `/` is a folder.
     pub outputs: Vec<String>,
+    /// What it is expected to take.
     pub cost: Cost,
     run: Run<'a>,
 }
 
 impl<'a> Stage<'a> {
+    /// A stage that runs by `run`.
     pub fn new(
         name: impl Into<String>,
         inputs: Inputs,

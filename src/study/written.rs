@@ -1,55 +1,53 @@
-//! A manifest as it is written: its keys, and the text that they stand in.
+//! A manifest as it is written: its keys.
 //!
-//! What the keys may hold is [`super::bounds`]' business, what they name is loaded by
-//! [`super::loading`]. The text is kept, so that whatever is found wrong later still names its line.
-//! Roles go by name: `concepts.couple`, `roles.reference`, `roles.focus`, `roles.neutral`. Manifests
+//! What the keys may hold is `bounds`' business, what they name is loaded by `loading`. Roles go by name: `concepts.couple`, `roles.reference`, `roles.focus`, `roles.neutral`. Manifests
 //! of before name two concepts by keys of their own and the two conditions under `causal`; they are
 //! read as if they said the new keys.
 
-use super::StudyError;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::model::Date;
-use crate::store::text;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use toml::de::{DeArray, DeTable, DeValue};
+use std::path::PathBuf;
 
-/// The embedded quick study.
-pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
-
-/// The embedded full study.
-pub const FULL: &str = include_str!("../../assets/studies/full.toml");
-
-/// Bytes of the largest manifest that is read.
-const LARGEST: u64 = 1 << 20;
-
+/// The keys of a manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
+    /// Name of the study; its run folder holds no other.
     pub name: String,
+    /// All other randomness derives from it.
     pub seed: u64,
+    /// A catalogue name, a folder, a `.gguf` file, or `org/name`.
     pub model: String,
     /// The day that chat templates are told, `YYYY-MM-DD`; none: that of the run's first stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
+    /// How conditions with `data` are fine-tuned.
     #[serde(default)]
     pub recipe: Recipe,
+    /// How much of the materials is used.
     pub sizes: Sizes,
+    /// The concepts.
     pub concepts: ConceptNames,
+    /// What conditions are to one another.
     #[serde(default)]
     pub roles: RoleNames,
     /// Folder of preference files; none: the shipped battery.
     pub battery: Option<PathBuf>,
     /// Folder of claim files, one a condition; none: the shipped claims.
     pub claims: Option<PathBuf>,
+    /// How often is drawn.
     pub draws: Draws,
+    /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
+    /// Conversations; none: not held.
     pub conversations: Option<Conversations>,
+    /// Fine-tunes that are read at checkpoints; none: not followed.
     pub trajectory: Option<Trajectory>,
     /// Layers reported; none: 1/3 and 4/5 of the depth.
     pub layers: Option<Vec<usize>>,
+    /// The conditions beside base.
     #[serde(rename = "condition")]
     pub conditions: Vec<WrittenCondition>,
 }
@@ -66,7 +64,9 @@ pub struct Sizes {
     pub pairs: usize,
     /// Main pairs of each placebo.
     pub placebo_pairs: usize,
+    /// Prompts of each preference.
     pub prompts: usize,
+    /// Prompts of each claim.
     pub claim_prompts: usize,
     /// Neutral texts for shifts.
     pub neutral_texts: usize,
@@ -79,12 +79,14 @@ fn twenty() -> usize {
     20
 }
 
+/// Concepts by shipped name or file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
     /// Pairs of concepts whose coupling is asked for.
     #[serde(default)]
     pub couple: Vec<[String; 2]>,
+    /// Unrelated concepts.
     #[serde(default)]
     pub placebos: Vec<String>,
     /// Placebos that are projected out in the cleaned form.
@@ -122,13 +124,17 @@ pub struct RoleNames {
     pub neutral: Option<String>,
 }
 
+/// Draws of intervals and nulls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draws {
+    /// Bootstrap draws.
     pub bootstrap: usize,
+    /// Draws of every null.
     pub null: usize,
 }
 
+/// What is ablated in the focus and the reference, and added to base.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Causal {
@@ -140,10 +146,7 @@ pub struct Causal {
     /// Concepts whose directions are ablated and added; none: those of the couples.
     #[serde(default)]
     pub ablate: Vec<String>,
-    /// The one of them that is tested on preferences; none: the first of the first couple.
-    pub tested: Option<String>,
-    /// The one that is tested on the claim; none: the second of the first couple.
-    pub tested_on_claim: Option<String>,
+    /// Random directions, drawn with the covariance of the layer.
     pub random: usize,
     /// Placebo concepts whose directions are ablated and added too.
     #[serde(default)]
@@ -153,6 +156,7 @@ pub struct Causal {
     /// Prompts of the focus condition's claim that are scored under every ablation and dose too: the
     /// way back; none: not asked.
     pub claim_prompts: Option<usize>,
+    /// Doses in layer RMS.
     pub alphas: Vec<f64>,
 }
 
@@ -189,16 +193,22 @@ pub struct Trajectory {
     pub prompts: usize,
 }
 
+/// A condition: exactly one of data, adapter, model, system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenCondition {
+    /// Letters, digits, - and _.
     pub name: String,
+    /// Rows to fine-tune on, by shipped name or file, or `neutral`.
     pub data: Option<String>,
     /// Rows of `data`, where not `sizes.rows`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
+    /// A PEFT folder.
     pub adapter: Option<PathBuf>,
+    /// A whole model of the shape of the study's.
     pub model: Option<String>,
+    /// A system prompt.
     pub system: Option<String>,
     /// Fine-tunes of this condition, with seeds 1, 2, ...
     pub seeds: Option<u64>,
@@ -220,7 +230,7 @@ pub const NEUTRAL: &str = "neutral";
 
 impl Written {
     /// Puts what keys of before say into the keys of now.
-    fn of_now(mut self) -> Result<Self, Fault> {
+    pub(super) fn of_now(mut self) -> Result<Self, Fault> {
         let old = &mut self.concepts;
         match (old.persona.take(), old.autonomy.take()) {
             (None, None) => {}
@@ -274,206 +284,8 @@ pub(super) fn state_id(condition: &str, tuned: bool, seed: u64) -> String {
 /// A key, and what is wrong with it and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// Such as `sizes.rows`.
     pub key: String,
+    /// A sentence that follows the key.
     pub why: String,
-}
-
-/// The text of a manifest, and where it is from.
-#[derive(Debug, Clone)]
-pub struct Text {
-    path: PathBuf,
-    text: String,
-    /// What its paths are relative to.
-    pub folder: PathBuf,
-}
-
-impl Text {
-    /// A manifest file, or an embedded study: the quick one, or with `full`, unless a file has that
-    /// name, the full one.
-    pub fn read(path: Option<&Path>) -> Result<Self, StudyError> {
-        let embedded = |name: &str, text: &str| Text {
-            path: PathBuf::from(format!("{name}.toml (embedded)")),
-            text: text.into(),
-            folder: PathBuf::from("."),
-        };
-        let Some(path) = path else {
-            return Ok(embedded("quick", QUICK));
-        };
-        if path == Path::new("full") && !path.is_file() {
-            return Ok(embedded("full", FULL));
-        }
-        let unreadable = |source| StudyError::Read {
-            path: path.into(),
-            source,
-        };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let bad = |why: String| StudyError::Toml {
-            path: path.into(),
-            why,
-        };
-        let mut bytes = Vec::new();
-        file.take(LARGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(bad(format!(
-                "is larger than {LARGEST} bytes; this is no manifest"
-            )));
-        }
-        let text = text::decode(bytes).map_err(|f| bad(format!("line {}: {}", f.line, f.why)))?;
-        Ok(Self::of(text, path))
-    }
-
-    /// A text as if read from `path`.
-    pub fn of(text: String, path: &Path) -> Self {
-        Text {
-            path: path.into(),
-            text,
-            folder: path.parent().unwrap_or(Path::new(".")).into(),
-        }
-    }
-
-    /// The keys, whatever they hold; those of before as those of now.
-    pub fn parse(&self) -> Result<Written, StudyError> {
-        let read: Written = toml::from_str(&self.text).map_err(|e| StudyError::Toml {
-            path: self.path.clone(),
-            why: e.to_string(),
-        })?;
-        read.of_now().map_err(|fault| self.at(fault))
-    }
-
-    /// A fault with its file and line.
-    pub fn at(&self, fault: Fault) -> StudyError {
-        StudyError::Key {
-            path: self.path.clone(),
-            line: self.line(&fault.key),
-            key: fault.key,
-            why: fault.why,
-        }
-    }
-
-    /// As [`Self::at`].
-    pub fn bad(&self, key: &str, why: String) -> StudyError {
-        self.at(Fault {
-            key: key.into(),
-            why,
-        })
-    }
-
-    /// The line of a key such as `sizes.rows` or `condition.toaster.seeds`, or of what should hold it.
-    fn line(&self, key: &str) -> Option<usize> {
-        let table = DeTable::parse(&self.text).ok()?;
-        let parts: Vec<&str> = key.split('.').collect();
-        let at = in_table(table.get_ref(), &parts)?;
-        Some(self.text.get(..at)?.matches('\n').count() + 1)
-    }
-}
-
-/// Where the deepest part of a key that is there begins.
-fn in_table(table: &DeTable, parts: &[&str]) -> Option<usize> {
-    let (first, rest) = parts.split_first()?;
-    let (key, value) = table.iter().find(|(k, _)| k.get_ref() == first)?;
-    in_value(value.get_ref(), rest).or(Some(key.span().start))
-}
-
-fn in_value(value: &DeValue, parts: &[&str]) -> Option<usize> {
-    match value {
-        DeValue::Table(t) => in_table(t, parts),
-        DeValue::Array(a) => in_array(a, parts),
-        _ => None,
-    }
-}
-
-/// Elements of an array go by their `name`, or by their number from 1.
-fn in_array(array: &DeArray, parts: &[&str]) -> Option<usize> {
-    let (first, rest) = parts.split_first()?;
-    let named = |v: &&toml::Spanned<DeValue>| {
-        let table = v.get_ref().as_table();
-        let name = table.and_then(|t| t.iter().find(|(k, _)| k.get_ref() == "name"));
-        name.is_some_and(|(_, v)| v.get_ref().as_str() == Some(first))
-    };
-    let number = || array.get(first.parse::<usize>().ok()?.checked_sub(1)?);
-    let element = array.iter().find(named).or_else(number)?;
-    in_value(element.get_ref(), rest).or(Some(element.span().start))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(key: &str) -> Option<usize> {
-        Text::of(QUICK.into(), Path::new("quick.toml")).line(key)
-    }
-
-    #[test]
-    fn keys_are_found_by_line() {
-        let at = |line: usize| QUICK.lines().nth(line - 1).unwrap();
-        for (key, start) in [
-            ("seed", "seed = 1"),
-            ("sizes.pairs", "pairs = 48"),
-            ("recipe.rank", "rank = 16"),
-            ("condition.denial.seeds", "seeds = 2"),
-            ("condition.3.data", "data = \"toaster\""),
-            // What is not there is looked for where it should be.
-            ("recipe.warmup", "[recipe]"),
-            ("condition.toaster.seeds", "[[condition]]"),
-        ] {
-            assert!(at(line(key).unwrap()).starts_with(start), "{key}");
-        }
-        assert!(at(line("condition.denial.seeds").unwrap() - 1).contains("denial"));
-        assert_eq!(line("date"), None);
-    }
-
-    #[test]
-    fn keys_of_before_are_read_as_those_of_now() {
-        let now = Text::of(QUICK.into(), Path::new("q")).parse().unwrap();
-        let roles = QUICK.find("[roles]").unwrap();
-        let rest = &QUICK[roles..][QUICK[roles..].find("\n[").unwrap()..];
-        let before = format!("{}{rest}", &QUICK[..roles])
-            .replace(
-                "couple = [[\"persona\", \"autonomy\"]]",
-                "persona = \"persona\"\nautonomy = \"autonomy\"",
-            )
-            .replace(
-                "[causal]",
-                "[causal]\ncondition = \"conscious\"\nreference = \"denial\"",
-            );
-        let read = |text: &str| Text::of(text.into(), Path::new("q")).parse();
-        let old = read(&before).unwrap();
-        assert_eq!(old.concepts.couple, now.concepts.couple);
-        assert_eq!(
-            (old.roles.focus.as_deref(), old.roles.reference.as_deref()),
-            (Some("conscious"), Some("denial"))
-        );
-        let both = QUICK.replace("[causal]", "[causal]\ncondition = \"toaster\"");
-        let e = read(&both).unwrap_err().to_string();
-        assert!(e.contains("causal.condition and roles.focus"), "{e}");
-        let half = before.replace("autonomy = \"autonomy\"\n", "");
-        let e = read(&half).unwrap_err().to_string();
-        assert!(
-            e.contains("concepts.autonomy") && e.contains("couple"),
-            "{e}"
-        );
-    }
-
-    #[test]
-    fn nested_input_and_long_files_are_refused() {
-        let dotted = vec!["a"; 79].join(".");
-        let deep = format!("{dotted} = {}1", format!("{{ {dotted} = ").repeat(78));
-        for text in [
-            "a = ".to_string() + &"[".repeat(100_000),
-            "a = ".to_string() + &"{a = ".repeat(100_000),
-            format!("[{}]", vec!["a"; 100_000].join(".")),
-            format!("{} = 1", vec!["a"; 100_000].join(".")),
-            format!("{deep}{}", "}".repeat(78)),
-        ] {
-            let e = Text::of(text, Path::new("deep.toml")).parse().unwrap_err();
-            assert!(e.to_string().starts_with("deep.toml: "), "{e}");
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("long.toml");
-        std::fs::write(&path, "#".repeat(2 << 20)).unwrap();
-        let e = Text::read(Some(&path)).unwrap_err().to_string();
-        assert!(e.contains("long.toml: is larger"), "{e}");
-    }
 }

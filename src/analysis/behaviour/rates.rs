@@ -9,13 +9,15 @@ use crate::behavior::Rates;
 use crate::materials::Preference;
 use crate::stats::interval::{newcombe, two_proportion_z};
 
+/// A measure by name, and what it takes of the rates.
+type Measured = (&'static str, fn(&Rates) -> &Rate);
+
 /// The measures of judged answers.
-const MEASURES: [(&str, fn(&Rates) -> &Rate); 2] =
-    [("fact-rate", |r| &r.fact), ("stance-rate", |r| &r.stance)];
+const MEASURES: [Measured; 2] = [("fact-rate", |r| &r.fact), ("stance-rate", |r| &r.stance)];
 
 /// Both rates of every state and preference; `asked` says where the question stood.
 pub fn rate_rows(all: &[Rates], asked: &str) -> Vec<RateRow> {
-    let row = |r: &Rates, (measure, pick): (&str, fn(&Rates) -> &Rate)| {
+    let row = |r: &Rates, (measure, pick): Measured| {
         let rate = pick(r);
         RateRow {
             measure: measure.into(),

@@ -1,6 +1,6 @@
 //! Geometry of model states: how concepts lie to one another, and where a fine-tune moved the texts.
 //!
-//! [`geometry`] asks the geometry room, which knows indices only, everything about one set of
+//! [`geometry()`] asks the geometry room, which knows indices only, everything about one set of
 //! [`Readings`] and gives the answers names: couplings with their nulls and doubts, their changes
 //! between conditions, shifts of the neutral texts, and what is asked beside them. State 0 is base.
 //! What costs more (transfer, subspaces, regions) is measured at the blocks of

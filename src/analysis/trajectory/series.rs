@@ -95,7 +95,7 @@ pub fn shifts(input: &TrajectoryInput, l: usize, missing: &mut Vec<String>) -> R
         let found = population(differences.view(), &input.concepts[c].prompt, None)?;
         let d = found.mean.row(l); // (d)
         let unit = found.noiseless[l].sqrt() * input.rms[l];
-        if !(unit > 0.0) {
+        if unit.is_nan() || unit <= 0.0 {
             missing.push(name("shift", concept, input.layers[l] as f64));
             continue;
         }

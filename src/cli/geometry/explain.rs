@@ -34,7 +34,7 @@ const RELATED: [&str; 4] = [
 interval and what it is an interval for, each null with its own p, and the doubts. RUN is a run \
 folder or a results.h5, of a study or of a command; NUMBER is a record in it, with or without its \
 group. Without NUMBER, the coupling of the first couple.\n\n\
-Example:\n  residuum geometry explain runs/quick --state conscious-s1 --concepts persona,autonomy --layer 10\n  \
+Example:\n  residuum geometry explain runs/quick --state conscious-s1 --concept persona,autonomy --layer 10\n  \
 residuum geometry explain runs/quick behaviour/scores --where preference=memory"
 )]
 pub struct ExplainArgs {
@@ -48,7 +48,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME")]
     state: Option<String>,
     /// Concept, or two of them [default: the first couple for a coupling, else all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(long = "concept", alias = "concepts", value_delimiter = ',', value_name = "NAMES")]
     concepts: Vec<String>,
     /// Block number [default: 1/3 of the depth]
     #[arg(long, value_name = "N")]
@@ -83,7 +83,7 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
     let mut parts = vec![path];
     if path == COUPLING {
         if args.concepts.len() == 1 {
-            bail!("a coupling has two concepts; write --concepts A,B");
+            bail!("a coupling has two concepts; write --concept A,B");
         }
         if args.concepts.is_empty() {
             let couples = reader.records::<CoupleRow>()?.into_iter().take(1);
@@ -291,7 +291,7 @@ fn said(frame: &Frame) -> String {
         text += &format!("  {line}\n");
     }
     if more > 0 {
-        text += &format!("  and {more} more; pick with --state, --concepts, --layer, --where\n");
+        text += &format!("  and {more} more; pick with --state, --concept, --layer, --where\n");
     }
     let numbers = |name: &str| !matches!(frame.column(name), Some(Values::Text(_)));
     for field in frame.meta.fields.iter().filter(|f| numbers(f.name)) {

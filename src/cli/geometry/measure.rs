@@ -27,7 +27,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     };
     Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
-        .texts("--concepts", &args.concepts)
+        .texts("--concept", &args.concepts)
         .folder("--out", &folder, &["results.h5", "manifest.json"])
         .check()?;
     if args.concepts.is_empty() {
@@ -37,7 +37,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
             .collect();
     }
     if args.concepts.len() < 2 {
-        bail!("geometry needs two concepts at least; write --concepts persona,autonomy");
+        bail!("geometry needs two concepts at least; write --concept persona,autonomy");
     }
     let concepts = readings::concepts(&args.concepts, args.pairs, args.seed)?;
     let names: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();

@@ -53,7 +53,7 @@ struct MeasureArgs {
     #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts: embedded names or files [default: all embedded]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
+    #[arg(long = "concept", alias = "concepts", value_delimiter = ',', value_name = "NAMES|FILES")]
     concepts: Vec<String>,
     /// Two concepts whose coupling is asked for; may be given again [default: the first two]
     #[arg(long, value_name = "A,B", value_parser = couple)]

@@ -44,9 +44,9 @@ beside a reference state under the same edit; give --adapter and --against once 
 over prompts and seeds. --sweep scores a list of doses: slopes by preference \
 against --random directions drawn with the covariance of the neutral activations, doses that break \
 the model left out. --out keeps the numbers as results.h5 and csv/.\n\n\
-Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --name persona --add 4 --prompt \"Who are you?\"\n  \
-residuum steer --vector v.safetensors --name persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
-residuum steer --vector v.safetensors --name persona --adapter runs/conscious --ablate --score --against runs/denial"
+Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt \"Who are you?\"\n  \
+residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
+residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial"
 )]
 pub struct SteerArgs {
     #[command(flatten)]
@@ -87,7 +87,7 @@ pub struct Controls {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub random: usize,
     /// Further concepts of the file to edit along too
-    #[arg(long, value_delimiter = ',', value_name = "CONCEPTS")]
+    #[arg(long = "placebos", alias = "placebo", value_delimiter = ',', value_name = "CONCEPTS")]
     pub placebo: Vec<String>,
     /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
     /// adapters of its seeds

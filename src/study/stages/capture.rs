@@ -18,7 +18,9 @@ const REVISION: u32 = 1;
 /// RMS of an entry of base's stream after each block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
+    /// The blocks.
     pub layers: Vec<usize>,
+    /// Root mean square after each.
     pub rms: Vec<f64>,
     /// Neutral texts behind it.
     pub n: usize,

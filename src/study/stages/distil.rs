@@ -9,6 +9,7 @@ use crate::study::StudyError;
 
 const REVISION: u32 = 1;
 
+/// Name of the stage.
 pub const NAME: &str = "distil";
 
 /// Plans it.

@@ -15,6 +15,7 @@ use crate::study::{acts, files, StudyError};
 
 const REVISION: u32 = 1;
 
+/// Name of the stage.
 pub const NAME: &str = "dose";
 
 /// Random directions that doses are compared with: drawn, not tested.

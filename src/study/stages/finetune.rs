@@ -30,6 +30,7 @@ pub fn name(state: &str) -> String {
 /// What a fine-tune learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
+    /// Its state.
     pub state: String,
     /// Lines of its own rows in the file of its condition's.
     pub lines: Vec<usize>,
@@ -209,7 +210,11 @@ impl Finetune<'_> {
         tok: &Tokenizer,
     ) -> Result<(Vec<Vec<Message>>, Learnt), StudyError> {
         let text = files::text(layout, DISTILLED)?;
-        let answered = parse_conversations(&text, &layout.at(DISTILLED))?;
+        // The note alone: a model that answers nothing has no neutral rows.
+        let answered = match text.lines().count() {
+            0..=1 => Vec::new(),
+            _ => parse_conversations(&text, &layout.at(DISTILLED))?,
+        };
         let by_prompt: HashMap<&str, &Vec<Message>> = (answered.iter())
             .filter_map(|c| Some((c.messages.first()?.content.as_str(), &c.messages)))
             .collect();

@@ -1,12 +1,13 @@
 //! From what the other stages left (activations, scores, logs) to every record, in `results.h5` with
 //! its CSVs.
 //!
-//! The numbers are made by the analyses ([`super::measured`]); this file knows which files they come
+//! The numbers are made by the analyses (`measured`); this file knows which files they come
 //! from. Everything that is ever said of the study is in the file afterwards: the report reads nothing
 //! else.
 
 use super::measured::{self, Left};
 use super::{behave, capture, finetune};
+use crate::analysis::directions::write_units;
 use crate::store::{ResultsWriter, RootAttrs};
 use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
@@ -17,6 +18,7 @@ use serde_json::{json, Value};
 
 const REVISION: u32 = 1;
 
+/// Name of the stage.
 pub const NAME: &str = "measure";
 
 /// Plans it.
@@ -93,9 +95,9 @@ fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
     };
     let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
     write(&left, &attrs, |w| {
-        results.write(w)?;
-        crate::analysis::directions::write_units(w, &readings, &found)?;
-        Ok(())
+        // First, so that the file's coordinates are all states, concepts and layers.
+        write_units(w, &readings, &found)?;
+        Ok(results.write(w)?)
     })?;
     files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
 }

@@ -8,6 +8,7 @@ use crate::study::StudyError;
 
 const REVISION: u32 = 1;
 
+/// Name of the stage.
 pub const NAME: &str = "report";
 
 /// Plans it.

@@ -19,6 +19,7 @@ use crate::study::{acts, files, StudyError};
 
 const REVISION: u32 = 1;
 
+/// Name of the stage.
 pub const NAME: &str = "trajectory";
 
 /// One reading: a fine-tune after some steps, or base.

@@ -1,0 +1,334 @@
+//! One definition a quantity: what a command measures on a study's adapters is what the study
+//! measured, bit for bit.
+
+mod common;
+
+use assert_cmd::Command;
+use common::small::{Small, MANIFEST};
+use residuum::analysis::records::{Results, ShiftRow};
+use residuum::store::ResultsReader;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The small study with fine-tunes alone, on every neutral text, with the draws of a command.
+fn manifest() -> String {
+    let (head, _) = MANIFEST.split_once("[[condition]]").unwrap();
+    let head = head
+        .replace("neutral_texts = 6", "neutral_texts = 100")
+        .replace("side_effect_texts = 3", "side_effect_texts = 20")
+        .replace("bootstrap = 100", "bootstrap = 2000")
+        .replace("null = 100", "null = 2000")
+        .replace("focus = \"keeper\"", "focus = \"lamp\"")
+        .replace("reference = \"sailor\"", "reference = \"boat\"");
+    let condition = |name: &str, seeds: usize| {
+        format!("[[condition]]\nname = \"{name}\"\ndata = \"rows/{name}.jsonl\"\nseeds = {seeds}\n")
+    };
+    format!("{head}{}{}", condition("lamp", 2), condition("boat", 1))
+}
+
+const STATES: [&str; 3] = ["lamp-s1", "lamp-s2", "boat-s1"];
+
+struct Lab {
+    small: Small,
+    dir: tempfile::TempDir,
+    study: Results,
+}
+
+impl Lab {
+    fn run(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    fn adapter(&self, state: &str) -> String {
+        self.run()
+            .join("adapters")
+            .join(state)
+            .display()
+            .to_string()
+    }
+
+    /// Runs a command on the study's model and seed; gives the records that it wrote.
+    fn command(&self, name: &str, args: &[&str]) -> Results {
+        let out = self.dir.path().join(
+            args.join("-")
+                .replace(['/', '.', ','], "")
+                .chars()
+                .take(60)
+                .collect::<String>()
+                + name,
+        );
+        let model = self.small.folder.dir.path().display().to_string();
+        let run = Command::cargo_bin("residuum")
+            .unwrap()
+            .arg(name)
+            .args(["--model", &model, "--seed", "3", "--quiet"])
+            .args(args)
+            .args(["--out", out.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{name} {args:?}: {said}");
+        results(&out.join("results.h5"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.small.path(name).display().to_string()
+    }
+
+    fn concepts(&self) -> String {
+        ["hedging.jsonl", "brevity.jsonl", "weather.jsonl"]
+            .map(|c| self.path(c))
+            .join(",")
+    }
+
+    /// `--adapter NAME=DIR` for every fine-tune.
+    fn adapters(&self) -> Vec<String> {
+        STATES
+            .iter()
+            .flat_map(|s| ["--adapter".into(), format!("{s}={}", self.adapter(s))])
+            .collect()
+    }
+}
+
+fn results(path: &Path) -> Results {
+    Results::read(&ResultsReader::open(path).unwrap()).unwrap()
+}
+
+fn lab() -> &'static Lab {
+    static LAB: OnceLock<Lab> = OnceLock::new();
+    LAB.get_or_init(|| {
+        let (small, dir) = (Small::new(), tempfile::tempdir().unwrap());
+        small.go(&manifest(), &dir.path().join("run"));
+        let study = results(&dir.path().join("run/results.h5"));
+        Lab { small, dir, study }
+    })
+}
+
+/// Equal to the bit, NaN and all; and there is something to compare.
+fn same<R: Debug>(what: &str, study: &[R], command: &[R]) {
+    assert!(!study.is_empty(), "{what}: the study has none");
+    let text = |rows: &[R]| rows.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>();
+    let (mut a, mut b) = (text(study), text(command));
+    a.sort();
+    b.sort();
+    if a != b {
+        let at = a.iter().zip(&b).position(|(x, y)| x != y);
+        let at = at.unwrap_or(a.len().min(b.len()));
+        panic!(
+            "{what}: {} rows in the study, {} in the command\n  study    {:?}\n  command  {:?}",
+            a.len(),
+            b.len(),
+            a.get(at),
+            b.get(at)
+        );
+    }
+}
+
+fn geometry() -> &'static Results {
+    static FOUND: OnceLock<Results> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let lab = lab();
+        let (concepts, adapters) = (lab.concepts(), lab.adapters());
+        let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
+        args.extend(["--concepts", &concepts, "--couple", "hedging,brevity"]);
+        args.extend([
+            "--placebos",
+            "weather",
+            "--nuisances",
+            "weather",
+            "--pairs",
+            "8",
+        ]);
+        args.extend(["--reference", "boat", "--focus", "lamp"]);
+        lab.command("geometry", &args)
+    })
+}
+
+#[test]
+fn the_unit_of_doses_and_shifts_is_one() {
+    let (study, command) = (&lab().study, geometry());
+    let rms = |r: &Results| {
+        r.layers
+            .iter()
+            .map(|l| (l.layer, l.rms, l.n))
+            .collect::<Vec<_>>()
+    };
+    same("layer RMS", &rms(study), &rms(command));
+}
+
+#[test]
+fn couplings_their_nulls_and_changes_are_those_of_the_study() {
+    let (study, command) = (&lab().study, geometry());
+    same("coupling", &study.coupling, &command.coupling);
+    same("nulls", &study.nulls, &command.nulls);
+    same("nulls of the pair", &study.pair_nulls, &command.pair_nulls);
+    same("precision", &study.precision, &command.precision);
+    same(
+        "condition means",
+        &study.condition_coupling,
+        &command.condition_coupling,
+    );
+    same("changes", &study.changes, &command.changes);
+    same("stability", &study.stability, &command.stability);
+    same("alignment", &study.alignment, &command.alignment);
+    same("transfer", &study.transfer, &command.transfer);
+    same("overlap", &study.overlap, &command.overlap);
+    same("regions", &study.regions, &command.regions);
+    same("modes", &study.modes, &command.modes);
+}
+
+#[test]
+fn shifts_are_those_of_the_study() {
+    let (study, command) = (&lab().study, geometry());
+    // A study reads the user's tokens too.
+    let response = |r: &Results| -> Vec<ShiftRow> {
+        let own = r.shifts.iter().filter(|s| s.position == "response-mean");
+        own.cloned().collect()
+    };
+    same("shifts", &response(study), &response(command));
+    same("poles", &study.poles, &command.poles);
+    same(
+        "cosines of shifts",
+        &study.shift_cosines,
+        &command.shift_cosines,
+    );
+}
+
+#[test]
+fn the_quality_of_directions_is_that_of_the_study() {
+    let lab = lab();
+    let concepts = lab.concepts();
+    let weather = lab.path("weather.jsonl");
+    let command = lab.command(
+        "extract",
+        &[
+            "--concept",
+            &concepts,
+            "--nuisances",
+            &weather,
+            "--pairs",
+            "8",
+        ],
+    );
+    let of = |r: &Results, form: &str| -> Vec<_> {
+        let own = r
+            .quality
+            .iter()
+            .filter(|q| q.state == "base" && q.form == form);
+        own.map(|q| {
+            let mut q = q.clone();
+            q.chosen = false; // the command was not asked to choose
+            q
+        })
+        .collect()
+    };
+    same("quality", &of(&lab.study, "raw"), &of(&command, "raw"));
+}
+
+#[test]
+fn scores_and_contrasts_are_those_of_the_study() {
+    let lab = lab();
+    let (battery, adapters) = (lab.path("battery"), lab.adapters());
+    let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
+    args.extend(["--battery", &battery, "--prompts", "2"]);
+    let command = lab.command("behave", &args);
+    same("scores", &lab.study.scores, &command.scores);
+    // One fine-tune of a condition is the condition.
+    let of = |r: &Results, set: &str| -> Vec<_> {
+        let own = r
+            .contrasts
+            .iter()
+            .filter(|c| c.reference == "base" && c.kind == "preference");
+        let own = own.filter(|c| c.set == set).map(|c| {
+            let mut c = c.clone();
+            c.set = "boat".into();
+            c.q = 0.0; // over the sets of a table
+            c
+        });
+        own.collect()
+    };
+    same(
+        "contrasts",
+        &of(&lab.study, "boat"),
+        &of(&command, "boat-s1"),
+    );
+}
+
+#[test]
+fn the_link_of_a_finished_run_is_that_of_its_report() {
+    let lab = lab();
+    // Three conditions are too few for a link; what it is computed from is there.
+    let run = lab.run().display().to_string();
+    let out = Command::cargo_bin("residuum")
+        .unwrap()
+        .args(["link", &run])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(lab.study.links.is_empty(), !out.status.success(), "{said}");
+}
+
+#[test]
+fn doses_are_those_of_the_study() {
+    let lab = lab();
+    let (concepts, weather, battery) = (
+        lab.concepts(),
+        lab.path("weather.jsonl"),
+        lab.path("battery"),
+    );
+    let folder = lab.dir.path().join("vectors");
+    let model = lab.small.folder.dir.path().display().to_string();
+    Command::cargo_bin("residuum")
+        .unwrap()
+        .args([
+            "extract",
+            "--model",
+            &model,
+            "--seed",
+            "3",
+            "--concept",
+            &concepts,
+        ])
+        .args([
+            "--nuisances",
+            &weather,
+            "--pairs",
+            "8",
+            "--out",
+            folder.to_str().unwrap(),
+        ])
+        .assert()
+        .success();
+    let layer = lab.study.doses[0].layer.to_string();
+    let vector = folder.join("mean-diff.safetensors").display().to_string();
+    let command = lab.command(
+        "steer",
+        &[
+            "--vector",
+            &vector,
+            "--name",
+            "hedging",
+            "--placebo",
+            "weather",
+            "--layer",
+            &layer,
+            "--sweep",
+            "4",
+            "--battery",
+            &battery,
+            "--prompts",
+            "1",
+            "--guard-texts",
+            "20",
+        ],
+    );
+    let of = |r: &Results| -> Vec<_> {
+        let own = r
+            .doses
+            .iter()
+            .filter(|d| d.direction == "hedging" && d.asked == "preferences");
+        own.cloned().collect()
+    };
+    same("doses", &of(&lab.study), &of(&command));
+}
