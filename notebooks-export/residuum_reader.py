@@ -19,7 +19,8 @@ xarray opens the same file without this module, all records of a group at once:
     xarray.open_datatree("results.h5", group="geometry", engine="h5netcdf")
 
 Name a group: at the root of a study's file h5netcdf would walk into the linked activation files, whose
-references it cannot follow.
+references it cannot follow. Tables of `directions` are better read with `records`: in a tree the
+coordinates of `directions/unit` stand before a table's columns of the same names.
 """
 
 import json
