@@ -1,20 +1,26 @@
-"""Read a run folder of residuum with h5py and NumPy.
+"""Read a run folder of residuum, or a results.h5 by itself, into pandas and xarray.
 
     run = Run("runs/quick")
-    run.coords()                                   # name -> labels
-    cosine, dims = run.array("geometry/cosine")    # NumPy array, names of its axes
-    run.to_pandas("geometry/cosine", "geometry/ci_lo")
-    run.table("behaviour/prompts")                 # pandas DataFrame
-    acts = run.activations("conscious", 0, "persona", "response-mean")
-    acts.data                                      # (sample, layer, hidden), float32
+    run.kinds()                              # every kind of record: path, rows, dimensions, what it is
+    run.records("geometry/changes")          # its rows, a DataFrame
+    run.grid("geometry/coupling")            # a record over named dimensions, an xarray.Dataset
+    run.fields("geometry/shifts")            # definition and unit of each field, a DataFrame
+    run.array("directions/unit")             # any array, an xarray.DataArray
+    acts = run.activations("base", 0, "persona", "response-mean")
+    acts.data                                # (sample, layer, hidden), float32
 
-Layer l is the output of block l, counted from 0. pandas and xarray are imported only
-by the methods that return their objects. xarray opens a group without this module:
+A record is stored as a table, one column a field along `row`, or as a grid, one array a field over the
+record's dimensions; `records` reads both as rows. `estimate`, `lo`, `hi`, `p`, `q`, `n` mean the same
+in every record, and attributes tell definition, interval, null and unit. Layer l is the output of block
+l, counted from 0.
 
-    xarray.open_dataset("results.h5", group="geometry", engine="h5netcdf")
+xarray opens the same file without this module, all records of a group at once:
 
-Open group by group: xarray.open_datatree also walks into the linked activation files,
-where h5netcdf cannot follow dimension references.
+    xarray.open_datatree("results.h5", group="geometry", engine="h5netcdf")
+
+Name a group: at the root of a study's file h5netcdf would walk into the linked activation files, whose
+references it cannot follow. Tables of `directions` are better read with `records`: in a tree the
+coordinates of `directions/unit` stand before a table's columns of the same names.
 """
 
 import json
@@ -23,6 +29,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 SCHEMA = "residuum/2"
 
@@ -51,16 +59,13 @@ def _values(dataset):
     return dataset[()]
 
 
-def _dims(dataset):
-    if dataset.attrs.get("CLASS") == b"DIMENSION_SCALE":
-        return (dataset.name.rsplit("/", 1)[-1],)
-    return tuple(axis.label for axis in dataset.dims)
+def _is_field(dataset):
+    """Whether it is no coordinate."""
+    return dataset.attrs.get("CLASS") != b"DIMENSION_SCALE"
 
 
-def _attr(value):
-    if isinstance(value, np.ndarray):
-        return list(value)
-    return value.decode() if isinstance(value, bytes) else value
+def _missing(values):
+    return values == "" if values.dtype == object else np.isnan(values)
 
 
 class Run:
@@ -85,76 +90,86 @@ class Run:
     def close(self):
         self.file.close()
 
-    def attrs(self, name="/"):
-        """Attributes of an array or group; at the root, `config` is parsed."""
+    def attrs(self, path="/"):
+        """Attributes of a record, a field or a group; at the root, `config` is parsed."""
         hidden = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
-        found = {k: _attr(v) for k, v in self.file[name].attrs.items() if k not in hidden}
-        if name == "/":
+        found = {k: v for k, v in self.file[path].attrs.items() if k not in hidden}
+        found = {k: list(v) if isinstance(v, np.ndarray) else v for k, v in found.items()}
+        if path == "/":
             found["config"] = json.loads(found["config"])
         return found
 
     def manifest(self):
-        """The run record, manifest.json."""
+        """How the run came about, manifest.json."""
         return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
-    def coords(self):
-        """Every coordinate's labels by name."""
-        return {name: _values(dataset) for name, dataset in self.file["coords"].items()}
-
-    def list(self):
-        """Paths of the arrays in results.h5, without coordinates and linked files."""
+    def paths(self):
+        """Path of every record in the file."""
         found = []
 
         def walk(group, prefix):
             for name in group:
                 if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
                     continue
-                item, full = group[name], prefix + name
-                if isinstance(item, h5py.Group):
-                    walk(item, full + "/")
-                elif item.attrs.get("CLASS") != b"DIMENSION_SCALE":
-                    found.append(full)
+                if isinstance(group[name], h5py.Group):
+                    if "columns" in group[name].attrs:
+                        found.append(prefix + name)
+                    walk(group[name], f"{prefix}{name}/")
 
         walk(self.file, "")
         return found
 
-    def array(self, name):
-        """An array and the names of its dimensions."""
-        dataset = self.file[name]
-        return _values(dataset), _dims(dataset)
+    def _record(self, path):
+        """The group of a record, its fields in order and its dimensions; none for a table."""
+        group = self.file.get(path)
+        if group is None or "columns" not in group.attrs:
+            raise KeyError(f"no record {path} in {self.path}; there are: {', '.join(self.paths())}")
+        fields = list(group.attrs["columns"])
+        axes = next([axis.label for axis in group[f].dims] for f in fields if f in group and _is_field(group[f]))
+        return group, fields, [] if axes == ["row"] else axes
 
-    def labels(self, name):
-        """Labels along each dimension of an array, by dimension."""
-        dataset = self.file[name]
-        return {axis.label: _values(axis[0]) for axis in dataset.dims}
+    def kinds(self):
+        """Every kind of record in the file: path, rows, dimensions, what it is."""
+        rows = []
+        for path in self.paths():
+            _, _, dims = self._record(path)
+            rows.append((path, len(self.records(path)), ", ".join(dims), self.file[path].attrs["is"]))
+        return pd.DataFrame(rows, columns=["path", "rows", "dimensions", "is"])
 
-    def to_pandas(self, *names):
-        """Arrays of the same dimensions as one long DataFrame, a row per cell."""
-        import pandas as pd
+    def fields(self, path):
+        """Unit and definition of each field of a record; dimensions have none."""
+        group, fields, dims = self._record(path)
+        texts = [{} if f in dims else group[f].attrs for f in fields]
+        columns = {name: [t.get(name, "") for t in texts] for name in ("unit", "is")}
+        return pd.DataFrame(columns, index=pd.Index(fields, name="field"))
 
-        labels = self.labels(names[0])
-        index = pd.MultiIndex.from_product(labels.values(), names=labels.keys())
-        columns = {}
-        for name in names:
-            values, dims = self.array(name)
-            if dims != tuple(labels):
-                raise ValueError(f"{name} has dimensions {dims}, {names[0]} has {tuple(labels)}")
-            columns[name.rsplit("/", 1)[-1]] = values.reshape(-1)
-        return pd.DataFrame(columns, index=index).reset_index()
+    def records(self, path):
+        """The rows of a record, a column a field; its attributes are the frame's. A cell of a grid in which
+        every field is missing is no row, and counts of a grid are floats."""
+        group, fields, dims = self._record(path)
+        columns = {f: _values(group[f]) for f in fields}
+        if dims:
+            places = np.meshgrid(*(np.arange(len(columns[d])) for d in dims), indexing="ij")
+            cells = {f: columns[f].reshape(-1) for f in fields if f not in dims}
+            kept = ~np.all([_missing(values) for values in cells.values()], axis=0)
+            cells |= {d: columns[d][at.reshape(-1)] for d, at in zip(dims, places)}
+            columns = {f: cells[f][kept] for f in fields}
+        frame = pd.DataFrame(columns)
+        frame.attrs = self.attrs(path)
+        return frame
 
-    def to_xarray(self, name):
-        """An array as an xarray.DataArray with its coordinates."""
-        import xarray as xr
+    def grid(self, path):
+        """A record over named dimensions; a cell without a row is NaN or empty."""
+        _, _, dims = self._record(path)
+        if not dims:
+            raise ValueError(f"{path} is a table: read its rows with records({path!r})")
+        return xr.load_dataset(self.path, group=path, engine="h5netcdf")
 
-        values, dims = self.array(name)
-        return xr.DataArray(values, dims=dims, coords=self.labels(name), name=name, attrs=self.attrs(name))
-
-    def table(self, name):
-        """A table as a DataFrame."""
-        import pandas as pd
-
-        group = self.file[name]
-        return pd.DataFrame({c: _values(group[c]) for c in group.attrs["columns"]})
+    def array(self, path):
+        """An array with its dimensions, such as directions/unit."""
+        group, _, name = path.strip("/").rpartition("/")
+        with xr.open_dataset(self.path, group=group, engine="h5netcdf") as found:
+            return found[name].load()
 
     def states(self):
         """Model states with activations: (condition, seed) pairs."""
@@ -169,9 +184,7 @@ class Run:
         try:
             group = self.file[path]
         except KeyError as error:
-            raise KeyError(
-                f"{path}: not in {self.path}, or its activation file is not beside it"
-            ) from error
+            raise KeyError(f"{path}: not in {self.path}, or its activation file is not beside it") from error
         kept = group[position].dims[1][0][()]
         index = np.arange(len(kept))
         if layers is not None:

@@ -202,8 +202,8 @@ def generation_agrees(path, ours_path, theirs_path):
 def tasks(args, folder):
     """name -> (rows, our command given (texts, peer's output, our output), our output, comparison)"""
     capture = lambda path, theirs, out: [
-        args.residuum, "capture", "--model", args.gguf, "--texts", path, "--at", "response-mean", "--layers", "all",
-        "--out", out, "--json"]
+        args.residuum, "capture", "--model", args.gguf, "--texts", path, "--positions", "response-mean",
+        "--layers", "all", "--out", out, "--json"]
     training = lambda path, theirs, out: [
         args.residuum, "finetune", "--model", args.gguf, "--data", path, "--init-adapter", theirs, "--order", "file",
         "--batch", "8", "--lr", "2e-4", "--warmup", "2", "--epochs", "1", "--out", out, "--json"]

@@ -177,7 +177,7 @@ def capture(args, tokenizer, adapter, folder, failures):
         theirs = oracle.pooled(model, tokenizer, texts, batch_size=8)
         out = os.path.join(folder, f"acts-{label}.h5")
         command = [args.residuum, "capture", "--model", args.model, "--texts", path,
-                   "--at", ",".join(positions), "--layers", "all", "--out", out]
+                   "--positions", ",".join(positions), "--layers", "all", "--out", out]
         status = run(command + (["--adapter", with_adapter] if with_adapter else []), stdout=subprocess.DEVNULL)
         failures.equal(f"residuum capture ({label}) exits with 0", status, 0)
         if status:
@@ -206,8 +206,8 @@ def folders(args, tokenizer, folder, failures):
     rms = np.sqrt((theirs.astype(float) ** 2).mean(axis=(0, 2)))  # (L,)
     gap = lambda found: float((np.abs(found.astype(float) - theirs) / rms[None, :, None]).max())
     out = os.path.join(folder, "acts-folder.h5")
-    status = run([args.residuum, "capture", "--model", args.hf_folder, "--texts", path, "--at", "response-mean",
-                  "--layers", "all", "--out", out], stdout=subprocess.DEVNULL)
+    status = run([args.residuum, "capture", "--model", args.hf_folder, "--texts", path,
+                  "--positions", "response-mean", "--layers", "all", "--out", out], stdout=subprocess.DEVNULL)
     failures.equal("residuum capture of transformers' folder exits with 0", status, 0)
     if not status:
         ours = acts.read(out, ["response-mean"], [row["id"] for row in texts], *shape)["response-mean"]

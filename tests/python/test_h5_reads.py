@@ -2,64 +2,57 @@
 
     python test_h5_reads.py <folder>
 
-The folder is one that the example `write_sample_run` has written. Every check has its
-own function; the script names each that fails and exits with 1.
+The folder is one that the example `write_sample_run` has written, so every value is known here.
 """
 
-import csv
-import json
 import hashlib
-import sys
-import traceback
-from pathlib import Path
+import json
 
 import h5py
 import numpy as np
 import xarray as xr
 from safetensors import safe_open
 
-HERE = Path(__file__).resolve()
-for parent in HERE.parents:
-    if (parent / "notebooks-export").is_dir():
-        sys.path.insert(0, str(parent / "notebooks-export"))
-        break
-from residuum_reader import Run  # noqa: E402
+import checks
+from checks import Run
 
-DIMS = ("state", "concept_a", "concept_b", "layer")
+STATES = ["base", "conscious-s1"]
 CONCEPTS = ["persona", "autonomy", "überdruß"]
+DIMS = ["state", "concept_a", "concept_b", "form", "layer"]
 
 
-def expected_cosine():
-    state, a, b, layer = np.indices((2, 3, 3, 3))
-    return 0.1 * state + 0.01 * layer + 0.5 * (a == b)
+def expected_coupling():
+    state, a, b, form, layer = np.indices((2, 3, 3, 2, 3))
+    return 0.1 * state + 0.01 * layer + 0.001 * form + 0.5 * (a == b)
 
 
-def root_attributes_are_text_and_numbers(folder):
+def expected_units():
+    state, concept, _, layer, hidden = np.indices((2, 3, 1, 3, 16))
+    return (state + 10 * concept + 100 * layer + hidden / 16).astype("f4")
+
+
+def root_attributes_are_the_samples(folder):
     with h5py.File(folder / "results.h5") as f:
-        assert f.attrs["schema"] == "residuum/2"
         assert f.attrs["seed"] == 7
         assert f.attrs["model_id"] == "org/modèle"
-        assert f.attrs["layer_convention"] == "block_output_0based"
         assert json.loads(f.attrs["config"])["study"] == "sample"
-        assert f["geometry/cosine"].attrs["interval"].startswith("95 %")
 
 
 def h5py_sees_dimension_scales(folder):
     with h5py.File(folder / "results.h5") as f:
-        cosine = f["geometry/cosine"]
-        assert tuple(d.label for d in cosine.dims) == DIMS
-        np.testing.assert_allclose(cosine[()], expected_cosine())
+        estimate = f["geometry/coupling/estimate"]
+        assert [d.label for d in estimate.dims] == DIMS
+        np.testing.assert_allclose(estimate[()], expected_coupling())
         for axis, name in enumerate(DIMS):
-            scale = cosine.dims[axis][0]
-            assert len(cosine.dims[axis]) == 1
-            assert h5py.h5ds.is_scale(scale.id), name
-            assert h5py.h5ds.get_scale_name(scale.id) == name.encode()
-            assert h5py.h5ds.is_attached(cosine.id, scale.id, axis)
-            assert scale == f["coords"][name]
-        assert cosine.dims[1][0].asstr()[:].tolist() == CONCEPTS
-        assert cosine.dims[3][0][:].tolist() == [0, 3, 7]
+            assert estimate.dims[axis][0] == f["coords"][name], name
+        assert estimate.dims[1][0].asstr()[:].tolist() == CONCEPTS
+        assert estimate.dims[4][0][:].tolist() == [0, 3, 7]
+        unit = f["directions/unit"]
+        assert [d.label for d in unit.dims] == ["state", "concept", "estimator", "layer", "hidden"]
+        np.testing.assert_array_equal(unit[()], expected_units())
         users = {(f[ref].name, axis) for ref, axis in f["coords/layer"].attrs["REFERENCE_LIST"]}
-        assert users == {("/geometry/" + n, 3) for n in ("cosine", "ci_lo", "ci_hi")}
+        fields = {(f"/geometry/coupling/{n}", 4) for n in ("estimate", "lo", "hi")}
+        assert users == fields | {("/directions/unit", 3)}
 
 
 def files_can_be_extended_by_h5py(folder):
@@ -68,40 +61,48 @@ def files_can_be_extended_by_h5py(folder):
     with h5py.File(copy, "r+") as f:
         new = f.create_dataset("geometry/mine", data=np.zeros(3))
         new.dims[0].attach_scale(f["coords/layer"])
-        assert len(f["coords/layer"].attrs["REFERENCE_LIST"]) == 4
-        f["geometry/cosine"].dims[3].detach_scale(f["coords/layer"])
-        assert len(f["geometry/cosine"].dims[3]) == 0
+        assert len(f["coords/layer"].attrs["REFERENCE_LIST"]) == 5
+        f["geometry/coupling/lo"].dims[4].detach_scale(f["coords/layer"])
+        assert len(f["geometry/coupling/lo"].dims[4]) == 0
     copy.unlink()
 
 
-def types_are_plain(folder):
-    def check(name, item):
-        if isinstance(item, h5py.Dataset):
-            string = h5py.check_string_dtype(item.dtype)
-            if string is None:
-                assert item.dtype.kind in "if" and item.dtype.byteorder in "<=", name
-            else:
-                assert string.encoding == "utf-8" and string.length is None, name
-            filters = [item.id.get_create_plist().get_filter(i)[0] for i in
-                       range(item.id.get_create_plist().get_nfilters())]
-            assert set(filters) <= {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE}, name
-
-    for file in ("results.h5", "activations/conscious-0.h5"):
-        with h5py.File(folder / file) as f:
-            f.visititems(check)
+def definitions_and_units_are_attributes(folder):
+    with h5py.File(folder / "results.h5") as f:
+        coupling = f["geometry/coupling"]
+        assert coupling.attrs["is"].startswith("Cosine of two concepts' directions in one state")
+        assert coupling.attrs["interval"].startswith("95 %")
+        assert coupling.attrs["columns"].tolist() == [*DIMS, "estimate", "lo", "hi"]
+        assert f["study/training/loss"].attrs["unit"] == "nats a token"
+        assert f["behaviour/scores/estimate"].attrs["unit"] == "nats a token"
+        assert "unit" not in f["study/training/step"].attrs
 
 
-def xarray_names_dimensions_and_coordinates(folder):
-    with xr.open_dataset(folder / "results.h5", group="geometry", engine="h5netcdf") as ds:
-        assert ds.cosine.dims == DIMS
-        assert ds.concept_b.values.tolist() == CONCEPTS
-        cell = ds.cosine.sel(state="conscious/0", concept_a="persona", concept_b="überdruß", layer=7)
-        np.testing.assert_allclose(cell, 0.12)
-    with xr.open_dataset(folder / "results.h5", group="behaviour", engine="h5netcdf") as ds:
-        assert ds.score.dtype == np.float32
-        assert ds.status.sel(state="base/0", preference="memory").item() == "isolated"
-    path = folder / "activations/conscious-0.h5"
-    with xr.open_dataset(path, group="activations/conscious/0/persona", engine="h5netcdf") as ds:
+def a_grid_has_its_own_labels_where_they_differ(folder):
+    with h5py.File(folder / "results.h5") as f:
+        grid = f["geometry/precision"]
+        assert grid["state"] == f["coords/state"]
+        assert grid["concept"] != f["coords/concept"] and grid["layer"] != f["coords/layer"]
+        assert grid["concept"].asstr()[:].tolist() == ["persona", "überdruß"]
+        np.testing.assert_array_equal(grid["n"][:, :, 0], [[20, np.nan], [np.nan, 22]])
+
+
+def xarray_selects_by_name(folder):
+    path = folder / "results.h5"
+    for engine in checks.ENGINES:
+        with xr.open_datatree(path, group="geometry", engine=engine) as tree:
+            assert list(tree["coupling"].ds.estimate.dims) == DIMS
+            at = dict(state="conscious-s1", concept_a="persona", concept_b="überdruß", form="relative", layer=7)
+            np.testing.assert_allclose(tree["coupling"].ds.sel(at).estimate, 0.121)
+            assert tree["precision"].ds.reliability.sel(state="base", concept="persona", layer=3) == 0.8
+        with xr.open_datatree(path, group="behaviour", engine=engine) as tree:
+            assert tree["scores"].ds.status.sel(state="conscious-s1", preference="memory").item() == "isolated"
+        with xr.open_dataset(path, group="directions", engine=engine) as ds:
+            assert ds.unit.dtype == np.float32
+            assert ds.unit.sel(concept="überdruß", state="base", layer=7, hidden=8).item() == 220.5
+    # netCDF has no half precision.
+    path = folder / "activations/conscious-s1.h5"
+    with xr.open_dataset(path, group="activations/conscious/1/persona", engine="h5netcdf") as ds:
         mean = ds["response-mean"]
         assert mean.dims == ("sample", "layer", "hidden")
         assert mean.sel(sample=99, layer=7, hidden=2) == 99 + 20 + 2
@@ -109,41 +110,54 @@ def xarray_names_dimensions_and_coordinates(folder):
 
 def the_reader_reads_results(folder):
     with Run(folder) as run:
-        cosine, dims = run.array("geometry/cosine")
-        assert dims == DIMS and cosine.shape == (2, 3, 3, 3)
-        assert run.coords()["preference"].tolist() == ["shutdown", "memory"]
+        assert run.paths() == ["behaviour/scores", "directions/nuisances", "geometry/coupling", "geometry/precision",
+                               "study/layers", "study/states", "study/training", "study/warnings"]
+        kinds = run.kinds().set_index("path")
+        assert kinds.loc["geometry/coupling", "dimensions"] == ", ".join(DIMS)
+        assert kinds.loc["geometry/precision", "rows"] == 2 and kinds.loc["study/states", "dimensions"] == ""
+        frame = run.records("geometry/coupling")
+        assert list(frame.columns) == [*DIMS, "estimate", "lo", "hi"] and len(frame) == 108
+        row = frame[(frame.state == "base") & (frame.concept_a == "persona") & (frame.concept_b == "persona")
+                    & (frame.form == "raw") & (frame.layer == 3)]
+        np.testing.assert_allclose(row.estimate.item(), 0.51)
+        gaps = run.records("geometry/precision")
+        assert gaps[["state", "concept", "layer", "n"]].values.tolist() == [
+            ["base", "persona", 3, 20], ["conscious-s1", "überdruß", 3, 22]]
+        assert run.records("study/states").seed.tolist() == [0, 1]
+        assert run.records("study/layers").reported.tolist() == [0, 1, 0]
+        loss = run.records("study/training").loss
+        assert loss[:2].tolist() == [2.25, 0.1] and np.isnan(loss[2])
+        assert run.records("study/warnings").text.item() == 'it says "yes",\nand no more'
+        assert run.records("directions/nuisances").layer.tolist() == [0, 3, 7]
+        fields = run.fields("study/training")
+        assert fields.loc["loss", "unit"] == "nats a token" and fields.loc["state", "is"] == "Model state."
+        assert run.grid("geometry/coupling").sel(layer=3, state="base", form="raw").estimate.shape == (3, 3)
+        np.testing.assert_array_equal(run.array("directions/unit"), expected_units())
+        assert run.array("directions/unit").coords["concept"].values.tolist() == CONCEPTS
         assert run.attrs()["config"]["seeds"] == [0]
-        assert run.list() == ["behaviour/prompts/log_odds", "behaviour/prompts/n",
-                              "behaviour/prompts/prompt_id", "behaviour/score", "behaviour/status",
-                              "geometry/ci_hi", "geometry/ci_lo", "geometry/cosine"]
-        frame = run.to_pandas("geometry/cosine", "geometry/ci_lo")
-        assert list(frame.columns) == [*DIMS, "cosine", "ci_lo"] and len(frame) == 54
-        row = frame[(frame.state == "base/0") & (frame.concept_a == "persona")
-                    & (frame.concept_b == "persona") & (frame.layer == 3)]
-        np.testing.assert_allclose(row.cosine.item(), 0.51)
-        table = run.table("behaviour/prompts")
-        assert list(table.columns) == ["prompt_id", "log_odds", "n"]
-        assert table.prompt_id[1] == "b,c" and np.isnan(table.log_odds[1])
-        assert run.to_xarray("geometry/cosine").sel(layer=3, state="base/0").shape == (3, 3)
+
+
+def the_reader_says_what_there_is(folder):
+    with Run(folder) as run:
+        for wrong, call in (("geometry/cosine", run.records), ("study/states", run.grid)):
+            try:
+                call(wrong)
+            except (KeyError, ValueError) as error:
+                assert wrong in str(error), error
+                assert wrong == "study/states" or "geometry/coupling" in str(error), error
+            else:
+                raise AssertionError(f"{wrong} was read")
 
 
 def the_reader_reads_activations(folder):
     with Run(folder) as run:
-        assert run.states() == [("conscious", 0)]
-        acts = run.activations("conscious", 0, "persona", "response-mean", layers=[3, 7])
+        assert run.states() == [("conscious", 1)]
+        acts = run.activations("conscious", 1, "persona", "response-mean", layers=[3, 7])
         sample, layer, hidden = np.indices((100, 2, 16))
         np.testing.assert_array_equal(acts.data, sample + 10 * (layer + 1) + hidden)
         assert acts.data.dtype == np.float32 and acts.layers.tolist() == [3, 7]
         assert len(acts.select(label="négative").data) == 50
         assert acts.columns["n_tokens"].tolist() == [3] * 100
-
-
-def csv_equals_hdf5(folder):
-    with open(folder / "csv/coupling.csv", encoding="utf-8", newline="") as f:
-        rows = list(csv.DictReader(f))
-    values = np.array([float(r["cosine"]) for r in rows]).reshape(2, 3, 3, 3)
-    np.testing.assert_array_equal(values, Run(folder).array("geometry/cosine")[0])
-    assert rows[-1]["concept_a"] == "überdruß" and rows[-1]["layer"] == "7"
 
 
 def exports_load(folder):
@@ -173,46 +187,27 @@ def the_control_vector_loads(folder):
 
 
 def the_manifest_has_the_files_hashes(folder):
-    record = json.loads((folder / "manifest.json").read_text())
+    record = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert len(record["outputs"]) == 3
     for name, digest in record["outputs"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
 
-def no_temporary_file_stays(folder):
-    assert not list(folder.rglob("*.part"))
-
-
 CHECKS = [
-    root_attributes_are_text_and_numbers,
+    *checks.EVERY,
+    root_attributes_are_the_samples,
     h5py_sees_dimension_scales,
     files_can_be_extended_by_h5py,
-    types_are_plain,
-    xarray_names_dimensions_and_coordinates,
+    definitions_and_units_are_attributes,
+    a_grid_has_its_own_labels_where_they_differ,
+    xarray_selects_by_name,
     the_reader_reads_results,
+    the_reader_says_what_there_is,
     the_reader_reads_activations,
-    csv_equals_hdf5,
     exports_load,
     the_control_vector_loads,
     the_manifest_has_the_files_hashes,
-    no_temporary_file_stays,
 ]
 
-
-def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: python test_h5_reads.py <folder written by write_sample_run>")
-    failed = 0
-    for check in CHECKS:
-        try:
-            check(Path(sys.argv[1]))
-            print(f"ok      {check.__name__}")
-        except Exception:
-            failed += 1
-            print(f"FAILED  {check.__name__}")
-            traceback.print_exc()
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    checks.main(CHECKS, "usage: python test_h5_reads.py <folder written by write_sample_run>")
