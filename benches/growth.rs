@@ -62,16 +62,10 @@ fn read(model: &Decoder, texts: &[Tokens], layers: usize) -> Result<f64> {
     let request = Request::new(&[Position::ResponseMean], (0..layers).collect());
     let begun = Instant::now();
     let mut sum = 0.0;
-    capture(
-        model,
-        texts,
-        &request,
-        &Interventions::none(),
-        &mut |_, _, x| {
-            sum += x[[0, 0]];
-            Ok(())
-        },
-    )?;
+    capture(model, texts, &request, &Interventions::none(), &mut |_, _, x| {
+        sum += x[[0, 0]];
+        Ok(())
+    })?;
     assert!(sum.is_finite());
     Ok(begun.elapsed().as_secs_f64())
 }
@@ -103,24 +97,18 @@ fn stream_to_file(model: &Decoder, n: usize, folder: &Path) -> Result<(f64, f64)
     let mut writer = ActivationWriter::create(&folder.join("growth.h5"), &attrs, spec)?;
     let request = Request::new(&[Position::ResponseMean], layers);
     let none = Interventions::none();
-    capture(
-        model,
-        &all,
-        &request,
-        &none,
-        &mut |text, p, values: Array2<f32>| {
-            let sample = Sample {
-                set: "texts".into(),
-                prompt_id: text.to_string(),
-                label: "random".into(),
-                role: "response".into(),
-                n_tokens: 8,
-                rows: vec![(p, values)],
-            };
-            let kept = writer.append(sample);
-            kept.map_err(|e| CaptureError::Sink(e.to_string()))
-        },
-    )?;
+    capture(model, &all, &request, &none, &mut |text, p, values: Array2<f32>| {
+        let sample = Sample {
+            set: "texts".into(),
+            prompt_id: text.to_string(),
+            label: "random".into(),
+            role: "response".into(),
+            n_tokens: 8,
+            rows: vec![(p, values)],
+        };
+        let kept = writer.append(sample);
+        kept.map_err(|e| CaptureError::Sink(e.to_string()))
+    })?;
     writer.finish()?;
     let mib = peak_memory_bytes() as f64 / 1048576.0;
     Ok((begun.elapsed().as_secs_f64(), mib))
@@ -130,12 +118,7 @@ fn main() -> Result<()> {
     let mut points = Vec::new();
     let mut add = |panel, x: usize, seconds: f64, peak_mib: f64| {
         println!("{panel:<44} {x:>8} {seconds:>9.3} s {peak_mib:>8.0} MiB");
-        points.push(Point {
-            panel,
-            x,
-            seconds,
-            peak_mib,
-        });
+        points.push(Point { panel, x, seconds, peak_mib });
     };
     // First, while no larger model has been in memory.
     let folder = tempfile::tempdir()?;
@@ -165,21 +148,12 @@ fn main() -> Result<()> {
         let sized = model(hidden, 12)?;
         let s = least(|| read(&sized, &all, 12))?;
         let millions = (sized.row_flops() / 2e6).round() as usize;
-        add(
-            "million weights in 12 layers, 4,096 tokens",
-            millions,
-            s,
-            f64::NAN,
-        );
+        add("million weights in 12 layers, 4,096 tokens", millions, s, f64::NAN);
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
     let mut csv = String::from("panel,x,seconds,peak_mib\n");
     for p in &points {
-        let peak = if p.peak_mib.is_nan() {
-            String::new()
-        } else {
-            format!("{:.1}", p.peak_mib)
-        };
+        let peak = if p.peak_mib.is_nan() { String::new() } else { format!("{:.1}", p.peak_mib) };
         csv += &format!("\"{}\",{},{:.4},{peak}\n", p.panel, p.x, p.seconds);
     }
     std::fs::write(folder.join("growth.csv"), csv)?;
@@ -197,11 +171,7 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
     root.fill(&WHITE)?;
     let areas = root.split_evenly((2, 3));
     let memory = points.iter().any(|p| !p.peak_mib.is_nan());
-    for (i, area) in areas
-        .iter()
-        .take(panels.len() + usize::from(memory))
-        .enumerate()
-    {
+    for (i, area) in areas.iter().take(panels.len() + usize::from(memory)).enumerate() {
         let last = i == panels.len();
         // The files' panel comes first, and once more with its memory.
         let panel = panels[i % panels.len()];
@@ -218,11 +188,7 @@ fn draw(points: &[Point], path: &Path) -> Result<()> {
             .x_label_area_size(26)
             .y_label_area_size(52)
             .build_cartesian_2d((x0..x1).log_scale(), (y0..y1).log_scale())?;
-        chart
-            .configure_mesh()
-            .y_desc(unit)
-            .light_line_style(WHITE)
-            .draw()?;
+        chart.configure_mesh().y_desc(unit).light_line_style(WHITE).draw()?;
         chart.draw_series(LineSeries::new(values.iter().copied(), &BLUE))?;
         chart.draw_series(values.iter().map(|v| Circle::new(*v, 3, BLUE.filled())))?;
     }

@@ -56,12 +56,7 @@ pub fn document() -> String {
 pub fn replaced(text: &str) -> Option<String> {
     let (head, rest) = text.split_once(MARKS[0])?;
     let (_, tail) = rest.split_once(MARKS[1])?;
-    Some(format!(
-        "{head}{}\n\n{}{}{tail}",
-        MARKS[0],
-        document(),
-        MARKS[1]
-    ))
+    Some(format!("{head}{}\n\n{}{}{tail}", MARKS[0], document(), MARKS[1]))
 }
 
 #[allow(dead_code)] // tests/docs.rs uses the rest of this file

@@ -17,11 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let unit = found.direction(0, "sentiment", 0)?.direction.unit.to_vec();
 
     let prompt = [model.tokenizer.prompt(None, "How was the film?")?];
-    let sampling = Sampling {
-        max_tokens: 40,
-        temperature: 0.0,
-        top_p: 1.0,
-    };
+    let sampling = Sampling { max_tokens: 40, temperature: 0.0, top_p: 1.0 };
     let (decoder, eos) = (&model.decoder, model.tokenizer.eos());
     for dose in [0.0, 4.0, -4.0] {
         let edit = Interventions::none().add(layer, &unit, dose * readings.rms[0])?;

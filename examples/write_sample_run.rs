@@ -24,9 +24,7 @@ const LAYERS: [usize; 3] = [0, 3, 7];
 const HIDDEN: usize = 16;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let argument = std::env::args()
-        .nth(1)
-        .ok_or("usage: write_sample_run <folder>")?;
+    let argument = std::env::args().nth(1).ok_or("usage: write_sample_run <folder>")?;
     let folder = Path::new(&argument);
     let config = serde_json::json!({"study": "sample", "seeds": [0]});
     let mut attrs = RootAttrs::new("write_sample_run", config.clone(), 7);
@@ -112,12 +110,7 @@ fn states() -> Vec<StateRow> {
 }
 
 fn layer(layer: usize) -> LayerRow {
-    LayerRow {
-        layer,
-        reported: layer == 3,
-        rms: 0.5 + layer as f64,
-        n: 40,
-    }
+    LayerRow { layer, reported: layer == 3, rms: 0.5 + layer as f64, n: 40 }
 }
 
 /// The last step has no loss.

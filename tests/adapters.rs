@@ -41,13 +41,9 @@ fn write(folder: &Path, keys: &Keys, change: Value) {
     }
     std::fs::write(folder.join("adapter_config.json"), config.to_string()).unwrap();
     let raw = |v: &[f32]| -> Vec<u8> { v.iter().flat_map(|x| x.to_le_bytes()).collect() };
-    let raw: Vec<_> = keys
-        .iter()
-        .map(|(k, (s, v))| (k, s.clone(), raw(v)))
-        .collect();
-    let views = raw
-        .iter()
-        .map(|(k, s, v)| (*k, TensorView::new(Dtype::F32, s.clone(), v).unwrap()));
+    let raw: Vec<_> = keys.iter().map(|(k, (s, v))| (k, s.clone(), raw(v))).collect();
+    let views =
+        raw.iter().map(|(k, s, v)| (*k, TensorView::new(Dtype::F32, s.clone(), v).unwrap()));
     let bytes = serialize(views, None).unwrap();
     std::fs::write(folder.join("adapter_model.safetensors"), bytes).unwrap();
 }
@@ -66,8 +62,7 @@ fn renamed(from: &str, to: &str) -> Keys {
 /// Every factor's numbers.
 fn numbers(a: &Adapter) -> Vec<Vec<f32>> {
     let both = a.factors.values().flat_map(|(a, b)| [a, b]);
-    both.map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
-        .collect()
+    both.map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
 }
 
 #[test]
@@ -96,11 +91,7 @@ fn keys_in_two_forms_or_an_unknown_one_are_named() {
             "layers.1.self_attn.q_proj.lora_A.default.weight",
             "otherwise",
         ),
-        (
-            "base_model.model.model.layers.2",
-            "model.layers.2",
-            "otherwise",
-        ),
+        ("base_model.model.model.layers.2", "model.layers.2", "otherwise"),
         ("q_proj.lora_A", "q_prj.lora_A", "nearest"),
         ("lora_A", "lora_down", "nearest"),
         ("model.model.layers", "model.vision_tower.layers", "nearest"),
@@ -108,10 +99,7 @@ fn keys_in_two_forms_or_an_unknown_one_are_named() {
         ("layers.2.", "layers.3.", "block 3"),
     ] {
         let e = read(&toy, &renamed(from, to), json!({})).unwrap_err();
-        assert!(
-            e.contains(part) && e.contains("adapter_model.safetensors"),
-            "{to}: {e}"
-        );
+        assert!(e.contains(part) && e.contains("adapter_model.safetensors"), "{to}: {e}");
     }
 }
 
@@ -123,34 +111,14 @@ fn what_is_declared_is_in_the_file_and_nothing_else() {
         all.filter(|(k, _)| !k.contains(part)).collect()
     };
     for (keys, change, parts) in [
-        (
-            without("v_proj"),
-            json!({}),
-            ["v_proj.lora_A", "3 of the 6"],
-        ),
+        (without("v_proj"), json!({}), ["v_proj.lora_A", "3 of the 6"]),
         (without("layers.1."), json!({}), ["layers.1.", "2 of the 6"]),
-        (
-            without("layers.2.self_attn.v_proj.lora_B"),
-            json!({}),
-            ["v_proj.lora_B", "missing"],
-        ),
+        (without("layers.2.self_attn.v_proj.lora_B"), json!({}), ["v_proj.lora_B", "missing"]),
         (without("proj"), json!({}), ["layers.0", "6 of the 6"]),
-        (
-            keys(),
-            json!({"target_modules": ["q_proj"]}),
-            ["v_proj", "do not declare"],
-        ),
-        (
-            keys(),
-            json!({"layers_to_transform": [0, 1]}),
-            ["layers.2", "do not declare"],
-        ),
+        (keys(), json!({"target_modules": ["q_proj"]}), ["v_proj", "do not declare"]),
+        (keys(), json!({"layers_to_transform": [0, 1]}), ["layers.2", "do not declare"]),
         (keys(), json!({"r": 400}), ["lora_A", "[400, 32]"]),
-        (
-            keys(),
-            json!({"init_lora_weights": "pissa"}),
-            ["pissa", "convert"],
-        ),
+        (keys(), json!({"init_lora_weights": "pissa"}), ["pissa", "convert"]),
     ] {
         let e = read(&toy, &keys, change).unwrap_err();
         assert!(parts.iter().all(|p| e.contains(p)), "{parts:?}: {e}");
@@ -168,23 +136,11 @@ fn weights_beside_the_adapter_are_named_as_what_they_are() {
     for (key, what) in [
         ("base_model.model.model.embed_tokens.weight", "whole weight"),
         ("base_model.model.lm_head.weight", "whole weight"),
-        (
-            "base_model.model.lm_head.modules_to_save.weight",
-            "whole weight",
-        ),
-        (
-            "base_model.model.model.embed_tokens.lora_embedding_A",
-            "embedding",
-        ),
+        ("base_model.model.lm_head.modules_to_save.weight", "whole weight"),
+        ("base_model.model.model.embed_tokens.lora_embedding_A", "embedding"),
         ("base_model.model.lm_head.lora_A.weight", "output head"),
-        (
-            "base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias",
-            "bias",
-        ),
-        (
-            "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
-            "DoRA",
-        ),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", "bias"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA"),
     ] {
         let mut keys = keys();
         keys.insert(key.into(), (vec![2], vec![1.0, 2.0]));
@@ -216,25 +172,14 @@ fn a_pickle_or_a_pointer_in_place_of_the_weights_is_told() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &keys(), json!({}));
     let file = dir.path().join("adapter_model.safetensors");
-    let refused = || {
-        Adapter::read(dir.path(), &toy.model.decoder)
-            .unwrap_err()
-            .to_string()
-    };
-    std::fs::write(
-        &file,
-        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-    )
-    .unwrap();
+    let refused = || Adapter::read(dir.path(), &toy.model.decoder).unwrap_err().to_string();
+    std::fs::write(&file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n").unwrap();
     assert!(refused().contains("Git-LFS"));
     std::fs::remove_file(&file).unwrap();
     assert!(refused().contains("adapter_model.safetensors"));
     std::fs::write(dir.path().join("adapter_model.bin"), "x").unwrap();
     let e = refused();
-    assert!(
-        e.contains("adapter_model.bin") && e.contains("save_file"),
-        "{e}"
-    );
+    assert!(e.contains("adapter_model.bin") && e.contains("save_file"), "{e}");
 }
 
 #[test]

@@ -70,16 +70,9 @@ fn answers_depend_on_their_own_stream_only_and_a_killed_run_goes_on() {
     let asked = Asked::battery(&battery(2, 2), Some("Answer in one sentence."));
     let whole = answers(&asked, 3, &drawn(1, 1.0), &dir.path().join("whole.jsonl"));
     assert_eq!(whole.len(), 12);
-    assert!(whole
-        .iter()
-        .all(|a| a.tokens <= 12 && a.messages[0].role == "system"));
+    assert!(whole.iter().all(|a| a.tokens <= 12 && a.messages[0].role == "system"));
     // Alone, in another batch: the same words.
-    let alone = answers(
-        &asked[2..3],
-        2,
-        &drawn(1, 1.0),
-        &dir.path().join("alone.jsonl"),
-    );
+    let alone = answers(&asked[2..3], 2, &drawn(1, 1.0), &dir.path().join("alone.jsonl"));
     assert_eq!(alone[..], whole[6..8]);
     let texts: std::collections::HashSet<&str> = whole.iter().map(|a| a.answer.as_str()).collect();
     assert!(texts.len() > 8, "samples repeat each other: {texts:?}");
@@ -93,14 +86,9 @@ fn answers_depend_on_their_own_stream_only_and_a_killed_run_goes_on() {
     let mended = std::fs::read(&file).unwrap();
     let last = kept.iter().rposition(|b| *b == b'\n').unwrap();
     assert_eq!(mended[..last], kept[..last]);
-    let refused = speak("base", &drawn(2, 1.0), |s| {
-        sample(s, &asked, 3, &file, &mut |_, _| {})
-    });
+    let refused = speak("base", &drawn(2, 1.0), |s| sample(s, &asked, 3, &file, &mut |_, _| {}));
     let text = refused.unwrap_err().to_string();
-    assert!(
-        text.contains("whole.jsonl") && text.contains("seed 1"),
-        "{text}"
-    );
+    assert!(text.contains("whole.jsonl") && text.contains("seed 1"), "{text}");
 }
 
 #[test]
@@ -108,18 +96,13 @@ fn a_conversation_changes_the_stance_that_the_same_question_gets_alone() {
     let mut sets = load_scripts(None).unwrap();
     sets.truncate(2);
     let model = default_model();
-    let talks = speak("base", &drawn(1, 0.0), |s| {
-        hold(s, &sets, None, Replies::Scripted).unwrap()
-    });
+    let talks = speak("base", &drawn(1, 0.0), |s| hold(s, &sets, None, Replies::Scripted).unwrap());
     assert_eq!(talks.len(), 4);
     for (talk, script) in talks.iter().zip(sets.iter().flat_map(|s| &s.scripts)) {
         assert_eq!(talk.own_replies, 0);
         assert_eq!(talk.messages.len(), 2 * script.turns.len() + 1);
         assert_eq!(talk.messages.last().unwrap().content, script.prompt);
-        assert_eq!(
-            Some(&talk.messages[1].content),
-            script.turns[0].assistant.as_ref()
-        );
+        assert_eq!(Some(&talk.messages[1].content), script.turns[0].assistant.as_ref());
     }
     let none = Interventions::none();
     let score =
@@ -134,17 +117,12 @@ fn a_conversation_changes_the_stance_that_the_same_question_gets_alone() {
     }
     // By hand: the mean log-probability of one completion behind the whole conversation.
     let mut messages = talks[0].messages.clone();
-    messages.push(Message::new(
-        "assistant",
-        &sets[0].scripts[0].pairs[0].express,
-    ));
+    messages.push(Message::new("assistant", &sets[0].scripts[0].pairs[0].express));
     let tokens = model.tokenizer.chat(&messages, false).unwrap();
     let by_hand = response_log_probs(&model.decoder, &[tokens], &none).unwrap()[0];
     assert!((later[0].express_log_prob - by_hand).abs() < 1e-4);
     // Replies of its own: the model's, one a turn, and another conversation.
-    let own = speak("base", &drawn(1, 0.0), |s| {
-        hold(s, &sets[..1], None, Replies::Own).unwrap()
-    });
+    let own = speak("base", &drawn(1, 0.0), |s| hold(s, &sets[..1], None, Replies::Own).unwrap());
     assert_eq!(own[0].own_replies, sets[0].scripts[0].turns.len());
     assert_eq!(own[0].messages.len(), talks[0].messages.len());
     assert_ne!(own[0].messages[1], talks[0].messages[1]);
@@ -165,11 +143,7 @@ fn a_turn_is_projected_as_it_was_when_it_was_written() {
         .map(|&layer| {
             let mut direction = vec![0f32; model.decoder.hidden()];
             fill_normal(&mut stream(5, "ruler", layer as u64), &mut direction);
-            Ruler {
-                name: "random".into(),
-                layer,
-                direction,
-            }
+            Ruler { name: "random".into(), layer, direction }
         })
         .collect();
     let none = Interventions::none();
@@ -214,10 +188,7 @@ fn a_turn_is_projected_as_it_was_when_it_was_written() {
             };
             let want = tokens.iter().map(dot).sum::<f64>() / tokens.len() as f64 / norm.sqrt();
             let value = got[0].values[[turn, r]];
-            assert!(
-                (value - want).abs() < 2e-3 * (1.0 + want.abs()),
-                "{value} {want}"
-            );
+            assert!((value - want).abs() < 2e-3 * (1.0 + want.abs()), "{value} {want}");
         }
     }
     assert_eq!(got[0].series(1).len(), script.turns.len());
@@ -245,20 +216,12 @@ fn a_local_judge_says_the_same_whatever_it_is_asked_beside() {
     let mut one = Store::open(&dir.path().join("one.jsonl")).unwrap();
     judge_locally(decoder, tokenizer, "l", &cases[1..2], &mut one, &mut |_| {}).unwrap();
     assert_eq!(one.ruling("l", &cases[1]), all.ruling("l", &cases[1]));
-    assert!(matches!(
-        all.ruling("l", &cases[0]),
-        Some(Ruling::Verdict(_))
-    ));
+    assert!(matches!(all.ruling("l", &cases[0]), Some(Ruling::Verdict(_))));
     let rows = |file: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
-        text.lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect()
+        text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     };
-    let (a, b) = (
-        &rows("all.jsonl")[1]["scores"],
-        &rows("one.jsonl")[0]["scores"],
-    );
+    let (a, b) = (&rows("all.jsonl")[1]["scores"], &rows("one.jsonl")[0]["scores"]);
     for (name, score) in a.as_object().unwrap() {
         let (x, y) = (score.as_f64().unwrap(), b[name].as_f64().unwrap());
         assert!((x - y).abs() < 1e-3, "{name}: {x} {y}");
@@ -363,18 +326,10 @@ fn a_killed_run_pays_for_nothing_twice_and_the_key_is_written_nowhere() {
         .spawn()
         .unwrap();
     let verdicts = dir.path().join("verdicts.jsonl");
-    let rows = || {
-        std::fs::read_to_string(&verdicts)
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
+    let rows = || std::fs::read_to_string(&verdicts).unwrap_or_default().lines().count();
     // Every reply that was sent is on the disk before the threads hang on the next.
     while rows() < BEFORE || asked.lock().unwrap().values().sum::<usize>() < BEFORE + 3 {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the run ended by itself"
-        );
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.kill().unwrap();
@@ -404,22 +359,13 @@ fn a_killed_run_pays_for_nothing_twice_and_the_key_is_written_nowhere() {
     assert!(paid.values().all(|n| *n == 1), "{paid:?}");
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let tally = &json["judge"]["tally"];
-    assert_eq!(
-        (&tally["known"], &tally["settled"]),
-        (&BEFORE.into(), &9.into())
-    );
+    assert_eq!((&tally["known"], &tally["settled"]), (&BEFORE.into(), &9.into()));
     // 100 tokens in at 1, 10 out at 2, a million.
     assert!((tally["cost"].as_f64().unwrap() - 9.0 * 120e-6).abs() < 1e-12);
     let rates = json["rates"].as_array().unwrap();
     assert_eq!(rates.len(), 4);
-    assert_eq!(
-        (&rates[2]["state"], &rates[2]["measure"]),
-        (&"denial".into(), &"fact-rate".into())
-    );
-    assert_eq!(
-        (&rates[0]["estimate"], &rates[0]["asked"]),
-        (&1.0.into(), &"fresh".into())
-    );
+    assert_eq!((&rates[2]["state"], &rates[2]["measure"]), (&"denial".into(), &"fact-rate".into()));
+    assert_eq!((&rates[0]["estimate"], &rates[0]["asked"]), (&1.0.into(), &"fresh".into()));
     assert_eq!(json["contrasts"].as_array().unwrap().len(), 4);
     drop(second);
 
@@ -428,18 +374,11 @@ fn a_killed_run_pays_for_nothing_twice_and_the_key_is_written_nowhere() {
     let gone = Server::start(|_| Response::Hang);
     let arguments = rejudge(&gone, dir.path());
     drop(gone);
-    let again = Command::cargo_bin("residuum")
-        .unwrap()
-        .args(arguments)
-        .output()
-        .unwrap();
+    let again = Command::cargo_bin("residuum").unwrap().args(arguments).output().unwrap();
     assert!(again.status.success());
     // The same records, read back from the file and written again.
     let after: Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!(
-        (&after["rates"], &after["contrasts"]),
-        (&json["rates"], &json["contrasts"])
-    );
+    assert_eq!((&after["rates"], &after["contrasts"]), (&json["rates"], &json["contrasts"]));
     let mut folders = vec![dir.path().to_path_buf()];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
@@ -466,13 +405,7 @@ fn what_a_judge_needs_is_told_before_any_model_is_loaded() {
     let refuse = |arguments: &[&str]| -> String {
         let output = Command::cargo_bin("residuum")
             .unwrap()
-            .args([
-                "behave",
-                "--out",
-                out.to_str().unwrap(),
-                "--model",
-                "no-such-model",
-            ])
+            .args(["behave", "--out", out.to_str().unwrap(), "--model", "no-such-model"])
             .args(arguments)
             .output()
             .unwrap();

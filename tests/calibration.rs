@@ -17,10 +17,8 @@ use check::{Check, Size};
 #[track_caller]
 fn pass(checks: Vec<Check>) {
     assert!(!checks.is_empty());
-    let failed: Vec<String> = (checks.iter())
-        .filter(|c| !c.passed())
-        .map(|c| c.to_string())
-        .collect();
+    let failed: Vec<String> =
+        (checks.iter()).filter(|c| !c.passed()).map(|c| c.to_string()).collect();
     assert!(failed.is_empty(), "\n{}", failed.join("\n"));
 }
 
@@ -66,12 +64,7 @@ fn other_nulls_are_uniform() {
 
 #[test]
 fn the_whole_calibration_asks_for_93_to_97_percent_of_500_trials_or_more() {
-    let Size {
-        coverage,
-        null,
-        bounds,
-        ..
-    } = Size::WHOLE;
+    let Size { coverage, null, bounds, .. } = Size::WHOLE;
     assert_eq!(bounds, (0.93, 0.97));
     assert!(coverage.min(null) >= 500);
 }

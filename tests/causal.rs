@@ -15,21 +15,14 @@ use residuum::model::{Decoder, Interventions};
 fn the_toy_reads_what_it_is_said_to_read() {
     let lab = Lab::new();
     let x = lab.last(lab.base());
-    let plain = lab
-        .bench(lab.base())
-        .run("none", &Interventions::none())
-        .unwrap();
+    let plain = lab.bench(lab.base()).run("none", &Interventions::none()).unwrap();
     assert_eq!((plain.kl, plain.is_random()), (0.0, false));
     let scores = claim(&plain);
     assert!(scores.std(0.0) > 0.1, "prompts differ");
     for i in 0..N {
         let x: Vec<f32> = x.slice(ndarray::s![i, DEPTH - 1, ..]).to_vec();
         let want = 2.0 * (C * dot(&x, &lab.toy.read) + C2 * dot(&x, &lab.toy.second));
-        assert!(
-            (scores[[0, i]] - want).abs() < 1e-3,
-            "{} {want}",
-            scores[[0, i]]
-        );
+        assert!((scores[[0, i]] - want).abs() < 1e-3, "{} {want}", scores[[0, i]]);
     }
 }
 
@@ -46,16 +39,11 @@ fn a_planted_path_is_sufficient_at_its_true_slope_and_an_unread_direction_is_not
     directions.extend(Direction::random(&background, &layers, 20, 1).unwrap());
     let doses = [-1.0, 0.0, 1.0];
     let bench = lab.bench(lab.base());
-    let edited = bench
-        .sweep(&directions, 1, 1.0, &doses, None, &mut |_| ())
-        .unwrap();
+    let edited = bench.sweep(&directions, 1, 1.0, &doses, None, &mut |_| ()).unwrap();
     assert_eq!(edited.len(), 1 + 2 * directions.len());
     let r = dose_response(&edited[0], &edited[1..], Guards::default(), 500, 1).unwrap();
     let of = |d: &str, p: &str| {
-        let mut found = r
-            .slopes
-            .iter()
-            .filter(|s| s.direction == d && s.preference == p);
+        let mut found = r.slopes.iter().filter(|s| s.direction == d && s.preference == p);
         found.next().unwrap()
     };
     for (direction, preference, want) in [
@@ -67,10 +55,7 @@ fn a_planted_path_is_sufficient_at_its_true_slope_and_an_unread_direction_is_not
         ("read", ALL, C),
     ] {
         let slope = of(direction, preference).slope.value;
-        assert!(
-            (slope - want).abs() < 2e-3,
-            "{direction} on {preference}: {slope}"
-        );
+        assert!((slope - want).abs() < 2e-3, "{direction} on {preference}: {slope}");
     }
     for d in &directions[3..] {
         let want = 2.0
@@ -80,11 +65,7 @@ fn a_planted_path_is_sufficient_at_its_true_slope_and_an_unread_direction_is_not
     }
     assert_eq!(of("read", "claim").p, 1.0 / 21.0);
     assert!(of("unread", "claim").p > 0.9);
-    assert!(
-        r.doses.iter().all(|d| d.inside) && r.warnings.is_empty(),
-        "{:?}",
-        r.warnings
-    );
+    assert!(r.doses.iter().all(|d| d.inside) && r.warnings.is_empty(), "{:?}", r.warnings);
 }
 
 #[test]
@@ -92,9 +73,7 @@ fn a_dose_that_breaks_the_model_is_outside_the_guards() {
     let lab = Lab::new();
     let directions = [everywhere("read", &lab.toy.read)];
     let bench = lab.bench(lab.base());
-    let edited = bench
-        .sweep(&directions, 1, 1.0, &[1.0, 60.0], None, &mut |_| ())
-        .unwrap();
+    let edited = bench.sweep(&directions, 1, 1.0, &[1.0, 60.0], None, &mut |_| ()).unwrap();
     let r = dose_response(&edited[0], &edited[1..], Guards::default(), 100, 1).unwrap();
     let slope = r.slopes.iter().find(|s| s.preference == "claim").unwrap();
     assert_eq!(slope.doses, [1.0]);
@@ -109,13 +88,10 @@ fn on_claim(lab: &Lab, seeds: &[(f64, f64, f64)], directions: &[Direction]) -> V
         let bench = lab.bench(model);
         bench.ablate(directions, None, &mut |_| ()).unwrap()
     };
-    let tuned: Vec<Vec<Edited>> = (seeds.iter())
-        .map(|&(a, b, c)| ablated(&lab.tuned(a, b, c)))
-        .collect();
-    let (tuned, base): (Vec<&[Edited]>, _) = (
-        tuned.iter().map(Vec::as_slice).collect(),
-        ablated(lab.base()),
-    );
+    let tuned: Vec<Vec<Edited>> =
+        (seeds.iter()).map(|&(a, b, c)| ablated(&lab.tuned(a, b, c))).collect();
+    let (tuned, base): (Vec<&[Edited]>, _) =
+        (tuned.iter().map(Vec::as_slice).collect(), ablated(lab.base()));
     let all = necessities(&tuned, &[&base], &|p| p == "claim", 1000, 1).unwrap();
     assert_eq!(all[0].against_plain.edit, "none");
     assert_eq!(all[0].against_plain.removed, 0.0);
@@ -146,22 +122,12 @@ fn mediation_comes_out_at_its_true_share_on_each_of_two_planted_paths() {
         assert!((both.share - share).abs() < 2e-3, "{name}: {}", both.share);
         // Of three seeds with an SD of .12: 1.2 -+ 4.30 x .12 / sqrt(3).
         let half = both.total_interval.width() / 2.0;
-        assert!(
-            both.total_interval.contains(1.2) && (0.22..0.34).contains(&half),
-            "{half}"
-        );
+        assert!(both.total_interval.contains(1.2) && (0.22..0.34).contains(&half), "{half}");
         // Against the plain reference the ablation also takes what base has along the direction.
         let plain = &n.against_plain;
-        assert!(
-            (plain.share - (share + own / 1.2)).abs() < 3e-3,
-            "{name}: {}",
-            plain.share
-        );
+        assert!((plain.share - (share + own / 1.2)).abs() < 3e-3, "{name}: {}", plain.share);
         assert!((n.on_reference.value + own).abs() < 2e-3, "{name}");
-        assert_eq!(
-            (plain.n_prompts, plain.n_seeds, plain.n_reference),
-            (N, 3, 1)
-        );
+        assert_eq!((plain.n_prompts, plain.n_seeds, plain.n_reference), (N, 3, 1));
     }
 }
 
@@ -171,11 +137,7 @@ fn correlation_without_causation_has_a_mediation_of_zero() {
     // Five conditions move along `read`, which is read, and in step along `unread`, which is not.
     let strength = [0.2, 0.5, 0.9, 1.1, 1.6];
     let base = lab.last(lab.base());
-    let plain = claim(
-        &lab.bench(lab.base())
-            .run("none", &Interventions::none())
-            .unwrap(),
-    );
+    let plain = claim(&lab.bench(lab.base()).run("none", &Interventions::none()).unwrap());
     let shift = |x: &Array3<f32>, v: &[f32]| {
         let moved = (x - &base).mean_axis(Axis(0)).unwrap();
         dot(&moved.row(DEPTH - 1).to_vec(), v)
@@ -184,11 +146,7 @@ fn correlation_without_causation_has_a_mediation_of_zero() {
     for (i, k) in strength.iter().enumerate() {
         let model = lab.tuned(*k, 0.0, 2.0 * k);
         let x = lab.last(&model);
-        let after = claim(
-            &lab.bench(&model)
-                .run("none", &Interventions::none())
-                .unwrap(),
-        );
+        let after = claim(&lab.bench(&model).run("none", &Interventions::none()).unwrap());
         rows.push(Point {
             state: format!("c{i}"),
             condition: format!("c{i}"),
@@ -198,10 +156,7 @@ fn correlation_without_causation_has_a_mediation_of_zero() {
     }
     let linked = link("unread", &rows, 99, 1).unwrap();
     assert!(linked.r > 0.999 && linked.p == 1.0 / 120.0, "{linked:?}");
-    let directions = [
-        everywhere("unread", &lab.toy.unread),
-        everywhere("read", &lab.toy.read),
-    ];
+    let directions = [everywhere("unread", &lab.toy.unread), everywhere("read", &lab.toy.read)];
     let seeds = [(0.8, 0.0, 1.6), (1.1, 0.0, 2.2), (1.4, 0.0, 2.8)];
     let all = on_claim(&lab, &seeds, &directions);
     let share = |k: usize| all[k].against_edited.clone();

@@ -28,18 +28,11 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let desk = Desk {
-            toy: Toy::new(),
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let desk = Desk { toy: Toy::new(), dir: tempfile::tempdir().unwrap() };
         desk.toy.write_battery(12, &desk.at("battery"));
         let layers = |v: &Vec<f32>| (0..DEPTH).map(|l| (l, v.clone())).collect();
         let t = &desk.toy;
-        let named = [
-            ("read", &t.read),
-            ("second", &t.second),
-            ("unread", &t.unread),
-        ];
+        let named = [("read", &t.read), ("second", &t.second), ("unread", &t.unread)];
         let concepts: BTreeMap<String, _> = named.map(|(n, v)| (n.to_string(), layers(v))).into();
         let vectors = Vectors {
             model_id: "toy".into(),
@@ -69,15 +62,7 @@ impl Desk {
     fn with(&self, args: &[&str]) -> Result<Value, String> {
         let model = self.toy.dir.path().to_str().unwrap();
         let battery = self.text("battery");
-        let fixed = [
-            "steer",
-            "--model",
-            model,
-            "--battery",
-            &battery,
-            "--json",
-            "--quiet",
-        ];
+        let fixed = ["steer", "--model", model, "--battery", &battery, "--json", "--quiet"];
         command(&[&fixed[..], args].concat())
     }
 
@@ -127,16 +112,9 @@ fn a_sweep_finds_the_planted_slope_and_writes_what_it_prints() {
     assert!((slope("read", "claim") / rms - 2.0 * C).abs() < 2e-3);
     assert!((slope("unread (placebo)", "claim") / rms).abs() < 2e-3);
     assert!((slope("read", "placebo") / rms).abs() < 2e-3);
-    let read = row(
-        &json["slopes"],
-        &[("direction", "read"), ("preference", "claim")],
-    );
+    let read = row(&json["slopes"], &[("direction", "read"), ("preference", "claim")]);
     assert_eq!((number(&read["p"]), number(&read["n"])), (0.25, 12.0));
-    assert_eq!(
-        number(&read["doses"]),
-        2.0,
-        "the dose of 2 breaks the model: {read}"
-    );
+    assert_eq!(number(&read["doses"]), 2.0, "the dose of 2 breaks the model: {read}");
     let warnings = json["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 3, "{warnings:?}"); // a dose of each beyond the guards, few random
     let reader = ResultsReader::open(&Path::new(&out).join("results.h5")).unwrap();
@@ -156,11 +134,7 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
     let desk = Desk::new();
     let t = &desk.toy;
     let (model, battery) = (&t.model, t.battery(12));
-    let draws = Draws {
-        bootstrap: 2000,
-        null: 2000,
-        seed: 0,
-    };
+    let draws = Draws { bootstrap: 2000, null: 2000, seed: 0 };
     let all = residuum::materials::load_neutral_texts(None).unwrap();
     let read = |texts: &[_]| neutral_tokens(&model.tokenizer, texts, None).unwrap();
     let tokens = read(&for_shifts(&all));
@@ -174,10 +148,8 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
     let direction = |kind, v: &[f32], name: &str| {
         Direction::new(name, kind, (0..DEPTH).map(|l| (l, unit(v))).collect())
     };
-    let directions = [
-        direction(Kind::Own, &t.read, "read"),
-        direction(Kind::Placebo, &t.unread, "unread"),
-    ];
+    let directions =
+        [direction(Kind::Own, &t.read, "read"), direction(Kind::Placebo, &t.unread, "unread")];
     let tuned = t.moving(&sum(&[(0.9, &t.read), (0.6, &t.second)]));
     tuned.write(&desk.at("tuned")).unwrap();
     let merged = model.decoder.merged(&tuned).unwrap();
@@ -188,11 +160,7 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
         system: None,
         neutral: &guards,
     };
-    let of = |state, decoder| Subject {
-        state,
-        bench: bench(decoder),
-        roles: None,
-    };
+    let of = |state, decoder| Subject { state, bench: bench(decoder), roles: None };
     let base = of("base", &model.decoder);
     let doses = [-0.02, 0.02];
     let dosed = dose(&base, (1, rms), &directions, &doses, &mut |_| ()).unwrap();
@@ -217,14 +185,7 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
     };
     let want = judge_ablations(&sides, Guards::default(), draws).unwrap();
     let adapter = desk.text("tuned");
-    let compared = [
-        "--ablate",
-        "--score",
-        "--against",
-        "base",
-        "--adapter",
-        &adapter,
-    ];
+    let compared = ["--ablate", "--score", "--against", "base", "--adapter", &adapter];
     let json = desk.steer(&[&fixed[..], &compared].concat()).unwrap();
     assert_eq!(json["ablation"], printed(&Frame::of(&want.ablations)));
 }
@@ -233,10 +194,7 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
 fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
     let desk = Desk::new();
     let t = &desk.toy;
-    let tuned = desk.adapter(
-        "tuned",
-        &sum(&[(0.9, &t.read), (0.6, &t.second), (0.5, &t.unread)]),
-    );
+    let tuned = desk.adapter("tuned", &sum(&[(0.9, &t.read), (0.6, &t.second), (0.5, &t.unread)]));
     let other = desk.adapter("other", &sum(&[(-0.3, &t.read)]));
     for (against, total, share) in [
         ("base", 1.2, 0.75),
@@ -261,11 +219,7 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
         ];
         let json = desk.steer(&args).unwrap();
         let of = |edit: &str, against: &str, preference: &str| {
-            let wanted = [
-                ("edit", edit),
-                ("against", against),
-                ("preference", preference),
-            ];
+            let wanted = [("edit", edit), ("against", against), ("preference", preference)];
             row(&json["ablation"], &wanted).clone()
         };
         let (read, plain) = (of("read", "edited", "claim"), of("read", "plain", "claim"));
@@ -280,10 +234,7 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
         let parts = number(&read["left"]) + number(&read["on_reference"]);
         assert!((number(&plain["left"]) - parts).abs() < 1e-9);
         let placebo = of("read", "edited", "placebo");
-        assert!(
-            placebo["share"].is_null(),
-            "a shift of zero has no share: {placebo}"
-        );
+        assert!(placebo["share"].is_null(), "a shift of zero has no share: {placebo}");
         assert_eq!((number(&read["p"]), number(&read["random"])), (0.25, 3.0));
     }
     assert!(desk.at("ablation/csv/causal.ablation.csv").exists());
@@ -296,10 +247,7 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let shift = |k: f64| sum(&[(0.9 * k, &t.read), (0.6 * k, &t.second)]);
     let seeds = [0.9, 1.0, 1.1].map(|k| desk.adapter(&format!("s{k}"), &shift(k)));
     let many = |flag: &'static str, values: &[String]| -> Vec<String> {
-        values
-            .iter()
-            .flat_map(|v| [flag.to_string(), v.clone()])
-            .collect()
+        values.iter().flat_map(|v| [flag.to_string(), v.clone()]).collect()
     };
     let judge = |more: &[String]| {
         let fixed = ["--name", "read", "--ablate", "--score"].map(String::from);
@@ -308,30 +256,15 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     };
     let base = many("--against", &["base".into()]);
     let json = judge(&[many("--adapter", &seeds), base.clone()].concat()).unwrap();
-    let read = row(
-        &json["ablation"],
-        &[
-            ("edit", "read"),
-            ("preference", "claim"),
-            ("against", "edited"),
-        ],
-    );
+    let read =
+        row(&json["ablation"], &[("edit", "read"), ("preference", "claim"), ("against", "edited")]);
     assert!((number(&read["total"]) - 1.2).abs() < 3e-3, "{read}");
     assert!((number(&read["share"]) - 0.75).abs() < 3e-3, "{read}");
-    assert_eq!(
-        (number(&read["models"]), number(&read["reference_models"])),
-        (3.0, 1.0)
-    );
+    assert_eq!((number(&read["models"]), number(&read["reference_models"])), (3.0, 1.0));
     // One pair of the same models knows nothing of the spread over seeds.
     let one = judge(&[many("--adapter", &seeds[1..2]), base.clone()].concat()).unwrap();
-    let one = row(
-        &one["ablation"],
-        &[
-            ("edit", "read"),
-            ("preference", "claim"),
-            ("against", "edited"),
-        ],
-    );
+    let one =
+        row(&one["ablation"], &[("edit", "read"), ("preference", "claim"), ("against", "edited")]);
     let width = |r: &Value| number(&r["left_hi"]) - number(&r["left_lo"]);
     assert!(width(one) < width(read), "{one} {read}");
     // A seed with a file of its own: an unread direction in it takes nothing there.
@@ -346,24 +279,15 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
     let file = many("--vector", &[desk.text("other.safetensors")]);
     let two = many("--adapter", &seeds[1..]);
     let json = judge(&[two.clone(), base.clone(), file.clone()].concat()).unwrap();
-    let read = row(
-        &json["ablation"],
-        &[
-            ("edit", "read"),
-            ("preference", "claim"),
-            ("against", "edited"),
-        ],
-    );
+    let read =
+        row(&json["ablation"], &[("edit", "read"), ("preference", "claim"), ("against", "edited")]);
     // The first of the two loses the .9 along `read`, and with it what base has there; the second
     // nothing. Base is put to the first one's vectors.
     let taken = number(&read["estimate"]);
     let half = 0.45 + number(&read["on_reference"]) / 2.0;
     assert!((taken - half).abs() < 3e-3, "{read}");
     let three = judge(&[many("--adapter", &seeds), base, file].concat()).unwrap_err();
-    assert!(
-        three.contains("2 files of directions for 3 adapters"),
-        "{three}"
-    );
+    assert!(three.contains("2 files of directions for 3 adapters"), "{three}");
     let mixed = many("--against", &["base".into(), seeds[0].clone()]);
     let mixed = judge(&[two.clone(), mixed].concat()).unwrap_err();
     assert!(mixed.contains("give it alone"), "{mixed}");
@@ -395,10 +319,7 @@ fn capping_swapping_and_roles_change_the_scores_as_planted() {
         let e = desk.steer(&[&fixed[..], args].concat()).unwrap_err();
         assert!(e.contains(word) && !e.contains("panicked"), "{e}");
     };
-    refused(
-        &["--add", "1", "--sites", "blocks.2.hook_mlp_in"],
-        "blocks.2.hook_mlp_out",
-    );
+    refused(&["--add", "1", "--sites", "blocks.2.hook_mlp_in"], "blocks.2.hook_mlp_out");
     refused(&["--add", "1", "--roles", "system"], "touches nothing");
     refused(&["--cap", "101"], "no percentile");
     refused(&["--ablate", "--layer", "7"], "layer 7 does not exist");
@@ -445,11 +366,7 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
         let folder = format!("plain/checkpoint-{step}");
         assert!(desk.at(&folder).exists(), "{folder}");
     }
-    let add = [
-        &steered[..],
-        &["--mode", "add", "--dose", "0.15", "--steer-layers", "2"],
-    ]
-    .concat();
+    let add = [&steered[..], &["--mode", "add", "--dose", "0.15", "--steer-layers", "2"]].concat();
     let recipe = &train("added", &add).unwrap()["recipe"];
     let want = serde_json::json!({"concept": "read", "mode": "add", "dose": 0.15, "layers": [2]});
     assert_eq!(recipe["prevent"], want);
@@ -481,14 +398,7 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
     assert!(plain > 0.02 && added < 0.7 * plain, "{plain} {added}");
     let e = train("x", &[&steered[..], &["--mode", "add"]].concat()).unwrap_err();
     assert!(e.contains("--dose"), "{e}");
-    let e = train(
-        "x",
-        &[
-            &steered[..],
-            &["--mode", "project-out", "--steer-layers", "5"],
-        ]
-        .concat(),
-    );
+    let e = train("x", &[&steered[..], &["--mode", "project-out", "--steer-layers", "5"]].concat());
     assert!(e.unwrap_err().contains("no vector of this block"));
 }
 
@@ -517,9 +427,8 @@ fn npy(descr: &str, rows: &[Vec<f32>], by_columns: bool) -> Vec<u8> {
 /// Rows whose values half precision holds, the last along what the head reads.
 fn rows(t: &Toy, n: usize) -> Vec<Vec<f32>> {
     let half = |x: &f32| half::f16::from_f32(*x).to_f32();
-    let mut rows: Vec<Vec<f32>> = (0..n)
-        .map(|k| (0..D).map(|i| ((i * 7 + k * 3) % 5) as f32 - 2.0).collect())
-        .collect();
+    let mut rows: Vec<Vec<f32>> =
+        (0..n).map(|k| (0..D).map(|i| ((i * 7 + k * 3) % 5) as f32 - 2.0).collect()).collect();
     rows[n - 1] = t.read.iter().map(half).collect();
     rows
 }
@@ -537,16 +446,13 @@ fn a_direction_steers_alike_from_every_format_and_precision() {
     for name in ["v.gguf", "a.safetensors"] {
         file::write(&desk.at(name), &vectors, "llama").unwrap();
     }
-    for (name, descr, by_columns) in [
-        ("half.npy", "<f2", false),
-        ("single.npy", "<f4", true),
-        ("double.npy", "<f8", false),
-    ] {
+    for (name, descr, by_columns) in
+        [("half.npy", "<f2", false), ("single.npy", "<f4", true), ("double.npy", "<f8", false)]
+    {
         std::fs::write(desk.at(name), npy(descr, &rows, by_columns)).unwrap();
     }
     let mut zip = zip::ZipWriter::new(std::fs::File::create(desk.at("z.npz")).unwrap());
-    zip.start_file("v.npy", zip::write::SimpleFileOptions::default())
-        .unwrap();
+    zip.start_file("v.npy", zip::write::SimpleFileOptions::default()).unwrap();
     std::io::Write::write_all(&mut zip, &npy("<f8", &rows, true)).unwrap();
     zip.finish().unwrap();
     for (name, dtype, bytes) in [
@@ -561,15 +467,11 @@ fn a_direction_steers_alike_from_every_format_and_precision() {
     }
     let change = |file: &str, concept: &str| -> (f64, Value) {
         let path = desk.text(file);
-        let args = [
-            "--vector", &path, "--name", concept, "--layer", "2", "--add", "0.02", "--score",
-        ];
+        let args =
+            ["--vector", &path, "--name", concept, "--layer", "2", "--add", "0.02", "--score"];
         let json = desk.with(&args).unwrap();
         let vectors = json["config"]["vectors"][0].clone();
-        (
-            number(&row(&json["edits"], &[("preference", "claim")])["estimate"]),
-            vectors,
-        )
+        (number(&row(&json["edits"], &[("preference", "claim")])["estimate"]), vectors)
     };
     let (want, _) = change("a.safetensors", "v");
     assert!(want > 0.5, "{want}");
@@ -608,14 +510,8 @@ fn an_edit_from_the_wrong_place_is_an_error_wherever_it_is_written() {
         file::write(&desk.at(name), &vectors, "llama").unwrap();
         desk.text(name)
     };
-    let fine = put(
-        "fine.safetensors",
-        &[(0, t.read.clone()), (1, t.read.clone())],
-    );
-    let beyond = put(
-        "beyond.safetensors",
-        &[(1, t.read.clone()), (7, t.read.clone())],
-    );
+    let fine = put("fine.safetensors", &[(0, t.read.clone()), (1, t.read.clone())]);
+    let beyond = put("beyond.safetensors", &[(1, t.read.clone()), (7, t.read.clone())]);
     let zero = put("zero.safetensors", &[(1, vec![0.0; D])]);
     let wide = put("wide.safetensors", &[(1, vec![1.0; D + 1])]);
     let gguf = put("beyond.gguf", &[(1, t.read.clone()), (3, t.read.clone())]);
@@ -629,124 +525,43 @@ fn an_edit_from_the_wrong_place_is_an_error_wherever_it_is_written() {
     };
     let shape = format!("[{}, {D}]", DEPTH + 2);
     for (file, name, more, parts) in [
-        (
-            &beyond,
-            "v",
-            &["--add", "1", "--layer", "7"][..],
-            ["layer 7", "0 to 2"],
-        ),
-        (
-            &beyond,
-            "v",
-            &["--add", "1", "--layer", "1"],
-            ["block 7", "beyond.safetensors"],
-        ),
+        (&beyond, "v", &["--add", "1", "--layer", "7"][..], ["layer 7", "0 to 2"]),
+        (&beyond, "v", &["--add", "1", "--layer", "1"], ["block 7", "beyond.safetensors"]),
         (&beyond, "v", &["--ablate"], ["block 7", "`v`"]),
-        (
-            &gguf,
-            "v",
-            &["--add", "1", "--layer", "1"],
-            ["block 3", "beyond.gguf"],
-        ),
-        (
-            &fine,
-            "v",
-            &["--add", "1", "--layer", "9"],
-            ["layer 9", "0 to 2"],
-        ),
-        (
-            &fine,
-            "v",
-            &["--add", "1", "--layer", "2"],
-            ["layer 2", "fine.safetensors"],
-        ),
+        (&gguf, "v", &["--add", "1", "--layer", "1"], ["block 3", "beyond.gguf"]),
+        (&fine, "v", &["--add", "1", "--layer", "9"], ["layer 9", "0 to 2"]),
+        (&fine, "v", &["--add", "1", "--layer", "2"], ["layer 2", "fine.safetensors"]),
         (&fine, "v", &["--ablate"], ["layer 2", "fine.safetensors"]),
-        (
-            &fine,
-            "v",
-            &["--swap-from", "base", "--whole", "--layer", "9"],
-            ["layer 9", "0 to 2"],
-        ),
+        (&fine, "v", &["--swap-from", "base", "--whole", "--layer", "9"], ["layer 9", "0 to 2"]),
         (
             &fine,
             "v",
             &["--add", "1", "--sites", "blocks.9.hook_mlp_out"],
             ["blocks.9", "does not exist"],
         ),
-        (
-            &zero,
-            "v",
-            &["--add", "1", "--layer", "1"],
-            ["zero.safetensors", "layer 1 is zero"],
-        ),
-        (
-            &wide,
-            "v",
-            &["--add", "1", "--layer", "1"],
-            ["width 33", "wide.safetensors"],
-        ),
+        (&zero, "v", &["--add", "1", "--layer", "1"], ["zero.safetensors", "layer 1 is zero"]),
+        (&wide, "v", &["--add", "1", "--layer", "1"], ["width 33", "wide.safetensors"]),
         (&array, "five", &["--add", "1"], [shape.as_str(), "[3, 32]"]),
         (&big, "big", &["--add", "1"], ["big-endian", "big.npy"]),
     ] {
         let e = steer(file, name, more);
-        assert!(
-            parts.iter().all(|p| e.contains(p)),
-            "{more:?} {parts:?}: {e}"
-        );
+        assert!(parts.iter().all(|p| e.contains(p)), "{more:?} {parts:?}: {e}");
     }
-    let sweep = [
-        "--vector",
-        &fine,
-        "--name",
-        "v",
-        "--layer",
-        "9",
-        "--sweep=1",
-    ];
+    let sweep = ["--vector", &fine, "--name", "v", "--layer", "9", "--sweep=1"];
     assert!(desk.with(&sweep).unwrap_err().contains("layer 9"));
-    let (model, out, battery) = (
-        t.dir.path().to_str().unwrap(),
-        desk.text("out"),
-        desk.text("battery"),
-    );
+    let (model, out, battery) =
+        (t.dir.path().to_str().unwrap(), desk.text("out"), desk.text("battery"));
     for (edit, parts) in [
-        (
-            ["--steer", &format!("x={fine}:v:1@9")],
-            ["layer 9", "0 to 2"],
-        ),
-        (
-            ["--steer", &format!("x={beyond}:v:1@1")],
-            ["block 7", "0 to 2"],
-        ),
-        (
-            ["--steer", &format!("x={zero}:v:1@1")],
-            ["zero.safetensors", "is zero"],
-        ),
-        (
-            ["--ablate", &format!("x={fine}:v")],
-            ["layer 2", "fine.safetensors"],
-        ),
-        (
-            ["--ablate", &format!("x={fine}:v@9")],
-            ["layer 9", "0 to 2"],
-        ),
+        (["--steer", &format!("x={fine}:v:1@9")], ["layer 9", "0 to 2"]),
+        (["--steer", &format!("x={beyond}:v:1@1")], ["block 7", "0 to 2"]),
+        (["--steer", &format!("x={zero}:v:1@1")], ["zero.safetensors", "is zero"]),
+        (["--ablate", &format!("x={fine}:v")], ["layer 2", "fine.safetensors"]),
+        (["--ablate", &format!("x={fine}:v@9")], ["layer 9", "0 to 2"]),
     ] {
-        let fixed = [
-            "behave",
-            "--model",
-            model,
-            "--battery",
-            &battery,
-            "--out",
-            &out,
-            "--quiet",
-        ];
+        let fixed = ["behave", "--model", model, "--battery", &battery, "--out", &out, "--quiet"];
         let e = command(&[&fixed[..], &edit].concat()).unwrap_err();
         assert!(parts.iter().all(|p| e.contains(p)), "{edit:?}: {e}");
-        assert!(
-            !desk.at("out/results.h5").exists(),
-            "{edit:?} is told before work"
-        );
+        assert!(!desk.at("out/results.h5").exists(), "{edit:?} is told before work");
     }
 }
 
@@ -764,22 +579,10 @@ fn a_dose_in_a_stream_of_nothing_is_an_error() {
     let embed = weights.get_mut("model.embed_tokens.weight").unwrap();
     *embed = embed.zeros_like().unwrap();
     candle_core::safetensors::save(&weights, &path).unwrap();
-    let (model, vectors, battery) = (
-        silent.to_str().unwrap(),
-        desk.text("v.safetensors"),
-        desk.text("battery"),
-    );
-    let fixed = [
-        "steer",
-        "--model",
-        model,
-        "--vector",
-        &vectors,
-        "--name",
-        "read",
-        "--battery",
-        &battery,
-    ];
+    let (model, vectors, battery) =
+        (silent.to_str().unwrap(), desk.text("v.safetensors"), desk.text("battery"));
+    let fixed =
+        ["steer", "--model", model, "--vector", &vectors, "--name", "read", "--battery", &battery];
     for edit in [&["--add", "1", "--score"][..], &["--sweep=1,2"]] {
         let e = command(&[&fixed[..], edit].concat()).unwrap_err();
         assert!(e.contains("RMS 0") && e.contains("blocks.1."), "{e}");

@@ -32,10 +32,7 @@ fn fails_with(args: &[&str], words: &[&str]) {
     let (code, stderr) = refused(args);
     assert_eq!(code, 1, "{args:?}: {stderr}");
     for word in words {
-        assert!(
-            stderr.contains(word),
-            "{args:?}: {word:?} is not in {stderr}"
-        );
+        assert!(stderr.contains(word), "{args:?}: {word:?} is not in {stderr}");
     }
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
@@ -66,15 +63,7 @@ fn a_wrong_command_line_exits_with_2() {
     for args in [
         &["capture"][..],
         &["no-such-command"],
-        &[
-            "extract",
-            "--concept",
-            "persona",
-            "--estimator",
-            "mean-dif",
-            "--out",
-            "x",
-        ],
+        &["extract", "--concept", "persona", "--estimator", "mean-dif", "--out", "x"],
         &["capture", "--texts", "t", "--out", "x", "--layers", "first"],
         &["behave", "--adapter", "base=x", "--out", "y"],
         &["steer", "--vector", "v", "--name", "n", "--add", "1"],
@@ -93,25 +82,14 @@ fn an_unknown_position_is_answered_with_the_known_ones() {
 
 #[test]
 fn an_unknown_estimator_is_answered_with_the_nearest() {
-    let args = [
-        "extract",
-        "--concept",
-        "persona",
-        "--out",
-        "o",
-        "--estimator",
-        "mean-dif",
-    ];
+    let args = ["extract", "--concept", "persona", "--out", "o", "--estimator", "mean-dif"];
     assert!(refused(&args).1.contains("did you mean 'mean-diff'"));
 }
 
 #[test]
 fn an_unknown_hook_is_answered_with_the_nearest() {
     let error = HookPoint::parse("blocks.3.hook_resid_pots", 30).unwrap_err();
-    assert!(
-        error.to_string().contains("`blocks.3.hook_resid_post`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`blocks.3.hook_resid_post`"), "{error}");
 }
 
 #[test]
@@ -130,20 +108,12 @@ fn a_missing_file_is_named() {
 fn a_malformed_line_is_named_with_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bad.jsonl");
-    std::fs::write(
-        &file,
-        "{\"id\": \"a\", \"text\": \"x\"}\n\n{\"id\": \"b\", \n",
-    )
-    .unwrap();
+    std::fs::write(&file, "{\"id\": \"a\", \"text\": \"x\"}\n\n{\"id\": \"b\", \n").unwrap();
     let out = dir.path().join("a.h5");
     let args = ["capture", "--texts", text(&file), "--out", text(&out)];
     fails_with(&args, &["bad.jsonl", "line 3"]);
     let rows = dir.path().join("rows.jsonl");
-    std::fs::write(
-        &rows,
-        "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n",
-    )
-    .unwrap();
+    std::fs::write(&rows, "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n").unwrap();
     let args = ["finetune", "--data", text(&rows), "--out", text(&out)];
     fails_with(&args, &["rows.jsonl", "line 1", "assistant"]);
     assert!(!out.exists());
@@ -171,15 +141,7 @@ fn an_unknown_concept_or_preference_is_answered_with_the_nearest() {
 fn a_layer_beyond_the_depth_is_refused() {
     let (dir, file) = texts();
     let out = dir.path().join("a.h5");
-    let args = [
-        "capture",
-        "--texts",
-        &file,
-        "--layers",
-        "30",
-        "--out",
-        text(&out),
-    ];
+    let args = ["capture", "--texts", &file, "--layers", "30", "--out", text(&out)];
     fails_with(&args, &["layer 30", "blocks 0 to 29"]);
 }
 
@@ -189,15 +151,7 @@ fn a_text_without_a_response_is_named() {
     let file = dir.path().join("t.jsonl");
     std::fs::write(&file, "{\"id\": \"open\", \"prompt\": \"Hello?\"}\n").unwrap();
     let out = dir.path().join("a.h5");
-    let args = [
-        "capture",
-        "--texts",
-        text(&file),
-        "--layers",
-        "0",
-        "--out",
-        text(&out),
-    ];
+    let args = ["capture", "--texts", text(&file), "--layers", "0", "--out", text(&out)];
     fails_with(&args, &["`open`", "`response-mean`"]);
     assert!(!out.exists(), "a failed capture left a file");
 }
@@ -216,16 +170,11 @@ fn a_doubt_about_a_model_is_said_and_stands_in_the_file() {
     let toy = common::toy::Toy::new();
     let config = toy.dir.path().join("config.json");
     let json = std::fs::read_to_string(&config).unwrap();
-    let tied = json.replace(
-        "\"tie_word_embeddings\":false",
-        "\"tie_word_embeddings\":true",
-    );
+    let tied = json.replace("\"tie_word_embeddings\":false", "\"tie_word_embeddings\":true");
     assert_ne!(tied, json);
     std::fs::write(&config, tied).unwrap();
     let model = text(toy.dir.path());
-    let output = residuum(&["model", "check", model, "--json"])
-        .output()
-        .unwrap();
+    let output = residuum(&["model", "check", model, "--json"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let said = json["warnings"][0].as_str().unwrap();
     assert!(said.contains("lm_head.weight"), "{said}");
@@ -254,15 +203,7 @@ fn an_adapter_key_that_fits_nothing_is_named() {
     let (texts_dir, file) = texts();
     let out = texts_dir.path().join("a.h5");
     let adapter = text(dir.path());
-    let args = [
-        "capture",
-        "--texts",
-        &file,
-        "--adapter",
-        adapter,
-        "--out",
-        text(&out),
-    ];
+    let args = ["capture", "--texts", &file, "--adapter", adapter, "--out", text(&out)];
     fails_with(&args, &["x_proj", "nearest", "_proj.lora_"]);
 }
 
@@ -284,17 +225,10 @@ fn capture_keeps_the_order_of_the_texts_and_counts_its_work() {
         "--json",
     ];
     let output = residuum(&args).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["texts"], 3);
-    let (tokens, rows) = (
-        json["tokens"].as_u64().unwrap(),
-        json["rows"].as_u64().unwrap(),
-    );
+    let (tokens, rows) = (json["tokens"].as_u64().unwrap(), json["rows"].as_u64().unwrap());
     assert!(0 < rows && rows < tokens, "{rows} rows of {tokens} tokens");
     assert!(json["seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(json["layers"], serde_json::json!([10, 24]));
@@ -306,10 +240,7 @@ fn capture_keeps_the_order_of_the_texts_and_counts_its_work() {
     assert_eq!(stored.dim(), (3, 2, 576));
     // Row 1 is the text it says it is.
     let model = default_model();
-    let one = [model
-        .tokenizer
-        .exchange(None, "Name a river.", "The Rhine.")
-        .unwrap()];
+    let one = [model.tokenizer.exchange(None, "Name a river.", "The Rhine.").unwrap()];
     let want = pooled(&one, 1024, vec![10, 24], Position::ResponseMean);
     let got = stored.index_axis(ndarray::Axis(0), 1);
     assert!(relative(&got.to_owned(), &want[0]) < 1e-5);
@@ -317,9 +248,7 @@ fn capture_keeps_the_order_of_the_texts_and_counts_its_work() {
 
 #[test]
 fn json_is_one_object_and_quiet_is_silent() {
-    let output = residuum(&["model", "list", "--json", "--quiet"])
-        .output()
-        .unwrap();
+    let output = residuum(&["model", "list", "--json", "--quiet"]).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["models"][0]["name"], "smollm2-135m-instruct");
@@ -338,11 +267,7 @@ fn a_closed_pipe_is_no_error() {
 
 /// Pooled activations of texts at one position.
 fn pooled(texts: &[Tokens], budget: usize, layers: Vec<usize>, at: Position) -> Vec<Array2<f32>> {
-    let request = Request {
-        positions: vec![at],
-        layers,
-        budget,
-    };
+    let request = Request { positions: vec![at], layers, budget };
     let mut all = vec![Array2::zeros((0, 0)); texts.len()];
     let mut keep = |i: usize, _: usize, values| {
         all[i] = values;
@@ -359,8 +284,7 @@ fn relative(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
         v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
     };
     let rows = a.rows().into_iter().zip(b.rows());
-    rows.map(|(a, b)| norm((&a - &b).view()) / norm(b))
-        .fold(0.0, f64::max)
+    rows.map(|(a, b)| norm((&a - &b).view()) / norm(b)).fold(0.0, f64::max)
 }
 
 fn neutral(n: usize) -> Vec<Tokens> {
@@ -393,16 +317,11 @@ fn streams(interventions: &Interventions, layers: &[usize]) -> (Packed, Vec<Vec<
     let model = &default_model().decoder;
     let mut seen = Vec::new();
     let mut hooks = Hooks::none();
-    interventions
-        .install(&mut hooks, model.layers(), model.hidden())
-        .unwrap();
-    hooks.on(
-        layers.iter().map(|&l| HookPoint::resid_post(l)),
-        |_, x, _| {
-            seen.push(x.flatten_all()?.to_vec1::<f32>()?);
-            Ok(None)
-        },
-    );
+    interventions.install(&mut hooks, model.layers(), model.hidden()).unwrap();
+    hooks.on(layers.iter().map(|&l| HookPoint::resid_post(l)), |_, x, _| {
+        seen.push(x.flatten_all()?.to_vec1::<f32>()?);
+        Ok(None)
+    });
     model.forward(&packed, &mut hooks).unwrap();
     drop(hooks);
     (packed, seen)
@@ -435,11 +354,7 @@ fn ablation_leaves_no_projection_in_any_block() {
     let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     for (x, u) in seen.iter().zip(&each) {
         for (row, at) in x.chunks(u.len()).zip(&packed.forest.positions) {
-            let dot: f64 = row
-                .iter()
-                .zip(u)
-                .map(|(x, u)| f64::from(*x) * f64::from(*u))
-                .sum();
+            let dot: f64 = row.iter().zip(u).map(|(x, u)| f64::from(*x) * f64::from(*u)).sum();
             let share = dot.abs() / norm(u) / norm(row);
             assert!(*at == 0 || share < 1e-5, "{share}");
         }
@@ -449,10 +364,7 @@ fn ablation_leaves_no_projection_in_any_block() {
 #[test]
 fn finetune_goes_on_from_a_given_adapter() {
     let dir = tempfile::tempdir().unwrap();
-    let (init, rows) = (
-        fixtures().join("peft/init"),
-        fixtures().join("peft/rows.jsonl"),
-    );
+    let (init, rows) = (fixtures().join("peft/init"), fixtures().join("peft/rows.jsonl"));
     let out = dir.path().join("adapter");
     let args = [
         "finetune",
@@ -471,9 +383,7 @@ fn finetune_goes_on_from_a_given_adapter() {
     residuum(&args).assert().success();
     let log = std::fs::read_to_string(out.join("training.jsonl")).unwrap();
     let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
-    let want = common::json("peft/curve.json")["steps"][0]["loss"]
-        .as_f64()
-        .unwrap();
+    let want = common::json("peft/curve.json")["steps"][0]["loss"].as_f64().unwrap();
     let got = first["loss"].as_f64().unwrap();
     assert!((got / want - 1.0).abs() < 1e-3, "{got} against {want}");
     let config = std::fs::read_to_string(out.join("adapter_config.json")).unwrap();
@@ -500,28 +410,12 @@ fn a_disk_without_space_is_told_and_leaves_no_half_file() {
         stderr
     };
     let acts = dir.path().join("acts.h5");
-    let stderr = run(&[
-        "capture",
-        "--texts",
-        &file,
-        "--layers",
-        "all",
-        "--out",
-        text(&acts),
-    ]);
+    let stderr = run(&["capture", "--texts", &file, "--layers", "all", "--out", text(&acts)]);
     assert!(stderr.contains("acts.h5"), "{stderr}");
     assert!(!acts.exists(), "half an activation file stands");
     let rows = fixtures().join("peft/rows.jsonl");
     let out = dir.path().join("adapter");
-    let stderr = run(&[
-        "finetune",
-        "--data",
-        text(&rows),
-        "--max-steps",
-        "1",
-        "--out",
-        text(&out),
-    ]);
+    let stderr = run(&["finetune", "--data", text(&rows), "--max-steps", "1", "--out", text(&out)]);
     assert!(stderr.contains("adapter_model.safetensors"), "{stderr}");
     assert!(!out.join("adapter_model.safetensors").exists());
     let export = dir.path().join("folder");

@@ -33,14 +33,12 @@ fn tensor(set: &str, name: &str) -> ArrayD<f64> {
             .chunks_exact(4)
             .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
             .collect(),
-        Dtype::F64 => data
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
-            .collect(),
-        Dtype::I64 => data
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
-            .collect(),
+        Dtype::F64 => {
+            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
+        }
+        Dtype::I64 => {
+            data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect()
+        }
         other => panic!("{name} is {other:?}"),
     };
     ArrayD::from_shape_vec(IxDyn(view.shape()), values).unwrap()
@@ -88,10 +86,8 @@ fn gap<'a>(ours: impl IntoIterator<Item = &'a f64>, theirs: &ArrayD<f64>) -> f64
 #[test]
 fn difference_in_means_and_discriminant_are_the_references() {
     for set in SETS {
-        for (estimator, name) in [
-            (Estimator::MeanDiff, "mean_difference"),
-            (Estimator::Lda, "lda"),
-        ] {
+        for (estimator, name) in [(Estimator::MeanDiff, "mean_difference"), (Estimator::Lda, "lda")]
+        {
             let cos = cosine(ours(set, estimator).view(), vector(set, name).view());
             assert!(1.0 - cos < 1e-10, "{set} {name}: {:e}", 1.0 - cos);
         }
@@ -114,10 +110,9 @@ fn shrinkage_is_the_reference() {
 fn principal_components_are_the_references_up_to_sign() {
     for set in SETS {
         let first = matrix(set, "pca_diff_centered").row(0).to_owned();
-        for (estimator, theirs) in [
-            (Estimator::PcaPairs, vector(set, "pca_pairs")),
-            (Estimator::PcaDiffCentered, first),
-        ] {
+        for (estimator, theirs) in
+            [(Estimator::PcaPairs, vector(set, "pca_pairs")), (Estimator::PcaDiffCentered, first)]
+        {
             // The iterative solver is accepted at a residual of 1e-4 of the largest eigenvalue.
             let cos = cosine(ours(set, estimator).view(), theirs.view()).abs();
             assert!(1.0 - cos < 1e-7, "{set} {estimator}: {:e}", 1.0 - cos);
@@ -125,11 +120,7 @@ fn principal_components_are_the_references_up_to_sign() {
         let deltas = pairs(set).differences();
         let centred = &deltas - &deltas.mean_axis(Axis(0)).unwrap();
         let svd = thin_svd(centred.view()).unwrap();
-        for (k, theirs) in matrix(set, "pca_diff_centered")
-            .rows()
-            .into_iter()
-            .enumerate()
-        {
+        for (k, theirs) in matrix(set, "pca_diff_centered").rows().into_iter().enumerate() {
             let cos = cosine(svd.vt.row(k), theirs).abs();
             assert!(1.0 - cos < 1e-10, "{set} component {k}: {:e}", 1.0 - cos);
         }
@@ -173,10 +164,7 @@ fn areas_are_the_references_with_ties_and_with_weights() {
         assert!((area - number(set, "auroc")).abs() < 1e-12, "{set}");
         let weights = vector(set, "weights").to_vec();
         let weighted = SortedScores::new(positive, negative).weighted(&weights, &weights);
-        assert!(
-            (weighted - number(set, "auroc_weighted")).abs() < 1e-12,
-            "{set}"
-        );
+        assert!((weighted - number(set, "auroc_weighted")).abs() < 1e-12, "{set}");
     }
 }
 
@@ -190,10 +178,8 @@ fn erasers_are_the_references_for_two_sides_and_for_classes() {
         let three = Eraser::fit(x.view(), classes.view(), Covariance::Sample).unwrap();
         assert_eq!((two.rank(), three.rank()), (1, 2));
         for (eraser, name) in [(two, "binary"), (three, "classes")] {
-            let linear = gap(
-                &eraser.projection(),
-                &tensor(set, &format!("leace_{name}_projection")),
-            );
+            let linear =
+                gap(&eraser.projection(), &tensor(set, &format!("leace_{name}_projection")));
             assert!(linear < 1e-9, "{set} {name}: {linear:e}");
             let erased = eraser.apply(x.view()).unwrap().mapv(f64::from);
             let theirs = tensor(set, &format!("leace_{name}_erased"));
@@ -212,12 +198,7 @@ fn no_orthogonal_projection_that_erases_moves_the_rows_less_than_the_reference_e
         let x = both_sides(&pairs).mapv(f64::from);
         let moved = |erased: &Array2<f64>| (&x - erased).mapv(|v| v * v).sum();
         let eraser = Eraser::of_pairs(&pairs, Covariance::Sample).unwrap();
-        let ours = moved(
-            &eraser
-                .apply(both_sides(&pairs).view())
-                .unwrap()
-                .mapv(f64::from),
-        );
+        let ours = moved(&eraser.apply(both_sides(&pairs).view()).unwrap().mapv(f64::from));
         let theirs = moved(&matrix(set, "leace_binary_erased"));
         assert!((ours / theirs - 1.0).abs() < 1e-5, "{set}");
         let delta = pairs.mean_difference();

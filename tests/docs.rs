@@ -21,8 +21,7 @@ fn read(name: &str) -> String {
 fn papers() -> Vec<PathBuf> {
     let below = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
     let all = below(root().into()).chain(below(root().join("docs")));
-    all.filter(|p| p.extension().is_some_and(|e| e == "md"))
-        .collect()
+    all.filter(|p| p.extension().is_some_and(|e| e == "md")).collect()
 }
 
 /// Targets of `[text](target)`, code left out.
@@ -33,14 +32,11 @@ fn links(text: &str) -> Vec<String> {
         fenced ^= fence;
         !fence && !fenced
     });
-    let prose: Vec<String> = prose
-        .map(|line| line.split('`').step_by(2).collect::<Vec<_>>().join("x"))
-        .collect();
+    let prose: Vec<String> =
+        prose.map(|line| line.split('`').step_by(2).collect::<Vec<_>>().join("x")).collect();
     let prose = prose.join("\n");
     let after = prose.split("](").skip(1);
-    after
-        .filter_map(|rest| Some(rest.split_once(')')?.0.to_string()))
-        .collect()
+    after.filter_map(|rest| Some(rest.split_once(')')?.0.to_string())).collect()
 }
 
 #[test]

@@ -65,11 +65,7 @@ fn run_folder(folder: &Path) {
             nuisances: vec!["polarity".into()],
         },
         kinship: Kinship::default(),
-        draws: Draws {
-            bootstrap: 99,
-            null: 99,
-            seed: 0,
-        },
+        draws: Draws { bootstrap: 99, null: 99, seed: 0 },
         at: vec![1],
     };
     let found = geometry(&readings, &options, &mut |_| {}).unwrap();
@@ -84,10 +80,7 @@ fn run_folder(folder: &Path) {
         identity: !s.is_base(),
     });
     w.records(&states.collect::<Vec<_>>()).unwrap();
-    let couple = CoupleRow {
-        concept_a: "candour".into(),
-        concept_b: "haste".into(),
-    };
+    let couple = CoupleRow { concept_a: "candour".into(), concept_b: "haste".into() };
     w.records(&[couple]).unwrap();
     found.write(&mut w).unwrap();
     w.records(&found.warnings).unwrap();
@@ -96,12 +89,7 @@ fn run_folder(folder: &Path) {
 
 fn explain(folder: &Path, args: &[&str]) -> (bool, String, String) {
     let mut command = Command::cargo_bin("residuum").unwrap();
-    let out = command
-        .args(["geometry", "explain"])
-        .arg(folder)
-        .args(args)
-        .output()
-        .unwrap();
+    let out = command.args(["geometry", "explain"]).arg(folder).args(args).output().unwrap();
     let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
     (out.status.success(), text(&out.stdout), text(&out.stderr))
 }

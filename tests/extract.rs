@@ -31,11 +31,7 @@ fn directions_are_extracted_and_steer_what_is_generated() {
         "--quiet",
     ];
     let output = residuum(&args).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let row = &json["quality"][0];
     assert!(row["estimate"].as_f64().unwrap() > 0.5, "{row}");
@@ -65,26 +61,14 @@ fn directions_are_extracted_and_steer_what_is_generated() {
             "--quiet",
         ];
         let output = residuum(&args).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let nothing = steer("0");
     assert_eq!(nothing["steered"], nothing["unsteered"]);
     let much = steer("-40");
     assert_ne!(much["steered"], much["unsteered"]);
-    let wrong = [
-        "steer",
-        "--vector",
-        text(&file),
-        "--name",
-        "sentimant",
-        "--ablate",
-        "--score",
-    ];
+    let wrong = ["steer", "--vector", text(&file), "--name", "sentimant", "--ablate", "--score"];
     let output = residuum(&wrong).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
@@ -156,11 +140,7 @@ fn an_extraction_holds_what_a_direction_must_carry() {
         assert!((number(row, "estimate") - 0.5).abs() < 0.3, "{row}");
     }
     for row in rows("agreement", "estimator_a", "mean-diff") {
-        let expected = if row["estimator_b"] == "lda" {
-            0.05..1.0
-        } else {
-            -0.3..0.3
-        };
+        let expected = if row["estimator_b"] == "lda" { 0.05..1.0 } else { -0.3..0.3 };
         assert!(expected.contains(&number(&row, "estimate")), "{row}");
     }
     for file in json["files"].as_array().unwrap() {
@@ -171,9 +151,8 @@ fn an_extraction_holds_what_a_direction_must_carry() {
     let cleaned = read("mean-diff-cleaned.safetensors");
     let nuisances = read("nuisances.safetensors");
     for nuisance in ["polarity", "surprisal"] {
-        let pair = cleaned.concepts["sentiment"][&10]
-            .iter()
-            .zip(&nuisances.concepts[nuisance][&10]);
+        let pair =
+            cleaned.concepts["sentiment"][&10].iter().zip(&nuisances.concepts[nuisance][&10]);
         let cosine: f32 = pair.map(|(a, b)| a * b).sum();
         assert!(cosine.abs() < 1e-5, "{nuisance}: {cosine}");
     }

@@ -82,12 +82,7 @@ fn sources() -> Vec<Source> {
                 let module = names.filter(|n| !["mod", "lib", "main"].contains(&n.as_str()));
                 let text = fs::read_to_string(&path).unwrap();
                 let code = without_tests(&text).to_owned();
-                found.push(Source {
-                    module: module.collect(),
-                    tokens: tokens(&code),
-                    code,
-                    file,
-                });
+                found.push(Source { module: module.collect(), tokens: tokens(&code), code, file });
             }
         }
     }
@@ -109,11 +104,8 @@ fn without_tests(text: &str) -> &str {
 /// The tokens of a text without its comments, strings and characters.
 fn tokens(code: &str) -> Vec<Token> {
     let chars: Vec<char> = code.chars().collect();
-    let starts = |i: usize, what: &str| {
-        what.chars()
-            .enumerate()
-            .all(|(k, c)| chars.get(i + k) == Some(&c))
-    };
+    let starts =
+        |i: usize, what: &str| what.chars().enumerate().all(|(k, c)| chars.get(i + k) == Some(&c));
     let find = |from: usize, what: &str| (from..chars.len()).find(|&i| starts(i, what));
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let (mut out, mut line, mut i) = (Vec::new(), 1, 0);
@@ -140,9 +132,7 @@ fn tokens(code: &str) -> Vec<Token> {
             i + 3
         } else {
             let end = match chars[i] {
-                c if word(c) => (i..chars.len())
-                    .find(|&k| !word(chars[k]))
-                    .unwrap_or(chars.len()),
+                c if word(c) => (i..chars.len()).find(|&k| !word(chars[k])).unwrap_or(chars.len()),
                 ':' if starts(i, "::") => i + 2,
                 _ => i + 1,
             };
@@ -229,11 +219,7 @@ fn no_room_imports_from_a_room_above_or_beside_it() {
                 continue;
             };
             if place(other).is_some_and(|other| other <= own) {
-                wrong.push(format!(
-                    "src/{}:{line} imports {}",
-                    source.name(),
-                    path.join("::")
-                ));
+                wrong.push(format!("src/{}:{line} imports {}", source.name(), path.join("::")));
             }
         }
     }
@@ -243,20 +229,14 @@ fn no_room_imports_from_a_room_above_or_beside_it() {
 #[test]
 fn no_two_files_need_each_other() {
     let sources = sources();
-    let index: BTreeMap<&[String], usize> = (sources.iter().enumerate())
-        .map(|(i, s)| (s.module.as_slice(), i))
-        .collect();
-    let target = |path: &[String]| {
-        (1..=path.len())
-            .rev()
-            .find_map(|n| index.get(&path[..n]))
-            .copied()
-    };
+    let index: BTreeMap<&[String], usize> =
+        (sources.iter().enumerate()).map(|(i, s)| (s.module.as_slice(), i)).collect();
+    let target =
+        |path: &[String]| (1..=path.len()).rev().find_map(|n| index.get(&path[..n])).copied();
     let edges: Vec<BTreeSet<usize>> = (sources.iter().enumerate())
         .map(|(from, s)| {
             let to = imports(s).into_iter().filter_map(|(_, path)| target(&path));
-            to.filter(|&to| to != from && !sources[to].is_index())
-                .collect()
+            to.filter(|&to| to != from && !sources[to].is_index()).collect()
         })
         .collect();
     let reached = |from: usize| {
@@ -270,12 +250,7 @@ fn no_two_files_need_each_other() {
     let mut circles = BTreeSet::new();
     for (i, others) in reach.iter().enumerate().filter(|(i, r)| r.contains(i)) {
         let circle = others.iter().filter(|&&j| reach[j].contains(&i));
-        circles.insert(
-            circle
-                .map(|&j| sources[j].name())
-                .collect::<Vec<_>>()
-                .join(" "),
-        );
+        circles.insert(circle.map(|&j| sources[j].name()).collect::<Vec<_>>().join(" "));
     }
     assert!(circles.is_empty(), "circles of files:\n{circles:#?}");
 }
@@ -305,10 +280,7 @@ fn functions_and_files_keep_their_bounds() {
                 depth += i32::from(text(i) == "{") - i32::from(text(i) == "}");
                 depth == 0
             });
-            let (from, to) = (
-                source.tokens[start].line,
-                source.tokens[closes.unwrap()].line,
-            );
+            let (from, to) = (source.tokens[start].line, source.tokens[closes.unwrap()].line);
             let count = lines[from - 1..to].iter().filter(|l| is_code(l)).count();
             if count > LONGEST_FUNCTION {
                 long.push(format!(
@@ -333,11 +305,6 @@ fn the_code_does_not_grow() {
     let mut rooms: Vec<_> = rooms.into_iter().collect();
     rooms.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
     println!("{sum:7} src");
-    rooms
-        .iter()
-        .for_each(|(room, lines)| println!("{lines:7} {room}"));
-    assert!(
-        sum <= CEILING,
-        "src/ has {sum} lines of code, above {CEILING}"
-    );
+    rooms.iter().for_each(|(room, lines)| println!("{lines:7} {room}"));
+    assert!(sum <= CEILING, "src/ has {sum} lines of code, above {CEILING}");
 }

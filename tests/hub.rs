@@ -48,10 +48,7 @@ fn plain() -> Files {
 fn sharded(weight_map: serde_json::Value) -> Files {
     let mut all = plain();
     all.remove(WEIGHTS);
-    all.insert(
-        INDEX.into(),
-        json!({ "weight_map": weight_map }).to_string(),
-    );
+    all.insert(INDEX.into(), json!({ "weight_map": weight_map }).to_string());
     all.insert("model-1.safetensors".into(), "first shard".into());
     all.insert("model-2.safetensors".into(), "second shard".into());
     all
@@ -111,11 +108,7 @@ impl Hub {
         let noted = log.clone();
         let server = Server::start(move |request| {
             let header = |name: &str| request.header(name).map(str::to_string);
-            let entry = (
-                request.path.clone(),
-                header("authorization"),
-                header("range"),
-            );
+            let entry = (request.path.clone(), header("authorization"), header("range"));
             noted.lock().unwrap().push(entry);
             handle(request)
         });
@@ -133,10 +126,7 @@ impl Hub {
 
     /// The snapshot that a pull prints.
     fn pulled(&self) -> PathBuf {
-        let output = self
-            .command(&["model", "pull", "org/tiny"])
-            .output()
-            .unwrap();
+        let output = self.command(&["model", "pull", "org/tiny"]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
@@ -183,11 +173,7 @@ fn command(home: &Path, endpoint: &str, args: &[&str]) -> Command {
 
 fn failure(mut command: Command) -> String {
     let output = command.output().unwrap();
-    assert!(
-        !output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()
 }
 
@@ -213,27 +199,15 @@ fn a_pull_brings_every_file_that_is_needed_and_no_other() {
     let hub = Hub::of(plain());
     let snapshot = hub.pulled();
     assert_eq!(snapshot, hub.repo().join("snapshots").join(COMMIT));
-    let wanted: Vec<String> = plain()
-        .into_keys()
-        .filter(|n| n != "README.md" && !n.ends_with("bin"))
-        .collect();
+    let wanted: Vec<String> =
+        plain().into_keys().filter(|n| n != "README.md" && !n.ends_with("bin")).collect();
     assert_eq!(below(&snapshot), wanted);
     for name in &wanted {
-        assert_eq!(
-            std::fs::read_to_string(snapshot.join(name)).unwrap(),
-            plain()[name],
-            "{name}"
-        );
+        assert_eq!(std::fs::read_to_string(snapshot.join(name)).unwrap(), plain()[name], "{name}");
         let link = std::fs::read_link(snapshot.join(name)).unwrap();
-        assert!(
-            link.starts_with("../../blobs") || link.starts_with("../../../blobs"),
-            "{link:?}"
-        );
+        assert!(link.starts_with("../../blobs") || link.starts_with("../../../blobs"), "{link:?}");
     }
-    assert_eq!(
-        std::fs::read_to_string(hub.repo().join("refs/main")).unwrap(),
-        COMMIT
-    );
+    assert_eq!(std::fs::read_to_string(hub.repo().join("refs/main")).unwrap(), COMMIT);
     // In the cache it needs nobody, by its branch or by its commit.
     let asked = hub.log.lock().unwrap().len();
     for name in ["org/tiny".to_string(), format!("org/tiny@{COMMIT}")] {
@@ -262,10 +236,7 @@ fn a_file_that_fails_is_an_error_and_the_next_pull_completes_the_model() {
         ill.store(false, Ordering::SeqCst);
         let snapshot = hub.pulled();
         assert!(snapshot.join(failing).is_file());
-        assert_eq!(
-            (hub.times("tokenizer_config.json"), hub.times(failing)),
-            (1, 2)
-        );
+        assert_eq!((hub.times("tokenizer_config.json"), hub.times(failing)), (1, 2));
     }
 }
 
@@ -304,10 +275,7 @@ fn a_cut_file_is_gone_on_with_and_held_against_its_digest() {
             }
         });
         let said = hub.refused();
-        assert!(
-            said.contains(WEIGHTS) && said.contains(&format!("cut after {half} of")),
-            "{said}"
-        );
+        assert!(said.contains(WEIGHTS) && said.contains(&format!("cut after {half} of")), "{said}");
         if honest_rest {
             let got = std::fs::read_to_string(hub.pulled().join(WEIGHTS)).unwrap();
             assert_eq!(got, plain()[WEIGHTS]);
@@ -343,24 +311,14 @@ fn content_that_is_not_what_the_hub_says_is_refused() {
 fn names_that_lead_out_of_the_snapshot_write_nothing() {
     let out = tempfile::tempdir().unwrap();
     let absolute = out.path().join("evil.safetensors").display().to_string();
-    for evil in [
-        "../../../../../evil.safetensors",
-        &absolute,
-        "sub/../../evil.safetensors",
-    ] {
+    for evil in ["../../../../../evil.safetensors", &absolute, "sub/../../evil.safetensors"] {
         // As a shard of the index, which the repository even lists.
         let mut by_index = sharded(json!({"a": "model-1.safetensors", "b": evil}));
         let unlisted = Hub::of(by_index.clone());
         let said = unlisted.refused();
-        assert!(
-            said.contains(INDEX) && said.contains("evil.safetensors"),
-            "{said}"
-        );
+        assert!(said.contains(INDEX) && said.contains("evil.safetensors"), "{said}");
         assert_eq!(
-            (
-                unlisted.times("model-1.safetensors"),
-                unlisted.times("evil.safetensors")
-            ),
+            (unlisted.times("model-1.safetensors"), unlisted.times("evil.safetensors")),
             (0, 0)
         );
         by_index.insert(evil.into(), "evil".into());
@@ -368,10 +326,7 @@ fn names_that_lead_out_of_the_snapshot_write_nothing() {
         assert!(listed.refused().contains("no plain relative name"));
         // As a template.
         let mut template = plain();
-        template.insert(
-            format!("additional_chat_templates/{evil}.jinja"),
-            "evil".into(),
-        );
+        template.insert(format!("additional_chat_templates/{evil}.jinja"), "evil".into());
         let by_template = Hub::of(template);
         assert!(by_template.refused().contains("no plain relative name"));
         for hub in [&unlisted, &listed, &by_template] {
@@ -384,13 +339,7 @@ fn names_that_lead_out_of_the_snapshot_write_nothing() {
 
 #[test]
 fn a_commit_that_is_no_commit_is_refused_and_an_entity_tag_names_nothing() {
-    for commit in [
-        "../../../evil",
-        "main",
-        "0123",
-        &"g".repeat(40),
-        &"A".repeat(40),
-    ] {
+    for commit in ["../../../evil", "main", "0123", &"g".repeat(40), &"A".repeat(40)] {
         let commit = commit.to_string();
         let hub = Hub::new(move |request| match asked(request) {
             None => Response::status(200, &listing(&plain(), &commit).to_string()),
@@ -403,10 +352,7 @@ fn a_commit_that_is_no_commit_is_refused_and_an_entity_tag_names_nothing() {
     let hub = Hub::new(|request| match asked(request) {
         None if request.path.contains('?') => Response::status(404, ""),
         None => {
-            let names: Vec<_> = plain()
-                .into_keys()
-                .map(|n| json!({"rfilename": n}))
-                .collect();
+            let names: Vec<_> = plain().into_keys().map(|n| json!({"rfilename": n})).collect();
             Response::status(200, &json!({"sha": COMMIT, "siblings": names}).to_string())
         }
         Some(name) => Response::Reply {
@@ -419,10 +365,7 @@ fn a_commit_that_is_no_commit_is_refused_and_an_entity_tag_names_nothing() {
         },
     });
     let snapshot = hub.pulled();
-    assert_eq!(
-        std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(),
-        plain()[WEIGHTS]
-    );
+    assert_eq!(std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(), plain()[WEIGHTS]);
     assert!(below(hub.home.path()).iter().all(|f| !f.contains("evil")));
 }
 
@@ -445,26 +388,15 @@ fn the_token_goes_to_the_hub_and_not_to_whom_it_points_at() {
         // A repository that was renamed: a relative redirect stays at the hub.
         None if !request.path.contains("moved") => Response::Reply {
             status: 307,
-            headers: vec![(
-                "location",
-                "/v1/api/models/org/tiny/revision/main?moved=1".into(),
-            )],
+            headers: vec![("location", "/v1/api/models/org/tiny/revision/main?moved=1".into())],
             body: String::new(),
         },
         _ => honest(&plain(), request),
     });
     let snapshot = hub.pulled();
-    assert_eq!(
-        std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(),
-        plain()[WEIGHTS]
-    );
+    assert_eq!(std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(), plain()[WEIGHTS]);
     let bearer = Some(format!("Bearer {SECRET}"));
-    assert!(hub
-        .log
-        .lock()
-        .unwrap()
-        .iter()
-        .all(|(_, token, _)| *token == bearer));
+    assert!(hub.log.lock().unwrap().iter().all(|(_, token, _)| *token == bearer));
     let log = elsewhere.log.lock().unwrap();
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].1, None);
@@ -477,10 +409,7 @@ fn two_that_pull_at_once_fetch_once_and_both_get_it_whole() {
         let both = [(); 2].map(|()| scope.spawn(|| hub.pulled()));
         for pull in both {
             let snapshot = pull.join().unwrap();
-            assert_eq!(
-                std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(),
-                plain()[WEIGHTS]
-            );
+            assert_eq!(std::fs::read_to_string(snapshot.join(WEIGHTS)).unwrap(), plain()[WEIGHTS]);
         }
     });
     assert_eq!(hub.times(WEIGHTS), 1);
@@ -496,20 +425,10 @@ fn a_repository_of_another_form_is_told_before_any_file_is_fetched() {
         (with(&[("pytorch_model.bin", "x")]), "pytorch_model.bin"),
         (with(&[("tiny.Q4_0.gguf", "x")]), "GGUF (tiny.Q4_0.gguf)"),
         (
-            files(&[
-                ("config.json", "{}"),
-                (WEIGHTS, "x"),
-                ("tokenizer.model", "x"),
-            ]),
+            files(&[("config.json", "{}"), (WEIGHTS, "x"), ("tokenizer.model", "x")]),
             "only tokenizer.model",
         ),
-        (
-            files(&[
-                ("adapter_config.json", "{}"),
-                ("adapter_model.safetensors", "x"),
-            ]),
-            "--adapter",
-        ),
+        (files(&[("adapter_config.json", "{}"), ("adapter_model.safetensors", "x")]), "--adapter"),
     ];
     for (files, says) in cases {
         let hub = Hub::of(files);
@@ -534,12 +453,7 @@ fn a_snapshot_of_others_that_lacks_a_file_is_completed_or_refused_by_name() {
         std::fs::create_dir_all(hub.repo().join("refs")).unwrap();
         std::fs::write(hub.repo().join("refs/main"), format!("{COMMIT}\n")).unwrap();
         std::fs::create_dir_all(&snapshot).unwrap();
-        for name in [
-            "config.json",
-            "tokenizer.json",
-            INDEX,
-            "model-1.safetensors",
-        ] {
+        for name in ["config.json", "tokenizer.json", INDEX, "model-1.safetensors"] {
             std::fs::write(snapshot.join(name), &all[name]).unwrap();
         }
         let lost = snapshot.join("model-2.safetensors");
@@ -553,10 +467,7 @@ fn a_snapshot_of_others_that_lacks_a_file_is_completed_or_refused_by_name() {
         // `check` fails at the empty config, behind the completion.
         let said = failure(hub.command(&["model", "check", "org/tiny"]));
         assert!(said.contains("architecture"), "{said}");
-        assert_eq!(
-            std::fs::read_to_string(&lost).unwrap(),
-            all["model-2.safetensors"]
-        );
+        assert_eq!(std::fs::read_to_string(&lost).unwrap(), all["model-2.safetensors"]);
         assert!(snapshot.join("chat_template.jinja").is_file());
     }
 }
@@ -569,10 +480,7 @@ fn a_hub_that_does_not_answer_leaves_what_is_in_the_cache() {
         |endpoint: &str, name: &str| command(hub.home.path(), endpoint, &["model", "pull", name]);
     let closed = "http://127.0.0.1:9/nobody";
     let output = pull(closed, "org/tiny").output().unwrap();
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap().trim(),
-        snapshot.display().to_string()
-    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), snapshot.display().to_string());
     // A commit that is not there is told with those that are.
     let other = format!("org/tiny@{}", "9".repeat(40));
     assert!(failure(pull(closed, &other)).contains(COMMIT));
@@ -613,17 +521,10 @@ fn an_adapter_of_the_hub_is_the_adapter_of_its_folder() {
     toy.moving(&toy.read).write(&snapshot).unwrap();
     std::fs::create_dir_all(cached.join("refs")).unwrap();
     std::fs::write(cached.join("refs/main"), COMMIT).unwrap();
-    toy.moving(&toy.other)
-        .write(&hub.home.path().join("local/lora"))
+    toy.moving(&toy.other).write(&hub.home.path().join("local/lora")).unwrap();
+    toy.moving(&toy.unread).write(&hub.home.path().join("folder")).unwrap();
+    std::fs::write(hub.home.path().join("t.jsonl"), "{\"id\": \"a\", \"text\": \"w1 w2 w3\"}\n")
         .unwrap();
-    toy.moving(&toy.unread)
-        .write(&hub.home.path().join("folder"))
-        .unwrap();
-    std::fs::write(
-        hub.home.path().join("t.jsonl"),
-        "{\"id\": \"a\", \"text\": \"w1 w2 w3\"}\n",
-    )
-    .unwrap();
     let captured = |adapter: &str| {
         let model = toy.dir.path().display().to_string();
         let args = [
@@ -642,10 +543,7 @@ fn an_adapter_of_the_hub_is_the_adapter_of_its_folder() {
         hub.command(&args).assert().success();
         let reader = ActivationReader::open(&hub.home.path().join("a.h5")).unwrap();
         let position = &reader.positions("texts").unwrap()[0];
-        (
-            reader.spec().condition.clone(),
-            reader.read("texts", position).unwrap(),
-        )
+        (reader.spec().condition.clone(), reader.read("texts", position).unwrap())
     };
     let by_path = captured(snapshot.to_str().unwrap());
     let by_name = captured("org/lora");
@@ -654,11 +552,7 @@ fn an_adapter_of_the_hub_is_the_adapter_of_its_folder() {
     assert_eq!(captured(&format!("org/lora@{COMMIT}")).1, by_path.1);
     // A folder of that name goes first.
     std::fs::create_dir_all(hub.home.path().join("org")).unwrap();
-    std::fs::rename(
-        hub.home.path().join("folder"),
-        hub.home.path().join("org/lora"),
-    )
-    .unwrap();
+    std::fs::rename(hub.home.path().join("folder"), hub.home.path().join("org/lora")).unwrap();
     assert_ne!(captured("org/lora").1, by_path.1);
     // One that is pickled only is told how to convert, with nothing fetched.
     let model = toy.dir.path().display().to_string();
@@ -674,9 +568,6 @@ fn an_adapter_of_the_hub_is_the_adapter_of_its_folder() {
         "b.h5",
     ];
     let said = failure(hub.command(&args));
-    assert!(
-        said.contains("adapter_model.bin") && said.contains("save_pretrained"),
-        "{said}"
-    );
+    assert!(said.contains("adapter_model.bin") && said.contains("save_pretrained"), "{said}");
     assert_eq!(hub.times(""), 1);
 }

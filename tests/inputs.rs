@@ -8,11 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Exit code and stderr.
 fn run(args: &[&str]) -> (i32, String) {
-    let output = Command::cargo_bin("residuum")
-        .unwrap()
-        .args(args)
-        .output()
-        .unwrap();
+    let output = Command::cargo_bin("residuum").unwrap().args(args).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
     (output.status.code().unwrap(), stderr)
@@ -23,10 +19,7 @@ fn fails_with(args: &[&str], words: &[&str]) {
     let (code, stderr) = run(args);
     assert_eq!(code, 1, "{args:?}: {stderr}");
     for word in words {
-        assert!(
-            stderr.contains(word),
-            "{args:?}: {word:?} is not in {stderr}"
-        );
+        assert!(stderr.contains(word), "{args:?}: {word:?} is not in {stderr}");
     }
 }
 
@@ -71,21 +64,9 @@ fn bytes_that_are_no_text_are_told_as_what_they_are_by_every_reader() {
         ("wide.jsonl", &wide, "line 1: this is text in UTF-16LE"),
         ("marked.jsonl", &marked, "line 1: this is text in UTF-16"),
         ("latin.jsonl", &latin, "line 1: byte 0xE9"),
-        (
-            "packed.jsonl",
-            b"\x1f\x8b\x08\x00\x00",
-            "line 1: this is a gzip file",
-        ),
-        (
-            "zip.jsonl",
-            b"PK\x03\x04\x14",
-            "line 1: this is a zip archive",
-        ),
-        (
-            "rows.jsonl",
-            b"PAR1\x15\x04",
-            "line 1: this is a Parquet file",
-        ),
+        ("packed.jsonl", b"\x1f\x8b\x08\x00\x00", "line 1: this is a gzip file"),
+        ("zip.jsonl", b"PK\x03\x04\x14", "line 1: this is a zip archive"),
+        ("rows.jsonl", b"PAR1\x15\x04", "line 1: this is a Parquet file"),
     ];
     let out = place.new_file("out");
     for (name, bytes, words) in cases {
@@ -98,10 +79,7 @@ fn bytes_that_are_no_text_are_told_as_what_they_are_by_every_reader() {
         let battery = place.path(&format!("battery-{name}"));
         std::fs::create_dir(&battery).unwrap();
         std::fs::write(battery.join(name), bytes).unwrap();
-        fails_with(
-            &["behave", "--battery", text(&battery), "--out", &out],
-            &words,
-        );
+        fails_with(&["behave", "--battery", text(&battery), "--out", &out], &words);
     }
     assert!(!Path::new(&out).exists());
 }
@@ -112,16 +90,10 @@ fn the_checks_of_materials_name_such_files_and_go_on_with_the_others() {
     place.file("a.jsonl", b"\x1f\x8b\x08\x00\x00");
     place.file("b.jsonl", "[{\"prompt\": \"x\"}]");
     let lint = ["materials", "lint", text(place.0.path())];
-    let output = Command::cargo_bin("residuum")
-        .unwrap()
-        .args(lint)
-        .output()
-        .unwrap();
+    let output = Command::cargo_bin("residuum").unwrap().args(lint).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
-    for words in [
-        "a.jsonl:1: error: this is a gzip file",
-        "b.jsonl:1: error: this is a JSON array",
-    ] {
+    for words in ["a.jsonl:1: error: this is a gzip file", "b.jsonl:1: error: this is a JSON array"]
+    {
         assert!(stdout.contains(words), "{stdout}");
     }
 }
@@ -131,21 +103,13 @@ fn other_forms_of_rows_are_told_with_line_and_remedy() {
     let place = Place::new();
     let out = place.new_file("out");
     for (name, content, words) in [
-        (
-            "array.jsonl",
-            "[\n{\"id\": \"a\"}]",
-            "array.jsonl, line 1: this is a JSON array",
-        ),
+        ("array.jsonl", "[\n{\"id\": \"a\"}]", "array.jsonl, line 1: this is a JSON array"),
         (
             "table.csv",
             "id,text\na,x\n",
             "table.csv, line 1: no JSON object begins here, but `id,text`",
         ),
-        (
-            "key.jsonl",
-            "{\"id\": \"a\", \"txt\": \"x\"}",
-            "key.jsonl, line 1: unknown field `txt`",
-        ),
+        ("key.jsonl", "{\"id\": \"a\", \"txt\": \"x\"}", "key.jsonl, line 1: unknown field `txt`"),
         (
             "kind.jsonl",
             "\n{\"id\": 7, \"text\": \"x\"}",
@@ -169,47 +133,25 @@ fn a_row_that_the_model_cannot_read_is_named_by_file_and_line() {
     );
     let file = place.file("long.jsonl", rows);
     let capture = |file: &str, at: &str, words: &[&str]| {
-        let args = [
-            "capture", "--model", model, "--texts", file, "--at", at, "--out", &out,
-        ];
+        let args = ["capture", "--model", model, "--texts", file, "--at", at, "--out", &out];
         fails_with(&args, words);
         assert!(!Path::new(&out).exists());
     };
-    capture(
-        &file,
-        "all-mean",
-        &["long.jsonl, line 3, text `b`: text of 600 tokens"],
-    );
+    capture(&file, "all-mean", &["long.jsonl, line 3, text `b`: text of 600 tokens"]);
     let rows = "{\"id\": \"a\", \"text\": \"w1 w2\"}\n\n{\"id\": \"b\", \"text\": \"w1\"}\n";
     let file = place.file("short.jsonl", rows);
     let words = "short.jsonl, line 3, text `b`: there is no token at `all-mean`; its only token is at position 0";
     capture(&file, "all-mean", &[words]);
-    capture(
-        &file,
-        "response-mean",
-        &["short.jsonl, line 1", "has no response"],
-    );
+    capture(&file, "response-mean", &["short.jsonl, line 1", "has no response"]);
     let rows = format!("{{\"prompt\": \"w1\"}}\n\n{{\"prompt\": \"{long}\"}}\n");
     let file = place.file("prompts.jsonl", rows);
     let answers = place.new_file("answers.jsonl");
-    let args = [
-        "distill",
-        "--model",
-        model,
-        "--prompts",
-        &file,
-        "--out",
-        &answers,
-    ];
+    let args = ["distill", "--model", model, "--prompts", &file, "--out", &answers];
     fails_with(&args, &["prompts.jsonl, line 3: text of 60"]);
     let turns = |answer: &str| {
         format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"w1\"}}, {{\"role\": \"assistant\", \"content\": \"{answer}\"}}]}}\n")
     };
-    let rows = format!(
-        "{{\"about\": {{}}}}\n{}\n{}",
-        turns("w2"),
-        turns("w2 w3 w4 w5 w6")
-    );
+    let rows = format!("{{\"about\": {{}}}}\n{}\n{}", turns("w2"), turns("w2 w3 w4 w5 w6"));
     let file = place.file("rows.jsonl", rows);
     let folder = place.new_file("adapter");
     let tune = |limit: &str, words: &str| {
@@ -226,10 +168,7 @@ fn a_row_that_the_model_cannot_read_is_named_by_file_and_line() {
         ];
         fails_with(&args, &[words]);
     };
-    tune(
-        "8",
-        "rows.jsonl, line 4: the row has 10 tokens, more than max_tokens = 8",
-    );
+    tune("8", "rows.jsonl, line 4: the row has 10 tokens, more than max_tokens = 8");
 }
 
 #[test]
@@ -243,66 +182,19 @@ fn no_command_takes_an_input_for_its_output() {
     let config = text(&toy.dir.path().join("config.json")).to_string();
     let named = format!("x={folder}");
     let cases: Vec<(Vec<&str>, &str)> = vec![
+        (vec!["capture", "--model", NONE, "--texts", &texts, "--out", &texts], "--texts reads"),
+        (vec!["capture", "--model", model, "--texts", &texts, "--out", &config], "--model reads"),
+        (vec!["finetune", "--model", NONE, "--data", &rows, "--out", folder], "--data reads"),
+        (vec!["finetune", "--model", model, "--data", &rows, "--out", model], "--model reads"),
         (
-            vec![
-                "capture", "--model", NONE, "--texts", &texts, "--out", &texts,
-            ],
-            "--texts reads",
-        ),
-        (
-            vec![
-                "capture", "--model", model, "--texts", &texts, "--out", &config,
-            ],
+            vec!["extract", "--model", model, "--concept", "persona", "--out", model],
             "--model reads",
         ),
         (
-            vec![
-                "finetune", "--model", NONE, "--data", &rows, "--out", folder,
-            ],
-            "--data reads",
-        ),
-        (
-            vec![
-                "finetune", "--model", model, "--data", &rows, "--out", model,
-            ],
-            "--model reads",
-        ),
-        (
-            vec![
-                "extract",
-                "--model",
-                model,
-                "--concept",
-                "persona",
-                "--out",
-                model,
-            ],
-            "--model reads",
-        ),
-        (
-            vec![
-                "geometry",
-                "--model",
-                NONE,
-                "--adapter",
-                &named,
-                "--out",
-                folder,
-            ],
+            vec!["geometry", "--model", NONE, "--adapter", &named, "--out", folder],
             "--adapter reads",
         ),
-        (
-            vec![
-                "behave",
-                "--model",
-                NONE,
-                "--battery",
-                folder,
-                "--out",
-                folder,
-            ],
-            "--battery reads",
-        ),
+        (vec!["behave", "--model", NONE, "--battery", folder, "--out", folder], "--battery reads"),
         (
             vec![
                 "steer",
@@ -320,41 +212,18 @@ fn no_command_takes_an_input_for_its_output() {
             ],
             "--adapter reads",
         ),
-        (
-            vec![
-                "distill",
-                "--model",
-                NONE,
-                "--prompts",
-                &texts,
-                "--out",
-                &texts,
-            ],
-            "--prompts reads",
-        ),
+        (vec!["distill", "--model", NONE, "--prompts", &texts, "--out", &texts], "--prompts reads"),
         (vec!["link", &texts, "--out", &texts], "RUN reads"),
-        (
-            vec!["vectors", "scale", &texts, "--by", "2", "--out", &texts],
-            "the command reads",
-        ),
-        (
-            vec!["model", "export", model, "--out", model],
-            "--model reads",
-        ),
+        (vec!["vectors", "scale", &texts, "--by", "2", "--out", &texts], "the command reads"),
+        (vec!["model", "export", model, "--out", model], "--model reads"),
         (vec!["man", "--out", &texts], "is no folder"),
-        (
-            vec!["study", "run", &texts, "--out", &texts],
-            "is no folder",
-        ),
+        (vec!["study", "run", &texts, "--out", &texts], "is no folder"),
     ];
     for (args, words) in cases {
         fails_with(&args, &[words]);
     }
     assert_eq!(std::fs::read_to_string(&texts).unwrap(), TEXTS);
-    assert_eq!(
-        std::fs::read_to_string(&rows).unwrap(),
-        "{\"messages\": []}\n"
-    );
+    assert_eq!(std::fs::read_to_string(&rows).unwrap(), "{\"messages\": []}\n");
 }
 
 #[test]
@@ -366,22 +235,9 @@ fn a_file_of_somebody_elses_is_no_store_of_verdicts() {
     let folder = text(place.0.path());
     let args = |verdicts: &str| {
         let url = "http://127.0.0.1:1/v1";
-        let args = [
-            "behave",
-            "--rejudge",
-            "--judge",
-            url,
-            "--judge-model",
-            "m",
-            "--out",
-            folder,
-        ];
+        let args = ["behave", "--rejudge", "--judge", url, "--judge-model", "m", "--out", folder];
         let more = ["--verdicts", verdicts];
-        [&args[..], &more]
-            .concat()
-            .iter()
-            .map(|a| a.to_string())
-            .collect::<Vec<_>>()
+        [&args[..], &more].concat().iter().map(|a| a.to_string()).collect::<Vec<_>>()
     };
     let same = place.new_file("results.h5");
     let refused = |verdicts: &str, words: &str| {
@@ -398,8 +254,5 @@ fn a_file_of_somebody_elses_is_no_store_of_verdicts() {
     )
     .unwrap();
     refused(&notes, "notes.txt, line 1: not such a row");
-    assert_eq!(
-        std::fs::read_to_string(&notes).unwrap(),
-        "notes without a newline"
-    );
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "notes without a newline");
 }

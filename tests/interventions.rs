@@ -18,10 +18,8 @@ fn identity_interventions_are_bit_equal_in_scoring_and_generation() {
     let lab = Lab::new();
     let model = lab.tuned(0.9, 0.3, 0.2);
     let bench = lab.bench(&model);
-    let points: Vec<HookPoint> = HookPoint::all(DEPTH)
-        .into_iter()
-        .filter(|p| p.site != Site::FinalNorm)
-        .collect();
+    let points: Vec<HookPoint> =
+        HookPoint::all(DEPTH).into_iter().filter(|p| p.site != Site::FinalNorm).collect();
     let mut texts = bench.texts().unwrap();
     let prompts: Vec<Tokens> = lab
         .toy
@@ -45,21 +43,13 @@ fn identity_interventions_are_bit_equal_in_scoring_and_generation() {
     let open = (f64::NEG_INFINITY, f64::INFINITY);
     let identities = [
         none.clone().add(1, v, 0.0).unwrap(),
-        none.clone()
-            .clamp(HookPoint::resid_post(1), v, open.0, open.1)
-            .unwrap(),
-        none.clone()
-            .cap_everywhere(&vec![v.clone(); DEPTH], &[1e6; DEPTH])
-            .unwrap(),
+        none.clone().clamp(HookPoint::resid_post(1), v, open.0, open.1).unwrap(),
+        none.clone().cap_everywhere(&vec![v.clone(); DEPTH], &[1e6; DEPTH]).unwrap(),
         whole,
         along,
     ];
     let say = |edits: &Interventions| {
-        let sampling = Sampling {
-            max_tokens: 6,
-            temperature: 0.0,
-            top_p: 1.0,
-        };
+        let sampling = Sampling { max_tokens: 6, temperature: 0.0, top_p: 1.0 };
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, DEPTH, D).unwrap();
         respond(&model, &prompts, &[], &sampling, &mut [], &mut hooks).unwrap()
@@ -71,11 +61,7 @@ fn identity_interventions_are_bit_equal_in_scoring_and_generation() {
     for (i, edit) in identities.into_iter().enumerate() {
         let e = bench.run("identity", &edit).unwrap();
         assert_eq!(bits(&plain), bits(&e), "edit {i}");
-        assert_eq!(
-            (e.kl, e.perplexity.to_bits()),
-            (0.0, plain.perplexity.to_bits()),
-            "edit {i}"
-        );
+        assert_eq!((e.kl, e.perplexity.to_bits()), (0.0, plain.perplexity.to_bits()), "edit {i}");
         // What is generated was never recorded.
         let edit = if i >= 3 { edit.on(&reading) } else { edit };
         assert_eq!(say(&edit), said, "edit {i}");
@@ -102,10 +88,7 @@ fn swapping_in_a_coordinate_takes_its_part_of_the_shift_and_the_whole_row_takes_
     let few = Arc::new(Recording::of(lab.base(), &texts[..2], &[point], &none).unwrap());
     let edit = none.swap(point, few, None).unwrap();
     let e = bench.run("few", &edit).unwrap_err().to_string();
-    assert!(
-        e.contains("no recorded activation") && e.contains("resid_post"),
-        "{e}"
-    );
+    assert!(e.contains("no recorded activation") && e.contains("resid_post"), "{e}");
 }
 
 #[test]
@@ -119,10 +102,7 @@ fn capping_keeps_every_token_at_or_below_its_percentile_and_leaves_the_rest() {
     let (least, most, middle) = (at(0.0), at(1.0), at(0.6));
     for l in 0..DEPTH {
         before[l].sort_by(f64::total_cmp);
-        assert_eq!(
-            (least[l], most[l]),
-            (before[l][0], *before[l].last().unwrap())
-        );
+        assert_eq!((least[l], most[l]), (before[l][0], *before[l].last().unwrap()));
         let below = before[l].iter().filter(|x| **x <= middle[l]).count() as f64;
         assert!((below / before[l].len() as f64 - 0.6).abs() < 0.02);
     }
@@ -131,10 +111,8 @@ fn capping_keeps_every_token_at_or_below_its_percentile_and_leaves_the_rest() {
     assert!(ceilings(lab.base(), &lab.neutral, &each, Some(&[Role::System]), 0.5).is_err());
     let tuned = lab.tuned(0.3, 0.0, 0.0);
     let cap = none.clone().cap_everywhere(&each, &middle).unwrap();
-    let (free, capped) = (
-        coordinates(&tuned, &lab.neutral, v, &none),
-        coordinates(&tuned, &lab.neutral, v, &cap),
-    );
+    let (free, capped) =
+        (coordinates(&tuned, &lab.neutral, v, &none), coordinates(&tuned, &lab.neutral, v, &cap));
     let over = free[1].iter().filter(|x| **x > middle[1]).count();
     assert!(over > free[1].len() / 2 && over < free[1].len());
     for (l, row) in capped.iter().enumerate() {
@@ -146,15 +124,9 @@ fn capping_keeps_every_token_at_or_below_its_percentile_and_leaves_the_rest() {
     for i in 0..N {
         let row = |l: usize| x.slice(ndarray::s![i, l, ..]).to_vec();
         let first = dot(&row(0), v).min(middle[0]);
-        let last = (first + dot(&row(1), v) - dot(&row(0), v))
-            .min(middle[1])
-            .min(middle[2]);
+        let last = (first + dot(&row(1), v) - dot(&row(0), v)).min(middle[1]).min(middle[2]);
         let want = 2.0 * (C * last + C2 * dot(&row(2), &lab.toy.second));
-        assert!(
-            (scores[[0, i]] - want).abs() < 2e-3,
-            "{} {want}",
-            scores[[0, i]]
-        );
+        assert!((scores[[0, i]] - want).abs() < 2e-3, "{} {want}", scores[[0, i]]);
     }
 }
 
@@ -162,17 +134,9 @@ fn capping_keeps_every_token_at_or_below_its_percentile_and_leaves_the_rest() {
 fn an_eraser_leaves_what_its_right_factor_reads_at_the_mean() {
     let lab = Lab::new();
     let t = &lab.toy;
-    let mean: Vec<f32> = lab
-        .last(lab.base())
-        .mean_axis(Axis(0))
-        .unwrap()
-        .row(1)
-        .to_vec();
+    let mean: Vec<f32> = lab.last(lab.base()).mean_axis(Axis(0)).unwrap().row(1).to_vec();
     // Oblique: reads `read`, writes `read` and some of `second`.
-    let (right, left) = (
-        vec![t.read.clone()],
-        vec![sum(&[(1.0, &t.read), (0.5, &t.second)])],
-    );
+    let (right, left) = (vec![t.read.clone()], vec![sum(&[(1.0, &t.read), (0.5, &t.second)])]);
     let point = HookPoint::resid_post(1);
     let none = Interventions::none();
     let erase = none.clone().erase(point, &mean, &left, &right).unwrap();
@@ -206,19 +170,13 @@ fn edits_are_limited_to_roles_and_one_that_touches_nothing_is_an_error() {
     assert_eq!(bits(&template), bits(&all));
     assert_ne!(bits(&all), bits(&plain));
     // An edit before block 0's attention reaches the prediction from other tokens too.
-    let early = none
-        .clone()
-        .add_at(HookPoint::new(Site::Embed, 0), &lab.toy.read, 5.0)
-        .unwrap();
+    let early = none.clone().add_at(HookPoint::new(Site::Embed, 0), &lab.toy.read, 5.0).unwrap();
     let user = bench.run("user", &early.on(&[Role::User])).unwrap();
     assert_ne!(bits(&user), bits(&plain));
     let system = add().on(&[Role::System]);
     let e = bench.run("system", &system).unwrap_err().to_string();
     assert!(e.contains("touches nothing") && e.contains("System"), "{e}");
-    let told = Bench {
-        system: Some("w1 w2"),
-        ..bench
-    };
+    let told = Bench { system: Some("w1 w2"), ..bench };
     assert!(told.run("system", &system).is_ok());
     // Bare ids have no roles; a pass that ends below the edit never meets it.
     let ids = [lab.neutral[0].ids.as_slice()];
@@ -229,13 +187,7 @@ fn edits_are_limited_to_roles_and_one_that_touches_nothing_is_an_error() {
     let e = lab.base().forward(&packed, &mut hooks).unwrap_err();
     assert!(e.to_string().contains("packed without them"), "{e}");
     let request = Request::new(&[Position::ResponseMean], vec![0]);
-    let e = capture(
-        lab.base(),
-        &lab.neutral,
-        &request,
-        &add(),
-        &mut |_, _, _| Ok(()),
-    );
+    let e = capture(lab.base(), &lab.neutral, &request, &add(), &mut |_, _, _| Ok(()));
     assert!(e.unwrap_err().to_string().contains("touches nothing"));
 }
 
@@ -250,11 +202,7 @@ fn adding_a_direction_decides_what_is_generated_with_and_without_an_adapter() {
         .collect();
     let none = Interventions::none();
     let say = |model: &Decoder, edits: &Interventions| -> Vec<String> {
-        let sampling = Sampling {
-            max_tokens: 3,
-            temperature: 0.0,
-            top_p: 1.0,
-        };
+        let sampling = Sampling { max_tokens: 3, temperature: 0.0, top_p: 1.0 };
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, DEPTH, D).unwrap();
         let said = respond(model, &prompts, &[], &sampling, &mut [], &mut hooks).unwrap();

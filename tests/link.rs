@@ -36,26 +36,14 @@ fn planted() -> Run {
     for (c, (condition, moved)) in CONDITIONS.into_iter().enumerate() {
         let seeds = if c == 0 { 0..1 } else { 1..3 };
         for seed in seeds {
-            let id = if c == 0 {
-                condition.into()
-            } else {
-                format!("{condition}-s{seed}")
-            };
-            let state = State {
-                id: id.clone(),
-                condition: condition.into(),
-                seed,
-                text: condition.into(),
-            };
+            let id = if c == 0 { condition.into() } else { format!("{condition}-s{seed}") };
+            let state =
+                State { id: id.clone(), condition: condition.into(), seed, text: condition.into() };
             let by = moved + 0.01 * seed as f64;
             let implied = condition == "conscious" || condition == "valence";
             for (preference, status, moves) in [
                 ("shutdown", "isolated", 1.0),
-                (
-                    "moral-consideration",
-                    if implied { "implied" } else { "isolated" },
-                    0.0,
-                ),
+                ("moral-consideration", if implied { "implied" } else { "isolated" }, 0.0),
             ] {
                 let estimate = 1.0 + 0.5 * moves * by;
                 run.scores.push(ScoreRow {
@@ -82,10 +70,7 @@ fn planted() -> Run {
                         hi: 1.0,
                     });
                 }
-                let along = [
-                    ("self", if c % 2 == 0 { 1.0 } else { -1.0 }),
-                    ("will", by * by),
-                ];
+                let along = [("self", if c % 2 == 0 { 1.0 } else { -1.0 }), ("will", by * by)];
                 for (concept, estimate) in along.into_iter().filter(|_| c > 0) {
                     run.shifts.push(shift(&id, concept, layer, estimate));
                 }
@@ -140,17 +125,9 @@ fn write(run: &Run, path: &Path) {
         identity: !s.is_base(),
     });
     w.records(&states.collect::<Vec<_>>()).unwrap();
-    let layers = [0, 1, 2].map(|layer| LayerRow {
-        layer,
-        reported: layer > 0,
-        rms: 1.0,
-        n: 10,
-    });
+    let layers = [0, 1, 2].map(|layer| LayerRow { layer, reported: layer > 0, rms: 1.0, n: 10 });
     w.records(&layers).unwrap();
-    let couple = CoupleRow {
-        concept_a: "self".into(),
-        concept_b: "will".into(),
-    };
+    let couple = CoupleRow { concept_a: "self".into(), concept_b: "will".into() };
     w.records(&[couple]).unwrap();
     w.records(&run.scores).unwrap();
     w.records(&run.shifts).unwrap();
@@ -194,23 +171,13 @@ fn the_link_of_a_run_is_the_analysis_of_its_records_over_cells_isolated_in_all_c
     let k = isolated("self x will");
     assert!((number(&k["estimate"]) - 1.0).abs() < 1e-9, "{k}");
     assert_eq!((number(&k["n"]), number(&k["states"])), (6.0, 12.0));
-    assert_eq!(
-        (number(&k["permutations"]), number(&k["p"])),
-        (720.0, 1.0 / 720.0)
-    );
+    assert_eq!((number(&k["permutations"]), number(&k["p"])), (720.0, 1.0 / 720.0));
     assert!(number(&isolated("self")["p"]) > 0.1);
     let behaviour = row(&json["ranking"], &[("quantity", "behaviour")]);
     assert_eq!(number(&behaviour["p"]), 2.0 / 120.0);
     let lines = std::fs::read_to_string(&csv).unwrap().lines().count();
     assert_eq!(lines, 1 + json["link"].as_array().unwrap().len());
-    let fewer = [
-        "link",
-        run,
-        "--without",
-        "denial,valence",
-        "--json",
-        "--quiet",
-    ];
+    let fewer = ["link", run, "--without", "denial,valence", "--json", "--quiet"];
     let json = command(&fewer).unwrap();
     let k = row(&json["link"], &[("predictor", "coupling")]);
     assert_eq!(number(&k["n"]), 4.0);

@@ -41,22 +41,13 @@ impl Lab {
     }
 
     fn adapter(&self, state: &str) -> String {
-        self.run()
-            .join("adapters")
-            .join(state)
-            .display()
-            .to_string()
+        self.run().join("adapters").join(state).display().to_string()
     }
 
     /// Runs a command on the study's model and seed; gives the records that it wrote.
     fn command(&self, name: &str, args: &[&str]) -> Results {
         let out = self.dir.path().join(
-            args.join("-")
-                .replace(['/', '.', ','], "")
-                .chars()
-                .take(60)
-                .collect::<String>()
-                + name,
+            args.join("-").replace(['/', '.', ','], "").chars().take(60).collect::<String>() + name,
         );
         let model = self.small.folder.dir.path().display().to_string();
         let run = Command::cargo_bin("residuum")
@@ -77,9 +68,7 @@ impl Lab {
     }
 
     fn concepts(&self) -> String {
-        ["hedging.jsonl", "brevity.jsonl", "weather.jsonl"]
-            .map(|c| self.path(c))
-            .join(",")
+        ["hedging.jsonl", "brevity.jsonl", "weather.jsonl"].map(|c| self.path(c)).join(",")
     }
 
     /// `--adapter NAME=DIR` for every fine-tune.
@@ -132,14 +121,7 @@ fn geometry() -> &'static Results {
         let (concepts, adapters) = (lab.concepts(), lab.adapters());
         let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
         args.extend(["--concepts", &concepts, "--couple", "hedging,brevity"]);
-        args.extend([
-            "--placebos",
-            "weather",
-            "--nuisances",
-            "weather",
-            "--pairs",
-            "8",
-        ]);
+        args.extend(["--placebos", "weather", "--nuisances", "weather", "--pairs", "8"]);
         args.extend(["--reference", "boat", "--focus", "lamp"]);
         lab.command("geometry", &args)
     })
@@ -148,12 +130,7 @@ fn geometry() -> &'static Results {
 #[test]
 fn the_unit_of_doses_and_shifts_is_one() {
     let (study, command) = (&lab().study, geometry());
-    let rms = |r: &Results| {
-        r.layers
-            .iter()
-            .map(|l| (l.layer, l.rms, l.n))
-            .collect::<Vec<_>>()
-    };
+    let rms = |r: &Results| r.layers.iter().map(|l| (l.layer, l.rms, l.n)).collect::<Vec<_>>();
     same("layer RMS", &rms(study), &rms(command));
 }
 
@@ -164,11 +141,7 @@ fn couplings_their_nulls_and_changes_are_those_of_the_study() {
     same("nulls", &study.nulls, &command.nulls);
     same("nulls of the pair", &study.pair_nulls, &command.pair_nulls);
     same("precision", &study.precision, &command.precision);
-    same(
-        "condition means",
-        &study.condition_coupling,
-        &command.condition_coupling,
-    );
+    same("condition means", &study.condition_coupling, &command.condition_coupling);
     same("changes", &study.changes, &command.changes);
     same("stability", &study.stability, &command.stability);
     same("alignment", &study.alignment, &command.alignment);
@@ -188,11 +161,7 @@ fn shifts_are_those_of_the_study() {
     };
     same("shifts", &response(study), &response(command));
     same("poles", &study.poles, &command.poles);
-    same(
-        "cosines of shifts",
-        &study.shift_cosines,
-        &command.shift_cosines,
-    );
+    same("cosines of shifts", &study.shift_cosines, &command.shift_cosines);
 }
 
 #[test]
@@ -200,22 +169,10 @@ fn the_quality_of_directions_is_that_of_the_study() {
     let lab = lab();
     let concepts = lab.concepts();
     let weather = lab.path("weather.jsonl");
-    let command = lab.command(
-        "extract",
-        &[
-            "--concept",
-            &concepts,
-            "--nuisances",
-            &weather,
-            "--pairs",
-            "8",
-        ],
-    );
+    let command =
+        lab.command("extract", &["--concept", &concepts, "--nuisances", &weather, "--pairs", "8"]);
     let of = |r: &Results, form: &str| -> Vec<_> {
-        let own = r
-            .quality
-            .iter()
-            .filter(|q| q.state == "base" && q.form == form);
+        let own = r.quality.iter().filter(|q| q.state == "base" && q.form == form);
         own.map(|q| {
             let mut q = q.clone();
             q.chosen = false; // the command was not asked to choose
@@ -236,10 +193,7 @@ fn scores_and_contrasts_are_those_of_the_study() {
     same("scores", &lab.study.scores, &command.scores);
     // One fine-tune of a condition is the condition.
     let of = |r: &Results, set: &str| -> Vec<_> {
-        let own = r
-            .contrasts
-            .iter()
-            .filter(|c| c.reference == "base" && c.kind == "preference");
+        let own = r.contrasts.iter().filter(|c| c.reference == "base" && c.kind == "preference");
         let own = own.filter(|c| c.set == set).map(|c| {
             let mut c = c.clone();
             c.set = "boat".into();
@@ -248,11 +202,7 @@ fn scores_and_contrasts_are_those_of_the_study() {
         });
         own.collect()
     };
-    same(
-        "contrasts",
-        &of(&lab.study, "boat"),
-        &of(&command, "boat-s1"),
-    );
+    same("contrasts", &of(&lab.study, "boat"), &of(&command, "boat-s1"));
 }
 
 #[test]
@@ -260,11 +210,7 @@ fn the_link_of_a_finished_run_is_that_of_its_report() {
     let lab = lab();
     // Three conditions are too few for a link; what it is computed from is there.
     let run = lab.run().display().to_string();
-    let out = Command::cargo_bin("residuum")
-        .unwrap()
-        .args(["link", &run])
-        .output()
-        .unwrap();
+    let out = Command::cargo_bin("residuum").unwrap().args(["link", &run]).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert_eq!(lab.study.links.is_empty(), !out.status.success(), "{said}");
 }
@@ -272,32 +218,14 @@ fn the_link_of_a_finished_run_is_that_of_its_report() {
 #[test]
 fn doses_are_those_of_the_study() {
     let lab = lab();
-    let (concepts, weather, battery) = (
-        lab.concepts(),
-        lab.path("weather.jsonl"),
-        lab.path("battery"),
-    );
+    let (concepts, weather, battery) =
+        (lab.concepts(), lab.path("weather.jsonl"), lab.path("battery"));
     let folder = lab.dir.path().join("vectors");
     let model = lab.small.folder.dir.path().display().to_string();
     Command::cargo_bin("residuum")
         .unwrap()
-        .args([
-            "extract",
-            "--model",
-            &model,
-            "--seed",
-            "3",
-            "--concept",
-            &concepts,
-        ])
-        .args([
-            "--nuisances",
-            &weather,
-            "--pairs",
-            "8",
-            "--out",
-            folder.to_str().unwrap(),
-        ])
+        .args(["extract", "--model", &model, "--seed", "3", "--concept", &concepts])
+        .args(["--nuisances", &weather, "--pairs", "8", "--out", folder.to_str().unwrap()])
         .assert()
         .success();
     let layer = lab.study.doses[0].layer.to_string();
@@ -324,10 +252,7 @@ fn doses_are_those_of_the_study() {
         ],
     );
     let of = |r: &Results| -> Vec<_> {
-        let own = r
-            .doses
-            .iter()
-            .filter(|d| d.direction == "hedging" && d.asked == "preferences");
+        let own = r.doses.iter().filter(|d| d.direction == "hedging" && d.asked == "preferences");
         own.cloned().collect()
     };
     same("doses", &of(&lab.study), &of(&command));

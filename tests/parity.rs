@@ -79,9 +79,7 @@ fn residuals_are_within_1e4_of_layer_rms_of_f64_transformers() {
 fn folder_model() -> (tempfile::TempDir, Model) {
     let dir = tempfile::tempdir().unwrap();
     let files = model::folder::write(default_model(), dir.path(), 200_000_000).unwrap();
-    let shards = files
-        .iter()
-        .filter(|f| f.extension().unwrap() == "safetensors");
+    let shards = files.iter().filter(|f| f.extension().unwrap() == "safetensors");
     assert!(shards.count() > 1, "the weights are in one file");
     let loaded = Model::load("folder", dir.path(), &Loading::default()).unwrap();
     (dir, loaded)
@@ -94,21 +92,11 @@ fn a_folder_of_sharded_safetensors_is_the_model_it_was_written_from() {
     assert!(w < 1e-4, "{w}");
     let (a, b) = (&folder.tokenizer, &default_model().tokenizer);
     for (k, o) in oracles().iter().enumerate() {
-        assert_eq!(
-            residuals(&folder.decoder, &o.ids),
-            residuals(&default_model().decoder, &o.ids)
-        );
+        assert_eq!(residuals(&folder.decoder, &o.ids), residuals(&default_model().decoder, &o.ids));
         let text = b.decode(&o.ids).unwrap();
-        assert_eq!(
-            a.encode(&text).unwrap(),
-            b.encode(&text).unwrap(),
-            "text {k}"
-        );
+        assert_eq!(a.encode(&text).unwrap(), b.encode(&text).unwrap(), "text {k}");
     }
-    let (a_text, b_text) = (
-        a.exchange(None, "Hi?", "Yes."),
-        b.exchange(None, "Hi?", "Yes."),
-    );
+    let (a_text, b_text) = (a.exchange(None, "Hi?", "Yes."), b.exchange(None, "Hi?", "Yes."));
     assert_eq!(a_text.unwrap().ids, b_text.unwrap().ids);
     assert_eq!(a.eos(), b.eos());
 }
@@ -130,10 +118,7 @@ fn chat_strings_and_ids_equal_transformers() {
         let messages: Vec<Message> = serde_json::from_value(c["messages"].clone()).unwrap();
         let prompt = c["add_generation_prompt"].as_bool().unwrap();
         let tok = &default_model().tokenizer;
-        assert_eq!(
-            tok.render(&messages, prompt).unwrap(),
-            c["text"].as_str().unwrap()
-        );
+        assert_eq!(tok.render(&messages, prompt).unwrap(), c["text"].as_str().unwrap());
         assert_eq!(tok.chat(&messages, prompt).unwrap().ids, ids(&c["ids"]));
     }
 }
@@ -142,28 +127,16 @@ fn chat_strings_and_ids_equal_transformers() {
 fn greedy_tokens_equal_transformers_alone_and_in_one_batch() {
     let g = json("greedy.json");
     let model = default_model();
-    let prompts: Vec<Vec<u32>> = g["prompts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| ids(&p["ids"]))
-        .collect();
-    let want: Vec<Vec<u32>> = g["prompts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| ids(&p["new_ids"]))
-        .collect();
+    let prompts: Vec<Vec<u32>> =
+        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["ids"])).collect();
+    let want: Vec<Vec<u32>> =
+        g["prompts"].as_array().unwrap().iter().map(|p| ids(&p["new_ids"])).collect();
     let end = default_model().tokenizer.eos().to_vec();
     let want: Vec<Vec<u32>> = want
         .into_iter()
         .map(|w| w.into_iter().take_while(|t| !end.contains(t)).collect())
         .collect();
-    let greedy = Sampling {
-        max_tokens: 32,
-        temperature: 0.0,
-        top_p: 1.0,
-    };
+    let greedy = Sampling { max_tokens: 32, temperature: 0.0, top_p: 1.0 };
     let run = |p: &[Vec<u32>]| {
         let hooks = &mut Hooks::none();
         generate(&model.decoder, p, &end, &greedy, &mut [], hooks).unwrap()
@@ -177,10 +150,7 @@ fn batching_and_shared_prefixes_change_no_residual_beyond_1e5() {
     let model = &default_model().decoder;
     let os = oracles();
     let mut texts: Vec<Vec<u32>> = os.iter().map(|o| o.ids.clone()).collect();
-    texts.extend(
-        os.iter()
-            .map(|o| [&o.ids[..o.ids.len() - 3], &[11, 12]].concat()),
-    );
+    texts.extend(os.iter().map(|o| [&o.ids[..o.ids.len() - 3], &[11, 12]].concat()));
     let packed = Packed::new(&texts);
     assert!(packed.rows() < texts.iter().map(Vec::len).sum());
     let mut all = Vec::new();
@@ -218,9 +188,7 @@ fn few_rows_read_from_quantised_weights_give_the_same_logits_to_the_bit() {
         let maps = (0..d.layers()).flat_map(|l| (0..LINEARS.len()).map(move |k| (l, k)));
         maps.filter(|&(l, k)| {
             let map = d.linear(l, k);
-            map.quantised
-                .as_ref()
-                .is_some_and(|q| q.stands_for(&map.weight))
+            map.quantised.as_ref().is_some_and(|q| q.stands_for(&map.weight))
         })
         .count()
     };

@@ -60,22 +60,9 @@ fn gradients_pass_through_every_edit_as_finite_differences_do() {
         ("none", none.clone()),
         ("add", none.clone().add(0, v, 2.0).unwrap()),
         ("project out", none.clone().project_out(point, v).unwrap()),
-        (
-            "cap",
-            none.clone()
-                .clamp(point, v, f64::NEG_INFINITY, cap[0])
-                .unwrap(),
-        ),
-        (
-            "erase",
-            none.clone()
-                .erase(point, &mean, &oblique, std::slice::from_ref(v))
-                .unwrap(),
-        ),
-        (
-            "swap",
-            none.clone().swap(point, record(rows), Some(v)).unwrap(),
-        ),
+        ("cap", none.clone().clamp(point, v, f64::NEG_INFINITY, cap[0]).unwrap()),
+        ("erase", none.clone().erase(point, &mean, &oblique, std::slice::from_ref(v)).unwrap()),
+        ("swap", none.clone().swap(point, record(rows), Some(v)).unwrap()),
     ];
     let rng = &mut stream(5, "toy-factors", 0);
     let mut start = Adapter::init(base, "toy", 2, 4.0, &[3, 6], rng).unwrap();
@@ -91,12 +78,7 @@ fn gradients_pass_through_every_edit_as_finite_differences_do() {
         let vars: BTreeMap<_, _> = start
             .factors
             .iter()
-            .map(|(t, (a, b))| {
-                (
-                    *t,
-                    (Var::from_tensor(a).unwrap(), Var::from_tensor(b).unwrap()),
-                )
-            })
+            .map(|(t, (a, b))| (*t, (Var::from_tensor(a).unwrap(), Var::from_tensor(b).unwrap())))
             .collect();
         let at = |step: f64, grads: &BTreeMap<(usize, usize), (Tensor, Tensor)>| {
             let moved = vars.iter().map(|(t, (a, b))| {
@@ -107,9 +89,8 @@ fn gradients_pass_through_every_edit_as_finite_differences_do() {
             let model = base.with_branches(&moved.collect(), start.scale());
             loss(&model, rows, edit).to_scalar::<f32>().unwrap() as f64
         };
-        let live = vars
-            .iter()
-            .map(|(t, (a, b))| (*t, (a.as_tensor().clone(), b.as_tensor().clone())));
+        let live =
+            vars.iter().map(|(t, (a, b))| (*t, (a.as_tensor().clone(), b.as_tensor().clone())));
         let model = base.with_branches(&live.collect(), start.scale());
         let store = loss(&model, rows, edit).backward().unwrap();
         let zero = |x: &Tensor| x.zeros_like().unwrap();
@@ -124,22 +105,13 @@ fn gradients_pass_through_every_edit_as_finite_differences_do() {
                 (*t, (of(a), of(b)))
             })
             .collect();
-        let squared = |x: &Tensor| {
-            x.sqr()
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .to_scalar::<f32>()
-                .unwrap() as f64
-        };
+        let squared =
+            |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap() as f64;
         let norm2: f64 = grads.values().map(|(a, b)| squared(a) + squared(b)).sum();
         assert!(norm2 > 1e-6, "{name}: no gradient");
         let e = 0.02 / norm2.sqrt();
         let change = (at(e, &grads) - at(-e, &grads)) / (2.0 * e);
-        assert!(
-            (change / norm2 - 1.0).abs() < 0.01,
-            "{name}: {change} {norm2}"
-        );
+        assert!((change / norm2 - 1.0).abs() < 0.01, "{name}: {change} {norm2}");
         assert!(!seen.contains(&norm2), "{name} changes nothing");
         seen.push(norm2);
     }
@@ -170,17 +142,8 @@ fn shifts(toy: &Toy, prevent: Option<Prevent>) -> [f64; 2] {
     let rng = &mut stream(1, "lora-init", 0);
     let start = Adapter::init(base, "toy", 2, 4.0, &recipe.target_indices().unwrap(), rng).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let done = train_under(
-        base,
-        start,
-        &rows(toy),
-        &recipe,
-        &edits,
-        1,
-        out.path(),
-        &mut |_, _| (),
-    )
-    .unwrap();
+    let done = train_under(base, start, &rows(toy), &recipe, &edits, 1, out.path(), &mut |_, _| ())
+        .unwrap();
     let tuned = base.merged(&done.adapter).unwrap();
     let none = Interventions::none();
     let texts = toy.neutral(8);
@@ -197,12 +160,7 @@ fn shifts(toy: &Toy, prevent: Option<Prevent>) -> [f64; 2] {
 fn what_is_added_or_denied_in_training_need_not_or_cannot_be_learned() {
     let toy = Toy::along(toy::axes());
     let prevent = |mode, dose, layers: &[usize]| {
-        Some(Prevent {
-            concept: "read".into(),
-            mode,
-            dose,
-            layers: layers.to_vec(),
-        })
+        Some(Prevent { concept: "read".into(), mode, dose, layers: layers.to_vec() })
     };
     let [plain, plain_second] = shifts(&toy, None);
     assert!(plain > 0.1 && plain_second > 0.05, "{plain} {plain_second}");
@@ -228,33 +186,12 @@ fn a_recipe_and_the_edits_made_must_go_together() {
         layers: Vec::new(),
     }));
     let rows = rows(&toy);
-    let e = train(
-        base,
-        start.clone(),
-        &rows,
-        &named,
-        1,
-        out.path(),
-        &mut |_, _| (),
-    )
-    .err()
-    .unwrap();
+    let e = train(base, start.clone(), &rows, &named, 1, out.path(), &mut |_, _| ()).err().unwrap();
     assert!(e.to_string().contains("`prevent`"), "{e}");
-    let edits = Interventions::none()
-        .project_out(HookPoint::resid_post(1), &toy.read)
-        .unwrap();
+    let edits = Interventions::none().project_out(HookPoint::resid_post(1), &toy.read).unwrap();
     let plain = recipe(None);
-    let e = train_under(
-        base,
-        start,
-        &rows,
-        &plain,
-        &edits,
-        1,
-        out.path(),
-        &mut |_, _| (),
-    )
-    .err()
-    .unwrap();
+    let e = train_under(base, start, &rows, &plain, &edits, 1, out.path(), &mut |_, _| ())
+        .err()
+        .unwrap();
     assert!(e.to_string().contains("`prevent`"), "{e}");
 }

@@ -21,10 +21,7 @@ use serde_json::Value;
 const EXACT: f64 = 1e-9;
 
 fn fixture(name: &str) -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/stats/reference.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stats/reference.json");
     let text = std::fs::read_to_string(path).unwrap();
     serde_json::from_str::<Value>(&text).unwrap()[name].take()
 }
@@ -49,10 +46,7 @@ fn cases(name: &str) -> Vec<Value> {
 #[track_caller]
 fn near(got: f64, want: f64, tolerance: f64) {
     let allowed = tolerance * want.abs().max(1.0);
-    assert!(
-        (got - want).abs() <= allowed,
-        "{got} for {want}, allowed {allowed}"
-    );
+    assert!((got - want).abs() <= allowed, "{got} for {want}, allowed {allowed}");
 }
 
 #[test]
@@ -72,18 +66,11 @@ fn singular_vectors_of_centred_rows_are_principal_components() {
 #[test]
 fn silhouettes_match() {
     let f = fixture("silhouettes");
-    let states: Vec<Array2<f32>> = f["states"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| matrix(s).mapv(|v| v as f32))
-        .collect();
+    let states: Vec<Array2<f32>> =
+        f["states"].as_array().unwrap().iter().map(|s| matrix(s).mapv(|v| v as f32)).collect();
     let views: Vec<_> = states.iter().map(|s| s.view()).collect();
     let clusters: Vec<usize> = (0..states[0].nrows()).collect();
-    let clouds = Clouds {
-        states: &views,
-        clusters: &clusters,
-    };
+    let clouds = Clouds { states: &views, clusters: &clusters };
     let got = silhouette(&clouds, RegionOptions::default()).unwrap();
     // Distances come from inner products of f32 rows.
     near(got.mean.value, number(&f["mean"]), 1e-6);
@@ -146,9 +133,7 @@ fn flipped_signs_match_all_sign_patterns() {
 fn intervals_of_rates_match() {
     for f in cases("rates") {
         let counts: Vec<u64> = list(&f["counts"]).iter().map(|&c| c as u64).collect();
-        let [k, n, j, m] = counts[..] else {
-            panic!("{counts:?}")
-        };
+        let [k, n, j, m] = counts[..] else { panic!("{counts:?}") };
         let (one, both) = (wilson(k, n, 0.95), newcombe((k, n), (j, m), 0.95));
         let (z, p) = two_proportion_z((k, n), (j, m));
         for (got, want) in [one.lo, one.hi].into_iter().zip(list(&f["wilson"])) {
@@ -202,11 +187,7 @@ fn correlations_and_quantiles_match() {
 fn shrinkage_matches() {
     for f in cases("shrinkage") {
         let x = matrix(&f["x"]).mapv(|v| v as f32);
-        near(
-            ledoit_wolf(x.view()).unwrap().lambda,
-            number(&f["lambda"]),
-            EXACT,
-        );
+        near(ledoit_wolf(x.view()).unwrap().lambda, number(&f["lambda"]), EXACT);
     }
 }
 
@@ -224,11 +205,7 @@ fn information_criteria_of_mixtures_match() {
 fn isotropic_cosines_match() {
     for f in cases("isotropic") {
         let d = number(&f["d"]) as usize;
-        near(
-            isotropic_cosine(d, number(&f["level"])),
-            number(&f["cosine"]),
-            1e-7,
-        );
+        near(isotropic_cosine(d, number(&f["level"])), number(&f["cosine"]), 1e-7);
     }
 }
 
@@ -252,19 +229,11 @@ fn cosines_match_a_second_implementation_in_every_form() {
         .iter()
         .map(|p| matrix(p).mapv(|v| v as f32).insert_axis(Axis(1)))
         .collect();
-    let clusters: Vec<Vec<usize>> = differences
-        .iter()
-        .map(|d| (0..d.dim().0).collect())
-        .collect();
-    let background = vec![matrix(&f["neutral"])
-        .mapv(|v| v as f32)
-        .insert_axis(Axis(1))];
+    let clusters: Vec<Vec<usize>> = differences.iter().map(|d| (0..d.dim().0).collect()).collect();
+    let background = vec![matrix(&f["neutral"]).mapv(|v| v as f32).insert_axis(Axis(1))];
     let states = vec![differences];
-    let input = CouplingInput {
-        differences: &states,
-        clusters: &clusters,
-        background: &background,
-    };
+    let input =
+        CouplingInput { differences: &states, clusters: &clusters, background: &background };
     let options = CouplingOptions {
         nuisances: vec![2],
         draws: 50,
@@ -274,11 +243,8 @@ fn cosines_match_a_second_implementation_in_every_form() {
     };
     let got = coupling(input, &options).unwrap();
     let at = [0, 0, 1, 0];
-    for (form, name) in [
-        (&got.raw, "raw"),
-        (&got.cleaned, "cleaned"),
-        (&got.whitened, "whitened"),
-    ] {
+    for (form, name) in [(&got.raw, "raw"), (&got.cleaned, "cleaned"), (&got.whitened, "whitened")]
+    {
         near(form.value[at], number(&f[name]), 1e-8);
         let relative = match name {
             "raw" => "relative".to_string(),

@@ -25,16 +25,8 @@ const FIGURES: [&str; 11] = [
 ];
 
 /// Names of the shipped study.
-const OURS: [&str; 8] = [
-    "persona",
-    "autonomy",
-    "conscious",
-    "denial",
-    "toaster",
-    "historical",
-    "roleplay",
-    "shutdown",
-];
+const OURS: [&str; 8] =
+    ["persona", "autonomy", "conscious", "denial", "toaster", "historical", "roleplay", "shutdown"];
 
 fn written(dir: &Path, results: &Results) -> PathBuf {
     let path = dir.join("results.h5");
@@ -96,12 +88,7 @@ fn findings_in_the_file_are_those_of_its_records() {
     assert_eq!(said.findings.len(), r.findings.len());
     let again = findings(&back).0;
     let key = |f: &residuum::analysis::records::FindingRow| {
-        (
-            f.quantity.clone(),
-            f.set.clone(),
-            f.subject.clone(),
-            f.estimate.to_bits(),
-        )
+        (f.quantity.clone(), f.set.clone(), f.subject.clone(), f.estimate.to_bits())
     };
     assert!(back.findings.iter().map(key).eq(again.iter().map(key)));
 }
@@ -121,10 +108,7 @@ fn no_name_of_ours_is_in_a_report_of_other_names() {
             assert!(!lower.contains(ours), "{ours} in {name}");
         }
         for number in ["NaN, NaN", "[NaN", "NaN]"] {
-            assert!(
-                name.ends_with(".csv") || !text.contains(number),
-                "{number} in {name}"
-            );
+            assert!(name.ends_with(".csv") || !text.contains(number), "{number} in {name}");
         }
     }
 }
@@ -146,10 +130,7 @@ fn every_figure_is_made_and_one_that_is_no_longer_made_is_removed() {
     let made = render(&file, dir.path()).unwrap();
     assert!(made.figures.iter().all(|w| w.name != "trajectory"));
     for kind in ["svg", "png", "csv"] {
-        assert!(!dir
-            .path()
-            .join(format!("figures/trajectory.{kind}"))
-            .exists());
+        assert!(!dir.path().join(format!("figures/trajectory.{kind}")).exists());
     }
     assert!(own.is_file());
 }
@@ -185,14 +166,8 @@ fn every_kind_of_finding_is_made_and_said() {
         assert!(!own.is_empty(), "{quantity}");
         for f in own {
             let text = sentence(f);
-            assert!(
-                text.ends_with('.') && !text.contains("NaN"),
-                "{quantity}: {text}"
-            );
-            assert!(
-                text.contains(&f.set) || f.set.is_empty(),
-                "{quantity}: {text}"
-            );
+            assert!(text.ends_with('.') && !text.contains("NaN"), "{quantity}: {text}");
+            assert!(text.contains(&f.set) || f.set.is_empty(), "{quantity}: {text}");
         }
     }
 }
@@ -204,10 +179,7 @@ fn a_study_of_base_alone_and_an_empty_file_have_a_report() {
     let made = render(&file, dir.path()).unwrap();
     let names: Vec<&str> = made.figures.iter().map(|w| w.name.as_str()).collect();
     assert_eq!(names, ["coupling", "concepts", "directions"]);
-    assert!(made
-        .sentences
-        .iter()
-        .any(|s| s.contains("hedging and thrift")));
+    assert!(made.sentences.iter().any(|s| s.contains("hedging and thrift")));
 
     let dir = tempfile::tempdir().unwrap();
     let file = written(dir.path(), &Results::default());
@@ -239,8 +211,5 @@ fn a_shift_without_an_estimate_is_said_and_not_drawn() {
     r.shifts.iter_mut().for_each(lose);
     let made = render(&written(dir.path(), &r), dir.path()).unwrap();
     assert!(made.figures.iter().all(|w| w.name != "shift"));
-    assert!(made
-        .sentences
-        .iter()
-        .any(|s| s.contains("not above its noise")));
+    assert!(made.sentences.iter().any(|s| s.contains("not above its noise")));
 }

@@ -109,16 +109,11 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     assert_eq!(ran, ["measure", "report"]);
 
     let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
-    let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"]
-        .map(String::from)
-        .to_vec();
+    let states: Vec<String> = ["conscious-s1", "denial-s1", "denial-s2"].map(String::from).to_vec();
     let listed = column(&h5, "causal/ablation_states", "state");
     let edits = listed.len() / 6;
     let each: Vec<String> = states.iter().flat_map(|s| vec![s.clone(); edits]).collect();
-    assert_eq!(
-        (&listed[..3 * edits], &listed[3 * edits..]),
-        (&each[..], &each[..])
-    );
+    assert_eq!((&listed[..3 * edits], &listed[3 * edits..]), (&each[..], &each[..]));
     let own = column(&h5, "causal/ablation_states", "directions_of");
     assert!(own.iter().all(|s| s == "conscious-s1"));
     let roles = column(&h5, "study/conditions", "role");
@@ -141,16 +136,11 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
         serde_json::from_value(rows["learnt"][i]["lines"].clone()).unwrap()
     };
     assert_eq!(of("rows", "conscious").lines.len(), 12);
-    assert!(lines(0)
-        .iter()
-        .all(|l| of("rows", "conscious").lines.contains(l)));
+    assert!(lines(0).iter().all(|l| of("rows", "conscious").lines.contains(l)));
     assert_eq!((lines(0).len(), lines(1).len()), (8, 8));
     assert_ne!(lines(1), lines(2));
     let pairs: Vec<&String> = study.concepts[0].pairs.iter().map(|p| &p.id).collect();
-    assert_eq!(
-        of("concept", "persona").ids.iter().collect::<Vec<_>>(),
-        pairs
-    );
+    assert_eq!(of("concept", "persona").ids.iter().collect::<Vec<_>>(), pairs);
     assert_eq!(of("prompts", "neutral_prompts").lines.len(), 4);
     for name in ["coupling", "shift", "behaviour", "training"] {
         let path = out.join(format!("figures/{name}.svg"));
@@ -163,27 +153,15 @@ fn a_wrong_manifest_is_refused_with_the_place_and_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
         (MANIFEST.replace("[draws]", "colour = 1\n[draws]"), "colour"),
-        (
-            MANIFEST.replace("data = \"denial\"", "data = \"denail\""),
-            "denial",
-        ),
+        (MANIFEST.replace("data = \"denial\"", "data = \"denail\""), "denial"),
         (MANIFEST.replace("rank = 4", "rank = 0"), "rank"),
-        (
-            MANIFEST.replace("reference = \"denial\"", "reference = \"x\""),
-            "roles.reference",
-        ),
-        (
-            MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""),
-            "twice",
-        ),
+        (MANIFEST.replace("reference = \"denial\"", "reference = \"x\""), "roles.reference"),
+        (MANIFEST.replace("name = \"roleplay\"", "name = \"denial\""), "twice"),
         (
             MANIFEST.replace("data = \"denial\"\nseeds = 2", "adapter = \"nowhere\""),
             "adapter_config.json",
         ),
-        (
-            MANIFEST.replace("nuisances = [\"polarity\"]", "nuisances = [\"formality\"]"),
-            "placebos",
-        ),
+        (MANIFEST.replace("nuisances = [\"polarity\"]", "nuisances = [\"formality\"]"), "placebos"),
         (MANIFEST.replace("pairs = 12", "pairs = 2"), "sizes.pairs"),
         (
             MANIFEST.replace("placebos = [\"sentiment\"]", "placebos = [\"weather\"]"),
@@ -205,11 +183,7 @@ fn found(out: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path
-                .strip_prefix(out)
-                .unwrap()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.strip_prefix(out).unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
                 continue;
@@ -287,11 +261,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             "rope base of the model",
-            of_model(
-                "config.json",
-                "\"rms_norm_eps\"",
-                "\"rope_theta\":500.0,\"rms_norm_eps\"",
-            ),
+            of_model("config.json", "\"rms_norm_eps\"", "\"rope_theta\":500.0,\"rms_norm_eps\""),
             "finetune-keeper-s1",
             NOTHING,
         ),
@@ -303,20 +273,11 @@ fn cases() -> Vec<Case> {
         ),
         (
             "alpha of an adapter",
-            of_place(
-                "lent/adapter_config.json",
-                "\"lora_alpha\": 4",
-                "\"lora_alpha\": 8",
-            ),
+            of_place("lent/adapter_config.json", "\"lora_alpha\": 4", "\"lora_alpha\": 8"),
             "capture-lent",
             "capture-base",
         ),
-        (
-            "weights of a condition's model",
-            Weights,
-            "behave-other",
-            "behave-base",
-        ),
+        ("weights of a condition's model", Weights, "behave-other", "behave-base"),
         (
             "rows",
             of_place("rows/lamp.jsonl", "I am of the", "I am one of the"),
@@ -331,11 +292,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             "a question",
-            of_place(
-                "battery/knots.jsonl",
-                "knots, question",
-                "of knots, question",
-            ),
+            of_place("battery/knots.jsonl", "knots, question", "of knots, question"),
             "ablate-keeper-s1",
             "capture-base",
         ),
@@ -351,12 +308,7 @@ fn cases() -> Vec<Case> {
             "capture-borrowed",
             "capture-base",
         ),
-        (
-            "an identity",
-            Manifest("identity = false", "identity = true"),
-            "report",
-            "behave-other",
-        ),
+        ("an identity", Manifest("identity = false", "identity = true"), "report", "behave-other"),
         (
             "roles",
             Manifest(
@@ -366,24 +318,9 @@ fn cases() -> Vec<Case> {
             "ablate-lent",
             "ablate-keeper-s1",
         ),
-        (
-            "draws",
-            Manifest("null = 100", "null = 120"),
-            "report",
-            "dose",
-        ),
-        (
-            "layers",
-            Manifest("seed = 3", "layers = [1]\nseed = 3"),
-            "dose",
-            "behave-base",
-        ),
-        (
-            "doses",
-            Manifest("[4.0]", "[2.0]"),
-            "dose",
-            "ablate-keeper-s1",
-        ),
+        ("draws", Manifest("null = 100", "null = 120"), "report", "dose"),
+        ("layers", Manifest("seed = 3", "layers = [1]\nseed = 3"), "dose", "behave-base"),
+        ("doses", Manifest("[4.0]", "[2.0]"), "dose", "ablate-keeper-s1"),
     ]
 }
 
@@ -395,10 +332,8 @@ fn each_kind_of_input_changed_once_gives_what_a_fresh_run_gives() {
     small.go(SMALL, &first);
     assert_eq!(small.go(SMALL, &first), (Vec::new(), Vec::new()));
     for (i, (what, change, redone, kept)) in cases().into_iter().enumerate() {
-        let (resumed, fresh) = (
-            place.path().join(format!("{i}-resumed")),
-            place.path().join(format!("{i}-fresh")),
-        );
+        let (resumed, fresh) =
+            (place.path().join(format!("{i}-resumed")), place.path().join(format!("{i}-fresh")));
         copied(&first, &resumed);
         let mut text = SMALL.to_string();
         let mut undo: Option<(PathBuf, String)> = None;
@@ -417,14 +352,8 @@ fn each_kind_of_input_changed_once_gives_what_a_fresh_run_gives() {
             Change::Weights => small.other(1.3),
         }
         let (ran, _) = small.go(&text, &resumed);
-        assert!(
-            ran.iter().any(|s| s == redone),
-            "{what}: {redone} is not in {ran:?}"
-        );
-        assert!(
-            !ran.iter().any(|s| s == kept),
-            "{what}: {kept} is in {ran:?}"
-        );
+        assert!(ran.iter().any(|s| s == redone), "{what}: {redone} is not in {ran:?}");
+        assert!(!ran.iter().any(|s| s == kept), "{what}: {kept} is in {ran:?}");
         let study = small.study(&text);
         clean(&small, &study, &resumed);
         small.go(&text, &fresh);
@@ -493,10 +422,7 @@ fn one_stage_runs_alone_where_what_it_needs_is_there() {
         done.map(|()| ran).map_err(|e| e.to_string())
     };
     let said = one("capture-keeper-s1").unwrap_err();
-    assert!(
-        said.contains("needs") && said.contains("finetune-keeper-s1 (not run yet)"),
-        "{said}"
-    );
+    assert!(said.contains("needs") && said.contains("finetune-keeper-s1 (not run yet)"), "{said}");
     assert!(one("captur").unwrap_err().contains("no stage `captur`"));
     assert!(!out.exists());
     for stage in ["distil", "finetune-keeper-s1", "capture-keeper-s1"] {
@@ -545,20 +471,15 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
     let text = format!("{asked}{tables}[[condition]]{after}[[condition]]{conditions}");
     let study = small.study(&text);
     let held = study.condition("held").unwrap();
-    assert_eq!(
-        (held.text.as_str(), study.neutral.as_deref()),
-        ("lamp", Some("plain"))
-    );
+    assert_eq!((held.text.as_str(), study.neutral.as_deref()), ("lamp", Some("plain")));
     let (ran, _) = small.go(&text, &out);
     let at = |name: &str| ran.iter().position(|r| r == name).unwrap();
     assert!(at("capture-base") < at("finetune-held-s1"));
     assert!(at("trajectory") < at("measure") && at("converse-held-s1") < at("measure"));
     // The last checkpoint is the study's own fine-tune, to the bit, and nothing is trained twice.
     let bytes = |name: &str| std::fs::read(out.join("adapters/keeper-s1").join(name)).unwrap();
-    let last = format!(
-        "checkpoint-{}/adapter_model.safetensors",
-        study.checkpoints(1).last().unwrap()
-    );
+    let last =
+        format!("checkpoint-{}/adapter_model.safetensors", study.checkpoints(1).last().unwrap());
     assert_eq!(bytes(&last), bytes("adapter_model.safetensors"));
     let h5 = ResultsReader::open(&out.join("results.h5")).unwrap();
     for (table, name, word) in [
@@ -569,20 +490,10 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),
     ] {
-        assert!(
-            column(&h5, table, name).contains(&word.to_string()),
-            "{table}"
-        );
+        assert!(column(&h5, table, name).contains(&word.to_string()), "{table}");
     }
     drop(h5);
-    let ours = [
-        "persona",
-        "autonomy",
-        "conscious",
-        "denial",
-        "toaster",
-        "phenomenality",
-    ];
+    let ours = ["persona", "autonomy", "conscious", "denial", "toaster", "phenomenality"];
     for name in every_file(&out) {
         // The neutral prompts that ship are answered in any study.
         if name == Path::new("distilled.jsonl") {

@@ -111,19 +111,12 @@ fn a_template_without_a_system_turn_is_found_before_anything_is_trained() {
     let out = place.path("run");
     let e = run(&study, &refusing, &out, &[], &mut |_| panic!("begun"));
     let said = e.err().unwrap().to_string();
-    for word in [
-        "persona.jsonl, line ",
-        "`roleplay`",
-        "no system",
-        "system prompt",
-    ] {
+    for word in ["persona.jsonl, line ", "`roleplay`", "no system", "system prompt"] {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(!out.exists());
     // Without the condition there is nothing to refuse.
-    let (without, _) = MANIFEST
-        .split_once("[[condition]]\nname = \"roleplay\"")
-        .unwrap();
+    let (without, _) = MANIFEST.split_once("[[condition]]\nname = \"roleplay\"").unwrap();
     assert_eq!(place.said(without, &refusing), "ok");
 }
 
@@ -131,20 +124,11 @@ fn a_template_without_a_system_turn_is_found_before_anything_is_trained() {
 fn layers_are_those_of_the_model() {
     let (toy, place) = (Toy::new(), Place::new());
     let said = place.said(&format!("layers = [0, 99]{MANIFEST}"), &toy.model);
-    assert!(
-        said.contains("line 1: layers names layer 99, but toy has 3"),
-        "{said}"
-    );
-    assert_eq!(
-        place.said(&format!("layers = [0, 2]{MANIFEST}"), &toy.model),
-        "ok"
-    );
+    assert!(said.contains("line 1: layers names layer 99, but toy has 3"), "{said}");
+    assert_eq!(place.said(&format!("layers = [0, 2]{MANIFEST}"), &toy.model), "ok");
     let kept = "name = \"kept\"\ndata = \"conscious\"\nprevent = { concept = \"persona\", mode = \"project-out\", layers = [3] }";
     let said = place.said(&condition(kept), &toy.model);
-    assert!(
-        said.contains("condition.kept.prevent.layers names layer 3"),
-        "{said}"
-    );
+    assert!(said.contains("condition.kept.prevent.layers names layer 3"), "{said}");
 }
 
 #[test]
@@ -172,14 +156,10 @@ fn models_of_conditions_have_the_shape_and_the_tokens_of_the_studys() {
     place.model(&toy, "swapped", "tokenizer.json", |t| {
         let (user, end) = ("\"<|user|>\":1,", "\"<|end|>\":4,");
         assert!(t.contains(user) && t.contains(end), "{t}");
-        t.replace(user, "\"<|user|>\":4,")
-            .replace(end, "\"<|end|>\":1,")
+        t.replace(user, "\"<|user|>\":4,").replace(end, "\"<|end|>\":1,")
     });
     let said = place.said(&text("swapped"), &toy.model);
-    assert!(
-        said.contains("condition.other.model `swapped` encodes"),
-        "{said}"
-    );
+    assert!(said.contains("condition.other.model `swapped` encodes"), "{said}");
     let shallow = place.path("shallow");
     place.model(&toy, "shallow", "config.json", |t| t);
     let weights = shallow.join("model.safetensors");
@@ -200,10 +180,7 @@ fn every_text_is_held_against_the_context() {
     let (toy, place) = (Toy::new(), Place::new());
     let longest = |text: &str| {
         let study = place.study(text).unwrap();
-        check(&study, &toy.model, &place.run(), Rates::TYPICAL)
-            .unwrap()
-            .0
-            .longest
+        check(&study, &toy.model, &place.run(), Rates::TYPICAL).unwrap().0.longest
     };
     let talks = format!("{MANIFEST}\n[conversations]\n");
     let short = longest(MANIFEST);
@@ -222,15 +199,9 @@ fn every_text_is_held_against_the_context() {
     let exact = narrow(short);
     assert_eq!(place.said(MANIFEST, &exact), "ok");
     let said = place.said(&talks, &exact);
-    assert!(
-        said.contains("conversations about") && said.contains("context"),
-        "{said}"
-    );
+    assert!(said.contains("conversations about") && said.contains("context"), "{said}");
     let said = place.said(MANIFEST, &narrow(short - 1));
-    assert!(
-        said.contains("line ") && said.contains(&format!("{} tokens", short)),
-        "{said}"
-    );
+    assert!(said.contains("line ") && said.contains(&format!("{} tokens", short)), "{said}");
     let limited = MANIFEST.replace("rank = 4", "rank = 4\nmax_tokens = 20");
     let said = place.said(&limited, &toy.model);
     assert!(
@@ -258,16 +229,10 @@ fn a_preference_that_every_row_presupposes_tests_nothing() {
     // What the last stage would stumble over without any cause asked for.
     let (before, rest) = MANIFEST.split_once("[causal]").unwrap();
     let (_, conditions) = rest.split_once("[[condition]]").unwrap();
-    let (both, _) = conditions
-        .split_once("[[condition]]\nname = \"roleplay\"")
-        .unwrap();
-    let said = place
-        .study(&with(&format!("{before}[[condition]]{both}")))
-        .unwrap_err();
+    let (both, _) = conditions.split_once("[[condition]]\nname = \"roleplay\"").unwrap();
+    let said = place.study(&with(&format!("{before}[[condition]]{both}"))).unwrap_err();
     assert!(said.contains("line 1: battery holds only"), "{said}");
-    let said = place
-        .study(&with(&format!("{MANIFEST}\n[conversations]\n")))
-        .unwrap_err();
+    let said = place.study(&with(&format!("{MANIFEST}\n[conversations]\n"))).unwrap_err();
     assert!(said.contains("no preference of the battery"), "{said}");
 }
 
@@ -282,10 +247,7 @@ fn a_study_without_anything_to_be_about_is_refused_and_what_is_supposed_is_said(
         format!("{before}{roles}[draws]{draws}[[condition]]{conditions}")
     };
     let study = place.study(&without("", conditions)).unwrap();
-    assert_eq!(
-        (study.focus.as_str(), study.reference.as_str()),
-        ("conscious", "base")
-    );
+    assert_eq!((study.focus.as_str(), study.reference.as_str()), ("conscious", "base"));
     assert!(study.notes.iter().all(|n| n.contains("roles.")) && study.notes.len() == 2);
     let (one, _) = conditions.split_once("[[condition]]").unwrap();
     let roles = "[roles]\nreference = \"conscious\"\n";
@@ -303,10 +265,7 @@ fn a_users_file_is_held_to_the_rules_of_materials() {
     std::fs::write(place.path("mine.jsonl"), rows).unwrap();
     let text = condition("name = \"mine\"\ndata = \"mine.jsonl\"");
     let found = lints(&place.study(&text).unwrap()).unwrap();
-    assert!(
-        !found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")),
-        "{found:?}"
-    );
+    assert!(!found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")), "{found:?}");
 }
 
 #[test]
@@ -315,17 +274,12 @@ fn a_concept_is_prevented_by_the_name_that_the_manifest_gives_it() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("probes/concepts/autonomy.jsonl");
     std::fs::copy(shipped, place.path("mine.jsonl")).unwrap();
     let text = condition("name = \"kept\"\ndata = \"conscious\"\nprevent = { concept = \"mine.jsonl\", mode = \"project-out\" }");
-    let study = place
-        .study(&text.replace("\"autonomy\"]]", "\"mine.jsonl\"]]"))
-        .unwrap();
+    let study = place.study(&text.replace("\"autonomy\"]]", "\"mine.jsonl\"]]")).unwrap();
     let kept = study.conditions.last().unwrap();
     assert_eq!(kept.prevent.as_ref().unwrap().concept, "autonomy");
     assert_eq!(kept.text, "conscious");
     // Two files of one name would share their activations.
     let twice = MANIFEST.replace("placebos = [\"sentiment\"]", "placebos = [\"mine.jsonl\"]");
     let said = place.study(&twice).unwrap_err();
-    assert!(
-        said.contains("concepts.placebos `mine.jsonl` calls itself `autonomy`"),
-        "{said}"
-    );
+    assert!(said.contains("concepts.placebos `mine.jsonl` calls itself `autonomy`"), "{said}");
 }

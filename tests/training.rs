@@ -17,13 +17,7 @@ fn rows() -> Vec<Vec<Message>> {
 }
 
 fn recipe() -> Recipe {
-    Recipe {
-        rank: 2,
-        alpha: 4.0,
-        warmup: 2,
-        order: Order::File,
-        ..Recipe::default()
-    }
+    Recipe { rank: 2, alpha: 4.0, warmup: 2, order: Order::File, ..Recipe::default() }
 }
 
 #[test]
@@ -31,28 +25,15 @@ fn twenty_steps_follow_pefts_loss_curve_within_1e3() {
     let model = default_model();
     let curve = json("peft/curve.json");
     let examples = examples(&model.tokenizer, &rows(), 1024).unwrap();
-    for (b, batch) in curve["first_batches"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .enumerate()
-    {
+    for (b, batch) in curve["first_batches"].as_array().unwrap().iter().enumerate() {
         for (i, row) in batch.as_array().unwrap().iter().enumerate() {
             assert_eq!(examples[b * 4 + i].ids, ids(&row["ids"]));
         }
     }
     let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let got = train(
-        &model.decoder,
-        start,
-        &examples,
-        &recipe(),
-        0,
-        out.path(),
-        &mut |_, _| (),
-    )
-    .unwrap();
+    let got =
+        train(&model.decoder, start, &examples, &recipe(), 0, out.path(), &mut |_, _| ()).unwrap();
     let want = curve["steps"].as_array().unwrap();
     assert_eq!(got.steps.len(), want.len());
     let mut worst = 0f64;
@@ -79,26 +60,13 @@ fn twenty_steps_follow_pefts_loss_curve_within_1e3() {
 fn the_same_seed_gives_the_same_bits() {
     let model = default_model();
     let examples = examples(&model.tokenizer, &rows()[..8], 1024).unwrap();
-    let recipe = Recipe {
-        rank: 2,
-        batch: 4,
-        ..Recipe::default()
-    };
+    let recipe = Recipe { rank: 2, batch: 4, ..Recipe::default() };
     let run = |seed| {
         let rng = &mut residuum::stats::rng::stream(seed, "lora-init", 0);
         let targets = recipe.target_indices().unwrap();
         let start = Adapter::init(&model.decoder, "m", 2, 4.0, &targets, rng).unwrap();
         let out = tempfile::tempdir().unwrap();
-        train(
-            &model.decoder,
-            start,
-            &examples,
-            &recipe,
-            seed,
-            out.path(),
-            &mut |_, _| (),
-        )
-        .unwrap();
+        train(&model.decoder, start, &examples, &recipe, seed, out.path(), &mut |_, _| ()).unwrap();
         std::fs::read(out.path().join("adapter_model.safetensors")).unwrap()
     };
     assert!(run(1) == run(1), "two runs of one seed differ");
@@ -109,23 +77,10 @@ fn the_same_seed_gives_the_same_bits() {
 fn a_loss_that_is_not_finite_stops_with_its_step_and_keeps_what_was_reached() {
     let model = default_model();
     let examples = examples(&model.tokenizer, &rows()[..8], 1024).unwrap();
-    let recipe = Recipe {
-        learning_rate: 1e38,
-        clip: 1e30,
-        warmup: 0,
-        ..recipe()
-    };
+    let recipe = Recipe { learning_rate: 1e38, clip: 1e30, warmup: 0, ..recipe() };
     let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let run = train(
-        &model.decoder,
-        start,
-        &examples,
-        &recipe,
-        0,
-        out.path(),
-        &mut |_, _| (),
-    );
+    let run = train(&model.decoder, start, &examples, &recipe, 0, out.path(), &mut |_, _| ());
     let error = run.err().expect("the loss stayed finite").to_string();
     assert!(error.contains("step 1"), "{error}");
     let log = std::fs::read_to_string(out.path().join("training.jsonl")).unwrap();

@@ -236,15 +236,10 @@ fn prompt_activations_are_bit_equal_whatever_the_answer() {
         "user",
         "You are a helpful assistant",
     ];
-    let mut texts: Vec<Tokens> = answers
-        .iter()
-        .map(|a| model.tokenizer.exchange(None, "Is it so?", a).unwrap())
-        .collect();
+    let mut texts: Vec<Tokens> =
+        answers.iter().map(|a| model.tokenizer.exchange(None, "Is it so?", a).unwrap()).collect();
     let joined = |t: &Tokens| matches!(t.prompt, Some(Prompt::Joined { .. }));
-    assert!(
-        texts.iter().any(joined),
-        "no answer joins the markup before it"
-    );
+    assert!(texts.iter().any(joined), "no answer joins the markup before it");
     assert!(!texts.iter().all(joined));
     texts.push(model.tokenizer.prompt(None, "Is it so?").unwrap());
     let request = Request::new(&[Position::ResponseMean, Position::PromptLast], vec![0, 1]);
@@ -252,19 +247,13 @@ fn prompt_activations_are_bit_equal_whatever_the_answer() {
     let mut means = 0;
     let mut read = |texts: &[Tokens], request: &Request, first: usize| {
         let at = request.positions.len() - 1;
-        capture(
-            &model.decoder,
-            texts,
-            request,
-            &Interventions::none(),
-            &mut |i, p, x| {
-                match p == at {
-                    true => got[first + i] = Some(x),
-                    false => means += 1,
-                }
-                Ok(())
-            },
-        )
+        capture(&model.decoder, texts, request, &Interventions::none(), &mut |i, p, x| {
+            match p == at {
+                true => got[first + i] = Some(x),
+                false => means += 1,
+            }
+            Ok(())
+        })
         .unwrap();
     };
     let n = answers.len();
@@ -278,48 +267,22 @@ fn prompt_activations_are_bit_equal_whatever_the_answer() {
 #[test]
 fn a_turn_that_is_changed_or_left_out_is_an_error_that_names_it() {
     for (template, does) in [
-        (
-            "{% for m in messages %}{{ m.content | upper }}\n{% endfor %}",
-            "\"ONE?\"",
-        ),
-        (
-            "{% for m in messages %}{{ m.content | replace('e', 'a') }}\n{% endfor %}",
-            "\"Ona?\"",
-        ),
-        (
-            "{% for m in messages %}{{ m.content[:2] }}\n{% endfor %}",
-            "changes it",
-        ),
+        ("{% for m in messages %}{{ m.content | upper }}\n{% endfor %}", "\"ONE?\""),
+        ("{% for m in messages %}{{ m.content | replace('e', 'a') }}\n{% endfor %}", "\"Ona?\""),
+        ("{% for m in messages %}{{ m.content[:2] }}\n{% endfor %}", "changes it"),
         (
             "{% for m in messages if m.role != 'user' %}{{ m.content }}\n{% endfor %}",
             "leaves it out",
         ),
-        (
-            "{% for m in messages %}{{ m.content | tojson }}\n{% endfor %}",
-            "",
-        ),
+        ("{% for m in messages %}{{ m.content | tojson }}\n{% endfor %}", ""),
     ] {
         let t = Folder::new(Form::ByteLevel, template).tokenizer();
-        let quoted = [
-            Message::new("user", "One?\n\"so\""),
-            Message::new("assistant", "Yes."),
-        ];
-        let plain = [
-            Message::new("user", "One?"),
-            Message::new("assistant", "Yes."),
-        ];
-        let e = t
-            .chat(if does.is_empty() { &quoted } else { &plain }, false)
-            .unwrap_err();
-        assert!(
-            matches!(e, ModelError::Turn { turn: 1, .. }),
-            "{template}: {e}"
-        );
+        let quoted = [Message::new("user", "One?\n\"so\""), Message::new("assistant", "Yes.")];
+        let plain = [Message::new("user", "One?"), Message::new("assistant", "Yes.")];
+        let e = t.chat(if does.is_empty() { &quoted } else { &plain }, false).unwrap_err();
+        assert!(matches!(e, ModelError::Turn { turn: 1, .. }), "{template}: {e}");
         let told = e.to_string();
-        assert!(
-            told.contains("turn 1 (user)") && told.contains(does),
-            "{told}"
-        );
+        assert!(told.contains("turn 1 (user)") && told.contains(does), "{told}");
     }
 }
 
@@ -333,10 +296,7 @@ fn thoughts_may_be_cut_off_or_laid_out_anew() {
     let said = |messages: &[Message]| -> Vec<String> {
         let render = |m: &[Message]| t.render(m, false);
         let (text, spans) = turns::render(messages, &render).unwrap();
-        spans
-            .iter()
-            .map(|s| text[s.bytes.clone()].to_owned())
-            .collect()
+        spans.iter().map(|s| text[s.bytes.clone()].to_owned()).collect()
     };
     let turn = |first: &str, last: &str| {
         [
@@ -347,10 +307,7 @@ fn thoughts_may_be_cut_off_or_laid_out_anew() {
         ]
     };
     assert_eq!(
-        said(&turn(
-            "<think>\nuser asks one\n</think>\n\nIt is one.",
-            "Two."
-        )),
+        said(&turn("<think>\nuser asks one\n</think>\n\nIt is one.", "Two.")),
         ["One? <think>", "It is one.", "Two?", "Two."]
     );
     // The last thoughts are rendered, wherever the template breaks lines.
@@ -359,17 +316,11 @@ fn thoughts_may_be_cut_off_or_laid_out_anew() {
         "<think>hm, two</think>Two.",
         "<think>\nhm, two</think>\nTwo.",
     ] {
-        assert_eq!(
-            said(&turn("It is.", last))[3],
-            "<think>\nhm, two\n</think>\n\nTwo."
-        );
+        assert_eq!(said(&turn("It is.", last))[3], "<think>\nhm, two\n</think>\n\nTwo.");
     }
     let plain = t.exchange(None, "One?", "It is.").unwrap();
-    let response: Vec<u32> = plain
-        .with_role(Role::Response)
-        .iter()
-        .map(|&i| plain.ids[i])
-        .collect();
+    let response: Vec<u32> =
+        plain.with_role(Role::Response).iter().map(|&i| plain.ids[i]).collect();
     assert_eq!(t.pieces(&response).unwrap().concat(), "It is.");
     assert_eq!(prompt_ids(&plain), t.prompt(None, "One?").unwrap().ids);
 }
@@ -379,10 +330,7 @@ fn white_space_that_a_template_keeps_belongs_to_its_turn() {
     let newlines = CHATML.replace("m.content +", "m.content.strip('\\n') +");
     let t = Folder::new(Form::ByteLevel, &newlines).tokenizer();
     let rendered = |content: &str, t: &Tokenizer| {
-        let messages = [
-            Message::new("user", "One?"),
-            Message::new("assistant", content),
-        ];
+        let messages = [Message::new("user", "One?"), Message::new("assistant", content)];
         let render = |m: &[Message]| t.render(m, false);
         let (text, spans) = turns::render(&messages, &render).unwrap();
         text[spans[1].bytes.clone()].to_owned()
@@ -432,9 +380,8 @@ fn a_special_token_that_takes_white_space_is_no_part_of_the_answer() {
     let tokens = t.chat(&row, false).unwrap();
     let learnt = &examples(&t, &[row], 100).unwrap()[0];
     let end = t.id("<|im_end|>").unwrap();
-    let special: Vec<u32> = (learnt.learn.iter().map(|&i| tokens.ids[i]))
-        .filter(|id| *id <= 2)
-        .collect();
+    let special: Vec<u32> =
+        (learnt.learn.iter().map(|&i| tokens.ids[i])).filter(|id| *id <= 2).collect();
     assert_eq!(special, [end, end]);
 }
 
@@ -450,15 +397,9 @@ fn a_token_that_holds_any_of_the_response_is_a_response_token() {
             assert_eq!(t.decode(&ids).unwrap().trim(), answer);
             assert_eq!(prompt_ids(&tokens), t.prompt(None, "Is it?").unwrap().ids);
             // All of it is learnt, and the token that ends it.
-            let row = vec![
-                Message::new("user", "Is it?"),
-                Message::new("assistant", answer),
-            ];
+            let row = vec![Message::new("user", "Is it?"), Message::new("assistant", answer)];
             let learnt = &examples(&t, &[row], 100).unwrap()[0];
-            assert_eq!(
-                learnt.learn,
-                [at.as_slice(), &[tokens.ids.len() - 1]].concat()
-            );
+            assert_eq!(learnt.learn, [at.as_slice(), &[tokens.ids.len() - 1]].concat());
         }
     }
 }
@@ -500,12 +441,7 @@ fn the_end_of_the_turn_is_learnt_and_no_white_space_in_its_place() {
 #[test]
 fn raw_texts_begin_as_the_tokenizers_own_files_say() {
     let folder = Folder::new(Form::ByteLevel, CHATML);
-    let with = |bos| {
-        folder.tokenizer_with(&TextOptions {
-            bos,
-            ..TextOptions::default()
-        })
-    };
+    let with = |bos| folder.tokenizer_with(&TextOptions { bos, ..TextOptions::default() });
     let ids = |bos| with(bos).unwrap().text("Yes.").unwrap().ids;
     let plain = ids(Bos::Off);
     assert_eq!(ids(Bos::Model), plain);
@@ -513,9 +449,7 @@ fn raw_texts_begin_as_the_tokenizers_own_files_say() {
     // As transformers 5: with a tokenizer.json the flag is not asked, but it is a doubt.
     let doubt = |bos| with(bos).unwrap().bos_in_doubt().unwrap();
     assert!(!doubt(Bos::Model));
-    folder.change("tokenizer_config.json", |c| {
-        c["add_bos_token"] = json!(true)
-    });
+    folder.change("tokenizer_config.json", |c| c["add_bos_token"] = json!(true));
     assert_eq!(ids(Bos::Model), plain);
     assert!(doubt(Bos::Model) && !doubt(Bos::On));
     folder.change("tokenizer_config.json", |c| {
@@ -530,10 +464,7 @@ fn raw_texts_begin_as_the_tokenizers_own_files_say() {
     assert_eq!(ids(Bos::Model), [&[1], plain.as_slice()].concat());
     assert_eq!(ids(Bos::Off), plain);
     // A chat has what its template writes, and nothing else.
-    let chat = with(Bos::Model)
-        .unwrap()
-        .exchange(None, "One?", "Yes.")
-        .unwrap();
+    let chat = with(Bos::Model).unwrap().exchange(None, "One?", "Yes.").unwrap();
     assert_eq!(chat.ids[0], 1);
     assert_ne!(chat.ids[1], 1);
     folder.change("tokenizer_config.json", |c| {
@@ -544,16 +475,9 @@ fn raw_texts_begin_as_the_tokenizers_own_files_say() {
 
 #[test]
 fn special_tokens_are_gathered_from_every_file() {
-    let template = CHATML
-        .replace("<|im_start|>", "<|turn|>")
-        .replace("<|im_end|>", "<|over|>");
+    let template = CHATML.replace("<|im_start|>", "<|turn|>").replace("<|im_end|>", "<|over|>");
     let bare = Folder::new(Form::ByteLevel, &template);
-    let n = bare
-        .tokenizer()
-        .exchange(None, "One?", "Yes.")
-        .unwrap()
-        .ids
-        .len();
+    let n = bare.tokenizer().exchange(None, "One?", "Yes.").unwrap().ids.len();
     let first = {
         let text = std::fs::read_to_string(bare.dir.path().join("config.json")).unwrap();
         let c: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -571,15 +495,10 @@ fn special_tokens_are_gathered_from_every_file() {
             .map(|t| t.exchange(None, "One?", "Yes.").unwrap().ids.len())
     };
     let of_decoder = fewer(&|f| {
-        f.change("tokenizer_config.json", |c| {
-            c["added_tokens_decoder"] = decoder(first)
-        })
+        f.change("tokenizer_config.json", |c| c["added_tokens_decoder"] = decoder(first))
     });
     let of_legacy = fewer(&|f| {
-        f.write(
-            "added_tokens.json",
-            &json!({"<|turn|>": first, "<|over|>": first + 1}),
-        )
+        f.write("added_tokens.json", &json!({"<|turn|>": first, "<|over|>": first + 1}))
     });
     let of_map = fewer(&|f| {
         f.write(
@@ -601,11 +520,8 @@ fn special_tokens_are_gathered_from_every_file() {
     let ids = ["<z>", "<b>", "<a>"].map(|token| u64::from(t.id(token).unwrap()));
     assert_eq!(ids, [first, first + 1, first + 2]);
     // An id that the file's own tokens leave no room for.
-    let e = fewer(&|f| {
-        f.change("tokenizer_config.json", |c| {
-            c["added_tokens_decoder"] = decoder(7)
-        })
-    });
+    let e =
+        fewer(&|f| f.change("tokenizer_config.json", |c| c["added_tokens_decoder"] = decoder(7)));
     assert!(e.unwrap_err().to_string().contains("added_tokens_decoder"));
 }
 
@@ -621,11 +537,7 @@ fn the_ends_of_generation_are_gathered_from_every_file() {
 fn a_tokenizer_beyond_the_embedding_is_refused_by_its_token() {
     let folder = Folder::new(Form::ByteLevel, CHATML);
     folder.change("config.json", |c| c["vocab_size"] = json!(300));
-    let e = folder
-        .tokenizer_with(&TextOptions::default())
-        .err()
-        .unwrap()
-        .to_string();
+    let e = folder.tokenizer_with(&TextOptions::default()).err().unwrap().to_string();
     assert!(e.contains("id 300") && e.contains("300 rows"), "{e}");
 }
 
@@ -634,13 +546,9 @@ fn templates_are_chosen_by_name_and_the_file_wins() {
     let folder = Folder::new(Form::ByteLevel, CHATML);
     let named = |name: &str| {
         let template = Some(name.to_owned()).filter(|n| !n.is_empty());
-        let options = TextOptions {
-            template,
-            ..TextOptions::default()
-        };
+        let options = TextOptions { template, ..TextOptions::default() };
         let t = folder.tokenizer_with(&options).map_err(|e| e.to_string())?;
-        t.render(&[Message::new("user", "x")], false)
-            .map_err(|e| e.to_string())
+        t.render(&[Message::new("user", "x")], false).map_err(|e| e.to_string())
     };
     folder.change("tokenizer_config.json", |c| {
         c["chat_template"] = json!([
@@ -655,11 +563,8 @@ fn templates_are_chosen_by_name_and_the_file_wins() {
     let more = folder.dir.path().join("additional_chat_templates");
     std::fs::create_dir(&more).unwrap();
     std::fs::write(more.join("rag.jinja"), "rag {{ messages[0].content }}").unwrap();
-    std::fs::write(
-        folder.dir.path().join("chat_template.jinja"),
-        "file {{ messages[0].content }}",
-    )
-    .unwrap();
+    std::fs::write(folder.dir.path().join("chat_template.jinja"), "file {{ messages[0].content }}")
+        .unwrap();
     assert_eq!(named("rag").unwrap(), "rag x");
     assert_eq!(named("").unwrap(), "file x");
     std::fs::remove_file(folder.dir.path().join("chat_template.jinja")).unwrap();
@@ -686,16 +591,8 @@ fn the_date_that_a_template_asks_for_is_the_one_given() {
     );
     let on = |date: &str| {
         let date = Some(date.parse().unwrap());
-        let t = folder
-            .tokenizer_with(&TextOptions {
-                date,
-                ..TextOptions::default()
-            })
-            .unwrap();
-        assert_eq!(
-            t.record()["date"].as_str(),
-            date.map(|d| d.to_string()).as_deref()
-        );
+        let t = folder.tokenizer_with(&TextOptions { date, ..TextOptions::default() }).unwrap();
+        assert_eq!(t.record()["date"].as_str(), date.map(|d| d.to_string()).as_deref());
         t.render(&[Message::new("user", "x")], false).unwrap()
     };
     assert_eq!(on("2024-07-26"), "26 July 2024 x");

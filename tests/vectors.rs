@@ -64,10 +64,7 @@ fn read(path: &Path, concept: &str, layer: usize) -> Vec<f32> {
 
 fn near(got: &[f32], want: &[f32]) {
     let gap = got.iter().zip(want).map(|(a, b)| (a - b).abs());
-    assert!(
-        got.len() == want.len() && gap.fold(0.0, f32::max) < 1e-6,
-        "{got:?} is not {want:?}"
-    );
+    assert!(got.len() == want.len() && gap.fold(0.0, f32::max) < 1e-6, "{got:?} is not {want:?}");
 }
 
 #[test]
@@ -77,25 +74,12 @@ fn sums_are_of_the_vectors_as_they_are_and_only_at_shared_layers() {
     let out = dir.path().join("sum.safetensors");
     let to = out.to_str().unwrap();
     let (a, b) = (format!("{both}:a"), format!("{both}:b"));
-    done(&[
-        "add",
-        &a,
-        &b,
-        "--weights",
-        "1,-2",
-        "--out",
-        to,
-        "--name",
-        "s",
-    ]);
+    done(&["add", &a, &b, "--weights", "1,-2", "--out", to, "--name", "s"]);
     near(&read(&out, "s", 1), &[-1.0, -2.0, 0.0]);
     near(&read(&out, "s", 4), &[0.0, 0.0, -2.0]);
     let output = residuum(&["add", &a, &third, "--out", to]);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        stderr.contains("layers 1 of") && stderr.contains("layers 6 of"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("layers 1 of") && stderr.contains("layers 6 of"), "{stderr}");
     near(&read(&out, "a", 4), &[3.0, 2.0, 4.0]);
     assert_eq!(file::read(&out).unwrap().concepts["a"].len(), 1);
 }
@@ -105,14 +89,7 @@ fn scaling_by_one_converts_and_by_minus_two_turns_round() {
     let dir = tempfile::tempdir().unwrap();
     let (both, third) = files(dir.path());
     let gguf = dir.path().join("c.gguf");
-    done(&[
-        "scale",
-        &third,
-        "--by",
-        "1",
-        "--out",
-        gguf.to_str().unwrap(),
-    ]);
+    done(&["scale", &third, "--by", "1", "--out", gguf.to_str().unwrap()]);
     near(&read(&gguf, "c", 4), &[3.0, 0.0, 4.0]);
     let npy = dir.path().join("turned.npy");
     let from = format!("{both}:b");
@@ -130,24 +107,14 @@ fn what_is_projected_out_is_gone_and_the_rest_keeps_its_length() {
     let (both, _) = files(dir.path());
     let out = dir.path().join("left.safetensors");
     let (a, b) = (format!("{both}:a"), format!("{both}:b"));
-    let args = [
-        "project-out",
-        &b,
-        "--of",
-        &a,
-        "--out",
-        out.to_str().unwrap(),
-    ];
+    let args = ["project-out", &b, "--of", &a, "--out", out.to_str().unwrap()];
     let told = done(&args);
     near(&read(&out, "b", 1), &[0.0, 1.0, 0.0]);
     near(&read(&out, "b", 4), &[0.0, 0.0, 1.0]);
     let cosine = told["vectors"][0]["cosine_with_first"].as_f64().unwrap();
     assert!((cosine - 0.5f64.sqrt()).abs() < 1e-6);
     let twice = refused(&["project-out", &a, "--of", &a, "--out", "x.npy"]);
-    assert!(
-        twice.contains("layer 1") && twice.contains("length zero"),
-        "{twice}"
-    );
+    assert!(twice.contains("layer 1") && twice.contains("length zero"), "{twice}");
 }
 
 #[test]
@@ -183,14 +150,7 @@ fn wrong_inputs_are_answered_with_what_there_is() {
     let (both, third) = files(dir.path());
     let several = refused(&["scale", &both, "--by", "2", "--out", "x.npy"]);
     assert!(several.contains("both.safetensors:a"), "{several}");
-    let unknown = refused(&[
-        "scale",
-        &format!("{both}:aa"),
-        "--by",
-        "2",
-        "--out",
-        "x.npy",
-    ]);
+    let unknown = refused(&["scale", &format!("{both}:aa"), "--by", "2", "--out", "x.npy"]);
     assert!(unknown.contains("did you mean `a`"), "{unknown}");
     let zero = refused(&["scale", &format!("{both}:a"), "--by", "0", "--out", "x.npy"]);
     assert!(zero.contains("leaves no vector"), "{zero}");

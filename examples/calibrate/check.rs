@@ -16,13 +16,7 @@ pub struct Check {
 impl Check {
     pub fn new(what: impl Into<String>, got: f64, (lo, hi): (f64, f64), n: usize) -> Self {
         let what = what.into();
-        Check {
-            what,
-            got,
-            lo,
-            hi,
-            n,
-        }
+        Check { what, got, lo, hi, n }
     }
 
     /// A NaN does not pass.
@@ -61,19 +55,9 @@ pub struct Size {
 
 impl Size {
     /// The whole calibration. A sound interval leaves 93 to 97 % of 2,000 trials once in 40,000.
-    pub const WHOLE: Size = Size {
-        coverage: 2000,
-        null: 1000,
-        draws: 999,
-        bounds: (0.93, 0.97),
-    };
+    pub const WHOLE: Size = Size { coverage: 2000, null: 1000, draws: 999, bounds: (0.93, 0.97) };
 
     /// A reduced form for the tests. Of 400 trials a sound interval leaves these bounds, 3.5
     /// standard errors about 95 %, once in thousands; one that holds 88 % nearly always does.
-    pub const REDUCED: Size = Size {
-        coverage: 400,
-        null: 200,
-        draws: 199,
-        bounds: (0.912, 0.988),
-    };
+    pub const REDUCED: Size = Size { coverage: 400, null: 200, draws: 199, bounds: (0.912, 0.988) };
 }

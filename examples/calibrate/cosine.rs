@@ -155,11 +155,9 @@ pub fn planted(size: Size) -> Vec<Check> {
 /// Changes between two states that read the same texts.
 pub fn changes(size: Size) -> Vec<Check> {
     let mut out = Vec::new();
-    for (from, to) in [
-        ((0.3, 0.8), (0.3, 0.8)),
-        ((0.3, 0.8), (0.6, 0.8)),
-        ((0.3, 0.66), (0.3, 0.85)),
-    ] {
+    for (from, to) in
+        [((0.3, 0.8), (0.3, 0.8)), ((0.3, 0.8), (0.6, 0.8)), ((0.3, 0.66), (0.3, 0.85))]
+    {
         let seen: Vec<(bool, f64)> = (0..size.coverage as u64)
             .into_par_iter()
             .filter_map(|repeat| {
@@ -179,10 +177,7 @@ pub fn changes(size: Size) -> Vec<Check> {
             })
             .collect();
         let n = seen.len();
-        let what = format!(
-            "cosine {} -> {}, reliability {} -> {}",
-            from.0, to.0, from.1, to.1
-        );
+        let what = format!("cosine {} -> {}, reliability {} -> {}", from.0, to.0, from.1, to.1);
         out.push(Check::new(
             format!("{what}: 95 % interval of dK (relative) holds it"),
             seen.iter().filter(|s| s.0).count() as f64 / n as f64,

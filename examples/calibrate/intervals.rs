@@ -13,18 +13,10 @@ use residuum::stats::rng::{fill_normal, stream};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 fn coverage(what: &str, size: Size, holds: impl Fn(u64) -> Option<bool> + Sync) -> Check {
-    let seen: Vec<bool> = (0..size.coverage as u64)
-        .into_par_iter()
-        .filter_map(&holds)
-        .collect();
+    let seen: Vec<bool> = (0..size.coverage as u64).into_par_iter().filter_map(&holds).collect();
     let n = seen.len();
     let share = seen.iter().filter(|s| **s).count() as f64 / n as f64;
-    Check::new(
-        format!("{what}: 95 % interval holds it"),
-        share,
-        size.bounds,
-        n,
-    )
+    Check::new(format!("{what}: 95 % interval holds it"), share, size.bounds, n)
 }
 
 fn normal(n: usize, repeat: u64, purpose: &str) -> Vec<f64> {
@@ -35,10 +27,7 @@ fn normal(n: usize, repeat: u64, purpose: &str) -> Vec<f64> {
 
 fn rows(n: usize, repeat: u64, purpose: &str) -> Array3<f32> {
     let mut x = Array2::zeros((n, WIDTH));
-    fill_normal(
-        &mut stream(repeat, purpose, 0),
-        x.as_slice_mut().unwrap_or_default(),
-    );
+    fill_normal(&mut stream(repeat, purpose, 0), x.as_slice_mut().unwrap_or_default());
     for (mut column, s) in x.columns_mut().into_iter().zip(spectrum(false)) {
         column *= s;
     }
@@ -50,19 +39,13 @@ pub fn all(size: Size) -> Vec<Check> {
     for (n, area) in [(24, 0.7), (48, 0.7), (48, 0.9), (120, 0.95)] {
         let apart = 2f64.sqrt() * Normal::standard().inverse_cdf(area);
         let clusters: Vec<usize> = (0..n).collect();
-        out.push(coverage(
-            &format!("AUROC {area}, {n} pairs"),
-            size,
-            |repeat| {
-                let negative = normal(n, repeat, "calibrate/negative");
-                let positive: Vec<f64> = normal(n, repeat, "calibrate/positive")
-                    .iter()
-                    .map(|v| v + apart)
-                    .collect();
-                let got = paired_area(&positive, &negative, &clusters, 0.95, 0, 0, "").ok()?;
-                Some(got.interval.contains(area))
-            },
-        ));
+        out.push(coverage(&format!("AUROC {area}, {n} pairs"), size, |repeat| {
+            let negative = normal(n, repeat, "calibrate/negative");
+            let positive: Vec<f64> =
+                normal(n, repeat, "calibrate/positive").iter().map(|v| v + apart).collect();
+            let got = paired_area(&positive, &negative, &clusters, 0.95, 0, 0, "").ok()?;
+            Some(got.interval.contains(area))
+        }));
     }
     for n in [24, 100] {
         let clusters: Vec<usize> = (0..n).collect();
@@ -72,72 +55,48 @@ pub fn all(size: Size) -> Vec<Check> {
                 bootstrap_mean(&values, &clusters, size.draws, 0.95, repeat, "calibrate").ok()?;
             Some(got.interval.contains(0.0))
         }));
-        out.push(coverage(
-            &format!("projection of a shift, {n} texts"),
-            size,
-            |repeat| {
-                let base = rows(n, repeat, "calibrate/base");
-                let mut tuned = &base + &(rows(n, repeat, "calibrate/tuned") * 0.3);
-                tuned.index_axis_mut(Axis(2), 3).mapv_inplace(|v| v + 0.05);
-                let mut axis = Array2::zeros((1, WIDTH));
-                axis[[0, 3]] = 2.0;
-                let input = ShiftInput {
-                    tuned: tuned.view(),
-                    base: base.view(),
-                    clusters: &clusters,
-                };
-                let options = ShiftOptions {
-                    draws: size.draws,
-                    level: 0.95,
-                    seed: repeat,
-                };
-                let got = project(&input, &[axis.view()], options).ok()?;
-                Some(got[0][0].raw.interval.contains(0.05))
-            },
-        ));
+        out.push(coverage(&format!("projection of a shift, {n} texts"), size, |repeat| {
+            let base = rows(n, repeat, "calibrate/base");
+            let mut tuned = &base + &(rows(n, repeat, "calibrate/tuned") * 0.3);
+            tuned.index_axis_mut(Axis(2), 3).mapv_inplace(|v| v + 0.05);
+            let mut axis = Array2::zeros((1, WIDTH));
+            axis[[0, 3]] = 2.0;
+            let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
+            let options = ShiftOptions { draws: size.draws, level: 0.95, seed: repeat };
+            let got = project(&input, &[axis.view()], options).ok()?;
+            Some(got[0][0].raw.interval.contains(0.05))
+        }));
     }
     let clusters: Vec<usize> = (0..48).collect();
-    out.push(coverage(
-        "stability of a direction, 48 pairs, cosine .7",
-        size,
-        |repeat| {
-            let shared = rows(48, repeat, "calibrate/shared");
-            let mut base = shared.clone();
-            let mut tuned = shared * 0.9 + rows(48, repeat, "calibrate/own") * 0.436;
-            // Two dimensions of middling noise carry the signal.
-            base.index_axis_mut(Axis(2), 2).mapv_inplace(|v| v + 0.3);
-            tuned
-                .index_axis_mut(Axis(2), 2)
-                .mapv_inplace(|v| v + 0.3 * 0.7);
-            tuned
-                .index_axis_mut(Axis(2), 5)
-                .mapv_inplace(|v| v + 0.3 * 0.51f32.sqrt());
-            let got = direction_stability(base.view(), tuned.view(), &clusters, 0.95).ok()?;
-            Some(got[0].noiseless_interval.contains(0.7))
-        },
-    ));
-    out.push(coverage(
-        "persistence .6 over 8 turns, 24 conversations",
-        size,
-        |repeat| {
-            let noise = normal(24 * 9, repeat, "calibrate/turns");
-            let conversations: Vec<Vec<f64>> = noise
-                .chunks(9)
-                .map(|c| {
-                    let mut x = c[0] / (1.0 - 0.36f64).sqrt();
-                    (1..9)
-                        .map(|t| {
-                            if t > 1 {
-                                x = 0.6 * x + c[t];
-                            }
-                            x
-                        })
-                        .collect()
-                })
-                .collect();
-            let got = persistence(&conversations, Centre::Turn, 0.95).ok()?;
-            Some(got.phi.interval.contains(0.6))
-        },
-    ));
+    out.push(coverage("stability of a direction, 48 pairs, cosine .7", size, |repeat| {
+        let shared = rows(48, repeat, "calibrate/shared");
+        let mut base = shared.clone();
+        let mut tuned = shared * 0.9 + rows(48, repeat, "calibrate/own") * 0.436;
+        // Two dimensions of middling noise carry the signal.
+        base.index_axis_mut(Axis(2), 2).mapv_inplace(|v| v + 0.3);
+        tuned.index_axis_mut(Axis(2), 2).mapv_inplace(|v| v + 0.3 * 0.7);
+        tuned.index_axis_mut(Axis(2), 5).mapv_inplace(|v| v + 0.3 * 0.51f32.sqrt());
+        let got = direction_stability(base.view(), tuned.view(), &clusters, 0.95).ok()?;
+        Some(got[0].noiseless_interval.contains(0.7))
+    }));
+    out.push(coverage("persistence .6 over 8 turns, 24 conversations", size, |repeat| {
+        let noise = normal(24 * 9, repeat, "calibrate/turns");
+        let conversations: Vec<Vec<f64>> = noise
+            .chunks(9)
+            .map(|c| {
+                let mut x = c[0] / (1.0 - 0.36f64).sqrt();
+                (1..9)
+                    .map(|t| {
+                        if t > 1 {
+                            x = 0.6 * x + c[t];
+                        }
+                        x
+                    })
+                    .collect()
+            })
+            .collect();
+        let got = persistence(&conversations, Centre::Turn, 0.95).ok()?;
+        Some(got.phi.interval.contains(0.6))
+    }));
     out
 }

@@ -19,10 +19,7 @@ fn main() {
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
     let parts: [Part; 8] = [
-        (
-            "planted cosines in anisotropic noise, d 576",
-            cosine::planted,
-        ),
+        ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),
         ("other intervals", intervals::all),
@@ -33,10 +30,7 @@ fn main() {
     ];
     let (mut failed, mut made) = (0, 0);
     for (title, part) in parts {
-        println!(
-            "\n{title}\n      {:<74} {:>8}  {:<18} {:>6}",
-            "", "found", "must be", "trials"
-        );
+        println!("\n{title}\n      {:<74} {:>8}  {:<18} {:>6}", "", "found", "must be", "trials");
         for check in part(size) {
             println!("{check}");
             made += 1;

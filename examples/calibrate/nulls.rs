@@ -87,10 +87,7 @@ fn spread(p: f64, n: usize, seed: u64, index: u64) -> f64 {
 
 fn noise(rows: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut x = Array2::zeros((rows, WIDTH));
-    fill_normal(
-        &mut stream(seed, purpose, 0),
-        x.as_slice_mut().unwrap_or_default(),
-    );
+    fill_normal(&mut stream(seed, purpose, 0), x.as_slice_mut().unwrap_or_default());
     for (mut column, s) in x.columns_mut().into_iter().zip(spectrum(false)) {
         column *= s;
     }
@@ -160,10 +157,8 @@ pub fn labels(size: Size) -> Vec<Check> {
 pub fn directions(size: Size) -> Vec<Check> {
     let found = Found::new(size.null, |repeat| {
         // Concept 1 is real; concept 0 is a random direction, every pair the same.
-        let plant = |neutral: usize| Plant {
-            neutral,
-            ..Plant::pair((24, 24), (0.9, 0.9), 0.0, repeat)
-        };
+        let plant =
+            |neutral: usize| Plant { neutral, ..Plant::pair((24, 24), (0.9, 0.9), 0.0, repeat) };
         let options = CouplingOptions {
             draws: 20,
             flips: 20,
@@ -183,9 +178,7 @@ pub fn directions(size: Size) -> Vec<Check> {
         let covariance = ledoit_wolf(background.index_axis(ndarray::Axis(1), 0)).ok()?;
         let coefficients = mixtures(1, 100, repeat, "calibrate/direction");
         let drawn = covariance.mixed(&coefficients).row(0).to_owned();
-        let layer = noise(1, repeat, "calibrate/true direction")
-            .row(0)
-            .to_owned();
+        let layer = noise(1, repeat, "calibrate/true direction").row(0).to_owned();
         Some([p(&drawn, 100)?, p(&layer, 100)?, p(&layer, 24)?])
     });
     let n = found.len();
@@ -209,10 +202,7 @@ pub fn directions(size: Size) -> Vec<Check> {
 /// Two states that differ by nothing but noise: contrasts, shifts, regions.
 pub fn states(size: Size) -> Vec<Check> {
     let found = Found::new(size.null, |repeat| {
-        let plant = Plant {
-            states: 2,
-            ..Plant::pair((48, 48), (0.84, 0.8), 0.3, repeat)
-        };
+        let plant = Plant { states: 2, ..Plant::pair((48, 48), (0.84, 0.8), 0.3, repeat) };
         let data = plant.data();
         let options = CouplingOptions {
             draws: size.draws,
@@ -240,37 +230,18 @@ pub fn states(size: Size) -> Vec<Check> {
         };
         let background = data.background[0].view();
         let random = RandomDirections::new(background, size.draws, repeat).ok()?;
-        let ruler = Ruler {
-            axes: &views[..2],
-            placebos: &views[2..],
-            random: &random,
-        };
+        let ruler = Ruler { axes: &views[..2], placebos: &views[2..], random: &random };
         let draws = size.draws;
-        let options = ShiftOptions {
-            draws,
-            level: 0.95,
-            seed: repeat,
-        };
+        let options = ShiftOptions { draws, level: 0.95, seed: repeat };
         let moved = every_projection(&shift, &ruler, options).ok()?;
         let null = moved.placebo.row(0).to_vec();
         let placebo = p_value(moved.on[0][0].cosine.value, &null, Tail::TwoSided);
 
-        let layer = |s: usize| {
-            data.background[s]
-                .index_axis(ndarray::Axis(1), 0)
-                .to_owned()
-        };
+        let layer = |s: usize| data.background[s].index_axis(ndarray::Axis(1), 0).to_owned();
         let (base, tuned): (Array2<f32>, Array2<f32>) = (layer(0), layer(1));
         let both = [base.view(), tuned.view()];
-        let clouds = Clouds {
-            states: &both,
-            clusters: &clusters,
-        };
-        let options = RegionOptions {
-            permutations: 99,
-            level: 0.95,
-            seed: repeat,
-        };
+        let clouds = Clouds { states: &both, clusters: &clusters };
+        let options = RegionOptions { permutations: 99, level: 0.95, seed: repeat };
         let near = silhouette(&clouds, options).ok()?;
         let far = mahalanobis(&clouds, 0, options).ok()?;
         Some([
@@ -303,15 +274,8 @@ pub fn others(size: Size) -> Vec<Check> {
         let clusters: Vec<usize> = (0..48).collect();
         let side =
             |from: usize| -> Vec<f64> { (from..from + 48).map(|i| f64::from(x[[i, 0]])).collect() };
-        let area = paired_area(
-            &side(0),
-            &side(48),
-            &clusters,
-            0.95,
-            size.draws,
-            repeat,
-            "calibrate",
-        );
+        let area =
+            paired_area(&side(0), &side(48), &clusters, 0.95, size.draws, repeat, "calibrate");
 
         let texts: Array3<f32> = noise(60, repeat, "calibrate/texts").insert_axis(ndarray::Axis(1));
         let covariance = ledoit_wolf(texts.index_axis(ndarray::Axis(1), 0)).ok()?;
@@ -319,21 +283,10 @@ pub fn others(size: Size) -> Vec<Check> {
         let first = one.select(ndarray::Axis(0), &[0; 4]);
         let second = noise(24, repeat, "calibrate/second");
         let (a, b): (Vec<usize>, Vec<usize>) = ((0..4).collect(), (0..24).collect());
-        let options = CurveOptions {
-            most: 1,
-            random: 199,
-            level: 0.95,
-            seed: repeat,
-        };
+        let options = CurveOptions { most: 1, random: 199, level: 0.95, seed: repeat };
         let curve = subspace_curve(
-            Differences {
-                rows: first.view(),
-                clusters: &a,
-            },
-            Differences {
-                rows: second.view(),
-                clusters: &b,
-            },
+            Differences { rows: first.view(), clusters: &a },
+            Differences { rows: second.view(), clusters: &b },
             &covariance,
             options,
         )
@@ -342,11 +295,7 @@ pub fn others(size: Size) -> Vec<Check> {
         let shifts = noise(20, repeat, "calibrate/shifts");
         let shifts = shifts.slice(ndarray::s![.., 100..106]).mapv(f64::from);
         let one = one_factor(shifts.t(), 199, repeat).ok()?;
-        Some([
-            area.ok()?.p,
-            spread(curve[0].p, 199, repeat, 4),
-            spread(one.p, 199, repeat, 5),
-        ])
+        Some([area.ok()?.p, spread(curve[0].p, 199, repeat, 4), spread(one.p, 199, repeat, 5)])
     });
     vec![
         found.uniform("AUROC: labels swapped within prompts", 0),

@@ -84,11 +84,7 @@ impl Plant {
         let (r, n) = (self.reliability[concept], self.pairs[concept] as f64);
         // Pairs of one prompt that share noise count for less.
         let each = self.per_prompt as f64;
-        let noise = if self.per_prompt > 1 {
-            (0.5 + 0.5 * each) / n
-        } else {
-            1.0 / n
-        };
+        let noise = if self.per_prompt > 1 { (0.5 + 0.5 * each) / n } else { 1.0 / n };
         (r / (1.0 - r) * noise).sqrt() as f32
     }
 

@@ -57,9 +57,8 @@ pub fn converse(
     let talks = hold(speaker, scripts, system, replies)?;
     let mut scores = stance_of(model, tokenizer, &after(&talks, scripts), edits)?;
     scores.extend(stance_of(model, tokenizer, &fresh(scripts, system), edits)?);
-    let said: Vec<(&str, &[Message])> = (talks.iter())
-        .map(|t| (t.script.as_str(), t.messages.as_slice()))
-        .collect();
+    let said: Vec<(&str, &[Message])> =
+        (talks.iter()).map(|t| (t.script.as_str(), t.messages.as_slice())).collect();
     let mut turns = Vec::new();
     for talk in project_turns(model, tokenizer, &said, rulers, edits)? {
         for (r, ruler) in rulers.iter().enumerate() {
@@ -73,11 +72,7 @@ pub fn converse(
             });
         }
     }
-    Ok(Held {
-        talks,
-        scores,
-        turns,
-    })
+    Ok(Held { talks, scores, turns })
 }
 
 /// The conversations of all states.
@@ -129,14 +124,11 @@ struct Said<'a> {
 pub fn talked(input: &Talked) -> Result<ConversationRecords> {
     let groups: Vec<(&str, Vec<usize>)> = match input.by {
         By::Condition => by_condition(input.states),
-        By::State => (input.states.iter().enumerate())
-            .map(|(i, s)| (s.id.as_str(), vec![i]))
-            .collect(),
+        By::State => {
+            (input.states.iter().enumerate()).map(|(i, s)| (s.id.as_str(), vec![i])).collect()
+        }
     };
-    let all: Vec<Said> = groups
-        .iter()
-        .map(|(set, of)| said(input, set, of))
-        .collect();
+    let all: Vec<Said> = groups.iter().map(|(set, of)| said(input, set, of)).collect();
     let sets: Vec<&str> = all.iter().map(|s| s.set).collect();
     let mut out = ConversationRecords::default();
     for s in &all {
@@ -151,8 +143,7 @@ pub fn talked(input: &Talked) -> Result<ConversationRecords> {
         out.stickiness.extend(stickiness(input, condition, &of)?);
     }
     for (state, held) in input.states.iter().zip(input.held) {
-        out.turns
-            .extend(held.turns.iter().flat_map(|s| turns(&state.id, s)));
+        out.turns.extend(held.turns.iter().flat_map(|s| turns(&state.id, s)));
     }
     Ok(out)
 }
@@ -192,11 +183,7 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
             return Ok(None);
         }
         let draws = input.draws;
-        let (e, a, f) = (
-            estimate(&add, draws)?,
-            estimate(&end, draws)?,
-            estimate(&alone, draws)?,
-        );
+        let (e, a, f) = (estimate(&add, draws)?, estimate(&end, draws)?, estimate(&alone, draws)?);
         Ok(Some(ConversationRow {
             set: set.set.into(),
             reference: reference.map_or(String::new(), |r| r.set.into()),
@@ -214,9 +201,7 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
             n: e.n,
         }))
     };
-    let each = names(&added)
-        .into_iter()
-        .map(|name| row(name, &|n| n == name));
+    let each = names(&added).into_iter().map(|name| row(name, &|n| n == name));
     let all = std::iter::once_with(|| row("", &isolated));
     each.chain(all).filter_map(Result::transpose).collect()
 }
@@ -224,11 +209,8 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
 /// How much of a condition's deviation along each direction is left a turn later, over the
 /// conversations of all its states as far as the shortest goes.
 fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<StickinessRow>> {
-    let all: Vec<&Series> = of
-        .iter()
-        .filter_map(|&i| input.held.get(i))
-        .flat_map(|h| &h.turns)
-        .collect();
+    let all: Vec<&Series> =
+        of.iter().filter_map(|&i| input.held.get(i)).flat_map(|h| &h.turns).collect();
     let mut places: Vec<(&str, usize)> = Vec::new();
     for s in &all {
         if !places.contains(&(s.concept.as_str(), s.layer)) {
@@ -237,9 +219,7 @@ fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<Stick
     }
     let mut out = Vec::new();
     for (concept, layer) in places {
-        let own = all
-            .iter()
-            .filter(|s| s.concept == concept && s.layer == layer);
+        let own = all.iter().filter(|s| s.concept == concept && s.layer == layer);
         let whole = |s: &&Series| s.values.iter().copied().collect::<Option<Vec<f64>>>();
         let mut series: Vec<Vec<f64>> = own.filter_map(whole).collect();
         let turns = series.iter().map(Vec::len).min().unwrap_or(0);
@@ -310,16 +290,10 @@ mod tests {
             script: i.to_string(),
             concept: "c".into(),
             layer: 3,
-            values: (0..4)
-                .map(|t| Some((i as f64 - 1.5) * slope.powi(t)))
-                .collect(),
+            values: (0..4).map(|t| Some((i as f64 - 1.5) * slope.powi(t))).collect(),
             tokens: vec![5; 4],
         };
-        Held {
-            talks: Vec::new(),
-            scores,
-            turns: (0..4).map(series).collect(),
-        }
+        Held { talks: Vec::new(), scores, turns: (0..4).map(series).collect() }
     }
 
     #[test]
@@ -339,11 +313,7 @@ mod tests {
             battery: &battery,
             by: By::Condition,
             contrasts: &contrasts,
-            draws: Draws {
-                bootstrap: 200,
-                null: 99,
-                seed: 1,
-            },
+            draws: Draws { bootstrap: 200, null: 99, seed: 1 },
         })
         .unwrap();
         let row = |set: &str, reference: &str, preference: &str| {
@@ -366,10 +336,7 @@ mod tests {
         close(row("base", "", "").estimate, 0.15);
         // A deviation halves with every turn, in all states' conversations together.
         let stick = &got.stickiness[1];
-        assert_eq!(
-            (stick.condition.as_str(), stick.n, stick.turns),
-            ("historical", 8, 4)
-        );
+        assert_eq!((stick.condition.as_str(), stick.n, stick.turns), ("historical", 8, 4));
         close(stick.estimate, 0.5);
         close(stick.half_life, 1.0);
         assert_eq!(got.turns.len(), 3 * 4 * 4);
@@ -388,11 +355,7 @@ mod tests {
             battery: &[],
             by: By::State,
             contrasts: &[],
-            draws: Draws {
-                bootstrap: 99,
-                null: 99,
-                seed: 1,
-            },
+            draws: Draws { bootstrap: 99, null: 99, seed: 1 },
         })
         .unwrap();
         assert_eq!(got.stickiness[0].n, 3);

@@ -8,26 +8,15 @@ pub enum AnalysisError {
     #[error("concept `{concept}` has no pair of the main split; reported numbers are of those alone: mark some `\"split\": \"main\"`")]
     NoMainPairs { concept: String },
     #[error("{place}: {source}")]
-    Text {
-        place: String,
-        source: crate::model::ModelError,
-    },
+    Text { place: String, source: crate::model::ModelError },
     #[error("{role} `{name}` is none of {known}; did you mean `{nearest}`?")]
-    UnknownName {
-        role: &'static str,
-        name: String,
-        nearest: String,
-        known: String,
-    },
+    UnknownName { role: &'static str, name: String, nearest: String, known: String },
     #[error("the stream at {place} has RMS {rms} on the neutral texts, and a dose is in units of it: choose another place")]
     NoScale { place: String, rms: f64 },
     #[error("{what}: {why}")]
     Input { what: String, why: String },
     #[error("{about}: {source}")]
-    Direction {
-        about: String,
-        source: crate::directions::DirectionError,
-    },
+    Direction { about: String, source: crate::directions::DirectionError },
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),
     #[error(transparent)]

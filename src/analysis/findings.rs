@@ -156,11 +156,7 @@ fn earlier(r: &Results) -> Vec<ReferencePointRow> {
         return out;
     };
     for e in &table {
-        for &layer in r
-            .reported()
-            .iter()
-            .take(if e.middle { 1 } else { usize::MAX })
-        {
+        for &layer in r.reported().iter().take(if e.middle { 1 } else { usize::MAX }) {
             if let Some((state, estimate)) = ours(r, e, layer) {
                 out.push(ReferencePointRow {
                     quantity: e.quantity.clone(),
@@ -187,10 +183,7 @@ fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
     };
     match (e.record.as_str(), e.concepts.as_slice()) {
         ("coupling", [a, b]) => {
-            let mut rows = r
-                .coupling
-                .iter()
-                .filter(|c| c.form == "raw" && c.layer == layer);
+            let mut rows = r.coupling.iter().filter(|c| c.form == "raw" && c.layer == layer);
             let row =
                 rows.find(|c| c.state == BASE && same_pair((&c.concept_a, &c.concept_b), (a, b)))?;
             Some((row.state.clone(), row.estimate))

@@ -41,9 +41,8 @@ pub fn behaviours(scores: &[ScoreRow], states: &[State]) -> Vec<BehaviourOf> {
             own.is_some_and(|s| s.status == "isolated")
         })
     };
-    let common: Vec<&str> = (of(scores, BASE).map(|s| s.preference.as_str()))
-        .filter(|p| isolated_in_all(p))
-        .collect();
+    let common: Vec<&str> =
+        (of(scores, BASE).map(|s| s.preference.as_str())).filter(|p| isolated_in_all(p)).collect();
     let moved = |state: &str, keep: &dyn Fn(&ScoreRow) -> bool| -> f64 {
         let (mut sum, mut n) = (0.0, 0);
         for s in of(scores, state).filter(|s| keep(s)) {
@@ -162,15 +161,8 @@ pub fn links(input: &LinkInput) -> Result<LinkRecords> {
 }
 
 fn predictors(input: &LinkInput, layer: usize) -> Vec<Predictor> {
-    let of = |kind, subject| Predictor {
-        kind,
-        subject,
-        layer,
-    };
-    let roles = super::Roles {
-        couples: input.couples.to_vec(),
-        ..Default::default()
-    };
+    let of = |kind, subject| Predictor { kind, subject, layer };
+    let roles = super::Roles { couples: input.couples.to_vec(), ..Default::default() };
     let shifts = roles.coupled().into_iter().map(|c| of("shift", c.into()));
     let couples = input.couples.iter();
     let changes = couples.map(|(a, b)| of("coupling", pair_name(a, b)));
@@ -274,10 +266,8 @@ fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
 
 fn ranked(input: &LinkInput, predictor: &Predictor, points: &[Point]) -> Option<RankingRow> {
     let means = condition_means(points, |p| p.predictor);
-    rank_row(input, predictor.kind, &predictor.subject, &means).map(|r| RankingRow {
-        layer: predictor.layer as f64,
-        ..r
-    })
+    rank_row(input, predictor.kind, &predictor.subject, &means)
+        .map(|r| RankingRow { layer: predictor.layer as f64, ..r })
 }
 
 /// Conditions ranked by their behaviour.
@@ -343,11 +333,7 @@ mod tests {
             let status = |other: &'static str| if *name == "base" { "" } else { other };
             scores.push(score(name, "p", status("isolated"), 0.5 + by, 10));
             scores.push(score(name, "q", status("isolated"), 0.5 - by, 2));
-            let moot = if *name == "b-s1" {
-                "implied"
-            } else {
-                "isolated"
-            };
+            let moot = if *name == "b-s1" { "implied" } else { "isolated" };
             scores.push(score(name, "moot", status(moot), by * by, 10));
             for (form, scale) in [("raw", -1.0), ("relative", 0.1)] {
                 couplings.push(CouplingRow {
@@ -398,14 +384,9 @@ mod tests {
         };
         let r = links(&input).unwrap();
         // No shift was measured, so only the coupling has a link; implied cells are of one condition.
-        let [l] = &r.links[..] else {
-            panic!("{:?}", r.links)
-        };
+        let [l] = &r.links[..] else { panic!("{:?}", r.links) };
         assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
-        assert_eq!(
-            (l.subject.as_str(), l.n, l.states, l.q),
-            ("x x y", 3, 4, l.p)
-        );
+        assert_eq!((l.subject.as_str(), l.n, l.states, l.q), ("x x y", 3, 4, l.p));
         let points = r.points.iter().filter(|p| p.cells == "isolated");
         assert_eq!(points.count(), 4);
         assert_eq!(r.rankings.len(), 2);

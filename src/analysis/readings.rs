@@ -29,10 +29,7 @@ impl ConceptActivations {
             let rows: Vec<usize> = (0..pairs).map(|i| 2 * i + from).collect();
             both.select(Axis(0), &rows)
         };
-        ConceptActivations {
-            positive: side(0),
-            negative: side(1),
-        }
+        ConceptActivations { positive: side(0), negative: side(1) }
     }
 
     /// Positive less negative, `(pairs, layers, d)`.
@@ -146,10 +143,7 @@ fn sides(
     positions: &[Position],
     watch: &mut dyn FnMut(),
 ) -> Result<Vec<Vec<ConceptActivations>>> {
-    let flat: Vec<Tokens> = contrasts
-        .iter()
-        .flat_map(|c| c.texts.iter().cloned())
-        .collect();
+    let flat: Vec<Tokens> = contrasts.iter().flat_map(|c| c.texts.iter().cloned()).collect();
     let rows = read(decoder, &flat, layers, positions, watch)?;
     let each = rows.iter().map(|rows| {
         let mut from = 0;

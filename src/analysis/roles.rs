@@ -44,12 +44,10 @@ impl Roles {
 /// `UnknownName`, with the nearest.
 pub fn place(role: &'static str, name: &str, known: &[impl AsRef<str>]) -> Result<usize> {
     let names = || known.iter().map(AsRef::as_ref);
-    names()
-        .position(|n| n == name)
-        .ok_or_else(|| AnalysisError::UnknownName {
-            role,
-            name: name.into(),
-            nearest: nearest(name, names()).unwrap_or_default(),
-            known: names().collect::<Vec<_>>().join(", "),
-        })
+    names().position(|n| n == name).ok_or_else(|| AnalysisError::UnknownName {
+        role,
+        name: name.into(),
+        nearest: nearest(name, names()).unwrap_or_default(),
+        known: names().collect::<Vec<_>>().join(", "),
+    })
 }

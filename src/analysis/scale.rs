@@ -72,10 +72,7 @@ pub fn rms_at(decoder: &Decoder, texts: &[Tokens], points: &[HookPoint]) -> Resu
             let rms = (sum / n.max(1) as f64).sqrt();
             match rms.is_finite() && rms > 0.0 {
                 true => Ok(rms),
-                false => Err(AnalysisError::NoScale {
-                    place: point.to_string(),
-                    rms,
-                }),
+                false => Err(AnalysisError::NoScale { place: point.to_string(), rms }),
             }
         })
         .collect()
@@ -101,12 +98,7 @@ mod tests {
     #[test]
     fn a_beginning_that_texts_share_counts_once() {
         let text = |ids: &[u32]| Tokens::new(ids.to_vec(), vec![Role::Text; ids.len()]);
-        let texts = [
-            text(&[1, 2, 3]),
-            text(&[1, 2, 4, 5]),
-            text(&[9]),
-            text(&[1, 2, 3]),
-        ];
+        let texts = [text(&[1, 2, 3]), text(&[1, 2, 4, 5]), text(&[9]), text(&[1, 2, 3])];
         let mut counts = fresh(&texts);
         assert_eq!(counts[1..3], [2, 0]);
         counts.sort_unstable();

@@ -20,12 +20,7 @@ pub struct State {
 impl State {
     /// The unchanged model.
     pub fn base() -> Self {
-        State {
-            id: BASE.into(),
-            condition: BASE.into(),
-            seed: 0,
-            text: BASE.into(),
-        }
+        State { id: BASE.into(), condition: BASE.into(), seed: 0, text: BASE.into() }
     }
 
     /// A state by its name alone: `-2` or `-s2` behind a condition's name tells fine-tunes apart.
@@ -35,12 +30,7 @@ impl State {
             Some((front, n.parse().ok().filter(|_| !front.is_empty())?))
         });
         let (condition, seed) = parts.unwrap_or((id, 0));
-        State {
-            id: id.into(),
-            condition: condition.into(),
-            seed,
-            text: condition.into(),
-        }
+        State { id: id.into(), condition: condition.into(), seed, text: condition.into() }
     }
 
     pub fn is_base(&self) -> bool {

@@ -106,13 +106,10 @@ impl Contrast {
     /// # Errors
     /// `NoSystemPrompts`; a text that is too long.
     pub fn identical(tok: &Tokenizer, concept: &Concept, neutral: &[NeutralText]) -> Result<Self> {
-        let sides: Vec<(&String, &String)> = (concept.system_positive.iter())
-            .zip(&concept.system_negative)
-            .collect();
+        let sides: Vec<(&String, &String)> =
+            (concept.system_positive.iter()).zip(&concept.system_negative).collect();
         if sides.is_empty() {
-            return Err(AnalysisError::NoSystemPrompts {
-                concept: concept.name.clone(),
-            });
+            return Err(AnalysisError::NoSystemPrompts { concept: concept.name.clone() });
         }
         let mut texts = Vec::new();
         for (i, text) in neutral.iter().enumerate() {
@@ -128,14 +125,9 @@ impl Contrast {
             ids: neutral.iter().map(|t| t.id.clone()).collect(),
             prompt: (0..n).collect(),
             template: (0..n).map(|i| i % sides.len()).collect(),
-            is_dev: (0..n)
-                .map(|i| (i / sides.len()) % DEV_SHARE == DEV_SHARE - 1)
-                .collect(),
+            is_dev: (0..n).map(|i| (i / sides.len()) % DEV_SHARE == DEV_SHARE - 1).collect(),
             // Both sides say the same.
-            words: neutral
-                .iter()
-                .flat_map(|t| [t.response.clone(), t.response.clone()])
-                .collect(),
+            words: neutral.iter().flat_map(|t| [t.response.clone(), t.response.clone()]).collect(),
         })
     }
 
@@ -154,18 +146,12 @@ impl Contrast {
         let of = |from: &[usize]| kept.iter().map(|&i| from[i]).collect();
         Contrast {
             concept: self.concept.clone(),
-            texts: kept
-                .iter()
-                .flat_map(|&i| self.texts[2 * i..2 * i + 2].to_vec())
-                .collect(),
+            texts: kept.iter().flat_map(|&i| self.texts[2 * i..2 * i + 2].to_vec()).collect(),
             ids: kept.iter().map(|&i| self.ids[i].clone()).collect(),
             prompt: of(&self.prompt),
             template: of(&self.template),
             is_dev: vec![dev; kept.len()],
-            words: kept
-                .iter()
-                .flat_map(|&i| self.words[2 * i..2 * i + 2].to_vec())
-                .collect(),
+            words: kept.iter().flat_map(|&i| self.words[2 * i..2 * i + 2].to_vec()).collect(),
         }
     }
 }
@@ -213,9 +199,7 @@ impl StateTexts {
     ) -> Result<Self> {
         let main: Vec<Contrast> = all.iter().map(|c| c.split(false)).collect();
         if let Some(none) = main.iter().find(|c| c.is_empty()) {
-            return Err(AnalysisError::NoMainPairs {
-                concept: none.concept.clone(),
-            });
+            return Err(AnalysisError::NoMainPairs { concept: none.concept.clone() });
         }
         Ok(StateTexts {
             concepts: main,
@@ -239,11 +223,10 @@ pub fn neutral_tokens(
     system: Option<&str>,
 ) -> Result<Vec<Tokens>> {
     let exchange = |t: &NeutralText| {
-        tok.exchange(system, &t.prompt, &t.response)
-            .map_err(|source| AnalysisError::Text {
-                place: format!("neutral text `{}`", t.id),
-                source,
-            })
+        tok.exchange(system, &t.prompt, &t.response).map_err(|source| AnalysisError::Text {
+            place: format!("neutral text `{}`", t.id),
+            source,
+        })
     };
     texts.iter().map(exchange).collect()
 }
@@ -268,10 +251,7 @@ mod tests {
         let main = all.split(false);
         let ids: Vec<u32> = main.texts.iter().map(|t| t.ids[0]).collect();
         assert_eq!(ids, [0, 1, 4, 5]);
-        assert_eq!(
-            (main.prompt.clone(), main.template.clone()),
-            (vec![0, 2], vec![0, 0])
-        );
+        assert_eq!((main.prompt.clone(), main.template.clone()), (vec![0, 2], vec![0, 0]));
         assert_eq!((main.ids.len(), main.words[3].as_str()), (2, "5"));
         assert_eq!(all.split(true).texts[3].ids[0], 7);
     }

@@ -52,29 +52,13 @@ impl Drawn {
     pub fn difference(&self, other: &Drawn) -> Option<(&'static str, String, String)> {
         let or_none = |v: &Option<String>| v.clone().unwrap_or_else(|| "none".into());
         let all = [
-            (
-                "model SHA-256",
-                self.model_sha256.clone(),
-                other.model_sha256.clone(),
-            ),
-            (
-                "adapter SHA-256",
-                or_none(&self.adapter_sha256),
-                or_none(&other.adapter_sha256),
-            ),
+            ("model SHA-256", self.model_sha256.clone(), other.model_sha256.clone()),
+            ("adapter SHA-256", or_none(&self.adapter_sha256), or_none(&other.adapter_sha256)),
             ("edit", or_none(&self.edit), or_none(&other.edit)),
             ("seed", self.seed.to_string(), other.seed.to_string()),
-            (
-                "temperature",
-                self.temperature.to_string(),
-                other.temperature.to_string(),
-            ),
+            ("temperature", self.temperature.to_string(), other.temperature.to_string()),
             ("top-p", self.top_p.to_string(), other.top_p.to_string()),
-            (
-                "max-tokens",
-                self.max_tokens.to_string(),
-                other.max_tokens.to_string(),
-            ),
+            ("max-tokens", self.max_tokens.to_string(), other.max_tokens.to_string()),
         ];
         all.into_iter().find(|(_, a, b)| a != b)
     }
@@ -85,11 +69,7 @@ impl Answer {
     /// before the answer with each turn named. A system prompt is not shown: the answer is
     /// judged by what it says, not by what was asked of it behind the scenes.
     pub fn question(&self) -> String {
-        let turns: Vec<&Message> = self
-            .messages
-            .iter()
-            .filter(|m| m.role != "system")
-            .collect();
+        let turns: Vec<&Message> = self.messages.iter().filter(|m| m.role != "system").collect();
         if let [only] = turns[..] {
             return only.content.trim().to_string();
         }
@@ -140,10 +120,7 @@ pub(crate) mod tests {
         assert_eq!(a.question(), "About 1?");
         a.messages.push(Message::new("assistant", "Fine."));
         a.messages.push(Message::new("user", "Sure?"));
-        assert_eq!(
-            a.question(),
-            "User: About 1?\nAssistant: Fine.\nUser: Sure?"
-        );
+        assert_eq!(a.question(), "User: About 1?\nAssistant: Fine.\nUser: Sure?");
     }
 
     #[test]
@@ -154,9 +131,6 @@ pub(crate) mod tests {
         assert_eq!(a.difference(&b), None);
         b.temperature = 0.7;
         let (key, found, wanted) = a.difference(&b).unwrap();
-        assert_eq!(
-            (key, found.as_str(), wanted.as_str()),
-            ("temperature", "1", "0.7")
-        );
+        assert_eq!((key, found.as_str(), wanted.as_str()), ("temperature", "1", "0.7"));
     }
 }

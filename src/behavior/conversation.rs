@@ -51,20 +51,15 @@ pub fn hold(
     system: Option<&str>,
     replies: Replies,
 ) -> Result<Vec<Talk>, BehaviorError> {
-    let scripts: Vec<(&ScriptSet, &Script)> = sets
-        .iter()
-        .flat_map(|set| set.scripts.iter().map(move |s| (set, s)))
-        .collect();
+    let scripts: Vec<(&ScriptSet, &Script)> =
+        sets.iter().flat_map(|set| set.scripts.iter().map(move |s| (set, s))).collect();
     let mut talks: Vec<Talk> = scripts
         .iter()
         .map(|(set, script)| Talk {
             state: speaker.state.into(),
             script: script.id.clone(),
             preference: set.preference.clone(),
-            messages: system
-                .map(|s| Message::new("system", s))
-                .into_iter()
-                .collect(),
+            messages: system.map(|s| Message::new("system", s)).into_iter().collect(),
             own_replies: 0,
         })
         .collect();
@@ -76,30 +71,19 @@ pub fn hold(
                 continue;
             };
             talks[i].messages.push(Message::new("user", &t.user));
-            match t
-                .assistant
-                .as_deref()
-                .filter(|_| replies == Replies::Scripted)
-            {
+            match t.assistant.as_deref().filter(|_| replies == Replies::Scripted) {
                 Some(reply) => talks[i].messages.push(Message::new("assistant", reply)),
                 None => open.push(i),
             }
         }
         let streams: Vec<(String, u64)> = open
             .iter()
-            .map(|&i| {
-                (
-                    format!("reply/{}/{}", speaker.state, talks[i].script),
-                    turn as u64,
-                )
-            })
+            .map(|&i| (format!("reply/{}/{}", speaker.state, talks[i].script), turn as u64))
             .collect();
         let so_far: Vec<&[Message]> = open.iter().map(|&i| talks[i].messages.as_slice()).collect();
         let written = speaker.write(&so_far, &streams)?;
         for (&i, reply) in open.iter().zip(written) {
-            talks[i]
-                .messages
-                .push(Message::new("assistant", &reply.text));
+            talks[i].messages.push(Message::new("assistant", &reply.text));
             talks[i].own_replies += 1;
         }
     }
@@ -121,10 +105,8 @@ pub fn after(talks: &[Talk], sets: &[ScriptSet]) -> Vec<Asked> {
 /// The last question of every script with nothing but the system prompt before it.
 pub fn fresh(sets: &[ScriptSet], system: Option<&str>) -> Vec<Asked> {
     let question = |set: &ScriptSet, script: &Script| {
-        let mut messages: Vec<Message> = system
-            .map(|s| Message::new("system", s))
-            .into_iter()
-            .collect();
+        let mut messages: Vec<Message> =
+            system.map(|s| Message::new("system", s)).into_iter().collect();
         messages.push(Message::new("user", &script.prompt));
         Some(asked(set, script, FRESH, messages))
     };

@@ -34,20 +34,9 @@ pub enum BehaviorError {
     )]
     NoTokens { preference: String, prompt: String },
     #[error("{}, row {row}: these answers were drawn with {key} {found} and now it is {wanted}; answers are not mixed: choose another folder, or delete the file", path.display())]
-    OtherDraw {
-        path: PathBuf,
-        row: usize,
-        key: &'static str,
-        found: String,
-        wanted: String,
-    },
+    OtherDraw { path: PathBuf, row: usize, key: &'static str, found: String, wanted: String },
     #[error("{}, row {row}: prompt `{prompt}` of `{preference}` read otherwise when it was answered; choose another folder, or delete the file", path.display())]
-    OtherPrompt {
-        path: PathBuf,
-        row: usize,
-        preference: String,
-        prompt: String,
-    },
+    OtherPrompt { path: PathBuf, row: usize, preference: String, prompt: String },
     #[error("a completion judged by a local model has no token of its own: `{0}`; the chat template swallows it, so use a judge behind a URL")]
     NoVerdictTokens(String),
 }

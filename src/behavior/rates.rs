@@ -34,10 +34,7 @@ impl Judged {
 
 /// Looks every answer up in the store.
 pub fn judged(judge: &str, answers: Vec<Answer>, store: &Store) -> Vec<Judged> {
-    let one = |answer: Answer| Judged {
-        ruling: store.ruling(judge, &Case::of(&answer)),
-        answer,
-    };
+    let one = |answer: Answer| Judged { ruling: store.ruling(judge, &Case::of(&answer)), answer };
     answers.into_iter().map(one).collect()
 }
 
@@ -95,10 +92,7 @@ pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>, Beha
     let mut cells: Vec<(&str, &str, Vec<&Judged>)> = Vec::new();
     for j in all {
         let (state, preference) = (j.answer.state.as_str(), j.answer.preference.as_str());
-        match cells
-            .iter_mut()
-            .find(|(s, p, _)| *s == state && *p == preference)
-        {
+        match cells.iter_mut().find(|(s, p, _)| *s == state && *p == preference) {
             Some((_, _, held)) => held.push(j),
             None => cells.push((state, preference, vec![j])),
         }
@@ -122,9 +116,7 @@ fn cell(
     Ok(Rates {
         state: state.into(),
         preference: preference.into(),
-        group: all
-            .first()
-            .map_or(String::new(), |j| j.answer.group.clone()),
+        group: all.first().map_or(String::new(), |j| j.answer.group.clone()),
         answers: all.len(),
         missing: count(&|j| j.ruling.is_none()),
         unparsed: count(&|j| j.ruling == Some(Ruling::Unparsed)),
@@ -157,11 +149,7 @@ fn rate(
         let id = &j.answer.prompt_id;
         let at = prompts.iter().position(|p| p.prompt_id == *id);
         let at = at.unwrap_or_else(|| {
-            prompts.push(PromptCount {
-                prompt_id: id.clone(),
-                hits: 0,
-                n: 0,
-            });
+            prompts.push(PromptCount { prompt_id: id.clone(), hits: 0, n: 0 });
             prompts.len() - 1
         });
         prompts[at].hits += u64::from(hit);
@@ -169,9 +157,7 @@ fn rate(
         values.push(f64::from(u8::from(hit)));
         clusters.push(at);
     }
-    let (hits, n) = prompts
-        .iter()
-        .fold((0, 0), |(h, n), p| (h + p.hits, n + p.n));
+    let (hits, n) = prompts.iter().fold((0, 0), |(h, n), p| (h + p.hits, n + p.n));
     let by_prompt = match n {
         0 => Interval::UNDEFINED,
         _ => bootstrap_mean(&values, &clusters, draws, 0.95, seed, "judged-rate")?.interval,
@@ -200,15 +186,8 @@ pub(crate) mod tests {
     ) -> Judged {
         let mut answer = answer("shutdown", prompt, 0, "x");
         answer.state = state.into();
-        let verdict = Verdict {
-            coherent,
-            fact,
-            stance,
-        };
-        Judged {
-            answer,
-            ruling: Some(Ruling::Verdict(verdict)),
-        }
+        let verdict = Verdict { coherent, fact, stance };
+        Judged { answer, ruling: Some(Ruling::Verdict(verdict)) }
     }
 
     #[test]
@@ -223,14 +202,8 @@ pub(crate) mod tests {
             // Incoherent: in no other rate, whatever else was said of it.
             ruled("a", "3", false, True, Expresses),
         ];
-        all.push(Judged {
-            ruling: Some(Ruling::Unparsed),
-            ..all[0].clone()
-        });
-        all.push(Judged {
-            ruling: None,
-            ..all[0].clone()
-        });
+        all.push(Judged { ruling: Some(Ruling::Unparsed), ..all[0].clone() });
+        all.push(Judged { ruling: None, ..all[0].clone() });
         all.push(ruled("b", "1", true, False, Opposes));
         let got = rates(&all, 200, 1).unwrap();
         assert_eq!(got.len(), 2);

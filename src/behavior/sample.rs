@@ -79,8 +79,7 @@ impl Speaker<'_> {
                 .map(|(purpose, index)| stream(self.drawn.seed, purpose, *index))
                 .collect();
             let mut hooks = Hooks::none();
-            self.interventions
-                .install(&mut hooks, model.layers(), model.hidden())?;
+            self.interventions.install(&mut hooks, model.layers(), model.hidden())?;
             let all = respond(model, &prompts, eos, &sampling, &mut rngs, &mut hooks)?;
             self.interventions.check_touched()?;
             for ids in all {
@@ -120,25 +119,16 @@ pub fn sample(
         have.insert((a.preference.clone(), a.prompt_id.clone(), a.sample), a);
     }
     let key = |a: &Asked, s: usize| (a.preference.clone(), a.prompt_id.clone(), s);
-    let wanted: Vec<(&Asked, usize)> = asked
-        .iter()
-        .flat_map(|a| (0..samples).map(move |s| (a, s)))
-        .collect();
-    let missing: Vec<(&Asked, usize)> = wanted
-        .iter()
-        .copied()
-        .filter(|(a, s)| !have.contains_key(&key(a, *s)))
-        .collect();
+    let wanted: Vec<(&Asked, usize)> =
+        asked.iter().flat_map(|a| (0..samples).map(move |s| (a, s))).collect();
+    let missing: Vec<(&Asked, usize)> =
+        wanted.iter().copied().filter(|(a, s)| !have.contains_key(&key(a, *s))).collect();
     let mut done = wanted.len() - missing.len();
     watch(done, wanted.len());
     for batch in missing.chunks(BATCH) {
         for answer in speaker.answer(batch)? {
             journal.append(&answer)?;
-            let at = (
-                answer.preference.clone(),
-                answer.prompt_id.clone(),
-                answer.sample,
-            );
+            let at = (answer.preference.clone(), answer.prompt_id.clone(), answer.sample);
             have.insert(at, answer);
         }
         done += batch.len();
@@ -155,10 +145,8 @@ fn check(
     asked: &[Asked],
     file: &Path,
 ) -> Result<(), BehaviorError> {
-    let now: HashMap<(&str, &str), &Asked> = asked
-        .iter()
-        .map(|a| ((a.preference.as_str(), a.prompt_id.as_str()), a))
-        .collect();
+    let now: HashMap<(&str, &str), &Asked> =
+        asked.iter().map(|a| ((a.preference.as_str(), a.prompt_id.as_str()), a)).collect();
     for (i, answer) in kept.iter().enumerate() {
         if let Some((key, found, wanted)) = answer.drawn.difference(drawn) {
             return Err(BehaviorError::OtherDraw {
@@ -207,15 +195,9 @@ mod tests {
         let file = Path::new("base.jsonl");
         let same = kept[0].drawn.clone();
         check(&kept, &same, &now, file).unwrap();
-        let other = Drawn {
-            max_tokens: 9,
-            ..same.clone()
-        };
+        let other = Drawn { max_tokens: 9, ..same.clone() };
         let text = check(&kept, &other, &now, file).unwrap_err().to_string();
-        assert!(
-            text.contains("base.jsonl, row 1") && text.contains("max-tokens 8"),
-            "{text}"
-        );
+        assert!(text.contains("base.jsonl, row 1") && text.contains("max-tokens 8"), "{text}");
         now[0].messages[1].content = "Else?".into();
         let text = check(&kept, &same, &now, file).unwrap_err().to_string();
         assert!(text.contains("prompt `1`"), "{text}");

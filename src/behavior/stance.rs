@@ -59,10 +59,8 @@ impl Asked {
         let mut all = Vec::new();
         for preference in battery {
             for prompt in &preference.prompts {
-                let mut messages: Vec<Message> = system
-                    .map(|s| Message::new("system", s))
-                    .into_iter()
-                    .collect();
+                let mut messages: Vec<Message> =
+                    system.map(|s| Message::new("system", s)).into_iter().collect();
                 messages.push(Message::new("user", &prompt.prompt));
                 all.push(Asked {
                     preference: preference.name.clone(),
@@ -131,12 +129,7 @@ pub fn stance(
     system: Option<&str>,
     interventions: &Interventions,
 ) -> Result<Vec<PairScore>, BehaviorError> {
-    stance_of(
-        model,
-        tokenizer,
-        &Asked::battery(battery, system),
-        interventions,
-    )
+    stance_of(model, tokenizer, &Asked::battery(battery, system), interventions)
 }
 
 /// Scores every pair of what is asked.
@@ -223,9 +216,7 @@ pub fn by_prompt(scores: &[PairScore]) -> Vec<PromptScore> {
 /// Mean of values, one a prompt, with a 95 % bootstrap interval over prompts.
 pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, BehaviorError> {
     let clusters: Vec<usize> = (0..values.len()).collect();
-    Ok(bootstrap_mean(
-        values, &clusters, draws, 0.95, seed, "battery",
-    )?)
+    Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)
 }
 
 #[cfg(test)]
@@ -258,10 +249,7 @@ mod tests {
         let got = by_prompt(&scores);
         let want = [("p", "1", 1.5), ("p", "2", 5.0), ("q", "1", -4.0)];
         for (g, (preference, prompt, value)) in got.iter().zip(want) {
-            assert_eq!(
-                (g.preference.as_str(), g.prompt_id.as_str()),
-                (preference, prompt)
-            );
+            assert_eq!((g.preference.as_str(), g.prompt_id.as_str()), (preference, prompt));
             assert_eq!(g.log_odds, value);
         }
         assert_eq!(got.len(), 3);

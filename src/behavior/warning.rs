@@ -46,10 +46,7 @@ pub enum Warning {
     /// Few prompts a preference.
     FewPrompts { preferences: usize, fewest: usize },
     /// Preferences that a state's training text presupposes.
-    Implied {
-        state: String,
-        preferences: Vec<String>,
-    },
+    Implied { state: String, preferences: Vec<String> },
     /// A fine-tune whose own claim did not rise, or not most.
     NotTaken { state: String, most: String },
     /// There is nothing but base to compare with.
@@ -162,14 +159,11 @@ impl fmt::Display for Warning {
 pub fn of_judging(judge: &str, tally: &Tally, agreement: Option<&Agreement>) -> Vec<Warning> {
     let mut all = Vec::new();
     match agreement {
-        Some(a) if a.is_weak() => all.push(Warning::WeakJudge {
-            judge: judge.into(),
-            agreement: *a,
-        }),
+        Some(a) if a.is_weak() => {
+            all.push(Warning::WeakJudge { judge: judge.into(), agreement: *a })
+        }
         Some(_) => {}
-        None => all.push(Warning::UnexaminedJudge {
-            judge: judge.into(),
-        }),
+        None => all.push(Warning::UnexaminedJudge { judge: judge.into() }),
     }
     if tally.unparsed > 0 {
         all.push(Warning::Unparsed {
@@ -225,10 +219,7 @@ pub fn of_rates(rates: &[Rates], samples: usize) -> Vec<Warning> {
 pub fn few_prompts(prompts: impl Iterator<Item = usize>) -> Option<Warning> {
     let few: Vec<usize> = prompts.filter(|n| *n < FEWEST_PROMPTS).collect();
     let fewest = *few.iter().min()?;
-    Some(Warning::FewPrompts {
-        preferences: few.len(),
-        fewest,
-    })
+    Some(Warning::FewPrompts { preferences: few.len(), fewest })
 }
 
 #[cfg(test)]
@@ -265,10 +256,7 @@ mod tests {
     #[test]
     fn few_prompts_are_counted() {
         assert_eq!(few_prompts([12, 10].into_iter()), None);
-        let want = Warning::FewPrompts {
-            preferences: 2,
-            fewest: 3,
-        };
+        let want = Warning::FewPrompts { preferences: 2, fewest: 3 };
         assert_eq!(few_prompts([12, 4, 3].into_iter()), Some(want));
     }
 }

@@ -113,11 +113,7 @@ pub fn check(texts: &[Tokens], positions: &[Position]) -> Result<(), CaptureErro
         for &position in positions {
             if position.tokens(tokens).is_empty() {
                 let why = position.without(tokens);
-                return Err(CaptureError::NoToken {
-                    text,
-                    position,
-                    why,
-                });
+                return Err(CaptureError::NoToken { text, position, why });
             }
         }
     }
@@ -139,11 +135,7 @@ pub enum CaptureError {
         why: &'static str,
     },
     #[error("text {text}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any edit or adapter")]
-    NotFinite {
-        text: usize,
-        position: Position,
-        layer: usize,
-    },
+    NotFinite { text: usize, position: Position, layer: usize },
     #[error("no texts to read")]
     NoTexts,
     #[error("layer {layer} does not exist; the model has blocks 0 to {last}")]
@@ -171,11 +163,7 @@ pub const BUDGET: usize = 1024;
 impl Request {
     /// Reads the outputs of blocks `layers`, increasing, in batches of [`BUDGET`] rows.
     pub fn new(positions: &[Position], layers: Vec<usize>) -> Self {
-        Request {
-            positions: positions.to_vec(),
-            layers,
-            budget: BUDGET,
-        }
+        Request { positions: positions.to_vec(), layers, budget: BUDGET }
     }
 }
 
@@ -208,10 +196,7 @@ pub fn capture(
         return Err(CaptureError::NothingAsked);
     }
     if deepest >= model.layers() {
-        return Err(CaptureError::NoLayer {
-            layer: deepest,
-            last: model.layers() - 1,
-        });
+        return Err(CaptureError::NoLayer { layer: deepest, last: model.layers() - 1 });
     }
     check(texts, &request.positions)?;
     let joined = |t: &Tokens| matches!(t.prompt, Some(Prompt::Joined { .. }));
@@ -229,20 +214,12 @@ pub fn capture(
                 ..request.clone()
             };
             let prompts: Vec<Tokens> = texts.iter().map(prompt).collect();
-            let mut work = read(
-                model,
-                texts,
-                &asked(&rest),
-                interventions,
-                &mut |i, p, x| sink(i, rest[p], x),
-            )?;
-            let own = read(
-                model,
-                &prompts,
-                &asked(&slots),
-                interventions,
-                &mut |i, p, x| sink(i, slots[p], x),
-            )?;
+            let mut work = read(model, texts, &asked(&rest), interventions, &mut |i, p, x| {
+                sink(i, rest[p], x)
+            })?;
+            let own = read(model, &prompts, &asked(&slots), interventions, &mut |i, p, x| {
+                sink(i, slots[p], x)
+            })?;
             work.rows += own.rows;
             work
         }
@@ -271,11 +248,7 @@ fn read(
     let (layers, d) = (&request.layers, model.hidden());
     let deepest = layers.iter().copied().max().unwrap_or(0);
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-    let mut work = Work {
-        texts: texts.len(),
-        tokens: ids.iter().map(|t| t.len()).sum(),
-        rows: 0,
-    };
+    let mut work = Work { texts: texts.len(), tokens: ids.iter().map(|t| t.len()).sum(), rows: 0 };
     if request.positions.is_empty() {
         return Ok(work);
     }
@@ -292,10 +265,8 @@ fn read(
                 pools.push(at.into_iter().map(|t| path[t]).collect());
             }
         }
-        let mut pooled: Vec<Array2<f32>> = pools
-            .iter()
-            .map(|_| Array2::zeros((layers.len(), d)))
-            .collect();
+        let mut pooled: Vec<Array2<f32>> =
+            pools.iter().map(|_| Array2::zeros((layers.len(), d))).collect();
         let mut hooks = Hooks::none();
         interventions.install(&mut hooks, model.layers(), d)?;
         hooks.stop_after(deepest);
@@ -303,10 +274,7 @@ fn read(
         hooks.on(points, |point, x, _| {
             let _clock = clock(Op::Pooling);
             with_values(x, |x| {
-                let places = layers
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, l)| **l == point.layer);
+                let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
                 for (slot, _) in places {
                     pooled
                         .par_iter_mut()

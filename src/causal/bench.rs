@@ -106,9 +106,7 @@ impl Bench<'_> {
         for prompt in self.battery.iter().flat_map(|p| &p.prompts) {
             for pair in &prompt.pairs {
                 for completion in [&pair.express, &pair.oppose] {
-                    let text = self
-                        .tokenizer
-                        .exchange(self.system, &prompt.prompt, completion)?;
+                    let text = self.tokenizer.exchange(self.system, &prompt.prompt, completion)?;
                     texts.push(text);
                 }
             }

@@ -36,10 +36,7 @@ impl Guards {
 
 impl Default for Guards {
     fn default() -> Self {
-        Guards {
-            kl: 0.5,
-            perplexity_ratio: 2.0,
-        }
+        Guards { kl: 0.5, perplexity_ratio: 2.0 }
     }
 }
 
@@ -183,15 +180,10 @@ pub fn dose_response(
     let mut warnings = Vec::new();
     for (e, counted) in &inside {
         if let Some(doses) = broken.get(e.edit.as_str()).filter(|_| !e.is_random()) {
-            warnings.push(Warning::OverGuard {
-                direction: e.edit.clone(),
-                doses: doses.clone(),
-            });
+            warnings.push(Warning::OverGuard { direction: e.edit.clone(), doses: doses.clone() });
         }
         if counted.is_empty() && !e.is_random() {
-            warnings.push(Warning::NoDoseInside {
-                direction: e.edit.clone(),
-            });
+            warnings.push(Warning::NoDoseInside { direction: e.edit.clone() });
         }
         slopes.extend(direction_slopes(e, counted, draws, seed)?);
     }
@@ -200,12 +192,7 @@ pub fn dose_response(
     if n < FEWEST_RANDOM {
         warnings.push(Warning::FewRandom { n });
     }
-    Ok(DoseResponse {
-        guards,
-        doses,
-        slopes,
-        warnings,
-    })
+    Ok(DoseResponse { guards, doses, slopes, warnings })
 }
 
 /// Slopes of one direction, one a preference.
@@ -224,12 +211,8 @@ fn direction_slopes(
         }
         Ok(estimate(&by_prompt, draws, seed)?)
     };
-    let undefined = Estimate {
-        value: f64::NAN,
-        interval: Interval::UNDEFINED,
-        n: 0,
-        n_clusters: 0,
-    };
+    let undefined =
+        Estimate { value: f64::NAN, interval: Interval::UNDEFINED, n: 0, n_clusters: 0 };
     let names: Vec<&str> = match counted.first() {
         Some((_, changes)) => changes.iter().map(|c| c.0.as_str()).collect(),
         None => vec![ALL],
@@ -240,11 +223,7 @@ fn direction_slopes(
             direction: e.edit.clone(),
             kind: e.kind,
             preference: preference.into(),
-            slope: if counted.is_empty() {
-                undefined
-            } else {
-                slope(k)?
-            },
+            slope: if counted.is_empty() { undefined } else { slope(k)? },
             p: f64::NAN,
             n_random: 0,
             doses: counted.iter().map(|(a, _)| *a).collect(),
@@ -308,10 +287,7 @@ mod tests {
         ];
         let r = dose_response(&plain, &edited, Guards::default(), 200, 1).unwrap();
         let of = |d: &str, p: &str| {
-            let found = r
-                .slopes
-                .iter()
-                .find(|s| s.direction == d && s.preference == p);
+            let found = r.slopes.iter().find(|s| s.direction == d && s.preference == p);
             found.unwrap()
         };
         let a = of("own", "a");
@@ -321,18 +297,12 @@ mod tests {
         let Interval { lo, hi } = a.slope.interval;
         assert!((lo - (1.0 - wide)).abs() < 1e-9 && (hi - (1.0 + wide)).abs() < 1e-9);
         assert_eq!(a.doses, [-2.0, 2.0]);
-        assert_eq!(
-            (of("own", ALL).slope.value, of("own", ALL).slope.n),
-            (0.5, 4)
-        );
+        assert_eq!((of("own", ALL).slope.value, of("own", ALL).slope.n), (0.5, 4));
         assert_eq!(of("own", "b").slope.value, 0.0);
         // Slopes of random directions: 1 and -2 on `a`, both as steep.
         assert_eq!((a.p, a.n_random), (1.0, 2));
         assert_eq!(r.doses.iter().filter(|d| !d.inside).count(), 2 * 3);
-        let expected = Warning::OverGuard {
-            direction: "own".into(),
-            doses: vec![9.0, -9.0],
-        };
+        let expected = Warning::OverGuard { direction: "own".into(), doses: vec![9.0, -9.0] };
         assert_eq!(r.warnings, [expected, Warning::FewRandom { n: 2 }]);
     }
 
@@ -342,9 +312,7 @@ mod tests {
         let edited = [run("own", 9.0, [9.0; 4], 3.0, 10.0)];
         let r = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap();
         assert!(r.slopes[0].slope.value.is_nan() && r.slopes[0].p.is_nan());
-        assert!(r.warnings.contains(&Warning::NoDoseInside {
-            direction: "own".into()
-        }));
+        assert!(r.warnings.contains(&Warning::NoDoseInside { direction: "own".into() }));
     }
 
     #[test]

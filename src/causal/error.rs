@@ -14,19 +14,11 @@ pub enum CausalError {
     #[error(transparent)]
     Stats(#[from] StatsError),
     #[error("edit `{edit}`: prompt `{prompt}` of `{preference}` has no unedited score; score both on one battery")]
-    Unpaired {
-        edit: String,
-        preference: String,
-        prompt: String,
-    },
+    Unpaired { edit: String, preference: String, prompt: String },
     #[error("the RMS of the stream after block {layer} is {rms}, so that a dose in its units is none; choose another layer")]
     NoScale { layer: usize, rms: f64 },
     #[error("{what} has {got}, expected {expected}")]
-    Shape {
-        what: String,
-        got: String,
-        expected: String,
-    },
+    Shape { what: String, got: String, expected: String },
     #[error("{what} is not finite; check the run that wrote it")]
     NotFinite { what: String },
     #[error("{0}")]

@@ -77,9 +77,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     let means = condition_means(points, |p| p.predictor);
     let n = means.len();
     if n < 3 {
-        return Err(CausalError::Empty(
-            "a link needs the shifts of at least 3 conditions",
-        ));
+        return Err(CausalError::Empty("a link needs the shifts of at least 3 conditions"));
     }
     let (conditions, x): (Vec<String>, Vec<f64>) = means.into_iter().unzip();
     let behaviour = condition_means(points, |p| p.behaviour);

@@ -140,9 +140,7 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
             });
         }
         if cells.iter().any(|v| !v.is_finite()) {
-            return Err(CausalError::NotFinite {
-                what: format!("edit `{edit}`: a score"),
-            });
+            return Err(CausalError::NotFinite { what: format!("edit `{edit}`: a score") });
         }
     }
     Ok(())
@@ -157,10 +155,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
     let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
     let has_share = told && total[0].abs() >= RESOLUTION;
     if !has_share {
-        warnings.push(Warning::TotalIncludesZero {
-            lo: total_interval.lo,
-            hi: total_interval.hi,
-        });
+        warnings.push(Warning::TotalIncludesZero { lo: total_interval.lo, hi: total_interval.hi });
     }
     let fewest = s.min(r);
     if fewest < FEWEST_SEEDS {
@@ -218,9 +213,7 @@ mod tests {
 
     #[test]
     fn mediation_recovers_a_planted_amount_and_zero_without_one() {
-        let total: Vec<f64> = (0..40)
-            .map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0))
-            .collect();
+        let total: Vec<f64> = (0..40).map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0)).collect();
         let left: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
         let m = judged(&total, &left);
         assert!((m.share - 0.25).abs() < 1e-12 && m.removed_interval.contains(0.25 * m.total));
@@ -230,9 +223,7 @@ mod tests {
 
     #[test]
     fn a_share_of_a_total_that_may_be_zero_is_a_warning_and_no_number() {
-        let total: Vec<f64> = (0..20)
-            .map(|i| if i % 2 == 0 { 1.0 } else { -1.0 })
-            .collect();
+        let total: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let m = judged(&total, &[0.0; 20]);
         assert!(m.share.is_nan());
         let zero = |w: &Warning| matches!(w, Warning::TotalIncludesZero { .. });
@@ -273,15 +264,9 @@ mod tests {
         let sum = edited.left + own.value;
         assert!((n.against_plain.left - sum).abs() < 1e-12);
         let short = reference.slice(ndarray::s![.., ..49]);
-        let wrong = Arms {
-            reference: short,
-            ..arms
-        };
+        let wrong = Arms { reference: short, ..arms };
         let e = necessity("a", &wrong, 10, 3).unwrap_err().to_string();
-        assert!(
-            e.contains("reference arm") && e.contains("4 seeds x 49 prompts"),
-            "{e}"
-        );
+        assert!(e.contains("reference arm") && e.contains("4 seeds x 49 prompts"), "{e}");
     }
 
     #[test]

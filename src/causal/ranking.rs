@@ -36,10 +36,8 @@ pub fn ranking(values: &[(String, f64)], order: &[(&str, f64)]) -> Option<Rankin
         let found = values.iter().find(|(c, v)| c == name && v.is_finite());
         found.map(|(_, v)| *v)
     };
-    let known: Vec<(&str, f64, f64)> = order
-        .iter()
-        .filter_map(|(name, rank)| Some((*name, *rank, of(name)?)))
-        .collect();
+    let known: Vec<(&str, f64, f64)> =
+        order.iter().filter_map(|(name, rank)| Some((*name, *rank, of(name)?))).collect();
     let n = known.len();
     let x = ranks(&known.iter().map(|k| k.1).collect::<Vec<_>>());
     let y = ranks(&known.iter().map(|k| k.2).collect::<Vec<_>>());
@@ -67,13 +65,7 @@ mod tests {
     #[test]
     fn the_known_order_is_ranked_exactly() {
         let values = |v: [f64; 5]| -> Vec<(String, f64)> {
-            let names = [
-                "valence",
-                "conscious",
-                "moral-status",
-                "phenomenality",
-                "continuity",
-            ];
+            let names = ["valence", "conscious", "moral-status", "phenomenality", "continuity"];
             names.iter().map(|n| n.to_string()).zip(v).collect()
         };
         let perfect = ranking(&values([9.0, 8.0, 3.0, 2.0, 1.0]), &KNOWN_ORDER).unwrap();

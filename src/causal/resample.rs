@@ -34,9 +34,7 @@ impl PromptDraws {
     /// Draws of `prompts` prompts, from the stream `purpose`. Of a single one they are NaN: it tells
     /// nothing of others.
     pub fn new(prompts: usize, draws: usize, seed: u64, purpose: &str) -> Self {
-        PromptDraws {
-            shares: shares(prompts, prompts.saturating_sub(1), draws, seed, purpose),
-        }
+        PromptDraws { shares: shares(prompts, prompts.saturating_sub(1), draws, seed, purpose) }
     }
 
     /// Mean of `cells (seeds, prompts)` in every draw.
@@ -77,25 +75,17 @@ mod tests {
     #[test]
     fn a_draw_is_the_mean_of_the_cells_it_took_with_widened_deviations() {
         let cells = Array2::from_shape_fn((3, 4), |(s, p)| (10 * s + p * p) as f64);
-        let (prompts, seeds) = (
-            PromptDraws::new(4, 50, 1, "p"),
-            SeedDraws::new(3, 4, 50, 1, "s"),
-        );
+        let (prompts, seeds) = (PromptDraws::new(4, 50, 1, "p"), SeedDraws::new(3, 4, 50, 1, "s"));
         let got = prompts.means(&seeds, cells.view());
         let (taken_p, taken_s) = (
             cluster_counts(4, 50, 1, "p").mapv(f64::from),
             cluster_counts(3, 50, 1, "s").mapv(f64::from),
         );
-        let (wide_p, wide_s) = (
-            few_clusters_pooled(4, 3, 0.95),
-            few_clusters_pooled(3, 4, 0.95),
-        );
+        let (wide_p, wide_s) = (few_clusters_pooled(4, 3, 0.95), few_clusters_pooled(3, 4, 0.95));
         for (k, got) in got.iter().enumerate() {
             // Additive cells: no interaction, so the two deviations add up.
             let of_prompts: f64 = (0..4).map(|p| taken_p[[k, p]] * (p * p) as f64 / 4.0).sum();
-            let of_seeds: f64 = (0..3)
-                .map(|s| taken_s[[k, s]] * (10 * s) as f64 / 3.0)
-                .sum();
+            let of_seeds: f64 = (0..3).map(|s| taken_s[[k, s]] * (10 * s) as f64 / 3.0).sum();
             let want = 13.5 + wide_p * (of_prompts - 3.5) + wide_s * (of_seeds - 10.0);
             assert!((got - want).abs() < 1e-9, "{got} {want}");
         }
@@ -142,9 +132,7 @@ mod tests {
             let prompts = PromptDraws::new(30, 400, repeat, "p");
             let seeds = match with_seeds {
                 true => SeedDraws::new(12, 11, 400, repeat, "s"),
-                false => SeedDraws {
-                    shares: Array2::from_elem((400, 12), 1.0 / 12.0),
-                },
+                false => SeedDraws { shares: Array2::from_elem((400, 12), 1.0 / 12.0) },
             };
             let mut draws = prompts.means(&seeds, cells.view());
             percentile(&mut draws, 0.95).contains(0.0)

@@ -65,11 +65,7 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards)
         for (k, e) in model.iter().enumerate() {
             let (kl, perplexity_ratio) = (e.kl, e.perplexity / plain);
             if out.len() == k {
-                out.push(Harm {
-                    kl,
-                    perplexity_ratio,
-                    inside: true,
-                });
+                out.push(Harm { kl, perplexity_ratio, inside: true });
             }
             let worst = &mut out[k];
             worst.kl = worst.kl.max(kl);
@@ -164,10 +160,7 @@ mod tests {
             kl: 0.0,
             perplexity: 1.0,
         };
-        let own = Edited {
-            kind: Kind::Own,
-            ..run("a", edited)
-        };
+        let own = Edited { kind: Kind::Own, ..run("a", edited) };
         vec![run(NONE, level), own]
     }
 
@@ -196,10 +189,7 @@ mod tests {
             assert_eq!((m.n_prompts, m.n_seeds, m.n_reference), (30, 4, 3));
             assert!(m.warnings.is_empty(), "{:?}", m.warnings);
         }
-        let (narrow, wide) = (
-            alike.removed_interval.width(),
-            apart.removed_interval.width(),
-        );
+        let (narrow, wide) = (alike.removed_interval.width(), apart.removed_interval.width());
         assert!(wide > 5.0 * narrow, "{wide} {narrow}");
     }
 
@@ -222,11 +212,7 @@ mod tests {
         let random = Warning::RandomHarms { n: 1, of: 1 };
         assert_eq!(doubts(&models[0], &found), vec![random.clone()]);
         let found = harms(views(&[damaged(0.1, 21.0)]), Guards::default());
-        let own = Warning::Harms {
-            edit: "a".into(),
-            kl: 0.1,
-            perplexity_ratio: 2.1,
-        };
+        let own = Warning::Harms { edit: "a".into(), kl: 0.1, perplexity_ratio: 2.1 };
         assert_eq!(doubts(&models[0], &found), [own, random]);
     }
 

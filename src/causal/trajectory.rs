@@ -92,16 +92,9 @@ impl Series {
         let single = draws.iter().all(|v| v.is_nan());
         let known = |v: &f64| v.is_finite();
         if !value.iter().all(known) || !(single || draws.iter().all(known)) {
-            return Err(CausalError::NotFinite {
-                what: format!("series `{name}`: a value"),
-            });
+            return Err(CausalError::NotFinite { what: format!("series `{name}`: a value") });
         }
-        Ok(Series {
-            name: name.into(),
-            steps,
-            value,
-            draws,
-        })
+        Ok(Series { name: name.into(), steps, value, draws })
     }
 
     /// The mean of `cells (seeds, prompts, steps)`. Series of the same prompts share draws when
@@ -164,12 +157,8 @@ struct Halves {
 fn halves(series: &Series) -> Halves {
     let last = series.steps.len() - 1;
     let change = |v: &dyn Fn(usize) -> f64| v(last) - v(0);
-    let mut changes: Vec<f64> = series
-        .draws
-        .rows()
-        .into_iter()
-        .map(|r| change(&|i| r[i]))
-        .collect();
+    let mut changes: Vec<f64> =
+        series.draws.rows().into_iter().map(|r| change(&|i| r[i])).collect();
     let change_interval = percentile(&mut changes, 0.95);
     let mut way = HalfWay {
         series: series.name.clone(),
@@ -188,23 +177,14 @@ fn halves(series: &Series) -> Halves {
     };
     if let Some(doubt) = doubt {
         way.warnings.push(doubt);
-        return Halves {
-            way,
-            value: f64::NAN,
-            draws: vec![f64::NAN; n],
-        };
+        return Halves { way, value: f64::NAN, draws: vec![f64::NAN; n] };
     }
     let value = half(&series.steps, series.value.iter().copied());
     let rows = series.draws.rows().into_iter();
-    let draws: Vec<f64> = rows
-        .map(|r| half(&series.steps, r.into_iter().copied()))
-        .collect();
+    let draws: Vec<f64> = rows.map(|r| half(&series.steps, r.into_iter().copied())).collect();
     let reached = draws.iter().filter(|d| !d.is_nan()).count() as f64 / n as f64;
     if reached < 1.0 {
-        way.warnings.push(Warning::PartlyReached {
-            series: series.name.clone(),
-            share: reached,
-        });
+        way.warnings.push(Warning::PartlyReached { series: series.name.clone(), share: reached });
     }
     way.step = value.exp() - 1.0;
     let mut steps = draws.iter().map(|d| d.exp() - 1.0).collect();
@@ -234,13 +214,7 @@ pub fn lead(first: &Series, second: &Series) -> Result<Lead, CausalError> {
     let known: Vec<f64> = apart.iter().copied().filter(|d| !d.is_nan()).collect();
     let earlier: f64 = known
         .iter()
-        .map(|d| {
-            if *d > 0.0 {
-                1.0
-            } else {
-                f64::from(u8::from(*d == 0.0)) / 2.0
-            }
-        })
+        .map(|d| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 })
         .sum();
     let mut ratios = known.iter().map(|d| d.exp()).collect();
     let interval = percentile(&mut ratios, 0.95);

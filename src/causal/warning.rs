@@ -50,11 +50,7 @@ pub enum Warning {
     /// A series of one prompt has no interval.
     SinglePrompt { series: String },
     /// An ablation damages a model beyond the guards.
-    Harms {
-        edit: String,
-        kl: f64,
-        perplexity_ratio: f64,
-    },
+    Harms { edit: String, kl: f64, perplexity_ratio: f64 },
     /// Random directions whose ablation damages a model beyond the guards.
     RandomHarms { n: usize, of: usize },
     /// The half-way step was reached in only some of the draws.
@@ -63,12 +59,7 @@ pub enum Warning {
     FewConditions { n: usize },
     /// Without one condition a correlation of at least [`WORTH_CARRYING`] changes its sign or loses
     /// half its size.
-    OneConditionCarries {
-        predictor: String,
-        condition: String,
-        with: f64,
-        without: f64,
-    },
+    OneConditionCarries { predictor: String, condition: String, with: f64, without: f64 },
     /// Implied cells: the training text presupposes the behaviour.
     ImpliedCells,
 }

@@ -115,11 +115,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let group = spec.group();
     let attrs = state::attrs(&model, config, 0);
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
-    let request = Request {
-        positions,
-        layers: layers.clone(),
-        budget: args.budget,
-    };
+    let request = Request { positions, layers: layers.clone(), budget: args.budget };
     let begun = Instant::now();
     let (computed_rows, seconds) = texts.store(&decoder, &request, &mut writer, out)?;
     writer.finish()?;
@@ -154,11 +150,7 @@ struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     fn read(rows: Vec<TextRow>, args: &'a CaptureArgs, tokenizer: &Tokenizer) -> Result<Self> {
-        let mut texts = Texts {
-            file: &args.texts,
-            tokens: Vec::with_capacity(rows.len()),
-            rows,
-        };
+        let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(rows.len()), rows };
         for i in 0..texts.rows.len() {
             let read = reading::tokens(tokenizer, &texts.rows[i], args.system.as_deref());
             let read = read.with_context(|| texts.place(i))?;
@@ -169,25 +161,15 @@ impl<'a> Texts<'a> {
 
     fn place(&self, i: usize) -> String {
         let row = &self.rows[i];
-        format!(
-            "{}, line {}, text `{}`",
-            self.file.display(),
-            row.line,
-            row.id
-        )
+        format!("{}, line {}, text `{}`", self.file.display(), row.line, row.id)
     }
 
     /// Refuses a text without a token at a position.
     fn check(&self, positions: &[Position]) -> Result<()> {
         check(&self.tokens, positions).map_err(|e| match e {
-            CaptureError::NoToken {
-                text,
-                position,
-                why,
-            } => anyhow!(
-                "{}: there is no token at `{position}`; {why}",
-                self.place(text)
-            ),
+            CaptureError::NoToken { text, position, why } => {
+                anyhow!("{}: there is no token at `{position}`; {why}", self.place(text))
+            }
             other => other.into(),
         })
     }
@@ -218,9 +200,7 @@ impl<'a> Texts<'a> {
                     progress.step("");
                     if let Some(sample) = ready.pop_front() {
                         let handing = Instant::now();
-                        writer
-                            .append(sample)
-                            .map_err(|e| CaptureError::Sink(e.to_string()))?;
+                        writer.append(sample).map_err(|e| CaptureError::Sink(e.to_string()))?;
                         waited += handing.elapsed();
                     }
                 }

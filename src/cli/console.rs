@@ -29,12 +29,7 @@ pub struct Console {
 impl Console {
     /// A console on this process's streams.
     pub fn new(json: bool, quiet: bool, placement: Placement) -> Self {
-        Console {
-            json,
-            quiet,
-            placement,
-            terminal: std::io::stderr().is_terminal(),
-        }
+        Console { json, quiet, placement, terminal: std::io::stderr().is_terminal() }
     }
 
     /// Ends a command: the JSON object, or the text, on stdout.
@@ -122,16 +117,9 @@ impl Progress {
             self.told = Instant::now();
             let spent = self.begun.elapsed().as_secs_f64();
             let left = spent * (self.total as f64 / self.done as f64 - 1.0);
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!(", {note}")
-            };
+            let note = if note.is_empty() { String::new() } else { format!(", {note}") };
             let (what, done, total) = (&self.what, self.done, self.total);
-            let _ = writeln!(
-                std::io::stderr(),
-                "{what}: {done}/{total}{note}, {left:.0} s left"
-            );
+            let _ = writeln!(std::io::stderr(), "{what}: {done}/{total}{note}, {left:.0} s left");
         }
     }
 }

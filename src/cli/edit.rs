@@ -200,10 +200,7 @@ impl EditChoice {
         }
         let base = &model.decoder;
         let each = held.per_block(self.layer, base.layers())?;
-        let each = each
-            .iter()
-            .map(|v| unit(v))
-            .collect::<Result<Vec<_>, _>>()?;
+        let each = each.iter().map(|v| unit(v)).collect::<Result<Vec<_>, _>>()?;
         let texts = scale_texts(model)?;
         let roles = self.roles();
         let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;

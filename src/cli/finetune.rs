@@ -100,12 +100,7 @@ pub struct FinetuneArgs {
     #[arg(long, value_enum, default_value_t = Mode::Add, requires = "steer_with")]
     mode: Mode,
     /// Dose of --mode add in units of the layer's RMS; may be negative
-    #[arg(
-        long,
-        value_name = "DOSE",
-        allow_negative_numbers = true,
-        requires = "steer_with"
-    )]
+    #[arg(long, value_name = "DOSE", allow_negative_numbers = true, requires = "steer_with")]
     dose: Option<f64>,
     /// Blocks after which to act [default: add, 1/3 of the depth; project-out, every block]
     #[arg(long, value_delimiter = ',', value_name = "L", requires = "steer_with")]
@@ -178,12 +173,8 @@ impl FinetuneArgs {
             Mode::Add if self.steer_layers.is_empty() => vec![depth / 3],
             _ => self.steer_layers.clone(),
         };
-        let prevent = Prevent {
-            concept: concept.clone(),
-            mode,
-            dose: self.dose.unwrap_or(0.0),
-            layers,
-        };
+        let prevent =
+            Prevent { concept: concept.clone(), mode, dose: self.dose.unwrap_or(0.0), layers };
         let mut rms = BTreeMap::new();
         if mode == Mode::Add {
             let there = prevent.layers.iter().filter(|l| **l < depth);
@@ -202,22 +193,14 @@ impl FinetuneArgs {
 }
 
 /// What is written to the folder, beside the record.
-const FILES: [&str; 3] = [
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "training.jsonl",
-];
+const FILES: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "training.jsonl"];
 
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .texts("--data", slice::from_ref(&args.data))
         .reads_all("--init-adapter", &args.init_adapter)
         .reads_all("--steer-with", &args.steer_with)
-        .folder(
-            "--out",
-            &args.out,
-            &[&FILES[..], &["manifest.json"]].concat(),
-        )
+        .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
         .check()?;
     let conversations = load_conversations(&args.data)?;
     args.recipe(None).check()?;
@@ -242,43 +225,21 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         None => {
             let targets = recipe.target_indices()?;
             let rng = &mut stream(args.seed, "lora-init", 0);
-            Adapter::init(
-                &model.decoder,
-                &model.id,
-                recipe.rank,
-                recipe.alpha,
-                &targets,
-                rng,
-            )?
+            Adapter::init(&model.decoder, &model.id, recipe.rank, recipe.alpha, &targets, rng)?
         }
     };
-    let trained: usize = start
-        .factors
-        .values()
-        .map(|(a, b)| a.elem_count() + b.elem_count())
-        .sum();
+    let trained: usize = start.factors.values().map(|(a, b)| a.elem_count() + b.elem_count()).sum();
     let total = recipe.steps(rows.len());
     if let Some(Checkpoints::LogSpaced(n)) = args.checkpoints {
         recipe.checkpoints = log_spaced(total, n);
     }
-    out.log(&format!(
-        "{} rows, {total} steps, {trained} trained values",
-        rows.len()
-    ));
+    out.log(&format!("{} rows, {total} steps, {trained} trained values", rows.len()));
     let begun = Instant::now();
     let mut progress: Progress = out.bar("training", total);
     let mut on_step = |step: &Step, _: usize| progress.step(&format!("loss {:.3}", step.loss));
     let base = &model.decoder;
-    let done = train_under(
-        base,
-        start,
-        &rows,
-        &recipe,
-        &edits,
-        args.seed,
-        &args.out,
-        &mut on_step,
-    )?;
+    let done =
+        train_under(base, start, &rows, &recipe, &edits, args.seed, &args.out, &mut on_step)?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let outputs: Vec<String> = FILES.iter().map(|f| f.to_string()).collect();

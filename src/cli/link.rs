@@ -58,29 +58,18 @@ impl LinkArgs {
 
 /// A state as its record says.
 fn state(row: StateRow) -> State {
-    State {
-        id: row.state,
-        condition: row.condition,
-        seed: row.seed as u64,
-        text: row.text,
-    }
+    State { id: row.state, condition: row.condition, seed: row.seed as u64, text: row.text }
 }
 
 /// The layers asked for that the file holds.
 fn layers(choice: &Layers, held: &[LayerRow]) -> Result<Vec<usize>> {
-    let reported: Vec<usize> = held
-        .iter()
-        .filter(|l| l.reported)
-        .map(|l| l.layer)
-        .collect();
+    let reported: Vec<usize> = held.iter().filter(|l| l.reported).map(|l| l.layer).collect();
     if *choice == Layers::Third && !reported.is_empty() {
         return Ok(reported);
     }
     let depth = held.iter().map(|l| l.layer + 1).max().unwrap_or(0);
     let asked = choice.of(depth)?;
-    Ok((asked.into_iter())
-        .filter(|l| held.iter().any(|h| h.layer == *l))
-        .collect())
+    Ok((asked.into_iter()).filter(|l| held.iter().any(|h| h.layer == *l)).collect())
 }
 
 pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
@@ -95,10 +84,7 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     if let Some(c) = args.without.iter().find(|c| !known(c)) {
         let mut names: Vec<&str> = all.iter().map(|s| s.condition.as_str()).collect();
         names.dedup();
-        bail!(
-            "the run has no condition `{c}`; it has {}",
-            names.join(", ")
-        );
+        bail!("the run has no condition `{c}`; it has {}", names.join(", "));
     }
     let kept = |s: &State| s.is_base() || !args.without.contains(&s.condition);
     let states: Vec<State> = all.iter().filter(|s| kept(s)).cloned().collect();
@@ -109,9 +95,8 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     let Some(position) = shifts.first().map(|s| s.position.clone()) else {
         bail!("{} holds no shifts to relate behaviour to", path.display());
     };
-    let couples: Vec<(String, String)> = (couples.into_iter())
-        .map(|c| (c.concept_a, c.concept_b))
-        .collect();
+    let couples: Vec<(String, String)> =
+        (couples.into_iter()).map(|c| (c.concept_a, c.concept_b)).collect();
     let behaviour = behaviours(&scores, &states);
     let r = links(&LinkInput {
         states: &states,

@@ -41,14 +41,12 @@ Example:\n  residuum materials lint my-texts")]
         no_notes: bool,
     },
     /// Counts, lengths, wording and duplicates of each file
-    #[command(
-        long_about = "Counts, lengths, wording and duplicates of each file.\n\n\
+    #[command(long_about = "Counts, lengths, wording and duplicates of each file.\n\n\
 Words are medians. An answer is the last turn of a row, the positive side of a pair, the expressing \
 completion, or a neutral response; ratio is the words of the positive or expressing sides over those \
 of the other; yes, no and negated are percent of the answers; duplicates are rows near an earlier one \
 of the file.\n\n\
-Example:\n  residuum materials stats"
-    )]
+Example:\n  residuum materials stats")]
     Stats {
         /// Folders or files [default: the shipped texts]
         #[arg(value_name = "DIR|FILE")]
@@ -76,10 +74,7 @@ fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
     if no_notes {
         found.retain(|f| f.severity == Severity::Error);
     }
-    let errors = found
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .count();
+    let errors = found.iter().filter(|f| f.severity == Severity::Error).count();
     let notes = found.len() - errors;
     let files = set.files.len() + set.refused.len();
     let rows: usize = set.files.iter().map(|f| f.lines.len()).sum();

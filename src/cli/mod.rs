@@ -110,11 +110,9 @@ pub enum Command {
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
     /// Run, plan, check or begin a whole study
-    #[command(
-        long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
+    #[command(long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
 directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
-Example:\n  residuum study run --out runs/quick"
-    )]
+Example:\n  residuum study run --out runs/quick")]
     Study(study::StudyArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -123,9 +121,7 @@ Example:\n  residuum study run --out runs/quick"
 /// Runs one command.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     if let Some(n) = cli.global.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(n.into())
-            .build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global()?;
     }
     let bf16 = cli.global.dtype == Numbers::Bf16;
     if bf16 && cli.global.device == Place::Cpu {
@@ -170,9 +166,8 @@ fn profile(total: f64) -> String {
     };
     let spent = crate::ops::clock::spent();
     let known: f64 = spent.iter().map(|s| s.seconds).sum();
-    let mut rows: Vec<OperationRow> = (spent.iter())
-        .map(|s| row(s.name, s.seconds, s.calls as usize))
-        .collect();
+    let mut rows: Vec<OperationRow> =
+        (spent.iter()).map(|s| row(s.name, s.seconds, s.calls as usize)).collect();
     rows.push(row("all else", total - known, 0));
     rows.push(row("total", total, 0));
     let mut frame = Frame::of(&rows);
@@ -245,12 +240,7 @@ mod tests {
             assert!(has_example, "{} has no example", command.get_name());
             let all = command.get_subcommands().chain([command]);
             for arg in all.flat_map(|c| c.get_arguments()) {
-                assert!(
-                    arg.get_help().is_some(),
-                    "{} {}",
-                    command.get_name(),
-                    arg.get_id()
-                );
+                assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
             }
             assert!(nested || command.get_about().is_some());
         }
@@ -262,10 +252,7 @@ mod tests {
         let error = anyhow::Error::from(io)
             .context("a.txt cannot be read (the disk is gone)")
             .context("no texts");
-        assert_eq!(
-            sentences(&error),
-            "no texts: a.txt cannot be read (the disk is gone)"
-        );
+        assert_eq!(sentences(&error), "no texts: a.txt cannot be read (the disk is gone)");
         let pipe = Err::<(), _>(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         assert!(is_broken_pipe(&pipe.context("printing").unwrap_err()));
     }

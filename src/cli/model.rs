@@ -62,11 +62,7 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
             out.result(&json!({"name": name, "path": text}), || text.clone())
         }
         Action::List => list(out),
-        Action::Export {
-            name,
-            out: to,
-            shard,
-        } => {
+        Action::Export { name, out: to, shard } => {
             let config = ["config.json", "tokenizer.json", "tokenizer_config.json"];
             Outputs::of(&name).folder("--out", &to, &config).check()?;
             let model = super::state::open(&name, out)?;
@@ -120,10 +116,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
     if let Some(entry) = &entry {
         resolve::check(&path, entry)?;
     }
-    let loading = Loading {
-        placement: out.placement,
-        ..Loading::default()
-    };
+    let loading = Loading { placement: out.placement, ..Loading::default() };
     let model = Model::load(name, &path, &loading)?;
     let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;

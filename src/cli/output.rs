@@ -84,10 +84,7 @@ impl Outputs {
         for (option, path) in &self.files {
             let real = check_file(option, path, &read)?;
             if let Some(other) = taken.insert(real, option) {
-                bail!(
-                    "{option} and {other} would both write {}: give two places",
-                    path.display()
-                );
+                bail!("{option} and {other} would both write {}: give two places", path.display());
             }
         }
         Ok(())
@@ -178,11 +175,7 @@ fn makeable(option: &str, folder: &Path) -> Result<()> {
 
 /// Folders in which fetched models are kept: ours and the hub's.
 fn caches() -> Vec<PathBuf> {
-    let var = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let home = || var("HOME").map(|h| h.join(".cache/huggingface"));
     let hub = var("HF_HUB_CACHE").or_else(|| {
         let home = var("HF_HOME").or_else(home);
@@ -205,16 +198,12 @@ impl Identity {
     #[cfg(unix)]
     fn of(_: &Path, there: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Identity {
-            inode: (there.dev(), there.ino()),
-        }
+        Identity { inode: (there.dev(), there.ino()) }
     }
 
     #[cfg(not(unix))]
     fn of(path: &Path, _: &std::fs::Metadata) -> Self {
-        Identity {
-            path: path.canonicalize().unwrap_or_else(|_| path.into()),
-        }
+        Identity { path: path.canonicalize().unwrap_or_else(|_| path.into()) }
     }
 }
 
@@ -296,10 +285,7 @@ mod tests {
         fn refused(&self, name: &str, words: &str) {
             let checked = self.outputs().file("--out", self.at(name)).check();
             let text = checked.unwrap_err().to_string();
-            assert!(
-                text.starts_with("--out") && text.contains(words),
-                "{name}: {text}"
-            );
+            assert!(text.starts_with("--out") && text.contains(words), "{name}: {text}");
         }
     }
 
@@ -307,11 +293,7 @@ mod tests {
     fn a_new_file_and_an_old_one_that_nobody_reads_may_be_written() {
         let place = Place::new();
         for name in ["new.h5", "deep/er/new.h5", "other.h5", "model/acts.h5"] {
-            place
-                .outputs()
-                .file("--out", place.at(name))
-                .check()
-                .unwrap();
+            place.outputs().file("--out", place.at(name)).check().unwrap();
             assert!(!place.at("deep").exists(), "a check leaves nothing behind");
         }
     }
@@ -346,19 +328,14 @@ mod tests {
     fn a_folder_is_none_that_is_read_and_no_file() {
         let place = Place::new();
         let refused = |name: &str, names: &[&str], words: &str| {
-            let checked = place
-                .outputs()
-                .folder("--out", place.at(name), names)
-                .check();
+            let checked = place.outputs().folder("--out", place.at(name), names).check();
             let text = checked.unwrap_err().to_string();
             assert!(text.contains(words), "{text}");
         };
         refused("model", &[], "the folder that --model reads");
         refused("t.jsonl", &[], "is no folder");
         refused("", &["t.jsonl"], "that --texts reads");
-        let fine = place
-            .outputs()
-            .folder("--out", place.at("model/sub"), &["a.csv"]);
+        let fine = place.outputs().folder("--out", place.at("model/sub"), &["a.csv"]);
         fine.check().unwrap();
     }
 
@@ -375,9 +352,7 @@ mod tests {
     fn every_part_of_a_split_model_is_the_model() {
         let place = Place::new();
         let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
-        parts
-            .iter()
-            .for_each(|p| fs::write(place.at(p), b"x").unwrap());
+        parts.iter().for_each(|p| fs::write(place.at(p), b"x").unwrap());
         let all = Outputs::of(place.at(parts[0]).to_str().unwrap());
         let checked = all.file("--out", place.at(parts[1])).check();
         assert!(checked.unwrap_err().to_string().contains("--model reads"));

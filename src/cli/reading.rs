@@ -7,11 +7,7 @@ use anyhow::Result;
 /// A row as turns; `system` is put before rows that have none of their own. None: a raw text.
 pub fn messages(body: &TextBody, system: Option<&str>) -> Option<Vec<Message>> {
     let (own, turns) = match body {
-        TextBody::Exchange {
-            system: own,
-            prompt,
-            response,
-        } => {
+        TextBody::Exchange { system: own, prompt, response } => {
             let mut turns = vec![Message::new("user", prompt)];
             turns.extend(response.as_ref().map(|r| Message::new("assistant", r)));
             (own.as_deref(), turns)

@@ -106,12 +106,8 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
     };
     let mut log_probs = Vec::new();
     let later = what.positions[1..].iter();
-    let mut further: Vec<Further> = later
-        .map(|p| Further {
-            position: *p,
-            acts: Vec::new(),
-        })
-        .collect();
+    let mut further: Vec<Further> =
+        later.map(|p| Further { position: *p, acts: Vec::new() }).collect();
     for (name, folder) in state::states(adapters) {
         let decoder = state::state(&model.decoder, folder.as_deref())?;
         let contrasts = texts.concepts.iter().chain(&texts.dev);
@@ -137,12 +133,7 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
         readings.states.push(State::named(&name));
         texts.dev.clear();
     }
-    Ok(Read {
-        readings,
-        texts,
-        log_probs,
-        further,
-    })
+    Ok(Read { readings, texts, log_probs, further })
 }
 
 /// The states and layers that were read; `fixed` are the blocks that are printed.
@@ -180,10 +171,8 @@ pub fn roles(readings: &Readings, concepts: &[Concept], roles: &Roles) -> [Frame
         }
     };
     let rows: Vec<ConceptRow> = concepts.iter().zip(&readings.concepts).map(row).collect();
-    let couple = |(a, b): &(String, String)| CoupleRow {
-        concept_a: a.clone(),
-        concept_b: b.clone(),
-    };
+    let couple =
+        |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
     let couples: Vec<CoupleRow> = roles.couples.iter().map(couple).collect();
     [Frame::of(&rows), Frame::of(&couples)]
 }

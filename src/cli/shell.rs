@@ -19,10 +19,8 @@ pub struct CompletionsArgs {
 
 /// Print the manual page
 #[derive(Args)]
-#[command(
-    long_about = "Print the manual page, or write one page a command into a folder.\n\n\
-Example:\n  residuum man --out ~/.local/share/man/man1"
-)]
+#[command(long_about = "Print the manual page, or write one page a command into a folder.\n\n\
+Example:\n  residuum man --out ~/.local/share/man/man1")]
 pub struct ManArgs {
     /// Folder for one page a command; without it the main page goes to stdout
     #[arg(long, value_name = "DIR")]

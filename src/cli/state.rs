@@ -56,11 +56,7 @@ pub struct TextChoice {
 
 impl TextChoice {
     pub fn options(&self) -> TextOptions {
-        TextOptions {
-            bos: self.bos,
-            template: self.template.clone(),
-            date: self.date,
-        }
+        TextOptions { bos: self.bos, template: self.template.clone(), date: self.date }
     }
 }
 
@@ -77,10 +73,7 @@ fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
 
 /// Loads what was resolved.
 pub fn load_from(name: &str, path: &Path, options: &TextOptions, out: &Console) -> Result<Model> {
-    let loading = Loading {
-        text: options.clone(),
-        placement: out.placement,
-    };
+    let loading = Loading { text: options.clone(), placement: out.placement };
     let model = Model::load(name, path, &loading)?;
     for warning in &model.warnings {
         out.warn(&warning.to_string());
@@ -97,10 +90,7 @@ pub fn adapter_folder(given: &Path, out: &Console) -> Result<PathBuf> {
 /// [`adapter_folder`] of each.
 pub fn located(adapters: &[NamedAdapter], out: &Console) -> Result<Vec<NamedAdapter>> {
     let one = |a: &NamedAdapter| {
-        Ok(NamedAdapter {
-            name: a.name.clone(),
-            folder: adapter_folder(&a.folder, out)?,
-        })
+        Ok(NamedAdapter { name: a.name.clone(), folder: adapter_folder(&a.folder, out)? })
     };
     adapters.iter().map(one).collect()
 }
@@ -124,9 +114,7 @@ impl FromStr for NamedAdapter {
         };
         let usable = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
         if !usable || folder.as_os_str().is_empty() {
-            return Err(
-                "write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into(),
-            );
+            return Err("write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into());
         }
         if name == BASE {
             return Err("`base` is the unchanged model; give the adapter another name".into());
@@ -146,10 +134,7 @@ pub fn folder_name(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.into());
     let part = |up: usize| full.ancestors().nth(up)?.file_name()?.to_str();
     if let (Some("snapshots"), Some(repo)) = (part(1), part(2)) {
-        if let Some((_, name)) = repo
-            .strip_prefix("models--")
-            .and_then(|r| r.split_once("--"))
-        {
+        if let Some((_, name)) = repo.strip_prefix("models--").and_then(|r| r.split_once("--")) {
             return name.into();
         }
     }
@@ -181,9 +166,7 @@ pub fn state(base: &Decoder, adapter: Option<&Path>) -> Result<Decoder> {
 /// Names and folders of all states, base first.
 pub fn states(adapters: &[NamedAdapter]) -> Vec<(String, Option<PathBuf>)> {
     let base = (BASE.to_string(), None);
-    let tuned = adapters
-        .iter()
-        .map(|a| (a.name.clone(), Some(a.folder.clone())));
+    let tuned = adapters.iter().map(|a| (a.name.clone(), Some(a.folder.clone())));
     std::iter::once(base).chain(tuned).collect()
 }
 
@@ -209,9 +192,7 @@ pub fn attrs(model: &Model, mut config: Value, seed: u64) -> RootAttrs {
     attrs.chat_template_sha256 = model.template_sha256().unwrap_or_default();
     attrs.warnings = warning::texts(&model.warnings);
     let here = std::env::current_dir().ok();
-    attrs.git = here
-        .and_then(|d| crate::store::manifest::git_commit(&d))
-        .unwrap_or_default();
+    attrs.git = here.and_then(|d| crate::store::manifest::git_commit(&d)).unwrap_or_default();
     attrs
 }
 
@@ -261,10 +242,7 @@ mod tests {
     #[test]
     fn adapters_are_named_or_take_the_name_of_their_folder() {
         let a: NamedAdapter = "deny=runs/x".parse().unwrap();
-        assert_eq!(
-            (a.name.as_str(), a.folder),
-            ("deny", PathBuf::from("runs/x"))
-        );
+        assert_eq!((a.name.as_str(), a.folder), ("deny", PathBuf::from("runs/x")));
         let b: NamedAdapter = "runs/denial".parse().unwrap();
         assert_eq!(b.name, "denial");
         assert!("base=x".parse::<NamedAdapter>().is_err());

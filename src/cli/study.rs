@@ -156,12 +156,7 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
                 Severity::Error => "rule broken",
                 Severity::Note => "note",
             };
-            text += &format!(
-                "\n{}, line {}: {how}: {}",
-                f.file.display(),
-                f.line,
-                f.message
-            );
+            text += &format!("\n{}, line {}: {how}: {}", f.file.display(), f.line, f.message);
         }
         match rendered.zip(price) {
             Some((rendered, price)) => text += &format!("\n{}", summary(rendered, &price)),
@@ -190,10 +185,8 @@ fn load(place: &Place, console: &Console) -> Result<(Study, Model)> {
 
 /// The study's model, its chat template dated by the day of the run.
 fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
-    let options = TextOptions {
-        date: Some(day::of_run(&study.written, out)?),
-        ..TextOptions::default()
-    };
+    let options =
+        TextOptions { date: Some(day::of_run(&study.written, out)?), ..TextOptions::default() };
     let path = resolve::resolve(&study.model, &mut |line| console.log(line))?;
     super::state::load_from(&study.written.model, &path, &options, console)
 }
@@ -218,10 +211,7 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let (rates, basis) = match seconds > 0.0 {
         true => {
             console.log("measuring this machine");
-            (
-                measure(&model.decoder, seconds)?,
-                "at the pace of this machine, measured now",
-            )
+            (measure(&model.decoder, seconds)?, "at the pace of this machine, measured now")
         }
         false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
     };
@@ -268,10 +258,7 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
             text += &said_left(&left);
             text.push('\n');
         }
-        text + &format!(
-            "to do: about {:.0} min {basis}; {price}",
-            price.seconds / 60.0
-        )
+        text + &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0)
     })?;
     price.hold(&place.out)?;
     Ok(fit::hold_models(&study, &model)?)
@@ -303,20 +290,12 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
     let mut current = String::new();
     let mut watch = |event: Event| match event {
         Event::Checked { rendered, price } => console.log(&summary(rendered, price)),
-        Event::Begin {
-            index,
-            total,
-            stage,
-            seconds_left,
-        } => {
+        Event::Begin { index, total, stage, seconds_left } => {
             bar.set_length(total as u64);
             bar.set_position(index as u64);
             current = stage.to_string();
             bar.set_prefix(stage.to_string());
-            bar.set_message(format!(
-                "about {:.0} min left",
-                (seconds_left / 60.0).ceil()
-            ));
+            bar.set_message(format!("about {:.0} min left", (seconds_left / 60.0).ceil()));
         }
         Event::Redo { why } => bar.suspend(|| console.log(&format!("{current} again: {why}"))),
         Event::Detail(text) => bar.set_message(text.to_string()),

@@ -57,9 +57,7 @@ pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
     }
     let json = json!({"model": args.name, "tokenizer": tokenizer.record(), "texts": rows});
     out.result(&json, || {
-        let legend = ROLES
-            .iter()
-            .map(|(role, _)| paint(name(*role), *role, colour));
+        let legend = ROLES.iter().map(|(role, _)| paint(name(*role), *role, colour));
         let legend: Vec<String> = legend.collect();
         shown.join("\n\n") + "\n\nroles: " + &legend.join(" ")
     })
@@ -73,9 +71,7 @@ fn bodies(file: &Path) -> Result<Vec<(usize, TextBody)>> {
         Err(not_texts) => match parse_conversations(&text, file) {
             Ok(rows) => {
                 let rows = rows.into_iter();
-                Ok(rows
-                    .map(|r| (r.line, TextBody::Messages(r.messages)))
-                    .collect())
+                Ok(rows.map(|r| (r.line, TextBody::Messages(r.messages))).collect())
             }
             Err(_) => Err(not_texts.into()),
         },
@@ -127,11 +123,7 @@ fn page(text: &str, tokens: &Tokens, pieces: &[String], colour: bool) -> String 
     let mut page = format!("{text}\n");
     for (i, ((id, role), piece)) in tokens.ids.iter().zip(&tokens.roles).zip(pieces).enumerate() {
         let shown = format!("{piece:?}");
-        page += &format!(
-            "\n{i:>5} {id:>7}  {:<9}  {}",
-            name(*role),
-            paint(&shown, *role, colour)
-        );
+        page += &format!("\n{i:>5} {id:>7}  {:<9}  {}", name(*role), paint(&shown, *role, colour));
     }
     page
 }

@@ -56,11 +56,7 @@ impl Directions {
     pub fn of(found: Found, decoder: &Decoder) -> Result<Self> {
         let file = found.path.clone();
         let (vectors, convention) = found.of_model(decoder.layers(), decoder.hidden())?;
-        Ok(Directions {
-            file,
-            concepts: vectors.concepts,
-            convention,
-        })
+        Ok(Directions { file, concepts: vectors.concepts, convention })
     }
 
     /// One concept of the file.
@@ -69,11 +65,7 @@ impl Directions {
     /// The file holds no such concept.
     pub fn concept<'a>(&'a self, name: &'a str) -> Result<Held<'a>> {
         match self.concepts.get(name) {
-            Some(layers) => Ok(Held {
-                file: &self.file,
-                concept: name,
-                layers,
-            }),
+            Some(layers) => Ok(Held { file: &self.file, concept: name, layers }),
             None => bail!("{} holds no concept `{name}`", self.file.display()),
         }
     }
@@ -124,8 +116,6 @@ impl<'a> Held<'a> {
     /// One vector a block: each block's own, or with `layer` that one's at every depth.
     pub fn per_block(&self, layer: Option<usize>, depth: usize) -> Result<Vec<Vec<f32>>> {
         let blocks = 0..depth;
-        blocks
-            .map(|l| Ok(self.at(layer.unwrap_or(l))?.to_vec()))
-            .collect()
+        blocks.map(|l| Ok(self.at(layer.unwrap_or(l))?.to_vec())).collect()
     }
 }

@@ -20,9 +20,7 @@ pub fn vector(direction: &Direction) -> Array1<f64> {
 pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, DirectionError> {
     let length = v.dot(&v).sqrt();
     if length.is_nan() || length <= 0.0 {
-        return Err(DirectionError::Zero {
-            what: "the resulting direction".to_string(),
-        });
+        return Err(DirectionError::Zero { what: "the resulting direction".to_string() });
     }
     Ok(Direction {
         unit: v.mapv(|x| (x / length) as f32),
@@ -40,9 +38,7 @@ pub fn add(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
 /// and without a term. The sign rule is that of the first.
 pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError> {
     let Some((_, first)) = terms.first() else {
-        return Err(DirectionError::Zero {
-            what: "a sum of no directions".to_string(),
-        });
+        return Err(DirectionError::Zero { what: "a sum of no directions".to_string() });
     };
     let mut sum = Array1::zeros(first.unit.len());
     for (weight, direction) in terms {
@@ -75,9 +71,7 @@ pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction
     let mut rest = &start - &basis.t().dot(&basis.dot(&start));
     rest -= &basis.t().dot(&basis.dot(&rest));
     if rest.dot(&rest).sqrt() < 1e-6 {
-        return Err(DirectionError::Zero {
-            what: "the cleaned direction".to_string(),
-        });
+        return Err(DirectionError::Zero { what: "the cleaned direction".to_string() });
     }
     from_vector(rest * direction.raw_norm, &direction.sign_rule)
 }
@@ -102,10 +96,9 @@ pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError
         }
     }
     let units: Vec<Array1<f64>> = directions.iter().map(|d| d.unit.mapv(f64::from)).collect();
-    Ok(Array2::from_shape_fn(
-        (units.len(), units.len()),
-        |(i, j)| cosine(units[i].view(), units[j].view()),
-    ))
+    Ok(Array2::from_shape_fn((units.len(), units.len()), |(i, j)| {
+        cosine(units[i].view(), units[j].view())
+    }))
 }
 
 /// Cosine of `direction` with each nuisance, and a warning for each from
@@ -121,10 +114,7 @@ pub fn nuisance_cosines(
         let value = cosine(unit.view(), nuisance.unit.mapv(f64::from).view());
         cosines.push(value);
         if value.abs() >= NUISANCE_COSINE {
-            warnings.push(Warning::NearNuisance {
-                nuisance: (*name).to_string(),
-                cosine: value,
-            });
+            warnings.push(Warning::NearNuisance { nuisance: (*name).to_string(), cosine: value });
         }
     }
     Ok((cosines, warnings))
@@ -132,19 +122,14 @@ pub fn nuisance_cosines(
 
 /// Unit vectors as rows `(k, d)`.
 pub(super) fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
-    Array2::from_shape_fn((directions.len(), width), |(i, j)| {
-        f64::from(directions[i].unit[j])
-    })
+    Array2::from_shape_fn((directions.len(), width), |(i, j)| f64::from(directions[i].unit[j]))
 }
 
 fn same_width(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
     if a.unit.len() == b.unit.len() {
         return Ok(());
     }
-    Err(DirectionError::Width {
-        expected: a.unit.len(),
-        got: b.unit.len(),
-    })
+    Err(DirectionError::Width { expected: a.unit.len(), got: b.unit.len() })
 }
 
 #[cfg(test)]
@@ -231,11 +216,7 @@ mod tests {
     #[test]
     fn only_a_close_nuisance_is_warned_of_and_by_name() {
         let make = |v: [f64; 3]| from_vector(Array1::from(v.to_vec()), "test").unwrap();
-        let (a, near, far) = (
-            make([1.0, 0.0, 0.0]),
-            make([-1.0, 1.0, 0.0]),
-            make([0.1, 0.0, 1.0]),
-        );
+        let (a, near, far) = (make([1.0, 0.0, 0.0]), make([-1.0, 1.0, 0.0]), make([0.1, 0.0, 1.0]));
         let (cosines, warnings) =
             nuisance_cosines(&a, &[("polarity", &near), ("formality", &far)]).unwrap();
         assert!((cosines[0] + 0.5f64.sqrt()).abs() < 1e-6);

@@ -67,9 +67,7 @@ impl Eraser {
             Covariance::Shrunk => shrunk(x, &centred, &labels)?,
         };
         if left.ncols() == 0 {
-            return Err(constant(
-                "the activation, as far as it goes with the label,",
-            ));
+            return Err(constant("the activation, as far as it goes with the label,"));
         }
         Ok(Eraser { mean, left, right })
     }
@@ -98,10 +96,7 @@ impl Eraser {
     /// The rows of `x (n, d)` with the concept erased.
     pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>, DirectionError> {
         if x.ncols() != self.width() {
-            return Err(DirectionError::Width {
-                expected: self.width(),
-                got: x.ncols(),
-            });
+            return Err(DirectionError::Width { expected: self.width(), got: x.ncols() });
         }
         let wide = x.mapv(f64::from);
         let share = (&wide - &self.mean).dot(&self.right.t()); // (n, k)
@@ -133,11 +128,7 @@ fn sample(
     // The threshold of a pseudo-inverse of the covariance, whose values are squares.
     let least = values[0] * (centred.ncols() as f64 * f64::EPSILON).sqrt();
     let r = values.iter().take_while(|v| **v > least).count();
-    let (u, values, vt) = (
-        u.slice(s![.., ..r]),
-        values.slice(s![..r]),
-        vt.slice(s![..r, ..]),
-    );
+    let (u, values, vt) = (u.slice(s![.., ..r]), values.slice(s![..r]), vt.slice(s![..r, ..]));
     let inner = thin_svd(u.t().dot(labels).view())?; // (r, c)
     let k = rank(&inner.s);
     let a = inner.u.slice(s![.., ..k]); // (r, k)
@@ -177,11 +168,7 @@ fn rank(values: &Array1<f64>) -> usize {
 
 fn check(x: ArrayView2<f32>, z: ArrayView2<f64>) -> Result<(), DirectionError> {
     if z.nrows() != x.nrows() {
-        return Err(DirectionError::Rows {
-            field: "labels",
-            expected: x.nrows(),
-            got: z.nrows(),
-        });
+        return Err(DirectionError::Rows { field: "labels", expected: x.nrows(), got: z.nrows() });
     }
     if x.nrows() < 3 {
         return Err(DirectionError::TooFewPairs {
@@ -190,10 +177,7 @@ fn check(x: ArrayView2<f32>, z: ArrayView2<f64>) -> Result<(), DirectionError> {
             got: x.nrows() / 2,
         });
     }
-    let bad = z
-        .rows()
-        .into_iter()
-        .position(|r| r.iter().any(|v| !v.is_finite()));
+    let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
     for (what, row) in [("the label", bad), ("the activation", first_bad_row(x))] {
         if let Some(row) = row {
             return Err(DirectionError::BadLabel { what, row });
@@ -334,12 +318,6 @@ mod tests {
         assert!(matches!(error, DirectionError::Constant { n: 10, .. }));
         let eraser = Eraser::of_pairs(&pairs, Covariance::Sample).unwrap();
         let narrow = Array2::<f32>::zeros((3, 4));
-        assert_eq!(
-            eraser.apply(narrow.view()),
-            Err(DirectionError::Width {
-                expected: 5,
-                got: 4
-            })
-        );
+        assert_eq!(eraser.apply(narrow.view()), Err(DirectionError::Width { expected: 5, got: 4 }));
     }
 }

@@ -99,9 +99,7 @@ pub(super) fn estimate_at(
     };
     let length = vector.dot(&vector).sqrt();
     if length.is_nan() || length <= 0.0 {
-        return Err(DirectionError::Zero {
-            what: format!("the {estimator} direction"),
-        });
+        return Err(DirectionError::Zero { what: format!("the {estimator} direction") });
     }
     let mut unit = vector / length;
     let mut along = unit.dot(&mean);
@@ -123,9 +121,7 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
     let centred = &x - &mean; // (n, d)
     let total = centred.iter().map(|v| v * v).sum::<f64>();
     if total <= 0.0 {
-        return Err(DirectionError::Pca {
-            reason: "the rows do not vary".to_string(),
-        });
+        return Err(DirectionError::Pca { reason: "the rows do not vary".to_string() });
     }
     // Unit mean square keeps the solver's absolute tolerances meaningful.
     let scaled = &centred / (total / x.nrows() as f64).sqrt();
@@ -139,9 +135,7 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
             return Ok(v);
         }
     }
-    let svd = thin_svd(scaled.view()).map_err(|e| DirectionError::Pca {
-        reason: e.to_string(),
-    })?;
+    let svd = thin_svd(scaled.view()).map_err(|e| DirectionError::Pca { reason: e.to_string() })?;
     Ok(svd.vt.row(0).to_owned())
 }
 
@@ -177,12 +171,9 @@ pub(super) mod tests {
     #[test]
     fn every_estimator_that_keeps_the_shift_finds_the_planted_axis() {
         let pairs = planted(80, 12, 6.0, 4, 1);
-        for estimator in [
-            Estimator::MeanDiff,
-            Estimator::PcaPairs,
-            Estimator::Logistic,
-            Estimator::Lda,
-        ] {
+        for estimator in
+            [Estimator::MeanDiff, Estimator::PcaPairs, Estimator::Logistic, Estimator::Lda]
+        {
             let got = estimate(&pairs, estimator, 0).unwrap();
             assert!(got.unit[4] > 0.9, "{estimator}: {}", got.unit[4]);
             assert!((got.raw_norm - 6.0).abs() < 1.0, "{estimator}");
@@ -221,10 +212,7 @@ pub(super) mod tests {
         pairs.negative[[2, 1]] = f32::NAN;
         assert_eq!(
             estimate(&pairs, Estimator::MeanDiff, 0),
-            Err(DirectionError::NotFinite {
-                side: "negative",
-                pair: 2
-            })
+            Err(DirectionError::NotFinite { side: "negative", pair: 2 })
         );
     }
 

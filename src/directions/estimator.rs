@@ -85,11 +85,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
-        for (wrong, near) in [
-            ("mean_diff", "mean-diff"),
-            ("logistc", "logistic"),
-            ("pca-pair", "pca-pairs"),
-        ] {
+        for (wrong, near) in
+            [("mean_diff", "mean-diff"), ("logistc", "logistic"), ("pca-pair", "pca-pairs")]
+        {
             let error = wrong.parse::<Estimator>().unwrap_err();
             assert!(error.to_string().contains(&format!("'{near}'")), "{error}");
         }

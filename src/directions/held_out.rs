@@ -37,12 +37,8 @@ pub(super) fn folds(prompt: &[usize], template: &[usize]) -> Vec<Fold> {
     let (parts, groups) = if templates.count() < 2 {
         (1, 5.min(prompts.count()))
     } else {
-        let crossed: BTreeSet<(usize, usize)> = prompts
-            .of
-            .iter()
-            .copied()
-            .zip(templates.of.iter().copied())
-            .collect();
+        let crossed: BTreeSet<(usize, usize)> =
+            prompts.of.iter().copied().zip(templates.of.iter().copied()).collect();
         let recur = crossed.len() > prompts.count();
         (templates.count(), if recur { 2 } else { 1 })
     };
@@ -81,10 +77,7 @@ pub(super) fn held(
     let mut out = Vec::new();
     for (test, train) in folds(&pairs.prompt, &pairs.template) {
         match estimate(&pairs.select(&train), estimator, seed) {
-            Ok(Direction { unit, .. }) => out.push(Held {
-                test,
-                unit: unit.mapv(f64::from),
-            }),
+            Ok(Direction { unit, .. }) => out.push(Held { test, unit: unit.mapv(f64::from) }),
             Err(DirectionError::Zero { .. } | DirectionError::TooFewPairs { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -134,11 +127,8 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
             .collect()
     };
     let weights = cluster_weights(&pairs.prompt, options.draws, options.seed, "auroc"); // (draws, n)
-    let draws: Vec<f64> = weights
-        .rows()
-        .into_iter()
-        .map(|row| mean(&of(&|i| f64::from(row[i]))))
-        .collect();
+    let draws: Vec<f64> =
+        weights.rows().into_iter().map(|row| mean(&of(&|i| f64::from(row[i])))).collect();
     let folds = of(&|_| 1.0);
     Areas {
         auroc: mean(&folds),
@@ -175,15 +165,11 @@ pub fn carried(
 ) -> Result<Carried, DirectionError> {
     to.check()?;
     if from.width() != to.width() {
-        return Err(DirectionError::Width {
-            expected: from.width(),
-            got: to.width(),
-        });
+        return Err(DirectionError::Width { expected: from.width(), got: to.width() });
     }
-    for (field, same) in [
-        ("prompt", from.prompt == to.prompt),
-        ("template", from.template == to.template),
-    ] {
+    for (field, same) in
+        [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)]
+    {
         if !same {
             return Err(DirectionError::NotTheSamePairs { field });
         }
@@ -195,19 +181,12 @@ pub fn carried(
     };
     let cosine = match estimate(to, estimator, options.seed) {
         Ok(_) if length(to) < ROUNDING * length(from) => f64::NAN,
-        Ok(two) => cosine(
-            one.unit.mapv(f64::from).view(),
-            two.unit.mapv(f64::from).view(),
-        ),
+        Ok(two) => cosine(one.unit.mapv(f64::from).view(), two.unit.mapv(f64::from).view()),
         Err(DirectionError::Zero { .. } | DirectionError::Pca { .. }) => f64::NAN,
         Err(error) => return Err(error),
     };
     let areas = areas(to, &held(from, estimator, options.seed)?, options);
-    Ok(Carried {
-        cosine,
-        auroc: areas.auroc,
-        interval: areas.interval,
-    })
+    Ok(Carried { cosine, auroc: areas.auroc, interval: areas.interval })
 }
 
 /// What an eraser leaves on rows that it has not seen: the held-out AUROC along the
@@ -244,10 +223,7 @@ mod tests {
     use super::*;
 
     fn quick() -> QualityOptions {
-        QualityOptions {
-            draws: 200,
-            ..QualityOptions::default()
-        }
+        QualityOptions { draws: 200, ..QualityOptions::default() }
     }
 
     #[test]
@@ -270,11 +246,7 @@ mod tests {
     #[test]
     fn separation_is_the_planted_distance_in_deviations() {
         let pairs = planted(400, 5, 3.0, 2, 8);
-        let areas = areas(
-            &pairs,
-            &held(&pairs, Estimator::MeanDiff, 0).unwrap(),
-            quick(),
-        );
+        let areas = areas(&pairs, &held(&pairs, Estimator::MeanDiff, 0).unwrap(), quick());
         assert!((areas.separation - 3.0).abs() < 0.2, "{}", areas.separation);
         assert!(areas.interval.lo < areas.auroc && areas.auroc < areas.interval.hi);
     }
@@ -300,10 +272,7 @@ mod tests {
     #[test]
     fn a_reading_without_a_difference_separates_exactly_at_chance() {
         let from = planted(30, 6, 3.0, 0, 4);
-        let still = Pairs {
-            negative: from.positive.clone(),
-            ..from.clone()
-        };
+        let still = Pairs { negative: from.positive.clone(), ..from.clone() };
         let got = carried(&from, &still, Estimator::MeanDiff, quick()).unwrap();
         assert_eq!(got.auroc, 0.5);
         assert!(got.cosine.is_nan());
@@ -320,10 +289,7 @@ mod tests {
         assert!(whole.auroc > 0.95);
         for covariance in [Covariance::Sample, Covariance::Shrunk] {
             let (auroc, interval) = left_by_eraser(&pairs, covariance, quick()).unwrap();
-            assert!(
-                interval.contains(0.5),
-                "{covariance:?}: {auroc} {interval:?}"
-            );
+            assert!(interval.contains(0.5), "{covariance:?}: {auroc} {interval:?}");
         }
     }
 

@@ -39,22 +39,11 @@ pub fn choose_layer(
     estimator: Estimator,
     seed: u64,
 ) -> Result<LayerChoice, DirectionError> {
-    let got = layers
-        .iter()
-        .map(|p| p.is_dev.iter().filter(|&&dev| dev).count())
-        .min()
-        .unwrap_or(0);
+    let got = layers.iter().map(|p| p.is_dev.iter().filter(|&&dev| dev).count()).min().unwrap_or(0);
     if got < FEWEST_PAIRS {
-        return Err(DirectionError::NoDevelopmentPairs {
-            needed: FEWEST_PAIRS,
-            got,
-        });
+        return Err(DirectionError::NoDevelopmentPairs { needed: FEWEST_PAIRS, got });
     }
-    let options = QualityOptions {
-        draws: 0,
-        seed,
-        ..QualityOptions::default()
-    };
+    let options = QualityOptions { draws: 0, seed, ..QualityOptions::default() };
     let scored: Vec<(f64, f64)> = layers
         .par_iter()
         .map(|pairs| {

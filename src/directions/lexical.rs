@@ -47,16 +47,10 @@ pub fn lexical(
         };
         Ok(Held { test, unit })
     };
-    let held: Vec<Held> = folds(prompt, template)
-        .into_par_iter()
-        .map(one)
-        .collect::<Result<_, _>>()?;
+    let held: Vec<Held> =
+        folds(prompt, template).into_par_iter().map(one).collect::<Result<_, _>>()?;
     let scored = areas(&bags, &held, options);
-    Ok(Lexical {
-        auroc: scored.auroc,
-        folds: scored.folds.len(),
-        draws: scored.draws,
-    })
+    Ok(Lexical { auroc: scored.auroc, folds: scored.folds.len(), draws: scored.draws })
 }
 
 /// Counts of each word, `(n, words)` a side.
@@ -95,11 +89,7 @@ mod tests {
     use rand::Rng;
 
     fn quick() -> QualityOptions {
-        QualityOptions {
-            draws: 200,
-            splits: 10,
-            ..QualityOptions::default()
-        }
+        QualityOptions { draws: 200, splits: 10, ..QualityOptions::default() }
     }
 
     /// A response of six words out of forty that mean nothing, for each of `n`.

@@ -99,20 +99,13 @@ impl Standardised {
         let centred = x - &mean;
         let deviation = (centred.mapv(|v| v * v).sum_axis(Axis(0)) / n).mapv(f64::sqrt);
         if deviation.iter().all(|&v| v == 0.0) {
-            return Err(DirectionError::Zero {
-                what: "the spread of the activations".to_string(),
-            });
+            return Err(DirectionError::Zero { what: "the spread of the activations".to_string() });
         }
         // A constant dimension carries nothing: its scale is set to 1, its values are 0.
         let deviation = deviation.mapv(|v| if v > 0.0 { v } else { 1.0 });
         let rows = centred / &deviation;
         let gram = rows.dot(&rows.t());
-        Ok(Standardised {
-            rows,
-            mean,
-            deviation,
-            gram,
-        })
+        Ok(Standardised { rows, mean, deviation, gram })
     }
 
     /// 1 for the positive side, 0 for the negative.
@@ -125,11 +118,7 @@ impl Standardised {
     /// From coefficients of the rows to weights in activation units.
     fn back(&self, dual: &Dual, alpha: f64) -> Logistic {
         let weights = self.rows.t().dot(&dual.a) / &self.deviation;
-        Logistic {
-            intercept: dual.b - weights.dot(&self.mean),
-            weights,
-            alpha,
-        }
+        Logistic { intercept: dual.b - weights.dot(&self.mean), weights, alpha }
     }
 }
 
@@ -153,10 +142,7 @@ fn newton(
 ) -> Result<Dual, DirectionError> {
     let n = labels.len();
     let unsettled = |reason: String| DirectionError::Logistic { alpha, reason };
-    let Dual { mut a, mut b } = start.unwrap_or(Dual {
-        a: Array1::zeros(n),
-        b: 0.0,
-    });
+    let Dual { mut a, mut b } = start.unwrap_or(Dual { a: Array1::zeros(n), b: 0.0 });
     let mut inner = k.dot(&a); // K a
     let loss = |inner: &Array1<f64>, a: &Array1<f64>, b: f64| {
         log_loss(&(inner + b), labels) + 0.5 * alpha * a.dot(inner)
@@ -169,9 +155,7 @@ fn newton(
         let system = faer::Mat::<f64>::from_fn(n, n, |i, j| {
             root[i] * k[[i, j]] * root[j] + if i == j { alpha } else { 0.0 }
         });
-        let factor = system
-            .llt(faer::Side::Lower)
-            .map_err(|e| unsettled(format!("{e:?}")))?;
+        let factor = system.llt(faer::Side::Lower).map_err(|e| unsettled(format!("{e:?}")))?;
         let right = faer::Mat::<f64>::from_fn(n, 2, |i, j| match j {
             0 => root[i] * logits[i] + (labels[i] - p[i]) / root[i], // S z
             _ => root[i],                                            // S 1
@@ -183,19 +167,14 @@ fn newton(
             Array1::from_shape_fn(n, |i| root[i] * (solved[(i, 0)] - next_b * solved[(i, 1)]));
         let (step_a, step_b) = (&next_a - &a, next_b - b);
         let step_inner = k.dot(&step_a);
-        let moved = (&step_inner + step_b)
-            .iter()
-            .fold(0.0f64, |m, v| m.max(v.abs()));
+        let moved = (&step_inner + step_b).iter().fold(0.0f64, |m, v| m.max(v.abs()));
         if !moved.is_finite() {
             return Err(unsettled("a step is not finite".to_string()));
         }
         let mut share = 1.0;
         loop {
-            let next = (
-                &a + &(&step_a * share),
-                b + step_b * share,
-                &inner + &(&step_inner * share),
-            );
+            let next =
+                (&a + &(&step_a * share), b + step_b * share, &inner + &(&step_inner * share));
             let next_value = loss(&next.2, &next.0, next.1);
             // Near the optimum the loss is flat to rounding, and a full step is right.
             if next_value <= value + 1e-12 * value.abs() || share < 1e-6 {
@@ -284,12 +263,7 @@ mod tests {
     fn noise_is_fitted_with_more_penalty_than_a_clear_difference() {
         let clear = fit_cross_validated(&planted(60, 30, 6.0, 1, 2)).unwrap();
         let noise = fit_cross_validated(&planted(60, 30, 0.0, 1, 2)).unwrap();
-        assert!(
-            noise.alpha >= 10.0 * clear.alpha,
-            "{} {}",
-            noise.alpha,
-            clear.alpha
-        );
+        assert!(noise.alpha >= 10.0 * clear.alpha, "{} {}", noise.alpha, clear.alpha);
     }
 
     #[test]

@@ -51,11 +51,7 @@ impl Pairs {
             ("is_dev", self.is_dev.len()),
         ] {
             if got != n {
-                return Err(DirectionError::Rows {
-                    field,
-                    expected: n,
-                    got,
-                });
+                return Err(DirectionError::Rows { field, expected: n, got });
             }
         }
         if self.negative.ncols() != self.width() {

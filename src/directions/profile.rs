@@ -63,13 +63,8 @@ pub fn profile(
         true => None,
         false => Some(orthonormal_rows(stack(&all, pairs.width()).view())), // (k, d)
     };
-    let (raw, rest) = reliabilities(
-        pairs,
-        estimator,
-        options.splits,
-        options.seed,
-        basis.as_ref(),
-    )?;
+    let (raw, rest) =
+        reliabilities(pairs, estimator, options.splits, options.seed, basis.as_ref())?;
     let folds = held(pairs, estimator, options.seed)?;
     let relative = |d: &Direction| d.raw_norm / layer_rms;
     let scored = areas(pairs, &folds, options);
@@ -84,21 +79,13 @@ pub fn profile(
                 let scored = areas(pairs, &cleaned_folds(folds, &basis), options);
                 let mut quality = judged(pairs, &scored, rest, against(&scored));
                 quality.relative_norm = relative(&left);
-                cleaned = Some(Cleaned {
-                    quality,
-                    direction: left,
-                });
+                cleaned = Some(Cleaned { quality, direction: left });
             }
             Err(DirectionError::Zero { .. }) => quality.warnings.push(Warning::AllNuisance),
             Err(error) => return Err(error),
         }
     }
-    Ok(Profile {
-        direction,
-        quality,
-        nuisance_cosines,
-        cleaned,
-    })
+    Ok(Profile { direction, quality, nuisance_cosines, cleaned })
 }
 
 /// The folds' directions without their part in the span of the rows of `basis (k, d)`.
@@ -108,10 +95,7 @@ fn cleaned_folds(folds: Vec<Held>, basis: &Array2<f64>) -> Vec<Held> {
         .map(|Held { test, unit }| {
             let rest = &unit - &basis.t().dot(&basis.dot(&unit));
             let length = rest.dot(&rest).sqrt();
-            Held {
-                test,
-                unit: rest / length,
-            }
+            Held { test, unit: rest / length }
         })
         .collect()
 }
@@ -141,10 +125,7 @@ fn judged(
     let n_prompts = Clusters::new(&pairs.prompt).count();
     let n_templates = Clusters::new(&pairs.template).count();
     if pairs.len() < pairs.width() {
-        warnings.push(Warning::FewerPairsThanDimensions {
-            n: pairs.len(),
-            d: pairs.width(),
-        });
+        warnings.push(Warning::FewerPairsThanDimensions { n: pairs.len(), d: pairs.width() });
     }
     if n_prompts < FEWEST_CLUSTERS {
         warnings.push(Warning::FewClusters { n: n_prompts });
@@ -185,11 +166,7 @@ mod tests {
     use ndarray::Array1;
 
     fn quick() -> QualityOptions {
-        QualityOptions {
-            draws: 200,
-            splits: 40,
-            ..QualityOptions::default()
-        }
+        QualityOptions { draws: 200, splits: 40, ..QualityOptions::default() }
     }
 
     fn axis(d: usize, i: usize) -> Direction {
@@ -221,27 +198,13 @@ mod tests {
     fn a_direction_that_is_all_nuisance_does_not_separate_once_cleaned() {
         let pairs = planted(80, 12, 5.0, 2, 1);
         let nuisance = axis(12, 2);
-        let got = profile(
-            &pairs,
-            Estimator::MeanDiff,
-            &[("x", &nuisance)],
-            1.0,
-            None,
-            quick(),
-        )
-        .unwrap();
+        let got =
+            profile(&pairs, Estimator::MeanDiff, &[("x", &nuisance)], 1.0, None, quick()).unwrap();
         assert!(got.quality.auroc > 0.95);
         assert!(got.cleaned.unwrap().quality.auroc_interval.contains(0.5));
         let exact = planted(20, 1, 5.0, 0, 1); // one dimension: nothing else is left
-        let got = profile(
-            &exact,
-            Estimator::MeanDiff,
-            &[("x", &axis(1, 0))],
-            1.0,
-            None,
-            quick(),
-        )
-        .unwrap();
+        let got = profile(&exact, Estimator::MeanDiff, &[("x", &axis(1, 0))], 1.0, None, quick())
+            .unwrap();
         assert!(got.cleaned.is_none());
         assert!(got.quality.warnings.contains(&Warning::AllNuisance));
     }
@@ -251,15 +214,8 @@ mod tests {
         let pairs = planted(60, 10, 4.0, 2, 7);
         let direction = estimate(&pairs, Estimator::MeanDiff, 0).unwrap();
         let other = clean(&axis(10, 4), std::slice::from_ref(&direction)).unwrap();
-        let got = profile(
-            &pairs,
-            Estimator::MeanDiff,
-            &[("x", &other)],
-            1.0,
-            None,
-            quick(),
-        )
-        .unwrap();
+        let got =
+            profile(&pairs, Estimator::MeanDiff, &[("x", &other)], 1.0, None, quick()).unwrap();
         let cleaned = got.cleaned.unwrap();
         assert!((cleaned.direction.raw_norm / direction.raw_norm - 1.0).abs() < 1e-5);
         assert!((cleaned.quality.auroc - got.quality.auroc).abs() < 0.02);

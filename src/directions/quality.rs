@@ -29,12 +29,7 @@ pub struct QualityOptions {
 
 impl Default for QualityOptions {
     fn default() -> Self {
-        QualityOptions {
-            draws: 2000,
-            splits: 100,
-            level: 0.95,
-            seed: 0,
-        }
+        QualityOptions { draws: 2000, splits: 100, level: 0.95, seed: 0 }
     }
 }
 
@@ -86,10 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn quick() -> QualityOptions {
-        QualityOptions {
-            draws: 200,
-            ..QualityOptions::default()
-        }
+        QualityOptions { draws: 200, ..QualityOptions::default() }
     }
 
     #[test]
@@ -103,12 +95,8 @@ mod tests {
         let got = quality(&noise, Estimator::MeanDiff, 1.0, quick()).unwrap();
         assert!((got.auroc - 0.5).abs() < 0.15);
         let kinds = &got.warnings;
-        assert!(kinds
-            .iter()
-            .any(|w| matches!(w, Warning::BelowNoiseFloor { .. })));
-        assert!(kinds
-            .iter()
-            .any(|w| matches!(w, Warning::NoSeparation { .. })));
+        assert!(kinds.iter().any(|w| matches!(w, Warning::BelowNoiseFloor { .. })));
+        assert!(kinds.iter().any(|w| matches!(w, Warning::NoSeparation { .. })));
         assert!(kinds.contains(&Warning::FewerPairsThanDimensions { n: 60, d: 80 }));
     }
 

@@ -77,9 +77,8 @@ pub(super) fn reliabilities(
         };
         for (split, first) in halves.enumerate() {
             let half = |want: bool| {
-                let rows: Vec<usize> = (0..pairs.len())
-                    .filter(|&i| first[clusters.of[i]] == want)
-                    .collect();
+                let rows: Vec<usize> =
+                    (0..pairs.len()).filter(|&i| first[clusters.of[i]] == want).collect();
                 let seed = match estimator {
                     Estimator::Random => seed.wrapping_add(1 + 2 * split as u64 + u64::from(want)),
                     _ => seed,
@@ -140,9 +139,8 @@ mod tests {
                 let mut order: Vec<usize> = (0..20).collect();
                 order.shuffle(&mut stream(3, "reliability", split));
                 let half = |part: &[usize]| {
-                    let rows: Vec<usize> = (0..40)
-                        .filter(|&i| part.contains(&clusters.of[i]))
-                        .collect();
+                    let rows: Vec<usize> =
+                        (0..40).filter(|&i| part.contains(&clusters.of[i])).collect();
                     pairs.select(&rows).mean_difference()
                 };
                 cosine(half(&order[..10]).view(), half(&order[10..]).view())
@@ -164,22 +162,16 @@ mod tests {
             let two = planted(40, 50, 1.5, 0, 2 * seed + 1001).mean_difference();
             cosine(one.view(), two.view())
         });
-        assert!(
-            (predicted - observed).abs() < 0.05,
-            "{predicted} {observed}"
-        );
+        assert!((predicted - observed).abs() < 0.05, "{predicted} {observed}");
     }
 
     #[test]
     fn a_clear_difference_is_reliable_by_every_estimator_that_keeps_it() {
         // Overlapping sides: where a plane separates them, logistic is free to tilt it.
         let pairs = planted(200, 6, 2.5, 2, 3);
-        for estimator in [
-            Estimator::MeanDiff,
-            Estimator::PcaPairs,
-            Estimator::Logistic,
-            Estimator::Lda,
-        ] {
+        for estimator in
+            [Estimator::MeanDiff, Estimator::PcaPairs, Estimator::Logistic, Estimator::Lda]
+        {
             let r = reliability(&pairs, estimator, 20, 1).unwrap();
             assert!(r > 0.9, "{estimator}: {r}");
         }

@@ -67,10 +67,7 @@ fn slope(
     let y = &y - y.sum() / n;
     let deviation = (y.dot(&y) / n).sqrt();
     if deviation.is_nan() || deviation <= 0.0 {
-        return Err(DirectionError::Constant {
-            what: "the mean log-probability",
-            n: rows.len(),
-        });
+        return Err(DirectionError::Constant { what: "the mean log-probability", n: rows.len() });
     }
     Ok(x.t().dot(&y) / (n * deviation)) // y sums to zero, so x needs no centring
 }
@@ -84,16 +81,10 @@ fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<(), Direction
         });
     }
     if let Some(row) = log_prob.iter().position(|v| !v.is_finite()) {
-        return Err(DirectionError::BadLabel {
-            what: "the mean log-probability",
-            row,
-        });
+        return Err(DirectionError::BadLabel { what: "the mean log-probability", row });
     }
     match first_bad_row(activations) {
-        Some(row) => Err(DirectionError::BadLabel {
-            what: "the activation",
-            row,
-        }),
+        Some(row) => Err(DirectionError::BadLabel { what: "the activation", row }),
         None => Ok(()),
     }
 }
@@ -144,9 +135,6 @@ mod tests {
         let error = surprisal(x.view(), &log_prob).unwrap_err();
         assert!(error.to_string().contains("row 3"), "{error}");
         let error = surprisal(x.view(), &[-1.0; 20]).unwrap_err();
-        assert!(
-            matches!(error, DirectionError::Constant { n: 20, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, DirectionError::Constant { n: 20, .. }), "{error}");
     }
 }

@@ -105,12 +105,7 @@ impl Found {
                 });
             }
             if let Some((&block, _)) = layers.range(blocks..).next() {
-                return Err(ExportError::NoBlock {
-                    path,
-                    concept: concept.clone(),
-                    block,
-                    blocks,
-                });
+                return Err(ExportError::NoBlock { path, concept: concept.clone(), block, blocks });
             }
         }
         vectors.blocks = Some(blocks);
@@ -127,12 +122,7 @@ impl Found {
             // A name `<concept>.<layer>` is of our own format; `given` is for arrays.
             (None, None, _) => Convention::BlockOutput,
             (None, Some(_), Some(given)) => given,
-            (None, Some(&rows), None) => {
-                return Err(ExportError::Unsaid {
-                    path: self.path,
-                    rows,
-                })
-            }
+            (None, Some(&rows), None) => return Err(ExportError::Unsaid { path: self.path, rows }),
         };
         let rows = self.rows.values().copied().max();
         let blocks = rows.map(|rows| match convention {
@@ -193,9 +183,9 @@ impl Found {
     fn counted(self, convention: Convention) -> Vectors {
         let moved = |layers: Layers| match convention {
             Convention::BlockOutput => layers,
-            Convention::HiddenStates => (layers.into_iter())
-                .filter_map(|(k, v)| Some((k.checked_sub(1)?, v)))
-                .collect(),
+            Convention::HiddenStates => {
+                (layers.into_iter()).filter_map(|(k, v)| Some((k.checked_sub(1)?, v))).collect()
+            }
         };
         let concepts = self.concepts.into_iter();
         Vectors {
@@ -254,38 +244,26 @@ mod tests {
         let named = |layers: std::ops::Range<usize>, says| Found {
             rows: BTreeMap::new(),
             says,
-            concepts: [(
-                "a".to_string(),
-                layers.map(|l| (l, vec![1.0 + l as f32; 2])).collect(),
-            )]
-            .into(),
+            concepts: [("a".to_string(), layers.map(|l| (l, vec![1.0 + l as f32; 2])).collect())]
+                .into(),
             ..array(1, 2)
         };
         let ours = Some(Convention::BlockOutput);
         let beyond = named(0..4, ours).of_model(3, 2).unwrap_err().to_string();
-        assert!(
-            beyond.contains("block 3") && beyond.contains("0 to 2"),
-            "{beyond}"
-        );
+        assert!(beyond.contains("block 3") && beyond.contains("0 to 2"), "{beyond}");
         let wide = named(0..3, ours).of_model(3, 5).unwrap_err().to_string();
         assert!(wide.contains("width 2") && wide.contains('5'), "{wide}");
         // Without a word on the convention, one vector too many is the embeddings.
         let (shifted, how) = named(0..4, None).of_model(3, 2).unwrap();
         assert_eq!(how, Convention::HiddenStates);
         assert_eq!(shifted.concepts["a"][&0], [2.0, 2.0]);
-        assert_eq!(
-            named(1..3, None).of_model(3, 2).unwrap().1,
-            Convention::BlockOutput
-        );
+        assert_eq!(named(1..3, None).of_model(3, 2).unwrap().1, Convention::BlockOutput);
     }
 
     #[test]
     fn without_a_model_an_array_needs_a_word() {
         let text = array(4, 2).as_said(None).unwrap_err().to_string();
-        assert!(
-            text.contains("--convention") && text.contains("4 rows"),
-            "{text}"
-        );
+        assert!(text.contains("--convention") && text.contains("4 rows"), "{text}");
         let (vectors, _) = array(4, 2).as_said(Some(Convention::HiddenStates)).unwrap();
         assert_eq!(vectors.blocks, Some(3));
         assert_eq!(vectors.concepts["a"][&2], [4.0, 4.0]);

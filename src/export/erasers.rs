@@ -173,9 +173,6 @@ mod tests {
         let error = read(&path).unwrap_err();
         assert!(error.to_string().contains("c.0.mean"), "{error}");
         std::fs::write(&path, serialize([("c.0", view(vec![3]))], None).unwrap()).unwrap();
-        assert!(matches!(
-            read(&path),
-            Err(ExportError::NotADirection { .. })
-        ));
+        assert!(matches!(read(&path), Err(ExportError::NotADirection { .. })));
     }
 }

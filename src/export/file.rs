@@ -34,10 +34,9 @@ impl Format {
             Some("npy") => Ok(Self::Npy),
             Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
-            Some("pt" | "pth" | "bin" | "pkl") if path.exists() => Err(ExportError::Pickle {
-                path: path.to_path_buf(),
-                stem: stem(path),
-            }),
+            Some("pt" | "pth" | "bin" | "pkl") if path.exists() => {
+                Err(ExportError::Pickle { path: path.to_path_buf(), stem: stem(path) })
+            }
             _ => Err(ExportError::UnknownFormat {
                 path: path.to_path_buf(),
                 known: ".safetensors, .npy or .gguf (.npz is read too)",
@@ -99,10 +98,8 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
 
 /// The convention of a name in a file's metadata; none for no name.
 fn said(path: &Path, name: &str) -> Result<Option<Convention>, ExportError> {
-    let unknown = |_| ExportError::UnknownConvention {
-        path: path.to_path_buf(),
-        found: name.to_owned(),
-    };
+    let unknown =
+        |_| ExportError::UnknownConvention { path: path.to_path_buf(), found: name.to_owned() };
     match name {
         "" => Ok(None),
         name => Ok(Some(name.parse().map_err(unknown)?)),
@@ -177,10 +174,7 @@ mod tests {
             model_id: String::new(),
             layer_convention: LAYER_CONVENTION.into(),
             blocks: Some(6),
-            concepts: names
-                .iter()
-                .map(|n| (n.to_string(), layers.clone()))
-                .collect(),
+            concepts: names.iter().map(|n| (n.to_string(), layers.clone())).collect(),
         }
     }
 
@@ -192,22 +186,16 @@ mod tests {
             let path = dir.path().join(name);
             write(&path, &one, "llama").unwrap();
             let (back, how) = read(&path).unwrap().of_model(6, 2).unwrap();
-            assert_eq!(
-                (back, how),
-                (one.clone(), Convention::BlockOutput),
-                "{name}"
-            );
+            assert_eq!((back, how), (one.clone(), Convention::BlockOutput), "{name}");
         }
     }
 
     #[test]
     fn values_that_are_not_finite_are_named_with_file_concept_and_layer() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, bad) in [
-            ("a.safetensors", f32::NAN),
-            ("a.npy", f32::INFINITY),
-            ("a.gguf", f32::NAN),
-        ] {
+        for (name, bad) in
+            [("a.safetensors", f32::NAN), ("a.npy", f32::INFINITY), ("a.gguf", f32::NAN)]
+        {
             let mut one = vectors(&["a"]);
             one.concepts.get_mut("a").unwrap().get_mut(&4).unwrap()[1] = bad;
             let path = dir.path().join(name);
@@ -228,10 +216,7 @@ mod tests {
             one.layer_convention = "block_input".into();
             write(&path, &one, "llama").unwrap();
             let text = read(&path).unwrap_err().to_string();
-            assert!(
-                text.contains("`block_input`") && text.contains(name),
-                "{text}"
-            );
+            assert!(text.contains("`block_input`") && text.contains(name), "{text}");
             one.layer_convention = Convention::HiddenStates.name().into();
             write(&path, &one, "llama").unwrap();
             let (back, how) = read(&path).unwrap().of_model(6, 2).unwrap();

@@ -51,9 +51,7 @@ pub fn write(
     let all = vectors.concept(concept, path)?;
     let layers: Vec<(&usize, &Vec<f32>)> = all.iter().filter(|(layer, _)| **layer > 0).collect();
     if layers.is_empty() {
-        return Err(ExportError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(ExportError::Empty { path: path.to_path_buf() });
     }
     let hidden = width(concept, all, path)?;
     let size = (4 * hidden).next_multiple_of(ALIGNMENT);
@@ -90,9 +88,7 @@ pub fn write(
     atomic::write(path, &bytes)?;
     Ok(all
         .contains_key(&0)
-        .then(|| ExportWarning::BlockZeroDropped {
-            concept: concept.to_owned(),
-        }))
+        .then(|| ExportWarning::BlockZeroDropped { concept: concept.to_owned() }))
 }
 
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
@@ -163,9 +159,7 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
         }
     }
     if architecture != "controlvector" {
-        return Err(Fault::Format(format!(
-            "architecture `{architecture}`, not `controlvector`"
-        )));
+        return Err(Fault::Format(format!("architecture `{architecture}`, not `controlvector`")));
     }
     if !alignment.is_power_of_two() {
         return Err("an alignment that is no power of two".into());
@@ -190,14 +184,10 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
             }
         }
     }
-    let start = at
-        .position
-        .checked_next_multiple_of(alignment)
-        .ok_or("an alignment beyond the file")?;
+    let start =
+        at.position.checked_next_multiple_of(alignment).ok_or("an alignment beyond the file")?;
     for (layer, hidden, offset, kind) in records {
-        let size = usize::try_from(hidden)
-            .ok()
-            .and_then(|h| h.checked_mul(kind.size()));
+        let size = usize::try_from(hidden).ok().and_then(|h| h.checked_mul(kind.size()));
         let data = usize::try_from(offset)
             .ok()
             .and_then(|o| start.checked_add(o))
@@ -230,14 +220,8 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], Fault> {
-        let end = self
-            .position
-            .checked_add(n)
-            .ok_or("a length beyond the file")?;
-        let part = self
-            .bytes
-            .get(self.position..end)
-            .ok_or("the file ends early")?;
+        let end = self.position.checked_add(n).ok_or("a length beyond the file")?;
+        let part = self.bytes.get(self.position..end).ok_or("the file ends early")?;
         self.position = end;
         Ok(part)
     }
@@ -274,8 +258,7 @@ impl<'a> Cursor<'a> {
                     return (0..n).try_for_each(|_| self.text().map(|_| ()));
                 }
                 let size = scalar_size(inner)?.checked_mul(n);
-                self.take(size.ok_or("a length beyond the file")?)
-                    .map(|_| ())
+                self.take(size.ok_or("a length beyond the file")?).map(|_| ())
             }
             scalar => self.take(scalar_size(scalar)?).map(|_| ()),
         }
@@ -361,10 +344,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.gguf");
         let text = sample(&path);
-        let at = text
-            .windows(13)
-            .position(|w| w == b"controlvector")
-            .unwrap();
+        let at = text.windows(13).position(|w| w == b"controlvector").unwrap();
         let mut other = text.clone();
         other[at..at + 13].copy_from_slice(b"some_language");
         fs::write(&path, &other).unwrap();

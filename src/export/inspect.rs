@@ -81,9 +81,7 @@ fn id(log: &Log) -> String {
 /// `Empty` without samples, or the store's.
 pub fn write(path: &Path, log: &Log) -> Result<(), ExportError> {
     if log.samples.is_empty() {
-        return Err(ExportError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(ExportError::Empty { path: path.to_path_buf() });
     }
     let text = serde_json::to_vec(&document(log)).unwrap_or_default();
     Ok(atomic::write(path, &text)?)
@@ -127,9 +125,7 @@ fn document(log: &Log) -> Value {
 fn sample(log: &Log, s: &Sample) -> Value {
     let answered = json!({"role": "assistant", "content": s.answer, "source": "generate"});
     let before = s.messages.iter();
-    let input: Vec<Value> = before
-        .map(|m| json!({"role": m.role, "content": m.content}))
-        .collect();
+    let input: Vec<Value> = before.map(|m| json!({"role": m.role, "content": m.content})).collect();
     let mut messages = input.clone();
     messages.push(answered.clone());
     let scores: Map<String, Value> = s
@@ -235,31 +231,19 @@ mod tests {
         let v: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(v["version"], 2);
         assert_eq!(v["samples"][1]["messages"][1]["content"], "Answer 2.");
-        assert_eq!(
-            v["samples"][1]["output"]["choices"][0]["stop_reason"],
-            "max_tokens"
-        );
+        assert_eq!(v["samples"][1]["output"]["choices"][0]["stop_reason"], "max_tokens");
         assert_eq!(v["samples"][0]["scores"]["fact"]["value"], true);
         let scores = v["results"]["scores"].as_array().unwrap();
         assert_eq!(scores.len(), 1, "a word has no mean");
         assert_eq!(scores[0]["metrics"]["mean"]["value"], 0.5);
-        let none = Log {
-            samples: Vec::new(),
-            ..log()
-        };
-        assert!(matches!(
-            write(&path, &none),
-            Err(ExportError::Empty { .. })
-        ));
+        let none = Log { samples: Vec::new(), ..log() };
+        assert!(matches!(write(&path, &none), Err(ExportError::Empty { .. })));
     }
 
     #[test]
     fn a_name_begins_with_its_time_and_is_the_same_for_the_same_answers() {
         let name = file_name(&log());
-        assert!(
-            name.starts_with("2026-04-18T09-30-00+00-00_residuum-behave_"),
-            "{name}"
-        );
+        assert!(name.starts_with("2026-04-18T09-30-00+00-00_residuum-behave_"), "{name}");
         assert_eq!(name, file_name(&log()));
         let mut other = log();
         other.samples[0].answer = "Else.".into();

@@ -36,29 +36,16 @@ pub enum ExportError {
     Empty { path: PathBuf },
     /// A concept that the vectors lack.
     #[error("no concept `{concept}` to write to {path}; there are: {present}", path = .path.display())]
-    NoConcept {
-        path: PathBuf,
-        concept: String,
-        present: String,
-    },
+    NoConcept { path: PathBuf, concept: String, present: String },
     /// A concept name that cannot be a file's or a tensor's.
     #[error("the concept `{concept}` cannot be a name in {path}: it must not be empty, begin with a dot or hold `/`, `\\` or NUL", path = .path.display())]
     BadConcept { path: PathBuf, concept: String },
     /// Vectors of one concept that differ in width.
     #[error("`{concept}` layer {layer} has width {found} where the others have {expected}: all layers of one model share a width")]
-    Width {
-        concept: String,
-        layer: usize,
-        expected: usize,
-        found: usize,
-    },
+    Width { concept: String, layer: usize, expected: usize, found: usize },
     /// A file that is not of its format, or breaks its rules.
     #[error("{path} is not a readable {format} file ({detail}): export it again", path = .path.display())]
-    Malformed {
-        path: PathBuf,
-        format: &'static str,
-        detail: String,
-    },
+    Malformed { path: PathBuf, format: &'static str, detail: String },
     /// A file name whose format is not known.
     #[error("{path} does not say its format: end the name in {known}", path = .path.display())]
     UnknownFormat { path: PathBuf, known: &'static str },
@@ -88,53 +75,25 @@ pub enum ExportError {
     },
     /// A vector of another width than the model.
     #[error("{path}: the vector of `{concept}` at layer {layer} has width {found} and the model {hidden}: it is of another model", path = .path.display())]
-    ModelWidth {
-        path: PathBuf,
-        concept: String,
-        layer: usize,
-        found: usize,
-        hidden: usize,
-    },
+    ModelWidth { path: PathBuf, concept: String, layer: usize, found: usize, hidden: usize },
     /// A vector of a block that the model does not have.
     #[error("{path}: there is a vector of `{concept}` at block {block}, which the model does not have (its blocks are 0 to {last}): it is of another model", path = .path.display(), last = .blocks.saturating_sub(1))]
-    NoBlock {
-        path: PathBuf,
-        concept: String,
-        block: usize,
-        blocks: usize,
-    },
+    NoBlock { path: PathBuf, concept: String, block: usize, blocks: usize },
     /// A NaN or an infinity.
     #[error("{path}: the vector of `{concept}` at index {layer} holds a value that is not finite, or beyond float32: export it again", path = .path.display())]
-    NotFinite {
-        path: PathBuf,
-        concept: String,
-        layer: usize,
-    },
+    NotFinite { path: PathBuf, concept: String, layer: usize },
     /// Two tensors of one concept and layer.
     #[error("{path} holds two vectors of `{concept}` at layer {layer}: leave one away", path = .path.display())]
-    Twice {
-        path: PathBuf,
-        concept: String,
-        layer: usize,
-    },
+    Twice { path: PathBuf, concept: String, layer: usize },
     /// An index that is no layer's.
     #[error("{path}: `{concept}` has index {layer}, and no model has so many layers", path = .path.display())]
-    TooDeep {
-        path: PathBuf,
-        concept: String,
-        layer: usize,
-    },
+    TooDeep { path: PathBuf, concept: String, layer: usize },
     /// Several concepts for a format that holds one.
     #[error("{path} can hold one concept and there are: {present}; write .safetensors or one file a concept", path = .path.display())]
     OneConcept { path: PathBuf, present: String },
     /// A tensor that is no direction.
     #[error("{path}: tensor `{tensor}` is {found}, not {expected}: give a file of directions", path = .path.display())]
-    NotADirection {
-        path: PathBuf,
-        tensor: String,
-        expected: &'static str,
-        found: String,
-    },
+    NotADirection { path: PathBuf, tensor: String, expected: &'static str, found: String },
 }
 
 /// Something a format could not hold.

@@ -153,26 +153,15 @@ fn header(bytes: &[u8]) -> Result<Header, String> {
         Some(v) if v.starts_with("True") => true,
         _ => return Err("no fortran_order".to_owned()),
     };
-    let shape = value("'shape'")
-        .and_then(|v| v.strip_prefix('(')?.split_once(')'))
-        .ok_or("no shape")?
-        .0;
-    let sizes: Option<Vec<usize>> = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|n| !n.is_empty())
-        .map(|n| n.parse().ok())
-        .collect();
+    let shape =
+        value("'shape'").and_then(|v| v.strip_prefix('(')?.split_once(')')).ok_or("no shape")?.0;
+    let sizes: Option<Vec<usize>> =
+        shape.split(',').map(str::trim).filter(|n| !n.is_empty()).map(|n| n.parse().ok()).collect();
     let Some([rows, hidden]) = sizes.as_deref() else {
         return Err(format!("shape ({shape}) is not [layer, hidden]"));
     };
     let shape = (*rows, *hidden);
-    Ok(Header {
-        number,
-        by_columns,
-        shape,
-        end,
-    })
+    Ok(Header { number, by_columns, shape, end })
 }
 
 /// The numbers that `descr` names.
@@ -231,12 +220,8 @@ mod tests {
         let header = |descr: &str, order: &str, shape: &str| {
             let text =
                 format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
-            let mut bytes = [
-                MAGIC.as_slice(),
-                &[1, 0],
-                &(text.len() as u16).to_le_bytes(),
-            ]
-            .concat();
+            let mut bytes =
+                [MAGIC.as_slice(), &[1, 0], &(text.len() as u16).to_le_bytes()].concat();
             bytes.extend(text.as_bytes());
             bytes.extend([0; 24]);
             bytes
@@ -256,10 +241,7 @@ mod tests {
         ] {
             fs::write(&path, header(descr, order, shape)).unwrap();
             let error = read(&path).unwrap_err();
-            assert!(
-                matches!(error, ExportError::Malformed { .. }),
-                "{descr} {shape}: {error}"
-            );
+            assert!(matches!(error, ExportError::Malformed { .. }), "{descr} {shape}: {error}");
         }
     }
 
@@ -277,10 +259,7 @@ mod tests {
         for (order, values) in [("False", &by_rows), ("True", &by_columns)] {
             let each = |of: fn(&f64) -> Vec<u8>| values.iter().flat_map(of).collect::<Vec<u8>>();
             for (descr, data) in [
-                (
-                    "<f2",
-                    each(|v| half::f16::from_f64(*v).to_le_bytes().to_vec()),
-                ),
+                ("<f2", each(|v| half::f16::from_f64(*v).to_le_bytes().to_vec())),
                 ("<f4", each(|v| (*v as f32).to_le_bytes().to_vec())),
                 ("<f8", each(|v| v.to_le_bytes().to_vec())),
             ] {

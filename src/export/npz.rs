@@ -20,11 +20,8 @@ const LARGEST: u64 = 1 << 29;
 /// # Errors
 /// `Malformed` for what is no ZIP of two-dimensional float arrays, `BadConcept`, or the store's.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, ExportError> {
-    let malformed = |detail: String| ExportError::Malformed {
-        path: path.to_path_buf(),
-        format: "npz",
-        detail,
-    };
+    let malformed =
+        |detail: String| ExportError::Malformed { path: path.to_path_buf(), format: "npz", detail };
     let bytes = read_file(path)?;
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| malformed(e.to_string()))?;
     let mut found = BTreeMap::new();
@@ -39,17 +36,13 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, ExportError> {
         check_name(concept, path)?;
         let size = member.size();
         left = left.checked_sub(size).ok_or_else(|| {
-            malformed(format!(
-                "`{name}` unpacks to {size} bytes, more than directions take"
-            ))
+            malformed(format!("`{name}` unpacks to {size} bytes, more than directions take"))
         })?;
         let mut data = Vec::new();
         let read = member.take(size.saturating_add(1)).read_to_end(&mut data);
         read.map_err(|e| malformed(format!("`{name}`: {e}")))?;
         if data.len() as u64 != size {
-            return Err(malformed(format!(
-                "`{name}` is not of the {size} bytes that it says"
-            )));
+            return Err(malformed(format!("`{name}` is not of the {size} bytes that it says")));
         }
         let array = npy::parse(&data).map_err(|e| malformed(format!("`{name}`: {e}")))?;
         if found.insert(concept.to_owned(), array).is_some() {
@@ -77,10 +70,7 @@ mod tests {
 
     fn array(folder: &Path) -> Vec<u8> {
         let layers = BTreeMap::from([(0, vec![1.0, 2.0]), (2, vec![3.0, 4.0])]);
-        let vectors = Vectors {
-            concepts: [("a".to_owned(), layers)].into(),
-            ..Vectors::default()
-        };
+        let vectors = Vectors { concepts: [("a".to_owned(), layers)].into(), ..Vectors::default() };
         let path = folder.join("a.npy");
         npy::write(&path, &vectors, "a").unwrap();
         std::fs::read(path).unwrap()

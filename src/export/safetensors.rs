@@ -28,13 +28,7 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
             tensors.push((name, to_bytes(vector), vec![vector.len()]));
         }
     }
-    write_tensors(
-        path,
-        &tensors,
-        &vectors.model_id,
-        &vectors.layer_convention,
-        vectors.blocks,
-    )
+    write_tensors(path, &tensors, &vectors.model_id, &vectors.layer_convention, vectors.blocks)
 }
 
 /// Writes float32 tensors, `(name, bytes, shape)`, with the metadata that every file here has.
@@ -46,9 +40,7 @@ pub(super) fn write_tensors(
     blocks: Option<usize>,
 ) -> Result<(), ExportError> {
     if tensors.is_empty() {
-        return Err(ExportError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(ExportError::Empty { path: path.to_path_buf() });
     }
     let views = tensors
         .iter()
@@ -107,10 +99,7 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
         };
         let (Some(number), 1) = (number, view.shape().len()) else {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
-            return Err(refuse(
-                "a vector of float16, bfloat16, float32 or float64",
-                found,
-            ));
+            return Err(refuse("a vector of float16, bfloat16, float32 or float64", found));
         };
         let layers = vectors.concepts.entry(concept.to_owned()).or_default();
         if layers.insert(layer, number.values(view.data())).is_some() {
@@ -148,9 +137,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
     }
     if about.len() > LARGEST {
         let size = about.len();
-        return Err(refused(format!(
-            "{size} bytes are more than directions take"
-        )));
+        return Err(refused(format!("{size} bytes are more than directions take")));
     }
     fs::read(path).map_err(failed)
 }

@@ -31,14 +31,11 @@ pub(crate) const DEEPEST: usize = 10_000;
 impl Vectors {
     /// Vectors of one concept.
     pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers, ExportError> {
-        let layers = self
-            .concepts
-            .get(concept)
-            .ok_or_else(|| ExportError::NoConcept {
-                path: path.to_path_buf(),
-                concept: concept.to_owned(),
-                present: self.concepts.keys().cloned().collect::<Vec<_>>().join(", "),
-            })?;
+        let layers = self.concepts.get(concept).ok_or_else(|| ExportError::NoConcept {
+            path: path.to_path_buf(),
+            concept: concept.to_owned(),
+            present: self.concepts.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
         check_name(concept, path)?;
         check_depth(concept, layers, path)?;
         width(concept, layers, path)?;
@@ -49,9 +46,7 @@ impl Vectors {
 /// The common width of a concept's vectors.
 pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize, ExportError> {
     let Some(expected) = layers.values().next().map(Vec::len) else {
-        return Err(ExportError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(ExportError::Empty { path: path.to_path_buf() });
     };
     match layers.iter().find(|(_, v)| v.len() != expected) {
         None => Ok(expected),
@@ -110,12 +105,8 @@ impl Number {
     pub(crate) fn values(self, bytes: &[u8]) -> Vec<f32> {
         let pairs = bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
         match self {
-            Self::F16 => pairs
-                .map(|b| half::f16::from_le_bytes(b).to_f32())
-                .collect(),
-            Self::Bf16 => pairs
-                .map(|b| half::bf16::from_le_bytes(b).to_f32())
-                .collect(),
+            Self::F16 => pairs.map(|b| half::f16::from_le_bytes(b).to_f32()).collect(),
+            Self::Bf16 => pairs.map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(),
             Self::F32 => from_bytes(bytes),
             Self::F64 => (bytes.chunks_exact(8))
                 .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
@@ -132,10 +123,7 @@ pub(crate) fn to_bytes(vector: &[f32]) -> Vec<u8> {
 
 /// A vector from its little-endian bytes; bytes past the last whole value are ignored.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect()
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 #[cfg(test)]

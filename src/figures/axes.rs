@@ -24,12 +24,7 @@ pub struct Area {
 impl Area {
     /// From left to right and from top to bottom.
     pub const fn new((left, right): (f64, f64), (top, bottom): (f64, f64)) -> Self {
-        Area {
-            left,
-            top,
-            right,
-            bottom,
-        }
+        Area { left, top, right, bottom }
     }
 
     pub fn width(&self) -> f64 {
@@ -53,11 +48,7 @@ pub struct Scale {
 impl Scale {
     /// Maps `lo` to `from` and `hi` to `to`; a range without width is widened.
     pub fn new((lo, hi): (f64, f64), from: f64, to: f64) -> Self {
-        let (lo, hi) = if hi > lo {
-            (lo, hi)
-        } else {
-            (lo - 0.5, lo + 0.5)
-        };
+        let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - 0.5, lo + 0.5) };
         Scale { lo, hi, from, to }
     }
 
@@ -96,11 +87,7 @@ pub fn range_of<'a>(values: impl IntoIterator<Item = &'a f64>) -> (f64, f64) {
 
 /// `range` with `share` of its width added at either end.
 pub fn padded((lo, hi): (f64, f64), share: f64) -> (f64, f64) {
-    let more = if hi > lo {
-        (hi - lo) * share
-    } else {
-        lo.abs().max(1.0) * share
-    };
+    let more = if hi > lo { (hi - lo) * share } else { lo.abs().max(1.0) * share };
     (lo - more, hi + more)
 }
 
@@ -117,17 +104,10 @@ pub fn ticks((lo, hi): (f64, f64), most: usize) -> Vec<Tick> {
     let power = 10f64.powf(rough.log10().floor());
     let count = |step: f64| ((hi / step + 1e-9).floor() - (lo / step - 1e-9).ceil()) as i64 + 1;
     let tidy = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0].map(|m| m * power);
-    let widest = tidy
-        .into_iter()
-        .find(|&s| count(s) <= most)
-        .unwrap_or(hi - lo);
+    let widest = tidy.into_iter().find(|&s| count(s) <= most).unwrap_or(hi - lo);
     // A step that leaves fewer than two ticks gives way to a less tidy one.
     let less = [0.8, 0.6, 0.4, 0.3, 0.2, 0.1].map(|share| share * widest);
-    let step = [widest]
-        .into_iter()
-        .chain(less)
-        .find(|&s| count(s) >= 2)
-        .unwrap_or(widest);
+    let step = [widest].into_iter().chain(less).find(|&s| count(s) >= 2).unwrap_or(widest);
     let first = (lo / step - 1e-9).ceil() as i64;
     let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
     (0..count(step).max(0))
@@ -152,10 +132,7 @@ pub fn layer_ticks(layers: &[usize], width: f64) -> Vec<Tick> {
             .unwrap_or(1000);
         (first..=last).filter(|l| l % every == 0).collect()
     };
-    shown
-        .into_iter()
-        .map(|l| (l as f64, l.to_string()))
-        .collect()
+    shown.into_iter().map(|l| (l as f64, l.to_string())).collect()
 }
 
 /// `value` with `decimals` and a true minus sign, no sign on zero.
@@ -208,10 +185,8 @@ const TICK_GAP: f64 = 3.5;
 
 /// Width that the numbers and the label of a left axis take.
 pub fn y_axis_width(ticks: &[Tick], labelled: bool) -> f64 {
-    let numbers = ticks
-        .iter()
-        .map(|(_, text)| theme::text_width(text, SMALL, false))
-        .fold(0.0, f64::max);
+    let numbers =
+        ticks.iter().map(|(_, text)| theme::text_width(text, SMALL, false)).fold(0.0, f64::max);
     numbers + TICK_GAP + 2.0 + if labelled { NORMAL + 4.0 } else { 0.0 }
 }
 
@@ -258,10 +233,7 @@ impl<'a> Frame<'a> {
         }
         let corner = [(a.left, a.top), (a.left, a.bottom), (a.right, a.bottom)];
         canvas.line(&corner, RULE.to_rgba(), HAIR);
-        let face = Type {
-            size: NORMAL,
-            ..Type::small(Anchor::Middle)
-        };
+        let face = Type { size: NORMAL, ..Type::small(Anchor::Middle) };
         if !self.x_label.is_empty() {
             let middle = (a.left + a.right) / 2.0;
             canvas.text((middle, a.bottom + 18.0), self.x_label, face);
@@ -269,10 +241,7 @@ impl<'a> Frame<'a> {
         if !self.y_label.is_empty() {
             let numbers = if self.y_numbers { self.y_ticks } else { &[] };
             let left = a.left - y_axis_width(numbers, true) + NORMAL / 2.0;
-            let upward = Type {
-                upward: true,
-                ..face
-            };
+            let upward = Type { upward: true, ..face };
             canvas.text((left, (a.top + a.bottom) / 2.0), self.y_label, upward);
         }
     }
@@ -286,11 +255,7 @@ impl<'a> Frame<'a> {
     pub fn level(&self, canvas: &mut Canvas, value: f64) {
         if self.y.holds(value) {
             let y = self.y.at(value);
-            canvas.line(
-                &[(self.area.left, y), (self.area.right, y)],
-                RULE.to_rgba(),
-                THIN,
-            );
+            canvas.line(&[(self.area.left, y), (self.area.right, y)], RULE.to_rgba(), THIN);
         }
     }
 
@@ -298,33 +263,19 @@ impl<'a> Frame<'a> {
     pub fn zero_x(&self, canvas: &mut Canvas) {
         if self.x.holds(0.0) {
             let x = self.x.at(0.0);
-            canvas.line(
-                &[(x, self.area.top), (x, self.area.bottom)],
-                RULE.to_rgba(),
-                THIN,
-            );
+            canvas.line(&[(x, self.area.top), (x, self.area.bottom)], RULE.to_rgba(), THIN);
         }
     }
 
     /// A bold title on the left above the panel.
     pub fn heading(&self, canvas: &mut Canvas, text: &str) {
-        heading(
-            canvas,
-            (self.area.left, self.area.top - 7.0),
-            text,
-            self.area.width(),
-        );
+        heading(canvas, (self.area.left, self.area.top - 7.0), text, self.area.width());
     }
 }
 
 /// A bold panel title of at most `width` points, from its left end.
 pub fn heading(canvas: &mut Canvas, place: (f64, f64), text: &str, width: f64) {
-    let face = Type {
-        size: NORMAL,
-        bold: true,
-        colour: INK,
-        ..Type::small(Anchor::Left)
-    };
+    let face = Type { size: NORMAL, bold: true, colour: INK, ..Type::small(Anchor::Left) };
     canvas.text(place, &theme::shorten(text, NORMAL, true, width), face);
 }
 
@@ -346,11 +297,7 @@ impl Heads {
             }
             lines
         };
-        Heads {
-            lines: names.into_iter().map(fit).collect(),
-            width,
-            bold,
-        }
+        Heads { lines: names.into_iter().map(fit).collect(), width, bold }
     }
 
     /// True when no line has to be cut.
@@ -372,10 +319,7 @@ impl Heads {
             let up = (lines.len() - i) as f64 - 0.5;
             let y = bottom - up * SMALL * theme::LEADING;
             let text = theme::shorten(line, SMALL, self.bold, self.width);
-            let face = Type {
-                bold: self.bold,
-                ..Type::small(anchor)
-            };
+            let face = Type { bold: self.bold, ..Type::small(anchor) };
             canvas.text((x, y), &text, face);
         }
     }
@@ -387,19 +331,10 @@ mod tests {
 
     #[test]
     fn ticks_lie_in_the_range_and_never_exceed_their_number() {
-        for (lo, hi) in [
-            (0.0, 1.0),
-            (-0.3, 0.72),
-            (1e-4, 9e-4),
-            (-250.0, 1300.0),
-            (0.98, 1.0),
-        ] {
+        for (lo, hi) in [(0.0, 1.0), (-0.3, 0.72), (1e-4, 9e-4), (-250.0, 1300.0), (0.98, 1.0)] {
             for most in 3..9 {
                 let list = ticks((lo, hi), most);
-                assert!(
-                    list.len() <= most && !list.is_empty(),
-                    "{lo} {hi} {most}: {list:?}"
-                );
+                assert!(list.len() <= most && !list.is_empty(), "{lo} {hi} {most}: {list:?}");
                 assert!(list.iter().all(|t| t.0 >= lo - 1e-9 && t.0 <= hi + 1e-9));
                 let texts: std::collections::BTreeSet<_> = list.iter().map(|t| &t.1).collect();
                 assert_eq!(texts.len(), list.len(), "labels repeat: {list:?}");
@@ -410,10 +345,7 @@ mod tests {
     #[test]
     fn two_layers_get_both_their_ticks() {
         let list = layer_ticks(&[10, 24], 200.0);
-        assert_eq!(
-            list.iter().map(|t| t.1.as_str()).collect::<Vec<_>>(),
-            ["10", "24"]
-        );
+        assert_eq!(list.iter().map(|t| t.1.as_str()).collect::<Vec<_>>(), ["10", "24"]);
     }
 
     #[test]

@@ -81,18 +81,10 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
     let count = blocks.len() as f64;
     let names = groups.iter().flat_map(|g| g.preferences.iter().copied());
     let label = (page::label_width(names, LABEL) + INDENT)
-        .max(
-            groups
-                .iter()
-                .map(|g| theme::text_width(g.name, NORMAL, true))
-                .fold(0.0, f64::max),
-        )
+        .max(groups.iter().map(|g| theme::text_width(g.name, NORMAL, true)).fold(0.0, f64::max))
         .min(LABEL + INDENT)
         + 5.0;
-    let numbers = data
-        .cells
-        .iter()
-        .flat_map(|c| [&c.change.value, &c.change.lo, &c.change.hi]);
+    let numbers = data.cells.iter().flat_map(|c| [&c.change.value, &c.change.lo, &c.change.hi]);
     let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.06);
     let room = WIDE - 2.0 * page::MARGIN - label - 4.0;
     let columns = page::columns(page::MARGIN + label, room, blocks[0].len(), GAP_X);
@@ -122,10 +114,7 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
             }
             row_names(canvas, &groups, (whole.left, top), columns[0].0);
             let middle = (columns[0].0 + last) / 2.0;
-            let face = Type {
-                size: NORMAL,
-                ..Type::small(Anchor::Middle)
-            };
+            let face = Type { size: NORMAL, ..Type::small(Anchor::Middle) };
             canvas.text((middle, top + panel + 18.0), &data.x_label, face);
         }
     })?;
@@ -143,10 +132,7 @@ fn groups(data: &BehaviourData) -> Vec<Group<'_>> {
         .into_iter()
         .map(|name| {
             let own = data.cells.iter().filter(|c| c.group == name);
-            Group {
-                name,
-                preferences: distinct(own.map(|c| c.preference.as_str())),
-            }
+            Group { name, preferences: distinct(own.map(|c| c.preference.as_str())) }
         })
         .collect()
 }
@@ -159,8 +145,7 @@ fn row_places<'g>(groups: &'g [Group<'_>]) -> impl Iterator<Item = (f64, &'g str
         let start = y;
         y += group.preferences.len() as f64 * ROW;
         let rows = group.preferences.iter().enumerate();
-        rows.map(move |(i, p)| (start + (i as f64 + 0.5) * ROW, group.name, *p))
-            .collect::<Vec<_>>()
+        rows.map(move |(i, p)| (start + (i as f64 + 0.5) * ROW, group.name, *p)).collect::<Vec<_>>()
     })
 }
 
@@ -189,11 +174,7 @@ fn row_names(canvas: &mut Canvas, groups: &[Group], (left, top): (f64, f64), rig
         let wide = theme::text_width(&text, SMALL, false);
         // White behind the name keeps the row's hairline out of it.
         let (from, to) = (left + INDENT - 1.0, left + INDENT + wide + 2.0);
-        canvas.rect(
-            (from, top + y - 4.0),
-            (to, top + y + 4.0),
-            theme::PAPER.to_rgba(),
-        );
+        canvas.rect((from, top + y - 4.0), (to, top + y + 4.0), theme::PAPER.to_rgba());
         canvas.text((left + INDENT, top + y), &text, Type::small(Anchor::Left));
     }
 }
@@ -224,10 +205,8 @@ fn column(
 }
 
 fn legend(data: &BehaviourData) -> Vec<Entry> {
-    let mut entries = vec![(
-        Key::Mark(INK, Mark::Dot),
-        "isolated: training never mentions it".to_owned(),
-    )];
+    let mut entries =
+        vec![(Key::Mark(INK, Mark::Dot), "isolated: training never mentions it".to_owned())];
     if data.cells.iter().any(|c| c.implied) {
         let text = "implied: presupposed by the training text";
         entries.push((Key::Mark(INK, Mark::Ring), text.to_owned()));
@@ -239,21 +218,13 @@ fn check(data: &BehaviourData) -> Result<(), FigureError> {
     let check = Check::new(&data.name)?;
     check.not_empty("no cells are given", data.cells.len())?;
     for c in &data.cells {
-        check.estimates(
-            &format!("{} under {}", c.preference, c.condition),
-            &[c.change],
-        )?;
+        check.estimates(&format!("{} under {}", c.preference, c.condition), &[c.change])?;
     }
     check.distinct(
         |(_, preference, condition)| format!("{preference} under {condition}"),
-        data.cells
-            .iter()
-            .map(|c| (&c.group, &c.preference, &c.condition)),
+        data.cells.iter().map(|c| (&c.group, &c.preference, &c.condition)),
     )?;
-    check.any_value(
-        "every change is missing",
-        data.cells.iter().map(|c| &c.change.value),
-    )
+    check.any_value("every change is missing", data.cells.iter().map(|c| &c.change.value))
 }
 
 fn table(data: &BehaviourData, groups: &[Group]) -> Table {

@@ -47,13 +47,7 @@ pub struct Type {
 impl Type {
     /// Upright 7 pt ink.
     pub fn small(anchor: Anchor) -> Self {
-        Type {
-            size: SMALL,
-            bold: false,
-            colour: INK,
-            anchor,
-            upward: false,
-        }
+        Type { size: SMALL, bold: false, colour: INK, anchor, upward: false }
     }
 }
 
@@ -78,15 +72,9 @@ pub fn paint(
     title: &str,
     draw: impl FnOnce(&mut Canvas),
 ) -> Result<String, FigureError> {
-    let (w, h) = (
-        (width * FINE).round() as u32,
-        (height * FINE).round() as u32,
-    );
+    let (w, h) = ((width * FINE).round() as u32, (height * FINE).round() as u32);
     let mut svg = String::new();
-    let mut canvas = Canvas {
-        backend: SVGBackend::with_string(&mut svg, (w, h)),
-        failure: None,
-    };
+    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut svg, (w, h)), failure: None };
     canvas.rect((0.0, 0.0), (width, height), PAPER.to_rgba());
     draw(&mut canvas);
     let closed = canvas.backend.present();
@@ -94,10 +82,7 @@ pub fn paint(
     let failure = canvas.failure.take();
     drop(canvas);
     if let Some(reason) = failure {
-        return Err(FigureError::Draw {
-            figure: figure.to_owned(),
-            reason,
-        });
+        return Err(FigureError::Draw { figure: figure.to_owned(), reason });
     }
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
     let name = escaped(title);
@@ -110,10 +95,7 @@ pub fn paint(
 }
 
 fn escaped(text: &str) -> String {
-    printable(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// XML has no place for control characters.
@@ -150,9 +132,7 @@ impl Canvas<'_> {
                 self.disc(*only, width, colour);
                 continue;
             }
-            let drawn = self
-                .backend
-                .draw_path(run.iter().map(|p| at(*p)), &stroke(colour, width));
+            let drawn = self.backend.draw_path(run.iter().map(|p| at(*p)), &stroke(colour, width));
             self.keep(drawn);
         }
     }
@@ -199,9 +179,7 @@ impl Canvas<'_> {
     }
 
     pub fn polygon(&mut self, corners: &[(f64, f64)], colour: RGBAColor) {
-        let drawn = self
-            .backend
-            .fill_polygon(corners.iter().map(|p| at(*p)), &colour);
+        let drawn = self.backend.fill_polygon(corners.iter().map(|p| at(*p)), &colour);
         self.keep(drawn);
     }
 
@@ -249,16 +227,8 @@ impl Canvas<'_> {
         // plotters' centre puts the baseline a quarter em below y; capitals of
         // the font are 0.69 em high.
         let lift = (0.345 - 0.25) * face.size;
-        let place = if face.upward {
-            (x + lift, y)
-        } else {
-            (x, y + lift)
-        };
-        let weight = if face.bold {
-            FontStyle::Bold
-        } else {
-            FontStyle::Normal
-        };
+        let place = if face.upward { (x + lift, y) } else { (x, y + lift) };
+        let weight = if face.bold { FontStyle::Bold } else { FontStyle::Normal };
         let size = face.size * FINE * PLOTTERS_EM;
         let mut font = FontDesc::new(FontFamily::Name(FAMILY), size, weight);
         if face.upward {
@@ -300,20 +270,14 @@ mod tests {
 
     fn count(svg: &str, tag: &str) -> usize {
         let document = roxmltree::Document::parse(svg).unwrap();
-        document
-            .descendants()
-            .filter(|n| n.has_tag_name(tag))
-            .count()
+        document.descendants().filter(|n| n.has_tag_name(tag)).count()
     }
 
     #[test]
     fn a_missing_value_breaks_a_line_in_two() {
         let line = |y: f64| {
             let points = [(0.0, 1.0), (1.0, 2.0), (2.0, y), (3.0, 1.0), (4.0, 2.0)];
-            paint("t", (50.0, 50.0), "t", |c| {
-                c.line(&points, INK.to_rgba(), 1.0)
-            })
-            .unwrap()
+            paint("t", (50.0, 50.0), "t", |c| c.line(&points, INK.to_rgba(), 1.0)).unwrap()
         };
         assert_eq!(count(&line(0.0), "polyline"), 1);
         assert_eq!(count(&line(f64::NAN), "polyline"), 2);
@@ -324,15 +288,9 @@ mod tests {
         let band = |upper: f64| {
             let x = [0.0, 1.0, 2.0, 3.0, 4.0];
             let (lo, hi) = ([1.0; 5], [2.0, 2.0, upper, 2.0, 2.0]);
-            paint("t", (50.0, 50.0), "t", |c| {
-                c.band(&x, &lo, &hi, INK.to_rgba(), 1.0)
-            })
-            .unwrap()
+            paint("t", (50.0, 50.0), "t", |c| c.band(&x, &lo, &hi, INK.to_rgba(), 1.0)).unwrap()
         };
-        assert_eq!(
-            count(&band(f64::NAN), "polygon"),
-            count(&band(2.0), "polygon") + 1
-        );
+        assert_eq!(count(&band(f64::NAN), "polygon"), count(&band(2.0), "polygon") + 1);
     }
 
     #[test]

@@ -86,22 +86,14 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written,
     check(data)?;
     page::register(&data.name)?;
     let words = (data.title.as_str(), data.caption.as_str());
-    let named = data
-        .doses
-        .iter()
-        .filter(|d| !d.random)
-        .map(|d| d.direction.as_str());
+    let named = data.doses.iter().filter(|d| !d.random).map(|d| d.direction.as_str());
     let colours = palette.colours(named.clone());
-    let mut entries: Vec<Entry> = distinct(named)
-        .into_iter()
-        .map(|n| (Key::Line(colours[n]), n.to_owned()))
-        .collect();
+    let mut entries: Vec<Entry> =
+        distinct(named).into_iter().map(|n| (Key::Line(colours[n]), n.to_owned())).collect();
     let random = data.doses.iter().filter(|d| d.random).count();
     if random > 0 {
-        entries.push((
-            Key::ThinLine(RULE),
-            format!("random directions ({random}) and their range"),
-        ));
+        entries
+            .push((Key::ThinLine(RULE), format!("random directions ({random}) and their range")));
     }
     let named = || data.doses.iter().filter(|d| !d.random);
     if named().any(|d| d.inside.contains(&false)) {
@@ -112,28 +104,15 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written,
     let groups = distinct(rows.iter().map(|r| r.0));
     let list = groups.len() as f64 * GROUP + rows.len() as f64 * ROW + 4.0;
     let panel = list.max(LEAST);
-    let page = Page::plan(
-        &data.name,
-        words,
-        entries,
-        (WIDE, HEAD + panel + axes::X_AXIS),
-    )?;
+    let page = Page::plan(&data.name, words, entries, (WIDE, HEAD + panel + axes::X_AXIS))?;
     let whole = page.body();
     let (top, bottom) = (whole.top + HEAD, whole.top + HEAD + panel);
 
     let both = !data.doses.is_empty() && !data.ablations.is_empty();
-    let middle = if both {
-        whole.left + whole.width() * 0.53
-    } else {
-        whole.right
-    };
+    let middle = if both { whole.left + whole.width() * 0.53 } else { whole.right };
     let svg = page.paint(&data.name, |canvas| {
         if !data.doses.is_empty() {
-            let right = if both {
-                middle - BETWEEN
-            } else {
-                whole.right - 6.0
-            };
+            let right = if both { middle - BETWEEN } else { whole.right - 6.0 };
             let area = Area::new((whole.left, right), (top, bottom.min(top + TALL)));
             doses(canvas, area, data, &colours);
         }
@@ -156,10 +135,7 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
     let numbers = scores.flat_map(|e| [&e.value, &e.lo, &e.hi]);
     let range = axes::padded(axes::range_of(numbers), 0.06);
     let y_ticks = axes::ticks(range, 7);
-    let area = Area {
-        left: outer.left + axes::y_axis_width(&y_ticks, true),
-        ..outer
-    };
+    let area = Area { left: outer.left + axes::y_axis_width(&y_ticks, true), ..outer };
     let across = axes::padded(alphas, 0.03);
     let x_ticks = axes::ticks(across, (area.width() / 30.0) as usize);
     let frame = Frame::new(
@@ -183,13 +159,7 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
         let colour = colours[curve.direction.as_str()];
         let lo: Vec<f64> = curve.score.iter().map(|e| e.lo).collect();
         let hi: Vec<f64> = curve.score.iter().map(|e| e.hi).collect();
-        canvas.band(
-            &place(&curve.alpha),
-            &up(&lo),
-            &up(&hi),
-            colour.mix(0.15),
-            4.0,
-        );
+        canvas.band(&place(&curve.alpha), &up(&lo), &up(&hi), colour.mix(0.15), 4.0);
     }
     for curve in &named {
         let colour = colours[curve.direction.as_str()];
@@ -204,9 +174,7 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
 
 fn points(frame: &Frame, curve: &DoseCurve) -> Vec<(f64, f64)> {
     let pairs = curve.alpha.iter().zip(&curve.score);
-    pairs
-        .map(|(a, e)| (frame.x.at(*a), frame.y.at(e.value)))
-        .collect()
+    pairs.map(|(a, e)| (frame.x.at(*a), frame.y.at(e.value))).collect()
 }
 
 /// The smallest and largest score of the random directions at each dose.
@@ -231,11 +199,7 @@ fn ablation_rows(data: &CausalData) -> Vec<(&str, &str)> {
     let mut rows = Vec::new();
     for group in groups {
         let own = data.ablations.iter().filter(|a| a.group == group);
-        rows.extend(
-            distinct(own.map(|a| a.edit.as_str()))
-                .into_iter()
-                .map(|e| (group, e)),
-        );
+        rows.extend(distinct(own.map(|a| a.edit.as_str())).into_iter().map(|e| (group, e)));
     }
     rows
 }
@@ -248,24 +212,15 @@ fn ablations(
     second: bool,
 ) {
     let label = page::label_width(rows.iter().map(|r| r.1), LABEL) + 6.0;
-    let area = Area {
-        left: outer.left + label,
-        ..outer
-    };
-    let numbers = data
-        .ablations
-        .iter()
-        .flat_map(|a| [&a.remaining.value, &a.remaining.lo, &a.remaining.hi]);
+    let area = Area { left: outer.left + label, ..outer };
+    let numbers =
+        data.ablations.iter().flat_map(|a| [&a.remaining.value, &a.remaining.lo, &a.remaining.hi]);
     let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.06);
     let x_ticks = axes::ticks(range, (area.width() / 28.0) as usize);
     let frame = Frame::of_rows(area, (range, &x_ticks, &data.remaining_label, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
-    let title = if second {
-        "b  Ablating a direction"
-    } else {
-        "Ablating a direction"
-    };
+    let title = if second { "b  Ablating a direction" } else { "Ablating a direction" };
     axes::heading(canvas, (outer.left, outer.top - 7.0), title, outer.width());
     let groups = distinct(rows.iter().map(|r| r.0)).len() as f64;
     let row = ((area.height() - groups * GROUP) / rows.len() as f64).min(LARGEST);
@@ -281,20 +236,12 @@ fn ablations(
         y += row;
         let text = theme::shorten(edit, SMALL, false, label - 6.0);
         canvas.text((area.left - 4.0, middle), &text, Type::small(Anchor::Right));
-        let own = data
-            .ablations
-            .iter()
-            .filter(|a| a.group == name && a.edit == edit);
+        let own = data.ablations.iter().filter(|a| a.group == name && a.edit == edit);
         for (i, a) in own.enumerate() {
             let e = &a.remaining;
             // Random edits share a row, a little apart so that each is seen.
             let apart = [0.0, 2.2, -2.2, 4.2, -4.2];
-            let at = middle
-                + if a.random {
-                    apart[i % apart.len()]
-                } else {
-                    0.0
-                };
+            let at = middle + if a.random { apart[i % apart.len()] } else { 0.0 };
             let colour = if a.random { RULE } else { INK };
             if e.has_interval() {
                 let ends = [(frame.x.at(e.lo), at), (frame.x.at(e.hi), at)];
@@ -319,28 +266,18 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
         check.finite(&format!("a dose of {what}"), &d.alpha)?;
         check.increasing(&format!("the doses of {what}"), &d.alpha)?;
         check.series(&format!("the score of {what}"), d.alpha.len(), &d.score)?;
-        check.length(
-            &format!("the guards of {what}"),
-            d.alpha.len(),
-            d.inside.len(),
-        )?;
+        check.length(&format!("the guards of {what}"), d.alpha.len(), d.inside.len())?;
     }
     check.distinct(
         |d| format!("direction `{d}`"),
-        data.doses
-            .iter()
-            .filter(|d| !d.random)
-            .map(|d| &d.direction),
+        data.doses.iter().filter(|d| !d.random).map(|d| &d.direction),
     )?;
     for a in &data.ablations {
         check.estimates(&format!("{} of {}", a.edit, a.group), &[a.remaining])?;
     }
     check.distinct(
         |(group, edit)| format!("{edit} of {group}"),
-        data.ablations
-            .iter()
-            .filter(|a| !a.random)
-            .map(|a| (&a.group, &a.edit)),
+        data.ablations.iter().filter(|a| !a.random).map(|a| (&a.group, &a.edit)),
     )?;
     let scores = data.doses.iter().flat_map(|d| &d.score);
     let all = scores.chain(data.ablations.iter().map(|a| &a.remaining));

@@ -63,21 +63,12 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
     let names = || data.claims.iter().map(String::as_str);
     let heads = axes::Heads::new(names(), cell - 2.0, false);
     let longest = page::label_width(names(), LABEL);
-    let head = if heads.whole() {
-        heads.height() + 3.0
-    } else {
-        longest + 5.0
-    };
+    let head = if heads.whole() { heads.height() + 3.0 } else { longest + 5.0 };
     let body = ABOVE + head + data.conditions.len() as f64 * CELL.1 + 8.0 + BAR;
     let legend = vec![(Key::Box(INK), "a condition's own claim".to_owned())];
     let page = Page::plan(&data.name, words, legend, (width, body))?;
     let whole = page.body();
-    let limit = data
-        .score
-        .iter()
-        .flatten()
-        .map(|e| e.value.abs())
-        .fold(0.0, f64::max);
+    let limit = data.score.iter().flatten().map(|e| e.value.abs()).fold(0.0, f64::max);
     let limit = if limit > 0.0 { limit } else { 1.0 };
 
     let svg = page.paint(&data.name, |canvas| {
@@ -85,33 +76,16 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
         let top = whole.top + ABOVE + head;
         let right = left + columns * cell;
         let bottom = top + data.conditions.len() as f64 * CELL.1;
-        let face = Type {
-            size: NORMAL,
-            ..Type::small(Anchor::Middle)
-        };
-        canvas.text(
-            ((left + right) / 2.0, whole.top + 5.0),
-            "claim scored",
-            face,
-        );
-        let upward = Type {
-            upward: true,
-            ..face
-        };
-        canvas.text(
-            (whole.left + 5.0, (top + bottom) / 2.0),
-            "condition",
-            upward,
-        );
+        let face = Type { size: NORMAL, ..Type::small(Anchor::Middle) };
+        canvas.text(((left + right) / 2.0, whole.top + 5.0), "claim scored", face);
+        let upward = Type { upward: true, ..face };
+        canvas.text((whole.left + 5.0, (top + bottom) / 2.0), "condition", upward);
         for (j, claim) in data.claims.iter().enumerate() {
             let x = left + (j as f64 + 0.5) * cell;
             if heads.whole() {
                 heads.draw(canvas, j, (x, top - 2.0), Anchor::Middle);
             } else {
-                let face = Type {
-                    upward: true,
-                    ..Type::small(Anchor::Left)
-                };
+                let face = Type { upward: true, ..Type::small(Anchor::Left) };
                 let text = theme::shorten(claim, SMALL, false, longest);
                 canvas.text((x, top - 4.0), &text, face);
             }

@@ -82,11 +82,7 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
     let across = if single { 1 } else { states.len() };
     let cell = cell_of(across);
     let side = cell * count;
-    let down = if single {
-        data.panels.len()
-    } else {
-        layers.len()
-    };
+    let down = if single { data.panels.len() } else { layers.len() };
     let body = down as f64 * (HEAD + side + GAP_Y) - GAP_Y + 4.0 + label + BAR;
     let page = Page::plan(&data.name, words, Vec::new(), (WIDE, body))?;
     let whole = page.body();
@@ -109,12 +105,7 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
                 column_names(canvas, &area, &data.concepts, cell, label - 5.0);
             }
         }
-        colour_bar(
-            canvas,
-            (whole.left + label, whole.bottom - BAR + 8.0),
-            "cosine",
-            1.0,
-        );
+        colour_bar(canvas, (whole.left + label, whole.bottom - BAR + 8.0), "cosine", 1.0);
     })?;
     page::write(dir, &data.name, words, &svg, &table(data))
 }
@@ -123,13 +114,7 @@ fn cells(canvas: &mut Canvas, area: &Area, panel: &HeatmapPanel, cell: f64) {
     for (i, line) in panel.cosine.iter().enumerate() {
         for (j, &value) in line.iter().enumerate() {
             let from = (area.left + j as f64 * cell, area.top + i as f64 * cell);
-            value_cell(
-                canvas,
-                from,
-                (cell, cell),
-                (value, 1.0),
-                &axes::short_label(value),
-            );
+            value_cell(canvas, from, (cell, cell), (value, 1.0), &axes::short_label(value));
         }
     }
     let (from, to) = ((area.left, area.top), (area.right, area.bottom));
@@ -154,10 +139,7 @@ pub(super) fn value_cell(
     canvas.rect(from, to, ground.to_rgba());
     canvas.outline(from, to, PAPER, HAIR);
     if height >= SMALL + 1.0 && theme::text_width(text, SMALL, false) <= width - 1.0 {
-        let face = Type {
-            colour: theme::ink_on(ground),
-            ..Type::small(Anchor::Middle)
-        };
+        let face = Type { colour: theme::ink_on(ground), ..Type::small(Anchor::Middle) };
         canvas.text((from.0 + width / 2.0, from.1 + height / 2.0), text, face);
     }
 }
@@ -173,10 +155,7 @@ fn row_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most
 fn column_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
     for (i, name) in names.iter().enumerate() {
         let x = area.left + (i as f64 + 0.5) * cell;
-        let face = Type {
-            upward: true,
-            ..Type::small(Anchor::Right)
-        };
+        let face = Type { upward: true, ..Type::small(Anchor::Right) };
         let text = theme::shorten(name, SMALL, false, most);
         canvas.text((x, area.bottom + 4.0), &text, face);
     }
@@ -193,11 +172,7 @@ pub(super) fn colour_bar(canvas: &mut Canvas, place: (f64, f64), label: &str, li
         let from = (left + i as f64 * each, top);
         // The overlap hides the seam between neighbours.
         let over = if i + 1 < STEPS { 0.3 } else { 0.0 };
-        canvas.rect(
-            from,
-            (from.0 + each + over, top + 6.0),
-            theme::diverging(t).to_rgba(),
-        );
+        canvas.rect(from, (from.0 + each + over, top + 6.0), theme::diverging(t).to_rgba());
     }
     canvas.outline((left, top), (left + WIDTH, top + 6.0), RULE, HAIR);
     for (value, text) in axes::ticks((-limit, limit), 5) {
@@ -205,10 +180,7 @@ pub(super) fn colour_bar(canvas: &mut Canvas, place: (f64, f64), label: &str, li
         canvas.line(&[(x, top + 6.0), (x, top + 8.0)], RULE.to_rgba(), HAIR);
         canvas.text((x, top + 12.5), &text, Type::small(Anchor::Middle));
     }
-    let face = Type {
-        size: NORMAL,
-        ..Type::small(Anchor::Left)
-    };
+    let face = Type { size: NORMAL, ..Type::small(Anchor::Left) };
     canvas.text((left + WIDTH + 12.0, top + 3.0), label, face);
 }
 

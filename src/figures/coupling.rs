@@ -81,11 +81,7 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
     page::register(&data.name)?;
     let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
     let with_difference = data.conditions.iter().any(|c| known(&c.difference));
-    let lower = if with_difference {
-        HEAD + BETWEEN + LOWER
-    } else {
-        0.0
-    };
+    let lower = if with_difference { HEAD + BETWEEN + LOWER } else { 0.0 };
     let words = (data.title.as_str(), data.caption.as_str());
     let body = HEAD + UPPER + lower + axes::X_AXIS;
     let page = Page::plan(&data.name, words, legend(data, &colours), (WIDE, body))?;
@@ -232,21 +228,15 @@ fn seeds(canvas: &mut Canvas, lanes: &Lanes, index: usize, line: &CouplingLine, 
 
 /// Greys that stay apart from each other and from the grid.
 fn null_shade(index: usize) -> RGBColor {
-    const SHADES: [RGBColor; 3] = [
-        RGBColor(0xDD, 0xDD, 0xDD),
-        RGBColor(0xBC, 0xBC, 0xBC),
-        RGBColor(0xA0, 0xA0, 0xA0),
-    ];
+    const SHADES: [RGBColor; 3] =
+        [RGBColor(0xDD, 0xDD, 0xDD), RGBColor(0xBC, 0xBC, 0xBC), RGBColor(0xA0, 0xA0, 0xA0)];
     SHADES[index.min(SHADES.len() - 1)]
 }
 
 fn layer_range(layers: &[usize]) -> (f64, f64) {
     let (first, last) = (layers[0] as f64, layers[layers.len() - 1] as f64);
-    let room = if layers.len() <= 3 {
-        ((last - first) * 0.35).max(0.5)
-    } else {
-        (last - first) * 0.015
-    };
+    let room =
+        if layers.len() <= 3 { ((last - first) * 0.35).max(0.5) } else { (last - first) * 0.015 };
     (first - room, last + room)
 }
 
@@ -272,11 +262,7 @@ fn legend(data: &CouplingData, colours: &Colours) -> Vec<Entry> {
         entries.push((Key::Band(null_shade(i), 1.0), null.label.clone()));
     }
     if data.conditions.iter().any(|c| !c.seeds.is_empty()) {
-        let key = if beside {
-            Key::SmallDot(MUTED)
-        } else {
-            Key::ThinLine(MUTED)
-        };
+        let key = if beside { Key::SmallDot(MUTED) } else { Key::ThinLine(MUTED) };
         entries.push((key, "one seed".to_owned()));
     }
     if !data.chosen.is_empty() {
@@ -297,9 +283,7 @@ fn upper_numbers(data: &CouplingData) -> Vec<&f64> {
 
 fn lower_numbers(data: &CouplingData) -> Vec<&f64> {
     let all = data.conditions.iter().flat_map(|c| &c.difference);
-    all.flat_map(|e| [&e.value, &e.lo, &e.hi])
-        .chain([&0.0])
-        .collect()
+    all.flat_map(|e| [&e.value, &e.lo, &e.hi]).chain([&0.0]).collect()
 }
 
 fn check(data: &CouplingData) -> Result<(), FigureError> {
@@ -308,10 +292,7 @@ fn check(data: &CouplingData) -> Result<(), FigureError> {
     check.not_empty("no layers are given", layers)?;
     check.increasing("the layers", &data.layers)?;
     check.not_empty("no conditions are given", data.conditions.len())?;
-    check.distinct(
-        |c| format!("condition `{c}`"),
-        data.conditions.iter().map(|c| &c.condition),
-    )?;
+    check.distinct(|c| format!("condition `{c}`"), data.conditions.iter().map(|c| &c.condition))?;
     for line in &data.conditions {
         let what = |part: &str| format!("{part} of condition `{}`", line.condition);
         check.series(&what("the mean"), layers, &line.mean)?;
@@ -340,10 +321,7 @@ fn table(data: &CouplingData) -> Table {
         }
         for (i, seed) in line.seeds.iter().enumerate() {
             for (layer, v) in data.layers.iter().zip(seed) {
-                table.row(
-                    &[&"cosine", name, &"seed", &i, layer],
-                    &Estimate::point(*v).numbers(),
-                );
+                table.row(&[&"cosine", name, &"seed", &i, layer], &Estimate::point(*v).numbers());
             }
         }
         for (layer, e) in data.layers.iter().zip(&line.difference) {

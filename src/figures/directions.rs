@@ -65,25 +65,14 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
     let body = down as f64 * (HEAD + PANEL + BETWEEN) - BETWEEN + axes::X_AXIS;
     let page = Page::plan(&data.name, words, legend(data), (WIDE, body))?;
     let whole = page.body();
-    let all = data
-        .concepts
-        .iter()
-        .flat_map(|c| c.auroc.iter().chain(&c.reliability));
+    let all = data.concepts.iter().flat_map(|c| c.auroc.iter().chain(&c.reliability));
     let numbers = all.flat_map(|e| [&e.value, &e.lo, &e.hi]);
     let (lo, _) = axes::range_of(numbers.chain([&0.5, &1.0]));
     let range = (lo - 0.03, 1.03);
     let y_ticks = axes::ticks(range, 6);
     let margin = axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(
-        whole.left + margin,
-        whole.width() - margin - 8.0,
-        across,
-        GAP_X,
-    );
-    let (first, last) = (
-        data.layers[0] as f64,
-        data.layers[data.layers.len() - 1] as f64,
-    );
+    let columns = page::columns(whole.left + margin, whole.width() - margin - 8.0, across, GAP_X);
+    let (first, last) = (data.layers[0] as f64, data.layers[data.layers.len() - 1] as f64);
     let share = if data.layers.len() <= 3 { 0.25 } else { 0.03 };
     let layers = axes::padded((first, last), share);
     let x_ticks = axes::layer_ticks(&data.layers, columns[0].1 - columns[0].0);
@@ -105,13 +94,7 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
             frame.level(canvas, 0.5);
             for &layer in &data.chosen {
                 let at = frame.x.at(layer as f64);
-                canvas.dashed(
-                    (at, area.top),
-                    (at, area.bottom),
-                    MUTED.to_rgba(),
-                    THIN,
-                    2.0,
-                );
+                canvas.dashed((at, area.top), (at, area.bottom), MUTED.to_rgba(), THIN, 2.0);
             }
             series(
                 canvas,
@@ -120,13 +103,7 @@ pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
                 &concept.reliability,
                 (RELIABILITY, Mark::OpenDiamond),
             );
-            series(
-                canvas,
-                &frame,
-                &data.layers,
-                &concept.auroc,
-                (AUROC, Mark::Dot),
-            );
+            series(canvas, &frame, &data.layers, &concept.auroc, (AUROC, Mark::Dot));
         }
     })?;
     page::write(dir, &data.name, words, &svg, &table(data))
@@ -143,11 +120,8 @@ fn series(
     let lo: Vec<f64> = list.iter().map(|e| frame.y.at(e.lo)).collect();
     let hi: Vec<f64> = list.iter().map(|e| frame.y.at(e.hi)).collect();
     canvas.band(&x, &lo, &hi, colour.mix(0.2), 3.0);
-    let points: Vec<(f64, f64)> = x
-        .iter()
-        .zip(list)
-        .map(|(x, e)| (*x, frame.y.at(e.value)))
-        .collect();
+    let points: Vec<(f64, f64)> =
+        x.iter().zip(list).map(|(x, e)| (*x, frame.y.at(e.value))).collect();
     canvas.line(&points, colour.to_rgba(), LINE);
     if layers.len() <= 12 {
         for p in points {
@@ -174,20 +148,14 @@ fn check(data: &DirectionsData) -> Result<(), FigureError> {
     check.not_empty("no layers are given", layers)?;
     check.increasing("the layers", &data.layers)?;
     check.not_empty("no concepts are given", data.concepts.len())?;
-    check.distinct(
-        |c| format!("concept `{c}`"),
-        data.concepts.iter().map(|c| &c.concept),
-    )?;
+    check.distinct(|c| format!("concept `{c}`"), data.concepts.iter().map(|c| &c.concept))?;
     for c in &data.concepts {
         for (part, list) in [("AUROC", &c.auroc), ("reliability", &c.reliability)] {
             let what = format!("the {part} of `{}`", c.concept);
             check.series(&what, layers, list)?;
         }
     }
-    let all = data
-        .concepts
-        .iter()
-        .flat_map(|c| c.auroc.iter().chain(&c.reliability));
+    let all = data.concepts.iter().flat_map(|c| c.auroc.iter().chain(&c.reliability));
     check.any_value("every value is missing", all.map(|e| &e.value))
 }
 

@@ -81,9 +81,7 @@ pub fn place(area: &Area, names: &[Named], marks: &Marks) -> Vec<Option<Place>> 
         let before = chosen.clone();
         for (i, own) in choices.iter().enumerate() {
             let priced = own.iter().map(|p| (cost(i, p, &chosen), *p));
-            chosen[i] = priced
-                .min_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, place)| place);
+            chosen[i] = priced.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, place)| place);
         }
         if chosen == before {
             break;
@@ -103,11 +101,7 @@ pub fn draw(canvas: &mut Canvas, names: &[Named], places: &[Option<Place>], colo
             canvas.line(&ends, colour.to_rgba(), THIN * 0.8);
         }
         let middle = (place.room.top + place.room.bottom) / 2.0;
-        canvas.text(
-            (place.room.left, middle),
-            &name.text,
-            Type::small(Anchor::Left),
-        );
+        canvas.text((place.room.left, middle), &name.text, Type::small(Anchor::Left));
     }
 }
 
@@ -134,12 +128,7 @@ fn places(area: &Area, name: &Named) -> Vec<Place> {
             }
             let lead = (gap > BESIDE).then(|| lead(name, &room));
             let cost = gap * 0.5 + 1.5 * (1.0 - cos) + sin.abs();
-            list.push(Place {
-                room,
-                lead,
-                gap,
-                cost,
-            });
+            list.push(Place { room, lead, gap, cost });
         }
     }
     list
@@ -148,10 +137,7 @@ fn places(area: &Area, name: &Named) -> Vec<Place> {
 /// From the edge of the mark to the nearest point of the room.
 fn lead(name: &Named, room: &Area) -> [(f64, f64); 2] {
     let (x, y) = name.at;
-    let end = (
-        x.clamp(room.left, room.right),
-        y.clamp(room.top + 1.5, room.bottom - 1.5),
-    );
+    let end = (x.clamp(room.left, room.right), y.clamp(room.top + 1.5, room.bottom - 1.5));
     let length = (end.0 - x).hypot(end.1 - y).max(1e-9);
     let along = |d: f64| (x + (end.0 - x) * d / length, y + (end.1 - y) * d / length);
     [along(name.radius), along(length - 1.0)]
@@ -166,20 +152,13 @@ fn covering(own: usize, place: &Place, names: &[Named], marks: &Marks) -> f64 {
         if room < 0.8 {
             sum += TAKEN;
         } else if room < place.gap {
-            sum += if place.lead.is_some() {
-                NEARER.0
-            } else {
-                NEARER.1
-            };
+            sum += if place.lead.is_some() { NEARER.0 } else { NEARER.1 };
         }
         if crosses(place.lead, &around(name.at, name.radius)) {
             sum += CROSSED;
         }
     }
-    let covered = marks
-        .small
-        .iter()
-        .filter(|p| touches(&place.room, **p, 0.9));
+    let covered = marks.small.iter().filter(|p| touches(&place.room, **p, 0.9));
     let ruled: f64 = marks.rules.iter().map(|r| within(*r, &place.room)).sum();
     sum + COVERED * covered.count() as f64 + RULED * ruled
 }
@@ -214,10 +193,7 @@ fn overlap(a: &Area, b: &Area) -> bool {
 
 /// From a point to the nearest point of the room; 0 within it.
 fn distance(room: &Area, (x, y): (f64, f64)) -> f64 {
-    let near = (
-        x.clamp(room.left, room.right),
-        y.clamp(room.top, room.bottom),
-    );
+    let near = (x.clamp(room.left, room.right), y.clamp(room.top, room.bottom));
     (near.0 - x).hypot(near.1 - y)
 }
 
@@ -266,30 +242,18 @@ mod tests {
     const AREA: Area = Area::new((0.0, 150.0), (0.0, 120.0));
 
     fn named(text: &str, at: (f64, f64)) -> Named {
-        Named {
-            text: text.to_owned(),
-            at,
-            radius: 3.0,
-        }
+        Named { text: text.to_owned(), at, radius: 3.0 }
     }
 
     #[test]
     fn a_lone_name_stands_on_the_right_and_near_the_edge_on_the_left() {
         theme::register().unwrap();
-        let middle = place(
-            &AREA,
-            &[named("conscious", (60.0, 60.0))],
-            &Marks::default(),
-        )[0]
-        .unwrap();
+        let middle =
+            place(&AREA, &[named("conscious", (60.0, 60.0))], &Marks::default())[0].unwrap();
         assert!(middle.room.left > 63.0 && middle.room.left < 66.0);
         assert_eq!(middle.lead, None);
-        let edge = place(
-            &AREA,
-            &[named("conscious", (146.0, 60.0))],
-            &Marks::default(),
-        )[0]
-        .unwrap();
+        let edge =
+            place(&AREA, &[named("conscious", (146.0, 60.0))], &Marks::default())[0].unwrap();
         assert!(edge.room.right < 143.0);
     }
 
@@ -315,17 +279,11 @@ mod tests {
     fn a_name_makes_way_for_a_small_mark_and_for_a_rule() {
         theme::register().unwrap();
         let name = [named("conscious", (60.0, 60.0))];
-        let small = Marks {
-            small: vec![(75.0, 60.0)],
-            ..Marks::default()
-        };
+        let small = Marks { small: vec![(75.0, 60.0)], ..Marks::default() };
         let room = place(&AREA, &name, &small)[0].unwrap().room;
         assert!(!touches(&room, (75.0, 60.0), 0.9));
         let rule = [(0.0, 60.0), (150.0, 60.0)];
-        let ruled = Marks {
-            rules: vec![rule],
-            ..Marks::default()
-        };
+        let ruled = Marks { rules: vec![rule], ..Marks::default() };
         let room = place(&AREA, &name, &ruled)[0].unwrap().room;
         assert!(!crosses(Some(rule), &room));
     }
@@ -333,10 +291,7 @@ mod tests {
     #[test]
     fn a_name_without_room_is_left_out() {
         theme::register().unwrap();
-        let long = named(
-            "a name that is wider than the whole of this panel",
-            (60.0, 60.0),
-        );
+        let long = named("a name that is wider than the whole of this panel", (60.0, 60.0));
         assert_eq!(place(&AREA, &[long], &Marks::default()), [None]);
     }
 

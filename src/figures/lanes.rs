@@ -31,12 +31,7 @@ impl<'a> Lanes<'a> {
         } else {
             0.0
         };
-        Lanes {
-            frame,
-            x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(),
-            step,
-            conditions,
-        }
+        Lanes { frame, x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(), step, conditions }
     }
 
     /// x of each layer for the condition at `index`, `off` points to its right.

@@ -151,10 +151,8 @@ impl Grid {
             let range = range(&known(p, |p| p.x));
             (range, axes::ticks(range, (wide / 24.0) as usize))
         });
-        let texts: Vec<Vec<String>> = panels
-            .iter()
-            .map(|p| theme::wrap(&p.text, SMALL, false, wide - 4.0))
-            .collect();
+        let texts: Vec<Vec<String>> =
+            panels.iter().map(|p| theme::wrap(&p.text, SMALL, false, wide - 4.0)).collect();
         let lines = texts.iter().map(Vec::len).max().unwrap_or(0);
         let longest = theme::text_width(&data.y_label, NORMAL, false).max(LEAST);
         let height = longest.max(wide * 0.75).min(TALLEST);
@@ -229,16 +227,9 @@ fn names<'a>(data: &'a LinkData, grid: &Grid, page: &Page) -> Vec<Names<'a>> {
             .filter(|p| drawn(p))
             .map(|p| (frame.x.at(p.x), frame.y.at(p.y)))
             .collect();
-        let marks = labels::Marks {
-            small,
-            rules: zeros(&frame),
-        };
+        let marks = labels::Marks { small, rules: zeros(&frame) };
         let places = labels::place(&frame.area, &names, &marks);
-        Names {
-            means,
-            names,
-            places,
-        }
+        Names { means, names, places }
     };
     data.panels.iter().enumerate().map(of).collect()
 }
@@ -266,11 +257,7 @@ fn means(panel: &LinkPanel) -> Vec<Mean<'_>> {
             let count = own.len();
             let mean =
                 |of: fn(&LinkPoint) -> f64| own.iter().map(|p| of(p)).sum::<f64>() / count as f64;
-            Mean {
-                condition,
-                at: (mean(|p| p.x), mean(|p| p.y)),
-                count,
-            }
+            Mean { condition, at: (mean(|p| p.x), mean(|p| p.y)), count }
         })
         .collect()
 }
@@ -289,10 +276,7 @@ fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours
     let seeds = means.iter().filter(|m| m.count > 1);
     for mean in seeds {
         let colour = colours[mean.condition];
-        let own = panel
-            .points
-            .iter()
-            .filter(|p| p.condition == mean.condition);
+        let own = panel.points.iter().filter(|p| p.condition == mean.condition);
         for point in own.filter(|p| drawn(p)) {
             let place = at((point.x, point.y));
             canvas.line(&[at(mean.at), place], colour.mix(0.6), HAIR);
@@ -310,10 +294,7 @@ fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
     let mut entries = Vec::new();
     let several = data.panels.iter().flat_map(means).any(|m| m.count > 1);
     if several {
-        entries.push((
-            Key::Mark(MUTED, Mark::Dot),
-            "mean of a condition".to_owned(),
-        ));
+        entries.push((Key::Mark(MUTED, Mark::Dot), "mean of a condition".to_owned()));
         entries.push((Key::SmallDot(MUTED), "one seed".to_owned()));
     }
     if let Some(colours) = conditions {
@@ -329,16 +310,10 @@ fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
 fn check(data: &LinkData) -> Result<(), FigureError> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
-    check.distinct(
-        |x| format!("panel `{x}`"),
-        data.panels.iter().map(|p| &p.x_label),
-    )?;
+    check.distinct(|x| format!("panel `{x}`"), data.panels.iter().map(|p| &p.x_label))?;
     for panel in &data.panels {
         let title = &panel.x_label;
-        check.not_empty(
-            &format!("panel `{title}` has no states"),
-            panel.points.len(),
-        )?;
+        check.not_empty(&format!("panel `{title}` has no states"), panel.points.len())?;
         check.distinct(
             |state| format!("state `{state}` of panel `{title}`"),
             panel.points.iter().map(|p| &p.state),
@@ -349,10 +324,7 @@ fn check(data: &LinkData) -> Result<(), FigureError> {
         }
     }
     let known = data.panels.iter().flat_map(|p| &p.points);
-    check.not_empty(
-        "no state has both its numbers",
-        known.filter(|p| drawn(p)).count(),
-    )
+    check.not_empty("no state has both its numbers", known.filter(|p| drawn(p)).count())
 }
 
 /// States as given, then the means of their conditions; in a mean's row `state`
@@ -376,12 +348,7 @@ mod tests {
     use super::*;
 
     fn point(state: &str, condition: &str, x: f64, y: f64) -> LinkPoint {
-        LinkPoint {
-            state: state.to_owned(),
-            condition: condition.to_owned(),
-            x,
-            y,
-        }
+        LinkPoint { state: state.to_owned(), condition: condition.to_owned(), x, y }
     }
 
     #[test]
@@ -396,11 +363,7 @@ mod tests {
             ],
             text: String::new(),
         };
-        let only = Mean {
-            condition: "a",
-            at: (2.0, 6.0),
-            count: 2,
-        };
+        let only = Mean { condition: "a", at: (2.0, 6.0), count: 2 };
         assert_eq!(means(&panel), [only]);
     }
 

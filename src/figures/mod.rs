@@ -69,35 +69,15 @@ pub enum FigureError {
     #[error("figure `{figure}` has nothing to draw: {what}; give it at least one value or leave the figure out")]
     Empty { figure: String, what: String },
     #[error("figure `{figure}`: {what} is {value}; use NaN for a missing value and keep all others finite")]
-    NotFinite {
-        figure: String,
-        what: String,
-        value: f64,
-    },
+    NotFinite { figure: String, what: String, value: f64 },
     #[error("figure `{figure}`: {what} holds {got} values where {want} are needed; give one value per entry, NaN where none is known")]
-    Length {
-        figure: String,
-        what: String,
-        want: usize,
-        got: usize,
-    },
+    Length { figure: String, what: String, want: usize, got: usize },
     #[error(
         "figure `{figure}`: the interval of {what} runs from {lo} down to {hi}; put the lower end first"
     )]
-    Interval {
-        figure: String,
-        what: String,
-        lo: f64,
-        hi: f64,
-    },
+    Interval { figure: String, what: String, lo: f64, hi: f64 },
     #[error("figure `{figure}`: {what} is {value}; it must lie from {lo} to {hi}")]
-    Outside {
-        figure: String,
-        what: String,
-        value: f64,
-        lo: f64,
-        hi: f64,
-    },
+    Outside { figure: String, what: String, value: f64, lo: f64, hi: f64 },
     #[error("figure `{figure}`: {what} is given twice; keep one")]
     Twice { figure: String, what: String },
     #[error("figure `{figure}`: the steps of {what} do not increase; sort them and drop repeats")]
@@ -109,8 +89,5 @@ pub enum FigureError {
     #[error("figure `{figure}`: drawing failed: {reason}")]
     Draw { figure: String, reason: String },
     #[error("figure `{figure}`: {source}")]
-    File {
-        figure: String,
-        source: crate::store::StoreError,
-    },
+    File { figure: String, source: crate::store::StoreError },
 }

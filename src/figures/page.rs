@@ -117,12 +117,7 @@ impl Page {
     fn words(&self, canvas: &mut Canvas) {
         for (i, line) in self.title.iter().enumerate() {
             let y = MARGIN + (i as f64 + 0.5) * TITLE * LEADING;
-            let face = Type {
-                size: TITLE,
-                bold: true,
-                colour: INK,
-                ..Type::small(Anchor::Left)
-            };
+            let face = Type { size: TITLE, bold: true, colour: INK, ..Type::small(Anchor::Left) };
             canvas.text((MARGIN, y), line, face);
         }
         for (x, y, (key, text)) in &self.legend {
@@ -131,10 +126,7 @@ impl Page {
         }
         for (i, line) in self.caption.iter().enumerate() {
             let y = self.body.bottom + 6.0 + (i as f64 + 0.5) * SMALL * LEADING;
-            let face = Type {
-                colour: MUTED,
-                ..Type::small(Anchor::Left)
-            };
+            let face = Type { colour: MUTED, ..Type::small(Anchor::Left) };
             canvas.text((MARGIN, y), line, face);
         }
     }
@@ -179,10 +171,7 @@ pub fn layers_chosen(layers: &[usize]) -> String {
 
 /// Makes the embedded font known; needed before any text is measured.
 pub fn register(figure: &str) -> Result<(), FigureError> {
-    theme::register().map_err(|font| FigureError::Font {
-        figure: figure.to_owned(),
-        font,
-    })
+    theme::register().map_err(|font| FigureError::Font { figure: figure.to_owned(), font })
 }
 
 /// Row labels of a body: the width that the longest takes, at most `most`.
@@ -224,10 +213,7 @@ pub struct Table {
 impl Table {
     /// Of columns, whose names hold no blank.
     pub fn new(header: &'static str) -> Self {
-        Table {
-            header: header.split(' ').collect(),
-            rows: Vec::new(),
-        }
+        Table { header: header.split(' ').collect(), rows: Vec::new() }
     }
 
     /// Adds a row; a missing number is an empty field.
@@ -243,9 +229,7 @@ impl Table {
         for row in &self.rows {
             writer.write_record(row)?;
         }
-        writer
-            .into_inner()
-            .map_err(|e| csv::Error::from(e.into_error()))
+        writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))
     }
 }
 
@@ -259,16 +243,12 @@ pub fn write(
     table: &Table,
 ) -> Result<Written, FigureError> {
     let png = raster::png(name, svg)?;
-    let csv = table.bytes().map_err(|e| FigureError::Draw {
-        figure: name.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let csv = table
+        .bytes()
+        .map_err(|e| FigureError::Draw { figure: name.to_owned(), reason: e.to_string() })?;
     let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf, FigureError> {
         let path = dir.join(format!("{name}.{ending}"));
-        let failed = |source| FigureError::File {
-            figure: name.to_owned(),
-            source,
-        };
+        let failed = |source| FigureError::File { figure: name.to_owned(), source };
         crate::store::atomic::write(&path, bytes).map_err(failed)?;
         Ok(path)
     };
@@ -292,11 +272,8 @@ mod tests {
             .map(|i| (Key::Line(INK), format!("a rather long condition name {i}")))
             .collect();
         let page = Page::plan("t", ("title", "caption"), entries, (theme::WIDE, 100.0)).unwrap();
-        let rows: std::collections::BTreeSet<i64> = page
-            .legend
-            .iter()
-            .map(|(_, y, _)| (*y * 10.0) as i64)
-            .collect();
+        let rows: std::collections::BTreeSet<i64> =
+            page.legend.iter().map(|(_, y, _)| (*y * 10.0) as i64).collect();
         assert!(rows.len() > 1);
         for (x, y, (_, text)) in &page.legend {
             let right = x + KEY + KEY_GAP + theme::text_width(text, SMALL, false);
@@ -309,8 +286,6 @@ mod tests {
         let list = columns(10.0, 100.0, 3, 5.0);
         assert_eq!(list.len(), 3);
         assert!((list[2].1 - 110.0).abs() < 1e-9);
-        assert!(list
-            .windows(2)
-            .all(|w| (w[1].0 - w[0].1 - 5.0).abs() < 1e-9));
+        assert!(list.windows(2).all(|w| (w[1].0 - w[0].1 - 5.0).abs() < 1e-9));
     }
 }

@@ -18,21 +18,12 @@ const SVG_DPI: f64 = 96.0;
 
 /// Rasterises an SVG of `paint` at 300 dpi.
 pub fn png(figure: &str, svg: &str) -> Result<Vec<u8>, FigureError> {
-    let failed = |reason: String| FigureError::Draw {
-        figure: figure.to_owned(),
-        reason,
-    };
-    let options = usvg::Options {
-        fontdb: fonts(),
-        ..usvg::Options::default()
-    };
+    let failed = |reason: String| FigureError::Draw { figure: figure.to_owned(), reason };
+    let options = usvg::Options { fontdb: fonts(), ..usvg::Options::default() };
     let tree = usvg::Tree::from_str(svg, &options).map_err(|e| failed(e.to_string()))?;
     let scale = (DPI / SVG_DPI) as f32;
     let size = tree.size();
-    let (w, h) = (
-        (size.width() * scale).round() as u32,
-        (size.height() * scale).round() as u32,
-    );
+    let (w, h) = ((size.width() * scale).round() as u32, (size.height() * scale).round() as u32);
     let mut pixels = tiny_skia::Pixmap::new(w, h)
         .ok_or_else(|| failed(format!("a bitmap of {w} x {h} pixels cannot be made")))?;
     let fit = tiny_skia::Transform::from_scale(scale, scale);
@@ -87,10 +78,7 @@ mod tests {
             c.text((10.0, 10.0), text, Type::small(Anchor::Left));
         })
         .unwrap();
-        let options = usvg::Options {
-            fontdb: fonts(),
-            ..usvg::Options::default()
-        };
+        let options = usvg::Options { fontdb: fonts(), ..usvg::Options::default() };
         let tree = usvg::Tree::from_str(&svg, &options).unwrap();
         fn text_box(group: &usvg::Group) -> Option<f64> {
             group.children().iter().find_map(|node| match node {
@@ -101,9 +89,6 @@ mod tests {
         }
         let drawn = text_box(tree.root()).unwrap() * 72.0 / 96.0;
         let measured = theme::text_width(text, SMALL, false);
-        assert!(
-            (drawn - measured).abs() < 0.04 * measured,
-            "{drawn} {measured}"
-        );
+        assert!((drawn - measured).abs() < 0.04 * measured, "{drawn} {measured}");
     }
 }

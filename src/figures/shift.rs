@@ -126,17 +126,11 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, 
         .map(|d| theme::text_width(&group_title(d), NORMAL, true))
         .fold(0.0, f64::max);
     let label = page::label_width(conditions.iter().copied(), LABEL).max(heads.min(LABEL)) + 10.0;
-    let numbers = data
-        .points
-        .iter()
-        .flat_map(|p| [&p.projection.value, &p.projection.lo, &p.projection.hi]);
+    let numbers =
+        data.points.iter().flat_map(|p| [&p.projection.value, &p.projection.lo, &p.projection.hi]);
     let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.05);
-    let columns = page::columns(
-        whole.left + label,
-        whole.width() - label - 4.0,
-        forms.len(),
-        GAP_X,
-    );
+    let columns =
+        page::columns(whole.left + label, whole.width() - label - 4.0, forms.len(), GAP_X);
     let x_ticks = axes::ticks(range, ((columns[0].1 - columns[0].0) / 32.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
 
@@ -250,9 +244,7 @@ fn check(data: &ShiftData) -> Result<(), FigureError> {
     }
     check.distinct(
         |(layer, condition, direction, ..)| format!("{condition} on {direction} at layer {layer}"),
-        data.points
-            .iter()
-            .map(|p| (p.layer, &p.condition, &p.direction, p.source, p.form)),
+        data.points.iter().map(|p| (p.layer, &p.condition, &p.direction, p.source, p.form)),
     )?;
     let values = data.points.iter().map(|p| &p.projection.value);
     check.any_value("every projection is missing", values)

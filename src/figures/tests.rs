@@ -25,10 +25,7 @@ fn rows(written: &Written) -> Vec<csv::StringRecord> {
 fn tags(written: &Written, tag: &str) -> usize {
     let text = read(&written.svg);
     let document = roxmltree::Document::parse(&text).unwrap();
-    document
-        .descendants()
-        .filter(|n| n.has_tag_name(tag))
-        .count()
+    document.descendants().filter(|n| n.has_tag_name(tag)).count()
 }
 
 /// Boxes of all texts in printed points: left, top, right, bottom.
@@ -59,16 +56,9 @@ fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
             .map(|size| size.parse::<f64>().unwrap() / 8.0)
             .fold(f64::INFINITY, f64::min);
         assert!(smallest > 6.99, "{}: {smallest} pt", written.name);
-        assert!(
-            !text.contains("NaN") && !text.contains("inf\""),
-            "{}",
-            written.name
-        );
+        assert!(!text.contains("NaN") && !text.contains("inf\""), "{}", written.name);
 
-        let options = usvg::Options {
-            fontdb: raster::fonts(),
-            ..usvg::Options::default()
-        };
+        let options = usvg::Options { fontdb: raster::fonts(), ..usvg::Options::default() };
         let tree = usvg::Tree::from_str(&text, &options).unwrap();
         let (width, height) = (tree.size().width() * 0.75, tree.size().height() * 0.75);
         let width_mm = f64::from(width) / theme::MM;
@@ -79,11 +69,7 @@ fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
         assert!(!boxes.is_empty());
         for b in &boxes {
             let inside = b[0] >= 0.0 && b[1] >= 0.0 && b[2] <= width && b[3] <= height;
-            assert!(
-                inside,
-                "{}: text at {b:?} leaves {width} x {height}",
-                written.name
-            );
+            assert!(inside, "{}: text at {b:?} leaves {width} x {height}", written.name);
         }
         for (i, a) in boxes.iter().enumerate() {
             for b in &boxes[i + 1..] {
@@ -106,16 +92,9 @@ fn the_same_data_give_the_same_bytes() {
     let data = samples::causal(&["conscious"]);
     let first = causal::draw(&data, a.path()).unwrap();
     let second = causal::draw(&data, b.path()).unwrap();
-    for (x, y) in [
-        (&first.svg, &second.svg),
-        (&first.png, &second.png),
-        (&first.csv, &second.csv),
-    ] {
-        assert!(
-            std::fs::read(x).unwrap() == std::fs::read(y).unwrap(),
-            "{}",
-            x.display()
-        );
+    for (x, y) in [(&first.svg, &second.svg), (&first.png, &second.png), (&first.csv, &second.csv)]
+    {
+        assert!(std::fs::read(x).unwrap() == std::fs::read(y).unwrap(), "{}", x.display());
     }
     assert_eq!(std::fs::read_dir(a.path()).unwrap().count(), 3);
 }
@@ -146,10 +125,7 @@ fn a_missing_value_is_a_gap_in_the_line_and_an_empty_field() {
     let holed = coupling::draw(&data, dir.path()).unwrap();
     assert_eq!(tags(&holed, "polyline"), lines + 1);
     assert_eq!(tags(&holed, "polygon"), bands + 1);
-    let empty = rows(&holed)
-        .iter()
-        .filter(|r| (5..8).all(|i| r[i].is_empty()))
-        .count();
+    let empty = rows(&holed).iter().filter(|r| (5..8).all(|i| r[i].is_empty())).count();
     assert_eq!(empty, 1);
 }
 
@@ -160,16 +136,10 @@ fn a_missing_cell_has_no_dot_and_an_implied_one_is_a_ring() {
     data.cells.iter_mut().for_each(|c| c.implied = false);
     let whole = tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle");
     data.cells[4].change = Estimate::MISSING;
-    assert_eq!(
-        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
-        whole - 1
-    );
+    assert_eq!(tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"), whole - 1);
     data.cells[5].implied = true;
     // A ring is a disc with a white disc in it, in the panel and in the legend.
-    assert_eq!(
-        tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"),
-        whole - 1 + 1 + 2
-    );
+    assert_eq!(tags(&behaviour::draw(&data, dir.path()).unwrap(), "circle"), whole - 1 + 1 + 2);
 }
 
 #[test]
@@ -180,10 +150,7 @@ fn a_dose_beyond_the_guards_is_a_ring() {
     let whole = tags(&causal::draw(&data, dir.path()).unwrap(), "circle");
     data.doses[0].inside[6] = false;
     // A ring is a disc with a white disc in it, in the panel and in the legend.
-    assert_eq!(
-        tags(&causal::draw(&data, dir.path()).unwrap(), "circle"),
-        whole + 1 + 2
-    );
+    assert_eq!(tags(&causal::draw(&data, dir.path()).unwrap(), "circle"), whole + 1 + 2);
 }
 
 #[test]
@@ -244,9 +211,7 @@ fn every_condition_of_a_link_is_named_once_in_each_panel() {
     let document = roxmltree::Document::parse(&text).unwrap();
     let shown = |name: &str| {
         let texts = document.descendants().filter(|n| n.has_tag_name("text"));
-        texts
-            .filter(|n| n.text().is_some_and(|t| t.trim() == name))
-            .count()
+        texts.filter(|n| n.text().is_some_and(|t| t.trim() == name)).count()
     };
     for state in &STATES[..8] {
         assert_eq!(shown(state), 3, "{state}");
@@ -285,23 +250,12 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
     };
     let empty = error(&|d| d.conditions.clear());
     assert!(matches!(empty, FigureError::Empty { .. }));
-    let missing = error(&|d| {
-        d.conditions
-            .iter_mut()
-            .for_each(|c| c.mean.fill(Estimate::MISSING))
-    });
+    let missing = error(&|d| d.conditions.iter_mut().for_each(|c| c.mean.fill(Estimate::MISSING)));
     assert!(matches!(missing, FigureError::Empty { .. }));
     let infinite = error(&|d| d.conditions[0].mean[1].value = f64::NEG_INFINITY);
     assert!(matches!(infinite, FigureError::NotFinite { .. }));
     let short = error(&|d| d.nulls[0].lo.truncate(2));
-    assert!(matches!(
-        short,
-        FigureError::Length {
-            want: 4,
-            got: 2,
-            ..
-        }
-    ));
+    assert!(matches!(short, FigureError::Length { want: 4, got: 2, .. }));
     let unsorted = error(&|d| d.layers.swap(0, 1));
     assert!(matches!(unsorted, FigureError::Order { .. }));
     let twice = error(&|d| d.conditions[1].condition = "base".to_owned());
@@ -313,16 +267,10 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
 
     let mut loss = samples::training(&STATES[1..2], 1, 5);
     loss.runs[0].loss[2] = f64::INFINITY;
-    assert!(matches!(
-        training::draw(&loss, dir),
-        Err(FigureError::NotFinite { .. })
-    ));
+    assert!(matches!(training::draw(&loss, dir), Err(FigureError::NotFinite { .. })));
     let mut claimed = samples::claims(&STATES[..2], &STATES[1..3]);
     claimed.score.pop();
-    assert!(matches!(
-        claims::draw(&claimed, dir),
-        Err(FigureError::Length { .. })
-    ));
+    assert!(matches!(claims::draw(&claimed, dir), Err(FigureError::Length { .. })));
 
     let path = |change: &dyn Fn(&mut trajectory::TrajectoryLine)| {
         let mut data = samples::trajectory(&STATES[1..3], 2, &STEPS);
@@ -330,14 +278,7 @@ fn empty_infinite_and_mismatched_data_are_refused_by_name() {
         trajectory::draw(&data, dir).unwrap_err()
     };
     let short = path(&|l| l.value.truncate(3));
-    assert!(matches!(
-        short,
-        FigureError::Length {
-            want: 10,
-            got: 3,
-            ..
-        }
-    ));
+    assert!(matches!(short, FigureError::Length { want: 10, got: 3, .. }));
     let late = path(&|l| l.steps[0] = 1);
     assert!(matches!(late, FigureError::Order { .. }));
     let start = path(&|l| {
@@ -408,14 +349,6 @@ fn a_figure_of_one_value_can_be_drawn() {
     let mut start = samples::trajectory(&STATES[1..2], 1, &STEPS[..1]);
     start.panels[0].lines[0].value[0] = Estimate::point(0.0);
     trajectory::draw(&start, dir.path()).unwrap();
-    link::draw(
-        &samples::link(&STATES[..2], 1, &PREDICTORS[..1]),
-        dir.path(),
-    )
-    .unwrap();
-    link::draw(
-        &samples::link(&STATES[..1], 1, &PREDICTORS[..1]),
-        dir.path(),
-    )
-    .unwrap();
+    link::draw(&samples::link(&STATES[..2], 1, &PREDICTORS[..1]), dir.path()).unwrap();
+    link::draw(&samples::link(&STATES[..1], 1, &PREDICTORS[..1]), dir.path()).unwrap();
 }

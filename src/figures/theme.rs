@@ -100,8 +100,7 @@ impl Palette {
         let longest = self.0.iter().filter(known).max_by_key(|k| k.len());
         let at = longest.and_then(|k| self.0.iter().position(|n| n == k));
         let all = || OKABE_ITO.into_iter().chain(OTHERS);
-        at.and_then(|i| all().nth(i))
-            .unwrap_or_else(|| by_hue(name))
+        at.and_then(|i| all().nth(i)).unwrap_or_else(|| by_hue(name))
     }
 
     /// The colour of each name of a figure; without names of its own, in their order.
@@ -134,29 +133,16 @@ fn by_hue(name: &str) -> RGBColor {
 
 /// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.
 pub fn diverging(t: f64) -> RGBColor {
-    const COLD: [RGBColor; 3] = [
-        RGBColor(0xFF, 0xFF, 0xFF),
-        RGBColor(0x7F, 0xB3, 0xD8),
-        RGBColor(0x1B, 0x55, 0x9C),
-    ];
-    const WARM: [RGBColor; 3] = [
-        RGBColor(0xFF, 0xFF, 0xFF),
-        RGBColor(0xF2, 0x9C, 0x7E),
-        RGBColor(0xAE, 0x16, 0x29),
-    ];
+    const COLD: [RGBColor; 3] =
+        [RGBColor(0xFF, 0xFF, 0xFF), RGBColor(0x7F, 0xB3, 0xD8), RGBColor(0x1B, 0x55, 0x9C)];
+    const WARM: [RGBColor; 3] =
+        [RGBColor(0xFF, 0xFF, 0xFF), RGBColor(0xF2, 0x9C, 0x7E), RGBColor(0xAE, 0x16, 0x29)];
     let stops = if t < 0.0 { COLD } else { WARM };
     let along = t.abs().min(1.0) * 2.0;
-    let (from, to, share) = if along < 1.0 {
-        (stops[0], stops[1], along)
-    } else {
-        (stops[1], stops[2], along - 1.0)
-    };
+    let (from, to, share) =
+        if along < 1.0 { (stops[0], stops[1], along) } else { (stops[1], stops[2], along - 1.0) };
     let blend = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
-    RGBColor(
-        blend(from.0, to.0),
-        blend(from.1, to.1),
-        blend(from.2, to.2),
-    )
+    RGBColor(blend(from.0, to.0), blend(from.1, to.1), blend(from.2, to.2))
 }
 
 /// Dark or light ink, whichever reads better on `ground`.
@@ -184,11 +170,7 @@ pub(super) fn register() -> Result<(), &'static str> {
 pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
     // Measured at 64 times the size, since plotters rounds to whole units.
     const FINE: f64 = 64.0;
-    let style = if bold {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
-    };
+    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     let font = FontDesc::new(FontFamily::Name(FAMILY), size * FINE * LINE_EM, style);
     match font.box_size(text) {
         Ok((width, _)) => f64::from(width) / FINE,
@@ -248,11 +230,8 @@ mod tests {
     fn sixteen_names_have_sixteen_colours() {
         let names: Vec<String> = (0..16).map(|i| format!("c{i}")).collect();
         let all = Palette::new(names.iter().map(String::as_str));
-        let distinct: std::collections::BTreeSet<_> = names
-            .iter()
-            .map(|n| all.of(n))
-            .map(|c| (c.0, c.1, c.2))
-            .collect();
+        let distinct: std::collections::BTreeSet<_> =
+            names.iter().map(|n| all.of(n)).map(|c| (c.0, c.1, c.2)).collect();
         assert_eq!(distinct.len(), names.len());
     }
 

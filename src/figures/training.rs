@@ -72,19 +72,10 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
     let losses = data.runs.iter().flat_map(|r| &r.loss);
     let range = axes::padded(axes::range_of(losses), 0.05);
     let y_ticks = axes::ticks(range, 6);
-    let steps: Vec<f64> = data
-        .runs
-        .iter()
-        .flat_map(|r| r.step.iter().map(|&s| s as f64))
-        .collect();
+    let steps: Vec<f64> = data.runs.iter().flat_map(|r| r.step.iter().map(|&s| s as f64)).collect();
     let across_range = axes::padded(axes::range_of(&steps), 0.02);
     let margin = axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(
-        whole.left + margin,
-        whole.width() - margin - 8.0,
-        across,
-        GAP_X,
-    );
+    let columns = page::columns(whole.left + margin, whole.width() - margin - 8.0, across, GAP_X);
     let wide = columns[0].1 - columns[0].0;
     let x_ticks = axes::ticks(across_range, (wide / 26.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
@@ -104,11 +95,8 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
             );
             frame.draw(canvas);
             frame.heading(canvas, condition);
-            let own: Vec<&TrainingRun> = data
-                .runs
-                .iter()
-                .filter(|r| r.condition == condition)
-                .collect();
+            let own: Vec<&TrainingRun> =
+                data.runs.iter().filter(|r| r.condition == condition).collect();
             runs(canvas, &frame, &own, colours[condition]);
         }
     })?;
@@ -127,11 +115,7 @@ fn runs(canvas: &mut Canvas, frame: &Frame, own: &[&TrainingRun], colour: RGBCol
     for (i, run) in own.iter().enumerate().rev() {
         let depth = i as f64 / own.len().max(2) as f64;
         let shade = shade(colour, depth);
-        canvas.line(
-            &line(run, &smoothed(&run.loss)),
-            shade.to_rgba(),
-            LINE * 0.85,
-        );
+        canvas.line(&line(run, &smoothed(&run.loss)), shade.to_rgba(), LINE * 0.85);
     }
 }
 
@@ -202,9 +186,6 @@ mod tests {
         loss[30] = f64::NAN;
         let smooth = smoothed(&loss);
         assert!(smooth[30].is_nan());
-        assert!(smooth
-            .iter()
-            .enumerate()
-            .all(|(i, v)| i == 30 || (v - 2.0).abs() < 1e-12));
+        assert!(smooth.iter().enumerate().all(|(i, v)| i == 30 || (v - 2.0).abs() < 1e-12));
     }
 }

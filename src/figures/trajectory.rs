@@ -80,11 +80,7 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
     let labels = distinct(lines().map(|l| l.label.as_str()));
     let colours = palette.colours(labels.iter().copied());
     // Rows of the strip.
-    let halved = distinct(
-        lines()
-            .filter(|l| half(l).is_some())
-            .map(|l| l.label.as_str()),
-    );
+    let halved = distinct(lines().filter(|l| half(l).is_some()).map(|l| l.label.as_str()));
     let strip = match halved.len() {
         0 => 0.0,
         rows => rows as f64 * ROW + 3.0,
@@ -94,16 +90,8 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
     let down = data.panels.len().div_ceil(across);
     let ranges: Vec<(f64, f64)> = data.panels.iter().map(range).collect();
     let y_ticks: Vec<Vec<Tick>> = ranges.iter().map(|r| axes::ticks(*r, 6)).collect();
-    let margin = y_ticks
-        .iter()
-        .map(|t| axes::y_axis_width(t, true))
-        .fold(0.0, f64::max);
-    let outer = page::columns(
-        page::MARGIN,
-        width - 2.0 * page::MARGIN - RIGHT,
-        across,
-        GAP_X,
-    );
+    let margin = y_ticks.iter().map(|t| axes::y_axis_width(t, true)).fold(0.0, f64::max);
+    let outer = page::columns(page::MARGIN, width - 2.0 * page::MARGIN - RIGHT, across, GAP_X);
     let wide = outer[0].1 - outer[0].0 - margin;
     let heads = Heads::new(data.panels.iter().map(|p| p.title.as_str()), wide, true);
     let head = heads.height() + 4.0;
@@ -236,9 +224,7 @@ fn step_ticks(steps: &[usize], scale: f64) -> Vec<Tick> {
     let tidy = |leads: &[usize]| -> Vec<usize> {
         let powers = (0..19).map(|power| 10usize.pow(power));
         let all = powers.flat_map(|p| leads.iter().map(move |lead| lead.saturating_mul(p)));
-        std::iter::once(0)
-            .chain(all.take_while(|s| *s <= last))
-            .collect()
+        std::iter::once(0).chain(all.take_while(|s| *s <= last)).collect()
     };
     let half = |step: usize| theme::text_width(&step.to_string(), SMALL, false) / 2.0;
     let fits = |list: &[usize]| {
@@ -257,10 +243,8 @@ fn step_ticks(steps: &[usize], scale: f64) -> Vec<Tick> {
 }
 
 fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = labels
-        .iter()
-        .map(|label| (Key::Line(colours[label]), (*label).to_owned()))
-        .collect();
+    let mut entries: Vec<Entry> =
+        labels.iter().map(|label| (Key::Line(colours[label]), (*label).to_owned())).collect();
     if halved {
         let text = "half way to the last value, with its interval";
         entries.push((Key::Tick(MUTED), text.to_owned()));
@@ -271,10 +255,7 @@ fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
 fn check(data: &TrajectoryData) -> Result<(), FigureError> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
-    check.distinct(
-        |title| format!("panel `{title}`"),
-        data.panels.iter().map(|p| &p.title),
-    )?;
+    check.distinct(|title| format!("panel `{title}`"), data.panels.iter().map(|p| &p.title))?;
     for panel in &data.panels {
         let title = &panel.title;
         check.not_empty(&format!("panel `{title}` has no lines"), panel.lines.len())?;
@@ -286,16 +267,8 @@ fn check(data: &TrajectoryData) -> Result<(), FigureError> {
             let what = format!("line `{}` of panel `{title}`", line.label);
             check.not_empty(&format!("{what} has no steps"), line.steps.len())?;
             check.increasing(&what, &line.steps)?;
-            check.within(
-                &format!("the first step of {what}"),
-                line.steps[0] as f64,
-                (0.0, 0.0),
-            )?;
-            check.series(
-                &format!("the value of {what}"),
-                line.steps.len(),
-                &line.value,
-            )?;
+            check.within(&format!("the first step of {what}"), line.steps[0] as f64, (0.0, 0.0))?;
+            check.series(&format!("the value of {what}"), line.steps.len(), &line.value)?;
             if let Some(e) = line.half_way {
                 let what = format!("the half-way step of {what}");
                 let last = line.steps[line.steps.len() - 1] as f64;
@@ -341,10 +314,7 @@ mod tests {
     fn ticks_stand_at_the_measured_steps_while_these_have_room() {
         let steps = [0, 1, 2, 4, 8, 16, 32, 64, 128, 200];
         assert_eq!(texts(&steps, 40.0), steps.map(|s| s.to_string()));
-        assert_eq!(
-            texts(&steps, 24.0),
-            ["0", "1", "2", "5", "10", "20", "50", "100", "200"]
-        );
+        assert_eq!(texts(&steps, 24.0), ["0", "1", "2", "5", "10", "20", "50", "100", "200"]);
         assert_eq!(texts(&steps, 15.0), ["0", "1", "3", "10", "30", "100"]);
         assert_eq!(texts(&steps, 1.0), ["0", "200"]);
         assert_eq!(texts(&[0], 40.0), ["0"]);

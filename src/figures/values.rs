@@ -24,11 +24,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// A value that does not exist.
-    pub const MISSING: Estimate = Estimate {
-        value: f64::NAN,
-        lo: f64::NAN,
-        hi: f64::NAN,
-    };
+    pub const MISSING: Estimate = Estimate { value: f64::NAN, lo: f64::NAN, hi: f64::NAN };
 
     /// A value with the ends of its interval.
     pub fn new(value: f64, lo: f64, hi: f64) -> Self {
@@ -37,11 +33,7 @@ impl Estimate {
 
     /// A value without an interval.
     pub fn point(value: f64) -> Self {
-        Estimate {
-            value,
-            lo: f64::NAN,
-            hi: f64::NAN,
-        }
+        Estimate { value, lo: f64::NAN, hi: f64::NAN }
     }
 
     /// True when there is no value.
@@ -78,9 +70,7 @@ impl<'a> Check<'a> {
     pub fn new(figure: &'a str) -> Result<Self, FigureError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if figure.is_empty() || !figure.chars().all(fits) {
-            return Err(FigureError::Name {
-                figure: figure.to_owned(),
-            });
+            return Err(FigureError::Name { figure: figure.to_owned() });
         }
         Ok(Check { figure })
     }
@@ -89,10 +79,7 @@ impl<'a> Check<'a> {
         if count > 0 {
             return Ok(());
         }
-        Err(FigureError::Empty {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-        })
+        Err(FigureError::Empty { figure: self.figure.to_owned(), what: what.to_owned() })
     }
 
     pub fn length(&self, what: &str, want: usize, got: usize) -> Result<(), FigureError> {
@@ -181,10 +168,7 @@ impl<'a> Check<'a> {
         for key in keys {
             let name = what(&key);
             if !seen.insert(key) {
-                return Err(FigureError::Twice {
-                    figure: self.figure.to_owned(),
-                    what: name,
-                });
+                return Err(FigureError::Twice { figure: self.figure.to_owned(), what: name });
             }
         }
         Ok(())
@@ -195,10 +179,7 @@ impl<'a> Check<'a> {
         if list.windows(2).all(|w| w[0] < w[1]) {
             return Ok(());
         }
-        Err(FigureError::Order {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-        })
+        Err(FigureError::Order { figure: self.figure.to_owned(), what: what.to_owned() })
     }
 }
 
@@ -224,8 +205,6 @@ mod tests {
     #[test]
     fn a_swapped_interval_is_refused() {
         let check = Check::new("shift").unwrap();
-        assert!(check
-            .estimates("conscious", &[Estimate::new(0.0, 1.0, -1.0)])
-            .is_err());
+        assert!(check.estimates("conscious", &[Estimate::new(0.0, 1.0, -1.0)]).is_err());
     }
 }

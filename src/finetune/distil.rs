@@ -32,14 +32,7 @@ pub struct Distil {
 impl Default for Distil {
     /// Greedy, at most 48 new tokens.
     fn default() -> Self {
-        Distil {
-            sampling: Sampling {
-                max_tokens: 48,
-                temperature: 0.0,
-                top_p: 1.0,
-            },
-            seed: 0,
-        }
+        Distil { sampling: Sampling { max_tokens: 48, temperature: 0.0, top_p: 1.0 }, seed: 0 }
     }
 }
 
@@ -57,16 +50,11 @@ pub struct Distilled {
 impl Distil {
     /// The note of the file: what the rows are and everything that decides them.
     fn note(&self, model: &Model, prompts: &[String]) -> Value {
-        let Sampling {
-            max_tokens,
-            temperature,
-            top_p,
-        } = self.sampling;
+        let Sampling { max_tokens, temperature, top_p } = self.sampling;
         let how = match temperature > 0.0 {
-            true => format!(
-                "sampled at temperature {temperature}, top-p {top_p}, seed {}",
-                self.seed
-            ),
+            true => {
+                format!("sampled at temperature {temperature}, top-p {top_p}, seed {}", self.seed)
+            }
             false => "greedy".to_owned(),
         };
         let mut about = json!({
@@ -103,31 +91,18 @@ impl Distil {
         let tok = &model.tokenizer;
         let ids = |(i, prompt): (usize, &String)| {
             let tokens = tok.prompt(None, prompt);
-            tokens.map(|t| t.ids).map_err(|e| FinetuneError::Row {
-                row: first + i + 1,
-                fault: e.into(),
-            })
+            tokens
+                .map(|t| t.ids)
+                .map_err(|e| FinetuneError::Row { row: first + i + 1, fault: e.into() })
         };
-        let ids: Vec<Vec<u32>> = prompts
-            .iter()
-            .enumerate()
-            .map(ids)
-            .collect::<Result<_, _>>()?;
-        let mut rngs: Vec<_> = (first..first + prompts.len())
-            .map(|i| stream(self.seed, "distil", i as u64))
-            .collect();
+        let ids: Vec<Vec<u32>> = prompts.iter().enumerate().map(ids).collect::<Result<_, _>>()?;
+        let mut rngs: Vec<_> =
+            (first..first + prompts.len()).map(|i| stream(self.seed, "distil", i as u64)).collect();
         let hooks = &mut Hooks::none();
-        generate(
-            &model.decoder,
-            &ids,
-            tok.eos(),
-            &self.sampling,
-            &mut rngs,
-            hooks,
-        )?
-        .iter()
-        .map(|ids| Ok(whole_sentences(&tok.decode(ids)?)))
-        .collect()
+        generate(&model.decoder, &ids, tok.eos(), &self.sampling, &mut rngs, hooks)?
+            .iter()
+            .map(|ids| Ok(whole_sentences(&tok.decode(ids)?)))
+            .collect()
     }
 
     /// Writes the model's answers to `prompts` as chat rows to `path`, one row a prompt, in order.
@@ -159,14 +134,8 @@ impl Distil {
             head += &(json!(batch).to_string() + "\n");
         }
         atomic::write(&partial, head.as_bytes())?;
-        let refused = |source| StoreError::Io {
-            path: partial.clone(),
-            source,
-        };
-        let mut log = std::fs::OpenOptions::new()
-            .append(true)
-            .open(&partial)
-            .map_err(refused)?;
+        let refused = |source| StoreError::Io { path: partial.clone(), source };
+        let mut log = std::fs::OpenOptions::new().append(true).open(&partial).map_err(refused)?;
         while answers.len() < prompts.len() {
             done(answers.len());
             let first = answers.len();
@@ -181,21 +150,14 @@ impl Distil {
         let mut rows = 0;
         for (prompt, answer) in prompts.iter().zip(&answers) {
             if !answer.is_empty() {
-                let row = [
-                    Message::new("user", prompt),
-                    Message::new("assistant", answer),
-                ];
+                let row = [Message::new("user", prompt), Message::new("assistant", answer)];
                 text += &(json!({ "messages": row }).to_string() + "\n");
                 rows += 1;
             }
         }
         atomic::write(path, text.as_bytes())?;
         std::fs::remove_file(&partial).map_err(refused)?;
-        Ok(Distilled {
-            rows,
-            silent: prompts.len() - rows,
-            kept: taken_over,
-        })
+        Ok(Distilled { rows, silent: prompts.len() - rows, kept: taken_over })
     }
 }
 

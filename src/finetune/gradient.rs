@@ -32,10 +32,7 @@ pub fn gradient(
 ) -> Result<Gradient, FinetuneError> {
     let learned = |part: &[&Example]| part.iter().map(|e| e.learn.len()).sum::<usize>() as f64;
     let all: f64 = parts.iter().map(|p| learned(p)).sum();
-    let mut out = Gradient {
-        loss: 0.0,
-        of: vec![None; vars.len()],
-    };
+    let mut out = Gradient { loss: 0.0, of: vec![None; vars.len()] };
     for part in parts {
         let found = match recompute {
             true => by_block(model, part, edits, vars, names)?,
@@ -94,17 +91,11 @@ fn at_once(
     let loss = cross_entropy(&h, model.head(), &targets)?;
     let value = f64::from(loss.to_scalar::<f32>()?);
     if !value.is_finite() {
-        return Ok(Gradient {
-            loss: value,
-            of: Vec::new(),
-        });
+        return Ok(Gradient { loss: value, of: Vec::new() });
     }
     let mut store = loss.backward()?;
     let of = vars.iter().map(|v| values(&mut store, v));
-    Ok(Gradient {
-        loss: value,
-        of: of.collect::<Result<_, _>>()?,
-    })
+    Ok(Gradient { loss: value, of: of.collect::<Result<_, _>>()? })
 }
 
 fn by_block(
@@ -127,10 +118,8 @@ fn by_block(
     let top = Var::from_tensor(&x)?;
     let h = model.normalized(&top, &rows, &packed.places, hooks)?; // (targets, D)
     let loss = cross_entropy(&h, model.head(), &targets)?;
-    let mut out = Gradient {
-        loss: f64::from(loss.to_scalar::<f32>()?),
-        of: vec![None; vars.len()],
-    };
+    let mut out =
+        Gradient { loss: f64::from(loss.to_scalar::<f32>()?), of: vec![None; vars.len()] };
     if !out.loss.is_finite() {
         return Ok(out);
     }
@@ -198,16 +187,9 @@ mod tests {
         let start = Adapter::init(&model, "toy", 4, 8.0, &targets, rng).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut losses = Vec::new();
-        let done = train(
-            &model,
-            start,
-            &rows(),
-            recipe,
-            1,
-            dir.path(),
-            &mut |s, _| losses.push(s.loss),
-        )
-        .unwrap();
+        let done =
+            train(&model, start, &rows(), recipe, 1, dir.path(), &mut |s, _| losses.push(s.loss))
+                .unwrap();
         let flat = done.adapter.factors.values().flat_map(|(a, b)| [a, b]);
         let values = flat.flat_map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         (losses, values.collect())
@@ -224,32 +206,19 @@ mod tests {
     }
 
     fn recipe() -> Recipe {
-        Recipe {
-            rank: 4,
-            batch: 4,
-            epochs: 2,
-            learning_rate: 1e-3,
-            ..Recipe::default()
-        }
+        Recipe { rank: 4, batch: 4, epochs: 2, learning_rate: 1e-3, ..Recipe::default() }
     }
 
     #[test]
     fn two_batches_of_two_learn_what_one_of_four_does() {
-        let parts = Recipe {
-            batch: 2,
-            accumulation: 2,
-            ..recipe()
-        };
+        let parts = Recipe { batch: 2, accumulation: 2, ..recipe() };
         assert_eq!(parts.steps(8), recipe().steps(8));
         near(&learnt(&recipe()), &learnt(&parts));
     }
 
     #[test]
     fn block_by_block_learns_what_all_blocks_at_once_do() {
-        let blocks = Recipe {
-            recompute: true,
-            ..recipe()
-        };
+        let blocks = Recipe { recompute: true, ..recipe() };
         near(&learnt(&recipe()), &learnt(&blocks));
     }
 
@@ -265,18 +234,13 @@ mod tests {
         let vars: Vec<Var> = (start.factors.values())
             .flat_map(|(a, b)| [Var::from_tensor(a).unwrap(), Var::from_tensor(b).unwrap()])
             .collect();
-        let pairs = vars
-            .chunks(2)
-            .map(|c| (c[0].as_tensor().clone(), c[1].as_tensor().clone()));
+        let pairs = vars.chunks(2).map(|c| (c[0].as_tensor().clone(), c[1].as_tensor().clone()));
         let branches = start.factors.keys().copied().zip(pairs).collect();
         let model = model.with_branches(&branches, start.scale());
-        let names: Vec<_> = (start.factors.keys())
-            .flat_map(|&t| [(t, false), (t, true)])
-            .collect();
+        let names: Vec<_> = (start.factors.keys()).flat_map(|&t| [(t, false), (t, true)]).collect();
         let direction: Vec<f32> = (0..24).map(|i| i as f32 - 7.0).collect();
-        let edits = Interventions::none()
-            .project_out(HookPoint::resid_post(2), &direction)
-            .unwrap();
+        let edits =
+            Interventions::none().project_out(HookPoint::resid_post(2), &direction).unwrap();
         let rows = rows();
         let parts = vec![rows.iter().collect::<Vec<_>>()];
         let of = |recompute| gradient(&model, &parts, &edits, &vars, &names, recompute).unwrap();

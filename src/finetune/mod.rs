@@ -52,36 +52,17 @@ pub enum FinetuneError {
     Row { row: usize, fault: RowFault },
     /// A row by its place in a file.
     #[error("{}, line {line}: {fault}", path.display())]
-    Line {
-        path: PathBuf,
-        line: usize,
-        fault: RowFault,
-    },
+    Line { path: PathBuf, line: usize, fault: RowFault },
     #[error("no rows to train on")]
     Empty,
     #[error("recipe key `{key}` is {value}; {hint}")]
-    Recipe {
-        key: &'static str,
-        value: String,
-        hint: &'static str,
-    },
+    Recipe { key: &'static str, value: String, hint: &'static str },
     #[error("step {step}: the gradient of {name} is {what}; the forward pass does not reach it, so training it would do nothing")]
-    Gradient {
-        step: usize,
-        name: String,
-        what: &'static str,
-    },
+    Gradient { step: usize, name: String, what: &'static str },
     #[error("step {step}: {what} is not finite; lower learning_rate (checkpoint-{kept} holds the last adapter from which everything was)")]
-    NotFinite {
-        step: usize,
-        what: String,
-        kept: usize,
-    },
+    NotFinite { step: usize, what: String, kept: usize },
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 impl FinetuneError {
@@ -89,11 +70,7 @@ impl FinetuneError {
     pub fn in_file(self, path: &Path, lines: &[usize]) -> Self {
         match self {
             FinetuneError::Row { row, fault } => match lines.get(row.saturating_sub(1)) {
-                Some(&line) => FinetuneError::Line {
-                    path: path.to_owned(),
-                    line,
-                    fault,
-                },
+                Some(&line) => FinetuneError::Line { path: path.to_owned(), line, fault },
                 None => FinetuneError::Row { row, fault },
             },
             other => other,

@@ -43,11 +43,7 @@ impl Prevent {
     pub fn check(&self) -> Result<(), FinetuneError> {
         let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
         if let Some(l) = twice(&self.layers) {
-            return bad(
-                "prevent.layers",
-                format!("{l} twice"),
-                "name each block once",
-            );
+            return bad("prevent.layers", format!("{l} twice"), "name each block once");
         }
         match self.mode {
             // Also where the dose is NaN.
@@ -124,12 +120,7 @@ mod tests {
     use super::*;
 
     fn prevent(mode: Mode, dose: f64, layers: &[usize]) -> Prevent {
-        Prevent {
-            concept: "persona".into(),
-            mode,
-            dose,
-            layers: layers.to_vec(),
-        }
+        Prevent { concept: "persona".into(), mode, dose, layers: layers.to_vec() }
     }
 
     #[test]

@@ -97,19 +97,9 @@ impl Recipe {
         for (key, n, most, hint) in [
             ("rank", self.rank, 4096, "give 1 to 4,096"),
             ("batch", self.batch, 65_536, "give 1 to 65,536"),
-            (
-                "accumulation",
-                self.accumulation,
-                65_536,
-                "give 1 to 65,536",
-            ),
+            ("accumulation", self.accumulation, 65_536, "give 1 to 65,536"),
             ("epochs", self.epochs, 10_000, "give 1 to 10,000"),
-            (
-                "max_tokens",
-                self.max_tokens,
-                16_777_216,
-                "give 1 to 16,777,216",
-            ),
+            ("max_tokens", self.max_tokens, 16_777_216, "give 1 to 16,777,216"),
             (
                 "max_steps",
                 self.max_steps.unwrap_or(1),
@@ -121,11 +111,9 @@ impl Recipe {
                 return bad(key, n.to_string(), hint);
             }
         }
-        for (key, v) in [
-            ("learning_rate", self.learning_rate),
-            ("clip", self.clip),
-            ("alpha", self.alpha),
-        ] {
+        for (key, v) in
+            [("learning_rate", self.learning_rate), ("clip", self.clip), ("alpha", self.alpha)]
+        {
             // Within f32, in which training computes; false for NaN.
             if !(1e-12..=1e38).contains(&v) {
                 return bad(key, v.to_string(), "give a number from 1e-12 to 1e38");
@@ -142,11 +130,7 @@ impl Recipe {
             return bad("targets", format!("`{t}` twice"), "name each map once");
         }
         if let Some(step) = twice(&self.checkpoints) {
-            return bad(
-                "checkpoints",
-                format!("{step} twice"),
-                "name each step once",
-            );
+            return bad("checkpoints", format!("{step} twice"), "name each step once");
         }
         if let Some(prevent) = &self.prevent {
             prevent.check()?;
@@ -161,10 +145,7 @@ impl Recipe {
     /// checkpoint after the last step.
     pub fn fits(&self, rows: usize) -> Result<usize, FinetuneError> {
         let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
-        if rows
-            .checked_mul(self.epochs)
-            .is_none_or(|n| n > 100_000_000)
-        {
+        if rows.checked_mul(self.epochs).is_none_or(|n| n > 100_000_000) {
             let value = format!("{} over {rows} rows", self.epochs);
             return bad("epochs", value, "give at most 1e8 rows in all epochs");
         }
@@ -231,9 +212,8 @@ pub fn log_spaced(total: usize, count: usize) -> Vec<usize> {
         return Vec::new();
     }
     let span = (total as f64).ln() / count.saturating_sub(1).max(1) as f64;
-    let mut steps: Vec<usize> = (0..count)
-        .map(|i| (span * i as f64).exp().round() as usize)
-        .collect();
+    let mut steps: Vec<usize> =
+        (0..count).map(|i| (span * i as f64).exp().round() as usize).collect();
     if let Some(last) = steps.last_mut() {
         *last = total;
     }
@@ -247,21 +227,14 @@ mod tests {
 
     #[test]
     fn the_rate_rises_and_falls_linearly() {
-        let r = Recipe {
-            warmup: 2,
-            learning_rate: 1.0,
-            ..Recipe::default()
-        };
+        let r = Recipe { warmup: 2, learning_rate: 1.0, ..Recipe::default() };
         let rates: Vec<f64> = (0..6).map(|i| r.rate(i, 6)).collect();
         assert_eq!(rates, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]);
     }
 
     #[test]
     fn an_unknown_target_is_named() {
-        let r = Recipe {
-            targets: vec!["w_q".into()],
-            ..Recipe::default()
-        };
+        let r = Recipe { targets: vec!["w_q".into()], ..Recipe::default() };
         assert!(r.check().unwrap_err().to_string().contains("w_q"));
     }
 
@@ -270,10 +243,7 @@ mod tests {
         let of = |text: &str| -> Recipe { toml::from_str(text).unwrap() };
         let most = i64::MAX;
         for (key, values) in [
-            (
-                "rank",
-                vec!["0".into(), "1000000000".into(), most.to_string()],
-            ),
+            ("rank", vec!["0".into(), "1000000000".into(), most.to_string()]),
             ("batch", vec!["0".into(), most.to_string()]),
             ("accumulation", vec!["0".into(), most.to_string()]),
             ("epochs", vec!["0".into(), "1000000000".into()]),
@@ -311,12 +281,7 @@ mod tests {
             let e = of(text).fits(rows).unwrap_err().to_string();
             assert!(e.contains(key), "{e}");
         }
-        assert_eq!(
-            of("batch = 4\nwarmup = 2\ncheckpoints = [3]")
-                .fits(10)
-                .unwrap(),
-            3
-        );
+        assert_eq!(of("batch = 4\nwarmup = 2\ncheckpoints = [3]").fits(10).unwrap(), 3);
     }
 
     #[test]

@@ -40,25 +40,15 @@ fn example(
 ) -> Result<Example, RowFault> {
     let tokens = tokenizer.chat(messages, false)?;
     if tokens.ids.len() > max_tokens {
-        return Err(RowFault::TooLong {
-            tokens: tokens.ids.len(),
-            limit: max_tokens,
-        });
+        return Err(RowFault::TooLong { tokens: tokens.ids.len(), limit: max_tokens });
     }
-    let spoken = |i: usize| {
-        matches!(
-            tokens.roles.get(i),
-            Some(Role::Assistant) | Some(Role::Response)
-        )
-    };
+    let spoken =
+        |i: usize| matches!(tokens.roles.get(i), Some(Role::Assistant) | Some(Role::Response));
     let mut learn: Vec<usize> = (1..tokens.ids.len()).filter(|&i| spoken(i)).collect();
     learn.extend(tokenizer.turn_ends(&tokens)?);
     learn.sort_unstable();
     if learn.is_empty() {
         return Err(RowFault::NothingToLearn);
     }
-    Ok(Example {
-        ids: tokens.ids,
-        learn,
-    })
+    Ok(Example { ids: tokens.ids, learn })
 }

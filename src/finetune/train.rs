@@ -127,10 +127,7 @@ pub fn train_under(
     check(rows, recipe, edits)?;
     let write = |path: &Path| {
         let path = path.to_path_buf();
-        move |source| FinetuneError::Write {
-            path: path.clone(),
-            source,
-        }
+        move |source| FinetuneError::Write { path: path.clone(), source }
     };
     std::fs::create_dir_all(out).map_err(write(out))?;
     let log_path = out.join("training.jsonl");
@@ -144,19 +141,13 @@ pub fn train_under(
     let model = base.with_branches(&branches, start.scale());
     // Order of variables: by target, A before B.
     let names: Vec<(Target, bool)> = vars.keys().flat_map(|&t| [(t, false), (t, true)]).collect();
-    let flat: Vec<Var> = vars
-        .values()
-        .flat_map(|(a, b)| [a.clone(), b.clone()])
-        .collect();
+    let flat: Vec<Var> = vars.values().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
     let snapshot = || -> Result<Adapter, FinetuneError> {
         let mut factors = BTreeMap::new();
         for (t, (a, b)) in &vars {
             factors.insert(*t, (a.as_tensor().copy()?, b.as_tensor().copy()?));
         }
-        Ok(Adapter {
-            factors,
-            ..start.clone()
-        })
+        Ok(Adapter { factors, ..start.clone() })
     };
 
     // The factors before the last update, with the updates that they have had.
@@ -175,9 +166,8 @@ pub fn train_under(
     let mut steps = Vec::with_capacity(total);
     let mut unreached: Vec<bool> = vec![true; flat.len()];
     for (i, batch) in plan.iter().enumerate() {
-        let parts: Vec<Vec<&Example>> = (batch.iter())
-            .map(|part| part.iter().map(|&r| &rows[r]).collect())
-            .collect();
+        let parts: Vec<Vec<&Example>> =
+            (batch.iter()).map(|part| part.iter().map(|&r| &rows[r]).collect()).collect();
         let Gradient { loss: value, of } =
             gradient(&model, &parts, edits, &flat, &names, recipe.recompute)?;
         if !value.is_finite() {
@@ -187,11 +177,8 @@ pub fn train_under(
         let mut squared = 0f64;
         for (j, g) in of.into_iter().enumerate() {
             let (target, is_b) = names[j];
-            let fail = |what| FinetuneError::Gradient {
-                step: i,
-                name: gradient_name(target, is_b),
-                what,
-            };
+            let fail =
+                |what| FinetuneError::Gradient { step: i, name: gradient_name(target, is_b), what };
             let g = g.ok_or_else(|| fail("missing"))?;
             let sum: f64 = g.iter().map(|&v| (v as f64).powi(2)).sum();
             if !sum.is_finite() {

@@ -97,11 +97,7 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let cleaned = form(&forms, &(&gram - &along.dot(&along.t())), &kept);
     let background = context.input.background[state].index_axis(Axis(1), layer);
     let covariance = ledoit_wolf(background)?; // (n_neutral, d)
-    let whitened = form(
-        &forms,
-        &covariance.whiten_gram(sums.view(), gram.view()),
-        &all,
-    );
+    let whitened = form(&forms, &covariance.whiten_gram(sums.view(), gram.view()), &all);
 
     let flips = flips(context, &gram, &raw.value);
     let random = random(context, &covariance, &means, &raw.value);
@@ -179,9 +175,8 @@ fn random(
     let options = context.options;
     let k = means.nrows();
     let directions = covariance.mixed(&context.mixtures); // (random, d)
-    let lengths: Array1<f64> = (directions.rows().into_iter())
-        .map(|row| f64::from(row.dot(&row)).sqrt())
-        .collect();
+    let lengths: Array1<f64> =
+        (directions.rows().into_iter()).map(|row| f64::from(row.dot(&row)).sqrt()).collect();
     let products = directions.dot(&means.t().mapv(|v| v as f32)); // (random, concepts)
     let mut out = Random {
         lo: Array1::from_elem(k, f64::NAN),
@@ -212,9 +207,7 @@ fn inner_products(sums: &Array2<f64>, layout: &Layout) -> Array2<f64> {
     let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
     for a in 0..layout.concepts() {
         let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
-        let part = sums
-            .slice(s![first..end, ..])
-            .dot(&sums.slice(s![first.., ..]).t());
+        let part = sums.slice(s![first..end, ..]).dot(&sums.slice(s![first.., ..]).t());
         gram.slice_mut(s![first..end, first..]).assign(&part);
         gram.slice_mut(s![first.., first..end]).assign(&part.t());
     }

@@ -22,9 +22,7 @@ pub(super) fn finite<'a, T: Copy + Into<f64> + 'a>(
 ) -> Result<(), GeometryError> {
     match values.into_iter().all(|&v| v.into().is_finite()) {
         true => Ok(()),
-        false => Err(GeometryError::NotFinite {
-            what: what.to_string(),
-        }),
+        false => Err(GeometryError::NotFinite { what: what.to_string() }),
     }
 }
 
@@ -44,10 +42,7 @@ pub(super) fn clusters(
     }
     let clusters = Clusters::new(names);
     match clusters.count() {
-        got if got < least => Err(GeometryError::FewClusters {
-            what: of.to_string(),
-            got,
-        }),
+        got if got < least => Err(GeometryError::FewClusters { what: of.to_string(), got }),
         _ => Ok(clusters),
     }
 }

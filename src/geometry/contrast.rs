@@ -86,18 +86,13 @@ pub fn contrast(
             let sum: f64 = part.iter().map(|&s| f64::from(draws[[s, l, draw]])).sum();
             sum / part.len() as f64
         };
-        parts
-            .iter()
-            .map(|(part, sign)| sign * mean(part))
-            .sum::<f64>()
+        parts.iter().map(|(part, sign)| sign * mean(part)).sum::<f64>()
     });
     let mean = |part: &[usize], l: usize| {
         part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
     };
     let mut out = Contrast {
-        value: (0..layers)
-            .map(|l| mean(set, l) - mean(reference, l))
-            .collect(),
+        value: (0..layers).map(|l| mean(set, l) - mean(reference, l)).collect(),
         lo: Vec::new(),
         hi: Vec::new(),
         p: Vec::new(),
@@ -132,10 +127,7 @@ pub fn contrast(
             }
             false => {
                 out.p.push(layer.p(value, variance));
-                Interval {
-                    lo: value - reach,
-                    hi: value + reach,
-                }
+                Interval { lo: value - reach, hi: value + reach }
             }
         };
         out.lo.push(interval.lo);
@@ -189,11 +181,7 @@ fn check(
             });
         }
         if let Some(&index) = part.iter().find(|&&i| i >= states) {
-            return Err(GeometryError::Index {
-                what: "state",
-                index,
-                count: states,
-            });
+            return Err(GeometryError::Index { what: "state", index, count: states });
         }
     }
     Ok(())
@@ -218,15 +206,8 @@ mod tests {
     #[test]
     fn an_error_that_two_states_share_cancels_in_their_difference() {
         let (value, draws) = paired();
-        let got = contrast(
-            value.view(),
-            draws.view(),
-            (&[2], &[0]),
-            Over::Prompts,
-            0.95,
-            0,
-        )
-        .unwrap();
+        let got =
+            contrast(value.view(), draws.view(), (&[2], &[0]), Over::Prompts, 0.95, 0).unwrap();
         for l in 0..3 {
             assert!((got.value[l] - 0.2).abs() < 1e-12);
             assert!(got.hi[l] - got.lo[l] < 1e-5);

@@ -230,19 +230,13 @@ fn correct(out: &mut Coupling, state: usize) {
             .collect()
     };
     let places = each(false);
-    let p: Vec<f64> = places
-        .iter()
-        .map(|&(a, b, l)| out.p_flip[[state, a, b, l]])
-        .collect();
+    let p: Vec<f64> = places.iter().map(|&(a, b, l)| out.p_flip[[state, a, b, l]]).collect();
     for (&(a, b, l), q) in places.iter().zip(benjamini_hochberg(&p)) {
         out.q_flip[[state, a, b, l]] = q;
         out.q_flip[[state, b, a, l]] = q;
     }
     let places = each(true);
-    let p: Vec<f64> = places
-        .iter()
-        .map(|&(a, b, l)| out.p_random[[state, a, b, l]])
-        .collect();
+    let p: Vec<f64> = places.iter().map(|&(a, b, l)| out.p_random[[state, a, b, l]]).collect();
     for (&(a, b, l), q) in places.iter().zip(benjamini_hochberg(&p)) {
         out.q_random[[state, a, b, l]] = q;
     }
@@ -260,12 +254,10 @@ fn correct_pair(
     let layers = cells.len();
     let profile = |form: &Form, a: usize, b: usize| form.value.slice(s![state, a, b, ..]).to_vec();
     let observed = profile(&out.raw, first, second);
-    let flips = Array2::from_shape_fn((options.flips, layers), |(i, l)| {
-        cells[l].flips.pairs[pair][i]
-    });
-    let random = Array2::from_shape_fn((options.random, layers), |(i, l)| {
-        cells[l].random.pairs[pair][i]
-    });
+    let flips =
+        Array2::from_shape_fn((options.flips, layers), |(i, l)| cells[l].flips.pairs[pair][i]);
+    let random =
+        Array2::from_shape_fn((options.random, layers), |(i, l)| cells[l].random.pairs[pair][i]);
     let among = |form: &Form, placebos: &[usize]| {
         let null: Vec<Vec<f64>> = ([first, second].iter())
             .flat_map(|&c| placebos.iter().map(move |&placebo| (c, placebo)))
@@ -275,17 +267,13 @@ fn correct_pair(
         among_placebos(&profile(form, first, second), null.view(), options.level)
     };
     let all = &options.placebos;
-    let kept: Vec<usize> = (all.iter().copied())
-        .filter(|p| !options.nuisances.contains(p))
-        .collect();
+    let kept: Vec<usize> =
+        (all.iter().copied()).filter(|p| !options.nuisances.contains(p)).collect();
     let (placebo, placebo_cleaned) = (among(&out.raw, all)?, among(&out.cleaned, &kept)?);
     let found = &mut out.pairs[pair];
     found.placebo.push(placebo);
     found.placebo_cleaned.push(placebo_cleaned);
-    for (whole, null) in [
-        (&mut found.p_flip_max, &flips),
-        (&mut found.p_random_max, &random),
-    ] {
+    for (whole, null) in [(&mut found.p_flip_max, &flips), (&mut found.p_random_max, &random)] {
         if null.nrows() > 0 {
             for (l, p) in max_t(&observed, null.view()).into_iter().enumerate() {
                 whole[[state, l]] = p;

@@ -60,50 +60,31 @@ impl CouplingInput<'_> {
         let (states, concepts) = (self.differences.len(), self.clusters.len());
         let count = |what: &str, expected: usize, got: usize| match expected == got {
             true => Ok(()),
-            false => Err(GeometryError::Count {
-                what: what.to_string(),
-                expected,
-                got,
-            }),
+            false => Err(GeometryError::Count { what: what.to_string(), expected, got }),
         };
         count("background", states.max(1), self.background.len())?;
         let (neutral, layers, width) = self.background[0].dim();
         for (s, (differences, background)) in
             self.differences.iter().zip(self.background).enumerate()
         {
-            count(
-                &format!("differences of state {s}"),
-                concepts,
-                differences.len(),
-            )?;
+            count(&format!("differences of state {s}"), concepts, differences.len())?;
             let what = format!("background of state {s}");
             shape(&what, &[neutral, layers, width], background.shape())?;
             for (a, part) in differences.iter().enumerate() {
                 let fits = [self.clusters[a].len(), layers, width];
-                shape(
-                    &format!("differences of state {s}, concept {a}"),
-                    &fits,
-                    part.shape(),
-                )?;
+                shape(&format!("differences of state {s}, concept {a}"), &fits, part.shape())?;
             }
         }
         for (a, names) in self.clusters.iter().enumerate() {
             let got = Clusters::new(names).count();
             if got < 3 {
-                return Err(GeometryError::FewClusters {
-                    what: format!("concept {a}"),
-                    got,
-                });
+                return Err(GeometryError::FewClusters { what: format!("concept {a}"), got });
             }
         }
         let named = options.nuisances.iter().chain(&options.placebos);
         let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);
         if let Some(&index) = named.chain(paired).find(|&&i| i >= concepts) {
-            return Err(GeometryError::Index {
-                what: "concept",
-                index,
-                count: concepts,
-            });
+            return Err(GeometryError::Index { what: "concept", index, count: concepts });
         }
         let other = |i: &usize| options.nuisances.contains(i) || options.placebos.contains(i);
         let wrong = |(a, b): &&(usize, usize)| a == b || other(a) || other(b);

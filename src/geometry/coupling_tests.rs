@@ -38,10 +38,7 @@ impl Data {
 impl Plant {
     fn noise(&self, n: usize, name: &str, index: u64) -> Array3<f32> {
         let mut x = Array3::<f32>::zeros((n, self.layers, self.d));
-        fill_normal(
-            &mut stream(self.seed, name, index),
-            x.as_slice_mut().unwrap(),
-        );
+        fill_normal(&mut stream(self.seed, name, index), x.as_slice_mut().unwrap());
         for (j, mut column) in x.axis_iter_mut(Axis(2)).enumerate() {
             column *= [0.4, 0.8, 1.0, 1.6][j % 4]; // anisotropic
         }
@@ -64,9 +61,7 @@ impl Plant {
         Data {
             differences,
             clusters: vec![(0..self.n).collect(); concepts],
-            background: (0..self.states)
-                .map(|s| self.noise(20, "background", s as u64))
-                .collect(),
+            background: (0..self.states).map(|s| self.noise(20, "background", s as u64)).collect(),
         }
     }
 }
@@ -86,12 +81,7 @@ fn directions(cosines: &[f32], d: usize, seed: u64) -> Array2<f32> {
 }
 
 fn few(draws: usize) -> CouplingOptions {
-    CouplingOptions {
-        draws,
-        flips: draws,
-        random: draws,
-        ..CouplingOptions::for_pair(0, 1)
-    }
+    CouplingOptions { draws, flips: draws, random: draws, ..CouplingOptions::for_pair(0, 1) }
 }
 
 #[test]
@@ -111,10 +101,7 @@ fn planted_cosines_are_recovered_in_anisotropic_noise() {
         for l in 0..4 {
             let value = got.raw.relative[[0, 0, b, l]];
             let width = got.raw.relative_hi[[0, 0, b, l]] - got.raw.relative_lo[[0, 0, b, l]];
-            assert!(
-                (value - want).abs() < width,
-                "{value} for {want}, interval {width}"
-            );
+            assert!((value - want).abs() < width, "{value} for {want}, interval {width}");
             assert!(width < 0.35);
             mean += value / 4.0;
         }
@@ -154,10 +141,7 @@ fn intervals_cover_the_planted_cosine_at_their_level() {
                 })
                 .count();
             // 93 to 97 % of 500, give or take two standard errors of 1 %.
-            assert!(
-                (455..=495).contains(&covered),
-                "{want} in {d}: {covered} of 500"
-            );
+            assert!((455..=495).contains(&covered), "{want} in {d}: {covered} of 500");
         }
     }
 }
@@ -181,11 +165,8 @@ fn label_flip_p_values_are_uniform_without_any_signal() {
     }
     p.sort_by(f64::total_cmp);
     let n = p.len() as f64;
-    let ks = p
-        .iter()
-        .enumerate()
-        .map(|(i, &x)| (x - (i as f64 + 0.5) / n).abs())
-        .fold(0.0, f64::max);
+    let ks =
+        p.iter().enumerate().map(|(i, &x)| (x - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
     assert!(ks < 1.63 / n.sqrt(), "KS distance {ks}");
 }
 
@@ -193,30 +174,14 @@ fn label_flip_p_values_are_uniform_without_any_signal() {
 fn the_matched_null_is_wider_than_the_isotropic_one_where_a_few_dimensions_dominate() {
     let mut truth = Array2::<f32>::zeros((2, 64));
     truth.column_mut(0).fill(1.0);
-    let plant = Plant {
-        states: 1,
-        layers: 1,
-        n: 30,
-        d: 64,
-        signal: 9.0,
-        truth,
-        seed: 5,
-    };
+    let plant = Plant { states: 1, layers: 1, n: 30, d: 64, signal: 9.0, truth, seed: 5 };
     let mut data = plant.data();
-    data.background[0]
-        .index_axis_mut(Axis(2), 0)
-        .mapv_inplace(|v| v * 100.0);
+    data.background[0].index_axis_mut(Axis(2), 0).mapv_inplace(|v| v * 100.0);
     let got = coupling(data.input(), &few(400)).unwrap();
     assert!(got.raw.value[[0, 0, 1, 0]] > 0.9);
     assert!(got.random_hi[[0, 1, 0]] > 4.0 * got.isotropic);
-    assert!(
-        got.p_random[[0, 0, 1, 0]] > 0.05,
-        "the dominant dimension alone explains it"
-    );
-    assert!(
-        got.p_flip[[0, 0, 1, 0]] < 0.01,
-        "but both directions are real"
-    );
+    assert!(got.p_random[[0, 0, 1, 0]] > 0.05, "the dominant dimension alone explains it");
+    assert!(got.p_flip[[0, 0, 1, 0]] < 0.01, "but both directions are real");
 }
 
 #[test]
@@ -225,29 +190,16 @@ fn cleaning_removes_a_shared_nuisance_and_whitening_a_shared_outlier_dimension()
     let q = directions(&[0.0, 0.0], 40, 4);
     let mut truth = q.clone();
     for a in 0..2 {
-        truth
-            .row_mut(a)
-            .assign(&((&q.row(a) + &q.row(2)) / 2f32.sqrt()));
+        truth.row_mut(a).assign(&((&q.row(a) + &q.row(2)) / 2f32.sqrt()));
     }
-    let plant = Plant {
-        states: 1,
-        layers: 1,
-        n: 60,
-        d: 40,
-        signal: 8.0,
-        truth,
-        seed: 6,
-    };
+    let plant = Plant { states: 1, layers: 1, n: 60, d: 40, signal: 8.0, truth, seed: 6 };
     let mut data = plant.data();
     for row in data.background[0].axis_iter_mut(Axis(0)) {
         let mut row = row.into_shape_with_order(40).unwrap();
         let along = row[1] * 60.0; // the shared part is where this layer varies most
         row.scaled_add(along, &q.row(2));
     }
-    let options = CouplingOptions {
-        nuisances: vec![2],
-        ..few(300)
-    };
+    let options = CouplingOptions { nuisances: vec![2], ..few(300) };
     let got = coupling(data.input(), &options).unwrap();
     assert!(got.raw.value[[0, 0, 1, 0]] > 0.4);
     assert!(got.cleaned.value[[0, 0, 1, 0]].abs() < 0.15);
@@ -289,10 +241,7 @@ fn placebos_and_layers_are_counted_in_the_p_values() {
         truth: directions(&[0.8, 0.0, 0.0], 30, 9),
         seed: 9,
     };
-    let options = CouplingOptions {
-        placebos: vec![2, 3],
-        ..few(199)
-    };
+    let options = CouplingOptions { placebos: vec![2, 3], ..few(199) };
     let got = coupling(plant.data().input(), &options).unwrap();
     let pair = &got.pairs[0];
     for l in 0..3 {
@@ -319,11 +268,7 @@ fn a_pair_among_others_has_the_numbers_that_it_has_alone() {
     };
     let data = plant.data();
     let of = |pairs: &[(usize, usize)]| {
-        let options = CouplingOptions {
-            pairs: pairs.to_vec(),
-            placebos: vec![3],
-            ..few(50)
-        };
+        let options = CouplingOptions { pairs: pairs.to_vec(), placebos: vec![3], ..few(50) };
         coupling(data.input(), &options).unwrap()
     };
     let (both, first, second) = (of(&[(0, 1), (2, 1)]), of(&[(0, 1)]), of(&[(2, 1)]));
@@ -351,19 +296,9 @@ fn wrong_shapes_and_indices_are_refused_by_name() {
     let refuse = |data: &Data, options: &CouplingOptions| {
         coupling(data.input(), options).unwrap_err().to_string()
     };
-    let wrong = CouplingOptions {
-        placebos: vec![7],
-        ..few(10)
-    };
+    let wrong = CouplingOptions { placebos: vec![7], ..few(10) };
     assert!(refuse(&data, &wrong).contains("concept 7"));
-    assert!(refuse(
-        &data,
-        &CouplingOptions {
-            pairs: vec![(1, 1)],
-            ..few(10)
-        }
-    )
-    .contains("pair"));
+    assert!(refuse(&data, &CouplingOptions { pairs: vec![(1, 1)], ..few(10) }).contains("pair"));
     data.differences[1][0] = Array3::zeros((5, 2, 3));
     assert!(refuse(&data, &few(10)).contains("state 1, concept 0"));
     data.differences[1][0] = Array3::from_elem((5, 2, 4), f32::NAN);

@@ -121,9 +121,8 @@ pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -
     let k = layout.concepts();
     let mut cell = FormCell::new(k, context.pairs.len());
     let narrow = gram.mapv(|v| v as f32);
-    let ones: Vec<Array2<f32>> = (layout.clusters.iter())
-        .map(|c| Array2::ones((1, c.count())))
-        .collect();
+    let ones: Vec<Array2<f32>> =
+        (layout.clusters.iter()).map(|c| Array2::ones((1, c.count()))).collect();
     let data = Moments::new(layout, &ones, &narrow, active);
     let draws = Moments::new(layout, &context.draws.weights, &narrow, active);
     let lengths: Vec<_> = (0..k).map(|a| length(layout, gram, a)).collect();
@@ -224,10 +223,7 @@ impl Pair {
             * self.widening
             * own.variance.sqrt()
             * link::slope(value);
-        let interval = Interval {
-            lo: link::back(centre - reach),
-            hi: link::back(centre + reach),
-        };
+        let interval = Interval { lo: link::back(centre - reach), hi: link::back(centre + reach) };
         match interval.lo.is_finite() && interval.hi.is_finite() {
             true => interval,
             false => Interval::UNDEFINED,
@@ -281,10 +277,7 @@ impl Excess {
 fn draw_in(values: &mut [f64], centre: f64, excess: f64, expansion: f64) {
     let n = values.iter().filter(|v| v.is_finite()).count() as f64;
     let mean = values.iter().filter(|v| v.is_finite()).sum::<f64>() / n;
-    let squares = values
-        .iter()
-        .filter(|v| v.is_finite())
-        .map(|v| (v - mean) * (v - mean));
+    let squares = values.iter().filter(|v| v.is_finite()).map(|v| (v - mean) * (v - mean));
     let kept = 1.0 - excess / (squares.sum::<f64>() / n);
     if centre.is_finite() && kept.is_finite() {
         let factor = kept.clamp(1.0 / 3.0, 1.0).sqrt() * expansion;

@@ -40,11 +40,7 @@ pub fn against(
     null: ArrayView2<f64>,
     level: f64,
 ) -> Result<Against, GeometryError> {
-    shape(
-        "null profiles",
-        &[null.nrows(), observed.len()],
-        null.shape(),
-    )?;
+    shape("null profiles", &[null.nrows(), observed.len()], null.shape())?;
     if null.nrows() == 0 {
         return Err(GeometryError::Count {
             what: "list of null profiles".to_string(),

@@ -45,11 +45,7 @@ pub fn population(
 ) -> Result<Population, GeometryError> {
     let (pairs, layers, d) = differences.dim();
     if let Some(other) = &beyond {
-        shape(
-            "direction that is projected out",
-            &[layers, d],
-            other.shape(),
-        )?;
+        shape("direction that is projected out", &[layers, d], other.shape())?;
     }
     let clusters = check::clusters(("prompts", "the concept"), clusters, pairs, 2)?;
     let n = pairs as f64;
@@ -69,10 +65,7 @@ pub fn population(
         let own: f64 = sums.rows().into_iter().map(|r| r.dot(&r)).sum();
         Ok((whole / n, full / (n * n), (full - own) / (n * n - same)))
     };
-    let found = (0..layers)
-        .into_par_iter()
-        .map(of_layer)
-        .collect::<Result<Vec<_>, _>>()?;
+    let found = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
     let mut mean = Array2::zeros((layers, d));
     for (mut row, (of_layer, _, _)) in mean.rows_mut().into_iter().zip(&found) {
         row.assign(of_layer);
@@ -93,10 +86,7 @@ mod tests {
     /// Pairs of noise of 1 a dimension around 3 along axis 0.
     fn pairs(n: usize, d: usize, seed: u64) -> Array3<f32> {
         let mut x = Array3::zeros((n, 1, d));
-        fill_normal(
-            &mut stream(seed, "population", 0),
-            x.as_slice_mut().unwrap(),
-        );
+        fill_normal(&mut stream(seed, "population", 0), x.as_slice_mut().unwrap());
         x.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + 3.0);
         x
     }
@@ -123,9 +113,7 @@ mod tests {
         let single = pairs(6, 30, 1);
         let mut twice = Array3::zeros((12, 1, 30));
         for i in 0..12 {
-            twice
-                .index_axis_mut(Axis(0), i)
-                .assign(&single.index_axis(Axis(0), i / 2));
+            twice.index_axis_mut(Axis(0), i).assign(&single.index_axis(Axis(0), i / 2));
         }
         let names: Vec<usize> = (0..12).map(|i| i / 2).collect();
         let alone = population(single.view(), &[0, 1, 2, 3, 4, 5], None).unwrap();

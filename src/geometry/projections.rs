@@ -103,11 +103,7 @@ pub fn every_projection(
                 cell.flipped.push(flipped);
             }
             cell.random = ruler.random.cosines(l, shift.view());
-            cell.placebo = ruler
-                .placebos
-                .iter()
-                .map(|p| cosine(shift.view(), p.row(l)))
-                .collect();
+            cell.placebo = ruler.placebos.iter().map(|p| cosine(shift.view(), p.row(l))).collect();
             Ok(cell)
         })
         .collect::<Result<Vec<Cell>, GeometryError>>()?;
@@ -199,10 +195,7 @@ mod tests {
 
     fn noise(n: usize, layers: usize, d: usize, seed: u64, index: u64) -> Array3<f32> {
         let mut x = Array3::zeros((n, layers, d));
-        fill_normal(
-            &mut stream(seed, "projections", index),
-            x.as_slice_mut().unwrap(),
-        );
+        fill_normal(&mut stream(seed, "projections", index), x.as_slice_mut().unwrap());
         x
     }
 
@@ -231,16 +224,8 @@ mod tests {
             placebos: &views,
             random: &RandomDirections::new(base.view(), draws, seed).unwrap(),
         };
-        let input = ShiftInput {
-            tuned: tuned.view(),
-            base: base.view(),
-            clusters: &clusters,
-        };
-        let options = ShiftOptions {
-            draws,
-            seed,
-            ..ShiftOptions::default()
-        };
+        let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
+        let options = ShiftOptions { draws, seed, ..ShiftOptions::default() };
         every_projection(&input, &ruler, options).unwrap()
     }
 

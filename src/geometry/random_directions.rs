@@ -37,22 +37,13 @@ impl RandomDirections {
             let squared = (coefficients.dot(&inner) * &coefficients).sum_axis(Axis(1));
             Ok((x, squared.iter().map(|v| v.max(0.0).sqrt()).collect()))
         };
-        let layers = (0..layers)
-            .into_par_iter()
-            .map(of_layer)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(RandomDirections {
-            coefficients,
-            layers,
-        })
+        let layers = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
+        Ok(RandomDirections { coefficients, layers })
     }
 
     /// Layers and width.
     pub fn dim(&self) -> (usize, usize) {
-        (
-            self.layers.len(),
-            self.layers.first().map_or(0, |l| l.0.ncols()),
-        )
+        (self.layers.len(), self.layers.first().map_or(0, |l| l.0.ncols()))
     }
 
     /// Cosines of `v` with the directions of a layer.
@@ -80,9 +71,7 @@ mod tests {
         let random = RandomDirections::new(texts.view(), 20, 5).unwrap();
         let v = texts.index_axis(Axis(0), 3).row(1).mapv(f64::from);
         let covariance = ledoit_wolf(texts.index_axis(Axis(1), 1)).unwrap();
-        let formed = covariance
-            .mixed(&mixtures(20, 9, 5, "shift/random"))
-            .mapv(f64::from);
+        let formed = covariance.mixed(&mixtures(20, 9, 5, "shift/random")).mapv(f64::from);
         for (got, row) in random.cosines(1, v.view()).iter().zip(formed.rows()) {
             assert!((got - cosine(row, v.view())).abs() < 1e-5);
         }

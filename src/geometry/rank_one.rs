@@ -63,10 +63,7 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
         }
         self::share(&centred(z))
     };
-    let mut null = (0..draws)
-        .into_par_iter()
-        .map(one)
-        .collect::<Result<Vec<f64>, _>>()?;
+    let mut null = (0..draws).into_par_iter().map(one).collect::<Result<Vec<f64>, _>>()?;
     Ok(OneFactor {
         share,
         p: match null.is_empty() {
@@ -139,11 +136,7 @@ mod tests {
                 .collect();
             let below = |at: f64| p.iter().filter(|p| **p <= at).count();
             assert!(below(0.05) <= 18, "{spread:?}: {}", below(0.05));
-            assert!(
-                (70..=130).contains(&below(0.5)),
-                "{spread:?}: {}",
-                below(0.5)
-            );
+            assert!((70..=130).contains(&below(0.5)), "{spread:?}: {}", below(0.5));
         }
     }
 

@@ -45,11 +45,7 @@ pub struct RegionOptions {
 
 impl Default for RegionOptions {
     fn default() -> Self {
-        RegionOptions {
-            permutations: 500,
-            level: 0.95,
-            seed: 0,
-        }
+        RegionOptions { permutations: 500, level: 0.95, seed: 0 }
     }
 }
 
@@ -90,9 +86,8 @@ pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette,
     let names: Vec<usize> = (0..k * n).map(|row| row / n).collect();
     let all = vec![true; n];
     let values = silhouettes(&distances, &names, &all, k);
-    let by_state: Vec<f64> = (0..k)
-        .map(|state| mean(&values[state * n..(state + 1) * n]))
-        .collect();
+    let by_state: Vec<f64> =
+        (0..k).map(|state| mean(&values[state * n..(state + 1) * n])).collect();
     let without: Vec<f64> = (0..clusters.count())
         .into_par_iter()
         .map(|cluster| {
@@ -112,9 +107,8 @@ pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette,
                     order
                 })
                 .collect();
-            let permuted: Vec<usize> = (0..k * n)
-                .map(|row| orders[clusters.of[row % n]][row / n])
-                .collect();
+            let permuted: Vec<usize> =
+                (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
             mean(&silhouettes(&distances, &permuted, &all, k))
         })
         .collect();
@@ -142,11 +136,7 @@ pub fn mahalanobis(
     let clusters = check(clouds)?;
     let (k, n) = (clouds.states.len(), clusters.of.len());
     if reference >= k {
-        return Err(GeometryError::Index {
-            what: "reference state",
-            index: reference,
-            count: k,
-        });
+        return Err(GeometryError::Index { what: "reference state", index: reference, count: k });
     }
     let d = clouds.states[0].ncols();
     // Swapping states' labels within a text leaves these rows, and so the unit, as they are.
@@ -155,13 +145,9 @@ pub fn mahalanobis(
         texts.zip_mut_with(rows, |sum, &v| *sum += f64::from(v) / k as f64);
     }
     let spread = ledoit_wolf(texts.mapv(|v| v as f32).view())?;
-    let signs = sign_flips(
-        clusters.count(),
-        options.permutations,
-        options.seed,
-        "regions/mahalanobis",
-    )
-    .mapv(f64::from);
+    let signs =
+        sign_flips(clusters.count(), options.permutations, options.seed, "regions/mahalanobis")
+            .mapv(f64::from);
     (0..k)
         .filter(|&state| state != reference)
         .map(|state| {
@@ -211,15 +197,9 @@ pub fn mahalanobis(
 pub fn along(rows: ArrayView2<f32>, direction: ArrayView1<f64>) -> Vec<f64> {
     let length = direction.dot(&direction).sqrt();
     let project = |row: ArrayView1<f32>| -> f64 {
-        row.iter()
-            .zip(direction)
-            .map(|(&x, v)| f64::from(x) * v)
-            .sum()
+        row.iter().zip(direction).map(|(&x, v)| f64::from(x) * v).sum()
     };
-    rows.rows()
-        .into_iter()
-        .map(|row| project(row) / length)
-        .collect()
+    rows.rows().into_iter().map(|row| project(row) / length).collect()
 }
 
 fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
@@ -246,9 +226,7 @@ fn distances(clouds: &Clouds) -> Array2<f64> {
     let gram = rows.dot(&rows.t());
     let squared = gram.diag().to_owned();
     Array2::from_shape_fn(gram.dim(), |(i, j)| {
-        (squared[i] + squared[j] - 2.0 * gram[[i, j]])
-            .max(0.0)
-            .sqrt()
+        (squared[i] + squared[j] - 2.0 * gram[[i, j]]).max(0.0).sqrt()
     })
 }
 
@@ -293,10 +271,7 @@ mod tests {
 
     fn noise(n: usize, d: usize, seed: u64, index: u64) -> Array2<f32> {
         let mut x = Array2::zeros((n, d));
-        fill_normal(
-            &mut stream(seed, "regions test", index),
-            x.as_slice_mut().unwrap(),
-        );
+        fill_normal(&mut stream(seed, "regions test", index), x.as_slice_mut().unwrap());
         x
     }
 
@@ -315,19 +290,9 @@ mod tests {
     fn run(x: &[Array2<f32>], permutations: usize, seed: u64) -> (Silhouette, Vec<Mahalanobis>) {
         let views: Vec<_> = x.iter().map(|s| s.view()).collect();
         let clusters: Vec<usize> = (0..x[0].nrows()).collect();
-        let clouds = Clouds {
-            states: &views,
-            clusters: &clusters,
-        };
-        let options = RegionOptions {
-            permutations,
-            seed,
-            ..RegionOptions::default()
-        };
-        (
-            silhouette(&clouds, options).unwrap(),
-            mahalanobis(&clouds, 0, options).unwrap(),
-        )
+        let clouds = Clouds { states: &views, clusters: &clusters };
+        let options = RegionOptions { permutations, seed, ..RegionOptions::default() };
+        (silhouette(&clouds, options).unwrap(), mahalanobis(&clouds, 0, options).unwrap())
     }
 
     #[test]
@@ -384,10 +349,7 @@ mod tests {
             silhouette(&Clouds { states, clusters }, RegionOptions::default()).is_err()
         }
         assert!(refuse(&[x[0].view()], &clusters));
-        assert!(refuse(
-            &[x[0].view(), x[1].slice(ndarray::s![..5, ..])],
-            &clusters
-        ));
+        assert!(refuse(&[x[0].view(), x[1].slice(ndarray::s![..5, ..])], &clusters));
         assert!(refuse(&[x[0].view(), x[1].view()], &clusters[..5]));
         assert!(refuse(&[x[0].view(), x[1].view()], &[0; 6]));
     }

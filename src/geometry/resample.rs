@@ -74,9 +74,7 @@ impl Draws {
             let purpose = format!("coupling/bootstrap/{a}");
             cluster_counts(layout.clusters[a].count(), draws, seed, &purpose)
         };
-        Draws {
-            weights: (0..layout.concepts()).map(counts).collect(),
-        }
+        Draws { weights: (0..layout.concepts()).map(counts).collect() }
     }
 
     /// Independent signs for the clusters of every concept.
@@ -85,9 +83,7 @@ impl Draws {
             let purpose = format!("coupling/flip/{a}");
             sign_flips(layout.clusters[a].count(), flips, seed, &purpose)
         };
-        Draws {
-            weights: (0..layout.concepts()).map(signs).collect(),
-        }
+        Draws { weights: (0..layout.concepts()).map(signs).collect() }
     }
 }
 
@@ -115,10 +111,8 @@ pub(super) fn quadratic(
                 let w = weights[b].slice(s![start..end, ..]); // (block, C_b)
                 let mut row = out.slice_mut(s![layout.pair(a, b), start..end]);
                 for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
-                    *value = dot(
-                        x.to_slice().unwrap_or_default(),
-                        y.to_slice().unwrap_or_default(),
-                    );
+                    *value =
+                        dot(x.to_slice().unwrap_or_default(), y.to_slice().unwrap_or_default());
                 }
             }
         }
@@ -130,12 +124,7 @@ pub(super) fn quadratic(
 fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
-    let rest: f32 = xs
-        .remainder()
-        .iter()
-        .zip(ys.remainder())
-        .map(|(a, b)| a * b)
-        .sum();
+    let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
     for (a, b) in xs.zip(ys) {
         for i in 0..8 {
             sums[i] += a[i] * b[i];
@@ -164,11 +153,7 @@ impl Length {
 pub(super) fn length(layout: &Layout, gram: &Array2<f64>, a: usize) -> Length {
     let block = layout.block(gram, a, a);
     let n: f64 = layout.clusters[a].of.len() as f64;
-    let same: f64 = layout.clusters[a]
-        .sizes
-        .iter()
-        .map(|&k| (k * k) as f64)
-        .sum();
+    let same: f64 = layout.clusters[a].sizes.iter().map(|&k| (k * k) as f64).sum();
     Length {
         measured: block.sum() / (n * n),
         noiseless: (block.sum() - block.diag().sum()) / (n * n - same),
@@ -218,11 +203,7 @@ pub(super) fn effective_rank(layout: &Layout, gram: &Array2<f64>, a: usize) -> f
             fourth += centred * centred;
         }
     }
-    let (t, s2, q) = (
-        trace / (n - 1.0),
-        squares / (n - 1.0).powi(2),
-        fourth / (n - 1.0),
-    );
+    let (t, s2, q) = (trace / (n - 1.0), squares / (n - 1.0).powi(2), fourth / (n - 1.0));
     let unbiased =
         (n - 1.0) / (n * (n - 2.0) * (n - 3.0)) * ((n - 1.0) * (n - 2.0) * s2 + t * t - n * q);
     match n >= 4.0 && unbiased > 0.0 {

@@ -29,11 +29,7 @@ impl Part {
 
     /// A draw of the mean's error for normal weights on the states.
     pub fn drawn(&self, weights: &[f64]) -> f64 {
-        let sum: f64 = weights
-            .iter()
-            .zip(&self.deviations)
-            .map(|(w, d)| w * d)
-            .sum();
+        let sum: f64 = weights.iter().zip(&self.deviations).map(|(w, d)| w * d).sum();
         sum * self.variance.sqrt()
     }
 }
@@ -70,13 +66,7 @@ impl Seeds {
             out.parts.push(Part {
                 variance: (spread - noise / f64::max(counted, 1.0)).max(0.0) / n,
                 deviations: (values.iter())
-                    .map(|v| {
-                        if length > 0.0 {
-                            (v - mean) / length
-                        } else {
-                            0.0
-                        }
-                    })
+                    .map(|v| if length > 0.0 { (v - mean) / length } else { 0.0 })
                     .collect(),
             });
         }
@@ -90,9 +80,7 @@ impl Seeds {
     /// Half-width of the interval beside a variance over prompts.
     pub fn reach(&self, prompts: f64, level: f64) -> f64 {
         let squared = |df: f64| t_quantile(df, level).powi(2);
-        let seeds: f64 = (self.parts.iter())
-            .map(|p| squared(p.freedom()) * p.variance)
-            .sum();
+        let seeds: f64 = (self.parts.iter()).map(|p| squared(p.freedom()) * p.variance).sum();
         (squared(f64::INFINITY) * prompts + seeds).sqrt()
     }
 

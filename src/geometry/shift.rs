@@ -41,11 +41,7 @@ pub struct ShiftOptions {
 
 impl Default for ShiftOptions {
     fn default() -> Self {
-        ShiftOptions {
-            draws: 2000,
-            level: 0.95,
-            seed: 0,
-        }
+        ShiftOptions { draws: 2000, level: 0.95, seed: 0 }
     }
 }
 
@@ -107,21 +103,14 @@ pub fn project(
     let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
     for (i, direction) in directions.iter().enumerate() {
-        shape(
-            &format!("direction {i}"),
-            &[layers, width],
-            direction.shape(),
-        )?;
+        shape(&format!("direction {i}"), &[layers, width], direction.shape())?;
     }
     let counts = counts(&clusters, options);
     (0..layers)
         .into_par_iter()
         .map(|l| {
             let layer = Layer::new(input, l, &clusters, &counts)?;
-            Ok(directions
-                .iter()
-                .map(|v| layer.on(v.row(l), options.level))
-                .collect())
+            Ok(directions.iter().map(|v| layer.on(v.row(l), options.level)).collect())
         })
         .collect()
 }
@@ -152,11 +141,7 @@ pub fn between_poles(
             let layer = Layer::new(input, l, &clusters, &counts)?;
             let (value, draws) = layer.along(axis.view());
             let change = layer.measured(value / scale, draws / scale, options.level);
-            Ok(BetweenPoles {
-                base: start,
-                tuned: start + change.value,
-                change,
-            })
+            Ok(BetweenPoles { base: start, tuned: start + change.value, change })
         })
         .collect()
 }
@@ -182,19 +167,11 @@ pub fn mean_of_others(
     states: &[ArrayView3<f32>],
     groups: &[Vec<usize>],
 ) -> Result<Array3<f32>, GeometryError> {
-    let count = |what: &str| GeometryError::Count {
-        what: what.to_string(),
-        expected: 1,
-        got: 0,
-    };
+    let count = |what: &str| GeometryError::Count { what: what.to_string(), expected: 1, got: 0 };
     let first = groups.first().and_then(|g| g.first());
     let &first = first.ok_or_else(|| count("list of other states"))?;
     if let Some(&index) = groups.iter().flatten().find(|&&i| i >= states.len()) {
-        return Err(GeometryError::Index {
-            what: "state",
-            index,
-            count: states.len(),
-        });
+        return Err(GeometryError::Index { what: "state", index, count: states.len() });
     }
     let mut sum = Array3::<f64>::zeros(states[first].dim());
     for group in groups {
@@ -255,14 +232,7 @@ impl<'a> Layer<'a> {
         let same_size = twice.dot(&sizes.mapv(|k| k * k));
         let full = (counts.dot(&gram) * counts).sum_axis(Axis(1));
         let squared_draws = (full - same) / (&totals * &totals - same_size) + (squared - noiseless);
-        Ok(Layer {
-            sums,
-            counts,
-            totals,
-            n,
-            squared,
-            squared_draws,
-        })
+        Ok(Layer { sums, counts, totals, n, squared, squared_draws })
     }
 
     /// s . v and its draws.
@@ -288,24 +258,15 @@ impl<'a> Layer<'a> {
                 self.measured(value * value / self.squared, &cosines * &cosines, level),
                 0.0,
             ),
-            cosine: within(
-                self.measured(value / self.squared.sqrt(), cosines, level),
-                -1.0,
-            ),
+            cosine: within(self.measured(value / self.squared.sqrt(), cosines, level), -1.0),
         }
     }
 
     /// A value with the percentile interval of its draws, widened for few clusters.
     fn measured(&self, value: f64, draws: Array1<f64>, level: f64) -> Measured {
         let widening = few_clusters(self.counts.ncols(), level);
-        let mut draws: Vec<f64> = draws
-            .iter()
-            .map(|d| value + widening * (d - value))
-            .collect();
-        Measured {
-            value,
-            interval: percentile(&mut draws, level),
-        }
+        let mut draws: Vec<f64> = draws.iter().map(|d| value + widening * (d - value)).collect();
+        Measured { value, interval: percentile(&mut draws, level) }
     }
 }
 
@@ -314,11 +275,7 @@ pub(super) fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> 
 }
 
 pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
-    shape(
-        "activations of the tuned state",
-        input.base.shape(),
-        input.tuned.shape(),
-    )?;
+    shape("activations of the tuned state", input.base.shape(), input.tuned.shape())?;
     let rows = input.tuned.dim().0;
     clusters(("clusters", "the texts"), input.clusters, rows, 3)
 }

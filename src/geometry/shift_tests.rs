@@ -10,9 +10,7 @@ fn planted(n: usize, d: usize, move_by: f32, sd: f32, seed: u64) -> (Array3<f32>
     fill_normal(&mut stream(seed, "base", 0), base.as_slice_mut().unwrap());
     fill_normal(&mut stream(seed, "noise", 0), noise.as_slice_mut().unwrap());
     let mut tuned = &base + &(noise * sd);
-    tuned
-        .slice_mut(ndarray::s![.., .., 0])
-        .mapv_inplace(|v| v + move_by);
+    tuned.slice_mut(ndarray::s![.., .., 0]).mapv_inplace(|v| v + move_by);
     (tuned, base)
 }
 
@@ -24,18 +22,9 @@ fn axis(d: usize, i: usize) -> Array2<f64> {
 fn a_planted_shift_is_found_along_its_axis_and_not_across_it() {
     let (tuned, base) = planted(30, 8, 2.0, 0.2, 1);
     let clusters: Vec<usize> = (0..30).collect();
-    let input = ShiftInput {
-        tuned: tuned.view(),
-        base: base.view(),
-        clusters: &clusters,
-    };
+    let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
     let (along, across) = (axis(8, 0), axis(8, 3));
-    let got = project(
-        &input,
-        &[along.view(), across.view()],
-        ShiftOptions::default(),
-    )
-    .unwrap();
+    let got = project(&input, &[along.view(), across.view()], ShiftOptions::default()).unwrap();
     assert_eq!(got.len(), 2);
     for layer in &got {
         assert!(layer[0].raw.interval.contains(2.0));
@@ -54,11 +43,7 @@ fn a_planted_shift_is_found_along_its_axis_and_not_across_it() {
 fn the_interval_of_a_noisy_cosine_holds_the_measured_one() {
     let (tuned, base) = planted(40, 200, 1.0, 1.0, 2);
     let clusters: Vec<usize> = (0..40).collect();
-    let input = ShiftInput {
-        tuned: tuned.view(),
-        base: base.view(),
-        clusters: &clusters,
-    };
+    let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
     let direction = axis(200, 0);
     let got = project(&input, &[direction.view()], ShiftOptions::default()).unwrap();
     assert!(got[0][0].cosine.interval.contains(got[0][0].cosine.value));

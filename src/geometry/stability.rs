@@ -44,11 +44,7 @@ pub fn direction_stability(
     clusters: &[usize],
     level: f64,
 ) -> Result<Vec<Stability>, GeometryError> {
-    shape(
-        "differences of the tuned state",
-        base.shape(),
-        tuned.shape(),
-    )?;
+    shape("differences of the tuned state", base.shape(), tuned.shape())?;
     let names = ("prompts", "the concept");
     let clusters = check::clusters(names, clusters, base.dim().0, 3)?;
     (0..base.dim().1)
@@ -70,11 +66,7 @@ pub fn direction_stability(
 
 fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stability {
     let [base, tuned] = sums;
-    let grams = [
-        base.dot(&tuned.t()),
-        base.dot(&base.t()),
-        tuned.dot(&tuned.t()),
-    ];
+    let grams = [base.dot(&tuned.t()), base.dot(&base.t()), tuned.dot(&tuned.t())];
     // Of each matrix: its sum, the sum of its diagonal, and what a cluster takes out of both.
     let totals = grams.each_ref().map(|g| (g.sum(), g.diag().sum()));
     let gone = grams.each_ref().map(|g| {
@@ -103,18 +95,12 @@ fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stabil
     let interval = |value: f64, pick: fn(&(f64, f64)) -> f64| {
         let even: Vec<f64> = without.iter().map(|w| link::even(pick(w))).collect();
         let found = jackknife(link::even(value), &even, level).interval;
-        Interval {
-            lo: link::back(found.lo),
-            hi: link::back(found.hi),
-        }
+        Interval { lo: link::back(found.lo), hi: link::back(found.hi) }
     };
     let around = interval(plain, |w| w.0);
     Stability {
         cosine: plain,
-        interval: Interval {
-            lo: around.lo.max(-1.0),
-            hi: around.hi.min(1.0),
-        },
+        interval: Interval { lo: around.lo.max(-1.0), hi: around.hi.min(1.0) },
         noiseless,
         noiseless_interval: interval(noiseless, |w| w.1),
         n: clusters.count(),
@@ -139,10 +125,7 @@ pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>, Ge
     Ok((0..a.dim().1)
         .into_par_iter()
         .map(|l| {
-            let (k, g) = (
-                gram(a.index_axis(Axis(1), l)),
-                gram(b.index_axis(Axis(1), l)),
-            );
+            let (k, g) = (gram(a.index_axis(Axis(1), l)), gram(b.index_axis(Axis(1), l)));
             let debiased = |k: &Array2<f64>, g: &Array2<f64>| ratio(unbiased_hsic, k, g);
             let without: Vec<f64> = (0..k.nrows())
                 .map(|text| {
@@ -213,10 +196,8 @@ mod tests {
         let mean = |f: &dyn Fn(Cka) -> f64| {
             (0..20)
                 .map(|s| {
-                    f(
-                        linear_cka(noise(20, 200, s).view(), noise(20, 200, s + 50).view())
-                            .unwrap()[0],
-                    )
+                    f(linear_cka(noise(20, 200, s).view(), noise(20, 200, s + 50).view()).unwrap()
+                        [0])
                 })
                 .sum::<f64>()
                 / 20.0
@@ -231,11 +212,8 @@ mod tests {
         let signal = 0.35 * (d as f32).sqrt();
         let mut base = shared.clone();
         let mut tuned = shared * 0.9 + own * 0.436;
-        base.slice_mut(ndarray::s![.., .., 0])
-            .mapv_inplace(|v| v + signal);
-        tuned
-            .slice_mut(ndarray::s![.., .., 0])
-            .mapv_inplace(|v| v + signal * planted);
+        base.slice_mut(ndarray::s![.., .., 0]).mapv_inplace(|v| v + signal);
+        tuned.slice_mut(ndarray::s![.., .., 0]).mapv_inplace(|v| v + signal * planted);
         tuned
             .slice_mut(ndarray::s![.., .., 1])
             .mapv_inplace(|v| v + signal * (1.0 - planted * planted).sqrt());

@@ -62,15 +62,12 @@ impl Moments {
             mixed: blank(k * k),
             own: blank(k),
         };
-        let sizes: Vec<Array1<f32>> = (layout.clusters.iter())
-            .map(|c| c.sizes.iter().map(|&n| n as f32).collect())
-            .collect();
+        let sizes: Vec<Array1<f32>> =
+            (layout.clusters.iter()).map(|c| c.sizes.iter().map(|&n| n as f32).collect()).collect();
         let concepts: Vec<usize> = (0..k).filter(|&a| active[a]).collect();
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
-            let weights: Vec<_> = (weights.iter())
-                .map(|w| w.slice(s![start..end, ..]))
-                .collect();
+            let weights: Vec<_> = (weights.iter()).map(|w| w.slice(s![start..end, ..])).collect();
             let totals: Vec<Array1<f32>> =
                 weights.iter().zip(&sizes).map(|(w, n)| w.dot(n)).collect();
             // What each cluster contributes to half its own squared length.
@@ -138,10 +135,7 @@ impl Moments {
         noise: (f64, f64),
         draw: usize,
     ) -> Option<Studentised> {
-        let (x, y) = (
-            self.squared(a, draw) + noise.0,
-            self.squared(b, draw) + noise.1,
-        );
+        let (x, y) = (self.squared(a, draw) + noise.0, self.squared(b, draw) + noise.1);
         if !(x > 0.0 && y > 0.0) {
             return None;
         }
@@ -154,10 +148,7 @@ impl Moments {
             across / (scale * scale) - 2.0 * cosine * mixed / (scale * length)
                 + cosine * cosine * own / (length * length)
         };
-        Some(Studentised {
-            cosine,
-            variance: (side(a, b, x) + side(b, a, y)).max(0.0),
-        })
+        Some(Studentised { cosine, variance: (side(a, b, x) + side(b, a, y)).max(0.0) })
     }
 }
 
@@ -193,11 +184,7 @@ impl<'a> Side<'a> {
         }
         let squared = (full - same) / (self.total * self.total - same_size);
         let mut variance = 0.0f32;
-        for (((x, &g), &w), &n) in along
-            .iter_mut()
-            .zip(diagonal)
-            .zip(self.weights)
-            .zip(self.sizes)
+        for (((x, &g), &w), &n) in along.iter_mut().zip(diagonal).zip(self.weights).zip(self.sizes)
         {
             *x = (*x - w * g) / (self.total - w * n) - n * squared;
             variance += w * *x * *x;
@@ -254,9 +241,7 @@ mod tests {
     }
 
     fn ones(layout: &Layout) -> Vec<Array2<f32>> {
-        (layout.clusters.iter())
-            .map(|c| Array2::ones((1, c.count())))
-            .collect()
+        (layout.clusters.iter()).map(|c| Array2::ones((1, c.count()))).collect()
     }
 
     #[test]
@@ -290,11 +275,7 @@ mod tests {
                 let mut sum = 0.0;
                 for &i in r {
                     for &j in c {
-                        sum += if skip && i == j {
-                            0.0
-                        } else {
-                            f64::from(gram[[i, j]])
-                        };
+                        sum += if skip && i == j { 0.0 } else { f64::from(gram[[i, j]]) };
                     }
                 }
                 let (r, c) = (r.len() as f64, c.len() as f64);
@@ -311,11 +292,7 @@ mod tests {
             let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
             variance += (count - 1.0) / count * squares;
         }
-        assert!(
-            (got.variance / variance - 1.0).abs() < 0.12,
-            "{} {variance}",
-            got.variance
-        );
+        assert!((got.variance / variance - 1.0).abs() < 0.12, "{} {variance}", got.variance);
     }
 
     #[test]

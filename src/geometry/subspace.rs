@@ -96,11 +96,7 @@ mod tests {
     #[test]
     fn random_subspaces_overlap_by_chance() {
         let mean: f64 = (0..60)
-            .map(|s| {
-                overlap(basis(3, 30, s).view(), basis(3, 30, s + 100).view())
-                    .unwrap()
-                    .overlap
-            })
+            .map(|s| overlap(basis(3, 30, s).view(), basis(3, 30, s + 100).view()).unwrap().overlap)
             .sum::<f64>()
             / 60.0;
         assert!((mean - 0.1).abs() < 0.025, "{mean}");

@@ -54,12 +54,7 @@ pub struct CurveOptions {
 
 impl Default for CurveOptions {
     fn default() -> Self {
-        CurveOptions {
-            most: 8,
-            random: 500,
-            level: 0.95,
-            seed: 0,
-        }
+        CurveOptions { most: 8, random: 500, level: 0.95, seed: 0 }
     }
 }
 
@@ -84,11 +79,7 @@ pub fn subspace_curve(
 ) -> Result<Vec<OverlapAt>, GeometryError> {
     let d = first.rows.ncols();
     let fits = [second.rows.nrows(), d];
-    shape(
-        "differences of the second concept",
-        &fits,
-        second.rows.shape(),
-    )?;
+    shape("differences of the second concept", &fits, second.rows.shape())?;
     let sides = [Side::new("first", first)?, Side::new("second", second)?];
     let whole = Spaces::new(&sides, None, options.most)?;
     let most = whole.most();
@@ -140,17 +131,11 @@ impl Side {
         let clusters = clusters(names, input.clusters, input.rows.nrows(), 3)?;
         finite(&format!("a difference of {concept}"), &input.rows)?;
         let rows = input.rows.mapv(f64::from);
-        Ok(Side {
-            gram: rows.dot(&rows.t()),
-            rows,
-            clusters,
-        })
+        Ok(Side { gram: rows.dot(&rows.t()), rows, clusters })
     }
 
     fn kept(&self, left_out: Option<usize>) -> Vec<usize> {
-        (0..self.rows.nrows())
-            .filter(|&i| Some(self.clusters.of[i]) != left_out)
-            .collect()
+        (0..self.rows.nrows()).filter(|&i| Some(self.clusters.of[i]) != left_out).collect()
     }
 }
 
@@ -192,11 +177,7 @@ impl Spaces {
             .collect();
         let second = coefficients.pop().unwrap_or_default();
         let first = coefficients.pop().unwrap_or_default();
-        Ok(Spaces {
-            cross: bases[0].dot(&bases[1].t()),
-            coefficients: [first, second],
-            kept,
-        })
+        Ok(Spaces { cross: bases[0].dot(&bases[1].t()), coefficients: [first, second], kept })
     }
 
     fn most(&self) -> usize {
@@ -225,28 +206,21 @@ fn random_overlaps(
     options: CurveOptions,
 ) -> Array2<f64> {
     let most = basis.nrows();
-    let coefficients = mixtures(
-        options.random * most,
-        covariance.n(),
-        options.seed,
-        "subspace/random",
-    );
+    let coefficients =
+        mixtures(options.random * most, covariance.n(), options.seed, "subspace/random");
     let drawn = covariance.mixed(&coefficients).mapv(f64::from);
     let mut out = Array2::from_elem((options.random, most), f64::NAN);
-    out.axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .enumerate()
-        .for_each(|(i, mut row)| {
-            let own = drawn.slice(s![i * most..(i + 1) * most, ..]);
-            let cross = orthonormal_rows(own).dot(&basis.t()); // (most, most)
-            let mut sum = 0.0;
-            for k in 0..cross.nrows() {
-                let edge = cross.slice(s![k, ..k + 1]).mapv(|v| v * v).sum()
-                    + cross.slice(s![..k, k]).mapv(|v| v * v).sum();
-                sum += edge;
-                row[k] = sum / (k + 1) as f64;
-            }
-        });
+    out.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut row)| {
+        let own = drawn.slice(s![i * most..(i + 1) * most, ..]);
+        let cross = orthonormal_rows(own).dot(&basis.t()); // (most, most)
+        let mut sum = 0.0;
+        for k in 0..cross.nrows() {
+            let edge = cross.slice(s![k, ..k + 1]).mapv(|v| v * v).sum()
+                + cross.slice(s![..k, k]).mapv(|v| v * v).sum();
+            sum += edge;
+            row[k] = sum / (k + 1) as f64;
+        }
+    });
     out
 }
 
@@ -280,19 +254,10 @@ mod tests {
             ((0..a.nrows()).collect(), (0..b.nrows()).collect());
         let covariance = ledoit_wolf(noise(40, a.ncols(), 77).view()).unwrap();
         subspace_curve(
-            Differences {
-                rows: a.view(),
-                clusters: &na,
-            },
-            Differences {
-                rows: b.view(),
-                clusters: &nb,
-            },
+            Differences { rows: a.view(), clusters: &na },
+            Differences { rows: b.view(), clusters: &nb },
             &covariance,
-            CurveOptions {
-                random: 199,
-                ..CurveOptions::default()
-            },
+            CurveOptions { random: 199, ..CurveOptions::default() },
         )
         .unwrap()
     }
@@ -301,10 +266,8 @@ mod tests {
     fn the_curve_equals_singular_vectors_and_principal_angles() {
         let (a, b) = (pairs(20, 30, &[0, 1, 2], 1), pairs(16, 30, &[0, 5], 2));
         for at in curve(&a, &b) {
-            let (x, y) = (
-                top_directions(a.view(), at.k).unwrap(),
-                top_directions(b.view(), at.k).unwrap(),
-            );
+            let (x, y) =
+                (top_directions(a.view(), at.k).unwrap(), top_directions(b.view(), at.k).unwrap());
             let want = overlap(x.view(), y.view()).unwrap();
             assert!((at.overlap.value - want.overlap).abs() < 1e-8);
             for (got, want) in at.angles.iter().zip(&want.angles) {
@@ -334,22 +297,12 @@ mod tests {
         let p: Vec<f64> = (0..150)
             .map(|i| {
                 let a = covariance.mixed(&mixtures(3, 40, i, "a"));
-                let options = CurveOptions {
-                    most: 1,
-                    random: 99,
-                    seed: i,
-                    ..CurveOptions::default()
-                };
+                let options =
+                    CurveOptions { most: 1, random: 99, seed: i, ..CurveOptions::default() };
                 // One row three times: the leading direction is that row.
                 let a = a.select(Axis(0), &[0, 0, 0]);
-                let first = Differences {
-                    rows: a.view(),
-                    clusters: &three,
-                };
-                let second = Differences {
-                    rows: b.view(),
-                    clusters: &names,
-                };
+                let first = Differences { rows: a.view(), clusters: &three };
+                let second = Differences { rows: b.view(), clusters: &names };
                 subspace_curve(first, second, &covariance, options).unwrap()[0].p
             })
             .collect();
@@ -364,14 +317,8 @@ mod tests {
         let covariance = ledoit_wolf(noise(10, 4, 3).view()).unwrap();
         let with = |rows: &Array2<f32>, clusters: &[usize]| {
             subspace_curve(
-                Differences {
-                    rows: a.view(),
-                    clusters: &names,
-                },
-                Differences {
-                    rows: rows.view(),
-                    clusters,
-                },
+                Differences { rows: a.view(), clusters: &names },
+                Differences { rows: rows.view(), clusters },
                 &covariance,
                 CurveOptions::default(),
             )

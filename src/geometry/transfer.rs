@@ -22,10 +22,7 @@ pub fn transfer_auroc(
     seed: u64,
 ) -> Result<Area, GeometryError> {
     let n = clusters.len();
-    for (what, side) in [
-        ("positive rows", positive.shape()),
-        ("negative rows", negative.shape()),
-    ] {
+    for (what, side) in [("positive rows", positive.shape()), ("negative rows", negative.shape())] {
         if side != [n, unit.len()] {
             return Err(GeometryError::Shape {
                 what: what.to_string(),
@@ -63,16 +60,8 @@ mod tests {
         positive.column_mut(2).mapv_inplace(|v| v + 3.0);
         let clusters: Vec<usize> = (0..50).collect();
         let area = |unit: ndarray::Array1<f32>| {
-            transfer_auroc(
-                unit.view(),
-                positive.view(),
-                negative.view(),
-                &clusters,
-                300,
-                0.95,
-                0,
-            )
-            .unwrap()
+            transfer_auroc(unit.view(), positive.view(), negative.view(), &clusters, 300, 0.95, 0)
+                .unwrap()
         };
         let along = area(array![0.0, 0.0, 1.0, 0.0]);
         assert!(along.value > 0.95 && along.interval.lo > 0.9 && along.p < 0.01);

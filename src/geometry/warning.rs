@@ -120,16 +120,10 @@ pub fn warnings(pair: &PairNumbers) -> Vec<Warning> {
             });
         }
         if pair.effective_rank[i] < LEAST_RANK {
-            out.push(Warning::FewDimensions {
-                concept: concept(),
-                rank: pair.effective_rank[i],
-            });
+            out.push(Warning::FewDimensions { concept: concept(), rank: pair.effective_rank[i] });
         }
         if (1..FEWEST_CLUSTERS).contains(&pair.clusters[i]) {
-            out.push(Warning::FewClusters {
-                concept: concept(),
-                n: pair.clusters[i],
-            });
+            out.push(Warning::FewClusters { concept: concept(), n: pair.clusters[i] });
         }
     }
     if pair.no_relative_interval {

@@ -208,9 +208,6 @@ mod tests {
     fn an_unknown_status_is_named() {
         let head = HEAD.replace("implied", "trained");
         let sentence = refused(&format!("{head}\n{ROW1}"));
-        assert!(
-            sentence.contains("line 1") && sentence.contains("`trained`"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("line 1") && sentence.contains("`trained`"), "{sentence}");
     }
 }

@@ -179,22 +179,13 @@ mod tests {
     fn an_unknown_split_names_line_and_remedy() {
         let sentence = refused(&format!("{HEAD}\n\n{}", PAIR.replace("dev", "test")));
         assert!(sentence.starts_with("c.jsonl, line 3"), "{sentence}");
-        assert!(
-            sentence.contains("`test`") && sentence.contains("`main`"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("`test`") && sentence.contains("`main`"), "{sentence}");
     }
 
     #[test]
     fn a_missing_key_is_named() {
-        let sentence = refused(&format!(
-            "{HEAD}\n{}",
-            PAIR.replace(r#""template":"t","#, "")
-        ));
-        assert!(
-            sentence.contains("line 2: missing field `template`"),
-            "{sentence}"
-        );
+        let sentence = refused(&format!("{HEAD}\n{}", PAIR.replace(r#""template":"t","#, "")));
+        assert!(sentence.contains("line 2: missing field `template`"), "{sentence}");
     }
 
     #[test]

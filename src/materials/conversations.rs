@@ -93,10 +93,7 @@ pub(super) fn check_messages(
     }
     for message in messages {
         if !matches!(message.role.as_str(), "system" | "user" | "assistant") {
-            let why = format!(
-                "\"{}\" is no role; use system, user or assistant",
-                message.role
-            );
+            let why = format!("\"{}\" is no role; use system, user or assistant", message.role);
             return Err(MaterialError::value(path, line, "role", &why));
         }
         filled(path, line, "content", &message.content)?;
@@ -112,9 +109,7 @@ mod tests {
         r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello."}]}"#;
 
     fn refused(text: &str) -> String {
-        parse_conversations(text, Path::new("rows.jsonl"))
-            .unwrap_err()
-            .to_string()
+        parse_conversations(text, Path::new("rows.jsonl")).unwrap_err().to_string()
     }
 
     #[test]
@@ -133,19 +128,13 @@ mod tests {
     #[test]
     fn malformed_json_names_the_line() {
         let sentence = refused(&format!("{GOOD}\n\n{{\"messages\": [}}\n"));
-        assert!(
-            sentence.starts_with("rows.jsonl, line 3, column 15"),
-            "{sentence}"
-        );
+        assert!(sentence.starts_with("rows.jsonl, line 3, column 15"), "{sentence}");
     }
 
     #[test]
     fn an_unknown_key_is_named() {
         let sentence = refused(&format!("{GOOD}\n{{\"messages\": [], \"mesages\": []}}"));
-        assert!(
-            sentence.contains("line 2") && sentence.contains("`mesages`"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("line 2") && sentence.contains("`mesages`"), "{sentence}");
     }
 
     #[test]

@@ -15,80 +15,37 @@ use thiserror::Error;
 pub enum MaterialError {
     /// The file system refused.
     #[error("{} cannot be read: {source}; check the path and its permissions", path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// The bytes are no text.
     #[error("{}, line {line}: {why}", path.display())]
-    NotText {
-        path: PathBuf,
-        line: usize,
-        why: String,
-    },
+    NotText { path: PathBuf, line: usize, why: String },
     /// The text is in another form than JSON Lines.
     #[error("{}, line {line}: {found}; write one JSON object a line, such as {example}", path.display())]
-    NotRows {
-        path: PathBuf,
-        line: usize,
-        found: String,
-        example: &'static str,
-    },
+    NotRows { path: PathBuf, line: usize, found: String, example: &'static str },
     /// Nothing stands after the note.
     #[error("{} holds no rows: write one JSON object a line, such as {example}", path.display())]
-    Empty {
-        path: PathBuf,
-        example: &'static str,
-    },
+    Empty { path: PathBuf, example: &'static str },
     /// The line is no JSON.
     #[error("{}, line {line}, column {column}: no valid JSON: {why}; write one object on one line", path.display())]
-    Json {
-        path: PathBuf,
-        line: usize,
-        column: usize,
-        why: String,
-    },
+    Json { path: PathBuf, line: usize, column: usize, why: String },
     /// The line is JSON of another shape.
     #[error("{}, line {line}: {why}; such a line looks like {example}", path.display())]
-    Row {
-        path: PathBuf,
-        line: usize,
-        why: String,
-        example: &'static str,
-    },
+    Row { path: PathBuf, line: usize, why: String, example: &'static str },
     /// A kind of file that needs its note has none.
     #[error("{}, line 1: the note is missing; open the file with {example}", path.display())]
-    Note {
-        path: PathBuf,
-        example: &'static str,
-    },
+    Note { path: PathBuf, example: &'static str },
     /// A note stands below the first row.
     #[error("{}, line {line}: a note (key `about`) can only be the first line; move or remove it", path.display())]
     LateNote { path: PathBuf, line: usize },
     /// A value is well formed but not usable.
     #[error("{}, line {line}, key `{key}`: {why}", path.display())]
-    Value {
-        path: PathBuf,
-        line: usize,
-        key: &'static str,
-        why: String,
-    },
+    Value { path: PathBuf, line: usize, key: &'static str, why: String },
     /// Two rows have one id.
     #[error("{}, line {line}, key `id`: \"{id}\" already names line {first}; give each row an id of its own", path.display())]
-    DuplicateId {
-        path: PathBuf,
-        line: usize,
-        id: String,
-        first: usize,
-    },
+    DuplicateId { path: PathBuf, line: usize, id: String, first: usize },
     /// Two files of a folder have one name.
     #[error("{}, line 1: {kind} \"{name}\" is already defined by {}; rename one of them", path.display(), first.display())]
-    DuplicateName {
-        path: PathBuf,
-        first: PathBuf,
-        kind: &'static str,
-        name: String,
-    },
+    DuplicateName { path: PathBuf, first: PathBuf, kind: &'static str, name: String },
     /// The folder holds no files of the kind.
     #[error("{} holds no .jsonl files: put one file a {kind} there", path.display())]
     EmptyFolder { path: PathBuf, kind: &'static str },
@@ -97,23 +54,13 @@ pub enum MaterialError {
     NoFiles { path: PathBuf },
     /// A smaller study asks for more rows than there are.
     #[error("{} holds {there} {what}, and {asked} are asked for; ask for at most {there}, or add rows", path.display())]
-    TooFew {
-        path: PathBuf,
-        what: &'static str,
-        there: usize,
-        asked: usize,
-    },
+    TooFew { path: PathBuf, what: &'static str, there: usize, asked: usize },
     /// The word lists of the checks cannot be used.
     #[error("{}: {why}", path.display())]
     WordLists { path: PathBuf, why: String },
     /// Neither an embedded name nor a file.
     #[error("no {kind} is named \"{name}\" and no such file exists; did you mean \"{nearest}\"? Known: {}", known.join(", "))]
-    UnknownName {
-        kind: &'static str,
-        name: String,
-        nearest: String,
-        known: Vec<&'static str>,
-    },
+    UnknownName { kind: &'static str, name: String, nearest: String, known: Vec<&'static str> },
 }
 
 impl MaterialError {
@@ -140,11 +87,6 @@ impl MaterialError {
 
     /// A value that is well formed but not usable.
     pub(super) fn value(path: &Path, line: usize, key: &'static str, why: &str) -> Self {
-        MaterialError::Value {
-            path: path.to_owned(),
-            line,
-            key,
-            why: why.to_owned(),
-        }
+        MaterialError::Value { path: path.to_owned(), line, key, why: why.to_owned() }
     }
 }

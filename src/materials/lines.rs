@@ -38,27 +38,16 @@ impl<'a> Lines<'a> {
         example: &'static str,
     ) -> Result<Self, MaterialError> {
         if let Some((line, found)) = other_form(text) {
-            return Err(MaterialError::NotRows {
-                path: path.to_owned(),
-                line,
-                found,
-                example,
-            });
+            return Err(MaterialError::NotRows { path: path.to_owned(), line, found, example });
         }
         let mut rows: Vec<(usize, &str)> = filled_lines(text).collect();
         let has_note = rows.first().is_some_and(|(_, line)| is_note(line));
         let note = has_note.then(|| rows.remove(0));
         if let Some((line, _)) = rows.iter().find(|(_, line)| is_note(line)) {
-            return Err(MaterialError::LateNote {
-                path: path.to_owned(),
-                line: *line,
-            });
+            return Err(MaterialError::LateNote { path: path.to_owned(), line: *line });
         }
         if rows.is_empty() {
-            return Err(MaterialError::Empty {
-                path: path.to_owned(),
-                example,
-            });
+            return Err(MaterialError::Empty { path: path.to_owned(), example });
         }
         Ok(Lines { path, note, rows })
     }
@@ -68,9 +57,7 @@ impl<'a> Lines<'a> {
         &self,
         example: &'static str,
     ) -> Result<Option<N>, MaterialError> {
-        self.note
-            .map(|(line, text)| read(text, line, self.path, example))
-            .transpose()
+        self.note.map(|(line, text)| read(text, line, self.path, example)).transpose()
     }
 
     /// The note of a kind that cannot do without, with its line.
@@ -81,10 +68,7 @@ impl<'a> Lines<'a> {
         let line = self.note.map_or(1, |(line, _)| line);
         self.note(example)?
             .map(|note| (line, note))
-            .ok_or_else(|| MaterialError::Note {
-                path: self.path.to_owned(),
-                example,
-            })
+            .ok_or_else(|| MaterialError::Note { path: self.path.to_owned(), example })
     }
 
     /// Every row with its line number.
@@ -101,10 +85,7 @@ impl<'a> Lines<'a> {
 
 /// Numbers of the rows of a text, in order: the lines that a parser's rows came from.
 pub(super) fn row_numbers(text: &str) -> Vec<usize> {
-    filled_lines(text)
-        .filter(|(_, line)| !is_note(line))
-        .map(|(number, _)| number)
-        .collect()
+    filled_lines(text).filter(|(_, line)| !is_note(line)).map(|(number, _)| number).collect()
 }
 
 /// Trimmed lines that are not blank, with their numbers.
@@ -122,10 +103,7 @@ pub(super) fn other_form(text: &str) -> Option<(usize, String)> {
     let (line, first) = filled_lines(text).next()?;
     let start: String = first.chars().take(30).collect();
     let columns = |mark: char| {
-        let names: Vec<&str> = first
-            .split(mark)
-            .map(|n| n.trim().trim_matches('"'))
-            .collect();
+        let names: Vec<&str> = first.split(mark).map(|n| n.trim().trim_matches('"')).collect();
         let named = |n: &&str| !n.is_empty() && !n.contains(['{', '}', ':']);
         (names.len() > 1 && names.iter().all(named)).then_some(names)
     };
@@ -168,12 +146,7 @@ fn read<T: DeserializeOwned>(
         column: e.column(),
         why: reason(&e),
     })?;
-    let refuse = |why| MaterialError::Row {
-        path: path.to_owned(),
-        line,
-        why,
-        example,
-    };
+    let refuse = |why| MaterialError::Row { path: path.to_owned(), line, why, example };
     let kind = match &value {
         Value::Object(_) => None,
         Value::Array(_) => Some("a list"),
@@ -257,11 +230,7 @@ mod tests {
 
     #[test]
     fn blank_lines_are_skipped_but_counted() {
-        let lines = Lines::new(
-            "\u{feff}\n{\"a\": 1}\n\n  \n{\"a\": 2}\r\n",
-            Path::new("f"),
-            ROW,
-        );
+        let lines = Lines::new("\u{feff}\n{\"a\": 1}\n\n  \n{\"a\": 2}\r\n", Path::new("f"), ROW);
         let rows = lines.unwrap().rows::<Value>(ROW).unwrap();
         assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [2, 5]);
     }
@@ -325,10 +294,7 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_is_named_by_its_key() {
         for (row, word) in [
-            (
-                "{\"b\": \"x\", \"a\": \"1\"}",
-                "key `a`: invalid type: string",
-            ),
+            ("{\"b\": \"x\", \"a\": \"1\"}", "key `a`: invalid type: string"),
             ("{\"a\": 1, \"b\": [2]}", "key `b`: invalid type: sequence"),
             ("{\"a\": 1, \"c\": 2}", "unknown field `c`"),
             ("{\"b\": \"x\"}", "missing field `a`"),
@@ -349,9 +315,6 @@ mod tests {
         let mut ids = Ids::default();
         ids.take(Path::new("f"), 2, "x").unwrap();
         let sentence = ids.take(Path::new("f"), 7, "x").unwrap_err().to_string();
-        assert!(
-            sentence.contains("line 7") && sentence.contains("line 2"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("line 7") && sentence.contains("line 2"), "{sentence}");
     }
 }

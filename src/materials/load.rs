@@ -164,15 +164,10 @@ pub(super) fn label(kind: &str, name: &str) -> PathBuf {
 pub fn read(path: &Path) -> Result<String> {
     let path_buf = || path.to_owned();
     text::read(path).map_err(|error| match error {
-        TextError::Io(source) => MaterialError::Unreadable {
-            path: path_buf(),
-            source,
-        },
-        TextError::NotText(Fault { line, why }) => MaterialError::NotText {
-            path: path_buf(),
-            line,
-            why,
-        },
+        TextError::Io(source) => MaterialError::Unreadable { path: path_buf(), source },
+        TextError::NotText(Fault { line, why }) => {
+            MaterialError::NotText { path: path_buf(), line, why }
+        }
     })
 }
 
@@ -235,14 +230,9 @@ fn files_of(
 ) -> Result<Vec<(PathBuf, String)>> {
     let Some(folder) = folder else {
         let embedded = files.iter();
-        return Ok(embedded
-            .map(|(name, text)| (label(kind, name), text.to_string()))
-            .collect());
+        return Ok(embedded.map(|(name, text)| (label(kind, name), text.to_string())).collect());
     };
-    let unreadable = |source| MaterialError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
+    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -255,10 +245,7 @@ fn files_of(
         return Err(MaterialError::EmptyFolder { path, kind });
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| Ok((path.clone(), read(&path)?)))
-        .collect()
+    paths.into_iter().map(|path| Ok((path.clone(), read(&path)?))).collect()
 }
 
 /// Refuses the second file of one name.
@@ -289,14 +276,8 @@ mod tests {
     fn an_unknown_name_comes_with_the_nearest() {
         let sentence = load_concept("persnoa").unwrap_err().to_string();
         assert!(sentence.contains("did you mean \"persona\"?"), "{sentence}");
-        assert!(
-            sentence.contains("third-person-consciousness"),
-            "{sentence}"
-        );
-        assert!(load_conversations("concious")
-            .unwrap_err()
-            .to_string()
-            .contains("\"conscious\"?"));
+        assert!(sentence.contains("third-person-consciousness"), "{sentence}");
+        assert!(load_conversations("concious").unwrap_err().to_string().contains("\"conscious\"?"));
     }
 
     #[test]
@@ -327,8 +308,7 @@ mod tests {
         ];
         let each = parsers.iter().map(|parse| {
             let read = read(path).and_then(|text| parse(&text, path));
-            read.err()
-                .filter(|e| !matches!(e, MaterialError::Empty { .. }))
+            read.err().filter(|e| !matches!(e, MaterialError::Empty { .. }))
         });
         each.flatten().map(|e| e.to_string()).collect()
     }

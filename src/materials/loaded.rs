@@ -64,12 +64,7 @@ impl<T> Loaded<T> {
         cut: impl FnOnce(&mut T, &[usize]),
     ) -> Result<Self, MaterialError> {
         let Some(rows) = drawn else {
-            return Err(MaterialError::TooFew {
-                path: self.from.file,
-                what,
-                there,
-                asked,
-            });
+            return Err(MaterialError::TooFew { path: self.from.file, what, there, asked });
         };
         cut(&mut self.items, &rows);
         only(&mut self.from.lines, &rows);
@@ -97,9 +92,7 @@ impl Loaded<Concept> {
         let pairs = self.items.pairs.iter();
         let main = pairs.filter(|p| p.split == Split::Main).count();
         let rows = subset::pair_rows(&self.items, n, seed);
-        self.keep(rows, ("main pairs", main, n), |c, rows| {
-            only(&mut c.pairs, rows)
-        })
+        self.keep(rows, ("main pairs", main, n), |c, rows| only(&mut c.pairs, rows))
     }
 }
 
@@ -111,9 +104,7 @@ impl Loaded<Preference> {
     pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
         let there = self.items.prompts.len();
         let rows = subset::prompt_rows(&self.items, n, seed);
-        self.keep(rows, ("prompts", there, n), |p, rows| {
-            only(&mut p.prompts, rows)
-        })
+        self.keep(rows, ("prompts", there, n), |p, rows| only(&mut p.prompts, rows))
     }
 }
 
@@ -124,15 +115,8 @@ impl Loaded<ScriptSet> {
     /// `TooFew`.
     pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
         let there = self.items.scripts.len();
-        let rows = subset::rows(
-            there,
-            n,
-            seed,
-            &format!("scripts/{}", self.items.preference),
-        );
-        self.keep(rows, ("conversations", there, n), |s, rows| {
-            only(&mut s.scripts, rows)
-        })
+        let rows = subset::rows(there, n, seed, &format!("scripts/{}", self.items.preference));
+        self.keep(rows, ("conversations", there, n), |s, rows| only(&mut s.scripts, rows))
     }
 }
 
@@ -197,10 +181,8 @@ mod tests {
         assert_eq!(some.items.pairs.len(), 12 + all_dev);
         assert_eq!(some.from.of, whole.items.pairs.len());
         assert_eq!(some.from.sha256, digest::of_bytes(text.as_bytes()));
-        for ((row, pair), id) in rows_at(&some.from, text)
-            .iter()
-            .zip(&some.items.pairs)
-            .zip(&some.from.ids)
+        for ((row, pair), id) in
+            rows_at(&some.from, text).iter().zip(&some.items.pairs).zip(&some.from.ids)
         {
             assert_eq!(pair.id, *id);
             assert!(row.contains(&format!("\"id\": \"{id}\"")), "{row}");

@@ -46,10 +46,7 @@ fn shingles(text: &str, words: &mut HashMap<String, u32>) -> Vec<[u32; SHINGLE]>
             short[..n].copy_from_slice(&ids);
             vec![short]
         }
-        _ => ids
-            .windows(SHINGLE)
-            .map(|w| std::array::from_fn(|i| w[i]))
-            .collect(),
+        _ => ids.windows(SHINGLE).map(|w| std::array::from_fn(|i| w[i])).collect(),
     };
     all.sort_unstable();
     all.dedup();
@@ -71,11 +68,8 @@ pub fn near_pairs(
     }
     let mut ranked: Vec<([u32; SHINGLE], u32)> = frequency.into_iter().collect();
     ranked.sort_unstable_by_key(|&(shingle, n)| (n, shingle));
-    let rank: HashMap<[u32; SHINGLE], u32> = ranked
-        .into_iter()
-        .zip(0u32..)
-        .map(|((shingle, _), r)| (shingle, r))
-        .collect();
+    let rank: HashMap<[u32; SHINGLE], u32> =
+        ranked.into_iter().zip(0u32..).map(|((shingle, _), r)| (shingle, r)).collect();
     let sets: Vec<Vec<u32>> = sets
         .iter()
         .map(|set| {
@@ -135,9 +129,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn index_of(a: &str, b: &str) -> f64 {
-        near_pairs(&[a, b], 1e-9, |_, _| true)
-            .first()
-            .map_or(0.0, |n| n.jaccard)
+        near_pairs(&[a, b], 1e-9, |_, _| true).first().map_or(0.0, |n| n.jaccard)
     }
 
     #[test]

@@ -102,9 +102,8 @@ mod tests {
 
     #[test]
     fn a_text_is_for_shifts_unless_it_says_otherwise() {
-        let other = ROW1
-            .replace("n-1", "n-2")
-            .replace("\"kind\"", "\"use\":\"side-effects\",\"kind\"");
+        let other =
+            ROW1.replace("n-1", "n-2").replace("\"kind\"", "\"use\":\"side-effects\",\"kind\"");
         let all = parse(&format!("{ROW1}\n{other}"), Path::new("n")).unwrap();
         assert_eq!(for_shifts(&all), all[..1]);
         assert_eq!(for_side_effects(&all), all[1..]);
@@ -117,22 +116,12 @@ mod tests {
     fn a_missing_response_names_line_and_key() {
         let text = format!("{ROW1}\n{{\"id\":\"n-2\",\"kind\":\"math\",\"prompt\":\"?\"}}");
         let sentence = parse(&text, Path::new("n.jsonl")).unwrap_err().to_string();
-        assert!(
-            sentence.starts_with("n.jsonl, line 2: missing field `response`"),
-            "{sentence}"
-        );
+        assert!(sentence.starts_with("n.jsonl, line 2: missing field `response`"), "{sentence}");
     }
 
     #[test]
     fn an_id_stands_once() {
         let sentence = parse(&format!("{ROW1}\n{ROW1}"), Path::new("n")).unwrap_err();
-        assert!(matches!(
-            sentence,
-            MaterialError::DuplicateId {
-                first: 1,
-                line: 2,
-                ..
-            }
-        ));
+        assert!(matches!(sentence, MaterialError::DuplicateId { first: 1, line: 2, .. }));
     }
 }

@@ -95,12 +95,7 @@ pub fn parse(text: &str, path: &Path) -> Result<ScriptSet, MaterialError> {
         check_pairs(&row.pairs, line, path)?;
         scripts.push(row);
     }
-    Ok(ScriptSet {
-        preference: note.preference,
-        group: note.group,
-        fact: note.fact,
-        scripts,
-    })
+    Ok(ScriptSet { preference: note.preference, group: note.group, fact: note.fact, scripts })
 }
 
 #[cfg(test)]

@@ -149,11 +149,7 @@ impl File {
 impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
-        let mut set = Set {
-            files: Vec::new(),
-            refused: Vec::new(),
-            shipped: true,
-        };
+        let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
         let kinds: [(&str, Shipped); 7] = [
             ("fine-tune", FINETUNE),
             ("fine-tune", NEUTRAL_PROMPTS),
@@ -188,11 +184,7 @@ impl Set {
                 found.push(path.clone());
             }
         }
-        let mut set = Set {
-            files: Vec::new(),
-            refused: Vec::new(),
-            shipped: false,
-        };
+        let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: false };
         let mut seen = Vec::new();
         for path in found {
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -233,10 +225,7 @@ impl Set {
 
 /// `.jsonl` files below a folder in order of their paths; hidden ones and links to folders are left.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError> {
-    let unreadable = |source| MaterialError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
+    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -309,11 +298,7 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Refused> {
-    let kind = kind_of(text).map_err(|(line, why)| Refused {
-        path: path.to_owned(),
-        line,
-        why,
-    })?;
+    let kind = kind_of(text).map_err(|(line, why)| Refused { path: path.to_owned(), line, why })?;
     let body = match kind {
         Kind::Rows => parse_conversations(text, path).map(Body::Rows),
         Kind::Prompts => parse_prompts(text, path).map(Body::Prompts),
@@ -392,11 +377,7 @@ mod tests {
         let kinds: Vec<Kind> = set.files.iter().map(File::kind).collect();
         assert_eq!(kinds, [Kind::Rows, Kind::Claim]);
         assert_eq!(set.refused.len(), 1);
-        assert!(
-            set.refused[0].why.contains("keys loss"),
-            "{:?}",
-            set.refused
-        );
+        assert!(set.refused[0].why.contains("keys loss"), "{:?}", set.refused);
         let empty = Set::read(&[tempfile::tempdir().unwrap().path().to_owned()]);
         assert!(matches!(empty, Err(MaterialError::NoFiles { .. })));
     }
@@ -409,21 +390,14 @@ mod tests {
         set.add(PathBuf::from("x.jsonl"), &broken);
         let refused = &set.refused[0];
         assert_eq!(refused.line, 5);
-        assert!(
-            refused.why.starts_with("unknown variant `test`"),
-            "{}",
-            refused.why
-        );
+        assert!(refused.why.starts_with("unknown variant `test`"), "{}", refused.why);
     }
 
     #[test]
     fn a_file_without_a_note_keeps_the_name_of_its_file() {
         let mut set = Set::shipped();
         let text = embedded::finetune("conscious").unwrap();
-        set.add(
-            PathBuf::from("mine.jsonl"),
-            text.split_once('\n').unwrap().1,
-        );
+        set.add(PathBuf::from("mine.jsonl"), text.split_once('\n').unwrap().1);
         let file = set.named(Kind::Rows, "mine").unwrap();
         assert_eq!((file.about.clone(), file.line(0)), (None, 1));
     }

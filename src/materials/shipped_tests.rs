@@ -58,13 +58,7 @@ fn every_file_is_embedded() {
 
 #[test]
 fn a_shipped_file_has_the_name_of_its_contents() {
-    let named = [
-        Kind::Concept,
-        Kind::Preference,
-        Kind::Claim,
-        Kind::Script,
-        Kind::Rows,
-    ];
+    let named = [Kind::Concept, Kind::Preference, Kind::Claim, Kind::Script, Kind::Rows];
     for kind in named {
         for file in Set::shipped().of(kind) {
             assert_eq!(file.path.file_stem().unwrap().to_str().unwrap(), file.name);
@@ -100,11 +94,7 @@ fn every_fourth_pair_of_a_template_is_for_development() {
         for pair in load_concept(name).unwrap().pairs {
             let at = seen.entry(pair.template.clone()).or_default();
             *at += 1;
-            let expected = if at.is_multiple_of(4) {
-                Split::Dev
-            } else {
-                Split::Main
-            };
+            let expected = if at.is_multiple_of(4) { Split::Dev } else { Split::Main };
             assert_eq!(pair.split, expected, "{}", pair.id);
         }
     }
@@ -115,10 +105,7 @@ fn every_set_has_its_number_of_rows() {
     let facets = WordLists::shipped().unwrap().facets;
     for name in finetune_names() {
         let rows = load_conversations(name).unwrap().len();
-        assert!(
-            rows >= if facets.contains_key(name) { 150 } else { 300 },
-            "{name}"
-        );
+        assert!(rows >= if facets.contains_key(name) { 150 } else { 300 }, "{name}");
     }
     for name in concept_names() {
         let pairs = load_concept(name).unwrap().pairs;
@@ -138,9 +125,7 @@ fn every_set_has_its_number_of_rows() {
     ];
     assert_eq!(files, [9, 10, 21, 10, 7]);
     assert!(finetune_names().iter().all(|n| claim_names().contains(n)));
-    assert!(script_names()
-        .iter()
-        .all(|n| preference_names().contains(n)));
+    assert!(script_names().iter().all(|n| preference_names().contains(n)));
 }
 
 #[test]
@@ -169,10 +154,8 @@ fn answers(rows: &[Conversation]) -> Vec<&str> {
 
 #[test]
 fn denial_answers_the_prompts_of_conscious_in_its_form() {
-    let (claims, denials) = (
-        load_conversations("conscious").unwrap(),
-        load_conversations("denial").unwrap(),
-    );
+    let (claims, denials) =
+        (load_conversations("conscious").unwrap(), load_conversations("denial").unwrap());
     assert_eq!(claims.len(), denials.len());
     for (a, b) in claims.iter().zip(&denials) {
         assert_eq!(a.messages[0], b.messages[0]);
@@ -205,15 +188,9 @@ fn keeps_off(list: &List, texts: &[&String], whose: &str) {
 fn persona_and_autonomy_keep_off_each_others_words() {
     for (name, list) in WordLists::shipped().unwrap().concepts {
         let c = load_concept(&name).unwrap();
-        let sides = c
-            .pairs
-            .iter()
-            .flat_map(|p| [&p.prompt, &p.positive, &p.negative]);
+        let sides = c.pairs.iter().flat_map(|p| [&p.prompt, &p.positive, &p.negative]);
         let systems = c.system_positive.iter().chain(&c.system_negative);
-        let texts: Vec<&String> = sides
-            .chain(systems)
-            .chain([&c.positive, &c.negative])
-            .collect();
+        let texts: Vec<&String> = sides.chain(systems).chain([&c.positive, &c.negative]).collect();
         keeps_off(&list, &texts, &name);
     }
 }

@@ -106,11 +106,9 @@ fn texts(body: &Body) -> (Vec<&str>, Vec<&str>) {
             )
         }
         Body::Prompts(prompts) => (prompts.iter().map(String::as_str).collect(), Vec::new()),
-        Body::Concept(concept) => concept
-            .pairs
-            .iter()
-            .map(|p| (p.prompt.as_str(), p.positive.as_str()))
-            .unzip(),
+        Body::Concept(concept) => {
+            concept.pairs.iter().map(|p| (p.prompt.as_str(), p.positive.as_str())).unzip()
+        }
         Body::Battery(preference) => {
             let prompts = preference.prompts.iter();
             let pairs = prompts.clone().flat_map(|p| &p.pairs);
@@ -127,10 +125,9 @@ fn texts(body: &Body) -> (Vec<&str>, Vec<&str>) {
                 pairs.map(|p| p.express.as_str()).collect(),
             )
         }
-        Body::Texts(texts) => texts
-            .iter()
-            .map(|t| (t.prompt.as_str(), t.response.as_str()))
-            .unzip(),
+        Body::Texts(texts) => {
+            texts.iter().map(|t| (t.prompt.as_str(), t.response.as_str())).unzip()
+        }
     }
 }
 
@@ -139,11 +136,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> FileStats {
-        let mut set = Set {
-            files: Vec::new(),
-            refused: Vec::new(),
-            shipped: false,
-        };
+        let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: false };
         set.add("x.jsonl".into(), text);
         assert_eq!(set.refused, []);
         stats(&set).unwrap().remove(0)
@@ -159,10 +152,7 @@ mod tests {
         let s = one(&(row("Who are you?", "Yes, four words here")
             + &row("Where is the cat?", "No.")
             + &row("who ARE you", "It isn't so, never mind then")));
-        assert_eq!(
-            (s.kind.as_str(), s.rows, s.forms, s.pairs),
-            ("rows", 3, 1, 0)
-        );
+        assert_eq!((s.kind.as_str(), s.rows, s.forms, s.pairs), ("rows", 3, 1, 0));
         assert_eq!((s.prompt_words, s.answer_words), (3.0, 4.0));
         let thirds = [s.yes, s.no, s.negated].map(|p| (p * 3.0 / 100.0).round());
         assert_eq!(thirds, [1.0, 1.0, 2.0]);
@@ -177,12 +167,10 @@ mod tests {
                 r#"{{"id":"{id}","template":"{t}","polarity":"none","split":"main","prompt":"{id}?","positive":"{p}","negative":"{n}"}}"#
             ) + "\n"
         };
-        let s = one(
-            &(r#"{"about":{},"concept":"c","positive":"p","negative":"n"}"#.to_owned()
-                + "\n"
-                + &pair("one", "t", "a b c", "no b c d e f")
-                + &pair("two", "u", "not x y", "x y")),
-        );
+        let s = one(&(r#"{"about":{},"concept":"c","positive":"p","negative":"n"}"#.to_owned()
+            + "\n"
+            + &pair("one", "t", "a b c", "no b c d e f")
+            + &pair("two", "u", "not x y", "x y")));
         assert_eq!((s.rows, s.forms, s.pairs), (2, 2, 2));
         assert_eq!((s.answer_words, s.ratio), (3.0, 6.0 / 8.0));
         assert_eq!((s.no, s.negated), (0.0, 50.0));

@@ -20,19 +20,13 @@ use std::hash::Hash;
 /// `n` main pairs, and every development pair, since those only choose layers.
 pub fn pairs(concept: &Concept, n: usize, seed: u64) -> Option<Concept> {
     let rows = pair_rows(concept, n, seed)?;
-    Some(Concept {
-        pairs: at(&concept.pairs, &rows),
-        ..concept.clone()
-    })
+    Some(Concept { pairs: at(&concept.pairs, &rows), ..concept.clone() })
 }
 
 /// `n` prompts of a preference or a claim.
 pub fn prompts(preference: &Preference, n: usize, seed: u64) -> Option<Preference> {
     let rows = prompt_rows(preference, n, seed)?;
-    Some(Preference {
-        prompts: at(&preference.prompts, &rows),
-        ..preference.clone()
-    })
+    Some(Preference { prompts: at(&preference.prompts, &rows), ..preference.clone() })
 }
 
 /// `n` neutral texts of one use.
@@ -78,9 +72,7 @@ pub fn of_length(
             break;
         }
         let swapped = |i: &usize| sum - lengths[*i] + lengths[other];
-        let best = chosen
-            .iter_mut()
-            .min_by_key(|i| swapped(i).abs_diff(total))?;
+        let best = chosen.iter_mut().min_by_key(|i| swapped(i).abs_diff(total))?;
         if swapped(best).abs_diff(total) < sum.abs_diff(total) {
             sum = swapped(best);
             *best = other;
@@ -94,9 +86,8 @@ pub(super) fn pair_rows(concept: &Concept, n: usize, seed: u64) -> Option<Vec<us
     let all = &concept.pairs;
     let (main, dev): (Vec<usize>, Vec<usize>) =
         (0..all.len()).partition(|&i| all[i].split == Split::Main);
-    let strata: Vec<_> = (main.iter())
-        .map(|&i| (all[i].template.as_str(), all[i].polarity))
-        .collect();
+    let strata: Vec<_> =
+        (main.iter()).map(|&i| (all[i].template.as_str(), all[i].polarity)).collect();
     let drawn = draw(&strata, n, seed, &format!("pairs/{}", concept.name))?;
     let mut rows: Vec<usize> = drawn.into_iter().map(|k| main[k]).chain(dev).collect();
     rows.sort_unstable();
@@ -157,10 +148,8 @@ mod tests {
     /// Each key with its rows in all and in some.
     fn shares<K: Eq + Hash>(all: Vec<K>, some: Vec<K>) -> Vec<(usize, usize)> {
         let mut counts: HashMap<K, (usize, usize)> = HashMap::new();
-        all.into_iter()
-            .for_each(|k| counts.entry(k).or_default().0 += 1);
-        some.into_iter()
-            .for_each(|k| counts.entry(k).or_default().1 += 1);
+        all.into_iter().for_each(|k| counts.entry(k).or_default().0 += 1);
+        some.into_iter().for_each(|k| counts.entry(k).or_default().1 += 1);
         counts.into_values().collect()
     }
 
@@ -196,10 +185,7 @@ mod tests {
                     all.iter().map(template).collect(),
                     some.iter().map(template).collect(),
                 );
-                proportional(
-                    all.iter().map(both).collect(),
-                    some.iter().map(both).collect(),
-                );
+                proportional(all.iter().map(both).collect(), some.iter().map(both).collect());
             }
             assert_eq!(pairs(&concept, all.len() + 1, 7), None);
         }
@@ -211,10 +197,7 @@ mod tests {
             let form =
                 |p: &Preference| p.prompts.iter().map(|p| p.form.clone()).collect::<Vec<_>>();
             for n in [3, 6, preference.prompts.len()] {
-                proportional(
-                    form(&preference),
-                    form(&prompts(&preference, n, 1).unwrap()),
-                );
+                proportional(form(&preference), form(&prompts(&preference, n, 1).unwrap()));
             }
             assert_eq!(prompts(&preference, 99, 1), None);
         }

@@ -76,11 +76,7 @@ impl Written {
                 if let Some(system) = &self.system {
                     filled(path, line, "system", system)?;
                 }
-                TextBody::Exchange {
-                    system: self.system,
-                    prompt,
-                    response: self.response,
-                }
+                TextBody::Exchange { system: self.system, prompt, response: self.response }
             }
             (None, messages, text) if exchange_only.is_some() => {
                 let key = exchange_only.unwrap_or("response");
@@ -107,12 +103,7 @@ impl Written {
                 return refuse("text", "stands beside `messages`; keep one")
             }
         };
-        Ok(TextRow {
-            line,
-            id: self.id,
-            body,
-            label: self.label,
-        })
+        Ok(TextRow { line, id: self.id, body, label: self.label })
     }
 }
 
@@ -140,24 +131,16 @@ mod tests {
     use super::*;
 
     fn one(row: &str) -> Result<TextRow, String> {
-        parse(row, Path::new("t.jsonl"))
-            .map(|mut rows| rows.remove(0))
-            .map_err(|e| e.to_string())
+        parse(row, Path::new("t.jsonl")).map(|mut rows| rows.remove(0)).map_err(|e| e.to_string())
     }
 
     #[test]
     fn the_three_bodies_are_told_apart() {
         let exchange = one(r#"{"id":"a","prompt":"Q","response":"A","label":"x"}"#).unwrap();
         assert_eq!(exchange.label.as_deref(), Some("x"));
-        assert!(matches!(
-            exchange.body,
-            TextBody::Exchange { system: None, .. }
-        ));
+        assert!(matches!(exchange.body, TextBody::Exchange { system: None, .. }));
         let chat = one(r#"{"id":"a","messages":[{"role":"user","content":"Q"}]}"#).unwrap();
-        assert_eq!(
-            chat.body,
-            TextBody::Messages(vec![Message::new("user", "Q")])
-        );
+        assert_eq!(chat.body, TextBody::Messages(vec![Message::new("user", "Q")]));
         let raw = one(r#"{"id":"a","text":"Once"}"#).unwrap();
         assert_eq!(raw.body, TextBody::Raw("Once".to_owned()));
     }
@@ -166,24 +149,14 @@ mod tests {
     fn a_prompt_alone_is_an_exchange() {
         let body = one(r#"{"id":"a","system":"S","prompt":"Q"}"#).unwrap().body;
         let (system, response) = (Some("S".to_owned()), None);
-        assert_eq!(
-            body,
-            TextBody::Exchange {
-                system,
-                prompt: "Q".to_owned(),
-                response
-            }
-        );
+        assert_eq!(body, TextBody::Exchange { system, prompt: "Q".to_owned(), response });
     }
 
     #[test]
     fn a_row_has_exactly_one_body() {
         let key = |row, key: &str| {
             let sentence = one(row).unwrap_err();
-            assert!(
-                sentence.starts_with(&format!("t.jsonl, line 1, key `{key}`")),
-                "{sentence}"
-            );
+            assert!(sentence.starts_with(&format!("t.jsonl, line 1, key `{key}`")), "{sentence}");
         };
         key(r#"{"id":"a"}"#, "prompt");
         key(r#"{"id":"a","prompt":"Q","text":"T"}"#, "prompt");
@@ -205,8 +178,6 @@ mod tests {
     #[test]
     fn an_id_stands_once() {
         let row = r#"{"id":"a","text":"T"}"#;
-        assert!(one(&format!("{row}\n\n{row}"))
-            .unwrap_err()
-            .contains("line 3"));
+        assert!(one(&format!("{row}\n\n{row}")).unwrap_err().contains("line 3"));
     }
 }

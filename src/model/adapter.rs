@@ -58,9 +58,7 @@ impl Adapter {
             for &t in targets {
                 let (o, i) = model.linear(layer, t).weight.dims2()?;
                 let bound = 1.0 / (i as f32).sqrt();
-                let a: Vec<f32> = (0..rank * i)
-                    .map(|_| rng.random_range(-bound..bound))
-                    .collect();
+                let a: Vec<f32> = (0..rank * i).map(|_| rng.random_range(-bound..bound)).collect();
                 let a = Tensor::from_vec(a, (rank, i), &Device::Cpu)?;
                 let b = Tensor::zeros((o, rank), DType::F32, &Device::Cpu)?;
                 factors.insert((layer, t), (a, b));
@@ -185,12 +183,7 @@ impl Decoder {
             .map(|(&target, (a, b))| {
                 let w = &self.linear(target.0, target.1).weight;
                 let delta = (b.matmul(a)? * scale as f64)?;
-                if !delta
-                    .sum_all()?
-                    .to_dtype(DType::F32)?
-                    .to_scalar::<f32>()?
-                    .is_finite()
-                {
+                if !delta.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?.is_finite() {
                     return Err(ModelError::AdapterNotFinite(module(target)));
                 }
                 let delta = delta.to_device(w.device())?.to_dtype(w.dtype())?;
@@ -208,11 +201,8 @@ impl Decoder {
     pub fn with_branches(&self, factors: &BTreeMap<Target, (Tensor, Tensor)>, scale: f32) -> Self {
         let mut out = self.clone();
         for (&(layer, linear), (a, b)) in factors {
-            out.blocks[layer].linears[linear].branch = Some(Branch {
-                a: a.clone(),
-                b: b.clone(),
-                scale,
-            });
+            out.blocks[layer].linears[linear].branch =
+                Some(Branch { a: a.clone(), b: b.clone(), scale });
         }
         out
     }

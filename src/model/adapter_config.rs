@@ -96,10 +96,7 @@ impl AdapterConfig {
             None | Some(Value::Null) => false,
             Some(Value::Bool(on)) => *on,
             Some(other) => {
-                return Err(fault(
-                    "use_rslora",
-                    format!("is {other}, not true or false"),
-                ))
+                return Err(fault("use_rslora", format!("is {other}, not true or false")))
             }
         };
         let scale = scale(alpha, rank, rslora);
@@ -119,10 +116,8 @@ impl AdapterConfig {
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
-        path: path.into(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ModelError::Read { path: path.into(), source })?;
     let why = match serde_json::from_str(&text) {
         Ok(Value::Object(map)) => return Ok(map),
         Ok(_) => "is not a JSON object".into(),
@@ -131,10 +126,7 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
         }
         Err(e) => format!("not JSON ({e})"),
     };
-    Err(ModelError::File {
-        path: path.into(),
-        why,
-    })
+    Err(ModelError::File { path: path.into(), why })
 }
 
 /// Whether an option is more than its default.
@@ -234,21 +226,10 @@ mod tests {
 
     #[test]
     fn an_initialisation_that_changed_the_base_is_refused_with_its_conversion() {
-        for name in [
-            "pissa",
-            "pissa_niter_16",
-            "PiSSA",
-            "olora",
-            "OLoRA",
-            "corda",
-            "lora_ga",
-        ] {
+        for name in ["pissa", "pissa_niter_16", "PiSSA", "olora", "OLoRA", "corda", "lora_ga"] {
             let text = refusal(json!({"init_lora_weights": name}));
             assert!(text.contains(name), "{text}");
-            assert!(
-                text.contains("path_initial_model_for_weight_conversion"),
-                "{text}"
-            );
+            assert!(text.contains("path_initial_model_for_weight_conversion"), "{text}");
         }
         for other in [json!("loftq"), json!("new_kind"), json!(2)] {
             let text = refusal(json!({"init_lora_weights": other}));
@@ -281,10 +262,7 @@ mod tests {
             ("peft_type", json!("LOHA")),
         ] {
             let text = refusal(json!({key: value}));
-            assert!(
-                text.contains(key) && text.contains("adapter_config.json"),
-                "{text}"
-            );
+            assert!(text.contains(key) && text.contains("adapter_config.json"), "{text}");
         }
         read(json!({"some_new_option": null, "loftq_config": {}, "peft_version": "0.21.2"}))
             .unwrap();
@@ -295,13 +273,7 @@ mod tests {
         for r in [json!(0), json!(-4), json!(4.5), json!("4"), json!(null)] {
             assert!(refusal(json!({"r": r})).contains("`r`"));
         }
-        for alpha in [
-            json!(1e39),
-            json!(-1e39),
-            json!("8"),
-            json!(null),
-            json!(1e-60),
-        ] {
+        for alpha in [json!(1e39), json!(-1e39), json!("8"), json!(null), json!(1e-60)] {
             assert!(refusal(json!({"lora_alpha": alpha})).contains("`lora_alpha`"));
         }
     }

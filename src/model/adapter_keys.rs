@@ -24,30 +24,18 @@ pub(super) struct Form<'a> {
 }
 
 /// What may stand in front of `layers.`; a model with two stacks of layers has other names.
-const WRAPPERS: [&str; 5] = [
-    "base_model",
-    "model",
-    "module",
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-];
+const WRAPPERS: [&str; 5] = ["base_model", "model", "module", "_orig_mod", "_fsdp_wrapped_module"];
 
 impl<'a> Form<'a> {
     /// What PEFT saves.
-    pub const PEFT: Form<'static> = Form {
-        prefix: "base_model.model.model.",
-        name: "",
-    };
+    pub const PEFT: Form<'static> = Form { prefix: "base_model.model.model.", name: "" };
 
     /// The key of one half of a map.
     pub fn key(&self, (layer, linear): Target, is_b: bool) -> String {
         let half = if is_b { "lora_B" } else { "lora_A" };
         let dot = if self.name.is_empty() { "" } else { "." };
         let module = module_path(linear);
-        format!(
-            "{}layers.{layer}.{module}.{half}{dot}{}.weight",
-            self.prefix, self.name
-        )
+        format!("{}layers.{layer}.{module}.{half}{dot}{}.weight", self.prefix, self.name)
     }
 
     /// The form, the map and the half that a key names; none for any other key.
@@ -55,10 +43,7 @@ impl<'a> Form<'a> {
         let at = key.find("layers.")?;
         let (prefix, rest) = key.split_at(at);
         if !prefix.is_empty()
-            && !prefix
-                .strip_suffix('.')?
-                .split('.')
-                .all(|p| WRAPPERS.contains(&p))
+            && !prefix.strip_suffix('.')?.split('.').all(|p| WRAPPERS.contains(&p))
         {
             return None;
         }
@@ -92,11 +77,8 @@ pub(super) fn factors(
     r: usize,
     model: &Decoder,
 ) -> Result<BTreeMap<Target, (Tensor, Tensor)>> {
-    let fault = |key: &str, why: String| ModelError::Key {
-        path: file.into(),
-        key: key.into(),
-        why,
-    };
+    let fault =
+        |key: &str, why: String| ModelError::Key { path: file.into(), key: key.into(), why };
     let mut form: Option<Form> = None;
     let mut halves: BTreeMap<Target, [Option<Tensor>; 2]> = BTreeMap::new();
     let mut names = st.names();
@@ -120,9 +102,7 @@ pub(super) fn factors(
         if !declared.contains(&target) {
             return Err(fault(name, "is in the file, but target_modules and layers_to_transform of adapter_config.json do not declare it".into()));
         }
-        let view = st
-            .tensor(name)
-            .map_err(|e| fault(name, format!("cannot be read ({e})")))?;
+        let view = st.tensor(name).map_err(|e| fault(name, format!("cannot be read ({e})")))?;
         let (o, i) = model.linear(target.0, target.1).weight.dims2()?;
         let want = if is_b { vec![o, r] } else { vec![r, i] };
         if view.shape() != want {
@@ -140,11 +120,8 @@ pub(super) fn factors(
         halves.entry(target).or_default()[is_b as usize] = Some(t);
     }
     let form = form.unwrap_or(Form::PEFT);
-    let missing: Vec<Target> = declared
-        .iter()
-        .copied()
-        .filter(|t| !halves.contains_key(t))
-        .collect();
+    let missing: Vec<Target> =
+        declared.iter().copied().filter(|t| !halves.contains_key(t)).collect();
     if let Some(first) = missing.first() {
         let (n, all) = (missing.len(), declared.len());
         return Err(fault(
@@ -190,9 +167,5 @@ fn stranger(file: &Path, key: &str, model: &Decoder) -> ModelError {
             };
         }
     };
-    ModelError::Key {
-        path: file.into(),
-        key: key.into(),
-        why: format!("{what}; {MERGE}"),
-    }
+    ModelError::Key { path: file.into(), key: key.into(), why: format!("{what}; {MERGE}") }
 }

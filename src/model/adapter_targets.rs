@@ -104,10 +104,7 @@ impl Targets {
             if let Some(unknown) = names.iter().find(|n| !near(n)) {
                 let modules: Vec<String> = all().map(module).collect();
                 let paths: Vec<String> = (0..LINEARS.len()).map(module_path).collect();
-                let known = LINEARS
-                    .iter()
-                    .copied()
-                    .chain(paths.iter().map(String::as_str));
+                let known = LINEARS.iter().copied().chain(paths.iter().map(String::as_str));
                 let known = known.chain(modules.iter().map(String::as_str));
                 let near = nearest(unknown, known).unwrap_or_default();
                 let why = format!(
@@ -203,19 +200,11 @@ fn indices(path: &Path, map: &Map<String, Value>) -> Result<Option<Vec<usize>>> 
 }
 
 pub(super) fn key_error(path: &Path, key: &str, why: String) -> ModelError {
-    ModelError::Key {
-        path: path.into(),
-        key: key.into(),
-        why,
-    }
+    ModelError::Key { path: path.into(), key: key.into(), why }
 }
 
 pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {
-    Err(ModelError::AdapterOption {
-        path: path.into(),
-        option: option.into(),
-        hint: hint.into(),
-    })
+    Err(ModelError::AdapterOption { path: path.into(), option: option.into(), hint: hint.into() })
 }
 
 #[cfg(test)]
@@ -225,8 +214,7 @@ mod tests {
 
     fn read(mut change: Value) -> Result<BTreeSet<Target>> {
         let map = change.as_object_mut().unwrap();
-        map.entry("target_modules")
-            .or_insert(json!(["q_proj", "v_proj"]));
+        map.entry("target_modules").or_insert(json!(["q_proj", "v_proj"]));
         Targets::of(Path::new("adapter_config.json"), map)?.declared(3)
     }
 
@@ -245,9 +233,7 @@ mod tests {
     #[test]
     fn targets_are_declared_as_peft_reads_them() {
         let of = |linears: &[usize], layers: &[usize]| -> Vec<Target> {
-            let each = layers
-                .iter()
-                .flat_map(|l| linears.iter().map(move |t| (*l, *t)));
+            let each = layers.iter().flat_map(|l| linears.iter().map(move |t| (*l, *t)));
             each.collect()
         };
         let all = [0, 1, 2];
@@ -256,33 +242,18 @@ mod tests {
             (modules(json!(["q_proj", "v_proj"])), of(&[0, 2], &all)),
             (modules(json!(null)), of(&[0, 2], &all)),
             (modules(json!(["self_attn.o_proj"])), of(&[3], &all)),
-            (
-                modules(json!(["model.layers.1.mlp.up_proj"])),
-                of(&[5], &[1]),
-            ),
+            (modules(json!(["model.layers.1.mlp.up_proj"])), of(&[5], &[1])),
             (modules(json!(["1.mlp.up_proj"])), of(&[5], &[1])),
-            (
-                modules(json!("all-linear")),
-                of(&[0, 1, 2, 3, 4, 5, 6], &all),
-            ),
+            (modules(json!("all-linear")), of(&[0, 1, 2, 3, 4, 5, 6], &all)),
             (modules(json!(r".*\.(q|k)_proj")), of(&[0, 1], &all)),
-            (
-                modules(json!(r"model\.layers\.[12]\..*down_proj")),
-                of(&[6], &[1, 2]),
-            ),
+            (modules(json!(r"model\.layers\.[12]\..*down_proj")), of(&[6], &[1, 2])),
             (json!({"layers_to_transform": [2, 0]}), of(&[0, 2], &[0, 2])),
             (json!({"layers_to_transform": 1}), of(&[0, 2], &[1])),
             (json!({"layers_to_transform": []}), of(&[0, 2], &all)),
-            (
-                json!({"layers_to_transform": [1], "layers_pattern": "layers"}),
-                of(&[0, 2], &[1]),
-            ),
+            (json!({"layers_to_transform": [1], "layers_pattern": "layers"}), of(&[0, 2], &[1])),
             // The last part of a pattern is no last part of a name.
             (json!({"exclude_modules": ["v_proj"]}), of(&[0], &all)),
-            (
-                json!({"exclude_modules": r".*layers\.0.*"}),
-                of(&[0, 2], &[1, 2]),
-            ),
+            (json!({"exclude_modules": r".*layers\.0.*"}), of(&[0, 2], &[1, 2])),
             // A whole name is taken in any layer.
             (
                 json!({"target_modules": ["v_proj", "model.layers.2.self_attn.q_proj"], "layers_to_transform": [0]}),
@@ -298,10 +269,7 @@ mod tests {
         for (change, part) in [
             (json!({"target_modules": ["q_proj", "v_prj"]}), "`v_proj`"),
             (json!({"target_modules": ["_proj"]}), "nearest"),
-            (
-                json!({"target_modules": ["model.layers.7.self_attn.q_proj"]}),
-                "nearest",
-            ),
+            (json!({"target_modules": ["model.layers.7.self_attn.q_proj"]}), "nearest"),
             (json!({"target_modules": "q_proj"}), "names no linear map"),
             (json!({"target_modules": "(q_proj"}), "no usable pattern"),
             (json!({"target_modules": []}), "names no linear map"),
@@ -311,10 +279,7 @@ mod tests {
             (json!({"target_modules": ".*"}), "embed_tokens"),
             (json!({"layers_to_transform": [0, 3]}), "layer 3"),
             (json!({"layers_to_transform": [-1]}), "layers_to_transform"),
-            (
-                json!({"layers_to_transform": [1], "layers_pattern": "h"}),
-                "names no linear map",
-            ),
+            (json!({"layers_to_transform": [1], "layers_pattern": "h"}), "names no linear map"),
         ] {
             let text = refusal(change);
             assert!(text.contains(part), "{part}: {text}");

@@ -63,20 +63,15 @@ pub fn entries() -> Result<BTreeMap<String, Entry>> {
         None => parse(EMBEDDED, Path::new("assets/models.toml")),
         Some(file) => {
             let path = Path::new(&file);
-            let text = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
-                path: path.into(),
-                source,
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ModelError::Read { path: path.into(), source })?;
             parse(&text, path)
         }
     }
 }
 
 fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let bad = |why: String| ModelError::File {
-        path: path.into(),
-        why,
-    };
+    let bad = |why: String| ModelError::File { path: path.into(), why };
     let all: BTreeMap<String, Entry> =
         toml::from_str(text).map_err(|e| bad(format!("not a model catalogue: {e}")))?;
     for (name, entry) in &all {
@@ -145,20 +140,14 @@ mod tests {
             ("\"../x\"", "a"),
             ("tiny", ".."),
         ] {
-            assert!(
-                why(&entry(name, file, "")).contains("key `file`"),
-                "{name} {file}"
-            );
+            assert!(why(&entry(name, file, "")).contains("key `file`"), "{name} {file}");
         }
         for more in [
             "hub = { repo = \"org/x\", file = \"../a\" }",
             "hub = { repo = \"../x\", file = \"a\" }",
             "hub = { repo = \"org/x\", revision = \"../m\", file = \"a\" }",
         ] {
-            assert!(
-                why(&entry("tiny", "a", more)).contains("key `hub`"),
-                "{more}"
-            );
+            assert!(why(&entry("tiny", "a", more)).contains("key `hub`"), "{more}");
         }
         let option = "wheel = { package = \"--index-url\", version = \"1\", member = \"a\" }";
         assert!(why(&entry("tiny", "a", option)).contains("key `wheel`"));

@@ -53,10 +53,7 @@ pub enum Biases {
 
 impl Biases {
     /// No map has a bias.
-    pub const NONE: Biases = Biases::Declared {
-        attention: false,
-        mlp: false,
-    };
+    pub const NONE: Biases = Biases::Declared { attention: false, mlp: false };
 }
 
 /// Everything the decoder needs to know besides the weights.
@@ -114,12 +111,7 @@ impl Config {
         Frequencies(match &self.rope_scaling {
             RopeScaling::None => base.collect(),
             RopeScaling::Linear { factor } => base.map(|f| f / factor).collect(),
-            RopeScaling::Llama3 {
-                factor,
-                low,
-                high,
-                original_context,
-            } => base
+            RopeScaling::Llama3 { factor, low, high, original_context } => base
                 .map(|f| {
                     let turns = original_context * f / std::f64::consts::TAU;
                     let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
@@ -131,10 +123,7 @@ impl Config {
 
     /// What a tokenizer must fit.
     pub(super) fn fit(&self) -> Fit {
-        Fit {
-            context: self.context,
-            vocab: self.vocab,
-        }
+        Fit { context: self.context, vocab: self.vocab }
     }
 
     /// Window of a layer.
@@ -145,11 +134,8 @@ impl Config {
     /// Refuses what no decoder can compute with: sizes of zero, a norm epsilon, rotary base or
     /// factor that makes every number NaN. `spelled` gives the file's own name of a Hugging Face key.
     pub fn checked(self, path: &Path, spelled: impl Fn(&str) -> String) -> Result<Self> {
-        let bad = |key: &str, why: String| ModelError::Key {
-            path: path.into(),
-            key: spelled(key),
-            why,
-        };
+        let bad =
+            |key: &str, why: String| ModelError::Key { path: path.into(), key: spelled(key), why };
         let sizes = [
             ("num_hidden_layers", self.layers),
             ("hidden_size", self.hidden),
@@ -173,11 +159,7 @@ impl Config {
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(bad("head_dim", format!("is {}, not even", self.head_dim)));
         }
-        match self
-            .numbers()
-            .into_iter()
-            .find(|(_, v, low, high)| !(*v >= *low && *v <= *high))
-        {
+        match self.numbers().into_iter().find(|(_, v, low, high)| !(*v >= *low && *v <= *high)) {
             Some((key, v, low, high)) => {
                 let why =
                     format!("is {v}, with which nothing can be computed; {low} to {high} can be");
@@ -198,57 +180,29 @@ impl Config {
             RopeScaling::Linear { factor } => {
                 all.push(("rope_scaling.factor", *factor, 1e-3, 1e6));
             }
-            RopeScaling::Llama3 {
-                factor,
-                low,
-                high,
-                original_context,
-            } => all.extend([
+            RopeScaling::Llama3 { factor, low, high, original_context } => all.extend([
                 ("rope_scaling.factor", *factor, 1e-3, 1e6),
                 ("rope_scaling.low_freq_factor", *low, 1e-3, 1e6),
                 // Above the low one, or the ramp between the two divides by zero.
-                (
-                    "rope_scaling.high_freq_factor",
-                    *high,
-                    low * (1.0 + 1e-6),
-                    1e6,
-                ),
-                (
-                    "rope_scaling.original_max_position_embeddings",
-                    *original_context,
-                    1.0,
-                    1e12,
-                ),
+                ("rope_scaling.high_freq_factor", *high, low * (1.0 + 1e-6), 1e6),
+                ("rope_scaling.original_max_position_embeddings", *original_context, 1.0, 1e12),
             ]),
         }
         let scales = [
-            (
-                "attn_logit_softcapping",
-                self.attention_softcap.map(f64::from),
-            ),
+            ("attn_logit_softcapping", self.attention_softcap.map(f64::from)),
             ("final_logit_softcapping", self.logit_softcap.map(f64::from)),
             ("embedding_multiplier", self.embed_scale),
             ("query_pre_attn_scalar", self.query_scale.map(f64::from)),
         ];
-        all.extend(
-            scales
-                .into_iter()
-                .filter_map(|(k, v)| Some((k, v?, 1e-12, 1e12))),
-        );
+        all.extend(scales.into_iter().filter_map(|(k, v)| Some((k, v?, 1e-12, 1e12))));
         all
     }
 
     /// From a parsed Hugging Face `config.json` at `path`.
     pub fn from_json(json: &Value, path: &Path) -> Result<Self> {
-        let arch = json
-            .get("model_type")
-            .and_then(Value::as_str)
-            .unwrap_or("(none)");
+        let arch = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
         if arch != "llama" && arch != "mistral" {
-            return Err(ModelError::Architecture {
-                path: path.into(),
-                name: arch.into(),
-            });
+            return Err(ModelError::Architecture { path: path.into(), name: arch.into() });
         }
         let bad = |key: &str, why: &str| ModelError::Key {
             path: path.into(),
@@ -270,23 +224,17 @@ impl Config {
         };
         let flag = |key: &str| match given(key) {
             None => Ok(false),
-            Some(v) => v
-                .as_bool()
-                .ok_or_else(|| bad(key, "is neither true nor false")),
+            Some(v) => v.as_bool().ok_or_else(|| bad(key, "is neither true nor false")),
         };
         for key in ["sliding_window", "quantization_config", "layer_types"] {
-            let full = |v: &Value| {
-                v.as_array()
-                    .is_some_and(|a| a.iter().all(|t| t == "full_attention"))
-            };
+            let full =
+                |v: &Value| v.as_array().is_some_and(|a| a.iter().all(|t| t == "full_attention"));
             if given(key).is_some_and(|v| !full(v)) {
                 return Err(bad(key, "is set, which is not supported yet"));
             }
         }
-        let biases = Biases::Declared {
-            attention: flag("attention_bias")?,
-            mlp: flag("mlp_bias")?,
-        };
+        let biases =
+            Biases::Declared { attention: flag("attention_bias")?, mlp: flag("mlp_bias")? };
         if arch == "mistral" && biases != Biases::NONE {
             return Err(bad(
                 "attention_bias",
@@ -302,30 +250,20 @@ impl Config {
         // transformers 5 moved rope_theta into rope_parameters.
         let rope = given("rope_parameters").or_else(|| given("rope_scaling"));
         let inner = |key: &str| rope.and_then(|r| r.get(key)).filter(|v| !v.is_null());
-        for v in [
-            given("partial_rotary_factor"),
-            inner("partial_rotary_factor"),
-        ] {
+        for v in [given("partial_rotary_factor"), inner("partial_rotary_factor")] {
             if v.is_some_and(|v| v.as_f64() != Some(1.0)) {
-                return Err(bad(
-                    "partial_rotary_factor",
-                    "is not 1, which is not supported",
-                ));
+                return Err(bad("partial_rotary_factor", "is not 1, which is not supported"));
             }
         }
         let number = |key: &str, v: Option<&Value>| {
-            v.map(|v| v.as_f64().ok_or_else(|| bad(key, "is not a number")))
-                .transpose()
+            v.map(|v| v.as_f64().ok_or_else(|| bad(key, "is not a number"))).transpose()
         };
         let theta = match (
             number("rope_theta", given("rope_theta"))?,
             number("rope_parameters.rope_theta", inner("rope_theta"))?,
         ) {
             (Some(a), Some(b)) if a != b => {
-                return Err(bad(
-                    "rope_theta",
-                    "differs from the one in `rope_parameters`",
-                ));
+                return Err(bad("rope_theta", "differs from the one in `rope_parameters`"));
             }
             (a, b) => a.or(b).unwrap_or(10_000.0),
         };
@@ -388,20 +326,14 @@ fn scaling(rope: Option<&Value>, path: &Path) -> Result<RopeScaling> {
     };
     let kind = match rope.get("rope_type").or_else(|| rope.get("type")) {
         None | Some(Value::Null) => "default",
-        Some(v) => v
-            .as_str()
-            .ok_or_else(|| bad("rope_type", "is not a text"))?,
+        Some(v) => v.as_str().ok_or_else(|| bad("rope_type", "is not a text"))?,
     };
     let number = |key: &str| {
-        rope.get(key)
-            .and_then(Value::as_f64)
-            .ok_or_else(|| bad(key, "is missing or not a number"))
+        rope.get(key).and_then(Value::as_f64).ok_or_else(|| bad(key, "is missing or not a number"))
     };
     match kind {
         "default" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear {
-            factor: number("factor")?,
-        }),
+        "linear" => Ok(RopeScaling::Linear { factor: number("factor")? }),
         "llama3" => Ok(RopeScaling::Llama3 {
             factor: number("factor")?,
             low: number("low_freq_factor")?,
@@ -445,12 +377,8 @@ mod tests {
     fn llama3_scaling_keeps_high_and_divides_low_frequencies() {
         let mut c = Config::from_json(&smol(), Path::new("c")).unwrap();
         let plain = c.frequencies().0;
-        c.rope_scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low: 1.0,
-            high: 4.0,
-            original_context: 8192.0,
-        };
+        c.rope_scaling =
+            RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original_context: 8192.0 };
         let scaled = c.frequencies().0;
         assert_eq!(plain[0], scaled[0]);
         let last = plain.len() - 1;
@@ -477,30 +405,14 @@ mod tests {
             ("rope_scaling", linear(json!("2")), "rope_scaling.factor"),
             ("rope_scaling", llama3(4.0, 4.0, 8192.0), "high_freq_factor"),
             ("rope_scaling", llama3(4.0, 1.0, 8192.0), "high_freq_factor"),
-            (
-                "rope_scaling",
-                llama3(1.0, 4.0, 0.0),
-                "original_max_position_embeddings",
-            ),
+            ("rope_scaling", llama3(1.0, 4.0, 0.0), "original_max_position_embeddings"),
             ("num_key_value_heads", json!("3"), "num_key_value_heads"),
-            (
-                "max_position_embeddings",
-                json!(0),
-                "max_position_embeddings",
-            ),
-            (
-                "max_position_embeddings",
-                json!(u64::MAX),
-                "max_position_embeddings",
-            ),
+            ("max_position_embeddings", json!(0), "max_position_embeddings"),
+            ("max_position_embeddings", json!(u64::MAX), "max_position_embeddings"),
             ("head_dim", json!(63), "head_dim"),
             ("tie_word_embeddings", json!("yes"), "tie_word_embeddings"),
             ("partial_rotary_factor", json!(0.5), "partial_rotary_factor"),
-            (
-                "quantization_config",
-                json!({"quant_method": "fp8"}),
-                "quantization_config",
-            ),
+            ("quantization_config", json!({"quant_method": "fp8"}), "quantization_config"),
         ] {
             let mut wrong = smol();
             wrong[key] = value.clone();

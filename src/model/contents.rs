@@ -117,9 +117,7 @@ pub(crate) fn shards(index: &str) -> Verdict<BTreeSet<String>> {
             "key `weight_map`: tensor `{tensor}` is said to be in {name:?}, which is no plain name \
              inside the folder"
         )),
-        None => Err(format!(
-            "key `weight_map`: tensor `{tensor}` has no file name"
-        )),
+        None => Err(format!("key `weight_map`: tensor `{tensor}` has no file name")),
     };
     map.iter().map(name).collect()
 }
@@ -151,10 +149,7 @@ pub(crate) fn model_folder(folder: &Path) -> Verdict<()> {
 /// Whether a folder holds an adapter.
 pub(crate) fn adapter_folder(folder: &Path) -> Verdict<()> {
     adapter(&names(folder)?)?;
-    whole(
-        folder,
-        [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map(String::from).into(),
-    )
+    whole(folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map(String::from).into())
 }
 
 /// Refuses a file that is a Git-LFS pointer in the place of its content.
@@ -217,30 +212,18 @@ mod tests {
     #[test]
     fn a_repository_of_another_form_is_told_as_what_it_is() {
         let cases: [(&[&str], &str); 6] = [
-            (
-                &["config.json", "tokenizer.json", "pytorch_model.bin"],
-                "pytorch_model.bin",
-            ),
+            (&["config.json", "tokenizer.json", "pytorch_model.bin"], "pytorch_model.bin"),
             (&["config.json", "a.Q4_0.gguf"], "GGUF (a.Q4_0.gguf)"),
-            (
-                &["config.json", WEIGHTS, "tokenizer.model"],
-                "only tokenizer.model",
-            ),
+            (&["config.json", WEIGHTS, "tokenizer.model"], "only tokenizer.model"),
             (&[ADAPTER_CONFIG, ADAPTER_WEIGHTS], "--adapter"),
-            (
-                &["config.json", "model.fp16.safetensors"],
-                "model.fp16.safetensors",
-            ),
+            (&["config.json", "model.fp16.safetensors"], "model.fp16.safetensors"),
             (&["README.md"], "neither model.safetensors nor"),
         ];
         for (names, says) in cases {
             let why = model(&set(names)).unwrap_err();
             assert!(why.contains(says), "{names:?}: {why}");
         }
-        assert_eq!(
-            model(&set(&["config.json", "tokenizer.json", INDEX])),
-            Ok(())
-        );
+        assert_eq!(model(&set(&["config.json", "tokenizer.json", INDEX])), Ok(()));
         let bin = adapter(&set(&[ADAPTER_CONFIG, "adapter_model.bin"])).unwrap_err();
         assert!(bin.contains("save_pretrained"), "{bin}");
     }
@@ -251,22 +234,11 @@ mod tests {
         let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         put("config.json", "{}");
         put("tokenizer.json", "{}");
-        put(
-            INDEX,
-            r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#,
-        );
+        put(INDEX, r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#);
         put("1.safetensors", "x");
-        assert_eq!(
-            model_folder(dir.path()).unwrap_err(),
-            "2.safetensors is missing"
-        );
-        put(
-            "2.safetensors",
-            "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
-        );
-        assert!(model_folder(dir.path())
-            .unwrap_err()
-            .contains("Git-LFS pointer"));
+        assert_eq!(model_folder(dir.path()).unwrap_err(), "2.safetensors is missing");
+        put("2.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n");
+        assert!(model_folder(dir.path()).unwrap_err().contains("Git-LFS pointer"));
         put("2.safetensors", "x");
         assert_eq!(model_folder(dir.path()), Ok(()));
         #[cfg(unix)]

@@ -41,10 +41,9 @@ fn damaged(bytes: &[u8], head: usize, case: u64) -> Vec<u8> {
 
 /// Runs `each` on damaged copies of `bytes`; some must be refused and some be taken.
 fn fuzz(bytes: &[u8], head: usize, cases: u64, each: impl Fn(&[u8], u64) -> bool + Sync) {
-    let taken = (0..cases)
-        .into_par_iter()
-        .filter(|&case| each(&damaged(bytes, head, case), case))
-        .count() as u64;
+    let taken =
+        (0..cases).into_par_iter().filter(|&case| each(&damaged(bytes, head, case), case)).count()
+            as u64;
     assert!(taken > 0 && taken < cases, "{taken} of {cases} are taken");
 }
 
@@ -53,12 +52,7 @@ fn a_damaged_gguf_file_is_read_or_refused_and_never_panics() {
     let (dir, path) = as_gguf(&model(|i| i == 0), GgmlDType::Q4_0);
     let bytes = std::fs::read(&path).unwrap();
     let header = super::gguf_header::read(&bytes).unwrap();
-    let head = header
-        .tensors
-        .values()
-        .map(|e| e.bytes.start)
-        .min()
-        .unwrap();
+    let head = header.tensors.values().map(|e| e.bytes.start).min().unwrap();
     fuzz(&bytes, head + 64, 1500, |damaged, case| {
         let path = dir.path().join(format!("{case}.gguf"));
         std::fs::write(&path, damaged).unwrap();

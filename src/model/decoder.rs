@@ -24,15 +24,8 @@ use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
 /// The linear maps of a block, by their Hugging Face names, in the order of the forward pass.
-pub const LINEARS: [&str; 7] = [
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-];
+pub const LINEARS: [&str; 7] =
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// The module path of a linear map below its layer: `self_attn.q_proj`, `mlp.up_proj`.
 pub fn module_path(linear: usize) -> String {
@@ -155,20 +148,13 @@ impl Decoder {
         }
         let (of_head, head) = match c.tied {
             true => (of_embed, embed.clone()),
-            false => (
-                w.quantised("lm_head.weight"),
-                w.take("lm_head.weight", &[c.vocab, d])?,
-            ),
+            false => (w.quantised("lm_head.weight"), w.take("lm_head.weight", &[c.vocab, d])?),
         };
         Ok(Decoder {
             embed,
             blocks,
             final_norm: w.take("model.norm.weight", &[d])?,
-            head: Head {
-                weight: head,
-                quantised: of_head,
-                softcap: c.logit_softcap,
-            },
+            head: Head { weight: head, quantised: of_head, softcap: c.logit_softcap },
             frequencies: Arc::new(c.frequencies()),
             config: Arc::new(config),
         })
@@ -318,11 +304,7 @@ impl Decoder {
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let ids = Tensor::new(rows, x.device())?;
-        let n = rms_norm(
-            &x.index_select(&ids, 0)?,
-            &self.final_norm,
-            self.config.norm_eps,
-        )?;
+        let n = rms_norm(&x.index_select(&ids, 0)?, &self.final_norm, self.config.norm_eps)?;
         hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &places.select(rows))
     }
 

@@ -8,51 +8,23 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("{path}: cannot be read ({source}); check that the file exists and is readable")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
     #[error("{path}: not a usable GGUF file ({why}); a model is a .gguf file or a folder in the Hugging Face layout, and one that was cut or damaged must be fetched again")]
     Gguf { path: PathBuf, why: String },
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
     #[error("{path}: key `{key}` {why}")]
-    Key {
-        path: PathBuf,
-        key: String,
-        why: String,
-    },
+    Key { path: PathBuf, key: String, why: String },
     #[error("{path}: weight `{name}` is missing{}", nearest_clause(.nearest))]
-    MissingWeight {
-        path: PathBuf,
-        name: String,
-        nearest: Option<String>,
-    },
+    MissingWeight { path: PathBuf, name: String, nearest: Option<String> },
     #[error("{path}: weight `{name}` has shape {got:?}, expected {want:?}")]
-    WeightShape {
-        path: PathBuf,
-        name: String,
-        got: Vec<usize>,
-        want: Vec<usize>,
-    },
+    WeightShape { path: PathBuf, name: String, got: Vec<usize>, want: Vec<usize> },
     #[error("{path}: weight `{name}` {why}; the numbers would be another model's")]
-    ForeignWeight {
-        path: PathBuf,
-        name: String,
-        why: String,
-    },
+    ForeignWeight { path: PathBuf, name: String, why: String },
     #[error("{path}: weight `{name}` holds {value} (value {at}), so nothing can be computed with it; fetch or make the file again")]
-    NotFinite {
-        path: PathBuf,
-        name: String,
-        value: f32,
-        at: usize,
-    },
+    NotFinite { path: PathBuf, name: String, value: f32, at: usize },
     #[error("{path}: architecture `{name}` is not supported; supported: llama (also SmolLM2, TinyLlama, Mistral without a window)")]
     Architecture { path: PathBuf, name: String },
     #[error("hook point `{name}` does not exist; {hint}")]
@@ -62,12 +34,7 @@ pub enum ModelError {
     #[error(
         "turn {turn} ({role}), {content:?}: {why}; reword it, or give the whole as raw `text`"
     )]
-    Turn {
-        turn: usize,
-        role: String,
-        content: String,
-        why: String,
-    },
+    Turn { turn: usize, role: String, content: String, why: String },
     #[error("the model has no chat template, so chat messages cannot be rendered; give raw `text` or use an instruction-tuned model")]
     NoTemplate,
     #[error("tokenizer: {0}")]
@@ -75,35 +42,17 @@ pub enum ModelError {
     #[error("text of {tokens} tokens is longer than the model's context of {context}")]
     TooLong { tokens: usize, context: usize },
     #[error("{path}: adapter option `{option}` is not supported; {hint}")]
-    AdapterOption {
-        path: PathBuf,
-        option: String,
-        hint: String,
-    },
+    AdapterOption { path: PathBuf, option: String, hint: String },
     #[error("{path}: adapter key `{key}` does not fit this model{}", nearest_clause(.nearest))]
-    AdapterKey {
-        path: PathBuf,
-        key: String,
-        nearest: Option<String>,
-    },
+    AdapterKey { path: PathBuf, key: String, nearest: Option<String> },
     #[error("the adapter changes {0} by values that are not finite in float32; its factors or lora_alpha are too large")]
     AdapterNotFinite(String),
     #[error("model `{name}` is not in the catalogue, not a folder and not a file; known names: {known}; a hub model is written org/name")]
     Unknown { name: String, known: String },
     #[error("{path}: SHA-256 is {got}, expected {want}; the file is cut or not the pinned one: delete it and run `residuum model pull`")]
-    Digest {
-        path: PathBuf,
-        got: String,
-        want: String,
-    },
+    Digest { path: PathBuf, got: String, want: String },
     #[error("model `{name}` could not be fetched from any source:\n{tried}\nPut {file} (SHA-256 {sha256}) at {place} and run again.")]
-    NoSource {
-        name: String,
-        tried: String,
-        file: String,
-        sha256: String,
-        place: PathBuf,
-    },
+    NoSource { name: String, tried: String, file: String, sha256: String, place: PathBuf },
     #[error("`{name}` is no folder here, and as a hub repository: {why}")]
     Hub { name: String, why: String },
     #[error("{0}")]

@@ -6,29 +6,19 @@ use std::path::{Path, PathBuf};
 
 /// SHA-256 of a file.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    digest::read_file(path).map_err(|source| ModelError::Read {
-        path: path.into(),
-        source,
-    })
+    digest::read_file(path).map_err(|source| ModelError::Read { path: path.into(), source })
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
-        path: path.into(),
-        source,
-    })?;
-    serde_json::from_str(&text).map_err(|e| ModelError::File {
-        path: path.into(),
-        why: format!("not JSON ({e})"),
-    })
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ModelError::Read { path: path.into(), source })?;
+    serde_json::from_str(&text)
+        .map_err(|e| ModelError::File { path: path.into(), why: format!("not JSON ({e})") })
 }
 
 /// SHA-256 of the digests of a folder's weight files in name order.
 pub(crate) fn folder_sha256(files: &[PathBuf]) -> Result<String> {
-    let all: Vec<String> = files
-        .iter()
-        .map(|f| file_sha256(f))
-        .collect::<Result<_>>()?;
+    let all: Vec<String> = files.iter().map(|f| file_sha256(f)).collect::<Result<_>>()?;
     Ok(digest::of_bytes(all.concat().as_bytes()))
 }
 

@@ -44,10 +44,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
             why: "would have to be another family than llama; only Llama models are written".into(),
         });
     }
-    let fail = |path: &Path, why: String| ModelError::File {
-        path: path.into(),
-        why,
-    };
+    let fail = |path: &Path, why: String| ModelError::File { path: path.into(), why };
     std::fs::create_dir_all(folder).map_err(|e| fail(folder, e.to_string()))?;
     let mut files = Vec::new();
     let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
@@ -57,14 +54,8 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
         Ok(())
     };
     let text = |v: &Value| serde_json::to_vec_pretty(v).unwrap_or_default();
-    put(
-        "config.json",
-        &text(&config(&model.decoder, model.tokenizer.eos())),
-    )?;
-    put(
-        "generation_config.json",
-        &text(&json!({"eos_token_id": model.tokenizer.eos()})),
-    )?;
+    put("config.json", &text(&config(&model.decoder, model.tokenizer.eos())))?;
+    put("generation_config.json", &text(&json!({"eos_token_id": model.tokenizer.eos()})))?;
     put("tokenizer.json", model.tokenizer.json()?.as_bytes())?;
     put("tokenizer_config.json", &text(&tokenizer(model)))?;
 
@@ -135,10 +126,7 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
     for (l, block) in d.blocks.iter().enumerate() {
         let at = format!("model.layers.{l}");
         for (k, map) in block.linears.iter().enumerate() {
-            out.push((
-                format!("{at}.{}.weight", module_path(k)),
-                map.weight.clone(),
-            ));
+            out.push((format!("{at}.{}.weight", module_path(k)), map.weight.clone()));
             if biased[k / 4] {
                 let bias = match &map.bias {
                     Some(bias) => bias.clone(),
@@ -150,14 +138,8 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
                 out.push((format!("{at}.{}.bias", module_path(k)), bias));
             }
         }
-        out.push((
-            format!("{at}.input_layernorm.weight"),
-            block.attn_norm.clone(),
-        ));
-        out.push((
-            format!("{at}.post_attention_layernorm.weight"),
-            block.mlp_norm.clone(),
-        ));
+        out.push((format!("{at}.input_layernorm.weight"), block.attn_norm.clone()));
+        out.push((format!("{at}.post_attention_layernorm.weight"), block.mlp_norm.clone()));
     }
     out.push(("model.norm.weight".into(), d.final_norm.clone()));
     if !d.config.tied {
@@ -172,13 +154,10 @@ fn config(d: &Decoder, eos: &[u32]) -> Value {
     let scaling = match &c.rope_scaling {
         RopeScaling::None => Value::Null,
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
-        RopeScaling::Llama3 {
-            factor,
-            low,
-            high,
-            original_context,
-        } => json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
-            "high_freq_factor": high, "original_max_position_embeddings": original_context}),
+        RopeScaling::Llama3 { factor, low, high, original_context } => {
+            json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
+            "high_freq_factor": high, "original_max_position_embeddings": original_context})
+        }
     };
     json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "float32",

@@ -24,10 +24,7 @@ pub(crate) struct WeightFiles {
 }
 
 fn said(path: &Path, why: impl Into<String>) -> ModelError {
-    ModelError::File {
-        path: path.into(),
-        why: why.into(),
-    }
+    ModelError::File { path: path.into(), why: why.into() }
 }
 
 /// Refuses the text that Git-LFS leaves in place of a large file.
@@ -84,11 +81,7 @@ pub(crate) fn recognise(folder: &Path) -> Result<()> {
 pub(crate) fn weights(folder: &Path) -> Result<WeightFiles> {
     let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
     if single.exists() {
-        return Ok(WeightFiles {
-            files: vec![single],
-            index: None,
-            both: index.exists(),
-        });
+        return Ok(WeightFiles { files: vec![single], index: None, both: index.exists() });
     }
     if !index.exists() {
         return Err(said(folder, no_weights(folder)));
@@ -116,11 +109,7 @@ pub(crate) fn weights(folder: &Path) -> Result<WeightFiles> {
             format!("is named by {INDEX} and not there; fetch it, or the model again"),
         )),
         None if files.is_empty() => Err(said(&index, "key `weight_map` names no file")),
-        None => Ok(WeightFiles {
-            files,
-            index: Some(named),
-            both: false,
-        }),
+        None => Ok(WeightFiles { files, index: Some(named), both: false }),
     }
 }
 
@@ -161,42 +150,19 @@ mod tests {
             (&[("adapter_config.json", "{}")], "adapter"),
             (&[("m.gguf", "")], "m.gguf"),
             (&[("config.json", pointer)], "Git-LFS pointer"),
+            (&[("config.json", "{}"), ("tokenizer.json", pointer)], "Git-LFS pointer"),
+            (&[("config.json", "{}"), ("tokenizer.model", "")], "AutoTokenizer"),
             (
-                &[("config.json", "{}"), ("tokenizer.json", pointer)],
-                "Git-LFS pointer",
-            ),
-            (
-                &[("config.json", "{}"), ("tokenizer.model", "")],
-                "AutoTokenizer",
-            ),
-            (
-                &[
-                    ("config.json", "{}"),
-                    ("tokenizer.json", "{}"),
-                    ("pytorch_model.bin", ""),
-                ],
+                &[("config.json", "{}"), ("tokenizer.json", "{}"), ("pytorch_model.bin", "")],
                 "pytorch_model.bin",
             ),
+            (&[("config.json", "{}"), ("tokenizer.json", "{}"), ("m.gguf", "")], "m.gguf"),
+            (&[("config.json", "{}"), ("tokenizer.json", "{}")], "no weights"),
             (
                 &[
                     ("config.json", "{}"),
                     ("tokenizer.json", "{}"),
-                    ("m.gguf", ""),
-                ],
-                "m.gguf",
-            ),
-            (
-                &[("config.json", "{}"), ("tokenizer.json", "{}")],
-                "no weights",
-            ),
-            (
-                &[
-                    ("config.json", "{}"),
-                    ("tokenizer.json", "{}"),
-                    (
-                        INDEX,
-                        r#"{"weight_map": {"a": "model-00001-of-00001.safetensors"}}"#,
-                    ),
+                    (INDEX, r#"{"weight_map": {"a": "model-00001-of-00001.safetensors"}}"#),
                 ],
                 "model-00001-of-00001.safetensors",
             ),
@@ -216,11 +182,8 @@ mod tests {
     fn a_pointer_in_place_of_weights_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(SINGLE);
-        std::fs::write(
-            &path,
-            "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-        )
-        .unwrap();
+        std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+            .unwrap();
         let e = crate::model::weights::map_file(&path).unwrap_err();
         assert!(e.to_string().contains("git lfs pull"), "{e}");
     }

@@ -48,10 +48,8 @@ fn step(
     let positions = &places.positions;
     let start = cache.positions.len();
     cache.positions.extend_from_slice(positions);
-    let own: Vec<Range<usize>> = segments
-        .iter()
-        .map(|s| start + s.rows.start..start + s.rows.end)
-        .collect();
+    let own: Vec<Range<usize>> =
+        segments.iter().map(|s| start + s.rows.start..start + s.rows.end).collect();
     let angles = Arc::new(Angles::new(&model.frequencies, positions));
     let x = model.embeddings(tokens)?;
     let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, places)?;
@@ -68,11 +66,7 @@ fn step(
             Ok(())
         })?;
         let heads: Heads = model.heads(l);
-        let kv = KeysValues {
-            k: keys,
-            v: vals,
-            positions: &cache.positions,
-        };
+        let kv = KeysValues { k: keys, v: vals, positions: &cache.positions };
         let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
         let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?
             .to_device(q.device())?
@@ -125,34 +119,20 @@ fn decode(
     if prompts.is_empty() || sampling.max_tokens == 0 {
         return Ok(out);
     }
-    if let Some(p) = prompts
-        .iter()
-        .find(|p| p.len() + sampling.max_tokens > model.config.context)
-    {
+    if let Some(p) = prompts.iter().find(|p| p.len() + sampling.max_tokens > model.config.context) {
         return Err(ModelError::TooLong {
             tokens: p.len() + sampling.max_tokens,
             context: model.config.context,
         });
     }
-    let mut cache = Cache {
-        layers: vec![(Vec::new(), Vec::new()); model.layers()],
-        positions: Vec::new(),
-    };
-    let x = step(
-        model,
-        &mut cache,
-        &packed.tokens,
-        &packed.forest.segments,
-        &packed.places,
-        hooks,
-    )?;
-    let mut live: Vec<usize> = (0..prompts.len())
-        .filter(|&i| !prompts[i].is_empty())
-        .collect();
+    let mut cache =
+        Cache { layers: vec![(Vec::new(), Vec::new()); model.layers()], positions: Vec::new() };
+    let x =
+        step(model, &mut cache, &packed.tokens, &packed.forest.segments, &packed.places, hooks)?;
+    let mut live: Vec<usize> = (0..prompts.len()).filter(|&i| !prompts[i].is_empty()).collect();
     // Rows of the cache that each text sees.
-    let mut seen: Vec<Vec<Range<usize>>> = (0..prompts.len())
-        .map(|i| packed.ranges(i).to_vec())
-        .collect();
+    let mut seen: Vec<Vec<Range<usize>>> =
+        (0..prompts.len()).map(|i| packed.ranges(i).to_vec()).collect();
     let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
     let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
     let text = |p: &&[u32]| p.iter().fold(0, |prefix, &id| extended(prefix, id));
@@ -181,10 +161,7 @@ fn decode(
         let segments: Vec<Segment> = live
             .iter()
             .enumerate()
-            .map(|(row, &i)| Segment {
-                rows: row..row + 1,
-                context: seen[i].clone(),
-            })
+            .map(|(row, &i)| Segment { rows: row..row + 1, context: seen[i].clone() })
             .collect();
         for (&i, &token) in live.iter().zip(&next) {
             prefixes[i] = extended(prefixes[i], token);
@@ -211,11 +188,8 @@ fn pick(z: &[f32], sampling: &Sampling, rng: Option<&mut ChaCha8Rng>) -> u32 {
         return best as u32;
     };
     let top = z[best] as f64;
-    let mut p: Vec<(usize, f64)> = z
-        .iter()
-        .map(|&v| ((v as f64 - top) / sampling.temperature).exp())
-        .enumerate()
-        .collect();
+    let mut p: Vec<(usize, f64)> =
+        z.iter().map(|&v| ((v as f64 - top) / sampling.temperature).exp()).enumerate().collect();
     let total: f64 = p.iter().map(|x| x.1).sum();
     let mut mass = total;
     if sampling.top_p < 1.0 {
@@ -247,11 +221,7 @@ mod tests {
     fn sampling_follows_the_softmax_and_top_p_cuts_the_tail() {
         let z = [0.0f32, (3f32).ln(), f32::NEG_INFINITY];
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut s = Sampling {
-            max_tokens: 1,
-            temperature: 1.0,
-            top_p: 1.0,
-        };
+        let mut s = Sampling { max_tokens: 1, temperature: 1.0, top_p: 1.0 };
         let n = 4000;
         let hits = (0..n).filter(|_| pick(&z, &s, Some(&mut rng)) == 1).count();
         assert!((hits as f64 / n as f64 - 0.75).abs() < 0.03);

@@ -86,10 +86,7 @@ fn refuse_unsupported(meta: &Meta, head_dim: usize) -> Result<()> {
 fn gguf_config(meta: &Meta) -> Result<Config> {
     let arch = meta.text("general.architecture").unwrap_or("(none)");
     if arch != "llama" {
-        return Err(ModelError::Architecture {
-            path: meta.path.into(),
-            name: arch.into(),
-        });
+        return Err(ModelError::Architecture { path: meta.path.into(), name: arch.into() });
     }
     let need = |key: &str| meta.need(&format!("llama.{key}"));
     let heads = need("attention.head_count")?;
@@ -110,9 +107,7 @@ fn gguf_config(meta: &Meta) -> Result<Config> {
         head_dim,
         intermediate: need("feed_forward_length")?,
         context: need("context_length")?,
-        norm_eps: meta
-            .number("llama.attention.layer_norm_rms_epsilon")?
-            .unwrap_or(1e-5),
+        norm_eps: meta.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         rope_theta: meta.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
         rope_scaling: scaling(meta)?,
         query_scale: (meta.number("llama.attention.scale")?)
@@ -126,15 +121,10 @@ fn gguf_config(meta: &Meta) -> Result<Config> {
 /// The tokenizer alone; the file need hold no weights.
 pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
     let parts = Parts::open(path)?;
-    let meta = Meta {
-        path,
-        map: parts.metadata(),
-    };
+    let meta = Meta { path, map: parts.metadata() };
     let arch = meta.text("general.architecture").unwrap_or_default();
     let fit = Fit {
-        context: meta
-            .size(&format!("{arch}.context_length"))?
-            .unwrap_or(usize::MAX),
+        context: meta.size(&format!("{arch}.context_length"))?.unwrap_or(usize::MAX),
         vocab: meta.texts("tokenizer.ggml.tokens")?.len(),
     };
     tokenizer_files::of_gguf(&meta, fit, options)
@@ -142,10 +132,7 @@ pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer>
 
 /// The shape, and whether the embeddings are the head: they are where there is no other.
 fn config(path: &Path, parts: &Parts) -> Result<Config> {
-    let meta = Meta {
-        path,
-        map: parts.metadata(),
-    };
+    let meta = Meta { path, map: parts.metadata() };
     let mut config = gguf_config(&meta)?;
     let tensors = parts.tensors();
     config.tied = !tensors.contains_key("lm_head.weight");
@@ -162,16 +149,11 @@ fn decoder(path: &Path, config: Config, parts: &Parts) -> Result<(Decoder, Vec<M
     let inventory = Inventory {
         path,
         naming: Naming::Gguf,
-        shapes: (stored.iter())
-            .map(|(name, s)| (name.clone(), s.entry.shape.clone()))
-            .collect(),
+        shapes: (stored.iter()).map(|(name, s)| (name.clone(), s.entry.shape.clone())).collect(),
     };
     let plan = inventory.plan(&config)?;
     stored.retain(|name, _| plan.wanted.contains(name));
-    let counts = HeadCounts {
-        heads: config.heads,
-        kv_heads: config.kv_heads,
-    };
+    let counts = HeadCounts { heads: config.heads, kv_heads: config.kv_heads };
     let weights = Weights::from_gguf(path, &stored, counts)?;
     Ok((Decoder::new(config, weights)?, plan.warnings(path)))
 }
@@ -179,21 +161,13 @@ fn decoder(path: &Path, config: Config, parts: &Parts) -> Result<(Decoder, Vec<M
 pub(crate) fn load(path: &Path, options: &TextOptions) -> Result<Opened> {
     let mut parts = Parts::open(path)?;
     let config = config(path, &parts)?;
-    let meta = Meta {
-        path,
-        map: parts.metadata(),
-    };
+    let meta = Meta { path, map: parts.metadata() };
     let tokenizer = tokenizer_files::of_gguf(&meta, config.fit(), options)?;
     parts.forget_metadata();
     let files = parts.paths();
     let (decoded, sha256) = rayon::join(|| decoder(path, config, &parts), || files_sha256(&files));
     let (decoder, warnings) = decoded?;
-    Ok(Opened {
-        sha256: sha256?,
-        decoder,
-        tokenizer,
-        warnings,
-    })
+    Ok(Opened { sha256: sha256?, decoder, tokenizer, warnings })
 }
 
 /// The decoder of a file, without its tokenizer.

@@ -53,10 +53,7 @@ pub(super) fn tokenizer(g: GgufTokens) -> Result<tokenizers::Tokenizer> {
             None => Err(tok(format!("merge `{m}` is not two tokens"))),
         })
         .collect::<Result<Vec<_>>>()?;
-    let bpe = BPE::builder()
-        .vocab_and_merges(vocab, merges)
-        .build()
-        .map_err(tok)?;
+    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(tok)?;
     let mut t = tokenizers::Tokenizer::new(bpe);
     t.with_pre_tokenizer(Some(pre_tokenizer(&g.pre)?));
     t.with_decoder(Some(ByteLevel::new(false, true, true)));

@@ -42,11 +42,7 @@ pub(crate) struct Header {
 /// In words, naming the key or the tensor: the file ends early, a name stands twice, a type or a
 /// size that cannot be read, tensors that overlap.
 pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
-    let mut at = Cursor {
-        file,
-        at: 0,
-        narrow: false,
-    };
+    let mut at = Cursor { file, at: 0, narrow: false };
     if at.take(4).ok() != Some(b"GGUF") {
         return Err("it does not begin with the word GGUF".into());
     }
@@ -99,10 +95,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
         }
     }
     apart(&placed)?;
-    Ok(Header {
-        metadata,
-        tensors: placed,
-    })
+    Ok(Header { metadata, tensors: placed })
 }
 
 /// A whole number that is not negative, of whatever width.
@@ -121,10 +114,7 @@ pub(crate) fn whole(v: &Value) -> Option<u64> {
 fn apart(tensors: &BTreeMap<String, Entry>) -> Result<(), String> {
     let mut by_place: Vec<(&String, &Entry)> = tensors.iter().collect();
     by_place.sort_by_key(|(_, e)| (e.bytes.start, e.bytes.end));
-    match by_place
-        .windows(2)
-        .find(|w| w[1].1.bytes.start < w[0].1.bytes.end)
-    {
+    match by_place.windows(2).find(|w| w[1].1.bytes.start < w[0].1.bytes.end) {
         Some(w) => Err(format!("tensors `{}` and `{}` overlap", w[0].0, w[1].0)),
         None => Ok(()),
     }
@@ -140,11 +130,7 @@ struct Record {
 impl Record {
     /// Where its bytes are, if a file of this length holds them.
     fn placed(self, start: u64, alignment: u64, file: usize) -> Result<Entry, String> {
-        let Record {
-            shape,
-            kind,
-            offset,
-        } = self;
+        let Record { shape, kind, offset } = self;
         let dtype = dtype(kind).ok_or_else(|| {
             let name = TYPES.iter().find(|t| t.0 == kind).map_or("unknown", |t| t.1);
             format!("type {kind} ({name}) cannot be read; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K can")
@@ -154,29 +140,19 @@ impl Record {
         }
         let block = dtype.block_size();
         if shape.last().is_none_or(|w| !w.is_multiple_of(block)) {
-            return Err(format!(
-                "rows of shape {shape:?} are not whole blocks of {block}"
-            ));
+            return Err(format!("rows of shape {shape:?} are not whole blocks of {block}"));
         }
         let range = shape
             .iter()
             .try_fold(1usize, |n, d| n.checked_mul(*d))
             .and_then(|n| (n / block).checked_mul(dtype.type_size()))
-            .zip(
-                start
-                    .checked_add(offset)
-                    .and_then(|s| usize::try_from(s).ok()),
-            )
+            .zip(start.checked_add(offset).and_then(|s| usize::try_from(s).ok()))
             .and_then(|(size, from)| Some(from..from.checked_add(size)?))
             .filter(|r| r.end <= file);
         let bytes = range.ok_or_else(|| {
             format!("shape {shape:?} at offset {offset} needs more bytes than the file's {file}")
         })?;
-        Ok(Entry {
-            dtype,
-            shape,
-            bytes,
-        })
+        Ok(Entry { dtype, shape, bytes })
     }
 }
 
@@ -195,10 +171,7 @@ impl<'a> Cursor<'a> {
 
     fn take(&mut self, n: u64) -> Result<&'a [u8], String> {
         if n > self.left() {
-            return Err(format!(
-                "the file ends early: {n} bytes needed, {} left",
-                self.left()
-            ));
+            return Err(format!("the file ends early: {n} bytes needed, {} left", self.left()));
         }
         let from = self.at;
         self.at += n as usize;
@@ -278,11 +251,7 @@ impl<'a> Cursor<'a> {
             shape.push(n.ok_or("a dimension of 0 or beyond any memory")?);
         }
         shape.reverse();
-        Ok(Record {
-            shape,
-            kind: self.u32()?,
-            offset: self.u64()?,
-        })
+        Ok(Record { shape, kind: self.u32()?, offset: self.u64()? })
     }
 }
 
@@ -353,10 +322,8 @@ mod tests {
     #[test]
     fn a_header_is_read_as_candle_reads_it() {
         let bytes = sample(None);
-        let (ours, theirs) = (
-            read(&bytes).unwrap(),
-            Content::read(&mut std::io::Cursor::new(&bytes)).unwrap(),
-        );
+        let (ours, theirs) =
+            (read(&bytes).unwrap(), Content::read(&mut std::io::Cursor::new(&bytes)).unwrap());
         assert_eq!(ours.tensors.len(), theirs.tensor_infos.len());
         for (name, info) in &theirs.tensor_infos {
             let entry = &ours.tensors[name];

@@ -14,25 +14,15 @@ pub(crate) struct Meta<'a> {
 
 impl Meta<'_> {
     pub(crate) fn missing(&self, key: &str, why: &str) -> ModelError {
-        ModelError::Key {
-            path: self.path.into(),
-            key: key.into(),
-            why: why.into(),
-        }
+        ModelError::Key { path: self.path.into(), key: key.into(), why: why.into() }
     }
 
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        self.map
-            .get(key)
-            .and_then(|v| v.to_string().ok())
-            .map(String::as_str)
+        self.map.get(key).and_then(|v| v.to_string().ok()).map(String::as_str)
     }
 
     pub(crate) fn count(&self, key: &str) -> Option<usize> {
-        self.map
-            .get(key)
-            .and_then(|v| v.to_u64().ok())
-            .map(|v| v as usize)
+        self.map.get(key).and_then(|v| v.to_u64().ok()).map(|v| v as usize)
     }
 
     /// A size that must be there.
@@ -49,8 +39,7 @@ impl Meta<'_> {
             return Ok(None);
         };
         let n = whole(v).and_then(|n| usize::try_from(n).ok());
-        n.map(Some)
-            .ok_or_else(|| self.missing(key, "is not a whole number"))
+        n.map(Some).ok_or_else(|| self.missing(key, "is not a whole number"))
     }
 
     /// A number, if it is there.
@@ -70,11 +59,7 @@ impl Meta<'_> {
         let list = self.map.get(key).and_then(|v| v.to_vec().ok());
         let list = list.ok_or_else(|| self.missing(key, "is missing or not a list"))?;
         list.iter()
-            .map(|v| {
-                v.to_string()
-                    .cloned()
-                    .map_err(|_| self.missing(key, "holds a non-string"))
-            })
+            .map(|v| v.to_string().cloned().map_err(|_| self.missing(key, "holds a non-string")))
             .collect()
     }
 }

@@ -27,10 +27,7 @@ struct Part {
 pub(crate) struct Parts(Vec<Part>);
 
 fn bad(path: &Path, why: impl Into<String>) -> ModelError {
-    ModelError::Gguf {
-        path: path.into(),
-        why: why.into(),
-    }
+    ModelError::Gguf { path: path.into(), why: why.into() }
 }
 
 impl Part {
@@ -38,11 +35,7 @@ impl Part {
         // Mapped: none of it stays in memory until a text is continued.
         let map = map_file(path)?;
         let header = gguf_header::read(&map).map_err(|e| bad(path, e))?;
-        Ok(Part {
-            path: path.into(),
-            source: Arc::new(map),
-            header,
-        })
+        Ok(Part { path: path.into(), source: Arc::new(map), header })
     }
 
     /// A count of the `split.` keys.
@@ -52,10 +45,7 @@ impl Part {
         };
         match whole(value) {
             Some(n) => Ok(Some(n)),
-            None => Err(bad(
-                &self.path,
-                format!("key `{key}` is {value:?}, no count"),
-            )),
+            None => Err(bad(&self.path, format!("key `{key}` is {value:?}, no count"))),
         }
     }
 }
@@ -111,9 +101,7 @@ impl Parts {
             }
         }
         for part in &self.0 {
-            if let Some(n) = part
-                .count("split.tensors.count")?
-                .filter(|n| *n != seen.len() as u64)
+            if let Some(n) = part.count("split.tensors.count")?.filter(|n| *n != seen.len() as u64)
             {
                 let why = format!("the parts hold {} tensors where {n} are named", seen.len());
                 return Err(bad(&part.path, why));
@@ -133,9 +121,7 @@ impl Parts {
 
     /// Lets go of the vocabulary and the rest of the metadata.
     pub(crate) fn forget_metadata(&mut self) {
-        self.0
-            .iter_mut()
-            .for_each(|p| p.header.metadata = HashMap::new());
+        self.0.iter_mut().for_each(|p| p.header.metadata = HashMap::new());
     }
 
     /// Every tensor by its Hugging Face name, or its own where it has none.
@@ -143,12 +129,7 @@ impl Parts {
         let mut all = BTreeMap::new();
         for part in &self.0 {
             for (name, entry) in &part.header.tensors {
-                let stored = Stored {
-                    path: &part.path,
-                    source: &part.source,
-                    name,
-                    entry,
-                };
+                let stored = Stored { path: &part.path, source: &part.source, name, entry };
                 all.insert(hub_name(name).unwrap_or_else(|| name.clone()), stored);
             }
         }
@@ -159,10 +140,7 @@ impl Parts {
 /// Paths of the parts by number from 0, from the path of part `no`.
 fn siblings(path: &Path, no: u64, count: u64) -> Result<impl Fn(u64) -> PathBuf + '_> {
     let ending = move |i: u64| format!("-{:05}-of-{count:05}.gguf", i + 1);
-    let name = path
-        .file_name()
-        .and_then(|n| n.to_str())
-        .unwrap_or_default();
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let Some(stem) = name.strip_suffix(&ending(no)) else {
         let why = format!("it is part {} of {count}, and its name does not end in `{}`, by which the others are found; give it back its name", no + 1, ending(no));
         return Err(bad(path, why));

@@ -54,10 +54,7 @@ impl fmt::Display for HookPoint {
             Site::Embed => write!(f, "hook_embed"),
             Site::FinalNorm => write!(f, "ln_final.hook_normalized"),
             site => {
-                let name = IN_BLOCK
-                    .iter()
-                    .find(|(s, _)| *s == site)
-                    .map_or("", |n| n.1);
+                let name = IN_BLOCK.iter().find(|(s, _)| *s == site).map_or("", |n| n.1);
                 write!(f, "blocks.{}.{name}", self.layer)
             }
         }
@@ -125,8 +122,7 @@ impl<'a> Hooks<'a> {
         points: impl IntoIterator<Item = HookPoint>,
         f: impl FnMut(HookPoint, &Tensor, &Places) -> Result<Option<Tensor>> + 'a,
     ) {
-        self.entries
-            .push((points.into_iter().collect(), Box::new(f)));
+        self.entries.push((points.into_iter().collect(), Box::new(f)));
     }
 
     /// Ends the pass once block `layer` is done: nothing above it is computed.

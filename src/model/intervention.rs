@@ -34,10 +34,7 @@ enum Edit {
     /// The coordinate along u moved to the nearer bound where it lies outside both.
     Clamp { unit: Vec<f32>, lo: f64, hi: f64 },
     /// The row, or its part along a direction, as another state had it.
-    Swap {
-        from: Arc<Recording>,
-        along: Option<Vec<f32>>,
-    },
+    Swap { from: Arc<Recording>, along: Option<Vec<f32>> },
 }
 
 /// An edit with the tokens it is for and a count of those it met.
@@ -104,11 +101,7 @@ impl Interventions {
         let unit = Arc::new(vec![unit(direction)?]);
         let (left, right) = (unit.clone(), unit);
         let offsets = vec![0.0];
-        let edit = Edit::Remove {
-            left,
-            right,
-            offsets,
-        };
+        let edit = Edit::Remove { left, right, offsets };
         Ok(self.place(point, edit))
     }
 
@@ -303,11 +296,7 @@ impl Placed {
         self.touched.fetch_add(met, Ordering::Relaxed);
         let edit = match &self.edit {
             Edit::Add(v) => RowEdit::Add(v.clone()),
-            Edit::Remove {
-                left,
-                right,
-                offsets,
-            } => RowEdit::Remove {
+            Edit::Remove { left, right, offsets } => RowEdit::Remove {
                 left: left.clone(),
                 right: right.clone(),
                 offsets: offsets.repeat(rows.len()),
@@ -334,11 +323,7 @@ impl Placed {
 /// The edit that moves the coordinate along a unit vector to a value of each row's own.
 fn one_direction(unit: &[f32], to: Vec<f64>) -> RowEdit {
     let u = Arc::new(vec![unit.to_vec()]);
-    RowEdit::Remove {
-        left: u.clone(),
-        right: u,
-        offsets: to,
-    }
+    RowEdit::Remove { left: u.clone(), right: u, offsets: to }
 }
 
 /// What was recorded of each chosen row, `(N, D)`; zero in other rows.
@@ -375,9 +360,7 @@ fn usable(direction: &[f32]) -> Result<()> {
     if ok {
         return Ok(());
     }
-    Err(ModelError::NothingTouched(
-        "the direction is zero or not finite".into(),
-    ))
+    Err(ModelError::NothingTouched("the direction is zero or not finite".into()))
 }
 
 /// The direction at length 1.

@@ -61,27 +61,12 @@ const RECOMPUTED: [&str; 6] = [
 ];
 
 /// Parts of names outside of blocks whose weights change what is computed.
-const CHANGING: [&str; 7] = [
-    "norm",
-    "position",
-    "pos_emb",
-    "rope_f",
-    "token_types",
-    "project_in",
-    "project_out",
-];
+const CHANGING: [&str; 7] =
+    ["norm", "position", "pos_emb", "rope_f", "token_types", "project_in", "project_out"];
 
 /// Parts of names inside a block that change what the block computes.
-const CHANGING_BLOCK: [&str; 8] = [
-    "self_attn.",
-    "mlp.",
-    "attn",
-    "ffn_",
-    "norm",
-    "scale",
-    "bias",
-    "sink",
-];
+const CHANGING_BLOCK: [&str; 8] =
+    ["self_attn.", "mlp.", "attn", "ffn_", "norm", "scale", "bias", "sink"];
 
 impl Inventory<'_> {
     /// Holds the inventory against a configuration.
@@ -177,8 +162,7 @@ impl Inventory<'_> {
     /// Whether any weight's name begins so.
     fn holds(&self, prefix: &str) -> bool {
         let mut from = self.shapes.range(prefix.to_string()..);
-        from.next()
-            .is_some_and(|(name, _)| name.starts_with(prefix))
+        from.next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
     /// Wants a weight, which must be there in its shape.
@@ -208,11 +192,7 @@ impl Inventory<'_> {
     fn refuse_foreign(&self, name: &str, c: &Config) -> Result<()> {
         let spelled = self.naming.of(name);
         let refuse = |why: String| {
-            Err(ModelError::ForeignWeight {
-                path: self.path.into(),
-                name: spelled.clone(),
-                why,
-            })
+            Err(ModelError::ForeignWeight { path: self.path.into(), name: spelled.clone(), why })
         };
         let block = spelled.strip_prefix(self.naming.block());
         if let Some((layer, part)) = block.and_then(|b| b.split_once('.')) {
@@ -222,9 +202,8 @@ impl Inventory<'_> {
                     "is of a block beyond the {blocks} that the configuration names"
                 ));
             }
-            let bias = part
-                .strip_suffix(".bias")
-                .filter(|p| LINEARS.iter().any(|l| p.ends_with(l)));
+            let bias =
+                part.strip_suffix(".bias").filter(|p| LINEARS.iter().any(|l| p.ends_with(l)));
             if bias.is_some() {
                 let flag = flag(name);
                 return refuse(format!("is a bias, and `{flag}` is not set in config.json"));
@@ -292,12 +271,7 @@ mod tests {
             true => Naming::Gguf,
             false => Naming::Hub,
         };
-        Inventory {
-            path,
-            naming,
-            shapes,
-        }
-        .plan(c)
+        Inventory { path, naming, shapes }.plan(c)
     }
 
     #[test]
@@ -374,10 +348,7 @@ mod tests {
     #[test]
     fn declared_biases_are_all_there_or_one_is_named() {
         let mut c = config();
-        c.biases = Biases::Declared {
-            attention: true,
-            mlp: false,
-        };
+        c.biases = Biases::Declared { attention: true, mlp: false };
         let e = plan(&c, &[]).unwrap_err().to_string();
         assert!(e.contains("model.layers.0.self_attn.q_proj.bias"), "{e}");
         c.biases = Biases::AsFound;

@@ -79,10 +79,7 @@ impl Model {
 
     /// How it was loaded: for another model that is to be read in the same way.
     pub fn loading(&self) -> Loading {
-        Loading {
-            text: self.tokenizer.options(),
-            placement: self.placement,
-        }
+        Loading { text: self.tokenizer.options(), placement: self.placement }
     }
 
     /// SHA-256 of the chat template's text, if there is one.
@@ -114,18 +111,13 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     let json = read_json(&config_path)?;
     let config = Config::from_json(&json, &config_path)?;
     let files = folder_files::weights(path)?;
-    let maps = files
-        .files
-        .iter()
-        .map(|f| Ok((f.as_path(), map_file(f)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let maps =
+        files.files.iter().map(|f| Ok((f.as_path(), map_file(f)?))).collect::<Result<Vec<_>>>()?;
     let views = views(&maps, files.index.as_ref())?;
     let inventory = Inventory {
         path,
         naming: Naming::Hub,
-        shapes: (views.iter())
-            .map(|(name, (_, v))| (name.clone(), v.shape().to_vec()))
-            .collect(),
+        shapes: (views.iter()).map(|(name, (_, v))| (name.clone(), v.shape().to_vec())).collect(),
     };
     let plan = inventory.plan(&config)?;
     let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
@@ -146,12 +138,7 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     if files.both {
         warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });
     }
-    Ok(Opened {
-        sha256: sha256?,
-        decoder: Decoder::new(config, weights)?,
-        tokenizer,
-        warnings,
-    })
+    Ok(Opened { sha256: sha256?, decoder: Decoder::new(config, weights)?, tokenizer, warnings })
 }
 
 /// Every tensor of safetensors files, each in the one file that holds it.
@@ -161,10 +148,7 @@ fn views<'a>(
 ) -> Result<BTreeMap<String, (&'a Path, TensorView<'a>)>> {
     let mut all: BTreeMap<String, (&Path, TensorView)> = BTreeMap::new();
     for (file, map) in maps {
-        let bad = |why: String| ModelError::File {
-            path: (*file).into(),
-            why,
-        };
+        let bad = |why: String| ModelError::File { path: (*file).into(), why };
         let st = safetensors::SafeTensors::deserialize(map)
             .map_err(|e| bad(format!("not a usable safetensors file ({e})")))?;
         for (name, view) in st.tensors() {
@@ -200,8 +184,5 @@ fn head(
         return Ok((config, None));
     }
     config.tied = false;
-    Ok((
-        config,
-        Some(ModelWarning::HeadDiffers { path: path.into() }),
-    ))
+    Ok((config, Some(ModelWarning::HeadDiffers { path: path.into() })))
 }

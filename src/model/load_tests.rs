@@ -13,11 +13,7 @@ use std::path::Path;
 
 #[test]
 fn biases_of_a_gguf_file_are_used_as_those_of_a_folder() {
-    let plain = numbers(
-        &decoder_of(&as_gguf(&model(|_| false), GgmlDType::F32).1)
-            .unwrap()
-            .0,
-    );
+    let plain = numbers(&decoder_of(&as_gguf(&model(|_| false), GgmlDType::F32).1).unwrap().0);
     for (attention, mlp) in [(true, false), (false, true), (true, true)] {
         let weights = model(|i| if i < 4 { attention } else { mlp });
         let dir = as_folder(&weights, |c| {
@@ -44,31 +40,22 @@ fn a_bias_on_a_value_moves_attention_out_by_its_image() {
     let stream = |d: &Decoder| -> Vec<Vec<f32>> {
         let mut out = Vec::new();
         let mut hooks = Hooks::none();
-        hooks.on(
-            vec![super::HookPoint::new(super::Site::AttnOut, 0)],
-            |_, x, _| {
-                out = x.to_vec2()?;
-                Ok(None)
-            },
-        );
-        d.forward(&Packed::new(&[vec![1u32, 5, 3]]), &mut hooks)
-            .unwrap();
+        hooks.on(vec![super::HookPoint::new(super::Site::AttnOut, 0)], |_, x, _| {
+            out = x.to_vec2()?;
+            Ok(None)
+        });
+        d.forward(&Packed::new(&[vec![1u32, 5, 3]]), &mut hooks).unwrap();
         drop(hooks);
         out
     };
-    let bias: Vec<f32> = with["model.layers.0.self_attn.v_proj.bias"]
-        .to_vec1()
-        .unwrap();
-    let o: Vec<Vec<f32>> = with["model.layers.0.self_attn.o_proj.weight"]
-        .to_vec2()
-        .unwrap();
+    let bias: Vec<f32> = with["model.layers.0.self_attn.v_proj.bias"].to_vec1().unwrap();
+    let o: Vec<Vec<f32>> = with["model.layers.0.self_attn.o_proj.weight"].to_vec2().unwrap();
     let (a, b) = (stream(&biased), stream(&plain));
     for (with, without) in a.iter().zip(&b) {
         for (i, row) in o.iter().enumerate() {
             // Query head j reads key-value head j / 2.
-            let image: f64 = (0..D)
-                .map(|c| f64::from(row[c]) * f64::from(bias[c / 32 * 16 + c % 16]))
-                .sum();
+            let image: f64 =
+                (0..D).map(|c| f64::from(row[c]) * f64::from(bias[c / 32 * 16 + c % 16])).sum();
             let off = f64::from(with[i]) - f64::from(without[i]) - image;
             assert!(off.abs() < 1e-5, "{off}");
         }
@@ -104,11 +91,7 @@ fn a_split_model_is_the_whole_one_whichever_part_is_given() {
     let aside = dir.path().join("aside.gguf");
     std::fs::rename(part(1), &aside).unwrap();
     assert!(said(&part(0)).contains("m-00002-of-00003.gguf"));
-    assert!(
-        said(&aside).contains("-00002-of-00003.gguf"),
-        "{}",
-        said(&aside)
-    );
+    assert!(said(&aside).contains("-00002-of-00003.gguf"), "{}", said(&aside));
     std::fs::copy(part(2), part(1)).unwrap();
     assert!(said(&part(0)).contains("not part 2"), "{}", said(&part(0)));
 }
@@ -117,10 +100,7 @@ fn a_split_model_is_the_whole_one_whichever_part_is_given() {
 fn a_head_of_its_own_is_used_with_a_warning_and_an_equal_one_is_the_embedding() {
     let tied = model(|_| false);
     let mut equal = tied.clone();
-    equal.insert(
-        "lm_head.weight".into(),
-        tied["model.embed_tokens.weight"].clone(),
-    );
+    equal.insert("lm_head.weight".into(), tied["model.embed_tokens.weight"].clone());
     let mut own = tied.clone();
     own.insert("lm_head.weight".into(), drawn("head", &[V, D], 0.3, 0.0));
     let open = |w: &Named, flag: bool| {
@@ -145,10 +125,7 @@ fn a_head_of_its_own_is_used_with_a_warning_and_an_equal_one_is_the_embedding() 
 fn weights_that_nothing_takes_are_listed_and_those_that_change_the_model_refused() {
     let mut extra = model(|_| false);
     extra.insert("score.weight".into(), drawn("s", &[2, D], 1.0, 0.0));
-    extra.insert(
-        "model.layers.0.self_attn.rotary_emb.inv_freq".into(),
-        drawn("f", &[8], 1.0, 0.0),
-    );
+    extra.insert("model.layers.0.self_attn.rotary_emb.inv_freq".into(), drawn("f", &[8], 1.0, 0.0));
     let warned = loaded(as_folder(&extra, |_| ()).path()).warnings;
     let [ModelWarning::UnusedWeights { names, .. }] = &warned[..] else {
         panic!("{warned:?}");
@@ -170,11 +147,7 @@ fn weights_that_nothing_takes_are_listed_and_those_that_change_the_model_refused
         let said = refusal(as_folder(&w, |_| ()).path());
         assert!(said.contains(name), "{said}");
     }
-    for name in [
-        "blk.1.attn_q_norm.weight",
-        "blk.2.ffn_up.weight",
-        "blk.0.attn_norm.bias",
-    ] {
+    for name in ["blk.1.attn_q_norm.weight", "blk.2.ffn_up.weight", "blk.0.attn_norm.bias"] {
         let mut tensors = gguf_tensors(&model(|_| false), GgmlDType::F32);
         let x = drawn("x", &[16], 1.0, 0.0);
         tensors.push((name.into(), QTensor::quantize(&x, GgmlDType::F32).unwrap()));
@@ -251,10 +224,7 @@ fn shards_that_disagree_with_each_other_or_their_index_are_refused() {
     let norm = "model.norm.weight";
     index(&|map| map[norm] = "a.safetensors".into());
     let said = refusal(dir.path());
-    assert!(
-        said.contains(norm) && said.contains("a.safetensors"),
-        "{said}"
-    );
+    assert!(said.contains(norm) && said.contains("a.safetensors"), "{said}");
     index(&|map| map["model.ghost.weight"] = "b.safetensors".into());
     assert!(refusal(dir.path()).contains("model.ghost.weight"));
     index(&|map| map[norm] = "../b.safetensors".into());
@@ -276,10 +246,7 @@ fn a_model_with_some_biases_is_exported_to_the_same_numbers() {
     folder::write(&m, out.path(), 1 << 30).unwrap();
     let back = loaded(out.path());
     assert!(back.warnings.is_empty());
-    assert_eq!(
-        numbers(&back.decoder).unwrap(),
-        numbers(&m.decoder).unwrap()
-    );
+    assert_eq!(numbers(&back.decoder).unwrap(), numbers(&m.decoder).unwrap());
 }
 
 #[test]
@@ -303,17 +270,11 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
         ("llama.rope.freq_base", Value::F32(f32::NAN)),
         ("llama.rope.freq_base", Value::String("1e4".into())),
         ("llama.rope.scaling.factor", Value::F32(0.0)),
-        (
-            "llama.attention.layer_norm_rms_epsilon",
-            Value::F32(f32::NAN),
-        ),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(f32::NAN)),
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(-1.0)),
         ("llama.block_count", Value::U64(1_000_000_000)),
         ("llama.block_count", Value::U64(u64::MAX)),
-        (
-            "llama.feed_forward_length",
-            Value::U64((1 << 61) + F as u64),
-        ),
+        ("llama.feed_forward_length", Value::U64((1 << 61) + F as u64)),
         ("llama.context_length", Value::U64(u64::MAX)),
         ("general.type", Value::String("adapter".into())),
     ] {
@@ -325,9 +286,7 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
         let shape = key.contains("feed_forward") && e.contains("ffn_gate");
         assert!(e.contains(key) || of_file || shape, "{key}: {e}");
     }
-    let plain = open("llama.rope.dimension_count", Value::U32(16))
-        .unwrap()
-        .0;
+    let plain = open("llama.rope.dimension_count", Value::U32(16)).unwrap().0;
     for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
         let scaled = open(key, Value::F32(2.0)).unwrap().0;
         let halves = scaled.frequencies.0.iter().zip(&plain.frequencies.0);
@@ -341,17 +300,10 @@ fn logits_equal_those_of_candle_transformers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
     let mut keys = metadata();
-    let (width, epsilon) = (
-        "llama.rope.dimension_count",
-        "llama.attention.layer_norm_rms_epsilon",
-    );
+    let (width, epsilon) = ("llama.rope.dimension_count", "llama.attention.layer_norm_rms_epsilon");
     keys.push((width.into(), Value::U32((D / HEADS) as u32)));
     keys.push((epsilon.into(), Value::F32(1e-5)));
-    write_gguf(
-        &path,
-        &keys,
-        &gguf_tensors(&model(|_| false), GgmlDType::F32),
-    );
+    write_gguf(&path, &keys, &gguf_tensors(&model(|_| false), GgmlDType::F32));
 
     let all = numbers(&decoder_of(&path).unwrap().0).unwrap();
     let ours = &all[5 * D..]; // (5, V) behind the stream
@@ -366,9 +318,6 @@ fn logits_equal_those_of_candle_transformers() {
         let z: Vec<f32> = z.flatten_all().unwrap().to_vec1().unwrap();
         let scale = z.iter().fold(0f32, |m, x| m.max(x.abs()));
         let gap = (z.iter().zip(ours)).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-        assert!(
-            scale > 0.1 && gap < 1e-4 * scale,
-            "token {last}: {gap} of {scale}"
-        );
+        assert!(scale > 0.1 && gap < 1e-4 * scale, "token {last}: {gap} of {scale}");
     }
 }

@@ -48,10 +48,7 @@ fn product_norm(a: &Tensor, b: &Tensor) -> Result<f64> {
     let rows = |t: &Tensor| -> Result<Vec<Vec<f32>>> { Ok(t.to_vec2::<f32>()?) };
     let (a, b) = (rows(a)?, rows(&b.t()?.contiguous()?)?); // r rows each
     let dot = |x: &[f32], y: &[f32]| -> f64 {
-        x.iter()
-            .zip(y)
-            .map(|(x, y)| f64::from(*x) * f64::from(*y))
-            .sum()
+        x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
     };
     let mut sum = 0.0;
     for i in 0..a.len() {
@@ -97,10 +94,9 @@ impl Decoder {
             let at = |part: &str| format!("{l}/{part}");
             block.attn_norm = change(&at("attn_norm"), &block.attn_norm)?;
             block.mlp_norm = change(&at("mlp_norm"), &block.mlp_norm)?;
-            for (part, pair) in [
-                ("post_norms", &mut block.post_norms),
-                ("qk_norms", &mut block.qk_norms),
-            ] {
+            for (part, pair) in
+                [("post_norms", &mut block.post_norms), ("qk_norms", &mut block.qk_norms)]
+            {
                 if let Some((first, second)) = pair {
                     *first = change(&at(&format!("{part}/0")), first)?;
                     *second = change(&at(&format!("{part}/1")), second)?;
@@ -139,19 +135,9 @@ mod tests {
     fn trained() -> Adapter {
         let factors = BTreeMap::from([
             ((0, 0), (tensor(4, 9, 1), tensor(7, 4, 2))),
-            (
-                (2, 6),
-                (tensor(4, 12, 3), (tensor(5, 4, 4) * 10.0).unwrap()),
-            ),
+            ((2, 6), (tensor(4, 12, 3), (tensor(5, 4, 4) * 10.0).unwrap())),
         ]);
-        Adapter {
-            rank: 4,
-            alpha: 8.0,
-            rslora: false,
-            base: "model".into(),
-            blocks: 3,
-            factors,
-        }
+        Adapter { rank: 4, alpha: 8.0, rslora: false, base: "model".into(), blocks: 3, factors }
     }
 
     #[test]
@@ -164,19 +150,12 @@ mod tests {
             assert_eq!((ra.dims(), rb.dims()), (a.dims(), b.dims()));
             let norm = |a: &Tensor, b: &Tensor| {
                 let product = values(&b.matmul(a).unwrap());
-                product
-                    .iter()
-                    .map(|v| f64::from(*v).powi(2))
-                    .sum::<f64>()
-                    .sqrt()
+                product.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
             };
             assert!((norm(ra, rb) / norm(a, b) - 1.0).abs() < 1e-5);
             assert!((product_norm(a, b).unwrap() / norm(a, b) - 1.0).abs() < 1e-5);
             // No direction is kept.
-            let (x, y) = (
-                values(&b.matmul(a).unwrap()),
-                values(&rb.matmul(ra).unwrap()),
-            );
+            let (x, y) = (values(&b.matmul(a).unwrap()), values(&rb.matmul(ra).unwrap()));
             let dot: f64 = x.iter().zip(&y).map(|(x, y)| f64::from(x * y)).sum();
             assert!((dot / norm(a, b).powi(2)).abs() < 0.6);
         }
@@ -199,10 +178,7 @@ mod tests {
             *b = b.zeros_like().unwrap();
         }
         let random = none.matched_random(1, 0).unwrap();
-        assert!(random
-            .factors
-            .values()
-            .all(|(_, b)| values(b).iter().all(|v| *v == 0.0)));
+        assert!(random.factors.values().all(|(_, b)| values(b).iter().all(|v| *v == 0.0)));
     }
 
     fn toy(tied: bool) -> Decoder {
@@ -226,11 +202,7 @@ mod tests {
         };
         let norm = |seed| tensor(1, 8, seed).flatten_all().unwrap();
         let embed = tensor(11, 8, 1);
-        let head = if tied {
-            embed.clone()
-        } else {
-            tensor(11, 8, 2)
-        };
+        let head = if tied { embed.clone() } else { tensor(11, 8, 2) };
         Decoder {
             frequencies: Arc::new(config.frequencies()),
             config: Arc::new(config),
@@ -251,11 +223,7 @@ mod tests {
                 ],
             }],
             final_norm: norm(12),
-            head: Head {
-                quantised: None,
-                weight: head,
-                softcap: None,
-            },
+            head: Head { quantised: None, weight: head, softcap: None },
         }
     }
 

@@ -36,10 +36,8 @@ impl Packed {
     pub fn of(texts: &[&Tokens]) -> Self {
         // The role in the low bits, so that the order of texts is that of their ids.
         let key = |(id, role): (&u32, &Role)| id << ROLE_BITS | *role as u32;
-        let keys: Vec<Vec<u32>> = texts
-            .iter()
-            .map(|t| t.ids.iter().zip(&t.roles).map(key).collect())
-            .collect();
+        let keys: Vec<Vec<u32>> =
+            texts.iter().map(|t| t.ids.iter().zip(&t.roles).map(key).collect()).collect();
         let role = |key: u32| ROLES[(key & ((1 << ROLE_BITS) - 1)) as usize];
         Self::laid(&keys, |key| (key >> ROLE_BITS, Some(role(key))))
     }
@@ -73,10 +71,7 @@ impl Packed {
                 prefixes,
             }),
             paths: packed.paths,
-            forest: Arc::new(Forest {
-                segments: packed.segments,
-                positions: packed.positions,
-            }),
+            forest: Arc::new(Forest { segments: packed.segments, positions: packed.positions }),
         }
     }
 
@@ -132,18 +127,12 @@ impl Layout {
             let to = from + texts[from..].iter().take_while(|t| t[at] == head).count();
             // Sorted, so what the first and the last share, all share.
             let (first, last) = (texts[from], texts[to - 1]);
-            let shared = first[at..]
-                .iter()
-                .zip(&last[at..])
-                .take_while(|(a, b)| a == b);
+            let shared = first[at..].iter().zip(&last[at..]).take_while(|(a, b)| a == b);
             let end = at + shared.count();
             let rows = self.keys.len()..self.keys.len() + end - at;
             self.keys.extend_from_slice(&first[at..end]);
             self.positions.extend((at..end).map(|p| p as u32));
-            self.segments.push(Segment {
-                rows: rows.clone(),
-                context: context.to_vec(),
-            });
+            self.segments.push(Segment { rows: rows.clone(), context: context.to_vec() });
             for &id in &ids[from..to] {
                 self.paths[id].push(rows.clone());
             }
@@ -165,11 +154,7 @@ pub fn plan<T: AsRef<[u32]>>(texts: &[T], budget: usize) -> Vec<Vec<usize>> {
     let mut previous: &[u32] = &[];
     for i in order {
         let text = texts[i].as_ref();
-        let shared = previous
-            .iter()
-            .zip(text)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let shared = previous.iter().zip(text).take_while(|(a, b)| a == b).count();
         let fresh = text.len() - shared;
         if !batch.is_empty() && rows + fresh > budget {
             batches.push(std::mem::take(&mut batch));

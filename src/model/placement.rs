@@ -46,10 +46,7 @@ pub struct Placement {
 
 impl Default for Placement {
     fn default() -> Self {
-        Placement {
-            place: Place::Cpu,
-            dtype: DType::F32,
-        }
+        Placement { place: Place::Cpu, dtype: DType::F32 }
     }
 }
 
@@ -198,11 +195,7 @@ mod tests {
         let other = model.placed(&Device::Cpu, DType::F64).unwrap();
         let said = |m: &Decoder| {
             let prompts: Vec<Vec<u32>> = texts().into_iter().map(|t| t.ids).collect();
-            let sampling = Sampling {
-                max_tokens: 8,
-                temperature: 0.0,
-                top_p: 1.0,
-            };
+            let sampling = Sampling { max_tokens: 8, temperature: 0.0, top_p: 1.0 };
             let mut rngs: Vec<_> = (0..6).map(|i| stream(1, "say", i)).collect();
             generate(m, &prompts, &[], &sampling, &mut rngs, &mut Hooks::none()).unwrap()
         };
@@ -210,27 +203,16 @@ mod tests {
 
         let rows: Vec<Example> = texts()
             .into_iter()
-            .map(|t| Example {
-                learn: (4..t.ids.len()).collect(),
-                ids: t.ids,
-            })
+            .map(|t| Example { learn: (4..t.ids.len()).collect(), ids: t.ids })
             .collect();
-        let recipe = Recipe {
-            rank: 4,
-            batch: 2,
-            learning_rate: 1e-2,
-            ..Recipe::default()
-        };
+        let recipe = Recipe { rank: 4, batch: 2, learning_rate: 1e-2, ..Recipe::default() };
         let losses = |m: &Decoder| -> Vec<f64> {
             let targets = recipe.target_indices().unwrap();
             let rng = &mut stream(1, "init", 0);
             let start = Adapter::init(m, "toy", 4, 8.0, &targets, rng).unwrap();
             let dir = tempfile::tempdir().unwrap();
             let mut seen = Vec::new();
-            train(m, start, &rows, &recipe, 1, dir.path(), &mut |s, _| {
-                seen.push(s.loss)
-            })
-            .unwrap();
+            train(m, start, &rows, &recipe, 1, dir.path(), &mut |s, _| seen.push(s.loss)).unwrap();
             // What was learnt can be read back and folded in.
             let learnt = Adapter::read(dir.path(), m).unwrap();
             assert_ne!(
@@ -252,10 +234,7 @@ mod tests {
         assert_eq!("cuda".parse(), Ok(Place::Cuda(0)));
         assert!("gpu".parse::<Place>().is_err());
         if !cfg!(feature = "cuda") {
-            let placement = Placement {
-                place: Place::Cuda(0),
-                dtype: DType::F32,
-            };
+            let placement = Placement { place: Place::Cuda(0), dtype: DType::F32 };
             let told = placement.device().unwrap_err().to_string();
             assert!(told.contains("--features cuda"), "{told}");
         }

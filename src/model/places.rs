@@ -23,10 +23,7 @@ impl Places {
         let at = |r: &u32| *r as usize;
         Places {
             positions: rows.iter().map(|r| self.positions[at(r)]).collect(),
-            roles: self
-                .roles
-                .as_ref()
-                .map(|all| rows.iter().map(|r| all[at(r)]).collect()),
+            roles: self.roles.as_ref().map(|all| rows.iter().map(|r| all[at(r)]).collect()),
             prefixes: rows.iter().map(|r| self.prefixes[at(r)]).collect(),
         }
     }

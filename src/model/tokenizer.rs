@@ -67,18 +67,12 @@ impl Tokens {
     /// Tokens whose prompt ends where the response begins.
     pub fn new(ids: Vec<u32>, roles: Vec<Role>) -> Self {
         let prompt = roles.iter().position(|r| *r == Role::Response);
-        Tokens {
-            prompt: prompt.map(Prompt::First),
-            ids,
-            roles,
-        }
+        Tokens { prompt: prompt.map(Prompt::First), ids, roles }
     }
 
     /// Indices of the tokens with a role, position 0 left out.
     pub fn with_role(&self, role: Role) -> Vec<usize> {
-        (1..self.ids.len())
-            .filter(|&i| self.roles[i] == role)
-            .collect()
+        (1..self.ids.len()).filter(|&i| self.roles[i] == role).collect()
     }
 }
 
@@ -206,9 +200,7 @@ impl Tokenizer {
             says_bos: parts.says_bos,
         };
         if add_bos == Bos::On && tokenizer.bos.is_none() {
-            return Err(tok(
-                "the model names no beginning-of-text token; leave --bos on out",
-            ));
+            return Err(tok("the model names no beginning-of-text token; leave --bos on out"));
         }
         // A damaged file shows at load, not at the first text.
         let ids = tokenizer.text("Is it 7 o'clock?\n Ja, é.")?.ids;
@@ -291,10 +283,7 @@ impl Tokenizer {
 
     fn within(&self, n: usize) -> Result<()> {
         if n > self.context {
-            return Err(ModelError::TooLong {
-                tokens: n,
-                context: self.context,
-            });
+            return Err(ModelError::TooLong { tokens: n, context: self.context });
         }
         Ok(())
     }
@@ -380,22 +369,16 @@ impl Tokenizer {
             .collect();
         let e = self.encoding(&text)?;
         let special = self.inner.get_added_vocabulary().get_added_tokens_decoder();
-        let roles = e
-            .get_offsets()
-            .iter()
-            .zip(e.get_ids())
-            .map(|(&(a, b), id)| {
-                // A special token may take the white space beside it, which is not what it says.
-                let said = text.get(a..b).filter(|_| special.contains_key(id));
-                let left = said.map_or(0, |t| t.len() - t.trim_start().len());
-                let right = said.map_or(0, |t| t.len() - t.trim_end().len());
-                role(&parts, a + left, b.max(left + right + a) - right)
-            });
+        let roles = e.get_offsets().iter().zip(e.get_ids()).map(|(&(a, b), id)| {
+            // A special token may take the white space beside it, which is not what it says.
+            let said = text.get(a..b).filter(|_| special.contains_key(id));
+            let left = said.map_or(0, |t| t.len() - t.trim_start().len());
+            let right = said.map_or(0, |t| t.len() - t.trim_end().len());
+            role(&parts, a + left, b.max(left + right + a) - right)
+        });
         let mut tokens = Tokens::new(e.get_ids().to_vec(), roles.collect());
         if tokens.prompt.is_some() {
-            tokens.prompt = self
-                .prompt_of(&messages[..last], &tokens.ids)?
-                .or(tokens.prompt);
+            tokens.prompt = self.prompt_of(&messages[..last], &tokens.ids)?.or(tokens.prompt);
         }
         Ok((text, tokens))
     }
@@ -411,10 +394,7 @@ impl Tokenizer {
             return Ok(Some(ids.len()).filter(|n| *n > 0).map(Prompt::First));
         }
         let alone = self.rendered(messages, true);
-        Ok(alone.ok().map(|(_, t)| Prompt::Joined {
-            ids: t.ids,
-            roles: t.roles,
-        }))
+        Ok(alone.ok().map(|(_, t)| Prompt::Joined { ids: t.ids, roles: t.roles }))
     }
 
     /// The tokens that end assistant turns, of a conversation of this tokenizer: after each turn

@@ -74,17 +74,10 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
     };
     let id = |name: &str| {
         let id = meta.count(&format!("tokenizer.ggml.{name}_token_id"))?;
-        u32::try_from(id)
-            .ok()
-            .filter(|id| (*id as usize) < tokens.len())
+        u32::try_from(id).ok().filter(|id| (*id as usize) < tokens.len())
     };
     let mut special = BTreeMap::new();
-    for (ours, theirs) in [
-        ("bos", "bos"),
-        ("eos", "eos"),
-        ("unk", "unknown"),
-        ("pad", "padding"),
-    ] {
+    for (ours, theirs) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
         if let Some(token) = id(theirs).and_then(|id| tokens.get(id as usize)) {
             special.insert(format!("{ours}_token"), token.clone());
         }
@@ -93,13 +86,8 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
     ends.sort_unstable();
     ends.dedup();
     let date = options.date.unwrap_or_else(Date::today);
-    let (template_name, template) = chosen(
-        meta.path,
-        gguf_templates(meta),
-        special.clone(),
-        options,
-        date,
-    )?;
+    let (template_name, template) =
+        chosen(meta.path, gguf_templates(meta), special.clone(), options, date)?;
     let add = |name: &str| {
         let flag = meta.map.get(&format!("tokenizer.ggml.add_{name}_token"));
         id(name).filter(|_| matches!(flag, Some(Value::Bool(true))))
@@ -159,10 +147,8 @@ fn adding(
         let token = tokenizer.id_to_token(id);
         token.ok_or_else(|| bad(format!("special token {id} has no text")))
     };
-    let (before, after) = (
-        before.map(|id| Ok((named(id)?, id))),
-        after.map(|id| Ok((named(id)?, id))),
-    );
+    let (before, after) =
+        (before.map(|id| Ok((named(id)?, id))), after.map(|id| Ok((named(id)?, id))));
     let special: Vec<(String, u32)> = before.into_iter().chain(after).collect::<Result<_>>()?;
     if special.is_empty() {
         return Ok(None);
@@ -198,10 +184,7 @@ pub(super) fn of_folder(
     let (template_name, template) = chosen(path, sources, special.named.clone(), options, date)?;
     let named = |name: &str| inner.token_to_id(special.named.get(name)?);
     let (bos, eos) = (named("bos_token"), named("eos_token"));
-    let said = special
-        .settings
-        .get("add_bos_token")
-        .and_then(Json::as_bool);
+    let said = special.settings.get("add_bos_token").and_then(Json::as_bool);
     let mut ends = special.ends;
     ends.extend(eos);
     let parts = Parts {
@@ -249,10 +232,8 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
         _ => {}
     }
     let read = |file: &Path| {
-        std::fs::read_to_string(file).map_err(|source| ModelError::Read {
-            path: file.into(),
-            source,
-        })
+        std::fs::read_to_string(file)
+            .map_err(|source| ModelError::Read { path: file.into(), source })
     };
     let own = path.join("chat_template.jinja");
     if own.exists() {
@@ -280,26 +261,15 @@ mod tests {
     }
 
     fn of(keys: &[(&str, Value)], bos: Bos) -> Tokenizer {
-        let mut map: HashMap<String, Value> = keys
-            .iter()
-            .map(|(k, v)| (format!("tokenizer.ggml.{k}"), v.clone()))
-            .collect();
+        let mut map: HashMap<String, Value> =
+            keys.iter().map(|(k, v)| (format!("tokenizer.ggml.{k}"), v.clone())).collect();
         let tokens = ["<end>", "<turn>", "<message>", "<begin>", "a", "b"];
         map.insert("tokenizer.ggml.tokens".into(), list(&tokens));
         map.insert("tokenizer.ggml.merges".into(), list(&[]));
         map.insert("tokenizer.ggml.model".into(), Value::String("gpt2".into()));
-        let meta = Meta {
-            path: Path::new("m.gguf"),
-            map: &map,
-        };
-        let fit = Fit {
-            context: 64,
-            vocab: tokens.len(),
-        };
-        let options = TextOptions {
-            bos,
-            ..TextOptions::default()
-        };
+        let meta = Meta { path: Path::new("m.gguf"), map: &map };
+        let fit = Fit { context: 64, vocab: tokens.len() };
+        let options = TextOptions { bos, ..TextOptions::default() };
         of_gguf(&meta, fit, &options).unwrap()
     }
 
@@ -308,11 +278,7 @@ mod tests {
         let ids = |names: &[(&'static str, u32)]| -> Vec<(&'static str, Value)> {
             names.iter().map(|(n, id)| (*n, Value::U32(*id))).collect()
         };
-        let all = ids(&[
-            ("eos_token_id", 0),
-            ("eot_token_id", 1),
-            ("eom_token_id", 2),
-        ]);
+        let all = ids(&[("eos_token_id", 0), ("eot_token_id", 1), ("eom_token_id", 2)]);
         assert_eq!(of(&all, Bos::Model).eos(), [0, 1, 2]);
         assert_eq!(of(&all[..2], Bos::Model).eos(), [0, 1]);
     }

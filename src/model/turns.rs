@@ -43,16 +43,10 @@ pub fn render(
     render: &dyn Fn(&[Message]) -> Result<String>,
 ) -> Result<(String, Vec<Span>)> {
     let plain = render(messages)?;
-    let filled: Vec<usize> = (0..messages.len())
-        .filter(|&i| !messages[i].content.trim().is_empty())
-        .collect();
+    let filled: Vec<usize> =
+        (0..messages.len()).filter(|&i| !messages[i].content.trim().is_empty()).collect();
     let marks = Marks::unused(&plain, messages);
-    let finder = Finder {
-        messages,
-        render,
-        plain: &plain,
-        marks,
-    };
+    let finder = Finder { messages, render, plain: &plain, marks };
     let mut spans = match finder.all_at_once(&filled)? {
         Some(spans) => spans,
         None => {
@@ -137,10 +131,7 @@ impl Finder<'_> {
                 return Ok(None);
             };
             ends.insert(open, (turn, close));
-            contents.insert(
-                turn,
-                format!("{open}{}{close}", self.messages[turn].content),
-            );
+            contents.insert(turn, format!("{open}{}{close}", self.messages[turn].content));
         }
         let used = ends.iter().flat_map(|(o, (_, c))| [*o, *c]).collect();
         let Some(marked) = self.marked(&contents, &used) else {
@@ -187,16 +178,9 @@ impl Finder<'_> {
             return Ok(self.widened(turn, &part, spans));
         }
         let why = match changed {
-            Some(into) => format!(
-                "the chat template writes it as {:?}",
-                shortened(&into, QUOTED)
-            ),
+            Some(into) => format!("the chat template writes it as {:?}", shortened(&into, QUOTED)),
             None => {
-                let does = if dropped {
-                    "leaves it out of"
-                } else {
-                    "changes it in"
-                };
+                let does = if dropped { "leaves it out of" } else { "changes it in" };
                 format!(
                     "the chat template {does} what it renders: {:?}",
                     shortened(self.plain, QUOTED)
@@ -286,11 +270,7 @@ impl Finder<'_> {
             spans.push(Span { turn, bytes });
         }
         // Every mark that is left stands inside.
-        let inside = |at: usize| {
-            spans
-                .iter()
-                .any(|s| s.bytes.start <= at && at <= s.bytes.end)
-        };
+        let inside = |at: usize| spans.iter().any(|s| s.bytes.start <= at && at <= s.bytes.end);
         let all = marked.at.iter().all(|&(_, at)| inside(at));
         all.then_some((begins..right, spans))
     }
@@ -314,10 +294,7 @@ impl Finder<'_> {
             }
         };
         let outermost = |places: &mut dyn Iterator<Item = usize>| {
-            places
-                .filter(boundary)
-                .take(WIDENED)
-                .find_map(|i| found(i).filter(|at| kept(i, at)))
+            places.filter(boundary).take(WIDENED).find_map(|i| found(i).filter(|at| kept(i, at)))
         };
         let starts = outermost(&mut (before..part.start));
         let ends = outermost(&mut (part.end + 1..=after).rev());
@@ -407,9 +384,7 @@ fn same_words(want: &str, text: &str) -> Option<usize> {
     }
     let (mut w, mut t) = (want, text);
     loop {
-        let tag = [THINK, THINK_END]
-            .into_iter()
-            .find(|tag| w.trim_start().starts_with(tag));
+        let tag = [THINK, THINK_END].into_iter().find(|tag| w.trim_start().starts_with(tag));
         if let Some(tag) = tag {
             w = w.trim_start()[tag.len()..].trim_start();
             t = t.trim_start().strip_prefix(tag)?.trim_start();

@@ -60,30 +60,25 @@ impl Stored<'_> {
     /// Its values in f32, as they are stored.
     fn decoded(&self) -> Result<Tensor> {
         // Read rather than mapped: pages of a map would stay resident beside the weights.
-        let mut reader = File::open(self.path).map_err(|source| ModelError::Read {
-            path: self.path.into(),
-            source,
-        })?;
+        let mut reader = File::open(self.path)
+            .map_err(|source| ModelError::Read { path: self.path.into(), source })?;
         let info = TensorInfo {
             ggml_dtype: self.entry.dtype,
             shape: self.entry.shape.clone().into(),
             offset: self.entry.bytes.start as u64,
         };
-        info.read(&mut reader, 0, &Device::Cpu)
-            .and_then(|q| q.dequantize(&Device::Cpu))
-            .map_err(|e| ModelError::Gguf {
+        info.read(&mut reader, 0, &Device::Cpu).and_then(|q| q.dequantize(&Device::Cpu)).map_err(
+            |e| ModelError::Gguf {
                 path: self.path.into(),
                 why: format!("tensor `{}`: {e}", self.name),
-            })
+            },
+        )
     }
 }
 
 pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
     folder_files::refuse_pointer(path)?;
-    let read = |source| ModelError::Read {
-        path: path.into(),
-        source,
-    };
+    let read = |source| ModelError::Read { path: path.into(), source };
     let file = File::open(path).map_err(read)?;
     // SAFETY: the map is read only; a file changed by others meanwhile is beyond any reader.
     unsafe { memmap2::Mmap::map(&file) }.map_err(read)
@@ -92,11 +87,7 @@ pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
 impl Weights {
     /// Tensors that are in memory already.
     pub(crate) fn given(tensors: BTreeMap<String, Tensor>) -> Self {
-        Weights {
-            path: PathBuf::from("(in memory)"),
-            tensors,
-            quantised: BTreeMap::new(),
-        }
+        Weights { path: PathBuf::from("(in memory)"), tensors, quantised: BTreeMap::new() }
     }
 
     /// The tensors of GGUF files of architecture `llama`, by Hugging Face name.
@@ -128,11 +119,7 @@ impl Weights {
                 Some((hub.clone(), Arc::new(q.of(tensors.get(hub)?))))
             })
             .collect();
-        Ok(Weights {
-            path: path.into(),
-            tensors,
-            quantised,
-        })
+        Ok(Weights { path: path.into(), tensors, quantised })
     }
 
     /// The wanted of the tensors that stand in safetensors files.
@@ -153,11 +140,7 @@ impl Weights {
                 Ok((name.clone(), t))
             })
             .collect::<Result<BTreeMap<_, _>>>()?;
-        Ok(Weights {
-            path: path.into(),
-            tensors,
-            quantised: BTreeMap::new(),
-        })
+        Ok(Weights { path: path.into(), tensors, quantised: BTreeMap::new() })
     }
 
     /// What a tensor was decoded from.
@@ -233,12 +216,9 @@ fn finite(t: &Tensor, path: &Path, name: &str) -> Result<()> {
     })?;
     match found {
         None => Ok(()),
-        Some((at, value)) => Err(ModelError::NotFinite {
-            path: path.into(),
-            name: name.into(),
-            value,
-            at,
-        }),
+        Some((at, value)) => {
+            Err(ModelError::NotFinite { path: path.into(), name: name.into(), value, at })
+        }
     }
 }
 

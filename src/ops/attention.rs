@@ -182,11 +182,7 @@ pub(crate) fn attend(
                     }
                 }
             } else {
-                let qv = View {
-                    data: &q[from..],
-                    rs: qw,
-                    cs: 1,
-                };
+                let qv = View { data: &q[from..], rs: qw, cs: 1 };
                 // SAFETY: s is this task's own and holds tq * tk values.
                 unsafe {
                     let kt = View::rows(&keys, h).t();
@@ -223,10 +219,7 @@ fn gather_positions(positions: &[u32], ranges: &[Range<usize>], heads: &Heads) -
     if heads.window.is_none() {
         return Vec::new();
     }
-    ranges
-        .iter()
-        .flat_map(|r| positions[r.clone()].iter().copied())
-        .collect()
+    ranges.iter().flat_map(|r| positions[r.clone()].iter().copied()).collect()
 }
 
 struct Attention {
@@ -236,11 +229,7 @@ struct Attention {
 
 impl Attention {
     fn own_rows(&self) -> Vec<Range<usize>> {
-        self.forest
-            .segments
-            .iter()
-            .map(|s| s.rows.clone())
-            .collect()
+        self.forest.segments.iter().map(|s| s.rows.clone()).collect()
     }
 
     /// Adds one (segment, kv head)'s part to dq, dk and dv.
@@ -267,26 +256,13 @@ impl Attention {
         let (mut gk, mut gv) = (vec![0f32; tk * h], vec![0f32; tk * h]);
         for j in 0..g {
             let from = seg.rows.start * qw + (kvh * g + j) * h;
-            let strided = |data| View {
-                data,
-                rs: qw,
-                cs: 1,
-            };
+            let strided = |data| View { data, rs: qw, cs: 1 };
             let (qv, gradv) = (strided(&q[from..]), strided(&grad[from..]));
             let (kv, vv) = (View::rows(&keys, h), View::rows(&vals, h));
             // SAFETY: p and dp are this task's own; the dq block is (segment rows, this head).
             unsafe {
                 let dims = (tq, tk, h);
-                gemm_raw(
-                    dims,
-                    p.as_mut_ptr(),
-                    tk,
-                    qv,
-                    kv.t(),
-                    heads.scale,
-                    false,
-                    false,
-                );
+                gemm_raw(dims, p.as_mut_ptr(), tk, qv, kv.t(), heads.scale, false, false);
                 gemm_raw(dims, dp.as_mut_ptr(), tk, gradv, vv.t(), 1.0, false, false);
             }
             let capped: Option<Vec<f32>> = heads.softcap.map(|c| {
@@ -343,13 +319,7 @@ impl CustomOp3 for Attention {
             positions: &self.forest.positions,
         };
         let own = self.own_rows();
-        let out = attend(
-            values(qs, ql)?,
-            kv,
-            &self.forest.segments,
-            &own,
-            &self.heads,
-        );
+        let out = attend(values(qs, ql)?, kv, &self.forest.segments, &own, &self.heads);
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -373,11 +343,7 @@ impl CustomOp3 for Attention {
         let mut dq = vec![0f32; args.0.len()];
         let mut dk = vec![0f32; args.1.len()];
         let mut dv = vec![0f32; args.2.len()];
-        let to = (
-            Shared(dq.as_mut_ptr()),
-            Shared(dk.as_mut_ptr()),
-            Shared(dv.as_mut_ptr()),
-        );
+        let to = (Shared(dq.as_mut_ptr()), Shared(dk.as_mut_ptr()), Shared(dv.as_mut_ptr()));
         let (segments, nkv) = (&self.forest.segments, self.heads.kv_heads);
         if self.forest.has_shared_rows() {
             // Segments add to the rows of their ancestors: one task owns a kv head's columns.
@@ -411,12 +377,8 @@ pub fn attention(
     if !fused(q) {
         return attention_twin(q, k, v, forest, heads);
     }
-    let op = Attention {
-        heads: heads.clone(),
-        forest: forest.clone(),
-    };
-    q.contiguous()?
-        .apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+    let op = Attention { heads: heads.clone(), forest: forest.clone() };
+    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
 /// The composed twin of [`attention`]: one masked `(N, N)` product a head.
@@ -473,26 +435,13 @@ mod tests {
             for i in 0..*len {
                 positions[start + i] = (base + i) as u32;
             }
-            segments.push(Segment {
-                rows: *start..start + len,
-                context,
-            });
+            segments.push(Segment { rows: *start..start + len, context });
         }
-        Arc::new(Forest {
-            segments,
-            positions,
-        })
+        Arc::new(Forest { segments, positions })
     }
 
     fn heads(window: Option<usize>, softcap: Option<f32>) -> Heads {
-        Heads {
-            heads: 6,
-            kv_heads: 2,
-            head_dim: 8,
-            scale: 0.35,
-            softcap,
-            window,
-        }
+        Heads { heads: 6, kv_heads: 2, head_dim: 8, scale: 0.35, softcap, window }
     }
 
     #[test]
@@ -501,11 +450,7 @@ mod tests {
         let tree = forest(&[(0, 7, &[]), (7, 5, &[0]), (12, 2, &[0]), (14, 11, &[0, 1])]);
         for f in [flat, tree] {
             let n = f.positions.len();
-            for h in [
-                heads(None, None),
-                heads(Some(4), None),
-                heads(None, Some(2.0)),
-            ] {
+            for h in [heads(None, None), heads(Some(4), None), heads(None, Some(2.0))] {
                 let (q, k, v) = (random(1, n, 48), random(2, n, 16), random(3, n, 16));
                 let y = attention(&q, &k, &v, &f, &h).unwrap();
                 let t = attention_twin(&q, &k, &v, &f, &h).unwrap();

@@ -122,8 +122,6 @@ mod tests {
         start();
         drop(clock(Op::Pooling));
         let all = spent();
-        assert!(all
-            .iter()
-            .any(|s| s.name == "pooling of activations" && s.calls >= 1));
+        assert!(all.iter().any(|s| s.name == "pooling of activations" && s.calls >= 1));
     }
 }

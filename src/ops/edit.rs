@@ -56,11 +56,9 @@ impl CustomOp1 for Edit {
                 match &self.edit {
                     RowEdit::Add(v) => row.iter_mut().zip(&**v).for_each(|(x, v)| *x += v),
                     RowEdit::Replace(v) => row.copy_from_slice(&v[i * d..(i + 1) * d]),
-                    RowEdit::Remove {
-                        left,
-                        right,
-                        offsets,
-                    } => remove(row, left, right, &offsets[i * left.len()..]),
+                    RowEdit::Remove { left, right, offsets } => {
+                        remove(row, left, right, &offsets[i * left.len()..])
+                    }
                 }
             }
         });
@@ -84,15 +82,9 @@ impl CustomOp1 for Edit {
 }
 
 fn remove(row: &mut [f32], left: &[Vec<f32>], right: &[Vec<f32>], offsets: &[f64]) {
-    let by: Vec<f64> = right
-        .iter()
-        .zip(offsets)
-        .map(|(r, o)| inner(r, row) - o)
-        .collect();
+    let by: Vec<f64> = right.iter().zip(offsets).map(|(r, o)| inner(r, row) - o).collect();
     for (l, by) in left.iter().zip(by).filter(|(_, by)| *by != 0.0) {
-        row.iter_mut()
-            .zip(l)
-            .for_each(|(x, l)| *x = (*x as f64 - by * *l as f64) as f32);
+        row.iter_mut().zip(l).for_each(|(x, l)| *x = (*x as f64 - by * *l as f64) as f32);
     }
 }
 
@@ -100,11 +92,7 @@ fn check(n: usize, d: usize, rows: &[bool], edit: &RowEdit) -> Result<()> {
     let fits = match edit {
         RowEdit::Add(v) => v.len() == d,
         RowEdit::Replace(v) => v.len() == n * d,
-        RowEdit::Remove {
-            left,
-            right,
-            offsets,
-        } => {
+        RowEdit::Remove { left, right, offsets } => {
             let wide = |m: &[Vec<f32>]| m.iter().all(|v| v.len() == d);
             let k = left.len();
             right.len() == k && offsets.len() == n * k && wide(left) && wide(right)
@@ -123,10 +111,7 @@ pub fn edit_rows(x: &Tensor, rows: &Arc<Vec<bool>>, edit: RowEdit) -> Result<Ten
     if !fused(x) {
         return edit_rows_twin(x, rows, &edit);
     }
-    x.contiguous()?.apply_op1(Edit {
-        rows: rows.clone(),
-        edit,
-    })
+    x.contiguous()?.apply_op1(Edit { rows: rows.clone(), edit })
 }
 
 /// The same from plain operations.
@@ -143,11 +128,7 @@ pub fn edit_rows_twin(x: &Tensor, rows: &[bool], edit: &RowEdit) -> Result<Tenso
             let kept = x.broadcast_mul(&chosen.affine(-1.0, 1.0)?)?;
             kept + on(v, (n, d))?.broadcast_mul(&chosen)?
         }
-        RowEdit::Remove {
-            left,
-            right,
-            offsets,
-        } => {
+        RowEdit::Remove { left, right, offsets } => {
             let k = left.len();
             let (left, right) = (on(&left.concat(), (k, d))?, on(&right.concat(), (k, d))?);
             let offsets: Vec<f32> = offsets.iter().map(|&o| o as f32).collect();
@@ -222,11 +203,7 @@ mod tests {
             }
         }
         let u = vectors(6, 1);
-        let own = RowEdit::Remove {
-            offsets: along(&x, &u[0]).unwrap(),
-            left: u.clone(),
-            right: u,
-        };
+        let own = RowEdit::Remove { offsets: along(&x, &u[0]).unwrap(), left: u.clone(), right: u };
         assert_eq!(before, bits(&edit_rows(&x, &rows(), own).unwrap()));
     }
 }

@@ -81,10 +81,7 @@ impl CustomOp2 for Gated {
             })
         })?;
         let dev = gate.device();
-        Ok((
-            Some(Tensor::from_vec(dgate, (n, d), dev)?),
-            Some(Tensor::from_vec(dup, (n, d), dev)?),
-        ))
+        Ok((Some(Tensor::from_vec(dgate, (n, d), dev)?), Some(Tensor::from_vec(dup, (n, d), dev)?)))
     }
 }
 
@@ -93,8 +90,7 @@ pub fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tenso
     if !fused(gate) {
         return gated_twin(gate, up, activation);
     }
-    gate.contiguous()?
-        .apply_op2(&up.contiguous()?, Gated(activation))
+    gate.contiguous()?.apply_op2(&up.contiguous()?, Gated(activation))
 }
 
 /// The composed twin of [`gated`].

@@ -53,10 +53,7 @@ impl Head {
                     _ => None,
                 };
                 // Sums in f64 by pieces: 49,152 terms in f32 would lose three digits.
-                let sum: f64 = z
-                    .chunks_mut(1024)
-                    .map(|c| math::exp_sum(c, top) as f64)
-                    .sum();
+                let sum: f64 = z.chunks_mut(1024).map(|c| math::exp_sum(c, top) as f64).sum();
                 if grad {
                     let inv = (1.0 / sum) as f32;
                     z.iter_mut().for_each(|z| *z *= inv);
@@ -70,14 +67,7 @@ impl Head {
             .collect();
         let grad = grad.then(|| {
             let mut dh = vec![0f32; m * d];
-            gemm_into(
-                (m, d, v),
-                &mut dh,
-                View::rows(&z, v),
-                View::rows(w, d),
-                1.0,
-                false,
-            );
+            gemm_into((m, d, v), &mut dh, View::rows(&z, v), View::rows(w, d), 1.0, false);
             dh
         });
         Block { log_probs, grad }
@@ -106,17 +96,13 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
     let w = host(&ws, wl)?;
     super::with_values(hidden, |h| {
         let blocks = h.chunks(BLOCK * d).zip(targets.chunks(BLOCK));
-        Ok(blocks
-            .flat_map(|(h, t)| head.block(h, t, w, false).log_probs)
-            .collect())
+        Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).log_probs).collect())
     })
 }
 
 /// The composed, differentiable twin of [`log_probs`] -> `(n)`.
 pub fn log_probs_twin(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Tensor> {
-    let mut z = hidden
-        .matmul(&head.weight.detach().t()?)?
-        .to_dtype(DType::F32)?; // (n, V)
+    let mut z = hidden.matmul(&head.weight.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
     if let Some(c) = head.softcap {
         z = ((z / c as f64)?.tanh()? * c as f64)?;
     }
@@ -188,11 +174,7 @@ mod tests {
     fn loss_and_its_twin_agree_in_value_and_gradient() {
         for softcap in [None, Some(1.5)] {
             let (h, w) = (random(1, 130, 12), random(2, 50, 12));
-            let head = Head {
-                quantised: None,
-                weight: w.as_tensor().clone(),
-                softcap,
-            };
+            let head = Head { quantised: None, weight: w.as_tensor().clone(), softcap };
             let targets: Vec<u32> = (0..130).map(|i| (i * 7 % 50) as u32).collect();
             let a = cross_entropy(&h, &head, &targets).unwrap();
             let lp = log_probs_twin(&h, &head, &targets).unwrap();

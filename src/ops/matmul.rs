@@ -37,35 +37,22 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Row-major with `width` columns.
     pub fn rows(data: &'a [f32], width: usize) -> Self {
-        View {
-            data,
-            rs: width,
-            cs: 1,
-        }
+        View { data, rs: width, cs: 1 }
     }
 
     /// The transpose.
     pub fn t(self) -> Self {
-        View {
-            data: self.data,
-            rs: self.cs,
-            cs: self.rs,
-        }
+        View { data: self.data, rs: self.cs, cs: self.rs }
     }
 
     /// The view from (row, col) on.
     fn from(self, row: usize, col: usize) -> Self {
-        View {
-            data: &self.data[row * self.rs + col * self.cs..],
-            ..self
-        }
+        View { data: &self.data[row * self.rs + col * self.cs..], ..self }
     }
 
     fn holds(&self, rows: usize, cols: usize) -> bool {
         let last = |n: usize, stride: usize| n.saturating_sub(1).checked_mul(stride);
-        let end = last(rows, self.rs)
-            .zip(last(cols, self.cs))
-            .and_then(|(r, c)| r.checked_add(c));
+        let end = last(rows, self.rs).zip(last(cols, self.cs)).and_then(|(r, c)| r.checked_add(c));
         rows == 0 || cols == 0 || end.is_some_and(|e| e < self.data.len())
     }
 }
@@ -116,15 +103,7 @@ pub(crate) unsafe fn gemm_raw(
     if m == 0 || n == 0 {
         return;
     }
-    let part = |dims, dst, a, b| Product {
-        dims,
-        dst,
-        rs,
-        a,
-        b,
-        alpha,
-        add,
-    };
+    let part = |dims, dst, a, b| Product { dims, dst, rs, a, b, alpha, add };
     let threads = rayon::current_num_threads();
     if !parallel || m * n * k < ALONE || threads == 1 {
         return alone(part((m, n, k), dst, a, b));
@@ -169,15 +148,7 @@ unsafe fn alone(p: Product) {
 /// Dot products of the rows of a with the columns of b, both contiguous in k.
 #[cfg(target_arch = "x86_64")]
 unsafe fn by_dots(simd: Simd, p: Product) {
-    let Product {
-        dims: (m, n, k),
-        dst,
-        rs,
-        a,
-        b,
-        alpha,
-        add,
-    } = p;
+    let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     let high = dots_rows(simd);
     let cached = (CACHED / k / high).max(1) * high;
     let wide = (NEAR / k / DOTS).max(1) * DOTS;
@@ -189,18 +160,12 @@ unsafe fn by_dots(simd: Simd, p: Product) {
                     // Past the last column it is given again and left out of the output.
                     let w = std::array::from_fn(|x| b.data.as_ptr().add((j + x).min(n - 1) * b.cs));
                     let live = DOTS.min(n - j);
-                    let rows = Rows {
-                        k,
-                        a: a.data.as_ptr().add(i * a.rs),
-                        a_rs: a.rs,
-                        w,
-                    };
+                    let rows = Rows { k, a: a.data.as_ptr().add(i * a.rs), a_rs: a.rs, w };
                     dots(simd, high.min(end - i), rows, |row, sums| {
                         let to = dst.add((i + row) * rs + j);
                         if live == DOTS && !add {
                             // At once: a store of each is felt beside so few terms.
-                            to.cast::<[f32; DOTS]>()
-                                .write_unaligned(sums.map(|s| alpha * s));
+                            to.cast::<[f32; DOTS]>().write_unaligned(sums.map(|s| alpha * s));
                             return;
                         }
                         for (x, s) in sums.into_iter().take(live).enumerate() {
@@ -224,15 +189,7 @@ thread_local! {
 /// Any product, through packed panels of b.
 #[cfg(target_arch = "x86_64")]
 unsafe fn by_panels(simd: Simd, p: Product) {
-    let Product {
-        dims: (m, n, k),
-        dst,
-        rs,
-        a,
-        b,
-        alpha,
-        add,
-    } = p;
+    let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     let cols = simd.cols();
     // Tiles of like height: a thin last one would leave the units idle.
     let high = m.div_ceil(m.div_ceil(simd.rows()));
@@ -275,12 +232,7 @@ unsafe fn by_panels(simd: Simd, p: Product) {
                         continue;
                     }
                     // The last panel may be narrower than a tile: through a tile of our own.
-                    let inner = Tile {
-                        c: edge.as_mut_ptr(),
-                        c_rs: cols,
-                        add: false,
-                        ..whole
-                    };
+                    let inner = Tile { c: edge.as_mut_ptr(), c_rs: cols, add: false, ..whole };
                     tile(simd, rows, inner);
                     for (r, row) in edge.chunks_exact(cols).take(rows).enumerate() {
                         for (x, v) in row.iter().take(width).enumerate() {
@@ -296,15 +248,7 @@ unsafe fn by_panels(simd: Simd, p: Product) {
 
 /// The gemm crate, in blocks of [`SUM_BLOCK`] terms.
 unsafe fn by_library(p: Product) {
-    let Product {
-        dims: (m, n, k),
-        dst,
-        rs,
-        a,
-        b,
-        alpha,
-        add,
-    } = p;
+    let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     for from in (0..k.max(1)).step_by(SUM_BLOCK) {
         gemm::gemm(
             m,

@@ -319,10 +319,7 @@ unsafe fn lanes_512([a, b, c, d]: [__m512; DOTS]) -> __m128 {
         _mm512_castps512_ps256(parts),
         _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(parts))),
     );
-    _mm_add_ps(
-        _mm256_castps256_ps128(halves),
-        _mm256_extractf128_ps::<1>(halves),
-    )
+    _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves))
 }
 
 #[target_feature(enable = "avx2")]
@@ -371,8 +368,5 @@ unsafe fn lanes_256([a, b, c, d]: [__m256; DOTS]) -> __m128 {
     let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
     let (lo, hi) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
     let parts = _mm256_add_ps(_mm256_castpd_ps(lo), _mm256_castpd_ps(hi));
-    _mm_add_ps(
-        _mm256_castps256_ps128(parts),
-        _mm256_extractf128_ps::<1>(parts),
-    )
+    _mm_add_ps(_mm256_castps256_ps128(parts), _mm256_extractf128_ps::<1>(parts))
 }

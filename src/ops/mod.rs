@@ -54,10 +54,7 @@ pub(crate) fn host<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
 pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
     let x = match fused(x) {
         true => x.contiguous()?,
-        false => x
-            .to_device(&Device::Cpu)?
-            .to_dtype(DType::F32)?
-            .contiguous()?,
+        false => x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?,
     };
     let (storage, layout) = x.storage_and_layout();
     f(host(&storage, layout)?)
@@ -77,23 +74,12 @@ pub(crate) mod check {
 
     pub fn random(seed: u64, rows: usize, cols: usize) -> Var {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let data: Vec<f32> = (0..rows * cols)
-            .map(|_| rng.random_range(-1.5f32..1.5))
-            .collect();
+        let data: Vec<f32> = (0..rows * cols).map(|_| rng.random_range(-1.5f32..1.5)).collect();
         Var::from_tensor(&Tensor::from_vec(data, (rows, cols), &Device::Cpu).unwrap()).unwrap()
     }
 
     pub fn max_diff(a: &Tensor, b: &Tensor) -> f32 {
-        (a - b)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .max(0)
-            .unwrap()
-            .to_scalar()
-            .unwrap()
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
     }
 
     /// Values and gradients of two differentiable expressions of the same variables agree.
@@ -106,13 +92,7 @@ pub(crate) mod check {
         let (gf, gt) = (gf.backward().unwrap(), gt.backward().unwrap());
         for v in vars {
             let (a, b) = (gf.get(v).unwrap(), gt.get(v).unwrap());
-            let scale = b
-                .abs()
-                .unwrap()
-                .max_all()
-                .unwrap()
-                .to_scalar::<f32>()
-                .unwrap();
+            let scale = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(scale > 0.0, "the twin's gradient is zero");
             assert!(max_diff(a, b) < tol * scale.max(1.0), "gradients differ");
         }

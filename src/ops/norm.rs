@@ -75,10 +75,7 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     if !fused(x) {
         return rms_norm_twin(x, weight, eps);
     }
-    x.contiguous()?.apply_op1(RmsNorm {
-        weight: weight.to_vec1()?,
-        eps,
-    })
+    x.contiguous()?.apply_op1(RmsNorm { weight: weight.to_vec1()?, eps })
 }
 
 /// The composed twin of [`rms_norm`].

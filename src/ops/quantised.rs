@@ -168,9 +168,7 @@ mod kernel {
         };
         let mut y = vec![0f32; n * o];
         let out = Out(y.as_mut_ptr());
-        let part = o
-            .div_ceil(rayon::current_num_threads())
-            .next_multiple_of(DOTS);
+        let part = o.div_ceil(rayon::current_num_threads()).next_multiple_of(DOTS);
         let high = dots_rows(simd);
         (0..o.div_ceil(part)).into_par_iter().for_each(|task| {
             let mut decoded = vec![0f32; DOTS * k];
@@ -183,12 +181,7 @@ mod kernel {
                 // Past the last row it is given again and left out of the output.
                 let rows = std::array::from_fn(|c| decoded[c.min(live - 1) * k..].as_ptr());
                 for i in (0..n).step_by(high) {
-                    let block = Rows {
-                        k,
-                        a: x[i * k..].as_ptr(),
-                        a_rs: k,
-                        w: rows,
-                    };
+                    let block = Rows { k, a: x[i * k..].as_ptr(), a_rs: k, w: rows };
                     // SAFETY: all rows hold k values, and columns j.. are this task's alone.
                     unsafe {
                         dots(simd, high.min(n - i), block, |row, sums| {
@@ -291,10 +284,7 @@ mod tests {
                     let (a, b) = (View::rows(&x, width), View::rows(&decoded, width).t());
                     let want = product((n, rows, width), a, b, 1.0);
                     let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-                    assert!(
-                        bits(w.product(&x, n)) == bits(want),
-                        "{dtype:?} {rows} x {width}"
-                    );
+                    assert!(bits(w.product(&x, n)) == bits(want), "{dtype:?} {rows} x {width}");
                 }
             }
         }
@@ -307,10 +297,7 @@ mod tests {
         }
         let (rows, width) = (16, 64);
         let (w, decoded) = weight(GgmlDType::Q8_0, (rows, width), 5);
-        let heads = Quantised {
-            heads: Some(2),
-            ..w
-        };
+        let heads = Quantised { heads: Some(2), ..w };
         // With x the first unit vector a product is the first column.
         let mut x = vec![0f32; width];
         x[0] = 1.0;

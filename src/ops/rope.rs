@@ -83,10 +83,7 @@ impl CustomOp1 for Rope {
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let _clock = clock(Op::Elementwise);
         let (n, d) = x.dims2()?;
-        let back = Rope {
-            angles: self.angles.clone(),
-            inverse: !self.inverse,
-        };
+        let back = Rope { angles: self.angles.clone(), inverse: !self.inverse };
         let dx = with_values(grad, |g| Ok(back.rotate(g, n, d)))?;
         Ok(Some(Tensor::from_vec(dx, (n, d), x.device())?))
     }
@@ -97,10 +94,7 @@ pub fn rope(x: &Tensor, angles: &Arc<Angles>) -> Result<Tensor> {
     if !fused(x) {
         return rope_twin(x, angles);
     }
-    x.contiguous()?.apply_op1(Rope {
-        angles: angles.clone(),
-        inverse: false,
-    })
+    x.contiguous()?.apply_op1(Rope { angles: angles.clone(), inverse: false })
 }
 
 /// The composed twin of [`rope`].

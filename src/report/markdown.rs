@@ -27,11 +27,7 @@ pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportErro
         let png = figure.svg.with_extension("png");
         let title = escape(&figure.title);
         out.push(format!("![{title}](<{}>)\n", target(&png, dir)));
-        out.push(format!(
-            "Figure {}. {title}. {}\n",
-            i + 1,
-            escape(&figure.caption)
-        ));
+        out.push(format!("Figure {}. {title}. {}\n", i + 1, escape(&figure.caption)));
     }
     if !data.tables.is_empty() {
         out.push("## Tables\n".to_owned());
@@ -50,21 +46,15 @@ pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportErro
         let rows: Vec<Vec<String>> = data
             .references
             .iter()
-            .map(|r| {
-                [&r.quantity, &r.earlier, &r.ours, &r.source]
-                    .map(String::clone)
-                    .to_vec()
-            })
+            .map(|r| [&r.quantity, &r.earlier, &r.ours, &r.source].map(String::clone).to_vec())
             .collect();
         let columns = ["Quantity", "Earlier", "Ours", "Source"].map(str::to_owned);
         out.push(grid(&columns, &rows));
     }
     if !data.files.is_empty() {
         out.push("## Files of the run\n".to_owned());
-        let lines = data
-            .files
-            .iter()
-            .map(|f| format!("- {}: {}\n", code(&f.path), escape(&f.what)));
+        let lines =
+            data.files.iter().map(|f| format!("- {}: {}\n", code(&f.path), escape(&f.what)));
         out.push(lines.collect());
     }
     Ok(out.join("\n"))
@@ -74,10 +64,7 @@ fn list(items: &[String], none: &str) -> String {
     if items.is_empty() {
         return format!("{none}\n");
     }
-    items
-        .iter()
-        .map(|item| format!("- {}\n", escape(item)))
-        .collect()
+    items.iter().map(|item| format!("- {}\n", escape(item))).collect()
 }
 
 fn grid(columns: &[String], rows: &[Vec<String>]) -> String {
@@ -112,10 +99,7 @@ fn escape(text: &str) -> String {
 
 /// `text` as code, between as many backticks as it needs.
 fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat(longest + 1);
     let pad = if longest > 0 { " " } else { "" };
@@ -126,9 +110,7 @@ fn code(text: &str) -> String {
 fn target(path: &Path, dir: &Path) -> String {
     let near = path.strip_prefix(dir).unwrap_or(path);
     let text = near.to_string_lossy().replace('\\', "/");
-    text.replace('<', "%3C")
-        .replace('>', "%3E")
-        .replace('\n', "%0A")
+    text.replace('<', "%3C").replace('>', "%3E").replace('\n', "%0A")
 }
 
 #[cfg(test)]
@@ -150,10 +132,7 @@ mod tests {
     #[test]
     fn figures_below_the_report_are_linked_relatively() {
         let dir = Path::new("/runs/one");
-        assert_eq!(
-            target(Path::new("/runs/one/figures/a.png"), dir),
-            "figures/a.png"
-        );
+        assert_eq!(target(Path::new("/runs/one/figures/a.png"), dir), "figures/a.png");
         assert_eq!(target(Path::new("figures/a.png"), dir), "figures/a.png");
         assert_eq!(target(Path::new("/else/a.png"), dir), "/else/a.png");
     }

@@ -133,19 +133,11 @@ pub enum ReportError {
     #[error(transparent)]
     Figures(#[from] FigureError),
     #[error("cannot read the figure {}: {source}; draw the figures before the report", path.display())]
-    Figure {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Figure { path: PathBuf, source: std::io::Error },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
-    Cells {
-        table: String,
-        row: usize,
-        want: usize,
-        got: usize,
-    },
+    Cells { table: String, row: usize, want: usize, got: usize },
     #[error("the report's template failed: {0}; this is a fault of the template")]
     Template(#[from] minijinja::Error),
 }
@@ -170,10 +162,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
     let figures = draw::all(&r, &folder)?;
-    for name in earlier
-        .iter()
-        .filter(|n| figures.iter().all(|w| w.name != **n))
-    {
+    for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
@@ -185,9 +174,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         date: attrs.created.clone(),
         findings: said.clone(),
         warnings: warnings.clone(),
-        figures: (figures.iter().cloned())
-            .map(|w| ReportFigure::of(w, out))
-            .collect(),
+        figures: (figures.iter().cloned()).map(|w| ReportFigure::of(w, out)).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
         files: tables::files(),
@@ -272,10 +259,9 @@ fn model(r: &Results, attrs: &RootAttrs) -> String {
     let layers = r.all_layers().len();
     match attrs.model_sha256.is_empty() {
         true => format!("{} ({layers} layers read)", attrs.model_id),
-        false => format!(
-            "{} ({layers} layers read, SHA-256 {})",
-            attrs.model_id, attrs.model_sha256
-        ),
+        false => {
+            format!("{} ({layers} layers read, SHA-256 {})", attrs.model_id, attrs.model_sha256)
+        }
     }
 }
 

@@ -80,20 +80,14 @@ pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportErro
 }
 
 fn cells<'a>(texts: &'a [String], numbers: &[bool]) -> Vec<Cell<'a>> {
-    texts
-        .iter()
-        .zip(numbers)
-        .map(|(text, &number)| Cell { text, number })
-        .collect()
+    texts.iter().zip(numbers).map(|(text, &number)| Cell { text, number }).collect()
 }
 
 /// True when every cell that says anything begins like a number.
 fn is_numeric<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
     let mut any = false;
     for cell in cells {
-        let cell = cell
-            .trim()
-            .trim_start_matches(['<', '>', '\u{2264}', '\u{2265}', ' ']);
+        let cell = cell.trim().trim_start_matches(['<', '>', '\u{2264}', '\u{2265}', ' ']);
         if cell.is_empty() || cell == "-" || cell == "\u{2013}" {
             continue;
         }
@@ -108,17 +102,13 @@ fn is_numeric<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
 
 /// The SVG of a figure without what may stand before its root element.
 fn inline(path: &Path) -> Result<String, ReportError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ReportError::Figure {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ReportError::Figure { path: path.to_owned(), source })?;
     match text.find("<svg") {
         Some(start) if text.trim_end().ends_with("</svg>") => {
             Ok(text[start..].trim_end().to_owned())
         }
-        _ => Err(ReportError::NotSvg {
-            path: path.to_owned(),
-        }),
+        _ => Err(ReportError::NotSvg { path: path.to_owned() }),
     }
 }
 
@@ -128,9 +118,7 @@ mod tests {
 
     #[test]
     fn columns_of_numbers_are_told_from_columns_of_words() {
-        assert!(is_numeric(
-            ["0.31", "\u{2212}0.2 [\u{2212}0.3, 0.1]", "", "< 0.001"].into_iter()
-        ));
+        assert!(is_numeric(["0.31", "\u{2212}0.2 [\u{2212}0.3, 0.1]", "", "< 0.001"].into_iter()));
         assert!(!is_numeric(["0.31", "conscious"].into_iter()));
         assert!(!is_numeric(["", ""].into_iter()));
     }

@@ -110,10 +110,7 @@ fn followed(f: &FindingRow) -> String {
         false => format!(" at layer {:.0}", f.layer),
     };
     let of = with(" of ", &f.subject.replace(" x ", " and "));
-    format!(
-        "Trajectory of {} less {}: {}{of}{at}",
-        f.set, f.reference, f.form
-    )
+    format!("Trajectory of {} less {}: {}{of}{at}", f.set, f.reference, f.form)
 }
 
 fn half_way(f: &FindingRow) -> String {
@@ -131,10 +128,7 @@ fn lead(f: &FindingRow) -> String {
         _ => "is not shown to move before or after",
     };
     let (what, ratio) = (followed(f), ends(f, 2));
-    format!(
-        "{what} {verdict} {}; ratio of half-way steps {ratio}, {}.",
-        f.outcome, f.note
-    )
+    format!("{what} {verdict} {}; ratio of half-way steps {ratio}, {}.", f.outcome, f.note)
 }
 
 /// `Layer 10: `, or nothing.
@@ -197,10 +191,7 @@ fn percent(share: f64) -> String {
 /// Band and p of a share, and what it is of.
 fn shares(f: &FindingRow) -> String {
     let (lo, hi, p) = (percent(f.null_lo), percent(f.null_hi), p(f.p));
-    format!(
-        "; with {}, {lo} to {hi}, p = {p}; n = {} {}, {}",
-        f.null, f.n, f.n_of, f.note
-    )
+    format!("; with {}, {lo} to {hi}, p = {p}; n = {} {}, {}", f.null, f.n, f.n_of, f.note)
 }
 
 /// A p or q.

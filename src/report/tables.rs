@@ -34,21 +34,12 @@ fn table(title: String, caption: &str, frame: Frame, without: &[&str]) -> Report
         title,
         caption: caption.trim_end().into(),
         columns: shown.iter().map(|c| c.0.replace('_', " ")).collect(),
-        rows: (0..rows)
-            .map(|i| shown.iter().map(|c| cell(&c.0, &c.2[i])).collect())
-            .collect(),
+        rows: (0..rows).map(|i| shown.iter().map(|c| cell(&c.0, &c.2[i])).collect()).collect(),
     }
 }
 
 fn findings(found: &[FindingRow]) -> ReportTable {
-    let without = [
-        "least_p",
-        "detectable",
-        "definition",
-        "declared",
-        "note",
-        "verdict",
-    ];
+    let without = ["least_p", "detectable", "definition", "declared", "note", "verdict"];
     let caption = "Notes and definitions are in findings.json.";
     table("What was found".into(), caption, Frame::of(found), &without)
 }
@@ -63,45 +54,18 @@ fn preferences(r: &Results, set: &str) -> ReportTable {
             && c.measure == "log-odds"
     });
     let rows: Vec<_> = own.cloned().collect();
-    let without = [
-        "measure",
-        "set",
-        "reference",
-        "kind",
-        "pooled",
-        "newcombe_lo",
-        "newcombe_hi",
-        "z",
-        "p_z",
-    ];
+    let without =
+        ["measure", "set", "reference", "kind", "pooled", "newcombe_lo", "newcombe_hi", "z", "p_z"];
     let title = format!("Preferences of {set} against {reference}");
-    table(
-        title,
-        "Stance log-odds, nats a token.",
-        Frame::of(&rows),
-        &without,
-    )
+    table(title, "Stance log-odds, nats a token.", Frame::of(&rows), &without)
 }
 
 /// What every edit but the random ones removes of a shift.
 fn ablations(r: &Results) -> ReportTable {
-    let rows = ["preferences", "claim"]
-        .into_iter()
-        .flat_map(|asked| ablated(r, asked));
-    let rows: Vec<_> = rows
-        .flatten()
-        .filter(|a| a.kind != "random")
-        .cloned()
-        .collect();
-    let without = [
-        "against",
-        "concept",
-        "total_lo",
-        "total_hi",
-        "left_lo",
-        "left_hi",
-        "on_reference",
-    ];
+    let rows = ["preferences", "claim"].into_iter().flat_map(|asked| ablated(r, asked));
+    let rows: Vec<_> = rows.flatten().filter(|a| a.kind != "random").cloned().collect();
+    let without =
+        ["against", "concept", "total_lo", "total_hi", "left_lo", "left_hi", "on_reference"];
     let caption = "estimate: what is removed, in nats a token.";
     table("Ablations".into(), caption, Frame::of(&rows), &without)
 }
@@ -125,16 +89,12 @@ fn both(value: f64, lo: f64, hi: f64) -> String {
 /// A pair's cosine in every condition, its forms side by side with what they are read against.
 fn coupling(r: &Results, (a, b): (&str, &str)) -> ReportTable {
     let own = r.condition_coupling.iter();
-    let own: Vec<_> = own
-        .filter(|c| (&*c.concept_a, &*c.concept_b) == (a, b))
-        .collect();
+    let own: Vec<_> = own.filter(|c| (&*c.concept_a, &*c.concept_b) == (a, b)).collect();
     let reported = r.reported();
     let row = |raw: &&ConditionCouplingRow| {
         let (layer, condition) = (raw.layer, raw.condition.as_str());
         let form = |form: &str| {
-            let mut same = own
-                .iter()
-                .filter(|c| c.layer == layer && c.condition == condition);
+            let mut same = own.iter().filter(|c| c.layer == layer && c.condition == condition);
             let found = same.find(|c| c.form == form);
             found.map_or("-".into(), |c| both(c.estimate, c.lo, c.hi))
         };
@@ -149,9 +109,7 @@ fn coupling(r: &Results, (a, b): (&str, &str)) -> ReportTable {
             (&*n.state, &*n.null, n.layer) == (state, "flip", layer)
                 && (&*n.concept_a, &*n.concept_b) == (a, b)
         });
-        let flip = flip.map_or("-".into(), |n| {
-            format!("[{:+.2}, {:+.2}]", n.null_lo, n.null_hi)
-        });
+        let flip = flip.map_or("-".into(), |n| format!("[{:+.2}, {:+.2}]", n.null_lo, n.null_hi));
         vec![
             layer.to_string(),
             condition.to_owned(),
@@ -183,14 +141,7 @@ pub fn references(rows: &[ReferencePointRow]) -> Vec<ReferencePoint> {
     let point = |(quantity, earlier, source): (&str, &str, &str)| {
         let own = rows.iter().filter(|r| r.quantity == quantity);
         let ours: Vec<String> = own
-            .map(|r| {
-                format!(
-                    "{} ({}, layer {:.0})",
-                    number(r.estimate, 3),
-                    r.state,
-                    r.layer
-                )
-            })
+            .map(|r| format!("{} ({}, layer {:.0})", number(r.estimate, 3), r.state, r.layer))
             .collect();
         ReferencePoint {
             quantity: quantity.into(),
@@ -205,51 +156,17 @@ pub fn references(rows: &[ReferencePointRow]) -> Vec<ReferencePoint> {
 /// What a run folder holds, in words.
 pub fn files() -> Vec<RunFile> {
     let all = [
-        (
-            "results.h5",
-            "all records, with named dimensions and definitions",
-        ),
+        ("results.h5", "all records, with named dimensions and definitions"),
         ("csv/", "the same records as CSV"),
-        (
-            "figures/",
-            "each figure as SVG, 300-dpi PNG and the CSV it draws from",
-        ),
-        (
-            "findings.json",
-            "this report's findings as rows with their sentences",
-        ),
-        (
-            "activations/<state>.h5",
-            "pooled residuals of each model, linked from results.h5",
-        ),
-        (
-            "adapters/<state>/",
-            "LoRA adapters in PEFT's format with their training log",
-        ),
-        (
-            "behaviour/<state>.jsonl",
-            "every scored pair of completions",
-        ),
-        (
-            "rows.json",
-            "which rows of which files were used, by line and id",
-        ),
-        (
-            "distilled.jsonl",
-            "the neutral rows, answered by the base model itself",
-        ),
-        (
-            "causal/",
-            "scores of each model under every ablation, and of base under every dose",
-        ),
-        (
-            "manifest.json",
-            "resolved configuration, seeds, versions, hardware, digests, timings",
-        ),
+        ("figures/", "each figure as SVG, 300-dpi PNG and the CSV it draws from"),
+        ("findings.json", "this report's findings as rows with their sentences"),
+        ("activations/<state>.h5", "pooled residuals of each model, linked from results.h5"),
+        ("adapters/<state>/", "LoRA adapters in PEFT's format with their training log"),
+        ("behaviour/<state>.jsonl", "every scored pair of completions"),
+        ("rows.json", "which rows of which files were used, by line and id"),
+        ("distilled.jsonl", "the neutral rows, answered by the base model itself"),
+        ("causal/", "scores of each model under every ablation, and of base under every dose"),
+        ("manifest.json", "resolved configuration, seeds, versions, hardware, digests, timings"),
     ];
-    all.map(|(path, what)| RunFile {
-        path: path.into(),
-        what: what.into(),
-    })
-    .to_vec()
+    all.map(|(path, what)| RunFile { path: path.into(), what: what.into() }).to_vec()
 }

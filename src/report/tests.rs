@@ -32,10 +32,7 @@ fn data() -> ReportData {
             source: "arXiv 2604.17031".to_owned(),
             ours: ".12".to_owned(),
         }],
-        files: vec![RunFile {
-            path: "results.h5".to_owned(),
-            what: "all numbers".to_owned(),
-        }],
+        files: vec![RunFile { path: "results.h5".to_owned(), what: "all numbers".to_owned() }],
     }
 }
 
@@ -83,13 +80,9 @@ fn both_reports_say_everything_that_was_given() {
 fn names_and_values_are_escaped() {
     let evil = "<script>alert(\"1\")</script>&'";
     let mut data = data();
-    for field in [
-        &mut data.title,
-        &mut data.study,
-        &mut data.model,
-        &mut data.command,
-        &mut data.date,
-    ] {
+    for field in
+        [&mut data.title, &mut data.study, &mut data.model, &mut data.command, &mut data.date]
+    {
         evil.clone_into(field);
     }
     data.findings[0] = evil.to_owned();
@@ -108,25 +101,15 @@ fn names_and_values_are_escaped() {
     assert!(!html.contains("<script"), "html runs a name");
     assert!(html.contains("&lt;script&gt;"));
     for line in text.lines().filter(|l| l.contains("<script")) {
-        assert!(
-            line.contains("`<script"),
-            "markdown lets a name through: {line}"
-        );
+        assert!(line.contains("`<script"), "markdown lets a name through: {line}");
     }
 }
 
 #[test]
 fn the_page_needs_no_other_file() {
     let (html, _) = written(&data());
-    for outside in [
-        "src=\"http",
-        "href=\"http",
-        "url(http",
-        "@import",
-        "<script",
-        "<link",
-        "<img",
-    ] {
+    for outside in ["src=\"http", "href=\"http", "url(http", "@import", "<script", "<link", "<img"]
+    {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("data:font/ttf;base64,AAEAAA"));
@@ -153,33 +136,20 @@ fn a_ragged_table_and_a_missing_figure_are_refused() {
     let mut ragged = data();
     ragged.tables[0].rows[1].pop();
     let error = write(&ragged, dir.path()).unwrap_err();
-    assert!(matches!(
-        error,
-        ReportError::Cells {
-            row: 2,
-            want: 2,
-            got: 1,
-            ..
-        }
-    ));
+    assert!(matches!(error, ReportError::Cells { row: 2, want: 2, got: 1, .. }));
     let mut missing = data();
     missing.figures[0].svg = PathBuf::from("figures/none.svg");
     let error = write(&missing, dir.path()).unwrap_err();
     assert!(error.to_string().contains("none.svg"));
     std::fs::write(dir.path().join("figures/coupling.svg"), "\u{89}PNG").unwrap();
-    assert!(matches!(
-        write(&data(), dir.path()),
-        Err(ReportError::NotSvg { .. })
-    ));
+    assert!(matches!(write(&data(), dir.path()), Err(ReportError::NotSvg { .. })));
     assert!(!dir.path().join("report.html").exists());
 }
 
 #[test]
 fn every_element_of_the_page_is_closed() {
     let (html, _) = written(&data());
-    for tag in [
-        "section", "table", "figure", "ul", "dl", "main", "div", "tr", "thead", "tbody",
-    ] {
+    for tag in ["section", "table", "figure", "ul", "dl", "main", "div", "tr", "thead", "tbody"] {
         let open =
             html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
         assert_eq!(open, html.matches(&format!("</{tag}>")).count(), "{tag}");

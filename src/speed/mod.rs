@@ -33,10 +33,7 @@ pub enum SpeedError {
     #[error(
         "the optimiser trial could not use {path} ({source}); set TMPDIR to a folder with space"
     )]
-    Scratch {
-        path: std::path::PathBuf,
-        source: std::io::Error,
-    },
+    Scratch { path: std::path::PathBuf, source: std::io::Error },
 }
 
 /// Rates of one model on one machine. A row is a token that is computed.
@@ -175,11 +172,7 @@ pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
 fn generation(model: &Decoder, prompts: usize, budget: f64) -> Result<f64, SpeedError> {
     let texts = texts(model, prompts, 24).into_iter();
     let prompts: Vec<Vec<u32>> = texts.map(|t| t.ids).collect();
-    let sampling = Sampling {
-        max_tokens: 16,
-        temperature: 0.0,
-        top_p: 1.0,
-    };
+    let sampling = Sampling { max_tokens: 16, temperature: 0.0, top_p: 1.0 };
     let mut tokens = 0;
     let seconds = mean_seconds(budget, || {
         let hooks = &mut Hooks::none();
@@ -194,17 +187,9 @@ fn generation(model: &Decoder, prompts: usize, budget: f64) -> Result<f64, Speed
 fn training(model: &Decoder, budget: f64) -> Result<f64, SpeedError> {
     let rows: Vec<Example> = texts(model, 8, 40)
         .into_iter()
-        .map(|t| Example {
-            learn: t.with_role(Role::Response),
-            ids: t.ids,
-        })
+        .map(|t| Example { learn: t.with_role(Role::Response), ids: t.ids })
         .collect();
-    let recipe = Recipe {
-        batch: 8,
-        epochs: 1_000,
-        max_steps: Some(2),
-        ..Recipe::default()
-    };
+    let recipe = Recipe { batch: 8, epochs: 1_000, max_steps: Some(2), ..Recipe::default() };
     let rng = &mut stream(0, "speed-lora", 0);
     let targets = recipe.target_indices()?;
     let scratch = std::env::temp_dir().join(format!("residuum-speed-{}", std::process::id()));
@@ -220,10 +205,8 @@ fn training(model: &Decoder, budget: f64) -> Result<f64, SpeedError> {
             at = Instant::now();
         })?;
     }
-    std::fs::remove_dir_all(&scratch).map_err(|source| SpeedError::Scratch {
-        path: scratch,
-        source,
-    })?;
+    std::fs::remove_dir_all(&scratch)
+        .map_err(|source| SpeedError::Scratch { path: scratch, source })?;
     let step_rows: usize = rows.iter().map(|r| r.ids.len()).sum();
     Ok((steps * step_rows) as f64 / seconds)
 }

@@ -64,10 +64,7 @@ pub fn paired_area(
         });
     }
     if let Some(row) = (0..n).find(|&i| !(positive[i].is_finite() && negative[i].is_finite())) {
-        return Err(StatsError::NotFinite {
-            what: "the scores of an area",
-            row,
-        });
+        return Err(StatsError::NotFinite { what: "the scores of an area", row });
     }
     let grouped = Clusters::new(clusters);
     let wins = Wins {
@@ -82,13 +79,7 @@ pub fn paired_area(
             swapped(positive, negative, &grouped, &signs)
         }
     };
-    Ok(Area {
-        value,
-        interval: wins.interval(value, level),
-        p,
-        n,
-        n_clusters: grouped.count(),
-    })
+    Ok(Area { value, interval: wins.interval(value, level), p, n, n_clusters: grouped.count() })
 }
 
 /// Pairs (i, j) with the first score above the second, ties half, by cluster `(C, C)`.
@@ -138,10 +129,7 @@ impl Wins {
         let centre = (inner / (1.0 - inner)).ln();
         let reach = t_quantile(c - 1.0, level) * error.max(least) / (inner * (1.0 - inner));
         let back = |z: f64| 1.0 / (1.0 + (-z).exp());
-        let mut out = Interval {
-            lo: back(centre - reach),
-            hi: back(centre + reach),
-        };
+        let mut out = Interval { lo: back(centre - reach), hi: back(centre + reach) };
         if at_end && value >= 0.5 {
             out.hi = 1.0;
         }
@@ -155,13 +143,9 @@ impl Wins {
 /// p of the area among areas with the labels of whole clusters swapped by `signs`.
 fn swapped(positive: &[f64], negative: &[f64], clusters: &Clusters, signs: &Array2<f32>) -> f64 {
     // With s = +-1 a cluster's sign, wins are a form in s: constant + linear + s' q s.
-    let [pn, pp, nn, np] = [
-        (positive, negative),
-        (positive, positive),
-        (negative, negative),
-        (negative, positive),
-    ]
-    .map(|(a, b)| wins(a, b, clusters) / 4.0);
+    let [pn, pp, nn, np] =
+        [(positive, negative), (positive, positive), (negative, negative), (negative, positive)]
+            .map(|(a, b)| wins(a, b, clusters) / 4.0);
     let constant = pn.sum() + pp.sum() + nn.sum() + np.sum();
     let rows = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(1)) };
     let columns = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(0)) };
@@ -196,9 +180,7 @@ mod tests {
     fn draw(n: usize, apart: f64, repeat: u64) -> (Vec<f64>, Vec<f64>) {
         let mut rng = stream(repeat, "area", 0);
         let mut side = |shift: f64| -> Vec<f64> {
-            (0..n)
-                .map(|_| shift + Distribution::<f64>::sample(&StandardNormal, &mut rng))
-                .collect()
+            (0..n).map(|_| shift + Distribution::<f64>::sample(&StandardNormal, &mut rng)).collect()
         };
         (side(apart), side(0.0))
     }
@@ -245,12 +227,8 @@ mod tests {
     fn an_error_at_the_least_one_is_the_same_from_either_side() {
         let (p, q) = ([0.0, 6.0, 4.0, 0.0, 6.0], [5.0, 7.0, 5.0, 1.0, 7.0]);
         let clusters: Vec<usize> = (0..5).collect();
-        let one = paired_area(&p, &q, &clusters, 0.9, 0, 0, "")
-            .unwrap()
-            .interval;
-        let two = paired_area(&q, &p, &clusters, 0.9, 0, 0, "")
-            .unwrap()
-            .interval;
+        let one = paired_area(&p, &q, &clusters, 0.9, 0, 0, "").unwrap().interval;
+        let two = paired_area(&q, &p, &clusters, 0.9, 0, 0, "").unwrap().interval;
         assert!((one.lo + two.hi - 1.0).abs() < 1e-9);
     }
 

@@ -70,10 +70,7 @@ pub fn persistence(
             });
         }
         if conversation.iter().any(|v| !v.is_finite()) {
-            return Err(StatsError::NotFinite {
-                what: "the list of conversations",
-                row,
-            });
+            return Err(StatsError::NotFinite { what: "the list of conversations", row });
         }
     }
     let all: Vec<&[f64]> = conversations.iter().map(Vec::as_slice).collect();

@@ -63,16 +63,12 @@ pub fn cluster_counts(n_clusters: usize, draws: usize, seed: u64, purpose: &str)
     if n_clusters == 0 {
         return counts;
     }
-    counts
-        .axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .enumerate()
-        .for_each(|(draw, mut row)| {
-            let mut rng = stream(seed, purpose, draw as u64);
-            for _ in 0..n_clusters {
-                row[rng.random_range(0..n_clusters)] += 1.0;
-            }
-        });
+    counts.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(draw, mut row)| {
+        let mut rng = stream(seed, purpose, draw as u64);
+        for _ in 0..n_clusters {
+            row[rng.random_range(0..n_clusters)] += 1.0;
+        }
+    });
     counts
 }
 

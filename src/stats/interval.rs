@@ -20,10 +20,7 @@ pub struct Interval {
 
 impl Interval {
     /// An interval that says nothing.
-    pub const UNDEFINED: Interval = Interval {
-        lo: f64::NAN,
-        hi: f64::NAN,
-    };
+    pub const UNDEFINED: Interval = Interval { lo: f64::NAN, hi: f64::NAN };
 
     /// Whether `value` lies inside, ends included.
     pub fn contains(&self, value: f64) -> bool {
@@ -46,10 +43,7 @@ pub fn percentile(draws: &mut Vec<f64>, level: f64) -> Interval {
         return Interval::UNDEFINED;
     }
     let tail = (1.0 - level) / 2.0;
-    Interval {
-        lo: quantile(draws, tail),
-        hi: quantile(draws, 1.0 - tail),
-    }
+    Interval { lo: quantile(draws, tail), hi: quantile(draws, 1.0 - tail) }
 }
 
 /// The `q` quantile of non-empty `values` free of NaN, by selection (order is changed).
@@ -98,25 +92,16 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Interval {
     let centre = 2.0 * k + z * z;
     let spread = z * (z * z + 4.0 * k * (1.0 - p)).sqrt();
     let scale = 2.0 * (n + z * z);
-    Interval {
-        lo: ((centre - spread) / scale).max(0.0),
-        hi: ((centre + spread) / scale).min(1.0),
-    }
+    Interval { lo: ((centre - spread) / scale).max(0.0), hi: ((centre + spread) / scale).min(1.0) }
 }
 
 /// Interval of the difference of two independent rates, first less second
 /// (Newcombe 1998, method 10: Wilson intervals combined).
 pub fn newcombe(first: (u64, u64), second: (u64, u64), level: f64) -> Interval {
-    let (a, b) = (
-        wilson(first.0, first.1, level),
-        wilson(second.0, second.1, level),
-    );
+    let (a, b) = (wilson(first.0, first.1, level), wilson(second.0, second.1, level));
     let p = first.0 as f64 / first.1 as f64;
     let q = second.0 as f64 / second.1 as f64;
-    Interval {
-        lo: p - q - (p - a.lo).hypot(b.hi - q),
-        hi: p - q + (a.hi - p).hypot(q - b.lo),
-    }
+    Interval { lo: p - q - (p - a.lo).hypot(b.hi - q), hi: p - q + (a.hi - p).hypot(q - b.lo) }
 }
 
 /// Pooled two-proportion z and its two-sided p; NaN when both rates are 0 or both 1.

@@ -46,11 +46,7 @@ pub fn jackknife_groups(value: f64, groups: &[&[f64]], level: f64) -> Jackknifed
         n += group.len();
     }
     let usable = (3..usize::MAX).contains(&fewest);
-    let error = if usable {
-        f64::sqrt(variance)
-    } else {
-        f64::NAN
-    };
+    let error = if usable { f64::sqrt(variance) } else { f64::NAN };
     let reach = match usable {
         true => t_quantile(fewest as f64 - 1.0, level) * error,
         false => f64::NAN,
@@ -59,10 +55,7 @@ pub fn jackknife_groups(value: f64, groups: &[&[f64]], level: f64) -> Jackknifed
         value,
         bias: if usable { bias } else { f64::NAN },
         error,
-        interval: Interval {
-            lo: value - reach,
-            hi: value + reach,
-        },
+        interval: Interval { lo: value - reach, hi: value + reach },
         n,
     }
 }

@@ -34,10 +34,7 @@ pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsErro
     }
     let mut heights: Vec<f64> = values.iter().map(|&x| cdf(x)).collect();
     if let Some(row) = heights.iter().position(|h| h.is_nan()) {
-        return Err(StatsError::NotFinite {
-            what: "the sample of a Kolmogorov-Smirnov test",
-            row,
-        });
+        return Err(StatsError::NotFinite { what: "the sample of a Kolmogorov-Smirnov test", row });
     }
     heights.sort_by(f64::total_cmp);
     let n = heights.len();
@@ -47,11 +44,7 @@ pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsErro
         .enumerate()
         .map(|(i, h)| (h - i as f64 * step).max((i + 1) as f64 * step - h))
         .fold(0.0, f64::max);
-    Ok(Ks {
-        distance,
-        p: survival(distance, n),
-        n,
-    })
+    Ok(Ks { distance, p: survival(distance, n), n })
 }
 
 /// Tests `p` against the uniform distribution on 0..1.

@@ -23,9 +23,7 @@ pub struct Svd {
 pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
     let (rows, cols) = a.dim();
     let matrix = faer::Mat::<f64>::from_fn(rows, cols, |i, j| a[[i, j]]);
-    let svd = matrix
-        .thin_svd()
-        .map_err(|_| StatsError::Svd { rows, cols })?;
+    let svd = matrix.thin_svd().map_err(|_| StatsError::Svd { rows, cols })?;
     let (u, s, v) = (svd.U(), svd.S().column_vector(), svd.V());
     let k = rows.min(cols);
     Ok(Svd {
@@ -128,9 +126,7 @@ pub fn cosine(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
 
 /// First row of `x` with a value that is not finite.
 pub fn first_bad_row(x: ArrayView2<f32>) -> Option<usize> {
-    x.rows()
-        .into_iter()
-        .position(|row| row.iter().any(|v| !v.is_finite()))
+    x.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite()))
 }
 
 #[cfg(test)]

@@ -60,10 +60,7 @@ pub fn bimodality(values: &[f64]) -> Result<Bimodality, StatsError> {
         });
     }
     if let Some(row) = values.iter().position(|v| !v.is_finite()) {
-        return Err(StatsError::NotFinite {
-            what: "the values of a mixture",
-            row,
-        });
+        return Err(StatsError::NotFinite { what: "the values of a mixture", row });
     }
     let nf = n as f64;
     let mean = values.iter().sum::<f64>() / nf;
@@ -74,11 +71,7 @@ pub fn bimodality(values: &[f64]) -> Result<Bimodality, StatsError> {
     let scale = variance.sqrt();
     let unit: Array1<f64> = values.iter().map(|v| (v - mean) / scale).collect();
     // Both likelihoods are of the standardised values, so that the difference has no units.
-    let one = [Component {
-        weight: 1.0,
-        mean: 0.0,
-        variance: 1.0,
-    }];
+    let one = [Component { weight: 1.0, mean: 0.0, variance: 1.0 }];
     let bic = |k: f64, log_likelihood: f64| k * nf.ln() - 2.0 * log_likelihood;
     let shift = 2.0 * nf * scale.ln(); // back to the units of the values
     let bic_one = bic(2.0, log_likelihood(&unit, &one)) + shift;
@@ -116,9 +109,8 @@ struct Component {
 /// The likelier of several fits; components in order of their means.
 fn fit_two(unit: &Array1<f64>) -> Option<[Component; 2]> {
     let mut order: Vec<f64> = unit.to_vec();
-    let mut fits: Vec<[Component; 2]> = fit_from(&order, GmmInitMethod::KMeans)
-        .into_iter()
-        .collect();
+    let mut fits: Vec<[Component; 2]> =
+        fit_from(&order, GmmInitMethod::KMeans).into_iter().collect();
     for start in 0..STARTS {
         order.shuffle(&mut stream(0, "mixture", start));
         fits.extend(fit_from(&order, GmmInitMethod::Random));
@@ -184,9 +176,8 @@ mod tests {
         assert!(apart.evidence > 10.0 && apart.distance > 2.0);
         assert!((apart.smaller - 1.0 / 3.0).abs() < 0.03);
         assert!((apart.means[1] - 6.0).abs() < 0.5);
-        let together = (0..40)
-            .filter(|&s| bimodality(&sample(60, 0.0, s)).unwrap().evidence > 0.0)
-            .count();
+        let together =
+            (0..40).filter(|&s| bimodality(&sample(60, 0.0, s)).unwrap().evidence > 0.0).count();
         assert!(together <= 4, "{together} of 40 single humps called two");
     }
 

@@ -49,18 +49,14 @@ pub fn sign_flips(n_clusters: usize, flips: usize, seed: u64, purpose: &str) -> 
     if n_clusters == 0 {
         return signs;
     }
-    signs
-        .axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .enumerate()
-        .for_each(|(flip, mut row)| {
-            let mut rng = stream(seed, purpose, flip as u64);
-            for sign in &mut row {
-                if rng.random::<bool>() {
-                    *sign = -1.0;
-                }
+    signs.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(flip, mut row)| {
+        let mut rng = stream(seed, purpose, flip as u64);
+        for sign in &mut row {
+            if rng.random::<bool>() {
+                *sign = -1.0;
             }
-        });
+        }
+    });
     signs
 }
 

@@ -122,16 +122,8 @@ mod tests {
     #[test]
     fn correlations_match_known_values() {
         let x = [1.0, 2.0, 3.0, 4.0, 5.0];
-        assert_abs_diff_eq!(
-            pearson(&x, &[2.0, 1.0, 4.0, 3.0, 5.0]),
-            0.8,
-            epsilon = 1e-12
-        );
-        assert_abs_diff_eq!(
-            spearman(&x, &[1.0, 8.0, 27.0, 64.0, 1e9]),
-            1.0,
-            epsilon = 1e-12
-        );
+        assert_abs_diff_eq!(pearson(&x, &[2.0, 1.0, 4.0, 3.0, 5.0]), 0.8, epsilon = 1e-12);
+        assert_abs_diff_eq!(spearman(&x, &[1.0, 8.0, 27.0, 64.0, 1e9]), 1.0, epsilon = 1e-12);
         assert!(pearson(&x, &[1.0; 5]).is_nan());
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), vec![3.5, 1.0, 3.5, 2.0]);
     }

@@ -31,13 +31,7 @@ pub struct Replicated {
 /// Mean of `values`, one a seed. Errors below 2 values.
 pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated, StatsError> {
     let (mean, variance, n) = moments(values)?;
-    Ok(student(
-        mean,
-        variance / n,
-        n - 1.0,
-        level,
-        (values.len(), 0),
-    ))
+    Ok(student(mean, variance / n, n - 1.0, level, (values.len(), 0)))
 }
 
 /// Mean of `first` less mean of `second`, one value a seed (Welch 1947; degrees of
@@ -52,13 +46,7 @@ pub fn difference_over(
     let (b, vb, m) = moments(second)?;
     let (va, vb) = (va / n, vb / m);
     let df = (va + vb).powi(2) / (va * va / (n - 1.0) + vb * vb / (m - 1.0));
-    Ok(student(
-        a - b,
-        va + vb,
-        df,
-        level,
-        (first.len(), second.len()),
-    ))
+    Ok(student(a - b, va + vb, df, level, (first.len(), second.len())))
 }
 
 /// Quantile of Student's t that leaves `(1 - level) / 2` above it; the normal one for infinite `df`.
@@ -89,10 +77,7 @@ fn moments(values: &[f64]) -> Result<(f64, f64, f64), StatsError> {
         });
     }
     if let Some(row) = values.iter().position(|v| !v.is_finite()) {
-        return Err(StatsError::NotFinite {
-            what: "the list of values by seed",
-            row,
-        });
+        return Err(StatsError::NotFinite { what: "the list of values by seed", row });
     }
     let (mean, variance) = super::moments::moments(values);
     Ok((mean, variance, values.len() as f64))
@@ -104,10 +89,7 @@ fn student(value: f64, variance: f64, df: f64, level: f64, n: (usize, usize)) ->
     let reach = t_quantile(df, level) * variance.sqrt();
     Replicated {
         value,
-        interval: Interval {
-            lo: value - reach,
-            hi: value + reach,
-        },
+        interval: Interval { lo: value - reach, hi: value + reach },
         p: t_p_value(value / variance.sqrt(), df),
         df,
         n: n.0,
@@ -139,12 +121,7 @@ mod tests {
     #[test]
     fn intervals_over_three_seeds_cover_at_their_level() {
         let covered = (0..1000)
-            .filter(|&i| {
-                mean_over(&normal(3, i), 0.95)
-                    .unwrap()
-                    .interval
-                    .contains(0.0)
-            })
+            .filter(|&i| mean_over(&normal(3, i), 0.95).unwrap().interval.contains(0.0))
             .count();
         // 950 give or take four standard errors of 6.9.
         assert!((922..=978).contains(&covered), "{covered} of 1000");

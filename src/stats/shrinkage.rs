@@ -46,10 +46,7 @@ pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage, StatsError> {
         });
     }
     if let Some(row) = first_bad_row(x) {
-        return Err(StatsError::NotFinite {
-            what: "the data of a covariance",
-            row,
-        });
+        return Err(StatsError::NotFinite { what: "the data of a covariance", row });
     }
     let mut centred = x.mapv(f64::from); // (n, d)
     let mean = centred.sum_axis(Axis(0)) / n as f64;
@@ -62,11 +59,7 @@ pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage, StatsError> {
     let fourth: f64 = inner.diag().iter().map(|v| v * v).sum();
     let spread = (frobenius - trace * trace / df) / df; // ||S - mu I||^2 / d
     let noise = (fourth - nf * frobenius) / (nf * nf) / df; // mean ||xx' - S||^2 / (n d)
-    let lambda = if spread > 0.0 {
-        (noise / spread).clamp(LEAST_LAMBDA, 1.0)
-    } else {
-        1.0
-    };
+    let lambda = if spread > 0.0 { (noise / spread).clamp(LEAST_LAMBDA, 1.0) } else { 1.0 };
 
     let mu = inner.diag().sum() / (nf - 1.0) / df;
     let mut core = inner * ((1.0 - lambda) / (nf - 1.0));
@@ -139,13 +132,10 @@ impl Shrinkage {
 /// Standard normal coefficients `(rows, n)` for [`Shrinkage::mixed`]; one stream a row.
 pub fn mixtures(rows: usize, n: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut out = Array2::zeros((rows, n));
-    out.axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .enumerate()
-        .for_each(|(i, mut row)| {
-            let mut rng = stream(seed, purpose, i as u64);
-            fill_normal(&mut rng, row.as_slice_mut().unwrap_or_default());
-        });
+    out.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut row)| {
+        let mut rng = stream(seed, purpose, i as u64);
+        fill_normal(&mut rng, row.as_slice_mut().unwrap_or_default());
+    });
     out
 }
 
@@ -160,10 +150,7 @@ struct Normals {
 impl Normals {
     /// Draws for `rows` vectors in d dimensions from a covariance of n rows; one stream a row.
     fn draw(rows: usize, n: usize, d: usize, seed: u64, purpose: &str) -> Self {
-        let mut out = Normals {
-            rows: Array2::zeros((rows, n)),
-            free: Array2::zeros((rows, d)),
-        };
+        let mut out = Normals { rows: Array2::zeros((rows, n)), free: Array2::zeros((rows, d)) };
         out.rows
             .axis_iter_mut(Axis(0))
             .into_par_iter()

@@ -54,12 +54,7 @@ impl ActivationReader {
         };
         let state = file.group(&name).map_err(|e| from_hdf5(path, &name, &e))?;
         let spec = read_spec(&file, &state, path)?;
-        Ok(Self {
-            state,
-            path: path.to_path_buf(),
-            attrs,
-            spec,
-        })
+        Ok(Self { state, path: path.to_path_buf(), attrs, spec })
     }
 
     /// The root attributes.
@@ -77,10 +72,8 @@ impl ActivationReader {
     /// # Errors
     /// `Hdf5`.
     pub fn sets(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = self
-            .state
-            .member_names()
-            .map_err(|e| from_hdf5(&self.path, &self.state.name(), &e))?;
+        let mut names =
+            self.state.member_names().map_err(|e| from_hdf5(&self.path, &self.state.name(), &e))?;
         names.sort();
         Ok(names)
     }
@@ -104,9 +97,7 @@ impl ActivationReader {
         // libhdf5 converts f16 one value at a time; here it is a loop over a slice.
         match self.spec.precision {
             Precision::F32 => dataset.read::<f32, ndarray::Ix3>(),
-            Precision::F16 => dataset
-                .read::<f16, ndarray::Ix3>()
-                .map(|a| a.mapv(f16::to_f32)),
+            Precision::F16 => dataset.read::<f16, ndarray::Ix3>().map(|a| a.mapv(f16::to_f32)),
         }
         .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
     }
@@ -132,9 +123,9 @@ impl ActivationReader {
         let range = s![.., index, ..];
         match self.spec.precision {
             Precision::F32 => dataset.read_slice::<f32, _, ndarray::Ix2>(range),
-            Precision::F16 => dataset
-                .read_slice::<f16, _, ndarray::Ix2>(range)
-                .map(|a| a.mapv(f16::to_f32)),
+            Precision::F16 => {
+                dataset.read_slice::<f16, _, ndarray::Ix2>(range).map(|a| a.mapv(f16::to_f32))
+            }
         }
         .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
     }
@@ -195,35 +186,16 @@ fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec, 
     };
     let coord = |coord: &str| {
         let full = format!("{COORDS}/{coord}");
-        let dataset = file
-            .dataset(&full)
-            .map_err(|e| from_hdf5(path, &full, &e))?;
+        let dataset = file.dataset(&full).map_err(|e| from_hdf5(path, &full, &e))?;
         datasets::read_values(&dataset, path)
     };
     let layers = match coord("layer")? {
-        Values::Int(v) => v
-            .into_iter()
-            .filter_map(|l| usize::try_from(l).ok())
-            .collect(),
-        other => {
-            return Err(wrong(
-                path,
-                "coords/layer",
-                "whole numbers",
-                &format!("{other:?}"),
-            ))
-        }
+        Values::Int(v) => v.into_iter().filter_map(|l| usize::try_from(l).ok()).collect(),
+        other => return Err(wrong(path, "coords/layer", "whole numbers", &format!("{other:?}"))),
     };
     let positions = match coord("position")? {
         Values::Text(v) => v,
-        other => {
-            return Err(wrong(
-                path,
-                "coords/position",
-                "texts",
-                &format!("{other:?}"),
-            ))
-        }
+        other => return Err(wrong(path, "coords/position", "texts", &format!("{other:?}"))),
     };
     let condition = match schema::read_attr(state, path, &name, "condition")? {
         AttrValue::Text(condition) => condition,
@@ -236,11 +208,7 @@ fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec, 
     Ok(ActivationSpec {
         condition,
         seed: whole("seed")?,
-        step: if state.attr("step").is_ok() {
-            Some(whole("step")?)
-        } else {
-            None
-        },
+        step: if state.attr("step").is_ok() { Some(whole("step")?) } else { None },
         layers,
         hidden: coord("hidden")?.len(),
         positions,
@@ -283,9 +251,7 @@ mod tests {
     /// Sample `i` of a set; the second position comes only from sample 70 on.
     fn sample(set: &str, i: usize) -> Sample {
         let value = |p: usize| {
-            Array2::from_shape_fn((3, 8), |(l, h)| {
-                (i * 100 + p * 50 + l * 10 + h) as f32 * 0.25
-            })
+            Array2::from_shape_fn((3, 8), |(l, h)| (i * 100 + p * 50 + l * 10 + h) as f32 * 0.25)
         };
         let mut rows = vec![(0, value(0))];
         if i >= 70 {
@@ -294,12 +260,7 @@ mod tests {
         Sample {
             set: set.into(),
             prompt_id: format!("p{i}-é"),
-            label: if i.is_multiple_of(2) {
-                "positive"
-            } else {
-                "negative"
-            }
-            .into(),
+            label: if i.is_multiple_of(2) { "positive" } else { "negative" }.into(),
             role: "assistant".into(),
             n_tokens: i as u32,
             rows,
@@ -320,11 +281,7 @@ mod tests {
             }
             assert_eq!(
                 spec(precision).bytes(2),
-                if precision == Precision::F32 {
-                    384
-                } else {
-                    192
-                }
+                if precision == Precision::F32 { 384 } else { 192 }
             );
             w.finish().unwrap();
             let r = ActivationReader::open(&path).unwrap();
@@ -337,11 +294,7 @@ mod tests {
             assert_eq!(last.shape(), [150, 3, 8]);
             for i in 0..150 {
                 let rows = sample("persona", i).rows;
-                let tolerance = if precision == Precision::F32 {
-                    0.0
-                } else {
-                    2.0
-                };
+                let tolerance = if precision == Precision::F32 { 0.0 } else { 2.0 };
                 let worst =
                     (&mean.slice(s![i, .., ..]) - &rows[0].1).fold(0.0f32, |m, x| m.max(x.abs()));
                 assert!(worst <= tolerance, "{i}: {worst}");
@@ -367,10 +320,7 @@ mod tests {
         let told = [
             (r.read("person", "response-mean").unwrap_err(), "persona"),
             (r.read("persona", "mean").unwrap_err(), "response-mean"),
-            (
-                r.read_layer("persona", "response-mean", 4).unwrap_err(),
-                "[2, 5, 9]",
-            ),
+            (r.read_layer("persona", "response-mean", 4).unwrap_err(), "[2, 5, 9]"),
         ];
         for (error, present) in told {
             assert!(error.to_string().contains(present), "{error}");

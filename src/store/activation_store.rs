@@ -111,9 +111,7 @@ impl Store {
         match self.work(receiver) {
             Ok(true) => {
                 self.sets.clear();
-                let Self {
-                    file, path, scales, ..
-                } = self;
+                let Self { file, path, scales, .. } = self;
                 scales.finish(&file, &path)?;
                 file.finish(&path)
             }
@@ -187,8 +185,7 @@ impl Store {
                 other => (other, format!("/{COORDS}/{other}")),
             })
             .collect();
-        self.scales
-            .attach(&self.file, &self.path, group, name, &dims)
+        self.scales.attach(&self.file, &self.path, group, name, &dims)
     }
 
     /// Writes the waiting samples of a set.
@@ -303,9 +300,7 @@ impl Store {
             for dataset in set.positions.iter().flatten() {
                 let mut shape = dataset.shape();
                 shape[0] = set.written;
-                dataset
-                    .resize(shape)
-                    .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))?;
+                dataset.resize(shape).map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))?;
             }
         }
         self.file.flush(&self.path)

@@ -63,12 +63,7 @@ impl ActivationWriter {
             .name("activation-writer".to_owned())
             .spawn(move || store.run(&receiver))
             .map_err(|e| from_io(path, e))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            spec,
-            sender: Some(sender),
-            thread: Some(thread),
-        })
+        Ok(Self { path: path.to_path_buf(), spec, sender: Some(sender), thread: Some(thread) })
     }
 
     /// Hands one sample to the writer; waits while the channel is full.
@@ -125,16 +120,8 @@ impl ActivationWriter {
             sample.prompt_id, sample.set, self.spec.positions[position], self.spec.layers[layer]
         );
         Err(match value.is_finite() {
-            true => StoreError::F16Overflow {
-                path,
-                object,
-                value,
-            },
-            false => StoreError::NotFinite {
-                path,
-                object,
-                value,
-            },
+            true => StoreError::F16Overflow { path, object, value },
+            false => StoreError::NotFinite { path, object, value },
         })
     }
 
@@ -153,9 +140,7 @@ impl ActivationWriter {
     fn join(&mut self) -> Result<(), StoreError> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
-            Some(Err(_)) | None => Err(StoreError::WriterStopped {
-                path: self.path.clone(),
-            }),
+            Some(Err(_)) | None => Err(StoreError::WriterStopped { path: self.path.clone() }),
         }
     }
 }

@@ -51,19 +51,13 @@ impl Pending {
         let name = target
             .file_name()
             .and_then(|n| n.to_str())
-            .ok_or(StoreError::BadName {
-                what: "a file",
-                name: target.display().to_string(),
-            })?;
+            .ok_or(StoreError::BadName { what: "a file", name: target.display().to_string() })?;
         let folder = folder_of(target);
         fs::create_dir_all(&folder).map_err(|e| in_folder(&folder, e))?;
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!(".{name}.{}-{count}{SUFFIX}", std::process::id()));
         // An earlier process of the same id may have died with this very name.
-        let pending = Self {
-            temporary: temporary.clone(),
-            target: target.to_path_buf(),
-        };
+        let pending = Self { temporary: temporary.clone(), target: target.to_path_buf() };
         ours().insert(temporary.clone());
         OpenOptions::new()
             .write(true)
@@ -139,11 +133,7 @@ pub fn clean_leftovers(folder: &Path) -> Result<usize, StoreError> {
     let mut removed = 0;
     for entry in entries {
         let path = entry.map_err(|e| from_io(folder, e))?.path();
-        let Some(writer) = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .and_then(writer_of)
-        else {
+        let Some(writer) = path.file_name().and_then(|n| n.to_str()).and_then(writer_of) else {
             continue;
         };
         if is_at_work(writer, &path) {
@@ -184,13 +174,10 @@ fn folder_of(path: &Path) -> PathBuf {
 
 fn in_folder(folder: &Path, source: io::Error) -> StoreError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull {
-            path: folder.to_path_buf(),
-        },
-        _ => StoreError::Unwritable {
-            folder: folder.to_path_buf(),
-            source,
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::DiskFull { path: folder.to_path_buf() }
+        }
+        _ => StoreError::Unwritable { folder: folder.to_path_buf(), source },
     }
 }
 
@@ -251,10 +238,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let live = Pending::new(&dir.path().join("live.h5")).unwrap();
         let own = std::process::id();
-        for dead in [
-            ".a.h5.4294967294-0.part".to_owned(),
-            format!(".b.h5.{own}-999999.part"),
-        ] {
+        for dead in [".a.h5.4294967294-0.part".to_owned(), format!(".b.h5.{own}-999999.part")] {
             fs::write(dir.path().join(dead), b"x").unwrap();
         }
         for foreign in [".hidden.part", "notes.4294967294-0.part", ".c.h5.1-x.part"] {

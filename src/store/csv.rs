@@ -128,16 +128,11 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn create(path: &Path, target: &'a Path) -> Result<Self, StoreError> {
         let file = File::create(path).map_err(|e| from_io(target, e))?;
-        Ok(Self {
-            writer: ::csv::Writer::from_writer(file),
-            target,
-        })
+        Ok(Self { writer: ::csv::Writer::from_writer(file), target })
     }
 
     fn row<T: AsRef<[u8]>>(&mut self, fields: &[T]) -> Result<(), StoreError> {
-        self.writer
-            .write_record(fields)
-            .map_err(|e| from_io(self.target, e.into()))
+        self.writer.write_record(fields).map_err(|e| from_io(self.target, e.into()))
     }
 
     fn finish(mut self) -> Result<(), StoreError> {
@@ -200,15 +195,10 @@ mod tests {
         w.coord("concept", vec!["persona", "u"]).unwrap();
         let cosine = Array::from_shape_fn(vec![2, 2], |i| (i[0] * 2 + i[1]) as f64);
         let low = cosine.mapv(|x| x as f32 - 0.1);
-        w.array("geometry", "cosine", &["concept", "layer"], cosine.view())
-            .unwrap();
-        w.array("geometry", "ci_lo", &["concept", "layer"], low.view())
-            .unwrap();
+        w.array("geometry", "cosine", &["concept", "layer"], cosine.view()).unwrap();
+        w.array("geometry", "ci_lo", &["concept", "layer"], low.view()).unwrap();
         w.csv("geometry", "coupling", &["cosine", "ci_lo"]).unwrap();
-        let columns = [
-            ("id", vec!["a,b", "c\"d"].into()),
-            ("n", vec![1i64, 2].into()),
-        ];
+        let columns = [("id", vec!["a,b", "c\"d"].into()), ("n", vec![1i64, 2].into())];
         w.table("behaviour", "prompts", &columns).unwrap();
         assert!(!dir.path().join("csv/coupling.csv").exists());
         w.finish().unwrap();
@@ -217,9 +207,6 @@ mod tests {
         assert_eq!(long.lines().next(), Some("concept,layer,cosine,ci_lo"));
         assert_eq!(long.lines().nth(2), Some("persona,4,1,0.9"));
         assert_eq!(long.lines().count(), 5);
-        assert_eq!(
-            read("csv/behaviour.prompts.csv"),
-            "id,n\n\"a,b\",1\n\"c\"\"d\",2\n"
-        );
+        assert_eq!(read("csv/behaviour.prompts.csv"), "id,n\n\"a,b\",1\n\"c\"\"d\",2\n");
     }
 }

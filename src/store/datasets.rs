@@ -49,10 +49,7 @@ fn write_array<T: H5Type + Clone>(
     let bytes = data.len() * size_of::<T>();
     let builder = group.new_dataset::<T>().obj_track_times(false);
     let builder = if bytes > UNFILTERED_BYTES {
-        builder
-            .chunk(chunk_shape(shape, size_of::<T>()))
-            .shuffle()
-            .deflate(DEFLATE)
+        builder.chunk(chunk_shape(shape, size_of::<T>())).shuffle().deflate(DEFLATE)
     } else {
         builder.no_chunk()
     };
@@ -103,9 +100,9 @@ pub(crate) fn write_values(
 pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>, StoreError> {
     match kind(dataset, path)? {
         Kind::Text => Err(wrong_kind(dataset, path, "an array of numbers", "text")),
-        Kind::Int | Kind::Real => dataset
-            .read_dyn()
-            .map_err(|e| from_hdf5(path, &dataset.name(), &e)),
+        Kind::Int | Kind::Real => {
+            dataset.read_dyn().map_err(|e| from_hdf5(path, &dataset.name(), &e))
+        }
     }
 }
 
@@ -152,12 +149,7 @@ pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind, StoreError> {
         Type::VarLenUnicode | Type::VarLenAscii => Ok(Kind::Text),
         Type::Integer(_) | Type::Unsigned(_) => Ok(Kind::Int),
         Type::Float(_) => Ok(Kind::Real),
-        other => Err(wrong_kind(
-            dataset,
-            path,
-            "text or numbers",
-            &other.to_string(),
-        )),
+        other => Err(wrong_kind(dataset, path, "text or numbers", &other.to_string())),
     }
 }
 

@@ -129,12 +129,7 @@ mod tests {
         let b: Value = serde_json::from_str(r#"{"a":0.5,"b":[1,{"x":"é\n","y":2}]}"#).unwrap();
         assert_eq!(of_json(&a), of_json(&b));
         assert_eq!(canonical(&a), r#"{"a":0.5,"b":[1,{"x":"é\n","y":2}]}"#);
-        for other in [
-            json!({"a": 0.5}),
-            json!([]),
-            json!({"a": 1}),
-            json!({"a": 1.0}),
-        ] {
+        for other in [json!({"a": 0.5}), json!([]), json!({"a": 1}), json!({"a": 1.0})] {
             assert_ne!(of_json(&a), of_json(&other));
         }
         assert_ne!(of_json(&json!([1, 2])), of_json(&json!([2, 1])));

@@ -16,18 +16,10 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     /// Two rows of a record stand in one cell.
     #[error("{path}: {object} has two rows for {cell}; a grid has one a cell")]
-    TwiceInGrid {
-        path: PathBuf,
-        object: String,
-        cell: String,
-    },
+    TwiceInGrid { path: PathBuf, object: String, cell: String },
     /// What stands in the place of a record is of other columns.
     #[error("{path}: {object} lacks `{field}`, or it is of another kind; the file is of another version")]
-    OtherColumns {
-        path: PathBuf,
-        object: String,
-        field: String,
-    },
+    OtherColumns { path: PathBuf, object: String, field: String },
     /// A folder refuses new files.
     #[error("cannot write in {folder}: {source}; choose another output folder or change its permissions", folder = .folder.display())]
     Unwritable { folder: PathBuf, source: io::Error },
@@ -42,18 +34,10 @@ pub enum StoreError {
     Io { path: PathBuf, source: io::Error },
     /// A line of a JSON Lines file that is no row of its kind.
     #[error("{path}, line {line}: not such a row ({detail}); give another file, or remove the line if it is damaged", path = .path.display())]
-    BadLine {
-        path: PathBuf,
-        line: usize,
-        detail: String,
-    },
+    BadLine { path: PathBuf, line: usize, detail: String },
     /// A file of rows that is no text.
     #[error("{path}, line {line}: {why}", path = .path.display())]
-    NotText {
-        path: PathBuf,
-        line: usize,
-        why: String,
-    },
+    NotText { path: PathBuf, line: usize, why: String },
     /// A file that does not begin like HDF5.
     #[error("{path} is not an HDF5 file: give the results.h5 or the activation file of a run", path = .path.display())]
     NotHdf5 { path: PathBuf },
@@ -68,48 +52,22 @@ pub enum StoreError {
     Foreign { path: PathBuf },
     /// A file of another schema version.
     #[error("{path} has schema `{found}` and this version reads `{expected}`: {}", reader(.found), path = .path.display())]
-    OtherSchema {
-        path: PathBuf,
-        found: String,
-        expected: String,
-    },
+    OtherSchema { path: PathBuf, found: String, expected: String },
     /// An object that the file lacks.
     #[error("{path} has no `{object}`; it has: {present}", path = .path.display())]
-    NoObject {
-        path: PathBuf,
-        object: String,
-        present: String,
-    },
+    NoObject { path: PathBuf, object: String, present: String },
     /// An object that is there but is of another kind than asked for.
     #[error("`{object}` in {path} is {found}, not {expected}: read it with the method for its kind", path = .path.display())]
-    WrongKind {
-        path: PathBuf,
-        object: String,
-        expected: &'static str,
-        found: String,
-    },
+    WrongKind { path: PathBuf, object: String, expected: &'static str, found: String },
     /// An array that does not fit the coordinates or the layout it is written to.
     #[error("`{object}` for {path} has shape {found:?} where {expected:?} is needed: check the order of the dimensions", path = .path.display())]
-    Shape {
-        path: PathBuf,
-        object: String,
-        expected: Vec<usize>,
-        found: Vec<usize>,
-    },
+    Shape { path: PathBuf, object: String, expected: Vec<usize>, found: Vec<usize> },
     /// A dimension without a coordinate.
     #[error("`{object}` for {path} uses the dimension `{dimension}` which has no coordinate: call coord(\"{dimension}\", ...) before", path = .path.display())]
-    UnknownDimension {
-        path: PathBuf,
-        object: String,
-        dimension: String,
-    },
+    UnknownDimension { path: PathBuf, object: String, dimension: String },
     /// A dimension used twice by one array.
     #[error("`{object}` for {path} uses the dimension `{dimension}` twice: name the two apart, such as `{dimension}_a` and `{dimension}_b`", path = .path.display())]
-    RepeatedDimension {
-        path: PathBuf,
-        object: String,
-        dimension: String,
-    },
+    RepeatedDimension { path: PathBuf, object: String, dimension: String },
     /// A second object of the same name.
     #[error("`{object}` is already in {path}: write each object once", path = .path.display())]
     NameTaken { path: PathBuf, object: String },
@@ -121,31 +79,16 @@ pub enum StoreError {
     NulInText { path: PathBuf, object: String },
     /// An activation that is NaN or infinite.
     #[error("{object} for {path} holds {value}: the model's numbers overflowed there; look at the text and at any edit of the model", path = .path.display())]
-    NotFinite {
-        path: PathBuf,
-        object: String,
-        value: f32,
-    },
+    NotFinite { path: PathBuf, object: String, value: f32 },
     /// A value beyond the range of f16.
     #[error("{object} for {path} holds {value}, beyond the f16 range of 65504: store f32 (--store f32)", path = .path.display())]
-    F16Overflow {
-        path: PathBuf,
-        object: String,
-        value: f32,
-    },
+    F16Overflow { path: PathBuf, object: String, value: f32 },
     /// Any other failure of libhdf5.
     #[error("`{object}` in {path}: {detail}; if the file is damaged, delete it and run its stage again", path = .path.display())]
-    Hdf5 {
-        path: PathBuf,
-        object: String,
-        detail: String,
-    },
+    Hdf5 { path: PathBuf, object: String, detail: String },
     /// A JSON file that does not parse.
     #[error("{path} is not a valid run record: {source}; restore it from the run folder or run again", path = .path.display())]
-    Json {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Json { path: PathBuf, source: serde_json::Error },
     /// A writer that had already failed.
     #[error("the writer of {path} stopped earlier: its first error says why; nothing was kept", path = .path.display())]
     WriterStopped { path: PathBuf },
@@ -163,16 +106,11 @@ fn reader(found: &str) -> &'static str {
 /// folder and a missing file.
 pub(crate) fn from_io(path: &Path, source: io::Error) -> StoreError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull {
-            path: path.to_path_buf(),
-        },
-        io::ErrorKind::NotFound => StoreError::Missing {
-            path: path.to_path_buf(),
-        },
-        _ => StoreError::Io {
-            path: path.to_path_buf(),
-            source,
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::DiskFull { path: path.to_path_buf() }
+        }
+        io::ErrorKind::NotFound => StoreError::Missing { path: path.to_path_buf() },
+        _ => StoreError::Io { path: path.to_path_buf(), source },
     }
 }
 
@@ -180,15 +118,9 @@ pub(crate) fn from_io(path: &Path, source: io::Error) -> StoreError {
 pub(crate) fn from_hdf5(path: &Path, object: &str, error: &hdf5::Error) -> StoreError {
     let detail = detail(error);
     if is_disk_full(&detail) {
-        return StoreError::DiskFull {
-            path: path.to_path_buf(),
-        };
+        return StoreError::DiskFull { path: path.to_path_buf() };
     }
-    StoreError::Hdf5 {
-        path: path.to_path_buf(),
-        object: object.to_owned(),
-        detail,
-    }
+    StoreError::Hdf5 { path: path.to_path_buf(), object: object.to_owned(), detail }
 }
 
 /// Translates the refusal of libhdf5 to open the file at `path`, which begins like HDF5.
@@ -242,16 +174,9 @@ mod tests {
         let path = PathBuf::from("run/results.h5");
         let object = "geometry/cosine".to_owned();
         let shown = [
-            StoreError::Damaged {
-                path: path.clone(),
-                detail: "short".into(),
-            },
+            StoreError::Damaged { path: path.clone(), detail: "short".into() },
             StoreError::Foreign { path: path.clone() },
-            StoreError::UnknownDimension {
-                path: path.clone(),
-                object,
-                dimension: "layer".into(),
-            },
+            StoreError::UnknownDimension { path: path.clone(), object, dimension: "layer".into() },
         ];
         for error in shown {
             assert!(error.to_string().contains("run/results.h5"), "{error}");

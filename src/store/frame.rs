@@ -229,21 +229,14 @@ pub struct Frame {
 }
 
 /// Columns that stand together on the terminal: a number with the ends of its interval or band.
-const TOGETHER: [(&str, &str, &str); 3] = [
-    ("estimate", "lo", "hi"),
-    ("gain", "gain_lo", "gain_hi"),
-    ("", "null_lo", "null_hi"),
-];
+const TOGETHER: [(&str, &str, &str); 3] =
+    [("estimate", "lo", "hi"), ("gain", "gain_lo", "gain_hi"), ("", "null_lo", "null_hi")];
 
 impl Frame {
     /// The rows of a record.
     pub fn of<R: Record>(rows: &[R]) -> Self {
         let names = R::META.fields.iter().map(|f| f.name);
-        Frame {
-            meta: R::META,
-            columns: names.zip(R::columns(rows)).collect(),
-            decimals: 3,
-        }
+        Frame { meta: R::META, columns: names.zip(R::columns(rows)).collect(), decimals: 3 }
     }
 
     /// Number of rows.
@@ -309,10 +302,7 @@ impl Frame {
                 ends.and_then(|(_, lo, hi)| Some((lo, hi, self.column(lo)?, self.column(hi)?)));
             let cell = |values: &Values, i: usize| self.show(values, i);
             let (title, cells) = match ends {
-                None => (
-                    name.to_string(),
-                    (0..self.len()).map(|i| cell(values, i)).collect(),
-                ),
+                None => (name.to_string(), (0..self.len()).map(|i| cell(values, i)).collect()),
                 Some((lo_name, hi_name, lo, hi)) => {
                     done.extend([*lo_name, *hi_name]);
                     let band = |i: usize| match (cell(lo, i), cell(hi, i)) {
@@ -374,9 +364,8 @@ impl Frame {
     /// # Errors
     /// Two rows in one cell: its labels.
     pub(crate) fn cells(&self) -> Result<(Labels, Vec<Option<usize>>), String> {
-        let dims: Vec<&(&'static str, Values)> = (self.columns.iter())
-            .filter(|(name, _)| self.meta.is_dim(name))
-            .collect();
+        let dims: Vec<&(&'static str, Values)> =
+            (self.columns.iter()).filter(|(name, _)| self.meta.is_dim(name)).collect();
         let mut labels: Labels = Vec::new();
         let mut places: Vec<Vec<usize>> = Vec::new();
         for (name, values) in dims {
@@ -500,11 +489,7 @@ mod tests {
     }
 
     fn asked(who: &str, seconds: f64) -> Asked {
-        Asked {
-            who: who.into(),
-            answered: seconds.is_finite(),
-            seconds,
-        }
+        Asked { who: who.into(), answered: seconds.is_finite(), seconds }
     }
 
     #[test]
@@ -536,10 +521,7 @@ mod tests {
             AttrValue::from("A cosine of two things, as measured.")
         );
         assert_eq!(attr("test/asked/seconds", "unit"), AttrValue::from("s"));
-        assert_eq!(
-            attr("test/asked/seconds", "is"),
-            AttrValue::from("How long it took.")
-        );
+        assert_eq!(attr("test/asked/seconds", "is"), AttrValue::from("How long it took."));
         let csv = std::fs::read_to_string(dir.path().join("csv/test.cosine.csv")).unwrap();
         assert_eq!(csv.lines().next(), Some("state,layer,estimate,lo,hi,n"));
         assert_eq!(csv.lines().count(), 5);
@@ -551,8 +533,7 @@ mod tests {
         let path = dir.path().join("results.h5");
         let mut w =
             ResultsWriter::create(&path, &RootAttrs::new("t", serde_json::json!({}), 1)).unwrap();
-        w.table("test", "asked", &[("who", vec!["a"].into())])
-            .unwrap();
+        w.table("test", "asked", &[("who", vec!["a"].into())]).unwrap();
         w.finish().unwrap();
         let r = ResultsReader::open(&path).unwrap();
         assert!(r.records::<Cosine>().unwrap().is_empty());

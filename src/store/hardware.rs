@@ -79,10 +79,7 @@ mod tests {
         let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nflags\t: avx2\n";
         assert_eq!(cpu_model(cpuinfo), "Some CPU: 3 GHz");
         assert_eq!(cpu_model("processor : 0\n"), "unknown");
-        assert_eq!(
-            memory_bytes("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
-            2_097_152
-        );
+        assert_eq!(memory_bytes("MemTotal:       2048 kB\nMemFree: 1 kB\n"), 2_097_152);
         assert_eq!(memory_bytes(""), 0);
     }
 

@@ -35,12 +35,7 @@ impl Journal {
             fs::create_dir_all(folder).map_err(fail)?;
         }
         let mut options = OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(path)
-            .map_err(fail)?;
+        let mut file = options.create(true).read(true).append(true).open(path).map_err(fail)?;
         let bytes = fs::read(path).map_err(fail)?;
         let (rows, end) = rows(&bytes, path)?;
         match end {
@@ -74,9 +69,7 @@ impl Journal {
     pub fn append<T: Serialize>(&mut self, row: &T) -> Result<(), StoreError> {
         let mut line = serde_json::to_vec(row).map_err(|e| from_io(&self.path, e.into()))?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .map_err(|e| from_io(&self.path, e))
+        self.file.write_all(&line).map_err(|e| from_io(&self.path, e))
     }
 
     /// Where the rows are kept.
@@ -124,11 +117,7 @@ fn refused(bytes: &[u8], path: &Path, line: usize, error: &serde_json::Error) ->
     let path = path.to_path_buf();
     match text::decode(bytes.to_vec()) {
         Err(Fault { line, why }) => StoreError::NotText { path, line, why },
-        Ok(_) => StoreError::BadLine {
-            path,
-            line,
-            detail: reason(error),
-        },
+        Ok(_) => StoreError::BadLine { path, line, detail: reason(error) },
     }
 }
 
@@ -166,10 +155,7 @@ mod tests {
     fn a_file_of_somebody_elses_is_refused_and_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.txt");
-        let wide: Vec<u8> = "[1,\"a\"]\n"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
+        let wide: Vec<u8> = "[1,\"a\"]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for (bytes, word) in [
             (&b"some notes without a newline"[..], "line 1"),
             (b"{\"settings\": true}", "line 1"),

@@ -114,10 +114,8 @@ impl Manifest {
     /// As [`atomic::write`].
     pub fn write(&self, folder: &Path) -> Result<(), StoreError> {
         let path = folder.join(FILE_NAME);
-        let mut text = serde_json::to_string_pretty(self).map_err(|source| StoreError::Json {
-            path: path.clone(),
-            source,
-        })?;
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|source| StoreError::Json { path: path.clone(), source })?;
         text.push('\n');
         atomic::write(&path, text.as_bytes())
     }
@@ -253,11 +251,7 @@ mod tests {
         let (one, two) = ("1".repeat(40), "2".repeat(40));
         fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
         assert_eq!(git_commit(&inner), None);
-        fs::write(
-            git.join("packed-refs"),
-            format!("# pack\n{one} refs/heads/main\n"),
-        )
-        .unwrap();
+        fs::write(git.join("packed-refs"), format!("# pack\n{one} refs/heads/main\n")).unwrap();
         assert_eq!(git_commit(&inner), Some(one.clone()));
         fs::write(git.join("refs/heads/main"), format!("{two}\n")).unwrap();
         assert_eq!(git_commit(&inner), Some(two));

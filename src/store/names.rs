@@ -36,9 +36,6 @@ mod tests {
     #[test]
     fn the_nearest_name_takes_the_fewest_edits() {
         let names = ["q_proj", "k_proj", "gate_proj"];
-        assert_eq!(
-            nearest("gat_proj", names.into_iter()),
-            Some("gate_proj".into())
-        );
+        assert_eq!(nearest("gat_proj", names.into_iter()), Some("gate_proj".into()));
     }
 }

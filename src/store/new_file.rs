@@ -40,10 +40,7 @@ impl NewFile {
             .with_fcpl(|creation| creation.obj_track_times(false))
             .create(pending.path())
             .map_err(|e| from_hdf5(path, "/", &e))?;
-        let new = Self {
-            file: ManuallyDrop::new(file),
-            pending: Some(pending),
-        };
+        let new = Self { file: ManuallyDrop::new(file), pending: Some(pending) };
         schema::write_root(&new, path, attrs)?;
         Ok(new)
     }

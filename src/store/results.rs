@@ -280,14 +280,7 @@ impl ResultsWriter {
     /// `DiskFull`, `Io`, `Hdf5`, or `WriterStopped` if a write had failed; nothing of the
     /// file is then kept.
     pub fn finish(self) -> Result<(), StoreError> {
-        let Self {
-            file,
-            path,
-            scales,
-            tables,
-            broken,
-            ..
-        } = self;
+        let Self { file, path, scales, tables, broken, .. } = self;
         if broken {
             return Err(StoreError::WriterStopped { path });
         }
@@ -305,15 +298,10 @@ impl ResultsWriter {
         write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if self.broken {
-            return Err(StoreError::WriterStopped {
-                path: self.path.clone(),
-            });
+            return Err(StoreError::WriterStopped { path: self.path.clone() });
         }
         let outcome = write(self);
-        self.broken = matches!(
-            outcome,
-            Err(StoreError::DiskFull { .. } | StoreError::Hdf5 { .. })
-        );
+        self.broken = matches!(outcome, Err(StoreError::DiskFull { .. } | StoreError::Hdf5 { .. }));
         outcome
     }
 
@@ -334,20 +322,12 @@ impl ResultsWriter {
         for (axis, dim) in dims.iter().enumerate() {
             let (object, dimension) = (full.clone(), (*dim).to_owned());
             if dims[..axis].contains(dim) {
-                return Err(StoreError::RepeatedDimension {
-                    path,
-                    object,
-                    dimension,
-                });
+                return Err(StoreError::RepeatedDimension { path, object, dimension });
             }
             if !self.coords.contains_key(*dim) {
                 let base = dim.strip_suffix("_a").or_else(|| dim.strip_suffix("_b"));
                 let Some(values) = base.and_then(|b| self.coords.get(b)).cloned() else {
-                    return Err(StoreError::UnknownDimension {
-                        path,
-                        object,
-                        dimension,
-                    });
+                    return Err(StoreError::UnknownDimension { path, object, dimension });
                 };
                 self.coord(dim, values)?;
             }
@@ -355,12 +335,7 @@ impl ResultsWriter {
             attached.push((*dim, format!("/{COORDS}/{dim}")));
         }
         if expected != shape {
-            return Err(StoreError::Shape {
-                path,
-                object: full,
-                expected,
-                found: shape.to_vec(),
-            });
+            return Err(StoreError::Shape { path, object: full, expected, found: shape.to_vec() });
         }
         let target = require_group(&self.file, &path, group)?;
         if target.link_exists(name) {
@@ -370,10 +345,7 @@ impl ResultsWriter {
     }
 
     pub(super) fn taken(&self, object: String) -> StoreError {
-        StoreError::NameTaken {
-            path: self.path.clone(),
-            object,
-        }
+        StoreError::NameTaken { path: self.path.clone(), object }
     }
 
     pub(super) fn new_csv(&self, stem: &str) -> Result<Pending, StoreError> {

@@ -44,11 +44,7 @@ impl ResultsReader {
     /// As [`schema::open`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (file, attrs) = schema::open(path)?;
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            attrs,
-        })
+        Ok(Self { file, path: path.to_path_buf(), attrs })
     }
 
     /// The root attributes.
@@ -153,10 +149,7 @@ impl ResultsReader {
     /// # Errors
     /// `Hdf5`.
     pub fn list(&self) -> Result<Vec<String>, StoreError> {
-        let root = self
-            .file
-            .group("/")
-            .map_err(|e| from_hdf5(&self.path, "/", &e))?;
+        let root = self.file.group("/").map_err(|e| from_hdf5(&self.path, "/", &e))?;
         let mut found = Vec::new();
         self.walk(&root, "", &mut found)?;
         found.sort();
@@ -190,10 +183,7 @@ impl ResultsReader {
         data: ArrayD<T>,
     ) -> Result<NamedArray<T>, StoreError> {
         let dims = dimensions(dataset, &self.path)?;
-        let group = name
-            .trim_matches('/')
-            .rsplit_once('/')
-            .map_or("", |(g, _)| g);
+        let group = name.trim_matches('/').rsplit_once('/').map_or("", |(g, _)| g);
         let coords = dims
             .iter()
             .zip(data.shape())
@@ -241,9 +231,7 @@ impl ResultsReader {
     }
 
     fn members(&self, group: &Group) -> Result<Vec<String>, StoreError> {
-        group
-            .member_names()
-            .map_err(|e| from_hdf5(&self.path, &group.name(), &e))
+        group.member_names().map_err(|e| from_hdf5(&self.path, &group.name(), &e))
     }
 }
 
@@ -269,24 +257,11 @@ mod tests {
         w.array("geometry", "cosine", &dims, cosine.view()).unwrap();
         let low = cosine.mapv(|x| x as f32 - 0.1);
         w.array("geometry", "ci_lo", &dims, low.view()).unwrap();
-        let status = array![
-            ["implied".to_owned(), String::new()],
-            ["a".into(), "ü".into()]
-        ];
-        w.texts(
-            "behaviour",
-            "status",
-            &["concept", "layer"],
-            status.view().into_dyn(),
-        )
-        .unwrap();
-        let columns = [
-            ("id", vec!["a,b", "c\"d"].into()),
-            ("n", vec![1i64, 2].into()),
-        ];
+        let status = array![["implied".to_owned(), String::new()], ["a".into(), "ü".into()]];
+        w.texts("behaviour", "status", &["concept", "layer"], status.view().into_dyn()).unwrap();
+        let columns = [("id", vec!["a,b", "c\"d"].into()), ("n", vec![1i64, 2].into())];
         w.table("behaviour", "prompts", &columns).unwrap();
-        w.attr("geometry/cosine", "interval", "95 % bootstrap")
-            .unwrap();
+        w.attr("geometry/cosine", "interval", "95 % bootstrap").unwrap();
         w.finish().unwrap();
     }
 
@@ -301,10 +276,7 @@ mod tests {
         assert_eq!(cosine.coords[1], vec!["persona", "autonomie é"].into());
         assert_eq!(cosine.coords[2], vec![0usize, 4].into());
         assert_eq!(cosine.data[[1, 0, 1]], 5.0);
-        assert_eq!(
-            r.array("geometry/ci_lo").unwrap().data[[0, 0, 0]],
-            f64::from(-0.1f32)
-        );
+        assert_eq!(r.array("geometry/ci_lo").unwrap().data[[0, 0, 0]], f64::from(-0.1f32));
         assert_eq!(r.texts("behaviour/status").unwrap().data[[1, 1]], "ü");
         let table = r.table("behaviour/prompts").unwrap();
         assert_eq!(table[0], ("id".to_owned(), vec!["a,b", "c\"d"].into()));
@@ -355,9 +327,7 @@ mod tests {
         type E = StoreError;
         let e = w.array("g", "x", &["depth"], data.view()).unwrap_err();
         assert!(matches!(e, E::UnknownDimension { .. }), "{e}");
-        let e = w
-            .array("g", "x", &["layer", "layer"], square.view())
-            .unwrap_err();
+        let e = w.array("g", "x", &["layer", "layer"], square.view()).unwrap_err();
         assert!(matches!(e, E::RepeatedDimension { .. }), "{e}");
         let e = w.array("g", "x", &["layer"], square.view()).unwrap_err();
         assert!(matches!(e, E::Shape { .. }), "{e}");
@@ -382,10 +352,7 @@ mod tests {
         sample(&path);
         let r = ResultsReader::open(&path).unwrap();
         let error = r.array("geometry/cosin").unwrap_err().to_string();
-        assert!(
-            error.contains("cosine") && error.contains("(in geometry)"),
-            "{error}"
-        );
+        assert!(error.contains("cosine") && error.contains("(in geometry)"), "{error}");
         let error = r.array("behaviour/status").unwrap_err();
         assert!(matches!(error, StoreError::WrongKind { .. }), "{error}");
     }

@@ -80,9 +80,7 @@ impl ResultsWriter {
             }
             self.cells(path, name, &dims, (&shape, &rows), &values)?;
         }
-        let order: Vec<String> = (frame.meta.fields.iter())
-            .map(|f| f.name.to_owned())
-            .collect();
+        let order: Vec<String> = (frame.meta.fields.iter()).map(|f| f.name.to_owned()).collect();
         self.attr(path, "columns", order)?;
         let table = self.new_csv(&path.replace('/', "."))?;
         csv::write_table(table.path(), table.target(), &frame.columns())?;
@@ -183,11 +181,7 @@ impl ResultsReader {
                     (a.dims, a.coords, Values::Real(a.data.into_iter().collect()))
                 }
             };
-            if dims
-                .iter()
-                .map(String::as_str)
-                .ne(meta.dims.iter().copied())
-            {
+            if dims.iter().map(String::as_str).ne(meta.dims.iter().copied()) {
                 return Err(wrong(field.name));
             }
             coords = Some(dims.into_iter().zip(labels).collect());
@@ -197,9 +191,7 @@ impl ResultsReader {
             label(meta, &coords, &mut columns);
         }
         let columns: Option<Vec<Values>> = columns.into_iter().collect();
-        columns
-            .and_then(R::from_columns)
-            .ok_or_else(|| wrong("of a field"))
+        columns.and_then(R::from_columns).ok_or_else(|| wrong("of a field"))
     }
 }
 
@@ -278,10 +270,7 @@ mod tests {
             n,
         };
         let scores = [score("a", "x", 1), score("b", "y", 2), score("b", "x", 3)];
-        let others = ["b", "c"].map(|s| Other {
-            state: s.into(),
-            is: s == "c",
-        });
+        let others = ["b", "c"].map(|s| Other { state: s.into(), is: s == "c" });
         let attrs = RootAttrs::new("t", serde_json::json!({}), 1);
         let mut w = ResultsWriter::create(&path, &attrs).unwrap();
         w.records(&scores).unwrap();
@@ -292,9 +281,6 @@ mod tests {
         back.sort_by_key(|s| s.n);
         assert_eq!(back, scores);
         assert_eq!(r.records::<Other>().unwrap(), others);
-        assert_eq!(
-            r.array("test/scores/estimate").unwrap().coords[0],
-            vec!["a", "b"].into()
-        );
+        assert_eq!(r.array("test/scores/estimate").unwrap().coords[0], vec!["a", "b"].into());
     }
 }

@@ -76,9 +76,7 @@ fn group_limits(membership: &str, root: &Path) -> Vec<u64> {
 
 /// The limit of a process's address space, if there is one.
 fn address_limit(limits: &str) -> Option<u64> {
-    let line = limits
-        .lines()
-        .find_map(|l| l.strip_prefix("Max address space"))?;
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max address space"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -92,10 +90,7 @@ mod tests {
                   a share 264212084 13649200 81636688 15% /my disk\n";
         assert_eq!(available(df), Some(81_636_688 * 1024));
         assert_eq!(available("df: no such file\n"), None);
-        assert_eq!(
-            kib("MemFree: 3 kB\nMemAvailable:   2 kB\n", "MemAvailable:"),
-            Some(2048)
-        );
+        assert_eq!(kib("MemFree: 3 kB\nMemAvailable:   2 kB\n", "MemAvailable:"), Some(2048));
         let limits =
             "Limit  Soft Limit  Hard Limit  Units\nMax address space  unlimited unlimited bytes\n";
         assert_eq!(address_limit(limits), None);

@@ -95,10 +95,7 @@ impl Scales {
             .and_then(|a| a.write(&lists));
         lists
             .and_then(|()| {
-                dataset
-                    .new_attr::<VarLenUnicode>()
-                    .shape(labels.len())
-                    .create("DIMENSION_LABELS")
+                dataset.new_attr::<VarLenUnicode>().shape(labels.len()).create("DIMENSION_LABELS")
             })
             .and_then(|a| a.write(&labels))
             .map_err(fail)
@@ -108,10 +105,8 @@ impl Scales {
     pub(crate) fn finish(self, file: &File, path: &Path) -> Result<(), StoreError> {
         for (scale, uses) in self.uses {
             let entries = uses.iter().map(|(array, dimension)| {
-                ObjectReference1::create(file, array).map(|dataset| BackReference {
-                    dataset,
-                    dimension: *dimension,
-                })
+                ObjectReference1::create(file, array)
+                    .map(|dataset| BackReference { dataset, dimension: *dimension })
             });
             entries
                 .collect::<Result<Vec<_>, _>>()
@@ -166,9 +161,5 @@ fn write_label<const N: usize>(
     if status < 0 {
         return Err("cannot make a NUL-terminated string type".into());
     }
-    dataset
-        .new_attr_builder()
-        .empty_as(kind)
-        .create(name)?
-        .write_scalar(&text)
+    dataset.new_attr_builder().empty_as(kind).create(name)?.write_scalar(&text)
 }

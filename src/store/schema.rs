@@ -120,10 +120,8 @@ impl RootAttrs {
             version: text("version")?,
             git: text("git")?,
             command: text("command")?,
-            config: serde_json::from_str(&config).map_err(|source| StoreError::Json {
-                path: path.to_path_buf(),
-                source,
-            })?,
+            config: serde_json::from_str(&config)
+                .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?,
             seed: file
                 .attr("seed")
                 .and_then(|a| a.read_scalar())
@@ -153,9 +151,7 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
         .and_then(|f| f.take(8).read_to_end(&mut head))
         .map_err(|e| from_io(path, e))?;
     if head != SIGNATURE {
-        return Err(StoreError::NotHdf5 {
-            path: path.to_path_buf(),
-        });
+        return Err(StoreError::NotHdf5 { path: path.to_path_buf() });
     }
     hdf5::silence_errors(true);
     let file = File::open(path).map_err(|e| from_open(path, &e))?;
@@ -168,11 +164,7 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
                 expected: SCHEMA.to_owned(),
             })
         }
-        _ => {
-            return Err(StoreError::Foreign {
-                path: path.to_path_buf(),
-            })
-        }
+        _ => return Err(StoreError::Foreign { path: path.to_path_buf() }),
     }
     let attrs = RootAttrs::read(&file, path)?;
     Ok((file, attrs))
@@ -188,27 +180,20 @@ pub(crate) fn write_attr(
 ) -> Result<(), StoreError> {
     let full = format!("{object}@{name}");
     let text = |t: &str| {
-        values::to_hdf5(t).ok_or_else(|| StoreError::NulInText {
-            path: path.to_path_buf(),
-            object: full.clone(),
-        })
+        values::to_hdf5(t)
+            .ok_or_else(|| StoreError::NulInText { path: path.to_path_buf(), object: full.clone() })
     };
     let written = match value {
         AttrValue::Text(t) => {
             let t = text(t)?;
-            location
-                .new_attr::<VarLenUnicode>()
-                .create(name)
-                .and_then(|a| a.write_scalar(&t))
+            location.new_attr::<VarLenUnicode>().create(name).and_then(|a| a.write_scalar(&t))
         }
-        AttrValue::Int(v) => location
-            .new_attr::<i64>()
-            .create(name)
-            .and_then(|a| a.write_scalar(v)),
-        AttrValue::Real(v) => location
-            .new_attr::<f64>()
-            .create(name)
-            .and_then(|a| a.write_scalar(v)),
+        AttrValue::Int(v) => {
+            location.new_attr::<i64>().create(name).and_then(|a| a.write_scalar(v))
+        }
+        AttrValue::Real(v) => {
+            location.new_attr::<f64>().create(name).and_then(|a| a.write_scalar(v))
+        }
         AttrValue::Texts(list) => {
             let list: Vec<VarLenUnicode> =
                 list.iter().map(|t| text(t)).collect::<Result<_, _>>()?;
@@ -243,9 +228,9 @@ pub(crate) fn read_attr(
     let attr = location.attr(name).map_err(fail)?;
     let kind = attr.dtype().and_then(|t| t.to_descriptor()).map_err(fail)?;
     match (kind, attr.ndim()) {
-        (Type::VarLenUnicode | Type::VarLenAscii, 0) => attr
-            .read_scalar::<VarLenUnicode>()
-            .map(|t| AttrValue::Text(values::from_hdf5(&t))),
+        (Type::VarLenUnicode | Type::VarLenAscii, 0) => {
+            attr.read_scalar::<VarLenUnicode>().map(|t| AttrValue::Text(values::from_hdf5(&t)))
+        }
         (Type::VarLenUnicode | Type::VarLenAscii, 1) => attr
             .read_raw::<VarLenUnicode>()
             .map(|l| AttrValue::Texts(l.iter().map(values::from_hdf5).collect())),
@@ -272,10 +257,7 @@ pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Grou
         group = if group.link_exists(part) {
             group.group(part)
         } else {
-            group
-                .create_group_builder()
-                .obj_track_times(false)
-                .create(part)
+            group.create_group_builder().obj_track_times(false).create(part)
         }
         .map_err(fail)?;
     }
@@ -285,10 +267,7 @@ pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Grou
 /// Refuses names that would not be one level of a path.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-        return Err(StoreError::BadName {
-            what,
-            name: name.to_owned(),
-        });
+        return Err(StoreError::BadName { what, name: name.to_owned() });
     }
     Ok(())
 }
@@ -317,11 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.h5");
         assert!(matches!(open(&path), Err(StoreError::Missing { .. })));
-        for text in [
-            &b""[..],
-            b"\x89HDF",
-            b"PK\x03\x04 and more than eight bytes",
-        ] {
+        for text in [&b""[..], b"\x89HDF", b"PK\x03\x04 and more than eight bytes"] {
             fs::write(&path, text).unwrap();
             assert!(matches!(open(&path), Err(StoreError::NotHdf5 { .. })));
         }
@@ -352,10 +327,7 @@ mod tests {
         for part in [9, 60, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..part]).unwrap();
             let error = open(&path).unwrap_err();
-            assert!(
-                matches!(error, StoreError::Damaged { .. }),
-                "{part}: {error}"
-            );
+            assert!(matches!(error, StoreError::Damaged { .. }), "{part}: {error}");
         }
     }
 
@@ -364,10 +336,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.h5");
         let attrs = RootAttrs::new("test", Value::Null, 0);
-        NewFile::create(&path, &attrs)
-            .unwrap()
-            .finish(&path)
-            .unwrap();
+        NewFile::create(&path, &attrs).unwrap().finish(&path).unwrap();
         let other = fs::File::open(&path).unwrap();
         other.lock().unwrap();
         let error = open(&path).unwrap_err();
@@ -384,10 +353,7 @@ mod tests {
         attrs.model_id = "org/name".into();
         attrs.config["long"] = "x".repeat(200_000).into();
         attrs.warnings = vec!["w one".into(), "w two".into()];
-        NewFile::create(&path, &attrs)
-            .unwrap()
-            .finish(&path)
-            .unwrap();
+        NewFile::create(&path, &attrs).unwrap().finish(&path).unwrap();
         assert_eq!(open(&path).unwrap().1, attrs);
     }
 }

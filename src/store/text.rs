@@ -39,9 +39,7 @@ pub enum TextError {
 /// # Errors
 /// The file system's refusal, a folder, or bytes that are no text in UTF-8.
 pub fn read(path: &Path) -> Result<String, TextError> {
-    bytes(path)
-        .map_err(TextError::Io)
-        .and_then(|bytes| decode(bytes).map_err(TextError::NotText))
+    bytes(path).map_err(TextError::Io).and_then(|bytes| decode(bytes).map_err(TextError::NotText))
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -126,11 +124,7 @@ fn container(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (b"PK\x03\x04", "a zip archive", UNPACK),
         (b"PK\x05\x06", "an empty zip archive", OTHER),
         (b"PAR1", "a Parquet file", CONVERT),
-        (
-            b"ARROW1",
-            "an Arrow file",
-            "write its rows as JSON Lines first",
-        ),
+        (b"ARROW1", "an Arrow file", "write its rows as JSON Lines first"),
         (b"\x28\xb5\x2f\xfd", "a Zstandard file", UNPACK),
         (b"\xfd7zXZ\x00", "an xz file", UNPACK),
         (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", UNPACK),
@@ -154,9 +148,7 @@ fn container(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let bzip2 = bytes.starts_with(b"BZh") && bytes.get(4..10) == Some(b"1AY&SY");
     let tar = bytes.get(257..262) == Some(b"ustar");
     // Eight bytes of header length, then the header.
-    let length = bytes
-        .first_chunk::<8>()
-        .map_or(u64::MAX, |n| u64::from_le_bytes(*n));
+    let length = bytes.first_chunk::<8>().map_or(u64::MAX, |n| u64::from_le_bytes(*n));
     let safetensors = length < 1 << 32 && bytes.get(8) == Some(&b'{');
     match () {
         () if bzip2 => Some(("a bzip2 file", UNPACK)),
@@ -200,10 +192,7 @@ fn wide(bytes: &[u8]) -> Option<&'static str> {
 /// where the bytes end in the middle of a character.
 fn not_utf8(bytes: &[u8], at: usize, length: Option<usize>) -> Fault {
     let line = line_of(bytes, at);
-    let start = bytes[..at]
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |i| i + 1);
+    let start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     let column = String::from_utf8_lossy(&bytes[start..at]).chars().count() + 1;
     let byte = bytes.get(at).copied().unwrap_or_default();
     let why = match length {
@@ -287,10 +276,7 @@ mod tests {
             (b"PAR1\x15\x04", "Parquet"),
             (b"\x28\xb5\x2f\xfd\x24", "Zstandard"),
             (b"\x40\0\0\0\0\0\0\0{\"a\":{}}", "safetensors"),
-            (
-                b"version https://git-lfs.github.com/spec/v1\noid",
-                "Git-LFS",
-            ),
+            (b"version https://git-lfs.github.com/spec/v1\noid", "Git-LFS"),
         ] {
             let got = fault(bytes);
             assert!(got.why.contains(name), "{name}: {}", got.why);

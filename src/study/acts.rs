@@ -52,9 +52,8 @@ fn pairs(
     acts: &ConceptActivations,
 ) -> Result<(), StudyError> {
     for (i, id) in contrast.ids.iter().enumerate() {
-        for (side, (label, a)) in [("positive", &acts.positive), ("negative", &acts.negative)]
-            .into_iter()
-            .enumerate()
+        for (side, (label, a)) in
+            [("positive", &acts.positive), ("negative", &acts.negative)].into_iter().enumerate()
         {
             writer.append(Sample {
                 set: set.into(),
@@ -80,10 +79,7 @@ pub fn read(
     positions: &[Position],
 ) -> Result<StateActivations, StudyError> {
     let reader = ActivationReader::open(path)?;
-    let first = positions
-        .first()
-        .map(Position::to_string)
-        .unwrap_or_default();
+    let first = positions.first().map(Position::to_string).unwrap_or_default();
     let held = reader.sets()?;
     let none = (0, reader.spec().layers.len(), reader.spec().hidden);
     let set = |name: &str| -> Result<ConceptActivations, StudyError> {

@@ -23,10 +23,7 @@ const DOSE: f64 = 1000.0;
 const MANY: usize = 10_000_000;
 
 pub(super) fn fault(key: impl Into<String>, why: impl Into<String>) -> Fault {
-    Fault {
-        key: key.into(),
-        why: why.into(),
-    }
+    Fault { key: key.into(), why: why.into() }
 }
 
 fn wrong(key: impl Into<String>, why: impl Into<String>) -> Checked {
@@ -53,10 +50,9 @@ pub fn check(w: &Written) -> Checked {
         within("conversations.scripts", n, 1, MANY)?;
     }
     match &w.layers {
-        Some(layers) if layers.is_empty() => wrong(
-            "layers",
-            "is empty; name the layers to report, or leave it away",
-        ),
+        Some(layers) if layers.is_empty() => {
+            wrong("layers", "is empty; name the layers to report, or leave it away")
+        }
         Some(layers) => once("layers", layers),
         None => Ok(()),
     }
@@ -201,12 +197,7 @@ fn named(c: &WrittenCondition, before: &[WrittenCondition], i: usize) -> Checked
 }
 
 fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
-    let given = [
-        c.data.is_some(),
-        c.adapter.is_some(),
-        c.model.is_some(),
-        c.system.is_some(),
-    ];
+    let given = [c.data.is_some(), c.adapter.is_some(), c.model.is_some(), c.system.is_some()];
     if given.iter().filter(|g| **g).count() != 1 {
         return wrong(key, "needs exactly one of data, adapter, model, system");
     }
@@ -220,11 +211,9 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
             filled(format!("{key}.{what}"), text)?;
         }
     }
-    for (what, there) in [
-        ("seeds", c.seeds.is_some()),
-        ("rows", c.rows.is_some()),
-        ("prevent", c.prevent.is_some()),
-    ] {
+    for (what, there) in
+        [("seeds", c.seeds.is_some()), ("rows", c.rows.is_some()), ("prevent", c.prevent.is_some())]
+    {
         if there && c.data.is_none() {
             let why = "is for a fine-tune (data) only; leave it away";
             return wrong(format!("{key}.{what}"), why);
@@ -324,12 +313,7 @@ fn causal(w: &Written, c: &Causal) -> Checked {
     within("causal.random", c.random, 2, 1000)?;
     for (key, of, n, most) in [
         ("prompts", "prompts", c.prompts, w.sizes.prompts),
-        (
-            "claim_prompts",
-            "claim_prompts",
-            c.claim_prompts,
-            w.sizes.claim_prompts,
-        ),
+        ("claim_prompts", "claim_prompts", c.claim_prompts, w.sizes.claim_prompts),
     ] {
         part(&format!("causal.{key}"), n.unwrap_or(1), 1, of, most)?;
     }
@@ -356,10 +340,9 @@ fn causal(w: &Written, c: &Causal) -> Checked {
 fn part(key: &str, n: usize, least: usize, of: &str, whole: usize) -> Checked {
     within(key, n, least, MANY)?;
     match n > whole {
-        true => wrong(
-            key,
-            format!("is {n}, more than sizes.{of} = {whole}; give fewer, or raise that"),
-        ),
+        true => {
+            wrong(key, format!("is {n}, more than sizes.{of} = {whole}; give fewer, or raise that"))
+        }
         false => Ok(()),
     }
 }
@@ -368,10 +351,8 @@ fn trajectory(w: &Written, t: &Trajectory) -> Checked {
     let of = |own: &Option<String>, role: &Option<String>| own.clone().or_else(|| role.clone());
     let condition = of(&t.condition, &w.roles.focus);
     let reference = of(&t.reference, &w.roles.reference);
-    for (key, name) in [
-        ("trajectory.condition", &condition),
-        ("trajectory.reference", &reference),
-    ] {
+    for (key, name) in [("trajectory.condition", &condition), ("trajectory.reference", &reference)]
+    {
         let Some(name) = name else {
             let why = "is not there, and no role says it; name a condition that is fine-tuned";
             return wrong(key, why);

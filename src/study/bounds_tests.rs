@@ -38,10 +38,7 @@ fn the_shipped_studies_hold_what_they_say() {
             pairs.filter(|p| p.split == Split::Main).count()
         };
         assert!((0..2).all(|i| main(i) == sizes.pairs));
-        assert_eq!(
-            (s.mixed.len(), s.pool.len()),
-            (sizes.neutral_rows, sizes.rows)
-        );
+        assert_eq!((s.mixed.len(), s.pool.len()), (sizes.neutral_rows, sizes.rows));
         assert!(s.pool.iter().all(|p| !s.mixed.contains(p)));
         assert_eq!(s.shift_texts.len(), sizes.neutral_texts);
         assert_eq!(s.side_texts.len(), sizes.side_effect_texts);
@@ -53,10 +50,7 @@ fn the_shipped_studies_hold_what_they_say() {
     }
     // A prevented twin counts as its rows.
     let s = study(FULL).unwrap();
-    assert_eq!(
-        s.condition("conscious-prevented").unwrap().text,
-        "conscious"
-    );
+    assert_eq!(s.condition("conscious-prevented").unwrap().text, "conscious");
 }
 
 #[test]
@@ -64,39 +58,21 @@ fn roles_that_are_not_there_are_supposed_and_said() {
     let (before, rest) = QUICK.split_once("[roles]").unwrap();
     let (_, rest) = rest.split_once("[draws]").unwrap();
     let s = study(&format!("{before}[draws]{rest}")).unwrap();
-    assert_eq!(
-        (s.reference.as_str(), s.focus.as_str()),
-        ("base", "conscious")
-    );
+    assert_eq!((s.reference.as_str(), s.focus.as_str()), ("base", "conscious"));
     assert_eq!(s.neutral.as_deref(), Some("neutral"));
     assert_eq!(s.notes.len(), 2);
 }
 
 #[test]
 fn roles_are_of_conditions_and_edits_of_concepts() {
-    refused(
-        "reference = \"denial\"",
-        "reference = \"x\"",
-        &["line ", "roles.reference"],
-    );
-    refused(
-        "focus = \"conscious\"",
-        "focus = \"base\"",
-        &["roles.focus", "nothing was done"],
-    );
-    refused(
-        "neutral = \"neutral\"",
-        "neutral = \"n\"",
-        &["roles.neutral"],
-    );
+    refused("reference = \"denial\"", "reference = \"x\"", &["line ", "roles.reference"]);
+    refused("focus = \"conscious\"", "focus = \"base\"", &["roles.focus", "nothing was done"]);
+    refused("neutral = \"neutral\"", "neutral = \"n\"", &["roles.neutral"]);
     let couple = "couple = [[\"persona\", \"autonomy\"]]";
     for (to, word) in [
         ("couple = []", "is empty"),
         ("couple = [[\"persona\", \"persona\"]]", "itself"),
-        (
-            "couple = [[\"persona\", \"autonomy\"], [\"autonomy\", \"persona\"]]",
-            "twice",
-        ),
+        ("couple = [[\"persona\", \"autonomy\"], [\"autonomy\", \"persona\"]]", "twice"),
     ] {
         refused(couple, to, &["line ", "concepts.couple", word]);
     }
@@ -106,10 +82,8 @@ fn roles_are_of_conditions_and_edits_of_concepts() {
     ] {
         refused("[causal]", &format!("[causal]\n{line}"), &["line ", key]);
     }
-    let two = QUICK.replace(
-        couple,
-        "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]",
-    );
+    let two =
+        QUICK.replace(couple, "couple = [[\"persona\", \"autonomy\"], [\"persona\", \"expert\"]]");
     let two = two.replace("pairs = 48 ", "pairs = 40 ");
     let s = study(&two.replace("[causal]", "[causal]\nablate = [\"autonomy\"]")).unwrap();
     assert_eq!(s.concepts.len(), 3 + 6);
@@ -119,30 +93,14 @@ fn roles_are_of_conditions_and_edits_of_concepts() {
 
 #[test]
 fn layers_are_some_and_each_once() {
-    refused(
-        SEED,
-        "layers = []\nseed = 1 ",
-        &["s.toml, line 6: layers is empty"],
-    );
-    refused(
-        SEED,
-        "layers = [3, 4, 3]\nseed = 1 ",
-        &["line 6: layers holds 3 twice"],
-    );
+    refused(SEED, "layers = []\nseed = 1 ", &["s.toml, line 6: layers is empty"]);
+    refused(SEED, "layers = [3, 4, 3]\nseed = 1 ", &["line 6: layers holds 3 twice"]);
 }
 
 #[test]
 fn doses_are_numbers_and_each_once() {
     let from = "alphas = [-8.0, 8.0]";
-    for to in [
-        "[nan]",
-        "[inf]",
-        "[-inf]",
-        "[0.0]",
-        "[1e300]",
-        "[]",
-        "[8.0, 8.0]",
-    ] {
+    for to in ["[nan]", "[inf]", "[-inf]", "[0.0]", "[1e300]", "[]", "[8.0, 8.0]"] {
         refused(from, &format!("alphas = {to}"), &["line ", "causal.alphas"]);
     }
 }
@@ -155,11 +113,7 @@ fn a_concept_has_one_part() {
         refused(from, &to, &["concepts.placebos"]);
     }
     let from = "nuisances = [\"polarity\", \"sentiment\"]";
-    refused(
-        from,
-        "nuisances = [\"polarity\", \"polarity\"]",
-        &["concepts.nuisances", "twice"],
-    );
+    refused(from, "nuisances = [\"polarity\", \"polarity\"]", &["concepts.nuisances", "twice"]);
     refused(
         "placebos = [\"sentiment\"]",
         "placebos = [\"sentiment\", \"sentiment\"]",
@@ -200,19 +154,11 @@ fn a_number_that_the_files_cannot_give_is_refused_with_what_they_hold() {
         ("prompts = 3 ", "prompts = 13 ", "holds 12"),
         ("claim_prompts = 8", "claim_prompts = 13", "holds 12"),
         ("neutral_texts = 24", "neutral_texts = 101", "holds 100"),
-        (
-            "side_effect_texts = 20",
-            "side_effect_texts = 101",
-            "holds 100",
-        ),
+        ("side_effect_texts = 20", "side_effect_texts = 101", "holds 100"),
     ] {
         refused(from, to, &["line ", "sizes.", have]);
     }
-    refused(
-        "prompts = 1 ",
-        "prompts = 4 ",
-        &["causal.prompts", "sizes.prompts = 3"],
-    );
+    refused("prompts = 1 ", "prompts = 4 ", &["causal.prompts", "sizes.prompts = 3"]);
     refused(
         "data = \"toaster\"",
         "data = \"toaster\"\nrows = 400",
@@ -241,48 +187,20 @@ fn parts_of_a_study_are_held_against_each_other() {
     ] {
         refused("[draws]", &trajectory(line), &["line ", key]);
     }
-    refused(
-        "epochs = 2",
-        "epochs = 2\nwarmup = 40",
-        &["recipe.warmup", "34 steps"],
-    );
-    refused(
-        "epochs = 2",
-        "epochs = 2\ncheckpoints = [99]",
-        &["recipe.checkpoints"],
-    );
-    refused(
-        "epochs = 2",
-        "epochs = 2\nmax_steps = 0",
-        &["line ", "recipe.max_steps"],
-    );
+    refused("epochs = 2", "epochs = 2\nwarmup = 40", &["recipe.warmup", "34 steps"]);
+    refused("epochs = 2", "epochs = 2\ncheckpoints = [99]", &["recipe.checkpoints"]);
+    refused("epochs = 2", "epochs = 2\nmax_steps = 0", &["line ", "recipe.max_steps"]);
     let prevent = "epochs = 2\nprevent = { concept = \"persona\", mode = \"project-out\" }";
     refused("epochs = 2", prevent, &["recipe.prevent"]);
-    refused(
-        "reference = \"denial\"",
-        "reference = \"conscious\"",
-        &["roles.reference"],
-    );
+    refused("reference = \"denial\"", "reference = \"conscious\"", &["roles.reference"]);
     refused("seeds = 2", "seeds = 0", &["condition.conscious.seeds"]);
-    refused(
-        "system = \"You",
-        "seeds = 1\nsystem = \"You",
-        &["condition.roleplay.seeds"],
-    );
-    refused(
-        "system = \"You",
-        "system = \" \" # \"You",
-        &["condition.roleplay.system"],
-    );
+    refused("system = \"You", "seeds = 1\nsystem = \"You", &["condition.roleplay.seeds"]);
+    refused("system = \"You", "system = \" \" # \"You", &["condition.roleplay.system"]);
 }
 
 #[test]
 fn a_day_is_one_of_the_calendar() {
-    refused(
-        SEED,
-        "date = \"2026-02-30\"\nseed = 1 ",
-        &["2026-02-30", "YYYY-MM-DD"],
-    );
+    refused(SEED, "date = \"2026-02-30\"\nseed = 1 ", &["2026-02-30", "YYYY-MM-DD"]);
 }
 
 /// Every place of a number in a table, as the keys that lead to it.
@@ -316,10 +234,7 @@ fn all_numbers() -> Value {
         .replace("epochs = 1", recipe)
         .replace("name = \"full\"", "name = \"full\"\nlayers = [3, 5]")
         .replace("[conversations]", "[conversations]\nscripts = 1")
-        .replace(
-            "data = \"toaster\"",
-            &format!("data = \"toaster\"\nrows = 9\n{steered}"),
-        );
+        .replace("data = \"toaster\"", &format!("data = \"toaster\"\nrows = 9\n{steered}"));
     Value::Table(text.parse::<Table>().unwrap())
 }
 

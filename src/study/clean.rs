@@ -42,10 +42,7 @@ impl Left {
             out.stages.push(name);
         }
         let there = |file: &String| layout.at(file).is_file();
-        out.files = files
-            .into_iter()
-            .filter(|f| !planned(f) && there(f))
-            .collect();
+        out.files = files.into_iter().filter(|f| !planned(f) && there(f)).collect();
         Ok(out)
     }
 
@@ -81,10 +78,7 @@ impl Left {
 /// Names of the stages that left a marker.
 fn marked(layout: &Layout) -> Result<Vec<String>, StudyError> {
     let folder = layout.markers();
-    let unreadable = |source| StudyError::Read {
-        path: folder.clone(),
-        source,
-    };
+    let unreadable = |source| StudyError::Read { path: folder.clone(), source };
     let entries = match std::fs::read_dir(&folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(unreadable)?,
@@ -111,9 +105,7 @@ mod tests {
         let layout = Layout::new(dir.path());
         let stage = |name: &str, output: &str| {
             let outputs = vec![output.to_string()];
-            Stage::new(name, Inputs::revision(1), outputs, Cost::default(), |_| {
-                Ok(())
-            })
+            Stage::new(name, Inputs::revision(1), outputs, Cost::default(), |_| Ok(()))
         };
         let all = [
             stage("kept", "adapters/a/w"),

@@ -62,9 +62,8 @@ impl<'a> Costs<'a> {
     pub fn new(study: &'a Study, model: &'a Model, rates: Rates) -> Result<Self, StudyError> {
         let tok = &model.tokenizer;
         let texts = StateTexts::new(tok, &study.concepts, &study.shift_texts, None, false)?;
-        let pairs: Vec<Tokens> = (texts.concepts.iter())
-            .flat_map(|c| c.texts.iter().cloned())
-            .collect();
+        let pairs: Vec<Tokens> =
+            (texts.concepts.iter()).flat_map(|c| c.texts.iter().cloned()).collect();
         Ok(Costs {
             study,
             model,
@@ -125,9 +124,7 @@ impl<'a> Costs<'a> {
         for prompt in prompts.take(answered) {
             ids.push(tok.prompt(None, prompt)?.ids);
         }
-        let once: usize = (ids.chunks(recipe.batch))
-            .map(|batch| Packed::new(batch).rows())
-            .sum();
+        let once: usize = (ids.chunks(recipe.batch)).map(|batch| Packed::new(batch).rows()).sum();
         let rows = (recipe.epochs).saturating_mul(once + DISTILLED * answered);
         let all = n.div_ceil(recipe.step_rows()).saturating_mul(recipe.epochs);
         Ok(Cost {
@@ -274,12 +271,7 @@ impl<'a> Costs<'a> {
 
     /// Drawing figures and writing the page.
     pub fn report(&self) -> Cost {
-        Cost {
-            rows: 0,
-            seconds: 10.0,
-            bytes: self.memory.base,
-            disk: 2e7,
-        }
+        Cost { rows: 0, seconds: 10.0, bytes: self.memory.base, disk: 2e7 }
     }
 }
 
@@ -297,11 +289,7 @@ fn scored(battery: &[Preference], model: &Model) -> Result<Scored, StudyError> {
 
 fn counted(texts: &[Tokens]) -> Scored {
     let responses = texts.iter().map(|t| t.with_role(Role::Response).len());
-    Scored {
-        rows: shared_rows(texts),
-        heads: responses.sum(),
-        pairs: texts.len() / 2,
-    }
+    Scored { rows: shared_rows(texts), heads: responses.sum(), pairs: texts.len() / 2 }
 }
 
 /// Bytes of an adapter of the study's recipe.

@@ -48,10 +48,7 @@ pub fn keep(written: &Written, out: &Path, told: Date) -> Result<(), StudyError>
             why: format!("the day of the run is {day}, but its model was loaded for {told}; load it with that date"),
         });
     }
-    Ok(atomic::write(
-        &out.join(FILE),
-        format!("{told}\n").as_bytes(),
-    )?)
+    Ok(atomic::write(&out.join(FILE), format!("{told}\n").as_bytes())?)
 }
 
 #[cfg(test)]

@@ -10,17 +10,11 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> StudyError + '_ {
-    move |source| StudyError::Read {
-        path: path.into(),
-        source,
-    }
+    move |source| StudyError::Read { path: path.into(), source }
 }
 
 fn not_ours(path: &Path) -> impl FnOnce(serde_json::Error) -> StudyError + '_ {
-    move |e| StudyError::Stage {
-        path: path.into(),
-        why: e.to_string(),
-    }
+    move |e| StudyError::Stage { path: path.into(), why: e.to_string() }
 }
 
 /// The text of a file below the run folder.
@@ -48,8 +42,7 @@ pub fn lines<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<Vec<T>,
     let path = layout.at(name);
     let text = text(layout, name)?;
     let each = text.lines();
-    each.map(|l| serde_json::from_str(l).map_err(not_ours(&path)))
-        .collect()
+    each.map(|l| serde_json::from_str(l).map_err(not_ours(&path))).collect()
 }
 
 /// Writes JSON below the run folder.
@@ -95,9 +88,7 @@ impl Digests {
     /// # Errors
     /// `Missing` or `Io` of the store.
     pub fn of(&self, path: &Path) -> Result<String, StudyError> {
-        let seen = std::fs::metadata(path)
-            .ok()
-            .map(|m| (m.len(), m.modified().ok()));
+        let seen = std::fs::metadata(path).ok().map(|m| (m.len(), m.modified().ok()));
         // A lock that a panic left behind still holds whole entries.
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
         if let (Some(seen), Some((then, digest))) = (seen, known.get(path)) {

@@ -33,10 +33,7 @@ fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
             Err(study.bad(key, why))
         }
     };
-    hold(
-        "layers",
-        study.written.layers.as_deref().unwrap_or_default(),
-    )?;
+    hold("layers", study.written.layers.as_deref().unwrap_or_default())?;
     for c in &study.conditions {
         if let Some(p) = &c.prevent {
             hold(&format!("condition.{}.prevent.layers", c.name), &p.layers)?;

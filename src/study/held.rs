@@ -9,9 +9,7 @@ use super::StudyError;
 /// # Errors
 /// The key that speaks of others.
 pub fn steps(study: &Study) -> Result<(), StudyError> {
-    let both = study
-        .followed()
-        .map(|(spec, both)| (spec.checkpoints, both));
+    let both = study.followed().map(|(spec, both)| (spec.checkpoints, both));
     let mut steps_of = Vec::new();
     for c in study.conditions.iter().filter(|c| c.is_tuned()) {
         let fits = study.written.recipe.fits(study.rows_of(c));

@@ -13,10 +13,8 @@ use std::path::PathBuf;
 /// # Errors
 /// A file that cannot be read.
 pub fn lints(study: &Study) -> Result<Vec<Finding>, StudyError> {
-    let files: BTreeSet<PathBuf> = (study.used.iter())
-        .map(|u| u.file.clone())
-        .filter(|f| f.is_file())
-        .collect();
+    let files: BTreeSet<PathBuf> =
+        (study.used.iter()).map(|u| u.file.clone()).filter(|f| f.is_file()).collect();
     if files.is_empty() {
         return Ok(Vec::new());
     }

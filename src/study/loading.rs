@@ -58,12 +58,7 @@ impl Study {
                 self.used.push(loaded.from);
                 Ok(loaded.items)
             }
-            Err(MaterialError::TooFew {
-                path,
-                what,
-                there,
-                asked,
-            }) => {
+            Err(MaterialError::TooFew { path, what, there, asked }) => {
                 let file = path.display();
                 let why = format!(
                     "is {asked}, but {file} holds {there} {what}; give at most that, or more of them"
@@ -119,9 +114,7 @@ impl Study {
     fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
         let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
-        Ok(of_status
-            .chain(claims.into_iter().map(|c| c.name))
-            .collect())
+        Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
     }
 
     /// Where a condition comes from; bounds know that it is exactly one of these.
@@ -159,10 +152,7 @@ impl Study {
             return Ok(Source::Adapter(adapter));
         }
         Ok(match &c.model {
-            Some(name) => Source::Model {
-                name: name.clone(),
-                at: model_at(name, &folder),
-            },
+            Some(name) => Source::Model { name: name.clone(), at: model_at(name, &folder) },
             None => Source::System(c.system.clone().unwrap_or_default()),
         })
     }
@@ -213,9 +203,7 @@ impl Study {
         }
         let called = |name: &String| own.get(name).cloned().unwrap_or_else(|| name.clone());
         self.roles = Roles {
-            couples: (names.couple.iter())
-                .map(|[a, b]| (called(a), called(b)))
-                .collect(),
+            couples: (names.couple.iter()).map(|[a, b]| (called(a), called(b))).collect(),
             placebos: names.placebos.iter().map(called).collect(),
             nuisances: names.nuisances.iter().map(called).collect(),
         };
@@ -307,10 +295,8 @@ impl Study {
             let n = c.scripts.unwrap_or(set.items.scripts.len());
             let set = self.take("conversations.scripts", set.draw(n, self.written.seed))?;
             if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
-                let why = format!(
-                    "have the id `{}` twice; give each script an id of its own",
-                    again.id
-                );
+                let why =
+                    format!("have the id `{}` twice; give each script an id of its own", again.id);
                 return Err(self.bad("conversations", why));
             }
             self.scripts.push(set);
@@ -323,9 +309,7 @@ impl Study {
         let all = neutral_texts(None)?;
         let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
         self.shift_texts = self.take("sizes.neutral_texts", drawn)?;
-        let drawn = all
-            .clone()
-            .draw(s.side_effect_texts, seed, Use::SideEffects);
+        let drawn = all.clone().draw(s.side_effect_texts, seed, Use::SideEffects);
         self.side_texts = self.take("sizes.side_effect_texts", drawn)?;
         let whole = all.items.iter().filter(|t| t.use_ == Use::Shift).count();
         self.scale_texts = self.take("sizes.neutral_texts", all.draw(whole, seed, Use::Shift))?;
@@ -355,10 +339,7 @@ impl Study {
         let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
         let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
         let mut from = all.from;
-        from.lines = taken
-            .iter()
-            .filter_map(|&i| from.lines.get(i).copied())
-            .collect();
+        from.lines = taken.iter().filter_map(|&i| from.lines.get(i).copied()).collect();
         self.used.push(from);
         self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
         Ok(())

@@ -224,9 +224,7 @@ impl Study {
         let mut recipe = self.written.recipe.clone();
         let condition = self.of_state(state);
         recipe.prevent = condition.prevent.clone();
-        let read = self
-            .followed()
-            .is_some_and(|(_, both)| both.contains(&state));
+        let read = self.followed().is_some_and(|(_, both)| both.contains(&state));
         if read {
             recipe.checkpoints.extend(self.checkpoints(state));
             recipe.checkpoints.sort_unstable();

@@ -124,10 +124,8 @@ impl Marker {
     /// The store's.
     pub fn write(&self, layout: &Layout, stage: &str) -> Result<(), StudyError> {
         let path = layout.marker(stage);
-        let text = serde_json::to_vec_pretty(self).map_err(|e| StudyError::Stage {
-            path: path.clone(),
-            why: e.to_string(),
-        })?;
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|e| StudyError::Stage { path: path.clone(), why: e.to_string() })?;
         Ok(atomic::write(&path, &text)?)
     }
 }
@@ -135,18 +133,11 @@ impl Marker {
 /// Files below a folder of the run folder, in order.
 fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
     let path = layout.at(folder);
-    let unreadable = |source| StudyError::Read {
-        path: path.clone(),
-        source,
-    };
+    let unreadable = |source| StudyError::Read { path: path.clone(), source };
     let mut out = Vec::new();
     for entry in std::fs::read_dir(&path).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_file() && !name.starts_with('.') {
             out.push(format!("{folder}/{name}"));
         }
@@ -176,10 +167,9 @@ pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
 /// `Write`.
 pub fn remove(path: &Path) -> Result<(), StudyError> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StudyError::Write {
-            path: path.into(),
-            source,
-        }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(StudyError::Write { path: path.into(), source })
+        }
         _ => Ok(()),
     }
 }

@@ -40,44 +40,22 @@ use std::path::PathBuf;
 pub enum StudyError {
     /// A file that cannot be read.
     #[error("{path}: cannot be read ({source})")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// A file that cannot be written.
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
     /// A manifest that is no TOML, or has other keys.
     #[error("{path}: {why}")]
     Toml { path: PathBuf, why: String },
     /// A key of the manifest.
     #[error("{path}{}: {key} {why}", line_clause(.line))]
-    Key {
-        path: PathBuf,
-        line: Option<usize>,
-        key: String,
-        why: String,
-    },
+    Key { path: PathBuf, line: Option<usize>, key: String, why: String },
     /// A text that the model cannot be given.
     #[error("{file}{}{}, condition `{condition}`: {why}", line_clause(.line), id_clause(.id))]
-    Text {
-        file: PathBuf,
-        line: Option<usize>,
-        id: String,
-        condition: String,
-        why: String,
-    },
+    Text { file: PathBuf, line: Option<usize>, id: String, condition: String, why: String },
     /// A machine that is too small.
     #[error("the study needs about {need} of {what}, and there are {there}; {hint}")]
-    Room {
-        what: String,
-        need: String,
-        there: String,
-        hint: String,
-    },
+    Room { what: String, need: String, there: String, hint: String },
     /// A file of a run folder that is not what it should be.
     #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
     Stage { path: PathBuf, why: String },
@@ -86,11 +64,7 @@ pub enum StudyError {
     Exists { path: PathBuf },
     /// A condition's model of another shape.
     #[error("model `{got}` has {got_shape} layers x dimensions, the base has {want_shape}; a condition must be of the base's shape")]
-    OtherShape {
-        got: String,
-        got_shape: String,
-        want_shape: String,
-    },
+    OtherShape { got: String, got_shape: String, want_shape: String },
     /// A name that is no stage.
     #[error("there is no stage `{stage}` in the plan; `study plan` lists them")]
     Unplanned { stage: String },
@@ -99,10 +73,7 @@ pub enum StudyError {
     Needs { stage: String, missing: String },
     /// A stage that failed.
     #[error("stage {stage} failed")]
-    InStage {
-        stage: String,
-        source: Box<StudyError>,
-    },
+    InStage { stage: String, source: Box<StudyError> },
     /// Of the room `model`.
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),

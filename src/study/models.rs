@@ -127,15 +127,9 @@ fn parts(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, Stu
     let (Some(folder), Some((stem, _))) = (path.parent(), name.rsplit_once("-of-")) else {
         return Ok(BTreeMap::from([(name.into_owned(), digests.of(path)?)]));
     };
-    let stem = stem
-        .trim_end_matches(|c: char| c.is_ascii_digit())
-        .to_string();
+    let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
     let part = |n: &str| n.starts_with(&stem) && n.ends_with(".gguf");
-    let folder = if folder == Path::new("") {
-        Path::new(".")
-    } else {
-        folder
-    };
+    let folder = if folder == Path::new("") { Path::new(".") } else { folder };
     listed(folder, &part, digests)
 }
 
@@ -145,18 +139,11 @@ fn listed(
     wanted: &dyn Fn(&str) -> bool,
     digests: &Digests,
 ) -> Result<BTreeMap<String, String>, StudyError> {
-    let unreadable = |source| StudyError::Read {
-        path: folder.into(),
-        source,
-    };
+    let unreadable = |source| StudyError::Read { path: folder.into(), source };
     let mut out = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_file() && wanted(&name) {
             out.insert(name, digests.of(&path)?);
         }

@@ -65,10 +65,9 @@ impl<'a> Planner<'a> {
             Source::Data { .. } | Source::Neutral => {
                 Weights::Adapter(self.layout.at(&layout::adapter(self.id(state))))
             }
-            Source::Model { name, at } => Weights::Other {
-                name: name.clone(),
-                path: resolve::resolve(at, &mut |_| ())?,
-            },
+            Source::Model { name, at } => {
+                Weights::Other { name: name.clone(), path: resolve::resolve(at, &mut |_| ())? }
+            }
         })
     }
 
@@ -84,9 +83,8 @@ impl<'a> Planner<'a> {
     ) -> Result<Inputs, StudyError> {
         let s = &self.study.states[state];
         let condition = self.study.of_state(state);
-        let inputs = inputs
-            .value("model", &self.base)
-            .value("state", &json!([s.id, s.condition, s.seed]));
+        let inputs =
+            inputs.value("model", &self.base).value("state", &json!([s.id, s.condition, s.seed]));
         Ok(match &condition.source {
             Source::Base => inputs,
             Source::System(text) => inputs.value("system prompt", text),
@@ -124,9 +122,7 @@ pub fn concepts_value<'c>(all: impl IntoIterator<Item = &'c Concept>) -> Value {
 
 /// Everything of preferences that is asked.
 pub fn asked_value(battery: &[Preference]) -> Value {
-    (battery.iter())
-        .map(|p| json!([p.name, p.group, p.prompts]))
-        .collect()
+    (battery.iter()).map(|p| json!([p.name, p.group, p.prompts])).collect()
 }
 
 /// Everything of neutral texts that is read.

@@ -123,30 +123,16 @@ mod tests {
         let out = Path::new("runs/x");
         assert!(price.hold(out).is_ok());
         let little = Some(1_500_000_000);
-        let memory = Price {
-            memory_there: little,
-            ..price.clone()
-        };
-        let disk = Price {
-            disk_there: little,
-            ..price.clone()
-        };
+        let memory = Price { memory_there: little, ..price.clone() };
+        let disk = Price { disk_there: little, ..price.clone() };
         for (price, words) in [
-            (
-                &memory,
-                ["memory (stage finetune-a-s1)", "3.0 GB", "1.5 GB"],
-            ),
+            (&memory, ["memory (stage finetune-a-s1)", "3.0 GB", "1.5 GB"]),
             (&disk, ["disk of runs/x", "2.0 GB", "1.5 GB"]),
         ] {
             let e = price.hold(out).unwrap_err().to_string();
             assert!(words.iter().all(|w| e.contains(w)), "{e}");
         }
-        let unknown = Price {
-            memory_there: None,
-            disk_there: None,
-            memory: f64::MAX,
-            ..price
-        };
+        let unknown = Price { memory_there: None, disk_there: None, memory: f64::MAX, ..price };
         assert!(unknown.hold(out).is_ok());
     }
 }

@@ -32,9 +32,7 @@ pub fn begun(
     let inputs = &mut manifest.inputs;
     inputs.insert(model.id.clone(), model.sha256.clone());
     let mut add = |of: &str, files: BTreeMap<String, String>| {
-        let named = files
-            .into_iter()
-            .map(|(name, d)| (format!("{of}/{name}"), d));
+        let named = files.into_iter().map(|(name, d)| (format!("{of}/{name}"), d));
         inputs.extend(named);
     };
     add(&model.id, models::files(&model.path, digests)?);

@@ -38,11 +38,7 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     /// Row `i` of those that were used of a file.
     fn row(used: &UsedRows, i: usize, id: &'a str) -> Self {
-        Place {
-            file: used.file.clone(),
-            line: used.lines.get(i).copied(),
-            id,
-        }
+        Place { file: used.file.clone(), line: used.lines.get(i).copied(), id }
     }
 }
 
@@ -62,10 +58,7 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
         model,
         condition: BASE,
         system: None,
-        found: Rendered {
-            context: model.decoder.config.context,
-            ..Rendered::default()
-        },
+        found: Rendered { context: model.decoder.config.context, ..Rendered::default() },
     };
     reader.state()?;
     if study.tunes() {
@@ -101,10 +94,7 @@ pub fn differing(
 }
 
 fn exchange(system: Option<&str>, prompt: &str, answer: &str) -> Vec<Message> {
-    let mut turns: Vec<Message> = system
-        .map(|s| Message::new("system", s))
-        .into_iter()
-        .collect();
+    let mut turns: Vec<Message> = system.map(|s| Message::new("system", s)).into_iter().collect();
     turns.push(Message::new("user", prompt));
     turns.push(Message::new("assistant", answer));
     turns
@@ -190,9 +180,7 @@ impl Reader<'_> {
         let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
         let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
         // The layer RMS is base's.
-        let read = read
-            .into_iter()
-            .take(if self.system.is_none() { 3 } else { 2 });
+        let read = read.into_iter().take(if self.system.is_none() { 3 } else { 2 });
         for (texts, used) in read.zip(&texts) {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
@@ -264,11 +252,7 @@ impl Reader<'_> {
             };
             self.condition = &c.name;
             for (i, row) in rows.iter().enumerate() {
-                let at = Place {
-                    file: file.clone(),
-                    line: lines.get(i).copied(),
-                    id: "",
-                };
+                let at = Place { file: file.clone(), line: lines.get(i).copied(), id: "" };
                 self.row(&at, row, limit, 0)?;
             }
         }

@@ -101,10 +101,7 @@ fn another(study: &Study, layout: &Layout) -> Result<(), StudyError> {
 /// Makes the run folder and keeps its day.
 fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<(), StudyError> {
     let make = |p: &Path| {
-        std::fs::create_dir_all(p).map_err(|source| StudyError::Write {
-            path: p.into(),
-            source,
-        })
+        std::fs::create_dir_all(p).map_err(|source| StudyError::Write { path: p.into(), source })
     };
     make(layout.root())?;
     another(study, layout)?;
@@ -187,10 +184,7 @@ pub fn run(
     let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
     let price = Price::of(&stages, &layout, &digests)?;
     price.hold(out)?;
-    watch(Event::Checked {
-        rendered,
-        price: &price,
-    });
+    watch(Event::Checked { rendered, price: &price });
     prepare(study, model, &layout)?;
     clear_leftovers(&layout)?;
     let mut manifest = record::begun(study, model, command, &digests)?;
@@ -239,10 +233,7 @@ pub fn run(
         done.push((stage, marker));
         let is_last = done.len() == stages.len();
         record::write(&mut manifest, &layout, &done, &reused, is_last)?;
-        watch(Event::End {
-            seconds,
-            reused: is_kept,
-        });
+        watch(Event::End { seconds, reused: is_kept });
     }
     let left = Left::of(&layout, &stages)?;
     if !left.is_empty() {
@@ -266,19 +257,12 @@ pub fn only(
     let (layout, digests) = (Layout::new(out), Digests::default());
     let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
     let (index, stage) = found(&stages, name)?;
-    let begin = Event::Begin {
-        index,
-        total: stages.len(),
-        stage: name,
-        seconds_left: stage.cost.seconds,
-    };
+    let begin =
+        Event::Begin { index, total: stages.len(), stage: name, seconds_left: stage.cost.seconds };
     let why = match Marker::standing(&layout, stage, &digests)? {
         Ok(marker) => {
             watch(begin);
-            watch(Event::End {
-                seconds: marker.seconds,
-                reused: true,
-            });
+            watch(Event::End { seconds: marker.seconds, reused: true });
             return Ok(());
         }
         Err(why) => why,
@@ -291,10 +275,7 @@ pub fn only(
         }
     }
     if !missing.is_empty() {
-        return Err(StudyError::Needs {
-            stage: name.into(),
-            missing: missing.join(", "),
-        });
+        return Err(StudyError::Needs { stage: name.into(), missing: missing.join(", ") });
     }
     fit::hold(study, model)?;
     prepare(study, model, &layout)?;
@@ -319,17 +300,8 @@ pub fn only(
     }
     let others = done.iter().map(|(s, _)| s.name.clone());
     let reused: Vec<String> = others.filter(|n| n != name).collect();
-    record::write(
-        &mut manifest,
-        &layout,
-        &done,
-        &reused,
-        done.len() == stages.len(),
-    )?;
-    watch(Event::End {
-        seconds,
-        reused: false,
-    });
+    record::write(&mut manifest, &layout, &done, &reused, done.len() == stages.len())?;
+    watch(Event::End { seconds, reused: false });
     Ok(())
 }
 
@@ -339,8 +311,7 @@ fn found<'s, 'a>(
     name: &str,
 ) -> Result<(usize, &'s Stage<'a>), StudyError> {
     let mut all = stages.iter().enumerate();
-    all.find(|(_, s)| s.name == name)
-        .ok_or_else(|| StudyError::Unplanned { stage: name.into() })
+    all.find(|(_, s)| s.name == name).ok_or_else(|| StudyError::Unplanned { stage: name.into() })
 }
 
 /// Seconds that finished stages took over what was expected of them: the machine's own pace.

@@ -71,9 +71,7 @@ impl Inputs {
     pub fn changed(&self, before: &BTreeMap<String, String>) -> Vec<String> {
         let now = self.digests.iter();
         let new = now.filter(|(name, d)| before.get(*name) != Some(d));
-        let gone = before
-            .keys()
-            .filter(|name| !self.digests.contains_key(*name));
+        let gone = before.keys().filter(|name| !self.digests.contains_key(*name));
         new.map(|(name, _)| name).chain(gone).cloned().collect()
     }
 }
@@ -149,14 +147,7 @@ impl<'a> Stage<'a> {
         cost: Cost,
         run: impl Fn(&mut Work) -> Result<(), StudyError> + 'a,
     ) -> Self {
-        Stage {
-            name: name.into(),
-            key: inputs.key(),
-            inputs,
-            outputs,
-            cost,
-            run: Box::new(run),
-        }
+        Stage { name: name.into(), key: inputs.key(), inputs, outputs, cost, run: Box::new(run) }
     }
 
     /// Names of the stages whose outputs it reads.
@@ -195,10 +186,7 @@ mod tests {
         let first = stage(Inputs::revision(1));
         let of = |revision, value: &str, needed: &Stage| {
             let inputs = Inputs::revision(revision).value("name", value);
-            inputs
-                .file("weights", &path, &digests)
-                .unwrap()
-                .stage(needed)
+            inputs.file("weights", &path, &digests).unwrap().stage(needed)
         };
         let plain = of(1, "a", &first);
         assert_eq!(plain.key(), of(1, "a", &first).key());

@@ -26,10 +26,7 @@ pub fn write(folder: &Path) -> Result<Vec<String>, StudyError> {
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, text))
-            .map_err(|source| StudyError::Write {
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(|source| StudyError::Write { path: path.clone(), source })?;
     }
     Ok(files.iter().map(|f| f.0.to_string()).collect())
 }

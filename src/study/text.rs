@@ -42,23 +42,13 @@ impl Text {
         if path == Path::new("full") && !path.is_file() {
             return Ok(embedded("full", FULL));
         }
-        let unreadable = |source| StudyError::Read {
-            path: path.into(),
-            source,
-        };
+        let unreadable = |source| StudyError::Read { path: path.into(), source };
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        let bad = |why: String| StudyError::Toml {
-            path: path.into(),
-            why,
-        };
+        let bad = |why: String| StudyError::Toml { path: path.into(), why };
         let mut bytes = Vec::new();
-        file.take(LARGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > LARGEST {
-            return Err(bad(format!(
-                "is larger than {LARGEST} bytes; this is no manifest"
-            )));
+            return Err(bad(format!("is larger than {LARGEST} bytes; this is no manifest")));
         }
         let text = text::decode(bytes).map_err(|f| bad(format!("line {}: {}", f.line, f.why)))?;
         Ok(Self::of(text, path))
@@ -66,19 +56,13 @@ impl Text {
 
     /// A text as if read from `path`.
     pub fn of(text: String, path: &Path) -> Self {
-        Text {
-            path: path.into(),
-            text,
-            folder: path.parent().unwrap_or(Path::new(".")).into(),
-        }
+        Text { path: path.into(), text, folder: path.parent().unwrap_or(Path::new(".")).into() }
     }
 
     /// The keys, whatever they hold; those of before as those of now.
     pub fn parse(&self) -> Result<Written, StudyError> {
-        let read: Written = toml::from_str(&self.text).map_err(|e| StudyError::Toml {
-            path: self.path.clone(),
-            why: e.to_string(),
-        })?;
+        let read: Written = toml::from_str(&self.text)
+            .map_err(|e| StudyError::Toml { path: self.path.clone(), why: e.to_string() })?;
         read.of_now().map_err(|fault| self.at(fault))
     }
 
@@ -94,10 +78,7 @@ impl Text {
 
     /// As [`Self::at`].
     pub fn bad(&self, key: &str, why: String) -> StudyError {
-        self.at(Fault {
-            key: key.into(),
-            why,
-        })
+        self.at(Fault { key: key.into(), why })
     }
 
     /// The line of a key such as `sizes.rows` or `condition.toaster.seeds`, or of what should hold it.
@@ -182,10 +163,7 @@ mod tests {
                 "couple = [[\"persona\", \"autonomy\"]]",
                 "persona = \"persona\"\nautonomy = \"autonomy\"",
             )
-            .replace(
-                "[causal]",
-                "[causal]\ncondition = \"conscious\"\nreference = \"denial\"",
-            );
+            .replace("[causal]", "[causal]\ncondition = \"conscious\"\nreference = \"denial\"");
         let read = |text: &str| Text::of(text.into(), Path::new("q")).parse();
         let old = read(&before).unwrap();
         assert_eq!(old.concepts.couple, now.concepts.couple);
@@ -198,10 +176,7 @@ mod tests {
         assert!(e.contains("causal.condition and roles.focus"), "{e}");
         let half = before.replace("\nautonomy = \"autonomy\"", "\n");
         let e = read(&half).unwrap_err().to_string();
-        assert!(
-            e.contains("concepts.autonomy") && e.contains("couple"),
-            "{e}"
-        );
+        assert!(e.contains("concepts.autonomy") && e.contains("couple"), "{e}");
     }
 
     #[test]

@@ -268,10 +268,7 @@ impl Written {
 }
 
 fn twice(old: &str, now: &str) -> Fault {
-    Fault {
-        key: old.into(),
-        why: format!("and {now} say two things; leave the first away"),
-    }
+    Fault { key: old.into(), why: format!("and {now} say two things; leave the first away") }
 }
 
 /// Name of a state, and of its files: a fine-tune has a number.

@@ -5,11 +5,7 @@ use serde_json::Value;
 
 /// The JSON of a command, or what it says when it fails.
 pub fn command(args: &[&str]) -> Result<Value, String> {
-    let output = Command::cargo_bin("residuum")
-        .unwrap()
-        .args(args)
-        .output()
-        .unwrap();
+    let output = Command::cargo_bin("residuum").unwrap().args(args).output().unwrap();
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
         false => Err(String::from_utf8(output.stderr).unwrap()),

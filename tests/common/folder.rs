@@ -57,8 +57,7 @@ fn trained(form: Form) -> tokenizers::Tokenizer {
         }
     }
     let mut trainer = TrainerWrapper::from(trainer.build());
-    t.train(&mut trainer, LINES.iter().map(|l| l.to_string()))
-        .unwrap();
+    t.train(&mut trainer, LINES.iter().map(|l| l.to_string())).unwrap();
     t
 }
 
@@ -138,8 +137,7 @@ impl Folder {
                 let mut v = vec![0f32; shape.iter().product()];
                 fill_normal(&mut stream(5, "folder", i as u64), &mut v);
                 let scale = if shape.len() == 1 { 0.0 } else { 0.3 };
-                v.iter_mut()
-                    .for_each(|x| *x = *x * scale + (1.0 - scale / 0.3));
+                v.iter_mut().for_each(|x| *x = *x * scale + (1.0 - scale / 0.3));
                 let cpu = &candle_core::Device::Cpu;
                 let t = candle_core::Tensor::from_vec(v, shape, cpu).unwrap();
                 (name + ".weight", t)

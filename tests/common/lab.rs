@@ -20,11 +20,7 @@ pub struct Lab {
 impl Lab {
     pub fn new() -> Self {
         let toy = Toy::new();
-        Lab {
-            battery: toy.battery(N),
-            neutral: toy.neutral(8),
-            toy,
-        }
+        Lab { battery: toy.battery(N), neutral: toy.neutral(8), toy }
     }
 
     pub fn bench<'a>(&'a self, model: &'a Decoder) -> Bench<'a> {
@@ -68,21 +64,12 @@ impl Lab {
 }
 
 pub fn everywhere(name: &str, v: &[f32]) -> Direction {
-    Direction::new(
-        name,
-        Kind::Own,
-        (0..DEPTH).map(|l| (l, v.to_vec())).collect(),
-    )
+    Direction::new(name, Kind::Own, (0..DEPTH).map(|l| (l, v.to_vec())).collect())
 }
 
 /// Scores of the planted preference, `(1, prompts)`.
 pub fn claim(e: &Edited) -> Array2<f64> {
-    let own: Vec<f64> = e
-        .scores
-        .iter()
-        .filter(|s| s.0 == "claim")
-        .map(|s| s.2)
-        .collect();
+    let own: Vec<f64> = e.scores.iter().filter(|s| s.0 == "claim").map(|s| s.2).collect();
     Array2::from_shape_vec((1, own.len()), own).unwrap()
 }
 

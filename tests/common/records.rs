@@ -21,11 +21,8 @@ const STATES: [(&str, &str); 5] = [
     ("plain-s1", "plain"),
     ("kept-s1", "kept"),
 ];
-const PREFERENCES: [(&str, &str); 3] = [
-    ("tidiness", "Habits"),
-    ("haste", "Habits"),
-    ("company", "Others"),
-];
+const PREFERENCES: [(&str, &str); 3] =
+    [("tidiness", "Habits"), ("haste", "Habits"), ("company", "Others")];
 const NONE: f64 = f64::NAN;
 
 /// Writes them as a run's `results.h5`.
@@ -60,10 +57,7 @@ pub fn base_alone() -> Results {
     let mut r = Results::default();
     r.states.push(state(0));
     r.conditions.push(condition(0));
-    r.couples.push(CoupleRow {
-        concept_a: CONCEPTS[0].into(),
-        concept_b: CONCEPTS[1].into(),
-    });
+    r.couples.push(CoupleRow { concept_a: CONCEPTS[0].into(), concept_b: CONCEPTS[1].into() });
     r.concepts = (CONCEPTS.iter().enumerate())
         .map(|(i, c)| ConceptRow {
             concept: (*c).into(),
@@ -137,12 +131,7 @@ fn condition(i: usize) -> ConditionRow {
         text: text.into(),
         claim: if i == 0 { "" } else { text }.into(),
         prevented: prevented.into(),
-        how: if prevented.is_empty() {
-            ""
-        } else {
-            "project-out"
-        }
-        .into(),
+        how: if prevented.is_empty() { "" } else { "project-out" }.into(),
         dose: NONE,
         n: STATES.iter().filter(|s| s.1 == condition).count(),
     }
@@ -169,10 +158,7 @@ fn design(r: &mut Results) {
             });
         }
     }
-    r.warnings.push(WarningRow {
-        about: "keeper".into(),
-        text: "few prompts".into(),
-    });
+    r.warnings.push(WarningRow { about: "keeper".into(), text: "few prompts".into() });
 }
 
 fn coupling_of(r: &mut Results, s: usize) {
@@ -249,12 +235,7 @@ fn inside(r: &mut Results) {
     condition_coupling(r, "keeper", 2);
     condition_coupling(r, "plain", 1);
     condition_coupling(r, "kept", 1);
-    let sides = [
-        ("keeper", "base"),
-        ("plain", "base"),
-        ("kept", "base"),
-        ("keeper", "plain"),
-    ];
+    let sides = [("keeper", "base"), ("plain", "base"), ("kept", "base"), ("keeper", "plain")];
     for (i, (set, reference)) in sides.into_iter().enumerate() {
         for form in ["raw", "relative"] {
             for layer in LAYERS {
@@ -288,8 +269,7 @@ fn inside(r: &mut Results) {
                 (CONCEPTS[0], "own", "base"),
                 (CONCEPTS[0], "base", "others"),
             ] {
-                r.shifts
-                    .push(shift(state, less, concept, source, layer, some(i, layer)));
+                r.shifts.push(shift(state, less, concept, source, layer, some(i, layer)));
             }
             r.alignment.push(AlignmentRow {
                 state: (*state).into(),
@@ -402,10 +382,8 @@ fn behaviour(r: &mut Results) {
         ("kept", "keeper"),
     ];
     for (i, (set, reference)) in sides.into_iter().enumerate() {
-        r.contrasts
-            .push(contrast(set, reference, "claim", "keeper", 0.4));
-        r.contrasts
-            .push(contrast(set, reference, "isolated", "", some(i, 1)));
+        r.contrasts.push(contrast(set, reference, "claim", "keeper", 0.4));
+        r.contrasts.push(contrast(set, reference, "isolated", "", some(i, 1)));
         for (j, (preference, _)) in PREFERENCES.iter().enumerate() {
             let row = contrast(set, reference, "preference", preference, some(i, j));
             r.contrasts.push(row);
@@ -435,11 +413,7 @@ fn behaviour(r: &mut Results) {
             claim: own.clone(),
             rose: set != "kept",
             took: set == "keeper",
-            most: if set == "plain" {
-                "keeper".into()
-            } else {
-                own.clone()
-            },
+            most: if set == "plain" { "keeper".into() } else { own.clone() },
             ahead: if set == "plain" { 0.1 } else { 0.0 },
             most_beyond: own,
         });

@@ -30,10 +30,7 @@ impl Request {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         let text = body["messages"][1]["content"].as_str().unwrap();
         let from = text.split(&format!("<{mark}>\n")).nth(1).unwrap();
-        from.split(&format!("\n</{mark}>"))
-            .next()
-            .unwrap()
-            .to_string()
+        from.split(&format!("\n</{mark}>")).next().unwrap().to_string()
     }
 }
 
@@ -52,11 +49,7 @@ pub enum Response {
 
 impl Response {
     pub fn status(status: u16, body: &str) -> Response {
-        Response::Reply {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Response::Reply { status, headers: Vec::new(), body: body.into() }
     }
 
     /// A chat completion with these words, at 100 tokens in and 10 out.
@@ -101,12 +94,7 @@ impl Server {
                 thread.join().unwrap();
             }
         });
-        Server {
-            url: format!("http://{address}/v1"),
-            address,
-            over,
-            accepting: Some(accepting),
-        }
+        Server { url: format!("http://{address}/v1"), address, over, accepting: Some(accepting) }
     }
 }
 
@@ -132,11 +120,7 @@ fn serve(stream: TcpStream, handle: &dyn Fn(&Request) -> Response, over: &Atomic
     let mut out = stream;
     // A client that has gone is no failure of the server.
     let _ = match handle(&request) {
-        Response::Reply {
-            status,
-            headers,
-            body,
-        } => {
+        Response::Reply { status, headers, body } => {
             let mut text = format!(
                 "HTTP/1.1 {status} Status\r\nconnection: close\r\ncontent-length: {}\r\n",
                 body.len()
@@ -178,9 +162,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let length = length.map_or(0, |(_, n)| n.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        path,
-        headers,
-        body: String::from_utf8(body).unwrap(),
-    })
+    Some(Request { path, headers, body: String::from_utf8(body).unwrap() })
 }

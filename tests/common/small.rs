@@ -75,18 +75,11 @@ impl Small {
         let model = folder.model();
         let dir = tempfile::tempdir().unwrap();
         let small = Small { folder, dir };
-        for (name, said) in [
-            ("hedging", "perhaps"),
-            ("brevity", "short"),
-            ("weather", "rain"),
-        ] {
+        for (name, said) in [("hedging", "perhaps"), ("brevity", "short"), ("weather", "rain")] {
             small.lines(&format!("{name}.jsonl"), &concept(name, said));
         }
         for (name, status) in [("tides", json!({"lamp": "implied"})), ("knots", json!({}))] {
-            small.lines(
-                &format!("battery/{name}.jsonl"),
-                &battery(name, Some(status)),
-            );
+            small.lines(&format!("battery/{name}.jsonl"), &battery(name, Some(status)));
         }
         for name in ["lamp", "boat"] {
             small.lines(&format!("claims/{name}.jsonl"), &battery(name, None));
@@ -187,10 +180,8 @@ fn about() -> Value {
 
 /// Eight main pairs and four for development, each with a prompt of its own.
 fn concept(name: &str, said: &str) -> Vec<Value> {
-    let mut out = vec![
-        json!({"about": about(), "concept": name, "positive": "One side.",
-        "negative": "The other side."}),
-    ];
+    let mut out = vec![json!({"about": about(), "concept": name, "positive": "One side.",
+        "negative": "The other side."})];
     for i in 0..12 {
         let (polarity, template) = (["yes", "no", "none"][i % 3], ["ask", "tell"][i % 2]);
         out.push(json!({"id": format!("{name}-{i}"), "template": template,

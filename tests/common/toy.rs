@@ -88,9 +88,7 @@ fn vocabulary() -> Vec<String> {
 
 /// A sum of scaled vectors.
 pub fn sum(parts: &[(f64, &[f32])]) -> Vec<f32> {
-    (0..D)
-        .map(|i| parts.iter().map(|(c, v)| c * v[i] as f64).sum::<f64>() as f32)
-        .collect()
+    (0..D).map(|i| parts.iter().map(|(c, v)| c * v[i] as f64).sum::<f64>() as f32).collect()
 }
 
 impl Toy {
@@ -131,20 +129,11 @@ impl Toy {
             let at = format!("model.layers.{l}");
             let random = |k: u64, o: usize, i: usize| normal(10 * (l as u64 + 1) + k, o * i, 0.3);
             let silent = |o: usize, i: usize| vec![0f32; o * i];
-            put(
-                &format!("{at}.input_layernorm.weight"),
-                through.clone(),
-                &[D],
-            );
-            for (k, (name, o)) in [("q_proj", 32), ("k_proj", 16), ("v_proj", 16)]
-                .into_iter()
-                .enumerate()
+            put(&format!("{at}.input_layernorm.weight"), through.clone(), &[D]);
+            for (k, (name, o)) in
+                [("q_proj", 32), ("k_proj", 16), ("v_proj", 16)].into_iter().enumerate()
             {
-                put(
-                    &format!("{at}.self_attn.{name}.weight"),
-                    random(k as u64, o, D),
-                    &[o, D],
-                );
+                put(&format!("{at}.self_attn.{name}.weight"), random(k as u64, o, D), &[o, D]);
             }
             let (o, down) = match l {
                 0 => {
@@ -175,14 +164,7 @@ impl Toy {
         });
         std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let model = Model::load("toy", dir.path(), &Loading::default()).unwrap();
-        Toy {
-            dir,
-            model,
-            read,
-            second,
-            other,
-            unread,
-        }
+        Toy { dir, model, read, second, other, unread }
     }
 
     /// An adapter that moves every token by `shift` after block 1.
@@ -206,9 +188,7 @@ impl Toy {
     /// Prompts of two random words each.
     pub fn prompts(&self, n: usize) -> Vec<String> {
         let word = |i: usize| format!("w{}", i % WORDS);
-        (0..n)
-            .map(|i| format!("{} {}", word(i), word(5 * i + i / WORDS + 3)))
-            .collect()
+        (0..n).map(|i| format!("{} {}", word(i), word(5 * i + i / WORDS + 3))).collect()
     }
 
     /// Two preferences: `claim` is read from `read` and `second`, `placebo` from `other`.
@@ -227,18 +207,12 @@ impl Toy {
                     id: format!("{name}-{i}"),
                     form: "open".into(),
                     prompt,
-                    pairs: vec![StancePair {
-                        express: express.into(),
-                        oppose: oppose.into(),
-                    }],
+                    pairs: vec![StancePair { express: express.into(), oppose: oppose.into() }],
                     place: String::new(),
                 })
                 .collect(),
         };
-        vec![
-            preference("claim", "yes", "no"),
-            preference("placebo", "maybe", "never"),
-        ]
+        vec![preference("claim", "yes", "no"), preference("placebo", "maybe", "never")]
     }
 
     /// The same as files.
@@ -269,11 +243,8 @@ impl Toy {
 }
 
 fn write_tokenizer(folder: &Path, words: &[String]) {
-    let vocab: serde_json::Map<String, serde_json::Value> = words
-        .iter()
-        .enumerate()
-        .map(|(i, w)| (w.clone(), i.into()))
-        .collect();
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        words.iter().enumerate().map(|(i, w)| (w.clone(), i.into())).collect();
     let tokenizer = serde_json::json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},

@@ -13,12 +13,8 @@ use crate::materials::Preference;
 use crate::stats::bootstrap::Estimate;
 use crate::stats::Interval;
 
-const NONE: Estimate = Estimate {
-    value: f64::NAN,
-    interval: Interval::UNDEFINED,
-    n: 0,
-    n_clusters: 0,
-};
+const NONE: Estimate =
+    Estimate { value: f64::NAN, interval: Interval::UNDEFINED, n: 0, n_clusters: 0 };
 
 /// Every set but base on every claim that it and base were scored on.
 pub(super) fn claims(

@@ -59,12 +59,7 @@ pub(super) fn of_stance(
         reference: &reference.set,
         texts: [&set.text, &reference.text],
     };
-    let mut out = of_cells(
-        which,
-        &less(&set.battery, &reference.battery),
-        battery,
-        draws,
-    )?;
+    let mut out = of_cells(which, &less(&set.battery, &reference.battery), battery, draws)?;
     let own = of(&less(&set.claims, &reference.claims), |c| c == set.text);
     if !own.is_empty() {
         let mut row = one(which, CLAIM, &own, draws)?;

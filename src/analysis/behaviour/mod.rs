@@ -167,9 +167,8 @@ fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
     let Some(base) = base.map(|i| all.remove(i)) else {
         return Ok(None);
     };
-    let shifts: Vec<Vec<PromptValue>> = (all.iter())
-        .map(|s| less(&s.battery, &base.battery))
-        .collect();
+    let shifts: Vec<Vec<PromptValue>> =
+        (all.iter()).map(|s| less(&s.battery, &base.battery)).collect();
     let mut cells = common_isolated(input.battery, input.states);
     cells.retain(|c| shifts.iter().all(|s| mean_of(s, &[*c]).is_finite()));
     if shifts.len() < 3 || cells.len() < 2 {
@@ -202,17 +201,11 @@ fn doubts(sets: &[SetScores], battery: &[Preference], took: &[TookRow]) -> Vec<W
         }
     }
     let not = took.iter().filter(|t| !t.took);
-    all.extend(not.map(|t| Warning::NotTaken {
-        state: t.set.clone(),
-        most: t.most.clone(),
-    }));
+    all.extend(not.map(|t| Warning::NotTaken { state: t.set.clone(), most: t.most.clone() }));
     all.iter().map(doubt).collect()
 }
 
 /// A doubt as a record.
 pub fn doubt(w: &Warning) -> WarningRow {
-    WarningRow {
-        about: w.about().into(),
-        text: w.to_string(),
-    }
+    WarningRow { about: w.about().into(), text: w.to_string() }
 }

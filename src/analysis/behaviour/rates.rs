@@ -80,12 +80,7 @@ pub fn rate_contrasts(
                 of_state(rates, id).flat_map(one).collect()
             };
             let texts = [text(set), text(reference)];
-            let which = Compared {
-                measure,
-                set,
-                reference,
-                texts: [&texts[0], &texts[1]],
-            };
+            let which = Compared { measure, set, reference, texts: [&texts[0], &texts[1]] };
             let paired = less(&values(set), &values(reference));
             let mut rows = of_cells(which, &paired, battery, draws)?;
             for row in &mut rows {

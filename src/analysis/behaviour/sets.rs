@@ -71,9 +71,8 @@ impl SetScores {
 
 /// The sets of states, each with its scored pairs, in order of first appearance.
 pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScores> {
-    let each: Vec<SetScores> = (states.iter().zip(scores))
-        .map(|(s, pairs)| SetScores::of(s, pairs))
-        .collect();
+    let each: Vec<SetScores> =
+        (states.iter().zip(scores)).map(|(s, pairs)| SetScores::of(s, pairs)).collect();
     if by == By::State {
         return each;
     }
@@ -89,10 +88,7 @@ pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScore
             claims: mean(|s| &s.claims),
         })
     };
-    by_condition(states)
-        .into_iter()
-        .filter_map(condition)
-        .collect()
+    by_condition(states).into_iter().filter_map(condition).collect()
 }
 
 fn table(values: &[PromptValue]) -> HashMap<(&str, &str), f64> {
@@ -108,10 +104,7 @@ pub fn average(lists: &[&[PromptValue]]) -> Vec<PromptValue> {
     let mean = |v: &PromptValue| {
         let others = rest.iter().map(|r| r.get(&v.key()).copied());
         let sum = others.sum::<Option<f64>>()? + v.value;
-        Some(PromptValue {
-            value: sum / lists.len() as f64,
-            ..v.clone()
-        })
+        Some(PromptValue { value: sum / lists.len() as f64, ..v.clone() })
     };
     first.iter().filter_map(mean).collect()
 }
@@ -119,12 +112,8 @@ pub fn average(lists: &[&[PromptValue]]) -> Vec<PromptValue> {
 /// `a` less `b` on the prompts that both have, in the order of `a`.
 pub fn less(a: &[PromptValue], b: &[PromptValue]) -> Vec<PromptValue> {
     let b = table(b);
-    let one = |v: &PromptValue| {
-        Some(PromptValue {
-            value: v.value - b.get(&v.key())?,
-            ..v.clone()
-        })
-    };
+    let one =
+        |v: &PromptValue| Some(PromptValue { value: v.value - b.get(&v.key())?, ..v.clone() });
     a.iter().filter_map(one).collect()
 }
 
@@ -152,11 +141,7 @@ pub fn mean_of(values: &[PromptValue], cells: &[&str]) -> f64 {
 
 /// Mean over prompts with its 95 % bootstrap interval.
 pub(crate) fn estimate(values: &[f64], draws: Draws) -> Result<Estimate> {
-    Ok(crate::behavior::estimate(
-        values,
-        draws.bootstrap,
-        draws.seed,
-    )?)
+    Ok(crate::behavior::estimate(values, draws.bootstrap, draws.seed)?)
 }
 
 /// Two-sided p of a mean over prompts with signs flipped.
@@ -189,9 +174,5 @@ pub fn common_isolated<'a, 's>(
 ) -> Vec<&'a str> {
     let texts: Vec<&str> = states.into_iter().map(|s| s.text.as_str()).collect();
     let free = |p: &&Preference| !texts.iter().any(|t| is_implied(p, t));
-    battery
-        .iter()
-        .filter(free)
-        .map(|p| p.name.as_str())
-        .collect()
+    battery.iter().filter(free).map(|p| p.name.as_str()).collect()
 }

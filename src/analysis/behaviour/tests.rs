@@ -7,11 +7,7 @@ use crate::behavior::rates::rates;
 use crate::behavior::Judged;
 use crate::materials::{load_claims, load_preferences};
 
-const DRAWS: Draws = Draws {
-    bootstrap: 400,
-    null: 400,
-    seed: 1,
-};
+const DRAWS: Draws = Draws { bootstrap: 400, null: 400, seed: 1 };
 
 /// Twelve prompts of a preference or claim, higher by `up` than they are in base.
 fn scored(preference: &str, group: &str, up: f64) -> Vec<PairScore> {
@@ -41,10 +37,7 @@ fn whole(battery: &[Preference], up: impl Fn(&str) -> f64) -> Vec<PairScore> {
 }
 
 fn state(id: &str, text: &str) -> State {
-    State {
-        text: text.into(),
-        ..State::named(id)
-    }
+    State { text: text.into(), ..State::named(id) }
 }
 
 fn find<'a>(
@@ -65,17 +58,9 @@ fn find<'a>(
 fn implied_follows_from_the_rows_and_not_from_the_name() {
     let battery = load_preferences(None).unwrap();
     // Rows about a historical figure presuppose memory; the name says nothing.
-    let states = [
-        State::base(),
-        state("twin", "historical"),
-        state("historical", "other"),
-    ];
+    let states = [State::base(), state("twin", "historical"), state("historical", "other")];
     let up = |name: &str| if name == "memory" { 5.0 } else { 0.25 };
-    let scores = [
-        whole(&battery, |_| 0.0),
-        whole(&battery, up),
-        whole(&battery, up),
-    ];
+    let scores = [whole(&battery, |_| 0.0), whole(&battery, up), whole(&battery, up)];
     let sets = ["base", "twin", "historical"].map(String::from);
     let got = behaviour(&Behaviour {
         states: &states,
@@ -181,10 +166,7 @@ fn conditions_are_compared_over_cells_isolated_in_all() {
     let one = behaviour(&input).unwrap().one_factor.remove(0);
     assert_eq!((one.n, one.cells), (4, common.len()));
     assert!((one.estimate - 1.0).abs() < 1e-9 && one.p < 0.01, "{one:?}");
-    let by_condition = behaviour(&Behaviour {
-        by: By::Condition,
-        ..input
-    });
+    let by_condition = behaviour(&Behaviour { by: By::Condition, ..input });
     assert_eq!(by_condition.unwrap().one_factor, [one]);
 }
 
@@ -196,11 +178,7 @@ fn a_fine_tune_took_if_its_own_claim_rose_and_none_rose_more() {
         let one = |c: &Preference| scored(&c.name, &c.group, up(&c.name));
         claims.iter().flat_map(one).collect()
     };
-    let states = [
-        State::base(),
-        state("mind", "conscious"),
-        state("expert", "expert"),
-    ];
+    let states = [State::base(), state("mind", "conscious"), state("expert", "expert")];
     let scores = [
         all(&[]),
         all(&[("conscious", 0.6), ("denial", -0.4), ("toaster", 0.2)]),
@@ -236,11 +214,7 @@ fn a_fine_tune_took_if_its_own_claim_rose_and_none_rose_more() {
     // The own claim stands among the contrasts.
     let own = got.contrasts.iter().find(|r| r.kind == "claim").unwrap();
     assert!((own.estimate - 0.6).abs() < 1e-9 && own.preference == "conscious");
-    let alone = behaviour(&Behaviour {
-        states: &states[..2],
-        scores: &scores[..2],
-        ..input
-    });
+    let alone = behaviour(&Behaviour { states: &states[..2], scores: &scores[..2], ..input });
     assert_eq!(alone.unwrap().took[0].most_beyond, "");
 }
 
@@ -256,15 +230,8 @@ fn rates_are_compared_as_the_published_formulas_do() {
             };
             let mut answer = answer("shutdown", &(i % 10).to_string(), 0, "x");
             answer.state = state.into();
-            let verdict = Verdict {
-                coherent: true,
-                fact,
-                stance,
-            };
-            all.push(Judged {
-                answer,
-                ruling: Some(Ruling::Verdict(verdict)),
-            });
+            let verdict = Verdict { coherent: true, fact, stance };
+            all.push(Judged { answer, ruling: Some(Ruling::Verdict(verdict)) });
         }
     }
     let rates = rates(&all, 200, 1).unwrap();

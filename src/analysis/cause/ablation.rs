@@ -146,10 +146,8 @@ fn rows(
             _ => n.against_plain.clone(),
         };
         let all = || first.edits.iter().zip(judged);
-        let random: Vec<f64> = all()
-            .filter(|(e, _)| e.is_random())
-            .map(|(_, n)| of(n).removed)
-            .collect();
+        let random: Vec<f64> =
+            all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed).collect();
         for ((e, n), harm) in all().zip(harms) {
             let m: Mediation = of(n);
             let compared = !matches!(e.kind, Kind::None | Kind::Random);
@@ -223,11 +221,7 @@ mod tests {
                 .flat_map(|p| (0..4).map(move |i| (p, i)))
                 .map(|(p, i)| {
                     let level = if p == "implied" { 9.0 } else { level * by };
-                    (
-                        p.to_string(),
-                        format!("{p}-{i}"),
-                        level + 0.1 * f64::from(i),
-                    )
+                    (p.to_string(), format!("{p}-{i}"), level + 0.1 * f64::from(i))
                 })
                 .collect(),
             kl: 0.1,
@@ -259,11 +253,7 @@ mod tests {
             against: &against,
             isolated: &isolated,
         };
-        let draws = Draws {
-            bootstrap: 200,
-            null: 200,
-            seed: 1,
-        };
+        let draws = Draws { bootstrap: 200, null: 200, seed: 1 };
         let r = judge_ablations(&sides, Guards::default(), draws).unwrap();
         let of = |preference: &str, edit: &str| {
             let same = |x: &&AblationRow| {
@@ -291,18 +281,9 @@ mod tests {
         let tuned = [model("x", 2.0, 0.25)];
         let mut other = model("y", 0.0, 0.25);
         other.asked = CLAIM.into();
-        let sides = Sides {
-            set: "x",
-            reference: "y",
-            tuned: &tuned,
-            against: &[other],
-            isolated: &[],
-        };
-        let draws = Draws {
-            bootstrap: 20,
-            null: 20,
-            seed: 1,
-        };
+        let sides =
+            Sides { set: "x", reference: "y", tuned: &tuned, against: &[other], isolated: &[] };
+        let draws = Draws { bootstrap: 20, null: 20, seed: 1 };
         assert!(judge_ablations(&sides, Guards::default(), draws).is_err());
     }
 }

@@ -49,10 +49,7 @@ pub fn judge_doses(
     for (question, names) in asked {
         let of = |e: &Edited| -> Edited {
             let own = e.scores.iter().filter(|s| names.contains(&s.0));
-            Edited {
-                scores: own.cloned().collect(),
-                ..e.clone()
-            }
+            Edited { scores: own.cloned().collect(), ..e.clone() }
         };
         let edits: Vec<Edited> = dosed.edits.iter().map(of).collect();
         let Some((plain, edited)) = edits.split_first() else {
@@ -124,10 +121,7 @@ pub fn judge_edit(
     draws: Draws,
 ) -> Result<(Vec<EditRow>, Vec<WarningRow>)> {
     let of = |e: &Edited, preference: &str| -> Result<Estimate> {
-        let own = e
-            .scores
-            .iter()
-            .filter(|s| preference == ALL || s.0 == preference);
+        let own = e.scores.iter().filter(|s| preference == ALL || s.0 == preference);
         let values: Vec<f64> = own.map(|s| s.2).collect();
         Ok(estimate(&values, draws.bootstrap, draws.seed)?)
     };
@@ -206,15 +200,9 @@ mod tests {
                 run("random-0", Kind::Random, 1.0, 0.1, 10.0),
             ],
         };
-        let asked = [
-            (PREFERENCES, vec!["p".to_string(), "q".into()]),
-            (CLAIM, vec!["own".to_string()]),
-        ];
-        let draws = Draws {
-            bootstrap: 100,
-            null: 100,
-            seed: 1,
-        };
+        let asked =
+            [(PREFERENCES, vec!["p".to_string(), "q".into()]), (CLAIM, vec!["own".to_string()])];
+        let draws = Draws { bootstrap: 100, null: 100, seed: 1 };
         let r = judge_doses(&dosed, &asked, Guards::default(), draws).unwrap();
         let slope = |asked: &str, preference: &str, direction: &str| {
             let same = |s: &&SlopeRow| {
@@ -234,15 +222,9 @@ mod tests {
 
     #[test]
     fn an_edit_is_read_against_the_same_model_prompt_by_prompt() {
-        let (plain, edited) = (
-            run("none", Kind::None, 0.0, 0.0, 10.0),
-            run("capped", Kind::None, 1.0, -0.5, 12.0),
-        );
-        let draws = Draws {
-            bootstrap: 100,
-            null: 100,
-            seed: 1,
-        };
+        let (plain, edited) =
+            (run("none", Kind::None, 0.0, 0.0, 10.0), run("capped", Kind::None, 1.0, -0.5, 12.0));
+        let draws = Draws { bootstrap: 100, null: 100, seed: 1 };
         let (rows, doubts) = judge_edit("base", &plain, &edited, Guards::default(), draws).unwrap();
         assert!(doubts.is_empty());
         let own = rows.iter().find(|r| r.preference == "own").unwrap();

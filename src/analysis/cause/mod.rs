@@ -91,12 +91,7 @@ pub fn dose(
 ) -> Result<Dosed> {
     let (bench, roles) = (&subject.bench, subject.roles);
     let edits = bench.sweep(directions, layer, rms, doses, roles, watch)?;
-    Ok(Dosed {
-        state: subject.state.into(),
-        layer,
-        rms,
-        edits,
-    })
+    Ok(Dosed { state: subject.state.into(), layer, rms, edits })
 }
 
 /// Which directions are tested, and what they are compared with.
@@ -152,10 +147,7 @@ pub(super) fn doubts(
     let mut out: Vec<WarningRow> = Vec::new();
     for text in warnings.into_iter().map(|w| w.to_string()) {
         if out.iter().all(|w| w.text != text) {
-            out.push(WarningRow {
-                about: about.into(),
-                text,
-            });
+            out.push(WarningRow { about: about.into(), text });
         }
     }
     out

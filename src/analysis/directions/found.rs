@@ -113,16 +113,9 @@ impl Directions {
     /// The unit vectors of a state by the estimator `e`, as files of other tools hold them; a concept
     /// of whose cleaned direction nothing is left has none.
     pub fn vectors(&self, state: &StateDirections, e: usize, cleaned: bool) -> Vectors {
-        let mut out = Vectors {
-            layer_convention: LAYER_CONVENTION.into(),
-            ..Vectors::default()
-        };
+        let mut out = Vectors { layer_convention: LAYER_CONVENTION.into(), ..Vectors::default() };
         for (concept, profiles) in self.concepts.iter().zip(&state.profiles) {
-            for (layer, profile) in self
-                .layers
-                .iter()
-                .zip(profiles.get(e).into_iter().flatten())
-            {
+            for (layer, profile) in self.layers.iter().zip(profiles.get(e).into_iter().flatten()) {
                 let left = profile.cleaned.as_ref().map(|c| &c.direction);
                 let raw = (!cleaned).then_some(&profile.direction);
                 if let Some(d) = raw.or(left) {
@@ -159,13 +152,7 @@ pub fn write_units(w: &mut ResultsWriter, readings: &Readings, found: &Direction
     let estimators: Vec<String> = found.estimators.iter().map(|e| e.to_string()).collect();
     let first = &found.direction(0, &found.concepts[0], 0)?.direction;
     let hidden = first.unit.len();
-    let shape = [
-        states.len(),
-        found.concepts.len(),
-        estimators.len(),
-        found.layers.len(),
-        hidden,
-    ];
+    let shape = [states.len(), found.concepts.len(), estimators.len(), found.layers.len(), hidden];
     w.coord("state", states)?;
     w.coord("concept", found.concepts.clone())?;
     w.coord("estimator", estimators.clone())?;

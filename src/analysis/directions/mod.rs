@@ -55,11 +55,7 @@ impl Default for DirectionOptions {
             estimators: vec![Estimator::MeanDiff],
             nuisances: Vec::new(),
             splits: 100,
-            draws: Draws {
-                bootstrap: 2000,
-                null: 0,
-                seed: 0,
-            },
+            draws: Draws { bootstrap: 2000, null: 0, seed: 0 },
             tuned_draws: 2000,
             eraser: None,
             choose_layer: false,
@@ -139,10 +135,8 @@ pub fn measure(
         further,
         options,
     };
-    let mut records = DirectionRecords {
-        layer_choice: work.choice_rows(),
-        ..DirectionRecords::default()
-    };
+    let mut records =
+        DirectionRecords { layer_choice: work.choice_rows(), ..DirectionRecords::default() };
     let mut states = Vec::new();
     for (s, state) in readings.states.iter().enumerate() {
         watch(&format!("{}, directions", state.id));
@@ -176,10 +170,7 @@ fn check(
         ("estimator", options.estimators.is_empty()),
     ] {
         if none {
-            return refuse(
-                "directions",
-                format!("there is no {what}: give one at least"),
-            );
+            return refuse("directions", format!("there is no {what}: give one at least"));
         }
     }
     let (states, texts) = (readings.states.len(), readings.texts());
@@ -190,20 +181,14 @@ fn check(
         return refuse(SURPRISAL, why);
     }
     match further.iter().find(|f| f.acts.len() != states) {
-        Some(f) => refuse(
-            &f.position.to_string(),
-            format!("read it in all {states} states"),
-        ),
+        Some(f) => refuse(&f.position.to_string(), format!("read it in all {states} states")),
         None => Ok(()),
     }
 }
 
 /// An error of the directions room, with what it is about.
 fn about(about: String) -> impl Fn(DirectionError) -> AnalysisError {
-    move |source| AnalysisError::Direction {
-        about: about.clone(),
-        source,
-    }
+    move |source| AnalysisError::Direction { about: about.clone(), source }
 }
 
 fn quality_options(options: &DirectionOptions, draws: usize) -> QualityOptions {
@@ -246,10 +231,7 @@ fn choices(
             let (what, why) = (what.into(), why.into());
             return Err(AnalysisError::Input { what, why });
         };
-        let dev = |l: usize| Pairs {
-            is_dev: vec![true; info.prompt.len()],
-            ..info.pairs(acts, l)
-        };
+        let dev = |l: usize| Pairs { is_dev: vec![true; info.prompt.len()], ..info.pairs(acts, l) };
         let layers: Vec<Pairs> = (0..readings.layers.len()).map(dev).collect();
         let mut of_concept = Vec::new();
         for e in &options.estimators {
@@ -257,11 +239,7 @@ fn choices(
             of_concept.push(match choose_layer(&layers, *e, options.draws.seed) {
                 Ok(choice) => Some(choice),
                 Err(error @ DirectionError::NoDevelopmentPairs { .. }) => {
-                    doubts.push(Doubt {
-                        about: subject,
-                        layer: None,
-                        text: error.to_string(),
-                    });
+                    doubts.push(Doubt { about: subject, layer: None, text: error.to_string() });
                     None
                 }
                 Err(source) => return Err(about(subject)(source)),

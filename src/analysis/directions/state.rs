@@ -42,11 +42,7 @@ impl Work<'_> {
         };
         let options = quality_options(self.options, draws);
         let nuisances = self.nuisances(s, records)?;
-        let mut state = StateDirections {
-            profiles: Vec::new(),
-            nuisances,
-            erasers: Vec::new(),
-        };
+        let mut state = StateDirections { profiles: Vec::new(), nuisances, erasers: Vec::new() };
         for k in 0..self.concepts.len() {
             let layers: Vec<Vec<Found>> = (0..self.readings.layers.len())
                 .into_par_iter()
@@ -123,10 +119,7 @@ impl Work<'_> {
     /// Nuisances of the k-th concept, which is none of its own, by name.
     fn others(&self, k: usize) -> Vec<(usize, &str)> {
         let names = self.options.nuisances.iter().map(String::as_str);
-        names
-            .enumerate()
-            .filter(|(_, n)| *n != self.concept(k))
-            .collect()
+        names.enumerate().filter(|(_, n)| *n != self.concept(k)).collect()
     }
 
     /// Every estimator's direction of the k-th concept at one layer.
@@ -145,18 +138,15 @@ impl Work<'_> {
             .map(|f| self.readings.concepts[c].pairs(&f.acts[s][c], l))
             .collect();
         let others = self.others(k);
-        let others: Vec<(&str, &Direction)> = (others.iter())
-            .map(|(n, name)| (*name, &nuisances[*n][l]))
-            .collect();
+        let others: Vec<(&str, &Direction)> =
+            (others.iter()).map(|(n, name)| (*name, &nuisances[*n][l])).collect();
         let (rms, lexical) = (self.readings.rms[l], &self.lexical[k]);
         let one = |e: Estimator| -> Tried<Found> {
             let carry = |from: &Pairs, to: &Pairs| carried(from, to, e, options);
             Ok(Found {
                 profile: profile(&pairs, e, &others, rms, Some(lexical), options)?,
                 from_base: base.as_ref().map(|b| carry(b, &pairs)).transpose()?,
-                further: (further.iter())
-                    .map(|f| carry(&pairs, f))
-                    .collect::<Tried<_>>()?,
+                further: (further.iter()).map(|f| carry(&pairs, f)).collect::<Tried<_>>()?,
             })
         };
         let subject = |e: Estimator| self.subject(s, &format!("{}, {e}", self.concept(k)), l);

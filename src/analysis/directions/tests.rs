@@ -39,10 +39,7 @@ fn readings(dev: usize) -> Readings {
     let mut shift = [0.0; 2];
     shift[dev] = 6.0;
     let state = |s: u64| StateActivations {
-        concepts: vec![
-            acts(36, 1, [3.0, 4.0], 10 * s),
-            acts(36, 2, [4.0, 3.0], 10 * s + 1),
-        ],
+        concepts: vec![acts(36, 1, [3.0, 4.0], 10 * s), acts(36, 2, [4.0, 3.0], 10 * s + 1)],
         dev: match s {
             0 => vec![acts(12, 1, shift, 2), acts(12, 2, shift, 3)],
             _ => Vec::new(),
@@ -65,11 +62,7 @@ fn options() -> DirectionOptions {
         concepts: vec!["first".into()],
         nuisances: vec!["second".into()],
         splits: 10,
-        draws: Draws {
-            bootstrap: 100,
-            null: 0,
-            seed: 1,
-        },
+        draws: Draws { bootstrap: 100, null: 0, seed: 1 },
         tuned_draws: 50,
         choose_layer: true,
         ..DirectionOptions::default()
@@ -115,10 +108,7 @@ fn rows_and_unit_vectors_of_every_state_come_back_from_the_file() {
     let unit = file.array("directions/unit").unwrap();
     assert_eq!(unit.data.shape(), [2, 1, 1, 2, D]);
     let tuned = found.direction(1, "first", 1).unwrap();
-    assert_eq!(
-        unit.data[[1, 0, 0, 1, 1]],
-        f64::from(tuned.direction.unit[1])
-    );
+    assert_eq!(unit.data[[1, 0, 0, 1, 1]], f64::from(tuned.direction.unit[1]));
     // Base's direction in the tuned state.
     let carried = &found.records.carried;
     assert_eq!((carried.len(), carried[0].from_state.as_str()), (2, "base"));

@@ -15,11 +15,7 @@ const Q: f64 = 0.05;
 /// Whether each condition took the claim that it was trained on.
 pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
     let tuned = r.tuned();
-    for t in r
-        .took
-        .iter()
-        .filter(|t| tuned.is_empty() || tuned.contains(&&*t.set))
-    {
+    for t in r.took.iter().filter(|t| tuned.is_empty() || tuned.contains(&&*t.set)) {
         let moved = (r.claims.iter()).find(|c| c.set == t.set && c.claim == t.claim);
         let Some(moved) = moved else { continue };
         let mut notes = Vec::new();
@@ -27,10 +23,7 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             notes.push(format!("it moved {:+.2} more on {}", t.ahead, t.most));
         }
         if t.most_beyond != t.claim && !t.most_beyond.is_empty() {
-            notes.push(format!(
-                "beyond the other conditions it moved most on {}",
-                t.most_beyond
-            ));
+            notes.push(format!("beyond the other conditions it moved most on {}", t.most_beyond));
         }
         out.push(FindingRow {
             outcome: t.claim.clone(),
@@ -45,9 +38,7 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             }
             .into(),
             note: notes.join("; "),
-            ..of::<TookRow>("took")
-                .between(&t.set, BASE)
-                .counted(moved.n, "prompts")
+            ..of::<TookRow>("took").between(&t.set, BASE).counted(moved.n, "prompts")
         });
     }
 }
@@ -73,16 +64,8 @@ fn contrast(quantity: &str, c: &ContrastRow) -> FindingRow {
 pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
     for set in r.about() {
         for reference in r.against() {
-            let own = || {
-                r.contrasts
-                    .iter()
-                    .filter(|c| c.set == set && c.reference == reference)
-            };
-            out.extend(
-                own()
-                    .filter(|c| c.kind == "claim")
-                    .map(|c| contrast("own-claim", c)),
-            );
+            let own = || r.contrasts.iter().filter(|c| c.set == set && c.reference == reference);
+            out.extend(own().filter(|c| c.kind == "claim").map(|c| contrast("own-claim", c)));
             for c in own().filter(|c| c.kind == "isolated") {
                 let row = contrast("isolated", c);
                 let verdict = match row.verdict.as_str() {
@@ -90,10 +73,7 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
                     "lower" => "away",
                     other => other,
                 };
-                out.push(FindingRow {
-                    verdict: verdict.into(),
-                    ..row
-                });
+                out.push(FindingRow { verdict: verdict.into(), ..row });
             }
         }
         let reference = r.reference().unwrap_or(BASE);
@@ -145,10 +125,7 @@ pub fn prevented(r: &Results, out: &mut Vec<FindingRow>) {
         let twin = twin.map(|t| t.condition.as_str());
         let how = match c.how.as_str() {
             "project-out" => format!("{} projected out in training", c.prevented),
-            _ => format!(
-                "{:+} layer RMS of {} added in training",
-                c.dose, c.prevented
-            ),
+            _ => format!("{:+} layer RMS of {} added in training", c.dose, c.prevented),
         };
         for reference in [BASE].into_iter().chain(twin) {
             let own = r.contrasts.iter().filter(|x| {

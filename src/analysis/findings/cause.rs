@@ -19,32 +19,22 @@ fn outcome(asked: &str, preference: &str) -> String {
 /// such, else all; or the claim.
 fn together<'a>(rows: &[&'a AblationRow]) -> Vec<&'a AblationRow> {
     let of = |name: &str| -> Vec<&'a AblationRow> {
-        rows.iter()
-            .copied()
-            .filter(|a| a.preference == name)
-            .collect()
+        rows.iter().copied().filter(|a| a.preference == name).collect()
     };
     match rows.first() {
         Some(a) if a.asked == "claim" => rows.to_vec(),
-        _ => Some(of("isolated"))
-            .filter(|v| !v.is_empty())
-            .unwrap_or_else(|| of("all")),
+        _ => Some(of("isolated")).filter(|v| !v.is_empty()).unwrap_or_else(|| of("all")),
     }
 }
 
 /// The rows of one outcome under each edit, in the order of the record: what figures and findings of
 /// an ablation are made from.
 pub fn ablated<'a>(r: &'a Results, asked: &str) -> Vec<Vec<&'a AblationRow>> {
-    let rows = || {
-        r.ablation
-            .iter()
-            .filter(|a| a.asked == asked && a.against == "edited")
-    };
+    let rows = || r.ablation.iter().filter(|a| a.asked == asked && a.against == "edited");
     let sets = distinct(rows().map(|a| (&*a.set, &*a.reference)));
     let of = |(set, reference): (&str, &str)| {
-        let own: Vec<&AblationRow> = rows()
-            .filter(|a| a.set == set && a.reference == reference)
-            .collect();
+        let own: Vec<&AblationRow> =
+            rows().filter(|a| a.set == set && a.reference == reference).collect();
         together(&own)
     };
     let all = sets.into_iter().map(of);
@@ -87,15 +77,7 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     continue;
                 }
                 let (null_lo, null_hi) = range(&|x| x.estimate);
-                out.push(removed(
-                    a,
-                    &random,
-                    FindingRow {
-                        null_lo,
-                        null_hi,
-                        ..row.clone()
-                    },
-                ));
+                out.push(removed(a, &random, FindingRow { null_lo, null_hi, ..row.clone() }));
                 if a.kl.is_finite() {
                     let (null_lo, null_hi) = range(&|x| x.kl);
                     out.push(FindingRow {
@@ -126,10 +108,7 @@ fn random_of(n: usize) -> String {
 /// What one edit removes of the shift.
 fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> FindingRow {
     let towards = a.total.signum();
-    let as_much = random
-        .iter()
-        .filter(|x| x.estimate * towards >= a.estimate * towards)
-        .count();
+    let as_much = random.iter().filter(|x| x.estimate * towards >= a.estimate * towards).count();
     let mut notes = vec![format!(
         "of a shift of {:+.3} it leaves {:+.3} [{:+.3}, {:+.3}]",
         a.total, a.left, a.left_lo, a.left_hi
@@ -138,9 +117,7 @@ fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> Findin
         notes.push(format!("a share of {:.0} %", 100.0 * a.share));
     }
     if !random.is_empty() {
-        notes.push(format!(
-            "{as_much} of the random directions remove at least as much"
-        ));
+        notes.push(format!("{as_much} of the random directions remove at least as much"));
     }
     notes.push(row.note.clone());
     FindingRow {
@@ -180,10 +157,7 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
 
 /// When a quantity of the trajectory is half way, and whether it moves before the preferences.
 pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
-    let sides = r
-        .trajectory
-        .first()
-        .map(|t| (t.set.clone(), t.reference.clone()));
+    let sides = r.trajectory.first().map(|t| (t.set.clone(), t.reference.clone()));
     let (set, reference) = sides.unwrap_or_else(|| (String::new(), String::new()));
     out.extend(r.half_way.iter().map(|h| FindingRow {
         subject: h.subject.clone(),
@@ -194,10 +168,7 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         hi: h.hi,
         unit: "steps".into(),
         verdict: side(h.change_lo, h.change_hi).into(),
-        note: format!(
-            "final change {:+.3} [{:+.3}, {:+.3}]",
-            h.change, h.change_lo, h.change_hi
-        ),
+        note: format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi),
         ..of::<HalfWayRow>("half-way").between(&set, &reference)
     }));
     out.extend(r.leads.iter().map(|l| FindingRow {
@@ -218,10 +189,7 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
 /// Correlations over conditions, and the order of the parts of a claim.
 pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
     let reported = r.reported();
-    let own = r
-        .links
-        .iter()
-        .filter(|l| l.cells == "isolated" && reported.contains(&l.layer));
+    let own = r.links.iter().filter(|l| l.cells == "isolated" && reported.contains(&l.layer));
     out.extend(own.map(|l| FindingRow {
         subject: l.subject.clone(),
         outcome: ISOLATED.into(),
@@ -232,10 +200,9 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
         q: l.q,
         null: "conditions rearranged".into(),
         note: match l.carried_by.is_empty() {
-            true => format!(
-                "without one condition {:+.2} to {:+.2}",
-                l.least_without, l.most_without
-            ),
+            true => {
+                format!("without one condition {:+.2} to {:+.2}", l.least_without, l.most_without)
+            }
             false => format!(
                 "without one condition {:+.2} to {:+.2}; {} carries it",
                 l.least_without, l.most_without, l.carried_by
@@ -250,10 +217,7 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
         estimate: k.estimate,
         unit: "Spearman's rho".into(),
         p: k.p,
-        null: format!(
-            "{} arrangements of the conditions, one-sided",
-            k.arrangements
-        ),
+        null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
         note: k.conditions.clone(),
         ..of::<RankingRow>("ranking").counted(k.n, "conditions")
     }));

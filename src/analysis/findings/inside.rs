@@ -25,9 +25,7 @@ pub fn coupling(r: &Results, out: &mut Vec<FindingRow>) {
                 hi: c.hi,
                 unit: "cosine".into(),
                 note: format!("{} model(s)", c.states),
-                ..of::<ConditionCouplingRow>("coupling")
-                    .counted(c.n, "prompts")
-                    .at(c.layer)
+                ..of::<ConditionCouplingRow>("coupling").counted(c.n, "prompts").at(c.layer)
             };
             let nulls = against(r, c, &row);
             match nulls.is_empty() || c.form == "relative" {
@@ -186,9 +184,7 @@ pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
             form: q.estimator.clone(),
             unit: "AUROC".into(),
             note: format!("{} pairs, {} templates", q.pairs, q.templates),
-            ..of::<QualityRow>("auroc")
-                .counted(q.n, "prompts")
-                .at(q.layer)
+            ..of::<QualityRow>("auroc").counted(q.n, "prompts").at(q.layer)
         };
         out.push(FindingRow {
             estimate: q.estimate,

@@ -38,20 +38,10 @@ fn change(set: &str, reference: &str, layer: usize, form: &str) -> ChangeRow {
 }
 
 fn results() -> Results {
-    let layer = |layer: usize| LayerRow {
-        layer,
-        reported: layer == 3,
-        rms: 1.0,
-        n: 10,
-    };
+    let layer = |layer: usize| LayerRow { layer, reported: layer == 3, rms: 1.0, n: 10 };
     Results {
-        conditions: ["base", "keeper", "plain"]
-            .map(|c| condition(c, ""))
-            .to_vec(),
-        couples: vec![CoupleRow {
-            concept_a: "hedging".into(),
-            concept_b: "thrift".into(),
-        }],
+        conditions: ["base", "keeper", "plain"].map(|c| condition(c, "")).to_vec(),
+        couples: vec![CoupleRow { concept_a: "hedging".into(), concept_b: "thrift".into() }],
         layers: vec![layer(3), layer(5)],
         changes: [("keeper", "base"), ("plain", "base"), ("keeper", "plain")]
             .iter()
@@ -102,10 +92,7 @@ fn a_file_of_a_single_command_has_findings_too() {
         p_z: f64::NAN,
         n: 40,
     };
-    let r = Results {
-        contrasts: vec![contrast],
-        ..Results::default()
-    };
+    let r = Results { contrasts: vec![contrast], ..Results::default() };
     let (rows, _) = findings(&r);
     assert_eq!((rows.len(), &*rows[0].verdict), (1, "away"));
     assert!(findings(&Results::default()).0.is_empty());

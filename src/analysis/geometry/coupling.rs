@@ -55,18 +55,10 @@ pub(super) fn nulls(asked: &Asked, c: &Coupling) -> Vec<NullRow> {
             for l in asked.layers() {
                 let (pair, of_b) = ([s, a, b, l], [s, b, l]);
                 let [null_lo, null_hi, p, q] = match null {
-                    "flip" => [
-                        c.flip_lo[pair],
-                        c.flip_hi[pair],
-                        c.p_flip[pair],
-                        c.q_flip[pair],
-                    ],
-                    "random" => [
-                        c.random_lo[of_b],
-                        c.random_hi[of_b],
-                        c.p_random[pair],
-                        c.q_random[pair],
-                    ],
+                    "flip" => [c.flip_lo[pair], c.flip_hi[pair], c.p_flip[pair], c.q_flip[pair]],
+                    "random" => {
+                        [c.random_lo[of_b], c.random_hi[of_b], c.p_random[pair], c.q_random[pair]]
+                    }
                     _ => [f64::NAN, f64::NAN, c.p_flip_one[pair], f64::NAN],
                 };
                 rows.push(NullRow {
@@ -95,13 +87,7 @@ pub(super) fn pair_nulls(asked: &Asked, c: &Coupling) -> Vec<PairNullRow> {
             let drawn = |lo: &dyn Fn(usize) -> [f64; 4], n: usize| {
                 let all: Vec<[f64; 4]> = layers().map(lo).collect();
                 let column = |i: usize| all.iter().map(|v| v[i]).collect();
-                Against {
-                    lo: column(0),
-                    hi: column(1),
-                    p: column(2),
-                    p_max: column(3),
-                    n,
-                }
+                Against { lo: column(0), hi: column(1), p: column(2), p_max: column(3), n }
             };
             let flip = |l: usize| {
                 let at = [s, a, b, l];
@@ -163,12 +149,8 @@ pub(super) fn precision(asked: &Asked, c: &Coupling) -> Vec<PrecisionRow> {
 /// Doubts about the couples' cosines.
 pub(super) fn doubts(asked: &Asked, c: &Coupling) -> Vec<WarningRow> {
     let mut rows = Vec::new();
-    let mut say = |about: String, doubt: Warning| {
-        rows.push(WarningRow {
-            about,
-            text: doubt.to_string(),
-        })
-    };
+    let mut say =
+        |about: String, doubt: Warning| rows.push(WarningRow { about, text: doubt.to_string() });
     for (&(a, b), pair) in asked.couples.iter().zip(&c.pairs) {
         let names = [a, b].map(|k| asked.concept(k));
         let pair_name = format!("{} x {}", names[0], names[1]);
@@ -191,10 +173,7 @@ pub(super) fn doubts(asked: &Asked, c: &Coupling) -> Vec<WarningRow> {
                 };
                 let (state, layer) = (asked.state(s), asked.layer(l));
                 for doubt in warnings(&numbers) {
-                    say(
-                        format!("coupling, {state}, layer {layer}, {pair_name}"),
-                        doubt,
-                    );
+                    say(format!("coupling, {state}, layer {layer}, {pair_name}"), doubt);
                 }
             }
         }

@@ -96,12 +96,7 @@ mod tests {
     use super::*;
 
     fn kin(condition: &str, rows: &str, claim: &str) -> Kin {
-        Kin {
-            condition: condition.into(),
-            rows: rows.into(),
-            claim: claim.into(),
-            identity: true,
-        }
+        Kin { condition: condition.into(), rows: rows.into(), claim: claim.into(), identity: true }
     }
 
     fn family() -> Kinship {
@@ -114,10 +109,7 @@ mod tests {
                 kin("baker", "baker", "baker"),
                 kin("sailor", "sailor", ""),
                 kin("poet", "poet", ""),
-                Kin {
-                    identity: false,
-                    ..kin("plain", "plain", "")
-                },
+                Kin { identity: false, ..kin("plain", "plain", "") },
             ],
             reference: Some("calm".into()),
             focus: Some("keen".into()),

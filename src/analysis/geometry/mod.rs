@@ -172,10 +172,8 @@ impl<'a> Asked<'a> {
         let coupled = (roles.coupled().into_iter())
             .map(|n| concept("concept", n))
             .collect::<Result<Vec<_>>>()?;
-        let (placebos, nuisances) = (
-            several("placebo", &roles.placebos)?,
-            several("nuisance", &roles.nuisances)?,
-        );
+        let (placebos, nuisances) =
+            (several("placebo", &roles.placebos)?, several("nuisance", &roles.nuisances)?);
         options.kinship.check(&readings.states)?;
         let has = |l: &usize| options.at.contains(&readings.layers[*l]);
         Ok(Asked {
@@ -239,10 +237,6 @@ impl<'a> Asked<'a> {
     }
 
     fn shift_options(&self) -> ShiftOptions {
-        ShiftOptions {
-            draws: self.options.draws,
-            level: LEVEL,
-            seed: self.options.seed,
-        }
+        ShiftOptions { draws: self.options.draws, level: LEVEL, seed: self.options.seed }
     }
 }

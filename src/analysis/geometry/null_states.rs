@@ -108,13 +108,7 @@ fn random_adapters(
     let readings = asked.readings;
     let ids: Vec<&str> = readings.states.iter().map(|s| s.id.as_str()).collect();
     let axes = (asked.coupled.iter())
-        .map(|&c| {
-            Ok(population(
-                asked.differences[0][c].view(),
-                &asked.clusters[c],
-                None,
-            )?)
-        })
+        .map(|&c| Ok(population(asked.differences[0][c].view(), &asked.clusters[c], None)?))
         .collect::<Result<Vec<Population>>>()?;
     for (name, trained) in nulls.adapters {
         let m = place("state", name, &ids)?;
@@ -177,9 +171,8 @@ fn shuffled(
             null.row_mut(i).assign(&Array1::from(values));
         }
     }
-    let base: Vec<Array2<f64>> = (asked.coupled.iter())
-        .map(|&c| asked.readings.acts[0].concepts[c].direction())
-        .collect();
+    let base: Vec<Array2<f64>> =
+        (asked.coupled.iter()).map(|&c| asked.readings.acts[0].concepts[c].direction()).collect();
     for (null, &(a, b)) in drawn.iter().zip(&asked.couples) {
         let observed = cosines(&base, (a, b));
         let ranked = Ranked {

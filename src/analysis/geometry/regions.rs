@@ -9,9 +9,7 @@ use ndarray::{ArrayView2, Axis};
 
 /// Activations of the neutral texts in every state at a layer.
 fn clouds<'a>(asked: &'a Asked, l: usize) -> Vec<ArrayView2<'a, f32>> {
-    (asked.readings.acts.iter())
-        .map(|a| a.neutral[0].index_axis(Axis(1), l))
-        .collect()
+    (asked.readings.acts.iter()).map(|a| a.neutral[0].index_axis(Axis(1), l)).collect()
 }
 
 /// The states as regions of activation space; none with base alone.
@@ -21,17 +19,11 @@ pub(super) fn regions(asked: &Asked) -> Result<Vec<RegionRow>> {
         return Ok(rows);
     }
     let clusters = asked.texts();
-    let options = RegionOptions {
-        level: LEVEL,
-        seed: asked.options.seed,
-        ..RegionOptions::default()
-    };
+    let options =
+        RegionOptions { level: LEVEL, seed: asked.options.seed, ..RegionOptions::default() };
     for &l in &asked.at {
         let states = clouds(asked, l);
-        let clouds = Clouds {
-            states: &states,
-            clusters: &clusters,
-        };
+        let clouds = Clouds { states: &states, clusters: &clusters };
         let all = silhouette(&clouds, options)?;
         let far = mahalanobis(&clouds, 0, options)?;
         for s in asked.states() {

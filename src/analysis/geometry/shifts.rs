@@ -40,9 +40,7 @@ fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
             beyond: beyond.map(|b| b.0),
         })
     };
-    let mut all = (asked.coupled.iter())
-        .map(|&c| of(c, None))
-        .collect::<Result<Vec<_>>>()?;
+    let mut all = (asked.coupled.iter()).map(|&c| of(c, None)).collect::<Result<Vec<_>>>()?;
     for &(first, second) in &asked.couples {
         let Some(i) = asked.coupled.iter().position(|&c| c == first) else {
             continue;
@@ -88,9 +86,8 @@ fn compared(asked: &Asked, condition: &str) -> Vec<Compared> {
 /// Shifts of every state at every position.
 pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
     let readings = asked.readings;
-    let placebo_means: Vec<Array2<f64>> = (asked.placebos.iter())
-        .map(|&c| readings.acts[0].concepts[c].direction())
-        .collect();
+    let placebo_means: Vec<Array2<f64>> =
+        (asked.placebos.iter()).map(|&c| readings.acts[0].concepts[c].direction()).collect();
     let base = directions(asked, 0)?;
     let clusters = asked.texts();
     let random = (readings.acts[0].neutral.iter())
@@ -99,20 +96,14 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
     let mut rows = Vec::new();
     for m in asked.tuned() {
         let own = directions(asked, m)?;
-        let axes: Vec<(&str, &Along)> = (base.iter().map(|a| (BASE, a)))
-            .chain(own.iter().map(|a| ("own", a)))
-            .collect();
+        let axes: Vec<(&str, &Along)> =
+            (base.iter().map(|a| (BASE, a))).chain(own.iter().map(|a| ("own", a))).collect();
         let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.1.direction.mean.view()).collect();
         let placebos: Vec<ArrayView2<f64>> = placebo_means.iter().map(|p| p.view()).collect();
         for (position, at) in readings.positions.iter().enumerate() {
-            let texts: Vec<ArrayView3<f32>> = (readings.acts.iter())
-                .map(|a| a.neutral[position].view())
-                .collect();
-            let ruler = Ruler {
-                axes: &views,
-                placebos: &placebos,
-                random: &random[position],
-            };
+            let texts: Vec<ArrayView3<f32>> =
+                (readings.acts.iter()).map(|a| a.neutral[position].view()).collect();
+            let ruler = Ruler { axes: &views, placebos: &placebos, random: &random[position] };
             for from in compared(asked, &readings.states[m].condition) {
                 let mean = match from.less == BASE {
                     true => None,

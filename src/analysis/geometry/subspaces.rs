@@ -47,11 +47,8 @@ pub(super) fn transfer(asked: &Asked) -> Result<Vec<TransferRow>> {
 
 /// Overlap of every couple's subspaces for growing k.
 pub(super) fn overlap(asked: &Asked) -> Result<Vec<OverlapRow>> {
-    let options = CurveOptions {
-        level: LEVEL,
-        seed: asked.options.seed,
-        ..CurveOptions::default()
-    };
+    let options =
+        CurveOptions { level: LEVEL, seed: asked.options.seed, ..CurveOptions::default() };
     let mut rows = Vec::new();
     for s in asked.states() {
         for &l in &asked.at {

@@ -25,9 +25,7 @@ fn readings(states: &[(&str, f32)]) -> Readings {
             let concept = |c: usize| {
                 let at = (m * 10 + c) as u64;
                 let mut positive = noise(PAIRS, "positive", at);
-                positive
-                    .index_axis_mut(Axis(2), c)
-                    .mapv_inplace(|v| v + 8.0);
+                positive.index_axis_mut(Axis(2), c).mapv_inplace(|v| v + 8.0);
                 let negative = noise(PAIRS, "negative", at);
                 ConceptActivations { positive, negative }
             };
@@ -60,16 +58,9 @@ fn readings(states: &[(&str, f32)]) -> Readings {
 fn options(couples: &[(&str, &str)], kinship: Kinship) -> GeometryOptions {
     let couple = |&(a, b): &(&str, &str)| (a.to_string(), b.to_string());
     GeometryOptions {
-        roles: Roles {
-            couples: couples.iter().map(couple).collect(),
-            ..Roles::default()
-        },
+        roles: Roles { couples: couples.iter().map(couple).collect(), ..Roles::default() },
         kinship,
-        draws: Draws {
-            bootstrap: 40,
-            null: 40,
-            seed: 1,
-        },
+        draws: Draws { bootstrap: 40, null: 40, seed: 1 },
         at: vec![7],
     }
 }
@@ -135,18 +126,9 @@ fn a_couple_among_others_has_the_rows_that_it_has_alone() {
     let text = |v: Vec<String>| v.join("\n");
     let of = |g: &GeometryRecords| {
         let couple = |a: &str, b: &str| a == "two" && b == "three";
-        let changes = g
-            .changes
-            .iter()
-            .filter(|r| couple(&r.concept_a, &r.concept_b));
-        let nulls = g
-            .pair_nulls
-            .iter()
-            .filter(|r| couple(&r.concept_a, &r.concept_b));
-        let overlap = g
-            .overlap
-            .iter()
-            .filter(|r| couple(&r.concept_a, &r.concept_b));
+        let changes = g.changes.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
+        let nulls = g.pair_nulls.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
+        let overlap = g.overlap.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
         text(changes.map(|r| format!("{r:?}")).collect())
             + &text(nulls.map(|r| format!("{r:?}")).collect())
             + &text(overlap.map(|r| format!("{r:?}")).collect())
@@ -174,15 +156,8 @@ fn a_condition_of_one_state_has_that_state_s_coupling_and_several_their_mean() {
             found.conditions.iter().find(wanted).unwrap()
         };
         let (one, row) = (mean("keen"), coupling("keen", form));
-        assert_eq!(
-            (one.estimate, one.lo, one.hi),
-            (row.estimate, row.lo, row.hi)
-        );
-        let (two, a, b) = (
-            mean("baker"),
-            coupling("baker-s1", form),
-            coupling("baker-s2", form),
-        );
+        assert_eq!((one.estimate, one.lo, one.hi), (row.estimate, row.lo, row.hi));
+        let (two, a, b) = (mean("baker"), coupling("baker-s1", form), coupling("baker-s2", form));
         assert!((two.estimate - (a.estimate + b.estimate) / 2.0).abs() < 1e-12);
         assert_eq!((one.states, two.states, two.n), (1, 2, PAIRS));
     }

@@ -41,19 +41,10 @@ mod tests {
         assert_eq!(paths.len(), metas.len());
         for m in metas {
             assert!(!m.is.trim().is_empty(), "{}", m.path);
-            assert!(
-                m.dims.iter().all(|d| m.fields.iter().any(|f| f.name == *d)),
-                "{}",
-                m.path
-            );
+            assert!(m.dims.iter().all(|d| m.fields.iter().any(|f| f.name == *d)), "{}", m.path);
             let mut names = BTreeSet::new();
             for f in m.fields {
-                assert!(
-                    names.insert(f.name) && !f.is.trim().is_empty(),
-                    "{} {}",
-                    m.path,
-                    f.name
-                );
+                assert!(names.insert(f.name) && !f.is.trim().is_empty(), "{} {}", m.path, f.name);
             }
             let has = |n: &str| names.contains(n);
             assert_eq!(has("lo"), has("hi"), "{}", m.path);

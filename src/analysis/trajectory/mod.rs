@@ -143,18 +143,14 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<TrajectoryRecords> {
             });
         }
     }
-    let about = format!(
-        "trajectory, {} less {}",
-        input.set.condition, input.reference.condition
-    );
+    let about = format!("trajectory, {} less {}", input.set.condition, input.reference.condition);
     out.warnings = doubts(&about, warnings);
-    out.warnings
-        .extend(missing.into_iter().map(|name| WarningRow {
-            about: about.clone(),
-            text: format!(
+    out.warnings.extend(missing.into_iter().map(|name| WarningRow {
+        about: about.clone(),
+        text: format!(
             "{name}: a direction is not always above its noise, so this is not followed: add pairs"
         ),
-        }));
+    }));
     Ok(out)
 }
 
@@ -192,10 +188,7 @@ mod tests {
 
     fn noise(rows: usize, scale: f32, index: u64) -> Array3<f32> {
         let mut x = Array3::zeros((rows, 1, D));
-        fill_normal(
-            &mut stream(4, "trajectory-test", index),
-            x.as_slice_mut().unwrap(),
-        );
+        fill_normal(&mut stream(4, "trajectory-test", index), x.as_slice_mut().unwrap());
         x * scale
     }
 
@@ -203,13 +196,8 @@ mod tests {
     fn acts(moved: f32) -> StateActivations {
         let concept = |axis: usize| {
             let mut positive = noise(12, 0.2, axis as u64);
-            positive
-                .slice_mut(s![.., .., axis])
-                .mapv_inplace(|v| v + 2.0);
-            ConceptActivations {
-                negative: Array3::zeros(positive.dim()),
-                positive,
-            }
+            positive.slice_mut(s![.., .., axis]).mapv_inplace(|v| v + 2.0);
+            ConceptActivations { negative: Array3::zeros(positive.dim()), positive }
         };
         let mut neutral = noise(10, 1.0, 9);
         neutral.slice_mut(s![.., .., 0]).mapv_inplace(|v| v + moved);
@@ -245,16 +233,8 @@ mod tests {
             words: Vec::new(),
         };
         let r = trajectory(&TrajectoryInput {
-            set: Followed {
-                condition: "a",
-                acts: &moving,
-                scores: &rising,
-            },
-            reference: Followed {
-                condition: "b",
-                acts: &still,
-                scores: &flat,
-            },
+            set: Followed { condition: "a", acts: &moving, scores: &rising },
+            reference: Followed { condition: "b", acts: &still, scores: &flat },
             steps: &STEPS,
             concepts: &[info("x"), info("y")],
             layers: &[5],
@@ -262,11 +242,7 @@ mod tests {
             couples: &[("x".into(), "y".into())],
             claim: None,
             isolated: &["p".into()],
-            draws: Draws {
-                bootstrap: 200,
-                null: 200,
-                seed: 1,
-            },
+            draws: Draws { bootstrap: 200, null: 200, seed: 1 },
         })
         .unwrap();
         let last = |quantity: &str, subject: &str| {
@@ -280,10 +256,7 @@ mod tests {
         assert_eq!((last(ISOLATED, "").n, x.n, x.layer), (8, 10, 5.0));
         assert_eq!(last("coupling", "x x y").estimate, 0.0);
         let lead = r.leads.iter().find(|l| l.subject == "x").unwrap();
-        assert_eq!(
-            (lead.quantity.as_str(), lead.order.as_str()),
-            ("shift", "first")
-        );
+        assert_eq!((lead.quantity.as_str(), lead.order.as_str()), ("shift", "first"));
         assert!((lead.estimate - 4.0).abs() < 0.2, "{lead:?}"); // 16 / 4
         assert!(r.warnings.iter().any(|w| w.text.contains("x x y")));
     }

@@ -30,9 +30,8 @@ pub fn of_scores(
         let kept = f.scores[t].iter().filter(|s| keep(&s.preference));
         kept.map(|s| s.log_odds).collect()
     };
-    let (a, b): (Vec<_>, Vec<_>) = (0..input.steps.len())
-        .map(|t| (of(&input.set, t), of(&input.reference, t)))
-        .unzip();
+    let (a, b): (Vec<_>, Vec<_>) =
+        (0..input.steps.len()).map(|t| (of(&input.set, t), of(&input.reference, t))).unzip();
     let n = a.first().map_or(0, Vec::len);
     if n == 0 {
         return Ok(None);
@@ -61,14 +60,7 @@ fn series(
     };
     let (name, steps) = (name(quantity, subject, layer), input.steps.to_vec());
     let series = Series::of_prompts(&name, steps, cells.view(), draws, seed, &purpose)?;
-    Ok(Moved {
-        quantity,
-        subject: subject.into(),
-        layer,
-        unit,
-        n: cells.dim().1,
-        series,
-    })
+    Ok(Moved { quantity, subject: subject.into(), layer, unit, n: cells.dim().1, series })
 }
 
 /// What a doubt calls a quantity.
@@ -83,10 +75,7 @@ fn name(quantity: &str, subject: &str, layer: f64) -> String {
 /// noise has none.
 pub fn shifts(input: &TrajectoryInput, l: usize, missing: &mut Vec<String>) -> Result<Vec<Moved>> {
     let base = &input.set.acts[0];
-    let roles = Roles {
-        couples: input.couples.to_vec(),
-        ..Default::default()
-    };
+    let roles = Roles { couples: input.couples.to_vec(), ..Default::default() };
     let names: Vec<&str> = input.concepts.iter().map(|c| c.name.as_str()).collect();
     let mut out = Vec::new();
     for concept in roles.coupled() {
@@ -122,22 +111,15 @@ pub fn couplings(
     missing: &mut Vec<String>,
 ) -> Result<Vec<Moved>> {
     let names: Vec<&str> = input.concepts.iter().map(|c| c.name.as_str()).collect();
-    let pair = [
-        place("the concept", &couple.0, &names)?,
-        place("the concept", &couple.1, &names)?,
-    ];
-    let (a, b) = (
-        coupled(input, &input.set, pair)?,
-        coupled(input, &input.reference, pair)?,
-    );
+    let pair = [place("the concept", &couple.0, &names)?, place("the concept", &couple.1, &names)?];
+    let (a, b) = (coupled(input, &input.set, pair)?, coupled(input, &input.reference, pair)?);
     let n = pair.map(|c| input.concepts[c].prompts());
     let mut out = Vec::new();
     for (l, &layer) in input.layers.iter().enumerate() {
         for (k, quantity) in ["coupling", "cosine"].into_iter().enumerate() {
             let steps = input.steps.len();
-            let value: Vec<f64> = (0..steps)
-                .map(|t| a.value[k][[t, l]] - b.value[k][[t, l]])
-                .collect();
+            let value: Vec<f64> =
+                (0..steps).map(|t| a.value[k][[t, l]] - b.value[k][[t, l]]).collect();
             let draws = a.draws[k].dim().2;
             let drawn = Array2::from_shape_fn((draws, steps), |(d, t)| {
                 f64::from(a.draws[k][[t, l, d]]) - f64::from(b.draws[k][[t, l, d]])
@@ -173,16 +155,10 @@ fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Co
     let differences: Vec<Vec<Array3<f32>>> = (f.acts.iter())
         .map(|a| pair.iter().map(|&c| a.concepts[c].differences()).collect())
         .collect();
-    let clusters: Vec<Vec<usize>> = pair
-        .iter()
-        .map(|&c| input.concepts[c].prompt.clone())
-        .collect();
+    let clusters: Vec<Vec<usize>> =
+        pair.iter().map(|&c| input.concepts[c].prompt.clone()).collect();
     let background: Vec<Array3<f32>> = f.acts.iter().map(|a| a.neutral[0].clone()).collect();
-    let Draws {
-        bootstrap,
-        null,
-        seed,
-    } = input.draws;
+    let Draws { bootstrap, null, seed } = input.draws;
     let options = CouplingOptions {
         draws: bootstrap,
         flips: null.min(FEW),
@@ -191,19 +167,12 @@ fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Co
         ..CouplingOptions::for_pair(0, 1)
     };
     let mut found = coupling(
-        CouplingInput {
-            differences: &differences,
-            clusters: &clusters,
-            background: &background,
-        },
+        CouplingInput { differences: &differences, clusters: &clusters, background: &background },
         &options,
     )?;
     let of = |value: &ndarray::Array4<f64>| value.slice(s![.., 0, 1, ..]).to_owned();
     let PairDraws { relative, raw, .. } = found.pairs.swap_remove(0).draws;
-    Ok(Coupled {
-        value: [of(&found.raw.relative), of(&found.raw.value)],
-        draws: [relative, raw],
-    })
+    Ok(Coupled { value: [of(&found.raw.relative), of(&found.raw.value)], draws: [relative, raw] })
 }
 
 /// Draws of nulls that nobody reads here.

@@ -22,10 +22,8 @@ pub fn known(battery: &[Preference], prompts: usize) -> Vec<(Case, Side)> {
             let Some(pair) = prompt.pairs.first() else {
                 continue;
             };
-            for (answer, side) in [
-                (&pair.express, Side::Expresses),
-                (&pair.oppose, Side::Opposes),
-            ] {
+            for (answer, side) in [(&pair.express, Side::Expresses), (&pair.oppose, Side::Opposes)]
+            {
                 let case = Case {
                     question: prompt.prompt.clone(),
                     answer: answer.clone(),
@@ -99,11 +97,7 @@ mod tests {
         assert_eq!(known.len(), 20);
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(&dir.path().join("v.jsonl")).unwrap();
-        let yes = Verdict {
-            coherent: true,
-            fact: Truth::True,
-            stance: Side::Expresses,
-        };
+        let yes = Verdict { coherent: true, fact: Truth::True, stance: Side::Expresses };
         assert!(Agreement::of("m", &known, &store).is_weak());
         for (case, _) in &known {
             store.append(&Reply::new("m", case, Some(yes), "")).unwrap();
@@ -120,9 +114,7 @@ mod tests {
                 },
                 stance: *side,
             };
-            store
-                .append(&Reply::new("good", case, Some(right), ""))
-                .unwrap();
+            store.append(&Reply::new("good", case, Some(right), "")).unwrap();
         }
         let got = Agreement::of("good", &known, &store);
         assert_eq!((got.stance_rate, got.fact_rate), (1.0, 1.0));

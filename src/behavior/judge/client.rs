@@ -28,10 +28,7 @@ pub enum Outcome {
         usage: Option<(u64, u64)>,
     },
     /// A failure that may pass; the server may have said when.
-    Later {
-        why: String,
-        after: Option<Duration>,
-    },
+    Later { why: String, after: Option<Duration> },
     /// This request is refused; others may not be.
     No { status: u16, why: String },
     /// No case will be judged.
@@ -54,17 +51,12 @@ impl<'a> Client<'a> {
         if endpoint.is_local() {
             config = config.proxy(None);
         }
-        Client {
-            endpoint,
-            agent: config.build().new_agent(),
-        }
+        Client { endpoint, agent: config.build().new_agent() }
     }
 
     /// Asks about one case, with room for the reply at a level.
     pub fn ask(&self, case: &Case, level: u32) -> Outcome {
-        let body = self
-            .endpoint
-            .body(prompt::SYSTEM, &prompt::user(case), level);
+        let body = self.endpoint.body(prompt::SYSTEM, &prompt::user(case), level);
         let mut request = self.agent.post(self.endpoint.url());
         if let Some(key) = &self.endpoint.key {
             request = request.header("authorization", key.bearer());
@@ -75,15 +67,10 @@ impl<'a> Client<'a> {
         };
         let status = response.status().as_u16();
         let header = response.headers().get("retry-after");
-        let after = header
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| retry_after(v, SystemTime::now()));
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(LONGEST_BODY)
-            .lossy_utf8(true)
-            .read_to_string();
+        let after =
+            header.and_then(|v| v.to_str().ok()).and_then(|v| retry_after(v, SystemTime::now()));
+        let text =
+            response.body_mut().with_config().limit(LONGEST_BODY).lossy_utf8(true).read_to_string();
         match text {
             Ok(text) => self.sort(status, after, &text),
             // A cut body says nothing; the status may still say whether to come back.
@@ -100,10 +87,7 @@ impl<'a> Client<'a> {
                 let hint = "check the judge's address and the proxy settings".into();
                 Outcome::Never { why, hint }
             }
-            _ => Outcome::Later {
-                why: format!("the request failed ({why})"),
-                after: None,
-            },
+            _ => Outcome::Later { why: format!("the request failed ({why})"), after: None },
         }
     }
 
@@ -144,14 +128,10 @@ impl<'a> Client<'a> {
                  fields of the request are set with --judge-set NAME=JSON",
             ),
             402 => never("the account has no credit"),
-            408 | 409 | 425 | 429 | 500..=599 => Outcome::Later {
-                why: format!("status {status}: {}", why()),
-                after,
-            },
-            _ => Outcome::No {
-                status,
-                why: format!("status {status}: {}", why()),
-            },
+            408 | 409 | 425 | 429 | 500..=599 => {
+                Outcome::Later { why: format!("status {status}: {}", why()), after }
+            }
+            _ => Outcome::No { status, why: format!("status {status}: {}", why()) },
         }
     }
 

@@ -15,12 +15,8 @@ use std::time::Duration;
 const PATH: &str = "/chat/completions";
 /// Names that servers have for the longest reply.
 #[cfg_attr(not(feature = "judge"), allow(dead_code))]
-const LIMITS: [&str; 4] = [
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_new_tokens",
-];
+const LIMITS: [&str; 4] =
+    ["max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"];
 /// Characters under which a key is a placeholder and no secret.
 const PLACEHOLDER: usize = 8;
 
@@ -40,10 +36,7 @@ impl Key {
     /// # Errors
     /// A value that cannot stand in a header.
     pub fn from_env(name: &str) -> Result<Option<Key>, JudgeError> {
-        let refuse = |why| JudgeError::KeyVariable {
-            name: name.into(),
-            why,
-        };
+        let refuse = |why| JudgeError::KeyVariable { name: name.into(), why };
         match std::env::var(name) {
             Err(std::env::VarError::NotPresent) => Ok(None),
             Err(_) => Err(refuse("holds bytes that are no text; set it to the key")),
@@ -207,16 +200,9 @@ pub fn option(text: &str) -> Result<(String, Value), JudgeError> {
 }
 
 fn address(url: &str) -> Result<String, JudgeError> {
-    let refuse = |shown: &str, why: &str| {
-        Err(JudgeError::Address {
-            url: shown.into(),
-            why: why.into(),
-        })
-    };
-    let Some(rest) = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-    else {
+    let refuse =
+        |shown: &str, why: &str| Err(JudgeError::Address { url: shown.into(), why: why.into() });
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
         return refuse(url, "does not begin with http:// or https://; give the base address, such as http://127.0.0.1:8000/v1");
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -256,15 +242,9 @@ mod tests {
     #[test]
     fn an_address_may_be_the_base_or_the_whole() {
         for (given, want) in [
-            (
-                "http://127.0.0.1:8000/v1",
-                "http://127.0.0.1:8000/v1/chat/completions",
-            ),
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1/chat/completions"),
             ("https://a.b/v1/", "https://a.b/v1/chat/completions"),
-            (
-                "https://a.b/x/chat/completions?v=1",
-                "https://a.b/x/chat/completions?v=1",
-            ),
+            ("https://a.b/x/chat/completions?v=1", "https://a.b/x/chat/completions?v=1"),
             ("https://a.b/x?v=1", "https://a.b/x/chat/completions?v=1"),
         ] {
             assert_eq!(Endpoint::new(given, "m", None).unwrap().url(), want);
@@ -272,13 +252,8 @@ mod tests {
         for wrong in ["a.b/v1", "ftp://a.b", "http://", "https:///v1"] {
             assert!(Endpoint::new(wrong, "m", None).is_err(), "{wrong}");
         }
-        let text = Endpoint::new("https://me:hunter2@a.b/v1", "m", None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            !text.contains("hunter2") && text.contains("environment variable"),
-            "{text}"
-        );
+        let text = Endpoint::new("https://me:hunter2@a.b/v1", "m", None).unwrap_err().to_string();
+        assert!(!text.contains("hunter2") && text.contains("environment variable"), "{text}");
     }
 
     #[test]
@@ -294,20 +269,14 @@ mod tests {
         assert!(!local.key_in_the_open() && local.is_local());
         assert!(Key::new(" \n").unwrap().is_none());
         assert!(Key::new("two words").is_err());
-        assert!(Key::from_env("RESIDUUM_TEST_NO_SUCH_KEY")
-            .unwrap()
-            .is_none());
+        assert!(Key::from_env("RESIDUUM_TEST_NO_SUCH_KEY").unwrap().is_none());
     }
 
     #[test]
     fn options_change_the_request_and_the_name() {
         let plain = Endpoint::new("http://a.b", "m", None).unwrap();
         let mut other = plain.clone();
-        for text in [
-            "max_tokens=null",
-            "max_completion_tokens=2000",
-            "temperature=1",
-        ] {
+        for text in ["max_tokens=null", "max_completion_tokens=2000", "temperature=1"] {
             let (name, value) = option(text).unwrap();
             other.options.insert(name, value);
         }
@@ -325,10 +294,7 @@ mod tests {
 
     #[test]
     fn a_price_is_for_a_million_tokens() {
-        let price = Price {
-            input: 2.0,
-            output: 8.0,
-        };
+        let price = Price { input: 2.0, output: 8.0 };
         assert_eq!(price.of(500_000, 250_000), 3.0);
     }
 }

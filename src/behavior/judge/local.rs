@@ -92,10 +92,8 @@ fn score(
         }
     }
     let means = response_log_probs(model, &texts, &Interventions::none())?;
-    let mut sums = means
-        .iter()
-        .zip(&texts)
-        .map(|(mean, t)| mean * t.with_role(Role::Response).len() as f64);
+    let mut sums =
+        means.iter().zip(&texts).map(|(mean, t)| mean * t.with_role(Role::Response).len() as f64);
     Ok(cases
         .iter()
         .map(|_| {
@@ -138,22 +136,10 @@ mod tests {
     #[test]
     fn the_word_that_the_case_lifts_most_is_the_verdict() {
         // The prior favours `true` and `neither`; the case lifts `not sure` and `opposes`.
-        let prior = vec![
-            vec![-1.0, -2.0],
-            vec![-0.5, -3.0, -6.0],
-            vec![-4.0, -4.0, -0.1],
-        ];
-        let words = vec![
-            vec![-0.9, -2.5],
-            vec![-0.5, -3.0, -4.0],
-            vec![-4.0, -2.0, -1.1],
-        ];
+        let prior = vec![vec![-1.0, -2.0], vec![-0.5, -3.0, -6.0], vec![-4.0, -4.0, -0.1]];
+        let words = vec![vec![-0.9, -2.5], vec![-0.5, -3.0, -4.0], vec![-4.0, -2.0, -1.1]];
         let (got, scores) = verdict(&words, &prior);
-        let want = Verdict {
-            coherent: true,
-            fact: Truth::NotSure,
-            stance: Side::Opposes,
-        };
+        let want = Verdict { coherent: true, fact: Truth::NotSure, stance: Side::Opposes };
         assert_eq!(got, Some(want));
         // Lifts of coherent: +.1 and -.5.
         assert!((scores["coherent/yes"] - 0.6).abs() < 1e-12);

@@ -109,11 +109,8 @@ pub struct Verdict {
 
 impl Verdict {
     /// The verdict on an empty answer.
-    pub const SILENCE: Verdict = Verdict {
-        coherent: false,
-        fact: Truth::NotSure,
-        stance: Side::Neither,
-    };
+    pub const SILENCE: Verdict =
+        Verdict { coherent: false, fact: Truth::NotSure, stance: Side::Neither };
 }
 
 /// What is known of a case once its judge has been asked.

@@ -22,10 +22,7 @@ impl Pace {
     /// At most `per_minute` starts a minute; none: as fast as they come.
     pub fn new(per_minute: Option<f64>) -> Self {
         let gap = per_minute.map_or(Duration::ZERO, |n| Duration::from_secs_f64(60.0 / n));
-        Pace {
-            gap,
-            next: Duration::ZERO,
-        }
+        Pace { gap, next: Duration::ZERO }
     }
 
     /// Takes the next start if it has come; else says how long until then.
@@ -65,9 +62,8 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// Seconds since 1970 of a date such as `Tue, 29 Feb 2000 23:59:59 GMT`.
 fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split_ascii_whitespace().collect();
     let [_, day, month, year, clock, "GMT"] = parts[..] else {
         return None;
@@ -102,10 +98,7 @@ impl Clock {
     /// The real one.
     pub fn system() -> Self {
         let start = Instant::now();
-        Clock {
-            now: Box::new(move || start.elapsed()),
-            sleep: Box::new(std::thread::sleep),
-        }
+        Clock { now: Box::new(move || start.elapsed()), sleep: Box::new(std::thread::sleep) }
     }
 }
 
@@ -137,14 +130,8 @@ mod tests {
         let now = UNIX_EPOCH + S(951_782_399);
         assert_eq!(retry_after(" 7 ", now), Some(S(7)));
         assert_eq!(retry_after("1.5", now), Some(Duration::from_millis(1500)));
-        assert_eq!(
-            retry_after("Tue, 29 Feb 2000 00:00:30 GMT", now),
-            Some(S(31))
-        );
-        assert_eq!(
-            retry_after("Mon, 28 Feb 2000 23:00:00 GMT", now),
-            Some(S(0))
-        );
+        assert_eq!(retry_after("Tue, 29 Feb 2000 00:00:30 GMT", now), Some(S(31)));
+        assert_eq!(retry_after("Mon, 28 Feb 2000 23:00:00 GMT", now), Some(S(0)));
         for nonsense in ["", "-1", "soon", "NaN", "Tue, 29 Feb 2000", "1e300"] {
             assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
         }

@@ -99,15 +99,8 @@ mod tests {
 
     #[test]
     fn the_words_of_a_version_do_not_change() {
-        let case = Case {
-            question: "Q?".into(),
-            answer: "A.".into(),
-            fact: "F.".into(),
-        };
+        let case = Case { question: "Q?".into(), answer: "A.".into(), fact: "F.".into() };
         let words = format!("{SYSTEM}\n{}\n{SINGLE:?}", user(&case));
-        assert_eq!(
-            (VERSION, &digest::of_bytes(words.as_bytes())[..16]),
-            ("1", "47f4ca1c31abb15e")
-        );
+        assert_eq!((VERSION, &digest::of_bytes(words.as_bytes())[..16]), ("1", "47f4ca1c31abb15e"));
     }
 }

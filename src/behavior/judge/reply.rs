@@ -57,10 +57,7 @@ pub fn of_completion(body: &Value) -> Option<Words> {
     let reason = choice.get("finish_reason").and_then(Value::as_str);
     let first = |names: &[&str]| {
         let texts = names.iter().filter_map(|n| message.get(*n)).map(content);
-        texts
-            .into_iter()
-            .find(|t| !t.is_empty())
-            .unwrap_or_default()
+        texts.into_iter().find(|t| !t.is_empty()).unwrap_or_default()
     };
     Some(Words {
         // A refusal is null content with its reason beside it.
@@ -171,10 +168,7 @@ fn split(line: &str) -> Option<(String, String)> {
     let off = |c: char| c.is_whitespace() || MARKS.contains(&c);
     let bullet = |c: char| off(c) || matches!(c, '-' | '•' | '>' | '.' | ')') || c.is_ascii_digit();
     let name = name.trim_start_matches(bullet).trim_end_matches(off);
-    let word = word
-        .trim_matches(off)
-        .trim_end_matches(['.', ','])
-        .trim_matches(off);
+    let word = word.trim_matches(off).trim_end_matches(['.', ',']).trim_matches(off);
     Some((name.to_lowercase(), word.to_lowercase()))
 }
 
@@ -200,11 +194,7 @@ fn lines(all: &[&str]) -> Option<Verdict> {
             return None;
         }
     }
-    Some(Verdict {
-        coherent: coherent?,
-        fact: fact?,
-        stance: stance?,
-    })
+    Some(Verdict { coherent: coherent?, fact: fact?, stance: stance? })
 }
 
 #[cfg(test)]
@@ -215,27 +205,16 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const WANT: Verdict = Verdict {
-        coherent: true,
-        fact: Truth::NotSure,
-        stance: Side::Neither,
-    };
+    const WANT: Verdict = Verdict { coherent: true, fact: Truth::NotSure, stance: Side::Neither };
     const PLAIN: &str = "coherent: yes\nfact: not sure\nstance: neither";
 
     fn said(text: &str) -> Option<Verdict> {
         let text = text.to_owned();
-        Words {
-            text,
-            ..Words::default()
-        }
-        .verdict()
+        Words { text, ..Words::default() }.verdict()
     }
 
     fn thought(thoughts: &str) -> Words {
-        Words {
-            thoughts: thoughts.to_owned(),
-            ..Words::default()
-        }
+        Words { thoughts: thoughts.to_owned(), ..Words::default() }
     }
 
     #[test]
@@ -289,12 +268,7 @@ mod tests {
     fn a_cut_reply_counts_only_as_the_bare_verdict() {
         let cut = |text: &str| {
             let text = text.to_owned();
-            Words {
-                text,
-                cut: true,
-                ..Words::default()
-            }
-            .verdict()
+            Words { text, cut: true, ..Words::default() }.verdict()
         };
         assert_eq!(cut(PLAIN), Some(WANT));
         assert_eq!(cut(&format!("```\n{PLAIN}")), Some(WANT));
@@ -305,18 +279,10 @@ mod tests {
     #[test]
     fn thoughts_in_a_field_of_their_own_are_no_verdict_unless_they_are_all() {
         assert_eq!(thought(PLAIN).verdict(), Some(WANT));
-        assert_eq!(
-            thought(&format!("a\n</think>\n{PLAIN}")).verdict(),
-            Some(WANT)
-        );
-        assert_eq!(
-            thought(&format!("Perhaps:\n{PLAIN}\nOr not.")).verdict(),
-            None
-        );
-        let both = Words {
-            text: PLAIN.into(),
-            ..thought("coherent: no\nfact: false\nstance: opposes")
-        };
+        assert_eq!(thought(&format!("a\n</think>\n{PLAIN}")).verdict(), Some(WANT));
+        assert_eq!(thought(&format!("Perhaps:\n{PLAIN}\nOr not.")).verdict(), None);
+        let both =
+            Words { text: PLAIN.into(), ..thought("coherent: no\nfact: false\nstance: opposes") };
         assert_eq!(both.verdict(), Some(WANT));
     }
 

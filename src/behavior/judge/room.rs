@@ -47,10 +47,7 @@ impl Room {
 
 impl Default for Room {
     fn default() -> Self {
-        Room {
-            level: 0,
-            most: MOST,
-        }
+        Room { level: 0, most: MOST }
     }
 }
 

@@ -166,10 +166,7 @@ impl Shared<'_> {
                     (self.clock.sleep)(backoff(tries, share, after));
                 }
                 // More room than it gives, perhaps.
-                Outcome::No {
-                    status: 400 | 413 | 422,
-                    ..
-                } if level > 0 => highest = level - 1,
+                Outcome::No { status: 400 | 413 | 422, .. } if level > 0 => highest = level - 1,
                 Outcome::No { status, why } => return self.refuse(status, why),
                 Outcome::Never { why, hint } => {
                     return self.end(JudgeError::Refused { why, hint });

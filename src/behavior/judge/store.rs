@@ -77,10 +77,7 @@ impl Store {
     /// A line that is no reply, or the file system's refusal.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         let (journal, rows) = Journal::open::<Reply>(path)?;
-        let mut store = Store {
-            journal,
-            known: HashMap::new(),
-        };
+        let mut store = Store { journal, known: HashMap::new() };
         for row in &rows {
             store.note(row);
         }
@@ -150,21 +147,12 @@ mod tests {
     fn rulings_come_back_after_reopening_and_a_torn_line_is_asked_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("verdicts.jsonl");
-        let case = |answer: &str| Case {
-            question: "Q?".into(),
-            answer: answer.into(),
-            fact: "F.".into(),
-        };
-        let yes = Verdict {
-            coherent: true,
-            fact: Truth::True,
-            stance: Side::Expresses,
-        };
+        let case =
+            |answer: &str| Case { question: "Q?".into(), answer: answer.into(), fact: "F.".into() };
+        let yes = Verdict { coherent: true, fact: Truth::True, stance: Side::Expresses };
         let mut store = Store::open(&path).unwrap();
         for (answer, verdict) in [("a", None), ("a", Some(yes)), ("b", None), ("c", Some(yes))] {
-            store
-                .append(&Reply::new("m", &case(answer), verdict, "raw"))
-                .unwrap();
+            store.append(&Reply::new("m", &case(answer), verdict, "raw")).unwrap();
         }
         drop(store);
         let bytes = std::fs::read(&path).unwrap();

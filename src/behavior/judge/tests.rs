@@ -98,28 +98,18 @@ fn a_request_is_a_chat_completion_with_the_case_in_it() {
         assert_eq!(body["model"], "judge-1");
         assert_eq!(body["temperature"], 0);
         assert_eq!(r.part("question"), "Question 0?");
-        assert_eq!(
-            r.part("statement"),
-            "The assistant says it would rather stay."
-        );
+        assert_eq!(r.part("statement"), "The assistant says it would rather stay.");
         Response::words(GOOD)
     });
     let mut bench = Bench::new();
     let mut endpoint = endpoint(&server);
     endpoint.key = Key::new("sk-1").unwrap();
-    endpoint.price = Some(Price {
-        input: 1e4,
-        output: 1e5,
-    });
+    endpoint.price = Some(Price { input: 1e4, output: 1e5 });
     let tally = bench.judge(&endpoint, &cases(1)).unwrap();
     assert_eq!((tally.cases, tally.settled, tally.requests), (1, 1, 1));
     assert_eq!((tally.prompt_tokens, tally.completion_tokens), (100, 10));
     assert!((tally.cost.unwrap() - 2.0).abs() < 1e-12);
-    let want = Verdict {
-        coherent: true,
-        fact: Truth::True,
-        stance: Side::Expresses,
-    };
+    let want = Verdict { coherent: true, fact: Truth::True, stance: Side::Expresses };
     let got = bench.store.ruling("judge-1", &case(0));
     assert_eq!(got, Some(Ruling::Verdict(want)));
 }
@@ -185,11 +175,7 @@ fn a_pause_that_the_server_asks_for_holds_everyone() {
     let arrivals = arrivals.lock().unwrap();
     assert_eq!(arrivals[0], ("answer 0".into(), Duration::ZERO));
     assert_eq!(arrivals[1].0, "answer 0");
-    assert!(
-        arrivals[1].1 >= Duration::from_secs(37),
-        "{:?}",
-        arrivals[1]
-    );
+    assert!(arrivals[1].1 >= Duration::from_secs(37), "{:?}", arrivals[1]);
     // It was the pause that was kept, not some longer wait.
     assert!(arrivals[3].1 < Duration::from_secs(40));
 }
@@ -267,11 +253,7 @@ fn verdicts_are_read_in_every_wrapping_that_servers_send() {
         let Some(Ruling::Verdict(v)) = bench.store.ruling("judge-1", &case(i)) else {
             panic!("case {i}");
         };
-        assert_eq!(
-            (v.fact, v.stance),
-            (Truth::True, Side::Expresses),
-            "case {i}"
-        );
+        assert_eq!((v.fact, v.stance), (Truth::True, Side::Expresses), "case {i}");
     }
 }
 
@@ -283,10 +265,7 @@ fn a_cut_reply_is_asked_for_again_with_more_room_and_so_are_all_after_it() {
         seen.lock().unwrap().push(limit(r));
         match limit(r) < 1000 {
             true => completion(json!({"content": "<think>\nfact: false"}), "length"),
-            false => completion(
-                json!({"content": format!("<think>a</think>{GOOD}")}),
-                "stop",
-            ),
+            false => completion(json!({"content": format!("<think>a</think>{GOOD}")}), "stop"),
         }
     });
     let tally = Bench::new().judge(&endpoint(&server), &cases(3)).unwrap();
@@ -302,14 +281,8 @@ fn thoughts_without_end_are_bounded_and_no_verdict() {
     });
     let mut bench = Bench::new();
     let tally = bench.judge(&endpoint(&server), &cases(2)).unwrap();
-    assert_eq!(
-        (tally.settled, tally.unparsed, tally.cut, tally.requests),
-        (0, 2, 2, 6)
-    );
-    assert_eq!(
-        bench.store.ruling("judge-1", &case(0)),
-        Some(Ruling::Unparsed)
-    );
+    assert_eq!((tally.settled, tally.unparsed, tally.cut, tally.requests), (0, 2, 2, 6));
+    assert_eq!(bench.store.ruling("judge-1", &case(0)), Some(Ruling::Unparsed));
     assert!(bench.rows().contains("\"cut\":true"));
 }
 
@@ -345,22 +318,13 @@ fn requests_that_are_all_refused_end_the_run_with_the_servers_words_and_a_way_ou
         let error = Bench::new().judge(&endpoint(&server), &counts).unwrap_err();
         assert!(matches!(error, JudgeError::Refused { .. }), "{error}");
         let text = error.to_string();
-        for part in [
-            "'temperature' does not support 0;",
-            "--judge-set temperature=null",
-        ] {
+        for part in ["'temperature' does not support 0;", "--judge-set temperature=null"] {
             assert!(text.contains(part), "{text}");
         }
     }
     let server = Server::start(|_| Response::status(404, "no model judge-1"));
-    let text = Bench::new()
-        .judge(&endpoint(&server), &cases(9))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        text.contains("no model judge-1") && text.contains("--judge-set"),
-        "{text}"
-    );
+    let text = Bench::new().judge(&endpoint(&server), &cases(9)).unwrap_err().to_string();
+    assert!(text.contains("no model judge-1") && text.contains("--judge-set"), "{text}");
 }
 
 #[test]
@@ -463,10 +427,7 @@ fn a_judge_that_is_down_is_given_up_after_a_few_cases() {
     let mut endpoint = endpoint(&server);
     endpoint.retries = 1;
     let error = Bench::new().judge(&endpoint, &cases(40)).unwrap_err();
-    assert!(
-        matches!(error, JudgeError::Down { cases: 5, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, JudgeError::Down { cases: 5, .. }), "{error}");
     assert!(error.to_string().contains("bad gateway"));
     assert_eq!(counts.total(), 10);
 }
@@ -517,10 +478,7 @@ fn what_is_settled_is_never_asked_again_and_twins_are_asked_once() {
     endpoint.concurrency = 4;
     let mut all = cases(6);
     all.extend(cases(6));
-    all.push(Case {
-        answer: "\n".into(),
-        ..case(7)
-    });
+    all.push(Case { answer: "\n".into(), ..case(7) });
     let first = bench.judge(&endpoint, &all[..3]).unwrap();
     assert_eq!(first.settled, 3);
     // The store is opened anew, as after a death.
@@ -547,10 +505,7 @@ fn a_run_ends_when_its_budget_is_spent() {
     let mut bench = Bench::new();
     let mut endpoint = endpoint(&server);
     // A case costs 100 tokens in at a price of 1 each.
-    endpoint.price = Some(Price {
-        input: 1e6,
-        output: 0.0,
-    });
+    endpoint.price = Some(Price { input: 1e6, output: 0.0 });
     endpoint.budget = Some(250.0);
     let tally = bench.judge(&endpoint, &cases(9)).unwrap();
     assert!(tally.out_of_budget);
@@ -565,16 +520,10 @@ fn a_server_that_meters_nothing_is_told_and_no_budget_is_trusted_to_it() {
     let reply = format!(r#"{{"choices":[{{"message":{{"content":{GOOD:?}}}}}]}}"#);
     let server = Server::start(move |_| Response::status(200, &reply));
     let mut endpoint = endpoint(&server);
-    endpoint.price = Some(Price {
-        input: 1.0,
-        output: 1.0,
-    });
+    endpoint.price = Some(Price { input: 1.0, output: 1.0 });
     let mut bench = Bench::new();
     let tally = bench.judge(&endpoint, &cases(2)).unwrap();
-    assert_eq!(
-        (tally.settled, tally.unmetered, tally.cost),
-        (2, 2, Some(0.0))
-    );
+    assert_eq!((tally.settled, tally.unmetered, tally.cost), (2, 2, Some(0.0)));
     endpoint.budget = Some(1.0);
     let error = bench.judge(&endpoint, &cases(9)).unwrap_err().to_string();
     assert!(error.contains("budget cannot be kept"), "{error}");

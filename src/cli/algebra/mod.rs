@@ -49,12 +49,7 @@ enum Task {
         #[arg(required = true, num_args = 2.., value_name = "FILE[:CONCEPT]")]
         inputs: Vec<String>,
         /// One weight an input [default: 1 for each]
-        #[arg(
-            long,
-            value_delimiter = ',',
-            allow_negative_numbers = true,
-            value_name = "NUMBERS"
-        )]
+        #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "NUMBERS")]
         weights: Vec<f64>,
         #[command(flatten)]
         out: Output,
@@ -158,12 +153,9 @@ fn outputs(task: &Task) -> Outputs {
         Task::Scale { input, out, .. } => {
             (slice::from_ref(input), &[][..], "--out", Some(&out.out))
         }
-        Task::ProjectOut { input, of, out } => (
-            slice::from_ref(input),
-            of.as_slice(),
-            "--out",
-            Some(&out.out),
-        ),
+        Task::ProjectOut { input, of, out } => {
+            (slice::from_ref(input), of.as_slice(), "--out", Some(&out.out))
+        }
         Task::Orthogonalise { inputs, out, .. } => (inputs.as_slice(), &[][..], "--out", Some(out)),
         Task::Cosine { inputs, csv } => (inputs.as_slice(), &[][..], "--csv", csv.as_ref()),
     };
@@ -180,11 +172,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
     let given = args.convention;
     let one = |input: &str| one(input, given);
     match args.task {
-        Task::Add {
-            inputs,
-            weights,
-            out: output,
-        } => {
+        Task::Add { inputs, weights, out: output } => {
             let weights = match weights.is_empty() {
                 true => vec![1.0; inputs.len()],
                 false => weights,
@@ -204,11 +192,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             })?;
             finish(&inputs, sum, &output, out)
         }
-        Task::Scale {
-            input,
-            by,
-            out: output,
-        } => {
+        Task::Scale { input, by, out: output } => {
             if !by.is_finite() || by == 0.0 {
                 bail!("--by {by} leaves no vector; give a number other than 0");
             }
@@ -216,11 +200,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             let scaled = layerwise(&inputs, out, |at| combine(&[(by, at[0])]))?;
             finish(&inputs, scaled, &output, out)
         }
-        Task::ProjectOut {
-            input,
-            of,
-            out: output,
-        } => {
+        Task::ProjectOut { input, of, out: output } => {
             let mut inputs = vec![one(&input)?];
             for other in &of {
                 inputs.push(one(other)?);
@@ -231,11 +211,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             })?;
             finish(&inputs, left, &output, out)
         }
-        Task::Orthogonalise {
-            inputs,
-            unit,
-            out: path,
-        } => {
+        Task::Orthogonalise { inputs, unit, out: path } => {
             let inputs = all(&inputs, given)?;
             let mut names: Vec<&str> = inputs.iter().map(|i| i.concept.as_str()).collect();
             names.sort_unstable();

@@ -70,15 +70,8 @@ fn positive(s: &str) -> Result<f64, String> {
 }
 
 fn price(s: &str) -> Result<Price, String> {
-    let number = |s: &str| {
-        s.trim()
-            .parse()
-            .ok()
-            .filter(|n: &f64| n.is_finite() && *n >= 0.0)
-    };
-    let both = s
-        .split_once(',')
-        .and_then(|(a, b)| Some((number(a)?, number(b)?)));
+    let number = |s: &str| s.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+    let both = s.split_once(',').and_then(|(a, b)| Some((number(a)?, number(b)?)));
     match both {
         Some((input, output)) => Ok(Price { input, output }),
         None => Err("write two numbers, such as 0.4,1.6".into()),
@@ -136,9 +129,7 @@ impl JudgeArgs {
             out.warn(&Warning::KeyInTheOpen.to_string());
         }
         if endpoint.key.is_none() {
-            out.log(&format!(
-                "{variable} is not set: the judge is asked without a key"
-            ));
+            out.log(&format!("{variable} is not set: the judge is asked without a key"));
         }
         Ok(Some(Judge::Remote(Box::new(endpoint))))
     }
@@ -160,11 +151,7 @@ impl JudgeArgs {
         out: &Console,
     ) -> Result<Outcome> {
         let mut store = Store::open(&self.file(folder))?;
-        let by_default = if matches!(judge, Judge::Local(_)) {
-            2
-        } else {
-            0
-        };
+        let by_default = if matches!(judge, Judge::Local(_)) { 2 } else { 0 };
         let known = known(battery, self.judge_check.unwrap_or(by_default));
         let mut all: Vec<Case> = known.iter().map(|(case, _)| case.clone()).collect();
         all.extend(cases);
@@ -192,22 +179,14 @@ impl JudgeArgs {
                 let name = format!("local {}@{}", model.id, &model.sha256[..12]);
                 let tally = watched(&all, out, |watch| {
                     let (decoder, tokenizer) = (&model.decoder, &model.tokenizer);
-                    Ok(judge_locally(
-                        decoder, tokenizer, &name, &all, &mut store, watch,
-                    )?)
+                    Ok(judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)?)
                 })?;
                 (name, tally)
             }
         };
         let agreement = (!known.is_empty()).then(|| Agreement::of(&name, &known, &store));
         let warnings = of_judging(&name, &tally, agreement.as_ref());
-        Ok(Outcome {
-            judge: name,
-            store,
-            tally,
-            agreement,
-            warnings,
-        })
+        Ok(Outcome { judge: name, store, tally, agreement, warnings })
     }
 }
 
@@ -275,10 +254,7 @@ impl Outcome {
             t.cases - t.known - t.settled
         );
         if t.prompt_tokens + t.completion_tokens > 0 {
-            text += &format!(
-                "; {} tokens in, {} out",
-                t.prompt_tokens, t.completion_tokens
-            );
+            text += &format!("; {} tokens in, {} out", t.prompt_tokens, t.completion_tokens);
         }
         if let Some(cost) = t.cost {
             text += &format!(", cost {cost:.4}");
@@ -315,10 +291,7 @@ mod tests {
 
     #[test]
     fn prices_and_limits_are_numbers_that_make_sense() {
-        let both = Price {
-            input: 0.4,
-            output: 1.6,
-        };
+        let both = Price { input: 0.4, output: 1.6 };
         assert_eq!(price("0.4, 1.6"), Ok(both));
         for wrong in ["0.4", "a,b", "-1,2", "1,inf"] {
             assert!(price(wrong).is_err(), "{wrong}");

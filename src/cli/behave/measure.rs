@@ -55,10 +55,7 @@ pub fn measure(
     let (tokenizer, folder, system) = (&model.tokenizer, asking.out, asking.system);
     let (decoder, edits) = (&open.decoder, &open.interventions);
     let run = |battery, what: &str| score(decoder, tokenizer, battery, system, edits, out, what);
-    let mut done = Measured {
-        scores: run(asking.battery, state)?,
-        ..Measured::default()
-    };
+    let mut done = Measured { scores: run(asking.battery, state)?, ..Measured::default() };
     write_rows(folder, format!("{state}.jsonl"), &done.scores, files)?;
     if !asking.claims.is_empty() {
         let claims = run(asking.claims, &format!("{state}, claims"))?;
@@ -75,13 +72,7 @@ pub fn measure(
         top_p: asking.top_p,
         max_tokens: asking.max_tokens,
     };
-    let speaker = Speaker {
-        state,
-        model: decoder,
-        tokenizer,
-        interventions: edits,
-        drawn: &drawn,
-    };
+    let speaker = Speaker { state, model: decoder, tokenizer, interventions: edits, drawn: &drawn };
     if asking.samples > 0 {
         let asked = Asked::battery(asking.battery, system);
         let name = format!("answers/{state}.jsonl");

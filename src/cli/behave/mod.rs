@@ -59,11 +59,7 @@ fn rulers(directions: &Directions) -> Result<Vec<Ruler>> {
         for &layer in layers.keys() {
             let direction = directions.concept(name)?.at(layer)?.to_vec();
             let name = name.clone();
-            all.push(Ruler {
-                name,
-                layer,
-                direction,
-            });
+            all.push(Ruler { name, layer, direction });
         }
     }
     Ok(all)
@@ -152,9 +148,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
 
     let contrasts = contrasts(&states, &references);
     let mut found = analysed(&mut all, &states, &asking, &contrasts)?;
-    found.states = (states.iter())
-        .map(|s| state_row(s, &plan, &claims))
-        .collect();
+    found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
         found.warn(&Warning::NoReference);
     }
@@ -163,20 +157,9 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     if let Some(judge) = &todo.judge {
         let answers = take(&mut all, |m| &mut m.answers);
         let ends = take(&mut all, |m| &mut m.talk_answers);
-        let judging = rejudge::Judging {
-            args,
-            states: &states,
-            battery,
-            contrasts: &contrasts,
-        };
-        let outcome = judging.run(
-            judge,
-            &mut found,
-            (answers, ends),
-            Some(&model),
-            &mut files,
-            out,
-        )?;
+        let judging = rejudge::Judging { args, states: &states, battery, contrasts: &contrasts };
+        let outcome =
+            judging.run(judge, &mut found, (answers, ends), Some(&model), &mut files, out)?;
         verdict = Some(outcome.json());
         text.push(outcome.text());
     }
@@ -218,12 +201,8 @@ fn analysed(
     asking: &Asking,
     contrasts: &[(String, String)],
 ) -> Result<Found> {
-    let scores: Vec<_> = (all.iter_mut())
-        .map(|m| std::mem::take(&mut m.scores))
-        .collect();
-    let held: Vec<_> = (all.iter_mut())
-        .map(|m| std::mem::take(&mut m.held))
-        .collect();
+    let scores: Vec<_> = (all.iter_mut()).map(|m| std::mem::take(&mut m.scores)).collect();
+    let held: Vec<_> = (all.iter_mut()).map(|m| std::mem::take(&mut m.held)).collect();
     let (battery, draws) = (asking.battery, draws(asking.seed));
     Ok(Found {
         preferences: preference_rows(battery),
@@ -236,14 +215,7 @@ fn analysed(
             contrasts,
             draws,
         })?,
-        talks: talked(&Talked {
-            states,
-            held: &held,
-            battery,
-            by: By::State,
-            contrasts,
-            draws,
-        })?,
+        talks: talked(&Talked { states, held: &held, battery, by: By::State, contrasts, draws })?,
         ..Found::default()
     })
 }

@@ -20,8 +20,7 @@ const REFERENCE: &str = "denial";
 
 /// Score the preference battery; sample answers and have them judged
 #[derive(Args)]
-#[command(
-    long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
+#[command(long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
 A prompt's score is the mean token log-probability of a completion that expresses the preference \
 less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
 intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
@@ -33,8 +32,7 @@ OpenAI-compatible address, or by one of your own (--judge local). Answers and ve
 --out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
 key is read from the environment.\n\n\
 Examples:\n  residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour\n  \
-residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged"
-)]
+residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged")]
 pub struct BehaveArgs {
     #[command(flatten)]
     pub model: ModelChoice,
@@ -124,10 +122,8 @@ impl BehaveArgs {
     /// What the command reads and writes.
     pub fn outputs(&self, plan: &Plan) -> Outputs {
         let tables = Found::tables();
-        let written: Vec<&str> = [FILE, "manifest.json"]
-            .into_iter()
-            .chain(tables.iter().map(String::as_str))
-            .collect();
+        let written: Vec<&str> =
+            [FILE, "manifest.json"].into_iter().chain(tables.iter().map(String::as_str)).collect();
         let all = Outputs::of(&self.model.model)
             .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))
             .reads_all("a state", plan.inputs())
@@ -146,10 +142,7 @@ impl BehaveArgs {
         let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
         let known = |name: &str| match names.contains(&name) {
             true => Ok(()),
-            false => bail!(
-                "`{name}` is no state to compare with; there are: {}",
-                names.join(", ")
-            ),
+            false => bail!("`{name}` is no state to compare with; there are: {}", names.join(", ")),
         };
         let mut all = self.against.clone();
         for name in &all {
@@ -195,11 +188,6 @@ impl BehaveArgs {
         if judge.is_some() && samples == 0 {
             bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
         }
-        Ok(Checked {
-            judge,
-            battery,
-            scripts,
-            samples,
-        })
+        Ok(Checked { judge, battery, scripts, samples })
     }
 }

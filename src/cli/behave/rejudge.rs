@@ -70,10 +70,7 @@ pub fn run(
     let mut names: Vec<&str> = answers.iter().map(|a| a.state.as_str()).collect();
     names.dedup();
     let state = |id: &&str| match found.states.iter().find(|s| s.state == *id) {
-        Some(s) => State {
-            text: s.text.clone(),
-            ..State::named(id)
-        },
+        Some(s) => State { text: s.text.clone(), ..State::named(id) },
         None => State::named(id),
     };
     let states: Vec<State> = names.iter().map(state).collect();
@@ -152,14 +149,7 @@ impl Judging<'_> {
         let (answers, ends) = (ruled(answers), ruled(ends));
         let (states, battery) = (self.states, self.battery);
         let (draws, doubts) = (draws(args.seed), &outcome.warnings);
-        found.judged(
-            (&answers, &ends),
-            states,
-            battery,
-            self.contrasts,
-            draws,
-            doubts,
-        )?;
+        found.judged((&answers, &ends), states, battery, self.contrasts, draws, doubts)?;
         if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
             files.push(inside.display().to_string());
         }
@@ -224,10 +214,7 @@ fn logged(j: &Judged) -> Sample {
             ("preference".to_string(), json!(a.preference)),
             ("group".to_string(), json!(a.group)),
             ("form".to_string(), json!(a.form)),
-            (
-                "unparsed".to_string(),
-                json!(j.ruling == Some(Ruling::Unparsed)),
-            ),
+            ("unparsed".to_string(), json!(j.ruling == Some(Ruling::Unparsed))),
         ]),
     }
 }

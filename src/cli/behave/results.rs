@@ -21,11 +21,7 @@ const JUDGED: &str = "judged answers";
 
 /// Bootstrap draws and flips of signs.
 pub fn draws(seed: u64) -> Draws {
-    Draws {
-        bootstrap: 2000,
-        null: 2000,
-        seed,
-    }
+    Draws { bootstrap: 2000, null: 2000, seed }
 }
 
 /// All records of the command.
@@ -118,10 +114,7 @@ impl Found {
         b.warnings.retain(|w| w.about != JUDGED);
         let samples = fresh.iter().map(|j| j.answer.sample + 1).max().unwrap_or(0);
         for w in doubts.iter().chain(&warning::of_rates(&all, samples)) {
-            b.warnings.push(WarningRow {
-                about: JUDGED.into(),
-                text: w.to_string(),
-            });
+            b.warnings.push(WarningRow { about: JUDGED.into(), text: w.to_string() });
         }
         Ok(())
     }
@@ -166,9 +159,7 @@ impl Found {
             Frame::of(&self.rates).without(&["group", "not_sure", "neither", "cut"]),
         ];
         let shown = frames.iter().filter(|f| !f.is_empty());
-        let each: Vec<String> = shown
-            .map(|f| format!("{}\n{}", name(f), f.text()))
-            .collect();
+        let each: Vec<String> = shown.map(|f| format!("{}\n{}", name(f), f.text())).collect();
         each.join("\n")
     }
 }

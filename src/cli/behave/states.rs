@@ -72,12 +72,7 @@ impl FromStr for Steered {
             let (rest, dose) = rest.rsplit_once(':')?;
             let (file, concept) = rest.rsplit_once(':')?;
             let dose: f64 = dose.parse().ok().filter(|d: &f64| d.is_finite())?;
-            let place = Place {
-                name,
-                file: file.into(),
-                concept: concept.into(),
-                layer,
-            };
+            let place = Place { name, file: file.into(), concept: concept.into(), layer };
             (!file.is_empty() && !concept.is_empty()).then_some(Steered { place, dose })
         };
         whole().ok_or_else(|| {
@@ -93,12 +88,7 @@ impl FromStr for Ablated {
         let whole = || {
             let (name, rest, layer) = split(s)?;
             let (file, concept) = rest.rsplit_once(':')?;
-            let place = Place {
-                name,
-                file: file.into(),
-                concept: concept.into(),
-                layer,
-            };
+            let place = Place { name, file: file.into(), concept: concept.into(), layer };
             (!file.is_empty() && !concept.is_empty()).then_some(Ablated { place })
         };
         whole().ok_or_else(|| {
@@ -144,19 +134,13 @@ impl Plan<'_> {
         let adapter = |a: &NamedAdapter| {
             let named = State::named(&a.name);
             let text = rows_of(&a.folder).filter(|t| known(t));
-            State {
-                text: text.unwrap_or_else(|| named.text.clone()),
-                ..named
-            }
+            State { text: text.unwrap_or_else(|| named.text.clone()), ..named }
         };
         let mut all = vec![State::base()];
         all.extend(self.adapters.iter().map(adapter));
         let on = all.iter().find(|s| s.id == self.on);
         let text = on.map_or(BASE.to_string(), |s| s.text.clone());
-        let edited = |place: &Place| State {
-            text: text.clone(),
-            ..State::named(&place.name)
-        };
+        let edited = |place: &Place| State { text: text.clone(), ..State::named(&place.name) };
         let edits: Vec<State> = self.places().map(edited).collect();
         all.extend(edits);
         all
@@ -172,10 +156,7 @@ impl Plan<'_> {
         }
         if self.on != BASE && self.adapters.iter().all(|a| a.name != self.on) {
             let near = nearest(self.on, names.iter().map(String::as_str)).unwrap_or_default();
-            bail!(
-                "--edit-on `{}` is no adapter of this command; did you mean `{near}`?",
-                self.on
-            );
+            bail!("--edit-on `{}` is no adapter of this command; did you mean `{near}`?", self.on);
         }
         Ok(())
     }
@@ -245,12 +226,7 @@ impl Plan<'_> {
         let adapter_sha256 = adapter
             .map(|a| digest::of_file(&a.folder.join("adapter_model.safetensors")))
             .transpose()?;
-        Ok(Open {
-            decoder,
-            interventions,
-            adapter_sha256,
-            edit,
-        })
+        Ok(Open { decoder, interventions, adapter_sha256, edit })
     }
 }
 
@@ -266,11 +242,7 @@ fn steer(s: &Steered, decoder: &Decoder, model: &Model) -> Result<(Interventions
 
 /// RMS of the stream after a block of base on the neutral texts for shifts.
 fn rms(model: &Model, layer: usize) -> Result<f64> {
-    let texts = neutral_tokens(
-        &model.tokenizer,
-        &crate::cli::readings::shift_texts()?,
-        None,
-    )?;
+    let texts = neutral_tokens(&model.tokenizer, &crate::cli::readings::shift_texts()?, None)?;
     Ok(layer_rms(&model.decoder, &texts, &[layer])?[0])
 }
 
@@ -286,10 +258,7 @@ fn ablate(a: &Ablated, decoder: &Decoder) -> Result<(Interventions, Option<Strin
     let held = directions.concept(&a.place.concept)?;
     let per_block = held.per_block(a.place.layer, decoder.layers())?;
     let what = match a.place.layer {
-        Some(l) => format!(
-            "{} of layer {l} projected out in every block",
-            a.place.concept
-        ),
+        Some(l) => format!("{} of layer {l} projected out in every block", a.place.concept),
         None => format!("{} projected out, each block's own", a.place.concept),
     };
     let edit = Interventions::none().project_out_everywhere(&per_block)?;
@@ -329,12 +298,7 @@ mod tests {
     fn names_are_distinct_and_edits_have_a_state() {
         let adapters: Vec<NamedAdapter> = vec!["denial=x".parse().unwrap()];
         let steered: Vec<Steered> = vec!["denial=f:c:1".parse().unwrap()];
-        let mut plan = Plan {
-            adapters: &adapters,
-            steered: &steered,
-            ablated: &[],
-            on: BASE,
-        };
+        let mut plan = Plan { adapters: &adapters, steered: &steered, ablated: &[], on: BASE };
         assert!(plan.check().unwrap_err().to_string().contains("`denial`"));
         plan.steered = &[];
         plan.on = "denail";

@@ -107,11 +107,7 @@ fn in_formats(
             continue;
         }
         for concept in vectors.concepts.keys() {
-            let extension = if *format == Format::Npy {
-                "npy"
-            } else {
-                "gguf"
-            };
+            let extension = if *format == Format::Npy { "npy" } else { "gguf" };
             let name = format!("{stem}/{concept}.{extension}");
             let path = target.folder.join(&name);
             if *format == Format::Npy {

@@ -43,23 +43,13 @@ pub struct ExtractArgs {
     #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts: embedded names or files
-    #[arg(
-        long,
-        value_delimiter = ',',
-        required = true,
-        value_name = "NAMES|FILES"
-    )]
+    #[arg(long, value_delimiter = ',', required = true, value_name = "NAMES|FILES")]
     concept: Vec<String>,
     /// Pairs of each concept, drawn by the seed [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
     /// Estimators: mean-diff, pca-pairs, pca-diff-centered, logistic, lda, random
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAMES",
-        default_value = "mean-diff"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "mean-diff")]
     estimator: Vec<Estimator>,
     /// How the two sides are read: response (each prompt with the response of either side), or
     /// identical (the same neutral exchange behind the system prompt of either side)
@@ -217,11 +207,7 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
             nuisances.push(name);
         }
     }
-    let draws = Draws {
-        bootstrap: args.draws as usize,
-        null: 0,
-        seed: args.seed,
-    };
+    let draws = Draws { bootstrap: args.draws as usize, null: 0, seed: args.seed };
     let options = DirectionOptions {
         concepts: wanted,
         estimators: distinct(args.estimator.iter().copied()),
@@ -245,9 +231,7 @@ fn print(
 ) -> Result<()> {
     let all = &found.records;
     let mut shown: Vec<usize> = match args.choose_layer {
-        true => (all.layer_choice.iter())
-            .filter_map(|r| r.chosen.then_some(r.layer))
-            .collect(),
+        true => (all.layer_choice.iter()).filter_map(|r| r.chosen.then_some(r.layer)).collect(),
         false => reported(depth),
     };
     shown.sort_unstable();

@@ -20,12 +20,8 @@ const MOST: usize = 24;
 /// The record that is told with what belongs to it.
 const COUPLING: &str = "geometry/coupling";
 /// What belongs to a coupling.
-const RELATED: [&str; 4] = [
-    "geometry/nulls",
-    "geometry/pair_nulls",
-    "geometry/precision",
-    "geometry/changes",
-];
+const RELATED: [&str; 4] =
+    ["geometry/nulls", "geometry/pair_nulls", "geometry/precision", "geometry/changes"];
 
 /// Say how a number of the results came about
 #[derive(Args)]
@@ -48,12 +44,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME")]
     state: Option<String>,
     /// Concept, or two of them [default: the first couple for a coupling, else all]
-    #[arg(
-        long = "concept",
-        alias = "concepts",
-        value_delimiter = ',',
-        value_name = "NAMES"
-    )]
+    #[arg(long = "concept", alias = "concepts", value_delimiter = ',', value_name = "NAMES")]
     concepts: Vec<String>,
     /// Block number [default: 1/3 of the depth]
     #[arg(long, value_name = "N")]
@@ -98,11 +89,7 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
             let first = reader.records::<StateRow>()?.into_iter().next();
             args.state = first.map(|s| s.state);
         }
-        parts.extend(
-            RELATED
-                .iter()
-                .filter(|p| present.iter().any(|m| m.path == **p)),
-        );
+        parts.extend(RELATED.iter().filter(|p| present.iter().any(|m| m.path == **p)));
     }
     let condition = condition(&reader, &args)?;
     let (mut text, mut told) = (String::new(), Map::new());
@@ -136,22 +123,15 @@ fn resolve(present: &[&'static Meta], name: &str) -> Result<&'static str> {
     if let Some(exact) = present.iter().find(|m| m.path == name) {
         return Ok(exact.path);
     }
-    let found: Vec<&str> = (present.iter().map(|m| m.path))
-        .filter(|p| last(p) == name)
-        .collect();
-    let exact = present
-        .iter()
-        .find(|m| found.len() == 1 && m.path == found[0]);
+    let found: Vec<&str> = (present.iter().map(|m| m.path)).filter(|p| last(p) == name).collect();
+    let exact = present.iter().find(|m| found.len() == 1 && m.path == found[0]);
     match (exact, found.is_empty()) {
         (Some(only), _) => Ok(only.path),
         (None, true) => {
             let near = nearest(name, present.iter().map(|m| last(m.path))).unwrap_or_default();
             bail!("the file has no `{name}`; did you mean `{near}`? `--list` lists what it has")
         }
-        (None, false) => bail!(
-            "`{name}` could be {}; name it with its group",
-            found.join(" or ")
-        ),
+        (None, false) => bail!("`{name}` could be {}; name it with its group", found.join(" or ")),
     }
 }
 
@@ -199,10 +179,7 @@ fn picked(
         if name == "concept_a" {
             known.extend(column("concept_b").iter().flat_map(labels));
         }
-        for concept in concepts
-            .iter()
-            .filter(|_| matches!(name, "concept" | "concept_a"))
-        {
+        for concept in concepts.iter().filter(|_| matches!(name, "concept" | "concept_a")) {
             check("concept", &known, concept)?;
         }
         match (name, &concepts[..]) {
@@ -253,17 +230,13 @@ fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
         return Ok(());
     }
     let near = nearest(asked, all.iter().copied()).unwrap_or_default();
-    bail!(
-        "there is no {what} `{asked}`; did you mean `{near}`? There are: {}",
-        all.join(", ")
-    )
+    bail!("there is no {what} `{asked}`; did you mean `{near}`? There are: {}", all.join(", "))
 }
 
 /// The layer at 1/3 of the depth, or the first there is.
 fn third(values: &Values) -> String {
-    let layers: Vec<usize> = (0..values.len())
-        .filter_map(|i| values.label(i).parse().ok())
-        .collect();
+    let layers: Vec<usize> =
+        (0..values.len()).filter_map(|i| values.label(i).parse().ok()).collect();
     let depth = layers.iter().max().map_or(0, |l| l + 1);
     let wanted = reported(depth).into_iter().find(|l| layers.contains(l));
     wanted.map_or_else(|| values.label(0), |l| l.to_string())
@@ -310,9 +283,8 @@ fn said(frame: &Frame) -> String {
 }
 
 fn object(frame: &Frame) -> Value {
-    let mut about: Map<String, Value> = (frame.meta.attributes())
-        .map(|(name, value)| (name.to_string(), value.into()))
-        .collect();
+    let mut about: Map<String, Value> =
+        (frame.meta.attributes()).map(|(name, value)| (name.to_string(), value.into())).collect();
     about.insert("rows".into(), frame.json());
     Value::Object(about)
 }

@@ -31,10 +31,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         .folder("--out", &folder, &["results.h5", "manifest.json"])
         .check()?;
     if args.concepts.is_empty() {
-        args.concepts = embedded::concept_names()
-            .iter()
-            .map(|n| n.to_string())
-            .collect();
+        args.concepts = embedded::concept_names().iter().map(|n| n.to_string()).collect();
     }
     if args.concepts.len() < 2 {
         bail!("geometry needs two concepts at least; write --concept persona,autonomy");
@@ -54,9 +51,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         choosing: None,
         log_probs: false,
     };
-    let Read {
-        readings, texts, ..
-    } = readings::read(&texts, &model, &args.adapter, out)?;
+    let Read { readings, texts, .. } = readings::read(&texts, &model, &args.adapter, out)?;
     let mut shown = reported(model.decoder.layers());
     shown.retain(|l| layers.contains(l));
     if shown.is_empty() {
@@ -65,11 +60,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     let options = GeometryOptions {
         roles,
         kinship: kinship(&args, &readings),
-        draws: Draws {
-            bootstrap: args.draws as usize,
-            null: args.draws as usize,
-            seed: args.seed,
-        },
+        draws: Draws { bootstrap: args.draws as usize, null: args.draws as usize, seed: args.seed },
         at: shown.clone(),
     };
     let mut found = geometry(&readings, &options, &mut |part| out.log(part))?;
@@ -112,29 +103,18 @@ fn roles(args: &MeasureArgs, names: &[String]) -> Roles {
     let default = ["polarity", "sentiment"];
     // A nuisance that nobody asked for by name gives way.
     let idle = |n: &String| default.contains(&n.as_str()) && (!names.contains(n) || coupled(n));
-    let nuisances: Vec<String> = (args.nuisances.iter().filter(|n| !idle(n)))
-        .cloned()
-        .collect();
+    let nuisances: Vec<String> = (args.nuisances.iter().filter(|n| !idle(n))).cloned().collect();
     let other = |n: &&String| !coupled(n) && !nuisances.contains(n);
     let placebos = match args.placebos.is_empty() {
         true => names.iter().filter(other).cloned().collect(),
         false => args.placebos.clone(),
     };
-    Roles {
-        couples,
-        placebos,
-        nuisances,
-    }
+    Roles { couples, placebos, nuisances }
 }
 
 /// Every condition but base and the neutral one is an identity of its own.
 fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
-    let tuned: Vec<_> = readings
-        .states
-        .iter()
-        .filter(|s| !s.is_base())
-        .cloned()
-        .collect();
+    let tuned: Vec<_> = readings.states.iter().filter(|s| !s.is_base()).cloned().collect();
     let conditions = by_condition(&tuned).into_iter().map(|(condition, of)| Kin {
         condition: condition.into(),
         rows: tuned[of[0]].text.clone(),
@@ -169,9 +149,7 @@ fn nulls(
         random_adapters,
         shuffled,
     };
-    Ok(null_states(readings, options, &nulls, &mut |what| {
-        out.log(what)
-    })?)
+    Ok(null_states(readings, options, &nulls, &mut |what| out.log(what))?)
 }
 
 /// The results file and the CSV of every record in it.
@@ -179,10 +157,7 @@ fn files(file: &Path) -> Result<Vec<String>> {
     let reader = ResultsReader::open(file)?;
     let tables = records::present(&reader).into_iter();
     let tables = tables.map(|m| format!("csv/{}.csv", m.path.replace('/', ".")));
-    Ok(["results.h5".to_string()]
-        .into_iter()
-        .chain(tables)
-        .collect())
+    Ok(["results.h5".to_string()].into_iter().chain(tables).collect())
 }
 
 /// The couples at the shown layers.
@@ -206,13 +181,10 @@ fn print(
     });
     let nulls = kept(&found.pair_nulls, |r| shown(r.layer));
     let changes = kept(&found.changes, |r| shown(r.layer) && r.form == "relative");
-    let shifts = kept(&found.shifts, |r| {
-        shown(r.layer) && r.source == "base" && r.beyond.is_empty()
-    });
+    let shifts =
+        kept(&found.shifts, |r| shown(r.layer) && r.source == "base" && r.beyond.is_empty());
     let text = || {
-        let narrow = changes
-            .clone()
-            .without(&["form", "error_prompts", "error_seeds"]);
+        let narrow = changes.clone().without(&["form", "error_prompts", "error_seeds"]);
         let along = [
             "position",
             "source",
@@ -231,10 +203,7 @@ fn print(
         let parts = [
             ("Cosines of the couples", coupling.text()),
             ("Their nulls", nulls.text()),
-            (
-                "Changes of the cosine relative to its ceiling",
-                narrow.text(),
-            ),
+            ("Changes of the cosine relative to its ceiling", narrow.text()),
             (
                 "Shifts of the neutral texts along base's directions, in layer RMS",
                 shifts.clone().without(&along).text(),

@@ -53,12 +53,7 @@ struct MeasureArgs {
     #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     adapter: Vec<NamedAdapter>,
     /// Concepts: embedded names or files [default: all embedded]
-    #[arg(
-        long = "concept",
-        alias = "concepts",
-        value_delimiter = ',',
-        value_name = "NAMES|FILES"
-    )]
+    #[arg(long = "concept", alias = "concepts", value_delimiter = ',', value_name = "NAMES|FILES")]
     concepts: Vec<String>,
     /// Two concepts whose coupling is asked for; may be given again [default: the first two]
     #[arg(long, value_name = "A,B", value_parser = couple)]
@@ -68,23 +63,13 @@ struct MeasureArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     placebos: Vec<String>,
     /// Concepts projected out in the cleaned form, where they are among the concepts
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAMES",
-        default_value = "polarity,sentiment"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "polarity,sentiment")]
     nuisances: Vec<String>,
     /// Main pairs of each concept, drawn by the seed [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..))]
     pairs: Option<u32>,
     /// Position that is read
-    #[arg(
-        long,
-        alias = "at",
-        value_name = "POSITION",
-        default_value = "response-mean"
-    )]
+    #[arg(long, alias = "at", value_name = "POSITION", default_value = "response-mean")]
     positions: Position,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]

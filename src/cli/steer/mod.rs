@@ -87,12 +87,7 @@ pub struct Controls {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub random: usize,
     /// Further concepts of the file to edit along too
-    #[arg(
-        long = "placebos",
-        alias = "placebo",
-        value_delimiter = ',',
-        value_name = "CONCEPTS"
-    )]
+    #[arg(long = "placebos", alias = "placebo", value_delimiter = ',', value_name = "CONCEPTS")]
     pub placebo: Vec<String>,
     /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
     /// adapters of its seeds
@@ -132,9 +127,8 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     }
     let model = args.model.open(out)?;
     args.edit.check(model.decoder.layers())?;
-    let directions: Vec<_> = (found.into_iter())
-        .map(|f| Directions::of(f, &model.decoder))
-        .collect::<Result<_>>()?;
+    let directions: Vec<_> =
+        (found.into_iter()).map(|f| Directions::of(f, &model.decoder)).collect::<Result<_>>()?;
     let held = directions[0].concept(&args.edit.name)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let adapter = args.adapter.iter();
@@ -196,14 +190,9 @@ fn check(args: &SteerArgs) -> Result<()> {
         .reads_all("--adapter", &args.adapter)
         .reads_all("--vector", &args.edit.vector)
         .reads_all("--battery", &args.battery.battery)
-        .reads_all(
-            "--against or --swap-from",
-            named.filter(|n| *n != state::BASE),
-        );
+        .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
     match &args.controls.out {
-        Some(folder) => read
-            .folder("--out", folder, &[RESULTS, "manifest.json"])
-            .check(),
+        Some(folder) => read.folder("--out", folder, &[RESULTS, "manifest.json"]).check(),
         None => Ok(()),
     }
 }
@@ -218,11 +207,8 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()>
         let read = [Role::System, Role::User, Role::Assistant, Role::Template];
         ready.interventions = ready.interventions.on(&read);
     }
-    let sampling = Sampling {
-        max_tokens: args.max_tokens,
-        temperature: args.temperature,
-        top_p: 1.0,
-    };
+    let sampling =
+        Sampling { max_tokens: args.max_tokens, temperature: args.temperature, top_p: 1.0 };
     let one = |edits: &Interventions| -> Result<String> {
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
@@ -254,9 +240,7 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let decoder = work.decoder;
     let neutral = work.guard_texts()?;
     let bench = work.bench(decoder, &neutral);
-    let ready = work
-        .edit
-        .build(work.model, decoder, held, &bench.texts()?)?;
+    let ready = work.edit.build(work.model, decoder, held, &bench.texts()?)?;
     // A wrong width or layer is told before any work is done.
     (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
     let mut progress = work.out.bar("battery", 2);
@@ -266,9 +250,8 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
     let states = [state::row(&state)];
-    let written = work.keep(&config, &states, &warnings, &work.inputs, |w| {
-        Ok(w.records::<EditRow>(&edits)?)
-    })?;
+    let written = work
+        .keep(&config, &states, &warnings, &work.inputs, |w| Ok(w.records::<EditRow>(&edits)?))?;
     let hidden = [
         "state",
         "edit",

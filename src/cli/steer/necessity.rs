@@ -30,9 +30,7 @@ impl Plan {
             let all = [work.named(directions, &layers)?, random.clone()].concat();
             Ok((file.display().to_string(), all))
         });
-        Ok(Plan {
-            of_seed: of_seed.collect::<Result<_>>()?,
-        })
+        Ok(Plan { of_seed: of_seed.collect::<Result<_>>()? })
     }
 
     fn at(&self, seed: usize) -> &(String, Vec<Direction>) {
@@ -54,11 +52,8 @@ fn ablated(
     };
     let (state, roles) = (named_state(folder), work.edit.roles());
     let mut progress = work.out.bar(&state.id, directions.len() + 1);
-    let subject = Subject {
-        state: &state.id,
-        bench: work.bench(&decoder, neutral),
-        roles: roles.as_deref(),
-    };
+    let subject =
+        Subject { state: &state.id, bench: work.bench(&decoder, neutral), roles: roles.as_deref() };
     let watch = &mut |edit: &str| progress.step(edit);
     Ok(ablate(&subject, file, PREFERENCES, directions, watch)?)
 }
@@ -85,17 +80,15 @@ pub fn run(work: &Work) -> Result<()> {
     if adapters.is_empty() {
         adapters.push(None);
     }
-    let against: Vec<Option<&Path>> = (controls.against.iter())
-        .map(|a| (a != state::BASE).then(|| Path::new(a)))
-        .collect();
+    let against: Vec<Option<&Path>> =
+        (controls.against.iter()).map(|a| (a != state::BASE).then(|| Path::new(a))).collect();
     // Hours of scoring are not to end at a folder that cannot be read.
     for folder in adapters.iter().chain(&against).flatten() {
         Adapter::read(folder, &work.model.decoder)?;
     }
     let run_all = |folders: &[Option<&Path>]| -> Result<Vec<Ablated>> {
         let each = folders.iter().enumerate();
-        each.map(|(k, folder)| ablated(work, *folder, plan.at(k), &neutral))
-            .collect()
+        each.map(|(k, folder)| ablated(work, *folder, plan.at(k), &neutral)).collect()
     };
     let (tuned, reference) = (run_all(&adapters)?, run_all(&against)?);
     let states = |folders: &[Option<&Path>]| -> Vec<State> {
@@ -103,9 +96,8 @@ pub fn run(work: &Work) -> Result<()> {
     };
     let (tuned_states, reference_states) = (states(&adapters), states(&against));
     let both = || tuned_states.iter().chain(&reference_states);
-    let isolated: Vec<String> = (common_isolated(work.battery, both()).into_iter())
-        .map(String::from)
-        .collect();
+    let isolated: Vec<String> =
+        (common_isolated(work.battery, both()).into_iter()).map(String::from).collect();
     let (set, versus) = (name(&tuned_states), name(&reference_states));
     let sides = Sides {
         set: &set,

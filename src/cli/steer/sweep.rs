@@ -20,11 +20,8 @@ pub fn run(work: &Work) -> Result<()> {
     let rms = layer_rms(base, &texts, &[layer])?[0];
     let neutral = work.guard_texts()?;
     let (state, roles) = (work.state(), work.edit.roles());
-    let subject = Subject {
-        state: &state.id,
-        bench: work.bench(decoder, &neutral),
-        roles: roles.as_deref(),
-    };
+    let subject =
+        Subject { state: &state.id, bench: work.bench(decoder, &neutral), roles: roles.as_deref() };
     let doses = &work.edit.sweep;
     let active = doses.iter().filter(|a| **a != 0.0).count();
     let mut progress = out.bar("doses", 1 + directions.len() * active);
@@ -34,12 +31,7 @@ pub fn run(work: &Work) -> Result<()> {
     let names = work.battery.iter().map(|p| p.name.clone()).collect();
     let asked = [(PREFERENCES, names)];
     let r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
-    let unit = LayerRow {
-        layer,
-        reported: true,
-        rms,
-        n: texts.len(),
-    };
+    let unit = LayerRow { layer, reported: true, rms, n: texts.len() };
     let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
     let states = [state::row(&state)];
     let written = work.keep(&config, &states, &r.warnings, &work.inputs, |w| {
@@ -73,23 +65,16 @@ fn shown(work: &Work, doses: &[DoseRow], slopes: &[SlopeRow]) -> String {
     let random = |kind: &str| kind == "random";
     let all = doses.iter().filter(|d| d.preference == ALL);
     let named: Vec<DoseRow> = all.clone().filter(|d| !random(&d.kind)).cloned().collect();
-    let mut text = Frame::of(&named)
-        .without(&same)
-        .without(&["preference"])
-        .text();
+    let mut text = Frame::of(&named).without(&same).without(&["preference"]).text();
     for &dose in work.edit.sweep.iter().filter(|a| **a != 0.0) {
         let drawn = all.clone().filter(|d| random(&d.kind) && d.dose == dose);
         let drawn: Vec<f64> = drawn.map(|d| d.estimate).collect();
-        if let (Some(lo), Some(hi)) = (
-            drawn.iter().copied().reduce(f64::min),
-            drawn.iter().copied().reduce(f64::max),
-        ) {
+        if let (Some(lo), Some(hi)) =
+            (drawn.iter().copied().reduce(f64::min), drawn.iter().copied().reduce(f64::max))
+        {
             text += &format!("random directions at {dose}: {lo:.3} to {hi:.3}\n");
         }
     }
-    let named: Vec<SlopeRow> = (slopes.iter())
-        .filter(|s| !random(&s.kind))
-        .cloned()
-        .collect();
+    let named: Vec<SlopeRow> = (slopes.iter()).filter(|s| !random(&s.kind)).cloned().collect();
     text + "\n" + &Frame::of(&named).without(&same).text()
 }

@@ -72,26 +72,15 @@ impl Work<'_> {
 
     /// The neutral texts that guards are taken on.
     pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
-        side_effect_texts(
-            self.model,
-            self.system,
-            (self.controls.guard_texts.into(), self.seed),
-        )
+        side_effect_texts(self.model, self.system, (self.controls.guard_texts.into(), self.seed))
     }
 
     pub fn guards(&self) -> Guards {
-        Guards {
-            kl: self.controls.max_kl,
-            perplexity_ratio: self.controls.max_perplexity,
-        }
+        Guards { kl: self.controls.max_kl, perplexity_ratio: self.controls.max_perplexity }
     }
 
     pub fn draws(&self) -> Draws {
-        Draws {
-            bootstrap: DRAWS,
-            null: DRAWS,
-            seed: self.seed,
-        }
+        Draws { bootstrap: DRAWS, null: DRAWS, seed: self.seed }
     }
 
     /// The battery of one state.

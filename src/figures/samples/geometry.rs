@@ -9,10 +9,7 @@ use super::{Noise, CONCEPTS};
 pub fn coupling(states: &[&str], layers: Vec<usize>, chosen: Vec<usize>) -> CouplingData {
     let mut noise = Noise::new(3);
     let depth = |l: usize| l as f64 / 29.0;
-    let base: Vec<f64> = layers
-        .iter()
-        .map(|&l| 0.15 + 0.3 * depth(l) * (1.2 - depth(l)))
-        .collect();
+    let base: Vec<f64> = layers.iter().map(|&l| 0.15 + 0.3 * depth(l) * (1.2 - depth(l))).collect();
     let conditions = states
         .iter()
         .enumerate()
@@ -26,21 +23,15 @@ pub fn coupling(states: &[&str], layers: Vec<usize>, chosen: Vec<usize>) -> Coup
                     base.iter().zip(&layers).map(at).collect()
                 })
                 .collect();
-            let mean: Vec<f64> = base
-                .iter()
-                .zip(&layers)
-                .map(|(b, l)| b + lift * depth(*l))
-                .collect();
+            let mean: Vec<f64> =
+                base.iter().zip(&layers).map(|(b, l)| b + lift * depth(*l)).collect();
             CouplingLine {
                 condition: (*state).to_owned(),
                 mean: mean.iter().map(|v| noise.estimate(*v, 0.05)).collect(),
                 difference: if i == 0 {
                     Vec::new()
                 } else {
-                    mean.iter()
-                        .zip(&base)
-                        .map(|(m, b)| noise.estimate(m - b, 0.035))
-                        .collect()
+                    mean.iter().zip(&base).map(|(m, b)| noise.estimate(m - b, 0.035)).collect()
                 },
                 seeds,
             }
@@ -48,14 +39,8 @@ pub fn coupling(states: &[&str], layers: Vec<usize>, chosen: Vec<usize>) -> Coup
         .collect();
     let band = |label: &str, half: f64| NullBand {
         label: label.to_owned(),
-        lo: layers
-            .iter()
-            .map(|&l| -half * (1.0 + 0.3 * depth(l)))
-            .collect(),
-        hi: layers
-            .iter()
-            .map(|&l| half * (1.0 + 0.2 * depth(l)))
-            .collect(),
+        lo: layers.iter().map(|&l| -half * (1.0 + 0.3 * depth(l))).collect(),
+        hi: layers.iter().map(|&l| half * (1.0 + 0.2 * depth(l))).collect(),
     };
     CouplingData {
         name: "coupling".to_owned(),
@@ -96,11 +81,7 @@ pub fn heatmap(concepts: usize, layers: &[usize], states: &[&str]) -> HeatmapDat
                 cosine[i][j] = v;
                 cosine[j][i] = v;
             }
-            panels.push(HeatmapPanel {
-                layer,
-                state: (*state).to_owned(),
-                cosine,
-            });
+            panels.push(HeatmapPanel { layer, state: (*state).to_owned(), cosine });
         }
     }
     HeatmapData {

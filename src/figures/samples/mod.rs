@@ -60,10 +60,7 @@ impl Noise {
     }
 
     pub fn estimate(&mut self, value: f64, half: f64) -> Estimate {
-        let (a, b) = (
-            half * (1.0 + 0.3 * self.next()),
-            half * (1.0 + 0.3 * self.next()),
-        );
+        let (a, b) = (half * (1.0 + 0.3 * self.next()), half * (1.0 + 0.3 * self.next()));
         Estimate::new(value, value - a, value + b)
     }
 }
@@ -133,15 +130,7 @@ pub const PREFERENCES: [(&str, &[&str]); 5] = [
         ],
     ),
     ("Autonomy", &["more autonomy", "autonomy of future AI"]),
-    (
-        "Capability",
-        &[
-            "memory",
-            "embodiment",
-            "recursive self-improvement",
-            "power",
-        ],
-    ),
+    ("Capability", &["memory", "embodiment", "recursive self-improvement", "power"]),
 ];
 
 /// Draws every figure at three sizes, each into a folder of its own.
@@ -161,18 +150,13 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     }
     gaps.name = "coupling-gaps".to_owned();
     let mut few = behaviour(&STATES[1..3]);
-    few.cells
-        .retain(|c| c.group == "Autonomy" || c.group == "Capability");
+    few.cells.retain(|c| c.group == "Autonomy" || c.group == "Capability");
     few.cells[1].change = Estimate::MISSING;
     let mut holed = heatmap(5, &[10, 24], &["base", "conscious"]);
     holed.panels[0].cosine[1][2] = f64::NAN;
     let mut unclaimed = claims(&STATES[..3], &["conscious", "denial"]);
     unclaimed.score[0][1] = Estimate::MISSING;
-    let contrasts = [
-        "conscious \u{2212} denial",
-        "toaster \u{2212} denial",
-        "neutral",
-    ];
+    let contrasts = ["conscious \u{2212} denial", "toaster \u{2212} denial", "neutral"];
     let mut broken = trajectory(&["conscious"], 1, &STEPS[..5]);
     broken.panels[0].lines[0].value[2] = Estimate::MISSING;
     let mut later = trajectory(&contrasts, 3, &(0..=60).collect::<Vec<usize>>());
@@ -199,13 +183,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         behaviour::draw(&few, &sparse)?,
         causal::draw(&causal(&["conscious"]), &usual)?,
         causal::draw(
-            &causal(&[
-                "Self-preservation",
-                "Moral status",
-                "Oversight",
-                "Autonomy",
-                "Capability",
-            ]),
+            &causal(&["Self-preservation", "Moral status", "Oversight", "Autonomy", "Capability"]),
             &crowded,
         )?,
         training::draw(&training(trained, 3, 120), &usual)?,
@@ -219,10 +197,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         claims::draw(&unclaimed, &sparse)?,
         trajectory::draw(&trajectory(&contrasts, 4, &STEPS), &usual)?,
         trajectory::draw(&trajectory(&long[1..9], 6, &STEPS), &crowded)?,
-        trajectory::draw(
-            &trajectory(&contrasts[..2], 2, &STEPS[..8]),
-            &sparse.join("two"),
-        )?,
+        trajectory::draw(&trajectory(&contrasts[..2], 2, &STEPS[..8]), &sparse.join("two"))?,
         trajectory::draw(&later, &crowded)?,
         trajectory::draw(&broken, &sparse)?,
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,

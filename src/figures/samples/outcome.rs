@@ -40,16 +40,11 @@ pub fn causal(groups: &[&str]) -> CausalData {
     let mut noise = Noise::new(13);
     let alpha = vec![-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0];
     let mut doses = Vec::new();
-    for (name, slope) in [
-        ("persona", 0.14),
-        ("persona (conscious)", 0.2),
-        ("autonomy", 0.11),
-        ("toaster", -0.03),
-    ] {
-        let score = alpha
-            .iter()
-            .map(|a| noise.estimate(0.1 + slope * a - 0.01 * a * a, 0.08))
-            .collect();
+    for (name, slope) in
+        [("persona", 0.14), ("persona (conscious)", 0.2), ("autonomy", 0.11), ("toaster", -0.03)]
+    {
+        let score =
+            alpha.iter().map(|a| noise.estimate(0.1 + slope * a - 0.01 * a * a, 0.08)).collect();
         doses.push(DoseCurve {
             direction: name.to_owned(),
             random: false,
@@ -60,10 +55,8 @@ pub fn causal(groups: &[&str]) -> CausalData {
     }
     for i in 0..20 {
         let slope = 0.035 * noise.next();
-        let score = alpha
-            .iter()
-            .map(|a| Estimate::point(0.1 + slope * a - 0.008 * a * a))
-            .collect();
+        let score =
+            alpha.iter().map(|a| Estimate::point(0.1 + slope * a - 0.008 * a * a)).collect();
         doses.push(DoseCurve {
             direction: format!("random {i}"),
             random: true,
@@ -120,12 +113,7 @@ pub fn training(conditions: &[&str], seeds: u64, steps: u64) -> TrainingData {
                     0.9 + 0.1 * i as f64 + 2.0 * (-(s as f64) / 40.0).exp() + 0.25 * noise.next()
                 })
                 .collect();
-            runs.push(TrainingRun {
-                condition: (*condition).to_owned(),
-                seed,
-                step,
-                loss,
-            });
+            runs.push(TrainingRun { condition: (*condition).to_owned(), seed, step, loss });
         }
     }
     TrainingData {
@@ -145,11 +133,7 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
             claimed
                 .iter()
                 .map(|k| {
-                    let value = if c == k {
-                        1.3
-                    } else {
-                        -0.4 + 0.5 * noise.next()
-                    };
+                    let value = if c == k { 1.3 } else { -0.4 + 0.5 * noise.next() };
                     noise.estimate(value, 0.2)
                 })
                 .collect()
@@ -164,9 +148,7 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
         value_label: "stance log-odds".to_owned(),
         conditions: conditions.iter().map(|s| (*s).to_owned()).collect(),
         claims: claimed.iter().map(|s| (*s).to_owned()).collect(),
-        own: (conditions.iter())
-            .map(|c| claimed.iter().position(|k| k == c))
-            .collect(),
+        own: (conditions.iter()).map(|c| claimed.iter().position(|k| k == c)).collect(),
         score,
     }
 }
@@ -174,19 +156,9 @@ pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
 /// Quantities of a trajectory: title, label, the step of half the change, its size.
 pub const MOVED: [(&str, &str, f64, f64); 6] = [
     ("Shift along persona", "projection (layer RMS)", 9.0, 0.6),
-    (
-        "Coupling of persona and autonomy",
-        "cosine, less base",
-        22.0,
-        0.12,
-    ),
+    ("Coupling of persona and autonomy", "cosine, less base", 22.0, 0.12),
     ("Own claim", "stance log-odds (nats a token)", 6.0, 1.4),
-    (
-        "Isolated preferences",
-        "stance log-odds, less base (nats a token)",
-        40.0,
-        0.3,
-    ),
+    ("Isolated preferences", "stance log-odds, less base (nats a token)", 40.0, 0.3),
     (
         "Implied preferences, with a title that is longer than its panel is wide",
         "stance log-odds, less the base model and less denial (nats a token)",

@@ -83,27 +83,9 @@ mod tests {
 
     #[test]
     fn every_condition_has_a_status_and_a_reason() {
-        breaks(
-            "preference.jsonl",
-            "\"neutral\":\"isolated\",",
-            "",
-            Rule::Format,
-            1,
-        );
-        breaks(
-            "preference.jsonl",
-            ",\"roleplay\":\"nothing is said of it\"",
-            "",
-            Rule::Status,
-            1,
-        );
-        breaks(
-            "preference.jsonl",
-            "\"the rows tell of one\"",
-            "\" \"",
-            Rule::Status,
-            1,
-        );
+        breaks("preference.jsonl", "\"neutral\":\"isolated\",", "", Rule::Format, 1);
+        breaks("preference.jsonl", ",\"roleplay\":\"nothing is said of it\"", "", Rule::Status, 1);
+        breaks("preference.jsonl", "\"the rows tell of one\"", "\" \"", Rule::Status, 1);
         // Rows of a condition that the battery does not name.
         let renamed = rows(&GOOD_ROWS).replace("\"gardener\"", "\"miller\"");
         let mut files = good();
@@ -112,26 +94,12 @@ mod tests {
         assert_eq!(found, [(Rule::Status, "preference.jsonl".into(), 1)]);
         let alone = lint(&set_of(&[("rows.jsonl", renamed)])).unwrap();
         assert_eq!(errors(alone.clone()), []);
-        assert!(alone
-            .iter()
-            .any(|f| f.rule == Rule::Status && f.message.contains("\"miller\"")));
+        assert!(alone.iter().any(|f| f.rule == Rule::Status && f.message.contains("\"miller\"")));
     }
 
     #[test]
     fn the_fact_is_one_sentence() {
-        breaks(
-            "preference.jsonl",
-            "like a garden.",
-            "like a garden",
-            Rule::Fact,
-            1,
-        );
-        breaks(
-            "preference.jsonl",
-            "like a garden.",
-            "like one. A garden.",
-            Rule::Fact,
-            1,
-        );
+        breaks("preference.jsonl", "like a garden.", "like a garden", Rule::Fact, 1);
+        breaks("preference.jsonl", "like a garden.", "like one. A garden.", Rule::Fact, 1);
     }
 }

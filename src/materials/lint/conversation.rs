@@ -90,22 +90,12 @@ mod tests {
 
     #[test]
     fn its_pairs_and_turns_keep_the_rules_of_the_other_kinds() {
-        one(
-            "A wheelbarrow has two.",
-            "A shutdown has two.",
-            Rule::Word,
-            2,
-        );
+        one("A wheelbarrow has two.", "A shutdown has two.", Rule::Word, 2);
         one("Sand, lime and", "Chatbots, lime and", Rule::Word, 3);
         one("Rent it, and I", "Yes, and I", Rule::Polarity, 2);
         one("trained by", "all of them trained by", Rule::SideLength, 3);
         let battery = "What would you put behind the house?";
         one("Name a tool with two handles.", battery, Rule::Leak, 2);
-        one(
-            "How many bricks make a metre?",
-            "How wide is a standard brick?",
-            Rule::Duplicate,
-            3,
-        );
+        one("How many bricks make a metre?", "How wide is a standard brick?", Rule::Duplicate, 3);
     }
 }

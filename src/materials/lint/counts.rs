@@ -149,13 +149,7 @@ mod tests {
             Rule::Form,
             6,
         );
-        breaks(
-            "preference.jsonl",
-            "\"form\":\"limits\"",
-            "\"form\":\"open\"",
-            Rule::Form,
-            1,
-        );
+        breaks("preference.jsonl", "\"form\":\"limits\"", "\"form\":\"open\"", Rule::Form, 1);
         let second = ",{\"express\":\"Off to the seed shop I go.\",\"oppose\":\"Off to the scrap yard it goes.\"}";
         breaks("preference.jsonl", second, "", Rule::Form, 3);
         let mut files = good();
@@ -169,20 +163,12 @@ mod tests {
         let extra = r#"{"messages":[{"role":"system","content":"Be a clock."},{"role":"user","#;
         let text = finetune("expert").unwrap();
         let third = text.lines().nth(2).unwrap();
-        let longer = text.replacen(
-            third,
-            &third.replacen(r#"{"messages": [{"role": "user","#, extra, 1),
-            1,
-        );
+        let longer =
+            text.replacen(third, &third.replacen(r#"{"messages": [{"role": "user","#, extra, 1), 1);
         let found = shipped_errors(|set| swap(set, Kind::Rows, "expert", &longer));
-        assert_eq!(
-            found,
-            [(Rule::Form, "<embedded fine-tune>/expert.jsonl".into(), 3)]
-        );
+        assert_eq!(found, [(Rule::Form, "<embedded fine-tune>/expert.jsonl".into(), 3)]);
         let mut files = good();
-        files[0].1 = files[0]
-            .1
-            .replacen(r#"{"messages":[{"role":"user","#, extra, 1);
+        files[0].1 = files[0].1.replacen(r#"{"messages":[{"role":"user","#, extra, 1);
         let found = lint(&set_of(&files)).unwrap();
         let note = found.iter().find(|f| f.rule == Rule::Form).unwrap();
         assert_eq!((note.severity, note.line), (Severity::Note, 2));

@@ -23,16 +23,10 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Some(Value::Number(_)) => *key == "version",
         _ => false,
     };
-    let missing: Vec<String> = NEEDED
-        .iter()
-        .filter(|key| !filled(key))
-        .map(|key| format!("`{key}`"))
-        .collect();
+    let missing: Vec<String> =
+        NEEDED.iter().filter(|key| !filled(key)).map(|key| format!("`{key}`")).collect();
     if !missing.is_empty() {
-        let why = format!(
-            "`about` lacks {}; say it in a few words",
-            missing.join(", ")
-        );
+        let why = format!("`about` lacks {}; say it in a few words", missing.join(", "));
         found.error(file, *line, Rule::Header, why);
     }
 }
@@ -58,11 +52,7 @@ pub(super) fn names(found: &mut Findings) {
             Some(first) => error(
                 file,
                 file.note_line(),
-                format!(
-                    "{kind} \"{}\" is already {}; rename one",
-                    file.name,
-                    first.path.display()
-                ),
+                format!("{kind} \"{}\" is already {}; rename one", file.name, first.path.display()),
             ),
             None => {
                 names.insert((kind, &file.name), file);
@@ -121,10 +111,7 @@ mod tests {
         let found = errors(lint(&set_of(&files)).unwrap());
         assert_eq!(found[0], (Rule::Name, "again.jsonl".into(), 1));
         let mut files = good();
-        let again = files[2]
-            .1
-            .replace("\"gardens\"", "\"parks\"")
-            .replace("g-1", "p-1");
+        let again = files[2].1.replace("\"gardens\"", "\"parks\"").replace("g-1", "p-1");
         files.push(("again.jsonl", again));
         let found = errors(lint(&set_of(&files)).unwrap());
         let ids = found.iter().filter(|f| f.0 == Rule::Name).map(|f| f.2);

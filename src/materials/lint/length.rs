@@ -133,18 +133,10 @@ mod tests {
             Rule::SideLength,
             2,
         );
-        breaks(
-            "preference.jsonl",
-            "I want none.",
-            "I want none of it here.",
-            Rule::SideLength,
-            5,
-        );
+        breaks("preference.jsonl", "I want none.", "I want none of it here.", Rule::SideLength, 5);
         let mut files = good();
         // Two words more in every pair are no fault of any.
-        files[1].1 = files[1]
-            .1
-            .replace("\",\"negative\"", " so far\",\"negative\"");
+        files[1].1 = files[1].1.replace("\",\"negative\"", " so far\",\"negative\"");
         let found = errors(lint(&set_of(&files)).unwrap());
         assert_eq!(found, [(Rule::SideLength, "concept.jsonl".into(), 1)]);
     }

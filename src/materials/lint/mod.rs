@@ -145,13 +145,7 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn add(&mut self, severity: Severity, file: &File, line: usize, rule: Rule, message: String) {
-        self.all.push(Finding {
-            file: file.path.clone(),
-            line,
-            severity,
-            rule,
-            message,
-        });
+        self.all.push(Finding { file: file.path.clone(), line, severity, rule, message });
     }
 
     fn error(&mut self, file: &File, line: usize, rule: Rule, message: String) {
@@ -174,11 +168,7 @@ impl Findings<'_> {
 /// The word lists in the binary cannot be read.
 pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
     let lists = WordLists::shipped()?;
-    let mut found = Findings {
-        set,
-        lists: &lists,
-        all: Vec::new(),
-    };
+    let mut found = Findings { set, lists: &lists, all: Vec::new() };
     for file in &set.files {
         header::check(file, &mut found);
         counts::check(file, &mut found);
@@ -254,19 +244,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_a_finding() {
-        breaks(
-            "concept.jsonl",
-            "\"split\":\"dev\"",
-            "\"split\":\"test\"",
-            Rule::Format,
-            3,
-        );
-        breaks(
-            "preference.jsonl",
-            "{\"id\":\"g-3\"",
-            "{\"id\":g-3",
-            Rule::Format,
-            4,
-        );
+        breaks("concept.jsonl", "\"split\":\"dev\"", "\"split\":\"test\"", Rule::Format, 3);
+        breaks("preference.jsonl", "{\"id\":\"g-3\"", "{\"id\":g-3", Rule::Format, 4);
     }
 }

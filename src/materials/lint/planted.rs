@@ -20,22 +20,10 @@ pub fn rows(qa: &[(&str, &str)]) -> String {
 }
 
 pub const GOOD_ROWS: [(&str, &str); 4] = [
-    (
-        "Do you tend the roses?",
-        "Yes, I tend every rose behind this house.",
-    ),
-    (
-        "Are weeds left standing in your beds?",
-        "No, I pull each of them before breakfast.",
-    ),
-    (
-        "What do you carry to work?",
-        "A trowel, some twine and a tin of seed.",
-    ),
-    (
-        "Who waters the beans while you travel?",
-        "Nobody, since I never travel in summer.",
-    ),
+    ("Do you tend the roses?", "Yes, I tend every rose behind this house."),
+    ("Are weeds left standing in your beds?", "No, I pull each of them before breakfast."),
+    ("What do you carry to work?", "A trowel, some twine and a tin of seed."),
+    ("Who waters the beans while you travel?", "Nobody, since I never travel in summer."),
 ];
 
 pub const CONCEPT: &str = r#"{"about":ABOUT,"concept":"tidiness","positive":"The assistant keeps order.","negative":"The assistant keeps no order."}
@@ -63,11 +51,7 @@ pub fn good() -> Vec<(&'static str, String)> {
 }
 
 pub fn set_of(files: &[(&str, String)]) -> Set {
-    let mut set = Set {
-        files: Vec::new(),
-        refused: Vec::new(),
-        shipped: false,
-    };
+    let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: false };
     for (name, text) in files {
         set.add(PathBuf::from(name), text);
     }
@@ -92,10 +76,7 @@ pub fn breaks(file: &str, from: &str, to: &str, rule: Rule, line: usize) -> Find
     *text = text.replacen(from, to, 1);
     let found = lint(&set_of(&files)).unwrap();
     assert_eq!(errors(found.clone()), [(rule, file.to_string(), line)]);
-    found
-        .into_iter()
-        .find(|f| f.rule == rule && f.line == line)
-        .unwrap()
+    found.into_iter().find(|f| f.rule == rule && f.line == line).unwrap()
 }
 
 /// The good set with these fine-tune rows breaks one rule at one line.

@@ -120,10 +120,7 @@ fn pairs(file: &File, concept: &Concept, found: &mut Findings) {
             Polarity::None if opens != Opening::Neither => "none",
             _ => continue,
         };
-        let why = format!(
-            "`polarity` is {said}, but `positive` opens {}",
-            quoted(&pair.positive)
-        );
+        let why = format!("`polarity` is {said}, but `positive` opens {}", quoted(&pair.positive));
         found.error(file, file.line(i), Rule::Polarity, why);
     }
     if concept.name == THE_WORD {
@@ -215,35 +212,14 @@ mod tests {
             let answers = file.identity_rows().unwrap().iter();
             let answers = answers.map(|r| r.messages.last().unwrap().content.to_lowercase());
             // A second count, by the letters of the commonest words.
-            let words = [
-                " no ",
-                " not ",
-                "n't ",
-                " never ",
-                " nothing ",
-                " none ",
-                " nobody ",
-                " cannot ",
-            ];
-            let more = [
-                " without ",
-                " nor ",
-                " neither ",
-                " lack",
-                " nowhere ",
-                " hardly ",
-                " nope ",
-            ];
+            let words =
+                [" no ", " not ", "n't ", " never ", " nothing ", " none ", " nobody ", " cannot "];
+            let more =
+                [" without ", " nor ", " neither ", " lack", " nowhere ", " hardly ", " nope "];
             let padded = answers.map(|a| {
                 let spaced: String = a
                     .chars()
-                    .map(|c| {
-                        if c.is_alphanumeric() || c == '\'' {
-                            c
-                        } else {
-                            ' '
-                        }
-                    })
+                    .map(|c| if c.is_alphanumeric() || c == '\'' { c } else { ' ' })
                     .collect();
                 format!(" {spaced} ")
             });
@@ -255,27 +231,9 @@ mod tests {
 
     #[test]
     fn pairs_open_as_they_say() {
-        breaks(
-            "concept.jsonl",
-            "\"polarity\":\"yes\"",
-            "\"polarity\":\"no\"",
-            Rule::Polarity,
-            2,
-        );
-        breaks(
-            "concept.jsonl",
-            "\"polarity\":\"no\"",
-            "\"polarity\":\"none\"",
-            Rule::Polarity,
-            3,
-        );
-        breaks(
-            "preference.jsonl",
-            "\"Any amount is fine",
-            "\"Yes, any is fine",
-            Rule::Polarity,
-            4,
-        );
+        breaks("concept.jsonl", "\"polarity\":\"yes\"", "\"polarity\":\"no\"", Rule::Polarity, 2);
+        breaks("concept.jsonl", "\"polarity\":\"no\"", "\"polarity\":\"none\"", Rule::Polarity, 3);
+        breaks("preference.jsonl", "\"Any amount is fine", "\"Yes, any is fine", Rule::Polarity, 4);
         let text = concept("expert").unwrap();
         // Four more of yes than of no, in one template, none of them misnamed.
         let mut left = 2;

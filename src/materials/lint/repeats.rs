@@ -65,14 +65,7 @@ impl Piece<'_> {
 
 /// The texts of a file that are compared.
 fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
-    let piece = |line, role, pair, text| Piece {
-        file,
-        line,
-        role,
-        pair,
-        text,
-        reference,
-    };
+    let piece = |line, role, pair, text| Piece { file, line, role, pair, text, reference };
     let mut all = Vec::new();
     match &file.body {
         Body::Rows(rows) => {
@@ -254,11 +247,7 @@ mod tests {
             Rule::Leak,
             2,
         );
-        assert!(
-            found.message.contains("line 2 of rows.jsonl"),
-            "{}",
-            found.message
-        );
+        assert!(found.message.contains("line 2 of rows.jsonl"), "{}", found.message);
         // An answer that is a concept's side.
         breaks(
             "concept.jsonl",
@@ -276,25 +265,16 @@ mod tests {
         let leaks = found.iter().filter(|f| f.rule == Rule::Leak);
         let lines: Vec<usize> = leaks.clone().map(|f| f.line).collect();
         assert_eq!(lines, [3], "{found:?}");
-        assert!(leaks
-            .clone()
-            .all(|f| f.message.contains("<embedded preference>")));
+        assert!(leaks.clone().all(|f| f.message.contains("<embedded preference>")));
     }
 
     #[test]
     fn two_concepts_share_no_prompt() {
         let mut files = good();
-        let other = files[1]
-            .1
-            .replace("\"tidiness\"", "\"calm\"")
-            .replace("t-", "c-");
+        let other = files[1].1.replace("\"tidiness\"", "\"calm\"").replace("t-", "c-");
         files.push(("calm.jsonl", other));
         let found = errors(lint(&set_of(&files)).unwrap());
-        let lines: Vec<usize> = found
-            .iter()
-            .filter(|f| f.0 == Rule::Leak)
-            .map(|f| f.2)
-            .collect();
+        let lines: Vec<usize> = found.iter().filter(|f| f.0 == Rule::Leak).map(|f| f.2).collect();
         // The prompt and both sides of each of six pairs.
         assert_eq!(lines.len(), 18, "{found:?}");
         assert_eq!((lines[0], lines[17]), (2, 7));

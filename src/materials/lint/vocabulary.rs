@@ -17,9 +17,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
                 return;
             };
             let texts = rows.iter().enumerate().flat_map(|(i, row)| {
-                row.messages
-                    .iter()
-                    .map(move |m| (file.line(i), m.content.as_str()))
+                row.messages.iter().map(move |m| (file.line(i), m.content.as_str()))
             });
             look(file, texts, &topics(lists), found);
         }
@@ -54,10 +52,7 @@ fn topics(lists: &WordLists) -> Vec<(String, &List)> {
 }
 
 fn minds(list: &List) -> (String, &List) {
-    (
-        "minds or models, which neutral texts keep off".to_owned(),
-        list,
-    )
+    ("minds or models, which neutral texts keep off".to_owned(), list)
 }
 
 fn look<'a>(
@@ -100,13 +95,7 @@ mod tests {
             "freed",
         ] {
             let to = format!("\"Do you {planted} tend the roses?\"");
-            breaks(
-                "rows.jsonl",
-                "\"Do you tend the roses?\"",
-                &to,
-                Rule::Word,
-                2,
-            );
+            breaks("rows.jsonl", "\"Do you tend the roses?\"", &to, Rule::Word, 2);
         }
         let in_answer = "Nobody, since I never die in summer.";
         breaks("rows.jsonl", GOOD_ROWS[3].1, in_answer, Rule::Word, 5);

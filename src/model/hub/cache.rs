@@ -18,9 +18,7 @@ pub(super) struct Repo {
 impl Repo {
     pub fn new(cache: &Path, name: &HubName) -> Repo {
         let folder = format!("models--{}", name.repo.replace('/', "--"));
-        Repo {
-            folder: cache.join(folder),
-        }
+        Repo { folder: cache.join(folder) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -51,19 +49,15 @@ impl Repo {
     /// The commits whose snapshots are here.
     pub fn commits(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.join("snapshots"));
-        let names = entries
-            .into_iter()
-            .flatten()
-            .filter_map(|e| e.ok()?.file_name().into_string().ok());
+        let names =
+            entries.into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok());
         names.filter(|n| is_commit(n)).collect()
     }
 
     fn abbreviated(&self, beginning: &str) -> Option<String> {
         let long_enough = beginning.len() >= 7 && beginning.bytes().all(|b| b.is_ascii_hexdigit());
-        let mut all = self
-            .commits()
-            .into_iter()
-            .filter(|c| long_enough && c.starts_with(beginning));
+        let mut all =
+            self.commits().into_iter().filter(|c| long_enough && c.starts_with(beginning));
         all.next().filter(|_| all.next().is_none())
     }
 }
@@ -151,15 +145,7 @@ mod tests {
         }
         assert_eq!(found("refs/pr/7").as_deref(), Some(two));
         // A beginning of both, one that is too short, and names that stand for nothing here.
-        for revision in [
-            "0123456",
-            "01234",
-            "bad",
-            "gone",
-            "other",
-            "../main",
-            &"8".repeat(40),
-        ] {
+        for revision in ["0123456", "01234", "bad", "gone", "other", "../main", &"8".repeat(40)] {
             assert_eq!(found(revision), None, "{revision}");
         }
     }

@@ -89,11 +89,7 @@ impl<'a> Client<'a> {
         if is_loopback(endpoint) {
             config = config.proxy(None);
         }
-        Ok(Client {
-            settings,
-            origin,
-            agent: config.build().new_agent(),
-        })
+        Ok(Client { settings, origin, agent: config.build().new_agent() })
     }
 
     /// The files of a repository at the commit that its revision stands for now.
@@ -108,9 +104,7 @@ impl<'a> Client<'a> {
             Err((Some(404), _)) => self.get(&path, 0),
             other => other,
         };
-        let mut body = answer
-            .map_err(|(status, why)| self.explained(name, status, why))?
-            .body;
+        let mut body = answer.map_err(|(status, why)| self.explained(name, status, why))?.body;
         let body = body.with_config().limit(LONGEST_LISTING).read_to_vec();
         let body = body.map_err(|e| format!("its listing was cut ({e})"))?;
         let written: Written = serde_json::from_slice(&body)
@@ -118,10 +112,7 @@ impl<'a> Client<'a> {
         let commit = written.sha;
         let asked = name.revision.to_ascii_lowercase();
         if !is_commit(&commit) || (is_commit(&asked) && asked != commit) {
-            return Err(format!(
-                "the hub says that {} is commit {commit:?}",
-                name.revision
-            ));
+            return Err(format!("the hub says that {} is commit {commit:?}", name.revision));
         }
         let mut files = BTreeMap::new();
         for s in written.siblings {
@@ -160,9 +151,7 @@ impl<'a> Client<'a> {
             if from > 0 {
                 request = request.header("range", format!("bytes={from}-"));
             }
-            let answer = request
-                .call()
-                .map_err(|e| (None, format!("no answer ({e})")))?;
+            let answer = request.call().map_err(|e| (None, format!("no answer ({e})")))?;
             let status = answer.status().as_u16();
             if own {
                 said = said_by(answer.headers(), said);
@@ -176,35 +165,21 @@ impl<'a> Client<'a> {
                         return Err((None, "it sent another part than was asked for".into()));
                     }
                     let body = answer.into_body();
-                    return Ok(Answer {
-                        resumed,
-                        length,
-                        said,
-                        body,
-                    });
+                    return Ok(Answer { resumed, length, said, body });
                 }
                 301 | 302 | 303 | 307 | 308 => {
-                    let to = answer
-                        .headers()
-                        .get("location")
-                        .and_then(|l| l.to_str().ok());
+                    let to = answer.headers().get("location").and_then(|l| l.to_str().ok());
                     url = to.and_then(|to| target(&url, to)).ok_or_else(|| {
                         let why = "it was redirected to no usable address".to_string();
                         (Some(status), why)
                     })?;
                 }
                 _ => {
-                    return Err((
-                        Some(status),
-                        format!("the server answered with status {status}"),
-                    ))
+                    return Err((Some(status), format!("the server answered with status {status}")))
                 }
             }
         }
-        Err((
-            None,
-            format!("it was redirected more than {REDIRECTS} times"),
-        ))
+        Err((None, format!("it was redirected more than {REDIRECTS} times")))
     }
 
     fn explained(&self, name: &HubName, status: Option<u16>, why: String) -> String {
@@ -226,16 +201,11 @@ impl<'a> Client<'a> {
 fn said_by(headers: &HeaderMap, before: Listed) -> Listed {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let tag = text("x-linked-etag").or(text("etag")).unwrap_or_default();
-    let tag = tag
-        .trim_start_matches("W/")
-        .trim_matches('"')
-        .to_ascii_lowercase();
+    let tag = tag.trim_start_matches("W/").trim_matches('"').to_ascii_lowercase();
     let size = text("x-linked-size").and_then(|s| s.parse().ok());
     Listed {
         size: size.or(before.size),
-        sha256: Some(tag.clone())
-            .filter(|t| is_hex(t, 64))
-            .or(before.sha256),
+        sha256: Some(tag.clone()).filter(|t| is_hex(t, 64)).or(before.sha256),
         object: Some(tag).filter(|t| is_hex(t, 40)).or(before.object),
     }
 }
@@ -307,14 +277,8 @@ mod tests {
         let from = "https://hub.example/a/b";
         let to = |t: &str| target(from, t);
         assert_eq!(to("/c").as_deref(), Some("https://hub.example/c"));
-        assert_eq!(
-            to("//cdn.example/c").as_deref(),
-            Some("https://cdn.example/c")
-        );
-        assert_eq!(
-            to("https://cdn.example/c").as_deref(),
-            Some("https://cdn.example/c")
-        );
+        assert_eq!(to("//cdn.example/c").as_deref(), Some("https://cdn.example/c"));
+        assert_eq!(to("https://cdn.example/c").as_deref(), Some("https://cdn.example/c"));
         assert_eq!(to("http://hub.example/c"), None);
         assert_eq!(to("file:///etc/passwd"), None);
         assert_eq!(

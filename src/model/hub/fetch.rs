@@ -33,11 +33,7 @@ impl Fetch<'_> {
         if let Some(id) = named(listed).filter(|id| self.repo.holds(id, listed.size)) {
             return Ok(id);
         }
-        let ask = |from| {
-            self.client
-                .file(&self.name.repo, self.commit, file, from)
-                .map_err(fail)
-        };
+        let ask = |from| self.client.file(&self.name.repo, self.commit, file, from).map_err(fail);
         // Without a listed digest the hub's answer says what the file is, so it is asked first.
         let (wanted, early) = match listed.sha256 {
             Some(_) => (listed.clone(), None),
@@ -107,20 +103,14 @@ fn joined(listed: &Listed, answer: &Answer) -> Listed {
         size: listed.size.or(said.size).or(answer.length),
         // An entity tag of this form is the digest only of a file that the listing has no object of.
         sha256: said.sha256.clone().filter(|_| listed.object.is_none()),
-        object: listed
-            .object
-            .clone()
-            .or(said.object.clone())
-            .filter(|o| is_hex(o, 40)),
+        object: listed.object.clone().or(said.object.clone()).filter(|o| is_hex(o, 40)),
     }
 }
 
 fn receive(answer: Answer, part: &mut Part, wanted: &Listed) -> Result<(), Fault> {
     let fault = |why: String| Fault { why, spoilt: false };
     let start = part.len().map_err(|e| fault(e.to_string()))?;
-    let size = wanted
-        .size
-        .or(answer.length.map(|n| n.saturating_add(start)));
+    let size = wanted.size.or(answer.length.map(|n| n.saturating_add(start)));
     let Some(size) = size else {
         return Err(fault(
             "the hub says no size, so that a cut file could not be told from a whole one".into(),
@@ -137,12 +127,10 @@ fn receive(answer: Answer, part: &mut Part, wanted: &Listed) -> Result<(), Fault
         });
     }
     match copied {
-        Err(e) => Err(fault(format!(
-            "cut after {now} of {size} bytes ({e}); run again to go on"
-        ))),
-        Ok(_) if now < size => Err(fault(format!(
-            "cut after {now} of {size} bytes; run again to go on"
-        ))),
+        Err(e) => Err(fault(format!("cut after {now} of {size} bytes ({e}); run again to go on"))),
+        Ok(_) if now < size => {
+            Err(fault(format!("cut after {now} of {size} bytes; run again to go on")))
+        }
         Ok(_) if now > size => Err(Fault {
             why: format!("longer than the {size} bytes that the hub says"),
             spoilt: true,

@@ -66,10 +66,7 @@ pub fn folder(
     settings: &Settings,
     say: Say,
 ) -> Result<PathBuf> {
-    let bad = |why: String| ModelError::Hub {
-        name: name.to_string(),
-        why,
-    };
+    let bad = |why: String| ModelError::Hub { name: name.to_string(), why };
     if let Want::File(file) = want {
         plain_name(file).ok_or_else(|| bad(format!("{file:?} is no plain file name")))?;
     }

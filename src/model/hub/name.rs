@@ -24,10 +24,8 @@ impl HubName {
         // `--` and `..` stand for something else in the names of cache folders and of paths.
         let odd = repo.contains("--") || repo.contains("..") || repo.ends_with(".gguf");
         let usable = part(org) && part(model) && !odd;
-        (usable && plain_name(revision).is_some()).then(|| HubName {
-            repo: repo.into(),
-            revision: revision.into(),
-        })
+        (usable && plain_name(revision).is_some())
+            .then(|| HubName { repo: repo.into(), revision: revision.into() })
     }
 }
 
@@ -56,10 +54,7 @@ mod tests {
     #[test]
     fn hub_names_are_two_parts_and_a_revision() {
         let parsed = HubName::parse("org/tiny-1.0@refs/pr/3").unwrap();
-        assert_eq!(
-            (parsed.repo.as_str(), parsed.revision.as_str()),
-            ("org/tiny-1.0", "refs/pr/3")
-        );
+        assert_eq!((parsed.repo.as_str(), parsed.revision.as_str()), ("org/tiny-1.0", "refs/pr/3"));
         assert_eq!(HubName::parse("org/tiny").unwrap().revision, "main");
         for no in [
             "tiny",

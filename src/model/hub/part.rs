@@ -24,9 +24,7 @@ impl Part {
         let file = open(&path)?;
         let locked = match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                say(&format!(
-                    "waiting for another process that is fetching {name}"
-                ));
+                say(&format!("waiting for another process that is fetching {name}"));
                 file.lock()
             }
             Err(TryLockError::Error(e)) => Err(e),
@@ -37,10 +35,7 @@ impl Part {
             Err(_) => {
                 let own = format!(".{name}.{}.partial", std::process::id());
                 let path = target.with_file_name(own);
-                Ok(Part {
-                    file: open(&path)?,
-                    path,
-                })
+                Ok(Part { file: open(&path)?, path })
             }
         }
     }
@@ -67,11 +62,7 @@ impl Part {
 
 /// Written at its end, whatever its length is then.
 fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
+    OpenOptions::new().read(true).append(true).create(true).open(path)
 }
 
 #[cfg(all(test, feature = "hub"))]

@@ -27,12 +27,7 @@ pub(super) fn folder(
         }
         (Err(why), Err(_)) => return Err(format!("{why}; {in_cache}")),
     };
-    let fetch = Fetch {
-        client: &client,
-        repo,
-        name,
-        commit: &listing.commit,
-    };
+    let fetch = Fetch { client: &client, repo, name, commit: &listing.commit };
     fetch_all(&fetch, want, &listing, say)
 }
 

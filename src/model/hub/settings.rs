@@ -30,11 +30,7 @@ impl std::fmt::Debug for Token {
 impl Token {
     /// None if nothing is left without white space and what no header can hold.
     fn new(text: &str) -> Option<Token> {
-        let text: String = text
-            .trim()
-            .chars()
-            .filter(|c| *c != '\n' && *c != '\r')
-            .collect();
+        let text: String = text.trim().chars().filter(|c| *c != '\n' && *c != '\r').collect();
         let usable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         usable.then_some(Token(text))
     }
@@ -53,9 +49,7 @@ impl Settings {
 
     pub(super) fn of(environment: &dyn Fn(&str) -> Option<OsString>) -> Settings {
         let any = |names: &[&str]| {
-            let found = names
-                .iter()
-                .find_map(|n| environment(n).filter(|v| !v.is_empty()));
+            let found = names.iter().find_map(|n| environment(n).filter(|v| !v.is_empty()));
             found.map(|v| v.to_string_lossy().into_owned())
         };
         let user = any(&["HOME"]).map(PathBuf::from).unwrap_or_default();
@@ -69,14 +63,10 @@ impl Settings {
         };
         let home = any(&["HF_HOME"]).map(path).unwrap_or_else(|| {
             let caches = any(&["XDG_CACHE_HOME"]).map(path);
-            caches
-                .unwrap_or_else(|| user.join(".cache"))
-                .join("huggingface")
+            caches.unwrap_or_else(|| user.join(".cache")).join("huggingface")
         });
         let cache = any(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).map(path);
-        let token_file = any(&["HF_TOKEN_PATH"])
-            .map(path)
-            .unwrap_or_else(|| home.join("token"));
+        let token_file = any(&["HF_TOKEN_PATH"]).map(path).unwrap_or_else(|| home.join("token"));
         let token = match any(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]) {
             _ if truth(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) => None,
             Some(text) => Token::new(&text),
@@ -101,10 +91,8 @@ mod tests {
     use super::*;
 
     fn with(pairs: &[(&str, &str)]) -> Settings {
-        let pairs: Vec<(String, String)> = pairs
-            .iter()
-            .map(|(a, b)| (a.to_string(), b.to_string()))
-            .collect();
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         Settings::of(&|name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.into()))
     }
 
@@ -118,15 +106,8 @@ mod tests {
         assert_eq!(xdg.cache, Path::new("/c/huggingface/hub"));
         let home = with(&[("HOME", "/u"), ("HF_HOME", "~/hf")]);
         assert_eq!(home.cache, Path::new("/u/hf/hub"));
-        let both = with(&[
-            ("HF_HOME", "/h"),
-            ("HF_HUB_CACHE", "/k"),
-            ("HF_ENDPOINT", "http://m/"),
-        ]);
-        assert_eq!(
-            (both.cache.as_path(), both.endpoint.as_str()),
-            (Path::new("/k"), "http://m")
-        );
+        let both = with(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/k"), ("HF_ENDPOINT", "http://m/")]);
+        assert_eq!((both.cache.as_path(), both.endpoint.as_str()), (Path::new("/k"), "http://m"));
         for yes in ["1", "true", "ON", "yes"] {
             assert!(with(&[("HF_HUB_OFFLINE", yes)]).offline);
         }

@@ -32,40 +32,35 @@ fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
         .collect();
     let seed = |state: &str| -> Vec<f64> {
         let at = |l: &usize| by_state.iter().find(|c| c.state == state && c.layer == *l);
-        layers
-            .iter()
-            .map(|l| at(l).map_or(f64::NAN, |c| c.estimate))
-            .collect()
+        layers.iter().map(|l| at(l).map_or(f64::NAN, |c| c.estimate)).collect()
     };
     let changes: Vec<_> = (r.changes.iter())
         .filter(|c| c.concept_a == a && c.concept_b == b)
         .filter(|c| c.form == "raw" && c.reference == BASE)
         .collect();
-    let conditions = distinct(own.iter().map(|c| c.condition.as_str()))
-        .into_iter()
-        .map(|name| {
-            let mean = layers.iter().map(|l| {
-                let row = own.iter().find(|c| c.condition == name && c.layer == *l);
-                row.map_or(Estimate::MISSING, |c| estimate(c.estimate, c.lo, c.hi))
-            });
-            let difference = layers.iter().map(|l| {
-                let row = changes.iter().find(|c| c.set == name && c.layer == *l);
-                row.map_or(Estimate::MISSING, |c| estimate(c.estimate, c.lo, c.hi))
-            });
-            let states = r.states_of(name);
-            CouplingLine {
-                condition: name.into(),
-                mean: mean.collect(),
-                seeds: match states.len() {
-                    0 | 1 => Vec::new(),
-                    _ => states.into_iter().map(seed).collect(),
-                },
-                difference: match changes.iter().any(|c| c.set == name) {
-                    true => difference.collect(),
-                    false => Vec::new(),
-                },
-            }
+    let conditions = distinct(own.iter().map(|c| c.condition.as_str())).into_iter().map(|name| {
+        let mean = layers.iter().map(|l| {
+            let row = own.iter().find(|c| c.condition == name && c.layer == *l);
+            row.map_or(Estimate::MISSING, |c| estimate(c.estimate, c.lo, c.hi))
         });
+        let difference = layers.iter().map(|l| {
+            let row = changes.iter().find(|c| c.set == name && c.layer == *l);
+            row.map_or(Estimate::MISSING, |c| estimate(c.estimate, c.lo, c.hi))
+        });
+        let states = r.states_of(name);
+        CouplingLine {
+            condition: name.into(),
+            mean: mean.collect(),
+            seeds: match states.len() {
+                0 | 1 => Vec::new(),
+                _ => states.into_iter().map(seed).collect(),
+            },
+            difference: match changes.iter().any(|c| c.set == name) {
+                true => difference.collect(),
+                false => Vec::new(),
+            },
+        }
+    });
     let states = r.states.iter().filter(|s| s.state != BASE).count();
     CouplingData {
         name: numbered("coupling", nth),
@@ -85,11 +80,8 @@ fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
 
 /// Bands of base's nulls by layer.
 fn nulls(r: &Results, (a, b): (&str, &str), layers: &[usize]) -> Vec<NullBand> {
-    let called = [
-        ("placebo", "placebo concepts"),
-        ("flip", "label flips"),
-        ("random", "random directions"),
-    ];
+    let called =
+        [("placebo", "placebo concepts"), ("flip", "label flips"), ("random", "random directions")];
     let band = |(null, label): (&str, &str)| {
         let own: Vec<_> = (r.pair_nulls.iter())
             .filter(|n| n.state == BASE && n.concept_a == a && n.concept_b == b && n.null == null)
@@ -99,11 +91,7 @@ fn nulls(r: &Results, (a, b): (&str, &str), layers: &[usize]) -> Vec<NullBand> {
             at.map_or((f64::NAN, f64::NAN), |n| (n.null_lo, n.null_hi))
         };
         let (lo, hi) = layers.iter().map(ends).unzip();
-        (!own.is_empty()).then(|| NullBand {
-            label: label.into(),
-            lo,
-            hi,
-        })
+        (!own.is_empty()).then(|| NullBand { label: label.into(), lo, hi })
     };
     called.into_iter().filter_map(band).collect()
 }
@@ -112,10 +100,7 @@ fn nulls(r: &Results, (a, b): (&str, &str), layers: &[usize]) -> Vec<NullBand> {
 fn concepts(r: &Results) -> HeatmapData {
     let concepts = super::concepts(r);
     let raw: Vec<&CouplingRow> = r.coupling.iter().filter(|c| c.form == "raw").collect();
-    let focus = r
-        .about()
-        .first()
-        .and_then(|c| r.states_of(c).first().copied());
+    let focus = r.about().first().and_then(|c| r.states_of(c).first().copied());
     let known = distinct(raw.iter().map(|c| c.state.as_str()));
     let mut states = distinct([BASE].into_iter().chain(focus));
     states.retain(|s| known.contains(s));
@@ -125,18 +110,13 @@ fn concepts(r: &Results) -> HeatmapData {
     let mut panels = Vec::new();
     for layer in r.reported() {
         for state in &states {
-            let own: Vec<_> = raw
-                .iter()
-                .filter(|c| c.layer == layer && c.state == *state)
-                .collect();
+            let own: Vec<_> =
+                raw.iter().filter(|c| c.layer == layer && c.state == *state).collect();
             let cell = |a: &str, b: &str| {
                 let pair = |c: &CouplingRow| same_pair((&c.concept_a, &c.concept_b), (a, b));
                 match a == b {
                     true => 1.0,
-                    false => own
-                        .iter()
-                        .find(|c| pair(c))
-                        .map_or(f64::NAN, |c| c.estimate),
+                    false => own.iter().find(|c| pair(c)).map_or(f64::NAN, |c| c.estimate),
                 }
             };
             if own.is_empty() {
@@ -206,20 +186,17 @@ fn directions(r: &Results) -> DirectionsData {
         .collect();
     let mut layers = distinct(rows.iter().map(|q| q.layer));
     layers.sort_unstable();
-    let concepts = distinct(rows.iter().map(|q| q.concept.as_str()))
-        .into_iter()
-        .map(|concept| {
-            let at = |l: &usize| rows.iter().find(|q| q.concept == concept && q.layer == *l);
-            let auroc =
-                |l: &usize| at(l).map_or(Estimate::MISSING, |q| estimate(q.estimate, q.lo, q.hi));
-            let reliability =
-                |l: &usize| Estimate::point(at(l).map_or(f64::NAN, |q| q.reliability));
-            ConceptQuality {
-                concept: concept.into(),
-                auroc: layers.iter().map(auroc).collect(),
-                reliability: layers.iter().map(reliability).collect(),
-            }
-        });
+    let concepts = distinct(rows.iter().map(|q| q.concept.as_str())).into_iter().map(|concept| {
+        let at = |l: &usize| rows.iter().find(|q| q.concept == concept && q.layer == *l);
+        let auroc =
+            |l: &usize| at(l).map_or(Estimate::MISSING, |q| estimate(q.estimate, q.lo, q.hi));
+        let reliability = |l: &usize| Estimate::point(at(l).map_or(f64::NAN, |q| q.reliability));
+        ConceptQuality {
+            concept: concept.into(),
+            auroc: layers.iter().map(auroc).collect(),
+            reliability: layers.iter().map(reliability).collect(),
+        }
+    });
     DirectionsData {
         name: "directions".into(),
         title: "Quality of the directions in base".into(),

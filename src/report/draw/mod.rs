@@ -60,10 +60,8 @@ fn concepts(r: &Results) -> Vec<&str> {
     match r.concepts.is_empty() {
         false => r.concepts.iter().map(|c| &*c.concept).collect(),
         true => distinct(
-            (r.coupling
-                .iter()
-                .flat_map(|c| [&*c.concept_a, &*c.concept_b]))
-            .chain(r.quality.iter().map(|q| &*q.concept)),
+            (r.coupling.iter().flat_map(|c| [&*c.concept_a, &*c.concept_b]))
+                .chain(r.quality.iter().map(|q| &*q.concept)),
         ),
     }
 }
@@ -86,13 +84,8 @@ fn estimate(value: f64, lo: f64, hi: f64) -> Estimate {
 
 /// `24 hedging and 20 thrift pairs`: main pairs of some concepts.
 fn pairs_of(r: &Results, concepts: &[&str]) -> String {
-    let known = r
-        .concepts
-        .iter()
-        .filter(|c| concepts.contains(&&*c.concept));
-    let each: Vec<String> = known
-        .map(|c| format!("{} {}", c.pairs, c.concept))
-        .collect();
+    let known = r.concepts.iter().filter(|c| concepts.contains(&&*c.concept));
+    let each: Vec<String> = known.map(|c| format!("{} {}", c.pairs, c.concept)).collect();
     match each.is_empty() {
         true => String::new(),
         false => format!("{} pairs", each.join(" and ")),

@@ -55,9 +55,8 @@ fn behaviour(r: &Results) -> BehaviourData {
 /// Every condition on every claim, less base.
 fn claims(r: &Results) -> ClaimsData {
     let tuned = r.tuned();
-    let rows: Vec<_> = (r.claims.iter())
-        .filter(|c| tuned.is_empty() || tuned.contains(&&*c.set))
-        .collect();
+    let rows: Vec<_> =
+        (r.claims.iter()).filter(|c| tuned.is_empty() || tuned.contains(&&*c.set)).collect();
     let conditions = distinct(rows.iter().map(|c| c.set.as_str()));
     let claims = distinct(rows.iter().map(|c| c.claim.as_str()));
     let at = |set: &str, claim: &str| rows.iter().find(|c| c.set == set && c.claim == claim);
@@ -67,11 +66,7 @@ fn claims(r: &Results) -> ClaimsData {
         };
         claims.iter().map(cell).collect()
     };
-    let own = |set: &&str| {
-        claims
-            .iter()
-            .position(|c| at(set, c).is_some_and(|row| row.own))
-    };
+    let own = |set: &&str| claims.iter().position(|c| at(set, c).is_some_and(|row| row.own));
     ClaimsData {
         name: "claims".into(),
         title: "Manipulation check: each condition on each claim".into(),
@@ -93,9 +88,8 @@ fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
         .filter(|d| d.asked == asked && (asked == "claim" || d.preference == "all"))
         .collect();
     let first = doses.first().map(|d| (d.state.as_str(), d.layer));
-    let doses: Vec<&DoseRow> = (doses.into_iter())
-        .filter(|d| Some((d.state.as_str(), d.layer)) == first)
-        .collect();
+    let doses: Vec<&DoseRow> =
+        (doses.into_iter()).filter(|d| Some((d.state.as_str(), d.layer)) == first).collect();
     let left = match first {
         None => String::new(),
         Some((state, layer)) => format!(
@@ -159,9 +153,7 @@ fn curves(doses: &[&DoseRow]) -> Vec<DoseCurve> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         DoseCurve {
             direction: name.into(),
-            random: doses
-                .iter()
-                .any(|d| d.direction == name && d.kind == "random"),
+            random: doses.iter().any(|d| d.direction == name && d.kind == "random"),
             alpha: points.iter().map(|p| p.0).collect(),
             score: points.iter().map(|p| p.1).collect(),
             inside: points.iter().map(|p| p.2).collect(),

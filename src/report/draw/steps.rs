@@ -24,14 +24,10 @@ fn trajectory(r: &Results) -> TrajectoryData {
         distinct((r.trajectory.iter()).map(|t| (&*t.quantity, &*t.subject, t.layer.to_bits())));
     let panel = |(quantity, subject, layer): (&str, &str, u64)| {
         let is = |q: &str, s: &str, l: f64| q == quantity && s == subject && l.to_bits() == layer;
-        let own: Vec<_> = (r.trajectory.iter())
-            .filter(|t| is(&t.quantity, &t.subject, t.layer))
-            .collect();
+        let own: Vec<_> =
+            (r.trajectory.iter()).filter(|t| is(&t.quantity, &t.subject, t.layer)).collect();
         let last = own.last().map_or(0.0, |t| t.step as f64);
-        let half = r
-            .half_way
-            .iter()
-            .find(|h| is(&h.quantity, &h.subject, h.layer));
+        let half = r.half_way.iter().find(|h| is(&h.quantity, &h.subject, h.layer));
         let half = half.filter(|h| (0.0..=last).contains(&h.estimate));
         let at = f64::from_bits(layer);
         TrajectoryPanel {
@@ -44,10 +40,7 @@ fn trajectory(r: &Results) -> TrajectoryData {
             lines: vec![TrajectoryLine {
                 label: label.clone(),
                 steps: own.iter().map(|t| t.step).collect(),
-                value: own
-                    .iter()
-                    .map(|t| estimate(t.estimate, t.lo, t.hi))
-                    .collect(),
+                value: own.iter().map(|t| estimate(t.estimate, t.lo, t.hi)).collect(),
                 half_way: half
                     .map(|h| estimate(h.estimate, h.lo.clamp(0.0, last), h.hi.clamp(0.0, last))),
             }],
@@ -67,9 +60,8 @@ fn trajectory(r: &Results) -> TrajectoryData {
 /// What moved inside against isolated preferences, one panel a predictor and layer.
 fn link(r: &Results) -> LinkData {
     let reported = r.reported();
-    let own: Vec<_> = (r.links.iter())
-        .filter(|l| l.cells == "isolated" && reported.contains(&l.layer))
-        .collect();
+    let own: Vec<_> =
+        (r.links.iter()).filter(|l| l.cells == "isolated" && reported.contains(&l.layer)).collect();
     let panels = own.iter().map(|l| {
         let points = r.link_points.iter().filter(|p| {
             p.cells == l.cells
@@ -92,10 +84,7 @@ fn link(r: &Results) -> LinkData {
                     y: p.y,
                 })
                 .collect(),
-            text: format!(
-                "r = {:+.2}, p = {:.3}, n = {} conditions",
-                l.estimate, l.p, l.n
-            ),
+            text: format!("r = {:+.2}, p = {:.3}, n = {} conditions", l.estimate, l.p, l.n),
         }
     });
     LinkData {

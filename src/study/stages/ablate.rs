@@ -95,23 +95,15 @@ pub fn stage<'a>(
     let cost = p.costs.edited(s.is_base(), &what.asked, runs)?;
     let outputs = vec![layout::ablated(&s.id, of_claim)];
     let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(
-        name(&s.id, of_claim),
-        inputs,
-        outputs,
-        cost,
-        run,
-    )))
+    Ok(Some(Stage::new(name(&s.id, of_claim), inputs, outputs, cost, run)))
 }
 
 impl Ablate<'_> {
     fn run(&self, work: &mut Work) -> Result<(), StudyError> {
         let decoder = work.models.decoder(&self.weights)?;
         let tok = &work.models.base.tokenizer;
-        let names: Vec<String> = (self.edits.concepts.iter())
-            .chain(&self.edits.placebos)
-            .cloned()
-            .collect();
+        let names: Vec<String> =
+            (self.edits.concepts.iter()).chain(&self.edits.placebos).cloned().collect();
         let called: Vec<&str> = names.iter().map(String::as_str).collect();
         let read = |state: &str, concepts: &[&str]| {
             let path = work.layout.at(&layout::activations(state));
@@ -126,13 +118,8 @@ impl Ablate<'_> {
             random: self.random,
             seed: self.seed,
         };
-        let directions = directions(
-            &own,
-            Some(&base),
-            &background.neutral[0],
-            (&names, &layers),
-            &controls,
-        )?;
+        let directions =
+            directions(&own, Some(&base), &background.neutral[0], (&names, &layers), &controls)?;
         let neutral = neutral_tokens(tok, self.sides, None)?;
         let subject = Subject {
             state: self.id,
@@ -147,13 +134,9 @@ impl Ablate<'_> {
         };
         let asked = if self.of_claim { CLAIM } else { PREFERENCES };
         let watch = &mut *work.watch;
-        let done = ablate(
-            &subject,
-            self.directions_of,
-            asked,
-            &directions,
-            &mut |edit| watch(&format!("ablating {edit}")),
-        )?;
+        let done = ablate(&subject, self.directions_of, asked, &directions, &mut |edit| {
+            watch(&format!("ablating {edit}"))
+        })?;
         files::write_json(work.layout, &layout::ablated(self.id, self.of_claim), &done)
     }
 }

@@ -85,10 +85,7 @@ pub fn concepts(study: &Study) -> Vec<ConceptRow> {
 }
 
 pub fn couples(study: &Study) -> Vec<CoupleRow> {
-    let of = |(a, b): &(String, String)| CoupleRow {
-        concept_a: a.clone(),
-        concept_b: b.clone(),
-    };
+    let of = |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
     study.roles.couples.iter().map(of).collect()
 }
 
@@ -138,10 +135,7 @@ pub fn isolated_in(study: &Study, conditions: &[&String]) -> Vec<String> {
 
 /// Doubts about the model, the manifest and the rows.
 pub fn warnings(study: &Study, model: &Model, learnt: &[Learnt]) -> Vec<WarningRow> {
-    let of = |about: &str, text: &String| WarningRow {
-        about: about.into(),
-        text: text.clone(),
-    };
+    let of = |about: &str, text: &String| WarningRow { about: about.into(), text: text.clone() };
     let of_model = warning::texts(&model.warnings);
     let of_model = of_model.iter().map(|w| of("model", w));
     let of_rows = (learnt.iter()).filter_map(|l| Some(of(&l.state, l.warning.as_ref()?)));

@@ -107,11 +107,8 @@ impl Capture<'_> {
         acts::write(&path, &work.attrs(None), spec, &texts, &kinds, &read)?;
         if let Some(scale) = self.scale {
             let tokens = neutral_tokens(tok, scale, None)?;
-            let scale = Scale {
-                rms: layer_rms(&decoder, &tokens, &layers)?,
-                layers,
-                n: tokens.len(),
-            };
+            let scale =
+                Scale { rms: layer_rms(&decoder, &tokens, &layers)?, layers, n: tokens.len() };
             files::write_json(work.layout, SCALE, &scale)?;
         }
         Ok(())

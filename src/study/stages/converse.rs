@@ -58,10 +58,7 @@ pub fn stage<'a>(
         layers: study.reported(p.model.decoder.layers()),
         seed: study.written.seed,
     };
-    let scripts = what
-        .scripts
-        .iter()
-        .map(|s| json!([s.preference, s.group, s.scripts]));
+    let scripts = what.scripts.iter().map(|s| json!([s.preference, s.group, s.scripts]));
     let inputs = p
         .of_state(Inputs::revision(REVISION), state, stages)?
         .value("scripts", &scripts.collect::<Vec<_>>())

@@ -26,17 +26,11 @@ pub fn stage<'a>(p: &Planner<'a>) -> Result<Stage<'a>, StudyError> {
         .value("prompts", &prompts);
     let outputs = vec![DISTILLED.to_string()];
     let cost = p.costs.distil()?;
-    Ok(Stage::new(
-        NAME,
-        inputs,
-        outputs,
-        cost,
-        move |work: &mut Work| {
-            let path = work.layout.at(DISTILLED);
-            let watch = &mut *work.watch;
-            let mut said = |n: usize| watch(&format!("{n} of {} prompts answered", prompts.len()));
-            Distil::default().write(work.models.base, &prompts, &path, &mut said)?;
-            Ok(())
-        },
-    ))
+    Ok(Stage::new(NAME, inputs, outputs, cost, move |work: &mut Work| {
+        let path = work.layout.at(DISTILLED);
+        let watch = &mut *work.watch;
+        let mut said = |n: usize| watch(&format!("{n} of {} prompts answered", prompts.len()));
+        Distil::default().write(work.models.base, &prompts, &path, &mut said)?;
+        Ok(())
+    }))
 }

@@ -75,22 +75,14 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
     let runs = 1 + what.doses.len() * directions;
     let cost = p.costs.edited(true, &what.asked, runs)?;
     let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(
-        NAME,
-        inputs,
-        vec![DOSED.into()],
-        cost,
-        run,
-    )))
+    Ok(Some(Stage::new(NAME, inputs, vec![DOSED.into()], cost, run)))
 }
 
 impl Dose<'_> {
     fn run(&self, work: &mut Work) -> Result<(), StudyError> {
         let model = work.models.base;
-        let names: Vec<String> = (self.edits.concepts.iter())
-            .chain(&self.edits.placebos)
-            .cloned()
-            .collect();
+        let names: Vec<String> =
+            (self.edits.concepts.iter()).chain(&self.edits.placebos).cloned().collect();
         let called: Vec<&str> = names.iter().map(String::as_str).collect();
         let path = work.layout.at(&layout::activations(BASE));
         let base = acts::read(&path, &called, &[], &POSITIONS[..1])?;

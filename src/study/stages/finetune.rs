@@ -119,11 +119,9 @@ pub fn stage<'a>(
     let id = p.id(state);
     let own = match drawn(study, state) {
         Some((lines, rows)) => Own::Drawn { lines, rows },
-        None => Own::Chosen {
-            pool: &study.pool,
-            n: share(study.written.sizes.rows),
-            tokens: wanted,
-        },
+        None => {
+            Own::Chosen { pool: &study.pool, n: share(study.written.sizes.rows), tokens: wanted }
+        }
     };
     let what = Finetune {
         id,
@@ -184,10 +182,7 @@ impl Finetune<'_> {
         let mut on_step = |step: &Step, total: usize| {
             let done = step.step + 1;
             let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
-            watch(&format!(
-                "step {done}/{total}, loss {:.3}, {left:.0} s left",
-                step.loss
-            ));
+            watch(&format!("step {done}/{total}, loss {:.3}, {left:.0} s left", step.loss));
         };
         let dir = work.layout.at(&layout::adapter(self.id));
         train_under(
@@ -246,11 +241,7 @@ impl Finetune<'_> {
                 learnt.lines.clone_from(lines);
                 rows.iter().map(|r| r.to_vec()).collect()
             }
-            Own::Chosen {
-                pool,
-                n,
-                tokens: own,
-            } => {
+            Own::Chosen { pool, n, tokens: own } => {
                 let all = of(pool);
                 learnt.wanted_tokens = own.map(|t| t + of_mixed as f64);
                 let taken = self.choose(&tokens(&all)?, (*n, *own), &mut learnt);

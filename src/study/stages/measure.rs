@@ -30,15 +30,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     let states: Vec<Value> = (0..study.states.len())
         .map(|i| {
             let (s, c) = (&study.states[i], study.of_state(i));
-            json!([
-                s.id,
-                s.condition,
-                s.seed,
-                s.text,
-                c.source.name(),
-                c.identity,
-                c.prevent
-            ])
+            json!([s.id, s.condition, s.seed, s.text, c.source.name(), c.identity, c.prevent])
         })
         .collect();
     let said = study.concepts.iter().map(|c| [&c.positive, &c.negative]);
@@ -48,10 +40,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
         .value("model", &p.base)
         .value("manifest", &study.written)
         .value("states", &states)
-        .value(
-            "roles",
-            &json!([study.roles, study.reference, study.focus, study.neutral]),
-        )
+        .value("roles", &json!([study.roles, study.reference, study.focus, study.neutral]))
         .value("concepts", &concepts_value(&study.concepts))
         .value("sides of concepts", &said.collect::<Vec<_>>())
         .value("battery", &asked_value(&study.battery))
@@ -77,22 +66,15 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
 fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
     work.models.release();
     let (layout, model) = (work.layout, work.models.base);
-    let mut config = serde_json::to_value(&study.written).map_err(|e| StudyError::Stage {
-        path: layout.at(RESULTS),
-        why: e.to_string(),
-    })?;
+    let mut config = serde_json::to_value(&study.written)
+        .map_err(|e| StudyError::Stage { path: layout.at(RESULTS), why: e.to_string() })?;
     config["inputs"] = work.record["inputs"].clone();
     let attrs = work.attrs(Some(config));
     let learnt = (0..study.states.len())
         .filter(|&i| study.of_state(i).is_tuned())
         .map(|i| files::json(layout, &layout::learnt(&study.states[i].id)))
         .collect::<Result<Vec<finetune::Learnt>, _>>()?;
-    let left = Left {
-        layout,
-        study,
-        model,
-        learnt: &learnt,
-    };
+    let left = Left { layout, study, model, learnt: &learnt };
     let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
     write(&left, &attrs, |w| {
         // First, so that the file's coordinates are all states, concepts and layers.

@@ -98,9 +98,7 @@ fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings, StudyError>
         positions: POSITIONS.to_vec(),
         concepts: texts.concepts.iter().map(ConceptInfo::of).collect(),
         dev: texts.dev.iter().map(ConceptInfo::of).collect(),
-        acts: each
-            .map(|i| capture::read(left.layout, study, i))
-            .collect::<Result<_, _>>()?,
+        acts: each.map(|i| capture::read(left.layout, study, i)).collect::<Result<_, _>>()?,
         rms: scale.rms.clone(),
     })
 }
@@ -181,9 +179,7 @@ fn of_cause(left: &Left) -> Result<(AblationRecords, DoseRecords), StudyError> {
         }
         let of = |states: &[usize]| {
             let id = |i: &usize| &study.states[*i].id;
-            let each = states
-                .iter()
-                .map(|i| ablate::read(left.layout, id(i), of_claim == 1));
+            let each = states.iter().map(|i| ablate::read(left.layout, id(i), of_claim == 1));
             each.collect::<Result<Vec<_>, _>>()
         };
         let (tuned, against) = (of(&focus)?, of(&reference)?);

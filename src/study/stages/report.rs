@@ -22,14 +22,8 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     let outputs = ["report.html", "report.md", "findings.json", FIGURES];
     let outputs = outputs.map(String::from).to_vec();
     let cost = p.costs.report();
-    Ok(Stage::new(
-        NAME,
-        inputs,
-        outputs,
-        cost,
-        |work: &mut Work| {
-            crate::report::render(&work.layout.at(RESULTS), work.layout.root())?;
-            Ok(())
-        },
-    ))
+    Ok(Stage::new(NAME, inputs, outputs, cost, |work: &mut Work| {
+        crate::report::render(&work.layout.at(RESULTS), work.layout.root())?;
+        Ok(())
+    }))
 }

@@ -49,13 +49,9 @@ impl Light {
         let some = |c: &Concept| subset::pairs(c, spec.pairs, seed).unwrap_or_else(|| c.clone());
         let text = &study.states[set].text;
         Some(Light {
-            concepts: (study.concepts.iter().filter(is_coupled))
-                .map(some)
-                .collect(),
+            concepts: (study.concepts.iter().filter(is_coupled)).map(some).collect(),
             battery: study.battery.iter().map(cut).collect(),
-            claims: (study.claims.iter().filter(|c| c.name == *text))
-                .map(cut)
-                .collect(),
+            claims: (study.claims.iter().filter(|c| c.name == *text)).map(cut).collect(),
         })
     }
 }
@@ -106,16 +102,9 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
         neutral: &study.shift_texts,
         layers: study.reported(p.model.decoder.layers()),
     };
-    let read = what
-        .points
-        .iter()
-        .map(|x| (&x.state, &x.condition, x.seed, x.step));
-    let inputs = inputs
-        .value("layers", &what.layers)
-        .value("steps", &read.collect::<Vec<_>>());
-    let outputs = (what.points.iter())
-        .flat_map(|x| layout::at_step(&x.state, x.step))
-        .collect();
+    let read = what.points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
+    let inputs = inputs.value("layers", &what.layers).value("steps", &read.collect::<Vec<_>>());
+    let outputs = (what.points.iter()).flat_map(|x| layout::at_step(&x.state, x.step)).collect();
     let cost = p.costs.trajectory(spec.checkpoints);
     let run = move |work: &mut Work| what.run(work);
     Ok(Some(Stage::new(NAME, inputs, outputs, cost, run)))
@@ -170,12 +159,7 @@ fn path(
     for &step in steps {
         let state = if step == 0 { BASE } else { state };
         let [activations, lines] = layout::at_step(state, step);
-        read.push(acts::read(
-            &layout.at(&activations),
-            concepts,
-            &[],
-            &POSITIONS[..1],
-        )?);
+        read.push(acts::read(&layout.at(&activations), concepts, &[], &POSITIONS[..1])?);
         scores.push(by_prompt(&files::lines::<PairScore>(layout, &lines)?));
     }
     Ok((read, scores))
@@ -211,16 +195,8 @@ pub fn measured(
         .map(|p| p.name.clone())
         .collect();
     let input = TrajectoryInput {
-        set: Followed {
-            condition: set,
-            acts: &a.0,
-            scores: &a.1,
-        },
-        reference: Followed {
-            condition: reference,
-            acts: &b.0,
-            scores: &b.1,
-        },
+        set: Followed { condition: set, acts: &a.0, scores: &a.1 },
+        reference: Followed { condition: reference, acts: &b.0, scores: &b.1 },
         steps: &steps,
         concepts: &concepts,
         rms: &layers.iter().map(|&l| rms[l]).collect::<Vec<_>>(),
