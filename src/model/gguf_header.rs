@@ -36,12 +36,50 @@ pub(crate) struct Header {
     pub tensors: BTreeMap<String, Entry>,
 }
 
-/// Reads the header of a whole file.
+/// A tensor as the header tells of it.
+pub(crate) struct Record {
+    pub shape: Vec<usize>,
+    pub kind: u32,
+    offset: u64,
+}
+
+/// Where the data of a file begins, and where it ends.
+pub(crate) struct Data {
+    start: u64,
+    alignment: u64,
+    file: usize,
+}
+
+/// Reads the header of a whole file of tensors that candle decodes.
 ///
 /// # Errors
 /// In words, naming the key or the tensor: the file ends early, a name stands twice, a type or a
 /// size that cannot be read, tensors that overlap.
 pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
+    let (metadata, records, data) = parse(file)?;
+    let mut tensors = BTreeMap::new();
+    for (name, record) in records {
+        let of_tensor = |e| format!("tensor `{name}`: {e}");
+        let kind = record.kind;
+        let dtype = dtype(kind).ok_or_else(|| {
+            let name = TYPES.get(kind as usize).filter(|name| !name.is_empty());
+            let name = name.unwrap_or(&"unknown");
+            of_tensor(format!("type {kind} ({name}) cannot be read; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K can"))
+        })?;
+        let sizes = (dtype.block_size(), dtype.type_size());
+        let bytes = data.bytes(&record, sizes).map_err(of_tensor)?;
+        if tensors.insert(name.clone(), Entry { dtype, shape: record.shape, bytes }).is_some() {
+            return Err(format!("tensor `{name}` stands twice"));
+        }
+    }
+    apart(&tensors)?;
+    Ok(Header { metadata, tensors })
+}
+
+/// The keys of a whole file, its tensors as they are told of, and where their data is.
+pub(crate) fn parse(
+    file: &[u8],
+) -> Result<(HashMap<String, Value>, Vec<(String, Record)>, Data), String> {
     let mut at = Cursor { file, at: 0, narrow: false };
     if at.take(4).ok() != Some(b"GGUF") {
         return Err("it does not begin with the word GGUF".into());
@@ -82,20 +120,9 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
         let record = at.record().map_err(|e| format!("tensor `{name}`: {e}"))?;
         records.push((name, record));
     }
-    let start = (at.at as u64)
-        .checked_next_multiple_of(alignment)
-        .ok_or("the alignment is beyond the file")?;
-    let mut placed = BTreeMap::new();
-    for (name, record) in records {
-        let entry = record
-            .placed(start, alignment, file.len())
-            .map_err(|e| format!("tensor `{name}`: {e}"))?;
-        if placed.insert(name.clone(), entry).is_some() {
-            return Err(format!("tensor `{name}` stands twice"));
-        }
-    }
-    apart(&placed)?;
-    Ok(Header { metadata, tensors: placed })
+    let start = (at.at as u64).checked_next_multiple_of(alignment);
+    let start = start.ok_or("the alignment is beyond the file")?;
+    Ok((metadata, records, Data { start, alignment, file: file.len() }))
 }
 
 /// A whole number that is not negative, of whatever width.
@@ -120,39 +147,30 @@ fn apart(tensors: &BTreeMap<String, Entry>) -> Result<(), String> {
     }
 }
 
-/// A tensor as the header tells of it.
-struct Record {
-    shape: Vec<usize>,
-    kind: u32,
-    offset: u64,
-}
-
-impl Record {
-    /// Where its bytes are, if a file of this length holds them.
-    fn placed(self, start: u64, alignment: u64, file: usize) -> Result<Entry, String> {
-        let Record { shape, kind, offset } = self;
-        let dtype = dtype(kind).ok_or_else(|| {
-            let name = TYPES.iter().find(|t| t.0 == kind).map_or("unknown", |t| t.1);
-            format!("type {kind} ({name}) cannot be read; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K can")
-        })?;
+impl Data {
+    /// Where the bytes of a tensor are, of blocks of so many values and bytes.
+    pub(crate) fn bytes(
+        &self,
+        record: &Record,
+        (block, size): (usize, usize),
+    ) -> Result<Range<usize>, String> {
+        let (Record { shape, offset, .. }, alignment) = (record, self.alignment);
         if !offset.is_multiple_of(alignment) {
             return Err(format!("offset {offset} is no multiple of {alignment}"));
         }
-        let block = dtype.block_size();
         if shape.last().is_none_or(|w| !w.is_multiple_of(block)) {
             return Err(format!("rows of shape {shape:?} are not whole blocks of {block}"));
         }
-        let range = shape
-            .iter()
+        let range = (shape.iter())
             .try_fold(1usize, |n, d| n.checked_mul(*d))
-            .and_then(|n| (n / block).checked_mul(dtype.type_size()))
-            .zip(start.checked_add(offset).and_then(|s| usize::try_from(s).ok()))
+            .and_then(|n| (n / block).checked_mul(size))
+            .zip(self.start.checked_add(*offset).and_then(|s| usize::try_from(s).ok()))
             .and_then(|(size, from)| Some(from..from.checked_add(size)?))
-            .filter(|r| r.end <= file);
-        let bytes = range.ok_or_else(|| {
+            .filter(|r| r.end <= self.file);
+        let file = self.file;
+        range.ok_or_else(|| {
             format!("shape {shape:?} at offset {offset} needs more bytes than the file's {file}")
-        })?;
-        Ok(Entry { dtype, shape, bytes })
+        })
     }
 }
 
@@ -275,27 +293,12 @@ fn dtype(kind: u32) -> Option<GgmlDType> {
     })
 }
 
-/// Names of types that are not read, for the message.
-const TYPES: [(u32, &str); 19] = [
-    (9, "Q8_1"),
-    (15, "Q8_K"),
-    (16, "IQ2_XXS"),
-    (17, "IQ2_XS"),
-    (18, "IQ3_XXS"),
-    (19, "IQ1_S"),
-    (20, "IQ4_NL"),
-    (21, "IQ3_S"),
-    (22, "IQ2_S"),
-    (23, "IQ4_XS"),
-    (24, "I8"),
-    (25, "I16"),
-    (26, "I32"),
-    (27, "I64"),
-    (28, "F64"),
-    (29, "IQ1_M"),
-    (34, "TQ1_0"),
-    (35, "TQ2_0"),
-    (39, "MXFP4"),
+/// Names of ggml's types by number; those of numbers that it gave up are empty.
+const TYPES: [&str; 40] = [
+    "F32", "F16", "Q4_0", "Q4_1", "", "", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "Q2_K", "Q3_K", "Q4_K",
+    "Q5_K", "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S",
+    "IQ4_XS", "I8", "I16", "I32", "I64", "F64", "IQ1_M", "BF16", "", "", "", "TQ1_0", "TQ2_0", "",
+    "", "", "MXFP4",
 ];
 
 #[cfg(test)]

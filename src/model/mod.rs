@@ -21,7 +21,7 @@ mod folder_files;
 pub mod generate;
 mod gguf;
 mod gguf_bpe;
-mod gguf_header;
+pub(crate) mod gguf_header;
 mod gguf_meta;
 mod gguf_parts;
 mod guard;

@@ -66,7 +66,7 @@ pub(crate) fn rows_cols(layout: &Layout) -> Result<(usize, usize)> {
 }
 
 #[cfg(test)]
-pub(crate) mod check {
+mod check {
     //! Oracles shared by the tests of the operations.
     use candle_core::{Device, Tensor, Var};
     use rand::Rng;

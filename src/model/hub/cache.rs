@@ -113,7 +113,7 @@ fn link_or_copy(_: &Path, blob: &Path, at: &Path) -> std::io::Result<()> {
     std::fs::copy(blob, at).map(|_| ())
 }
 
-#[cfg(all(test, feature = "hub"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
