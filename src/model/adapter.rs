@@ -10,15 +10,13 @@ use super::adapter_targets::module;
 pub use super::adapter_targets::Target;
 use super::decoder::{Branch, Decoder, LINEARS};
 use super::error::{ModelError, Result};
-use super::placement::host_values;
-use super::weights::map_file;
+use super::weights::{as_safetensors, map_file, safetensors};
 use crate::store::atomic;
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use safetensors::SafeTensors;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The factors of every adapted map with the rank and scale that they share.
@@ -86,15 +84,7 @@ impl Adapter {
         let file = folder.join("adapter_model.safetensors");
         refuse_pickle(folder, &file)?;
         let map = map_file(&file)?;
-        let st = SafeTensors::deserialize(&map).map_err(|e| ModelError::File {
-            path: file.clone(),
-            why: match map.starts_with(b"version https://git-lfs") {
-                true => {
-                    "is a Git-LFS pointer, not the weights; fetch them with `git lfs pull`".into()
-                }
-                false => format!("not a usable safetensors file ({e})"),
-            },
-        })?;
+        let st = safetensors(&file, &map)?;
         Ok(Adapter {
             rank: config.rank,
             alpha: config.alpha,
@@ -126,31 +116,12 @@ impl Adapter {
             "layers_to_transform": null, "layers_pattern": null,
             "rank_pattern": {}, "alpha_pattern": {},
         });
-        let mut bytes: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (&target, (a, b)) in &self.factors {
-            for (t, is_b) in [(a, false), (b, true)] {
-                let values = host_values(t)?;
-                let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                bytes.push((Form::PEFT.key(target, is_b), t.dims().to_vec(), raw));
-            }
-        }
-        let file = folder.join("adapter_model.safetensors");
-        let bad = |e: safetensors::SafeTensorError| ModelError::File {
-            path: file.clone(),
-            why: format!("cannot be laid out ({e})"),
+        let halves = |(&target, (a, b))| {
+            [(Form::PEFT.key(target, false), a), (Form::PEFT.key(target, true), b)]
         };
-        let views = bytes
-            .iter()
-            .map(|(name, shape, raw)| {
-                let dtype = safetensors::Dtype::F32;
-                safetensors::tensor::TensorView::new(dtype, shape.clone(), raw)
-                    .map(|v| (name.clone(), v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(bad)?;
-        let header = HashMap::from([("format".to_string(), "pt".to_string())]);
-        let raw = safetensors::serialize(views, Some(header)).map_err(bad)?;
-        atomic::write(&file, &raw)?;
+        let tensors: Vec<(String, &Tensor)> = self.factors.iter().flat_map(halves).collect();
+        let file = folder.join("adapter_model.safetensors");
+        atomic::write(&file, &as_safetensors(&file, &tensors)?)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
         Ok(atomic::write(&folder.join("adapter_config.json"), &text)?)
     }
@@ -162,14 +133,13 @@ fn refuse_pickle(folder: &Path, file: &Path) -> Result<()> {
     if file.exists() || !pickle.exists() {
         return Ok(());
     }
-    Err(ModelError::File {
-        path: pickle,
-        why: "is a pickle, which is not read; convert it in Python: `from torch import load; from \
+    Err(ModelError::file(
+        &pickle,
+        "is a pickle, which is not read; convert it in Python: `from torch import load; from \
               safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in \
               load(\"adapter_model.bin\", \"cpu\", weights_only=True).items()}, \
-              \"adapter_model.safetensors\", {\"format\": \"pt\"})`"
-            .into(),
-    })
+              \"adapter_model.safetensors\", {\"format\": \"pt\"})`",
+    ))
 }
 
 impl Decoder {

@@ -5,8 +5,9 @@
 //! adapter is a difference from weights that nobody has. Which maps are adapted is
 //! [`super::adapter_targets`]'s business.
 
-use super::adapter_targets::{key_error, option_error, Targets, MERGE};
+use super::adapter_targets::{option_error, Targets, MERGE};
 use super::error::{ModelError, Result};
+use super::files::read_text;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -84,25 +85,23 @@ impl AdapterConfig {
         let map = object(&path)?;
         refuse_unsupported(&path, &map)?;
         refuse_changed_base(&path, &map)?;
-        let fault = |key: &str, why: String| key_error(&path, key, why);
+        let fault = |key, why: &str| ModelError::key(&path, key, why);
         let rank = map.get("r").and_then(Value::as_u64).filter(|r| *r > 0);
         let rank = rank.and_then(|r| usize::try_from(r).ok());
-        let rank =
-            rank.ok_or_else(|| fault("r", "is missing or no positive whole number".into()))?;
+        let rank = rank.ok_or_else(|| fault("r", "is missing or no positive whole number"))?;
         let alpha = map.get("lora_alpha").and_then(Value::as_f64);
-        let alpha =
-            alpha.ok_or_else(|| fault("lora_alpha", "is missing or not a number".into()))?;
+        let alpha = alpha.ok_or_else(|| fault("lora_alpha", "is missing or not a number"))?;
         let rslora = match map.get("use_rslora") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(on)) => *on,
             Some(other) => {
-                return Err(fault("use_rslora", format!("is {other}, not true or false")))
+                return Err(fault("use_rslora", &format!("is {other}, not true or false")))
             }
         };
         let scale = scale(alpha, rank, rslora);
         if !(alpha as f32).is_finite() || !scale.is_finite() || (scale == 0.0 && alpha != 0.0) {
             let why = format!("is {alpha}, which makes a scale of {scale:e} in float32");
-            return Err(fault("lora_alpha", why));
+            return Err(fault("lora_alpha", &why));
         }
         let base = map.get("base_model_name_or_path").and_then(Value::as_str);
         Ok(AdapterConfig {
@@ -116,8 +115,7 @@ impl AdapterConfig {
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ModelError::Read { path: path.into(), source })?;
+    let text = read_text(path)?;
     let why = match serde_json::from_str(&text) {
         Ok(Value::Object(map)) => return Ok(map),
         Ok(_) => "is not a JSON object".into(),
@@ -126,7 +124,7 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
         }
         Err(e) => format!("not JSON ({e})"),
     };
-    Err(ModelError::File { path: path.into(), why })
+    Err(ModelError::file(path, why))
 }
 
 /// Whether an option is more than its default.

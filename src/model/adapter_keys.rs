@@ -4,11 +4,10 @@
 //! what it is. Keys may be written as a state dictionary has them, with an adapter's name
 //! (`lora_A.default.weight`) or other wrappers in front, in one way throughout a file.
 
-use super::adapter_targets::{Target, MERGE};
+use super::adapter_targets::{every, Target, MERGE};
 use super::decoder::{module_path, Decoder, LINEARS};
 use super::error::{ModelError, Result};
-use super::placement::host_values;
-use super::weights::tensor_of;
+use super::weights::{host_values, tensor_of};
 use crate::store::names::nearest;
 use candle_core::Tensor;
 use safetensors::SafeTensors;
@@ -42,27 +41,15 @@ impl<'a> Form<'a> {
     fn parse(key: &'a str) -> Option<(Self, Target, bool)> {
         let at = key.find("layers.")?;
         let (prefix, rest) = key.split_at(at);
-        if !prefix.is_empty()
-            && !prefix.strip_suffix('.')?.split('.').all(|p| WRAPPERS.contains(&p))
-        {
-            return None;
-        }
-        let rest = rest.strip_prefix("layers.")?.strip_suffix(".weight")?;
+        let wrapped = prefix.is_empty()
+            || prefix.strip_suffix('.')?.split('.').all(|p| WRAPPERS.contains(&p));
+        let rest = rest.strip_prefix("layers.")?.strip_suffix(".weight").filter(|_| wrapped)?;
         let (layer, rest) = rest.split_once('.')?;
-        let linear = (0..LINEARS.len()).find(|&t| {
-            let behind = rest.strip_prefix(module_path(t).as_str());
-            behind.is_some_and(|b| b.starts_with(".lora_"))
-        })?;
-        let half = rest.strip_prefix(module_path(linear).as_str())?;
-        let (is_b, name) = match half.strip_prefix(".lora_A") {
-            Some(name) => (false, name),
-            None => (true, half.strip_prefix(".lora_B")?),
-        };
-        let name = match name {
-            "" => "",
-            name => name.strip_prefix('.').filter(|n| !n.is_empty())?,
-        };
-        let form = Form { prefix, name };
+        let half = |t| Some((t, rest.strip_prefix(&module_path(t))?.strip_prefix(".lora_")?));
+        let (linear, half) = (0..LINEARS.len()).find_map(half)?;
+        let is_b = half.starts_with('B');
+        let name = half.strip_prefix(if is_b { 'B' } else { 'A' })?;
+        let form = Form { prefix, name: name.strip_prefix('.').unwrap_or(name) };
         let target = (layer.parse().ok()?, linear);
         // No two spellings of one number.
         (form.key(target, is_b) == key).then_some((form, target, is_b))
@@ -77,8 +64,7 @@ pub(super) fn factors(
     r: usize,
     model: &Decoder,
 ) -> Result<BTreeMap<Target, (Tensor, Tensor)>> {
-    let fault =
-        |key: &str, why: String| ModelError::Key { path: file.into(), key: key.into(), why };
+    let fault = |key: &str, why: String| ModelError::key(file, key, why);
     let mut form: Option<Form> = None;
     let mut halves: BTreeMap<Target, [Option<Tensor>; 2]> = BTreeMap::new();
     let mut names = st.names();
@@ -94,10 +80,8 @@ pub(super) fn factors(
         }
         if target.0 >= model.layers() {
             let last = model.layers().saturating_sub(1);
-            return Err(fault(
-                name,
-                format!("is of block {}; the model has blocks 0 to {last}", target.0),
-            ));
+            let why = format!("is of block {}; the model has blocks 0 to {last}", target.0);
+            return Err(fault(name, why));
         }
         if !declared.contains(&target) {
             return Err(fault(name, "is in the file, but target_modules and layers_to_transform of adapter_config.json do not declare it".into()));
@@ -156,10 +140,8 @@ fn stranger(file: &Path, key: &str, model: &Decoder) -> ModelError {
              which is not supported"
         }
         _ => {
-            let all = (0..model.layers()).flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)));
-            let known: Vec<String> = all
-                .flat_map(|t| [Form::PEFT.key(t, false), Form::PEFT.key(t, true)])
-                .collect();
+            let halves = |t| [Form::PEFT.key(t, false), Form::PEFT.key(t, true)];
+            let known: Vec<String> = every(model.layers()).flat_map(halves).collect();
             return ModelError::AdapterKey {
                 path: file.into(),
                 nearest: nearest(key, known.iter().map(String::as_str)),
@@ -167,5 +149,5 @@ fn stranger(file: &Path, key: &str, model: &Decoder) -> ModelError {
             };
         }
     };
-    ModelError::Key { path: file.into(), key: key.into(), why: format!("{what}; {MERGE}") }
+    ModelError::key(file, key, format!("{what}; {MERGE}"))
 }

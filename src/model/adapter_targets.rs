@@ -83,8 +83,8 @@ impl Targets {
     /// embedding or the head.
     pub fn declared(&self, layers: usize) -> Result<BTreeSet<Target>> {
         let path = &self.path;
-        let all = || (0..layers).flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)));
-        let fault = |key: &str, why: String| Err(key_error(path, key, why));
+        let all = || every(layers);
+        let fault = |key: &str, why: String| Err(ModelError::key(path, key, why));
         if let Some(l) = self.only.iter().flatten().find(|l| **l >= layers) {
             let last = layers.saturating_sub(1);
             let why = format!("names layer {l}; the model has blocks 0 to {last}");
@@ -102,11 +102,10 @@ impl Targets {
         if let Some(Names::List(names)) = &self.names {
             let near = |name: &str| all().any(|t| is_of(&module(t), name));
             if let Some(unknown) = names.iter().find(|n| !near(n)) {
-                let modules: Vec<String> = all().map(module).collect();
-                let paths: Vec<String> = (0..LINEARS.len()).map(module_path).collect();
-                let known = LINEARS.iter().copied().chain(paths.iter().map(String::as_str));
-                let known = known.chain(modules.iter().map(String::as_str));
-                let near = nearest(unknown, known).unwrap_or_default();
+                let paths = (0..LINEARS.len()).map(module_path);
+                let known = LINEARS.iter().map(|l| l.to_string()).chain(paths);
+                let known: Vec<String> = known.chain(all().map(module)).collect();
+                let near = nearest(unknown, known.iter().map(String::as_str)).unwrap_or_default();
                 let why = format!(
                     "names `{unknown}`, which is no linear map of this model; the nearest is `{near}`"
                 );
@@ -130,10 +129,8 @@ impl Targets {
     fn names_it(&self, target: Target, module: &str) -> Result<bool> {
         let names = match &self.names {
             None => return Ok(true),
-            Some(Names::Pattern(_)) => {
-                return Ok(self.names.as_ref().is_some_and(|t| t.has(module)))
-            }
             Some(Names::List(names)) => names,
+            Some(pattern) => return Ok(pattern.has(module)),
         };
         if names.iter().any(|n| n == module) {
             return Ok(true);
@@ -151,6 +148,11 @@ impl Targets {
     }
 }
 
+/// Every linear map of a model of `layers` blocks.
+pub(super) fn every(layers: usize) -> impl Iterator<Item = Target> {
+    (0..layers).flat_map(|l| (0..LINEARS.len()).map(move |t| (l, t)))
+}
+
 /// The name of a linear map in transformers.
 pub(super) fn module((layer, linear): Target) -> String {
     format!("model.layers.{layer}.{}", module_path(linear))
@@ -165,7 +167,7 @@ fn texts(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Vec<
         Some(Value::Array(all)) => all.iter().map(text).collect::<Option<Vec<_>>>(),
         Some(one) => text(one).map(|s| vec![s]),
     };
-    let why = || key_error(path, key, "is neither a text nor a list of texts".into());
+    let why = || ModelError::key(path, key, "is neither a text nor a list of texts");
     found.map(Some).ok_or_else(why)
 }
 
@@ -181,7 +183,7 @@ fn names(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Name
 }
 
 fn regex(path: &Path, key: &str, pattern: &str) -> Result<SysRegex> {
-    let why = |e| key_error(path, key, format!("is no usable pattern ({e})"));
+    let why = |e| ModelError::key(path, key, format!("is no usable pattern ({e})"));
     SysRegex::new(pattern).map_err(why)
 }
 
@@ -195,12 +197,8 @@ fn indices(path: &Path, map: &Map<String, Value>) -> Result<Option<Vec<usize>>> 
         Some(Value::Array(all)) => all.iter().map(index).collect(),
         Some(one) => index(one).map(|l| vec![l]),
     };
-    let why = || key_error(path, key, "is no list of layer numbers".into());
+    let why = || ModelError::key(path, key, "is no list of layer numbers");
     found.map(Some).ok_or_else(why)
-}
-
-pub(super) fn key_error(path: &Path, key: &str, why: String) -> ModelError {
-    ModelError::Key { path: path.into(), key: key.into(), why }
 }
 
 pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {

@@ -1,6 +1,7 @@
 //! The catalogue: models known by name, pinned by digest, with the sources to try.
 
 use super::error::{ModelError, Result};
+use super::files::read_text;
 use super::hub::HubName;
 use super::plain::plain_name;
 use serde::Deserialize;
@@ -61,17 +62,12 @@ pub struct Wheel {
 pub fn entries() -> Result<BTreeMap<String, Entry>> {
     match std::env::var_os("RESIDUUM_MODELS") {
         None => parse(EMBEDDED, Path::new("assets/models.toml")),
-        Some(file) => {
-            let path = Path::new(&file);
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ModelError::Read { path: path.into(), source })?;
-            parse(&text, path)
-        }
+        Some(file) => parse(&read_text(Path::new(&file))?, Path::new(&file)),
     }
 }
 
 fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let bad = |why: String| ModelError::File { path: path.into(), why };
+    let bad = |why: String| ModelError::file(path, why);
     let all: BTreeMap<String, Entry> =
         toml::from_str(text).map_err(|e| bad(format!("not a model catalogue: {e}")))?;
     for (name, entry) in &all {

@@ -134,8 +134,7 @@ impl Config {
     /// Refuses what no decoder can compute with: sizes of zero, a norm epsilon, rotary base or
     /// factor that makes every number NaN. `spelled` gives the file's own name of a Hugging Face key.
     pub fn checked(self, path: &Path, spelled: impl Fn(&str) -> String) -> Result<Self> {
-        let bad =
-            |key: &str, why: String| ModelError::Key { path: path.into(), key: spelled(key), why };
+        let bad = |key: &str, why: String| ModelError::key(path, spelled(key), why);
         let sizes = [
             ("num_hidden_layers", self.layers),
             ("hidden_size", self.hidden),
@@ -159,14 +158,21 @@ impl Config {
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(bad("head_dim", format!("is {}, not even", self.head_dim)));
         }
-        match self.numbers().into_iter().find(|(_, v, low, high)| !(*v >= *low && *v <= *high)) {
-            Some((key, v, low, high)) => {
-                let why =
-                    format!("is {v}, with which nothing can be computed; {low} to {high} can be");
-                Err(bad(key, why))
-            }
-            None => Ok(self),
+        if let Some((key, v, low, high)) =
+            self.numbers().into_iter().find(|(_, v, low, high)| !(*low..=*high).contains(v))
+        {
+            let why = format!("is {v}, with which nothing can be computed; {low} to {high} can be");
+            return Err(bad(key, why));
         }
+        Ok(self)
+    }
+
+    /// (O, I) of the linear maps of a block; none beyond any memory.
+    pub(super) fn maps(&self) -> Option<[(usize, usize); 7]> {
+        let (d, f) = (self.hidden, self.intermediate);
+        let qw = self.heads.checked_mul(self.head_dim)?;
+        let kw = self.kv_heads.checked_mul(self.head_dim)?;
+        Some([(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)])
     }
 
     /// Every number with the least and the greatest that it can be.
@@ -177,9 +183,7 @@ impl Config {
         ];
         match &self.rope_scaling {
             RopeScaling::None => (),
-            RopeScaling::Linear { factor } => {
-                all.push(("rope_scaling.factor", *factor, 1e-3, 1e6));
-            }
+            RopeScaling::Linear { factor } => all.push(("rope_scaling.factor", *factor, 1e-3, 1e6)),
             RopeScaling::Llama3 { factor, low, high, original_context } => all.extend([
                 ("rope_scaling.factor", *factor, 1e-3, 1e6),
                 ("rope_scaling.low_freq_factor", *low, 1e-3, 1e6),
@@ -204,11 +208,7 @@ impl Config {
         if arch != "llama" && arch != "mistral" {
             return Err(ModelError::Architecture { path: path.into(), name: arch.into() });
         }
-        let bad = |key: &str, why: &str| ModelError::Key {
-            path: path.into(),
-            key: key.into(),
-            why: why.into(),
-        };
+        let bad = |key: &str, why: &str| ModelError::key(path, key, why);
         // Absent or null, and the default holds; of another kind, and nobody knows what was meant.
         let given = |key: &str| json.get(key).filter(|v| !v.is_null());
         let size = |key: &str, default: usize| match given(key) {
@@ -222,9 +222,9 @@ impl Config {
             None => Err(bad(key, "is missing")),
             Some(_) => size(key, 0),
         };
-        let flag = |key: &str| match given(key) {
-            None => Ok(false),
-            Some(v) => v.as_bool().ok_or_else(|| bad(key, "is neither true nor false")),
+        let flag = |key: &str| {
+            let given = given(key).map_or(Some(false), Value::as_bool);
+            given.ok_or_else(|| bad(key, "is neither true nor false"))
         };
         for key in ["sliding_window", "quantization_config", "layer_types"] {
             let full =
@@ -236,10 +236,8 @@ impl Config {
         let biases =
             Biases::Declared { attention: flag("attention_bias")?, mlp: flag("mlp_bias")? };
         if arch == "mistral" && biases != Biases::NONE {
-            return Err(bad(
-                "attention_bias",
-                "or `mlp_bias` is set, which Mistral models do not have",
-            ));
+            let why = "or `mlp_bias` is set, which Mistral models do not have";
+            return Err(bad("attention_bias", why));
         }
         let activation = json.get("hidden_act").and_then(Value::as_str);
         if !matches!(activation, None | Some("silu")) {
@@ -258,15 +256,11 @@ impl Config {
         let number = |key: &str, v: Option<&Value>| {
             v.map(|v| v.as_f64().ok_or_else(|| bad(key, "is not a number"))).transpose()
         };
-        let theta = match (
-            number("rope_theta", given("rope_theta"))?,
-            number("rope_parameters.rope_theta", inner("rope_theta"))?,
-        ) {
-            (Some(a), Some(b)) if a != b => {
-                return Err(bad("rope_theta", "differs from the one in `rope_parameters`"));
-            }
-            (a, b) => a.or(b).unwrap_or(10_000.0),
-        };
+        let theta = number("rope_theta", given("rope_theta"))?;
+        let moved = number("rope_parameters.rope_theta", inner("rope_theta"))?;
+        if theta.zip(moved).is_some_and(|(a, b)| a != b) {
+            return Err(bad("rope_theta", "differs from the one in `rope_parameters`"));
+        }
         Config {
             vocab: count("vocab_size")?,
             hidden,
@@ -277,7 +271,7 @@ impl Config {
             intermediate: count("intermediate_size")?,
             context: size("max_position_embeddings", 2048)?,
             norm_eps: number("rms_norm_eps", given("rms_norm_eps"))?.unwrap_or(1e-6),
-            rope_theta: theta,
+            rope_theta: theta.or(moved).unwrap_or(10_000.0),
             rope_scaling: scaling(rope, path)?,
             activation: Activation::Silu,
             tied: flag("tie_word_embeddings")?,
@@ -319,11 +313,7 @@ fn scaling(rope: Option<&Value>, path: &Path) -> Result<RopeScaling> {
     let Some(rope) = rope else {
         return Ok(RopeScaling::None);
     };
-    let bad = |key: &str, why: &str| ModelError::Key {
-        path: path.into(),
-        key: format!("rope_scaling.{key}"),
-        why: why.into(),
-    };
+    let bad = |key: &str, why: &str| ModelError::key(path, format!("rope_scaling.{key}"), why);
     let kind = match rope.get("rope_type").or_else(|| rope.get("type")) {
         None | Some(Value::Null) => "default",
         Some(v) => v.as_str().ok_or_else(|| bad("rope_type", "is not a text"))?,
@@ -340,11 +330,10 @@ fn scaling(rope: Option<&Value>, path: &Path) -> Result<RopeScaling> {
             high: number("high_freq_factor")?,
             original_context: number("original_max_position_embeddings")?,
         }),
-        other => Err(ModelError::Key {
-            path: path.into(),
-            key: "rope_scaling.rope_type".into(),
-            why: format!("is `{other}`; default, linear and llama3 are supported"),
-        }),
+        other => {
+            let why = format!("is `{other}`; default, linear and llama3 are supported");
+            Err(bad("rope_type", &why))
+        }
     }
 }
 

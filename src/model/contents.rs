@@ -5,7 +5,7 @@
 //! the files is the loader's business.
 
 use super::plain::plain_name;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -24,6 +24,9 @@ const OPTIONAL: [&str; 5] = [
 #[cfg(feature = "hub")]
 const TEMPLATES: &str = "additional_chat_templates/";
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
+/// What is said of a file in whose place Git-LFS left its pointer.
+pub(crate) const POINTED: &str =
+    "is a Git-LFS pointer, not the file itself; run `git lfs pull` there, or download the file";
 /// How a Git-LFS pointer begins.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -105,45 +108,46 @@ pub(crate) fn small_files(names: &BTreeSet<String>) -> Vec<&str> {
     templates.chain(listed).collect()
 }
 
-/// The files that the text of an index names.
-pub(crate) fn shards(index: &str) -> Verdict<BTreeSet<String>> {
+/// The file of every tensor, as the text of an index says.
+pub(crate) fn shards(index: &str) -> Verdict<BTreeMap<String, String>> {
     let json: serde_json::Value =
         serde_json::from_str(index).map_err(|e| format!("not JSON ({e})"))?;
     let map = json.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or("key `weight_map` is missing or no object")?;
-    let name = |(tensor, file): (&String, &serde_json::Value)| match file.as_str() {
-        Some(name) if plain_name(name).is_some() => Ok(name.to_string()),
+    let file = |(tensor, file): (&String, &serde_json::Value)| match file.as_str() {
+        Some(name) if plain_name(name).is_some() => Ok((tensor.clone(), name.to_string())),
         Some(name) => Err(format!(
             "key `weight_map`: tensor `{tensor}` is said to be in {name:?}, which is no plain name \
              inside the folder"
         )),
         None => Err(format!("key `weight_map`: tensor `{tensor}` has no file name")),
     };
-    map.iter().map(name).collect()
+    match map.is_empty() {
+        true => Err("key `weight_map` names no file".into()),
+        false => map.iter().map(file).collect(),
+    }
+}
+
+/// The file of every tensor of a folder by its index; none where all are in one file.
+pub(crate) fn index(folder: &Path) -> Verdict<Option<BTreeMap<String, String>>> {
+    let path = folder.join(INDEX);
+    if folder.join(WEIGHTS).exists() || !listed(&path) {
+        return Ok(None);
+    }
+    not_a_pointer(&path)?;
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{INDEX}: {e}"))?;
+    shards(&text).map(Some).map_err(|e| format!("{INDEX}: {e}"))
 }
 
 /// Whether a folder holds a model with every shard, none of its files a pointer or a dead link.
 pub(crate) fn model_folder(folder: &Path) -> Verdict<()> {
-    let names = names(folder)?;
-    model(&names)?;
-    let mut files: BTreeSet<String> = REQUIRED.map(String::from).into();
-    match names.contains(INDEX) {
-        false => files.insert(WEIGHTS.into()),
-        true => {
-            let path = folder.join(INDEX);
-            not_a_pointer(&path)?;
-            let text = std::fs::read_to_string(&path).map_err(|e| format!("{INDEX}: {e}"))?;
-            files.extend(shards(&text).map_err(|e| format!("{INDEX}: {e}"))?);
-            true
-        }
-    };
-    whole(folder, files)?;
+    model(&names(folder)?)?;
+    let files = index(folder)?.map(|map| map.into_values().collect());
+    whole(folder, REQUIRED.map(String::from).into())?;
+    whole(folder, files.unwrap_or_else(|| [WEIGHTS.to_owned()].into()))?;
     // What is optional may be absent; what is there must be there.
-    let mut optional = OPTIONAL.into_iter();
-    match optional.find(|n| dead_link(&folder.join(n))) {
-        Some(name) => Err(format!("{name} is a link to a file that is gone")),
-        None => Ok(()),
-    }
+    let there = |n: &&str| listed(&folder.join(n));
+    whole(folder, OPTIONAL.into_iter().filter(there).map(String::from).collect())
 }
 
 /// Whether a folder holds an adapter.
@@ -157,10 +161,7 @@ pub(crate) fn not_a_pointer(path: &Path) -> Verdict<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match is_pointer(path) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(format!(
-            "{name} is a Git-LFS pointer, not the file itself; run `git lfs pull` there, or download \
-             the file"
-        )),
+        Ok(true) => Err(format!("{name} {POINTED}")),
         Err(e) => Err(format!("{name} cannot be read ({e})")),
     }
 }
@@ -176,7 +177,7 @@ fn whole(folder: &Path, files: BTreeSet<String>) -> Verdict<()> {
     for name in files {
         let path = folder.join(&name);
         if !path.is_file() {
-            return Err(match dead_link(&path) {
+            return Err(match path.is_symlink() {
                 true => format!("{name} is a link to a file that is gone"),
                 false => format!("{name} is missing"),
             });
@@ -186,8 +187,9 @@ fn whole(folder: &Path, files: BTreeSet<String>) -> Verdict<()> {
     Ok(())
 }
 
-fn dead_link(path: &Path) -> bool {
-    path.is_symlink() && !path.exists()
+/// Whether a folder lists it, be it a link to nothing.
+fn listed(path: &Path) -> bool {
+    path.is_symlink() || path.exists()
 }
 
 /// Names of the entries of a folder, dead links among them.
@@ -241,6 +243,18 @@ mod tests {
         assert!(model_folder(dir.path()).unwrap_err().contains("Git-LFS pointer"));
         put("2.safetensors", "x");
         assert_eq!(model_folder(dir.path()), Ok(()));
+        for name in ["config.json", "tokenizer.json", "generation_config.json", INDEX] {
+            let held = std::fs::read_to_string(dir.path().join(name)).unwrap_or("{}".into());
+            put(name, "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n");
+            assert!(model_folder(dir.path()).unwrap_err().contains("Git-LFS pointer"), "{name}");
+            put(name, &held);
+        }
+        // A single file is what is read, whatever an index beside it names.
+        put(WEIGHTS, "x");
+        std::fs::remove_file(dir.path().join("1.safetensors")).unwrap();
+        assert_eq!(model_folder(dir.path()), Ok(()));
+        std::fs::remove_file(dir.path().join(WEIGHTS)).unwrap();
+        put("1.safetensors", "x");
         #[cfg(unix)]
         {
             let link = dir.path().join("chat_template.jinja");

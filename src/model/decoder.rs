@@ -97,8 +97,8 @@ impl Decoder {
     pub fn new(config: Config, mut w: Weights) -> Result<Self> {
         let c = &config;
         let (d, h) = (c.hidden, c.head_dim);
-        let (qw, kw, f) = (c.heads * h, c.kv_heads * h, c.intermediate);
-        let shapes = [(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)];
+        let wide = || candle_core::Error::Msg("its sizes multiply beyond any memory".into());
+        let shapes = c.maps().ok_or_else(wide)?;
         let of_embed = w.quantised("model.embed_tokens.weight");
         let embed = w.take("model.embed_tokens.weight", &[c.vocab, d])?;
         let mut blocks = Vec::with_capacity(c.layers);
@@ -107,42 +107,32 @@ impl Decoder {
             let mut linears = Vec::with_capacity(7);
             for (i, (o, n)) in shapes.iter().enumerate() {
                 let name = format!("{at}.{}", module_path(i));
-                let bias = format!("{name}.bias");
-                let weight = format!("{name}.weight");
+                let (bias, weight) = (format!("{name}.bias"), format!("{name}.weight"));
                 linears.push(Linear {
                     quantised: w.quantised(&weight),
                     weight: w.take(&weight, &[*o, *n])?,
-                    bias: match w.has(&bias) {
-                        true => Some(w.take(&bias, &[*o])?),
-                        false => None,
-                    },
+                    bias: w.has(&bias).then(|| w.take(&bias, &[*o])).transpose()?,
                     branch: None,
                 });
             }
             let linears = <[Linear; 7]>::try_from(linears)
                 .map_err(|_| candle_core::Error::Msg("a block has seven linear maps".into()))?;
-            let qk_norms = match c.qk_norm {
-                true => Some((
-                    w.take(&format!("{at}.self_attn.q_norm.weight"), &[h])?,
-                    w.take(&format!("{at}.self_attn.k_norm.weight"), &[h])?,
-                )),
-                false => None,
-            };
-            let mut norm = |name: &str| w.take(&format!("{at}.{name}.weight"), &[d]);
-            blocks.push(Block {
-                attn_norm: norm("input_layernorm")?,
-                mlp_norm: match c.post_norms {
-                    true => norm("pre_feedforward_layernorm")?,
-                    false => norm("post_attention_layernorm")?,
-                },
-                post_norms: match c.post_norms {
-                    true => Some((
-                        norm("post_attention_layernorm")?,
-                        norm("post_feedforward_layernorm")?,
-                    )),
+            let mut norm = |name: &str, width| w.take(&format!("{at}.{name}.weight"), &[width]);
+            let mut pair = |there, [first, second]: [&str; 2], width| -> Result<Option<_>> {
+                Ok(match there {
+                    true => Some((norm(first, width)?, norm(second, width)?)),
                     false => None,
+                })
+            };
+            let after = ["post_attention_layernorm", "post_feedforward_layernorm"];
+            blocks.push(Block {
+                qk_norms: pair(c.qk_norm, ["self_attn.q_norm", "self_attn.k_norm"], h)?,
+                post_norms: pair(c.post_norms, after, d)?,
+                attn_norm: norm("input_layernorm", d)?,
+                mlp_norm: match c.post_norms {
+                    true => norm("pre_feedforward_layernorm", d)?,
+                    false => norm("post_attention_layernorm", d)?,
                 },
-                qk_norms,
                 linears,
             });
         }

@@ -1,6 +1,6 @@
 //! Ways in which a model, a tokenizer, a template or an adapter can be wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Errors of the `model` room; each names the file or name and the remedy.
 // What a variant is, its message says.
@@ -65,6 +65,28 @@ pub enum ModelError {
     Store(#[from] crate::store::StoreError),
     #[error("computation failed: {0}")]
     Compute(#[from] candle_core::Error),
+}
+
+impl ModelError {
+    /// A file that holds or is something else than it should.
+    pub(crate) fn file(path: &Path, why: impl Into<String>) -> Self {
+        ModelError::File { path: path.into(), why: why.into() }
+    }
+
+    /// A key whose value cannot be.
+    pub(crate) fn key(path: &Path, key: impl Into<String>, why: impl Into<String>) -> Self {
+        ModelError::Key { path: path.into(), key: key.into(), why: why.into() }
+    }
+
+    /// An intervention that would do nothing.
+    pub(crate) fn idle(why: impl Into<String>) -> Self {
+        ModelError::NothingTouched(why.into())
+    }
+
+    /// A file that cannot be read, of what the system says.
+    pub(crate) fn read(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        |source| ModelError::Read { path: path.into(), source }
+    }
 }
 
 fn nearest_clause(nearest: &Option<String>) -> String {

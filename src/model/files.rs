@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// SHA-256 of a file.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    digest::read_file(path).map_err(|source| ModelError::Read { path: path.into(), source })
+    digest::read_file(path).map_err(ModelError::read(path))
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(ModelError::read(path))
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ModelError::Read { path: path.into(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|e| ModelError::File { path: path.into(), why: format!("not JSON ({e})") })
+    let bad = |e| ModelError::file(path, format!("not JSON ({e})"));
+    serde_json::from_str(&read_text(path)?).map_err(bad)
 }
 
 /// SHA-256 of the digests of a folder's weight files in name order.

@@ -8,10 +8,11 @@ use super::config::{Config, RopeScaling};
 use super::decoder::{module_path, Block, Decoder};
 use super::error::{ModelError, Result};
 use super::load::Model;
+use super::weights::as_safetensors;
 use crate::store::atomic;
 use candle_core::Tensor;
 use serde_json::{json, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Writes `model` below `folder`, weights in shards of at most `shard` bytes (a larger tensor stands
@@ -21,31 +22,23 @@ use std::path::{Path, PathBuf};
 /// A family other than Llama's, or a file that cannot be written.
 pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>> {
     let c = &model.decoder.config;
+    let family = Config::llama();
     let plain = Config {
-        vocab: c.vocab,
-        hidden: c.hidden,
-        layers: c.layers,
-        heads: c.heads,
-        kv_heads: c.kv_heads,
-        head_dim: c.head_dim,
-        intermediate: c.intermediate,
-        context: c.context,
-        norm_eps: c.norm_eps,
-        rope_theta: c.rope_theta,
-        rope_scaling: c.rope_scaling.clone(),
-        tied: c.tied,
-        biases: c.biases,
-        ..Config::llama()
+        activation: family.activation,
+        qk_norm: family.qk_norm,
+        post_norms: family.post_norms,
+        attention_softcap: family.attention_softcap,
+        logit_softcap: family.logit_softcap,
+        windows: family.windows,
+        embed_scale: family.embed_scale,
+        query_scale: family.query_scale,
+        ..Config::clone(c)
     };
     if plain != **c {
-        return Err(ModelError::Key {
-            path: folder.into(),
-            key: "model_type".into(),
-            why: "would have to be another family than llama; only Llama models are written".into(),
-        });
+        let why = "would have to be another family than llama; only Llama models are written";
+        return Err(ModelError::key(folder, "model_type", why));
     }
-    let fail = |path: &Path, why: String| ModelError::File { path: path.into(), why };
-    std::fs::create_dir_all(folder).map_err(|e| fail(folder, e.to_string()))?;
+    std::fs::create_dir_all(folder).map_err(|e| ModelError::file(folder, e.to_string()))?;
     let mut files = Vec::new();
     let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
         let path = folder.join(name);
@@ -80,25 +73,9 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
             1 => "model.safetensors".to_string(),
             _ => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
         };
-        let mut buffers = Vec::with_capacity(part.len());
-        for (key, t) in part {
-            map.insert(key.clone(), name.clone());
-            let values = super::placement::host_values(t)?;
-            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            buffers.push((key.as_str(), t.dims().to_vec(), bytes));
-        }
-        let views = buffers
-            .iter()
-            .map(|(key, shape, bytes)| {
-                let dtype = safetensors::Dtype::F32;
-                safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).map(|v| (*key, v))
-            })
-            .collect::<std::result::Result<Vec<_>, _>>();
-        let header = HashMap::from([("format".to_string(), "pt".to_string())]);
-        let bytes = views
-            .and_then(|v| safetensors::serialize(v, Some(header)))
-            .map_err(|e| fail(&folder.join(&name), e.to_string()))?;
-        put(&name, &bytes)?;
+        let part: Vec<(String, &Tensor)> = part.iter().map(|(key, t)| (key.clone(), t)).collect();
+        map.extend(part.iter().map(|(key, _)| (key.clone(), name.clone())));
+        put(&name, &as_safetensors(&folder.join(&name), &part)?)?;
     }
     if n > 1 {
         let total: usize = tensors.iter().map(|t| 4 * t.1.elem_count()).sum();

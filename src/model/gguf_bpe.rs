@@ -9,14 +9,6 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, PreTokenizerWrapper};
 
-/// What GGUF metadata says of a tokenizer.
-pub(super) struct GgufTokens {
-    pub(super) pre: String,
-    pub(super) tokens: Vec<String>,
-    pub(super) types: Vec<i32>,
-    pub(super) merges: Vec<String>,
-}
-
 /// The pre-tokenizer by the name that GGUF files give it.
 fn pre_tokenizer(pre: &str) -> Result<PreTokenizerWrapper> {
     let byte_level = ByteLevel::new(false, true, true);
@@ -43,29 +35,27 @@ pub(super) fn supported(kind: &str) -> Result<()> {
 }
 
 /// Byte-level BPE from GGUF metadata; control and user-defined tokens are added tokens.
-pub(super) fn tokenizer(g: GgufTokens) -> Result<tokenizers::Tokenizer> {
-    let vocab: AHashMap<String, u32> = g.tokens.iter().cloned().zip(0..).collect();
-    let merges = g
-        .merges
-        .iter()
-        .map(|m| match m.split_once(' ') {
-            Some((a, b)) => Ok((a.to_string(), b.to_string())),
-            None => Err(tok(format!("merge `{m}` is not two tokens"))),
-        })
-        .collect::<Result<Vec<_>>>()?;
+pub(super) fn tokenizer(
+    pre: &str,
+    tokens: &[String],
+    types: &[i32],
+    merges: &[String],
+) -> Result<tokenizers::Tokenizer> {
+    let vocab: AHashMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
+    let merge = |m: &String| match m.split_once(' ') {
+        Some((a, b)) => Ok((a.to_string(), b.to_string())),
+        None => Err(tok(format!("merge `{m}` is not two tokens"))),
+    };
+    let merges = merges.iter().map(merge).collect::<Result<Vec<_>>>()?;
     let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(tok)?;
     let mut t = tokenizers::Tokenizer::new(bpe);
-    t.with_pre_tokenizer(Some(pre_tokenizer(&g.pre)?));
+    t.with_pre_tokenizer(Some(pre_tokenizer(pre)?));
     t.with_decoder(Some(ByteLevel::new(false, true, true)));
     const CONTROL: i32 = 3;
     const USER_DEFINED: i32 = 4;
     let added = |kind: i32| -> Vec<AddedToken> {
-        g.tokens
-            .iter()
-            .zip(&g.types)
-            .filter(|(_, &t)| t == kind)
-            .map(|(s, _)| AddedToken::from(s.clone(), kind == CONTROL))
-            .collect()
+        let these = tokens.iter().zip(types).filter(|(_, &t)| t == kind);
+        these.map(|(s, _)| AddedToken::from(s.clone(), kind == CONTROL)).collect()
     };
     t.add_special_tokens(added(CONTROL)).map_err(tok)?;
     t.add_tokens(added(USER_DEFINED)).map_err(tok)?;

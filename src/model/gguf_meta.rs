@@ -14,7 +14,7 @@ pub(crate) struct Meta<'a> {
 
 impl Meta<'_> {
     pub(crate) fn missing(&self, key: &str, why: &str) -> ModelError {
-        ModelError::Key { path: self.path.into(), key: key.into(), why: why.into() }
+        ModelError::key(self.path, key, why)
     }
 
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
@@ -27,10 +27,7 @@ impl Meta<'_> {
 
     /// A size that must be there.
     pub(crate) fn need(&self, key: &str) -> Result<usize> {
-        match self.size(key)? {
-            Some(n) => Ok(n),
-            None => Err(self.missing(key, "is missing")),
-        }
+        self.size(key)?.ok_or_else(|| self.missing(key, "is missing"))
     }
 
     /// A size, if it is there.
@@ -48,10 +45,10 @@ impl Meta<'_> {
             None => Ok(None),
             Some(Value::F32(v)) => Ok(Some(f64::from(*v))),
             Some(Value::F64(v)) => Ok(Some(*v)),
-            Some(v) => match whole(v) {
-                Some(n) => Ok(Some(n as f64)),
-                None => Err(self.missing(key, "is not a number")),
-            },
+            Some(v) => {
+                let n = whole(v).ok_or_else(|| self.missing(key, "is not a number"))?;
+                Ok(Some(n as f64))
+            }
         }
     }
 

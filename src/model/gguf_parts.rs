@@ -40,13 +40,11 @@ impl Part {
 
     /// A count of the `split.` keys.
     fn count(&self, key: &str) -> Result<Option<u64>> {
-        let Some(value) = self.header.metadata.get(key) else {
-            return Ok(None);
+        let count = |value| {
+            let none = || bad(&self.path, format!("key `{key}` is {value:?}, no count"));
+            whole(value).ok_or_else(none)
         };
-        match whole(value) {
-            Some(n) => Ok(Some(n)),
-            None => Err(bad(&self.path, format!("key `{key}` is {value:?}, no count"))),
-        }
+        self.header.metadata.get(key).map(count).transpose()
     }
 }
 
@@ -74,7 +72,7 @@ impl Parts {
                 Some(given) => given,
                 None if !file.exists() => {
                     let why = format!("part {} of the {count} of this model is not there; put all parts in one folder", i + 1);
-                    return Err(ModelError::File { path: file, why });
+                    return Err(ModelError::file(&file, why));
                 }
                 None => Part::open(&file)?,
             };
@@ -100,10 +98,10 @@ impl Parts {
                 }
             }
         }
+        let held = seen.len();
         for part in &self.0 {
-            if let Some(n) = part.count("split.tensors.count")?.filter(|n| *n != seen.len() as u64)
-            {
-                let why = format!("the parts hold {} tensors where {n} are named", seen.len());
+            if let Some(n) = part.count("split.tensors.count")?.filter(|n| *n != held as u64) {
+                let why = format!("the parts hold {held} tensors where {n} are named");
                 return Err(bad(&part.path, why));
             }
         }

@@ -74,12 +74,9 @@ impl HookPoint {
 
     /// Every point of a model with `layers` blocks, in the order of the forward pass.
     pub fn all(layers: usize) -> Vec<HookPoint> {
-        let mut points = vec![Self::new(Site::Embed, 0)];
-        for l in 0..layers {
-            points.extend(IN_BLOCK.iter().map(|(s, _)| Self::new(*s, l)));
-        }
-        points.push(Self::new(Site::FinalNorm, 0));
-        points
+        let block = |layer| IN_BLOCK.map(|(site, _)| HookPoint { site, layer });
+        let (first, last) = (Self::new(Site::Embed, 0), Self::new(Site::FinalNorm, 0));
+        [first].into_iter().chain((0..layers).flat_map(block)).chain([last]).collect()
     }
 
     /// A point by its TransformerLens name.
@@ -90,13 +87,9 @@ impl HookPoint {
         }
         let names: Vec<String> = all.iter().map(HookPoint::to_string).collect();
         let near = nearest(name, names.iter().map(String::as_str)).unwrap_or_default();
-        Err(ModelError::HookPoint {
-            name: name.into(),
-            hint: format!(
-                "the nearest is `{near}`; the model has blocks 0 to {}",
-                layers.saturating_sub(1)
-            ),
-        })
+        let last = layers.saturating_sub(1);
+        let hint = format!("the nearest is `{near}`; the model has blocks 0 to {last}");
+        Err(ModelError::HookPoint { name: name.into(), hint })
     }
 }
 

@@ -64,11 +64,8 @@ impl Interventions {
     }
 
     fn place(mut self, point: HookPoint, edit: Edit) -> Self {
-        self.edits.entry(point).or_default().push(Placed {
-            edit,
-            roles: None,
-            touched: Arc::default(),
-        });
+        let placed = Placed { edit, roles: None, touched: Arc::default() };
+        self.edits.entry(point).or_default().push(placed);
         self
     }
 
@@ -84,14 +81,14 @@ impl Interventions {
         }
         usable(direction)?;
         if !dose.is_finite() {
-            return Err(ModelError::NothingTouched("the dose is not finite".into()));
+            return Err(ModelError::idle("the dose is not finite"));
         }
         let by = |x: &f32| (f64::from(*x) * dose) as f32;
         let v: Vec<f32> = direction.iter().map(by).collect();
         if usable(&v).is_err() {
             let why =
                 format!("the dose {dose:e} makes a vector that is zero or not finite in float32");
-            return Err(ModelError::NothingTouched(why));
+            return Err(ModelError::idle(why));
         }
         Ok(self.place(point, Edit::Add(Arc::new(v))))
     }
@@ -99,9 +96,7 @@ impl Interventions {
     /// Projects a direction out at one hook point: `x - (x . u) u`.
     pub fn project_out(self, point: HookPoint, direction: &[f32]) -> Result<Self> {
         let unit = Arc::new(vec![unit(direction)?]);
-        let (left, right) = (unit.clone(), unit);
-        let offsets = vec![0.0];
-        let edit = Edit::Remove { left, right, offsets };
+        let edit = Edit::Remove { left: unit.clone(), right: unit, offsets: vec![0.0] };
         Ok(self.place(point, edit))
     }
 
@@ -121,7 +116,7 @@ impl Interventions {
         let unit = unit(direction)?;
         if lo.is_nan() || hi.is_nan() || lo > hi {
             let why = format!("the bounds {lo} and {hi} hold no value between them");
-            return Err(ModelError::NothingTouched(why));
+            return Err(ModelError::idle(why));
         }
         Ok(self.place(point, Edit::Clamp { unit, lo, hi }))
     }
@@ -129,11 +124,8 @@ impl Interventions {
     /// Caps the coordinate along `directions[l]` at `ceilings[l]` at the end of every block l.
     pub fn cap_everywhere(mut self, directions: &[Vec<f32>], ceilings: &[f64]) -> Result<Self> {
         if directions.len() != ceilings.len() {
-            return Err(ModelError::NothingTouched(format!(
-                "{} directions have {} ceilings",
-                directions.len(),
-                ceilings.len()
-            )));
+            let (n, m) = (directions.len(), ceilings.len());
+            return Err(ModelError::idle(format!("{n} directions have {m} ceilings")));
         }
         for (l, (d, &hi)) in directions.iter().zip(ceilings).enumerate() {
             self = self.clamp(HookPoint::resid_post(l), d, f64::NEG_INFINITY, hi)?;
@@ -154,7 +146,7 @@ impl Interventions {
         let square = left.len() == right.len() && left.iter().chain(right).all(wide);
         if left.is_empty() || !square || mean.iter().any(|m| !m.is_finite()) {
             let why = "an eraser needs a finite mean (D) and two factors (k, D) of one rank k >= 1";
-            return Err(ModelError::NothingTouched(why.into()));
+            return Err(ModelError::idle(why));
         }
         left.iter().chain(right).try_for_each(|v| usable(v))?;
         let dot = |r: &Vec<f32>| {
@@ -179,7 +171,7 @@ impl Interventions {
     ) -> Result<Self> {
         if from.points().all(|p| p != point) {
             let why = format!("nothing was recorded at {point}");
-            return Err(ModelError::NothingTouched(why));
+            return Err(ModelError::idle(why));
         }
         let along = along.map(unit).transpose()?;
         Ok(self.place(point, Edit::Swap { from, along }))
@@ -213,9 +205,9 @@ impl Interventions {
             HookPoint::parse(&site, layers)?;
             let other = |p: &Placed| p.edit.width().filter(|w| *w != hidden);
             if let Some(width) = edits.iter().find_map(other) {
-                return Err(ModelError::NothingTouched(format!(
-                    "the vector for {site} has {width} dimensions, the model {hidden}"
-                )));
+                let why =
+                    format!("the vector for {site} has {width} dimensions, the model {hidden}");
+                return Err(ModelError::idle(why));
             }
         }
         if !self.edits.is_empty() {
@@ -244,17 +236,12 @@ impl Interventions {
                 }
             }
         }
-        match idle {
-            None => Ok(()),
-            Some((point, roles)) => {
-                let of = match roles {
-                    Some(r) => format!(" with a role among {r:?}"),
-                    None => String::new(),
-                };
-                let why = format!("no token{of} behind the first of a text passed {point}");
-                Err(ModelError::NothingTouched(why))
-            }
-        }
+        let Some((point, roles)) = idle else {
+            return Ok(());
+        };
+        let of = roles.as_ref().map_or(String::new(), |r| format!(" with a role among {r:?}"));
+        let why = format!("no token{of} behind the first of a text passed {point}");
+        Err(ModelError::idle(why))
     }
 }
 
@@ -276,9 +263,8 @@ impl Placed {
         let mut rows: Vec<bool> = places.positions.iter().map(|&p| p > 0).collect();
         if let Some(wanted) = &self.roles {
             let Some(roles) = &places.roles else {
-                return Err(ModelError::NothingTouched(format!(
-                    "the edit at {point} is limited to roles, but this batch was packed without them"
-                )));
+                let why = format!("the edit at {point} is limited to roles, but this batch was packed without them");
+                return Err(ModelError::idle(why));
             };
             let within = rows.iter_mut().zip(roles);
             within.for_each(|(row, role)| *row &= wanted.contains(role));
@@ -311,7 +297,7 @@ impl Placed {
             Edit::Swap { from, along: u } => {
                 let other = recorded(from, point, &rows, places, &x)?;
                 match u {
-                    None => RowEdit::Replace(Arc::new(super::placement::host_values(&other)?)),
+                    None => RowEdit::Replace(Arc::new(super::weights::host_values(&other)?)),
                     Some(u) => one_direction(u, along(&other, u)?),
                 }
             }
@@ -342,7 +328,7 @@ fn recorded(
             Some(row) => {
                 let had = row.len();
                 let why = format!("{had} dimensions were recorded at {point}, the model has {d}");
-                return Err(ModelError::NothingTouched(why));
+                return Err(ModelError::idle(why));
             }
             None => {
                 return Err(ModelError::NotRecorded {
@@ -356,11 +342,10 @@ fn recorded(
 }
 
 fn usable(direction: &[f32]) -> Result<()> {
-    let ok = direction.iter().all(|x| x.is_finite()) && direction.iter().any(|x| *x != 0.0);
-    if ok {
-        return Ok(());
+    match direction.iter().all(|x| x.is_finite()) && direction.iter().any(|x| *x != 0.0) {
+        true => Ok(()),
+        false => Err(ModelError::idle("the direction is zero or not finite")),
     }
-    Err(ModelError::NothingTouched("the direction is zero or not finite".into()))
 }
 
 /// The direction at length 1.

@@ -41,12 +41,9 @@ fn flag(bias: &str) -> &'static str {
 impl Plan {
     /// The weights that nothing takes, as a warning.
     pub(crate) fn warnings(self, path: &Path) -> Vec<ModelWarning> {
-        let names = self.unused;
-        let path = path.to_path_buf();
-        match names.is_empty() {
-            true => Vec::new(),
-            false => vec![ModelWarning::UnusedWeights { path, names }],
-        }
+        let names = Some(self.unused).filter(|names| !names.is_empty());
+        let told = names.map(|names| ModelWarning::UnusedWeights { path: path.into(), names });
+        told.into_iter().collect()
     }
 }
 
@@ -85,7 +82,8 @@ impl Inventory<'_> {
             false if c.tied => (),
             false => return Err(self.said(format!("holds no `{head}`, and config.json does not set `tie_word_embeddings`; a head drawn at random would mean nothing"))),
         }
-        let maps = self.maps(c)?;
+        let wide = "its sizes multiply beyond any memory; the configuration is damaged";
+        let maps = c.maps().ok_or_else(|| self.said(wide))?;
         for l in 0..c.layers {
             self.block(l, c, &maps, &mut wanted)?;
         }
@@ -98,21 +96,6 @@ impl Inventory<'_> {
             }
         }
         Ok(Plan { wanted, unused })
-    }
-
-    /// (O, I) of the linear maps of a block.
-    fn maps(&self, c: &Config) -> Result<[(usize, usize); 7]> {
-        let wide = |heads: usize| {
-            let width = heads.checked_mul(c.head_dim);
-            width.ok_or_else(|| {
-                self.said(
-                    "its sizes multiply beyond any memory; the configuration is damaged".into(),
-                )
-            })
-        };
-        let (d, f) = (c.hidden, c.intermediate);
-        let (qw, kw) = (wide(c.heads)?, wide(c.kv_heads)?);
-        Ok([(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)])
     }
 
     fn block(
@@ -142,11 +125,8 @@ impl Inventory<'_> {
             match (declared, there) {
                 (true, true) => self.take(bias, &[o], wanted)?,
                 (true, false) => {
-                    return Err(ModelError::Key {
-                        path: self.path.join("config.json"),
-                        key: flag(&bias).into(),
-                        why: format!("is set, and weight `{bias}` is not in the file"),
-                    })
+                    let why = format!("is set, and weight `{bias}` is not in the file");
+                    return Err(ModelError::key(&self.path.join("config.json"), flag(&bias), why));
                 }
                 (false, _) => (),
             }
@@ -154,9 +134,8 @@ impl Inventory<'_> {
         Ok(())
     }
 
-    fn said(&self, why: String) -> ModelError {
-        let path = self.path.into();
-        ModelError::File { path, why }
+    fn said(&self, why: impl Into<String>) -> ModelError {
+        ModelError::file(self.path, why)
     }
 
     /// Whether any weight's name begins so.
@@ -191,36 +170,33 @@ impl Inventory<'_> {
     /// Refuses a weight that is left over and would change what the decoder computes.
     fn refuse_foreign(&self, name: &str, c: &Config) -> Result<()> {
         let spelled = self.naming.of(name);
-        let refuse = |why: String| {
-            Err(ModelError::ForeignWeight { path: self.path.into(), name: spelled.clone(), why })
+        let refuse = |why: &str| {
+            let (path, name) = (self.path.into(), spelled.clone());
+            Err(ModelError::ForeignWeight { path, name, why: why.into() })
         };
         let block = spelled.strip_prefix(self.naming.block());
         if let Some((layer, part)) = block.and_then(|b| b.split_once('.')) {
             if layer.parse::<usize>().is_ok_and(|l| l >= c.layers) {
                 let blocks = c.layers;
-                return refuse(format!(
-                    "is of a block beyond the {blocks} that the configuration names"
-                ));
+                let why = format!("is of a block beyond the {blocks} that the configuration names");
+                return refuse(&why);
             }
-            let bias =
-                part.strip_suffix(".bias").filter(|p| LINEARS.iter().any(|l| p.ends_with(l)));
-            if bias.is_some() {
+            let bias = part.strip_suffix(".bias");
+            if bias.is_some_and(|p| LINEARS.iter().any(|l| p.ends_with(l))) {
                 let flag = flag(name);
-                return refuse(format!("is a bias, and `{flag}` is not set in config.json"));
+                return refuse(&format!("is a bias, and `{flag}` is not set in config.json"));
             }
-            if CHANGING_BLOCK.iter().any(|p| part.contains(p)) {
-                return refuse(
-                    "changes what a block computes, and this decoder has no place for it".into(),
-                );
-            }
-            return Ok(());
+            return match CHANGING_BLOCK.iter().any(|p| part.contains(p)) {
+                true => {
+                    refuse("changes what a block computes, and this decoder has no place for it")
+                }
+                false => Ok(()),
+            };
         }
         let own = ["lm_head", "model.", "output", "token_embd"];
         let bias = spelled.ends_with(".bias") && own.iter().any(|p| spelled.starts_with(p));
         if bias || CHANGING.iter().any(|p| spelled.contains(p)) {
-            return refuse(
-                "changes what the model computes, and this decoder has no place for it".into(),
-            );
+            return refuse("changes what the model computes, and this decoder has no place for it");
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! where the model computes is said in [`Loading`].
 
 use super::config::Config;
+use super::contents::{self, INDEX, WEIGHTS};
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::files::{folder_sha256, read_json};
@@ -13,12 +14,12 @@ use super::inventory::Inventory;
 use super::names::Naming;
 use super::placement::Placement;
 use super::tokenizer::{TextOptions, Tokenizer};
+use super::tokenizer_files;
 use super::warning::ModelWarning;
-use super::weights::{map_file, Weights};
-use super::{folder_files, tokenizer_files};
+use super::weights::{map_file, safetensors, Weights};
 use crate::store::digest;
 use safetensors::tensor::TensorView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,14 +107,26 @@ pub fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
 }
 
 fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
-    folder_files::recognise(path)?;
+    let bad = |why| ModelError::file(path, why);
+    contents::model_folder(path).map_err(bad)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
     let config = Config::from_json(&json, &config_path)?;
-    let files = folder_files::weights(path)?;
-    let maps =
-        files.files.iter().map(|f| Ok((f.as_path(), map_file(f)?))).collect::<Result<Vec<_>>>()?;
-    let views = views(&maps, files.index.as_ref())?;
+    let index = contents::index(path).map_err(bad)?;
+    let files: BTreeSet<PathBuf> = match &index {
+        None => [path.join(WEIGHTS)].into(),
+        Some(map) => map.values().map(|file| path.join(file)).collect(),
+    };
+    let files: Vec<PathBuf> = files.into_iter().collect();
+    let maps = files.iter().map(|f| Ok((f.as_path(), map_file(f)?))).collect::<Result<Vec<_>>>()?;
+    let views = views(&maps)?;
+    for (name, file) in index.iter().flatten() {
+        let file = path.join(file);
+        if views.get(name).is_none_or(|(held, _)| *held != file) {
+            let why = format!("weight `{name}` is not in it, where {INDEX} says it is");
+            return Err(ModelError::file(&file, why));
+        }
+    }
     let inventory = Inventory {
         path,
         naming: Naming::Hub,
@@ -121,21 +134,19 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     };
     let plan = inventory.plan(&config)?;
     let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
-    let (weights, sha256) = rayon::join(
-        || Weights::from_views(path, &views, &plan.wanted),
-        || folder_sha256(&files.files),
-    );
+    let (weights, sha256) =
+        rayon::join(|| Weights::from_views(path, &views, &plan.wanted), || folder_sha256(&files));
     let weights = weights?;
     let (config, headed) = head(config, &weights, path)?;
     let mut warnings = plan.warnings(path);
     if tokenizer.bos_in_doubt()? {
         warnings.push(ModelWarning::BosInDoubt {
             path: path.join("tokenizer_config.json"),
-            says: tokenizer.says_bos().unwrap_or_default(),
+            says: tokenizer.says_bos.unwrap_or_default(),
         });
     }
     warnings.extend(headed);
-    if files.both {
+    if index.is_none() && path.join(INDEX).exists() {
         warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });
     }
     Ok(Opened { sha256: sha256?, decoder: Decoder::new(config, weights)?, tokenizer, warnings })
@@ -144,30 +155,15 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
 /// Every tensor of safetensors files, each in the one file that holds it.
 fn views<'a>(
     maps: &'a [(&'a Path, memmap2::Mmap)],
-    index: Option<&BTreeMap<String, PathBuf>>,
 ) -> Result<BTreeMap<String, (&'a Path, TensorView<'a>)>> {
     let mut all: BTreeMap<String, (&Path, TensorView)> = BTreeMap::new();
     for (file, map) in maps {
-        let bad = |why: String| ModelError::File { path: (*file).into(), why };
-        let st = safetensors::SafeTensors::deserialize(map)
-            .map_err(|e| bad(format!("not a usable safetensors file ({e})")))?;
-        for (name, view) in st.tensors() {
+        for (name, view) in safetensors(file, map)?.tensors() {
             if let Some((other, _)) = all.get(&name) {
-                let other = other.display();
-                return Err(bad(format!("weight `{name}` stands in {other} too")));
+                let why = format!("weight `{name}` stands in {} too", other.display());
+                return Err(ModelError::file(file, why));
             }
             all.insert(name, (file, view));
-        }
-    }
-    for (name, file) in index.into_iter().flatten() {
-        let there = all.get(name).is_some_and(|(held, _)| *held == file);
-        if !there {
-            return Err(ModelError::File {
-                path: file.clone(),
-                why: format!(
-                    "weight `{name}` is not in it, where model.safetensors.index.json says it is"
-                ),
-            });
         }
     }
     Ok(all)

@@ -17,7 +17,6 @@ pub mod decoder;
 pub mod error;
 pub mod files;
 pub mod folder;
-mod folder_files;
 pub mod generate;
 mod gguf;
 mod gguf_bpe;

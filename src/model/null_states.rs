@@ -10,7 +10,7 @@
 use super::adapter::Adapter;
 use super::decoder::Decoder;
 use super::error::Result;
-use super::placement::host_values;
+use super::weights::host_values;
 use crate::stats::rng::{fill_normal, stream};
 use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;

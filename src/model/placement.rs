@@ -73,11 +73,6 @@ impl Placement {
     }
 }
 
-/// The values of any tensor, on the CPU in f32.
-pub fn host_values(x: &Tensor) -> candle_core::Result<Vec<f32>> {
-    x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
-}
-
 impl Decoder {
     /// This decoder with its weights on a device in a type; tied tensors stay one.
     ///

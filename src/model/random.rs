@@ -18,8 +18,7 @@ impl Decoder {
     pub fn random(config: Config, seed: u64) -> Result<Decoder> {
         let c = &config;
         let (d, h) = (c.hidden, c.head_dim);
-        let (qw, kw, f) = (c.heads * h, c.kv_heads * h, c.intermediate);
-        let maps = [(qw, d), (kw, d), (kw, d), (d, qw), (f, d), (f, d), (d, f)];
+        let maps = c.maps().into_iter().flatten();
         let mut shapes = vec![("model.embed_tokens.weight".to_string(), vec![c.vocab, d])];
         let mut norms = vec![("model.norm.weight".to_string(), d)];
         if !c.tied {
@@ -27,18 +26,16 @@ impl Decoder {
         }
         for l in 0..c.layers {
             let at = format!("model.layers.{l}");
-            for (i, (o, n)) in maps.into_iter().enumerate() {
+            for (i, (o, n)) in maps.clone().enumerate() {
                 shapes.push((format!("{at}.{}.weight", module_path(i)), vec![o, n]));
             }
-            norms.push((format!("{at}.input_layernorm.weight"), d));
-            norms.push((format!("{at}.post_attention_layernorm.weight"), d));
-            if c.post_norms {
-                norms.push((format!("{at}.pre_feedforward_layernorm.weight"), d));
-                norms.push((format!("{at}.post_feedforward_layernorm.weight"), d));
-            }
-            if c.qk_norm {
-                norms.push((format!("{at}.self_attn.q_norm.weight"), h));
-                norms.push((format!("{at}.self_attn.k_norm.weight"), h));
+            let parts = [
+                (true, d, ["input_layernorm", "post_attention_layernorm"]),
+                (c.post_norms, d, ["pre_feedforward_layernorm", "post_feedforward_layernorm"]),
+                (c.qk_norm, h, ["self_attn.q_norm", "self_attn.k_norm"]),
+            ];
+            for (_, width, pair) in parts.into_iter().filter(|(there, ..)| *there) {
+                norms.extend(pair.map(|name| (format!("{at}.{name}.weight"), width)));
             }
         }
         let drawn = shapes
@@ -51,10 +48,8 @@ impl Decoder {
                 Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?))
             })
             .collect::<Result<Vec<_>>>()?;
-        let ones = norms.into_iter().map(|(name, n)| {
-            let ones = Tensor::ones(n, candle_core::DType::F32, &Device::Cpu)?;
-            Ok((name, ones))
-        });
+        let one = |n| Tensor::ones(n, candle_core::DType::F32, &Device::Cpu);
+        let ones = norms.into_iter().map(|(name, n): (_, usize)| Ok((name, one(n)?)));
         let all = drawn.into_iter().map(Ok).chain(ones);
         Decoder::new(config, Weights::given(all.collect::<Result<_>>()?))
     }

@@ -47,14 +47,12 @@ fn located(name: &str, ask: bool, say: Say) -> Result<PathBuf> {
         return catalogue_model(name, entry, say);
     }
     let path = Path::new(name);
-    if path.is_dir() {
-        contents::model_folder(path).map_err(|why| ModelError::File { path: path.into(), why })?;
-    }
-    if path.is_file() {
-        contents::not_a_pointer(path).map_err(|why| ModelError::File { path: path.into(), why })?;
-    }
     if path.exists() {
-        return Ok(path.into());
+        let usable = match path.is_dir() {
+            true => contents::model_folder(path),
+            false => contents::not_a_pointer(path),
+        };
+        return usable.map(|()| path.into()).map_err(|why| ModelError::file(path, why));
     }
     match HubName::parse(name) {
         Some(hub) => hub::folder(&hub, Want::Model, ask, &Settings::from_env(), say),
@@ -205,9 +203,7 @@ fn marker(place: &Path) -> PathBuf {
 fn stamp(path: &Path, entry: &Entry) -> String {
     let meta = std::fs::metadata(path).ok();
     let size = meta.as_ref().map_or(0, |m| m.len());
-    let time = meta
-        .and_then(|m| m.modified().ok())
-        .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok())
-        .map_or(0, |d| d.as_nanos());
+    let time = meta.and_then(|m| m.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok());
+    let time = time.map_or(0, |d| d.as_nanos());
     format!("{} {size} {time}", entry.sha256)
 }

@@ -7,6 +7,7 @@
 
 use super::error::{ModelError, Result};
 use super::files::read_json;
+use super::tokenizer::tok;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,16 +61,11 @@ impl SpecialTokens {
         let generation = optional(&folder.join("generation_config.json"))?;
         // As transformers: with an added_tokens_decoder the older files are not asked.
         let decoder = settings.get("added_tokens_decoder").is_some();
-        let files: Vec<&Json> = match decoder {
-            true => vec![&settings],
-            false => vec![&map, &settings],
-        };
-        let mut named = BTreeMap::new();
-        for name in NAMES {
-            if let Some(token) = files.iter().find_map(|f| text(f.get(name)?)) {
-                named.insert(name.to_owned(), token.to_owned());
-            }
-        }
+        let files = if decoder { vec![&settings] } else { vec![&map, &settings] };
+        let token = |name: &str| files.iter().find_map(|f| text(f.get(name)?));
+        let named: BTreeMap<String, String> = (NAMES.into_iter())
+            .filter_map(|name| Some((name.to_owned(), token(name)?.to_owned())))
+            .collect();
         add_decoder(&folder.join("tokenizer_config.json"), &settings, tokenizer)?;
         if !decoder {
             add_legacy(folder, &named, tokenizer)?;
@@ -92,11 +88,8 @@ impl SpecialTokens {
             }
         }
         add(tokenizer, unknown)?;
-        let mut ends: BTreeSet<u32> = BTreeSet::new();
-        for file in [config, &generation] {
-            ends.extend(ids(file, "eos_token_id"));
-        }
-        Ok(SpecialTokens { settings, named, ends })
+        let ends = [config, &generation].into_iter().flat_map(|file| ids(file, "eos_token_id"));
+        Ok(SpecialTokens { ends: ends.collect(), settings, named })
     }
 }
 
@@ -106,7 +99,7 @@ fn is_added(tokenizer: &Tokenizer, token: &str) -> bool {
 
 fn add(tokenizer: &mut Tokenizer, tokens: Vec<AddedToken>) -> Result<()> {
     let added = tokenizer.add_tokens(tokens);
-    added.map(|_| ()).map_err(|e| ModelError::Tokenizer(e.to_string()))
+    added.map(|_| ()).map_err(tok)
 }
 
 /// Adds a token, which must come to have the id that a file gives it.
@@ -116,13 +109,8 @@ fn add_at(path: &Path, tokenizer: &mut Tokenizer, id: u32, token: AddedToken) ->
     let got = tokenizer.token_to_id(&content);
     if got != Some(id) {
         let got = got.map_or("none".into(), |g| g.to_string());
-        return Err(ModelError::Key {
-            path: path.into(),
-            key: "added_tokens_decoder".into(),
-            why: format!(
-                "gives token {content:?} the id {id}, but in tokenizer.json its id is {got}; the files are not of one tokenizer"
-            ),
-        });
+        let why = format!("gives token {content:?} the id {id}, but in tokenizer.json its id is {got}; the files are not of one tokenizer");
+        return Err(ModelError::key(path, "added_tokens_decoder", why));
     }
     Ok(())
 }
@@ -134,11 +122,7 @@ fn add_decoder(path: &Path, settings: &Json, tokenizer: &mut Tokenizer) -> Resul
     };
     let mut tokens: BTreeMap<u32, AddedToken> = BTreeMap::new();
     for (id, token) in decoder {
-        let bad = |why: &str| ModelError::Key {
-            path: path.into(),
-            key: format!("added_tokens_decoder.{id}"),
-            why: why.into(),
-        };
+        let bad = |why| ModelError::key(path, format!("added_tokens_decoder.{id}"), why);
         let number = id.parse().map_err(|_| bad("is no token id"))?;
         let content = text(token).ok_or_else(|| bad("has no `content`"))?;
         let flag = |key: &str| token.get(key).and_then(Json::as_bool).unwrap_or(false);

@@ -78,6 +78,11 @@ impl Template {
     }
 }
 
+/// What a template is told where it does what it may not.
+fn invalid(why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidOperation, why.to_string())
+}
+
 /// What a template finds beside the conversation.
 fn environment(date: Date) -> Environment<'static> {
     let mut env = Environment::new();
@@ -95,20 +100,15 @@ fn environment(date: Date) -> Environment<'static> {
         }
         Ok(())
     });
-    let raise =
-        |message: String| Err::<String, _>(Error::new(ErrorKind::InvalidOperation, message));
+    let raise = |message: String| Err::<String, _>(invalid(message));
     env.add_function("raise_exception", raise);
-    env.add_function("strftime_now", move |format: String| {
-        let refused = |e: super::ModelError| Error::new(ErrorKind::InvalidOperation, e.to_string());
-        date.strftime(&format).map_err(refused)
-    });
+    let now = move |format: String| date.strftime(&format).map_err(invalid);
+    env.add_function("strftime_now", now);
     env.add_filter("tojson", tojson);
     // In Python what is undefined has no parts.
     let length = |v: &Value| match v.is_undefined() {
         true => Ok(0),
-        false => v.len().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidOperation, format!("a {} has no length", v.kind()))
-        }),
+        false => v.len().ok_or_else(|| invalid(format!("a {} has no length", v.kind()))),
     };
     env.add_filter("length", length);
     env.add_filter("count", length);
@@ -143,7 +143,7 @@ fn ends(value: &Value) -> std::result::Result<(), Error> {
     }
     match within(value, DEPTH, &mut 0) {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::InvalidOperation, "a value nests without end")),
+        false => Err(invalid("a value nests without end")),
     }
 }
 
@@ -154,25 +154,23 @@ fn tojson(value: &Value, options: Kwargs) -> std::result::Result<String, Error> 
     // transformers writes no escapes unless asked, and no template asks.
     let escaped: Option<bool> = options.get("ensure_ascii")?;
     if escaped == Some(true) {
-        let why = "tojson(ensure_ascii=true) is not supported";
-        return Err(Error::new(ErrorKind::InvalidOperation, why));
+        return Err(invalid("tojson(ensure_ascii=true) is not supported"));
     }
     options.assert_all_used()?;
-    let bad = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, e.to_string());
     let mut out = Vec::new();
     match indent {
         Some(n) => {
             let spaces = " ".repeat(n);
             let form = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
             let mut s = serde_json::Serializer::with_formatter(&mut out, form);
-            value.serialize(&mut s).map_err(bad)?;
+            value.serialize(&mut s).map_err(invalid)?;
         }
         None => {
             let mut s = serde_json::Serializer::with_formatter(&mut out, PythonForm);
-            value.serialize(&mut s).map_err(bad)?;
+            value.serialize(&mut s).map_err(invalid)?;
         }
     }
-    String::from_utf8(out).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+    String::from_utf8(out).map_err(invalid)
 }
 
 /// `", "` and `": "` between the parts of JSON, as Python writes them.

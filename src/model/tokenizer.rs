@@ -93,12 +93,9 @@ impl FromStr for Bos {
     type Err = String;
 
     fn from_str(s: &str) -> std::result::Result<Self, String> {
-        match s {
-            "on" => Ok(Bos::On),
-            "off" => Ok(Bos::Off),
-            "model" => Ok(Bos::Model),
-            _ => Err("write on, off or model".into()),
-        }
+        let known = [("on", Bos::On), ("off", Bos::Off), ("model", Bos::Model)];
+        let found = known.into_iter().find(|(name, _)| *name == s);
+        found.map(|(_, bos)| bos).ok_or_else(|| "write on, off or model".into())
     }
 }
 
@@ -122,39 +119,25 @@ pub(super) struct Fit {
     pub vocab: usize,
 }
 
-/// What a tokenizer is made of, as its files give it.
-pub(super) struct Parts {
-    pub inner: tokenizers::Tokenizer,
-    /// The chat template, or why it cannot be used; none where there is none.
-    pub template: Option<std::result::Result<Template, String>>,
-    /// Name of that template among the model's.
-    pub template_name: String,
-    /// The beginning-of-text token.
-    pub bos: Option<u32>,
-    /// Ids that end generation.
-    pub eos: Vec<u32>,
-    /// The longest text allowed.
-    pub context: usize,
-    /// Rows of the embedding.
-    pub vocab: usize,
-    pub date: Date,
-    /// What a file beside the tokenizer's own says of the beginning-of-text token.
-    pub says_bos: Option<bool>,
-}
-
 /// The model's tokenizer with its chat template.
 pub struct Tokenizer {
-    /// Without its post-processor, which would cut white space off offsets.
-    inner: tokenizers::Tokenizer,
-    post: Option<PostProcessorWrapper>,
-    template: Option<std::result::Result<Template, String>>,
-    template_name: String,
-    bos: Option<u32>,
-    add_bos: Bos,
-    eos: Vec<u32>,
-    context: usize,
-    date: Date,
-    says_bos: Option<bool>,
+    /// Once checked, without its post-processor, which would cut white space off offsets.
+    pub(super) inner: tokenizers::Tokenizer,
+    pub(super) post: Option<PostProcessorWrapper>,
+    /// The chat template, or why it cannot be used; none where there is none.
+    pub(super) template: Option<std::result::Result<Template, String>>,
+    /// Name of that template among the model's.
+    pub(super) template_name: String,
+    /// The beginning-of-text token.
+    pub(super) bos: Option<u32>,
+    pub(super) add_bos: Bos,
+    /// Ids that end generation.
+    pub(super) eos: Vec<u32>,
+    /// The longest text allowed.
+    pub(super) context: usize,
+    pub(super) date: Date,
+    /// What a file beside the tokenizer's own says of the beginning-of-text token.
+    pub(super) says_bos: Option<bool>,
 }
 
 pub(super) fn tok(e: impl std::fmt::Display) -> ModelError {
@@ -169,43 +152,31 @@ fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
 }
 
 impl Tokenizer {
+    /// The tokenizer as its files give it, held against an embedding of `vocab` rows.
+    ///
     /// # Errors
     /// A token beyond the embedding; a tokenizer that cannot encode.
-    pub(super) fn new(parts: Parts, add_bos: Bos) -> Result<Self> {
-        let mut inner = parts.inner;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(tok)?;
-        let beyond = guarded(|| Ok(inner.get_vocab(true)))?
+    pub(super) fn checked(mut self, vocab: usize) -> Result<Self> {
+        self.inner.with_padding(None);
+        self.inner.with_truncation(None).map_err(tok)?;
+        let beyond = guarded(|| Ok(self.inner.get_vocab(true)))?
             .into_iter()
-            .filter(|(_, id)| *id as usize >= parts.vocab)
+            .filter(|(_, id)| *id as usize >= vocab)
             .min_by_key(|(_, id)| *id);
         if let Some((token, id)) = beyond {
             return Err(tok(format!(
-                "token {token:?} has id {id}, but the embedding has {} rows; the tokenizer is another model's",
-                parts.vocab
+                "token {token:?} has id {id}, but the embedding has {vocab} rows; the tokenizer is another model's"
             )));
         }
-        let post = inner.get_post_processor().cloned();
-        inner.with_post_processor(None::<PostProcessorWrapper>);
-        let tokenizer = Tokenizer {
-            inner,
-            post,
-            template: parts.template,
-            template_name: parts.template_name,
-            bos: parts.bos,
-            add_bos,
-            eos: parts.eos,
-            context: parts.context,
-            date: parts.date,
-            says_bos: parts.says_bos,
-        };
-        if add_bos == Bos::On && tokenizer.bos.is_none() {
+        self.post = self.inner.get_post_processor().cloned();
+        self.inner.with_post_processor(None::<PostProcessorWrapper>);
+        if self.add_bos == Bos::On && self.bos.is_none() {
             return Err(tok("the model names no beginning-of-text token; leave --bos on out"));
         }
         // A damaged file shows at load, not at the first text.
-        let ids = tokenizer.text("Is it 7 o'clock?\n Ja, é.")?.ids;
-        tokenizer.decode(&ids)?;
-        Ok(tokenizer)
+        let ids = self.text("Is it 7 o'clock?\n Ja, é.")?.ids;
+        self.decode(&ids)?;
+        Ok(self)
     }
 
     /// The text of a `tokenizer.json` that gives this tokenizer.
@@ -223,11 +194,6 @@ impl Tokenizer {
     /// Why the model's chat template cannot be used, if it cannot.
     pub fn template_problem(&self) -> Option<&str> {
         self.template.as_ref()?.as_ref().err().map(String::as_str)
-    }
-
-    /// What `add_bos_token` says.
-    pub(super) fn says_bos(&self) -> Option<bool> {
-        self.says_bos
     }
 
     /// Whether raw texts begin otherwise than `add_bos_token` says, which transformers 5 does not
@@ -355,18 +321,14 @@ impl Tokenizer {
         let render = |m: &[Message]| self.render(m, generation_prompt);
         let (text, spans) = turns::render(messages, &render)?;
         let last = messages.len().saturating_sub(1);
-        let parts: Vec<(Range<usize>, Role)> = spans
-            .into_iter()
-            .map(|s| {
-                let role = match messages[s.turn].role.as_str() {
-                    "system" | "developer" => Role::System,
-                    "user" => Role::User,
-                    "assistant" if s.turn == last => Role::Response,
-                    _ => Role::Assistant,
-                };
-                (s.bytes, role)
-            })
-            .collect();
+        let role_of = |turn: usize| match messages[turn].role.as_str() {
+            "system" | "developer" => Role::System,
+            "user" => Role::User,
+            "assistant" if turn == last => Role::Response,
+            _ => Role::Assistant,
+        };
+        let parts: Vec<(Range<usize>, Role)> =
+            spans.into_iter().map(|s| (s.bytes, role_of(s.turn))).collect();
         let e = self.encoding(&text)?;
         let special = self.inner.get_added_vocabulary().get_added_tokens_decoder();
         let roles = e.get_offsets().iter().zip(e.get_ids()).map(|(&(a, b), id)| {
@@ -449,10 +411,6 @@ fn role(parts: &[(Range<usize>, Role)], a: usize, b: usize) -> Role {
 }
 
 fn prompt_messages(system: Option<&str>, prompt: &str) -> Vec<Message> {
-    let mut messages = Vec::new();
-    if let Some(s) = system {
-        messages.push(Message::new("system", s));
-    }
-    messages.push(Message::new("user", prompt));
-    messages
+    let system = system.map(|s| Message::new("system", s));
+    system.into_iter().chain([Message::new("user", prompt)]).collect()
 }

@@ -5,12 +5,13 @@
 //! user names. One that cannot be used blocks chats only: raw texts are still read.
 
 use super::error::{ModelError, Result};
-use super::gguf_bpe::{self, GgufTokens};
+use super::files::read_text;
+use super::gguf_bpe;
 use super::gguf_meta::Meta;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
-use super::tokenizer::{Fit, Parts, TextOptions, Tokenizer};
+use super::tokenizer::{tok, Fit, TextOptions, Tokenizer};
 use super::Date;
 use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::Value;
@@ -36,23 +37,18 @@ fn chosen(
     let name = options.template.as_deref().unwrap_or(DEFAULT).to_owned();
     let known = || sources.keys().cloned().collect::<Vec<_>>().join(", ");
     let template = match sources.get(&name) {
-        Some(source) => {
-            let compiled = Template::new(source, special, date);
-            Some(compiled.map_err(|e| match e {
-                ModelError::Template(why) => why,
-                other => other.to_string(),
-            }))
-        }
+        Some(source) => Some(Template::new(source, special, date).map_err(|e| match e {
+            ModelError::Template(why) => why,
+            other => other.to_string(),
+        })),
         None if options.template.is_some() => {
             let near = nearest(&name, sources.keys().map(String::as_str));
             let why = match near {
                 Some(near) => format!("its templates are: {}; the nearest is `{near}`", known()),
                 None => "the model has none".into(),
             };
-            return Err(ModelError::File {
-                path: path.into(),
-                why: format!("there is no chat template named `{name}`; {why}"),
-            });
+            let why = format!("there is no chat template named `{name}`; {why}");
+            return Err(ModelError::file(path, why));
         }
         None if sources.is_empty() => None,
         None => Some(Err(format!(
@@ -93,26 +89,24 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
         id(name).filter(|_| matches!(flag, Some(Value::Bool(true))))
     };
     let (bos, before, after) = (id("bos"), add("bos"), add("eos"));
-    let mut inner = gguf_bpe::tokenizer(GgufTokens {
-        pre: meta.text("tokenizer.ggml.pre").unwrap_or_default().into(),
-        merges: meta.texts("tokenizer.ggml.merges")?,
-        types,
-        tokens,
-    })?;
+    let pre = meta.text("tokenizer.ggml.pre").unwrap_or_default();
+    let merges = meta.texts("tokenizer.ggml.merges")?;
+    let mut inner = gguf_bpe::tokenizer(pre, &tokens, &types, &merges)?;
     let added = adding(before, after, &inner)?;
     inner.with_post_processor(added);
-    let parts = Parts {
+    let tokenizer = Tokenizer {
         inner,
+        post: None,
         template,
         template_name,
         bos,
+        add_bos: options.bos,
         eos: ends,
         context: fit.context,
-        vocab: fit.vocab,
         date,
         says_bos: None,
     };
-    Tokenizer::new(parts, options.bos)
+    tokenizer.checked(fit.vocab)
 }
 
 /// `tokenizer.chat_template`, and those named `tokenizer.chat_template.NAME`.
@@ -121,14 +115,11 @@ fn gguf_templates(meta: &Meta) -> Sources {
     let mut sources = Sources::new();
     for key in meta.map.keys() {
         let name = match key.strip_prefix(KEY) {
-            Some("") => DEFAULT,
-            Some(rest) => match rest.strip_prefix('.') {
-                Some(name) => name,
-                None => continue,
-            },
-            None => continue,
+            Some("") => Some(DEFAULT),
+            Some(rest) => rest.strip_prefix('.'),
+            None => None,
         };
-        if let Some(source) = meta.text(key) {
+        if let (Some(name), Some(source)) = (name, meta.text(key)) {
             sources.insert(name.into(), source.into());
         }
     }
@@ -141,26 +132,19 @@ fn adding(
     after: Option<u32>,
     tokenizer: &tokenizers::Tokenizer,
 ) -> Result<Option<TemplateProcessing>> {
-    let bad = |e: String| ModelError::Tokenizer(e);
-    let begins = before.is_some();
     let named = |id: u32| {
         let token = tokenizer.id_to_token(id);
-        token.ok_or_else(|| bad(format!("special token {id} has no text")))
+        Ok((token.ok_or_else(|| tok(format!("special token {id} has no text")))?, id))
     };
-    let (before, after) =
-        (before.map(|id| Ok((named(id)?, id))), after.map(|id| Ok((named(id)?, id))));
-    let special: Vec<(String, u32)> = before.into_iter().chain(after).collect::<Result<_>>()?;
+    let special: Vec<(String, u32)> =
+        before.into_iter().chain(after).map(named).collect::<Result<_>>()?;
     if special.is_empty() {
         return Ok(None);
     }
     let mut pieces: Vec<String> = special.iter().map(|s| s.0.clone()).collect();
-    pieces.insert(usize::from(begins), "$A".into());
-    let built = TemplateProcessing::builder()
-        .try_single(pieces)
-        .map_err(bad)?
-        .special_tokens(special)
-        .build();
-    built.map(Some).map_err(|e| bad(e.to_string()))
+    pieces.insert(usize::from(before.is_some()), "$A".into());
+    let built = TemplateProcessing::builder().try_single(pieces).map_err(tok)?;
+    built.special_tokens(special).build().map(Some).map_err(tok)
 }
 
 /// From a folder whose parsed `config.json` is given.
@@ -171,12 +155,9 @@ pub(super) fn of_folder(
     options: &TextOptions,
 ) -> Result<Tokenizer> {
     let file = path.join("tokenizer.json");
-    let damaged = |why: String| ModelError::File {
-        path: file.clone(),
-        why: format!("not a usable tokenizer ({why})"),
-    };
+    let damaged = |why| ModelError::file(&file, format!("not a usable tokenizer ({why})"));
     let mut inner = guard::guarded(|| tokenizers::Tokenizer::from_file(&file))
-        .ok_or_else(|| damaged("it makes the tokenizer library panic".into()))?
+        .ok_or_else(|| damaged("it makes the tokenizer library panic".to_string()))?
         .map_err(|e| damaged(e.to_string()))?;
     let special = SpecialTokens::of_folder(path, config, &mut inner)?;
     let date = options.date.unwrap_or_else(Date::today);
@@ -184,21 +165,21 @@ pub(super) fn of_folder(
     let (template_name, template) = chosen(path, sources, special.named.clone(), options, date)?;
     let named = |name: &str| inner.token_to_id(special.named.get(name)?);
     let (bos, eos) = (named("bos_token"), named("eos_token"));
-    let said = special.settings.get("add_bos_token").and_then(Json::as_bool);
     let mut ends = special.ends;
     ends.extend(eos);
-    let parts = Parts {
+    let tokenizer = Tokenizer {
         inner,
+        post: None,
         template,
         template_name,
         bos,
+        add_bos: options.bos,
         eos: ends.into_iter().collect(),
         context: fit.context,
-        vocab: fit.vocab,
         date,
-        says_bos: said,
+        says_bos: special.settings.get("add_bos_token").and_then(Json::as_bool),
     };
-    Tokenizer::new(parts, options.bos).map_err(|e| match e {
+    tokenizer.checked(fit.vocab).map_err(|e| match e {
         ModelError::Tokenizer(why) => damaged(why),
         other => other,
     })
@@ -216,11 +197,9 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
             for (i, entry) in list.iter().enumerate() {
                 let text = |key: &str| entry.get(key).and_then(Json::as_str);
                 let (Some(name), Some(source)) = (text("name"), text("template")) else {
-                    return Err(ModelError::Key {
-                        path: path.join("tokenizer_config.json"),
-                        key: format!("chat_template[{i}]"),
-                        why: "has no `name` and `template`".into(),
-                    });
+                    let (file, key) = ("tokenizer_config.json", format!("chat_template[{i}]"));
+                    let why = "has no `name` and `template`";
+                    return Err(ModelError::key(&path.join(file), key, why));
                 };
                 sources.insert(name.into(), source.into());
             }
@@ -231,19 +210,15 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
         }
         _ => {}
     }
-    let read = |file: &Path| {
-        std::fs::read_to_string(file)
-            .map_err(|source| ModelError::Read { path: file.into(), source })
-    };
     let own = path.join("chat_template.jinja");
     if own.exists() {
-        sources.insert(DEFAULT.into(), read(&own)?);
+        sources.insert(DEFAULT.into(), read_text(&own)?);
     }
     if let Ok(entries) = std::fs::read_dir(path.join("additional_chat_templates")) {
         for file in entries.filter_map(|e| Some(e.ok()?.path())) {
             let name = file.file_stem().and_then(|n| n.to_str());
             if let (Some(name), true) = (name, file.extension().is_some_and(|e| e == "jinja")) {
-                sources.insert(name.into(), read(&file)?);
+                sources.insert(name.into(), read_text(&file)?);
             }
         }
     }

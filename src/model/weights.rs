@@ -6,16 +6,15 @@
 //! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
 //! into half-split order here.
 
+use super::contents;
 use super::error::{ModelError, Result};
-use super::folder_files;
 use super::gguf_header::Entry;
 use crate::ops::quantised::{Quantised, Source};
-use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::TensorInfo;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use safetensors::tensor::TensorView;
-use std::collections::{BTreeMap, BTreeSet};
+use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,13 +37,8 @@ pub(crate) struct HeadCounts {
 impl HeadCounts {
     /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
     fn interleaved(self, hub: &str) -> Option<usize> {
-        if hub.contains(".q_proj.") {
-            Some(self.heads)
-        } else if hub.contains(".k_proj.") {
-            Some(self.kv_heads)
-        } else {
-            None
-        }
+        let found = [(".q_proj.", self.heads), (".k_proj.", self.kv_heads)];
+        found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
     }
 }
 
@@ -60,8 +54,7 @@ impl Stored<'_> {
     /// Its values in f32, as they are stored.
     fn decoded(&self) -> Result<Tensor> {
         // Read rather than mapped: pages of a map would stay resident beside the weights.
-        let mut reader = File::open(self.path)
-            .map_err(|source| ModelError::Read { path: self.path.into(), source })?;
+        let mut reader = File::open(self.path).map_err(ModelError::read(self.path))?;
         let info = TensorInfo {
             ggml_dtype: self.entry.dtype,
             shape: self.entry.shape.clone().into(),
@@ -77,11 +70,39 @@ impl Stored<'_> {
 }
 
 pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
-    folder_files::refuse_pointer(path)?;
-    let read = |source| ModelError::Read { path: path.into(), source };
-    let file = File::open(path).map_err(read)?;
+    if contents::is_pointer(path).unwrap_or(false) {
+        return Err(ModelError::file(path, contents::POINTED));
+    }
+    let file = File::open(path).map_err(ModelError::read(path))?;
     // SAFETY: the map is read only; a file changed by others meanwhile is beyond any reader.
-    unsafe { memmap2::Mmap::map(&file) }.map_err(read)
+    unsafe { memmap2::Mmap::map(&file) }.map_err(ModelError::read(path))
+}
+
+/// The tensors of a safetensors file's bytes.
+pub(super) fn safetensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    let bad = |e| ModelError::file(path, format!("not a usable safetensors file ({e})"));
+    SafeTensors::deserialize(bytes).map_err(bad)
+}
+
+/// The bytes of a safetensors file at `path` of these tensors in f32, as PyTorch names its format.
+pub(super) fn as_safetensors(path: &Path, tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
+    let bad = |e: SafeTensorError| ModelError::file(path, format!("cannot be laid out ({e})"));
+    let bytes = |t: &Tensor| -> Result<Vec<u8>> {
+        Ok(host_values(t)?.iter().flat_map(|v| v.to_le_bytes()).collect())
+    };
+    let all = tensors.iter().map(|(_, t)| bytes(t)).collect::<Result<Vec<_>>>()?;
+    let view = |((name, t), bytes): (&(String, &Tensor), _)| {
+        let view = TensorView::new(safetensors::Dtype::F32, t.dims().to_vec(), bytes);
+        Ok((name.clone(), view.map_err(bad)?))
+    };
+    let views = tensors.iter().zip(&all).map(view).collect::<Result<Vec<_>>>()?;
+    let header = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views, Some(header)).map_err(bad)
+}
+
+/// The values of any tensor, on the CPU in f32.
+pub fn host_values(x: &Tensor) -> candle_core::Result<Vec<f32>> {
+    x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }
 
 impl Weights {
@@ -132,10 +153,8 @@ impl Weights {
             .par_iter()
             .filter(|(name, _)| wanted.contains(*name))
             .map(|(name, (file, view))| {
-                let t = tensor_of(view).map_err(|e| ModelError::File {
-                    path: file.into(),
-                    why: format!("weight `{name}`: {e}"),
-                })?;
+                let bad = |e| ModelError::file(file, format!("weight `{name}`: {e}"));
+                let t = tensor_of(view).map_err(bad)?;
                 finite(&t, file, name)?;
                 Ok((name.clone(), t))
             })
@@ -162,24 +181,14 @@ impl Weights {
         Ok(same)
     }
 
-    /// Hands out a tensor and checks its shape.
+    /// Hands out a tensor, which has its shape: a plan held the file against it.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let Some(t) = self.tensors.remove(name) else {
-            return Err(ModelError::MissingWeight {
-                path: self.path.clone(),
-                name: name.into(),
-                nearest: nearest(name, self.tensors.keys().map(String::as_str)),
-            });
-        };
-        if t.dims() != shape {
-            return Err(ModelError::WeightShape {
-                path: self.path.clone(),
-                name: name.into(),
-                got: t.dims().to_vec(),
-                want: shape.to_vec(),
-            });
-        }
-        Ok(t)
+        let t = self.tensors.remove(name).filter(|t| t.dims() == shape);
+        t.ok_or_else(|| ModelError::MissingWeight {
+            path: self.path.clone(),
+            name: name.into(),
+            nearest: None,
+        })
     }
 }
 
@@ -209,17 +218,12 @@ fn finite(t: &Tensor, path: &Path, name: &str) -> Result<()> {
     let found = crate::ops::with_values(t, |x| {
         // Without a way out of the loop, it runs as vectors.
         let any = |part: &[f32]| part.iter().fold(false, |any, v| any | wrong(v));
-        Ok(match x.par_chunks(SCANNED).any(any) {
-            true => x.iter().copied().enumerate().find(|(_, v)| wrong(v)),
-            false => None,
-        })
+        let first = || x.iter().copied().enumerate().find(|(_, v)| wrong(v));
+        Ok(x.par_chunks(SCANNED).any(any).then(first).flatten())
     })?;
-    match found {
-        None => Ok(()),
-        Some((at, value)) => {
-            Err(ModelError::NotFinite { path: path.into(), name: name.into(), value, at })
-        }
-    }
+    let refused =
+        |(at, value)| ModelError::NotFinite { path: path.into(), name: name.into(), value, at };
+    found.map(refused).map_or(Ok(()), Err)
 }
 
 /// Rows (head, i, pair) back to (head, pair, i): interleaved to half-split rotation.
@@ -235,6 +239,16 @@ fn unpermute(w: &Tensor, heads: usize) -> candle_core::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pointer_in_place_of_weights_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+            .unwrap();
+        let e = map_file(&path).unwrap_err();
+        assert!(e.to_string().contains("git lfs pull"), "{e}");
+    }
 
     #[test]
     fn unpermute_turns_interleaved_pairs_into_halves() {

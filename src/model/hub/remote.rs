@@ -66,6 +66,7 @@ fn fetch_all(fetch: &Fetch, want: Want, listing: &Listing, say: Say) -> Verdict<
                     let text = std::fs::read_to_string(index).map_err(|e| e.to_string())?;
                     let shards = contents::shards(&text);
                     let shards = shards.map_err(|e| format!("{}: {e}", contents::INDEX))?;
+                    let shards: BTreeSet<String> = shards.into_values().collect();
                     // Told before the first of them is fetched.
                     if let Some(gone) = shards.iter().find(|s| !names.contains(*s)) {
                         let index = contents::INDEX;
