@@ -50,7 +50,8 @@ fn located(name: &str, ask: bool, say: Say) -> Result<PathBuf> {
     if path.exists() {
         let usable = match path.is_dir() {
             true => contents::model_folder(path),
-            false => contents::not_a_pointer(path),
+            false if path.is_file() => contents::not_a_pointer(path),
+            false => Ok(()),
         };
         return usable.map(|()| path.into()).map_err(|why| ModelError::file(path, why));
     }

@@ -47,14 +47,13 @@ pub fn render(
         (0..messages.len()).filter(|&i| !messages[i].content.trim().is_empty()).collect();
     let marks = Marks::unused(&plain, messages);
     let finder = Finder { messages, render, plain: &plain, marks };
-    let mut spans = match finder.all_at_once(&filled)? {
-        Some(spans) => spans,
-        None => {
-            let mut spans = Vec::new();
-            for &turn in &filled {
-                spans.extend(finder.alone(turn)?);
-            }
-            spans
+    let all: Vec<_> = filled.iter().map(|&turn| (turn, 0..messages[turn].content.len())).collect();
+    let every = |spans: &[Span]| filled.iter().all(|turn| spans.iter().any(|s| s.turn == *turn));
+    let mut spans = match finder.ends(&all) {
+        Found::Here(spans) if every(&spans) => spans,
+        _ => {
+            let alone = filled.iter().map(|&turn| finder.alone(turn));
+            alone.collect::<Result<Vec<_>>>()?.concat()
         }
     };
     spans.sort_by_key(|s| (s.bytes.start, s.bytes.end));
@@ -121,44 +120,6 @@ impl Finder<'_> {
         (marked.text == self.plain).then_some(marked)
     }
 
-    /// Every turn marked at both ends; none where one of them must be looked at alone.
-    fn all_at_once(&self, turns: &[usize]) -> Result<Option<Vec<Span>>> {
-        let mut marks = self.marks.iter();
-        let mut ends = HashMap::new();
-        let mut contents = HashMap::new();
-        for &turn in turns {
-            let (Some(open), Some(close)) = (marks.next(), marks.next()) else {
-                return Ok(None);
-            };
-            ends.insert(open, (turn, close));
-            contents.insert(turn, format!("{open}{}{close}", self.messages[turn].content));
-        }
-        let used = ends.iter().flat_map(|(o, (_, c))| [*o, *c]).collect();
-        let Some(marked) = self.marked(&contents, &used) else {
-            return Ok(None);
-        };
-        let mut spans = Vec::with_capacity(turns.len());
-        let mut found = HashSet::new();
-        for pair in marked.at.chunks(2) {
-            let &[(open, from), (close, to)] = pair else {
-                return Ok(None);
-            };
-            match ends.get(&open) {
-                Some(&(turn, end)) if end == close => {
-                    let want = self.messages[turn].content.as_str();
-                    if self.plain[from..to] != *want {
-                        return Ok(None);
-                    }
-                    found.insert(turn);
-                    let bytes = from..to;
-                    spans.push(Span { turn, bytes });
-                }
-                _ => return Ok(None),
-            }
-        }
-        Ok((found.len() == turns.len()).then_some(spans))
-    }
-
     /// One turn, by whichever marks leave the text as it is.
     fn alone(&self, turn: usize) -> Result<Vec<Span>> {
         let content = self.messages[turn].content.as_str();
@@ -167,7 +128,7 @@ impl Finder<'_> {
         let mut changed = None;
         let mut dropped = false;
         for part in [0..content.len(), left..right] {
-            match self.ends(turn, &part) {
+            match self.ends(&[(turn, part.clone())]) {
                 Found::Here(spans) => return Ok(self.widened(turn, &part, spans)),
                 Found::Changed(into) => changed = changed.or(Some(into)),
                 Found::Nowhere => dropped = true,
@@ -195,27 +156,34 @@ impl Finder<'_> {
         })
     }
 
-    /// The turn marked at the ends of a part of its content, beyond which there is white space.
-    fn ends(&self, turn: usize, part: &Range<usize>) -> Found {
-        let content = self.messages[turn].content.as_str();
+    /// Turns marked at the ends of a part of their contents, beyond which there is white space.
+    fn ends(&self, parts: &[(usize, Range<usize>)]) -> Found {
         let mut marks = self.marks.iter();
-        let (Some(open), Some(close)) = (marks.next(), marks.next()) else {
-            return Found::Disturbed;
-        };
-        let (before, rest) = content.split_at(part.start);
-        let (inner, after) = rest.split_at(part.len());
-        let text = format!("{before}{open}{inner}{close}{after}");
-        let used = HashSet::from([open, close]);
-        let Some(marked) = self.marked(&HashMap::from([(turn, text)]), &used) else {
+        let (mut ends, mut contents) = (HashMap::new(), HashMap::new());
+        for (turn, part) in parts {
+            let content = self.messages[*turn].content.as_str();
+            let (Some(open), Some(close)) = (marks.next(), marks.next()) else {
+                return Found::Disturbed;
+            };
+            let (before, rest) = content.split_at(part.start);
+            let (inner, after) = rest.split_at(part.len());
+            ends.insert(open, (*turn, close, inner));
+            contents.insert(*turn, format!("{before}{open}{inner}{close}{after}"));
+        }
+        let used = ends.iter().flat_map(|(open, (_, close, _))| [*open, *close]).collect();
+        let Some(marked) = self.marked(&contents, &used) else {
             return Found::Disturbed;
         };
         if marked.at.is_empty() {
             return Found::Nowhere;
         }
-        let mut spans = Vec::new();
+        let mut spans = Vec::with_capacity(parts.len());
         for pair in marked.at.chunks(2) {
-            match pair {
-                &[(o, from), (c, to)] if (o, c) == (open, close) => {
+            let &[(open, from), (close, to)] = pair else {
+                return Found::Disturbed;
+            };
+            match ends.get(&open) {
+                Some(&(turn, end, inner)) if end == close => {
                     if self.plain[from..to] != *inner {
                         return Found::Changed(self.plain[from..to].to_owned());
                     }
