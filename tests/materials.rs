@@ -8,7 +8,7 @@ use common::default_model;
 use residuum::finetune::{Distil, BATCH};
 use residuum::materials::load_conversations;
 use residuum::model::generate::{generate, Sampling};
-use residuum::model::Hooks;
+use residuum::model::{Hooks, Packed};
 use serde_json::Value;
 use std::path::Path;
 
@@ -100,7 +100,14 @@ fn distilled_rows_are_the_models_own_and_say_so() {
     for i in [0, BATCH] {
         let ids = [model.tokenizer.prompt(None, &texts[i]).unwrap().ids];
         let hooks = &mut Hooks::none();
-        let alone = generate(&model.decoder, &ids, model.tokenizer.eos(), &greedy, &mut [], hooks);
+        let alone = generate(
+            &model.decoder,
+            &Packed::new(&ids),
+            model.tokenizer.eos(),
+            &greedy,
+            &mut [],
+            hooks,
+        );
         let said = model.tokenizer.decode(&alone.unwrap()[0]).unwrap();
         let answer = &rows[i].messages[1].content;
         assert!(said.trim().starts_with(answer.as_str()), "{said} / {answer}");

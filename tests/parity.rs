@@ -139,7 +139,7 @@ fn greedy_tokens_equal_transformers_alone_and_in_one_batch() {
     let greedy = Sampling { max_tokens: 32, temperature: 0.0, top_p: 1.0 };
     let run = |p: &[Vec<u32>]| {
         let hooks = &mut Hooks::none();
-        generate(&model.decoder, p, &end, &greedy, &mut [], hooks).unwrap()
+        generate(&model.decoder, &Packed::new(p), &end, &greedy, &mut [], hooks).unwrap()
     };
     assert_eq!(run(&prompts), want);
     assert_eq!(run(&prompts[..1]), want[..1]);

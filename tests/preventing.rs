@@ -9,7 +9,7 @@ use residuum::model::{Decoder, HookPoint, Hooks, Interventions, Packed, Recordin
 use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
-use residuum::finetune::{examples, train, train_under, Example, Mode, Prevent, Recipe};
+use residuum::finetune::{examples, train, Example, Mode, Prevent, Recipe};
 use residuum::model::{Adapter, Message};
 use residuum::ops::loss::cross_entropy;
 use residuum::stats::rng::stream;
@@ -142,8 +142,8 @@ fn shifts(toy: &Toy, prevent: Option<Prevent>) -> [f64; 2] {
     let rng = &mut stream(1, "lora-init", 0);
     let start = Adapter::init(base, "toy", 2, 4.0, &recipe.target_indices().unwrap(), rng).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let done = train_under(base, start, &rows(toy), &recipe, &edits, 1, out.path(), &mut |_, _| ())
-        .unwrap();
+    let done =
+        train(base, start, &rows(toy), &recipe, &edits, 1, out.path(), &mut |_, _| ()).unwrap();
     let tuned = base.merged(&done.adapter).unwrap();
     let none = Interventions::none();
     let texts = toy.neutral(8);
@@ -186,12 +186,13 @@ fn a_recipe_and_the_edits_made_must_go_together() {
         layers: Vec::new(),
     }));
     let rows = rows(&toy);
-    let e = train(base, start.clone(), &rows, &named, 1, out.path(), &mut |_, _| ()).err().unwrap();
+    let none = Interventions::none();
+    let e = train(base, start.clone(), &rows, &named, &none, 1, out.path(), &mut |_, _| ())
+        .err()
+        .unwrap();
     assert!(e.to_string().contains("`prevent`"), "{e}");
     let edits = Interventions::none().project_out(HookPoint::resid_post(1), &toy.read).unwrap();
     let plain = recipe(None);
-    let e = train_under(base, start, &rows, &plain, &edits, 1, out.path(), &mut |_, _| ())
-        .err()
-        .unwrap();
+    let e = train(base, start, &rows, &plain, &edits, 1, out.path(), &mut |_, _| ()).err().unwrap();
     assert!(e.to_string().contains("`prevent`"), "{e}");
 }

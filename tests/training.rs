@@ -4,7 +4,7 @@ mod common;
 
 use common::{default_model, fixtures, ids, json};
 use residuum::finetune::{examples, train, Order, Recipe};
-use residuum::model::{Adapter, Message};
+use residuum::model::{Adapter, Interventions, Message};
 
 fn rows() -> Vec<Vec<Message>> {
     let text = std::fs::read_to_string(fixtures().join("peft/rows.jsonl")).unwrap();
@@ -32,8 +32,17 @@ fn twenty_steps_follow_pefts_loss_curve_within_1e3() {
     }
     let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let got =
-        train(&model.decoder, start, &examples, &recipe(), 0, out.path(), &mut |_, _| ()).unwrap();
+    let got = train(
+        &model.decoder,
+        start,
+        &examples,
+        &recipe(),
+        &Interventions::none(),
+        0,
+        out.path(),
+        &mut |_, _| (),
+    )
+    .unwrap();
     let want = curve["steps"].as_array().unwrap();
     assert_eq!(got.steps.len(), want.len());
     let mut worst = 0f64;
@@ -66,7 +75,17 @@ fn the_same_seed_gives_the_same_bits() {
         let targets = recipe.target_indices().unwrap();
         let start = Adapter::init(&model.decoder, "m", 2, 4.0, &targets, rng).unwrap();
         let out = tempfile::tempdir().unwrap();
-        train(&model.decoder, start, &examples, &recipe, seed, out.path(), &mut |_, _| ()).unwrap();
+        train(
+            &model.decoder,
+            start,
+            &examples,
+            &recipe,
+            &Interventions::none(),
+            seed,
+            out.path(),
+            &mut |_, _| (),
+        )
+        .unwrap();
         std::fs::read(out.path().join("adapter_model.safetensors")).unwrap()
     };
     assert!(run(1) == run(1), "two runs of one seed differ");
@@ -80,7 +99,16 @@ fn a_loss_that_is_not_finite_stops_with_its_step_and_keeps_what_was_reached() {
     let recipe = Recipe { learning_rate: 1e38, clip: 1e30, warmup: 0, ..recipe() };
     let start = Adapter::read(&fixtures().join("peft/init"), &model.decoder).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let run = train(&model.decoder, start, &examples, &recipe, 0, out.path(), &mut |_, _| ());
+    let run = train(
+        &model.decoder,
+        start,
+        &examples,
+        &recipe,
+        &Interventions::none(),
+        0,
+        out.path(),
+        &mut |_, _| (),
+    );
     let error = run.err().expect("the loss stayed finite").to_string();
     assert!(error.contains("step 1"), "{error}");
     let log = std::fs::read_to_string(out.path().join("training.jsonl")).unwrap();

@@ -9,7 +9,7 @@ use super::vectors::{self, Directions};
 use super::Console;
 use crate::analysis::layer_rms;
 use crate::analysis::texts::neutral_tokens;
-use crate::finetune::{examples, log_spaced, train_under, Mode, Order, Prevent, Recipe, Step};
+use crate::finetune::{examples, log_spaced, train, Mode, Order, Prevent, Recipe, Step};
 use crate::materials::load_conversations;
 use crate::model::{Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
@@ -238,8 +238,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let mut progress: Progress = out.bar("training", total);
     let mut on_step = |step: &Step, _: usize| progress.step(&format!("loss {:.3}", step.loss));
     let base = &model.decoder;
-    let done =
-        train_under(base, start, &rows, &recipe, &edits, args.seed, &args.out, &mut on_step)?;
+    let done = train(base, start, &rows, &recipe, &edits, args.seed, &args.out, &mut on_step)?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let outputs: Vec<String> = FILES.iter().map(|f| f.to_string()).collect();

@@ -10,7 +10,7 @@
 
 use super::FinetuneError;
 use crate::model::generate::{generate, Sampling};
-use crate::model::{Hooks, Message, Model};
+use crate::model::{Hooks, Message, Model, Packed};
 use crate::stats::rng::stream;
 use crate::store::{atomic, digest, StoreError};
 use serde_json::{json, Value};
@@ -99,7 +99,7 @@ impl Distil {
         let mut rngs: Vec<_> =
             (first..first + prompts.len()).map(|i| stream(self.seed, "distil", i as u64)).collect();
         let hooks = &mut Hooks::none();
-        generate(&model.decoder, &ids, tok.eos(), &self.sampling, &mut rngs, hooks)?
+        generate(&model.decoder, &Packed::new(&ids), tok.eos(), &self.sampling, &mut rngs, hooks)?
             .iter()
             .map(|ids| Ok(whole_sentences(&tok.decode(ids)?)))
             .collect()

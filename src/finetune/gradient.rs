@@ -110,7 +110,7 @@ fn by_block(
     edits.install(hooks, model.layers(), model.hidden())?;
     let angles = model.angles(&packed);
     let mut inputs = Vec::with_capacity(model.layers());
-    let mut x = model.embedded(&packed, hooks)?.detach(); // (N, D)
+    let mut x = model.embedded(&packed.tokens, &packed.places, hooks)?.detach(); // (N, D)
     for l in 0..model.layers() {
         inputs.push(x.clone());
         x = model.block(l, x, &packed, &angles, hooks)?.detach();
@@ -187,9 +187,17 @@ mod tests {
         let start = Adapter::init(&model, "toy", 4, 8.0, &targets, rng).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut losses = Vec::new();
-        let done =
-            train(&model, start, &rows(), recipe, 1, dir.path(), &mut |s, _| losses.push(s.loss))
-                .unwrap();
+        let done = train(
+            &model,
+            start,
+            &rows(),
+            recipe,
+            &Interventions::none(),
+            1,
+            dir.path(),
+            &mut |s, _| losses.push(s.loss),
+        )
+        .unwrap();
         let flat = done.adapter.factors.values().flat_map(|(a, b)| [a, b]);
         let values = flat.flat_map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         (losses, values.collect())

@@ -17,7 +17,7 @@ pub use distil::{Distil, Distilled, BATCH};
 pub use prevent::{Mode, Prevent};
 pub use recipe::{log_spaced, Order, Recipe};
 pub use rows::{examples, Example};
-pub use train::{train, train_under, Step, Trained};
+pub use train::{train, Step, Trained};
 
 use crate::model::ModelError;
 use std::path::{Path, PathBuf};

@@ -93,28 +93,14 @@ fn gradient_name(target: Target, is_b: bool) -> String {
     format!("layers.{}.{}.{half}", target.0, module_path(target.1))
 }
 
-/// Trains an adapter. `start` is a fresh or an earlier adapter; `out` receives `training.jsonl`,
-/// checkpoints and the final adapter; `on_step` is told each step and the total.
-#[allow(clippy::too_many_arguments)]
-pub fn train(
-    base: &Decoder,
-    start: Adapter,
-    rows: &[Example],
-    recipe: &Recipe,
-    seed: u64,
-    out: &Path,
-    on_step: &mut dyn FnMut(&Step, usize),
-) -> Result<Trained, FinetuneError> {
-    let plain = Interventions::none();
-    train_under(base, start, rows, recipe, &plain, seed, out, on_step)
-}
-
-/// As [`train`], with the stream edited in every step: those of [`super::Prevent::interventions`].
+/// Trains an adapter, with the stream edited in every step: by none, or by those of
+/// [`super::Prevent::interventions`]. `start` is a fresh or an earlier adapter; `out` receives
+/// `training.jsonl`, checkpoints and the final adapter; `on_step` is told each step and the total.
 ///
 /// # Errors
 /// `Recipe` where the recipe's `prevent` and the edits do not go together.
 #[allow(clippy::too_many_arguments)]
-pub fn train_under(
+pub fn train(
     base: &Decoder,
     start: Adapter,
     rows: &[Example],

@@ -188,16 +188,6 @@ impl Decoder {
         }
     }
 
-    /// Embeddings of tokens, `(N, D)`.
-    pub(crate) fn embeddings(&self, tokens: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(tokens, &Device::Cpu)?.to_device(self.embed.device())?;
-        let x = self.embed.index_select(&ids, 0)?;
-        Ok(match self.config.embed_scale {
-            Some(s) => (x * s)?,
-            None => x,
-        })
-    }
-
     /// The part of a block before attention: queries, keys and values of `x (N, D)`, rotated.
     pub(crate) fn queries_keys_values(
         &self,
@@ -248,7 +238,7 @@ impl Decoder {
     /// The residual stream after the last block computed, `(N, D)`.
     pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
         let angles = self.angles(batch);
-        let mut x = self.embedded(batch, hooks)?;
+        let mut x = self.embedded(&batch.tokens, &batch.places, hooks)?;
         for l in 0..self.layers() {
             x = self.block(l, x, batch, &angles, hooks)?;
             if hooks.ends_at(l) {
@@ -263,10 +253,19 @@ impl Decoder {
         Arc::new(Angles::new(&self.frequencies, &batch.places.positions))
     }
 
-    /// The stream before the first block, `(N, D)`.
-    pub(crate) fn embedded(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
-        let x = self.embeddings(&batch.tokens)?;
-        hooks.apply(HookPoint::new(Site::Embed, 0), x, &batch.places)
+    /// The stream of these tokens before the first block, `(N, D)`.
+    pub(crate) fn embedded(
+        &self,
+        tokens: &[u32],
+        places: &Places,
+        hooks: &mut Hooks,
+    ) -> Result<Tensor> {
+        let ids = Tensor::new(tokens, &Device::Cpu)?.to_device(self.embed.device())?;
+        let mut x = self.embed.index_select(&ids, 0)?;
+        if let Some(scale) = self.config.embed_scale {
+            x = (x * scale)?;
+        }
+        hooks.apply(HookPoint::new(Site::Embed, 0), x, places)
     }
 
     /// The stream after one block, of the stream `x (N, D)` before it.

@@ -45,26 +45,22 @@ fn step(
     places: &Places,
     hooks: &mut Hooks,
 ) -> Result<Tensor> {
-    let positions = &places.positions;
     let start = cache.positions.len();
-    cache.positions.extend_from_slice(positions);
+    cache.positions.extend_from_slice(&places.positions);
     let own: Vec<Range<usize>> =
         segments.iter().map(|s| start + s.rows.start..start + s.rows.end).collect();
-    let angles = Arc::new(Angles::new(&model.frequencies, positions));
-    let x = model.embeddings(tokens)?;
-    let mut x = hooks.apply(HookPoint::new(Site::Embed, 0), x, places)?;
+    let angles = Arc::new(Angles::new(&model.frequencies, &places.positions));
+    let mut x = model.embedded(tokens, places, hooks)?;
     for l in 0..model.layers() {
         x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
         let (q, k, v) = model.queries_keys_values(l, &x, &angles)?;
         let (keys, vals) = &mut cache.layers[l];
-        with_values(&k, |k| {
-            keys.extend_from_slice(k);
-            Ok(())
-        })?;
-        with_values(&v, |v| {
-            vals.extend_from_slice(v);
-            Ok(())
-        })?;
+        for (new, held) in [(&k, &mut *keys), (&v, &mut *vals)] {
+            with_values(new, |x| {
+                held.extend_from_slice(x);
+                Ok(())
+            })?;
+        }
         let heads: Heads = model.heads(l);
         let kv = KeysValues { k: keys, v: vals, positions: &cache.positions };
         let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
@@ -76,23 +72,7 @@ fn step(
     Ok(x)
 }
 
-/// Continues each prompt; returns the new ids, the end token left out.
-/// `rngs` holds one stream a prompt (unused when greedy). For edits that are limited to roles the
-/// roles of the prompts must be known: see [`respond`].
-pub fn generate(
-    model: &Decoder,
-    prompts: &[Vec<u32>],
-    eos: &[u32],
-    sampling: &Sampling,
-    rngs: &mut [ChaCha8Rng],
-    hooks: &mut Hooks,
-) -> Result<Vec<Vec<u32>>> {
-    let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-    let packed = Packed::new(&prompts);
-    decode(model, &prompts, &packed, eos, sampling, rngs, hooks)
-}
-
-/// As [`generate`], for prompts with the role of every token.
+/// As [`generate`], of the prompts' tokens with their roles.
 pub fn respond(
     model: &Decoder,
     prompts: &[Tokens],
@@ -101,29 +81,29 @@ pub fn respond(
     rngs: &mut [ChaCha8Rng],
     hooks: &mut Hooks,
 ) -> Result<Vec<Vec<u32>>> {
-    let packed = Packed::of(&prompts.iter().collect::<Vec<_>>());
-    let prompts: Vec<&[u32]> = prompts.iter().map(|t| t.ids.as_slice()).collect();
-    decode(model, &prompts, &packed, eos, sampling, rngs, hooks)
+    generate(model, &Packed::of(prompts), eos, sampling, rngs, hooks)
 }
 
-fn decode(
+/// Continues each text of a batch; returns the new ids, the end token left out.
+/// `rngs` holds one stream a prompt (unused when greedy). For edits that are limited to roles the
+/// roles of the prompts must be known: see [`respond`].
+pub fn generate(
     model: &Decoder,
-    prompts: &[&[u32]],
     packed: &Packed,
     eos: &[u32],
     sampling: &Sampling,
     rngs: &mut [ChaCha8Rng],
     hooks: &mut Hooks,
 ) -> Result<Vec<Vec<u32>>> {
+    let prompts: Vec<Vec<usize>> = (0..packed.texts()).map(|i| packed.path(i)).collect();
     let mut out = vec![Vec::new(); prompts.len()];
     if prompts.is_empty() || sampling.max_tokens == 0 {
         return Ok(out);
     }
-    if let Some(p) = prompts.iter().find(|p| p.len() + sampling.max_tokens > model.config.context) {
-        return Err(ModelError::TooLong {
-            tokens: p.len() + sampling.max_tokens,
-            context: model.config.context,
-        });
+    let context = model.config.context;
+    let long = |tokens: &usize| *tokens > context;
+    if let Some(tokens) = prompts.iter().map(|p| p.len() + sampling.max_tokens).find(long) {
+        return Err(ModelError::TooLong { tokens, context });
     }
     let mut cache =
         Cache { layers: vec![(Vec::new(), Vec::new()); model.layers()], positions: Vec::new() };
@@ -133,10 +113,10 @@ fn decode(
     // Rows of the cache that each text sees.
     let mut seen: Vec<Vec<Range<usize>>> =
         (0..prompts.len()).map(|i| packed.ranges(i).to_vec()).collect();
-    let last = |i: usize| seen[i].last().map_or(0, |r| r.end - 1) as u32;
-    let rows: Vec<u32> = live.iter().map(|&i| last(i)).collect();
-    let text = |p: &&[u32]| p.iter().fold(0, |prefix, &id| extended(prefix, id));
-    let mut prefixes: Vec<u64> = prompts.iter().map(text).collect();
+    let last = |i: usize| prompts[i].last().copied();
+    let rows: Vec<u32> = live.iter().filter_map(|&i| Some(last(i)? as u32)).collect();
+    let prefix = |i: usize| last(i).map_or(0, |row| packed.places.prefixes[row]);
+    let mut prefixes: Vec<u64> = (0..prompts.len()).map(prefix).collect();
     let host = |z: Tensor| -> Result<Vec<Vec<f32>>> { Ok(z.to_dtype(DType::F32)?.to_vec2()?) };
     let mut logits = host(model.logits(&x, &rows, &packed.places, hooks)?)?;
     loop {

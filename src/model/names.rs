@@ -47,25 +47,31 @@ impl Naming {
 
 /// GGUF name to Hugging Face name; none for tensors that no Llama has.
 pub(crate) fn hub_name(gguf: &str) -> Option<String> {
-    if let Some((_, hub)) = OUTER.iter().find(|(g, _)| *g == gguf) {
-        return Some((*hub).into());
-    }
-    let (layer, rest) = gguf.strip_prefix("blk.")?.split_once('.')?;
-    let (part, kind) = rest.rsplit_once('.')?;
-    let (_, hub, linear) = PARTS.iter().find(|(g, _, _)| *g == part)?;
-    let known = kind == "weight" || (kind == "bias" && *linear);
-    known.then(|| format!("model.layers.{layer}.{hub}.{kind}"))
+    renamed(gguf, |gguf, hub| [gguf, hub], Naming::Gguf.block(), Naming::Hub.block())
 }
 
 /// The way back.
 fn gguf_name(hub: &str) -> Option<String> {
-    if let Some((gguf, _)) = OUTER.iter().find(|(_, h)| *h == hub) {
-        return Some((*gguf).into());
+    renamed(hub, |gguf, hub| [hub, gguf], Naming::Hub.block(), Naming::Gguf.block())
+}
+
+/// A name in the other naming; `turned` puts the given naming first.
+fn renamed(
+    name: &str,
+    turned: fn(&'static str, &'static str) -> [&'static str; 2],
+    block: &str,
+    other: &str,
+) -> Option<String> {
+    let outer = OUTER.iter().map(|(gguf, hub)| turned(gguf, hub)).find(|n| n[0] == name);
+    if let Some([_, to]) = outer {
+        return Some(to.into());
     }
-    let (layer, rest) = hub.strip_prefix("model.layers.")?.split_once('.')?;
+    let (layer, rest) = name.strip_prefix(block)?.split_once('.')?;
     let (part, kind) = rest.rsplit_once('.')?;
-    let (gguf, _, _) = PARTS.iter().find(|(_, h, _)| *h == part)?;
-    Some(format!("blk.{layer}.{gguf}.{kind}"))
+    let mut parts = PARTS.iter().map(|(gguf, hub, linear)| (turned(gguf, hub), linear));
+    let ([_, to], linear) = parts.find(|(n, _)| n[0] == part)?;
+    let known = kind == "weight" || (kind == "bias" && *linear);
+    known.then(|| format!("{other}{layer}.{to}.{kind}"))
 }
 
 #[cfg(test)]

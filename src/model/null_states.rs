@@ -9,10 +9,10 @@
 
 use super::adapter::Adapter;
 use super::decoder::Decoder;
-use super::error::Result;
+use super::error::{ModelError, Result};
 use super::weights::host_values;
 use crate::stats::rng::{fill_normal, stream};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, TensorId};
 use rand::seq::SliceRandom;
 use std::collections::HashMap;
 
@@ -63,29 +63,31 @@ impl Decoder {
     /// The model with the values of every weight tensor shuffled within it, embeddings, norms and
     /// biases included; a head tied to the embeddings stays tied. `index` counts the members of one null.
     pub fn shuffled(&self, seed: u64, index: u64) -> Result<Decoder> {
-        // Tied tensors share their id and are shuffled once.
-        let mut done: HashMap<candle_core::TensorId, Tensor> = HashMap::new();
         self.with_tensors(&mut |name, tensor| {
-            if let Some(known) = done.get(&tensor.id()) {
-                return Ok(known.clone());
-            }
             let mut values = host_values(tensor)?;
             values.shuffle(&mut stream(seed, &format!("null/shuffle/{name}"), index));
-            let shuffled = Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?
-                .to_device(tensor.device())?
-                .to_dtype(tensor.dtype())?;
-            done.insert(tensor.id(), shuffled.clone());
-            Ok(shuffled)
+            let shuffled = Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?;
+            Ok(shuffled.to_device(tensor.device())?.to_dtype(tensor.dtype())?)
         })
     }
 }
 
 impl Decoder {
-    /// This decoder with `change` applied to every weight tensor, named as below.
+    /// This decoder with `change` applied to every weight tensor, named as below; tied tensors, which
+    /// share their id, are changed once.
     pub(super) fn with_tensors(
         &self,
         change: &mut dyn FnMut(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<Decoder> {
+        let mut done: HashMap<TensorId, Tensor> = HashMap::new();
+        let mut change = |name: &str, tensor: &Tensor| match done.get(&tensor.id()) {
+            Some(known) => Ok(known.clone()),
+            None => {
+                let changed = change(name, tensor)?;
+                done.insert(tensor.id(), changed.clone());
+                Ok::<_, ModelError>(changed)
+            }
+        };
         let mut out = self.clone();
         out.embed = change("embed", &self.embed)?;
         out.final_norm = change("final_norm", &self.final_norm)?;

@@ -9,6 +9,7 @@
 use super::places::{extended, Places};
 use super::tokenizer::{Role, Tokens};
 use crate::ops::attention::{Forest, Segment};
+use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,11 +34,14 @@ impl Packed {
 
     /// Lays out texts with the role of every token, for edits that are limited to roles. The rows
     /// are those of [`Packed::new`] where texts that begin alike have the same roles.
-    pub fn of(texts: &[&Tokens]) -> Self {
+    pub fn of<T: Borrow<Tokens>>(texts: &[T]) -> Self {
         // The role in the low bits, so that the order of texts is that of their ids.
         let key = |(id, role): (&u32, &Role)| id << ROLE_BITS | *role as u32;
-        let keys: Vec<Vec<u32>> =
-            texts.iter().map(|t| t.ids.iter().zip(&t.roles).map(key).collect()).collect();
+        let keys: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|t| t.borrow())
+            .map(|t| t.ids.iter().zip(&t.roles).map(key).collect())
+            .collect();
         let role = |key: u32| ROLES[(key & ((1 << ROLE_BITS) - 1)) as usize];
         Self::laid(&keys, |key| (key >> ROLE_BITS, Some(role(key))))
     }
@@ -142,6 +146,15 @@ impl Layout {
             from = to;
         }
     }
+}
+
+/// Texts in the batches of [`plan`]: which texts each has, and how it is laid out.
+pub fn batches(texts: &[Tokens], budget: usize) -> impl Iterator<Item = (Vec<usize>, Packed)> + '_ {
+    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
+    plan(&ids, budget).into_iter().map(|batch| {
+        let packed = Packed::of(&batch.iter().map(|&i| &texts[i]).collect::<Vec<_>>());
+        (batch, packed)
+    })
 }
 
 /// Groups texts into batches of at most `budget` rows each (a longer text stands alone), in an

@@ -6,8 +6,7 @@
 
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
-use candle_core::{DType, Device, Tensor, TensorId};
-use std::collections::HashMap;
+use candle_core::{DType, Device};
 use std::str::FromStr;
 
 /// A device by name.
@@ -79,15 +78,7 @@ impl Decoder {
     /// # Errors
     /// What the device refuses, memory first of all.
     pub fn placed(&self, device: &Device, dtype: DType) -> Result<Decoder> {
-        let mut done: HashMap<TensorId, Tensor> = HashMap::new();
-        self.with_tensors(&mut |_, tensor| {
-            if let Some(known) = done.get(&tensor.id()) {
-                return Ok(known.clone());
-            }
-            let moved = tensor.to_device(device)?.to_dtype(dtype)?;
-            done.insert(tensor.id(), moved.clone());
-            Ok(moved)
-        })
+        self.with_tensors(&mut |_, tensor| Ok(tensor.to_device(device)?.to_dtype(dtype)?))
     }
 }
 
@@ -98,7 +89,7 @@ mod tests {
     use crate::finetune::{train, Example, Recipe};
     use crate::model::config::Config;
     use crate::model::generate::{generate, Sampling};
-    use crate::model::{Adapter, HookPoint, Hooks, Interventions, Role, Tokens};
+    use crate::model::{Adapter, HookPoint, Hooks, Interventions, Packed, Role, Tokens};
     use crate::stats::rng::stream;
     use rand::Rng;
 
@@ -192,7 +183,8 @@ mod tests {
             let prompts: Vec<Vec<u32>> = texts().into_iter().map(|t| t.ids).collect();
             let sampling = Sampling { max_tokens: 8, temperature: 0.0, top_p: 1.0 };
             let mut rngs: Vec<_> = (0..6).map(|i| stream(1, "say", i)).collect();
-            generate(m, &prompts, &[], &sampling, &mut rngs, &mut Hooks::none()).unwrap()
+            generate(m, &Packed::new(&prompts), &[], &sampling, &mut rngs, &mut Hooks::none())
+                .unwrap()
         };
         assert_eq!(said(&model), said(&other));
 
@@ -207,7 +199,10 @@ mod tests {
             let start = Adapter::init(m, "toy", 4, 8.0, &targets, rng).unwrap();
             let dir = tempfile::tempdir().unwrap();
             let mut seen = Vec::new();
-            train(m, start, &rows, &recipe, 1, dir.path(), &mut |s, _| seen.push(s.loss)).unwrap();
+            train(m, start, &rows, &recipe, &Interventions::none(), 1, dir.path(), &mut |s, _| {
+                seen.push(s.loss)
+            })
+            .unwrap();
             // What was learnt can be read back and folded in.
             let learnt = Adapter::read(dir.path(), m).unwrap();
             assert_ne!(

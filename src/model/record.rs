@@ -4,7 +4,7 @@ use super::decoder::Decoder;
 use super::error::{ModelError, Result};
 use super::hooks::{HookPoint, Hooks, Site};
 use super::intervention::Interventions;
-use super::packed::{plan, Packed};
+use super::packed::batches;
 use super::recording::Recording;
 use super::tokenizer::Tokens;
 
@@ -30,9 +30,7 @@ impl Recording {
             }
         }
         let mut kept = Recording::default();
-        let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-        for batch in plan(&ids, BUDGET) {
-            let packed = Packed::of(&batch.iter().map(|&i| &texts[i]).collect::<Vec<_>>());
+        for (_, packed) in batches(texts, BUDGET) {
             let mut hooks = Hooks::none();
             interventions.install(&mut hooks, model.layers(), model.hidden())?;
             hooks.on(points.iter().copied(), |point, x, places| {

@@ -171,12 +171,12 @@ pub fn measure(model: &Decoder, seconds: f64) -> Result<Rates, SpeedError> {
 /// New tokens a second of so many prompts continued together.
 fn generation(model: &Decoder, prompts: usize, budget: f64) -> Result<f64, SpeedError> {
     let texts = texts(model, prompts, 24).into_iter();
-    let prompts: Vec<Vec<u32>> = texts.map(|t| t.ids).collect();
+    let packed = Packed::new(&texts.map(|t| t.ids).collect::<Vec<_>>());
     let sampling = Sampling { max_tokens: 16, temperature: 0.0, top_p: 1.0 };
     let mut tokens = 0;
     let seconds = mean_seconds(budget, || {
         let hooks = &mut Hooks::none();
-        let out = generate(model, &prompts, &[], &sampling, &mut [], hooks)?;
+        let out = generate(model, &packed, &[], &sampling, &mut [], hooks)?;
         tokens = out.iter().map(Vec::len).sum();
         Ok::<(), ModelError>(())
     })?;
@@ -197,13 +197,22 @@ fn training(model: &Decoder, budget: f64) -> Result<f64, SpeedError> {
     while steps == 0 || seconds < budget {
         let start = Adapter::init(model, "speed", recipe.rank, recipe.alpha, &targets, rng)?;
         let mut at = Instant::now();
-        train(model, start, &rows, &recipe, 0, &scratch, &mut |step, _| {
-            if step.step > 0 {
-                steps += 1;
-                seconds += at.elapsed().as_secs_f64();
-            }
-            at = Instant::now();
-        })?;
+        train(
+            model,
+            start,
+            &rows,
+            &recipe,
+            &Interventions::none(),
+            0,
+            &scratch,
+            &mut |step, _| {
+                if step.step > 0 {
+                    steps += 1;
+                    seconds += at.elapsed().as_secs_f64();
+                }
+                at = Instant::now();
+            },
+        )?;
     }
     std::fs::remove_dir_all(&scratch)
         .map_err(|source| SpeedError::Scratch { path: scratch, source })?;

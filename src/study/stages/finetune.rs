@@ -6,7 +6,7 @@
 //! concept trains under an edit of base's direction of it.
 
 use super::{capture, distil};
-use crate::finetune::{examples, train_under, Prevent, Recipe, Step};
+use crate::finetune::{examples, train, Prevent, Recipe, Step};
 use crate::materials::{parse_conversations, subset};
 use crate::model::{Adapter, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
@@ -185,16 +185,7 @@ impl Finetune<'_> {
             watch(&format!("step {done}/{total}, loss {:.3}, {left:.0} s left", step.loss));
         };
         let dir = work.layout.at(&layout::adapter(self.id));
-        train_under(
-            decoder,
-            start,
-            &examples,
-            &self.recipe,
-            &edits,
-            self.seed,
-            &dir,
-            &mut on_step,
-        )?;
+        train(decoder, start, &examples, &self.recipe, &edits, self.seed, &dir, &mut on_step)?;
         files::write_json(work.layout, &layout::learnt(self.id), &learnt)
     }
 
