@@ -5,9 +5,9 @@
 //! layer's stream is pooled as soon as it exists, so memory does not grow with the number of texts.
 //! Means are summed in f64. Position 0, an attention sink, is in no mean.
 
-use crate::model::packed::plan;
+use crate::model::packed::batches;
 use crate::model::tokenizer::Prompt;
-use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Packed, Role, Tokens};
+use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Role, Tokens};
 use crate::ops::clock::{clock, Op};
 use crate::ops::with_values;
 use ndarray::Array2;
@@ -35,19 +35,14 @@ pub enum Position {
     AllMean,
 }
 
-const NAMES: [(Position, &str); 6] = [
-    (Position::ResponseMean, "response-mean"),
-    (Position::ResponseLast, "response-last"),
-    (Position::PromptLast, "prompt-last"),
-    (Position::UserMean, "user-mean"),
-    (Position::TemplateMean, "template-mean"),
-    (Position::AllMean, "all-mean"),
-];
+const ALL: [Position; 6] = {
+    use Position::*;
+    [ResponseMean, ResponseLast, PromptLast, UserMean, TemplateMean, AllMean]
+};
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let name = NAMES.iter().find(|(p, _)| p == self).map_or("", |n| n.1);
-        f.write_str(name)
+        self.serialize(f)
     }
 }
 
@@ -55,12 +50,10 @@ impl FromStr for Position {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        match NAMES.iter().find(|(_, n)| *n == s) {
-            Some((p, _)) => Ok(*p),
-            None => {
-                let known: Vec<&str> = NAMES.iter().map(|n| n.1).collect();
-                Err(format!("position `{s}` is not one of {}", known.join(", ")))
-            }
+        let known = ALL.map(|p| p.to_string());
+        match known.iter().position(|name| name == s) {
+            Some(i) => Ok(ALL[i]),
+            None => Err(format!("position `{s}` is not one of {}", known.join(", "))),
         }
     }
 }
@@ -189,12 +182,8 @@ pub fn capture(
     if texts.is_empty() {
         return Err(CaptureError::NoTexts);
     }
-    let Some(&deepest) = request.layers.iter().max() else {
-        return Err(CaptureError::NothingAsked);
-    };
-    if request.positions.is_empty() {
-        return Err(CaptureError::NothingAsked);
-    }
+    let deepest = request.layers.iter().max().filter(|_| !request.positions.is_empty());
+    let deepest = *deepest.ok_or(CaptureError::NothingAsked)?;
     if deepest >= model.layers() {
         return Err(CaptureError::NoLayer { layer: deepest, last: model.layers() - 1 });
     }
@@ -247,14 +236,12 @@ fn read(
 ) -> Result<Work, CaptureError> {
     let (layers, d) = (&request.layers, model.hidden());
     let deepest = layers.iter().copied().max().unwrap_or(0);
-    let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-    let mut work = Work { texts: texts.len(), tokens: ids.iter().map(|t| t.len()).sum(), rows: 0 };
+    let tokens = texts.iter().map(|t| t.ids.len()).sum();
+    let mut work = Work { texts: texts.len(), tokens, rows: 0 };
     if request.positions.is_empty() {
         return Ok(work);
     }
-    for batch in plan(&ids, request.budget) {
-        let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
-        let packed = Packed::of(&held);
+    for (batch, packed) in batches(texts, request.budget) {
         work.rows += packed.rows();
         // Rows to average, for each text of the batch and position.
         let mut pools: Vec<Vec<usize>> = Vec::with_capacity(batch.len() * request.positions.len());
@@ -276,10 +263,8 @@ fn read(
             with_values(x, |x| {
                 let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
                 for (slot, _) in places {
-                    pooled
-                        .par_iter_mut()
-                        .zip(&pools)
-                        .for_each(|(out, rows)| mean(x, d, rows, out.row_mut(slot)));
+                    let each = pooled.par_iter_mut().zip(&pools);
+                    each.for_each(|(out, rows)| mean(x, d, rows, out.row_mut(slot)));
                 }
                 Ok(())
             })?;
@@ -293,12 +278,9 @@ fn read(
                 if let Some(values) = done.next() {
                     let mut rows = values.outer_iter();
                     let wrong = rows.position(|row| row.iter().any(|v| !v.is_finite()));
-                    if let Some(slot) = wrong {
-                        return Err(CaptureError::NotFinite {
-                            text: i,
-                            position: request.positions[p],
-                            layer: layers[slot],
-                        });
+                    if let Some(layer) = wrong.map(|slot| layers[slot]) {
+                        let position = request.positions[p];
+                        return Err(CaptureError::NotFinite { text: i, position, layer });
                     }
                     sink(i, p, values)?;
                 }

@@ -51,10 +51,9 @@ impl Distil {
     /// The note of the file: what the rows are and everything that decides them.
     fn note(&self, model: &Model, prompts: &[String]) -> Value {
         let Sampling { max_tokens, temperature, top_p } = self.sampling;
+        let seed = self.seed;
         let how = match temperature > 0.0 {
-            true => {
-                format!("sampled at temperature {temperature}, top-p {top_p}, seed {}", self.seed)
-            }
+            true => format!("sampled at temperature {temperature}, top-p {top_p}, seed {seed}"),
             false => "greedy".to_owned(),
         };
         let mut about = json!({
@@ -89,15 +88,14 @@ impl Distil {
         first: usize,
     ) -> Result<Vec<String>, FinetuneError> {
         let tok = &model.tokenizer;
-        let ids = |(i, prompt): (usize, &String)| {
+        let ids = |(row, prompt): (usize, &String)| {
             let tokens = tok.prompt(None, prompt);
-            tokens
-                .map(|t| t.ids)
-                .map_err(|e| FinetuneError::Row { row: first + i + 1, fault: e.into() })
+            tokens.map(|t| t.ids).map_err(|e| FinetuneError::Row { row, fault: e.into() })
         };
-        let ids: Vec<Vec<u32>> = prompts.iter().enumerate().map(ids).collect::<Result<_, _>>()?;
-        let mut rngs: Vec<_> =
-            (first..first + prompts.len()).map(|i| stream(self.seed, "distil", i as u64)).collect();
+        let numbered = (first + 1..).zip(prompts);
+        let ids: Vec<Vec<u32>> = numbered.map(ids).collect::<Result<_, _>>()?;
+        let own = |i| stream(self.seed, "distil", i as u64);
+        let mut rngs: Vec<_> = (first..first + prompts.len()).map(own).collect();
         let hooks = &mut Hooks::none();
         generate(&model.decoder, &Packed::new(&ids), tok.eos(), &self.sampling, &mut rngs, hooks)?
             .iter()
@@ -120,11 +118,8 @@ impl Distil {
         let note = self.note(model, prompts).to_string();
         if let Some(rows) = finished(path, &note) {
             done(prompts.len());
-            return Ok(Distilled {
-                rows,
-                silent: prompts.len() - rows.min(prompts.len()),
-                kept: rows,
-            });
+            let silent = prompts.len().saturating_sub(rows);
+            return Ok(Distilled { rows, silent, kept: rows });
         }
         let partial = partial_path(path);
         let mut answers = kept(&partial, &note, prompts.len());
@@ -183,10 +178,7 @@ fn kept(partial: &Path, note: &str, prompts: usize) -> Vec<String> {
         return Vec::new();
     }
     let mut answers: Vec<String> = Vec::new();
-    for line in lines {
-        let Ok(batch) = serde_json::from_str::<Vec<String>>(line) else {
-            break;
-        };
+    for batch in lines.map_while(|line| serde_json::from_str::<Vec<String>>(line).ok()) {
         if batch.len() != BATCH.min(prompts - answers.len()) {
             break;
         }

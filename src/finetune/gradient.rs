@@ -71,10 +71,7 @@ fn laid_out(batch: &[&Example]) -> (Packed, Vec<u32>, Vec<u32>) {
 }
 
 fn values(store: &mut GradStore, var: &Tensor) -> Result<Option<Vec<f32>>, FinetuneError> {
-    match store.remove(var) {
-        Some(g) => Ok(Some(g.flatten_all()?.to_vec1()?)),
-        None => Ok(None),
-    }
+    Ok(store.remove(var).map(|g| g.flatten_all()?.to_vec1()).transpose()?)
 }
 
 fn at_once(

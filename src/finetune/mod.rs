@@ -66,6 +66,11 @@ pub enum FinetuneError {
 }
 
 impl FinetuneError {
+    /// A value of a recipe that cannot be.
+    fn recipe(key: &'static str, value: impl ToString, hint: &'static str) -> Self {
+        FinetuneError::Recipe { key, value: value.to_string(), hint }
+    }
+
     /// The error with the file and line of a row in place of its number; `lines` has one a row.
     pub fn in_file(self, path: &Path, lines: &[usize]) -> Self {
         match self {

@@ -16,14 +16,8 @@ pub struct AdamW {
 
 impl AdamW {
     pub fn new(vars: &[Var], weight_decay: f64) -> Self {
-        AdamW {
-            moments: vars
-                .iter()
-                .map(|v| (vec![0.0; v.elem_count()], vec![0.0; v.elem_count()]))
-                .collect(),
-            weight_decay,
-            steps: 0,
-        }
+        let zeros = |v: &Var| (vec![0.0; v.elem_count()], vec![0.0; v.elem_count()]);
+        AdamW { moments: vars.iter().map(zeros).collect(), weight_decay, steps: 0 }
     }
 
     /// One update by gradients (one for each variable, in order), each multiplied by `factor`.

@@ -41,23 +41,22 @@ pub struct Prevent {
 impl Prevent {
     /// Refuses what would steer nothing.
     pub fn check(&self) -> Result<(), FinetuneError> {
-        let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
+        let bad = |key, value: String, hint| Err(FinetuneError::recipe(key, value, hint));
         if let Some(l) = twice(&self.layers) {
             return bad("prevent.layers", format!("{l} twice"), "name each block once");
         }
-        match self.mode {
+        let (add, dose) = (self.mode == Mode::Add, self.dose.to_string());
+        match () {
             // Also where the dose is NaN.
-            Mode::Add if !(1e-6..=1000.0).contains(&self.dose.abs()) => {
-                let hint = "give the dose in units of the layer's RMS, such as 1";
-                bad("prevent.dose", self.dose.to_string(), hint)
+            _ if add && !(1e-6..=1000.0).contains(&self.dose.abs()) => {
+                bad("prevent.dose", dose, "give the dose in units of the layer's RMS, such as 1")
             }
-            Mode::Add if self.layers.is_empty() => {
+            _ if add && self.layers.is_empty() => {
                 let hint = "name the blocks after which the direction is added";
                 bad("prevent.layers", "empty".into(), hint)
             }
-            Mode::ProjectOut if self.dose != 0.0 => {
-                let hint = "projecting out has no dose; leave it away";
-                bad("prevent.dose", self.dose.to_string(), hint)
+            _ if !add && self.dose != 0.0 => {
+                bad("prevent.dose", dose, "projecting out has no dose; leave it away")
             }
             _ => Ok(()),
         }
@@ -78,40 +77,30 @@ impl Prevent {
             true => vectors.keys().copied().collect(),
             false => self.layers.clone(),
         };
-        let lacks = |l: usize, hint| FinetuneError::Recipe {
-            key: "prevent.layers",
-            value: l.to_string(),
-            hint,
-        };
+        let lacks = |l: usize, hint| FinetuneError::recipe("prevent.layers", l, hint);
         let mut edits = Interventions::none();
         for l in layers {
             let v = vectors.get(&l);
             let v = v.ok_or_else(|| lacks(l, "there is no vector of this block"))?;
             edits = match self.mode {
-                Mode::ProjectOut => {
-                    let middle = HookPoint::new(Site::ResidMid, l);
-                    let edits = edits.project_out(middle, v)?;
-                    edits.project_out(HookPoint::resid_post(l), v)?
-                }
+                Mode::ProjectOut => edits
+                    .project_out(HookPoint::new(Site::ResidMid, l), v)?
+                    .project_out(HookPoint::resid_post(l), v)?,
                 Mode::Add => {
-                    let rms = rms.get(&l);
-                    let rms = rms.filter(|r| r.is_finite() && **r > 0.0);
-                    let rms =
-                        rms.ok_or_else(|| lacks(l, "the RMS of this block is not given, or 0"))?;
+                    let rms = rms.get(&l).filter(|r| r.is_finite() && **r > 0.0);
+                    let none = "the RMS of this block is not given, or 0";
+                    let rms = rms.ok_or_else(|| lacks(l, none))?;
                     let squares = v.iter().map(|x| f64::from(*x).powi(2));
                     let norm = squares.sum::<f64>().sqrt();
                     edits.add(l, v, self.dose * rms / norm)?
                 }
             };
         }
-        if edits.is_empty() {
-            return Err(FinetuneError::Recipe {
-                key: "prevent.layers",
-                value: "empty".into(),
-                hint: "there is no vector of any block",
-            });
+        let none = "there is no vector of any block";
+        match edits.is_empty() {
+            true => Err(FinetuneError::recipe("prevent.layers", "empty", none)),
+            false => Ok(edits),
         }
-        Ok(edits)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{FinetuneError, Prevent};
 use crate::model::decoder::LINEARS;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// In which order rows are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,19 +94,15 @@ impl Default for Recipe {
 impl Recipe {
     /// Refuses values that cannot train, and sizes that only a slip can have written.
     pub fn check(&self) -> Result<(), FinetuneError> {
-        let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
+        let bad = |key, value: String, hint| Err(FinetuneError::recipe(key, value, hint));
+        let max_steps = self.max_steps.unwrap_or(1);
         for (key, n, most, hint) in [
             ("rank", self.rank, 4096, "give 1 to 4,096"),
             ("batch", self.batch, 65_536, "give 1 to 65,536"),
             ("accumulation", self.accumulation, 65_536, "give 1 to 65,536"),
             ("epochs", self.epochs, 10_000, "give 1 to 10,000"),
             ("max_tokens", self.max_tokens, 16_777_216, "give 1 to 16,777,216"),
-            (
-                "max_steps",
-                self.max_steps.unwrap_or(1),
-                1_000_000_000,
-                "give at least 1, or leave it away",
-            ),
+            ("max_steps", max_steps, 1_000_000_000, "give at least 1, or leave it away"),
         ] {
             if !(1..=most).contains(&n) {
                 return bad(key, n.to_string(), hint);
@@ -144,7 +141,7 @@ impl Recipe {
     /// `Recipe` for more passes over the rows than can be planned, a warm-up without an end and a
     /// checkpoint after the last step.
     pub fn fits(&self, rows: usize) -> Result<usize, FinetuneError> {
-        let bad = |key, value: String, hint| Err(FinetuneError::Recipe { key, value, hint });
+        let bad = |key, value: String, hint| Err(FinetuneError::recipe(key, value, hint));
         if rows.checked_mul(self.epochs).is_none_or(|n| n > 100_000_000) {
             let value = format!("{} over {rows} rows", self.epochs);
             return bad("epochs", value, "give at most 1e8 rows in all epochs");
@@ -157,30 +154,22 @@ impl Recipe {
         }
         match self.checkpoints.iter().find(|c| !(1..=steps).contains(*c)) {
             None => Ok(steps),
-            Some(c) => bad(
-                "checkpoints",
-                format!("{c}, of {steps} steps in all"),
-                "name steps from 1 to the last",
-            ),
+            Some(c) => {
+                let value = format!("{c}, of {steps} steps in all");
+                bad("checkpoints", value, "name steps from 1 to the last")
+            }
         }
     }
 
     /// Indices into [`LINEARS`], sorted.
     pub fn target_indices(&self) -> Result<Vec<usize>, FinetuneError> {
-        let mut out = Vec::new();
-        for t in &self.targets {
-            match LINEARS.iter().position(|l| l == t) {
-                Some(i) => out.push(i),
-                None => return Err(FinetuneError::Recipe {
-                    key: "targets",
-                    value: format!("`{t}`"),
-                    hint: "known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
-                }),
-            }
-        }
-        out.sort_unstable();
-        out.dedup();
-        Ok(out)
+        let hint = "known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj";
+        let index = |t: &String| {
+            let unknown = || FinetuneError::recipe("targets", format!("`{t}`"), hint);
+            LINEARS.iter().position(|l| l == t).ok_or_else(unknown)
+        };
+        let indices: BTreeSet<usize> = self.targets.iter().map(index).collect::<Result<_, _>>()?;
+        Ok(indices.into_iter().collect())
     }
 
     /// Rows of a step.

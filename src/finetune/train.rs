@@ -65,11 +65,9 @@ fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<Vec<usize>>> {
 fn check(rows: &[Example], recipe: &Recipe, edits: &Interventions) -> Result<(), FinetuneError> {
     recipe.check()?;
     if recipe.prevent.is_some() == edits.is_empty() {
-        return Err(FinetuneError::Recipe {
-            key: "prevent",
-            value: if edits.is_empty() { "set" } else { "not set" }.into(),
-            hint: "train with the edits that the recipe names, and name those that are made",
-        });
+        let value = if edits.is_empty() { "set" } else { "not set" };
+        let hint = "train with the edits that the recipe names, and name those that are made";
+        return Err(FinetuneError::recipe("prevent", value, hint));
     }
     match rows.is_empty() {
         true => Err(FinetuneError::Empty),
@@ -111,40 +109,34 @@ pub fn train(
     on_step: &mut dyn FnMut(&Step, usize),
 ) -> Result<Trained, FinetuneError> {
     check(rows, recipe, edits)?;
-    let write = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| FinetuneError::Write { path: path.clone(), source }
-    };
-    std::fs::create_dir_all(out).map_err(write(out))?;
     let log_path = out.join("training.jsonl");
-    let mut log = std::fs::File::create(&log_path).map_err(write(&log_path))?;
+    let unwritten = |source| FinetuneError::Write { path: log_path.clone(), source };
+    let made = std::fs::create_dir_all(out);
+    made.map_err(|source| FinetuneError::Write { path: out.into(), source })?;
+    let mut log = std::fs::File::create(&log_path).map_err(unwritten)?;
 
     let vars = variables(base, &start)?;
-    let branches = vars
-        .iter()
-        .map(|(t, (a, b))| (*t, (a.as_tensor().clone(), b.as_tensor().clone())))
-        .collect();
-    let model = base.with_branches(&branches, start.scale());
+    let branch =
+        |(t, (a, b)): (&Target, &(Var, Var))| (*t, (a.as_tensor().clone(), b.as_tensor().clone()));
+    let model = base.with_branches(&vars.iter().map(branch).collect(), start.scale());
     // Order of variables: by target, A before B.
     let names: Vec<(Target, bool)> = vars.keys().flat_map(|&t| [(t, false), (t, true)]).collect();
     let flat: Vec<Var> = vars.values().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
     let snapshot = || -> Result<Adapter, FinetuneError> {
-        let mut factors = BTreeMap::new();
-        for (t, (a, b)) in &vars {
-            factors.insert(*t, (a.as_tensor().copy()?, b.as_tensor().copy()?));
-        }
+        let copies = vars.iter().map(|(t, (a, b))| Ok((*t, (a.copy()?, b.copy()?))));
+        let factors = copies.collect::<candle_core::Result<_>>()?;
         Ok(Adapter { factors, ..start.clone() })
     };
 
     // The factors before the last update, with the updates that they have had.
     let mut good: Option<(usize, Adapter)> = None;
     let broken = |step: usize, what: &str, good: &Option<(usize, Adapter)>| {
+        let mut kept = 0;
         if let Some((steps, adapter)) = good {
             adapter.write(&out.join(format!("checkpoint-{steps}")))?;
+            kept = *steps;
         }
-        let kept = good.as_ref().map_or(0, |(steps, _)| *steps);
-        let what = what.to_string();
-        Ok::<_, FinetuneError>(FinetuneError::NotFinite { step, what, kept })
+        Ok::<_, FinetuneError>(FinetuneError::NotFinite { step, what: what.into(), kept })
     };
     let plan = batches(rows.len(), recipe, seed);
     let total = plan.len();
@@ -196,7 +188,7 @@ pub fn train(
             tokens: parts.iter().flatten().map(|e| e.ids.len()).sum(),
         };
         let line = serde_json::to_string(&step).unwrap_or_default();
-        writeln!(log, "{line}").map_err(write(&log_path))?;
+        writeln!(log, "{line}").map_err(unwritten)?;
         on_step(&step, total);
         steps.push(step);
         if recipe.checkpoints.contains(&(i + 1)) {

@@ -116,10 +116,10 @@ impl Adapter {
             "layers_to_transform": null, "layers_pattern": null,
             "rank_pattern": {}, "alpha_pattern": {},
         });
-        let halves = |(&target, (a, b))| {
-            [(Form::PEFT.key(target, false), a), (Form::PEFT.key(target, true), b)]
-        };
-        let tensors: Vec<(String, &Tensor)> = self.factors.iter().flat_map(halves).collect();
+        let mut tensors: Vec<(String, &Tensor)> = Vec::new();
+        for (&target, (a, b)) in &self.factors {
+            tensors.extend([(Form::PEFT.key(target, false), a), (Form::PEFT.key(target, true), b)]);
+        }
         let file = folder.join("adapter_model.safetensors");
         atomic::write(&file, &as_safetensors(&file, &tensors)?)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();

@@ -143,8 +143,9 @@ fn adding(
     }
     let mut pieces: Vec<String> = special.iter().map(|s| s.0.clone()).collect();
     pieces.insert(usize::from(before.is_some()), "$A".into());
-    let built = TemplateProcessing::builder().try_single(pieces).map_err(tok)?;
-    built.special_tokens(special).build().map(Some).map_err(tok)
+    let mut builder = TemplateProcessing::builder();
+    let built = builder.try_single(pieces).map_err(tok)?.special_tokens(special).build();
+    built.map(Some).map_err(tok)
 }
 
 /// From a folder whose parsed `config.json` is given.

@@ -91,11 +91,11 @@ pub(super) fn as_safetensors(path: &Path, tensors: &[(String, &Tensor)]) -> Resu
         Ok(host_values(t)?.iter().flat_map(|v| v.to_le_bytes()).collect())
     };
     let all = tensors.iter().map(|(_, t)| bytes(t)).collect::<Result<Vec<_>>>()?;
-    let view = |((name, t), bytes): (&(String, &Tensor), _)| {
+    let views = tensors.iter().zip(&all).map(|((name, t), bytes)| {
         let view = TensorView::new(safetensors::Dtype::F32, t.dims().to_vec(), bytes);
         Ok((name.clone(), view.map_err(bad)?))
-    };
-    let views = tensors.iter().zip(&all).map(view).collect::<Result<Vec<_>>>()?;
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
     let header = HashMap::from([("format".to_string(), "pt".to_string())]);
     safetensors::serialize(views, Some(header)).map_err(bad)
 }
@@ -177,8 +177,7 @@ impl Weights {
         let (Some(a), Some(b)) = (self.tensors.get(a), self.tensors.get(b)) else {
             return Ok(false);
         };
-        let same = crate::ops::with_values(a, |a| crate::ops::with_values(b, |b| Ok(a == b)))?;
-        Ok(same)
+        Ok(crate::ops::with_all([a, b], |[a, b]| Ok(a == b))?)
     }
 
     /// Hands out a tensor, which has its shape: a plan held the file against it.

@@ -10,7 +10,7 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_raw, View};
-use super::{fused, host, math, values};
+use super::{fused, math, values, with_all, Shared};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -63,20 +63,6 @@ pub struct Heads {
 impl Heads {
     fn group(&self) -> usize {
         self.heads / self.kv_heads
-    }
-}
-
-/// A pointer that rayon tasks share; each writes only the block that is its own.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: every use writes disjoint (segment rows, head columns) blocks, see the callers.
-unsafe impl Send for Shared {}
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn at(self, offset: usize) -> *mut f32 {
-        // SAFETY: callers pass offsets inside the allocation.
-        unsafe { self.0.add(offset) }
     }
 }
 
@@ -233,14 +219,12 @@ impl Attention {
     }
 
     /// Adds one (segment, kv head)'s part to dq, dk and dv.
-    #[allow(clippy::too_many_arguments)]
     fn back_unit(
         &self,
         seg: &Segment,
         kvh: usize,
-        (q, k, v): (&[f32], &[f32], &[f32]),
-        (out, grad): (&[f32], &[f32]),
-        (dq, dk, dv): (Shared, Shared, Shared),
+        [q, k, v, out, grad]: [&[f32]; 5],
+        [dq, dk, dv]: [Shared; 3],
     ) {
         let heads = &self.heads;
         let (h, g) = (heads.head_dim, heads.group());
@@ -332,31 +316,22 @@ impl CustomOp3 for Attention {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let _clock = clock(Op::AttentionBackward);
-        let grad = grad.contiguous()?;
-        let (qs, ql) = q.storage_and_layout();
-        let (ks, kl) = k.storage_and_layout();
-        let (vs, vl) = v.storage_and_layout();
-        let (rs, rl) = res.storage_and_layout();
-        let (gs, gl) = grad.storage_and_layout();
-        let args = (host(&qs, ql)?, host(&ks, kl)?, host(&vs, vl)?);
-        let outs = (host(&rs, rl)?, host(&gs, gl)?);
-        let mut dq = vec![0f32; args.0.len()];
-        let mut dk = vec![0f32; args.1.len()];
-        let mut dv = vec![0f32; args.2.len()];
-        let to = (Shared(dq.as_mut_ptr()), Shared(dk.as_mut_ptr()), Shared(dv.as_mut_ptr()));
+        let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0f32; x.elem_count()]);
+        let to = [&mut dq, &mut dk, &mut dv].map(|x| Shared(x.as_mut_ptr()));
         let (segments, nkv) = (&self.forest.segments, self.heads.kv_heads);
-        if self.forest.has_shared_rows() {
-            // Segments add to the rows of their ancestors: one task owns a kv head's columns.
-            (0..nkv).into_par_iter().for_each(|kvh| {
-                for seg in segments {
-                    self.back_unit(seg, kvh, args, outs, to);
-                }
-            });
-        } else {
-            (0..segments.len() * nkv).into_par_iter().for_each(|u| {
-                self.back_unit(&segments[u / nkv], u % nkv, args, outs, to);
-            });
-        }
+        with_all([q, k, v, res, grad], |given| {
+            if self.forest.has_shared_rows() {
+                // Segments add to the rows of their ancestors: one task owns a kv head's columns.
+                (0..nkv).into_par_iter().for_each(|kvh| {
+                    segments.iter().for_each(|seg| self.back_unit(seg, kvh, given, to));
+                });
+            } else {
+                (0..segments.len() * nkv)
+                    .into_par_iter()
+                    .for_each(|u| self.back_unit(&segments[u / nkv], u % nkv, given, to));
+            }
+            Ok(())
+        })?;
         let dev = q.device();
         Ok((
             Some(Tensor::from_vec(dq, q.shape(), dev)?),

@@ -1,7 +1,7 @@
 //! `act(gate) * up`: the gated unit of the feed-forward block (Shazeer 2020, arXiv 2002.05202).
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_values};
+use super::{fused, math, rows_cols, values, with_all};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// The unit's non-linearity.
@@ -16,12 +16,15 @@ pub enum Activation {
 struct Gated(Activation);
 
 impl Gated {
-    fn map(&self, gate: &[f32], up: &[f32], out: &mut [f32]) {
-        let rows = out.iter_mut().zip(gate.iter().zip(up));
-        match self.0 {
-            Activation::Silu => rows.for_each(|(y, (g, u))| *y = math::silu(*g) * u),
-            Activation::Gelu => rows.for_each(|(y, (g, u))| *y = math::gelu(*g) * u),
-        }
+    fn forward(&self, gate: &[f32], up: &[f32], (n, d): (usize, usize)) -> Vec<f32> {
+        math::fill_rows(n, d, |first, chunk| {
+            let span = first * d..first * d + chunk.len();
+            let rows = chunk.iter_mut().zip(gate[span.clone()].iter().zip(&up[span]));
+            match self.0 {
+                Activation::Silu => rows.for_each(|(y, (g, u))| *y = math::silu(*g) * u),
+                Activation::Gelu => rows.for_each(|(y, (g, u))| *y = math::gelu(*g) * u),
+            }
+        })
     }
 }
 
@@ -39,11 +42,7 @@ impl CustomOp2 for Gated {
     ) -> Result<(CpuStorage, Shape)> {
         let _clock = clock(Op::Gated);
         let (n, d) = rows_cols(l1)?;
-        let (gate, up) = (values(s1, l1)?, values(s2, l2)?);
-        let out = math::fill_rows(n, d, |first, chunk| {
-            let span = first * d..first * d + chunk.len();
-            self.map(&gate[span.clone()], &up[span], chunk);
-        });
+        let out = self.forward(values(s1, l1)?, values(s2, l2)?, (n, d));
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
@@ -56,29 +55,21 @@ impl CustomOp2 for Gated {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let _clock = clock(Op::Elementwise);
         let (n, d) = gate.dims2()?;
-        let (dgate, dup) = with_values(gate, |gate| {
-            with_values(up, |up| {
-                with_values(grad, |dy| {
-                    let dgate = math::fill_rows(n, d, |first, chunk| {
-                        let span = first * d..first * d + chunk.len();
-                        let (g, u) = (&gate[span.clone()], &up[span.clone()]);
-                        let rows = chunk.iter_mut().zip(g.iter().zip(u).zip(&dy[span]));
-                        match self.0 {
-                            Activation::Silu => {
-                                rows.for_each(|(t, ((g, u), dy))| *t = math::silu_grad(*g) * u * dy)
-                            }
-                            Activation::Gelu => {
-                                rows.for_each(|(t, ((g, u), dy))| *t = math::gelu_grad(*g) * u * dy)
-                            }
-                        }
-                    });
-                    let dup = math::fill_rows(n, d, |first, chunk| {
-                        let span = first * d..first * d + chunk.len();
-                        self.map(&gate[span.clone()], &dy[span], chunk);
-                    });
-                    Ok((dgate, dup))
-                })
-            })
+        let (dgate, dup) = with_all([gate, up, grad], |[gate, up, grad]| {
+            let dgate = math::fill_rows(n, d, |first, chunk| {
+                let span = first * d..first * d + chunk.len();
+                let (g, u) = (&gate[span.clone()], &up[span.clone()]);
+                let rows = chunk.iter_mut().zip(g.iter().zip(u).zip(&grad[span]));
+                match self.0 {
+                    Activation::Silu => {
+                        rows.for_each(|(t, ((g, u), dy))| *t = math::silu_grad(*g) * u * dy)
+                    }
+                    Activation::Gelu => {
+                        rows.for_each(|(t, ((g, u), dy))| *t = math::gelu_grad(*g) * u * dy)
+                    }
+                }
+            });
+            Ok((dgate, self.forward(gate, grad, (n, d))))
         })?;
         let dev = gate.device();
         Ok((Some(Tensor::from_vec(dgate, (n, d), dev)?), Some(Tensor::from_vec(dup, (n, d), dev)?)))

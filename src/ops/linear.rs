@@ -7,7 +7,7 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::{Quantised, FEW};
-use super::{fused, host, math, rows_cols, values};
+use super::{fused, math, rows_cols, values, with_all, with_values};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ impl Frozen {
         let (o, i) = self.weight.dims2()?;
         let mut y = match self.quantised.as_ref().filter(|_| n <= FEW) {
             Some(q) => q.product(x, n), // (N, O)
-            None => {
-                let (ws, wl) = self.weight.storage_and_layout();
-                let w = host(&ws, wl)?;
-                product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0) // (N, O)
-            }
+            None => with_values(&self.weight, |w| {
+                Ok(product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0))
+                // (N, O)
+            })?,
         };
         if let Some(b) = &self.bias {
-            let (bs, bl) = b.storage_and_layout();
-            let b = host(&bs, bl)?;
-            y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row));
+            with_values(b, |b| {
+                y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row));
+                Ok(())
+            })?;
         }
         Ok(y)
     }
@@ -41,9 +41,9 @@ impl Frozen {
     /// `g W` of `g (N, O)`.
     fn back(&self, g: &[f32], n: usize) -> Result<Vec<f32>> {
         let (o, i) = self.weight.dims2()?;
-        let (ws, wl) = self.weight.storage_and_layout();
-        let w = host(&ws, wl)?;
-        Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0)) // (N, I)
+        with_values(&self.weight, |w| {
+            Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0)) // (N, I)
+        })
     }
 }
 
@@ -62,7 +62,7 @@ impl CustomOp1 for Frozen {
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let _clock = clock(Op::LinearBackward);
         let (n, i) = x.dims2()?;
-        let dx = super::with_values(grad, |g| self.back(g, n))?;
+        let dx = with_values(grad, |g| self.back(g, n))?;
         Ok(Some(Tensor::from_vec(dx, (n, i), x.device())?))
     }
 }
@@ -106,21 +106,16 @@ impl CustomOp3 for Lora {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let _clock = clock(Op::LinearBackward);
         let ((n, i), (r, _), (o, _)) = (x.dims2()?, a.dims2()?, b.dims2()?);
-        let (xt, grad) = (x.contiguous()?, grad.contiguous()?);
-        let (xs, xl) = xt.storage_and_layout();
-        let (gs, gl) = grad.storage_and_layout();
-        let (a_s, al) = a.storage_and_layout();
-        let (bs, bl) = b.storage_and_layout();
-        let (xv, g) = (host(&xs, xl)?, host(&gs, gl)?);
-        let (av, bv) = (host(&a_s, al)?, host(&bs, bl)?);
-        let s = self.scale;
-        let gb = product((n, r, o), View::rows(g, o), View::rows(bv, r), s); // (N, r)
-        let mut dx = self.base.back(g, n)?; // (N, I)
-        let gb_v = View::rows(&gb, r);
-        gemm_into((n, i, r), &mut dx, gb_v, View::rows(av, i), 1.0, true);
-        let da = product((r, i, n), gb_v.t(), View::rows(xv, i), 1.0); // (r, I)
-        let h = product((n, r, i), View::rows(xv, i), View::rows(av, i).t(), 1.0); // (N, r)
-        let db = product((o, r, n), View::rows(g, o).t(), View::rows(&h, r), s); // (O, r)
+        let (s, rows) = (self.scale, View::rows);
+        let (dx, da, db) = with_all([x, a, b, grad], |[x, a, b, g]| {
+            let gb = product((n, r, o), rows(g, o), rows(b, r), s); // (N, r)
+            let mut dx = self.base.back(g, n)?; // (N, I)
+            gemm_into((n, i, r), &mut dx, rows(&gb, r), rows(a, i), 1.0, true);
+            let da = product((r, i, n), rows(&gb, r).t(), rows(x, i), 1.0); // (r, I)
+            let h = product((n, r, i), rows(x, i), rows(a, i).t(), 1.0); // (N, r)
+            let db = product((o, r, n), rows(g, o).t(), rows(&h, r), s); // (O, r)
+            Ok((dx, da, db))
+        })?;
         let dev = x.device();
         Ok((
             Some(Tensor::from_vec(dx, (n, i), dev)?),

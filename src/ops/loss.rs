@@ -7,7 +7,7 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::Quantised;
-use super::{fused, host, math, values};
+use super::{fused, host, math, values, with_all};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -48,10 +48,8 @@ impl Head {
                 }
                 let top = math::max(z);
                 let hit = z[t as usize];
-                let capped: Option<Vec<f32>> = match (grad, self.softcap) {
-                    (true, Some(c)) => Some(z.iter().map(|z| 1.0 - (z / c).powi(2)).collect()),
-                    _ => None,
-                };
+                let slopes = |c: f32| z.iter().map(|z| 1.0 - (z / c).powi(2)).collect();
+                let capped: Option<Vec<f32>> = self.softcap.filter(|_| grad).map(slopes);
                 // Sums in f64 by pieces: 49,152 terms in f32 would lose three digits.
                 let sum: f64 = z.chunks_mut(1024).map(|c| math::exp_sum(c, top) as f64).sum();
                 if grad {
@@ -92,9 +90,7 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
         return log_probs_twin(hidden, head, targets)?.to_vec1();
     }
     let d = hidden.dim(1)?;
-    let (ws, wl) = head.weight.storage_and_layout();
-    let w = host(&ws, wl)?;
-    super::with_values(hidden, |h| {
+    with_all([hidden, &head.weight], |[h, w]| {
         let blocks = h.chunks(BLOCK * d).zip(targets.chunks(BLOCK));
         Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).log_probs).collect())
     })

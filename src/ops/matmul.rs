@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::microkernel::{ask_for, dots, dots_rows, pack, tile, Rows, Simd, Tile, DOTS};
+use super::Shared;
 use rayon::prelude::*;
 
 /// Terms of one running sum in a packed panel.
@@ -70,19 +71,6 @@ struct Product<'a> {
     add: bool,
 }
 
-/// A pointer that rayon tasks share; each writes only the block that is its own.
-#[derive(Clone, Copy)]
-struct Block(*mut f32);
-// SAFETY: see the one use in `gemm_raw`.
-unsafe impl Send for Block {}
-unsafe impl Sync for Block {}
-
-impl Block {
-    fn at(self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
-
 /// `dst (m, n; row stride rs) = alpha a (m, k) b (k, n)`, added to what is there if `add`.
 ///
 /// # Safety
@@ -114,7 +102,7 @@ pub(crate) unsafe fn gemm_raw(
     let by_rows = threads.div_ceil(n.div_ceil(width));
     let height = m.div_ceil(by_rows).next_multiple_of(PANEL);
     let (cols, rows) = (n.div_ceil(width), m.div_ceil(height));
-    let dst = Block(dst);
+    let dst = Shared(dst);
     (0..cols * rows).into_par_iter().for_each(|unit| {
         let (row, col) = (unit / cols * height, unit % cols * width);
         let dims = (height.min(m - row), width.min(n - col), k);

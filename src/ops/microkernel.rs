@@ -84,59 +84,60 @@ pub(super) unsafe fn tile(simd: Simd, rows: usize, t: Tile) {
     }
 }
 
-#[target_feature(enable = "avx512f")]
-unsafe fn tile_avx512<const R: usize>(t: Tile) {
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    let (mut a, mut b) = (t.a, t.b);
-    for _ in 0..t.k {
-        let (b0, b1) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
-        for (i, [s0, s1]) in sums.iter_mut().enumerate() {
-            let v = _mm512_set1_ps(*a.add(i * t.a_rs));
-            *s0 = _mm512_fmadd_ps(v, b0, *s0);
-            *s1 = _mm512_fmadd_ps(v, b1, *s1);
+/// A kernel of [`tile`] for vectors of so many lanes, in the words of one instruction set.
+macro_rules! tile_kernel {
+    ($name:ident, $features:literal, $lanes:literal, $zero:ident, $load:ident, $all:ident, $fma:ident, $mul:ident, $store:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const R: usize>(t: Tile) {
+            let mut sums = [[$zero(); 2]; R];
+            let (mut a, mut b) = (t.a, t.b);
+            for _ in 0..t.k {
+                let (b0, b1) = ($load(b), $load(b.add($lanes)));
+                for (i, [s0, s1]) in sums.iter_mut().enumerate() {
+                    let v = $all(*a.add(i * t.a_rs));
+                    *s0 = $fma(v, b0, *s0);
+                    *s1 = $fma(v, b1, *s1);
+                }
+                a = a.wrapping_add(t.a_cs);
+                b = b.add(2 * $lanes);
+            }
+            let alpha = $all(t.alpha);
+            for (i, pair) in sums.into_iter().enumerate() {
+                for (j, s) in pair.into_iter().enumerate() {
+                    let to = t.c.add(i * t.c_rs + $lanes * j);
+                    let v = match t.add {
+                        true => $fma(alpha, s, $load(to)),
+                        false => $mul(alpha, s),
+                    };
+                    $store(to, v);
+                }
+            }
         }
-        a = a.wrapping_add(t.a_cs);
-        b = b.add(32);
-    }
-    let alpha = _mm512_set1_ps(t.alpha);
-    for (i, pair) in sums.into_iter().enumerate() {
-        for (j, s) in pair.into_iter().enumerate() {
-            let to = t.c.add(i * t.c_rs + 16 * j);
-            let v = match t.add {
-                true => _mm512_fmadd_ps(alpha, s, _mm512_loadu_ps(to)),
-                false => _mm512_mul_ps(alpha, s),
-            };
-            _mm512_storeu_ps(to, v);
-        }
-    }
+    };
 }
 
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2<const R: usize>(t: Tile) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    let (mut a, mut b) = (t.a, t.b);
-    for _ in 0..t.k {
-        let (b0, b1) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
-        for (i, [s0, s1]) in sums.iter_mut().enumerate() {
-            let v = _mm256_set1_ps(*a.add(i * t.a_rs));
-            *s0 = _mm256_fmadd_ps(v, b0, *s0);
-            *s1 = _mm256_fmadd_ps(v, b1, *s1);
-        }
-        a = a.wrapping_add(t.a_cs);
-        b = b.add(16);
-    }
-    let alpha = _mm256_set1_ps(t.alpha);
-    for (i, pair) in sums.into_iter().enumerate() {
-        for (j, s) in pair.into_iter().enumerate() {
-            let to = t.c.add(i * t.c_rs + 8 * j);
-            let v = match t.add {
-                true => _mm256_fmadd_ps(alpha, s, _mm256_loadu_ps(to)),
-                false => _mm256_mul_ps(alpha, s),
-            };
-            _mm256_storeu_ps(to, v);
-        }
-    }
-}
+tile_kernel!(
+    tile_avx512,
+    "avx512f",
+    16,
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps,
+    _mm512_mul_ps,
+    _mm512_storeu_ps
+);
+tile_kernel!(
+    tile_avx2,
+    "avx2,fma",
+    8,
+    _mm256_setzero_ps,
+    _mm256_loadu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps,
+    _mm256_mul_ps,
+    _mm256_storeu_ps
+);
 
 /// Asks for the rows `terms` of a block of b, `width` values each, to be near when they are packed:
 /// its short rows lie far apart, and the machine does not foresee them.
@@ -234,22 +235,16 @@ pub(super) unsafe fn dots(
     mut to: impl FnMut(usize, [f32; DOTS]),
 ) {
     macro_rules! emit {
-        ($kernel:ident, $n:literal) => {
-            for (i, sums) in $kernel::<$n>(r).into_iter().enumerate() {
-                to(i, sums);
+        ($kernel:ident, $($n:literal)*) => {
+            match rows {
+                $($n => $kernel::<$n>(r).into_iter().enumerate().for_each(|(i, sums)| to(i, sums)),)*
+                _ => unreachable!("no block of that height"),
             }
         };
     }
-    match (simd, rows) {
-        (Simd::Avx512, 1) => emit!(dots_avx512, 1),
-        (Simd::Avx512, 2) => emit!(dots_avx512, 2),
-        (Simd::Avx512, 3) => emit!(dots_avx512, 3),
-        (Simd::Avx512, 4) => emit!(dots_avx512, 4),
-        (Simd::Avx512, 5) => emit!(dots_avx512, 5),
-        (Simd::Avx512, 6) => emit!(dots_avx512, 6),
-        (Simd::Avx2, 1) => emit!(dots_avx2, 1),
-        (Simd::Avx2, 2) => emit!(dots_avx2, 2),
-        _ => unreachable!("no block of that height"),
+    match simd {
+        Simd::Avx512 => emit!(dots_avx512, 1 2 3 4 5 6),
+        Simd::Avx2 => emit!(dots_avx2, 1 2),
     }
 }
 

@@ -52,12 +52,38 @@ pub(crate) fn host<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
 
 /// Runs `f` on the values of a tensor, brought to the CPU in f32 where they are elsewhere.
 pub(crate) fn with_values<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let x = match fused(x) {
-        true => x.contiguous()?,
-        false => x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?,
+    with_all([x], |[x]| f(x))
+}
+
+/// As [`with_values`], of several tensors.
+pub(crate) fn with_all<const N: usize, R>(
+    tensors: [&Tensor; N],
+    f: impl FnOnce([&[f32]; N]) -> Result<R>,
+) -> Result<R> {
+    let here = |x: &Tensor| match fused(x) {
+        true => x.contiguous(),
+        false => x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous(),
     };
-    let (storage, layout) = x.storage_and_layout();
-    f(host(&storage, layout)?)
+    let tensors = tensors.into_iter().map(here).collect::<Result<Vec<_>>>()?;
+    let held: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
+    let mut all: [&[f32]; N] = [&[]; N];
+    for (to, (storage, layout)) in all.iter_mut().zip(&held) {
+        *to = host(storage, layout)?;
+    }
+    f(all)
+}
+
+/// A pointer that rayon tasks share; each writes only the block that is its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(pub *mut f32);
+// SAFETY: every use writes blocks that no other task touches, see the callers.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
 }
 
 /// Rows and width of a `(N, D)` layout.

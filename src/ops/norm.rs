@@ -5,7 +5,7 @@
 //! groups (heads) that are normalised apart, as query and key norms need.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_values};
+use super::{fused, math, rows_cols, values, with_all};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 struct RmsNorm {
@@ -48,23 +48,21 @@ impl CustomOp1 for RmsNorm {
         let (n, d) = x.dims2()?;
         let g = self.weight.len();
         // dx = inv * (w g - x * inv^2 * mean(w g x))
-        let dx = with_values(x, |x| {
-            with_values(grad, |dy| {
-                Ok(math::fill_rows(n, d, |first, chunk| {
-                    let span = first * d..first * d + chunk.len();
-                    let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
-                    for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
-                        let inv = inverse_rms(x, self.eps);
-                        for ((t, dy), w) in dx.iter_mut().zip(dy).zip(&self.weight) {
-                            *t = dy * w;
-                        }
-                        let c = math::dot(dx, x) * inv * inv / g as f32;
-                        for (t, x) in dx.iter_mut().zip(x) {
-                            *t = (*t - x * c) * inv;
-                        }
+        let dx = with_all([x, grad], |[x, dy]| {
+            Ok(math::fill_rows(n, d, |first, chunk| {
+                let span = first * d..first * d + chunk.len();
+                let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
+                for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
+                    let inv = inverse_rms(x, self.eps);
+                    for ((t, dy), w) in dx.iter_mut().zip(dy).zip(&self.weight) {
+                        *t = dy * w;
                     }
-                }))
-            })
+                    let c = math::dot(dx, x) * inv * inv / g as f32;
+                    for (t, x) in dx.iter_mut().zip(x) {
+                        *t = (*t - x * c) * inv;
+                    }
+                }
+            }))
         })?;
         Ok(Some(Tensor::from_vec(dx, (n, d), x.device())?))
     }

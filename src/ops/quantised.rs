@@ -136,6 +136,7 @@ impl Quantised {
 #[cfg(target_arch = "x86_64")]
 mod kernel {
     use super::super::microkernel::{dots, dots_rows, Rows, Simd, DOTS};
+    use super::super::Shared;
     use super::{Kind, Quantised, BLOCK};
     use rayon::prelude::*;
     use std::arch::x86_64::*;
@@ -147,19 +148,6 @@ mod kernel {
             && Simd::here().is_some()
     }
 
-    /// Where tasks write, each to columns of its own.
-    #[derive(Clone, Copy)]
-    struct Out(*mut f32);
-    // SAFETY: see the one use in `product`.
-    unsafe impl Send for Out {}
-    unsafe impl Sync for Out {}
-
-    impl Out {
-        fn at(self, i: usize) -> *mut f32 {
-            self.0.wrapping_add(i)
-        }
-    }
-
     pub fn product(w: &Quantised, x: &[f32], n: usize) -> Vec<f32> {
         let (o, k) = (w.rows, w.width);
         assert_eq!(x.len(), n * k);
@@ -167,7 +155,7 @@ mod kernel {
             unreachable!("built only where the kernels run");
         };
         let mut y = vec![0f32; n * o];
-        let out = Out(y.as_mut_ptr());
+        let out = Shared(y.as_mut_ptr());
         let part = o.div_ceil(rayon::current_num_threads()).next_multiple_of(DOTS);
         let high = dots_rows(simd);
         (0..o.div_ceil(part)).into_par_iter().for_each(|task| {
