@@ -15,9 +15,10 @@ use std::path::Path;
 const MOST_POSITIONS: usize = 1 << 31;
 
 /// Rescaling of rotary frequencies for long contexts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum RopeScaling {
     /// As trained.
+    #[default]
     None,
     /// All frequencies divided by the factor.
     Linear {
@@ -38,9 +39,10 @@ pub enum RopeScaling {
 }
 
 /// Which linear maps have biases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Biases {
     /// Those whose bias is in the file.
+    #[default]
     AsFound,
     /// All of attention, all of the feed-forward, or none.
     Declared {
@@ -57,7 +59,7 @@ impl Biases {
 }
 
 /// Everything the decoder needs to know besides the weights.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     /// Tokens V.
     pub vocab: usize,
@@ -283,29 +285,7 @@ impl Config {
 
     /// The Llama family's choices, sizes zero.
     pub fn llama() -> Self {
-        Config {
-            vocab: 0,
-            hidden: 0,
-            layers: 0,
-            heads: 0,
-            kv_heads: 0,
-            head_dim: 0,
-            intermediate: 0,
-            context: 0,
-            norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::None,
-            activation: Activation::Silu,
-            tied: false,
-            biases: Biases::AsFound,
-            qk_norm: false,
-            post_norms: false,
-            attention_softcap: None,
-            logit_softcap: None,
-            windows: Vec::new(),
-            embed_scale: None,
-            query_scale: None,
-        }
+        Config { norm_eps: 1e-5, rope_theta: 10_000.0, ..Config::default() }
     }
 }
 

@@ -119,10 +119,7 @@ impl Decoder {
                 .map_err(|_| candle_core::Error::Msg("a block has seven linear maps".into()))?;
             let mut norm = |name: &str, width| w.take(&format!("{at}.{name}.weight"), &[width]);
             let mut pair = |there, [first, second]: [&str; 2], width| -> Result<Option<_>> {
-                Ok(match there {
-                    true => Some((norm(first, width)?, norm(second, width)?)),
-                    false => None,
-                })
+                Ok(if there { Some((norm(first, width)?, norm(second, width)?)) } else { None })
             };
             let after = ["post_attention_layernorm", "post_feedforward_layernorm"];
             blocks.push(Block {

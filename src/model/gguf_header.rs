@@ -30,9 +30,12 @@ pub(crate) struct Entry {
     pub bytes: Range<usize>,
 }
 
+/// Values by key.
+pub(crate) type Metadata = HashMap<String, Value>;
+
 #[derive(Debug)]
 pub(crate) struct Header {
-    pub metadata: HashMap<String, Value>,
+    pub metadata: Metadata,
     pub tensors: BTreeMap<String, Entry>,
 }
 
@@ -77,9 +80,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
 }
 
 /// The keys of a whole file, its tensors as they are told of, and where their data is.
-pub(crate) fn parse(
-    file: &[u8],
-) -> Result<(HashMap<String, Value>, Vec<(String, Record)>, Data), String> {
+pub(crate) fn parse(file: &[u8]) -> Result<(Metadata, Vec<(String, Record)>, Data), String> {
     let mut at = Cursor { file, at: 0, narrow: false };
     if at.take(4).ok() != Some(b"GGUF") {
         return Err("it does not begin with the word GGUF".into());

@@ -16,10 +16,9 @@ use super::placement::Placement;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::ModelWarning;
-use super::weights::{map_file, safetensors, Weights};
+use super::weights::{map_file, safetensors, Views, Weights};
 use crate::store::digest;
-use safetensors::tensor::TensorView;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,7 +110,7 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     contents::model_folder(path).map_err(bad)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
-    let config = Config::from_json(&json, &config_path)?;
+    let mut config = Config::from_json(&json, &config_path)?;
     let index = contents::index(path).map_err(bad)?;
     let files: BTreeSet<PathBuf> = match &index {
         None => [path.join(WEIGHTS)].into(),
@@ -137,7 +136,7 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     let (weights, sha256) =
         rayon::join(|| Weights::from_views(path, &views, &plan.wanted), || folder_sha256(&files));
     let weights = weights?;
-    let (config, headed) = head(config, &weights, path)?;
+    let headed = head(&mut config, &weights, path)?;
     let mut warnings = plan.warnings(path);
     if tokenizer.bos_in_doubt()? {
         warnings.push(ModelWarning::BosInDoubt {
@@ -153,10 +152,8 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
 }
 
 /// Every tensor of safetensors files, each in the one file that holds it.
-fn views<'a>(
-    maps: &'a [(&'a Path, memmap2::Mmap)],
-) -> Result<BTreeMap<String, (&'a Path, TensorView<'a>)>> {
-    let mut all: BTreeMap<String, (&Path, TensorView)> = BTreeMap::new();
+fn views<'a>(maps: &'a [(&'a Path, memmap2::Mmap)]) -> Result<Views<'a>> {
+    let mut all = Views::new();
     for (file, map) in maps {
         for (name, view) in safetensors(file, map)?.tensors() {
             if let Some((other, _)) = all.get(&name) {
@@ -170,15 +167,11 @@ fn views<'a>(
 }
 
 /// A head beside a tied flag: the embeddings again, or one of its own, which is then used.
-fn head(
-    mut config: Config,
-    weights: &Weights,
-    path: &Path,
-) -> Result<(Config, Option<ModelWarning>)> {
+fn head(config: &mut Config, weights: &Weights, path: &Path) -> Result<Option<ModelWarning>> {
     let (head, embed) = ("lm_head.weight", "model.embed_tokens.weight");
     if !config.tied || !weights.has(head) || weights.alike(head, embed)? {
-        return Ok((config, None));
+        return Ok(None);
     }
     config.tied = false;
-    Ok((config, Some(ModelWarning::HeadDiffers { path: path.into() })))
+    Ok(Some(ModelWarning::HeadDiffers { path: path.into() }))
 }

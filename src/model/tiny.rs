@@ -8,7 +8,7 @@ use crate::stats::rng::{fill_normal, stream};
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use serde_json::json;
+use serde_json::{json, Value as Json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ pub(super) fn model(biased: impl Fn(usize) -> bool) -> Named {
     all
 }
 
-pub(super) fn config() -> serde_json::Value {
+pub(super) fn config() -> Json {
     json!({"model_type": "llama", "vocab_size": V, "hidden_size": D, "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS, "num_key_value_heads": KV, "intermediate_size": F,
         "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})
@@ -67,15 +67,11 @@ pub(super) fn save(weights: &Named, path: &Path) {
 }
 
 /// A folder of these weights, its `config.json` changed by `edit`.
-pub(super) fn as_folder(
-    weights: &Named,
-    edit: impl Fn(&mut serde_json::Value),
-) -> tempfile::TempDir {
+pub(super) fn as_folder(weights: &Named, edit: impl Fn(&mut Json)) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut json = config();
     edit(&mut json);
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        (0..V).map(|i| (format!("w{i}"), i.into())).collect();
+    let vocab: BTreeMap<String, usize> = (0..V).map(|i| (format!("w{i}"), i)).collect();
     let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
         "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
         "post_processor": null, "decoder": null,

@@ -27,6 +27,9 @@ pub struct Span {
     pub bytes: Range<usize>,
 }
 
+/// What renders a conversation.
+type Render<'a> = dyn Fn(&[Message]) -> Result<String> + 'a;
+
 /// Places in the white space beside a content that are tried, outermost first.
 const WIDENED: usize = 64;
 
@@ -38,10 +41,7 @@ const QUOTED: usize = 160;
 ///
 /// # Errors
 /// What `render` says; a turn that the template changes or leaves out.
-pub fn render(
-    messages: &[Message],
-    render: &dyn Fn(&[Message]) -> Result<String>,
-) -> Result<(String, Vec<Span>)> {
+pub fn render(messages: &[Message], render: &Render) -> Result<(String, Vec<Span>)> {
     let plain = render(messages)?;
     let filled: Vec<usize> =
         (0..messages.len()).filter(|&i| !messages[i].content.trim().is_empty()).collect();
@@ -101,7 +101,7 @@ impl Marked {
 
 struct Finder<'a> {
     messages: &'a [Message],
-    render: &'a dyn Fn(&[Message]) -> Result<String>,
+    render: &'a Render<'a>,
     plain: &'a str,
     marks: Marks,
 }

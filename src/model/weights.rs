@@ -42,6 +42,9 @@ impl HeadCounts {
     }
 }
 
+/// Tensors of safetensors files by name, each with its file.
+pub(crate) type Views<'a> = BTreeMap<String, (&'a Path, TensorView<'a>)>;
+
 /// A tensor of a GGUF file: the file, its bytes mapped, the name there and where it lies.
 pub(crate) struct Stored<'a> {
     pub path: &'a Path,
@@ -146,7 +149,7 @@ impl Weights {
     /// The wanted of the tensors that stand in safetensors files.
     pub(crate) fn from_views(
         path: &Path,
-        views: &BTreeMap<String, (&Path, TensorView)>,
+        views: &Views,
         wanted: &BTreeSet<String>,
     ) -> Result<Self> {
         let tensors = views

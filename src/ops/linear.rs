@@ -7,8 +7,8 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::{Quantised, FEW};
-use super::{fused, math, rows_cols, values, with_all, with_values};
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use super::{fused, math, rows_cols, values, with_all, with_values, Computed};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Tensor};
 use std::sync::Arc;
 
 struct Frozen {
@@ -52,7 +52,7 @@ impl CustomOp1 for Frozen {
         "frozen-linear"
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let _clock = clock(Op::Linear);
         let (n, _) = rows_cols(l)?;
         let y = self.apply(values(s, l)?, n)?;
@@ -85,7 +85,7 @@ impl CustomOp3 for Lora {
         al: &Layout,
         bs: &CpuStorage,
         bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    ) -> Computed {
         let _clock = clock(Op::Linear);
         let ((n, i), (r, _), (o, _)) = (rows_cols(xl)?, rows_cols(al)?, rows_cols(bl)?);
         let (x, a, b) = (values(xs, xl)?, values(a_s, al)?, values(bs, bl)?);
@@ -106,14 +106,14 @@ impl CustomOp3 for Lora {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let _clock = clock(Op::LinearBackward);
         let ((n, i), (r, _), (o, _)) = (x.dims2()?, a.dims2()?, b.dims2()?);
-        let (s, rows) = (self.scale, View::rows);
+        let s = self.scale;
         let (dx, da, db) = with_all([x, a, b, grad], |[x, a, b, g]| {
-            let gb = product((n, r, o), rows(g, o), rows(b, r), s); // (N, r)
+            let gb = product((n, r, o), View::rows(g, o), View::rows(b, r), s); // (N, r)
             let mut dx = self.base.back(g, n)?; // (N, I)
-            gemm_into((n, i, r), &mut dx, rows(&gb, r), rows(a, i), 1.0, true);
-            let da = product((r, i, n), rows(&gb, r).t(), rows(x, i), 1.0); // (r, I)
-            let h = product((n, r, i), rows(x, i), rows(a, i).t(), 1.0); // (N, r)
-            let db = product((o, r, n), rows(g, o).t(), rows(&h, r), s); // (O, r)
+            gemm_into((n, i, r), &mut dx, View::rows(&gb, r), View::rows(a, i), 1.0, true);
+            let da = product((r, i, n), View::rows(&gb, r).t(), View::rows(x, i), 1.0); // (r, I)
+            let h = product((n, r, i), View::rows(x, i), View::rows(a, i).t(), 1.0); // (N, r)
+            let db = product((o, r, n), View::rows(g, o).t(), View::rows(&h, r), s); // (O, r)
             Ok((dx, da, db))
         })?;
         let dev = x.device();

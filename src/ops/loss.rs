@@ -7,7 +7,7 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::Quantised;
-use super::{fused, host, math, values, with_all};
+use super::{fused, host, math, values, with_all, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -120,7 +120,7 @@ impl CustomOp1 for CrossEntropy {
         "cross-entropy"
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let (n, d) = super::rows_cols(l)?;
         let h = values(s, l)?;
         let (ws, wl) = self.head.weight.storage_and_layout();

@@ -27,6 +27,9 @@ const NEAR: usize = 9 << 9;
 /// Multiplications below which a product is not worth dividing.
 const ALONE: usize = 1 << 18;
 
+/// (m, n, k)
+pub(crate) type Dims = (usize, usize, usize);
+
 /// A strided matrix view: value (i, j) lies at `i * rs + j * cs`.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -61,8 +64,7 @@ impl<'a> View<'a> {
 /// `dst (m, n; row stride rs) = alpha a (m, k) b (k, n)`, added to what is there if `add`.
 #[derive(Clone, Copy)]
 struct Product<'a> {
-    /// (m, n, k)
-    dims: (usize, usize, usize),
+    dims: Dims,
     dst: *mut f32,
     rs: usize,
     a: View<'a>,
@@ -78,7 +80,7 @@ struct Product<'a> {
 /// thread may touch that block meanwhile.
 #[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn gemm_raw(
-    (m, n, k): (usize, usize, usize),
+    (m, n, k): Dims,
     dst: *mut f32,
     rs: usize,
     a: View,
@@ -125,10 +127,7 @@ unsafe fn alone(p: Product) {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = Simd::here() {
         let dense = p.a.cs == 1 && p.b.rs == 1;
-        return match dense && p.dims.2 >= MIN_DOTS {
-            true => by_dots(simd, p),
-            false => by_panels(simd, p),
-        };
+        return if dense && p.dims.2 >= MIN_DOTS { by_dots(simd, p) } else { by_panels(simd, p) };
     }
     by_library(p);
 }
@@ -191,14 +190,8 @@ unsafe fn by_panels(simd: Simd, p: Product) {
                 let at = b.data.as_ptr().add(from * b.rs + j * b.cs);
                 pack((terms, width, cols), at, (b.rs, b.cs), packed.as_mut_ptr());
                 // The panel after this one: to the right, or the first of the next terms.
-                let next = match j + cols < n {
-                    true => (from, j + cols),
-                    false => (from + SUM_BLOCK, 0),
-                };
-                let ahead = match b.cs == 1 && next.0 < k {
-                    true => SUM_BLOCK.min(k - next.0),
-                    false => 0,
-                };
+                let next = if j + cols < n { (from, j + cols) } else { (from + SUM_BLOCK, 0) };
+                let ahead = if b.cs == 1 && next.0 < k { SUM_BLOCK.min(k - next.0) } else { 0 };
                 let at = b.data.as_ptr().wrapping_add(next.0 * b.rs + next.1);
                 for i in (0..m).step_by(high) {
                     let rows = high.min(m - i);
@@ -263,21 +256,14 @@ unsafe fn by_library(p: Product) {
 }
 
 /// Fresh `(m, n)` product, or accumulation into `dst`.
-pub(crate) fn gemm_into(
-    dims: (usize, usize, usize),
-    dst: &mut [f32],
-    a: View,
-    b: View,
-    alpha: f32,
-    add: bool,
-) {
+pub(crate) fn gemm_into(dims: Dims, dst: &mut [f32], a: View, b: View, alpha: f32, add: bool) {
     assert_eq!(dst.len(), dims.0 * dims.1);
     // SAFETY: dst is exclusively borrowed and holds m * n values with row stride n.
     unsafe { gemm_raw(dims, dst.as_mut_ptr(), dims.1, a, b, alpha, add, true) }
 }
 
 /// A fresh `(m, n)` product.
-pub(crate) fn product(dims: (usize, usize, usize), a: View, b: View, alpha: f32) -> Vec<f32> {
+pub(crate) fn product(dims: Dims, a: View, b: View, alpha: f32) -> Vec<f32> {
     let len = dims.0 * dims.1;
     let mut out: Vec<f32> = Vec::with_capacity(len);
     // SAFETY: with `add` false all m * n values are written before they are read.

@@ -11,6 +11,7 @@
 //! terms. Neither kernel's arithmetic for one output value depends on the tile it falls in.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 /// Vector instructions of this machine that a kernel is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +106,7 @@ macro_rules! tile_kernel {
             for (i, pair) in sums.into_iter().enumerate() {
                 for (j, s) in pair.into_iter().enumerate() {
                     let to = t.c.add(i * t.c_rs + $lanes * j);
-                    let v = match t.add {
-                        true => $fma(alpha, s, $load(to)),
-                        false => $mul(alpha, s),
-                    };
+                    let v = if t.add { $fma(alpha, s, $load(to)) } else { $mul(alpha, s) };
                     $store(to, v);
                 }
             }
@@ -144,12 +142,7 @@ tile_kernel!(
 ///
 /// # Safety
 /// The rows must lie within one allocation.
-pub(super) unsafe fn ask_for(
-    terms: std::ops::Range<usize>,
-    width: usize,
-    b: *const f32,
-    rs: usize,
-) {
+pub(super) unsafe fn ask_for(terms: Range<usize>, width: usize, b: *const f32, rs: usize) {
     for t in terms {
         for x in (0..width).step_by(16) {
             _mm_prefetch::<_MM_HINT_T1>(b.add(t * rs + x).cast());
@@ -223,20 +216,15 @@ pub(super) fn dots_rows(simd: Simd) -> usize {
     }
 }
 
-/// `to(i, [sum_t a[i][t] w[j][t] for j])` for each of `rows` rows, 1 to [`dots_rows`].
+/// `to(i, [sum_t a[i][t] w[j][t] for j])` for each of `n` rows, 1 to [`dots_rows`].
 ///
 /// # Safety
 /// `simd` must be what the machine has and every row readable over k values.
 #[inline(always)]
-pub(super) unsafe fn dots(
-    simd: Simd,
-    rows: usize,
-    r: Rows,
-    mut to: impl FnMut(usize, [f32; DOTS]),
-) {
+pub(super) unsafe fn dots(simd: Simd, n: usize, r: Rows, mut to: impl FnMut(usize, [f32; DOTS])) {
     macro_rules! emit {
         ($kernel:ident, $($n:literal)*) => {
-            match rows {
+            match n {
                 $($n => $kernel::<$n>(r).into_iter().enumerate().for_each(|(i, sums)| to(i, sums)),)*
                 _ => unreachable!("no block of that height"),
             }

@@ -23,7 +23,13 @@ pub mod quantised;
 pub mod residual;
 pub mod rope;
 
-use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Storage, Tensor};
+use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
+
+/// What a fused operation computes: values and their shape.
+pub(crate) type Computed = Result<(CpuStorage, Shape)>;
+
+/// Gradients of the two inputs of an operation.
+pub(crate) type Gradients = Result<(Option<Tensor>, Option<Tensor>)>;
 
 /// Rows that one rayon task takes of an elementwise pass.
 pub(crate) const ROWS_PER_TASK: usize = 32;

@@ -5,8 +5,8 @@
 //! groups (heads) that are normalised apart, as query and key norms need.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_all};
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use super::{fused, math, rows_cols, values, with_all, Computed};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 
 struct RmsNorm {
     weight: Vec<f32>,
@@ -26,7 +26,7 @@ impl CustomOp1 for RmsNorm {
         "rms-norm"
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let _clock = clock(Op::Norm);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;

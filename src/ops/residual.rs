@@ -1,8 +1,8 @@
 //! Sum of two `(N, D)` tensors, parallel over rows: every write to the residual stream.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use super::{fused, math, rows_cols, values, Computed, Gradients};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Tensor};
 
 struct Add;
 
@@ -11,13 +11,7 @@ impl CustomOp2 for Add {
         "residual-add"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Computed {
         let _clock = clock(Op::Residual);
         let (n, d) = rows_cols(l1)?;
         let (a, b) = (values(s1, l1)?, values(s2, l2)?);
@@ -30,13 +24,7 @@ impl CustomOp2 for Add {
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Gradients {
         Ok((Some(grad.clone()), Some(grad.clone())))
     }
 }

@@ -4,8 +4,8 @@
 //! rotation by the opposite angle. Angles are taken in f64 and rounded once.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_values};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use super::{fused, math, rows_cols, values, with_values, Computed};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Tensor};
 use std::sync::Arc;
 
 /// Frequencies of one rotary embedding, `head_dim / 2` of them, in radians a position.
@@ -73,7 +73,7 @@ impl CustomOp1 for Rope {
         "rope"
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let _clock = clock(Op::Rope);
         let (n, d) = rows_cols(l)?;
         let out = self.rotate(values(s, l)?, n, d);

@@ -59,10 +59,7 @@ impl Fetch<'_> {
         let held = part.len().map_err(disk)?;
         let goes_on = early.is_none() && wanted.size.is_some_and(|n| held < n);
         let from = if goes_on { held } else { 0 };
-        let answer = match early {
-            Some(answer) => answer,
-            None => ask(from)?,
-        };
+        let answer = early.map_or_else(|| ask(from), Ok)?;
         if from == 0 || !answer.resumed {
             part.empty().map_err(disk)?;
         }
@@ -92,6 +89,10 @@ struct Fault {
     spoilt: bool,
 }
 
+fn spoilt(why: String) -> Fault {
+    Fault { why, spoilt: true }
+}
+
 fn named(listed: &Listed) -> Option<String> {
     listed.sha256.clone().or(listed.object.clone())
 }
@@ -111,30 +112,23 @@ fn receive(answer: Answer, part: &mut Part, wanted: &Listed) -> Result<(), Fault
     let fault = |why: String| Fault { why, spoilt: false };
     let start = part.len().map_err(|e| fault(e.to_string()))?;
     let size = wanted.size.or(answer.length.map(|n| n.saturating_add(start)));
-    let Some(size) = size else {
-        return Err(fault(
-            "the hub says no size, so that a cut file could not be told from a whole one".into(),
-        ));
-    };
+    let none = "the hub says no size, so that a cut file could not be told from a whole one";
+    let size = size.ok_or_else(|| fault(none.into()))?;
     // One byte more than there should be shows that there are more.
     let limit = size.saturating_sub(start).saturating_add(1);
     let copied = std::io::copy(&mut answer.body.into_reader().take(limit), &mut part.file);
     let now = part.len().map_err(|e| fault(e.to_string()))?;
     if is_pointer(part.path()).unwrap_or(false) {
-        return Err(Fault {
-            why: "the hub sent a Git-LFS pointer and not the file itself".into(),
-            spoilt: true,
-        });
+        return Err(spoilt("the hub sent a Git-LFS pointer and not the file itself".into()));
     }
     match copied {
         Err(e) => Err(fault(format!("cut after {now} of {size} bytes ({e}); run again to go on"))),
         Ok(_) if now < size => {
             Err(fault(format!("cut after {now} of {size} bytes; run again to go on")))
         }
-        Ok(_) if now > size => Err(Fault {
-            why: format!("longer than the {size} bytes that the hub says"),
-            spoilt: true,
-        }),
+        Ok(_) if now > size => {
+            Err(spoilt(format!("longer than the {size} bytes that the hub says")))
+        }
         Ok(_) => Ok(()),
     }
 }
@@ -143,7 +137,6 @@ fn verified(part: &Part, wanted: &Listed) -> Result<(), Fault> {
     let Some(want) = &wanted.sha256 else {
         return Ok(());
     };
-    let spoilt = |why: String| Fault { why, spoilt: true };
     match file_sha256(part.path()) {
         Ok(got) if got == *want => Ok(()),
         Ok(got) => Err(spoilt(format!(

@@ -43,45 +43,36 @@ fn fetch_all(fetch: &Fetch, want: Want, listing: &Listing, say: Say) -> Verdict<
         links.push((file.into(), id));
         Ok(blob)
     };
-    match want {
-        Want::File(file) => {
-            get(file)?;
-        }
+    let mut files = match want {
+        Want::File(file) => vec![file],
         Want::Adapter => {
             contents::adapter(&names)?;
-            get(contents::ADAPTER_CONFIG)?;
-            get(contents::ADAPTER_WEIGHTS)?;
+            vec![contents::ADAPTER_CONFIG, contents::ADAPTER_WEIGHTS]
         }
         Want::Model => {
             contents::model(&names)?;
-            for file in contents::small_files(&names) {
-                get(file)?;
-            }
-            match names.contains(contents::INDEX) {
-                false => {
-                    get(contents::WEIGHTS)?;
-                }
-                true => {
-                    let index = get(contents::INDEX)?;
-                    let text = std::fs::read_to_string(index).map_err(|e| e.to_string())?;
-                    let shards = contents::shards(&text);
-                    let shards = shards.map_err(|e| format!("{}: {e}", contents::INDEX))?;
-                    let shards: BTreeSet<String> = shards.into_values().collect();
-                    // Told before the first of them is fetched.
-                    if let Some(gone) = shards.iter().find(|s| !names.contains(*s)) {
-                        let index = contents::INDEX;
-                        return Err(format!("{index} names {gone}, which the repository lacks"));
-                    }
-                    for shard in &shards {
-                        get(shard)?;
-                    }
-                    // The index makes the shards a model: it is linked behind them.
-                    let at = links.iter().position(|(name, _)| name == contents::INDEX);
-                    let index = at.map(|i| links.remove(i));
-                    links.extend(index);
-                }
-            }
+            contents::small_files(&names)
         }
+    };
+    let index = contents::INDEX;
+    let sharded = names.contains(index);
+    files.extend((want == Want::Model && !sharded).then_some(contents::WEIGHTS));
+    for file in files {
+        get(file)?;
+    }
+    if want == Want::Model && sharded {
+        let text = std::fs::read_to_string(get(index)?).map_err(|e| e.to_string())?;
+        let shards = contents::shards(&text).map_err(|e| format!("{index}: {e}"))?;
+        let shards: BTreeSet<String> = shards.into_values().collect();
+        // Told before the first of them is fetched.
+        if let Some(gone) = shards.iter().find(|s| !names.contains(*s)) {
+            return Err(format!("{index} names {gone}, which the repository lacks"));
+        }
+        for shard in &shards {
+            get(shard)?;
+        }
+        // The index makes the shards a model: it is linked behind them.
+        links.sort_by_key(|(name, _)| name == index);
     }
     let commit = fetch.commit;
     let disk = |e: std::io::Error| format!("{}: {e}", fetch.repo.folder().display());
