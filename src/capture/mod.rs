@@ -226,6 +226,15 @@ fn prompt(t: &Tokens) -> Tokens {
     }
 }
 
+/// What is read of a text at one position.
+struct Pool {
+    text: usize,
+    position: usize,
+    rows: Vec<usize>,
+    /// `(layers, D)`.
+    means: Array2<f32>,
+}
+
 /// The texts themselves, in batches.
 fn read(
     model: &Decoder,
@@ -243,17 +252,16 @@ fn read(
     }
     for (batch, packed) in batches(texts, request.budget) {
         work.rows += packed.rows();
-        // Rows to average, for each text of the batch and position.
-        let mut pools: Vec<Vec<usize>> = Vec::with_capacity(batch.len() * request.positions.len());
+        // For each text of the batch and position: the rows to average, and their mean by layer.
+        let mut pools = Vec::with_capacity(batch.len() * request.positions.len());
         for (k, &i) in batch.iter().enumerate() {
             let path = packed.path(k);
-            for &position in &request.positions {
-                let at = position.tokens(&texts[i]);
-                pools.push(at.into_iter().map(|t| path[t]).collect());
+            for (p, position) in request.positions.iter().enumerate() {
+                let rows = position.tokens(&texts[i]).into_iter().map(|t| path[t]).collect();
+                let means = Array2::zeros((layers.len(), d));
+                pools.push(Pool { text: i, position: p, rows, means });
             }
         }
-        let mut pooled: Vec<Array2<f32>> =
-            pools.iter().map(|_| Array2::zeros((layers.len(), d))).collect();
         let mut hooks = Hooks::none();
         interventions.install(&mut hooks, model.layers(), d)?;
         hooks.stop_after(deepest);
@@ -263,8 +271,8 @@ fn read(
             with_values(x, |x| {
                 let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
                 for (slot, _) in places {
-                    let each = pooled.par_iter_mut().zip(&pools);
-                    each.for_each(|(out, rows)| mean(x, d, rows, out.row_mut(slot)));
+                    let each = pools.par_iter_mut();
+                    each.for_each(|pool| mean(x, d, &pool.rows, pool.means.row_mut(slot)));
                 }
                 Ok(())
             })?;
@@ -272,19 +280,13 @@ fn read(
         });
         model.forward(&packed, &mut hooks)?;
         drop(hooks);
-        let mut done = pooled.into_iter();
-        for &i in &batch {
-            for p in 0..request.positions.len() {
-                if let Some(values) = done.next() {
-                    let mut rows = values.outer_iter();
-                    let wrong = rows.position(|row| row.iter().any(|v| !v.is_finite()));
-                    if let Some(layer) = wrong.map(|slot| layers[slot]) {
-                        let position = request.positions[p];
-                        return Err(CaptureError::NotFinite { text: i, position, layer });
-                    }
-                    sink(i, p, values)?;
-                }
+        for Pool { text, position, means, .. } in pools {
+            let wrong = means.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()));
+            if let Some(layer) = wrong.map(|slot| layers[slot]) {
+                let position = request.positions[position];
+                return Err(CaptureError::NotFinite { text, position, layer });
             }
+            sink(text, position, means)?;
         }
     }
     Ok(work)

@@ -12,59 +12,18 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Options that change the numbers and are not supported.
-const REFUSED: [&str; 15] = [
-    "use_dora",
-    "modules_to_save",
-    "rank_pattern",
-    "alpha_pattern",
-    "fan_in_fan_out",
-    "layer_replication",
-    "trainable_token_indices",
-    "target_parameters",
-    "lora_bias",
-    "alora_invocation_tokens",
-    "use_qalora",
-    "use_bdlora",
-    "arrow_config",
-    "kasa_config",
-    "monteclora_config",
-];
+const REFUSED: &str = "use_dora modules_to_save rank_pattern alpha_pattern fan_in_fan_out \
+    layer_replication trainable_token_indices target_parameters lora_bias alora_invocation_tokens \
+    use_qalora use_bdlora arrow_config kasa_config monteclora_config";
 
-/// Options that are read here, or that change nothing once an adapter is trained.
-const KNOWN: [&str; 31] = [
-    "peft_type",
-    "peft_version",
-    "task_type",
-    "base_model_name_or_path",
-    "revision",
-    "auto_mapping",
-    "inference_mode",
-    "r",
-    "lora_alpha",
-    "lora_dropout",
-    "use_rslora",
-    "bias",
-    "init_lora_weights",
-    "target_modules",
-    "exclude_modules",
-    "layers_to_transform",
-    "layers_pattern",
-    "megatron_config",
-    "megatron_core",
-    "loftq_config",
-    "eva_config",
-    "corda_config",
-    "lora_ga_config",
-    "velora_config",
-    "qalora_group_size",
-    "ensure_weight_tying",
-    "runtime_config",
-    // Of the first versions of PEFT.
-    "enable_lora",
-    "merge_weights",
-    "num_layers",
-    "lora_target_modules",
-];
+/// Options that are read here, or that change nothing once an adapter is trained; last those of the
+/// first versions of PEFT.
+const KNOWN: &str = "peft_type peft_version task_type base_model_name_or_path revision \
+    auto_mapping inference_mode r lora_alpha lora_dropout use_rslora bias init_lora_weights \
+    target_modules exclude_modules layers_to_transform layers_pattern megatron_config \
+    megatron_core loftq_config eva_config corda_config lora_ga_config velora_config \
+    qalora_group_size ensure_weight_tying runtime_config \
+    enable_lora merge_weights num_layers lora_target_modules";
 
 /// A checked configuration.
 pub(super) struct AdapterConfig {
@@ -146,10 +105,10 @@ fn refuse_unsupported(path: &Path, map: &Map<String, Value>) -> Result<()> {
     if is_set(map, "bias") && text("bias") != Some("none") {
         return option_error(path, "bias", MERGE);
     }
-    if let Some(key) = REFUSED.iter().find(|key| is_set(map, key)) {
+    if let Some(key) = REFUSED.split(' ').find(|key| is_set(map, key)) {
         return option_error(path, key, MERGE);
     }
-    let known = |key: &str| KNOWN.contains(&key) || REFUSED.contains(&key);
+    let known = |key: &str| KNOWN.split(' ').chain(REFUSED.split(' ')).any(|k| k == key);
     if let Some(key) = map.keys().find(|key| !known(key) && is_set(map, key)) {
         let hint =
             "it is not known here what it changes; merge the adapter with peft and give the \

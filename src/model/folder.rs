@@ -105,13 +105,9 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
         for (k, map) in block.linears.iter().enumerate() {
             out.push((format!("{at}.{}.weight", module_path(k)), map.weight.clone()));
             if biased[k / 4] {
-                let bias = match &map.bias {
-                    Some(bias) => bias.clone(),
-                    None => {
-                        let w = &map.weight;
-                        Tensor::zeros(w.dim(0)?, w.dtype(), w.device())?
-                    }
-                };
+                let w = &map.weight;
+                let zeros = || Tensor::zeros(w.dim(0)?, w.dtype(), w.device());
+                let bias = map.bias.clone().map_or_else(zeros, Ok)?;
                 out.push((format!("{at}.{}.bias", module_path(k)), bias));
             }
         }

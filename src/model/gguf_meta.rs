@@ -21,10 +21,6 @@ impl Meta<'_> {
         self.map.get(key).and_then(|v| v.to_string().ok()).map(String::as_str)
     }
 
-    pub(crate) fn count(&self, key: &str) -> Option<usize> {
-        self.map.get(key).and_then(|v| v.to_u64().ok()).map(|v| v as usize)
-    }
-
     /// A size that must be there.
     pub(crate) fn need(&self, key: &str) -> Result<usize> {
         self.size(key)?.ok_or_else(|| self.missing(key, "is missing"))

@@ -71,21 +71,22 @@ impl Inventory<'_> {
     /// # Errors
     /// The first weight that is missing, misshapen, or foreign to this architecture.
     pub(crate) fn plan(&self, c: &Config) -> Result<Plan> {
-        let mut wanted = BTreeSet::new();
         let vocabulary = [c.vocab, c.hidden];
-        self.take("model.embed_tokens.weight".into(), &vocabulary, &mut wanted)?;
-        self.take("model.norm.weight".into(), &[c.hidden], &mut wanted)?;
+        let mut wanted = BTreeSet::from([
+            self.take("model.embed_tokens.weight".into(), &vocabulary)?,
+            self.take("model.norm.weight".into(), &[c.hidden])?,
+        ]);
         // A head beside a tied flag is read, and compared with the embeddings.
         let head = "lm_head.weight";
-        match self.shapes.contains_key(head) {
-            true => self.take(head.into(), &vocabulary, &mut wanted)?,
-            false if c.tied => (),
-            false => return Err(self.said(format!("holds no `{head}`, and config.json does not set `tie_word_embeddings`; a head drawn at random would mean nothing"))),
+        if self.shapes.contains_key(head) {
+            wanted.insert(self.take(head.into(), &vocabulary)?);
+        } else if !c.tied {
+            return Err(self.said(format!("holds no `{head}`, and config.json does not set `tie_word_embeddings`; a head drawn at random would mean nothing")));
         }
         let wide = "its sizes multiply beyond any memory; the configuration is damaged";
         let maps = c.maps().ok_or_else(|| self.said(wide))?;
         for l in 0..c.layers {
-            self.block(l, c, &maps, &mut wanted)?;
+            wanted.extend(self.block(l, c, &maps)?);
         }
         let mut unused = Vec::new();
         for name in self.shapes.keys().filter(|name| !wanted.contains(*name)) {
@@ -98,24 +99,20 @@ impl Inventory<'_> {
         Ok(Plan { wanted, unused })
     }
 
-    fn block(
-        &self,
-        l: usize,
-        c: &Config,
-        maps: &[(usize, usize); 7],
-        wanted: &mut BTreeSet<String>,
-    ) -> Result<()> {
+    /// Names of the weights of a block.
+    fn block(&self, l: usize, c: &Config, maps: &[(usize, usize); 7]) -> Result<Vec<String>> {
         let at = format!("model.layers.{l}");
         if !self.holds(&format!("{at}.")) {
             let (block, blocks) = (self.naming.block(), c.layers);
             return Err(self.said(format!("holds no weight of block {l}, `{block}{l}.*`; the configuration says that there are {blocks} blocks")));
         }
+        let mut wanted = Vec::new();
         for norm in ["input_layernorm", "post_attention_layernorm"] {
-            self.take(format!("{at}.{norm}.weight"), &[c.hidden], wanted)?;
+            wanted.push(self.take(format!("{at}.{norm}.weight"), &[c.hidden])?);
         }
         for (i, &(o, n)) in maps.iter().enumerate() {
             let name = format!("{at}.{}", module_path(i));
-            self.take(format!("{name}.weight"), &[o, n], wanted)?;
+            wanted.push(self.take(format!("{name}.weight"), &[o, n])?);
             let bias = format!("{name}.bias");
             let there = self.shapes.contains_key(&bias);
             let declared = match c.biases {
@@ -123,7 +120,7 @@ impl Inventory<'_> {
                 Biases::Declared { attention, mlp } => [attention, mlp][i / 4],
             };
             match (declared, there) {
-                (true, true) => self.take(bias, &[o], wanted)?,
+                (true, true) => wanted.push(self.take(bias, &[o])?),
                 (true, false) => {
                     let why = format!("is set, and weight `{bias}` is not in the file");
                     return Err(ModelError::key(&self.path.join("config.json"), flag(&bias), why));
@@ -131,7 +128,7 @@ impl Inventory<'_> {
                 (false, _) => (),
             }
         }
-        Ok(())
+        Ok(wanted)
     }
 
     fn said(&self, why: impl Into<String>) -> ModelError {
@@ -144,8 +141,8 @@ impl Inventory<'_> {
         from.next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
-    /// Wants a weight, which must be there in its shape.
-    fn take(&self, name: String, want: &[usize], wanted: &mut BTreeSet<String>) -> Result<()> {
+    /// The name of a wanted weight, which must be there in its shape.
+    fn take(&self, name: String, want: &[usize]) -> Result<String> {
         let Some(got) = self.shapes.get(&name) else {
             let missing = self.naming.of(&name);
             let present: Vec<String> = self.shapes.keys().map(|n| self.naming.of(n)).collect();
@@ -163,8 +160,7 @@ impl Inventory<'_> {
                 want: want.to_vec(),
             });
         }
-        wanted.insert(name);
-        Ok(())
+        Ok(name)
     }
 
     /// Refuses a weight that is left over and would change what the decoder computes.

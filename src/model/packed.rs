@@ -37,24 +37,16 @@ impl Packed {
     pub fn of<T: Borrow<Tokens>>(texts: &[T]) -> Self {
         // The role in the low bits, so that the order of texts is that of their ids.
         let key = |(id, role): (&u32, &Role)| id << ROLE_BITS | *role as u32;
-        let keys: Vec<Vec<u32>> = texts
-            .iter()
-            .map(|t| t.borrow())
-            .map(|t| t.ids.iter().zip(&t.roles).map(key).collect())
-            .collect();
-        let role = |key: u32| ROLES[(key & ((1 << ROLE_BITS) - 1)) as usize];
+        let spelled = |t: &Tokens| t.ids.iter().zip(&t.roles).map(key).collect();
+        let keys: Vec<Vec<u32>> = texts.iter().map(|t| spelled(t.borrow())).collect();
+        let role = |key: u32| ROLES[key as usize % (1 << ROLE_BITS)];
         Self::laid(&keys, |key| (key >> ROLE_BITS, Some(role(key))))
     }
 
     fn laid<T: AsRef<[u32]>>(texts: &[T], of_key: impl Fn(u32) -> (u32, Option<Role>)) -> Self {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by(|&a, &b| texts[a].as_ref().cmp(texts[b].as_ref()));
-        let mut packed = Layout {
-            keys: Vec::new(),
-            positions: Vec::new(),
-            segments: Vec::new(),
-            paths: vec![Vec::new(); texts.len()],
-        };
+        let mut packed = Layout { paths: vec![Vec::new(); texts.len()], ..Layout::default() };
         let sorted: Vec<&[u32]> = order.iter().map(|&i| texts[i].as_ref()).collect();
         packed.grow(&sorted, &order, 0, &[]);
         let (tokens, roles): (Vec<u32>, Vec<Option<Role>>) =
@@ -67,16 +59,10 @@ impl Packed {
                 prefixes[row] = prefix;
             }
         }
-        Packed {
-            tokens,
-            places: Arc::new(Places {
-                positions: packed.positions.clone(),
-                roles: roles.into_iter().collect(),
-                prefixes,
-            }),
-            paths: packed.paths,
-            forest: Arc::new(Forest { segments: packed.segments, positions: packed.positions }),
-        }
+        let Layout { positions, segments, paths, .. } = packed;
+        let roles = roles.into_iter().collect();
+        let places = Arc::new(Places { positions: positions.clone(), roles, prefixes });
+        Packed { tokens, places, paths, forest: Arc::new(Forest { segments, positions }) }
     }
 
     /// Number of rows.
@@ -104,17 +90,12 @@ impl Packed {
 const ROLE_BITS: u32 = 3;
 
 /// Roles by their place in a key.
-const ROLES: [Role; 8] = [
-    Role::Template,
-    Role::System,
-    Role::User,
-    Role::Assistant,
-    Role::Response,
-    Role::Text,
-    Role::Text,
-    Role::Text,
-];
+const ROLES: [Role; 1 << ROLE_BITS] = {
+    use Role::*;
+    [Template, System, User, Assistant, Response, Text, Text, Text]
+};
 
+#[derive(Default)]
 struct Layout {
     keys: Vec<u32>,
     positions: Vec<u32>,

@@ -69,7 +69,7 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
         _ => vec![1; tokens.len()],
     };
     let id = |name: &str| {
-        let id = meta.count(&format!("tokenizer.ggml.{name}_token_id"))?;
+        let id = meta.map.get(&format!("tokenizer.ggml.{name}_token_id"))?.to_u64().ok()?;
         u32::try_from(id).ok().filter(|id| (*id as usize) < tokens.len())
     };
     let mut special = BTreeMap::new();

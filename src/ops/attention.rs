@@ -10,7 +10,7 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_raw, View};
-use super::{fused, math, values, with_all, Computed, Shared};
+use super::{fused, like, math, values, with_all, Computed, Shared};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -325,12 +325,7 @@ impl CustomOp3 for Attention {
             }
             Ok(())
         })?;
-        let dev = q.device();
-        Ok((
-            Some(Tensor::from_vec(dq, q.shape(), dev)?),
-            Some(Tensor::from_vec(dk, k.shape(), dev)?),
-            Some(Tensor::from_vec(dv, v.shape(), dev)?),
-        ))
+        Ok((like(dq, q)?, like(dk, k)?, like(dv, v)?))
     }
 }
 

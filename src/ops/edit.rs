@@ -46,8 +46,9 @@ impl CustomOp1 for Edit {
         let _clock = clock(Op::Edit);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
-        let out = math::fill_rows(n, d, |first, chunk| {
-            chunk.copy_from_slice(&x[first * d..first * d + chunk.len()]);
+        let out = math::fill_rows(n, d, |span, chunk| {
+            let first = span.start / d;
+            chunk.copy_from_slice(&x[span]);
             for (k, row) in chunk.chunks_mut(d).enumerate() {
                 let i = first + k;
                 if !self.rows[i] {

@@ -7,7 +7,7 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::{Quantised, FEW};
-use super::{fused, math, rows_cols, values, with_all, with_values, Computed};
+use super::{fused, like, math, rows_cols, values, with_all, with_values, Computed};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Tensor};
 use std::sync::Arc;
 
@@ -61,9 +61,8 @@ impl CustomOp1 for Frozen {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let _clock = clock(Op::LinearBackward);
-        let (n, i) = x.dims2()?;
-        let dx = with_values(grad, |g| self.back(g, n))?;
-        Ok(Some(Tensor::from_vec(dx, (n, i), x.device())?))
+        let n = x.dim(0)?;
+        like(with_values(grad, |g| self.back(g, n))?, x)
     }
 }
 
@@ -116,12 +115,7 @@ impl CustomOp3 for Lora {
             let db = product((o, r, n), View::rows(g, o).t(), View::rows(&h, r), s); // (O, r)
             Ok((dx, da, db))
         })?;
-        let dev = x.device();
-        Ok((
-            Some(Tensor::from_vec(dx, (n, i), dev)?),
-            Some(Tensor::from_vec(da, (r, i), dev)?),
-            Some(Tensor::from_vec(db, (o, r), dev)?),
-        ))
+        Ok((like(dx, x)?, like(da, a)?, like(db, b)?))
     }
 }
 

@@ -5,6 +5,7 @@
 //! [-87, 88] (tested against f64), at or under the rounding of the f32 sums around it.
 
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// e^x for f32, by 2^k * p(r) with a degree-7 polynomial; arguments clamp to [-87, 88].
 #[inline(always)]
@@ -119,20 +120,19 @@ pub fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
 }
 
 /// Fills a fresh vector of `rows * cols`, a chunk of rows a rayon task.
-/// `f(first_row, rows_of_the_chunk)` must write every value it is given.
+/// `f(place, values)` must write every value it is given.
 pub(crate) fn fill_rows(
     rows: usize,
     cols: usize,
-    f: impl Fn(usize, &mut [f32]) + Send + Sync,
+    f: impl Fn(Range<usize>, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
     let mut out = vec![0f32; rows * cols];
     let step = super::ROWS_PER_TASK;
     if rows <= step {
-        f(0, &mut out);
+        f(0..rows * cols, &mut out);
     } else {
-        out.par_chunks_mut(step * cols.max(1))
-            .enumerate()
-            .for_each(|(i, chunk)| f(i * step, chunk));
+        let chunks = out.par_chunks_mut(step * cols.max(1)).enumerate();
+        chunks.for_each(|(i, chunk)| f(i * step * cols..i * step * cols + chunk.len(), chunk));
     }
     out
 }

@@ -79,6 +79,11 @@ pub(crate) fn with_all<const N: usize, R>(
     f(all)
 }
 
+/// Values as a tensor of the form of `x`: a gradient with respect to it.
+pub(crate) fn like(values: Vec<f32>, x: &Tensor) -> Result<Option<Tensor>> {
+    Tensor::from_vec(values, x.shape(), x.device()).map(Some)
+}
+
 /// A pointer that rayon tasks share; each writes only the block that is its own.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(pub *mut f32);

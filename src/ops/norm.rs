@@ -5,7 +5,7 @@
 //! groups (heads) that are normalised apart, as query and key norms need.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_all, Computed};
+use super::{fused, like, math, rows_cols, values, with_all, Computed};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 
 struct RmsNorm {
@@ -31,9 +31,8 @@ impl CustomOp1 for RmsNorm {
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
         let g = self.weight.len();
-        let out = math::fill_rows(n, d, |first, chunk| {
-            let x = &x[first * d..first * d + chunk.len()];
-            for (y, x) in chunk.chunks_mut(g).zip(x.chunks(g)) {
+        let out = math::fill_rows(n, d, |span, chunk| {
+            for (y, x) in chunk.chunks_mut(g).zip(x[span].chunks(g)) {
                 let inv = inverse_rms(x, self.eps);
                 for ((y, x), w) in y.iter_mut().zip(x).zip(&self.weight) {
                     *y = x * inv * w;
@@ -49,8 +48,7 @@ impl CustomOp1 for RmsNorm {
         let g = self.weight.len();
         // dx = inv * (w g - x * inv^2 * mean(w g x))
         let dx = with_all([x, grad], |[x, dy]| {
-            Ok(math::fill_rows(n, d, |first, chunk| {
-                let span = first * d..first * d + chunk.len();
+            Ok(math::fill_rows(n, d, |span, chunk| {
                 let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
                 for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
                     let inv = inverse_rms(x, self.eps);
@@ -64,7 +62,7 @@ impl CustomOp1 for RmsNorm {
                 }
             }))
         })?;
-        Ok(Some(Tensor::from_vec(dx, (n, d), x.device())?))
+        like(dx, x)
     }
 }
 

@@ -4,7 +4,7 @@
 //! rotation by the opposite angle. Angles are taken in f64 and rounded once.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_values, Computed};
+use super::{fused, like, math, rows_cols, values, with_values, Computed};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Tensor};
 use std::sync::Arc;
 
@@ -46,13 +46,10 @@ impl Rope {
     fn rotate(&self, x: &[f32], n: usize, d: usize) -> Vec<f32> {
         let h = self.angles.half;
         let sign = if self.inverse { -1.0 } else { 1.0 };
-        math::fill_rows(n, d, |first, chunk| {
-            for (r, y) in chunk.chunks_mut(d).enumerate() {
-                let row = first + r;
-                let (cos, sin) = (
-                    &self.angles.cos[row * h..(row + 1) * h],
-                    &self.angles.sin[row * h..(row + 1) * h],
-                );
+        math::fill_rows(n, d, |span, chunk| {
+            for (row, y) in (span.start / d..).zip(chunk.chunks_mut(d)) {
+                let own = row * h..(row + 1) * h;
+                let (cos, sin) = (&self.angles.cos[own.clone()], &self.angles.sin[own]);
                 let x = &x[row * d..(row + 1) * d];
                 for (y, x) in y.chunks_mut(2 * h).zip(x.chunks(2 * h)) {
                     let (y0, y1) = y.split_at_mut(h);
@@ -84,8 +81,7 @@ impl CustomOp1 for Rope {
         let _clock = clock(Op::Elementwise);
         let (n, d) = x.dims2()?;
         let back = Rope { angles: self.angles.clone(), inverse: !self.inverse };
-        let dx = with_values(grad, |g| Ok(back.rotate(g, n, d)))?;
-        Ok(Some(Tensor::from_vec(dx, (n, d), x.device())?))
+        like(with_values(grad, |g| Ok(back.rotate(g, n, d)))?, x)
     }
 }
 
