@@ -158,17 +158,27 @@ pub(super) fn module((layer, linear): Target) -> String {
     format!("model.layers.{layer}.{}", module_path(linear))
 }
 
-/// A text or a list of texts; none where the option is absent.
-fn texts(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Vec<String>>> {
-    let text = |v: &Value| v.as_str().map(String::from);
+/// One value or a list of them; none where the option is absent. `is` says what one has to be.
+fn listed<T>(
+    path: &Path,
+    map: &Map<String, Value>,
+    key: &str,
+    one: impl Fn(&Value) -> Option<T>,
+    is: &str,
+) -> Result<Option<Vec<T>>> {
     let found = match map.get(key) {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(s)) if s.is_empty() => return Ok(None),
-        Some(Value::Array(all)) => all.iter().map(text).collect::<Option<Vec<_>>>(),
-        Some(one) => text(one).map(|s| vec![s]),
+        Some(Value::Array(all)) => all.iter().map(one).collect::<Option<Vec<_>>>(),
+        Some(value) => one(value).map(|v| vec![v]),
     };
-    let why = || ModelError::key(path, key, "is neither a text nor a list of texts");
-    found.map(Some).ok_or_else(why)
+    found.map(Some).ok_or_else(|| ModelError::key(path, key, is))
+}
+
+/// A text or a list of texts; an empty text is none.
+fn texts(path: &Path, map: &Map<String, Value>, key: &str) -> Result<Option<Vec<String>>> {
+    let text = |v: &Value| v.as_str().map(String::from);
+    let found = listed(path, map, key, text, "is neither a text nor a list of texts")?;
+    Ok(found.filter(|_| map.get(key).and_then(Value::as_str) != Some("")))
 }
 
 /// Module names: a list, or a text that is a pattern.
@@ -189,16 +199,9 @@ fn regex(path: &Path, key: &str, pattern: &str) -> Result<SysRegex> {
 
 /// `layers_to_transform`: a number or a list of numbers; an empty list is none.
 fn indices(path: &Path, map: &Map<String, Value>) -> Result<Option<Vec<usize>>> {
-    let key = "layers_to_transform";
     let index = |v: &Value| v.as_u64().and_then(|l| usize::try_from(l).ok());
-    let found = match map.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(all)) if all.is_empty() => return Ok(None),
-        Some(Value::Array(all)) => all.iter().map(index).collect(),
-        Some(one) => index(one).map(|l| vec![l]),
-    };
-    let why = || ModelError::key(path, key, "is no list of layer numbers");
-    found.map(Some).ok_or_else(why)
+    let found = listed(path, map, "layers_to_transform", index, "is no list of layer numbers")?;
+    Ok(found.filter(|all| !all.is_empty()))
 }
 
 pub(super) fn option_error<T>(path: &Path, option: &str, hint: &str) -> Result<T> {

@@ -11,7 +11,7 @@ use super::names::Naming;
 use super::tokenizer::{Fit, TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::ModelWarning;
-use super::weights::{HeadCounts, Weights};
+use super::weights::Weights;
 use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
 
@@ -153,8 +153,7 @@ fn decoder(path: &Path, config: Config, parts: &Parts) -> Result<(Decoder, Vec<M
     };
     let plan = inventory.plan(&config)?;
     stored.retain(|name, _| plan.wanted.contains(name));
-    let counts = HeadCounts { heads: config.heads, kv_heads: config.kv_heads };
-    let weights = Weights::from_gguf(path, &stored, counts)?;
+    let weights = Weights::from_gguf(path, &stored, &config)?;
     Ok((Decoder::new(config, weights)?, plan.warnings(path)))
 }
 

@@ -6,6 +6,7 @@
 //! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
 //! into half-split order here.
 
+use super::config::Config;
 use super::contents;
 use super::error::{ModelError, Result};
 use super::gguf_header::Entry;
@@ -27,19 +28,10 @@ pub struct Weights {
     quantised: BTreeMap<String, Arc<Quantised>>,
 }
 
-/// Head counts that undoing the q/k permutation needs.
-#[derive(Clone, Copy)]
-pub(crate) struct HeadCounts {
-    pub heads: usize,
-    pub kv_heads: usize,
-}
-
-impl HeadCounts {
-    /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
-    fn interleaved(self, hub: &str) -> Option<usize> {
-        let found = [(".q_proj.", self.heads), (".k_proj.", self.kv_heads)];
-        found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
-    }
+/// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
+fn interleaved(c: &Config, hub: &str) -> Option<usize> {
+    let found = [(".q_proj.", c.heads), (".k_proj.", c.kv_heads)];
+    found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
 }
 
 /// Tensors of safetensors files by name, each with its file.
@@ -118,13 +110,13 @@ impl Weights {
     pub(crate) fn from_gguf(
         path: &Path,
         stored: &BTreeMap<String, Stored>,
-        counts: HeadCounts,
+        config: &Config,
     ) -> Result<Self> {
         let tensors = stored
             .par_iter()
             .map(|(hub, s)| {
                 let mut t = s.decoded()?;
-                if let Some(heads) = counts.interleaved(hub) {
+                if let Some(heads) = interleaved(config, hub) {
                     t = unpermute(&t, heads)?;
                 }
                 finite(&t, s.path, s.name)?;
@@ -138,7 +130,7 @@ impl Weights {
                     return None;
                 };
                 let (at, dtype) = (s.entry.bytes.start, s.entry.dtype);
-                let heads = counts.interleaved(hub);
+                let heads = interleaved(config, hub);
                 let q = Quantised::new(s.source.clone(), at, dtype, (rows, width), heads)?;
                 Some((hub.clone(), Arc::new(q.of(tensors.get(hub)?))))
             })

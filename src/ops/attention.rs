@@ -207,10 +207,6 @@ struct Attention {
 }
 
 impl Attention {
-    fn own_rows(&self) -> Vec<Range<usize>> {
-        self.forest.segments.iter().map(|s| s.rows.clone()).collect()
-    }
-
     /// Adds one (segment, kv head)'s part to dq, dk and dv.
     fn back_unit(
         &self,
@@ -295,8 +291,9 @@ impl CustomOp3 for Attention {
             v: values(vs, vl)?,
             positions: &self.forest.positions,
         };
-        let own = self.own_rows();
-        let out = attend(values(qs, ql)?, kv, &self.forest.segments, &own, &self.heads);
+        let segments = &self.forest.segments;
+        let own: Vec<_> = segments.iter().map(|s| s.rows.clone()).collect();
+        let out = attend(values(qs, ql)?, kv, segments, &own, &self.heads);
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 

@@ -26,15 +26,12 @@ pub struct Head {
     pub softcap: Option<f32>,
 }
 
-/// What a block of rows yields.
-struct Block {
-    log_probs: Vec<f32>,
-    grad: Option<Vec<f32>>,
-}
+/// Log-probabilities of a block of rows, and their gradient.
+type Losses = (Vec<f32>, Option<Vec<f32>>);
 
 impl Head {
-    /// `h (m, D)`, one target a row; the gradient is of `-sum(log p)` with respect to h.
-    fn block(&self, h: &[f32], targets: &[u32], w: &[f32], grad: bool) -> Block {
+    /// Log-probabilities of `h (m, D)`, one target a row, and their gradient if asked for, which is of `-sum(log p)` with respect to h.
+    fn block(&self, h: &[f32], targets: &[u32], w: &[f32], grad: bool) -> Losses {
         let _clock = clock(Op::Head);
         let (m, d) = (targets.len(), h.len() / targets.len());
         let v = w.len() / d;
@@ -68,7 +65,7 @@ impl Head {
             gemm_into((m, d, v), &mut dh, View::rows(&z, v), View::rows(w, d), 1.0, false);
             dh
         });
-        Block { log_probs, grad }
+        (log_probs, grad)
     }
 
     fn check(&self, rows: usize, targets: &[u32]) -> Result<()> {
@@ -92,7 +89,7 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
     let d = hidden.dim(1)?;
     with_all([hidden, &head.weight], |[h, w]| {
         let blocks = h.chunks(BLOCK * d).zip(targets.chunks(BLOCK));
-        Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).log_probs).collect())
+        Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).0).collect())
     })
 }
 
@@ -127,9 +124,9 @@ impl CustomOp1 for CrossEntropy {
         let w = host(&ws, wl)?;
         let (mut loss, mut dh) = (0f64, Vec::with_capacity(n * d));
         for (h, t) in h.chunks(BLOCK * d).zip(self.targets.chunks(BLOCK)) {
-            let block = self.head.block(h, t, w, true);
-            loss -= block.log_probs.iter().map(|&p| p as f64).sum::<f64>();
-            dh.extend(block.grad.unwrap_or_default().iter().map(|g| g / n as f32));
+            let (log_probs, grad) = self.head.block(h, t, w, true);
+            loss -= log_probs.iter().map(|&p| p as f64).sum::<f64>();
+            dh.extend(grad.unwrap_or_default().iter().map(|g| g / n as f32));
         }
         if let Ok(mut slot) = self.grad.lock() {
             *slot = Some(dh);

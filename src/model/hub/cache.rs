@@ -85,11 +85,15 @@ impl Repo {
         }
         let folder = place.parent().unwrap_or(&place);
         std::fs::create_dir_all(folder)?;
-        let up = "../".repeat(1 + name.components().count());
         let aside = folder.join(format!(".{id}.{}.link", std::process::id()));
         let _ = std::fs::remove_file(&aside);
-        let relative = format!("{up}blobs/{id}");
-        link_or_copy(Path::new(&relative), &blob, &aside)?;
+        #[cfg(unix)]
+        {
+            let up = "../".repeat(1 + name.components().count());
+            std::os::unix::fs::symlink(format!("{up}blobs/{id}"), &aside)?;
+        }
+        #[cfg(not(unix))]
+        std::fs::copy(&blob, &aside)?;
         std::fs::rename(&aside, &place)
     }
 
@@ -101,16 +105,6 @@ impl Repo {
         }
         atomic::write(&file, commit.as_bytes()).map_err(|e| e.to_string())
     }
-}
-
-#[cfg(all(unix, feature = "hub"))]
-fn link_or_copy(relative: &Path, _: &Path, at: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(relative, at)
-}
-
-#[cfg(all(not(unix), feature = "hub"))]
-fn link_or_copy(_: &Path, blob: &Path, at: &Path) -> std::io::Result<()> {
-    std::fs::copy(blob, at).map(|_| ())
 }
 
 #[cfg(test)]
