@@ -213,12 +213,10 @@ impl Config {
         let bad = |key: &str, why: &str| ModelError::key(path, key, why);
         // Absent or null, and the default holds; of another kind, and nobody knows what was meant.
         let given = |key: &str| json.get(key).filter(|v| !v.is_null());
-        let size = |key: &str, default: usize| match given(key) {
-            None => Ok(default),
-            Some(v) => v
-                .as_u64()
-                .and_then(|v| usize::try_from(v).ok())
-                .ok_or_else(|| bad(key, "is not a whole number")),
+        let whole = |v: &Value| v.as_u64().and_then(|v| usize::try_from(v).ok());
+        let size = |key: &str, default: usize| {
+            let given = given(key).map_or(Some(default), whole);
+            given.ok_or_else(|| bad(key, "is not a whole number"))
         };
         let count = |key: &str| match given(key) {
             None => Err(bad(key, "is missing")),

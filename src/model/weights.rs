@@ -55,12 +55,9 @@ impl Stored<'_> {
             shape: self.entry.shape.clone().into(),
             offset: self.entry.bytes.start as u64,
         };
-        info.read(&mut reader, 0, &Device::Cpu).and_then(|q| q.dequantize(&Device::Cpu)).map_err(
-            |e| ModelError::Gguf {
-                path: self.path.into(),
-                why: format!("tensor `{}`: {e}", self.name),
-            },
-        )
+        let read = info.read(&mut reader, 0, &Device::Cpu).and_then(|q| q.dequantize(&Device::Cpu));
+        let why = |e| format!("tensor `{}`: {e}", self.name);
+        read.map_err(|e| ModelError::Gguf { path: self.path.into(), why: why(e) })
     }
 }
 
