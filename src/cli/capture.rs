@@ -4,6 +4,7 @@
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
 //! writer's thread while the next part is computed.
 
+use super::kept::Origin;
 use super::layers::Layers;
 use super::output::Outputs;
 use super::reading;
@@ -46,13 +47,8 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "FILE")]
     texts: PathBuf,
     /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
-    #[arg(
-        long,
-        alias = "at",
-        value_delimiter = ',',
-        value_name = "POSITIONS",
-        default_value = "response-mean"
-    )]
+    #[arg(long, alias = "at", value_delimiter = ',', value_name = "POSITIONS")]
+    #[arg(default_value = "response-mean")]
     positions: Vec<Position>,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
@@ -101,19 +97,17 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         precision: args.store,
     };
     let bytes = spec.bytes(n);
+    let (p, l, hidden, megabytes) =
+        (positions.len(), layers.len(), decoder.hidden(), bytes as f64 / 1e6);
     out.log(&format!(
-        "{n} texts x {} positions x {} layers x {}: {:.1} MB before compression",
-        positions.len(),
-        layers.len(),
-        decoder.hidden(),
-        bytes as f64 / 1e6
+        "{n} texts x {p} positions x {l} layers x {hidden}: {megabytes:.1} MB before compression"
     ));
     let config = json!({
         "texts": args.texts, "adapter": args.adapter, "system": args.system,
         "at": spec.positions, "layers": layers, "budget": args.budget,
     });
     let group = spec.group();
-    let attrs = state::attrs(&model, config, 0);
+    let attrs = Origin { model: &model, config, seed: 0 }.attrs();
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request { positions, layers: layers.clone(), budget: args.budget };
     let begun = Instant::now();
@@ -151,10 +145,9 @@ struct Texts<'a> {
 impl<'a> Texts<'a> {
     fn read(rows: Vec<TextRow>, args: &'a CaptureArgs, tokenizer: &Tokenizer) -> Result<Self> {
         let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(rows.len()), rows };
-        for i in 0..texts.rows.len() {
-            let read = reading::tokens(tokenizer, &texts.rows[i], args.system.as_deref());
-            let read = read.with_context(|| texts.place(i))?;
-            texts.tokens.push(read);
+        for (i, row) in texts.rows.iter().enumerate() {
+            let read = reading::rendered(tokenizer, &row.body, args.system.as_deref());
+            texts.tokens.push(read.with_context(|| texts.place(i))?.1);
         }
         Ok(texts)
     }
@@ -209,14 +202,10 @@ impl<'a> Texts<'a> {
             let none = Interventions::none();
             let work = capture(decoder, &self.tokens[first..end], request, &none, &mut sink);
             let work = work.map_err(|e| match e {
-                CaptureError::NotFinite {
-                    text,
-                    position,
-                    layer,
-                } => anyhow!(
-                    "{}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
-                    self.place(first + text)
-                ),
+                CaptureError::NotFinite { text, position, layer } => {
+                    let place = self.place(first + text);
+                    anyhow!("{place}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter")
+                }
                 other => other.into(),
             })?;
             computed_rows += work.rows;

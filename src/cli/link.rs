@@ -3,6 +3,7 @@
 //! Everything is read from the run's `results.h5` and given to [`crate::analysis::link`], which the
 //! study calls with the same records: shifts, couplings, scores with their status, states.
 
+use super::kept::of_run;
 use super::layers::Layers;
 use super::output::Outputs;
 use super::Console;
@@ -46,16 +47,6 @@ pub struct LinkArgs {
     seed: Option<u64>,
 }
 
-impl LinkArgs {
-    /// The results file of the run.
-    fn results(&self) -> PathBuf {
-        match self.run.is_dir() {
-            true => self.run.join("results.h5"),
-            false => self.run.clone(),
-        }
-    }
-}
-
 /// A state as its record says.
 fn state(row: StateRow) -> State {
     State { id: row.state, condition: row.condition, seed: row.seed as u64, text: row.text }
@@ -73,10 +64,9 @@ fn layers(choice: &Layers, held: &[LayerRow]) -> Result<Vec<usize>> {
 }
 
 pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
-    let path = args.results();
+    let path = of_run(&args.run);
     if let Some(table) = &args.out {
-        let reads = Outputs::default().reads("RUN", &path);
-        reads.file("--out", table).check()?;
+        Outputs::default().reads("RUN", &path).file("--out", table).check()?;
     }
     let reader = ResultsReader::open(&path)?;
     let all: Vec<State> = (reader.records()?).into_iter().map(state).collect();
@@ -92,15 +82,15 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     let couplings: Vec<CouplingRow> = reader.records()?;
     let scores: Vec<ScoreRow> = reader.records()?;
     let couples: Vec<CoupleRow> = reader.records()?;
+    let file = path.display();
     let Some(position) = shifts.first().map(|s| s.position.clone()) else {
-        bail!("{} holds no shifts to relate behaviour to", path.display());
+        bail!("{file} holds no shifts to relate behaviour to");
     };
     let couples: Vec<(String, String)> =
         (couples.into_iter()).map(|c| (c.concept_a, c.concept_b)).collect();
-    let behaviour = behaviours(&scores, &states);
     let r = links(&LinkInput {
         states: &states,
-        behaviour: &behaviour,
+        behaviour: &behaviours(&scores, &states),
         shifts: &shifts,
         couplings: &couplings,
         couples: &couples,
@@ -110,14 +100,9 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
         seed: args.seed.unwrap_or(reader.root_attrs().seed),
     })?;
     if r.links.is_empty() {
-        bail!(
-            "{}: a link needs scores and shifts of at least 3 conditions beside base",
-            path.display()
-        );
+        bail!("{file}: a link needs scores and shifts of at least 3 conditions beside base");
     }
-    for w in &r.warnings {
-        out.warn(&w.text);
-    }
+    r.warnings.iter().for_each(|w| out.warn(&w.text));
     let table = Frame::of(&r.links);
     if let Some(path) = &args.out {
         table.write_csv(path)?;

@@ -82,15 +82,10 @@ fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
         "files": files, "rows": rows, "errors": errors, "notes": notes, "findings": found,
     });
     out.result(&json, || {
-        let mut text: String = found.iter().map(|f: &Finding| format!("{f}\n")).collect();
-        text += &format!(
-            "{}, {}: {}, {}",
-            many(files, "file"),
-            many(rows, "row"),
-            many(errors, "error"),
-            many(notes, "note")
-        );
-        text
+        let lines: String = found.iter().map(|f: &Finding| format!("{f}\n")).collect();
+        let (files, rows) = (many(files, "file"), many(rows, "row"));
+        let (errors, notes) = (many(errors, "error"), many(notes, "note"));
+        format!("{lines}{files}, {rows}: {errors}, {notes}")
     })?;
     if errors > 0 {
         let errors = many(errors, "error");

@@ -1,5 +1,6 @@
 //! `residuum report`: the page, the figures and the findings of a results file.
 
+use super::kept::of_run;
 use super::output::Outputs;
 use super::Console;
 use crate::report;
@@ -27,10 +28,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
-    let results = match args.run.is_dir() {
-        true => args.run.join("results.h5"),
-        false => args.run,
-    };
+    let results = of_run(&args.run);
     let beside = match results.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
         _ => PathBuf::from("."),
@@ -41,19 +39,14 @@ pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
     let made = report::render(&results, &dir)?;
     let files: Vec<String> = made.files().iter().map(|f| f.display().to_string()).collect();
     let json = json!({
-        "report": made.html,
-        "sentences": made.sentences,
-        "warnings": made.warnings,
-        "files": files,
+        "report": made.html, "sentences": made.sentences, "warnings": made.warnings, "files": files,
     });
     out.result(&json, || {
-        let mut text = made.sentences.join("\n");
-        text += &format!(
-            "\n\n{} figures, {} findings, {} warnings: {}",
-            made.figures.len(),
-            made.findings.len(),
-            made.warnings.len(),
-            made.html.display()
+        let (sentences, page) = (made.sentences.join("\n"), made.html.display());
+        let counts = (made.figures.len(), made.findings.len(), made.warnings.len());
+        let (figures, findings, warnings) = counts;
+        let text = format!(
+            "{sentences}\n\n{figures} figures, {findings} findings, {warnings} warnings: {page}"
         );
         text.trim_start().to_owned()
     })

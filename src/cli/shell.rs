@@ -36,7 +36,7 @@ pub fn completions(args: CompletionsArgs, _out: &Console) -> Result<()> {
 pub fn man(args: ManArgs, out: &Console) -> Result<()> {
     if let Some(folder) = args.out {
         Outputs::default().folder("--out", &folder, &[]).check()?;
-        super::state::make_folder(&folder)?;
+        super::kept::make_folder(&folder)?;
         clap_mangen::generate_to(Cli::command(), &folder)
             .with_context(|| format!("{} cannot be written", folder.display()))?;
         out.log(&format!("manual pages in {}", folder.display()));

@@ -197,22 +197,13 @@ fn watched(
     run: impl FnOnce(&mut dyn FnMut(&Tally)) -> Result<Tally>,
 ) -> Result<Tally> {
     let mut progress = None;
-    let mut shown = 0;
     let mut watch = |t: &Tally| {
         let bar = progress.get_or_insert_with(|| {
-            let left = t.cases - t.known;
-            let line = format!(
-                "judging {left} cases ({} answers, {} settled before)",
-                cases.len(),
-                t.known
-            );
-            out.log(&line);
+            let (left, n, known) = (t.cases - t.known, cases.len(), t.known);
+            out.log(&format!("judging {left} cases ({n} answers, {known} settled before)"));
             out.bar("judging", left)
         });
-        while shown < t.settled + t.unparsed + t.failed {
-            shown += 1;
-            bar.step(&note(t));
-        }
+        bar.to(t.settled + t.unparsed + t.failed, &note(t));
     };
     run(&mut watch).map_err(|error| match error.downcast_ref::<JudgeError>() {
         // The same command would be refused again.
@@ -223,19 +214,14 @@ fn watched(
 
 /// Cost and trouble so far.
 fn note(t: &Tally) -> String {
-    let mut parts = Vec::new();
-    match t.cost {
-        Some(cost) => parts.push(format!("cost {cost:.4}")),
-        None if t.requests > 0 => {
-            parts.push(format!("{} tokens", t.prompt_tokens + t.completion_tokens));
-        }
-        None => {}
-    }
-    for (n, what) in [(t.unparsed, "unparsed"), (t.failed, "failed")] {
-        if n > 0 {
-            parts.push(format!("{n} {what}"));
-        }
-    }
+    let tokens = t.prompt_tokens + t.completion_tokens;
+    let mut parts: Vec<String> = match t.cost {
+        Some(cost) => vec![format!("cost {cost:.4}")],
+        None if t.requests > 0 => vec![format!("{tokens} tokens")],
+        None => Vec::new(),
+    };
+    let trouble = [(t.unparsed, "unparsed"), (t.failed, "failed")].into_iter();
+    parts.extend(trouble.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
     parts.join(", ")
 }
 

@@ -8,14 +8,13 @@ use crate::analysis::records::{ContrastRow, PreferenceRow, RateRow, StateRow, Wa
 use crate::analysis::{Draws, State};
 use crate::behavior::conversation::{AFTER, FRESH};
 use crate::behavior::{rates, warning, Judged, Warning};
+use crate::cli::kept::{self, csv};
 use crate::materials::Preference;
-use crate::store::{Frame, ResultsReader, ResultsWriter, RootAttrs};
+use crate::store::{Frame, ResultsReader, RootAttrs};
 use anyhow::Result;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Name of the file in the output folder.
-pub const FILE: &str = "results.h5";
 /// What the doubts of a round of judging are about; another round replaces them.
 const JUDGED: &str = "judged answers";
 
@@ -79,7 +78,7 @@ impl Found {
 
     /// Names of every table's CSV file, below the output folder.
     pub fn tables() -> Vec<String> {
-        Found::default().frames().iter().map(csv).collect()
+        Found::default().frames().iter().map(|f| csv(f.meta.path)).collect()
     }
 
     /// Adds a doubt.
@@ -104,10 +103,9 @@ impl Found {
         draws: Draws,
         doubts: &[Warning],
     ) -> Result<()> {
-        let all = rates(fresh, draws.bootstrap, draws.seed)?;
-        self.rates = rate_rows(&all, FRESH);
-        let ends = rates(at_ends, draws.bootstrap, draws.seed)?;
-        self.rates.extend(rate_rows(&ends, AFTER));
+        let of = |judged| rates(judged, draws.bootstrap, draws.seed);
+        let all = of(fresh)?;
+        self.rates = [rate_rows(&all, FRESH), rate_rows(&of(at_ends)?, AFTER)].concat();
         let b = &mut self.behaviour;
         b.contrasts.retain(|c| c.measure == LOG_ODDS);
         (b.contrasts).extend(rate_contrasts(&all, states, battery, contrasts, draws)?);
@@ -121,20 +119,12 @@ impl Found {
 
     /// Writes the file; what was written, below its folder.
     pub fn write(&self, folder: &Path, attrs: &RootAttrs) -> Result<Vec<String>> {
-        let mut w = ResultsWriter::create(&folder.join(FILE), attrs)?;
-        let mut files = vec![FILE.to_string()];
-        for frame in self.frames().iter().filter(|f| !f.is_empty()) {
-            w.frame(frame)?;
-            files.push(csv(frame));
-        }
-        w.finish()?;
-        Ok(files)
+        kept::results(folder, attrs, &self.frames(), |_| Ok(()))
     }
 
     /// Every table by its name.
     pub fn json(&self) -> Map<String, Value> {
-        let frames = self.frames().into_iter();
-        frames.map(|f| (name(&f).to_string(), f.json())).collect()
+        self.frames().iter().map(|f| (f.name().to_string(), f.json())).collect()
     }
 
     /// What the terminal shows: contrasts over all and those that survive correction, and no turns.
@@ -142,10 +132,7 @@ impl Found {
         let (b, t) = (&self.behaviour, &self.talks);
         let shown = |c: &&ContrastRow| c.kind != PREFERENCE || c.q < 0.05;
         let contrasts: Vec<ContrastRow> = b.contrasts.iter().filter(shown).cloned().collect();
-        let of_rates: &[&str] = match self.rates.is_empty() {
-            true => &["pooled", "p_z"],
-            false => &[],
-        };
+        let of_rates: &[&str] = if self.rates.is_empty() { &["pooled", "p_z"] } else { &[] };
         let frames = [
             Frame::of(&b.scores).without(&["pairs"]),
             Frame::of(&contrasts)
@@ -159,17 +146,7 @@ impl Found {
             Frame::of(&self.rates).without(&["group", "not_sure", "neither", "cut"]),
         ];
         let shown = frames.iter().filter(|f| !f.is_empty());
-        let each: Vec<String> = shown.map(|f| format!("{}\n{}", name(f), f.text())).collect();
+        let each: Vec<String> = shown.map(|f| format!("{}\n{}", f.name(), f.text())).collect();
         each.join("\n")
     }
-}
-
-/// Name of a table without its group.
-fn name(frame: &Frame) -> &'static str {
-    let path = frame.meta.path;
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
-}
-
-fn csv(frame: &Frame) -> String {
-    format!("csv/{}.csv", frame.meta.path.replace('/', "."))
 }

@@ -6,6 +6,7 @@
 
 use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
 use crate::analysis::State;
+use crate::cli::kept::of_run;
 use crate::cli::layers::reported;
 use crate::cli::Console;
 use crate::store::names::nearest;
@@ -13,6 +14,7 @@ use crate::store::{frame::tidy, Frame, Meta, ResultsReader, Values};
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::{json, Map, Value};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Most rows that are printed of one record.
@@ -65,11 +67,7 @@ fn pick(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
-    let file = match args.run.is_dir() {
-        true => args.run.join("results.h5"),
-        false => args.run.clone(),
-    };
-    let reader = ResultsReader::open(&file)?;
+    let reader = ResultsReader::open(&of_run(&args.run))?;
     let present = records::present(&reader);
     if args.list {
         let names: Vec<&str> = present.iter().map(|m| m.path).collect();
@@ -85,13 +83,15 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
             let couples = reader.records::<CoupleRow>()?.into_iter().take(1);
             args.concepts = couples.flat_map(|c| [c.concept_a, c.concept_b]).collect();
         }
-        if args.state.is_none() {
-            let first = reader.records::<StateRow>()?.into_iter().next();
-            args.state = first.map(|s| s.state);
-        }
+        let first = reader.records::<StateRow>()?.into_iter().next();
+        args.state = args.state.or(first.map(|s| s.state));
         parts.extend(RELATED.iter().filter(|p| present.iter().any(|m| m.path == **p)));
     }
-    let condition = condition(&reader, &args)?;
+    let mut condition = None;
+    if let Some(state) = &args.state {
+        let known = reader.records::<StateRow>()?.into_iter().find(|s| s.state == *state);
+        condition = Some(known.map_or_else(|| State::named(state).condition, |s| s.condition));
+    }
     let (mut text, mut told) = (String::new(), Map::new());
     for (i, path) in parts.into_iter().enumerate() {
         let Some(frame) = records::frame(&reader, path)? else {
@@ -120,30 +120,19 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
 fn resolve(present: &[&'static Meta], name: &str) -> Result<&'static str> {
     let name = name.trim_matches('/');
     let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path);
-    if let Some(exact) = present.iter().find(|m| m.path == name) {
-        return Ok(exact.path);
-    }
-    let found: Vec<&str> = (present.iter().map(|m| m.path)).filter(|p| last(p) == name).collect();
-    let exact = present.iter().find(|m| found.len() == 1 && m.path == found[0]);
-    match (exact, found.is_empty()) {
-        (Some(only), _) => Ok(only.path),
-        (None, true) => {
-            let near = nearest(name, present.iter().map(|m| last(m.path))).unwrap_or_default();
+    let paths = || present.iter().map(|m| m.path);
+    let found: Vec<&'static str> = match paths().find(|p| *p == name) {
+        Some(exact) => vec![exact],
+        None => paths().filter(|p| last(p) == name).collect(),
+    };
+    match found[..] {
+        [only] => Ok(only),
+        [] => {
+            let near = nearest(name, paths().map(last)).unwrap_or_default();
             bail!("the file has no `{name}`; did you mean `{near}`? `--list` lists what it has")
         }
-        (None, false) => bail!("`{name}` could be {}; name it with its group", found.join(" or ")),
+        _ => bail!("`{name}` could be {}; name it with its group", found.join(" or ")),
     }
-}
-
-/// The condition of the state that is asked for.
-fn condition(reader: &ResultsReader, args: &ExplainArgs) -> Result<Option<String>> {
-    let Some(state) = &args.state else {
-        return Ok(None);
-    };
-    let rows = reader.records::<StateRow>()?;
-    let known = rows.into_iter().find(|s| s.state == *state);
-    let condition = known.map_or_else(|| State::named(state).condition, |s| s.condition);
-    Ok(Some(condition))
 }
 
 /// The rows that the labels pick out.
@@ -199,18 +188,16 @@ fn picked(
         keep(&values, &[label]);
     }
     if let Some(values) = column("layer") {
-        let layer = match args.layer {
-            Some(layer) => layer.to_string(),
-            None => third(&values),
-        };
+        let layer = args.layer.map_or_else(|| third(&values), |l| l.to_string());
         check("layer", &labels(&values), &layer)?;
         keep(&values, &[&layer]);
     }
-    let same = match (column("concept_a"), column("concept_b")) {
-        (Some(a), Some(b)) => (0..frame.len()).map(|i| a.label(i) == b.label(i)).collect(),
-        _ => vec![false; frame.len()],
-    };
-    let frame = frame.only(|i| wanted[i] && !same[i]);
+    if let (Some(a), Some(b)) = (column("concept_a"), column("concept_b")) {
+        for (i, w) in wanted.iter_mut().enumerate() {
+            *w &= a.label(i) != b.label(i);
+        }
+    }
+    let frame = frame.only(|i| wanted[i]);
     match frame.is_empty() {
         true => bail!("{path} has no row at these labels"),
         false => Ok(frame),
@@ -223,14 +210,13 @@ fn labels(values: &Values) -> Vec<String> {
 
 /// Refuses a label that is not among the known ones.
 fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
-    let mut all: Vec<&str> = known.iter().map(String::as_str).collect();
-    all.sort_unstable();
-    all.dedup();
-    if all.contains(&asked) {
+    let all: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    if all.contains(asked) {
         return Ok(());
     }
     let near = nearest(asked, all.iter().copied()).unwrap_or_default();
-    bail!("there is no {what} `{asked}`; did you mean `{near}`? There are: {}", all.join(", "))
+    let all = all.into_iter().collect::<Vec<_>>().join(", ");
+    bail!("there is no {what} `{asked}`; did you mean `{near}`? There are: {all}")
 }
 
 /// The layer at 1/3 of the depth, or the first there is.
@@ -273,10 +259,8 @@ fn said(frame: &Frame) -> String {
     }
     let numbers = |name: &str| !matches!(frame.column(name), Some(Values::Text(_)));
     for field in frame.meta.fields.iter().filter(|f| numbers(f.name)) {
-        let unit = match field.unit {
-            "" | "1" => String::new(),
-            unit => format!(" ({unit})"),
-        };
+        let unit = Some(field.unit).filter(|u| !matches!(*u, "" | "1"));
+        let unit = unit.map_or(String::new(), |u| format!(" ({u})"));
         text += &format!("    {}{unit}: {}\n", field.name, tidy(field.is));
     }
     text + "\n"

@@ -12,21 +12,22 @@ mod work;
 
 use super::behave::BatteryChoice;
 use super::edit::EditChoice;
+use super::kept::RESULTS;
 use super::output::Outputs;
 use super::state::{self, ModelChoice};
-use super::vectors::{self, Directions, Held};
+use super::vectors::{self, Directions};
 use super::Console;
 use crate::analysis::cause::judge_edit;
 use crate::analysis::records::EditRow;
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;
-use crate::store::Frame;
+use crate::store::{Frame, ResultsWriter};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use work::{Work, RESULTS};
+use work::Work;
 
 /// Edit the stream along a direction
 #[derive(Args)]
@@ -122,39 +123,22 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     }
     let named = (args.controls.against.iter_mut()).chain(&mut args.edit.swap_from);
     for from in named.filter(|from| *from != state::BASE) {
-        let folder = state::adapter_folder(Path::new(from), out)?;
-        *from = folder.display().to_string();
+        *from = state::adapter_folder(Path::new(from), out)?.display().to_string();
     }
     let model = args.model.open(out)?;
     args.edit.check(model.decoder.layers())?;
-    let directions: Vec<_> =
-        (found.into_iter()).map(|f| Directions::of(f, &model.decoder)).collect::<Result<_>>()?;
-    let held = directions[0].concept(&args.edit.name)?;
+    let directions = found.into_iter().map(|f| Directions::of(f, &model.decoder));
+    let directions: Vec<Directions> = directions.collect::<Result<_>>()?;
+    directions[0].concept(&args.edit.name)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
-    let adapter = args.adapter.iter();
-    let files = adapter.map(|a| a.join("adapter_model.safetensors"));
-    let work = Work {
-        model: &model,
-        decoder: &decoder,
-        adapters: &args.adapter,
-        edit: &args.edit,
-        controls: &args.controls,
-        battery: &battery,
-        system: args.system.as_deref(),
-        seed: args.seed,
-        out,
-        directions: &directions,
-        inputs: args.edit.vector.iter().cloned().chain(files).collect(),
-    };
-    if !args.edit.sweep.is_empty() {
-        return sweep::run(&work);
-    }
-    if !args.controls.against.is_empty() {
-        return necessity::run(&work);
-    }
+    let (edit, controls) = (&args.edit, &args.controls);
+    let work =
+        Work { args: &args, edit, controls, model: &model, decoder, battery, directions, out };
     match &args.prompt {
-        Some(prompt) => answer(&args, prompt, &work, held),
-        None => scores(&work, held),
+        _ if !edit.sweep.is_empty() => sweep::run(&work),
+        _ if !controls.against.is_empty() => necessity::run(&work),
+        Some(prompt) => answer(prompt, &work),
+        None => scores(&work),
     }
 }
 
@@ -197,11 +181,11 @@ fn check(args: &SteerArgs) -> Result<()> {
     }
 }
 
-fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()> {
-    let (model, decoder) = (work.model, work.decoder);
-    let tokens = model.tokenizer.prompt(work.system, prompt)?;
+fn answer(prompt: &str, work: &Work) -> Result<()> {
+    let (model, decoder, args) = (work.model, &work.decoder, work.args);
+    let tokens = model.tokenizer.prompt(args.system.as_deref(), prompt)?;
     let texts = std::slice::from_ref(&tokens);
-    let mut ready = args.edit.build(model, decoder, held, texts)?;
+    let mut ready = work.ready(texts)?;
     if args.edit.swap_from.is_some() && args.edit.roles.is_empty() {
         // What is being generated was not read by the other state.
         let read = [Role::System, Role::User, Role::Assistant, Role::Template];
@@ -221,13 +205,8 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()>
     };
     let plain = one(&Interventions::none())?;
     let steered = one(&ready.interventions)?;
-    let text = format!(
-        "unsteered\n{}\n\nsteered ({})\n{}\n\n{}",
-        plain.trim(),
-        ready.what,
-        steered.trim(),
-        work.notes()
-    );
+    let (before, after, notes) = (plain.trim(), steered.trim(), work.notes());
+    let text = format!("unsteered\n{before}\n\nsteered ({})\n{after}\n\n{notes}", ready.what);
     let json = json!({
         "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
         "unsteered": plain, "steered": steered,
@@ -236,11 +215,11 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()>
     work.out.result(&json, || text)
 }
 
-fn scores(work: &Work, held: Held) -> Result<()> {
-    let decoder = work.decoder;
+fn scores(work: &Work) -> Result<()> {
+    let decoder = &work.decoder;
     let neutral = work.guard_texts()?;
     let bench = work.bench(decoder, &neutral);
-    let ready = work.edit.build(work.model, decoder, held, &bench.texts()?)?;
+    let ready = work.ready(&bench.texts()?)?;
     // A wrong width or layer is told before any work is done.
     (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
     let mut progress = work.out.bar("battery", 2);
@@ -250,26 +229,17 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
     let states = [state::row(&state)];
-    let written = work
-        .keep(&config, &states, &warnings, &work.inputs, |w| Ok(w.records::<EditRow>(&edits)?))?;
-    let hidden = [
-        "state",
-        "edit",
-        "plain_lo",
-        "plain_hi",
-        "edited_lo",
-        "edited_hi",
-        "kl",
-        "perplexity_ratio",
-        "inside",
-    ];
+    let write = |w: &mut ResultsWriter| Ok(w.records::<EditRow>(&edits)?);
+    let written = work.keep(&config, &states, &warnings, std::iter::empty(), write)?;
+    let bounds = ["plain_lo", "plain_hi", "edited_lo", "edited_hi"];
+    let same = ["state", "edit", "kl", "perplexity_ratio", "inside"];
     let frame = Frame::of(&edits);
     let effects = &edits[0];
     let text = format!(
         "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
          the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
          over prompts; changes (estimate) are paired by prompt.{written}",
-        frame.clone().without(&hidden).text(),
+        frame.clone().without(&bounds).without(&same).text(),
         ready.what,
         work.notes(),
         effects.kl,
