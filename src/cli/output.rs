@@ -256,7 +256,8 @@ fn is_part(path: &Path) -> bool {
     name.contains("-of-") && name.ends_with(".gguf")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
