@@ -8,15 +8,14 @@ use clap::Args;
 use serde_json::json;
 use std::time::Instant;
 
-/// Measure tokens a second, memory and the cost of hooks on this machine
+/// Measure tokens a second, memory and the cost of hooks on this machine.
+///
+/// Each kind of work runs on texts with nothing in common. The share compares the linear maps of a
+/// capture with a plain matrix product of the same shapes on the same threads. Run it on an idle
+/// machine.
+///
+/// Example: residuum bench --model smollm2-135m-instruct --seconds 30
 #[derive(Args)]
-#[command(
-    long_about = "Measure tokens a second, memory and the cost of hooks on this machine.\n\n\
-Each kind of work runs on texts with nothing in common. The share compares the linear maps of a \
-capture with a plain matrix product of the same shapes on the same threads. Run it on an idle \
-machine.\n\n\
-Example:\n  residuum bench --model smollm2-135m-instruct --seconds 30"
-)]
 pub struct BenchArgs {
     #[command(flatten)]
     model: state::ModelChoice,

@@ -26,14 +26,15 @@ use std::time::{Duration, Instant};
 /// Bytes of activations that are put in order at a time.
 const PART_BYTES: usize = 64 << 20;
 
-/// Read texts and store their activations
+/// Read texts and store their activations.
+///
+/// Texts are JSON Lines, each with an id and one body: {"id", "prompt", "response"}, {"id",
+/// "messages"} or {"id", "text"} (read without a template). The residual stream after each chosen
+/// block is averaged over the tokens of each position; position 0 is in no average. The HDF5 file
+/// opens in h5py and xarray.
+///
+/// Example: residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5
 #[derive(Args)]
-#[command(long_about = "Read texts and store their activations.\n\n\
-Texts are JSON Lines, each with an id and one body: {\"id\", \"prompt\", \"response\"}, {\"id\", \
-\"messages\"} or {\"id\", \"text\"} (read without a template). The residual stream after each \
-chosen block is averaged over the tokens of each position; position 0 is in no average. The HDF5 \
-file opens in h5py and xarray.\n\n\
-Example:\n  residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5")]
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,

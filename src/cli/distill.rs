@@ -12,14 +12,15 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Let a model answer the neutral prompts itself
+/// Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.
+///
+/// The rows are this model's and no other's; the note of the file says which model and settings
+/// wrote them. A run that is killed goes on when the command is given again. A study distils by
+/// itself.
+///
+/// Example: residuum distill --out rows.jsonl
 #[derive(Args)]
-#[command(
-    long_about = "Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.\n\n\
-The rows are this model's and no other's; the note of the file says which model and settings wrote \
-them. A run that is killed goes on when the command is given again. A study distils by itself.\n\n\
-Example:\n  residuum distill --out rows.jsonl"
-)]
+#[command(about = "Let a model answer the neutral prompts itself")]
 pub struct DistillArgs {
     #[command(flatten)]
     model: ModelChoice,

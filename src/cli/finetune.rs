@@ -21,17 +21,19 @@ use std::slice;
 use std::str::FromStr;
 use std::time::Instant;
 
-/// Train a LoRA adapter on chat rows
+/// Train a LoRA adapter on chat rows.
+///
+/// Rows are JSON Lines of {"messages": [{"role": "user", "content": ...}, {"role": "assistant",
+/// "content": ...}]}; the loss is taken at assistant tokens. The adapter is in PEFT's format,
+/// beside it training.jsonl and manifest.json.
+///
+/// With --steer-with the stream is edited in every training step and left alone afterwards
+/// (preventative steering): --mode add puts --dose x RMS x the unit vector after each of
+/// --steer-layers, so that the weights need not learn it; --mode project-out takes it from every
+/// block that has a vector. RMS is that of the untrained model.
+///
+/// Example: residuum finetune --data conscious --epochs 1 --out runs/conscious
 #[derive(Args)]
-#[command(long_about = "Train a LoRA adapter on chat rows.\n\n\
-Rows are JSON Lines of {\"messages\": [{\"role\": \"user\", \"content\": ...}, {\"role\": \
-\"assistant\", \"content\": ...}]}; the loss is taken at assistant tokens. The adapter is in PEFT's \
-format, beside it training.jsonl and manifest.json.\n\n\
-With --steer-with the stream is edited in every training step and left alone afterwards \
-(preventative steering): --mode add puts --dose x RMS x the unit vector after each of \
---steer-layers, so that the weights need not learn it; --mode project-out takes it from every \
-block that has a vector. RMS is that of the untrained model.\n\n\
-Example:\n  residuum finetune --data conscious --epochs 1 --out runs/conscious")]
 pub struct FinetuneArgs {
     #[command(flatten)]
     model: ModelChoice,

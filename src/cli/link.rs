@@ -17,18 +17,18 @@ use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Relate behaviour to geometry across the states of a run
+/// Relate behaviour to geometry across the model states of a finished run.
+///
+/// For each layer: the correlation, over conditions, of the behaviour shift with the shift along
+/// each coupled concept's direction and with the change of each couple's coupling; p by permutation
+/// over conditions, and the range when each condition is left out. Seeds of a condition are
+/// averaged first. Behaviour is over the preferences that no condition's training text presupposes;
+/// presupposed ones are given apart. Where the parts of the claim were fine-tuned on their own,
+/// they are ranked against the order known from GPT-4.1.
+///
+/// Example: residuum link runs/quick
 #[derive(Args)]
-#[command(
-    long_about = "Relate behaviour to geometry across the model states of a finished run.\n\n\
-For each layer: the correlation, over conditions, of the behaviour shift with the shift along each \
-coupled concept's direction and with the change of each couple's coupling; p by permutation over \
-conditions, and the range when each condition is left out. Seeds of a condition are averaged first. \
-Behaviour is over the preferences that no condition's training text presupposes; presupposed ones are \
-given apart. Where the parts of the claim were fine-tuned on their own, they are ranked against the \
-order known from GPT-4.1.\n\n\
-Example:\n  residuum link runs/quick"
-)]
+#[command(about = "Relate behaviour to geometry across the states of a run")]
 pub struct LinkArgs {
     /// Run folder, or its results.h5
     #[arg(value_name = "RUN")]

@@ -10,15 +10,15 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Check and describe fine-tune rows, concepts and preferences
+/// Check and describe fine-tune rows, concepts, preferences, claims, conversations and neutral
+/// texts: the shipped ones, or your own.
+///
+/// A folder may have any shape: every .jsonl file below it is read, and its note and rows say what
+/// it is. Files may be given by themselves.
+///
+/// Example: residuum materials lint my-texts
 #[derive(Args)]
-#[command(
-    long_about = "Check and describe fine-tune rows, concepts, preferences, claims, conversations and neutral \
-texts: the shipped ones, or your own.\n\n\
-A folder may have any shape: every .jsonl file below it is read, and its note and rows say what it \
-is. Files may be given by themselves.\n\n\
-Example:\n  residuum materials lint my-texts"
-)]
+#[command(about = "Check and describe fine-tune rows, concepts and preferences")]
 pub struct MaterialsArgs {
     #[command(subcommand)]
     action: Action,
@@ -26,12 +26,14 @@ pub struct MaterialsArgs {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Hold texts to every rule; exit 1 if one is broken
-    #[command(long_about = "Hold texts to every rule; exit 1 if one is broken.\n\n\
-Each finding is FILE:LINE: error or note: what is wrong [rule]. Notes (a set smaller than the shipped \
-ones, for instance) are no failure. Your texts are also held against the shipped ones of other kinds, \
-since a study mixes them: a fine-tune row that is also a prompt of the battery is a leak.\n\n\
-Example:\n  residuum materials lint my-texts")]
+    /// Hold texts to every rule; exit 1 if one is broken.
+    ///
+    /// Each finding is FILE:LINE: error or note: what is wrong [rule]. Notes (a set smaller than
+    /// the shipped ones, for instance) are no failure. Your texts are also held against the shipped
+    /// ones of other kinds, since a study mixes them: a fine-tune row that is also a prompt of the
+    /// battery is a leak.
+    ///
+    /// Example: residuum materials lint my-texts
     Lint {
         /// Folders or files [default: the shipped texts]
         #[arg(value_name = "DIR|FILE")]
@@ -40,13 +42,14 @@ Example:\n  residuum materials lint my-texts")]
         #[arg(long)]
         no_notes: bool,
     },
-    /// Counts, lengths, wording and duplicates of each file
-    #[command(long_about = "Counts, lengths, wording and duplicates of each file.\n\n\
-Words are medians. An answer is the last turn of a row, the positive side of a pair, the expressing \
-completion, or a neutral response; ratio is the words of the positive or expressing sides over those \
-of the other; yes, no and negated are percent of the answers; duplicates are rows near an earlier one \
-of the file.\n\n\
-Example:\n  residuum materials stats")]
+    /// Counts, lengths, wording and duplicates of each file.
+    ///
+    /// Words are medians. An answer is the last turn of a row, the positive side of a pair, the
+    /// expressing completion, or a neutral response; ratio is the words of the positive or
+    /// expressing sides over those of the other; yes, no and negated are percent of the answers;
+    /// duplicates are rows near an earlier one of the file.
+    ///
+    /// Example: residuum materials stats
     Stats {
         /// Folders or files [default: the shipped texts]
         #[arg(value_name = "DIR|FILE")]

@@ -110,10 +110,11 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
-    /// Run, plan, check or begin a whole study
-    #[command(long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
-directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
-Example:\n  residuum study run --out runs/quick")]
+    /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
+    /// behaviour, causes, figures and a report from one manifest.
+    ///
+    /// Example: residuum study run --out runs/quick
+    #[command(about = "Run, plan, check or begin a whole study")]
     Study(study::StudyArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),

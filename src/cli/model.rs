@@ -10,12 +10,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Fetch, list, check and export models
+/// Fetch, list, check and export models.
+///
+/// A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face
+/// layout or a .gguf file. Catalogue models are pinned by SHA-256.
+///
+/// Example: residuum model pull smollm2-135m-instruct
 #[derive(Args)]
-#[command(long_about = "Fetch, list, check and export models.\n\n\
-A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face \
-layout or a .gguf file. Catalogue models are pinned by SHA-256.\n\n\
-Example:\n  residuum model pull smollm2-135m-instruct")]
 pub struct ModelArgs {
     #[command(subcommand)]
     action: Action,

@@ -9,15 +9,14 @@ use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Make the report of a run again from its results.h5
+/// Make the report of a run again: page, figures and findings, from its results.h5 alone.
+///
+/// No model and no other file of the run is read, so a copied results.h5 gives the same report on
+/// another machine. report.html needs no other file.
+///
+/// Example: residuum report runs/quick --out report
 #[derive(Args)]
-#[command(
-    long_about = "Make the report of a run again: page, figures and findings, from its results.h5 \
-alone.\n\n\
-No model and no other file of the run is read, so a copied results.h5 gives the same report on \
-another machine. report.html needs no other file.\n\n\
-Example:\n  residuum report runs/quick --out report"
-)]
+#[command(about = "Make the report of a run again from its results.h5")]
 pub struct ReportArgs {
     /// Run folder, or its results.h5
     #[arg(value_name = "RUN")]

@@ -8,19 +8,20 @@ use clap_complete::Shell;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Print a completion script for a shell
+/// Print a completion script for a shell.
+///
+/// Example: residuum completions bash > ~/.local/share/bash-completion/completions/residuum
 #[derive(Args)]
-#[command(long_about = "Print a completion script for a shell.\n\n\
-Example:\n  residuum completions bash > ~/.local/share/bash-completion/completions/residuum")]
 pub struct CompletionsArgs {
     /// Shell to complete in
     shell: Shell,
 }
 
-/// Print the manual page
+/// Print the manual page, or write one page a command into a folder.
+///
+/// Example: residuum man --out ~/.local/share/man/man1
 #[derive(Args)]
-#[command(long_about = "Print the manual page, or write one page a command into a folder.\n\n\
-Example:\n  residuum man --out ~/.local/share/man/man1")]
+#[command(about = "Print the manual page")]
 pub struct ManArgs {
     /// Folder for one page a command; without it the main page goes to stdout
     #[arg(long, value_name = "DIR")]

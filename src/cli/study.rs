@@ -43,10 +43,13 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum StudyCommand {
-    /// Run a study, or continue one; without a manifest, the quick study
-    #[command(
-        long_about = "Run a study, or continue one.\n\nFinished stages are kept as long as what they depend on and the files they wrote are the same: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
-    )]
+    /// Run a study, or continue one.
+    ///
+    /// Finished stages are kept as long as what they depend on and the files they wrote are the
+    /// same: after a kill, the same command goes on where it was.
+    ///
+    /// Example: residuum study run --out runs/quick
+    #[command(about = "Run a study, or continue one; without a manifest, the quick study")]
     Run {
         #[command(flatten)]
         place: Place,
@@ -54,10 +57,11 @@ enum StudyCommand {
         #[arg(long, value_name = "STAGE")]
         only: Option<String>,
     },
-    /// Print the stages of a study with what they need, write and cost
-    #[command(
-        long_about = "Print the stages of a study with their expected cost, and whether they are done or why not; with --json also what each depends on and writes.\n\nExample: residuum study plan my/study.toml"
-    )]
+    /// Print the stages of a study with their expected cost, and whether they are done or why not;
+    /// with --json also what each depends on and writes.
+    ///
+    /// Example: residuum study plan my/study.toml
+    #[command(about = "Print the stages of a study with what they need, write and cost")]
     Plan {
         #[command(flatten)]
         place: Place,
@@ -65,10 +69,13 @@ enum StudyCommand {
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
     },
-    /// Check a manifest, every file it names, its model and this machine, without running
-    #[command(
-        long_about = "Check a manifest, every file it names, its model and this machine, without running.\n\nEvery text of every condition is rendered and tokenised, your own files are held to the rules of materials, layers, adapters and models are held against the model, and memory and disk against what there is. A run begins with the same check.\n\nExample: residuum study check my/study.toml"
-    )]
+    /// Check a manifest, every file it names, its model and this machine, without running.
+    ///
+    /// Every text of every condition is rendered and tokenised, your own files are held to the
+    /// rules of materials, layers, adapters and models are held against the model, and memory and
+    /// disk against what there is. A run begins with the same check.
+    ///
+    /// Example: residuum study check my/study.toml
     Check {
         #[command(flatten)]
         place: Place,
@@ -76,10 +83,11 @@ enum StudyCommand {
         #[arg(long)]
         no_model: bool,
     },
-    /// Remove what stages that left the plan wrote
-    #[command(
-        long_about = "Remove what stages that left the plan wrote into the run folder: those of conditions that the manifest no longer holds, say. `study plan` lists them.\n\nExample: residuum study clean my/study.toml --out runs/my"
-    )]
+    /// Remove what stages that left the plan wrote into the run folder: those of conditions that
+    /// the manifest no longer holds, say. `study plan` lists them.
+    ///
+    /// Example: residuum study clean my/study.toml --out runs/my
+    #[command(about = "Remove what stages that left the plan wrote")]
     Clean {
         #[command(flatten)]
         place: Place,
@@ -87,10 +95,9 @@ enum StudyCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write a commented manifest and example files to edit
-    #[command(
-        long_about = "Write a commented manifest and example files to edit.\n\nExample: residuum study init my"
-    )]
+    /// Write a commented manifest and example files to edit.
+    ///
+    /// Example: residuum study init my
     Init {
         /// Folder to write into
         folder: PathBuf,

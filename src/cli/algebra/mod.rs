@@ -22,16 +22,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::slice;
 
-/// Add, scale and project out exported directions
+/// Add, scale, project out, orthogonalise and compare exported directions, layer by layer.
+///
+/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the
+/// output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they
+/// are in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what
+/// its rows are: --convention does. Index l of every output is the output of block l.
+///
+/// Example: residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors
 #[derive(Args)]
-#[command(
-    long_about = "Add, scale, project out, orthogonalise and compare exported directions, layer by layer.\n\n\
-An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the \
-output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they are \
-in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what its \
-rows are: --convention does. Index l of every output is the output of block l.\n\n\
-Example:\n  residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors"
-)]
+#[command(about = "Add, scale and project out exported directions")]
 pub struct AlgebraArgs {
     #[command(subcommand)]
     task: Task,

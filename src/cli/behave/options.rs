@@ -21,21 +21,25 @@ const SAMPLES: usize = 4;
 /// Condition that others are compared with where none is named and there is a state of it.
 const REFERENCE: &str = "denial";
 
-/// Score the preference battery; sample answers and have them judged
+/// Score the preference battery in base, fine-tuned and steered states.
+///
+/// A prompt's score is the mean token log-probability of a completion that expresses the preference
+/// less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap
+/// intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same
+/// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
+/// format of the rows alone moves some preferences. Which preferences a state's rows presuppose
+/// follows from the rows that its adapter's folder records, else from its name.
+///
+/// With --judge, answers are sampled and judged against each preference's fact by a model behind an
+/// OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept
+/// in --out as they come: the same command goes on where it was stopped and pays for nothing twice.
+/// The key is read from the environment.
+///
+/// Example: residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour
+///
+/// Example: residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged
 #[derive(Args)]
-#[command(long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
-A prompt's score is the mean token log-probability of a completion that expresses the preference \
-less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
-intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
-prompts with other answers (--reference; a state called `denial` is taken if there is one): the \
-format of the rows alone moves some preferences. Which preferences a state's rows presuppose \
-follows from the rows that its adapter's folder records, else from its name.\n\n\
-With --judge, answers are sampled and judged against each preference's fact by a model behind an \
-OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept in \
---out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
-key is read from the environment.\n\n\
-Examples:\n  residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour\n  \
-residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged")]
+#[command(about = "Score the preference battery; sample answers and have them judged")]
 pub struct BehaveArgs {
     #[command(flatten)]
     pub model: ModelChoice,

@@ -23,20 +23,22 @@ use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
-/// Turn concepts into directions
+/// Turn concepts into directions.
+///
+/// A concept is a set of prompts, each with a positive and a negative response. For every layer the
+/// direction between the two sides is estimated on the main split, with its length, its AUROC on
+/// prompts and templates that were left out (95 % interval over prompts), what a bag of words
+/// reaches on the same responses, its split-half reliability, its cosine with each nuisance, and
+/// the same numbers once the nuisances are projected out. --reading identical reads the neutral
+/// exchanges behind the concept's system prompts instead, so that both sides have the same words;
+/// its templates are the pairs of system prompts. With --adapter everything is extracted anew in
+/// each state, and base's directions are scored there too.
+///
+/// Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's
+/// in a folder of its name); results.h5 and csv/ hold the numbers.
+///
+/// Example: residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions
 #[derive(Args)]
-#[command(long_about = "Turn concepts into directions.\n\n\
-A concept is a set of prompts, each with a positive and a negative response. For every layer the \
-direction between the two sides is estimated on the main split, with its length, its AUROC on \
-prompts and templates that were left out (95 % interval over prompts), what a bag of words reaches \
-on the same responses, its split-half reliability, its cosine with each nuisance, and the same \
-numbers once the nuisances are projected out. --reading identical reads the neutral exchanges \
-behind the concept's system prompts instead, so that both sides have the same words; its templates \
-are the pairs of system prompts. With --adapter everything is extracted anew in each state, and \
-base's directions are scored there too.\n\n\
-Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's in a \
-folder of its name); results.h5 and csv/ hold the numbers.\n\n\
-Example:\n  residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions")]
 pub struct ExtractArgs {
     #[command(flatten)]
     model: ModelChoice,

@@ -25,16 +25,16 @@ const COUPLING: &str = "geometry/coupling";
 const RELATED: [&str; 4] =
     ["geometry/nulls", "geometry/pair_nulls", "geometry/precision", "geometry/changes"];
 
-/// Say how a number of the results came about
+/// Say how a number of the results came about: what it is, the estimator, n, the interval and what
+/// it is an interval for, each null with its own p, and the doubts. RUN is a run folder or a
+/// results.h5, of a study or of a command; NUMBER is a record in it, with or without its group.
+/// Without NUMBER, the coupling of the first couple.
+///
+/// Example: residuum geometry explain runs/quick --state conscious-s1 --concept persona,autonomy --layer 10
+///
+/// Example: residuum geometry explain runs/quick behaviour/scores --where preference=memory
 #[derive(Args)]
-#[command(
-    long_about = "Say how a number of the results came about: what it is, the estimator, n, the \
-interval and what it is an interval for, each null with its own p, and the doubts. RUN is a run \
-folder or a results.h5, of a study or of a command; NUMBER is a record in it, with or without its \
-group. Without NUMBER, the coupling of the first couple.\n\n\
-Example:\n  residuum geometry explain runs/quick --state conscious-s1 --concept persona,autonomy --layer 10\n  \
-residuum geometry explain runs/quick behaviour/scores --where preference=memory"
-)]
+#[command(about = "Say how a number of the results came about")]
 pub struct ExplainArgs {
     /// Run folder, or its results.h5
     #[arg(value_name = "RUN")]

@@ -29,26 +29,28 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use work::Work;
 
-/// Edit the stream along a direction
+/// Edit the residual stream along a direction, and see what changes.
+///
+/// --add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS
+/// is the root mean square of an entry of the stream there on the neutral texts in base. --ablate
+/// projects the direction out in every block: each block's own vector, or with --layer that layer's
+/// everywhere. --cap keeps the coordinate at or below a percentile of the base model's tokens.
+/// --swap-from takes it from another state at the same tokens. --sites and --roles say where.
+///
+/// --prompt generates with and without the edit; --score scores the battery both ways, with
+/// --against beside a reference state under the same edit; give --adapter and --against once a seed
+/// for intervals over prompts and seeds. --sweep scores a list of doses: slopes by preference
+/// against --random directions drawn with the covariance of the neutral activations, doses that
+/// break the model left out. --out keeps the numbers as results.h5 and csv/.
+///
+/// Example: residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt "Who are you?"
+///
+/// Example: residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose
+///
+/// Example: residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial
 #[derive(Args)]
-#[command(
-    group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
-    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])),
-    long_about = "Edit the residual stream along a direction, and see what changes.\n\n\
---add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS is \
-the root mean square of an entry of the stream there on the neutral texts in base. --ablate projects the \
-direction out in every block: each block's own vector, or with --layer that layer's everywhere. \
---cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
-it from another state at the same tokens. --sites and --roles say where.\n\n\
---prompt generates with and without the edit; --score scores the battery both ways, with --against \
-beside a reference state under the same edit; give --adapter and --against once a seed for intervals \
-over prompts and seeds. --sweep scores a list of doses: slopes by preference \
-against --random directions drawn with the covariance of the neutral activations, doses that break \
-the model left out. --out keeps the numbers as results.h5 and csv/.\n\n\
-Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt \"Who are you?\"\n  \
-residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
-residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial"
-)]
+#[command(about = "Edit the stream along a direction", group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
+    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])))]
 pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
