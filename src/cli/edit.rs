@@ -5,9 +5,7 @@ use super::readings::scale_texts;
 use super::state;
 use super::vectors::{check_block, Held};
 use crate::analysis::scale::rms_at;
-use crate::analysis::texts::neutral_tokens;
 use crate::causal::ceilings;
-use crate::materials::{for_side_effects, load_neutral_texts, subset, Use};
 use crate::model::{unit, Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
 use crate::store::names::twice;
 use anyhow::{bail, Result};
@@ -54,20 +52,6 @@ pub struct EditChoice {
     #[arg(long, value_name = "DOSES", value_delimiter = ',', value_parser = finite)]
     #[arg(allow_hyphen_values = true, conflicts_with = "sites")]
     pub sweep: Vec<f64>,
-}
-
-/// `n` of the neutral texts for side effects, drawn by seed.
-pub fn side_effect_texts(
-    model: &Model,
-    system: Option<&str>,
-    (n, seed): (usize, u64),
-) -> Result<Vec<Tokens>> {
-    let all = load_neutral_texts(None)?;
-    let Some(texts) = subset::texts(&all, n, seed, Use::SideEffects) else {
-        let there = for_side_effects(&all).len();
-        bail!("--guard-texts is {n}, but there are {there} neutral texts for side effects; give at most that");
-    };
-    Ok(neutral_tokens(&model.tokenizer, &texts, system)?)
 }
 
 /// A dose.

@@ -4,7 +4,7 @@
 //! read in base alone and only where a layer is chosen, and an adapter's state exists only while it is
 //! read. [`ground`] and [`roles`] say what a results file is about.
 
-use super::state::{self, NamedAdapter};
+use super::state::{self, NamedAdapter, BASE};
 use super::Console;
 use crate::analysis::directions::Further;
 use crate::analysis::records::{ConceptRow, CoupleRow, LayerRow, StateRow};
@@ -110,11 +110,12 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
     let later = what.positions[1..].iter();
     let mut further: Vec<Further> =
         later.map(|p| Further { position: *p, acts: Vec::new() }).collect();
-    for (name, folder) in state::states(adapters) {
-        let decoder = state::state(&model.decoder, folder.as_deref())?;
+    let tuned = adapters.iter().map(|a| (&*a.name, Some(&*a.folder)));
+    for (name, folder) in std::iter::once((BASE, None)).chain(tuned) {
+        let decoder = state::state(&model.decoder, folder)?;
         let contrasts = texts.concepts.iter().chain(&texts.dev);
         let n = contrasts.map(|c| c.texts.len()).sum::<usize>() + texts.neutral.len();
-        let mut bar = out.bar(&name, n);
+        let mut bar = out.bar(name, n);
         let (first, watch) = (&what.positions[..1], &mut || bar.step(""));
         let read = StateActivations::capture_at(
             &decoder,
@@ -124,7 +125,7 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
             what.positions,
             watch,
         );
-        let (acts, at) = read.with_context(|| name.clone())?;
+        let (acts, at) = read.with_context(|| name.to_string())?;
         for (further, acts) in further.iter_mut().zip(at) {
             further.acts.push(acts);
         }
@@ -133,7 +134,7 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
             log_probs.push(response_log_probs(&decoder, &texts.neutral, &edits)?);
         }
         readings.acts.push(acts);
-        readings.states.push(State::named(&name));
+        readings.states.push(State::named(name));
         texts.dev.clear();
     }
     Ok(Read { readings, texts, log_probs, further })

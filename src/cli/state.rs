@@ -134,13 +134,6 @@ pub fn state(base: &Decoder, adapter: Option<&Path>) -> Result<Decoder> {
     }
 }
 
-/// Names and folders of all states, base first.
-pub fn states(adapters: &[NamedAdapter]) -> Vec<(String, Option<PathBuf>)> {
-    let base = (BASE.to_string(), None);
-    let tuned = adapters.iter().map(|a| (a.name.clone(), Some(a.folder.clone())));
-    std::iter::once(base).chain(tuned).collect()
-}
-
 /// A state as a record.
 pub fn row(s: &State) -> StateRow {
     StateRow {

@@ -218,15 +218,11 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
                 bail!("there is one vector and nothing to compare it with: give two at least");
             }
             let cosines = layerwise(&inputs, out, agreement)?;
-            let mut rows = Vec::new();
-            for (layer, m) in &cosines {
-                for i in 0..inputs.len() {
-                    rows.extend((i + 1..inputs.len()).map(|j| CosineRow {
-                        layer: *layer,
-                        vector_a: inputs[i].shown.clone(),
-                        vector_b: inputs[j].shown.clone(),
-                        estimate: m[[i, j]],
-                    }));
+            let (n, mut rows) = (inputs.len(), Vec::new());
+            for (&layer, m) in &cosines {
+                for (i, j) in (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))) {
+                    let (vector_a, vector_b) = (inputs[i].shown.clone(), inputs[j].shown.clone());
+                    rows.push(CosineRow { layer, vector_a, vector_b, estimate: m[[i, j]] });
                 }
             }
             let frame = Frame::of(&rows);

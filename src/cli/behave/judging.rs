@@ -9,6 +9,7 @@ use crate::behavior::warning::{of_judging, Warning};
 use crate::cli::state;
 use crate::materials::Preference;
 use crate::model::Model;
+use crate::stats::Interval;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::{json, Value};
@@ -155,35 +156,29 @@ impl JudgeArgs {
         let known = known(battery, self.judge_check.unwrap_or(by_default));
         let mut all: Vec<Case> = known.iter().map(|(case, _)| case.clone()).collect();
         all.extend(cases);
-        let (name, tally) = match judge {
-            Judge::Remote(endpoint) => {
-                let tally = watched(&all, out, |watch| {
-                    let clock = Clock::system();
-                    Ok(judge::judge(endpoint, &clock, &all, &mut store, watch)?)
-                })?;
-                (endpoint.name(), tally)
+        let opened;
+        let model = match (judge, tested) {
+            (Judge::Remote(endpoint), _) => Err(endpoint),
+            (Judge::Local(None), Some(model)) => Ok(model),
+            (Judge::Local(Some(name)), Some(model)) if *name == model.id => Ok(model),
+            (Judge::Local(Some(name)), _) => {
+                opened = state::open(name, out)?;
+                Ok(&opened)
             }
-            Judge::Local(own) => {
-                let opened;
-                let model = match (own, tested) {
-                    (None, Some(model)) => model,
-                    (Some(name), Some(model)) if *name == model.id => model,
-                    (Some(name), _) => {
-                        opened = state::open(name, out)?;
-                        &opened
-                    }
-                    (None, None) => {
-                        bail!("--judge local needs --judge-model NAME where no model is loaded")
-                    }
-                };
-                let name = format!("local {}@{}", model.id, &model.sha256[..12]);
-                let tally = watched(&all, out, |watch| {
-                    let (decoder, tokenizer) = (&model.decoder, &model.tokenizer);
-                    Ok(judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)?)
-                })?;
-                (name, tally)
+            (Judge::Local(None), None) => {
+                bail!("--judge local needs --judge-model NAME where no model is loaded")
             }
         };
+        let name = match model {
+            Err(endpoint) => endpoint.name(),
+            Ok(model) => format!("local {}@{}", model.id, &model.sha256[..12]),
+        };
+        let tally = watched(&all, out, |watch| match model {
+            Err(endpoint) => Ok(judge::judge(endpoint, &Clock::system(), &all, &mut store, watch)?),
+            Ok(Model { decoder, tokenizer, .. }) => {
+                Ok(judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)?)
+            }
+        })?;
         let agreement = (!known.is_empty()).then(|| Agreement::of(&name, &known, &store));
         let warnings = of_judging(&name, &tally, agreement.as_ref());
         Ok(Outcome { judge: name, store, tally, agreement, warnings })
@@ -228,33 +223,25 @@ fn note(t: &Tally) -> String {
 impl Outcome {
     /// One line on what judging did and cost, and one on how well the judge judges.
     pub fn text(&self) -> String {
-        let t = &self.tally;
+        let (judge, t) = (&self.judge, &self.tally);
+        let Tally { cases, known, settled, requests, unparsed, .. } = t;
+        let (sent, came, without) = (t.prompt_tokens, t.completion_tokens, cases - known - settled);
         let mut text = format!(
-            "judge {}: {} cases, {} settled before, {} now with {} requests, {} unparsed, {} without a verdict",
-            self.judge,
-            t.cases,
-            t.known,
-            t.settled,
-            t.requests,
-            t.unparsed,
-            t.cases - t.known - t.settled
+            "judge {judge}: {cases} cases, {known} settled before, {settled} now with {requests} requests, {unparsed} unparsed, {without} without a verdict"
         );
-        if t.prompt_tokens + t.completion_tokens > 0 {
-            text += &format!("; {} tokens in, {} out", t.prompt_tokens, t.completion_tokens);
+        if sent + came > 0 {
+            text += &format!("; {sent} tokens in, {came} out");
         }
         if let Some(cost) = t.cost {
             text += &format!(", cost {cost:.4}");
         }
         if let Some(a) = &self.agreement {
+            let shown = |rate: f64, i: &Interval| format!("{rate:.2} ({:.2} to {:.2})", i.lo, i.hi);
+            let stance = shown(a.stance_rate, &a.stance_interval);
+            let fact = shown(a.fact_rate, &a.fact_interval);
             text += &format!(
-                "\nexamined on {} completions whose side is known: side right {:.2} ({:.2} to {:.2}), fact right {:.2} ({:.2} to {:.2})",
-                a.n,
-                a.stance_rate,
-                a.stance_interval.lo,
-                a.stance_interval.hi,
-                a.fact_rate,
-                a.fact_interval.lo,
-                a.fact_interval.hi
+                "\nexamined on {} completions whose side is known: side right {stance}, fact right {fact}",
+                a.n
             );
         }
         text
@@ -262,11 +249,8 @@ impl Outcome {
 
     pub fn json(&self) -> Value {
         json!({
-            "judge": self.judge,
-            "prompt_version": judge::prompt::VERSION,
-            "verdicts": self.store.path(),
-            "tally": self.tally,
-            "agreement": self.agreement,
+            "judge": self.judge, "prompt_version": judge::prompt::VERSION,
+            "verdicts": self.store.path(), "tally": self.tally, "agreement": self.agreement,
         })
     }
 }

@@ -49,8 +49,9 @@ use work::Work;
 ///
 /// Example: residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial
 #[derive(Args)]
-#[command(about = "Edit the stream along a direction", group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
-    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])))]
+#[command(about = "Edit the stream along a direction")]
+#[command(group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])))]
+#[command(group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])))]
 pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,

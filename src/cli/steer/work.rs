@@ -1,20 +1,21 @@
 //! What the forms of `residuum steer` share: the state at work, the directions and their controls, and
 //! where the numbers go.
 
-use super::super::edit::{side_effect_texts, Ready};
+use super::super::edit::Ready;
 use super::super::kept::{self, Origin, RESULTS};
 use super::super::readings::scale_texts;
 use super::super::vectors::Directions;
 use super::super::{state, Console};
 use super::{Controls, EditChoice, SteerArgs};
 use crate::analysis::records::{StateRow, WarningRow};
+use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{self, readings, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
-use crate::materials::Preference;
+use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
 use crate::model::{unit, Decoder, Model, Tokens};
 use crate::store::{Frame, ResultsWriter};
-use anyhow::Result;
+use anyhow::{bail, Result};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
@@ -71,8 +72,12 @@ impl Work<'_> {
 
     /// The neutral texts that guards are taken on.
     pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
-        let (n, system) = (self.controls.guard_texts.into(), self.args.system.as_deref());
-        side_effect_texts(self.model, system, (n, self.args.seed))
+        let (all, n) = (load_neutral_texts(None)?, self.controls.guard_texts);
+        let Some(texts) = subset::texts(&all, n.into(), self.args.seed, Use::SideEffects) else {
+            let there = for_side_effects(&all).len();
+            bail!("--guard-texts is {n}, but there are {there} neutral texts for side effects; give at most that");
+        };
+        Ok(neutral_tokens(&self.model.tokenizer, &texts, self.args.system.as_deref())?)
     }
 
     pub fn guards(&self) -> Guards {
