@@ -18,21 +18,21 @@ mod states;
 pub use battery::BatteryChoice;
 pub use options::BehaveArgs;
 
-use super::kept::{make_folder, Origin};
+use super::kept::{self, Origin};
 use super::state::{self, BASE};
 use super::vectors::{self, Directions};
 use super::Console;
-use crate::analysis::behaviour::{behaviour, pairings, preference_rows, Behaviour, By};
+use crate::analysis::behaviour::{behaviour, doubt, pairings, preference_rows, Behaviour, By};
 use crate::analysis::conversations::{talked, Talked};
-use crate::analysis::records::StateRow;
+use crate::analysis::records::{Results, StateRow};
 use crate::analysis::State;
 use crate::behavior::{Ruler, Warning};
 use crate::materials::{load_claims, Preference};
-use crate::store::Manifest;
+use crate::store::{Manifest, ResultsWriter};
 use anyhow::Result;
 use measure::Measured;
 use options::Asking;
-use results::{draws, Found};
+use results::draws;
 use serde_json::{json, Value};
 use states::Plan;
 use std::mem::take;
@@ -89,7 +89,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         asking.rulers = rulers(&directions)?;
         sources.push(directions);
     }
-    make_folder(&args.out)?;
+    kept::make_folder(&args.out)?;
     let mut files = Vec::new();
     let mut all: Vec<Measured> = Vec::new();
     for s in &states {
@@ -101,7 +101,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let mut found = analysed(&mut all, &states, &asking, &contrasts, args.seed)?;
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
-        found.warn(&Warning::NoReference);
+        found.warnings.push(doubt(&Warning::NoReference));
     }
     let mut text = Vec::new();
     let mut verdict = None;
@@ -115,7 +115,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         verdict = Some(outcome.json());
         text.push(outcome.text());
     }
-    let mut json = found.json();
+    let mut json = results::json(&found);
     json.extend(verdict.map(|v| ("judge".to_string(), v)));
     let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
     text.extend(sources.iter().map(Directions::note));
@@ -132,10 +132,11 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         "judge": json.get("judge"), "vectors": vectors,
     });
     let origin = Origin { model: &model, config, seed: args.seed };
-    files.extend(found.write(&args.out, &origin.attrs())?);
+    let write = |w: &mut ResultsWriter| Ok(found.write(w)?);
+    files.extend(kept::results(&args.out, &origin.attrs(), &[], write)?);
     origin.record(&args.out, &plan.inputs(), &files)?;
     let mut manifest = Manifest::read(&args.out)?;
-    manifest.warnings = found.warnings();
+    manifest.warnings = results::doubts(&found);
     manifest.write(&args.out)?;
     show(args, &found, json, text, &files, out)
 }
@@ -147,33 +148,42 @@ fn analysed(
     asking: &Asking,
     contrasts: &[(String, String)],
     seed: u64,
-) -> Result<Found> {
+) -> Result<Results> {
     let scores: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.scores)).collect();
     let held: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.held)).collect();
     let (battery, claims, by, draws) = (&asking.battery, &asking.claims, By::State, draws(seed));
     let scored = Behaviour { states, scores: &scores, battery, claims, by, contrasts, draws };
-    Ok(Found {
+    let b = behaviour(&scored)?;
+    let t = talked(&Talked { states, held: &held, battery, by, contrasts, draws })?;
+    Ok(Results {
         preferences: preference_rows(battery),
-        behaviour: behaviour(&scored)?,
-        talks: talked(&Talked { states, held: &held, battery, by, contrasts, draws })?,
-        ..Found::default()
+        scores: b.scores,
+        contrasts: b.contrasts,
+        claims: b.claims,
+        took: b.took,
+        one_factor: b.one_factor,
+        warnings: b.warnings,
+        conversations: t.conversations,
+        stickiness: t.stickiness,
+        turns: t.turns,
+        ..Results::default()
     })
 }
 
 /// Ends the command: warnings, then the result.
 fn show(
     args: &BehaveArgs,
-    found: &Found,
+    found: &Results,
     mut json: serde_json::Map<String, Value>,
     text: Vec<String>,
     files: &[String],
     out: &Console,
 ) -> Result<()> {
-    found.warnings().iter().for_each(|w| out.warn(w));
+    found.warnings.iter().for_each(|w| out.warn(&w.text));
     json.insert("out".into(), json!(args.out));
     json.insert("files".into(), json!(files));
     out.result(&Value::Object(json), || {
-        let (tables, notes, files) = (found.text(), text.join("\n"), files.join(", "));
+        let (tables, notes, files) = (results::text(found), text.join("\n"), files.join(", "));
         format!(
             "{tables}\n{notes}\nStance log-odds in nats a token; 95 % bootstrap intervals over prompts; differences \
              are paired by prompt; q by Benjamini-Hochberg over isolated cells.\nwritten: {files} in {}",

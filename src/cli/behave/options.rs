@@ -2,7 +2,7 @@
 
 use super::battery::BatteryChoice;
 use super::judging::JudgeArgs;
-use super::results::Found;
+use super::results::tables;
 use super::states::{added, projected_out, Edit, Plan};
 use crate::analysis::State;
 use crate::behavior::conversation::Replies;
@@ -139,7 +139,7 @@ impl BehaveArgs {
 
     /// What the command reads and writes.
     pub fn outputs(&self, plan: &Plan) -> Outputs {
-        let tables = Found::tables();
+        let tables = tables();
         let written = [RESULTS, "manifest.json"].into_iter().chain(tables.iter().map(|t| &**t));
         let all = Outputs::of(&self.model.model)
             .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))

@@ -4,19 +4,20 @@
 //! holds what a judge is shown. The run's record keeps its first command and gains the round.
 
 use super::judging::{Judge, Outcome};
-use super::results::{draws, Found};
+use super::results::{self, draws};
 use super::BehaveArgs;
+use crate::analysis::records::Results;
 use crate::analysis::State;
 use crate::behavior::judge::{Case, Ruling, Truth};
 use crate::behavior::{judged, Answer, Judged};
-use crate::cli::kept::RESULTS;
+use crate::cli::kept::{self, RESULTS};
 use crate::cli::state::BASE;
 use crate::cli::Console;
 use crate::export::inspect::{self, Log, Sample};
 use crate::materials::Preference;
 use crate::model::Model;
 use crate::store::manifest::StageRecord;
-use crate::store::{digest, time, Journal, Manifest, RootAttrs};
+use crate::store::{digest, time, Journal, Manifest, ResultsReader, RootAttrs};
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 use std::path::Path;
@@ -55,12 +56,15 @@ pub fn run(
         bail!("{folder} holds no answers; sample some first: the same command without --rejudge");
     };
     let file = folder.join(RESULTS);
+    let command = || std::env::args().collect::<Vec<String>>();
     let (mut found, attrs) = match file.exists() {
-        true => Found::read(&file)?,
+        true => {
+            let reader = ResultsReader::open(&file)?;
+            (Results::read(&reader)?, reader.root_attrs().clone())
+        }
         false => {
-            let command: Vec<String> = std::env::args().collect();
-            let attrs = RootAttrs::new(&command.join(" "), json!({}), args.seed);
-            (Found::default(), attrs)
+            let attrs = RootAttrs::new(&command().join(" "), json!({}), args.seed);
+            (Results::default(), attrs)
         }
     };
     let mut names: Vec<&str> = answers.iter().map(|a| a.state.as_str()).collect();
@@ -75,23 +79,10 @@ pub fn run(
     let judging = Judging { args, states: &states, battery, contrasts };
     let mut files = Vec::new();
     let outcome = judging.run(&judge, &mut found, (answers, ends), None, &mut files, out)?;
-    files.extend(found.write(folder, &attrs)?);
-    record(folder, &found, &files, &outcome, begun)?;
-    let mut json = found.json();
-    json.insert("judge".into(), outcome.json());
-    super::show(args, &found, json, vec![outcome.text()], &files, out)
-}
-
-/// Adds a round of judging to the run's record.
-fn record(
-    folder: &Path,
-    found: &Found,
-    files: &[String],
-    outcome: &Outcome,
-    begun: Instant,
-) -> Result<()> {
-    let mut manifest = Manifest::read(folder)
-        .unwrap_or_else(|_| Manifest::new(std::env::args().collect(), json!({})));
+    files.extend(kept::results(folder, &attrs, &[], |w| Ok(found.write(w)?))?);
+    // The run's record gains a round of judging.
+    let mut manifest =
+        Manifest::read(folder).unwrap_or_else(|_| Manifest::new(command(), json!({})));
     let judge = outcome.json();
     manifest.stages.push(StageRecord {
         name: "judge".into(),
@@ -100,14 +91,17 @@ fn record(
         reused: false,
     });
     if let Some(config) = manifest.config.as_object_mut() {
-        config.insert("judge".into(), judge);
+        config.insert("judge".into(), judge.clone());
     }
-    for file in files {
+    for file in &files {
         manifest.add_output(folder, file)?;
     }
-    manifest.warnings = found.warnings();
+    manifest.warnings = results::doubts(&found);
     manifest.finished = Some(time::utc_now());
-    Ok(manifest.write(folder)?)
+    manifest.write(folder)?;
+    let mut json = results::json(&found);
+    json.insert("judge".into(), judge);
+    super::show(args, &found, json, vec![outcome.text()], &files, out)
 }
 
 /// What judged answers are held against.
@@ -124,7 +118,7 @@ impl Judging<'_> {
     pub fn run(
         &self,
         judge: &Judge,
-        found: &mut Found,
+        found: &mut Results,
         (answers, ends): (Vec<Answer>, Vec<Answer>),
         tested: Option<&Model>,
         files: &mut Vec<String>,
@@ -136,13 +130,13 @@ impl Judging<'_> {
         let outcome = (args.judge).run(judge, cases, self.battery, folder, tested, out)?;
         let ruled = |answers| judged(&outcome.judge, answers, &outcome.store);
         let (answers, ends) = (ruled(answers), ruled(ends));
-        let (states, battery) = (self.states, self.battery);
-        let (draws, doubts) = (draws(args.seed), &outcome.warnings);
-        found.judged((&answers, &ends), states, battery, self.contrasts, draws, doubts)?;
+        let (asked, contrasts, draws) =
+            ((self.states, self.battery), self.contrasts, draws(args.seed));
+        results::judged(found, (&answers, &ends), asked, contrasts, draws, &outcome.warnings)?;
         if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
             files.push(inside.display().to_string());
         }
-        for s in states.iter().filter(|_| args.inspect) {
+        for s in self.states.iter().filter(|_| args.inspect) {
             let log = log(&s.id, &answers, &outcome, folder)?;
             let name = format!("inspect/{}", inspect::file_name(&log));
             inspect::write(&folder.join(&name), &log)?;

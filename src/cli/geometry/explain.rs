@@ -143,15 +143,14 @@ fn picked(
     with_picks: bool,
 ) -> Result<Frame> {
     let path = frame.meta.path;
-    let column = |name: &str| frame.column(name).cloned();
+    let column = |name: &str| frame.column(name).map(labels);
     let mut wanted = vec![true; frame.len()];
-    let mut keep = |values: &Values, labels: &[&str]| {
-        for (i, w) in wanted.iter_mut().enumerate() {
-            *w &= labels.contains(&values.label(i).as_str());
-        }
+    let mut keep = |values: &[String], labels: &[&str]| {
+        let each = wanted.iter_mut().zip(values);
+        each.for_each(|(w, value)| *w &= labels.contains(&value.as_str()));
     };
     if let (Some(values), Some(state)) = (column("state"), &args.state) {
-        check("state", &labels(&values), state)?;
+        check("state", &values, state)?;
         keep(&values, &[state]);
     }
     for name in ["set", "condition"] {
@@ -161,12 +160,13 @@ fn picked(
     }
     let concepts: Vec<&str> = args.concepts.iter().map(String::as_str).collect();
     for name in ["concept", "concept_a", "concept_b", "direction", "pairs"] {
-        let Some(values) = column(name).filter(|v| matches!(v, Values::Text(_))) else {
+        let is_text = matches!(frame.column(name), Some(Values::Text(_)));
+        let Some(values) = column(name).filter(|_| is_text) else {
             continue;
         };
-        let mut known = labels(&values);
+        let mut known = values.clone();
         if name == "concept_a" {
-            known.extend(column("concept_b").iter().flat_map(labels));
+            known.extend(column("concept_b").into_iter().flatten());
         }
         for concept in concepts.iter().filter(|_| matches!(name, "concept" | "concept_a")) {
             check("concept", &known, concept)?;
@@ -184,18 +184,16 @@ fn picked(
             let names: Vec<&str> = frame.meta.fields.iter().map(|f| f.name).collect();
             bail!("{path} has no column `{name}`; it has {}", names.join(", "));
         };
-        check(name, &labels(&values), label)?;
+        check(name, &values, label)?;
         keep(&values, &[label]);
     }
     if let Some(values) = column("layer") {
         let layer = args.layer.map_or_else(|| third(&values), |l| l.to_string());
-        check("layer", &labels(&values), &layer)?;
+        check("layer", &values, &layer)?;
         keep(&values, &[&layer]);
     }
     if let (Some(a), Some(b)) = (column("concept_a"), column("concept_b")) {
-        for (i, w) in wanted.iter_mut().enumerate() {
-            *w &= a.label(i) != b.label(i);
-        }
+        wanted.iter_mut().zip(a.iter().zip(&b)).for_each(|(w, (a, b))| *w &= a != b);
     }
     let frame = frame.only(|i| wanted[i]);
     match frame.is_empty() {
@@ -220,12 +218,11 @@ fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
 }
 
 /// The layer at 1/3 of the depth, or the first there is.
-fn third(values: &Values) -> String {
-    let layers: Vec<usize> =
-        (0..values.len()).filter_map(|i| values.label(i).parse().ok()).collect();
+fn third(values: &[String]) -> String {
+    let layers: Vec<usize> = values.iter().filter_map(|l| l.parse().ok()).collect();
     let depth = layers.iter().max().map_or(0, |l| l + 1);
     let wanted = reported(depth).into_iter().find(|l| layers.contains(l));
-    wanted.map_or_else(|| values.label(0), |l| l.to_string())
+    wanted.map_or_else(|| values.first().cloned().unwrap_or_default(), |l| l.to_string())
 }
 
 /// Whether a doubt is about the state, the layer and the concepts of a coupling.

@@ -30,11 +30,8 @@ use std::path::PathBuf;
 ///
 /// Example: residuum geometry explain runs/geometry --state conscious --layer 10
 #[derive(Args)]
-#[command(
-    about = "Measure the coupling of concepts",
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
+#[command(about = "Measure the coupling of concepts")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct GeometryArgs {
     #[command(subcommand)]
     command: Option<GeometryCommand>,
