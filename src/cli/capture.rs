@@ -4,12 +4,8 @@
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
 //! writer's thread while the next part is computed.
 
-use super::kept::Origin;
-use super::layers::Layers;
-use super::output::Outputs;
-use super::reading;
 use super::state::{self, ModelChoice};
-use super::Console;
+use super::{kept::Origin, layers::Layers, output::Outputs, reading, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};

@@ -1,16 +1,13 @@
 //! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
 
-use super::output::Outputs;
-use super::state::ModelChoice;
-use super::Console;
+use super::{output::Outputs, state::ModelChoice, Console};
 use crate::finetune::Distil;
 use crate::materials::load;
 use crate::model::generate::Sampling;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 /// Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.
 ///

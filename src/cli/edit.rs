@@ -1,9 +1,7 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
-use super::layers;
-use super::readings::scale_texts;
-use super::state;
 use super::vectors::{check_block, Held};
+use super::{layers, readings::scale_texts, state};
 use crate::analysis::scale::rms_at;
 use crate::causal::ceilings;
 use crate::model::{unit, Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};

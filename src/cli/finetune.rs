@@ -1,12 +1,9 @@
 //! `residuum finetune`: chat rows to a LoRA adapter in PEFT's format, if asked with a direction
 //! added to the stream or projected out of it while it trains.
 
-use super::kept::Origin;
-use super::output::Outputs;
-use super::readings::scale_texts;
 use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
-use super::Console;
+use super::{kept::Origin, output::Outputs, readings::scale_texts, Console};
 use crate::analysis::layer_rms;
 use crate::finetune::{examples, log_spaced, train_under, Mode, Prevent, Recipe, Step};
 use crate::materials::load_conversations;
@@ -15,11 +12,8 @@ use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::slice;
-use std::str::FromStr;
-use std::time::Instant;
+use std::{collections::BTreeMap, slice, str::FromStr, time::Instant};
 
 /// Train a LoRA adapter on chat rows.
 ///

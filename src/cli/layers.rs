@@ -4,8 +4,7 @@
 //! fixed before any data is seen, so that nothing is chosen on what is reported.
 
 use anyhow::{bail, Result};
-use std::collections::BTreeSet;
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 /// A choice of layers, before the model's depth is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,7 @@
 //! Everything is read from the run's `results.h5` and given to [`crate::analysis::link`], which the
 //! study calls with the same records: shifts, couplings, scores with their status, states.
 
-use super::kept::of_run;
-use super::layers::Layers;
-use super::output::Outputs;
-use super::Console;
+use super::{kept::of_run, layers::Layers, output::Outputs, Console};
 use crate::analysis::link::{behaviours, links, LinkInput};
 use crate::analysis::records::{CoupleRow, CouplingRow, LayerRow, ScoreRow, ShiftRow, StateRow};
 use crate::analysis::State;

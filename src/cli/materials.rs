@@ -2,8 +2,7 @@
 
 use super::Console;
 use crate::materials::lint::{lint, Finding, Severity};
-use crate::materials::set::Set;
-use crate::materials::stats::stats;
+use crate::materials::{set::Set, stats::stats};
 use crate::store::Frame;
 use anyhow::{bail, Result};
 use clap::{Args, Subcommand};

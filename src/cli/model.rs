@@ -1,7 +1,6 @@
 //! `residuum model`: fetch models of the catalogue, list them, and check one.
 
-use super::output::Outputs;
-use super::Console;
+use super::{output::Outputs, Console};
 use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
 use crate::record;
 use crate::store::Frame;

@@ -6,11 +6,10 @@
 
 use super::state::{self, NamedAdapter, BASE};
 use super::Console;
-use crate::analysis::directions::Further;
 use crate::analysis::records::{ConceptRow, CoupleRow, LayerRow, StateRow};
-use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{
-    layer_rms, ConceptInfo, Contrast, Reading, Readings, Roles, State, StateActivations, StateTexts,
+    directions::Further, layer_rms, texts::neutral_tokens, ConceptInfo, Contrast, Reading,
+    Readings, Roles, State, StateActivations, StateTexts,
 };
 use crate::behavior::response_log_probs;
 use crate::capture::Position;

@@ -1,8 +1,6 @@
 //! `residuum report`: the page, the figures and the findings of a results file.
 
-use super::kept::of_run;
-use super::output::Outputs;
-use super::Console;
+use super::{kept::of_run, output::Outputs, Console};
 use crate::report;
 use anyhow::Result;
 use clap::Args;

@@ -1,12 +1,10 @@
 //! Shell completions and manual pages, made from the command line's own definition.
 
-use super::output::Outputs;
-use super::{Cli, Console};
+use super::{output::Outputs, Cli, Console};
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-use std::io::Write;
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 /// Print a completion script for a shell.
 ///

@@ -5,8 +5,7 @@
 //! only while it is at work, so that memory holds one changed copy of the weights.
 
 use super::Console;
-use crate::analysis::records::StateRow;
-use crate::analysis::State;
+use crate::analysis::{records::StateRow, State};
 use crate::model::{hub::HubName, resolve, Adapter, Decoder, Loading, Model, TextOptions};
 use crate::store::names::twice;
 use anyhow::{bail, Result};

@@ -1,24 +1,17 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::console::Console;
-use super::output::Outputs;
+use super::{console::Console, output::Outputs};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
 use crate::report::sentences::{is_said, sentence};
 use crate::speed::{measure, Rates};
 use crate::store::ResultsReader;
-use crate::study::clean::Left;
-use crate::study::files::Digests;
 use crate::study::layout::{Layout, RESULTS};
-use crate::study::manifest::Study;
-use crate::study::marker::Marker;
-use crate::study::plan::plan;
-use crate::study::price::Price;
-use crate::study::renders::Rendered;
-use crate::study::run::Event;
-use crate::study::stage::Stage;
-use crate::study::{day, fit, lints, run, template};
+use crate::study::{
+    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, plan::plan,
+    price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
+};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;

@@ -1,9 +1,7 @@
 //! `residuum model template`: a conversation as the model sees it, token by token.
 
-use super::reading;
-use super::Console;
-use crate::materials::conversations::parse_conversations;
-use crate::materials::{self, texts, TextBody};
+use super::{reading, Console};
+use crate::materials::{self, conversations::parse_conversations, texts, TextBody};
 use crate::model::{resolve, tokenizer, Message, Role, TextOptions, Tokens};
 use anyhow::{Context, Result};
 use clap::Args;

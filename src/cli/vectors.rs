@@ -6,8 +6,7 @@
 //! output.
 
 use super::layers::Layers;
-use crate::export::vectors::Layers as ByLayer;
-use crate::export::{file, Convention, Found};
+use crate::export::{file, vectors::Layers as ByLayer, Convention, Found};
 use crate::model::Decoder;
 use crate::store::names::nearest;
 use anyhow::{bail, Result};

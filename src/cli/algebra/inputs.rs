@@ -1,13 +1,11 @@
 //! Vectors as they are named on the command line: `FILE`, or `FILE:CONCEPT`.
 
 use crate::cli::vectors::concept_of;
-use crate::directions::algebra::from_vector;
-use crate::directions::Direction;
+use crate::directions::{algebra::from_vector, Direction};
 use crate::export::{file, Convention};
 use anyhow::{bail, Context, Result};
 use ndarray::Array1;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Sign rule of vectors whose file does not say one.
 const AS_WRITTEN: &str = "as in the file";

@@ -6,21 +6,18 @@
 
 mod inputs;
 
-use super::output::Outputs;
-use super::Console;
+use super::{output::Outputs, Console};
 use crate::directions::algebra::{combine, orthogonalise, vector};
 use crate::directions::{agreement, clean, Direction, DirectionError};
 use crate::export::{file, Convention, Vectors};
 use crate::record;
-use crate::store::schema::LAYER_CONVENTION;
-use crate::store::{names::twice, Frame};
+use crate::store::{names::twice, schema::LAYER_CONVENTION, Frame};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use inputs::{all, direction, one, split, Named};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::slice;
+use std::{collections::BTreeMap, slice};
 
 /// Add, scale, project out, orthogonalise and compare exported directions, layer by layer.
 ///

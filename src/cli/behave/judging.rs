@@ -1,12 +1,11 @@
 //! The judge on the command line: who judges, how it is asked, and what came of it.
 
-use super::super::Console;
 use crate::behavior::judge::{
     self, endpoint, judge_locally, known, Agreement, Case, Clock, Endpoint, JudgeError, Key, Price,
     Store, Tally,
 };
 use crate::behavior::warning::{of_judging, Warning};
-use crate::cli::state;
+use crate::cli::{state, Console};
 use crate::materials::Preference;
 use crate::model::Model;
 use crate::stats::Interval;

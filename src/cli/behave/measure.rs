@@ -3,11 +3,11 @@
 //! Each part writes its rows as it ends, so a killed command has lost at most the part it was
 //! at; answers are kept one by one and are not drawn again.
 
-use super::states::Open;
-use super::{Asking, BehaveArgs};
+use super::{states::Open, Asking, BehaveArgs};
 use crate::analysis::conversations::{converse, Held};
-use crate::behavior::conversation::after;
-use crate::behavior::{sample, stance, Answer, Asked, Drawn, PairScore, Speaker};
+use crate::behavior::{
+    conversation::after, sample, stance, Answer, Asked, Drawn, PairScore, Speaker,
+};
 use crate::cli::Console;
 use crate::materials::Preference;
 use crate::model::Model;

@@ -1,16 +1,11 @@
 //! The options of `residuum behave`, and what can be found wrong with them before a model is loaded.
 
-use super::battery::BatteryChoice;
-use super::judging::JudgeArgs;
-use super::results::tables;
 use super::states::{added, projected_out, Edit, Plan};
+use super::{battery::BatteryChoice, judging::JudgeArgs, results::tables};
 use crate::analysis::State;
-use crate::behavior::conversation::Replies;
-use crate::behavior::Ruler;
-use crate::cli::kept::RESULTS;
-use crate::cli::output::Outputs;
+use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
-use crate::cli::vectors;
+use crate::cli::{kept::RESULTS, output::Outputs, vectors};
 use crate::materials::{load_scripts, Preference, ScriptSet};
 use anyhow::{bail, Result};
 use clap::Args;

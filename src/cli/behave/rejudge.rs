@@ -6,18 +6,17 @@
 use super::judging::{Judge, Outcome};
 use super::results::{self, draws};
 use super::BehaveArgs;
-use crate::analysis::records::Results;
-use crate::analysis::State;
+use crate::analysis::{records::Results, State};
 use crate::behavior::judge::{Case, Ruling, Truth};
 use crate::behavior::{judged, Answer, Judged};
 use crate::cli::kept::{self, RESULTS};
-use crate::cli::state::BASE;
-use crate::cli::Console;
+use crate::cli::{state::BASE, Console};
 use crate::export::inspect::{self, Log, Sample};
 use crate::materials::Preference;
 use crate::model::Model;
-use crate::store::manifest::StageRecord;
-use crate::store::{digest, time, Journal, Manifest, ResultsReader, RootAttrs};
+use crate::store::{
+    digest, manifest::StageRecord, time, Journal, Manifest, ResultsReader, RootAttrs,
+};
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 use std::path::Path;

@@ -5,10 +5,9 @@
 //! `residuum steer`. [`Plan`] opens one state at a time, and says what rows each was trained on.
 
 use crate::analysis::{layer_rms, State};
-use crate::cli::layers::reported;
-use crate::cli::readings::scale_texts;
 use crate::cli::state::{self, NamedAdapter, BASE};
 use crate::cli::vectors::{self, check_block, Directions};
+use crate::cli::{layers::reported, readings::scale_texts};
 use crate::model::{unit, Decoder, Hooks, Interventions, Model};
 use crate::store::names::{nearest, twice};
 use crate::store::{digest, Manifest};

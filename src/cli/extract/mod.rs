@@ -7,13 +7,11 @@ mod vectors;
 
 use super::kept::{self, Origin};
 use super::layers::{reported, Layers};
-use super::output::Outputs;
 use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
-use super::Console;
+use super::{output::Outputs, Console};
 use crate::analysis::directions::{self, write_units, SURPRISAL};
-use crate::analysis::records::distinct;
-use crate::analysis::{DirectionOptions, Directions, Draws, Reading};
+use crate::analysis::{records::distinct, DirectionOptions, Directions, Draws, Reading};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
 use crate::materials::Concept;

@@ -3,8 +3,7 @@
 //! Base's vectors lie in the folder itself, those of another state in a folder of its name.
 
 use super::{ExtractArgs, Format};
-use crate::analysis::directions::StateDirections;
-use crate::analysis::Directions;
+use crate::analysis::{directions::StateDirections, Directions};
 use crate::cli::Console;
 use crate::export::{erasers, gguf, npy, safetensors, Vectors};
 use crate::store::RootAttrs;

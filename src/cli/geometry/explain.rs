@@ -6,16 +6,12 @@
 
 use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
 use crate::analysis::State;
-use crate::cli::kept::of_run;
-use crate::cli::layers::reported;
-use crate::cli::Console;
-use crate::store::names::nearest;
-use crate::store::{frame::tidy, Frame, Meta, ResultsReader, Values};
+use crate::cli::{kept::of_run, layers::reported, Console};
+use crate::store::{frame::tidy, names::nearest, Frame, Meta, ResultsReader, Values};
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::{json, Map, Value};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Most rows that are printed of one record.
 const MOST: usize = 24;

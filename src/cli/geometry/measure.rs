@@ -5,15 +5,13 @@ use super::MeasureArgs;
 use crate::analysis::geometry::{
     geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
 };
-use crate::analysis::records::NullStateRow;
-use crate::analysis::state::by_condition;
-use crate::analysis::{Draws, Reading, Readings, Roles, StateTexts};
+use crate::analysis::{
+    records::NullStateRow, state::by_condition, Draws, Reading, Readings, Roles, StateTexts,
+};
 use crate::cli::kept::{self, Origin, RESULTS};
-use crate::cli::layers::reported;
-use crate::cli::output::Outputs;
 use crate::cli::readings::{self, Read, Texts};
 use crate::cli::state::{self, NamedAdapter};
-use crate::cli::Console;
+use crate::cli::{layers::reported, output::Outputs, Console};
 use crate::materials::embedded;
 use crate::model::{Adapter, Model};
 use crate::store::{Frame, Record};

@@ -7,9 +7,8 @@
 mod explain;
 mod measure;
 
-use super::layers::Layers;
 use super::state::{ModelChoice, NamedAdapter};
-use super::Console;
+use super::{layers::Layers, Console};
 use crate::capture::Position;
 use anyhow::Result;
 use clap::{Args, Subcommand};

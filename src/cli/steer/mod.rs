@@ -10,15 +10,10 @@ mod necessity;
 mod sweep;
 mod work;
 
-use super::behave::BatteryChoice;
-use super::edit::EditChoice;
-use super::kept::RESULTS;
-use super::output::Outputs;
 use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
-use super::Console;
-use crate::analysis::cause::judge_edit;
-use crate::analysis::records::EditRow;
+use super::{behave::BatteryChoice, edit::EditChoice, kept::RESULTS, output::Outputs, Console};
+use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;

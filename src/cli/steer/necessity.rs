@@ -1,14 +1,12 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
-use super::super::state;
 use super::work::{named_state, Work};
-use crate::analysis::behaviour::common_isolated;
 use crate::analysis::cause::{
     ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
 };
-use crate::analysis::records::AblationRow;
-use crate::analysis::State;
+use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
 use crate::causal::{Direction, ALL};
+use crate::cli::state;
 use crate::model::{Adapter, Tokens};
 use crate::store::Frame;
 use anyhow::Result;

@@ -1,12 +1,11 @@
 //! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
 
-use super::super::readings::scale_texts;
-use super::super::state;
 use super::work::Work;
 use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
 use crate::causal::ALL;
+use crate::cli::{readings::scale_texts, state};
 use crate::store::Frame;
 use anyhow::Result;
 use serde_json::json;

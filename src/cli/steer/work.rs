@@ -1,17 +1,13 @@
 //! What the forms of `residuum steer` share: the state at work, the directions and their controls, and
 //! where the numbers go.
 
-use super::super::edit::Ready;
-use super::super::kept::{self, Origin, RESULTS};
-use super::super::readings::scale_texts;
-use super::super::vectors::Directions;
-use super::super::{state, Console};
 use super::{Controls, EditChoice, SteerArgs};
 use crate::analysis::records::{StateRow, WarningRow};
-use crate::analysis::texts::neutral_tokens;
-use crate::analysis::{self, readings, Draws, State};
+use crate::analysis::{self, readings, texts::neutral_tokens, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
+use crate::cli::kept::{self, Origin, RESULTS};
+use crate::cli::{edit::Ready, readings::scale_texts, state, vectors::Directions, Console};
 use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
 use crate::model::{unit, Decoder, Model, Tokens};
 use crate::store::{Frame, ResultsWriter};
