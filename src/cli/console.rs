@@ -73,10 +73,9 @@ impl Console {
 
     /// A line that is drawn anew where there is a terminal, and hidden elsewhere.
     pub fn line(&self, form: &str) -> ProgressBar {
-        let target = match self.terminal && !self.quiet {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
+        let shown = self.terminal && !self.quiet;
+        let target =
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let line = ProgressBar::with_draw_target(Some(0), target);
         match ProgressStyle::with_template(form) {
             Ok(style) => line.with_style(style),

@@ -112,9 +112,6 @@ fn describe(paths: &[PathBuf], out: &Console) -> Result<()> {
     }
     let json = json!({"files": frame.json()});
     // The shipped files have no paths to tell apart.
-    let shown = match set.shipped {
-        true => frame.without(&["file"]),
-        false => frame,
-    };
+    let shown = if set.shipped { frame.without(&["file"]) } else { frame };
     out.result(&json, || shown.text())
 }

@@ -9,8 +9,8 @@ use crate::speed::{measure, Rates};
 use crate::store::ResultsReader;
 use crate::study::layout::{Layout, RESULTS};
 use crate::study::{
-    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, plan::plan,
-    price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
+    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, marker::Why,
+    plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
 };
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -197,22 +197,20 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
 
 fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
-    let (rates, basis) = match seconds > 0.0 {
-        true => {
-            console.log("measuring this machine");
-            (measure(&model.decoder, seconds)?, "at the pace of this machine, measured now")
-        }
-        false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
-    };
+    let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
+    if seconds > 0.0 {
+        console.log("measuring this machine");
+        rates = measure(&model.decoder, seconds)?;
+        basis = "at the pace of this machine, measured now";
+    }
     fit::hold(&study, &model)?;
     let (layout, digests) = (Layout::new(&place.out), Digests::default());
     let stages = plan(&study, &model, &layout, &digests, rates)?;
     let price = Price::of(&stages, &layout, &digests)?;
-    let standing = (stages.iter())
-        .map(|s| Marker::standing(&layout, s, &digests))
-        .collect::<Result<Vec<_>, _>>()?;
+    let standing = stages.iter().map(|s| Marker::standing(&layout, s, &digests));
+    let standing: Vec<Result<Marker, Why>> = standing.collect::<Result<_, _>>()?;
     let pairs = || stages.iter().zip(&standing);
-    let row = |(s, m): (&Stage, &Result<Marker, _>)| {
+    let row = |(s, m): (&Stage, &Result<Marker, Why>)| {
         let (took, why) = (m.as_ref().ok(), m.as_ref().err().map(ToString::to_string));
         json!({"stage": s.name, "needs": s.needs(), "inputs": s.inputs.digests(),
             "outputs": s.outputs, "rows": s.cost.rows, "seconds": s.cost.seconds,
@@ -225,10 +223,9 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
         "rates": rates, "price": price, "left": left});
     console.result(&json, || {
-        let mut text = format!(
-            "{:<28} {:>9} {:>9} {:>7}  {}\n",
-            "stage", "rows", "seconds", "GB", "took, or why not done"
-        );
+        let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
+        let how = "took, or why not done";
+        let mut text = format!("{:<28} {rows:>9} {seconds:>9} {gigabytes:>7}  {how}\n", "stage");
         for (s, m) in pairs() {
             let how = match m {
                 Ok(m) => format!("{:.1} s, {:.2} GB", m.seconds, m.peak_bytes as f64 / 1e9),

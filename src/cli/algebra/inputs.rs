@@ -65,10 +65,10 @@ fn open(input: &str, given: Option<Convention>) -> Result<Vec<Named>> {
     let several = vectors.concepts.len() > 1;
     let taken = vectors.concepts.iter().filter(|(c, _)| wanted.is_none_or(|w| w == *c));
     let named = taken.map(|(concept, layers)| {
-        let shown = match wanted.is_none() && several {
-            true => format!("{input}:{concept}"),
-            false => input.to_string(),
-        };
+        let mut shown = input.to_string();
+        if wanted.is_none() && several {
+            shown += &format!(":{concept}");
+        }
         let at = |(l, v): (&usize, &Vec<f32>)| {
             Ok((*l, direction(v).with_context(|| format!("{shown}, layer {l}"))?))
         };

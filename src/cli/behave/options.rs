@@ -126,9 +126,10 @@ pub struct Asking {
 impl BehaveArgs {
     /// Who writes the replies in conversations.
     pub fn replies(&self) -> Replies {
-        match self.own_replies {
-            true => Replies::Own,
-            false => Replies::Scripted,
+        if self.own_replies {
+            Replies::Own
+        } else {
+            Replies::Scripted
         }
     }
 

@@ -8,7 +8,7 @@ use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
 use crate::analysis::State;
 use crate::cli::{kept::of_run, layers::reported, Console};
 use crate::store::{frame::tidy, names::nearest, Frame, Meta, ResultsReader, Values};
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use serde_json::{json, Map, Value};
 use std::{collections::BTreeSet, path::PathBuf};
@@ -192,10 +192,8 @@ fn picked(
         wanted.iter_mut().zip(a.iter().zip(&b)).for_each(|(w, (a, b))| *w &= a != b);
     }
     let frame = frame.only(|i| wanted[i]);
-    match frame.is_empty() {
-        true => bail!("{path} has no row at these labels"),
-        false => Ok(frame),
-    }
+    let found = Some(frame).filter(|f| !f.is_empty());
+    found.with_context(|| format!("{path} has no row at these labels"))
 }
 
 fn labels(values: &Values) -> Vec<String> {

@@ -88,20 +88,20 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
 
 /// What concepts are to one another: couples, nuisances that are there, and the rest as placebos.
 fn roles(args: &MeasureArgs, names: &[String]) -> Roles {
-    let couples = match args.couple.is_empty() {
-        true => vec![(names[0].clone(), names[1].clone())],
-        false => args.couple.clone(),
-    };
+    let mut couples = args.couple.clone();
+    if couples.is_empty() {
+        couples.push((names[0].clone(), names[1].clone()));
+    }
     let coupled = |n: &String| couples.iter().any(|(a, b)| a == n || b == n);
     let default = ["polarity", "sentiment"];
     // A nuisance that nobody asked for by name gives way.
     let idle = |n: &String| default.contains(&n.as_str()) && (!names.contains(n) || coupled(n));
     let nuisances: Vec<String> = (args.nuisances.iter().filter(|n| !idle(n))).cloned().collect();
     let other = |n: &&String| !coupled(n) && !nuisances.contains(n);
-    let placebos = match args.placebos.is_empty() {
-        true => names.iter().filter(other).cloned().collect(),
-        false => args.placebos.clone(),
-    };
+    let mut placebos = args.placebos.clone();
+    if placebos.is_empty() {
+        placebos.extend(names.iter().filter(other).cloned());
+    }
     Roles { couples, placebos, nuisances }
 }
 

@@ -17,7 +17,7 @@ use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;
-use crate::store::{Frame, ResultsWriter};
+use crate::store::{names::twice, Frame, ResultsWriter};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
@@ -159,13 +159,11 @@ fn check(args: &SteerArgs) -> Result<()> {
         bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
     }
     let placebos = &args.controls.placebo;
-    for (i, p) in placebos.iter().enumerate() {
-        let with = match placebos[..i].contains(p) {
-            true => "given twice",
-            false if *p == args.edit.name => "the direction itself",
-            false => continue,
-        };
-        bail!("the placebo `{p}` is {with}; name another concept");
+    if let Some(p) = placebos.iter().find(|p| **p == args.edit.name) {
+        bail!("the placebo `{p}` is the direction itself; name another concept");
+    }
+    if let Some(p) = twice(placebos) {
+        bail!("the placebo `{p}` is given twice; name another concept");
     }
     let named = against.iter().chain(&args.edit.swap_from);
     let read = Outputs::of(&args.model.model)
@@ -173,10 +171,8 @@ fn check(args: &SteerArgs) -> Result<()> {
         .reads_all("--vector", &args.edit.vector)
         .reads_all("--battery", &args.battery.battery)
         .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
-    match &args.controls.out {
-        Some(folder) => read.folder("--out", folder, &[RESULTS, "manifest.json"]).check(),
-        None => Ok(()),
-    }
+    let out = args.controls.out.as_ref();
+    out.map_or(Ok(()), |out| read.folder("--out", out, &[RESULTS, "manifest.json"]).check())
 }
 
 fn answer(prompt: &str, work: &Work) -> Result<()> {
@@ -189,8 +185,8 @@ fn answer(prompt: &str, work: &Work) -> Result<()> {
         let read = [Role::System, Role::User, Role::Assistant, Role::Template];
         ready.interventions = ready.interventions.on(&read);
     }
-    let sampling =
-        Sampling { max_tokens: args.max_tokens, temperature: args.temperature, top_p: 1.0 };
+    let (max_tokens, temperature) = (args.max_tokens, args.temperature);
+    let sampling = Sampling { max_tokens, temperature, top_p: 1.0 };
     let one = |edits: &Interventions| -> Result<String> {
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
@@ -208,7 +204,7 @@ fn answer(prompt: &str, work: &Work) -> Result<()> {
     let json = json!({
         "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
         "unsteered": plain, "steered": steered,
-        "temperature": args.temperature, "seed": args.seed,
+        "temperature": temperature, "seed": args.seed,
     });
     work.out.result(&json, || text)
 }
@@ -232,17 +228,13 @@ fn scores(work: &Work) -> Result<()> {
     let bounds = ["plain_lo", "plain_hi", "edited_lo", "edited_hi"];
     let same = ["state", "edit", "kl", "perplexity_ratio", "inside"];
     let frame = Frame::of(&edits);
-    let effects = &edits[0];
+    let EditRow { kl, perplexity_ratio, .. } = &edits[0];
+    let table = frame.clone().without(&bounds).without(&same).text();
+    let (what, notes, n) = (ready.what, work.notes(), neutral.len());
     let text = format!(
-        "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
-         the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
-         over prompts; changes (estimate) are paired by prompt.{written}",
-        frame.clone().without(&bounds).without(&same).text(),
-        ready.what,
-        work.notes(),
-        effects.kl,
-        effects.perplexity_ratio,
-        neutral.len(),
+        "{table}\n{what}\n{notes}\nKL from the unsteered model {kl:.4} nats a token, perplexity {perplexity_ratio:.2} times that without \
+         the edit, on {n} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
+         over prompts; changes (estimate) are paired by prompt.{written}"
     );
     let json = json!({
         "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,

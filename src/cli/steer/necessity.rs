@@ -62,10 +62,9 @@ pub fn run(work: &Work) -> Result<()> {
     let controls = work.controls;
     let plan = plan(work)?;
     let neutral = work.guard_texts()?;
-    let adapters: Vec<Option<&Path>> = match work.args.adapter.is_empty() {
-        true => vec![None],
-        false => work.args.adapter.iter().map(|a| Some(&**a)).collect(),
-    };
+    let base = work.args.adapter.is_empty().then_some(None);
+    let adapters = work.args.adapter.iter().map(|a| Some(&**a)).chain(base);
+    let adapters: Vec<Option<&Path>> = adapters.collect();
     let references: Vec<Option<&Path>> =
         (controls.against.iter()).map(|a| (a != state::BASE).then(|| Path::new(a))).collect();
     // Hours of scoring are not to end at a folder that cannot be read.
@@ -93,20 +92,15 @@ pub fn run(work: &Work) -> Result<()> {
     let weights = references.iter().flatten().map(|a| state::weights(a));
     let rows: Vec<_> = both().map(state::row).collect();
     let written = work.keep(&config, &rows, &r.warnings, weights, |w| r.write(w))?;
+    let (table, notes) = (shown(&r.ablations), work.notes());
+    let (kl, perplexity, random) = (controls.max_kl, controls.max_perplexity, controls.random);
+    let (texts, models, others) = (neutral.len(), tuned.len(), against.len());
     let text = format!(
-        "{}\nShift of stance log-odds of {set} against {reference} in nats a token (total), what is left of it with the \
+        "{table}\nShift of stance log-odds of {set} against {reference} in nats a token (total), what is left of it with the \
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
-         model damaged most, on {} neutral texts (guards: {} and {}); 95 % bootstrap intervals over \
-         prompts and over {} + {} models, widened for few of either; p among {} random directions.\n{}{written}",
-        shown(&r.ablations),
-        neutral.len(),
-        controls.max_kl,
-        controls.max_perplexity,
-        tuned.len(),
-        against.len(),
-        controls.random,
-        work.notes(),
+         model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % bootstrap intervals over \
+         prompts and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
     );
     let json = json!({
         "config": config, "ablation": Frame::of(&r.ablations).json(),
