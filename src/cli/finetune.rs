@@ -13,7 +13,7 @@ use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::{collections::BTreeMap, slice, str::FromStr, time::Instant};
+use std::{collections::BTreeMap, slice, time::Instant};
 
 /// Train a LoRA adapter on chat rows.
 ///
@@ -43,7 +43,7 @@ pub struct FinetuneArgs {
     #[command(flatten)]
     recipe: Recipe,
     /// Steps after which the adapter is also kept: numbers, or log:N for N spaced by logarithm
-    #[arg(long, value_name = "STEPS|log:N")]
+    #[arg(long, value_name = "STEPS|log:N", value_parser = checkpoints)]
     checkpoints: Option<Checkpoints>,
     /// Directions to edit the stream with while training, as `residuum extract` writes them
     #[arg(long, value_name = "FILE.safetensors", requires = "concept")]
@@ -72,19 +72,12 @@ enum Checkpoints {
     LogSpaced(usize),
 }
 
-impl FromStr for Checkpoints {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        let wrong = |_| "write step numbers such as 10,40 or log:8".to_string();
-        match s.strip_prefix("log:") {
-            Some(n) => n.parse().map(Checkpoints::LogSpaced).map_err(wrong),
-            None => {
-                let steps: Result<Vec<usize>, _> = s.split(',').map(str::parse).collect();
-                steps.map(Checkpoints::Steps).map_err(wrong)
-            }
-        }
-    }
+fn checkpoints(s: &str) -> Result<Checkpoints, String> {
+    let parsed = match s.strip_prefix("log:") {
+        Some(n) => n.parse().map(Checkpoints::LogSpaced),
+        None => s.split(',').map(str::parse).collect::<Result<_, _>>().map(Checkpoints::Steps),
+    };
+    parsed.map_err(|_| "write step numbers such as 10,40 or log:8".into())
 }
 
 impl FinetuneArgs {

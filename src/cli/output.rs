@@ -164,10 +164,9 @@ fn makeable(option: &str, folder: &Path) -> Result<()> {
 
 /// The parent of a bare name is the folder that the command was given in.
 fn here_if_empty(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
+    match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
     }
 }
 

@@ -2,23 +2,23 @@
 //!
 //! What `extract` and `geometry` share. Every state is read on the same texts; development pairs are
 //! read in base alone and only where a layer is chosen, and an adapter's state exists only while it is
-//! read. [`ground`] and [`roles`] say what a results file is about.
+//! read. [`ground`] says what a results file is about.
 
 use super::state::{self, NamedAdapter, BASE};
 use super::Console;
-use crate::analysis::records::{ConceptRow, CoupleRow, LayerRow, StateRow};
+use crate::analysis::records::StateRow;
+use crate::analysis::scale::layer_rows;
 use crate::analysis::{
     directions::Further, layer_rms, texts::neutral_tokens, ConceptInfo, Contrast, Reading,
-    Readings, Roles, State, StateActivations, StateTexts,
+    Readings, State, StateActivations, StateTexts,
 };
 use crate::behavior::response_log_probs;
 use crate::capture::Position;
 use crate::directions::{DirectionError, FEWEST_PAIRS};
-use crate::materials::{self, Concept, NeutralText, Pair, Split};
+use crate::materials::{self, Concept, NeutralText};
 use crate::model::{Interventions, Model, Tokens};
 use crate::store::{names::twice, Frame};
 use anyhow::{bail, Context, Result};
-use std::collections::BTreeSet;
 
 /// The neutral texts that layer RMS, covariances and shifts are read on.
 pub fn shift_texts() -> Result<Vec<NeutralText>> {
@@ -142,37 +142,6 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
 /// The states and layers that were read; `fixed` are the blocks that are printed.
 pub fn ground(readings: &Readings, fixed: &[usize]) -> [Frame; 2] {
     let states: Vec<StateRow> = readings.states.iter().map(state::row).collect();
-    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
-        layer,
-        reported: fixed.contains(&layer),
-        rms,
-        n: readings.texts(),
-    };
-    let layers = readings.layers.iter().zip(&readings.rms).map(layer);
-    [Frame::of(&states), Frame::of(&layers.collect::<Vec<_>>())]
-}
-
-/// The concepts, and what they are to one another.
-pub fn roles(readings: &Readings, concepts: &[Concept], roles: &Roles) -> [Frame; 2] {
-    let coupled = roles.coupled();
-    let row = |(concept, info): (&Concept, &ConceptInfo)| {
-        let dev = |p: &&Pair| p.split == Split::Dev;
-        ConceptRow {
-            concept: info.name.clone(),
-            coupled: coupled.contains(&info.name.as_str()),
-            placebo: roles.placebos.contains(&info.name),
-            nuisance: roles.nuisances.contains(&info.name),
-            positive: concept.positive.clone(),
-            negative: concept.negative.clone(),
-            pairs: info.prompt.len(),
-            n: info.prompts(),
-            templates: info.template.iter().collect::<BTreeSet<_>>().len(),
-            dev_pairs: concept.pairs.iter().filter(dev).count(),
-        }
-    };
-    let rows: Vec<ConceptRow> = concepts.iter().zip(&readings.concepts).map(row).collect();
-    let couple =
-        |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
-    let couples: Vec<CoupleRow> = roles.couples.iter().map(couple).collect();
-    [Frame::of(&rows), Frame::of(&couples)]
+    let layers = layer_rows(&readings.layers, &readings.rms, fixed, readings.texts());
+    [Frame::of(&states), Frame::of(&layers)]
 }

@@ -85,10 +85,9 @@ fn name(role: Role) -> &'static str {
 
 fn paint(text: &str, role: Role, colour: bool) -> String {
     let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.2);
-    if colour {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
+    match colour {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text.to_owned(),
     }
 }
 

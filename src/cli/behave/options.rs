@@ -126,10 +126,9 @@ pub struct Asking {
 impl BehaveArgs {
     /// Who writes the replies in conversations.
     pub fn replies(&self) -> Replies {
-        if self.own_replies {
-            Replies::Own
-        } else {
-            Replies::Scripted
+        match self.own_replies {
+            true => Replies::Own,
+            false => Replies::Scripted,
         }
     }
 

@@ -76,7 +76,8 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     kept::make_folder(&folder)?;
     let origin = Origin { model: &model, config, seed: args.seed };
     let mut frames = readings::ground(&readings, &shown).to_vec();
-    frames.extend(readings::roles(&readings, &concepts, &options.roles));
+    frames.push(Frame::of(&options.roles.concept_rows(&concepts)));
+    frames.push(Frame::of(&options.roles.couple_rows()));
     frames.push(Frame::of(&found.warnings));
     let files = kept::results(&folder, &origin.attrs(), &frames, |w| {
         found.write(w)?;
