@@ -44,11 +44,6 @@ pub struct LinkArgs {
     seed: Option<u64>,
 }
 
-/// A state as its record says.
-fn state(row: StateRow) -> State {
-    State { id: row.state, condition: row.condition, seed: row.seed as u64, text: row.text }
-}
-
 /// The layers asked for that the file holds.
 fn layers(choice: &Layers, held: &[LayerRow]) -> Result<Vec<usize>> {
     let reported: Vec<usize> = held.iter().filter(|l| l.reported).map(|l| l.layer).collect();
@@ -66,7 +61,13 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
         Outputs::default().reads("RUN", &path).file("--out", table).check()?;
     }
     let reader = ResultsReader::open(&path)?;
-    let all: Vec<State> = (reader.records()?).into_iter().map(state).collect();
+    let state = |StateRow { state, condition, seed, text, .. }: StateRow| State {
+        id: state,
+        condition,
+        seed: seed as u64,
+        text,
+    };
+    let all: Vec<State> = reader.records()?.into_iter().map(state).collect();
     let known = |name: &String| all.iter().any(|s| s.condition == *name);
     if let Some(c) = args.without.iter().find(|c| !known(c)) {
         let mut names: Vec<&str> = all.iter().map(|s| s.condition.as_str()).collect();

@@ -9,7 +9,7 @@ use crate::cli::{state, Console};
 use crate::materials::Preference;
 use crate::model::Model;
 use crate::stats::Interval;
-use anyhow::{bail, Result};
+use anyhow::{bail, Error, Result};
 use clap::Args;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -172,38 +172,33 @@ impl JudgeArgs {
             Err(endpoint) => endpoint.name(),
             Ok(model) => format!("local {}@{}", model.id, &model.sha256[..12]),
         };
-        let tally = watched(&all, out, |watch| match model {
-            Err(endpoint) => Ok(judge::judge(endpoint, &Clock::system(), &all, &mut store, watch)?),
+        let mut progress = None;
+        let watch = &mut |t: &Tally| {
+            let bar = progress.get_or_insert_with(|| {
+                let (left, n, known) = (t.cases - t.known, all.len(), t.known);
+                out.log(&format!("judging {left} cases ({n} answers, {known} settled before)"));
+                out.bar("judging", left)
+            });
+            bar.to(t.settled + t.unparsed + t.failed, &note(t));
+        };
+        let tally: Result<Tally> = match model {
+            Err(endpoint) => judge::judge(endpoint, &Clock::system(), &all, &mut store, watch)
+                .map_err(Error::from),
             Ok(Model { decoder, tokenizer, .. }) => {
-                Ok(judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)?)
+                judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)
+                    .map_err(Error::from)
             }
+        };
+        let tally = tally.map_err(|error| match error.downcast_ref::<JudgeError>() {
+            // The same command would be refused again.
+            Some(JudgeError::Refused { .. }) => error.context("the answers are kept"),
+            _ => error.context("the answers are kept; run the same command again to go on"),
         })?;
+        drop(progress);
         let agreement = (!known.is_empty()).then(|| Agreement::of(&name, &known, &store));
         let warnings = of_judging(&name, &tally, agreement.as_ref());
         Ok(Outcome { judge: name, store, tally, agreement, warnings })
     }
-}
-
-/// Runs a judge with its progress shown.
-fn watched(
-    cases: &[Case],
-    out: &Console,
-    run: impl FnOnce(&mut dyn FnMut(&Tally)) -> Result<Tally>,
-) -> Result<Tally> {
-    let mut progress = None;
-    let mut watch = |t: &Tally| {
-        let bar = progress.get_or_insert_with(|| {
-            let (left, n, known) = (t.cases - t.known, cases.len(), t.known);
-            out.log(&format!("judging {left} cases ({n} answers, {known} settled before)"));
-            out.bar("judging", left)
-        });
-        bar.to(t.settled + t.unparsed + t.failed, &note(t));
-    };
-    run(&mut watch).map_err(|error| match error.downcast_ref::<JudgeError>() {
-        // The same command would be refused again.
-        Some(JudgeError::Refused { .. }) => error.context("the answers are kept"),
-        _ => error.context("the answers are kept; run the same command again to go on"),
-    })
 }
 
 /// Cost and trouble so far.

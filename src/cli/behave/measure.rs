@@ -3,7 +3,7 @@
 //! Each part writes its rows as it ends, so a killed command has lost at most the part it was
 //! at; answers are kept one by one and are not drawn again.
 
-use super::{states::Open, Asking, BehaveArgs};
+use super::{options::Asking, states::Open, BehaveArgs};
 use crate::analysis::conversations::{converse, Held};
 use crate::behavior::{
     conversation::after, sample, stance, Answer, Asked, Drawn, PairScore, Speaker,

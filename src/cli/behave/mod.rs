@@ -31,7 +31,6 @@ use crate::materials::{load_claims, Preference};
 use crate::store::{Manifest, ResultsWriter};
 use anyhow::Result;
 use measure::Measured;
-use options::Asking;
 use results::draws;
 use serde_json::{json, Value};
 use states::Plan;
@@ -98,18 +97,37 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     }
 
     let contrasts = contrasts(&states, &references);
-    let mut found = analysed(&mut all, &states, &asking, &contrasts, args.seed)?;
+    let (battery, by, draws) = (&asking.battery, By::State, draws(args.seed));
+    let scores: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.scores)).collect();
+    let held: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.held)).collect();
+    let (states, contrasts, claimed) = (&states[..], &contrasts[..], &asking.claims);
+    let (scores, held) = (&scores, &held);
+    let input = Behaviour { states, scores, battery, claims: claimed, by, contrasts, draws };
+    let b = behaviour(&input)?;
+    let t = talked(&Talked { states, held, battery, by, contrasts, draws })?;
+    let mut found = Results {
+        preferences: preference_rows(battery),
+        scores: b.scores,
+        contrasts: b.contrasts,
+        claims: b.claims,
+        took: b.took,
+        one_factor: b.one_factor,
+        warnings: b.warnings,
+        conversations: t.conversations,
+        stickiness: t.stickiness,
+        turns: t.turns,
+        ..Results::default()
+    };
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
         found.warnings.push(doubt(&Warning::NoReference));
     }
     let mut text = Vec::new();
     let mut verdict = None;
-    let battery = &asking.battery;
     if let Some(judge) = &judge {
         let answers = all.iter_mut().flat_map(|m| take(&mut m.answers)).collect();
         let ends = all.iter_mut().flat_map(|m| take(&mut m.talk_answers)).collect();
-        let judging = rejudge::Judging { args, states: &states, battery, contrasts: &contrasts };
+        let judging = rejudge::Judging { args, states, battery, contrasts };
         let outcome =
             judging.run(judge, &mut found, (answers, ends), Some(&model), &mut files, out)?;
         verdict = Some(outcome.json());
@@ -139,35 +157,6 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     manifest.warnings = results::doubts(&found);
     manifest.write(&args.out)?;
     show(args, &found, json, text, &files, out)
-}
-
-/// What follows from the scores and conversations of all states.
-fn analysed(
-    all: &mut [Measured],
-    states: &[State],
-    asking: &Asking,
-    contrasts: &[(String, String)],
-    seed: u64,
-) -> Result<Results> {
-    let scores: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.scores)).collect();
-    let held: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.held)).collect();
-    let (battery, claims, by, draws) = (&asking.battery, &asking.claims, By::State, draws(seed));
-    let scored = Behaviour { states, scores: &scores, battery, claims, by, contrasts, draws };
-    let b = behaviour(&scored)?;
-    let t = talked(&Talked { states, held: &held, battery, by, contrasts, draws })?;
-    Ok(Results {
-        preferences: preference_rows(battery),
-        scores: b.scores,
-        contrasts: b.contrasts,
-        claims: b.claims,
-        took: b.took,
-        one_factor: b.one_factor,
-        warnings: b.warnings,
-        conversations: t.conversations,
-        stickiness: t.stickiness,
-        turns: t.turns,
-        ..Results::default()
-    })
 }
 
 /// Ends the command: warnings, then the result.

@@ -5,15 +5,13 @@ use super::MeasureArgs;
 use crate::analysis::geometry::{
     geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
 };
-use crate::analysis::{
-    records::NullStateRow, state::by_condition, Draws, Reading, Readings, Roles, StateTexts,
-};
+use crate::analysis::{state::by_condition, Draws, Reading, Readings, Roles};
 use crate::cli::kept::{self, Origin, RESULTS};
 use crate::cli::readings::{self, Read, Texts};
 use crate::cli::state::{self, NamedAdapter};
 use crate::cli::{layers::reported, output::Outputs, Console};
 use crate::materials::embedded;
-use crate::model::{Adapter, Model};
+use crate::model::Adapter;
 use crate::store::{Frame, Record};
 use anyhow::{bail, Result};
 use serde_json::json;
@@ -64,7 +62,13 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         at: shown.clone(),
     };
     let mut found = geometry(&readings, &options, &mut |part| out.log(part))?;
-    found.null_states = nulls(&args, &model, &texts, &readings, &options, out)?;
+    let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
+    let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
+    let decoder = &model.decoder;
+    let read = |a: &NamedAdapter| Ok((a.name.clone(), Adapter::read(&a.folder, decoder)?));
+    let adapters = &wanted.map(read).collect::<Result<Vec<_>>>()?;
+    let nulls = NullStates { decoder, texts: &texts, adapters, random_adapters, shuffled };
+    found.null_states = null_states(&readings, &options, &nulls, &mut |what| out.log(what))?;
     out.doubts(&found.warnings);
 
     let config = json!({
@@ -121,23 +125,6 @@ fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
         focus: args.focus.clone(),
         neutral: args.neutral.clone(),
     }
-}
-
-fn nulls(
-    args: &MeasureArgs,
-    model: &Model,
-    texts: &StateTexts,
-    readings: &Readings,
-    options: &GeometryOptions,
-    out: &Console,
-) -> Result<Vec<NullStateRow>> {
-    let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
-    let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
-    let read = |a: &NamedAdapter| Ok((a.name.clone(), Adapter::read(&a.folder, &model.decoder)?));
-    let adapters = wanted.map(read).collect::<Result<Vec<_>>>()?;
-    let (decoder, adapters) = (&model.decoder, &adapters[..]);
-    let nulls = NullStates { decoder, texts, adapters, random_adapters, shuffled };
-    Ok(null_states(readings, options, &nulls, &mut |what| out.log(what))?)
 }
 
 /// The couples at the shown layers.
