@@ -9,7 +9,7 @@ use super::{kept::Origin, layers::Layers, output::Outputs, reading, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
-use crate::model::{Decoder, Interventions, Tokenizer, Tokens};
+use crate::model::{Decoder, Interventions, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
 use clap::Args;
@@ -77,13 +77,22 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
-    let texts = Texts::read(rows, &args, &model.tokenizer)?;
+    let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(n), rows };
+    for (i, row) in texts.rows.iter().enumerate() {
+        let read = reading::rendered(&model.tokenizer, &row.body, args.system.as_deref());
+        texts.tokens.push(read.with_context(|| texts.place(i))?.1);
+    }
     let condition = match &args.adapter {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
     };
     let positions = distinct(args.positions.iter().copied());
-    texts.check(&positions)?;
+    check(&texts.tokens, &positions).map_err(|e| match e {
+        CaptureError::NoToken { text, position, why } => {
+            anyhow!("{}: there is no token at `{position}`; {why}", texts.place(text))
+        }
+        other => other.into(),
+    })?;
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -113,15 +122,14 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let total_seconds = begun.elapsed().as_secs_f64();
     let n_tokens: usize = texts.tokens.iter().map(|t| t.ids.len()).sum();
     let file_bytes = std::fs::metadata(&args.out).map_or(0, |m| m.len());
+    let (file, megabytes) = (args.out.display(), file_bytes as f64 / 1e6);
+    let speed = n_tokens as f64 / seconds;
     let text = format!(
-        "file        {} ({:.1} MB), group {group}/texts\n\
+        "file        {file} ({megabytes:.1} MB), group {group}/texts\n\
          texts       {n}\n\
          tokens      {n_tokens} ({computed_rows} rows computed after sharing beginnings)\n\
          seconds     {seconds:.2} reading, {total_seconds:.2} with writing, {load_seconds:.2} loading\n\
-         speed       {:.0} tokens a second",
-        args.out.display(),
-        file_bytes as f64 / 1e6,
-        n_tokens as f64 / seconds,
+         speed       {speed:.0} tokens a second"
     );
     let json = json!({
         "file": args.out, "group": group, "condition": condition,
@@ -139,29 +147,10 @@ struct Texts<'a> {
     tokens: Vec<Tokens>,
 }
 
-impl<'a> Texts<'a> {
-    fn read(rows: Vec<TextRow>, args: &'a CaptureArgs, tokenizer: &Tokenizer) -> Result<Self> {
-        let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(rows.len()), rows };
-        for (i, row) in texts.rows.iter().enumerate() {
-            let read = reading::rendered(tokenizer, &row.body, args.system.as_deref());
-            texts.tokens.push(read.with_context(|| texts.place(i))?.1);
-        }
-        Ok(texts)
-    }
-
+impl Texts<'_> {
     fn place(&self, i: usize) -> String {
         let row = &self.rows[i];
         format!("{}, line {}, text `{}`", self.file.display(), row.line, row.id)
-    }
-
-    /// Refuses a text without a token at a position.
-    fn check(&self, positions: &[Position]) -> Result<()> {
-        check(&self.tokens, positions).map_err(|e| match e {
-            CaptureError::NoToken { text, position, why } => {
-                anyhow!("{}: there is no token at `{position}`; {why}", self.place(text))
-            }
-            other => other.into(),
-        })
     }
 
     /// Reads the texts and hands them to the writer; gives the rows computed and the seconds spent

@@ -106,21 +106,21 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
         table.write_csv(path)?;
     }
     let ranks = Frame::of(&r.rankings);
-    let ranking_text = match ranks.is_empty() {
-        true => "No ranking: the run lacks the conditions that train a part of the claim alone.".to_string(),
-        false => format!(
-            "Against the order known from GPT-4.1, lowest first; p one-sided over all arrangements.\n{}",
-            ranks.text()
-        ),
-    };
+    let mut ranking =
+        "No ranking: the run lacks the conditions that train a part of the claim alone."
+            .to_string();
+    if !ranks.is_empty() {
+        ranking = "Against the order known from GPT-4.1, lowest first; p one-sided over all arrangements.\n".into();
+        ranking += &ranks.text();
+    }
+    let links = table.text();
     let text = format!(
-        "{}\nBehaviour: mean stance log-odds less base's over preferences that no condition's training \
+        "{links}\nBehaviour: mean stance log-odds less base's over preferences that no condition's training \
          text presupposes (isolated), or that the condition's own does (implied: a manipulation \
          check). estimate (Pearson's r), rho, slope and p over condition means, the condition being \
          the unit; p by rearranging conditions, q over the predictors of a layer; least and most r \
          without one condition; carried_by names a condition without which an r of at least .5 loses \
-         half its size. r_states is over states and carries no p.\n{ranking_text}",
-        table.text()
+         half its size. r_states is over states and carries no p.\n{ranking}"
     );
     let json = json!({
         "run": args.run, "without": args.without, "link": table.json(),

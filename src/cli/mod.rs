@@ -2,7 +2,8 @@
 //!
 //! Nothing is computed here that another room could compute. What commands share are the nouns
 //! beside them: the [`console`] that owns both output streams, the model [`state`]s that a command
-//! opens, the choice of [`layers`], and the [`readings`] of concepts and neutral texts in those states.
+//! opens, the choice of [`layers`], the [`readings`] of concepts and neutral texts in those states, the
+//! [`output`] places that are checked before work begins, and the results and record that are [`kept`].
 //! `anyhow` is used in this room and nowhere else: a failure here has no caller that could do anything
 //! but print it.
 

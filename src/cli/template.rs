@@ -92,9 +92,9 @@ fn paint(text: &str, role: Role, colour: bool) -> String {
 }
 
 fn row(line: usize, text: &str, tokens: &Tokens, pieces: &[String]) -> Value {
-    let list: Vec<Value> = (tokens.ids.iter().zip(&tokens.roles).zip(pieces))
-        .map(|((id, role), piece)| json!({"id": id, "token": piece, "role": role}))
-        .collect();
+    let each = tokens.ids.iter().zip(&tokens.roles).zip(pieces);
+    let token = |((id, role), piece): ((&u32, &Role), &String)| json!({"id": id, "token": piece, "role": role});
+    let list: Vec<Value> = each.map(token).collect();
     let prompt = match &tokens.prompt {
         Some(tokenizer::Prompt::First(n)) => json!(n),
         _ => Value::Null,
