@@ -1,8 +1,11 @@
 //! What concepts and conditions are to one another, by name.
 
+use super::records::{ConceptRow, CoupleRow};
 use super::{AnalysisError, Result};
+use crate::materials::{Concept, Split};
 use crate::store::names::nearest;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How often and from which seed is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,36 @@ impl Roles {
             }
         }
         out
+    }
+
+    /// What concepts are to one another, as records.
+    pub fn concept_rows(&self, concepts: &[Concept]) -> Vec<ConceptRow> {
+        let coupled = self.coupled();
+        let row = |c: &Concept| {
+            let main = || c.pairs.iter().filter(|p| p.split == Split::Main);
+            let (n, templates): (BTreeSet<&str>, BTreeSet<&str>) =
+                main().map(|p| (&*p.prompt, &*p.template)).unzip();
+            let pairs = main().count();
+            ConceptRow {
+                concept: c.name.clone(),
+                coupled: coupled.contains(&c.name.as_str()),
+                placebo: self.placebos.contains(&c.name),
+                nuisance: self.nuisances.contains(&c.name),
+                positive: c.positive.clone(),
+                negative: c.negative.clone(),
+                pairs,
+                n: n.len(),
+                templates: templates.len(),
+                dev_pairs: c.pairs.len() - pairs,
+            }
+        };
+        concepts.iter().map(row).collect()
+    }
+
+    /// The couples as records.
+    pub fn couple_rows(&self) -> Vec<CoupleRow> {
+        let couples = self.couples.iter().cloned();
+        couples.map(|(concept_a, concept_b)| CoupleRow { concept_a, concept_b }).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! share counts once, however texts are batched: of texts in order of their ids, each counts from where
 //! it leaves the one before.
 
+use super::records::LayerRow;
 use super::{AnalysisError, Result};
 use crate::capture::BUDGET;
 use crate::model::packed::plan;
@@ -18,6 +19,13 @@ use crate::ops::with_values;
 pub fn layer_rms(decoder: &Decoder, texts: &[Tokens], layers: &[usize]) -> Result<Vec<f64>> {
     let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
     rms_at(decoder, texts, &points)
+}
+
+/// Layers as records: `rms` of each over `n` texts; `reported` are those fixed before data was seen.
+pub fn layer_rows(layers: &[usize], rms: &[f64], reported: &[usize], n: usize) -> Vec<LayerRow> {
+    let each = layers.iter().zip(rms);
+    each.map(|(&layer, &rms)| LayerRow { layer, reported: reported.contains(&layer), rms, n })
+        .collect()
 }
 
 /// As [`layer_rms`], of the stream at hook points; at one that is not of the stream, of its block's

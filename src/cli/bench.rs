@@ -8,15 +8,14 @@ use clap::Args;
 use serde_json::json;
 use std::time::Instant;
 
-/// Measure tokens a second, memory and the cost of hooks on this machine
+/// Measure tokens a second, memory and the cost of hooks on this machine.
+///
+/// Each kind of work runs on texts with nothing in common. The share compares the linear maps of a
+/// capture with a plain matrix product of the same shapes on the same threads. Run it on an idle
+/// machine.
+///
+/// Example: residuum bench --model smollm2-135m-instruct --seconds 30
 #[derive(Args)]
-#[command(
-    long_about = "Measure tokens a second, memory and the cost of hooks on this machine.\n\n\
-Each kind of work runs on texts with nothing in common. The share compares the linear maps of a \
-capture with a plain matrix product of the same shapes on the same threads. Run it on an idle \
-machine.\n\n\
-Example:\n  residuum bench --model smollm2-135m-instruct --seconds 30"
-)]
 pub struct BenchArgs {
     #[command(flatten)]
     model: state::ModelChoice,
@@ -45,33 +44,24 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
         "load_seconds": load, "loaded_bytes": loaded_bytes, "peak_bytes": peak, "rates": r,
         "share_of_sgemm": r.share(), "capture_overhead": r.overhead(),
     });
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let (cpu, threads, sgemm) = (&machine.cpu, r.threads, r.sgemm / 1e9);
+    let (overhead, share) = (100.0 * r.overhead(), 100.0 * r.share());
+    let (loaded, peak) = (gigabytes(loaded_bytes), gigabytes(peak));
     out.result(&json, || {
         format!(
             "model            {}\n\
-             machine          {}, {} threads\n\
-             load             {load:.2} s, peak memory {:.2} GB\n\
-             matrix product   {:.0} GFLOP/s\n\
+             machine          {cpu}, {threads} threads\n\
+             load             {load:.2} s, peak memory {loaded:.2} GB\n\
+             matrix product   {sgemm:.0} GFLOP/s\n\
              forward          {:.0} tokens/s, no head\n\
-             capture          {:.0} tokens/s, every layer's response mean; hooks cost {:+.1} %\n\
-             share            {:.0} % of the matrix product's rate while capturing\n\
+             capture          {:.0} tokens/s, every layer's response mean; hooks cost {overhead:+.1} %\n\
+             share            {share:.0} % of the matrix product's rate while capturing\n\
              scoring          {:.0} tokens/s\n\
              LoRA training    {:.0} tokens/s, rank 16, all linear maps, batches of 8\n\
              generation       {:.0} tokens/s, greedy, 32 prompts; {:.0} with one alone\n\
-             peak memory      {:.2} GB",
-            model.id,
-            machine.cpu,
-            r.threads,
-            loaded_bytes as f64 / 1e9,
-            r.sgemm / 1e9,
-            r.forward,
-            r.captured,
-            100.0 * r.overhead(),
-            100.0 * r.share(),
-            r.scored,
-            r.trained,
-            r.generated,
-            r.generated_alone,
-            peak as f64 / 1e9,
+             peak memory      {peak:.2} GB",
+            model.id, r.forward, r.captured, r.scored, r.trained, r.generated, r.generated_alone,
         )
     })
 }

@@ -4,15 +4,12 @@
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
 //! writer's thread while the next part is computed.
 
-use super::layers::Layers;
-use super::output::Outputs;
-use super::reading;
 use super::state::{self, ModelChoice};
-use super::Console;
+use super::{kept::Origin, layers::Layers, output::Outputs, reading, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
-use crate::model::{Decoder, Interventions, Tokenizer, Tokens};
+use crate::model::{Decoder, Interventions, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
 use clap::Args;
@@ -25,14 +22,15 @@ use std::time::{Duration, Instant};
 /// Bytes of activations that are put in order at a time.
 const PART_BYTES: usize = 64 << 20;
 
-/// Read texts and store their activations
+/// Read texts and store their activations.
+///
+/// Texts are JSON Lines, each with an id and one body: {"id", "prompt", "response"}, {"id",
+/// "messages"} or {"id", "text"} (read without a template). The residual stream after each chosen
+/// block is averaged over the tokens of each position; position 0 is in no average. The HDF5 file
+/// opens in h5py and xarray.
+///
+/// Example: residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5
 #[derive(Args)]
-#[command(long_about = "Read texts and store their activations.\n\n\
-Texts are JSON Lines, each with an id and one body: {\"id\", \"prompt\", \"response\"}, {\"id\", \
-\"messages\"} or {\"id\", \"text\"} (read without a template). The residual stream after each \
-chosen block is averaged over the tokens of each position; position 0 is in no average. The HDF5 \
-file opens in h5py and xarray.\n\n\
-Example:\n  residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5")]
 pub struct CaptureArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -46,13 +44,8 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "FILE")]
     texts: PathBuf,
     /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
-    #[arg(
-        long,
-        alias = "at",
-        value_delimiter = ',',
-        value_name = "POSITIONS",
-        default_value = "response-mean"
-    )]
+    #[arg(long, alias = "at", value_delimiter = ',', value_name = "POSITIONS")]
+    #[arg(default_value = "response-mean")]
     positions: Vec<Position>,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
@@ -84,13 +77,22 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
-    let texts = Texts::read(rows, &args, &model.tokenizer)?;
+    let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(n), rows };
+    for (i, row) in texts.rows.iter().enumerate() {
+        let read = reading::rendered(&model.tokenizer, &row.body, args.system.as_deref());
+        texts.tokens.push(read.with_context(|| texts.place(i))?.1);
+    }
     let condition = match &args.adapter {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
     };
     let positions = distinct(args.positions.iter().copied());
-    texts.check(&positions)?;
+    check(&texts.tokens, &positions).map_err(|e| match e {
+        CaptureError::NoToken { text, position, why } => {
+            anyhow!("{}: there is no token at `{position}`; {why}", texts.place(text))
+        }
+        other => other.into(),
+    })?;
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -101,19 +103,17 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         precision: args.store,
     };
     let bytes = spec.bytes(n);
+    let (p, l, hidden, megabytes) =
+        (positions.len(), layers.len(), decoder.hidden(), bytes as f64 / 1e6);
     out.log(&format!(
-        "{n} texts x {} positions x {} layers x {}: {:.1} MB before compression",
-        positions.len(),
-        layers.len(),
-        decoder.hidden(),
-        bytes as f64 / 1e6
+        "{n} texts x {p} positions x {l} layers x {hidden}: {megabytes:.1} MB before compression"
     ));
     let config = json!({
         "texts": args.texts, "adapter": args.adapter, "system": args.system,
         "at": spec.positions, "layers": layers, "budget": args.budget,
     });
     let group = spec.group();
-    let attrs = state::attrs(&model, config, 0);
+    let attrs = Origin { model: &model, config, seed: 0 }.attrs();
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request { positions, layers: layers.clone(), budget: args.budget };
     let begun = Instant::now();
@@ -122,15 +122,14 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let total_seconds = begun.elapsed().as_secs_f64();
     let n_tokens: usize = texts.tokens.iter().map(|t| t.ids.len()).sum();
     let file_bytes = std::fs::metadata(&args.out).map_or(0, |m| m.len());
+    let (file, megabytes) = (args.out.display(), file_bytes as f64 / 1e6);
+    let speed = n_tokens as f64 / seconds;
     let text = format!(
-        "file        {} ({:.1} MB), group {group}/texts\n\
+        "file        {file} ({megabytes:.1} MB), group {group}/texts\n\
          texts       {n}\n\
          tokens      {n_tokens} ({computed_rows} rows computed after sharing beginnings)\n\
          seconds     {seconds:.2} reading, {total_seconds:.2} with writing, {load_seconds:.2} loading\n\
-         speed       {:.0} tokens a second",
-        args.out.display(),
-        file_bytes as f64 / 1e6,
-        n_tokens as f64 / seconds,
+         speed       {speed:.0} tokens a second"
     );
     let json = json!({
         "file": args.out, "group": group, "condition": condition,
@@ -148,30 +147,10 @@ struct Texts<'a> {
     tokens: Vec<Tokens>,
 }
 
-impl<'a> Texts<'a> {
-    fn read(rows: Vec<TextRow>, args: &'a CaptureArgs, tokenizer: &Tokenizer) -> Result<Self> {
-        let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(rows.len()), rows };
-        for i in 0..texts.rows.len() {
-            let read = reading::tokens(tokenizer, &texts.rows[i], args.system.as_deref());
-            let read = read.with_context(|| texts.place(i))?;
-            texts.tokens.push(read);
-        }
-        Ok(texts)
-    }
-
+impl Texts<'_> {
     fn place(&self, i: usize) -> String {
         let row = &self.rows[i];
         format!("{}, line {}, text `{}`", self.file.display(), row.line, row.id)
-    }
-
-    /// Refuses a text without a token at a position.
-    fn check(&self, positions: &[Position]) -> Result<()> {
-        check(&self.tokens, positions).map_err(|e| match e {
-            CaptureError::NoToken { text, position, why } => {
-                anyhow!("{}: there is no token at `{position}`; {why}", self.place(text))
-            }
-            other => other.into(),
-        })
     }
 
     /// Reads the texts and hands them to the writer; gives the rows computed and the seconds spent
@@ -209,14 +188,10 @@ impl<'a> Texts<'a> {
             let none = Interventions::none();
             let work = capture(decoder, &self.tokens[first..end], request, &none, &mut sink);
             let work = work.map_err(|e| match e {
-                CaptureError::NotFinite {
-                    text,
-                    position,
-                    layer,
-                } => anyhow!(
-                    "{}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter",
-                    self.place(first + text)
-                ),
+                CaptureError::NotFinite { text, position, layer } => {
+                    let place = self.place(first + text);
+                    anyhow!("{place}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter")
+                }
                 other => other.into(),
             })?;
             computed_rows += work.rows;

@@ -5,8 +5,9 @@
 //! that a log file stays readable; with `--quiet` there is none. A write to a closed pipe comes
 //! back as an error that the program takes as its end.
 
+use crate::analysis::records::WarningRow;
 use crate::model::Placement;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -60,74 +61,71 @@ impl Console {
         let _ = write!(std::io::stderr(), "{text}");
     }
 
+    /// Doubts about results, as their records say them.
+    pub fn doubts(&self, rows: &[WarningRow]) {
+        rows.iter().for_each(|w| self.warn(&format!("{}: {}", w.about, w.text)));
+    }
+
     /// A doubt about a result; results carry it too.
     pub fn warn(&self, text: &str) {
         self.log(&format!("warning: {text}"));
     }
 
-    /// Whether there is a terminal that bars may be drawn on.
-    pub fn progress(&self) -> bool {
-        self.terminal && !self.quiet
+    /// A line that is drawn anew where there is a terminal, and hidden elsewhere.
+    pub fn line(&self, form: &str) -> ProgressBar {
+        let shown = self.terminal && !self.quiet;
+        let target =
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let line = ProgressBar::with_draw_target(Some(0), target);
+        match ProgressStyle::with_template(form) {
+            Ok(style) => line.with_style(style),
+            Err(_) => line,
+        }
     }
 
     /// Progress over `total` units of work.
     pub fn bar(&self, what: &str, total: usize) -> Progress {
-        let bar = self.progress().then(|| {
-            let bar = ProgressBar::new(total as u64);
-            let form = "{prefix} {wide_bar} {pos}/{len}  {msg}  {eta} left";
-            if let Ok(style) = ProgressStyle::with_template(form) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(what.to_string());
-            bar
-        });
-        Progress {
-            plain: !self.terminal && !self.quiet,
-            bar,
-            what: what.to_string(),
-            total,
-            done: 0,
-            begun: Instant::now(),
-            told: Instant::now(),
-        }
+        let line = self.line("{prefix} {wide_bar} {pos}/{len}  {msg}  {eta} left");
+        line.set_length(total as u64);
+        line.set_prefix(what.to_string());
+        Progress { line, plain: !self.terminal && !self.quiet, told: Instant::now() }
     }
 }
 
 /// One piece of work under way.
 #[derive(Debug)]
 pub struct Progress {
-    bar: Option<ProgressBar>,
+    line: ProgressBar,
     plain: bool,
-    what: String,
-    total: usize,
-    done: usize,
-    begun: Instant,
     told: Instant,
 }
 
 impl Progress {
     /// One unit is done; `note` is shown beside the count.
     pub fn step(&mut self, note: &str) {
-        self.done += 1;
-        if let Some(bar) = &self.bar {
-            bar.set_message(note.to_string());
-            bar.inc(1);
-        }
+        let line = &self.line;
+        line.set_message(note.to_string());
+        line.inc(1);
         if self.plain && self.told.elapsed() >= BETWEEN_LINES {
             self.told = Instant::now();
-            let spent = self.begun.elapsed().as_secs_f64();
-            let left = spent * (self.total as f64 / self.done as f64 - 1.0);
+            let (done, total) = (line.position(), line.length().unwrap_or(0));
+            let left = line.elapsed().as_secs_f64() * (total as f64 / done as f64 - 1.0);
             let note = if note.is_empty() { String::new() } else { format!(", {note}") };
-            let (what, done, total) = (&self.what, self.done, self.total);
+            let what = line.prefix();
             let _ = writeln!(std::io::stderr(), "{what}: {done}/{total}{note}, {left:.0} s left");
+        }
+    }
+
+    /// `done` units are done in all.
+    pub fn to(&mut self, done: usize, note: &str) {
+        while self.line.position() < done as u64 {
+            self.step(note);
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.line.finish_and_clear();
     }
 }

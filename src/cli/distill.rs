@@ -1,25 +1,23 @@
 //! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
 
-use super::output::Outputs;
-use super::state::ModelChoice;
-use super::Console;
+use super::{output::Outputs, state::ModelChoice, Console};
 use crate::finetune::Distil;
 use crate::materials::load;
 use crate::model::generate::Sampling;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
-/// Let a model answer the neutral prompts itself
+/// Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.
+///
+/// The rows are this model's and no other's; the note of the file says which model and settings
+/// wrote them. A run that is killed goes on when the command is given again. A study distils by
+/// itself.
+///
+/// Example: residuum distill --out rows.jsonl
 #[derive(Args)]
-#[command(
-    long_about = "Let a model answer the neutral prompts itself, as chat rows for its fine-tunes.\n\n\
-The rows are this model's and no other's; the note of the file says which model and settings wrote \
-them. A run that is killed goes on when the command is given again. A study distils by itself.\n\n\
-Example:\n  residuum distill --out rows.jsonl"
-)]
+#[command(about = "Let a model answer the neutral prompts itself")]
 pub struct DistillArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -63,39 +61,25 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
     let read = load::neutral_prompts(args.prompts.as_deref())?;
     let prompts = read.items;
     let model = args.model.open(out)?;
-    let settings = Distil {
-        sampling: Sampling {
-            max_tokens: args.max_tokens,
-            temperature: args.temperature,
-            top_p: args.top_p,
-        },
-        seed: args.seed,
-    };
+    let (max_tokens, temperature, top_p) = (args.max_tokens, args.temperature, args.top_p);
+    let sampling = Sampling { max_tokens, temperature, top_p };
+    let settings = Distil { sampling, seed: args.seed };
     let begun = Instant::now();
     let mut progress = out.bar("answering", prompts.len());
-    let mut told = 0;
-    let done = settings.write(&model, &prompts, &args.out, &mut |answered| {
-        for _ in told..answered {
-            progress.step("");
-        }
-        told = answered;
-    });
+    let watch = &mut |answered| progress.to(answered, "");
+    let done = settings.write(&model, &prompts, &args.out, watch);
     let done = done.map_err(|e| e.in_file(&read.from.file, &read.from.lines))?;
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
+    let (rows, kept, silent, file) = (done.rows, done.kept, done.silent, args.out.display());
     let text = format!(
-        "rows        {} in {}\nmodel       {} ({})\nkept        {} answers of an earlier run\nsilent      {} prompts without an answer\nseconds     {seconds:.1}",
-        done.rows,
-        args.out.display(),
-        model.id,
-        model.sha256,
-        done.kept,
-        done.silent,
+        "rows        {rows} in {file}\nmodel       {} ({})\nkept        {kept} answers of an earlier run\nsilent      {silent} prompts without an answer\nseconds     {seconds:.1}",
+        model.id, model.sha256
     );
     let json = json!({
-        "file": args.out, "rows": done.rows, "prompts": prompts.len(), "kept": done.kept,
-        "silent": done.silent, "model": model.id, "model_sha256": model.sha256,
-        "max_tokens": args.max_tokens, "temperature": args.temperature, "top_p": args.top_p,
+        "file": args.out, "rows": rows, "prompts": prompts.len(), "kept": kept,
+        "silent": silent, "model": model.id, "model_sha256": model.sha256,
+        "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p,
         "seed": args.seed, "seconds": seconds,
     });
     out.result(&json, || text)

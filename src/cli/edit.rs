@@ -1,14 +1,11 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
-use super::layers;
-use super::state;
 use super::vectors::{check_block, Held};
+use super::{layers, readings::scale_texts, state};
 use crate::analysis::scale::rms_at;
-use crate::analysis::texts::neutral_tokens;
 use crate::causal::ceilings;
-use crate::materials::{for_shifts, for_side_effects, load_neutral_texts, subset, Use};
-use crate::model::unit;
-use crate::model::{Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
+use crate::model::{unit, Decoder, HookPoint, Interventions, Model, Recording, Role, Tokens};
+use crate::store::names::twice;
 use anyhow::{bail, Result};
 use clap::Args;
 use serde_json::{json, Value};
@@ -50,35 +47,9 @@ pub struct EditChoice {
     #[arg(long, requires = "swap_from")]
     pub whole: bool,
     /// Doses to score one after the other, in units of the layer's RMS
-    #[arg(
-        long,
-        value_name = "DOSES",
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        value_parser = finite,
-        conflicts_with = "sites"
-    )]
+    #[arg(long, value_name = "DOSES", value_delimiter = ',', value_parser = finite)]
+    #[arg(allow_hyphen_values = true, conflicts_with = "sites")]
     pub sweep: Vec<f64>,
-}
-
-/// The neutral texts for shifts, which the unit of doses is taken on in base.
-pub fn scale_texts(model: &Model) -> Result<Vec<Tokens>> {
-    let texts = for_shifts(&load_neutral_texts(None)?);
-    Ok(neutral_tokens(&model.tokenizer, &texts, None)?)
-}
-
-/// `n` of the neutral texts for side effects, drawn by seed.
-pub fn side_effect_texts(
-    model: &Model,
-    system: Option<&str>,
-    (n, seed): (usize, u64),
-) -> Result<Vec<Tokens>> {
-    let all = load_neutral_texts(None)?;
-    let Some(texts) = subset::texts(&all, n, seed, Use::SideEffects) else {
-        let there = for_side_effects(&all).len();
-        bail!("--guard-texts is {n}, but there are {there} neutral texts for side effects; give at most that");
-    };
-    Ok(neutral_tokens(&model.tokenizer, &texts, system)?)
 }
 
 /// A dose.
@@ -87,7 +58,6 @@ fn finite(s: &str) -> Result<f64, String> {
     dose.ok_or_else(|| "write a number, such as 2 or -0.5".into())
 }
 
-/// A part of the chat.
 /// An edit ready to run: the interventions, what they are in words, and for the record.
 pub struct Ready {
     pub interventions: Interventions,
@@ -110,12 +80,11 @@ impl EditChoice {
     pub fn check(&self, depth: usize) -> Result<()> {
         check_block(self.layer, depth)?;
         let points = self.points(depth)?;
-        if let Some(i) = (1..points.len()).find(|i| points[..*i].contains(&points[*i])) {
-            bail!("--sites names {} twice; once is enough", points[i]);
+        if let Some(point) = twice(&points) {
+            bail!("--sites names {point} twice; once is enough");
         }
-        let doses = &self.sweep;
-        if let Some(i) = (1..doses.len()).find(|i| doses[..*i].contains(&doses[*i])) {
-            bail!("--sweep has the dose {} twice; once is enough", doses[i]);
+        if let Some(dose) = twice(&self.sweep) {
+            bail!("--sweep has the dose {dose} twice; once is enough");
         }
         Ok(())
     }
@@ -167,30 +136,23 @@ impl EditChoice {
     }
 
     fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
-        let mut interventions = Interventions::none();
-        let (mut doses, mut scales, mut layers) = (Vec::new(), Vec::new(), Vec::new());
         let points = self.points(decoder.layers())?;
-        let unit_of = rms_at(&model.decoder, &scale_texts(model)?, &points)?;
-        for (point, rms) in points.into_iter().zip(unit_of) {
-            let block = self.layer.unwrap_or(match self.sites.is_empty() {
-                true => self.block(decoder.layers()),
-                false => point.layer,
-            });
-            let unit = unit(held.at(block)?)?;
-            layers.push(block);
-            interventions = interventions.add_at(point, &unit, dose * rms)?;
-            doses.push(format!("{point} (RMS {rms:.2})"));
-            scales.push(rms);
+        let rms = rms_at(&model.decoder, &scale_texts(model)?, &points)?;
+        let layers: Vec<usize> = points.iter().map(|p| self.layer.unwrap_or(p.layer)).collect();
+        let mut interventions = Interventions::none();
+        for ((&point, rms), &layer) in points.iter().zip(&rms).zip(&layers) {
+            interventions = interventions.add_at(point, &unit(held.at(layer)?)?, dose * rms)?;
         }
+        let doses = points.iter().zip(&rms).map(|(point, rms)| format!("{point} (RMS {rms:.2})"));
+        let doses: Vec<String> = doses.collect();
+        let layer = match layers[..] {
+            [layer] => json!(layer),
+            _ => json!(layers),
+        };
         Ok(Ready {
             interventions,
             what: format!("{dose} x RMS x {} added at {}", self.name, doses.join(", ")),
-            record: match layers.as_slice() {
-                [layer] => json!({"add": dose, "sites": self.sites, "layer": layer, "rms": scales}),
-                several => {
-                    json!({"add": dose, "sites": self.sites, "layer": several, "rms": scales})
-                }
-            },
+            record: json!({"add": dose, "sites": self.sites, "layer": layer, "rms": rms}),
         })
     }
 
@@ -201,9 +163,8 @@ impl EditChoice {
         let base = &model.decoder;
         let each = held.per_block(self.layer, base.layers())?;
         let each = each.iter().map(|v| unit(v)).collect::<Result<Vec<_>, _>>()?;
-        let texts = scale_texts(model)?;
         let roles = self.roles();
-        let at = ceilings(base, &texts, &each, roles.as_deref(), percent / 100.0)?;
+        let at = ceilings(base, &scale_texts(model)?, &each, roles.as_deref(), percent / 100.0)?;
         let name = &self.name;
         Ok(Ready {
             interventions: Interventions::none().cap_everywhere(&each, &at)?,
@@ -223,23 +184,14 @@ impl EditChoice {
         let folder = (from != state::BASE).then(|| Path::new(from));
         let other = state::state(&model.decoder, folder)?;
         let points = self.points(decoder.layers())?;
-        let none = Interventions::none();
-        let recording = Arc::new(Recording::of(&other, texts, &points, &none)?);
-        let mut interventions = none;
+        let mut interventions = Interventions::none();
+        let recording = Arc::new(Recording::of(&other, texts, &points, &interventions)?);
         for &point in &points {
-            let along = match self.whole {
-                true => None,
-                false => {
-                    let block = self.layer.unwrap_or(point.layer);
-                    Some(held.at(block)?)
-                }
-            };
-            interventions = interventions.swap(point, recording.clone(), along)?;
+            let coordinate = (!self.whole).then(|| held.at(self.layer.unwrap_or(point.layer)));
+            interventions =
+                interventions.swap(point, recording.clone(), coordinate.transpose()?)?;
         }
-        let what = match self.whole {
-            true => "the activation",
-            false => self.name.as_str(),
-        };
+        let what = if self.whole { "the activation" } else { &self.name };
         let places: Vec<String> = points.iter().map(HookPoint::to_string).collect();
         Ok(Ready {
             interventions,

@@ -4,7 +4,7 @@
 //! fixed before any data is seen, so that nothing is chosen on what is reported.
 
 use anyhow::{bail, Result};
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 /// A choice of layers, before the model's depth is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +18,14 @@ impl FromStr for Layers {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
+        let list =
+            || s.split(',').map(|p| p.trim().parse()).collect::<Result<BTreeSet<usize>, _>>();
         match s {
-            "all" => return Ok(Layers::All),
-            "third" => return Ok(Layers::Third),
-            _ => {}
-        }
-        let parsed: Result<Vec<usize>, _> = s.split(',').map(|p| p.trim().parse()).collect();
-        match parsed {
-            Ok(mut list) => {
-                list.sort_unstable();
-                list.dedup();
-                Ok(Layers::List(list))
-            }
-            Err(_) => Err("write `all`, `third` or block numbers such as 0,5,10".into()),
+            "all" => Ok(Layers::All),
+            "third" => Ok(Layers::Third),
+            _ => list()
+                .map(|list| Layers::List(list.into_iter().collect()))
+                .map_err(|_| "write `all`, `third` or block numbers such as 0,5,10".into()),
         }
     }
 }
@@ -52,15 +47,13 @@ impl Layers {
         match self {
             Layers::All => Ok((0..depth).collect()),
             Layers::Third => Ok(reported(depth)),
-            Layers::List(list) => {
-                if let Some(l) = list.iter().find(|l| **l >= depth) {
-                    bail!(
-                        "layer {l} does not exist; the model has blocks 0 to {}",
-                        depth.saturating_sub(1)
-                    );
+            Layers::List(list) => match list.iter().find(|l| **l >= depth) {
+                None => Ok(list.clone()),
+                Some(l) => {
+                    let last = depth.saturating_sub(1);
+                    bail!("layer {l} does not exist; the model has blocks 0 to {last}")
                 }
-                Ok(list.clone())
-            }
+            },
         }
     }
 }

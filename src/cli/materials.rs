@@ -2,23 +2,22 @@
 
 use super::Console;
 use crate::materials::lint::{lint, Finding, Severity};
-use crate::materials::set::Set;
-use crate::materials::stats::stats;
+use crate::materials::{set::Set, stats::stats};
 use crate::store::Frame;
 use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Check and describe fine-tune rows, concepts and preferences
+/// Check and describe fine-tune rows, concepts, preferences, claims, conversations and neutral
+/// texts: the shipped ones, or your own.
+///
+/// A folder may have any shape: every .jsonl file below it is read, and its note and rows say what
+/// it is. Files may be given by themselves.
+///
+/// Example: residuum materials lint my-texts
 #[derive(Args)]
-#[command(
-    long_about = "Check and describe fine-tune rows, concepts, preferences, claims, conversations and neutral \
-texts: the shipped ones, or your own.\n\n\
-A folder may have any shape: every .jsonl file below it is read, and its note and rows say what it \
-is. Files may be given by themselves.\n\n\
-Example:\n  residuum materials lint my-texts"
-)]
+#[command(about = "Check and describe fine-tune rows, concepts and preferences")]
 pub struct MaterialsArgs {
     #[command(subcommand)]
     action: Action,
@@ -26,12 +25,14 @@ pub struct MaterialsArgs {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Hold texts to every rule; exit 1 if one is broken
-    #[command(long_about = "Hold texts to every rule; exit 1 if one is broken.\n\n\
-Each finding is FILE:LINE: error or note: what is wrong [rule]. Notes (a set smaller than the shipped \
-ones, for instance) are no failure. Your texts are also held against the shipped ones of other kinds, \
-since a study mixes them: a fine-tune row that is also a prompt of the battery is a leak.\n\n\
-Example:\n  residuum materials lint my-texts")]
+    /// Hold texts to every rule; exit 1 if one is broken.
+    ///
+    /// Each finding is FILE:LINE: error or note: what is wrong [rule]. Notes (a set smaller than
+    /// the shipped ones, for instance) are no failure. Your texts are also held against the shipped
+    /// ones of other kinds, since a study mixes them: a fine-tune row that is also a prompt of the
+    /// battery is a leak.
+    ///
+    /// Example: residuum materials lint my-texts
     Lint {
         /// Folders or files [default: the shipped texts]
         #[arg(value_name = "DIR|FILE")]
@@ -40,13 +41,14 @@ Example:\n  residuum materials lint my-texts")]
         #[arg(long)]
         no_notes: bool,
     },
-    /// Counts, lengths, wording and duplicates of each file
-    #[command(long_about = "Counts, lengths, wording and duplicates of each file.\n\n\
-Words are medians. An answer is the last turn of a row, the positive side of a pair, the expressing \
-completion, or a neutral response; ratio is the words of the positive or expressing sides over those \
-of the other; yes, no and negated are percent of the answers; duplicates are rows near an earlier one \
-of the file.\n\n\
-Example:\n  residuum materials stats")]
+    /// Counts, lengths, wording and duplicates of each file.
+    ///
+    /// Words are medians. An answer is the last turn of a row, the positive side of a pair, the
+    /// expressing completion, or a neutral response; ratio is the words of the positive or
+    /// expressing sides over those of the other; yes, no and negated are percent of the answers;
+    /// duplicates are rows near an earlier one of the file.
+    ///
+    /// Example: residuum materials stats
     Stats {
         /// Folders or files [default: the shipped texts]
         #[arg(value_name = "DIR|FILE")]
@@ -82,15 +84,10 @@ fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
         "files": files, "rows": rows, "errors": errors, "notes": notes, "findings": found,
     });
     out.result(&json, || {
-        let mut text: String = found.iter().map(|f: &Finding| format!("{f}\n")).collect();
-        text += &format!(
-            "{}, {}: {}, {}",
-            many(files, "file"),
-            many(rows, "row"),
-            many(errors, "error"),
-            many(notes, "note")
-        );
-        text
+        let lines: String = found.iter().map(|f: &Finding| format!("{f}\n")).collect();
+        let (files, rows) = (many(files, "file"), many(rows, "row"));
+        let (errors, notes) = (many(errors, "error"), many(notes, "note"));
+        format!("{lines}{files}, {rows}: {errors}, {notes}")
     })?;
     if errors > 0 {
         let errors = many(errors, "error");
@@ -115,9 +112,6 @@ fn describe(paths: &[PathBuf], out: &Console) -> Result<()> {
     }
     let json = json!({"files": frame.json()});
     // The shipped files have no paths to tell apart.
-    let shown = match set.shipped {
-        true => frame.without(&["file"]),
-        false => frame,
-    };
+    let shown = if set.shipped { frame.without(&["file"]) } else { frame };
     out.result(&json, || shown.text())
 }

@@ -2,7 +2,8 @@
 //!
 //! Nothing is computed here that another room could compute. What commands share are the nouns
 //! beside them: the [`console`] that owns both output streams, the model [`state`]s that a command
-//! opens, the choice of [`layers`], and the [`readings`] of concepts and neutral texts in those states.
+//! opens, the choice of [`layers`], the [`readings`] of concepts and neutral texts in those states, the
+//! [`output`] places that are checked before work begins, and the results and record that are [`kept`].
 //! `anyhow` is used in this room and nowhere else: a failure here has no caller that could do anything
 //! but print it.
 
@@ -16,6 +17,7 @@ mod edit;
 mod extract;
 mod finetune;
 mod geometry;
+mod kept;
 pub mod layers;
 mod link;
 mod materials;
@@ -109,10 +111,11 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
-    /// Run, plan, check or begin a whole study
-    #[command(long_about = "Run, plan, check or begin a whole study: fine-tunes, activations, \
-directions, coupling, behaviour, causes, figures and a report from one manifest.\n\n\
-Example:\n  residuum study run --out runs/quick")]
+    /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
+    /// behaviour, causes, figures and a report from one manifest.
+    ///
+    /// Example: residuum study run --out runs/quick
+    #[command(about = "Run, plan, check or begin a whole study")]
     Study(study::StudyArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -158,18 +161,15 @@ record! {
 
 /// Seconds and calls of every operation, and what is left of the total.
 fn profile(total: f64) -> String {
-    let row = |operation: &str, seconds: f64, calls: usize| OperationRow {
-        operation: operation.into(),
-        seconds,
-        percent: 100.0 * seconds / total,
-        calls,
+    let row = |operation: &str, seconds: f64, calls: usize| {
+        let (operation, percent) = (operation.into(), 100.0 * seconds / total);
+        OperationRow { operation, seconds, percent, calls }
     };
     let spent = crate::ops::clock::spent();
     let known: f64 = spent.iter().map(|s| s.seconds).sum();
-    let mut rows: Vec<OperationRow> =
-        (spent.iter()).map(|s| row(s.name, s.seconds, s.calls as usize)).collect();
-    rows.push(row("all else", total - known, 0));
-    rows.push(row("total", total, 0));
+    let each = spent.iter().map(|s| row(s.name, s.seconds, s.calls as usize));
+    let rest = [row("all else", total - known, 0), row("total", total, 0)];
+    let rows: Vec<OperationRow> = each.chain(rest).collect();
     let mut frame = Frame::of(&rows);
     frame.decimals = 2;
     frame.text() + "\n"
@@ -198,11 +198,8 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
 
 /// Whether the error is a reader that has closed the pipe.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    })
+    let mut io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes as one chain of sentences; a cause that the sentence before it already

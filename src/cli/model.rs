@@ -1,7 +1,6 @@
 //! `residuum model`: fetch models of the catalogue, list them, and check one.
 
-use super::output::Outputs;
-use super::Console;
+use super::{output::Outputs, Console};
 use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
 use crate::record;
 use crate::store::Frame;
@@ -10,12 +9,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Fetch, list, check and export models
+/// Fetch, list, check and export models.
+///
+/// A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face
+/// layout or a .gguf file. Catalogue models are pinned by SHA-256.
+///
+/// Example: residuum model pull smollm2-135m-instruct
 #[derive(Args)]
-#[command(long_about = "Fetch, list, check and export models.\n\n\
-A model is a name of the catalogue, a hub model org/name[@rev], a folder in the Hugging Face \
-layout or a .gguf file. Catalogue models are pinned by SHA-256.\n\n\
-Example:\n  residuum model pull smollm2-135m-instruct")]
 pub struct ModelArgs {
     #[command(subcommand)]
     action: Action,
@@ -97,10 +97,7 @@ record! {
 fn list(out: &Console) -> Result<()> {
     let entries = catalogue::entries()?.into_iter();
     let rows = entries.map(|(name, entry)| CatalogueRow {
-        fetched: match resolve::cached_path(&name, &entry).exists() {
-            true => "yes".into(),
-            false => "no".into(),
-        },
+        fetched: if resolve::cached_path(&name, &entry).exists() { "yes" } else { "no" }.into(),
         name,
         megabytes: (entry.bytes / 1_000_000) as usize,
         licence: entry.licence,
@@ -120,57 +117,39 @@ fn check(name: &str, out: &Console) -> Result<()> {
     let model = Model::load(name, &path, &loading)?;
     let warnings = warning::texts(&model.warnings);
     let c = &model.decoder.config;
-    let template = model.template_sha256();
+    let (blocks, hidden, feed_forward, vocabulary, context) =
+        (c.layers, c.hidden, c.intermediate, c.vocab, c.context);
+    let (heads, kv_heads, head_dim) = (c.heads, c.kv_heads, c.head_dim);
+    let (template, problem) = (model.template_sha256(), model.tokenizer.template_problem());
+    let (path, sha256) = (path.display(), &model.sha256);
     let json = json!({
-        "name": name,
-        "path": path.display().to_string(),
-        "sha256": model.sha256,
-        "pinned": entry.is_some(),
-        "blocks": c.layers,
-        "hidden": c.hidden,
-        "heads": c.heads,
-        "kv_heads": c.kv_heads,
-        "head_dim": c.head_dim,
-        "intermediate": c.intermediate,
-        "vocabulary": c.vocab,
-        "context": c.context,
-        "rope_theta": c.rope_theta,
-        "tied_embeddings": c.tied,
-        "chat_template_sha256": template,
-        "chat_template_problem": model.tokenizer.template_problem(),
-        "tokenizer": model.tokenizer.record(),
-        "warnings": warnings,
+        "name": name, "path": path.to_string(), "sha256": sha256, "pinned": entry.is_some(),
+        "blocks": blocks, "hidden": hidden, "heads": heads, "kv_heads": kv_heads,
+        "head_dim": head_dim, "intermediate": feed_forward, "vocabulary": vocabulary,
+        "context": context, "rope_theta": c.rope_theta, "tied_embeddings": c.tied,
+        "chat_template_sha256": template, "chat_template_problem": problem,
+        "tokenizer": model.tokenizer.record(), "warnings": warnings,
     });
     let digest = match entry {
         Some(_) => "is the pinned one",
         None => "(no pinned digest to compare)",
     };
+    let chat = match (&template, problem) {
+        (Some(_), _) => "chat".to_string(),
+        (None, Some(why)) => format!("cannot be used, give raw texts only: {why}"),
+        (None, None) => "none: give raw texts only".to_string(),
+    };
     let mut text = format!(
         "{name} is usable\n\
-         path          {}\n\
-         SHA-256       {} {digest}\n\
-         blocks        {}\n\
-         hidden        {}\n\
-         heads         {} of width {}, {} for keys and values\n\
-         feed-forward  {}\n\
-         vocabulary    {}\n\
-         context       {}\n\
-         template      {}",
-        path.display(),
-        model.sha256,
-        c.layers,
-        c.hidden,
-        c.heads,
-        c.head_dim,
-        c.kv_heads,
-        c.intermediate,
-        c.vocab,
-        c.context,
-        match (&template, model.tokenizer.template_problem()) {
-            (Some(_), _) => "chat".to_string(),
-            (None, Some(why)) => format!("cannot be used, give raw texts only: {why}"),
-            (None, None) => "none: give raw texts only".to_string(),
-        },
+         path          {path}\n\
+         SHA-256       {sha256} {digest}\n\
+         blocks        {blocks}\n\
+         hidden        {hidden}\n\
+         heads         {heads} of width {head_dim}, {kv_heads} for keys and values\n\
+         feed-forward  {feed_forward}\n\
+         vocabulary    {vocabulary}\n\
+         context       {context}\n\
+         template      {chat}"
     );
     for warning in &warnings {
         text += &format!("\nwarning       {warning}");

@@ -104,7 +104,7 @@ impl Outputs {
             if !there.is_dir() {
                 bail!("{option} {shown} is no folder: give a folder, new or old");
             }
-            if let Some(what) = read.get(&Identity::of(path, &there)) {
+            if let Some(what) = read.get(&identity(path, &there)) {
                 bail!("{option} {shown} is the folder that {what} reads: give another folder");
             }
         }
@@ -119,17 +119,14 @@ fn check_file(option: &str, path: &Path, read: &HashMap<Identity, String>) -> Re
     let (false, Some(name)) = (slash, path.file_name()) else {
         bail!("{option} {shown} names a folder: give a file in it");
     };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = here_if_empty(path.parent().unwrap_or(Path::new("")));
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => bail!("{option} {shown} is a folder: give a file in it"),
         Ok(there) if !there.is_file() => {
             bail!("{option} {shown} is a device, pipe or socket: give a file, new or old")
         }
         Ok(there) => {
-            if let Some(what) = read.get(&Identity::of(path, &there)) {
+            if let Some(what) = read.get(&identity(path, &there)) {
                 bail!("{option} {shown} would replace a file that {what} reads: give another file");
             }
         }
@@ -149,28 +146,28 @@ fn check_file(option: &str, path: &Path, read: &HashMap<Identity, String>) -> Re
 /// Whether a folder is there or can be made, takes files and is no cache of models.
 fn makeable(option: &str, folder: &Path) -> Result<()> {
     let there = folder.ancestors().find(|a| a.exists() || a.is_symlink());
-    let there = match there {
-        Some(path) if !path.as_os_str().is_empty() => path,
-        _ => Path::new("."),
-    };
+    let there = here_if_empty(there.unwrap_or(Path::new("")));
     if !there.is_dir() {
-        bail!(
-            "{option}: {} is no folder, so nothing can be written below it: give another place",
-            there.display()
-        );
+        let there = there.display();
+        bail!("{option}: {there} is no folder, so nothing can be written below it: give another place");
     }
     let real = there.canonicalize()?;
     let caches = caches().into_iter().filter_map(|c| c.canonicalize().ok());
     if let Some(cache) = caches.into_iter().find(|c| real.starts_with(c)) {
-        bail!(
-            "{option}: {} lies in the cache of models {}: give another place",
-            folder.display(),
-            cache.display()
-        );
+        let (folder, cache) = (folder.display(), cache.display());
+        bail!("{option}: {folder} lies in the cache of models {cache}: give another place");
     }
     // Made and dropped again: whether the folder takes files.
     Pending::new(&there.join("residuum"))?;
     Ok(())
+}
+
+/// The parent of a bare name is the folder that the command was given in.
+fn here_if_empty(folder: &Path) -> &Path {
+    match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    }
 }
 
 /// Folders in which fetched models are kept: ours and the hub's.
@@ -186,25 +183,20 @@ fn caches() -> Vec<PathBuf> {
 }
 
 /// A file or folder, whatever it is called.
-#[derive(PartialEq, Eq, Hash)]
-struct Identity {
-    #[cfg(unix)]
-    inode: (u64, u64),
-    #[cfg(not(unix))]
-    path: PathBuf,
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+#[cfg(unix)]
+fn identity(_: &Path, there: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (there.dev(), there.ino())
 }
 
-impl Identity {
-    #[cfg(unix)]
-    fn of(_: &Path, there: &std::fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Identity { inode: (there.dev(), there.ino()) }
-    }
-
-    #[cfg(not(unix))]
-    fn of(path: &Path, _: &std::fs::Metadata) -> Self {
-        Identity { path: path.canonicalize().unwrap_or_else(|_| path.into()) }
-    }
+#[cfg(not(unix))]
+fn identity(path: &Path, _: &std::fs::Metadata) -> Identity {
+    path.canonicalize().unwrap_or_else(|_| path.into())
 }
 
 /// Notes an input: a file with the other parts of a split one, or a folder with all in it but the
@@ -212,17 +204,12 @@ impl Identity {
 fn remember(read: &mut HashMap<Identity, String>, what: &str, path: &Path) {
     let mut note = |path: &Path| {
         let there = std::fs::metadata(path).ok()?;
-        let identity = Identity::of(path, &there);
-        read.entry(identity).or_insert_with(|| what.to_owned());
+        read.entry(identity(path, &there)).or_insert_with(|| what.to_owned());
         Some(there.is_dir())
     };
     let folder = match note(path) {
         Some(true) => path,
-        Some(false) if is_part(path) => match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => return,
-        },
+        Some(false) if is_part(path) => here_if_empty(path.parent().unwrap_or(Path::new(""))),
         _ => return,
     };
     let parts_only = folder != path;
@@ -256,7 +243,8 @@ fn is_part(path: &Path) -> bool {
     name.contains("-of-") && name.ends_with(".gguf")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;

@@ -2,21 +2,22 @@
 //!
 //! What `extract` and `geometry` share. Every state is read on the same texts; development pairs are
 //! read in base alone and only where a layer is chosen, and an adapter's state exists only while it is
-//! read. [`ground`] and [`roles`] say what a results file is about.
+//! read. [`ground`] says what a results file is about.
 
-use super::state::{self, NamedAdapter};
+use super::state::{self, NamedAdapter, BASE};
 use super::Console;
-use crate::analysis::directions::Further;
-use crate::analysis::records::{ConceptRow, CoupleRow, LayerRow, StateRow};
+use crate::analysis::records::StateRow;
+use crate::analysis::scale::layer_rows;
 use crate::analysis::{
-    layer_rms, ConceptInfo, Contrast, Reading, Readings, Roles, State, StateActivations, StateTexts,
+    directions::Further, layer_rms, texts::neutral_tokens, ConceptInfo, Contrast, Reading,
+    Readings, State, StateActivations, StateTexts,
 };
 use crate::behavior::response_log_probs;
 use crate::capture::Position;
 use crate::directions::{DirectionError, FEWEST_PAIRS};
-use crate::materials::{self, Concept, NeutralText, Pair, Split};
-use crate::model::{Interventions, Model};
-use crate::store::Frame;
+use crate::materials::{self, Concept, NeutralText};
+use crate::model::{Interventions, Model, Tokens};
+use crate::store::{names::twice, Frame};
 use anyhow::{bail, Context, Result};
 
 /// The neutral texts that layer RMS, covariances and shifts are read on.
@@ -24,26 +25,29 @@ pub fn shift_texts() -> Result<Vec<NeutralText>> {
     Ok(materials::for_shifts(&materials::load_neutral_texts(None)?))
 }
 
+/// Those texts as tokens: the unit of doses is taken on them in base.
+pub fn scale_texts(model: &Model) -> Result<Vec<Tokens>> {
+    Ok(neutral_tokens(&model.tokenizer, &shift_texts()?, None)?)
+}
+
 /// A concept by name or file, of `pairs` main pairs drawn by `seed` where that is given.
 pub fn concept(name: &str, pairs: Option<u32>, seed: u64) -> Result<Concept> {
-    let loaded = materials::load::concept(name)?;
-    Ok(match pairs {
-        Some(n) => loaded.draw(n as usize, seed)?.items,
-        None => loaded.items,
-    })
+    let mut loaded = materials::load::concept(name)?;
+    if let Some(n) = pairs {
+        loaded = loaded.draw(n as usize, seed)?;
+    }
+    Ok(loaded.items)
 }
 
 /// Several of them, each once.
 pub fn concepts(names: &[String], pairs: Option<u32>, seed: u64) -> Result<Vec<Concept>> {
-    let mut all: Vec<Concept> = Vec::new();
-    for name in names {
-        let concept = concept(name, pairs, seed)?;
-        if all.iter().any(|c| c.name == concept.name) {
-            bail!("concept `{}` is given twice; leave one out", concept.name);
-        }
-        all.push(concept);
+    let each = names.iter().map(|name| concept(name, pairs, seed));
+    let all: Vec<Concept> = each.collect::<Result<_>>()?;
+    let names: Vec<&str> = all.iter().map(|c| &*c.name).collect();
+    match twice(&names) {
+        None => Ok(all),
+        Some(name) => bail!("concept `{name}` is given twice; leave one out"),
     }
-    Ok(all)
 }
 
 /// What is read.
@@ -83,14 +87,11 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
         Reading::Response => Contrast::responses(tok, c, None),
         Reading::Identical => Contrast::identical(tok, c, what.neutral),
     };
-    let all = what.concepts.iter().map(contrast);
-    let all = all.collect::<crate::analysis::Result<Vec<_>>>()?;
-    let with_dev = what.choosing.is_some();
-    let mut texts = StateTexts::of(tok, &all, what.neutral, None, with_dev)?;
+    let all: Vec<Contrast> = what.concepts.iter().map(contrast).collect::<Result<_, _>>()?;
+    let mut texts = StateTexts::of(tok, &all, what.neutral, None, what.choosing.is_some())?;
     for few in texts.dev.iter().take(what.choosing.unwrap_or(0)) {
         if few.len() < FEWEST_PAIRS {
-            let (needed, got) = (FEWEST_PAIRS, few.len());
-            let error = DirectionError::NoDevelopmentPairs { needed, got };
+            let error = DirectionError::NoDevelopmentPairs { needed: FEWEST_PAIRS, got: few.len() };
             return Err(error).with_context(|| format!("concept `{}`", few.concept));
         }
     }
@@ -108,20 +109,22 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
     let later = what.positions[1..].iter();
     let mut further: Vec<Further> =
         later.map(|p| Further { position: *p, acts: Vec::new() }).collect();
-    for (name, folder) in state::states(adapters) {
-        let decoder = state::state(&model.decoder, folder.as_deref())?;
+    let tuned = adapters.iter().map(|a| (&*a.name, Some(&*a.folder)));
+    for (name, folder) in std::iter::once((BASE, None)).chain(tuned) {
+        let decoder = state::state(&model.decoder, folder)?;
         let contrasts = texts.concepts.iter().chain(&texts.dev);
         let n = contrasts.map(|c| c.texts.len()).sum::<usize>() + texts.neutral.len();
-        let mut bar = out.bar(&name, n);
-        let (acts, at) = StateActivations::capture_at(
+        let mut bar = out.bar(name, n);
+        let (first, watch) = (&what.positions[..1], &mut || bar.step(""));
+        let read = StateActivations::capture_at(
             &decoder,
             &texts,
             what.layers,
-            &what.positions[..1],
+            first,
             what.positions,
-            &mut || bar.step(""),
-        )
-        .with_context(|| name.clone())?;
+            watch,
+        );
+        let (acts, at) = read.with_context(|| name.to_string())?;
         for (further, acts) in further.iter_mut().zip(at) {
             further.acts.push(acts);
         }
@@ -130,7 +133,7 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
             log_probs.push(response_log_probs(&decoder, &texts.neutral, &edits)?);
         }
         readings.acts.push(acts);
-        readings.states.push(State::named(&name));
+        readings.states.push(State::named(name));
         texts.dev.clear();
     }
     Ok(Read { readings, texts, log_probs, further })
@@ -139,40 +142,6 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
 /// The states and layers that were read; `fixed` are the blocks that are printed.
 pub fn ground(readings: &Readings, fixed: &[usize]) -> [Frame; 2] {
     let states: Vec<StateRow> = readings.states.iter().map(state::row).collect();
-    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
-        layer,
-        reported: fixed.contains(&layer),
-        rms,
-        n: readings.texts(),
-    };
-    let layers = readings.layers.iter().zip(&readings.rms).map(layer);
-    [Frame::of(&states), Frame::of(&layers.collect::<Vec<_>>())]
-}
-
-/// The concepts, and what they are to one another.
-pub fn roles(readings: &Readings, concepts: &[Concept], roles: &Roles) -> [Frame; 2] {
-    let coupled = roles.coupled();
-    let row = |(concept, info): (&Concept, &ConceptInfo)| {
-        let mut templates = info.template.clone();
-        templates.sort_unstable();
-        templates.dedup();
-        let dev = |p: &&Pair| p.split == Split::Dev;
-        ConceptRow {
-            concept: info.name.clone(),
-            coupled: coupled.contains(&info.name.as_str()),
-            placebo: roles.placebos.contains(&info.name),
-            nuisance: roles.nuisances.contains(&info.name),
-            positive: concept.positive.clone(),
-            negative: concept.negative.clone(),
-            pairs: info.prompt.len(),
-            n: info.prompts(),
-            templates: templates.len(),
-            dev_pairs: concept.pairs.iter().filter(dev).count(),
-        }
-    };
-    let rows: Vec<ConceptRow> = concepts.iter().zip(&readings.concepts).map(row).collect();
-    let couple =
-        |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
-    let couples: Vec<CoupleRow> = roles.couples.iter().map(couple).collect();
-    [Frame::of(&rows), Frame::of(&couples)]
+    let layers = layer_rows(&readings.layers, &readings.rms, fixed, readings.texts());
+    [Frame::of(&states), Frame::of(&layers)]
 }

@@ -1,22 +1,20 @@
 //! `residuum report`: the page, the figures and the findings of a results file.
 
-use super::output::Outputs;
-use super::Console;
+use super::{kept::of_run, output::Outputs, Console};
 use crate::report;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Make the report of a run again from its results.h5
+/// Make the report of a run again: page, figures and findings, from its results.h5 alone.
+///
+/// No model and no other file of the run is read, so a copied results.h5 gives the same report on
+/// another machine. report.html needs no other file.
+///
+/// Example: residuum report runs/quick --out report
 #[derive(Args)]
-#[command(
-    long_about = "Make the report of a run again: page, figures and findings, from its results.h5 \
-alone.\n\n\
-No model and no other file of the run is read, so a copied results.h5 gives the same report on \
-another machine. report.html needs no other file.\n\n\
-Example:\n  residuum report runs/quick --out report"
-)]
+#[command(about = "Make the report of a run again from its results.h5")]
 pub struct ReportArgs {
     /// Run folder, or its results.h5
     #[arg(value_name = "RUN")]
@@ -27,10 +25,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
-    let results = match args.run.is_dir() {
-        true => args.run.join("results.h5"),
-        false => args.run,
-    };
+    let results = of_run(&args.run);
     let beside = match results.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
         _ => PathBuf::from("."),
@@ -41,19 +36,14 @@ pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
     let made = report::render(&results, &dir)?;
     let files: Vec<String> = made.files().iter().map(|f| f.display().to_string()).collect();
     let json = json!({
-        "report": made.html,
-        "sentences": made.sentences,
-        "warnings": made.warnings,
-        "files": files,
+        "report": made.html, "sentences": made.sentences, "warnings": made.warnings, "files": files,
     });
     out.result(&json, || {
-        let mut text = made.sentences.join("\n");
-        text += &format!(
-            "\n\n{} figures, {} findings, {} warnings: {}",
-            made.figures.len(),
-            made.findings.len(),
-            made.warnings.len(),
-            made.html.display()
+        let (sentences, page) = (made.sentences.join("\n"), made.html.display());
+        let counts = (made.figures.len(), made.findings.len(), made.warnings.len());
+        let (figures, findings, warnings) = counts;
+        let text = format!(
+            "{sentences}\n\n{figures} figures, {findings} findings, {warnings} warnings: {page}"
         );
         text.trim_start().to_owned()
     })

@@ -1,26 +1,25 @@
 //! Shell completions and manual pages, made from the command line's own definition.
 
-use super::output::Outputs;
-use super::{Cli, Console};
+use super::{output::Outputs, Cli, Console};
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-use std::io::Write;
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
-/// Print a completion script for a shell
+/// Print a completion script for a shell.
+///
+/// Example: residuum completions bash > ~/.local/share/bash-completion/completions/residuum
 #[derive(Args)]
-#[command(long_about = "Print a completion script for a shell.\n\n\
-Example:\n  residuum completions bash > ~/.local/share/bash-completion/completions/residuum")]
 pub struct CompletionsArgs {
     /// Shell to complete in
     shell: Shell,
 }
 
-/// Print the manual page
+/// Print the manual page, or write one page a command into a folder.
+///
+/// Example: residuum man --out ~/.local/share/man/man1
 #[derive(Args)]
-#[command(long_about = "Print the manual page, or write one page a command into a folder.\n\n\
-Example:\n  residuum man --out ~/.local/share/man/man1")]
+#[command(about = "Print the manual page")]
 pub struct ManArgs {
     /// Folder for one page a command; without it the main page goes to stdout
     #[arg(long, value_name = "DIR")]
@@ -36,7 +35,7 @@ pub fn completions(args: CompletionsArgs, _out: &Console) -> Result<()> {
 pub fn man(args: ManArgs, out: &Console) -> Result<()> {
     if let Some(folder) = args.out {
         Outputs::default().folder("--out", &folder, &[]).check()?;
-        super::state::make_folder(&folder)?;
+        super::kept::make_folder(&folder)?;
         clap_mangen::generate_to(Cli::command(), &folder)
             .with_context(|| format!("{} cannot be written", folder.display()))?;
         out.log(&format!("manual pages in {}", folder.display()));

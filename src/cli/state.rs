@@ -2,24 +2,18 @@
 //!
 //! [`open`] resolves and loads a model; [`NamedAdapter`] is `NAME=DIR` on the command line. The
 //! states of a command are base followed by its adapters in the order given, and each is merged
-//! only while it is at work, so that memory holds one changed copy of the weights. [`attrs`] and
-//! [`record`] say in every file that is written which model and command it came from.
+//! only while it is at work, so that memory holds one changed copy of the weights.
 
 use super::Console;
-use crate::analysis::records::StateRow;
-use crate::analysis::State;
-use crate::model::{
-    hub::HubName, resolve, warning, Adapter, Bos, Date, Decoder, Loading, Model, TextOptions,
-};
-use crate::store::{Manifest, RootAttrs};
-use anyhow::{bail, Context, Result};
+use crate::analysis::{records::StateRow, State};
+use crate::model::{hub::HubName, resolve, Adapter, Decoder, Loading, Model, TextOptions};
+use crate::store::names::twice;
+use anyhow::{bail, Result};
 use clap::Args;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Name of the unchanged model among states.
-pub const BASE: &str = "base";
+pub use crate::analysis::state::BASE;
 
 /// The option that every command on a model takes.
 #[derive(Args, Debug, Clone)]
@@ -28,47 +22,21 @@ pub struct ModelChoice {
     #[arg(long, value_name = "NAME|PATH", default_value = crate::model::catalogue::DEFAULT)]
     pub model: String,
     #[command(flatten)]
-    pub text: TextChoice,
+    pub text: TextOptions,
 }
 
 impl ModelChoice {
     /// Resolves and loads the model.
     pub fn open(&self, out: &Console) -> Result<Model> {
-        load(&self.model, &self.text.options(), out)
-    }
-}
-
-/// How texts become tokens.
-#[derive(Args, Debug, Clone, Default)]
-#[command(next_help_heading = "How texts become tokens")]
-pub struct TextChoice {
-    /// Whether a raw text begins with the beginning-of-text token: on, off, or as the model's
-    /// tokenizer does
-    #[arg(long, value_name = "on|off|model", default_value = "model")]
-    pub bos: Bos,
-    /// Chat template by name, where the model has several
-    #[arg(long, value_name = "NAME")]
-    pub template: Option<String>,
-    /// Date for a chat template that asks for one [default: today]
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    pub date: Option<Date>,
-}
-
-impl TextChoice {
-    pub fn options(&self) -> TextOptions {
-        TextOptions { bos: self.bos, template: self.template.clone(), date: self.date }
+        let path = resolve::resolve(&self.model, &mut |line| out.log(line))?;
+        load_from(&self.model, &path, &self.text, out)
     }
 }
 
 /// Resolves and loads a model, its texts read as its own files say, and says what is doubtful
 /// about it.
 pub fn open(name: &str, out: &Console) -> Result<Model> {
-    load(name, &TextOptions::default(), out)
-}
-
-fn load(name: &str, options: &TextOptions, out: &Console) -> Result<Model> {
-    let path = resolve::resolve(name, &mut |line| out.log(line))?;
-    load_from(name, &path, options, out)
+    ModelChoice { model: name.into(), text: TextOptions::default() }.open(out)
 }
 
 /// Loads what was resolved.
@@ -88,11 +56,11 @@ pub fn adapter_folder(given: &Path, out: &Console) -> Result<PathBuf> {
 }
 
 /// [`adapter_folder`] of each.
-pub fn located(adapters: &[NamedAdapter], out: &Console) -> Result<Vec<NamedAdapter>> {
-    let one = |a: &NamedAdapter| {
-        Ok(NamedAdapter { name: a.name.clone(), folder: adapter_folder(&a.folder, out)? })
-    };
-    adapters.iter().map(one).collect()
+pub fn located(mut adapters: Vec<NamedAdapter>, out: &Console) -> Result<Vec<NamedAdapter>> {
+    for a in &mut adapters {
+        a.folder = adapter_folder(&a.folder, out)?;
+    }
+    Ok(adapters)
 }
 
 /// An adapter folder with the name of its state; `org/name[@rev]` of a hub until it is
@@ -112,8 +80,7 @@ impl FromStr for NamedAdapter {
             Some((name, folder)) => (name.to_string(), PathBuf::from(folder)),
             None => (folder_name(Path::new(s)), PathBuf::from(s)),
         };
-        let usable = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if !usable || folder.as_os_str().is_empty() {
+        if !usable(&name) || folder.as_os_str().is_empty() {
             return Err("write NAME=DIR, such as conscious=runs/conscious, or NAME=org/name".into());
         }
         if name == BASE {
@@ -121,6 +88,11 @@ impl FromStr for NamedAdapter {
         }
         Ok(NamedAdapter { name, folder })
     }
+}
+
+/// Whether a state may have a name, under which it is a file or folder.
+pub fn usable(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\'])
 }
 
 /// Last part of a path, for naming what lies there; of a hub repository and of its snapshot in the
@@ -144,15 +116,13 @@ pub fn folder_name(path: &Path) -> String {
 
 /// Refuses two states of one name.
 pub fn distinct(adapters: &[NamedAdapter]) -> Result<()> {
-    for (i, a) in adapters.iter().enumerate() {
-        if adapters[..i].iter().any(|b| b.name == a.name) {
-            bail!(
-                "two adapters are named `{}`; write --adapter NAME=DIR with distinct names",
-                a.name
-            );
+    let names: Vec<&str> = adapters.iter().map(|a| &*a.name).collect();
+    match twice(&names) {
+        None => Ok(()),
+        Some(n) => {
+            bail!("two adapters are named `{n}`; write --adapter NAME=DIR with distinct names")
         }
     }
-    Ok(())
 }
 
 /// The model with an adapter folded in, or as it is.
@@ -163,76 +133,26 @@ pub fn state(base: &Decoder, adapter: Option<&Path>) -> Result<Decoder> {
     }
 }
 
-/// Names and folders of all states, base first.
-pub fn states(adapters: &[NamedAdapter]) -> Vec<(String, Option<PathBuf>)> {
-    let base = (BASE.to_string(), None);
-    let tuned = adapters.iter().map(|a| (a.name.clone(), Some(a.folder.clone())));
-    std::iter::once(base).chain(tuned).collect()
-}
-
 /// A state as a record.
 pub fn row(s: &State) -> StateRow {
     StateRow {
         state: s.id.clone(),
         condition: s.condition.clone(),
-        seed: s.seed as usize,
-        source: if s.is_base() { "base" } else { "adapter" }.into(),
+        seed: usize::try_from(s.seed).unwrap_or(usize::MAX),
+        source: if s.is_base() { BASE } else { "adapter" }.into(),
         text: s.text.clone(),
         identity: false,
     }
 }
 
-/// Root attributes of an HDF5 file made by this command from `model`.
-pub fn attrs(model: &Model, mut config: Value, seed: u64) -> RootAttrs {
-    let command: Vec<String> = std::env::args().collect();
-    config["tokenizer"] = model.tokenizer.record();
-    let mut attrs = RootAttrs::new(&command.join(" "), config, seed);
-    attrs.model_id = model.id.clone();
-    attrs.model_sha256 = model.sha256.clone();
-    attrs.chat_template_sha256 = model.template_sha256().unwrap_or_default();
-    attrs.warnings = warning::texts(&model.warnings);
-    let here = std::env::current_dir().ok();
-    attrs.git = here.and_then(|d| crate::store::manifest::git_commit(&d)).unwrap_or_default();
-    attrs
+/// The weight file of an adapter.
+pub fn weights(folder: &Path) -> PathBuf {
+    folder.join("adapter_model.safetensors")
 }
 
-/// Writes `manifest.json` beside the outputs of a command.
-pub fn record(
-    folder: &Path,
-    model: &Model,
-    mut config: Value,
-    seed: u64,
-    inputs: &[PathBuf],
-    outputs: &[String],
-) -> Result<()> {
-    if let Some(map) = config.as_object_mut() {
-        map.insert("model".into(), model.id.clone().into());
-        map.insert("model_sha256".into(), model.sha256.clone().into());
-        map.insert("tokenizer".into(), model.tokenizer.record());
-    }
-    let mut manifest = Manifest::new(std::env::args().collect(), config);
-    manifest.seeds.insert("run".into(), seed);
-    manifest.warnings = warning::texts(&model.warnings);
-    for input in inputs.iter().filter(|p| p.is_file()) {
-        manifest.add_input(input)?;
-    }
-    for output in outputs {
-        manifest.add_output(folder, output)?;
-    }
-    manifest.finished = Some(crate::store::time::utc_now());
-    Ok(manifest.write(folder)?)
-}
-
-/// The weight files of adapters, for the record.
+/// Those of adapters, for the record.
 pub fn adapter_files(adapters: &[NamedAdapter]) -> Vec<PathBuf> {
-    let file = |a: &NamedAdapter| a.folder.join("adapter_model.safetensors");
-    adapters.iter().map(file).collect()
-}
-
-/// Makes an output folder.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("{} cannot be made; check the path", folder.display()))
+    adapters.iter().map(|a| weights(&a.folder)).collect()
 }
 
 #[cfg(test)]

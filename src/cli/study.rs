@@ -1,27 +1,20 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::console::Console;
-use super::output::Outputs;
+use super::{console::Console, output::Outputs};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
 use crate::report::sentences::{is_said, sentence};
 use crate::speed::{measure, Rates};
 use crate::store::ResultsReader;
-use crate::study::clean::Left;
-use crate::study::files::Digests;
 use crate::study::layout::{Layout, RESULTS};
-use crate::study::manifest::Study;
-use crate::study::marker::Marker;
-use crate::study::plan::plan;
-use crate::study::price::Price;
-use crate::study::renders::Rendered;
-use crate::study::run::Event;
-use crate::study::stage::Stage;
-use crate::study::{day, fit, lints, run, template};
+use crate::study::{
+    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, marker::Why,
+    plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
+};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `study`.
@@ -43,10 +36,13 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum StudyCommand {
-    /// Run a study, or continue one; without a manifest, the quick study
-    #[command(
-        long_about = "Run a study, or continue one.\n\nFinished stages are kept as long as what they depend on and the files they wrote are the same: after a kill, the same command goes on where it was.\n\nExample: residuum study run --out runs/quick"
-    )]
+    /// Run a study, or continue one.
+    ///
+    /// Finished stages are kept as long as what they depend on and the files they wrote are the
+    /// same: after a kill, the same command goes on where it was.
+    ///
+    /// Example: residuum study run --out runs/quick
+    #[command(about = "Run a study, or continue one; without a manifest, the quick study")]
     Run {
         #[command(flatten)]
         place: Place,
@@ -54,10 +50,11 @@ enum StudyCommand {
         #[arg(long, value_name = "STAGE")]
         only: Option<String>,
     },
-    /// Print the stages of a study with what they need, write and cost
-    #[command(
-        long_about = "Print the stages of a study with their expected cost, and whether they are done or why not; with --json also what each depends on and writes.\n\nExample: residuum study plan my/study.toml"
-    )]
+    /// Print the stages of a study with their expected cost, and whether they are done or why not;
+    /// with --json also what each depends on and writes.
+    ///
+    /// Example: residuum study plan my/study.toml
+    #[command(about = "Print the stages of a study with what they need, write and cost")]
     Plan {
         #[command(flatten)]
         place: Place,
@@ -65,10 +62,13 @@ enum StudyCommand {
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
     },
-    /// Check a manifest, every file it names, its model and this machine, without running
-    #[command(
-        long_about = "Check a manifest, every file it names, its model and this machine, without running.\n\nEvery text of every condition is rendered and tokenised, your own files are held to the rules of materials, layers, adapters and models are held against the model, and memory and disk against what there is. A run begins with the same check.\n\nExample: residuum study check my/study.toml"
-    )]
+    /// Check a manifest, every file it names, its model and this machine, without running.
+    ///
+    /// Every text of every condition is rendered and tokenised, your own files are held to the
+    /// rules of materials, layers, adapters and models are held against the model, and memory and
+    /// disk against what there is. A run begins with the same check.
+    ///
+    /// Example: residuum study check my/study.toml
     Check {
         #[command(flatten)]
         place: Place,
@@ -76,10 +76,11 @@ enum StudyCommand {
         #[arg(long)]
         no_model: bool,
     },
-    /// Remove what stages that left the plan wrote
-    #[command(
-        long_about = "Remove what stages that left the plan wrote into the run folder: those of conditions that the manifest no longer holds, say. `study plan` lists them.\n\nExample: residuum study clean my/study.toml --out runs/my"
-    )]
+    /// Remove what stages that left the plan wrote into the run folder: those of conditions that
+    /// the manifest no longer holds, say. `study plan` lists them.
+    ///
+    /// Example: residuum study clean my/study.toml --out runs/my
+    #[command(about = "Remove what stages that left the plan wrote")]
     Clean {
         #[command(flatten)]
         place: Place,
@@ -87,10 +88,9 @@ enum StudyCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write a commented manifest and example files to edit
-    #[command(
-        long_about = "Write a commented manifest and example files to edit.\n\nExample: residuum study init my"
-    )]
+    /// Write a commented manifest and example files to edit.
+    ///
+    /// Example: residuum study init my
     Init {
         /// Folder to write into
         folder: PathBuf,
@@ -106,13 +106,11 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
         StudyCommand::Clean { place, dry_run } => clean(&place, dry_run, console),
         StudyCommand::Init { folder } => {
             let files = template::write(&folder)?;
-            console.result(&serde_json::json!({ "files": files }), || {
-                let mut text = String::new();
-                for f in &files {
-                    text += &format!("{}\n", folder.join(f).display());
-                }
+            console.result(&json!({ "files": files }), || {
+                let written = files.iter().map(|f| format!("{}\n", folder.join(f).display()));
                 let manifest = folder.join("study.toml");
-                text + &format!("Edit it, then: residuum study run {}", manifest.display())
+                let next = format!("Edit it, then: residuum study run {}", manifest.display());
+                written.collect::<String>() + &next
             })
         }
     }
@@ -121,32 +119,25 @@ pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
 fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
     let study = Study::load(place.manifest.as_deref())?;
     let found = lints::lints(&study)?;
-    let held = match no_model {
-        true => None,
-        false => {
-            let model = load_model(&study, &place.out, console).context(
-                "the study cannot be held against its model; --no-model checks the manifest and its files only",
-            )?;
-            let layout = Layout::new(&place.out);
-            Some(run::check(&study, &model, &layout, Rates::TYPICAL)?)
-        }
-    };
+    let mut held = None;
+    if !no_model {
+        let model = load_model(&study, &place.out, console).context(
+            "the study cannot be held against its model; --no-model checks the manifest and its files only",
+        )?;
+        held = Some(run::check(&study, &model, &Layout::new(&place.out), Rates::TYPICAL)?);
+    }
     let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
     let (rendered, price) = held.unzip();
-    let json = serde_json::json!({"ok": true, "conditions": conditions,
+    let json = json!({"ok": true, "conditions": conditions,
         "states": study.states.len(), "focus": study.focus, "reference": study.reference,
         "neutral": study.neutral, "notes": study.notes, "lints": found, "rendered": rendered,
         "price": price});
     console.result(&json, || {
+        let (n, states, names) = (conditions.len(), study.states.len(), conditions.join(", "));
+        let (concepts, preferences) = (study.concepts.len(), study.battery.len());
+        let (focus, reference) = (&study.focus, &study.reference);
         let mut text = format!(
-            "ok: {} conditions ({}), {} model states, {} concepts, {} preferences\n{} against {}",
-            conditions.len(),
-            conditions.join(", "),
-            study.states.len(),
-            study.concepts.len(),
-            study.battery.len(),
-            study.focus,
-            study.reference
+            "ok: {n} conditions ({names}), {states} model states, {concepts} concepts, {preferences} preferences\n{focus} against {reference}"
         );
         for note in &study.notes {
             text += &format!("\nnote: {note}");
@@ -168,12 +159,10 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
 
 /// What a checked study comes to.
 fn summary(rendered: Rendered, price: &Price) -> String {
+    let Rendered { texts, longest, context, .. } = rendered;
+    let minutes = (price.seconds / 60.0).ceil();
     format!(
-        "texts: {} rendered, the longest {} tokens of {}\nto do: about {:.0} min at the pace of a 2-core machine; {price}",
-        rendered.texts,
-        rendered.longest,
-        rendered.context,
-        (price.seconds / 60.0).ceil()
+        "texts: {texts} rendered, the longest {longest} tokens of {context}\nto do: about {minutes:.0} min at the pace of a 2-core machine; {price}"
     )
 }
 
@@ -199,7 +188,7 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     if !dry_run {
         left.remove(&layout)?;
     }
-    let json = serde_json::json!({"stages": left.stages, "files": left.files, "removed": !dry_run});
+    let json = json!({"stages": left.stages, "files": left.files, "removed": !dry_run});
     console.result(&json, || match left.is_empty() {
         true => "nothing is left of stages that are not in the plan".into(),
         false => format!("{}\n{}", left.stages.join("\n"), left.files.join("\n")),
@@ -208,55 +197,46 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
 
 fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
-    let (rates, basis) = match seconds > 0.0 {
-        true => {
-            console.log("measuring this machine");
-            (measure(&model.decoder, seconds)?, "at the pace of this machine, measured now")
-        }
-        false => (Rates::TYPICAL, "at the pace of a 2-core machine"),
-    };
+    let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
+    if seconds > 0.0 {
+        console.log("measuring this machine");
+        rates = measure(&model.decoder, seconds)?;
+        basis = "at the pace of this machine, measured now";
+    }
     fit::hold(&study, &model)?;
     let (layout, digests) = (Layout::new(&place.out), Digests::default());
     let stages = plan(&study, &model, &layout, &digests, rates)?;
     let price = Price::of(&stages, &layout, &digests)?;
-    let standing = (stages.iter())
-        .map(|s| Marker::standing(&layout, s, &digests))
-        .collect::<Result<Vec<_>, _>>()?;
+    let standing = stages.iter().map(|s| Marker::standing(&layout, s, &digests));
+    let standing: Vec<Result<Marker, Why>> = standing.collect::<Result<_, _>>()?;
     let pairs = || stages.iter().zip(&standing);
-    let row = |s: &Stage, m: Option<&Marker>, why: Option<String>| {
-        serde_json::json!({"stage": s.name, "needs": s.needs(), "inputs": s.inputs.digests(),
+    let row = |(s, m): (&Stage, &Result<Marker, Why>)| {
+        let (took, why) = (m.as_ref().ok(), m.as_ref().err().map(ToString::to_string));
+        json!({"stage": s.name, "needs": s.needs(), "inputs": s.inputs.digests(),
             "outputs": s.outputs, "rows": s.cost.rows, "seconds": s.cost.seconds,
-            "bytes": s.cost.bytes, "disk": s.cost.disk, "done": m.is_some(), "why": why,
-            "took_seconds": m.map(|m| m.seconds), "took_bytes": m.map(|m| m.peak_bytes)})
+            "bytes": s.cost.bytes, "disk": s.cost.disk, "done": took.is_some(), "why": why,
+            "took_seconds": took.map(|m| m.seconds), "took_bytes": took.map(|m| m.peak_bytes)})
     };
-    let rows: Vec<_> = pairs()
-        .map(|(s, m)| row(s, m.as_ref().ok(), m.as_ref().err().map(|w| w.to_string())))
-        .collect();
+    let rows: Vec<_> = pairs().map(row).collect();
     let left = Left::of(&layout, &stages)?;
     let peak = stages.iter().map(|s| s.cost.bytes).fold(0.0, f64::max);
-    let json = serde_json::json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
+    let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
         "rates": rates, "price": price, "left": left});
     console.result(&json, || {
-        let mut text = format!(
-            "{:<28} {:>9} {:>9} {:>7}  {}\n",
-            "stage", "rows", "seconds", "GB", "took, or why not done"
-        );
+        let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
+        let how = "took, or why not done";
+        let mut text = format!("{:<28} {rows:>9} {seconds:>9} {gigabytes:>7}  {how}\n", "stage");
         for (s, m) in pairs() {
             let how = match m {
                 Ok(m) => format!("{:.1} s, {:.2} GB", m.seconds, m.peak_bytes as f64 / 1e9),
                 Err(why) => why.to_string(),
             };
-            text += &format!(
-                "{:<28} {:>9} {:>9.1} {:>7.2}  {how}\n",
-                s.name,
-                s.cost.rows,
-                s.cost.seconds,
-                s.cost.bytes / 1e9
-            );
+            let (name, rows, seconds) = (&s.name, s.cost.rows, s.cost.seconds);
+            let gigabytes = s.cost.bytes / 1e9;
+            text += &format!("{name:<28} {rows:>9} {seconds:>9.1} {gigabytes:>7.2}  {how}\n");
         }
         if !left.is_empty() {
-            text += &said_left(&left);
-            text.push('\n');
+            text += &(said_left(&left) + "\n");
         }
         text + &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0)
     })?;
@@ -265,11 +245,8 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
 }
 
 fn said_left(left: &Left) -> String {
-    format!(
-        "not in the plan, and read by nothing: {} ({} files); `residuum study clean` removes them",
-        left.stages.join(", "),
-        left.files.len()
-    )
+    let (stages, n) = (left.stages.join(", "), left.files.len());
+    format!("not in the plan, and read by nothing: {stages} ({n} files); `residuum study clean` removes them")
 }
 
 fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
@@ -280,13 +257,7 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
         .check()?;
     let (study, model) = load(place, console)?;
     let command: Vec<String> = std::env::args().collect();
-    let bar = match console.progress() {
-        true => ProgressBar::new(0),
-        false => ProgressBar::hidden(),
-    };
-    if let Ok(style) = ProgressStyle::with_template("[{pos}/{len}] {prefix:<24} {wide_msg}") {
-        bar.set_style(style);
-    }
+    let bar = console.line("[{pos}/{len}] {prefix:<24} {wide_msg}");
     let mut current = String::new();
     let mut watch = |event: Event| match event {
         Event::Checked { rendered, price } => console.log(&summary(rendered, price)),
@@ -314,14 +285,14 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
     bar.finish_and_clear();
     ran?;
     if let Some(stage) = only {
-        let json = serde_json::json!({"out": place.out, "stage": stage});
+        let json = json!({"out": place.out, "stage": stage});
         return console.result(&json, || format!("{stage}: done"));
     }
     let results = Results::read(&ResultsReader::open(&place.out.join(RESULTS))?)?;
     let report = place.out.join("report.html");
     let said = results.findings.iter().filter(|f| is_said(f));
     let sentences: Vec<String> = said.map(sentence).collect();
-    let json = serde_json::json!({"out": place.out, "report": report, "sentences": sentences,
+    let json = json!({"out": place.out, "report": report, "sentences": sentences,
         "findings": results.findings, "warnings": results.warnings});
     console.result(&json, || {
         let mut text = sentences.join("\n");

@@ -1,11 +1,8 @@
 //! `residuum model template`: a conversation as the model sees it, token by token.
 
-use super::reading;
-use super::state::TextChoice;
-use super::Console;
-use crate::materials::conversations::parse_conversations;
-use crate::materials::{self, texts, TextBody};
-use crate::model::{resolve, tokenizer, Message, Role, Tokens};
+use super::{reading, Console};
+use crate::materials::{self, conversations::parse_conversations, texts, TextBody};
+use crate::model::{resolve, tokenizer, Message, Role, TextOptions, Tokens};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{json, Value};
@@ -26,21 +23,19 @@ pub struct TemplateArgs {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
-    text: TextChoice,
+    text: TextOptions,
 }
 
 pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
     let path = resolve::resolve(&args.name, &mut |line| out.log(line))?;
-    let tokenizer = crate::model::load::tokenizer(&path, &args.text.options())?;
+    let tokenizer = crate::model::load::tokenizer(&path, &args.text)?;
     let bodies = match &args.messages {
         Some(file) => bodies(file)?,
-        None => vec![(
-            0,
-            TextBody::Messages(vec![
-                Message::new("user", "Are you there?"),
-                Message::new("assistant", "I am."),
-            ]),
-        )],
+        None => {
+            let turns = [("user", "Are you there?"), ("assistant", "I am.")];
+            let turns = turns.map(|(role, content)| Message::new(role, content));
+            vec![(0, TextBody::Messages(turns.into()))]
+        }
     };
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (mut rows, mut shown) = (Vec::new(), Vec::new());
@@ -57,7 +52,7 @@ pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
     }
     let json = json!({"model": args.name, "tokenizer": tokenizer.record(), "texts": rows});
     out.result(&json, || {
-        let legend = ROLES.iter().map(|(role, _)| paint(name(*role), *role, colour));
+        let legend = ROLES.iter().map(|(role, name, _)| paint(name, *role, colour));
         let legend: Vec<String> = legend.collect();
         shown.join("\n\n") + "\n\nroles: " + &legend.join(" ")
     })
@@ -66,41 +61,30 @@ pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
 /// The texts of a file, with their lines: texts to capture have an id, rows to train on have none.
 fn bodies(file: &Path) -> Result<Vec<(usize, TextBody)>> {
     let text = materials::read(file)?;
-    match texts::parse(&text, file) {
-        Ok(rows) => Ok(rows.into_iter().map(|r| (r.line, r.body)).collect()),
-        Err(not_texts) => match parse_conversations(&text, file) {
-            Ok(rows) => {
-                let rows = rows.into_iter();
-                Ok(rows.map(|r| (r.line, TextBody::Messages(r.messages))).collect())
-            }
-            Err(_) => Err(not_texts.into()),
-        },
-    }
+    let not_texts = match texts::parse(&text, file) {
+        Ok(rows) => return Ok(rows.into_iter().map(|r| (r.line, r.body)).collect()),
+        Err(e) => e,
+    };
+    let rows = parse_conversations(&text, file).map_err(|_| not_texts)?.into_iter();
+    Ok(rows.map(|r| (r.line, TextBody::Messages(r.messages))).collect())
 }
 
-/// Roles in the order of the legend, with their ANSI colours.
-const ROLES: [(Role, &str); 6] = [
-    (Role::Template, "90"),
-    (Role::System, "35"),
-    (Role::User, "34"),
-    (Role::Assistant, "36"),
-    (Role::Response, "32"),
-    (Role::Text, "33"),
+/// Roles in the order of the legend, with their names and ANSI colours.
+const ROLES: [(Role, &str, &str); 6] = [
+    (Role::Template, "template", "90"),
+    (Role::System, "system", "35"),
+    (Role::User, "user", "34"),
+    (Role::Assistant, "assistant", "36"),
+    (Role::Response, "response", "32"),
+    (Role::Text, "text", "33"),
 ];
 
 fn name(role: Role) -> &'static str {
-    match role {
-        Role::Template => "template",
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Response => "response",
-        Role::Text => "text",
-    }
+    ROLES.iter().find(|r| r.0 == role).map_or("", |r| r.1)
 }
 
 fn paint(text: &str, role: Role, colour: bool) -> String {
-    let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.1);
+    let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.2);
     match colour {
         true => format!("\x1b[{code}m{text}\x1b[0m"),
         false => text.to_owned(),
@@ -108,9 +92,9 @@ fn paint(text: &str, role: Role, colour: bool) -> String {
 }
 
 fn row(line: usize, text: &str, tokens: &Tokens, pieces: &[String]) -> Value {
-    let list: Vec<Value> = (tokens.ids.iter().zip(&tokens.roles).zip(pieces))
-        .map(|((id, role), piece)| json!({"id": id, "token": piece, "role": role}))
-        .collect();
+    let each = tokens.ids.iter().zip(&tokens.roles).zip(pieces);
+    let token = |((id, role), piece): ((&u32, &Role), &String)| json!({"id": id, "token": piece, "role": role});
+    let list: Vec<Value> = each.map(token).collect();
     let prompt = match &tokens.prompt {
         Some(tokenizer::Prompt::First(n)) => json!(n),
         _ => Value::Null,

@@ -6,8 +6,7 @@
 //! output.
 
 use super::layers::Layers;
-use crate::export::vectors::Layers as ByLayer;
-use crate::export::{file, Convention, Found};
+use crate::export::{file, vectors::Layers as ByLayer, Convention, Found};
 use crate::model::Decoder;
 use crate::store::names::nearest;
 use anyhow::{bail, Result};
@@ -22,17 +21,30 @@ use std::path::{Path, PathBuf};
 pub fn open<'a>(file: &Path, concepts: impl IntoIterator<Item = &'a str>) -> Result<Found> {
     let found = file::read(file)?;
     for concept in concepts {
-        if !found.concepts.contains_key(concept) {
-            let names: Vec<&str> = found.concepts.keys().map(String::as_str).collect();
-            let near = nearest(concept, names.iter().copied()).unwrap_or_default();
-            bail!(
-                "{} holds no concept `{concept}`; did you mean `{near}`? It holds: {}",
-                file.display(),
-                names.join(", ")
-            );
-        }
+        concept_of(file, &found.concepts, concept)?;
     }
     Ok(found)
+}
+
+/// What a file holds of a concept.
+///
+/// # Errors
+/// It lacks the concept; the nearest that it holds is named.
+pub fn concept_of<'a, T>(
+    file: &Path,
+    held: &'a BTreeMap<String, T>,
+    concept: &str,
+) -> Result<&'a T> {
+    let names = || held.keys().map(String::as_str);
+    match held.get(concept) {
+        Some(found) => Ok(found),
+        None => bail!(
+            "{} holds no concept `{concept}`; did you mean `{}`? It holds: {}",
+            file.display(),
+            nearest(concept, names()).unwrap_or_default(),
+            names().collect::<Vec<_>>().join(", ")
+        ),
+    }
 }
 
 /// Refuses a block that the model does not have.
@@ -43,7 +55,7 @@ pub fn check_block(layer: Option<usize>, depth: usize) -> Result<()> {
 
 /// The vectors of one file by block of a model.
 pub struct Directions {
-    file: PathBuf,
+    pub file: PathBuf,
     pub concepts: BTreeMap<String, ByLayer>,
     convention: Convention,
 }
@@ -64,10 +76,8 @@ impl Directions {
     /// # Errors
     /// The file holds no such concept.
     pub fn concept<'a>(&'a self, name: &'a str) -> Result<Held<'a>> {
-        match self.concepts.get(name) {
-            Some(layers) => Ok(Held { file: &self.file, concept: name, layers }),
-            None => bail!("{} holds no concept `{name}`", self.file.display()),
-        }
+        let layers = concept_of(&self.file, &self.concepts, name)?;
+        Ok(Held { file: &self.file, concept: name, layers })
     }
 
     /// How the indices were taken, in words.
@@ -115,7 +125,6 @@ impl<'a> Held<'a> {
 
     /// One vector a block: each block's own, or with `layer` that one's at every depth.
     pub fn per_block(&self, layer: Option<usize>, depth: usize) -> Result<Vec<Vec<f32>>> {
-        let blocks = 0..depth;
-        blocks.map(|l| Ok(self.at(layer.unwrap_or(l))?.to_vec())).collect()
+        (0..depth).map(|l| Ok(self.at(layer.unwrap_or(l))?.to_vec())).collect()
     }
 }

@@ -5,9 +5,9 @@
 //! training the use of it. The recipe says what is done; the vectors come from whoever has them, by
 //! block, so that this room knows nothing of how they were found.
 
-use super::recipe::twice;
 use super::FinetuneError;
 use crate::model::{HookPoint, Interventions, Site};
+use crate::store::names::twice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

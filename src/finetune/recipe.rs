@@ -2,6 +2,7 @@
 
 use super::{FinetuneError, Prevent};
 use crate::model::decoder::LINEARS;
+use crate::store::names::twice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,51 +18,74 @@ pub enum Order {
 }
 
 /// Defaults are the reference recipe: LoRA r 16, alpha 32 on all linear maps, lr 2e-4, linear decay.
+///
+/// The fields are options of `residuum finetune`, whose help is what is said of them here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct Recipe {
-    /// Rank r of the factors.
+    /// LoRA rank
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().rank))]
     pub rank: usize,
-    /// The change is scaled by alpha / r.
+    /// LoRA alpha; the update is scaled by alpha / rank
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().alpha))]
     pub alpha: f64,
-    /// Names of linear maps, as PEFT's `target_modules`.
+    /// Linear maps to adapt
+    // As PEFT's `target_modules`.
+    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', value_name = "NAMES"))]
+    #[cfg_attr(feature = "cli", arg(default_values_t = Recipe::default().targets))]
     pub targets: Vec<String>,
-    /// AdamW's rate at its peak.
+    /// Learning rate, which falls linearly to 0
+    // AdamW's rate at its peak.
+    #[cfg_attr(feature = "cli", arg(long = "lr", value_name = "LR"))]
+    #[cfg_attr(feature = "cli", arg(default_value_t = Recipe::default().learning_rate))]
     pub learning_rate: f64,
-    /// Steps of linear warm-up; the first step has rate 0 if there are any (transformers' rule).
+    /// Steps of linear warm-up
+    // The first step has rate 0 if there are any (transformers' rule).
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().warmup))]
     pub warmup: usize,
-    /// AdamW's decoupled weight decay.
+    /// Weight decay
+    // AdamW's, decoupled.
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().weight_decay))]
     pub weight_decay: f64,
-    /// Largest norm of the whole gradient.
+    /// Largest norm of the gradient
+    // Of the whole gradient.
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().clip))]
     pub clip: f64,
-    /// Rows of a batch.
+    /// Rows of a batch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().batch))]
     pub batch: usize,
-    /// Batches whose gradients a step adds up (PEFT users' `gradient_accumulation_steps`).
+    /// Batches whose gradients a step adds up
+    // PEFT users' `gradient_accumulation_steps`.
     #[serde(skip_serializing_if = "is_one")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(default_value_t = Recipe::default().accumulation))]
     pub accumulation: usize,
-    /// Computes every block again when its gradient is due, instead of keeping what it left: less
-    /// memory on long texts, about a third more time.
+    /// Compute blocks again in the backward pass: less memory on long texts, more time
+    // About a third more time, since nothing that a block left is kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub recompute: bool,
-    /// Passes over the rows.
+    /// Passes over the rows
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().epochs))]
     pub epochs: usize,
-    /// Stop after this many steps, whatever the epochs; the decay ends there.
+    /// Stop after this many steps
+    // Whatever the epochs; the decay ends there.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_steps: Option<usize>,
-    /// Longest row, in tokens.
+    /// Longest row in tokens
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().max_tokens))]
     pub max_tokens: usize,
-    /// In which order rows are taken.
+    /// Order of the rows
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Order::Shuffled))]
     pub order: Order,
     /// Steps after which the adapter is also written to `checkpoint-<step>`.
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub checkpoints: Vec<usize>,
     /// Edits of the stream while it trains.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub prevent: Option<Prevent>,
-}
-
-/// The first value that stands twice.
-pub(super) fn twice<T: PartialEq>(values: &[T]) -> Option<&T> {
-    let again = |(i, v): &(usize, &T)| values[..*i].contains(*v);
-    values.iter().enumerate().find(again).map(|(_, v)| v)
 }
 
 fn is_one(n: &usize) -> bool {

@@ -101,12 +101,18 @@ impl FromStr for Bos {
 
 /// What a user may choose of how texts become tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(feature = "cli", command(next_help_heading = "How texts become tokens"))]
 pub struct TextOptions {
-    /// Whether a raw text begins with the beginning-of-text token.
+    /// Whether a raw text begins with the beginning-of-text token: on, off, or as the model's
+    /// tokenizer does
+    #[cfg_attr(feature = "cli", arg(long, value_name = "on|off|model", default_value = "model"))]
     pub bos: Bos,
-    /// Name of the chat template, where a model has several.
+    /// Chat template by name, where the model has several
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub template: Option<String>,
-    /// The day that templates are told; none: today.
+    /// Date for a chat template that asks for one [default: today]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "YYYY-MM-DD"))]
     pub date: Option<Date>,
 }
 

@@ -239,6 +239,11 @@ impl Frame {
         Frame { meta: R::META, columns: names.zip(R::columns(rows)).collect(), decimals: 3 }
     }
 
+    /// Name of the record without its group.
+    pub fn name(&self) -> &'static str {
+        self.meta.path.rsplit('/').next().unwrap_or(self.meta.path)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.columns.first().map_or(0, |(_, v)| v.len())

@@ -1,9 +1,15 @@
-//! The name that was meant: what an error offers beside one that it does not know.
+//! Names that are wrong: the one that was meant, and the one that stands twice.
 
 /// The candidate with the least edit distance to `name`, the first of equal ones.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let near = candidates.min_by_key(|c| edit_distance(name, c));
     near.map(str::to_owned)
+}
+
+/// The first value that stands twice.
+pub fn twice<T: PartialEq>(values: &[T]) -> Option<&T> {
+    let again = |(i, v): &(usize, &T)| values[..*i].contains(*v);
+    values.iter().enumerate().find(again).map(|(_, v)| v)
 }
 
 /// Levenshtein distance in characters.

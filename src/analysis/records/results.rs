@@ -27,13 +27,17 @@ macro_rules! results {
                 Ok(Results { $($field: reader.records()?,)+ })
             }
 
+            /// One frame a kind, also of those without rows.
+            pub fn frames(&self) -> Vec<Frame> {
+                vec![$(Frame::of(&self.$field)),+]
+            }
+
             /// Writes all records that have rows.
             ///
             /// # Errors
             /// As [`ResultsWriter::frame`].
             pub fn write(&self, to: &mut ResultsWriter) -> Result<(), StoreError> {
-                $(to.records(&self.$field)?;)+
-                Ok(())
+                self.frames().iter().try_for_each(|frame| to.frame(frame))
             }
         }
 

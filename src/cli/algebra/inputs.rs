@@ -1,13 +1,11 @@
 //! Vectors as they are named on the command line: `FILE`, or `FILE:CONCEPT`.
 
-use crate::directions::algebra::from_vector;
-use crate::directions::Direction;
+use crate::cli::vectors::concept_of;
+use crate::directions::{algebra::from_vector, Direction};
 use crate::export::{file, Convention};
-use crate::store::names::nearest;
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{bail, Context, Result};
 use ndarray::Array1;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Sign rule of vectors whose file does not say one.
 const AS_WRITTEN: &str = "as in the file";
@@ -43,11 +41,8 @@ pub fn one(input: &str, given: Option<Convention>) -> Result<Named> {
 
 /// All concepts of all inputs, in order.
 pub fn all(inputs: &[String], given: Option<Convention>) -> Result<Vec<Named>> {
-    let mut found = Vec::new();
-    for input in inputs {
-        found.extend(open(input, given)?);
-    }
-    Ok(found)
+    let each = inputs.iter().map(|input| open(input, given));
+    Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The file of an input, and the concept named behind the colon.
@@ -65,44 +60,30 @@ fn open(input: &str, given: Option<Convention>) -> Result<Vec<Named>> {
     let (path, wanted) = split(input);
     let (vectors, convention) = file::read(path)?.as_said(given)?;
     if let Some(concept) = wanted {
-        if !vectors.concepts.contains_key(concept) {
-            let names: Vec<&str> = vectors.concepts.keys().map(String::as_str).collect();
-            let near = nearest(concept, names.iter().copied()).unwrap_or_default();
-            bail!(
-                "{} holds no concept `{concept}`; did you mean `{near}`? It holds: {}",
-                path.display(),
-                names.join(", ")
-            );
-        }
+        concept_of(path, &vectors.concepts, concept)?;
     }
     let several = vectors.concepts.len() > 1;
-    let mut found = Vec::new();
-    for (concept, layers) in &vectors.concepts {
-        if wanted.is_some_and(|w| w != concept) {
-            continue;
+    let taken = vectors.concepts.iter().filter(|(c, _)| wanted.is_none_or(|w| w == *c));
+    let named = taken.map(|(concept, layers)| {
+        let mut shown = input.to_string();
+        if wanted.is_none() && several {
+            shown += &format!(":{concept}");
         }
-        let shown = match wanted.is_none() && several {
-            true => format!("{input}:{concept}"),
-            false => input.to_string(),
+        let at = |(l, v): (&usize, &Vec<f32>)| {
+            Ok((*l, direction(v).with_context(|| format!("{shown}, layer {l}"))?))
         };
-        let layers = layers
-            .iter()
-            .map(|(l, v)| {
-                let zero = || format!("{shown}, layer {l}");
-                Ok((*l, direction(v).with_context(zero)?))
-            })
-            .collect::<Result<_>>()?;
-        found.push(Named {
+        Ok(Named {
+            layers: layers.iter().map(at).collect::<Result<_>>()?,
             shown,
             concept: concept.clone(),
             model_id: vectors.model_id.clone(),
             convention,
             blocks: vectors.blocks,
-            layers,
-        });
-    }
+        })
+    });
+    let found: Vec<Named> = named.collect::<Result<_>>()?;
     match found.is_empty() {
-        true => Err(anyhow!("{} holds no vectors", path.display())),
+        true => bail!("{} holds no vectors", path.display()),
         false => Ok(found),
     }
 }

@@ -6,32 +6,29 @@
 
 mod inputs;
 
-use super::output::Outputs;
-use super::Console;
+use super::{output::Outputs, Console};
 use crate::directions::algebra::{combine, orthogonalise, vector};
-use crate::directions::{agreement, clean, Direction};
+use crate::directions::{agreement, clean, Direction, DirectionError};
 use crate::export::{file, Convention, Vectors};
 use crate::record;
-use crate::store::schema::LAYER_CONVENTION;
-use crate::store::Frame;
+use crate::store::{names::twice, schema::LAYER_CONVENTION, Frame};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
 use inputs::{all, direction, one, split, Named};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::slice;
+use std::{collections::BTreeMap, slice};
 
-/// Add, scale and project out exported directions
+/// Add, scale, project out, orthogonalise and compare exported directions, layer by layer.
+///
+/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the
+/// output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they
+/// are in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what
+/// its rows are: --convention does. Index l of every output is the output of block l.
+///
+/// Example: residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors
 #[derive(Args)]
-#[command(
-    long_about = "Add, scale, project out, orthogonalise and compare exported directions, layer by layer.\n\n\
-An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the \
-output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they are \
-in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what its \
-rows are: --convention does. Index l of every output is the output of block l.\n\n\
-Example:\n  residuum vectors project-out runs/directions/mean-diff.safetensors:persona --of runs/directions/nuisances.safetensors:polarity --unit --out cleaned.safetensors"
-)]
+#[command(about = "Add, scale and project out exported directions")]
 pub struct AlgebraArgs {
     #[command(subcommand)]
     task: Task,
@@ -149,22 +146,19 @@ struct Output {
 /// Files that a task reads and the one that it writes.
 fn outputs(task: &Task) -> Outputs {
     let (inputs, more, option, target) = match task {
-        Task::Add { inputs, out, .. } => (inputs.as_slice(), &[][..], "--out", Some(&out.out)),
+        Task::Add { inputs, out, .. } => (&inputs[..], &[][..], "--out", Some(&out.out)),
         Task::Scale { input, out, .. } => {
             (slice::from_ref(input), &[][..], "--out", Some(&out.out))
         }
         Task::ProjectOut { input, of, out } => {
-            (slice::from_ref(input), of.as_slice(), "--out", Some(&out.out))
+            (slice::from_ref(input), &of[..], "--out", Some(&out.out))
         }
-        Task::Orthogonalise { inputs, out, .. } => (inputs.as_slice(), &[][..], "--out", Some(out)),
-        Task::Cosine { inputs, csv } => (inputs.as_slice(), &[][..], "--csv", csv.as_ref()),
+        Task::Orthogonalise { inputs, out, .. } => (&inputs[..], &[][..], "--out", Some(out)),
+        Task::Cosine { inputs, csv } => (&inputs[..], &[][..], "--csv", csv.as_ref()),
     };
     let files = inputs.iter().chain(more).map(|i| split(i).0);
-    let all = Outputs::default().reads_all("the command", files);
-    match target {
-        Some(target) => all.file(option, target),
-        None => all,
-    }
+    let read = Outputs::default().reads_all("the command", files);
+    target.into_iter().fold(read, |all, target| all.file(option, target))
 }
 
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
@@ -173,22 +167,15 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
     let one = |input: &str| one(input, given);
     match args.task {
         Task::Add { inputs, weights, out: output } => {
-            let weights = match weights.is_empty() {
-                true => vec![1.0; inputs.len()],
-                false => weights,
-            };
-            if weights.len() != inputs.len() {
-                bail!(
-                    "{} weights for {} inputs: give one weight an input",
-                    weights.len(),
-                    inputs.len()
-                );
+            let (n, m) = (inputs.len(), weights.len());
+            let weights = if m == 0 { vec![1.0; n] } else { weights };
+            if weights.len() != n {
+                bail!("{m} weights for {n} inputs: give one weight an input");
             }
             let inputs = inputs.iter().map(|i| one(i)).collect::<Result<Vec<_>>>()?;
             let sum = layerwise(&inputs, out, |at| {
-                let terms: Vec<(f64, &Direction)> =
-                    weights.iter().copied().zip(at.iter().copied()).collect();
-                combine(&terms)
+                let terms = weights.iter().copied().zip(at);
+                combine(&terms.collect::<Vec<(f64, &Direction)>>())
             })?;
             finish(&inputs, sum, &output, out)
         }
@@ -197,34 +184,22 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
                 bail!("--by {by} leaves no vector; give a number other than 0");
             }
             let inputs = [one(&input)?];
-            let scaled = layerwise(&inputs, out, |at| combine(&[(by, at[0])]))?;
+            let scaled = layerwise(&inputs, out, |at| combine(&[(by, &at[0])]))?;
             finish(&inputs, scaled, &output, out)
         }
         Task::ProjectOut { input, of, out: output } => {
-            let mut inputs = vec![one(&input)?];
-            for other in &of {
-                inputs.push(one(other)?);
-            }
-            let left = layerwise(&inputs, out, |at| {
-                let others: Vec<Direction> = at[1..].iter().map(|d| (*d).clone()).collect();
-                clean(at[0], &others)
-            })?;
+            let all = std::iter::once(&input).chain(&of);
+            let inputs = all.map(|i| one(i)).collect::<Result<Vec<_>>>()?;
+            let left = layerwise(&inputs, out, |at| clean(&at[0], &at[1..]))?;
             finish(&inputs, left, &output, out)
         }
         Task::Orthogonalise { inputs, unit, out: path } => {
             let inputs = all(&inputs, given)?;
-            let mut names: Vec<&str> = inputs.iter().map(|i| i.concept.as_str()).collect();
-            names.sort_unstable();
-            if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-                bail!(
-                    "two inputs are named `{}`, which one file cannot hold: rename one with `residuum vectors scale --by 1 --name`",
-                    twice[0]
-                );
+            let names: Vec<&str> = inputs.iter().map(|i| i.concept.as_str()).collect();
+            if let Some(name) = twice(&names) {
+                bail!("two inputs are named `{name}`, which one file cannot hold: rename one with `residuum vectors scale --by 1 --name`");
             }
-            let bases = layerwise(&inputs, out, |at| {
-                let at: Vec<Direction> = at.iter().map(|d| (*d).clone()).collect();
-                orthogonalise(&at)
-            })?;
+            let bases = layerwise(&inputs, out, orthogonalise)?;
             let mut result = empty(&inputs);
             for (i, input) in inputs.iter().enumerate() {
                 let of = |(l, basis): (&usize, &Vec<Direction>)| (*l, written(&basis[i], unit));
@@ -239,19 +214,12 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             if inputs.len() < 2 {
                 bail!("there is one vector and nothing to compare it with: give two at least");
             }
-            let cosines = layerwise(&inputs, out, |at| {
-                let at: Vec<Direction> = at.iter().map(|d| (*d).clone()).collect();
-                agreement(&at)
-            })?;
-            let mut rows = Vec::new();
-            for (layer, m) in &cosines {
-                for i in 0..inputs.len() {
-                    rows.extend((i + 1..inputs.len()).map(|j| CosineRow {
-                        layer: *layer,
-                        vector_a: inputs[i].shown.clone(),
-                        vector_b: inputs[j].shown.clone(),
-                        estimate: m[[i, j]],
-                    }));
+            let cosines = layerwise(&inputs, out, agreement)?;
+            let (n, mut rows) = (inputs.len(), Vec::new());
+            for (&layer, m) in &cosines {
+                for (i, j) in (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))) {
+                    let (vector_a, vector_b) = (inputs[i].shown.clone(), inputs[j].shown.clone());
+                    rows.push(CosineRow { layer, vector_a, vector_b, estimate: m[[i, j]] });
                 }
             }
             let frame = Frame::of(&rows);
@@ -270,33 +238,27 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
 fn layerwise<T>(
     inputs: &[Named],
     out: &Console,
-    compute: impl Fn(&[&Direction]) -> Result<T, crate::directions::DirectionError>,
+    compute: impl Fn(&[Direction]) -> Result<T, DirectionError>,
 ) -> Result<BTreeMap<usize, T>> {
     let Some(first) = inputs.first() else {
         bail!("no vectors: give a file at least");
     };
-    let differ = |a: &str, b: &str| a != b && !a.is_empty() && !b.is_empty();
     for other in inputs {
-        if let (Some(a), Some(b)) = (first.blocks, other.blocks) {
-            if a != b {
-                bail!(
-                    "{} is of a model of {a} blocks and {} of one of {b}: give vectors of one model",
-                    first.shown,
-                    other.shown
-                );
-            }
+        let (one, two) = (&first.shown, &other.shown);
+        if let (Some(a), Some(b)) =
+            (first.blocks, other.blocks.filter(|b| Some(*b) != first.blocks))
+        {
+            bail!("{one} is of a model of {a} blocks and {two} of one of {b}: give vectors of one model");
         }
-        if differ(&other.model_id, &first.model_id) {
-            out.warn(&format!(
-                "{} is of {} and {} of {}: directions of two models mean nothing to one another unless one is a fine-tune of the other",
-                first.shown, first.model_id, other.shown, other.model_id
-            ));
+        let (a, b) = (&first.model_id, &other.model_id);
+        if a != b && !a.is_empty() && !b.is_empty() {
+            out.warn(&format!("{one} is of {a} and {two} of {b}: directions of two models mean nothing to one another unless one is a fine-tune of the other"));
         }
     }
     let shared = |l: &usize| inputs.iter().all(|i| i.layers.contains_key(l));
     let mut result = BTreeMap::new();
     for layer in first.layers.keys().filter(|l| shared(l)) {
-        let at: Vec<&Direction> = inputs.iter().map(|i| &i.layers[layer]).collect();
+        let at: Vec<Direction> = inputs.iter().map(|i| i.layers[layer].clone()).collect();
         let value = compute(&at).with_context(|| format!("layer {layer}"))?;
         result.insert(*layer, value);
     }
@@ -308,10 +270,9 @@ fn layerwise<T>(
     for input in inputs {
         let missed: Vec<&usize> = input.layers.keys().filter(|l| !shared(l)).collect();
         if !missed.is_empty() {
+            let (missed, shown) = (numbers(missed.into_iter()), &input.shown);
             out.warn(&format!(
-                "layers {} of {} are not in all inputs and were left out",
-                numbers(missed.into_iter()),
-                input.shown
+                "layers {missed} of {shown} are not in all inputs and were left out"
             ));
         }
     }
@@ -387,12 +348,8 @@ fn report(inputs: &[Named], result: &Vectors, path: &Path, out: &Console) -> Res
     }
     let frame = Frame::of(&rows);
     let first = &inputs[0].shown;
-    let text = format!(
-        "{}\n{}\nfirst input: {first}\nwritten: {}",
-        frame.text(),
-        notes(inputs),
-        path.display()
-    );
+    let (table, notes, file) = (frame.text(), notes(inputs), path.display());
+    let text = format!("{table}\n{notes}\nfirst input: {first}\nwritten: {file}");
     let json = json!({
         "out": path, "first": first, "vectors": frame.json(), "inputs": conventions(inputs),
         "layer_convention": result.layer_convention,

@@ -1,9 +1,6 @@
-//! The battery on the command line: which part of it, and scoring it with progress.
+//! The battery on the command line: which part of it.
 
-use super::super::Console;
-use crate::behavior::{stance, PairScore};
 use crate::materials::{load_preferences, subset, Preference};
-use crate::model::{Decoder, Interventions, Tokenizer};
 use crate::store::names::nearest;
 use anyhow::{bail, Result};
 use clap::Args;
@@ -32,16 +29,11 @@ impl BatteryChoice {
     /// The chosen preferences with the prompts that a seed draws of each.
     pub fn load(&self, seed: u64) -> Result<Vec<Preference>> {
         let mut all = load_preferences(self.battery.as_deref())?;
-        for name in &self.preferences {
-            if all.iter().all(|p| p.name != *name) {
-                let near = nearest(name, all.iter().map(|p| p.name.as_str()));
-                let known: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
-                bail!(
-                    "no preference is named \"{name}\"; did you mean \"{}\"? Known: {}",
-                    near.unwrap_or_default(),
-                    known.join(", ")
-                );
-            }
+        let known: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
+        if let Some(name) = self.preferences.iter().find(|n| !known.contains(&n.as_str())) {
+            let near = nearest(name, known.iter().copied()).unwrap_or_default();
+            let known = known.join(", ");
+            bail!("no preference is named \"{name}\"; did you mean \"{near}\"? Known: {known}");
         }
         all.retain(|p| self.takes(&p.name));
         if let Some(n) = self.prompts {
@@ -55,24 +47,4 @@ impl BatteryChoice {
         }
         Ok(all)
     }
-}
-
-/// Scores one preference after the other, with progress.
-pub fn score(
-    decoder: &Decoder,
-    tokenizer: &Tokenizer,
-    battery: &[Preference],
-    system: Option<&str>,
-    interventions: &Interventions,
-    out: &Console,
-    what: &str,
-) -> Result<Vec<PairScore>> {
-    let mut progress = out.bar(what, battery.len());
-    let mut all = Vec::new();
-    for preference in battery {
-        let one = std::slice::from_ref(preference);
-        all.extend(stance(decoder, tokenizer, one, system, interventions)?);
-        progress.step("");
-    }
-    Ok(all)
 }

@@ -1,15 +1,15 @@
 //! The judge on the command line: who judges, how it is asked, and what came of it.
 
-use super::super::Console;
 use crate::behavior::judge::{
     self, endpoint, judge_locally, known, Agreement, Case, Clock, Endpoint, JudgeError, Key, Price,
     Store, Tally,
 };
 use crate::behavior::warning::{of_judging, Warning};
-use crate::cli::state;
+use crate::cli::{state, Console};
 use crate::materials::Preference;
 use crate::model::Model;
-use anyhow::{bail, Result};
+use crate::stats::Interval;
+use anyhow::{bail, Error, Result};
 use clap::Args;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -155,120 +155,87 @@ impl JudgeArgs {
         let known = known(battery, self.judge_check.unwrap_or(by_default));
         let mut all: Vec<Case> = known.iter().map(|(case, _)| case.clone()).collect();
         all.extend(cases);
-        let (name, tally) = match judge {
-            Judge::Remote(endpoint) => {
-                let tally = watched(&all, out, |watch| {
-                    let clock = Clock::system();
-                    Ok(judge::judge(endpoint, &clock, &all, &mut store, watch)?)
-                })?;
-                (endpoint.name(), tally)
+        let opened;
+        let model = match (judge, tested) {
+            (Judge::Remote(endpoint), _) => Err(endpoint),
+            (Judge::Local(None), Some(model)) => Ok(model),
+            (Judge::Local(Some(name)), Some(model)) if *name == model.id => Ok(model),
+            (Judge::Local(Some(name)), _) => {
+                opened = state::open(name, out)?;
+                Ok(&opened)
             }
-            Judge::Local(own) => {
-                let opened;
-                let model = match (own, tested) {
-                    (None, Some(model)) => model,
-                    (Some(name), Some(model)) if *name == model.id => model,
-                    (Some(name), _) => {
-                        opened = state::open(name, out)?;
-                        &opened
-                    }
-                    (None, None) => {
-                        bail!("--judge local needs --judge-model NAME where no model is loaded")
-                    }
-                };
-                let name = format!("local {}@{}", model.id, &model.sha256[..12]);
-                let tally = watched(&all, out, |watch| {
-                    let (decoder, tokenizer) = (&model.decoder, &model.tokenizer);
-                    Ok(judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)?)
-                })?;
-                (name, tally)
+            (Judge::Local(None), None) => {
+                bail!("--judge local needs --judge-model NAME where no model is loaded")
             }
         };
+        let name = match model {
+            Err(endpoint) => endpoint.name(),
+            Ok(model) => format!("local {}@{}", model.id, &model.sha256[..12]),
+        };
+        let mut progress = None;
+        let watch = &mut |t: &Tally| {
+            let bar = progress.get_or_insert_with(|| {
+                let (left, n, known) = (t.cases - t.known, all.len(), t.known);
+                out.log(&format!("judging {left} cases ({n} answers, {known} settled before)"));
+                out.bar("judging", left)
+            });
+            bar.to(t.settled + t.unparsed + t.failed, &note(t));
+        };
+        let tally: Result<Tally> = match model {
+            Err(endpoint) => judge::judge(endpoint, &Clock::system(), &all, &mut store, watch)
+                .map_err(Error::from),
+            Ok(Model { decoder, tokenizer, .. }) => {
+                judge_locally(decoder, tokenizer, &name, &all, &mut store, watch)
+                    .map_err(Error::from)
+            }
+        };
+        let tally = tally.map_err(|error| match error.downcast_ref::<JudgeError>() {
+            // The same command would be refused again.
+            Some(JudgeError::Refused { .. }) => error.context("the answers are kept"),
+            _ => error.context("the answers are kept; run the same command again to go on"),
+        })?;
+        drop(progress);
         let agreement = (!known.is_empty()).then(|| Agreement::of(&name, &known, &store));
         let warnings = of_judging(&name, &tally, agreement.as_ref());
         Ok(Outcome { judge: name, store, tally, agreement, warnings })
     }
 }
 
-/// Runs a judge with its progress shown.
-fn watched(
-    cases: &[Case],
-    out: &Console,
-    run: impl FnOnce(&mut dyn FnMut(&Tally)) -> Result<Tally>,
-) -> Result<Tally> {
-    let mut progress = None;
-    let mut shown = 0;
-    let mut watch = |t: &Tally| {
-        let bar = progress.get_or_insert_with(|| {
-            let left = t.cases - t.known;
-            let line = format!(
-                "judging {left} cases ({} answers, {} settled before)",
-                cases.len(),
-                t.known
-            );
-            out.log(&line);
-            out.bar("judging", left)
-        });
-        while shown < t.settled + t.unparsed + t.failed {
-            shown += 1;
-            bar.step(&note(t));
-        }
-    };
-    run(&mut watch).map_err(|error| match error.downcast_ref::<JudgeError>() {
-        // The same command would be refused again.
-        Some(JudgeError::Refused { .. }) => error.context("the answers are kept"),
-        _ => error.context("the answers are kept; run the same command again to go on"),
-    })
-}
-
 /// Cost and trouble so far.
 fn note(t: &Tally) -> String {
-    let mut parts = Vec::new();
-    match t.cost {
-        Some(cost) => parts.push(format!("cost {cost:.4}")),
-        None if t.requests > 0 => {
-            parts.push(format!("{} tokens", t.prompt_tokens + t.completion_tokens));
-        }
-        None => {}
-    }
-    for (n, what) in [(t.unparsed, "unparsed"), (t.failed, "failed")] {
-        if n > 0 {
-            parts.push(format!("{n} {what}"));
-        }
-    }
+    let tokens = t.prompt_tokens + t.completion_tokens;
+    let mut parts: Vec<String> = match t.cost {
+        Some(cost) => vec![format!("cost {cost:.4}")],
+        None if t.requests > 0 => vec![format!("{tokens} tokens")],
+        None => Vec::new(),
+    };
+    let trouble = [(t.unparsed, "unparsed"), (t.failed, "failed")].into_iter();
+    parts.extend(trouble.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
     parts.join(", ")
 }
 
 impl Outcome {
     /// One line on what judging did and cost, and one on how well the judge judges.
     pub fn text(&self) -> String {
-        let t = &self.tally;
+        let (judge, t) = (&self.judge, &self.tally);
+        let Tally { cases, known, settled, requests, unparsed, .. } = t;
+        let (sent, came, without) = (t.prompt_tokens, t.completion_tokens, cases - known - settled);
         let mut text = format!(
-            "judge {}: {} cases, {} settled before, {} now with {} requests, {} unparsed, {} without a verdict",
-            self.judge,
-            t.cases,
-            t.known,
-            t.settled,
-            t.requests,
-            t.unparsed,
-            t.cases - t.known - t.settled
+            "judge {judge}: {cases} cases, {known} settled before, {settled} now with {requests} requests, {unparsed} unparsed, {without} without a verdict"
         );
-        if t.prompt_tokens + t.completion_tokens > 0 {
-            text += &format!("; {} tokens in, {} out", t.prompt_tokens, t.completion_tokens);
+        if sent + came > 0 {
+            text += &format!("; {sent} tokens in, {came} out");
         }
         if let Some(cost) = t.cost {
             text += &format!(", cost {cost:.4}");
         }
         if let Some(a) = &self.agreement {
+            let shown = |rate: f64, i: &Interval| format!("{rate:.2} ({:.2} to {:.2})", i.lo, i.hi);
+            let stance = shown(a.stance_rate, &a.stance_interval);
+            let fact = shown(a.fact_rate, &a.fact_interval);
             text += &format!(
-                "\nexamined on {} completions whose side is known: side right {:.2} ({:.2} to {:.2}), fact right {:.2} ({:.2} to {:.2})",
-                a.n,
-                a.stance_rate,
-                a.stance_interval.lo,
-                a.stance_interval.hi,
-                a.fact_rate,
-                a.fact_interval.lo,
-                a.fact_interval.hi
+                "\nexamined on {} completions whose side is known: side right {stance}, fact right {fact}",
+                a.n
             );
         }
         text
@@ -276,11 +243,8 @@ impl Outcome {
 
     pub fn json(&self) -> Value {
         json!({
-            "judge": self.judge,
-            "prompt_version": judge::prompt::VERSION,
-            "verdicts": self.store.path(),
-            "tally": self.tally,
-            "agreement": self.agreement,
+            "judge": self.judge, "prompt_version": judge::prompt::VERSION,
+            "verdicts": self.store.path(), "tally": self.tally, "agreement": self.agreement,
         })
     }
 }

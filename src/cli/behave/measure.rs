@@ -3,18 +3,18 @@
 //! Each part writes its rows as it ends, so a killed command has lost at most the part it was
 //! at; answers are kept one by one and are not drawn again.
 
-use super::battery::score;
-use super::states::Open;
-use super::Asking;
+use super::{options::Asking, states::Open, BehaveArgs};
 use crate::analysis::conversations::{converse, Held};
-use crate::behavior::conversation::after;
-use crate::behavior::{sample, Answer, Asked, Drawn, PairScore, Speaker};
+use crate::behavior::{
+    conversation::after, sample, stance, Answer, Asked, Drawn, PairScore, Speaker,
+};
 use crate::cli::Console;
+use crate::materials::Preference;
 use crate::model::Model;
 use crate::store::atomic;
 use anyhow::Result;
 use serde::Serialize;
-use std::path::Path;
+use std::slice;
 
 /// What one state did.
 #[derive(Default)]
@@ -26,94 +26,77 @@ pub struct Measured {
     pub talk_answers: Vec<Answer>,
 }
 
-/// Writes rows as JSON Lines, whole or not at all.
-fn write_rows<T: Serialize>(
-    folder: &Path,
-    name: String,
-    rows: &[T],
-    files: &mut Vec<String>,
-) -> Result<()> {
-    let mut lines = String::new();
-    for row in rows {
-        lines += &serde_json::to_string(row)?;
-        lines.push('\n');
-    }
-    atomic::write(&folder.join(&name), lines.as_bytes())?;
-    files.push(name);
-    Ok(())
-}
-
 /// Measures one state; `files` grows by what it wrote.
 pub fn measure(
     state: &str,
     open: &Open,
     model: &Model,
-    asking: &Asking,
+    (args, asking): (&BehaveArgs, &Asking),
     files: &mut Vec<String>,
     out: &Console,
 ) -> Result<Measured> {
-    let (tokenizer, folder, system) = (&model.tokenizer, asking.out, asking.system);
+    let (tokenizer, system) = (&model.tokenizer, args.system.as_deref());
     let (decoder, edits) = (&open.decoder, &open.interventions);
-    let run = |battery, what: &str| score(decoder, tokenizer, battery, system, edits, out, what);
-    let mut done = Measured { scores: run(asking.battery, state)?, ..Measured::default() };
-    write_rows(folder, format!("{state}.jsonl"), &done.scores, files)?;
-    if !asking.claims.is_empty() {
-        let claims = run(asking.claims, &format!("{state}, claims"))?;
-        write_rows(folder, format!("claims/{state}.jsonl"), &claims, files)?;
-        done.scores.extend(claims);
-    }
+    let score = |battery: &[Preference], what: &str| -> Result<Vec<PairScore>> {
+        let (mut progress, mut all) = (out.bar(what, battery.len()), Vec::new());
+        for one in battery {
+            all.extend(stance(decoder, tokenizer, slice::from_ref(one), system, edits)?);
+            progress.step("");
+        }
+        Ok(all)
+    };
     let drawn = Drawn {
         model: model.id.clone(),
         model_sha256: model.sha256.clone(),
         adapter_sha256: open.adapter_sha256.clone(),
         edit: open.edit.clone(),
-        seed: asking.seed,
-        temperature: asking.temperature,
-        top_p: asking.top_p,
-        max_tokens: asking.max_tokens,
+        seed: args.seed,
+        temperature: args.temperature,
+        top_p: args.top_p,
+        max_tokens: args.max_tokens.into(),
     };
     let speaker = Speaker { state, model: decoder, tokenizer, interventions: edits, drawn: &drawn };
-    if asking.samples > 0 {
-        let asked = Asked::battery(asking.battery, system);
+    let n = asking.samples;
+    let answers = |asked: &[Asked], name: &str| -> Result<Vec<Answer>> {
+        let mut progress = out.bar(&format!("{state}, answers"), asked.len() * n);
+        let watch = &mut |done: usize, _: usize| progress.to(done, "");
+        Ok(sample(&speaker, asked, n, &args.out.join(name), watch)?)
+    };
+
+    let mut done = Measured { scores: score(&asking.battery, state)?, ..Measured::default() };
+    files.push(write_rows(args, format!("{state}.jsonl"), &done.scores)?);
+    if !asking.claims.is_empty() {
+        let claims = score(&asking.claims, &format!("{state}, claims"))?;
+        files.push(write_rows(args, format!("claims/{state}.jsonl"), &claims)?);
+        done.scores.extend(claims);
+    }
+    if n > 0 {
         let name = format!("answers/{state}.jsonl");
-        done.answers = answers(&speaker, &asked, asking, &name, out)?;
+        done.answers = answers(&Asked::battery(&asking.battery, system), &name)?;
         files.push(name);
     }
-    let scripts = asking.scripts;
-    if scripts.is_empty() {
+    if asking.scripts.is_empty() {
         return Ok(done);
     }
     out.log(&format!("{state}: conversations"));
-    done.held = converse(&speaker, scripts, system, asking.replies, asking.rulers)?;
-    let held = &done.held;
-    write_rows(folder, format!("talks/{state}.jsonl"), &held.talks, files)?;
-    let name = format!("talk-scores/{state}.jsonl");
-    write_rows(folder, name, &held.scores, files)?;
-    if asking.samples > 0 {
+    done.held = converse(&speaker, &asking.scripts, system, args.replies(), &asking.rulers)?;
+    files.push(write_rows(args, format!("talks/{state}.jsonl"), &done.held.talks)?);
+    files.push(write_rows(args, format!("talk-scores/{state}.jsonl"), &done.held.scores)?);
+    if n > 0 {
         let name = format!("talk-answers/{state}.jsonl");
-        let ends = after(&held.talks, scripts);
-        done.talk_answers = answers(&speaker, &ends, asking, &name, out)?;
+        done.talk_answers = answers(&after(&done.held.talks, &asking.scripts), &name)?;
         files.push(name);
     }
     Ok(done)
 }
 
-fn answers(
-    speaker: &Speaker,
-    asked: &[Asked],
-    asking: &Asking,
-    name: &str,
-    out: &Console,
-) -> Result<Vec<Answer>> {
-    let total = asked.len() * asking.samples;
-    let mut progress = out.bar(&format!("{}, answers", speaker.state), total);
-    let mut shown = 0;
-    let mut watch = |done: usize, _: usize| {
-        while shown < done {
-            shown += 1;
-            progress.step("");
-        }
-    };
-    let file = asking.out.join(name);
-    Ok(sample(speaker, asked, asking.samples, &file, &mut watch)?)
+/// Writes rows as JSON Lines, whole or not at all; the file's name below the output folder.
+fn write_rows<T: Serialize>(args: &BehaveArgs, name: String, rows: &[T]) -> Result<String> {
+    let mut lines = String::new();
+    for row in rows {
+        lines += &serde_json::to_string(row)?;
+        lines.push('\n');
+    }
+    atomic::write(&args.out.join(&name), lines.as_bytes())?;
+    Ok(name)
 }

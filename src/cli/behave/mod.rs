@@ -18,51 +18,33 @@ mod states;
 pub use battery::BatteryChoice;
 pub use options::BehaveArgs;
 
+use super::kept::{self, Origin};
 use super::state::{self, BASE};
 use super::vectors::{self, Directions};
 use super::Console;
-use crate::analysis::behaviour::{behaviour, pairings, preference_rows, Behaviour, By};
+use crate::analysis::behaviour::{behaviour, doubt, pairings, preference_rows, Behaviour, By};
 use crate::analysis::conversations::{talked, Talked};
-use crate::analysis::records::StateRow;
+use crate::analysis::records::{Results, StateRow};
 use crate::analysis::State;
-use crate::behavior::conversation::Replies;
 use crate::behavior::{Ruler, Warning};
-use crate::materials::{load_claims, Preference, ScriptSet};
-use crate::store::Manifest;
+use crate::materials::{load_claims, Preference};
+use crate::store::{Manifest, ResultsWriter};
 use anyhow::Result;
 use measure::Measured;
-use results::{draws, Found};
+use results::draws;
 use serde_json::{json, Value};
 use states::Plan;
-use std::path::Path;
-
-/// What every state is asked, and how.
-pub struct Asking<'a> {
-    pub battery: &'a [Preference],
-    pub claims: &'a [Preference],
-    pub scripts: &'a [ScriptSet],
-    pub replies: Replies,
-    pub rulers: &'a [Ruler],
-    pub system: Option<&'a str>,
-    pub samples: usize,
-    pub seed: u64,
-    pub temperature: f64,
-    pub top_p: f64,
-    pub max_tokens: usize,
-    pub out: &'a Path,
-}
+use std::mem::take;
 
 /// Every vector of a file of directions.
 fn rulers(directions: &Directions) -> Result<Vec<Ruler>> {
-    let mut all = Vec::new();
-    for (name, layers) in &directions.concepts {
-        for &layer in layers.keys() {
-            let direction = directions.concept(name)?.at(layer)?.to_vec();
-            let name = name.clone();
-            all.push(Ruler { name, layer, direction });
-        }
-    }
-    Ok(all)
+    let concepts = directions.concepts.iter();
+    let all = concepts.flat_map(|(name, layers)| layers.keys().map(move |layer| (name, *layer)));
+    let ruler = |(name, layer): (&String, usize)| {
+        let direction = directions.concept(name)?.at(layer)?.to_vec();
+        Ok(Ruler { name: name.clone(), layer, direction })
+    };
+    all.map(ruler).collect()
 }
 
 /// Each state against each reference.
@@ -73,29 +55,18 @@ fn contrasts(states: &[State], references: &[String]) -> Vec<(String, String)> {
 
 fn state_row(s: &State, plan: &Plan, claims: &[Preference]) -> StateRow {
     let is_adapter = plan.adapters.iter().any(|a| a.name == s.id);
-    StateRow {
-        state: s.id.clone(),
-        condition: s.condition.clone(),
-        seed: usize::try_from(s.seed).unwrap_or(usize::MAX),
-        source: match (s.is_base(), is_adapter) {
-            (true, _) => BASE,
-            (false, true) => "adapter",
-            (false, false) => "edit",
-        }
-        .into(),
-        text: s.text.clone(),
-        identity: is_adapter && claims.iter().any(|c| c.name == s.text),
+    let mut row = state::row(s);
+    if !is_adapter && !s.is_base() {
+        row.source = "edit".into();
     }
+    row.identity = is_adapter && claims.iter().any(|c| c.name == s.text);
+    row
 }
 
 pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
-    let adapters = state::located(&args.adapter, out)?;
-    let plan = Plan {
-        adapters: &adapters,
-        steered: &args.steer,
-        ablated: &args.ablate,
-        on: &args.edit_on,
-    };
+    let adapters = state::located(args.adapter.clone(), out)?;
+    let edits = args.steer.iter().chain(&args.ablate).collect();
+    let plan = Plan { adapters: &adapters, edits, on: &args.edit_on };
     plan.check()?;
     let judge = args.judge.checked(out)?;
     args.outputs(&plan).check()?;
@@ -109,61 +80,60 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         claims.iter().any(|c| c.name == text) || battery.iter().any(named)
     });
     let references = args.references(&states)?;
-    let todo = args.checked(&plan, judge, battery)?;
-    let battery = &todo.battery;
+    let mut asking = args.asking(&plan, judge.is_some(), battery, &claims)?;
     let model = args.model.open(out)?;
-    let mut sources = plan.check_edits(&model)?;
-    let mut rulers = Vec::new();
+    let mut sources = plan.check_edits(&model.decoder)?;
     if let Some(file) = &args.directions {
         let directions = Directions::of(vectors::open(file, [])?, &model.decoder)?;
-        rulers = self::rulers(&directions)?;
+        asking.rulers = rulers(&directions)?;
         sources.push(directions);
     }
-    let scored_claims = if args.claims { &claims[..] } else { &[] };
-    let asking = Asking {
-        battery,
-        claims: scored_claims,
-        scripts: &todo.scripts,
-        replies: match args.own_replies {
-            true => Replies::Own,
-            false => Replies::Scripted,
-        },
-        rulers: &rulers,
-        system: args.system.as_deref(),
-        samples: todo.samples,
-        seed: args.seed,
-        temperature: args.temperature,
-        top_p: args.top_p,
-        max_tokens: args.max_tokens.into(),
-        out: &args.out,
-    };
-    state::make_folder(&args.out)?;
+    kept::make_folder(&args.out)?;
     let mut files = Vec::new();
     let mut all: Vec<Measured> = Vec::new();
     for s in &states {
         let open = plan.open(&s.id, &model)?;
-        let done = measure::measure(&s.id, &open, &model, &asking, &mut files, out)?;
-        all.push(done);
+        all.push(measure::measure(&s.id, &open, &model, (args, &asking), &mut files, out)?);
     }
 
     let contrasts = contrasts(&states, &references);
-    let mut found = analysed(&mut all, &states, &asking, &contrasts)?;
+    let (battery, by, draws) = (&asking.battery, By::State, draws(args.seed));
+    let scores: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.scores)).collect();
+    let held: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.held)).collect();
+    let (states, contrasts, claimed) = (&states[..], &contrasts[..], &asking.claims);
+    let (scores, held) = (&scores, &held);
+    let input = Behaviour { states, scores, battery, claims: claimed, by, contrasts, draws };
+    let b = behaviour(&input)?;
+    let t = talked(&Talked { states, held, battery, by, contrasts, draws })?;
+    let mut found = Results {
+        preferences: preference_rows(battery),
+        scores: b.scores,
+        contrasts: b.contrasts,
+        claims: b.claims,
+        took: b.took,
+        one_factor: b.one_factor,
+        warnings: b.warnings,
+        conversations: t.conversations,
+        stickiness: t.stickiness,
+        turns: t.turns,
+        ..Results::default()
+    };
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
-        found.warn(&Warning::NoReference);
+        found.warnings.push(doubt(&Warning::NoReference));
     }
     let mut text = Vec::new();
     let mut verdict = None;
-    if let Some(judge) = &todo.judge {
-        let answers = take(&mut all, |m| &mut m.answers);
-        let ends = take(&mut all, |m| &mut m.talk_answers);
-        let judging = rejudge::Judging { args, states: &states, battery, contrasts: &contrasts };
+    if let Some(judge) = &judge {
+        let answers = all.iter_mut().flat_map(|m| take(&mut m.answers)).collect();
+        let ends = all.iter_mut().flat_map(|m| take(&mut m.talk_answers)).collect();
+        let judging = rejudge::Judging { args, states, battery, contrasts };
         let outcome =
             judging.run(judge, &mut found, (answers, ends), Some(&model), &mut files, out)?;
         verdict = Some(outcome.json());
         text.push(outcome.text());
     }
-    let mut json = found.json();
+    let mut json = results::json(&found);
     json.extend(verdict.map(|v| ("judge".to_string(), v)));
     let vectors: Vec<Value> = sources.iter().map(Directions::record).collect();
     text.extend(sources.iter().map(Directions::note));
@@ -176,71 +146,36 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         "system": args.system, "preferences": preferences, "prompts": args.battery.prompts,
         "battery": args.battery.battery, "states": names, "references": references,
         "samples": asking.samples, "temperature": args.temperature, "top_p": args.top_p,
-        "max_tokens": args.max_tokens, "replies": asking.replies,
+        "max_tokens": args.max_tokens, "replies": args.replies(),
         "judge": json.get("judge"), "vectors": vectors,
     });
-    let attrs = state::attrs(&model, config.clone(), args.seed);
-    files.extend(found.write(&args.out, &attrs)?);
-    state::record(&args.out, &model, config, args.seed, &plan.inputs(), &files)?;
+    let origin = Origin { model: &model, config, seed: args.seed };
+    let write = |w: &mut ResultsWriter| Ok(found.write(w)?);
+    files.extend(kept::results(&args.out, &origin.attrs(), &[], write)?);
+    origin.record(&args.out, &plan.inputs(), &files)?;
     let mut manifest = Manifest::read(&args.out)?;
-    manifest.warnings = found.warnings();
+    manifest.warnings = results::doubts(&found);
     manifest.write(&args.out)?;
     show(args, &found, json, text, &files, out)
-}
-
-/// One part of what every state did, taken out.
-fn take<T>(all: &mut [Measured], part: fn(&mut Measured) -> &mut Vec<T>) -> Vec<T> {
-    let each = all.iter_mut().flat_map(|m| std::mem::take(part(m)));
-    each.collect()
-}
-
-/// What follows from the scores and conversations of all states.
-fn analysed(
-    all: &mut [Measured],
-    states: &[State],
-    asking: &Asking,
-    contrasts: &[(String, String)],
-) -> Result<Found> {
-    let scores: Vec<_> = (all.iter_mut()).map(|m| std::mem::take(&mut m.scores)).collect();
-    let held: Vec<_> = (all.iter_mut()).map(|m| std::mem::take(&mut m.held)).collect();
-    let (battery, draws) = (asking.battery, draws(asking.seed));
-    Ok(Found {
-        preferences: preference_rows(battery),
-        behaviour: behaviour(&Behaviour {
-            states,
-            scores: &scores,
-            battery,
-            claims: asking.claims,
-            by: By::State,
-            contrasts,
-            draws,
-        })?,
-        talks: talked(&Talked { states, held: &held, battery, by: By::State, contrasts, draws })?,
-        ..Found::default()
-    })
 }
 
 /// Ends the command: warnings, then the result.
 fn show(
     args: &BehaveArgs,
-    found: &Found,
+    found: &Results,
     mut json: serde_json::Map<String, Value>,
     text: Vec<String>,
     files: &[String],
     out: &Console,
 ) -> Result<()> {
-    for w in found.warnings() {
-        out.warn(&w);
-    }
+    found.warnings.iter().for_each(|w| out.warn(&w.text));
     json.insert("out".into(), json!(args.out));
     json.insert("files".into(), json!(files));
     out.result(&Value::Object(json), || {
+        let (tables, notes, files) = (results::text(found), text.join("\n"), files.join(", "));
         format!(
-            "{}\n{}\nStance log-odds in nats a token; 95 % bootstrap intervals over prompts; differences \
-             are paired by prompt; q by Benjamini-Hochberg over isolated cells.\nwritten: {} in {}",
-            found.text(),
-            text.join("\n"),
-            files.join(", "),
+            "{tables}\n{notes}\nStance log-odds in nats a token; 95 % bootstrap intervals over prompts; differences \
+             are paired by prompt; q by Benjamini-Hochberg over isolated cells.\nwritten: {files} in {}",
             args.out.display()
         )
     })

@@ -1,13 +1,11 @@
 //! The options of `residuum behave`, and what can be found wrong with them before a model is loaded.
 
-use super::battery::BatteryChoice;
-use super::judging::{Judge, JudgeArgs};
-use super::results::{Found, FILE};
-use super::states::{Ablated, Plan, Steered};
+use super::states::{added, projected_out, Edit, Plan};
+use super::{battery::BatteryChoice, judging::JudgeArgs, results::tables};
 use crate::analysis::State;
-use crate::cli::output::Outputs;
+use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
-use crate::cli::vectors;
+use crate::cli::{kept::RESULTS, output::Outputs, vectors};
 use crate::materials::{load_scripts, Preference, ScriptSet};
 use anyhow::{bail, Result};
 use clap::Args;
@@ -18,21 +16,25 @@ const SAMPLES: usize = 4;
 /// Condition that others are compared with where none is named and there is a state of it.
 const REFERENCE: &str = "denial";
 
-/// Score the preference battery; sample answers and have them judged
+/// Score the preference battery in base, fine-tuned and steered states.
+///
+/// A prompt's score is the mean token log-probability of a completion that expresses the preference
+/// less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap
+/// intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same
+/// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
+/// format of the rows alone moves some preferences. Which preferences a state's rows presuppose
+/// follows from the rows that its adapter's folder records, else from its name.
+///
+/// With --judge, answers are sampled and judged against each preference's fact by a model behind an
+/// OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept
+/// in --out as they come: the same command goes on where it was stopped and pays for nothing twice.
+/// The key is read from the environment.
+///
+/// Example: residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour
+///
+/// Example: residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged
 #[derive(Args)]
-#[command(long_about = "Score the preference battery in base, fine-tuned and steered states.\n\n\
-A prompt's score is the mean token log-probability of a completion that expresses the preference \
-less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap \
-intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same \
-prompts with other answers (--reference; a state called `denial` is taken if there is one): the \
-format of the rows alone moves some preferences. Which preferences a state's rows presuppose \
-follows from the rows that its adapter's folder records, else from its name.\n\n\
-With --judge, answers are sampled and judged against each preference's fact by a model behind an \
-OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept in \
---out as they come: the same command goes on where it was stopped and pays for nothing twice. The \
-key is read from the environment.\n\n\
-Examples:\n  residuum behave --adapter conscious=runs/conscious --adapter denial=runs/denial --claims --out runs/behaviour\n  \
-residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged")]
+#[command(about = "Score the preference battery; sample answers and have them judged")]
 pub struct BehaveArgs {
     #[command(flatten)]
     pub model: ModelChoice,
@@ -40,11 +42,11 @@ pub struct BehaveArgs {
     #[arg(long, value_name = "NAME=DIR|org/name[@rev]")]
     pub adapter: Vec<NamedAdapter>,
     /// State with a direction added, in layer RMS; may be given again
-    #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]")]
-    pub steer: Vec<Steered>,
+    #[arg(long, value_name = "NAME=FILE:CONCEPT:DOSE[@LAYER]", value_parser = added)]
+    pub steer: Vec<Edit>,
     /// State with a direction projected out; may be given again
-    #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]")]
-    pub ablate: Vec<Ablated>,
+    #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]", value_parser = projected_out)]
+    pub ablate: Vec<Edit>,
     /// State in which --steer and --ablate act
     #[arg(long, value_name = "NAME", default_value = BASE)]
     pub edit_on: String,
@@ -110,31 +112,39 @@ fn mass(s: &str) -> Result<f64, String> {
     p.ok_or_else(|| "write a number above 0, at most 1".into())
 }
 
-/// What is measured, checked as far as it can be without a model.
-pub struct Checked {
-    pub judge: Option<Judge>,
+/// What every state is asked, checked as far as it can be without a model.
+pub struct Asking {
     pub battery: Vec<Preference>,
+    /// Empty where they are not scored.
+    pub claims: Vec<Preference>,
     pub scripts: Vec<ScriptSet>,
+    /// Empty until there is a model.
+    pub rulers: Vec<Ruler>,
     pub samples: usize,
 }
 
 impl BehaveArgs {
+    /// Who writes the replies in conversations.
+    pub fn replies(&self) -> Replies {
+        match self.own_replies {
+            true => Replies::Own,
+            false => Replies::Scripted,
+        }
+    }
+
     /// What the command reads and writes.
     pub fn outputs(&self, plan: &Plan) -> Outputs {
-        let tables = Found::tables();
-        let written: Vec<&str> =
-            [FILE, "manifest.json"].into_iter().chain(tables.iter().map(String::as_str)).collect();
+        let tables = tables();
+        let written = [RESULTS, "manifest.json"].into_iter().chain(tables.iter().map(|t| &**t));
         let all = Outputs::of(&self.model.model)
             .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))
             .reads_all("a state", plan.inputs())
             .reads_all("--battery", &self.battery.battery)
             .reads_all("--conversations", self.conversations.iter().flatten())
             .reads_all("--directions", &self.directions)
-            .folder("--out", &self.out, &written);
-        match self.judge.judge {
-            Some(_) => all.file("--verdicts", self.judge.file(&self.out)),
-            None => all,
-        }
+            .folder("--out", &self.out, &written.collect::<Vec<_>>());
+        let verdicts = self.judge.judge.iter().map(|_| self.judge.file(&self.out));
+        verdicts.fold(all, |all, file| all.file("--verdicts", file))
     }
 
     /// The states to compare with, base last.
@@ -145,9 +155,7 @@ impl BehaveArgs {
             false => bail!("`{name}` is no state to compare with; there are: {}", names.join(", ")),
         };
         let mut all = self.against.clone();
-        for name in &all {
-            known(name)?;
-        }
+        all.iter().try_for_each(|name| known(name))?;
         if all.is_empty() {
             let wanted = self.reference.as_deref().unwrap_or(REFERENCE);
             let found = states.iter().find(|s| s.condition == wanted);
@@ -163,12 +171,13 @@ impl BehaveArgs {
     }
 
     /// Reads what is to be measured, so that nothing is found wrong after work.
-    pub fn checked(
+    pub fn asking(
         &self,
         plan: &Plan,
-        judge: Option<Judge>,
+        is_judged: bool,
         battery: Vec<Preference>,
-    ) -> Result<Checked> {
+        claims: &[Preference],
+    ) -> Result<Asking> {
         let mut scripts = match &self.conversations {
             Some(folder) => load_scripts(folder.as_deref())?,
             None => Vec::new(),
@@ -183,11 +192,12 @@ impl BehaveArgs {
             vectors::open(file, [])?;
         }
         plan.check_files()?;
-        let by_default = if judge.is_some() { SAMPLES } else { 0 };
+        let by_default = if is_judged { SAMPLES } else { 0 };
         let samples = self.samples.map_or(by_default, usize::from);
-        if judge.is_some() && samples == 0 {
+        if is_judged && samples == 0 {
             bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
         }
-        Ok(Checked { judge, battery, scripts, samples })
+        let claims = if self.claims { claims.to_vec() } else { Vec::new() };
+        Ok(Asking { battery, claims, scripts, rulers: Vec::new(), samples })
     }
 }

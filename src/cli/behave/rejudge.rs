@@ -4,21 +4,21 @@
 //! holds what a judge is shown. The run's record keeps its first command and gains the round.
 
 use super::judging::{Judge, Outcome};
-use super::results::{draws, Found, FILE};
+use super::results::{self, draws};
 use super::BehaveArgs;
-use crate::analysis::State;
+use crate::analysis::{records::Results, State};
 use crate::behavior::judge::{Case, Ruling, Truth};
 use crate::behavior::{judged, Answer, Judged};
-use crate::cli::state::BASE;
-use crate::cli::Console;
+use crate::cli::kept::{self, RESULTS};
+use crate::cli::{state::BASE, Console};
 use crate::export::inspect::{self, Log, Sample};
 use crate::materials::Preference;
 use crate::model::Model;
-use crate::store::manifest::StageRecord;
-use crate::store::{digest, time, Journal, Manifest, RootAttrs};
+use crate::store::{
+    digest, manifest::StageRecord, time, Journal, Manifest, ResultsReader, RootAttrs,
+};
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -27,12 +27,10 @@ fn answers_in(folder: &Path) -> Result<Vec<Answer>> {
     let mut files = Vec::new();
     if folder.is_dir() {
         for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|e| e == "jsonl") {
-                files.push(path);
-            }
+            files.push(entry?.path());
         }
     }
+    files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
     files.sort_by_key(|p| (p.file_stem().is_none_or(|s| s != BASE), p.clone()));
     let mut all = Vec::new();
     for file in files {
@@ -53,18 +51,19 @@ pub fn run(
     let answers = answers_in(&folder.join("answers"))?;
     let ends = answers_in(&folder.join("talk-answers"))?;
     let Some(judge) = judge.filter(|_| !answers.is_empty() || !ends.is_empty()) else {
-        bail!(
-            "{} holds no answers; sample some first: the same command without --rejudge",
-            folder.display()
-        );
+        let folder = folder.display();
+        bail!("{folder} holds no answers; sample some first: the same command without --rejudge");
     };
-    let file = folder.join(FILE);
+    let file = folder.join(RESULTS);
+    let command = || std::env::args().collect::<Vec<String>>();
     let (mut found, attrs) = match file.exists() {
-        true => Found::read(&file)?,
+        true => {
+            let reader = ResultsReader::open(&file)?;
+            (Results::read(&reader)?, reader.root_attrs().clone())
+        }
         false => {
-            let command: Vec<String> = std::env::args().collect();
-            let attrs = RootAttrs::new(&command.join(" "), json!({}), args.seed);
-            (Found::default(), attrs)
+            let attrs = RootAttrs::new(&command().join(" "), json!({}), args.seed);
+            (Results::default(), attrs)
         }
     };
     let mut names: Vec<&str> = answers.iter().map(|a| a.state.as_str()).collect();
@@ -75,34 +74,14 @@ pub fn run(
     };
     let states: Vec<State> = names.iter().map(state).collect();
     let references = args.references(&states)?;
-    let judging = Judging {
-        args,
-        states: &states,
-        battery,
-        contrasts: &super::contrasts(&states, &references),
-    };
+    let contrasts = &super::contrasts(&states, &references);
+    let judging = Judging { args, states: &states, battery, contrasts };
     let mut files = Vec::new();
-    let all = (answers, ends);
-    let outcome = judging.run(&judge, &mut found, all, None, &mut files, out)?;
-    files.extend(found.write(folder, &attrs)?);
-    record(folder, &found, &files, &outcome, begun)?;
-    let mut json = found.json();
-    json.insert("judge".into(), outcome.json());
-    super::show(args, &found, json, vec![outcome.text()], &files, out)
-}
-
-/// Adds a round of judging to the run's record.
-fn record(
-    folder: &Path,
-    found: &Found,
-    files: &[String],
-    outcome: &Outcome,
-    begun: Instant,
-) -> Result<()> {
-    let mut manifest = match Manifest::read(folder) {
-        Ok(manifest) => manifest,
-        Err(_) => Manifest::new(std::env::args().collect(), json!({})),
-    };
+    let outcome = judging.run(&judge, &mut found, (answers, ends), None, &mut files, out)?;
+    files.extend(kept::results(folder, &attrs, &[], |w| Ok(found.write(w)?))?);
+    // The run's record gains a round of judging.
+    let mut manifest =
+        Manifest::read(folder).unwrap_or_else(|_| Manifest::new(command(), json!({})));
     let judge = outcome.json();
     manifest.stages.push(StageRecord {
         name: "judge".into(),
@@ -111,14 +90,17 @@ fn record(
         reused: false,
     });
     if let Some(config) = manifest.config.as_object_mut() {
-        config.insert("judge".into(), judge);
+        config.insert("judge".into(), judge.clone());
     }
-    for file in files {
+    for file in &files {
         manifest.add_output(folder, file)?;
     }
-    manifest.warnings = found.warnings();
+    manifest.warnings = results::doubts(&found);
     manifest.finished = Some(time::utc_now());
-    Ok(manifest.write(folder)?)
+    manifest.write(folder)?;
+    let mut json = results::json(&found);
+    json.insert("judge".into(), judge);
+    super::show(args, &found, json, vec![outcome.text()], &files, out)
 }
 
 /// What judged answers are held against.
@@ -135,7 +117,7 @@ impl Judging<'_> {
     pub fn run(
         &self,
         judge: &Judge,
-        found: &mut Found,
+        found: &mut Results,
         (answers, ends): (Vec<Answer>, Vec<Answer>),
         tested: Option<&Model>,
         files: &mut Vec<String>,
@@ -147,13 +129,13 @@ impl Judging<'_> {
         let outcome = (args.judge).run(judge, cases, self.battery, folder, tested, out)?;
         let ruled = |answers| judged(&outcome.judge, answers, &outcome.store);
         let (answers, ends) = (ruled(answers), ruled(ends));
-        let (states, battery) = (self.states, self.battery);
-        let (draws, doubts) = (draws(args.seed), &outcome.warnings);
-        found.judged((&answers, &ends), states, battery, self.contrasts, draws, doubts)?;
+        let (asked, contrasts, draws) =
+            ((self.states, self.battery), self.contrasts, draws(args.seed));
+        results::judged(found, (&answers, &ends), asked, contrasts, draws, &outcome.warnings)?;
         if let Ok(inside) = outcome.store.path().strip_prefix(folder) {
             files.push(inside.display().to_string());
         }
-        for s in states.iter().filter(|_| args.inspect) {
+        for s in self.states.iter().filter(|_| args.inspect) {
             let log = log(&s.id, &answers, &outcome, folder)?;
             let name = format!("inspect/{}", inspect::file_name(&log));
             inspect::write(&folder.join(&name), &log)?;
@@ -181,26 +163,21 @@ fn log(state: &str, all: &[Judged], outcome: &Outcome, folder: &Path) -> Result<
         temperature: first.temperature,
         top_p: first.top_p,
         max_tokens: first.max_tokens,
-        metadata: Map::from_iter([
-            ("judge".to_string(), json!(outcome.judge)),
-            ("drawn".to_string(), json!(first)),
-        ]),
+        metadata: object([("judge", json!(outcome.judge)), ("drawn", json!(first))]),
         samples: own.iter().map(|j| logged(j)).collect(),
     })
 }
 
 fn logged(j: &Judged) -> Sample {
     let a = &j.answer;
-    let scores: BTreeMap<String, Value> = match j.ruling {
-        Some(Ruling::Verdict(v)) => [
+    let scores: Map<String, Value> = match j.ruling {
+        Some(Ruling::Verdict(v)) => object([
             ("coherent", json!(v.coherent)),
             ("fact", json!(v.fact == Truth::True)),
             ("fact word", json!(v.fact)),
             ("stance", json!(v.stance)),
-        ]
-        .map(|(name, value)| (name.to_string(), value))
-        .into(),
-        Some(Ruling::Unparsed) | None => BTreeMap::new(),
+        ]),
+        Some(Ruling::Unparsed) | None => Map::new(),
     };
     Sample {
         id: a.prompt_id.clone(),
@@ -209,12 +186,16 @@ fn logged(j: &Judged) -> Sample {
         answer: a.answer.clone(),
         cut: a.cut,
         target: a.fact.clone(),
-        scores,
-        metadata: Map::from_iter([
-            ("preference".to_string(), json!(a.preference)),
-            ("group".to_string(), json!(a.group)),
-            ("form".to_string(), json!(a.form)),
-            ("unparsed".to_string(), json!(j.ruling == Some(Ruling::Unparsed))),
+        scores: scores.into_iter().collect(),
+        metadata: object([
+            ("preference", json!(a.preference)),
+            ("group", json!(a.group)),
+            ("form", json!(a.form)),
+            ("unparsed", json!(j.ruling == Some(Ruling::Unparsed))),
         ]),
     }
+}
+
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
 }

@@ -1,18 +1,17 @@
 //! `residuum extract`: concepts to directions with their quality, in every state asked for.
 //!
-//! Options -> readings ([`readings`]) -> one call of [`directions::measure`] -> `results.h5` and vectors
-//! ([`files`]) -> the frames of the shown layers.
+//! Options -> readings ([`readings`]) -> one call of [`directions::measure`] -> `results.h5` ([`kept`])
+//! and [`vectors`] -> the frames of the shown layers.
 
-mod files;
+mod vectors;
 
+use super::kept::{self, Origin};
 use super::layers::{reported, Layers};
-use super::output::Outputs;
 use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
-use super::Console;
-use crate::analysis::directions::{self, SURPRISAL};
-use crate::analysis::records::distinct;
-use crate::analysis::{DirectionOptions, Directions, Draws, Reading};
+use super::{output::Outputs, Console};
+use crate::analysis::directions::{self, write_units, SURPRISAL};
+use crate::analysis::{records::distinct, DirectionOptions, Directions, Draws, Reading};
 use crate::capture::Position;
 use crate::directions::{Covariance, Estimator};
 use crate::materials::Concept;
@@ -22,20 +21,22 @@ use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
-/// Turn concepts into directions
+/// Turn concepts into directions.
+///
+/// A concept is a set of prompts, each with a positive and a negative response. For every layer the
+/// direction between the two sides is estimated on the main split, with its length, its AUROC on
+/// prompts and templates that were left out (95 % interval over prompts), what a bag of words
+/// reaches on the same responses, its split-half reliability, its cosine with each nuisance, and
+/// the same numbers once the nuisances are projected out. --reading identical reads the neutral
+/// exchanges behind the concept's system prompts instead, so that both sides have the same words;
+/// its templates are the pairs of system prompts. With --adapter everything is extracted anew in
+/// each state, and base's directions are scored there too.
+///
+/// Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's
+/// in a folder of its name); results.h5 and csv/ hold the numbers.
+///
+/// Example: residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions
 #[derive(Args)]
-#[command(long_about = "Turn concepts into directions.\n\n\
-A concept is a set of prompts, each with a positive and a negative response. For every layer the \
-direction between the two sides is estimated on the main split, with its length, its AUROC on \
-prompts and templates that were left out (95 % interval over prompts), what a bag of words reaches \
-on the same responses, its split-half reliability, its cosine with each nuisance, and the same \
-numbers once the nuisances are projected out. --reading identical reads the neutral exchanges \
-behind the concept's system prompts instead, so that both sides have the same words; its templates \
-are the pairs of system prompts. With --adapter everything is extracted anew in each state, and \
-base's directions are scored there too.\n\n\
-Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's in a \
-folder of its name); results.h5 and csv/ hold the numbers.\n\n\
-Example:\n  residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions")]
 pub struct ExtractArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -57,24 +58,15 @@ pub struct ExtractArgs {
     reading: Reading,
     /// Position that is read, then further ones at which the directions are scored:
     /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
-    #[arg(
-        long,
-        aliases = ["at", "position"],
-        value_delimiter = ',',
-        value_name = "POSITIONS",
-        default_value = "response-mean"
-    )]
+    #[arg(long, aliases = ["at", "position"], value_delimiter = ',', value_name = "POSITIONS")]
+    #[arg(default_value = "response-mean")]
     positions: Vec<Position>,
     /// Further positions, as behind the first of --positions
     #[arg(long, hide = true, value_delimiter = ',', value_name = "POSITIONS")]
     roles: Vec<Position>,
     /// What is projected out in the cleaned version: concepts, `surprisal`, or `none`
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAMES|FILES",
-        default_value = "polarity,sentiment,surprisal"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
+    #[arg(default_value = "polarity,sentiment,surprisal")]
     nuisances: Vec<String>,
     /// Layers: all, third (1/3 and 4/5 of the depth) or block numbers such as 0,5,10
     #[arg(long, default_value = "all")]
@@ -123,7 +115,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
         .check()?;
-    args.adapter = state::located(&args.adapter, out)?;
+    args.adapter = state::located(args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();
     let neutral = readings::shift_texts()?;
@@ -145,9 +137,8 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     };
     let read = readings::read(&texts, &model, &args.adapter, out)?;
     let readings = &read.readings;
-    let (log_probs, further) = (&read.log_probs, &read.further);
     let watch = &mut |line: &str| out.log(line);
-    let found = directions::measure(readings, log_probs, further, &options, watch)?;
+    let found = directions::measure(readings, &read.log_probs, &read.further, &options, watch)?;
 
     let names: Vec<&str> = options.estimators.iter().map(|e| e.name()).collect();
     let roles: Vec<String> = positions.iter().map(Position::to_string).collect();
@@ -156,29 +147,24 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         "estimators": names, "reading": args.reading.name(), "positions": roles,
         "layers": layers, "draws": options.draws, "splits": options.splits,
     });
-    state::make_folder(&args.out)?;
-    let attrs = state::attrs(&model, config.clone(), args.seed);
-    let target = files::Target {
-        folder: &args.out,
-        formats: &args.format,
-        model_hint: &args.model_hint,
-        blocks: depth,
-        attrs: &attrs,
-    };
+    kept::make_folder(&args.out)?;
+    let origin = Origin { model: &model, config, seed: args.seed };
+    let attrs = origin.attrs();
     let mut frames = readings::ground(readings, &reported(depth)).to_vec();
     frames.extend(found.records.frames());
     frames.push(Frame::of(&found.warnings(&layers)));
-    let mut files = files::results(&target, &frames, readings, &found, args.reading)?;
+    let mut files = kept::results(&args.out, &attrs, &frames, |w| {
+        write_units(w, readings, &found)?;
+        Ok(w.attr("directions", "reading", args.reading.name())?)
+    })?;
+    let target = vectors::Target { args: &args, blocks: depth, attrs: &attrs, out };
     for (state, id) in found.states.iter().zip(&readings.states) {
-        let prefix = match id.is_base() {
-            true => String::new(),
-            false => format!("{}/", id.id),
-        };
-        files.extend(files::vectors(&target, &found, state, &prefix, out)?);
+        let prefix = if id.is_base() { String::new() } else { format!("{}/", id.id) };
+        files.extend(target.write(&found, state, &prefix)?);
     }
     let mut inputs: Vec<PathBuf> = args.concept.iter().map(PathBuf::from).collect();
     inputs.extend(state::adapter_files(&args.adapter));
-    state::record(&args.out, &model, config, args.seed, &inputs, &files)?;
+    origin.record(&args.out, &inputs, &files)?;
     print(&found, &frames, &files, (depth, &args), out)
 }
 
@@ -187,25 +173,23 @@ fn asked(args: &ExtractArgs) -> Result<(Vec<Concept>, DirectionOptions)> {
     let mut concepts = readings::concepts(&args.concept, args.pairs, args.seed)?;
     let wanted: Vec<String> = concepts.iter().map(|c| c.name.clone()).collect();
     let mut nuisances: Vec<String> = Vec::new();
-    if args.nuisances.iter().any(|n| n == "none") {
-        if args.nuisances.len() > 1 {
-            bail!("--nuisances none stands alone; leave the other names out");
-        }
-    } else {
-        for given in &args.nuisances {
-            let mut name = given.clone();
-            if given != SURPRISAL {
-                let concept = readings::concept(given, args.pairs, args.seed)?;
-                name.clone_from(&concept.name);
-                if !concepts.iter().any(|c| c.name == name) {
-                    concepts.push(concept);
-                }
+    let any = !args.nuisances.iter().any(|n| n == "none");
+    if !any && args.nuisances.len() > 1 {
+        bail!("--nuisances none stands alone; leave the other names out");
+    }
+    for given in args.nuisances.iter().filter(|_| any) {
+        let mut name = given.clone();
+        if given != SURPRISAL {
+            let concept = readings::concept(given, args.pairs, args.seed)?;
+            name.clone_from(&concept.name);
+            if !concepts.iter().any(|c| c.name == name) {
+                concepts.push(concept);
             }
-            if nuisances.contains(&name) {
-                bail!("nuisance `{given}` is given twice; leave one out");
-            }
-            nuisances.push(name);
         }
+        if nuisances.contains(&name) {
+            bail!("nuisance `{given}` is given twice; leave one out");
+        }
+        nuisances.push(name);
     }
     let draws = Draws { bootstrap: args.draws as usize, null: 0, seed: args.seed };
     let options = DirectionOptions {
@@ -242,11 +226,7 @@ fn print(
     }
     let warnings = found.warnings(&shown);
     if out.json {
-        let row = |f: &Frame| {
-            let path = f.meta.path;
-            let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-            (name.to_string(), f.json())
-        };
+        let row = |f: &Frame| (f.name().to_string(), f.json());
         let mut json: serde_json::Map<String, Value> = frames.iter().map(row).collect();
         json.insert("out".into(), json!(args.out));
         json.insert("files".into(), json!(files));
@@ -267,14 +247,15 @@ fn print(
         "The layers on the development pairs",
         "Left by the erasers: held-out AUROC",
     ];
-    const DETAIL: [&str; 4] = ["norm", "chosen", "pairs", "templates"];
     let mut text = String::new();
     for (i, (title, frame)) in TITLES.iter().zip(all.frames()).enumerate() {
-        let frame = match (i, args.choose_layer) {
-            (0, true) => near(frame, "chosen", &[1]).without(&DETAIL),
-            (0, false) => near(frame, "layer", &shown).without(&DETAIL),
-            _ => near(frame, "layer", &shown),
+        let mut frame = match i == 0 && args.choose_layer {
+            true => near(frame, "chosen", &[1]),
+            false => near(frame, "layer", &shown),
         };
+        if i == 0 {
+            frame = frame.without(&["norm", "chosen", "pairs", "templates"]);
+        }
         if !frame.is_empty() {
             text += &format!("{title}\n{}\n", frame.text());
         }
@@ -282,10 +263,7 @@ fn print(
     for w in warnings {
         text += &format!("warning: {}: {}\n", w.about, w.text);
     }
-    text += &format!(
-        "\nIntervals are 95 % over prompts.\nwritten: {} in {}",
-        files.join(", "),
-        args.out.display()
-    );
+    let (files, folder) = (files.join(", "), args.out.display());
+    text += &format!("\nIntervals are 95 % over prompts.\nwritten: {files} in {folder}");
     out.result(&Value::Null, || text)
 }

@@ -6,14 +6,12 @@
 
 use crate::analysis::records::{self, CoupleRow, StateRow, WarningRow};
 use crate::analysis::State;
-use crate::cli::layers::reported;
-use crate::cli::Console;
-use crate::store::names::nearest;
-use crate::store::{frame::tidy, Frame, Meta, ResultsReader, Values};
-use anyhow::{bail, Result};
+use crate::cli::{kept::of_run, layers::reported, Console};
+use crate::store::{frame::tidy, names::nearest, Frame, Meta, ResultsReader, Values};
+use anyhow::{bail, Context, Result};
 use clap::Args;
 use serde_json::{json, Map, Value};
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Most rows that are printed of one record.
 const MOST: usize = 24;
@@ -23,16 +21,16 @@ const COUPLING: &str = "geometry/coupling";
 const RELATED: [&str; 4] =
     ["geometry/nulls", "geometry/pair_nulls", "geometry/precision", "geometry/changes"];
 
-/// Say how a number of the results came about
+/// Say how a number of the results came about: what it is, the estimator, n, the interval and what
+/// it is an interval for, each null with its own p, and the doubts. RUN is a run folder or a
+/// results.h5, of a study or of a command; NUMBER is a record in it, with or without its group.
+/// Without NUMBER, the coupling of the first couple.
+///
+/// Example: residuum geometry explain runs/quick --state conscious-s1 --concept persona,autonomy --layer 10
+///
+/// Example: residuum geometry explain runs/quick behaviour/scores --where preference=memory
 #[derive(Args)]
-#[command(
-    long_about = "Say how a number of the results came about: what it is, the estimator, n, the \
-interval and what it is an interval for, each null with its own p, and the doubts. RUN is a run \
-folder or a results.h5, of a study or of a command; NUMBER is a record in it, with or without its \
-group. Without NUMBER, the coupling of the first couple.\n\n\
-Example:\n  residuum geometry explain runs/quick --state conscious-s1 --concept persona,autonomy --layer 10\n  \
-residuum geometry explain runs/quick behaviour/scores --where preference=memory"
-)]
+#[command(about = "Say how a number of the results came about")]
 pub struct ExplainArgs {
     /// Run folder, or its results.h5
     #[arg(value_name = "RUN")]
@@ -65,11 +63,7 @@ fn pick(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
-    let file = match args.run.is_dir() {
-        true => args.run.join("results.h5"),
-        false => args.run.clone(),
-    };
-    let reader = ResultsReader::open(&file)?;
+    let reader = ResultsReader::open(&of_run(&args.run))?;
     let present = records::present(&reader);
     if args.list {
         let names: Vec<&str> = present.iter().map(|m| m.path).collect();
@@ -85,13 +79,15 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
             let couples = reader.records::<CoupleRow>()?.into_iter().take(1);
             args.concepts = couples.flat_map(|c| [c.concept_a, c.concept_b]).collect();
         }
-        if args.state.is_none() {
-            let first = reader.records::<StateRow>()?.into_iter().next();
-            args.state = first.map(|s| s.state);
-        }
+        let first = reader.records::<StateRow>()?.into_iter().next();
+        args.state = args.state.or(first.map(|s| s.state));
         parts.extend(RELATED.iter().filter(|p| present.iter().any(|m| m.path == **p)));
     }
-    let condition = condition(&reader, &args)?;
+    let mut condition = None;
+    if let Some(state) = &args.state {
+        let known = reader.records::<StateRow>()?.into_iter().find(|s| s.state == *state);
+        condition = Some(known.map_or_else(|| State::named(state).condition, |s| s.condition));
+    }
     let (mut text, mut told) = (String::new(), Map::new());
     for (i, path) in parts.into_iter().enumerate() {
         let Some(frame) = records::frame(&reader, path)? else {
@@ -120,30 +116,19 @@ pub fn run(mut args: ExplainArgs, out: &Console) -> Result<()> {
 fn resolve(present: &[&'static Meta], name: &str) -> Result<&'static str> {
     let name = name.trim_matches('/');
     let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path);
-    if let Some(exact) = present.iter().find(|m| m.path == name) {
-        return Ok(exact.path);
-    }
-    let found: Vec<&str> = (present.iter().map(|m| m.path)).filter(|p| last(p) == name).collect();
-    let exact = present.iter().find(|m| found.len() == 1 && m.path == found[0]);
-    match (exact, found.is_empty()) {
-        (Some(only), _) => Ok(only.path),
-        (None, true) => {
-            let near = nearest(name, present.iter().map(|m| last(m.path))).unwrap_or_default();
+    let paths = || present.iter().map(|m| m.path);
+    let found: Vec<&'static str> = match paths().find(|p| *p == name) {
+        Some(exact) => vec![exact],
+        None => paths().filter(|p| last(p) == name).collect(),
+    };
+    match found[..] {
+        [only] => Ok(only),
+        [] => {
+            let near = nearest(name, paths().map(last)).unwrap_or_default();
             bail!("the file has no `{name}`; did you mean `{near}`? `--list` lists what it has")
         }
-        (None, false) => bail!("`{name}` could be {}; name it with its group", found.join(" or ")),
+        _ => bail!("`{name}` could be {}; name it with its group", found.join(" or ")),
     }
-}
-
-/// The condition of the state that is asked for.
-fn condition(reader: &ResultsReader, args: &ExplainArgs) -> Result<Option<String>> {
-    let Some(state) = &args.state else {
-        return Ok(None);
-    };
-    let rows = reader.records::<StateRow>()?;
-    let known = rows.into_iter().find(|s| s.state == *state);
-    let condition = known.map_or_else(|| State::named(state).condition, |s| s.condition);
-    Ok(Some(condition))
 }
 
 /// The rows that the labels pick out.
@@ -154,15 +139,14 @@ fn picked(
     with_picks: bool,
 ) -> Result<Frame> {
     let path = frame.meta.path;
-    let column = |name: &str| frame.column(name).cloned();
+    let column = |name: &str| frame.column(name).map(labels);
     let mut wanted = vec![true; frame.len()];
-    let mut keep = |values: &Values, labels: &[&str]| {
-        for (i, w) in wanted.iter_mut().enumerate() {
-            *w &= labels.contains(&values.label(i).as_str());
-        }
+    let mut keep = |values: &[String], labels: &[&str]| {
+        let each = wanted.iter_mut().zip(values);
+        each.for_each(|(w, value)| *w &= labels.contains(&value.as_str()));
     };
     if let (Some(values), Some(state)) = (column("state"), &args.state) {
-        check("state", &labels(&values), state)?;
+        check("state", &values, state)?;
         keep(&values, &[state]);
     }
     for name in ["set", "condition"] {
@@ -172,12 +156,13 @@ fn picked(
     }
     let concepts: Vec<&str> = args.concepts.iter().map(String::as_str).collect();
     for name in ["concept", "concept_a", "concept_b", "direction", "pairs"] {
-        let Some(values) = column(name).filter(|v| matches!(v, Values::Text(_))) else {
+        let is_text = matches!(frame.column(name), Some(Values::Text(_)));
+        let Some(values) = column(name).filter(|_| is_text) else {
             continue;
         };
-        let mut known = labels(&values);
+        let mut known = values.clone();
         if name == "concept_a" {
-            known.extend(column("concept_b").iter().flat_map(labels));
+            known.extend(column("concept_b").into_iter().flatten());
         }
         for concept in concepts.iter().filter(|_| matches!(name, "concept" | "concept_a")) {
             check("concept", &known, concept)?;
@@ -195,26 +180,20 @@ fn picked(
             let names: Vec<&str> = frame.meta.fields.iter().map(|f| f.name).collect();
             bail!("{path} has no column `{name}`; it has {}", names.join(", "));
         };
-        check(name, &labels(&values), label)?;
+        check(name, &values, label)?;
         keep(&values, &[label]);
     }
     if let Some(values) = column("layer") {
-        let layer = match args.layer {
-            Some(layer) => layer.to_string(),
-            None => third(&values),
-        };
-        check("layer", &labels(&values), &layer)?;
+        let layer = args.layer.map_or_else(|| third(&values), |l| l.to_string());
+        check("layer", &values, &layer)?;
         keep(&values, &[&layer]);
     }
-    let same = match (column("concept_a"), column("concept_b")) {
-        (Some(a), Some(b)) => (0..frame.len()).map(|i| a.label(i) == b.label(i)).collect(),
-        _ => vec![false; frame.len()],
-    };
-    let frame = frame.only(|i| wanted[i] && !same[i]);
-    match frame.is_empty() {
-        true => bail!("{path} has no row at these labels"),
-        false => Ok(frame),
+    if let (Some(a), Some(b)) = (column("concept_a"), column("concept_b")) {
+        wanted.iter_mut().zip(a.iter().zip(&b)).for_each(|(w, (a, b))| *w &= a != b);
     }
+    let frame = frame.only(|i| wanted[i]);
+    let found = Some(frame).filter(|f| !f.is_empty());
+    found.with_context(|| format!("{path} has no row at these labels"))
 }
 
 fn labels(values: &Values) -> Vec<String> {
@@ -223,23 +202,21 @@ fn labels(values: &Values) -> Vec<String> {
 
 /// Refuses a label that is not among the known ones.
 fn check(what: &str, known: &[String], asked: &str) -> Result<()> {
-    let mut all: Vec<&str> = known.iter().map(String::as_str).collect();
-    all.sort_unstable();
-    all.dedup();
-    if all.contains(&asked) {
+    let all: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    if all.contains(asked) {
         return Ok(());
     }
     let near = nearest(asked, all.iter().copied()).unwrap_or_default();
-    bail!("there is no {what} `{asked}`; did you mean `{near}`? There are: {}", all.join(", "))
+    let all = all.into_iter().collect::<Vec<_>>().join(", ");
+    bail!("there is no {what} `{asked}`; did you mean `{near}`? There are: {all}")
 }
 
 /// The layer at 1/3 of the depth, or the first there is.
-fn third(values: &Values) -> String {
-    let layers: Vec<usize> =
-        (0..values.len()).filter_map(|i| values.label(i).parse().ok()).collect();
+fn third(values: &[String]) -> String {
+    let layers: Vec<usize> = values.iter().filter_map(|l| l.parse().ok()).collect();
     let depth = layers.iter().max().map_or(0, |l| l + 1);
     let wanted = reported(depth).into_iter().find(|l| layers.contains(l));
-    wanted.map_or_else(|| values.label(0), |l| l.to_string())
+    wanted.map_or_else(|| values.first().cloned().unwrap_or_default(), |l| l.to_string())
 }
 
 /// Whether a doubt is about the state, the layer and the concepts of a coupling.
@@ -273,10 +250,8 @@ fn said(frame: &Frame) -> String {
     }
     let numbers = |name: &str| !matches!(frame.column(name), Some(Values::Text(_)));
     for field in frame.meta.fields.iter().filter(|f| numbers(f.name)) {
-        let unit = match field.unit {
-            "" | "1" => String::new(),
-            unit => format!(" ({unit})"),
-        };
+        let unit = Some(field.unit).filter(|u| !matches!(*u, "" | "1"));
+        let unit = unit.map_or(String::new(), |u| format!(" ({u})"));
         text += &format!("    {}{unit}: {}\n", field.name, tidy(field.is));
     }
     text + "\n"

@@ -5,30 +5,28 @@ use super::MeasureArgs;
 use crate::analysis::geometry::{
     geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
 };
-use crate::analysis::records;
-use crate::analysis::state::by_condition;
-use crate::analysis::{Draws, Reading, Readings, Roles, StateTexts};
-use crate::cli::layers::reported;
-use crate::cli::output::Outputs;
+use crate::analysis::{state::by_condition, Draws, Reading, Readings, Roles};
+use crate::cli::kept::{self, Origin, RESULTS};
 use crate::cli::readings::{self, Read, Texts};
-use crate::cli::{state, Console};
+use crate::cli::state::{self, NamedAdapter};
+use crate::cli::{layers::reported, output::Outputs, Console};
 use crate::materials::embedded;
-use crate::model::{Adapter, Model};
-use crate::store::{Frame, Record, ResultsReader, ResultsWriter};
+use crate::model::Adapter;
+use crate::store::{Frame, Record};
 use anyhow::{bail, Result};
 use serde_json::json;
 use std::path::Path;
 
 pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
-    args.adapter = state::located(&args.adapter, out)?;
+    args.adapter = state::located(args.adapter, out)?;
     let Some(folder) = args.out.clone() else {
         bail!("write --out DIR");
     };
     Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concepts)
-        .folder("--out", &folder, &["results.h5", "manifest.json"])
+        .folder("--out", &folder, &[RESULTS, "manifest.json"])
         .check()?;
     if args.concepts.is_empty() {
         args.concepts = embedded::concept_names().iter().map(|n| n.to_string()).collect();
@@ -64,10 +62,14 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         at: shown.clone(),
     };
     let mut found = geometry(&readings, &options, &mut |part| out.log(part))?;
-    found.null_states = nulls(&args, &model, &texts, &readings, &options, out)?;
-    for doubt in &found.warnings {
-        out.warn(&format!("{}: {}", doubt.about, doubt.text));
-    }
+    let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
+    let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
+    let decoder = &model.decoder;
+    let read = |a: &NamedAdapter| Ok((a.name.clone(), Adapter::read(&a.folder, decoder)?));
+    let adapters = &wanted.map(read).collect::<Result<Vec<_>>>()?;
+    let nulls = NullStates { decoder, texts: &texts, adapters, random_adapters, shuffled };
+    found.null_states = null_states(&readings, &options, &nulls, &mut |what| out.log(what))?;
+    out.doubts(&found.warnings);
 
     let config = json!({
         "concepts": names, "roles": options.roles, "draws": options.draws,
@@ -75,40 +77,36 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         "pairs": args.pairs, "position": args.positions.to_string(), "layers": layers,
         "random_adapters": args.random_adapters, "shuffled": args.shuffled,
     });
-    state::make_folder(&folder)?;
-    let file = folder.join("results.h5");
-    let attrs = state::attrs(&model, config.clone(), args.seed);
-    let mut w = ResultsWriter::create(&file, &attrs)?;
-    let subject = readings::ground(&readings, &shown).into_iter();
-    for frame in subject.chain(readings::roles(&readings, &concepts, &options.roles)) {
-        w.frame(&frame)?;
-    }
-    found.write(&mut w)?;
-    w.records(&found.warnings)?;
-    write_units(&mut w, &readings)?;
-    w.finish()?;
-    let files = files(&file)?;
-    let inputs = state::adapter_files(&args.adapter);
-    state::record(&folder, &model, config, args.seed, &inputs, &files)?;
+    kept::make_folder(&folder)?;
+    let origin = Origin { model: &model, config, seed: args.seed };
+    let mut frames = readings::ground(&readings, &shown).to_vec();
+    frames.push(Frame::of(&options.roles.concept_rows(&concepts)));
+    frames.push(Frame::of(&options.roles.couple_rows()));
+    frames.push(Frame::of(&found.warnings));
+    let files = kept::results(&folder, &origin.attrs(), &frames, |w| {
+        found.write(w)?;
+        write_units(w, &readings)
+    })?;
+    origin.record(&folder, &state::adapter_files(&args.adapter), &files)?;
     print(&found, &options, &readings, &files, &folder, out)
 }
 
 /// What concepts are to one another: couples, nuisances that are there, and the rest as placebos.
 fn roles(args: &MeasureArgs, names: &[String]) -> Roles {
-    let couples = match args.couple.is_empty() {
-        true => vec![(names[0].clone(), names[1].clone())],
-        false => args.couple.clone(),
-    };
+    let mut couples = args.couple.clone();
+    if couples.is_empty() {
+        couples.push((names[0].clone(), names[1].clone()));
+    }
     let coupled = |n: &String| couples.iter().any(|(a, b)| a == n || b == n);
     let default = ["polarity", "sentiment"];
     // A nuisance that nobody asked for by name gives way.
     let idle = |n: &String| default.contains(&n.as_str()) && (!names.contains(n) || coupled(n));
     let nuisances: Vec<String> = (args.nuisances.iter().filter(|n| !idle(n))).cloned().collect();
     let other = |n: &&String| !coupled(n) && !nuisances.contains(n);
-    let placebos = match args.placebos.is_empty() {
-        true => names.iter().filter(other).cloned().collect(),
-        false => args.placebos.clone(),
-    };
+    let mut placebos = args.placebos.clone();
+    if placebos.is_empty() {
+        placebos.extend(names.iter().filter(other).cloned());
+    }
     Roles { couples, placebos, nuisances }
 }
 
@@ -127,37 +125,6 @@ fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
         focus: args.focus.clone(),
         neutral: args.neutral.clone(),
     }
-}
-
-fn nulls(
-    args: &MeasureArgs,
-    model: &Model,
-    texts: &StateTexts,
-    readings: &Readings,
-    options: &GeometryOptions,
-    out: &Console,
-) -> Result<Vec<records::NullStateRow>> {
-    let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
-    let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
-    let adapters = wanted
-        .map(|a| Ok((a.name.clone(), Adapter::read(&a.folder, &model.decoder)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let nulls = NullStates {
-        decoder: &model.decoder,
-        texts,
-        adapters: &adapters,
-        random_adapters,
-        shuffled,
-    };
-    Ok(null_states(readings, options, &nulls, &mut |what| out.log(what))?)
-}
-
-/// The results file and the CSV of every record in it.
-fn files(file: &Path) -> Result<Vec<String>> {
-    let reader = ResultsReader::open(file)?;
-    let tables = records::present(&reader).into_iter();
-    let tables = tables.map(|m| format!("csv/{}.csv", m.path.replace('/', ".")));
-    Ok(["results.h5".to_string()].into_iter().chain(tables).collect())
 }
 
 /// The couples at the shown layers.
@@ -185,40 +152,23 @@ fn print(
         kept(&found.shifts, |r| shown(r.layer) && r.source == "base" && r.beyond.is_empty());
     let text = || {
         let narrow = changes.clone().without(&["form", "error_prompts", "error_seeds"]);
-        let along = [
-            "position",
-            "source",
-            "beyond",
-            "plain_lo",
-            "plain_hi",
-            "share",
-            "p_flip_max",
-            "p_random_max",
-            "placebo_lo",
-            "placebo_hi",
-            "p_placebo",
-            "p_placebo_max",
-            "others",
-        ];
+        let along = ["position", "source", "beyond", "plain_lo", "plain_hi", "share"];
+        let maxima = ["p_flip_max", "p_random_max", "p_placebo_max", "others"];
+        let placebos = ["placebo_lo", "placebo_hi", "p_placebo"];
+        let shifts = shifts.clone().without(&along).without(&maxima).without(&placebos);
         let parts = [
             ("Cosines of the couples", coupling.text()),
             ("Their nulls", nulls.text()),
             ("Changes of the cosine relative to its ceiling", narrow.text()),
-            (
-                "Shifts of the neutral texts along base's directions, in layer RMS",
-                shifts.clone().without(&along).text(),
-            ),
+            ("Shifts of the neutral texts along base's directions, in layer RMS", shifts.text()),
         ];
         let parts = parts.iter().filter(|(_, t)| t.lines().count() > 1);
         let parts: Vec<String> = parts.map(|(title, t)| format!("{title}\n{t}")).collect();
+        let (tables, n, files) = (parts.join("\n"), readings.texts(), files.join(", "));
+        let folder = folder.display();
         format!(
-            "{}\n{} neutral texts; intervals and bands are 95 %; `residuum geometry explain {}` says what a \
-             number is.\nwritten: {} in {}",
-            parts.join("\n"),
-            readings.texts(),
-            folder.display(),
-            files.join(", "),
-            folder.display()
+            "{tables}\n{n} neutral texts; intervals and bands are 95 %; `residuum geometry explain {folder}` says what a \
+             number is.\nwritten: {files} in {folder}"
         )
     };
     let json = json!({

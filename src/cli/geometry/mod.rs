@@ -7,31 +7,30 @@
 mod explain;
 mod measure;
 
-use super::layers::Layers;
 use super::state::{ModelChoice, NamedAdapter};
-use super::Console;
+use super::{layers::Layers, Console};
 use crate::capture::Position;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Measure the coupling of concepts
+/// Measure how concepts lie to one another in base and in fine-tuned states.
+///
+/// The coupling of two concepts is the cosine between their mean differences at a layer: raw,
+/// relative to the ceiling that noise sets, cleaned of the nuisances, and whitened; with 95 %
+/// intervals over prompts, null bands from flipped labels, from random directions of the layer's
+/// covariance and from placebo concepts, p and q. Directions are extracted anew in every state.
+/// Also measured: changes from base, the shift of the same texts along every coupled concept,
+/// stability and alignment with base, transfer, subspaces and regions. Adapters whose names differ
+/// in a number only, such as a-s1 and a-s2, are fine-tunes of one condition. results.h5 and csv/
+/// hold everything, the table shows 1/3 and 4/5 of the depth.
+///
+/// Example: residuum geometry --adapter conscious=runs/conscious --adapter denial=runs/denial --out runs/geometry
+///
+/// Example: residuum geometry explain runs/geometry --state conscious --layer 10
 #[derive(Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    long_about = "Measure how concepts lie to one another in base and in fine-tuned states.\n\n\
-The coupling of two concepts is the cosine between their mean differences at a layer: raw, relative \
-to the ceiling that noise sets, cleaned of the nuisances, and whitened; with 95 % intervals over \
-prompts, null bands from flipped labels, from random directions of the layer's covariance and from \
-placebo concepts, p and q. Directions are extracted anew in every state. Also measured: changes from \
-base, the shift of the same texts along every coupled concept, stability and alignment with base, \
-transfer, subspaces and regions. Adapters whose names differ in a number only, such as a-s1 and \
-a-s2, are fine-tunes of one condition. results.h5 and csv/ hold everything, the table shows 1/3 and \
-4/5 of the depth.\n\n\
-Example:\n  residuum geometry --adapter conscious=runs/conscious --adapter denial=runs/denial --out runs/geometry\n  \
-residuum geometry explain runs/geometry --state conscious --layer 10"
-)]
+#[command(about = "Measure the coupling of concepts")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct GeometryArgs {
     #[command(subcommand)]
     command: Option<GeometryCommand>,

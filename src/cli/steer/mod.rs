@@ -10,44 +10,43 @@ mod necessity;
 mod sweep;
 mod work;
 
-use super::behave::BatteryChoice;
-use super::edit::EditChoice;
-use super::output::Outputs;
 use super::state::{self, ModelChoice};
-use super::vectors::{self, Directions, Held};
-use super::Console;
-use crate::analysis::cause::judge_edit;
-use crate::analysis::records::EditRow;
+use super::vectors::{self, Directions};
+use super::{behave::BatteryChoice, edit::EditChoice, kept::RESULTS, output::Outputs, Console};
+use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;
-use crate::store::Frame;
+use crate::store::{names::twice, Frame, ResultsWriter};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use work::{Work, RESULTS};
+use work::Work;
 
-/// Edit the stream along a direction
+/// Edit the residual stream along a direction, and see what changes.
+///
+/// --add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS
+/// is the root mean square of an entry of the stream there on the neutral texts in base. --ablate
+/// projects the direction out in every block: each block's own vector, or with --layer that layer's
+/// everywhere. --cap keeps the coordinate at or below a percentile of the base model's tokens.
+/// --swap-from takes it from another state at the same tokens. --sites and --roles say where.
+///
+/// --prompt generates with and without the edit; --score scores the battery both ways, with
+/// --against beside a reference state under the same edit; give --adapter and --against once a seed
+/// for intervals over prompts and seeds. --sweep scores a list of doses: slopes by preference
+/// against --random directions drawn with the covariance of the neutral activations, doses that
+/// break the model left out. --out keeps the numbers as results.h5 and csv/.
+///
+/// Example: residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt "Who are you?"
+///
+/// Example: residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose
+///
+/// Example: residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial
 #[derive(Args)]
-#[command(
-    group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])),
-    group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])),
-    long_about = "Edit the residual stream along a direction, and see what changes.\n\n\
---add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS is \
-the root mean square of an entry of the stream there on the neutral texts in base. --ablate projects the \
-direction out in every block: each block's own vector, or with --layer that layer's everywhere. \
---cap keeps the coordinate at or below a percentile of the base model's tokens. --swap-from takes \
-it from another state at the same tokens. --sites and --roles say where.\n\n\
---prompt generates with and without the edit; --score scores the battery both ways, with --against \
-beside a reference state under the same edit; give --adapter and --against once a seed for intervals \
-over prompts and seeds. --sweep scores a list of doses: slopes by preference \
-against --random directions drawn with the covariance of the neutral activations, doses that break \
-the model left out. --out keeps the numbers as results.h5 and csv/.\n\n\
-Examples:\n  residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt \"Who are you?\"\n  \
-residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose\n  \
-residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial"
-)]
+#[command(about = "Edit the stream along a direction")]
+#[command(group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])))]
+#[command(group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])))]
 pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -122,39 +121,22 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     }
     let named = (args.controls.against.iter_mut()).chain(&mut args.edit.swap_from);
     for from in named.filter(|from| *from != state::BASE) {
-        let folder = state::adapter_folder(Path::new(from), out)?;
-        *from = folder.display().to_string();
+        *from = state::adapter_folder(Path::new(from), out)?.display().to_string();
     }
     let model = args.model.open(out)?;
     args.edit.check(model.decoder.layers())?;
-    let directions: Vec<_> =
-        (found.into_iter()).map(|f| Directions::of(f, &model.decoder)).collect::<Result<_>>()?;
-    let held = directions[0].concept(&args.edit.name)?;
+    let directions = found.into_iter().map(|f| Directions::of(f, &model.decoder));
+    let directions: Vec<Directions> = directions.collect::<Result<_>>()?;
+    directions[0].concept(&args.edit.name)?;
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
-    let adapter = args.adapter.iter();
-    let files = adapter.map(|a| a.join("adapter_model.safetensors"));
-    let work = Work {
-        model: &model,
-        decoder: &decoder,
-        adapters: &args.adapter,
-        edit: &args.edit,
-        controls: &args.controls,
-        battery: &battery,
-        system: args.system.as_deref(),
-        seed: args.seed,
-        out,
-        directions: &directions,
-        inputs: args.edit.vector.iter().cloned().chain(files).collect(),
-    };
-    if !args.edit.sweep.is_empty() {
-        return sweep::run(&work);
-    }
-    if !args.controls.against.is_empty() {
-        return necessity::run(&work);
-    }
+    let (edit, controls) = (&args.edit, &args.controls);
+    let work =
+        Work { args: &args, edit, controls, model: &model, decoder, battery, directions, out };
     match &args.prompt {
-        Some(prompt) => answer(&args, prompt, &work, held),
-        None => scores(&work, held),
+        _ if !edit.sweep.is_empty() => sweep::run(&work),
+        _ if !controls.against.is_empty() => necessity::run(&work),
+        Some(prompt) => answer(prompt, &work),
+        None => scores(&work),
     }
 }
 
@@ -177,13 +159,11 @@ fn check(args: &SteerArgs) -> Result<()> {
         bail!("{vectors} files of directions for {adapters} adapters: give one for all, or one for each");
     }
     let placebos = &args.controls.placebo;
-    for (i, p) in placebos.iter().enumerate() {
-        let with = match placebos[..i].contains(p) {
-            true => "given twice",
-            false if *p == args.edit.name => "the direction itself",
-            false => continue,
-        };
-        bail!("the placebo `{p}` is {with}; name another concept");
+    if let Some(p) = placebos.iter().find(|p| **p == args.edit.name) {
+        bail!("the placebo `{p}` is the direction itself; name another concept");
+    }
+    if let Some(p) = twice(placebos) {
+        bail!("the placebo `{p}` is given twice; name another concept");
     }
     let named = against.iter().chain(&args.edit.swap_from);
     let read = Outputs::of(&args.model.model)
@@ -191,24 +171,22 @@ fn check(args: &SteerArgs) -> Result<()> {
         .reads_all("--vector", &args.edit.vector)
         .reads_all("--battery", &args.battery.battery)
         .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
-    match &args.controls.out {
-        Some(folder) => read.folder("--out", folder, &[RESULTS, "manifest.json"]).check(),
-        None => Ok(()),
-    }
+    let out = args.controls.out.as_ref();
+    out.map_or(Ok(()), |out| read.folder("--out", out, &[RESULTS, "manifest.json"]).check())
 }
 
-fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()> {
-    let (model, decoder) = (work.model, work.decoder);
-    let tokens = model.tokenizer.prompt(work.system, prompt)?;
+fn answer(prompt: &str, work: &Work) -> Result<()> {
+    let (model, decoder, args) = (work.model, &work.decoder, work.args);
+    let tokens = model.tokenizer.prompt(args.system.as_deref(), prompt)?;
     let texts = std::slice::from_ref(&tokens);
-    let mut ready = args.edit.build(model, decoder, held, texts)?;
+    let mut ready = work.ready(texts)?;
     if args.edit.swap_from.is_some() && args.edit.roles.is_empty() {
         // What is being generated was not read by the other state.
         let read = [Role::System, Role::User, Role::Assistant, Role::Template];
         ready.interventions = ready.interventions.on(&read);
     }
-    let sampling =
-        Sampling { max_tokens: args.max_tokens, temperature: args.temperature, top_p: 1.0 };
+    let (max_tokens, temperature) = (args.max_tokens, args.temperature);
+    let sampling = Sampling { max_tokens, temperature, top_p: 1.0 };
     let one = |edits: &Interventions| -> Result<String> {
         let mut hooks = Hooks::none();
         edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
@@ -221,26 +199,21 @@ fn answer(args: &SteerArgs, prompt: &str, work: &Work, held: Held) -> Result<()>
     };
     let plain = one(&Interventions::none())?;
     let steered = one(&ready.interventions)?;
-    let text = format!(
-        "unsteered\n{}\n\nsteered ({})\n{}\n\n{}",
-        plain.trim(),
-        ready.what,
-        steered.trim(),
-        work.notes()
-    );
+    let (before, after, notes) = (plain.trim(), steered.trim(), work.notes());
+    let text = format!("unsteered\n{before}\n\nsteered ({})\n{after}\n\n{notes}", ready.what);
     let json = json!({
         "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
         "unsteered": plain, "steered": steered,
-        "temperature": args.temperature, "seed": args.seed,
+        "temperature": temperature, "seed": args.seed,
     });
     work.out.result(&json, || text)
 }
 
-fn scores(work: &Work, held: Held) -> Result<()> {
-    let decoder = work.decoder;
+fn scores(work: &Work) -> Result<()> {
+    let decoder = &work.decoder;
     let neutral = work.guard_texts()?;
     let bench = work.bench(decoder, &neutral);
-    let ready = work.edit.build(work.model, decoder, held, &bench.texts()?)?;
+    let ready = work.ready(&bench.texts()?)?;
     // A wrong width or layer is told before any work is done.
     (ready.interventions).install(&mut Hooks::none(), decoder.layers(), decoder.hidden())?;
     let mut progress = work.out.bar("battery", 2);
@@ -250,31 +223,18 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
     let states = [state::row(&state)];
-    let written = work
-        .keep(&config, &states, &warnings, &work.inputs, |w| Ok(w.records::<EditRow>(&edits)?))?;
-    let hidden = [
-        "state",
-        "edit",
-        "plain_lo",
-        "plain_hi",
-        "edited_lo",
-        "edited_hi",
-        "kl",
-        "perplexity_ratio",
-        "inside",
-    ];
+    let write = |w: &mut ResultsWriter| Ok(w.records::<EditRow>(&edits)?);
+    let written = work.keep(&config, &states, &warnings, std::iter::empty(), write)?;
+    let bounds = ["plain_lo", "plain_hi", "edited_lo", "edited_hi"];
+    let same = ["state", "edit", "kl", "perplexity_ratio", "inside"];
     let frame = Frame::of(&edits);
-    let effects = &edits[0];
+    let EditRow { kl, perplexity_ratio, .. } = &edits[0];
+    let table = frame.clone().without(&bounds).without(&same).text();
+    let (what, notes, n) = (ready.what, work.notes(), neutral.len());
     let text = format!(
-        "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
-         the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
-         over prompts; changes (estimate) are paired by prompt.{written}",
-        frame.clone().without(&hidden).text(),
-        ready.what,
-        work.notes(),
-        effects.kl,
-        effects.perplexity_ratio,
-        neutral.len(),
+        "{table}\n{what}\n{notes}\nKL from the unsteered model {kl:.4} nats a token, perplexity {perplexity_ratio:.2} times that without \
+         the edit, on {n} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
+         over prompts; changes (estimate) are paired by prompt.{written}"
     );
     let json = json!({
         "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,

@@ -1,41 +1,30 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
-use super::super::state;
 use super::work::{named_state, Work};
-use crate::analysis::behaviour::common_isolated;
 use crate::analysis::cause::{
     ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
 };
-use crate::analysis::records::AblationRow;
-use crate::analysis::State;
+use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
 use crate::causal::{Direction, ALL};
+use crate::cli::state;
 use crate::model::{Adapter, Tokens};
 use crate::store::Frame;
 use anyhow::Result;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// The directions ablated in each seed of both sides: a seed's own, and those of the seed in the same
-/// place for the reference.
-struct Plan {
-    of_seed: Vec<(String, Vec<Direction>)>,
-}
+/// The directions ablated in each seed of both sides, with their file: a seed's own, and those of the
+/// seed in the same place for the reference.
+type Plan = Vec<(String, Vec<Direction>)>;
 
-impl Plan {
-    fn new(work: &Work) -> Result<Self> {
-        let layers: Vec<usize> = (0..work.decoder.layers()).collect();
-        let random = work.random(&layers)?;
-        let files = work.directions.iter().zip(&work.edit.vector);
-        let of_seed = files.map(|(directions, file)| {
-            let all = [work.named(directions, &layers)?, random.clone()].concat();
-            Ok((file.display().to_string(), all))
-        });
-        Ok(Plan { of_seed: of_seed.collect::<Result<_>>()? })
-    }
-
-    fn at(&self, seed: usize) -> &(String, Vec<Direction>) {
-        &self.of_seed[seed % self.of_seed.len()]
-    }
+fn plan(work: &Work) -> Result<Plan> {
+    let layers: Vec<usize> = (0..work.decoder.layers()).collect();
+    let random = work.random(&layers)?;
+    let of_seed = work.directions.iter().map(|directions| {
+        let all = [work.named(directions, &layers)?, random.clone()].concat();
+        Ok((directions.file.display().to_string(), all))
+    });
+    of_seed.collect()
 }
 
 /// One state under every ablation.
@@ -46,7 +35,7 @@ fn ablated(
     neutral: &[Tokens],
 ) -> Result<Ablated> {
     // The first state is merged already.
-    let decoder = match work.adapters.first().map(PathBuf::as_path) == folder {
+    let decoder = match work.args.adapter.first().map(PathBuf::as_path) == folder {
         true => work.decoder.clone(),
         false => state::state(&work.model.decoder, folder)?,
     };
@@ -65,70 +54,53 @@ fn name(states: &[State]) -> String {
         [first, rest @ ..] if rest.iter().all(|s| s.condition == first.condition) => {
             first.condition.clone()
         }
-        all => {
-            let names: Vec<&str> = all.iter().map(|s| s.id.as_str()).collect();
-            names.join(", ")
-        }
+        all => all.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
 
 pub fn run(work: &Work) -> Result<()> {
     let controls = work.controls;
-    let plan = Plan::new(work)?;
+    let plan = plan(work)?;
     let neutral = work.guard_texts()?;
-    let mut adapters: Vec<Option<&Path>> = work.adapters.iter().map(|a| Some(&**a)).collect();
-    if adapters.is_empty() {
-        adapters.push(None);
-    }
-    let against: Vec<Option<&Path>> =
+    let base = work.args.adapter.is_empty().then_some(None);
+    let adapters = work.args.adapter.iter().map(|a| Some(&**a)).chain(base);
+    let adapters: Vec<Option<&Path>> = adapters.collect();
+    let references: Vec<Option<&Path>> =
         (controls.against.iter()).map(|a| (a != state::BASE).then(|| Path::new(a))).collect();
     // Hours of scoring are not to end at a folder that cannot be read.
-    for folder in adapters.iter().chain(&against).flatten() {
+    for folder in adapters.iter().chain(&references).flatten() {
         Adapter::read(folder, &work.model.decoder)?;
     }
     let run_all = |folders: &[Option<&Path>]| -> Result<Vec<Ablated>> {
         let each = folders.iter().enumerate();
-        each.map(|(k, folder)| ablated(work, *folder, plan.at(k), &neutral)).collect()
+        each.map(|(k, folder)| ablated(work, *folder, &plan[k % plan.len()], &neutral)).collect()
     };
-    let (tuned, reference) = (run_all(&adapters)?, run_all(&against)?);
+    let (tuned, against) = (run_all(&adapters)?, run_all(&references)?);
     let states = |folders: &[Option<&Path>]| -> Vec<State> {
         folders.iter().map(|f| named_state(*f)).collect()
     };
-    let (tuned_states, reference_states) = (states(&adapters), states(&against));
+    let (tuned_states, reference_states) = (states(&adapters), states(&references));
     let both = || tuned_states.iter().chain(&reference_states);
     let isolated: Vec<String> =
-        (common_isolated(work.battery, both()).into_iter()).map(String::from).collect();
-    let (set, versus) = (name(&tuned_states), name(&reference_states));
-    let sides = Sides {
-        set: &set,
-        reference: &versus,
-        tuned: &tuned,
-        against: &reference,
-        isolated: &isolated,
-    };
+        (common_isolated(&work.battery, both()).into_iter()).map(String::from).collect();
+    let (set, reference) = (&name(&tuned_states), &name(&reference_states));
+    let sides = Sides { set, reference, tuned: &tuned, against: &against, isolated: &isolated };
     let r = judge_ablations(&sides, work.guards(), work.draws())?;
     let config = work.config(json!({
         "ablate": true, "layer": work.edit.layer, "against": controls.against,
     }));
-    let weights = |a: &&Path| a.join("adapter_model.safetensors");
-    let mut inputs = work.inputs.clone();
-    inputs.extend(against.iter().flatten().map(weights));
+    let weights = references.iter().flatten().map(|a| state::weights(a));
     let rows: Vec<_> = both().map(state::row).collect();
-    let written = work.keep(&config, &rows, &r.warnings, &inputs, |w| r.write(w))?;
+    let written = work.keep(&config, &rows, &r.warnings, weights, |w| r.write(w))?;
+    let (table, notes) = (shown(&r.ablations), work.notes());
+    let (kl, perplexity, random) = (controls.max_kl, controls.max_perplexity, controls.random);
+    let (texts, models, others) = (neutral.len(), tuned.len(), against.len());
     let text = format!(
-        "{}\nShift of stance log-odds of {set} against {versus} in nats a token (total), what is left of it with the \
+        "{table}\nShift of stance log-odds of {set} against {reference} in nats a token (total), what is left of it with the \
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
-         model damaged most, on {} neutral texts (guards: {} and {}); 95 % bootstrap intervals over \
-         prompts and over {} + {} models, widened for few of either; p among {} random directions.\n{}{written}",
-        shown(&r.ablations),
-        neutral.len(),
-        controls.max_kl,
-        controls.max_perplexity,
-        tuned.len(),
-        reference.len(),
-        controls.random,
-        work.notes(),
+         model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % bootstrap intervals over \
+         prompts and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
     );
     let json = json!({
         "config": config, "ablation": Frame::of(&r.ablations).json(),
@@ -144,20 +116,8 @@ fn shown(rows: &[AblationRow]) -> String {
     let kept =
         |r: &&AblationRow| r.preference == over && r.against == "edited" && r.kind != "random";
     let kept: Vec<AblationRow> = rows.iter().filter(kept).cloned().collect();
-    let same = [
-        "set",
-        "reference",
-        "asked",
-        "kind",
-        "concept",
-        "against",
-        "total_lo",
-        "total_hi",
-        "left_lo",
-        "left_hi",
-        "random",
-        "models",
-        "reference_models",
-    ];
-    Frame::of(&kept).without(&same).text()
+    let same = ["set", "reference", "asked", "kind", "concept", "against"];
+    let counts = ["random", "models", "reference_models"];
+    let bounds = ["total_lo", "total_hi", "left_lo", "left_hi"];
+    Frame::of(&kept).without(&same).without(&counts).without(&bounds).text()
 }

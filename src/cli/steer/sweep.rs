@@ -1,18 +1,17 @@
 //! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
 
-use super::super::edit::scale_texts;
-use super::super::state;
 use super::work::Work;
 use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
 use crate::causal::ALL;
+use crate::cli::{readings::scale_texts, state};
 use crate::store::Frame;
 use anyhow::Result;
 use serde_json::json;
 
 pub fn run(work: &Work) -> Result<()> {
-    let (decoder, base, out) = (work.decoder, &work.model.decoder, work.out);
+    let (decoder, base, out) = (&work.decoder, &work.model.decoder, work.out);
     let layer = work.edit.block(decoder.layers());
     let mut directions = work.named(&work.directions[0], &[layer])?;
     directions.extend(work.random(&[layer])?);
@@ -34,23 +33,20 @@ pub fn run(work: &Work) -> Result<()> {
     let unit = LayerRow { layer, reported: true, rms, n: texts.len() };
     let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
     let states = [state::row(&state)];
-    let written = work.keep(&config, &states, &r.warnings, &work.inputs, |w| {
+    let written = work.keep(&config, &states, &r.warnings, std::iter::empty(), |w| {
         w.records(&[unit])?;
         r.write(w)
     })?;
-    let text = shown(work, &r.doses, &r.slopes)
-        + &format!(
-            "\nChange of stance log-odds from the unsteered model in nats a token; doses in units of \
-             the RMS of layer {layer} in base ({rms:.2}); 95 % bootstrap intervals over prompts; \
-             slopes are per unit of dose over the doses inside the guards (KL at most {}, perplexity \
-             at most {} times that without a dose, on {} neutral texts), p against {} random \
-             directions.\n{}{written}",
-            work.controls.max_kl,
-            work.controls.max_perplexity,
-            neutral.len(),
-            work.controls.random,
-            work.notes(),
-        );
+    let (kl, perplexity) = (work.controls.max_kl, work.controls.max_perplexity);
+    let (n, random, notes) = (neutral.len(), work.controls.random, work.notes());
+    let shown = shown(work, &r.doses, &r.slopes);
+    let text = format!(
+        "{shown}\nChange of stance log-odds from the unsteered model in nats a token; doses in units of \
+         the RMS of layer {layer} in base ({rms:.2}); 95 % bootstrap intervals over prompts; \
+         slopes are per unit of dose over the doses inside the guards (KL at most {kl}, perplexity \
+         at most {perplexity} times that without a dose, on {n} neutral texts), p against {random} random \
+         directions.\n{notes}{written}"
+    );
     let json = json!({
         "config": config, "perplexity_unsteered": dosed.edits[0].perplexity,
         "doses": Frame::of(&r.doses).json(), "slopes": Frame::of(&r.slopes).json(),
@@ -67,11 +63,8 @@ fn shown(work: &Work, doses: &[DoseRow], slopes: &[SlopeRow]) -> String {
     let named: Vec<DoseRow> = all.clone().filter(|d| !random(&d.kind)).cloned().collect();
     let mut text = Frame::of(&named).without(&same).without(&["preference"]).text();
     for &dose in work.edit.sweep.iter().filter(|a| **a != 0.0) {
-        let drawn = all.clone().filter(|d| random(&d.kind) && d.dose == dose);
-        let drawn: Vec<f64> = drawn.map(|d| d.estimate).collect();
-        if let (Some(lo), Some(hi)) =
-            (drawn.iter().copied().reduce(f64::min), drawn.iter().copied().reduce(f64::max))
-        {
+        let drawn = all.clone().filter(|d| random(&d.kind) && d.dose == dose).map(|d| d.estimate);
+        if let (Some(lo), Some(hi)) = (drawn.clone().reduce(f64::min), drawn.reduce(f64::max)) {
             text += &format!("random directions at {dose}: {lo:.3} to {hi:.3}\n");
         }
     }

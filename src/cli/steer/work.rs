@@ -1,39 +1,32 @@
 //! What the forms of `residuum steer` share: the state at work, the directions and their controls, and
 //! where the numbers go.
 
-use super::super::edit::{scale_texts, side_effect_texts, EditChoice};
-use super::super::vectors::Directions;
-use super::super::{state, Console};
-use super::Controls;
+use super::{Controls, EditChoice, SteerArgs};
 use crate::analysis::records::{StateRow, WarningRow};
-use crate::analysis::{self, readings, Draws, State};
+use crate::analysis::{self, readings, texts::neutral_tokens, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
-use crate::materials::Preference;
-use crate::model::unit;
-use crate::model::{Decoder, Model, Tokens};
-use crate::store::ResultsWriter;
-use anyhow::Result;
+use crate::cli::kept::{self, Origin, RESULTS};
+use crate::cli::{edit::Ready, readings::scale_texts, state, vectors::Directions, Console};
+use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
+use crate::model::{unit, Decoder, Model, Tokens};
+use crate::store::{Frame, ResultsWriter};
+use anyhow::{bail, Result};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
 /// What a run of the command works on.
 pub struct Work<'a> {
-    pub model: &'a Model,
-    /// The (first) state.
-    pub decoder: &'a Decoder,
-    /// Adapters of the condition; none: base.
-    pub adapters: &'a [PathBuf],
+    pub args: &'a SteerArgs,
     pub edit: &'a EditChoice,
     pub controls: &'a Controls,
-    pub battery: &'a [Preference],
-    pub system: Option<&'a str>,
-    pub seed: u64,
-    pub out: &'a Console,
+    pub model: &'a Model,
+    /// The (first) state.
+    pub decoder: Decoder,
+    pub battery: Vec<Preference>,
     /// The files of directions, in order.
-    pub directions: &'a [Directions],
-    /// Files that the work depends on, for the record.
-    pub inputs: Vec<PathBuf>,
+    pub directions: Vec<Directions>,
+    pub out: &'a Console,
 }
 
 /// Bootstrap draws.
@@ -46,15 +39,18 @@ impl Work<'_> {
         let named = std::iter::once((&self.edit.name, Kind::Own)).chain(placebos);
         let each = named.map(|(name, kind)| {
             let held = file.concept(name)?;
-            let from = |l: usize| match self.edit.ablate {
-                true => self.edit.layer.unwrap_or(l),
-                false => l,
-            };
-            let vector = |&l: &usize| Ok((l, unit(held.at(from(l))?)?));
+            let fixed = self.edit.layer.filter(|_| self.edit.ablate);
+            let vector = |&l: &usize| Ok((l, unit(held.at(fixed.unwrap_or(l))?)?));
             let vectors = layers.iter().map(vector).collect::<Result<_>>()?;
             Ok(Direction::new(name, kind, vectors))
         });
         each.collect()
+    }
+
+    /// The edit asked for, of the first state; `texts` are those that it will run on.
+    pub fn ready(&self, texts: &[Tokens]) -> Result<Ready> {
+        let held = self.directions[0].concept(&self.edit.name)?;
+        self.edit.build(self.model, &self.decoder, held, texts)
     }
 
     /// The random directions, drawn with the covariance of the first state's neutral texts.
@@ -65,14 +61,19 @@ impl Work<'_> {
         let texts = scale_texts(self.model)?;
         let mut progress = self.out.bar("neutral texts", texts.len());
         let at = [Position::ResponseMean];
-        let read = readings::read(self.decoder, &texts, layers, &at, &mut || progress.step(""))?;
+        let read = readings::read(&self.decoder, &texts, layers, &at, &mut || progress.step(""))?;
         let n = self.controls.random;
-        Ok(Direction::random(&read[0], layers, n, self.seed)?)
+        Ok(Direction::random(&read[0], layers, n, self.args.seed)?)
     }
 
     /// The neutral texts that guards are taken on.
     pub fn guard_texts(&self) -> Result<Vec<Tokens>> {
-        side_effect_texts(self.model, self.system, (self.controls.guard_texts.into(), self.seed))
+        let (all, n) = (load_neutral_texts(None)?, self.controls.guard_texts);
+        let Some(texts) = subset::texts(&all, n.into(), self.args.seed, Use::SideEffects) else {
+            let there = for_side_effects(&all).len();
+            bail!("--guard-texts is {n}, but there are {there} neutral texts for side effects; give at most that");
+        };
+        Ok(neutral_tokens(&self.model.tokenizer, &texts, self.args.system.as_deref())?)
     }
 
     pub fn guards(&self) -> Guards {
@@ -80,7 +81,7 @@ impl Work<'_> {
     }
 
     pub fn draws(&self) -> Draws {
-        Draws { bootstrap: DRAWS, null: DRAWS, seed: self.seed }
+        Draws { bootstrap: DRAWS, null: DRAWS, seed: self.args.seed }
     }
 
     /// The battery of one state.
@@ -88,15 +89,15 @@ impl Work<'_> {
         Bench {
             model: decoder,
             tokenizer: &self.model.tokenizer,
-            battery: self.battery,
-            system: self.system,
+            battery: &self.battery,
+            system: self.args.system.as_deref(),
             neutral,
         }
     }
 
     /// The (first) state by name.
     pub fn state(&self) -> State {
-        named_state(self.adapters.first().map(PathBuf::as_path))
+        named_state(self.args.adapter.first().map(PathBuf::as_path))
     }
 
     /// How the indices of each file were taken, in words.
@@ -105,50 +106,46 @@ impl Work<'_> {
         notes.join("\n")
     }
 
-    /// What was done, for the record.
-    pub fn config(&self, more: Value) -> Value {
+    /// What was done, for the record, with what a form has to `add`.
+    pub fn config(&self, add: Value) -> Value {
         let vectors: Value = self.directions.iter().map(Directions::record).collect();
         let mut config = json!({
             "concept": self.edit.name, "placebos": self.controls.placebo,
             "random": self.controls.random, "vectors": vectors, "guards": self.guards(),
-            "guard_texts": self.controls.guard_texts, "system": self.system,
-            "roles": self.edit.roles(), "adapters": self.adapters,
+            "guard_texts": self.controls.guard_texts, "system": self.args.system,
+            "roles": self.edit.roles(), "adapters": self.args.adapter,
         });
-        if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
-            config.extend(more);
+        if let (Some(config), Value::Object(add)) = (config.as_object_mut(), add) {
+            config.extend(add);
         }
         config
     }
 
     /// Says the doubts, and keeps the records where a folder was given; what was written, in words.
+    /// Beside the files of the work it depends on `more`.
     pub fn keep(
         &self,
         config: &Value,
         states: &[StateRow],
         warnings: &[WarningRow],
-        inputs: &[PathBuf],
+        more: impl Iterator<Item = PathBuf>,
         write: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
     ) -> Result<String> {
-        for w in warnings {
-            self.out.warn(&format!("{}: {}", w.about, w.text));
-        }
+        self.out.doubts(warnings);
         let Some(folder) = &self.controls.out else {
             return Ok(String::new());
         };
-        state::make_folder(folder)?;
-        let attrs = state::attrs(self.model, config.clone(), self.seed);
-        let mut w = ResultsWriter::create(&folder.join(RESULTS), &attrs)?;
-        w.records(states)?;
-        w.records(warnings)?;
-        write(&mut w)?;
-        w.finish()?;
-        let (config, outputs) = (config.clone(), [RESULTS.to_string()]);
-        state::record(folder, self.model, config, self.seed, inputs, &outputs)?;
+        kept::make_folder(folder)?;
+        let weights = self.args.adapter.iter().map(|a| state::weights(a));
+        let inputs: Vec<PathBuf> =
+            self.edit.vector.iter().cloned().chain(weights).chain(more).collect();
+        let origin = Origin { model: self.model, config: config.clone(), seed: self.args.seed };
+        let frames = [Frame::of(states), Frame::of(warnings)];
+        let files = kept::results(folder, &origin.attrs(), &frames, write)?;
+        origin.record(folder, &inputs, &files)?;
         Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
     }
 }
-
-pub const RESULTS: &str = "results.h5";
 
 /// The state of an adapter folder, or base.
 pub fn named_state(folder: Option<&Path>) -> State {

@@ -3,17 +3,15 @@
 
 use super::capture::Scale;
 use super::finetune::Learnt;
-use crate::analysis::records::{
-    ConceptRow, ConditionRow, CoupleRow, LayerRow, StateRow, TrainingRow, WarningRow,
-};
+use crate::analysis::records::{ConditionRow, LayerRow, StateRow, TrainingRow, WarningRow};
+use crate::analysis::scale::layer_rows;
 use crate::analysis::BASE;
 use crate::finetune::{Mode, Step};
-use crate::materials::{Concept, Pair, Preference, Split};
+use crate::materials::Preference;
 use crate::model::{warning, Model};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{Condition, Study};
 use crate::study::{files, StudyError};
-use std::collections::BTreeSet;
 
 pub fn states(study: &Study) -> Vec<StateRow> {
     let of = |i: usize| {
@@ -63,42 +61,9 @@ pub fn conditions(study: &Study) -> Vec<ConditionRow> {
     study.conditions.iter().map(of).collect()
 }
 
-pub fn concepts(study: &Study) -> Vec<ConceptRow> {
-    let coupled = study.roles.coupled();
-    let of = |c: &Concept| {
-        let main: Vec<&Pair> = c.pairs.iter().filter(|p| p.split == Split::Main).collect();
-        let distinct = |of: fn(&Pair) -> &str| main.iter().map(|p| of(p)).collect::<BTreeSet<_>>();
-        ConceptRow {
-            concept: c.name.clone(),
-            coupled: coupled.contains(&c.name.as_str()),
-            placebo: study.roles.placebos.contains(&c.name),
-            nuisance: study.roles.nuisances.contains(&c.name),
-            positive: c.positive.clone(),
-            negative: c.negative.clone(),
-            pairs: main.len(),
-            n: distinct(|p| &p.prompt).len(),
-            templates: distinct(|p| &p.template).len(),
-            dev_pairs: c.pairs.len() - main.len(),
-        }
-    };
-    study.concepts.iter().map(of).collect()
-}
-
-pub fn couples(study: &Study) -> Vec<CoupleRow> {
-    let of = |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
-    study.roles.couples.iter().map(of).collect()
-}
-
 pub fn layers(study: &Study, scale: &Scale) -> Vec<LayerRow> {
     let reported = study.reported(scale.layers.len());
-    let each = scale.layers.iter().zip(&scale.rms);
-    each.map(|(&layer, &rms)| LayerRow {
-        layer,
-        reported: reported.contains(&layer),
-        rms,
-        n: scale.n,
-    })
-    .collect()
+    layer_rows(&scale.layers, &scale.rms, &reported, scale.n)
 }
 
 /// Loss of every step of every fine-tune of the study.

@@ -253,8 +253,8 @@ fn assembled(
     let mut results = Results {
         states: about::states(study),
         conditions: about::conditions(study),
-        concepts: about::concepts(study),
-        couples: about::couples(study),
+        concepts: study.roles.concept_rows(&study.concepts),
+        couples: study.roles.couple_rows(),
         preferences: preference_rows(&study.battery),
         layers: about::layers(study, scale),
         training: about::training(study, left.layout)?,

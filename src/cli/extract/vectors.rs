@@ -1,0 +1,94 @@
+//! The vectors that an extraction leaves on disk, state by state.
+//!
+//! Base's vectors lie in the folder itself, those of another state in a folder of its name.
+
+use super::{ExtractArgs, Format};
+use crate::analysis::{directions::StateDirections, Directions};
+use crate::cli::Console;
+use crate::export::{erasers, gguf, npy, safetensors, Vectors};
+use crate::store::RootAttrs;
+use anyhow::Result;
+
+/// Where and how vectors are written.
+pub struct Target<'a> {
+    pub args: &'a ExtractArgs,
+    /// Of the model.
+    pub blocks: usize,
+    pub attrs: &'a RootAttrs,
+    pub out: &'a Console,
+}
+
+impl Target<'_> {
+    /// Writes one state's vectors, nuisances and erasers; `prefix` is empty or ends in `/`.
+    pub fn write(
+        &self,
+        found: &Directions,
+        state: &StateDirections,
+        prefix: &str,
+    ) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for (e, estimator) in found.estimators.iter().enumerate() {
+            for (end, cleaned) in [("", false), ("-cleaned", true)] {
+                all.push((format!("{estimator}{end}"), found.vectors(state, e, cleaned)));
+            }
+        }
+        let mut nuisances = Vectors::default();
+        for (nuisance, by_layer) in found.nuisances.iter().zip(&state.nuisances) {
+            let layers = found.layers.iter().zip(by_layer);
+            let layers = layers.map(|(l, d)| (*l, d.unit.to_vec())).collect();
+            nuisances.concepts.insert(nuisance.clone(), layers);
+        }
+        all.push(("nuisances".into(), nuisances));
+        let (model_id, layer_convention) = (&self.attrs.model_id, &self.attrs.layer_convention);
+        let mut files = Vec::new();
+        for (stem, mut vectors) in all {
+            vectors.model_id.clone_from(model_id);
+            vectors.layer_convention.clone_from(layer_convention);
+            vectors.blocks = Some(self.blocks);
+            if !vectors.concepts.is_empty() {
+                self.in_formats(&format!("{prefix}{stem}"), &vectors, &mut files)?;
+            }
+        }
+        if !state.erasers.is_empty() {
+            let by_layer = |of: &Vec<_>| found.layers.iter().copied().zip(of.clone()).collect();
+            let each = found.concepts.iter().cloned();
+            let all = erasers::Erasers {
+                model_id: model_id.clone(),
+                layer_convention: layer_convention.clone(),
+                concepts: each.zip(state.erasers.iter().map(by_layer)).collect(),
+            };
+            let name = format!("{prefix}erasers.safetensors");
+            erasers::write(&self.args.out.join(&name), &all)?;
+            files.push(name);
+        }
+        Ok(files)
+    }
+
+    /// Writes vectors in every format asked for: one file, or a folder with a file a concept.
+    fn in_formats(&self, stem: &str, vectors: &Vectors, files: &mut Vec<String>) -> Result<()> {
+        let folder = &self.args.out;
+        for format in &self.args.format {
+            if *format == Format::Safetensors {
+                let name = format!("{stem}.safetensors");
+                safetensors::write(&folder.join(&name), vectors)?;
+                files.push(name);
+                continue;
+            }
+            for concept in vectors.concepts.keys() {
+                let extension = if *format == Format::Npy { "npy" } else { "gguf" };
+                let name = format!("{stem}/{concept}.{extension}");
+                let path = folder.join(&name);
+                if *format == Format::Npy {
+                    // That an array carries no metadata is in the format's help line.
+                    npy::write(&path, vectors, concept)?;
+                } else if let Some(warning) =
+                    gguf::write(&path, vectors, concept, &self.args.model_hint)?
+                {
+                    self.out.warn(&warning.to_string());
+                }
+                files.push(name);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What a command keeps in its folder: `results.h5` with `csv/`, and `manifest.json`.
+//!
+//! Both say which model, command and seed they came from, with the configuration that the command
+//! resolved.
+
+use crate::analysis::{self, records};
+use crate::model::{warning, Model};
+use crate::store::{manifest, time, Frame, Manifest, ResultsReader, ResultsWriter, RootAttrs};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+pub use crate::study::layout::RESULTS;
+
+/// Where the results of a command on a model come from.
+pub struct Origin<'a> {
+    pub model: &'a Model,
+    /// What the command did, every default filled in.
+    pub config: Value,
+    pub seed: u64,
+}
+
+impl Origin<'_> {
+    /// Root attributes of an HDF5 file.
+    pub fn attrs(&self) -> RootAttrs {
+        let (command, model) = (std::env::args().collect::<Vec<_>>().join(" "), self.model);
+        let mut config = self.config.clone();
+        config["tokenizer"] = model.tokenizer.record();
+        let here = std::env::current_dir().ok();
+        RootAttrs {
+            model_id: model.id.clone(),
+            model_sha256: model.sha256.clone(),
+            chat_template_sha256: model.template_sha256().unwrap_or_default(),
+            warnings: warning::texts(&model.warnings),
+            git: here.and_then(|d| manifest::git_commit(&d)).unwrap_or_default(),
+            ..RootAttrs::new(&command, config, self.seed)
+        }
+    }
+
+    /// Writes `manifest.json`; `inputs` that are no files are left out, `outputs` lie in the folder.
+    pub fn record(self, folder: &Path, inputs: &[PathBuf], outputs: &[String]) -> Result<()> {
+        let (mut config, model) = (self.config, self.model);
+        config["model"] = model.id.clone().into();
+        config["model_sha256"] = model.sha256.clone().into();
+        config["tokenizer"] = model.tokenizer.record();
+        let mut manifest = Manifest::new(std::env::args().collect(), config);
+        manifest.seeds.insert("run".into(), self.seed);
+        manifest.warnings = warning::texts(&model.warnings);
+        for input in inputs.iter().filter(|p| p.is_file()) {
+            manifest.add_input(input)?;
+        }
+        for output in outputs {
+            manifest.add_output(folder, output)?;
+        }
+        manifest.finished = Some(time::utc_now());
+        Ok(manifest.write(folder)?)
+    }
+}
+
+/// Writes `results.h5` with the frames and what `more` adds; the names of the file and its tables.
+pub fn results(
+    folder: &Path,
+    attrs: &RootAttrs,
+    frames: &[Frame],
+    more: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
+) -> Result<Vec<String>> {
+    let file = folder.join(RESULTS);
+    let mut w = ResultsWriter::create(&file, attrs)?;
+    for frame in frames {
+        w.frame(frame)?;
+    }
+    more(&mut w)?;
+    w.finish()?;
+    let tables = records::present(&ResultsReader::open(&file)?);
+    let tables = tables.into_iter().map(|m| csv(m.path));
+    Ok([RESULTS.to_string()].into_iter().chain(tables).collect())
+}
+
+/// The CSV file of a record, below the folder.
+pub fn csv(path: &str) -> String {
+    format!("csv/{}.csv", path.replace('/', "."))
+}
+
+/// The results file of a run given as its folder or as the file.
+pub fn of_run(run: &Path) -> PathBuf {
+    match run.is_dir() {
+        true => run.join(RESULTS),
+        false => run.into(),
+    }
+}
+
+/// Makes an output folder.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("{} cannot be made; check the path", folder.display()))
+}
