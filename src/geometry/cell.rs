@@ -8,9 +8,8 @@
 //! matrices over concepts and the designated pairs' draws.
 
 use super::check::finite;
-use super::coupling_input::{CouplingInput, CouplingOptions};
-use super::forms::{form, FormCell, FormContext};
-use super::resample::{effective_rank, quadratic, Draws, Layout};
+use super::forms::{form, FormCell};
+use super::resample::{effective_rank, quadratic, Context, Layout};
 use super::GeometryError;
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
@@ -48,19 +47,6 @@ pub(super) struct Random {
     pub pairs: Vec<Vec<f64>>,
 }
 
-/// What all cells share.
-pub(super) struct Context<'a> {
-    pub input: CouplingInput<'a>,
-    pub options: &'a CouplingOptions,
-    pub layout: Layout,
-    pub draws: Draws,
-    pub flips: Draws,
-    /// Coefficients `(random, n_neutral)` of random directions on the neutral texts.
-    pub mixtures: Array2<f32>,
-    /// Widening for few clusters, one a concept.
-    pub expansion: Vec<f64>,
-}
-
 /// Everything about one state and layer.
 pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
     let (layout, options) = (&context.layout, context.options);
@@ -68,47 +54,31 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
     let width = context.input.background[0].dim().2;
     let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
     for (a, differences) in context.input.differences[state].iter().enumerate() {
-        let rows = differences.index_axis(Axis(1), layer); // (n, d)
-        let mut own = sums.slice_mut(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
-        own.assign(&layout.clusters[a].sums(rows));
+        let own = layout.clusters[a].sums(differences.index_axis(Axis(1), layer));
+        sums.slice_mut(s![layout.span(a), ..]).assign(&own);
     }
-    let what = format!("a difference of state {state}, layer {layer}");
-    finite(&what, &sums)?;
+    finite(&format!("a difference of state {state}, layer {layer}"), &sums)?;
     let gram = inner_products(&sums, layout);
     let mut means = Array2::<f64>::zeros((k, width)); // (concepts, d)
     for a in 0..k {
-        let rows = sums.slice(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
-        let mean = rows.sum_axis(Axis(0)) / layout.clusters[a].of.len() as f64;
-        means.row_mut(a).assign(&mean);
+        let sum = sums.slice(s![layout.span(a), ..]).sum_axis(Axis(0));
+        means.row_mut(a).assign(&(sum / layout.clusters[a].of.len() as f64));
     }
 
-    let forms = FormContext {
-        layout,
-        draws: &context.draws,
-        pairs: &options.pairs,
-        level: options.level,
-        expansion: &context.expansion,
-    };
     let all = vec![true; k];
-    let raw = form(&forms, &gram, &all);
+    let raw = form(context, &gram, &all);
     let kept: Vec<bool> = (0..k).map(|a| !options.nuisances.contains(&a)).collect();
     let nuisance = orthonormal_rows(means.select(Axis(0), &options.nuisances).view()); // (j, d)
     let along = sums.dot(&nuisance.t()); // (rows, j)
-    let cleaned = form(&forms, &(&gram - &along.dot(&along.t())), &kept);
+    let cleaned = form(context, &(&gram - &along.dot(&along.t())), &kept);
     let background = context.input.background[state].index_axis(Axis(1), layer);
     let covariance = ledoit_wolf(background)?; // (n_neutral, d)
-    let whitened = form(&forms, &covariance.whiten_gram(sums.view(), gram.view()), &all);
+    let whitened = form(context, &covariance.whiten_gram(sums.view(), gram.view()), &all);
 
-    let flips = flips(context, &gram, &raw.value);
-    let random = random(context, &covariance, &means, &raw.value);
-    Ok(Cell {
-        raw,
-        cleaned,
-        whitened,
-        flips,
-        random,
-        effective_rank: (0..k).map(|a| effective_rank(layout, &gram, a)).collect(),
-    })
+    let flips = flips(context, &gram, &raw.cosines[0]);
+    let random = random(context, &covariance, &means, &raw.cosines[0]);
+    let effective_rank = (0..k).map(|a| effective_rank(layout, &gram, a)).collect();
+    Ok(Cell { raw, cleaned, whitened, flips, random, effective_rank })
 }
 
 /// The cosines among those with labels flipped.
@@ -124,7 +94,7 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
         pairs: vec![Vec::new(); options.pairs.len()],
     };
     let narrow = gram.mapv(|v| v as f32);
-    let flipped = quadratic(layout, &context.flips.weights, &narrow, &vec![true; k]);
+    let flipped = quadratic(layout, &context.flips, &narrow, &vec![true; k]);
     for a in 0..k {
         for b in a + 1..k {
             let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
@@ -135,8 +105,7 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
                 })
                 .collect();
             let p = p_value(value[[a, b]], &null, Tail::TwoSided);
-            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
-            if let Some(i) = options.pairs.iter().position(same) {
+            if let Some(i) = options.place(a, b) {
                 out.pairs[i] = null.clone();
             }
             let band = percentile(&mut null, options.level);
@@ -148,13 +117,11 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
         }
     }
     for b in 0..k {
-        let columns = layout.offsets[b]..layout.offsets[b + 1];
-        let toward = gram.slice(s![.., columns]).sum_axis(Axis(1)); // (rows)
+        let toward = gram.slice(s![.., layout.span(b)]).sum_axis(Axis(1)); // (rows)
         let length = layout.block(gram, b, b).sum();
         for a in (0..k).filter(|&a| a != b) {
-            let rows = layout.offsets[a]..layout.offsets[a + 1];
-            let toward = toward.slice(s![rows]).mapv(|v| v as f32);
-            let along = context.flips.weights[a].dot(&toward); // (flips)
+            let toward = toward.slice(s![layout.span(a)]).mapv(|v| v as f32);
+            let along = context.flips[a].dot(&toward); // (flips)
             let own = flipped.row(layout.pair(a, a));
             let null: Vec<f64> = (along.iter().zip(own))
                 .map(|(&x, &y)| f64::from(x) / (f64::from(y) * length).sqrt())
@@ -206,10 +173,10 @@ fn random(
 fn inner_products(sums: &Array2<f64>, layout: &Layout) -> Array2<f64> {
     let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
     for a in 0..layout.concepts() {
-        let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
-        let part = sums.slice(s![first..end, ..]).dot(&sums.slice(s![first.., ..]).t());
-        gram.slice_mut(s![first..end, first..]).assign(&part);
-        gram.slice_mut(s![first.., first..end]).assign(&part.t());
+        let (own, first) = (layout.span(a), layout.offsets[a]);
+        let part = sums.slice(s![own.clone(), ..]).dot(&sums.slice(s![first.., ..]).t());
+        gram.slice_mut(s![own.clone(), first..]).assign(&part);
+        gram.slice_mut(s![first.., own]).assign(&part.t());
     }
     gram
 }

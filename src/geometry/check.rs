@@ -5,14 +5,35 @@ use crate::stats::bootstrap::Clusters;
 
 /// Refuses an array of another shape than fits.
 pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<(), GeometryError> {
-    if expected == got {
-        return Ok(());
+    match expected == got {
+        true => Ok(()),
+        false => Err(GeometryError::Shape {
+            what: what.into(),
+            expected: expected.into(),
+            got: got.into(),
+        }),
     }
-    Err(GeometryError::Shape {
-        what: what.to_string(),
-        expected: expected.to_vec(),
-        got: got.to_vec(),
-    })
+}
+
+/// Refuses a list of another length than fits.
+pub(super) fn count(what: &str, expected: usize, got: usize) -> Result<(), GeometryError> {
+    match expected == got {
+        true => Ok(()),
+        false => Err(GeometryError::Count { what: what.into(), expected, got }),
+    }
+}
+
+/// Refuses a shorter list than `least`.
+pub(super) fn at_least(what: &str, least: usize, got: usize) -> Result<(), GeometryError> {
+    match got >= least {
+        true => Ok(()),
+        false => Err(GeometryError::Count { what: what.into(), expected: least, got }),
+    }
+}
+
+/// Refuses an index that names nothing.
+pub(super) fn index(what: &'static str, index: usize, count: usize) -> Result<(), GeometryError> {
+    (index < count).then_some(()).ok_or(GeometryError::Index { what, index, count })
 }
 
 /// Refuses NaN and infinities.
@@ -33,13 +54,7 @@ pub(super) fn clusters(
     rows: usize,
     least: usize,
 ) -> Result<Clusters, GeometryError> {
-    if names.len() != rows {
-        return Err(GeometryError::Count {
-            what: format!("{what} of {of}"),
-            expected: rows,
-            got: names.len(),
-        });
-    }
+    count(&format!("{what} of {of}"), rows, names.len())?;
     let clusters = Clusters::new(names);
     match clusters.count() {
         got if got < least => Err(GeometryError::FewClusters { what: of.to_string(), got }),

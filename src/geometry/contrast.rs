@@ -16,7 +16,7 @@
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
-use super::check::shape;
+use super::check::{at_least, index, shape};
 use super::seeds::Seeds;
 use super::GeometryError;
 use crate::stats::corrections::max_t;
@@ -79,20 +79,22 @@ pub fn contrast(
     seed: u64,
 ) -> Result<Contrast, GeometryError> {
     let (states, layers, n_draws) = draws.dim();
-    check(value, (states, layers), set, reference)?;
+    shape("values of a contrast", &[states, layers], value.shape())?;
+    for (what, part) in [("set", set), ("reference", reference)] {
+        at_least(&format!("{what} of a contrast"), 1, part.len())?;
+        part.iter().try_for_each(|&i| index("state", i, states))?;
+    }
     let parts = [(set, 1.0), (reference, -1.0)];
-    let resampled = Array2::from_shape_fn((n_draws, layers), |(draw, l)| {
-        let mean = |part: &[usize]| {
-            let sum: f64 = part.iter().map(|&s| f64::from(draws[[s, l, draw]])).sum();
-            sum / part.len() as f64
-        };
-        parts.iter().map(|(part, sign)| sign * mean(part)).sum::<f64>()
-    });
-    let mean = |part: &[usize], l: usize| {
-        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
+    let mean = |part: &[usize], of: &dyn Fn(usize) -> f64| {
+        part.iter().map(|&s| of(s)).sum::<f64>() / part.len() as f64
     };
+    let resampled = Array2::from_shape_fn((n_draws, layers), |(draw, l)| {
+        let drawn = |s: usize| f64::from(draws[[s, l, draw]]);
+        parts.iter().map(|(part, sign)| sign * mean(part, &drawn)).sum::<f64>()
+    });
+    let apart = |l: usize| mean(set, &|s| value[[s, l]]) - mean(reference, &|s| value[[s, l]]);
     let mut out = Contrast {
-        value: (0..layers).map(|l| mean(set, l) - mean(reference, l)).collect(),
+        value: (0..layers).map(apart).collect(),
         lo: Vec::new(),
         hi: Vec::new(),
         p: Vec::new(),
@@ -127,7 +129,7 @@ pub fn contrast(
             }
             false => {
                 out.p.push(layer.p(value, variance));
-                Interval { lo: value - reach, hi: value + reach }
+                Interval::around(value, reach)
             }
         };
         out.lo.push(interval.lo);
@@ -163,28 +165,6 @@ pub fn contrast(
         *adjusted = adjusted.max(*own);
     }
     Ok(out)
-}
-
-fn check(
-    value: ArrayView2<f64>,
-    (states, layers): (usize, usize),
-    set: &[usize],
-    reference: &[usize],
-) -> Result<(), GeometryError> {
-    shape("values of a contrast", &[states, layers], value.shape())?;
-    for (what, part) in [("set", set), ("reference", reference)] {
-        if part.is_empty() {
-            return Err(GeometryError::Count {
-                what: format!("{what} of a contrast"),
-                expected: 1,
-                got: 0,
-            });
-        }
-        if let Some(&index) = part.iter().find(|&&i| i >= states) {
-            return Err(GeometryError::Index { what: "state", index, count: states });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! number is the null: [`against`] ranks an observed profile over layers among
 //! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
-use super::check::shape;
+use super::check::{at_least, shape};
 use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
@@ -41,13 +41,7 @@ pub fn against(
     level: f64,
 ) -> Result<Against, GeometryError> {
     shape("null profiles", &[null.nrows(), observed.len()], null.shape())?;
-    if null.nrows() == 0 {
-        return Err(GeometryError::Count {
-            what: "list of null profiles".to_string(),
-            expected: 1,
-            got: 0,
-        });
-    }
+    at_least("list of null profiles", 1, null.nrows())?;
     let mut out = Against {
         lo: Vec::new(),
         hi: Vec::new(),
@@ -79,16 +73,10 @@ pub fn among_placebos(
     level: f64,
 ) -> Result<Against, GeometryError> {
     let undefined = || vec![f64::NAN; observed.len()];
-    if null.nrows() == 0 {
-        return Ok(Against {
-            lo: undefined(),
-            hi: undefined(),
-            p: undefined(),
-            p_max: undefined(),
-            n: 0,
-        });
-    }
-    let mut out = against(observed, null, level)?;
+    let mut out = match null.nrows() {
+        0 => Against { lo: undefined(), hi: undefined(), p: undefined(), p_max: undefined(), n: 0 },
+        _ => against(observed, null, level)?,
+    };
     if out.n < LEAST_PLACEBOS {
         (out.p, out.p_max) = (undefined(), undefined());
     }

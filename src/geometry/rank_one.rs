@@ -13,11 +13,11 @@
 //! over conditions reject 76 % of independent conditions where one of seven varies six times as much;
 //! these reject at most 5 %.)
 
-use super::check::finite;
+use super::check::{at_least, finite};
 use super::GeometryError;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::thin_svd;
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::permutation::{p_among, Tail};
 use crate::stats::rng::stream;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_distr::{Distribution, StandardNormal};
@@ -40,14 +40,8 @@ pub struct OneFactor {
 /// Below 3 conditions or 2 cells, and on values that are not finite.
 pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFactor, GeometryError> {
     let (n, cells) = x.dim();
-    for (what, got, expected) in [("conditions", n, 3), ("cells", cells, 2)] {
-        if got < expected {
-            return Err(GeometryError::Count {
-                what: format!("{what} of one factor"),
-                expected,
-                got,
-            });
-        }
+    for (what, got, least) in [("conditions", n, 3), ("cells", cells, 2)] {
+        at_least(&format!("{what} of one factor"), least, got)?;
     }
     finite("the matrix of conditions by cells", x)?;
     let residuals = centred(x.to_owned());
@@ -66,10 +60,7 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
     let mut null = (0..draws).into_par_iter().map(one).collect::<Result<Vec<f64>, _>>()?;
     Ok(OneFactor {
         share,
-        p: match null.is_empty() {
-            true => f64::NAN,
-            false => p_value(share, &null, Tail::Greater),
-        },
+        p: p_among(share, &null, Tail::Greater),
         null: percentile(&mut null, 0.95),
     })
 }

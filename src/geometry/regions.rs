@@ -10,14 +10,15 @@
 //! null permutes the states' names within each text. Intervals are jackknives over texts.
 //! What sustains a region over turns is `stats::autoregression`, on [`along`].
 
-use super::check::{clusters, finite, shape};
+use super::check::{at_least, clusters, finite, index, shape};
 use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::{jackknife, Jackknifed};
 use crate::stats::moments::mean;
-use crate::stats::permutation::{p_value, sign_flips, Tail};
+use crate::stats::permutation::{p_among, sign_flips, Tail};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::Resampling;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -30,23 +31,6 @@ pub struct Clouds<'a> {
     pub states: &'a [ArrayView2<'a, f32>],
     /// Cluster of each text.
     pub clusters: &'a [usize],
-}
-
-/// How often to draw.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RegionOptions {
-    /// Permutations of state names, and sign flips of differences.
-    pub permutations: usize,
-    /// Coverage of intervals.
-    pub level: f64,
-    /// Seed of the permutations.
-    pub seed: u64,
-}
-
-impl Default for RegionOptions {
-    fn default() -> Self {
-        RegionOptions { permutations: 500, level: 0.95, seed: 0 }
-    }
 }
 
 /// Silhouettes of all states together (Rousseeuw 1987).
@@ -76,18 +60,17 @@ pub struct Mahalanobis {
     pub p: f64,
 }
 
-/// Silhouettes from Euclidean distances.
+/// Silhouettes from Euclidean distances; `how` draws permutations of the states' names.
 ///
 /// Errors below 2 states or 3 text clusters, when shapes disagree and on values that are not finite.
-pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette, GeometryError> {
+pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette, GeometryError> {
     let clusters = check(clouds)?;
     let (k, n) = (clouds.states.len(), clusters.of.len());
     let distances = distances(clouds);
     let names: Vec<usize> = (0..k * n).map(|row| row / n).collect();
     let all = vec![true; n];
     let values = silhouettes(&distances, &names, &all, k);
-    let by_state: Vec<f64> =
-        (0..k).map(|state| mean(&values[state * n..(state + 1) * n])).collect();
+    let by_state: Vec<f64> = values.chunks(n).map(mean).collect();
     let without: Vec<f64> = (0..clusters.count())
         .into_par_iter()
         .map(|cluster| {
@@ -95,18 +78,13 @@ pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette,
             mean(&silhouettes(&distances, &names, &kept, k))
         })
         .collect();
-    let null: Vec<f64> = (0..options.permutations)
+    let null: Vec<f64> = (0..how.draws)
         .into_par_iter()
         .map(|draw| {
-            let mut rng = stream(options.seed, "regions/silhouette", draw as u64);
+            let mut rng = stream(how.seed, "regions/silhouette", draw as u64);
             // One order a cluster: its texts keep together.
-            let orders: Vec<Vec<usize>> = (0..clusters.count())
-                .map(|_| {
-                    let mut order: Vec<usize> = (0..k).collect();
-                    order.shuffle(&mut rng);
-                    order
-                })
-                .collect();
+            let mut orders = vec![(0..k).collect::<Vec<usize>>(); clusters.count()];
+            orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
             let permuted: Vec<usize> =
                 (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
             mean(&silhouettes(&distances, &permuted, &all, k))
@@ -114,16 +92,14 @@ pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette,
         .collect();
     let value = mean(&values);
     Ok(Silhouette {
-        mean: jackknife(value, &without, options.level),
+        mean: jackknife(value, &without, how.level),
         by_state,
-        p: match null.is_empty() {
-            true => f64::NAN,
-            false => p_value(value, &null, Tail::Greater),
-        },
+        p: p_among(value, &null, Tail::Greater),
     })
 }
 
-/// Mahalanobis distance of every state's mean from that of the state `reference`.
+/// Mahalanobis distance of every state's mean from that of the state `reference`; `how` draws sign
+/// flips of the differences.
 ///
 /// The unit is the spread of the texts, each averaged over the states: its shrinkage covariance.
 /// A covariance within states would lose the very direction in which their means differ, and
@@ -131,35 +107,23 @@ pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette,
 pub fn mahalanobis(
     clouds: &Clouds,
     reference: usize,
-    options: RegionOptions,
+    how: Resampling,
 ) -> Result<Vec<Mahalanobis>, GeometryError> {
     let clusters = check(clouds)?;
-    let (k, n) = (clouds.states.len(), clusters.of.len());
-    if reference >= k {
-        return Err(GeometryError::Index { what: "reference state", index: reference, count: k });
-    }
-    let d = clouds.states[0].ncols();
+    let k = clouds.states.len();
+    index("reference state", reference, k)?;
     // Swapping states' labels within a text leaves these rows, and so the unit, as they are.
-    let mut texts = Array2::<f64>::zeros((n, d));
+    let mut texts = Array2::<f64>::zeros(clouds.states[0].dim());
     for rows in clouds.states {
         texts.zip_mut_with(rows, |sum, &v| *sum += f64::from(v) / k as f64);
     }
     let spread = ledoit_wolf(texts.mapv(|v| v as f32).view())?;
-    let signs =
-        sign_flips(clusters.count(), options.permutations, options.seed, "regions/mahalanobis")
-            .mapv(f64::from);
+    let signs = sign_flips(clusters.count(), how.draws, how.seed, "regions/mahalanobis");
+    let signs = signs.mapv(f64::from); // (flips, C)
     (0..k)
         .filter(|&state| state != reference)
         .map(|state| {
-            // Sums of differences by cluster, (C, d).
-            let mut sums = Array2::<f64>::zeros((clusters.count(), d));
-            for (i, &cluster) in clusters.of.iter().enumerate() {
-                let mut sum = sums.row_mut(cluster);
-                ndarray::Zip::from(&mut sum)
-                    .and(clouds.states[state].row(i))
-                    .and(clouds.states[reference].row(i))
-                    .for_each(|s, &a, &b| *s += f64::from(a) - f64::from(b));
-            }
+            let sums = clusters.differences(clouds.states[state], clouds.states[reference]); // (C, d)
             let gram = spread.whiten_gram(sums.view(), sums.dot(&sums.t()).view()) / spread.mu;
             let sizes: Array1<f64> = clusters.sizes.iter().map(|&m| m as f64).collect();
             let (total, same) = (sizes.sum(), sizes.mapv(|m| m * m).sum());
@@ -173,21 +137,15 @@ pub fn mahalanobis(
                 })
                 .collect();
             let along = signs.dot(&gram); // (flips, C)
-            let null: Vec<f64> = signs
-                .rows()
-                .into_iter()
-                .zip(along.rows())
+            let null: Vec<f64> = (signs.rows().into_iter().zip(along.rows()))
                 .map(|(s, x)| (s.dot(&x) - diagonal) / (total * total - same))
                 .collect();
             Ok(Mahalanobis {
                 state,
-                squared: jackknife(value, &without, options.level),
+                squared: jackknife(value, &without, how.level),
                 distance: value.max(0.0).sqrt(),
                 measured: full / (total * total),
-                p: match null.is_empty() {
-                    true => f64::NAN,
-                    false => p_value(value, &null, Tail::Greater),
-                },
+                p: p_among(value, &null, Tail::Greater),
             })
         })
         .collect()
@@ -203,13 +161,7 @@ pub fn along(rows: ArrayView2<f32>, direction: ArrayView1<f64>) -> Vec<f64> {
 }
 
 fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
-    if clouds.states.len() < 2 {
-        return Err(GeometryError::Count {
-            what: "states to tell apart".to_string(),
-            expected: 2,
-            got: clouds.states.len(),
-        });
-    }
+    at_least("states to tell apart", 2, clouds.states.len())?;
     let first = clouds.states[0].shape();
     for (i, state) in clouds.states.iter().enumerate() {
         shape(&format!("activations of state {i}"), first, state.shape())?;
@@ -291,7 +243,7 @@ mod tests {
         let views: Vec<_> = x.iter().map(|s| s.view()).collect();
         let clusters: Vec<usize> = (0..x[0].nrows()).collect();
         let clouds = Clouds { states: &views, clusters: &clusters };
-        let options = RegionOptions { permutations, seed, ..RegionOptions::default() };
+        let options = Resampling { draws: permutations, seed, ..Resampling::default() };
         (silhouette(&clouds, options).unwrap(), mahalanobis(&clouds, 0, options).unwrap())
     }
 
@@ -346,7 +298,7 @@ mod tests {
         let x = states(2, 6, 3, 0.0, 1);
         let clusters: Vec<usize> = (0..6).collect();
         fn refuse<'a>(states: &'a [ArrayView2<'a, f32>], clusters: &'a [usize]) -> bool {
-            silhouette(&Clouds { states, clusters }, RegionOptions::default()).is_err()
+            silhouette(&Clouds { states, clusters }, Resampling::default()).is_err()
         }
         assert!(refuse(&[x[0].view()], &clusters));
         assert!(refuse(&[x[0].view(), x[1].slice(ndarray::s![..5, ..])], &clusters));

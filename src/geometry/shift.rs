@@ -8,11 +8,12 @@
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
-use super::check::{clusters, finite, shape};
+use super::check::{at_least, clusters, finite, index, shape};
 use super::GeometryError;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
-use crate::stats::interval::{few_clusters, percentile, Interval};
+use crate::stats::interval::{widened, Interval};
 use crate::stats::linalg::cosine;
+use crate::stats::Resampling;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,23 +27,6 @@ pub struct ShiftInput<'a> {
     pub base: ArrayView3<'a, f32>,
     /// Cluster of each text.
     pub clusters: &'a [usize],
-}
-
-/// How the intervals are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ShiftOptions {
-    /// Bootstrap draws.
-    pub draws: usize,
-    /// Coverage.
-    pub level: f64,
-    /// Seed; the same seed gives the same draws to every state.
-    pub seed: u64,
-}
-
-impl Default for ShiftOptions {
-    fn default() -> Self {
-        ShiftOptions { draws: 2000, level: 0.95, seed: 0 }
-    }
 }
 
 /// A value with its interval.
@@ -98,7 +82,7 @@ pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
 pub fn project(
     input: &ShiftInput,
     directions: &[ArrayView2<f64>],
-    options: ShiftOptions,
+    options: Resampling,
 ) -> Result<Vec<Vec<OnDirection>>, GeometryError> {
     let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
@@ -123,7 +107,7 @@ pub fn between_poles(
     input: &ShiftInput,
     negative: ArrayView2<f64>,
     positive: ArrayView2<f64>,
-    options: ShiftOptions,
+    options: Resampling,
 ) -> Result<Vec<BetweenPoles>, GeometryError> {
     let clusters = checked(input)?;
     let (n, layers, width) = input.tuned.dim();
@@ -167,17 +151,11 @@ pub fn mean_of_others(
     states: &[ArrayView3<f32>],
     groups: &[Vec<usize>],
 ) -> Result<Array3<f32>, GeometryError> {
-    let count = |what: &str| GeometryError::Count { what: what.to_string(), expected: 1, got: 0 };
-    let first = groups.first().and_then(|g| g.first());
-    let &first = first.ok_or_else(|| count("list of other states"))?;
-    if let Some(&index) = groups.iter().flatten().find(|&&i| i >= states.len()) {
-        return Err(GeometryError::Index { what: "state", index, count: states.len() });
-    }
-    let mut sum = Array3::<f64>::zeros(states[first].dim());
+    at_least("list of other states", 1, groups.len())?;
+    groups.iter().try_for_each(|g| at_least("group of other states", 1, g.len()))?;
+    groups.iter().flatten().try_for_each(|&i| index("state", i, states.len()))?;
+    let mut sum = Array3::<f64>::zeros(states[groups[0][0]].dim());
     for group in groups {
-        if group.is_empty() {
-            return Err(count("group of other states"));
-        }
         let weight = 1.0 / (groups.len() * group.len()) as f64;
         for &other in group {
             let what = format!("activations of state {other}");
@@ -211,19 +189,12 @@ impl<'a> Layer<'a> {
         clusters: &Clusters,
         counts: &'a Array2<f64>,
     ) -> Result<Self, GeometryError> {
-        let (n, _, width) = input.tuned.dim();
-        let mut sums = Array2::<f64>::zeros((clusters.count(), width));
-        for (i, &cluster) in clusters.of.iter().enumerate() {
-            let mut row = sums.row_mut(cluster);
-            ndarray::Zip::from(&mut row)
-                .and(input.tuned.slice(ndarray::s![i, l, ..]))
-                .and(input.base.slice(ndarray::s![i, l, ..]))
-                .for_each(|s, &t, &b| *s += f64::from(t) - f64::from(b));
-        }
+        let (tuned, base) = (input.tuned.index_axis(Axis(1), l), input.base.index_axis(Axis(1), l));
+        let sums = clusters.differences(tuned, base); // (C, d)
         finite(&format!("the shift at layer {l}"), &sums)?;
         let sizes: Array1<f64> = clusters.sizes.iter().map(|&k| k as f64).collect();
         let gram = sums.dot(&sums.t()); // (clusters, clusters)
-        let n = n as f64;
+        let n = clusters.of.len() as f64;
         let squared = gram.sum() / (n * n);
         let noiseless = (gram.sum() - gram.diag().sum()) / (n * n - sizes.mapv(|k| k * k).sum());
         let twice = counts.mapv(|w| w * w);
@@ -247,30 +218,24 @@ impl<'a> Layer<'a> {
         let (value, draws) = self.along(unit.view());
         let cosines = &draws / &self.squared_draws.mapv(f64::sqrt);
         // Widened ends stay where such a number can be.
-        let within = |mut found: Measured, lo: f64| {
-            found.interval.lo = found.interval.lo.max(lo);
-            found.interval.hi = found.interval.hi.min(1.0);
-            found
+        let within = |value: f64, draws: Array1<f64>, least: f64| {
+            let found = self.measured(value, draws, level);
+            Measured { interval: found.interval.within(least, 1.0), ..found }
         };
         OnDirection {
             raw: self.measured(value, draws.clone(), level),
-            share: within(
-                self.measured(value * value / self.squared, &cosines * &cosines, level),
-                0.0,
-            ),
-            cosine: within(self.measured(value / self.squared.sqrt(), cosines, level), -1.0),
+            share: within(value * value / self.squared, &cosines * &cosines, 0.0),
+            cosine: within(value / self.squared.sqrt(), cosines, -1.0),
         }
     }
 
     /// A value with the percentile interval of its draws, widened for few clusters.
     fn measured(&self, value: f64, draws: Array1<f64>, level: f64) -> Measured {
-        let widening = few_clusters(self.counts.ncols(), level);
-        let mut draws: Vec<f64> = draws.iter().map(|d| value + widening * (d - value)).collect();
-        Measured { value, interval: percentile(&mut draws, level) }
+        Measured { value, interval: widened(value, draws.into_iter(), self.counts.ncols(), level) }
     }
 }
 
-pub(super) fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> {
+pub(super) fn counts(clusters: &Clusters, options: Resampling) -> Array2<f64> {
     cluster_counts(clusters.count(), options.draws, options.seed, "shift").mapv(f64::from)
 }
 

@@ -50,15 +50,8 @@ pub fn direction_stability(
     (0..base.dim().1)
         .into_par_iter()
         .map(|l| {
-            let sums = [
-                clusters.sums(base.index_axis(Axis(1), l)),
-                clusters.sums(tuned.index_axis(Axis(1), l)),
-            ];
-            if sums.iter().any(|s| s.iter().any(|v| !v.is_finite())) {
-                return Err(GeometryError::NotFinite {
-                    what: format!("a difference at layer {l}"),
-                });
-            }
+            let sums = [&base, &tuned].map(|x| clusters.sums(x.index_axis(Axis(1), l)));
+            check::finite(&format!("a difference at layer {l}"), sums.iter().flatten())?;
             Ok(stability(&sums, &clusters, level))
         })
         .collect()
@@ -94,13 +87,11 @@ fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stabil
     let without: Vec<(f64, f64)> = (0..clusters.count()).map(|c| values(Some(c))).collect();
     let interval = |value: f64, pick: fn(&(f64, f64)) -> f64| {
         let even: Vec<f64> = without.iter().map(|w| link::even(pick(w))).collect();
-        let found = jackknife(link::even(value), &even, level).interval;
-        Interval { lo: link::back(found.lo), hi: link::back(found.hi) }
+        jackknife(link::even(value), &even, level).interval.map(link::back)
     };
-    let around = interval(plain, |w| w.0);
     Stability {
         cosine: plain,
-        interval: Interval { lo: around.lo.max(-1.0), hi: around.hi.min(1.0) },
+        interval: interval(plain, |w| w.0).within(-1.0, 1.0),
         noiseless,
         noiseless_interval: interval(noiseless, |w| w.1),
         n: clusters.count(),

@@ -68,8 +68,7 @@ impl Moments {
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
             let weights: Vec<_> = (weights.iter()).map(|w| w.slice(s![start..end, ..])).collect();
-            let totals: Vec<Array1<f32>> =
-                weights.iter().zip(&sizes).map(|(w, n)| w.dot(n)).collect();
+            let totals: Vec<_> = weights.iter().zip(&sizes).map(|(w, n)| w.dot(n)).collect();
             // What each cluster contributes to half its own squared length.
             let mut halves: Vec<Array2<f32>> = vec![Array2::zeros((0, 0)); k];
             for &a in &concepts {
@@ -86,11 +85,9 @@ impl Moments {
                 halves[a] = along;
             }
             for &b in &concepts {
-                let rows = gram.slice(s![layout.offsets[b]..layout.offsets[b + 1], ..]);
-                let product = weights[b].dot(&rows); // (block, all clusters)
+                let product = weights[b].dot(&gram.slice(s![layout.span(b), ..])); // (block, all)
                 for &a in concepts.iter().filter(|&&a| a != b) {
-                    let columns = layout.offsets[a]..layout.offsets[a + 1];
-                    let along = product.slice(s![.., columns]); // (block, C_a)
+                    let along = product.slice(s![.., layout.span(a)]); // (block, C_a)
                     let rows = (along.rows().into_iter())
                         .zip(halves[a].rows())
                         .zip(weights[a].rows())
@@ -230,7 +227,7 @@ impl<'a> Side<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::resample::{length, product, Draws};
+    use crate::geometry::resample::{length, product};
     use crate::stats::rng::{fill_normal, stream};
 
     fn sums(rows: usize, d: usize, seed: u64) -> Array2<f32> {
@@ -299,12 +296,12 @@ mod tests {
     fn a_draw_equals_the_data_with_clusters_repeated() {
         let layout = Layout::new(&[(0..7).collect(), (0..9).collect()]);
         let x = sums(16, 5, 3);
-        let draws = Draws::bootstrap(&layout, 200, 4);
-        let got = Moments::new(&layout, &draws.weights, &x.dot(&x.t()), &[true; 2]);
+        let draws = layout.bootstrap(200, 4);
+        let got = Moments::new(&layout, &draws, &x.dot(&x.t()), &[true; 2]);
         for d in 0..200 {
             let mean = |a: usize| {
                 let rows = layout.offsets[a]..layout.offsets[a + 1];
-                let w = draws.weights[a].row(d);
+                let w = draws[a].row(d);
                 w.dot(&x.slice(s![rows, ..])) / w.sum()
             };
             let want = f64::from(mean(0).dot(&mean(1)));

@@ -5,7 +5,7 @@
 //! two subspaces are compared by their principal angles and by their overlap
 //! |A B'|^2 / k, which is k / d for random ones in d dimensions.
 
-use super::check::finite;
+use super::check::{at_least, finite, shape};
 use super::GeometryError;
 use crate::stats::linalg::thin_svd;
 use ndarray::{Array2, ArrayView2};
@@ -40,21 +40,9 @@ pub struct SubspaceOverlap {
 ///
 /// Rows of each must be orthonormal, as [`top_directions`] gives them.
 pub fn overlap(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<SubspaceOverlap, GeometryError> {
-    if a.ncols() != b.ncols() {
-        return Err(GeometryError::Shape {
-            what: "the second subspace".to_string(),
-            expected: vec![b.nrows(), a.ncols()],
-            got: b.shape().to_vec(),
-        });
-    }
+    shape("the second subspace", &[b.nrows(), a.ncols()], b.shape())?;
     let least = a.nrows().min(b.nrows());
-    if least == 0 {
-        return Err(GeometryError::Count {
-            what: "directions of a subspace".to_string(),
-            expected: 1,
-            got: 0,
-        });
-    }
+    at_least("directions of a subspace", 1, least)?;
     let cosines = thin_svd(a.dot(&b.t()).view())?.s; // (min(k_a, k_b))
     Ok(SubspaceOverlap {
         angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),

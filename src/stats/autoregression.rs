@@ -9,6 +9,7 @@
 //! equation 18); the known bias is inverted. Intervals are jackknives over
 //! conversations.
 
+use super::error::{enough, same_length};
 use super::interval::Interval;
 use super::jackknife::{jackknife, Jackknifed};
 use super::StatsError;
@@ -48,47 +49,23 @@ pub fn persistence(
     centre: Centre,
     level: f64,
 ) -> Result<Persistence, StatsError> {
-    let too_few = |needed, unit, got| StatsError::TooFew {
-        what: "a half-life over turns",
-        needed,
-        unit,
-        got,
-    };
-    if conversations.len() < 3 {
-        return Err(too_few(3, "conversations", conversations.len()));
-    }
+    enough("a half-life over turns", 3, "conversations", conversations.len())?;
     let turns = conversations[0].len();
-    if turns < 3 {
-        return Err(too_few(3, "turns", turns));
-    }
+    enough("a half-life over turns", 3, "turns", turns)?;
     for (row, conversation) in conversations.iter().enumerate() {
-        if conversation.len() != turns {
-            return Err(StatsError::Length {
-                what: "the turns of two conversations",
-                expected: turns,
-                got: conversation.len(),
-            });
-        }
+        same_length("the turns of two conversations", turns, conversation.len())?;
         if conversation.iter().any(|v| !v.is_finite()) {
             return Err(StatsError::NotFinite { what: "the list of conversations", row });
         }
     }
     let all: Vec<&[f64]> = conversations.iter().map(Vec::as_slice).collect();
-    let without: Vec<f64> = (0..all.len())
-        .map(|i| {
-            let mut rest = all.clone();
-            rest.remove(i);
-            slope(&rest, centre)
-        })
-        .collect();
+    let without = |i: usize| slope(&[&all[..i], &all[i + 1..]].concat(), centre);
+    let without: Vec<f64> = (0..all.len()).map(without).collect();
     let phi = jackknife(slope(&all, centre), &without, level);
     Ok(Persistence {
         phi,
         half_life: half_life(phi.value),
-        half_life_interval: Interval {
-            lo: half_life(phi.interval.lo),
-            hi: half_life(phi.interval.hi),
-        },
+        half_life_interval: phi.interval.map(half_life),
         turns,
         centre,
     })

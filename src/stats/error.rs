@@ -58,3 +58,28 @@ pub enum StatsError {
         pivot: usize,
     },
 }
+
+/// Refuses fewer than `needed` of what is counted.
+pub(super) fn enough(
+    what: &'static str,
+    needed: usize,
+    unit: &'static str,
+    got: usize,
+) -> Result<(), StatsError> {
+    (got >= needed).then_some(()).ok_or(StatsError::TooFew { what, needed, unit, got })
+}
+
+/// Refuses two inputs of different lengths.
+pub(super) fn same_length(
+    what: &'static str,
+    expected: usize,
+    got: usize,
+) -> Result<(), StatsError> {
+    (got == expected).then_some(()).ok_or(StatsError::Length { what, expected, got })
+}
+
+/// Refuses NaN and infinities.
+pub(super) fn finite(what: &'static str, values: &[f64]) -> Result<(), StatsError> {
+    let bad = values.iter().position(|v| !v.is_finite());
+    bad.map_or(Ok(()), |row| Err(StatsError::NotFinite { what, row }))
+}

@@ -7,6 +7,7 @@
 //! slow. P-values of resampling live on a grid of 1 / (1 + n), which makes the
 //! test a little too ready to reject; with 1,000 draws or more it is negligible.
 
+use super::error::enough;
 use super::StatsError;
 
 /// Distance from a distribution, with its p-value.
@@ -24,14 +25,7 @@ pub struct Ks {
 ///
 /// Errors when there are no values or one is NaN.
 pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsError> {
-    if values.is_empty() {
-        return Err(StatsError::TooFew {
-            what: "a Kolmogorov-Smirnov test",
-            needed: 1,
-            unit: "values",
-            got: 0,
-        });
-    }
+    enough("a Kolmogorov-Smirnov test", 1, "values", values.len())?;
     let mut heights: Vec<f64> = values.iter().map(|&x| cdf(x)).collect();
     if let Some(row) = heights.iter().position(|h| h.is_nan()) {
         return Err(StatsError::NotFinite { what: "the sample of a Kolmogorov-Smirnov test", row });

@@ -55,14 +55,10 @@ pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>, StatsError> {
         for j in 0..=i {
             let known: f64 = (0..j).map(|k| l[[i, k]] * l[[j, k]]).sum();
             let rest = a[[i, j]] - known;
-            if i == j {
-                if rest.is_nan() || rest <= 0.0 {
-                    return Err(StatsError::NotPositiveDefinite { size: n, pivot: i });
-                }
-                l[[i, i]] = rest.sqrt();
-            } else {
-                l[[i, j]] = rest / l[[j, j]];
+            if i == j && (rest.is_nan() || rest <= 0.0) {
+                return Err(StatsError::NotPositiveDefinite { size: n, pivot: i });
             }
+            l[[i, j]] = if i == j { rest.sqrt() } else { rest / l[[j, j]] };
         }
     }
     Ok(l)
@@ -112,11 +108,7 @@ pub fn orthonormal_rows(vectors: ArrayView2<f64>) -> Array2<f64> {
             basis.push(rest / left);
         }
     }
-    let mut out = Array2::zeros((basis.len(), vectors.ncols()));
-    for (mut row, unit) in out.rows_mut().into_iter().zip(&basis) {
-        row.assign(unit);
-    }
-    out
+    Array2::from_shape_fn((basis.len(), vectors.ncols()), |(i, j)| basis[i][j])
 }
 
 /// Cosine of the angle between two vectors; NaN when one is zero.

@@ -27,5 +27,6 @@ pub mod replicates;
 pub mod rng;
 pub mod shrinkage;
 
+pub use bootstrap::Resampling;
 pub use error::StatsError;
 pub use interval::Interval;

@@ -6,6 +6,7 @@
 //! replicate has none: its spread is unknown, not zero. Differences are Welch's,
 //! so the two sides need neither equal spread nor equal number.
 
+use super::error::{enough, finite};
 use super::interval::Interval;
 use super::StatsError;
 use serde::{Deserialize, Serialize};
@@ -68,17 +69,8 @@ pub fn t_p_value(t: f64, df: f64) -> f64 {
 }
 
 fn moments(values: &[f64]) -> Result<(f64, f64, f64), StatsError> {
-    if values.len() < 2 {
-        return Err(StatsError::TooFew {
-            what: "a mean over seeds with its interval",
-            needed: 2,
-            unit: "seeds",
-            got: values.len(),
-        });
-    }
-    if let Some(row) = values.iter().position(|v| !v.is_finite()) {
-        return Err(StatsError::NotFinite { what: "the list of values by seed", row });
-    }
+    enough("a mean over seeds with its interval", 2, "seeds", values.len())?;
+    finite("the list of values by seed", values)?;
     let (mean, variance) = super::moments::moments(values);
     Ok((mean, variance, values.len() as f64))
 }
@@ -89,7 +81,7 @@ fn student(value: f64, variance: f64, df: f64, level: f64, n: (usize, usize)) ->
     let reach = t_quantile(df, level) * variance.sqrt();
     Replicated {
         value,
-        interval: Interval { lo: value - reach, hi: value + reach },
+        interval: Interval::around(value, reach),
         p: t_p_value(value / variance.sqrt(), df),
         df,
         n: n.0,
