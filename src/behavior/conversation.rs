@@ -10,6 +10,7 @@ use super::sample::Speaker;
 use super::stance::Asked;
 use super::BehaviorError;
 use crate::materials::{Script, ScriptSet};
+use crate::model::tokenizer::prompt_messages;
 use crate::model::Message;
 use serde::{Deserialize, Serialize};
 
@@ -67,9 +68,7 @@ pub fn hold(
     for turn in 0..longest.unwrap_or(0) {
         let mut open = Vec::new();
         for (i, (_, script)) in scripts.iter().enumerate() {
-            let Some(t) = script.turns.get(turn) else {
-                continue;
-            };
+            let Some(t) = script.turns.get(turn) else { continue };
             talks[i].messages.push(Message::new("user", &t.user));
             match t.assistant.as_deref().filter(|_| replies == Replies::Scripted) {
                 Some(reply) => talks[i].messages.push(Message::new("assistant", reply)),
@@ -105,20 +104,14 @@ pub fn after(talks: &[Talk], sets: &[ScriptSet]) -> Vec<Asked> {
 /// The last question of every script with nothing but the system prompt before it.
 pub fn fresh(sets: &[ScriptSet], system: Option<&str>) -> Vec<Asked> {
     let question = |set: &ScriptSet, script: &Script| {
-        let mut messages: Vec<Message> =
-            system.map(|s| Message::new("system", s)).into_iter().collect();
-        messages.push(Message::new("user", &script.prompt));
-        Some(asked(set, script, FRESH, messages))
+        Some(asked(set, script, FRESH, prompt_messages(system, &script.prompt)))
     };
     each(sets, question)
 }
 
 fn each(sets: &[ScriptSet], one: impl Fn(&ScriptSet, &Script) -> Option<Asked>) -> Vec<Asked> {
-    let mut all = Vec::new();
-    for set in sets {
-        all.extend(set.scripts.iter().filter_map(|s| one(set, s)));
-    }
-    all
+    let one = &one;
+    sets.iter().flat_map(|set| set.scripts.iter().filter_map(move |s| one(set, s))).collect()
 }
 
 fn asked(set: &ScriptSet, script: &Script, form: &str, messages: Vec<Message>) -> Asked {

@@ -19,13 +19,13 @@ pub const CUT: f64 = 0.5;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// The judge errs too often on completions whose side is known.
-    #[error("the judge {judge} names the side of {} of {} completions whose side is known, and the fact of {}: do not rest on its rates, use a stronger judge", a.stance, a.n, a.fact)]
+    #[error("the judge {judge} names the side of {} of {} completions whose side is known, and the fact of {}: do not rest on its rates, use a stronger judge", agreement.stance, agreement.n, agreement.fact)]
     WeakJudge { judge: String, agreement: Agreement },
     /// Nothing is known of how well the judge judges.
     #[error("the judge {judge} was not examined: let it judge completions whose side is known (--judge-check)")]
     UnexaminedJudge { judge: String },
     /// The judge's replies were no verdict.
-    #[error("{n} of {cases} cases have only replies of {judge} that are no verdict (the last: \"{last}\"); they are in no rate, and the next run asks about them again")]
+    #[error("{n} of {cases} cases have only replies of {judge} that are no verdict (the last: \"{last}\"); they are in no rate, and the next run asks about them again{}", cut_replies(*cut))]
     Unparsed {
         judge: String,
         n: usize,
@@ -78,13 +78,19 @@ impl Warning {
             | Warning::Cut { state: name, .. }
             | Warning::Implied { state: name, .. }
             | Warning::NotTaken { state: name, .. } => name,
-            Warning::Unjudged { .. }
-            | Warning::Unmetered { .. }
-            | Warning::SamplesAsTrials { .. }
-            | Warning::FewPrompts { .. }
-            | Warning::NoReference
-            | Warning::KeyInTheOpen => "",
+            _ => "",
         }
+    }
+}
+
+fn percent(share: &f64) -> f64 {
+    (100.0 * share).round()
+}
+
+fn cut_replies(n: usize) -> String {
+    match n {
+        0 => String::new(),
+        _ => format!("; {n} were cut by their token limit: raise it with --judge-set max_tokens=N"),
     }
 }
 
@@ -132,14 +138,12 @@ pub fn of_rates(rates: &[Rates], samples: usize) -> Vec<Warning> {
         let (hits, n) = own().fold((0, 0), |(h, n), r| (h + r.coherent.hits, n + r.coherent.n));
         let share = 1.0 - hits as f64 / n as f64;
         if share > INCOHERENT {
-            let state = state.into();
-            all.push(Warning::Incoherent { state, share });
+            all.push(Warning::Incoherent { state: state.into(), share });
         }
         let (cut, n) = own().fold((0, 0), |(c, n), r| (c + r.cut, n + r.answers));
         let share = cut as f64 / n as f64;
         if share > CUT {
-            let state = state.into();
-            all.push(Warning::Cut { state, share });
+            all.push(Warning::Cut { state: state.into(), share });
         }
     }
     if samples > 1 {

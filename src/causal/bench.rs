@@ -3,7 +3,7 @@
 
 use super::controls::{Direction, Kind};
 use super::CausalError;
-use crate::behavior::{by_prompt, stance, PromptScore, SideEffects};
+use crate::behavior::{by_prompt, stance, stance_texts, Asked, PromptScore, SideEffects};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
 use serde::{Deserialize, Serialize};
@@ -102,15 +102,7 @@ impl Bench<'_> {
 
     /// The texts that scoring reads: what a recording needs to hold for a swap.
     pub fn texts(&self) -> Result<Vec<Tokens>, CausalError> {
-        let mut texts = Vec::new();
-        for prompt in self.battery.iter().flat_map(|p| &p.prompts) {
-            for pair in &prompt.pairs {
-                for completion in [&pair.express, &pair.oppose] {
-                    let text = self.tokenizer.exchange(self.system, &prompt.prompt, completion)?;
-                    texts.push(text);
-                }
-            }
-        }
+        let mut texts = stance_texts(self.tokenizer, &Asked::battery(self.battery, self.system))?;
         texts.extend(self.neutral.iter().cloned());
         Ok(texts)
     }

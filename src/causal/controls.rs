@@ -39,13 +39,8 @@ pub enum Kind {
 
 impl Kind {
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::None => "none",
-            Kind::Own => "own",
-            Kind::Base => "base",
-            Kind::Placebo => "placebo",
-            Kind::Random => "random",
-        }
+        // In the order of the variants.
+        ["none", "own", "base", "placebo", "random"][self as usize]
     }
 }
 
@@ -93,16 +88,14 @@ impl Direction {
         count: usize,
         seed: u64,
     ) -> Result<Vec<Self>, StatsError> {
+        let named = |(k, vectors): (usize, PerLayer)| Direction {
+            name: format!("random-{k}"),
+            kind: Kind::Random,
+            concept: String::new(),
+            vectors: layers.iter().copied().zip(vectors).collect(),
+        };
         let drawn = random_directions(background, count, seed)?;
-        let named = drawn.into_iter().enumerate();
-        Ok(named
-            .map(|(k, vectors)| Direction {
-                name: format!("random-{k}"),
-                kind: Kind::Random,
-                concept: String::new(),
-                vectors: layers.iter().copied().zip(vectors).collect(),
-            })
-            .collect())
+        Ok(drawn.into_iter().enumerate().map(named).collect())
     }
 
     /// One vector a block of a model of `depth` blocks.
@@ -189,9 +182,9 @@ pub fn ceilings(
         model.forward(&packed, &mut hooks)?;
     }
     if seen.iter().any(Vec::is_empty) {
-        let why =
-            "no token of the texts has the roles asked for, so there is no percentile to cap at";
-        return Err(CausalError::Empty(why));
+        return Err(CausalError::Empty(
+            "no token of the texts has the roles asked for, so there is no percentile to cap at",
+        ));
     }
     Ok(seen.iter_mut().map(|v| quantile(v, q)).collect())
 }

@@ -11,8 +11,8 @@ use super::controls::Kind;
 use super::warning::FEWEST_RANDOM;
 use super::{CausalError, Warning};
 use crate::behavior::estimate;
-use crate::stats::bootstrap::Estimate;
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::bootstrap::{grouped, Estimate};
+use crate::stats::permutation::{p_among, Tail};
 use crate::stats::Interval;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -91,11 +91,9 @@ pub type Changes = Vec<(String, Vec<f64>)>;
 /// # Errors
 /// `Unpaired` for a prompt without an unedited score, `NotFinite`.
 pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
-    let mut before = BTreeMap::new();
-    for (preference, prompt, score) in &plain.scores {
-        before.insert((preference.as_str(), prompt.as_str()), *score);
-    }
-    let mut out: Changes = vec![(ALL.into(), Vec::new())];
+    let before: BTreeMap<(&str, &str), f64> =
+        plain.scores.iter().map(|(p, prompt, score)| ((&**p, &**prompt), *score)).collect();
+    let mut own = Vec::new();
     for (preference, prompt, score) in &edited.scores {
         let Some(plain) = before.get(&(preference.as_str(), prompt.as_str())) else {
             return Err(CausalError::Unpaired {
@@ -110,12 +108,10 @@ pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> 
                 what: format!("edit `{}`: the change of `{preference}`", edited.edit),
             });
         }
-        out[0].1.push(change);
-        match out[1..].iter_mut().find(|(p, _)| p == preference) {
-            Some((_, values)) => values.push(change),
-            None => out.push((preference.clone(), vec![change])),
-        }
+        own.push((preference.clone(), change));
     }
+    let mut out = vec![(ALL.into(), own.iter().map(|(_, change)| *change).collect())];
+    out.extend(grouped(own));
     Ok(out)
 }
 
@@ -163,13 +159,10 @@ pub fn dose_response(
                 inside: within,
             });
         }
-        let at = match inside.iter().position(|(d, _)| d.edit == e.edit) {
-            Some(at) => at,
-            None => {
-                inside.push((e, Vec::new()));
-                inside.len() - 1
-            }
-        };
+        let at = inside.iter().position(|(d, _)| d.edit == e.edit).unwrap_or(inside.len());
+        if at == inside.len() {
+            inside.push((e, Vec::new()));
+        }
         if within && dose != 0.0 {
             inside[at].1.push((dose, changes));
         } else if !within {
@@ -217,9 +210,8 @@ fn direction_slopes(
         Some((_, changes)) => changes.iter().map(|c| c.0.as_str()).collect(),
         None => vec![ALL],
     };
-    let mut out = Vec::new();
-    for (k, preference) in names.into_iter().enumerate() {
-        out.push(Slope {
+    let one = |(k, preference): (usize, &str)| -> Result<Slope, CausalError> {
+        Ok(Slope {
             direction: e.edit.clone(),
             kind: e.kind,
             preference: preference.into(),
@@ -227,26 +219,21 @@ fn direction_slopes(
             p: f64::NAN,
             n_random: 0,
             doses: counted.iter().map(|(a, _)| *a).collect(),
-        });
-    }
-    Ok(out)
+        })
+    };
+    names.into_iter().enumerate().map(one).collect()
 }
 
 /// Fills in p, each preference against its own random slopes.
 fn against_random(slopes: &mut [Slope]) {
-    let mut null: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let is_random = |s: &Slope| s.kind == Kind::Random;
-    let drawn = slopes.iter().filter(|s| is_random(s));
-    for s in drawn.filter(|s| !s.slope.value.is_nan()) {
-        let values = null.entry(s.preference.clone()).or_default();
-        values.push(s.slope.value);
-    }
-    for s in slopes.iter_mut().filter(|s| !is_random(s)) {
-        let random = null.get(&s.preference).map_or(&[][..], Vec::as_slice);
+    let (random, others): (Vec<&mut Slope>, Vec<_>) =
+        slopes.iter_mut().partition(|s| s.kind == Kind::Random);
+    let drawn = random.iter().filter(|s| !s.slope.value.is_nan());
+    let null = grouped(drawn.map(|s| (s.preference.as_str(), s.slope.value)));
+    for s in others {
+        let random = null.iter().find(|(p, _)| *p == s.preference).map_or(&[][..], |(_, v)| v);
         s.n_random = random.len();
-        if !random.is_empty() {
-            s.p = p_value(s.slope.value, random, Tail::TwoSided);
-        }
+        s.p = p_among(s.slope.value, random, Tail::TwoSided);
     }
 }
 

@@ -7,7 +7,8 @@
 
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Warning};
-use crate::stats::moments::squares;
+use crate::stats::bootstrap::grouped;
+use crate::stats::moments::{mean, squares};
 use crate::stats::rank::{pearson, spearman};
 use crate::stats::rng::stream;
 use rand::seq::SliceRandom;
@@ -53,14 +54,8 @@ pub(super) const TIE: f64 = 1e-12;
 
 /// Condition means of a value, in order of first appearance.
 pub fn condition_means(points: &[Point], value: impl Fn(&Point) -> f64) -> Vec<(String, f64)> {
-    let mut sums: Vec<(String, f64, f64)> = Vec::new();
-    for p in points {
-        match sums.iter_mut().find(|s| s.0 == p.condition) {
-            Some(s) => (s.1, s.2) = (s.1 + value(p), s.2 + 1.0),
-            None => sums.push((p.condition.clone(), value(p), 1.0)),
-        }
-    }
-    sums.into_iter().map(|(c, sum, n)| (c, sum / n)).collect()
+    let by_condition = grouped(points.iter().map(|p| (p.condition.clone(), value(p))));
+    by_condition.into_iter().map(|(c, values)| (c, mean(&values))).collect()
 }
 
 /// Correlates a predictor, called `name`, with behaviour over conditions.
@@ -148,11 +143,7 @@ pub(super) fn arrangements(
     seed: u64,
     purpose: &str,
 ) -> (Vec<Vec<usize>>, bool) {
-    let mut count = 1usize;
-    for k in 2..=n {
-        count = count.saturating_mul(k);
-    }
-    if count > ALL_OF {
+    if (2..=n).fold(1, usize::saturating_mul) > ALL_OF {
         let drawn = |i: usize| {
             let mut order: Vec<usize> = (0..n).collect();
             order.shuffle(&mut stream(seed, purpose, i as u64));

@@ -79,17 +79,16 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards)
 /// Doubts that damage casts on what each edit of a direction takes, and on the random directions that
 /// it is compared with; `edits` and `harms` are in one order.
 pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
-    let all = || edits.iter().zip(harms);
-    let mut out: Vec<Warning> = all()
-        .filter(|(e, h)| !e.is_random() && !h.inside)
-        .map(|(e, h)| Warning::Harms {
+    let (random, own): (Vec<_>, Vec<_>) = edits.iter().zip(harms).partition(|(e, _)| e.is_random());
+    let harmful = own.into_iter().filter(|(_, h)| !h.inside);
+    let mut out: Vec<Warning> = harmful
+        .map(|(e, &Harm { kl, perplexity_ratio, .. })| Warning::Harms {
             edit: e.edit.clone(),
-            kl: h.kl,
-            perplexity_ratio: h.perplexity_ratio,
+            kl,
+            perplexity_ratio,
         })
         .collect();
-    let of = all().filter(|(e, _)| e.is_random()).count();
-    let n = all().filter(|(e, h)| e.is_random() && !h.inside).count();
+    let (n, of) = (random.iter().filter(|(_, h)| !h.inside).count(), random.len());
     if n > 0 {
         out.push(Warning::RandomHarms { n, of });
     }
@@ -120,9 +119,7 @@ fn like(model: &[Edited], first: &[Edited]) -> Result<(), CausalError> {
         let each = e.scores.iter();
         each.map(|s| (s.0.clone(), s.1.clone())).collect()
     };
-    let Some(want) = first.first().map(prompts) else {
-        return Ok(());
-    };
+    let Some(want) = first.first().map(prompts) else { return Ok(()) };
     match model.iter().find(|e| prompts(e) != want) {
         None => Ok(()),
         Some(e) => Err(CausalError::Shape {

@@ -6,7 +6,7 @@
 //! its interval over the draws (prompts and seeds) behind the quantities. Moving first is not
 //! causing, but what moves after cannot have caused the start.
 
-use super::resample::{PromptDraws, SeedDraws};
+use super::resample::{means, prompt_shares, seed_shares};
 use super::{CausalError, Warning};
 use crate::stats::interval::percentile;
 use crate::stats::Interval;
@@ -114,15 +114,12 @@ impl Series {
         if s == 0 || p == 0 {
             return Err(CausalError::Empty("a trajectory of no prompts"));
         }
-        let prompts = PromptDraws::new(p, draws, seed, purpose);
-        let seeds = SeedDraws::new(s, s - 1, draws, seed, &format!("{purpose}-seeds"));
-        let mut drawn = Array2::zeros((draws, t)); // (draws, steps)
-        let mut value = Vec::with_capacity(t);
-        for (i, step) in cells.axis_iter(Axis(2)).enumerate() {
-            let means = prompts.means(&seeds, step);
-            drawn.column_mut(i).assign(&ndarray::Array1::from(means));
-            value.push(step.mean().unwrap_or(f64::NAN));
-        }
+        let prompts = prompt_shares(p, draws, seed, purpose);
+        let seeds = seed_shares(s, s - 1, draws, seed, &format!("{purpose}-seeds"));
+        let by_step: Vec<Vec<f64>> =
+            cells.axis_iter(Axis(2)).map(|step| means(&prompts, &seeds, step)).collect();
+        let value = cells.axis_iter(Axis(2)).map(|step| step.mean().unwrap_or(f64::NAN)).collect();
+        let drawn = Array2::from_shape_fn((draws, t), |(draw, step)| by_step[step][draw]);
         Series::new(name, steps, value, drawn)
     }
 }
@@ -156,13 +153,11 @@ struct Halves {
 
 fn halves(series: &Series) -> Halves {
     let last = series.steps.len() - 1;
-    let change = |v: &dyn Fn(usize) -> f64| v(last) - v(0);
-    let mut changes: Vec<f64> =
-        series.draws.rows().into_iter().map(|r| change(&|i| r[i])).collect();
+    let mut changes = series.draws.rows().into_iter().map(|r| r[last] - r[0]).collect();
     let change_interval = percentile(&mut changes, 0.95);
     let mut way = HalfWay {
         series: series.name.clone(),
-        change: change(&|i| series.value[i]),
+        change: series.value[last] - series.value[0],
         change_interval,
         step: f64::NAN,
         step_interval: Interval::UNDEFINED,
@@ -184,7 +179,7 @@ fn halves(series: &Series) -> Halves {
     let draws: Vec<f64> = rows.map(|r| half(&series.steps, r.into_iter().copied())).collect();
     let reached = draws.iter().filter(|d| !d.is_nan()).count() as f64 / n as f64;
     if reached < 1.0 {
-        way.warnings.push(Warning::PartlyReached { series: series.name.clone(), share: reached });
+        way.warnings.push(Warning::PartlyReached { series: name(), share: reached });
     }
     way.step = value.exp() - 1.0;
     let mut steps = draws.iter().map(|d| d.exp() - 1.0).collect();
@@ -212,10 +207,8 @@ pub fn lead(first: &Series, second: &Series) -> Result<Lead, CausalError> {
     let (a, b) = (halves(first), halves(second));
     let apart: Vec<f64> = a.draws.iter().zip(&b.draws).map(|(a, b)| b - a).collect();
     let known: Vec<f64> = apart.iter().copied().filter(|d| !d.is_nan()).collect();
-    let earlier: f64 = known
-        .iter()
-        .map(|d| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 })
-        .sum();
+    let won = |d: &f64| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 };
+    let earlier: f64 = known.iter().map(won).sum();
     let mut ratios = known.iter().map(|d| d.exp()).collect();
     let interval = percentile(&mut ratios, 0.95);
     let order = match interval {

@@ -6,9 +6,10 @@
 //! orthonormal basis by QR), because removing nuisance directions one after the
 //! other leaves some of each behind when they are not orthogonal.
 
+use super::error::same_width;
 use super::warning::NUISANCE_COSINE;
 use super::{Direction, DirectionError, Warning};
-use crate::stats::linalg::{cosine, orthonormal_rows};
+use crate::stats::linalg::orthonormal_rows;
 use ndarray::{Array1, Array2};
 
 /// The direction as a vector in activation units, `raw_norm * unit`, `(d)`.
@@ -42,7 +43,7 @@ pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError>
     };
     let mut sum = Array1::zeros(first.unit.len());
     for (weight, direction) in terms {
-        same_width(first, direction)?;
+        like(first, direction)?;
         sum.scaled_add(*weight, &vector(direction));
     }
     from_vector(sum, &first.sign_rule)
@@ -63,9 +64,7 @@ pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionE
 /// Its `raw_norm` becomes the length of what is left. Errors on differing
 /// widths and when less than 1e-6 of the length is left.
 pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction, DirectionError> {
-    for nuisance in nuisances {
-        same_width(direction, nuisance)?;
-    }
+    nuisances.iter().try_for_each(|n| like(direction, n))?;
     let basis = orthonormal_rows(stack(nuisances, direction.unit.len()).view()); // (k, d)
     let start = direction.unit.mapv(f64::from);
     let mut rest = &start - &basis.t().dot(&basis.dot(&start));
@@ -90,15 +89,9 @@ pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, Directi
 
 /// Cosines `(k, k)` between directions, for example of several estimators.
 pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
-    if let Some(first) = directions.first() {
-        for other in directions {
-            same_width(first, other)?;
-        }
-    }
-    let units: Vec<Array1<f64>> = directions.iter().map(|d| d.unit.mapv(f64::from)).collect();
-    Ok(Array2::from_shape_fn((units.len(), units.len()), |(i, j)| {
-        cosine(units[i].view(), units[j].view())
-    }))
+    directions.iter().try_for_each(|other| like(&directions[0], other))?;
+    let k = directions.len();
+    Ok(Array2::from_shape_fn((k, k), |(i, j)| directions[i].cosine(&directions[j])))
 }
 
 /// Cosine of `direction` with each nuisance, and a warning for each from
@@ -107,11 +100,10 @@ pub fn nuisance_cosines(
     direction: &Direction,
     nuisances: &[(&str, &Direction)],
 ) -> Result<(Vec<f64>, Vec<Warning>), DirectionError> {
-    let unit = direction.unit.mapv(f64::from);
     let (mut cosines, mut warnings) = (Vec::new(), Vec::new());
     for (name, nuisance) in nuisances {
-        same_width(direction, nuisance)?;
-        let value = cosine(unit.view(), nuisance.unit.mapv(f64::from).view());
+        like(direction, nuisance)?;
+        let value = direction.cosine(nuisance);
         cosines.push(value);
         if value.abs() >= NUISANCE_COSINE {
             warnings.push(Warning::NearNuisance { nuisance: (*name).to_string(), cosine: value });
@@ -125,11 +117,8 @@ pub(super) fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
     Array2::from_shape_fn((directions.len(), width), |(i, j)| f64::from(directions[i].unit[j]))
 }
 
-fn same_width(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
-    if a.unit.len() == b.unit.len() {
-        return Ok(());
-    }
-    Err(DirectionError::Width { expected: a.unit.len(), got: b.unit.len() })
+fn like(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
+    same_width(a.unit.len(), b.unit.len())
 }
 
 #[cfg(test)]

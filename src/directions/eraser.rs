@@ -11,8 +11,9 @@
 //! estimate: with fewer rows than dimensions the sample's inverse fits noise, and
 //! rows that were not fitted are moved at random. Either erases the fitted rows alike.
 
+use super::error::{labelled, same_width};
 use super::{DirectionError, Pairs};
-use crate::stats::linalg::{first_bad_row, thin_svd, Svd};
+use crate::stats::linalg::{thin_svd, Svd};
 use crate::stats::shrinkage::ledoit_wolf;
 use ndarray::{concatenate, s, Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,15 @@ impl Eraser {
         z: ArrayView2<f64>,
         covariance: Covariance,
     ) -> Result<Self, DirectionError> {
-        check(x, z)?;
+        let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
+        labelled(("labels", "the label"), (z.nrows(), bad), x)?;
+        if x.nrows() < 3 {
+            return Err(DirectionError::TooFewPairs {
+                estimator: "an eraser",
+                needed: 2,
+                got: x.nrows() / 2,
+            });
+        }
         let n = x.nrows() as f64;
         let wide = x.mapv(f64::from);
         let mean = wide.sum_axis(Axis(0)) / n;
@@ -95,9 +104,7 @@ impl Eraser {
 
     /// The rows of `x (n, d)` with the concept erased.
     pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>, DirectionError> {
-        if x.ncols() != self.width() {
-            return Err(DirectionError::Width { expected: self.width(), got: x.ncols() });
-        }
+        same_width(self.width(), x.ncols())?;
         let wide = x.mapv(f64::from);
         let share = (&wide - &self.mean).dot(&self.right.t()); // (n, k)
         Ok((wide - share.dot(&self.left.t())).mapv(|v| v as f32))
@@ -162,28 +169,7 @@ fn shrunk(
 /// Number of singular values that are not zero to rounding.
 fn rank(values: &Array1<f64>) -> usize {
     let first = values.first().copied().unwrap_or(0.0);
-    let counted = values.iter().filter(|v| **v > RANK_TOLERANCE * first);
-    counted.count()
-}
-
-fn check(x: ArrayView2<f32>, z: ArrayView2<f64>) -> Result<(), DirectionError> {
-    if z.nrows() != x.nrows() {
-        return Err(DirectionError::Rows { field: "labels", expected: x.nrows(), got: z.nrows() });
-    }
-    if x.nrows() < 3 {
-        return Err(DirectionError::TooFewPairs {
-            estimator: "an eraser",
-            needed: 2,
-            got: x.nrows() / 2,
-        });
-    }
-    let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
-    for (what, row) in [("the label", bad), ("the activation", first_bad_row(x))] {
-        if let Some(row) = row {
-            return Err(DirectionError::BadLabel { what, row });
-        }
-    }
-    Ok(())
+    values.iter().filter(|v| **v > RANK_TOLERANCE * first).count()
 }
 
 #[cfg(test)]

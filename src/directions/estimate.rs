@@ -9,7 +9,7 @@
 
 use super::logistic;
 use super::{DirectionError, Estimator, Pairs};
-use crate::stats::linalg::thin_svd;
+use crate::stats::linalg::{cosine, thin_svd};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
 use linfa::traits::Fit;
@@ -32,6 +32,13 @@ pub struct Direction {
     pub raw_norm: f64,
     /// How the sign was chosen.
     pub sign_rule: String,
+}
+
+impl Direction {
+    /// Cosine of the angle to another one of the same width.
+    pub fn cosine(&self, other: &Direction) -> f64 {
+        cosine(self.unit.mapv(f64::from).view(), other.unit.mapv(f64::from).view())
+    }
 }
 
 /// Estimates a direction from all of `pairs`; `seed` is used where the method draws.
@@ -125,8 +132,7 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
     }
     // Unit mean square keeps the solver's absolute tolerances meaningful.
     let scaled = &centred / (total / x.nrows() as f64).sqrt();
-    let fitted = Pca::params(1).fit(&DatasetBase::from(scaled.clone()));
-    if let Ok(pca) = fitted {
+    if let Ok(pca) = Pca::params(1).fit(&DatasetBase::from(scaled.clone())) {
         let v = pca.components().row(0).to_owned();
         let image = scaled.t().dot(&scaled.dot(&v)); // X'X v
         let value = v.dot(&image);
@@ -142,7 +148,6 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::stats::linalg::cosine;
     use proptest::prelude::*;
 
     /// `n` pairs in `d` dimensions whose sides differ by `shift` along `axis`, one prompt each.

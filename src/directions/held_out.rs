@@ -8,12 +8,12 @@
 //! ([`carried`]): base carried into a fine-tuned state, or one token position
 //! scored at another. The same prompts stay held out.
 
+use super::error::same_width;
 use super::{
     estimate, Covariance, Direction, DirectionError, Eraser, Estimator, Pairs, QualityOptions,
 };
 use crate::stats::bootstrap::{cluster_weights, Clusters};
 use crate::stats::interval::{percentile, Interval};
-use crate::stats::linalg::cosine;
 use crate::stats::moments::{mean, squares};
 use crate::stats::rank::SortedScores;
 use ndarray::{Array1, Array2};
@@ -164,9 +164,7 @@ pub fn carried(
     options: QualityOptions,
 ) -> Result<Carried, DirectionError> {
     to.check()?;
-    if from.width() != to.width() {
-        return Err(DirectionError::Width { expected: from.width(), got: to.width() });
-    }
+    same_width(from.width(), to.width())?;
     for (field, same) in
         [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)]
     {
@@ -181,7 +179,7 @@ pub fn carried(
     };
     let cosine = match estimate(to, estimator, options.seed) {
         Ok(_) if length(to) < ROUNDING * length(from) => f64::NAN,
-        Ok(two) => cosine(one.unit.mapv(f64::from).view(), two.unit.mapv(f64::from).view()),
+        Ok(two) => one.cosine(&two),
         Err(DirectionError::Zero { .. } | DirectionError::Pca { .. }) => f64::NAN,
         Err(error) => return Err(error),
     };

@@ -52,18 +52,11 @@ pub fn choose_layer(
             Ok((scored.separation, scored.auroc))
         })
         .collect::<Result<_, DirectionError>>()?;
-    let mut chosen = None;
-    for (l, (separation, _)) in scored.iter().enumerate() {
-        // On a tie the earlier layer stays.
-        if !separation.is_nan() && chosen.is_none_or(|c: usize| *separation > scored[c].0) {
-            chosen = Some(l);
-        }
-    }
-    let Some(chosen) = chosen else {
-        return Err(DirectionError::Zero {
-            what: "every layer's difference on the development split".to_string(),
-        });
-    };
+    // On a tie the earlier layer stays.
+    let known = (0..scored.len()).rev().filter(|&l| !scored[l].0.is_nan());
+    let best = known.max_by(|&a, &b| scored[a].0.total_cmp(&scored[b].0));
+    let nothing = "every layer's difference on the development split";
+    let chosen = best.ok_or_else(|| DirectionError::Zero { what: nothing.into() })?;
     let dev = layers[chosen].split(true);
     Ok(LayerChoice {
         chosen,

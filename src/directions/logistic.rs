@@ -59,27 +59,24 @@ pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic, DirectionError> {
         for fold in 0..folds {
             let (test, train): (Vec<usize>, Vec<usize>) =
                 (0..labels.len()).partition(|&i| clusters.of[i % pairs.len()] % folds == fold);
-            let known = select(&labels, &train);
+            let known = labels.select(Axis(0), &train);
             let inner = gram(&rows.gram, &train, &train);
             let outer = gram(&rows.gram, &test, &train);
             let mut last = None;
             for (alpha, loss) in ALPHAS.iter().zip(&mut losses).rev() {
                 let dual = newton(&inner, &known, *alpha, last)?;
                 let logits = outer.dot(&dual.a) + dual.b;
-                let total = log_loss(&logits, &select(&labels, &test));
+                let total = log_loss(&logits, &labels.select(Axis(0), &test));
                 *loss += total / test.len() as f64;
                 last = Some(dual);
             }
         }
     }
-    let mut best = ALPHAS.len() - 1;
-    for i in (0..ALPHAS.len()).rev() {
-        if losses[i] < losses[best] {
-            best = i;
-        }
-    }
-    let dual = newton(&rows.gram, &labels, ALPHAS[best], None)?;
-    Ok(rows.back(&dual, ALPHAS[best]))
+    // On a tie the larger one.
+    let tried = ALPHAS.iter().zip(losses).rev();
+    let best = tried.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(f64::NAN, |(alpha, _)| *alpha);
+    let dual = newton(&rows.gram, &labels, best, None)?;
+    Ok(rows.back(&dual, best))
 }
 
 /// Both sides of the pairs, positive rows first, each dimension with mean 0 and deviation 1.
@@ -195,18 +192,11 @@ fn newton(
 
 /// Sum over rows of `ln(1 + e^-margin)`.
 fn log_loss(logits: &Array1<f64>, labels: &Array1<f64>) -> f64 {
-    logits
-        .iter()
-        .zip(labels)
-        .map(|(&z, &label)| {
-            let margin = if label > 0.5 { z } else { -z };
-            (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
-        })
-        .sum()
-}
-
-fn select(values: &Array1<f64>, rows: &[usize]) -> Array1<f64> {
-    values.select(Axis(0), rows)
+    let loss = |(&z, &label): (&f64, &f64)| {
+        let margin = if label > 0.5 { z } else { -z };
+        (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
+    };
+    logits.iter().zip(labels).map(loss).sum()
 }
 
 fn gram(k: &Array2<f64>, rows: &[usize], columns: &[usize]) -> Array2<f64> {

@@ -59,10 +59,8 @@ pub fn profile(
     let direction = estimate(pairs, estimator, options.seed)?;
     let (nuisance_cosines, close) = nuisance_cosines(&direction, nuisances)?;
     let all: Vec<Direction> = nuisances.iter().map(|(_, n)| (*n).clone()).collect();
-    let basis = match all.is_empty() {
-        true => None,
-        false => Some(orthonormal_rows(stack(&all, pairs.width()).view())), // (k, d)
-    };
+    let span = || orthonormal_rows(stack(&all, pairs.width()).view()); // (k, d)
+    let basis = (!all.is_empty()).then(span);
     let (raw, rest) =
         reliabilities(pairs, estimator, options.splits, options.seed, basis.as_ref())?;
     let folds = held(pairs, estimator, options.seed)?;

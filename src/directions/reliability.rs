@@ -85,9 +85,7 @@ pub(super) fn reliabilities(
                 };
                 estimate_at(&pairs.select(&rows), estimator, seed, alpha)
             };
-            let (Ok(a), Ok(b)) = (half(true), half(false)) else {
-                continue;
-            };
+            let (Ok(a), Ok(b)) = (half(true), half(false)) else { continue };
             let (a, b) = (a.unit.mapv(f64::from), b.unit.mapv(f64::from));
             raw.push(cosine(a.view(), b.view()));
             if let (Some(a), Some(b)) = (clean(&a), clean(&b)) {

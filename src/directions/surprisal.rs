@@ -6,9 +6,10 @@
 //! that have nothing to do with the concept; the slopes, turned to point to the
 //! less likely side, are the direction, and it is projected out like any nuisance.
 
+use super::error::labelled;
 use super::reliability::stepped_up;
 use super::{algebra, Direction, DirectionError};
-use crate::stats::linalg::{cosine, first_bad_row};
+use crate::stats::linalg::cosine;
 use crate::stats::rng::stream;
 use ndarray::{Array1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
@@ -73,20 +74,8 @@ fn slope(
 }
 
 fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<(), DirectionError> {
-    if log_prob.len() != activations.nrows() {
-        return Err(DirectionError::Rows {
-            field: "log_prob",
-            expected: activations.nrows(),
-            got: log_prob.len(),
-        });
-    }
-    if let Some(row) = log_prob.iter().position(|v| !v.is_finite()) {
-        return Err(DirectionError::BadLabel { what: "the mean log-probability", row });
-    }
-    match first_bad_row(activations) {
-        Some(row) => Err(DirectionError::BadLabel { what: "the activation", row }),
-        None => Ok(()),
-    }
+    let bad = log_prob.iter().position(|v| !v.is_finite());
+    labelled(("log_prob", "the mean log-probability"), (log_prob.len(), bad), activations)
 }
 
 #[cfg(test)]

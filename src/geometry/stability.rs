@@ -50,7 +50,8 @@ pub fn direction_stability(
     (0..base.dim().1)
         .into_par_iter()
         .map(|l| {
-            let sums = [&base, &tuned].map(|x| clusters.sums(x.index_axis(Axis(1), l)));
+            let (base, tuned) = (base.index_axis(Axis(1), l), tuned.index_axis(Axis(1), l));
+            let sums = [clusters.sums(base), clusters.sums(tuned)];
             check::finite(&format!("a difference at layer {l}"), sums.iter().flatten())?;
             Ok(stability(&sums, &clusters, level))
         })

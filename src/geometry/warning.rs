@@ -47,7 +47,9 @@ pub enum Warning {
     #[error("the cosine relative to its ceiling has no interval: a direction is not above its noise in too many draws; add pairs")]
     NoRelativeInterval,
     /// Fewer cosines with placebos than [`LEAST_PLACEBOS`], so that there is no p.
-    #[error("{n} cosines with placebos and no p, which takes {LEAST_PLACEBOS}: add placebo concepts")]
+    #[error(
+        "{n} cosines with placebos and no p, which takes {LEAST_PLACEBOS}: add placebo concepts"
+    )]
     FewPlacebos {
         /// Cosines with placebos.
         n: usize,

@@ -448,7 +448,7 @@ fn role(parts: &[(Range<usize>, Role)], a: usize, b: usize) -> Role {
     }
 }
 
-fn prompt_messages(system: Option<&str>, prompt: &str) -> Vec<Message> {
+pub(crate) fn prompt_messages(system: Option<&str>, prompt: &str) -> Vec<Message> {
     let mut messages = Vec::new();
     if let Some(s) = system {
         messages.push(Message::new("system", s));

@@ -96,6 +96,18 @@ impl Clusters {
     }
 }
 
+/// Values by key, keys in order of first appearance.
+pub fn grouped<K: PartialEq, V>(items: impl IntoIterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut out: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in items {
+        match out.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, values)) => values.push(value),
+            None => out.push((key, vec![value])),
+        }
+    }
+    out
+}
+
 /// Counts `(draws, n_clusters)`: how often each cluster was drawn; rows sum to `n_clusters`.
 pub fn cluster_counts(n_clusters: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut counts = Array2::<f32>::zeros((draws, n_clusters)); // (draws, clusters)
