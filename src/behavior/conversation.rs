@@ -6,9 +6,9 @@
 //! battery. [`fresh`] asks the same question with nothing before it: the difference is what the
 //! conversation does.
 
+use super::error::Result;
 use super::sample::Speaker;
 use super::stance::Asked;
-use super::BehaviorError;
 use crate::materials::{Script, ScriptSet};
 use crate::model::tokenizer::prompt_messages;
 use crate::model::Message;
@@ -51,7 +51,7 @@ pub fn hold(
     sets: &[ScriptSet],
     system: Option<&str>,
     replies: Replies,
-) -> Result<Vec<Talk>, BehaviorError> {
+) -> Result<Vec<Talk>> {
     let scripts: Vec<(&ScriptSet, &Script)> =
         sets.iter().flat_map(|set| set.scripts.iter().map(move |s| (set, s))).collect();
     let mut talks: Vec<Talk> = scripts

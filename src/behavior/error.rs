@@ -6,6 +6,8 @@ use crate::stats::StatsError;
 use crate::store::StoreError;
 use std::path::PathBuf;
 
+pub(crate) type Result<T, E = BehaviorError> = std::result::Result<T, E>;
+
 /// Errors of the `behavior` room; a judge's own are in [`super::judge::JudgeError`].
 #[derive(Debug, thiserror::Error)]
 pub enum BehaviorError {

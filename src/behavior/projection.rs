@@ -5,7 +5,7 @@
 //! conversation is what the half-life of a persona is computed from: does it stay where it was
 //! put, or drift back?
 
-use super::BehaviorError;
+use super::error::Result;
 use crate::capture::{capture, Position, Request};
 use crate::model::{Decoder, Interventions, Message, ModelError, Role, Tokenizer, Tokens};
 use ndarray::Array2;
@@ -48,7 +48,7 @@ pub fn project_turns(
     conversations: &[(&str, &[Message])],
     rulers: &[Ruler],
     interventions: &Interventions,
-) -> Result<Vec<TurnProjections>, BehaviorError> {
+) -> Result<Vec<TurnProjections>> {
     let units = units(rulers, model.hidden())?;
     let mut layers: Vec<usize> = rulers.iter().map(|r| r.layer).collect();
     layers.sort_unstable();
@@ -97,7 +97,7 @@ pub fn project_turns(
 }
 
 /// Unit vectors of rulers.
-fn units(rulers: &[Ruler], hidden: usize) -> Result<Vec<Vec<f64>>, BehaviorError> {
+fn units(rulers: &[Ruler], hidden: usize) -> Result<Vec<Vec<f64>>> {
     rulers
         .iter()
         .map(|r| {

@@ -8,8 +8,8 @@
 //! which does not: with several samples a prompt the second is the one to read.
 
 use super::answer::Answer;
+use super::error::Result;
 use super::judge::{Case, Ruling, Side, Store, Truth, Verdict};
-use super::BehaviorError;
 use crate::stats::bootstrap::{bootstrap_mean, grouped};
 use crate::stats::interval::wilson;
 use crate::stats::Interval;
@@ -88,18 +88,12 @@ pub struct Rates {
 ///
 /// # Errors
 /// None that well-formed answers can cause.
-pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>, BehaviorError> {
+pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>> {
     let cells = grouped(all.iter().map(|j| ((&j.answer.state, &j.answer.preference), j)));
     cells.into_iter().map(|((state, p), held)| cell(state, p, &held, draws, seed)).collect()
 }
 
-fn cell(
-    state: &str,
-    preference: &str,
-    all: &[&Judged],
-    draws: usize,
-    seed: u64,
-) -> Result<Rates, BehaviorError> {
+fn cell(state: &str, preference: &str, all: &[&Judged], draws: usize, seed: u64) -> Result<Rates> {
     let count = |keep: &dyn Fn(&Judged) -> bool| all.iter().filter(|j| keep(j)).count();
     let coherent = |j: &Judged| j.verdict().filter(|v| v.coherent);
     let of = |hit: &dyn Fn(&Judged) -> Option<bool>| rate(all, hit, draws, seed);
@@ -129,7 +123,7 @@ fn rate(
     hit: &dyn Fn(&Judged) -> Option<bool>,
     draws: usize,
     seed: u64,
-) -> Result<Rate, BehaviorError> {
+) -> Result<Rate> {
     let counted = all.iter().filter_map(|j| Some((&j.answer.prompt_id, u8::from(hit(j)?))));
     let (mut prompts, mut values, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (id, hits)) in grouped(counted).into_iter().enumerate() {

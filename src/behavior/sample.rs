@@ -6,6 +6,7 @@
 //! the same settings draws only what is missing, and one with other settings is refused.
 
 use super::answer::{Answer, Drawn};
+use super::error::Result;
 use super::stance::Asked;
 use super::BehaviorError;
 use crate::model::generate::{respond, Sampling};
@@ -31,7 +32,7 @@ pub struct Speaker<'a> {
 
 impl Speaker<'_> {
     /// Answers each of `asked` once, with the number of its sample.
-    fn answer(&self, asked: &[(&Asked, usize)]) -> Result<Vec<Answer>, BehaviorError> {
+    fn answer(&self, asked: &[(&Asked, usize)]) -> Result<Vec<Answer>> {
         let prompt = |(a, sample): &(&'_ Asked, usize)| {
             let purpose = format!("answer/{}/{}/{}", self.state, a.preference, a.prompt_id);
             (purpose, *sample as u64)
@@ -61,7 +62,7 @@ impl Speaker<'_> {
         &self,
         conversations: &[&[Message]],
         streams: &[(String, u64)],
-    ) -> Result<Vec<Written>, BehaviorError> {
+    ) -> Result<Vec<Written>> {
         let (model, eos) = (self.model, self.tokenizer.eos());
         let sampling = Sampling {
             max_tokens: self.drawn.max_tokens,
@@ -73,7 +74,7 @@ impl Speaker<'_> {
             let prompts = batch
                 .iter()
                 .map(|messages| Ok(self.tokenizer.chat(messages, true)?))
-                .collect::<Result<Vec<_>, BehaviorError>>()?;
+                .collect::<Result<Vec<_>>>()?;
             let mut rngs: Vec<ChaCha8Rng> = streams
                 .iter()
                 .map(|(purpose, index)| stream(self.drawn.seed, purpose, *index))
@@ -111,7 +112,7 @@ pub fn sample(
     samples: usize,
     file: &Path,
     watch: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Answer>, BehaviorError> {
+) -> Result<Vec<Answer>> {
     let (mut journal, kept) = Journal::open::<Answer>(file)?;
     check(&kept, speaker.drawn, asked, file)?;
     let mut have: BTreeMap<(String, String, usize), Answer> = BTreeMap::new();
@@ -139,12 +140,7 @@ pub fn sample(
 }
 
 /// Refuses answers of another draw, or to a prompt that reads otherwise now.
-fn check(
-    kept: &[Answer],
-    drawn: &Drawn,
-    asked: &[Asked],
-    file: &Path,
-) -> Result<(), BehaviorError> {
+fn check(kept: &[Answer], drawn: &Drawn, asked: &[Asked], file: &Path) -> Result<()> {
     let now: HashMap<(&str, &str), &Asked> =
         asked.iter().map(|a| ((a.preference.as_str(), a.prompt_id.as_str()), a)).collect();
     for (i, answer) in kept.iter().enumerate() {

@@ -4,8 +4,8 @@
 //! divergence from the unedited model on neutral responses and the edited model's perplexity on
 //! them tell the two apart. The unedited model reads the texts once, however many edits follow.
 
+use super::error::Result;
 use super::stance::{batches, Batch};
-use super::BehaviorError;
 use crate::model::{Decoder, Hooks, Interventions, Tokens};
 use candle_core::Tensor;
 
@@ -24,12 +24,12 @@ impl<'a> SideEffects<'a> {
     ///
     /// # Errors
     /// The model's.
-    pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self, BehaviorError> {
+    pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self> {
         let read = |b: Batch| {
             let stream = reference.forward(&b.packed, &mut Hooks::none())?;
             Ok((b, stream))
         };
-        let batches = batches(texts, BUDGET).map(read).collect::<Result<_, BehaviorError>>()?;
+        let batches = batches(texts, BUDGET).map(read).collect::<Result<_>>()?;
         Ok(SideEffects { reference, batches })
     }
 
@@ -38,11 +38,7 @@ impl<'a> SideEffects<'a> {
     ///
     /// # Errors
     /// An edit that fits no layer of the model; the model's.
-    pub fn under(
-        &self,
-        changed: &Decoder,
-        interventions: &Interventions,
-    ) -> Result<(f64, f64), BehaviorError> {
+    pub fn under(&self, changed: &Decoder, interventions: &Interventions) -> Result<(f64, f64)> {
         let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
         for (b, stream) in &self.batches {
             let none = &mut Hooks::none();

@@ -5,6 +5,7 @@
 //! the prompt is the unit of replication. All completions of a prompt share its rows. What
 //! stands before is one question of the battery or a whole conversation: an [`Asked`] says which.
 
+use super::error::Result;
 use super::BehaviorError;
 use crate::materials::{Preference, StancePair};
 use crate::model::packed::plan;
@@ -118,7 +119,7 @@ pub fn response_log_probs(
     model: &Decoder,
     texts: &[Tokens],
     interventions: &Interventions,
-) -> Result<Vec<f64>, BehaviorError> {
+) -> Result<Vec<f64>> {
     let mut out = vec![f64::NAN; texts.len()];
     for Batch { packed, rows, targets, counts } in batches(texts, BUDGET) {
         let mut hooks = Hooks::none();
@@ -142,7 +143,7 @@ pub fn stance(
     battery: &[Preference],
     system: Option<&str>,
     interventions: &Interventions,
-) -> Result<Vec<PairScore>, BehaviorError> {
+) -> Result<Vec<PairScore>> {
     stance_of(model, tokenizer, &Asked::battery(battery, system), interventions)
 }
 
@@ -152,7 +153,7 @@ pub fn stance_of(
     tokenizer: &Tokenizer,
     asked: &[Asked],
     interventions: &Interventions,
-) -> Result<Vec<PairScore>, BehaviorError> {
+) -> Result<Vec<PairScore>> {
     let texts = stance_texts(tokenizer, asked)?;
     if texts.is_empty() {
         return Err(BehaviorError::Empty);
@@ -175,7 +176,7 @@ pub fn stance_of(
 }
 
 /// The texts that scoring reads: of every pair the one that expresses and the one that opposes.
-pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens>, BehaviorError> {
+pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens>> {
     let mut texts = Vec::new();
     for a in asked {
         for completion in a.pairs.iter().flat_map(|pair| [&pair.express, &pair.oppose]) {
@@ -210,7 +211,7 @@ pub fn by_prompt(scores: &[PairScore]) -> Vec<PromptScore> {
 }
 
 /// Mean of values, one a prompt, with a 95 % bootstrap interval over prompts.
-pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, BehaviorError> {
+pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate> {
     let clusters: Vec<usize> = (0..values.len()).collect();
     Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)
 }

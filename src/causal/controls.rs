@@ -7,6 +7,7 @@
 //! percentile of single tokens' coordinates, since single tokens are what capping acts on: means
 //! over a response spread far less.
 
+use super::error::Result;
 use super::CausalError;
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
@@ -102,7 +103,7 @@ impl Direction {
     ///
     /// # Errors
     /// `Shape` where a block has none.
-    pub fn per_layer(&self, depth: usize) -> Result<PerLayer, CausalError> {
+    pub fn per_layer(&self, depth: usize) -> Result<PerLayer> {
         (0..depth).map(|l| Ok(self.at(l)?.to_vec())).collect()
     }
 
@@ -110,7 +111,7 @@ impl Direction {
     ///
     /// # Errors
     /// `Shape` where there is none.
-    pub fn at(&self, layer: usize) -> Result<&[f32], CausalError> {
+    pub fn at(&self, layer: usize) -> Result<&[f32]> {
         let v = self.vectors.get(&layer);
         v.map(Vec::as_slice).ok_or_else(|| CausalError::Shape {
             what: format!("direction `{}`", self.name),
@@ -155,7 +156,7 @@ pub fn ceilings(
     directions: &[Vec<f32>],
     roles: Option<&[Role]>,
     q: f64,
-) -> Result<Vec<f64>, CausalError> {
+) -> Result<Vec<f64>> {
     if directions.len() != model.layers() {
         return Err(CausalError::Shape {
             what: "the list of directions".into(),

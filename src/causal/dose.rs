@@ -8,6 +8,7 @@
 
 use super::bench::Edited;
 use super::controls::Kind;
+use super::error::Result;
 use super::warning::FEWEST_RANDOM;
 use super::{CausalError, Warning};
 use crate::behavior::estimate;
@@ -90,7 +91,7 @@ pub type Changes = Vec<(String, Vec<f64>)>;
 ///
 /// # Errors
 /// `Unpaired` for a prompt without an unedited score, `NotFinite`.
-pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
+pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes> {
     let before: BTreeMap<(&str, &str), f64> =
         plain.scores.iter().map(|(p, prompt, score)| ((&**p, &**prompt), *score)).collect();
     let mut own = Vec::new();
@@ -128,7 +129,7 @@ pub fn dose_response(
     guards: Guards,
     draws: usize,
     seed: u64,
-) -> Result<DoseResponse, CausalError> {
+) -> Result<DoseResponse> {
     if edited.is_empty() || plain.scores.is_empty() {
         return Err(CausalError::Empty("no dose or no prompt was scored"));
     }
@@ -194,9 +195,9 @@ fn direction_slopes(
     counted: &[(f64, Changes)],
     draws: usize,
     seed: u64,
-) -> Result<Vec<Slope>, CausalError> {
+) -> Result<Vec<Slope>> {
     let squares: f64 = counted.iter().map(|(a, _)| a * a).sum();
-    let slope = |k: usize| -> Result<Estimate, CausalError> {
+    let slope = |k: usize| -> Result<Estimate> {
         let mut by_prompt = vec![0.0; counted[0].1[k].1.len()];
         for (dose, changes) in counted {
             let values = by_prompt.iter_mut().zip(&changes[k].1);
@@ -210,7 +211,7 @@ fn direction_slopes(
         Some((_, changes)) => changes.iter().map(|c| c.0.as_str()).collect(),
         None => vec![ALL],
     };
-    let one = |(k, preference): (usize, &str)| -> Result<Slope, CausalError> {
+    let one = |(k, preference): (usize, &str)| -> Result<Slope> {
         Ok(Slope {
             direction: e.edit.clone(),
             kind: e.kind,

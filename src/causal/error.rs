@@ -4,6 +4,8 @@ use crate::behavior::BehaviorError;
 use crate::model::ModelError;
 use crate::stats::StatsError;
 
+pub(crate) type Result<T, E = CausalError> = std::result::Result<T, E>;
+
 /// One variant a way in which the input can be wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum CausalError {

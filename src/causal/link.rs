@@ -5,6 +5,7 @@
 //! arrangements up to eight conditions, else drawn ones) and is recomputed without each condition
 //! in turn. A correlation over all states is given beside it and carries no p.
 
+use super::error::Result;
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Warning};
 use crate::stats::bootstrap::grouped;
@@ -62,7 +63,7 @@ pub fn condition_means(points: &[Point], value: impl Fn(&Point) -> f64) -> Vec<(
 ///
 /// # Errors
 /// `Empty` below 3 conditions; `NotFinite`.
-pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Link, CausalError> {
+pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Link> {
     let known = |p: &Point| p.behaviour.is_finite() && p.predictor.is_finite();
     if let Some(p) = points.iter().find(|p| !known(p)) {
         return Err(CausalError::NotFinite {

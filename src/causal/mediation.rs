@@ -8,6 +8,7 @@
 //! seeds, widened for few of either. share = removed / total exists only where the total can be told
 //! from zero, and is a point: a quotient of two noisy amounts has no interval worth printing.
 
+use super::error::Result;
 use super::resample::{mean, means, prompt_shares, seed_shares, LEVEL};
 use super::warning::{FEWEST_SEEDS, RESOLUTION};
 use super::{CausalError, Warning};
@@ -65,12 +66,7 @@ pub struct Necessity {
 ///
 /// # Errors
 /// `Shape` where arms differ in prompts or seeds, `Empty` without prompts, `NotFinite`.
-pub fn necessity(
-    edit: &str,
-    arms: &Arms,
-    draws: usize,
-    seed: u64,
-) -> Result<Necessity, CausalError> {
+pub fn necessity(edit: &str, arms: &Arms, draws: usize, seed: u64) -> Result<Necessity> {
     let (s, p) = arms.tuned.dim();
     let (r, _) = arms.reference.dim();
     check(edit, arms, (s, r, p))?;
@@ -110,7 +106,7 @@ pub fn necessity(
     Ok(out)
 }
 
-fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<(), CausalError> {
+fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()> {
     if p == 0 || s == 0 || r == 0 {
         return Err(CausalError::Empty("no prompts or no models to compare"));
     }

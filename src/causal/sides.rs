@@ -2,6 +2,7 @@
 //! the damage that they do.
 
 use super::bench::NONE;
+use super::error::Result;
 use super::mediation::{necessity, Arms, Necessity};
 use super::{CausalError, Edited, Guards, Warning};
 use ndarray::Array2;
@@ -20,7 +21,7 @@ pub fn necessities(
     keep: &dyn Fn(&str) -> bool,
     draws: usize,
     seed: u64,
-) -> Result<Vec<Necessity>, CausalError> {
+) -> Result<Vec<Necessity>> {
     let Some(first) = tuned.first().filter(|_| !reference.is_empty()) else {
         return Err(CausalError::Empty("no models to compare"));
     };
@@ -106,7 +107,7 @@ fn cells(side: &[&[Edited]], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2
 }
 
 /// Whether a model was put to the same edits and prompts as the first.
-fn like(model: &[Edited], first: &[Edited]) -> Result<(), CausalError> {
+fn like(model: &[Edited], first: &[Edited]) -> Result<()> {
     let names = |m: &[Edited]| m.iter().map(|e| e.edit.clone()).collect::<Vec<_>>();
     if names(model) != names(first) {
         return Err(CausalError::Shape {

@@ -6,6 +6,7 @@
 //! its interval over the draws (prompts and seeds) behind the quantities. Moving first is not
 //! causing, but what moves after cannot have caused the start.
 
+use super::error::Result;
 use super::resample::{means, prompt_shares, seed_shares};
 use super::{CausalError, Warning};
 use crate::stats::interval::percentile;
@@ -69,12 +70,7 @@ impl Series {
     /// # Errors
     /// `Shape` where lengths differ, steps do not increase from 0 or are fewer than 3;
     /// `NotFinite`.
-    pub fn new(
-        name: &str,
-        steps: Vec<usize>,
-        value: Vec<f64>,
-        draws: Array2<f64>,
-    ) -> Result<Self, CausalError> {
+    pub fn new(name: &str, steps: Vec<usize>, value: Vec<f64>, draws: Array2<f64>) -> Result<Self> {
         let shape = |got: String, expected: &str| CausalError::Shape {
             what: format!("series `{name}`"),
             got,
@@ -109,7 +105,7 @@ impl Series {
         draws: usize,
         seed: u64,
         purpose: &str,
-    ) -> Result<Self, CausalError> {
+    ) -> Result<Self> {
         let (s, p, t) = cells.dim();
         if s == 0 || p == 0 {
             return Err(CausalError::Empty("a trajectory of no prompts"));
@@ -196,7 +192,7 @@ pub fn half_way(series: &Series) -> HalfWay {
 ///
 /// # Errors
 /// `Shape` where the numbers of draws differ.
-pub fn lead(first: &Series, second: &Series) -> Result<Lead, CausalError> {
+pub fn lead(first: &Series, second: &Series) -> Result<Lead> {
     if first.draws.nrows() != second.draws.nrows() {
         return Err(CausalError::Shape {
             what: format!("series `{}`", second.name),

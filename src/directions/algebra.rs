@@ -7,6 +7,7 @@
 //! other leaves some of each behind when they are not orthogonal.
 
 use super::error::same_width;
+use super::error::Result;
 use super::warning::NUISANCE_COSINE;
 use super::{Direction, DirectionError, Warning};
 use crate::stats::linalg::orthonormal_rows;
@@ -18,7 +19,7 @@ pub fn vector(direction: &Direction) -> Array1<f64> {
 }
 
 /// A direction from a vector `(d)`; errors when it is zero.
-pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, DirectionError> {
+pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction> {
     let length = v.dot(&v).sqrt();
     if length.is_nan() || length <= 0.0 {
         return Err(DirectionError::Zero { what: "the resulting direction".to_string() });
@@ -31,13 +32,13 @@ pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, Directi
 }
 
 /// Sum of two directions as vectors in activation units.
-pub fn add(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+pub fn add(a: &Direction, b: &Direction) -> Result<Direction> {
     combine(&[(1.0, a), (1.0, b)])
 }
 
 /// Weighted sum of directions as vectors in activation units; errors when it is zero
 /// and without a term. The sign rule is that of the first.
-pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError> {
+pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction> {
     let Some((_, first)) = terms.first() else {
         return Err(DirectionError::Zero { what: "a sum of no directions".to_string() });
     };
@@ -50,12 +51,12 @@ pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError>
 }
 
 /// `factor` times a direction; a negative factor turns it round, zero is an error.
-pub fn scale(a: &Direction, factor: f64) -> Result<Direction, DirectionError> {
+pub fn scale(a: &Direction, factor: f64) -> Result<Direction> {
     from_vector(vector(a) * factor, &a.sign_rule)
 }
 
 /// `a` without its part along `b`.
-pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction> {
     clean(a, std::slice::from_ref(b))
 }
 
@@ -63,7 +64,7 @@ pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionE
 ///
 /// Its `raw_norm` becomes the length of what is left. Errors on differing
 /// widths and when less than 1e-6 of the length is left.
-pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction, DirectionError> {
+pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction> {
     nuisances.iter().try_for_each(|n| like(direction, n))?;
     let basis = orthonormal_rows(stack(nuisances, direction.unit.len()).view()); // (k, d)
     let start = direction.unit.mapv(f64::from);
@@ -79,7 +80,7 @@ pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction
 /// first stays as it is, and lengths are those of what is left.
 ///
 /// Errors on differing widths and on a direction that depends on those before it.
-pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, DirectionError> {
+pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>> {
     let each = |i: usize| match i {
         0 => Ok(directions[0].clone()),
         _ => clean(&directions[i], &directions[..i]),
@@ -88,7 +89,7 @@ pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, Directi
 }
 
 /// Cosines `(k, k)` between directions, for example of several estimators.
-pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
+pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>> {
     directions.iter().try_for_each(|other| like(&directions[0], other))?;
     let k = directions.len();
     Ok(Array2::from_shape_fn((k, k), |(i, j)| directions[i].cosine(&directions[j])))
@@ -99,7 +100,7 @@ pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError
 pub fn nuisance_cosines(
     direction: &Direction,
     nuisances: &[(&str, &Direction)],
-) -> Result<(Vec<f64>, Vec<Warning>), DirectionError> {
+) -> Result<(Vec<f64>, Vec<Warning>)> {
     let (mut cosines, mut warnings) = (Vec::new(), Vec::new());
     for (name, nuisance) in nuisances {
         like(direction, nuisance)?;
@@ -117,7 +118,7 @@ pub(super) fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
     Array2::from_shape_fn((directions.len(), width), |(i, j)| f64::from(directions[i].unit[j]))
 }
 
-fn like(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
+fn like(a: &Direction, b: &Direction) -> Result<()> {
     same_width(a.unit.len(), b.unit.len())
 }
 

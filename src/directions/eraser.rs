@@ -11,6 +11,7 @@
 //! estimate: with fewer rows than dimensions the sample's inverse fits noise, and
 //! rows that were not fitted are moved at random. Either erases the fitted rows alike.
 
+use super::error::Result;
 use super::error::{labelled, same_width};
 use super::{DirectionError, Pairs};
 use crate::stats::linalg::{thin_svd, Svd};
@@ -48,11 +49,7 @@ impl Eraser {
     ///
     /// Errors on differing numbers of rows, below 3 rows, on values that are not
     /// finite, and when z or x does not vary.
-    pub fn fit(
-        x: ArrayView2<f32>,
-        z: ArrayView2<f64>,
-        covariance: Covariance,
-    ) -> Result<Self, DirectionError> {
+    pub fn fit(x: ArrayView2<f32>, z: ArrayView2<f64>, covariance: Covariance) -> Result<Self> {
         let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
         labelled(("labels", "the label"), (z.nrows(), bad), x)?;
         if x.nrows() < 3 {
@@ -84,7 +81,7 @@ impl Eraser {
     /// Fits an eraser of which side a row is on: rank 1.
     ///
     /// Errors on inconsistent pairs and when the sides do not differ.
-    pub fn of_pairs(pairs: &Pairs, covariance: Covariance) -> Result<Self, DirectionError> {
+    pub fn of_pairs(pairs: &Pairs, covariance: Covariance) -> Result<Self> {
         pairs.check()?;
         let x = concatenate![Axis(0), pairs.positive, pairs.negative];
         let mut z = Array2::zeros((x.nrows(), 1));
@@ -103,7 +100,7 @@ impl Eraser {
     }
 
     /// The rows of `x (n, d)` with the concept erased.
-    pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>, DirectionError> {
+    pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>> {
         same_width(self.width(), x.ncols())?;
         let wide = x.mapv(f64::from);
         let share = (&wide - &self.mean).dot(&self.right.t()); // (n, k)
@@ -111,7 +108,7 @@ impl Eraser {
     }
 
     /// Both sides of pairs with the concept erased.
-    pub fn apply_to_pairs(&self, pairs: &Pairs) -> Result<Pairs, DirectionError> {
+    pub fn apply_to_pairs(&self, pairs: &Pairs) -> Result<Pairs> {
         Ok(Pairs {
             positive: self.apply(pairs.positive.view())?,
             negative: self.apply(pairs.negative.view())?,
@@ -127,10 +124,7 @@ impl Eraser {
 
 /// Factors from the sample covariance: with `X = U S V'` the whitened covariance with
 /// z is `V U'Z`, whose left singular vectors `V A` give `left = V S A`, `right = A' S+ V'`.
-fn sample(
-    centred: &Array2<f64>,
-    labels: &Array2<f64>,
-) -> Result<(Array2<f64>, Array2<f64>), DirectionError> {
+fn sample(centred: &Array2<f64>, labels: &Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
     let Svd { u, s: values, vt } = thin_svd(centred.view())?;
     // The threshold of a pseudo-inverse of the covariance, whose values are squares.
     let least = values[0] * (centred.ncols() as f64 * f64::EPSILON).sqrt();
@@ -152,7 +146,7 @@ fn shrunk(
     x: ArrayView2<f32>,
     centred: &Array2<f64>,
     labels: &Array2<f64>,
-) -> Result<(Array2<f64>, Array2<f64>), DirectionError> {
+) -> Result<(Array2<f64>, Array2<f64>)> {
     let cross = centred.t().dot(labels); // (d, c)
     let covariance = ledoit_wolf(x)?;
     let mut solved = Array2::zeros(cross.dim()); // (d, c)

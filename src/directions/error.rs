@@ -8,6 +8,8 @@ use crate::stats::StatsError;
 use ndarray::ArrayView2;
 use thiserror::Error;
 
+pub(crate) type Result<T, E = DirectionError> = std::result::Result<T, E>;
+
 /// One variant for each way a direction cannot be made.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum DirectionError {
@@ -111,7 +113,7 @@ pub enum DirectionError {
 }
 
 /// Refuses vectors or matrices of different widths.
-pub(super) fn same_width(expected: usize, got: usize) -> Result<(), DirectionError> {
+pub(super) fn same_width(expected: usize, got: usize) -> Result<()> {
     (got == expected).then_some(()).ok_or(DirectionError::Width { expected, got })
 }
 
@@ -121,7 +123,7 @@ pub(super) fn labelled(
     (field, what): (&'static str, &'static str),
     (labels, bad): (usize, Option<usize>),
     x: ArrayView2<f32>,
-) -> Result<(), DirectionError> {
+) -> Result<()> {
     if labels != x.nrows() {
         return Err(DirectionError::Rows { field, expected: x.nrows(), got: labels });
     }

@@ -7,6 +7,7 @@
 //! exact enough for the first component but is checked here, with a full
 //! decomposition as the fallback. The random control keeps its random sign.
 
+use super::error::Result;
 use super::logistic;
 use super::{DirectionError, Estimator, Pairs};
 use crate::stats::linalg::{cosine, thin_svd};
@@ -53,11 +54,7 @@ impl Direction {
 ///
 /// Errors on inconsistent shapes, values that are not finite, too few pairs and
 /// when the sides do not differ.
-pub fn estimate(
-    pairs: &Pairs,
-    estimator: Estimator,
-    seed: u64,
-) -> Result<Direction, DirectionError> {
+pub fn estimate(pairs: &Pairs, estimator: Estimator, seed: u64) -> Result<Direction> {
     estimate_at(pairs, estimator, seed, None)
 }
 
@@ -67,7 +64,7 @@ pub(super) fn estimate_at(
     estimator: Estimator,
     seed: u64,
     alpha: Option<f64>,
-) -> Result<Direction, DirectionError> {
+) -> Result<Direction> {
     pairs.check()?;
     let needed = match estimator {
         Estimator::MeanDiff | Estimator::Random => 1,
@@ -123,7 +120,7 @@ pub(super) fn estimate_at(
 }
 
 /// First principal component `(d)` of the rows of `x (n, d)`, centred.
-fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
+fn first_component(x: Array2<f64>) -> Result<Array1<f64>> {
     let mean = x.sum_axis(Axis(0)) / x.nrows() as f64;
     let centred = &x - &mean; // (n, d)
     let total = centred.iter().map(|v| v * v).sum::<f64>();

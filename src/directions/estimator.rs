@@ -3,6 +3,7 @@
 //! Each is named by what it does, in kebab case, the same in manifests, files
 //! and figures. A name that is not known is answered with the nearest one.
 
+use super::error::Result;
 use super::DirectionError;
 use crate::store::names::nearest;
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ impl fmt::Display for Estimator {
 impl FromStr for Estimator {
     type Err = DirectionError;
 
-    fn from_str(name: &str) -> Result<Self, DirectionError> {
+    fn from_str(name: &str) -> Result<Self> {
         let known = Estimator::ALL.into_iter().find(|e| e.name() == name);
         known.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),

@@ -9,6 +9,7 @@
 //! scored at another. The same prompts stay held out.
 
 use super::error::same_width;
+use super::error::Result;
 use super::{
     estimate, Covariance, Direction, DirectionError, Eraser, Estimator, Pairs, QualityOptions,
 };
@@ -69,11 +70,7 @@ pub(super) struct Held {
 }
 
 /// The directions of all folds; one that its rows cannot give is left out.
-pub(super) fn held(
-    pairs: &Pairs,
-    estimator: Estimator,
-    seed: u64,
-) -> Result<Vec<Held>, DirectionError> {
+pub(super) fn held(pairs: &Pairs, estimator: Estimator, seed: u64) -> Result<Vec<Held>> {
     let mut out = Vec::new();
     for (test, train) in folds(&pairs.prompt, &pairs.template) {
         match estimate(&pairs.select(&train), estimator, seed) {
@@ -162,7 +159,7 @@ pub fn carried(
     to: &Pairs,
     estimator: Estimator,
     options: QualityOptions,
-) -> Result<Carried, DirectionError> {
+) -> Result<Carried> {
     to.check()?;
     same_width(from.width(), to.width())?;
     for (field, same) in
@@ -196,7 +193,7 @@ pub fn left_by_eraser(
     pairs: &Pairs,
     covariance: Covariance,
     options: QualityOptions,
-) -> Result<(f64, Interval), DirectionError> {
+) -> Result<(f64, Interval)> {
     let mut erased = Vec::new();
     for (test, train) in folds(&pairs.prompt, &pairs.template) {
         let train = pairs.select(&train);

@@ -6,6 +6,7 @@
 //! the area under the curve is already 1. Pairs of the reported split are not
 //! looked at, so what is then reported on them is untouched by the choice.
 
+use super::error::Result;
 use super::held_out::{areas, held};
 use super::{DirectionError, Estimator, Pairs, QualityOptions};
 use crate::stats::bootstrap::Clusters;
@@ -34,11 +35,7 @@ pub struct LayerChoice {
 ///
 /// Errors below [`FEWEST_PAIRS`] development pairs, when no layer separates them (the
 /// first estimate that failed is told), and as [`super::estimate`] does.
-pub fn choose_layer(
-    layers: &[Pairs],
-    estimator: Estimator,
-    seed: u64,
-) -> Result<LayerChoice, DirectionError> {
+pub fn choose_layer(layers: &[Pairs], estimator: Estimator, seed: u64) -> Result<LayerChoice> {
     let got = layers.iter().map(|p| p.is_dev.iter().filter(|&&dev| dev).count()).min().unwrap_or(0);
     if got < FEWEST_PAIRS {
         return Err(DirectionError::NoDevelopmentPairs { needed: FEWEST_PAIRS, got });
@@ -51,7 +48,7 @@ pub fn choose_layer(
             let scored = areas(&dev, &held(&dev, estimator, seed)?, options);
             Ok((scored.separation, scored.auroc))
         })
-        .collect::<Result<_, DirectionError>>()?;
+        .collect::<Result<_>>()?;
     // On a tie the earlier layer stays.
     let known = (0..scored.len()).rev().filter(|&l| !scored[l].0.is_nan());
     let best = known.max_by(|&a, &b| scored[a].0.total_cmp(&scored[b].0));

@@ -7,6 +7,7 @@
 //! prompts are those of the directions, so that a direction's area less this one has a
 //! paired interval. No layer and no model state enters: it is computed once a concept.
 
+use super::error::Result;
 use super::held_out::{areas, folds, Held};
 use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions};
 use crate::materials::wording::plain;
@@ -35,7 +36,7 @@ pub fn lexical(
     prompt: &[usize],
     template: &[usize],
     options: QualityOptions,
-) -> Result<Lexical, DirectionError> {
+) -> Result<Lexical> {
     let bags = bags(words, prompt, template);
     bags.check()?;
     let one = |(test, train): (Vec<usize>, Vec<usize>)| {

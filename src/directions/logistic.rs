@@ -10,6 +10,7 @@
 //! pairs. Alpha is chosen by the log-loss of left-out prompts; folds follow the
 //! order of prompt numbers, so nothing is drawn.
 
+use super::error::Result;
 use super::{DirectionError, Pairs};
 use crate::stats::bootstrap::Clusters;
 use faer::prelude::Solve;
@@ -39,7 +40,7 @@ pub struct Logistic {
 ///
 /// Errors on inconsistent pairs, when nothing varies, and when the solver does
 /// not settle (a penalty that is not positive, for one).
-pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic, DirectionError> {
+pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic> {
     let rows = Standardised::new(pairs)?;
     let dual = newton(&rows.gram, &rows.labels(), alpha, None)?;
     Ok(rows.back(&dual, alpha))
@@ -49,7 +50,7 @@ pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic, DirectionError> {
 /// left out, [`FOLDS`] folds; the largest alpha with fewer than 2 prompts.
 ///
 /// The standardisation is that of all rows. Errors as in [`fit`].
-pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic, DirectionError> {
+pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic> {
     let rows = Standardised::new(pairs)?;
     let labels = rows.labels();
     let clusters = Clusters::new(&pairs.prompt);
@@ -88,7 +89,7 @@ struct Standardised {
 }
 
 impl Standardised {
-    fn new(pairs: &Pairs) -> Result<Self, DirectionError> {
+    fn new(pairs: &Pairs) -> Result<Self> {
         pairs.check()?;
         let x = concatenate![Axis(0), pairs.positive, pairs.negative].mapv(f64::from);
         let n = x.nrows() as f64;
@@ -131,12 +132,7 @@ struct Dual {
 /// `(K + alpha W^-1) a + b = z, sum a = 0` (Rasmussen and Williams 2006, section
 /// 3.4, with an intercept), through the matrix `alpha I + S K S`, S^2 = W. A step
 /// that raises the loss is halved.
-fn newton(
-    k: &Array2<f64>,
-    labels: &Array1<f64>,
-    alpha: f64,
-    start: Option<Dual>,
-) -> Result<Dual, DirectionError> {
+fn newton(k: &Array2<f64>, labels: &Array1<f64>, alpha: f64, start: Option<Dual>) -> Result<Dual> {
     let n = labels.len();
     let unsettled = |reason: String| DirectionError::Logistic { alpha, reason };
     let Dual { mut a, mut b } = start.unwrap_or(Dual { a: Array1::zeros(n), b: 0.0 });

@@ -8,6 +8,7 @@
 //! it too, because it is cheap beside them.
 
 use super::error::same_width;
+use super::error::Result;
 use super::DirectionError;
 use ndarray::{Array1, Array2, Axis};
 
@@ -43,7 +44,7 @@ impl Pairs {
     }
 
     /// Errors when shapes disagree or a value is not finite.
-    pub fn check(&self) -> Result<(), DirectionError> {
+    pub fn check(&self) -> Result<()> {
         let n = self.len();
         for (field, got) in [
             ("negative", self.negative.nrows()),

@@ -8,6 +8,7 @@
 //! other texts and stay as they are.
 
 use super::algebra::stack;
+use super::error::Result;
 use super::held_out::{areas, held, Areas, Held};
 use super::reliability::reliabilities;
 use super::warning::{FEWEST_CLUSTERS, RELIABILITY_FLOOR};
@@ -55,7 +56,7 @@ pub fn profile(
     layer_rms: f64,
     lexical: Option<&Lexical>,
     options: QualityOptions,
-) -> Result<Profile, DirectionError> {
+) -> Result<Profile> {
     let direction = estimate(pairs, estimator, options.seed)?;
     let (nuisance_cosines, close) = nuisance_cosines(&direction, nuisances)?;
     let all: Vec<Direction> = nuisances.iter().map(|(_, n)| (*n).clone()).collect();

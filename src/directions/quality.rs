@@ -8,8 +8,9 @@
 //! scale grows over depth. [`profile`](super::profile()) gives the same numbers for a
 //! direction and its cleaned version at once.
 
+use super::error::Result;
 use super::profile::profile;
-use super::{DirectionError, Estimator, Pairs, Warning};
+use super::{Estimator, Pairs, Warning};
 use crate::stats::interval::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub fn quality(
     estimator: Estimator,
     layer_rms: f64,
     options: QualityOptions,
-) -> Result<Quality, DirectionError> {
+) -> Result<Quality> {
     Ok(profile(pairs, estimator, &[], layer_rms, None, options)?.quality)
 }
 

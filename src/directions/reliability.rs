@@ -8,8 +8,9 @@
 //! of the logistic regression is chosen once, on all pairs, and halved with the
 //! rows, since it stands against a sum over rows.
 
+use super::error::Result;
 use super::estimate::estimate_at;
-use super::{logistic, DirectionError, Estimator, Pairs};
+use super::{logistic, Estimator, Pairs};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::linalg::cosine;
 use crate::stats::moments::mean;
@@ -22,12 +23,7 @@ use rand::seq::SliceRandom;
 /// A mean cosine that is not positive is given as it is. NaN below 2 prompts or
 /// when no split can be estimated. `random` draws anew for each half, so that its
 /// reliability is that of chance.
-pub fn reliability(
-    pairs: &Pairs,
-    estimator: Estimator,
-    splits: usize,
-    seed: u64,
-) -> Result<f64, DirectionError> {
+pub fn reliability(pairs: &Pairs, estimator: Estimator, splits: usize, seed: u64) -> Result<f64> {
     Ok(reliabilities(pairs, estimator, splits, seed, None)?.0)
 }
 
@@ -39,7 +35,7 @@ pub(super) fn reliabilities(
     splits: usize,
     seed: u64,
     nuisances: Option<&Array2<f64>>,
-) -> Result<(f64, f64), DirectionError> {
+) -> Result<(f64, f64)> {
     pairs.check()?;
     let clusters = Clusters::new(&pairs.prompt);
     let m = clusters.count();

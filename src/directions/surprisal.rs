@@ -7,6 +7,7 @@
 //! less likely side, are the direction, and it is projected out like any nuisance.
 
 use super::error::labelled;
+use super::error::Result;
 use super::reliability::stepped_up;
 use super::{algebra, Direction, DirectionError};
 use crate::stats::linalg::cosine;
@@ -23,10 +24,7 @@ pub const SURPRISING_HIGHER: &str = "less likely text projects higher";
 /// `raw_norm` is the length of the change that goes with one standard deviation of
 /// surprisal, in activation units. Errors on differing lengths, values that are not
 /// finite and when the log-probabilities do not vary.
-pub fn surprisal(
-    activations: ArrayView2<f32>,
-    log_prob: &[f64],
-) -> Result<Direction, DirectionError> {
+pub fn surprisal(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<Direction> {
     let rows: Vec<usize> = (0..activations.nrows()).collect();
     check(activations, log_prob)?;
     algebra::from_vector(slope(activations, log_prob, &rows)?, SURPRISING_HIGHER)
@@ -39,7 +37,7 @@ pub fn surprisal_reliability(
     log_prob: &[f64],
     splits: usize,
     seed: u64,
-) -> Result<f64, DirectionError> {
+) -> Result<f64> {
     check(activations, log_prob)?;
     let n = log_prob.len();
     if n < 6 {
@@ -57,11 +55,7 @@ pub fn surprisal_reliability(
 }
 
 /// Change of the activation for one deviation of surprisal, from `rows`, `(d)`.
-fn slope(
-    activations: ArrayView2<f32>,
-    log_prob: &[f64],
-    rows: &[usize],
-) -> Result<Array1<f64>, DirectionError> {
+fn slope(activations: ArrayView2<f32>, log_prob: &[f64], rows: &[usize]) -> Result<Array1<f64>> {
     let n = rows.len() as f64;
     let x = activations.select(Axis(0), rows).mapv(f64::from);
     let y: Array1<f64> = rows.iter().map(|&i| -log_prob[i]).collect();
@@ -73,7 +67,7 @@ fn slope(
     Ok(x.t().dot(&y) / (n * deviation)) // y sums to zero, so x needs no centring
 }
 
-fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<(), DirectionError> {
+fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<()> {
     let bad = log_prob.iter().position(|v| !v.is_finite());
     labelled(("log_prob", "the mean log-probability"), (log_prob.len(), bad), activations)
 }

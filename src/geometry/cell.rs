@@ -8,9 +8,9 @@
 //! matrices over concepts and the designated pairs' draws.
 
 use super::check::finite;
+use super::error::Result;
 use super::forms::{form, FormCell};
 use super::resample::{effective_rank, quadratic, Context, Layout};
-use super::GeometryError;
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
 use crate::stats::permutation::{p_value, Tail};
@@ -48,7 +48,7 @@ pub(super) struct Random {
 }
 
 /// Everything about one state and layer.
-pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
+pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell> {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
     let width = context.input.background[0].dim().2;

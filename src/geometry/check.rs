@@ -1,10 +1,11 @@
 //! What the analyses refuse of their input, each in one way.
 
+use super::error::Result;
 use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 
 /// Refuses an array of another shape than fits.
-pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<(), GeometryError> {
+pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<()> {
     match expected == got {
         true => Ok(()),
         false => Err(GeometryError::Shape {
@@ -16,7 +17,7 @@ pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<(),
 }
 
 /// Refuses a list of another length than fits.
-pub(super) fn count(what: &str, expected: usize, got: usize) -> Result<(), GeometryError> {
+pub(super) fn count(what: &str, expected: usize, got: usize) -> Result<()> {
     match expected == got {
         true => Ok(()),
         false => Err(GeometryError::Count { what: what.into(), expected, got }),
@@ -24,7 +25,7 @@ pub(super) fn count(what: &str, expected: usize, got: usize) -> Result<(), Geome
 }
 
 /// Refuses a shorter list than `least`.
-pub(super) fn at_least(what: &str, least: usize, got: usize) -> Result<(), GeometryError> {
+pub(super) fn at_least(what: &str, least: usize, got: usize) -> Result<()> {
     match got >= least {
         true => Ok(()),
         false => Err(GeometryError::Count { what: what.into(), expected: least, got }),
@@ -32,7 +33,7 @@ pub(super) fn at_least(what: &str, least: usize, got: usize) -> Result<(), Geome
 }
 
 /// Refuses an index that names nothing.
-pub(super) fn index(what: &'static str, index: usize, count: usize) -> Result<(), GeometryError> {
+pub(super) fn index(what: &'static str, index: usize, count: usize) -> Result<()> {
     (index < count).then_some(()).ok_or(GeometryError::Index { what, index, count })
 }
 
@@ -40,7 +41,7 @@ pub(super) fn index(what: &'static str, index: usize, count: usize) -> Result<()
 pub(super) fn finite<'a, T: Copy + Into<f64> + 'a>(
     what: &str,
     values: impl IntoIterator<Item = &'a T>,
-) -> Result<(), GeometryError> {
+) -> Result<()> {
     match values.into_iter().all(|&v| v.into().is_finite()) {
         true => Ok(()),
         false => Err(GeometryError::NotFinite { what: what.to_string() }),
@@ -53,7 +54,7 @@ pub(super) fn clusters(
     names: &[usize],
     rows: usize,
     least: usize,
-) -> Result<Clusters, GeometryError> {
+) -> Result<Clusters> {
     count(&format!("{what} of {of}"), rows, names.len())?;
     let clusters = Clusters::new(names);
     match clusters.count() {

@@ -17,8 +17,8 @@
 //! relative cosines to leave that out.
 
 use super::check::{at_least, index, shape};
+use super::error::Result;
 use super::seeds::Seeds;
-use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::moments;
@@ -77,7 +77,7 @@ pub fn contrast(
     over: Over,
     level: f64,
     seed: u64,
-) -> Result<Contrast, GeometryError> {
+) -> Result<Contrast> {
     let (states, layers, n_draws) = draws.dim();
     shape("values of a contrast", &[states, layers], value.shape())?;
     for (what, part) in [("set", set), ("reference", reference)] {

@@ -11,10 +11,10 @@
 
 use super::cell::{cell, Cell};
 use super::coupling_input::{CouplingInput, CouplingOptions};
+use super::error::Result;
 use super::forms::{Form, FormCell};
 use super::nulls::{among_placebos, Against};
 use super::resample::{Context, Layout};
-use super::GeometryError;
 use crate::stats::corrections::{benjamini_hochberg, max_t};
 use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
@@ -104,10 +104,7 @@ pub struct Coupling {
 ///
 /// Errors when shapes disagree, an index names nothing, a concept has fewer
 /// than 3 clusters, or a value is not finite.
-pub fn coupling(
-    input: CouplingInput,
-    options: &CouplingOptions,
-) -> Result<Coupling, GeometryError> {
+pub fn coupling(input: CouplingInput, options: &CouplingOptions) -> Result<Coupling> {
     let (layers, width) = input.check(options)?;
     let (states, concepts) = (input.differences.len(), input.clusters.len());
     let layout = Layout::new(input.clusters);
@@ -194,7 +191,7 @@ fn pair_coupling(
     cells: &[&[Cell]],
     raw: &Form,
     cleaned: &Form,
-) -> Result<PairCoupling, GeometryError> {
+) -> Result<PairCoupling> {
     let (first, second) = options.pairs[pair];
     let (states, layers) = (cells.len(), raw.value.dim().3);
     let profile =
@@ -217,7 +214,7 @@ fn pair_coupling(
             let null = Array2::from_shape_fn((null.len(), layers), |(i, l)| null[i][l]);
             among_placebos(&profile(form, s, first, second), null.view(), options.level)
         };
-        (0..states).map(one).collect::<Result<Vec<Against>, GeometryError>>()
+        (0..states).map(one).collect::<Result<Vec<Against>>>()
     };
     let draws = |part: &dyn Fn(&Cell) -> &[Vec<f32>]| {
         Array3::from_shape_fn((states, layers, options.draws), |(s, l, draw)| {

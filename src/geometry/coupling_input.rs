@@ -1,6 +1,7 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
 use super::check::{count, shape};
+use super::error::Result;
 use super::GeometryError;
 use crate::stats::bootstrap::Clusters;
 use ndarray::Array3;
@@ -61,7 +62,7 @@ impl CouplingOptions {
 
 impl CouplingInput<'_> {
     /// Checks shapes and indices; gives the number of layers and the width.
-    pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize), GeometryError> {
+    pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize)> {
         let concepts = self.clusters.len();
         count("background", self.differences.len().max(1), self.background.len())?;
         let (neutral, layers, width) = self.background[0].dim();

@@ -8,7 +8,7 @@
 //! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
 use super::check::{at_least, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};
@@ -35,11 +35,7 @@ pub struct Against {
 /// Values are taken to be 0 where there is nothing (a change from base, a projection of a
 /// shift, a cosine). The band has coverage `level`, and with few profiles is their range.
 /// Errors when the numbers of layers differ or there is no profile.
-pub fn against(
-    observed: &[f64],
-    null: ArrayView2<f64>,
-    level: f64,
-) -> Result<Against, GeometryError> {
+pub fn against(observed: &[f64], null: ArrayView2<f64>, level: f64) -> Result<Against> {
     shape("null profiles", &[null.nrows(), observed.len()], null.shape())?;
     at_least("list of null profiles", 1, null.nrows())?;
     let mut out = Against {
@@ -67,11 +63,7 @@ pub const LEAST_PLACEBOS: usize = 19;
 ///
 /// # Errors
 /// The numbers of layers differ.
-pub fn among_placebos(
-    observed: &[f64],
-    null: ArrayView2<f64>,
-    level: f64,
-) -> Result<Against, GeometryError> {
+pub fn among_placebos(observed: &[f64], null: ArrayView2<f64>, level: f64) -> Result<Against> {
     let undefined = || vec![f64::NAN; observed.len()];
     let mut out = match null.nrows() {
         0 => Against { lo: undefined(), hi: undefined(), p: undefined(), p_max: undefined(), n: 0 },

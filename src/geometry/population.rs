@@ -6,7 +6,7 @@
 //! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
 
 use super::check::{self, shape};
-use super::GeometryError;
+use super::error::Result;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -42,7 +42,7 @@ pub fn population(
     differences: ArrayView3<f32>,
     clusters: &[usize],
     beyond: Option<ArrayView2<f64>>,
-) -> Result<Population, GeometryError> {
+) -> Result<Population> {
     let (pairs, layers, d) = differences.dim();
     if let Some(other) = &beyond {
         shape("direction that is projected out", &[layers, d], other.shape())?;
@@ -50,7 +50,7 @@ pub fn population(
     let clusters = check::clusters(("prompts", "the concept"), clusters, pairs, 2)?;
     let n = pairs as f64;
     let same: f64 = clusters.sizes.iter().map(|&k| (k * k) as f64).sum();
-    let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64), GeometryError> {
+    let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64)> {
         let mut sums = clusters.sums(differences.index_axis(Axis(1), l)); // (C, d)
         check::finite(&format!("a difference at layer {l}"), &sums)?;
         if let Some(other) = &beyond {

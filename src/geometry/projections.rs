@@ -10,10 +10,10 @@
 //! made of whole states: see `nulls`.
 
 use super::check::shape;
+use super::error::Result;
 use super::nulls::{among_placebos, Against};
 use super::random_directions::RandomDirections;
 use super::shift::{checked, counts, Layer, OnDirection, ShiftInput};
-use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
@@ -65,7 +65,7 @@ pub fn every_projection(
     input: &ShiftInput,
     ruler: &Ruler,
     options: Resampling,
-) -> Result<Projections, GeometryError> {
+) -> Result<Projections> {
     let clusters = checked(input)?;
     let (n, layers, d) = input.tuned.dim();
     let (of_random, width) = ruler.random.dim();
@@ -89,8 +89,7 @@ pub fn every_projection(
             placebo: ruler.placebos.iter().map(|p| cosine(shift.view(), p.row(l))).collect(),
         })
     };
-    let cells: Vec<Cell> =
-        (0..layers).into_par_iter().map(one).collect::<Result<_, GeometryError>>()?;
+    let cells: Vec<Cell> = (0..layers).into_par_iter().map(one).collect::<Result<_>>()?;
     gather(cells, clusters.count(), n, options)
 }
 
@@ -108,7 +107,7 @@ fn gather(
     n_clusters: usize,
     n: usize,
     options: Resampling,
-) -> Result<Projections, GeometryError> {
+) -> Result<Projections> {
     let layers = cells.len();
     let axes = cells.first().map_or(0, |c| c.on.len());
     let blank = || Array2::from_elem((layers, axes), f64::NAN);

@@ -6,7 +6,7 @@
 //! no direction is ever formed: what many shifts are compared with is made once.
 
 use super::check::finite;
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::shrinkage::mixtures;
 use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -25,10 +25,10 @@ impl RandomDirections {
     ///
     /// # Errors
     /// A value that is not finite.
-    pub fn new(texts: ArrayView3<f32>, draws: usize, seed: u64) -> Result<Self, GeometryError> {
+    pub fn new(texts: ArrayView3<f32>, draws: usize, seed: u64) -> Result<Self> {
         let (n, layers, _) = texts.dim();
         let coefficients = mixtures(draws, n, seed, "shift/random").mapv(f64::from);
-        let of_layer = |l: usize| -> Result<_, GeometryError> {
+        let of_layer = |l: usize| -> Result<_> {
             let mut x = texts.index_axis(Axis(1), l).mapv(f64::from); // (n, d)
             finite(&format!("a text of the background at layer {l}"), &x)?;
             let mean = x.sum_axis(Axis(0)) / n.max(1) as f64;

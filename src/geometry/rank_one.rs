@@ -14,7 +14,7 @@
 //! these reject at most 5 %.)
 
 use super::check::{at_least, finite};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::thin_svd;
 use crate::stats::permutation::{p_among, Tail};
@@ -38,7 +38,7 @@ pub struct OneFactor {
 ///
 /// # Errors
 /// Below 3 conditions or 2 cells, and on values that are not finite.
-pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFactor, GeometryError> {
+pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFactor> {
     let (n, cells) = x.dim();
     for (what, got, least) in [("conditions", n, 3), ("cells", cells, 2)] {
         at_least(&format!("{what} of one factor"), least, got)?;
@@ -47,7 +47,7 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
     let residuals = centred(x.to_owned());
     let scale = own_noise(&residuals);
     let share = share(&residuals)?;
-    let one = |draw: usize| -> Result<f64, GeometryError> {
+    let one = |draw: usize| -> Result<f64> {
         let mut rng = stream(seed, "one-factor", draw as u64);
         let mut z: Array2<f64> =
             Array2::from_shape_simple_fn((n, cells), || StandardNormal.sample(&mut rng));
@@ -81,7 +81,7 @@ fn own_noise(residuals: &Array2<f64>) -> Array1<f64> {
     square.mapv(|r| ((r - all / (n * n)) * n / (n - 2.0)).max(0.0).sqrt())
 }
 
-fn share(matrix: &Array2<f64>) -> Result<f64, GeometryError> {
+fn share(matrix: &Array2<f64>) -> Result<f64> {
     let singular = thin_svd(matrix.view())?.s;
     let squares: f64 = singular.iter().map(|s| s * s).sum();
     Ok(singular[0] * singular[0] / squares)

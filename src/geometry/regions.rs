@@ -11,7 +11,7 @@
 //! What sustains a region over turns is `stats::autoregression`, on [`along`].
 
 use super::check::{at_least, clusters, finite, index, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::{jackknife, Jackknifed};
 use crate::stats::moments::mean;
@@ -63,7 +63,7 @@ pub struct Mahalanobis {
 /// Silhouettes from Euclidean distances; `how` draws permutations of the states' names.
 ///
 /// Errors below 2 states or 3 text clusters, when shapes disagree and on values that are not finite.
-pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette, GeometryError> {
+pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette> {
     let clusters = check(clouds)?;
     let (k, n) = (clouds.states.len(), clusters.of.len());
     let distances = distances(clouds);
@@ -104,11 +104,7 @@ pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette, Geomet
 /// The unit is the spread of the texts, each averaged over the states: its shrinkage covariance.
 /// A covariance within states would lose the very direction in which their means differ, and
 /// p-values would be too small. Errors as [`silhouette`], and on a reference that does not exist.
-pub fn mahalanobis(
-    clouds: &Clouds,
-    reference: usize,
-    how: Resampling,
-) -> Result<Vec<Mahalanobis>, GeometryError> {
+pub fn mahalanobis(clouds: &Clouds, reference: usize, how: Resampling) -> Result<Vec<Mahalanobis>> {
     let clusters = check(clouds)?;
     let k = clouds.states.len();
     index("reference state", reference, k)?;
@@ -160,7 +156,7 @@ pub fn along(rows: ArrayView2<f32>, direction: ArrayView1<f64>) -> Vec<f64> {
     rows.rows().into_iter().map(|row| project(row) / length).collect()
 }
 
-fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
+fn check(clouds: &Clouds) -> Result<Clusters> {
     at_least("states to tell apart", 2, clouds.states.len())?;
     let first = clouds.states[0].shape();
     for (i, state) in clouds.states.iter().enumerate() {

@@ -9,7 +9,7 @@
 //! for few clusters.
 
 use super::check::{at_least, clusters, finite, index, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::interval::{widened, Interval};
 use crate::stats::linalg::cosine;
@@ -61,7 +61,7 @@ pub struct BetweenPoles {
 }
 
 /// Mean shift `(n_layers, d)`.
-pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
+pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>> {
     checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     let mut sum = Array2::<f64>::zeros((layers, width));
@@ -83,7 +83,7 @@ pub fn project(
     input: &ShiftInput,
     directions: &[ArrayView2<f64>],
     options: Resampling,
-) -> Result<Vec<Vec<OnDirection>>, GeometryError> {
+) -> Result<Vec<Vec<OnDirection>>> {
     let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
     for (i, direction) in directions.iter().enumerate() {
@@ -108,7 +108,7 @@ pub fn between_poles(
     negative: ArrayView2<f64>,
     positive: ArrayView2<f64>,
     options: Resampling,
-) -> Result<Vec<BetweenPoles>, GeometryError> {
+) -> Result<Vec<BetweenPoles>> {
     let clusters = checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     shape("negative pole", &[layers, width], negative.shape())?;
@@ -131,7 +131,7 @@ pub fn between_poles(
 }
 
 /// Cosines between shifts, `[state, state, layer]`; each shift is `(n_layers, d)`.
-pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryError> {
+pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>> {
     let layers = shifts.first().map_or(0, |s| s.nrows());
     for (i, shift) in shifts.iter().enumerate() {
         shape(&format!("shift {i}"), shifts[0].shape(), shift.shape())?;
@@ -147,10 +147,7 @@ pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryErro
 ///
 /// # Errors
 /// No group or an empty one, a state that does not exist, shapes that differ.
-pub fn mean_of_others(
-    states: &[ArrayView3<f32>],
-    groups: &[Vec<usize>],
-) -> Result<Array3<f32>, GeometryError> {
+pub fn mean_of_others(states: &[ArrayView3<f32>], groups: &[Vec<usize>]) -> Result<Array3<f32>> {
     at_least("list of other states", 1, groups.len())?;
     groups.iter().try_for_each(|g| at_least("group of other states", 1, g.len()))?;
     groups.iter().flatten().try_for_each(|&i| index("state", i, states.len()))?;
@@ -188,7 +185,7 @@ impl<'a> Layer<'a> {
         l: usize,
         clusters: &Clusters,
         counts: &'a Array2<f64>,
-    ) -> Result<Self, GeometryError> {
+    ) -> Result<Self> {
         let (tuned, base) = (input.tuned.index_axis(Axis(1), l), input.base.index_axis(Axis(1), l));
         let sums = clusters.differences(tuned, base); // (C, d)
         finite(&format!("the shift at layer {l}"), &sums)?;
@@ -239,7 +236,7 @@ pub(super) fn counts(clusters: &Clusters, options: Resampling) -> Array2<f64> {
     cluster_counts(clusters.count(), options.draws, options.seed, "shift").mapv(f64::from)
 }
 
-pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
+pub(super) fn checked(input: &ShiftInput) -> Result<Clusters> {
     shape("activations of the tuned state", input.base.shape(), input.tuned.shape())?;
     let rows = input.tuned.dim().0;
     clusters(("clusters", "the texts"), input.clusters, rows, 3)

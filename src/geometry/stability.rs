@@ -11,7 +11,7 @@
 //! on its even scale.
 
 use super::check::{self, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::jackknife::jackknife;
 use crate::stats::{link, Interval};
@@ -43,7 +43,7 @@ pub fn direction_stability(
     tuned: ArrayView3<f32>,
     clusters: &[usize],
     level: f64,
-) -> Result<Vec<Stability>, GeometryError> {
+) -> Result<Vec<Stability>> {
     shape("differences of the tuned state", base.shape(), tuned.shape())?;
     let names = ("prompts", "the concept");
     let clusters = check::clusters(names, clusters, base.dim().0, 3)?;
@@ -112,7 +112,7 @@ pub struct Cka {
 
 /// Linear CKA by layer between activations `(n_texts, n_layers, d)` of the same texts;
 /// the widths may differ.
-pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>, GeometryError> {
+pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>> {
     shape("activations", &a.shape()[..2], &b.shape()[..2])?;
     Ok((0..a.dim().1)
         .into_par_iter()

@@ -9,7 +9,7 @@
 //! Swapping labels within pairs changes no subspace and so cannot be a null here.
 
 use super::check::{clusters, finite, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::percentile;
 use crate::stats::jackknife::{jackknife_groups, Jackknifed};
@@ -59,14 +59,14 @@ pub fn subspace_curve(
     covariance: &Shrinkage,
     most: usize,
     how: Resampling,
-) -> Result<Vec<OverlapAt>, GeometryError> {
+) -> Result<Vec<OverlapAt>> {
     let d = first.rows.ncols();
     let fits = [second.rows.nrows(), d];
     shape("differences of the second concept", &fits, second.rows.shape())?;
     let sides = [Side::new("first", first)?, Side::new("second", second)?];
     let (whole, basis) = spaces(&sides, None, most)?;
     let most = whole.nrows();
-    let without = |side: usize| -> Result<Vec<Array2<f64>>, GeometryError> {
+    let without = |side: usize| -> Result<Vec<Array2<f64>>> {
         let one = |cluster: usize| Ok(spaces(&sides, Some((side, cluster)), most)?.0);
         (0..sides[side].clusters.count()).into_par_iter().map(one).collect()
     };
@@ -103,7 +103,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(what: &str, input: Differences) -> Result<Self, GeometryError> {
+    fn new(what: &str, input: Differences) -> Result<Self> {
         let concept = format!("the {what} concept");
         let names = ("prompts", concept.as_str());
         let clusters = clusters(names, input.clusters, input.rows.nrows(), 3)?;
@@ -119,9 +119,9 @@ fn spaces(
     sides: &[Side; 2],
     left_out: Option<(usize, usize)>,
     most: usize,
-) -> Result<(Array2<f64>, Array2<f64>), GeometryError> {
+) -> Result<(Array2<f64>, Array2<f64>)> {
     // Coefficients `(n, rank)` of each side's basis on its kept rows, and those rows.
-    let part = |i: usize| -> Result<(Array2<f64>, Array2<f64>), GeometryError> {
+    let part = |i: usize| -> Result<(Array2<f64>, Array2<f64>)> {
         let Side { rows, clusters, gram } = &sides[i];
         let gone = left_out.filter(|o| o.0 == i).map(|o| o.1);
         let kept: Vec<usize> =

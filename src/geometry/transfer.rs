@@ -5,7 +5,7 @@
 //! the prompts of b, the direction being given: its own error is not in them.
 
 use super::check::shape;
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::area::{paired_area, Area};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -21,7 +21,7 @@ pub fn transfer_auroc(
     flips: usize,
     level: f64,
     seed: u64,
-) -> Result<Area, GeometryError> {
+) -> Result<Area> {
     let n = clusters.len();
     for (what, side) in [("positive rows", positive.shape()), ("negative rows", negative.shape())] {
         shape(what, &[n, unit.len()], side)?;

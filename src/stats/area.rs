@@ -10,6 +10,7 @@
 //! The null swaps the labels within whole prompts.
 
 use super::bootstrap::Clusters;
+use super::error::Result;
 use super::error::{enough, same_length};
 use super::interval::Interval;
 use super::jackknife::jackknife;
@@ -46,7 +47,7 @@ pub fn paired_area(
     flips: usize,
     seed: u64,
     purpose: &str,
-) -> Result<Area, StatsError> {
+) -> Result<Area> {
     let n = clusters.len();
     for side in [positive, negative] {
         same_length("clusters and the scores of a side", n, side.len())?;

@@ -9,6 +9,7 @@
 //! equation 18); the known bias is inverted. Intervals are jackknives over
 //! conversations.
 
+use super::error::Result;
 use super::error::{enough, same_length};
 use super::interval::Interval;
 use super::jackknife::{jackknife, Jackknifed};
@@ -44,11 +45,7 @@ pub struct Persistence {
 ///
 /// Errors below 3 conversations, below 3 turns, on differing lengths and on values that are
 /// not finite.
-pub fn persistence(
-    conversations: &[Vec<f64>],
-    centre: Centre,
-    level: f64,
-) -> Result<Persistence, StatsError> {
+pub fn persistence(conversations: &[Vec<f64>], centre: Centre, level: f64) -> Result<Persistence> {
     enough("a half-life over turns", 3, "conversations", conversations.len())?;
     let turns = conversations[0].len();
     enough("a half-life over turns", 3, "turns", turns)?;

@@ -8,10 +8,10 @@
 //! threads, and the same `(seed, purpose)` gives the same draws to every model
 //! state: differences between states are paired.
 
+use super::error::Result;
 use super::error::{enough, same_length};
 use super::interval::{widened, Interval};
 use super::rng::stream;
-use super::StatsError;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 use rand::Rng;
 use rayon::prelude::*;
@@ -158,7 +158,7 @@ pub fn bootstrap_mean(
     level: f64,
     seed: u64,
     purpose: &str,
-) -> Result<Estimate, StatsError> {
+) -> Result<Estimate> {
     same_length("values and their clusters", values.len(), clusters.len())?;
     enough("a bootstrap mean", 1, "values", values.len())?;
     let grouped = Clusters::new(clusters);

@@ -8,6 +8,7 @@
 //! test a little too ready to reject; with 1,000 draws or more it is negligible.
 
 use super::error::enough;
+use super::error::Result;
 use super::StatsError;
 
 /// Distance from a distribution, with its p-value.
@@ -24,7 +25,7 @@ pub struct Ks {
 /// Tests `values` against the continuous distribution function `cdf`, two-sided.
 ///
 /// Errors when there are no values or one is NaN.
-pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsError> {
+pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks> {
     enough("a Kolmogorov-Smirnov test", 1, "values", values.len())?;
     let mut heights: Vec<f64> = values.iter().map(|&x| cdf(x)).collect();
     if let Some(row) = heights.iter().position(|h| h.is_nan()) {
@@ -42,7 +43,7 @@ pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsErro
 }
 
 /// Tests `p` against the uniform distribution on 0..1.
-pub fn ks_uniform(p: &[f64]) -> Result<Ks, StatsError> {
+pub fn ks_uniform(p: &[f64]) -> Result<Ks> {
     ks_test(p, |x| x.clamp(0.0, 1.0))
 }
 

@@ -6,6 +6,7 @@
 //! copy. Rank decisions are relative to the largest value, never absolute,
 //! because a residual stream's scale grows tenfold over depth.
 
+use super::error::Result;
 use super::StatsError;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
@@ -20,7 +21,7 @@ pub struct Svd {
 }
 
 /// Thin singular value decomposition of `a (n, d)`.
-pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
+pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd> {
     let (rows, cols) = a.dim();
     let matrix = faer::Mat::<f64>::from_fn(rows, cols, |i, j| a[[i, j]]);
     let svd = matrix.thin_svd().map_err(|_| StatsError::Svd { rows, cols })?;
@@ -34,7 +35,7 @@ pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
 }
 
 /// Eigenvalues `(n)`, descending, and eigenvectors as columns `(n, n)` of a symmetric matrix.
-pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>), StatsError> {
+pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     let n = a.nrows();
     let matrix = faer::Mat::<f64>::from_fn(n, n, |i, j| a[[i, j]]);
     let found = matrix
@@ -48,7 +49,7 @@ pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>),
 }
 
 /// Lower Cholesky factor of a symmetric positive definite matrix `(n, n)`.
-pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>, StatsError> {
+pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>> {
     let n = a.nrows();
     let mut l = Array2::<f64>::zeros((n, n));
     for i in 0..n {

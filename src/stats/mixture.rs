@@ -9,6 +9,7 @@
 //! prefers two Gaussians, so Ashman's D, the distance of the two means in their
 //! spread, is beside it: below 2 the humps are not apart (Ashman et al. 1994).
 
+use super::error::Result;
 use super::error::{enough, finite};
 use super::moments::{mean, squares};
 use super::rng::stream;
@@ -51,7 +52,7 @@ pub struct Bimodality {
 /// Fits one and two Gaussians to `values`.
 ///
 /// Errors below 8 values, on values that are not finite and when all are equal.
-pub fn bimodality(values: &[f64]) -> Result<Bimodality, StatsError> {
+pub fn bimodality(values: &[f64]) -> Result<Bimodality> {
     let n = values.len();
     enough("a mixture of two Gaussians", 8, "values", n)?;
     finite("the values of a mixture", values)?;

@@ -6,9 +6,9 @@
 //! replicate has none: its spread is unknown, not zero. Differences are Welch's,
 //! so the two sides need neither equal spread nor equal number.
 
+use super::error::Result;
 use super::error::{enough, finite};
 use super::interval::Interval;
-use super::StatsError;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -30,7 +30,7 @@ pub struct Replicated {
 }
 
 /// Mean of `values`, one a seed. Errors below 2 values.
-pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated, StatsError> {
+pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated> {
     let (mean, variance, n) = moments(values)?;
     Ok(student(mean, variance / n, n - 1.0, level, (values.len(), 0)))
 }
@@ -38,11 +38,7 @@ pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated, StatsError> {
 /// Mean of `first` less mean of `second`, one value a seed (Welch 1947; degrees of
 /// freedom by Satterthwaite 1946). Errors below 2 values on either side: compare with
 /// a single state, such as base, by [`mean_over`] of the differences from it.
-pub fn difference_over(
-    first: &[f64],
-    second: &[f64],
-    level: f64,
-) -> Result<Replicated, StatsError> {
+pub fn difference_over(first: &[f64], second: &[f64], level: f64) -> Result<Replicated> {
     let (a, va, n) = moments(first)?;
     let (b, vb, m) = moments(second)?;
     let (va, vb) = (va / n, vb / m);
@@ -68,7 +64,7 @@ pub fn t_p_value(t: f64, df: f64) -> f64 {
     }
 }
 
-fn moments(values: &[f64]) -> Result<(f64, f64, f64), StatsError> {
+fn moments(values: &[f64]) -> Result<(f64, f64, f64)> {
     enough("a mean over seeds with its interval", 2, "seeds", values.len())?;
     finite("the list of values by seed", values)?;
     let (mean, variance) = super::moments::moments(values);

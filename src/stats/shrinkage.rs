@@ -8,6 +8,7 @@
 //! n x n matrix of inner products (Woodbury's identity), so memory is n d.
 
 use super::error::enough;
+use super::error::Result;
 use super::linalg::{cholesky, first_bad_row, solve_lower, solve_lower_transposed};
 use super::rng::{fill_normal, stream};
 use super::StatsError;
@@ -36,7 +37,7 @@ pub struct Shrinkage {
 ///
 /// lambda is the optimal one for X'X / n; the covariance itself divides by n - 1.
 /// Errors below 2 rows, on values that are not finite and when all rows are equal.
-pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage, StatsError> {
+pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage> {
     let (n, d) = x.dim();
     enough("a shrinkage covariance", 2, "rows", n)?;
     if let Some(row) = first_bad_row(x) {

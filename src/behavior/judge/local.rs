@@ -9,6 +9,7 @@
 
 use super::store::{unsettled, Reply, Store};
 use super::{prompt, Case, Tally, Verdict};
+use crate::behavior::error::Result;
 use crate::behavior::{response_log_probs, BehaviorError};
 use crate::model::{Decoder, Interventions, Message, Role, Tokenizer, Tokens};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,7 +32,7 @@ pub fn judge_locally(
     cases: &[Case],
     store: &mut Store,
     watch: &mut dyn FnMut(&Tally),
-) -> Result<Tally, BehaviorError> {
+) -> Result<Tally> {
     let (todo, mut tally) = unsettled(cases, name, store);
     watch(&tally);
     let mut blank: HashMap<&str, Words> = HashMap::new();
@@ -61,11 +62,7 @@ pub fn judge_locally(
 }
 
 /// Log-probability of every verdict word behind each case.
-fn score(
-    model: &Decoder,
-    tokenizer: &Tokenizer,
-    cases: &[Case],
-) -> Result<Vec<Words>, BehaviorError> {
+fn score(model: &Decoder, tokenizer: &Tokenizer, cases: &[Case]) -> Result<Vec<Words>> {
     let mut texts: Vec<Tokens> = Vec::new();
     for case in cases {
         let material = prompt::material(case);
