@@ -20,6 +20,7 @@ pub mod warning;
 
 pub use answer::{Answer, Drawn};
 pub use error::BehaviorError;
+use error::Result;
 pub use projection::{project_turns, Ruler, TurnProjections};
 pub use rates::{judged, rates, Judged, Rates};
 pub use sample::{sample, Speaker};

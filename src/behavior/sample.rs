@@ -6,9 +6,8 @@
 //! the same settings draws only what is missing, and one with other settings is refused.
 
 use super::answer::{Answer, Drawn};
-use super::error::Result;
 use super::stance::Asked;
-use super::BehaviorError;
+use super::{BehaviorError, Result};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Decoder, Hooks, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;

@@ -5,8 +5,7 @@
 //! the prompt is the unit of replication. All completions of a prompt share its rows. What
 //! stands before is one question of the battery or a whole conversation: an [`Asked`] says which.
 
-use super::error::Result;
-use super::BehaviorError;
+use super::{BehaviorError, Result};
 use crate::materials::{Preference, StancePair};
 use crate::model::packed::plan;
 use crate::model::tokenizer::prompt_messages;

@@ -2,8 +2,7 @@
 //! damaged one.
 
 use super::controls::{Direction, Kind};
-use super::error::Result;
-use super::CausalError;
+use super::{CausalError, Result};
 use crate::behavior::{by_prompt, stance, stance_texts, Asked, PromptScore, SideEffects};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};

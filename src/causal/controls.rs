@@ -7,8 +7,7 @@
 //! percentile of single tokens' coordinates, since single tokens are what capping acts on: means
 //! over a response spread far less.
 
-use super::error::Result;
-use super::CausalError;
+use super::{CausalError, Result};
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
 use crate::ops::edit::along;

@@ -8,9 +8,8 @@
 
 use super::bench::Edited;
 use super::controls::Kind;
-use super::error::Result;
 use super::warning::FEWEST_RANDOM;
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::behavior::estimate;
 use crate::stats::bootstrap::{grouped, Estimate};
 use crate::stats::permutation::{p_among, Tail};

@@ -5,9 +5,8 @@
 //! arrangements up to eight conditions, else drawn ones) and is recomputed without each condition
 //! in turn. A correlation over all states is given beside it and carries no p.
 
-use super::error::Result;
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::stats::bootstrap::grouped;
 use crate::stats::moments::{mean, squares};
 use crate::stats::rank::{pearson, spearman};

@@ -8,10 +8,9 @@
 //! seeds, widened for few of either. share = removed / total exists only where the total can be told
 //! from zero, and is a point: a quotient of two noisy amounts has no interval worth printing.
 
-use super::error::Result;
 use super::resample::{mean, means, prompt_shares, seed_shares, LEVEL};
 use super::warning::{FEWEST_SEEDS, RESOLUTION};
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::stats::bootstrap::Estimate;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_among, Tail};

@@ -2,9 +2,8 @@
 //! the damage that they do.
 
 use super::bench::NONE;
-use super::error::Result;
 use super::mediation::{necessity, Arms, Necessity};
-use super::{CausalError, Edited, Guards, Warning};
+use super::{CausalError, Edited, Guards, Result, Warning};
 use ndarray::Array2;
 
 /// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and

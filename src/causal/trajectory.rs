@@ -6,9 +6,8 @@
 //! its interval over the draws (prompts and seeds) behind the quantities. Moving first is not
 //! causing, but what moves after cannot have caused the start.
 
-use super::error::Result;
 use super::resample::{means, prompt_shares, seed_shares};
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::stats::interval::percentile;
 use crate::stats::Interval;
 use ndarray::{Array2, ArrayView3, Axis};

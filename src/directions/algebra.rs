@@ -6,8 +6,7 @@
 //! orthonormal basis by QR), because removing nuisance directions one after the
 //! other leaves some of each behind when they are not orthogonal.
 
-use super::error::same_width;
-use super::error::Result;
+use super::error::{same_width, Result};
 use super::warning::NUISANCE_COSINE;
 use super::{Direction, DirectionError, Warning};
 use crate::stats::linalg::orthonormal_rows;

@@ -11,8 +11,7 @@
 //! estimate: with fewer rows than dimensions the sample's inverse fits noise, and
 //! rows that were not fitted are moved at random. Either erases the fitted rows alike.
 
-use super::error::Result;
-use super::error::{labelled, same_width};
+use super::error::{enough, labelled, same_width, Result};
 use super::{DirectionError, Pairs};
 use crate::stats::linalg::{thin_svd, Svd};
 use crate::stats::shrinkage::ledoit_wolf;
@@ -53,11 +52,7 @@ impl Eraser {
         let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
         labelled(("labels", "the label"), (z.nrows(), bad), x)?;
         if x.nrows() < 3 {
-            return Err(DirectionError::TooFewPairs {
-                estimator: "an eraser",
-                needed: 2,
-                got: x.nrows() / 2,
-            });
+            enough("an eraser", 2, x.nrows() / 2)?;
         }
         let n = x.nrows() as f64;
         let wide = x.mapv(f64::from);

@@ -117,6 +117,11 @@ pub(super) fn same_width(expected: usize, got: usize) -> Result<()> {
     (got == expected).then_some(()).ok_or(DirectionError::Width { expected, got })
 }
 
+/// Refuses fewer pairs than `needed`.
+pub(super) fn enough(estimator: &'static str, needed: usize, got: usize) -> Result<()> {
+    (got >= needed).then_some(()).ok_or(DirectionError::TooFewPairs { estimator, needed, got })
+}
+
 /// Refuses labels of another number than the rows `x (n, d)`, and values that are not finite; `field`
 /// and `what` name the labels, `bad` is the first row with such a label.
 pub(super) fn labelled(

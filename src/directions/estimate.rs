@@ -7,7 +7,7 @@
 //! exact enough for the first component but is checked here, with a full
 //! decomposition as the fallback. The random control keeps its random sign.
 
-use super::error::Result;
+use super::error::{enough, Result};
 use super::logistic;
 use super::{DirectionError, Estimator, Pairs};
 use crate::stats::linalg::{cosine, thin_svd};
@@ -72,13 +72,7 @@ pub(super) fn estimate_at(
         Estimator::PcaDiffCentered => 3,
         Estimator::Logistic => 4,
     };
-    if pairs.len() < needed {
-        return Err(DirectionError::TooFewPairs {
-            estimator: estimator.name(),
-            needed,
-            got: pairs.len(),
-        });
-    }
+    enough(estimator.name(), needed, pairs.len())?;
     let mean = pairs.mean_difference(); // (d)
     let vector = match estimator {
         Estimator::MeanDiff => mean.clone(),

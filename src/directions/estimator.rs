@@ -3,8 +3,7 @@
 //! Each is named by what it does, in kebab case, the same in manifests, files
 //! and figures. A name that is not known is answered with the nearest one.
 
-use super::error::Result;
-use super::DirectionError;
+use super::{DirectionError, Result};
 use crate::store::names::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -8,8 +8,7 @@
 //! ([`carried`]): base carried into a fine-tuned state, or one token position
 //! scored at another. The same prompts stay held out.
 
-use super::error::same_width;
-use super::error::Result;
+use super::error::{same_width, Result};
 use super::{
     estimate, Covariance, Direction, DirectionError, Eraser, Estimator, Pairs, QualityOptions,
 };
@@ -51,9 +50,8 @@ pub(super) fn folds(prompt: &[usize], template: &[usize]) -> Vec<Fold> {
             let in_group = |i: usize| prompts.of[i] % groups == group;
             let test: Vec<usize> = (0..n).filter(|&i| in_template(i) && in_group(i)).collect();
             let held: BTreeSet<usize> = test.iter().map(|&i| prompts.of[i]).collect();
-            let train: Vec<usize> = (0..n)
-                .filter(|&i| !(held.contains(&prompts.of[i]) || by_template && in_template(i)))
-                .collect();
+            let out_of = |i: usize| held.contains(&prompts.of[i]) || by_template && in_template(i);
+            let train: Vec<usize> = (0..n).filter(|&i| !out_of(i)).collect();
             if !test.is_empty() && train.len() >= 4 {
                 out.push((test, train));
             }
@@ -114,14 +112,11 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
         scored.push((test, SortedScores::new(&positive, &negative)));
     }
     let of = |weight: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        scored
-            .iter()
-            .map(|(test, scores)| {
-                let w: Vec<f64> = test.iter().map(|&i| weight(i)).collect();
-                scores.weighted(&w, &w)
-            })
-            .filter(|a| !a.is_nan())
-            .collect()
+        let area = |(test, scores): &(&Vec<usize>, SortedScores)| {
+            let w: Vec<f64> = test.iter().map(|&i| weight(i)).collect();
+            scores.weighted(&w, &w)
+        };
+        scored.iter().map(area).filter(|a| !a.is_nan()).collect()
     };
     let weights = cluster_weights(&pairs.prompt, options.draws, options.seed, "auroc"); // (draws, n)
     let draws: Vec<f64> =

@@ -6,9 +6,8 @@
 //! the area under the curve is already 1. Pairs of the reported split are not
 //! looked at, so what is then reported on them is untouched by the choice.
 
-use super::error::Result;
 use super::held_out::{areas, held};
-use super::{DirectionError, Estimator, Pairs, QualityOptions};
+use super::{DirectionError, Estimator, Pairs, QualityOptions, Result};
 use crate::stats::bootstrap::Clusters;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -41,14 +40,12 @@ pub fn choose_layer(layers: &[Pairs], estimator: Estimator, seed: u64) -> Result
         return Err(DirectionError::NoDevelopmentPairs { needed: FEWEST_PAIRS, got });
     }
     let options = QualityOptions { draws: 0, seed, ..QualityOptions::default() };
-    let scored: Vec<(f64, f64)> = layers
-        .par_iter()
-        .map(|pairs| {
-            let dev = pairs.split(true);
-            let scored = areas(&dev, &held(&dev, estimator, seed)?, options);
-            Ok((scored.separation, scored.auroc))
-        })
-        .collect::<Result<_>>()?;
+    let score = |pairs: &Pairs| {
+        let dev = pairs.split(true);
+        let scored = areas(&dev, &held(&dev, estimator, seed)?, options);
+        Ok((scored.separation, scored.auroc))
+    };
+    let scored: Vec<(f64, f64)> = layers.par_iter().map(score).collect::<Result<_>>()?;
     // On a tie the earlier layer stays.
     let known = (0..scored.len()).rev().filter(|&l| !scored[l].0.is_nan());
     let best = known.max_by(|&a, &b| scored[a].0.total_cmp(&scored[b].0));

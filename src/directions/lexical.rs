@@ -7,9 +7,8 @@
 //! prompts are those of the directions, so that a direction's area less this one has a
 //! paired interval. No layer and no model state enters: it is computed once a concept.
 
-use super::error::Result;
 use super::held_out::{areas, folds, Held};
-use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions};
+use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions, Result};
 use crate::materials::wording::plain;
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;

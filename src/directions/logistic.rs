@@ -10,8 +10,7 @@
 //! pairs. Alpha is chosen by the log-loss of left-out prompts; folds follow the
 //! order of prompt numbers, so nothing is drawn.
 
-use super::error::Result;
-use super::{DirectionError, Pairs};
+use super::{DirectionError, Pairs, Result};
 use crate::stats::bootstrap::Clusters;
 use faer::prelude::Solve;
 use ndarray::{concatenate, s, Array1, Array2, Axis};

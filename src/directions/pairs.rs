@@ -7,8 +7,7 @@
 //! [`Pairs::check`] is called once by whoever builds one; the estimators call
 //! it too, because it is cheap beside them.
 
-use super::error::same_width;
-use super::error::Result;
+use super::error::{same_width, Result};
 use super::DirectionError;
 use ndarray::{Array1, Array2, Axis};
 

@@ -8,13 +8,12 @@
 //! other texts and stay as they are.
 
 use super::algebra::stack;
-use super::error::Result;
 use super::held_out::{areas, held, Areas, Held};
 use super::reliability::reliabilities;
 use super::warning::{FEWEST_CLUSTERS, RELIABILITY_FLOOR};
 use super::{
     clean, estimate, nuisance_cosines, Direction, DirectionError, Estimator, Lexical, Pairs,
-    Quality, QualityOptions, Warning,
+    Quality, QualityOptions, Result, Warning,
 };
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::{percentile, Interval};
@@ -89,14 +88,12 @@ pub fn profile(
 
 /// The folds' directions without their part in the span of the rows of `basis (k, d)`.
 fn cleaned_folds(folds: Vec<Held>, basis: &Array2<f64>) -> Vec<Held> {
-    folds
-        .into_iter()
-        .map(|Held { test, unit }| {
-            let rest = &unit - &basis.t().dot(&basis.dot(&unit));
-            let length = rest.dot(&rest).sqrt();
-            Held { test, unit: rest / length }
-        })
-        .collect()
+    let clean = |Held { test, unit }| {
+        let rest = &unit - &basis.t().dot(&basis.dot(&unit));
+        let length = rest.dot(&rest).sqrt();
+        Held { test, unit: rest / length }
+    };
+    folds.into_iter().map(clean).collect()
 }
 
 /// The area beyond that of the bag of words, with its interval; none where a fold gave no direction.

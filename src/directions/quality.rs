@@ -8,9 +8,8 @@
 //! scale grows over depth. [`profile`](super::profile()) gives the same numbers for a
 //! direction and its cleaned version at once.
 
-use super::error::Result;
 use super::profile::profile;
-use super::{Estimator, Pairs, Warning};
+use super::{Estimator, Pairs, Result, Warning};
 use crate::stats::interval::Interval;
 use serde::{Deserialize, Serialize};
 

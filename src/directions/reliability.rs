@@ -8,9 +8,8 @@
 //! of the logistic regression is chosen once, on all pairs, and halved with the
 //! rows, since it stands against a sum over rows.
 
-use super::error::Result;
 use super::estimate::estimate_at;
-use super::{logistic, Estimator, Pairs};
+use super::{logistic, Estimator, Pairs, Result};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::linalg::cosine;
 use crate::stats::moments::mean;

@@ -6,8 +6,7 @@
 //! that have nothing to do with the concept; the slopes, turned to point to the
 //! less likely side, are the direction, and it is projected out like any nuisance.
 
-use super::error::labelled;
-use super::error::Result;
+use super::error::{labelled, Result};
 use super::reliability::stepped_up;
 use super::{algebra, Direction, DirectionError};
 use crate::stats::linalg::cosine;

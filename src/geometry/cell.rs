@@ -93,17 +93,15 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
         p_one: blank(),
         pairs: vec![Vec::new(); options.pairs.len()],
     };
-    let narrow = gram.mapv(|v| v as f32);
-    let flipped = quadratic(layout, &context.flips, &narrow, &vec![true; k]);
+    let flipped = quadratic(layout, &context.flips, &gram.mapv(|v| v as f32));
     for a in 0..k {
         for b in a + 1..k {
             let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
-            let mut null: Vec<f64> = (0..options.flips)
-                .map(|i| {
-                    let [ab, aa, bb] = [rows[0][i], rows[1][i], rows[2][i]].map(f64::from);
-                    ab / (aa * bb).sqrt()
-                })
-                .collect();
+            let cosine = |i: usize| {
+                let [ab, aa, bb] = rows.map(|row| f64::from(row[i]));
+                ab / (aa * bb).sqrt()
+            };
+            let mut null: Vec<f64> = (0..options.flips).map(cosine).collect();
             let p = p_value(value[[a, b]], &null, Tail::TwoSided);
             if let Some(i) = options.place(a, b) {
                 out.pairs[i] = null.clone();
@@ -123,9 +121,8 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
             let toward = toward.slice(s![layout.span(a)]).mapv(|v| v as f32);
             let along = context.flips[a].dot(&toward); // (flips)
             let own = flipped.row(layout.pair(a, a));
-            let null: Vec<f64> = (along.iter().zip(own))
-                .map(|(&x, &y)| f64::from(x) / (f64::from(y) * length).sqrt())
-                .collect();
+            let cosine = |(&x, &y): (&f32, &f32)| f64::from(x) / (f64::from(y) * length).sqrt();
+            let null: Vec<f64> = along.iter().zip(own).map(cosine).collect();
             out.p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
     }
@@ -153,9 +150,9 @@ fn random(
     };
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
-        let mut null: Vec<f64> = (products.column(b).iter().zip(&lengths))
-            .map(|(&p, &l)| f64::from(p) / (l * length))
-            .collect();
+        let along = products.column(b);
+        let mut null: Vec<f64> =
+            along.iter().zip(&lengths).map(|(&p, &l)| f64::from(p) / (l * length)).collect();
         for a in (0..k).filter(|&a| a != b) {
             out.p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }

@@ -1,8 +1,16 @@
 //! What the analyses refuse of their input, each in one way.
 
-use super::error::Result;
-use super::GeometryError;
+use super::{GeometryError, Result};
 use crate::stats::bootstrap::Clusters;
+use rayon::prelude::*;
+
+/// What each of `n` layers or clusters gives, computed in parallel.
+pub(super) fn each<T: Send>(
+    n: usize,
+    one: impl Fn(usize) -> Result<T> + Sync + Send,
+) -> Result<Vec<T>> {
+    (0..n).into_par_iter().map(one).collect()
+}
 
 /// Refuses an array of another shape than fits.
 pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<()> {

@@ -10,6 +10,7 @@
 //! their noise is shared too and the cosine between them is too large.
 
 use super::cell::{cell, Cell};
+use super::check::each;
 use super::coupling_input::{CouplingInput, CouplingOptions};
 use super::error::Result;
 use super::forms::{Form, FormCell};
@@ -19,7 +20,6 @@ use crate::stats::corrections::{benjamini_hochberg, max_t};
 use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
 use ndarray::{s, Array1, Array2, Array3, Array4};
-use rayon::prelude::*;
 
 /// Bootstrap draws of a designated pair's cosine, each `[state, layer, draw]`,
 /// the same draws in every state and layer.
@@ -119,10 +119,7 @@ pub fn coupling(input: CouplingInput, options: &CouplingOptions) -> Result<Coupl
         options,
         layout,
     };
-    let cells: Vec<Cell> = (0..states * layers)
-        .into_par_iter()
-        .map(|task| cell(&context, task / layers, task % layers))
-        .collect::<Result<_, _>>()?;
+    let cells = each(states * layers, |task| cell(&context, task / layers, task % layers))?;
     let at = |s: usize, l: usize| &cells[s * layers + l];
     let four = |part: &dyn Fn(&Cell) -> &Array2<f64>| {
         let shape = (states, concepts, concepts, layers);

@@ -1,8 +1,7 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
 use super::check::{count, shape};
-use super::error::Result;
-use super::GeometryError;
+use super::{GeometryError, Result};
 use crate::stats::bootstrap::Clusters;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};

@@ -173,12 +173,11 @@ impl Pair {
             (0.0, 0.0) => (self.lengths.0.noiseless, self.lengths.1.noiseless),
             _ => (self.lengths.0.measured, self.lengths.1.measured),
         };
-        let mut out: Vec<f64> = (0..draws.draws())
-            .map(|draw| {
-                let (u, v) = (draws.squared(a, draw), draws.squared(b, draw));
-                ratio(draws.product(a, b, draw), u + noise.0, v + noise.1)
-            })
-            .collect();
+        let cosine = |draw: usize| {
+            let (u, v) = (draws.squared(a, draw), draws.squared(b, draw));
+            ratio(draws.product(a, b, draw), u + noise.0, v + noise.1)
+        };
+        let mut out: Vec<f64> = (0..draws.draws()).map(cosine).collect();
         // 2 Q of a cosine with squared lengths x and y: what a bootstrap's variance has too much.
         let own = first / (x * x) + second / (y * y);
         let excess = 2.0 * across / (x * y) + value * value * own;

@@ -8,7 +8,6 @@
 use super::check::{self, shape};
 use super::error::Result;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
-use rayon::prelude::*;
 
 /// Mean difference of a concept, by layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,13 +64,9 @@ pub fn population(
         let own: f64 = sums.rows().into_iter().map(|r| r.dot(&r)).sum();
         Ok((whole / n, full / (n * n), (full - own) / (n * n - same)))
     };
-    let found = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
-    let mut mean = Array2::zeros((layers, d));
-    for (mut row, (of_layer, _, _)) in mean.rows_mut().into_iter().zip(&found) {
-        row.assign(of_layer);
-    }
+    let found = check::each(layers, of_layer)?;
     Ok(Population {
-        mean,
+        mean: Array2::from_shape_fn((layers, d), |(l, i)| found[l].0[i]),
         measured: found.iter().map(|f| f.1).collect(),
         noiseless: found.iter().map(|f| f.2).collect(),
     })

@@ -9,7 +9,7 @@
 //! directions (more than any concept?). The null of matched random adapters is
 //! made of whole states: see `nulls`.
 
-use super::check::shape;
+use super::check::{each, shape};
 use super::error::Result;
 use super::nulls::{among_placebos, Against};
 use super::random_directions::RandomDirections;
@@ -20,7 +20,6 @@ use crate::stats::linalg::cosine;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
 use crate::stats::Resampling;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use rayon::prelude::*;
 
 /// What a shift is measured by. Directions are `(n_layers, d)`, of any length.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +88,7 @@ pub fn every_projection(
             placebo: ruler.placebos.iter().map(|p| cosine(shift.view(), p.row(l))).collect(),
         })
     };
-    let cells: Vec<Cell> = (0..layers).into_par_iter().map(one).collect::<Result<_>>()?;
-    gather(cells, clusters.count(), n, options)
+    gather(each(layers, one)?, clusters.count(), n, options)
 }
 
 /// One layer.
@@ -137,8 +135,8 @@ fn gather(
         ranked.push(among_placebos(&cosines, placebo.t(), options.level)?);
     }
     Ok(Projections {
-        random: (0..layers)
-            .map(|l| percentile(&mut random.column(l).to_vec(), options.level))
+        random: (random.columns().into_iter())
+            .map(|c| percentile(&mut c.to_vec(), options.level))
             .collect(),
         on: cells.into_iter().map(|c| c.on).collect(),
         p_flip,

@@ -5,11 +5,10 @@
 //! of all layers. Its inner product with a vector and its own length follow from the texts' alone, and
 //! no direction is ever formed: what many shifts are compared with is made once.
 
-use super::check::finite;
+use super::check::{each, finite};
 use super::error::Result;
 use crate::stats::shrinkage::mixtures;
 use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
-use rayon::prelude::*;
 
 /// Random directions of every layer.
 #[derive(Debug, Clone)]
@@ -37,8 +36,7 @@ impl RandomDirections {
             let squared = (coefficients.dot(&inner) * &coefficients).sum_axis(Axis(1));
             Ok((x, squared.iter().map(|v| v.max(0.0).sqrt()).collect()))
         };
-        let layers = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
-        Ok(RandomDirections { coefficients, layers })
+        Ok(RandomDirections { layers: each(layers, of_layer)?, coefficients })
     }
 
     /// Layers and width.

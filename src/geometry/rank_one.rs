@@ -13,7 +13,7 @@
 //! over conditions reject 76 % of independent conditions where one of seven varies six times as much;
 //! these reject at most 5 %.)
 
-use super::check::{at_least, finite};
+use super::check::{at_least, each, finite};
 use super::error::Result;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::thin_svd;
@@ -21,7 +21,6 @@ use crate::stats::permutation::{p_among, Tail};
 use crate::stats::rng::stream;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 
 /// Share of one factor with its null.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,7 +56,7 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
         }
         self::share(&centred(z))
     };
-    let mut null = (0..draws).into_par_iter().map(one).collect::<Result<Vec<f64>, _>>()?;
+    let mut null = each(draws, one)?;
     Ok(OneFactor {
         share,
         p: p_among(share, &null, Tail::Greater),

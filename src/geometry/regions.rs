@@ -13,7 +13,7 @@
 use super::check::{at_least, clusters, finite, index, shape};
 use super::error::Result;
 use crate::stats::bootstrap::Clusters;
-use crate::stats::jackknife::{jackknife, Jackknifed};
+use crate::stats::jackknife::{jackknife, jackknife_of, Jackknifed};
 use crate::stats::moments::mean;
 use crate::stats::permutation::{p_among, sign_flips, Tail};
 use crate::stats::rng::stream;
@@ -71,25 +71,21 @@ pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette> {
     let all = vec![true; n];
     let values = silhouettes(&distances, &names, &all, k);
     let by_state: Vec<f64> = values.chunks(n).map(mean).collect();
-    let without: Vec<f64> = (0..clusters.count())
-        .into_par_iter()
-        .map(|cluster| {
-            let kept: Vec<bool> = clusters.of.iter().map(|&c| c != cluster).collect();
-            mean(&silhouettes(&distances, &names, &kept, k))
-        })
-        .collect();
-    let null: Vec<f64> = (0..how.draws)
-        .into_par_iter()
-        .map(|draw| {
-            let mut rng = stream(how.seed, "regions/silhouette", draw as u64);
-            // One order a cluster: its texts keep together.
-            let mut orders = vec![(0..k).collect::<Vec<usize>>(); clusters.count()];
-            orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
-            let permuted: Vec<usize> =
-                (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
-            mean(&silhouettes(&distances, &permuted, &all, k))
-        })
-        .collect();
+    let without = |cluster: usize| {
+        let kept: Vec<bool> = clusters.of.iter().map(|&c| c != cluster).collect();
+        mean(&silhouettes(&distances, &names, &kept, k))
+    };
+    let without: Vec<f64> = (0..clusters.count()).into_par_iter().map(without).collect();
+    let permuted = |draw: usize| {
+        let mut rng = stream(how.seed, "regions/silhouette", draw as u64);
+        // One order a cluster: its texts keep together.
+        let mut orders = vec![(0..k).collect::<Vec<usize>>(); clusters.count()];
+        orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
+        let permuted: Vec<usize> =
+            (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
+        mean(&silhouettes(&distances, &permuted, &all, k))
+    };
+    let null: Vec<f64> = (0..how.draws).into_par_iter().map(permuted).collect();
     let value = mean(&values);
     Ok(Silhouette {
         mean: jackknife(value, &without, how.level),
@@ -116,35 +112,31 @@ pub fn mahalanobis(clouds: &Clouds, reference: usize, how: Resampling) -> Result
     let spread = ledoit_wolf(texts.mapv(|v| v as f32).view())?;
     let signs = sign_flips(clusters.count(), how.draws, how.seed, "regions/mahalanobis");
     let signs = signs.mapv(f64::from); // (flips, C)
-    (0..k)
-        .filter(|&state| state != reference)
-        .map(|state| {
-            let sums = clusters.differences(clouds.states[state], clouds.states[reference]); // (C, d)
-            let gram = spread.whiten_gram(sums.view(), sums.dot(&sums.t()).view()) / spread.mu;
-            let sizes: Array1<f64> = clusters.sizes.iter().map(|&m| m as f64).collect();
-            let (total, same) = (sizes.sum(), sizes.mapv(|m| m * m).sum());
-            let (full, diagonal) = (gram.sum(), gram.diag().sum());
-            let value = (full - diagonal) / (total * total - same);
-            let without: Vec<f64> = (0..clusters.count())
-                .map(|c| {
-                    let gone = gram.row(c).sum() + gram.column(c).sum() - 2.0 * gram[[c, c]];
-                    let left = total - sizes[c];
-                    (full - diagonal - gone) / (left * left - same + sizes[c] * sizes[c])
-                })
-                .collect();
-            let along = signs.dot(&gram); // (flips, C)
-            let null: Vec<f64> = (signs.rows().into_iter().zip(along.rows()))
-                .map(|(s, x)| (s.dot(&x) - diagonal) / (total * total - same))
-                .collect();
-            Ok(Mahalanobis {
-                state,
-                squared: jackknife(value, &without, how.level),
-                distance: value.max(0.0).sqrt(),
-                measured: full / (total * total),
-                p: p_among(value, &null, Tail::Greater),
-            })
-        })
-        .collect()
+    let one = |state: usize| {
+        let sums = clusters.differences(clouds.states[state], clouds.states[reference]); // (C, d)
+        let gram = spread.whiten_gram(sums.view(), sums.dot(&sums.t()).view()) / spread.mu;
+        let sizes: Array1<f64> = clusters.sizes.iter().map(|&m| m as f64).collect();
+        let (total, same) = (sizes.sum(), sizes.mapv(|m| m * m).sum());
+        let (full, diagonal) = (gram.sum(), gram.diag().sum());
+        let value = (full - diagonal) / (total * total - same);
+        let without = |c: usize| {
+            let gone = gram.row(c).sum() + gram.column(c).sum() - 2.0 * gram[[c, c]];
+            let left = total - sizes[c];
+            (full - diagonal - gone) / (left * left - same + sizes[c] * sizes[c])
+        };
+        let along = signs.dot(&gram); // (flips, C)
+        let each = signs.rows().into_iter().zip(along.rows());
+        let null: Vec<f64> =
+            each.map(|(s, x)| (s.dot(&x) - diagonal) / (total * total - same)).collect();
+        Mahalanobis {
+            state,
+            squared: jackknife_of(value, clusters.count(), without, how.level),
+            distance: value.max(0.0).sqrt(),
+            measured: full / (total * total),
+            p: p_among(value, &null, Tail::Greater),
+        }
+    };
+    Ok((0..k).filter(|&state| state != reference).map(one).collect())
 }
 
 /// Projections of rows `(n, d)` on a direction, in its own length: `row . v / |v|`.
@@ -186,27 +178,26 @@ fn silhouettes(distances: &Array2<f64>, names: &[usize], kept: &[bool], groups: 
     for &row in &rows {
         counts[names[row]] += 1.0;
     }
-    rows.iter()
-        .map(|&row| {
-            let mut sums = vec![0.0f64; groups];
-            for &other in &rows {
-                sums[names[other]] += distances[[row, other]];
-            }
-            let own = names[row];
-            if counts[own] < 2.0 {
-                return 0.0; // Rousseeuw's convention
-            }
-            let inner = sums[own] / (counts[own] - 1.0);
-            let outer = (0..groups)
-                .filter(|&g| g != own && counts[g] > 0.0)
-                .map(|g| sums[g] / counts[g])
-                .fold(f64::INFINITY, f64::min);
-            match inner.max(outer) {
-                largest if largest > 0.0 => (outer - inner) / largest,
-                _ => 0.0,
-            }
-        })
-        .collect()
+    let one = |&row: &usize| {
+        let mut sums = vec![0.0f64; groups];
+        for &other in &rows {
+            sums[names[other]] += distances[[row, other]];
+        }
+        let own = names[row];
+        if counts[own] < 2.0 {
+            return 0.0; // Rousseeuw's convention
+        }
+        let inner = sums[own] / (counts[own] - 1.0);
+        let outer = (0..groups)
+            .filter(|&g| g != own && counts[g] > 0.0)
+            .map(|g| sums[g] / counts[g])
+            .fold(f64::INFINITY, f64::min);
+        match inner.max(outer) {
+            largest if largest > 0.0 => (outer - inner) / largest,
+            _ => 0.0,
+        }
+    };
+    rows.iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -97,25 +97,23 @@ pub(super) struct Context<'a> {
     pub expansion: Vec<f64>,
 }
 
-/// w_a' G_ab w_b for every pair of active concepts and every draw, `(pairs, draws)`.
+/// w_a' G_ab w_b for every pair of concepts and every draw, `(pairs, draws)`.
 ///
 /// Only the blocks on and above the diagonal of `gram` are read.
 pub(super) fn quadratic(
     layout: &Layout,
     weights: &[Array2<f32>],
     gram: &Array2<f32>,
-    active: &[bool],
 ) -> Array2<f32> {
     let draws = weights.first().map_or(0, |w| w.nrows());
     let mut out = Array2::<f32>::zeros((layout.pairs(), draws));
-    let concepts: Vec<usize> = (0..layout.concepts()).filter(|&a| active[a]).collect();
-    for (place, &a) in concepts.iter().enumerate() {
+    for a in 0..layout.concepts() {
         let first = layout.offsets[a];
         let right = gram.slice(s![layout.span(a), first..]); // (C_a, rest)
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
             let product = weights[a].slice(s![start..end, ..]).dot(&right); // (block, rest)
-            for &b in &concepts[place..] {
+            for b in a..layout.concepts() {
                 let columns = layout.offsets[b] - first..layout.offsets[b + 1] - first;
                 let left = product.slice(s![.., columns]); // (block, C_b)
                 let w = weights[b].slice(s![start..end, ..]); // (block, C_b)
@@ -234,7 +232,7 @@ mod tests {
         fill_normal(&mut stream(1, "sums", 0), sums.as_slice_mut().unwrap());
         let gram = sums.dot(&sums.t());
         let draws = layout.bootstrap(300, 2);
-        let got = quadratic(&layout, &draws, &gram, &[true; 3]);
+        let got = quadratic(&layout, &draws, &gram);
         for a in 0..3 {
             for b in a..3 {
                 let mean = |c: usize| {

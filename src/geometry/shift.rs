@@ -8,14 +8,13 @@
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
-use super::check::{at_least, clusters, finite, index, shape};
+use super::check::{at_least, clusters, each, finite, index, shape};
 use super::error::Result;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::interval::{widened, Interval};
 use crate::stats::linalg::cosine;
 use crate::stats::Resampling;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The same texts read by a tuned model and by base.
@@ -90,13 +89,10 @@ pub fn project(
         shape(&format!("direction {i}"), &[layers, width], direction.shape())?;
     }
     let counts = counts(&clusters, options);
-    (0..layers)
-        .into_par_iter()
-        .map(|l| {
-            let layer = Layer::new(input, l, &clusters, &counts)?;
-            Ok(directions.iter().map(|v| layer.on(v.row(l), options.level)).collect())
-        })
-        .collect()
+    each(layers, |l| {
+        let layer = Layer::new(input, l, &clusters, &counts)?;
+        Ok(directions.iter().map(|v| layer.on(v.row(l), options.level)).collect())
+    })
 }
 
 /// The shift as movement between two poles, one entry a layer.
@@ -114,20 +110,17 @@ pub fn between_poles(
     shape("negative pole", &[layers, width], negative.shape())?;
     shape("positive pole", &[layers, width], positive.shape())?;
     let counts = counts(&clusters, options);
-    (0..layers)
-        .into_par_iter()
-        .map(|l| {
-            let axis = &positive.row(l) - &negative.row(l); // (d)
-            let scale = axis.dot(&axis);
-            let base = input.base.index_axis(Axis(1), l); // (n, d)
-            let mean = base.mapv(f64::from).sum_axis(Axis(0)) / n as f64;
-            let start = (&mean - &negative.row(l)).dot(&axis) / scale;
-            let layer = Layer::new(input, l, &clusters, &counts)?;
-            let (value, draws) = layer.along(axis.view());
-            let change = layer.measured(value / scale, draws / scale, options.level);
-            Ok(BetweenPoles { base: start, tuned: start + change.value, change })
-        })
-        .collect()
+    each(layers, |l| {
+        let axis = &positive.row(l) - &negative.row(l); // (d)
+        let scale = axis.dot(&axis);
+        let base = input.base.index_axis(Axis(1), l); // (n, d)
+        let mean = base.mapv(f64::from).sum_axis(Axis(0)) / n as f64;
+        let start = (&mean - &negative.row(l)).dot(&axis) / scale;
+        let layer = Layer::new(input, l, &clusters, &counts)?;
+        let (value, draws) = layer.along(axis.view());
+        let change = layer.measured(value / scale, draws / scale, options.level);
+        Ok(BetweenPoles { base: start, tuned: start + change.value, change })
+    })
 }
 
 /// Cosines between shifts, `[state, state, layer]`; each shift is `(n_layers, d)`.

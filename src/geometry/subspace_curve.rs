@@ -8,7 +8,7 @@
 //! chance k / d, what isotropic ones would have, is given but far too easy.
 //! Swapping labels within pairs changes no subspace and so cannot be a null here.
 
-use super::check::{clusters, finite, shape};
+use super::check::{clusters, each, finite, shape};
 use super::error::Result;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::percentile;
@@ -67,32 +67,30 @@ pub fn subspace_curve(
     let (whole, basis) = spaces(&sides, None, most)?;
     let most = whole.nrows();
     let without = |side: usize| -> Result<Vec<Array2<f64>>> {
-        let one = |cluster: usize| Ok(spaces(&sides, Some((side, cluster)), most)?.0);
-        (0..sides[side].clusters.count()).into_par_iter().map(one).collect()
+        each(sides[side].clusters.count(), |c| Ok(spaces(&sides, Some((side, c)), most)?.0))
     };
     let without = [without(0)?, without(1)?];
     let null = random_overlaps(&basis, covariance, how);
-    (1..=most)
-        .map(|k| {
-            let cosines = thin_svd(whole.slice(s![..k, ..k]))?.s;
-            let value = overlap(&whole, k);
-            let [a, b] = without.each_ref().map(|crosses| -> Vec<f64> {
-                crosses.iter().map(|cross| overlap(cross, k)).collect()
-            });
-            let mut own = null.column(k - 1).to_vec();
-            let p = p_value(value, &own, Tail::Greater);
-            let band = percentile(&mut own, how.level);
-            Ok(OverlapAt {
-                k,
-                angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),
-                overlap: jackknife_groups(value, &[&a, &b], how.level),
-                chance: k as f64 / d as f64,
-                null_lo: band.lo,
-                null_hi: band.hi,
-                p,
-            })
+    let at = |k: usize| {
+        let cosines = thin_svd(whole.slice(s![..k, ..k]))?.s;
+        let value = overlap(&whole, k);
+        let [a, b] = without
+            .each_ref()
+            .map(|crosses| -> Vec<f64> { crosses.iter().map(|cross| overlap(cross, k)).collect() });
+        let mut own = null.column(k - 1).to_vec();
+        let p = p_value(value, &own, Tail::Greater);
+        let band = percentile(&mut own, how.level);
+        Ok(OverlapAt {
+            k,
+            angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),
+            overlap: jackknife_groups(value, &[&a, &b], how.level),
+            chance: k as f64 / d as f64,
+            null_lo: band.lo,
+            null_hi: band.hi,
+            p,
         })
-        .collect()
+    };
+    (1..=most).map(at).collect()
 }
 
 /// One concept with the inner products of its pairs.

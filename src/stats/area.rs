@@ -10,10 +10,9 @@
 //! The null swaps the labels within whole prompts.
 
 use super::bootstrap::Clusters;
-use super::error::Result;
-use super::error::{enough, same_length};
+use super::error::{enough, same_length, Result};
 use super::interval::Interval;
-use super::jackknife::jackknife;
+use super::jackknife::jackknife_of;
 use super::permutation::{p_among, sign_flips, Tail};
 use super::replicates::t_quantile;
 use super::StatsError;
@@ -93,7 +92,7 @@ fn interval(above: &Array2<f64>, sizes: &[usize], value: f64, level: f64) -> Int
         let gone = above.row(i).sum() + above.column(i).sum();
         (whole - gone + above[[i, i]]) / (n - sizes[i] as f64).powi(2)
     };
-    let error = jackknife(value, &(0..count).map(one).collect::<Vec<_>>(), level).error;
+    let error = jackknife_of(value, count, one, level).error;
     // Below this the jackknife sees no spread; then prompts are counted, not their pairs. Off the
     // fractions that an error may be, so that rounding does not decide.
     let least = 0.25 / c * (1.0 + 1e-9);
@@ -131,9 +130,9 @@ fn swapped(positive: &[f64], negative: &[f64], clusters: &Clusters, signs: &Arra
     // Wins less losses: multiples of one half, so that ties are exact.
     let pairs = (clusters.of.len() as f64).powi(2);
     let surplus = |wins: f64| 2.0 * wins - pairs;
-    let null: Vec<f64> = (signs.rows().into_iter().zip(along.rows()))
-        .map(|(s, x)| surplus(constant + s.dot(&linear) + s.dot(&x)))
-        .collect();
+    let each = signs.rows().into_iter().zip(along.rows());
+    let null: Vec<f64> =
+        each.map(|(s, x)| surplus(constant + s.dot(&linear) + s.dot(&x))).collect();
     p_among(surplus(4.0 * pn.sum()), &null, Tail::TwoSided)
 }
 

@@ -8,8 +8,7 @@
 //! threads, and the same `(seed, purpose)` gives the same draws to every model
 //! state: differences between states are paired.
 
-use super::error::Result;
-use super::error::{enough, same_length};
+use super::error::{enough, same_length, Result};
 use super::interval::{widened, Interval};
 use super::rng::stream;
 use ndarray::{Array2, ArrayView2, Axis, Zip};

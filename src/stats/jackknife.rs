@@ -32,6 +32,16 @@ pub fn jackknife(value: f64, without: &[f64], level: f64) -> Jackknifed {
     jackknife_groups(value, &[without], level)
 }
 
+/// The same where `without(i)` is the statistic with cluster i of `n` left out.
+pub fn jackknife_of(
+    value: f64,
+    n: usize,
+    without: impl Fn(usize) -> f64,
+    level: f64,
+) -> Jackknifed {
+    jackknife(value, &(0..n).map(without).collect::<Vec<_>>(), level)
+}
+
 /// The same for a statistic of several independent sets of clusters, such as two concepts:
 /// variances add, degrees of freedom are those of the smallest set.
 pub fn jackknife_groups(value: f64, groups: &[&[f64]], level: f64) -> Jackknifed {

@@ -6,8 +6,7 @@
 //! copy. Rank decisions are relative to the largest value, never absolute,
 //! because a residual stream's scale grows tenfold over depth.
 
-use super::error::Result;
-use super::StatsError;
+use super::{Result, StatsError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Thin singular value decomposition `a = u diag(s) vt`, s descending.

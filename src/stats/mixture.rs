@@ -9,8 +9,7 @@
 //! prefers two Gaussians, so Ashman's D, the distance of the two means in their
 //! spread, is beside it: below 2 the humps are not apart (Ashman et al. 1994).
 
-use super::error::Result;
-use super::error::{enough, finite};
+use super::error::{enough, finite, Result};
 use super::moments::{mean, squares};
 use super::rng::stream;
 use super::StatsError;

@@ -28,5 +28,6 @@ pub mod rng;
 pub mod shrinkage;
 
 pub use bootstrap::Resampling;
+use error::Result;
 pub use error::StatsError;
 pub use interval::Interval;

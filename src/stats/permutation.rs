@@ -8,7 +8,7 @@
 
 use super::bootstrap::Clusters;
 use super::rng::stream;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -74,9 +74,9 @@ pub fn flip_test_mean(
     let grouped = Clusters::new(clusters);
     let sums = grouped.totals(differences);
     let signs = sign_flips(grouped.count(), flips, seed, purpose);
-    let null: Vec<f64> = (signs.rows().into_iter())
-        .map(|row| row.iter().zip(&sums).map(|(&s, &x)| f64::from(s) * x).sum())
-        .collect();
+    let flipped =
+        |row: ArrayView1<f32>| row.iter().zip(&sums).map(|(&s, &x)| f64::from(s) * x).sum();
+    let null: Vec<f64> = signs.rows().into_iter().map(flipped).collect();
     p_value(sums.iter().sum(), &null, tail)
 }
 

@@ -6,8 +6,7 @@
 //! replicate has none: its spread is unknown, not zero. Differences are Welch's,
 //! so the two sides need neither equal spread nor equal number.
 
-use super::error::Result;
-use super::error::{enough, finite};
+use super::error::{enough, finite, Result};
 use super::interval::Interval;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};

@@ -7,8 +7,7 @@
 //! N(0, Sigma), the form a' Sigma^-1 b, and Sigma^-1 v. All go through the
 //! n x n matrix of inner products (Woodbury's identity), so memory is n d.
 
-use super::error::enough;
-use super::error::Result;
+use super::error::{enough, Result};
 use super::linalg::{cholesky, first_bad_row, solve_lower, solve_lower_transposed};
 use super::rng::{fill_normal, stream};
 use super::StatsError;

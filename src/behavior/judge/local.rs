@@ -9,8 +9,7 @@
 
 use super::store::{unsettled, Reply, Store};
 use super::{prompt, Case, Tally, Verdict};
-use crate::behavior::error::Result;
-use crate::behavior::{response_log_probs, BehaviorError};
+use crate::behavior::{response_log_probs, BehaviorError, Result};
 use crate::model::{Decoder, Interventions, Message, Role, Tokenizer, Tokens};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
