@@ -114,10 +114,8 @@ pub fn sample(
 ) -> Result<Vec<Answer>> {
     let (mut journal, kept) = Journal::open::<Answer>(file)?;
     check(&kept, speaker.drawn, asked, file)?;
-    let mut have: BTreeMap<(String, String, usize), Answer> = BTreeMap::new();
-    for a in kept {
-        have.insert((a.preference.clone(), a.prompt_id.clone(), a.sample), a);
-    }
+    let entry = |a: Answer| ((a.preference.clone(), a.prompt_id.clone(), a.sample), a);
+    let mut have: BTreeMap<(String, String, usize), Answer> = kept.into_iter().map(entry).collect();
     let key = |a: &Asked, s: usize| (a.preference.clone(), a.prompt_id.clone(), s);
     let wanted: Vec<(&Asked, usize)> =
         asked.iter().flat_map(|a| (0..samples).map(move |s| (a, s))).collect();
@@ -128,8 +126,7 @@ pub fn sample(
     for batch in missing.chunks(BATCH) {
         for answer in speaker.answer(batch)? {
             journal.append(&answer)?;
-            let at = (answer.preference.clone(), answer.prompt_id.clone(), answer.sample);
-            have.insert(at, answer);
+            have.extend([entry(answer)]);
         }
         done += batch.len();
         watch(done, wanted.len());
@@ -142,21 +139,16 @@ pub fn sample(
 fn check(kept: &[Answer], drawn: &Drawn, asked: &[Asked], file: &Path) -> Result<()> {
     let now: HashMap<(&str, &str), &Asked> =
         asked.iter().map(|a| ((a.preference.as_str(), a.prompt_id.as_str()), a)).collect();
-    for (i, answer) in kept.iter().enumerate() {
+    for (answer, row) in kept.iter().zip(1..) {
         if let Some((key, found, wanted)) = answer.drawn.difference(drawn) {
-            return Err(BehaviorError::OtherDraw {
-                path: file.into(),
-                row: i + 1,
-                key,
-                found,
-                wanted,
-            });
+            let path = file.into();
+            return Err(BehaviorError::OtherDraw { path, row, key, found, wanted });
         }
         let same = now.get(&(answer.preference.as_str(), answer.prompt_id.as_str()));
         if same.is_some_and(|a| a.messages != answer.messages || a.fact != answer.fact) {
             return Err(BehaviorError::OtherPrompt {
                 path: file.into(),
-                row: i + 1,
+                row,
                 preference: answer.preference.clone(),
                 prompt: answer.prompt_id.clone(),
             });

@@ -157,11 +157,9 @@ pub fn ceilings(
     q: f64,
 ) -> Result<Vec<f64>> {
     if directions.len() != model.layers() {
-        return Err(CausalError::Shape {
-            what: "the list of directions".into(),
-            got: directions.len().to_string(),
-            expected: format!("one a block, {}", model.layers()),
-        });
+        let (got, expected) =
+            (directions.len().to_string(), format!("one a block, {}", model.layers()));
+        return Err(CausalError::shape("the list of directions", got, expected));
     }
     let mut seen: Vec<Vec<f64>> = vec![Vec::new(); directions.len()];
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();

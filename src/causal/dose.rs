@@ -132,56 +132,47 @@ pub fn dose_response(
     if edited.is_empty() || plain.scores.is_empty() {
         return Err(CausalError::Empty("no dose or no prompt was scored"));
     }
-    let mut doses = Vec::new();
-    // Direction -> its doses within the guards; order of appearance.
-    let mut inside: Vec<(&Edited, Vec<(f64, Changes)>)> = Vec::new();
-    let mut broken: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for e in edited {
-        let Some(dose) = e.dose else {
-            return Err(CausalError::Shape {
-                what: format!("edit `{}`", e.edit),
-                got: "no dose".into(),
-                expected: "a dose".into(),
-            });
-        };
-        let ratio = e.perplexity / plain.perplexity;
-        let within = guards.hold(e.kl, ratio);
-        let changes = changes(plain, e)?;
-        for (preference, values) in &changes {
-            doses.push(Dose {
-                direction: e.edit.clone(),
-                kind: e.kind,
-                dose,
-                preference: preference.clone(),
-                change: estimate(values, draws, seed)?,
-                kl: e.kl,
-                perplexity_ratio: ratio,
-                inside: within,
-            });
+    let (mut doses, mut slopes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut n = 0;
+    for (direction, runs) in grouped(edited.iter().map(|e| (&e.edit, e))) {
+        // Doses within the guards with what they change, and the doses beyond.
+        let (mut counted, mut broken) = (Vec::new(), Vec::new());
+        for e in &runs {
+            let Some(dose) = e.dose else {
+                return Err(CausalError::shape(format!("edit `{direction}`"), "no dose", "a dose"));
+            };
+            let perplexity_ratio = e.perplexity / plain.perplexity;
+            let inside = guards.hold(e.kl, perplexity_ratio);
+            let changes = changes(plain, e)?;
+            for (preference, values) in &changes {
+                doses.push(Dose {
+                    direction: direction.clone(),
+                    kind: e.kind,
+                    dose,
+                    preference: preference.clone(),
+                    change: estimate(values, draws, seed)?,
+                    kl: e.kl,
+                    perplexity_ratio,
+                    inside,
+                });
+            }
+            match inside {
+                true if dose == 0.0 => {}
+                true => counted.push((dose, changes)),
+                false => broken.push(dose),
+            }
         }
-        let at = inside.iter().position(|(d, _)| d.edit == e.edit).unwrap_or(inside.len());
-        if at == inside.len() {
-            inside.push((e, Vec::new()));
+        if runs[0].is_random() {
+            n += 1;
+        } else if !broken.is_empty() {
+            warnings.push(Warning::OverGuard { direction: direction.clone(), doses: broken });
         }
-        if within && dose != 0.0 {
-            inside[at].1.push((dose, changes));
-        } else if !within {
-            broken.entry(&e.edit).or_default().push(dose);
+        if counted.is_empty() && !runs[0].is_random() {
+            warnings.push(Warning::NoDoseInside { direction: direction.clone() });
         }
-    }
-    let mut slopes = Vec::new();
-    let mut warnings = Vec::new();
-    for (e, counted) in &inside {
-        if let Some(doses) = broken.get(e.edit.as_str()).filter(|_| !e.is_random()) {
-            warnings.push(Warning::OverGuard { direction: e.edit.clone(), doses: doses.clone() });
-        }
-        if counted.is_empty() && !e.is_random() {
-            warnings.push(Warning::NoDoseInside { direction: e.edit.clone() });
-        }
-        slopes.extend(direction_slopes(e, counted, draws, seed)?);
+        slopes.extend(direction_slopes(runs[0], &counted, draws, seed)?);
     }
     against_random(&mut slopes);
-    let n = inside.iter().filter(|(e, _)| e.is_random()).count();
     if n < FEWEST_RANDOM {
         warnings.push(Warning::FewRandom { n });
     }
@@ -249,10 +240,7 @@ mod tests {
             |(k, (p, i)): (usize, &(&str, &str))| (p.to_string(), i.to_string(), k as f64 + by[k]);
         Edited {
             edit: edit.into(),
-            kind: match edit.starts_with("random") {
-                true => Kind::Random,
-                false => Kind::Own,
-            },
+            kind: if edit.starts_with("random") { Kind::Random } else { Kind::Own },
             concept: String::new(),
             dose: Some(dose),
             scores: names.iter().enumerate().map(score).collect(),

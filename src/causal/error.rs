@@ -26,3 +26,14 @@ pub enum CausalError {
     #[error("{0}")]
     Empty(&'static str),
 }
+
+impl CausalError {
+    /// What has another shape than fits.
+    pub(super) fn shape(
+        what: impl Into<String>,
+        got: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        CausalError::Shape { what: what.into(), got: got.into(), expected: expected.into() }
+    }
+}

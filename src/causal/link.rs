@@ -79,10 +79,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     let behaviour: Vec<f64> = behaviour.into_iter().map(|b| b.1).collect();
     let (orders, exact) = arrangements(n, draws, seed, "link");
     let r = pearson(&x, &behaviour);
-    let as_large = |order: &&Vec<usize>| {
-        let moved: Vec<f64> = order.iter().map(|&i| behaviour[i]).collect();
-        pearson(&x, &moved).abs() >= r.abs() - TIE
-    };
+    let as_large = |moved: &[f64]| pearson(&x, moved).abs() >= r.abs() - TIE;
     let without: Vec<(String, f64)> = (conditions.into_iter().enumerate())
         .map(|(i, c)| (c, pearson(&less(&x, i), &less(&behaviour, i))))
         .collect();
@@ -109,7 +106,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
         slope: r * spread(&behaviour) / spread(&x),
         p: match r.is_nan() {
             true => f64::NAN,
-            false => share(orders.iter().filter(as_large).count(), orders.len(), exact),
+            false => share(&orders, &behaviour, exact, as_large),
         },
         permutations: orders.len(),
         exact,
@@ -121,11 +118,18 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     })
 }
 
-/// p of `b` arrangements at least as extreme of `n`: with all of them the identity is among them;
+/// p of the arrangements of `values` that are at least as extreme: with all of them the identity is among them;
 /// with drawn ones the observed arrangement counts as one more.
-pub(super) fn share(b: usize, n: usize, exact: bool) -> f64 {
+pub(super) fn share(
+    orders: &[Vec<usize>],
+    values: &[f64],
+    exact: bool,
+    as_extreme: impl Fn(&[f64]) -> bool,
+) -> f64 {
+    let moved = |order: &Vec<usize>| order.iter().map(|&i| values[i]).collect::<Vec<f64>>();
+    let b = orders.iter().filter(|order| as_extreme(&moved(order))).count();
     let one = usize::from(!exact);
-    (b + one) as f64 / (n + one) as f64
+    (b + one) as f64 / (orders.len() + one) as f64
 }
 
 fn less(v: &[f64], i: usize) -> Vec<f64> {

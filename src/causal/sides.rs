@@ -80,14 +80,12 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards)
 /// it is compared with; `edits` and `harms` are in one order.
 pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
     let (random, own): (Vec<_>, Vec<_>) = edits.iter().zip(harms).partition(|(e, _)| e.is_random());
+    let doubt = |(e, h): (&Edited, &Harm)| {
+        let (edit, kl, perplexity_ratio) = (e.edit.clone(), h.kl, h.perplexity_ratio);
+        Warning::Harms { edit, kl, perplexity_ratio }
+    };
     let harmful = own.into_iter().filter(|(_, h)| !h.inside);
-    let mut out: Vec<Warning> = harmful
-        .map(|(e, &Harm { kl, perplexity_ratio, .. })| Warning::Harms {
-            edit: e.edit.clone(),
-            kl,
-            perplexity_ratio,
-        })
-        .collect();
+    let mut out: Vec<Warning> = harmful.map(doubt).collect();
     let (n, of) = (random.iter().filter(|(_, h)| !h.inside).count(), random.len());
     if n > 0 {
         out.push(Warning::RandomHarms { n, of });
@@ -109,11 +107,8 @@ fn cells(side: &[&[Edited]], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2
 fn like(model: &[Edited], first: &[Edited]) -> Result<()> {
     let names = |m: &[Edited]| m.iter().map(|e| e.edit.clone()).collect::<Vec<_>>();
     if names(model) != names(first) {
-        return Err(CausalError::Shape {
-            what: "the edits of a model".into(),
-            got: names(model).join(", "),
-            expected: names(first).join(", "),
-        });
+        let (got, expected) = (names(model).join(", "), names(first).join(", "));
+        return Err(CausalError::shape("the edits of a model", got, expected));
     }
     let prompts = |e: &Edited| -> Vec<(String, String)> {
         let each = e.scores.iter();

@@ -10,7 +10,7 @@ use super::resample::{means, prompt_shares, seed_shares};
 use super::{CausalError, Result, Warning};
 use crate::stats::interval::percentile;
 use crate::stats::Interval;
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 use serde::Serialize;
 
 /// One quantity by training step.
@@ -70,10 +70,8 @@ impl Series {
     /// `Shape` where lengths differ, steps do not increase from 0 or are fewer than 3;
     /// `NotFinite`.
     pub fn new(name: &str, steps: Vec<usize>, value: Vec<f64>, draws: Array2<f64>) -> Result<Self> {
-        let shape = |got: String, expected: &str| CausalError::Shape {
-            what: format!("series `{name}`"),
-            got,
-            expected: expected.into(),
+        let shape = |got: String, expected: &str| {
+            CausalError::shape(format!("series `{name}`"), got, expected)
         };
         let increasing = steps.windows(2).all(|w| w[0] < w[1]);
         if steps.len() < 3 || steps[0] != 0 || !increasing {
@@ -121,16 +119,14 @@ impl Series {
 
 /// log(1 + step) at which values first reach half of their final change; NaN where they do not
 /// change.
-fn half(steps: &[usize], values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let first = values.clone().next().unwrap_or(f64::NAN);
-    let change = values.clone().last().unwrap_or(f64::NAN) - first;
+fn half(steps: &[usize], values: ArrayView1<f64>) -> f64 {
+    let (first, change) = (values[0], values[values.len() - 1] - values[0]);
     if change == 0.0 {
         return f64::NAN;
     }
-    let share = values.map(|v| (v - first) / change);
     let mut before = (0.0, 0.0);
-    for (step, share) in steps.iter().zip(share) {
-        let at = (1.0 + *step as f64).ln();
+    for (&step, value) in steps.iter().zip(values) {
+        let (at, share) = ((1.0 + step as f64).ln(), (value - first) / change);
         if share >= 0.5 {
             let part = (0.5 - before.1) / (share - before.1);
             return before.0 + part * (at - before.0);
@@ -169,9 +165,9 @@ fn halves(series: &Series) -> Halves {
         way.warnings.push(doubt);
         return Halves { way, value: f64::NAN, draws: vec![f64::NAN; n] };
     }
-    let value = half(&series.steps, series.value.iter().copied());
-    let rows = series.draws.rows().into_iter();
-    let draws: Vec<f64> = rows.map(|r| half(&series.steps, r.into_iter().copied())).collect();
+    let value = half(&series.steps, ArrayView1::from(&series.value));
+    let draws: Vec<f64> =
+        series.draws.rows().into_iter().map(|row| half(&series.steps, row)).collect();
     let reached = draws.iter().filter(|d| !d.is_nan()).count() as f64 / n as f64;
     if reached < 1.0 {
         way.warnings.push(Warning::PartlyReached { series: name(), share: reached });
@@ -200,8 +196,8 @@ pub fn lead(first: &Series, second: &Series) -> Result<Lead> {
         });
     }
     let (a, b) = (halves(first), halves(second));
-    let apart: Vec<f64> = a.draws.iter().zip(&b.draws).map(|(a, b)| b - a).collect();
-    let known: Vec<f64> = apart.iter().copied().filter(|d| !d.is_nan()).collect();
+    let apart = a.draws.iter().zip(&b.draws).map(|(a, b)| b - a);
+    let known: Vec<f64> = apart.filter(|d| !d.is_nan()).collect();
     let won = |d: &f64| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 };
     let earlier: f64 = known.iter().map(won).sum();
     let mut ratios = known.iter().map(|d| d.exp()).collect();

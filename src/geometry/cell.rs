@@ -85,14 +85,9 @@ pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell
 fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
-    let blank = || Array2::from_elem((k, k), f64::NAN);
-    let mut out = Flips {
-        lo: blank(),
-        hi: blank(),
-        p: blank(),
-        p_one: blank(),
-        pairs: vec![Vec::new(); options.pairs.len()],
-    };
+    let [mut lo, mut hi, mut p, mut p_one] =
+        std::array::from_fn(|_| Array2::from_elem((k, k), f64::NAN));
+    let mut pairs = vec![Vec::new(); options.pairs.len()];
     let flipped = quadratic(layout, &context.flips, &gram.mapv(|v| v as f32));
     for a in 0..k {
         for b in a + 1..k {
@@ -102,15 +97,15 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
                 ab / (aa * bb).sqrt()
             };
             let mut null: Vec<f64> = (0..options.flips).map(cosine).collect();
-            let p = p_value(value[[a, b]], &null, Tail::TwoSided);
+            let own = p_value(value[[a, b]], &null, Tail::TwoSided);
             if let Some(i) = options.place(a, b) {
-                out.pairs[i] = null.clone();
+                pairs[i] = null.clone();
             }
             let band = percentile(&mut null, options.level);
             for at in [[a, b], [b, a]] {
-                out.lo[at] = band.lo;
-                out.hi[at] = band.hi;
-                out.p[at] = p;
+                lo[at] = band.lo;
+                hi[at] = band.hi;
+                p[at] = own;
             }
         }
     }
@@ -123,10 +118,10 @@ fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
             let own = flipped.row(layout.pair(a, a));
             let cosine = |(&x, &y): (&f32, &f32)| f64::from(x) / (f64::from(y) * length).sqrt();
             let null: Vec<f64> = along.iter().zip(own).map(cosine).collect();
-            out.p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
+            p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
     }
-    out
+    Flips { lo, hi, p, p_one, pairs }
 }
 
 /// The cosines among those with random directions of the layer's covariance.
@@ -142,28 +137,25 @@ fn random(
     let lengths: Array1<f64> =
         (directions.rows().into_iter()).map(|row| f64::from(row.dot(&row)).sqrt()).collect();
     let products = directions.dot(&means.t().mapv(|v| v as f32)); // (random, concepts)
-    let mut out = Random {
-        lo: Array1::from_elem(k, f64::NAN),
-        hi: Array1::from_elem(k, f64::NAN),
-        p: Array2::from_elem((k, k), f64::NAN),
-        pairs: vec![Vec::new(); options.pairs.len()],
-    };
+    let (mut lo, mut hi) = (Array1::zeros(k), Array1::zeros(k));
+    let mut p = Array2::from_elem((k, k), f64::NAN);
+    let mut pairs = vec![Vec::new(); options.pairs.len()];
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
         let along = products.column(b);
         let mut null: Vec<f64> =
-            along.iter().zip(&lengths).map(|(&p, &l)| f64::from(p) / (l * length)).collect();
+            along.iter().zip(&lengths).map(|(&x, &l)| f64::from(x) / (l * length)).collect();
         for a in (0..k).filter(|&a| a != b) {
-            out.p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
+            p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
         for (i, _) in (options.pairs.iter().enumerate()).filter(|(_, p)| p.1 == b) {
-            out.pairs[i] = null.clone();
+            pairs[i] = null.clone();
         }
         let band = percentile(&mut null, options.level);
-        out.lo[b] = band.lo;
-        out.hi[b] = band.hi;
+        lo[b] = band.lo;
+        hi[b] = band.hi;
     }
-    out
+    Random { lo, hi, p, pairs }
 }
 
 /// Inner products of all rows; blocks below the diagonal are mirrored.

@@ -14,30 +14,20 @@ pub(super) fn each<T: Send>(
 
 /// Refuses an array of another shape than fits.
 pub(super) fn shape(what: &str, expected: &[usize], got: &[usize]) -> Result<()> {
-    match expected == got {
-        true => Ok(()),
-        false => Err(GeometryError::Shape {
-            what: what.into(),
-            expected: expected.into(),
-            got: got.into(),
-        }),
-    }
+    let (fits, what, expected, got) = (expected == got, what.into(), expected.into(), got.into());
+    fits.then_some(()).ok_or(GeometryError::Shape { what, expected, got })
 }
 
 /// Refuses a list of another length than fits.
 pub(super) fn count(what: &str, expected: usize, got: usize) -> Result<()> {
-    match expected == got {
-        true => Ok(()),
-        false => Err(GeometryError::Count { what: what.into(), expected, got }),
-    }
+    let what = what.into();
+    (got == expected).then_some(()).ok_or(GeometryError::Count { what, expected, got })
 }
 
 /// Refuses a shorter list than `least`.
 pub(super) fn at_least(what: &str, least: usize, got: usize) -> Result<()> {
-    match got >= least {
-        true => Ok(()),
-        false => Err(GeometryError::Count { what: what.into(), expected: least, got }),
-    }
+    let what = what.into();
+    (got >= least).then_some(()).ok_or(GeometryError::Count { what, expected: least, got })
 }
 
 /// Refuses an index that names nothing.
@@ -50,10 +40,8 @@ pub(super) fn finite<'a, T: Copy + Into<f64> + 'a>(
     what: &str,
     values: impl IntoIterator<Item = &'a T>,
 ) -> Result<()> {
-    match values.into_iter().all(|&v| v.into().is_finite()) {
-        true => Ok(()),
-        false => Err(GeometryError::NotFinite { what: what.to_string() }),
-    }
+    let known = values.into_iter().all(|&v| v.into().is_finite());
+    known.then_some(()).ok_or_else(|| GeometryError::NotFinite { what: what.into() })
 }
 
 /// The clusters of `rows` rows, at least `least`; `what` they are and what they are `of`.

@@ -1,8 +1,7 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
-use super::check::{count, shape};
+use super::check::{clusters, count, shape};
 use super::{GeometryError, Result};
-use crate::stats::bootstrap::Clusters;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -76,10 +75,7 @@ impl CouplingInput<'_> {
             }
         }
         for (a, names) in self.clusters.iter().enumerate() {
-            let got = Clusters::new(names).count();
-            if got < 3 {
-                return Err(GeometryError::FewClusters { what: format!("concept {a}"), got });
-            }
+            clusters(("clusters", &format!("concept {a}")), names, names.len(), 3)?;
         }
         let named = options.nuisances.iter().chain(&options.placebos);
         let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);

@@ -38,21 +38,15 @@ pub struct Against {
 pub fn against(observed: &[f64], null: ArrayView2<f64>, level: f64) -> Result<Against> {
     shape("null profiles", &[null.nrows(), observed.len()], null.shape())?;
     at_least("list of null profiles", 1, null.nrows())?;
-    let mut out = Against {
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: max_t(observed, null),
-        n: null.nrows(),
-    };
-    for (l, &value) in observed.iter().enumerate() {
-        let mut own = null.column(l).to_vec();
-        out.p.push(p_value(value, &own, Tail::TwoSided));
+    let (mut lo, mut hi, mut p) = (Vec::new(), Vec::new(), Vec::new());
+    for (&value, own) in observed.iter().zip(null.columns()) {
+        let mut own = own.to_vec();
+        p.push(p_value(value, &own, Tail::TwoSided));
         let band = percentile(&mut own, level);
-        out.lo.push(band.lo);
-        out.hi.push(band.hi);
+        lo.push(band.lo);
+        hi.push(band.hi);
     }
-    Ok(out)
+    Ok(Against { lo, hi, p, p_max: max_t(observed, null), n: null.nrows() })
 }
 
 /// Fewest cosines with placebo concepts that give a p: with fewer none could be .05.

@@ -86,17 +86,16 @@ pub fn warnings(pair: &PairNumbers) -> Vec<Warning> {
     let mut out = Vec::new();
     for (i, name) in pair.concepts.iter().enumerate() {
         let concept = || name.to_string();
-        if pair.reliability[i] < RELIABILITY_FLOOR {
-            out.push(Warning::BelowNoiseFloor {
-                concept: concept(),
-                reliability: pair.reliability[i],
-            });
+        let (reliability, rank, n) =
+            (pair.reliability[i], pair.effective_rank[i], pair.clusters[i]);
+        if reliability < RELIABILITY_FLOOR {
+            out.push(Warning::BelowNoiseFloor { concept: concept(), reliability });
         }
-        if pair.effective_rank[i] < LEAST_RANK {
-            out.push(Warning::FewDimensions { concept: concept(), rank: pair.effective_rank[i] });
+        if rank < LEAST_RANK {
+            out.push(Warning::FewDimensions { concept: concept(), rank });
         }
-        if (1..FEWEST_CLUSTERS).contains(&pair.clusters[i]) {
-            out.push(Warning::FewClusters { concept: concept(), n: pair.clusters[i] });
+        if (1..FEWEST_CLUSTERS).contains(&n) {
+            out.push(Warning::FewClusters { concept: concept(), n });
         }
     }
     if pair.no_relative_interval {

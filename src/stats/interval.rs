@@ -143,10 +143,8 @@ pub fn two_proportion_z(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
 /// Value that the |cosine| of two isotropic random directions in `d` dimensions stays below
 /// with chance `level`: cos^2 is Beta(1/2, (d - 1)/2). NaN below 2 dimensions.
 pub fn isotropic_cosine(d: usize, level: f64) -> f64 {
-    match Beta::new(0.5, (d as f64 - 1.0) / 2.0) {
-        Ok(beta) => beta.inverse_cdf(level).sqrt(),
-        Err(_) => f64::NAN,
-    }
+    let squared = Beta::new(0.5, (d as f64 - 1.0) / 2.0);
+    squared.map_or(f64::NAN, |beta| beta.inverse_cdf(level).sqrt())
 }
 
 pub(super) fn normal_quantile(p: f64) -> f64 {
