@@ -157,12 +157,9 @@ pub fn carried(
 ) -> Result<Carried> {
     to.check()?;
     same_width(from.width(), to.width())?;
-    for (field, same) in
-        [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)]
-    {
-        if !same {
-            return Err(DirectionError::NotTheSamePairs { field });
-        }
+    let same = [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)];
+    if let Some((field, _)) = same.into_iter().find(|(_, same)| !same) {
+        return Err(DirectionError::NotTheSamePairs { field });
     }
     let one = estimate(from, estimator, options.seed)?;
     let length = |pairs: &Pairs| {

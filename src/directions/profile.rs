@@ -67,16 +67,14 @@ pub fn profile(
     let relative = |d: &Direction| d.raw_norm / layer_rms;
     let scored = areas(pairs, &folds, options);
     let against = |scored: &Areas| gain(scored, lexical, options.level);
-    let mut quality = judged(pairs, &scored, raw, against(&scored));
-    quality.relative_norm = relative(&direction);
+    let mut quality = judged(pairs, &scored, raw, relative(&direction), against(&scored));
     quality.warnings.extend(close);
     let mut cleaned = None;
     if let Some(basis) = basis {
         match clean(&direction, &all) {
             Ok(left) => {
                 let scored = areas(pairs, &cleaned_folds(folds, &basis), options);
-                let mut quality = judged(pairs, &scored, rest, against(&scored));
-                quality.relative_norm = relative(&left);
+                let quality = judged(pairs, &scored, rest, relative(&left), against(&scored));
                 cleaned = Some(Cleaned { quality, direction: left });
             }
             Err(DirectionError::Zero { .. }) => quality.warnings.push(Warning::AllNuisance),
@@ -110,11 +108,12 @@ fn gain(scored: &Areas, lexical: Option<&Lexical>, level: f64) -> (f64, f64, Int
     }
 }
 
-/// Puts the numbers together, but for the length, and says what is doubtful about them.
+/// Puts the numbers together and says what is doubtful about them.
 fn judged(
     pairs: &Pairs,
     scored: &Areas,
     reliability: f64,
+    relative_norm: f64,
     (lexical, gain, gain_interval): (f64, f64, Interval),
 ) -> Quality {
     let mut warnings = Vec::new();
@@ -146,7 +145,7 @@ fn judged(
         gain,
         gain_interval,
         reliability,
-        relative_norm: f64::NAN,
+        relative_norm,
         n_pairs: pairs.len(),
         n_prompts,
         n_templates,
