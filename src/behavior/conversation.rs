@@ -54,16 +54,14 @@ pub fn hold(
 ) -> Result<Vec<Talk>> {
     let scripts: Vec<(&ScriptSet, &Script)> =
         sets.iter().flat_map(|set| set.scripts.iter().map(move |s| (set, s))).collect();
-    let mut talks: Vec<Talk> = scripts
-        .iter()
-        .map(|(set, script)| Talk {
-            state: speaker.state.into(),
-            script: script.id.clone(),
-            preference: set.preference.clone(),
-            messages: system.map(|s| Message::new("system", s)).into_iter().collect(),
-            own_replies: 0,
-        })
-        .collect();
+    let open = |(set, script): &(&ScriptSet, &Script)| Talk {
+        state: speaker.state.into(),
+        script: script.id.clone(),
+        preference: set.preference.clone(),
+        messages: system.map(|s| Message::new("system", s)).into_iter().collect(),
+        own_replies: 0,
+    };
+    let mut talks: Vec<Talk> = scripts.iter().map(open).collect();
     let longest = scripts.iter().map(|(_, s)| s.turns.len()).max();
     for turn in 0..longest.unwrap_or(0) {
         let mut open = Vec::new();
@@ -75,10 +73,8 @@ pub fn hold(
                 None => open.push(i),
             }
         }
-        let streams: Vec<(String, u64)> = open
-            .iter()
-            .map(|&i| (format!("reply/{}/{}", speaker.state, talks[i].script), turn as u64))
-            .collect();
+        let purpose = |i: usize| format!("reply/{}/{}", speaker.state, talks[i].script);
+        let streams: Vec<(String, u64)> = open.iter().map(|&i| (purpose(i), turn as u64)).collect();
         let so_far: Vec<&[Message]> = open.iter().map(|&i| talks[i].messages.as_slice()).collect();
         let written = speaker.write(&so_far, &streams)?;
         for (&i, reply) in open.iter().zip(written) {

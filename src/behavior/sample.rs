@@ -70,23 +70,17 @@ impl Speaker<'_> {
         };
         let mut out = Vec::with_capacity(conversations.len());
         for (batch, streams) in conversations.chunks(BATCH).zip(streams.chunks(BATCH)) {
-            let prompts = batch
-                .iter()
-                .map(|messages| Ok(self.tokenizer.chat(messages, true)?))
-                .collect::<Result<Vec<_>>>()?;
-            let mut rngs: Vec<ChaCha8Rng> = streams
-                .iter()
-                .map(|(purpose, index)| stream(self.drawn.seed, purpose, *index))
-                .collect();
+            let prompt = |messages: &&[Message]| Ok(self.tokenizer.chat(messages, true)?);
+            let prompts = batch.iter().map(prompt).collect::<Result<Vec<_>>>()?;
+            let own = |(purpose, index): &(String, u64)| stream(self.drawn.seed, purpose, *index);
+            let mut rngs: Vec<ChaCha8Rng> = streams.iter().map(own).collect();
             let mut hooks = Hooks::none();
             self.interventions.install(&mut hooks, model.layers(), model.hidden())?;
             let all = respond(model, &prompts, eos, &sampling, &mut rngs, &mut hooks)?;
             self.interventions.check_touched()?;
             for ids in all {
-                out.push(Written {
-                    text: self.tokenizer.decode(&ids)?.trim().to_string(),
-                    tokens: ids.len(),
-                });
+                let text = self.tokenizer.decode(&ids)?.trim().to_string();
+                out.push(Written { text, tokens: ids.len() });
             }
         }
         Ok(out)

@@ -93,20 +93,10 @@ pub fn contrast(
         parts.iter().map(|(part, sign)| sign * mean(part, &drawn)).sum::<f64>()
     });
     let apart = |l: usize| mean(set, &|s| value[[s, l]]) - mean(reference, &|s| value[[s, l]]);
-    let mut out = Contrast {
-        value: (0..layers).map(apart).collect(),
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: Vec::new(),
-        error_prompts: Vec::new(),
-        error_seeds: Vec::new(),
-        n_set: set.len(),
-        n_reference: reference.len(),
-        over,
-    };
+    let found: Vec<f64> = (0..layers).map(apart).collect();
+    let [mut lo, mut hi, mut p, mut error_prompts, mut error_seeds, mut reaches]: [Vec<f64>; 6] =
+        Default::default();
     let mut null = resampled.clone(); // (draws, layers), by and by in units of the half-width
-    let mut reaches = Vec::new();
     let mut seeds: Vec<Seeds> = Vec::new();
     for l in 0..layers {
         let finite = |v: &f64| v.is_finite();
@@ -120,22 +110,22 @@ pub fn contrast(
             Over::Prompts => Seeds::NONE,
             Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
         };
-        let (value, reach) = (out.value[l], layer.reach(variance, level));
+        let (value, reach) = (found[l], layer.reach(variance, level));
         let interval = match layer.parts.is_empty() {
             true => {
                 let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
-                out.p.push(p_value(value, &centred, Tail::TwoSided));
+                p.push(p_value(value, &centred, Tail::TwoSided));
                 percentile(&mut own, level)
             }
             false => {
-                out.p.push(layer.p(value, variance));
+                p.push(layer.p(value, variance));
                 Interval::around(value, reach)
             }
         };
-        out.lo.push(interval.lo);
-        out.hi.push(interval.hi);
-        out.error_prompts.push(variance.sqrt());
-        out.error_seeds.push(layer.variance().sqrt());
+        lo.push(interval.lo);
+        hi.push(interval.hi);
+        error_prompts.push(variance.sqrt());
+        error_seeds.push(layer.variance().sqrt());
         reaches.push(reach);
         seeds.push(layer);
     }
@@ -159,12 +149,20 @@ pub fn contrast(
             *value /= reach;
         }
     }
-    let observed: Vec<f64> = out.value.iter().zip(&reaches).map(|(v, r)| v / r).collect();
-    out.p_max = max_t(&observed, null.view());
-    for (adjusted, own) in out.p_max.iter_mut().zip(&out.p) {
-        *adjusted = adjusted.max(*own);
-    }
-    Ok(out)
+    let observed: Vec<f64> = found.iter().zip(&reaches).map(|(v, r)| v / r).collect();
+    let adjusted = max_t(&observed, null.view());
+    Ok(Contrast {
+        value: found,
+        lo,
+        hi,
+        p_max: adjusted.iter().zip(&p).map(|(adjusted, own)| adjusted.max(*own)).collect(),
+        p,
+        error_prompts,
+        error_seeds,
+        n_set: set.len(),
+        n_reference: reference.len(),
+        over,
+    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::resample::{Context, Layout};
 use crate::stats::corrections::{benjamini_hochberg, max_t};
 use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
-use ndarray::{s, Array1, Array2, Array3, Array4};
+use ndarray::{concatenate, s, Array1, Array2, Array3, Array4, Axis};
 
 /// Bootstrap draws of a designated pair's cosine, each `[state, layer, draw]`,
 /// the same draws in every state and layer.
@@ -204,11 +204,10 @@ fn pair_coupling(
     };
     let among = |form: &Form, placebos: &[usize]| {
         let one = |s: usize| {
-            let null: Vec<Vec<f64>> = ([first, second].iter())
-                .flat_map(|&c| placebos.iter().map(move |&placebo| (c, placebo)))
-                .map(|(c, placebo)| profile(form, s, c, placebo))
-                .collect();
-            let null = Array2::from_shape_fn((null.len(), layers), |(i, l)| null[i][l]);
+            // The first concept with every placebo, then the second.
+            let null = [first, second]
+                .map(|c| form.value.slice(s![s, c, .., ..]).select(Axis(0), placebos));
+            let null = concatenate![Axis(0), null[0], null[1]];
             among_placebos(&profile(form, s, first, second), null.view(), options.level)
         };
         (0..states).map(one).collect::<Result<Vec<Against>>>()

@@ -108,9 +108,8 @@ fn gather(
 ) -> Result<Projections> {
     let layers = cells.len();
     let axes = cells.first().map_or(0, |c| c.on.len());
-    let blank = || Array2::from_elem((layers, axes), f64::NAN);
-    let (mut p_flip, mut p_flip_max) = (blank(), blank());
-    let (mut p_random, mut p_random_max) = (blank(), blank());
+    let [mut p_flip, mut p_flip_max, mut p_random, mut p_random_max] =
+        std::array::from_fn(|_| Array2::from_elem((layers, axes), f64::NAN));
     let draws = options.draws;
     let drawn = cells.first().map_or(0, |c| c.random.len());
     let random = Array2::from_shape_fn((drawn, layers), |(i, l)| cells[l].random[i]);

@@ -110,9 +110,6 @@ pub fn grouped<K: PartialEq, V>(items: impl IntoIterator<Item = (K, V)>) -> Vec<
 /// Counts `(draws, n_clusters)`: how often each cluster was drawn; rows sum to `n_clusters`.
 pub fn cluster_counts(n_clusters: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut counts = Array2::<f32>::zeros((draws, n_clusters)); // (draws, clusters)
-    if n_clusters == 0 {
-        return counts;
-    }
     counts.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(draw, mut row)| {
         let mut rng = stream(seed, purpose, draw as u64);
         for _ in 0..n_clusters {
