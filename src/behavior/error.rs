@@ -6,6 +6,7 @@ use crate::stats::StatsError;
 use crate::store::StoreError;
 use std::path::PathBuf;
 
+/// What the room's functions give.
 pub(crate) type Result<T, E = BehaviorError> = std::result::Result<T, E>;
 
 /// Errors of the `behavior` room; a judge's own are in [`super::judge::JudgeError`].

@@ -4,6 +4,7 @@ use crate::behavior::BehaviorError;
 use crate::model::ModelError;
 use crate::stats::StatsError;
 
+/// What the room's functions give.
 pub(crate) type Result<T, E = CausalError> = std::result::Result<T, E>;
 
 /// One variant a way in which the input can be wrong.

@@ -94,13 +94,9 @@ pub fn necessity(edit: &str, arms: &Arms, draws: usize, seed: u64) -> Result<Nec
             n_clusters: p,
         },
     };
-    let own = out.on_reference.interval;
-    if !own.contains(0.0) {
-        out.against_plain.warnings.push(Warning::MovesReference {
-            edit: edit.into(),
-            lo: own.lo,
-            hi: own.hi,
-        });
+    let Interval { lo, hi } = out.on_reference.interval;
+    if !out.on_reference.interval.contains(0.0) {
+        out.against_plain.warnings.push(Warning::MovesReference { edit: edit.into(), lo, hi });
     }
     Ok(out)
 }

@@ -8,6 +8,7 @@ use crate::stats::StatsError;
 use ndarray::ArrayView2;
 use thiserror::Error;
 
+/// What the room's functions give.
 pub(crate) type Result<T, E = DirectionError> = std::result::Result<T, E>;
 
 /// One variant for each way a direction cannot be made.

@@ -6,6 +6,7 @@
 use crate::stats::StatsError;
 use thiserror::Error;
 
+/// What the room's functions give.
 pub(crate) type Result<T, E = GeometryError> = std::result::Result<T, E>;
 
 /// One variant for each way the input can be wrong.

@@ -129,7 +129,8 @@ pub(super) fn quadratic(
 }
 
 /// Inner product with eight running sums, which the compiler keeps in one register.
-fn dot(x: &[f32], y: &[f32]) -> f32 {
+#[inline]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
     let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();

@@ -13,7 +13,7 @@
 //! Both parts are weighted sums over rows of one matrix product, and the product
 //! is shared by all concepts and by the plain and the relative cosine.
 
-use super::resample::Layout;
+use super::resample::{dot, Layout};
 use ndarray::{s, Array1, Array2, ArrayView1};
 
 /// Draws handled at once: what they need fits in the cache.
@@ -196,15 +196,7 @@ impl<'a> Side<'a> {
         let n = along.len().min(half.len());
         let (along, half) = (&along[..n], &half[..n]);
         let (weights, sizes) = (&self.weights[..n], &self.sizes[..n]);
-        let mut sums = [0.0f32; LANES];
-        for i in (0..n - n % LANES).step_by(LANES) {
-            for j in 0..LANES {
-                sums[j] += weights[i + j] * along[i + j];
-            }
-        }
-        let rest = n - n % LANES..n;
-        let tail: f32 = rest.clone().map(|i| weights[i] * along[i]).sum();
-        let inner = (sums.iter().sum::<f32>() + tail) * over_other / self.total;
+        let inner = dot(weights, along) * over_other / self.total;
         let (mut squares, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
         for i in (0..n - n % LANES).step_by(LANES) {
             for j in 0..LANES {
@@ -215,7 +207,7 @@ impl<'a> Side<'a> {
             }
         }
         let (mut across, mut mixed) = (squares.iter().sum::<f32>(), products.iter().sum::<f32>());
-        for i in rest {
+        for i in n - n % LANES..n {
             let y = along[i] * over_other - sizes[i] * inner;
             across += weights[i] * y * y;
             mixed += weights[i] * y * half[i];

@@ -143,7 +143,7 @@ pub struct Estimate {
 }
 
 /// Mean of `values` with a percentile interval over clusters, widened for few of them
-/// ([`few_clusters`]): over 3 prompts it is 2.7 times as wide as plain resampling says, and over
+/// ([`few_clusters`](super::interval::few_clusters)): over 3 prompts it is 2.7 times as wide as plain resampling says, and over
 /// one it is undefined.
 ///
 /// Errors when there are no values or the lengths differ.

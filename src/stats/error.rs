@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+/// What the room's functions give.
 pub(crate) type Result<T, E = StatsError> = std::result::Result<T, E>;
 
 /// One variant for each way a statistic's input can be wrong.

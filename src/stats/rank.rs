@@ -75,7 +75,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
 
 /// Pearson correlation; NaN when a side is constant or the lengths differ.
 pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
-    if x.len() != y.len() || x.is_empty() {
+    if x.len() != y.len() {
         return f64::NAN;
     }
     let (mx, my) = (mean(x), mean(y));
