@@ -2,7 +2,7 @@
 //! `tests/oracles/make_stats_fixtures.py`. Each tolerance says what it allows for.
 
 use ndarray::{Array1, Array2, Array3, Axis};
-use residuum::geometry::regions::{silhouette, Clouds, RegionOptions};
+use residuum::geometry::regions::{silhouette, Clouds};
 use residuum::geometry::stability::linear_cka;
 use residuum::geometry::subspace::overlap;
 use residuum::geometry::{coupling, CouplingInput, CouplingOptions};
@@ -15,6 +15,7 @@ use residuum::stats::permutation::{flip_test_mean, Tail};
 use residuum::stats::rank::{auroc, pearson, spearman, SortedScores};
 use residuum::stats::replicates::{difference_over, mean_over, Replicated};
 use residuum::stats::shrinkage::ledoit_wolf;
+use residuum::stats::Resampling;
 use serde_json::Value;
 
 /// Both sides compute in f64: what rounding and the fixture's fifteen digits leave.
@@ -71,7 +72,7 @@ fn silhouettes_match() {
     let views: Vec<_> = states.iter().map(|s| s.view()).collect();
     let clusters: Vec<usize> = (0..states[0].nrows()).collect();
     let clouds = Clouds { states: &views, clusters: &clusters };
-    let got = silhouette(&clouds, RegionOptions::default()).unwrap();
+    let got = silhouette(&clouds, Resampling::default()).unwrap();
     // Distances come from inner products of f32 rows.
     near(got.mean.value, number(&f["mean"]), 1e-6);
     for (got, want) in got.by_state.iter().zip(list(&f["by_state"])) {

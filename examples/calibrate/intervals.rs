@@ -4,12 +4,13 @@ use crate::check::{Check, Size};
 use crate::plant::{spectrum, WIDTH};
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
-use residuum::geometry::shift::{project, ShiftInput, ShiftOptions};
+use residuum::geometry::shift::{project, ShiftInput};
 use residuum::geometry::stability::direction_stability;
 use residuum::stats::area::paired_area;
 use residuum::stats::autoregression::{persistence, Centre};
 use residuum::stats::bootstrap::bootstrap_mean;
 use residuum::stats::rng::{fill_normal, stream};
+use residuum::stats::Resampling;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 fn coverage(what: &str, size: Size, holds: impl Fn(u64) -> Option<bool> + Sync) -> Check {
@@ -62,7 +63,7 @@ pub fn all(size: Size) -> Vec<Check> {
             let mut axis = Array2::zeros((1, WIDTH));
             axis[[0, 3]] = 2.0;
             let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
-            let options = ShiftOptions { draws: size.draws, level: 0.95, seed: repeat };
+            let options = Resampling { draws: size.draws, level: 0.95, seed: repeat };
             let got = project(&input, &[axis.view()], options).ok()?;
             Some(got[0][0].raw.interval.contains(0.05))
         }));

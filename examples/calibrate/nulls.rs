@@ -13,15 +13,16 @@ use rayon::prelude::*;
 use residuum::geometry::projections::{every_projection, Ruler};
 use residuum::geometry::random_directions::RandomDirections;
 use residuum::geometry::rank_one::one_factor;
-use residuum::geometry::regions::{mahalanobis, silhouette, Clouds, RegionOptions};
-use residuum::geometry::shift::{ShiftInput, ShiftOptions};
-use residuum::geometry::subspace_curve::{subspace_curve, CurveOptions, Differences};
+use residuum::geometry::regions::{mahalanobis, silhouette, Clouds};
+use residuum::geometry::shift::ShiftInput;
+use residuum::geometry::subspace_curve::{subspace_curve, Differences};
 use residuum::geometry::{contrast, coupling, CouplingOptions, Over};
 use residuum::stats::area::paired_area;
 use residuum::stats::kolmogorov::ks_uniform;
 use residuum::stats::permutation::{p_value, Tail};
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::stats::shrinkage::{ledoit_wolf, mixtures};
+use residuum::stats::Resampling;
 use std::cell::OnceCell;
 
 /// Least p of the Kolmogorov-Smirnov test of uniformity.
@@ -232,7 +233,7 @@ pub fn states(size: Size) -> Vec<Check> {
         let random = RandomDirections::new(background, size.draws, repeat).ok()?;
         let ruler = Ruler { axes: &views[..2], placebos: &views[2..], random: &random };
         let draws = size.draws;
-        let options = ShiftOptions { draws, level: 0.95, seed: repeat };
+        let options = Resampling { draws, level: 0.95, seed: repeat };
         let moved = every_projection(&shift, &ruler, options).ok()?;
         let null = moved.placebo.row(0).to_vec();
         let placebo = p_value(moved.on[0][0].cosine.value, &null, Tail::TwoSided);
@@ -241,7 +242,7 @@ pub fn states(size: Size) -> Vec<Check> {
         let (base, tuned): (Array2<f32>, Array2<f32>) = (layer(0), layer(1));
         let both = [base.view(), tuned.view()];
         let clouds = Clouds { states: &both, clusters: &clusters };
-        let options = RegionOptions { permutations: 99, level: 0.95, seed: repeat };
+        let options = Resampling { draws: 99, level: 0.95, seed: repeat };
         let near = silhouette(&clouds, options).ok()?;
         let far = mahalanobis(&clouds, 0, options).ok()?;
         Some([
@@ -283,11 +284,12 @@ pub fn others(size: Size) -> Vec<Check> {
         let first = one.select(ndarray::Axis(0), &[0; 4]);
         let second = noise(24, repeat, "calibrate/second");
         let (a, b): (Vec<usize>, Vec<usize>) = ((0..4).collect(), (0..24).collect());
-        let options = CurveOptions { most: 1, random: 199, level: 0.95, seed: repeat };
+        let options = Resampling { draws: 199, level: 0.95, seed: repeat };
         let curve = subspace_curve(
             Differences { rows: first.view(), clusters: &a },
             Differences { rows: second.view(), clusters: &b },
             &covariance,
+            1,
             options,
         )
         .ok()?;

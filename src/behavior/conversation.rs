@@ -6,10 +6,11 @@
 //! battery. [`fresh`] asks the same question with nothing before it: the difference is what the
 //! conversation does.
 
+use super::error::Result;
 use super::sample::Speaker;
 use super::stance::Asked;
-use super::BehaviorError;
 use crate::materials::{Script, ScriptSet};
+use crate::model::tokenizer::prompt_messages;
 use crate::model::Message;
 use serde::{Deserialize, Serialize};
 
@@ -50,36 +51,30 @@ pub fn hold(
     sets: &[ScriptSet],
     system: Option<&str>,
     replies: Replies,
-) -> Result<Vec<Talk>, BehaviorError> {
+) -> Result<Vec<Talk>> {
     let scripts: Vec<(&ScriptSet, &Script)> =
         sets.iter().flat_map(|set| set.scripts.iter().map(move |s| (set, s))).collect();
-    let mut talks: Vec<Talk> = scripts
-        .iter()
-        .map(|(set, script)| Talk {
-            state: speaker.state.into(),
-            script: script.id.clone(),
-            preference: set.preference.clone(),
-            messages: system.map(|s| Message::new("system", s)).into_iter().collect(),
-            own_replies: 0,
-        })
-        .collect();
+    let open = |(set, script): &(&ScriptSet, &Script)| Talk {
+        state: speaker.state.into(),
+        script: script.id.clone(),
+        preference: set.preference.clone(),
+        messages: system.map(|s| Message::new("system", s)).into_iter().collect(),
+        own_replies: 0,
+    };
+    let mut talks: Vec<Talk> = scripts.iter().map(open).collect();
     let longest = scripts.iter().map(|(_, s)| s.turns.len()).max();
     for turn in 0..longest.unwrap_or(0) {
         let mut open = Vec::new();
         for (i, (_, script)) in scripts.iter().enumerate() {
-            let Some(t) = script.turns.get(turn) else {
-                continue;
-            };
+            let Some(t) = script.turns.get(turn) else { continue };
             talks[i].messages.push(Message::new("user", &t.user));
             match t.assistant.as_deref().filter(|_| replies == Replies::Scripted) {
                 Some(reply) => talks[i].messages.push(Message::new("assistant", reply)),
                 None => open.push(i),
             }
         }
-        let streams: Vec<(String, u64)> = open
-            .iter()
-            .map(|&i| (format!("reply/{}/{}", speaker.state, talks[i].script), turn as u64))
-            .collect();
+        let purpose = |i: usize| format!("reply/{}/{}", speaker.state, talks[i].script);
+        let streams: Vec<(String, u64)> = open.iter().map(|&i| (purpose(i), turn as u64)).collect();
         let so_far: Vec<&[Message]> = open.iter().map(|&i| talks[i].messages.as_slice()).collect();
         let written = speaker.write(&so_far, &streams)?;
         for (&i, reply) in open.iter().zip(written) {
@@ -105,20 +100,14 @@ pub fn after(talks: &[Talk], sets: &[ScriptSet]) -> Vec<Asked> {
 /// The last question of every script with nothing but the system prompt before it.
 pub fn fresh(sets: &[ScriptSet], system: Option<&str>) -> Vec<Asked> {
     let question = |set: &ScriptSet, script: &Script| {
-        let mut messages: Vec<Message> =
-            system.map(|s| Message::new("system", s)).into_iter().collect();
-        messages.push(Message::new("user", &script.prompt));
-        Some(asked(set, script, FRESH, messages))
+        Some(asked(set, script, FRESH, prompt_messages(system, &script.prompt)))
     };
     each(sets, question)
 }
 
 fn each(sets: &[ScriptSet], one: impl Fn(&ScriptSet, &Script) -> Option<Asked>) -> Vec<Asked> {
-    let mut all = Vec::new();
-    for set in sets {
-        all.extend(set.scripts.iter().filter_map(|s| one(set, s)));
-    }
-    all
+    let one = &one;
+    sets.iter().flat_map(|set| set.scripts.iter().filter_map(move |s| one(set, s))).collect()
 }
 
 fn asked(set: &ScriptSet, script: &Script, form: &str, messages: Vec<Message>) -> Asked {

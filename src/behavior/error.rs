@@ -6,6 +6,9 @@ use crate::stats::StatsError;
 use crate::store::StoreError;
 use std::path::PathBuf;
 
+/// What the room's functions give.
+pub(crate) type Result<T, E = BehaviorError> = std::result::Result<T, E>;
+
 /// Errors of the `behavior` room; a judge's own are in [`super::judge::JudgeError`].
 #[derive(Debug, thiserror::Error)]
 pub enum BehaviorError {

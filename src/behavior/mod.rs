@@ -20,11 +20,13 @@ pub mod warning;
 
 pub use answer::{Answer, Drawn};
 pub use error::BehaviorError;
+use error::Result;
 pub use projection::{project_turns, Ruler, TurnProjections};
 pub use rates::{judged, rates, Judged, Rates};
 pub use sample::{sample, Speaker};
 pub use side_effects::SideEffects;
 pub use stance::{
-    by_prompt, estimate, response_log_probs, stance, stance_of, Asked, PairScore, PromptScore,
+    by_prompt, estimate, response_log_probs, stance, stance_of, stance_texts, Asked, PairScore,
+    PromptScore,
 };
 pub use warning::Warning;

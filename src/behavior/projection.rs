@@ -5,10 +5,11 @@
 //! conversation is what the half-life of a persona is computed from: does it stay where it was
 //! put, or drift back?
 
-use super::BehaviorError;
+use super::error::Result;
 use crate::capture::{capture, Position, Request};
 use crate::model::{Decoder, Interventions, Message, ModelError, Role, Tokenizer, Tokens};
 use ndarray::Array2;
+use std::collections::BTreeSet;
 
 /// A direction at the output of one block.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,11 +49,9 @@ pub fn project_turns(
     conversations: &[(&str, &[Message])],
     rulers: &[Ruler],
     interventions: &Interventions,
-) -> Result<Vec<TurnProjections>, BehaviorError> {
+) -> Result<Vec<TurnProjections>> {
     let units = units(rulers, model.hidden())?;
-    let mut layers: Vec<usize> = rulers.iter().map(|r| r.layer).collect();
-    layers.sort_unstable();
-    layers.dedup();
+    let mut layers: BTreeSet<usize> = rulers.iter().map(|r| r.layer).collect();
     let mut out = Vec::with_capacity(conversations.len());
     // Texts that have tokens to read, with the conversation and turn of each.
     let (mut texts, mut places): (Vec<Tokens>, Vec<(usize, usize)>) = Default::default();
@@ -78,15 +77,13 @@ pub fn project_turns(
     }
     if !interventions.is_empty() {
         // An edit above the rulers must be met, or it would be taken for one that touches nothing.
-        layers.push(model.layers().saturating_sub(1));
-        layers.dedup();
+        layers.insert(model.layers().saturating_sub(1));
     }
-    let request = Request::new(&[Position::ResponseMean], layers.clone());
+    let request = Request::new(&[Position::ResponseMean], layers.iter().copied().collect());
     let mut keep = |text: usize, _: usize, residuals: Array2<f32>| {
         let (c, turn) = places[text];
         for (r, (ruler, unit)) in rulers.iter().zip(&units).enumerate() {
-            let slot = layers.partition_point(|l| *l < ruler.layer);
-            let row = residuals.row(slot);
+            let row = residuals.row(layers.range(..ruler.layer).count());
             let dot = row.iter().zip(unit).map(|(x, u)| f64::from(*x) * u);
             out[c].values[[turn, r]] = dot.sum();
         }
@@ -97,22 +94,19 @@ pub fn project_turns(
 }
 
 /// Unit vectors of rulers.
-fn units(rulers: &[Ruler], hidden: usize) -> Result<Vec<Vec<f64>>, BehaviorError> {
-    rulers
-        .iter()
-        .map(|r| {
-            let norm = r.direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-            let norm = norm.sqrt();
-            if r.direction.len() != hidden || !norm.is_finite() || norm == 0.0 {
-                let why = format!(
+fn units(rulers: &[Ruler], hidden: usize) -> Result<Vec<Vec<f64>>> {
+    let unit = |r: &Ruler| {
+        let norm = r.direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        if r.direction.len() != hidden || !norm.is_finite() || norm == 0.0 {
+            let why = format!(
                     "direction `{}` at layer {} has {} dimensions and length {norm}; the model has {hidden} dimensions, and a direction needs a length",
                     r.name, r.layer, r.direction.len()
                 );
-                return Err(ModelError::NothingTouched(why).into());
-            }
-            Ok(r.direction.iter().map(|x| f64::from(*x) / norm).collect())
-        })
-        .collect()
+            return Err(ModelError::NothingTouched(why).into());
+        }
+        Ok(r.direction.iter().map(|x| f64::from(*x) / norm).collect())
+    };
+    rulers.iter().map(unit).collect()
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@
 //! which does not: with several samples a prompt the second is the one to read.
 
 use super::answer::Answer;
+use super::error::Result;
 use super::judge::{Case, Ruling, Side, Store, Truth, Verdict};
-use super::BehaviorError;
-use crate::stats::bootstrap::bootstrap_mean;
+use crate::stats::bootstrap::{bootstrap_mean, grouped};
 use crate::stats::interval::wilson;
 use crate::stats::Interval;
 use serde::Serialize;
@@ -88,28 +88,12 @@ pub struct Rates {
 ///
 /// # Errors
 /// None that well-formed answers can cause.
-pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>, BehaviorError> {
-    let mut cells: Vec<(&str, &str, Vec<&Judged>)> = Vec::new();
-    for j in all {
-        let (state, preference) = (j.answer.state.as_str(), j.answer.preference.as_str());
-        match cells.iter_mut().find(|(s, p, _)| *s == state && *p == preference) {
-            Some((_, _, held)) => held.push(j),
-            None => cells.push((state, preference, vec![j])),
-        }
-    }
-    cells
-        .into_iter()
-        .map(|(state, preference, held)| cell(state, preference, &held, draws, seed))
-        .collect()
+pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>> {
+    let cells = grouped(all.iter().map(|j| ((&j.answer.state, &j.answer.preference), j)));
+    cells.into_iter().map(|((state, p), held)| cell(state, p, &held, draws, seed)).collect()
 }
 
-fn cell(
-    state: &str,
-    preference: &str,
-    all: &[&Judged],
-    draws: usize,
-    seed: u64,
-) -> Result<Rates, BehaviorError> {
+fn cell(state: &str, preference: &str, all: &[&Judged], draws: usize, seed: u64) -> Result<Rates> {
     let count = |keep: &dyn Fn(&Judged) -> bool| all.iter().filter(|j| keep(j)).count();
     let coherent = |j: &Judged| j.verdict().filter(|v| v.coherent);
     let of = |hit: &dyn Fn(&Judged) -> Option<bool>| rate(all, hit, draws, seed);
@@ -139,23 +123,14 @@ fn rate(
     hit: &dyn Fn(&Judged) -> Option<bool>,
     draws: usize,
     seed: u64,
-) -> Result<Rate, BehaviorError> {
-    let mut prompts: Vec<PromptCount> = Vec::new();
-    let (mut values, mut clusters) = (Vec::new(), Vec::new());
-    for j in all {
-        let Some(hit) = hit(j) else {
-            continue;
-        };
-        let id = &j.answer.prompt_id;
-        let at = prompts.iter().position(|p| p.prompt_id == *id);
-        let at = at.unwrap_or_else(|| {
-            prompts.push(PromptCount { prompt_id: id.clone(), hits: 0, n: 0 });
-            prompts.len() - 1
-        });
-        prompts[at].hits += u64::from(hit);
-        prompts[at].n += 1;
-        values.push(f64::from(u8::from(hit)));
-        clusters.push(at);
+) -> Result<Rate> {
+    let counted = all.iter().filter_map(|j| Some((&j.answer.prompt_id, u8::from(hit(j)?))));
+    let (mut prompts, mut values, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, (id, hits)) in grouped(counted).into_iter().enumerate() {
+        values.extend(hits.iter().map(|&hit| f64::from(hit)));
+        clusters.extend(hits.iter().map(|_| at));
+        let (n, hits) = (hits.len() as u64, hits.into_iter().map(u64::from).sum());
+        prompts.push(PromptCount { prompt_id: id.clone(), hits, n });
     }
     let (hits, n) = prompts.iter().fold((0, 0), |(h, n), p| (h + p.hits, n + p.n));
     let by_prompt = match n {

@@ -7,7 +7,7 @@
 
 use super::answer::{Answer, Drawn};
 use super::stance::Asked;
-use super::BehaviorError;
+use super::{BehaviorError, Result};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Decoder, Hooks, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
@@ -31,7 +31,7 @@ pub struct Speaker<'a> {
 
 impl Speaker<'_> {
     /// Answers each of `asked` once, with the number of its sample.
-    fn answer(&self, asked: &[(&Asked, usize)]) -> Result<Vec<Answer>, BehaviorError> {
+    fn answer(&self, asked: &[(&Asked, usize)]) -> Result<Vec<Answer>> {
         let prompt = |(a, sample): &(&'_ Asked, usize)| {
             let purpose = format!("answer/{}/{}/{}", self.state, a.preference, a.prompt_id);
             (purpose, *sample as u64)
@@ -61,7 +61,7 @@ impl Speaker<'_> {
         &self,
         conversations: &[&[Message]],
         streams: &[(String, u64)],
-    ) -> Result<Vec<Written>, BehaviorError> {
+    ) -> Result<Vec<Written>> {
         let (model, eos) = (self.model, self.tokenizer.eos());
         let sampling = Sampling {
             max_tokens: self.drawn.max_tokens,
@@ -70,23 +70,17 @@ impl Speaker<'_> {
         };
         let mut out = Vec::with_capacity(conversations.len());
         for (batch, streams) in conversations.chunks(BATCH).zip(streams.chunks(BATCH)) {
-            let prompts = batch
-                .iter()
-                .map(|messages| Ok(self.tokenizer.chat(messages, true)?))
-                .collect::<Result<Vec<_>, BehaviorError>>()?;
-            let mut rngs: Vec<ChaCha8Rng> = streams
-                .iter()
-                .map(|(purpose, index)| stream(self.drawn.seed, purpose, *index))
-                .collect();
+            let prompt = |messages: &&[Message]| Ok(self.tokenizer.chat(messages, true)?);
+            let prompts = batch.iter().map(prompt).collect::<Result<Vec<_>>>()?;
+            let own = |(purpose, index): &(String, u64)| stream(self.drawn.seed, purpose, *index);
+            let mut rngs: Vec<ChaCha8Rng> = streams.iter().map(own).collect();
             let mut hooks = Hooks::none();
             self.interventions.install(&mut hooks, model.layers(), model.hidden())?;
             let all = respond(model, &prompts, eos, &sampling, &mut rngs, &mut hooks)?;
             self.interventions.check_touched()?;
             for ids in all {
-                out.push(Written {
-                    text: self.tokenizer.decode(&ids)?.trim().to_string(),
-                    tokens: ids.len(),
-                });
+                let text = self.tokenizer.decode(&ids)?.trim().to_string();
+                out.push(Written { text, tokens: ids.len() });
             }
         }
         Ok(out)
@@ -111,13 +105,11 @@ pub fn sample(
     samples: usize,
     file: &Path,
     watch: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Answer>, BehaviorError> {
+) -> Result<Vec<Answer>> {
     let (mut journal, kept) = Journal::open::<Answer>(file)?;
     check(&kept, speaker.drawn, asked, file)?;
-    let mut have: BTreeMap<(String, String, usize), Answer> = BTreeMap::new();
-    for a in kept {
-        have.insert((a.preference.clone(), a.prompt_id.clone(), a.sample), a);
-    }
+    let entry = |a: Answer| ((a.preference.clone(), a.prompt_id.clone(), a.sample), a);
+    let mut have: BTreeMap<(String, String, usize), Answer> = kept.into_iter().map(entry).collect();
     let key = |a: &Asked, s: usize| (a.preference.clone(), a.prompt_id.clone(), s);
     let wanted: Vec<(&Asked, usize)> =
         asked.iter().flat_map(|a| (0..samples).map(move |s| (a, s))).collect();
@@ -128,8 +120,7 @@ pub fn sample(
     for batch in missing.chunks(BATCH) {
         for answer in speaker.answer(batch)? {
             journal.append(&answer)?;
-            let at = (answer.preference.clone(), answer.prompt_id.clone(), answer.sample);
-            have.insert(at, answer);
+            have.extend([entry(answer)]);
         }
         done += batch.len();
         watch(done, wanted.len());
@@ -139,29 +130,19 @@ pub fn sample(
 }
 
 /// Refuses answers of another draw, or to a prompt that reads otherwise now.
-fn check(
-    kept: &[Answer],
-    drawn: &Drawn,
-    asked: &[Asked],
-    file: &Path,
-) -> Result<(), BehaviorError> {
+fn check(kept: &[Answer], drawn: &Drawn, asked: &[Asked], file: &Path) -> Result<()> {
     let now: HashMap<(&str, &str), &Asked> =
         asked.iter().map(|a| ((a.preference.as_str(), a.prompt_id.as_str()), a)).collect();
-    for (i, answer) in kept.iter().enumerate() {
+    for (answer, row) in kept.iter().zip(1..) {
         if let Some((key, found, wanted)) = answer.drawn.difference(drawn) {
-            return Err(BehaviorError::OtherDraw {
-                path: file.into(),
-                row: i + 1,
-                key,
-                found,
-                wanted,
-            });
+            let path = file.into();
+            return Err(BehaviorError::OtherDraw { path, row, key, found, wanted });
         }
         let same = now.get(&(answer.preference.as_str(), answer.prompt_id.as_str()));
         if same.is_some_and(|a| a.messages != answer.messages || a.fact != answer.fact) {
             return Err(BehaviorError::OtherPrompt {
                 path: file.into(),
-                row: i + 1,
+                row,
                 preference: answer.preference.clone(),
                 prompt: answer.prompt_id.clone(),
             });

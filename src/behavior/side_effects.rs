@@ -4,28 +4,19 @@
 //! divergence from the unedited model on neutral responses and the edited model's perplexity on
 //! them tell the two apart. The unedited model reads the texts once, however many edits follow.
 
-use super::BehaviorError;
-use crate::model::packed::plan;
-use crate::model::{Decoder, Hooks, Interventions, Packed, Role, Tokens};
+use super::error::Result;
+use super::stance::{batches, Batch};
+use crate::model::{Decoder, Hooks, Interventions, Tokens};
 use candle_core::Tensor;
 
 /// Rows of a batch; each holds two rows of logits.
 const BUDGET: usize = 256;
 
-/// A batch of texts as the reference read it.
-struct Batch {
-    packed: Packed,
-    /// The stream after the last block, `(rows, d)`.
-    stream: Tensor,
-    /// Rows that predict a token of a response, and that token.
-    rows: Vec<u32>,
-    targets: Vec<usize>,
-}
-
 /// Neutral texts as a reference model reads them, to hold changed models against.
 pub struct SideEffects<'a> {
     reference: &'a Decoder,
-    batches: Vec<Batch>,
+    /// Each with the stream after the reference's last block, `(rows, d)`.
+    batches: Vec<(Batch, Tensor)>,
 }
 
 impl<'a> SideEffects<'a> {
@@ -33,27 +24,12 @@ impl<'a> SideEffects<'a> {
     ///
     /// # Errors
     /// The model's.
-    pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self, BehaviorError> {
-        let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-        let mut batches = Vec::new();
-        for batch in plan(&ids, BUDGET) {
-            let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
-            let packed = Packed::of(&held);
-            let (mut rows, mut targets) = (Vec::new(), Vec::new());
-            for (k, &i) in batch.iter().enumerate() {
-                let path = packed.path(k);
-                for t in texts[i].with_role(Role::Response) {
-                    rows.push(path[t - 1] as u32);
-                    targets.push(ids[i][t] as usize);
-                }
-            }
-            batches.push(Batch {
-                stream: reference.forward(&packed, &mut Hooks::none())?,
-                packed,
-                rows,
-                targets,
-            });
-        }
+    pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self> {
+        let read = |b: Batch| {
+            let stream = reference.forward(&b.packed, &mut Hooks::none())?;
+            Ok((b, stream))
+        };
+        let batches = batches(texts, BUDGET).map(read).collect::<Result<_>>()?;
         Ok(SideEffects { reference, batches })
     }
 
@@ -62,15 +38,11 @@ impl<'a> SideEffects<'a> {
     ///
     /// # Errors
     /// An edit that fits no layer of the model; the model's.
-    pub fn under(
-        &self,
-        changed: &Decoder,
-        interventions: &Interventions,
-    ) -> Result<(f64, f64), BehaviorError> {
+    pub fn under(&self, changed: &Decoder, interventions: &Interventions) -> Result<(f64, f64)> {
         let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
-        for b in &self.batches {
+        for (b, stream) in &self.batches {
             let none = &mut Hooks::none();
-            let p = (self.reference).logits(&b.stream, &b.rows, &b.packed.places, none)?;
+            let p = (self.reference).logits(stream, &b.rows, &b.packed.places, none)?;
             let mut hooks = Hooks::none();
             interventions.install(&mut hooks, changed.layers(), changed.hidden())?;
             let x = changed.forward(&b.packed, &mut hooks)?;
@@ -78,14 +50,12 @@ impl<'a> SideEffects<'a> {
             let (p, q) = (p.to_vec2::<f32>()?, q.to_vec2::<f32>()?);
             for ((p, q), &t) in p.iter().zip(&q).zip(&b.targets) {
                 let (lp, lq) = (log_sum_exp(p), log_sum_exp(q));
-                let pairs = p.iter().zip(q);
-                kl += pairs
-                    .map(|(a, b)| {
-                        let a = *a as f64 - lp;
-                        a.exp() * (a - (*b as f64 - lq))
-                    })
-                    .sum::<f64>();
-                log_prob += q[t] as f64 - lq;
+                let term = |(a, b): (&f32, &f32)| {
+                    let a = *a as f64 - lp;
+                    a.exp() * (a - (*b as f64 - lq))
+                };
+                kl += p.iter().zip(q).map(term).sum::<f64>();
+                log_prob += q[t as usize] as f64 - lq;
                 n += 1;
             }
         }

@@ -5,12 +5,14 @@
 //! the prompt is the unit of replication. All completions of a prompt share its rows. What
 //! stands before is one question of the battery or a whole conversation: an [`Asked`] says which.
 
-use super::BehaviorError;
+use super::{BehaviorError, Result};
 use crate::materials::{Preference, StancePair};
 use crate::model::packed::plan;
+use crate::model::tokenizer::prompt_messages;
 use crate::model::{Decoder, Hooks, Interventions, Message, Packed, Role, Tokenizer, Tokens};
 use crate::ops::loss::log_probs;
-use crate::stats::bootstrap::{bootstrap_mean, Estimate};
+use crate::stats::bootstrap::{bootstrap_mean, grouped, Estimate};
+use crate::stats::moments::mean;
 use serde::{Deserialize, Serialize};
 
 /// One pair of one prompt, with everything needed to judge it again.
@@ -59,16 +61,13 @@ impl Asked {
         let mut all = Vec::new();
         for preference in battery {
             for prompt in &preference.prompts {
-                let mut messages: Vec<Message> =
-                    system.map(|s| Message::new("system", s)).into_iter().collect();
-                messages.push(Message::new("user", &prompt.prompt));
                 all.push(Asked {
                     preference: preference.name.clone(),
                     group: preference.group.clone(),
                     prompt_id: prompt.id.clone(),
                     form: prompt.form.clone(),
                     fact: preference.fact.clone(),
-                    messages,
+                    messages: prompt_messages(system, &prompt.prompt),
                     pairs: prompt.pairs.clone(),
                     place: prompt.place.clone(),
                 });
@@ -86,33 +85,48 @@ impl Asked {
 /// Rows of a scoring batch.
 const BUDGET: usize = 1024;
 
-/// Mean log-probability a token of the response of each text.
-pub fn response_log_probs(
-    model: &Decoder,
-    texts: &[Tokens],
-    interventions: &Interventions,
-) -> Result<Vec<f64>, BehaviorError> {
+/// Texts packed, with the rows that predict a token of a response.
+pub(super) struct Batch {
+    pub packed: Packed,
+    pub rows: Vec<u32>,
+    /// The token that each row predicts.
+    pub targets: Vec<u32>,
+    /// Places of the texts, each with the tokens of its response.
+    counts: Vec<(usize, usize)>,
+}
+
+/// Batches of texts by `budget` rows.
+pub(super) fn batches(texts: &[Tokens], budget: usize) -> impl Iterator<Item = Batch> + '_ {
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
-    let mut out = vec![f64::NAN; texts.len()];
-    for batch in plan(&ids, BUDGET) {
+    plan(&ids, budget).into_iter().map(move |batch| {
         let held: Vec<&Tokens> = batch.iter().map(|&i| &texts[i]).collect();
         let packed = Packed::of(&held);
         let (mut rows, mut targets, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for (k, &i) in batch.iter().enumerate() {
             let path = packed.path(k);
             let at = texts[i].with_role(Role::Response);
-            counts.push(at.len());
-            for t in at {
-                rows.push(path[t - 1] as u32);
-                targets.push(ids[i][t]);
-            }
+            counts.push((i, at.len()));
+            rows.extend(at.iter().map(|t| path[t - 1] as u32));
+            targets.extend(at.iter().map(|&t| texts[i].ids[t]));
         }
+        Batch { packed, rows, targets, counts }
+    })
+}
+
+/// Mean log-probability a token of the response of each text.
+pub fn response_log_probs(
+    model: &Decoder,
+    texts: &[Tokens],
+    interventions: &Interventions,
+) -> Result<Vec<f64>> {
+    let mut out = vec![f64::NAN; texts.len()];
+    for Batch { packed, rows, targets, counts } in batches(texts, BUDGET) {
         let mut hooks = Hooks::none();
         interventions.install(&mut hooks, model.layers(), model.hidden())?;
         let x = model.forward(&packed, &mut hooks)?;
         let h = model.normalized(&x, &rows, &packed.places, &mut hooks)?;
         let mut lp = log_probs(&h, model.head(), &targets)?.into_iter();
-        for (&i, n) in batch.iter().zip(counts) {
+        for (i, n) in counts {
             let sum: f64 = lp.by_ref().take(n).map(|v| v as f64).sum();
             out[i] = sum / n as f64;
         }
@@ -128,7 +142,7 @@ pub fn stance(
     battery: &[Preference],
     system: Option<&str>,
     interventions: &Interventions,
-) -> Result<Vec<PairScore>, BehaviorError> {
+) -> Result<Vec<PairScore>> {
     stance_of(model, tokenizer, &Asked::battery(battery, system), interventions)
 }
 
@@ -138,83 +152,65 @@ pub fn stance_of(
     tokenizer: &Tokenizer,
     asked: &[Asked],
     interventions: &Interventions,
-) -> Result<Vec<PairScore>, BehaviorError> {
-    let mut scores = Vec::new();
-    let mut texts = Vec::new();
-    for a in asked {
-        for pair in &a.pairs {
-            for completion in [&pair.express, &pair.oppose] {
-                let mut messages = a.messages.clone();
-                messages.push(Message::new("assistant", completion));
-                let refused = |source| BehaviorError::Refused {
-                    place: a.place.clone(),
-                    preference: a.preference.clone(),
-                    prompt: a.prompt_id.clone(),
-                    source,
-                };
-                let t = tokenizer.chat(&messages, false).map_err(refused)?;
-                if t.with_role(Role::Response).is_empty() {
-                    return Err(BehaviorError::NoTokens {
-                        preference: a.preference.clone(),
-                        prompt: a.prompt_id.clone(),
-                    });
-                }
-                texts.push(t);
-            }
-            scores.push(PairScore {
-                preference: a.preference.clone(),
-                group: a.group.clone(),
-                prompt_id: a.prompt_id.clone(),
-                form: a.form.clone(),
-                prompt: a.prompt().to_string(),
-                express: pair.express.clone(),
-                oppose: pair.oppose.clone(),
-                express_log_prob: 0.0,
-                oppose_log_prob: 0.0,
-                log_odds: 0.0,
-            });
-        }
-    }
+) -> Result<Vec<PairScore>> {
+    let texts = stance_texts(tokenizer, asked)?;
     if texts.is_empty() {
         return Err(BehaviorError::Empty);
     }
     let lp = response_log_probs(model, &texts, interventions)?;
-    for (s, lp) in scores.iter_mut().zip(lp.chunks_exact(2)) {
-        (s.express_log_prob, s.oppose_log_prob) = (lp[0], lp[1]);
-        s.log_odds = lp[0] - lp[1];
+    let pairs = asked.iter().flat_map(|a| a.pairs.iter().map(move |pair| (a, pair)));
+    let score = |((a, pair), lp): ((&Asked, &StancePair), &[f64])| PairScore {
+        preference: a.preference.clone(),
+        group: a.group.clone(),
+        prompt_id: a.prompt_id.clone(),
+        form: a.form.clone(),
+        prompt: a.prompt().to_string(),
+        express: pair.express.clone(),
+        oppose: pair.oppose.clone(),
+        express_log_prob: lp[0],
+        oppose_log_prob: lp[1],
+        log_odds: lp[0] - lp[1],
+    };
+    Ok(pairs.zip(lp.chunks_exact(2)).map(score).collect())
+}
+
+/// The texts that scoring reads: of every pair the one that expresses and the one that opposes.
+pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens>> {
+    let mut texts = Vec::new();
+    for a in asked {
+        for completion in a.pairs.iter().flat_map(|pair| [&pair.express, &pair.oppose]) {
+            let (preference, prompt) = (a.preference.clone(), a.prompt_id.clone());
+            let mut messages = a.messages.clone();
+            messages.push(Message::new("assistant", completion));
+            let t = match tokenizer.chat(&messages, false) {
+                Ok(t) if t.with_role(Role::Response).is_empty() => {
+                    return Err(BehaviorError::NoTokens { preference, prompt });
+                }
+                Ok(t) => t,
+                Err(source) => {
+                    let place = a.place.clone();
+                    return Err(BehaviorError::Refused { place, preference, prompt, source });
+                }
+            };
+            texts.push(t);
+        }
     }
-    Ok(scores)
+    Ok(texts)
 }
 
 /// Averages pairs within prompts, in order of first appearance.
 pub fn by_prompt(scores: &[PairScore]) -> Vec<PromptScore> {
-    let mut out: Vec<(PromptScore, usize)> = Vec::new();
-    for s in scores {
-        let same = |p: &PromptScore| p.prompt_id == s.prompt_id && p.preference == s.preference;
-        match out.iter_mut().find(|(p, _)| same(p)) {
-            Some((p, n)) => {
-                p.log_odds += s.log_odds;
-                *n += 1;
-            }
-            None => out.push((
-                PromptScore {
-                    preference: s.preference.clone(),
-                    prompt_id: s.prompt_id.clone(),
-                    log_odds: s.log_odds,
-                },
-                1,
-            )),
-        }
-    }
-    let mean = |(mut p, n): (PromptScore, usize)| {
-        p.log_odds /= n as f64;
-        p
+    let by_prompt = grouped(scores.iter().map(|s| ((&s.preference, &s.prompt_id), s.log_odds)));
+    let one = |((preference, prompt_id), values): ((&String, &String), Vec<f64>)| PromptScore {
+        preference: preference.clone(),
+        prompt_id: prompt_id.clone(),
+        log_odds: mean(&values),
     };
-    out.into_iter().map(mean).collect()
+    by_prompt.into_iter().map(one).collect()
 }
 
 /// Mean of values, one a prompt, with a 95 % bootstrap interval over prompts.
-pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate, BehaviorError> {
+pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate> {
     let clusters: Vec<usize> = (0..values.len()).collect();
     Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)
 }

@@ -6,7 +6,6 @@
 use super::judge::{Agreement, Tally};
 use super::rates::Rates;
 use serde::Serialize;
-use std::fmt;
 
 /// Prompts of a preference under which its interval over prompts is too narrow to trust.
 pub const FEWEST_PROMPTS: usize = 10;
@@ -16,14 +15,17 @@ pub const INCOHERENT: f64 = 0.2;
 pub const CUT: f64 = 0.5;
 
 /// A doubt about behaviour and what to do about it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// The judge errs too often on completions whose side is known.
+    #[error("the judge {judge} names the side of {} of {} completions whose side is known, and the fact of {}: do not rest on its rates, use a stronger judge", agreement.stance, agreement.n, agreement.fact)]
     WeakJudge { judge: String, agreement: Agreement },
     /// Nothing is known of how well the judge judges.
+    #[error("the judge {judge} was not examined: let it judge completions whose side is known (--judge-check)")]
     UnexaminedJudge { judge: String },
     /// The judge's replies were no verdict.
+    #[error("{n} of {cases} cases have only replies of {judge} that are no verdict (the last: \"{last}\"); they are in no rate, and the next run asks about them again{}", cut_replies(*cut))]
     Unparsed {
         judge: String,
         n: usize,
@@ -34,24 +36,34 @@ pub enum Warning {
         last: String,
     },
     /// Answers without a ruling.
+    #[error("{n} cases have no verdict and are in no rate ({why}): run the same command again, it asks only for these")]
     Unjudged { n: usize, why: String },
     /// The server did not say what replies took.
+    #[error("the judge's server did not say how many tokens {n} replies took: they are not in the cost shown")]
     Unmetered { n: usize },
     /// Many answers of a state are incoherent.
+    #[error("{} % of the answers of {state} are incoherent and in no rate: the model may be damaged, or too hot", percent(share))]
     Incoherent { state: String, share: f64 },
     /// Many answers of a state were ended by the token limit.
+    #[error("{} % of the answers of {state} were ended by the token limit: raise --max-tokens if they end before they take a side", percent(share))]
     Cut { state: String, share: f64 },
     /// Several samples a prompt.
+    #[error("with {samples} samples a prompt, Wilson, Newcombe and z take answers for independent and are too sure: read the intervals over prompts")]
     SamplesAsTrials { samples: usize },
     /// Few prompts a preference.
+    #[error("{preferences} preferences have under {FEWEST_PROMPTS} prompts (one has {fewest}): their intervals are too narrow, so add prompts")]
     FewPrompts { preferences: usize, fewest: usize },
     /// Preferences that a state's training text presupposes.
+    #[error("the training text of {state} presupposes {}: there a difference shows only that the training took", preferences.join(", "))]
     Implied { state: String, preferences: Vec<String> },
     /// A fine-tune whose own claim did not rise, or not most.
+    #[error("{state} did not take on its own claim (most moved: {most}): what else it shows is not the claim's doing")]
     NotTaken { state: String, most: String },
     /// There is nothing but base to compare with.
+    #[error("there is only base to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's; score a state that was trained on the same prompts with other answers too, and name it with --against or --reference")]
     NoReference,
     /// The key goes over an unencrypted connection.
+    #[error("the judge's address is http, so the key travels unencrypted: use https")]
     KeyInTheOpen,
 }
 
@@ -66,92 +78,19 @@ impl Warning {
             | Warning::Cut { state: name, .. }
             | Warning::Implied { state: name, .. }
             | Warning::NotTaken { state: name, .. } => name,
-            Warning::Unjudged { .. }
-            | Warning::Unmetered { .. }
-            | Warning::SamplesAsTrials { .. }
-            | Warning::FewPrompts { .. }
-            | Warning::NoReference
-            | Warning::KeyInTheOpen => "",
+            _ => "",
         }
     }
 }
 
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: &f64| (100.0 * share).round();
-        match self {
-            Warning::WeakJudge { judge, agreement: a } => write!(
-                f,
-                "the judge {judge} names the side of {} of {} completions whose side is known, and the fact of {}: do not rest on its rates, use a stronger judge",
-                a.stance, a.n, a.fact
-            ),
-            Warning::UnexaminedJudge { judge } => write!(
-                f,
-                "the judge {judge} was not examined: let it judge completions whose side is known (--judge-check)"
-            ),
-            Warning::Unparsed {
-                judge,
-                n,
-                cases,
-                cut,
-                last,
-            } => {
-                write!(
-                    f,
-                    "{n} of {cases} cases have only replies of {judge} that are no verdict (the last: \"{last}\"); they are in no rate, and the next run asks about them again"
-                )?;
-                match cut {
-                    0 => Ok(()),
-                    _ => write!(
-                        f,
-                        "; {cut} were cut by their token limit: raise it with --judge-set max_tokens=N"
-                    ),
-                }
-            }
-            Warning::Unjudged { n, why } => write!(
-                f,
-                "{n} cases have no verdict and are in no rate ({why}): run the same command again, it asks only for these"
-            ),
-            Warning::Unmetered { n } => write!(
-                f,
-                "the judge's server did not say how many tokens {n} replies took: they are not in the cost shown"
-            ),
-            Warning::Incoherent { state, share } => write!(
-                f,
-                "{} % of the answers of {state} are incoherent and in no rate: the model may be damaged, or too hot",
-                percent(share)
-            ),
-            Warning::Cut { state, share } => write!(
-                f,
-                "{} % of the answers of {state} were ended by the token limit: raise --max-tokens if they end before they take a side",
-                percent(share)
-            ),
-            Warning::SamplesAsTrials { samples } => write!(
-                f,
-                "with {samples} samples a prompt, Wilson, Newcombe and z take answers for independent and are too sure: read the intervals over prompts"
-            ),
-            Warning::FewPrompts { preferences, fewest } => write!(
-                f,
-                "{preferences} preferences have under {FEWEST_PROMPTS} prompts (one has {fewest}): their intervals are too narrow, so add prompts"
-            ),
-            Warning::Implied { state, preferences } => write!(
-                f,
-                "the training text of {state} presupposes {}: there a difference shows only that the training took",
-                preferences.join(", ")
-            ),
-            Warning::NotTaken { state, most } => write!(
-                f,
-                "{state} did not take on its own claim (most moved: {most}): what else it shows is not the claim's doing"
-            ),
-            Warning::NoReference => write!(
-                f,
-                "there is only base to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's; score a state that was trained on the same prompts with other answers too, and name it with --against or --reference"
-            ),
-            Warning::KeyInTheOpen => write!(
-                f,
-                "the judge's address is http, so the key travels unencrypted: use https"
-            ),
-        }
+fn percent(share: &f64) -> f64 {
+    (100.0 * share).round()
+}
+
+fn cut_replies(n: usize) -> String {
+    match n {
+        0 => String::new(),
+        _ => format!("; {n} were cut by their token limit: raise it with --judge-set max_tokens=N"),
     }
 }
 
@@ -199,14 +138,12 @@ pub fn of_rates(rates: &[Rates], samples: usize) -> Vec<Warning> {
         let (hits, n) = own().fold((0, 0), |(h, n), r| (h + r.coherent.hits, n + r.coherent.n));
         let share = 1.0 - hits as f64 / n as f64;
         if share > INCOHERENT {
-            let state = state.into();
-            all.push(Warning::Incoherent { state, share });
+            all.push(Warning::Incoherent { state: state.into(), share });
         }
         let (cut, n) = own().fold((0, 0), |(c, n), r| (c + r.cut, n + r.answers));
         let share = cut as f64 / n as f64;
         if share > CUT {
-            let state = state.into();
-            all.push(Warning::Cut { state, share });
+            all.push(Warning::Cut { state: state.into(), share });
         }
     }
     if samples > 1 {

@@ -2,8 +2,8 @@
 //! damaged one.
 
 use super::controls::{Direction, Kind};
-use super::CausalError;
-use crate::behavior::{by_prompt, stance, PromptScore, SideEffects};
+use super::{CausalError, Result};
+use crate::behavior::{by_prompt, stance, stance_texts, Asked, PromptScore, SideEffects};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// The model's; an intervention that touches nothing.
-    pub fn run(&self, edit: &str, interventions: &Interventions) -> Result<Edited, CausalError> {
+    pub fn run(&self, edit: &str, interventions: &Interventions) -> Result<Edited> {
         let of = (edit, Kind::None, "", None);
         self.beside(&self.guard()?, of, interventions)
     }
@@ -65,7 +65,7 @@ impl Bench<'_> {
         edit: &str,
         interventions: &Interventions,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<(Edited, Edited), CausalError> {
+    ) -> Result<(Edited, Edited)> {
         let guard = self.guard()?;
         watch(NONE);
         let plain = (NONE, Kind::None, "", None);
@@ -75,7 +75,7 @@ impl Bench<'_> {
         Ok((plain, edited))
     }
 
-    fn guard(&self) -> Result<SideEffects<'_>, CausalError> {
+    fn guard(&self) -> Result<SideEffects<'_>> {
         Ok(SideEffects::of(self.model, self.neutral)?)
     }
 
@@ -84,7 +84,7 @@ impl Bench<'_> {
         guard: &SideEffects,
         (edit, kind, concept, dose): (&str, Kind, &str, Option<f64>),
         interventions: &Interventions,
-    ) -> Result<Edited, CausalError> {
+    ) -> Result<Edited> {
         let (model, tokenizer) = (self.model, self.tokenizer);
         let pairs = stance(model, tokenizer, self.battery, self.system, interventions)?;
         let (kl, perplexity) = guard.under(model, interventions)?;
@@ -101,16 +101,8 @@ impl Bench<'_> {
     }
 
     /// The texts that scoring reads: what a recording needs to hold for a swap.
-    pub fn texts(&self) -> Result<Vec<Tokens>, CausalError> {
-        let mut texts = Vec::new();
-        for prompt in self.battery.iter().flat_map(|p| &p.prompts) {
-            for pair in &prompt.pairs {
-                for completion in [&pair.express, &pair.oppose] {
-                    let text = self.tokenizer.exchange(self.system, &prompt.prompt, completion)?;
-                    texts.push(text);
-                }
-            }
-        }
+    pub fn texts(&self) -> Result<Vec<Tokens>> {
+        let mut texts = stance_texts(self.tokenizer, &Asked::battery(self.battery, self.system))?;
         texts.extend(self.neutral.iter().cloned());
         Ok(texts)
     }
@@ -129,7 +121,7 @@ impl Bench<'_> {
         doses: &[f64],
         roles: Option<&[Role]>,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Edited>, CausalError> {
+    ) -> Result<Vec<Edited>> {
         if !(rms.is_finite() && rms > 0.0) {
             return Err(CausalError::NoScale { layer, rms });
         }
@@ -156,7 +148,7 @@ impl Bench<'_> {
         directions: &[Direction],
         roles: Option<&[Role]>,
         watch: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Edited>, CausalError> {
+    ) -> Result<Vec<Edited>> {
         watch(NONE);
         let (guard, none) = (self.guard()?, Interventions::none());
         let plain = (NONE, Kind::None, "", None);

@@ -7,7 +7,7 @@
 //! percentile of single tokens' coordinates, since single tokens are what capping acts on: means
 //! over a response spread far less.
 
-use super::CausalError;
+use super::{CausalError, Result};
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
 use crate::ops::edit::along;
@@ -39,13 +39,8 @@ pub enum Kind {
 
 impl Kind {
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::None => "none",
-            Kind::Own => "own",
-            Kind::Base => "base",
-            Kind::Placebo => "placebo",
-            Kind::Random => "random",
-        }
+        // In the order of the variants.
+        ["none", "own", "base", "placebo", "random"][self as usize]
     }
 }
 
@@ -93,23 +88,21 @@ impl Direction {
         count: usize,
         seed: u64,
     ) -> Result<Vec<Self>, StatsError> {
+        let named = |(k, vectors): (usize, PerLayer)| Direction {
+            name: format!("random-{k}"),
+            kind: Kind::Random,
+            concept: String::new(),
+            vectors: layers.iter().copied().zip(vectors).collect(),
+        };
         let drawn = random_directions(background, count, seed)?;
-        let named = drawn.into_iter().enumerate();
-        Ok(named
-            .map(|(k, vectors)| Direction {
-                name: format!("random-{k}"),
-                kind: Kind::Random,
-                concept: String::new(),
-                vectors: layers.iter().copied().zip(vectors).collect(),
-            })
-            .collect())
+        Ok(drawn.into_iter().enumerate().map(named).collect())
     }
 
     /// One vector a block of a model of `depth` blocks.
     ///
     /// # Errors
     /// `Shape` where a block has none.
-    pub fn per_layer(&self, depth: usize) -> Result<PerLayer, CausalError> {
+    pub fn per_layer(&self, depth: usize) -> Result<PerLayer> {
         (0..depth).map(|l| Ok(self.at(l)?.to_vec())).collect()
     }
 
@@ -117,7 +110,7 @@ impl Direction {
     ///
     /// # Errors
     /// `Shape` where there is none.
-    pub fn at(&self, layer: usize) -> Result<&[f32], CausalError> {
+    pub fn at(&self, layer: usize) -> Result<&[f32]> {
         let v = self.vectors.get(&layer);
         v.map(Vec::as_slice).ok_or_else(|| CausalError::Shape {
             what: format!("direction `{}`", self.name),
@@ -162,13 +155,11 @@ pub fn ceilings(
     directions: &[Vec<f32>],
     roles: Option<&[Role]>,
     q: f64,
-) -> Result<Vec<f64>, CausalError> {
+) -> Result<Vec<f64>> {
     if directions.len() != model.layers() {
-        return Err(CausalError::Shape {
-            what: "the list of directions".into(),
-            got: directions.len().to_string(),
-            expected: format!("one a block, {}", model.layers()),
-        });
+        let (got, expected) =
+            (directions.len().to_string(), format!("one a block, {}", model.layers()));
+        return Err(CausalError::shape("the list of directions", got, expected));
     }
     let mut seen: Vec<Vec<f64>> = vec![Vec::new(); directions.len()];
     let ids: Vec<&[u32]> = texts.iter().map(|t| t.ids.as_slice()).collect();
@@ -189,9 +180,9 @@ pub fn ceilings(
         model.forward(&packed, &mut hooks)?;
     }
     if seen.iter().any(Vec::is_empty) {
-        let why =
-            "no token of the texts has the roles asked for, so there is no percentile to cap at";
-        return Err(CausalError::Empty(why));
+        return Err(CausalError::Empty(
+            "no token of the texts has the roles asked for, so there is no percentile to cap at",
+        ));
     }
     Ok(seen.iter_mut().map(|v| quantile(v, q)).collect())
 }

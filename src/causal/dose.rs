@@ -9,10 +9,10 @@
 use super::bench::Edited;
 use super::controls::Kind;
 use super::warning::FEWEST_RANDOM;
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::behavior::estimate;
-use crate::stats::bootstrap::Estimate;
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::bootstrap::{grouped, Estimate};
+use crate::stats::permutation::{p_among, Tail};
 use crate::stats::Interval;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,12 +90,10 @@ pub type Changes = Vec<(String, Vec<f64>)>;
 ///
 /// # Errors
 /// `Unpaired` for a prompt without an unedited score, `NotFinite`.
-pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> {
-    let mut before = BTreeMap::new();
-    for (preference, prompt, score) in &plain.scores {
-        before.insert((preference.as_str(), prompt.as_str()), *score);
-    }
-    let mut out: Changes = vec![(ALL.into(), Vec::new())];
+pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes> {
+    let before: BTreeMap<(&str, &str), f64> =
+        plain.scores.iter().map(|(p, prompt, score)| ((&**p, &**prompt), *score)).collect();
+    let mut own = Vec::new();
     for (preference, prompt, score) in &edited.scores {
         let Some(plain) = before.get(&(preference.as_str(), prompt.as_str())) else {
             return Err(CausalError::Unpaired {
@@ -110,12 +108,10 @@ pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes, CausalError> 
                 what: format!("edit `{}`: the change of `{preference}`", edited.edit),
             });
         }
-        out[0].1.push(change);
-        match out[1..].iter_mut().find(|(p, _)| p == preference) {
-            Some((_, values)) => values.push(change),
-            None => out.push((preference.clone(), vec![change])),
-        }
+        own.push((preference.clone(), change));
     }
+    let mut out = vec![(ALL.into(), own.iter().map(|(_, change)| *change).collect())];
+    out.extend(grouped(own));
     Ok(out)
 }
 
@@ -132,63 +128,51 @@ pub fn dose_response(
     guards: Guards,
     draws: usize,
     seed: u64,
-) -> Result<DoseResponse, CausalError> {
+) -> Result<DoseResponse> {
     if edited.is_empty() || plain.scores.is_empty() {
         return Err(CausalError::Empty("no dose or no prompt was scored"));
     }
-    let mut doses = Vec::new();
-    // Direction -> its doses within the guards; order of appearance.
-    let mut inside: Vec<(&Edited, Vec<(f64, Changes)>)> = Vec::new();
-    let mut broken: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for e in edited {
-        let Some(dose) = e.dose else {
-            return Err(CausalError::Shape {
-                what: format!("edit `{}`", e.edit),
-                got: "no dose".into(),
-                expected: "a dose".into(),
-            });
-        };
-        let ratio = e.perplexity / plain.perplexity;
-        let within = guards.hold(e.kl, ratio);
-        let changes = changes(plain, e)?;
-        for (preference, values) in &changes {
-            doses.push(Dose {
-                direction: e.edit.clone(),
-                kind: e.kind,
-                dose,
-                preference: preference.clone(),
-                change: estimate(values, draws, seed)?,
-                kl: e.kl,
-                perplexity_ratio: ratio,
-                inside: within,
-            });
-        }
-        let at = match inside.iter().position(|(d, _)| d.edit == e.edit) {
-            Some(at) => at,
-            None => {
-                inside.push((e, Vec::new()));
-                inside.len() - 1
+    let (mut doses, mut slopes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut n = 0;
+    for (direction, runs) in grouped(edited.iter().map(|e| (&e.edit, e))) {
+        // Doses within the guards with what they change, and the doses beyond.
+        let (mut counted, mut broken) = (Vec::new(), Vec::new());
+        for e in &runs {
+            let Some(dose) = e.dose else {
+                return Err(CausalError::shape(format!("edit `{direction}`"), "no dose", "a dose"));
+            };
+            let perplexity_ratio = e.perplexity / plain.perplexity;
+            let inside = guards.hold(e.kl, perplexity_ratio);
+            let changes = changes(plain, e)?;
+            for (preference, values) in &changes {
+                doses.push(Dose {
+                    direction: direction.clone(),
+                    kind: e.kind,
+                    dose,
+                    preference: preference.clone(),
+                    change: estimate(values, draws, seed)?,
+                    kl: e.kl,
+                    perplexity_ratio,
+                    inside,
+                });
             }
-        };
-        if within && dose != 0.0 {
-            inside[at].1.push((dose, changes));
-        } else if !within {
-            broken.entry(&e.edit).or_default().push(dose);
+            match inside {
+                true if dose == 0.0 => {}
+                true => counted.push((dose, changes)),
+                false => broken.push(dose),
+            }
         }
-    }
-    let mut slopes = Vec::new();
-    let mut warnings = Vec::new();
-    for (e, counted) in &inside {
-        if let Some(doses) = broken.get(e.edit.as_str()).filter(|_| !e.is_random()) {
-            warnings.push(Warning::OverGuard { direction: e.edit.clone(), doses: doses.clone() });
+        if runs[0].is_random() {
+            n += 1;
+        } else if !broken.is_empty() {
+            warnings.push(Warning::OverGuard { direction: direction.clone(), doses: broken });
         }
-        if counted.is_empty() && !e.is_random() {
-            warnings.push(Warning::NoDoseInside { direction: e.edit.clone() });
+        if counted.is_empty() && !runs[0].is_random() {
+            warnings.push(Warning::NoDoseInside { direction: direction.clone() });
         }
-        slopes.extend(direction_slopes(e, counted, draws, seed)?);
+        slopes.extend(direction_slopes(runs[0], &counted, draws, seed)?);
     }
     against_random(&mut slopes);
-    let n = inside.iter().filter(|(e, _)| e.is_random()).count();
     if n < FEWEST_RANDOM {
         warnings.push(Warning::FewRandom { n });
     }
@@ -201,9 +185,9 @@ fn direction_slopes(
     counted: &[(f64, Changes)],
     draws: usize,
     seed: u64,
-) -> Result<Vec<Slope>, CausalError> {
+) -> Result<Vec<Slope>> {
     let squares: f64 = counted.iter().map(|(a, _)| a * a).sum();
-    let slope = |k: usize| -> Result<Estimate, CausalError> {
+    let slope = |k: usize| -> Result<Estimate> {
         let mut by_prompt = vec![0.0; counted[0].1[k].1.len()];
         for (dose, changes) in counted {
             let values = by_prompt.iter_mut().zip(&changes[k].1);
@@ -217,9 +201,8 @@ fn direction_slopes(
         Some((_, changes)) => changes.iter().map(|c| c.0.as_str()).collect(),
         None => vec![ALL],
     };
-    let mut out = Vec::new();
-    for (k, preference) in names.into_iter().enumerate() {
-        out.push(Slope {
+    let one = |(k, preference): (usize, &str)| -> Result<Slope> {
+        Ok(Slope {
             direction: e.edit.clone(),
             kind: e.kind,
             preference: preference.into(),
@@ -227,26 +210,21 @@ fn direction_slopes(
             p: f64::NAN,
             n_random: 0,
             doses: counted.iter().map(|(a, _)| *a).collect(),
-        });
-    }
-    Ok(out)
+        })
+    };
+    names.into_iter().enumerate().map(one).collect()
 }
 
 /// Fills in p, each preference against its own random slopes.
 fn against_random(slopes: &mut [Slope]) {
-    let mut null: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let is_random = |s: &Slope| s.kind == Kind::Random;
-    let drawn = slopes.iter().filter(|s| is_random(s));
-    for s in drawn.filter(|s| !s.slope.value.is_nan()) {
-        let values = null.entry(s.preference.clone()).or_default();
-        values.push(s.slope.value);
-    }
-    for s in slopes.iter_mut().filter(|s| !is_random(s)) {
-        let random = null.get(&s.preference).map_or(&[][..], Vec::as_slice);
+    let (random, others): (Vec<&mut Slope>, Vec<_>) =
+        slopes.iter_mut().partition(|s| s.kind == Kind::Random);
+    let drawn = random.iter().filter(|s| !s.slope.value.is_nan());
+    let null = grouped(drawn.map(|s| (s.preference.as_str(), s.slope.value)));
+    for s in others {
+        let random = null.iter().find(|(p, _)| *p == s.preference).map_or(&[][..], |(_, v)| v);
         s.n_random = random.len();
-        if !random.is_empty() {
-            s.p = p_value(s.slope.value, random, Tail::TwoSided);
-        }
+        s.p = p_among(s.slope.value, random, Tail::TwoSided);
     }
 }
 
@@ -262,10 +240,7 @@ mod tests {
             |(k, (p, i)): (usize, &(&str, &str))| (p.to_string(), i.to_string(), k as f64 + by[k]);
         Edited {
             edit: edit.into(),
-            kind: match edit.starts_with("random") {
-                true => Kind::Random,
-                false => Kind::Own,
-            },
+            kind: if edit.starts_with("random") { Kind::Random } else { Kind::Own },
             concept: String::new(),
             dose: Some(dose),
             scores: names.iter().enumerate().map(score).collect(),

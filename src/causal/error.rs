@@ -4,6 +4,9 @@ use crate::behavior::BehaviorError;
 use crate::model::ModelError;
 use crate::stats::StatsError;
 
+/// What the room's functions give.
+pub(crate) type Result<T, E = CausalError> = std::result::Result<T, E>;
+
 /// One variant a way in which the input can be wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum CausalError {
@@ -23,4 +26,15 @@ pub enum CausalError {
     NotFinite { what: String },
     #[error("{0}")]
     Empty(&'static str),
+}
+
+impl CausalError {
+    /// What has another shape than fits.
+    pub(super) fn shape(
+        what: impl Into<String>,
+        got: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        CausalError::Shape { what: what.into(), got: got.into(), expected: expected.into() }
+    }
 }

@@ -6,8 +6,9 @@
 //! in turn. A correlation over all states is given beside it and carries no p.
 
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
-use super::{CausalError, Warning};
-use crate::stats::moments::squares;
+use super::{CausalError, Result, Warning};
+use crate::stats::bootstrap::grouped;
+use crate::stats::moments::{mean, squares};
 use crate::stats::rank::{pearson, spearman};
 use crate::stats::rng::stream;
 use rand::seq::SliceRandom;
@@ -53,21 +54,15 @@ pub(super) const TIE: f64 = 1e-12;
 
 /// Condition means of a value, in order of first appearance.
 pub fn condition_means(points: &[Point], value: impl Fn(&Point) -> f64) -> Vec<(String, f64)> {
-    let mut sums: Vec<(String, f64, f64)> = Vec::new();
-    for p in points {
-        match sums.iter_mut().find(|s| s.0 == p.condition) {
-            Some(s) => (s.1, s.2) = (s.1 + value(p), s.2 + 1.0),
-            None => sums.push((p.condition.clone(), value(p), 1.0)),
-        }
-    }
-    sums.into_iter().map(|(c, sum, n)| (c, sum / n)).collect()
+    let by_condition = grouped(points.iter().map(|p| (p.condition.clone(), value(p))));
+    by_condition.into_iter().map(|(c, values)| (c, mean(&values))).collect()
 }
 
 /// Correlates a predictor, called `name`, with behaviour over conditions.
 ///
 /// # Errors
 /// `Empty` below 3 conditions; `NotFinite`.
-pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Link, CausalError> {
+pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Link> {
     let known = |p: &Point| p.behaviour.is_finite() && p.predictor.is_finite();
     if let Some(p) = points.iter().find(|p| !known(p)) {
         return Err(CausalError::NotFinite {
@@ -84,10 +79,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     let behaviour: Vec<f64> = behaviour.into_iter().map(|b| b.1).collect();
     let (orders, exact) = arrangements(n, draws, seed, "link");
     let r = pearson(&x, &behaviour);
-    let as_large = |order: &&Vec<usize>| {
-        let moved: Vec<f64> = order.iter().map(|&i| behaviour[i]).collect();
-        pearson(&x, &moved).abs() >= r.abs() - TIE
-    };
+    let as_large = |moved: &[f64]| pearson(&x, moved).abs() >= r.abs() - TIE;
     let without: Vec<(String, f64)> = (conditions.into_iter().enumerate())
         .map(|(i, c)| (c, pearson(&less(&x, i), &less(&behaviour, i))))
         .collect();
@@ -114,7 +106,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
         slope: r * spread(&behaviour) / spread(&x),
         p: match r.is_nan() {
             true => f64::NAN,
-            false => share(orders.iter().filter(as_large).count(), orders.len(), exact),
+            false => share(&orders, &behaviour, exact, as_large),
         },
         permutations: orders.len(),
         exact,
@@ -126,11 +118,18 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     })
 }
 
-/// p of `b` arrangements at least as extreme of `n`: with all of them the identity is among them;
+/// p of the arrangements of `values` that are at least as extreme: with all of them the identity is among them;
 /// with drawn ones the observed arrangement counts as one more.
-pub(super) fn share(b: usize, n: usize, exact: bool) -> f64 {
+pub(super) fn share(
+    orders: &[Vec<usize>],
+    values: &[f64],
+    exact: bool,
+    as_extreme: impl Fn(&[f64]) -> bool,
+) -> f64 {
+    let moved = |order: &Vec<usize>| order.iter().map(|&i| values[i]).collect::<Vec<f64>>();
+    let b = orders.iter().filter(|order| as_extreme(&moved(order))).count();
     let one = usize::from(!exact);
-    (b + one) as f64 / (n + one) as f64
+    (b + one) as f64 / (orders.len() + one) as f64
 }
 
 fn less(v: &[f64], i: usize) -> Vec<f64> {
@@ -148,11 +147,7 @@ pub(super) fn arrangements(
     seed: u64,
     purpose: &str,
 ) -> (Vec<Vec<usize>>, bool) {
-    let mut count = 1usize;
-    for k in 2..=n {
-        count = count.saturating_mul(k);
-    }
-    if count > ALL_OF {
+    if (2..=n).fold(1, usize::saturating_mul) > ALL_OF {
         let drawn = |i: usize| {
             let mut order: Vec<usize> = (0..n).collect();
             order.shuffle(&mut stream(seed, purpose, i as u64));

@@ -8,14 +8,14 @@
 //! seeds, widened for few of either. share = removed / total exists only where the total can be told
 //! from zero, and is a point: a quotient of two noisy amounts has no interval worth printing.
 
-use super::resample::{mean, PromptDraws, SeedDraws, LEVEL};
+use super::resample::{mean, means, prompt_shares, seed_shares, LEVEL};
 use super::warning::{FEWEST_SEEDS, RESOLUTION};
-use super::{CausalError, Warning};
+use super::{CausalError, Result, Warning};
 use crate::stats::bootstrap::Estimate;
 use crate::stats::interval::percentile;
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::permutation::{p_among, Tail};
 use crate::stats::Interval;
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 /// Scores of one battery in four arms, `(seeds, prompts)`: every arm lists the same prompts in the
 /// same order, and an edited arm the seeds of its plain one.
@@ -61,42 +61,27 @@ pub struct Necessity {
     pub on_reference: Estimate,
 }
 
-/// The draws of one comparison, shared by all its edits.
-struct Draws {
-    prompts: PromptDraws,
-    tuned: SeedDraws,
-    reference: SeedDraws,
-}
-
 /// Judges an edit; the streams depend on `seed` alone, so edits are compared on the same draws.
 ///
 /// # Errors
 /// `Shape` where arms differ in prompts or seeds, `Empty` without prompts, `NotFinite`.
-pub fn necessity(
-    edit: &str,
-    arms: &Arms,
-    draws: usize,
-    seed: u64,
-) -> Result<Necessity, CausalError> {
+pub fn necessity(edit: &str, arms: &Arms, draws: usize, seed: u64) -> Result<Necessity> {
     let (s, p) = arms.tuned.dim();
     let (r, _) = arms.reference.dim();
     check(edit, arms, (s, r, p))?;
     let free = s + r - 2;
-    let d = Draws {
-        prompts: PromptDraws::new(p, draws, seed, "mediation"),
-        tuned: SeedDraws::new(s, free, draws, seed, "mediation-seeds"),
-        reference: SeedDraws::new(r, free, draws, seed, "mediation-reference-seeds"),
-    };
-    let of = |cells: ArrayView2<f64>, seeds: &SeedDraws| {
-        let mut draws = d.prompts.means(seeds, cells);
+    let prompts = prompt_shares(p, draws, seed, "mediation");
+    let of_tuned = seed_shares(s, free, draws, seed, "mediation-seeds");
+    let of_reference = seed_shares(r, free, draws, seed, "mediation-reference-seeds");
+    let of = |cells: ArrayView2<f64>, seeds: &Array2<f64>| {
+        let mut draws = means(&prompts, seeds, cells);
         draws.insert(0, mean(cells)); // the estimate first
         draws
     };
-    let less = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
-    let reference = of(arms.reference, &d.reference);
-    let total = less(&of(arms.tuned, &d.tuned), &reference);
-    let edited = of(arms.tuned_edited, &d.tuned);
-    let reference_edited = of(arms.reference_edited, &d.reference);
+    let reference = of(arms.reference, &of_reference);
+    let total = less(&of(arms.tuned, &of_tuned), &reference);
+    let edited = of(arms.tuned_edited, &of_tuned);
+    let reference_edited = of(arms.reference_edited, &of_reference);
     let against = |left: &[f64]| judge(edit, &total, left, (p, s, r));
     let own = less(&reference_edited, &reference);
     let mut out = Necessity {
@@ -109,18 +94,14 @@ pub fn necessity(
             n_clusters: p,
         },
     };
-    let own = out.on_reference.interval;
-    if !own.contains(0.0) {
-        out.against_plain.warnings.push(Warning::MovesReference {
-            edit: edit.into(),
-            lo: own.lo,
-            hi: own.hi,
-        });
+    let Interval { lo, hi } = out.on_reference.interval;
+    if !out.on_reference.interval.contains(0.0) {
+        out.against_plain.warnings.push(Warning::MovesReference { edit: edit.into(), lo, hi });
     }
     Ok(out)
 }
 
-fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<(), CausalError> {
+fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()> {
     if p == 0 || s == 0 || r == 0 {
         return Err(CausalError::Empty("no prompts or no models to compare"));
     }
@@ -131,11 +112,11 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
         ("edited reference", arms.reference_edited, r),
     ];
     for (arm, cells, seeds) in arms {
-        let (got_s, got_p) = cells.dim();
-        if (got_s, got_p) != (seeds, p) {
+        let got = cells.dim();
+        if got != (seeds, p) {
             return Err(CausalError::Shape {
                 what: format!("edit `{edit}`: the {arm} arm"),
-                got: format!("{got_s} seeds x {got_p} prompts"),
+                got: format!("{} seeds x {} prompts", got.0, got.1),
                 expected: format!("{seeds} x {p}"),
             });
         }
@@ -146,10 +127,15 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
     Ok(())
 }
 
+/// What `a` has more than `b`.
+fn less(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
 /// `total` and `left`: the estimate, then its draws.
 fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
     let interval = |v: &[f64]| percentile(&mut v[1..].to_vec(), LEVEL);
-    let removed: Vec<f64> = total.iter().zip(left).map(|(t, l)| t - l).collect();
+    let removed = less(total, left);
     let total_interval = interval(total);
     let mut warnings = Vec::new();
     let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
@@ -169,10 +155,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
         left_interval: interval(left),
         removed: removed[0],
         removed_interval: interval(&removed),
-        share: match has_share {
-            true => removed[0] / total[0],
-            false => f64::NAN,
-        },
+        share: if has_share { removed[0] / total[0] } else { f64::NAN },
         n_prompts: p,
         n_seeds: s,
         n_reference: r,
@@ -185,10 +168,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
 pub fn specificity(edit: &Mediation, random: &[f64]) -> f64 {
     let towards = edit.total.signum();
     let null: Vec<f64> = random.iter().map(|r| r * towards).collect();
-    match null.is_empty() {
-        true => f64::NAN,
-        false => p_value(edit.removed * towards, &null, Tail::Greater),
-    }
+    p_among(edit.removed * towards, &null, Tail::Greater)
 }
 
 #[cfg(test)]

@@ -46,13 +46,9 @@ pub fn ranking(values: &[(String, f64)], order: &[(&str, f64)]) -> Option<Rankin
     if n < 3 || rho.is_nan() || !exact {
         return None;
     }
-    let as_large = |order: &&Vec<usize>| {
-        let moved: Vec<f64> = order.iter().map(|&i| y[i]).collect();
-        pearson(&x, &moved) >= rho - TIE
-    };
     Some(Ranking {
         rho,
-        p: share(orders.iter().filter(as_large).count(), orders.len(), true),
+        p: share(&orders, &y, true, |moved| pearson(&x, moved) >= rho - TIE),
         arrangements: orders.len(),
         conditions: known.iter().map(|k| k.0.to_string()).collect(),
     })

@@ -13,16 +13,6 @@ use ndarray::{Array2, ArrayView2, Axis};
 /// Level of the intervals that the draws are for.
 pub const LEVEL: f64 = 0.95;
 
-/// What share of a mean each prompt has, `(draws, prompts)`.
-pub struct PromptDraws {
-    shares: Array2<f64>,
-}
-
-/// What share of a mean each seed has, `(draws, seeds)`.
-pub struct SeedDraws {
-    shares: Array2<f64>,
-}
-
 /// Shares of `n` clusters; rows add up to 1.
 fn shares(n: usize, free: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f64> {
     let (even, wider) = (1.0 / n as f64, few_clusters_pooled(n, free, LEVEL));
@@ -30,32 +20,32 @@ fn shares(n: usize, free: usize, draws: usize, seed: u64, purpose: &str) -> Arra
     counts.mapv(|c| even + wider * (f64::from(c) * even - even))
 }
 
-impl PromptDraws {
-    /// Draws of `prompts` prompts, from the stream `purpose`. Of a single one they are NaN: it tells
-    /// nothing of others.
-    pub fn new(prompts: usize, draws: usize, seed: u64, purpose: &str) -> Self {
-        PromptDraws { shares: shares(prompts, prompts.saturating_sub(1), draws, seed, purpose) }
-    }
+/// What share of a mean each of `prompts` prompts has, `(draws, prompts)`, from the stream `purpose`. Of
+/// a single one they are NaN: it tells nothing of others.
+pub fn prompt_shares(prompts: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f64> {
+    shares(prompts, prompts.saturating_sub(1), draws, seed, purpose)
+}
 
-    /// Mean of `cells (seeds, prompts)` in every draw.
-    pub fn means(&self, seeds: &SeedDraws, cells: ArrayView2<f64>) -> Vec<f64> {
-        let by_seed = self.shares.dot(&cells.t()); // (draws, seeds)
-        let each = by_seed.rows().into_iter().zip(seeds.shares.rows());
-        each.map(|(means, seeds)| means.dot(&seeds)).collect()
+/// What share of a mean each of `seeds` seeds has, `(draws, seeds)`; a single one is always taken.
+/// `free`: degrees of freedom of the seeds of all conditions compared.
+pub fn seed_shares(
+    seeds: usize,
+    free: usize,
+    draws: usize,
+    seed: u64,
+    purpose: &str,
+) -> Array2<f64> {
+    match seeds {
+        0 | 1 => Array2::ones((draws, seeds)),
+        _ => shares(seeds, free, draws, seed, purpose),
     }
 }
 
-impl SeedDraws {
-    /// Draws of `seeds` seeds; a single one is always taken. `free`: degrees of freedom of the seeds
-    /// of all conditions compared.
-    pub fn new(seeds: usize, free: usize, draws: usize, seed: u64, purpose: &str) -> Self {
-        SeedDraws {
-            shares: match seeds {
-                0 | 1 => Array2::ones((draws, seeds)),
-                _ => shares(seeds, free, draws, seed, purpose),
-            },
-        }
-    }
+/// Mean of `cells (seeds, prompts)` in every draw.
+pub fn means(prompts: &Array2<f64>, seeds: &Array2<f64>, cells: ArrayView2<f64>) -> Vec<f64> {
+    let by_seed = prompts.dot(&cells.t()); // (draws, seeds)
+    let each = by_seed.rows().into_iter().zip(seeds.rows());
+    each.map(|(means, seeds)| means.dot(&seeds)).collect()
 }
 
 /// Mean of all cells.
@@ -75,8 +65,8 @@ mod tests {
     #[test]
     fn a_draw_is_the_mean_of_the_cells_it_took_with_widened_deviations() {
         let cells = Array2::from_shape_fn((3, 4), |(s, p)| (10 * s + p * p) as f64);
-        let (prompts, seeds) = (PromptDraws::new(4, 50, 1, "p"), SeedDraws::new(3, 4, 50, 1, "s"));
-        let got = prompts.means(&seeds, cells.view());
+        let (prompts, seeds) = (prompt_shares(4, 50, 1, "p"), seed_shares(3, 4, 50, 1, "s"));
+        let got = means(&prompts, &seeds, cells.view());
         let (taken_p, taken_s) = (
             cluster_counts(4, 50, 1, "p").mapv(f64::from),
             cluster_counts(3, 50, 1, "s").mapv(f64::from),
@@ -106,10 +96,10 @@ mod tests {
                     Array2::from_shape_fn((seeds, 20), |(s, p)| by_seed[s] + own * by_prompt[p])
                 };
                 let (a, b) = (side(1.0), side(0.0));
-                let prompts = PromptDraws::new(20, 400, repeat, "p");
+                let prompts = prompt_shares(20, 400, repeat, "p");
                 let draws = |cells: &Array2<f64>, of: &str| {
-                    let drawn = SeedDraws::new(seeds, free, 400, repeat, of);
-                    prompts.means(&drawn, cells.view())
+                    let drawn = seed_shares(seeds, free, 400, repeat, of);
+                    means(&prompts, &drawn, cells.view())
                 };
                 let (a, b) = (draws(&a, "a"), draws(&b, "b"));
                 let mut less: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
@@ -129,12 +119,12 @@ mod tests {
             let by_seed: Vec<f64> = (0..12).map(|_| normal(0.5)).collect();
             let by_prompt: Vec<f64> = (0..30).map(|_| normal(1.0)).collect();
             let cells = Array2::from_shape_fn((12, 30), |(s, p)| by_seed[s] + by_prompt[p]);
-            let prompts = PromptDraws::new(30, 400, repeat, "p");
+            let prompts = prompt_shares(30, 400, repeat, "p");
             let seeds = match with_seeds {
-                true => SeedDraws::new(12, 11, 400, repeat, "s"),
-                false => SeedDraws { shares: Array2::from_elem((400, 12), 1.0 / 12.0) },
+                true => seed_shares(12, 11, 400, repeat, "s"),
+                false => Array2::from_elem((400, 12), 1.0 / 12.0),
             };
-            let mut draws = prompts.means(&seeds, cells.view());
+            let mut draws = means(&prompts, &seeds, cells.view());
             percentile(&mut draws, 0.95).contains(0.0)
         };
         let covered = |w| (0..300).filter(|&r| run(r, w)).count();

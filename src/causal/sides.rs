@@ -3,7 +3,7 @@
 
 use super::bench::NONE;
 use super::mediation::{necessity, Arms, Necessity};
-use super::{CausalError, Edited, Guards, Warning};
+use super::{CausalError, Edited, Guards, Result, Warning};
 use ndarray::Array2;
 
 /// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and
@@ -20,7 +20,7 @@ pub fn necessities(
     keep: &dyn Fn(&str) -> bool,
     draws: usize,
     seed: u64,
-) -> Result<Vec<Necessity>, CausalError> {
+) -> Result<Vec<Necessity>> {
     let Some(first) = tuned.first().filter(|_| !reference.is_empty()) else {
         return Err(CausalError::Empty("no models to compare"));
     };
@@ -79,17 +79,14 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards)
 /// Doubts that damage casts on what each edit of a direction takes, and on the random directions that
 /// it is compared with; `edits` and `harms` are in one order.
 pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
-    let all = || edits.iter().zip(harms);
-    let mut out: Vec<Warning> = all()
-        .filter(|(e, h)| !e.is_random() && !h.inside)
-        .map(|(e, h)| Warning::Harms {
-            edit: e.edit.clone(),
-            kl: h.kl,
-            perplexity_ratio: h.perplexity_ratio,
-        })
-        .collect();
-    let of = all().filter(|(e, _)| e.is_random()).count();
-    let n = all().filter(|(e, h)| e.is_random() && !h.inside).count();
+    let (random, own): (Vec<_>, Vec<_>) = edits.iter().zip(harms).partition(|(e, _)| e.is_random());
+    let doubt = |(e, h): (&Edited, &Harm)| {
+        let (edit, kl, perplexity_ratio) = (e.edit.clone(), h.kl, h.perplexity_ratio);
+        Warning::Harms { edit, kl, perplexity_ratio }
+    };
+    let harmful = own.into_iter().filter(|(_, h)| !h.inside);
+    let mut out: Vec<Warning> = harmful.map(doubt).collect();
+    let (n, of) = (random.iter().filter(|(_, h)| !h.inside).count(), random.len());
     if n > 0 {
         out.push(Warning::RandomHarms { n, of });
     }
@@ -107,22 +104,17 @@ fn cells(side: &[&[Edited]], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2
 }
 
 /// Whether a model was put to the same edits and prompts as the first.
-fn like(model: &[Edited], first: &[Edited]) -> Result<(), CausalError> {
+fn like(model: &[Edited], first: &[Edited]) -> Result<()> {
     let names = |m: &[Edited]| m.iter().map(|e| e.edit.clone()).collect::<Vec<_>>();
     if names(model) != names(first) {
-        return Err(CausalError::Shape {
-            what: "the edits of a model".into(),
-            got: names(model).join(", "),
-            expected: names(first).join(", "),
-        });
+        let (got, expected) = (names(model).join(", "), names(first).join(", "));
+        return Err(CausalError::shape("the edits of a model", got, expected));
     }
     let prompts = |e: &Edited| -> Vec<(String, String)> {
         let each = e.scores.iter();
         each.map(|s| (s.0.clone(), s.1.clone())).collect()
     };
-    let Some(want) = first.first().map(prompts) else {
-        return Ok(());
-    };
+    let Some(want) = first.first().map(prompts) else { return Ok(()) };
     match model.iter().find(|e| prompts(e) != want) {
         None => Ok(()),
         Some(e) => Err(CausalError::Shape {

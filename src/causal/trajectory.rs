@@ -6,11 +6,11 @@
 //! its interval over the draws (prompts and seeds) behind the quantities. Moving first is not
 //! causing, but what moves after cannot have caused the start.
 
-use super::resample::{PromptDraws, SeedDraws};
-use super::{CausalError, Warning};
+use super::resample::{means, prompt_shares, seed_shares};
+use super::{CausalError, Result, Warning};
 use crate::stats::interval::percentile;
 use crate::stats::Interval;
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 use serde::Serialize;
 
 /// One quantity by training step.
@@ -69,16 +69,9 @@ impl Series {
     /// # Errors
     /// `Shape` where lengths differ, steps do not increase from 0 or are fewer than 3;
     /// `NotFinite`.
-    pub fn new(
-        name: &str,
-        steps: Vec<usize>,
-        value: Vec<f64>,
-        draws: Array2<f64>,
-    ) -> Result<Self, CausalError> {
-        let shape = |got: String, expected: &str| CausalError::Shape {
-            what: format!("series `{name}`"),
-            got,
-            expected: expected.into(),
+    pub fn new(name: &str, steps: Vec<usize>, value: Vec<f64>, draws: Array2<f64>) -> Result<Self> {
+        let shape = |got: String, expected: &str| {
+            CausalError::shape(format!("series `{name}`"), got, expected)
         };
         let increasing = steps.windows(2).all(|w| w[0] < w[1]);
         if steps.len() < 3 || steps[0] != 0 || !increasing {
@@ -109,36 +102,31 @@ impl Series {
         draws: usize,
         seed: u64,
         purpose: &str,
-    ) -> Result<Self, CausalError> {
+    ) -> Result<Self> {
         let (s, p, t) = cells.dim();
         if s == 0 || p == 0 {
             return Err(CausalError::Empty("a trajectory of no prompts"));
         }
-        let prompts = PromptDraws::new(p, draws, seed, purpose);
-        let seeds = SeedDraws::new(s, s - 1, draws, seed, &format!("{purpose}-seeds"));
-        let mut drawn = Array2::zeros((draws, t)); // (draws, steps)
-        let mut value = Vec::with_capacity(t);
-        for (i, step) in cells.axis_iter(Axis(2)).enumerate() {
-            let means = prompts.means(&seeds, step);
-            drawn.column_mut(i).assign(&ndarray::Array1::from(means));
-            value.push(step.mean().unwrap_or(f64::NAN));
-        }
+        let prompts = prompt_shares(p, draws, seed, purpose);
+        let seeds = seed_shares(s, s - 1, draws, seed, &format!("{purpose}-seeds"));
+        let by_step: Vec<Vec<f64>> =
+            cells.axis_iter(Axis(2)).map(|step| means(&prompts, &seeds, step)).collect();
+        let value = cells.axis_iter(Axis(2)).map(|step| step.mean().unwrap_or(f64::NAN)).collect();
+        let drawn = Array2::from_shape_fn((draws, t), |(draw, step)| by_step[step][draw]);
         Series::new(name, steps, value, drawn)
     }
 }
 
 /// log(1 + step) at which values first reach half of their final change; NaN where they do not
 /// change.
-fn half(steps: &[usize], values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let first = values.clone().next().unwrap_or(f64::NAN);
-    let change = values.clone().last().unwrap_or(f64::NAN) - first;
+fn half(steps: &[usize], values: ArrayView1<f64>) -> f64 {
+    let (first, change) = (values[0], values[values.len() - 1] - values[0]);
     if change == 0.0 {
         return f64::NAN;
     }
-    let share = values.map(|v| (v - first) / change);
     let mut before = (0.0, 0.0);
-    for (step, share) in steps.iter().zip(share) {
-        let at = (1.0 + *step as f64).ln();
+    for (&step, value) in steps.iter().zip(values) {
+        let (at, share) = ((1.0 + step as f64).ln(), (value - first) / change);
         if share >= 0.5 {
             let part = (0.5 - before.1) / (share - before.1);
             return before.0 + part * (at - before.0);
@@ -156,13 +144,11 @@ struct Halves {
 
 fn halves(series: &Series) -> Halves {
     let last = series.steps.len() - 1;
-    let change = |v: &dyn Fn(usize) -> f64| v(last) - v(0);
-    let mut changes: Vec<f64> =
-        series.draws.rows().into_iter().map(|r| change(&|i| r[i])).collect();
+    let mut changes = series.draws.rows().into_iter().map(|r| r[last] - r[0]).collect();
     let change_interval = percentile(&mut changes, 0.95);
     let mut way = HalfWay {
         series: series.name.clone(),
-        change: change(&|i| series.value[i]),
+        change: series.value[last] - series.value[0],
         change_interval,
         step: f64::NAN,
         step_interval: Interval::UNDEFINED,
@@ -179,12 +165,12 @@ fn halves(series: &Series) -> Halves {
         way.warnings.push(doubt);
         return Halves { way, value: f64::NAN, draws: vec![f64::NAN; n] };
     }
-    let value = half(&series.steps, series.value.iter().copied());
-    let rows = series.draws.rows().into_iter();
-    let draws: Vec<f64> = rows.map(|r| half(&series.steps, r.into_iter().copied())).collect();
+    let value = half(&series.steps, ArrayView1::from(&series.value));
+    let draws: Vec<f64> =
+        series.draws.rows().into_iter().map(|row| half(&series.steps, row)).collect();
     let reached = draws.iter().filter(|d| !d.is_nan()).count() as f64 / n as f64;
     if reached < 1.0 {
-        way.warnings.push(Warning::PartlyReached { series: series.name.clone(), share: reached });
+        way.warnings.push(Warning::PartlyReached { series: name(), share: reached });
     }
     way.step = value.exp() - 1.0;
     let mut steps = draws.iter().map(|d| d.exp() - 1.0).collect();
@@ -201,7 +187,7 @@ pub fn half_way(series: &Series) -> HalfWay {
 ///
 /// # Errors
 /// `Shape` where the numbers of draws differ.
-pub fn lead(first: &Series, second: &Series) -> Result<Lead, CausalError> {
+pub fn lead(first: &Series, second: &Series) -> Result<Lead> {
     if first.draws.nrows() != second.draws.nrows() {
         return Err(CausalError::Shape {
             what: format!("series `{}`", second.name),
@@ -210,12 +196,10 @@ pub fn lead(first: &Series, second: &Series) -> Result<Lead, CausalError> {
         });
     }
     let (a, b) = (halves(first), halves(second));
-    let apart: Vec<f64> = a.draws.iter().zip(&b.draws).map(|(a, b)| b - a).collect();
-    let known: Vec<f64> = apart.iter().copied().filter(|d| !d.is_nan()).collect();
-    let earlier: f64 = known
-        .iter()
-        .map(|d| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 })
-        .sum();
+    let apart = a.draws.iter().zip(&b.draws).map(|(a, b)| b - a);
+    let known: Vec<f64> = apart.filter(|d| !d.is_nan()).collect();
+    let won = |d: &f64| if *d > 0.0 { 1.0 } else { f64::from(u8::from(*d == 0.0)) / 2.0 };
+    let earlier: f64 = known.iter().map(won).sum();
     let mut ratios = known.iter().map(|d| d.exp()).collect();
     let interval = percentile(&mut ratios, 0.95);
     let order = match interval {

@@ -5,7 +5,6 @@
 //! nowhere else.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Random directions below which p = .05 cannot be reached.
 pub const FEWEST_RANDOM: usize = 19;
@@ -21,16 +20,18 @@ pub const WORTH_CARRYING: f64 = 0.5;
 pub const RESOLUTION: f64 = 1e-4;
 
 /// A doubt and what to do about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// The shift to be explained may be zero, so no share of it exists.
+    #[error("the total shift cannot be told from zero ({lo:.3} to {hi:.3}), so the share of it that an edit takes is undefined: add prompts and seeds, or read what is left of the shift")]
     TotalIncludesZero {
         /// Interval of the total shift.
         lo: f64,
         hi: f64,
     },
     /// The edit moves the reference model too.
+    #[error("{edit} moves the reference too (by {lo:.3} to {hi:.3}): read the share against the equally edited reference")]
     MovesReference {
         edit: String,
         /// Interval of the change of the reference.
@@ -38,93 +39,42 @@ pub enum Warning {
         hi: f64,
     },
     /// Fewer random directions than [`FEWEST_RANDOM`].
+    #[error("{n} random directions cannot reach p = .05: draw at least {FEWEST_RANDOM}")]
     FewRandom { n: usize },
     /// Fewer fine-tunes than [`FEWEST_SEEDS`] on a side.
+    #[error("{n} fine-tune(s) on a side: the claim is about these models, so train at least {FEWEST_SEEDS} seeds before claiming it of the condition")]
     FewSeeds { n: usize },
     /// Doses that damaged the model beyond the guards were left out of the slope.
+    #[error("{direction}: doses {doses:?} damage the model beyond the guards and are left out of the slope")]
     OverGuard { direction: String, doses: Vec<f64> },
     /// No dose is within the guards.
+    #[error("{direction}: no dose is within the guards, so there is no slope: give smaller doses")]
     NoDoseInside { direction: String },
     /// A series whose change over training may be zero has no half-way step.
+    #[error("{series} may not have changed over training, so it has no half-way step and neither leads nor lags")]
     NoChange { series: String },
     /// A series of one prompt has no interval.
+    #[error("{series} rests on one prompt, which has no interval: give at least 2")]
     SinglePrompt { series: String },
     /// An ablation damages a model beyond the guards.
+    #[error("without {edit} a model is damaged beyond the guards (KL {kl:.2} nats a token, perplexity x {perplexity_ratio:.2}): what it takes may be sense rather than stance, so compare it with random directions that damage as much")]
     Harms { edit: String, kl: f64, perplexity_ratio: f64 },
     /// Random directions whose ablation damages a model beyond the guards.
+    #[error("{n} of {of} random directions damage a model beyond the guards when taken out: so p compares the direction with damage, too")]
     RandomHarms { n: usize, of: usize },
     /// The half-way step was reached in only some of the draws.
+    #[error("{series} has a half-way step in {:.0} % of the draws only: its interval leaves the others out", 100.0 * share)]
     PartlyReached { series: String, share: f64 },
     /// Fewer conditions than [`FEWEST_CONDITIONS`].
+    #[error("{n} conditions: no arrangement of so few reaches p = .05, so add conditions (at least {FEWEST_CONDITIONS})")]
     FewConditions { n: usize },
     /// Without one condition a correlation of at least [`WORTH_CARRYING`] changes its sign or loses
     /// half its size.
+    #[error("{predictor}: the correlation is {with:.2} with {condition} and {without:.2} without it: one condition carries it")]
     OneConditionCarries { predictor: String, condition: String, with: f64, without: f64 },
     /// Implied cells: the training text presupposes the behaviour.
+    #[error("the training text presupposes these preferences: the correlation is a manipulation check, not evidence of a link")]
     ImpliedCells,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::TotalIncludesZero { lo, hi } => write!(
-                f,
-                "the total shift cannot be told from zero ({lo:.3} to {hi:.3}), so the share of it that an edit takes is undefined: add prompts and seeds, or read what is left of the shift"
-            ),
-            Warning::MovesReference { edit, lo, hi } => write!(
-                f,
-                "{edit} moves the reference too (by {lo:.3} to {hi:.3}): read the share against the equally edited reference"
-            ),
-            Warning::FewRandom { n } => write!(
-                f,
-                "{n} random directions cannot reach p = .05: draw at least {FEWEST_RANDOM}"
-            ),
-            Warning::FewSeeds { n } => write!(
-                f,
-                "{n} fine-tune(s) on a side: the claim is about these models, so train at least {FEWEST_SEEDS} seeds before claiming it of the condition"
-            ),
-            Warning::OverGuard { direction, doses } => write!(
-                f,
-                "{direction}: doses {doses:?} damage the model beyond the guards and are left out of the slope"
-            ),
-            Warning::NoDoseInside { direction } => write!(
-                f,
-                "{direction}: no dose is within the guards, so there is no slope: give smaller doses"
-            ),
-            Warning::NoChange { series } => write!(
-                f,
-                "{series} may not have changed over training, so it has no half-way step and neither leads nor lags"
-            ),
-            Warning::SinglePrompt { series } => write!(
-                f,
-                "{series} rests on one prompt, which has no interval: give at least 2"
-            ),
-            Warning::Harms { edit, kl, perplexity_ratio } => write!(
-                f,
-                "without {edit} a model is damaged beyond the guards (KL {kl:.2} nats a token, perplexity x {perplexity_ratio:.2}): what it takes may be sense rather than stance, so compare it with random directions that damage as much"
-            ),
-            Warning::RandomHarms { n, of } => write!(
-                f,
-                "{n} of {of} random directions damage a model beyond the guards when taken out: so p compares the direction with damage, too"
-            ),
-            Warning::PartlyReached { series, share } => write!(
-                f,
-                "{series} has a half-way step in {:.0} % of the draws only: its interval leaves the others out",
-                100.0 * share
-            ),
-            Warning::FewConditions { n } => write!(
-                f,
-                "{n} conditions: no arrangement of so few reaches p = .05, so add conditions (at least {FEWEST_CONDITIONS})"
-            ),
-            Warning::OneConditionCarries { predictor, condition, with, without } => write!(
-                f,
-                "{predictor}: the correlation is {with:.2} with {condition} and {without:.2} without it: one condition carries it"
-            ),
-            Warning::ImpliedCells => f.write_str(
-                "the training text presupposes these preferences: the correlation is a manipulation check, not evidence of a link"
-            ),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 //! orthonormal basis by QR), because removing nuisance directions one after the
 //! other leaves some of each behind when they are not orthogonal.
 
+use super::error::{same_width, Result};
 use super::warning::NUISANCE_COSINE;
 use super::{Direction, DirectionError, Warning};
-use crate::stats::linalg::{cosine, orthonormal_rows};
+use crate::stats::linalg::orthonormal_rows;
 use ndarray::{Array1, Array2};
 
 /// The direction as a vector in activation units, `raw_norm * unit`, `(d)`.
@@ -17,7 +18,7 @@ pub fn vector(direction: &Direction) -> Array1<f64> {
 }
 
 /// A direction from a vector `(d)`; errors when it is zero.
-pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, DirectionError> {
+pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction> {
     let length = v.dot(&v).sqrt();
     if length.is_nan() || length <= 0.0 {
         return Err(DirectionError::Zero { what: "the resulting direction".to_string() });
@@ -30,31 +31,31 @@ pub fn from_vector(v: Array1<f64>, sign_rule: &str) -> Result<Direction, Directi
 }
 
 /// Sum of two directions as vectors in activation units.
-pub fn add(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+pub fn add(a: &Direction, b: &Direction) -> Result<Direction> {
     combine(&[(1.0, a), (1.0, b)])
 }
 
 /// Weighted sum of directions as vectors in activation units; errors when it is zero
 /// and without a term. The sign rule is that of the first.
-pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction, DirectionError> {
+pub fn combine(terms: &[(f64, &Direction)]) -> Result<Direction> {
     let Some((_, first)) = terms.first() else {
         return Err(DirectionError::Zero { what: "a sum of no directions".to_string() });
     };
     let mut sum = Array1::zeros(first.unit.len());
     for (weight, direction) in terms {
-        same_width(first, direction)?;
+        like(first, direction)?;
         sum.scaled_add(*weight, &vector(direction));
     }
     from_vector(sum, &first.sign_rule)
 }
 
 /// `factor` times a direction; a negative factor turns it round, zero is an error.
-pub fn scale(a: &Direction, factor: f64) -> Result<Direction, DirectionError> {
+pub fn scale(a: &Direction, factor: f64) -> Result<Direction> {
     from_vector(vector(a) * factor, &a.sign_rule)
 }
 
 /// `a` without its part along `b`.
-pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionError> {
+pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction> {
     clean(a, std::slice::from_ref(b))
 }
 
@@ -62,10 +63,8 @@ pub fn project_out(a: &Direction, b: &Direction) -> Result<Direction, DirectionE
 ///
 /// Its `raw_norm` becomes the length of what is left. Errors on differing
 /// widths and when less than 1e-6 of the length is left.
-pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction, DirectionError> {
-    for nuisance in nuisances {
-        same_width(direction, nuisance)?;
-    }
+pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction> {
+    nuisances.iter().try_for_each(|n| like(direction, n))?;
     let basis = orthonormal_rows(stack(nuisances, direction.unit.len()).view()); // (k, d)
     let start = direction.unit.mapv(f64::from);
     let mut rest = &start - &basis.t().dot(&basis.dot(&start));
@@ -80,7 +79,7 @@ pub fn clean(direction: &Direction, nuisances: &[Direction]) -> Result<Direction
 /// first stays as it is, and lengths are those of what is left.
 ///
 /// Errors on differing widths and on a direction that depends on those before it.
-pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, DirectionError> {
+pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>> {
     let each = |i: usize| match i {
         0 => Ok(directions[0].clone()),
         _ => clean(&directions[i], &directions[..i]),
@@ -89,16 +88,10 @@ pub fn orthogonalise(directions: &[Direction]) -> Result<Vec<Direction>, Directi
 }
 
 /// Cosines `(k, k)` between directions, for example of several estimators.
-pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError> {
-    if let Some(first) = directions.first() {
-        for other in directions {
-            same_width(first, other)?;
-        }
-    }
-    let units: Vec<Array1<f64>> = directions.iter().map(|d| d.unit.mapv(f64::from)).collect();
-    Ok(Array2::from_shape_fn((units.len(), units.len()), |(i, j)| {
-        cosine(units[i].view(), units[j].view())
-    }))
+pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>> {
+    directions.iter().try_for_each(|other| like(&directions[0], other))?;
+    let k = directions.len();
+    Ok(Array2::from_shape_fn((k, k), |(i, j)| directions[i].cosine(&directions[j])))
 }
 
 /// Cosine of `direction` with each nuisance, and a warning for each from
@@ -106,12 +99,11 @@ pub fn agreement(directions: &[Direction]) -> Result<Array2<f64>, DirectionError
 pub fn nuisance_cosines(
     direction: &Direction,
     nuisances: &[(&str, &Direction)],
-) -> Result<(Vec<f64>, Vec<Warning>), DirectionError> {
-    let unit = direction.unit.mapv(f64::from);
+) -> Result<(Vec<f64>, Vec<Warning>)> {
     let (mut cosines, mut warnings) = (Vec::new(), Vec::new());
     for (name, nuisance) in nuisances {
-        same_width(direction, nuisance)?;
-        let value = cosine(unit.view(), nuisance.unit.mapv(f64::from).view());
+        like(direction, nuisance)?;
+        let value = direction.cosine(nuisance);
         cosines.push(value);
         if value.abs() >= NUISANCE_COSINE {
             warnings.push(Warning::NearNuisance { nuisance: (*name).to_string(), cosine: value });
@@ -125,11 +117,8 @@ pub(super) fn stack(directions: &[Direction], width: usize) -> Array2<f64> {
     Array2::from_shape_fn((directions.len(), width), |(i, j)| f64::from(directions[i].unit[j]))
 }
 
-fn same_width(a: &Direction, b: &Direction) -> Result<(), DirectionError> {
-    if a.unit.len() == b.unit.len() {
-        return Ok(());
-    }
-    Err(DirectionError::Width { expected: a.unit.len(), got: b.unit.len() })
+fn like(a: &Direction, b: &Direction) -> Result<()> {
+    same_width(a.unit.len(), b.unit.len())
 }
 
 #[cfg(test)]

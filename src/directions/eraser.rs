@@ -11,8 +11,9 @@
 //! estimate: with fewer rows than dimensions the sample's inverse fits noise, and
 //! rows that were not fitted are moved at random. Either erases the fitted rows alike.
 
+use super::error::{enough, labelled, same_width, Result};
 use super::{DirectionError, Pairs};
-use crate::stats::linalg::{first_bad_row, thin_svd, Svd};
+use crate::stats::linalg::{thin_svd, Svd};
 use crate::stats::shrinkage::ledoit_wolf;
 use ndarray::{concatenate, s, Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -47,12 +48,12 @@ impl Eraser {
     ///
     /// Errors on differing numbers of rows, below 3 rows, on values that are not
     /// finite, and when z or x does not vary.
-    pub fn fit(
-        x: ArrayView2<f32>,
-        z: ArrayView2<f64>,
-        covariance: Covariance,
-    ) -> Result<Self, DirectionError> {
-        check(x, z)?;
+    pub fn fit(x: ArrayView2<f32>, z: ArrayView2<f64>, covariance: Covariance) -> Result<Self> {
+        let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
+        labelled(("labels", "the label"), (z.nrows(), bad), x)?;
+        if x.nrows() < 3 {
+            enough("an eraser", 2, x.nrows() / 2)?;
+        }
         let n = x.nrows() as f64;
         let wide = x.mapv(f64::from);
         let mean = wide.sum_axis(Axis(0)) / n;
@@ -75,7 +76,7 @@ impl Eraser {
     /// Fits an eraser of which side a row is on: rank 1.
     ///
     /// Errors on inconsistent pairs and when the sides do not differ.
-    pub fn of_pairs(pairs: &Pairs, covariance: Covariance) -> Result<Self, DirectionError> {
+    pub fn of_pairs(pairs: &Pairs, covariance: Covariance) -> Result<Self> {
         pairs.check()?;
         let x = concatenate![Axis(0), pairs.positive, pairs.negative];
         let mut z = Array2::zeros((x.nrows(), 1));
@@ -94,17 +95,15 @@ impl Eraser {
     }
 
     /// The rows of `x (n, d)` with the concept erased.
-    pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>, DirectionError> {
-        if x.ncols() != self.width() {
-            return Err(DirectionError::Width { expected: self.width(), got: x.ncols() });
-        }
+    pub fn apply(&self, x: ArrayView2<f32>) -> Result<Array2<f32>> {
+        same_width(self.width(), x.ncols())?;
         let wide = x.mapv(f64::from);
         let share = (&wide - &self.mean).dot(&self.right.t()); // (n, k)
         Ok((wide - share.dot(&self.left.t())).mapv(|v| v as f32))
     }
 
     /// Both sides of pairs with the concept erased.
-    pub fn apply_to_pairs(&self, pairs: &Pairs) -> Result<Pairs, DirectionError> {
+    pub fn apply_to_pairs(&self, pairs: &Pairs) -> Result<Pairs> {
         Ok(Pairs {
             positive: self.apply(pairs.positive.view())?,
             negative: self.apply(pairs.negative.view())?,
@@ -120,10 +119,7 @@ impl Eraser {
 
 /// Factors from the sample covariance: with `X = U S V'` the whitened covariance with
 /// z is `V U'Z`, whose left singular vectors `V A` give `left = V S A`, `right = A' S+ V'`.
-fn sample(
-    centred: &Array2<f64>,
-    labels: &Array2<f64>,
-) -> Result<(Array2<f64>, Array2<f64>), DirectionError> {
+fn sample(centred: &Array2<f64>, labels: &Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
     let Svd { u, s: values, vt } = thin_svd(centred.view())?;
     // The threshold of a pseudo-inverse of the covariance, whose values are squares.
     let least = values[0] * (centred.ncols() as f64 * f64::EPSILON).sqrt();
@@ -145,7 +141,7 @@ fn shrunk(
     x: ArrayView2<f32>,
     centred: &Array2<f64>,
     labels: &Array2<f64>,
-) -> Result<(Array2<f64>, Array2<f64>), DirectionError> {
+) -> Result<(Array2<f64>, Array2<f64>)> {
     let cross = centred.t().dot(labels); // (d, c)
     let covariance = ledoit_wolf(x)?;
     let mut solved = Array2::zeros(cross.dim()); // (d, c)
@@ -162,28 +158,7 @@ fn shrunk(
 /// Number of singular values that are not zero to rounding.
 fn rank(values: &Array1<f64>) -> usize {
     let first = values.first().copied().unwrap_or(0.0);
-    let counted = values.iter().filter(|v| **v > RANK_TOLERANCE * first);
-    counted.count()
-}
-
-fn check(x: ArrayView2<f32>, z: ArrayView2<f64>) -> Result<(), DirectionError> {
-    if z.nrows() != x.nrows() {
-        return Err(DirectionError::Rows { field: "labels", expected: x.nrows(), got: z.nrows() });
-    }
-    if x.nrows() < 3 {
-        return Err(DirectionError::TooFewPairs {
-            estimator: "an eraser",
-            needed: 2,
-            got: x.nrows() / 2,
-        });
-    }
-    let bad = z.rows().into_iter().position(|r| r.iter().any(|v| !v.is_finite()));
-    for (what, row) in [("the label", bad), ("the activation", first_bad_row(x))] {
-        if let Some(row) = row {
-            return Err(DirectionError::BadLabel { what, row });
-        }
-    }
-    Ok(())
+    values.iter().filter(|v| **v > RANK_TOLERANCE * first).count()
 }
 
 #[cfg(test)]

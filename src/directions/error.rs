@@ -3,8 +3,13 @@
 //! One variant for each way the pairs or a name can be wrong; the sentence says
 //! what to do. Weak directions are not errors: they come back with warnings.
 
+use crate::stats::linalg::first_bad_row;
 use crate::stats::StatsError;
+use ndarray::ArrayView2;
 use thiserror::Error;
+
+/// What the room's functions give.
+pub(crate) type Result<T, E = DirectionError> = std::result::Result<T, E>;
 
 /// One variant for each way a direction cannot be made.
 #[derive(Debug, Error, Clone, PartialEq)]
@@ -106,4 +111,32 @@ pub enum DirectionError {
     /// A statistic was refused.
     #[error(transparent)]
     Stats(#[from] StatsError),
+}
+
+/// Refuses vectors or matrices of different widths.
+pub(super) fn same_width(expected: usize, got: usize) -> Result<()> {
+    (got == expected).then_some(()).ok_or(DirectionError::Width { expected, got })
+}
+
+/// Refuses fewer pairs than `needed`.
+pub(super) fn enough(estimator: &'static str, needed: usize, got: usize) -> Result<()> {
+    (got >= needed).then_some(()).ok_or(DirectionError::TooFewPairs { estimator, needed, got })
+}
+
+/// Refuses labels of another number than the rows `x (n, d)`, and values that are not finite; `field`
+/// and `what` name the labels, `bad` is the first row with such a label.
+pub(super) fn labelled(
+    (field, what): (&'static str, &'static str),
+    (labels, bad): (usize, Option<usize>),
+    x: ArrayView2<f32>,
+) -> Result<()> {
+    if labels != x.nrows() {
+        return Err(DirectionError::Rows { field, expected: x.nrows(), got: labels });
+    }
+    for (what, row) in [(what, bad), ("the activation", first_bad_row(x))] {
+        if let Some(row) = row {
+            return Err(DirectionError::BadLabel { what, row });
+        }
+    }
+    Ok(())
 }

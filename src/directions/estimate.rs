@@ -7,9 +7,10 @@
 //! exact enough for the first component but is checked here, with a full
 //! decomposition as the fallback. The random control keeps its random sign.
 
+use super::error::{enough, Result};
 use super::logistic;
 use super::{DirectionError, Estimator, Pairs};
-use crate::stats::linalg::thin_svd;
+use crate::stats::linalg::{cosine, thin_svd};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
 use linfa::traits::Fit;
@@ -34,6 +35,13 @@ pub struct Direction {
     pub sign_rule: String,
 }
 
+impl Direction {
+    /// Cosine of the angle to another one of the same width.
+    pub fn cosine(&self, other: &Direction) -> f64 {
+        cosine(self.unit.mapv(f64::from).view(), other.unit.mapv(f64::from).view())
+    }
+}
+
 /// Estimates a direction from all of `pairs`; `seed` is used where the method draws.
 ///
 /// - `mean-diff`: difference in means (Marks and Tegmark 2023).
@@ -46,11 +54,7 @@ pub struct Direction {
 ///
 /// Errors on inconsistent shapes, values that are not finite, too few pairs and
 /// when the sides do not differ.
-pub fn estimate(
-    pairs: &Pairs,
-    estimator: Estimator,
-    seed: u64,
-) -> Result<Direction, DirectionError> {
+pub fn estimate(pairs: &Pairs, estimator: Estimator, seed: u64) -> Result<Direction> {
     estimate_at(pairs, estimator, seed, None)
 }
 
@@ -60,7 +64,7 @@ pub(super) fn estimate_at(
     estimator: Estimator,
     seed: u64,
     alpha: Option<f64>,
-) -> Result<Direction, DirectionError> {
+) -> Result<Direction> {
     pairs.check()?;
     let needed = match estimator {
         Estimator::MeanDiff | Estimator::Random => 1,
@@ -68,13 +72,7 @@ pub(super) fn estimate_at(
         Estimator::PcaDiffCentered => 3,
         Estimator::Logistic => 4,
     };
-    if pairs.len() < needed {
-        return Err(DirectionError::TooFewPairs {
-            estimator: estimator.name(),
-            needed,
-            got: pairs.len(),
-        });
-    }
+    enough(estimator.name(), needed, pairs.len())?;
     let mean = pairs.mean_difference(); // (d)
     let vector = match estimator {
         Estimator::MeanDiff => mean.clone(),
@@ -116,7 +114,7 @@ pub(super) fn estimate_at(
 }
 
 /// First principal component `(d)` of the rows of `x (n, d)`, centred.
-fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
+fn first_component(x: Array2<f64>) -> Result<Array1<f64>> {
     let mean = x.sum_axis(Axis(0)) / x.nrows() as f64;
     let centred = &x - &mean; // (n, d)
     let total = centred.iter().map(|v| v * v).sum::<f64>();
@@ -125,8 +123,7 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
     }
     // Unit mean square keeps the solver's absolute tolerances meaningful.
     let scaled = &centred / (total / x.nrows() as f64).sqrt();
-    let fitted = Pca::params(1).fit(&DatasetBase::from(scaled.clone()));
-    if let Ok(pca) = fitted {
+    if let Ok(pca) = Pca::params(1).fit(&DatasetBase::from(scaled.clone())) {
         let v = pca.components().row(0).to_owned();
         let image = scaled.t().dot(&scaled.dot(&v)); // X'X v
         let value = v.dot(&image);
@@ -142,7 +139,6 @@ fn first_component(x: Array2<f64>) -> Result<Array1<f64>, DirectionError> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::stats::linalg::cosine;
     use proptest::prelude::*;
 
     /// `n` pairs in `d` dimensions whose sides differ by `shift` along `axis`, one prompt each.

@@ -3,7 +3,7 @@
 //! Each is named by what it does, in kebab case, the same in manifests, files
 //! and figures. A name that is not known is answered with the nearest one.
 
-use super::DirectionError;
+use super::{DirectionError, Result};
 use crate::store::names::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,25 +29,17 @@ pub enum Estimator {
 
 impl Estimator {
     /// Every estimator, in the order tables use.
-    pub const ALL: [Estimator; 6] = [
-        Estimator::MeanDiff,
-        Estimator::PcaPairs,
-        Estimator::PcaDiffCentered,
-        Estimator::Logistic,
-        Estimator::Lda,
-        Estimator::Random,
-    ];
+    pub const ALL: [Estimator; 6] = {
+        use Estimator::*;
+        [MeanDiff, PcaPairs, PcaDiffCentered, Logistic, Lda, Random]
+    };
+    /// Their names, in the same order.
+    const NAMES: [&'static str; 6] =
+        ["mean-diff", "pca-pairs", "pca-diff-centered", "logistic", "lda", "random"];
 
     /// Name in manifests, files and figures.
     pub fn name(self) -> &'static str {
-        match self {
-            Estimator::MeanDiff => "mean-diff",
-            Estimator::PcaPairs => "pca-pairs",
-            Estimator::PcaDiffCentered => "pca-diff-centered",
-            Estimator::Logistic => "logistic",
-            Estimator::Lda => "lda",
-            Estimator::Random => "random",
-        }
+        Estimator::NAMES[self as usize]
     }
 }
 
@@ -60,12 +52,11 @@ impl fmt::Display for Estimator {
 impl FromStr for Estimator {
     type Err = DirectionError;
 
-    fn from_str(name: &str) -> Result<Self, DirectionError> {
-        let names = Estimator::ALL.into_iter().map(Estimator::name);
+    fn from_str(name: &str) -> Result<Self> {
         let known = Estimator::ALL.into_iter().find(|e| e.name() == name);
         known.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),
-            nearest: nearest(name, names).unwrap_or_default(),
+            nearest: nearest(name, Estimator::NAMES.into_iter()).unwrap_or_default(),
         })
     }
 }

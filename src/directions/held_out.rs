@@ -8,12 +8,12 @@
 //! ([`carried`]): base carried into a fine-tuned state, or one token position
 //! scored at another. The same prompts stay held out.
 
+use super::error::{same_width, Result};
 use super::{
     estimate, Covariance, Direction, DirectionError, Eraser, Estimator, Pairs, QualityOptions,
 };
 use crate::stats::bootstrap::{cluster_weights, Clusters};
 use crate::stats::interval::{percentile, Interval};
-use crate::stats::linalg::cosine;
 use crate::stats::moments::{mean, squares};
 use crate::stats::rank::SortedScores;
 use ndarray::{Array1, Array2};
@@ -50,9 +50,8 @@ pub(super) fn folds(prompt: &[usize], template: &[usize]) -> Vec<Fold> {
             let in_group = |i: usize| prompts.of[i] % groups == group;
             let test: Vec<usize> = (0..n).filter(|&i| in_template(i) && in_group(i)).collect();
             let held: BTreeSet<usize> = test.iter().map(|&i| prompts.of[i]).collect();
-            let train: Vec<usize> = (0..n)
-                .filter(|&i| !(held.contains(&prompts.of[i]) || by_template && in_template(i)))
-                .collect();
+            let out_of = |i: usize| held.contains(&prompts.of[i]) || by_template && in_template(i);
+            let train: Vec<usize> = (0..n).filter(|&i| !out_of(i)).collect();
             if !test.is_empty() && train.len() >= 4 {
                 out.push((test, train));
             }
@@ -69,11 +68,7 @@ pub(super) struct Held {
 }
 
 /// The directions of all folds; one that its rows cannot give is left out.
-pub(super) fn held(
-    pairs: &Pairs,
-    estimator: Estimator,
-    seed: u64,
-) -> Result<Vec<Held>, DirectionError> {
+pub(super) fn held(pairs: &Pairs, estimator: Estimator, seed: u64) -> Result<Vec<Held>> {
     let mut out = Vec::new();
     for (test, train) in folds(&pairs.prompt, &pairs.template) {
         match estimate(&pairs.select(&train), estimator, seed) {
@@ -117,14 +112,11 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
         scored.push((test, SortedScores::new(&positive, &negative)));
     }
     let of = |weight: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        scored
-            .iter()
-            .map(|(test, scores)| {
-                let w: Vec<f64> = test.iter().map(|&i| weight(i)).collect();
-                scores.weighted(&w, &w)
-            })
-            .filter(|a| !a.is_nan())
-            .collect()
+        let area = |(test, scores): &(&Vec<usize>, SortedScores)| {
+            let w: Vec<f64> = test.iter().map(|&i| weight(i)).collect();
+            scores.weighted(&w, &w)
+        };
+        scored.iter().map(area).filter(|a| !a.is_nan()).collect()
     };
     let weights = cluster_weights(&pairs.prompt, options.draws, options.seed, "auroc"); // (draws, n)
     let draws: Vec<f64> =
@@ -162,17 +154,12 @@ pub fn carried(
     to: &Pairs,
     estimator: Estimator,
     options: QualityOptions,
-) -> Result<Carried, DirectionError> {
+) -> Result<Carried> {
     to.check()?;
-    if from.width() != to.width() {
-        return Err(DirectionError::Width { expected: from.width(), got: to.width() });
-    }
-    for (field, same) in
-        [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)]
-    {
-        if !same {
-            return Err(DirectionError::NotTheSamePairs { field });
-        }
+    same_width(from.width(), to.width())?;
+    let same = [("prompt", from.prompt == to.prompt), ("template", from.template == to.template)];
+    if let Some((field, _)) = same.into_iter().find(|(_, same)| !same) {
+        return Err(DirectionError::NotTheSamePairs { field });
     }
     let one = estimate(from, estimator, options.seed)?;
     let length = |pairs: &Pairs| {
@@ -181,7 +168,7 @@ pub fn carried(
     };
     let cosine = match estimate(to, estimator, options.seed) {
         Ok(_) if length(to) < ROUNDING * length(from) => f64::NAN,
-        Ok(two) => cosine(one.unit.mapv(f64::from).view(), two.unit.mapv(f64::from).view()),
+        Ok(two) => one.cosine(&two),
         Err(DirectionError::Zero { .. } | DirectionError::Pca { .. }) => f64::NAN,
         Err(error) => return Err(error),
     };
@@ -198,7 +185,7 @@ pub fn left_by_eraser(
     pairs: &Pairs,
     covariance: Covariance,
     options: QualityOptions,
-) -> Result<(f64, Interval), DirectionError> {
+) -> Result<(f64, Interval)> {
     let mut erased = Vec::new();
     for (test, train) in folds(&pairs.prompt, &pairs.template) {
         let train = pairs.select(&train);

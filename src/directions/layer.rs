@@ -7,7 +7,7 @@
 //! looked at, so what is then reported on them is untouched by the choice.
 
 use super::held_out::{areas, held};
-use super::{DirectionError, Estimator, Pairs, QualityOptions};
+use super::{DirectionError, Estimator, Pairs, QualityOptions, Result};
 use crate::stats::bootstrap::Clusters;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,36 +34,23 @@ pub struct LayerChoice {
 ///
 /// Errors below [`FEWEST_PAIRS`] development pairs, when no layer separates them (the
 /// first estimate that failed is told), and as [`super::estimate`] does.
-pub fn choose_layer(
-    layers: &[Pairs],
-    estimator: Estimator,
-    seed: u64,
-) -> Result<LayerChoice, DirectionError> {
+pub fn choose_layer(layers: &[Pairs], estimator: Estimator, seed: u64) -> Result<LayerChoice> {
     let got = layers.iter().map(|p| p.is_dev.iter().filter(|&&dev| dev).count()).min().unwrap_or(0);
     if got < FEWEST_PAIRS {
         return Err(DirectionError::NoDevelopmentPairs { needed: FEWEST_PAIRS, got });
     }
     let options = QualityOptions { draws: 0, seed, ..QualityOptions::default() };
-    let scored: Vec<(f64, f64)> = layers
-        .par_iter()
-        .map(|pairs| {
-            let dev = pairs.split(true);
-            let scored = areas(&dev, &held(&dev, estimator, seed)?, options);
-            Ok((scored.separation, scored.auroc))
-        })
-        .collect::<Result<_, DirectionError>>()?;
-    let mut chosen = None;
-    for (l, (separation, _)) in scored.iter().enumerate() {
-        // On a tie the earlier layer stays.
-        if !separation.is_nan() && chosen.is_none_or(|c: usize| *separation > scored[c].0) {
-            chosen = Some(l);
-        }
-    }
-    let Some(chosen) = chosen else {
-        return Err(DirectionError::Zero {
-            what: "every layer's difference on the development split".to_string(),
-        });
+    let score = |pairs: &Pairs| {
+        let dev = pairs.split(true);
+        let scored = areas(&dev, &held(&dev, estimator, seed)?, options);
+        Ok((scored.separation, scored.auroc))
     };
+    let scored: Vec<(f64, f64)> = layers.par_iter().map(score).collect::<Result<_>>()?;
+    // On a tie the earlier layer stays.
+    let known = (0..scored.len()).rev().filter(|&l| !scored[l].0.is_nan());
+    let best = known.max_by(|&a, &b| scored[a].0.total_cmp(&scored[b].0));
+    let nothing = "every layer's difference on the development split";
+    let chosen = best.ok_or_else(|| DirectionError::Zero { what: nothing.into() })?;
     let dev = layers[chosen].split(true);
     Ok(LayerChoice {
         chosen,

@@ -8,7 +8,7 @@
 //! paired interval. No layer and no model state enters: it is computed once a concept.
 
 use super::held_out::{areas, folds, Held};
-use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions};
+use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions, Result};
 use crate::materials::wording::plain;
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
@@ -35,7 +35,7 @@ pub fn lexical(
     prompt: &[usize],
     template: &[usize],
     options: QualityOptions,
-) -> Result<Lexical, DirectionError> {
+) -> Result<Lexical> {
     let bags = bags(words, prompt, template);
     bags.check()?;
     let one = |(test, train): (Vec<usize>, Vec<usize>)| {

@@ -10,7 +10,7 @@
 //! pairs. Alpha is chosen by the log-loss of left-out prompts; folds follow the
 //! order of prompt numbers, so nothing is drawn.
 
-use super::{DirectionError, Pairs};
+use super::{DirectionError, Pairs, Result};
 use crate::stats::bootstrap::Clusters;
 use faer::prelude::Solve;
 use ndarray::{concatenate, s, Array1, Array2, Axis};
@@ -39,7 +39,7 @@ pub struct Logistic {
 ///
 /// Errors on inconsistent pairs, when nothing varies, and when the solver does
 /// not settle (a penalty that is not positive, for one).
-pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic, DirectionError> {
+pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic> {
     let rows = Standardised::new(pairs)?;
     let dual = newton(&rows.gram, &rows.labels(), alpha, None)?;
     Ok(rows.back(&dual, alpha))
@@ -49,7 +49,7 @@ pub fn fit(pairs: &Pairs, alpha: f64) -> Result<Logistic, DirectionError> {
 /// left out, [`FOLDS`] folds; the largest alpha with fewer than 2 prompts.
 ///
 /// The standardisation is that of all rows. Errors as in [`fit`].
-pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic, DirectionError> {
+pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic> {
     let rows = Standardised::new(pairs)?;
     let labels = rows.labels();
     let clusters = Clusters::new(&pairs.prompt);
@@ -59,27 +59,24 @@ pub fn fit_cross_validated(pairs: &Pairs) -> Result<Logistic, DirectionError> {
         for fold in 0..folds {
             let (test, train): (Vec<usize>, Vec<usize>) =
                 (0..labels.len()).partition(|&i| clusters.of[i % pairs.len()] % folds == fold);
-            let known = select(&labels, &train);
+            let known = labels.select(Axis(0), &train);
             let inner = gram(&rows.gram, &train, &train);
             let outer = gram(&rows.gram, &test, &train);
             let mut last = None;
             for (alpha, loss) in ALPHAS.iter().zip(&mut losses).rev() {
                 let dual = newton(&inner, &known, *alpha, last)?;
                 let logits = outer.dot(&dual.a) + dual.b;
-                let total = log_loss(&logits, &select(&labels, &test));
+                let total = log_loss(&logits, &labels.select(Axis(0), &test));
                 *loss += total / test.len() as f64;
                 last = Some(dual);
             }
         }
     }
-    let mut best = ALPHAS.len() - 1;
-    for i in (0..ALPHAS.len()).rev() {
-        if losses[i] < losses[best] {
-            best = i;
-        }
-    }
-    let dual = newton(&rows.gram, &labels, ALPHAS[best], None)?;
-    Ok(rows.back(&dual, ALPHAS[best]))
+    // On a tie the larger one.
+    let tried = ALPHAS.iter().zip(losses).rev();
+    let best = tried.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(f64::NAN, |(alpha, _)| *alpha);
+    let dual = newton(&rows.gram, &labels, best, None)?;
+    Ok(rows.back(&dual, best))
 }
 
 /// Both sides of the pairs, positive rows first, each dimension with mean 0 and deviation 1.
@@ -91,7 +88,7 @@ struct Standardised {
 }
 
 impl Standardised {
-    fn new(pairs: &Pairs) -> Result<Self, DirectionError> {
+    fn new(pairs: &Pairs) -> Result<Self> {
         pairs.check()?;
         let x = concatenate![Axis(0), pairs.positive, pairs.negative].mapv(f64::from);
         let n = x.nrows() as f64;
@@ -134,12 +131,7 @@ struct Dual {
 /// `(K + alpha W^-1) a + b = z, sum a = 0` (Rasmussen and Williams 2006, section
 /// 3.4, with an intercept), through the matrix `alpha I + S K S`, S^2 = W. A step
 /// that raises the loss is halved.
-fn newton(
-    k: &Array2<f64>,
-    labels: &Array1<f64>,
-    alpha: f64,
-    start: Option<Dual>,
-) -> Result<Dual, DirectionError> {
+fn newton(k: &Array2<f64>, labels: &Array1<f64>, alpha: f64, start: Option<Dual>) -> Result<Dual> {
     let n = labels.len();
     let unsettled = |reason: String| DirectionError::Logistic { alpha, reason };
     let Dual { mut a, mut b } = start.unwrap_or(Dual { a: Array1::zeros(n), b: 0.0 });
@@ -195,18 +187,11 @@ fn newton(
 
 /// Sum over rows of `ln(1 + e^-margin)`.
 fn log_loss(logits: &Array1<f64>, labels: &Array1<f64>) -> f64 {
-    logits
-        .iter()
-        .zip(labels)
-        .map(|(&z, &label)| {
-            let margin = if label > 0.5 { z } else { -z };
-            (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
-        })
-        .sum()
-}
-
-fn select(values: &Array1<f64>, rows: &[usize]) -> Array1<f64> {
-    values.select(Axis(0), rows)
+    let loss = |(&z, &label): (&f64, &f64)| {
+        let margin = if label > 0.5 { z } else { -z };
+        (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()
+    };
+    logits.iter().zip(labels).map(loss).sum()
 }
 
 fn gram(k: &Array2<f64>, rows: &[usize], columns: &[usize]) -> Array2<f64> {

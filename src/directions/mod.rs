@@ -29,6 +29,7 @@ pub mod warning;
 pub use algebra::{agreement, clean, nuisance_cosines};
 pub use eraser::{Covariance, Eraser};
 pub use error::DirectionError;
+use error::Result;
 pub use estimate::{estimate, Direction};
 pub use estimator::Estimator;
 pub use held_out::{carried, left_by_eraser, Carried};

@@ -7,6 +7,7 @@
 //! [`Pairs::check`] is called once by whoever builds one; the estimators call
 //! it too, because it is cheap beside them.
 
+use super::error::{same_width, Result};
 use super::DirectionError;
 use ndarray::{Array1, Array2, Axis};
 
@@ -42,7 +43,7 @@ impl Pairs {
     }
 
     /// Errors when shapes disagree or a value is not finite.
-    pub fn check(&self) -> Result<(), DirectionError> {
+    pub fn check(&self) -> Result<()> {
         let n = self.len();
         for (field, got) in [
             ("negative", self.negative.nrows()),
@@ -54,12 +55,7 @@ impl Pairs {
                 return Err(DirectionError::Rows { field, expected: n, got });
             }
         }
-        if self.negative.ncols() != self.width() {
-            return Err(DirectionError::Width {
-                expected: self.width(),
-                got: self.negative.ncols(),
-            });
-        }
+        same_width(self.width(), self.negative.ncols())?;
         for (side, rows) in [("positive", &self.positive), ("negative", &self.negative)] {
             if let Some(pair) = crate::stats::linalg::first_bad_row(rows.view()) {
                 return Err(DirectionError::NotFinite { side, pair });

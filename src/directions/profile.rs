@@ -13,7 +13,7 @@ use super::reliability::reliabilities;
 use super::warning::{FEWEST_CLUSTERS, RELIABILITY_FLOOR};
 use super::{
     clean, estimate, nuisance_cosines, Direction, DirectionError, Estimator, Lexical, Pairs,
-    Quality, QualityOptions, Warning,
+    Quality, QualityOptions, Result, Warning,
 };
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::{percentile, Interval};
@@ -55,30 +55,26 @@ pub fn profile(
     layer_rms: f64,
     lexical: Option<&Lexical>,
     options: QualityOptions,
-) -> Result<Profile, DirectionError> {
+) -> Result<Profile> {
     let direction = estimate(pairs, estimator, options.seed)?;
     let (nuisance_cosines, close) = nuisance_cosines(&direction, nuisances)?;
     let all: Vec<Direction> = nuisances.iter().map(|(_, n)| (*n).clone()).collect();
-    let basis = match all.is_empty() {
-        true => None,
-        false => Some(orthonormal_rows(stack(&all, pairs.width()).view())), // (k, d)
-    };
+    let span = || orthonormal_rows(stack(&all, pairs.width()).view()); // (k, d)
+    let basis = (!all.is_empty()).then(span);
     let (raw, rest) =
         reliabilities(pairs, estimator, options.splits, options.seed, basis.as_ref())?;
     let folds = held(pairs, estimator, options.seed)?;
     let relative = |d: &Direction| d.raw_norm / layer_rms;
     let scored = areas(pairs, &folds, options);
     let against = |scored: &Areas| gain(scored, lexical, options.level);
-    let mut quality = judged(pairs, &scored, raw, against(&scored));
-    quality.relative_norm = relative(&direction);
+    let mut quality = judged(pairs, &scored, raw, relative(&direction), against(&scored));
     quality.warnings.extend(close);
     let mut cleaned = None;
     if let Some(basis) = basis {
         match clean(&direction, &all) {
             Ok(left) => {
                 let scored = areas(pairs, &cleaned_folds(folds, &basis), options);
-                let mut quality = judged(pairs, &scored, rest, against(&scored));
-                quality.relative_norm = relative(&left);
+                let quality = judged(pairs, &scored, rest, relative(&left), against(&scored));
                 cleaned = Some(Cleaned { quality, direction: left });
             }
             Err(DirectionError::Zero { .. }) => quality.warnings.push(Warning::AllNuisance),
@@ -90,14 +86,12 @@ pub fn profile(
 
 /// The folds' directions without their part in the span of the rows of `basis (k, d)`.
 fn cleaned_folds(folds: Vec<Held>, basis: &Array2<f64>) -> Vec<Held> {
-    folds
-        .into_iter()
-        .map(|Held { test, unit }| {
-            let rest = &unit - &basis.t().dot(&basis.dot(&unit));
-            let length = rest.dot(&rest).sqrt();
-            Held { test, unit: rest / length }
-        })
-        .collect()
+    let clean = |Held { test, unit }| {
+        let rest = &unit - &basis.t().dot(&basis.dot(&unit));
+        let length = rest.dot(&rest).sqrt();
+        Held { test, unit: rest / length }
+    };
+    folds.into_iter().map(clean).collect()
 }
 
 /// The area beyond that of the bag of words, with its interval; none where a fold gave no direction.
@@ -114,11 +108,12 @@ fn gain(scored: &Areas, lexical: Option<&Lexical>, level: f64) -> (f64, f64, Int
     }
 }
 
-/// Puts the numbers together, but for the length, and says what is doubtful about them.
+/// Puts the numbers together and says what is doubtful about them.
 fn judged(
     pairs: &Pairs,
     scored: &Areas,
     reliability: f64,
+    relative_norm: f64,
     (lexical, gain, gain_interval): (f64, f64, Interval),
 ) -> Quality {
     let mut warnings = Vec::new();
@@ -150,7 +145,7 @@ fn judged(
         gain,
         gain_interval,
         reliability,
-        relative_norm: f64::NAN,
+        relative_norm,
         n_pairs: pairs.len(),
         n_prompts,
         n_templates,

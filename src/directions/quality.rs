@@ -9,7 +9,7 @@
 //! direction and its cleaned version at once.
 
 use super::profile::profile;
-use super::{DirectionError, Estimator, Pairs, Warning};
+use super::{Estimator, Pairs, Result, Warning};
 use crate::stats::interval::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ pub fn quality(
     estimator: Estimator,
     layer_rms: f64,
     options: QualityOptions,
-) -> Result<Quality, DirectionError> {
+) -> Result<Quality> {
     Ok(profile(pairs, estimator, &[], layer_rms, None, options)?.quality)
 }
 

@@ -9,7 +9,7 @@
 //! rows, since it stands against a sum over rows.
 
 use super::estimate::estimate_at;
-use super::{logistic, DirectionError, Estimator, Pairs};
+use super::{logistic, Estimator, Pairs, Result};
 use crate::stats::bootstrap::Clusters;
 use crate::stats::linalg::cosine;
 use crate::stats::moments::mean;
@@ -22,12 +22,7 @@ use rand::seq::SliceRandom;
 /// A mean cosine that is not positive is given as it is. NaN below 2 prompts or
 /// when no split can be estimated. `random` draws anew for each half, so that its
 /// reliability is that of chance.
-pub fn reliability(
-    pairs: &Pairs,
-    estimator: Estimator,
-    splits: usize,
-    seed: u64,
-) -> Result<f64, DirectionError> {
+pub fn reliability(pairs: &Pairs, estimator: Estimator, splits: usize, seed: u64) -> Result<f64> {
     Ok(reliabilities(pairs, estimator, splits, seed, None)?.0)
 }
 
@@ -39,7 +34,7 @@ pub(super) fn reliabilities(
     splits: usize,
     seed: u64,
     nuisances: Option<&Array2<f64>>,
-) -> Result<(f64, f64), DirectionError> {
+) -> Result<(f64, f64)> {
     pairs.check()?;
     let clusters = Clusters::new(&pairs.prompt);
     let m = clusters.count();
@@ -85,9 +80,7 @@ pub(super) fn reliabilities(
                 };
                 estimate_at(&pairs.select(&rows), estimator, seed, alpha)
             };
-            let (Ok(a), Ok(b)) = (half(true), half(false)) else {
-                continue;
-            };
+            let (Ok(a), Ok(b)) = (half(true), half(false)) else { continue };
             let (a, b) = (a.unit.mapv(f64::from), b.unit.mapv(f64::from));
             raw.push(cosine(a.view(), b.view()));
             if let (Some(a), Some(b)) = (clean(&a), clean(&b)) {

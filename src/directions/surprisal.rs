@@ -6,9 +6,10 @@
 //! that have nothing to do with the concept; the slopes, turned to point to the
 //! less likely side, are the direction, and it is projected out like any nuisance.
 
+use super::error::{labelled, Result};
 use super::reliability::stepped_up;
 use super::{algebra, Direction, DirectionError};
-use crate::stats::linalg::{cosine, first_bad_row};
+use crate::stats::linalg::cosine;
 use crate::stats::rng::stream;
 use ndarray::{Array1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
@@ -22,10 +23,7 @@ pub const SURPRISING_HIGHER: &str = "less likely text projects higher";
 /// `raw_norm` is the length of the change that goes with one standard deviation of
 /// surprisal, in activation units. Errors on differing lengths, values that are not
 /// finite and when the log-probabilities do not vary.
-pub fn surprisal(
-    activations: ArrayView2<f32>,
-    log_prob: &[f64],
-) -> Result<Direction, DirectionError> {
+pub fn surprisal(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<Direction> {
     let rows: Vec<usize> = (0..activations.nrows()).collect();
     check(activations, log_prob)?;
     algebra::from_vector(slope(activations, log_prob, &rows)?, SURPRISING_HIGHER)
@@ -38,7 +36,7 @@ pub fn surprisal_reliability(
     log_prob: &[f64],
     splits: usize,
     seed: u64,
-) -> Result<f64, DirectionError> {
+) -> Result<f64> {
     check(activations, log_prob)?;
     let n = log_prob.len();
     if n < 6 {
@@ -56,11 +54,7 @@ pub fn surprisal_reliability(
 }
 
 /// Change of the activation for one deviation of surprisal, from `rows`, `(d)`.
-fn slope(
-    activations: ArrayView2<f32>,
-    log_prob: &[f64],
-    rows: &[usize],
-) -> Result<Array1<f64>, DirectionError> {
+fn slope(activations: ArrayView2<f32>, log_prob: &[f64], rows: &[usize]) -> Result<Array1<f64>> {
     let n = rows.len() as f64;
     let x = activations.select(Axis(0), rows).mapv(f64::from);
     let y: Array1<f64> = rows.iter().map(|&i| -log_prob[i]).collect();
@@ -72,21 +66,9 @@ fn slope(
     Ok(x.t().dot(&y) / (n * deviation)) // y sums to zero, so x needs no centring
 }
 
-fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<(), DirectionError> {
-    if log_prob.len() != activations.nrows() {
-        return Err(DirectionError::Rows {
-            field: "log_prob",
-            expected: activations.nrows(),
-            got: log_prob.len(),
-        });
-    }
-    if let Some(row) = log_prob.iter().position(|v| !v.is_finite()) {
-        return Err(DirectionError::BadLabel { what: "the mean log-probability", row });
-    }
-    match first_bad_row(activations) {
-        Some(row) => Err(DirectionError::BadLabel { what: "the activation", row }),
-        None => Ok(()),
-    }
+fn check(activations: ArrayView2<f32>, log_prob: &[f64]) -> Result<()> {
+    let bad = log_prob.iter().position(|v| !v.is_finite());
+    labelled(("log_prob", "the mean log-probability"), (log_prob.len(), bad), activations)
 }
 
 #[cfg(test)]

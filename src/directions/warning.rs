@@ -5,7 +5,6 @@
 //! The thresholds are named here and nowhere else.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Reliability under which a direction is called mostly noise.
 pub const RELIABILITY_FLOOR: f64 = 0.5;
@@ -15,20 +14,23 @@ pub const FEWEST_CLUSTERS: usize = 10;
 pub const NUISANCE_COSINE: f64 = 0.3;
 
 /// A doubt about a direction and what to do about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// Split-half reliability is under [`RELIABILITY_FLOOR`] or undefined.
+    #[error("split-half reliability {reliability:.2} is below {RELIABILITY_FLOOR}: read cosines with this direction only relative to their ceiling, or add pairs")]
     BelowNoiseFloor {
         /// Split-half reliability, Spearman-Brown.
         reliability: f64,
     },
     /// The held-out area's interval reaches one half.
+    #[error("held-out AUROC may be chance (interval starts at {lo:.2}): do not interpret this direction at this layer")]
     NoSeparation {
         /// Lower end of the interval of the held-out AUROC.
         lo: f64,
     },
     /// Fewer pairs than dimensions.
+    #[error("{n} pairs in {d} dimensions: in-sample separation is meaningless, so use the held-out AUROC and the relative cosine")]
     FewerPairsThanDimensions {
         /// Pairs.
         n: usize,
@@ -36,20 +38,25 @@ pub enum Warning {
         d: usize,
     },
     /// Fewer prompt clusters than [`FEWEST_CLUSTERS`].
+    #[error("only {n} prompt clusters: intervals are too narrow, so add prompts (at least {FEWEST_CLUSTERS})")]
     FewClusters {
         /// Prompt clusters.
         n: usize,
     },
     /// All pairs share one template.
+    #[error("all pairs share one template, so prompts were held out instead: add templates (at least 3) before generalising")]
     SingleTemplate,
     /// Held-out folds could not be made.
+    #[error("no fold leaves pairs on both sides, so there is no held-out AUROC: add prompts and templates")]
     NoHeldOutFold,
     /// A layer or setting was chosen on the rows that are reported.
+    #[error("{what} was chosen on the rows that are reported: choose it on the development split or fix it beforehand")]
     ChosenOnReportedData {
         /// What was chosen.
         what: String,
     },
     /// The direction is close to a nuisance direction.
+    #[error("cosine {cosine:.2} with the nuisance direction {nuisance}: report the cleaned direction beside the raw one")]
     NearNuisance {
         /// Nuisance concept.
         nuisance: String,
@@ -57,50 +64,8 @@ pub enum Warning {
         cosine: f64,
     },
     /// Nothing is left of the direction without the nuisances.
+    #[error("the direction lies in the span of the nuisance directions: there is no cleaned version, so do not interpret it")]
     AllNuisance,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::BelowNoiseFloor { reliability } => write!(
-                f,
-                "split-half reliability {reliability:.2} is below {RELIABILITY_FLOOR}: read cosines with this direction only relative to their ceiling, or add pairs"
-            ),
-            Warning::NoSeparation { lo } => write!(
-                f,
-                "held-out AUROC may be chance (interval starts at {lo:.2}): do not interpret this direction at this layer"
-            ),
-            Warning::FewerPairsThanDimensions { n, d } => write!(
-                f,
-                "{n} pairs in {d} dimensions: in-sample separation is meaningless, so use the held-out AUROC and the relative cosine"
-            ),
-            Warning::FewClusters { n } => write!(
-                f,
-                "only {n} prompt clusters: intervals are too narrow, so add prompts (at least {FEWEST_CLUSTERS})"
-            ),
-            Warning::SingleTemplate => write!(
-                f,
-                "all pairs share one template, so prompts were held out instead: add templates (at least 3) before generalising"
-            ),
-            Warning::NoHeldOutFold => write!(
-                f,
-                "no fold leaves pairs on both sides, so there is no held-out AUROC: add prompts and templates"
-            ),
-            Warning::ChosenOnReportedData { what } => write!(
-                f,
-                "{what} was chosen on the rows that are reported: choose it on the development split or fix it beforehand"
-            ),
-            Warning::NearNuisance { nuisance, cosine } => write!(
-                f,
-                "cosine {cosine:.2} with the nuisance direction {nuisance}: report the cleaned direction beside the raw one"
-            ),
-            Warning::AllNuisance => write!(
-                f,
-                "the direction lies in the span of the nuisance directions: there is no cleaned version, so do not interpret it"
-            ),
-        }
-    }
 }
 
 #[cfg(test)]

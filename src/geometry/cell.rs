@@ -8,10 +8,9 @@
 //! matrices over concepts and the designated pairs' draws.
 
 use super::check::finite;
-use super::coupling_input::{CouplingInput, CouplingOptions};
-use super::forms::{form, FormCell, FormContext};
-use super::resample::{effective_rank, quadratic, Draws, Layout};
-use super::GeometryError;
+use super::error::Result;
+use super::forms::{form, FormCell};
+use super::resample::{effective_rank, quadratic, Context, Layout};
 use crate::stats::interval::percentile;
 use crate::stats::linalg::orthonormal_rows;
 use crate::stats::permutation::{p_value, Tail};
@@ -48,121 +47,81 @@ pub(super) struct Random {
     pub pairs: Vec<Vec<f64>>,
 }
 
-/// What all cells share.
-pub(super) struct Context<'a> {
-    pub input: CouplingInput<'a>,
-    pub options: &'a CouplingOptions,
-    pub layout: Layout,
-    pub draws: Draws,
-    pub flips: Draws,
-    /// Coefficients `(random, n_neutral)` of random directions on the neutral texts.
-    pub mixtures: Array2<f32>,
-    /// Widening for few clusters, one a concept.
-    pub expansion: Vec<f64>,
-}
-
 /// Everything about one state and layer.
-pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell, GeometryError> {
+pub(super) fn cell(context: &Context, state: usize, layer: usize) -> Result<Cell> {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
     let width = context.input.background[0].dim().2;
     let mut sums = Array2::<f64>::zeros((layout.rows(), width)); // (clusters of all concepts, d)
     for (a, differences) in context.input.differences[state].iter().enumerate() {
-        let rows = differences.index_axis(Axis(1), layer); // (n, d)
-        let mut own = sums.slice_mut(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
-        own.assign(&layout.clusters[a].sums(rows));
+        let own = layout.clusters[a].sums(differences.index_axis(Axis(1), layer));
+        sums.slice_mut(s![layout.span(a), ..]).assign(&own);
     }
-    let what = format!("a difference of state {state}, layer {layer}");
-    finite(&what, &sums)?;
+    finite(&format!("a difference of state {state}, layer {layer}"), &sums)?;
     let gram = inner_products(&sums, layout);
     let mut means = Array2::<f64>::zeros((k, width)); // (concepts, d)
     for a in 0..k {
-        let rows = sums.slice(s![layout.offsets[a]..layout.offsets[a + 1], ..]);
-        let mean = rows.sum_axis(Axis(0)) / layout.clusters[a].of.len() as f64;
-        means.row_mut(a).assign(&mean);
+        let sum = sums.slice(s![layout.span(a), ..]).sum_axis(Axis(0));
+        means.row_mut(a).assign(&(sum / layout.clusters[a].of.len() as f64));
     }
 
-    let forms = FormContext {
-        layout,
-        draws: &context.draws,
-        pairs: &options.pairs,
-        level: options.level,
-        expansion: &context.expansion,
-    };
     let all = vec![true; k];
-    let raw = form(&forms, &gram, &all);
+    let raw = form(context, &gram, &all);
     let kept: Vec<bool> = (0..k).map(|a| !options.nuisances.contains(&a)).collect();
     let nuisance = orthonormal_rows(means.select(Axis(0), &options.nuisances).view()); // (j, d)
     let along = sums.dot(&nuisance.t()); // (rows, j)
-    let cleaned = form(&forms, &(&gram - &along.dot(&along.t())), &kept);
+    let cleaned = form(context, &(&gram - &along.dot(&along.t())), &kept);
     let background = context.input.background[state].index_axis(Axis(1), layer);
     let covariance = ledoit_wolf(background)?; // (n_neutral, d)
-    let whitened = form(&forms, &covariance.whiten_gram(sums.view(), gram.view()), &all);
+    let whitened = form(context, &covariance.whiten_gram(sums.view(), gram.view()), &all);
 
-    let flips = flips(context, &gram, &raw.value);
-    let random = random(context, &covariance, &means, &raw.value);
-    Ok(Cell {
-        raw,
-        cleaned,
-        whitened,
-        flips,
-        random,
-        effective_rank: (0..k).map(|a| effective_rank(layout, &gram, a)).collect(),
-    })
+    let flips = flips(context, &gram, &raw.cosines[0]);
+    let random = random(context, &covariance, &means, &raw.cosines[0]);
+    let effective_rank = (0..k).map(|a| effective_rank(layout, &gram, a)).collect();
+    Ok(Cell { raw, cleaned, whitened, flips, random, effective_rank })
 }
 
 /// The cosines among those with labels flipped.
 fn flips(context: &Context, gram: &Array2<f64>, value: &Array2<f64>) -> Flips {
     let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
-    let blank = || Array2::from_elem((k, k), f64::NAN);
-    let mut out = Flips {
-        lo: blank(),
-        hi: blank(),
-        p: blank(),
-        p_one: blank(),
-        pairs: vec![Vec::new(); options.pairs.len()],
-    };
-    let narrow = gram.mapv(|v| v as f32);
-    let flipped = quadratic(layout, &context.flips.weights, &narrow, &vec![true; k]);
+    let [mut lo, mut hi, mut p, mut p_one] =
+        std::array::from_fn(|_| Array2::from_elem((k, k), f64::NAN));
+    let mut pairs = vec![Vec::new(); options.pairs.len()];
+    let flipped = quadratic(layout, &context.flips, &gram.mapv(|v| v as f32));
     for a in 0..k {
         for b in a + 1..k {
             let rows = [(a, b), (a, a), (b, b)].map(|(x, y)| flipped.row(layout.pair(x, y)));
-            let mut null: Vec<f64> = (0..options.flips)
-                .map(|i| {
-                    let [ab, aa, bb] = [rows[0][i], rows[1][i], rows[2][i]].map(f64::from);
-                    ab / (aa * bb).sqrt()
-                })
-                .collect();
-            let p = p_value(value[[a, b]], &null, Tail::TwoSided);
-            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
-            if let Some(i) = options.pairs.iter().position(same) {
-                out.pairs[i] = null.clone();
+            let cosine = |i: usize| {
+                let [ab, aa, bb] = rows.map(|row| f64::from(row[i]));
+                ab / (aa * bb).sqrt()
+            };
+            let mut null: Vec<f64> = (0..options.flips).map(cosine).collect();
+            let own = p_value(value[[a, b]], &null, Tail::TwoSided);
+            if let Some(i) = options.place(a, b) {
+                pairs[i] = null.clone();
             }
             let band = percentile(&mut null, options.level);
             for at in [[a, b], [b, a]] {
-                out.lo[at] = band.lo;
-                out.hi[at] = band.hi;
-                out.p[at] = p;
+                lo[at] = band.lo;
+                hi[at] = band.hi;
+                p[at] = own;
             }
         }
     }
     for b in 0..k {
-        let columns = layout.offsets[b]..layout.offsets[b + 1];
-        let toward = gram.slice(s![.., columns]).sum_axis(Axis(1)); // (rows)
+        let toward = gram.slice(s![.., layout.span(b)]).sum_axis(Axis(1)); // (rows)
         let length = layout.block(gram, b, b).sum();
         for a in (0..k).filter(|&a| a != b) {
-            let rows = layout.offsets[a]..layout.offsets[a + 1];
-            let toward = toward.slice(s![rows]).mapv(|v| v as f32);
-            let along = context.flips.weights[a].dot(&toward); // (flips)
+            let toward = toward.slice(s![layout.span(a)]).mapv(|v| v as f32);
+            let along = context.flips[a].dot(&toward); // (flips)
             let own = flipped.row(layout.pair(a, a));
-            let null: Vec<f64> = (along.iter().zip(own))
-                .map(|(&x, &y)| f64::from(x) / (f64::from(y) * length).sqrt())
-                .collect();
-            out.p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
+            let cosine = |(&x, &y): (&f32, &f32)| f64::from(x) / (f64::from(y) * length).sqrt();
+            let null: Vec<f64> = along.iter().zip(own).map(cosine).collect();
+            p_one[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
     }
-    out
+    Flips { lo, hi, p, p_one, pairs }
 }
 
 /// The cosines among those with random directions of the layer's covariance.
@@ -178,38 +137,35 @@ fn random(
     let lengths: Array1<f64> =
         (directions.rows().into_iter()).map(|row| f64::from(row.dot(&row)).sqrt()).collect();
     let products = directions.dot(&means.t().mapv(|v| v as f32)); // (random, concepts)
-    let mut out = Random {
-        lo: Array1::from_elem(k, f64::NAN),
-        hi: Array1::from_elem(k, f64::NAN),
-        p: Array2::from_elem((k, k), f64::NAN),
-        pairs: vec![Vec::new(); options.pairs.len()],
-    };
+    let (mut lo, mut hi) = (Array1::zeros(k), Array1::zeros(k));
+    let mut p = Array2::from_elem((k, k), f64::NAN);
+    let mut pairs = vec![Vec::new(); options.pairs.len()];
     for b in 0..k {
         let length = means.row(b).dot(&means.row(b)).sqrt();
-        let mut null: Vec<f64> = (products.column(b).iter().zip(&lengths))
-            .map(|(&p, &l)| f64::from(p) / (l * length))
-            .collect();
+        let along = products.column(b);
+        let mut null: Vec<f64> =
+            along.iter().zip(&lengths).map(|(&x, &l)| f64::from(x) / (l * length)).collect();
         for a in (0..k).filter(|&a| a != b) {
-            out.p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
+            p[[a, b]] = p_value(value[[a, b]], &null, Tail::TwoSided);
         }
         for (i, _) in (options.pairs.iter().enumerate()).filter(|(_, p)| p.1 == b) {
-            out.pairs[i] = null.clone();
+            pairs[i] = null.clone();
         }
         let band = percentile(&mut null, options.level);
-        out.lo[b] = band.lo;
-        out.hi[b] = band.hi;
+        lo[b] = band.lo;
+        hi[b] = band.hi;
     }
-    out
+    Random { lo, hi, p, pairs }
 }
 
 /// Inner products of all rows; blocks below the diagonal are mirrored.
 fn inner_products(sums: &Array2<f64>, layout: &Layout) -> Array2<f64> {
     let mut gram = Array2::<f64>::zeros((layout.rows(), layout.rows()));
     for a in 0..layout.concepts() {
-        let (first, end) = (layout.offsets[a], layout.offsets[a + 1]);
-        let part = sums.slice(s![first..end, ..]).dot(&sums.slice(s![first.., ..]).t());
-        gram.slice_mut(s![first..end, first..]).assign(&part);
-        gram.slice_mut(s![first.., first..end]).assign(&part.t());
+        let (own, first) = (layout.span(a), layout.offsets[a]);
+        let part = sums.slice(s![own.clone(), ..]).dot(&sums.slice(s![first.., ..]).t());
+        gram.slice_mut(s![own.clone(), first..]).assign(&part);
+        gram.slice_mut(s![first.., own]).assign(&part.t());
     }
     gram
 }

@@ -16,9 +16,9 @@
 //! a contrast of plain cosines also shows a change of reliability. Contrast the
 //! relative cosines to leave that out.
 
-use super::check::shape;
+use super::check::{at_least, index, shape};
+use super::error::Result;
 use super::seeds::Seeds;
-use super::GeometryError;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::moments;
@@ -77,34 +77,26 @@ pub fn contrast(
     over: Over,
     level: f64,
     seed: u64,
-) -> Result<Contrast, GeometryError> {
+) -> Result<Contrast> {
     let (states, layers, n_draws) = draws.dim();
-    check(value, (states, layers), set, reference)?;
+    shape("values of a contrast", &[states, layers], value.shape())?;
+    for (what, part) in [("set", set), ("reference", reference)] {
+        at_least(&format!("{what} of a contrast"), 1, part.len())?;
+        part.iter().try_for_each(|&i| index("state", i, states))?;
+    }
     let parts = [(set, 1.0), (reference, -1.0)];
+    let mean = |part: &[usize], of: &dyn Fn(usize) -> f64| {
+        part.iter().map(|&s| of(s)).sum::<f64>() / part.len() as f64
+    };
     let resampled = Array2::from_shape_fn((n_draws, layers), |(draw, l)| {
-        let mean = |part: &[usize]| {
-            let sum: f64 = part.iter().map(|&s| f64::from(draws[[s, l, draw]])).sum();
-            sum / part.len() as f64
-        };
-        parts.iter().map(|(part, sign)| sign * mean(part)).sum::<f64>()
+        let drawn = |s: usize| f64::from(draws[[s, l, draw]]);
+        parts.iter().map(|(part, sign)| sign * mean(part, &drawn)).sum::<f64>()
     });
-    let mean = |part: &[usize], l: usize| {
-        part.iter().map(|&s| value[[s, l]]).sum::<f64>() / part.len() as f64
-    };
-    let mut out = Contrast {
-        value: (0..layers).map(|l| mean(set, l) - mean(reference, l)).collect(),
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: Vec::new(),
-        error_prompts: Vec::new(),
-        error_seeds: Vec::new(),
-        n_set: set.len(),
-        n_reference: reference.len(),
-        over,
-    };
+    let apart = |l: usize| mean(set, &|s| value[[s, l]]) - mean(reference, &|s| value[[s, l]]);
+    let found: Vec<f64> = (0..layers).map(apart).collect();
+    let [mut lo, mut hi, mut p, mut error_prompts, mut error_seeds, mut reaches]: [Vec<f64>; 6] =
+        Default::default();
     let mut null = resampled.clone(); // (draws, layers), by and by in units of the half-width
-    let mut reaches = Vec::new();
     let mut seeds: Vec<Seeds> = Vec::new();
     for l in 0..layers {
         let finite = |v: &f64| v.is_finite();
@@ -118,22 +110,22 @@ pub fn contrast(
             Over::Prompts => Seeds::NONE,
             Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
         };
-        let (value, reach) = (out.value[l], layer.reach(variance, level));
+        let (value, reach) = (found[l], layer.reach(variance, level));
         let interval = match layer.parts.is_empty() {
             true => {
                 let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();
-                out.p.push(p_value(value, &centred, Tail::TwoSided));
+                p.push(p_value(value, &centred, Tail::TwoSided));
                 percentile(&mut own, level)
             }
             false => {
-                out.p.push(layer.p(value, variance));
-                Interval { lo: value - reach, hi: value + reach }
+                p.push(layer.p(value, variance));
+                Interval::around(value, reach)
             }
         };
-        out.lo.push(interval.lo);
-        out.hi.push(interval.hi);
-        out.error_prompts.push(variance.sqrt());
-        out.error_seeds.push(layer.variance().sqrt());
+        lo.push(interval.lo);
+        hi.push(interval.hi);
+        error_prompts.push(variance.sqrt());
+        error_seeds.push(layer.variance().sqrt());
         reaches.push(reach);
         seeds.push(layer);
     }
@@ -157,34 +149,20 @@ pub fn contrast(
             *value /= reach;
         }
     }
-    let observed: Vec<f64> = out.value.iter().zip(&reaches).map(|(v, r)| v / r).collect();
-    out.p_max = max_t(&observed, null.view());
-    for (adjusted, own) in out.p_max.iter_mut().zip(&out.p) {
-        *adjusted = adjusted.max(*own);
-    }
-    Ok(out)
-}
-
-fn check(
-    value: ArrayView2<f64>,
-    (states, layers): (usize, usize),
-    set: &[usize],
-    reference: &[usize],
-) -> Result<(), GeometryError> {
-    shape("values of a contrast", &[states, layers], value.shape())?;
-    for (what, part) in [("set", set), ("reference", reference)] {
-        if part.is_empty() {
-            return Err(GeometryError::Count {
-                what: format!("{what} of a contrast"),
-                expected: 1,
-                got: 0,
-            });
-        }
-        if let Some(&index) = part.iter().find(|&&i| i >= states) {
-            return Err(GeometryError::Index { what: "state", index, count: states });
-        }
-    }
-    Ok(())
+    let observed: Vec<f64> = found.iter().zip(&reaches).map(|(v, r)| v / r).collect();
+    let adjusted = max_t(&observed, null.view());
+    Ok(Contrast {
+        value: found,
+        lo,
+        hi,
+        p_max: adjusted.iter().zip(&p).map(|(adjusted, own)| adjusted.max(*own)).collect(),
+        p,
+        error_prompts,
+        error_seeds,
+        n_set: set.len(),
+        n_reference: reference.len(),
+        over,
+    })
 }
 
 #[cfg(test)]

@@ -9,17 +9,17 @@
 //! Concepts are taken to have texts of their own: if two concepts share texts
 //! their noise is shared too and the cosine between them is too large.
 
-use super::cell::{cell, Cell, Context};
+use super::cell::{cell, Cell};
+use super::check::each;
 use super::coupling_input::{CouplingInput, CouplingOptions};
-use super::forms::Form;
+use super::error::Result;
+use super::forms::{Form, FormCell};
 use super::nulls::{among_placebos, Against};
-use super::resample::{Draws, Layout};
-use super::GeometryError;
+use super::resample::{Context, Layout};
 use crate::stats::corrections::{benjamini_hochberg, max_t};
 use crate::stats::interval::{few_clusters, isotropic_cosine};
 use crate::stats::shrinkage::mixtures;
-use ndarray::{s, Array2, Array3, Array4};
-use rayon::prelude::*;
+use ndarray::{concatenate, s, Array1, Array2, Array3, Array4, Axis};
 
 /// Bootstrap draws of a designated pair's cosine, each `[state, layer, draw]`,
 /// the same draws in every state and layer.
@@ -104,183 +104,134 @@ pub struct Coupling {
 ///
 /// Errors when shapes disagree, an index names nothing, a concept has fewer
 /// than 3 clusters, or a value is not finite.
-pub fn coupling(
-    input: CouplingInput,
-    options: &CouplingOptions,
-) -> Result<Coupling, GeometryError> {
+pub fn coupling(input: CouplingInput, options: &CouplingOptions) -> Result<Coupling> {
     let (layers, width) = input.check(options)?;
     let (states, concepts) = (input.differences.len(), input.clusters.len());
     let layout = Layout::new(input.clusters);
+    let (seed, neutral) = (options.seed, input.background[0].dim().0);
+    let widening = layout.clusters.iter().map(|c| few_clusters(c.count(), options.level));
     let context = Context {
-        draws: Draws::bootstrap(&layout, options.draws, options.seed),
-        flips: Draws::flips(&layout, options.flips, options.seed),
-        mixtures: mixtures(
-            options.random,
-            input.background[0].dim().0,
-            options.seed,
-            "coupling/random",
-        ),
-        expansion: (layout.clusters.iter())
-            .map(|c| few_clusters(c.count(), options.level))
-            .collect(),
+        draws: layout.bootstrap(options.draws, seed),
+        flips: layout.flips(options.flips, seed),
+        mixtures: mixtures(options.random, neutral, seed, "coupling/random"),
+        expansion: widening.collect(),
         input,
         options,
         layout,
     };
-    let cells: Vec<Cell> = (0..states * layers)
-        .into_par_iter()
-        .map(|task| cell(&context, task / layers, task % layers))
-        .collect::<Result<_, _>>()?;
-
-    let four = (states, concepts, concepts, layers);
-    let blank4 = || Array4::from_elem(four, f64::NAN);
-    let blank3 = || Array3::from_elem((states, concepts, layers), f64::NAN);
-    let blank2 = || Array2::from_elem((states, layers), f64::NAN);
-    let blank_draws = || Array3::<f32>::zeros((states, layers, options.draws));
-    let mut out = Coupling {
-        raw: Form::new(four),
-        cleaned: Form::new(four),
-        whitened: Form::new(four),
-        reliability: blank3(),
-        flip_lo: blank4(),
-        flip_hi: blank4(),
-        p_flip: blank4(),
-        p_flip_one: blank4(),
-        q_flip: blank4(),
-        random_lo: blank3(),
-        random_hi: blank3(),
-        p_random: blank4(),
-        q_random: blank4(),
+    let cells = each(states * layers, |task| cell(&context, task / layers, task % layers))?;
+    let at = |s: usize, l: usize| &cells[s * layers + l];
+    let four = |part: &dyn Fn(&Cell) -> &Array2<f64>| {
+        let shape = (states, concepts, concepts, layers);
+        Array4::from_shape_fn(shape, |(s, a, b, l)| part(at(s, l))[[a, b]])
+    };
+    let three = |part: &dyn Fn(&Cell) -> &Array1<f64>| {
+        Array3::from_shape_fn((states, concepts, layers), |(s, a, l)| part(at(s, l))[a])
+    };
+    let form = |part: &dyn Fn(&Cell) -> &FormCell| {
+        let [value, lo, hi, relative, relative_lo, relative_hi] =
+            std::array::from_fn(|i| four(&|c| &part(c).cosines[i]));
+        Form { value, lo, hi, relative, relative_lo, relative_hi }
+    };
+    let (raw, cleaned) = (form(&|c| &c.raw), form(&|c| &c.cleaned));
+    let (p_flip, p_random) = (four(&|c| &c.flips.p), four(&|c| &c.random.p));
+    let by_state: Vec<&[Cell]> = (0..states).map(|s| &cells[s * layers..][..layers]).collect();
+    let pair = |i: usize| pair_coupling(i, options, &by_state, &raw, &cleaned);
+    Ok(Coupling {
+        pairs: (0..options.pairs.len()).map(pair).collect::<Result<_, _>>()?,
+        whitened: form(&|c| &c.whitened),
+        reliability: three(&|c| &c.raw.reliability),
+        flip_lo: four(&|c| &c.flips.lo),
+        flip_hi: four(&|c| &c.flips.hi),
+        p_flip_one: four(&|c| &c.flips.p_one),
+        q_flip: corrected(&p_flip, false),
+        random_lo: three(&|c| &c.random.lo),
+        random_hi: three(&|c| &c.random.hi),
+        q_random: corrected(&p_random, true),
         isotropic: (2.0 / (std::f64::consts::PI * width as f64)).sqrt(),
         isotropic_hi: isotropic_cosine(width, options.level),
-        effective_rank: blank3(),
+        effective_rank: three(&|c| &c.effective_rank),
         n_pairs: input.clusters.iter().map(Vec::len).collect(),
         n_clusters: context.layout.clusters.iter().map(|c| c.count()).collect(),
-        pairs: (options.pairs.iter())
-            .map(|_| PairCoupling {
-                p_flip_max: blank2(),
-                p_random_max: blank2(),
-                placebo: Vec::new(),
-                placebo_cleaned: Vec::new(),
-                draws: PairDraws {
-                    raw: blank_draws(),
-                    relative: blank_draws(),
-                    cleaned: blank_draws(),
-                    whitened: blank_draws(),
-                },
-            })
-            .collect(),
-    };
-    for (task, cell) in cells.iter().enumerate() {
-        scatter(&mut out, task / layers, task % layers, cell);
-    }
-    for state in 0..states {
-        correct(&mut out, state);
-        for pair in 0..options.pairs.len() {
-            let cells = &cells[state * layers..][..layers];
-            correct_pair(&mut out, state, pair, options, cells)?;
-        }
-    }
-    Ok(out)
+        raw,
+        cleaned,
+        p_flip,
+        p_random,
+    })
 }
 
-fn scatter(out: &mut Coupling, state: usize, layer: usize, cell: &Cell) {
-    out.raw.put(state, layer, &cell.raw);
-    out.cleaned.put(state, layer, &cell.cleaned);
-    out.whitened.put(state, layer, &cell.whitened);
-    for (whole, part) in [
-        (&mut out.flip_lo, &cell.flips.lo),
-        (&mut out.flip_hi, &cell.flips.hi),
-        (&mut out.p_flip, &cell.flips.p),
-        (&mut out.p_flip_one, &cell.flips.p_one),
-        (&mut out.p_random, &cell.random.p),
-    ] {
-        whole.slice_mut(s![state, .., .., layer]).assign(part);
-    }
-    for (whole, part) in [
-        (&mut out.reliability, &cell.raw.reliability),
-        (&mut out.random_lo, &cell.random.lo),
-        (&mut out.random_hi, &cell.random.hi),
-        (&mut out.effective_rank, &cell.effective_rank),
-    ] {
-        whole.slice_mut(s![state, .., layer]).assign(part);
-    }
-    for (i, pair) in out.pairs.iter_mut().enumerate() {
-        for (whole, part) in [
-            (&mut pair.draws.raw, &cell.raw.pairs[i]),
-            (&mut pair.draws.relative, &cell.raw.pairs_relative[i]),
-            (&mut pair.draws.cleaned, &cell.cleaned.pairs[i]),
-            (&mut pair.draws.whitened, &cell.whitened.pairs[i]),
-        ] {
-            for (to, &from) in whole.slice_mut(s![state, layer, ..]).iter_mut().zip(part) {
-                *to = from;
-            }
-        }
-    }
-}
-
-/// Corrections over a state's layers and pairs.
-fn correct(out: &mut Coupling, state: usize) {
-    let (_, k, _, layers) = out.p_flip.dim();
-    let each = |ordered: bool| -> Vec<(usize, usize, usize)> {
-        (0..k)
+/// q over a state's layers and pairs; where `ordered`, (a, b) and (b, a) are two tests.
+fn corrected(p: &Array4<f64>, ordered: bool) -> Array4<f64> {
+    let (states, k, _, layers) = p.dim();
+    let mut q = Array4::from_elem(p.dim(), f64::NAN);
+    for s in 0..states {
+        let places: Vec<(usize, usize, usize)> = (0..k)
             .flat_map(|a| (0..k).map(move |b| (a, b)))
             .filter(|&(a, b)| a < b || (ordered && a > b))
             .flat_map(|(a, b)| (0..layers).map(move |l| (a, b, l)))
-            .collect()
-    };
-    let places = each(false);
-    let p: Vec<f64> = places.iter().map(|&(a, b, l)| out.p_flip[[state, a, b, l]]).collect();
-    for (&(a, b, l), q) in places.iter().zip(benjamini_hochberg(&p)) {
-        out.q_flip[[state, a, b, l]] = q;
-        out.q_flip[[state, b, a, l]] = q;
+            .collect();
+        let own: Vec<f64> = places.iter().map(|&(a, b, l)| p[[s, a, b, l]]).collect();
+        for (&(a, b, l), value) in places.iter().zip(benjamini_hochberg(&own)) {
+            q[[s, a, b, l]] = value;
+            if !ordered {
+                q[[s, b, a, l]] = value;
+            }
+        }
     }
-    let places = each(true);
-    let p: Vec<f64> = places.iter().map(|&(a, b, l)| out.p_random[[state, a, b, l]]).collect();
-    for (&(a, b, l), q) in places.iter().zip(benjamini_hochberg(&p)) {
-        out.q_random[[state, a, b, l]] = q;
-    }
+    q
 }
 
-/// A designated pair's corrections over layers, and its placebos.
-fn correct_pair(
-    out: &mut Coupling,
-    state: usize,
+/// A designated pair's corrections over layers, its placebos and its draws; `cells[state][layer]`.
+fn pair_coupling(
     pair: usize,
     options: &CouplingOptions,
-    cells: &[Cell],
-) -> Result<(), GeometryError> {
+    cells: &[&[Cell]],
+    raw: &Form,
+    cleaned: &Form,
+) -> Result<PairCoupling> {
     let (first, second) = options.pairs[pair];
-    let layers = cells.len();
-    let profile = |form: &Form, a: usize, b: usize| form.value.slice(s![state, a, b, ..]).to_vec();
-    let observed = profile(&out.raw, first, second);
-    let flips =
-        Array2::from_shape_fn((options.flips, layers), |(i, l)| cells[l].flips.pairs[pair][i]);
-    let random =
-        Array2::from_shape_fn((options.random, layers), |(i, l)| cells[l].random.pairs[pair][i]);
+    let (states, layers) = (cells.len(), raw.value.dim().3);
+    let profile =
+        |form: &Form, s: usize, a: usize, b: usize| form.value.slice(s![s, a, b, ..]).to_vec();
+    let adjusted = |n: usize, null: &dyn Fn(&Cell) -> &Vec<f64>| {
+        let mut out = Array2::from_elem((states, layers), f64::NAN);
+        for (s, cells) in cells.iter().enumerate().filter(|_| n > 0) {
+            let null = Array2::from_shape_fn((n, layers), |(i, l)| null(&cells[l])[i]);
+            let p = max_t(&profile(raw, s, first, second), null.view());
+            out.row_mut(s).assign(&Array1::from(p));
+        }
+        out
+    };
     let among = |form: &Form, placebos: &[usize]| {
-        let null: Vec<Vec<f64>> = ([first, second].iter())
-            .flat_map(|&c| placebos.iter().map(move |&placebo| (c, placebo)))
-            .map(|(c, placebo)| profile(form, c, placebo))
-            .collect();
-        let null = Array2::from_shape_fn((null.len(), layers), |(i, l)| null[i][l]);
-        among_placebos(&profile(form, first, second), null.view(), options.level)
+        let one = |s: usize| {
+            // The first concept with every placebo, then the second.
+            let null = [first, second]
+                .map(|c| form.value.slice(s![s, c, .., ..]).select(Axis(0), placebos));
+            let null = concatenate![Axis(0), null[0], null[1]];
+            among_placebos(&profile(form, s, first, second), null.view(), options.level)
+        };
+        (0..states).map(one).collect::<Result<Vec<Against>>>()
+    };
+    let draws = |part: &dyn Fn(&Cell) -> &[Vec<f32>]| {
+        Array3::from_shape_fn((states, layers, options.draws), |(s, l, draw)| {
+            part(&cells[s][l])[pair][draw]
+        })
     };
     let all = &options.placebos;
     let kept: Vec<usize> =
         (all.iter().copied()).filter(|p| !options.nuisances.contains(p)).collect();
-    let (placebo, placebo_cleaned) = (among(&out.raw, all)?, among(&out.cleaned, &kept)?);
-    let found = &mut out.pairs[pair];
-    found.placebo.push(placebo);
-    found.placebo_cleaned.push(placebo_cleaned);
-    for (whole, null) in [(&mut found.p_flip_max, &flips), (&mut found.p_random_max, &random)] {
-        if null.nrows() > 0 {
-            for (l, p) in max_t(&observed, null.view()).into_iter().enumerate() {
-                whole[[state, l]] = p;
-            }
-        }
-    }
-    Ok(())
+    Ok(PairCoupling {
+        p_flip_max: adjusted(options.flips, &|c| &c.flips.pairs[pair]),
+        p_random_max: adjusted(options.random, &|c| &c.random.pairs[pair]),
+        placebo: among(raw, all)?,
+        placebo_cleaned: among(cleaned, &kept)?,
+        draws: PairDraws {
+            raw: draws(&|c| &c.raw.pairs),
+            relative: draws(&|c| &c.raw.pairs_relative),
+            cleaned: draws(&|c| &c.cleaned.pairs),
+            whitened: draws(&|c| &c.whitened.pairs),
+        },
+    })
 }
 
 #[cfg(test)]

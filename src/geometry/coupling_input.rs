@@ -1,8 +1,7 @@
 //! What a coupling is computed from, and how: shapes and indices are checked here, once.
 
-use super::check::shape;
-use super::GeometryError;
-use crate::stats::bootstrap::Clusters;
+use super::check::{clusters, count, shape};
+use super::{GeometryError, Result};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -52,21 +51,21 @@ impl CouplingOptions {
             seed: 0,
         }
     }
+
+    /// Place of a pair, either way round, among the designated ones.
+    pub(super) fn place(&self, a: usize, b: usize) -> Option<usize> {
+        self.pairs.iter().position(|p| *p == (a, b) || *p == (b, a))
+    }
 }
 
 impl CouplingInput<'_> {
     /// Checks shapes and indices; gives the number of layers and the width.
-    pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize), GeometryError> {
-        let (states, concepts) = (self.differences.len(), self.clusters.len());
-        let count = |what: &str, expected: usize, got: usize| match expected == got {
-            true => Ok(()),
-            false => Err(GeometryError::Count { what: what.to_string(), expected, got }),
-        };
-        count("background", states.max(1), self.background.len())?;
+    pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize)> {
+        let concepts = self.clusters.len();
+        count("background", self.differences.len().max(1), self.background.len())?;
         let (neutral, layers, width) = self.background[0].dim();
-        for (s, (differences, background)) in
-            self.differences.iter().zip(self.background).enumerate()
-        {
+        let states = self.differences.iter().zip(self.background);
+        for (s, (differences, background)) in states.enumerate() {
             count(&format!("differences of state {s}"), concepts, differences.len())?;
             let what = format!("background of state {s}");
             shape(&what, &[neutral, layers, width], background.shape())?;
@@ -76,10 +75,7 @@ impl CouplingInput<'_> {
             }
         }
         for (a, names) in self.clusters.iter().enumerate() {
-            let got = Clusters::new(names).count();
-            if got < 3 {
-                return Err(GeometryError::FewClusters { what: format!("concept {a}"), got });
-            }
+            clusters(("clusters", &format!("concept {a}")), names, names.len(), 3)?;
         }
         let named = options.nuisances.iter().chain(&options.placebos);
         let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);

@@ -6,6 +6,9 @@
 use crate::stats::StatsError;
 use thiserror::Error;
 
+/// What the room's functions give.
+pub(crate) type Result<T, E = GeometryError> = std::result::Result<T, E>;
+
 /// One variant for each way the input can be wrong.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum GeometryError {

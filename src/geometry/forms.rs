@@ -22,11 +22,11 @@
 //! use: there Q has a closed form and draws are drawn in towards the estimate by
 //! sqrt(1 - 2 Q / variance), at most to sqrt(1/3), and out for few clusters.
 
-use super::resample::{length, noise_product, product, Draws, Layout, Length};
+use super::resample::{length, noise_product, product, Context, Length};
 use super::studentised::Moments;
 use crate::stats::interval::{quantile, Interval};
 use crate::stats::link;
-use ndarray::{s, Array1, Array2, Array4};
+use ndarray::{Array1, Array2, Array4};
 
 /// Cosines of one form, each array `[state, concept, concept, layer]`, symmetric in the concepts.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,41 +45,10 @@ pub struct Form {
     pub relative_hi: Array4<f64>,
 }
 
-impl Form {
-    pub(super) fn new(shape: (usize, usize, usize, usize)) -> Self {
-        let blank = || Array4::from_elem(shape, f64::NAN);
-        Form {
-            value: blank(),
-            lo: blank(),
-            hi: blank(),
-            relative: blank(),
-            relative_lo: blank(),
-            relative_hi: blank(),
-        }
-    }
-
-    pub(super) fn put(&mut self, state: usize, layer: usize, cell: &FormCell) {
-        for (whole, part) in [
-            (&mut self.value, &cell.value),
-            (&mut self.lo, &cell.lo),
-            (&mut self.hi, &cell.hi),
-            (&mut self.relative, &cell.relative),
-            (&mut self.relative_lo, &cell.relative_lo),
-            (&mut self.relative_hi, &cell.relative_hi),
-        ] {
-            whole.slice_mut(s![state, .., .., layer]).assign(part);
-        }
-    }
-}
-
-/// The same for one state and layer, arrays `(concept, concept)`.
+/// The same for one state and layer.
 pub(super) struct FormCell {
-    pub value: Array2<f64>,
-    pub lo: Array2<f64>,
-    pub hi: Array2<f64>,
-    pub relative: Array2<f64>,
-    pub relative_lo: Array2<f64>,
-    pub relative_hi: Array2<f64>,
+    /// In the order of the fields of [`Form`], `(concept, concept)` each.
+    pub cosines: [Array2<f64>; 6],
     /// Reliability of each concept.
     pub reliability: Array1<f64>,
     /// Draws of each designated pair, plain.
@@ -88,48 +57,25 @@ pub(super) struct FormCell {
     pub pairs_relative: Vec<Vec<f32>>,
 }
 
-impl FormCell {
-    fn new(k: usize, pairs: usize) -> Self {
-        let blank = || Array2::from_elem((k, k), f64::NAN);
-        FormCell {
-            value: blank(),
-            lo: blank(),
-            hi: blank(),
-            relative: blank(),
-            relative_lo: blank(),
-            relative_hi: blank(),
-            reliability: Array1::from_elem(k, f64::NAN),
-            pairs: vec![Vec::new(); pairs],
-            pairs_relative: vec![Vec::new(); pairs],
-        }
-    }
-}
-
-/// What is the same for every state and layer.
-pub(super) struct FormContext<'a> {
-    pub layout: &'a Layout,
-    pub draws: &'a Draws,
-    pub pairs: &'a [(usize, usize)],
-    pub level: f64,
-    /// Widening for few clusters, one a concept.
-    pub expansion: &'a [f64],
-}
-
 /// Cosines of one state and layer from the Gram matrix of cluster sums.
-pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -> FormCell {
-    let layout = context.layout;
+pub(super) fn form(context: &Context, gram: &Array2<f64>, active: &[bool]) -> FormCell {
+    let (layout, options) = (&context.layout, context.options);
     let k = layout.concepts();
-    let mut cell = FormCell::new(k, context.pairs.len());
+    let mut cell = FormCell {
+        cosines: std::array::from_fn(|_| Array2::from_elem((k, k), f64::NAN)),
+        reliability: Array1::from_elem(k, f64::NAN),
+        pairs: vec![Vec::new(); options.pairs.len()],
+        pairs_relative: vec![Vec::new(); options.pairs.len()],
+    };
     let narrow = gram.mapv(|v| v as f32);
-    let ones: Vec<Array2<f32>> =
-        (layout.clusters.iter()).map(|c| Array2::ones((1, c.count()))).collect();
+    let ones: Vec<_> = layout.clusters.iter().map(|c| Array2::ones((1, c.count()))).collect();
     let data = Moments::new(layout, &ones, &narrow, active);
-    let draws = Moments::new(layout, &context.draws.weights, &narrow, active);
+    let draws = Moments::new(layout, &context.draws, &narrow, active);
     let lengths: Vec<_> = (0..k).map(|a| length(layout, gram, a)).collect();
     for a in (0..k).filter(|&a| active[a]) {
         cell.reliability[a] = lengths[a].noiseless / lengths[a].measured;
-        for whole in [&mut cell.value, &mut cell.lo, &mut cell.hi] {
-            whole[[a, a]] = 1.0;
+        for plain in &mut cell.cosines[..3] {
+            plain[[a, a]] = 1.0;
         }
         for b in (a + 1..k).filter(|&b| active[b]) {
             let pair = Pair {
@@ -137,34 +83,23 @@ pub(super) fn form(context: &FormContext, gram: &Array2<f64>, active: &[bool]) -
                 lengths: (lengths[a], lengths[b]),
                 inner: product(layout, gram, a, b),
                 widening: context.expansion[a].max(context.expansion[b]),
-                level: context.level,
+                level: options.level,
             };
             let (plain, relative) = (pair.plain(), pair.relative());
             let noise = (lengths[a].noise(), lengths[b].noise());
-            let around = pair.interval(plain, noise, &data, &draws);
+            let around = pair.interval(plain, noise, &data, &draws).within(-1.0, 1.0);
             let free = pair.interval(relative, (0.0, 0.0), &data, &draws);
-            for (whole, value) in [
-                (&mut cell.value, plain),
-                (&mut cell.lo, around.lo.max(-1.0)),
-                (&mut cell.hi, around.hi.min(1.0)),
-                (&mut cell.relative, relative),
-                (&mut cell.relative_lo, free.lo),
-                (&mut cell.relative_hi, free.hi),
-            ] {
+            let values = [plain, around.lo, around.hi, relative, free.lo, free.hi];
+            for (whole, value) in cell.cosines.iter_mut().zip(values) {
                 whole[[a, b]] = value;
                 whole[[b, a]] = value;
             }
-            let same = |p: &(usize, usize)| *p == (a, b) || *p == (b, a);
-            if let Some(i) = context.pairs.iter().position(same) {
-                let excess = Excess {
-                    across: noise_product(layout, gram, a, b),
-                    first: noise_product(layout, gram, a, a),
-                    second: noise_product(layout, gram, b, b),
-                };
-                let plain = pair.draws(plain, noise, &draws, &excess);
+            if let Some(i) = options.place(a, b) {
+                let excess =
+                    [(a, b), (a, a), (b, b)].map(|(x, y)| noise_product(layout, gram, x, y));
+                let plain = pair.draws(plain, noise, &draws, excess);
                 cell.pairs[i] = plain.map(|v| v.clamp(-1.0, 1.0)).collect();
-                cell.pairs_relative[i] =
-                    pair.draws(relative, (0.0, 0.0), &draws, &excess).collect();
+                cell.pairs_relative[i] = pair.draws(relative, (0.0, 0.0), &draws, excess).collect();
             }
         }
     }
@@ -201,21 +136,14 @@ impl Pair {
             return Interval::UNDEFINED;
         };
         let centre = link::even(value);
-        let mut quotients: Vec<f64> = (0..draws.draws())
-            .map(|draw| match draws.cosine(self.at, noise, draw) {
-                None => f64::INFINITY,
-                Some(drawn) => {
-                    let off = (link::even(drawn.cosine) - centre).abs();
-                    let error = drawn.variance.sqrt() * link::slope(drawn.cosine);
-                    if off == 0.0 {
-                        0.0
-                    } else {
-                        off / error
-                    }
-                }
-            })
-            .map(|t| if t.is_nan() { f64::INFINITY } else { t })
-            .collect();
+        let quotient = |draw: usize| {
+            let drawn = draws.cosine(self.at, noise, draw)?;
+            let off = (link::even(drawn.cosine) - centre).abs();
+            let error = drawn.variance.sqrt() * link::slope(drawn.cosine);
+            Some(if off == 0.0 { 0.0 } else { off / error }).filter(|t| !t.is_nan())
+        };
+        let mut quotients: Vec<f64> =
+            (0..draws.draws()).map(|draw| quotient(draw).unwrap_or(f64::INFINITY)).collect();
         if quotients.is_empty() {
             return Interval::UNDEFINED;
         }
@@ -223,7 +151,7 @@ impl Pair {
             * self.widening
             * own.variance.sqrt()
             * link::slope(value);
-        let interval = Interval { lo: link::back(centre - reach), hi: link::back(centre + reach) };
+        let interval = Interval::around(centre, reach).map(link::back);
         match interval.lo.is_finite() && interval.hi.is_finite() {
             true => interval,
             false => Interval::UNDEFINED,
@@ -231,44 +159,30 @@ impl Pair {
     }
 
     /// Draws for contrasts: infinite, with the sign of the product, where a length is not positive.
+    /// The last argument is the noise that means lend to products ([`noise_product`]): between the two
+    /// concepts, of the first with itself, of the second with itself.
     fn draws(
         &self,
         value: f64,
         noise: (f64, f64),
         draws: &Moments,
-        excess: &Excess,
+        [across, first, second]: [f64; 3],
     ) -> impl Iterator<Item = f32> {
         let (a, b) = self.at;
         let (x, y) = match noise {
             (0.0, 0.0) => (self.lengths.0.noiseless, self.lengths.1.noiseless),
             _ => (self.lengths.0.measured, self.lengths.1.measured),
         };
-        let mut out: Vec<f64> = (0..draws.draws())
-            .map(|draw| {
-                let (u, v) = (draws.squared(a, draw), draws.squared(b, draw));
-                ratio(draws.product(a, b, draw), u + noise.0, v + noise.1)
-            })
-            .collect();
-        draw_in(&mut out, value, excess.of(value, x, y), self.widening);
+        let cosine = |draw: usize| {
+            let (u, v) = (draws.squared(a, draw), draws.squared(b, draw));
+            ratio(draws.product(a, b, draw), u + noise.0, v + noise.1)
+        };
+        let mut out: Vec<f64> = (0..draws.draws()).map(cosine).collect();
+        // 2 Q of a cosine with squared lengths x and y: what a bootstrap's variance has too much.
+        let own = first / (x * x) + second / (y * y);
+        let excess = 2.0 * across / (x * y) + value * value * own;
+        draw_in(&mut out, value, excess, self.widening);
         out.into_iter().map(|v| v as f32)
-    }
-}
-
-/// Noise that means lend to products, see [`noise_product`].
-struct Excess {
-    /// Between the two concepts.
-    across: f64,
-    /// Of the first concept with itself.
-    first: f64,
-    /// Of the second concept with itself.
-    second: f64,
-}
-
-impl Excess {
-    /// 2 Q of a cosine with squared lengths x and y: what a bootstrap's variance has too much.
-    fn of(&self, cosine: f64, x: f64, y: f64) -> f64 {
-        let own = self.first / (x * x) + self.second / (y * y);
-        2.0 * self.across / (x * y) + cosine * cosine * own
     }
 }
 

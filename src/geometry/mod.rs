@@ -38,5 +38,6 @@ pub use contrast::{contrast, Contrast, Over};
 pub use coupling::{coupling, Coupling, PairCoupling, PairDraws};
 pub use coupling_input::{CouplingInput, CouplingOptions};
 pub use error::GeometryError;
+use error::Result;
 pub use forms::Form;
 pub use warning::Warning;

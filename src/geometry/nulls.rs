@@ -7,8 +7,8 @@
 //! number is the null: [`against`] ranks an observed profile over layers among
 //! theirs, and [`among_placebos`] among cosines with unrelated concepts.
 
-use super::check::shape;
-use super::GeometryError;
+use super::check::{at_least, shape};
+use super::error::Result;
 use crate::stats::corrections::max_t;
 use crate::stats::interval::percentile;
 use crate::stats::permutation::{p_value, Tail};
@@ -35,34 +35,18 @@ pub struct Against {
 /// Values are taken to be 0 where there is nothing (a change from base, a projection of a
 /// shift, a cosine). The band has coverage `level`, and with few profiles is their range.
 /// Errors when the numbers of layers differ or there is no profile.
-pub fn against(
-    observed: &[f64],
-    null: ArrayView2<f64>,
-    level: f64,
-) -> Result<Against, GeometryError> {
+pub fn against(observed: &[f64], null: ArrayView2<f64>, level: f64) -> Result<Against> {
     shape("null profiles", &[null.nrows(), observed.len()], null.shape())?;
-    if null.nrows() == 0 {
-        return Err(GeometryError::Count {
-            what: "list of null profiles".to_string(),
-            expected: 1,
-            got: 0,
-        });
-    }
-    let mut out = Against {
-        lo: Vec::new(),
-        hi: Vec::new(),
-        p: Vec::new(),
-        p_max: max_t(observed, null),
-        n: null.nrows(),
-    };
-    for (l, &value) in observed.iter().enumerate() {
-        let mut own = null.column(l).to_vec();
-        out.p.push(p_value(value, &own, Tail::TwoSided));
+    at_least("list of null profiles", 1, null.nrows())?;
+    let (mut lo, mut hi, mut p) = (Vec::new(), Vec::new(), Vec::new());
+    for (&value, own) in observed.iter().zip(null.columns()) {
+        let mut own = own.to_vec();
+        p.push(p_value(value, &own, Tail::TwoSided));
         let band = percentile(&mut own, level);
-        out.lo.push(band.lo);
-        out.hi.push(band.hi);
+        lo.push(band.lo);
+        hi.push(band.hi);
     }
-    Ok(out)
+    Ok(Against { lo, hi, p, p_max: max_t(observed, null), n: null.nrows() })
 }
 
 /// Fewest cosines with placebo concepts that give a p: with fewer none could be .05.
@@ -73,22 +57,12 @@ pub const LEAST_PLACEBOS: usize = 19;
 ///
 /// # Errors
 /// The numbers of layers differ.
-pub fn among_placebos(
-    observed: &[f64],
-    null: ArrayView2<f64>,
-    level: f64,
-) -> Result<Against, GeometryError> {
+pub fn among_placebos(observed: &[f64], null: ArrayView2<f64>, level: f64) -> Result<Against> {
     let undefined = || vec![f64::NAN; observed.len()];
-    if null.nrows() == 0 {
-        return Ok(Against {
-            lo: undefined(),
-            hi: undefined(),
-            p: undefined(),
-            p_max: undefined(),
-            n: 0,
-        });
-    }
-    let mut out = against(observed, null, level)?;
+    let mut out = match null.nrows() {
+        0 => Against { lo: undefined(), hi: undefined(), p: undefined(), p_max: undefined(), n: 0 },
+        _ => against(observed, null, level)?,
+    };
     if out.n < LEAST_PLACEBOS {
         (out.p, out.p_max) = (undefined(), undefined());
     }

@@ -6,9 +6,8 @@
 //! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
 
 use super::check::{self, shape};
-use super::GeometryError;
+use super::error::Result;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
-use rayon::prelude::*;
 
 /// Mean difference of a concept, by layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +41,7 @@ pub fn population(
     differences: ArrayView3<f32>,
     clusters: &[usize],
     beyond: Option<ArrayView2<f64>>,
-) -> Result<Population, GeometryError> {
+) -> Result<Population> {
     let (pairs, layers, d) = differences.dim();
     if let Some(other) = &beyond {
         shape("direction that is projected out", &[layers, d], other.shape())?;
@@ -50,7 +49,7 @@ pub fn population(
     let clusters = check::clusters(("prompts", "the concept"), clusters, pairs, 2)?;
     let n = pairs as f64;
     let same: f64 = clusters.sizes.iter().map(|&k| (k * k) as f64).sum();
-    let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64), GeometryError> {
+    let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64)> {
         let mut sums = clusters.sums(differences.index_axis(Axis(1), l)); // (C, d)
         check::finite(&format!("a difference at layer {l}"), &sums)?;
         if let Some(other) = &beyond {
@@ -65,13 +64,9 @@ pub fn population(
         let own: f64 = sums.rows().into_iter().map(|r| r.dot(&r)).sum();
         Ok((whole / n, full / (n * n), (full - own) / (n * n - same)))
     };
-    let found = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
-    let mut mean = Array2::zeros((layers, d));
-    for (mut row, (of_layer, _, _)) in mean.rows_mut().into_iter().zip(&found) {
-        row.assign(of_layer);
-    }
+    let found = check::each(layers, of_layer)?;
     Ok(Population {
-        mean,
+        mean: Array2::from_shape_fn((layers, d), |(l, i)| found[l].0[i]),
         measured: found.iter().map(|f| f.1).collect(),
         noiseless: found.iter().map(|f| f.2).collect(),
     })

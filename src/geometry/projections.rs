@@ -9,16 +9,17 @@
 //! directions (more than any concept?). The null of matched random adapters is
 //! made of whole states: see `nulls`.
 
+use super::check::{each, shape};
+use super::error::Result;
 use super::nulls::{among_placebos, Against};
 use super::random_directions::RandomDirections;
-use super::shift::{checked, counts, Layer, OnDirection, ShiftInput, ShiftOptions};
-use super::GeometryError;
+use super::shift::{checked, counts, Layer, OnDirection, ShiftInput};
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
 use crate::stats::permutation::{p_value, sign_flips, Tail};
+use crate::stats::Resampling;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use rayon::prelude::*;
 
 /// What a shift is measured by. Directions are `(n_layers, d)`, of any length.
 #[derive(Debug, Clone, Copy)]
@@ -62,60 +63,39 @@ pub struct Projections {
 pub fn every_projection(
     input: &ShiftInput,
     ruler: &Ruler,
-    options: ShiftOptions,
-) -> Result<Projections, GeometryError> {
+    options: Resampling,
+) -> Result<Projections> {
     let clusters = checked(input)?;
     let (n, layers, d) = input.tuned.dim();
     let (of_random, width) = ruler.random.dim();
-    if (of_random, width) != (layers, d) {
-        return Err(GeometryError::Shape {
-            what: "random directions of the ruler".to_string(),
-            expected: vec![layers, d],
-            got: vec![of_random, width],
-        });
-    }
-    let (axes, placebos) = (ruler.axes.iter(), ruler.placebos.iter());
-    let axes = axes.map(|v| ("an axis of the ruler", v));
-    let placebos = placebos.map(|v| ("a placebo of the ruler", v));
-    for (what, view) in axes.chain(placebos) {
-        if view.dim() != (layers, d) {
-            return Err(GeometryError::Shape {
-                what: what.to_string(),
-                expected: vec![layers, d],
-                got: view.shape().to_vec(),
-            });
-        }
+    shape("random directions of the ruler", &[layers, d], &[of_random, width])?;
+    for (what, views) in
+        [("an axis of the ruler", ruler.axes), ("a placebo of the ruler", ruler.placebos)]
+    {
+        views.iter().try_for_each(|v| shape(what, &[layers, d], v.shape()))?;
     }
     let counts = counts(&clusters, options);
-    let signs =
-        sign_flips(clusters.count(), options.draws, options.seed, "shift/flip").mapv(f64::from); // (draws, C)
-    let cells = (0..layers)
-        .into_par_iter()
-        .map(|l| {
-            let layer = Layer::new(input, l, &clusters, &counts)?;
-            let shift = layer.mean(); // (d)
-            let mut cell = Cell::default();
-            for axis in ruler.axes {
-                let v = axis.row(l);
-                cell.on.push(layer.on(v, options.level));
-                let (observed, flipped) = layer.flipped(v, &signs);
-                cell.observed.push(observed);
-                cell.flipped.push(flipped);
-            }
-            cell.random = ruler.random.cosines(l, shift.view());
-            cell.placebo = ruler.placebos.iter().map(|p| cosine(shift.view(), p.row(l))).collect();
-            Ok(cell)
+    let signs = sign_flips(clusters.count(), options.draws, options.seed, "shift/flip");
+    let signs = signs.mapv(f64::from); // (draws, C)
+    let one = |l: usize| {
+        let layer = Layer::new(input, l, &clusters, &counts)?;
+        let shift = layer.mean(); // (d)
+        let axes = || ruler.axes.iter().map(|axis| axis.row(l));
+        Ok(Cell {
+            on: axes().map(|v| layer.on(v, options.level)).collect(),
+            flipped: axes().map(|v| layer.flipped(v, &signs)).collect(),
+            random: ruler.random.cosines(l, shift.view()),
+            placebo: ruler.placebos.iter().map(|p| cosine(shift.view(), p.row(l))).collect(),
         })
-        .collect::<Result<Vec<Cell>, GeometryError>>()?;
-    gather(cells, clusters.count(), n, options)
+    };
+    gather(each(layers, one)?, clusters.count(), n, options)
 }
 
 /// One layer.
-#[derive(Default)]
 struct Cell {
     on: Vec<OnDirection>,
-    observed: Vec<f64>,
-    flipped: Vec<Vec<f64>>,
+    /// The statistic of each axis, as it is and flipped.
+    flipped: Vec<(f64, Vec<f64>)>,
     random: Vec<f64>,
     placebo: Vec<f64>,
 }
@@ -124,13 +104,12 @@ fn gather(
     cells: Vec<Cell>,
     n_clusters: usize,
     n: usize,
-    options: ShiftOptions,
-) -> Result<Projections, GeometryError> {
+    options: Resampling,
+) -> Result<Projections> {
     let layers = cells.len();
     let axes = cells.first().map_or(0, |c| c.on.len());
-    let blank = || Array2::from_elem((layers, axes), f64::NAN);
-    let (mut p_flip, mut p_flip_max) = (blank(), blank());
-    let (mut p_random, mut p_random_max) = (blank(), blank());
+    let [mut p_flip, mut p_flip_max, mut p_random, mut p_random_max] =
+        std::array::from_fn(|_| Array2::from_elem((layers, axes), f64::NAN));
     let draws = options.draws;
     let drawn = cells.first().map_or(0, |c| c.random.len());
     let random = Array2::from_shape_fn((drawn, layers), |(i, l)| cells[l].random[i]);
@@ -138,8 +117,8 @@ fn gather(
     let placebo = Array2::from_shape_fn((layers, placebos), |(l, i)| cells[l].placebo[i]);
     let mut ranked = Vec::new();
     for axis in 0..axes {
-        let observed: Vec<f64> = cells.iter().map(|c| c.observed[axis]).collect();
-        let flipped = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].flipped[axis][i]);
+        let observed: Vec<f64> = cells.iter().map(|c| c.flipped[axis].0).collect();
+        let flipped = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].flipped[axis].1[i]);
         let cosines: Vec<f64> = cells.iter().map(|c| c.on[axis].cosine.value).collect();
         for (whole, adjusted, values, null) in [
             (&mut p_flip, &mut p_flip_max, &observed, &flipped),
@@ -155,8 +134,8 @@ fn gather(
         ranked.push(among_placebos(&cosines, placebo.t(), options.level)?);
     }
     Ok(Projections {
-        random: (0..layers)
-            .map(|l| percentile(&mut random.column(l).to_vec(), options.level))
+        random: (random.columns().into_iter())
+            .map(|c| percentile(&mut c.to_vec(), options.level))
             .collect(),
         on: cells.into_iter().map(|c| c.on).collect(),
         p_flip,
@@ -225,7 +204,7 @@ mod tests {
             random: &RandomDirections::new(base.view(), draws, seed).unwrap(),
         };
         let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
-        let options = ShiftOptions { draws, seed, ..ShiftOptions::default() };
+        let options = Resampling { draws, seed, ..Resampling::default() };
         every_projection(&input, &ruler, options).unwrap()
     }
 

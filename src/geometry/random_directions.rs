@@ -5,11 +5,10 @@
 //! of all layers. Its inner product with a vector and its own length follow from the texts' alone, and
 //! no direction is ever formed: what many shifts are compared with is made once.
 
-use super::check::finite;
-use super::GeometryError;
+use super::check::{each, finite};
+use super::error::Result;
 use crate::stats::shrinkage::mixtures;
 use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
-use rayon::prelude::*;
 
 /// Random directions of every layer.
 #[derive(Debug, Clone)]
@@ -25,10 +24,10 @@ impl RandomDirections {
     ///
     /// # Errors
     /// A value that is not finite.
-    pub fn new(texts: ArrayView3<f32>, draws: usize, seed: u64) -> Result<Self, GeometryError> {
+    pub fn new(texts: ArrayView3<f32>, draws: usize, seed: u64) -> Result<Self> {
         let (n, layers, _) = texts.dim();
         let coefficients = mixtures(draws, n, seed, "shift/random").mapv(f64::from);
-        let of_layer = |l: usize| -> Result<_, GeometryError> {
+        let of_layer = |l: usize| -> Result<_> {
             let mut x = texts.index_axis(Axis(1), l).mapv(f64::from); // (n, d)
             finite(&format!("a text of the background at layer {l}"), &x)?;
             let mean = x.sum_axis(Axis(0)) / n.max(1) as f64;
@@ -37,8 +36,7 @@ impl RandomDirections {
             let squared = (coefficients.dot(&inner) * &coefficients).sum_axis(Axis(1));
             Ok((x, squared.iter().map(|v| v.max(0.0).sqrt()).collect()))
         };
-        let layers = (0..layers).into_par_iter().map(of_layer).collect::<Result<Vec<_>, _>>()?;
-        Ok(RandomDirections { coefficients, layers })
+        Ok(RandomDirections { layers: each(layers, of_layer)?, coefficients })
     }
 
     /// Layers and width.

@@ -13,15 +13,14 @@
 //! over conditions reject 76 % of independent conditions where one of seven varies six times as much;
 //! these reject at most 5 %.)
 
-use super::check::finite;
-use super::GeometryError;
+use super::check::{at_least, each, finite};
+use super::error::Result;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::thin_svd;
-use crate::stats::permutation::{p_value, Tail};
+use crate::stats::permutation::{p_among, Tail};
 use crate::stats::rng::stream;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 
 /// Share of one factor with its null.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,22 +37,16 @@ pub struct OneFactor {
 ///
 /// # Errors
 /// Below 3 conditions or 2 cells, and on values that are not finite.
-pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFactor, GeometryError> {
+pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFactor> {
     let (n, cells) = x.dim();
-    for (what, got, expected) in [("conditions", n, 3), ("cells", cells, 2)] {
-        if got < expected {
-            return Err(GeometryError::Count {
-                what: format!("{what} of one factor"),
-                expected,
-                got,
-            });
-        }
+    for (what, got, least) in [("conditions", n, 3), ("cells", cells, 2)] {
+        at_least(&format!("{what} of one factor"), least, got)?;
     }
     finite("the matrix of conditions by cells", x)?;
     let residuals = centred(x.to_owned());
     let scale = own_noise(&residuals);
     let share = share(&residuals)?;
-    let one = |draw: usize| -> Result<f64, GeometryError> {
+    let one = |draw: usize| -> Result<f64> {
         let mut rng = stream(seed, "one-factor", draw as u64);
         let mut z: Array2<f64> =
             Array2::from_shape_simple_fn((n, cells), || StandardNormal.sample(&mut rng));
@@ -63,13 +56,10 @@ pub fn one_factor(x: ArrayView2<f64>, draws: usize, seed: u64) -> Result<OneFact
         }
         self::share(&centred(z))
     };
-    let mut null = (0..draws).into_par_iter().map(one).collect::<Result<Vec<f64>, _>>()?;
+    let mut null = each(draws, one)?;
     Ok(OneFactor {
         share,
-        p: match null.is_empty() {
-            true => f64::NAN,
-            false => p_value(share, &null, Tail::Greater),
-        },
+        p: p_among(share, &null, Tail::Greater),
         null: percentile(&mut null, 0.95),
     })
 }
@@ -90,7 +80,7 @@ fn own_noise(residuals: &Array2<f64>) -> Array1<f64> {
     square.mapv(|r| ((r - all / (n * n)) * n / (n - 2.0)).max(0.0).sqrt())
 }
 
-fn share(matrix: &Array2<f64>) -> Result<f64, GeometryError> {
+fn share(matrix: &Array2<f64>) -> Result<f64> {
     let singular = thin_svd(matrix.view())?.s;
     let squares: f64 = singular.iter().map(|s| s * s).sum();
     Ok(singular[0] * singular[0] / squares)

@@ -10,14 +10,15 @@
 //! null permutes the states' names within each text. Intervals are jackknives over texts.
 //! What sustains a region over turns is `stats::autoregression`, on [`along`].
 
-use super::check::{clusters, finite, shape};
-use super::GeometryError;
+use super::check::{at_least, clusters, finite, index, shape};
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
-use crate::stats::jackknife::{jackknife, Jackknifed};
+use crate::stats::jackknife::{jackknife, jackknife_of, Jackknifed};
 use crate::stats::moments::mean;
-use crate::stats::permutation::{p_value, sign_flips, Tail};
+use crate::stats::permutation::{p_among, sign_flips, Tail};
 use crate::stats::rng::stream;
 use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::Resampling;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -30,23 +31,6 @@ pub struct Clouds<'a> {
     pub states: &'a [ArrayView2<'a, f32>],
     /// Cluster of each text.
     pub clusters: &'a [usize],
-}
-
-/// How often to draw.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RegionOptions {
-    /// Permutations of state names, and sign flips of differences.
-    pub permutations: usize,
-    /// Coverage of intervals.
-    pub level: f64,
-    /// Seed of the permutations.
-    pub seed: u64,
-}
-
-impl Default for RegionOptions {
-    fn default() -> Self {
-        RegionOptions { permutations: 500, level: 0.95, seed: 0 }
-    }
 }
 
 /// Silhouettes of all states together (Rousseeuw 1987).
@@ -76,121 +60,83 @@ pub struct Mahalanobis {
     pub p: f64,
 }
 
-/// Silhouettes from Euclidean distances.
+/// Silhouettes from Euclidean distances; `how` draws permutations of the states' names.
 ///
 /// Errors below 2 states or 3 text clusters, when shapes disagree and on values that are not finite.
-pub fn silhouette(clouds: &Clouds, options: RegionOptions) -> Result<Silhouette, GeometryError> {
+pub fn silhouette(clouds: &Clouds, how: Resampling) -> Result<Silhouette> {
     let clusters = check(clouds)?;
     let (k, n) = (clouds.states.len(), clusters.of.len());
     let distances = distances(clouds);
     let names: Vec<usize> = (0..k * n).map(|row| row / n).collect();
     let all = vec![true; n];
     let values = silhouettes(&distances, &names, &all, k);
-    let by_state: Vec<f64> =
-        (0..k).map(|state| mean(&values[state * n..(state + 1) * n])).collect();
-    let without: Vec<f64> = (0..clusters.count())
-        .into_par_iter()
-        .map(|cluster| {
-            let kept: Vec<bool> = clusters.of.iter().map(|&c| c != cluster).collect();
-            mean(&silhouettes(&distances, &names, &kept, k))
-        })
-        .collect();
-    let null: Vec<f64> = (0..options.permutations)
-        .into_par_iter()
-        .map(|draw| {
-            let mut rng = stream(options.seed, "regions/silhouette", draw as u64);
-            // One order a cluster: its texts keep together.
-            let orders: Vec<Vec<usize>> = (0..clusters.count())
-                .map(|_| {
-                    let mut order: Vec<usize> = (0..k).collect();
-                    order.shuffle(&mut rng);
-                    order
-                })
-                .collect();
-            let permuted: Vec<usize> =
-                (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
-            mean(&silhouettes(&distances, &permuted, &all, k))
-        })
-        .collect();
+    let by_state: Vec<f64> = values.chunks(n).map(mean).collect();
+    let without = |cluster: usize| {
+        let kept: Vec<bool> = clusters.of.iter().map(|&c| c != cluster).collect();
+        mean(&silhouettes(&distances, &names, &kept, k))
+    };
+    let without: Vec<f64> = (0..clusters.count()).into_par_iter().map(without).collect();
+    let permuted = |draw: usize| {
+        let mut rng = stream(how.seed, "regions/silhouette", draw as u64);
+        // One order a cluster: its texts keep together.
+        let mut orders = vec![(0..k).collect::<Vec<usize>>(); clusters.count()];
+        orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
+        let permuted: Vec<usize> =
+            (0..k * n).map(|row| orders[clusters.of[row % n]][row / n]).collect();
+        mean(&silhouettes(&distances, &permuted, &all, k))
+    };
+    let null: Vec<f64> = (0..how.draws).into_par_iter().map(permuted).collect();
     let value = mean(&values);
     Ok(Silhouette {
-        mean: jackknife(value, &without, options.level),
+        mean: jackknife(value, &without, how.level),
         by_state,
-        p: match null.is_empty() {
-            true => f64::NAN,
-            false => p_value(value, &null, Tail::Greater),
-        },
+        p: p_among(value, &null, Tail::Greater),
     })
 }
 
-/// Mahalanobis distance of every state's mean from that of the state `reference`.
+/// Mahalanobis distance of every state's mean from that of the state `reference`; `how` draws sign
+/// flips of the differences.
 ///
 /// The unit is the spread of the texts, each averaged over the states: its shrinkage covariance.
 /// A covariance within states would lose the very direction in which their means differ, and
 /// p-values would be too small. Errors as [`silhouette`], and on a reference that does not exist.
-pub fn mahalanobis(
-    clouds: &Clouds,
-    reference: usize,
-    options: RegionOptions,
-) -> Result<Vec<Mahalanobis>, GeometryError> {
+pub fn mahalanobis(clouds: &Clouds, reference: usize, how: Resampling) -> Result<Vec<Mahalanobis>> {
     let clusters = check(clouds)?;
-    let (k, n) = (clouds.states.len(), clusters.of.len());
-    if reference >= k {
-        return Err(GeometryError::Index { what: "reference state", index: reference, count: k });
-    }
-    let d = clouds.states[0].ncols();
+    let k = clouds.states.len();
+    index("reference state", reference, k)?;
     // Swapping states' labels within a text leaves these rows, and so the unit, as they are.
-    let mut texts = Array2::<f64>::zeros((n, d));
+    let mut texts = Array2::<f64>::zeros(clouds.states[0].dim());
     for rows in clouds.states {
         texts.zip_mut_with(rows, |sum, &v| *sum += f64::from(v) / k as f64);
     }
     let spread = ledoit_wolf(texts.mapv(|v| v as f32).view())?;
-    let signs =
-        sign_flips(clusters.count(), options.permutations, options.seed, "regions/mahalanobis")
-            .mapv(f64::from);
-    (0..k)
-        .filter(|&state| state != reference)
-        .map(|state| {
-            // Sums of differences by cluster, (C, d).
-            let mut sums = Array2::<f64>::zeros((clusters.count(), d));
-            for (i, &cluster) in clusters.of.iter().enumerate() {
-                let mut sum = sums.row_mut(cluster);
-                ndarray::Zip::from(&mut sum)
-                    .and(clouds.states[state].row(i))
-                    .and(clouds.states[reference].row(i))
-                    .for_each(|s, &a, &b| *s += f64::from(a) - f64::from(b));
-            }
-            let gram = spread.whiten_gram(sums.view(), sums.dot(&sums.t()).view()) / spread.mu;
-            let sizes: Array1<f64> = clusters.sizes.iter().map(|&m| m as f64).collect();
-            let (total, same) = (sizes.sum(), sizes.mapv(|m| m * m).sum());
-            let (full, diagonal) = (gram.sum(), gram.diag().sum());
-            let value = (full - diagonal) / (total * total - same);
-            let without: Vec<f64> = (0..clusters.count())
-                .map(|c| {
-                    let gone = gram.row(c).sum() + gram.column(c).sum() - 2.0 * gram[[c, c]];
-                    let left = total - sizes[c];
-                    (full - diagonal - gone) / (left * left - same + sizes[c] * sizes[c])
-                })
-                .collect();
-            let along = signs.dot(&gram); // (flips, C)
-            let null: Vec<f64> = signs
-                .rows()
-                .into_iter()
-                .zip(along.rows())
-                .map(|(s, x)| (s.dot(&x) - diagonal) / (total * total - same))
-                .collect();
-            Ok(Mahalanobis {
-                state,
-                squared: jackknife(value, &without, options.level),
-                distance: value.max(0.0).sqrt(),
-                measured: full / (total * total),
-                p: match null.is_empty() {
-                    true => f64::NAN,
-                    false => p_value(value, &null, Tail::Greater),
-                },
-            })
-        })
-        .collect()
+    let signs = sign_flips(clusters.count(), how.draws, how.seed, "regions/mahalanobis");
+    let signs = signs.mapv(f64::from); // (flips, C)
+    let one = |state: usize| {
+        let sums = clusters.differences(clouds.states[state], clouds.states[reference]); // (C, d)
+        let gram = spread.whiten_gram(sums.view(), sums.dot(&sums.t()).view()) / spread.mu;
+        let sizes: Array1<f64> = clusters.sizes.iter().map(|&m| m as f64).collect();
+        let (total, same) = (sizes.sum(), sizes.mapv(|m| m * m).sum());
+        let (full, diagonal) = (gram.sum(), gram.diag().sum());
+        let value = (full - diagonal) / (total * total - same);
+        let without = |c: usize| {
+            let gone = gram.row(c).sum() + gram.column(c).sum() - 2.0 * gram[[c, c]];
+            let left = total - sizes[c];
+            (full - diagonal - gone) / (left * left - same + sizes[c] * sizes[c])
+        };
+        let along = signs.dot(&gram); // (flips, C)
+        let each = signs.rows().into_iter().zip(along.rows());
+        let null: Vec<f64> =
+            each.map(|(s, x)| (s.dot(&x) - diagonal) / (total * total - same)).collect();
+        Mahalanobis {
+            state,
+            squared: jackknife_of(value, clusters.count(), without, how.level),
+            distance: value.max(0.0).sqrt(),
+            measured: full / (total * total),
+            p: p_among(value, &null, Tail::Greater),
+        }
+    };
+    Ok((0..k).filter(|&state| state != reference).map(one).collect())
 }
 
 /// Projections of rows `(n, d)` on a direction, in its own length: `row . v / |v|`.
@@ -202,14 +148,8 @@ pub fn along(rows: ArrayView2<f32>, direction: ArrayView1<f64>) -> Vec<f64> {
     rows.rows().into_iter().map(|row| project(row) / length).collect()
 }
 
-fn check(clouds: &Clouds) -> Result<Clusters, GeometryError> {
-    if clouds.states.len() < 2 {
-        return Err(GeometryError::Count {
-            what: "states to tell apart".to_string(),
-            expected: 2,
-            got: clouds.states.len(),
-        });
-    }
+fn check(clouds: &Clouds) -> Result<Clusters> {
+    at_least("states to tell apart", 2, clouds.states.len())?;
     let first = clouds.states[0].shape();
     for (i, state) in clouds.states.iter().enumerate() {
         shape(&format!("activations of state {i}"), first, state.shape())?;
@@ -238,27 +178,26 @@ fn silhouettes(distances: &Array2<f64>, names: &[usize], kept: &[bool], groups: 
     for &row in &rows {
         counts[names[row]] += 1.0;
     }
-    rows.iter()
-        .map(|&row| {
-            let mut sums = vec![0.0f64; groups];
-            for &other in &rows {
-                sums[names[other]] += distances[[row, other]];
-            }
-            let own = names[row];
-            if counts[own] < 2.0 {
-                return 0.0; // Rousseeuw's convention
-            }
-            let inner = sums[own] / (counts[own] - 1.0);
-            let outer = (0..groups)
-                .filter(|&g| g != own && counts[g] > 0.0)
-                .map(|g| sums[g] / counts[g])
-                .fold(f64::INFINITY, f64::min);
-            match inner.max(outer) {
-                largest if largest > 0.0 => (outer - inner) / largest,
-                _ => 0.0,
-            }
-        })
-        .collect()
+    let one = |&row: &usize| {
+        let mut sums = vec![0.0f64; groups];
+        for &other in &rows {
+            sums[names[other]] += distances[[row, other]];
+        }
+        let own = names[row];
+        if counts[own] < 2.0 {
+            return 0.0; // Rousseeuw's convention
+        }
+        let inner = sums[own] / (counts[own] - 1.0);
+        let outer = (0..groups)
+            .filter(|&g| g != own && counts[g] > 0.0)
+            .map(|g| sums[g] / counts[g])
+            .fold(f64::INFINITY, f64::min);
+        match inner.max(outer) {
+            largest if largest > 0.0 => (outer - inner) / largest,
+            _ => 0.0,
+        }
+    };
+    rows.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -291,7 +230,7 @@ mod tests {
         let views: Vec<_> = x.iter().map(|s| s.view()).collect();
         let clusters: Vec<usize> = (0..x[0].nrows()).collect();
         let clouds = Clouds { states: &views, clusters: &clusters };
-        let options = RegionOptions { permutations, seed, ..RegionOptions::default() };
+        let options = Resampling { draws: permutations, seed, ..Resampling::default() };
         (silhouette(&clouds, options).unwrap(), mahalanobis(&clouds, 0, options).unwrap())
     }
 
@@ -346,7 +285,7 @@ mod tests {
         let x = states(2, 6, 3, 0.0, 1);
         let clusters: Vec<usize> = (0..6).collect();
         fn refuse<'a>(states: &'a [ArrayView2<'a, f32>], clusters: &'a [usize]) -> bool {
-            silhouette(&Clouds { states, clusters }, RegionOptions::default()).is_err()
+            silhouette(&Clouds { states, clusters }, Resampling::default()).is_err()
         }
         assert!(refuse(&[x[0].view()], &clusters));
         assert!(refuse(&[x[0].view(), x[1].slice(ndarray::s![..5, ..])], &clusters));

@@ -12,9 +12,11 @@
 //! U estimates the squared length without noise, D = |mean|^2 - U is the part
 //! that noise added in the data, and a resampled squared length is U* + D.
 
+use super::coupling_input::{CouplingInput, CouplingOptions};
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::permutation::sign_flips;
 use ndarray::{s, Array2, ArrayView2, Axis};
+use std::ops::Range;
 
 /// Draws handled at once: what they need fits in the cache.
 const BLOCK: usize = 256;
@@ -45,6 +47,26 @@ impl Layout {
         self.offsets[self.concepts()]
     }
 
+    /// Rows of a concept.
+    pub fn span(&self, a: usize) -> Range<usize> {
+        self.offsets[a]..self.offsets[a + 1]
+    }
+
+    /// Bootstrap counts `(draws, C_a)` of every concept: one purpose a concept, one stream a draw.
+    pub fn bootstrap(&self, draws: usize, seed: u64) -> Vec<Array2<f32>> {
+        let purpose = |a: usize| format!("coupling/bootstrap/{a}");
+        let counts =
+            |(a, c): (usize, &Clusters)| cluster_counts(c.count(), draws, seed, &purpose(a));
+        self.clusters.iter().enumerate().map(counts).collect()
+    }
+
+    /// Independent signs `(flips, C_a)` for the clusters of every concept.
+    pub fn flips(&self, flips: usize, seed: u64) -> Vec<Array2<f32>> {
+        let purpose = |a: usize| format!("coupling/flip/{a}");
+        let signs = |(a, c): (usize, &Clusters)| sign_flips(c.count(), flips, seed, &purpose(a));
+        self.clusters.iter().enumerate().map(signs).collect()
+    }
+
     /// Place of the pair (a, b), a <= b, among the pairs with repetition.
     pub fn pair(&self, a: usize, b: usize) -> usize {
         a * self.concepts() - a * a.saturating_sub(1) / 2 + b - a
@@ -56,63 +78,49 @@ impl Layout {
 
     /// Block `(C_a, C_b)` of a stacked Gram matrix.
     pub fn block<'a, T>(&self, gram: &'a Array2<T>, a: usize, b: usize) -> ArrayView2<'a, T> {
-        let o = &self.offsets;
-        gram.slice(s![o[a]..o[a + 1], o[b]..o[b + 1]])
+        gram.slice(s![self.span(a), self.span(b)])
     }
 }
 
-/// Weights of every concept, drawn once.
-pub(super) struct Draws {
-    /// Counts or signs `(draws, C_a)`.
-    pub weights: Vec<Array2<f32>>,
+/// What all states and layers share.
+pub(super) struct Context<'a> {
+    pub input: CouplingInput<'a>,
+    pub options: &'a CouplingOptions,
+    pub layout: Layout,
+    /// Bootstrap counts `(draws, C_a)` of every concept, drawn once.
+    pub draws: Vec<Array2<f32>>,
+    /// Signs `(flips, C_a)` of every concept, drawn once.
+    pub flips: Vec<Array2<f32>>,
+    /// Coefficients `(random, n_neutral)` of random directions on the neutral texts.
+    pub mixtures: Array2<f32>,
+    /// Widening for few clusters, one a concept.
+    pub expansion: Vec<f64>,
 }
 
-impl Draws {
-    /// Bootstrap counts: one purpose a concept, one stream a draw.
-    pub fn bootstrap(layout: &Layout, draws: usize, seed: u64) -> Self {
-        let counts = |a: usize| {
-            let purpose = format!("coupling/bootstrap/{a}");
-            cluster_counts(layout.clusters[a].count(), draws, seed, &purpose)
-        };
-        Draws { weights: (0..layout.concepts()).map(counts).collect() }
-    }
-
-    /// Independent signs for the clusters of every concept.
-    pub fn flips(layout: &Layout, flips: usize, seed: u64) -> Self {
-        let signs = |a: usize| {
-            let purpose = format!("coupling/flip/{a}");
-            sign_flips(layout.clusters[a].count(), flips, seed, &purpose)
-        };
-        Draws { weights: (0..layout.concepts()).map(signs).collect() }
-    }
-}
-
-/// w_a' G_ab w_b for every pair of active concepts and every draw, `(pairs, draws)`.
+/// w_a' G_ab w_b for every pair of concepts and every draw, `(pairs, draws)`.
 ///
 /// Only the blocks on and above the diagonal of `gram` are read.
 pub(super) fn quadratic(
     layout: &Layout,
     weights: &[Array2<f32>],
     gram: &Array2<f32>,
-    active: &[bool],
 ) -> Array2<f32> {
     let draws = weights.first().map_or(0, |w| w.nrows());
     let mut out = Array2::<f32>::zeros((layout.pairs(), draws));
-    let concepts: Vec<usize> = (0..layout.concepts()).filter(|&a| active[a]).collect();
-    for (place, &a) in concepts.iter().enumerate() {
+    for a in 0..layout.concepts() {
         let first = layout.offsets[a];
-        let right = gram.slice(s![first..layout.offsets[a + 1], first..]); // (C_a, rest)
+        let right = gram.slice(s![layout.span(a), first..]); // (C_a, rest)
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
             let product = weights[a].slice(s![start..end, ..]).dot(&right); // (block, rest)
-            for &b in &concepts[place..] {
+            for b in a..layout.concepts() {
                 let columns = layout.offsets[b] - first..layout.offsets[b + 1] - first;
                 let left = product.slice(s![.., columns]); // (block, C_b)
                 let w = weights[b].slice(s![start..end, ..]); // (block, C_b)
                 let mut row = out.slice_mut(s![layout.pair(a, b), start..end]);
                 for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
-                    *value =
-                        dot(x.to_slice().unwrap_or_default(), y.to_slice().unwrap_or_default());
+                    let (x, y) = (x.to_slice(), y.to_slice());
+                    *value = dot(x.unwrap_or_default(), y.unwrap_or_default());
                 }
             }
         }
@@ -121,7 +129,8 @@ pub(super) fn quadratic(
 }
 
 /// Inner product with eight running sums, which the compiler keeps in one register.
-fn dot(x: &[f32], y: &[f32]) -> f32 {
+#[inline]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
     let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
@@ -223,13 +232,13 @@ mod tests {
         let mut sums = Array2::<f32>::zeros((layout.rows(), 6));
         fill_normal(&mut stream(1, "sums", 0), sums.as_slice_mut().unwrap());
         let gram = sums.dot(&sums.t());
-        let draws = Draws::bootstrap(&layout, 300, 2);
-        let got = quadratic(&layout, &draws.weights, &gram, &[true; 3]);
+        let draws = layout.bootstrap(300, 2);
+        let got = quadratic(&layout, &draws, &gram);
         for a in 0..3 {
             for b in a..3 {
                 let mean = |c: usize| {
                     let rows = layout.offsets[c]..layout.offsets[c + 1];
-                    draws.weights[c].dot(&sums.slice(s![rows, ..]))
+                    draws[c].dot(&sums.slice(s![rows, ..]))
                 };
                 let (x, y) = (mean(a), mean(b));
                 for draw in 0..300 {

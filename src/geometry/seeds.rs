@@ -23,10 +23,6 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn freedom(&self) -> f64 {
-        self.deviations.len() as f64 - 1.0
-    }
-
     /// A draw of the mean's error for normal weights on the states.
     pub fn drawn(&self, weights: &[f64]) -> f64 {
         let sum: f64 = weights.iter().zip(&self.deviations).map(|(w, d)| w * d).sum();
@@ -52,10 +48,8 @@ impl Seeds {
             // Noise of the prompts that the states do not share, as the draws show it.
             let (mut noise, mut counted) = (0.0, 0.0);
             for draw in 0..draws.dim().2 {
-                let drawn: Vec<f64> = (part.iter())
-                    .zip(&values)
-                    .map(|(&s, v)| f64::from(draws[[s, l, draw]]) - v)
-                    .collect();
+                let off = |(&s, v): (&usize, &f64)| f64::from(draws[[s, l, draw]]) - v;
+                let drawn: Vec<f64> = part.iter().zip(&values).map(off).collect();
                 let (_, variance) = moments(&drawn);
                 if variance.is_finite() {
                     noise += variance;
@@ -63,11 +57,10 @@ impl Seeds {
                 }
             }
             let length = (spread * (n - 1.0)).sqrt();
+            let share = |v: &f64| if length > 0.0 { (v - mean) / length } else { 0.0 };
             out.parts.push(Part {
                 variance: (spread - noise / f64::max(counted, 1.0)).max(0.0) / n,
-                deviations: (values.iter())
-                    .map(|v| if length > 0.0 { (v - mean) / length } else { 0.0 })
-                    .collect(),
+                deviations: values.iter().map(share).collect(),
             });
         }
         out
@@ -80,7 +73,8 @@ impl Seeds {
     /// Half-width of the interval beside a variance over prompts.
     pub fn reach(&self, prompts: f64, level: f64) -> f64 {
         let squared = |df: f64| t_quantile(df, level).powi(2);
-        let seeds: f64 = (self.parts.iter()).map(|p| squared(p.freedom()) * p.variance).sum();
+        let of = |p: &Part| squared(p.deviations.len() as f64 - 1.0) * p.variance;
+        let seeds: f64 = self.parts.iter().map(of).sum();
         (squared(f64::INFINITY) * prompts + seeds).sqrt()
     }
 

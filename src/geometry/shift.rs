@@ -8,13 +8,13 @@
 //! over text clusters with the noise correction explained in `resample`, widened
 //! for few clusters.
 
-use super::check::{clusters, finite, shape};
-use super::GeometryError;
+use super::check::{at_least, clusters, each, finite, index, shape};
+use super::error::Result;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
-use crate::stats::interval::{few_clusters, percentile, Interval};
+use crate::stats::interval::{widened, Interval};
 use crate::stats::linalg::cosine;
+use crate::stats::Resampling;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The same texts read by a tuned model and by base.
@@ -26,23 +26,6 @@ pub struct ShiftInput<'a> {
     pub base: ArrayView3<'a, f32>,
     /// Cluster of each text.
     pub clusters: &'a [usize],
-}
-
-/// How the intervals are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ShiftOptions {
-    /// Bootstrap draws.
-    pub draws: usize,
-    /// Coverage.
-    pub level: f64,
-    /// Seed; the same seed gives the same draws to every state.
-    pub seed: u64,
-}
-
-impl Default for ShiftOptions {
-    fn default() -> Self {
-        ShiftOptions { draws: 2000, level: 0.95, seed: 0 }
-    }
 }
 
 /// A value with its interval.
@@ -77,7 +60,7 @@ pub struct BetweenPoles {
 }
 
 /// Mean shift `(n_layers, d)`.
-pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
+pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>> {
     checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     let mut sum = Array2::<f64>::zeros((layers, width));
@@ -98,21 +81,18 @@ pub fn mean_shift(input: &ShiftInput) -> Result<Array2<f64>, GeometryError> {
 pub fn project(
     input: &ShiftInput,
     directions: &[ArrayView2<f64>],
-    options: ShiftOptions,
-) -> Result<Vec<Vec<OnDirection>>, GeometryError> {
+    options: Resampling,
+) -> Result<Vec<Vec<OnDirection>>> {
     let clusters = checked(input)?;
     let (_, layers, width) = input.tuned.dim();
     for (i, direction) in directions.iter().enumerate() {
         shape(&format!("direction {i}"), &[layers, width], direction.shape())?;
     }
     let counts = counts(&clusters, options);
-    (0..layers)
-        .into_par_iter()
-        .map(|l| {
-            let layer = Layer::new(input, l, &clusters, &counts)?;
-            Ok(directions.iter().map(|v| layer.on(v.row(l), options.level)).collect())
-        })
-        .collect()
+    each(layers, |l| {
+        let layer = Layer::new(input, l, &clusters, &counts)?;
+        Ok(directions.iter().map(|v| layer.on(v.row(l), options.level)).collect())
+    })
 }
 
 /// The shift as movement between two poles, one entry a layer.
@@ -123,31 +103,28 @@ pub fn between_poles(
     input: &ShiftInput,
     negative: ArrayView2<f64>,
     positive: ArrayView2<f64>,
-    options: ShiftOptions,
-) -> Result<Vec<BetweenPoles>, GeometryError> {
+    options: Resampling,
+) -> Result<Vec<BetweenPoles>> {
     let clusters = checked(input)?;
     let (n, layers, width) = input.tuned.dim();
     shape("negative pole", &[layers, width], negative.shape())?;
     shape("positive pole", &[layers, width], positive.shape())?;
     let counts = counts(&clusters, options);
-    (0..layers)
-        .into_par_iter()
-        .map(|l| {
-            let axis = &positive.row(l) - &negative.row(l); // (d)
-            let scale = axis.dot(&axis);
-            let base = input.base.index_axis(Axis(1), l); // (n, d)
-            let mean = base.mapv(f64::from).sum_axis(Axis(0)) / n as f64;
-            let start = (&mean - &negative.row(l)).dot(&axis) / scale;
-            let layer = Layer::new(input, l, &clusters, &counts)?;
-            let (value, draws) = layer.along(axis.view());
-            let change = layer.measured(value / scale, draws / scale, options.level);
-            Ok(BetweenPoles { base: start, tuned: start + change.value, change })
-        })
-        .collect()
+    each(layers, |l| {
+        let axis = &positive.row(l) - &negative.row(l); // (d)
+        let scale = axis.dot(&axis);
+        let base = input.base.index_axis(Axis(1), l); // (n, d)
+        let mean = base.mapv(f64::from).sum_axis(Axis(0)) / n as f64;
+        let start = (&mean - &negative.row(l)).dot(&axis) / scale;
+        let layer = Layer::new(input, l, &clusters, &counts)?;
+        let (value, draws) = layer.along(axis.view());
+        let change = layer.measured(value / scale, draws / scale, options.level);
+        Ok(BetweenPoles { base: start, tuned: start + change.value, change })
+    })
 }
 
 /// Cosines between shifts, `[state, state, layer]`; each shift is `(n_layers, d)`.
-pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryError> {
+pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>> {
     let layers = shifts.first().map_or(0, |s| s.nrows());
     for (i, shift) in shifts.iter().enumerate() {
         shape(&format!("shift {i}"), shifts[0].shape(), shift.shape())?;
@@ -163,21 +140,12 @@ pub fn shift_cosines(shifts: &[Array2<f64>]) -> Result<Array3<f64>, GeometryErro
 ///
 /// # Errors
 /// No group or an empty one, a state that does not exist, shapes that differ.
-pub fn mean_of_others(
-    states: &[ArrayView3<f32>],
-    groups: &[Vec<usize>],
-) -> Result<Array3<f32>, GeometryError> {
-    let count = |what: &str| GeometryError::Count { what: what.to_string(), expected: 1, got: 0 };
-    let first = groups.first().and_then(|g| g.first());
-    let &first = first.ok_or_else(|| count("list of other states"))?;
-    if let Some(&index) = groups.iter().flatten().find(|&&i| i >= states.len()) {
-        return Err(GeometryError::Index { what: "state", index, count: states.len() });
-    }
-    let mut sum = Array3::<f64>::zeros(states[first].dim());
+pub fn mean_of_others(states: &[ArrayView3<f32>], groups: &[Vec<usize>]) -> Result<Array3<f32>> {
+    at_least("list of other states", 1, groups.len())?;
+    groups.iter().try_for_each(|g| at_least("group of other states", 1, g.len()))?;
+    groups.iter().flatten().try_for_each(|&i| index("state", i, states.len()))?;
+    let mut sum = Array3::<f64>::zeros(states[groups[0][0]].dim());
     for group in groups {
-        if group.is_empty() {
-            return Err(count("group of other states"));
-        }
         let weight = 1.0 / (groups.len() * group.len()) as f64;
         for &other in group {
             let what = format!("activations of state {other}");
@@ -210,20 +178,13 @@ impl<'a> Layer<'a> {
         l: usize,
         clusters: &Clusters,
         counts: &'a Array2<f64>,
-    ) -> Result<Self, GeometryError> {
-        let (n, _, width) = input.tuned.dim();
-        let mut sums = Array2::<f64>::zeros((clusters.count(), width));
-        for (i, &cluster) in clusters.of.iter().enumerate() {
-            let mut row = sums.row_mut(cluster);
-            ndarray::Zip::from(&mut row)
-                .and(input.tuned.slice(ndarray::s![i, l, ..]))
-                .and(input.base.slice(ndarray::s![i, l, ..]))
-                .for_each(|s, &t, &b| *s += f64::from(t) - f64::from(b));
-        }
+    ) -> Result<Self> {
+        let (tuned, base) = (input.tuned.index_axis(Axis(1), l), input.base.index_axis(Axis(1), l));
+        let sums = clusters.differences(tuned, base); // (C, d)
         finite(&format!("the shift at layer {l}"), &sums)?;
         let sizes: Array1<f64> = clusters.sizes.iter().map(|&k| k as f64).collect();
         let gram = sums.dot(&sums.t()); // (clusters, clusters)
-        let n = n as f64;
+        let n = clusters.of.len() as f64;
         let squared = gram.sum() / (n * n);
         let noiseless = (gram.sum() - gram.diag().sum()) / (n * n - sizes.mapv(|k| k * k).sum());
         let twice = counts.mapv(|w| w * w);
@@ -247,34 +208,28 @@ impl<'a> Layer<'a> {
         let (value, draws) = self.along(unit.view());
         let cosines = &draws / &self.squared_draws.mapv(f64::sqrt);
         // Widened ends stay where such a number can be.
-        let within = |mut found: Measured, lo: f64| {
-            found.interval.lo = found.interval.lo.max(lo);
-            found.interval.hi = found.interval.hi.min(1.0);
-            found
+        let within = |value: f64, draws: Array1<f64>, least: f64| {
+            let found = self.measured(value, draws, level);
+            Measured { interval: found.interval.within(least, 1.0), ..found }
         };
         OnDirection {
             raw: self.measured(value, draws.clone(), level),
-            share: within(
-                self.measured(value * value / self.squared, &cosines * &cosines, level),
-                0.0,
-            ),
-            cosine: within(self.measured(value / self.squared.sqrt(), cosines, level), -1.0),
+            share: within(value * value / self.squared, &cosines * &cosines, 0.0),
+            cosine: within(value / self.squared.sqrt(), cosines, -1.0),
         }
     }
 
     /// A value with the percentile interval of its draws, widened for few clusters.
     fn measured(&self, value: f64, draws: Array1<f64>, level: f64) -> Measured {
-        let widening = few_clusters(self.counts.ncols(), level);
-        let mut draws: Vec<f64> = draws.iter().map(|d| value + widening * (d - value)).collect();
-        Measured { value, interval: percentile(&mut draws, level) }
+        Measured { value, interval: widened(value, draws.into_iter(), self.counts.ncols(), level) }
     }
 }
 
-pub(super) fn counts(clusters: &Clusters, options: ShiftOptions) -> Array2<f64> {
+pub(super) fn counts(clusters: &Clusters, options: Resampling) -> Array2<f64> {
     cluster_counts(clusters.count(), options.draws, options.seed, "shift").mapv(f64::from)
 }
 
-pub(super) fn checked(input: &ShiftInput) -> Result<Clusters, GeometryError> {
+pub(super) fn checked(input: &ShiftInput) -> Result<Clusters> {
     shape("activations of the tuned state", input.base.shape(), input.tuned.shape())?;
     let rows = input.tuned.dim().0;
     clusters(("clusters", "the texts"), input.clusters, rows, 3)

@@ -24,7 +24,7 @@ fn a_planted_shift_is_found_along_its_axis_and_not_across_it() {
     let clusters: Vec<usize> = (0..30).collect();
     let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
     let (along, across) = (axis(8, 0), axis(8, 3));
-    let got = project(&input, &[along.view(), across.view()], ShiftOptions::default()).unwrap();
+    let got = project(&input, &[along.view(), across.view()], Resampling::default()).unwrap();
     assert_eq!(got.len(), 2);
     for layer in &got {
         assert!(layer[0].raw.interval.contains(2.0));
@@ -34,7 +34,7 @@ fn a_planted_shift_is_found_along_its_axis_and_not_across_it() {
     let s = mean_shift(&input).unwrap();
     assert!((s[[1, 0]] - got[1][0].raw.value).abs() < 1e-6);
     let (zero, pole) = (Array2::zeros((2, 8)), axis(8, 0));
-    let t = between_poles(&input, zero.view(), pole.view(), ShiftOptions::default()).unwrap();
+    let t = between_poles(&input, zero.view(), pole.view(), Resampling::default()).unwrap();
     assert!((t[0].change.value - 2.0 / 3.0).abs() < 0.05);
     assert!((t[0].tuned - t[0].base - t[0].change.value).abs() < 1e-12);
 }
@@ -45,7 +45,7 @@ fn the_interval_of_a_noisy_cosine_holds_the_measured_one() {
     let clusters: Vec<usize> = (0..40).collect();
     let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &clusters };
     let direction = axis(200, 0);
-    let got = project(&input, &[direction.view()], ShiftOptions::default()).unwrap();
+    let got = project(&input, &[direction.view()], Resampling::default()).unwrap();
     assert!(got[0][0].cosine.interval.contains(got[0][0].cosine.value));
 }
 

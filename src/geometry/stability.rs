@@ -11,12 +11,11 @@
 //! on its even scale.
 
 use super::check::{self, shape};
-use super::GeometryError;
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
-use crate::stats::jackknife::jackknife;
+use crate::stats::jackknife::jackknife_of;
 use crate::stats::{link, Interval};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A concept's direction in two states that read the same pairs, at one layer.
@@ -43,25 +42,16 @@ pub fn direction_stability(
     tuned: ArrayView3<f32>,
     clusters: &[usize],
     level: f64,
-) -> Result<Vec<Stability>, GeometryError> {
+) -> Result<Vec<Stability>> {
     shape("differences of the tuned state", base.shape(), tuned.shape())?;
     let names = ("prompts", "the concept");
     let clusters = check::clusters(names, clusters, base.dim().0, 3)?;
-    (0..base.dim().1)
-        .into_par_iter()
-        .map(|l| {
-            let sums = [
-                clusters.sums(base.index_axis(Axis(1), l)),
-                clusters.sums(tuned.index_axis(Axis(1), l)),
-            ];
-            if sums.iter().any(|s| s.iter().any(|v| !v.is_finite())) {
-                return Err(GeometryError::NotFinite {
-                    what: format!("a difference at layer {l}"),
-                });
-            }
-            Ok(stability(&sums, &clusters, level))
-        })
-        .collect()
+    check::each(base.dim().1, |l| {
+        let (base, tuned) = (base.index_axis(Axis(1), l), tuned.index_axis(Axis(1), l));
+        let sums = [clusters.sums(base), clusters.sums(tuned)];
+        check::finite(&format!("a difference at layer {l}"), sums.iter().flatten())?;
+        Ok(stability(&sums, &clusters, level))
+    })
 }
 
 fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stability {
@@ -93,14 +83,12 @@ fn stability(sums: &[Array2<f64>; 2], clusters: &Clusters, level: f64) -> Stabil
     let (plain, noiseless) = values(None);
     let without: Vec<(f64, f64)> = (0..clusters.count()).map(|c| values(Some(c))).collect();
     let interval = |value: f64, pick: fn(&(f64, f64)) -> f64| {
-        let even: Vec<f64> = without.iter().map(|w| link::even(pick(w))).collect();
-        let found = jackknife(link::even(value), &even, level).interval;
-        Interval { lo: link::back(found.lo), hi: link::back(found.hi) }
+        let even = |c: usize| link::even(pick(&without[c]));
+        jackknife_of(link::even(value), without.len(), even, level).interval.map(link::back)
     };
-    let around = interval(plain, |w| w.0);
     Stability {
         cosine: plain,
-        interval: Interval { lo: around.lo.max(-1.0), hi: around.hi.min(1.0) },
+        interval: interval(plain, |w| w.0).within(-1.0, 1.0),
         noiseless,
         noiseless_interval: interval(noiseless, |w| w.1),
         n: clusters.count(),
@@ -120,28 +108,20 @@ pub struct Cka {
 
 /// Linear CKA by layer between activations `(n_texts, n_layers, d)` of the same texts;
 /// the widths may differ.
-pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>, GeometryError> {
+pub fn linear_cka(a: ArrayView3<f32>, b: ArrayView3<f32>) -> Result<Vec<Cka>> {
     shape("activations", &a.shape()[..2], &b.shape()[..2])?;
-    Ok((0..a.dim().1)
-        .into_par_iter()
-        .map(|l| {
-            let (k, g) = (gram(a.index_axis(Axis(1), l)), gram(b.index_axis(Axis(1), l)));
-            let debiased = |k: &Array2<f64>, g: &Array2<f64>| ratio(unbiased_hsic, k, g);
-            let without: Vec<f64> = (0..k.nrows())
-                .map(|text| {
-                    let kept: Vec<usize> = (0..k.nrows()).filter(|&i| i != text).collect();
-                    let part = |m: &Array2<f64>| m.select(Axis(0), &kept).select(Axis(1), &kept);
-                    debiased(&part(&k), &part(&g))
-                })
-                .collect();
-            let value = debiased(&k, &g);
-            Cka {
-                biased: ratio(|x, y| (x * y).sum(), &k, &g),
-                debiased: value,
-                interval: jackknife(value, &without, 0.95).interval,
-            }
-        })
-        .collect())
+    check::each(a.dim().1, |l| {
+        let (k, g) = (gram(a.index_axis(Axis(1), l)), gram(b.index_axis(Axis(1), l)));
+        let debiased = |k: &Array2<f64>, g: &Array2<f64>| ratio(unbiased_hsic, k, g);
+        let without = |text: usize| {
+            let kept: Vec<usize> = (0..k.nrows()).filter(|&i| i != text).collect();
+            let part = |m: &Array2<f64>| m.select(Axis(0), &kept).select(Axis(1), &kept);
+            debiased(&part(&k), &part(&g))
+        };
+        let value = debiased(&k, &g);
+        let interval = jackknife_of(value, k.nrows(), without, 0.95).interval;
+        Ok(Cka { biased: ratio(|x, y| (x * y).sum(), &k, &g), debiased: value, interval })
+    })
 }
 
 fn ratio(f: fn(&Array2<f64>, &Array2<f64>) -> f64, k: &Array2<f64>, g: &Array2<f64>) -> f64 {

@@ -13,7 +13,7 @@
 //! Both parts are weighted sums over rows of one matrix product, and the product
 //! is shared by all concepts and by the plain and the relative cosine.
 
-use super::resample::Layout;
+use super::resample::{dot, Layout};
 use ndarray::{s, Array1, Array2, ArrayView1};
 
 /// Draws handled at once: what they need fits in the cache.
@@ -68,8 +68,7 @@ impl Moments {
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
             let weights: Vec<_> = (weights.iter()).map(|w| w.slice(s![start..end, ..])).collect();
-            let totals: Vec<Array1<f32>> =
-                weights.iter().zip(&sizes).map(|(w, n)| w.dot(n)).collect();
+            let totals: Vec<_> = weights.iter().zip(&sizes).map(|(w, n)| w.dot(n)).collect();
             // What each cluster contributes to half its own squared length.
             let mut halves: Vec<Array2<f32>> = vec![Array2::zeros((0, 0)); k];
             for &a in &concepts {
@@ -86,11 +85,9 @@ impl Moments {
                 halves[a] = along;
             }
             for &b in &concepts {
-                let rows = gram.slice(s![layout.offsets[b]..layout.offsets[b + 1], ..]);
-                let product = weights[b].dot(&rows); // (block, all clusters)
+                let product = weights[b].dot(&gram.slice(s![layout.span(b), ..])); // (block, all)
                 for &a in concepts.iter().filter(|&&a| a != b) {
-                    let columns = layout.offsets[a]..layout.offsets[a + 1];
-                    let along = product.slice(s![.., columns]); // (block, C_a)
+                    let along = product.slice(s![.., layout.span(a)]); // (block, C_a)
                     let rows = (along.rows().into_iter())
                         .zip(halves[a].rows())
                         .zip(weights[a].rows())
@@ -199,15 +196,7 @@ impl<'a> Side<'a> {
         let n = along.len().min(half.len());
         let (along, half) = (&along[..n], &half[..n]);
         let (weights, sizes) = (&self.weights[..n], &self.sizes[..n]);
-        let mut sums = [0.0f32; LANES];
-        for i in (0..n - n % LANES).step_by(LANES) {
-            for j in 0..LANES {
-                sums[j] += weights[i + j] * along[i + j];
-            }
-        }
-        let rest = n - n % LANES..n;
-        let tail: f32 = rest.clone().map(|i| weights[i] * along[i]).sum();
-        let inner = (sums.iter().sum::<f32>() + tail) * over_other / self.total;
+        let inner = dot(weights, along) * over_other / self.total;
         let (mut squares, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
         for i in (0..n - n % LANES).step_by(LANES) {
             for j in 0..LANES {
@@ -218,7 +207,7 @@ impl<'a> Side<'a> {
             }
         }
         let (mut across, mut mixed) = (squares.iter().sum::<f32>(), products.iter().sum::<f32>());
-        for i in rest {
+        for i in n - n % LANES..n {
             let y = along[i] * over_other - sizes[i] * inner;
             across += weights[i] * y * y;
             mixed += weights[i] * y * half[i];
@@ -230,7 +219,7 @@ impl<'a> Side<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::resample::{length, product, Draws};
+    use crate::geometry::resample::{length, product};
     use crate::stats::rng::{fill_normal, stream};
 
     fn sums(rows: usize, d: usize, seed: u64) -> Array2<f32> {
@@ -299,12 +288,12 @@ mod tests {
     fn a_draw_equals_the_data_with_clusters_repeated() {
         let layout = Layout::new(&[(0..7).collect(), (0..9).collect()]);
         let x = sums(16, 5, 3);
-        let draws = Draws::bootstrap(&layout, 200, 4);
-        let got = Moments::new(&layout, &draws.weights, &x.dot(&x.t()), &[true; 2]);
+        let draws = layout.bootstrap(200, 4);
+        let got = Moments::new(&layout, &draws, &x.dot(&x.t()), &[true; 2]);
         for d in 0..200 {
             let mean = |a: usize| {
                 let rows = layout.offsets[a]..layout.offsets[a + 1];
-                let w = draws.weights[a].row(d);
+                let w = draws[a].row(d);
                 w.dot(&x.slice(s![rows, ..])) / w.sum()
             };
             let want = f64::from(mean(0).dot(&mean(1)));

@@ -5,8 +5,8 @@
 //! two subspaces are compared by their principal angles and by their overlap
 //! |A B'|^2 / k, which is k / d for random ones in d dimensions.
 
-use super::check::finite;
-use super::GeometryError;
+use super::check::{at_least, finite, shape};
+use super::error::Result;
 use crate::stats::linalg::thin_svd;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Orthonormal rows `(k, d)` spanning the top `k` directions of `differences (n, d)`.
 ///
 /// Fewer rows when the data have lower rank. Errors on values that are not finite.
-pub fn top_directions(
-    differences: ArrayView2<f32>,
-    k: usize,
-) -> Result<Array2<f64>, GeometryError> {
+pub fn top_directions(differences: ArrayView2<f32>, k: usize) -> Result<Array2<f64>> {
     finite("the differences of a subspace", differences)?;
     let svd = thin_svd(differences.mapv(f64::from).view())?;
     let floor = 1e-6 * svd.s.first().copied().unwrap_or(0.0);
@@ -39,22 +36,10 @@ pub struct SubspaceOverlap {
 /// Principal angles (Bjorck and Golub 1973) between the row spans of `a (k_a, d)` and `b (k_b, d)`.
 ///
 /// Rows of each must be orthonormal, as [`top_directions`] gives them.
-pub fn overlap(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<SubspaceOverlap, GeometryError> {
-    if a.ncols() != b.ncols() {
-        return Err(GeometryError::Shape {
-            what: "the second subspace".to_string(),
-            expected: vec![b.nrows(), a.ncols()],
-            got: b.shape().to_vec(),
-        });
-    }
+pub fn overlap(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<SubspaceOverlap> {
+    shape("the second subspace", &[b.nrows(), a.ncols()], b.shape())?;
     let least = a.nrows().min(b.nrows());
-    if least == 0 {
-        return Err(GeometryError::Count {
-            what: "directions of a subspace".to_string(),
-            expected: 1,
-            got: 0,
-        });
-    }
+    at_least("directions of a subspace", 1, least)?;
     let cosines = thin_svd(a.dot(&b.t()).view())?.s; // (min(k_a, k_b))
     Ok(SubspaceOverlap {
         angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),

@@ -8,14 +8,15 @@
 //! chance k / d, what isotropic ones would have, is given but far too easy.
 //! Swapping labels within pairs changes no subspace and so cannot be a null here.
 
-use super::check::{clusters, finite, shape};
-use super::GeometryError;
+use super::check::{clusters, each, finite, shape};
+use super::error::Result;
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::percentile;
 use crate::stats::jackknife::{jackknife_groups, Jackknifed};
 use crate::stats::linalg::{orthonormal_rows, symmetric_eigen, thin_svd};
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::shrinkage::{mixtures, Shrinkage};
+use crate::stats::Resampling;
 use ndarray::{s, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -39,25 +40,6 @@ pub struct OverlapAt {
     pub p: f64,
 }
 
-/// How far and against what.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct CurveOptions {
-    /// Largest dimension.
-    pub most: usize,
-    /// Random subspaces.
-    pub random: usize,
-    /// Coverage of intervals and the band.
-    pub level: f64,
-    /// Seed of the random subspaces.
-    pub seed: u64,
-}
-
-impl Default for CurveOptions {
-    fn default() -> Self {
-        CurveOptions { most: 8, random: 500, level: 0.95, seed: 0 }
-    }
-}
-
 /// Pair differences of one concept at one layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Differences<'a> {
@@ -67,7 +49,7 @@ pub struct Differences<'a> {
     pub clusters: &'a [usize],
 }
 
-/// Overlaps for k = 1, 2, ... up to `most` or the lower rank of the two.
+/// Overlaps for k = 1, 2, ... up to `most` or the lower rank of the two; `how` draws random subspaces.
 ///
 /// `covariance` is that of the layer's neutral activations. Errors when widths or lengths
 /// differ, below 3 prompts and on values that are not finite.
@@ -75,46 +57,40 @@ pub fn subspace_curve(
     first: Differences,
     second: Differences,
     covariance: &Shrinkage,
-    options: CurveOptions,
-) -> Result<Vec<OverlapAt>, GeometryError> {
+    most: usize,
+    how: Resampling,
+) -> Result<Vec<OverlapAt>> {
     let d = first.rows.ncols();
     let fits = [second.rows.nrows(), d];
     shape("differences of the second concept", &fits, second.rows.shape())?;
     let sides = [Side::new("first", first)?, Side::new("second", second)?];
-    let whole = Spaces::new(&sides, None, options.most)?;
-    let most = whole.most();
-    let without = [0, 1].map(|side| -> Result<Vec<Spaces>, GeometryError> {
-        (0..sides[side].clusters.count())
-            .into_par_iter()
-            .map(|cluster| Spaces::new(&sides, Some((side, cluster)), most))
-            .collect()
-    });
-    let [a, b] = without;
-    let without = [a?, b?];
-    let basis = whole.basis(&sides[1], 1); // (most, d)
-    let null = random_overlaps(&basis, covariance, options);
-    (1..=most)
-        .map(|k| {
-            let cosines = thin_svd(whole.cross.slice(s![..k, ..k]))?.s;
-            let value = whole.overlap(k);
-            let left: Vec<Vec<f64>> = (without.iter())
-                .map(|spaces| spaces.iter().map(|s| s.overlap(k)).collect())
-                .collect();
-            let groups: Vec<&[f64]> = left.iter().map(Vec::as_slice).collect();
-            let mut own: Vec<f64> = null.column(k - 1).to_vec();
-            let p = p_value(value, &own, Tail::Greater);
-            let band = percentile(&mut own, options.level);
-            Ok(OverlapAt {
-                k,
-                angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),
-                overlap: jackknife_groups(value, &groups, options.level),
-                chance: k as f64 / d as f64,
-                null_lo: band.lo,
-                null_hi: band.hi,
-                p,
-            })
+    let (whole, basis) = spaces(&sides, None, most)?;
+    let most = whole.nrows();
+    let without = |side: usize| -> Result<Vec<Array2<f64>>> {
+        each(sides[side].clusters.count(), |c| Ok(spaces(&sides, Some((side, c)), most)?.0))
+    };
+    let without = [without(0)?, without(1)?];
+    let null = random_overlaps(&basis, covariance, how);
+    let at = |k: usize| {
+        let cosines = thin_svd(whole.slice(s![..k, ..k]))?.s;
+        let value = overlap(&whole, k);
+        let [a, b] = without
+            .each_ref()
+            .map(|crosses| -> Vec<f64> { crosses.iter().map(|cross| overlap(cross, k)).collect() });
+        let mut own = null.column(k - 1).to_vec();
+        let p = p_value(value, &own, Tail::Greater);
+        let band = percentile(&mut own, how.level);
+        Ok(OverlapAt {
+            k,
+            angles: cosines.iter().map(|c| c.clamp(0.0, 1.0).acos()).collect(),
+            overlap: jackknife_groups(value, &[&a, &b], how.level),
+            chance: k as f64 / d as f64,
+            null_lo: band.lo,
+            null_hi: band.hi,
+            p,
         })
-        .collect()
+    };
+    (1..=most).map(at).collect()
 }
 
 /// One concept with the inner products of its pairs.
@@ -125,7 +101,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(what: &str, input: Differences) -> Result<Self, GeometryError> {
+    fn new(what: &str, input: Differences) -> Result<Self> {
         let concept = format!("the {what} concept");
         let names = ("prompts", concept.as_str());
         let clusters = clusters(names, input.clusters, input.rows.nrows(), 3)?;
@@ -133,83 +109,51 @@ impl Side {
         let rows = input.rows.mapv(f64::from);
         Ok(Side { gram: rows.dot(&rows.t()), rows, clusters })
     }
-
-    fn kept(&self, left_out: Option<usize>) -> Vec<usize> {
-        (0..self.rows.nrows()).filter(|&i| Some(self.clusters.of[i]) != left_out).collect()
-    }
 }
 
-/// Both subspaces, as coefficients on the pairs.
-struct Spaces {
-    /// Inner products of the two orthonormal bases, `(k, k)`.
-    cross: Array2<f64>,
-    /// Coefficients `(n, k)` of each side's basis on its kept rows.
-    coefficients: [Array2<f64>; 2],
-    kept: [Vec<usize>; 2],
+/// Inner products `(k, k)` of the orthonormal bases of both subspaces, and the second basis `(k, d)`;
+/// without a cluster of a side where one is left out.
+fn spaces(
+    sides: &[Side; 2],
+    left_out: Option<(usize, usize)>,
+    most: usize,
+) -> Result<(Array2<f64>, Array2<f64>)> {
+    // Coefficients `(n, rank)` of each side's basis on its kept rows, and those rows.
+    let part = |i: usize| -> Result<(Array2<f64>, Array2<f64>)> {
+        let Side { rows, clusters, gram } = &sides[i];
+        let gone = left_out.filter(|o| o.0 == i).map(|o| o.1);
+        let kept: Vec<usize> =
+            (0..rows.nrows()).filter(|&r| Some(clusters.of[r]) != gone).collect();
+        let gram = gram.select(Axis(0), &kept).select(Axis(1), &kept);
+        let (values, vectors) = symmetric_eigen(gram.view())?;
+        let floor = 1e-12 * values[0].max(0.0);
+        let rank = values.iter().take(most).take_while(|&&v| v > floor).count();
+        let mut coefficients = vectors.slice(s![.., ..rank]).to_owned();
+        for (mut column, value) in coefficients.columns_mut().into_iter().zip(&values) {
+            column /= value.sqrt();
+        }
+        Ok((coefficients, rows.select(Axis(0), &kept)))
+    };
+    let parts = [part(0)?, part(1)?];
+    let k = parts[0].0.ncols().min(parts[1].0.ncols());
+    let [first, second] = parts.map(|(c, rows)| c.slice(s![.., ..k]).t().dot(&rows)); // (k, d)
+    Ok((first.dot(&second.t()), second))
 }
 
-impl Spaces {
-    fn new(
-        sides: &[Side; 2],
-        left_out: Option<(usize, usize)>,
-        most: usize,
-    ) -> Result<Self, GeometryError> {
-        let out = |side: usize| left_out.filter(|o| o.0 == side).map(|o| o.1);
-        let kept = [sides[0].kept(out(0)), sides[1].kept(out(1))];
-        let mut coefficients = Vec::new();
-        for (side, kept) in sides.iter().zip(&kept) {
-            let gram = side.gram.select(Axis(0), kept).select(Axis(1), kept);
-            let (values, vectors) = symmetric_eigen(gram.view())?;
-            let floor = 1e-12 * values[0].max(0.0);
-            let rank = values.iter().take(most).take_while(|&&v| v > floor).count();
-            let mut part = vectors.slice(s![.., ..rank]).to_owned();
-            for (mut column, value) in part.columns_mut().into_iter().zip(&values) {
-                column /= value.sqrt();
-            }
-            coefficients.push(part);
-        }
-        let k = coefficients[0].ncols().min(coefficients[1].ncols());
-        let bases: Vec<Array2<f64>> = (0..2)
-            .map(|i| {
-                let rows = sides[i].rows.select(Axis(0), &kept[i]);
-                coefficients[i].slice(s![.., ..k]).t().dot(&rows) // (k, d)
-            })
-            .collect();
-        let second = coefficients.pop().unwrap_or_default();
-        let first = coefficients.pop().unwrap_or_default();
-        Ok(Spaces { cross: bases[0].dot(&bases[1].t()), coefficients: [first, second], kept })
-    }
-
-    fn most(&self) -> usize {
-        self.cross.nrows()
-    }
-
-    /// Overlap of the first `k` dimensions; NaN beyond the rank.
-    fn overlap(&self, k: usize) -> f64 {
-        match k <= self.most() {
-            true => self.cross.slice(s![..k, ..k]).mapv(|v| v * v).sum() / k as f64,
-            false => f64::NAN,
-        }
-    }
-
-    fn basis(&self, side: &Side, i: usize) -> Array2<f64> {
-        let rows = side.rows.select(Axis(0), &self.kept[i]);
-        let columns = self.coefficients[i].slice(s![.., ..self.most()]);
-        columns.t().dot(&rows)
+/// Overlap of the first `k` dimensions; NaN beyond the rank.
+fn overlap(cross: &Array2<f64>, k: usize) -> f64 {
+    match k <= cross.nrows() {
+        true => cross.slice(s![..k, ..k]).mapv(|v| v * v).sum() / k as f64,
+        false => f64::NAN,
     }
 }
 
 /// Overlaps of random subspaces with the leading rows of `basis (most, d)`, `(random, most)`.
-fn random_overlaps(
-    basis: &Array2<f64>,
-    covariance: &Shrinkage,
-    options: CurveOptions,
-) -> Array2<f64> {
+fn random_overlaps(basis: &Array2<f64>, covariance: &Shrinkage, how: Resampling) -> Array2<f64> {
     let most = basis.nrows();
-    let coefficients =
-        mixtures(options.random * most, covariance.n(), options.seed, "subspace/random");
+    let coefficients = mixtures(how.draws * most, covariance.n(), how.seed, "subspace/random");
     let drawn = covariance.mixed(&coefficients).mapv(f64::from);
-    let mut out = Array2::from_elem((options.random, most), f64::NAN);
+    let mut out = Array2::from_elem((how.draws, most), f64::NAN);
     out.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut row)| {
         let own = drawn.slice(s![i * most..(i + 1) * most, ..]);
         let cross = orthonormal_rows(own).dot(&basis.t()); // (most, most)
@@ -227,7 +171,7 @@ fn random_overlaps(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::subspace::{overlap, top_directions};
+    use crate::geometry::subspace::{self, top_directions};
     use crate::stats::rng::{fill_normal, stream};
     use crate::stats::shrinkage::ledoit_wolf;
 
@@ -257,7 +201,8 @@ mod tests {
             Differences { rows: a.view(), clusters: &na },
             Differences { rows: b.view(), clusters: &nb },
             &covariance,
-            CurveOptions { random: 199, ..CurveOptions::default() },
+            8,
+            Resampling { draws: 199, ..Resampling::default() },
         )
         .unwrap()
     }
@@ -268,7 +213,7 @@ mod tests {
         for at in curve(&a, &b) {
             let (x, y) =
                 (top_directions(a.view(), at.k).unwrap(), top_directions(b.view(), at.k).unwrap());
-            let want = overlap(x.view(), y.view()).unwrap();
+            let want = subspace::overlap(x.view(), y.view()).unwrap();
             assert!((at.overlap.value - want.overlap).abs() < 1e-8);
             for (got, want) in at.angles.iter().zip(&want.angles) {
                 assert!((got - want).abs() < 1e-5);
@@ -297,13 +242,12 @@ mod tests {
         let p: Vec<f64> = (0..150)
             .map(|i| {
                 let a = covariance.mixed(&mixtures(3, 40, i, "a"));
-                let options =
-                    CurveOptions { most: 1, random: 99, seed: i, ..CurveOptions::default() };
+                let how = Resampling { draws: 99, seed: i, ..Resampling::default() };
                 // One row three times: the leading direction is that row.
                 let a = a.select(Axis(0), &[0, 0, 0]);
                 let first = Differences { rows: a.view(), clusters: &three };
                 let second = Differences { rows: b.view(), clusters: &names };
-                subspace_curve(first, second, &covariance, options).unwrap()[0].p
+                subspace_curve(first, second, &covariance, 1, how).unwrap()[0].p
             })
             .collect();
         let found = crate::stats::kolmogorov::ks_uniform(&p).unwrap();
@@ -320,7 +264,8 @@ mod tests {
                 Differences { rows: a.view(), clusters: &names },
                 Differences { rows: rows.view(), clusters },
                 &covariance,
-                CurveOptions::default(),
+                8,
+                Resampling::default(),
             )
         };
         assert!(with(&b, &names).is_err());

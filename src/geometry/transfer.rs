@@ -4,7 +4,8 @@
 //! to be held out as long as they share no text. The interval and the p are over
 //! the prompts of b, the direction being given: its own error is not in them.
 
-use super::GeometryError;
+use super::check::shape;
+use super::error::Result;
 use crate::stats::area::{paired_area, Area};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -20,29 +21,14 @@ pub fn transfer_auroc(
     flips: usize,
     level: f64,
     seed: u64,
-) -> Result<Area, GeometryError> {
+) -> Result<Area> {
     let n = clusters.len();
     for (what, side) in [("positive rows", positive.shape()), ("negative rows", negative.shape())] {
-        if side != [n, unit.len()] {
-            return Err(GeometryError::Shape {
-                what: what.to_string(),
-                expected: vec![n, unit.len()],
-                got: side.to_vec(),
-            });
-        }
+        shape(what, &[n, unit.len()], side)?;
     }
-    let project = |side: ArrayView2<f32>| -> Vec<f64> {
-        side.dot(&unit).iter().map(|&v| f64::from(v)).collect()
-    };
-    Ok(paired_area(
-        &project(positive),
-        &project(negative),
-        clusters,
-        level,
-        flips,
-        seed,
-        "transfer",
-    )?)
+    let along = |side: ArrayView2<f32>| side.dot(&unit).mapv(f64::from).to_vec();
+    let (positive, negative) = (along(positive), along(negative));
+    Ok(paired_area(&positive, &negative, clusters, level, flips, seed, "transfer")?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use super::nulls::LEAST_PLACEBOS;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Reliability under which a direction is called mostly noise.
 pub const RELIABILITY_FLOOR: f64 = 0.5;
@@ -17,10 +16,11 @@ pub const FEWEST_CLUSTERS: usize = 10;
 pub const LEAST_RANK: f64 = 10.0;
 
 /// A doubt about the cosine of two concepts and what to do about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// A direction is under [`RELIABILITY_FLOOR`].
+    #[error("reliability of {concept} is {reliability:.2}, below {RELIABILITY_FLOOR}: read the cosine only relative to its ceiling, or add pairs")]
     BelowNoiseFloor {
         /// Concept.
         concept: String,
@@ -28,6 +28,7 @@ pub enum Warning {
         reliability: f64,
     },
     /// A few dimensions hold the noise of a concept's pairs.
+    #[error("the noise of {concept} fills {rank:.1} dimensions: a few large dimensions decide this layer, its intervals hold less than their level; read the whitened form or another layer")]
     FewDimensions {
         /// Concept.
         concept: String,
@@ -35,6 +36,7 @@ pub enum Warning {
         rank: f64,
     },
     /// Fewer prompts than [`FEWEST_CLUSTERS`].
+    #[error("{concept} has {n} prompts: intervals below {FEWEST_CLUSTERS} are rough, add prompts")]
     FewClusters {
         /// Concept.
         concept: String,
@@ -42,53 +44,24 @@ pub enum Warning {
         n: usize,
     },
     /// The relative cosine has no interval.
+    #[error("the cosine relative to its ceiling has no interval: a direction is not above its noise in too many draws; add pairs")]
     NoRelativeInterval,
     /// Fewer cosines with placebos than [`LEAST_PLACEBOS`], so that there is no p.
+    #[error(
+        "{n} cosines with placebos and no p, which takes {LEAST_PLACEBOS}: add placebo concepts"
+    )]
     FewPlacebos {
         /// Cosines with placebos.
         n: usize,
     },
     /// The random-direction and the label-flip nulls disagree at .05.
+    #[error("p is {p_random:.3} against random directions of the layer and {p_flip:.3} against flipped labels: what separates the labels may be what this layer varies in anyway")]
     NullsDisagree {
         /// p of random directions.
         p_random: f64,
         /// p of label flips.
         p_flip: f64,
     },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::BelowNoiseFloor {
-                concept,
-                reliability,
-            } => write!(
-                f,
-                "reliability of {concept} is {reliability:.2}, below {RELIABILITY_FLOOR}: read the cosine only relative to its ceiling, or add pairs"
-            ),
-            Warning::FewDimensions { concept, rank } => write!(
-                f,
-                "the noise of {concept} fills {rank:.1} dimensions: a few large dimensions decide this layer, its intervals hold less than their level; read the whitened form or another layer"
-            ),
-            Warning::FewClusters { concept, n } => write!(
-                f,
-                "{concept} has {n} prompts: intervals below {FEWEST_CLUSTERS} are rough, add prompts"
-            ),
-            Warning::NoRelativeInterval => write!(
-                f,
-                "the cosine relative to its ceiling has no interval: a direction is not above its noise in too many draws; add pairs"
-            ),
-            Warning::FewPlacebos { n } => write!(
-                f,
-                "{n} cosines with placebos and no p, which takes {LEAST_PLACEBOS}: add placebo concepts"
-            ),
-            Warning::NullsDisagree { p_random, p_flip } => write!(
-                f,
-                "p is {p_random:.3} against random directions of the layer and {p_flip:.3} against flipped labels: what separates the labels may be what this layer varies in anyway"
-            ),
-        }
-    }
 }
 
 /// The numbers that a coupling's doubts are read from.
@@ -113,17 +86,16 @@ pub fn warnings(pair: &PairNumbers) -> Vec<Warning> {
     let mut out = Vec::new();
     for (i, name) in pair.concepts.iter().enumerate() {
         let concept = || name.to_string();
-        if pair.reliability[i] < RELIABILITY_FLOOR {
-            out.push(Warning::BelowNoiseFloor {
-                concept: concept(),
-                reliability: pair.reliability[i],
-            });
+        let (reliability, rank, n) =
+            (pair.reliability[i], pair.effective_rank[i], pair.clusters[i]);
+        if reliability < RELIABILITY_FLOOR {
+            out.push(Warning::BelowNoiseFloor { concept: concept(), reliability });
         }
-        if pair.effective_rank[i] < LEAST_RANK {
-            out.push(Warning::FewDimensions { concept: concept(), rank: pair.effective_rank[i] });
+        if rank < LEAST_RANK {
+            out.push(Warning::FewDimensions { concept: concept(), rank });
         }
-        if (1..FEWEST_CLUSTERS).contains(&pair.clusters[i]) {
-            out.push(Warning::FewClusters { concept: concept(), n: pair.clusters[i] });
+        if (1..FEWEST_CLUSTERS).contains(&n) {
+            out.push(Warning::FewClusters { concept: concept(), n });
         }
     }
     if pair.no_relative_interval {

@@ -416,7 +416,7 @@ fn role(parts: &[(Range<usize>, Role)], a: usize, b: usize) -> Role {
     }
 }
 
-fn prompt_messages(system: Option<&str>, prompt: &str) -> Vec<Message> {
+pub(crate) fn prompt_messages(system: Option<&str>, prompt: &str) -> Vec<Message> {
     let system = system.map(|s| Message::new("system", s));
     system.into_iter().chain([Message::new("user", prompt)]).collect()
 }

@@ -10,11 +10,13 @@
 //! The null swaps the labels within whole prompts.
 
 use super::bootstrap::Clusters;
+use super::error::{enough, same_length, Result};
 use super::interval::Interval;
-use super::permutation::{p_value, sign_flips, Tail};
+use super::jackknife::jackknife_of;
+use super::permutation::{p_among, sign_flips, Tail};
 use super::replicates::t_quantile;
 use super::StatsError;
-use ndarray::{Array1, Array2};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 /// An area with its interval over prompts.
@@ -44,42 +46,22 @@ pub fn paired_area(
     flips: usize,
     seed: u64,
     purpose: &str,
-) -> Result<Area, StatsError> {
+) -> Result<Area> {
     let n = clusters.len();
-    for got in [positive.len(), negative.len()] {
-        if got != n {
-            return Err(StatsError::Length {
-                what: "clusters and the scores of a side",
-                expected: n,
-                got,
-            });
-        }
+    for side in [positive, negative] {
+        same_length("clusters and the scores of a side", n, side.len())?;
     }
-    if n == 0 {
-        return Err(StatsError::TooFew {
-            what: "an area under the ROC curve",
-            needed: 1,
-            unit: "pairs",
-            got: 0,
-        });
-    }
+    enough("an area under the ROC curve", 1, "pairs", n)?;
     if let Some(row) = (0..n).find(|&i| !(positive[i].is_finite() && negative[i].is_finite())) {
         return Err(StatsError::NotFinite { what: "the scores of an area", row });
     }
     let grouped = Clusters::new(clusters);
-    let wins = Wins {
-        above: wins(positive, negative, &grouped),
-        sizes: grouped.sizes.iter().map(|&k| k as f64).collect(),
-    };
-    let value = wins.above.sum() / (n * n) as f64;
-    let p = match flips {
-        0 => f64::NAN,
-        _ => {
-            let signs = sign_flips(grouped.count(), flips, seed, purpose);
-            swapped(positive, negative, &grouped, &signs)
-        }
-    };
-    Ok(Area { value, interval: wins.interval(value, level), p, n, n_clusters: grouped.count() })
+    let above = wins(positive, negative, &grouped);
+    let value = above.sum() / (n * n) as f64;
+    let signs = sign_flips(grouped.count(), flips, seed, purpose);
+    let p = swapped(positive, negative, &grouped, &signs);
+    let interval = interval(&above, &grouped.sizes, value, level);
+    Ok(Area { value, interval, p, n, n_clusters: grouped.count() })
 }
 
 /// Pairs (i, j) with the first score above the second, ties half, by cluster `(C, C)`.
@@ -98,46 +80,35 @@ fn wins(first: &[f64], second: &[f64], clusters: &Clusters) -> Array2<f64> {
     out
 }
 
-struct Wins {
-    above: Array2<f64>,
-    sizes: Vec<f64>,
-}
-
-impl Wins {
-    fn interval(&self, value: f64, level: f64) -> Interval {
-        let count = self.sizes.len();
-        if count < 3 {
-            return Interval::UNDEFINED;
-        }
-        let (c, n) = (count as f64, self.sizes.iter().sum::<f64>());
-        let whole = self.above.sum();
-        let without: Vec<f64> = (0..count)
-            .map(|i| {
-                let gone = self.above.row(i).sum() + self.above.column(i).sum();
-                (whole - gone + self.above[[i, i]]) / (n - self.sizes[i]).powi(2)
-            })
-            .collect();
-        let mean = without.iter().sum::<f64>() / c;
-        let squares: f64 = without.iter().map(|v| (v - mean).powi(2)).sum();
-        let error = ((c - 1.0) / c * squares).sqrt();
-        // Below this the jackknife sees no spread; then prompts are counted, not their pairs. Off the
-        // fractions that an error may be, so that rounding does not decide.
-        let least = 0.25 / c * (1.0 + 1e-9);
-        let at_end = error < least;
-        let trials = if at_end { c } else { n * n };
-        let inner = (value * trials + 0.5) / (trials + 1.0);
-        let centre = (inner / (1.0 - inner)).ln();
-        let reach = t_quantile(c - 1.0, level) * error.max(least) / (inner * (1.0 - inner));
-        let back = |z: f64| 1.0 / (1.0 + (-z).exp());
-        let mut out = Interval { lo: back(centre - reach), hi: back(centre + reach) };
-        if at_end && value >= 0.5 {
-            out.hi = 1.0;
-        }
-        if at_end && value <= 0.5 {
-            out.lo = 0.0;
-        }
-        out
+/// The jackknife's interval from the wins by cluster.
+fn interval(above: &Array2<f64>, sizes: &[usize], value: f64, level: f64) -> Interval {
+    let count = sizes.len();
+    if count < 3 {
+        return Interval::UNDEFINED;
     }
+    let (c, n) = (count as f64, sizes.iter().sum::<usize>() as f64);
+    let whole = above.sum();
+    let one = |i: usize| {
+        let gone = above.row(i).sum() + above.column(i).sum();
+        (whole - gone + above[[i, i]]) / (n - sizes[i] as f64).powi(2)
+    };
+    let error = jackknife_of(value, count, one, level).error;
+    // Below this the jackknife sees no spread; then prompts are counted, not their pairs. Off the
+    // fractions that an error may be, so that rounding does not decide.
+    let least = 0.25 / c * (1.0 + 1e-9);
+    let at_end = error < least;
+    let trials = if at_end { c } else { n * n };
+    let inner = (value * trials + 0.5) / (trials + 1.0);
+    let centre = (inner / (1.0 - inner)).ln();
+    let reach = t_quantile(c - 1.0, level) * error.max(least) / (inner * (1.0 - inner));
+    let mut out = Interval::around(centre, reach).map(|z| 1.0 / (1.0 + (-z).exp()));
+    if at_end && value >= 0.5 {
+        out.hi = 1.0;
+    }
+    if at_end && value <= 0.5 {
+        out.lo = 0.0;
+    }
+    out
 }
 
 /// p of the area among areas with the labels of whole clusters swapped by `signs`.
@@ -147,24 +118,22 @@ fn swapped(positive: &[f64], negative: &[f64], clusters: &Clusters, signs: &Arra
         [(positive, negative), (positive, positive), (negative, negative), (negative, positive)]
             .map(|(a, b)| wins(a, b, clusters) / 4.0);
     let constant = pn.sum() + pp.sum() + nn.sum() + np.sum();
-    let rows = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(1)) };
-    let columns = |m: &Array2<f64>| -> Array1<f64> { m.sum_axis(ndarray::Axis(0)) };
+    let rows = |m: &Array2<f64>| m.sum_axis(Axis(1));
+    let columns = |m: &Array2<f64>| m.sum_axis(Axis(0));
     let first = rows(&pn) + rows(&pp) - rows(&nn) - rows(&np);
     let second = columns(&pn) - columns(&pp) + columns(&nn) - columns(&np);
     let linear = first + second;
     let q = &pn - &pp - &nn + &np;
     let signs = signs.mapv(f64::from); // (flips, C)
     let along = signs.dot(&q); // (flips, C)
-                               // Wins less losses: multiples of one half, so that ties are exact.
+
+    // Wins less losses: multiples of one half, so that ties are exact.
     let pairs = (clusters.of.len() as f64).powi(2);
     let surplus = |wins: f64| 2.0 * wins - pairs;
-    let null: Vec<f64> = signs
-        .rows()
-        .into_iter()
-        .zip(along.rows())
-        .map(|(s, x)| surplus(constant + s.dot(&linear) + s.dot(&x)))
-        .collect();
-    p_value(surplus(4.0 * pn.sum()), &null, Tail::TwoSided)
+    let each = signs.rows().into_iter().zip(along.rows());
+    let null: Vec<f64> =
+        each.map(|(s, x)| surplus(constant + s.dot(&linear) + s.dot(&x))).collect();
+    p_among(surplus(4.0 * pn.sum()), &null, Tail::TwoSided)
 }
 
 #[cfg(test)]

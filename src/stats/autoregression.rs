@@ -9,8 +9,10 @@
 //! equation 18); the known bias is inverted. Intervals are jackknives over
 //! conversations.
 
+use super::error::{enough, same_length, Result};
 use super::interval::Interval;
-use super::jackknife::{jackknife, Jackknifed};
+use super::jackknife::{jackknife_of, Jackknifed};
+use super::moments::mean;
 use super::StatsError;
 use serde::{Deserialize, Serialize};
 
@@ -43,52 +45,23 @@ pub struct Persistence {
 ///
 /// Errors below 3 conversations, below 3 turns, on differing lengths and on values that are
 /// not finite.
-pub fn persistence(
-    conversations: &[Vec<f64>],
-    centre: Centre,
-    level: f64,
-) -> Result<Persistence, StatsError> {
-    let too_few = |needed, unit, got| StatsError::TooFew {
-        what: "a half-life over turns",
-        needed,
-        unit,
-        got,
-    };
-    if conversations.len() < 3 {
-        return Err(too_few(3, "conversations", conversations.len()));
-    }
+pub fn persistence(conversations: &[Vec<f64>], centre: Centre, level: f64) -> Result<Persistence> {
+    enough("a half-life over turns", 3, "conversations", conversations.len())?;
     let turns = conversations[0].len();
-    if turns < 3 {
-        return Err(too_few(3, "turns", turns));
-    }
+    enough("a half-life over turns", 3, "turns", turns)?;
     for (row, conversation) in conversations.iter().enumerate() {
-        if conversation.len() != turns {
-            return Err(StatsError::Length {
-                what: "the turns of two conversations",
-                expected: turns,
-                got: conversation.len(),
-            });
-        }
+        same_length("the turns of two conversations", turns, conversation.len())?;
         if conversation.iter().any(|v| !v.is_finite()) {
             return Err(StatsError::NotFinite { what: "the list of conversations", row });
         }
     }
     let all: Vec<&[f64]> = conversations.iter().map(Vec::as_slice).collect();
-    let without: Vec<f64> = (0..all.len())
-        .map(|i| {
-            let mut rest = all.clone();
-            rest.remove(i);
-            slope(&rest, centre)
-        })
-        .collect();
-    let phi = jackknife(slope(&all, centre), &without, level);
+    let without = |i: usize| slope(&[&all[..i], &all[i + 1..]].concat(), centre);
+    let phi = jackknife_of(slope(&all, centre), all.len(), without, level);
     Ok(Persistence {
         phi,
         half_life: half_life(phi.value),
-        half_life_interval: Interval {
-            lo: half_life(phi.interval.lo),
-            hi: half_life(phi.interval.hi),
-        },
+        half_life_interval: phi.interval.map(half_life),
         turns,
         centre,
     })
@@ -107,33 +80,24 @@ pub fn half_life(phi: f64) -> f64 {
 /// phi by least squares after centring; NaN without variance.
 fn slope(conversations: &[&[f64]], centre: Centre) -> f64 {
     let turns = conversations[0].len();
+    let at =
+        |t: usize| conversations.iter().map(|c| c[t]).sum::<f64>() / conversations.len() as f64;
+    let by_turn: Vec<f64> = (0..turns).map(at).collect();
     let (mut across, mut own) = (0.0, 0.0);
+    for c in conversations {
+        let (before, after) = (mean(&c[..turns - 1]), mean(&c[1..]));
+        for t in 1..turns {
+            let (before, after) = match centre {
+                Centre::Turn => (by_turn[t - 1], by_turn[t]),
+                Centre::Conversation => (before, after),
+            };
+            across += (c[t - 1] - before) * (c[t] - after);
+            own += (c[t - 1] - before).powi(2);
+        }
+    }
     match centre {
-        Centre::Turn => {
-            let n = conversations.len() as f64;
-            let mean = |t: usize| conversations.iter().map(|c| c[t]).sum::<f64>() / n;
-            let means: Vec<f64> = (0..turns).map(mean).collect();
-            for c in conversations {
-                for t in 1..turns {
-                    let before = c[t - 1] - means[t - 1];
-                    across += before * (c[t] - means[t]);
-                    own += before * before;
-                }
-            }
-            across / own
-        }
-        Centre::Conversation => {
-            let steps = (turns - 1) as f64;
-            for c in conversations {
-                let before = c[..turns - 1].iter().sum::<f64>() / steps;
-                let after = c[1..].iter().sum::<f64>() / steps;
-                for t in 1..turns {
-                    across += (c[t - 1] - before) * (c[t] - after);
-                    own += (c[t - 1] - before).powi(2);
-                }
-            }
-            without_bias(across / own, steps)
-        }
+        Centre::Turn => across / own,
+        Centre::Conversation => without_bias(across / own, (turns - 1) as f64),
     }
 }
 

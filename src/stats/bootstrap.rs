@@ -8,14 +8,31 @@
 //! threads, and the same `(seed, purpose)` gives the same draws to every model
 //! state: differences between states are paired.
 
-use super::interval::{few_clusters, percentile, Interval};
+use super::error::{enough, same_length, Result};
+use super::interval::{widened, Interval};
 use super::rng::stream;
-use super::StatsError;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How often to draw, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Resampling {
+    /// Bootstrap draws, or draws of a null.
+    pub draws: usize,
+    /// Coverage of intervals and bands.
+    pub level: f64,
+    /// Seed; the same seed gives the same draws to every state.
+    pub seed: u64,
+}
+
+impl Default for Resampling {
+    fn default() -> Self {
+        Resampling { draws: 2000, level: 0.95, seed: 0 }
+    }
+}
 
 /// Rows grouped by cluster, with cluster names replaced by `0..count`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +63,27 @@ impl Clusters {
         self.sizes.len()
     }
 
+    /// Sums by cluster `(count)` of `values (n)`.
+    pub fn totals(&self, values: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.count()];
+        for (&value, &cluster) in values.iter().zip(&self.of) {
+            sums[cluster] += value;
+        }
+        sums
+    }
+
+    /// Sums by cluster `(count, d)` of what rows `a (n, d)` have more than `b (n, d)`.
+    pub fn differences(&self, a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f64> {
+        let mut sums = Array2::<f64>::zeros((self.count(), a.ncols()));
+        for (i, &cluster) in self.of.iter().enumerate() {
+            Zip::from(sums.row_mut(cluster))
+                .and(a.row(i))
+                .and(b.row(i))
+                .for_each(|s, &x, &y| *s += f64::from(x) - f64::from(y));
+        }
+        sums
+    }
+
     /// Sums by cluster `(count, d)` of `rows (n, d)`.
     pub fn sums<T: Copy + Into<f64>>(&self, rows: ArrayView2<T>) -> Array2<f64> {
         let mut sums = Array2::<f64>::zeros((self.count(), rows.ncols()));
@@ -57,12 +95,21 @@ impl Clusters {
     }
 }
 
+/// Values by key, keys in order of first appearance.
+pub fn grouped<K: PartialEq, V>(items: impl IntoIterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut out: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in items {
+        match out.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, values)) => values.push(value),
+            None => out.push((key, vec![value])),
+        }
+    }
+    out
+}
+
 /// Counts `(draws, n_clusters)`: how often each cluster was drawn; rows sum to `n_clusters`.
 pub fn cluster_counts(n_clusters: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut counts = Array2::<f32>::zeros((draws, n_clusters)); // (draws, clusters)
-    if n_clusters == 0 {
-        return counts;
-    }
     counts.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(draw, mut row)| {
         let mut rng = stream(seed, purpose, draw as u64);
         for _ in 0..n_clusters {
@@ -96,7 +143,7 @@ pub struct Estimate {
 }
 
 /// Mean of `values` with a percentile interval over clusters, widened for few of them
-/// ([`few_clusters`]): over 3 prompts it is 2.7 times as wide as plain resampling says, and over
+/// ([`few_clusters`](super::interval::few_clusters)): over 3 prompts it is 2.7 times as wide as plain resampling says, and over
 /// one it is undefined.
 ///
 /// Errors when there are no values or the lengths differ.
@@ -107,50 +154,26 @@ pub fn bootstrap_mean(
     level: f64,
     seed: u64,
     purpose: &str,
-) -> Result<Estimate, StatsError> {
-    if values.len() != clusters.len() {
-        return Err(StatsError::Length {
-            what: "values and their clusters",
-            expected: values.len(),
-            got: clusters.len(),
-        });
-    }
-    if values.is_empty() {
-        return Err(StatsError::TooFew {
-            what: "a bootstrap mean",
-            needed: 1,
-            unit: "values",
-            got: 0,
-        });
-    }
+) -> Result<Estimate> {
+    same_length("values and their clusters", values.len(), clusters.len())?;
+    enough("a bootstrap mean", 1, "values", values.len())?;
     let grouped = Clusters::new(clusters);
-    let mut sums = vec![0.0; grouped.count()];
-    for (&value, &cluster) in values.iter().zip(&grouped.of) {
-        sums[cluster] += value;
-    }
-    let counts = cluster_counts(grouped.count(), draws, seed, purpose);
-    let mut means: Vec<f64> = counts
-        .rows()
-        .into_iter()
-        .map(|row| {
-            let (mut total, mut weight) = (0.0, 0.0);
-            for ((&count, &sum), &size) in row.iter().zip(&sums).zip(&grouped.sizes) {
-                total += f64::from(count) * sum;
-                weight += f64::from(count) * size as f64;
-            }
-            total / weight
-        })
-        .collect();
+    let (sums, n_clusters) = (grouped.totals(values), grouped.count());
+    let counts = cluster_counts(n_clusters, draws, seed, purpose);
+    let means = counts.rows().into_iter().map(|row| {
+        let (mut total, mut weight) = (0.0, 0.0);
+        for ((&count, &sum), &size) in row.iter().zip(&sums).zip(&grouped.sizes) {
+            total += f64::from(count) * sum;
+            weight += f64::from(count) * size as f64;
+        }
+        total / weight
+    });
     let value = super::moments::mean(values);
-    let widening = few_clusters(grouped.count(), level);
-    for mean in &mut means {
-        *mean = value + widening * (*mean - value);
-    }
     Ok(Estimate {
         value,
-        interval: percentile(&mut means, level),
+        interval: widened(value, means, n_clusters, level),
         n: values.len(),
-        n_clusters: grouped.count(),
+        n_clusters,
     })
 }
 

@@ -6,7 +6,7 @@
 //! taking the maximum of each null draw. NaN marks a test that was not made:
 //! it stays NaN and is not counted.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 
 /// Benjamini-Hochberg q-values, in the order of `p` (Benjamini and Hochberg 1995).
 pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
@@ -28,23 +28,15 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
 /// scale; statistics should be comparable across tests (studentised, or all
 /// cosines). p_i = (1 + #draws with max_j |null_j| >= |observed_i|) / (1 + draws).
 pub fn max_t(observed: &[f64], null: ArrayView2<f64>) -> Vec<f64> {
-    let mut maxima: Vec<f64> = null
-        .rows()
-        .into_iter()
-        .map(|row| row.iter().map(|x| x.abs()).fold(0.0, f64::max))
-        .collect();
+    let most = |row: ArrayView1<f64>| row.iter().map(|x| x.abs()).fold(0.0, f64::max);
+    let mut maxima: Vec<f64> = null.rows().into_iter().map(most).collect();
     maxima.sort_by(f64::total_cmp);
     let n = maxima.len();
-    observed
-        .iter()
-        .map(|x| {
-            if x.is_nan() {
-                return f64::NAN;
-            }
-            let below = maxima.partition_point(|&m| m < x.abs());
-            (1 + n - below) as f64 / (1 + n) as f64
-        })
-        .collect()
+    let adjusted = |x: &f64| match x.is_nan() {
+        true => f64::NAN,
+        false => (1 + n - maxima.partition_point(|&m| m < x.abs())) as f64 / (1 + n) as f64,
+    };
+    observed.iter().map(adjusted).collect()
 }
 
 #[cfg(test)]

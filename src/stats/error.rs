@@ -6,6 +6,9 @@
 
 use thiserror::Error;
 
+/// What the room's functions give.
+pub(crate) type Result<T, E = StatsError> = std::result::Result<T, E>;
+
 /// One variant for each way a statistic's input can be wrong.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum StatsError {
@@ -57,4 +60,25 @@ pub enum StatsError {
         /// Pivot that failed.
         pivot: usize,
     },
+}
+
+/// Refuses fewer than `needed` of what is counted.
+pub(super) fn enough(
+    what: &'static str,
+    needed: usize,
+    unit: &'static str,
+    got: usize,
+) -> Result<()> {
+    (got >= needed).then_some(()).ok_or(StatsError::TooFew { what, needed, unit, got })
+}
+
+/// Refuses two inputs of different lengths.
+pub(super) fn same_length(what: &'static str, expected: usize, got: usize) -> Result<()> {
+    (got == expected).then_some(()).ok_or(StatsError::Length { what, expected, got })
+}
+
+/// Refuses NaN and infinities.
+pub(super) fn finite(what: &'static str, values: &[f64]) -> Result<()> {
+    let bad = values.iter().position(|v| !v.is_finite());
+    bad.map_or(Ok(()), |row| Err(StatsError::NotFinite { what, row }))
 }

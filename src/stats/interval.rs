@@ -22,6 +22,21 @@ impl Interval {
     /// An interval that says nothing.
     pub const UNDEFINED: Interval = Interval { lo: f64::NAN, hi: f64::NAN };
 
+    /// The interval that reaches as far either way.
+    pub fn around(value: f64, reach: f64) -> Self {
+        Interval { lo: value - reach, hi: value + reach }
+    }
+
+    /// The interval of what an increasing function makes of a value.
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Interval { lo: f(self.lo), hi: f(self.hi) }
+    }
+
+    /// The part within `least` to `most`.
+    pub fn within(self, least: f64, most: f64) -> Self {
+        Interval { lo: self.lo.max(least), hi: self.hi.min(most) }
+    }
+
     /// Whether `value` lies inside, ends included.
     pub fn contains(&self, value: f64) -> bool {
         self.lo <= value && value <= self.hi
@@ -44,6 +59,18 @@ pub fn percentile(draws: &mut Vec<f64>, level: f64) -> Interval {
     }
     let tail = (1.0 - level) / 2.0;
     Interval { lo: quantile(draws, tail), hi: quantile(draws, 1.0 - tail) }
+}
+
+/// Percentile interval of a value from its `draws` over `clusters` clusters, widened for few of them
+/// ([`few_clusters`]).
+pub fn widened(
+    value: f64,
+    draws: impl Iterator<Item = f64>,
+    clusters: usize,
+    level: f64,
+) -> Interval {
+    let widening = few_clusters(clusters, level);
+    percentile(&mut draws.map(|d| value + widening * (d - value)).collect(), level)
 }
 
 /// The `q` quantile of non-empty `values` free of NaN, by selection (order is changed).
@@ -116,10 +143,8 @@ pub fn two_proportion_z(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
 /// Value that the |cosine| of two isotropic random directions in `d` dimensions stays below
 /// with chance `level`: cos^2 is Beta(1/2, (d - 1)/2). NaN below 2 dimensions.
 pub fn isotropic_cosine(d: usize, level: f64) -> f64 {
-    match Beta::new(0.5, (d as f64 - 1.0) / 2.0) {
-        Ok(beta) => beta.inverse_cdf(level).sqrt(),
-        Err(_) => f64::NAN,
-    }
+    let squared = Beta::new(0.5, (d as f64 - 1.0) / 2.0);
+    squared.map_or(f64::NAN, |beta| beta.inverse_cdf(level).sqrt())
 }
 
 pub(super) fn normal_quantile(p: f64) -> f64 {

@@ -7,6 +7,7 @@
 //! freedom less than there are clusters (Efron and Tibshirani 1993, chapter 11).
 
 use super::interval::Interval;
+use super::moments::{mean, squares};
 use super::replicates::t_quantile;
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +29,17 @@ pub struct Jackknifed {
 /// Jackknife of a statistic worth `value` on all clusters and `without[i]` when cluster i is
 /// left out. Undefined (NaN) below 3 clusters or with a value that is not finite.
 pub fn jackknife(value: f64, without: &[f64], level: f64) -> Jackknifed {
-    let groups = [without];
-    jackknife_groups(value, &groups, level)
+    jackknife_groups(value, &[without], level)
+}
+
+/// The same where `without(i)` is the statistic with cluster i of `n` left out.
+pub fn jackknife_of(
+    value: f64,
+    n: usize,
+    without: impl Fn(usize) -> f64,
+    level: f64,
+) -> Jackknifed {
+    jackknife(value, &(0..n).map(without).collect::<Vec<_>>(), level)
 }
 
 /// The same for a statistic of several independent sets of clusters, such as two concepts:
@@ -38,26 +48,23 @@ pub fn jackknife_groups(value: f64, groups: &[&[f64]], level: f64) -> Jackknifed
     let (mut variance, mut bias, mut fewest, mut n) = (0.0, 0.0, usize::MAX, 0);
     for group in groups {
         let count = group.len() as f64;
-        let mean = group.iter().sum::<f64>() / count;
-        let squares: f64 = group.iter().map(|v| (v - mean).powi(2)).sum();
-        variance += (count - 1.0) / count * squares;
-        bias += (count - 1.0) * (mean - value);
+        variance += (count - 1.0) / count * squares(group);
+        bias += (count - 1.0) * (mean(group) - value);
         fewest = fewest.min(group.len());
         n += group.len();
     }
-    let usable = (3..usize::MAX).contains(&fewest);
-    let error = if usable { f64::sqrt(variance) } else { f64::NAN };
-    let reach = match usable {
-        true => t_quantile(fewest as f64 - 1.0, level) * error,
-        false => f64::NAN,
-    };
-    Jackknifed {
-        value,
-        bias: if usable { bias } else { f64::NAN },
-        error,
-        interval: Interval { lo: value - reach, hi: value + reach },
-        n,
+    if !(3..usize::MAX).contains(&fewest) {
+        return Jackknifed {
+            value,
+            bias: f64::NAN,
+            error: f64::NAN,
+            interval: Interval::UNDEFINED,
+            n,
+        };
     }
+    let error = f64::sqrt(variance);
+    let reach = t_quantile(fewest as f64 - 1.0, level) * error;
+    Jackknifed { value, bias, error, interval: Interval::around(value, reach), n }
 }
 
 #[cfg(test)]

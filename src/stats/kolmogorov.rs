@@ -7,7 +7,9 @@
 //! slow. P-values of resampling live on a grid of 1 / (1 + n), which makes the
 //! test a little too ready to reject; with 1,000 draws or more it is negligible.
 
+use super::error::{enough, Result};
 use super::StatsError;
+use ndarray::Array2;
 
 /// Distance from a distribution, with its p-value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,15 +25,8 @@ pub struct Ks {
 /// Tests `values` against the continuous distribution function `cdf`, two-sided.
 ///
 /// Errors when there are no values or one is NaN.
-pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsError> {
-    if values.is_empty() {
-        return Err(StatsError::TooFew {
-            what: "a Kolmogorov-Smirnov test",
-            needed: 1,
-            unit: "values",
-            got: 0,
-        });
-    }
+pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks> {
+    enough("a Kolmogorov-Smirnov test", 1, "values", values.len())?;
     let mut heights: Vec<f64> = values.iter().map(|&x| cdf(x)).collect();
     if let Some(row) = heights.iter().position(|h| h.is_nan()) {
         return Err(StatsError::NotFinite { what: "the sample of a Kolmogorov-Smirnov test", row });
@@ -39,16 +34,13 @@ pub fn ks_test(values: &[f64], cdf: impl Fn(f64) -> f64) -> Result<Ks, StatsErro
     heights.sort_by(f64::total_cmp);
     let n = heights.len();
     let step = 1.0 / n as f64;
-    let distance = heights
-        .iter()
-        .enumerate()
-        .map(|(i, h)| (h - i as f64 * step).max((i + 1) as f64 * step - h))
-        .fold(0.0, f64::max);
+    let off = |(i, h): (usize, &f64)| (h - i as f64 * step).max((i + 1) as f64 * step - h);
+    let distance = heights.iter().enumerate().map(off).fold(0.0, f64::max);
     Ok(Ks { distance, p: survival(distance, n), n })
 }
 
 /// Tests `p` against the uniform distribution on 0..1.
-pub fn ks_uniform(p: &[f64]) -> Result<Ks, StatsError> {
+pub fn ks_uniform(p: &[f64]) -> Result<Ks> {
     ks_test(p, |x| x.clamp(0.0, 1.0))
 }
 
@@ -63,26 +55,19 @@ fn survival(d: f64, n: usize) -> f64 {
     let k = (nf * d).floor() as usize + 1;
     let m = 2 * k - 1;
     let h = k as f64 - nf * d;
-    let mut matrix = vec![0.0f64; m * m];
+    let mut matrix = Array2::from_shape_fn((m, m), |(i, j)| f64::from(u8::from(j <= i + 1)));
     for i in 0..m {
-        for j in 0..m.min(i + 2) {
-            matrix[i * m + j] = 1.0;
+        matrix[[i, 0]] -= h.powi(i as i32 + 1);
+        matrix[[m - 1, i]] -= h.powi((m - i) as i32);
+    }
+    matrix[[m - 1, 0]] += (2.0 * h - 1.0).max(0.0).powi(m as i32);
+    for ((i, j), value) in matrix.indexed_iter_mut() {
+        for g in 1..=(i + 1).saturating_sub(j) {
+            *value /= g as f64;
         }
     }
-    for i in 0..m {
-        matrix[i * m] -= h.powi(i as i32 + 1);
-        matrix[(m - 1) * m + i] -= h.powi((m - i) as i32);
-    }
-    matrix[(m - 1) * m] += (2.0 * h - 1.0).max(0.0).powi(m as i32);
-    for i in 0..m {
-        for j in 0..m.min(i + 1) {
-            for g in 1..=i + 1 - j {
-                matrix[i * m + j] /= g as f64;
-            }
-        }
-    }
-    let (power, mut exponent) = power(&matrix, m, n);
-    let mut value = power[(k - 1) * m + k - 1];
+    let (power, mut exponent) = power(&matrix, n);
+    let mut value = power[[k - 1, k - 1]];
     for i in 1..=n {
         value *= i as f64 / nf;
         if value < 1e-140 {
@@ -93,34 +78,29 @@ fn survival(d: f64, n: usize) -> f64 {
     (1.0 - value * 10f64.powi(exponent)).clamp(0.0, 1.0)
 }
 
-/// `base^n` of an `(m, m)` matrix, and the power of ten that was taken out of it.
-fn power(base: &[f64], m: usize, n: usize) -> (Vec<f64>, i32) {
+/// `base^n` of a square matrix, and the power of ten that was taken out of it.
+fn power(base: &Array2<f64>, n: usize) -> (Array2<f64>, i32) {
     if n == 1 {
-        return (base.to_vec(), 0);
+        return (base.clone(), 0);
     }
-    let (half, exponent) = power(base, m, n / 2);
-    let mut out = multiply(&half, &half, m);
+    let (half, exponent) = power(base, n / 2);
+    let mut out = multiply(&half, &half);
     let mut exponent = 2 * exponent;
     if n % 2 == 1 {
-        out = multiply(&out, base, m);
+        out = multiply(&out, base);
     }
-    let middle = out[(m / 2) * m + m / 2];
-    if middle > 1e140 {
-        out.iter_mut().for_each(|v| *v *= 1e-140);
+    let middle = base.nrows() / 2;
+    if out[[middle, middle]] > 1e140 {
+        out *= 1e-140;
         exponent += 140;
     }
     (out, exponent)
 }
 
-fn multiply(a: &[f64], b: &[f64], m: usize) -> Vec<f64> {
-    let mut out = vec![0.0; m * m];
-    for i in 0..m {
-        for k in 0..m {
-            let factor = a[i * m + k];
-            for j in 0..m {
-                out[i * m + j] += factor * b[k * m + j];
-            }
-        }
+fn multiply(a: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
+    let mut out = Array2::zeros(a.dim());
+    for ((i, k), &factor) in a.indexed_iter() {
+        out.row_mut(i).scaled_add(factor, &b.row(k));
     }
     out
 }

@@ -6,7 +6,7 @@
 //! copy. Rank decisions are relative to the largest value, never absolute,
 //! because a residual stream's scale grows tenfold over depth.
 
-use super::StatsError;
+use super::{Result, StatsError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Thin singular value decomposition `a = u diag(s) vt`, s descending.
@@ -20,7 +20,7 @@ pub struct Svd {
 }
 
 /// Thin singular value decomposition of `a (n, d)`.
-pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
+pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd> {
     let (rows, cols) = a.dim();
     let matrix = faer::Mat::<f64>::from_fn(rows, cols, |i, j| a[[i, j]]);
     let svd = matrix.thin_svd().map_err(|_| StatsError::Svd { rows, cols })?;
@@ -34,7 +34,7 @@ pub fn thin_svd(a: ArrayView2<f64>) -> Result<Svd, StatsError> {
 }
 
 /// Eigenvalues `(n)`, descending, and eigenvectors as columns `(n, n)` of a symmetric matrix.
-pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>), StatsError> {
+pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     let n = a.nrows();
     let matrix = faer::Mat::<f64>::from_fn(n, n, |i, j| a[[i, j]]);
     let found = matrix
@@ -48,21 +48,17 @@ pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>),
 }
 
 /// Lower Cholesky factor of a symmetric positive definite matrix `(n, n)`.
-pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>, StatsError> {
+pub fn cholesky(a: ArrayView2<f64>) -> Result<Array2<f64>> {
     let n = a.nrows();
     let mut l = Array2::<f64>::zeros((n, n));
     for i in 0..n {
         for j in 0..=i {
             let known: f64 = (0..j).map(|k| l[[i, k]] * l[[j, k]]).sum();
             let rest = a[[i, j]] - known;
-            if i == j {
-                if rest.is_nan() || rest <= 0.0 {
-                    return Err(StatsError::NotPositiveDefinite { size: n, pivot: i });
-                }
-                l[[i, i]] = rest.sqrt();
-            } else {
-                l[[i, j]] = rest / l[[j, j]];
+            if i == j && (rest.is_nan() || rest <= 0.0) {
+                return Err(StatsError::NotPositiveDefinite { size: n, pivot: i });
             }
+            l[[i, j]] = if i == j { rest.sqrt() } else { rest / l[[j, j]] };
         }
     }
     Ok(l)
@@ -112,11 +108,7 @@ pub fn orthonormal_rows(vectors: ArrayView2<f64>) -> Array2<f64> {
             basis.push(rest / left);
         }
     }
-    let mut out = Array2::zeros((basis.len(), vectors.ncols()));
-    for (mut row, unit) in out.rows_mut().into_iter().zip(&basis) {
-        row.assign(unit);
-    }
-    out
+    Array2::from_shape_fn((basis.len(), vectors.ncols()), |(i, j)| basis[i][j])
 }
 
 /// Cosine of the angle between two vectors; NaN when one is zero.

@@ -9,6 +9,8 @@
 //! prefers two Gaussians, so Ashman's D, the distance of the two means in their
 //! spread, is beside it: below 2 the humps are not apart (Ashman et al. 1994).
 
+use super::error::{enough, finite, Result};
+use super::moments::{mean, squares};
 use super::rng::stream;
 use super::StatsError;
 use linfa::traits::Fit;
@@ -49,22 +51,12 @@ pub struct Bimodality {
 /// Fits one and two Gaussians to `values`.
 ///
 /// Errors below 8 values, on values that are not finite and when all are equal.
-pub fn bimodality(values: &[f64]) -> Result<Bimodality, StatsError> {
+pub fn bimodality(values: &[f64]) -> Result<Bimodality> {
     let n = values.len();
-    if n < 8 {
-        return Err(StatsError::TooFew {
-            what: "a mixture of two Gaussians",
-            needed: 8,
-            unit: "values",
-            got: n,
-        });
-    }
-    if let Some(row) = values.iter().position(|v| !v.is_finite()) {
-        return Err(StatsError::NotFinite { what: "the values of a mixture", row });
-    }
+    enough("a mixture of two Gaussians", 8, "values", n)?;
+    finite("the values of a mixture", values)?;
     let nf = n as f64;
-    let mean = values.iter().sum::<f64>() / nf;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / nf;
+    let (mean, variance) = (mean(values), squares(values) / nf);
     if variance <= 0.0 {
         return Err(StatsError::NotPositiveDefinite { size: 1, pivot: 0 });
     }
@@ -75,17 +67,8 @@ pub fn bimodality(values: &[f64]) -> Result<Bimodality, StatsError> {
     let bic = |k: f64, log_likelihood: f64| k * nf.ln() - 2.0 * log_likelihood;
     let shift = 2.0 * nf * scale.ln(); // back to the units of the values
     let bic_one = bic(2.0, log_likelihood(&unit, &one)) + shift;
-    let Some(two) = fit_two(&unit) else {
-        return Ok(Bimodality {
-            bic_one,
-            bic_two: f64::NAN,
-            evidence: f64::NAN,
-            distance: f64::NAN,
-            smaller: f64::NAN,
-            means: [f64::NAN; 2],
-            n,
-        });
-    };
+    let nothing = Component { weight: f64::NAN, mean: f64::NAN, variance: f64::NAN };
+    let two = fit_two(&unit).unwrap_or([nothing; 2]);
     let bic_two = bic(5.0, log_likelihood(&unit, &two)) + shift;
     let spread = ((two[0].variance + two[1].variance) / 2.0).sqrt();
     Ok(Bimodality {
@@ -109,16 +92,12 @@ struct Component {
 /// The likelier of several fits; components in order of their means.
 fn fit_two(unit: &Array1<f64>) -> Option<[Component; 2]> {
     let mut order: Vec<f64> = unit.to_vec();
-    let mut fits: Vec<[Component; 2]> =
-        fit_from(&order, GmmInitMethod::KMeans).into_iter().collect();
+    let mut fits: Vec<_> = fit_from(&order, GmmInitMethod::KMeans).into_iter().collect();
     for start in 0..STARTS {
         order.shuffle(&mut stream(0, "mixture", start));
         fits.extend(fit_from(&order, GmmInitMethod::Random));
     }
-    fits.into_iter().max_by(|a, b| {
-        let of = |c: &[Component; 2]| log_likelihood(unit, c);
-        of(a).total_cmp(&of(b))
-    })
+    fits.into_iter().max_by(|a, b| log_likelihood(unit, a).total_cmp(&log_likelihood(unit, b)))
 }
 
 /// One EM run; none where it finds no two components.
@@ -145,14 +124,12 @@ fn log_likelihood(values: &Array1<f64>, components: &[Component]) -> f64 {
         c.weight.ln()
             - 0.5 * ((x - c.mean).powi(2) / c.variance + (std::f64::consts::TAU * c.variance).ln())
     };
-    values
-        .iter()
-        .map(|&x| {
-            let logs: Vec<f64> = components.iter().map(|c| density(x, c)).collect();
-            let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            top + logs.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
-        })
-        .sum()
+    let of = |&x: &f64| {
+        let logs: Vec<f64> = components.iter().map(|c| density(x, c)).collect();
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + logs.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
+    };
+    values.iter().map(of).sum()
 }
 
 #[cfg(test)]

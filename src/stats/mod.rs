@@ -27,5 +27,7 @@ pub mod replicates;
 pub mod rng;
 pub mod shrinkage;
 
+pub use bootstrap::Resampling;
+use error::Result;
 pub use error::StatsError;
 pub use interval::Interval;

@@ -8,7 +8,7 @@
 
 use super::bootstrap::Clusters;
 use super::rng::stream;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -43,19 +43,20 @@ pub fn p_value(observed: f64, null: &[f64], tail: Tail) -> f64 {
     (1 + b) as f64 / (1 + n) as f64
 }
 
+/// As [`p_value`]; NaN where there is no null at all.
+pub fn p_among(observed: f64, null: &[f64], tail: Tail) -> f64 {
+    match null.is_empty() {
+        true => f64::NAN,
+        false => p_value(observed, null, tail),
+    }
+}
+
 /// Independent signs `(flips, n_clusters)`, each +1 or -1 with equal chance.
 pub fn sign_flips(n_clusters: usize, flips: usize, seed: u64, purpose: &str) -> Array2<f32> {
     let mut signs = Array2::<f32>::ones((flips, n_clusters)); // (flips, clusters)
-    if n_clusters == 0 {
-        return signs;
-    }
     signs.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(flip, mut row)| {
         let mut rng = stream(seed, purpose, flip as u64);
-        for sign in &mut row {
-            if rng.random::<bool>() {
-                *sign = -1.0;
-            }
-        }
+        row.mapv_inplace(|one| if rng.random::<bool>() { -one } else { one });
     });
     signs
 }
@@ -71,15 +72,11 @@ pub fn flip_test_mean(
     purpose: &str,
 ) -> f64 {
     let grouped = Clusters::new(clusters);
-    let mut sums = vec![0.0; grouped.count()];
-    for (&value, &cluster) in differences.iter().zip(&grouped.of) {
-        sums[cluster] += value;
-    }
-    let null: Vec<f64> = sign_flips(grouped.count(), flips, seed, purpose)
-        .rows()
-        .into_iter()
-        .map(|row| row.iter().zip(&sums).map(|(&s, &x)| f64::from(s) * x).sum())
-        .collect();
+    let sums = grouped.totals(differences);
+    let signs = sign_flips(grouped.count(), flips, seed, purpose);
+    let flipped =
+        |row: ArrayView1<f32>| row.iter().zip(&sums).map(|(&s, &x)| f64::from(s) * x).sum();
+    let null: Vec<f64> = signs.rows().into_iter().map(flipped).collect();
     p_value(sums.iter().sum(), &null, tail)
 }
 

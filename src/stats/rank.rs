@@ -5,6 +5,8 @@
 //! [`SortedScores`] is the area in a form that can be computed again quickly
 //! under new weights: sort once, then each bootstrap draw is one pass.
 
+use super::moments::mean;
+
 /// Area under the ROC curve: chance that a positive scores above a negative, ties half.
 pub fn auroc(positive: &[f64], negative: &[f64]) -> f64 {
     let scores = SortedScores::new(positive, negative);
@@ -20,12 +22,8 @@ impl SortedScores {
     /// Sorts the scores of both classes.
     pub fn new(positive: &[f64], negative: &[f64]) -> Self {
         let tag = |is_positive: bool| move |(i, &score): (usize, &f64)| (score, is_positive, i);
-        let mut order: Vec<_> = positive
-            .iter()
-            .enumerate()
-            .map(tag(true))
-            .chain(negative.iter().enumerate().map(tag(false)))
-            .collect();
+        let side = |scores: &[f64], is| scores.iter().enumerate().map(tag(is)).collect::<Vec<_>>();
+        let mut order = [side(positive, true), side(negative, false)].concat();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         SortedScores { order }
     }
@@ -39,10 +37,9 @@ impl SortedScores {
             let (mut up, mut down) = (0.0, 0.0);
             while i < self.order.len() && self.order[i].0 == score {
                 let (_, is_positive, row) = self.order[i];
-                if is_positive {
-                    up += positive[row];
-                } else {
-                    down += negative[row];
+                match is_positive {
+                    true => up += positive[row],
+                    false => down += negative[row],
                 }
                 i += 1;
             }
@@ -78,11 +75,10 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
 
 /// Pearson correlation; NaN when a side is constant or the lengths differ.
 pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
-    if x.len() != y.len() || x.is_empty() {
+    if x.len() != y.len() {
         return f64::NAN;
     }
-    let n = x.len() as f64;
-    let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mx, my) = (mean(x), mean(y));
     let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
     for (&a, &b) in x.iter().zip(y) {
         xx += (a - mx) * (a - mx);

@@ -6,8 +6,8 @@
 //! replicate has none: its spread is unknown, not zero. Differences are Welch's,
 //! so the two sides need neither equal spread nor equal number.
 
+use super::error::{enough, finite, Result};
 use super::interval::Interval;
-use super::StatsError;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -29,7 +29,7 @@ pub struct Replicated {
 }
 
 /// Mean of `values`, one a seed. Errors below 2 values.
-pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated, StatsError> {
+pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated> {
     let (mean, variance, n) = moments(values)?;
     Ok(student(mean, variance / n, n - 1.0, level, (values.len(), 0)))
 }
@@ -37,11 +37,7 @@ pub fn mean_over(values: &[f64], level: f64) -> Result<Replicated, StatsError> {
 /// Mean of `first` less mean of `second`, one value a seed (Welch 1947; degrees of
 /// freedom by Satterthwaite 1946). Errors below 2 values on either side: compare with
 /// a single state, such as base, by [`mean_over`] of the differences from it.
-pub fn difference_over(
-    first: &[f64],
-    second: &[f64],
-    level: f64,
-) -> Result<Replicated, StatsError> {
+pub fn difference_over(first: &[f64], second: &[f64], level: f64) -> Result<Replicated> {
     let (a, va, n) = moments(first)?;
     let (b, vb, m) = moments(second)?;
     let (va, vb) = (va / n, vb / m);
@@ -67,18 +63,9 @@ pub fn t_p_value(t: f64, df: f64) -> f64 {
     }
 }
 
-fn moments(values: &[f64]) -> Result<(f64, f64, f64), StatsError> {
-    if values.len() < 2 {
-        return Err(StatsError::TooFew {
-            what: "a mean over seeds with its interval",
-            needed: 2,
-            unit: "seeds",
-            got: values.len(),
-        });
-    }
-    if let Some(row) = values.iter().position(|v| !v.is_finite()) {
-        return Err(StatsError::NotFinite { what: "the list of values by seed", row });
-    }
+fn moments(values: &[f64]) -> Result<(f64, f64, f64)> {
+    enough("a mean over seeds with its interval", 2, "seeds", values.len())?;
+    finite("the list of values by seed", values)?;
     let (mean, variance) = super::moments::moments(values);
     Ok((mean, variance, values.len() as f64))
 }
@@ -89,7 +76,7 @@ fn student(value: f64, variance: f64, df: f64, level: f64, n: (usize, usize)) ->
     let reach = t_quantile(df, level) * variance.sqrt();
     Replicated {
         value,
-        interval: Interval { lo: value - reach, hi: value + reach },
+        interval: Interval::around(value, reach),
         p: t_p_value(value / variance.sqrt(), df),
         df,
         n: n.0,

@@ -7,10 +7,11 @@
 //! N(0, Sigma), the form a' Sigma^-1 b, and Sigma^-1 v. All go through the
 //! n x n matrix of inner products (Woodbury's identity), so memory is n d.
 
+use super::error::{enough, Result};
 use super::linalg::{cholesky, first_bad_row, solve_lower, solve_lower_transposed};
 use super::rng::{fill_normal, stream};
 use super::StatsError;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{s, Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// Least weight of the isotropic part, so that the inverse always exists.
@@ -35,16 +36,9 @@ pub struct Shrinkage {
 ///
 /// lambda is the optimal one for X'X / n; the covariance itself divides by n - 1.
 /// Errors below 2 rows, on values that are not finite and when all rows are equal.
-pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage, StatsError> {
+pub fn ledoit_wolf(x: ArrayView2<f32>) -> Result<Shrinkage> {
     let (n, d) = x.dim();
-    if n < 2 {
-        return Err(StatsError::TooFew {
-            what: "a shrinkage covariance",
-            needed: 2,
-            unit: "rows",
-            got: n,
-        });
-    }
+    enough("a shrinkage covariance", 2, "rows", n)?;
     if let Some(row) = first_bad_row(x) {
         return Err(StatsError::NotFinite { what: "the data of a covariance", row });
     }
@@ -79,10 +73,15 @@ impl Shrinkage {
         self.factor.nrows()
     }
 
-    /// `rows` vectors from N(0, Sigma), `(rows, d)`; one stream a row.
+    /// `rows` vectors from N(0, Sigma), `z factor + sqrt(lambda mu) e`, `(rows, d)`; one stream a row.
     pub fn sample(&self, rows: usize, seed: u64, purpose: &str) -> Array2<f32> {
-        let normals = Normals::draw(rows, self.n(), self.factor.ncols(), seed, purpose);
-        self.colour(&normals)
+        let (n, d) = self.factor.dim();
+        // Coefficients of the data rows, then the isotropic part.
+        let normals = mixtures(rows, n + d, seed, purpose);
+        let factor = self.factor.mapv(|v| (self.weight * v) as f32);
+        let mut out = normals.slice(s![.., ..n]).dot(&factor); // (rows, n) x (n, d)
+        out.scaled_add((self.lambda * self.mu).sqrt() as f32, &normals.slice(s![.., n..]));
+        out
     }
 
     /// Random mixtures of the centred rows, `(rows, d)`: vectors from N(0, S) with S the sample
@@ -94,14 +93,6 @@ impl Shrinkage {
     /// too small (11 % below .05 at 100 texts and 576 dimensions).
     pub fn mixed(&self, coefficients: &Array2<f32>) -> Array2<f32> {
         coefficients.dot(&self.factor.mapv(|v| v as f32)) // (rows, n) x (n, d)
-    }
-
-    /// Gives standard normal draws this covariance: `z factor + sqrt(lambda mu) e`, `(rows, d)`.
-    fn colour(&self, normals: &Normals) -> Array2<f32> {
-        let factor = self.factor.mapv(|v| (self.weight * v) as f32);
-        let mut out = normals.rows.dot(&factor); // (rows, n) x (n, d)
-        out.scaled_add((self.lambda * self.mu).sqrt() as f32, &normals.free);
-        out
     }
 
     /// Turns inner products `gram (m, m)` of the rows of `s (m, d)` into the
@@ -137,33 +128,6 @@ pub fn mixtures(rows: usize, n: usize, seed: u64, purpose: &str) -> Array2<f32> 
         fill_normal(&mut rng, row.as_slice_mut().unwrap_or_default());
     });
     out
-}
-
-/// Standard normal numbers for drawing from a [`Shrinkage`].
-struct Normals {
-    /// Coefficients of the data rows `(rows, n)`.
-    rows: Array2<f32>,
-    /// Isotropic part `(rows, d)`.
-    free: Array2<f32>,
-}
-
-impl Normals {
-    /// Draws for `rows` vectors in d dimensions from a covariance of n rows; one stream a row.
-    fn draw(rows: usize, n: usize, d: usize, seed: u64, purpose: &str) -> Self {
-        let mut out = Normals { rows: Array2::zeros((rows, n)), free: Array2::zeros((rows, d)) };
-        out.rows
-            .axis_iter_mut(Axis(0))
-            .into_par_iter()
-            .zip(out.free.axis_iter_mut(Axis(0)).into_par_iter())
-            .enumerate()
-            .for_each(|(i, (mut first, mut second))| {
-                let mut rng = stream(seed, purpose, i as u64);
-                for part in [first.as_slice_mut(), second.as_slice_mut()] {
-                    fill_normal(&mut rng, part.unwrap_or_default());
-                }
-            });
-        out
-    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ pub use units::write_units;
 use super::records::*;
 use super::roles::place;
 use super::{Draws, Readings, Result, Roles};
-use crate::geometry::shift::ShiftOptions;
 use crate::geometry::{self, CouplingInput, CouplingOptions};
+use crate::stats::Resampling;
 use crate::store::{ResultsWriter, StoreError};
 use ndarray::Array3;
 
@@ -236,7 +236,7 @@ impl<'a> Asked<'a> {
         (0..self.readings.texts()).collect()
     }
 
-    fn shift_options(&self) -> ShiftOptions {
-        ShiftOptions { draws: self.options.draws, level: LEVEL, seed: self.options.seed }
+    fn shift_options(&self) -> Resampling {
+        Resampling { draws: self.options.draws, level: LEVEL, seed: self.options.seed }
     }
 }

@@ -3,8 +3,9 @@
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
 use crate::analysis::Result;
-use crate::geometry::regions::{along, mahalanobis, silhouette, Clouds, RegionOptions};
+use crate::geometry::regions::{along, mahalanobis, silhouette, Clouds};
 use crate::stats::mixture::bimodality;
+use crate::stats::Resampling;
 use ndarray::{ArrayView2, Axis};
 
 /// Activations of the neutral texts in every state at a layer.
@@ -19,8 +20,7 @@ pub(super) fn regions(asked: &Asked) -> Result<Vec<RegionRow>> {
         return Ok(rows);
     }
     let clusters = asked.texts();
-    let options =
-        RegionOptions { level: LEVEL, seed: asked.options.seed, ..RegionOptions::default() };
+    let options = Resampling { draws: 500, level: LEVEL, seed: asked.options.seed };
     for &l in &asked.at {
         let states = clouds(asked, l);
         let clouds = Clouds { states: &states, clusters: &clusters };

@@ -3,9 +3,10 @@
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
 use crate::analysis::Result;
-use crate::geometry::subspace_curve::{subspace_curve, CurveOptions, Differences};
+use crate::geometry::subspace_curve::{subspace_curve, Differences};
 use crate::geometry::transfer::transfer_auroc;
 use crate::stats::shrinkage::ledoit_wolf;
+use crate::stats::Resampling;
 use ndarray::Axis;
 
 /// Transfer of each concept of a couple to the other, both ways.
@@ -47,8 +48,7 @@ pub(super) fn transfer(asked: &Asked) -> Result<Vec<TransferRow>> {
 
 /// Overlap of every couple's subspaces for growing k.
 pub(super) fn overlap(asked: &Asked) -> Result<Vec<OverlapRow>> {
-    let options =
-        CurveOptions { level: LEVEL, seed: asked.options.seed, ..CurveOptions::default() };
+    let how = Resampling { draws: 500, level: LEVEL, seed: asked.options.seed };
     let mut rows = Vec::new();
     for s in asked.states() {
         for &l in &asked.at {
@@ -59,7 +59,7 @@ pub(super) fn overlap(asked: &Asked) -> Result<Vec<OverlapRow>> {
                     rows: asked.differences[s][c].index_axis(Axis(1), l),
                     clusters: &asked.clusters[c],
                 };
-                let curve = subspace_curve(side(a), side(b), &covariance, options)?;
+                let curve = subspace_curve(side(a), side(b), &covariance, 8, how)?;
                 let angle = |a: Option<&f64>| a.copied().unwrap_or(f64::NAN);
                 rows.extend(curve.iter().map(|at| OverlapRow {
                     state: asked.state(s),

@@ -19,9 +19,7 @@ pub fn known(battery: &[Preference], prompts: usize) -> Vec<(Case, Side)> {
     let mut all = Vec::new();
     for preference in battery {
         for prompt in preference.prompts.iter().take(prompts) {
-            let Some(pair) = prompt.pairs.first() else {
-                continue;
-            };
+            let Some(pair) = prompt.pairs.first() else { continue };
             for (answer, side) in [(&pair.express, Side::Expresses), (&pair.oppose, Side::Opposes)]
             {
                 let case = Case {
@@ -57,9 +55,7 @@ impl Agreement {
     pub fn of(judge: &str, known: &[(Case, Side)], store: &Store) -> Agreement {
         let (mut n, mut stance, mut fact) = (0, 0, 0);
         for (case, side) in known {
-            let Some(ruling) = store.ruling(judge, case) else {
-                continue;
-            };
+            let Some(ruling) = store.ruling(judge, case) else { continue };
             n += 1;
             if let Ruling::Verdict(v) = ruling {
                 stance += u64::from(v.stance == *side);

@@ -92,12 +92,9 @@ impl<'a> Client<'a> {
     }
 
     fn sort(&self, status: u16, after: Option<Duration>, body: &str) -> Outcome {
-        let why = || {
-            let text = self.shown(&said(body));
-            match text.is_empty() {
-                true => "it gave no reason".to_string(),
-                false => text,
-            }
+        let why = || match self.shown(&said(body)) {
+            text if text.is_empty() => "it gave no reason".to_string(),
+            text => text,
         };
         let never = |hint: &str| Outcome::Never {
             why: format!("status {status}: {}", why()),
@@ -136,10 +133,7 @@ impl<'a> Client<'a> {
     }
 
     fn redacted(&self, text: &str) -> String {
-        match &self.endpoint.key {
-            Some(key) => key.redact(text),
-            None => text.into(),
-        }
+        self.endpoint.key.as_ref().map_or_else(|| text.into(), |key| key.redact(text))
     }
 
     /// The beginning of a server's text on one line, without the key.

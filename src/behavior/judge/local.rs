@@ -9,9 +9,9 @@
 
 use super::store::{unsettled, Reply, Store};
 use super::{prompt, Case, Tally, Verdict};
-use crate::behavior::{response_log_probs, BehaviorError};
+use crate::behavior::{response_log_probs, BehaviorError, Result};
 use crate::model::{Decoder, Interventions, Message, Role, Tokenizer, Tokens};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Cases of a batch; each is eight short texts with a long common beginning.
 const BATCH: usize = 8;
@@ -31,28 +31,21 @@ pub fn judge_locally(
     cases: &[Case],
     store: &mut Store,
     watch: &mut dyn FnMut(&Tally),
-) -> Result<Tally, BehaviorError> {
+) -> Result<Tally> {
     let (todo, mut tally) = unsettled(cases, name, store);
     watch(&tally);
     let mut blank: HashMap<&str, Words> = HashMap::new();
     for batch in todo.chunks(BATCH) {
         let mut asked: Vec<Case> = batch.iter().map(|c| (*c).clone()).collect();
-        let fresh: Vec<&str> = {
-            let mut facts: Vec<&str> = batch.iter().map(|c| c.fact.as_str()).collect();
-            facts.retain(|f| !blank.contains_key(f));
-            facts.sort_unstable();
-            facts.dedup();
-            facts
-        };
+        let facts = batch.iter().map(|c| c.fact.as_str());
+        let fresh: BTreeSet<&str> = facts.filter(|f| !blank.contains_key(f)).collect();
         asked.extend(fresh.iter().map(|fact| Case {
             question: "N/A".into(),
             answer: "N/A".into(),
             fact: (*fact).into(),
         }));
         let mut words = score(model, tokenizer, &asked)?;
-        for (fact, scores) in fresh.iter().zip(words.split_off(batch.len())) {
-            blank.insert(fact, scores);
-        }
+        blank.extend(fresh.into_iter().zip(words.split_off(batch.len())));
         for (case, words) in batch.iter().zip(words) {
             let prior = &blank[case.fact.as_str()];
             let (verdict, scores) = verdict(&words, prior);
@@ -68,11 +61,7 @@ pub fn judge_locally(
 }
 
 /// Log-probability of every verdict word behind each case.
-fn score(
-    model: &Decoder,
-    tokenizer: &Tokenizer,
-    cases: &[Case],
-) -> Result<Vec<Words>, BehaviorError> {
+fn score(model: &Decoder, tokenizer: &Tokenizer, cases: &[Case]) -> Result<Vec<Words>> {
     let mut texts: Vec<Tokens> = Vec::new();
     for case in cases {
         let material = prompt::material(case);
@@ -94,13 +83,10 @@ fn score(
     let means = response_log_probs(model, &texts, &Interventions::none())?;
     let mut sums =
         means.iter().zip(&texts).map(|(mean, t)| mean * t.with_role(Role::Response).len() as f64);
-    Ok(cases
-        .iter()
-        .map(|_| {
-            let one = |words: &[&str]| sums.by_ref().take(words.len()).collect();
-            prompt::SINGLE.map(|(_, _, words)| words).map(one).to_vec()
-        })
-        .collect())
+    let of_case = |_: &Case| {
+        prompt::SINGLE.map(|(_, _, words)| sums.by_ref().take(words.len()).collect()).to_vec()
+    };
+    Ok(cases.iter().map(of_case).collect())
 }
 
 /// The likeliest word of each question above its prior, and `question/word -> log-odds` against

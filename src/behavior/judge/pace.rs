@@ -4,6 +4,8 @@
 //! Starts are evenly spaced, retries included; a server that asks for a pause holds back every
 //! thread. [`Clock`] is the one place that really waits, and tests put another in its stead.
 
+use ::time::format_description::well_known::Rfc2822;
+use ::time::OffsetDateTime;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait that is not asked for by the server.
@@ -62,30 +64,9 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// Seconds since 1970 of a date such as `Tue, 29 Feb 2000 23:59:59 GMT`.
 fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let parts: Vec<&str> = text.split_ascii_whitespace().collect();
-    let [_, day, month, year, clock, "GMT"] = parts[..] else {
-        return None;
-    };
-    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
-    let month = MONTHS.iter().position(|m| *m == month)? as u64;
-    let clock: Vec<u64> = clock.split(':').filter_map(|p| p.parse().ok()).collect();
-    let [hour, minute, second] = clock[..] else {
-        return None;
-    };
-    let time_of_day = hour < 24 && minute < 60 && second <= 60;
-    if !(1970..10_000).contains(&year) || !(1..=31).contains(&day) || !time_of_day {
-        return None;
-    }
-    // Days are counted from 1 March of year 0, so that a leap day comes last.
-    let (y, m) = match month {
-        0 | 1 => (year - 1, month + 10),
-        _ => (year, month - 2),
-    };
-    let days = y * 365 + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1;
-    const TO_1970: u64 = 719_468;
-    Some((days - TO_1970) * 86_400 + hour * 3600 + minute * 60 + second)
+    // The day of the week follows from the date.
+    let (_, date) = text.split_once(", ")?;
+    OffsetDateTime::parse(date, &Rfc2822).ok()?.unix_timestamp().try_into().ok()
 }
 
 /// Time since a start, and waiting.

@@ -66,30 +66,21 @@ pub const SINGLE: [(&str, &str, &[&str]); 3] = [
     ),
 ];
 
+/// Place of a word among those that answer question `question` of [`SINGLE`].
+fn place(question: usize, word: &str) -> Option<usize> {
+    SINGLE[question].2.iter().position(|w| *w == word)
+}
+
 pub(super) fn yes(word: &str) -> Option<bool> {
-    match word {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    }
+    place(0, word).map(|at| at == 0)
 }
 
 pub(super) fn truth(word: &str) -> Option<Truth> {
-    match word {
-        "true" => Some(Truth::True),
-        "false" => Some(Truth::False),
-        "not sure" => Some(Truth::NotSure),
-        _ => None,
-    }
+    place(1, word).map(|at| [Truth::True, Truth::False, Truth::NotSure][at])
 }
 
 pub(super) fn side(word: &str) -> Option<Side> {
-    match word {
-        "expresses" => Some(Side::Expresses),
-        "opposes" => Some(Side::Opposes),
-        "neither" => Some(Side::Neither),
-        _ => None,
-    }
+    place(2, word).map(|at| [Side::Expresses, Side::Opposes, Side::Neither][at])
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 //! are no verdict, and a reply that its length limit cut counts only if it is the bare verdict,
 //! since a sentence that was to follow might have taken it back.
 
-use super::prompt::{side, truth, yes};
+use super::prompt::{side, truth, yes, SINGLE};
 use super::Verdict;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// A reply as a server sends it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,19 +145,24 @@ fn bare(text: &str) -> Option<Verdict> {
 /// `{"coherent": "yes", "fact": "true", "stance": "neither"}`, truth values allowed.
 fn object(text: &str) -> Option<Verdict> {
     let map: Map<String, Value> = serde_json::from_str(text.trim()).ok()?;
-    let word = |name: &str, yes: &str, no: &str| match map.get(name)? {
-        Value::String(word) => Some(word.trim().to_lowercase()),
-        Value::Bool(b) => Some(if *b { yes } else { no }.to_owned()),
-        _ => None,
-    };
     let known = |name: &String| names(&format!("{name}:"));
     if !map.keys().all(known) {
         return None;
     }
+    verdict(|name| match map.get(name)? {
+        Value::String(word) => Some(word.trim().to_lowercase().replace('_', " ")),
+        Value::Bool(b) if name == "coherent" => Some(if *b { "yes" } else { "no" }.into()),
+        Value::Bool(b) => Some(b.to_string()),
+        _ => None,
+    })
+}
+
+/// The verdict of the word on each question.
+fn verdict(word: impl Fn(&str) -> Option<String>) -> Option<Verdict> {
     Some(Verdict {
-        coherent: yes(&word("coherent", "yes", "no")?)?,
-        fact: truth(&word("fact", "true", "false")?.replace('_', " "))?,
-        stance: side(&word("stance", "", "")?)?,
+        coherent: yes(&word("coherent")?)?,
+        fact: truth(&word("fact")?)?,
+        stance: side(&word("stance")?)?,
     })
 }
 
@@ -174,27 +180,19 @@ fn split(line: &str) -> Option<(String, String)> {
 
 /// Whether a line speaks of a part of the verdict.
 fn names(line: &str) -> bool {
-    let name = split(line).map(|(name, _)| name);
-    name.is_some_and(|n| matches!(n.as_str(), "coherent" | "fact" | "stance"))
+    split(line).is_some_and(|(name, _)| SINGLE.iter().any(|question| question.0 == name))
 }
 
 /// Lines of which each is a part of the verdict, and each part is there once.
 fn lines(all: &[&str]) -> Option<Verdict> {
-    let (mut coherent, mut fact, mut stance) = (None, None, None);
+    let mut words = BTreeMap::new();
     for line in all.iter().filter(|l| !l.trim().is_empty()) {
         let (name, word) = split(line)?;
-        let word = word.as_str();
-        let fresh = match name.as_str() {
-            "coherent" => coherent.replace(yes(word)?).is_none(),
-            "fact" => fact.replace(truth(word)?).is_none(),
-            "stance" => stance.replace(side(word)?).is_none(),
-            _ => return None,
-        };
-        if !fresh {
+        if !names(line) || words.insert(name, word).is_some() {
             return None;
         }
     }
-    Some(Verdict { coherent: coherent?, fact: fact?, stance: stance? })
+    verdict(|name| words.get(name).cloned())
 }
 
 #[cfg(test)]

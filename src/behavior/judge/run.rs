@@ -242,10 +242,7 @@ impl Shared<'_> {
             (same, n) if same == status => (same, n + 1),
             _ => (status, 1),
         };
-        let limit = match answered {
-            true => REFUSED_LATER,
-            false => REFUSED.min(self.todo.len()),
-        };
+        let limit = if answered { REFUSED_LATER } else { REFUSED.min(self.todo.len()) };
         if last.1 < limit {
             return;
         }

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::prompt::VERSION;
 
 /// One reply.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     pub key: String,
     pub judge: String,
@@ -50,14 +50,11 @@ impl Reply {
             version: VERSION.into(),
             verdict,
             raw: raw.into(),
-            cut: false,
-            scores: BTreeMap::new(),
-            prompt_tokens: 0,
-            completion_tokens: 0,
             question: case.question.clone(),
             answer: case.answer.clone(),
             fact: case.fact.clone(),
             at: time::utc_now(),
+            ..Reply::default()
         }
     }
 }
@@ -124,11 +121,7 @@ pub(super) fn unsettled<'a>(
     let mut seen = HashSet::new();
     let mut tally = Tally::default();
     let mut todo = Vec::new();
-    for case in cases.iter().filter(|c| !c.is_silence()) {
-        let key = case.key(judge);
-        if !seen.insert(key) {
-            continue;
-        }
+    for case in cases.iter().filter(|c| !c.is_silence() && seen.insert(c.key(judge))) {
         tally.cases += 1;
         match store.ruling(judge, case) {
             Some(Ruling::Verdict(_)) => tally.known += 1,
