@@ -56,23 +56,3 @@ impl BatteryChoice {
         Ok(all)
     }
 }
-
-/// Scores one preference after the other, with progress.
-pub fn score(
-    decoder: &Decoder,
-    tokenizer: &Tokenizer,
-    battery: &[Preference],
-    system: Option<&str>,
-    interventions: &Interventions,
-    out: &Console,
-    what: &str,
-) -> Result<Vec<PairScore>> {
-    let mut progress = out.bar(what, battery.len());
-    let mut all = Vec::new();
-    for preference in battery {
-        let one = std::slice::from_ref(preference);
-        all.extend(stance(decoder, tokenizer, one, system, interventions)?);
-        progress.step("");
-    }
-    Ok(all)
-}

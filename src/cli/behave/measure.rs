@@ -3,13 +3,13 @@
 //! Each part writes its rows as it ends, so a killed command has lost at most the part it was
 //! at; answers are kept one by one and are not drawn again.
 
-use super::battery::score;
 use super::states::Open;
 use super::Asking;
 use crate::analysis::conversations::{converse, Held};
 use crate::behavior::conversation::after;
-use crate::behavior::{sample, Answer, Asked, Drawn, PairScore, Speaker};
+use crate::behavior::{sample, stance, Answer, Asked, Drawn, PairScore, Speaker};
 use crate::cli::Console;
+use crate::materials::Preference;
 use crate::model::Model;
 use crate::store::atomic;
 use anyhow::Result;
@@ -54,7 +54,11 @@ pub fn measure(
 ) -> Result<Measured> {
     let (tokenizer, folder, system) = (&model.tokenizer, asking.out, asking.system);
     let (decoder, edits) = (&open.decoder, &open.interventions);
-    let run = |battery, what: &str| score(decoder, tokenizer, battery, system, edits, out, what);
+    // One plan for the whole battery, as in a study: the same bits.
+    let run = |battery: &[Preference], what: &str| {
+        out.log(what);
+        stance(decoder, tokenizer, battery, system, edits)
+    };
     let mut done = Measured {
         scores: run(asking.battery, state)?,
         ..Measured::default()
