@@ -1,9 +1,6 @@
-//! The battery on the command line: which part of it, and scoring it with progress.
+//! The battery on the command line: which part of it.
 
-use super::super::Console;
-use crate::behavior::{stance, PairScore};
 use crate::materials::{load_preferences, subset, Preference};
-use crate::model::{Decoder, Interventions, Tokenizer};
 use crate::store::names::nearest;
 use anyhow::{bail, Result};
 use clap::Args;
