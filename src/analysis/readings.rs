@@ -43,7 +43,9 @@ impl ConceptActivations {
     /// Mean difference, `(layers, d)`.
     pub fn direction(&self) -> Array2<f64> {
         let n = self.positive.dim().0.max(1) as f64;
-        self.differences().mapv(f64::from).sum_axis(Axis(0)) / n
+        // Subtracted at full width, as the estimators do it: one direction, to the bit.
+        let differences = self.positive.mapv(f64::from) - self.negative.mapv(f64::from);
+        differences.sum_axis(Axis(0)) / n
     }
 }
 
