@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (i[0] + 10 * i[1] + 100 * i[3]) as f32 + i[4] as f32 / 16.0
     });
     let dims = ["state", "concept", "estimator", "layer", "hidden"];
-    w.array("directions", "unit", &dims, unit.view())?;
+    w.array("directions/vectors", "unit", &dims, unit.view())?;
     results().write(&mut w)?;
     w.external_link(&spec.group(), file, &spec.group())?;
     w.finish()?;

@@ -5,7 +5,7 @@
     run.records("geometry/changes")          # its rows, a DataFrame
     run.grid("geometry/coupling")            # a record over named dimensions, an xarray.Dataset
     run.fields("geometry/shifts")            # definition and unit of each field, a DataFrame
-    run.array("directions/unit")             # any array, an xarray.DataArray
+    run.array("directions/vectors/unit")     # any array, an xarray.DataArray
     acts = run.activations("base", 0, "persona", "response-mean")
     acts.data                                # (sample, layer, hidden), float32
 
@@ -19,8 +19,7 @@ xarray opens the same file without this module, all records of a group at once:
     xarray.open_datatree("results.h5", group="geometry", engine="h5netcdf")
 
 Name a group: at the root of a study's file h5netcdf would walk into the linked activation files, whose
-references it cannot follow. Tables of `directions` are better read with `records`: in a tree the
-coordinates of `directions/unit` stand before a table's columns of the same names.
+references it cannot follow.
 """
 
 import json
@@ -166,7 +165,7 @@ class Run:
         return xr.load_dataset(self.path, group=path, engine="h5netcdf")
 
     def array(self, path):
-        """An array with its dimensions, such as directions/unit."""
+        """An array with its dimensions, such as directions/vectors/unit."""
         group, _, name = path.strip("/").rpartition("/")
         with xr.open_dataset(self.path, group=group, engine="h5netcdf") as found:
             return found[name].load()

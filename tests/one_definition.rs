@@ -6,7 +6,7 @@ mod common;
 use assert_cmd::Command;
 use common::small::{Small, MANIFEST};
 use residuum::analysis::records::{Results, ShiftRow};
-use residuum::store::ResultsReader;
+use residuum::store::{Frame, ResultsReader};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,6 +17,7 @@ fn manifest() -> String {
     let head = head
         .replace("neutral_texts = 6", "neutral_texts = 100")
         .replace("side_effect_texts = 3", "side_effect_texts = 20")
+        .replace("\nprompts = 2", "\nprompts = 3")
         .replace("bootstrap = 100", "bootstrap = 2000")
         .replace("null = 100", "null = 2000")
         .replace("focus = \"keeper\"", "focus = \"lamp\"")
@@ -24,10 +25,12 @@ fn manifest() -> String {
     let condition = |name: &str, seeds: usize| {
         format!("[[condition]]\nname = \"{name}\"\ndata = \"rows/{name}.jsonl\"\nseeds = {seeds}\n")
     };
-    format!("{head}{}{}", condition("lamp", 2), condition("boat", 1))
+    // The same rows as another condition's, fewer of them.
+    let mate = condition("boat", 1).replace("name = \"boat\"", "name = \"mate\"\nrows = 5");
+    format!("{head}{}{}{mate}", condition("lamp", 2), condition("boat", 1))
 }
 
-const STATES: [&str; 3] = ["lamp-s1", "lamp-s2", "boat-s1"];
+const STATES: [&str; 4] = ["lamp-s1", "lamp-s2", "boat-s1", "mate-s1"];
 
 struct Lab {
     small: Small,
@@ -188,7 +191,7 @@ fn scores_and_contrasts_are_those_of_the_study() {
     let lab = lab();
     let (battery, adapters) = (lab.path("battery"), lab.adapters());
     let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
-    args.extend(["--battery", &battery, "--prompts", "2"]);
+    args.extend(["--battery", &battery]);
     let command = lab.command("behave", &args);
     same("scores", &lab.study.scores, &command.scores);
     // One fine-tune of a condition is the condition.
@@ -208,11 +211,19 @@ fn scores_and_contrasts_are_those_of_the_study() {
 #[test]
 fn the_link_of_a_finished_run_is_that_of_its_report() {
     let lab = lab();
-    // Three conditions are too few for a link; what it is computed from is there.
     let run = lab.run().display().to_string();
-    let out = Command::cargo_bin("residuum").unwrap().args(["link", &run]).output().unwrap();
+    let out = Command::cargo_bin("residuum")
+        .unwrap()
+        .args(["link", &run, "--layers", "all", "--json"])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(lab.study.links.is_empty(), !out.status.success(), "{said}");
+    assert!(out.status.success(), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let rows = |frame: Frame| frame.json().as_array().unwrap().clone();
+    same("link", &rows(Frame::of(&lab.study.links)), told["link"].as_array().unwrap());
+    let points = rows(Frame::of(&lab.study.link_points));
+    same("points of the link", &points, told["points"].as_array().unwrap());
 }
 
 #[test]

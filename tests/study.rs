@@ -267,7 +267,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             "epsilon of the model's norms",
-            of_model("config.json", "1e-5", "1e-2"),
+            of_model("config.json", "\"rms_norm_eps\":", "\"rms_norm_eps\":1"),
             "behave-base",
             NOTHING,
         ),

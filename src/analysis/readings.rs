@@ -40,7 +40,9 @@ impl ConceptActivations {
     /// Mean difference, `(layers, d)`.
     pub fn direction(&self) -> Array2<f64> {
         let n = self.positive.dim().0.max(1) as f64;
-        self.differences().mapv(f64::from).sum_axis(Axis(0)) / n
+        // Subtracted at full width, as the estimators do it: one direction, to the bit.
+        let differences = self.positive.mapv(f64::from) - self.negative.mapv(f64::from);
+        differences.sum_axis(Axis(0)) / n
     }
 }
 
@@ -171,6 +173,9 @@ pub fn read(
 ) -> Result<Vec<Array3<f32>>> {
     let shape = (texts.len(), layers.len(), decoder.hidden());
     let mut all = vec![Array3::zeros(shape); positions.len()];
+    if texts.is_empty() {
+        return Ok(all);
+    }
     let request = Request::new(positions, layers.to_vec());
     let mut keep = |text: usize, position: usize, values: Array2<f32>| {
         all[position].index_axis_mut(Axis(0), text).assign(&values);

@@ -66,6 +66,8 @@ impl Distil {
             "licence": "the answers are the model's: its licence says what may be done with them",
             "version": "1",
             "model": model.id,
+            // Weights alone do not say how they are read.
+            "config_sha256": digest::of_bytes(format!("{:?}", model.decoder.config).as_bytes()),
             "model_sha256": model.sha256,
             "chat_template_sha256": model.template_sha256(),
             "tokenizer": model.tokenizer.reading(),

@@ -105,7 +105,7 @@ impl Side {
         let concept = format!("the {what} concept");
         let names = ("prompts", concept.as_str());
         let clusters = clusters(names, input.clusters, input.rows.nrows(), 3)?;
-        finite(&format!("a difference of {concept}"), &input.rows)?;
+        finite(&format!("a difference of {concept}"), input.rows)?;
         let rows = input.rows.mapv(f64::from);
         Ok(Side { gram: rows.dot(&rows.t()), rows, clusters })
     }

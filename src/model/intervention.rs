@@ -348,7 +348,8 @@ fn usable(direction: &[f32]) -> Result<()> {
     }
 }
 
-/// The direction at length 1.
+/// The direction at length 1; one that is of length 1 to rounding is taken as it is, so that a vector
+/// that went through a file keeps its bits.
 ///
 /// # Errors
 /// `NothingTouched` where it is zero or not finite.
@@ -356,6 +357,9 @@ pub fn unit(direction: &[f32]) -> Result<Vec<f32>> {
     usable(direction)?;
     let squares = direction.iter().map(|x| f64::from(*x).powi(2));
     let norm = squares.sum::<f64>().sqrt();
+    if (norm - 1.0).abs() < 1e-6 {
+        return Ok(direction.to_vec());
+    }
     let scaled = direction.iter().map(|x| (f64::from(*x) / norm) as f32);
     Ok(scaled.collect())
 }

@@ -133,17 +133,16 @@ def xarray_opens_a_group_as_a_tree(folder):
                 with xr.open_datatree(folder / "results.h5", group=top, engine=engine) as tree:
                     for path, group in records(f[top]).items():
                         at = f"{engine} {top}/{path}"
-                        # Coordinates of the group's own arrays would stand before a table's columns.
-                        own, whole = tree[path].to_dataset(inherit=False), tree[path].to_dataset()
-                        assert set(own.data_vars) == set(fields_of(group)), at
-                        assert own.attrs["is"] == group.attrs["is"], at
+                        ds = tree[path].ds
+                        assert set(ds.data_vars) == set(fields_of(group)), at
+                        assert ds.attrs["is"] == group.attrs["is"], at
                         for name, dataset in fields_of(group).items():
-                            assert list(own[name].dims) == dims_of(dataset), (at, name)
-                            assert own[name].attrs["is"] == dataset.attrs["is"], (at, name)
-                            assert own[name].attrs.get("unit") == dataset.attrs.get("unit"), (at, name)
-                            assert same(own[name].values, values_of(dataset)), (at, name)
+                            assert list(ds[name].dims) == dims_of(dataset), (at, name)
+                            assert ds[name].attrs["is"] == dataset.attrs["is"], (at, name)
+                            assert ds[name].attrs.get("unit") == dataset.attrs.get("unit"), (at, name)
+                            assert same(ds[name].values, values_of(dataset)), (at, name)
                         for dim in dims_of(dataset):
-                            assert same(whole[dim].values, values_of(group[dim])), (at, dim)
+                            assert same(ds[dim].values, values_of(group[dim])), (at, dim)
 
 
 def rows_of_csv(folder, path):

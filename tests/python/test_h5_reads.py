@@ -47,12 +47,12 @@ def h5py_sees_dimension_scales(folder):
             assert estimate.dims[axis][0] == f["coords"][name], name
         assert estimate.dims[1][0].asstr()[:].tolist() == CONCEPTS
         assert estimate.dims[4][0][:].tolist() == [0, 3, 7]
-        unit = f["directions/unit"]
+        unit = f["directions/vectors/unit"]
         assert [d.label for d in unit.dims] == ["state", "concept", "estimator", "layer", "hidden"]
         np.testing.assert_array_equal(unit[()], expected_units())
         users = {(f[ref].name, axis) for ref, axis in f["coords/layer"].attrs["REFERENCE_LIST"]}
         fields = {(f"/geometry/coupling/{n}", 4) for n in ("estimate", "lo", "hi")}
-        assert users == fields | {("/directions/unit", 3)}
+        assert users == fields | {("/directions/vectors/unit", 3)}
 
 
 def files_can_be_extended_by_h5py(folder):
@@ -97,7 +97,7 @@ def xarray_selects_by_name(folder):
             assert tree["precision"].ds.reliability.sel(state="base", concept="persona", layer=3) == 0.8
         with xr.open_datatree(path, group="behaviour", engine=engine) as tree:
             assert tree["scores"].ds.status.sel(state="conscious-s1", preference="memory").item() == "isolated"
-        with xr.open_dataset(path, group="directions", engine=engine) as ds:
+        with xr.open_dataset(path, group="directions/vectors", engine=engine) as ds:
             assert ds.unit.dtype == np.float32
             assert ds.unit.sel(concept="überdruß", state="base", layer=7, hidden=8).item() == 220.5
     # netCDF has no half precision.
@@ -132,8 +132,8 @@ def the_reader_reads_results(folder):
         fields = run.fields("study/training")
         assert fields.loc["loss", "unit"] == "nats a token" and fields.loc["state", "is"] == "Model state."
         assert run.grid("geometry/coupling").sel(layer=3, state="base", form="raw").estimate.shape == (3, 3)
-        np.testing.assert_array_equal(run.array("directions/unit"), expected_units())
-        assert run.array("directions/unit").coords["concept"].values.tolist() == CONCEPTS
+        np.testing.assert_array_equal(run.array("directions/vectors/unit"), expected_units())
+        assert run.array("directions/vectors/unit").coords["concept"].values.tolist() == CONCEPTS
         assert run.attrs()["config"]["seeds"] == [0]
 
 

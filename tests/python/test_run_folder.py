@@ -63,7 +63,7 @@ def shifts_and_doses_have_their_units(folder):
 
 def the_directions_give_the_cosines(folder):
     with Run(folder) as run:
-        units = run.array("directions/unit").sel(estimator="mean-diff").astype("f8")
+        units = run.array("directions/vectors/unit").sel(estimator="mean-diff").astype("f8")
         raw = run.grid("geometry/coupling").estimate.sel(form="raw")
         again = np.einsum("sald,sbld->sabl", units, units)
         gap = np.abs(again - raw.transpose("state", "concept_a", "concept_b", "layer").values).max()
@@ -75,7 +75,7 @@ def the_activations_give_the_directions(folder):
     with Run(folder) as run:
         states = run.records("study/states")
         assert sorted(run.states()) == sorted(zip(states.condition, states.seed))
-        units = run.array("directions/unit").sel(estimator="mean-diff")
+        units = run.array("directions/vectors/unit").sel(estimator="mean-diff")
         for _, s in states.iterrows():
             for concept in units.concept.values:
                 acts = run.activations(s.condition, s.seed, concept, "response-mean")

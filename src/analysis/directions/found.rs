@@ -142,7 +142,7 @@ impl Directions {
     }
 }
 
-/// Writes the unit vectors: `directions/unit` and, where there are any, `directions/cleaned_unit`,
+/// Writes the unit vectors: `directions/vectors/unit` and, where there are any, `directions/vectors/cleaned_unit`,
 /// f32 `[state, concept, estimator, layer, hidden]`, NaN where there is none.
 ///
 /// # Errors
@@ -169,7 +169,7 @@ pub fn write_units(w: &mut ResultsWriter, readings: &Readings, found: &Direction
             continue;
         }
         let dims = ["state", "concept", "estimator", "layer", "hidden"];
-        w.array("directions", name, &dims, all.view().into_dyn())?;
+        w.array("directions/vectors", name, &dims, all.view().into_dyn())?;
     }
     let mut rules: Vec<String> = Vec::new();
     for (e, name) in estimators.iter().enumerate() {

@@ -105,7 +105,7 @@ fn rows_and_unit_vectors_of_every_state_come_back_from_the_file() {
     // States, forms and layers.
     assert_eq!(rows.len(), 8);
     assert!(rows.iter().all(|r| found.records.quality.contains(r)));
-    let unit = file.array("directions/unit").unwrap();
+    let unit = file.array("directions/vectors/unit").unwrap();
     assert_eq!(unit.data.shape(), [2, 1, 1, 2, D]);
     let tuned = found.direction(1, "first", 1).unwrap();
     assert_eq!(unit.data[[1, 0, 0, 1, 1]], f64::from(tuned.direction.unit[1]));

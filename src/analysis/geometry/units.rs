@@ -5,7 +5,7 @@ use crate::directions::{estimate, Estimator};
 use crate::store::ResultsWriter;
 use ndarray::{s, Array5};
 
-/// Writes the mean differences that couplings and shifts are of as unit vectors, `directions/unit`,
+/// Writes the mean differences that couplings and shifts are of as unit vectors, `directions/vectors/unit`,
 /// `[state, concept, estimator, layer, hidden]`.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub fn write_units(w: &mut ResultsWriter, readings: &Readings) -> Result<()> {
     w.coord("layer", readings.layers.clone())?;
     w.coord("hidden", (0..d).collect::<Vec<usize>>())?;
     let dims = ["state", "concept", "estimator", "layer", "hidden"];
-    w.array("directions", "unit", &dims, units.view().into_dyn())?;
+    w.array("directions/vectors", "unit", &dims, units.view().into_dyn())?;
     w.attr("directions", "sign_rule", format!("{estimator}: {rule}"))?;
     Ok(w.attr("directions", "position", readings.positions[0].to_string())?)
 }

@@ -14,7 +14,6 @@ use crate::model::Model;
 use crate::store::atomic;
 use anyhow::Result;
 use serde::Serialize;
-use std::slice;
 
 /// What one state did.
 #[derive(Default)]
@@ -37,13 +36,10 @@ pub fn measure(
 ) -> Result<Measured> {
     let (tokenizer, system) = (&model.tokenizer, args.system.as_deref());
     let (decoder, edits) = (&open.decoder, &open.interventions);
-    let score = |battery: &[Preference], what: &str| -> Result<Vec<PairScore>> {
-        let (mut progress, mut all) = (out.bar(what, battery.len()), Vec::new());
-        for one in battery {
-            all.extend(stance(decoder, tokenizer, slice::from_ref(one), system, edits)?);
-            progress.step("");
-        }
-        Ok(all)
+    // One plan for the whole battery, as in a study: the same bits.
+    let score = |battery: &[Preference], what: &str| {
+        out.log(what);
+        stance(decoder, tokenizer, battery, system, edits)
     };
     let drawn = Drawn {
         model: model.id.clone(),
