@@ -8,8 +8,7 @@
 use super::axes::Frame;
 
 /// Lanes of one panel.
-pub struct Lanes<'a> {
-    frame: &'a Frame<'a>,
+pub struct Lanes {
     /// x of each layer.
     pub x: Vec<f64>,
     /// Distance between neighbouring conditions at one layer; 0 for lines.
@@ -22,8 +21,8 @@ pub fn side_by_side(layers: &[usize]) -> bool {
     layers.len() <= 3
 }
 
-impl<'a> Lanes<'a> {
-    pub fn new(frame: &'a Frame<'a>, layers: &[usize], conditions: usize) -> Self {
+impl Lanes {
+    pub fn new(frame: &Frame, layers: &[usize], conditions: usize) -> Self {
         const WIDEST: f64 = 15.0;
         let step = if side_by_side(layers) {
             let room = frame.area.width() / (layers.len() as f64 + 1.0) * 0.75;
@@ -31,17 +30,12 @@ impl<'a> Lanes<'a> {
         } else {
             0.0
         };
-        Lanes { frame, x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(), step, conditions }
+        Lanes { x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(), step, conditions }
     }
 
     /// x of each layer for the condition at `index`, `off` points to its right.
     pub fn across(&self, index: usize, off: f64) -> Vec<f64> {
         let apart = (index as f64 - (self.conditions as f64 - 1.0) / 2.0) * self.step;
         self.x.iter().map(|x| x + apart + off).collect()
-    }
-
-    /// y of each value; NaN stays NaN.
-    pub fn up(&self, list: &[f64]) -> Vec<f64> {
-        list.iter().map(|&v| self.frame.y.at(v)).collect()
     }
 }

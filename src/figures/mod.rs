@@ -9,8 +9,8 @@
 //! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
 //! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,
 //! legend, caption and the writing of files; `lanes` places conditions at a
-//! layer and `labels` names beside points. The figures use these six and nothing
-//! else.
+//! layer, `rows` names in groups and `labels` names beside points. The figures use these seven and
+//! nothing else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
 //! a size in this code is the size on paper; and a missing value is NaN (empty in
@@ -29,6 +29,7 @@ mod lanes;
 pub mod link;
 mod page;
 mod raster;
+mod rows;
 pub mod shift;
 pub(crate) mod theme;
 pub mod training;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::FigureError;
+use super::{theme, FigureError};
 
 /// A value with the ends of its interval, in the unit of the figure's axis.
 /// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
@@ -56,67 +56,56 @@ pub(super) fn number(value: f64) -> String {
     if value.is_nan() {
         String::new()
     } else {
-        format!("{value}")
+        value.to_string()
     }
 }
 
 /// The checks of one figure's input.
 pub(super) struct Check<'a> {
-    pub figure: &'a str,
+    figure: &'a str,
 }
 
 impl<'a> Check<'a> {
-    /// Starts the checks with that of the name, which becomes three file names.
+    /// Starts with the check of the name, which becomes three file names, and makes the embedded font
+    /// known, without which no text can be measured.
     pub fn new(figure: &'a str) -> Result<Self, FigureError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if figure.is_empty() || !figure.chars().all(fits) {
-            return Err(FigureError::Name { figure: figure.to_owned() });
+            return Err(FigureError::Name { figure: figure.into() });
         }
+        theme::register().map_err(|font| FigureError::Font { figure: figure.into(), font })?;
         Ok(Check { figure })
     }
 
     pub fn not_empty(&self, what: &str, count: usize) -> Result<(), FigureError> {
-        if count > 0 {
-            return Ok(());
+        match count {
+            0 => Err(FigureError::Empty { figure: self.figure.into(), what: what.into() }),
+            _ => Ok(()),
         }
-        Err(FigureError::Empty { figure: self.figure.to_owned(), what: what.to_owned() })
     }
 
     pub fn length(&self, what: &str, want: usize, got: usize) -> Result<(), FigureError> {
         if want == got {
             return Ok(());
         }
-        Err(FigureError::Length {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-            want,
-            got,
-        })
+        Err(FigureError::Length { figure: self.figure.into(), what: what.into(), want, got })
     }
 
     /// Refuses infinities; NaN passes as missing.
     pub fn finite(&self, what: &str, values: &[f64]) -> Result<(), FigureError> {
-        match values.iter().find(|v| v.is_infinite()) {
-            None => Ok(()),
-            Some(&value) => Err(FigureError::NotFinite {
-                figure: self.figure.to_owned(),
-                what: what.to_owned(),
-                value,
-            }),
-        }
+        let Some(&value) = values.iter().find(|v| v.is_infinite()) else {
+            return Ok(());
+        };
+        Err(FigureError::NotFinite { figure: self.figure.into(), what: what.into(), value })
     }
 
     /// Refuses infinities and an interval whose ends are swapped.
     pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<(), FigureError> {
         for e in list {
             self.finite(what, &e.numbers())?;
-            if e.has_interval() && e.lo > e.hi {
-                return Err(FigureError::Interval {
-                    figure: self.figure.to_owned(),
-                    what: what.to_owned(),
-                    lo: e.lo,
-                    hi: e.hi,
-                });
+            if e.lo > e.hi {
+                let (figure, what) = (self.figure.into(), what.into());
+                return Err(FigureError::Interval { figure, what, lo: e.lo, hi: e.hi });
             }
         }
         Ok(())
@@ -139,13 +128,7 @@ impl<'a> Check<'a> {
         if value.is_nan() || (lo..=hi).contains(&value) {
             return Ok(());
         }
-        Err(FigureError::Outside {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-            value,
-            lo,
-            hi,
-        })
+        Err(FigureError::Outside { figure: self.figure.into(), what: what.into(), value, lo, hi })
     }
 
     /// Refuses a figure in which every value is missing.
@@ -154,8 +137,7 @@ impl<'a> Check<'a> {
         what: &str,
         values: impl IntoIterator<Item = &'v f64>,
     ) -> Result<(), FigureError> {
-        let known = values.into_iter().filter(|v| !v.is_nan()).count();
-        self.not_empty(what, known)
+        self.not_empty(what, values.into_iter().filter(|v| !v.is_nan()).count())
     }
 
     /// Refuses a repeated key, which would be drawn over its twin.
@@ -165,13 +147,10 @@ impl<'a> Check<'a> {
         keys: impl IntoIterator<Item = T>,
     ) -> Result<(), FigureError> {
         let mut seen = BTreeSet::new();
-        for key in keys {
-            let name = what(&key);
-            if !seen.insert(key) {
-                return Err(FigureError::Twice { figure: self.figure.to_owned(), what: name });
-            }
+        match keys.into_iter().find_map(|key| seen.replace(key)) {
+            None => Ok(()),
+            Some(twin) => Err(FigureError::Twice { figure: self.figure.into(), what: what(&twin) }),
         }
-        Ok(())
     }
 
     /// Refuses positions that do not increase along a line.
@@ -179,7 +158,7 @@ impl<'a> Check<'a> {
         if list.windows(2).all(|w| w[0] < w[1]) {
             return Ok(());
         }
-        Err(FigureError::Order { figure: self.figure.to_owned(), what: what.to_owned() })
+        Err(FigureError::Order { figure: self.figure.into(), what: what.into() })
     }
 }
 
