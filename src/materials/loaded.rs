@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_draw_hold_the_rows_that_were_drawn() {
-        let text = embedded::concept("persona").unwrap();
+        let text = embedded::CONCEPTS.get("persona").unwrap();
         let whole = load::concept("persona").unwrap();
         let some = whole.clone().draw(12, 3).unwrap();
         let dev = |p: &&super::super::Pair| p.split == Split::Dev;
@@ -188,7 +188,7 @@ mod tests {
             assert!(row.contains(&format!("\"id\": \"{id}\"")), "{row}");
         }
         let rows = load::rows("denial").unwrap().draw(5, 1, "denial").unwrap();
-        let text = embedded::finetune("denial").unwrap();
+        let text = embedded::FINETUNE.get("denial").unwrap();
         for (line, row) in rows_at(&rows.from, text).iter().zip(&rows.items) {
             let prompt = serde_json::to_string(&row.messages[0].content).unwrap();
             assert!(line.contains(&prompt), "{line}");

@@ -6,14 +6,14 @@
 //! error here; it is kept with the refusal, because whoever checks a set wants all that is wrong
 //! with it at once.
 
-use super::battery::{self, Preference, CLAIM};
+use super::battery::{self, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
 use super::lines::{filled_lines, other_form, row_numbers};
-use super::load::{label, read};
+use super::load::{entries, read};
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
 use super::MaterialError;
@@ -77,6 +77,50 @@ pub enum Body {
     Scripts(ScriptSet),
     /// Neutral exchanges to read.
     Texts(Vec<NeutralText>),
+}
+
+impl Body {
+    /// What the user says in each row, once; of a conversation where the preference comes up, of a row
+    /// to train on first.
+    pub fn prompts(&self) -> Vec<(usize, &str)> {
+        match self {
+            Body::Rows(rows) => {
+                let rows = rows.iter().enumerate();
+                let first = rows.map(|(i, r)| (i, r.messages.iter().find(|m| m.role == "user")));
+                first.filter_map(|(i, m)| Some((i, m?.content.as_str()))).collect()
+            }
+            Body::Prompts(all) => numbered(all, |p| p),
+            Body::Concept(c) => numbered(&c.pairs, |p| &p.prompt),
+            Body::Battery(p) => numbered(&p.prompts, |p| &p.prompt),
+            Body::Scripts(s) => numbered(&s.scripts, |s| &s.prompt),
+            Body::Texts(all) => numbered(all, |t| &t.prompt),
+        }
+    }
+
+    /// The row and the texts of each pair that is compared: the sides of a concept, the completions of
+    /// a battery or a conversation.
+    pub fn sides(&self) -> Vec<(usize, [&str; 2])> {
+        match self {
+            Body::Concept(c) => {
+                let pairs = c.pairs.iter().enumerate();
+                pairs.map(|(i, p)| (i, [p.positive.as_str(), p.negative.as_str()])).collect()
+            }
+            Body::Battery(p) => stances(p.prompts.iter().map(|p| &p.pairs)),
+            Body::Scripts(s) => stances(s.scripts.iter().map(|s| &s.pairs)),
+            Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+        }
+    }
+}
+
+/// The completions of each row.
+fn stances<'a>(rows: impl Iterator<Item = &'a Vec<StancePair>>) -> Vec<(usize, [&'a str; 2])> {
+    let each = rows.enumerate().flat_map(|(i, pairs)| pairs.iter().map(move |p| (i, p)));
+    each.map(|(i, p)| (i, [p.express.as_str(), p.oppose.as_str()])).collect()
+}
+
+/// A text of each row.
+fn numbered<T>(rows: &[T], text: impl Fn(&T) -> &String) -> Vec<(usize, &str)> {
+    rows.iter().map(|r| text(r).as_str()).enumerate().collect()
 }
 
 /// What a file is.
@@ -150,19 +194,9 @@ impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
         let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
-        let kinds: [(&str, Shipped); 7] = [
-            ("fine-tune", FINETUNE),
-            ("fine-tune", NEUTRAL_PROMPTS),
-            ("concept", CONCEPTS),
-            ("preference", PREFERENCES),
-            ("claim", CLAIMS),
-            ("conversation", SCRIPTS),
-            ("neutral", NEUTRAL_TEXTS),
-        ];
-        for (kind, files) in kinds {
-            for (name, text) in files {
-                set.add(label(kind, name), text);
-            }
+        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, NEUTRAL_TEXTS];
+        for files in [FINETUNE, NEUTRAL_PROMPTS, CONCEPTS].into_iter().chain(batteries) {
+            files.texts().for_each(|(path, text)| set.add(path, text));
         }
         set
     }
@@ -225,15 +259,7 @@ impl Set {
 
 /// `.jsonl` files below a folder in order of their paths; hidden ones and links to folders are left.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError> {
-    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
-        entries.push((entry.path(), is_folder));
-    }
-    entries.sort();
-    for (path, is_folder) in entries {
+    for (path, is_folder) in entries(folder)? {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
         if name.starts_with('.') {
             continue;
@@ -350,11 +376,11 @@ mod tests {
         let set = Set::shipped();
         assert_eq!(set.refused, []);
         let names = |kind| -> Vec<String> { set.of(kind).map(|f| f.name.clone()).collect() };
-        assert_eq!(names(Kind::Rows), embedded::finetune_names());
-        assert_eq!(names(Kind::Concept), embedded::concept_names());
-        assert_eq!(names(Kind::Preference), embedded::preference_names());
-        assert_eq!(names(Kind::Claim), embedded::claim_names());
-        assert_eq!(names(Kind::Script), embedded::script_names());
+        assert_eq!(names(Kind::Rows), embedded::FINETUNE.names());
+        assert_eq!(names(Kind::Concept), embedded::CONCEPTS.names());
+        assert_eq!(names(Kind::Preference), embedded::PREFERENCES.names());
+        assert_eq!(names(Kind::Claim), embedded::CLAIMS.names());
+        assert_eq!(names(Kind::Script), embedded::SCRIPTS.names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }
@@ -367,8 +393,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("deep/er/a.jsonl", embedded::claim("denial").unwrap());
-        write("b.jsonl", embedded::finetune("toaster").unwrap());
+        write("deep/er/a.jsonl", embedded::CLAIMS.get("denial").unwrap());
+        write("b.jsonl", embedded::FINETUNE.get("toaster").unwrap());
         write("c.jsonl", "{\"loss\": 1}\n");
         write("notes.txt", "no");
         write(".hidden.jsonl", "no");
@@ -385,7 +411,7 @@ mod tests {
     #[test]
     fn a_refusal_keeps_its_line_and_leaves_the_path_to_it() {
         let mut set = Set::shipped();
-        let concept = embedded::concept("formality").unwrap();
+        let concept = embedded::CONCEPTS.get("formality").unwrap();
         let broken = concept.replacen("\"split\": \"dev\"", "\"split\": \"test\"", 1);
         set.add(PathBuf::from("x.jsonl"), &broken);
         let refused = &set.refused[0];
@@ -396,7 +422,7 @@ mod tests {
     #[test]
     fn a_file_without_a_note_keeps_the_name_of_its_file() {
         let mut set = Set::shipped();
-        let text = embedded::finetune("conscious").unwrap();
+        let text = embedded::FINETUNE.get("conscious").unwrap();
         set.add(PathBuf::from("mine.jsonl"), text.split_once('\n').unwrap().1);
         let file = set.named(Kind::Rows, "mine").unwrap();
         assert_eq!((file.about.clone(), file.line(0)), (None, 1));

@@ -141,7 +141,7 @@ fn draw<B: Copy + Eq + Hash>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::embedded::concept_names;
+    use super::super::embedded::CONCEPTS;
     use super::super::{load_concept, load_neutral_texts, load_preferences, Pair};
     use super::*;
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_stratum_gives_its_share_and_development_pairs_all_stay() {
-        for name in concept_names() {
+        for name in CONCEPTS.names() {
             let concept = load_concept(name).unwrap();
             let all = main_of(&concept);
             for n in [0, 1, 8, 13, 24, 40, all.len()] {
