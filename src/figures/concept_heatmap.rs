@@ -136,23 +136,6 @@ pub(super) fn value_cell(
     }
 }
 
-fn row_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
-    for (i, name) in names.iter().enumerate() {
-        let y = area.top + (i as f64 + 0.5) * cell;
-        let text = theme::shorten(name, SMALL, false, most);
-        canvas.text((area.left - 3.5, y), &text, Type::small(Anchor::Right));
-    }
-}
-
-fn column_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
-    for (i, name) in names.iter().enumerate() {
-        let x = area.left + (i as f64 + 0.5) * cell;
-        let face = Type { upward: true, ..Type::small(Anchor::Right) };
-        let text = theme::shorten(name, SMALL, false, most);
-        canvas.text((x, area.bottom + 4.0), &text, face);
-    }
-}
-
 /// The diverging map from `-limit` to `limit`, its top left corner at `place`.
 pub(super) fn colour_bar(canvas: &mut Canvas, (left, top): Point, label: &str, limit: f64) {
     const WIDTH: f64 = 110.0;

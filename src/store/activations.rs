@@ -49,10 +49,8 @@ impl ActivationWriter {
         for position in &spec.positions {
             check_name("a position", position)?;
             if COLUMNS.contains(&position.as_str()) {
-                return Err(StoreError::NameTaken {
-                    path: path.to_path_buf(),
-                    object: position.clone(),
-                });
+                let (path, object) = (path.to_path_buf(), position.clone());
+                return Err(StoreError::NameTaken { path, object });
             }
         }
         let store = Store::create(path, attrs, spec.clone())?;
@@ -77,25 +75,13 @@ impl ActivationWriter {
         for (position, row) in &sample.rows {
             let known = self.spec.positions.get(*position);
             if row.shape() != expected || known.is_none() {
-                return Err(StoreError::Shape {
-                    path: self.path.clone(),
-                    object: format!(
-                        "{}/{} of `{}`",
-                        sample.set,
-                        known.map_or("(no such position)", String::as_str),
-                        sample.prompt_id
-                    ),
-                    expected: expected.to_vec(),
-                    found: row.shape().to_vec(),
-                });
+                let at = known.map_or("(no such position)", String::as_str);
+                let object = format!("{}/{at} of `{}`", sample.set, sample.prompt_id);
+                return Err(StoreError::shape(&self.path, object, &expected, row.shape()));
             }
             self.refuse_unstorable(&sample, *position, row)?;
         }
-        let sent = match &self.sender {
-            Some(sender) => sender.send(Message::Sample(sample)).is_ok(),
-            None => false,
-        };
-        if sent {
+        if self.sender.as_ref().is_some_and(|s| s.send(Message::Sample(sample)).is_ok()) {
             return Ok(());
         }
         self.sender = None;

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,12 +59,7 @@ impl Pending {
         // An earlier process of the same id may have died with this very name.
         let pending = Self { temporary: temporary.clone(), target: target.to_path_buf() };
         ours().insert(temporary.clone());
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(|e| in_folder(&folder, e))?;
+        File::create(&temporary).map_err(|e| in_folder(&folder, e))?;
         Ok(pending)
     }
 
@@ -85,11 +80,8 @@ impl Pending {
     /// `DiskFull` or `Io`; the temporary file is then removed.
     pub fn commit(self) -> Result<(), StoreError> {
         let fail = |e| from_io(&self.target, e);
-        OpenOptions::new()
-            .write(true)
-            .open(&self.temporary)
-            .and_then(|f| f.sync_all())
-            .map_err(fail)?;
+        let written = OpenOptions::new().write(true).open(&self.temporary);
+        written.and_then(|f| f.sync_all()).map_err(fail)?;
         fs::rename(&self.temporary, &self.target).map_err(fail)?;
         // The rename itself reaches the disk with the folder; not all file systems
         // can open a folder, and the file is already whole.
@@ -113,9 +105,7 @@ impl Drop for Pending {
 /// As [`Pending::new`] and [`Pending::commit`].
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let pending = Pending::new(path)?;
-    File::create(pending.path())
-        .and_then(|mut f| f.write_all(bytes))
-        .map_err(|e| from_io(path, e))?;
+    fs::write(pending.path(), bytes).map_err(|e| from_io(path, e))?;
     pending.commit()
 }
 

@@ -98,23 +98,20 @@ pub(crate) fn write_values(
 
 /// Reads a dataset of numbers, whatever their width, as f64.
 pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>, StoreError> {
-    match kind(dataset, path)? {
-        Kind::Text => Err(wrong_kind(dataset, path, "an array of numbers", "text")),
-        Kind::Int | Kind::Real => {
-            dataset.read_dyn().map_err(|e| from_hdf5(path, &dataset.name(), &e))
-        }
+    if kind(dataset, path)? == Kind::Text {
+        return Err(wrong_kind(dataset, path, "an array of numbers", "text"));
     }
+    dataset.read_dyn().map_err(|e| from_hdf5(path, &dataset.name(), &e))
 }
 
 /// Reads a dataset of texts.
 pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String>, StoreError> {
-    match kind(dataset, path)? {
-        Kind::Text => dataset
-            .read_dyn::<VarLenUnicode>()
-            .map(|a| a.mapv(|t| values::from_hdf5(&t)))
-            .map_err(|e| from_hdf5(path, &dataset.name(), &e)),
-        Kind::Int | Kind::Real => Err(wrong_kind(dataset, path, "an array of texts", "numbers")),
+    if kind(dataset, path)? != Kind::Text {
+        return Err(wrong_kind(dataset, path, "an array of texts", "numbers"));
     }
+    let read = dataset.read_dyn::<VarLenUnicode>();
+    let read = read.map_err(|e| from_hdf5(path, &dataset.name(), &e))?;
+    Ok(read.mapv(|t| values::from_hdf5(&t)))
 }
 
 /// Reads a one-dimensional dataset.
@@ -154,12 +151,7 @@ pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind, StoreError> {
 }
 
 fn wrong_kind(dataset: &Dataset, path: &Path, expected: &'static str, found: &str) -> StoreError {
-    StoreError::WrongKind {
-        path: path.to_path_buf(),
-        object: dataset.name(),
-        expected,
-        found: found.to_owned(),
-    }
+    StoreError::wrong_kind(path, dataset.name(), expected, found)
 }
 
 /// A chunk of at most 1 MiB: leading dimensions are halved first, so that a chunk

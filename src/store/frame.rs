@@ -9,7 +9,6 @@
 //! dataset that xarray opens with named coordinates), any other as columns along `row`. The words
 //! `estimate`, `lo`, `hi`, `p`, `q`, `n` mean the same in every record.
 
-use super::atomic::Pending;
 use super::csv;
 use super::error::StoreError;
 use super::values::Values;
@@ -61,10 +60,6 @@ impl Meta {
         .into_iter()
         .map(|(name, text)| (name, tidy(text)))
         .filter(|(_, text)| !text.is_empty())
-    }
-
-    fn is_dim(&self, name: &str) -> bool {
-        self.dims.contains(&name)
     }
 }
 
@@ -230,7 +225,7 @@ pub struct Frame {
 
 /// Columns that stand together on the terminal: a number with the ends of its interval or band.
 const TOGETHER: [(&str, &str, &str); 3] =
-    [("estimate", "lo", "hi"), ("gain", "gain_lo", "gain_hi"), ("", "null_lo", "null_hi")];
+    [("estimate", "lo", "hi"), ("gain", "gain_lo", "gain_hi"), ("null_lo", "null_lo", "null_hi")];
 
 impl Frame {
     /// The rows of a record.
@@ -271,11 +266,7 @@ impl Frame {
     pub fn only(mut self, wanted: impl Fn(usize) -> bool) -> Self {
         let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(i)).collect();
         for (_, values) in &mut self.columns {
-            *values = match values {
-                Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
-                Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
-                Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
-            };
+            *values = values.at(kept.iter().copied());
         }
         self
     }
@@ -294,10 +285,7 @@ impl Frame {
             if done.contains(name) {
                 continue;
             }
-            let ends = TOGETHER.iter().find(|(a, lo, _)| {
-                let leads = if a.is_empty() { lo } else { a };
-                leads == name
-            });
+            let ends = TOGETHER.iter().find(|(leads, ..)| leads == name);
             let ends =
                 ends.and_then(|(_, lo, hi)| Some((lo, hi, self.column(lo)?, self.column(hi)?)));
             let cell = |values: &Values, i: usize| self.show(values, i);
@@ -353,9 +341,7 @@ impl Frame {
     /// # Errors
     /// `Unwritable`, `DiskFull` or `Io`.
     pub fn write_csv(&self, path: &Path) -> Result<(), StoreError> {
-        let pending = Pending::new(path)?;
-        csv::write_table(pending.path(), path, &self.columns())?;
-        pending.commit()
+        csv::pending(path, &self.columns())?.commit()
     }
 
     /// Labels of each dimension in order of first appearance, and for each cell of the product the
@@ -364,15 +350,13 @@ impl Frame {
     /// # Errors
     /// Two rows in one cell: its labels.
     pub(crate) fn cells(&self) -> Result<(Labels, Vec<Option<usize>>), String> {
-        let dims: Vec<&(&'static str, Values)> =
-            (self.columns.iter()).filter(|(name, _)| self.meta.is_dim(name)).collect();
-        let mut labels: Labels = Vec::new();
-        let mut places: Vec<Vec<usize>> = Vec::new();
-        for (name, values) in dims {
-            let (distinct, place) = distinct(values);
-            labels.push((*name, distinct));
-            places.push(place);
-        }
+        let dims = self.columns.iter().filter(|(name, _)| self.meta.dims.contains(name));
+        let (labels, places): (Labels, Vec<Vec<usize>>) = dims
+            .map(|(name, values)| {
+                let (distinct, place) = distinct(values);
+                ((*name, distinct), place)
+            })
+            .unzip();
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
         let mut filled = vec![None; shape.iter().product()];
         for row in 0..self.len() {
@@ -401,12 +385,7 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
         }
         place.push(at);
     }
-    let distinct = match values {
-        Values::Text(v) => Values::Text(first.iter().map(|&i| v[i].clone()).collect()),
-        Values::Int(v) => Values::Int(first.iter().map(|&i| v[i]).collect()),
-        Values::Real(v) => Values::Real(first.iter().map(|&i| v[i]).collect()),
-    };
-    (distinct, place)
+    (values.at(first.into_iter()), place)
 }
 
 /// Columns with titles, each as wide as its widest cell.

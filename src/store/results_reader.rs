@@ -12,10 +12,10 @@ use hdf5::{Dataset, File, Group, LinkType};
 use ndarray::ArrayD;
 
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, listed, StoreError};
 use super::results::COORDS;
 use super::scales::dimensions;
-use super::schema::{self, listed, RootAttrs};
+use super::schema::{self, RootAttrs};
 use super::values::{AttrValue, Values};
 
 /// An array with its dimensions.
@@ -57,16 +57,11 @@ impl ResultsReader {
     /// # Errors
     /// `Hdf5`.
     pub fn coords(&self) -> Result<BTreeMap<String, Values>, StoreError> {
-        let mut coords = BTreeMap::new();
         if !self.file.link_exists(COORDS) {
-            return Ok(coords);
+            return Ok(BTreeMap::new());
         }
-        let group = self.group(COORDS)?;
-        for name in self.members(&group)? {
-            let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
-            coords.insert(name, datasets::read_values(&dataset, &self.path)?);
-        }
-        Ok(coords)
+        let names = self.members(&self.group(COORDS)?)?.into_iter();
+        names.map(|name| self.coord(&name).map(|values| (name, values))).collect()
     }
 
     /// The labels of one coordinate.
@@ -108,21 +103,15 @@ impl ResultsReader {
         let columns = match schema::read_attr(&group, &self.path, name, "columns")? {
             AttrValue::Texts(columns) => columns,
             other => {
-                return Err(StoreError::WrongKind {
-                    path: self.path.clone(),
-                    object: format!("{name}@columns"),
-                    expected: "a list of texts",
-                    found: format!("{other:?}"),
-                })
+                let (at, found) = (format!("{name}@columns"), format!("{other:?}"));
+                return Err(StoreError::wrong_kind(&self.path, at, "a list of texts", found));
             }
         };
-        columns
-            .into_iter()
-            .map(|column| {
-                let dataset = self.dataset(&format!("{name}/{column}"))?;
-                Ok((column, datasets::read_values(&dataset, &self.path)?))
-            })
-            .collect()
+        let read = |column: String| {
+            let dataset = self.dataset(&format!("{name}/{column}"))?;
+            Ok((column, datasets::read_values(&dataset, &self.path)?))
+        };
+        columns.into_iter().map(read).collect()
     }
 
     /// An attribute of an array, a table or a group; `/` is the root.
@@ -131,16 +120,9 @@ impl ResultsReader {
     /// `NoObject` or `WrongKind`.
     pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue, StoreError> {
         let trimmed = name.trim_matches('/');
-        if trimmed.is_empty() {
-            return schema::read_attr(&self.file, &self.path, "/", attr);
-        }
-        match self.file.dataset(trimmed) {
-            Ok(dataset) => schema::read_attr(&dataset, &self.path, trimmed, attr),
-            Err(_) => {
-                let group = self.group(trimmed)?;
-                schema::read_attr(&group, &self.path, trimmed, attr)
-            }
-        }
+        let at = schema::located(&self.file, name).ok_or_else(|| self.absent(trimmed))?;
+        let object = if trimmed.is_empty() { "/" } else { trimmed };
+        schema::read_attr(&at, &self.path, object, attr)
     }
 
     /// Paths of all arrays and table columns, sorted; coordinates and what lies behind
@@ -184,17 +166,14 @@ impl ResultsReader {
     ) -> Result<NamedArray<T>, StoreError> {
         let dims = dimensions(dataset, &self.path)?;
         let group = name.trim_matches('/').rsplit_once('/').map_or("", |(g, _)| g);
-        let coords = dims
-            .iter()
-            .zip(data.shape())
-            .map(|(dim, n)| {
-                let path = format!("{group}/{dim}");
-                if dim.is_empty() || !self.file.link_exists(path.trim_start_matches('/')) {
-                    return Ok(Values::from((0..*n).collect::<Vec<usize>>()));
-                }
-                datasets::read_values(&self.dataset(&path)?, &self.path)
-            })
-            .collect::<Result<_, _>>()?;
+        let labels = |(dim, n): (&String, &usize)| {
+            let path = format!("{group}/{dim}");
+            if dim.is_empty() || !self.file.link_exists(path.trim_start_matches('/')) {
+                return Ok(Values::from((0..*n).collect::<Vec<usize>>()));
+            }
+            datasets::read_values(&self.dataset(&path)?, &self.path)
+        };
+        let coords = dims.iter().zip(data.shape()).map(labels).collect::<Result<_, _>>()?;
         Ok(NamedArray { dims, coords, data })
     }
 
@@ -219,15 +198,9 @@ impl ResultsReader {
                 Err(_) => {}
             }
         };
-        StoreError::NoObject {
-            path: self.path.clone(),
-            object: name.to_owned(),
-            present: if known.is_empty() {
-                listed(&present)
-            } else {
-                format!("{} (in {known})", listed(&present))
-            },
-        }
+        let place = if known.is_empty() { String::new() } else { format!(" (in {known})") };
+        let present = listed(&present) + &place;
+        StoreError::NoObject { path: self.path.clone(), object: name.to_owned(), present }
     }
 
     fn members(&self, group: &Group) -> Result<Vec<String>, StoreError> {

@@ -8,9 +8,11 @@
 use super::frame::{self, Frame, Meta, Record};
 use super::results::{Attached, COORDS};
 use super::scales::Scales;
-use super::schema::{check_name, object, require_group};
+use super::schema::{check_name, require_group};
 use super::values::Values;
-use super::{csv, datasets, error::from_hdf5, ResultsReader, ResultsWriter, StoreError};
+use super::{datasets, error::from_hdf5, ResultsReader, ResultsWriter, StoreError};
+use hdf5::Group;
+use ndarray::ArrayD;
 use std::path::Path;
 
 impl ResultsWriter {
@@ -60,18 +62,11 @@ impl ResultsWriter {
         })?;
         let mut dims: Attached = Vec::new();
         for (name, values) in &labels {
-            let shared = self.coords.get(*name).is_none_or(|known| known == values);
-            let at = match shared {
-                true => {
-                    self.coord(name, values.clone())?;
-                    format!("/{COORDS}/{name}")
-                }
-                false => {
-                    self.own_coord(path, name, values)?;
-                    format!("/{path}/{name}")
-                }
+            let of = match self.coords.get(*name).is_none_or(|known| known == values) {
+                true => self.coord(name, values.clone()).map(|()| COORDS)?,
+                false => self.own_coord(path, name, values).map(|()| path)?,
             };
-            dims.push((*name, at));
+            dims.push((*name, format!("/{of}/{name}")));
         }
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
         for (name, values) in frame.columns() {
@@ -82,10 +77,7 @@ impl ResultsWriter {
         }
         let order: Vec<String> = (frame.meta.fields.iter()).map(|f| f.name.to_owned()).collect();
         self.attr(path, "columns", order)?;
-        let table = self.new_csv(&path.replace('/', "."))?;
-        csv::write_table(table.path(), table.target(), &frame.columns())?;
-        self.tables.push(table);
-        Ok(())
+        self.beside(path, &frame.columns())
     }
 
     /// A coordinate of one group alone.
@@ -93,8 +85,7 @@ impl ResultsWriter {
         self.step(|w| {
             check_name("a coordinate", name)?;
             let target = require_group(&w.file, &w.path, group)?;
-            let dataset = datasets::write_values(&target, &w.path, name, values)?;
-            Scales::mark(&dataset, &w.path, name)
+            Scales::write(&target, &w.path, name, values)
         })
     }
 
@@ -115,27 +106,19 @@ impl ResultsWriter {
             Values::Real(v) => v[i],
             Values::Text(_) => f64::NAN,
         };
-        self.step(|w| {
-            let target = require_group(&w.file, &w.path, group)?;
-            if target.link_exists(name) {
-                return Err(w.taken(object(&target, name)));
+        let write = |at: &Group, file: &Path| match values {
+            Values::Text(v) => {
+                let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
+                let data = ArrayD::from_shape_vec(shape, rows.iter().map(cell).collect());
+                datasets::write_texts(at, file, name, &data.map_err(shaped)?.view())
             }
-            match values {
-                Values::Text(v) => {
-                    let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
-                    let cells = rows.iter().map(cell).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
-                    datasets::write_texts(&target, &w.path, name, &data.view())?;
-                }
-                _ => {
-                    let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
-                    let data = ndarray::ArrayD::<f64>::from_shape_vec(shape, cells);
-                    let data = data.map_err(shaped)?;
-                    datasets::write_numbers(&target, &w.path, name, &data.view().into())?;
-                }
+            _ => {
+                let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
+                let data = ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
+                datasets::write_numbers(at, file, name, &data.view().into())
             }
-            w.scales.attach(&w.file, &w.path, &target, name, dims)
-        })
+        };
+        self.step(|w| w.put(group, name, dims, write))
     }
 }
 
@@ -208,24 +191,15 @@ fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>
     };
     let kept: Vec<usize> = (0..total).filter(|&i| !missing(i)).collect();
     for values in columns.iter_mut().flatten() {
-        *values = picked(values, kept.iter().copied());
+        *values = values.at(kept.iter().copied());
     }
     let mut stride = total;
     for (dim, labels) in coords {
         let n = labels.len().max(1);
         stride = (stride / n).max(1);
         if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
-            columns[k] = Some(picked(labels, kept.iter().map(|i| i / stride % n)));
+            columns[k] = Some(labels.at(kept.iter().map(|i| i / stride % n)));
         }
-    }
-}
-
-/// The entries at some places.
-fn picked(values: &Values, at: impl Iterator<Item = usize>) -> Values {
-    match values {
-        Values::Text(v) => Values::Text(at.map(|i| v[i].clone()).collect()),
-        Values::Int(v) => Values::Int(at.map(|i| v[i]).collect()),
-        Values::Real(v) => Values::Real(at.map(|i| v[i]).collect()),
     }
 }
 

@@ -72,7 +72,8 @@ impl RootAttrs {
         }
     }
 
-    fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+    /// Writes the root attributes of a new file; errors name `path`.
+    pub(crate) fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
         let config = self.config.to_string();
         let texts = [
             ("schema", SCHEMA),
@@ -100,15 +101,7 @@ impl RootAttrs {
     }
 
     fn read(file: &File, path: &Path) -> Result<Self, StoreError> {
-        let text = |name: &str| match read_attr(file, path, "/", name)? {
-            AttrValue::Text(text) => Ok(text),
-            _ => Err(StoreError::WrongKind {
-                path: path.to_path_buf(),
-                object: format!("/@{name}"),
-                expected: "a text",
-                found: "something else".to_owned(),
-            }),
-        };
+        let text = |name: &str| read_text(file, path, "/", name);
         let config = text("config")?;
         let warnings = match read_attr(file, path, "/", "warnings") {
             Ok(AttrValue::Texts(texts)) => texts,
@@ -135,11 +128,6 @@ impl RootAttrs {
     }
 }
 
-/// Writes the root attributes of a new file; errors name `path`.
-pub(crate) fn write_root(file: &File, path: &Path, attrs: &RootAttrs) -> Result<(), StoreError> {
-    attrs.write(file, path)
-}
-
 /// Opens a file of this schema for reading, with its root attributes.
 ///
 /// # Errors
@@ -158,11 +146,8 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
     match read_attr(&file, path, "/", "schema") {
         Ok(AttrValue::Text(found)) if found == SCHEMA => {}
         Ok(AttrValue::Text(found)) if found.starts_with("residuum/") => {
-            return Err(StoreError::OtherSchema {
-                path: path.to_path_buf(),
-                found,
-                expected: SCHEMA.to_owned(),
-            })
+            let (path, expected) = (path.to_path_buf(), SCHEMA.to_owned());
+            return Err(StoreError::OtherSchema { path, found, expected });
         }
         _ => return Err(StoreError::Foreign { path: path.to_path_buf() }),
     }
@@ -195,13 +180,9 @@ pub(crate) fn write_attr(
             location.new_attr::<f64>().create(name).and_then(|a| a.write_scalar(v))
         }
         AttrValue::Texts(list) => {
-            let list: Vec<VarLenUnicode> =
-                list.iter().map(|t| text(t)).collect::<Result<_, _>>()?;
-            location
-                .new_attr::<VarLenUnicode>()
-                .shape(list.len())
-                .create(name)
-                .and_then(|a| a.write(&list))
+            let list = list.iter().map(|t| text(t)).collect::<Result<Vec<_>, _>>()?;
+            let attr = location.new_attr::<VarLenUnicode>().shape(list.len()).create(name);
+            attr.and_then(|a| a.write(&list))
         }
     };
     written.map_err(|e| from_hdf5(path, &full, &e))
@@ -219,11 +200,7 @@ pub(crate) fn read_attr(
     let fail = |e: hdf5::Error| from_hdf5(path, &full, &e);
     let present = location.attr_names().map_err(fail)?;
     if !present.iter().any(|n| n == name) {
-        return Err(StoreError::NoObject {
-            path: path.to_path_buf(),
-            object: full,
-            present: listed(&present),
-        });
+        return Err(StoreError::no_object(path, full, &present));
     }
     let attr = location.attr(name).map_err(fail)?;
     let kind = attr.dtype().and_then(|t| t.to_descriptor()).map_err(fail)?;
@@ -237,15 +214,38 @@ pub(crate) fn read_attr(
         (Type::Integer(_) | Type::Unsigned(_), 0) => attr.read_scalar().map(AttrValue::Int),
         (Type::Float(_), 0) => attr.read_scalar().map(AttrValue::Real),
         (other, ndim) => {
-            return Err(StoreError::WrongKind {
-                path: path.to_path_buf(),
-                object: full,
-                expected: "a text, a number or a list of texts",
-                found: format!("{other} of {ndim} dimensions"),
-            })
+            let found = format!("{other} of {ndim} dimensions");
+            let expected = "a text, a number or a list of texts";
+            return Err(StoreError::wrong_kind(path, full, expected, found));
         }
     }
     .map_err(fail)
+}
+
+/// Reads an attribute that is one text.
+pub(crate) fn read_text(
+    location: &Location,
+    path: &Path,
+    object: &str,
+    name: &str,
+) -> Result<String, StoreError> {
+    match read_attr(location, path, object, name)? {
+        AttrValue::Text(text) => Ok(text),
+        other => {
+            let (full, found) = (format!("{object}@{name}"), format!("{other:?}"));
+            Err(StoreError::wrong_kind(path, full, "a text", found))
+        }
+    }
+}
+
+/// The array, table or group `name`, if there is one; empty or `/` is the root.
+pub(crate) fn located(file: &File, name: &str) -> Option<Location> {
+    let name = name.trim_matches('/');
+    if let Ok(dataset) = file.dataset(name) {
+        return Some(Location::clone(&dataset));
+    }
+    let group = file.group(if name.is_empty() { "/" } else { name }).ok()?;
+    Some(Location::clone(&group))
 }
 
 /// The group at `name` (parts separated by `/`) under the root, made where needed.
@@ -270,15 +270,6 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), StoreErro
         return Err(StoreError::BadName { what, name: name.to_owned() });
     }
     Ok(())
-}
-
-/// Names for a sentence: `a, b, c`, or `nothing`.
-pub(crate) fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    }
 }
 
 /// Full name of `name` in `group`.
