@@ -35,12 +35,12 @@ impl Format {
             Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
             Some("pt" | "pth" | "bin" | "pkl") if path.exists() => {
-                Err(ExportError::Pickle { path: path.to_path_buf(), stem: stem(path) })
+                Err(ExportError::Pickle { path: path.into(), stem: stem(path) })
             }
-            _ => Err(ExportError::UnknownFormat {
-                path: path.to_path_buf(),
-                known: ".safetensors, .npy or .gguf (.npz is read too)",
-            }),
+            _ => {
+                let known = ".safetensors, .npy or .gguf (.npz is read too)";
+                Err(ExportError::UnknownFormat { path: path.into(), known })
+            }
         }
     }
 }
@@ -55,14 +55,7 @@ fn stem(path: &Path) -> String {
 /// # Errors
 /// `UnknownFormat`, `NotFinite`, `Width`, `NoVectors`, or the format's.
 pub fn read(path: &Path) -> Result<Found, ExportError> {
-    let mut found = Found {
-        path: path.to_path_buf(),
-        model_id: String::new(),
-        says: None,
-        rows: BTreeMap::new(),
-        blocks: None,
-        concepts: BTreeMap::new(),
-    };
+    let mut found = Found { path: path.to_path_buf(), ..Found::default() };
     let array = |found: &mut Found, concept: String, array: npy::Array| {
         found.rows.insert(concept.clone(), array.rows);
         found.concepts.insert(concept, array.layers);
@@ -85,11 +78,8 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
             let held = gguf::read(path)?;
             let says = said(path, &held.layer_convention)?;
             found.says = says.or(Some(Convention::BlockOutput));
-            let concept = match held.concept.is_empty() {
-                true => stem(path),
-                false => held.concept,
-            };
-            found.concepts.insert(concept, held.layers);
+            let named = Some(held.concept).filter(|name| !name.is_empty());
+            found.concepts.insert(named.unwrap_or_else(|| stem(path)), held.layers);
         }
     }
     check(&found)?;
@@ -98,12 +88,8 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
 
 /// The convention of a name in a file's metadata; none for no name.
 fn said(path: &Path, name: &str) -> Result<Option<Convention>, ExportError> {
-    let unknown =
-        |_| ExportError::UnknownConvention { path: path.to_path_buf(), found: name.to_owned() };
-    match name {
-        "" => Ok(None),
-        name => Ok(Some(name.parse().map_err(unknown)?)),
-    }
+    let unknown = |_| ExportError::UnknownConvention { path: path.into(), found: name.into() };
+    (!name.is_empty()).then(|| name.parse().map_err(unknown)).transpose()
 }
 
 /// Finite vectors of one width a concept, and one at least.
@@ -117,11 +103,8 @@ fn check(found: &Found) -> Result<(), ExportError> {
         width(concept, layers, path)?;
         let bad = |v: &[f32]| v.iter().any(|x| !x.is_finite());
         if let Some((&layer, _)) = layers.iter().find(|(_, v)| bad(v)) {
-            return Err(ExportError::NotFinite {
-                path: path.clone(),
-                concept: concept.clone(),
-                layer,
-            });
+            let (path, concept) = (path.clone(), concept.clone());
+            return Err(ExportError::NotFinite { path, concept, layer });
         }
     }
     Ok(())
@@ -145,20 +128,15 @@ pub fn write(
     let mut names = vectors.concepts.keys();
     let (Some(concept), None) = (names.next(), names.next()) else {
         let names: Vec<&str> = vectors.concepts.keys().map(String::as_str).collect();
-        return Err(ExportError::OneConcept {
-            path: path.to_path_buf(),
-            present: match names.is_empty() {
-                true => "none".to_owned(),
-                false => names.join(", "),
-            },
-        });
+        let present = if names.is_empty() { "none".into() } else { names.join(", ") };
+        return Err(ExportError::OneConcept { path: path.into(), present });
     };
     match format {
         Format::Npy => npy::write(path, vectors, concept).map(Some),
-        Format::Npz => Err(ExportError::UnknownFormat {
-            path: path.to_path_buf(),
-            known: ".safetensors, .npy or .gguf",
-        }),
+        Format::Npz => {
+            let known = ".safetensors, .npy or .gguf";
+            Err(ExportError::UnknownFormat { path: path.into(), known })
+        }
         _ => gguf::write(path, vectors, concept, model_hint),
     }
 }
