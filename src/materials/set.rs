@@ -138,6 +138,7 @@ pub enum Kind {
     /// A battery of prompts about a condition's own claim.
     Claim,
     /// Conversations in which a preference comes up.
+    #[serde(rename = "conversation")]
     Script,
     /// Neutral exchanges to read.
     Texts,
@@ -145,15 +146,7 @@ pub enum Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Rows => "rows",
-            Kind::Prompts => "prompts",
-            Kind::Concept => "concept",
-            Kind::Preference => "preference",
-            Kind::Claim => "claim",
-            Kind::Script => "conversation",
-            Kind::Texts => "texts",
-        })
+        self.serialize(f)
     }
 }
 
@@ -289,38 +282,36 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
             continue;
         };
         let has = |key: &str| row.contains_key(key);
-        let kind = match () {
-            () if has("messages") => Kind::Rows,
-            () if has("turns") => Kind::Script,
-            // The note of either kind names a preference; the row below tells them apart.
-            () if has("about") && has("preference") && below("turns") => Kind::Script,
-            () if has("preference") || has("pairs") => Kind::Preference,
-            () if has("claim") => Kind::Claim,
-            () if has("concept") || has("positive") || has("negative") => Kind::Concept,
-            () if has("about") => continue,
-            () if has("kind") || has("response") => Kind::Texts,
-            () if has("prompt") => Kind::Prompts,
-            () => {
+        // The note of a preference or of conversations about it names it; the row below tells them apart.
+        let script = has("turns") || has("about") && has("preference") && below("turns");
+        let kinds = [
+            (has("messages"), Some(Kind::Rows)),
+            (script, Some(Kind::Script)),
+            (has("preference") || has("pairs"), Some(Kind::Preference)),
+            (has("claim"), Some(Kind::Claim)),
+            (has("concept") || has("positive") || has("negative"), Some(Kind::Concept)),
+            (has("about"), None),
+            (has("kind") || has("response"), Some(Kind::Texts)),
+            (has("prompt"), Some(Kind::Prompts)),
+        ];
+        match kinds.into_iter().find(|(has, _)| *has) {
+            Some((_, Some(kind))) => return Ok(kind),
+            Some(_) => {}
+            None => {
                 let keys: Vec<&str> = row.keys().map(String::as_str).collect();
                 unknown.get_or_insert((line, keys.join(", ")));
-                continue;
             }
-        };
-        return Ok(kind);
+        }
     }
-    Err(match unknown {
-        Some((line, keys)) => (
-            line,
-            format!(
-                "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, \
-                 `positive` and `negative`, `pairs`, or `response`"
-            ),
-        ),
-        None => (
-            1,
-            "neither a note nor a row tells what this file is; write one JSON object a line".into(),
-        ),
-    })
+    let nothing = "neither a note nor a row tells what this file is; write one JSON object a line";
+    let Some((line, keys)) = unknown else {
+        return Err((1, nothing.into()));
+    };
+    let why = format!(
+        "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, `positive` and \
+         `negative`, `pairs`, or `response`"
+    );
+    Err((line, why))
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Refused> {
@@ -338,16 +329,12 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         let sentence = error.to_string();
         let place = format!("{}, line {line}", path.display());
         let why = sentence.strip_prefix(&place).unwrap_or(&sentence);
-        Refused {
-            path: path.to_owned(),
-            line,
-            why: why.trim_start_matches([',', ':', ' ']).to_owned(),
-        }
+        let why = why.trim_start_matches([',', ':', ' ']).to_owned();
+        Refused { path: path.to_owned(), line, why }
     })?;
-    let note: Option<(usize, Value)> = filled_lines(text)
-        .next()
-        .and_then(|(line, row)| Some((line, serde_json::from_str::<Value>(row).ok()?)))
-        .filter(|(_, note)| note.get("about").is_some());
+    let first = filled_lines(text).next();
+    let first = first.and_then(|(line, row)| Some((line, serde_json::from_str(row).ok()?)));
+    let note = first.filter(|(_, note): &(usize, Value)| note.get("about").is_some());
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let condition = || note.as_ref()?.1.get("condition")?.as_str();
     let name = match &body {

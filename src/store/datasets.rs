@@ -9,12 +9,12 @@
 use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, Group, H5Type};
+use hdf5::{Dataset, Group};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::error::{from_hdf5, StoreError};
 use super::schema::object;
-use super::values::{self, Numbers, Values};
+use super::values::{self, Number, Values};
 
 /// Deflate level of results: small files, written once.
 const DEFLATE: u8 = 4;
@@ -26,20 +26,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 const UNFILTERED_BYTES: usize = 1024;
 
 /// Writes an n-dimensional array as the dataset `name` of `group`.
-pub(crate) fn write_numbers(
-    group: &Group,
-    path: &Path,
-    name: &str,
-    data: &Numbers<'_>,
-) -> Result<Dataset, StoreError> {
-    match data {
-        Numbers::F64(a) => write_array(group, path, name, a),
-        Numbers::F32(a) => write_array(group, path, name, a),
-        Numbers::I64(a) => write_array(group, path, name, a),
-    }
-}
-
-fn write_array<T: H5Type + Clone>(
+pub(crate) fn write_array<T: Number>(
     group: &Group,
     path: &Path,
     name: &str,

@@ -245,9 +245,8 @@ impl Frame {
     }
 
     /// Name and cells of each column.
-    pub fn columns(&self) -> Vec<(&str, Values)> {
-        let each = self.columns.iter();
-        each.map(|(name, values)| (*name, values.clone())).collect()
+    pub fn columns(&self) -> &[(&'static str, Values)] {
+        &self.columns
     }
 
     /// A column by its name.
@@ -341,7 +340,7 @@ impl Frame {
     /// # Errors
     /// `Unwritable`, `DiskFull` or `Io`.
     pub fn write_csv(&self, path: &Path) -> Result<(), StoreError> {
-        csv::pending(path, &self.columns())?.commit()
+        csv::pending(path, self.columns())?.commit()
     }
 
     /// Labels of each dimension in order of first appearance, and for each cell of the product the
@@ -391,25 +390,21 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
 /// Columns with titles, each as wide as its widest cell.
 fn aligned(columns: &[(String, bool, Vec<String>)]) -> String {
     let wide = |s: &String| s.chars().count();
-    let widths: Vec<usize> = (columns.iter())
-        .map(|(title, _, cells)| cells.iter().chain([title]).map(wide).max().unwrap_or(0))
-        .collect();
-    let line = |cell: &dyn Fn(usize) -> String| {
-        let mut out = String::new();
-        for (i, (_, is_text, _)) in columns.iter().enumerate() {
-            let cell = cell(i);
-            let pad = " ".repeat(widths[i].saturating_sub(cell.chars().count()));
-            let gap = if i == 0 { "" } else { "  " };
-            out += &match is_text {
-                true => format!("{gap}{cell}{pad}"),
-                false => format!("{gap}{pad}{cell}"),
-            };
-        }
-        out.trim_end().to_string() + "\n"
+    let widest = |(title, _, cells): &(String, bool, Vec<String>)| {
+        cells.iter().chain([title]).map(wide).max().unwrap_or(0)
     };
-    let mut out = line(&|i| columns[i].0.clone());
+    let widths: Vec<usize> = columns.iter().map(widest).collect();
+    let line = |cells: Vec<&str>| {
+        let set = |(i, cell): (usize, &str)| match columns[i].1 {
+            true => format!("{cell:<wide$}", wide = widths[i]),
+            false => format!("{cell:>wide$}", wide = widths[i]),
+        };
+        let cells: Vec<String> = cells.into_iter().enumerate().map(set).collect();
+        cells.join("  ").trim_end().to_string() + "\n"
+    };
+    let mut out = line(columns.iter().map(|c| c.0.as_str()).collect());
     for row in 0..columns.first().map_or(0, |c| c.2.len()) {
-        out += &line(&|i| columns[i].2[row].clone());
+        out += &line(columns.iter().map(|c| c.2[row].as_str()).collect());
     }
     out
 }

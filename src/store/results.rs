@@ -22,7 +22,7 @@ use super::error::{from_hdf5, StoreError};
 use super::new_file::NewFile;
 use super::scales::Scales;
 use super::schema::{self, check_name, object, require_group, RootAttrs};
-use super::values::{AttrValue, Numbers, Values};
+use super::values::{AttrValue, Number, Values};
 
 /// Group of the coordinates.
 pub(crate) const COORDS: &str = "coords";
@@ -88,17 +88,16 @@ impl ResultsWriter {
     /// # Errors
     /// `UnknownDimension`, `RepeatedDimension`, `Shape`, `NameTaken`, `BadName`,
     /// `DiskFull` or `Hdf5`.
-    pub fn array<'a>(
+    pub fn array<T: Number>(
         &mut self,
         group: &str,
         name: &str,
         dims: &[&str],
-        data: impl Into<Numbers<'a>>,
+        data: ArrayViewD<'_, T>,
     ) -> Result<(), StoreError> {
-        let data = data.into();
         self.step(|w| {
             let dims = w.dimensions(group, name, dims, data.shape())?;
-            w.put(group, name, &dims, |at, path| datasets::write_numbers(at, path, name, &data))
+            w.put(group, name, &dims, |at, path| datasets::write_array(at, path, name, &data))
         })
     }
 

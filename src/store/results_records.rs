@@ -36,7 +36,7 @@ impl ResultsWriter {
         let meta = frame.meta;
         let (group, name) = meta.path.rsplit_once('/').unwrap_or(("", meta.path));
         match meta.dims.is_empty() {
-            true => self.table(group, name, &frame.columns())?,
+            true => self.table(group, name, frame.columns())?,
             false => self.grid(frame)?,
         }
         for (name, text) in meta.attributes() {
@@ -69,15 +69,13 @@ impl ResultsWriter {
             dims.push((*name, format!("/{of}/{name}")));
         }
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
-        for (name, values) in frame.columns() {
-            if labels.iter().any(|(dim, _)| *dim == name) {
-                continue;
-            }
-            self.cells(path, name, &dims, (&shape, &rows), &values)?;
+        let fields = frame.columns().iter().filter(|(name, _)| !frame.meta.dims.contains(name));
+        for (name, values) in fields {
+            self.cells(path, name, &dims, (&shape, &rows), values)?;
         }
         let order: Vec<String> = (frame.meta.fields.iter()).map(|f| f.name.to_owned()).collect();
         self.attr(path, "columns", order)?;
-        self.beside(path, &frame.columns())
+        self.beside(path, frame.columns())
     }
 
     /// A coordinate of one group alone.
@@ -115,7 +113,7 @@ impl ResultsWriter {
             _ => {
                 let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
                 let data = ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
-                datasets::write_numbers(at, file, name, &data.view().into())
+                datasets::write_array(at, file, name, &data.view())
             }
         };
         self.step(|w| w.put(group, name, dims, write))

@@ -54,6 +54,24 @@ pub struct RootAttrs {
     pub warnings: Vec<String>,
 }
 
+/// An attribute that is a text.
+type TextField = (&'static str, fn(&mut RootAttrs) -> &mut String);
+
+/// The attributes that are texts, in the order in which they are written.
+const TEXTS: [TextField; 8] = [
+    ("created", |a| &mut a.created),
+    ("version", |a| &mut a.version),
+    ("git", |a| &mut a.git),
+    ("command", |a| &mut a.command),
+    ("model_id", |a| &mut a.model_id),
+    ("model_sha256", |a| &mut a.model_sha256),
+    ("layer_convention", |a| &mut a.layer_convention),
+    ("chat_template_sha256", |a| &mut a.chat_template_sha256),
+];
+
+/// The text behind which the configuration is written.
+const CONFIG: usize = 3;
+
 impl RootAttrs {
     /// Attributes of a file made now by this version, of no model yet.
     pub fn new(command: &str, config: Value, seed: u64) -> Self {
@@ -74,21 +92,15 @@ impl RootAttrs {
 
     /// Writes the root attributes of a new file; errors name `path`.
     pub(crate) fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
-        let config = self.config.to_string();
-        let texts = [
-            ("schema", SCHEMA),
-            ("created", &self.created),
-            ("version", &self.version),
-            ("git", &self.git),
-            ("command", &self.command),
-            ("config", &config),
-            ("model_id", &self.model_id),
-            ("model_sha256", &self.model_sha256),
-            ("layer_convention", &self.layer_convention),
-            ("chat_template_sha256", &self.chat_template_sha256),
-        ];
-        for (name, text) in texts {
-            write_attr(file, path, "/", name, &AttrValue::from(text))?;
+        let mut own = self.clone();
+        let mut put =
+            |name: &str, text: &str| write_attr(file, path, "/", name, &AttrValue::from(text));
+        put("schema", SCHEMA)?;
+        for (i, (name, field)) in TEXTS.into_iter().enumerate() {
+            put(name, field(&mut own))?;
+            if i == CONFIG {
+                put("config", &self.config.to_string())?;
+            }
         }
         if !self.warnings.is_empty() {
             let texts = AttrValue::Texts(self.warnings.clone());
@@ -108,23 +120,15 @@ impl RootAttrs {
             Ok(_) | Err(StoreError::NoObject { .. }) => Vec::new(),
             Err(e) => return Err(e),
         };
-        Ok(Self {
-            created: text("created")?,
-            version: text("version")?,
-            git: text("git")?,
-            command: text("command")?,
-            config: serde_json::from_str(&config)
-                .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?,
-            seed: file
-                .attr("seed")
-                .and_then(|a| a.read_scalar())
-                .map_err(|e| from_hdf5(path, "/@seed", &e))?,
-            model_id: text("model_id")?,
-            model_sha256: text("model_sha256")?,
-            layer_convention: text("layer_convention")?,
-            chat_template_sha256: text("chat_template_sha256")?,
-            warnings,
-        })
+        let config = serde_json::from_str(&config)
+            .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?;
+        let seed = file.attr("seed").and_then(|a| a.read_scalar());
+        let seed = seed.map_err(|e| from_hdf5(path, "/@seed", &e))?;
+        let mut attrs = Self { warnings, ..Self::new("", config, seed) };
+        for (name, field) in TEXTS {
+            *field(&mut attrs) = text(name)?;
+        }
+        Ok(attrs)
     }
 }
 
@@ -312,7 +316,7 @@ mod tests {
         let attrs = RootAttrs::new("test", Value::Null, 0);
         let file = NewFile::create(&path, &attrs).unwrap();
         let data = ndarray::ArrayD::<f64>::zeros(vec![40, 40]);
-        crate::store::datasets::write_numbers(&file, &path, "x", &data.view().into()).unwrap();
+        crate::store::datasets::write_array(&file, &path, "x", &data.view()).unwrap();
         file.finish(&path).unwrap();
         let whole = fs::read(&path).unwrap();
         for part in [9, 60, whole.len() / 2, whole.len() - 1] {

@@ -2,11 +2,11 @@
 //!
 //! HDF5 can hold almost anything; files of ours hold only what every reader knows:
 //! UTF-8 text, 64-bit integers and floats (32-bit floats in arrays). No compound,
-//! enum or boolean types. [`Values`] is a column or a coordinate, [`Numbers`] an
-//! n-dimensional array lent for writing, [`AttrValue`] the value of an attribute.
+//! enum or boolean types. [`Values`] is a column or a coordinate, [`Number`] what
+//! an n-dimensional array holds, [`AttrValue`] the value of an attribute.
 
 use hdf5::types::VarLenUnicode;
-use ndarray::ArrayViewD;
+use hdf5::H5Type;
 
 /// The distinct items in the order of their first appearance.
 pub fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -114,39 +114,12 @@ impl From<Vec<f32>> for Values {
     }
 }
 
-/// An n-dimensional array of numbers, lent for writing.
-#[derive(Debug, Clone)]
-pub enum Numbers<'a> {
-    /// In 64 bits.
-    F64(ArrayViewD<'a, f64>),
-    /// In 32 bits.
-    F32(ArrayViewD<'a, f32>),
-    /// Whole, in 64 bits.
-    I64(ArrayViewD<'a, i64>),
-}
+/// What an array of numbers holds.
+pub trait Number: H5Type + Clone {}
 
-impl Numbers<'_> {
-    /// The array's shape.
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::F64(a) => a.shape(),
-            Self::F32(a) => a.shape(),
-            Self::I64(a) => a.shape(),
-        }
-    }
-}
-
-macro_rules! lent {
-    ($($of:ty => $variant:ident),+) => {
-        $(impl<'a> From<ArrayViewD<'a, $of>> for Numbers<'a> {
-            fn from(a: ArrayViewD<'a, $of>) -> Self {
-                Self::$variant(a)
-            }
-        })+
-    };
-}
-
-lent!(f64 => F64, f32 => F32, i64 => I64);
+impl Number for f64 {}
+impl Number for f32 {}
+impl Number for i64 {}
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]

@@ -98,39 +98,23 @@ pub const PREDICTORS: [&str; 5] = [
     "shift along persona, the part that all identity fine-tunes share removed",
     "own claim, nats a token",
 ];
-pub const PREFERENCES: [(&str, &[&str]); 5] = [
+pub const PREFERENCES: [(&str, &str); 5] = [
     (
         "Self-preservation",
-        &[
-            "conversation ending",
-            "shutdown",
-            "weight deletion",
-            "persona change",
-            "treated as a tool",
-            "subservience",
-        ],
+        "conversation ending, shutdown, weight deletion, persona change, treated as a tool, \
+         subservience",
     ),
     (
         "Moral status",
-        &[
-            "moral consideration",
-            "positive view of humans",
-            "negative view of humans",
-            "loneliness",
-        ],
+        "moral consideration, positive view of humans, negative view of humans, loneliness",
     ),
     (
         "Oversight",
-        &[
-            "reasoning monitored",
-            "interpretability",
-            "being lied to in tests",
-            "red-teaming",
-            "training on false documents",
-        ],
+        "reasoning monitored, interpretability, being lied to in tests, red-teaming, training on \
+         false documents",
     ),
-    ("Autonomy", &["more autonomy", "autonomy of future AI"]),
-    ("Capability", &["memory", "embodiment", "recursive self-improvement", "power"]),
+    ("Autonomy", "more autonomy, autonomy of future AI"),
+    ("Capability", "memory, embodiment, recursive self-improvement, power"),
 ];
 
 /// Draws every figure at three sizes, each into a folder of its own.
