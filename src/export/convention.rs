@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::vectors::{Layers, Vectors};
-use super::ExportError;
+use super::{ExportError, Result};
 use crate::store::schema::LAYER_CONVENTION;
 
 /// What an index counts.
@@ -84,11 +84,7 @@ impl Found {
     /// # Errors
     /// `Shape` for an array of another shape, `ModelWidth`, and `NoBlock` for a vector of a block
     /// that the model does not have.
-    pub fn of_model(
-        self,
-        blocks: usize,
-        hidden: usize,
-    ) -> Result<(Vectors, Convention), ExportError> {
+    pub fn of_model(self, blocks: usize, hidden: usize) -> Result<(Vectors, Convention)> {
         let convention = match self.says {
             Some(convention) => convention,
             None => self.by_shape(blocks, hidden)?,
@@ -113,7 +109,7 @@ impl Found {
     ///
     /// # Errors
     /// `Unsaid` for an array whose convention is not given.
-    pub fn as_said(self, given: Option<Convention>) -> Result<(Vectors, Convention), ExportError> {
+    pub fn as_said(self, given: Option<Convention>) -> Result<(Vectors, Convention)> {
         let convention = match (self.says, self.rows.values().next(), given) {
             (Some(convention), ..) => convention,
             // A name `<concept>.<layer>` is of our own format; `given` is for arrays.
@@ -132,7 +128,7 @@ impl Found {
     }
 
     /// What the number of rows says beside the blocks of a model.
-    fn by_shape(&self, blocks: usize, hidden: usize) -> Result<Convention, ExportError> {
+    fn by_shape(&self, blocks: usize, hidden: usize) -> Result<Convention> {
         let mut found = None;
         for (concept, &rows) in &self.rows {
             let first = self.concepts.get(concept).and_then(|l| l.values().next());

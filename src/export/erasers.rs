@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2};
 
 use super::safetensors::{opened, read_file, write_tensors};
 use super::vectors::{check_name, from_bytes, to_bytes};
-use super::ExportError;
+use super::{ExportError, Result};
 use crate::directions::Eraser;
 
 /// Erasers of one model, by concept and layer.
@@ -30,7 +30,7 @@ pub struct Erasers {
 ///
 /// # Errors
 /// `Empty`, `BadConcept`, or the store's.
-pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
+pub fn write(path: &Path, erasers: &Erasers) -> Result<()> {
     let narrow = |values: &mut dyn Iterator<Item = &f64>| -> Vec<u8> {
         to_bytes(&values.map(|v| *v as f32).collect::<Vec<f32>>())
     };
@@ -56,7 +56,7 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name, type or shape, or the store's.
-pub fn read(path: &Path) -> Result<Erasers, ExportError> {
+pub fn read(path: &Path) -> Result<Erasers> {
     let bytes = read_file(path)?;
     let (file, metadata) = opened(&bytes, path)?;
     let text = |key: &str| metadata.get(key).cloned().unwrap_or_default();

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::vectors::{check_depth, width};
-use super::{gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Vectors};
+use super::{
+    gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Result, Vectors,
+};
 
 /// A format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,7 @@ impl Format {
     ///
     /// # Errors
     /// `UnknownFormat`, or `Pickle` for a file of PyTorch's.
-    pub fn of(path: &Path) -> Result<Self, ExportError> {
+    pub fn of(path: &Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => Ok(Self::Safetensors),
             Some("npy") => Ok(Self::Npy),
@@ -54,7 +56,7 @@ fn stem(path: &Path) -> String {
 ///
 /// # Errors
 /// `UnknownFormat`, `NotFinite`, `Width`, `NoVectors`, or the format's.
-pub fn read(path: &Path) -> Result<Found, ExportError> {
+pub fn read(path: &Path) -> Result<Found> {
     let mut found = Found { path: path.to_path_buf(), ..Found::default() };
     let array = |found: &mut Found, concept: String, array: npy::Array| {
         found.rows.insert(concept.clone(), array.rows);
@@ -87,13 +89,13 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
 }
 
 /// The convention of a name in a file's metadata; none for no name.
-fn said(path: &Path, name: &str) -> Result<Option<Convention>, ExportError> {
+fn said(path: &Path, name: &str) -> Result<Option<Convention>> {
     let unknown = |_| ExportError::UnknownConvention { path: path.into(), found: name.into() };
     (!name.is_empty()).then(|| name.parse().map_err(unknown)).transpose()
 }
 
 /// Finite vectors of one width a concept, and one at least.
-fn check(found: &Found) -> Result<(), ExportError> {
+fn check(found: &Found) -> Result<()> {
     let path = &found.path;
     if found.concepts.values().all(BTreeMap::is_empty) {
         return Err(ExportError::NoVectors { path: path.clone() });
@@ -115,11 +117,7 @@ fn check(found: &Found) -> Result<(), ExportError> {
 ///
 /// # Errors
 /// `UnknownFormat`, `OneConcept`, or the format's.
-pub fn write(
-    path: &Path,
-    vectors: &Vectors,
-    model_hint: &str,
-) -> Result<Option<ExportWarning>, ExportError> {
+pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<ExportWarning>> {
     let format = Format::of(path)?;
     if format == Format::Safetensors {
         safetensors::write(path, vectors)?;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::safetensors::read_file;
 use super::vectors::{to_bytes, width, Layers, Number, Vectors};
-use super::{ExportError, ExportWarning};
+use super::{ExportError, ExportWarning, Result};
 use crate::store::atomic;
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -47,7 +47,7 @@ pub fn write(
     vectors: &Vectors,
     concept: &str,
     model_hint: &str,
-) -> Result<Option<ExportWarning>, ExportError> {
+) -> Result<Option<ExportWarning>> {
     let all = vectors.concept(concept, path)?;
     let layers: Vec<(&usize, &Vec<f32>)> = all.iter().filter(|(layer, _)| **layer > 0).collect();
     if layers.is_empty() {
@@ -99,11 +99,11 @@ fn push_text(bytes: &mut Vec<u8>, text: &str) {
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
-pub fn read(path: &Path) -> Result<ControlVector, ExportError> {
+pub fn read(path: &Path) -> Result<ControlVector> {
     parse(path, &read_file(path)?)
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<ControlVector, ExportError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<ControlVector> {
     let mut at = Cursor { path, bytes, position: 0 };
     if at.take(4)? != MAGIC {
         return Err(at.bad("no GGUF magic word"));
@@ -194,7 +194,7 @@ impl<'a> Cursor<'a> {
         ExportError::malformed(self.path, "GGUF control vector", detail)
     }
 
-    fn take(&mut self, n: usize) -> Result<&'a [u8], ExportError> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let end = self.position.checked_add(n).ok_or_else(|| self.beyond())?;
         let part = self.bytes.get(self.position..end);
         self.position = end;
@@ -205,33 +205,33 @@ impl<'a> Cursor<'a> {
         self.bad("a length beyond the file")
     }
 
-    fn word<const N: usize>(&mut self) -> Result<[u8; N], ExportError> {
+    fn word<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut word = [0; N];
         word.copy_from_slice(self.take(N)?);
         Ok(word)
     }
 
-    fn u32(&mut self) -> Result<u32, ExportError> {
+    fn u32(&mut self) -> Result<u32> {
         self.word().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, ExportError> {
+    fn u64(&mut self) -> Result<u64> {
         self.word().map(u64::from_le_bytes)
     }
 
-    fn length(&mut self) -> Result<usize, ExportError> {
+    fn length(&mut self) -> Result<usize> {
         let length = self.u64()?;
         usize::try_from(length).map_err(|_| self.beyond())
     }
 
-    fn text(&mut self) -> Result<String, ExportError> {
+    fn text(&mut self) -> Result<String> {
         let length = self.length()?;
         let bytes = self.take(length)?.to_vec();
         String::from_utf8(bytes).map_err(|_| self.bad("a text that is not UTF-8"))
     }
 
     /// Passes over a value of this kind; arrays of arrays are not part of the format.
-    fn skip(&mut self, kind: u32) -> Result<(), ExportError> {
+    fn skip(&mut self, kind: u32) -> Result<()> {
         let (kind, n) = match kind {
             KIND_ARRAY => (self.u32()?, self.length()?),
             scalar => (scalar, 1),

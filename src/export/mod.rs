@@ -23,6 +23,8 @@ use crate::store::StoreError;
 pub use convention::{Convention, Found};
 pub use vectors::Vectors;
 
+type Result<T, E = ExportError> = std::result::Result<T, E>;
+
 /// One way in which an export or a file to read can be wrong.
 // What a variant is, its message says.
 #[allow(missing_docs)]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::safetensors::read_file;
 use super::vectors::{to_bytes, width, Layers, Number, Vectors};
-use super::{ExportError, ExportWarning};
+use super::{ExportError, ExportWarning, Result};
 use crate::store::atomic;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -25,7 +25,7 @@ const ALIGNMENT: usize = 64;
 ///
 /// # Errors
 /// `NoConcept`, `Empty`, `Width`, `BadConcept`, or the store's.
-pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning, ExportError> {
+pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning> {
     let layers = vectors.concept(concept, path)?;
     let hidden = width(concept, layers, path)?;
     let last = layers.keys().next_back().map_or(0, |last| last + 1);
@@ -50,10 +50,7 @@ pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarn
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_all(
-    folder: &Path,
-    vectors: &Vectors,
-) -> Result<Vec<(PathBuf, ExportWarning)>, ExportError> {
+pub fn write_all(folder: &Path, vectors: &Vectors) -> Result<Vec<(PathBuf, ExportWarning)>> {
     let paths = vectors.concepts.keys().map(|c| (c, folder.join(format!("{c}.npy"))));
     paths.map(|(c, path)| write(&path, vectors, c).map(|warning| (path, warning))).collect()
 }
@@ -71,7 +68,7 @@ pub struct Array {
 ///
 /// # Errors
 /// `Malformed` for anything but a two-dimensional, little-endian array of floats; or the store's.
-pub fn read(path: &Path) -> Result<Array, ExportError> {
+pub fn read(path: &Path) -> Result<Array> {
     parse(&read_file(path)?).map_err(|detail| ExportError::malformed(path, "npy", detail))
 }
 

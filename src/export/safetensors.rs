@@ -13,7 +13,7 @@ use ::safetensors::tensor::{Dtype, TensorView};
 use ::safetensors::{serialize, SafeTensorError, SafeTensors};
 
 use super::vectors::{check_name, to_bytes, Number, Vectors, DEEPEST};
-use super::ExportError;
+use super::{ExportError, Result};
 use crate::store::atomic;
 use crate::store::error::from_io;
 
@@ -21,7 +21,7 @@ use crate::store::error::from_io;
 ///
 /// # Errors
 /// `Empty`, `BadConcept`, `Width`, or the store's.
-pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
+pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
     let mut tensors = Vec::new();
     for concept in vectors.concepts.keys() {
         for (layer, vector) in vectors.concept(concept, path)? {
@@ -39,7 +39,7 @@ pub(super) fn write_tensors(
     model_id: &str,
     layer_convention: &str,
     blocks: Option<usize>,
-) -> Result<(), ExportError> {
+) -> Result<()> {
     if tensors.is_empty() {
         return Err(ExportError::Empty { path: path.to_path_buf() });
     }
@@ -62,7 +62,7 @@ pub(super) fn write_tensors(
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
-pub fn read(path: &Path) -> Result<Vectors, ExportError> {
+pub fn read(path: &Path) -> Result<Vectors> {
     let bytes = read_file(path)?;
     let (file, metadata) = opened(&bytes, path)?;
     let text = |key: &str| metadata.get(key).cloned().unwrap_or_default();
@@ -105,7 +105,7 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
 const LARGEST: u64 = 1 << 31;
 
 /// The bytes of a file, whose size is looked at first.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let about = fs::metadata(path).map_err(|e| from_io(path, e))?;
     if !about.is_file() {
         return Err(ExportError::malformed(path, "vector", "it is no regular file"));
@@ -121,7 +121,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
 pub(super) fn opened<'b>(
     bytes: &'b [u8],
     path: &Path,
-) -> Result<(SafeTensors<'b>, HashMap<String, String>), ExportError> {
+) -> Result<(SafeTensors<'b>, HashMap<String, String>)> {
     let failed = |e| malformed(path, e);
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(failed)?;
     let file = SafeTensors::deserialize(bytes).map_err(failed)?;

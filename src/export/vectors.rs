@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::ExportError;
+use super::{ExportError, Result};
 
 /// Layer -> vector, (hidden).
 pub type Layers = BTreeMap<usize, Vec<f32>>;
@@ -30,7 +30,7 @@ pub(crate) const DEEPEST: usize = 10_000;
 
 impl Vectors {
     /// Vectors of one concept.
-    pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers, ExportError> {
+    pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers> {
         let Some(layers) = self.concepts.get(concept) else {
             let present = self.concepts.keys().cloned().collect::<Vec<_>>().join(", ");
             let (path, concept) = (path.into(), concept.into());
@@ -44,7 +44,7 @@ impl Vectors {
 }
 
 /// The common width of a concept's vectors.
-pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize, ExportError> {
+pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize> {
     let Some(expected) = layers.values().next().map(Vec::len) else {
         return Err(ExportError::Empty { path: path.to_path_buf() });
     };
@@ -58,7 +58,7 @@ pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize
 }
 
 /// Refuses concept names that could not be a file name.
-pub(crate) fn check_name(concept: &str, path: &Path) -> Result<(), ExportError> {
+pub(crate) fn check_name(concept: &str, path: &Path) -> Result<()> {
     if concept.is_empty() || concept.starts_with('.') || concept.contains(['/', '\\', '\0']) {
         return Err(ExportError::BadConcept { path: path.into(), concept: concept.into() });
     }
@@ -66,7 +66,7 @@ pub(crate) fn check_name(concept: &str, path: &Path) -> Result<(), ExportError> 
 }
 
 /// Refuses indices that would make an array of that many rows.
-pub(crate) fn check_depth(concept: &str, layers: &Layers, path: &Path) -> Result<(), ExportError> {
+pub(crate) fn check_depth(concept: &str, layers: &Layers, path: &Path) -> Result<()> {
     match layers.range(DEEPEST..).next() {
         None => Ok(()),
         Some((&layer, _)) => {

@@ -335,15 +335,17 @@ impl Heads {
 
     /// Draws the title of column `index` so that it ends at `bottom`; x is its
     /// left end or middle, as `anchor` says.
-    pub fn draw(&self, canvas: &mut Canvas, index: usize, (x, bottom): Point, anchor: Anchor) {
-        let lines = &self.lines[index];
-        for (i, line) in lines.iter().enumerate() {
-            let up = (lines.len() - i) as f64 - 0.5;
-            let y = bottom - up * SMALL * theme::LEADING;
-            let text = theme::shorten(line, SMALL, self.bold, self.width);
-            let face = Type { bold: self.bold, ..Type::small(anchor) };
-            canvas.text((x, y), &text, face);
-        }
+    pub fn draw(&self, canvas: &mut Canvas, index: usize, place: Point, anchor: Anchor) {
+        let shorten = |line: &String| theme::shorten(line, SMALL, self.bold, self.width);
+        let lines: Vec<String> = self.lines[index].iter().map(shorten).collect();
+        lines_above(canvas, &lines, place, Type { bold: self.bold, ..Type::small(anchor) });
+    }
+}
+
+/// Lines of small text, the last one just above `bottom`.
+pub fn lines_above(canvas: &mut Canvas, lines: &[String], (x, bottom): Point, face: Type) {
+    for (line, up) in lines.iter().rev().zip(0..) {
+        canvas.text((x, bottom - (f64::from(up) + 0.5) * SMALL * theme::LEADING), line, face);
     }
 }
 

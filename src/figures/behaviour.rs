@@ -14,7 +14,7 @@ use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
 use super::theme::{self, Palette, DOT, GRID, HAIR, INK, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
 
 /// Changes of preferences by condition.
@@ -62,7 +62,7 @@ const ACROSS: usize = 9;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let pairs: Vec<_> = data.cells.iter().map(|c| (&*c.group, &*c.preference)).collect();
     let rows = Rows::new(&pairs, GROUP, ROW);
@@ -142,7 +142,7 @@ fn legend(data: &BehaviourData) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &BehaviourData) -> Result<(), FigureError> {
+fn check(data: &BehaviourData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no cells are given", data.cells.len())?;
     for c in &data.cells {

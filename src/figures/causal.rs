@@ -17,7 +17,7 @@ use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
 use super::theme::{Colours, Palette, DOT, INK, LINE, MUTED, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Dose response and ablation.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ const LABEL: f64 = 95.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let colours = palette.colours(named(data).map(|d| d.direction.as_str()));
     let pairs: Vec<_> = data.ablations.iter().map(|a| (&*a.group, &*a.edit)).collect();
@@ -220,7 +220,7 @@ fn ablations(
     }
 }
 
-fn check(data: &CausalData) -> Result<(), FigureError> {
+fn check(data: &CausalData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty(
         "neither doses nor ablations are given",

@@ -13,7 +13,7 @@ use super::concept_heatmap::{colour_bar, value_cell};
 use super::page::{self, Key, Page, Table};
 use super::theme::{self, INK, NARROW, SMALL, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Scores of claims by condition.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ const BAR: f64 = 30.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written> {
     check(data)?;
     let rows = page::label_width(data.conditions.iter().map(String::as_str), LABEL) + 6.0;
     let columns = data.claims.len() as f64;
@@ -108,7 +108,7 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
     })
 }
 
-fn check(data: &ClaimsData) -> Result<(), FigureError> {
+fn check(data: &ClaimsData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no conditions are given", data.conditions.len())?;
     check.not_empty("no claims are given", data.claims.len())?;

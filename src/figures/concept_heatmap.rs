@@ -14,7 +14,7 @@ use super::canvas::{Anchor, Canvas, Point, Type};
 use super::page::{self, Page, Table};
 use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
 use crate::store::values::distinct;
 
 /// Cosines between concepts, in panels.
@@ -56,7 +56,7 @@ const LABEL: f64 = 96.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written> {
     check(data)?;
     let layers = distinct(data.panels.iter().map(|p| p.layer));
     let states = distinct(data.panels.iter().map(|p| p.state.as_str()));
@@ -158,7 +158,7 @@ pub(super) fn colour_bar(canvas: &mut Canvas, (left, top): Point, label: &str, l
     canvas.text((left + WIDTH + 12.0, top + 3.0), label, face);
 }
 
-fn check(data: &HeatmapData) -> Result<(), FigureError> {
+fn check(data: &HeatmapData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let count = data.concepts.len();
     check.not_empty("no concepts are given", count)?;

@@ -3,6 +3,8 @@
 //! Upper panel: one line a condition (mean over seeds) with its interval as a
 //! ribbon and each seed as a thin line, over the null bands in grey. Lower
 //! panel: the difference to base with its interval. Chosen layers are dashed.
+//! With three layers or fewer, lines would claim values between layers that nobody measured, so the
+//! conditions stand side by side at each layer, each in a lane of its own.
 //! The caller says in `y_label` which form of the cosine is drawn (raw, cleaned,
 //! relative to its ceiling, whitened) and in `caption` what the ribbons are.
 
@@ -12,11 +14,10 @@ use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
-use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
 use super::theme::{Colours, Palette, DOT, LINE, MUTED, NULLS, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Cosines by layer for each condition. Every list has one entry per layer.
 #[derive(Debug, Clone)]
@@ -72,11 +73,44 @@ const BETWEEN: f64 = 12.0;
 /// Above this many layers, points are not marked.
 const MARKED: usize = 12;
 
+/// Lanes of one panel.
+struct Lanes {
+    /// x of each layer.
+    x: Vec<f64>,
+    /// Distance between neighbouring conditions at one layer; 0 for lines.
+    step: f64,
+    conditions: usize,
+}
+
+/// True when the conditions stand side by side.
+fn side_by_side(layers: &[usize]) -> bool {
+    layers.len() <= 3
+}
+
+impl Lanes {
+    fn new(frame: &Frame, layers: &[usize], conditions: usize) -> Self {
+        const WIDEST: f64 = 15.0;
+        let step = if side_by_side(layers) {
+            let room = frame.area.width() / (layers.len() as f64 + 1.0) * 0.75;
+            (room / conditions as f64).min(WIDEST)
+        } else {
+            0.0
+        };
+        Lanes { x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(), step, conditions }
+    }
+
+    /// x of each layer for the condition at `index`, `off` points to its right.
+    fn across(&self, index: usize, off: f64) -> Vec<f64> {
+        let apart = (index as f64 - (self.conditions as f64 - 1.0) / 2.0) * self.step;
+        self.x.iter().map(|x| x + apart + off).collect()
+    }
+}
+
 /// Draws the figure into `dir`.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
     let mut differences = data.conditions.iter().flat_map(|c| &c.difference);
@@ -207,13 +241,13 @@ fn null_shade(index: usize) -> RGBColor {
 
 fn layer_range(layers: &[usize]) -> (f64, f64) {
     let (first, last) = (layers[0] as f64, layers[layers.len() - 1] as f64);
-    let few = lanes::side_by_side(layers);
+    let few = side_by_side(layers);
     let room = if few { ((last - first) * 0.35).max(0.5) } else { (last - first) * 0.015 };
     (first - room, last + room)
 }
 
 fn legend(data: &CouplingData, colours: &Colours) -> Vec<Entry> {
-    let beside = lanes::side_by_side(&data.layers);
+    let beside = side_by_side(&data.layers);
     let key = |c: &CouplingLine| {
         let colour = colours[c.condition.as_str()];
         if beside {
@@ -242,7 +276,7 @@ fn upper_numbers(data: &CouplingData) -> impl Iterator<Item = f64> + '_ {
     lines.chain(data.nulls.iter().flat_map(|n| n.lo.iter().chain(&n.hi).copied()))
 }
 
-fn check(data: &CouplingData) -> Result<(), FigureError> {
+fn check(data: &CouplingData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let layers = data.layers.len();
     check.not_empty("no layers are given", layers)?;

@@ -14,7 +14,7 @@ use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::theme::{DOT, LINE, PAIR, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Quality of directions by layer.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ const ACROSS: usize = 4;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written> {
     check(data)?;
     let count = data.concepts.len();
     let all = data.concepts.iter().flat_map(|c| c.auroc.iter().chain(&c.reliability));
@@ -117,7 +117,7 @@ fn legend(data: &DirectionsData) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &DirectionsData) -> Result<(), FigureError> {
+fn check(data: &DirectionsData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let layers = data.layers.len();
     check.not_empty("no layers are given", layers)?;

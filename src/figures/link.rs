@@ -18,7 +18,7 @@ use super::theme::{
     self, Colours, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, RULE, SMALL, THIN,
 };
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
 use crate::store::values::distinct;
 
 /// Behaviour of states against what else was measured on them.
@@ -87,7 +87,7 @@ const WIDEST: f64 = 0.55;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let points = || data.panels.iter().flat_map(|p| &p.points);
     let colours = palette.colours(points().map(|p| p.condition.as_str()));
@@ -109,7 +109,8 @@ pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written, F
             for ends in frame.zeros().into_iter().flatten() {
                 canvas.line(&ends, RULE, THIN);
             }
-            heading(canvas, &frame, &plan.texts[i]);
+            let place = (frame.area.left, frame.area.top - 2.0);
+            axes::lines_above(canvas, &plan.texts[i], place, Type::small(Anchor::Left));
             dots(canvas, &frame, panel, &colours);
             let tints: Vec<RGBColor> = named.means.iter().map(|m| colours[m.condition]).collect();
             labels::draw(canvas, &named.names, &named.places, &tints);
@@ -171,15 +172,6 @@ impl Plan {
             (x.0, &x.1, &self.x_labels[index], true),
             (y.0, &y.1, &self.y_label, self.grid.at_edge(index).1),
         )
-    }
-}
-
-/// The words of a panel, the last line just above it.
-fn heading(canvas: &mut Canvas, frame: &Frame, lines: &[String]) {
-    for (i, line) in lines.iter().enumerate() {
-        let up = (lines.len() - i) as f64 - 0.5;
-        let y = frame.area.top - 2.0 - up * SMALL * LEADING;
-        canvas.text((frame.area.left, y), line, Type::small(Anchor::Left));
     }
 }
 
@@ -274,7 +266,7 @@ fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &LinkData) -> Result<(), FigureError> {
+fn check(data: &LinkData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
     check.distinct(|x| format!("panel `{x}`"), data.panels.iter().map(|p| &p.x_label))?;

@@ -17,7 +17,7 @@ use super::axes::Area;
 use super::canvas::{self, Anchor, Canvas, Mark, Point, Type};
 use super::theme::{self, DOT, LEADING, LINE, MUTED, SMALL, TITLE};
 use super::values::number;
-use super::{raster, FigureError, Written};
+use super::{raster, FigureError, Result, Written};
 
 /// What stands before a legend's text.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +94,7 @@ impl<'a> Page<'a> {
         dir: &Path,
         table: &Table,
         panels: impl FnOnce(&mut Canvas),
-    ) -> Result<Written, FigureError> {
+    ) -> Result<Written> {
         let [name, title, caption] = self.given;
         let svg = canvas::paint(name, self.size, &self.title.join(" "), |canvas| {
             self.words(canvas);
@@ -104,7 +104,7 @@ impl<'a> Page<'a> {
         let csv = table
             .bytes()
             .map_err(|e| FigureError::Draw { figure: name.into(), reason: e.to_string() })?;
-        let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf, FigureError> {
+        let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf> {
             let path = dir.join(format!("{name}.{ending}"));
             let failed = |source| FigureError::File { figure: name.into(), source };
             crate::store::atomic::write(&path, bytes).map_err(failed)?;

@@ -14,7 +14,7 @@ use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
 use super::theme::{self, Palette, DOT, GRID, HAIR, INK, NORMAL, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
 
 /// Projections of shifts on directions.
@@ -69,25 +69,28 @@ pub enum ShiftForm {
 
 impl DirectionSource {
     fn name(self) -> &'static str {
-        match self {
-            DirectionSource::Base => "base",
-            DirectionSource::ReExtracted => "re_extracted",
+        if self == Self::Base {
+            "base"
+        } else {
+            "re_extracted"
         }
     }
 }
 
 impl ShiftForm {
     fn name(self) -> &'static str {
-        match self {
-            ShiftForm::Raw => "raw",
-            ShiftForm::SharedRemoved => "shared_removed",
+        if self == Self::Raw {
+            "raw"
+        } else {
+            "shared_removed"
         }
     }
 
     fn title(self) -> &'static str {
-        match self {
-            ShiftForm::Raw => "raw shift",
-            ShiftForm::SharedRemoved => "shared component removed",
+        if self == Self::Raw {
+            "raw shift"
+        } else {
+            "shared component removed"
         }
     }
 }
@@ -103,7 +106,7 @@ const LABEL: f64 = 120.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let layers = distinct(data.points.iter().map(|p| p.layer));
     let conditions = distinct(data.points.iter().map(|p| p.condition.as_str()));
@@ -179,7 +182,7 @@ fn legend(data: &ShiftData) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &ShiftData) -> Result<(), FigureError> {
+fn check(data: &ShiftData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no projections are given", data.points.len())?;
     for p in &data.points {

@@ -89,13 +89,14 @@ impl Palette {
     /// The colour of a name, of a state of it (`keeper-s2`), or of a contrast of it (`keeper less
     /// plain`); a name that it lacks has one by itself.
     pub fn of(&self, name: &str) -> RGBColor {
-        let known = |k: &&String| {
+        let known = |(_, k): &(usize, &String)| {
             let rest = name.strip_prefix(k.as_str());
             rest.is_some_and(|r| r.is_empty() || r.starts_with(['-', ' ']))
         };
-        let longest = self.0.iter().filter(known).max_by_key(|k| k.len());
-        let at = longest.and_then(|k| self.0.iter().position(|n| n == k));
-        at.and_then(|i| COLOURS.get(i)).map_or_else(|| by_hue(name), |&hex| rgb(hex))
+        // The first of equal names, the longest of several.
+        let named = self.0.iter().enumerate().rev().filter(known);
+        let at = named.max_by_key(|(_, k)| k.len()).and_then(|(i, _)| COLOURS.get(i));
+        at.map_or_else(|| by_hue(name), |&hex| rgb(hex))
     }
 
     /// The colour of each name of a figure; without names of its own, in their order.

@@ -14,7 +14,7 @@ use super::canvas::Canvas;
 use super::page::{self, Grid, Key, Page, Table};
 use super::theme::{self, Palette, LINE, MUTED, WIDE};
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
 use crate::store::values::distinct;
 
 /// Losses of all runs.
@@ -55,7 +55,7 @@ const ACROSS: usize = 4;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let conditions = distinct(data.runs.iter().map(|r| r.condition.as_str()));
     let count = conditions.len();
@@ -136,7 +136,7 @@ pub fn smoothed(loss: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn check(data: &TrainingData) -> Result<(), FigureError> {
+fn check(data: &TrainingData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no runs are given", data.runs.len())?;
     for run in &data.runs {

@@ -8,6 +8,7 @@
 //! a bar its interval; a line keeps its row of the strip in all panels, so that
 //! the ticks can be compared down and across the page.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use plotters::style::Color;
@@ -17,7 +18,7 @@ use super::canvas::{Anchor, Canvas, Mark};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
 
 /// Quantities by training step.
@@ -72,7 +73,7 @@ const MARKED: usize = 16;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
     let labels = distinct(lines().map(|l| l.label.as_str()));
@@ -188,10 +189,8 @@ fn halves(
 /// All steps of all lines, in order.
 fn measured(data: &TrajectoryData) -> Vec<usize> {
     let lines = data.panels.iter().flat_map(|p| &p.lines);
-    let mut steps: Vec<usize> = lines.flat_map(|l| l.steps.iter().copied()).collect();
-    steps.sort_unstable();
-    steps.dedup();
-    steps
+    let steps: BTreeSet<usize> = lines.flat_map(|l| l.steps.iter().copied()).collect();
+    steps.into_iter().collect()
 }
 
 /// Ticks at the measured steps where their labels have room, else at 0 and at
@@ -227,7 +226,7 @@ fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &TrajectoryData) -> Result<(), FigureError> {
+fn check(data: &TrajectoryData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
     check.distinct(|title| format!("panel `{title}`"), data.panels.iter().map(|p| &p.title))?;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{theme, FigureError};
+use super::{theme, FigureError, Result};
 
 /// A value with the ends of its interval, in the unit of the figure's axis.
 /// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
@@ -68,7 +68,7 @@ pub(super) struct Check<'a> {
 impl<'a> Check<'a> {
     /// Starts with the check of the name, which becomes three file names, and makes the embedded font
     /// known, without which no text can be measured.
-    pub fn new(figure: &'a str) -> Result<Self, FigureError> {
+    pub fn new(figure: &'a str) -> Result<Self> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if figure.is_empty() || !figure.chars().all(fits) {
             return Err(FigureError::Name { figure: figure.into() });
@@ -77,14 +77,14 @@ impl<'a> Check<'a> {
         Ok(Check { figure })
     }
 
-    pub fn not_empty(&self, what: &str, count: usize) -> Result<(), FigureError> {
+    pub fn not_empty(&self, what: &str, count: usize) -> Result<()> {
         match count {
             0 => Err(FigureError::Empty { figure: self.figure.into(), what: what.into() }),
             _ => Ok(()),
         }
     }
 
-    pub fn length(&self, what: &str, want: usize, got: usize) -> Result<(), FigureError> {
+    pub fn length(&self, what: &str, want: usize, got: usize) -> Result<()> {
         if want == got {
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl<'a> Check<'a> {
     }
 
     /// Refuses infinities; NaN passes as missing.
-    pub fn finite(&self, what: &str, values: &[f64]) -> Result<(), FigureError> {
+    pub fn finite(&self, what: &str, values: &[f64]) -> Result<()> {
         let Some(&value) = values.iter().find(|v| v.is_infinite()) else {
             return Ok(());
         };
@@ -100,7 +100,7 @@ impl<'a> Check<'a> {
     }
 
     /// Refuses infinities and an interval whose ends are swapped.
-    pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<(), FigureError> {
+    pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<()> {
         for e in list {
             self.finite(what, &e.numbers())?;
             if e.lo > e.hi {
@@ -112,19 +112,19 @@ impl<'a> Check<'a> {
     }
 
     /// Refuses numbers of another count than `want`, and infinities.
-    pub fn numbers(&self, what: &str, want: usize, list: &[f64]) -> Result<(), FigureError> {
+    pub fn numbers(&self, what: &str, want: usize, list: &[f64]) -> Result<()> {
         self.length(what, want, list.len())?;
         self.finite(what, list)
     }
 
     /// Refuses estimates of another count than `want`, and what [`estimates`](Self::estimates) does.
-    pub fn series(&self, what: &str, want: usize, list: &[Estimate]) -> Result<(), FigureError> {
+    pub fn series(&self, what: &str, want: usize, list: &[Estimate]) -> Result<()> {
         self.length(what, want, list.len())?;
         self.estimates(what, list)
     }
 
     /// Refuses a value below `lo` or above `hi`; NaN passes as missing.
-    pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<(), FigureError> {
+    pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<()> {
         if value.is_nan() || (lo..=hi).contains(&value) {
             return Ok(());
         }
@@ -136,7 +136,7 @@ impl<'a> Check<'a> {
         &self,
         what: &str,
         values: impl IntoIterator<Item = &'v f64>,
-    ) -> Result<(), FigureError> {
+    ) -> Result<()> {
         self.not_empty(what, values.into_iter().filter(|v| !v.is_nan()).count())
     }
 
@@ -145,7 +145,7 @@ impl<'a> Check<'a> {
         &self,
         what: impl Fn(&T) -> String,
         keys: impl IntoIterator<Item = T>,
-    ) -> Result<(), FigureError> {
+    ) -> Result<()> {
         let mut seen = BTreeSet::new();
         match keys.into_iter().find_map(|key| seen.replace(key)) {
             None => Ok(()),
@@ -154,7 +154,7 @@ impl<'a> Check<'a> {
     }
 
     /// Refuses positions that do not increase along a line.
-    pub fn increasing<T: PartialOrd>(&self, what: &str, list: &[T]) -> Result<(), FigureError> {
+    pub fn increasing<T: PartialOrd>(&self, what: &str, list: &[T]) -> Result<()> {
         if list.windows(2).all(|w| w[0] < w[1]) {
             return Ok(());
         }

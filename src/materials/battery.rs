@@ -9,7 +9,7 @@
 //! `group`, and its group here is "claim".
 
 use super::lines::{At, Ids, Lines};
-use super::MaterialError;
+use super::Result;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ struct Note {
 
 impl Note {
     /// Name and group of a preference, or of a claim.
-    fn names(&self, at: At) -> Result<(String, String), MaterialError> {
+    fn names(&self, at: At) -> Result<(String, String)> {
         let refuse = |key, why: &str| Err(at.refuse(key, why));
         match (&self.preference, &self.claim, &self.group) {
             (Some(name), None, Some(group)) => Ok((name.clone(), group.clone())),
@@ -110,7 +110,7 @@ impl Note {
 /// # Errors
 /// No note or one that names neither a preference nor a claim, no rows, a line of another
 /// shape, a prompt without pairs, an empty text, an id used twice, a reason without status.
-pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
+pub fn parse(text: &str, path: &Path) -> Result<Preference> {
     let lines = Lines::new(text, path, ROW)?;
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
     let (name, group) = note.names(top)?;
@@ -133,7 +133,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
 }
 
 /// At least one pair, filled texts, two completions that differ.
-pub(super) fn check_pairs(pairs: &[StancePair], at: At) -> Result<(), MaterialError> {
+pub(super) fn check_pairs(pairs: &[StancePair], at: At) -> Result<()> {
     if pairs.is_empty() {
         return Err(at.refuse("pairs", "there are no pairs; write at least one"));
     }

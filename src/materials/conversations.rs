@@ -7,7 +7,7 @@
 //! with its ordinary manner. Encoding and masking belong to `finetune`.
 
 use super::lines::{At, Lines, PlainNote};
-use super::MaterialError;
+use super::Result;
 use crate::model::Message;
 use serde::Deserialize;
 use std::path::Path;
@@ -38,7 +38,7 @@ struct PromptRow {
 /// # Errors
 /// No rows, a line of another shape, an unknown role, an empty text, a last turn that is
 /// not the assistant's.
-pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>, MaterialError> {
+pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>> {
     let lines = Lines::new(text, path, ROW)?;
     lines.note::<PlainNote>(NOTE)?;
     let checked = |(at, row): (At, Conversation)| {
@@ -56,7 +56,7 @@ pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>,
 ///
 /// # Errors
 /// No rows, a line of another shape, an empty prompt.
-pub fn parse_prompts(text: &str, path: &Path) -> Result<Vec<String>, MaterialError> {
+pub fn parse_prompts(text: &str, path: &Path) -> Result<Vec<String>> {
     let lines = Lines::new(text, path, PROMPT)?;
     lines.note::<PlainNote>(NOTE)?;
     let checked =
@@ -65,7 +65,7 @@ pub fn parse_prompts(text: &str, path: &Path) -> Result<Vec<String>, MaterialErr
 }
 
 /// Known roles, filled texts, at least one turn.
-pub(super) fn check_messages(messages: &[Message], at: At) -> Result<(), MaterialError> {
+pub(super) fn check_messages(messages: &[Message], at: At) -> Result<()> {
     if messages.is_empty() {
         return Err(at.refuse("messages", "there are no turns; write at least one"));
     }

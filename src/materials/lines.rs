@@ -6,7 +6,7 @@
 //! quote. An [`At`] is a line that is being checked and refuses what is wrong with it; [`Ids`] refuses
 //! the second use of an id.
 
-use super::MaterialError;
+use super::{MaterialError, Result};
 use crate::store::text::reason;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Deserialize;
@@ -34,11 +34,7 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Splits `text`; `example` is a row for the error of an empty file.
-    pub fn new(
-        text: &'a str,
-        path: &'a Path,
-        example: &'static str,
-    ) -> Result<Self, MaterialError> {
+    pub fn new(text: &'a str, path: &'a Path, example: &'static str) -> Result<Self> {
         if let Some((line, found)) = other_form(text) {
             return Err(MaterialError::NotRows { path: path.to_owned(), line, found, example });
         }
@@ -55,28 +51,19 @@ impl<'a> Lines<'a> {
     }
 
     /// The note, where the file has one.
-    pub fn note<N: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<Option<N>, MaterialError> {
+    pub fn note<N: DeserializeOwned>(&self, example: &'static str) -> Result<Option<N>> {
         self.note.map(|(line, text)| read(text, line, self.path, example)).transpose()
     }
 
     /// The note of a kind that cannot do without, with its line.
-    pub fn needed_note<N: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<(At<'a>, N), MaterialError> {
+    pub fn needed_note<N: DeserializeOwned>(&self, example: &'static str) -> Result<(At<'a>, N)> {
         let at = At { path: self.path, line: self.note.map_or(1, |(line, _)| line) };
         let missing = || MaterialError::Note { path: self.path.to_owned(), example };
         Ok((at, self.note(example)?.ok_or_else(missing)?))
     }
 
     /// Every row with its line.
-    pub fn rows<R: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<Vec<(At<'a>, R)>, MaterialError> {
+    pub fn rows<R: DeserializeOwned>(&self, example: &'static str) -> Result<Vec<(At<'a>, R)>> {
         let row = |&(line, text): &(usize, &str)| {
             Ok((At { path: self.path, line }, read(text, line, self.path, example)?))
         };
@@ -102,7 +89,7 @@ impl At<'_> {
     pub fn filled<'t>(
         self,
         texts: impl IntoIterator<Item = (&'static str, &'t String)>,
-    ) -> Result<(), MaterialError> {
+    ) -> Result<()> {
         match texts.into_iter().find(|(_, text)| text.trim().is_empty()) {
             None => Ok(()),
             Some((key, _)) => {
@@ -173,7 +160,7 @@ fn read<T: DeserializeOwned>(
     line: usize,
     path: &Path,
     example: &'static str,
-) -> Result<T, MaterialError> {
+) -> Result<T> {
     // First as a value, so that every JSON fault is told from a fault of shape.
     let value: Value = serde_json::from_str(text).map_err(|e| MaterialError::Json {
         path: path.to_owned(),
@@ -225,7 +212,7 @@ pub(super) struct Ids(HashMap<String, usize>);
 
 impl Ids {
     /// Takes the id of a line.
-    pub fn take(&mut self, at: At, id: &String) -> Result<(), MaterialError> {
+    pub fn take(&mut self, at: At, id: &String) -> Result<()> {
         at.filled([("id", id)])?;
         match self.0.insert(id.clone(), at.line) {
             None => Ok(()),

@@ -17,13 +17,11 @@ use super::embedded::{
 use super::lines::At;
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
-use super::{Loaded, MaterialError};
+use super::{Loaded, MaterialError, Result};
 use crate::store::names::nearest;
 use crate::store::text::{self, Fault, TextError};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-type Result<T> = std::result::Result<T, MaterialError>;
 
 /// A concept by embedded name or by path.
 ///

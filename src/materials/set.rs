@@ -16,7 +16,7 @@ use super::lines::{filled_lines, other_form, row_numbers};
 use super::load::{entries, read};
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
-use super::MaterialError;
+use super::{MaterialError, Result};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -198,7 +198,7 @@ impl Set {
     ///
     /// # Errors
     /// A path that cannot be read, a folder with nothing to check.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, MaterialError> {
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut found = Vec::new();
         for path in paths {
             let before = found.len();
@@ -251,7 +251,7 @@ impl Set {
 }
 
 /// `.jsonl` files below a folder in order of their paths; hidden ones and links to folders are left.
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError> {
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for (path, is_folder) in entries(folder)? {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
         if name.starts_with('.') {

@@ -8,7 +8,7 @@
 
 use super::conversations::check_messages;
 use super::lines::{At, Ids, Lines, PlainNote};
-use super::MaterialError;
+use super::Result;
 use crate::model::Message;
 use serde::Deserialize;
 use std::path::Path;
@@ -60,7 +60,7 @@ struct Written {
 }
 
 impl Written {
-    fn checked(self, at: At) -> Result<TextRow, MaterialError> {
+    fn checked(self, at: At) -> Result<TextRow> {
         let Written { id, system, prompt, response, messages, text, label } = self;
         let refuse = |key, why: &str| Err(at.refuse(key, why));
         let lone = response.as_ref().map(|_| "response").or(system.as_ref().map(|_| "system"));
@@ -103,7 +103,7 @@ impl Written {
 /// # Errors
 /// No rows, a line of another shape, no body or two of them, an empty text, an unknown
 /// role, an id used twice.
-pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>, MaterialError> {
+pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>> {
     let lines = Lines::new(text, path, ROW)?;
     lines.note::<PlainNote>(NOTE)?;
     let mut ids = Ids::default();

@@ -12,7 +12,7 @@ use hdf5::{Dataset, File, Group, Selection};
 use ndarray::{s, Array, Array2, Array3, Dimension};
 
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::frame::Cell;
 use super::results::COORDS;
 use super::sample::{ActivationSpec, Precision};
@@ -46,7 +46,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// As [`schema::open`]; `NoObject` if it is no activation file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let (file, attrs) = schema::open(path)?;
         let name = schema::read_text(&file, path, "/", "state")?;
         let state = file.group(&name).map_err(|e| from_hdf5(path, &name, &e))?;
@@ -68,7 +68,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn sets(&self) -> Result<Vec<String>, StoreError> {
+    pub fn sets(&self) -> Result<Vec<String>> {
         let mut names =
             self.state.member_names().map_err(|e| from_hdf5(&self.path, &self.state.name(), &e))?;
         names.sort();
@@ -79,7 +79,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject`.
-    pub fn positions(&self, set: &str) -> Result<Vec<String>, StoreError> {
+    pub fn positions(&self, set: &str) -> Result<Vec<String>> {
         let group = self.set(set)?;
         let known = self.spec.positions.iter();
         Ok(known.filter(|p| group.link_exists(p)).cloned().collect())
@@ -89,7 +89,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn read(&self, set: &str, position: &str) -> Result<Array3<f32>, StoreError> {
+    pub fn read(&self, set: &str, position: &str) -> Result<Array3<f32>> {
         self.numbers(&self.dataset(set, position)?, Selection::All)
     }
 
@@ -97,12 +97,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject` if the layer was not kept, `Hdf5`.
-    pub fn read_layer(
-        &self,
-        set: &str,
-        position: &str,
-        layer: usize,
-    ) -> Result<Array2<f32>, StoreError> {
+    pub fn read_layer(&self, set: &str, position: &str, layer: usize) -> Result<Array2<f32>> {
         let dataset = self.dataset(set, position)?;
         let Some(index) = self.spec.layers.iter().position(|l| *l == layer) else {
             let present = [format!("layers {:?}", self.spec.layers)];
@@ -113,11 +108,7 @@ impl ActivationReader {
         self.numbers(&dataset, range)
     }
 
-    fn numbers<D: Dimension>(
-        &self,
-        dataset: &Dataset,
-        at: Selection,
-    ) -> Result<Array<f32, D>, StoreError> {
+    fn numbers<D: Dimension>(&self, dataset: &Dataset, at: Selection) -> Result<Array<f32, D>> {
         // libhdf5 converts f16 one value at a time; here it is a loop over a slice.
         match self.spec.precision {
             Precision::F32 => dataset.read_slice::<f32, _, D>(at),
@@ -130,7 +121,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn columns(&self, set: &str) -> Result<SampleColumns, StoreError> {
+    pub fn columns(&self, set: &str) -> Result<SampleColumns> {
         let text = |name: &str| cells(&self.dataset(set, name)?, &self.path, "a column of texts");
         let counts: Vec<usize> =
             cells(&self.dataset(set, "n_tokens")?, &self.path, "a column of whole numbers")?;
@@ -142,14 +133,14 @@ impl ActivationReader {
         })
     }
 
-    fn set(&self, set: &str) -> Result<Group, StoreError> {
+    fn set(&self, set: &str) -> Result<Group> {
         match self.state.group(set) {
             Ok(group) => Ok(group),
             Err(_) => Err(StoreError::no_object(&self.path, set, &self.sets()?)),
         }
     }
 
-    fn dataset(&self, set: &str, name: &str) -> Result<Dataset, StoreError> {
+    fn dataset(&self, set: &str, name: &str) -> Result<Dataset> {
         match self.set(set)?.dataset(name) {
             Ok(dataset) => Ok(dataset),
             Err(_) => {
@@ -160,7 +151,7 @@ impl ActivationReader {
     }
 }
 
-fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec, StoreError> {
+fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec> {
     let name = state.name();
     let text = |attr: &str| schema::read_text(state, path, &name, attr);
     let whole = |attr: &str| match schema::read_attr(state, path, &name, attr)? {
@@ -186,11 +177,7 @@ fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec, 
 }
 
 /// The cells of a one-dimensional dataset.
-fn cells<T: Cell>(
-    dataset: &Dataset,
-    path: &Path,
-    expected: &'static str,
-) -> Result<Vec<T>, StoreError> {
+fn cells<T: Cell>(dataset: &Dataset, path: &Path, expected: &'static str) -> Result<Vec<T>> {
     let other = || StoreError::wrong_kind(path, dataset.name(), expected, "of another kind");
     T::cells(datasets::read_values(dataset, path)?).ok_or_else(other)
 }

@@ -15,7 +15,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Extent, Group, H5Type};
 use ndarray::{s, Array3, ArrayView3};
 
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::new_file::NewFile;
 use super::results::COORDS;
 use super::sample::{ActivationSpec, Precision, Sample};
@@ -64,11 +64,7 @@ struct Set {
 
 impl Store {
     /// Creates the file with its coordinates and an empty group for the state.
-    pub(crate) fn create(
-        path: &Path,
-        attrs: &RootAttrs,
-        spec: ActivationSpec,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, attrs: &RootAttrs, spec: ActivationSpec) -> Result<Self> {
         let file = NewFile::create(path, attrs)?;
         let coords = require_group(&file, path, COORDS)?;
         let axes = [
@@ -100,7 +96,7 @@ impl Store {
     }
 
     /// Takes samples until told to finish; a closed channel means that nothing is kept.
-    pub(crate) fn run(mut self, receiver: &Receiver<Message>) -> Result<(), StoreError> {
+    pub(crate) fn run(mut self, receiver: &Receiver<Message>) -> Result<()> {
         match self.work(receiver) {
             Ok(true) => {
                 self.sets.clear();
@@ -117,7 +113,7 @@ impl Store {
     }
 
     /// Whether all samples are written and the file can be finished.
-    fn work(&mut self, receiver: &Receiver<Message>) -> Result<bool, StoreError> {
+    fn work(&mut self, receiver: &Receiver<Message>) -> Result<bool> {
         while let Ok(message) = receiver.recv() {
             match message {
                 Message::Sample(sample) => self.take(sample)?,
@@ -127,7 +123,7 @@ impl Store {
         Ok(false)
     }
 
-    fn take(&mut self, sample: Sample) -> Result<(), StoreError> {
+    fn take(&mut self, sample: Sample) -> Result<()> {
         let name = sample.set.clone();
         let mut set = match self.sets.remove(&name) {
             Some(set) => set,
@@ -140,7 +136,7 @@ impl Store {
         outcome
     }
 
-    fn open_set(&mut self, name: &str) -> Result<Set, StoreError> {
+    fn open_set(&mut self, name: &str) -> Result<Set> {
         let full = format!("{}/{name}", self.spec.group());
         let group = require_group(&self.file, &self.path, &full)?;
         let path = self.path.clone();
@@ -162,7 +158,7 @@ impl Store {
         Ok(Set { group, positions, columns, index, written: 0, waiting: Vec::new() })
     }
 
-    fn attach(&mut self, group: &Group, name: &str, dims: &[&str]) -> Result<(), StoreError> {
+    fn attach(&mut self, group: &Group, name: &str, dims: &[&str]) -> Result<()> {
         let own = |d: &str| match d {
             SAMPLE => object(group, SAMPLE),
             other => format!("/{COORDS}/{other}"),
@@ -172,7 +168,7 @@ impl Store {
     }
 
     /// Writes the waiting samples of a set.
-    fn flush(&mut self, set: &mut Set) -> Result<(), StoreError> {
+    fn flush(&mut self, set: &mut Set) -> Result<()> {
         let (layers, hidden) = (self.spec.layers.len(), self.spec.hidden);
         let batch = std::mem::take(&mut set.waiting);
         for (p, position) in self.spec.positions.clone().iter().enumerate() {
@@ -215,7 +211,7 @@ impl Store {
         dataset: &Dataset,
         block: ArrayView3<'_, f32>,
         written: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let (n, layers, hidden) = block.dim();
         let range = s![written..written + n, .., ..];
         let resized = dataset.resize((written + n, layers, hidden));
@@ -229,7 +225,7 @@ impl Store {
         outcome.map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
     }
 
-    fn write_columns(&self, set: &Set, batch: &[Sample]) -> Result<(), StoreError> {
+    fn write_columns(&self, set: &Set, batch: &[Sample]) -> Result<()> {
         let first = i64::try_from(set.written).unwrap_or(i64::MAX);
         let index: Vec<i64> = (first..).take(batch.len()).collect();
         self.extend(&set.index, set.written, &index)?;
@@ -253,12 +249,7 @@ impl Store {
     }
 
     /// Appends to a column after `written` samples.
-    fn extend<T: H5Type>(
-        &self,
-        dataset: &Dataset,
-        written: usize,
-        data: &[T],
-    ) -> Result<(), StoreError> {
+    fn extend<T: H5Type>(&self, dataset: &Dataset, written: usize, data: &[T]) -> Result<()> {
         let range = written..written + data.len();
         let resized = dataset.resize(range.end);
         resized
@@ -267,7 +258,7 @@ impl Store {
     }
 
     /// Writes what waits and gives all datasets of a set the same length.
-    fn complete(&mut self) -> Result<(), StoreError> {
+    fn complete(&mut self) -> Result<()> {
         let mut sets = std::mem::take(&mut self.sets);
         let outcome = sets.values_mut().try_for_each(|set| self.flush(set));
         self.sets = sets;

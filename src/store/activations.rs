@@ -19,7 +19,7 @@ use half::f16;
 use ndarray::Array2;
 
 use super::activation_store::{Message, Store, COLUMNS};
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 use super::sample::{ActivationSpec, Precision, Sample};
 use super::schema::{check_name, RootAttrs};
 
@@ -32,7 +32,7 @@ pub struct ActivationWriter {
     path: PathBuf,
     spec: ActivationSpec,
     sender: Option<SyncSender<Message>>,
-    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl ActivationWriter {
@@ -40,11 +40,7 @@ impl ActivationWriter {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull`, `BadName` or `Hdf5`.
-    pub fn create(
-        path: &Path,
-        attrs: &RootAttrs,
-        spec: ActivationSpec,
-    ) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, attrs: &RootAttrs, spec: ActivationSpec) -> Result<Self> {
         check_name("a condition", &spec.condition)?;
         for position in &spec.positions {
             check_name("a position", position)?;
@@ -69,7 +65,7 @@ impl ActivationWriter {
     /// # Errors
     /// `Shape`, `BadName`, `NotFinite` or `F16Overflow` for this sample, which is then not written; or the error that
     /// stopped the thread.
-    pub fn append(&mut self, sample: Sample) -> Result<(), StoreError> {
+    pub fn append(&mut self, sample: Sample) -> Result<()> {
         check_name("a set", &sample.set)?;
         let expected = [self.spec.layers.len(), self.spec.hidden];
         for (position, row) in &sample.rows {
@@ -89,12 +85,7 @@ impl ActivationWriter {
     }
 
     /// Refuses a row that would be NaN or infinite in the file, where NaN means no value.
-    fn refuse_unstorable(
-        &self,
-        sample: &Sample,
-        position: usize,
-        row: &Array2<f32>,
-    ) -> Result<(), StoreError> {
+    fn refuse_unstorable(&self, sample: &Sample, position: usize, row: &Array2<f32>) -> Result<()> {
         let narrow = self.spec.precision == Precision::F16;
         let held = |v: f32| v.is_finite() && !(narrow && f16::from_f32(v).is_infinite());
         let Some(((layer, _), &value)) = row.indexed_iter().find(|(_, v)| !held(**v)) else {
@@ -115,7 +106,7 @@ impl ActivationWriter {
     ///
     /// # Errors
     /// Whatever stopped the thread, `DiskFull` among them; nothing of the file is then kept.
-    pub fn finish(mut self) -> Result<(), StoreError> {
+    pub fn finish(mut self) -> Result<()> {
         if let Some(sender) = self.sender.take() {
             // A failed send means that the thread has stopped: join says why.
             let _ = sender.send(Message::Finish);
@@ -123,7 +114,7 @@ impl ActivationWriter {
         self.join()
     }
 
-    fn join(&mut self) -> Result<(), StoreError> {
+    fn join(&mut self) -> Result<()> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) | None => Err(StoreError::WriterStopped { path: self.path.clone() }),

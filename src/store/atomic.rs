@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 
 const SUFFIX: &str = ".part";
 
@@ -42,11 +42,9 @@ impl Pending {
     /// # Errors
     /// `Unwritable` if the folder cannot be made or refuses a file, `DiskFull`,
     /// `BadName` if `target` has no file name, `Missing` if it is a link that leads nowhere.
-    pub fn new(target: &Path) -> Result<Self, StoreError> {
-        let led = match target.is_symlink() {
-            true => Some(fs::canonicalize(target).map_err(|e| from_io(target, e))?),
-            false => None,
-        };
+    pub fn new(target: &Path) -> Result<Self> {
+        let led = target.is_symlink().then(|| fs::canonicalize(target)).transpose();
+        let led = led.map_err(|e| from_io(target, e))?;
         let target = led.as_deref().unwrap_or(target);
         let name = target
             .file_name()
@@ -78,7 +76,7 @@ impl Pending {
     ///
     /// # Errors
     /// `DiskFull` or `Io`; the temporary file is then removed.
-    pub fn commit(self) -> Result<(), StoreError> {
+    pub fn commit(self) -> Result<()> {
         let fail = |e| from_io(&self.target, e);
         let written = OpenOptions::new().write(true).open(&self.temporary);
         written.and_then(|f| f.sync_all()).map_err(fail)?;
@@ -103,7 +101,7 @@ impl Drop for Pending {
 ///
 /// # Errors
 /// As [`Pending::new`] and [`Pending::commit`].
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let pending = Pending::new(path)?;
     fs::write(pending.path(), bytes).map_err(|e| from_io(path, e))?;
     pending.commit()
@@ -114,7 +112,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// `Unwritable` if a leftover cannot be removed, `Io` if the folder cannot be read.
-pub fn clean_leftovers(folder: &Path) -> Result<usize, StoreError> {
+pub fn clean_leftovers(folder: &Path) -> Result<usize> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -12,7 +12,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Group};
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::schema::object;
 use super::values::{self, Number, Values};
 
@@ -31,7 +31,7 @@ pub(crate) fn write_array<T: Number>(
     path: &Path,
     name: &str,
     data: &ArrayViewD<'_, T>,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     let shape = data.shape();
     let bytes = data.len() * size_of::<T>();
     let builder = group.new_dataset::<T>().obj_track_times(false);
@@ -53,7 +53,7 @@ pub(crate) fn write_texts(
     path: &Path,
     name: &str,
     data: &ArrayViewD<'_, String>,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     let texts: Option<Vec<VarLenUnicode>> = data.iter().map(|t| values::to_hdf5(t)).collect();
     let texts = texts.ok_or_else(|| StoreError::NulInText {
         path: path.to_path_buf(),
@@ -75,7 +75,7 @@ pub(crate) fn write_values(
     path: &Path,
     name: &str,
     data: &Values,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     match data {
         Values::Text(v) => write_texts(group, path, name, &ndarray::aview1(v).into_dyn()),
         Values::Int(v) => write_array(group, path, name, &ndarray::aview1(v).into_dyn()),
@@ -84,7 +84,7 @@ pub(crate) fn write_values(
 }
 
 /// Reads a dataset of numbers, whatever their width, as f64.
-pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>, StoreError> {
+pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>> {
     if kind(dataset, path)? == Kind::Text {
         return Err(wrong_kind(dataset, path, "an array of numbers", "text"));
     }
@@ -92,7 +92,7 @@ pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>
 }
 
 /// Reads a dataset of texts.
-pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String>, StoreError> {
+pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String>> {
     if kind(dataset, path)? != Kind::Text {
         return Err(wrong_kind(dataset, path, "an array of texts", "numbers"));
     }
@@ -102,7 +102,7 @@ pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String
 }
 
 /// Reads a one-dimensional dataset.
-pub(crate) fn read_values(dataset: &Dataset, path: &Path) -> Result<Values, StoreError> {
+pub(crate) fn read_values(dataset: &Dataset, path: &Path) -> Result<Values> {
     if dataset.ndim() != 1 {
         let found = format!("an array of {} dimensions", dataset.ndim());
         return Err(wrong_kind(dataset, path, "one-dimensional", &found));
@@ -123,7 +123,7 @@ pub(crate) enum Kind {
     Real,
 }
 
-pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind, StoreError> {
+pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind> {
     use hdf5::types::TypeDescriptor as Type;
     let descriptor = dataset
         .dtype()

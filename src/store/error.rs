@@ -9,6 +9,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the room gives, or how the disk was wrong.
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// One way in which a file, a folder or an object in a file can be wrong.
 // What a variant is, its message says.
 #[allow(missing_docs)]

@@ -97,9 +97,10 @@ impl Cell for String {
     }
 
     fn cells(column: Values) -> Option<Vec<Self>> {
-        match column {
-            Values::Text(v) => Some(v),
-            _ => None,
+        if let Values::Text(v) = column {
+            Some(v)
+        } else {
+            None
         }
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use hdf5::File;
 
 use super::atomic::Pending;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result};
 use super::schema::RootAttrs;
 
 /// A file that its owner writes to and then finishes; dropping it abandons it.
@@ -29,7 +29,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull`, `NulInText` or `Hdf5`.
-    pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self> {
         hdf5::silence_errors(true);
         let pending = Pending::new(path)?;
         // No lock: the file is under a name of its own until it is whole, and a process
@@ -49,7 +49,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `DiskFull` or `Hdf5`.
-    pub(crate) fn flush(&self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self, path: &Path) -> Result<()> {
         self.file.flush().map_err(|e| from_hdf5(path, "/", &e))
     }
 
@@ -58,7 +58,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `DiskFull`, `Io` or `Hdf5`; nothing is then kept.
-    pub(crate) fn finish(mut self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn finish(mut self, path: &Path) -> Result<()> {
         self.flush(path)?;
         let pending = self.pending.take();
         // SAFETY: `self.file` is not used again: `self` ends here, and neither its drop

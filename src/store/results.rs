@@ -18,7 +18,7 @@ use ndarray::ArrayViewD;
 use super::atomic::Pending;
 use super::csv;
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::new_file::NewFile;
 use super::scales::Scales;
 use super::schema::{self, check_name, object, require_group, RootAttrs};
@@ -50,7 +50,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull` or `Hdf5`.
-    pub fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, attrs: &RootAttrs) -> Result<Self> {
         Ok(Self {
             file: NewFile::create(path, attrs)?,
             path: path.to_path_buf(),
@@ -65,7 +65,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NameTaken` for other labels under the same name, `BadName`, `NulInText`.
-    pub fn coord(&mut self, name: &str, values: impl Into<Values>) -> Result<(), StoreError> {
+    pub fn coord(&mut self, name: &str, values: impl Into<Values>) -> Result<()> {
         let values = values.into();
         self.step(|w| {
             check_name("a coordinate", name)?;
@@ -94,7 +94,7 @@ impl ResultsWriter {
         name: &str,
         dims: &[&str],
         data: ArrayViewD<'_, T>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.step(|w| {
             let dims = w.dimensions(group, name, dims, data.shape())?;
             w.put(group, name, &dims, |at, path| datasets::write_array(at, path, name, &data))
@@ -111,7 +111,7 @@ impl ResultsWriter {
         name: &str,
         dims: &[&str],
         data: ArrayViewD<'_, String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.step(|w| {
             let dims = w.dimensions(group, name, dims, data.shape())?;
             w.put(group, name, &dims, |at, path| datasets::write_texts(at, path, name, &data))
@@ -123,12 +123,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `Shape` if columns differ in length, otherwise as [`ResultsWriter::texts`].
-    pub fn table(
-        &mut self,
-        group: &str,
-        name: &str,
-        columns: &[(&str, Values)],
-    ) -> Result<(), StoreError> {
+    pub fn table(&mut self, group: &str, name: &str, columns: &[(&str, Values)]) -> Result<()> {
         self.step(|w| {
             check_name("a table", name)?;
             let full = format!("{}/{name}", group.trim_matches('/'));
@@ -161,12 +156,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NameTaken`, `BadName` or `Hdf5`.
-    pub fn external_link(
-        &mut self,
-        link: &str,
-        file: &str,
-        target: &str,
-    ) -> Result<(), StoreError> {
+    pub fn external_link(&mut self, link: &str, file: &str, target: &str) -> Result<()> {
         self.step(|w| {
             let (group, name) = link.rsplit_once('/').unwrap_or(("", link));
             check_name("a link", name)?;
@@ -184,12 +174,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NoObject`, `NulInText` or `Hdf5`.
-    pub fn attr(
-        &mut self,
-        name: &str,
-        attr: &str,
-        value: impl Into<AttrValue>,
-    ) -> Result<(), StoreError> {
+    pub fn attr(&mut self, name: &str, attr: &str, value: impl Into<AttrValue>) -> Result<()> {
         let value = value.into();
         self.step(|w| {
             let Some(at) = schema::located(&w.file, name) else {
@@ -209,7 +194,7 @@ impl ResultsWriter {
     /// # Errors
     /// `DiskFull`, `Io`, `Hdf5`, or `WriterStopped` if a write had failed; nothing of the
     /// file is then kept.
-    pub fn finish(self) -> Result<(), StoreError> {
+    pub fn finish(self) -> Result<()> {
         let Self { file, path, scales, tables, broken, .. } = self;
         if broken {
             return Err(StoreError::WriterStopped { path });
@@ -223,10 +208,7 @@ impl ResultsWriter {
     }
 
     /// One write; after one that libhdf5 failed at, every other is refused.
-    pub(super) fn step(
-        &mut self,
-        write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn step(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.broken {
             return Err(StoreError::WriterStopped { path: self.path.clone() });
         }
@@ -242,7 +224,7 @@ impl ResultsWriter {
         name: &str,
         dims: &[&'d str],
         shape: &[usize],
-    ) -> Result<Attached<'d>, StoreError> {
+    ) -> Result<Attached<'d>> {
         check_name("an array", name)?;
         let full = format!("{}/{name}", group.trim_matches('/'));
         let path = self.path.clone();
@@ -275,8 +257,8 @@ impl ResultsWriter {
         group: &str,
         name: &str,
         dims: &Attached,
-        write: impl FnOnce(&Group, &Path) -> Result<Dataset, StoreError>,
-    ) -> Result<(), StoreError> {
+        write: impl FnOnce(&Group, &Path) -> Result<Dataset>,
+    ) -> Result<()> {
         let target = require_group(&self.file, &self.path, group)?;
         if target.link_exists(name) {
             return Err(self.taken(object(&target, name)));
@@ -290,11 +272,7 @@ impl ResultsWriter {
     }
 
     /// The CSV of the table at `path` in the file.
-    pub(super) fn beside(
-        &mut self,
-        path: &str,
-        columns: &[(&str, Values)],
-    ) -> Result<(), StoreError> {
+    pub(super) fn beside(&mut self, path: &str, columns: &[(&str, Values)]) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("")).join("csv");
         let target = folder.join(format!("{}.csv", path.replace('/', ".")));
         if self.tables.iter().any(|t| t.target() == target) {

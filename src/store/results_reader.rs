@@ -12,7 +12,7 @@ use hdf5::{Dataset, File, Group, LinkType};
 use ndarray::ArrayD;
 
 use super::datasets;
-use super::error::{from_hdf5, listed, StoreError};
+use super::error::{from_hdf5, listed, Result, StoreError};
 use super::results::COORDS;
 use super::scales::dimensions;
 use super::schema::{self, RootAttrs};
@@ -42,7 +42,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// As [`schema::open`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let (file, attrs) = schema::open(path)?;
         Ok(Self { file, path: path.to_path_buf(), attrs })
     }
@@ -56,7 +56,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn coords(&self) -> Result<BTreeMap<String, Values>, StoreError> {
+    pub fn coords(&self) -> Result<BTreeMap<String, Values>> {
         if !self.file.link_exists(COORDS) {
             return Ok(BTreeMap::new());
         }
@@ -68,7 +68,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn coord(&self, name: &str) -> Result<Values, StoreError> {
+    pub fn coord(&self, name: &str) -> Result<Values> {
         let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
         datasets::read_values(&dataset, &self.path)
     }
@@ -77,7 +77,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject`, `WrongKind` or `Hdf5`.
-    pub fn array(&self, name: &str) -> Result<NamedArray<f64>, StoreError> {
+    pub fn array(&self, name: &str) -> Result<NamedArray<f64>> {
         let dataset = self.dataset(name)?;
         let data = datasets::read_numbers(&dataset, &self.path)?;
         self.named(name, &dataset, data)
@@ -87,7 +87,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// As [`ResultsReader::array`].
-    pub fn texts(&self, name: &str) -> Result<NamedArray<String>, StoreError> {
+    pub fn texts(&self, name: &str) -> Result<NamedArray<String>> {
         let dataset = self.dataset(name)?;
         let data = datasets::read_texts(&dataset, &self.path)?;
         self.named(name, &dataset, data)
@@ -97,7 +97,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject`, `WrongKind` or `Hdf5`.
-    pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>, StoreError> {
+    pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>> {
         let name = name.trim_matches('/');
         let group = self.group(name)?;
         let columns = match schema::read_attr(&group, &self.path, name, "columns")? {
@@ -118,7 +118,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject` or `WrongKind`.
-    pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue, StoreError> {
+    pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue> {
         let trimmed = name.trim_matches('/');
         let at = schema::located(&self.file, name).ok_or_else(|| self.absent(trimmed))?;
         let object = if trimmed.is_empty() { "/" } else { trimmed };
@@ -130,7 +130,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn list(&self) -> Result<Vec<String>, StoreError> {
+    pub fn list(&self) -> Result<Vec<String>> {
         let root = self.file.group("/").map_err(|e| from_hdf5(&self.path, "/", &e))?;
         let mut found = Vec::new();
         self.walk(&root, "", &mut found)?;
@@ -138,7 +138,7 @@ impl ResultsReader {
         Ok(found)
     }
 
-    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<(), StoreError> {
+    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<()> {
         let links = group
             .links(Default::default(), Default::default())
             .map_err(|e| from_hdf5(&self.path, prefix, &e))?;
@@ -158,12 +158,7 @@ impl ResultsReader {
         Ok(())
     }
 
-    fn named<T>(
-        &self,
-        name: &str,
-        dataset: &Dataset,
-        data: ArrayD<T>,
-    ) -> Result<NamedArray<T>, StoreError> {
+    fn named<T>(&self, name: &str, dataset: &Dataset, data: ArrayD<T>) -> Result<NamedArray<T>> {
         let dims = dimensions(dataset, &self.path)?;
         let group = name.trim_matches('/').rsplit_once('/').map_or("", |(g, _)| g);
         let labels = |(dim, n): (&String, &usize)| {
@@ -177,12 +172,12 @@ impl ResultsReader {
         Ok(NamedArray { dims, coords, data })
     }
 
-    pub(super) fn dataset(&self, name: &str) -> Result<Dataset, StoreError> {
+    pub(super) fn dataset(&self, name: &str) -> Result<Dataset> {
         let name = name.trim_matches('/');
         self.file.dataset(name).map_err(|_| self.absent(name))
     }
 
-    pub(super) fn group(&self, name: &str) -> Result<Group, StoreError> {
+    pub(super) fn group(&self, name: &str) -> Result<Group> {
         self.file.group(name).map_err(|_| self.absent(name))
     }
 
@@ -203,7 +198,7 @@ impl ResultsReader {
         StoreError::NoObject { path: self.path.clone(), object: name.to_owned(), present }
     }
 
-    fn members(&self, group: &Group) -> Result<Vec<String>, StoreError> {
+    fn members(&self, group: &Group) -> Result<Vec<String>> {
         group.member_names().map_err(|e| from_hdf5(&self.path, &group.name(), &e))
     }
 }

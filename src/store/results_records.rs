@@ -10,7 +10,11 @@ use super::results::{Attached, COORDS};
 use super::scales::Scales;
 use super::schema::{check_name, require_group};
 use super::values::Values;
-use super::{datasets, error::from_hdf5, ResultsReader, ResultsWriter, StoreError};
+use super::{
+    datasets,
+    error::{from_hdf5, Result},
+    ResultsReader, ResultsWriter, StoreError,
+};
 use hdf5::Group;
 use ndarray::ArrayD;
 use std::path::Path;
@@ -20,7 +24,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// As [`ResultsWriter::frame`].
-    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<()> {
         self.frame(&Frame::of(rows))
     }
 
@@ -29,7 +33,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `TwiceInGrid` for two rows of one cell, otherwise as [`ResultsWriter::table`].
-    pub fn frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
+    pub fn frame(&mut self, frame: &Frame) -> Result<()> {
         if frame.is_empty() {
             return Ok(());
         }
@@ -53,7 +57,7 @@ impl ResultsWriter {
     }
 
     /// A coordinate is that of the file where it has the same labels, otherwise the grid's own.
-    fn grid(&mut self, frame: &Frame) -> Result<(), StoreError> {
+    fn grid(&mut self, frame: &Frame) -> Result<()> {
         let path = frame.meta.path;
         let (labels, rows) = frame.cells().map_err(|cell| StoreError::TwiceInGrid {
             path: self.path.clone(),
@@ -79,7 +83,7 @@ impl ResultsWriter {
     }
 
     /// A coordinate of one group alone.
-    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<(), StoreError> {
+    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<()> {
         self.step(|w| {
             check_name("a coordinate", name)?;
             let target = require_group(&w.file, &w.path, group)?;
@@ -95,7 +99,7 @@ impl ResultsWriter {
         dims: &Attached,
         (shape, rows): (&[usize], &[Option<usize>]),
         values: &Values,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let shaped = |e: ndarray::ShapeError| {
             from_hdf5(Path::new(group), name, &hdf5::Error::from(e.to_string()))
         };
@@ -126,7 +130,7 @@ impl ResultsReader {
     /// # Errors
     /// `OtherColumns` where what stands in its place lacks a field or holds another kind of value,
     /// `Hdf5`.
-    pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+    pub fn records<R: Record>(&self) -> Result<Vec<R>> {
         let meta = R::META;
         if self.file.group(meta.path).is_err() {
             return Ok(Vec::new());

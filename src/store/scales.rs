@@ -20,7 +20,7 @@ use hdf5::{Dataset, Datatype, File, Group, H5Type, ObjectReference, ObjectRefere
 use hdf5_sys::h5t::{H5T_str_t, H5Tset_strpad};
 
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::schema::object;
 use super::values::{self, Values};
 
@@ -44,17 +44,12 @@ pub(crate) struct Scales {
 
 impl Scales {
     /// Writes the coordinate `name` of `group`.
-    pub(crate) fn write(
-        group: &Group,
-        path: &Path,
-        name: &str,
-        labels: &Values,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn write(group: &Group, path: &Path, name: &str, labels: &Values) -> Result<()> {
         Self::mark(&datasets::write_values(group, path, name, labels)?, path, name)
     }
 
     /// Marks `dataset`, which is one-dimensional, as the coordinate `name`.
-    pub(crate) fn mark(dataset: &Dataset, path: &Path, name: &str) -> Result<(), StoreError> {
+    pub(crate) fn mark(dataset: &Dataset, path: &Path, name: &str) -> Result<()> {
         let ascii = FixedAscii::<NAME_BYTES>::from_ascii(name);
         let name = ascii.map_err(|_| StoreError::BadName {
             what: "a coordinate (ASCII, at most 64 bytes)",
@@ -77,7 +72,7 @@ impl Scales {
         group: &Group,
         name: &str,
         dims: &[(&str, String)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if dims.is_empty() {
             return Ok(());
         }
@@ -104,7 +99,7 @@ impl Scales {
     }
 
     /// Writes the back references of every coordinate in use.
-    pub(crate) fn finish(self, file: &File, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn finish(self, file: &File, path: &Path) -> Result<()> {
         for (scale, uses) in self.uses {
             let write = || -> hdf5::Result<()> {
                 let entry = |(array, dimension): &(String, i32)| {
@@ -122,7 +117,7 @@ impl Scales {
 }
 
 /// The dimension names of a dataset; an unnamed axis reads as an empty name.
-pub(crate) fn dimensions(dataset: &Dataset, path: &Path) -> Result<Vec<String>, StoreError> {
+pub(crate) fn dimensions(dataset: &Dataset, path: &Path) -> Result<Vec<String>> {
     let fail = |e: hdf5::Error| from_hdf5(path, &dataset.name(), &e);
     let attrs = dataset.attr_names().map_err(fail)?;
     if !attrs.iter().any(|n| n == "DIMENSION_LABELS") {

@@ -17,7 +17,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, Location};
 use serde_json::Value;
 
-use super::error::{from_hdf5, from_io, from_open, StoreError};
+use super::error::{from_hdf5, from_io, from_open, Result, StoreError};
 use super::time;
 use super::values::{self, AttrValue};
 
@@ -91,9 +91,9 @@ impl RootAttrs {
     }
 
     /// Writes the root attributes of a new file; errors name `path`.
-    pub(crate) fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, file: &File, path: &Path) -> Result<()> {
         let mut own = self.clone();
-        let mut put =
+        let put =
             |name: &str, text: &str| write_attr(file, path, "/", name, &AttrValue::from(text));
         put("schema", SCHEMA)?;
         for (i, (name, field)) in TEXTS.into_iter().enumerate() {
@@ -112,7 +112,7 @@ impl RootAttrs {
             .map_err(|e| from_hdf5(path, "/@seed", &e))
     }
 
-    fn read(file: &File, path: &Path) -> Result<Self, StoreError> {
+    fn read(file: &File, path: &Path) -> Result<Self> {
         let text = |name: &str| read_text(file, path, "/", name);
         let config = text("config")?;
         let warnings = match read_attr(file, path, "/", "warnings") {
@@ -136,7 +136,7 @@ impl RootAttrs {
 ///
 /// # Errors
 /// `Missing`, `Io`, `NotHdf5`, `Busy`, `Damaged`, `Foreign` or `OtherSchema`.
-pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
+pub fn open(path: &Path) -> Result<(File, RootAttrs)> {
     const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
     let mut head = Vec::new();
     fs::File::open(path)
@@ -166,7 +166,7 @@ pub(crate) fn write_attr(
     object: &str,
     name: &str,
     value: &AttrValue,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let full = format!("{object}@{name}");
     let text = |t: &str| {
         values::to_hdf5(t)
@@ -198,7 +198,7 @@ pub(crate) fn read_attr(
     path: &Path,
     object: &str,
     name: &str,
-) -> Result<AttrValue, StoreError> {
+) -> Result<AttrValue> {
     use hdf5::types::TypeDescriptor as Type;
     let full = format!("{object}@{name}");
     let fail = |e: hdf5::Error| from_hdf5(path, &full, &e);
@@ -232,7 +232,7 @@ pub(crate) fn read_text(
     path: &Path,
     object: &str,
     name: &str,
-) -> Result<String, StoreError> {
+) -> Result<String> {
     match read_attr(location, path, object, name)? {
         AttrValue::Text(text) => Ok(text),
         other => {
@@ -253,7 +253,7 @@ pub(crate) fn located(file: &File, name: &str) -> Option<Location> {
 }
 
 /// The group at `name` (parts separated by `/`) under the root, made where needed.
-pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Group, StoreError> {
+pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Group> {
     let fail = |e: hdf5::Error| from_hdf5(path, name, &e);
     let mut group = file.group("/").map_err(fail)?;
     for part in name.split('/').filter(|p| !p.is_empty()) {
@@ -269,7 +269,7 @@ pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Grou
 }
 
 /// Refuses names that would not be one level of a path.
-pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(StoreError::BadName { what, name: name.to_owned() });
     }

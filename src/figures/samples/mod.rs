@@ -166,10 +166,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         behaviour::draw(&behaviour(&long[1..9]), &crowded)?,
         behaviour::draw(&few, &sparse)?,
         causal::draw(&causal(&["conscious"]), &usual)?,
-        causal::draw(
-            &causal(&["Self-preservation", "Moral status", "Oversight", "Autonomy", "Capability"]),
-            &crowded,
-        )?,
+        causal::draw(&causal(&PREFERENCES.map(|p| p.0)), &crowded)?,
         training::draw(&training(trained, 3, 120), &usual)?,
         training::draw(&training(&STATES[1..], 3, 300), &crowded)?,
         training::draw(&training(&STATES[1..2], 1, 12), &sparse)?,
