@@ -10,7 +10,7 @@
 use plotters::style::{Color, RGBColor};
 
 use super::canvas::{Anchor, Canvas, Mark, Point, Type};
-use super::theme::{self, GRID, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::theme::{self, GRID, HAIR, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::Estimate;
 
 /// A rectangle in points, y downward.
@@ -280,20 +280,17 @@ impl<'a> Frame<'a> {
     }
 
     /// An estimate on the row at `y`: a bar for its interval, a mark for its value.
-    pub fn on_row(
-        &self,
-        c: &mut Canvas,
-        e: &Estimate,
-        y: f64,
-        colour: RGBColor,
-        mark: (Mark, f64),
-    ) {
+    pub fn on_row(&self, c: &mut Canvas, e: &Estimate, y: f64, colour: RGBColor, look: Look) {
+        let (mark, size, width) = look;
         if e.has_interval() {
-            c.line(&[(self.x.at(e.lo), y), (self.x.at(e.hi), y)], colour, LINE * 0.8);
+            c.line(&[(self.x.at(e.lo), y), (self.x.at(e.hi), y)], colour, width);
         }
-        c.mark((self.x.at(e.value), y), mark.1, colour, mark.0);
+        c.mark((self.x.at(e.value), y), size, colour, mark);
     }
 }
+
+/// The mark of a value and its size, and the width of the bar of its interval.
+pub type Look = (Mark, f64, f64);
 
 /// A bold panel title of at most `width` points, from its left end.
 pub fn heading(canvas: &mut Canvas, place: Point, text: &str, width: f64) {

@@ -12,7 +12,7 @@ use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
 use super::values::Check;
 use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
@@ -109,8 +109,8 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
                     };
                     let Some(cell) = data.cells.iter().find(own) else { continue };
                     let mark = if cell.implied { Mark::Ring } else { Mark::Dot };
-                    let mark = (mark, DOT * 1.1);
-                    frame.on_row(canvas, &cell.change, top + y, colours[condition], mark);
+                    let look = (mark, DOT * 1.1, LINE * 0.8);
+                    frame.on_row(canvas, &cell.change, top + y, colours[condition], look);
                 }
             }
             row_names(canvas, &rows, (left, top), columns[0].0 - left - 5.0);

@@ -205,17 +205,12 @@ fn ablations(
     for (y, group, edit) in &rows.rows {
         let own = data.ablations.iter().filter(|a| a.group == *group && a.edit == *edit);
         for (i, a) in own.enumerate() {
-            if !a.random {
-                frame.on_row(canvas, &a.remaining, area.top + y, INK, (Mark::Dot, DOT));
-                continue;
-            }
             // Random edits share a row, a little apart so that each is seen.
-            let at = area.top + y + [0.0, 2.2, -2.2, 4.2, -4.2][i % 5];
-            let (e, x) = (&a.remaining, &frame.x);
-            if e.has_interval() {
-                canvas.line(&[(x.at(e.lo), at), (x.at(e.hi), at)], RULE, 0.4);
-            }
-            canvas.mark((x.at(e.value), at), DOT * 0.7, RULE, Mark::Dot);
+            let (colour, look, apart) = match a.random {
+                true => (RULE, (Mark::Dot, DOT * 0.7, 0.4), [0.0, 2.2, -2.2, 4.2, -4.2][i % 5]),
+                false => (INK, (Mark::Dot, DOT, LINE * 0.8), 0.0),
+            };
+            frame.on_row(canvas, &a.remaining, area.top + y + apart, colour, look);
         }
     }
 }

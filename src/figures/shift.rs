@@ -12,7 +12,7 @@ use super::axes::{self, Area, Frame};
 use super::canvas::Mark;
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, NORMAL, RULE, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, WIDE};
 use super::values::Check;
 use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
@@ -162,7 +162,8 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> 
                         DirectionSource::ReExtracted => (Mark::OpenDiamond, ROW * 0.2),
                     };
                     let colour = colours[p.condition.as_str()];
-                    frame.on_row(canvas, &p.projection, top + y + lower, colour, (mark, DOT));
+                    let look = (mark, DOT, LINE * 0.8);
+                    frame.on_row(canvas, &p.projection, top + y + lower, colour, look);
                 }
             }
         }

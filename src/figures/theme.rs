@@ -13,7 +13,7 @@
 use crate::stats::rng::fnv1a;
 use crate::store::values::distinct;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSLColor, RGBColor};
 
@@ -143,11 +143,11 @@ pub fn ink_on(ground: RGBColor) -> RGBColor {
 /// Registers the embedded font with plotters, once; the name of the font that
 /// cannot be read otherwise.
 pub(super) fn register() -> Result<(), &'static str> {
-    static DONE: OnceLock<Result<(), &'static str>> = OnceLock::new();
-    *DONE.get_or_init(|| {
+    static DONE: LazyLock<Result<(), &'static str>> = LazyLock::new(|| {
         register_font(FAMILY, FontStyle::Normal, REGULAR_TTF).map_err(|_| "FiraSans-Regular")?;
         register_font(FAMILY, FontStyle::Bold, BOLD_TTF).map_err(|_| "FiraSans-Bold")
-    })
+    });
+    *DONE
 }
 
 /// Printed width of `text` in points. Needs `register` to have been called.
