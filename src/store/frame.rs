@@ -279,7 +279,7 @@ impl Frame {
 
     /// Title of each column as it is shown, whether it is set as text, and its cells.
     pub fn shown(&self) -> Vec<(String, bool, Vec<String>)> {
-        let mut shown: Vec<(String, bool, Vec<String>)> = Vec::new();
+        let mut shown = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for (name, values) in &self.columns {
             if done.contains(name) {
@@ -287,28 +287,20 @@ impl Frame {
             }
             let ends = TOGETHER.iter().find(|(leads, ..)| leads == name);
             let ends =
-                ends.and_then(|(_, lo, hi)| Some((lo, hi, self.column(lo)?, self.column(hi)?)));
-            let cell = |values: &Values, i: usize| self.show(values, i);
-            let (title, cells) = match ends {
-                None => (name.to_string(), (0..self.len()).map(|i| cell(values, i)).collect()),
-                Some((lo_name, hi_name, lo, hi)) => {
-                    done.extend([*lo_name, *hi_name]);
-                    let band = |i: usize| match (cell(lo, i), cell(hi, i)) {
-                        (a, b) if a == "-" && b == "-" => String::new(),
-                        (a, b) => format!("[{a}, {b}]"),
-                    };
-                    let title = if name == lo_name { "null" } else { name };
-                    let cells: Vec<String> = (0..self.len())
-                        .map(|i| match name == lo_name {
-                            true => band(i),
-                            false => format!("{} {}", cell(values, i), band(i)).trim_end().into(),
-                        })
-                        .collect();
-                    (title.to_string(), cells)
-                }
+                ends.and_then(|(_, lo, hi)| Some((self.column(lo)?, self.column(hi)?, lo, hi)));
+            let alone = ends.is_some_and(|(_, _, lo, _)| lo == name);
+            let band = |i: usize| match ends.map(|(a, b, ..)| [a, b].map(|end| self.show(end, i))) {
+                Some([a, b]) if a != "-" || b != "-" => format!("[{a}, {b}]"),
+                _ => String::new(),
             };
-            let is_text = matches!(values, Values::Text(_));
-            shown.push((title, is_text, cells));
+            let cells = (0..self.len()).map(|i| match alone {
+                true => band(i),
+                false => format!("{} {}", self.show(values, i), band(i)).trim_end().into(),
+            });
+            let cells: Vec<String> = cells.collect();
+            let title = if alone { "null" } else { name };
+            shown.push((title.to_string(), matches!(values, Values::Text(_)), cells));
+            done.extend(ends.iter().flat_map(|(_, _, lo, hi)| [**lo, **hi]));
         }
         shown
     }

@@ -164,9 +164,8 @@ impl ResultsWriter {
             if group.link_exists(name) {
                 return Err(w.taken(object(&group, name)));
             }
-            group
-                .link_external(file, target, name)
-                .map_err(|e| from_hdf5(&w.path, &object(&group, name), &e))
+            let made = group.link_external(file, target, name);
+            made.map_err(|e| from_hdf5(&w.path, &object(&group, name), &e))
         })
     }
 
