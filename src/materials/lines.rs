@@ -72,7 +72,7 @@ impl<'a> Lines<'a> {
 }
 
 /// A line of a file.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct At<'a> {
     pub path: &'a Path,
     pub line: usize,

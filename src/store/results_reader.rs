@@ -183,16 +183,10 @@ impl ResultsReader {
 
     /// An unknown name, answered with the members of the deepest group that exists.
     fn absent(&self, name: &str) -> StoreError {
-        let mut known = name;
-        let present = loop {
-            known = known.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let group = self.file.group(if known.is_empty() { "/" } else { known });
-            match group {
-                Ok(group) => break self.members(&group).unwrap_or_default(),
-                Err(_) if known.is_empty() => break Vec::new(),
-                Err(_) => {}
-            }
-        };
+        let mut parents = name.rmatch_indices('/').map(|(at, _)| &name[..at]);
+        let known = parents.find(|at| self.file.group(at).is_ok()).unwrap_or("");
+        let group = self.file.group(if known.is_empty() { "/" } else { known });
+        let present = group.and_then(|group| group.member_names()).unwrap_or_default();
         let place = if known.is_empty() { String::new() } else { format!(" (in {known})") };
         let present = listed(&present) + &place;
         StoreError::NoObject { path: self.path.clone(), object: name.to_owned(), present }

@@ -157,14 +157,8 @@ impl ResultsReader {
                 continue;
             }
             let (dims, labels, values) = match datasets::kind(&dataset, &self.path)? {
-                datasets::Kind::Text => {
-                    let a = self.texts(&at)?;
-                    (a.dims, a.coords, Values::Text(a.data.into_iter().collect()))
-                }
-                _ => {
-                    let a = self.array(&at)?;
-                    (a.dims, a.coords, Values::Real(a.data.into_iter().collect()))
-                }
+                datasets::Kind::Text => parts(self.texts(&at)?, Values::Text),
+                _ => parts(self.array(&at)?, Values::Real),
             };
             if dims.iter().map(String::as_str).ne(meta.dims.iter().copied()) {
                 return Err(wrong(field.name));
@@ -178,6 +172,11 @@ impl ResultsReader {
         let columns: Option<Vec<Values>> = columns.into_iter().collect();
         columns.and_then(R::from_columns).ok_or_else(|| wrong("of a field"))
     }
+}
+
+/// Dimensions, their labels and the cells of an array.
+fn parts<T>(a: NamedArray<T>, of: fn(Vec<T>) -> Values) -> (Vec<String>, Vec<Values>, Values) {
+    (a.dims, a.coords, of(a.data.into_iter().collect()))
 }
 
 /// Leaves out the cells of a grid that no row filled, those in which every field is missing, and gives

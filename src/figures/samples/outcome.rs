@@ -40,7 +40,7 @@ pub fn causal(groups: &[&str]) -> CausalData {
     let mut noise = Noise::new(13);
     let alpha = vec![-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0];
     let curve = |direction: String, random, score| {
-        let inside = alpha.iter().map(|a| a.abs() < 3.0).collect();
+        let inside = alpha.iter().map(|a: &f64| a.abs() < 3.0).collect();
         DoseCurve { direction, random, alpha: alpha.clone(), score, inside }
     };
     let mut doses = Vec::new();
