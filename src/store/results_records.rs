@@ -5,16 +5,14 @@
 //! result may know other forms or concepts. A cell of a grid that no row fills is NaN or empty, and
 //! gives no row when it is read.
 
+use super::datasets;
+use super::error::{from_hdf5, Result, StoreError};
 use super::frame::{self, Frame, Meta, Record};
 use super::results::{Attached, COORDS};
 use super::scales::Scales;
 use super::schema::{check_name, require_group};
 use super::values::Values;
-use super::{
-    datasets,
-    error::{from_hdf5, Result},
-    ResultsReader, ResultsWriter, StoreError,
-};
+use super::{NamedArray, ResultsReader, ResultsWriter};
 use hdf5::Group;
 use ndarray::ArrayD;
 use std::path::Path;
