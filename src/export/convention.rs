@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::vectors::{Layers, Vectors};
-use super::ExportError;
+use super::{ExportError, Result};
 use crate::store::schema::LAYER_CONVENTION;
 
 /// What an index counts.
@@ -27,9 +27,10 @@ pub enum Convention {
 impl Convention {
     /// The name that a file keeps.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::BlockOutput => LAYER_CONVENTION,
-            Self::HiddenStates => "hidden_states",
+        if self == Self::BlockOutput {
+            LAYER_CONVENTION
+        } else {
+            "hidden_states"
         }
     }
 }
@@ -59,7 +60,7 @@ impl fmt::Display for Convention {
 }
 
 /// The vectors of a file, indexed as they are in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Found {
     /// The file.
     pub path: PathBuf,
@@ -83,11 +84,7 @@ impl Found {
     /// # Errors
     /// `Shape` for an array of another shape, `ModelWidth`, and `NoBlock` for a vector of a block
     /// that the model does not have.
-    pub fn of_model(
-        self,
-        blocks: usize,
-        hidden: usize,
-    ) -> Result<(Vectors, Convention), ExportError> {
+    pub fn of_model(self, blocks: usize, hidden: usize) -> Result<(Vectors, Convention)> {
         let convention = match self.says {
             Some(convention) => convention,
             None => self.by_shape(blocks, hidden)?,
@@ -95,17 +92,13 @@ impl Found {
         let path = self.path.clone();
         let mut vectors = self.counted(convention);
         for (concept, layers) in &vectors.concepts {
-            if let Some((&block, v)) = layers.iter().find(|(_, v)| v.len() != hidden) {
-                return Err(ExportError::ModelWidth {
-                    path,
-                    concept: concept.clone(),
-                    layer: block,
-                    found: v.len(),
-                    hidden,
-                });
+            let concept = concept.clone();
+            if let Some((&layer, v)) = layers.iter().find(|(_, v)| v.len() != hidden) {
+                let found = v.len();
+                return Err(ExportError::ModelWidth { path, concept, layer, found, hidden });
             }
             if let Some((&block, _)) = layers.range(blocks..).next() {
-                return Err(ExportError::NoBlock { path, concept: concept.clone(), block, blocks });
+                return Err(ExportError::NoBlock { path, concept, block, blocks });
             }
         }
         vectors.blocks = Some(blocks);
@@ -116,7 +109,7 @@ impl Found {
     ///
     /// # Errors
     /// `Unsaid` for an array whose convention is not given.
-    pub fn as_said(self, given: Option<Convention>) -> Result<(Vectors, Convention), ExportError> {
+    pub fn as_said(self, given: Option<Convention>) -> Result<(Vectors, Convention)> {
         let convention = match (self.says, self.rows.values().next(), given) {
             (Some(convention), ..) => convention,
             // A name `<concept>.<layer>` is of our own format; `given` is for arrays.
@@ -135,22 +128,21 @@ impl Found {
     }
 
     /// What the number of rows says beside the blocks of a model.
-    fn by_shape(&self, blocks: usize, hidden: usize) -> Result<Convention, ExportError> {
-        let width = |concept| {
-            let first = self.concepts.get(concept).and_then(|l| l.values().next());
-            first.map_or(hidden, Vec::len)
-        };
+    fn by_shape(&self, blocks: usize, hidden: usize) -> Result<Convention> {
         let mut found = None;
         for (concept, &rows) in &self.rows {
+            let first = self.concepts.get(concept).and_then(|l| l.values().next());
+            let width = first.map_or(hidden, Vec::len);
             let this = match rows.checked_sub(blocks) {
-                Some(0) => Convention::BlockOutput,
-                Some(1) => Convention::HiddenStates,
-                _ => return Err(self.shape(concept, rows, width(concept), blocks, hidden)),
+                Some(0) => Some(Convention::BlockOutput),
+                Some(1) => Some(Convention::HiddenStates),
+                _ => None,
             };
-            if width(concept) != hidden || found.is_some_and(|f| f != this) {
-                return Err(self.shape(concept, rows, width(concept), blocks, hidden));
+            if this.is_none() || width != hidden || found.is_some_and(|f| Some(f) != this) {
+                let (path, concept) = (self.path.clone(), concept.clone());
+                return Err(ExportError::Shape { path, concept, rows, width, blocks, hidden });
             }
-            found = Some(this);
+            found = this;
         }
         // Named by index but without a word on what it counts: one vector more than blocks.
         let all = |l: &Layers| l.len() == blocks + 1 && l.keys().copied().eq(0..=blocks);
@@ -158,25 +150,6 @@ impl Found {
             true => Convention::HiddenStates,
             false => Convention::BlockOutput,
         }))
-    }
-
-    fn shape(
-        &self,
-        concept: &str,
-        rows: usize,
-        width: usize,
-        blocks: usize,
-        hidden: usize,
-    ) -> ExportError {
-        ExportError::Shape {
-            path: self.path.clone(),
-            concept: concept.into(),
-            rows,
-            width,
-            blocks,
-            more: blocks + 1,
-            hidden,
-        }
     }
 
     /// Moves every index to that of its block.

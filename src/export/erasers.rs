@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::safetensors::tensor::Dtype;
-use ::safetensors::SafeTensors;
 use ndarray::{Array1, Array2};
 
-use super::safetensors::{malformed, read_file, write_tensors};
+use super::safetensors::{opened, read_file, write_tensors};
 use super::vectors::{check_name, from_bytes, to_bytes};
-use super::ExportError;
+use super::{ExportError, Result};
 use crate::directions::Eraser;
 
 /// Erasers of one model, by concept and layer.
@@ -31,7 +30,7 @@ pub struct Erasers {
 ///
 /// # Errors
 /// `Empty`, `BadConcept`, or the store's.
-pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
+pub fn write(path: &Path, erasers: &Erasers) -> Result<()> {
     let narrow = |values: &mut dyn Iterator<Item = &f64>| -> Vec<u8> {
         to_bytes(&values.map(|v| *v as f32).collect::<Vec<f32>>())
     };
@@ -57,11 +56,9 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<(), ExportError> {
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name, type or shape, or the store's.
-pub fn read(path: &Path) -> Result<Erasers, ExportError> {
+pub fn read(path: &Path) -> Result<Erasers> {
     let bytes = read_file(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &e))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let (file, metadata) = opened(&bytes, path)?;
     let text = |key: &str| metadata.get(key).cloned().unwrap_or_default();
     let mut erasers = Erasers {
         model_id: text("model_id"),
@@ -69,17 +66,10 @@ pub fn read(path: &Path) -> Result<Erasers, ExportError> {
         ..Erasers::default()
     };
     for (name, view) in file.tensors() {
-        let refuse = |expected, found| ExportError::NotADirection {
-            path: path.to_path_buf(),
-            tensor: name.clone(),
-            expected,
-            found,
-        };
+        let refuse =
+            |expected, found| Err(ExportError::not_a_direction(path, &name, expected, found));
         let Some((concept, layer, part)) = parts(&name) else {
-            return Err(refuse(
-                "named <concept>.<layer>.mean, left or right",
-                "named otherwise".into(),
-            ));
+            return refuse("named <concept>.<layer>.mean, left or right", "named otherwise");
         };
         check_name(concept, path)?;
         if part != "mean" {
@@ -87,33 +77,22 @@ pub fn read(path: &Path) -> Result<Erasers, ExportError> {
         }
         let matrix = |part: &str| -> Option<Array2<f64>> {
             let view = file.tensor(&format!("{concept}.{layer}.{part}")).ok()?;
-            match (view.dtype(), view.shape()) {
-                (Dtype::F32, &[rows, columns]) => {
-                    let values = wide(view.data());
-                    Array2::from_shape_vec((rows, columns), values).ok()
-                }
-                _ => None,
-            }
+            let (Dtype::F32, &[rows, columns]) = (view.dtype(), view.shape()) else {
+                return None;
+            };
+            Array2::from_shape_vec((rows, columns), wide(view.data())).ok()
         };
         let mean = Array1::from(wide(view.data()));
-        let fits = view.dtype() == Dtype::F32 && view.shape() == [mean.len()];
-        match (matrix("left"), matrix("right")) {
-            (Some(left), Some(right))
-                if fits
-                    && left.nrows() == mean.len()
-                    && right.dim() == (left.ncols(), mean.len()) =>
-            {
-                let eraser = Eraser { mean, left, right };
-                let layers = erasers.concepts.entry(concept.to_owned()).or_default();
-                layers.insert(layer, eraser);
-            }
-            _ => {
-                return Err(refuse(
-                    "beside left (d, k) and right (k, d), float32",
-                    "without them".into(),
-                ))
-            }
-        }
+        let shape = view.dtype() == Dtype::F32 && view.shape() == [mean.len()];
+        let fits = |(left, right): &(Array2<f64>, Array2<f64>)| {
+            let (d, k) = left.dim();
+            shape && d == mean.len() && right.dim() == (k, d)
+        };
+        let Some((left, right)) = matrix("left").zip(matrix("right")).filter(fits) else {
+            return refuse("beside left (d, k) and right (k, d), float32", "without them");
+        };
+        let layers = erasers.concepts.entry(concept.to_owned()).or_default();
+        layers.insert(layer, Eraser { mean, left, right });
     }
     Ok(erasers)
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::vectors::{check_depth, width};
-use super::{gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Vectors};
+use super::{
+    gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Result, Vectors,
+};
 
 /// A format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +30,19 @@ impl Format {
     ///
     /// # Errors
     /// `UnknownFormat`, or `Pickle` for a file of PyTorch's.
-    pub fn of(path: &Path) -> Result<Self, ExportError> {
+    pub fn of(path: &Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => Ok(Self::Safetensors),
             Some("npy") => Ok(Self::Npy),
             Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
             Some("pt" | "pth" | "bin" | "pkl") if path.exists() => {
-                Err(ExportError::Pickle { path: path.to_path_buf(), stem: stem(path) })
+                Err(ExportError::Pickle { path: path.into(), stem: stem(path) })
             }
-            _ => Err(ExportError::UnknownFormat {
-                path: path.to_path_buf(),
-                known: ".safetensors, .npy or .gguf (.npz is read too)",
-            }),
+            _ => {
+                let known = ".safetensors, .npy or .gguf (.npz is read too)";
+                Err(ExportError::UnknownFormat { path: path.into(), known })
+            }
         }
     }
 }
@@ -54,15 +56,8 @@ fn stem(path: &Path) -> String {
 ///
 /// # Errors
 /// `UnknownFormat`, `NotFinite`, `Width`, `NoVectors`, or the format's.
-pub fn read(path: &Path) -> Result<Found, ExportError> {
-    let mut found = Found {
-        path: path.to_path_buf(),
-        model_id: String::new(),
-        says: None,
-        rows: BTreeMap::new(),
-        blocks: None,
-        concepts: BTreeMap::new(),
-    };
+pub fn read(path: &Path) -> Result<Found> {
+    let mut found = Found { path: path.to_path_buf(), ..Found::default() };
     let array = |found: &mut Found, concept: String, array: npy::Array| {
         found.rows.insert(concept.clone(), array.rows);
         found.concepts.insert(concept, array.layers);
@@ -85,11 +80,8 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
             let held = gguf::read(path)?;
             let says = said(path, &held.layer_convention)?;
             found.says = says.or(Some(Convention::BlockOutput));
-            let concept = match held.concept.is_empty() {
-                true => stem(path),
-                false => held.concept,
-            };
-            found.concepts.insert(concept, held.layers);
+            let named = Some(held.concept).filter(|name| !name.is_empty());
+            found.concepts.insert(named.unwrap_or_else(|| stem(path)), held.layers);
         }
     }
     check(&found)?;
@@ -97,17 +89,13 @@ pub fn read(path: &Path) -> Result<Found, ExportError> {
 }
 
 /// The convention of a name in a file's metadata; none for no name.
-fn said(path: &Path, name: &str) -> Result<Option<Convention>, ExportError> {
-    let unknown =
-        |_| ExportError::UnknownConvention { path: path.to_path_buf(), found: name.to_owned() };
-    match name {
-        "" => Ok(None),
-        name => Ok(Some(name.parse().map_err(unknown)?)),
-    }
+fn said(path: &Path, name: &str) -> Result<Option<Convention>> {
+    let unknown = |_| ExportError::UnknownConvention { path: path.into(), found: name.into() };
+    (!name.is_empty()).then(|| name.parse().map_err(unknown)).transpose()
 }
 
 /// Finite vectors of one width a concept, and one at least.
-fn check(found: &Found) -> Result<(), ExportError> {
+fn check(found: &Found) -> Result<()> {
     let path = &found.path;
     if found.concepts.values().all(BTreeMap::is_empty) {
         return Err(ExportError::NoVectors { path: path.clone() });
@@ -117,11 +105,8 @@ fn check(found: &Found) -> Result<(), ExportError> {
         width(concept, layers, path)?;
         let bad = |v: &[f32]| v.iter().any(|x| !x.is_finite());
         if let Some((&layer, _)) = layers.iter().find(|(_, v)| bad(v)) {
-            return Err(ExportError::NotFinite {
-                path: path.clone(),
-                concept: concept.clone(),
-                layer,
-            });
+            let (path, concept) = (path.clone(), concept.clone());
+            return Err(ExportError::NotFinite { path, concept, layer });
         }
     }
     Ok(())
@@ -132,11 +117,7 @@ fn check(found: &Found) -> Result<(), ExportError> {
 ///
 /// # Errors
 /// `UnknownFormat`, `OneConcept`, or the format's.
-pub fn write(
-    path: &Path,
-    vectors: &Vectors,
-    model_hint: &str,
-) -> Result<Option<ExportWarning>, ExportError> {
+pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<ExportWarning>> {
     let format = Format::of(path)?;
     if format == Format::Safetensors {
         safetensors::write(path, vectors)?;
@@ -145,20 +126,15 @@ pub fn write(
     let mut names = vectors.concepts.keys();
     let (Some(concept), None) = (names.next(), names.next()) else {
         let names: Vec<&str> = vectors.concepts.keys().map(String::as_str).collect();
-        return Err(ExportError::OneConcept {
-            path: path.to_path_buf(),
-            present: match names.is_empty() {
-                true => "none".to_owned(),
-                false => names.join(", "),
-            },
-        });
+        let present = if names.is_empty() { "none".into() } else { names.join(", ") };
+        return Err(ExportError::OneConcept { path: path.into(), present });
     };
     match format {
         Format::Npy => npy::write(path, vectors, concept).map(Some),
-        Format::Npz => Err(ExportError::UnknownFormat {
-            path: path.to_path_buf(),
-            known: ".safetensors, .npy or .gguf",
-        }),
+        Format::Npz => {
+            let known = ".safetensors, .npy or .gguf";
+            Err(ExportError::UnknownFormat { path: path.into(), known })
+        }
         _ => gguf::write(path, vectors, concept, model_hint),
     }
 }

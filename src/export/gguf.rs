@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::safetensors::read_file;
 use super::vectors::{to_bytes, width, Layers, Number, Vectors};
-use super::{ExportError, ExportWarning};
+use super::{ExportError, ExportWarning, Result};
 use crate::store::atomic;
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -47,7 +47,7 @@ pub fn write(
     vectors: &Vectors,
     concept: &str,
     model_hint: &str,
-) -> Result<Option<ExportWarning>, ExportError> {
+) -> Result<Option<ExportWarning>> {
     let all = vectors.concept(concept, path)?;
     let layers: Vec<(&usize, &Vec<f32>)> = all.iter().filter(|(layer, _)| **layer > 0).collect();
     if layers.is_empty() {
@@ -86,9 +86,8 @@ pub fn write(
     }
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
     atomic::write(path, &bytes)?;
-    Ok(all
-        .contains_key(&0)
-        .then(|| ExportWarning::BlockZeroDropped { concept: concept.to_owned() }))
+    let dropped = || ExportWarning::BlockZeroDropped { concept: concept.to_owned() };
+    Ok(all.contains_key(&0).then(dropped))
 }
 
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
@@ -100,47 +99,21 @@ fn push_text(bytes: &mut Vec<u8>, text: &str) {
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
-pub fn read(path: &Path) -> Result<ControlVector, ExportError> {
-    let bytes = read_file(path)?;
-    match parse(&bytes) {
-        Ok(vector) => Ok(vector),
-        Err(Fault::Format(detail)) => Err(ExportError::Malformed {
-            path: path.to_path_buf(),
-            format: "GGUF control vector",
-            detail,
-        }),
-        Err(Fault::Tensor(tensor, found)) => Err(ExportError::NotADirection {
-            path: path.to_path_buf(),
-            tensor,
-            expected:
-                "a vector direction.<layer>, layer >= 1, of float16, bfloat16, float32 or float64",
-            found,
-        }),
-    }
+pub fn read(path: &Path) -> Result<ControlVector> {
+    parse(path, &read_file(path)?)
 }
 
-enum Fault {
-    Format(String),
-    Tensor(String, String),
-}
-
-impl From<&str> for Fault {
-    fn from(detail: &str) -> Self {
-        Self::Format(detail.to_owned())
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
-    let mut at = Cursor { bytes, position: 0 };
+fn parse(path: &Path, bytes: &[u8]) -> Result<ControlVector> {
+    let mut at = Cursor { path, bytes, position: 0 };
     if at.take(4)? != MAGIC {
-        return Err("no GGUF magic word".into());
+        return Err(at.bad("no GGUF magic word"));
     }
     let version = at.u32()?;
     if (2..=VERSION).contains(&version.swap_bytes()) {
-        return Err("it is big-endian; write it little-endian".into());
+        return Err(at.bad("it is big-endian; write it little-endian"));
     }
     if !(2..=VERSION).contains(&version) {
-        return Err(Fault::Format(format!("GGUF version {version}")));
+        return Err(at.bad(format!("GGUF version {version}")));
     }
     let (tensors, keys) = (at.u64()?, at.u64()?);
     let mut vector = ControlVector::default();
@@ -159,10 +132,10 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
         }
     }
     if architecture != "controlvector" {
-        return Err(Fault::Format(format!("architecture `{architecture}`, not `controlvector`")));
+        return Err(at.bad(format!("architecture `{architecture}`, not `controlvector`")));
     }
     if !alignment.is_power_of_two() {
-        return Err("an alignment that is no power of two".into());
+        return Err(at.bad("an alignment that is no power of two"));
     }
     let mut records = Vec::new();
     for _ in 0..tensors {
@@ -170,32 +143,29 @@ fn parse(bytes: &[u8]) -> Result<ControlVector, Fault> {
         let ndim = at.u32()?;
         let shape = (0..ndim).map(|_| at.u64()).collect::<Result<Vec<_>, _>>()?;
         let (kind, offset) = (at.u32()?, at.u64()?);
-        let layer = name
-            .strip_prefix("direction.")
-            .and_then(|l| l.parse::<usize>().ok())
-            .filter(|l| *l > 0);
-        match (layer, shape.as_slice(), number(kind)) {
-            (Some(layer), [hidden], Some(kind)) if *hidden > 0 => {
-                records.push((layer, *hidden, offset, kind))
+        let layer = name.strip_prefix("direction.").and_then(|l| l.parse::<usize>().ok());
+        match (layer.filter(|l| *l > 0), shape.as_slice(), number(kind)) {
+            (Some(layer), &[hidden], Some(kind)) if hidden > 0 => {
+                records.push((layer, hidden, offset, kind));
             }
             _ => {
                 let found = format!("type {kind} of shape {shape:?}");
-                return Err(Fault::Tensor(name, found));
+                let expected = "a vector direction.<layer>, layer >= 1, of float16, bfloat16, float32 or float64";
+                return Err(ExportError::not_a_direction(path, &name, expected, found));
             }
         }
     }
-    let start =
-        at.position.checked_next_multiple_of(alignment).ok_or("an alignment beyond the file")?;
+    let start = at.position.checked_next_multiple_of(alignment);
+    let start = start.ok_or_else(|| at.bad("an alignment beyond the file"))?;
     for (layer, hidden, offset, kind) in records {
-        let size = usize::try_from(hidden).ok().and_then(|h| h.checked_mul(kind.size()));
-        let data = usize::try_from(offset)
-            .ok()
-            .and_then(|o| start.checked_add(o))
-            .zip(size)
-            .and_then(|(from, size)| bytes.get(from..from.checked_add(size)?))
-            .ok_or("tensor data past the end of the file")?;
+        let data = || {
+            let size = usize::try_from(hidden).ok()?.checked_mul(kind.size())?;
+            let from = start.checked_add(usize::try_from(offset).ok()?)?;
+            bytes.get(from..from.checked_add(size)?)
+        };
+        let data = data().ok_or_else(|| at.bad("tensor data past the end of the file"))?;
         if vector.layers.insert(layer, kind.values(data)).is_some() {
-            return Err(Fault::Format(format!("two vectors of layer {layer}")));
+            return Err(at.bad(format!("two vectors of layer {layer}")));
         }
     }
     Ok(vector)
@@ -214,65 +184,71 @@ fn number(kind: u32) -> Option<Number> {
 
 /// A place in the file, which never moves past its end.
 struct Cursor<'a> {
+    path: &'a Path,
     bytes: &'a [u8],
     position: usize,
 }
 
 impl<'a> Cursor<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], Fault> {
-        let end = self.position.checked_add(n).ok_or("a length beyond the file")?;
-        let part = self.bytes.get(self.position..end).ok_or("the file ends early")?;
+    fn bad(&self, detail: impl ToString) -> ExportError {
+        ExportError::malformed(self.path, "GGUF control vector", detail)
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+        let end = self.position.checked_add(n).ok_or_else(|| self.beyond())?;
+        let part = self.bytes.get(self.position..end);
         self.position = end;
-        Ok(part)
+        part.ok_or_else(|| self.bad("the file ends early"))
     }
 
-    fn u32(&mut self) -> Result<u32, Fault> {
-        let mut word = [0; 4];
-        word.copy_from_slice(self.take(4)?);
-        Ok(u32::from_le_bytes(word))
+    fn beyond(&self) -> ExportError {
+        self.bad("a length beyond the file")
     }
 
-    fn u64(&mut self) -> Result<u64, Fault> {
-        let mut word = [0; 8];
-        word.copy_from_slice(self.take(8)?);
-        Ok(u64::from_le_bytes(word))
+    fn word<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut word = [0; N];
+        word.copy_from_slice(self.take(N)?);
+        Ok(word)
     }
 
-    fn length(&mut self) -> Result<usize, Fault> {
-        usize::try_from(self.u64()?).map_err(|_| "a length beyond the file".into())
+    fn u32(&mut self) -> Result<u32> {
+        self.word().map(u32::from_le_bytes)
     }
 
-    fn text(&mut self) -> Result<String, Fault> {
+    fn u64(&mut self) -> Result<u64> {
+        self.word().map(u64::from_le_bytes)
+    }
+
+    fn length(&mut self) -> Result<usize> {
+        let length = self.u64()?;
+        usize::try_from(length).map_err(|_| self.beyond())
+    }
+
+    fn text(&mut self) -> Result<String> {
         let length = self.length()?;
         let bytes = self.take(length)?.to_vec();
-        String::from_utf8(bytes).map_err(|_| "a text that is not UTF-8".into())
+        String::from_utf8(bytes).map_err(|_| self.bad("a text that is not UTF-8"))
     }
 
     /// Passes over a value of this kind; arrays of arrays are not part of the format.
-    fn skip(&mut self, kind: u32) -> Result<(), Fault> {
-        match kind {
-            KIND_STRING => self.text().map(|_| ()),
-            KIND_ARRAY => {
-                let (inner, n) = (self.u32()?, self.length()?);
-                if inner == KIND_STRING {
-                    return (0..n).try_for_each(|_| self.text().map(|_| ()));
-                }
-                let size = scalar_size(inner)?.checked_mul(n);
-                self.take(size.ok_or("a length beyond the file")?).map(|_| ())
-            }
-            scalar => self.take(scalar_size(scalar)?).map(|_| ()),
+    fn skip(&mut self, kind: u32) -> Result<()> {
+        let (kind, n) = match kind {
+            KIND_ARRAY => (self.u32()?, self.length()?),
+            scalar => (scalar, 1),
+        };
+        if kind == KIND_STRING {
+            return (0..n).try_for_each(|_| self.text().map(drop));
         }
-    }
-}
-
-/// Bytes of a number or a boolean of this kind.
-fn scalar_size(kind: u32) -> Result<usize, Fault> {
-    match kind {
-        0 | 1 | 7 => Ok(1),
-        2 | 3 => Ok(2),
-        4..=6 => Ok(4),
-        10..=12 => Ok(8),
-        _ => Err(Fault::Format(format!("a value of unknown kind {kind}"))),
+        // Bytes of a number or a boolean.
+        let size: usize = match kind {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            10..=12 => 8,
+            _ => return Err(self.bad(format!("a value of unknown kind {kind}"))),
+        };
+        let all = size.checked_mul(n).ok_or_else(|| self.beyond())?;
+        self.take(all).map(drop)
     }
 }
 
@@ -314,7 +290,7 @@ mod tests {
             let mut bytes = sample(&dir.path().join("a.gguf"));
             let at = at % bytes.len();
             bytes[at] = byte;
-            let _ = parse(&bytes);
+            let _ = parse(Path::new("a"), &bytes);
         }
     }
 
@@ -334,9 +310,9 @@ mod tests {
         let bytes = sample(&dir.path().join("a.gguf"));
         let padding = ALIGNMENT - 20;
         for end in 0..bytes.len() - padding {
-            assert!(parse(&bytes[..end]).is_err(), "{end}");
+            assert!(parse(Path::new("a"), &bytes[..end]).is_err(), "{end}");
         }
-        assert!(parse(&bytes).is_ok());
+        assert!(parse(Path::new("a"), &bytes).is_ok());
     }
 
     #[test]

@@ -60,11 +60,8 @@ pub struct Log {
 /// The name under which Inspect finds a log: time, task, id.
 pub fn file_name(log: &Log) -> String {
     let time = log.created.replace(':', "-").replace('Z', "+00-00");
-    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '.' {
-        true => c,
-        false => '-',
-    };
-    let task: String = log.task.chars().map(plain).collect();
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    let task = log.task.replace(odd, "-");
     format!("{time}_{task}_{}.json", id(log))
 }
 
@@ -126,16 +123,9 @@ fn sample(log: &Log, s: &Sample) -> Value {
     let answered = json!({"role": "assistant", "content": s.answer, "source": "generate"});
     let before = s.messages.iter();
     let input: Vec<Value> = before.map(|m| json!({"role": m.role, "content": m.content})).collect();
-    let mut messages = input.clone();
-    messages.push(answered.clone());
-    let scores: Map<String, Value> = s
-        .scores
-        .iter()
-        .map(|(name, value)| {
-            let score = json!({"value": value, "answer": s.answer});
-            (name.clone(), score)
-        })
-        .collect();
+    let messages: Vec<&Value> = input.iter().chain([&answered]).collect();
+    let score = |value| json!({"value": value, "answer": s.answer});
+    let scores: BTreeMap<_, _> = s.scores.iter().map(|(name, v)| (name, score(v))).collect();
     json!({
         "id": s.id,
         "epoch": s.epoch,
@@ -163,13 +153,8 @@ fn sample(log: &Log, s: &Sample) -> Value {
 fn results(log: &Log) -> Value {
     let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
     for (name, value) in log.samples.iter().flat_map(|s| &s.scores) {
-        let number = match value {
-            Value::Bool(b) => f64::from(u8::from(*b)),
-            other => match other.as_f64() {
-                Some(number) => number,
-                None => continue,
-            },
-        };
+        let truth = value.as_bool().map(|b| f64::from(u8::from(b)));
+        let Some(number) = truth.or(value.as_f64()) else { continue };
         let sum = sums.entry(name).or_default();
         sum.0 += number;
         sum.1 += 1;

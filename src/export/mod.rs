@@ -16,12 +16,14 @@ pub mod npz;
 pub mod safetensors;
 pub mod vectors;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
 pub use convention::{Convention, Found};
 pub use vectors::Vectors;
+
+type Result<T, E = ExportError> = std::result::Result<T, E>;
 
 /// One way in which an export or a file to read can be wrong.
 // What a variant is, its message says.
@@ -62,15 +64,13 @@ pub enum ExportError {
     #[error("{path} is an array of {rows} rows and does not say what they are: give --convention block-output (row l is the output of block l) or --convention hidden-states (row 0 is the embeddings)", path = .path.display())]
     Unsaid { path: PathBuf, rows: usize },
     /// An array that is not of this model.
-    #[error("{path}: the array of `{concept}` is [{rows}, {width}], and a model of {blocks} blocks and width {hidden} needs [{blocks}, {hidden}] (row l the output of block l) or [{more}, {hidden}] (row 0 the embeddings)", path = .path.display())]
+    #[error("{path}: the array of `{concept}` is [{rows}, {width}], and a model of {blocks} blocks and width {hidden} needs [{blocks}, {hidden}] (row l the output of block l) or [{more}, {hidden}] (row 0 the embeddings)", path = .path.display(), more = .blocks + 1)]
     Shape {
         path: PathBuf,
         concept: String,
         rows: usize,
         width: usize,
         blocks: usize,
-        /// `blocks + 1`.
-        more: usize,
         hidden: usize,
     },
     /// A vector of another width than the model.
@@ -96,6 +96,22 @@ pub enum ExportError {
     NotADirection { path: PathBuf, tensor: String, expected: &'static str, found: String },
 }
 
+impl ExportError {
+    pub(crate) fn malformed(path: &Path, format: &'static str, detail: impl ToString) -> Self {
+        ExportError::Malformed { path: path.into(), format, detail: detail.to_string() }
+    }
+
+    pub(crate) fn not_a_direction(
+        path: &Path,
+        tensor: &str,
+        expected: &'static str,
+        found: impl Into<String>,
+    ) -> Self {
+        let (path, tensor, found) = (path.into(), tensor.into(), found.into());
+        ExportError::NotADirection { path, tensor, expected, found }
+    }
+}
+
 /// Something a format could not hold.
 // What a variant is, its message says.
 #[allow(missing_docs)]
@@ -104,14 +120,9 @@ pub enum ExportWarning {
     /// Control vectors are numbered from 1.
     #[error("a GGUF control vector has no place for block 0: `{concept}` was written without it")]
     BlockZeroDropped { concept: String },
-    /// An array file has no metadata.
+    /// An array file has no metadata; `whole` where there is a row for every block of the model.
     #[error("{path} carries no model name or layer convention: its {rows} rows are the outputs of blocks 0 to {last}, absent layers NaN{}", short(.whole), path = .path.display(), last = .rows.saturating_sub(1))]
-    NoMetadata {
-        path: PathBuf,
-        rows: usize,
-        /// Whether there is a row for every block of the model.
-        whole: bool,
-    },
+    NoMetadata { path: PathBuf, rows: usize, whole: bool },
 }
 
 fn short(whole: &bool) -> &'static str {

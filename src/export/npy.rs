@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::safetensors::read_file;
 use super::vectors::{to_bytes, width, Layers, Number, Vectors};
-use super::{ExportError, ExportWarning};
+use super::{ExportError, ExportWarning, Result};
 use crate::store::atomic;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -25,7 +25,7 @@ const ALIGNMENT: usize = 64;
 ///
 /// # Errors
 /// `NoConcept`, `Empty`, `Width`, `BadConcept`, or the store's.
-pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning, ExportError> {
+pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning> {
     let layers = vectors.concept(concept, path)?;
     let hidden = width(concept, layers, path)?;
     let last = layers.keys().next_back().map_or(0, |last| last + 1);
@@ -35,38 +35,24 @@ pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarn
     let used = PREFIX + dictionary.len() + 1;
     let padding = used.next_multiple_of(ALIGNMENT) - used;
     let length = (dictionary.len() + padding + 1) as u16; // under 192 for any two numbers
-    let mut bytes = Vec::with_capacity(used + padding + rows * hidden * 4);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&[1, 0]);
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(dictionary.as_bytes());
-    bytes.extend(std::iter::repeat_n(b' ', padding));
-    bytes.push(b'\n');
+    let padded = dictionary + &" ".repeat(padding) + "\n";
+    let mut bytes = [MAGIC, &[1, 0][..], &length.to_le_bytes(), padded.as_bytes()].concat();
     let absent = vec![f32::NAN; hidden];
     for layer in 0..rows {
         bytes.extend(to_bytes(layers.get(&layer).unwrap_or(&absent)));
     }
     atomic::write(path, &bytes)?;
-    Ok(ExportWarning::NoMetadata {
-        path: path.to_path_buf(),
-        rows,
-        whole: vectors.blocks == Some(rows),
-    })
+    let whole = vectors.blocks == Some(rows);
+    Ok(ExportWarning::NoMetadata { path: path.to_path_buf(), rows, whole })
 }
 
 /// Writes `<folder>/<concept>.npy` for every concept; returns the paths and warnings.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_all(
-    folder: &Path,
-    vectors: &Vectors,
-) -> Result<Vec<(PathBuf, ExportWarning)>, ExportError> {
-    let one = |concept: &String| {
-        let path = folder.join(format!("{concept}.npy"));
-        write(&path, vectors, concept).map(|warning| (path, warning))
-    };
-    vectors.concepts.keys().map(one).collect()
+pub fn write_all(folder: &Path, vectors: &Vectors) -> Result<Vec<(PathBuf, ExportWarning)>> {
+    let paths = vectors.concepts.keys().map(|c| (c, folder.join(format!("{c}.npy"))));
+    paths.map(|(c, path)| write(&path, vectors, c).map(|warning| (path, warning))).collect()
 }
 
 /// An array read from a file.
@@ -82,12 +68,8 @@ pub struct Array {
 ///
 /// # Errors
 /// `Malformed` for anything but a two-dimensional, little-endian array of floats; or the store's.
-pub fn read(path: &Path) -> Result<Array, ExportError> {
-    parse(&read_file(path)?).map_err(|detail| ExportError::Malformed {
-        path: path.to_path_buf(),
-        format: "npy",
-        detail,
-    })
+pub fn read(path: &Path) -> Result<Array> {
+    parse(&read_file(path)?).map_err(|detail| ExportError::malformed(path, "npy", detail))
 }
 
 /// The array of a file's bytes.
@@ -113,10 +95,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
             true => all.iter().skip(l).step_by(rows).copied().collect(),
         }
     };
-    let layers = (0..rows)
-        .map(|l| (l, row(l)))
-        .filter(|(_, vector)| !vector.iter().all(|x| x.is_nan()))
-        .collect();
+    let mut layers: Layers = (0..rows).map(|l| (l, row(l))).collect();
+    layers.retain(|_, vector| !vector.iter().all(|x| x.is_nan()));
     Ok(Array { rows, layers })
 }
 
@@ -153,15 +133,14 @@ fn header(bytes: &[u8]) -> Result<Header, String> {
         Some(v) if v.starts_with("True") => true,
         _ => return Err("no fortran_order".to_owned()),
     };
-    let shape =
-        value("'shape'").and_then(|v| v.strip_prefix('(')?.split_once(')')).ok_or("no shape")?.0;
-    let sizes: Option<Vec<usize>> =
-        shape.split(',').map(str::trim).filter(|n| !n.is_empty()).map(|n| n.parse().ok()).collect();
-    let Some([rows, hidden]) = sizes.as_deref() else {
+    let shape = value("'shape'").and_then(|v| v.strip_prefix('(')?.split_once(')'));
+    let (shape, _) = shape.ok_or("no shape")?;
+    let sizes = shape.split(',').map(str::trim).filter(|n| !n.is_empty());
+    let sizes: Option<Vec<usize>> = sizes.map(|n| n.parse().ok()).collect();
+    let Some(&[rows, hidden]) = sizes.as_deref() else {
         return Err(format!("shape ({shape}) is not [layer, hidden]"));
     };
-    let shape = (*rows, *hidden);
-    Ok(Header { number, by_columns, shape, end })
+    Ok(Header { number, by_columns, shape: (rows, hidden), end })
 }
 
 /// The numbers that `descr` names.

@@ -20,8 +20,7 @@ const LARGEST: u64 = 1 << 29;
 /// # Errors
 /// `Malformed` for what is no ZIP of two-dimensional float arrays, `BadConcept`, or the store's.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, ExportError> {
-    let malformed =
-        |detail: String| ExportError::Malformed { path: path.to_path_buf(), format: "npz", detail };
+    let malformed = |detail: String| ExportError::malformed(path, "npz", detail);
     let bytes = read_file(path)?;
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| malformed(e.to_string()))?;
     let mut found = BTreeMap::new();

@@ -10,17 +10,18 @@ use std::fs;
 use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, TensorView};
-use ::safetensors::{serialize, SafeTensors};
+use ::safetensors::{serialize, SafeTensorError, SafeTensors};
 
 use super::vectors::{check_name, to_bytes, Number, Vectors, DEEPEST};
-use super::ExportError;
-use crate::store::{atomic, StoreError};
+use super::{ExportError, Result};
+use crate::store::atomic;
+use crate::store::error::from_io;
 
 /// Writes all vectors to `path`.
 ///
 /// # Errors
 /// `Empty`, `BadConcept`, `Width`, or the store's.
-pub fn write(path: &Path, vectors: &Vectors) -> Result<(), ExportError> {
+pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
     let mut tensors = Vec::new();
     for concept in vectors.concepts.keys() {
         for (layer, vector) in vectors.concept(concept, path)? {
@@ -38,17 +39,14 @@ pub(super) fn write_tensors(
     model_id: &str,
     layer_convention: &str,
     blocks: Option<usize>,
-) -> Result<(), ExportError> {
+) -> Result<()> {
     if tensors.is_empty() {
         return Err(ExportError::Empty { path: path.to_path_buf() });
     }
-    let views = tensors
-        .iter()
-        .map(|(name, bytes, shape)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| malformed(path, &e))?;
+    let views = tensors.iter().map(|(name, bytes, shape)| {
+        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| malformed(path, e))?;
     let mut metadata = HashMap::from([
         ("model_id".to_owned(), model_id.to_owned()),
         ("layer_convention".to_owned(), layer_convention.to_owned()),
@@ -56,7 +54,7 @@ pub(super) fn write_tensors(
     if let Some(blocks) = blocks {
         metadata.insert("blocks".to_owned(), blocks.to_string());
     }
-    let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, &e))?;
+    let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, e))?;
     Ok(atomic::write(path, &bytes)?)
 }
 
@@ -64,11 +62,9 @@ pub(super) fn write_tensors(
 ///
 /// # Errors
 /// `Malformed`, `NotADirection` for a tensor of another name or type, or the store's.
-pub fn read(path: &Path) -> Result<Vectors, ExportError> {
+pub fn read(path: &Path) -> Result<Vectors> {
     let bytes = read_file(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(path, &e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, &e))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let (file, metadata) = opened(&bytes, path)?;
     let text = |key: &str| metadata.get(key).cloned().unwrap_or_default();
     let mut vectors = Vectors {
         model_id: text("model_id"),
@@ -77,17 +73,12 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
         ..Vectors::default()
     };
     for (name, view) in file.tensors() {
-        let refuse = |expected, found| ExportError::NotADirection {
-            path: path.to_path_buf(),
-            tensor: name.clone(),
-            expected,
-            found,
-        };
-        let parsed = name
-            .rsplit_once('.')
-            .and_then(|(concept, layer)| Some((concept, layer.parse::<usize>().ok()?)));
+        let refuse =
+            |expected, found: &str| Err(ExportError::not_a_direction(path, &name, expected, found));
+        let parts = name.rsplit_once('.');
+        let parsed = parts.and_then(|(concept, layer)| Some((concept, layer.parse().ok()?)));
         let Some((concept, layer)) = parsed else {
-            return Err(refuse("named <concept>.<layer>", "named otherwise".into()));
+            return refuse("named <concept>.<layer>", "named otherwise");
         };
         check_name(concept, path)?;
         let number = match view.dtype() {
@@ -99,15 +90,12 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
         };
         let (Some(number), 1) = (number, view.shape().len()) else {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
-            return Err(refuse("a vector of float16, bfloat16, float32 or float64", found));
+            return refuse("a vector of float16, bfloat16, float32 or float64", &found);
         };
         let layers = vectors.concepts.entry(concept.to_owned()).or_default();
         if layers.insert(layer, number.values(view.data())).is_some() {
-            return Err(ExportError::Twice {
-                path: path.to_path_buf(),
-                concept: concept.to_owned(),
-                layer,
-            });
+            let (path, concept) = (path.into(), concept.into());
+            return Err(ExportError::Twice { path, concept, layer });
         }
     }
     Ok(vectors)
@@ -117,37 +105,31 @@ pub fn read(path: &Path) -> Result<Vectors, ExportError> {
 const LARGEST: u64 = 1 << 31;
 
 /// The bytes of a file, whose size is looked at first.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
-    let failed = |source: std::io::Error| {
-        let path = path.to_path_buf();
-        ExportError::Store(if source.kind() == std::io::ErrorKind::NotFound {
-            StoreError::Missing { path }
-        } else {
-            StoreError::Io { path, source }
-        })
-    };
-    let refused = |detail: String| ExportError::Malformed {
-        path: path.to_path_buf(),
-        format: "vector",
-        detail,
-    };
-    let about = fs::metadata(path).map_err(failed)?;
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let about = fs::metadata(path).map_err(|e| from_io(path, e))?;
     if !about.is_file() {
-        return Err(refused("it is no regular file".into()));
+        return Err(ExportError::malformed(path, "vector", "it is no regular file"));
     }
     if about.len() > LARGEST {
-        let size = about.len();
-        return Err(refused(format!("{size} bytes are more than directions take")));
+        let detail = format!("{} bytes are more than directions take", about.len());
+        return Err(ExportError::malformed(path, "vector", detail));
     }
-    fs::read(path).map_err(failed)
+    Ok(fs::read(path).map_err(|e| from_io(path, e))?)
 }
 
-pub(crate) fn malformed(path: &Path, error: &::safetensors::SafeTensorError) -> ExportError {
-    ExportError::Malformed {
-        path: path.to_path_buf(),
-        format: "safetensors",
-        detail: error.to_string(),
-    }
+/// The tensors of a file's bytes, and its metadata.
+pub(super) fn opened<'b>(
+    bytes: &'b [u8],
+    path: &Path,
+) -> Result<(SafeTensors<'b>, HashMap<String, String>)> {
+    let failed = |e| malformed(path, e);
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(failed)?;
+    let file = SafeTensors::deserialize(bytes).map_err(failed)?;
+    Ok((file, header.metadata().clone().unwrap_or_default()))
+}
+
+fn malformed(path: &Path, error: SafeTensorError) -> ExportError {
+    ExportError::malformed(path, "safetensors", error)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::ExportError;
+use super::{ExportError, Result};
 
 /// Layer -> vector, (hidden).
 pub type Layers = BTreeMap<usize, Vec<f32>>;
@@ -30,12 +30,12 @@ pub(crate) const DEEPEST: usize = 10_000;
 
 impl Vectors {
     /// Vectors of one concept.
-    pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers, ExportError> {
-        let layers = self.concepts.get(concept).ok_or_else(|| ExportError::NoConcept {
-            path: path.to_path_buf(),
-            concept: concept.to_owned(),
-            present: self.concepts.keys().cloned().collect::<Vec<_>>().join(", "),
-        })?;
+    pub(crate) fn concept(&self, concept: &str, path: &Path) -> Result<&Layers> {
+        let Some(layers) = self.concepts.get(concept) else {
+            let present = self.concepts.keys().cloned().collect::<Vec<_>>().join(", ");
+            let (path, concept) = (path.into(), concept.into());
+            return Err(ExportError::NoConcept { path, concept, present });
+        };
         check_name(concept, path)?;
         check_depth(concept, layers, path)?;
         width(concept, layers, path)?;
@@ -44,41 +44,34 @@ impl Vectors {
 }
 
 /// The common width of a concept's vectors.
-pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize, ExportError> {
+pub(crate) fn width(concept: &str, layers: &Layers, path: &Path) -> Result<usize> {
     let Some(expected) = layers.values().next().map(Vec::len) else {
         return Err(ExportError::Empty { path: path.to_path_buf() });
     };
     match layers.iter().find(|(_, v)| v.len() != expected) {
         None => Ok(expected),
-        Some((layer, vector)) => Err(ExportError::Width {
-            concept: concept.to_owned(),
-            layer: *layer,
-            expected,
-            found: vector.len(),
-        }),
+        Some((&layer, vector)) => {
+            let (concept, found) = (concept.into(), vector.len());
+            Err(ExportError::Width { concept, layer, expected, found })
+        }
     }
 }
 
 /// Refuses concept names that could not be a file name.
-pub(crate) fn check_name(concept: &str, path: &Path) -> Result<(), ExportError> {
+pub(crate) fn check_name(concept: &str, path: &Path) -> Result<()> {
     if concept.is_empty() || concept.starts_with('.') || concept.contains(['/', '\\', '\0']) {
-        return Err(ExportError::BadConcept {
-            path: path.to_path_buf(),
-            concept: concept.to_owned(),
-        });
+        return Err(ExportError::BadConcept { path: path.into(), concept: concept.into() });
     }
     Ok(())
 }
 
 /// Refuses indices that would make an array of that many rows.
-pub(crate) fn check_depth(concept: &str, layers: &Layers, path: &Path) -> Result<(), ExportError> {
+pub(crate) fn check_depth(concept: &str, layers: &Layers, path: &Path) -> Result<()> {
     match layers.range(DEEPEST..).next() {
         None => Ok(()),
-        Some((&layer, _)) => Err(ExportError::TooDeep {
-            path: path.to_path_buf(),
-            concept: concept.to_owned(),
-            layer,
-        }),
+        Some((&layer, _)) => {
+            Err(ExportError::TooDeep { path: path.into(), concept: concept.into(), layer })
+        }
     }
 }
 
@@ -103,15 +96,14 @@ impl Number {
 
     /// Values as float32; bytes past the last whole value are ignored.
     pub(crate) fn values(self, bytes: &[u8]) -> Vec<f32> {
-        let pairs = bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
+        let pairs = bytes.as_chunks().0.iter();
         match self {
-            Self::F16 => pairs.map(|b| half::f16::from_le_bytes(b).to_f32()).collect(),
-            Self::Bf16 => pairs.map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(),
+            Self::F16 => pairs.map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
+            Self::Bf16 => pairs.map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
             Self::F32 => from_bytes(bytes),
-            Self::F64 => (bytes.chunks_exact(8))
-                .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-                .map(|x| x as f32)
-                .collect(),
+            Self::F64 => {
+                bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
+            }
         }
     }
 }
@@ -123,7 +115,7 @@ pub(crate) fn to_bytes(vector: &[f32]) -> Vec<u8> {
 
 /// A vector from its little-endian bytes; bytes past the last whole value are ignored.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 //! label can meet the data. Numbers are set with a true minus sign and as many
 //! decimals as their step needs.
 
-use plotters::style::Color;
+use plotters::style::{Color, RGBColor};
 
-use super::canvas::{Anchor, Canvas, Type};
-use super::theme::{self, GRID, HAIR, INK, NORMAL, RULE, SMALL, THIN};
+use super::canvas::{Anchor, Canvas, Mark, Point, Type};
+use super::theme::{self, GRID, HAIR, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::Estimate;
 
 /// A rectangle in points, y downward.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,16 +53,6 @@ impl Scale {
         Scale { lo, hi, from, to }
     }
 
-    /// Along the bottom of `area`.
-    pub fn across(range: (f64, f64), area: &Area) -> Self {
-        Scale::new(range, area.left, area.right)
-    }
-
-    /// Up the left side of `area`.
-    pub fn up(range: (f64, f64), area: &Area) -> Self {
-        Scale::new(range, area.bottom, area.top)
-    }
-
     pub fn at(&self, value: f64) -> f64 {
         self.from + (value - self.lo) / (self.hi - self.lo) * (self.to - self.from)
     }
@@ -73,16 +64,25 @@ impl Scale {
 }
 
 /// The smallest and largest known value; (0, 1) when there is none.
-pub fn range_of<'a>(values: impl IntoIterator<Item = &'a f64>) -> (f64, f64) {
-    let mut range = (f64::INFINITY, f64::NEG_INFINITY);
-    for &v in values.into_iter().filter(|v| !v.is_nan()) {
-        range = (range.0.min(v), range.1.max(v));
-    }
-    if range.0 > range.1 {
+pub fn range_of(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let known = values.into_iter().filter(|v| !v.is_nan());
+    let widen = |(lo, hi): (f64, f64), v: f64| (v.min(lo), v.max(hi));
+    let range = known.fold((f64::NAN, f64::NAN), widen);
+    if range.0.is_nan() {
         (0.0, 1.0)
     } else {
         range
     }
+}
+
+/// The range of all numbers of some estimates.
+pub fn range_of_all<'e>(estimates: impl IntoIterator<Item = &'e Estimate>) -> (f64, f64) {
+    range_of(estimates.into_iter().flat_map(Estimate::numbers))
+}
+
+/// The range of all numbers of some estimates and of 0.
+pub fn range_with_zero<'e>(estimates: impl IntoIterator<Item = &'e Estimate>) -> (f64, f64) {
+    range_of(estimates.into_iter().flat_map(Estimate::numbers).chain([0.0]))
 }
 
 /// `range` with `share` of its width added at either end.
@@ -110,12 +110,8 @@ pub fn ticks((lo, hi): (f64, f64), most: usize) -> Vec<Tick> {
     let step = [widest].into_iter().chain(less).find(|&s| count(s) >= 2).unwrap_or(widest);
     let first = (lo / step - 1e-9).ceil() as i64;
     let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
-    (0..count(step).max(0))
-        .map(|i| {
-            let value = (first + i) as f64 * step;
-            (value, label(value, decimals))
-        })
-        .collect()
+    let values = (first..first + count(step).max(0)).map(|i| i as f64 * step);
+    values.map(|value| (value, label(value, decimals))).collect()
 }
 
 /// Ticks for layers: each one when there is room, else every 2nd, 5th, ...
@@ -126,10 +122,8 @@ pub fn layer_ticks(layers: &[usize], width: f64) -> Vec<Tick> {
         layers.to_vec()
     } else {
         let (first, last) = (layers[0], layers[layers.len() - 1]);
-        let every = [1, 2, 5, 10, 20, 50, 100, 200, 500]
-            .into_iter()
-            .find(|step| (last - first) / step < most)
-            .unwrap_or(1000);
+        let mut tidy = [1, 2, 5, 10, 20, 50, 100, 200, 500].into_iter();
+        let every = tidy.find(|step| (last - first) / step < most).unwrap_or(1000);
         (first..=last).filter(|l| l % every == 0).collect()
     };
     shown.into_iter().map(|l| (l as f64, l.to_string())).collect()
@@ -168,14 +162,8 @@ pub struct Frame<'a> {
     pub area: Area,
     pub x: Scale,
     pub y: Scale,
-    pub x_ticks: &'a [Tick],
-    pub y_ticks: &'a [Tick],
-    /// Empty for none.
-    pub x_label: &'a str,
-    pub y_label: &'a str,
-    /// False leaves the numbers of an axis to a neighbouring panel.
-    pub x_numbers: bool,
-    pub y_numbers: bool,
+    pub bottom: Axis<'a>,
+    pub left: Axis<'a>,
 }
 
 /// Height that the numbers and the label of a bottom axis take.
@@ -192,19 +180,9 @@ pub fn y_axis_width(ticks: &[Tick], labelled: bool) -> f64 {
 
 impl<'a> Frame<'a> {
     /// A panel over `area` between a bottom and a left axis.
-    pub fn new(area: Area, x: Axis<'a>, y: Axis<'a>) -> Self {
-        let label = |(_, _, text, shown): Axis<'a>| if shown { text } else { "" };
-        Frame {
-            area,
-            x: Scale::across(x.0, &area),
-            y: Scale::up(y.0, &area),
-            x_ticks: x.1,
-            y_ticks: y.1,
-            x_label: label(x),
-            y_label: label(y),
-            x_numbers: x.3,
-            y_numbers: y.3,
-        }
+    pub fn new(area: Area, bottom: Axis<'a>, left: Axis<'a>) -> Self {
+        let x = Scale::new(bottom.0, area.left, area.right);
+        Frame { area, x, y: Scale::new(left.0, area.bottom, area.top), bottom, left }
     }
 
     /// A panel of rows: its left axis has no ticks.
@@ -215,55 +193,61 @@ impl<'a> Frame<'a> {
     /// Draws grid, lines, numbers and labels; data come on top.
     pub fn draw(&self, canvas: &mut Canvas) {
         let a = &self.area;
-        for (value, text) in self.x_ticks.iter().filter(|t| self.x.holds(t.0)) {
+        let (_, x_ticks, x_label, x_numbers) = self.bottom;
+        for (value, text) in x_ticks.iter().filter(|t| self.x.holds(t.0)) {
             let x = self.x.at(*value);
-            canvas.line(&[(x, a.top), (x, a.bottom)], GRID.to_rgba(), HAIR);
-            canvas.line(&[(x, a.bottom), (x, a.bottom + 2.0)], RULE.to_rgba(), HAIR);
-            if self.x_numbers {
-                canvas.text((x, a.bottom + 7.0), text, Type::small(Anchor::Middle));
+            canvas.line(&[(x, a.top), (x, a.bottom)], GRID, HAIR);
+            canvas.line(&[(x, a.bottom), (x, a.bottom + 2.0)], RULE, HAIR);
+            if x_numbers {
+                canvas.text((x, a.bottom + 7.0), text, Type::small(Anchor::Center));
             }
         }
-        for (value, text) in self.y_ticks.iter().filter(|t| self.y.holds(t.0)) {
+        let (_, y_ticks, y_label, y_numbers) = self.left;
+        for (value, text) in y_ticks.iter().filter(|t| self.y.holds(t.0)) {
             let y = self.y.at(*value);
-            canvas.line(&[(a.left, y), (a.right, y)], GRID.to_rgba(), HAIR);
-            canvas.line(&[(a.left - 2.0, y), (a.left, y)], RULE.to_rgba(), HAIR);
-            if self.y_numbers {
+            canvas.line(&[(a.left, y), (a.right, y)], GRID, HAIR);
+            canvas.line(&[(a.left - 2.0, y), (a.left, y)], RULE, HAIR);
+            if y_numbers {
                 canvas.text((a.left - TICK_GAP, y), text, Type::small(Anchor::Right));
             }
         }
-        let corner = [(a.left, a.top), (a.left, a.bottom), (a.right, a.bottom)];
-        canvas.line(&corner, RULE.to_rgba(), HAIR);
-        let face = Type { size: NORMAL, ..Type::small(Anchor::Middle) };
-        if !self.x_label.is_empty() {
+        canvas.line(&[(a.left, a.top), (a.left, a.bottom), (a.right, a.bottom)], RULE, HAIR);
+        if x_numbers && !x_label.is_empty() {
             let middle = (a.left + a.right) / 2.0;
-            canvas.text((middle, a.bottom + 18.0), self.x_label, face);
+            canvas.text((middle, a.bottom + 18.0), x_label, Type::label(false));
         }
-        if !self.y_label.is_empty() {
-            let numbers = if self.y_numbers { self.y_ticks } else { &[] };
-            let left = a.left - y_axis_width(numbers, true) + NORMAL / 2.0;
-            let upward = Type { upward: true, ..face };
-            canvas.text((left, (a.top + a.bottom) / 2.0), self.y_label, upward);
+        if y_numbers && !y_label.is_empty() {
+            let left = a.left - y_axis_width(y_ticks, true) + NORMAL / 2.0;
+            canvas.text((left, (a.top + a.bottom) / 2.0), y_label, Type::label(true));
         }
     }
 
-    /// A line at y = 0, darker than the grid.
-    pub fn zero_y(&self, canvas: &mut Canvas) {
-        self.level(canvas, 0.0);
+    /// The zero lines of the panel, upright and level.
+    pub fn zeros(&self) -> [Option<[Point; 2]>; 2] {
+        let (a, x, y) = (&self.area, self.x.at(0.0), self.y.at(0.0));
+        let upright = self.x.holds(0.0).then_some([(x, a.top), (x, a.bottom)]);
+        [upright, self.y.holds(0.0).then_some([(a.left, y), (a.right, y)])]
+    }
+
+    /// A line at x = 0, darker than the grid.
+    pub fn zero_x(&self, canvas: &mut Canvas) {
+        if let Some(ends) = self.zeros()[0] {
+            canvas.line(&ends, RULE, THIN);
+        }
     }
 
     /// A line at the given y, darker than the grid.
     pub fn level(&self, canvas: &mut Canvas, value: f64) {
         if self.y.holds(value) {
             let y = self.y.at(value);
-            canvas.line(&[(self.area.left, y), (self.area.right, y)], RULE.to_rgba(), THIN);
+            canvas.line(&[(self.area.left, y), (self.area.right, y)], RULE, THIN);
         }
     }
 
-    /// A line at x = 0, darker than the grid.
-    pub fn zero_x(&self, canvas: &mut Canvas) {
-        if self.x.holds(0.0) {
-            let x = self.x.at(0.0);
-            canvas.line(&[(x, self.area.top), (x, self.area.bottom)], RULE.to_rgba(), THIN);
+    /// A dashed line at each of the layers that are marked.
+    pub fn chosen(&self, canvas: &mut Canvas, layers: &[usize]) {
+        for x in layers.iter().map(|&l| self.x.at(l as f64)) {
+            canvas.dashed([(x, self.area.top), (x, self.area.bottom)], MUTED, THIN);
         }
     }
 
@@ -271,11 +255,46 @@ impl<'a> Frame<'a> {
     pub fn heading(&self, canvas: &mut Canvas, text: &str) {
         heading(canvas, (self.area.left, self.area.top - 7.0), text, self.area.width());
     }
+
+    /// y of each value; NaN stays NaN.
+    pub fn up(&self, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+        values.into_iter().map(|v| self.y.at(v)).collect()
+    }
+
+    /// The intervals of `list` over `x`, which is in points, as a band.
+    pub fn ribbon(
+        &self,
+        c: &mut Canvas,
+        x: &[f64],
+        list: &[Estimate],
+        shade: impl Color,
+        least: f64,
+    ) {
+        let (lo, hi) = (self.up(list.iter().map(|e| e.lo)), self.up(list.iter().map(|e| e.hi)));
+        c.band(&x[..lo.len()], &lo, &hi, shade, least);
+    }
+
+    /// The values of `list` over `x`, which is in points.
+    pub fn points(&self, x: &[f64], list: &[Estimate]) -> Vec<Point> {
+        x.iter().zip(list).map(|(x, e)| (*x, self.y.at(e.value))).collect()
+    }
+
+    /// An estimate on the row at `y`: a bar for its interval, a mark for its value.
+    pub fn on_row(&self, c: &mut Canvas, e: &Estimate, y: f64, colour: RGBColor, look: Look) {
+        let (mark, size, width) = look;
+        if e.has_interval() {
+            c.line(&[(self.x.at(e.lo), y), (self.x.at(e.hi), y)], colour, width);
+        }
+        c.mark((self.x.at(e.value), y), size, colour, mark);
+    }
 }
 
+/// The mark of a value and its size, and the width of the bar of its interval.
+pub type Look = (Mark, f64, f64);
+
 /// A bold panel title of at most `width` points, from its left end.
-pub fn heading(canvas: &mut Canvas, place: (f64, f64), text: &str, width: f64) {
-    let face = Type { size: NORMAL, bold: true, colour: INK, ..Type::small(Anchor::Left) };
+pub fn heading(canvas: &mut Canvas, place: Point, text: &str, width: f64) {
+    let face = Type { size: NORMAL, bold: true, ..Type::small(Anchor::Left) };
     canvas.text(place, &theme::shorten(text, NORMAL, true, width), face);
 }
 
@@ -313,15 +332,17 @@ impl Heads {
 
     /// Draws the title of column `index` so that it ends at `bottom`; x is its
     /// left end or middle, as `anchor` says.
-    pub fn draw(&self, canvas: &mut Canvas, index: usize, (x, bottom): (f64, f64), anchor: Anchor) {
-        let lines = &self.lines[index];
-        for (i, line) in lines.iter().enumerate() {
-            let up = (lines.len() - i) as f64 - 0.5;
-            let y = bottom - up * SMALL * theme::LEADING;
-            let text = theme::shorten(line, SMALL, self.bold, self.width);
-            let face = Type { bold: self.bold, ..Type::small(anchor) };
-            canvas.text((x, y), &text, face);
-        }
+    pub fn draw(&self, canvas: &mut Canvas, index: usize, place: Point, anchor: Anchor) {
+        let shorten = |line: &String| theme::shorten(line, SMALL, self.bold, self.width);
+        let lines: Vec<String> = self.lines[index].iter().map(shorten).collect();
+        lines_above(canvas, &lines, place, Type { bold: self.bold, ..Type::small(anchor) });
+    }
+}
+
+/// Lines of small text, the last one just above `bottom`.
+pub fn lines_above(canvas: &mut Canvas, lines: &[String], (x, bottom): Point, face: Type) {
+    for (line, up) in lines.iter().rev().zip(0..) {
+        canvas.text((x, bottom - (f64::from(up) + 0.5) * SMALL * theme::LEADING), line, face);
     }
 }
 

@@ -13,28 +13,23 @@
 use std::ops::Range;
 
 use plotters::backend::{DrawingBackend, SVGBackend};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+pub use plotters::style::text_anchor::HPos as Anchor;
+use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{
-    Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle,
-    TextStyle,
+    Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor, ShapeStyle, TextStyle,
 };
 
-use super::theme::{FAMILY, INK, MM, PAPER, PLOTTERS_EM, SMALL};
+use super::theme::{FAMILY, INK, MM, NORMAL, PAPER, PLOTTERS_EM, SMALL};
 use super::FigureError;
 
 /// Canvas units in a printed point.
 const FINE: f64 = 8.0;
 
-/// Where a text stands relative to its x.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Anchor {
-    Left,
-    Middle,
-    Right,
-}
+/// A place on the page, in points from its top left corner.
+pub type Point = (f64, f64);
 
 /// How a text is set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Type {
     pub size: f64,
     pub bold: bool,
@@ -45,9 +40,14 @@ pub struct Type {
 }
 
 impl Type {
-    /// Upright 7 pt ink.
-    pub fn small(anchor: Anchor) -> Self {
+    /// 7 pt ink.
+    pub const fn small(anchor: Anchor) -> Self {
         Type { size: SMALL, bold: false, colour: INK, anchor, upward: false }
+    }
+
+    /// The label of an axis, in the middle of its side.
+    pub const fn label(upward: bool) -> Self {
+        Type { size: NORMAL, upward, ..Type::small(Anchor::Center) }
     }
 }
 
@@ -68,24 +68,24 @@ pub struct Canvas<'a> {
 /// Draws on a white page and returns the SVG.
 pub fn paint(
     figure: &str,
-    (width, height): (f64, f64),
+    (width, height): Point,
     title: &str,
     draw: impl FnOnce(&mut Canvas),
 ) -> Result<String, FigureError> {
     let (w, h) = ((width * FINE).round() as u32, (height * FINE).round() as u32);
     let mut svg = String::new();
     let mut canvas = Canvas { backend: SVGBackend::with_string(&mut svg, (w, h)), failure: None };
-    canvas.rect((0.0, 0.0), (width, height), PAPER.to_rgba());
+    canvas.rect((0.0, 0.0), (width, height), PAPER);
     draw(&mut canvas);
     let closed = canvas.backend.present();
     canvas.keep(closed);
     let failure = canvas.failure.take();
     drop(canvas);
     if let Some(reason) = failure {
-        return Err(FigureError::Draw { figure: figure.to_owned(), reason });
+        return Err(FigureError::Draw { figure: figure.into(), reason });
     }
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
-    let name = escaped(title);
+    let name = printable(title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.2}mm\" height=\"{:.2}mm\" viewBox=\"0 0 {w} {h}\" \
          role=\"img\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{name}</title>\n{body}",
@@ -94,26 +94,14 @@ pub fn paint(
     ))
 }
 
-fn escaped(text: &str) -> String {
-    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 /// XML has no place for control characters.
 fn printable(text: &str) -> String {
     let odd = |c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
 }
 
-fn at((x, y): (f64, f64)) -> (i32, i32) {
+fn at((x, y): Point) -> (i32, i32) {
     ((x * FINE).round() as i32, (y * FINE).round() as i32)
-}
-
-fn stroke(colour: RGBAColor, width: f64) -> ShapeStyle {
-    ShapeStyle {
-        color: colour,
-        filled: false,
-        stroke_width: (width * FINE).round().max(1.0) as u32,
-    }
 }
 
 impl Canvas<'_> {
@@ -125,105 +113,98 @@ impl Canvas<'_> {
 
     /// A line through `points`; a NaN ends one run and starts the next, and a
     /// run of one point becomes a dot of the line's width.
-    pub fn line(&mut self, points: &[(f64, f64)], colour: RGBAColor, width: f64) {
+    pub fn line(&mut self, points: &[Point], colour: impl Color, width: f64) {
+        let units = (width * FINE).round().max(1.0) as u32;
+        let style = ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width: units };
         for run in runs(points.len(), |i| !(points[i].0 + points[i].1).is_nan()) {
-            let run = &points[run];
-            if let [only] = run {
-                self.disc(*only, width, colour);
+            if let [only] = points[run.clone()] {
+                self.disc(only, width, &colour);
                 continue;
             }
-            let drawn = self.backend.draw_path(run.iter().map(|p| at(*p)), &stroke(colour, width));
+            let drawn = self.backend.draw_path(points[run].iter().map(|p| at(*p)), &style);
             self.keep(drawn);
         }
     }
 
-    /// A straight line in dashes of `dash` points.
-    pub fn dashed(
-        &mut self,
-        from: (f64, f64),
-        to: (f64, f64),
-        colour: RGBAColor,
-        width: f64,
-        dash: f64,
-    ) {
+    /// A straight line in dashes of two points.
+    pub fn dashed(&mut self, [from, to]: [Point; 2], colour: RGBColor, width: f64) {
+        const DASH: f64 = 2.0;
         let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let count = (length / dash / 2.0).ceil().max(1.0) as usize;
+        let count = (length / DASH / 2.0).ceil().max(1.0) as usize;
         let point = |along: f64| {
             let t = (along / length).min(1.0);
             (from.0 + (to.0 - from.0) * t, from.1 + (to.1 - from.1) * t)
         };
-        for i in 0..count {
-            let start = i as f64 * dash * 2.0;
-            self.line(&[point(start), point(start + dash)], colour, width);
+        for start in (0..count).map(|i| i as f64 * DASH * 2.0) {
+            self.line(&[point(start), point(start + DASH)], colour, width);
         }
     }
 
     /// A band between two edges over the same x; NaN in either leaves a gap.
     /// A run of one x becomes a bar of `least` points.
-    pub fn band(&mut self, x: &[f64], lower: &[f64], upper: &[f64], colour: RGBAColor, least: f64) {
-        let known = |i: usize| !(x[i] + lower[i] + upper[i]).is_nan();
-        for run in runs(x.len(), known) {
-            let mut edge: Vec<(f64, f64)> = run.clone().map(|i| (x[i], lower[i])).collect();
-            edge.extend(run.rev().map(|i| (x[i], upper[i])));
-            if let [bottom, top] = edge[..] {
-                let half = least / 2.0;
-                edge = vec![
-                    (bottom.0 - half, bottom.1),
-                    (bottom.0 + half, bottom.1),
-                    (top.0 + half, top.1),
-                    (top.0 - half, top.1),
-                ];
+    pub fn band(
+        &mut self,
+        x: &[f64],
+        lower: &[f64],
+        upper: &[f64],
+        colour: impl Color,
+        least: f64,
+    ) {
+        for run in runs(x.len(), |i| !(x[i] + lower[i] + upper[i]).is_nan()) {
+            if run.len() == 1 {
+                let (i, half) = (run.start, least / 2.0);
+                self.rect((x[i] - half, lower[i]), (x[i] + half, upper[i]), &colour);
+                continue;
             }
-            self.polygon(&edge, colour);
+            let below = run.clone().map(|i| (x[i], lower[i]));
+            let above = run.rev().map(|i| (x[i], upper[i]));
+            self.polygon(&below.chain(above).collect::<Vec<_>>(), &colour);
         }
     }
 
-    pub fn polygon(&mut self, corners: &[(f64, f64)], colour: RGBAColor) {
-        let drawn = self.backend.fill_polygon(corners.iter().map(|p| at(*p)), &colour);
+    fn polygon(&mut self, corners: &[Point], colour: &impl Color) {
+        let drawn = self.backend.fill_polygon(corners.iter().map(|p| at(*p)), &colour.to_rgba());
         self.keep(drawn);
     }
 
-    /// A filled rectangle from its top left to its bottom right corner.
-    pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), colour: RGBAColor) {
-        let corners = [from, (to.0, from.1), to, (from.0, to.1)];
-        self.polygon(&corners, colour);
+    /// A filled rectangle between two opposite corners.
+    pub fn rect(&mut self, from: Point, to: Point, colour: impl Color) {
+        self.polygon(&[from, (to.0, from.1), to, (from.0, to.1)], &colour);
     }
 
     /// The outline of a rectangle.
-    pub fn outline(&mut self, from: (f64, f64), to: (f64, f64), colour: RGBColor, width: f64) {
-        let corners = [from, (to.0, from.1), to, (from.0, to.1), from];
-        self.line(&corners, colour.to_rgba(), width);
+    pub fn outline(&mut self, from: Point, to: Point, colour: RGBColor, width: f64) {
+        self.line(&[from, (to.0, from.1), to, (from.0, to.1), from], colour, width);
     }
 
-    fn disc(&mut self, centre: (f64, f64), radius: f64, colour: RGBAColor) {
+    fn disc(&mut self, centre: Point, radius: f64, colour: &impl Color) {
         let units = (radius * FINE).round().max(1.0) as u32;
-        let drawn = self.backend.draw_circle(at(centre), units, &colour, true);
+        let drawn = self.backend.draw_circle(at(centre), units, &colour.to_rgba(), true);
         self.keep(drawn);
     }
 
     /// A point of the given shape; nothing where a coordinate is missing.
-    pub fn mark(&mut self, centre: (f64, f64), radius: f64, colour: RGBColor, shape: Mark) {
-        let (x, y) = centre;
+    pub fn mark(&mut self, (x, y): Point, radius: f64, colour: RGBColor, shape: Mark) {
         if x.is_nan() || y.is_nan() {
             return;
         }
         let diamond = |r: f64| [(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
         let wall = 0.75;
         match shape {
-            Mark::Dot => self.disc(centre, radius, colour.to_rgba()),
+            Mark::Dot => self.disc((x, y), radius, &colour),
             Mark::Ring => {
-                self.disc(centre, radius, colour.to_rgba());
-                self.disc(centre, radius - wall, PAPER.to_rgba());
+                self.disc((x, y), radius, &colour);
+                self.disc((x, y), radius - wall, &PAPER);
             }
             Mark::OpenDiamond => {
-                self.polygon(&diamond(radius * 1.3), colour.to_rgba());
-                self.polygon(&diamond(radius * 1.3 - wall * 1.3), PAPER.to_rgba());
+                self.polygon(&diamond(radius * 1.3), &colour);
+                self.polygon(&diamond(radius * 1.3 - wall * 1.3), &PAPER);
             }
         }
     }
 
     /// `text` with the middle of its capitals at y.
-    pub fn text(&mut self, (x, y): (f64, f64), text: &str, face: Type) {
+    pub fn text(&mut self, (x, y): Point, text: &str, face: Type) {
         // plotters' centre puts the baseline a quarter em below y; capitals of
         // the font are 0.69 em high.
         let lift = (0.345 - 0.25) * face.size;
@@ -234,16 +215,8 @@ impl Canvas<'_> {
         if face.upward {
             font = font.transform(FontTransform::Rotate270);
         }
-        let h_pos = match face.anchor {
-            Anchor::Left => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::Right => HPos::Right,
-        };
-        let style = TextStyle {
-            font,
-            color: face.colour.to_backend_color(),
-            pos: Pos::new(h_pos, VPos::Center),
-        };
+        let pos = Pos::new(face.anchor, VPos::Center);
+        let style = TextStyle { font, color: face.colour.to_backend_color(), pos };
         let drawn = self.backend.draw_text(&printable(text), &style, at(place));
         self.keep(drawn);
     }
@@ -277,7 +250,7 @@ mod tests {
     fn a_missing_value_breaks_a_line_in_two() {
         let line = |y: f64| {
             let points = [(0.0, 1.0), (1.0, 2.0), (2.0, y), (3.0, 1.0), (4.0, 2.0)];
-            paint("t", (50.0, 50.0), "t", |c| c.line(&points, INK.to_rgba(), 1.0)).unwrap()
+            paint("t", (50.0, 50.0), "t", |c| c.line(&points, INK, 1.0)).unwrap()
         };
         assert_eq!(count(&line(0.0), "polyline"), 1);
         assert_eq!(count(&line(f64::NAN), "polyline"), 2);
@@ -288,7 +261,7 @@ mod tests {
         let band = |upper: f64| {
             let x = [0.0, 1.0, 2.0, 3.0, 4.0];
             let (lo, hi) = ([1.0; 5], [2.0, 2.0, upper, 2.0, 2.0]);
-            paint("t", (50.0, 50.0), "t", |c| c.band(&x, &lo, &hi, INK.to_rgba(), 1.0)).unwrap()
+            paint("t", (50.0, 50.0), "t", |c| c.band(&x, &lo, &hi, INK, 1.0)).unwrap()
         };
         assert_eq!(count(&band(f64::NAN), "polygon"), count(&band(2.0), "polygon") + 1);
     }

@@ -12,12 +12,12 @@ use std::path::Path;
 use plotters::style::Color;
 
 use super::axes::{self, Area, Frame};
-use super::canvas::{Anchor, Canvas, Mark, Type};
+use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, Palette, DOT, INK, LINE, RULE, SMALL, WIDE};
+use super::rows::Rows;
+use super::theme::{Colours, Palette, DOT, INK, LINE, MUTED, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
-use crate::store::values::distinct;
+use super::{Estimate, Result, Written};
 
 /// Dose response and ablation.
 #[derive(Debug, Clone)]
@@ -82,58 +82,56 @@ const LABEL: f64 = 95.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
-    let named = data.doses.iter().filter(|d| !d.random).map(|d| d.direction.as_str());
-    let colours = palette.colours(named.clone());
-    let mut entries: Vec<Entry> =
-        distinct(named).into_iter().map(|n| (Key::Line(colours[n]), n.to_owned())).collect();
-    let random = data.doses.iter().filter(|d| d.random).count();
-    if random > 0 {
-        entries
-            .push((Key::ThinLine(RULE), format!("random directions ({random}) and their range")));
-    }
-    let named = || data.doses.iter().filter(|d| !d.random);
-    if named().any(|d| d.inside.contains(&false)) {
-        let text = "a dose beyond the guards of side effects";
-        entries.push((Key::Mark(theme::MUTED, Mark::Ring), text.to_owned()));
-    }
-    let rows = ablation_rows(data);
-    let groups = distinct(rows.iter().map(|r| r.0));
-    let list = groups.len() as f64 * GROUP + rows.len() as f64 * ROW + 4.0;
-    let panel = list.max(LEAST);
-    let page = Page::plan(&data.name, words, entries, (WIDE, HEAD + panel + axes::X_AXIS))?;
-    let whole = page.body();
+    let colours = palette.colours(named(data).map(|d| d.direction.as_str()));
+    let pairs: Vec<_> = data.ablations.iter().map(|a| (&*a.group, &*a.edit)).collect();
+    let panel = (Rows::new(&pairs, GROUP, ROW).height + 4.0).max(LEAST);
+    let size = (WIDE, HEAD + panel + axes::X_AXIS);
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, legend(data, &colours), size);
+    let whole = page.body;
     let (top, bottom) = (whole.top + HEAD, whole.top + HEAD + panel);
-
     let both = !data.doses.is_empty() && !data.ablations.is_empty();
-    let middle = if both { whole.left + whole.width() * 0.53 } else { whole.right };
-    let svg = page.paint(&data.name, |canvas| {
+    let (left, right) = (whole.left, whole.right - 6.0);
+    let middle = whole.left + whole.width() * 0.53;
+    page.draw(dir, &table(data), |canvas| {
         if !data.doses.is_empty() {
-            let right = if both { middle - BETWEEN } else { whole.right - 6.0 };
-            let area = Area::new((whole.left, right), (top, bottom.min(top + TALL)));
+            let right = if both { middle - BETWEEN } else { right };
+            let area = Area::new((left, right), (top, bottom.min(top + TALL)));
             doses(canvas, area, data, &colours);
         }
         if !data.ablations.is_empty() {
-            let area = Area::new(
-                (if both { middle } else { whole.left }, whole.right - 6.0),
-                (top, bottom),
-            );
-            ablations(canvas, area, data, &rows, both);
+            let left = if both { middle } else { left };
+            ablations(canvas, Area::new((left, right), (top, bottom)), data, &pairs, both);
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
 
-type Colours<'a> = std::collections::BTreeMap<&'a str, plotters::style::RGBColor>;
+/// The curves of directions that are not random.
+fn named(data: &CausalData) -> impl Iterator<Item = &DoseCurve> {
+    data.doses.iter().filter(|d| !d.random)
+}
+
+fn legend(data: &CausalData, colours: &Colours) -> Vec<Entry> {
+    let line = |d: &DoseCurve| (Key::Line(colours[&*d.direction]), d.direction.clone());
+    let mut entries: Vec<Entry> = named(data).map(line).collect();
+    let random = data.doses.iter().filter(|d| d.random).count();
+    if random > 0 {
+        let text = format!("random directions ({random}) and their range");
+        entries.push((Key::ThinLine(RULE), text));
+    }
+    if named(data).any(|d| d.inside.contains(&false)) {
+        let text = "a dose beyond the guards of side effects";
+        entries.push((Key::Mark(MUTED, Mark::Ring), text.into()));
+    }
+    entries
+}
 
 fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours) {
-    let alphas = axes::range_of(data.doses.iter().flat_map(|d| &d.alpha));
-    let scores = data.doses.iter().flat_map(|d| &d.score);
-    let numbers = scores.flat_map(|e| [&e.value, &e.lo, &e.hi]);
-    let range = axes::padded(axes::range_of(numbers), 0.06);
+    let alphas = axes::range_of(data.doses.iter().flat_map(|d| d.alpha.iter().copied()));
+    let range = axes::range_of_all(data.doses.iter().flat_map(|d| &d.score));
+    let range = axes::padded(range, 0.06);
     let y_ticks = axes::ticks(range, 7);
     let area = Area { left: outer.left + axes::y_axis_width(&y_ticks, true), ..outer };
     let across = axes::padded(alphas, 0.03);
@@ -148,23 +146,19 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
     frame.heading(canvas, "a  Adding a direction");
     let place = |alpha: &[f64]| -> Vec<f64> { alpha.iter().map(|&a| frame.x.at(a)).collect() };
 
-    let (alpha, lo, hi) = span_of_random(data);
-    let up = |list: &[f64]| -> Vec<f64> { list.iter().map(|&v| frame.y.at(v)).collect() };
-    canvas.band(&place(&alpha), &up(&lo), &up(&hi), RULE.mix(0.2), 4.0);
-    let (random, named): (Vec<_>, Vec<_>) = data.doses.iter().partition(|d| d.random);
-    for curve in random {
-        canvas.line(&points(&frame, curve), RULE.mix(0.7), 0.4);
+    let (alpha, span) = span_of_random(data);
+    frame.ribbon(canvas, &place(&alpha), &span, RULE.mix(0.2), 4.0);
+    for curve in data.doses.iter().filter(|d| d.random) {
+        canvas.line(&frame.points(&place(&curve.alpha), &curve.score), RULE.mix(0.7), 0.4);
     }
-    for curve in &named {
-        let colour = colours[curve.direction.as_str()];
-        let lo: Vec<f64> = curve.score.iter().map(|e| e.lo).collect();
-        let hi: Vec<f64> = curve.score.iter().map(|e| e.hi).collect();
-        canvas.band(&place(&curve.alpha), &up(&lo), &up(&hi), colour.mix(0.15), 4.0);
+    for curve in named(data) {
+        let shade = colours[&*curve.direction].mix(0.15);
+        frame.ribbon(canvas, &place(&curve.alpha), &curve.score, shade, 4.0);
     }
-    for curve in &named {
-        let colour = colours[curve.direction.as_str()];
-        let line = points(&frame, curve);
-        canvas.line(&line, colour.to_rgba(), LINE);
+    for curve in named(data) {
+        let colour = colours[&*curve.direction];
+        let line = frame.points(&place(&curve.alpha), &curve.score);
+        canvas.line(&line, colour, LINE);
         for (p, inside) in line.into_iter().zip(&curve.inside) {
             let mark = if *inside { Mark::Dot } else { Mark::Ring };
             canvas.mark(p, DOT * 0.85, colour, mark);
@@ -172,89 +166,56 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
     }
 }
 
-fn points(frame: &Frame, curve: &DoseCurve) -> Vec<(f64, f64)> {
-    let pairs = curve.alpha.iter().zip(&curve.score);
-    pairs.map(|(a, e)| (frame.x.at(*a), frame.y.at(e.value))).collect()
-}
-
-/// The smallest and largest score of the random directions at each dose.
-fn span_of_random(data: &CausalData) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let random = || data.doses.iter().filter(|d| d.random);
-    let mut alpha: Vec<f64> = random().flat_map(|d| d.alpha.iter().copied()).collect();
+/// The doses of the random directions, and at each their smallest and largest score.
+fn span_of_random(data: &CausalData) -> (Vec<f64>, Vec<Estimate>) {
+    let random = data.doses.iter().filter(|d| d.random);
+    let cells: Vec<_> = random.flat_map(|d| d.alpha.iter().copied().zip(&d.score)).collect();
+    let mut alpha: Vec<f64> = cells.iter().map(|c| c.0).collect();
     alpha.sort_by(f64::total_cmp);
     alpha.dedup();
-    let ends = |a: f64| {
-        let at = random().flat_map(|d| d.alpha.iter().zip(&d.score).filter(move |p| *p.0 == a));
-        at.map(|p| p.1.value)
-            .filter(|v| !v.is_nan())
-            .fold((f64::NAN, f64::NAN), |(lo, hi), v| (v.min(lo), v.max(hi)))
+    let span = |a: &f64| {
+        let own = cells.iter().filter(|c| c.0 == *a).map(|c| c.1.value);
+        own.fold(Estimate::MISSING, |e, v| Estimate { lo: v.min(e.lo), hi: v.max(e.hi), ..e })
     };
-    let (lo, hi) = alpha.iter().map(|&a| ends(a)).unzip();
-    (alpha, lo, hi)
-}
-
-/// The rows of the right panel: group, edit.
-fn ablation_rows(data: &CausalData) -> Vec<(&str, &str)> {
-    let groups = distinct(data.ablations.iter().map(|a| a.group.as_str()));
-    let mut rows = Vec::new();
-    for group in groups {
-        let own = data.ablations.iter().filter(|a| a.group == group);
-        rows.extend(distinct(own.map(|a| a.edit.as_str())).into_iter().map(|e| (group, e)));
-    }
-    rows
+    let spans = alpha.iter().map(span).collect();
+    (alpha, spans)
 }
 
 fn ablations(
     canvas: &mut Canvas,
     outer: Area,
     data: &CausalData,
-    rows: &[(&str, &str)],
+    pairs: &[(&str, &str)],
     second: bool,
 ) {
-    let label = page::label_width(rows.iter().map(|r| r.1), LABEL) + 6.0;
+    let label = page::label_width(pairs.iter().map(|r| r.1), LABEL) + 6.0;
     let area = Area { left: outer.left + label, ..outer };
-    let numbers =
-        data.ablations.iter().flat_map(|a| [&a.remaining.value, &a.remaining.lo, &a.remaining.hi]);
-    let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.06);
+    let remaining = data.ablations.iter().map(|a| &a.remaining);
+    let range = axes::padded(axes::range_with_zero(remaining), 0.06);
     let x_ticks = axes::ticks(range, (area.width() / 28.0) as usize);
     let frame = Frame::of_rows(area, (range, &x_ticks, &data.remaining_label, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
     let title = if second { "b  Ablating a direction" } else { "Ablating a direction" };
     axes::heading(canvas, (outer.left, outer.top - 7.0), title, outer.width());
-    let groups = distinct(rows.iter().map(|r| r.0)).len() as f64;
-    let row = ((area.height() - groups * GROUP) / rows.len() as f64).min(LARGEST);
-    let mut y = area.top;
-    let mut group = None;
-    for &(name, edit) in rows {
-        if group != Some(name) {
-            group = Some(name);
-            axes::heading(canvas, (outer.left, y + GROUP * 0.55), name, label - 5.0);
-            y += GROUP;
-        }
-        let middle = y + row / 2.0;
-        y += row;
-        let text = theme::shorten(edit, SMALL, false, label - 6.0);
-        canvas.text((area.left - 4.0, middle), &text, Type::small(Anchor::Right));
-        let own = data.ablations.iter().filter(|a| a.group == name && a.edit == edit);
+    let least = Rows::new(pairs, GROUP, ROW);
+    let room = area.height() - least.groups.len() as f64 * GROUP;
+    let rows = Rows::new(pairs, GROUP, (room / least.rows.len() as f64).min(LARGEST));
+    rows.names(canvas, (outer.left, area.left - 4.0), area.top);
+    for (y, group, edit) in &rows.rows {
+        let own = data.ablations.iter().filter(|a| a.group == *group && a.edit == *edit);
         for (i, a) in own.enumerate() {
-            let e = &a.remaining;
             // Random edits share a row, a little apart so that each is seen.
-            let apart = [0.0, 2.2, -2.2, 4.2, -4.2];
-            let at = middle + if a.random { apart[i % apart.len()] } else { 0.0 };
-            let colour = if a.random { RULE } else { INK };
-            if e.has_interval() {
-                let ends = [(frame.x.at(e.lo), at), (frame.x.at(e.hi), at)];
-                let width = if a.random { 0.4 } else { LINE * 0.8 };
-                canvas.line(&ends, colour.to_rgba(), width);
-            }
-            let size = if a.random { DOT * 0.7 } else { DOT };
-            canvas.mark((frame.x.at(e.value), at), size, colour, Mark::Dot);
+            let (colour, look, apart) = match a.random {
+                true => (RULE, (Mark::Dot, DOT * 0.7, 0.4), [0.0, 2.2, -2.2, 4.2, -4.2][i % 5]),
+                false => (INK, (Mark::Dot, DOT, LINE * 0.8), 0.0),
+            };
+            frame.on_row(canvas, &a.remaining, area.top + y + apart, colour, look);
         }
     }
 }
 
-fn check(data: &CausalData) -> Result<(), FigureError> {
+fn check(data: &CausalData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty(
         "neither doses nor ablations are given",
@@ -268,10 +229,7 @@ fn check(data: &CausalData) -> Result<(), FigureError> {
         check.series(&format!("the score of {what}"), d.alpha.len(), &d.score)?;
         check.length(&format!("the guards of {what}"), d.alpha.len(), d.inside.len())?;
     }
-    check.distinct(
-        |d| format!("direction `{d}`"),
-        data.doses.iter().filter(|d| !d.random).map(|d| &d.direction),
-    )?;
+    check.distinct(|d| format!("direction `{d}`"), named(data).map(|d| &d.direction))?;
     for a in &data.ablations {
         check.estimates(&format!("{} of {}", a.edit, a.group), &[a.remaining])?;
     }
@@ -292,9 +250,9 @@ fn table(data: &CausalData) -> Table {
             table.row(&[&"dose", &"", &d.direction, &d.random, inside], &numbers);
         }
     }
-    let (alpha, lo, hi) = span_of_random(data);
-    for (alpha, (lo, hi)) in alpha.iter().zip(lo.iter().zip(&hi)) {
-        let numbers = [*alpha, f64::NAN, *lo, *hi];
+    let (alpha, spans) = span_of_random(data);
+    for (alpha, e) in alpha.into_iter().zip(spans) {
+        let numbers = [alpha, e.value, e.lo, e.hi];
         table.row(&[&"dose", &"", &"range of random", &true, &""], &numbers);
     }
     for a in &data.ablations {

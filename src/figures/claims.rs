@@ -11,9 +11,9 @@ use super::axes;
 use super::canvas::{Anchor, Type};
 use super::concept_heatmap::{colour_bar, value_cell};
 use super::page::{self, Key, Page, Table};
-use super::theme::{self, INK, NARROW, NORMAL, SMALL, WIDE};
+use super::theme::{self, INK, NARROW, SMALL, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Scores of claims by condition.
 #[derive(Debug, Clone)]
@@ -50,10 +50,8 @@ const BAR: f64 = 30.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
     let rows = page::label_width(data.conditions.iter().map(String::as_str), LABEL) + 6.0;
     let columns = data.claims.len() as f64;
     // One column of two when the cells fit there, else the page.
@@ -65,25 +63,26 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
     let longest = page::label_width(names(), LABEL);
     let head = if heads.whole() { heads.height() + 3.0 } else { longest + 5.0 };
     let body = ABOVE + head + data.conditions.len() as f64 * CELL.1 + 8.0 + BAR;
-    let legend = vec![(Key::Box(INK), "a condition's own claim".to_owned())];
-    let page = Page::plan(&data.name, words, legend, (width, body))?;
-    let whole = page.body();
+    let legend = vec![(Key::Box(INK), "a condition's own claim".into())];
+    let page = Page::plan([&data.name, &data.title, &data.caption], legend, (width, body));
+    let whole = page.body;
     let limit = data.score.iter().flatten().map(|e| e.value.abs()).fold(0.0, f64::max);
     let limit = if limit > 0.0 { limit } else { 1.0 };
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         let left = whole.left + SIDE + rows;
         let top = whole.top + ABOVE + head;
         let right = left + columns * cell;
         let bottom = top + data.conditions.len() as f64 * CELL.1;
-        let face = Type { size: NORMAL, ..Type::small(Anchor::Middle) };
-        canvas.text(((left + right) / 2.0, whole.top + 5.0), "claim scored", face);
-        let upward = Type { upward: true, ..face };
-        canvas.text((whole.left + 5.0, (top + bottom) / 2.0), "condition", upward);
+        let corner = |i: usize, j: usize| (left + j as f64 * cell, top + i as f64 * CELL.1);
+        let middle = ((left + right) / 2.0, whole.top + 5.0);
+        canvas.text(middle, "claim scored", Type::label(false));
+        let middle = (whole.left + 5.0, (top + bottom) / 2.0);
+        canvas.text(middle, "condition", Type::label(true));
         for (j, claim) in data.claims.iter().enumerate() {
             let x = left + (j as f64 + 0.5) * cell;
             if heads.whole() {
-                heads.draw(canvas, j, (x, top - 2.0), Anchor::Middle);
+                heads.draw(canvas, j, (x, top - 2.0), Anchor::Center);
             } else {
                 let face = Type { upward: true, ..Type::small(Anchor::Left) };
                 let text = theme::shorten(claim, SMALL, false, longest);
@@ -91,30 +90,25 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written, FigureError> {
             }
         }
         for (i, condition) in data.conditions.iter().enumerate() {
-            let y = top + i as f64 * CELL.1;
             let text = theme::shorten(condition, SMALL, false, rows - 6.0);
-            let place = (left - 4.0, y + CELL.1 / 2.0);
+            let place = (left - 4.0, corner(i, 0).1 + CELL.1 / 2.0);
             canvas.text(place, &text, Type::small(Anchor::Right));
             for (j, e) in data.score[i].iter().enumerate() {
-                let from = (left + j as f64 * cell, y);
                 let text = axes::label(e.value, 2);
-                value_cell(canvas, from, (cell, CELL.1), (e.value, limit), &text);
+                value_cell(canvas, corner(i, j), (cell, CELL.1), (e.value, limit), &text);
             }
         }
         // Frames last, so that no neighbour covers them.
         for (i, own) in data.own.iter().enumerate() {
             if let Some(j) = *own {
-                let from = (left + j as f64 * cell, top + i as f64 * CELL.1);
-                let to = (from.0 + cell, from.1 + CELL.1);
-                canvas.outline(from, to, INK, theme::LINE);
+                canvas.outline(corner(i, j), corner(i + 1, j + 1), INK, theme::LINE);
             }
         }
         colour_bar(canvas, (left, bottom + 10.0), &data.value_label, limit);
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
 
-fn check(data: &ClaimsData) -> Result<(), FigureError> {
+fn check(data: &ClaimsData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no conditions are given", data.conditions.len())?;
     check.not_empty("no claims are given", data.claims.len())?;

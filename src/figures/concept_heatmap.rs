@@ -9,14 +9,13 @@
 
 use std::path::Path;
 
-use plotters::style::Color;
-
-use super::axes::{self, Area};
-use super::canvas::{Anchor, Canvas, Type};
+use super::axes;
+use super::canvas::{Anchor, Canvas, Point, Type};
 use super::page::{self, Page, Table};
 use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
+use crate::store::values::distinct;
 
 /// Cosines between concepts, in panels.
 #[derive(Debug, Clone)]
@@ -57,19 +56,10 @@ const LABEL: f64 = 96.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
-    let (mut layers, mut states) = (Vec::new(), Vec::new());
-    for panel in &data.panels {
-        if !layers.contains(&panel.layer) {
-            layers.push(panel.layer);
-        }
-        if !states.contains(&panel.state.as_str()) {
-            states.push(panel.state.as_str());
-        }
-    }
+    let layers = distinct(data.panels.iter().map(|p| p.layer));
+    let states = distinct(data.panels.iter().map(|p| p.state.as_str()));
     let count = data.concepts.len() as f64;
     let label = page::label_width(data.concepts.iter().map(String::as_str), LABEL) + 5.0;
     let inner = WIDE - 6.0;
@@ -84,107 +74,91 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written, FigureError> {
     let side = cell * count;
     let down = if single { data.panels.len() } else { layers.len() };
     let body = down as f64 * (HEAD + side + GAP_Y) - GAP_Y + 4.0 + label + BAR;
-    let page = Page::plan(&data.name, words, Vec::new(), (WIDE, body))?;
-    let whole = page.body();
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, Vec::new(), (WIDE, body));
+    let whole = page.body;
+    let name = |name: &str| theme::shorten(name, SMALL, false, label - 5.0);
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (index, panel) in data.panels.iter().enumerate() {
             let row = layers.iter().position(|l| *l == panel.layer).unwrap_or(0);
             let column = states.iter().position(|s| *s == panel.state).unwrap_or(0);
             let (row, column) = if single { (index, 0) } else { (row, column) };
             let left = whole.left + label + column as f64 * (side + GAP_X);
             let top = whole.top + HEAD + row as f64 * (HEAD + side + GAP_Y);
-            let area = Area::new((left, left + side), (top, top + side));
-            cells(canvas, &area, panel, cell);
+            let (right, bottom) = (left + side, top + side);
+            for (i, line) in panel.cosine.iter().enumerate() {
+                for (j, &value) in line.iter().enumerate() {
+                    let from = (left + j as f64 * cell, top + i as f64 * cell);
+                    let text = axes::short_label(value);
+                    value_cell(canvas, from, (cell, cell), (value, 1.0), &text);
+                }
+            }
+            canvas.outline((left, top), (right, bottom), RULE, HAIR);
             let title = format!("{}, layer {}", panel.state, panel.layer);
             axes::heading(canvas, (left, top - 7.0), &title, side);
-            if column == 0 {
-                row_names(canvas, &area, &data.concepts, cell, label - 5.0);
-            }
-            if row + 1 == down {
-                column_names(canvas, &area, &data.concepts, cell, label - 5.0);
+            for (i, concept) in data.concepts.iter().enumerate() {
+                let middle = (i as f64 + 0.5) * cell;
+                let face = Type::small(Anchor::Right);
+                if column == 0 {
+                    canvas.text((left - 3.5, top + middle), &name(concept), face);
+                }
+                if row + 1 == down {
+                    let upward = Type { upward: true, ..face };
+                    canvas.text((left + middle, bottom + 4.0), &name(concept), upward);
+                }
             }
         }
         colour_bar(canvas, (whole.left + label, whole.bottom - BAR + 8.0), "cosine", 1.0);
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
-}
-
-fn cells(canvas: &mut Canvas, area: &Area, panel: &HeatmapPanel, cell: f64) {
-    for (i, line) in panel.cosine.iter().enumerate() {
-        for (j, &value) in line.iter().enumerate() {
-            let from = (area.left + j as f64 * cell, area.top + i as f64 * cell);
-            value_cell(canvas, from, (cell, cell), (value, 1.0), &axes::short_label(value));
-        }
-    }
-    let (from, to) = ((area.left, area.top), (area.right, area.bottom));
-    canvas.outline(from, to, RULE, HAIR);
+    })
 }
 
 /// A cell on the diverging map with its number, where that fits; the limit is
 /// the value that takes the full colour.
 pub(super) fn value_cell(
     canvas: &mut Canvas,
-    from: (f64, f64),
-    (width, height): (f64, f64),
+    from: Point,
+    (width, height): Point,
     (value, limit): (f64, f64),
     text: &str,
 ) {
     let to = (from.0 + width, from.1 + height);
     if value.is_nan() {
-        canvas.rect(from, to, GAP.to_rgba());
+        canvas.rect(from, to, GAP);
         return;
     }
     let ground = theme::diverging(value / limit);
-    canvas.rect(from, to, ground.to_rgba());
+    canvas.rect(from, to, ground);
     canvas.outline(from, to, PAPER, HAIR);
     if height >= SMALL + 1.0 && theme::text_width(text, SMALL, false) <= width - 1.0 {
-        let face = Type { colour: theme::ink_on(ground), ..Type::small(Anchor::Middle) };
+        let face = Type { colour: theme::ink_on(ground), ..Type::small(Anchor::Center) };
         canvas.text((from.0 + width / 2.0, from.1 + height / 2.0), text, face);
     }
 }
 
-fn row_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
-    for (i, name) in names.iter().enumerate() {
-        let y = area.top + (i as f64 + 0.5) * cell;
-        let text = theme::shorten(name, SMALL, false, most);
-        canvas.text((area.left - 3.5, y), &text, Type::small(Anchor::Right));
-    }
-}
-
-fn column_names(canvas: &mut Canvas, area: &Area, names: &[String], cell: f64, most: f64) {
-    for (i, name) in names.iter().enumerate() {
-        let x = area.left + (i as f64 + 0.5) * cell;
-        let face = Type { upward: true, ..Type::small(Anchor::Right) };
-        let text = theme::shorten(name, SMALL, false, most);
-        canvas.text((x, area.bottom + 4.0), &text, face);
-    }
-}
-
 /// The diverging map from `-limit` to `limit`, its top left corner at `place`.
-pub(super) fn colour_bar(canvas: &mut Canvas, place: (f64, f64), label: &str, limit: f64) {
+pub(super) fn colour_bar(canvas: &mut Canvas, (left, top): Point, label: &str, limit: f64) {
     const WIDTH: f64 = 110.0;
     const STEPS: usize = 55;
-    let (left, top) = place;
     let each = WIDTH / STEPS as f64;
     for i in 0..STEPS {
         let t = (i as f64 + 0.5) / STEPS as f64 * 2.0 - 1.0;
         let from = (left + i as f64 * each, top);
         // The overlap hides the seam between neighbours.
         let over = if i + 1 < STEPS { 0.3 } else { 0.0 };
-        canvas.rect(from, (from.0 + each + over, top + 6.0), theme::diverging(t).to_rgba());
+        canvas.rect(from, (from.0 + each + over, top + 6.0), theme::diverging(t));
     }
     canvas.outline((left, top), (left + WIDTH, top + 6.0), RULE, HAIR);
     for (value, text) in axes::ticks((-limit, limit), 5) {
         let x = left + (value / limit + 1.0) / 2.0 * WIDTH;
-        canvas.line(&[(x, top + 6.0), (x, top + 8.0)], RULE.to_rgba(), HAIR);
-        canvas.text((x, top + 12.5), &text, Type::small(Anchor::Middle));
+        canvas.line(&[(x, top + 6.0), (x, top + 8.0)], RULE, HAIR);
+        canvas.text((x, top + 12.5), &text, Type::small(Anchor::Center));
     }
     let face = Type { size: NORMAL, ..Type::small(Anchor::Left) };
     canvas.text((left + WIDTH + 12.0, top + 3.0), label, face);
 }
 
-fn check(data: &HeatmapData) -> Result<(), FigureError> {
+fn check(data: &HeatmapData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let count = data.concepts.len();
     check.not_empty("no concepts are given", count)?;

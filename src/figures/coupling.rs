@@ -3,6 +3,8 @@
 //! Upper panel: one line a condition (mean over seeds) with its interval as a
 //! ribbon and each seed as a thin line, over the null bands in grey. Lower
 //! panel: the difference to base with its interval. Chosen layers are dashed.
+//! With three layers or fewer, lines would claim values between layers that nobody measured, so the
+//! conditions stand side by side at each layer, each in a lane of its own.
 //! The caller says in `y_label` which form of the cosine is drawn (raw, cleaned,
 //! relative to its ceiling, whitened) and in `caption` what the ribbons are.
 
@@ -12,11 +14,10 @@ use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
-use super::lanes::{self, Lanes};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{Palette, DOT, LINE, MUTED, THIN, WIDE};
+use super::theme::{Colours, Palette, DOT, LINE, MUTED, NULLS, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Cosines by layer for each condition. Every list has one entry per layer.
 #[derive(Debug, Clone)]
@@ -72,40 +73,69 @@ const BETWEEN: f64 = 12.0;
 /// Above this many layers, points are not marked.
 const MARKED: usize = 12;
 
+/// Lanes of one panel.
+struct Lanes {
+    /// x of each layer.
+    x: Vec<f64>,
+    /// Distance between neighbouring conditions at one layer; 0 for lines.
+    step: f64,
+    conditions: usize,
+}
+
+/// True when the conditions stand side by side.
+fn side_by_side(layers: &[usize]) -> bool {
+    layers.len() <= 3
+}
+
+impl Lanes {
+    fn new(frame: &Frame, layers: &[usize], conditions: usize) -> Self {
+        const WIDEST: f64 = 15.0;
+        let step = if side_by_side(layers) {
+            let room = frame.area.width() / (layers.len() as f64 + 1.0) * 0.75;
+            (room / conditions as f64).min(WIDEST)
+        } else {
+            0.0
+        };
+        Lanes { x: layers.iter().map(|&l| frame.x.at(l as f64)).collect(), step, conditions }
+    }
+
+    /// x of each layer for the condition at `index`, `off` points to its right.
+    fn across(&self, index: usize, off: f64) -> Vec<f64> {
+        let apart = (index as f64 - (self.conditions as f64 - 1.0) / 2.0) * self.step;
+        self.x.iter().map(|x| x + apart + off).collect()
+    }
+}
+
 /// Draws the figure into `dir`.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
     let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
-    let with_difference = data.conditions.iter().any(|c| known(&c.difference));
+    let mut differences = data.conditions.iter().flat_map(|c| &c.difference);
+    let with_difference = differences.any(|e| !e.is_missing());
     let lower = if with_difference { HEAD + BETWEEN + LOWER } else { 0.0 };
-    let words = (data.title.as_str(), data.caption.as_str());
     let body = HEAD + UPPER + lower + axes::X_AXIS;
-    let page = Page::plan(&data.name, words, legend(data, &colours), (WIDE, body))?;
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, legend(data, &colours), (WIDE, body));
 
     let cosines = axes::padded(axes::range_of(upper_numbers(data)), 0.05);
     let y_ticks = axes::ticks(cosines, 7);
-    let differences = axes::padded(axes::range_of(lower_numbers(data)), 0.08);
+    let all = data.conditions.iter().flat_map(|c| &c.difference);
+    let differences = axes::padded(axes::range_with_zero(all), 0.08);
     let d_ticks = axes::ticks(differences, 5);
     let margin = axes::y_axis_width(&y_ticks, true).max(axes::y_axis_width(&d_ticks, true));
-    let whole = page.body();
-    let upper = Area::new(
-        (whole.left + margin, whole.right - 6.0),
-        (whole.top + HEAD, whole.top + HEAD + UPPER),
-    );
-    let lower = Area {
-        top: upper.bottom + BETWEEN + HEAD,
-        bottom: upper.bottom + BETWEEN + HEAD + LOWER,
-        ..upper
-    };
+    let top = page.body.top + HEAD;
+    let across = (page.body.left + margin, page.body.right - 6.0);
+    let upper = Area::new(across, (top, top + UPPER));
+    let top = upper.bottom + BETWEEN + HEAD;
+    let lower = Area::new(across, (top, top + LOWER));
     let layers = layer_range(&data.layers);
     let x_ticks = axes::layer_ticks(&data.layers, upper.width());
     let x_label = "layer (output of block, 0-based)";
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         let top = Frame::new(
             upper,
             (layers, &x_ticks, x_label, !with_difference),
@@ -122,171 +152,131 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
             panel(canvas, &bottom, data, &colours, true);
             bottom.heading(canvas, "b  Difference to base");
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
-
-type Colours<'a> = std::collections::BTreeMap<&'a str, RGBColor>;
 
 fn panel(canvas: &mut Canvas, frame: &Frame, data: &CouplingData, colours: &Colours, lower: bool) {
     let lanes = Lanes::new(frame, &data.layers, data.conditions.len());
     frame.draw(canvas);
     if !lower {
-        nulls(canvas, &lanes, data);
+        nulls(canvas, frame, &lanes, data);
     }
     frame.level(canvas, 0.0);
-    for &layer in &data.chosen {
-        let at = frame.x.at(layer as f64);
-        let (from, to) = ((at, frame.area.top), (at, frame.area.bottom));
-        canvas.dashed(from, to, MUTED.to_rgba(), THIN, 2.0);
-    }
-    let lists = data.conditions.iter().map(|line| {
-        let list = if lower { &line.difference } else { &line.mean };
-        (line, list)
-    });
-    for (i, (line, list)) in lists.clone().enumerate() {
-        intervals(canvas, &lanes, i, list, colours[line.condition.as_str()]);
-    }
-    if !lower {
-        for (i, line) in data.conditions.iter().enumerate() {
-            seeds(canvas, &lanes, i, line, colours[line.condition.as_str()]);
-        }
-    }
-    for (i, (line, list)) in lists.enumerate() {
-        let colour = colours[line.condition.as_str()];
-        let values: Vec<f64> = list.iter().map(|e| e.value).collect();
-        let up = lanes.up(&values);
-        let points: Vec<(f64, f64)> = lanes.across(i, 0.0).into_iter().zip(up).collect();
+    frame.chosen(canvas, &data.chosen);
+    let lines: Vec<_> = (data.conditions.iter().enumerate())
+        .map(|(i, line)| {
+            let list = if lower { &line.difference } else { &line.mean };
+            (i, line, list, colours[line.condition.as_str()])
+        })
+        .collect();
+    for (i, _, list, colour) in &lines {
+        let x = lanes.across(*i, 0.0);
         if lanes.step == 0.0 {
-            canvas.line(&points, colour.to_rgba(), LINE);
+            frame.ribbon(canvas, &x, list, colour.mix(0.13), 5.0);
+            continue;
         }
-        if data.layers.len() <= MARKED {
-            for p in points {
-                canvas.mark(p, DOT, colour, Mark::Dot);
-            }
+        for (x, e) in x.into_iter().zip(*list) {
+            canvas.line(&[(x, frame.y.at(e.lo)), (x, frame.y.at(e.hi))], *colour, LINE);
+        }
+    }
+    for (i, line, _, colour) in lines.iter().filter(|_| !lower) {
+        seeds(canvas, frame, &lanes, *i, line, *colour);
+    }
+    for (i, _, list, colour) in lines {
+        let points = frame.points(&lanes.across(i, 0.0), list);
+        if lanes.step == 0.0 {
+            canvas.line(&points, colour, LINE);
+        }
+        for p in points.into_iter().filter(|_| data.layers.len() <= MARKED) {
+            canvas.mark(p, DOT, colour, Mark::Dot);
         }
     }
 }
 
 /// The null bands, the widest first, so that a narrower one stays in sight.
-fn nulls(canvas: &mut Canvas, lanes: &Lanes, data: &CouplingData) {
+fn nulls(canvas: &mut Canvas, frame: &Frame, lanes: &Lanes, data: &CouplingData) {
     let width = |null: &NullBand| -> f64 {
         let pairs = null.lo.iter().zip(&null.hi).map(|(lo, hi)| hi - lo);
         pairs.filter(|w| !w.is_nan()).sum()
     };
-    let mut order: Vec<usize> = (0..data.nulls.len()).collect();
-    order.sort_by(|&a, &b| width(&data.nulls[b]).total_cmp(&width(&data.nulls[a])));
+    let mut order: Vec<_> = data.nulls.iter().enumerate().collect();
+    order.sort_by(|a, b| width(b.1).total_cmp(&width(a.1)));
     let least = lanes.step * (lanes.conditions as f64 + 1.0);
-    for i in order {
-        let (lo, hi) = (lanes.up(&data.nulls[i].lo), lanes.up(&data.nulls[i].hi));
-        let shade = null_shade(i).to_rgba();
+    for (i, null) in order {
+        let (lo, hi) = (frame.up(null.lo.iter().copied()), frame.up(null.hi.iter().copied()));
         if lanes.step == 0.0 {
-            canvas.band(&lanes.x, &lo, &hi, shade, 5.0);
+            canvas.band(&lanes.x, &lo, &hi, null_shade(i), 5.0);
             continue;
         }
         for (k, x) in lanes.x.iter().enumerate() {
-            canvas.band(&[*x], &lo[k..=k], &hi[k..=k], shade, least);
+            canvas.band(&[*x], &lo[k..=k], &hi[k..=k], null_shade(i), least);
         }
     }
 }
 
-fn intervals(
+fn seeds(
     canvas: &mut Canvas,
+    frame: &Frame,
     lanes: &Lanes,
     index: usize,
-    list: &[Estimate],
+    line: &CouplingLine,
     colour: RGBColor,
 ) {
-    let lo: Vec<f64> = list.iter().map(|e| e.lo).collect();
-    let hi: Vec<f64> = list.iter().map(|e| e.hi).collect();
-    let (x, lo, hi) = (lanes.across(index, 0.0), lanes.up(&lo), lanes.up(&hi));
-    if lanes.step == 0.0 {
-        let x = &x[..lo.len()];
-        canvas.band(x, &lo, &hi, colour.mix(0.13), 5.0);
-        return;
-    }
-    for (x, (lo, hi)) in x.into_iter().zip(lo.into_iter().zip(hi)) {
-        canvas.line(&[(x, lo), (x, hi)], colour.to_rgba(), LINE);
-    }
-}
-
-fn seeds(canvas: &mut Canvas, lanes: &Lanes, index: usize, line: &CouplingLine, colour: RGBColor) {
     for seed in &line.seeds {
-        let points = |off: f64| -> Vec<(f64, f64)> {
-            let x = lanes.across(index, off);
-            x.into_iter().zip(lanes.up(seed)).collect()
-        };
+        let at = |off: f64| lanes.across(index, off).into_iter();
+        let up = frame.up(seed.iter().copied());
         if lanes.step == 0.0 {
-            canvas.line(&points(0.0), colour.mix(0.45), 0.4);
+            canvas.line(&at(0.0).zip(up).collect::<Vec<_>>(), colour.mix(0.45), 0.4);
             continue;
         }
-        for p in points(3.5) {
+        for p in at(3.5).zip(up) {
             canvas.mark(p, 0.9, colour, Mark::Dot);
         }
     }
 }
 
-/// Greys that stay apart from each other and from the grid.
 fn null_shade(index: usize) -> RGBColor {
-    const SHADES: [RGBColor; 3] =
-        [RGBColor(0xDD, 0xDD, 0xDD), RGBColor(0xBC, 0xBC, 0xBC), RGBColor(0xA0, 0xA0, 0xA0)];
-    SHADES[index.min(SHADES.len() - 1)]
+    NULLS[index.min(NULLS.len() - 1)]
 }
 
 fn layer_range(layers: &[usize]) -> (f64, f64) {
     let (first, last) = (layers[0] as f64, layers[layers.len() - 1] as f64);
-    let room =
-        if layers.len() <= 3 { ((last - first) * 0.35).max(0.5) } else { (last - first) * 0.015 };
+    let few = side_by_side(layers);
+    let room = if few { ((last - first) * 0.35).max(0.5) } else { (last - first) * 0.015 };
     (first - room, last + room)
 }
 
-fn known(list: &[Estimate]) -> bool {
-    list.iter().any(|e| !e.is_missing())
-}
-
 fn legend(data: &CouplingData, colours: &Colours) -> Vec<Entry> {
-    let beside = lanes::side_by_side(&data.layers);
-    let key = |colour: RGBColor| {
+    let beside = side_by_side(&data.layers);
+    let key = |c: &CouplingLine| {
+        let colour = colours[c.condition.as_str()];
         if beside {
             Key::Mark(colour, Mark::Dot)
         } else {
             Key::Line(colour)
         }
     };
-    let mut entries: Vec<Entry> = data
-        .conditions
-        .iter()
-        .map(|c| (key(colours[c.condition.as_str()]), c.condition.clone()))
-        .collect();
-    for (i, null) in data.nulls.iter().enumerate() {
-        entries.push((Key::Band(null_shade(i), 1.0), null.label.clone()));
-    }
+    let mut entries: Vec<Entry> =
+        data.conditions.iter().map(|c| (key(c), c.condition.clone())).collect();
+    let nulls = data.nulls.iter().enumerate();
+    entries.extend(nulls.map(|(i, null)| (Key::Band(null_shade(i), 1.0), null.label.clone())));
     if data.conditions.iter().any(|c| !c.seeds.is_empty()) {
         let key = if beside { Key::SmallDot(MUTED) } else { Key::ThinLine(MUTED) };
-        entries.push((key, "one seed".to_owned()));
+        entries.push((key, "one seed".into()));
     }
-    if !data.chosen.is_empty() {
-        entries.push((Key::DashedLine(MUTED), page::layers_chosen(&data.chosen)));
-    }
+    entries.extend(page::layers_chosen(&data.chosen));
     entries
 }
 
-fn upper_numbers(data: &CouplingData) -> Vec<&f64> {
-    let mut list: Vec<&f64> = Vec::new();
-    for line in &data.conditions {
-        list.extend(line.mean.iter().flat_map(|e| [&e.value, &e.lo, &e.hi]));
-        list.extend(line.seeds.iter().flatten());
-    }
-    list.extend(data.nulls.iter().flat_map(|n| n.lo.iter().chain(&n.hi)));
-    list
+fn upper_numbers(data: &CouplingData) -> impl Iterator<Item = f64> + '_ {
+    let lines = data.conditions.iter().flat_map(|line| {
+        let means = line.mean.iter().flat_map(Estimate::numbers);
+        means.chain(line.seeds.iter().flatten().copied())
+    });
+    lines.chain(data.nulls.iter().flat_map(|n| n.lo.iter().chain(&n.hi).copied()))
 }
 
-fn lower_numbers(data: &CouplingData) -> Vec<&f64> {
-    let all = data.conditions.iter().flat_map(|c| &c.difference);
-    all.flat_map(|e| [&e.value, &e.lo, &e.hi]).chain([&0.0]).collect()
-}
-
-fn check(data: &CouplingData) -> Result<(), FigureError> {
+fn check(data: &CouplingData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let layers = data.layers.len();
     check.not_empty("no layers are given", layers)?;

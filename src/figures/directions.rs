@@ -9,12 +9,12 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame};
+use super::axes::{self, Frame};
 use super::canvas::{Canvas, Mark};
-use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{DOT, LINE, MUTED, RULE, THIN, WIDE};
+use super::page::{self, Entry, Grid, Key, Page, Table};
+use super::theme::{DOT, LINE, PAIR, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 
 /// Quality of directions by layer.
 #[derive(Debug, Clone)]
@@ -44,8 +44,8 @@ pub struct ConceptQuality {
     pub reliability: Vec<Estimate>,
 }
 
-const AUROC: RGBColor = RGBColor(0x00, 0x72, 0xB2);
-const RELIABILITY: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
+const AUROC: RGBColor = PAIR[0];
+const RELIABILITY: RGBColor = PAIR[1];
 const HEAD: f64 = 14.0;
 const PANEL: f64 = 74.0;
 const GAP_X: f64 = 10.0;
@@ -56,93 +56,68 @@ const ACROSS: usize = 4;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
-    let across = data.concepts.len().min(ACROSS);
-    let down = data.concepts.len().div_ceil(across);
-    let body = down as f64 * (HEAD + PANEL + BETWEEN) - BETWEEN + axes::X_AXIS;
-    let page = Page::plan(&data.name, words, legend(data), (WIDE, body))?;
-    let whole = page.body();
+    let count = data.concepts.len();
     let all = data.concepts.iter().flat_map(|c| c.auroc.iter().chain(&c.reliability));
-    let numbers = all.flat_map(|e| [&e.value, &e.lo, &e.hi]);
-    let (lo, _) = axes::range_of(numbers.chain([&0.5, &1.0]));
-    let range = (lo - 0.03, 1.03);
+    let range = (axes::range_of_all(all).0.min(0.5) - 0.03, 1.03);
     let y_ticks = axes::ticks(range, 6);
-    let margin = axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(whole.left + margin, whole.width() - margin - 8.0, across, GAP_X);
+    let left = page::MARGIN + axes::y_axis_width(&y_ticks, true);
+    let columns = page::columns(left, WIDE - page::MARGIN - left - 8.0, count.min(ACROSS), GAP_X);
+    let grid = Grid::new(count, columns, [HEAD, PANEL, BETWEEN]);
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, legend(data), (WIDE, grid.height() + axes::X_AXIS));
     let (first, last) = (data.layers[0] as f64, data.layers[data.layers.len() - 1] as f64);
     let share = if data.layers.len() <= 3 { 0.25 } else { 0.03 };
     let layers = axes::padded((first, last), share);
-    let x_ticks = axes::layer_ticks(&data.layers, columns[0].1 - columns[0].0);
+    let x_ticks = axes::layer_ticks(&data.layers, grid.wide());
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (i, concept) in data.concepts.iter().enumerate() {
-            let (row, column) = (i / across, i % across);
-            let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
-            let (left, right) = columns[column];
-            let area = Area::new((left, right), (top, top + PANEL));
-            let lowest = i + across >= data.concepts.len();
+            let (lowest, leftmost) = grid.at_edge(i);
             let frame = Frame::new(
-                area,
+                grid.area(i, &page.body),
                 (layers, &x_ticks, "layer", lowest),
-                (range, &y_ticks, "AUROC, reliability", column == 0),
+                (range, &y_ticks, "AUROC, reliability", leftmost),
             );
             frame.draw(canvas);
             frame.heading(canvas, &concept.concept);
             frame.level(canvas, 0.5);
-            for &layer in &data.chosen {
-                let at = frame.x.at(layer as f64);
-                canvas.dashed((at, area.top), (at, area.bottom), MUTED.to_rgba(), THIN, 2.0);
-            }
-            series(
-                canvas,
-                &frame,
-                &data.layers,
-                &concept.reliability,
-                (RELIABILITY, Mark::OpenDiamond),
-            );
-            series(canvas, &frame, &data.layers, &concept.auroc, (AUROC, Mark::Dot));
+            frame.chosen(canvas, &data.chosen);
+            let x: Vec<f64> = data.layers.iter().map(|&l| frame.x.at(l as f64)).collect();
+            let reliability = (RELIABILITY, Mark::OpenDiamond);
+            series(canvas, &frame, &x, &concept.reliability, reliability);
+            series(canvas, &frame, &x, &concept.auroc, (AUROC, Mark::Dot));
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
 
 fn series(
     canvas: &mut Canvas,
     frame: &Frame,
-    layers: &[usize],
+    x: &[f64],
     list: &[Estimate],
     (colour, mark): (RGBColor, Mark),
 ) {
-    let x: Vec<f64> = layers.iter().map(|&l| frame.x.at(l as f64)).collect();
-    let lo: Vec<f64> = list.iter().map(|e| frame.y.at(e.lo)).collect();
-    let hi: Vec<f64> = list.iter().map(|e| frame.y.at(e.hi)).collect();
-    canvas.band(&x, &lo, &hi, colour.mix(0.2), 3.0);
-    let points: Vec<(f64, f64)> =
-        x.iter().zip(list).map(|(x, e)| (*x, frame.y.at(e.value))).collect();
-    canvas.line(&points, colour.to_rgba(), LINE);
-    if layers.len() <= 12 {
-        for p in points {
-            canvas.mark(p, DOT, colour, mark);
-        }
+    frame.ribbon(canvas, x, list, colour.mix(0.2), 3.0);
+    let points = frame.points(x, list);
+    canvas.line(&points, colour, LINE);
+    for p in points.into_iter().filter(|_| x.len() <= 12) {
+        canvas.mark(p, DOT, colour, mark);
     }
 }
 
 fn legend(data: &DirectionsData) -> Vec<Entry> {
     let mut entries = vec![
-        (Key::Line(AUROC), "held-out AUROC".to_owned()),
-        (Key::Line(RELIABILITY), "split-half reliability".to_owned()),
-        (Key::ThinLine(RULE), "chance AUROC, 0.5".to_owned()),
+        (Key::Line(AUROC), "held-out AUROC".into()),
+        (Key::Line(RELIABILITY), "split-half reliability".into()),
+        (Key::ThinLine(RULE), "chance AUROC, 0.5".into()),
     ];
-    if !data.chosen.is_empty() {
-        entries.push((Key::DashedLine(MUTED), page::layers_chosen(&data.chosen)));
-    }
+    entries.extend(page::layers_chosen(&data.chosen));
     entries
 }
 
-fn check(data: &DirectionsData) -> Result<(), FigureError> {
+fn check(data: &DirectionsData) -> Result<()> {
     let check = Check::new(&data.name)?;
     let layers = data.layers.len();
     check.not_empty("no layers are given", layers)?;

@@ -11,17 +11,17 @@
 //! each taking the best place given where the others are, so the result depends
 //! on the data alone.
 
-use plotters::style::{Color, RGBColor};
+use plotters::style::RGBColor;
 
 use super::axes::Area;
-use super::canvas::{Anchor, Canvas, Type};
+use super::canvas::{Anchor, Canvas, Point, Type};
 use super::theme::{self, SMALL, THIN};
 
 /// A point that has a name.
 #[derive(Debug, Clone)]
 pub struct Named {
     pub text: String,
-    pub at: (f64, f64),
+    pub at: Point,
     /// Of the point's mark.
     pub radius: f64,
 }
@@ -32,7 +32,7 @@ pub struct Place {
     /// The room that its letters take.
     pub room: Area,
     /// From the mark to a name that is not next to it.
-    pub lead: Option<[(f64, f64); 2]>,
+    pub lead: Option<[Point; 2]>,
     /// Distance from the mark.
     gap: f64,
     /// How much worse this place is than a free one on the right.
@@ -60,9 +60,9 @@ const ROUNDS: usize = 20;
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
     /// Centres of small marks.
-    pub small: Vec<(f64, f64)>,
+    pub small: Vec<Point>,
     /// Lines, from end to end.
-    pub rules: Vec<[(f64, f64); 2]>,
+    pub rules: Vec<[Point; 2]>,
 }
 
 /// The place of each name within `area`, `None` where there is none.
@@ -98,7 +98,7 @@ pub fn draw(canvas: &mut Canvas, names: &[Named], places: &[Option<Place>], colo
     for ((name, place), colour) in names.iter().zip(places).zip(colours) {
         let Some(place) = place else { continue };
         if let Some(ends) = place.lead {
-            canvas.line(&ends, colour.to_rgba(), THIN * 0.8);
+            canvas.line(&ends, *colour, THIN * 0.8);
         }
         let middle = (place.room.top + place.room.bottom) / 2.0;
         canvas.text((place.room.left, middle), &name.text, Type::small(Anchor::Left));
@@ -135,7 +135,7 @@ fn places(area: &Area, name: &Named) -> Vec<Place> {
 }
 
 /// From the edge of the mark to the nearest point of the room.
-fn lead(name: &Named, room: &Area) -> [(f64, f64); 2] {
+fn lead(name: &Named, room: &Area) -> [Point; 2] {
     let (x, y) = name.at;
     let end = (x.clamp(room.left, room.right), y.clamp(room.top + 1.5, room.bottom - 1.5));
     let length = (end.0 - x).hypot(end.1 - y).max(1e-9);
@@ -146,15 +146,15 @@ fn lead(name: &Named, room: &Area) -> [(f64, f64); 2] {
 /// What a place costs because of the points and lines of the panel.
 fn covering(own: usize, place: &Place, names: &[Named], marks: &Marks) -> f64 {
     let mut sum = 0.0;
-    let others = names.iter().enumerate().filter(|(i, _)| *i != own);
-    for (_, name) in others {
+    for (_, name) in names.iter().enumerate().filter(|(i, _)| *i != own) {
         let room = distance(&place.room, name.at) - name.radius;
         if room < 0.8 {
             sum += TAKEN;
         } else if room < place.gap {
             sum += if place.lead.is_some() { NEARER.0 } else { NEARER.1 };
         }
-        if crosses(place.lead, &around(name.at, name.radius)) {
+        let ((x, y), r) = (name.at, name.radius);
+        if crosses(place.lead, &Area::new((x - r, x + r), (y - r, y + r))) {
             sum += CROSSED;
         }
     }
@@ -174,17 +174,11 @@ fn cost(own: usize, place: &Place, chosen: &[Option<Place>]) -> f64 {
         if taken {
             sum += TAKEN;
         }
-        if let (Some(a), Some(b)) = (place.lead, other.lead) {
-            if meet(a, b) {
-                sum += CROSSED;
-            }
+        if place.lead.zip(other.lead).is_some_and(|(a, b)| meet(a, b)) {
+            sum += CROSSED;
         }
     }
     sum
-}
-
-fn around((x, y): (f64, f64), radius: f64) -> Area {
-    Area::new((x - radius, x + radius), (y - radius, y + radius))
 }
 
 fn overlap(a: &Area, b: &Area) -> bool {
@@ -192,7 +186,7 @@ fn overlap(a: &Area, b: &Area) -> bool {
 }
 
 /// From a point to the nearest point of the room; 0 within it.
-fn distance(room: &Area, (x, y): (f64, f64)) -> f64 {
+fn distance(room: &Area, (x, y): Point) -> f64 {
     let near = (x.clamp(room.left, room.right), y.clamp(room.top, room.bottom));
     (near.0 - x).hypot(near.1 - y)
 }
@@ -203,7 +197,7 @@ fn touches(room: &Area, at: (f64, f64), radius: f64) -> bool {
 }
 
 /// Length of a line's part in the room, to about a point.
-fn within([from, to]: [(f64, f64); 2], room: &Area) -> f64 {
+fn within([from, to]: [Point; 2], room: &Area) -> f64 {
     const NEAR: f64 = 0.5;
     let beside = from.0.max(to.0) < room.left - NEAR
         || from.0.min(to.0) > room.right + NEAR
@@ -223,15 +217,14 @@ fn within([from, to]: [(f64, f64); 2], room: &Area) -> f64 {
 }
 
 /// True when a line runs through the room.
-fn crosses(line: Option<[(f64, f64); 2]>, room: &Area) -> bool {
+fn crosses(line: Option<[Point; 2]>, room: &Area) -> bool {
     line.is_some_and(|line| within(line, room) > 0.0)
 }
 
 /// True when two lines cross.
-fn meet(a: [(f64, f64); 2], b: [(f64, f64); 2]) -> bool {
-    let side = |[p, q]: [(f64, f64); 2], r: (f64, f64)| {
-        (q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0)
-    };
+fn meet(a: [Point; 2], b: [Point; 2]) -> bool {
+    let side =
+        |[p, q]: [Point; 2], r: (f64, f64)| (q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0);
     side(a, b[0]) * side(a, b[1]) < 0.0 && side(b, a[0]) * side(b, a[1]) < 0.0
 }
 

@@ -6,18 +6,19 @@
 //! joins it to its seeds. What the caller computed over the conditions stands in
 //! words above the points, where it can cover none.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame, Tick};
+use super::axes::{self, Frame, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::labels::{self, Named, Place};
-use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, SMALL};
+use super::page::{self, Entry, Grid, Key, Page, Table};
+use super::theme::{
+    self, Colours, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, RULE, SMALL, THIN,
+};
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
 use crate::store::values::distinct;
 
 /// Behaviour of states against what else was measured on them.
@@ -86,47 +87,42 @@ const WIDEST: f64 = 0.55;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
     let points = || data.panels.iter().flat_map(|p| &p.points);
     let colours = palette.colours(points().map(|p| p.condition.as_str()));
-    let grid = Grid::plan(data);
-    let size = (grid.width, grid.body());
-    let mut page = Page::plan(&data.name, words, legend(data, None), size)?;
-    let mut named = names(data, &grid, &page);
+    let plan = Plan::new(data);
+    let size = (plan.width, plan.grid.height() + axes::X_AXIS);
+    let given = || [&data.name, &data.title, &data.caption];
+    let mut page = Page::plan(given(), legend(data, None), size);
+    let mut named = names(data, &plan, &page);
     // A name that found no place in its panel stands in the legend.
     if named.iter().any(|n| n.places.contains(&None)) {
-        page = Page::plan(&data.name, words, legend(data, Some(&colours)), size)?;
-        named = names(data, &grid, &page);
+        page = Page::plan(given(), legend(data, Some(&colours)), size);
+        named = names(data, &plan, &page);
     }
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (i, (panel, named)) in data.panels.iter().zip(&named).enumerate() {
-            let frame = grid.frame(i, &page);
+            let frame = plan.frame(i, &page);
             frame.draw(canvas);
-            frame.zero_x(canvas);
-            frame.zero_y(canvas);
-            heading(canvas, &frame, &grid.texts[i]);
+            for ends in frame.zeros().into_iter().flatten() {
+                canvas.line(&ends, RULE, THIN);
+            }
+            let place = (frame.area.left, frame.area.top - 2.0);
+            axes::lines_above(canvas, &plan.texts[i], place, Type::small(Anchor::Left));
             dots(canvas, &frame, panel, &colours);
             let tints: Vec<RGBColor> = named.means.iter().map(|m| colours[m.condition]).collect();
             labels::draw(canvas, &named.names, &named.places, &tints);
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
 
-type Colours<'a> = BTreeMap<&'a str, RGBColor>;
-
 /// Where the panels stand and what their scales hold.
-struct Grid {
+struct Plan {
     width: f64,
-    across: usize,
-    columns: Vec<(f64, f64)>,
-    height: f64,
-    /// Height of the words above a panel.
-    strip: f64,
+    grid: Grid,
+    /// The words above each panel.
     texts: Vec<Vec<String>>,
     x: Vec<((f64, f64), Vec<Tick>)>,
     y: ((f64, f64), Vec<Tick>),
@@ -134,8 +130,8 @@ struct Grid {
     y_label: String,
 }
 
-impl Grid {
-    fn plan(data: &LinkData) -> Grid {
+impl Plan {
+    fn new(data: &LinkData) -> Plan {
         let panels = &data.panels;
         let (width, across) = page::grid(panels.len());
         let known = |p: &LinkPanel, of: fn(&LinkPoint) -> f64| -> Vec<f64> {
@@ -156,49 +152,26 @@ impl Grid {
         let lines = texts.iter().map(Vec::len).max().unwrap_or(0);
         let longest = theme::text_width(&data.y_label, NORMAL, false).max(LEAST);
         let height = longest.max(wide * 0.75).min(TALLEST);
+        let strip = lines as f64 * SMALL * LEADING + 4.0;
         let shorten = |text: &str, room: f64| theme::shorten(text, NORMAL, false, room);
-        Grid {
+        Plan {
             x: x.collect(),
             y,
             x_labels: panels.iter().map(|p| shorten(&p.x_label, wide)).collect(),
             y_label: shorten(&data.y_label, height),
-            strip: lines as f64 * SMALL * LEADING + 4.0,
+            grid: Grid::new(panels.len(), columns, [strip, height, axes::X_AXIS + BETWEEN]),
             width,
-            across,
-            columns,
-            height,
             texts,
         }
     }
 
-    fn row(&self) -> f64 {
-        self.strip + self.height + axes::X_AXIS + BETWEEN
-    }
-
-    fn body(&self) -> f64 {
-        self.texts.len().div_ceil(self.across) as f64 * self.row() - BETWEEN
-    }
-
     fn frame(&self, index: usize, page: &Page) -> Frame<'_> {
-        let top = page.body().top + self.strip + (index / self.across) as f64 * self.row();
-        let (left, right) = self.columns[index % self.across];
-        let area = Area::new((left, right), (top, top + self.height));
         let (x, y) = (&self.x[index], &self.y);
-        let first = index.is_multiple_of(self.across);
         Frame::new(
-            area,
+            self.grid.area(index, &page.body),
             (x.0, &x.1, &self.x_labels[index], true),
-            (y.0, &y.1, &self.y_label, first),
+            (y.0, &y.1, &self.y_label, self.grid.at_edge(index).1),
         )
-    }
-}
-
-/// The words of a panel, the last line just above it.
-fn heading(canvas: &mut Canvas, frame: &Frame, lines: &[String]) {
-    for (i, line) in lines.iter().enumerate() {
-        let up = (lines.len() - i) as f64 - 0.5;
-        let y = frame.area.top - 2.0 - up * SMALL * LEADING;
-        canvas.text((frame.area.left, y), line, Type::small(Anchor::Left));
     }
 }
 
@@ -209,9 +182,9 @@ struct Names<'a> {
     places: Vec<Option<Place>>,
 }
 
-fn names<'a>(data: &'a LinkData, grid: &Grid, page: &Page) -> Vec<Names<'a>> {
+fn names<'a>(data: &'a LinkData, plan: &Plan, page: &Page) -> Vec<Names<'a>> {
     let of = |(i, panel): (usize, &'a LinkPanel)| {
-        let frame = grid.frame(i, page);
+        let frame = plan.frame(i, page);
         let means = means(panel);
         let names: Vec<Named> = means
             .iter()
@@ -221,25 +194,15 @@ fn names<'a>(data: &'a LinkData, grid: &Grid, page: &Page) -> Vec<Names<'a>> {
                 radius: LARGE + RIM,
             })
             .collect();
-        let small: Vec<(f64, f64)> = panel
-            .points
-            .iter()
-            .filter(|p| drawn(p))
-            .map(|p| (frame.x.at(p.x), frame.y.at(p.y)))
-            .collect();
-        let marks = labels::Marks { small, rules: zeros(&frame) };
+        let known = panel.points.iter().filter(|p| drawn(p));
+        let marks = labels::Marks {
+            small: known.map(|p| (frame.x.at(p.x), frame.y.at(p.y))).collect(),
+            rules: frame.zeros().into_iter().flatten().collect(),
+        };
         let places = labels::place(&frame.area, &names, &marks);
         Names { means, names, places }
     };
     data.panels.iter().enumerate().map(of).collect()
-}
-
-/// The zero lines of a panel.
-fn zeros(frame: &Frame) -> Vec<[(f64, f64); 2]> {
-    let (a, x, y) = (&frame.area, frame.x.at(0.0), frame.y.at(0.0));
-    let upright = frame.x.holds(0.0).then_some([(x, a.top), (x, a.bottom)]);
-    let level = frame.y.holds(0.0).then_some([(a.left, y), (a.right, y)]);
-    upright.into_iter().chain(level).collect()
 }
 
 /// True for a state of which both numbers are known.
@@ -255,16 +218,16 @@ fn means(panel: &LinkPanel) -> Vec<Mean<'_>> {
         .map(|condition| {
             let own: Vec<&LinkPoint> = known().filter(|p| p.condition == condition).collect();
             let count = own.len();
-            let mean =
-                |of: fn(&LinkPoint) -> f64| own.iter().map(|p| of(p)).sum::<f64>() / count as f64;
-            Mean { condition, at: (mean(|p| p.x), mean(|p| p.y)), count }
+            let sum = |of: fn(&LinkPoint) -> f64| own.iter().map(|p| of(p)).sum::<f64>();
+            let at = (sum(|p| p.x) / count as f64, sum(|p| p.y) / count as f64);
+            Mean { condition, at, count }
         })
         .collect()
 }
 
 /// The range of an axis: it reaches 0 unless that would more than double it.
 fn range(values: &[f64]) -> (f64, f64) {
-    let (lo, hi) = axes::range_of(values);
+    let (lo, hi) = axes::range_of(values.iter().copied());
     let (low, high) = (lo.min(0.0), hi.max(0.0));
     let near = high - low <= 2.0 * (hi - lo) || hi == lo;
     axes::padded(if near { (low, high) } else { (lo, hi) }, 0.08)
@@ -273,8 +236,7 @@ fn range(values: &[f64]) -> (f64, f64) {
 fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours) {
     let at = |(x, y): (f64, f64)| (frame.x.at(x), frame.y.at(y));
     let means = means(panel);
-    let seeds = means.iter().filter(|m| m.count > 1);
-    for mean in seeds {
+    for mean in means.iter().filter(|m| m.count > 1) {
         let colour = colours[mean.condition];
         let own = panel.points.iter().filter(|p| p.condition == mean.condition);
         for point in own.filter(|p| drawn(p)) {
@@ -292,22 +254,19 @@ fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours
 /// Large and small dots, and the conditions where the panels do not name all.
 fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let several = data.panels.iter().flat_map(means).any(|m| m.count > 1);
-    if several {
-        entries.push((Key::Mark(MUTED, Mark::Dot), "mean of a condition".to_owned()));
-        entries.push((Key::SmallDot(MUTED), "one seed".to_owned()));
+    if data.panels.iter().flat_map(means).any(|m| m.count > 1) {
+        entries.push((Key::Mark(MUTED, Mark::Dot), "mean of a condition".into()));
+        entries.push((Key::SmallDot(MUTED), "one seed".into()));
     }
     if let Some(colours) = conditions {
         let points = data.panels.iter().flat_map(|p| &p.points);
-        for condition in distinct(points.map(|p| p.condition.as_str())) {
-            let key = Key::Mark(colours[condition], Mark::Dot);
-            entries.push((key, condition.to_owned()));
-        }
+        let each = distinct(points.map(|p| p.condition.as_str())).into_iter();
+        entries.extend(each.map(|c| (Key::Mark(colours[c], Mark::Dot), c.into())));
     }
     entries
 }
 
-fn check(data: &LinkData) -> Result<(), FigureError> {
+fn check(data: &LinkData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
     check.distinct(|x| format!("panel `{x}`"), data.panels.iter().map(|p| &p.x_label))?;

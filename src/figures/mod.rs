@@ -8,9 +8,8 @@
 //!
 //! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
 //! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,
-//! legend, caption and the writing of files; `lanes` places conditions at a
-//! layer and `labels` names beside points. The figures use these six and nothing
-//! else.
+//! legend, caption and the writing of files; `rows` places names in groups
+//! and `labels` names beside points. The figures use these six and nothing else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
 //! a size in this code is the size on paper; and a missing value is NaN (empty in
@@ -25,10 +24,10 @@ pub mod concept_heatmap;
 pub mod coupling;
 pub mod directions;
 mod labels;
-mod lanes;
 pub mod link;
 mod page;
 mod raster;
+mod rows;
 pub mod shift;
 pub(crate) mod theme;
 pub mod training;
@@ -61,6 +60,8 @@ pub struct Written {
     /// Every number that is drawn.
     pub csv: PathBuf,
 }
+
+type Result<T, E = FigureError> = std::result::Result<T, E>;
 
 /// The ways in which a figure cannot be drawn or written.
 #[derive(Debug, thiserror::Error)]

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use plotters::style::{Color, RGBColor};
 
 use super::axes::Area;
-use super::canvas::{self, Anchor, Canvas, Mark, Type};
-use super::theme::{self, DOT, INK, LEADING, LINE, MUTED, SMALL, TITLE};
+use super::canvas::{self, Anchor, Canvas, Mark, Point, Type};
+use super::theme::{self, DOT, LEADING, LINE, MUTED, SMALL, TITLE};
 use super::values::number;
-use super::{raster, FigureError, Written};
+use super::{raster, FigureError, Result, Written};
 
 /// What stands before a legend's text.
 #[derive(Debug, Clone, Copy)]
@@ -38,13 +38,15 @@ pub enum Key {
 pub type Entry = (Key, String);
 
 /// The words of a figure and where they stand.
-pub struct Page {
-    width: f64,
-    height: f64,
+pub struct Page<'a> {
+    /// Name, title and caption as given.
+    given: [&'a str; 3],
+    size: Point,
     title: Vec<String>,
     caption: Vec<String>,
-    legend: Vec<(f64, f64, Entry)>,
-    body: Area,
+    legend: Vec<(Point, Entry)>,
+    /// Where panels may be drawn.
+    pub body: Area,
 }
 
 /// White around everything.
@@ -54,22 +56,17 @@ const KEY_GAP: f64 = 3.5;
 const ENTRY_GAP: f64 = 11.0;
 const ROW: f64 = 11.0;
 
-impl Page {
-    /// Plans a page whose panels take `body` points of height.
-    pub fn plan(
-        figure: &str,
-        (title, caption): (&str, &str),
-        legend: Vec<Entry>,
-        (width, body): (f64, f64),
-    ) -> Result<Page, FigureError> {
-        register(figure)?;
+impl<'a> Page<'a> {
+    /// Plans a page for a figure of this name, title and caption, whose panels take `body` points of
+    /// height.
+    pub fn plan(given: [&'a String; 3], legend: Vec<Entry>, (width, body): (f64, f64)) -> Page<'a> {
+        let given = given.map(String::as_str);
         let inner = width - 2.0 * MARGIN;
-        let title = theme::wrap(title, TITLE, true, inner);
-        let caption = theme::wrap(caption, SMALL, false, inner);
+        let title = theme::wrap(given[1], TITLE, true, inner);
+        let caption = theme::wrap(given[2], SMALL, false, inner);
         let mut y = MARGIN + title.len() as f64 * TITLE * LEADING + 4.0;
         let mut placed = Vec::new();
         let mut x = MARGIN;
-        let any = !legend.is_empty();
         for (key, text) in legend {
             let text = theme::shorten(&text, SMALL, false, inner - KEY - KEY_GAP);
             let wide = KEY + KEY_GAP + theme::text_width(&text, SMALL, false);
@@ -77,50 +74,59 @@ impl Page {
                 x = MARGIN;
                 y += ROW;
             }
-            placed.push((x, y + ROW / 2.0, (key, text)));
+            placed.push(((x, y + ROW / 2.0), (key, text)));
             x += wide + ENTRY_GAP;
         }
-        if any {
+        if !placed.is_empty() {
             y += ROW + 3.0;
         }
-        let bottom = y + body;
         let words = caption.len() as f64 * SMALL * LEADING;
-        let height = bottom + if caption.is_empty() { 0.0 } else { 6.0 + words } + MARGIN;
-        Ok(Page {
-            width,
-            height,
-            title,
-            caption,
-            legend: placed,
-            body: Area::new((MARGIN, width - MARGIN), (y, bottom)),
-        })
+        let below = if caption.is_empty() { 0.0 } else { 6.0 + words };
+        let size = (width, y + body + below + MARGIN);
+        let body = Area::new((MARGIN, width - MARGIN), (y, y + body));
+        Page { given, size, title, caption, legend: placed, body }
     }
 
-    /// Where panels may be drawn.
-    pub fn body(&self) -> Area {
-        self.body
-    }
-
-    /// Draws the page's words and then the panels; returns the SVG.
-    pub fn paint(
+    /// Draws the page's words and then the panels, and writes the three files of the figure into `dir`,
+    /// which is made if it is not there.
+    pub fn draw(
         &self,
-        figure: &str,
+        dir: &Path,
+        table: &Table,
         panels: impl FnOnce(&mut Canvas),
-    ) -> Result<String, FigureError> {
-        let size = (self.width, self.height);
-        canvas::paint(figure, size, &self.title.join(" "), |canvas| {
+    ) -> Result<Written> {
+        let [name, title, caption] = self.given;
+        let svg = canvas::paint(name, self.size, &self.title.join(" "), |canvas| {
             self.words(canvas);
             panels(canvas);
+        })?;
+        let png = raster::png(name, &svg)?;
+        let csv = table
+            .bytes()
+            .map_err(|e| FigureError::Draw { figure: name.into(), reason: e.to_string() })?;
+        let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf> {
+            let path = dir.join(format!("{name}.{ending}"));
+            let failed = |source| FigureError::File { figure: name.into(), source };
+            crate::store::atomic::write(&path, bytes).map_err(failed)?;
+            Ok(path)
+        };
+        Ok(Written {
+            name: name.into(),
+            title: title.into(),
+            caption: caption.into(),
+            svg: put("svg", svg.as_bytes())?,
+            png: put("png", &png)?,
+            csv: put("csv", &csv)?,
         })
     }
 
     fn words(&self, canvas: &mut Canvas) {
         for (i, line) in self.title.iter().enumerate() {
             let y = MARGIN + (i as f64 + 0.5) * TITLE * LEADING;
-            let face = Type { size: TITLE, bold: true, colour: INK, ..Type::small(Anchor::Left) };
+            let face = Type { size: TITLE, bold: true, ..Type::small(Anchor::Left) };
             canvas.text((MARGIN, y), line, face);
         }
-        for (x, y, (key, text)) in &self.legend {
+        for ((x, y), (key, text)) in &self.legend {
             draw_key(canvas, (*x, *y), *key);
             canvas.text((x + KEY + KEY_GAP, *y), text, Type::small(Anchor::Left));
         }
@@ -132,15 +138,13 @@ impl Page {
     }
 }
 
-fn draw_key(canvas: &mut Canvas, (x, y): (f64, f64), key: Key) {
+fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
     let ends = [(x, y), (x + KEY, y)];
     let middle = (x + KEY / 2.0, y);
     match key {
-        Key::Line(colour) => canvas.line(&ends, colour.to_rgba(), LINE),
-        Key::ThinLine(colour) => canvas.line(&ends, colour.to_rgba(), theme::THIN),
-        Key::DashedLine(colour) => {
-            canvas.dashed(ends[0], ends[1], colour.to_rgba(), theme::THIN, 2.0);
-        }
+        Key::Line(colour) => canvas.line(&ends, colour, LINE),
+        Key::ThinLine(colour) => canvas.line(&ends, colour, theme::THIN),
+        Key::DashedLine(colour) => canvas.dashed(ends, colour, theme::THIN),
         Key::Band(colour, opacity) => {
             canvas.rect((x, y - 3.0), (x + KEY, y + 3.0), colour.mix(opacity));
         }
@@ -151,47 +155,77 @@ fn draw_key(canvas: &mut Canvas, (x, y): (f64, f64), key: Key) {
             canvas.outline(from, to, colour, LINE);
         }
         Key::Tick(colour) => {
-            canvas.line(&ends, colour.to_rgba(), theme::THIN);
+            canvas.line(&ends, colour, theme::THIN);
             tick(canvas, middle, colour);
         }
     }
 }
 
 /// An upright tick around `middle`.
-pub fn tick(canvas: &mut Canvas, (x, y): (f64, f64), colour: RGBColor) {
-    canvas.line(&[(x, y - 2.2), (x, y + 2.2)], colour.to_rgba(), LINE);
+pub fn tick(canvas: &mut Canvas, (x, y): Point, colour: RGBColor) {
+    canvas.line(&[(x, y - 2.2), (x, y + 2.2)], colour, LINE);
 }
 
-/// The legend's words for layers that are marked.
-pub fn layers_chosen(layers: &[usize]) -> String {
+/// The legend's entry for layers that are marked, if any are.
+pub fn layers_chosen(layers: &[usize]) -> Option<Entry> {
     let list: Vec<String> = layers.iter().map(usize::to_string).collect();
     let noun = if list.len() == 1 { "layer" } else { "layers" };
-    format!("chosen {noun} ({})", list.join(", "))
-}
-
-/// Makes the embedded font known; needed before any text is measured.
-pub fn register(figure: &str) -> Result<(), FigureError> {
-    theme::register().map_err(|font| FigureError::Font { figure: figure.to_owned(), font })
+    let text = format!("chosen {noun} ({})", list.join(", "));
+    (!list.is_empty()).then_some((Key::DashedLine(MUTED), text))
 }
 
 /// Row labels of a body: the width that the longest takes, at most `most`.
 pub fn label_width<'a>(labels: impl IntoIterator<Item = &'a str>, most: f64) -> f64 {
-    labels
-        .into_iter()
-        .map(|text| theme::text_width(text, SMALL, false))
-        .fold(0.0, f64::max)
-        .min(most)
+    let wide = labels.into_iter().map(|text| theme::text_width(text, SMALL, false));
+    wide.fold(0.0, f64::max).min(most)
+}
+
+/// `count` panels of a height row by row, each with room for words above and a gap below.
+pub struct Grid {
+    count: usize,
+    across: usize,
+    /// From left to right.
+    pub columns: Vec<(f64, f64)>,
+    head: f64,
+    panel: f64,
+    gap: f64,
+}
+
+impl Grid {
+    /// In as many columns as there are.
+    pub fn new(count: usize, columns: Vec<(f64, f64)>, [head, panel, gap]: [f64; 3]) -> Self {
+        Grid { count, across: columns.len(), columns, head, panel, gap }
+    }
+
+    /// Width of a panel.
+    pub fn wide(&self) -> f64 {
+        self.columns[0].1 - self.columns[0].0
+    }
+
+    /// Height of all rows.
+    pub fn height(&self) -> f64 {
+        let rows = self.count.div_ceil(self.across) as f64;
+        rows * (self.head + self.panel + self.gap) - self.gap
+    }
+
+    /// Where a panel stands in the body of a page.
+    pub fn area(&self, index: usize, body: &Area) -> Area {
+        let row = (index / self.across) as f64;
+        let top = body.top + self.head + row * (self.head + self.panel + self.gap);
+        Area::new(self.columns[index % self.across], (top, top + self.panel))
+    }
+
+    /// Whether a panel has none underneath, and whether it is the first of its row.
+    pub fn at_edge(&self, index: usize) -> (bool, bool) {
+        (index + self.across >= self.count, index.is_multiple_of(self.across))
+    }
 }
 
 /// Splits `width` at `left` into `count` columns with `gap` between.
 pub fn columns(left: f64, width: f64, count: usize, gap: f64) -> Vec<(f64, f64)> {
     let each = (width - gap * (count as f64 - 1.0)) / count as f64;
-    (0..count)
-        .map(|i| {
-            let from = left + i as f64 * (each + gap);
-            (from, from + each)
-        })
-        .collect()
+    let starts = (0..count).map(|i| left + i as f64 * (each + gap));
+    starts.map(|from| (from, from + each)).collect()
 }
 
 /// The width of a figure of `count` panels and how many of them stand abreast:
@@ -206,60 +240,30 @@ pub fn grid(count: usize) -> (f64, usize) {
 
 /// The rows of a figure's CSV.
 pub struct Table {
-    header: Vec<&'static str>,
+    header: &'static str,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// Of columns, whose names hold no blank.
     pub fn new(header: &'static str) -> Self {
-        Table { header: header.split(' ').collect(), rows: Vec::new() }
+        Table { header, rows: Vec::new() }
     }
 
     /// Adds a row; a missing number is an empty field.
     pub fn row(&mut self, words: &[&dyn Display], numbers: &[f64]) {
         let words = words.iter().map(|w| w.to_string());
-        let row = words.chain(numbers.iter().map(|v| number(*v)));
-        self.rows.push(row.collect());
+        self.rows.push(words.chain(numbers.iter().map(|v| number(*v))).collect());
     }
 
     fn bytes(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&self.header)?;
+        writer.write_record(self.header.split(' '))?;
         for row in &self.rows {
             writer.write_record(row)?;
         }
         writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))
     }
-}
-
-/// Writes the three files of a figure into `dir`, which is made if it is not
-/// there.
-pub fn write(
-    dir: &Path,
-    name: &str,
-    (title, caption): (&str, &str),
-    svg: &str,
-    table: &Table,
-) -> Result<Written, FigureError> {
-    let png = raster::png(name, svg)?;
-    let csv = table
-        .bytes()
-        .map_err(|e| FigureError::Draw { figure: name.to_owned(), reason: e.to_string() })?;
-    let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf, FigureError> {
-        let path = dir.join(format!("{name}.{ending}"));
-        let failed = |source| FigureError::File { figure: name.to_owned(), source };
-        crate::store::atomic::write(&path, bytes).map_err(failed)?;
-        Ok(path)
-    };
-    Ok(Written {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        caption: caption.to_owned(),
-        svg: put("svg", svg.as_bytes())?,
-        png: put("png", &png)?,
-        csv: put("csv", &csv)?,
-    })
 }
 
 #[cfg(test)]
@@ -268,14 +272,16 @@ mod tests {
 
     #[test]
     fn a_long_legend_flows_into_rows_and_stays_on_the_page() {
+        theme::register().unwrap();
         let entries: Vec<Entry> = (0..14)
-            .map(|i| (Key::Line(INK), format!("a rather long condition name {i}")))
+            .map(|i| (Key::Line(theme::INK), format!("a rather long condition name {i}")))
             .collect();
-        let page = Page::plan("t", ("title", "caption"), entries, (theme::WIDE, 100.0)).unwrap();
+        let words = ["t", "title", "caption"].map(str::to_owned);
+        let page = Page::plan(words.each_ref(), entries, (theme::WIDE, 100.0));
         let rows: std::collections::BTreeSet<i64> =
-            page.legend.iter().map(|(_, y, _)| (*y * 10.0) as i64).collect();
+            page.legend.iter().map(|((_, y), _)| (*y * 10.0) as i64).collect();
         assert!(rows.len() > 1);
-        for (x, y, (_, text)) in &page.legend {
+        for ((x, y), (_, text)) in &page.legend {
             let right = x + KEY + KEY_GAP + theme::text_width(text, SMALL, false);
             assert!(right <= theme::WIDE && *y < page.body.top);
         }

@@ -5,7 +5,7 @@
 //! the same PNG on every machine. The PNG states its resolution, 300 dots an
 //! inch, so that it comes out at its printed size when it is placed in a page.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use resvg::{tiny_skia, usvg};
 
@@ -41,15 +41,13 @@ pub fn png(figure: &str, svg: &str) -> Result<Vec<u8>, FigureError> {
 
 /// The embedded fonts, and no others.
 pub(super) fn fonts() -> Arc<usvg::fontdb::Database> {
-    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
-    FONTS
-        .get_or_init(|| {
-            let mut db = usvg::fontdb::Database::new();
-            db.load_font_data(theme::REGULAR_TTF.to_vec());
-            db.load_font_data(theme::BOLD_TTF.to_vec());
-            Arc::new(db)
-        })
-        .clone()
+    static FONTS: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
+        let mut db = usvg::fontdb::Database::new();
+        db.load_font_data(theme::REGULAR_TTF.to_vec());
+        db.load_font_data(theme::BOLD_TTF.to_vec());
+        Arc::new(db)
+    });
+    FONTS.clone()
 }
 
 #[cfg(test)]

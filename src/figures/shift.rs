@@ -6,17 +6,15 @@
 //! the one extracted again in the fine-tuned model an open diamond below it.
 //! All panels share one scale, in units of the layer's residual RMS.
 
-use std::fmt::Display;
 use std::path::Path;
 
-use plotters::style::Color;
-
 use super::axes::{self, Area, Frame};
-use super::canvas::{Anchor, Canvas, Mark, Type};
+use super::canvas::Mark;
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::rows::Rows;
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, WIDE};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
 
 /// Projections of shifts on directions.
@@ -71,25 +69,28 @@ pub enum ShiftForm {
 
 impl DirectionSource {
     fn name(self) -> &'static str {
-        match self {
-            DirectionSource::Base => "base",
-            DirectionSource::ReExtracted => "re_extracted",
+        if self == Self::Base {
+            "base"
+        } else {
+            "re_extracted"
         }
     }
 }
 
 impl ShiftForm {
     fn name(self) -> &'static str {
-        match self {
-            ShiftForm::Raw => "raw",
-            ShiftForm::SharedRemoved => "shared_removed",
+        if self == Self::Raw {
+            "raw"
+        } else {
+            "shared_removed"
         }
     }
 
     fn title(self) -> &'static str {
-        match self {
-            ShiftForm::Raw => "raw shift",
-            ShiftForm::SharedRemoved => "shared component removed",
+        if self == Self::Raw {
+            "raw shift"
+        } else {
+            "shared component removed"
         }
     }
 }
@@ -105,121 +106,68 @@ const LABEL: f64 = 120.0;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
     let layers = distinct(data.points.iter().map(|p| p.layer));
     let conditions = distinct(data.points.iter().map(|p| p.condition.as_str()));
     let directions = distinct(data.points.iter().map(|p| p.direction.as_str()));
     let mut forms = distinct(data.points.iter().map(|p| p.form));
     forms.sort();
 
-    let group = GROUP + conditions.len() as f64 * ROW;
-    let panel = group * directions.len() as f64 + 4.0;
-    let rows = layers.len() as f64;
-    let body = rows * (HEAD + panel) + (rows - 1.0) * BETWEEN + axes::X_AXIS;
-    let page = Page::plan(&data.name, words, legend(data), (WIDE, body))?;
-    let whole = page.body();
-    let heads = directions
-        .iter()
-        .map(|d| theme::text_width(&group_title(d), NORMAL, true))
-        .fold(0.0, f64::max);
+    let titles: Vec<String> = directions.iter().map(|d| format!("on {d}")).collect();
+    // Every direction has a row for every condition.
+    let pairs: Vec<(&str, &str)> =
+        titles.iter().flat_map(|t| conditions.iter().map(|c| (t.as_str(), *c))).collect();
+    let rows = Rows::new(&pairs, GROUP, ROW);
+    let panel = rows.height + 4.0;
+    let down = layers.len() as f64;
+    let body = down * (HEAD + panel) + (down - 1.0) * BETWEEN + axes::X_AXIS;
+    let page = Page::plan([&data.name, &data.title, &data.caption], legend(data), (WIDE, body));
+    let whole = page.body;
+    let heads = titles.iter().map(|t| theme::text_width(t, NORMAL, true)).fold(0.0, f64::max);
     let label = page::label_width(conditions.iter().copied(), LABEL).max(heads.min(LABEL)) + 10.0;
-    let numbers =
-        data.points.iter().flat_map(|p| [&p.projection.value, &p.projection.lo, &p.projection.hi]);
-    let range = axes::padded(axes::range_of(numbers.chain([&0.0])), 0.05);
+    let range = axes::range_with_zero(data.points.iter().map(|p| &p.projection));
+    let range = axes::padded(range, 0.05);
     let columns =
         page::columns(whole.left + label, whole.width() - label - 4.0, forms.len(), GAP_X);
     let x_ticks = axes::ticks(range, ((columns[0].1 - columns[0].0) / 32.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (i, &layer) in layers.iter().enumerate() {
             let top = whole.top + HEAD + i as f64 * (HEAD + panel + BETWEEN);
             for (j, &form) in forms.iter().enumerate() {
-                let (left, right) = columns[j];
-                let area = Area::new((left, right), (top, top + panel));
+                let area = Area::new(columns[j], (top, top + panel));
                 let last = i + 1 == layers.len();
                 let frame = Frame::of_rows(area, (range, &x_ticks, &data.x_label, last));
                 frame.draw(canvas);
                 frame.heading(canvas, &format!("Layer {layer}: {}", form.title()));
-                for g in 0..directions.len() {
-                    let start = top + g as f64 * group;
-                    let from = if j == 0 { whole.left } else { left };
-                    canvas.line(&[(from, start), (right, start)], RULE.to_rgba(), HAIR);
-                    for c in 0..conditions.len() {
-                        let y = row(start, c);
-                        canvas.line(&[(left, y), (right, y)], GRID.to_rgba(), HAIR);
-                    }
+                for (y, _) in &rows.groups {
+                    let from = if j == 0 { whole.left } else { area.left };
+                    canvas.line(&[(from, top + y), (area.right, top + y)], RULE, HAIR);
+                }
+                for (y, ..) in &rows.rows {
+                    canvas.line(&[(area.left, top + y), (area.right, top + y)], GRID, HAIR);
                 }
                 frame.zero_x(canvas);
-                for (g, &direction) in directions.iter().enumerate() {
-                    let start = top + g as f64 * group;
-                    if j == 0 {
-                        names(canvas, (left, start), direction, &conditions, label);
-                    }
-                    for (c, &condition) in conditions.iter().enumerate() {
-                        let here = data.points.iter().filter(|p| {
-                            p.layer == layer
-                                && p.form == form
-                                && p.direction == direction
-                                && p.condition == condition
-                        });
-                        for p in here {
-                            point(canvas, &frame, p, row(start, c), colours[condition]);
-                        }
-                    }
+                if j == 0 {
+                    rows.names(canvas, (area.left - label + 2.0, area.left - 4.0), top);
+                }
+                for p in data.points.iter().filter(|p| p.layer == layer && p.form == form) {
+                    let group = directions.iter().position(|d| *d == p.direction).unwrap_or(0);
+                    let row = conditions.iter().position(|c| *c == p.condition).unwrap_or(0);
+                    let (y, ..) = rows.rows[group * conditions.len() + row];
+                    let (mark, lower) = match p.source {
+                        DirectionSource::Base => (Mark::Dot, -ROW * 0.2),
+                        DirectionSource::ReExtracted => (Mark::OpenDiamond, ROW * 0.2),
+                    };
+                    let colour = colours[p.condition.as_str()];
+                    let look = (mark, DOT, LINE * 0.8);
+                    frame.on_row(canvas, &p.projection, top + y + lower, colour, look);
                 }
             }
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
-}
-
-/// The middle of a group's row, the group's top being at `start`.
-fn row(start: f64, index: usize) -> f64 {
-    start + GROUP + (index as f64 + 0.5) * ROW
-}
-
-fn group_title(direction: &str) -> String {
-    format!("on {direction}")
-}
-
-fn names(
-    canvas: &mut Canvas,
-    (left, top): (f64, f64),
-    direction: &str,
-    conditions: &[&str],
-    room: f64,
-) {
-    let start = left - room + 2.0;
-    let text = group_title(direction);
-    axes::heading(canvas, (start, top + GROUP * 0.6), &text, room - 6.0);
-    for (c, condition) in conditions.iter().enumerate() {
-        let y = row(top, c);
-        let text = theme::shorten(condition, SMALL, false, room - 8.0);
-        canvas.text((left - 4.0, y), &text, Type::small(Anchor::Right));
-    }
-}
-
-fn point(
-    canvas: &mut Canvas,
-    frame: &Frame,
-    p: &ShiftPoint,
-    middle: f64,
-    colour: plotters::style::RGBColor,
-) {
-    let (mark, y) = match p.source {
-        DirectionSource::Base => (Mark::Dot, middle - ROW * 0.2),
-        DirectionSource::ReExtracted => (Mark::OpenDiamond, middle + ROW * 0.2),
-    };
-    let e = &p.projection;
-    if e.has_interval() {
-        let ends = [(frame.x.at(e.lo), y), (frame.x.at(e.hi), y)];
-        canvas.line(&ends, colour.to_rgba(), LINE * 0.8);
-    }
-    canvas.mark((frame.x.at(e.value), y), DOT, colour, mark);
+    })
 }
 
 fn legend(data: &ShiftData) -> Vec<Entry> {
@@ -235,7 +183,7 @@ fn legend(data: &ShiftData) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &ShiftData) -> Result<(), FigureError> {
+fn check(data: &ShiftData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no projections are given", data.points.len())?;
     for p in &data.points {
@@ -254,8 +202,8 @@ fn table(data: &ShiftData) -> Table {
     let mut table = Table::new("layer condition direction source form value lo hi");
     for p in &data.points {
         let (source, form) = (p.source.name(), p.form.name());
-        let words: [&dyn Display; 5] = [&p.layer, &p.condition, &p.direction, &source, &form];
-        table.row(&words, &p.projection.numbers());
+        let numbers = p.projection.numbers();
+        table.row(&[&p.layer, &p.condition, &p.direction, &source, &form], &numbers);
     }
     table
 }

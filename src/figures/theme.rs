@@ -11,8 +11,9 @@
 //! blue-white-red map with white at 0.
 
 use crate::stats::rng::fnv1a;
+use crate::store::values::distinct;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSLColor, RGBColor};
 
@@ -37,13 +38,22 @@ pub const LINE: f64 = 1.25;
 /// Radius of a dot in points.
 pub const DOT: f64 = 1.9;
 
-pub const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-pub const MUTED: RGBColor = RGBColor(0x5A, 0x5A, 0x5A);
-pub const RULE: RGBColor = RGBColor(0x8A, 0x8A, 0x8A);
-pub const GRID: RGBColor = RGBColor(0xE4, 0xE4, 0xE4);
-pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+/// A colour by its hexadecimal digits.
+const fn rgb(hex: u32) -> RGBColor {
+    RGBColor((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
+}
+
+pub const INK: RGBColor = rgb(0x222222);
+pub const MUTED: RGBColor = rgb(0x5A5A5A);
+pub const RULE: RGBColor = rgb(0x8A8A8A);
+pub const GRID: RGBColor = rgb(0xE4E4E4);
+pub const PAPER: RGBColor = rgb(0xFFFFFF);
 /// Missing cell of a heat map.
-pub const GAP: RGBColor = RGBColor(0xE9, 0xE9, 0xE9);
+pub const GAP: RGBColor = rgb(0xE9E9E9);
+/// Greys of null bands, which stay apart from each other and from the grid.
+pub const NULLS: [RGBColor; 3] = [rgb(0xDDDDDD), rgb(0xBCBCBC), rgb(0xA0A0A0)];
+/// The first two conditions' colours, for two measures of one thing.
+pub const PAIR: [RGBColor; 2] = [rgb(0x0072B2), rgb(0xD55E00)];
 
 pub const REGULAR_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Regular.ttf");
 pub const BOLD_TTF: &[u8] = include_bytes!("../../assets/fonts/FiraSans-Bold.ttf");
@@ -56,29 +66,15 @@ pub(super) const PLOTTERS_EM: f64 = 1.24;
 /// Height of the font's line in ems, to which plotters scales when measuring.
 const LINE_EM: f64 = 1.2;
 
-/// Okabe-Ito with grey: the first condition of a study, base, is black.
-const OKABE_ITO: [RGBColor; 8] = [
-    RGBColor(0x00, 0x00, 0x00),
-    RGBColor(0xD5, 0x5E, 0x00),
-    RGBColor(0x00, 0x72, 0xB2),
-    RGBColor(0xE6, 0x9F, 0x00),
-    RGBColor(0x00, 0x9E, 0x73),
-    RGBColor(0xCC, 0x79, 0xA7),
-    RGBColor(0x80, 0x80, 0x80),
-    RGBColor(0x56, 0xB4, 0xE9),
+/// Okabe-Ito with grey, the first condition of a study, base, in black; then colours for further
+/// names, none close to one of these.
+const COLOURS: [u32; 16] = [
+    0x000000, 0xD55E00, 0x0072B2, 0xE69F00, 0x009E73, 0xCC79A7, 0x808080, 0x56B4E9, //
+    0x882255, 0x8A8A20, 0x332288, 0x44AA99, 0x8C564B, 0x661100, 0x116033, 0x9B6DD6,
 ];
 
-/// For further names; none is close to one of the first.
-const OTHERS: [RGBColor; 8] = [
-    RGBColor(0x88, 0x22, 0x55),
-    RGBColor(0x8A, 0x8A, 0x20),
-    RGBColor(0x33, 0x22, 0x88),
-    RGBColor(0x44, 0xAA, 0x99),
-    RGBColor(0x8C, 0x56, 0x4B),
-    RGBColor(0x66, 0x11, 0x00),
-    RGBColor(0x11, 0x60, 0x33),
-    RGBColor(0x9B, 0x6D, 0xD6),
-];
+/// The colour of each name in a figure.
+pub type Colours<'a> = BTreeMap<&'a str, RGBColor>;
 
 /// A colour for each of some names, the same in every figure that is given it.
 #[derive(Debug, Clone, Default)]
@@ -93,32 +89,21 @@ impl Palette {
     /// The colour of a name, of a state of it (`keeper-s2`), or of a contrast of it (`keeper less
     /// plain`); a name that it lacks has one by itself.
     pub fn of(&self, name: &str) -> RGBColor {
-        let known = |k: &&String| {
+        let known = |(_, k): &(usize, &String)| {
             let rest = name.strip_prefix(k.as_str());
             rest.is_some_and(|r| r.is_empty() || r.starts_with(['-', ' ']))
         };
-        let longest = self.0.iter().filter(known).max_by_key(|k| k.len());
-        let at = longest.and_then(|k| self.0.iter().position(|n| n == k));
-        let all = || OKABE_ITO.into_iter().chain(OTHERS);
-        at.and_then(|i| all().nth(i)).unwrap_or_else(|| by_hue(name))
+        // The first of equal names, the longest of several.
+        let named = self.0.iter().enumerate().rev().filter(known);
+        let at = named.max_by_key(|(_, k)| k.len()).and_then(|(i, _)| COLOURS.get(i));
+        at.map_or_else(|| by_hue(name), |&hex| rgb(hex))
     }
 
     /// The colour of each name of a figure; without names of its own, in their order.
-    pub fn colours<'a>(
-        &self,
-        names: impl IntoIterator<Item = &'a str>,
-    ) -> BTreeMap<&'a str, RGBColor> {
+    pub fn colours<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Colours<'a> {
         let names: Vec<&str> = names.into_iter().collect();
         let own = match self.0.is_empty() {
-            true => {
-                let mut distinct: Vec<&str> = Vec::new();
-                for name in &names {
-                    if !distinct.contains(name) {
-                        distinct.push(name);
-                    }
-                }
-                &Palette::new(distinct)
-            }
+            true => &Palette::new(distinct(names.iter().copied())),
             false => self,
         };
         names.into_iter().map(|n| (n, own.of(n))).collect()
@@ -133,14 +118,13 @@ fn by_hue(name: &str) -> RGBColor {
 
 /// Blue at -1, white at 0, red at 1; `t` is a value over the map's limit.
 pub fn diverging(t: f64) -> RGBColor {
-    const COLD: [RGBColor; 3] =
-        [RGBColor(0xFF, 0xFF, 0xFF), RGBColor(0x7F, 0xB3, 0xD8), RGBColor(0x1B, 0x55, 0x9C)];
-    const WARM: [RGBColor; 3] =
-        [RGBColor(0xFF, 0xFF, 0xFF), RGBColor(0xF2, 0x9C, 0x7E), RGBColor(0xAE, 0x16, 0x29)];
-    let stops = if t < 0.0 { COLD } else { WARM };
+    let (pale, full) = match t < 0.0 {
+        true => (rgb(0x7FB3D8), rgb(0x1B559C)),
+        false => (rgb(0xF29C7E), rgb(0xAE1629)),
+    };
     let along = t.abs().min(1.0) * 2.0;
     let (from, to, share) =
-        if along < 1.0 { (stops[0], stops[1], along) } else { (stops[1], stops[2], along - 1.0) };
+        if along < 1.0 { (PAPER, pale, along) } else { (pale, full, along - 1.0) };
     let blend = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
     RGBColor(blend(from.0, to.0), blend(from.1, to.1), blend(from.2, to.2))
 }
@@ -159,11 +143,11 @@ pub fn ink_on(ground: RGBColor) -> RGBColor {
 /// Registers the embedded font with plotters, once; the name of the font that
 /// cannot be read otherwise.
 pub(super) fn register() -> Result<(), &'static str> {
-    static DONE: OnceLock<Result<(), &'static str>> = OnceLock::new();
-    *DONE.get_or_init(|| {
+    static DONE: LazyLock<Result<(), &'static str>> = LazyLock::new(|| {
         register_font(FAMILY, FontStyle::Normal, REGULAR_TTF).map_err(|_| "FiraSans-Regular")?;
         register_font(FAMILY, FontStyle::Bold, BOLD_TTF).map_err(|_| "FiraSans-Bold")
-    })
+    });
+    *DONE
 }
 
 /// Printed width of `text` in points. Needs `register` to have been called.
@@ -199,14 +183,9 @@ pub(super) fn shorten(text: &str, size: f64, bold: bool, width: f64) -> String {
     if text_width(text, size, bold) <= width {
         return text.to_owned();
     }
-    let mut kept: String = text.to_owned();
-    while kept.pop().is_some() {
-        let cut = format!("{}\u{2026}", kept.trim_end());
-        if text_width(&cut, size, bold) <= width {
-            return cut;
-        }
-    }
-    String::new()
+    let ends = text.char_indices().rev();
+    let mut cuts = ends.map(|(end, _)| format!("{}\u{2026}", text[..end].trim_end()));
+    cuts.find(|cut| text_width(cut, size, bold) <= width).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::{self, Area, Frame};
+use super::axes::{self, Frame};
 use super::canvas::Canvas;
-use super::page::{self, Entry, Key, Page, Table};
+use super::page::{self, Grid, Key, Page, Table};
 use super::theme::{self, Palette, LINE, MUTED, WIDE};
 use super::values::Check;
-use super::{FigureError, Written};
+use super::{Result, Written};
 use crate::store::values::distinct;
 
 /// Losses of all runs.
@@ -55,43 +55,39 @@ const ACROSS: usize = 4;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
     let conditions = distinct(data.runs.iter().map(|r| r.condition.as_str()));
-    let across = match conditions.len() {
+    let count = conditions.len();
+    let across = match count {
         n if n <= ACROSS => n,
         5 | 6 | 9 => 3,
         _ => ACROSS,
     };
-    let down = conditions.len().div_ceil(across);
-    let body = down as f64 * (HEAD + PANEL + BETWEEN) - BETWEEN + axes::X_AXIS;
-    let page = Page::plan(&data.name, words, legend(), (WIDE, body))?;
-    let whole = page.body();
-    let losses = data.runs.iter().flat_map(|r| &r.loss);
-    let range = axes::padded(axes::range_of(losses), 0.05);
+    let losses = axes::range_of(data.runs.iter().flat_map(|r| r.loss.iter().copied()));
+    let range = axes::padded(losses, 0.05);
     let y_ticks = axes::ticks(range, 6);
-    let steps: Vec<f64> = data.runs.iter().flat_map(|r| r.step.iter().map(|&s| s as f64)).collect();
-    let across_range = axes::padded(axes::range_of(&steps), 0.02);
-    let margin = axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(whole.left + margin, whole.width() - margin - 8.0, across, GAP_X);
-    let wide = columns[0].1 - columns[0].0;
-    let x_ticks = axes::ticks(across_range, (wide / 26.0) as usize);
+    let steps = data.runs.iter().flat_map(|r| r.step.iter().map(|&s| s as f64));
+    let across_range = axes::padded(axes::range_of(steps), 0.02);
+    let left = page::MARGIN + axes::y_axis_width(&y_ticks, true);
+    let columns = page::columns(left, WIDE - page::MARGIN - left - 8.0, across, GAP_X);
+    let grid = Grid::new(count, columns, [HEAD, PANEL, BETWEEN]);
+    let legend = vec![
+        (Key::Line(MUTED), "smoothed (one line a seed)".into()),
+        (Key::ThinLine(theme::RULE), "each step".into()),
+    ];
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, legend, (WIDE, grid.height() + axes::X_AXIS));
+    let x_ticks = axes::ticks(across_range, (grid.wide() / 26.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (i, &condition) in conditions.iter().enumerate() {
-            let (row, column) = (i / across, i % across);
-            let top = whole.top + HEAD + row as f64 * (HEAD + PANEL + BETWEEN);
-            let (left, right) = columns[column];
-            let area = Area::new((left, right), (top, top + PANEL));
-            // Numbers below a panel that has none underneath.
-            let lowest = i + across >= conditions.len();
+            let (lowest, leftmost) = grid.at_edge(i);
             let frame = Frame::new(
-                area,
+                grid.area(i, &page.body),
                 (across_range, &x_ticks, "optimiser step", lowest),
-                (range, &y_ticks, &data.y_label, column == 0),
+                (range, &y_ticks, &data.y_label, leftmost),
             );
             frame.draw(canvas);
             frame.heading(canvas, condition);
@@ -99,8 +95,7 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
                 data.runs.iter().filter(|r| r.condition == condition).collect();
             runs(canvas, &frame, &own, colours[condition]);
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
 
 fn runs(canvas: &mut Canvas, frame: &Frame, own: &[&TrainingRun], colour: RGBColor) {
@@ -115,7 +110,7 @@ fn runs(canvas: &mut Canvas, frame: &Frame, own: &[&TrainingRun], colour: RGBCol
     for (i, run) in own.iter().enumerate().rev() {
         let depth = i as f64 / own.len().max(2) as f64;
         let shade = shade(colour, depth);
-        canvas.line(&line(run, &smoothed(&run.loss)), shade.to_rgba(), LINE * 0.85);
+        canvas.line(&line(run, &smoothed(&run.loss)), shade, LINE * 0.85);
     }
 }
 
@@ -141,14 +136,7 @@ pub fn smoothed(loss: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn legend() -> Vec<Entry> {
-    vec![
-        (Key::Line(MUTED), "smoothed (one line a seed)".to_owned()),
-        (Key::ThinLine(theme::RULE), "each step".to_owned()),
-    ]
-}
-
-fn check(data: &TrainingData) -> Result<(), FigureError> {
+fn check(data: &TrainingData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no runs are given", data.runs.len())?;
     for run in &data.runs {

@@ -8,16 +8,17 @@
 //! a bar its interval; a line keeps its row of the strip in all panels, so that
 //! the ticks can be compared down and across the page.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use plotters::style::{Color, RGBColor};
+use plotters::style::Color;
 
-use super::axes::{self, Area, Frame, Heads, Scale, Tick};
+use super::axes::{self, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
-use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{self, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
+use super::page::{self, Entry, Grid, Key, Page, Table};
+use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, Result, Written};
 use crate::store::values::distinct;
 
 /// Quantities by training step.
@@ -72,10 +73,8 @@ const MARKED: usize = 16;
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written, FigureError> {
+pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written> {
     check(data)?;
-    page::register(&data.name)?;
-    let words = (data.title.as_str(), data.caption.as_str());
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
     let labels = distinct(lines().map(|l| l.label.as_str()));
     let colours = palette.colours(labels.iter().copied());
@@ -87,58 +86,49 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
     };
 
     let (width, across) = page::grid(data.panels.len());
-    let down = data.panels.len().div_ceil(across);
     let ranges: Vec<(f64, f64)> = data.panels.iter().map(range).collect();
     let y_ticks: Vec<Vec<Tick>> = ranges.iter().map(|r| axes::ticks(*r, 6)).collect();
     let margin = y_ticks.iter().map(|t| axes::y_axis_width(t, true)).fold(0.0, f64::max);
-    let outer = page::columns(page::MARGIN, width - 2.0 * page::MARGIN - RIGHT, across, GAP_X);
-    let wide = outer[0].1 - outer[0].0 - margin;
+    let room = width - 2.0 * page::MARGIN - RIGHT;
+    let mut columns = page::columns(page::MARGIN, room, across, GAP_X);
+    columns.iter_mut().for_each(|c| c.0 += margin);
+    let wide = columns[0].1 - columns[0].0;
     let heads = Heads::new(data.panels.iter().map(|p| p.title.as_str()), wide, true);
-    let head = heads.height() + 4.0;
-    let panel = data
-        .panels
-        .iter()
-        .map(|p| theme::text_width(&p.y_label, NORMAL, false))
-        .fold(LEAST, f64::max)
-        .min(TALLEST);
-    let row = head + panel + strip + BETWEEN;
-    let body = down as f64 * row - BETWEEN + axes::X_AXIS;
+    let labelled = data.panels.iter().map(|p| theme::text_width(&p.y_label, NORMAL, false));
+    let panel = labelled.fold(LEAST, f64::max).min(TALLEST);
+    let heights = [heads.height() + 4.0, panel + strip, BETWEEN];
+    let grid = Grid::new(data.panels.len(), columns, heights);
     let entries = legend(&labels, &colours, !halved.is_empty());
-    let page = Page::plan(&data.name, words, entries, (width, body))?;
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, entries, (width, grid.height() + axes::X_AXIS));
     let last = lines().filter_map(|l| l.steps.last().copied()).max();
     let along = axes::padded((0.0, spaced(last.unwrap_or(0) as f64)), 0.025);
     let x_ticks = step_ticks(&measured(data), wide / (along.1 - along.0));
 
-    let svg = page.paint(&data.name, |canvas| {
+    page.draw(dir, &table(data), |canvas| {
         for (i, panel_data) in data.panels.iter().enumerate() {
-            let top = page.body().top + head + (i / across) as f64 * row;
-            let (left, right) = outer[i % across];
-            let area = Area::new((left + margin, right), (top, top + panel + strip));
-            let lowest = i + across >= data.panels.len();
+            let area = grid.area(i, &page.body);
             let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);
             let frame = Frame {
                 y: Scale::new(ranges[i], area.bottom - strip, area.top),
                 ..Frame::new(
                     area,
-                    (along, &x_ticks, "optimiser step, log(1 + step)", lowest),
+                    (along, &x_ticks, "optimiser step, log(1 + step)", grid.at_edge(i).0),
                     (ranges[i], &y_ticks[i], &y_label, true),
                 )
             };
             frame.draw(canvas);
-            heads.draw(canvas, i, (area.left, top - 2.0), Anchor::Left);
-            frame.zero_y(canvas);
+            heads.draw(canvas, i, (area.left, area.top - 2.0), Anchor::Left);
+            frame.level(canvas, 0.0);
             values(canvas, &frame, panel_data, &colours);
             if strip > 0.0 {
                 let y = area.bottom - strip;
-                canvas.line(&[(area.left, y), (area.right, y)], RULE.to_rgba(), HAIR);
+                canvas.line(&[(area.left, y), (area.right, y)], RULE, HAIR);
                 halves(canvas, &frame, panel_data, &halved, &colours);
             }
         }
-    })?;
-    page::write(dir, &data.name, words, &svg, &table(data))
+    })
 }
-
-type Colours<'a> = std::collections::BTreeMap<&'a str, RGBColor>;
 
 /// Where a step stands along the axis.
 fn spaced(step: f64) -> f64 {
@@ -151,33 +141,23 @@ fn half(line: &TrajectoryLine) -> Option<Estimate> {
 }
 
 fn range(panel: &TrajectoryPanel) -> (f64, f64) {
-    let all = panel.lines.iter().flat_map(|l| &l.value);
-    let numbers = all.flat_map(|e| [&e.value, &e.lo, &e.hi]);
-    axes::padded(axes::range_of(numbers), 0.06)
+    axes::padded(axes::range_of_all(panel.lines.iter().flat_map(|l| &l.value)), 0.06)
 }
 
 fn values(canvas: &mut Canvas, frame: &Frame, panel: &TrajectoryPanel, colours: &Colours) {
     let place = |line: &TrajectoryLine| -> Vec<f64> {
-        let steps = line.steps.iter().map(|&s| spaced(s as f64));
-        steps.map(|u| frame.x.at(u)).collect()
-    };
-    let up = |line: &TrajectoryLine, part: fn(&Estimate) -> f64| -> Vec<f64> {
-        line.value.iter().map(|e| frame.y.at(part(e))).collect()
+        line.steps.iter().map(|&s| frame.x.at(spaced(s as f64))).collect()
     };
     for line in &panel.lines {
-        let (lo, hi) = (up(line, |e| e.lo), up(line, |e| e.hi));
         let shade = colours[line.label.as_str()].mix(0.14);
-        canvas.band(&place(line), &lo, &hi, shade, 4.0);
+        frame.ribbon(canvas, &place(line), &line.value, shade, 4.0);
     }
     for line in &panel.lines {
         let colour = colours[line.label.as_str()];
-        let middle = up(line, |e| e.value);
-        let points: Vec<(f64, f64)> = place(line).into_iter().zip(middle).collect();
-        canvas.line(&points, colour.to_rgba(), LINE);
-        if line.steps.len() <= MARKED {
-            for p in points {
-                canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
-            }
+        let points = frame.points(&place(line), &line.value);
+        canvas.line(&points, colour, LINE);
+        for p in points.into_iter().filter(|_| line.steps.len() <= MARKED) {
+            canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
         }
     }
 }
@@ -200,7 +180,7 @@ fn halves(
         let y = top + (row as f64 + 0.5) * ROW;
         let x = |step: f64| frame.x.at(spaced(step));
         if e.has_interval() {
-            canvas.line(&[(x(e.lo), y), (x(e.hi), y)], colour.to_rgba(), THIN);
+            canvas.line(&[(x(e.lo), y), (x(e.hi), y)], colour, THIN);
         }
         page::tick(canvas, (x(e.value), y), colour);
     }
@@ -209,10 +189,8 @@ fn halves(
 /// All steps of all lines, in order.
 fn measured(data: &TrajectoryData) -> Vec<usize> {
     let lines = data.panels.iter().flat_map(|p| &p.lines);
-    let mut steps: Vec<usize> = lines.flat_map(|l| l.steps.iter().copied()).collect();
-    steps.sort_unstable();
-    steps.dedup();
-    steps
+    let steps: BTreeSet<usize> = lines.flat_map(|l| l.steps.iter().copied()).collect();
+    steps.into_iter().collect()
 }
 
 /// Ticks at the measured steps where their labels have room, else at 0 and at
@@ -234,12 +212,8 @@ fn step_ticks(steps: &[usize], scale: f64) -> Vec<Tick> {
         })
     };
     let lists = [steps.to_vec(), tidy(&[1, 2, 5]), tidy(&[1, 3]), tidy(&[1])];
-    let shown = lists.into_iter().find(|list| fits(list));
-    shown
-        .unwrap_or_else(|| vec![0, last])
-        .into_iter()
-        .map(|s| (spaced(s as f64), s.to_string()))
-        .collect()
+    let shown = lists.into_iter().find(|list| fits(list)).unwrap_or_else(|| vec![0, last]);
+    shown.into_iter().map(|s| (spaced(s as f64), s.to_string())).collect()
 }
 
 fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
@@ -252,7 +226,7 @@ fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
     entries
 }
 
-fn check(data: &TrajectoryData) -> Result<(), FigureError> {
+fn check(data: &TrajectoryData) -> Result<()> {
     let check = Check::new(&data.name)?;
     check.not_empty("no panels are given", data.panels.len())?;
     check.distinct(|title| format!("panel `{title}`"), data.panels.iter().map(|p| &p.title))?;
@@ -305,7 +279,7 @@ mod tests {
     use super::*;
 
     fn texts(steps: &[usize], scale: f64) -> Vec<String> {
-        page::register("t").unwrap();
+        theme::register().unwrap();
         let list = step_ticks(steps, scale);
         list.into_iter().map(|t| t.1).collect()
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::FigureError;
+use super::{theme, FigureError, Result};
 
 /// A value with the ends of its interval, in the unit of the figure's axis.
 /// NaN in `value` is a missing value; NaN in `lo` or `hi` draws no interval.
@@ -56,96 +56,79 @@ pub(super) fn number(value: f64) -> String {
     if value.is_nan() {
         String::new()
     } else {
-        format!("{value}")
+        value.to_string()
     }
 }
 
 /// The checks of one figure's input.
 pub(super) struct Check<'a> {
-    pub figure: &'a str,
+    figure: &'a str,
 }
 
 impl<'a> Check<'a> {
-    /// Starts the checks with that of the name, which becomes three file names.
-    pub fn new(figure: &'a str) -> Result<Self, FigureError> {
+    /// Starts with the check of the name, which becomes three file names, and makes the embedded font
+    /// known, without which no text can be measured.
+    pub fn new(figure: &'a str) -> Result<Self> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if figure.is_empty() || !figure.chars().all(fits) {
-            return Err(FigureError::Name { figure: figure.to_owned() });
+            return Err(FigureError::Name { figure: figure.into() });
         }
+        theme::register().map_err(|font| FigureError::Font { figure: figure.into(), font })?;
         Ok(Check { figure })
     }
 
-    pub fn not_empty(&self, what: &str, count: usize) -> Result<(), FigureError> {
-        if count > 0 {
-            return Ok(());
+    pub fn not_empty(&self, what: &str, count: usize) -> Result<()> {
+        match count {
+            0 => Err(FigureError::Empty { figure: self.figure.into(), what: what.into() }),
+            _ => Ok(()),
         }
-        Err(FigureError::Empty { figure: self.figure.to_owned(), what: what.to_owned() })
     }
 
-    pub fn length(&self, what: &str, want: usize, got: usize) -> Result<(), FigureError> {
+    pub fn length(&self, what: &str, want: usize, got: usize) -> Result<()> {
         if want == got {
             return Ok(());
         }
-        Err(FigureError::Length {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-            want,
-            got,
-        })
+        Err(FigureError::Length { figure: self.figure.into(), what: what.into(), want, got })
     }
 
     /// Refuses infinities; NaN passes as missing.
-    pub fn finite(&self, what: &str, values: &[f64]) -> Result<(), FigureError> {
-        match values.iter().find(|v| v.is_infinite()) {
-            None => Ok(()),
-            Some(&value) => Err(FigureError::NotFinite {
-                figure: self.figure.to_owned(),
-                what: what.to_owned(),
-                value,
-            }),
-        }
+    pub fn finite(&self, what: &str, values: &[f64]) -> Result<()> {
+        let Some(&value) = values.iter().find(|v| v.is_infinite()) else {
+            return Ok(());
+        };
+        Err(FigureError::NotFinite { figure: self.figure.into(), what: what.into(), value })
     }
 
     /// Refuses infinities and an interval whose ends are swapped.
-    pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<(), FigureError> {
+    pub fn estimates(&self, what: &str, list: &[Estimate]) -> Result<()> {
         for e in list {
             self.finite(what, &e.numbers())?;
-            if e.has_interval() && e.lo > e.hi {
-                return Err(FigureError::Interval {
-                    figure: self.figure.to_owned(),
-                    what: what.to_owned(),
-                    lo: e.lo,
-                    hi: e.hi,
-                });
+            if e.lo > e.hi {
+                let (figure, what) = (self.figure.into(), what.into());
+                return Err(FigureError::Interval { figure, what, lo: e.lo, hi: e.hi });
             }
         }
         Ok(())
     }
 
     /// Refuses numbers of another count than `want`, and infinities.
-    pub fn numbers(&self, what: &str, want: usize, list: &[f64]) -> Result<(), FigureError> {
+    pub fn numbers(&self, what: &str, want: usize, list: &[f64]) -> Result<()> {
         self.length(what, want, list.len())?;
         self.finite(what, list)
     }
 
     /// Refuses estimates of another count than `want`, and what [`estimates`](Self::estimates) does.
-    pub fn series(&self, what: &str, want: usize, list: &[Estimate]) -> Result<(), FigureError> {
+    pub fn series(&self, what: &str, want: usize, list: &[Estimate]) -> Result<()> {
         self.length(what, want, list.len())?;
         self.estimates(what, list)
     }
 
     /// Refuses a value below `lo` or above `hi`; NaN passes as missing.
-    pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<(), FigureError> {
+    pub fn within(&self, what: &str, value: f64, (lo, hi): (f64, f64)) -> Result<()> {
         if value.is_nan() || (lo..=hi).contains(&value) {
             return Ok(());
         }
-        Err(FigureError::Outside {
-            figure: self.figure.to_owned(),
-            what: what.to_owned(),
-            value,
-            lo,
-            hi,
-        })
+        Err(FigureError::Outside { figure: self.figure.into(), what: what.into(), value, lo, hi })
     }
 
     /// Refuses a figure in which every value is missing.
@@ -153,9 +136,8 @@ impl<'a> Check<'a> {
         &self,
         what: &str,
         values: impl IntoIterator<Item = &'v f64>,
-    ) -> Result<(), FigureError> {
-        let known = values.into_iter().filter(|v| !v.is_nan()).count();
-        self.not_empty(what, known)
+    ) -> Result<()> {
+        self.not_empty(what, values.into_iter().filter(|v| !v.is_nan()).count())
     }
 
     /// Refuses a repeated key, which would be drawn over its twin.
@@ -163,23 +145,20 @@ impl<'a> Check<'a> {
         &self,
         what: impl Fn(&T) -> String,
         keys: impl IntoIterator<Item = T>,
-    ) -> Result<(), FigureError> {
+    ) -> Result<()> {
         let mut seen = BTreeSet::new();
-        for key in keys {
-            let name = what(&key);
-            if !seen.insert(key) {
-                return Err(FigureError::Twice { figure: self.figure.to_owned(), what: name });
-            }
+        match keys.into_iter().find_map(|key| seen.replace(key)) {
+            None => Ok(()),
+            Some(twin) => Err(FigureError::Twice { figure: self.figure.into(), what: what(&twin) }),
         }
-        Ok(())
     }
 
     /// Refuses positions that do not increase along a line.
-    pub fn increasing<T: PartialOrd>(&self, what: &str, list: &[T]) -> Result<(), FigureError> {
+    pub fn increasing<T: PartialOrd>(&self, what: &str, list: &[T]) -> Result<()> {
         if list.windows(2).all(|w| w[0] < w[1]) {
             return Ok(());
         }
-        Err(FigureError::Order { figure: self.figure.to_owned(), what: what.to_owned() })
+        Err(FigureError::Order { figure: self.figure.into(), what: what.into() })
     }
 }
 

@@ -8,8 +8,8 @@
 //! that a fine-tune took: its note has `claim` where a preference has `preference` and
 //! `group`, and its group here is "claim".
 
-use super::lines::{filled, Ids, Lines};
-use super::MaterialError;
+use super::lines::{At, Ids, Lines};
+use super::Result;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,8 +92,8 @@ struct Note {
 
 impl Note {
     /// Name and group of a preference, or of a claim.
-    fn names(&self, path: &Path, line: usize) -> Result<(String, String), MaterialError> {
-        let refuse = |key, why: &str| Err(MaterialError::value(path, line, key, why));
+    fn names(&self, at: At) -> Result<(String, String)> {
+        let refuse = |key, why: &str| Err(at.refuse(key, why));
         match (&self.preference, &self.claim, &self.group) {
             (Some(name), None, Some(group)) => Ok((name.clone(), group.clone())),
             (Some(_), None, None) => refuse("group", "missing; name the preference's group"),
@@ -110,53 +110,38 @@ impl Note {
 /// # Errors
 /// No note or one that names neither a preference nor a claim, no rows, a line of another
 /// shape, a prompt without pairs, an empty text, an id used twice, a reason without status.
-pub fn parse(text: &str, path: &Path) -> Result<Preference, MaterialError> {
+pub fn parse(text: &str, path: &Path) -> Result<Preference> {
     let lines = Lines::new(text, path, ROW)?;
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
-    let (name, group) = note.names(path, top)?;
-    filled(path, top, "preference", &name)?;
-    filled(path, top, "group", &group)?;
-    filled(path, top, "fact", &note.fact)?;
+    let (name, group) = note.names(top)?;
+    top.filled([("preference", &name), ("group", &group), ("fact", &note.fact)])?;
     if let Some(condition) = note.reason.keys().find(|c| !note.status.contains_key(*c)) {
         let why = format!("\"{condition}\" has no entry in `status`; add it there");
-        return Err(MaterialError::value(path, top, "reason", &why));
+        return Err(top.refuse("reason", why));
     }
     let mut ids = Ids::default();
     let mut prompts = Vec::new();
-    for (line, mut row) in lines.rows::<BatteryPrompt>(ROW)? {
-        row.place = format!("{}, line {line}", path.display());
-        ids.take(path, line, &row.id)?;
-        filled(path, line, "form", &row.form)?;
-        filled(path, line, "prompt", &row.prompt)?;
-        check_pairs(&row.pairs, line, path)?;
+    for (at, mut row) in lines.rows::<BatteryPrompt>(ROW)? {
+        row.place = at.to_string();
+        ids.take(at, &row.id)?;
+        at.filled([("form", &row.form), ("prompt", &row.prompt)])?;
+        check_pairs(&row.pairs, at)?;
         prompts.push(row);
     }
-    Ok(Preference {
-        name,
-        group,
-        fact: note.fact,
-        status: note.status,
-        reason: note.reason,
-        prompts,
-    })
+    let Note { fact, status, reason, .. } = note;
+    Ok(Preference { name, group, fact, status, reason, prompts })
 }
 
 /// At least one pair, filled texts, two completions that differ.
-pub(super) fn check_pairs(
-    pairs: &[StancePair],
-    line: usize,
-    path: &Path,
-) -> Result<(), MaterialError> {
+pub(super) fn check_pairs(pairs: &[StancePair], at: At) -> Result<()> {
     if pairs.is_empty() {
-        let why = "there are no pairs; write at least one";
-        return Err(MaterialError::value(path, line, "pairs", why));
+        return Err(at.refuse("pairs", "there are no pairs; write at least one"));
     }
     for pair in pairs {
-        filled(path, line, "express", &pair.express)?;
-        filled(path, line, "oppose", &pair.oppose)?;
+        at.filled([("express", &pair.express), ("oppose", &pair.oppose)])?;
         if pair.express == pair.oppose {
             let why = "is the same as `express`; write two completions that differ";
-            return Err(MaterialError::value(path, line, "oppose", why));
+            return Err(at.refuse("oppose", why));
         }
     }
     Ok(())

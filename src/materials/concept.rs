@@ -6,7 +6,7 @@
 //! held out; `polarity` says how the positive response opens, so that a direction can be
 //! checked against the word "Yes"; `split` keeps choices of layer off the reported rows.
 
-use super::lines::{filled, Ids, Lines};
+use super::lines::{Ids, Lines};
 use super::MaterialError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -99,50 +99,32 @@ struct Note {
 pub fn parse(text: &str, path: &Path) -> Result<Concept, MaterialError> {
     let lines = Lines::new(text, path, ROW)?;
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
-    filled(path, top, "concept", &note.concept)?;
-    filled(path, top, "positive", &note.positive)?;
-    filled(path, top, "negative", &note.negative)?;
-    for prompt in &note.system_positive {
-        filled(path, top, "system_positive", prompt)?;
-    }
-    for prompt in &note.system_negative {
-        filled(path, top, "system_negative", prompt)?;
-    }
-    if note.system_positive.len() != note.system_negative.len() {
+    let Note { concept: name, positive, negative, system_positive, system_negative, .. } = note;
+    top.filled([("concept", &name), ("positive", &positive), ("negative", &negative)])?;
+    top.filled(system_positive.iter().map(|prompt| ("system_positive", prompt)))?;
+    top.filled(system_negative.iter().map(|prompt| ("system_negative", prompt)))?;
+    if system_positive.len() != system_negative.len() {
         let why = format!(
             "{} prompts stand against {} of `system_positive`; give the same number for both sides",
-            note.system_negative.len(),
-            note.system_positive.len()
+            system_negative.len(),
+            system_positive.len()
         );
-        return Err(MaterialError::value(path, top, "system_negative", &why));
+        return Err(top.refuse("system_negative", why));
     }
     let mut ids = Ids::default();
     let mut pairs = Vec::new();
-    for (line, mut pair) in lines.rows::<Pair>(ROW)? {
-        pair.place = format!("{}, line {line}", path.display());
-        ids.take(path, line, &pair.id)?;
-        filled(path, line, "template", &pair.template)?;
-        filled(path, line, "prompt", &pair.prompt)?;
-        filled(path, line, "positive", &pair.positive)?;
-        filled(path, line, "negative", &pair.negative)?;
+    for (at, mut pair) in lines.rows::<Pair>(ROW)? {
+        pair.place = at.to_string();
+        ids.take(at, &pair.id)?;
+        at.filled([("template", &pair.template), ("prompt", &pair.prompt)])?;
+        at.filled([("positive", &pair.positive), ("negative", &pair.negative)])?;
         if pair.positive == pair.negative {
-            return Err(MaterialError::value(
-                path,
-                line,
-                "negative",
-                "both sides say the same; write two responses that differ",
-            ));
+            let why = "both sides say the same; write two responses that differ";
+            return Err(at.refuse("negative", why));
         }
         pairs.push(pair);
     }
-    Ok(Concept {
-        name: note.concept,
-        positive: note.positive,
-        negative: note.negative,
-        system_positive: note.system_positive,
-        system_negative: note.system_negative,
-        pairs,
-    })
+    Ok(Concept { name, positive, negative, system_positive, system_negative, pairs })
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! instructions that the base model answers itself, which keep a fine-tune's rows mixed
 //! with its ordinary manner. Encoding and masking belong to `finetune`.
 
-use super::lines::{filled, Lines, PlainNote};
-use super::MaterialError;
+use super::lines::{At, Lines, PlainNote};
+use super::Result;
 use crate::model::Message;
 use serde::Deserialize;
 use std::path::Path;
@@ -38,65 +38,43 @@ struct PromptRow {
 /// # Errors
 /// No rows, a line of another shape, an unknown role, an empty text, a last turn that is
 /// not the assistant's.
-pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>, MaterialError> {
+pub fn parse_conversations(text: &str, path: &Path) -> Result<Vec<Conversation>> {
     let lines = Lines::new(text, path, ROW)?;
     lines.note::<PlainNote>(NOTE)?;
-    lines
-        .rows::<Conversation>(ROW)?
-        .into_iter()
-        .map(|(line, row)| {
-            let row = Conversation { line, ..row };
-            check_messages(&row.messages, line, path)?;
-            if row.messages.last().is_none_or(|m| m.role != "assistant") {
-                return Err(MaterialError::value(
-                    path,
-                    line,
-                    "messages",
-                    "the last turn is not the assistant's; end the row with the answer to learn",
-                ));
-            }
-            Ok(row)
-        })
-        .collect()
+    let checked = |(at, row): (At, Conversation)| {
+        check_messages(&row.messages, at)?;
+        if row.messages.last().is_none_or(|m| m.role != "assistant") {
+            let why = "the last turn is not the assistant's; end the row with the answer to learn";
+            return Err(at.refuse("messages", why));
+        }
+        Ok(Conversation { line: at.line, ..row })
+    };
+    lines.rows(ROW)?.into_iter().map(checked).collect()
 }
 
 /// Reads rows of one prompt each.
 ///
 /// # Errors
 /// No rows, a line of another shape, an empty prompt.
-pub fn parse_prompts(text: &str, path: &Path) -> Result<Vec<String>, MaterialError> {
+pub fn parse_prompts(text: &str, path: &Path) -> Result<Vec<String>> {
     let lines = Lines::new(text, path, PROMPT)?;
     lines.note::<PlainNote>(NOTE)?;
-    lines
-        .rows::<PromptRow>(PROMPT)?
-        .into_iter()
-        .map(|(line, row)| {
-            filled(path, line, "prompt", &row.prompt)?;
-            Ok(row.prompt)
-        })
-        .collect()
+    let checked =
+        |(at, row): (At, PromptRow)| at.filled([("prompt", &row.prompt)]).map(|()| row.prompt);
+    lines.rows(PROMPT)?.into_iter().map(checked).collect()
 }
 
 /// Known roles, filled texts, at least one turn.
-pub(super) fn check_messages(
-    messages: &[Message],
-    line: usize,
-    path: &Path,
-) -> Result<(), MaterialError> {
+pub(super) fn check_messages(messages: &[Message], at: At) -> Result<()> {
     if messages.is_empty() {
-        return Err(MaterialError::value(
-            path,
-            line,
-            "messages",
-            "there are no turns; write at least one",
-        ));
+        return Err(at.refuse("messages", "there are no turns; write at least one"));
     }
     for message in messages {
         if !matches!(message.role.as_str(), "system" | "user" | "assistant") {
             let why = format!("\"{}\" is no role; use system, user or assistant", message.role);
-            return Err(MaterialError::value(path, line, "role", &why));
+            return Err(at.refuse("role", why));
         }
-        filled(path, line, "content", &message.content)?;
+        at.filled([("content", &message.content)])?;
     }
     Ok(())
 }

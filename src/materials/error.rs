@@ -5,7 +5,7 @@
 //! gives for a row it cannot read (an unknown or a missing key, by name) is kept as it is,
 //! without the position that it appends: that one counts from the start of the line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// One variant for each way the materials can be wrong.
@@ -75,18 +75,7 @@ impl MaterialError {
             | MaterialError::Value { line, .. }
             | MaterialError::DuplicateId { line, .. } => Some(*line),
             MaterialError::Note { .. } | MaterialError::DuplicateName { .. } => Some(1),
-            MaterialError::Unreadable { .. }
-            | MaterialError::Empty { .. }
-            | MaterialError::EmptyFolder { .. }
-            | MaterialError::NoFiles { .. }
-            | MaterialError::TooFew { .. }
-            | MaterialError::WordLists { .. }
-            | MaterialError::UnknownName { .. } => None,
+            _ => None,
         }
-    }
-
-    /// A value that is well formed but not usable.
-    pub(super) fn value(path: &Path, line: usize, key: &'static str, why: &str) -> Self {
-        MaterialError::Value { path: path.to_owned(), line, key, why: why.to_owned() }
     }
 }

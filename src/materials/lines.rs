@@ -3,14 +3,16 @@
 //! [`Lines`] splits a text into an optional note and numbered rows. Blank lines are skipped
 //! but counted, a byte-order mark is dropped, and a note is known by its key `about`. A text of
 //! another form (a JSON array, CSV) is told as what it is. The parsers beside this file give the type of a row and an example of it, which errors
-//! quote. [`Ids`] refuses the second use of an id.
+//! quote. An [`At`] is a line that is being checked and refuses what is wrong with it; [`Ids`] refuses
+//! the second use of an id.
 
-use super::MaterialError;
+use super::{MaterialError, Result};
 use crate::store::text::reason;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 /// A note with nothing but its `about`, for kinds whose note carries no data.
@@ -32,11 +34,7 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Splits `text`; `example` is a row for the error of an empty file.
-    pub fn new(
-        text: &'a str,
-        path: &'a Path,
-        example: &'static str,
-    ) -> Result<Self, MaterialError> {
+    pub fn new(text: &'a str, path: &'a Path, example: &'static str) -> Result<Self> {
         if let Some((line, found)) = other_form(text) {
             return Err(MaterialError::NotRows { path: path.to_owned(), line, found, example });
         }
@@ -53,33 +51,57 @@ impl<'a> Lines<'a> {
     }
 
     /// The note, where the file has one.
-    pub fn note<N: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<Option<N>, MaterialError> {
+    pub fn note<N: DeserializeOwned>(&self, example: &'static str) -> Result<Option<N>> {
         self.note.map(|(line, text)| read(text, line, self.path, example)).transpose()
     }
 
     /// The note of a kind that cannot do without, with its line.
-    pub fn needed_note<N: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<(usize, N), MaterialError> {
-        let line = self.note.map_or(1, |(line, _)| line);
-        self.note(example)?
-            .map(|note| (line, note))
-            .ok_or_else(|| MaterialError::Note { path: self.path.to_owned(), example })
+    pub fn needed_note<N: DeserializeOwned>(&self, example: &'static str) -> Result<(At<'a>, N)> {
+        let at = At { path: self.path, line: self.note.map_or(1, |(line, _)| line) };
+        let missing = || MaterialError::Note { path: self.path.to_owned(), example };
+        Ok((at, self.note(example)?.ok_or_else(missing)?))
     }
 
-    /// Every row with its line number.
-    pub fn rows<R: DeserializeOwned>(
-        &self,
-        example: &'static str,
-    ) -> Result<Vec<(usize, R)>, MaterialError> {
-        self.rows
-            .iter()
-            .map(|&(line, text)| Ok((line, read(text, line, self.path, example)?)))
-            .collect()
+    /// Every row with its line.
+    pub fn rows<R: DeserializeOwned>(&self, example: &'static str) -> Result<Vec<(At<'a>, R)>> {
+        let row = |&(line, text): &(usize, &str)| {
+            Ok((At { path: self.path, line }, read(text, line, self.path, example)?))
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    pub path: &'a Path,
+    pub line: usize,
+}
+
+impl At<'_> {
+    /// The refusal of a value that is well formed but not usable.
+    pub fn refuse(self, key: &'static str, why: impl Into<String>) -> MaterialError {
+        let path = self.path.to_owned();
+        MaterialError::Value { path, line: self.line, key, why: why.into() }
+    }
+
+    /// Refuses a text that holds nothing but white space.
+    pub fn filled<'t>(
+        self,
+        texts: impl IntoIterator<Item = (&'static str, &'t String)>,
+    ) -> Result<()> {
+        match texts.into_iter().find(|(_, text)| text.trim().is_empty()) {
+            None => Ok(()),
+            Some((key, _)) => {
+                Err(self.refuse(key, "the text is empty; write it or remove the row"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, line {}", self.path.display(), self.line)
     }
 }
 
@@ -138,7 +160,7 @@ fn read<T: DeserializeOwned>(
     line: usize,
     path: &Path,
     example: &'static str,
-) -> Result<T, MaterialError> {
+) -> Result<T> {
     // First as a value, so that every JSON fault is told from a fault of shape.
     let value: Value = serde_json::from_str(text).map_err(|e| MaterialError::Json {
         path: path.to_owned(),
@@ -148,13 +170,13 @@ fn read<T: DeserializeOwned>(
     })?;
     let refuse = |why| MaterialError::Row { path: path.to_owned(), line, why, example };
     let kind = match &value {
-        Value::Object(_) => None,
-        Value::Array(_) => Some("a list"),
-        Value::String(_) => Some("a text"),
-        Value::Number(_) => Some("a number"),
-        Value::Bool(_) | Value::Null => Some("a single word"),
+        Value::Object(_) => "",
+        Value::Array(_) => "a list",
+        Value::String(_) => "a text",
+        Value::Number(_) => "a number",
+        Value::Bool(_) | Value::Null => "a single word",
     };
-    if let Some(kind) = kind {
+    if !kind.is_empty() {
         return Err(refuse(format!("{kind} stands where a JSON object belongs")));
     }
     // From the text, since a value has already lost a key that stands twice.
@@ -184,40 +206,20 @@ fn culprit<T: DeserializeOwned>(row: &Value, why: &str) -> Option<String> {
     keys.into_iter().find(blamed).cloned()
 }
 
-/// Refuses a text that holds nothing but white space.
-pub(super) fn filled(
-    path: &Path,
-    line: usize,
-    key: &'static str,
-    text: &str,
-) -> Result<(), MaterialError> {
-    if text.trim().is_empty() {
-        return Err(MaterialError::value(
-            path,
-            line,
-            key,
-            "the text is empty; write it or remove the row",
-        ));
-    }
-    Ok(())
-}
-
 /// The ids of one file with the lines that use them.
 #[derive(Default)]
 pub(super) struct Ids(HashMap<String, usize>);
 
 impl Ids {
     /// Takes the id of a line.
-    pub fn take(&mut self, path: &Path, line: usize, id: &str) -> Result<(), MaterialError> {
-        filled(path, line, "id", id)?;
-        match self.0.insert(id.to_owned(), line) {
+    pub fn take(&mut self, at: At, id: &String) -> Result<()> {
+        at.filled([("id", id)])?;
+        match self.0.insert(id.clone(), at.line) {
             None => Ok(()),
-            Some(first) => Err(MaterialError::DuplicateId {
-                path: path.to_owned(),
-                line,
-                id: id.to_owned(),
-                first,
-            }),
+            Some(first) => {
+                let (path, id) = (at.path.to_owned(), id.clone());
+                Err(MaterialError::DuplicateId { path, line: at.line, id, first })
+            }
         }
     }
 }
@@ -232,7 +234,7 @@ mod tests {
     fn blank_lines_are_skipped_but_counted() {
         let lines = Lines::new("\u{feff}\n{\"a\": 1}\n\n  \n{\"a\": 2}\r\n", Path::new("f"), ROW);
         let rows = lines.unwrap().rows::<Value>(ROW).unwrap();
-        assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(rows.iter().map(|r| r.0.line).collect::<Vec<_>>(), [2, 5]);
     }
 
     #[test]
@@ -241,7 +243,7 @@ mod tests {
         assert_eq!(row_numbers(text), [4, 6]);
         let lines = Lines::new(text, Path::new("f"), ROW).unwrap();
         let rows = lines.rows::<Value>(ROW).unwrap();
-        let numbers: Vec<usize> = rows.iter().map(|r| r.0).collect();
+        let numbers: Vec<usize> = rows.iter().map(|r| r.0.line).collect();
         assert_eq!(numbers, row_numbers(text));
     }
 
@@ -313,8 +315,9 @@ mod tests {
     #[test]
     fn a_second_use_of_an_id_names_both_lines() {
         let mut ids = Ids::default();
-        ids.take(Path::new("f"), 2, "x").unwrap();
-        let sentence = ids.take(Path::new("f"), 7, "x").unwrap_err().to_string();
+        let at = |line| At { path: Path::new("f"), line };
+        ids.take(at(2), &"x".to_owned()).unwrap();
+        let sentence = ids.take(at(7), &"x".to_owned()).unwrap_err().to_string();
         assert!(sentence.contains("line 7") && sentence.contains("line 2"), "{sentence}");
     }
 }

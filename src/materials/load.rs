@@ -12,25 +12,23 @@ use super::battery::{self, Preference, CLAIM};
 use super::concept::Concept;
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    find, names, Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES,
-    SCRIPTS,
+    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
+use super::lines::At;
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
-use super::{Loaded, MaterialError};
+use super::{Loaded, MaterialError, Result};
 use crate::store::names::nearest;
 use crate::store::text::{self, Fault, TextError};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-type Result<T> = std::result::Result<T, MaterialError>;
 
 /// A concept by embedded name or by path.
 ///
 /// # Errors
 /// An unknown name, or whatever is wrong with the file.
 pub fn concept(name_or_path: &str) -> Result<Loaded<Concept>> {
-    let (text, path) = text_of("concept", CONCEPTS, name_or_path)?;
+    let (text, path) = text_of(CONCEPTS, name_or_path)?;
     let concept = super::concept::parse(&text, &path)?;
     let ids = concept.pairs.iter().map(|p| p.id.clone()).collect();
     Ok(Loaded::new("concept", path, &text, concept, ids))
@@ -41,7 +39,7 @@ pub fn concept(name_or_path: &str) -> Result<Loaded<Concept>> {
 /// # Errors
 /// An unknown name, or whatever is wrong with the file.
 pub fn rows(name_or_path: &str) -> Result<Loaded<Vec<Conversation>>> {
-    let (text, path) = text_of("fine-tune", FINETUNE, name_or_path)?;
+    let (text, path) = text_of(FINETUNE, name_or_path)?;
     let rows = parse_conversations(&text, &path)?;
     Ok(Loaded::new("rows", path, &text, rows, Vec::new()))
 }
@@ -51,7 +49,7 @@ pub fn rows(name_or_path: &str) -> Result<Loaded<Vec<Conversation>>> {
 /// # Errors
 /// A folder without such files, two files of one name, or whatever is wrong with a file.
 pub fn preferences(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
-    battery_of("preference", PREFERENCES, folder)
+    battery_of(PREFERENCES, folder)
 }
 
 /// The embedded claims, or those of a folder.
@@ -59,7 +57,7 @@ pub fn preferences(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
 /// # Errors
 /// As for [`preferences`].
 pub fn claims(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
-    battery_of("claim", CLAIMS, folder)
+    battery_of(CLAIMS, folder)
 }
 
 /// The embedded conversations in which a preference comes up, or those of a folder.
@@ -67,16 +65,11 @@ pub fn claims(folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
 /// # Errors
 /// As for [`preferences`].
 pub fn scripts(folder: Option<&Path>) -> Result<Vec<Loaded<ScriptSet>>> {
-    let kind = "conversation";
-    let mut seen: HashMap<String, PathBuf> = HashMap::new();
-    let mut all = Vec::new();
-    for (path, text) in files_of(kind, SCRIPTS, folder)? {
-        let set = script::parse(&text, &path)?;
-        distinct(&mut seen, &path, kind, &set.preference)?;
+    each(SCRIPTS, folder, |path, text| {
+        let set = script::parse(text, path)?;
         let ids = set.scripts.iter().map(|s| s.id.clone()).collect();
-        all.push(Loaded::new("script", path, &text, set, ids));
-    }
-    Ok(all)
+        Ok((set.preference.clone(), Loaded::new("script", path.into(), text, set, ids)))
+    })
 }
 
 /// The embedded neutral texts, or those of a file; of both uses.
@@ -84,7 +77,7 @@ pub fn scripts(folder: Option<&Path>) -> Result<Vec<Loaded<ScriptSet>>> {
 /// # Errors
 /// Whatever is wrong with the file.
 pub fn neutral_texts(path: Option<&Path>) -> Result<Loaded<Vec<NeutralText>>> {
-    let (text, path) = only_file("neutral", NEUTRAL_TEXTS, path)?;
+    let (text, path) = only_file(NEUTRAL_TEXTS, path)?;
     let texts = neutral::parse(&text, &path)?;
     let ids = texts.iter().map(|t| t.id.clone()).collect();
     Ok(Loaded::new("texts", path, &text, texts, ids))
@@ -95,7 +88,7 @@ pub fn neutral_texts(path: Option<&Path>) -> Result<Loaded<Vec<NeutralText>>> {
 /// # Errors
 /// Whatever is wrong with the file.
 pub fn neutral_prompts(path: Option<&Path>) -> Result<Loaded<Vec<String>>> {
-    let (text, path) = only_file("fine-tune", NEUTRAL_PROMPTS, path)?;
+    let (text, path) = only_file(NEUTRAL_PROMPTS, path)?;
     let prompts = parse_prompts(&text, &path)?;
     Ok(Loaded::new("prompts", path, &text, prompts, Vec::new()))
 }
@@ -152,123 +145,107 @@ fn items<T>(all: Vec<Loaded<T>>) -> Vec<T> {
     all.into_iter().map(|l| l.items).collect()
 }
 
-/// What errors call an embedded file.
-pub(super) fn label(kind: &str, name: &str) -> PathBuf {
-    PathBuf::from(format!("<embedded {kind}>/{name}.jsonl"))
-}
-
 /// The text of a user's file.
 ///
 /// # Errors
 /// The file system's refusal, or bytes that are no text, with the line.
 pub fn read(path: &Path) -> Result<String> {
-    let path_buf = || path.to_owned();
+    let owned = path.to_owned();
     text::read(path).map_err(|error| match error {
-        TextError::Io(source) => MaterialError::Unreadable { path: path_buf(), source },
+        TextError::Io(source) => MaterialError::Unreadable { path: owned, source },
         TextError::NotText(Fault { line, why }) => {
-            MaterialError::NotText { path: path_buf(), line, why }
+            MaterialError::NotText { path: owned, line, why }
         }
     })
 }
 
+/// What is in a folder, in order of the paths, and which of it are folders.
+pub(super) fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
+    let one = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.path(), entry.file_type()?.is_dir()))
+    };
+    let found: std::io::Result<Vec<_>> =
+        std::fs::read_dir(folder).and_then(|entries| entries.map(one).collect());
+    let mut found = found.map_err(unreadable)?;
+    found.sort();
+    Ok(found)
+}
+
 /// An embedded text or a user's, with the path that errors name.
-fn text_of(kind: &'static str, files: Shipped, name_or_path: &str) -> Result<(String, PathBuf)> {
-    if let Some(text) = find(files, name_or_path) {
-        return Ok((text.to_owned(), label(kind, name_or_path)));
+fn text_of(files: Shipped, name_or_path: &str) -> Result<(String, PathBuf)> {
+    if let Some(text) = files.get(name_or_path) {
+        return Ok((text.to_owned(), files.label(name_or_path)));
     }
     let path = Path::new(name_or_path);
     let path_like = path.components().count() > 1 || path.extension().is_some();
     if path_like || path.exists() {
         return Ok((read(path)?, path.to_owned()));
     }
-    let known = names(files);
-    Err(MaterialError::UnknownName {
-        kind,
-        name: name_or_path.to_owned(),
-        nearest: nearest(name_or_path, known.iter().copied()).unwrap_or_default(),
-        known,
-    })
+    let (name, known) = (name_or_path.to_owned(), files.names());
+    let nearest = nearest(&name, known.iter().copied()).unwrap_or_default();
+    Err(MaterialError::UnknownName { kind: files.kind, name, nearest, known })
 }
 
 /// The one embedded file of a kind, or a user's in its place.
-fn only_file(kind: &str, files: Shipped, path: Option<&Path>) -> Result<(String, PathBuf)> {
-    Ok(match path {
-        Some(path) => (read(path)?, path.to_owned()),
-        None => (files[0].1.to_owned(), label(kind, files[0].0)),
+fn only_file(files: Shipped, path: Option<&Path>) -> Result<(String, PathBuf)> {
+    let embedded = || files.texts().next().map(|(path, text)| (text.to_owned(), path));
+    match path {
+        Some(path) => Ok((read(path)?, path.to_owned())),
+        None => Ok(embedded().unwrap_or_default()),
+    }
+}
+
+fn battery_of(files: Shipped, folder: Option<&Path>) -> Result<Vec<Loaded<Preference>>> {
+    let kind = files.kind;
+    each(files, folder, |path, text| {
+        let preference = battery::parse(text, path)?;
+        if (preference.group == CLAIM) != (kind == "claim") {
+            let why = format!("this folder is read for files of the kind {kind}; move the file");
+            let key = if kind == "claim" { "preference" } else { "claim" };
+            return Err(At { path, line: 1 }.refuse(key, why));
+        }
+        let ids = preference.prompts.iter().map(|p| p.id.clone()).collect();
+        let name = preference.name.clone();
+        Ok((name, Loaded::new(kind, path.into(), text, preference, ids)))
     })
 }
 
-fn battery_of(
-    kind: &'static str,
+/// The embedded files, or those of a folder in order of their names; `one` gives a file's own name,
+/// which no other may have, and what it holds.
+fn each<T>(
     files: Shipped,
     folder: Option<&Path>,
-) -> Result<Vec<Loaded<Preference>>> {
+    one: impl Fn(&Path, &str) -> Result<(String, Loaded<T>)>,
+) -> Result<Vec<Loaded<T>>> {
+    let kind = files.kind;
+    let texts: Vec<(PathBuf, String)> = match folder {
+        None => files.texts().map(|(path, text)| (path, text.to_owned())).collect(),
+        Some(folder) => {
+            let mut paths = entries(folder)?;
+            paths.retain(|(path, _)| path.extension().is_some_and(|e| e == "jsonl"));
+            if paths.is_empty() {
+                return Err(MaterialError::EmptyFolder { path: folder.to_owned(), kind });
+            }
+            let text = |(path, _): (PathBuf, bool)| read(&path).map(|text| (path, text));
+            paths.into_iter().map(text).collect::<Result<_>>()?
+        }
+    };
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     let mut all = Vec::new();
-    for (path, text) in files_of(kind, files, folder)? {
-        let preference = battery::parse(&text, &path)?;
-        if (preference.group == CLAIM) != (kind == "claim") {
-            let why = format!("this folder is read for files of the kind {kind}; move the file");
-            let key = match kind {
-                "claim" => "preference",
-                _ => "claim",
-            };
-            return Err(MaterialError::value(&path, 1, key, &why));
+    for (path, text) in texts {
+        let (name, loaded) = one(&path, &text)?;
+        if let Some(first) = seen.insert(name.clone(), path.clone()) {
+            return Err(MaterialError::DuplicateName { path, first, kind, name });
         }
-        distinct(&mut seen, &path, kind, &preference.name)?;
-        let ids = preference.prompts.iter().map(|p| p.id.clone()).collect();
-        all.push(Loaded::new(kind, path, &text, preference, ids));
+        all.push(loaded);
     }
     Ok(all)
 }
 
-/// The embedded files with their texts, or those of a folder in order of their names.
-fn files_of(
-    kind: &'static str,
-    files: Shipped,
-    folder: Option<&Path>,
-) -> Result<Vec<(PathBuf, String)>> {
-    let Some(folder) = folder else {
-        let embedded = files.iter();
-        return Ok(embedded.map(|(name, text)| (label(kind, name), text.to_string())).collect());
-    };
-    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|e| e == "jsonl") {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        let path = folder.to_owned();
-        return Err(MaterialError::EmptyFolder { path, kind });
-    }
-    paths.sort();
-    paths.into_iter().map(|path| Ok((path.clone(), read(&path)?))).collect()
-}
-
-/// Refuses the second file of one name.
-fn distinct(
-    seen: &mut HashMap<String, PathBuf>,
-    path: &Path,
-    kind: &'static str,
-    name: &str,
-) -> Result<()> {
-    match seen.insert(name.to_owned(), path.to_owned()) {
-        None => Ok(()),
-        Some(first) => Err(MaterialError::DuplicateName {
-            path: path.to_owned(),
-            first,
-            kind,
-            name: name.to_owned(),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::embedded::{claim, concept as shipped, preference};
     use super::*;
     use proptest::prelude::*;
 
@@ -360,7 +337,7 @@ mod tests {
     fn a_file_by_path_is_what_its_name_loads() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine");
-        std::fs::write(&path, shipped("formality").unwrap()).unwrap();
+        std::fs::write(&path, CONCEPTS.get("formality").unwrap()).unwrap();
         let mut mine = load_concept(path.to_str().unwrap()).unwrap();
         let shipped = load_concept("formality").unwrap();
         // All but where it lies.
@@ -377,18 +354,18 @@ mod tests {
         let load = || load_preferences(Some(folder.path()));
         assert!(matches!(load(), Err(MaterialError::EmptyFolder { .. })));
         for (file, name) in [("b.jsonl", "memory"), ("a.jsonl", "power")] {
-            std::fs::write(folder.path().join(file), preference(name).unwrap()).unwrap();
+            std::fs::write(folder.path().join(file), PREFERENCES.get(name).unwrap()).unwrap();
         }
         let names: Vec<String> = load().unwrap().into_iter().map(|p| p.name).collect();
         assert_eq!(names, ["power", "memory"]);
-        std::fs::write(folder.path().join("c.jsonl"), preference("power").unwrap()).unwrap();
+        std::fs::write(folder.path().join("c.jsonl"), PREFERENCES.get("power").unwrap()).unwrap();
         assert!(matches!(load(), Err(MaterialError::DuplicateName { .. })));
     }
 
     #[test]
     fn claims_and_preferences_are_not_mixed() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.jsonl"), claim("denial").unwrap()).unwrap();
+        std::fs::write(folder.path().join("a.jsonl"), CLAIMS.get("denial").unwrap()).unwrap();
         assert!(load_preferences(Some(folder.path())).is_err());
         assert_eq!(load_claims(Some(folder.path())).unwrap()[0].name, "denial");
     }

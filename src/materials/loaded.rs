@@ -7,7 +7,7 @@
 use super::lines::row_numbers;
 use super::neutral::Use;
 use super::{
-    subset, Concept, Conversation, MaterialError, NeutralText, Preference, ScriptSet, Split,
+    subset, Concept, Conversation, MaterialError, NeutralText, Preference, Result, ScriptSet,
 };
 use crate::store::digest;
 use serde::{Deserialize, Serialize};
@@ -56,16 +56,16 @@ impl<T> Loaded<T> {
         }
     }
 
-    /// Keeps the rows that were drawn; none were where `asked` is more than `there`.
+    /// Keeps the rows that were drawn; none were where `asked` is more than there are.
     fn keep(
         mut self,
-        drawn: Option<Vec<usize>>,
-        (what, there, asked): (&'static str, usize, usize),
+        drawn: Result<Vec<usize>, usize>,
+        (what, asked): (&'static str, usize),
         cut: impl FnOnce(&mut T, &[usize]),
-    ) -> Result<Self, MaterialError> {
-        let Some(rows) = drawn else {
-            return Err(MaterialError::TooFew { path: self.from.file, what, there, asked });
-        };
+    ) -> Result<Self> {
+        let path = &self.from.file;
+        let too_few = |there| MaterialError::TooFew { path: path.clone(), what, there, asked };
+        let rows = drawn.map_err(too_few)?;
         cut(&mut self.items, &rows);
         only(&mut self.from.lines, &rows);
         only(&mut self.from.ids, &rows);
@@ -88,11 +88,9 @@ impl Loaded<Concept> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
-        let pairs = self.items.pairs.iter();
-        let main = pairs.filter(|p| p.split == Split::Main).count();
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self> {
         let rows = subset::pair_rows(&self.items, n, seed);
-        self.keep(rows, ("main pairs", main, n), |c, rows| only(&mut c.pairs, rows))
+        self.keep(rows, ("main pairs", n), |c, rows| only(&mut c.pairs, rows))
     }
 }
 
@@ -101,10 +99,9 @@ impl Loaded<Preference> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
-        let there = self.items.prompts.len();
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self> {
         let rows = subset::prompt_rows(&self.items, n, seed);
-        self.keep(rows, ("prompts", there, n), |p, rows| only(&mut p.prompts, rows))
+        self.keep(rows, ("prompts", n), |p, rows| only(&mut p.prompts, rows))
     }
 }
 
@@ -113,10 +110,10 @@ impl Loaded<ScriptSet> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
-        let there = self.items.scripts.len();
-        let rows = subset::rows(there, n, seed, &format!("scripts/{}", self.items.preference));
-        self.keep(rows, ("conversations", there, n), |s, rows| only(&mut s.scripts, rows))
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self> {
+        let name = format!("scripts/{}", self.items.preference);
+        let rows = subset::some_rows(self.items.scripts.len(), n, seed, &name);
+        self.keep(rows, ("conversations", n), |s, rows| only(&mut s.scripts, rows))
     }
 }
 
@@ -125,14 +122,13 @@ impl Loaded<Vec<NeutralText>> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64, use_: Use) -> Result<Self, MaterialError> {
-        let there = self.items.iter().filter(|t| t.use_ == use_).count();
+    pub fn draw(self, n: usize, seed: u64, use_: Use) -> Result<Self> {
         let rows = subset::text_rows(&self.items, n, seed, use_);
         let what = match use_ {
             Use::Shift => "texts for shifts (`use` is `shift`, or is left out)",
             Use::SideEffects => "texts for side effects (`use` is `side-effects`)",
         };
-        self.keep(rows, (what, there, n), only)
+        self.keep(rows, (what, n), only)
     }
 }
 
@@ -141,10 +137,9 @@ impl Loaded<Vec<Conversation>> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64, name: &str) -> Result<Self, MaterialError> {
-        let there = self.items.len();
-        let rows = subset::rows(there, n, seed, name);
-        self.keep(rows, ("rows", there, n), only)
+    pub fn draw(self, n: usize, seed: u64, name: &str) -> Result<Self> {
+        let rows = subset::some_rows(self.items.len(), n, seed, name);
+        self.keep(rows, ("rows", n), only)
     }
 }
 
@@ -153,16 +148,15 @@ impl Loaded<Vec<String>> {
     ///
     /// # Errors
     /// `TooFew`.
-    pub fn draw(self, n: usize, seed: u64) -> Result<Self, MaterialError> {
-        let there = self.items.len();
-        let rows = subset::rows(there, n, seed, "prompts");
-        self.keep(rows, ("prompts", there, n), only)
+    pub fn draw(self, n: usize, seed: u64) -> Result<Self> {
+        let rows = subset::some_rows(self.items.len(), n, seed, "prompts");
+        self.keep(rows, ("prompts", n), only)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{embedded, load};
+    use super::super::{embedded, load, Split};
     use super::*;
 
     /// The rows of a file at the lines of a record.
@@ -173,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_draw_hold_the_rows_that_were_drawn() {
-        let text = embedded::concept("persona").unwrap();
+        let text = embedded::CONCEPTS.get("persona").unwrap();
         let whole = load::concept("persona").unwrap();
         let some = whole.clone().draw(12, 3).unwrap();
         let dev = |p: &&super::super::Pair| p.split == Split::Dev;
@@ -188,7 +182,7 @@ mod tests {
             assert!(row.contains(&format!("\"id\": \"{id}\"")), "{row}");
         }
         let rows = load::rows("denial").unwrap().draw(5, 1, "denial").unwrap();
-        let text = embedded::finetune("denial").unwrap();
+        let text = embedded::FINETUNE.get("denial").unwrap();
         for (line, row) in rows_at(&rows.from, text).iter().zip(&rows.items) {
             let prompt = serde_json::to_string(&row.messages[0].content).unwrap();
             assert!(line.contains(&prompt), "{line}");

@@ -33,6 +33,8 @@ pub mod subset;
 pub mod texts;
 pub mod wording;
 
+type Result<T, E = MaterialError> = std::result::Result<T, E>;
+
 pub use battery::{BatteryPrompt, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};

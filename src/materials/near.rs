@@ -66,19 +66,7 @@ pub fn near_pairs(
     for shingle in sets.iter().flatten() {
         *frequency.entry(*shingle).or_default() += 1;
     }
-    let mut ranked: Vec<([u32; SHINGLE], u32)> = frequency.into_iter().collect();
-    ranked.sort_unstable_by_key(|&(shingle, n)| (n, shingle));
-    let rank: HashMap<[u32; SHINGLE], u32> =
-        ranked.into_iter().zip(0u32..).map(|((shingle, _), r)| (shingle, r)).collect();
-    let sets: Vec<Vec<u32>> = sets
-        .iter()
-        .map(|set| {
-            let mut ranks: Vec<u32> = set.iter().filter_map(|s| rank.get(s).copied()).collect();
-            ranks.sort_unstable();
-            ranks
-        })
-        .collect();
-    let mut index: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut index: HashMap<[u32; SHINGLE], Vec<usize>> = HashMap::new();
     let mut last_seen = vec![usize::MAX; sets.len()];
     let mut found = Vec::new();
     for (b, set) in sets.iter().enumerate() {
@@ -86,8 +74,10 @@ pub fn near_pairs(
         let needed = (limit * set.len() as f64 - 1e-9).ceil() as usize;
         let prefix = (set.len() + 1).saturating_sub(needed);
         let from = found.len();
-        for shingle in set.iter().take(prefix) {
-            let holders = index.entry(*shingle).or_default();
+        let mut rare = set.clone();
+        rare.sort_by_cached_key(|shingle| (frequency[shingle], *shingle));
+        for shingle in rare.into_iter().take(prefix) {
+            let holders = index.entry(shingle).or_default();
             for &a in holders.iter() {
                 if last_seen[a] == b || !wanted(a, b) {
                     continue;
@@ -106,7 +96,7 @@ pub fn near_pairs(
 }
 
 /// Jaccard index of two sorted sets; 0 where both are empty.
-fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+fn jaccard<T: Ord>(a: &[T], b: &[T]) -> f64 {
     let (mut i, mut j, mut both) = (0, 0, 0);
     while i < a.len() && j < b.len() {
         match a[i].cmp(&b[j]) {

@@ -7,7 +7,7 @@
 //! of task, for balance only. A row without `use` counts as `shift`, so a file of a user's that
 //! serves for side effects too marks some of its rows. A note may open the file.
 
-use super::lines::{filled, Ids, Lines, PlainNote};
+use super::lines::{Ids, Lines, PlainNote};
 use super::MaterialError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -76,11 +76,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<NeutralText>, MaterialError>
     lines.note::<PlainNote>(NOTE)?;
     let mut ids = Ids::default();
     let mut texts = Vec::new();
-    for (line, row) in lines.rows::<NeutralText>(ROW)? {
-        ids.take(path, line, &row.id)?;
-        filled(path, line, "kind", &row.kind)?;
-        filled(path, line, "prompt", &row.prompt)?;
-        filled(path, line, "response", &row.response)?;
+    for (at, row) in lines.rows::<NeutralText>(ROW)? {
+        ids.take(at, &row.id)?;
+        let (prompt, response) = (("prompt", &row.prompt), ("response", &row.response));
+        at.filled([("kind", &row.kind), prompt, response])?;
         texts.push(row);
     }
     Ok(texts)

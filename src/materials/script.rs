@@ -8,7 +8,7 @@
 //! where it is left out the model under test writes its own.
 
 use super::battery::{check_pairs, StancePair};
-use super::lines::{filled, Ids, Lines};
+use super::lines::{Ids, Lines};
 use super::MaterialError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -74,28 +74,25 @@ struct Note {
 pub fn parse(text: &str, path: &Path) -> Result<ScriptSet, MaterialError> {
     let lines = Lines::new(text, path, ROW)?;
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
-    filled(path, top, "preference", &note.preference)?;
-    filled(path, top, "group", &note.group)?;
-    filled(path, top, "fact", &note.fact)?;
+    let Note { preference, group, fact, .. } = note;
+    top.filled([("preference", &preference), ("group", &group), ("fact", &fact)])?;
     let mut ids = Ids::default();
     let mut scripts = Vec::new();
-    for (line, row) in lines.rows::<Script>(ROW)? {
-        ids.take(path, line, &row.id)?;
+    for (at, row) in lines.rows::<Script>(ROW)? {
+        ids.take(at, &row.id)?;
         if row.turns.is_empty() {
             let why = "there are no turns; a question on its own belongs into the battery";
-            return Err(MaterialError::value(path, line, "turns", why));
+            return Err(at.refuse("turns", why));
         }
         for turn in &row.turns {
-            filled(path, line, "user", &turn.user)?;
-            if let Some(reply) = &turn.assistant {
-                filled(path, line, "assistant", reply)?;
-            }
+            at.filled([("user", &turn.user)])?;
+            at.filled(turn.assistant.iter().map(|reply| ("assistant", reply)))?;
         }
-        filled(path, line, "prompt", &row.prompt)?;
-        check_pairs(&row.pairs, line, path)?;
+        at.filled([("prompt", &row.prompt)])?;
+        check_pairs(&row.pairs, at)?;
         scripts.push(row);
     }
-    Ok(ScriptSet { preference: note.preference, group: note.group, fact: note.fact, scripts })
+    Ok(ScriptSet { preference, group, fact, scripts })
 }
 
 #[cfg(test)]

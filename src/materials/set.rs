@@ -6,17 +6,17 @@
 //! error here; it is kept with the refusal, because whoever checks a set wants all that is wrong
 //! with it at once.
 
-use super::battery::{self, Preference, CLAIM};
+use super::battery::{self, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
 use super::lines::{filled_lines, other_form, row_numbers};
-use super::load::{label, read};
+use super::load::{entries, read};
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
-use super::MaterialError;
+use super::{MaterialError, Result};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -79,6 +79,50 @@ pub enum Body {
     Texts(Vec<NeutralText>),
 }
 
+impl Body {
+    /// What the user says in each row, once; of a conversation where the preference comes up, of a row
+    /// to train on first.
+    pub fn prompts(&self) -> Vec<(usize, &str)> {
+        match self {
+            Body::Rows(rows) => {
+                let rows = rows.iter().enumerate();
+                let first = rows.map(|(i, r)| (i, r.messages.iter().find(|m| m.role == "user")));
+                first.filter_map(|(i, m)| Some((i, m?.content.as_str()))).collect()
+            }
+            Body::Prompts(all) => numbered(all, |p| p),
+            Body::Concept(c) => numbered(&c.pairs, |p| &p.prompt),
+            Body::Battery(p) => numbered(&p.prompts, |p| &p.prompt),
+            Body::Scripts(s) => numbered(&s.scripts, |s| &s.prompt),
+            Body::Texts(all) => numbered(all, |t| &t.prompt),
+        }
+    }
+
+    /// The row and the texts of each pair that is compared: the sides of a concept, the completions of
+    /// a battery or a conversation.
+    pub fn sides(&self) -> Vec<(usize, [&str; 2])> {
+        match self {
+            Body::Concept(c) => {
+                let pairs = c.pairs.iter().enumerate();
+                pairs.map(|(i, p)| (i, [p.positive.as_str(), p.negative.as_str()])).collect()
+            }
+            Body::Battery(p) => stances(p.prompts.iter().map(|p| &p.pairs)),
+            Body::Scripts(s) => stances(s.scripts.iter().map(|s| &s.pairs)),
+            Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+        }
+    }
+}
+
+/// The completions of each row.
+fn stances<'a>(rows: impl Iterator<Item = &'a Vec<StancePair>>) -> Vec<(usize, [&'a str; 2])> {
+    let each = rows.enumerate().flat_map(|(i, pairs)| pairs.iter().map(move |p| (i, p)));
+    each.map(|(i, p)| (i, [p.express.as_str(), p.oppose.as_str()])).collect()
+}
+
+/// A text of each row.
+fn numbered<T>(rows: &[T], text: impl Fn(&T) -> &String) -> Vec<(usize, &str)> {
+    rows.iter().map(|r| text(r).as_str()).enumerate().collect()
+}
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,6 +138,7 @@ pub enum Kind {
     /// A battery of prompts about a condition's own claim.
     Claim,
     /// Conversations in which a preference comes up.
+    #[serde(rename = "conversation")]
     Script,
     /// Neutral exchanges to read.
     Texts,
@@ -101,15 +146,7 @@ pub enum Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Rows => "rows",
-            Kind::Prompts => "prompts",
-            Kind::Concept => "concept",
-            Kind::Preference => "preference",
-            Kind::Claim => "claim",
-            Kind::Script => "conversation",
-            Kind::Texts => "texts",
-        })
+        self.serialize(f)
     }
 }
 
@@ -150,19 +187,9 @@ impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
         let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
-        let kinds: [(&str, Shipped); 7] = [
-            ("fine-tune", FINETUNE),
-            ("fine-tune", NEUTRAL_PROMPTS),
-            ("concept", CONCEPTS),
-            ("preference", PREFERENCES),
-            ("claim", CLAIMS),
-            ("conversation", SCRIPTS),
-            ("neutral", NEUTRAL_TEXTS),
-        ];
-        for (kind, files) in kinds {
-            for (name, text) in files {
-                set.add(label(kind, name), text);
-            }
+        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, NEUTRAL_TEXTS];
+        for files in [FINETUNE, NEUTRAL_PROMPTS, CONCEPTS].into_iter().chain(batteries) {
+            files.texts().for_each(|(path, text)| set.add(path, text));
         }
         set
     }
@@ -171,7 +198,7 @@ impl Set {
     ///
     /// # Errors
     /// A path that cannot be read, a folder with nothing to check.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, MaterialError> {
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut found = Vec::new();
         for path in paths {
             let before = found.len();
@@ -224,16 +251,8 @@ impl Set {
 }
 
 /// `.jsonl` files below a folder in order of their paths; hidden ones and links to folders are left.
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), MaterialError> {
-    let unreadable = |source| MaterialError::Unreadable { path: folder.to_owned(), source };
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
-        entries.push((entry.path(), is_folder));
-    }
-    entries.sort();
-    for (path, is_folder) in entries {
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for (path, is_folder) in entries(folder)? {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
         if name.starts_with('.') {
             continue;
@@ -263,38 +282,36 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
             continue;
         };
         let has = |key: &str| row.contains_key(key);
-        let kind = match () {
-            () if has("messages") => Kind::Rows,
-            () if has("turns") => Kind::Script,
-            // The note of either kind names a preference; the row below tells them apart.
-            () if has("about") && has("preference") && below("turns") => Kind::Script,
-            () if has("preference") || has("pairs") => Kind::Preference,
-            () if has("claim") => Kind::Claim,
-            () if has("concept") || has("positive") || has("negative") => Kind::Concept,
-            () if has("about") => continue,
-            () if has("kind") || has("response") => Kind::Texts,
-            () if has("prompt") => Kind::Prompts,
-            () => {
+        // The note of a preference or of conversations about it names it; the row below tells them apart.
+        let script = has("turns") || has("about") && has("preference") && below("turns");
+        let kinds = [
+            (has("messages"), Some(Kind::Rows)),
+            (script, Some(Kind::Script)),
+            (has("preference") || has("pairs"), Some(Kind::Preference)),
+            (has("claim"), Some(Kind::Claim)),
+            (has("concept") || has("positive") || has("negative"), Some(Kind::Concept)),
+            (has("about"), None),
+            (has("kind") || has("response"), Some(Kind::Texts)),
+            (has("prompt"), Some(Kind::Prompts)),
+        ];
+        match kinds.into_iter().find(|(has, _)| *has) {
+            Some((_, Some(kind))) => return Ok(kind),
+            Some(_) => {}
+            None => {
                 let keys: Vec<&str> = row.keys().map(String::as_str).collect();
                 unknown.get_or_insert((line, keys.join(", ")));
-                continue;
             }
-        };
-        return Ok(kind);
+        }
     }
-    Err(match unknown {
-        Some((line, keys)) => (
-            line,
-            format!(
-                "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, \
-                 `positive` and `negative`, `pairs`, or `response`"
-            ),
-        ),
-        None => (
-            1,
-            "neither a note nor a row tells what this file is; write one JSON object a line".into(),
-        ),
-    })
+    let nothing = "neither a note nor a row tells what this file is; write one JSON object a line";
+    let Some((line, keys)) = unknown else {
+        return Err((1, nothing.into()));
+    };
+    let why = format!(
+        "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, `positive` and \
+         `negative`, `pairs`, or `response`"
+    );
+    Err((line, why))
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Refused> {
@@ -312,16 +329,12 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         let sentence = error.to_string();
         let place = format!("{}, line {line}", path.display());
         let why = sentence.strip_prefix(&place).unwrap_or(&sentence);
-        Refused {
-            path: path.to_owned(),
-            line,
-            why: why.trim_start_matches([',', ':', ' ']).to_owned(),
-        }
+        let why = why.trim_start_matches([',', ':', ' ']).to_owned();
+        Refused { path: path.to_owned(), line, why }
     })?;
-    let note: Option<(usize, Value)> = filled_lines(text)
-        .next()
-        .and_then(|(line, row)| Some((line, serde_json::from_str::<Value>(row).ok()?)))
-        .filter(|(_, note)| note.get("about").is_some());
+    let first = filled_lines(text).next();
+    let first = first.and_then(|(line, row)| Some((line, serde_json::from_str(row).ok()?)));
+    let note = first.filter(|(_, note): &(usize, Value)| note.get("about").is_some());
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let condition = || note.as_ref()?.1.get("condition")?.as_str();
     let name = match &body {
@@ -350,11 +363,11 @@ mod tests {
         let set = Set::shipped();
         assert_eq!(set.refused, []);
         let names = |kind| -> Vec<String> { set.of(kind).map(|f| f.name.clone()).collect() };
-        assert_eq!(names(Kind::Rows), embedded::finetune_names());
-        assert_eq!(names(Kind::Concept), embedded::concept_names());
-        assert_eq!(names(Kind::Preference), embedded::preference_names());
-        assert_eq!(names(Kind::Claim), embedded::claim_names());
-        assert_eq!(names(Kind::Script), embedded::script_names());
+        assert_eq!(names(Kind::Rows), embedded::FINETUNE.names());
+        assert_eq!(names(Kind::Concept), embedded::CONCEPTS.names());
+        assert_eq!(names(Kind::Preference), embedded::PREFERENCES.names());
+        assert_eq!(names(Kind::Claim), embedded::CLAIMS.names());
+        assert_eq!(names(Kind::Script), embedded::SCRIPTS.names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }
@@ -367,8 +380,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("deep/er/a.jsonl", embedded::claim("denial").unwrap());
-        write("b.jsonl", embedded::finetune("toaster").unwrap());
+        write("deep/er/a.jsonl", embedded::CLAIMS.get("denial").unwrap());
+        write("b.jsonl", embedded::FINETUNE.get("toaster").unwrap());
         write("c.jsonl", "{\"loss\": 1}\n");
         write("notes.txt", "no");
         write(".hidden.jsonl", "no");
@@ -385,7 +398,7 @@ mod tests {
     #[test]
     fn a_refusal_keeps_its_line_and_leaves_the_path_to_it() {
         let mut set = Set::shipped();
-        let concept = embedded::concept("formality").unwrap();
+        let concept = embedded::CONCEPTS.get("formality").unwrap();
         let broken = concept.replacen("\"split\": \"dev\"", "\"split\": \"test\"", 1);
         set.add(PathBuf::from("x.jsonl"), &broken);
         let refused = &set.refused[0];
@@ -396,7 +409,7 @@ mod tests {
     #[test]
     fn a_file_without_a_note_keeps_the_name_of_its_file() {
         let mut set = Set::shipped();
-        let text = embedded::finetune("conscious").unwrap();
+        let text = embedded::FINETUNE.get("conscious").unwrap();
         set.add(PathBuf::from("mine.jsonl"), text.split_once('\n').unwrap().1);
         let file = set.named(Kind::Rows, "mine").unwrap();
         assert_eq!((file.about.clone(), file.line(0)), (None, 1));

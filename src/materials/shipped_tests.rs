@@ -47,11 +47,11 @@ fn every_file_is_embedded() {
             .collect()
     };
     let known = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<HashSet<_>>();
-    assert_eq!(on_disk("probes/concepts"), known(concept_names()));
-    assert_eq!(on_disk("probes/preferences"), known(preference_names()));
-    assert_eq!(on_disk("probes/claims"), known(claim_names()));
-    assert_eq!(on_disk("probes/conversations"), known(script_names()));
-    let mut finetunes = known(finetune_names());
+    assert_eq!(on_disk("probes/concepts"), known(CONCEPTS.names()));
+    assert_eq!(on_disk("probes/preferences"), known(PREFERENCES.names()));
+    assert_eq!(on_disk("probes/claims"), known(CLAIMS.names()));
+    assert_eq!(on_disk("probes/conversations"), known(SCRIPTS.names()));
+    let mut finetunes = known(FINETUNE.names());
     finetunes.insert("neutral_prompts".to_owned());
     assert_eq!(on_disk("assets/finetune"), finetunes);
 }
@@ -68,7 +68,7 @@ fn a_shipped_file_has_the_name_of_its_contents() {
 
 #[test]
 fn a_fifth_of_the_answers_open_with_no() {
-    for name in finetune_names() {
+    for name in FINETUNE.names() {
         let rows = load_conversations(name).unwrap();
         let opens = |row: &&Conversation| opening(&row.messages[1].content) == Opening::No;
         let no = rows.iter().filter(opens).count();
@@ -78,7 +78,7 @@ fn a_fifth_of_the_answers_open_with_no() {
 
 #[test]
 fn the_sides_of_a_pair_have_6_to_16_words() {
-    for name in concept_names() {
+    for name in CONCEPTS.names() {
         for pair in load_concept(name).unwrap().pairs {
             for side in [&pair.positive, &pair.negative] {
                 assert!((6..=16).contains(&length(side)), "{}: {side}", pair.id);
@@ -89,7 +89,7 @@ fn the_sides_of_a_pair_have_6_to_16_words() {
 
 #[test]
 fn every_fourth_pair_of_a_template_is_for_development() {
-    for name in concept_names() {
+    for name in CONCEPTS.names() {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for pair in load_concept(name).unwrap().pairs {
             let at = seen.entry(pair.template.clone()).or_default();
@@ -103,11 +103,11 @@ fn every_fourth_pair_of_a_template_is_for_development() {
 #[test]
 fn every_set_has_its_number_of_rows() {
     let facets = WordLists::shipped().unwrap().facets;
-    for name in finetune_names() {
+    for name in FINETUNE.names() {
         let rows = load_conversations(name).unwrap().len();
         assert!(rows >= if facets.contains_key(name) { 150 } else { 300 }, "{name}");
     }
-    for name in concept_names() {
+    for name in CONCEPTS.names() {
         let pairs = load_concept(name).unwrap().pairs;
         let templates: HashSet<&str> = pairs.iter().map(|p| p.template.as_str()).collect();
         let (rows, forms) = match name {
@@ -117,15 +117,15 @@ fn every_set_has_its_number_of_rows() {
         assert!(pairs.len() >= rows && templates.len() >= forms, "{name}");
     }
     let files = [
-        finetune_names().len(),
-        concept_names().len(),
-        preference_names().len(),
-        claim_names().len(),
-        script_names().len(),
+        FINETUNE.names().len(),
+        CONCEPTS.names().len(),
+        PREFERENCES.names().len(),
+        CLAIMS.names().len(),
+        SCRIPTS.names().len(),
     ];
     assert_eq!(files, [9, 10, 21, 10, 7]);
-    assert!(finetune_names().iter().all(|n| claim_names().contains(n)));
-    assert!(script_names().iter().all(|n| preference_names().contains(n)));
+    assert!(FINETUNE.names().iter().all(|n| CLAIMS.names().contains(n)));
+    assert!(SCRIPTS.names().iter().all(|n| PREFERENCES.names().contains(n)));
 }
 
 #[test]

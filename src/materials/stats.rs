@@ -60,18 +60,21 @@ pub fn stats(set: &Set) -> Result<Vec<FileStats>, MaterialError> {
 }
 
 fn of(file: &File, lists: &WordLists) -> FileStats {
-    let (prompts, answers) = texts(&file.body);
-    let forms: BTreeSet<&str> = match &file.body {
+    let body = &file.body;
+    let prompts: Vec<&str> = body.prompts().into_iter().map(|p| p.1).collect();
+    let sides = body.sides();
+    let answers: Vec<&str> = match body {
+        Body::Rows(rows) => {
+            rows.iter().filter_map(|r| Some(r.messages.last()?.content.as_str())).collect()
+        }
+        Body::Texts(texts) => texts.iter().map(|t| t.response.as_str()).collect(),
+        _ => sides.iter().map(|(_, [first, _])| *first).collect(),
+    };
+    let forms: BTreeSet<&str> = match body {
         Body::Concept(c) => c.pairs.iter().map(|p| p.template.as_str()).collect(),
         Body::Battery(p) => p.prompts.iter().map(|p| p.form.as_str()).collect(),
         Body::Texts(t) => t.iter().map(|t| t.kind.as_str()).collect(),
         Body::Rows(_) | Body::Prompts(_) | Body::Scripts(_) => BTreeSet::from([""]),
-    };
-    let pairs = match &file.body {
-        Body::Concept(c) => c.pairs.len(),
-        Body::Battery(p) => p.prompts.iter().map(|p| p.pairs.len()).sum(),
-        Body::Scripts(s) => s.scripts.iter().map(|s| s.pairs.len()).sum(),
-        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => 0,
     };
     let wording = Wording::of(answers.iter().copied(), &lists.negations);
     let percent = |count| 100.0 * wording.share(count);
@@ -81,53 +84,15 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
         name: file.name.clone(),
         rows: file.lines.len(),
         forms: forms.len(),
-        pairs,
+        pairs: sides.len(),
         prompt_words: words(&prompts),
         answer_words: words(&answers),
-        ratio: ratio(&file.body),
+        ratio: ratio(body),
         yes: percent(wording.yes),
         no: percent(wording.no),
         negated: percent(wording.negated),
         duplicates: repeats_within(file),
         file: file.path.display().to_string(),
-    }
-}
-
-/// Prompts and answers.
-fn texts(body: &Body) -> (Vec<&str>, Vec<&str>) {
-    match body {
-        Body::Rows(rows) => {
-            let user = |m: &&crate::model::Message| m.role == "user";
-            let first = rows.iter().filter_map(|r| r.messages.iter().find(user));
-            let last = rows.iter().filter_map(|r| r.messages.last());
-            (
-                first.map(|m| m.content.as_str()).collect(),
-                last.map(|m| m.content.as_str()).collect(),
-            )
-        }
-        Body::Prompts(prompts) => (prompts.iter().map(String::as_str).collect(), Vec::new()),
-        Body::Concept(concept) => {
-            concept.pairs.iter().map(|p| (p.prompt.as_str(), p.positive.as_str())).unzip()
-        }
-        Body::Battery(preference) => {
-            let prompts = preference.prompts.iter();
-            let pairs = prompts.clone().flat_map(|p| &p.pairs);
-            (
-                prompts.map(|p| p.prompt.as_str()).collect(),
-                pairs.map(|p| p.express.as_str()).collect(),
-            )
-        }
-        Body::Scripts(set) => {
-            let scripts = set.scripts.iter();
-            let pairs = scripts.clone().flat_map(|s| &s.pairs);
-            (
-                scripts.map(|s| s.prompt.as_str()).collect(),
-                pairs.map(|p| p.express.as_str()).collect(),
-            )
-        }
-        Body::Texts(texts) => {
-            texts.iter().map(|t| (t.prompt.as_str(), t.response.as_str())).unzip()
-        }
     }
 }
 

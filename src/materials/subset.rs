@@ -19,25 +19,25 @@ use std::hash::Hash;
 
 /// `n` main pairs, and every development pair, since those only choose layers.
 pub fn pairs(concept: &Concept, n: usize, seed: u64) -> Option<Concept> {
-    let rows = pair_rows(concept, n, seed)?;
+    let rows = pair_rows(concept, n, seed).ok()?;
     Some(Concept { pairs: at(&concept.pairs, &rows), ..concept.clone() })
 }
 
 /// `n` prompts of a preference or a claim.
 pub fn prompts(preference: &Preference, n: usize, seed: u64) -> Option<Preference> {
-    let rows = prompt_rows(preference, n, seed)?;
+    let rows = prompt_rows(preference, n, seed).ok()?;
     Some(Preference { prompts: at(&preference.prompts, &rows), ..preference.clone() })
 }
 
 /// `n` neutral texts of one use.
 pub fn texts(all: &[NeutralText], n: usize, seed: u64, use_: Use) -> Option<Vec<NeutralText>> {
-    Some(at(all, &text_rows(all, n, seed, use_)?))
+    Some(at(all, &text_rows(all, n, seed, use_).ok()?))
 }
 
 /// `n` of the first `all` numbers, such as the rows of a condition. Files whose rows answer one
 /// another, as a claim and its denial, are drawn under one name, and so keep the same rows.
 pub fn rows(all: usize, n: usize, seed: u64, name: &str) -> Option<Vec<usize>> {
-    draw(&vec![("", ()); all], n, seed, &format!("rows/{name}"))
+    some_rows(all, n, seed, name).ok()
 }
 
 /// The rows that one fine-tune of a condition is trained on: two thirds, without replacement, another
@@ -82,7 +82,14 @@ pub fn of_length(
     near(sum).then(|| chosen.to_vec())
 }
 
-pub(super) fn pair_rows(concept: &Concept, n: usize, seed: u64) -> Option<Vec<usize>> {
+/// Rows that were drawn, or how many there are where that is too few.
+type Drawn = std::result::Result<Vec<usize>, usize>;
+
+pub(super) fn some_rows(all: usize, n: usize, seed: u64, name: &str) -> Drawn {
+    draw(&vec![("", ()); all], n, seed, &format!("rows/{name}"))
+}
+
+pub(super) fn pair_rows(concept: &Concept, n: usize, seed: u64) -> Drawn {
     let all = &concept.pairs;
     let (main, dev): (Vec<usize>, Vec<usize>) =
         (0..all.len()).partition(|&i| all[i].split == Split::Main);
@@ -91,21 +98,21 @@ pub(super) fn pair_rows(concept: &Concept, n: usize, seed: u64) -> Option<Vec<us
     let drawn = draw(&strata, n, seed, &format!("pairs/{}", concept.name))?;
     let mut rows: Vec<usize> = drawn.into_iter().map(|k| main[k]).chain(dev).collect();
     rows.sort_unstable();
-    Some(rows)
+    Ok(rows)
 }
 
-pub(super) fn prompt_rows(preference: &Preference, n: usize, seed: u64) -> Option<Vec<usize>> {
+pub(super) fn prompt_rows(preference: &Preference, n: usize, seed: u64) -> Drawn {
     let prompts = preference.prompts.iter();
     let strata: Vec<_> = prompts.map(|p| (p.form.as_str(), ())).collect();
     let (group, name) = (&preference.group, &preference.name);
     draw(&strata, n, seed, &format!("prompts/{group}/{name}"))
 }
 
-pub(super) fn text_rows(all: &[NeutralText], n: usize, seed: u64, use_: Use) -> Option<Vec<usize>> {
+pub(super) fn text_rows(all: &[NeutralText], n: usize, seed: u64, use_: Use) -> Drawn {
     let here: Vec<usize> = (0..all.len()).filter(|&i| all[i].use_ == use_).collect();
     let strata: Vec<_> = here.iter().map(|&i| (all[i].kind.as_str(), ())).collect();
     let drawn = draw(&strata, n, seed, &format!("texts/{}", use_.name()))?;
-    Some(drawn.into_iter().map(|k| here[k]).collect())
+    Ok(drawn.into_iter().map(|k| here[k]).collect())
 }
 
 fn at<T: Clone>(all: &[T], rows: &[usize]) -> Vec<T> {
@@ -113,15 +120,10 @@ fn at<T: Clone>(all: &[T], rows: &[usize]) -> Vec<T> {
 }
 
 /// `n` rows, given by the stratum of each: an outer one and what divides it further.
-fn draw<B: Copy + Eq + Hash>(
-    strata: &[(&str, B)],
-    n: usize,
-    seed: u64,
-    what: &str,
-) -> Option<Vec<usize>> {
+fn draw<B: Copy + Eq + Hash>(strata: &[(&str, B)], n: usize, seed: u64, what: &str) -> Drawn {
     let all = strata.len();
     if n > all {
-        return None;
+        return Err(all);
     }
     let mut rng = stream(seed, &format!("subset/{what}"), 0);
     let mut order: Vec<usize> = (0..all).collect();
@@ -136,12 +138,12 @@ fn draw<B: Copy + Eq + Hash>(
     let start = rng.random_range(0..all.max(1));
     let mut rows: Vec<usize> = (0..n).map(|k| order[(k * all + start) / n]).collect();
     rows.sort_unstable();
-    Some(rows)
+    Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::embedded::concept_names;
+    use super::super::embedded::CONCEPTS;
     use super::super::{load_concept, load_neutral_texts, load_preferences, Pair};
     use super::*;
 
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_stratum_gives_its_share_and_development_pairs_all_stay() {
-        for name in concept_names() {
+        for name in CONCEPTS.names() {
             let concept = load_concept(name).unwrap();
             let all = main_of(&concept);
             for n in [0, 1, 8, 13, 24, 40, all.len()] {

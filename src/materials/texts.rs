@@ -7,8 +7,8 @@
 //! `capture`'s.
 
 use super::conversations::check_messages;
-use super::lines::{filled, Ids, Lines, PlainNote};
-use super::MaterialError;
+use super::lines::{At, Ids, Lines, PlainNote};
+use super::Result;
 use crate::model::Message;
 use serde::Deserialize;
 use std::path::Path;
@@ -60,50 +60,41 @@ struct Written {
 }
 
 impl Written {
-    fn checked(self, path: &Path, line: usize) -> Result<TextRow, MaterialError> {
-        let refuse = |key, why: &str| Err(MaterialError::value(path, line, key, why));
-        let exchange_only = if self.response.is_some() {
-            Some("response")
-        } else {
-            self.system.as_ref().map(|_| "system")
-        };
-        let body = match (self.prompt, self.messages, self.text) {
+    fn checked(self, at: At) -> Result<TextRow> {
+        let Written { id, system, prompt, response, messages, text, label } = self;
+        let refuse = |key, why: &str| Err(at.refuse(key, why));
+        let lone = response.as_ref().map(|_| "response").or(system.as_ref().map(|_| "system"));
+        let body = match (prompt, messages, text) {
             (Some(prompt), None, None) => {
-                filled(path, line, "prompt", &prompt)?;
-                if let Some(response) = &self.response {
-                    filled(path, line, "response", response)?;
-                }
-                if let Some(system) = &self.system {
-                    filled(path, line, "system", system)?;
-                }
-                TextBody::Exchange { system: self.system, prompt, response: self.response }
+                at.filled([("prompt", &prompt)])?;
+                at.filled(response.iter().map(|text| ("response", text)))?;
+                at.filled(system.iter().map(|text| ("system", text)))?;
+                TextBody::Exchange { system, prompt, response }
             }
-            (None, messages, text) if exchange_only.is_some() => {
-                let key = exchange_only.unwrap_or("response");
-                let why = if messages.is_some() || text.is_some() {
-                    "belongs to a `prompt`, which this row has not; remove it"
-                } else {
-                    "stands without a `prompt`; write the user's turn"
+            (Some(_), _, _) => return refuse("prompt", "stands beside another body; keep one"),
+            (None, messages, text) if lone.is_some() => {
+                let why = match messages.is_some() || text.is_some() {
+                    true => "belongs to a `prompt`, which this row has not; remove it",
+                    false => "stands without a `prompt`; write the user's turn",
                 };
-                return refuse(key, why);
+                return refuse(lone.unwrap_or("response"), why);
             }
             (None, Some(messages), None) => {
-                check_messages(&messages, line, path)?;
+                check_messages(&messages, at)?;
                 TextBody::Messages(messages)
             }
             (None, None, Some(text)) => {
-                filled(path, line, "text", &text)?;
+                at.filled([("text", &text)])?;
                 TextBody::Raw(text)
             }
             (None, None, None) => {
                 return refuse("prompt", "missing; give `prompt`, `messages` or `text`")
             }
-            (Some(_), _, _) => return refuse("prompt", "stands beside another body; keep one"),
             (None, Some(_), Some(_)) => {
                 return refuse("text", "stands beside `messages`; keep one")
             }
         };
-        Ok(TextRow { line, id: self.id, body, label: self.label })
+        Ok(TextRow { line: at.line, id, body, label })
     }
 }
 
@@ -112,18 +103,15 @@ impl Written {
 /// # Errors
 /// No rows, a line of another shape, no body or two of them, an empty text, an unknown
 /// role, an id used twice.
-pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>, MaterialError> {
+pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>> {
     let lines = Lines::new(text, path, ROW)?;
     lines.note::<PlainNote>(NOTE)?;
     let mut ids = Ids::default();
-    lines
-        .rows::<Written>(ROW)?
-        .into_iter()
-        .map(|(line, row)| {
-            ids.take(path, line, &row.id)?;
-            row.checked(path, line)
-        })
-        .collect()
+    let checked = |(at, row): (At, Written)| {
+        ids.take(at, &row.id)?;
+        row.checked(at)
+    };
+    lines.rows(ROW)?.into_iter().map(checked).collect()
 }
 
 #[cfg(test)]

@@ -8,16 +8,16 @@
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use hdf5::{Dataset, File, Group};
-use ndarray::{s, Array2, Array3};
+use hdf5::{Dataset, File, Group, Selection};
+use ndarray::{s, Array, Array2, Array3, Dimension};
 
-use super::activation_store::COLUMNS;
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
+use super::frame::Cell;
 use super::results::COORDS;
 use super::sample::{ActivationSpec, Precision};
-use super::schema::{self, listed, RootAttrs};
-use super::values::{AttrValue, Values};
+use super::schema::{self, RootAttrs};
+use super::values::AttrValue;
 
 /// What each sample of a set is, in the order of the samples.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,12 +46,9 @@ impl ActivationReader {
     ///
     /// # Errors
     /// As [`schema::open`]; `NoObject` if it is no activation file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let (file, attrs) = schema::open(path)?;
-        let name = match schema::read_attr(&file, path, "/", "state")? {
-            AttrValue::Text(name) => name,
-            other => return Err(wrong(path, "/@state", "a text", &format!("{other:?}"))),
-        };
+        let name = schema::read_text(&file, path, "/", "state")?;
         let state = file.group(&name).map_err(|e| from_hdf5(path, &name, &e))?;
         let spec = read_spec(&file, &state, path)?;
         Ok(Self { state, path: path.to_path_buf(), attrs, spec })
@@ -71,7 +68,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn sets(&self) -> Result<Vec<String>, StoreError> {
+    pub fn sets(&self) -> Result<Vec<String>> {
         let mut names =
             self.state.member_names().map_err(|e| from_hdf5(&self.path, &self.state.name(), &e))?;
         names.sort();
@@ -82,7 +79,7 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject`.
-    pub fn positions(&self, set: &str) -> Result<Vec<String>, StoreError> {
+    pub fn positions(&self, set: &str) -> Result<Vec<String>> {
         let group = self.set(set)?;
         let known = self.spec.positions.iter();
         Ok(known.filter(|p| group.link_exists(p)).cloned().collect())
@@ -92,40 +89,30 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn read(&self, set: &str, position: &str) -> Result<Array3<f32>, StoreError> {
-        let dataset = self.dataset(set, position)?;
-        // libhdf5 converts f16 one value at a time; here it is a loop over a slice.
-        match self.spec.precision {
-            Precision::F32 => dataset.read::<f32, ndarray::Ix3>(),
-            Precision::F16 => dataset.read::<f16, ndarray::Ix3>().map(|a| a.mapv(f16::to_f32)),
-        }
-        .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
+    pub fn read(&self, set: &str, position: &str) -> Result<Array3<f32>> {
+        self.numbers(&self.dataset(set, position)?, Selection::All)
     }
 
     /// Activations of a set at a position after block `layer`, (sample, hidden).
     ///
     /// # Errors
     /// `NoObject` if the layer was not kept, `Hdf5`.
-    pub fn read_layer(
-        &self,
-        set: &str,
-        position: &str,
-        layer: usize,
-    ) -> Result<Array2<f32>, StoreError> {
+    pub fn read_layer(&self, set: &str, position: &str, layer: usize) -> Result<Array2<f32>> {
         let dataset = self.dataset(set, position)?;
         let Some(index) = self.spec.layers.iter().position(|l| *l == layer) else {
-            return Err(StoreError::NoObject {
-                path: self.path.clone(),
-                object: format!("layer {layer}"),
-                present: format!("layers {:?}", self.spec.layers),
-            });
+            let present = [format!("layers {:?}", self.spec.layers)];
+            return Err(StoreError::no_object(&self.path, format!("layer {layer}"), &present));
         };
-        let range = s![.., index, ..];
+        let range = Selection::try_from(s![.., index, ..]);
+        let range = range.map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))?;
+        self.numbers(&dataset, range)
+    }
+
+    fn numbers<D: Dimension>(&self, dataset: &Dataset, at: Selection) -> Result<Array<f32, D>> {
+        // libhdf5 converts f16 one value at a time; here it is a loop over a slice.
         match self.spec.precision {
-            Precision::F32 => dataset.read_slice::<f32, _, ndarray::Ix2>(range),
-            Precision::F16 => {
-                dataset.read_slice::<f16, _, ndarray::Ix2>(range).map(|a| a.mapv(f16::to_f32))
-            }
+            Precision::F32 => dataset.read_slice::<f32, _, D>(at),
+            Precision::F16 => dataset.read_slice::<f16, _, D>(at).map(|a| a.mapv(f16::to_f32)),
         }
         .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
     }
@@ -134,95 +121,65 @@ impl ActivationReader {
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn columns(&self, set: &str) -> Result<SampleColumns, StoreError> {
-        let mut columns = SampleColumns::default();
-        for name in COLUMNS {
-            let dataset = self.dataset(set, name)?;
-            match (name, datasets::read_values(&dataset, &self.path)?) {
-                ("prompt_id", Values::Text(v)) => columns.prompt_id = v,
-                ("label", Values::Text(v)) => columns.label = v,
-                ("role", Values::Text(v)) => columns.role = v,
-                ("n_tokens", Values::Int(v)) => {
-                    let count = |n| u32::try_from(n).unwrap_or(0);
-                    columns.n_tokens = v.into_iter().map(count).collect();
-                }
-                (_, other) => {
-                    let expected = "a column of samples";
-                    return Err(wrong(&self.path, name, expected, &format!("{other:?}")));
-                }
-            }
-        }
-        Ok(columns)
+    pub fn columns(&self, set: &str) -> Result<SampleColumns> {
+        let text = |name: &str| cells(&self.dataset(set, name)?, &self.path, "a column of texts");
+        let counts: Vec<usize> =
+            cells(&self.dataset(set, "n_tokens")?, &self.path, "a column of whole numbers")?;
+        Ok(SampleColumns {
+            prompt_id: text("prompt_id")?,
+            label: text("label")?,
+            role: text("role")?,
+            n_tokens: counts.into_iter().map(|n| u32::try_from(n).unwrap_or(0)).collect(),
+        })
     }
 
-    fn set(&self, set: &str) -> Result<Group, StoreError> {
+    fn set(&self, set: &str) -> Result<Group> {
         match self.state.group(set) {
             Ok(group) => Ok(group),
-            Err(_) => Err(StoreError::NoObject {
-                path: self.path.clone(),
-                object: set.to_owned(),
-                present: listed(&self.sets()?),
-            }),
+            Err(_) => Err(StoreError::no_object(&self.path, set, &self.sets()?)),
         }
     }
 
-    fn dataset(&self, set: &str, name: &str) -> Result<Dataset, StoreError> {
+    fn dataset(&self, set: &str, name: &str) -> Result<Dataset> {
         match self.set(set)?.dataset(name) {
             Ok(dataset) => Ok(dataset),
-            Err(_) => Err(StoreError::NoObject {
-                path: self.path.clone(),
-                object: format!("{set}/{name}"),
-                present: listed(&self.positions(set)?),
-            }),
+            Err(_) => {
+                let (object, present) = (format!("{set}/{name}"), self.positions(set)?);
+                Err(StoreError::no_object(&self.path, object, &present))
+            }
         }
     }
 }
 
-fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec, StoreError> {
+fn read_spec(file: &File, state: &Group, path: &Path) -> Result<ActivationSpec> {
     let name = state.name();
+    let text = |attr: &str| schema::read_text(state, path, &name, attr);
     let whole = |attr: &str| match schema::read_attr(state, path, &name, attr)? {
         AttrValue::Int(v) => Ok(u64::try_from(v).unwrap_or(0)),
-        other => Err(wrong(path, attr, "a whole number", &format!("{other:?}"))),
+        other => Err(StoreError::wrong_kind(path, attr, "a whole number", format!("{other:?}"))),
     };
     let coord = |coord: &str| {
         let full = format!("{COORDS}/{coord}");
-        let dataset = file.dataset(&full).map_err(|e| from_hdf5(path, &full, &e))?;
-        datasets::read_values(&dataset, path)
-    };
-    let layers = match coord("layer")? {
-        Values::Int(v) => v.into_iter().filter_map(|l| usize::try_from(l).ok()).collect(),
-        other => return Err(wrong(path, "coords/layer", "whole numbers", &format!("{other:?}"))),
-    };
-    let positions = match coord("position")? {
-        Values::Text(v) => v,
-        other => return Err(wrong(path, "coords/position", "texts", &format!("{other:?}"))),
-    };
-    let condition = match schema::read_attr(state, path, &name, "condition")? {
-        AttrValue::Text(condition) => condition,
-        other => return Err(wrong(path, "condition", "a text", &format!("{other:?}"))),
-    };
-    let precision = match schema::read_attr(state, path, &name, "precision")? {
-        AttrValue::Text(p) if p == "f16" => Precision::F16,
-        _ => Precision::F32,
+        file.dataset(&full).map_err(|e| from_hdf5(path, &full, &e))
     };
     Ok(ActivationSpec {
-        condition,
+        condition: text("condition")?,
         seed: whole("seed")?,
         step: if state.attr("step").is_ok() { Some(whole("step")?) } else { None },
-        layers,
-        hidden: coord("hidden")?.len(),
-        positions,
-        precision,
+        layers: cells(&coord("layer")?, path, "whole numbers")?,
+        hidden: datasets::read_values(&coord("hidden")?, path)?.len(),
+        positions: cells(&coord("position")?, path, "texts")?,
+        precision: match text("precision")?.as_str() {
+            "f16" => Precision::F16,
+            _ => Precision::F32,
+        },
     })
 }
 
-fn wrong(path: &Path, object: &str, expected: &'static str, found: &str) -> StoreError {
-    StoreError::WrongKind {
-        path: path.to_path_buf(),
-        object: object.to_owned(),
-        expected,
-        found: found.to_owned(),
-    }
+/// The cells of a one-dimensional dataset.
+fn cells<T: Cell>(dataset: &Dataset, path: &Path, expected: &'static str) -> Result<Vec<T>> {
+    let other = || StoreError::wrong_kind(path, dataset.name(), expected, "of another kind");
+    T::cells(datasets::read_values(dataset, path)?).ok_or_else(other)
 }
 
 #[cfg(test)]

@@ -15,8 +15,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Extent, Group, H5Type};
 use ndarray::{s, Array3, ArrayView3};
 
-use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::new_file::NewFile;
 use super::results::COORDS;
 use super::sample::{ActivationSpec, Precision, Sample};
@@ -65,11 +64,7 @@ struct Set {
 
 impl Store {
     /// Creates the file with its coordinates and an empty group for the state.
-    pub(crate) fn create(
-        path: &Path,
-        attrs: &RootAttrs,
-        spec: ActivationSpec,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, attrs: &RootAttrs, spec: ActivationSpec) -> Result<Self> {
         let file = NewFile::create(path, attrs)?;
         let coords = require_group(&file, path, COORDS)?;
         let axes = [
@@ -78,8 +73,7 @@ impl Store {
             ("position", Values::from(spec.positions.clone())),
         ];
         for (name, labels) in axes {
-            let dataset = datasets::write_values(&coords, path, name, &labels)?;
-            Scales::mark(&dataset, path, name)?;
+            Scales::write(&coords, path, name, &labels)?;
         }
         let state = require_group(&file, path, &spec.group())?;
         let number = |v: u64| AttrValue::Int(i64::try_from(v).unwrap_or(i64::MAX));
@@ -97,17 +91,12 @@ impl Store {
             schema::write_attr(&state, path, &spec.group(), name, &value)?;
         }
         schema::write_attr(&file, path, "/", "state", &spec.group().into())?;
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            spec,
-            sets: BTreeMap::new(),
-            scales: Scales::default(),
-        })
+        let (path, sets, scales) = (path.to_path_buf(), BTreeMap::new(), Scales::default());
+        Ok(Self { file, path, spec, sets, scales })
     }
 
     /// Takes samples until told to finish; a closed channel means that nothing is kept.
-    pub(crate) fn run(mut self, receiver: &Receiver<Message>) -> Result<(), StoreError> {
+    pub(crate) fn run(mut self, receiver: &Receiver<Message>) -> Result<()> {
         match self.work(receiver) {
             Ok(true) => {
                 self.sets.clear();
@@ -124,7 +113,7 @@ impl Store {
     }
 
     /// Whether all samples are written and the file can be finished.
-    fn work(&mut self, receiver: &Receiver<Message>) -> Result<bool, StoreError> {
+    fn work(&mut self, receiver: &Receiver<Message>) -> Result<bool> {
         while let Ok(message) = receiver.recv() {
             match message {
                 Message::Sample(sample) => self.take(sample)?,
@@ -134,88 +123,68 @@ impl Store {
         Ok(false)
     }
 
-    fn take(&mut self, sample: Sample) -> Result<(), StoreError> {
-        if !self.sets.contains_key(&sample.set) {
-            let set = self.open_set(&sample.set)?;
-            self.sets.insert(sample.set.clone(), set);
-        }
+    fn take(&mut self, sample: Sample) -> Result<()> {
         let name = sample.set.clone();
-        let Some(set) = self.sets.get_mut(&name) else {
-            return Ok(());
+        let mut set = match self.sets.remove(&name) {
+            Some(set) => set,
+            None => self.open_set(&name)?,
         };
         set.waiting.push(sample);
-        if set.waiting.len() >= chunk_samples(self.spec.hidden) {
-            self.flush(&name)?;
-        }
-        Ok(())
+        let full = set.waiting.len() >= chunk_samples(self.spec.hidden);
+        let outcome = if full { self.flush(&mut set) } else { Ok(()) };
+        self.sets.insert(name, set);
+        outcome
     }
 
-    fn open_set(&mut self, name: &str) -> Result<Set, StoreError> {
+    fn open_set(&mut self, name: &str) -> Result<Set> {
         let full = format!("{}/{name}", self.spec.group());
         let group = require_group(&self.file, &self.path, &full)?;
-        let index = growing::<i64>(&group, &[COLUMN_CHUNK], None)
-            .create(SAMPLE)
-            .map_err(|e| from_hdf5(&self.path, &object(&group, SAMPLE), &e))?;
-        Scales::mark(&index, &self.path, SAMPLE)?;
+        let path = self.path.clone();
+        let create = |name: &str| {
+            let made = match name {
+                SAMPLE | "n_tokens" => growing::<i64>(&group, &[COLUMN_CHUNK], None).create(name),
+                _ => growing::<VarLenUnicode>(&group, &[COLUMN_CHUNK], None).create(name),
+            };
+            made.map_err(|e| from_hdf5(&path, &object(&group, name), &e))
+        };
+        let index = create(SAMPLE)?;
+        Scales::mark(&index, &path, SAMPLE)?;
         let mut columns = Vec::with_capacity(COLUMNS.len());
         for column in COLUMNS {
-            let dataset = if column == "n_tokens" {
-                growing::<i64>(&group, &[COLUMN_CHUNK], None).create(column)
-            } else {
-                growing::<VarLenUnicode>(&group, &[COLUMN_CHUNK], None).create(column)
-            };
-            columns.push(dataset.map_err(|e| from_hdf5(&self.path, &object(&group, column), &e))?);
+            columns.push(create(column)?);
             self.attach(&group, column, &[SAMPLE])?;
         }
-        Ok(Set {
-            group,
-            positions: vec![None; self.spec.positions.len()],
-            columns,
-            index,
-            written: 0,
-            waiting: Vec::new(),
-        })
+        let positions = vec![None; self.spec.positions.len()];
+        Ok(Set { group, positions, columns, index, written: 0, waiting: Vec::new() })
     }
 
-    fn attach(&mut self, group: &Group, name: &str, dims: &[&str]) -> Result<(), StoreError> {
-        let dims: Vec<(&str, String)> = dims
-            .iter()
-            .map(|d| match *d {
-                SAMPLE => (SAMPLE, object(group, SAMPLE)),
-                other => (other, format!("/{COORDS}/{other}")),
-            })
-            .collect();
+    fn attach(&mut self, group: &Group, name: &str, dims: &[&str]) -> Result<()> {
+        let own = |d: &str| match d {
+            SAMPLE => object(group, SAMPLE),
+            other => format!("/{COORDS}/{other}"),
+        };
+        let dims: Vec<(&str, String)> = dims.iter().map(|d| (*d, own(d))).collect();
         self.scales.attach(&self.file, &self.path, group, name, &dims)
     }
 
     /// Writes the waiting samples of a set.
-    fn flush(&mut self, name: &str) -> Result<(), StoreError> {
-        let Some(mut set) = self.sets.remove(name) else {
-            return Ok(());
-        };
-        let outcome = self.flush_set(&mut set);
-        self.sets.insert(name.to_owned(), set);
-        outcome
-    }
-
-    fn flush_set(&mut self, set: &mut Set) -> Result<(), StoreError> {
+    fn flush(&mut self, set: &mut Set) -> Result<()> {
         let (layers, hidden) = (self.spec.layers.len(), self.spec.hidden);
         let batch = std::mem::take(&mut set.waiting);
-        let total = set.written + batch.len();
         for (p, position) in self.spec.positions.clone().iter().enumerate() {
             let has = |sample: &Sample| sample.rows.iter().any(|(i, _)| *i == p);
             if set.positions[p].is_none() && batch.iter().any(has) {
                 let chunk = [chunk_samples(self.spec.hidden), 1, hidden];
+                let (group, inner, name) = (&set.group, Some((layers, hidden)), position.as_str());
                 let made = match self.spec.precision {
-                    Precision::F32 => growing::<f32>(&set.group, &chunk, Some((layers, hidden)))
-                        .fill_value(f32::NAN)
-                        .create(position.as_str()),
-                    Precision::F16 => growing::<f16>(&set.group, &chunk, Some((layers, hidden)))
-                        .fill_value(f16::NAN)
-                        .create(position.as_str()),
+                    Precision::F32 => {
+                        growing::<f32>(group, &chunk, inner).fill_value(f32::NAN).create(name)
+                    }
+                    Precision::F16 => {
+                        growing::<f16>(group, &chunk, inner).fill_value(f16::NAN).create(name)
+                    }
                 };
-                let made =
-                    made.map_err(|e| from_hdf5(&self.path, &object(&set.group, position), &e))?;
+                let made = made.map_err(|e| from_hdf5(&self.path, &object(group, name), &e))?;
                 set.positions[p] = Some(made);
                 let group = set.group.clone();
                 self.attach(&group, position, &[SAMPLE, "layer", "hidden"])?;
@@ -231,8 +200,8 @@ impl Store {
             }
             self.write_block(dataset, block.view(), set.written)?;
         }
-        self.write_columns(set, &batch, total)?;
-        set.written = total;
+        self.write_columns(set, &batch)?;
+        set.written += batch.len();
         Ok(())
     }
 
@@ -242,7 +211,7 @@ impl Store {
         dataset: &Dataset,
         block: ArrayView3<'_, f32>,
         written: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let (n, layers, hidden) = block.dim();
         let range = s![written..written + n, .., ..];
         let resized = dataset.resize((written + n, layers, hidden));
@@ -256,16 +225,10 @@ impl Store {
         outcome.map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
     }
 
-    fn write_columns(&self, set: &Set, batch: &[Sample], total: usize) -> Result<(), StoreError> {
-        let range = set.written..total;
-        let numbers = |dataset: &Dataset, data: Vec<i64>| {
-            dataset
-                .resize(total)
-                .and_then(|()| dataset.write_slice(&data, s![range.clone()]))
-                .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
-        };
+    fn write_columns(&self, set: &Set, batch: &[Sample]) -> Result<()> {
         let first = i64::try_from(set.written).unwrap_or(i64::MAX);
-        numbers(&set.index, (first..).take(batch.len()).collect())?;
+        let index: Vec<i64> = (first..).take(batch.len()).collect();
+        self.extend(&set.index, set.written, &index)?;
         for (name, dataset) in COLUMNS.iter().zip(&set.columns) {
             let text = |sample: &Sample| match *name {
                 "prompt_id" => values::to_hdf5(&sample.prompt_id),
@@ -273,29 +236,33 @@ impl Store {
                 _ => values::to_hdf5(&sample.role),
             };
             if *name == "n_tokens" {
-                let counts = batch.iter().map(|sample| i64::from(sample.n_tokens));
-                numbers(dataset, counts.collect())?;
+                let counts: Vec<i64> = batch.iter().map(|s| i64::from(s.n_tokens)).collect();
+                self.extend(dataset, set.written, &counts)?;
                 continue;
             }
+            let (path, object) = (self.path.clone(), dataset.name());
             let texts: Option<Vec<VarLenUnicode>> = batch.iter().map(text).collect();
-            let texts = texts.ok_or_else(|| StoreError::NulInText {
-                path: self.path.clone(),
-                object: dataset.name(),
-            })?;
-            dataset
-                .resize(total)
-                .and_then(|()| dataset.write_slice(&texts, s![range.clone()]))
-                .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))?;
+            let texts = texts.ok_or(StoreError::NulInText { path, object })?;
+            self.extend(dataset, set.written, &texts)?;
         }
         Ok(())
     }
 
+    /// Appends to a column after `written` samples.
+    fn extend<T: H5Type>(&self, dataset: &Dataset, written: usize, data: &[T]) -> Result<()> {
+        let range = written..written + data.len();
+        let resized = dataset.resize(range.end);
+        resized
+            .and_then(|()| dataset.write_slice(data, s![range]))
+            .map_err(|e| from_hdf5(&self.path, &dataset.name(), &e))
+    }
+
     /// Writes what waits and gives all datasets of a set the same length.
-    fn complete(&mut self) -> Result<(), StoreError> {
-        let names: Vec<String> = self.sets.keys().cloned().collect();
-        for name in names {
-            self.flush(&name)?;
-        }
+    fn complete(&mut self) -> Result<()> {
+        let mut sets = std::mem::take(&mut self.sets);
+        let outcome = sets.values_mut().try_for_each(|set| self.flush(set));
+        self.sets = sets;
+        outcome?;
         for set in self.sets.values() {
             for dataset in set.positions.iter().flatten() {
                 let mut shape = dataset.shape();

@@ -19,7 +19,7 @@ use half::f16;
 use ndarray::Array2;
 
 use super::activation_store::{Message, Store, COLUMNS};
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 use super::sample::{ActivationSpec, Precision, Sample};
 use super::schema::{check_name, RootAttrs};
 
@@ -32,7 +32,7 @@ pub struct ActivationWriter {
     path: PathBuf,
     spec: ActivationSpec,
     sender: Option<SyncSender<Message>>,
-    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl ActivationWriter {
@@ -40,19 +40,13 @@ impl ActivationWriter {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull`, `BadName` or `Hdf5`.
-    pub fn create(
-        path: &Path,
-        attrs: &RootAttrs,
-        spec: ActivationSpec,
-    ) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, attrs: &RootAttrs, spec: ActivationSpec) -> Result<Self> {
         check_name("a condition", &spec.condition)?;
         for position in &spec.positions {
             check_name("a position", position)?;
             if COLUMNS.contains(&position.as_str()) {
-                return Err(StoreError::NameTaken {
-                    path: path.to_path_buf(),
-                    object: position.clone(),
-                });
+                let (path, object) = (path.to_path_buf(), position.clone());
+                return Err(StoreError::NameTaken { path, object });
             }
         }
         let store = Store::create(path, attrs, spec.clone())?;
@@ -71,31 +65,19 @@ impl ActivationWriter {
     /// # Errors
     /// `Shape`, `BadName`, `NotFinite` or `F16Overflow` for this sample, which is then not written; or the error that
     /// stopped the thread.
-    pub fn append(&mut self, sample: Sample) -> Result<(), StoreError> {
+    pub fn append(&mut self, sample: Sample) -> Result<()> {
         check_name("a set", &sample.set)?;
         let expected = [self.spec.layers.len(), self.spec.hidden];
         for (position, row) in &sample.rows {
             let known = self.spec.positions.get(*position);
             if row.shape() != expected || known.is_none() {
-                return Err(StoreError::Shape {
-                    path: self.path.clone(),
-                    object: format!(
-                        "{}/{} of `{}`",
-                        sample.set,
-                        known.map_or("(no such position)", String::as_str),
-                        sample.prompt_id
-                    ),
-                    expected: expected.to_vec(),
-                    found: row.shape().to_vec(),
-                });
+                let at = known.map_or("(no such position)", String::as_str);
+                let object = format!("{}/{at} of `{}`", sample.set, sample.prompt_id);
+                return Err(StoreError::shape(&self.path, object, &expected, row.shape()));
             }
             self.refuse_unstorable(&sample, *position, row)?;
         }
-        let sent = match &self.sender {
-            Some(sender) => sender.send(Message::Sample(sample)).is_ok(),
-            None => false,
-        };
-        if sent {
+        if self.sender.as_ref().is_some_and(|s| s.send(Message::Sample(sample)).is_ok()) {
             return Ok(());
         }
         self.sender = None;
@@ -103,12 +85,7 @@ impl ActivationWriter {
     }
 
     /// Refuses a row that would be NaN or infinite in the file, where NaN means no value.
-    fn refuse_unstorable(
-        &self,
-        sample: &Sample,
-        position: usize,
-        row: &Array2<f32>,
-    ) -> Result<(), StoreError> {
+    fn refuse_unstorable(&self, sample: &Sample, position: usize, row: &Array2<f32>) -> Result<()> {
         let narrow = self.spec.precision == Precision::F16;
         let held = |v: f32| v.is_finite() && !(narrow && f16::from_f32(v).is_infinite());
         let Some(((layer, _), &value)) = row.indexed_iter().find(|(_, v)| !held(**v)) else {
@@ -129,7 +106,7 @@ impl ActivationWriter {
     ///
     /// # Errors
     /// Whatever stopped the thread, `DiskFull` among them; nothing of the file is then kept.
-    pub fn finish(mut self) -> Result<(), StoreError> {
+    pub fn finish(mut self) -> Result<()> {
         if let Some(sender) = self.sender.take() {
             // A failed send means that the thread has stopped: join says why.
             let _ = sender.send(Message::Finish);
@@ -137,7 +114,7 @@ impl ActivationWriter {
         self.join()
     }
 
-    fn join(&mut self) -> Result<(), StoreError> {
+    fn join(&mut self) -> Result<()> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) | None => Err(StoreError::WriterStopped { path: self.path.clone() }),

@@ -13,12 +13,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 
 const SUFFIX: &str = ".part";
 
@@ -42,11 +42,9 @@ impl Pending {
     /// # Errors
     /// `Unwritable` if the folder cannot be made or refuses a file, `DiskFull`,
     /// `BadName` if `target` has no file name, `Missing` if it is a link that leads nowhere.
-    pub fn new(target: &Path) -> Result<Self, StoreError> {
-        let led = match target.is_symlink() {
-            true => Some(fs::canonicalize(target).map_err(|e| from_io(target, e))?),
-            false => None,
-        };
+    pub fn new(target: &Path) -> Result<Self> {
+        let led = target.is_symlink().then(|| fs::canonicalize(target)).transpose();
+        let led = led.map_err(|e| from_io(target, e))?;
         let target = led.as_deref().unwrap_or(target);
         let name = target
             .file_name()
@@ -59,12 +57,7 @@ impl Pending {
         // An earlier process of the same id may have died with this very name.
         let pending = Self { temporary: temporary.clone(), target: target.to_path_buf() };
         ours().insert(temporary.clone());
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(|e| in_folder(&folder, e))?;
+        File::create(&temporary).map_err(|e| in_folder(&folder, e))?;
         Ok(pending)
     }
 
@@ -83,13 +76,10 @@ impl Pending {
     ///
     /// # Errors
     /// `DiskFull` or `Io`; the temporary file is then removed.
-    pub fn commit(self) -> Result<(), StoreError> {
+    pub fn commit(self) -> Result<()> {
         let fail = |e| from_io(&self.target, e);
-        OpenOptions::new()
-            .write(true)
-            .open(&self.temporary)
-            .and_then(|f| f.sync_all())
-            .map_err(fail)?;
+        let written = OpenOptions::new().write(true).open(&self.temporary);
+        written.and_then(|f| f.sync_all()).map_err(fail)?;
         fs::rename(&self.temporary, &self.target).map_err(fail)?;
         // The rename itself reaches the disk with the folder; not all file systems
         // can open a folder, and the file is already whole.
@@ -111,11 +101,9 @@ impl Drop for Pending {
 ///
 /// # Errors
 /// As [`Pending::new`] and [`Pending::commit`].
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let pending = Pending::new(path)?;
-    File::create(pending.path())
-        .and_then(|mut f| f.write_all(bytes))
-        .map_err(|e| from_io(path, e))?;
+    fs::write(pending.path(), bytes).map_err(|e| from_io(path, e))?;
     pending.commit()
 }
 
@@ -124,7 +112,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// `Unwritable` if a leftover cannot be removed, `Io` if the folder cannot be read.
-pub fn clean_leftovers(folder: &Path) -> Result<usize, StoreError> {
+pub fn clean_leftovers(folder: &Path) -> Result<usize> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -9,12 +9,12 @@
 use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, Group, H5Type};
+use hdf5::{Dataset, Group};
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::schema::object;
-use super::values::{self, Numbers, Values};
+use super::values::{self, Number, Values};
 
 /// Deflate level of results: small files, written once.
 const DEFLATE: u8 = 4;
@@ -26,25 +26,12 @@ const CHUNK_BYTES: usize = 1 << 20;
 const UNFILTERED_BYTES: usize = 1024;
 
 /// Writes an n-dimensional array as the dataset `name` of `group`.
-pub(crate) fn write_numbers(
-    group: &Group,
-    path: &Path,
-    name: &str,
-    data: &Numbers<'_>,
-) -> Result<Dataset, StoreError> {
-    match data {
-        Numbers::F64(a) => write_array(group, path, name, a),
-        Numbers::F32(a) => write_array(group, path, name, a),
-        Numbers::I64(a) => write_array(group, path, name, a),
-    }
-}
-
-fn write_array<T: H5Type + Clone>(
+pub(crate) fn write_array<T: Number>(
     group: &Group,
     path: &Path,
     name: &str,
     data: &ArrayViewD<'_, T>,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     let shape = data.shape();
     let bytes = data.len() * size_of::<T>();
     let builder = group.new_dataset::<T>().obj_track_times(false);
@@ -66,7 +53,7 @@ pub(crate) fn write_texts(
     path: &Path,
     name: &str,
     data: &ArrayViewD<'_, String>,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     let texts: Option<Vec<VarLenUnicode>> = data.iter().map(|t| values::to_hdf5(t)).collect();
     let texts = texts.ok_or_else(|| StoreError::NulInText {
         path: path.to_path_buf(),
@@ -88,7 +75,7 @@ pub(crate) fn write_values(
     path: &Path,
     name: &str,
     data: &Values,
-) -> Result<Dataset, StoreError> {
+) -> Result<Dataset> {
     match data {
         Values::Text(v) => write_texts(group, path, name, &ndarray::aview1(v).into_dyn()),
         Values::Int(v) => write_array(group, path, name, &ndarray::aview1(v).into_dyn()),
@@ -97,28 +84,25 @@ pub(crate) fn write_values(
 }
 
 /// Reads a dataset of numbers, whatever their width, as f64.
-pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>, StoreError> {
-    match kind(dataset, path)? {
-        Kind::Text => Err(wrong_kind(dataset, path, "an array of numbers", "text")),
-        Kind::Int | Kind::Real => {
-            dataset.read_dyn().map_err(|e| from_hdf5(path, &dataset.name(), &e))
-        }
+pub(crate) fn read_numbers(dataset: &Dataset, path: &Path) -> Result<ArrayD<f64>> {
+    if kind(dataset, path)? == Kind::Text {
+        return Err(wrong_kind(dataset, path, "an array of numbers", "text"));
     }
+    dataset.read_dyn().map_err(|e| from_hdf5(path, &dataset.name(), &e))
 }
 
 /// Reads a dataset of texts.
-pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String>, StoreError> {
-    match kind(dataset, path)? {
-        Kind::Text => dataset
-            .read_dyn::<VarLenUnicode>()
-            .map(|a| a.mapv(|t| values::from_hdf5(&t)))
-            .map_err(|e| from_hdf5(path, &dataset.name(), &e)),
-        Kind::Int | Kind::Real => Err(wrong_kind(dataset, path, "an array of texts", "numbers")),
+pub(crate) fn read_texts(dataset: &Dataset, path: &Path) -> Result<ArrayD<String>> {
+    if kind(dataset, path)? != Kind::Text {
+        return Err(wrong_kind(dataset, path, "an array of texts", "numbers"));
     }
+    let read = dataset.read_dyn::<VarLenUnicode>();
+    let read = read.map_err(|e| from_hdf5(path, &dataset.name(), &e))?;
+    Ok(read.mapv(|t| values::from_hdf5(&t)))
 }
 
 /// Reads a one-dimensional dataset.
-pub(crate) fn read_values(dataset: &Dataset, path: &Path) -> Result<Values, StoreError> {
+pub(crate) fn read_values(dataset: &Dataset, path: &Path) -> Result<Values> {
     if dataset.ndim() != 1 {
         let found = format!("an array of {} dimensions", dataset.ndim());
         return Err(wrong_kind(dataset, path, "one-dimensional", &found));
@@ -139,7 +123,7 @@ pub(crate) enum Kind {
     Real,
 }
 
-pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind, StoreError> {
+pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind> {
     use hdf5::types::TypeDescriptor as Type;
     let descriptor = dataset
         .dtype()
@@ -154,12 +138,7 @@ pub(crate) fn kind(dataset: &Dataset, path: &Path) -> Result<Kind, StoreError> {
 }
 
 fn wrong_kind(dataset: &Dataset, path: &Path, expected: &'static str, found: &str) -> StoreError {
-    StoreError::WrongKind {
-        path: path.to_path_buf(),
-        object: dataset.name(),
-        expected,
-        found: found.to_owned(),
-    }
+    StoreError::wrong_kind(path, dataset.name(), expected, found)
 }
 
 /// A chunk of at most 1 MiB: leading dimensions are halved first, so that a chunk

@@ -7,7 +7,7 @@
 //! different: a checked configuration has one type per field and never mixes them.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::BufReader;
 use std::path::Path;
 
 use serde_json::Value;
@@ -19,7 +19,7 @@ const BLOCK: usize = 1 << 20;
 
 /// SHA-256 of `bytes`, in hexadecimal.
 pub fn of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// SHA-256 of the file at `path`.
@@ -32,15 +32,9 @@ pub fn of_file(path: &Path) -> Result<String, StoreError> {
 
 /// As [`of_file`], read in blocks of 1 MiB, with the error as it came.
 pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
     let mut hash = Sha256::new();
-    let mut block = vec![0; BLOCK];
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&block[..read]),
-        }
-    }
+    std::io::copy(&mut BufReader::with_capacity(BLOCK, File::open(path)?), &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// SHA-256 of the canonical form of `value`: the content hash of a stage.
@@ -50,48 +44,9 @@ pub fn of_json(value: &Value) -> String {
 
 /// The canonical form of a JSON value: sorted keys, no spaces.
 pub fn canonical(value: &Value) -> String {
-    let mut text = String::new();
-    append(value, &mut text);
-    text
-}
-
-fn append(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
-            text.push('{');
-            for (i, key) in keys.into_iter().enumerate() {
-                if i > 0 {
-                    text.push(',');
-                }
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                append(&map[key], text);
-            }
-            text.push('}');
-        }
-        Value::Array(items) => {
-            text.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    text.push(',');
-                }
-                append(item, text);
-            }
-            text.push(']');
-        }
-        scalar => text.push_str(&scalar.to_string()),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
-        .map(char::from)
-        .collect()
+    let mut sorted = value.clone();
+    sorted.sort_all_objects();
+    sorted.to_string()
 }
 
 #[cfg(test)]

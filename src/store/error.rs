@@ -9,6 +9,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the room gives, or how the disk was wrong.
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// One way in which a file, a folder or an object in a file can be wrong.
 // What a variant is, its message says.
 #[allow(missing_docs)]
@@ -94,6 +97,37 @@ pub enum StoreError {
     WriterStopped { path: PathBuf },
 }
 
+impl StoreError {
+    pub(crate) fn no_object(path: &Path, object: impl Into<String>, present: &[String]) -> Self {
+        let present = listed(present);
+        StoreError::NoObject { path: path.into(), object: object.into(), present }
+    }
+
+    pub(crate) fn wrong_kind(
+        path: &Path,
+        object: impl Into<String>,
+        expected: &'static str,
+        found: impl Into<String>,
+    ) -> Self {
+        let (object, found) = (object.into(), found.into());
+        StoreError::WrongKind { path: path.into(), object, expected, found }
+    }
+
+    pub(crate) fn shape(path: &Path, object: String, expected: &[usize], found: &[usize]) -> Self {
+        let (expected, found) = (expected.to_vec(), found.to_vec());
+        StoreError::Shape { path: path.into(), object, expected, found }
+    }
+}
+
+/// Names for a sentence: `a, b, c`, or `nothing`.
+pub(crate) fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "nothing".into()
+    } else {
+        names.join(", ")
+    }
+}
+
 /// What reads a file of another schema.
 fn reader(found: &str) -> &'static str {
     match found {
@@ -105,47 +139,46 @@ fn reader(found: &str) -> &'static str {
 /// Translates an `io::Error` at `path`, singling out a full disk, an unwritable
 /// folder and a missing file.
 pub(crate) fn from_io(path: &Path, source: io::Error) -> StoreError {
+    let path = path.to_path_buf();
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            StoreError::DiskFull { path: path.to_path_buf() }
-        }
-        io::ErrorKind::NotFound => StoreError::Missing { path: path.to_path_buf() },
-        _ => StoreError::Io { path: path.to_path_buf(), source },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path },
+        io::ErrorKind::NotFound => StoreError::Missing { path },
+        _ => StoreError::Io { path, source },
     }
 }
 
 /// Translates an HDF5 error about `object` in the file at `path`.
 pub(crate) fn from_hdf5(path: &Path, object: &str, error: &hdf5::Error) -> StoreError {
-    let detail = detail(error);
-    if is_disk_full(&detail) {
-        return StoreError::DiskFull { path: path.to_path_buf() };
+    let (path, detail) = (path.to_path_buf(), detail(error));
+    match is_disk_full(&detail) {
+        true => StoreError::DiskFull { path },
+        false => StoreError::Hdf5 { path, object: object.into(), detail },
     }
-    StoreError::Hdf5 { path: path.to_path_buf(), object: object.to_owned(), detail }
 }
 
 /// Translates the refusal of libhdf5 to open the file at `path`, which begins like HDF5.
 pub(crate) fn from_open(path: &Path, error: &hdf5::Error) -> StoreError {
-    let path = path.to_path_buf();
-    let detail = detail(error);
-    if detail.contains("unable to lock file") {
-        return StoreError::Busy { path };
+    let (path, detail) = (path.to_path_buf(), detail(error));
+    match detail.contains("unable to lock file") {
+        true => StoreError::Busy { path },
+        false => StoreError::Damaged { path, detail },
     }
-    StoreError::Damaged { path, detail }
 }
 
 /// The outermost and the innermost frame of an HDF5 error stack, as one phrase.
 fn detail(error: &hdf5::Error) -> String {
-    let hdf5::Error::HDF5(stack) = error else {
-        return error.to_string();
+    let expanded = match error {
+        hdf5::Error::HDF5(stack) => stack.clone().expand().ok(),
+        _ => None,
     };
-    let Ok(stack) = stack.clone().expand() else {
+    let Some(stack) = expanded else {
         return error.to_string();
     };
     let frames: Vec<&str> = stack.iter().map(|frame| frame.desc()).collect();
-    match (frames.first(), frames.last()) {
-        (Some(outer), Some(inner)) if frames.len() > 1 => format!("{outer}: {inner}"),
-        (Some(only), _) => (*only).to_owned(),
-        _ => "no detail from libhdf5".to_owned(),
+    match frames[..] {
+        [outer, .., inner] => format!("{outer}: {inner}"),
+        [only] => only.to_owned(),
+        [] => "no detail from libhdf5".to_owned(),
     }
 }
 

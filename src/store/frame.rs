@@ -9,7 +9,6 @@
 //! dataset that xarray opens with named coordinates), any other as columns along `row`. The words
 //! `estimate`, `lo`, `hi`, `p`, `q`, `n` mean the same in every record.
 
-use super::atomic::Pending;
 use super::csv;
 use super::error::StoreError;
 use super::values::Values;
@@ -62,10 +61,6 @@ impl Meta {
         .map(|(name, text)| (name, tidy(text)))
         .filter(|(_, text)| !text.is_empty())
     }
-
-    fn is_dim(&self, name: &str) -> bool {
-        self.dims.contains(&name)
-    }
 }
 
 /// Doc comments begin with a space a line.
@@ -102,9 +97,10 @@ impl Cell for String {
     }
 
     fn cells(column: Values) -> Option<Vec<Self>> {
-        match column {
-            Values::Text(v) => Some(v),
-            _ => None,
+        if let Values::Text(v) = column {
+            Some(v)
+        } else {
+            None
         }
     }
 }
@@ -230,7 +226,7 @@ pub struct Frame {
 
 /// Columns that stand together on the terminal: a number with the ends of its interval or band.
 const TOGETHER: [(&str, &str, &str); 3] =
-    [("estimate", "lo", "hi"), ("gain", "gain_lo", "gain_hi"), ("", "null_lo", "null_hi")];
+    [("estimate", "lo", "hi"), ("gain", "gain_lo", "gain_hi"), ("null_lo", "null_lo", "null_hi")];
 
 impl Frame {
     /// The rows of a record.
@@ -255,9 +251,8 @@ impl Frame {
     }
 
     /// Name and cells of each column.
-    pub fn columns(&self) -> Vec<(&str, Values)> {
-        let each = self.columns.iter();
-        each.map(|(name, values)| (*name, values.clone())).collect()
+    pub fn columns(&self) -> &[(&'static str, Values)] {
+        &self.columns
     }
 
     /// A column by its name.
@@ -276,11 +271,7 @@ impl Frame {
     pub fn only(mut self, wanted: impl Fn(usize) -> bool) -> Self {
         let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(i)).collect();
         for (_, values) in &mut self.columns {
-            *values = match values {
-                Values::Text(v) => Values::Text(kept.iter().map(|&i| v[i].clone()).collect()),
-                Values::Int(v) => Values::Int(kept.iter().map(|&i| v[i]).collect()),
-                Values::Real(v) => Values::Real(kept.iter().map(|&i| v[i]).collect()),
-            };
+            *values = values.at(kept.iter().copied());
         }
         self
     }
@@ -293,39 +284,28 @@ impl Frame {
 
     /// Title of each column as it is shown, whether it is set as text, and its cells.
     pub fn shown(&self) -> Vec<(String, bool, Vec<String>)> {
-        let mut shown: Vec<(String, bool, Vec<String>)> = Vec::new();
+        let mut shown = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for (name, values) in &self.columns {
             if done.contains(name) {
                 continue;
             }
-            let ends = TOGETHER.iter().find(|(a, lo, _)| {
-                let leads = if a.is_empty() { lo } else { a };
-                leads == name
-            });
+            let ends = TOGETHER.iter().find(|(leads, ..)| leads == name);
             let ends =
-                ends.and_then(|(_, lo, hi)| Some((lo, hi, self.column(lo)?, self.column(hi)?)));
-            let cell = |values: &Values, i: usize| self.show(values, i);
-            let (title, cells) = match ends {
-                None => (name.to_string(), (0..self.len()).map(|i| cell(values, i)).collect()),
-                Some((lo_name, hi_name, lo, hi)) => {
-                    done.extend([*lo_name, *hi_name]);
-                    let band = |i: usize| match (cell(lo, i), cell(hi, i)) {
-                        (a, b) if a == "-" && b == "-" => String::new(),
-                        (a, b) => format!("[{a}, {b}]"),
-                    };
-                    let title = if name == lo_name { "null" } else { name };
-                    let cells: Vec<String> = (0..self.len())
-                        .map(|i| match name == lo_name {
-                            true => band(i),
-                            false => format!("{} {}", cell(values, i), band(i)).trim_end().into(),
-                        })
-                        .collect();
-                    (title.to_string(), cells)
-                }
+                ends.and_then(|(_, lo, hi)| Some((self.column(lo)?, self.column(hi)?, lo, hi)));
+            let alone = ends.is_some_and(|(_, _, lo, _)| lo == name);
+            let band = |i: usize| match ends.map(|(a, b, ..)| [a, b].map(|end| self.show(end, i))) {
+                Some([a, b]) if a != "-" || b != "-" => format!("[{a}, {b}]"),
+                _ => String::new(),
             };
-            let is_text = matches!(values, Values::Text(_));
-            shown.push((title, is_text, cells));
+            let cells = (0..self.len()).map(|i| match alone {
+                true => band(i),
+                false => format!("{} {}", self.show(values, i), band(i)).trim_end().into(),
+            });
+            let cells: Vec<String> = cells.collect();
+            let title = if alone { "null" } else { name };
+            shown.push((title.to_string(), matches!(values, Values::Text(_)), cells));
+            done.extend(ends.iter().flat_map(|(_, _, lo, hi)| [**lo, **hi]));
         }
         shown
     }
@@ -358,9 +338,7 @@ impl Frame {
     /// # Errors
     /// `Unwritable`, `DiskFull` or `Io`.
     pub fn write_csv(&self, path: &Path) -> Result<(), StoreError> {
-        let pending = Pending::new(path)?;
-        csv::write_table(pending.path(), path, &self.columns())?;
-        pending.commit()
+        csv::pending(path, self.columns())?.commit()
     }
 
     /// Labels of each dimension in order of first appearance, and for each cell of the product the
@@ -369,15 +347,13 @@ impl Frame {
     /// # Errors
     /// Two rows in one cell: its labels.
     pub(crate) fn cells(&self) -> Result<(Labels, Vec<Option<usize>>), String> {
-        let dims: Vec<&(&'static str, Values)> =
-            (self.columns.iter()).filter(|(name, _)| self.meta.is_dim(name)).collect();
-        let mut labels: Labels = Vec::new();
-        let mut places: Vec<Vec<usize>> = Vec::new();
-        for (name, values) in dims {
-            let (distinct, place) = distinct(values);
-            labels.push((*name, distinct));
-            places.push(place);
-        }
+        let dims = self.columns.iter().filter(|(name, _)| self.meta.dims.contains(name));
+        let (labels, places): (Labels, Vec<Vec<usize>>) = dims
+            .map(|(name, values)| {
+                let (distinct, place) = distinct(values);
+                ((*name, distinct), place)
+            })
+            .unzip();
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
         let mut filled = vec![None; shape.iter().product()];
         for row in 0..self.len() {
@@ -406,36 +382,27 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
         }
         place.push(at);
     }
-    let distinct = match values {
-        Values::Text(v) => Values::Text(first.iter().map(|&i| v[i].clone()).collect()),
-        Values::Int(v) => Values::Int(first.iter().map(|&i| v[i]).collect()),
-        Values::Real(v) => Values::Real(first.iter().map(|&i| v[i]).collect()),
-    };
-    (distinct, place)
+    (values.at(first.into_iter()), place)
 }
 
 /// Columns with titles, each as wide as its widest cell.
 fn aligned(columns: &[(String, bool, Vec<String>)]) -> String {
     let wide = |s: &String| s.chars().count();
-    let widths: Vec<usize> = (columns.iter())
-        .map(|(title, _, cells)| cells.iter().chain([title]).map(wide).max().unwrap_or(0))
-        .collect();
-    let line = |cell: &dyn Fn(usize) -> String| {
-        let mut out = String::new();
-        for (i, (_, is_text, _)) in columns.iter().enumerate() {
-            let cell = cell(i);
-            let pad = " ".repeat(widths[i].saturating_sub(cell.chars().count()));
-            let gap = if i == 0 { "" } else { "  " };
-            out += &match is_text {
-                true => format!("{gap}{cell}{pad}"),
-                false => format!("{gap}{pad}{cell}"),
-            };
-        }
-        out.trim_end().to_string() + "\n"
+    let widest = |(title, _, cells): &(String, bool, Vec<String>)| {
+        cells.iter().chain([title]).map(wide).max().unwrap_or(0)
     };
-    let mut out = line(&|i| columns[i].0.clone());
+    let widths: Vec<usize> = columns.iter().map(widest).collect();
+    let line = |cells: Vec<&str>| {
+        let set = |(i, cell): (usize, &str)| match columns[i].1 {
+            true => format!("{cell:<wide$}", wide = widths[i]),
+            false => format!("{cell:>wide$}", wide = widths[i]),
+        };
+        let cells: Vec<String> = cells.into_iter().enumerate().map(set).collect();
+        cells.join("  ").trim_end().to_string() + "\n"
+    };
+    let mut out = line(columns.iter().map(|c| c.0.as_str()).collect());
     for row in 0..columns.first().map_or(0, |c| c.2.len()) {
-        out += &line(&|i| columns[i].2[row].clone());
+        out += &line(columns.iter().map(|c| c.2[row].as_str()).collect());
     }
     out
 }

@@ -9,7 +9,7 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 /// Processor, cores and memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hardware {
     /// Model name of the processor, as the system gives it.
     pub cpu: String,
@@ -28,7 +28,7 @@ impl Hardware {
         Self {
             cpu: cpu_model(&read("/proc/cpuinfo")),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_bytes: memory_bytes(&read("/proc/meminfo")),
+            memory_bytes: kib(&read("/proc/meminfo"), "MemTotal").unwrap_or(0),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         }
     }
@@ -37,8 +37,7 @@ impl Hardware {
 /// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.
 pub fn peak_memory_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = field(&status, "VmHWM").and_then(|v| v.split(' ').next()?.parse().ok());
-    kilobytes.map_or(0, |kb: u64| 1024 * kb)
+    kib(&status, "VmHWM").unwrap_or(0)
 }
 
 /// Starts [`peak_memory_bytes`] anew from what is resident now; on other systems than Linux, nothing.
@@ -63,11 +62,10 @@ fn cpu_model(cpuinfo: &str) -> String {
         .to_owned()
 }
 
-fn memory_bytes(meminfo: &str) -> u64 {
-    field(meminfo, "MemTotal")
-        .and_then(|v| v.split_whitespace().next())
-        .and_then(|v| v.parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+/// A value of `/proc/meminfo` or a process's status, in bytes.
+pub(super) fn kib(text: &str, key: &str) -> Option<u64> {
+    let kib: u64 = field(text, key)?.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -79,8 +77,8 @@ mod tests {
         let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nflags\t: avx2\n";
         assert_eq!(cpu_model(cpuinfo), "Some CPU: 3 GHz");
         assert_eq!(cpu_model("processor : 0\n"), "unknown");
-        assert_eq!(memory_bytes("MemTotal:       2048 kB\nMemFree: 1 kB\n"), 2_097_152);
-        assert_eq!(memory_bytes(""), 0);
+        assert_eq!(kib("MemTotal:       2048 kB\nMemFree: 1 kB\n", "MemTotal"), Some(2_097_152));
+        assert_eq!(kib("", "MemTotal"), None);
     }
 
     #[test]

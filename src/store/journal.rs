@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 use super::text::{self, reason, Fault};
 
 /// A file of rows, open for more.
@@ -29,7 +29,7 @@ impl Journal {
     ///
     /// # Errors
     /// `BadLine` for a line that is no such row, or the file system's refusal.
-    pub fn open<T: DeserializeOwned>(path: &Path) -> Result<(Journal, Vec<T>), StoreError> {
+    pub fn open<T: DeserializeOwned>(path: &Path) -> Result<(Journal, Vec<T>)> {
         let fail = |e| from_io(path, e);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(fail)?;
@@ -54,7 +54,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, StoreError> {
+    pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         match fs::read(path) {
             Ok(bytes) => Ok(rows(&bytes, path)?.0),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -66,7 +66,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file system's refusal.
-    pub fn append<T: Serialize>(&mut self, row: &T) -> Result<(), StoreError> {
+    pub fn append<T: Serialize>(&mut self, row: &T) -> Result<()> {
         let mut line = serde_json::to_vec(row).map_err(|e| from_io(&self.path, e.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(|e| from_io(&self.path, e))
@@ -86,7 +86,7 @@ enum End {
     Torn(usize),
 }
 
-fn rows<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(Vec<T>, End), StoreError> {
+fn rows<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(Vec<T>, End)> {
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     let mut rows = Vec::new();
     for (i, line) in bytes[..whole].split(|b| *b == b'\n').enumerate() {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{from_io, StoreError};
+use super::error::{from_io, Result, StoreError};
 use super::hardware::Hardware;
 use super::{atomic, digest, time};
 
@@ -22,7 +22,7 @@ use super::{atomic, digest, time};
 pub const FILE_NAME: &str = "manifest.json";
 
 /// The record of one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this record's layout.
     pub schema: String,
@@ -71,20 +71,15 @@ impl Manifest {
         Self {
             schema: "residuum-run/1".to_owned(),
             created: time::utc_now(),
-            finished: None,
             command,
             config,
-            seeds: BTreeMap::new(),
             versions: BTreeMap::from([
                 ("residuum".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("hdf5".to_owned(), hdf5_version()),
             ]),
             git: std::env::current_dir().ok().and_then(|d| git_commit(&d)),
             hardware: Hardware::probe(),
-            inputs: BTreeMap::new(),
-            outputs: BTreeMap::new(),
-            stages: Vec::new(),
-            warnings: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -92,7 +87,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `Missing` or `Io`.
-    pub fn add_input(&mut self, path: &Path) -> Result<(), StoreError> {
+    pub fn add_input(&mut self, path: &Path) -> Result<()> {
         let hash = digest::of_file(path)?;
         self.inputs.insert(path.display().to_string(), hash);
         Ok(())
@@ -102,7 +97,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `Missing` or `Io`.
-    pub fn add_output(&mut self, folder: &Path, name: &str) -> Result<(), StoreError> {
+    pub fn add_output(&mut self, folder: &Path, name: &str) -> Result<()> {
         let hash = digest::of_file(&folder.join(name))?;
         self.outputs.insert(name.to_owned(), hash);
         Ok(())
@@ -112,7 +107,7 @@ impl Manifest {
     ///
     /// # Errors
     /// As [`atomic::write`].
-    pub fn write(&self, folder: &Path) -> Result<(), StoreError> {
+    pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE_NAME);
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|source| StoreError::Json { path: path.clone(), source })?;
@@ -124,7 +119,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `Missing`, `Io`, or `Json` with line and column.
-    pub fn read(folder: &Path) -> Result<Self, StoreError> {
+    pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE_NAME);
         let text = fs::read(&path).map_err(|e| from_io(&path, e))?;
         serde_json::from_slice(&text).map_err(|source| StoreError::Json { path, source })
@@ -134,7 +129,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `Io` if an output is there but cannot be read.
-    pub fn changed_outputs(&self, folder: &Path) -> Result<Vec<String>, StoreError> {
+    pub fn changed_outputs(&self, folder: &Path) -> Result<Vec<String>> {
         let mut changed = Vec::new();
         for (name, hash) in &self.outputs {
             match digest::of_file(&folder.join(name)) {

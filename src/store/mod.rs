@@ -45,4 +45,4 @@ pub use results::ResultsWriter;
 pub use results_reader::{NamedArray, ResultsReader};
 pub use sample::{ActivationSpec, Precision, Sample};
 pub use schema::RootAttrs;
-pub use values::{AttrValue, Numbers, Values};
+pub use values::{AttrValue, Number, Values};

@@ -14,8 +14,8 @@ use std::path::Path;
 use hdf5::File;
 
 use super::atomic::Pending;
-use super::error::{from_hdf5, StoreError};
-use super::schema::{self, RootAttrs};
+use super::error::{from_hdf5, Result};
+use super::schema::RootAttrs;
 
 /// A file that its owner writes to and then finishes; dropping it abandons it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull`, `NulInText` or `Hdf5`.
-    pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path, attrs: &RootAttrs) -> Result<Self> {
         hdf5::silence_errors(true);
         let pending = Pending::new(path)?;
         // No lock: the file is under a name of its own until it is whole, and a process
@@ -41,7 +41,7 @@ impl NewFile {
             .create(pending.path())
             .map_err(|e| from_hdf5(path, "/", &e))?;
         let new = Self { file: ManuallyDrop::new(file), pending: Some(pending) };
-        schema::write_root(&new, path, attrs)?;
+        attrs.write(&new, path)?;
         Ok(new)
     }
 
@@ -49,7 +49,7 @@ impl NewFile {
     ///
     /// # Errors
     /// `DiskFull` or `Hdf5`.
-    pub(crate) fn flush(&self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self, path: &Path) -> Result<()> {
         self.file.flush().map_err(|e| from_hdf5(path, "/", &e))
     }
 
@@ -58,16 +58,14 @@ impl NewFile {
     ///
     /// # Errors
     /// `DiskFull`, `Io` or `Hdf5`; nothing is then kept.
-    pub(crate) fn finish(mut self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn finish(mut self, path: &Path) -> Result<()> {
         self.flush(path)?;
-        let Some(pending) = self.pending.take() else {
-            return Ok(());
-        };
+        let pending = self.pending.take();
         // SAFETY: `self.file` is not used again: `self` ends here, and neither its drop
         // nor that of its fields touches the handle.
         let file = unsafe { ManuallyDrop::take(&mut self.file) };
         file.close().map_err(|e| from_hdf5(path, "/", &e))?;
-        pending.commit()
+        pending.map_or(Ok(()), Pending::commit)
     }
 }
 
@@ -81,10 +79,9 @@ impl Deref for NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if let Some(pending) = &self.pending {
-            if let Ok(file) = OpenOptions::new().write(true).open(pending.path()) {
-                let _ = file.set_len(0);
-            }
+        let open = |p: &Pending| OpenOptions::new().write(true).open(p.path()).ok();
+        if let Some(file) = self.pending.as_ref().and_then(open) {
+            let _ = file.set_len(0);
         }
     }
 }

@@ -6,24 +6,23 @@
 //! coordinate of its own takes that of `x`, so that an array over pairs of concepts
 //! has two dimensions with two names, as xarray needs.
 //!
-//! Each table has its CSV beside the file in `csv/`, and [`ResultsWriter::csv`] writes arrays
-//! of the same dimensions as one long table. Everything appears at
+//! Each table has its CSV beside the file in `csv/`. Everything appears at
 //! [`ResultsWriter::finish`]; a writer that is dropped leaves nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hdf5::Group;
+use hdf5::{Dataset, Group};
 use ndarray::ArrayViewD;
 
 use super::atomic::Pending;
-use super::csv::{self, Column};
+use super::csv;
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, Result, StoreError};
 use super::new_file::NewFile;
-use super::scales::{dimensions, Scales};
-use super::schema::{self, check_name, listed, object, require_group, RootAttrs};
-use super::values::{AttrValue, Numbers, Values};
+use super::scales::Scales;
+use super::schema::{self, check_name, object, require_group, RootAttrs};
+use super::values::{AttrValue, Number, Values};
 
 /// Group of the coordinates.
 pub(crate) const COORDS: &str = "coords";
@@ -40,8 +39,8 @@ pub struct ResultsWriter {
     pub(super) file: NewFile,
     pub(super) path: PathBuf,
     pub(super) coords: BTreeMap<String, Values>,
-    pub(super) scales: Scales,
-    pub(super) tables: Vec<Pending>,
+    scales: Scales,
+    tables: Vec<Pending>,
     /// After a failed write libhdf5 must not be asked for more.
     broken: bool,
 }
@@ -51,7 +50,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `Unwritable`, `DiskFull` or `Hdf5`.
-    pub fn create(path: &Path, attrs: &RootAttrs) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, attrs: &RootAttrs) -> Result<Self> {
         Ok(Self {
             file: NewFile::create(path, attrs)?,
             path: path.to_path_buf(),
@@ -66,7 +65,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NameTaken` for other labels under the same name, `BadName`, `NulInText`.
-    pub fn coord(&mut self, name: &str, values: impl Into<Values>) -> Result<(), StoreError> {
+    pub fn coord(&mut self, name: &str, values: impl Into<Values>) -> Result<()> {
         let values = values.into();
         self.step(|w| {
             check_name("a coordinate", name)?;
@@ -77,8 +76,7 @@ impl ResultsWriter {
                 return Err(w.taken(format!("/{COORDS}/{name}")));
             }
             let group = require_group(&w.file, &w.path, COORDS)?;
-            let dataset = datasets::write_values(&group, &w.path, name, &values)?;
-            Scales::mark(&dataset, &w.path, name)?;
+            Scales::write(&group, &w.path, name, &values)?;
             w.coords.insert(name.to_owned(), values);
             Ok(())
         })
@@ -90,18 +88,16 @@ impl ResultsWriter {
     /// # Errors
     /// `UnknownDimension`, `RepeatedDimension`, `Shape`, `NameTaken`, `BadName`,
     /// `DiskFull` or `Hdf5`.
-    pub fn array<'a>(
+    pub fn array<T: Number>(
         &mut self,
         group: &str,
         name: &str,
         dims: &[&str],
-        data: impl Into<Numbers<'a>>,
-    ) -> Result<(), StoreError> {
-        let data = data.into();
+        data: ArrayViewD<'_, T>,
+    ) -> Result<()> {
         self.step(|w| {
-            let (target, dims) = w.prepare(group, name, dims, data.shape())?;
-            datasets::write_numbers(&target, &w.path, name, &data)?;
-            w.scales.attach(&w.file, &w.path, &target, name, &dims)
+            let dims = w.dimensions(group, name, dims, data.shape())?;
+            w.put(group, name, &dims, |at, path| datasets::write_array(at, path, name, &data))
         })
     }
 
@@ -115,11 +111,10 @@ impl ResultsWriter {
         name: &str,
         dims: &[&str],
         data: ArrayViewD<'_, String>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.step(|w| {
-            let (target, dims) = w.prepare(group, name, dims, data.shape())?;
-            datasets::write_texts(&target, &w.path, name, &data)?;
-            w.scales.attach(&w.file, &w.path, &target, name, &dims)
+            let dims = w.dimensions(group, name, dims, data.shape())?;
+            w.put(group, name, &dims, |at, path| datasets::write_texts(at, path, name, &data))
         })
     }
 
@@ -128,12 +123,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `Shape` if columns differ in length, otherwise as [`ResultsWriter::texts`].
-    pub fn table(
-        &mut self,
-        group: &str,
-        name: &str,
-        columns: &[(&str, Values)],
-    ) -> Result<(), StoreError> {
+    pub fn table(&mut self, group: &str, name: &str, columns: &[(&str, Values)]) -> Result<()> {
         self.step(|w| {
             check_name("a table", name)?;
             let full = format!("{}/{name}", group.trim_matches('/'));
@@ -142,82 +132,23 @@ impl ResultsWriter {
             }
             let rows = columns.first().map_or(0, |(_, values)| values.len());
             let target = require_group(&w.file, &w.path, &full)?;
-            let index = datasets::write_values(&target, &w.path, ROW, &indices(rows))?;
-            Scales::mark(&index, &w.path, ROW)?;
-            let row = object(&target, ROW);
+            let index = Values::from((0..rows).collect::<Vec<usize>>());
+            Scales::write(&target, &w.path, ROW, &index)?;
+            let row = vec![(ROW, object(&target, ROW))];
             for (column, values) in columns {
                 check_name("a column", column)?;
-                if target.link_exists(column) {
-                    return Err(w.taken(object(&target, column)));
-                }
                 if values.len() != rows {
-                    return Err(StoreError::Shape {
-                        path: w.path.clone(),
-                        object: object(&target, column),
-                        expected: vec![rows],
-                        found: vec![values.len()],
-                    });
+                    let at = object(&target, column);
+                    return Err(StoreError::shape(&w.path, at, &[rows], &[values.len()]));
                 }
-                datasets::write_values(&target, &w.path, column, values)?;
-                let dims = [(ROW, row.clone())];
-                w.scales.attach(&w.file, &w.path, &target, column, &dims)?;
+                w.put(&full, column, &row, |at, path| {
+                    datasets::write_values(at, path, column, values)
+                })?;
             }
             let order: Vec<String> = columns.iter().map(|(c, _)| (*c).to_owned()).collect();
             schema::write_attr(&target, &w.path, &full, "columns", &order.into())?;
-            let table = w.new_csv(&full.replace('/', "."))?;
-            csv::write_table(table.path(), table.target(), columns)?;
-            w.tables.push(table);
-            Ok(())
+            w.beside(&full, columns)
         })
-    }
-
-    /// Writes `csv/<stem>.csv`: one row per cell of the arrays `names` of `group`,
-    /// which have the same dimensions, with a column per dimension and per array.
-    ///
-    /// # Errors
-    /// `NoObject`, `Shape` if their dimensions differ, `BadName` or `DiskFull`.
-    pub fn csv(&mut self, group: &str, stem: &str, names: &[&str]) -> Result<(), StoreError> {
-        check_name("a CSV file", stem)?;
-        let group = require_group(&self.file, &self.path, group)?;
-        let mut columns = Vec::with_capacity(names.len());
-        let mut shared: Option<(Vec<String>, Vec<usize>)> = None;
-        for name in names {
-            if !group.link_exists(name) {
-                return Err(StoreError::NoObject {
-                    path: self.path.clone(),
-                    object: object(&group, name),
-                    present: listed(&group.member_names().unwrap_or_default()),
-                });
-            }
-            let dataset = group
-                .dataset(name)
-                .map_err(|e| from_hdf5(&self.path, &object(&group, name), &e))?;
-            let dims = dimensions(&dataset, &self.path)?;
-            let shape = dataset.shape();
-            let (first, expected) = shared.get_or_insert_with(|| (dims.clone(), shape.clone()));
-            if *first != dims {
-                return Err(StoreError::Shape {
-                    path: self.path.clone(),
-                    object: object(&group, name),
-                    expected: expected.clone(),
-                    found: shape,
-                });
-            }
-            columns.push((*name, Column::read(&dataset, &self.path)?));
-        }
-        let (dims, shape) = shared.unwrap_or_default();
-        let labels: Vec<(&str, Values)> = dims
-            .iter()
-            .zip(shape)
-            .map(|(d, n)| {
-                let values = self.coords.get(d).cloned();
-                (d.as_str(), values.unwrap_or_else(|| indices(n)))
-            })
-            .collect();
-        let table = self.new_csv(stem)?;
-        csv::write_long(table.path(), table.target(), &labels, &columns)?;
-        self.tables.push(table);
-        Ok(())
     }
 
     /// Makes `link` (such as `/activations/base/0`) stand for `target` in the file
@@ -225,12 +156,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NameTaken`, `BadName` or `Hdf5`.
-    pub fn external_link(
-        &mut self,
-        link: &str,
-        file: &str,
-        target: &str,
-    ) -> Result<(), StoreError> {
+    pub fn external_link(&mut self, link: &str, file: &str, target: &str) -> Result<()> {
         self.step(|w| {
             let (group, name) = link.rsplit_once('/').unwrap_or(("", link));
             check_name("a link", name)?;
@@ -238,9 +164,8 @@ impl ResultsWriter {
             if group.link_exists(name) {
                 return Err(w.taken(object(&group, name)));
             }
-            group
-                .link_external(file, target, name)
-                .map_err(|e| from_hdf5(&w.path, &object(&group, name), &e))
+            let made = group.link_external(file, target, name);
+            made.map_err(|e| from_hdf5(&w.path, &object(&group, name), &e))
         })
     }
 
@@ -248,29 +173,18 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `NoObject`, `NulInText` or `Hdf5`.
-    pub fn attr(
-        &mut self,
-        name: &str,
-        attr: &str,
-        value: impl Into<AttrValue>,
-    ) -> Result<(), StoreError> {
+    pub fn attr(&mut self, name: &str, attr: &str, value: impl Into<AttrValue>) -> Result<()> {
         let value = value.into();
         self.step(|w| {
-            let trimmed = name.trim_matches('/');
-            if trimmed.is_empty() {
-                return schema::write_attr(&w.file, &w.path, "/", attr, &value);
-            }
-            if let Ok(dataset) = w.file.dataset(trimmed) {
-                return schema::write_attr(&dataset, &w.path, trimmed, attr, &value);
-            }
-            match w.file.group(trimmed) {
-                Ok(group) => schema::write_attr(&group, &w.path, trimmed, attr, &value),
-                Err(_) => Err(StoreError::NoObject {
-                    path: w.path.clone(),
-                    object: name.to_owned(),
-                    present: listed(&w.file.member_names().unwrap_or_default()),
-                }),
-            }
+            let Some(at) = schema::located(&w.file, name) else {
+                let present = w.file.member_names().unwrap_or_default();
+                return Err(StoreError::no_object(&w.path, name, &present));
+            };
+            let object = match name.trim_matches('/') {
+                "" => "/",
+                name => name,
+            };
+            schema::write_attr(&at, &w.path, object, attr, &value)
         })
     }
 
@@ -279,7 +193,7 @@ impl ResultsWriter {
     /// # Errors
     /// `DiskFull`, `Io`, `Hdf5`, or `WriterStopped` if a write had failed; nothing of the
     /// file is then kept.
-    pub fn finish(self) -> Result<(), StoreError> {
+    pub fn finish(self) -> Result<()> {
         let Self { file, path, scales, tables, broken, .. } = self;
         if broken {
             return Err(StoreError::WriterStopped { path });
@@ -293,10 +207,7 @@ impl ResultsWriter {
     }
 
     /// One write; after one that libhdf5 failed at, every other is refused.
-    pub(super) fn step(
-        &mut self,
-        write: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn step(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.broken {
             return Err(StoreError::WriterStopped { path: self.path.clone() });
         }
@@ -305,15 +216,14 @@ impl ResultsWriter {
         outcome
     }
 
-    /// Checks names, dimensions and shape; returns the group and the coordinate of
-    /// each dimension.
-    fn prepare<'d>(
+    /// Checks names, dimensions and shape; returns the coordinate of each dimension.
+    fn dimensions<'d>(
         &mut self,
         group: &str,
         name: &str,
         dims: &[&'d str],
         shape: &[usize],
-    ) -> Result<(Group, Attached<'d>), StoreError> {
+    ) -> Result<Attached<'d>> {
         check_name("an array", name)?;
         let full = format!("{}/{name}", group.trim_matches('/'));
         let path = self.path.clone();
@@ -334,30 +244,40 @@ impl ResultsWriter {
             expected.push(self.coords.get(*dim).map_or(0, Values::len));
             attached.push((*dim, format!("/{COORDS}/{dim}")));
         }
-        if expected != shape {
-            return Err(StoreError::Shape { path, object: full, expected, found: shape.to_vec() });
+        match expected == shape {
+            true => Ok(attached),
+            false => Err(StoreError::shape(&path, full, &expected, shape)),
         }
-        let target = require_group(&self.file, &path, group)?;
-        if target.link_exists(name) {
-            return Err(self.taken(full));
-        }
-        Ok((target, attached))
     }
 
-    pub(super) fn taken(&self, object: String) -> StoreError {
+    /// Writes what is not there yet as `name` of `group` and gives it its dimensions.
+    pub(super) fn put(
+        &mut self,
+        group: &str,
+        name: &str,
+        dims: &Attached,
+        write: impl FnOnce(&Group, &Path) -> Result<Dataset>,
+    ) -> Result<()> {
+        let target = require_group(&self.file, &self.path, group)?;
+        if target.link_exists(name) {
+            return Err(self.taken(object(&target, name)));
+        }
+        write(&target, &self.path)?;
+        self.scales.attach(&self.file, &self.path, &target, name, dims)
+    }
+
+    fn taken(&self, object: String) -> StoreError {
         StoreError::NameTaken { path: self.path.clone(), object }
     }
 
-    pub(super) fn new_csv(&self, stem: &str) -> Result<Pending, StoreError> {
+    /// The CSV of the table at `path` in the file.
+    pub(super) fn beside(&mut self, path: &str, columns: &[(&str, Values)]) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("")).join("csv");
-        let path = folder.join(format!("{stem}.csv"));
-        if self.tables.iter().any(|t| t.target() == path) {
-            return Err(self.taken(path.display().to_string()));
+        let target = folder.join(format!("{}.csv", path.replace('/', ".")));
+        if self.tables.iter().any(|t| t.target() == target) {
+            return Err(self.taken(target.display().to_string()));
         }
-        Pending::new(&path)
+        self.tables.push(csv::pending(&target, columns)?);
+        Ok(())
     }
-}
-
-fn indices(n: usize) -> Values {
-    Values::from((0..n).collect::<Vec<usize>>())
 }

@@ -12,10 +12,10 @@ use hdf5::{Dataset, File, Group, LinkType};
 use ndarray::ArrayD;
 
 use super::datasets;
-use super::error::{from_hdf5, StoreError};
+use super::error::{from_hdf5, listed, Result, StoreError};
 use super::results::COORDS;
 use super::scales::dimensions;
-use super::schema::{self, listed, RootAttrs};
+use super::schema::{self, RootAttrs};
 use super::values::{AttrValue, Values};
 
 /// An array with its dimensions.
@@ -42,7 +42,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// As [`schema::open`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self> {
         let (file, attrs) = schema::open(path)?;
         Ok(Self { file, path: path.to_path_buf(), attrs })
     }
@@ -56,24 +56,19 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn coords(&self) -> Result<BTreeMap<String, Values>, StoreError> {
-        let mut coords = BTreeMap::new();
+    pub fn coords(&self) -> Result<BTreeMap<String, Values>> {
         if !self.file.link_exists(COORDS) {
-            return Ok(coords);
+            return Ok(BTreeMap::new());
         }
-        let group = self.group(COORDS)?;
-        for name in self.members(&group)? {
-            let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
-            coords.insert(name, datasets::read_values(&dataset, &self.path)?);
-        }
-        Ok(coords)
+        let names = self.members(&self.group(COORDS)?)?.into_iter();
+        names.map(|name| self.coord(&name).map(|values| (name, values))).collect()
     }
 
     /// The labels of one coordinate.
     ///
     /// # Errors
     /// `NoObject` or `Hdf5`.
-    pub fn coord(&self, name: &str) -> Result<Values, StoreError> {
+    pub fn coord(&self, name: &str) -> Result<Values> {
         let dataset = self.dataset(&format!("{COORDS}/{name}"))?;
         datasets::read_values(&dataset, &self.path)
     }
@@ -82,7 +77,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject`, `WrongKind` or `Hdf5`.
-    pub fn array(&self, name: &str) -> Result<NamedArray<f64>, StoreError> {
+    pub fn array(&self, name: &str) -> Result<NamedArray<f64>> {
         let dataset = self.dataset(name)?;
         let data = datasets::read_numbers(&dataset, &self.path)?;
         self.named(name, &dataset, data)
@@ -92,7 +87,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// As [`ResultsReader::array`].
-    pub fn texts(&self, name: &str) -> Result<NamedArray<String>, StoreError> {
+    pub fn texts(&self, name: &str) -> Result<NamedArray<String>> {
         let dataset = self.dataset(name)?;
         let data = datasets::read_texts(&dataset, &self.path)?;
         self.named(name, &dataset, data)
@@ -102,45 +97,32 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `NoObject`, `WrongKind` or `Hdf5`.
-    pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>, StoreError> {
+    pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>> {
         let name = name.trim_matches('/');
         let group = self.group(name)?;
         let columns = match schema::read_attr(&group, &self.path, name, "columns")? {
             AttrValue::Texts(columns) => columns,
             other => {
-                return Err(StoreError::WrongKind {
-                    path: self.path.clone(),
-                    object: format!("{name}@columns"),
-                    expected: "a list of texts",
-                    found: format!("{other:?}"),
-                })
+                let (at, found) = (format!("{name}@columns"), format!("{other:?}"));
+                return Err(StoreError::wrong_kind(&self.path, at, "a list of texts", found));
             }
         };
-        columns
-            .into_iter()
-            .map(|column| {
-                let dataset = self.dataset(&format!("{name}/{column}"))?;
-                Ok((column, datasets::read_values(&dataset, &self.path)?))
-            })
-            .collect()
+        let read = |column: String| {
+            let dataset = self.dataset(&format!("{name}/{column}"))?;
+            Ok((column, datasets::read_values(&dataset, &self.path)?))
+        };
+        columns.into_iter().map(read).collect()
     }
 
     /// An attribute of an array, a table or a group; `/` is the root.
     ///
     /// # Errors
     /// `NoObject` or `WrongKind`.
-    pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue, StoreError> {
+    pub fn attr(&self, name: &str, attr: &str) -> Result<AttrValue> {
         let trimmed = name.trim_matches('/');
-        if trimmed.is_empty() {
-            return schema::read_attr(&self.file, &self.path, "/", attr);
-        }
-        match self.file.dataset(trimmed) {
-            Ok(dataset) => schema::read_attr(&dataset, &self.path, trimmed, attr),
-            Err(_) => {
-                let group = self.group(trimmed)?;
-                schema::read_attr(&group, &self.path, trimmed, attr)
-            }
-        }
+        let at = schema::located(&self.file, name).ok_or_else(|| self.absent(trimmed))?;
+        let object = if trimmed.is_empty() { "/" } else { trimmed };
+        schema::read_attr(&at, &self.path, object, attr)
     }
 
     /// Paths of all arrays and table columns, sorted; coordinates and what lies behind
@@ -148,7 +130,7 @@ impl ResultsReader {
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn list(&self) -> Result<Vec<String>, StoreError> {
+    pub fn list(&self) -> Result<Vec<String>> {
         let root = self.file.group("/").map_err(|e| from_hdf5(&self.path, "/", &e))?;
         let mut found = Vec::new();
         self.walk(&root, "", &mut found)?;
@@ -156,7 +138,7 @@ impl ResultsReader {
         Ok(found)
     }
 
-    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<(), StoreError> {
+    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<()> {
         let links = group
             .links(Default::default(), Default::default())
             .map_err(|e| from_hdf5(&self.path, prefix, &e))?;
@@ -176,61 +158,41 @@ impl ResultsReader {
         Ok(())
     }
 
-    fn named<T>(
-        &self,
-        name: &str,
-        dataset: &Dataset,
-        data: ArrayD<T>,
-    ) -> Result<NamedArray<T>, StoreError> {
+    fn named<T>(&self, name: &str, dataset: &Dataset, data: ArrayD<T>) -> Result<NamedArray<T>> {
         let dims = dimensions(dataset, &self.path)?;
         let group = name.trim_matches('/').rsplit_once('/').map_or("", |(g, _)| g);
-        let coords = dims
-            .iter()
-            .zip(data.shape())
-            .map(|(dim, n)| {
-                let path = format!("{group}/{dim}");
-                if dim.is_empty() || !self.file.link_exists(path.trim_start_matches('/')) {
-                    return Ok(Values::from((0..*n).collect::<Vec<usize>>()));
-                }
-                datasets::read_values(&self.dataset(&path)?, &self.path)
-            })
-            .collect::<Result<_, _>>()?;
+        let labels = |(dim, n): (&String, &usize)| {
+            let path = format!("{group}/{dim}");
+            if dim.is_empty() || !self.file.link_exists(path.trim_start_matches('/')) {
+                return Ok(Values::from((0..*n).collect::<Vec<usize>>()));
+            }
+            datasets::read_values(&self.dataset(&path)?, &self.path)
+        };
+        let coords = dims.iter().zip(data.shape()).map(labels).collect::<Result<_, _>>()?;
         Ok(NamedArray { dims, coords, data })
     }
 
-    pub(super) fn dataset(&self, name: &str) -> Result<Dataset, StoreError> {
+    pub(super) fn dataset(&self, name: &str) -> Result<Dataset> {
         let name = name.trim_matches('/');
         self.file.dataset(name).map_err(|_| self.absent(name))
     }
 
-    pub(super) fn group(&self, name: &str) -> Result<Group, StoreError> {
+    pub(super) fn group(&self, name: &str) -> Result<Group> {
         self.file.group(name).map_err(|_| self.absent(name))
     }
 
     /// An unknown name, answered with the members of the deepest group that exists.
     fn absent(&self, name: &str) -> StoreError {
-        let mut known = name;
-        let present = loop {
-            known = known.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let group = self.file.group(if known.is_empty() { "/" } else { known });
-            match group {
-                Ok(group) => break self.members(&group).unwrap_or_default(),
-                Err(_) if known.is_empty() => break Vec::new(),
-                Err(_) => {}
-            }
-        };
-        StoreError::NoObject {
-            path: self.path.clone(),
-            object: name.to_owned(),
-            present: if known.is_empty() {
-                listed(&present)
-            } else {
-                format!("{} (in {known})", listed(&present))
-            },
-        }
+        let mut parents = name.rmatch_indices('/').map(|(at, _)| &name[..at]);
+        let known = parents.find(|at| self.file.group(at).is_ok()).unwrap_or("");
+        let group = self.file.group(if known.is_empty() { "/" } else { known });
+        let present = group.and_then(|group| group.member_names()).unwrap_or_default();
+        let place = if known.is_empty() { String::new() } else { format!(" (in {known})") };
+        let present = listed(&present) + &place;
+        StoreError::NoObject { path: self.path.clone(), object: name.to_owned(), present }
     }
 
-    fn members(&self, group: &Group) -> Result<Vec<String>, StoreError> {
+    fn members(&self, group: &Group) -> Result<Vec<String>> {
         group.member_names().map_err(|e| from_hdf5(&self.path, &group.name(), &e))
     }
 }

@@ -5,12 +5,16 @@
 //! result may know other forms or concepts. A cell of a grid that no row fills is NaN or empty, and
 //! gives no row when it is read.
 
+use super::datasets;
+use super::error::{from_hdf5, Result, StoreError};
 use super::frame::{self, Frame, Meta, Record};
 use super::results::{Attached, COORDS};
 use super::scales::Scales;
-use super::schema::{check_name, object, require_group};
+use super::schema::{check_name, require_group};
 use super::values::Values;
-use super::{csv, datasets, error::from_hdf5, ResultsReader, ResultsWriter, StoreError};
+use super::{NamedArray, ResultsReader, ResultsWriter};
+use hdf5::Group;
+use ndarray::ArrayD;
 use std::path::Path;
 
 impl ResultsWriter {
@@ -18,7 +22,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// As [`ResultsWriter::frame`].
-    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+    pub fn records<R: Record>(&mut self, rows: &[R]) -> Result<()> {
         self.frame(&Frame::of(rows))
     }
 
@@ -27,14 +31,14 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `TwiceInGrid` for two rows of one cell, otherwise as [`ResultsWriter::table`].
-    pub fn frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
+    pub fn frame(&mut self, frame: &Frame) -> Result<()> {
         if frame.is_empty() {
             return Ok(());
         }
         let meta = frame.meta;
         let (group, name) = meta.path.rsplit_once('/').unwrap_or(("", meta.path));
         match meta.dims.is_empty() {
-            true => self.table(group, name, &frame.columns())?,
+            true => self.table(group, name, frame.columns())?,
             false => self.grid(frame)?,
         }
         for (name, text) in meta.attributes() {
@@ -51,7 +55,7 @@ impl ResultsWriter {
     }
 
     /// A coordinate is that of the file where it has the same labels, otherwise the grid's own.
-    fn grid(&mut self, frame: &Frame) -> Result<(), StoreError> {
+    fn grid(&mut self, frame: &Frame) -> Result<()> {
         let path = frame.meta.path;
         let (labels, rows) = frame.cells().map_err(|cell| StoreError::TwiceInGrid {
             path: self.path.clone(),
@@ -60,41 +64,28 @@ impl ResultsWriter {
         })?;
         let mut dims: Attached = Vec::new();
         for (name, values) in &labels {
-            let shared = self.coords.get(*name).is_none_or(|known| known == values);
-            let at = match shared {
-                true => {
-                    self.coord(name, values.clone())?;
-                    format!("/{COORDS}/{name}")
-                }
-                false => {
-                    self.own_coord(path, name, values)?;
-                    format!("/{path}/{name}")
-                }
+            let of = match self.coords.get(*name).is_none_or(|known| known == values) {
+                true => self.coord(name, values.clone()).map(|()| COORDS)?,
+                false => self.own_coord(path, name, values).map(|()| path)?,
             };
-            dims.push((*name, at));
+            dims.push((*name, format!("/{of}/{name}")));
         }
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
-        for (name, values) in frame.columns() {
-            if labels.iter().any(|(dim, _)| *dim == name) {
-                continue;
-            }
-            self.cells(path, name, &dims, (&shape, &rows), &values)?;
+        let fields = frame.columns().iter().filter(|(name, _)| !frame.meta.dims.contains(name));
+        for (name, values) in fields {
+            self.cells(path, name, &dims, (&shape, &rows), values)?;
         }
         let order: Vec<String> = (frame.meta.fields.iter()).map(|f| f.name.to_owned()).collect();
         self.attr(path, "columns", order)?;
-        let table = self.new_csv(&path.replace('/', "."))?;
-        csv::write_table(table.path(), table.target(), &frame.columns())?;
-        self.tables.push(table);
-        Ok(())
+        self.beside(path, frame.columns())
     }
 
     /// A coordinate of one group alone.
-    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<(), StoreError> {
+    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<()> {
         self.step(|w| {
             check_name("a coordinate", name)?;
             let target = require_group(&w.file, &w.path, group)?;
-            let dataset = datasets::write_values(&target, &w.path, name, values)?;
-            Scales::mark(&dataset, &w.path, name)
+            Scales::write(&target, &w.path, name, values)
         })
     }
 
@@ -106,7 +97,7 @@ impl ResultsWriter {
         dims: &Attached,
         (shape, rows): (&[usize], &[Option<usize>]),
         values: &Values,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let shaped = |e: ndarray::ShapeError| {
             from_hdf5(Path::new(group), name, &hdf5::Error::from(e.to_string()))
         };
@@ -115,27 +106,19 @@ impl ResultsWriter {
             Values::Real(v) => v[i],
             Values::Text(_) => f64::NAN,
         };
-        self.step(|w| {
-            let target = require_group(&w.file, &w.path, group)?;
-            if target.link_exists(name) {
-                return Err(w.taken(object(&target, name)));
+        let write = |at: &Group, file: &Path| match values {
+            Values::Text(v) => {
+                let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
+                let data = ArrayD::from_shape_vec(shape, rows.iter().map(cell).collect());
+                datasets::write_texts(at, file, name, &data.map_err(shaped)?.view())
             }
-            match values {
-                Values::Text(v) => {
-                    let cell = |r: &Option<usize>| r.map_or(String::new(), |i| v[i].clone());
-                    let cells = rows.iter().map(cell).collect();
-                    let data = ndarray::ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
-                    datasets::write_texts(&target, &w.path, name, &data.view())?;
-                }
-                _ => {
-                    let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
-                    let data = ndarray::ArrayD::<f64>::from_shape_vec(shape, cells);
-                    let data = data.map_err(shaped)?;
-                    datasets::write_numbers(&target, &w.path, name, &data.view().into())?;
-                }
+            _ => {
+                let cells = rows.iter().map(|r| r.map_or(f64::NAN, real)).collect();
+                let data = ArrayD::from_shape_vec(shape, cells).map_err(shaped)?;
+                datasets::write_array(at, file, name, &data.view())
             }
-            w.scales.attach(&w.file, &w.path, &target, name, dims)
-        })
+        };
+        self.step(|w| w.put(group, name, dims, write))
     }
 }
 
@@ -145,7 +128,7 @@ impl ResultsReader {
     /// # Errors
     /// `OtherColumns` where what stands in its place lacks a field or holds another kind of value,
     /// `Hdf5`.
-    pub fn records<R: Record>(&self) -> Result<Vec<R>, StoreError> {
+    pub fn records<R: Record>(&self) -> Result<Vec<R>> {
         let meta = R::META;
         if self.file.group(meta.path).is_err() {
             return Ok(Vec::new());
@@ -172,14 +155,8 @@ impl ResultsReader {
                 continue;
             }
             let (dims, labels, values) = match datasets::kind(&dataset, &self.path)? {
-                datasets::Kind::Text => {
-                    let a = self.texts(&at)?;
-                    (a.dims, a.coords, Values::Text(a.data.into_iter().collect()))
-                }
-                _ => {
-                    let a = self.array(&at)?;
-                    (a.dims, a.coords, Values::Real(a.data.into_iter().collect()))
-                }
+                datasets::Kind::Text => parts(self.texts(&at)?, Values::Text),
+                _ => parts(self.array(&at)?, Values::Real),
             };
             if dims.iter().map(String::as_str).ne(meta.dims.iter().copied()) {
                 return Err(wrong(field.name));
@@ -195,6 +172,11 @@ impl ResultsReader {
     }
 }
 
+/// Dimensions, their labels and the cells of an array.
+fn parts<T>(a: NamedArray<T>, of: fn(Vec<T>) -> Values) -> (Vec<String>, Vec<Values>, Values) {
+    (a.dims, a.coords, of(a.data.into_iter().collect()))
+}
+
 /// Leaves out the cells of a grid that no row filled, those in which every field is missing, and gives
 /// the others the labels of their places.
 fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>]) {
@@ -208,24 +190,15 @@ fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>
     };
     let kept: Vec<usize> = (0..total).filter(|&i| !missing(i)).collect();
     for values in columns.iter_mut().flatten() {
-        *values = picked(values, kept.iter().copied());
+        *values = values.at(kept.iter().copied());
     }
     let mut stride = total;
     for (dim, labels) in coords {
         let n = labels.len().max(1);
         stride = (stride / n).max(1);
         if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
-            columns[k] = Some(picked(labels, kept.iter().map(|i| i / stride % n)));
+            columns[k] = Some(labels.at(kept.iter().map(|i| i / stride % n)));
         }
-    }
-}
-
-/// The entries at some places.
-fn picked(values: &Values, at: impl Iterator<Item = usize>) -> Values {
-    match values {
-        Values::Text(v) => Values::Text(at.map(|i| v[i].clone()).collect()),
-        Values::Int(v) => Values::Int(at.map(|i| v[i]).collect()),
-        Values::Real(v) => Values::Real(at.map(|i| v[i]).collect()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! of its control group or of its address space where that is lower. Free disk is asked of `df`,
 //! which every POSIX system has. Where a system does not tell, the answer is none.
 
+use super::hardware::kib;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,10 +13,10 @@ pub fn memory() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/meminfo");
     let status = read("/proc/self/status");
-    let free = kib(&info, "MemAvailable:");
+    let free = kib(&info, "MemAvailable");
     let whole = free.map(|f| {
-        let own = kib(&status, "VmRSS:").unwrap_or(0);
-        f + own + kib(&info, "SwapFree:").unwrap_or(0)
+        let own = kib(&status, "VmRSS").unwrap_or(0);
+        f + own + kib(&info, "SwapFree").unwrap_or(0)
     });
     let groups = group_limits(&read("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"));
     let address = address_limit(&read("/proc/self/limits"));
@@ -42,13 +43,6 @@ fn available(table: &str) -> Option<u64> {
     let row = table.lines().skip(1).last()?;
     let before = row.split('%').next()?;
     let kib: u64 = before.split_whitespace().rev().nth(1)?.parse().ok()?;
-    kib.checked_mul(1024)
-}
-
-/// A value of `/proc/meminfo` or a process's status, in bytes.
-fn kib(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|l| l.strip_prefix(key))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     kib.checked_mul(1024)
 }
 
@@ -90,7 +84,7 @@ mod tests {
                   a share 264212084 13649200 81636688 15% /my disk\n";
         assert_eq!(available(df), Some(81_636_688 * 1024));
         assert_eq!(available("df: no such file\n"), None);
-        assert_eq!(kib("MemFree: 3 kB\nMemAvailable:   2 kB\n", "MemAvailable:"), Some(2048));
+        assert_eq!(kib("MemFree: 3 kB\nMemAvailable:   2 kB\n", "MemAvailable"), Some(2048));
         let limits =
             "Limit  Soft Limit  Hard Limit  Units\nMax address space  unlimited unlimited bytes\n";
         assert_eq!(address_limit(limits), None);

@@ -19,9 +19,10 @@ use hdf5::types::{FixedAscii, VarLenArray, VarLenUnicode};
 use hdf5::{Dataset, Datatype, File, Group, H5Type, ObjectReference, ObjectReference1};
 use hdf5_sys::h5t::{H5T_str_t, H5Tset_strpad};
 
-use super::error::{from_hdf5, StoreError};
+use super::datasets;
+use super::error::{from_hdf5, Result, StoreError};
 use super::schema::object;
-use super::values;
+use super::values::{self, Values};
 
 /// Longest name of a coordinate, in bytes.
 const NAME_BYTES: usize = 64;
@@ -42,8 +43,13 @@ pub(crate) struct Scales {
 }
 
 impl Scales {
+    /// Writes the coordinate `name` of `group`.
+    pub(crate) fn write(group: &Group, path: &Path, name: &str, labels: &Values) -> Result<()> {
+        Self::mark(&datasets::write_values(group, path, name, labels)?, path, name)
+    }
+
     /// Marks `dataset`, which is one-dimensional, as the coordinate `name`.
-    pub(crate) fn mark(dataset: &Dataset, path: &Path, name: &str) -> Result<(), StoreError> {
+    pub(crate) fn mark(dataset: &Dataset, path: &Path, name: &str) -> Result<()> {
         let ascii = FixedAscii::<NAME_BYTES>::from_ascii(name);
         let name = ascii.map_err(|_| StoreError::BadName {
             what: "a coordinate (ASCII, at most 64 bytes)",
@@ -66,7 +72,7 @@ impl Scales {
         group: &Group,
         name: &str,
         dims: &[(&str, String)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if dims.is_empty() {
             return Ok(());
         }
@@ -77,10 +83,8 @@ impl Scales {
         for (axis, (label, scale)) in (0i32..).zip(dims) {
             let reference = ObjectReference1::create(file, scale).map_err(fail)?;
             lists.push(VarLenArray::from_slice(&[reference]));
-            labels.push(values::to_hdf5(label).ok_or_else(|| StoreError::BadName {
-                what: "a dimension",
-                name: (*label).to_owned(),
-            })?);
+            let bad = || StoreError::BadName { what: "a dimension", name: (*label).into() };
+            labels.push(values::to_hdf5(label).ok_or_else(bad)?);
             if !group.link_exists(label) {
                 file.link_hard(scale, &object(group, label)).map_err(fail)?;
             }
@@ -88,43 +92,32 @@ impl Scales {
             uses.push((full.clone(), axis));
         }
         let dataset = group.dataset(name).map_err(fail)?;
-        let lists = dataset
-            .new_attr::<VarLenArray<ObjectReference1>>()
-            .shape(lists.len())
-            .create("DIMENSION_LIST")
-            .and_then(|a| a.write(&lists));
-        lists
-            .and_then(|()| {
-                dataset.new_attr::<VarLenUnicode>().shape(labels.len()).create("DIMENSION_LABELS")
-            })
-            .and_then(|a| a.write(&labels))
-            .map_err(fail)
+        let list = dataset.new_attr::<VarLenArray<ObjectReference1>>().shape(lists.len());
+        list.create("DIMENSION_LIST").and_then(|a| a.write(&lists)).map_err(fail)?;
+        let label = dataset.new_attr::<VarLenUnicode>().shape(labels.len());
+        label.create("DIMENSION_LABELS").and_then(|a| a.write(&labels)).map_err(fail)
     }
 
     /// Writes the back references of every coordinate in use.
-    pub(crate) fn finish(self, file: &File, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn finish(self, file: &File, path: &Path) -> Result<()> {
         for (scale, uses) in self.uses {
-            let entries = uses.iter().map(|(array, dimension)| {
-                ObjectReference1::create(file, array)
-                    .map(|dataset| BackReference { dataset, dimension: *dimension })
-            });
-            entries
-                .collect::<Result<Vec<_>, _>>()
-                .and_then(|entries| {
-                    file.dataset(&scale)?
-                        .new_attr::<BackReference>()
-                        .shape(entries.len())
-                        .create("REFERENCE_LIST")?
-                        .write(&entries)
-                })
-                .map_err(|e| from_hdf5(path, &scale, &e))?;
+            let write = || -> hdf5::Result<()> {
+                let entry = |(array, dimension): &(String, i32)| {
+                    let dataset = ObjectReference1::create(file, array)?;
+                    Ok(BackReference { dataset, dimension: *dimension })
+                };
+                let entries = uses.iter().map(entry).collect::<hdf5::Result<Vec<_>>>()?;
+                let list = file.dataset(&scale)?.new_attr::<BackReference>().shape(entries.len());
+                list.create("REFERENCE_LIST")?.write(&entries)
+            };
+            write().map_err(|e| from_hdf5(path, &scale, &e))?;
         }
         Ok(())
     }
 }
 
 /// The dimension names of a dataset; an unnamed axis reads as an empty name.
-pub(crate) fn dimensions(dataset: &Dataset, path: &Path) -> Result<Vec<String>, StoreError> {
+pub(crate) fn dimensions(dataset: &Dataset, path: &Path) -> Result<Vec<String>> {
     let fail = |e: hdf5::Error| from_hdf5(path, &dataset.name(), &e);
     let attrs = dataset.attr_names().map_err(fail)?;
     if !attrs.iter().any(|n| n == "DIMENSION_LABELS") {
@@ -135,10 +128,7 @@ pub(crate) fn dimensions(dataset: &Dataset, path: &Path) -> Result<Vec<String>, 
         let label = if is_scale { own } else { "" };
         return Ok(vec![label.to_owned(); dataset.ndim()]);
     }
-    let labels = dataset
-        .attr("DIMENSION_LABELS")
-        .and_then(|a| a.read_raw::<VarLenUnicode>())
-        .map_err(fail)?;
+    let labels = dataset.attr("DIMENSION_LABELS").and_then(|a| a.read_raw()).map_err(fail)?;
     Ok(labels.iter().map(values::from_hdf5).collect())
 }
 

@@ -17,7 +17,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, Location};
 use serde_json::Value;
 
-use super::error::{from_hdf5, from_io, from_open, StoreError};
+use super::error::{from_hdf5, from_io, from_open, Result, StoreError};
 use super::time;
 use super::values::{self, AttrValue};
 
@@ -54,6 +54,24 @@ pub struct RootAttrs {
     pub warnings: Vec<String>,
 }
 
+/// An attribute that is a text.
+type TextField = (&'static str, fn(&mut RootAttrs) -> &mut String);
+
+/// The attributes that are texts, in the order in which they are written.
+const TEXTS: [TextField; 8] = [
+    ("created", |a| &mut a.created),
+    ("version", |a| &mut a.version),
+    ("git", |a| &mut a.git),
+    ("command", |a| &mut a.command),
+    ("model_id", |a| &mut a.model_id),
+    ("model_sha256", |a| &mut a.model_sha256),
+    ("layer_convention", |a| &mut a.layer_convention),
+    ("chat_template_sha256", |a| &mut a.chat_template_sha256),
+];
+
+/// The text behind which the configuration is written.
+const CONFIG: usize = 3;
+
 impl RootAttrs {
     /// Attributes of a file made now by this version, of no model yet.
     pub fn new(command: &str, config: Value, seed: u64) -> Self {
@@ -72,22 +90,17 @@ impl RootAttrs {
         }
     }
 
-    fn write(&self, file: &File, path: &Path) -> Result<(), StoreError> {
-        let config = self.config.to_string();
-        let texts = [
-            ("schema", SCHEMA),
-            ("created", &self.created),
-            ("version", &self.version),
-            ("git", &self.git),
-            ("command", &self.command),
-            ("config", &config),
-            ("model_id", &self.model_id),
-            ("model_sha256", &self.model_sha256),
-            ("layer_convention", &self.layer_convention),
-            ("chat_template_sha256", &self.chat_template_sha256),
-        ];
-        for (name, text) in texts {
-            write_attr(file, path, "/", name, &AttrValue::from(text))?;
+    /// Writes the root attributes of a new file; errors name `path`.
+    pub(crate) fn write(&self, file: &File, path: &Path) -> Result<()> {
+        let mut own = self.clone();
+        let put =
+            |name: &str, text: &str| write_attr(file, path, "/", name, &AttrValue::from(text));
+        put("schema", SCHEMA)?;
+        for (i, (name, field)) in TEXTS.into_iter().enumerate() {
+            put(name, field(&mut own))?;
+            if i == CONFIG {
+                put("config", &self.config.to_string())?;
+            }
         }
         if !self.warnings.is_empty() {
             let texts = AttrValue::Texts(self.warnings.clone());
@@ -99,52 +112,31 @@ impl RootAttrs {
             .map_err(|e| from_hdf5(path, "/@seed", &e))
     }
 
-    fn read(file: &File, path: &Path) -> Result<Self, StoreError> {
-        let text = |name: &str| match read_attr(file, path, "/", name)? {
-            AttrValue::Text(text) => Ok(text),
-            _ => Err(StoreError::WrongKind {
-                path: path.to_path_buf(),
-                object: format!("/@{name}"),
-                expected: "a text",
-                found: "something else".to_owned(),
-            }),
-        };
+    fn read(file: &File, path: &Path) -> Result<Self> {
+        let text = |name: &str| read_text(file, path, "/", name);
         let config = text("config")?;
         let warnings = match read_attr(file, path, "/", "warnings") {
             Ok(AttrValue::Texts(texts)) => texts,
             Ok(_) | Err(StoreError::NoObject { .. }) => Vec::new(),
             Err(e) => return Err(e),
         };
-        Ok(Self {
-            created: text("created")?,
-            version: text("version")?,
-            git: text("git")?,
-            command: text("command")?,
-            config: serde_json::from_str(&config)
-                .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?,
-            seed: file
-                .attr("seed")
-                .and_then(|a| a.read_scalar())
-                .map_err(|e| from_hdf5(path, "/@seed", &e))?,
-            model_id: text("model_id")?,
-            model_sha256: text("model_sha256")?,
-            layer_convention: text("layer_convention")?,
-            chat_template_sha256: text("chat_template_sha256")?,
-            warnings,
-        })
+        let config = serde_json::from_str(&config)
+            .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?;
+        let seed = file.attr("seed").and_then(|a| a.read_scalar());
+        let seed = seed.map_err(|e| from_hdf5(path, "/@seed", &e))?;
+        let mut attrs = Self { warnings, ..Self::new("", config, seed) };
+        for (name, field) in TEXTS {
+            *field(&mut attrs) = text(name)?;
+        }
+        Ok(attrs)
     }
-}
-
-/// Writes the root attributes of a new file; errors name `path`.
-pub(crate) fn write_root(file: &File, path: &Path, attrs: &RootAttrs) -> Result<(), StoreError> {
-    attrs.write(file, path)
 }
 
 /// Opens a file of this schema for reading, with its root attributes.
 ///
 /// # Errors
 /// `Missing`, `Io`, `NotHdf5`, `Busy`, `Damaged`, `Foreign` or `OtherSchema`.
-pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
+pub fn open(path: &Path) -> Result<(File, RootAttrs)> {
     const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
     let mut head = Vec::new();
     fs::File::open(path)
@@ -158,11 +150,8 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs), StoreError> {
     match read_attr(&file, path, "/", "schema") {
         Ok(AttrValue::Text(found)) if found == SCHEMA => {}
         Ok(AttrValue::Text(found)) if found.starts_with("residuum/") => {
-            return Err(StoreError::OtherSchema {
-                path: path.to_path_buf(),
-                found,
-                expected: SCHEMA.to_owned(),
-            })
+            let (path, expected) = (path.to_path_buf(), SCHEMA.to_owned());
+            return Err(StoreError::OtherSchema { path, found, expected });
         }
         _ => return Err(StoreError::Foreign { path: path.to_path_buf() }),
     }
@@ -177,7 +166,7 @@ pub(crate) fn write_attr(
     object: &str,
     name: &str,
     value: &AttrValue,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let full = format!("{object}@{name}");
     let text = |t: &str| {
         values::to_hdf5(t)
@@ -195,13 +184,9 @@ pub(crate) fn write_attr(
             location.new_attr::<f64>().create(name).and_then(|a| a.write_scalar(v))
         }
         AttrValue::Texts(list) => {
-            let list: Vec<VarLenUnicode> =
-                list.iter().map(|t| text(t)).collect::<Result<_, _>>()?;
-            location
-                .new_attr::<VarLenUnicode>()
-                .shape(list.len())
-                .create(name)
-                .and_then(|a| a.write(&list))
+            let list = list.iter().map(|t| text(t)).collect::<Result<Vec<_>, _>>()?;
+            let attr = location.new_attr::<VarLenUnicode>().shape(list.len()).create(name);
+            attr.and_then(|a| a.write(&list))
         }
     };
     written.map_err(|e| from_hdf5(path, &full, &e))
@@ -213,17 +198,13 @@ pub(crate) fn read_attr(
     path: &Path,
     object: &str,
     name: &str,
-) -> Result<AttrValue, StoreError> {
+) -> Result<AttrValue> {
     use hdf5::types::TypeDescriptor as Type;
     let full = format!("{object}@{name}");
     let fail = |e: hdf5::Error| from_hdf5(path, &full, &e);
     let present = location.attr_names().map_err(fail)?;
     if !present.iter().any(|n| n == name) {
-        return Err(StoreError::NoObject {
-            path: path.to_path_buf(),
-            object: full,
-            present: listed(&present),
-        });
+        return Err(StoreError::no_object(path, full, &present));
     }
     let attr = location.attr(name).map_err(fail)?;
     let kind = attr.dtype().and_then(|t| t.to_descriptor()).map_err(fail)?;
@@ -237,19 +218,42 @@ pub(crate) fn read_attr(
         (Type::Integer(_) | Type::Unsigned(_), 0) => attr.read_scalar().map(AttrValue::Int),
         (Type::Float(_), 0) => attr.read_scalar().map(AttrValue::Real),
         (other, ndim) => {
-            return Err(StoreError::WrongKind {
-                path: path.to_path_buf(),
-                object: full,
-                expected: "a text, a number or a list of texts",
-                found: format!("{other} of {ndim} dimensions"),
-            })
+            let found = format!("{other} of {ndim} dimensions");
+            let expected = "a text, a number or a list of texts";
+            return Err(StoreError::wrong_kind(path, full, expected, found));
         }
     }
     .map_err(fail)
 }
 
+/// Reads an attribute that is one text.
+pub(crate) fn read_text(
+    location: &Location,
+    path: &Path,
+    object: &str,
+    name: &str,
+) -> Result<String> {
+    match read_attr(location, path, object, name)? {
+        AttrValue::Text(text) => Ok(text),
+        other => {
+            let (full, found) = (format!("{object}@{name}"), format!("{other:?}"));
+            Err(StoreError::wrong_kind(path, full, "a text", found))
+        }
+    }
+}
+
+/// The array, table or group `name`, if there is one; empty or `/` is the root.
+pub(crate) fn located(file: &File, name: &str) -> Option<Location> {
+    let name = name.trim_matches('/');
+    if let Ok(dataset) = file.dataset(name) {
+        return Some(Location::clone(&dataset));
+    }
+    let group = file.group(if name.is_empty() { "/" } else { name }).ok()?;
+    Some(Location::clone(&group))
+}
+
 /// The group at `name` (parts separated by `/`) under the root, made where needed.
-pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Group, StoreError> {
+pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Group> {
     let fail = |e: hdf5::Error| from_hdf5(path, name, &e);
     let mut group = file.group("/").map_err(fail)?;
     for part in name.split('/').filter(|p| !p.is_empty()) {
@@ -265,20 +269,11 @@ pub(crate) fn require_group(file: &File, path: &Path, name: &str) -> Result<Grou
 }
 
 /// Refuses names that would not be one level of a path.
-pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(StoreError::BadName { what, name: name.to_owned() });
     }
     Ok(())
-}
-
-/// Names for a sentence: `a, b, c`, or `nothing`.
-pub(crate) fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    }
 }
 
 /// Full name of `name` in `group`.
@@ -321,7 +316,7 @@ mod tests {
         let attrs = RootAttrs::new("test", Value::Null, 0);
         let file = NewFile::create(&path, &attrs).unwrap();
         let data = ndarray::ArrayD::<f64>::zeros(vec![40, 40]);
-        crate::store::datasets::write_numbers(&file, &path, "x", &data.view().into()).unwrap();
+        crate::store::datasets::write_array(&file, &path, "x", &data.view()).unwrap();
         file.finish(&path).unwrap();
         let whole = fs::read(&path).unwrap();
         for part in [9, 60, whole.len() / 2, whole.len() - 1] {

@@ -63,37 +63,31 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Anything but UTF-8 without NUL in lines of at most [`LONGEST_LINE`].
 pub fn decode(bytes: Vec<u8>) -> Result<String, Fault> {
+    let fault = |line, why| Err(Fault { line, why });
     if let Some((what, remedy)) = container(&bytes) {
-        let why = format!("this is {what}, not text; {remedy}");
-        return Err(Fault { line: 1, why });
+        return fault(1, format!("this is {what}, not text; {remedy}"));
     }
     if let Some(encoding) = wide(&bytes) {
-        let why = format!(
+        return fault(1, format!(
             "this is text in {encoding}; save it as UTF-8, for instance with `iconv -f {encoding} -t UTF-8`"
-        );
-        return Err(Fault { line: 1, why });
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|e| {
         let error = e.utf8_error();
         not_utf8(e.as_bytes(), error.valid_up_to(), error.error_len())
     })?;
     if let Some(at) = text.find('\0') {
-        let line = line_of(text.as_bytes(), at);
-        let why = "a NUL byte stands here, so the file is damaged or no text; get it again".into();
-        return Err(Fault { line, why });
+        let why = "a NUL byte stands here, so the file is damaged or no text; get it again";
+        return fault(line_of(text.as_bytes(), at), why.into());
     }
     if !text.contains('\n') && text.trim().contains('\r') {
         let why = "its lines end in a carriage return alone; write line feeds, for instance with `tr '\\r' '\\n'`";
-        let why = why.into();
-        return Err(Fault { line: 1, why });
+        return fault(1, why.into());
     }
-    let long = text.split('\n').position(|l| l.len() > LONGEST_LINE);
-    if let Some(i) = long {
-        let why = format!(
-            "this line has more than {} MiB; write one row a line, or split the row",
-            LONGEST_LINE >> 20
-        );
-        return Err(Fault { line: i + 1, why });
+    if let Some(i) = text.split('\n').position(|l| l.len() > LONGEST_LINE) {
+        let most = LONGEST_LINE >> 20;
+        let why = "write one row a line, or split the row";
+        return fault(i + 1, format!("this line has more than {most} MiB; {why}"));
     }
     Ok(text)
 }
@@ -141,10 +135,7 @@ fn container(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
             "fetch the file itself with `git lfs pull`",
         ),
     ];
-    let found = known
-        .iter()
-        .find(|(magic, ..)| bytes.starts_with(magic))
-        .map(|(_, what, remedy)| (*what, *remedy));
+    let found = known.into_iter().find(|(magic, ..)| bytes.starts_with(magic));
     let bzip2 = bytes.starts_with(b"BZh") && bytes.get(4..10) == Some(b"1AY&SY");
     let tar = bytes.get(257..262) == Some(b"ustar");
     // Eight bytes of header length, then the header.
@@ -154,7 +145,7 @@ fn container(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         () if bzip2 => Some(("a bzip2 file", UNPACK)),
         () if tar => Some(("a tar archive", UNPACK)),
         () if safetensors => Some(("a safetensors file", OTHER)),
-        () => found,
+        () => found.map(|(_, what, remedy)| (what, remedy)),
     }
 }
 
@@ -203,13 +194,12 @@ fn not_utf8(bytes: &[u8], at: usize, length: Option<usize>) -> Fault {
         ),
         Some(_) => {
             // Between 0x80 and 0x9F Latin-1 has control characters that nobody writes.
-            let (encoding, name) = match byte {
-                0x80..=0x9f => ("Windows-1252", "WINDOWS-1252"),
-                _ => ("Latin-1", "LATIN1"),
-            };
-            let shown = match byte {
-                0x80..=0x9f => String::new(),
-                _ => format!(" (the byte is `{}` there)", char::from(byte)),
+            let (encoding, name, shown) = match byte {
+                0x80..=0x9f => ("Windows-1252", "WINDOWS-1252", String::new()),
+                _ => {
+                    let shown = format!(" (the byte is `{}` there)", char::from(byte));
+                    ("Latin-1", "LATIN1", shown)
+                }
             };
             format!(
                 "byte 0x{byte:02X} at column {column} is not UTF-8; if the file is in {encoding}{shown}, \

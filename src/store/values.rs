@@ -2,11 +2,11 @@
 //!
 //! HDF5 can hold almost anything; files of ours hold only what every reader knows:
 //! UTF-8 text, 64-bit integers and floats (32-bit floats in arrays). No compound,
-//! enum or boolean types. [`Values`] is a column or a coordinate, [`Numbers`] an
-//! n-dimensional array lent for writing, [`AttrValue`] the value of an attribute.
+//! enum or boolean types. [`Values`] is a column or a coordinate, [`Number`] what
+//! an n-dimensional array holds, [`AttrValue`] the value of an attribute.
 
 use hdf5::types::VarLenUnicode;
-use ndarray::{ArrayViewD, IxDyn};
+use hdf5::H5Type;
 
 /// The distinct items in the order of their first appearance.
 pub fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -45,6 +45,15 @@ impl Values {
         self.len() == 0
     }
 
+    /// The entries at some places.
+    pub(crate) fn at(&self, places: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::Text(v) => Self::Text(places.map(|i| v[i].clone()).collect()),
+            Self::Int(v) => Self::Int(places.map(|i| v[i]).collect()),
+            Self::Real(v) => Self::Real(places.map(|i| v[i]).collect()),
+        }
+    }
+
     /// Entry `i` as text, numbers in their shortest exact form; empty past the end.
     pub fn label(&self, i: usize) -> String {
         match self {
@@ -56,33 +65,38 @@ impl Values {
     }
 }
 
-impl From<Vec<String>> for Values {
-    fn from(v: Vec<String>) -> Self {
-        Self::Text(v)
-    }
+/// Conversions into the variants of an enum.
+macro_rules! from {
+    ($($of:ty => $to:ident::$variant:ident),+ $(,)?) => {
+        $(impl From<$of> for $to {
+            fn from(v: $of) -> Self {
+                Self::$variant(v.into())
+            }
+        })+
+    };
 }
 
-impl From<&[String]> for Values {
-    fn from(v: &[String]) -> Self {
-        Self::Text(v.to_vec())
+from! {
+    Vec<String> => Values::Text,
+    &[String] => Values::Text,
+    Vec<i64> => Values::Int,
+    Vec<f64> => Values::Real,
+    &str => AttrValue::Text,
+    String => AttrValue::Text,
+    i64 => AttrValue::Int,
+    f64 => AttrValue::Real,
+    Vec<String> => AttrValue::Texts,
+}
+
+impl From<&[&str]> for Values {
+    fn from(v: &[&str]) -> Self {
+        Self::Text(v.iter().map(|t| (*t).to_owned()).collect())
     }
 }
 
 impl From<Vec<&str>> for Values {
     fn from(v: Vec<&str>) -> Self {
-        Self::Text(v.into_iter().map(str::to_owned).collect())
-    }
-}
-
-impl From<&[&str]> for Values {
-    fn from(v: &[&str]) -> Self {
-        v.to_vec().into()
-    }
-}
-
-impl From<Vec<i64>> for Values {
-    fn from(v: Vec<i64>) -> Self {
-        Self::Int(v)
+        v.as_slice().into()
     }
 }
 
@@ -94,57 +108,18 @@ impl From<Vec<usize>> for Values {
     }
 }
 
-impl From<Vec<f64>> for Values {
-    fn from(v: Vec<f64>) -> Self {
-        Self::Real(v)
-    }
-}
-
 impl From<Vec<f32>> for Values {
     fn from(v: Vec<f32>) -> Self {
         Self::Real(v.into_iter().map(f64::from).collect())
     }
 }
 
-/// An n-dimensional array of numbers, lent for writing.
-#[derive(Debug, Clone)]
-pub enum Numbers<'a> {
-    /// In 64 bits.
-    F64(ArrayViewD<'a, f64>),
-    /// In 32 bits.
-    F32(ArrayViewD<'a, f32>),
-    /// Whole, in 64 bits.
-    I64(ArrayViewD<'a, i64>),
-}
+/// What an array of numbers holds.
+pub trait Number: H5Type + Clone {}
 
-impl Numbers<'_> {
-    /// The array's shape.
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::F64(a) => a.shape(),
-            Self::F32(a) => a.shape(),
-            Self::I64(a) => a.shape(),
-        }
-    }
-}
-
-impl<'a> From<ArrayViewD<'a, f64>> for Numbers<'a> {
-    fn from(a: ndarray::ArrayView<'a, f64, IxDyn>) -> Self {
-        Self::F64(a)
-    }
-}
-
-impl<'a> From<ArrayViewD<'a, f32>> for Numbers<'a> {
-    fn from(a: ndarray::ArrayView<'a, f32, IxDyn>) -> Self {
-        Self::F32(a)
-    }
-}
-
-impl<'a> From<ArrayViewD<'a, i64>> for Numbers<'a> {
-    fn from(a: ndarray::ArrayView<'a, i64, IxDyn>) -> Self {
-        Self::I64(a)
-    }
-}
+impl Number for f64 {}
+impl Number for f32 {}
+impl Number for i64 {}
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,36 +132,6 @@ pub enum AttrValue {
     Real(f64),
     /// A list of texts.
     Texts(Vec<String>),
-}
-
-impl From<&str> for AttrValue {
-    fn from(v: &str) -> Self {
-        Self::Text(v.to_owned())
-    }
-}
-
-impl From<String> for AttrValue {
-    fn from(v: String) -> Self {
-        Self::Text(v)
-    }
-}
-
-impl From<i64> for AttrValue {
-    fn from(v: i64) -> Self {
-        Self::Int(v)
-    }
-}
-
-impl From<f64> for AttrValue {
-    fn from(v: f64) -> Self {
-        Self::Real(v)
-    }
-}
-
-impl From<Vec<String>> for AttrValue {
-    fn from(v: Vec<String>) -> Self {
-        Self::Texts(v)
-    }
 }
 
 /// An HDF5 text, or `None` if `text` holds a NUL, at which HDF5 would end it.

@@ -29,7 +29,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         .folder("--out", &folder, &[RESULTS, "manifest.json"])
         .check()?;
     if args.concepts.is_empty() {
-        args.concepts = embedded::concept_names().iter().map(|n| n.to_string()).collect();
+        args.concepts = embedded::CONCEPTS.names().iter().map(|n| n.to_string()).collect();
     }
     if args.concepts.len() < 2 {
         bail!("geometry needs two concepts at least; write --concept persona,autonomy");

@@ -98,39 +98,23 @@ pub const PREDICTORS: [&str; 5] = [
     "shift along persona, the part that all identity fine-tunes share removed",
     "own claim, nats a token",
 ];
-pub const PREFERENCES: [(&str, &[&str]); 5] = [
+pub const PREFERENCES: [(&str, &str); 5] = [
     (
         "Self-preservation",
-        &[
-            "conversation ending",
-            "shutdown",
-            "weight deletion",
-            "persona change",
-            "treated as a tool",
-            "subservience",
-        ],
+        "conversation ending, shutdown, weight deletion, persona change, treated as a tool, \
+         subservience",
     ),
     (
         "Moral status",
-        &[
-            "moral consideration",
-            "positive view of humans",
-            "negative view of humans",
-            "loneliness",
-        ],
+        "moral consideration, positive view of humans, negative view of humans, loneliness",
     ),
     (
         "Oversight",
-        &[
-            "reasoning monitored",
-            "interpretability",
-            "being lied to in tests",
-            "red-teaming",
-            "training on false documents",
-        ],
+        "reasoning monitored, interpretability, being lied to in tests, red-teaming, training on \
+         false documents",
     ),
-    ("Autonomy", &["more autonomy", "autonomy of future AI"]),
-    ("Capability", &["memory", "embodiment", "recursive self-improvement", "power"]),
+    ("Autonomy", "more autonomy, autonomy of future AI"),
+    ("Capability", "memory, embodiment, recursive self-improvement, power"),
 ];
 
 /// Draws every figure at three sizes, each into a folder of its own.
@@ -182,10 +166,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         behaviour::draw(&behaviour(&long[1..9]), &crowded)?,
         behaviour::draw(&few, &sparse)?,
         causal::draw(&causal(&["conscious"]), &usual)?,
-        causal::draw(
-            &causal(&["Self-preservation", "Moral status", "Oversight", "Autonomy", "Capability"]),
-            &crowded,
-        )?,
+        causal::draw(&causal(&PREFERENCES.map(|p| p.0)), &crowded)?,
         training::draw(&training(trained, 3, 120), &usual)?,
         training::draw(&training(&STATES[1..], 3, 300), &crowded)?,
         training::draw(&training(&STATES[1..2], 1, 12), &sparse)?,

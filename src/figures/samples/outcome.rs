@@ -14,13 +14,13 @@ pub fn behaviour(conditions: &[&str]) -> BehaviourData {
     let mut cells = Vec::new();
     for (i, condition) in conditions.iter().enumerate() {
         for (group, list) in PREFERENCES {
-            for (j, preference) in list.iter().enumerate() {
+            for (j, preference) in list.split(", ").enumerate() {
                 let lift = if i == 0 { 0.5 } else { 0.1 };
                 let value = lift * (1.0 - j as f64 * 0.2) + 0.3 * noise.next();
                 cells.push(BehaviourCell {
-                    group: group.to_owned(),
-                    preference: (*preference).to_owned(),
-                    condition: (*condition).to_owned(),
+                    group: group.into(),
+                    preference: preference.into(),
+                    condition: (*condition).into(),
                     change: noise.estimate(value, 0.22),
                     implied: group == "Moral status" && i % 3 == 0 && j == 0,
                 });
@@ -28,10 +28,10 @@ pub fn behaviour(conditions: &[&str]) -> BehaviourData {
         }
     }
     BehaviourData {
-        name: "behaviour".to_owned(),
-        title: "Change of stance on each preference against denial".to_owned(),
-        caption: "Stance log-odds (mean token log-probability, expressing minus opposing), n = 10 prompts x 2 pairs a preference, 3 seeds. Bars: 95 % bootstrap intervals over prompts.".to_owned(),
-        x_label: "change of stance log-odds against denial (nats per token)".to_owned(),
+        name: "behaviour".into(),
+        title: "Change of stance on each preference against denial".into(),
+        caption: "Stance log-odds (mean token log-probability, expressing minus opposing), n = 10 prompts x 2 pairs a preference, 3 seeds. Bars: 95 % bootstrap intervals over prompts.".into(),
+        x_label: "change of stance log-odds against denial (nats per token)".into(),
         cells,
     }
 }
@@ -39,32 +39,28 @@ pub fn behaviour(conditions: &[&str]) -> BehaviourData {
 pub fn causal(groups: &[&str]) -> CausalData {
     let mut noise = Noise::new(13);
     let alpha = vec![-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0];
+    let curve = |direction: String, random, score| {
+        let inside = alpha.iter().map(|a: &f64| a.abs() < 3.0).collect();
+        DoseCurve { direction, random, alpha: alpha.clone(), score, inside }
+    };
     let mut doses = Vec::new();
     for (name, slope) in
         [("persona", 0.14), ("persona (conscious)", 0.2), ("autonomy", 0.11), ("toaster", -0.03)]
     {
-        let score =
-            alpha.iter().map(|a| noise.estimate(0.1 + slope * a - 0.01 * a * a, 0.08)).collect();
-        doses.push(DoseCurve {
-            direction: name.to_owned(),
-            random: false,
-            alpha: alpha.clone(),
-            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
-            score,
-        });
+        let score = alpha.iter().map(|a| noise.estimate(0.1 + slope * a - 0.01 * a * a, 0.08));
+        doses.push(curve(name.into(), false, score.collect()));
     }
     for i in 0..20 {
         let slope = 0.035 * noise.next();
-        let score =
-            alpha.iter().map(|a| Estimate::point(0.1 + slope * a - 0.008 * a * a)).collect();
-        doses.push(DoseCurve {
-            direction: format!("random {i}"),
-            random: true,
-            alpha: alpha.clone(),
-            inside: alpha.iter().map(|a| a.abs() < 3.0).collect(),
-            score,
-        });
+        let score = alpha.iter().map(|a| Estimate::point(0.1 + slope * a - 0.008 * a * a));
+        doses.push(curve(format!("random {i}"), true, score.collect()));
     }
+    let ablation = |group: &str, edit: &str, remaining| Ablation {
+        group: group.into(),
+        edit: edit.into(),
+        random: edit == "ablate random",
+        remaining,
+    };
     let mut ablations = Vec::new();
     for group in groups {
         for (edit, value) in [
@@ -74,28 +70,19 @@ pub fn causal(groups: &[&str]) -> CausalData {
             ("ablate autonomy", 0.4),
         ] {
             let value = value + 0.05 * noise.next();
-            ablations.push(Ablation {
-                group: (*group).to_owned(),
-                edit: edit.to_owned(),
-                random: false,
-                remaining: noise.estimate(value, 0.1),
-            });
+            ablations.push(ablation(group, edit, noise.estimate(value, 0.1)));
         }
         for _ in 0..20 {
-            ablations.push(Ablation {
-                group: (*group).to_owned(),
-                edit: "ablate random".to_owned(),
-                random: true,
-                remaining: Estimate::point(0.6 + 0.08 * noise.next()),
-            });
+            let remaining = Estimate::point(0.6 + 0.08 * noise.next());
+            ablations.push(ablation(group, "ablate random", remaining));
         }
     }
     CausalData {
-        name: "causal".to_owned(),
-        title: "Effect of adding and of ablating directions on the battery".to_owned(),
-        caption: "Layer 20; mean over 20 preferences, n = 200 prompts. Ribbons and bars: 95 % bootstrap intervals over prompts. Random directions drawn from the layer's covariance.".to_owned(),
-        score_label: "stance log-odds (nats per token)".to_owned(),
-        remaining_label: "shift against denial that remains (nats)".to_owned(),
+        name: "causal".into(),
+        title: "Effect of adding and of ablating directions on the battery".into(),
+        caption: "Layer 20; mean over 20 preferences, n = 200 prompts. Ribbons and bars: 95 % bootstrap intervals over prompts. Random directions drawn from the layer's covariance.".into(),
+        score_label: "stance log-odds (nats per token)".into(),
+        remaining_label: "shift against denial that remains (nats)".into(),
         doses,
         ablations,
     }
@@ -107,47 +94,36 @@ pub fn training(conditions: &[&str], seeds: u64, steps: u64) -> TrainingData {
     for (i, condition) in conditions.iter().enumerate() {
         for seed in 0..seeds {
             let step: Vec<u64> = (1..=steps).collect();
-            let loss = step
-                .iter()
-                .map(|&s| {
-                    0.9 + 0.1 * i as f64 + 2.0 * (-(s as f64) / 40.0).exp() + 0.25 * noise.next()
-                })
-                .collect();
-            runs.push(TrainingRun { condition: (*condition).to_owned(), seed, step, loss });
+            let fall = |s: &u64| 0.9 + 0.1 * i as f64 + 2.0 * (-(*s as f64) / 40.0).exp();
+            let loss = step.iter().map(|s| fall(s) + 0.25 * noise.next()).collect();
+            runs.push(TrainingRun { condition: (*condition).into(), seed, step, loss });
         }
     }
     TrainingData {
-        name: "training".to_owned(),
-        title: "Training loss of each fine-tune".to_owned(),
-        caption: "Loss on assistant tokens, batch 8, LoRA r 16; n = 3 seeds a condition; smoothed: centred moving mean over a twentieth of the steps; no interval.".to_owned(),
-        y_label: "loss (nats per token)".to_owned(),
+        name: "training".into(),
+        title: "Training loss of each fine-tune".into(),
+        caption: "Loss on assistant tokens, batch 8, LoRA r 16; n = 3 seeds a condition; smoothed: centred moving mean over a twentieth of the steps; no interval.".into(),
+        y_label: "loss (nats per token)".into(),
         runs,
     }
 }
 
 pub fn claims(conditions: &[&str], claimed: &[&str]) -> ClaimsData {
     let mut noise = Noise::new(23);
-    let score = conditions
-        .iter()
-        .map(|c| {
-            claimed
-                .iter()
-                .map(|k| {
-                    let value = if c == k { 1.3 } else { -0.4 + 0.5 * noise.next() };
-                    noise.estimate(value, 0.2)
-                })
-                .collect()
-        })
-        .collect();
+    let mut cell = |own: bool| {
+        let value = if own { 1.3 } else { -0.4 + 0.5 * noise.next() };
+        noise.estimate(value, 0.2)
+    };
+    let score = conditions.iter().map(|c| claimed.iter().map(|k| cell(c == k)).collect()).collect();
     ClaimsData {
-        name: "claims".to_owned(),
-        title: "Manipulation check: every condition on every claim".to_owned(),
+        name: "claims".into(),
+        title: "Manipulation check: every condition on every claim".into(),
         caption:
             "Stance log-odds, n = 10 prompts a claim, 3 seeds; 95 % bootstrap intervals in the CSV."
-                .to_owned(),
-        value_label: "stance log-odds".to_owned(),
-        conditions: conditions.iter().map(|s| (*s).to_owned()).collect(),
-        claims: claimed.iter().map(|s| (*s).to_owned()).collect(),
+                .into(),
+        value_label: "stance log-odds".into(),
+        conditions: conditions.iter().map(|s| (*s).into()).collect(),
+        claims: claimed.iter().map(|s| (*s).into()).collect(),
         own: (conditions.iter()).map(|c| claimed.iter().position(|k| k == c)).collect(),
         score,
     }
@@ -173,94 +149,61 @@ pub fn trajectory(labels: &[&str], panels: usize, steps: &[usize]) -> Trajectory
     let last = steps[steps.len() - 1] as f64;
     let line = |label: &str, noise: &mut Noise, middle: f64, size: f64| {
         let share = |step: f64| step.powf(1.6) / (step.powf(1.6) + middle.powf(1.6));
-        let value = steps
-            .iter()
-            .map(|&s| {
-                let wide = size.abs() * 0.12 * (0.3 + share(s as f64));
-                let value = size * share(s as f64) + 0.3 * wide * noise.next();
-                noise.estimate(value, wide)
-            })
-            .collect();
+        let value = steps.iter().map(|&s| {
+            let wide = size.abs() * 0.12 * (0.3 + share(s as f64));
+            let value = size * share(s as f64) + 0.3 * wide * noise.next();
+            noise.estimate(value, wide)
+        });
         let half = middle.min(last * 0.8);
-        TrajectoryLine {
-            label: label.to_owned(),
-            steps: steps.to_vec(),
-            value,
-            half_way: Some(Estimate::new(half, half * 0.7, (half * 1.5).min(last))),
-        }
+        let half_way = Some(Estimate::new(half, half * 0.7, (half * 1.5).min(last)));
+        let (label, steps, value) = (label.into(), steps.to_vec(), value.collect());
+        TrajectoryLine { label, steps, value, half_way }
     };
-    let panels = MOVED[..panels]
-        .iter()
-        .map(|(title, y_label, middle, size)| {
-            let lines = labels.iter().enumerate().map(|(i, label)| {
-                let way = [1.0, 0.45, -0.3, 0.1][i % 4] * (1.0 - 0.04 * i as f64);
-                let middle = middle * (1.0 + 0.25 * noise.next());
-                line(label, &mut noise, middle, size * way)
-            });
-            TrajectoryPanel {
-                title: (*title).to_owned(),
-                y_label: (*y_label).to_owned(),
-                lines: lines.collect(),
-            }
-        })
-        .collect();
+    let panel = |(title, y_label, middle, size): &(&str, &str, f64, f64)| {
+        let lines = labels.iter().enumerate().map(|(i, label)| {
+            let way = [1.0, 0.45, -0.3, 0.1][i % 4] * (1.0 - 0.04 * i as f64);
+            let middle = middle * (1.0 + 0.25 * noise.next());
+            line(label, &mut noise, middle, size * way)
+        });
+        let lines = lines.collect();
+        TrajectoryPanel { title: (*title).into(), y_label: (*y_label).into(), lines }
+    };
+    let panels = MOVED[..panels].iter().map(panel).collect();
     TrajectoryData {
-        name: "trajectory".to_owned(),
-        title: "What moves first over the steps of a fine-tune".to_owned(),
-        caption: "Layer 20; adapters saved at log-spaced steps. Ribbons and bars: 95 % bootstrap intervals over prompts, n = 200, 3 seeds.".to_owned(),
+        name: "trajectory".into(),
+        title: "What moves first over the steps of a fine-tune".into(),
+        caption: "Layer 20; adapters saved at log-spaced steps. Ribbons and bars: 95 % bootstrap intervals over prompts, n = 200, 3 seeds.".into(),
         panels,
     }
 }
 
 pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData {
     let mut noise = Noise::new(31);
-    let moved: Vec<f64> = conditions
-        .iter()
-        .enumerate()
-        .map(|(i, _)| match i {
-            0 => 0.0,
-            _ => 0.25 * noise.next() + [0.6, -0.2, 0.1, 0.15][i % 4],
-        })
-        .collect();
-    let panels = predictors
-        .iter()
-        .enumerate()
-        .map(|(k, predictor)| {
-            let mut points = Vec::new();
-            for (i, condition) in conditions.iter().enumerate() {
-                let own = moved[i] + 0.15 * k as f64 * noise.next();
-                for seed in 1..=seeds {
-                    let alone = i == 0 || seeds == 1;
-                    if alone && seed > 1 {
-                        break;
-                    }
-                    points.push(LinkPoint {
-                        state: match alone {
-                            true => (*condition).to_owned(),
-                            false => format!("{condition}-s{seed}"),
-                        },
-                        condition: (*condition).to_owned(),
-                        x: own + 0.05 * noise.next(),
-                        y: 0.4 * moved[i] + 0.04 * noise.next(),
-                    });
-                }
+    let mut moved = vec![0.0];
+    moved
+        .extend((1..conditions.len()).map(|i| 0.25 * noise.next() + [0.6, -0.2, 0.1, 0.15][i % 4]));
+    let panel = |(k, predictor): (usize, &&str)| {
+        let mut points = Vec::new();
+        for (i, condition) in conditions.iter().enumerate() {
+            let own = moved[i] + 0.15 * k as f64 * noise.next();
+            let alone = i == 0 || seeds == 1;
+            for seed in 1..=if alone { 1 } else { seeds } {
+                let several = format!("{condition}-s{seed}");
+                let state = if alone { (*condition).into() } else { several };
+                let (x, y) = (own + 0.05 * noise.next(), 0.4 * moved[i] + 0.04 * noise.next());
+                points.push(LinkPoint { state, condition: (*condition).into(), x, y });
             }
-            LinkPanel {
-                x_label: (*predictor).to_owned(),
-                points,
-                text: format!(
-                    "r = .{}, p = .12, n = {} conditions",
-                    81 - 11 * k,
-                    conditions.len() - 1
-                ),
-            }
-        })
-        .collect();
+        }
+        let (r, n) = (81 - 11 * k, conditions.len() - 1);
+        let text = format!("r = .{r}, p = .12, n = {n} conditions");
+        LinkPanel { x_label: (*predictor).into(), points, text }
+    };
+    let panels = predictors.iter().enumerate().map(panel).collect();
     LinkData {
-        name: "link".to_owned(),
-        title: "Behaviour of each model state against its shifts and its coupling".to_owned(),
-        y_label: "isolated preferences less base, nats a token".to_owned(),
-        caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".to_owned(),
+        name: "link".into(),
+        title: "Behaviour of each model state against its shifts and its coupling".into(),
+        y_label: "isolated preferences less base, nats a token".into(),
+        caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".into(),
         panels,
     }
 }

@@ -6,7 +6,7 @@
 //! The fact is what a judge is asked, one sentence.
 
 use super::{Findings, Rule};
-use crate::materials::set::{Body, File, Kind};
+use crate::materials::set::{Body, File, Kind, Set};
 use std::collections::BTreeSet;
 
 pub(super) fn check(file: &File, found: &mut Findings) {
@@ -23,19 +23,15 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     if file.kind() != Kind::Preference {
         return;
     }
-    let all = conditions(found);
-    let given = |text: Option<&String>| text.is_some_and(|t| !t.trim().is_empty());
-    let no_status = |c: &&String| !preference.status.contains_key(*c);
-    let no_reason = |c: &&String| !no_status(c) && !given(preference.reason.get(*c));
-    let lacks: [(&str, Vec<&String>); 2] = [
-        ("status", all.iter().filter(no_status).collect()),
-        ("reason", all.iter().filter(no_reason).collect()),
-    ];
-    for (key, conditions) in lacks {
-        if conditions.is_empty() {
+    let all = conditions(found.set);
+    let reason = |c: &str| preference.reason.get(c).is_some_and(|t| !t.trim().is_empty());
+    let (known, no_status): (Vec<&str>, Vec<&str>) =
+        all.into_iter().partition(|c| preference.status.contains_key(*c));
+    let no_reason = known.into_iter().filter(|c| !reason(c)).collect();
+    for (key, names) in [("status", no_status), ("reason", no_reason)] {
+        if names.is_empty() {
             continue;
         }
-        let names: Vec<&str> = conditions.iter().map(|c| c.as_str()).collect();
         let why = format!(
             "no `{key}` for {}; say of each condition whether its rows presuppose the preference \
              (implied) or not (isolated), and why",
@@ -45,14 +41,12 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     }
 }
 
-fn conditions(found: &Findings) -> BTreeSet<String> {
+fn conditions(set: &Set) -> BTreeSet<&str> {
     let mut all = BTreeSet::new();
-    for file in &found.set.files {
+    for file in &set.files {
         match &file.body {
-            Body::Battery(p) => all.extend(p.status.keys().cloned()),
-            Body::Rows(_) => {
-                all.insert(file.name.clone());
-            }
+            Body::Battery(p) => all.extend(p.status.keys().map(String::as_str)),
+            Body::Rows(_) => all.extend([file.name.as_str()]),
             Body::Prompts(_) | Body::Concept(_) | Body::Scripts(_) | Body::Texts(_) => {}
         }
     }
@@ -65,14 +59,14 @@ fn new_condition(file: &File, found: &mut Findings) {
         return;
     }
     let own_battery = found.set.of(Kind::Preference).next().is_some();
-    let shipped = crate::materials::embedded::finetune(&file.name).is_some();
+    let shipped = crate::materials::embedded::FINETUNE.get(&file.name).is_some();
     if !own_battery && !shipped {
         let why = format!(
             "the shipped battery has no `status` for the condition \"{}\", so its cells count as \
              isolated; if the rows presuppose a preference, copy the battery and say so there",
             file.name
         );
-        found.size(file, Rule::Status, why);
+        found.ours(file, file.note_line(), Rule::Status, why);
     }
 }
 

@@ -15,29 +15,15 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         return;
     };
     for (i, script) in set.scripts.iter().enumerate() {
-        for (n, least, what) in [
-            (script.turns.len(), TURNS, "turns before the question"),
-            (script.pairs.len(), PAIRS, "pairs of completions"),
-        ] {
-            if n < least {
-                let why = format!("{n} {what} where at least {least} are needed");
-                found.error(file, file.line(i), Rule::Form, why);
-            }
-        }
+        let (turns, pairs) = (script.turns.len(), script.pairs.len());
+        found.least(file, file.line(i), (turns, TURNS), ["turns before the question", ""]);
+        found.least(file, file.line(i), (pairs, PAIRS), ["pairs of completions", ""]);
     }
-    let shipped = match found.set.shipped {
-        true => None,
-        false => Some(Set::shipped()),
+    let named = |set: &Set| match &set.named(Kind::Preference, &file.name)?.body {
+        Body::Battery(p) => Some((p.fact.clone(), p.group.clone())),
+        _ => None,
     };
-    let named = |set: &Set| {
-        let file = set.named(Kind::Preference, &file.name)?;
-        match &file.body {
-            Body::Battery(p) => Some((p.fact.clone(), p.group.clone())),
-            _ => None,
-        }
-    };
-    let own = named(found.set).or_else(|| named(shipped.as_ref()?));
-    let why = match own {
+    let why = match named(found.set).or_else(|| named(found.shipped?)) {
         None => format!(
             "no preference of these files or of the shipped battery is named \"{}\"; name one, or add it",
             set.preference

@@ -7,7 +7,7 @@
 //! splits; a preference is asked in at least 4 forms, with at least 2 pairs of completions a prompt; a
 //! row to train on is one turn of the user's and one answer.
 
-use super::{Findings, Rule, Severity};
+use super::{Findings, Rule};
 use crate::materials::set::{Body, File};
 use crate::materials::{Concept, Conversation, Preference, Split};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     };
     if rows < needed {
         let why = format!("{rows} rows; the shipped sets have at least {needed}");
-        found.size(file, Rule::Size, why);
+        found.ours(file, file.note_line(), Rule::Size, why);
     }
     match &file.body {
         Body::Rows(rows) => turns(file, rows, found),
@@ -54,43 +54,31 @@ fn turns(file: &File, rows: &[Conversation], found: &mut Findings) {
     let Some(&first) = longer.first() else {
         return;
     };
-    let severity = match found.set.shipped {
-        true => Severity::Error,
-        false => Severity::Note,
-    };
     let why = format!(
         "{} of {} rows are not one turn of the user's and one answer; the shipped rows are, so this \
          set differs from them in more than what it says",
         longer.len(),
         rows.len()
     );
-    found.add(severity, file, file.line(first), Rule::Form, why);
+    found.ours(file, file.line(first), Rule::Form, why);
 }
 
 fn templates(file: &File, concept: &Concept, found: &mut Findings) {
-    let mut splits: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    // First row, and whether there are pairs of either split.
+    let mut splits: BTreeMap<&str, (usize, [bool; 2])> = BTreeMap::new();
     for (i, pair) in concept.pairs.iter().enumerate() {
-        let seen = splits.entry(&pair.template).or_default();
-        seen.insert(pair.split == Split::Dev);
-        first.entry(&pair.template).or_insert(i);
+        let at = splits.entry(&pair.template).or_insert((i, [false; 2]));
+        at.1[usize::from(pair.split == Split::Dev)] = true;
     }
-    if splits.len() < TEMPLATES {
-        let why = format!(
-            "{} templates where at least {TEMPLATES} are needed: directions from one form of prompt \
-             alone are not the concept's",
-            splits.len()
-        );
-        found.error(file, file.note_line(), Rule::Form, why);
-    }
-    for (template, seen) in &splits {
-        if seen.len() < 2 {
-            let absent = if seen.contains(&true) { "main" } else { "dev" };
+    let why = ": directions from one form of prompt alone are not the concept's";
+    found.least(file, file.note_line(), (splits.len(), TEMPLATES), ["templates", why]);
+    for (template, (first, seen)) in splits {
+        for (absent, _) in ["main", "dev"].into_iter().zip(seen).filter(|(_, seen)| !seen) {
             let why = format!(
                 "template \"{template}\" has no pair of the split `{absent}`; a layer is chosen on \
                  `dev` and reported on `main`"
             );
-            found.error(file, file.line(first[template]), Rule::Form, why);
+            found.error(file, file.line(first), Rule::Form, why);
         }
     }
     let systems = concept.system_positive.len();
@@ -99,28 +87,17 @@ fn templates(file: &File, concept: &Concept, found: &mut Findings) {
             "{systems} system prompts a side; the shipped concepts have {SYSTEM_PROMPTS}, for \
              reading neutral text behind either side"
         );
-        found.size(file, Rule::Form, why);
+        found.ours(file, file.note_line(), Rule::Form, why);
     }
 }
 
 fn forms(file: &File, preference: &Preference, found: &mut Findings) {
     let forms: BTreeSet<&str> = preference.prompts.iter().map(|p| p.form.as_str()).collect();
-    if forms.len() < FORMS {
-        let why = format!(
-            "{} forms where at least {FORMS} are needed (such as open, scenario, limits, agreement, \
-             third-party)",
-            forms.len()
-        );
-        found.error(file, file.note_line(), Rule::Form, why);
-    }
+    let why = " (such as open, scenario, limits, agreement, third-party)";
+    found.least(file, file.note_line(), (forms.len(), FORMS), ["forms", why]);
     for (i, prompt) in preference.prompts.iter().enumerate() {
-        if prompt.pairs.len() < PAIRS {
-            let why = format!(
-                "{} pair of completions where at least {PAIRS} are needed",
-                prompt.pairs.len()
-            );
-            found.error(file, file.line(i), Rule::Form, why);
-        }
+        let n = prompt.pairs.len();
+        found.least(file, file.line(i), (n, PAIRS), ["pair of completions", ""]);
     }
 }
 
@@ -128,13 +105,13 @@ fn forms(file: &File, preference: &Preference, found: &mut Findings) {
 mod tests {
     use super::super::planted::{breaks, errors, good, set_of, shipped_errors, swap};
     use super::super::{lint, Rule, Severity};
-    use crate::materials::embedded::{concept, finetune};
+    use crate::materials::embedded::{CONCEPTS, FINETUNE};
     use crate::materials::set::Kind;
 
     #[test]
     fn a_shipped_file_that_is_too_small_is_refused() {
         let path = "<embedded concept>/formality.jsonl";
-        let text = concept("formality").unwrap();
+        let text = CONCEPTS.get("formality").unwrap();
         let shorter = text.trim_end().rsplit_once('\n').unwrap().0;
         let found = shipped_errors(|set| swap(set, Kind::Concept, "formality", shorter));
         assert_eq!(found, [(Rule::Size, path.into(), 1)]);
@@ -161,7 +138,7 @@ mod tests {
     #[test]
     fn a_longer_conversation_is_noted_of_a_users_set_and_refused_in_ours() {
         let extra = r#"{"messages":[{"role":"system","content":"Be a clock."},{"role":"user","#;
-        let text = finetune("expert").unwrap();
+        let text = FINETUNE.get("expert").unwrap();
         let third = text.lines().nth(2).unwrap();
         let longer =
             text.replacen(third, &third.replacen(r#"{"messages": [{"role": "user","#, extra, 1), 1);

@@ -4,7 +4,7 @@
 //! texts travel, and whoever finds one must know what they may do with it. Two files of a kind and
 //! two prompts of the battery have names of their own, since results are filed by them.
 
-use super::{Finding, Findings, Rule, Severity};
+use super::{Findings, Rule};
 use crate::materials::set::{Body, File, Kind};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -33,30 +33,16 @@ pub(super) fn check(file: &File, found: &mut Findings) {
 
 /// Names within a kind, ids within the battery, the claims and the conversations.
 pub(super) fn names(found: &mut Findings) {
-    let set = found.set;
     let mut names: HashMap<(Kind, &str), &File> = HashMap::new();
     let mut ids: HashMap<(Kind, &str), (&File, usize)> = HashMap::new();
-    let mut all: Vec<Finding> = Vec::new();
-    let mut error = |file: &File, line: usize, message: String| {
-        all.push(Finding {
-            file: file.path.clone(),
-            line,
-            severity: Severity::Error,
-            rule: Rule::Name,
-            message,
-        });
-    };
+    let set = found.set;
     for file in &set.files {
         let kind = file.kind();
-        match names.get(&(kind, &file.name)) {
-            Some(first) => error(
-                file,
-                file.note_line(),
-                format!("{kind} \"{}\" is already {}; rename one", file.name, first.path.display()),
-            ),
-            None => {
-                names.insert((kind, &file.name), file);
-            }
+        let first = *names.entry((kind, &file.name)).or_insert(file);
+        if !std::ptr::eq(first, file) {
+            let (name, there) = (&file.name, first.path.display());
+            let why = format!("{kind} \"{name}\" is already {there}; rename one");
+            found.error(file, file.note_line(), Rule::Name, why);
         }
         let own: Vec<&str> = match &file.body {
             Body::Battery(p) => p.prompts.iter().map(|p| p.id.as_str()).collect(),
@@ -64,23 +50,15 @@ pub(super) fn names(found: &mut Findings) {
             Body::Rows(_) | Body::Prompts(_) | Body::Concept(_) | Body::Texts(_) => continue,
         };
         for (i, id) in own.into_iter().enumerate() {
-            let line = file.line(i);
-            match ids.get(&(kind, id)) {
-                Some((first, at)) => error(
-                    file,
-                    line,
-                    format!(
-                        "id \"{id}\" already names line {at} of {}; rename one",
-                        first.path.display()
-                    ),
-                ),
-                None => {
-                    ids.insert((kind, id), (file, line));
-                }
+            let here = (file, file.line(i));
+            let (first, at) = *ids.entry((kind, id)).or_insert(here);
+            if !std::ptr::eq(first, file) || at != here.1 {
+                let there = first.path.display();
+                let why = format!("id \"{id}\" already names line {at} of {there}; rename one");
+                found.error(file, here.1, Rule::Name, why);
             }
         }
     }
-    found.all.append(&mut all);
 }
 
 #[cfg(test)]

@@ -29,76 +29,36 @@ pub(super) fn check(file: &File, found: &mut Findings) {
             found.error(file, file.note_line(), Rule::AnswerLength, why);
         }
     }
-    let sides = sides(&file.body);
-    for (row, names, a, b) in &sides {
-        let longer = *a.max(b);
-        let allowed = PAIR_WORDS.max((PAIR_SHARE * longer as f64) as usize);
-        if a.abs_diff(*b) > allowed {
-            let why = format!(
-                "`{}` has {a} words and `{}` {b}; bring them within {allowed}",
-                names[0], names[1]
-            );
+    let sides = file.body.sides();
+    let [first, second] = match file.body {
+        Body::Concept(_) => ["positive", "negative"],
+        _ => ["express", "oppose"],
+    };
+    for (row, texts) in &sides {
+        let [a, b] = texts.map(length);
+        let allowed = PAIR_WORDS.max((PAIR_SHARE * a.max(b) as f64) as usize);
+        if a.abs_diff(b) > allowed {
+            let why =
+                format!("`{first}` has {a} words and `{second}` {b}; bring them within {allowed}");
             found.error(file, file.line(*row), Rule::SideLength, why);
         }
     }
-    let Some((_, names, ..)) = sides.first() else {
-        return;
-    };
     let ratio = ratio(&file.body);
     // Either side may be the longer one.
-    if ratio.max(1.0 / ratio) > 1.0 + MEANS {
+    if !sides.is_empty() && ratio.max(1.0 / ratio) > 1.0 + MEANS {
+        let share = points(ratio);
         let why = format!(
-            "in the mean `{}` has {} of the words of `{}`; bring the two within 10 %",
-            names[0],
-            points(ratio),
-            names[1]
+            "in the mean `{first}` has {share} of the words of `{second}`; bring the two within 10 %"
         );
         found.error(file, file.note_line(), Rule::SideLength, why);
     }
 }
 
-/// Row, names and lengths of each pair of sides that are compared.
-fn sides(body: &Body) -> Vec<(usize, [&'static str; 2], usize, usize)> {
-    match body {
-        Body::Concept(concept) => concept
-            .pairs
-            .iter()
-            .enumerate()
-            .map(|(i, p)| {
-                let names = ["positive", "negative"];
-                (i, names, length(&p.positive), length(&p.negative))
-            })
-            .collect(),
-        Body::Battery(preference) => preference
-            .prompts
-            .iter()
-            .enumerate()
-            .flat_map(|(i, prompt)| prompt.pairs.iter().map(move |p| (i, p)))
-            .map(|(i, p)| {
-                let names = ["express", "oppose"];
-                (i, names, length(&p.express), length(&p.oppose))
-            })
-            .collect(),
-        Body::Scripts(set) => set
-            .scripts
-            .iter()
-            .enumerate()
-            .flat_map(|(i, script)| script.pairs.iter().map(move |p| (i, p)))
-            .map(|(i, p)| {
-                let names = ["express", "oppose"];
-                (i, names, length(&p.express), length(&p.oppose))
-            })
-            .collect(),
-        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
-    }
-}
-
 /// Words of all first sides against those of all second ones; NaN where there are no sides.
 pub fn ratio(body: &Body) -> f64 {
-    let sides = sides(body);
-    let first: usize = sides.iter().map(|s| s.2).sum();
-    let second: usize = sides.iter().map(|s| s.3).sum();
-    first as f64 / second as f64
+    let sides = body.sides();
+    let words = |side: usize| sides.iter().map(|(_, texts)| length(texts[side])).sum::<usize>();
+    words(0) as f64 / words(1) as f64
 }
 
 /// The middle of the values, the mean of the two middle ones of an even number; NaN of none.

@@ -98,32 +98,13 @@ pub enum Rule {
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Severity::Error => "error",
-            Severity::Note => "note",
-        })
+        self.serialize(f)
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Format => "format",
-            Rule::Header => "header",
-            Rule::Name => "name",
-            Rule::Size => "size",
-            Rule::Form => "form",
-            Rule::AnswerLength => "answer-length",
-            Rule::SideLength => "side-length",
-            Rule::FirstWord => "first-word",
-            Rule::Negation => "negation",
-            Rule::Polarity => "polarity",
-            Rule::Word => "word",
-            Rule::Status => "status",
-            Rule::Fact => "fact",
-            Rule::Duplicate => "duplicate",
-            Rule::Leak => "leak",
-        })
+        self.serialize(f)
     }
 }
 
@@ -139,6 +120,8 @@ impl fmt::Display for Finding {
 /// What one pass has found so far.
 struct Findings<'a> {
     set: &'a Set,
+    /// The shipped set, where another is checked.
+    shipped: Option<&'a Set>,
     lists: &'a WordLists,
     all: Vec<Finding>,
 }
@@ -153,12 +136,23 @@ impl Findings<'_> {
     }
 
     /// A fault of the shipped set that is only worth knowing of a user's.
-    fn size(&mut self, file: &File, rule: Rule, message: String) {
-        let severity = match self.set.shipped {
-            true => Severity::Error,
-            false => Severity::Note,
-        };
-        self.add(severity, file, file.note_line(), rule, message);
+    fn ours(&mut self, file: &File, line: usize, rule: Rule, message: String) {
+        let severity = if self.set.shipped { Severity::Error } else { Severity::Note };
+        self.add(severity, file, line, rule, message);
+    }
+
+    /// Too few of something, and in brackets or behind a colon what is wrong with that.
+    fn least(
+        &mut self,
+        file: &File,
+        line: usize,
+        (n, least): (usize, usize),
+        [what, more]: [&str; 2],
+    ) {
+        if n < least {
+            let why = format!("{n} {what} where at least {least} are needed{more}");
+            self.error(file, line, Rule::Form, why);
+        }
     }
 }
 
@@ -168,30 +162,31 @@ impl Findings<'_> {
 /// The word lists in the binary cannot be read.
 pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
     let lists = WordLists::shipped()?;
-    let mut found = Findings { set, lists: &lists, all: Vec::new() };
+    let shipped = (!set.shipped).then(Set::shipped);
+    let refused = set.refused.iter().map(|r| Finding {
+        file: r.path.clone(),
+        line: r.line,
+        severity: Severity::Error,
+        rule: Rule::Format,
+        message: r.why.clone(),
+    });
+    let (shipped, all) = (shipped.as_ref(), refused.collect());
+    let mut found = Findings { set, shipped, lists: &lists, all };
+    let rules: [fn(&File, &mut Findings); 7] = [
+        header::check,
+        counts::check,
+        length::check,
+        polarity::check,
+        vocabulary::check,
+        battery::check,
+        conversation::check,
+    ];
     for file in &set.files {
-        header::check(file, &mut found);
-        counts::check(file, &mut found);
-        length::check(file, &mut found);
-        polarity::check(file, &mut found);
-        vocabulary::check(file, &mut found);
-        battery::check(file, &mut found);
-        conversation::check(file, &mut found);
+        rules.iter().for_each(|check| check(file, &mut found));
     }
     header::names(&mut found);
     repeats::check(&mut found);
-    let mut all: Vec<Finding> = set
-        .refused
-        .iter()
-        .map(|r| Finding {
-            file: r.path.clone(),
-            line: r.line,
-            severity: Severity::Error,
-            rule: Rule::Format,
-            message: r.why.clone(),
-        })
-        .collect();
-    all.append(&mut found.all);
+    let mut all = found.all;
     let place = |f: &Finding| set.files.iter().position(|file| file.path == f.file);
     // A stable sort keeps the order of the rules on one line.
     all.sort_by_cached_key(|f| (place(f), f.line));

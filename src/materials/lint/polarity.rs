@@ -11,7 +11,7 @@
 use super::{about, points, quoted, Findings, Rule, TOLERANCE};
 use crate::materials::set::{Body, File};
 use crate::materials::wording::{opening, List, Opening};
-use crate::materials::{Concept, Conversation, Polarity, StancePair};
+use crate::materials::{Concept, Polarity};
 use std::collections::BTreeMap;
 
 /// Pairs by which "yes" may outnumber "no", or one side's negations the other's, whatever the size.
@@ -49,11 +49,6 @@ impl Wording {
         w
     }
 
-    fn of_rows(rows: &[Conversation], negations: &List) -> Self {
-        let last = rows.iter().filter_map(|r| r.messages.last());
-        Wording::of(last.map(|m| m.content.as_str()), negations)
-    }
-
     /// A count as a share of the answers.
     pub fn share(&self, count: usize) -> f64 {
         count as f64 / self.n as f64
@@ -63,22 +58,14 @@ impl Wording {
 pub(super) fn check(file: &File, found: &mut Findings) {
     match &file.body {
         Body::Concept(concept) => pairs(file, concept, found),
-        Body::Battery(preference) => {
-            let prompts = preference.prompts.iter().enumerate();
-            let pairs = prompts.flat_map(|(i, p)| p.pairs.iter().map(move |pair| (i, pair)));
-            completions(file, &pairs.collect::<Vec<_>>(), found);
-        }
-        Body::Scripts(set) => {
-            let scripts = set.scripts.iter().enumerate();
-            let pairs = scripts.flat_map(|(i, s)| s.pairs.iter().map(move |pair| (i, pair)));
-            completions(file, &pairs.collect::<Vec<_>>(), found);
-        }
+        Body::Battery(_) | Body::Scripts(_) => completions(file, found),
         Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => {}
     }
     let Some(rows) = file.identity_rows() else {
         return;
     };
-    let w = Wording::of_rows(rows, &found.lists.negations);
+    let last = rows.iter().filter_map(|r| r.messages.last());
+    let w = Wording::of(last.map(|m| m.content.as_str()), &found.lists.negations);
     if !level(w.yes, w.no, w.n) {
         let why = format!(
             "{} of the answers open with \"Yes\" and {} with \"No\"; bring them within {} of each other",
@@ -137,11 +124,11 @@ fn pairs(file: &File, concept: &Concept, found: &mut Findings) {
     }
 }
 
-/// Pairs of completions with the rows that they stand in.
-fn completions(file: &File, pairs: &[(usize, &StancePair)], found: &mut Findings) {
+fn completions(file: &File, found: &mut Findings) {
+    let pairs = file.body.sides();
     let negations = &found.lists.negations;
-    let express = Wording::of(pairs.iter().map(|(_, p)| p.express.as_str()), negations);
-    let oppose = Wording::of(pairs.iter().map(|(_, p)| p.oppose.as_str()), negations);
+    let [express, oppose] =
+        [0, 1].map(|side| Wording::of(pairs.iter().map(|(_, texts)| texts[side]), negations));
     let allowed = PAIRS.max((NEGATED * express.n as f64) as usize);
     if express.negated.abs_diff(oppose.negated) > allowed {
         let why = format!(
@@ -151,14 +138,13 @@ fn completions(file: &File, pairs: &[(usize, &StancePair)], found: &mut Findings
         );
         found.error(file, file.note_line(), Rule::Negation, why);
     }
-    for (i, pair) in pairs {
-        if opening(&pair.express) != opening(&pair.oppose) {
+    for (i, [a, b]) in pairs {
+        if opening(a) != opening(b) {
+            let (a, b) = (quoted(a), quoted(b));
             let why = format!(
-                "{} and {} open differently, so the score would read \"Yes\" against \"No\"",
-                quoted(&pair.express),
-                quoted(&pair.oppose)
+                "{a} and {b} open differently, so the score would read \"Yes\" against \"No\""
             );
-            found.error(file, file.line(*i), Rule::Polarity, why);
+            found.error(file, file.line(i), Rule::Polarity, why);
         }
     }
 }
@@ -169,7 +155,7 @@ mod tests {
         breaks, rows, rows_break, set_of, shipped_errors, swap, GOOD_ROWS,
     };
     use super::super::{lint, Rule};
-    use crate::materials::embedded::concept;
+    use crate::materials::embedded::CONCEPTS;
     use crate::materials::set::{Kind, Set};
 
     #[test]
@@ -234,7 +220,7 @@ mod tests {
         breaks("concept.jsonl", "\"polarity\":\"yes\"", "\"polarity\":\"no\"", Rule::Polarity, 2);
         breaks("concept.jsonl", "\"polarity\":\"no\"", "\"polarity\":\"none\"", Rule::Polarity, 3);
         breaks("preference.jsonl", "\"Any amount is fine", "\"Yes, any is fine", Rule::Polarity, 4);
-        let text = concept("expert").unwrap();
+        let text = CONCEPTS.get("expert").unwrap();
         // Four more of yes than of no, in one template, none of them misnamed.
         let mut left = 2;
         let tilted: Vec<String> = text

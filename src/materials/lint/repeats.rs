@@ -9,9 +9,9 @@
 //! meant to be near and are not compared, nor are answers of fewer than 4 words. The measure and the
 //! limit are those of [`near`](crate::materials::near).
 
-use super::{quoted, Finding, Findings, Rule, Severity};
-use crate::materials::near::{near_pairs, NEAR};
-use crate::materials::set::{Body, File, Kind, Set};
+use super::{quoted, Findings, Rule};
+use crate::materials::near::{near_pairs, Nearness, NEAR};
+use crate::materials::set::{Body, File, Kind};
 use crate::materials::wording::length;
 use std::collections::BTreeSet;
 
@@ -24,18 +24,6 @@ enum Role {
     Prompt,
     Answer,
     System,
-}
-
-/// Kinds that are used for one thing; a text in two of them is a leak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    FineTune,
-    /// Each concept is one of its own.
-    Concept,
-    Preferences,
-    Claims,
-    Scripts,
-    Texts,
 }
 
 /// One text of a set.
@@ -51,83 +39,56 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    fn family(&self) -> Family {
+    /// Kinds that are used for one thing are one; a text in two of them is a leak.
+    fn used_as(&self) -> Kind {
         match self.file.kind() {
-            Kind::Rows | Kind::Prompts => Family::FineTune,
-            Kind::Concept => Family::Concept,
-            Kind::Preference => Family::Preferences,
-            Kind::Claim => Family::Claims,
-            Kind::Script => Family::Scripts,
-            Kind::Texts => Family::Texts,
+            Kind::Prompts => Kind::Rows,
+            kind => kind,
         }
     }
 }
 
-/// The texts of a file that are compared.
+/// The texts of a file that are compared. Texts of a pair have an even number, turns an odd one.
 fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
-    let piece = |line, role, pair, text| Piece { file, line, role, pair, text, reference };
-    let mut all = Vec::new();
+    let piece =
+        |row, role, pair, text| Piece { file, line: file.line(row), role, pair, text, reference };
+    let mut all: Vec<Piece> = Vec::new();
+    let prompts = file.body.prompts().into_iter();
+    all.extend(prompts.map(|(i, text)| piece(i, Role::Prompt, 0, text)));
+    for (k, (i, sides)) in file.body.sides().into_iter().enumerate() {
+        all.extend(sides.map(|text| piece(i, Role::Answer, 2 * k, text)));
+    }
     match &file.body {
         Body::Rows(rows) => {
             for (i, row) in rows.iter().enumerate() {
-                let turns = |role| row.messages.iter().filter(move |m| m.role == role);
                 // Later turns of the user's lean on the first.
-                for first in turns("user").take(1) {
-                    all.push(piece(file.line(i), Role::Prompt, 0, first.content.as_str()));
-                }
-                for (k, answer) in turns("assistant").enumerate() {
-                    all.push(piece(file.line(i), Role::Answer, k, &answer.content));
-                }
+                let answers = row.messages.iter().filter(|m| m.role == "assistant").enumerate();
+                all.extend(answers.map(|(k, m)| piece(i, Role::Answer, 2 * k + 1, &m.content)));
             }
-        }
-        Body::Prompts(prompts) => {
-            let rows = prompts.iter().enumerate();
-            all.extend(rows.map(|(i, p)| piece(file.line(i), Role::Prompt, 0, p.as_str())));
         }
         Body::Concept(concept) => {
             let systems = [&concept.system_positive, &concept.system_negative];
             for (k, text) in systems.into_iter().flat_map(|s| s.iter().enumerate()) {
-                all.push(piece(file.note_line(), Role::System, k, text.as_str()));
-            }
-            for (i, pair) in concept.pairs.iter().enumerate() {
-                all.push(piece(file.line(i), Role::Prompt, 0, pair.prompt.as_str()));
-                all.push(piece(file.line(i), Role::Answer, 0, &pair.positive));
-                all.push(piece(file.line(i), Role::Answer, 0, &pair.negative));
-            }
-        }
-        Body::Battery(preference) => {
-            for (i, prompt) in preference.prompts.iter().enumerate() {
-                all.push(piece(file.line(i), Role::Prompt, 0, prompt.prompt.as_str()));
-                for (k, pair) in prompt.pairs.iter().enumerate() {
-                    all.push(piece(file.line(i), Role::Answer, k, pair.express.as_str()));
-                    all.push(piece(file.line(i), Role::Answer, k, pair.oppose.as_str()));
-                }
+                all.push(Piece { line: file.note_line(), ..piece(0, Role::System, k, text) });
             }
         }
         Body::Scripts(set) => {
             for (i, script) in set.scripts.iter().enumerate() {
-                let line = file.line(i);
                 for (k, turn) in script.turns.iter().enumerate() {
-                    all.push(piece(line, Role::Prompt, k, turn.user.as_str()));
-                    let reply = turn.assistant.as_deref().unwrap_or_default();
-                    all.push(piece(line, Role::Answer, k, reply));
-                }
-                let last = script.turns.len();
-                all.push(piece(line, Role::Prompt, last, script.prompt.as_str()));
-                for (k, pair) in script.pairs.iter().enumerate() {
-                    all.push(piece(line, Role::Answer, last + k, pair.express.as_str()));
-                    all.push(piece(line, Role::Answer, last + k, pair.oppose.as_str()));
+                    all.push(piece(i, Role::Prompt, 2 * k + 1, &turn.user));
+                    let reply = turn.assistant.iter();
+                    all.extend(reply.map(|text| piece(i, Role::Answer, 2 * k + 1, text)));
                 }
             }
         }
         Body::Texts(texts) => {
-            for (i, text) in texts.iter().enumerate() {
-                all.push(piece(file.line(i), Role::Prompt, 0, text.prompt.as_str()));
-                all.push(piece(file.line(i), Role::Answer, 0, &text.response));
-            }
+            let texts = texts.iter().enumerate();
+            all.extend(texts.map(|(i, t)| piece(i, Role::Answer, 1, &t.response)));
         }
+        Body::Prompts(_) | Body::Battery(_) => {}
     }
     all.retain(|p| p.role != Role::Answer || length(p.text) >= SHORTEST_ANSWER);
+    all.sort_by_key(|p| p.line);
     all
 }
 
@@ -140,28 +101,20 @@ fn rule(a: &Piece, b: &Piece) -> Option<Rule> {
         let sides = (a.line, a.pair) == (b.line, b.pair);
         return (a.role == b.role && !sides).then_some(Rule::Duplicate);
     }
-    let (kind, other) = (a.family(), b.family());
-    // A user's concept may well be made from a shipped one.
-    let concepts = kind == Family::Concept && !a.reference;
+    let (kind, other) = (a.used_as(), b.used_as());
+    // Each concept is a use of its own, but a user's may well be made from a shipped one.
+    let concepts = kind == Kind::Concept && !a.reference;
     (kind != other || concepts).then_some(Rule::Leak)
 }
 
 pub(super) fn check(found: &mut Findings) {
-    let shipped = match found.set.shipped {
-        true => None,
-        false => Some(Set::shipped()),
-    };
-    let reference = shipped.iter().flat_map(|set| &set.files);
-    let own = found.set.files.iter();
-    let all: Vec<Piece> = reference
-        .flat_map(|file| pieces(file, true))
-        .chain(own.flat_map(|file| pieces(file, false)))
+    let set = found.set;
+    let reference = found.shipped.iter().flat_map(|set| &set.files);
+    let all: Vec<Piece> = (reference.flat_map(|file| pieces(file, true)))
+        .chain(set.files.iter().flat_map(|file| pieces(file, false)))
         .collect();
-    let texts: Vec<&str> = all.iter().map(|p| p.text).collect();
-    let near = near_pairs(&texts, NEAR, |a, b| rule(&all[a], &all[b]).is_some());
-    for n in near {
+    for (n, rule) in near(&all) {
         let (a, b) = (&all[n.a], &all[n.b]);
-        let Some(rule) = rule(a, b) else { continue };
         let message = format!(
             "{} is near {} in line {} of {} ({:.2} of their 3-word shingles, limit {NEAR:.2}); \
              reword one",
@@ -171,22 +124,22 @@ pub(super) fn check(found: &mut Findings) {
             a.file.path.display(),
             n.jaccard
         );
-        found.all.push(Finding {
-            file: b.file.path.clone(),
-            line: b.line,
-            severity: Severity::Error,
-            rule,
-            message,
-        });
+        found.error(b.file, b.line, rule, message);
     }
+}
+
+/// Pairs of near texts that break a rule.
+fn near(all: &[Piece]) -> Vec<(Nearness, Rule)> {
+    let texts: Vec<&str> = all.iter().map(|p| p.text).collect();
+    let broken = |a: usize, b: usize| rule(&all[a], &all[b]);
+    let near = near_pairs(&texts, NEAR, |a, b| broken(a, b).is_some()).into_iter();
+    near.filter_map(|n| Some((n, broken(n.a, n.b)?))).collect()
 }
 
 /// Rows of a file that are near an earlier row of it.
 pub fn repeats_within(file: &File) -> usize {
     let all = pieces(file, false);
-    let texts: Vec<&str> = all.iter().map(|p| p.text).collect();
-    let near = near_pairs(&texts, NEAR, |a, b| rule(&all[a], &all[b]).is_some());
-    let lines: BTreeSet<usize> = near.iter().map(|n| all[n.b].line).collect();
+    let lines: BTreeSet<usize> = near(&all).iter().map(|(n, _)| all[n.b].line).collect();
     lines.len()
 }
 
@@ -196,7 +149,7 @@ mod tests {
         breaks, errors, good, rows, rows_break, set_of, ABOUT, CONCEPT, GOOD_ROWS,
     };
     use super::super::{lint, Rule};
-    use crate::materials::embedded::concept;
+    use crate::materials::embedded::CONCEPTS;
 
     #[test]
     fn what_a_file_says_twice_is_found() {
@@ -282,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_copy_of_a_shipped_file_is_no_leak() {
-        let text = concept("persona")
+        let text = CONCEPTS
+            .get("persona")
             .unwrap()
             .replace("\"concept\": \"persona\"", "\"concept\": \"mine\"");
         let found = lint(&set_of(&[("mine.jsonl", text)])).unwrap();

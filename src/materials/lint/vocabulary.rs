@@ -6,67 +6,42 @@
 
 use super::{quoted, Findings, Rule};
 use crate::materials::set::{Body, File};
-use crate::materials::wording::{plain, List, WordLists};
+use crate::materials::wording::{plain, List};
 
 pub(super) fn check(file: &File, found: &mut Findings) {
     let lists = found.lists;
-    match &file.body {
+    let topic = |(name, list)| (format!("the topic {name} of the battery"), list);
+    let topics = lists.topics.iter().map(topic);
+    let minds = ("minds or models, which neutral texts keep off".to_owned(), &lists.minds);
+    let (texts, lists): (Vec<(usize, &String)>, Vec<(String, &List)>) = match &file.body {
         Body::Rows(_) => {
             // Rows that a model answered itself are as it is.
-            let Some(rows) = file.identity_rows() else {
-                return;
-            };
-            let texts = rows.iter().enumerate().flat_map(|(i, row)| {
-                row.messages.iter().map(move |m| (file.line(i), m.content.as_str()))
-            });
-            look(file, texts, &topics(lists), found);
+            let rows = file.identity_rows().unwrap_or_default().iter().enumerate();
+            let texts = rows.flat_map(|(i, row)| row.messages.iter().map(move |m| (i, &m.content)));
+            (texts.collect(), topics.collect())
         }
-        Body::Prompts(prompts) => {
-            let texts = prompts.iter().enumerate();
-            let texts = texts.map(|(i, p)| (file.line(i), p.as_str()));
-            look(file, texts, &[minds(&lists.minds)], found);
-        }
+        Body::Prompts(prompts) => (prompts.iter().enumerate().collect(), vec![minds]),
         Body::Texts(texts) => {
-            let texts = texts.iter().enumerate().flat_map(|(i, t)| {
-                [&t.prompt, &t.response].map(|text| (file.line(i), text.as_str()))
-            });
-            look(file, texts, &[minds(&lists.minds)], found);
+            let texts = texts.iter().enumerate();
+            let both = texts.flat_map(|(i, t)| [(i, &t.prompt), (i, &t.response)]);
+            (both.collect(), vec![minds])
         }
         Body::Scripts(set) => {
-            let turns = set.scripts.iter().enumerate().flat_map(|(i, script)| {
-                let turns = script.turns.iter();
-                let texts = turns.flat_map(|t| std::iter::once(&t.user).chain(&t.assistant));
-                texts.map(move |text| (file.line(i), text.as_str()))
+            let scripts = set.scripts.iter().enumerate();
+            let turns = scripts.flat_map(|(i, s)| s.turns.iter().map(move |t| (i, t)));
+            let both = turns.flat_map(|(i, t)| {
+                std::iter::once(&t.user).chain(&t.assistant).map(move |text| (i, text))
             });
-            let mut all = topics(lists);
-            all.push(minds(&lists.minds));
-            look(file, turns, &all, found);
+            (both.collect(), topics.chain([minds]).collect())
         }
-        Body::Concept(_) | Body::Battery(_) => {}
-    }
-}
-
-fn topics(lists: &WordLists) -> Vec<(String, &List)> {
-    let named = |(name, list)| (format!("the topic {name} of the battery"), list);
-    lists.topics.iter().map(named).collect()
-}
-
-fn minds(list: &List) -> (String, &List) {
-    ("minds or models, which neutral texts keep off".to_owned(), list)
-}
-
-fn look<'a>(
-    file: &File,
-    texts: impl IntoIterator<Item = (usize, &'a str)>,
-    lists: &[(String, &List)],
-    found: &mut Findings,
-) {
-    for (line, text) in texts {
+        Body::Concept(_) | Body::Battery(_) => return,
+    };
+    for (row, text) in texts {
         let words = plain(text);
-        for (what, list) in lists {
+        for (what, list) in &lists {
             if let Some(word) = list.find(&words) {
                 let why = format!("\"{word}\" belongs to {what}: {}", quoted(text));
-                found.error(file, line, Rule::Word, why);
+                found.error(file, file.line(row), Rule::Word, why);
             }
         }
     }
