@@ -235,7 +235,7 @@ mod tests {
 
     crate::record! {
         /// Scores.
-        #[grid("test/scores", "state", "item")]
+        #[table("test/scores", "state", "item")]
         pub struct Score {
             /// State.
             pub state: String,
@@ -250,7 +250,7 @@ mod tests {
 
     crate::record! {
         /// Others, of other states.
-        #[grid("test/others", "state")]
+        #[table("test/others", "state")]
         pub struct Other {
             /// State.
             pub state: String,
