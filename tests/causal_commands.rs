@@ -187,7 +187,7 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
     let adapter = desk.text("tuned");
     let compared = ["--ablate", "--score", "--against", "base", "--adapter", &adapter];
     let json = desk.steer(&[&fixed[..], &compared].concat()).unwrap();
-    assert_eq!(json["ablation"], printed(&Frame::of(&want.ablations)));
+    assert_eq!(json["ablation"], printed(&Frame::of(&want.ablation)));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use super::behaviour::{
     average, by_prompts, estimate, flipped, less, names, of, status, By, PromptValue,
 };
-use super::records::{ConversationRow, StickinessRow, TurnRow};
+use super::records::{ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
 use super::state::by_condition;
 use super::{Draws, Result, State};
@@ -17,7 +17,6 @@ use crate::behavior::{project_turns, stance_of, PairScore, Ruler, Speaker};
 use crate::materials::{Preference, ScriptSet};
 use crate::model::Message;
 use crate::stats::autoregression::{persistence, Centre};
-use crate::store::ResultsWriter;
 use serde::{Deserialize, Serialize};
 
 /// One conversation along one direction.
@@ -88,27 +87,6 @@ pub struct Talked<'a> {
     pub draws: Draws,
 }
 
-/// What the conversations show.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ConversationRecords {
-    pub conversations: Vec<ConversationRow>,
-    pub stickiness: Vec<StickinessRow>,
-    pub turns: Vec<TurnRow>,
-}
-
-impl ConversationRecords {
-    /// Writes all rows.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.conversations)?;
-        w.records(&self.stickiness)?;
-        w.records(&self.turns)?;
-        Ok(())
-    }
-}
-
 /// A set's scores by script.
 struct Said<'a> {
     set: &'a str,
@@ -121,7 +99,7 @@ struct Said<'a> {
 ///
 /// # Errors
 /// A contrast of a set that there is none of.
-pub fn talked(input: &Talked) -> Result<ConversationRecords> {
+pub fn talked(input: &Talked) -> Result<Results> {
     let groups: Vec<(&str, Vec<usize>)> = match input.by {
         By::Condition => by_condition(input.states),
         By::State => {
@@ -130,7 +108,7 @@ pub fn talked(input: &Talked) -> Result<ConversationRecords> {
     };
     let all: Vec<Said> = groups.iter().map(|(set, of)| said(input, set, of)).collect();
     let sets: Vec<&str> = all.iter().map(|s| s.set).collect();
-    let mut out = ConversationRecords::default();
+    let mut out = Results::default();
     for s in &all {
         out.conversations.extend(rows(input, s, None)?);
     }

@@ -8,14 +8,11 @@
 //! Implied cells are linked apart, each state's own: a manipulation check.
 
 use super::cause::doubts;
-use super::records::{
-    CouplingRow, LinkPointRow, LinkRow, RankingRow, ScoreRow, ShiftRow, WarningRow,
-};
+use super::records::{CouplingRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow};
 use super::state::{State, BASE};
 use super::Result;
 use crate::causal::{condition_means, link, ranking, Link, Point, Warning};
 use crate::stats::corrections::benjamini_hochberg;
-use crate::store::ResultsWriter;
 
 /// Arrangements of conditions where not all are made.
 const DRAWS: usize = 9999;
@@ -85,27 +82,6 @@ pub struct LinkInput<'a> {
     pub seed: u64,
 }
 
-/// Links, what they are made of, and rankings.
-#[derive(Debug, Clone, Default)]
-pub struct LinkRecords {
-    pub links: Vec<LinkRow>,
-    pub points: Vec<LinkPointRow>,
-    pub rankings: Vec<RankingRow>,
-    pub warnings: Vec<WarningRow>,
-}
-
-impl LinkRecords {
-    /// Writes all but the warnings, which have one place for all analyses of a file.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::records`].
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.links)?;
-        w.records(&self.points)?;
-        Ok(w.records(&self.rankings)?)
-    }
-}
-
 /// One thing that may have moved, in one layer.
 struct Predictor {
     /// shift or coupling.
@@ -127,8 +103,8 @@ impl Predictor {
 ///
 /// # Errors
 /// A value that is not finite.
-pub fn links(input: &LinkInput) -> Result<LinkRecords> {
-    let mut out = LinkRecords::default();
+pub fn links(input: &LinkInput) -> Result<Results> {
+    let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for cells in ["isolated", "implied"] {
         let from = out.links.len();
@@ -136,7 +112,7 @@ pub fn links(input: &LinkInput) -> Result<LinkRecords> {
             let mut of_layer = Vec::new();
             for predictor in predictors(input, layer) {
                 let points = points(input, &predictor, cells);
-                out.points.extend(point_rows(&predictor, cells, &points));
+                out.link_points.extend(point_rows(&predictor, cells, &points));
                 if condition_means(&points, |p| p.behaviour).len() < FEWEST {
                     continue;
                 }
@@ -387,7 +363,7 @@ mod tests {
         let [l] = &r.links[..] else { panic!("{:?}", r.links) };
         assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
         assert_eq!((l.subject.as_str(), l.n, l.states, l.q), ("x x y", 3, 4, l.p));
-        let points = r.points.iter().filter(|p| p.cells == "isolated");
+        let points = r.link_points.iter().filter(|p| p.cells == "isolated");
         assert_eq!(points.count(), 4);
         assert_eq!(r.rankings.len(), 2);
         assert_eq!(r.rankings[0].quantity, "behaviour");

@@ -12,8 +12,8 @@
 mod ablation;
 mod doses;
 
-pub use ablation::{judge_ablations, AblationRecords, Sides, ISOLATED};
-pub use doses::{judge_doses, judge_edit, DoseRecords, Questions};
+pub use ablation::{judge_ablations, Sides, ISOLATED};
+pub use doses::{judge_doses, judge_edit, Questions};
 
 use super::records::WarningRow;
 use super::{Result, StateActivations};

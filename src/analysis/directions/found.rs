@@ -1,9 +1,6 @@
 //! What was found of the directions: the vectors, the rows about them, and the doubts.
 
-use crate::analysis::records::{
-    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow,
-    QualityRow, WarningRow,
-};
+use crate::analysis::records::{Results, WarningRow};
 use crate::analysis::roles::place;
 use crate::analysis::{AnalysisError, Readings, Result};
 use crate::directions::{Direction, Eraser, Estimator, Profile};
@@ -14,44 +11,6 @@ use ndarray::Array5;
 
 /// Subjects that a warning names before it only counts them.
 const NAMED: usize = 4;
-
-/// Every row about directions.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DirectionRecords {
-    pub quality: Vec<QualityRow>,
-    pub nuisances: Vec<NuisanceRow>,
-    pub nuisance_cosines: Vec<NuisanceCosineRow>,
-    pub agreement: Vec<AgreementRow>,
-    pub carried: Vec<CarriedRow>,
-    pub layer_choice: Vec<LayerChoiceRow>,
-    pub erasers: Vec<EraserRow>,
-}
-
-impl DirectionRecords {
-    /// One frame a kind, in the order of the fields.
-    pub fn frames(&self) -> [Frame; 7] {
-        [
-            Frame::of(&self.quality),
-            Frame::of(&self.nuisances),
-            Frame::of(&self.nuisance_cosines),
-            Frame::of(&self.agreement),
-            Frame::of(&self.carried),
-            Frame::of(&self.layer_choice),
-            Frame::of(&self.erasers),
-        ]
-    }
-
-    /// Writes every kind that has rows.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        for frame in self.frames() {
-            w.frame(&frame)?;
-        }
-        Ok(())
-    }
-}
 
 /// A doubt about one direction, or about a concept at all layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +41,26 @@ pub struct Directions {
     pub layers: Vec<usize>,
     /// `[state]`, as in the readings.
     pub states: Vec<StateDirections>,
-    pub records: DirectionRecords,
+    /// Every row about them.
+    pub records: Results,
     pub doubts: Vec<Doubt>,
 }
 
 impl Directions {
+    /// The rows about them, one frame a kind.
+    pub fn frames(&self) -> [Frame; 7] {
+        let r = &self.records;
+        [
+            Frame::of(&r.quality),
+            Frame::of(&r.nuisances),
+            Frame::of(&r.nuisance_cosines),
+            Frame::of(&r.agreement),
+            Frame::of(&r.carried),
+            Frame::of(&r.layer_choice),
+            Frame::of(&r.erasers),
+        ]
+    }
+
     /// Doubts about some layers as rows: each sentence once, with what it is about.
     pub fn warnings(&self, layers: &[usize]) -> Vec<WarningRow> {
         let mut by_text: Vec<(&str, Vec<&str>)> = Vec::new();

@@ -1,8 +1,9 @@
 //! The directions of one state, and the rows about them.
 
-use super::{about, quality_options, DirectionRecords, Doubt, Nuisance, StateDirections, Work};
+use super::{about, quality_options, Doubt, Nuisance, StateDirections, Work};
 use crate::analysis::records::{
-    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow, QualityRow,
+    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow,
+    QualityRow, Results,
 };
 use crate::analysis::{Result, BASE};
 use crate::directions::{
@@ -33,7 +34,7 @@ impl Work<'_> {
     pub(super) fn state(
         &self,
         s: usize,
-        records: &mut DirectionRecords,
+        records: &mut Results,
         doubts: &mut Vec<Doubt>,
     ) -> Result<StateDirections> {
         let draws = match s {
@@ -77,7 +78,7 @@ impl Work<'_> {
     }
 
     /// Directions of the nuisances, `[nuisance][layer]`.
-    fn nuisances(&self, s: usize, records: &mut DirectionRecords) -> Result<Vec<Vec<Direction>>> {
+    fn nuisances(&self, s: usize, records: &mut Results) -> Result<Vec<Vec<Direction>>> {
         let (splits, seed) = (self.options.splits, self.options.draws.seed);
         let readings = self.readings;
         let mut out = Vec::new();
@@ -160,7 +161,7 @@ impl Work<'_> {
         s: usize,
         k: usize,
         options: QualityOptions,
-        records: &mut DirectionRecords,
+        records: &mut Results,
     ) -> Result<Option<Vec<Eraser>>> {
         let Some(covariance) = self.options.eraser else {
             return Ok(None);
@@ -196,7 +197,7 @@ impl Work<'_> {
         s: usize,
         k: usize,
         found: &[Vec<Found>],
-        records: &mut DirectionRecords,
+        records: &mut Results,
         doubts: &mut Vec<Doubt>,
     ) -> Result<()> {
         for (e, estimator) in self.options.estimators.iter().enumerate() {
@@ -274,7 +275,7 @@ impl Work<'_> {
         k: usize,
         (e, l): (usize, usize),
         profile: &Profile,
-        records: &mut DirectionRecords,
+        records: &mut Results,
     ) {
         let chosen = self.choices[k][e].as_ref().is_some_and(|c| c.chosen == l);
         let raw = &profile.quality;

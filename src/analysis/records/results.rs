@@ -27,6 +27,11 @@ macro_rules! results {
                 Ok(Results { $($field: reader.records()?,)+ })
             }
 
+            /// Adds the rows of others behind its own.
+            pub fn extend(&mut self, other: Results) {
+                $(self.$field.extend(other.$field);)+
+            }
+
             /// Writes all records that have rows.
             ///
             /// # Errors

@@ -1,10 +1,9 @@
 //! What the command found: `results.h5` with its CSV tables, frames on the terminal, JSON.
 
-use crate::analysis::behaviour::{
-    doubt, rate_contrasts, rate_rows, BehaviourRecords, LOG_ODDS, PREFERENCE,
+use crate::analysis::behaviour::{doubt, rate_contrasts, rate_rows, LOG_ODDS, PREFERENCE};
+use crate::analysis::records::{
+    ContrastRow, PreferenceRow, RateRow, Results, StateRow, WarningRow,
 };
-use crate::analysis::conversations::ConversationRecords;
-use crate::analysis::records::{ContrastRow, PreferenceRow, RateRow, StateRow, WarningRow};
 use crate::analysis::{Draws, State};
 use crate::behavior::conversation::{AFTER, FRESH};
 use crate::behavior::{rates, warning, Judged, Warning};
@@ -29,8 +28,8 @@ pub fn draws(seed: u64) -> Draws {
 pub struct Found {
     pub states: Vec<StateRow>,
     pub preferences: Vec<PreferenceRow>,
-    pub behaviour: BehaviourRecords,
-    pub talks: ConversationRecords,
+    pub behaviour: Results,
+    pub talks: Results,
     pub rates: Vec<RateRow>,
 }
 
@@ -41,18 +40,20 @@ impl Found {
         let found = Found {
             states: r.records()?,
             preferences: r.records()?,
-            behaviour: BehaviourRecords {
+            behaviour: Results {
                 scores: r.records()?,
                 contrasts: r.records()?,
                 claims: r.records()?,
                 took: r.records()?,
                 one_factor: r.records()?,
                 warnings: r.records()?,
+                ..Results::default()
             },
-            talks: ConversationRecords {
+            talks: Results {
                 conversations: r.records()?,
                 stickiness: r.records()?,
                 turns: r.records()?,
+                ..Results::default()
             },
             rates: r.records()?,
         };

@@ -166,7 +166,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         attrs: &attrs,
     };
     let mut frames = readings::ground(readings, &reported(depth)).to_vec();
-    frames.extend(found.records.frames());
+    frames.extend(found.frames());
     frames.push(Frame::of(&found.warnings(&layers)));
     let mut files = files::results(&target, &frames, readings, &found, args.reading)?;
     for (state, id) in found.states.iter().zip(&readings.states) {
@@ -229,9 +229,8 @@ fn print(
     (depth, args): (usize, &ExtractArgs),
     out: &Console,
 ) -> Result<()> {
-    let all = &found.records;
     let mut shown: Vec<usize> = match args.choose_layer {
-        true => (all.layer_choice.iter()).filter_map(|r| r.chosen.then_some(r.layer)).collect(),
+        true => (found.records.layer_choice.iter()).filter_map(|r| r.chosen.then_some(r.layer)).collect(),
         false => reported(depth),
     };
     shown.sort_unstable();
@@ -269,7 +268,7 @@ fn print(
     ];
     const DETAIL: [&str; 4] = ["norm", "chosen", "pairs", "templates"];
     let mut text = String::new();
-    for (i, (title, frame)) in TITLES.iter().zip(all.frames()).enumerate() {
+    for (i, (title, frame)) in TITLES.iter().zip(found.frames()).enumerate() {
         let frame = match (i, args.choose_layer) {
             (0, true) => near(frame, "chosen", &[1]).without(&DETAIL),
             (0, false) => near(frame, "layer", &shown).without(&DETAIL),

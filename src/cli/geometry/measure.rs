@@ -3,7 +3,7 @@
 
 use super::MeasureArgs;
 use crate::analysis::geometry::{
-    geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
+    geometry, null_states, write_units, GeometryOptions, Kin, Kinship, NullStates,
 };
 use crate::analysis::records;
 use crate::analysis::state::by_condition;
@@ -84,7 +84,6 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         w.frame(&frame)?;
     }
     found.write(&mut w)?;
-    w.records(&found.warnings)?;
     write_units(&mut w, &readings)?;
     w.finish()?;
     let files = files(&file)?;
@@ -162,7 +161,7 @@ fn files(file: &Path) -> Result<Vec<String>> {
 
 /// The couples at the shown layers.
 fn print(
-    found: &GeometryRecords,
+    found: &records::Results,
     options: &GeometryOptions,
     readings: &Readings,
     files: &[String],

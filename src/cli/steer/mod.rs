@@ -17,7 +17,6 @@ use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions, Held};
 use super::Console;
 use crate::analysis::cause::judge_edit;
-use crate::analysis::records::EditRow;
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;
@@ -247,11 +246,10 @@ fn scores(work: &Work, held: Held) -> Result<()> {
     let watch = &mut |what: &str| progress.step(what);
     let (plain, edited) = bench.both(&ready.what, &ready.interventions, watch)?;
     let state = work.state();
-    let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
+    let mut found = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
-    let states = [state::row(&state)];
-    let written = work
-        .keep(&config, &states, &warnings, &work.inputs, |w| Ok(w.records::<EditRow>(&edits)?))?;
+    found.states = vec![state::row(&state)];
+    let written = work.keep(&config, &found, &work.inputs)?;
     let hidden = [
         "state",
         "edit",
@@ -263,8 +261,8 @@ fn scores(work: &Work, held: Held) -> Result<()> {
         "perplexity_ratio",
         "inside",
     ];
-    let frame = Frame::of(&edits);
-    let effects = &edits[0];
+    let frame = Frame::of(&found.edits);
+    let effects = &found.edits[0];
     let text = format!(
         "{}\n{}\n{}\nKL from the unsteered model {:.4} nats a token, perplexity {:.2} times that without \
          the edit, on {} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
@@ -277,7 +275,7 @@ fn scores(work: &Work, held: Held) -> Result<()> {
         neutral.len(),
     );
     let json = json!({
-        "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,
+        "config": config, "edits": frame.json(), "warnings": found.warnings, "out": work.controls.out,
     });
     work.out.result(&json, || text)
 }

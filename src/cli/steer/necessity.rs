@@ -106,22 +106,22 @@ pub fn run(work: &Work) -> Result<()> {
         against: &reference,
         isolated: &isolated,
     };
-    let r = judge_ablations(&sides, work.guards(), work.draws())?;
+    let mut r = judge_ablations(&sides, work.guards(), work.draws())?;
     let config = work.config(json!({
         "ablate": true, "layer": work.edit.layer, "against": controls.against,
     }));
     let weights = |a: &&Path| a.join("adapter_model.safetensors");
     let mut inputs = work.inputs.clone();
     inputs.extend(against.iter().flatten().map(weights));
-    let rows: Vec<_> = both().map(state::row).collect();
-    let written = work.keep(&config, &rows, &r.warnings, &inputs, |w| r.write(w))?;
+    r.states = both().map(state::row).collect();
+    let written = work.keep(&config, &r, &inputs)?;
     let text = format!(
         "{}\nShift of stance log-odds of {set} against {versus} in nats a token (total), what is left of it with the \
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
          model damaged most, on {} neutral texts (guards: {} and {}); 95 % bootstrap intervals over \
          prompts and over {} + {} models, widened for few of either; p among {} random directions.\n{}{written}",
-        shown(&r.ablations),
+        shown(&r.ablation),
         neutral.len(),
         controls.max_kl,
         controls.max_perplexity,
@@ -131,7 +131,7 @@ pub fn run(work: &Work) -> Result<()> {
         work.notes(),
     );
     let json = json!({
-        "config": config, "ablation": Frame::of(&r.ablations).json(),
+        "config": config, "ablation": Frame::of(&r.ablation).json(),
         "warnings": r.warnings, "out": controls.out,
     });
     work.out.result(&json, || text)

@@ -30,14 +30,11 @@ pub fn run(work: &Work) -> Result<()> {
     drop(progress);
     let names = work.battery.iter().map(|p| p.name.clone()).collect();
     let asked = [(PREFERENCES, names)];
-    let r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
-    let unit = LayerRow { layer, reported: true, rms, n: texts.len() };
+    let mut r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
+    r.layers = vec![LayerRow { layer, reported: true, rms, n: texts.len() }];
+    r.states = vec![state::row(&state)];
     let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
-    let states = [state::row(&state)];
-    let written = work.keep(&config, &states, &r.warnings, &work.inputs, |w| {
-        w.records(&[unit])?;
-        r.write(w)
-    })?;
+    let written = work.keep(&config, &r, &work.inputs)?;
     let text = shown(work, &r.doses, &r.slopes)
         + &format!(
             "\nChange of stance log-odds from the unsteered model in nats a token; doses in units of \

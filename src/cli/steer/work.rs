@@ -5,8 +5,8 @@ use super::super::edit::{scale_texts, side_effect_texts, EditChoice};
 use super::super::vectors::Directions;
 use super::super::{state, Console};
 use super::Controls;
-use crate::analysis::records::{StateRow, WarningRow};
-use crate::analysis::{self, readings, Draws, State};
+use crate::analysis::records::Results;
+use crate::analysis::{readings, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::materials::Preference;
@@ -121,15 +121,8 @@ impl Work<'_> {
     }
 
     /// Says the doubts, and keeps the records where a folder was given; what was written, in words.
-    pub fn keep(
-        &self,
-        config: &Value,
-        states: &[StateRow],
-        warnings: &[WarningRow],
-        inputs: &[PathBuf],
-        write: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
-    ) -> Result<String> {
-        for w in warnings {
+    pub fn keep(&self, config: &Value, found: &Results, inputs: &[PathBuf]) -> Result<String> {
+        for w in &found.warnings {
             self.out.warn(&format!("{}: {}", w.about, w.text));
         }
         let Some(folder) = &self.controls.out else {
@@ -138,9 +131,7 @@ impl Work<'_> {
         state::make_folder(folder)?;
         let attrs = state::attrs(self.model, config.clone(), self.seed);
         let mut w = ResultsWriter::create(&folder.join(RESULTS), &attrs)?;
-        w.records(states)?;
-        w.records(warnings)?;
-        write(&mut w)?;
+        found.write(&mut w)?;
         w.finish()?;
         let (config, outputs) = (config.clone(), [RESULTS.to_string()]);
         state::record(folder, self.model, config, self.seed, inputs, &outputs)?;

@@ -3,8 +3,9 @@
 
 use super::capture::Scale;
 use super::finetune::Learnt;
+use crate::analysis::behaviour::preference_rows;
 use crate::analysis::records::{
-    ConceptRow, ConditionRow, CoupleRow, LayerRow, StateRow, TrainingRow, WarningRow,
+    ConceptRow, ConditionRow, CoupleRow, LayerRow, Results, StateRow, TrainingRow, WarningRow,
 };
 use crate::analysis::BASE;
 use crate::finetune::{Mode, Step};
@@ -15,7 +16,43 @@ use crate::study::manifest::{Condition, Study};
 use crate::study::{files, StudyError};
 use std::collections::BTreeSet;
 
-pub fn states(study: &Study) -> Vec<StateRow> {
+/// What the stages left, and of what.
+pub struct Left<'a> {
+    pub layout: &'a Layout,
+    pub study: &'a Study,
+    pub model: &'a Model,
+    pub learnt: &'a [Learnt],
+}
+
+/// The rows that no analysis makes.
+///
+/// # Errors
+/// A log that is not there or holds something else.
+pub fn about(left: &Left, scale: &Scale) -> Result<Results, StudyError> {
+    let study = left.study;
+    let couple =
+        |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
+    let reported = study.reported(scale.layers.len());
+    let layer = |(&layer, &rms): (&usize, &f64)| LayerRow {
+        layer,
+        reported: reported.contains(&layer),
+        rms,
+        n: scale.n,
+    };
+    Ok(Results {
+        states: states(study),
+        conditions: conditions(study),
+        concepts: concepts(study),
+        couples: study.roles.couples.iter().map(couple).collect(),
+        preferences: preference_rows(&study.battery),
+        layers: scale.layers.iter().zip(&scale.rms).map(layer).collect(),
+        training: training(study, left.layout)?,
+        warnings: warnings(left),
+        ..Results::default()
+    })
+}
+
+fn states(study: &Study) -> Vec<StateRow> {
     let of = |i: usize| {
         let (s, c) = (&study.states[i], study.of_state(i));
         StateRow {
@@ -36,7 +73,7 @@ pub fn claim(study: &Study, c: &Condition) -> String {
     own.map_or(String::new(), |claim| claim.name.clone())
 }
 
-pub fn conditions(study: &Study) -> Vec<ConditionRow> {
+fn conditions(study: &Study) -> Vec<ConditionRow> {
     let role = |name: &String| match name {
         n if n == BASE => BASE,
         n if *n == study.focus => "focus",
@@ -63,7 +100,7 @@ pub fn conditions(study: &Study) -> Vec<ConditionRow> {
     study.conditions.iter().map(of).collect()
 }
 
-pub fn concepts(study: &Study) -> Vec<ConceptRow> {
+fn concepts(study: &Study) -> Vec<ConceptRow> {
     let coupled = study.roles.coupled();
     let of = |c: &Concept| {
         let main: Vec<&Pair> = c.pairs.iter().filter(|p| p.split == Split::Main).collect();
@@ -84,28 +121,8 @@ pub fn concepts(study: &Study) -> Vec<ConceptRow> {
     study.concepts.iter().map(of).collect()
 }
 
-pub fn couples(study: &Study) -> Vec<CoupleRow> {
-    let of = |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
-    study.roles.couples.iter().map(of).collect()
-}
-
-pub fn layers(study: &Study, scale: &Scale) -> Vec<LayerRow> {
-    let reported = study.reported(scale.layers.len());
-    let each = scale.layers.iter().zip(&scale.rms);
-    each.map(|(&layer, &rms)| LayerRow {
-        layer,
-        reported: reported.contains(&layer),
-        rms,
-        n: scale.n,
-    })
-    .collect()
-}
-
 /// Loss of every step of every fine-tune of the study.
-///
-/// # Errors
-/// A log that is not there or holds something else.
-pub fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, StudyError> {
+fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, StudyError> {
     let mut out = Vec::new();
     for (i, s) in study.states.iter().enumerate() {
         if !study.of_state(i).is_tuned() {
@@ -124,7 +141,7 @@ pub fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, Stud
 }
 
 /// Preferences that the rows of none of these conditions presuppose.
-pub fn isolated_in(study: &Study, conditions: &[&String]) -> Vec<String> {
+pub fn isolated_in(study: &Study, conditions: [&str; 2]) -> Vec<String> {
     let free = |p: &&Preference| {
         let mut of = conditions.iter().filter_map(|c| study.condition(c));
         !of.any(|c| study.implied(p, c))
@@ -134,11 +151,11 @@ pub fn isolated_in(study: &Study, conditions: &[&String]) -> Vec<String> {
 }
 
 /// Doubts about the model, the manifest and the rows.
-pub fn warnings(study: &Study, model: &Model, learnt: &[Learnt]) -> Vec<WarningRow> {
+fn warnings(left: &Left) -> Vec<WarningRow> {
     let of = |about: &str, text: &String| WarningRow { about: about.into(), text: text.clone() };
-    let of_model = warning::texts(&model.warnings);
+    let of_model = warning::texts(&left.model.warnings);
     let of_model = of_model.iter().map(|w| of("model", w));
-    let of_rows = (learnt.iter()).filter_map(|l| Some(of(&l.state, l.warning.as_ref()?)));
-    let of_manifest = study.notes.iter().map(|n| of("manifest", n));
+    let of_rows = (left.learnt.iter()).filter_map(|l| Some(of(&l.state, l.warning.as_ref()?)));
+    let of_manifest = left.study.notes.iter().map(|n| of("manifest", n));
     of_model.chain(of_manifest).chain(of_rows).collect()
 }

@@ -5,8 +5,8 @@
 //! from. Everything that is ever said of the study is in the file afterwards: the report reads nothing
 //! else.
 
-use super::measured::{self, Left};
-use super::{behave, capture, finetune};
+use super::about::Left;
+use super::{behave, capture, finetune, measured};
 use crate::analysis::directions::write_units;
 use crate::store::{ResultsWriter, RootAttrs};
 use crate::study::layout::{self, CSV, RESULTS, ROWS};

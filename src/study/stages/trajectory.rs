@@ -1,8 +1,10 @@
 //! Trajectory: the first fine-tunes of two conditions, read at their checkpoints on a light set of
 //! probes. Nothing is trained here: the fine-tunes kept the checkpoints. Step 0 is base.
 
+use super::about::isolated_in;
 use super::finetune;
-use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput, TrajectoryRecords};
+use crate::analysis::records::Results;
+use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput};
 use crate::analysis::{ConceptInfo, StateActivations, StateTexts, BASE};
 use crate::behavior::{by_prompt, stance, PairScore, PromptScore};
 use crate::materials::{subset, Concept, NeutralText, Preference};
@@ -174,9 +176,9 @@ pub fn measured(
     study: &Study,
     tok: &Tokenizer,
     rms: &[f64],
-) -> Result<Option<TrajectoryRecords>, StudyError> {
+) -> Result<Results, StudyError> {
     let (Some((_, both)), Some(light)) = (study.followed(), Light::of(study)) else {
-        return Ok(None);
+        return Ok(Results::default());
     };
     let names: Vec<&str> = light.concepts.iter().map(|c| c.name.as_str()).collect();
     let mut steps = vec![0];
@@ -187,13 +189,7 @@ pub fn measured(
     let concepts: Vec<ConceptInfo> = texts.concepts.iter().map(ConceptInfo::of).collect();
     let layers = study.reported(rms.len());
     let [set, reference] = both.map(|s| study.states[s].condition.as_str());
-    let isolated: Vec<String> = (study.battery.iter())
-        .filter(|p| {
-            let mut of = both.iter().map(|&s| study.of_state(s));
-            !of.any(|c| study.implied(p, c))
-        })
-        .map(|p| p.name.clone())
-        .collect();
+    let isolated = isolated_in(study, [set, reference]);
     let input = TrajectoryInput {
         set: Followed { condition: set, acts: &a.0, scores: &a.1 },
         reference: Followed { condition: reference, acts: &b.0, scores: &b.1 },
@@ -206,5 +202,5 @@ pub fn measured(
         isolated: &isolated,
         draws: study.draws(),
     };
-    Ok(Some(trajectory(&input)?))
+    Ok(trajectory(&input)?)
 }
