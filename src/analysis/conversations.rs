@@ -8,7 +8,7 @@
 use super::behaviour::{
     average, by_prompts, estimate, flipped, less, names, of, status, By, PromptValue,
 };
-use super::records::{ConversationRow, Results, StickinessRow, TurnRow};
+use super::records::{distinct, ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
 use super::state::by_condition;
 use super::{Draws, Result, State};
@@ -100,13 +100,8 @@ struct Said<'a> {
 /// # Errors
 /// A contrast of a set that there is none of.
 pub fn talked(input: &Talked) -> Result<Results> {
-    let groups: Vec<(&str, Vec<usize>)> = match input.by {
-        By::Condition => by_condition(input.states),
-        By::State => {
-            (input.states.iter().enumerate()).map(|(i, s)| (s.id.as_str(), vec![i])).collect()
-        }
-    };
-    let all: Vec<Said> = groups.iter().map(|(set, of)| said(input, set, of)).collect();
+    let groups = input.by.sets(input.states).into_iter();
+    let all: Vec<Said> = groups.map(|(set, of)| said(input, set, &of)).collect();
     let sets: Vec<&str> = all.iter().map(|s| s.set).collect();
     let mut out = Results::default();
     for s in &all {
@@ -189,14 +184,8 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
 fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<StickinessRow>> {
     let all: Vec<&Series> =
         of.iter().filter_map(|&i| input.held.get(i)).flat_map(|h| &h.turns).collect();
-    let mut places: Vec<(&str, usize)> = Vec::new();
-    for s in &all {
-        if !places.contains(&(s.concept.as_str(), s.layer)) {
-            places.push((s.concept.as_str(), s.layer));
-        }
-    }
     let mut out = Vec::new();
-    for (concept, layer) in places {
+    for (concept, layer) in distinct(all.iter().map(|s| (s.concept.as_str(), s.layer))) {
         let own = all.iter().filter(|s| s.concept == concept && s.layer == layer);
         let whole = |s: &&Series| s.values.iter().copied().collect::<Option<Vec<f64>>>();
         let mut series: Vec<Vec<f64>> = own.filter_map(whole).collect();

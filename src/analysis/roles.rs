@@ -1,7 +1,7 @@
 //! What concepts and conditions are to one another, by name.
 
 use super::{AnalysisError, Result};
-use crate::store::names::nearest;
+use crate::store::{names::nearest, values::distinct};
 use serde::{Deserialize, Serialize};
 
 /// How often and from which seed is drawn.
@@ -28,13 +28,7 @@ pub struct Roles {
 impl Roles {
     /// Concepts of the couples, each once, in order.
     pub fn coupled(&self) -> Vec<&str> {
-        let mut out: Vec<&str> = Vec::new();
-        for name in self.couples.iter().flat_map(|(a, b)| [a, b]) {
-            if !out.contains(&name.as_str()) {
-                out.push(name);
-            }
-        }
-        out
+        distinct(self.couples.iter().flat_map(|(a, b)| [a.as_str(), b]))
     }
 }
 

@@ -165,7 +165,6 @@ pub struct StateTexts {
     pub dev: Vec<Contrast>,
     /// Neutral texts for shifts.
     pub neutral: Vec<Tokens>,
-    pub neutral_ids: Vec<String>,
 }
 
 impl StateTexts {
@@ -208,7 +207,6 @@ impl StateTexts {
                 false => Vec::new(),
             },
             neutral: neutral_tokens(tok, neutral, system)?,
-            neutral_ids: neutral.iter().map(|t| t.id.clone()).collect(),
         })
     }
 }

@@ -1,26 +1,40 @@
 //! Activations of one model state: from what was read to a file, and back.
 
 use super::layout::dev_set;
+use super::planner::POSITIONS;
 use super::StudyError;
 use crate::analysis::{ConceptActivations, Contrast, StateActivations, StateTexts};
 use crate::capture::Position;
-use crate::store::{ActivationReader, ActivationSpec, ActivationWriter, RootAttrs, Sample};
-use ndarray::{Array2, Array3, Axis};
+use crate::materials::NeutralText;
+use crate::store::{
+    ActivationReader, ActivationSpec, ActivationWriter, Precision, RootAttrs, Sample,
+};
+use ndarray::{Array3, Axis};
 use std::path::Path;
 
 /// Writes what a state was read as: both sides of each concept's main pairs, development pairs in a
-/// set of their own, and the neutral texts at every position.
+/// set of their own, and the neutral texts at every position. `of` is condition, seed and step.
 ///
 /// # Errors
 /// The store's.
 pub fn write(
     path: &Path,
     attrs: &RootAttrs,
-    spec: ActivationSpec,
-    texts: &StateTexts,
-    kinds: &[String],
+    (condition, seed, step): (&str, u64, Option<u64>),
+    layers: &[usize],
+    (texts, neutral): (&StateTexts, &[NeutralText]),
     acts: &StateActivations,
 ) -> Result<(), StudyError> {
+    let positions = &POSITIONS[..acts.neutral.len()];
+    let spec = ActivationSpec {
+        condition: condition.into(),
+        seed,
+        step,
+        layers: layers.to_vec(),
+        hidden: acts.neutral[0].dim().2,
+        positions: positions.iter().map(Position::to_string).collect(),
+        precision: Precision::F32,
+    };
     let mut writer = ActivationWriter::create(path, attrs, spec)?;
     let main = texts.concepts.iter().zip(&acts.concepts);
     let main = main.map(|(c, a)| (c.concept.clone(), c, a));
@@ -29,17 +43,15 @@ pub fn write(
     for (set, contrast, a) in main.chain(dev) {
         pairs(&mut writer, &set, contrast, a)?;
     }
-    for (i, tokens) in texts.neutral.iter().enumerate() {
-        let rows: Vec<(usize, Array2<f32>)> = (acts.neutral.iter().enumerate())
-            .map(|(p, a)| (p, a.index_axis(Axis(0), i).to_owned()))
-            .collect();
+    for (i, (text, tokens)) in neutral.iter().zip(&texts.neutral).enumerate() {
+        let at = acts.neutral.iter().map(|a| a.index_axis(Axis(0), i).to_owned());
         writer.append(Sample {
             set: "neutral".into(),
-            prompt_id: texts.neutral_ids[i].clone(),
-            label: kinds.get(i).cloned().unwrap_or_default(),
+            prompt_id: text.id.clone(),
+            label: text.kind.clone(),
             role: "response".into(),
             n_tokens: tokens.ids.len() as u32,
-            rows,
+            rows: at.enumerate().collect(),
         })?;
     }
     Ok(writer.finish()?)

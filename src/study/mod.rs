@@ -86,6 +86,9 @@ pub enum StudyError {
     /// Of the room `behavior`.
     #[error(transparent)]
     Behavior(#[from] crate::behavior::BehaviorError),
+    /// Of the room `causal`.
+    #[error(transparent)]
+    Causal(#[from] crate::causal::CausalError),
     /// Of the room `analysis`.
     #[error(transparent)]
     Analysis(#[from] crate::analysis::AnalysisError),

@@ -8,6 +8,7 @@
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::model::Date;
+use crate::store::values::distinct;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -103,13 +104,7 @@ pub struct ConceptNames {
 impl ConceptNames {
     /// Concepts of the couples, each once, in order.
     pub fn coupled(&self) -> Vec<&String> {
-        let mut out: Vec<&String> = Vec::new();
-        for name in self.couple.iter().flatten() {
-            if !out.contains(&name) {
-                out.push(name);
-            }
-        }
-        out
+        distinct(self.couple.iter().flatten())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::analysis::{Draws, Result};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
 use crate::stats::corrections::benjamini_hochberg;
+use crate::store::values::distinct;
 
 /// Measure of stance log-odds.
 pub const LOG_ODDS: &str = "log-odds";
@@ -23,16 +24,10 @@ pub const ISOLATED: &str = "isolated";
 
 /// Each set but base against each reference but itself.
 pub fn pairings(sets: &[String], references: &[String]) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for reference in references {
-        for set in sets.iter().filter(|s| *s != reference && *s != BASE) {
-            let pair = (set.clone(), reference.clone());
-            if !all.contains(&pair) {
-                all.push(pair);
-            }
-        }
-    }
-    all
+    distinct(references.iter().flat_map(|reference| {
+        let others = sets.iter().filter(move |s| *s != reference && *s != BASE);
+        others.map(|set| (set.clone(), reference.clone()))
+    }))
 }
 
 /// What is compared, on what measure.
@@ -125,13 +120,7 @@ fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<Contra
 /// Sets q of the isolated preferences, each measure and reference a family of its own: of z for rates,
 /// of flipped signs for log-odds.
 pub(super) fn correct(rows: &mut [ContrastRow]) {
-    let mut families: Vec<(String, String)> = Vec::new();
-    for r in rows.iter() {
-        let family = (r.measure.clone(), r.reference.clone());
-        if !families.contains(&family) {
-            families.push(family);
-        }
-    }
+    let families = distinct(rows.iter().map(|r| (r.measure.clone(), r.reference.clone())));
     for (measure, reference) in families {
         let mut members: Vec<&mut ContrastRow> = (rows.iter_mut())
             .filter(|r| r.measure == measure && r.reference == reference)

@@ -5,7 +5,7 @@
 //! against the plain one. p compares a concept with the random directions of the same run, judged in
 //! the same way; placebos are controls beside them and have a p of their own.
 
-use super::super::records::{AblatedStateRow, AblationRow, Results};
+use super::super::records::{distinct, AblatedStateRow, AblationRow, Results};
 use super::super::{AnalysisError, Draws, Result};
 use super::{doubts, Ablated, CLAIM};
 use crate::causal::{
@@ -88,12 +88,8 @@ fn tests(e: &Edited) -> bool {
 /// What the shift is taken over: the claim; or isolated cells where there are any, all, and each
 /// preference.
 fn subjects(sides: &Sides, first: &Ablated) -> Vec<String> {
-    let mut each: Vec<String> = Vec::new();
-    for (name, _, _) in first.edits.first().map_or(&[][..], |e| &e.scores) {
-        if !each.contains(name) {
-            each.push(name.clone());
-        }
-    }
+    let scores = first.edits.first().map_or(&[][..], |e| &e.scores);
+    let each = distinct(scores.iter().map(|(name, _, _)| name.clone()));
     if first.asked == CLAIM {
         return each;
     }

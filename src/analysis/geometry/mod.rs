@@ -25,7 +25,7 @@ pub use units::write_units;
 use super::records::*;
 use super::roles::place;
 use super::{Draws, Readings, Result, Roles};
-use crate::geometry::shift::ShiftOptions;
+use crate::geometry::shift::{ShiftInput, ShiftOptions};
 use crate::geometry::{self, CouplingInput, CouplingOptions};
 use ndarray::Array3;
 
@@ -183,6 +183,12 @@ impl<'a> Asked<'a> {
     /// A cluster of its own for every neutral text.
     fn texts(&self) -> Vec<usize> {
         (0..self.readings.texts()).collect()
+    }
+
+    /// A state's shift from base at the first position.
+    fn from_base<'s>(&'s self, state: usize, clusters: &'s [usize]) -> ShiftInput<'s> {
+        let texts = |state: usize| self.readings.acts[state].neutral[0].view();
+        ShiftInput { tuned: texts(state), base: texts(0), clusters }
     }
 
     fn shift_options(&self) -> ShiftOptions {

@@ -8,7 +8,7 @@ use crate::analysis::readings::read;
 use crate::analysis::records::NullStateRow;
 use crate::analysis::roles::place;
 use crate::analysis::{ConceptActivations, Readings, Result, StateTexts};
-use crate::geometry::nulls::{against, Against};
+use crate::geometry::nulls::against;
 use crate::geometry::population::{population, Population};
 use crate::geometry::shift::{mean_shift, ShiftInput};
 use crate::model::{Adapter, Decoder};
@@ -40,47 +40,38 @@ pub fn null_states(
     watch: &mut dyn FnMut(&str),
 ) -> Result<Vec<NullStateRow>> {
     let mut rows = Vec::new();
-    if nulls.random_adapters + nulls.shuffled == 0 {
-        return Ok(rows);
-    }
-    let asked = Asked::new(readings, options)?;
-    if nulls.random_adapters > 0 {
+    if nulls.random_adapters + nulls.shuffled > 0 {
+        let asked = Asked::new(readings, options)?;
         random_adapters(&asked, nulls, watch, &mut rows)?;
-    }
-    if nulls.shuffled > 0 {
         shuffled(&asked, nulls, watch, &mut rows)?;
     }
     Ok(rows)
 }
 
-/// One profile over layers among its null profiles.
-struct Ranked {
-    state: String,
-    null: &'static str,
-    quantity: &'static str,
-    concepts: [String; 2],
-    observed: Vec<f64>,
-    found: Against,
-}
-
-impl Ranked {
-    fn rows(&self, asked: &Asked) -> Vec<NullStateRow> {
-        let row = |l: usize| NullStateRow {
-            state: self.state.clone(),
-            null: self.null.into(),
-            quantity: self.quantity.into(),
-            concept_a: self.concepts[0].clone(),
-            concept_b: self.concepts[1].clone(),
-            layer: asked.layer(l),
-            estimate: self.observed[l],
-            null_lo: self.found.lo[l],
-            null_hi: self.found.hi[l],
-            p: self.found.p[l],
-            p_max: self.found.p_max[l],
-            n: self.found.n,
-        };
-        asked.layers().map(row).collect()
-    }
+/// One profile over layers among its null profiles; `of` is null, quantity and concepts.
+fn ranked(
+    asked: &Asked,
+    state: &str,
+    (null, quantity, concept_a, concept_b): (&str, &str, String, String),
+    observed: &[f64],
+    drawn: &Array2<f64>,
+) -> Result<Vec<NullStateRow>> {
+    let found = against(observed, drawn.view(), LEVEL)?;
+    let row = |l: usize| NullStateRow {
+        state: state.into(),
+        null: null.into(),
+        quantity: quantity.into(),
+        concept_a: concept_a.clone(),
+        concept_b: concept_b.clone(),
+        layer: asked.layer(l),
+        estimate: observed[l],
+        null_lo: found.lo[l],
+        null_hi: found.hi[l],
+        p: found.p[l],
+        p_max: found.p_max[l],
+        n: found.n,
+    };
+    Ok(asked.layers().map(row).collect())
 }
 
 /// Shift of texts along a population direction of base, in layer RMS, by layer.
@@ -105,6 +96,9 @@ fn random_adapters(
     watch: &mut dyn FnMut(&str),
     rows: &mut Vec<NullStateRow>,
 ) -> Result<()> {
+    if nulls.random_adapters == 0 {
+        return Ok(());
+    }
     let readings = asked.readings;
     let ids: Vec<&str> = readings.states.iter().map(|s| s.id.as_str()).collect();
     let axes = (asked.coupled.iter())
@@ -126,15 +120,8 @@ fn random_adapters(
         }
         for ((null, along), &c) in drawn.iter().zip(&axes).zip(&asked.coupled) {
             let observed = profile(asked, readings.acts[m].neutral[0].view(), along)?;
-            let ranked = Ranked {
-                state: name.clone(),
-                null: "random-adapter",
-                quantity: "shift",
-                concepts: [asked.concept(c), String::new()],
-                found: against(&observed, null.view(), LEVEL)?,
-                observed,
-            };
-            rows.extend(ranked.rows(asked));
+            let of = ("random-adapter", "shift", asked.concept(c), String::new());
+            rows.extend(ranked(asked, name, of, &observed, null)?);
         }
     }
     Ok(())
@@ -147,6 +134,9 @@ fn shuffled(
     watch: &mut dyn FnMut(&str),
     rows: &mut Vec<NullStateRow>,
 ) -> Result<()> {
+    if nulls.shuffled == 0 {
+        return Ok(());
+    }
     let cosines = |directions: &[Array2<f64>], (a, b): (usize, usize)| -> Vec<f64> {
         let of = |c: usize| {
             let i = asked.coupled.iter().position(|&k| k == c);
@@ -174,16 +164,8 @@ fn shuffled(
     let base: Vec<Array2<f64>> =
         (asked.coupled.iter()).map(|&c| asked.readings.acts[0].concepts[c].direction()).collect();
     for (null, &(a, b)) in drawn.iter().zip(&asked.couples) {
-        let observed = cosines(&base, (a, b));
-        let ranked = Ranked {
-            state: asked.state(0),
-            null: "shuffled-weights",
-            quantity: "cosine",
-            concepts: [asked.concept(a), asked.concept(b)],
-            found: against(&observed, null.view(), LEVEL)?,
-            observed,
-        };
-        rows.extend(ranked.rows(asked));
+        let of = ("shuffled-weights", "cosine", asked.concept(a), asked.concept(b));
+        rows.extend(ranked(asked, &asked.state(0), of, &cosines(&base, (a, b)), null)?);
     }
     Ok(())
 }

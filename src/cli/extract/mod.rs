@@ -230,7 +230,9 @@ fn print(
     out: &Console,
 ) -> Result<()> {
     let mut shown: Vec<usize> = match args.choose_layer {
-        true => (found.records.layer_choice.iter()).filter_map(|r| r.chosen.then_some(r.layer)).collect(),
+        true => (found.records.layer_choice.iter())
+            .filter_map(|r| r.chosen.then_some(r.layer))
+            .collect(),
         false => reported(depth),
     };
     shown.sort_unstable();

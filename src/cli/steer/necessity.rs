@@ -3,9 +3,7 @@
 use super::super::state;
 use super::work::{named_state, Work};
 use crate::analysis::behaviour::common_isolated;
-use crate::analysis::cause::{
-    ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
-};
+use crate::analysis::cause::{judge_ablations, Ablated, Sides, ISOLATED, PREFERENCES};
 use crate::analysis::records::AblationRow;
 use crate::analysis::State;
 use crate::causal::{Direction, ALL};
@@ -52,10 +50,10 @@ fn ablated(
     };
     let (state, roles) = (named_state(folder), work.edit.roles());
     let mut progress = work.out.bar(&state.id, directions.len() + 1);
-    let subject =
-        Subject { state: &state.id, bench: work.bench(&decoder, neutral), roles: roles.as_deref() };
     let watch = &mut |edit: &str| progress.step(edit);
-    Ok(ablate(&subject, file, PREFERENCES, directions, watch)?)
+    let edits = work.bench(&decoder, neutral).ablate(directions, roles.as_deref(), watch)?;
+    let (directions_of, asked) = (file.clone(), PREFERENCES.into());
+    Ok(Ablated { state: state.id, directions_of, asked, edits })
 }
 
 /// One state by its name, the seeds of one condition by its name, others by all of their names.

@@ -3,7 +3,7 @@
 use super::super::edit::scale_texts;
 use super::super::state;
 use super::work::Work;
-use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
+use crate::analysis::cause::{judge_doses, Dosed, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
 use crate::causal::ALL;
@@ -20,13 +20,13 @@ pub fn run(work: &Work) -> Result<()> {
     let rms = layer_rms(base, &texts, &[layer])?[0];
     let neutral = work.guard_texts()?;
     let (state, roles) = (work.state(), work.edit.roles());
-    let subject =
-        Subject { state: &state.id, bench: work.bench(decoder, &neutral), roles: roles.as_deref() };
+    let bench = work.bench(decoder, &neutral);
     let doses = &work.edit.sweep;
     let active = doses.iter().filter(|a| **a != 0.0).count();
     let mut progress = out.bar("doses", 1 + directions.len() * active);
     let watch = &mut |what: &str| progress.step(what);
-    let dosed = dose(&subject, (layer, rms), &directions, doses, watch)?;
+    let edits = bench.sweep(&directions, layer, rms, doses, roles.as_deref(), watch)?;
+    let dosed = Dosed { state: state.id.clone(), layer, rms, edits };
     drop(progress);
     let names = work.battery.iter().map(|p| p.name.clone()).collect();
     let asked = [(PREFERENCES, names)];

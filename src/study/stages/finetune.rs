@@ -12,9 +12,9 @@ use crate::model::{Adapter, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
 use crate::study::layout::{self, Layout, DISTILLED};
 use crate::study::manifest::{share, Source, Study};
-use crate::study::planner::{before, Before, Planner, POSITIONS};
+use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{files, StudyError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -296,9 +296,7 @@ impl Finetune<'_> {
 
     /// The edits of a fine-tune that is kept from a concept: base's direction of it.
     fn prevention(&self, layout: &Layout, prevent: &Prevent) -> Result<Interventions, StudyError> {
-        let path = layout.at(&layout::activations(crate::analysis::BASE));
-        let concept = [prevent.concept.as_str()];
-        let base = acts::read(&path, &concept, &[], &POSITIONS[..1])?;
+        let base = capture::concepts(layout, crate::analysis::BASE, &[&prevent.concept])?;
         let direction = base.concepts[0].direction();
         let scale = capture::Scale::read(layout)?;
         let narrow = |row: ndarray::ArrayView1<f64>| row.iter().map(|v| *v as f32).collect();

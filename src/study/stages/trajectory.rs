@@ -2,14 +2,13 @@
 //! probes. Nothing is trained here: the fine-tunes kept the checkpoints. Step 0 is base.
 
 use super::about::isolated_in;
-use super::finetune;
+use super::{behave, finetune};
 use crate::analysis::records::Results;
 use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput};
 use crate::analysis::{ConceptInfo, StateActivations, StateTexts, BASE};
-use crate::behavior::{by_prompt, stance, PairScore, PromptScore};
+use crate::behavior::{by_prompt, PairScore, PromptScore};
 use crate::materials::{subset, Concept, NeutralText, Preference};
-use crate::model::{Interventions, Tokenizer};
-use crate::store::{ActivationSpec, Precision};
+use crate::model::Tokenizer;
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{fewer, Study};
 use crate::study::models::Weights;
@@ -56,13 +55,27 @@ impl Light {
             claims: (study.claims.iter().filter(|c| c.name == *text)).map(cut).collect(),
         })
     }
-}
 
-struct Follow<'a> {
-    points: Vec<Point>,
-    light: Light,
-    neutral: &'a [NeutralText],
-    layers: Vec<usize>,
+    /// Reads and asks one point.
+    fn read(
+        &self,
+        point: &Point,
+        neutral: &[NeutralText],
+        layers: &[usize],
+        work: &mut Work,
+    ) -> Result<(), StudyError> {
+        let decoder = work.models.decoder(&point.weights)?;
+        let tok = &work.models.base.tokenizer;
+        let [activations, lines] = layout::at_step(&point.state, point.step);
+        let texts = StateTexts::new(tok, &self.concepts, neutral, None, false)?;
+        let at = &POSITIONS[..1];
+        let read = StateActivations::capture(&decoder, &texts, layers, at, &mut || ())?;
+        let path = work.layout.at(&activations);
+        let of = (point.condition.as_str(), point.seed, Some(point.step as u64));
+        acts::write(&path, &work.attrs(None), of, layers, (&texts, neutral), &read)?;
+        let all = behave::scores(&decoder, tok, (&self.battery, &self.claims), None)?;
+        files::write_lines(work.layout, &lines, &all)
+    }
 }
 
 /// Plans it; none where the study follows nothing.
@@ -98,56 +111,18 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
             weights: Weights::Adapter(p.layout.at(&layout::checkpoint(&s.id, step))),
         }));
     }
-    let what = Follow {
-        points,
-        light,
-        neutral: &study.shift_texts,
-        layers: study.reported(p.model.decoder.layers()),
-    };
-    let read = what.points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
-    let inputs = inputs.value("layers", &what.layers).value("steps", &read.collect::<Vec<_>>());
-    let outputs = (what.points.iter()).flat_map(|x| layout::at_step(&x.state, x.step)).collect();
+    let layers = study.reported(p.model.decoder.layers());
+    let read = points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
+    let inputs = inputs.value("layers", &layers).value("steps", &read.collect::<Vec<_>>());
+    let outputs = points.iter().flat_map(|x| layout::at_step(&x.state, x.step)).collect();
     let cost = p.costs.trajectory(spec.checkpoints);
-    let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(NAME, inputs, outputs, cost, run)))
-}
-
-impl Follow<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
-        for point in &self.points {
+    Ok(Some(Stage::new(NAME, inputs, outputs, cost, move |work: &mut Work| {
+        for point in &points {
             (work.watch)(&format!("{}, step {}", point.state, point.step));
-            self.read(point, work)?;
+            light.read(point, &study.shift_texts, &layers, work)?;
         }
         Ok(())
-    }
-
-    fn read(&self, point: &Point, work: &mut Work) -> Result<(), StudyError> {
-        let decoder = work.models.decoder(&point.weights)?;
-        let tok = &work.models.base.tokenizer;
-        let [activations, scores] = layout::at_step(&point.state, point.step);
-        let texts = StateTexts::new(tok, &self.light.concepts, self.neutral, None, false)?;
-        let positions = &POSITIONS[..1];
-        let read =
-            StateActivations::capture(&decoder, &texts, &self.layers, positions, &mut || ())?;
-        let spec = ActivationSpec {
-            condition: point.condition.clone(),
-            seed: point.seed,
-            step: Some(point.step as u64),
-            layers: self.layers.clone(),
-            hidden: decoder.hidden(),
-            positions: positions.iter().map(|p| p.to_string()).collect(),
-            precision: Precision::F32,
-        };
-        let kinds: Vec<String> = self.neutral.iter().map(|t| t.kind.clone()).collect();
-        let path = work.layout.at(&activations);
-        acts::write(&path, &work.attrs(None), spec, &texts, &kinds, &read)?;
-        let none = Interventions::none();
-        let mut all = stance(&decoder, tok, &self.light.battery, None, &none)?;
-        if !self.light.claims.is_empty() {
-            all.extend(stance(&decoder, tok, &self.light.claims, None, &none)?);
-        }
-        files::write_lines(work.layout, &scores, &all)
-    }
+    })))
 }
 
 /// One fine-tune at every step, base first.
