@@ -140,7 +140,7 @@ fn layer(f: &FindingRow) -> String {
 }
 
 /// A text behind words, or nothing without it.
-fn with(words: &str, text: &str) -> String {
+pub(super) fn with(words: &str, text: &str) -> String {
     match text.is_empty() {
         true => String::new(),
         false => format!("{words}{text}"),

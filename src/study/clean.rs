@@ -1,12 +1,14 @@
 //! What an earlier form of a study left in its run folder: stages that are no longer planned, and
 //! files of stages that no longer write them. They are listed, never read, and removed when asked.
 
+use super::files;
 use super::layout::Layout;
 use super::marker::{remove, Marker};
 use super::stage::Stage;
 use super::StudyError;
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 /// Stages and files that the plan does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -77,20 +79,13 @@ impl Left {
 
 /// Names of the stages that left a marker.
 fn marked(layout: &Layout) -> Result<Vec<String>, StudyError> {
-    let folder = layout.markers();
-    let unreadable = |source| StudyError::Read { path: folder.clone(), source };
-    let entries = match std::fs::read_dir(&folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(unreadable)?,
-    };
-    let mut out = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(unreadable)?.file_name();
-        let name = name.to_string_lossy();
-        out.extend(name.strip_suffix(".json").map(str::to_string));
+    let of_stage = |(name, _): (String, _)| name.strip_suffix(".json").map(str::to_string);
+    match files::listed(&layout.markers()) {
+        Err(StudyError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(Vec::new())
+        }
+        all => Ok(all?.into_iter().filter_map(of_stage).collect()),
     }
-    out.sort();
-    Ok(out)
 }
 
 #[cfg(test)]

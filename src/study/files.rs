@@ -73,6 +73,23 @@ pub fn write_lines<T: Serialize>(
     Ok(atomic::write(&path, lines.as_bytes())?)
 }
 
+/// Names and paths of the files in a folder, in order.
+///
+/// # Errors
+/// `Read`.
+pub fn listed(folder: &Path) -> Result<Vec<(String, PathBuf)>, StudyError> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            out.push((name, path));
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
 /// Length and time of a file, by which one process knows it again.
 type Seen = (u64, Option<SystemTime>);
 

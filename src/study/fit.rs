@@ -25,11 +25,9 @@ fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
     let hold = |key: &str, layers: &[usize]| match layers.iter().find(|l| **l >= n) {
         None => Ok(()),
         Some(l) => {
-            let why = format!(
-                "names layer {l}, but {} has {n}, counted from 0; the last is {}",
-                model.id,
-                n.saturating_sub(1)
-            );
+            let (id, last) = (&model.id, n.saturating_sub(1));
+            let why =
+                format!("names layer {l}, but {id} has {n}, counted from 0; the last is {last}");
             Err(study.bad(key, why))
         }
     };
@@ -51,6 +49,7 @@ pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
         };
         let path = crate::model::resolve::resolve(at, &mut |_| ())?;
         let other = Model::load(name, &path, &model.loading())?;
+        let key = format!("condition.{}.model", c.name);
         let (got, want) = (&other.decoder.config, &model.decoder.config);
         for (what, got, want) in [
             ("layers", got.layers, want.layers),
@@ -58,20 +57,13 @@ pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
             ("tokens of vocabulary", got.vocab, want.vocab),
         ] {
             // Rows of the embedding that no token has are often added.
-            if got < want || (got > want && what != "tokens of vocabulary") {
-                let why = format!(
-                    "`{name}` has {got} {what}, {} has {want}; a condition must be of the study's model",
-                    model.id
-                );
-                return Err(study.bad(&format!("condition.{}.model", c.name), why));
-            }
+            let fits = got == want || (got > want && what == "tokens of vocabulary");
+            let why = format!("`{name}` has {got} {what}, {} has {want}; a condition must be of the study's model", model.id);
+            study.hold(fits, &key, why)?;
         }
         if let Some(text) = renders::differing(study, model, &other)? {
-            let why = format!(
-                "`{name}` encodes {text:?} into other tokens than {}; a condition must have the tokenizer of the study's model",
-                model.id
-            );
-            return Err(study.bad(&format!("condition.{}.model", c.name), why));
+            let why = format!("`{name}` encodes {text:?} into other tokens than {}; a condition must have the tokenizer of the study's model", model.id);
+            return Err(study.bad(&key, why));
         }
     }
     Ok(())

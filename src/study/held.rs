@@ -20,13 +20,11 @@ pub fn steps(study: &Study) -> Result<(), StudyError> {
         if !both.iter().any(|&s| study.states[s].condition == c.name) {
             continue;
         }
-        if checkpoints > steps {
-            let why = format!(
-                "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
-                c.name
-            );
-            return Err(study.bad("trajectory.checkpoints", why));
-        }
+        let why = format!(
+            "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
+            c.name
+        );
+        study.hold(checkpoints <= steps, "trajectory.checkpoints", why)?;
         steps_of.push(steps);
     }
     match steps_of[..] {
@@ -51,17 +49,12 @@ pub fn isolated(study: &Study) -> Result<(), StudyError> {
         let Some(c) = name.and_then(|n| study.condition(n)) else {
             continue;
         };
-        if none(c) {
-            let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
-            return Err(study.bad(key, why));
-        }
+        let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
+        study.hold(!none(c), key, why)?;
     }
     let mut others = (study.conditions.iter())
         .filter(|c| c.name != BASE && c.name != study.reference)
         .peekable();
-    if others.peek().is_some() && others.all(none) {
-        let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
-        return Err(study.bad("battery", why));
-    }
-    Ok(())
+    let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
+    study.hold(others.peek().is_none() || !others.all(none), "battery", why)
 }

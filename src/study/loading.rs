@@ -5,6 +5,7 @@
 
 use super::bounds;
 use super::held;
+use super::layout::dev_set;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::text::Text;
 use super::written::{state_id, Written, WrittenCondition};
@@ -145,10 +146,8 @@ impl Study {
             let key = format!("condition.{}.adapter", c.name);
             let adapter = resolve::adapter_beside(&folder, &name, &mut |_| {})
                 .map_err(|e| self.bad(&key, e.to_string()))?;
-            if !adapter.join("adapter_config.json").is_file() {
-                let why = format!("{} holds no adapter_config.json", adapter.display());
-                return Err(self.bad(&key, why));
-            }
+            let why = format!("{} holds no adapter_config.json", adapter.display());
+            self.hold(adapter.join("adapter_config.json").is_file(), &key, why)?;
             return Ok(Source::Adapter(adapter));
         }
         Ok(match &c.model {
@@ -187,17 +186,11 @@ impl Study {
             let at = located(name, &folder);
             let drawn = concept(&at)?;
             let concept = &drawn.items;
-            if [&concept.name, &super::layout::dev_set(&concept.name)]
-                .into_iter()
-                .any(|set| !sets.insert(set.clone()))
-            {
-                let why = format!(
-                    "`{name}` calls itself `{}`, which is another's name in this study; rename it in its first line",
-                    concept.name
-                );
-                return Err(self.bad(&format!("concepts.{kind}"), why));
-            }
-            own.insert(name, concept.name.clone());
+            let called = &concept.name;
+            let is_free = [called.clone(), dev_set(called)].into_iter().all(|s| sets.insert(s));
+            let why = format!("`{name}` calls itself `{called}`, which is another's name in this study; rename it in its first line");
+            self.hold(is_free, &format!("concepts.{kind}"), why)?;
+            own.insert(name, called.clone());
             let concept = self.take(key, drawn.draw(n, seed))?;
             self.concepts.push(concept);
         }
@@ -261,24 +254,16 @@ impl Study {
             if !self.conditions.iter().any(|c| c.text == *name) {
                 continue;
             }
-            if self.battery.iter().any(|p| p.name == *name) {
-                let why = format!(
-                    "has a preference of the name `{name}`, which a claim has too; rename it"
-                );
-                return Err(self.bad("battery", why));
-            }
+            let why =
+                format!("has a preference of the name `{name}`, which a claim has too; rename it");
+            self.hold(self.battery.iter().all(|p| p.name != *name), "battery", why)?;
             let claim: Preference = self.take("sizes.claim_prompts", claim.draw(n, seed))?;
             self.claims.push(claim);
         }
         let asks = self.written.causal.as_ref().and_then(|c| c.claim_prompts);
-        if asks.is_some() && self.asked()[1].is_empty() {
-            let why = format!(
-                "there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away",
-                self.focus
-            );
-            return Err(self.bad("causal.claim_prompts", why));
-        }
-        Ok(())
+        let why = format!("there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away", self.focus);
+        let holds = asks.is_none() || !self.asked()[1].is_empty();
+        self.hold(holds, "causal.claim_prompts", why)
     }
 
     fn load_scripts(&mut self) -> Result<(), StudyError> {
@@ -288,16 +273,14 @@ impl Study {
         let mut ids = HashSet::new();
         for set in load::scripts(self.beside(&c.folder).as_deref())? {
             let name = &set.items.preference;
-            if !self.battery.iter().any(|p| p.name == *name) {
-                let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
-                return Err(self.bad("conversations", why));
-            }
+            let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
+            self.hold(self.battery.iter().any(|p| p.name == *name), "conversations", why)?;
             let n = c.scripts.unwrap_or(set.items.scripts.len());
             let set = self.take("conversations.scripts", set.draw(n, self.written.seed))?;
-            if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
+            for s in &set.scripts {
                 let why =
-                    format!("have the id `{}` twice; give each script an id of its own", again.id);
-                return Err(self.bad("conversations", why));
+                    format!("have the id `{}` twice; give each script an id of its own", s.id);
+                self.hold(ids.insert(s.id.clone()), "conversations", why)?;
             }
             self.scripts.push(set);
         }
@@ -328,13 +311,8 @@ impl Study {
         }
         let free = |i: &usize| !self.mixed.contains(&all.items[*i]);
         let left: Vec<usize> = (0..all.items.len()).filter(free).collect();
-        if share(own) > left.len() {
-            let why = format!(
-                "is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either",
-                all.items.len()
-            );
-            return Err(self.bad("sizes.rows", why));
-        }
+        let why = format!("is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either", all.items.len());
+        self.hold(share(own) <= left.len(), "sizes.rows", why)?;
         let n = own.min(left.len());
         let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
         let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
@@ -390,18 +368,12 @@ fn text_of(c: &WrittenCondition, known: &HashSet<String>) -> String {
 
 /// A file of the user's beside the manifest, or a shipped name.
 fn located(name: &str, folder: &Path) -> String {
-    let beside = folder.join(name);
-    match beside.is_file() {
-        true => beside.to_string_lossy().into_owned(),
-        false => name.into(),
-    }
+    let beside = Some(folder.join(name)).filter(|b| b.is_file());
+    beside.map_or(name.into(), |b| b.to_string_lossy().into_owned())
 }
 
 /// A model that lies where the manifest says, seen from the manifest, or else as it is named.
 fn model_at(name: &str, folder: &Path) -> String {
-    let beside = folder.join(name);
-    match !Path::new(name).exists() && beside.exists() {
-        true => beside.to_string_lossy().into_owned(),
-        false => name.into(),
-    }
+    let beside = Some(folder.join(name)).filter(|b| !Path::new(name).exists() && b.exists());
+    beside.map_or(name.into(), |b| b.to_string_lossy().into_owned())
 }

@@ -150,6 +150,14 @@ impl Study {
         self.text.bad(key, why.into())
     }
 
+    /// Refuses a key for a reason where it does not hold.
+    pub fn hold(&self, holds: bool, key: &str, why: impl Into<String>) -> Result<(), StudyError> {
+        match holds {
+            true => Ok(()),
+            false => Err(self.bad(key, why)),
+        }
+    }
+
     /// A condition of the study.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.name == name)

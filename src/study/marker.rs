@@ -4,7 +4,7 @@
 //! long as its inputs are the same and its files are there with those digests; otherwise it is redone,
 //! and why can be said.
 
-use super::files::Digests;
+use super::files::{self, Digests};
 use super::layout::Layout;
 use super::stage::Stage;
 use super::StudyError;
@@ -101,7 +101,10 @@ impl Marker {
         let mut outputs = BTreeMap::new();
         for name in &stage.outputs {
             let files = match name.ends_with('/') {
-                true => below(layout, name.trim_end_matches('/'))?,
+                true => {
+                    let all = files::listed(&layout.at(name))?.into_iter().map(|f| f.0);
+                    all.filter(|f| !f.starts_with('.')).map(|f| format!("{name}{f}")).collect()
+                }
                 false => vec![name.clone()],
             };
             for file in files {
@@ -128,22 +131,6 @@ impl Marker {
             .map_err(|e| StudyError::Stage { path: path.clone(), why: e.to_string() })?;
         Ok(atomic::write(&path, &text)?)
     }
-}
-
-/// Files below a folder of the run folder, in order.
-fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
-    let path = layout.at(folder);
-    let unreadable = |source| StudyError::Read { path: path.clone(), source };
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(&path).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && !name.starts_with('.') {
-            out.push(format!("{folder}/{name}"));
-        }
-    }
-    out.sort();
-    Ok(out)
 }
 
 /// Removes what a stage wrote before and may not write again: files in folders that are its own, and

@@ -3,7 +3,7 @@
 //! What a model is made of goes by digest: its weights, and every small file of a folder that decides
 //! how it is read (configuration, tokenizer, templates, settings of generation).
 
-use super::files::Digests;
+use super::files::{self, Digests};
 use super::StudyError;
 use crate::model::{Adapter, Decoder, Model};
 use serde_json::{json, Value};
@@ -96,7 +96,7 @@ pub fn record(model: &Model, digests: &Digests) -> Result<Value, StudyError> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, StudyError> {
+pub fn all_files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, StudyError> {
     let mut out = small_files(path, digests)?;
     let weights = |name: &str| name.ends_with(".safetensors");
     match path.is_dir() {
@@ -139,14 +139,6 @@ fn listed(
     wanted: &dyn Fn(&str) -> bool,
     digests: &Digests,
 ) -> Result<BTreeMap<String, String>, StudyError> {
-    let unreadable = |source| StudyError::Read { path: folder.into(), source };
-    let mut out = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && wanted(&name) {
-            out.insert(name, digests.of(&path)?);
-        }
-    }
-    Ok(out)
+    let all = files::listed(folder)?.into_iter().filter(|(name, _)| wanted(name));
+    all.map(|(name, path)| Ok((name, digests.of(&path)?))).collect()
 }

@@ -101,7 +101,7 @@ impl<'a> Planner<'a> {
             }
             Source::Model { name, .. } => match self.weights(state)? {
                 Weights::Other { path, .. } => {
-                    let files = models::files(&path, self.digests)?;
+                    let files = models::all_files(&path, self.digests)?;
                     inputs.value("model of the condition", &json!([name, files]))
                 }
                 _ => inputs,

@@ -35,7 +35,7 @@ pub fn begun(
         let named = files.into_iter().map(|(name, d)| (format!("{of}/{name}"), d));
         inputs.extend(named);
     };
-    add(&model.id, models::files(&model.path, digests)?);
+    add(&model.id, models::all_files(&model.path, digests)?);
     for c in &study.conditions {
         match &c.source {
             Source::Adapter(folder) => {
@@ -47,7 +47,7 @@ pub fn begun(
             }
             Source::Model { at, .. } => {
                 let path = resolve::resolve(at, &mut |_| ())?;
-                add(&c.name, models::files(&path, digests)?);
+                add(&c.name, models::all_files(&path, digests)?);
             }
             _ => {}
         }

@@ -100,12 +100,12 @@ fn exchange(system: Option<&str>, prompt: &str, answer: &str) -> Vec<Message> {
     turns
 }
 
-impl Reader<'_> {
-    /// The files of a kind, in the order of what was taken from them.
-    fn used(&self, kind: &'static str) -> impl Iterator<Item = &UsedRows> {
-        self.study.used.iter().filter(move |u| u.kind == kind)
-    }
+/// The files of a kind, in the order of what was taken from them.
+fn used<'s>(study: &'s Study, kind: &'static str) -> impl Iterator<Item = &'s UsedRows> {
+    study.used.iter().filter(move |u| u.kind == kind)
+}
 
+impl Reader<'_> {
     fn wrong(&self, at: &Place, why: String) -> StudyError {
         StudyError::Text {
             file: at.file.clone(),
@@ -142,10 +142,7 @@ impl Reader<'_> {
         let tokens = read.map_err(|e| self.refused(at, e))?;
         for role in roles {
             if tokens.with_role(*role).is_empty() {
-                let what = match role {
-                    Role::User => "prompt",
-                    _ => "answer",
-                };
+                let what = if *role == Role::User { "prompt" } else { "answer" };
                 let why = format!("the {what} has no tokens of its own; write more, or something that the template does not use itself");
                 return Err(self.wrong(at, why));
             }
@@ -167,8 +164,7 @@ impl Reader<'_> {
     /// What every state is read on and asked.
     fn state(&mut self) -> Result<(), StudyError> {
         let study = self.study;
-        let concepts: Vec<UsedRows> = self.used("concept").cloned().collect();
-        for (concept, used) in study.concepts.iter().zip(&concepts) {
+        for (concept, used) in study.concepts.iter().zip(used(study, "concept")) {
             for (i, pair) in concept.pairs.iter().enumerate() {
                 let at = Place::row(used, i, &pair.id);
                 for answer in [&pair.positive, &pair.negative] {
@@ -177,11 +173,10 @@ impl Reader<'_> {
                 }
             }
         }
-        let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
         let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
         // The layer RMS is base's.
         let read = read.into_iter().take(if self.system.is_none() { 3 } else { 2 });
-        for (texts, used) in read.zip(&texts) {
+        for (texts, used) in read.zip(used(study, "texts")) {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);
@@ -199,8 +194,7 @@ impl Reader<'_> {
     }
 
     fn battery(&mut self, kind: &'static str, battery: &[Preference]) -> Result<(), StudyError> {
-        let used: Vec<UsedRows> = self.used(kind).cloned().collect();
-        for (preference, used) in battery.iter().zip(&used) {
+        for (preference, used) in battery.iter().zip(used(self.study, kind)) {
             for (i, prompt) in preference.prompts.iter().enumerate() {
                 let at = Place::row(used, i, &prompt.id);
                 for answer in prompt.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
@@ -221,9 +215,9 @@ impl Reader<'_> {
             line: None,
             id: &script.id,
         };
-        let (mut turns, mut more) = (Vec::new(), 0);
-        turns.extend(self.system.map(|s| Message::new("system", s)));
-        let alone = turns.clone();
+        let alone: Vec<Message> =
+            self.system.map(|s| Message::new("system", s)).into_iter().collect();
+        let (mut turns, mut more) = (alone.clone(), 0);
         for t in &script.turns {
             turns.push(Message::new("user", &t.user));
             let reply = t.assistant.as_deref().filter(|_| scripted);
@@ -233,9 +227,7 @@ impl Reader<'_> {
         }
         for (before, more) in [(turns, more), (alone, 0)] {
             for answer in script.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
-                let mut all = before.clone();
-                all.push(Message::new("user", &script.prompt));
-                all.push(Message::new("assistant", answer));
+                let all = [before.clone(), exchange(None, &script.prompt, answer)].concat();
                 self.tokens(&at, &all, &[Role::Response], more)?;
             }
         }
@@ -258,8 +250,7 @@ impl Reader<'_> {
         }
         self.condition = BASE;
         let more = Distil::default().sampling.max_tokens;
-        let prompts: Vec<UsedRows> = self.used("prompts").cloned().collect();
-        for (all, used) in [&study.mixed, &study.pool].into_iter().zip(&prompts) {
+        for (all, used) in [&study.mixed, &study.pool].into_iter().zip(used(study, "prompts")) {
             for (i, prompt) in all.iter().enumerate() {
                 let at = Place::row(used, i, "");
                 let opened = self.model.tokenizer.prompt(None, prompt);
