@@ -61,30 +61,8 @@ pub fn doubts(r: &Results) -> Vec<WarningRow> {
 fn of<R: Record>(quantity: &str) -> FindingRow {
     FindingRow {
         quantity: quantity.into(),
-        set: String::new(),
-        reference: String::new(),
-        subject: String::new(),
-        outcome: String::new(),
-        form: String::new(),
-        layer: f64::NAN,
-        estimate: f64::NAN,
-        lo: f64::NAN,
-        hi: f64::NAN,
-        unit: String::new(),
-        p: f64::NAN,
-        p_max: f64::NAN,
-        q: f64::NAN,
-        least_p: f64::NAN,
-        detectable: f64::NAN,
-        null: String::new(),
-        null_lo: f64::NAN,
-        null_hi: f64::NAN,
-        n: 0,
-        n_of: String::new(),
-        verdict: String::new(),
-        note: String::new(),
         definition: format!("{}: {}", R::META.path, tidy(R::META.is)),
-        declared: false,
+        ..FindingRow::NONE
     }
 }
 

@@ -105,10 +105,7 @@ fn ablation(f: &FindingRow) -> String {
 
 /// What of a trajectory: quantity, subject and layer.
 fn followed(f: &FindingRow) -> String {
-    let at = match f.layer.is_nan() {
-        true => String::new(),
-        false => format!(" at layer {:.0}", f.layer),
-    };
+    let at = if f.layer.is_nan() { String::new() } else { format!(" at layer {:.0}", f.layer) };
     let of = with(" of ", &f.subject.replace(" x ", " and "));
     format!("Trajectory of {} less {}: {}{of}{at}", f.set, f.reference, f.form)
 }

@@ -77,6 +77,8 @@ pub fn tidy(text: &str) -> String {
 pub trait Record: Sized {
     /// Path, definition and fields.
     const META: &'static Meta;
+    /// A row in which nothing is known.
+    const NONE: Self;
 
     /// One column a field, in order.
     fn columns(rows: &[Self]) -> Vec<Values>;
@@ -87,6 +89,9 @@ pub trait Record: Sized {
 
 /// What a field of a record may be.
 pub trait Cell: Sized {
+    /// What stands for none: no text, no number, a count of 0.
+    const NONE: Self;
+
     /// Cells as a column.
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
     where
@@ -97,6 +102,8 @@ pub trait Cell: Sized {
 }
 
 impl Cell for String {
+    const NONE: String = String::new();
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Text(cells.cloned().collect())
     }
@@ -110,6 +117,8 @@ impl Cell for String {
 }
 
 impl Cell for f64 {
+    const NONE: f64 = f64::NAN;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Real(cells.copied().collect())
     }
@@ -125,6 +134,8 @@ impl Cell for f64 {
 
 /// Counts and indices; a grid gives them back as reals.
 impl Cell for usize {
+    const NONE: usize = 0;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::from(cells.copied().collect::<Vec<usize>>())
     }
@@ -142,6 +153,8 @@ impl Cell for usize {
 
 /// 1 where it is so.
 impl Cell for bool {
+    const NONE: bool = false;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Int(cells.map(|b| i64::from(*b)).collect())
     }
@@ -197,6 +210,10 @@ macro_rules! record {
                 )+],
                 dims: &[$($dim),*],
             };
+
+            const NONE: Self = $name { $(
+                $field: <$kind as $crate::store::Cell>::NONE, $($lo: f64::NAN, $hi: f64::NAN,)?
+            )+ };
 
             fn columns(rows: &[Self]) -> Vec<$crate::store::Values> {
                 use $crate::store::Cell;

@@ -112,14 +112,6 @@ fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<(), StudyErr
     Ok(())
 }
 
-/// Removes what writes that were cut off left; no other process may be at work in the folder.
-fn clear_leftovers(layout: &Layout) -> Result<(), StudyError> {
-    for sub in FOLDERS {
-        atomic::clean_leftovers(&layout.at(sub))?;
-    }
-    Ok(())
-}
-
 /// A study in its run folder.
 struct Runner<'a> {
     study: &'a Study,
@@ -186,7 +178,10 @@ pub fn run(
     price.hold(out)?;
     watch(Event::Checked { rendered, price: &price });
     prepare(study, model, &layout)?;
-    clear_leftovers(&layout)?;
+    // What writes that were cut off left; no other process may be at work in the folder.
+    for sub in FOLDERS {
+        atomic::clean_leftovers(&layout.at(sub))?;
+    }
     let mut manifest = record::begun(study, model, command, &digests)?;
     let (mut done, mut reused): (Vec<(&Stage, Marker)>, Vec<String>) = (Vec::new(), Vec::new());
     record::write(&mut manifest, &layout, &done, &reused, false)?;
@@ -197,7 +192,8 @@ pub fn run(
         models: Models::new(model),
         command: command.join(" "),
     };
-    let mut pace = Pace::default();
+    // Seconds that finished stages took, and those expected of them: the machine's own pace.
+    let (mut took, mut expected) = (0.0, 0.0);
     let open = |from: usize| -> Result<f64, StudyError> {
         let mut seconds = 0.0;
         for s in &stages[from..] {
@@ -212,7 +208,7 @@ pub fn run(
             index,
             total: stages.len(),
             stage: &stage.name,
-            seconds_left: pace.of() * open(index)?,
+            seconds_left: if expected > 0.0 { took / expected } else { 1.0 } * open(index)?,
         });
         let standing = Marker::standing(&layout, stage, &digests)?;
         let is_kept = standing.is_ok();
@@ -229,7 +225,8 @@ pub fn run(
             }
         };
         let seconds = marker.seconds;
-        pace.add(seconds, stage.cost.seconds);
+        took += seconds;
+        expected += stage.cost.seconds;
         done.push((stage, marker));
         let is_last = done.len() == stages.len();
         record::write(&mut manifest, &layout, &done, &reused, is_last)?;
@@ -312,25 +309,4 @@ fn found<'s, 'a>(
 ) -> Result<(usize, &'s Stage<'a>), StudyError> {
     let mut all = stages.iter().enumerate();
     all.find(|(_, s)| s.name == name).ok_or_else(|| StudyError::Unplanned { stage: name.into() })
-}
-
-/// Seconds that finished stages took over what was expected of them: the machine's own pace.
-#[derive(Default)]
-struct Pace {
-    took: f64,
-    expected: f64,
-}
-
-impl Pace {
-    fn add(&mut self, took: f64, expected: f64) {
-        self.took += took;
-        self.expected += expected;
-    }
-
-    fn of(&self) -> f64 {
-        match self.expected > 0.0 {
-            true => self.took / self.expected,
-            false => 1.0,
-        }
-    }
 }

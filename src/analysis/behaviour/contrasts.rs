@@ -13,7 +13,7 @@ use crate::analysis::{Draws, Result};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
 use crate::stats::corrections::benjamini_hochberg;
-use crate::store::values::distinct;
+use crate::store::{values::distinct, Record};
 
 /// Measure of stance log-odds.
 pub const LOG_ODDS: &str = "log-odds";
@@ -100,20 +100,12 @@ fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<Contra
         set: which.set.into(),
         reference: which.reference.into(),
         kind: kind.into(),
-        preference: String::new(),
-        group: String::new(),
-        status: String::new(),
         estimate: found.value,
         lo: found.interval.lo,
         hi: found.interval.hi,
         p: flipped(less, draws),
-        q: f64::NAN,
-        pooled: f64::NAN,
-        newcombe_lo: f64::NAN,
-        newcombe_hi: f64::NAN,
-        z: f64::NAN,
-        p_z: f64::NAN,
         n: found.n,
+        ..ContrastRow::NONE
     })
 }
 
@@ -126,10 +118,7 @@ pub(super) fn correct(rows: &mut [ContrastRow]) {
             .filter(|r| r.measure == measure && r.reference == reference)
             .filter(|r| r.kind == PREFERENCE && r.status == ISOLATED)
             .collect();
-        let p = |r: &&mut ContrastRow| match measure == LOG_ODDS {
-            true => r.p,
-            false => r.p_z,
-        };
+        let p = |r: &&mut ContrastRow| if measure == LOG_ODDS { r.p } else { r.p_z };
         let q = benjamini_hochberg(&members.iter().map(p).collect::<Vec<_>>());
         members.iter_mut().zip(q).for_each(|(r, q)| r.q = q);
     }

@@ -135,10 +135,7 @@ fn rows(
                 left_lo: m.left_interval.lo,
                 left_hi: m.left_interval.hi,
                 share: m.share,
-                p: match compared {
-                    true => specificity(&m, &random),
-                    false => f64::NAN,
-                },
+                p: if compared { specificity(&m, &random) } else { f64::NAN },
                 random: random.len(),
                 on_reference: n.on_reference.value,
                 kl: harm.kl,

@@ -11,6 +11,7 @@
 mod found;
 mod state;
 
+pub(super) use found::write_arrays;
 pub use found::{write_units, Directions, Doubt, StateDirections};
 
 use super::readings::{ConceptActivations, Readings};

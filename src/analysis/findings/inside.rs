@@ -130,10 +130,7 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
             p: s.p_flip,
             p_max: s.p_flip_max,
             null: "signs of texts flipped".into(),
-            note: match s.others.is_empty() {
-                true => String::new(),
-                false => format!("less {}", s.others),
-            },
+            note: if s.others.is_empty() { String::new() } else { format!("less {}", s.others) },
             ..of::<ShiftRow>("shift")
                 .between(&s.state, &s.less)
                 .estimated(s.estimate, (s.lo, s.hi), "layer RMS")

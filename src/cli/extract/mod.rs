@@ -53,7 +53,7 @@ pub struct ExtractArgs {
     estimator: Vec<Estimator>,
     /// How the two sides are read: response (each prompt with the response of either side), or
     /// identical (the same neutral exchange behind the system prompt of either side)
-    #[arg(long, value_name = "READING", default_value = "response")]
+    #[arg(long, value_name = "READING", default_value = "response", hide_possible_values = true)]
     reading: Reading,
     /// Position that is read, then further ones at which the directions are scored:
     /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
