@@ -1,10 +1,7 @@
 //! The directions of one state, and the rows about them.
 
 use super::{about, quality_options, Doubt, Nuisance, StateDirections, Work};
-use crate::analysis::records::{
-    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow,
-    QualityRow, Results,
-};
+use crate::analysis::records::*;
 use crate::analysis::{Result, BASE};
 use crate::directions::{
     agreement, carried, estimate, left_by_eraser, profile, reliability, surprisal,

@@ -1,9 +1,7 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
 use super::{of, unit};
-use crate::analysis::records::{
-    ContrastRow, ConversationRow, FindingRow, OneFactorRow, Results, TookRow,
-};
+use crate::analysis::records::*;
 use crate::analysis::BASE;
 use crate::store::{frame::tidy, Record};
 

@@ -2,9 +2,7 @@
 
 use super::behaviour::ISOLATED;
 use super::{of, side, unit};
-use crate::analysis::records::{
-    distinct, AblationRow, FindingRow, HalfWayRow, LeadRow, LinkRow, RankingRow, Results, SlopeRow,
-};
+use crate::analysis::records::*;
 
 /// What a row of the causal part was asked of, in words.
 fn outcome(asked: &str, preference: &str) -> String {

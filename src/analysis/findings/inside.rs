@@ -1,10 +1,7 @@
 //! What was found inside: coupling, its change, shifts, stickiness, quality of directions.
 
 use super::{of, side};
-use crate::analysis::records::{
-    same_pair, ChangeRow, ConditionCouplingRow, FindingRow, QualityRow, Results, ShiftRow,
-    StickinessRow,
-};
+use crate::analysis::records::*;
 use crate::analysis::BASE;
 
 /// The cosine of each pair in each condition, against each null of the condition's first state.

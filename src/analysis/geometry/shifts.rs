@@ -7,10 +7,9 @@
 //! from the recipe-matched neutral condition. The directions are those of the first position; the texts
 //! are read at every one.
 
-use super::kinship::states_of;
 use super::Asked;
 use crate::analysis::records::*;
-use crate::analysis::state::BASE;
+use crate::analysis::state::{states_of, BASE};
 use crate::analysis::{ConceptActivations, Result};
 use crate::geometry::population::{population, Population};
 use crate::geometry::projections::{every_projection, Ruler};

@@ -3,13 +3,13 @@
 
 use super::capture::Scale;
 use super::finetune::Learnt;
-use crate::analysis::behaviour::preference_rows;
+use crate::analysis::behaviour::{common_isolated, preference_rows};
 use crate::analysis::records::{
     ConceptRow, ConditionRow, CoupleRow, LayerRow, Results, StateRow, TrainingRow, WarningRow,
 };
 use crate::analysis::BASE;
 use crate::finetune::{Mode, Step};
-use crate::materials::{Concept, Pair, Preference, Split};
+use crate::materials::{Concept, Pair, Split};
 use crate::model::{warning, Model};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{Condition, Study};
@@ -142,12 +142,8 @@ fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, StudyErr
 
 /// Preferences that the rows of none of these conditions presuppose.
 pub fn isolated_in(study: &Study, conditions: [&str; 2]) -> Vec<String> {
-    let free = |p: &&Preference| {
-        let mut of = conditions.iter().filter_map(|c| study.condition(c));
-        !of.any(|c| study.implied(p, c))
-    };
-    let kept = study.battery.iter().filter(free);
-    kept.map(|p| p.name.clone()).collect()
+    let of = study.states.iter().filter(|s| conditions.contains(&s.condition.as_str()));
+    common_isolated(&study.battery, of).into_iter().map(String::from).collect()
 }
 
 /// Doubts about the model, the manifest and the rows.

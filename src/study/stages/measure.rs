@@ -8,7 +8,7 @@
 use super::about::Left;
 use super::{behave, capture, finetune, measured};
 use crate::analysis::directions::write_units;
-use crate::store::{ResultsWriter, RootAttrs};
+use crate::store::ResultsWriter;
 use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
 use crate::study::planner::{asked_value, before, concepts_value, texts_value, Before, Planner};
@@ -76,25 +76,14 @@ fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
         .collect::<Result<Vec<finetune::Learnt>, _>>()?;
     let left = Left { layout, study, model, learnt: &learnt };
     let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
-    write(&left, &attrs, |w| {
-        // First, so that the file's coordinates are all states, concepts and layers.
-        write_units(w, &readings, &found)?;
-        Ok(results.write(w)?)
-    })?;
-    files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
-}
-
-/// Writes `results.h5`: what `fill` writes, and links to the activations of every state.
-fn write(
-    left: &Left,
-    attrs: &RootAttrs,
-    fill: impl FnOnce(&mut ResultsWriter) -> Result<(), StudyError>,
-) -> Result<(), StudyError> {
-    let mut w = ResultsWriter::create(&left.layout.at(RESULTS), attrs)?;
-    fill(&mut w)?;
-    for s in &left.study.states {
+    let mut w = ResultsWriter::create(&layout.at(RESULTS), &attrs)?;
+    // First, so that the file's coordinates are all states, concepts and layers.
+    write_units(&mut w, &readings, &found)?;
+    results.write(&mut w)?;
+    for s in &study.states {
         let group = format!("activations/{}/{}", s.condition, s.seed);
         w.external_link(&group, &layout::activations(&s.id), &group)?;
     }
-    Ok(w.finish()?)
+    w.finish()?;
+    files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
 }
