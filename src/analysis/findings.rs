@@ -153,10 +153,8 @@ fn earlier(r: &Results) -> Vec<ReferencePointRow> {
 /// State and number that stand beside one of earlier work.
 fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
     let focus = || -> Option<&str> {
-        let focus = r.focus().filter(|f| {
-            let named = e.conditions.first();
-            named.is_none_or(|c| c == f)
-        })?;
+        let named = e.conditions.first();
+        let focus = r.focus().filter(|f| named.is_none_or(|c| c == f))?;
         r.states_of(focus).first().copied()
     };
     match (e.record.as_str(), e.concepts.as_slice()) {
@@ -167,21 +165,17 @@ fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
             Some((row.state.clone(), row.estimate))
         }
         ("stability", [concept]) => {
-            let state = focus()?;
-            let mut rows = r.stability.iter().filter(|s| s.layer == layer);
-            let row = rows.find(|s| s.state == state && s.concept == *concept)?;
+            let of = (focus()?, concept.as_str(), layer);
+            let row = r.stability.iter().find(|s| (&*s.state, &*s.concept, s.layer) == of)?;
             Some((row.state.clone(), row.estimate))
         }
         ("alignment", []) => {
-            let state = focus()?;
-            let mut rows = r.alignment.iter().filter(|s| s.layer == layer);
-            let row = rows.find(|s| s.state == state)?;
+            let of = (focus()?, layer);
+            let row = r.alignment.iter().find(|s| (&*s.state, s.layer) == of)?;
             Some((row.state.clone(), row.estimate))
         }
         ("shift-cosine", []) => {
-            let a = focus()?;
-            let other = e.conditions.get(1)?;
-            let b = *r.states_of(other).first()?;
+            let (a, b) = (focus()?, *r.states_of(e.conditions.get(1)?).first()?);
             let mut rows = r.shift_cosines.iter().filter(|s| s.layer == layer);
             let row = rows.find(|s| same_pair((&s.state_a, &s.state_b), (a, b)))?;
             Some((format!("{a} and {b}"), row.estimate))
