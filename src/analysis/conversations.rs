@@ -116,7 +116,18 @@ pub fn talked(input: &Talked) -> Result<Results> {
         out.stickiness.extend(stickiness(input, condition, &of)?);
     }
     for (state, held) in input.states.iter().zip(input.held) {
-        out.turns.extend(held.turns.iter().flat_map(|s| turns(&state.id, s)));
+        for series in &held.turns {
+            let each = series.values.iter().zip(&series.tokens).enumerate();
+            out.turns.extend(each.map(|(turn, (value, tokens))| TurnRow {
+                state: state.id.clone(),
+                script: series.script.clone(),
+                concept: series.concept.clone(),
+                layer: series.layer,
+                turn,
+                projection: value.unwrap_or(f64::NAN),
+                tokens: *tokens,
+            }));
+        }
     }
     Ok(out)
 }
@@ -210,20 +221,6 @@ fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<Stick
         });
     }
     Ok(out)
-}
-
-fn turns(state: &str, series: &Series) -> Vec<TurnRow> {
-    let each = series.values.iter().zip(&series.tokens).enumerate();
-    each.map(|(turn, (value, tokens))| TurnRow {
-        state: state.into(),
-        script: series.script.clone(),
-        concept: series.concept.clone(),
-        layer: series.layer,
-        turn,
-        projection: value.unwrap_or(f64::NAN),
-        tokens: *tokens,
-    })
-    .collect()
 }
 
 #[cfg(test)]

@@ -42,11 +42,8 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
 
 /// Doubts that the design of a study raises, whatever was measured.
 pub fn doubts(r: &Results) -> Vec<WarningRow> {
-    let few = r.conditions.iter().filter(|c| {
-        let own = r.states.iter().filter(|s| s.condition == c.condition);
-        let tuned = own.clone().any(|s| s.source == "data");
-        tuned && c.n < SEEDS
-    });
+    let tuned = |of: &str| r.states.iter().any(|s| s.condition == of && s.source == "data");
+    let few = r.conditions.iter().filter(|c| c.n < SEEDS && tuned(&c.condition));
     few.map(|c| WarningRow {
         about: c.condition.clone(),
         text: format!(

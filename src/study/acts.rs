@@ -3,9 +3,10 @@
 use super::layout::dev_set;
 use super::planner::POSITIONS;
 use super::StudyError;
-use crate::analysis::{ConceptActivations, Contrast, StateActivations, StateTexts};
+use crate::analysis::{ConceptActivations, StateActivations, StateTexts};
 use crate::capture::Position;
 use crate::materials::NeutralText;
+use crate::model::Tokens;
 use crate::store::{
     ActivationReader, ActivationSpec, ActivationWriter, Precision, RootAttrs, Sample,
 };
@@ -40,44 +41,30 @@ pub fn write(
     let main = main.map(|(c, a)| (c.concept.clone(), c, a));
     let dev = texts.dev.iter().zip(&acts.dev);
     let dev = dev.map(|(c, a)| (dev_set(&c.concept), c, a));
+    let mut append = |set: &str, (id, label): (&str, &str), tokens: &Tokens, rows| {
+        writer.append(Sample {
+            set: set.into(),
+            prompt_id: id.into(),
+            label: label.into(),
+            role: "response".into(),
+            n_tokens: tokens.ids.len() as u32,
+            rows,
+        })
+    };
     for (set, contrast, a) in main.chain(dev) {
-        pairs(&mut writer, &set, contrast, a)?;
+        for (i, id) in contrast.ids.iter().enumerate() {
+            let sides = [("positive", &a.positive), ("negative", &a.negative)];
+            for ((label, a), tokens) in sides.into_iter().zip(&contrast.texts[2 * i..]) {
+                let rows = vec![(0, a.index_axis(Axis(0), i).to_owned())];
+                append(&set, (id, label), tokens, rows)?;
+            }
+        }
     }
     for (i, (text, tokens)) in neutral.iter().zip(&texts.neutral).enumerate() {
         let at = acts.neutral.iter().map(|a| a.index_axis(Axis(0), i).to_owned());
-        writer.append(Sample {
-            set: "neutral".into(),
-            prompt_id: text.id.clone(),
-            label: text.kind.clone(),
-            role: "response".into(),
-            n_tokens: tokens.ids.len() as u32,
-            rows: at.enumerate().collect(),
-        })?;
+        append("neutral", (&text.id, &text.kind), tokens, at.enumerate().collect())?;
     }
     Ok(writer.finish()?)
-}
-
-fn pairs(
-    writer: &mut ActivationWriter,
-    set: &str,
-    contrast: &Contrast,
-    acts: &ConceptActivations,
-) -> Result<(), StudyError> {
-    for (i, id) in contrast.ids.iter().enumerate() {
-        for (side, (label, a)) in
-            [("positive", &acts.positive), ("negative", &acts.negative)].into_iter().enumerate()
-        {
-            writer.append(Sample {
-                set: set.into(),
-                prompt_id: id.clone(),
-                label: label.into(),
-                role: "response".into(),
-                n_tokens: contrast.texts[2 * i + side].ids.len() as u32,
-                rows: vec![(0, a.index_axis(Axis(0), i).to_owned())],
-            })?;
-        }
-    }
-    Ok(())
 }
 
 /// Reads the concepts, with their development pairs where asked for, and the neutral texts.

@@ -8,7 +8,7 @@ use super::held;
 use super::layout::dev_set;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::text::Text;
-use super::written::{state_id, Written, WrittenCondition};
+use super::written::{state_id, WrittenCondition};
 use super::StudyError;
 use crate::analysis::{Roles, State};
 use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
@@ -34,7 +34,8 @@ impl Study {
     pub fn of(text: Text) -> Result<Self, StudyError> {
         let written = text.parse()?;
         bounds::check(&written).map_err(|fault| text.at(fault))?;
-        let mut study = empty(written, text);
+        let (model, reference) = (model_at(&written.model, &text.folder), BASE.into());
+        let mut study = Study { model, reference, written, text, ..Study::default() };
         study.load_batteries()?;
         study.load_conditions()?;
         study.name_states();
@@ -321,32 +322,6 @@ impl Study {
         self.used.push(from);
         self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
         Ok(())
-    }
-}
-
-fn empty(written: Written, text: Text) -> Study {
-    Study {
-        model: model_at(&written.model, &text.folder),
-        conditions: Vec::new(),
-        states: Vec::new(),
-        concepts: Vec::new(),
-        roles: Roles::default(),
-        reference: BASE.into(),
-        focus: String::new(),
-        neutral: None,
-        edits: None,
-        battery: Vec::new(),
-        claims: Vec::new(),
-        scripts: Vec::new(),
-        shift_texts: Vec::new(),
-        scale_texts: Vec::new(),
-        side_texts: Vec::new(),
-        mixed: Vec::new(),
-        pool: Vec::new(),
-        used: Vec::new(),
-        notes: Vec::new(),
-        written,
-        text,
     }
 }
 

@@ -100,7 +100,7 @@ pub struct Edits {
 }
 
 /// A study with everything loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Study {
     /// The keys of the manifest.
     pub written: Written,

@@ -11,7 +11,6 @@ use super::StudyError;
 use crate::store::atomic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 /// A finished stage.
@@ -30,28 +29,21 @@ pub struct Marker {
 }
 
 /// Why a stage is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It never finished.
+    #[error("not run yet")]
     New,
     /// Inputs that changed.
+    #[error("changed: {}", .0.join(", "))]
     Inputs(Vec<String>),
     /// A file that is gone.
+    #[error("{0} is gone")]
     Missing(String),
     /// A file that is not what the stage wrote.
+    #[error("{0} is not as it was written")]
     Changed(String),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Why::New => write!(f, "not run yet"),
-            Why::Inputs(names) => write!(f, "changed: {}", names.join(", ")),
-            Why::Missing(file) => write!(f, "{file} is gone"),
-            Why::Changed(file) => write!(f, "{file} is not as it was written"),
-        }
-    }
 }
 
 impl Marker {

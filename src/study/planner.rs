@@ -12,7 +12,7 @@ use super::models::{self, Weights};
 use super::stage::{Inputs, Stage};
 use super::StudyError;
 use crate::capture::Position;
-use crate::materials::{Concept, NeutralText, Preference};
+use crate::materials::{Concept, Preference};
 use crate::model::{resolve, Model};
 use serde_json::{json, Value};
 
@@ -110,22 +110,12 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Everything of a concept that is read.
-pub fn concept_value(c: &Concept) -> Value {
-    json!([c.name, c.pairs])
-}
-
-/// Everything of several concepts.
-pub fn concepts_value<'c>(all: impl IntoIterator<Item = &'c Concept>) -> Value {
-    all.into_iter().map(concept_value).collect()
+/// Everything of concepts that is read.
+pub fn concepts_value(all: &[Concept]) -> Value {
+    all.iter().map(|c| json!([c.name, c.pairs])).collect()
 }
 
 /// Everything of preferences that is asked.
 pub fn asked_value(battery: &[Preference]) -> Value {
     (battery.iter()).map(|p| json!([p.name, p.group, p.prompts])).collect()
-}
-
-/// Everything of neutral texts that is read.
-pub fn texts_value(texts: &[NeutralText]) -> Value {
-    json!(texts)
 }

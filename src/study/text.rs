@@ -19,7 +19,7 @@ pub const FULL: &str = include_str!("../../assets/studies/full.toml");
 const LARGEST: u64 = 1 << 20;
 
 /// The text of a manifest, and where it is from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Text {
     path: PathBuf,
     text: String,

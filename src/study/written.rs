@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The keys of a manifest.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
     /// Name of the study; its run folder holds no other.
@@ -55,7 +55,7 @@ pub struct Written {
 }
 
 /// How much of the materials is used, drawn by seed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Rows of each condition, of which each fine-tune draws two thirds.
@@ -82,7 +82,7 @@ fn twenty() -> usize {
 }
 
 /// Concepts by shipped name or file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
     /// Pairs of concepts whose coupling is asked for.
@@ -121,7 +121,7 @@ pub struct RoleNames {
 }
 
 /// Draws of intervals and nulls.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draws {
     /// Bootstrap draws.

@@ -61,10 +61,9 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
         };
         let judged = necessities(&tuned, &against, &keep, draws.bootstrap, draws.seed)?;
         if k == 0 {
+            let tests = |e: &Edited| matches!(e.kind, Kind::Own | Kind::Base);
             let tested = judged.iter().zip(&first.edits).filter(|(_, e)| tests(e));
-            for (n, _) in tested {
-                warnings.extend(n.against_plain.warnings.clone());
-            }
+            warnings.extend(tested.flat_map(|(n, _)| n.against_plain.warnings.clone()));
         }
         let of = (sides, first, preference.as_str());
         out.ablation.extend(rows(of, &judged, &harms));
@@ -76,13 +75,19 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
     }
     let about = format!("ablation, {} against {}", sides.set, sides.reference);
     out.warnings = doubts(&about, warnings);
-    out.ablated_states = models().flat_map(state_rows).collect();
+    for model in models() {
+        out.ablated_states.extend(model.edits.iter().map(|e| AblatedStateRow {
+            state: model.state.clone(),
+            directions_of: model.directions_of.clone(),
+            asked: model.asked.clone(),
+            edit: e.edit.clone(),
+            score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
+            kl: e.kl,
+            perplexity: e.perplexity,
+            n: e.scores.len(),
+        }));
+    }
     Ok(out)
-}
-
-/// Whether an edit is of a concept under test.
-fn tests(e: &Edited) -> bool {
-    matches!(e.kind, Kind::Own | Kind::Base)
 }
 
 /// What the shift is taken over: the claim; or isolated cells where there are any, all, and each
@@ -105,16 +110,14 @@ fn rows(
     harms: &[Harm],
 ) -> Vec<AblationRow> {
     let mut out = Vec::new();
-    for against in ["edited", "plain"] {
-        let of = |n: &Necessity| match against {
-            "edited" => n.against_edited.clone(),
-            _ => n.against_plain.clone(),
-        };
+    let ways: [(&str, fn(&Necessity) -> &Mediation); 2] =
+        [("edited", |n| &n.against_edited), ("plain", |n| &n.against_plain)];
+    for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
         let random: Vec<f64> =
             all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed).collect();
         for ((e, n), harm) in all().zip(harms) {
-            let m: Mediation = of(n);
+            let m = of(n);
             let compared = !matches!(e.kind, Kind::None | Kind::Random);
             out.push(AblationRow {
                 set: sides.set.into(),
@@ -135,7 +138,7 @@ fn rows(
                 left_lo: m.left_interval.lo,
                 left_hi: m.left_interval.hi,
                 share: m.share,
-                p: if compared { specificity(&m, &random) } else { f64::NAN },
+                p: if compared { specificity(m, &random) } else { f64::NAN },
                 random: random.len(),
                 on_reference: n.on_reference.value,
                 kl: harm.kl,
@@ -148,19 +151,6 @@ fn rows(
         }
     }
     out
-}
-
-fn state_rows(model: &Ablated) -> impl Iterator<Item = AblatedStateRow> + '_ {
-    model.edits.iter().map(|e| AblatedStateRow {
-        state: model.state.clone(),
-        directions_of: model.directions_of.clone(),
-        asked: model.asked.clone(),
-        edit: e.edit.clone(),
-        score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
-        kl: e.kl,
-        perplexity: e.perplexity,
-        n: e.scores.len(),
-    })
 }
 
 #[cfg(test)]

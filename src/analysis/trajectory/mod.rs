@@ -86,7 +86,22 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<Results> {
     }
     let mut out = Results::default();
     for m in &moved {
-        out.trajectory.extend(step_rows(input, m));
+        out.trajectory.extend(input.steps.iter().enumerate().map(|(t, &step)| {
+            let ends = percentile(&mut m.series.draws.column(t).to_vec(), 0.95);
+            TrajectoryRow {
+                set: input.set.condition.into(),
+                reference: input.reference.condition.into(),
+                quantity: m.quantity.into(),
+                subject: m.subject.clone(),
+                layer: m.layer,
+                unit: m.unit.into(),
+                step,
+                estimate: m.series.value[t],
+                lo: ends.lo,
+                hi: ends.hi,
+                n: m.n,
+            }
+        }));
         let h = half_way(&m.series);
         out.half_way.push(HalfWayRow {
             quantity: m.quantity.into(),
@@ -130,28 +145,6 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<Results> {
         ),
     }));
     Ok(out)
-}
-
-fn step_rows<'a>(
-    input: &'a TrajectoryInput,
-    m: &'a Moved,
-) -> impl Iterator<Item = TrajectoryRow> + 'a {
-    input.steps.iter().enumerate().map(move |(t, &step)| {
-        let ends = percentile(&mut m.series.draws.column(t).to_vec(), 0.95);
-        TrajectoryRow {
-            set: input.set.condition.into(),
-            reference: input.reference.condition.into(),
-            quantity: m.quantity.into(),
-            subject: m.subject.clone(),
-            layer: m.layer,
-            unit: m.unit.into(),
-            step,
-            estimate: m.series.value[t],
-            lo: ends.lo,
-            hi: ends.hi,
-            n: m.n,
-        }
-    })
 }
 
 #[cfg(test)]

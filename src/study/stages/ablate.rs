@@ -15,7 +15,7 @@ use crate::materials::{NeutralText, Preference};
 use crate::model::{Decoder, Model, Tokens};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::Edits;
-use crate::study::planner::{asked_value, before, texts_value, Before, Planner};
+use crate::study::planner::{asked_value, before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, StudyError};
 
@@ -48,7 +48,7 @@ impl Edited<'_> {
             .value("concepts", &(&self.edits.concepts, &self.edits.placebos))
             .value("random directions", &self.random)
             .value("seed", &self.seed)
-            .value("texts for side effects", &texts_value(self.sides))
+            .value("texts for side effects", self.sides)
     }
 
     /// The directions as the state `own` and, where it is another, base read them, and random ones

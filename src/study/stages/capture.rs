@@ -5,7 +5,7 @@ use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{layer_rms, StateActivations, StateTexts};
 use crate::study::layout::{self, Layout, SCALE};
 use crate::study::manifest::Study;
-use crate::study::planner::{concepts_value, texts_value, Before, Planner, POSITIONS};
+use crate::study::planner::{concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, StudyError};
 use serde::{Deserialize, Serialize};
@@ -50,10 +50,10 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
     let mut inputs = p
         .of_state(Inputs::revision(REVISION), state, stages)?
         .value("concepts", &concepts_value(&study.concepts))
-        .value("neutral texts", &texts_value(&study.shift_texts));
+        .value("neutral texts", &study.shift_texts);
     let mut outputs = vec![layout::activations(&s.id)];
     if let Some(texts) = scale {
-        inputs = inputs.value("texts of the layer RMS", &texts_value(texts));
+        inputs = inputs.value("texts of the layer RMS", texts);
         outputs.push(SCALE.into());
     }
     let cost = p.costs.capture(s.is_base());

@@ -28,7 +28,7 @@ pub fn name(state: &str) -> String {
 }
 
 /// What a fine-tune learnt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
     /// Its state.
     pub state: String,
@@ -227,15 +227,7 @@ impl Finetune<'_> {
             Ok(each.iter().map(|e| e.learn.len()).collect())
         };
         let of_mixed: usize = tokens(&mixed)?.iter().sum();
-        let mut learnt = Learnt {
-            state: self.id.into(),
-            lines: Vec::new(),
-            prompts: Vec::new(),
-            mixed: mixed.len(),
-            loss_tokens: 0,
-            wanted_tokens: None,
-            warning: None,
-        };
+        let mut learnt = Learnt { state: self.id.into(), mixed: mixed.len(), ..Learnt::default() };
         let mut rows: Vec<Vec<Message>> = match &self.own {
             Own::Drawn { lines, rows } => {
                 learnt.lines.clone_from(lines);

@@ -11,7 +11,7 @@ use crate::analysis::directions::write_units;
 use crate::store::ResultsWriter;
 use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
-use crate::study::planner::{asked_value, before, concepts_value, texts_value, Before, Planner};
+use crate::study::planner::{asked_value, before, concepts_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, StudyError};
 use serde_json::{json, Value};
@@ -46,7 +46,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
         .value("battery", &asked_value(&study.battery))
         .value("claims", &asked_value(&study.claims))
         .value("status", &status.collect::<Vec<_>>())
-        .value("neutral texts", &texts_value(&study.shift_texts))
+        .value("neutral texts", &study.shift_texts)
         .value("rows", &study.used)
         .value("notes", &study.notes);
     for s in &study.states {

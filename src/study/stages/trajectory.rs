@@ -5,16 +5,14 @@ use super::about::isolated_in;
 use super::{behave, finetune};
 use crate::analysis::records::Results;
 use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput};
-use crate::analysis::{ConceptInfo, StateActivations, StateTexts, BASE};
+use crate::analysis::{ConceptInfo, State, StateActivations, StateTexts, BASE};
 use crate::behavior::{by_prompt, PairScore, PromptScore};
 use crate::materials::{subset, Concept, NeutralText, Preference};
 use crate::model::Tokenizer;
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{fewer, Study};
 use crate::study::models::Weights;
-use crate::study::planner::{
-    asked_value, before, concepts_value, texts_value, Before, Planner, POSITIONS,
-};
+use crate::study::planner::{asked_value, before, concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, StudyError};
 
@@ -24,10 +22,8 @@ const REVISION: u32 = 1;
 pub const NAME: &str = "trajectory";
 
 /// One reading: a fine-tune after some steps, or base.
-struct Point {
-    state: String,
-    condition: String,
-    seed: u64,
+struct Point<'a> {
+    state: &'a State,
     step: usize,
     weights: Weights,
 }
@@ -66,12 +62,12 @@ impl Light {
     ) -> Result<(), StudyError> {
         let decoder = work.models.decoder(&point.weights)?;
         let tok = &work.models.base.tokenizer;
-        let [activations, lines] = layout::at_step(&point.state, point.step);
+        let [activations, lines] = layout::at_step(&point.state.id, point.step);
         let texts = StateTexts::new(tok, &self.concepts, neutral, None, false)?;
         let at = &POSITIONS[..1];
         let read = StateActivations::capture(&decoder, &texts, layers, at, &mut || ())?;
         let path = work.layout.at(&activations);
-        let of = (point.condition.as_str(), point.seed, Some(point.step as u64));
+        let of = (point.state.condition.as_str(), point.state.seed, Some(point.step as u64));
         acts::write(&path, &work.attrs(None), of, layers, (&texts, neutral), &read)?;
         let all = behave::scores(&decoder, tok, (&self.battery, &self.claims), None)?;
         files::write_lines(work.layout, &lines, &all)
@@ -87,38 +83,30 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
     let (Some((spec, both)), Some(light)) = (study.followed(), Light::of(study)) else {
         return Ok(None);
     };
-    let mut points = vec![Point {
-        state: BASE.into(),
-        condition: BASE.into(),
-        seed: 0,
-        step: 0,
-        weights: Weights::Base,
-    }];
+    let mut points = vec![Point { state: &study.states[0], step: 0, weights: Weights::Base }];
     let mut inputs = Inputs::revision(REVISION)
         .value("model", &p.base)
         .value("concepts", &concepts_value(&light.concepts))
         .value("battery", &asked_value(&light.battery))
         .value("claims", &asked_value(&light.claims))
-        .value("neutral texts", &texts_value(&study.shift_texts));
+        .value("neutral texts", &study.shift_texts);
     for state in both {
         let s = &study.states[state];
         inputs = inputs.stage(before(stages, &finetune::name(&s.id))?);
         points.extend(study.checkpoints(state).into_iter().map(|step| Point {
-            state: s.id.clone(),
-            condition: s.condition.clone(),
-            seed: s.seed,
+            state: s,
             step,
             weights: Weights::Adapter(p.layout.at(&layout::checkpoint(&s.id, step))),
         }));
     }
     let layers = study.reported(p.model.decoder.layers());
-    let read = points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
+    let read = points.iter().map(|x| (&x.state.id, &x.state.condition, x.state.seed, x.step));
     let inputs = inputs.value("layers", &layers).value("steps", &read.collect::<Vec<_>>());
-    let outputs = points.iter().flat_map(|x| layout::at_step(&x.state, x.step)).collect();
+    let outputs = points.iter().flat_map(|x| layout::at_step(&x.state.id, x.step)).collect();
     let cost = p.costs.trajectory(spec.checkpoints);
     Ok(Some(Stage::new(NAME, inputs, outputs, cost, move |work: &mut Work| {
         for point in &points {
-            (work.watch)(&format!("{}, step {}", point.state, point.step));
+            (work.watch)(&format!("{}, step {}", point.state.id, point.step));
             light.read(point, &study.shift_texts, &layers, work)?;
         }
         Ok(())
