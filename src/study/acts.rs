@@ -2,7 +2,7 @@
 
 use super::layout::dev_set;
 use super::planner::POSITIONS;
-use super::StudyError;
+use super::Result;
 use crate::analysis::{ConceptActivations, StateActivations, StateTexts};
 use crate::capture::Position;
 use crate::materials::NeutralText;
@@ -25,7 +25,7 @@ pub fn write(
     layers: &[usize],
     (texts, neutral): (&StateTexts, &[NeutralText]),
     acts: &StateActivations,
-) -> Result<(), StudyError> {
+) -> Result<()> {
     let positions = &POSITIONS[..acts.neutral.len()];
     let spec = ActivationSpec {
         condition: condition.into(),
@@ -76,12 +76,12 @@ pub fn read(
     concepts: &[&str],
     with_dev: &[&str],
     positions: &[Position],
-) -> Result<StateActivations, StudyError> {
+) -> Result<StateActivations> {
     let reader = ActivationReader::open(path)?;
     let first = positions.first().map(Position::to_string).unwrap_or_default();
     let held = reader.sets()?;
     let none = (0, reader.spec().layers.len(), reader.spec().hidden);
-    let set = |name: &str| -> Result<ConceptActivations, StudyError> {
+    let set = |name: &str| -> Result<ConceptActivations> {
         Ok(ConceptActivations::of_turns(&reader.read(name, &first)?))
     };
     // A concept may have no pairs for development, and then has no set of them.
@@ -95,6 +95,6 @@ pub fn read(
         dev: with_dev.iter().map(dev).collect::<Result<_, _>>()?,
         neutral: neutral
             .map(|p| Ok(reader.read("neutral", &p.to_string())?))
-            .collect::<Result<_, StudyError>>()?,
+            .collect::<Result<_>>()?,
     })
 }

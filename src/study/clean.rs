@@ -5,7 +5,7 @@ use super::files;
 use super::layout::Layout;
 use super::marker::{remove, Marker};
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -24,7 +24,7 @@ impl Left {
     ///
     /// # Errors
     /// The folder of markers cannot be read.
-    pub fn of(layout: &Layout, stages: &[Stage]) -> Result<Self, StudyError> {
+    pub fn of(layout: &Layout, stages: &[Stage]) -> Result<Self> {
         let mut out = Left::default();
         let mut files = BTreeSet::new();
         let written: BTreeSet<String> = (stages.iter())
@@ -57,7 +57,7 @@ impl Left {
     ///
     /// # Errors
     /// A file that cannot be removed.
-    pub fn remove(&self, layout: &Layout) -> Result<(), StudyError> {
+    pub fn remove(&self, layout: &Layout) -> Result<()> {
         for file in &self.files {
             remove(&layout.at(file))?;
         }
@@ -78,7 +78,7 @@ impl Left {
 }
 
 /// Names of the stages that left a marker.
-fn marked(layout: &Layout) -> Result<Vec<String>, StudyError> {
+fn marked(layout: &Layout) -> Result<Vec<String>> {
     let of_stage = |(name, _): (String, _)| name.strip_suffix(".json").map(str::to_string);
     match files::listed(&layout.markers()) {
         Err(StudyError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {

@@ -5,11 +5,11 @@
 
 use super::manifest::{Source, Study};
 use super::renders::{self, Rendered};
-use super::StudyError;
+use super::Result;
 use crate::model::{Adapter, Model};
 
 /// Refuses a study that does not fit the model. Returns what its texts come to.
-pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
+pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     layers(study, model)?;
     for c in &study.conditions {
         if let Source::Adapter(folder) = &c.source {
@@ -20,7 +20,7 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
 }
 
 /// Every layer that is named exists.
-fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
+fn layers(study: &Study, model: &Model) -> Result<()> {
     let n = model.decoder.layers();
     let hold = |key: &str, layers: &[usize]| match layers.iter().find(|l| **l >= n) {
         None => Ok(()),
@@ -42,7 +42,7 @@ fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
 
 /// Every model of a condition can stand in for the study's: same shape, and the same ids for its
 /// texts, which are rendered and encoded once for all.
-pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
+pub fn hold_models(study: &Study, model: &Model) -> Result<()> {
     for c in &study.conditions {
         let Source::Model { name, at } = &c.source else {
             continue;

@@ -2,13 +2,13 @@
 
 use super::bounds::of_recipe;
 use super::manifest::{Condition, Study, BASE};
-use super::StudyError;
+use super::Result;
 
 /// Every fine-tune has the steps that the recipe and the trajectory speak of.
 ///
 /// # Errors
 /// The key that speaks of others.
-pub fn steps(study: &Study) -> Result<(), StudyError> {
+pub fn steps(study: &Study) -> Result<()> {
     let both = study.followed().map(|(spec, both)| (spec.checkpoints, both));
     let mut steps_of = Vec::new();
     for c in study.conditions.iter().filter(|c| c.is_tuned()) {
@@ -40,7 +40,7 @@ pub fn steps(study: &Study) -> Result<(), StudyError> {
 ///
 /// # Errors
 /// The key whose condition has no such preference.
-pub fn isolated(study: &Study) -> Result<(), StudyError> {
+pub fn isolated(study: &Study) -> Result<()> {
     let none = |c: &Condition| study.battery.iter().all(|p| study.implied(p, c));
     let followed = (study.followed()).map(|(_, both)| &study.states[both[0]].condition);
     let causal = study.edits.as_ref().map(|_| &study.focus);

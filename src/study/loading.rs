@@ -9,7 +9,7 @@ use super::layout::dev_set;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::text::Text;
 use super::written::{state_id, WrittenCondition};
-use super::StudyError;
+use super::Result;
 use crate::analysis::{Roles, State};
 use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
 use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
@@ -23,7 +23,7 @@ impl Study {
     ///
     /// # Errors
     /// What is wrong with it, by file, line and key.
-    pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
+    pub fn load(path: Option<&Path>) -> Result<Self> {
         Self::of(Text::read(path)?)
     }
 
@@ -31,7 +31,7 @@ impl Study {
     ///
     /// # Errors
     /// As [`Study::load`].
-    pub fn of(text: Text) -> Result<Self, StudyError> {
+    pub fn of(text: Text) -> Result<Self> {
         let written = text.parse()?;
         bounds::check(&written).map_err(|fault| text.at(fault))?;
         let (model, reference) = (model_at(&written.model, &text.folder), BASE.into());
@@ -50,11 +50,7 @@ impl Study {
     }
 
     /// Takes what was drawn of a file, which must hold as much as is asked for, and records its rows.
-    fn take<T>(
-        &mut self,
-        key: &str,
-        drawn: Result<Loaded<T>, MaterialError>,
-    ) -> Result<T, StudyError> {
+    fn take<T>(&mut self, key: &str, drawn: Result<Loaded<T>, MaterialError>) -> Result<T> {
         match drawn {
             Ok(loaded) => {
                 self.used.push(loaded.from);
@@ -71,7 +67,7 @@ impl Study {
         }
     }
 
-    fn load_batteries(&mut self) -> Result<(), StudyError> {
+    fn load_batteries(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.prompts, self.written.seed);
         let folder = self.beside(&self.written.battery);
         for preference in preferences(folder.as_deref())? {
@@ -86,7 +82,7 @@ impl Study {
         folder.as_ref().map(|f| self.text.folder.join(f))
     }
 
-    fn load_conditions(&mut self) -> Result<(), StudyError> {
+    fn load_conditions(&mut self) -> Result<()> {
         self.conditions.push(Condition {
             name: BASE.into(),
             source: Source::Base,
@@ -113,14 +109,14 @@ impl Study {
     }
 
     /// Names of rows that preferences and claims speak of.
-    fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
+    fn known_texts(&self) -> Result<HashSet<String>> {
         let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
         Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
     }
 
     /// Where a condition comes from; bounds know that it is exactly one of these.
-    fn source(&mut self, c: &WrittenCondition) -> Result<Source, StudyError> {
+    fn source(&mut self, c: &WrittenCondition) -> Result<Source> {
         let folder = self.text.folder.clone();
         if let Some(data) = &c.data {
             if data == NEUTRAL {
@@ -171,7 +167,7 @@ impl Study {
     }
 
     /// Concepts, and what they are to one another by the names that they give themselves.
-    fn load_concepts(&mut self) -> Result<(), StudyError> {
+    fn load_concepts(&mut self) -> Result<()> {
         let (names, s) = (self.written.concepts.clone(), self.written.sizes.clone());
         let (folder, seed) = (self.text.folder.clone(), self.written.seed);
         let coupled = names.coupled().into_iter().map(|c| ("couple", c));
@@ -217,7 +213,7 @@ impl Study {
     }
 
     /// The conditions of the roles, supposed where the manifest says none.
-    fn take_roles(&mut self) -> Result<(), StudyError> {
+    fn take_roles(&mut self) -> Result<()> {
         let r = self.written.roles.clone();
         let neutral = |c: &&Condition| c.source == Source::Neutral;
         let found = self.conditions.iter().find(neutral);
@@ -248,7 +244,7 @@ impl Study {
     }
 
     /// The claims of what conditions were trained on.
-    fn load_claims(&mut self) -> Result<(), StudyError> {
+    fn load_claims(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.claim_prompts, self.written.seed);
         for claim in claims(self.beside(&self.written.claims).as_deref())? {
             let name = &claim.items.name;
@@ -267,7 +263,7 @@ impl Study {
         self.hold(holds, "causal.claim_prompts", why)
     }
 
-    fn load_scripts(&mut self) -> Result<(), StudyError> {
+    fn load_scripts(&mut self) -> Result<()> {
         let Some(c) = self.written.conversations.clone() else {
             return Ok(());
         };
@@ -288,7 +284,7 @@ impl Study {
         Ok(())
     }
 
-    fn load_neutral(&mut self) -> Result<(), StudyError> {
+    fn load_neutral(&mut self) -> Result<()> {
         let (s, seed) = (self.written.sizes.clone(), self.written.seed);
         let all = neutral_texts(None)?;
         let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
@@ -304,7 +300,7 @@ impl Study {
     }
 
     /// Neutral prompts that are mixed in, and others for a neutral condition.
-    fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<(), StudyError> {
+    fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<()> {
         let (all, seed) = (neutral_prompts(None)?, self.written.seed);
         self.mixed = self.take("sizes.neutral_rows", all.clone().draw(mixed, seed))?;
         if !self.conditions.iter().any(|c| c.source == Source::Neutral) {

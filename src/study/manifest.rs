@@ -7,7 +7,7 @@
 use super::text::Text;
 pub use super::text::{FULL, QUICK};
 pub use super::written::{Sizes, Trajectory, Written, BASE, NEUTRAL};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::analysis::behaviour::is_implied;
 use crate::analysis::state::states_of;
 use crate::analysis::{Draws, Roles, State};
@@ -153,7 +153,7 @@ impl Study {
     }
 
     /// Refuses a key for a reason where it does not hold.
-    pub fn hold(&self, holds: bool, key: &str, why: impl Into<String>) -> Result<(), StudyError> {
+    pub fn hold(&self, holds: bool, key: &str, why: impl Into<String>) -> Result<()> {
         match holds {
             true => Ok(()),
             false => Err(self.bad(key, why)),

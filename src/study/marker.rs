@@ -7,7 +7,7 @@
 use super::files::{self, Digests};
 use super::layout::Layout;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::atomic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl Marker {
         layout: &Layout,
         stage: &Stage,
         digests: &Digests,
-    ) -> Result<Result<Self, Why>, StudyError> {
+    ) -> Result<Result<Self, Why>> {
         let Some(marker) = Self::read(layout, &stage.name) else {
             return Ok(Err(Why::New));
         };
@@ -89,7 +89,7 @@ impl Marker {
         stage: &Stage,
         digests: &Digests,
         (seconds, peak_bytes): (f64, u64),
-    ) -> Result<Self, StudyError> {
+    ) -> Result<Self> {
         let mut outputs = BTreeMap::new();
         for name in &stage.outputs {
             let files = match name.ends_with('/') {
@@ -117,7 +117,7 @@ impl Marker {
     ///
     /// # Errors
     /// The store's.
-    pub fn write(&self, layout: &Layout, stage: &str) -> Result<(), StudyError> {
+    pub fn write(&self, layout: &Layout, stage: &str) -> Result<()> {
         let path = layout.marker(stage);
         let text = serde_json::to_vec_pretty(self)
             .map_err(|e| StudyError::Stage { path: path.clone(), why: e.to_string() })?;
@@ -130,7 +130,7 @@ impl Marker {
 ///
 /// # Errors
 /// A file that cannot be removed.
-pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
+pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<()> {
     let Some(before) = Marker::read(layout, &stage.name) else {
         return Ok(());
     };
@@ -144,7 +144,7 @@ pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
 ///
 /// # Errors
 /// `Write`.
-pub fn remove(path: &Path) -> Result<(), StudyError> {
+pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(StudyError::Write { path: path.into(), source })

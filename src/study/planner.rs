@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::manifest::{Source, Study};
 use super::models::{self, Weights};
 use super::stage::{Inputs, Stage};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::capture::Position;
 use crate::materials::{Concept, Preference};
 use crate::model::{resolve, Model};
@@ -42,7 +42,7 @@ pub type Before<'a> = [Stage<'a>];
 ///
 /// # Errors
 /// Where it was not: stages are planned in an order in which each follows what it needs.
-pub fn before<'s, 'a>(stages: &'s Before<'a>, name: &str) -> Result<&'s Stage<'a>, StudyError> {
+pub fn before<'s, 'a>(stages: &'s Before<'a>, name: &str) -> Result<&'s Stage<'a>> {
     let found = stages.iter().find(|s| s.name == name);
     found.ok_or_else(|| StudyError::Unplanned { stage: name.into() })
 }
@@ -57,7 +57,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// A model that cannot be found.
-    pub fn weights(&self, state: usize) -> Result<Weights, StudyError> {
+    pub fn weights(&self, state: usize) -> Result<Weights> {
         let condition = self.study.of_state(state);
         Ok(match &condition.source {
             Source::Base | Source::System(_) => Weights::Base,
@@ -75,12 +75,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// A file of its adapter or model that cannot be read.
-    pub fn of_state(
-        &self,
-        inputs: Inputs,
-        state: usize,
-        stages: &Before,
-    ) -> Result<Inputs, StudyError> {
+    pub fn of_state(&self, inputs: Inputs, state: usize, stages: &Before) -> Result<Inputs> {
         let s = &self.study.states[state];
         let condition = self.study.of_state(state);
         let inputs =

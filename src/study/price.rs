@@ -8,7 +8,7 @@ use super::files::Digests;
 use super::layout::Layout;
 use super::marker::Marker;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::room;
 use serde::Serialize;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Price {
     ///
     /// # Errors
     /// An output that is there and cannot be read.
-    pub fn of(stages: &[Stage], layout: &Layout, digests: &Digests) -> Result<Self, StudyError> {
+    pub fn of(stages: &[Stage], layout: &Layout, digests: &Digests) -> Result<Self> {
         let mut price = Price {
             seconds: 0.0,
             memory: 0.0,
@@ -60,7 +60,7 @@ impl Price {
     }
 
     /// Refuses a study that does not fit the machine.
-    pub fn hold(&self, out: &Path) -> Result<(), StudyError> {
+    pub fn hold(&self, out: &Path) -> Result<()> {
         let memory = "lower recipe.batch, recipe.rank, draws or sizes, close other programs, or take a smaller model";
         let disk = "free some, give another --out, or lower recipe.rank, seeds or sizes";
         let of_memory = format!("memory (stage {})", self.largest);

@@ -7,7 +7,7 @@ use super::manifest::{Source, Study};
 use super::marker::Marker;
 use super::models;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::model::{resolve, warning, Model};
 use crate::store::manifest::StageRecord;
 use crate::store::{time, Manifest, StoreError};
@@ -22,7 +22,7 @@ pub fn begun(
     model: &Model,
     command: &[String],
     digests: &Digests,
-) -> Result<Manifest, StudyError> {
+) -> Result<Manifest> {
     let config = serde_json::to_value(&study.written).map_err(|e| StudyError::Stage {
         path: crate::store::manifest::FILE_NAME.into(),
         why: e.to_string(),

@@ -6,7 +6,7 @@
 
 use super::manifest::{Source, Study, BASE};
 use super::stages::converse::REPLY;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::behavior::conversation::Replies;
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
@@ -52,7 +52,7 @@ struct Reader<'a> {
 }
 
 /// Renders everything. Returns how many texts there are and how long they get.
-pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
+pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     let mut reader = Reader {
         study,
         model,
@@ -74,11 +74,7 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
 }
 
 /// The first text of the study that another model encodes otherwise.
-pub fn differing(
-    study: &Study,
-    model: &Model,
-    other: &Model,
-) -> Result<Option<String>, StudyError> {
+pub fn differing(study: &Study, model: &Model, other: &Model) -> Result<Option<String>> {
     let prompts = study.battery.iter().flat_map(|p| &p.prompts);
     let prompts = prompts.filter_map(|p| Some((&p.prompt, &p.pairs.first()?.express)));
     let neutral = study.shift_texts.iter().map(|t| (&t.prompt, &t.response));
@@ -137,7 +133,7 @@ impl Reader<'_> {
         turns: &[Message],
         roles: &[Role],
         more: usize,
-    ) -> Result<Tokens, StudyError> {
+    ) -> Result<Tokens> {
         let read = self.model.tokenizer.chat(turns, false);
         let tokens = read.map_err(|e| self.refused(at, e))?;
         for role in roles {
@@ -151,7 +147,7 @@ impl Reader<'_> {
         Ok(tokens)
     }
 
-    fn length(&mut self, at: &Place, tokens: usize) -> Result<(), StudyError> {
+    fn length(&mut self, at: &Place, tokens: usize) -> Result<()> {
         let context = self.found.context;
         if tokens > context {
             return Err(self.refused(at, ModelError::TooLong { tokens, context }));
@@ -162,7 +158,7 @@ impl Reader<'_> {
     }
 
     /// What every state is read on and asked.
-    fn state(&mut self) -> Result<(), StudyError> {
+    fn state(&mut self) -> Result<()> {
         let study = self.study;
         for (concept, used) in study.concepts.iter().zip(used(study, "concept")) {
             for (i, pair) in concept.pairs.iter().enumerate() {
@@ -193,7 +189,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn battery(&mut self, kind: &'static str, battery: &[Preference]) -> Result<(), StudyError> {
+    fn battery(&mut self, kind: &'static str, battery: &[Preference]) -> Result<()> {
         for (preference, used) in battery.iter().zip(used(self.study, kind)) {
             for (i, prompt) in preference.prompts.iter().enumerate() {
                 let at = Place::row(used, i, &prompt.id);
@@ -207,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// A whole conversation: its turns, and its question behind them and alone.
-    fn conversation(&mut self, set: &ScriptSet, script: &Script) -> Result<(), StudyError> {
+    fn conversation(&mut self, set: &ScriptSet, script: &Script) -> Result<()> {
         let spec = self.study.written.conversations.as_ref();
         let scripted = spec.is_none_or(|c| c.replies == Replies::Scripted);
         let at = Place {
@@ -235,7 +231,7 @@ impl Reader<'_> {
     }
 
     /// The rows of every fine-tune, and the prompts that the model answers for them.
-    fn training(&mut self) -> Result<(), StudyError> {
+    fn training(&mut self) -> Result<()> {
         let study = self.study;
         let limit = study.written.recipe.max_tokens;
         for c in &study.conditions {
@@ -263,13 +259,7 @@ impl Reader<'_> {
     }
 
     /// A row to learn, to the answer of which the model may add `more`.
-    fn row(
-        &mut self,
-        at: &Place,
-        row: &[Message],
-        limit: usize,
-        more: usize,
-    ) -> Result<(), StudyError> {
+    fn row(&mut self, at: &Place, row: &[Message], limit: usize, more: usize) -> Result<()> {
         let room = limit.saturating_sub(more);
         let read = examples(&self.model.tokenizer, &[row.to_vec()], room);
         let example = read.map_err(|e| match e {

@@ -17,7 +17,7 @@ use super::price::Price;
 use super::record;
 use super::renders::Rendered;
 use super::stage::{Stage, Work};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::model::Model;
 use crate::speed::Rates;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
@@ -72,7 +72,7 @@ pub fn check(
     model: &Model,
     layout: &Layout,
     rates: Rates,
-) -> Result<(Rendered, Price), StudyError> {
+) -> Result<(Rendered, Price)> {
     let digests = Digests::default();
     let rendered = fit::hold(study, model)?;
     fit::hold_models(study, model)?;
@@ -84,7 +84,7 @@ pub fn check(
 
 /// Refuses a folder that holds the run of a study of another name: files of both would be side by
 /// side.
-fn another(study: &Study, layout: &Layout) -> Result<(), StudyError> {
+fn another(study: &Study, layout: &Layout) -> Result<()> {
     if !layout.at(crate::store::manifest::FILE_NAME).exists() {
         return Ok(());
     }
@@ -99,7 +99,7 @@ fn another(study: &Study, layout: &Layout) -> Result<(), StudyError> {
 }
 
 /// Makes the run folder and keeps its day.
-fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<(), StudyError> {
+fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<()> {
     let make = |p: &Path| {
         std::fs::create_dir_all(p).map_err(|source| StudyError::Write { path: p.into(), source })
     };
@@ -123,12 +123,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs a stage and leaves its marker.
-    fn stage(
-        &mut self,
-        stage: &Stage,
-        why: &Why,
-        watch: &mut dyn FnMut(Event),
-    ) -> Result<Marker, StudyError> {
+    fn stage(&mut self, stage: &Stage, why: &Why, watch: &mut dyn FnMut(Event)) -> Result<Marker> {
         let begun = Instant::now();
         reset_peak_memory();
         if let Why::Changed(file) = why {
@@ -169,7 +164,7 @@ pub fn run(
     out: &Path,
     command: &[String],
     watch: &mut dyn FnMut(Event),
-) -> Result<(), StudyError> {
+) -> Result<()> {
     let (layout, digests) = (Layout::new(out), Digests::default());
     let rendered = fit::hold(study, model)?;
     fit::hold_models(study, model)?;
@@ -194,7 +189,7 @@ pub fn run(
     };
     // Seconds that finished stages took, and those expected of them: the machine's own pace.
     let (mut took, mut expected) = (0.0, 0.0);
-    let open = |from: usize| -> Result<f64, StudyError> {
+    let open = |from: usize| -> Result<f64> {
         let mut seconds = 0.0;
         for s in &stages[from..] {
             if Marker::standing(&layout, s, &digests)?.is_err() {
@@ -250,7 +245,7 @@ pub fn only(
     name: &str,
     command: &[String],
     watch: &mut dyn FnMut(Event),
-) -> Result<(), StudyError> {
+) -> Result<()> {
     let (layout, digests) = (Layout::new(out), Digests::default());
     let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
     let (index, stage) = found(&stages, name)?;
@@ -303,10 +298,7 @@ pub fn only(
 }
 
 /// A stage of the plan by name.
-fn found<'s, 'a>(
-    stages: &'s [Stage<'a>],
-    name: &str,
-) -> Result<(usize, &'s Stage<'a>), StudyError> {
+fn found<'s, 'a>(stages: &'s [Stage<'a>], name: &str) -> Result<(usize, &'s Stage<'a>)> {
     let mut all = stages.iter().enumerate();
     all.find(|(_, s)| s.name == name).ok_or_else(|| StudyError::Unplanned { stage: name.into() })
 }

@@ -17,7 +17,7 @@ use crate::study::layout::{self, Layout};
 use crate::study::manifest::Edits;
 use crate::study::planner::{asked_value, before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 const REVISION: u32 = 1;
 
@@ -59,7 +59,7 @@ impl Edited<'_> {
         own: &str,
         background: &str,
         layers: &[usize],
-    ) -> Result<Vec<Direction>, StudyError> {
+    ) -> Result<Vec<Direction>> {
         let Edits { concepts: tested, placebos } = self.edits;
         let names = [&tested[..], placebos].concat();
         let called: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -92,7 +92,7 @@ pub fn stage<'a>(
     state: usize,
     of_claim: bool,
     stages: &Before,
-) -> Result<Option<Stage<'a>>, StudyError> {
+) -> Result<Option<Stage<'a>>> {
     let study = p.study;
     let [battery, claim] = study.asked();
     let asked = if of_claim { claim } else { battery };
@@ -142,6 +142,6 @@ pub fn stage<'a>(
 ///
 /// # Errors
 /// A file that is not there or holds something else.
-pub fn read(layout: &Layout, state: &str, of_claim: bool) -> Result<Ablated, StudyError> {
+pub fn read(layout: &Layout, state: &str, of_claim: bool) -> Result<Ablated> {
     files::json(layout, &layout::ablated(state, of_claim))
 }

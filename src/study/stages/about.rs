@@ -13,7 +13,7 @@ use crate::materials::{Concept, Pair, Split};
 use crate::model::{warning, Model};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{Condition, Study};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 use std::collections::BTreeSet;
 
 /// What the stages left, and of what.
@@ -28,7 +28,7 @@ pub struct Left<'a> {
 ///
 /// # Errors
 /// A log that is not there or holds something else.
-pub fn about(left: &Left, scale: &Scale) -> Result<Results, StudyError> {
+pub fn about(left: &Left, scale: &Scale) -> Result<Results> {
     let study = left.study;
     let couple =
         |(a, b): &(String, String)| CoupleRow { concept_a: a.clone(), concept_b: b.clone() };
@@ -122,7 +122,7 @@ fn concepts(study: &Study) -> Vec<ConceptRow> {
 }
 
 /// Loss of every step of every fine-tune of the study.
-fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, StudyError> {
+fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>> {
     let mut out = Vec::new();
     for (i, s) in study.states.iter().enumerate() {
         if !study.of_state(i).is_tuned() {

@@ -6,7 +6,7 @@ use crate::model::{Decoder, Interventions, Tokenizer};
 use crate::study::layout;
 use crate::study::planner::{asked_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 const REVISION: u32 = 1;
 
@@ -24,7 +24,7 @@ pub fn scores(
     tok: &Tokenizer,
     (battery, claims): (&[Preference], &[Preference]),
     system: Option<&str>,
-) -> Result<Vec<PairScore>, StudyError> {
+) -> Result<Vec<PairScore>> {
     let none = Interventions::none();
     let mut all = stance(decoder, tok, battery, system, &none)?;
     if !claims.is_empty() {
@@ -37,7 +37,7 @@ pub fn scores(
 ///
 /// # Errors
 /// A file of the state that cannot be read.
-pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>> {
     let (study, s) = (p.study, &p.study.states[state]);
     let (weights, system) = (p.weights(state)?, study.of_state(state).system());
     let inputs = p

@@ -7,7 +7,7 @@ use crate::study::layout::{self, Layout, SCALE};
 use crate::study::manifest::Study;
 use crate::study::planner::{concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{acts, files, Result};
 use serde::{Deserialize, Serialize};
 
 const REVISION: u32 = 1;
@@ -28,7 +28,7 @@ impl Scale {
     ///
     /// # Errors
     /// A file that is not there or holds something else.
-    pub fn read(layout: &Layout) -> Result<Self, StudyError> {
+    pub fn read(layout: &Layout) -> Result<Self> {
         files::json(layout, SCALE)
     }
 }
@@ -42,7 +42,7 @@ pub fn name(state: &str) -> String {
 ///
 /// # Errors
 /// A file of the state that cannot be read.
-pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>> {
     let (study, s) = (p.study, &p.study.states[state]);
     let (weights, system) = (p.weights(state)?, study.of_state(state).system());
     // Texts of the layer RMS, in base.
@@ -79,11 +79,7 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
 ///
 /// # Errors
 /// As [`read`].
-pub fn concepts(
-    layout: &Layout,
-    state: &str,
-    names: &[&str],
-) -> Result<StateActivations, StudyError> {
+pub fn concepts(layout: &Layout, state: &str, names: &[&str]) -> Result<StateActivations> {
     acts::read(&layout.at(&layout::activations(state)), names, &[], &POSITIONS[..1])
 }
 
@@ -91,7 +87,7 @@ pub fn concepts(
 ///
 /// # Errors
 /// A file that is not there or holds something else.
-pub fn read(layout: &Layout, study: &Study, state: usize) -> Result<StateActivations, StudyError> {
+pub fn read(layout: &Layout, study: &Study, state: usize) -> Result<StateActivations> {
     let s = &study.states[state];
     let names: Vec<&str> = study.concepts.iter().map(|c| c.name.as_str()).collect();
     let dev: &[&str] = if s.is_base() { &names } else { &[] };

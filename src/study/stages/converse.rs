@@ -10,7 +10,7 @@ use crate::model::Interventions;
 use crate::study::layout::{self, Layout};
 use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 use serde_json::json;
 
 const REVISION: u32 = 1;
@@ -32,7 +32,7 @@ pub fn stage<'a>(
     state: usize,
     replies: Replies,
     stages: &Before,
-) -> Result<Stage<'a>, StudyError> {
+) -> Result<Stage<'a>> {
     let (study, s, seed) = (p.study, &p.study.states[state], p.study.written.seed);
     let (weights, system) = (p.weights(state)?, study.of_state(state).system());
     let (concepts, layers) = (study.roles.coupled(), study.reported(p.model.decoder.layers()));
@@ -77,7 +77,7 @@ pub fn stage<'a>(
 }
 
 /// Base's directions at the reported layers.
-fn rulers(layout: &Layout, names: &[&str], layers: &[usize]) -> Result<Vec<Ruler>, StudyError> {
+fn rulers(layout: &Layout, names: &[&str], layers: &[usize]) -> Result<Vec<Ruler>> {
     let base = capture::concepts(layout, BASE, names)?;
     let mut out = Vec::new();
     for (name, read) in names.iter().zip(&base.concepts) {
@@ -95,7 +95,7 @@ fn rulers(layout: &Layout, names: &[&str], layers: &[usize]) -> Result<Vec<Ruler
 ///
 /// # Errors
 /// A file that is not there or holds something else.
-pub fn read(layout: &Layout, state: &str) -> Result<Held, StudyError> {
+pub fn read(layout: &Layout, state: &str) -> Result<Held> {
     let [talks, scores, turns] = layout::conversations(state);
     Ok(Held {
         talks: files::lines(layout, &talks)?,

@@ -11,7 +11,7 @@ use crate::study::layout::{Layout, DOSED};
 use crate::study::manifest::{fewer, Study};
 use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 const REVISION: u32 = 1;
 
@@ -32,7 +32,7 @@ pub fn asked(study: &Study) -> [Vec<Preference>; 2] {
 ///
 /// # Errors
 /// A text that the template refuses.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>> {
     let study = p.study;
     let (Some(edits), Some(spec)) = (&study.edits, &study.written.causal) else {
         return Ok(None);
@@ -71,6 +71,6 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, 
 ///
 /// # Errors
 /// A file that is not there or holds something else.
-pub fn read(layout: &Layout) -> Result<Dosed, StudyError> {
+pub fn read(layout: &Layout) -> Result<Dosed> {
     files::json(layout, DOSED)
 }

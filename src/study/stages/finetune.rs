@@ -14,7 +14,7 @@ use crate::study::layout::{self, Layout, DISTILLED};
 use crate::study::manifest::{share, Source, Study};
 use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -88,7 +88,7 @@ fn drawn(study: &Study, state: usize) -> Option<(Vec<usize>, Vec<&[Message]>)> {
 ///
 /// # Errors
 /// A row that cannot be learnt.
-pub fn identity_tokens(study: &Study, tok: &Tokenizer) -> Result<Option<f64>, StudyError> {
+pub fn identity_tokens(study: &Study, tok: &Tokenizer) -> Result<Option<f64>> {
     let mut totals = Vec::new();
     for state in 0..study.states.len() {
         if !study.of_state(state).identity {
@@ -114,7 +114,7 @@ pub fn stage<'a>(
     state: usize,
     wanted: Option<f64>,
     stages: &Before,
-) -> Result<Stage<'a>, StudyError> {
+) -> Result<Stage<'a>> {
     let study = p.study;
     let id = p.id(state);
     let own = match drawn(study, state) {
@@ -160,7 +160,7 @@ pub fn stage<'a>(
 }
 
 impl Finetune<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
+    fn run(&self, work: &mut Work) -> Result<()> {
         let tok = &work.models.base.tokenizer;
         let (rows, learnt) = self.rows(work.layout, tok)?;
         let examples = examples(tok, &rows, self.recipe.max_tokens)?;
@@ -199,11 +199,7 @@ impl Finetune<'_> {
     }
 
     /// Its own rows, then the mixed ones.
-    fn rows(
-        &self,
-        layout: &Layout,
-        tok: &Tokenizer,
-    ) -> Result<(Vec<Vec<Message>>, Learnt), StudyError> {
+    fn rows(&self, layout: &Layout, tok: &Tokenizer) -> Result<(Vec<Vec<Message>>, Learnt)> {
         let text = files::text(layout, DISTILLED)?;
         // The note alone: a model that answers nothing has no neutral rows.
         let answered = match text.lines().count() {
@@ -219,7 +215,7 @@ impl Finetune<'_> {
             found.map(|m| m.to_vec()).collect()
         };
         let mixed = of(self.mixed);
-        let tokens = |rows: &[Vec<Message>]| -> Result<Vec<usize>, StudyError> {
+        let tokens = |rows: &[Vec<Message>]| -> Result<Vec<usize>> {
             if rows.is_empty() {
                 return Ok(Vec::new());
             }
@@ -287,7 +283,7 @@ impl Finetune<'_> {
     }
 
     /// The edits of a fine-tune that is kept from a concept: base's direction of it.
-    fn prevention(&self, layout: &Layout, prevent: &Prevent) -> Result<Interventions, StudyError> {
+    fn prevention(&self, layout: &Layout, prevent: &Prevent) -> Result<Interventions> {
         let base = capture::concepts(layout, crate::analysis::BASE, &[&prevent.concept])?;
         let direction = base.concepts[0].direction();
         let scale = capture::Scale::read(layout)?;

@@ -13,7 +13,7 @@ use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
 use crate::study::planner::{asked_value, before, concepts_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result, StudyError};
 use serde_json::{json, Value};
 
 const REVISION: u32 = 1;
@@ -25,7 +25,7 @@ pub const NAME: &str = "measure";
 ///
 /// # Errors
 /// A stage that was not planned.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     let study = p.study;
     let states: Vec<Value> = (0..study.states.len())
         .map(|i| {
@@ -63,7 +63,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
 }
 
-fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
+fn run(study: &Study, work: &mut Work) -> Result<()> {
     work.models.release();
     let (layout, model) = (work.layout, work.models.base);
     let mut config = serde_json::to_value(&study.written)

@@ -16,7 +16,7 @@ use crate::causal::{Guards, KNOWN_ORDER};
 use crate::study::layout;
 use crate::study::manifest::Study;
 use crate::study::planner::POSITIONS;
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 /// Bootstrap draws of the quality of directions in states other than base.
 const TUNED_DRAWS: usize = 200;
@@ -26,10 +26,7 @@ const TUNED_DRAWS: usize = 200;
 ///
 /// # Errors
 /// A file that is not there or holds something else; an analysis'.
-pub fn all(
-    left: &Left,
-    watch: &mut dyn FnMut(&str),
-) -> Result<(Readings, Directions, Results), StudyError> {
+pub fn all(left: &Left, watch: &mut dyn FnMut(&str)) -> Result<(Readings, Directions, Results)> {
     let study = left.study;
     let scale = capture::Scale::read(left.layout)?;
     watch("reading activations");
@@ -79,7 +76,7 @@ pub fn all(
 }
 
 /// Activations of every state.
-fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings, StudyError> {
+fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings> {
     let (study, tok) = (left.study, &left.model.tokenizer);
     let texts = StateTexts::new(tok, &study.concepts, &[], None, true)?;
     let each = 0..study.states.len();
@@ -121,7 +118,7 @@ fn contrasts(study: &Study) -> Vec<(String, String)> {
     pairings(&sets, &references)
 }
 
-fn of_behaviour(left: &Left) -> Result<Results, StudyError> {
+fn of_behaviour(left: &Left) -> Result<Results> {
     let study = left.study;
     let scores = (study.states.iter())
         .map(|s| files::lines(left.layout, &layout::behaviour(&s.id)))
@@ -137,7 +134,7 @@ fn of_behaviour(left: &Left) -> Result<Results, StudyError> {
     })?)
 }
 
-fn of_conversations(left: &Left) -> Result<Results, StudyError> {
+fn of_conversations(left: &Left) -> Result<Results> {
     let study = left.study;
     if study.written.conversations.is_none() {
         return Ok(Results::default());
@@ -156,7 +153,7 @@ fn of_conversations(left: &Left) -> Result<Results, StudyError> {
 }
 
 /// Ablations of preferences and of the claim, and doses; empty where no cause is asked for.
-fn of_cause(left: &Left) -> Result<Results, StudyError> {
+fn of_cause(left: &Left) -> Result<Results> {
     let study = left.study;
     let mut out = Results::default();
     let Some([focus, reference]) = study.sides() else {

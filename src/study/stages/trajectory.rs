@@ -14,7 +14,7 @@ use crate::study::manifest::{fewer, Study};
 use crate::study::models::Weights;
 use crate::study::planner::{asked_value, before, concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{acts, files, Result};
 
 const REVISION: u32 = 1;
 
@@ -59,7 +59,7 @@ impl Light {
         neutral: &[NeutralText],
         layers: &[usize],
         work: &mut Work,
-    ) -> Result<(), StudyError> {
+    ) -> Result<()> {
         let decoder = work.models.decoder(&point.weights)?;
         let tok = &work.models.base.tokenizer;
         let [activations, lines] = layout::at_step(&point.state.id, point.step);
@@ -78,7 +78,7 @@ impl Light {
 ///
 /// # Errors
 /// A stage that was not planned.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>> {
     let study = p.study;
     let (Some((spec, both)), Some(light)) = (study.followed(), Light::of(study)) else {
         return Ok(None);
@@ -119,7 +119,7 @@ fn path(
     state: &str,
     steps: &[usize],
     concepts: &[&str],
-) -> Result<(Vec<StateActivations>, Vec<Vec<PromptScore>>), StudyError> {
+) -> Result<(Vec<StateActivations>, Vec<Vec<PromptScore>>)> {
     let (mut read, mut scores) = (Vec::new(), Vec::new());
     for &step in steps {
         let state = if step == 0 { BASE } else { state };
@@ -134,12 +134,7 @@ fn path(
 ///
 /// # Errors
 /// A file that is not there or holds something else; the analysis'.
-pub fn measured(
-    layout: &Layout,
-    study: &Study,
-    tok: &Tokenizer,
-    rms: &[f64],
-) -> Result<Results, StudyError> {
+pub fn measured(layout: &Layout, study: &Study, tok: &Tokenizer, rms: &[f64]) -> Result<Results> {
     let (Some((_, both)), Some(light)) = (study.followed(), Light::of(study)) else {
         return Ok(Results::default());
     };
