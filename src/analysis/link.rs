@@ -161,15 +161,12 @@ pub fn pair_name(a: &str, b: &str) -> String {
     format!("{a} x {b}")
 }
 
-/// The tuned states with their behaviour and predictor by `values`, where there are such.
-fn moved(
-    input: &LinkInput,
-    values: impl Fn(&BehaviourOf, &State) -> Option<(f64, f64)>,
-) -> Vec<Point> {
+/// The tuned states with their behaviour and predictor by `of`, where there are such.
+fn moved(input: &LinkInput, of: impl Fn(&BehaviourOf, &State) -> Option<(f64, f64)>) -> Vec<Point> {
     let tuned = input.states.iter().filter(|s| !s.is_base());
     let point = |s: &State| {
         let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
-        let (behaviour, predictor) = values(moved, s)?;
+        let (behaviour, predictor) = of(moved, s)?;
         let (state, condition) = (s.id.clone(), s.condition.clone());
         Some(Point { state, condition, behaviour, predictor })
     };

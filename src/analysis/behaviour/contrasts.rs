@@ -38,6 +38,8 @@ pub(super) struct Compared<'a> {
     pub reference: &'a str,
     /// Rows that either was trained on.
     pub texts: [&'a str; 2],
+    pub battery: &'a [Preference],
+    pub draws: Draws,
 }
 
 /// Stance log-odds of a set against those of a reference: each preference, the set's own claim, and the
@@ -53,11 +55,13 @@ pub(super) fn of_stance(
         set: &set.set,
         reference: &reference.set,
         texts: [&set.text, &reference.text],
+        battery,
+        draws,
     };
-    let mut out = of_cells(which, &less(&set.battery, &reference.battery), battery, draws)?;
+    let mut out = of_cells(which, &less(&set.battery, &reference.battery))?;
     let own = of(&less(&set.claims, &reference.claims), |c| c == set.text);
     if !own.is_empty() {
-        let mut row = one(which, CLAIM, &own, draws)?;
+        let mut row = one(which, CLAIM, &own)?;
         row.preference = set.text.clone();
         out.push(row);
     }
@@ -65,20 +69,15 @@ pub(super) fn of_stance(
 }
 
 /// Rows of the differences of each preference, and of all isolated ones.
-pub(super) fn of_cells(
-    which: Compared,
-    less: &[PromptValue],
-    battery: &[Preference],
-    draws: Draws,
-) -> Result<Vec<ContrastRow>> {
-    let status = |name: &str| match status(battery, name, &which.texts) {
+pub(super) fn of_cells(which: Compared, less: &[PromptValue]) -> Result<Vec<ContrastRow>> {
+    let status = |name: &str| match status(which.battery, name, &which.texts) {
         "implied" => "implied",
         _ => ISOLATED,
     };
     let mut out = Vec::new();
     for name in names(less) {
-        let mut row = one(which, PREFERENCE, &of(less, |n| n == name), draws)?;
-        let known = battery.iter().find(|p| p.name == name);
+        let mut row = one(which, PREFERENCE, &of(less, |n| n == name))?;
+        let known = which.battery.iter().find(|p| p.name == name);
         row.group = known.map_or(String::new(), |p| p.group.clone());
         row.preference = name.into();
         row.status = status(name).into();
@@ -86,15 +85,15 @@ pub(super) fn of_cells(
     }
     let isolated = of(less, |name| status(name) == ISOLATED);
     if !isolated.is_empty() {
-        let mut row = one(which, ISOLATED, &isolated, draws)?;
+        let mut row = one(which, ISOLATED, &isolated)?;
         row.status = ISOLATED.into();
         out.push(row);
     }
     Ok(out)
 }
 
-fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<ContrastRow> {
-    let found = estimate(less, draws)?;
+fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
+    let found = estimate(less, which.draws)?;
     Ok(ContrastRow {
         measure: which.measure.into(),
         set: which.set.into(),
@@ -103,7 +102,7 @@ fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<Contra
         estimate: found.value,
         lo: found.interval.lo,
         hi: found.interval.hi,
-        p: flipped(less, draws),
+        p: flipped(less, which.draws),
         n: found.n,
         ..ContrastRow::NONE
     })

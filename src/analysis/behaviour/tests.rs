@@ -41,7 +41,7 @@ fn state(id: &str, text: &str) -> State {
 }
 
 fn find<'a>(
-    all: &'a BehaviourRecords,
+    all: &'a Results,
     set: &str,
     reference: &str,
     kind: &str,

@@ -17,7 +17,7 @@ pub use doses::{judge_doses, judge_edit, Questions};
 
 use super::records::{distinct, WarningRow};
 use super::{Result, StateActivations};
-use crate::causal::{Direction, Edited, Kind};
+use crate::causal::{Direction, Edited, Kind, Warning};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -94,10 +94,7 @@ pub fn directions(
 }
 
 /// Doubts as rows, each said once.
-pub(super) fn doubts(
-    about: &str,
-    warnings: impl IntoIterator<Item = crate::causal::Warning>,
-) -> Vec<WarningRow> {
+pub(super) fn doubts(about: &str, warnings: Vec<Warning>) -> Vec<WarningRow> {
     let texts = distinct(warnings.into_iter().map(|w| w.to_string()));
     texts.into_iter().map(|text| WarningRow { about: about.into(), text }).collect()
 }

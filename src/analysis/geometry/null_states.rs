@@ -15,6 +15,8 @@ use crate::model::{Adapter, Decoder};
 use crate::stats::linalg::cosine;
 use ndarray::{Array1, Array2, Array3, ArrayView3};
 
+type Rows = Result<Vec<NullStateRow>>;
+
 /// Which null states are made, and of what.
 pub struct NullStates<'a> {
     /// Base.
@@ -39,12 +41,12 @@ pub fn null_states(
     nulls: &NullStates,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Vec<NullStateRow>> {
-    let mut rows = Vec::new();
-    if nulls.random_adapters + nulls.shuffled > 0 {
-        let asked = Asked::new(readings, options)?;
-        random_adapters(&asked, nulls, watch, &mut rows)?;
-        shuffled(&asked, nulls, watch, &mut rows)?;
+    if nulls.random_adapters + nulls.shuffled == 0 {
+        return Ok(Vec::new());
     }
+    let asked = Asked::new(readings, options)?;
+    let mut rows = random_adapters(&asked, nulls, watch)?;
+    rows.extend(shuffled(&asked, nulls, watch)?);
     Ok(rows)
 }
 
@@ -90,14 +92,10 @@ fn profile(asked: &Asked, tuned: ArrayView3<f32>, along: &Population) -> Result<
 }
 
 /// Each adapter's shift along base's coupled concepts among those of its random matches.
-fn random_adapters(
-    asked: &Asked,
-    nulls: &NullStates,
-    watch: &mut dyn FnMut(&str),
-    rows: &mut Vec<NullStateRow>,
-) -> Result<()> {
+fn random_adapters(asked: &Asked, nulls: &NullStates, watch: &mut dyn FnMut(&str)) -> Rows {
+    let mut rows = Vec::new();
     if nulls.random_adapters == 0 {
-        return Ok(());
+        return Ok(rows);
     }
     let readings = asked.readings;
     let ids: Vec<&str> = readings.states.iter().map(|s| s.id.as_str()).collect();
@@ -124,18 +122,14 @@ fn random_adapters(
             rows.extend(ranked(asked, name, of, &observed, null)?);
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Base's cosine of every couple among those of models with shuffled weights.
-fn shuffled(
-    asked: &Asked,
-    nulls: &NullStates,
-    watch: &mut dyn FnMut(&str),
-    rows: &mut Vec<NullStateRow>,
-) -> Result<()> {
+fn shuffled(asked: &Asked, nulls: &NullStates, watch: &mut dyn FnMut(&str)) -> Rows {
+    let mut rows = Vec::new();
     if nulls.shuffled == 0 {
-        return Ok(());
+        return Ok(rows);
     }
     let cosines = |directions: &[Array2<f64>], (a, b): (usize, usize)| -> Vec<f64> {
         let of = |c: usize| {
@@ -167,7 +161,7 @@ fn shuffled(
         let of = ("shuffled-weights", "cosine", asked.concept(a), asked.concept(b));
         rows.extend(ranked(asked, &asked.state(0), of, &cosines(&base, (a, b)), null)?);
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Activations of texts at the first position of the readings, `(texts, layers, d)`.

@@ -137,11 +137,3 @@ pub fn stage<'a>(
         files::write_json(work.layout, &output, &done)
     })))
 }
-
-/// What a finished stage left.
-///
-/// # Errors
-/// A file that is not there or holds something else.
-pub fn read(layout: &Layout, state: &str, of_claim: bool) -> Result<Ablated> {
-    files::json(layout, &layout::ablated(state, of_claim))
-}

@@ -7,7 +7,7 @@ use crate::analysis::cause::Dosed;
 use crate::analysis::texts::neutral_tokens;
 use crate::analysis::BASE;
 use crate::materials::Preference;
-use crate::study::layout::{Layout, DOSED};
+use crate::study::layout::DOSED;
 use crate::study::manifest::{fewer, Study};
 use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
@@ -65,12 +65,4 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>> 
         let edits = bench.sweep(&directions, layer, rms, &spec.alphas, None, watch)?;
         files::write_json(work.layout, DOSED, &Dosed { state: BASE.into(), layer, rms, edits })
     })))
-}
-
-/// What the finished stage left.
-///
-/// # Errors
-/// A file that is not there or holds something else.
-pub fn read(layout: &Layout) -> Result<Dosed> {
-    files::json(layout, DOSED)
 }

@@ -1,7 +1,7 @@
 //! Every record of a study, by the analyses that commands call too, of what its stages left.
 
 use super::about::Left;
-use super::{ablate, about, capture, converse, dose, trajectory};
+use super::{about, capture, converse, dose, trajectory};
 use crate::analysis::behaviour::{behaviour, pairings, Behaviour, By};
 use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
 use crate::analysis::conversations::{talked, Talked};
@@ -167,7 +167,9 @@ fn of_cause(left: &Left) -> Result<Results> {
         }
         let of = |states: &[usize]| {
             let id = |i: &usize| &study.states[*i].id;
-            let each = states.iter().map(|i| ablate::read(left.layout, id(i), of_claim == 1));
+            let each = states
+                .iter()
+                .map(|i| files::json(left.layout, &layout::ablated(id(i), of_claim == 1)));
             each.collect::<Result<Vec<_>, _>>()
         };
         let (tuned, against) = (of(&focus)?, of(&reference)?);
@@ -185,7 +187,7 @@ fn of_cause(left: &Left) -> Result<Results> {
         .map(|(question, of)| (question, of.into_iter().map(|p| p.name).collect::<Vec<_>>()))
         .filter(|(_, of)| !of.is_empty())
         .collect();
-    let dosed = dose::read(left.layout)?;
+    let dosed = files::json(left.layout, layout::DOSED)?;
     out.extend(judge_doses(&dosed, &questions, guards, draws)?);
     Ok(out)
 }
