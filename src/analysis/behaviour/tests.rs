@@ -1,6 +1,7 @@
 //! Planted scores come back, where they were planted.
 
 use super::*;
+use crate::analysis::records::{ClaimRow, ContrastRow};
 use crate::behavior::answer::tests::answer;
 use crate::behavior::judge::{Ruling, Side, Truth, Verdict};
 use crate::behavior::rates::rates;
