@@ -144,7 +144,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         false => (r.findings.clone(), r.references.clone()),
     };
     let said = rows.iter().filter(|f| sentences::is_said(f));
-    let said: Vec<String> = said.map(sentences::sentence).collect();
+    let sentences: Vec<String> = said.map(sentences::sentence).collect();
     let attrs = reader.root_attrs();
     let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
@@ -165,7 +165,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         model: model(&r, attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
-        findings: said.clone(),
+        findings: sentences.clone(),
         warnings: warnings.clone(),
         figures: figures.iter().map(figure).collect(),
         tables: tables::all(&r, &rows),
@@ -180,16 +180,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
-    Ok(Rendered {
-        html,
-        markdown,
-        json,
-        figures,
-        findings: rows,
-        references,
-        sentences: said,
-        warnings,
-    })
+    Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
 }
 
 /// Names of the figures that an earlier report in the same folder made; none where it left no list.

@@ -180,13 +180,8 @@ pub fn run(
     let mut manifest = record::begun(study, model, command, &digests)?;
     let (mut done, mut reused): (Vec<(&Stage, Marker)>, Vec<String>) = (Vec::new(), Vec::new());
     record::write(&mut manifest, &layout, &done, &reused, false)?;
-    let mut runner = Runner {
-        study,
-        layout: &layout,
-        digests: &digests,
-        models: Models::new(model),
-        command: command.join(" "),
-    };
+    let (models, line) = (Models::new(model), command.join(" "));
+    let mut runner = Runner { study, layout: &layout, digests: &digests, models, command: line };
     // Seconds that finished stages took, and those expected of them: the machine's own pace.
     let (mut took, mut expected) = (0.0, 0.0);
     let open = |from: usize| -> Result<f64> {
@@ -275,13 +270,8 @@ pub fn only(
     if why != Why::New {
         watch(Event::Redo { why: &why });
     }
-    let mut runner = Runner {
-        study,
-        layout: &layout,
-        digests: &digests,
-        models: Models::new(model),
-        command: command.join(" "),
-    };
+    let (models, line) = (Models::new(model), command.join(" "));
+    let mut runner = Runner { study, layout: &layout, digests: &digests, models, command: line };
     let seconds = runner.stage(stage, &why, watch)?.seconds;
     let mut manifest = record::begun(study, model, command, &digests)?;
     let mut done = Vec::new();

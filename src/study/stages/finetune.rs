@@ -179,22 +179,13 @@ impl Finetune<'_> {
         )?;
         let begun = Instant::now();
         let watch = &mut *work.watch;
-        let mut on_step = |step: &Step, total: usize| {
+        let mut told = |step: &Step, total: usize| {
             let done = step.step + 1;
             let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
             watch(&format!("step {done}/{total}, loss {:.3}, {left:.0} s left", step.loss));
         };
         let dir = work.layout.at(&layout::adapter(self.id));
-        train_under(
-            decoder,
-            start,
-            &examples,
-            &self.recipe,
-            &edits,
-            self.seed,
-            &dir,
-            &mut on_step,
-        )?;
+        train_under(decoder, start, &examples, &self.recipe, &edits, self.seed, &dir, &mut told)?;
         files::write_json(work.layout, &layout::learnt(self.id), &learnt)
     }
 
