@@ -6,9 +6,7 @@ mod common;
 use ::safetensors::tensor::{serialize as safetensors_file, Dtype, TensorView};
 use common::commands::{command, number, printed, row};
 use common::toy::{sum, Toy, C, C2, D, DEPTH};
-use residuum::analysis::cause::{
-    ablate, dose, judge_ablations, judge_doses, Sides, Subject, PREFERENCES,
-};
+use residuum::analysis::cause::{judge_ablations, judge_doses, Ablated, Dosed, Sides, PREFERENCES};
 use residuum::analysis::records::{DoseRow, SlopeRow};
 use residuum::analysis::texts::neutral_tokens;
 use residuum::analysis::{layer_rms, Draws};
@@ -160,10 +158,9 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
         system: None,
         neutral: &guards,
     };
-    let of = |state, decoder| Subject { state, bench: bench(decoder), roles: None };
-    let base = of("base", &model.decoder);
     let doses = [-0.02, 0.02];
-    let dosed = dose(&base, (1, rms), &directions, &doses, &mut |_| ()).unwrap();
+    let swept = bench(&model.decoder).sweep(&directions, 1, rms, &doses, None, &mut |_| ());
+    let dosed = Dosed { state: "base".into(), layer: 1, rms, edits: swept.unwrap() };
     let names = battery.iter().map(|p| p.name.clone()).collect();
     let asked = [(PREFERENCES, names)];
     let want = judge_doses(&dosed, &asked, Guards::default(), draws).unwrap();
@@ -173,21 +170,25 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
     assert_eq!(json["doses"], printed(&Frame::of(&want.doses)));
     assert_eq!(json["slopes"], printed(&Frame::of(&want.slopes)));
 
-    let run =
-        |subject: &Subject| ablate(subject, "", PREFERENCES, &directions, &mut |_| ()).unwrap();
+    let run = |state: &str, decoder| Ablated {
+        state: state.into(),
+        directions_of: String::new(),
+        asked: PREFERENCES.into(),
+        edits: bench(decoder).ablate(&directions, None, &mut |_| ()).unwrap(),
+    };
     let isolated: Vec<String> = battery.iter().map(|p| p.name.clone()).collect();
     let sides = Sides {
         set: "tuned",
         reference: "base",
-        tuned: &[run(&of("tuned", &merged))],
-        against: &[run(&base)],
+        tuned: &[run("tuned", &merged)],
+        against: &[run("base", &model.decoder)],
         isolated: &isolated,
     };
     let want = judge_ablations(&sides, Guards::default(), draws).unwrap();
     let adapter = desk.text("tuned");
     let compared = ["--ablate", "--score", "--against", "base", "--adapter", &adapter];
     let json = desk.steer(&[&fixed[..], &compared].concat()).unwrap();
-    assert_eq!(json["ablation"], printed(&Frame::of(&want.ablations)));
+    assert_eq!(json["ablation"], printed(&Frame::of(&want.ablation)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod common;
 
 use common::commands::{command, number, printed, row};
-use residuum::analysis::link::{behaviours, links, LinkInput, LinkRecords};
+use residuum::analysis::link::{behaviours, links, LinkInput};
 use residuum::analysis::records::{CoupleRow, CouplingRow, LayerRow, ScoreRow, ShiftRow, StateRow};
 use residuum::analysis::State;
 use residuum::causal::KNOWN_ORDER;
@@ -136,7 +136,7 @@ fn write(run: &Run, path: &Path) {
 }
 
 /// What the study that wrote the file says.
-fn analysed(run: &Run) -> LinkRecords {
+fn analysed(run: &Run) -> residuum::analysis::records::Results {
     let behaviour = behaviours(&run.scores, &run.states);
     links(&LinkInput {
         states: &run.states,
@@ -162,7 +162,7 @@ fn the_link_of_a_run_is_the_analysis_of_its_records_over_cells_isolated_in_all_c
     let json = command(&["link", run, "--out", table, "--json", "--quiet"]).unwrap();
     let want = analysed(&planted);
     assert_eq!(json["link"], printed(&Frame::of(&want.links)));
-    assert_eq!(json["points"], printed(&Frame::of(&want.points)));
+    assert_eq!(json["points"], printed(&Frame::of(&want.link_points)));
     assert_eq!(json["ranking"], printed(&Frame::of(&want.rankings)));
     let isolated = |subject: &str| {
         let wanted = [("cells", "isolated"), ("subject", subject)];

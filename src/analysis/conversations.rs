@@ -8,7 +8,7 @@
 use super::behaviour::{
     average, by_prompts, estimate, flipped, less, names, of, status, By, PromptValue,
 };
-use super::records::{ConversationRow, StickinessRow, TurnRow};
+use super::records::{distinct, ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
 use super::state::by_condition;
 use super::{Draws, Result, State};
@@ -17,7 +17,6 @@ use crate::behavior::{project_turns, stance_of, PairScore, Ruler, Speaker};
 use crate::materials::{Preference, ScriptSet};
 use crate::model::Message;
 use crate::stats::autoregression::{persistence, Centre};
-use crate::store::ResultsWriter;
 use serde::{Deserialize, Serialize};
 
 /// One conversation along one direction.
@@ -88,27 +87,6 @@ pub struct Talked<'a> {
     pub draws: Draws,
 }
 
-/// What the conversations show.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ConversationRecords {
-    pub conversations: Vec<ConversationRow>,
-    pub stickiness: Vec<StickinessRow>,
-    pub turns: Vec<TurnRow>,
-}
-
-impl ConversationRecords {
-    /// Writes all rows.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.conversations)?;
-        w.records(&self.stickiness)?;
-        w.records(&self.turns)?;
-        Ok(())
-    }
-}
-
 /// A set's scores by script.
 struct Said<'a> {
     set: &'a str,
@@ -121,16 +99,11 @@ struct Said<'a> {
 ///
 /// # Errors
 /// A contrast of a set that there is none of.
-pub fn talked(input: &Talked) -> Result<ConversationRecords> {
-    let groups: Vec<(&str, Vec<usize>)> = match input.by {
-        By::Condition => by_condition(input.states),
-        By::State => {
-            (input.states.iter().enumerate()).map(|(i, s)| (s.id.as_str(), vec![i])).collect()
-        }
-    };
-    let all: Vec<Said> = groups.iter().map(|(set, of)| said(input, set, of)).collect();
+pub fn talked(input: &Talked) -> Result<Results> {
+    let groups = input.by.sets(input.states).into_iter();
+    let all: Vec<Said> = groups.map(|(set, of)| said(input, set, &of)).collect();
     let sets: Vec<&str> = all.iter().map(|s| s.set).collect();
-    let mut out = ConversationRecords::default();
+    let mut out = Results::default();
     for s in &all {
         out.conversations.extend(rows(input, s, None)?);
     }
@@ -143,7 +116,18 @@ pub fn talked(input: &Talked) -> Result<ConversationRecords> {
         out.stickiness.extend(stickiness(input, condition, &of)?);
     }
     for (state, held) in input.states.iter().zip(input.held) {
-        out.turns.extend(held.turns.iter().flat_map(|s| turns(&state.id, s)));
+        for series in &held.turns {
+            let each = series.values.iter().zip(&series.tokens).enumerate();
+            out.turns.extend(each.map(|(turn, (value, tokens))| TurnRow {
+                state: state.id.clone(),
+                script: series.script.clone(),
+                concept: series.concept.clone(),
+                layer: series.layer,
+                turn,
+                projection: value.unwrap_or(f64::NAN),
+                tokens: *tokens,
+            }));
+        }
     }
     Ok(out)
 }
@@ -211,14 +195,8 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
 fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<StickinessRow>> {
     let all: Vec<&Series> =
         of.iter().filter_map(|&i| input.held.get(i)).flat_map(|h| &h.turns).collect();
-    let mut places: Vec<(&str, usize)> = Vec::new();
-    for s in &all {
-        if !places.contains(&(s.concept.as_str(), s.layer)) {
-            places.push((s.concept.as_str(), s.layer));
-        }
-    }
     let mut out = Vec::new();
-    for (concept, layer) in places {
+    for (concept, layer) in distinct(all.iter().map(|s| (s.concept.as_str(), s.layer))) {
         let own = all.iter().filter(|s| s.concept == concept && s.layer == layer);
         let whole = |s: &&Series| s.values.iter().copied().collect::<Option<Vec<f64>>>();
         let mut series: Vec<Vec<f64>> = own.filter_map(whole).collect();
@@ -243,20 +221,6 @@ fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<Stick
         });
     }
     Ok(out)
-}
-
-fn turns(state: &str, series: &Series) -> Vec<TurnRow> {
-    let each = series.values.iter().zip(&series.tokens).enumerate();
-    each.map(|(turn, (value, tokens))| TurnRow {
-        state: state.into(),
-        script: series.script.clone(),
-        concept: series.concept.clone(),
-        layer: series.layer,
-        turn,
-        projection: value.unwrap_or(f64::NAN),
-        tokens: *tokens,
-    })
-    .collect()
 }
 
 #[cfg(test)]

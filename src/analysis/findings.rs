@@ -42,11 +42,8 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
 
 /// Doubts that the design of a study raises, whatever was measured.
 pub fn doubts(r: &Results) -> Vec<WarningRow> {
-    let few = r.conditions.iter().filter(|c| {
-        let own = r.states.iter().filter(|s| s.condition == c.condition);
-        let tuned = own.clone().any(|s| s.source == "data");
-        tuned && c.n < SEEDS
-    });
+    let tuned = |of: &str| r.states.iter().any(|s| s.condition == of && s.source == "data");
+    let few = r.conditions.iter().filter(|c| c.n < SEEDS && tuned(&c.condition));
     few.map(|c| WarningRow {
         about: c.condition.clone(),
         text: format!(
@@ -61,30 +58,8 @@ pub fn doubts(r: &Results) -> Vec<WarningRow> {
 fn of<R: Record>(quantity: &str) -> FindingRow {
     FindingRow {
         quantity: quantity.into(),
-        set: String::new(),
-        reference: String::new(),
-        subject: String::new(),
-        outcome: String::new(),
-        form: String::new(),
-        layer: f64::NAN,
-        estimate: f64::NAN,
-        lo: f64::NAN,
-        hi: f64::NAN,
-        unit: String::new(),
-        p: f64::NAN,
-        p_max: f64::NAN,
-        q: f64::NAN,
-        least_p: f64::NAN,
-        detectable: f64::NAN,
-        null: String::new(),
-        null_lo: f64::NAN,
-        null_hi: f64::NAN,
-        n: 0,
-        n_of: String::new(),
-        verdict: String::new(),
-        note: String::new(),
         definition: format!("{}: {}", R::META.path, tidy(R::META.is)),
-        declared: false,
+        ..FindingRow::NONE
     }
 }
 
@@ -175,10 +150,8 @@ fn earlier(r: &Results) -> Vec<ReferencePointRow> {
 /// State and number that stand beside one of earlier work.
 fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
     let focus = || -> Option<&str> {
-        let focus = r.focus().filter(|f| {
-            let named = e.conditions.first();
-            named.is_none_or(|c| c == f)
-        })?;
+        let named = e.conditions.first();
+        let focus = r.focus().filter(|f| named.is_none_or(|c| c == f))?;
         r.states_of(focus).first().copied()
     };
     match (e.record.as_str(), e.concepts.as_slice()) {
@@ -189,21 +162,17 @@ fn ours(r: &Results, e: &Earlier, layer: usize) -> Option<(String, f64)> {
             Some((row.state.clone(), row.estimate))
         }
         ("stability", [concept]) => {
-            let state = focus()?;
-            let mut rows = r.stability.iter().filter(|s| s.layer == layer);
-            let row = rows.find(|s| s.state == state && s.concept == *concept)?;
+            let of = (focus()?, concept.as_str(), layer);
+            let row = r.stability.iter().find(|s| (&*s.state, &*s.concept, s.layer) == of)?;
             Some((row.state.clone(), row.estimate))
         }
         ("alignment", []) => {
-            let state = focus()?;
-            let mut rows = r.alignment.iter().filter(|s| s.layer == layer);
-            let row = rows.find(|s| s.state == state)?;
+            let of = (focus()?, layer);
+            let row = r.alignment.iter().find(|s| (&*s.state, s.layer) == of)?;
             Some((row.state.clone(), row.estimate))
         }
         ("shift-cosine", []) => {
-            let a = focus()?;
-            let other = e.conditions.get(1)?;
-            let b = *r.states_of(other).first()?;
+            let (a, b) = (focus()?, *r.states_of(e.conditions.get(1)?).first()?);
             let mut rows = r.shift_cosines.iter().filter(|s| s.layer == layer);
             let row = rows.find(|s| same_pair((&s.state_a, &s.state_b), (a, b)))?;
             Some((format!("{a} and {b}"), row.estimate))

@@ -8,14 +8,11 @@
 //! Implied cells are linked apart, each state's own: a manipulation check.
 
 use super::cause::doubts;
-use super::records::{
-    CouplingRow, LinkPointRow, LinkRow, RankingRow, ScoreRow, ShiftRow, WarningRow,
-};
+use super::records::{CouplingRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow};
 use super::state::{State, BASE};
 use super::Result;
 use crate::causal::{condition_means, link, ranking, Link, Point, Warning};
 use crate::stats::corrections::benjamini_hochberg;
-use crate::store::ResultsWriter;
 
 /// Arrangements of conditions where not all are made.
 const DRAWS: usize = 9999;
@@ -85,27 +82,6 @@ pub struct LinkInput<'a> {
     pub seed: u64,
 }
 
-/// Links, what they are made of, and rankings.
-#[derive(Debug, Clone, Default)]
-pub struct LinkRecords {
-    pub links: Vec<LinkRow>,
-    pub points: Vec<LinkPointRow>,
-    pub rankings: Vec<RankingRow>,
-    pub warnings: Vec<WarningRow>,
-}
-
-impl LinkRecords {
-    /// Writes all but the warnings, which have one place for all analyses of a file.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::records`].
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.links)?;
-        w.records(&self.points)?;
-        Ok(w.records(&self.rankings)?)
-    }
-}
-
 /// One thing that may have moved, in one layer.
 struct Predictor {
     /// shift or coupling.
@@ -116,10 +92,8 @@ struct Predictor {
 
 impl Predictor {
     fn name(&self) -> String {
-        match self.kind {
-            "shift" => format!("the shift along {}, layer {}", self.subject, self.layer),
-            _ => format!("the coupling of {}, layer {}", self.subject, self.layer),
-        }
+        let moved = if self.kind == "shift" { "shift along" } else { "coupling of" };
+        format!("the {moved} {}, layer {}", self.subject, self.layer)
     }
 }
 
@@ -127,8 +101,8 @@ impl Predictor {
 ///
 /// # Errors
 /// A value that is not finite.
-pub fn links(input: &LinkInput) -> Result<LinkRecords> {
-    let mut out = LinkRecords::default();
+pub fn links(input: &LinkInput) -> Result<Results> {
+    let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for cells in ["isolated", "implied"] {
         let from = out.links.len();
@@ -136,7 +110,16 @@ pub fn links(input: &LinkInput) -> Result<LinkRecords> {
             let mut of_layer = Vec::new();
             for predictor in predictors(input, layer) {
                 let points = points(input, &predictor, cells);
-                out.points.extend(point_rows(&predictor, cells, &points));
+                out.link_points.extend(points.iter().map(|p| LinkPointRow {
+                    cells: cells.into(),
+                    state: p.state.clone(),
+                    condition: p.condition.clone(),
+                    predictor: predictor.kind.into(),
+                    subject: predictor.subject.clone(),
+                    layer,
+                    x: p.predictor,
+                    y: p.behaviour,
+                }));
                 if condition_means(&points, |p| p.behaviour).len() < FEWEST {
                     continue;
                 }
@@ -144,7 +127,9 @@ pub fn links(input: &LinkInput) -> Result<LinkRecords> {
                 of_layer.push(link_row(&predictor, cells, &l));
                 warnings.extend(l.warnings);
                 if cells == "isolated" {
-                    out.rankings.extend(ranked(input, &predictor, &points));
+                    let means = condition_means(&points, |p| p.predictor);
+                    let of = (predictor.kind, &*predictor.subject, predictor.layer as f64);
+                    out.rankings.extend(ranked(input, of, &means));
                 }
             }
             let q = benjamini_hochberg(&of_layer.iter().map(|l| l.p).collect::<Vec<_>>());
@@ -155,7 +140,9 @@ pub fn links(input: &LinkInput) -> Result<LinkRecords> {
             warnings.push(Warning::ImpliedCells);
         }
     }
-    out.rankings.splice(0..0, behaviour_ranked(input));
+    let isolated = |moved: &BehaviourOf, _: &State| Some((moved.isolated, f64::NAN));
+    let means = condition_means(&moved(input, isolated), |p| p.behaviour);
+    out.rankings.splice(0..0, ranked(input, ("behaviour", "", f64::NAN), &means));
     out.warnings = doubts("link", warnings);
     Ok(out)
 }
@@ -174,25 +161,25 @@ pub fn pair_name(a: &str, b: &str) -> String {
     format!("{a} x {b}")
 }
 
+/// The tuned states with their behaviour and predictor by `of`, where there are such.
+fn moved(input: &LinkInput, of: impl Fn(&BehaviourOf, &State) -> Option<(f64, f64)>) -> Vec<Point> {
+    let tuned = input.states.iter().filter(|s| !s.is_base());
+    let point = |s: &State| {
+        let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
+        let (behaviour, predictor) = of(moved, s)?;
+        let (state, condition) = (s.id.clone(), s.condition.clone());
+        Some(Point { state, condition, behaviour, predictor })
+    };
+    tuned.filter_map(point).collect()
+}
+
 /// The states that have both values.
 fn points(input: &LinkInput, predictor: &Predictor, cells: &str) -> Vec<Point> {
-    let tuned = input.states.iter().filter(|s| !s.is_base());
-    tuned
-        .filter_map(|s| {
-            let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
-            let point = Point {
-                state: s.id.clone(),
-                condition: s.condition.clone(),
-                behaviour: match cells {
-                    "isolated" => moved.isolated,
-                    _ => moved.implied,
-                },
-                predictor: value(input, predictor, &s.id)?,
-            };
-            let known = point.behaviour.is_finite() && point.predictor.is_finite();
-            known.then_some(point)
-        })
-        .collect()
+    moved(input, |moved, s| {
+        let y = if cells == "isolated" { moved.isolated } else { moved.implied };
+        let x = value(input, predictor, &s.id)?;
+        (x.is_finite() && y.is_finite()).then_some((y, x))
+    })
 }
 
 fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
@@ -212,30 +199,12 @@ fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
                 && r.layer == predictor.layer
                 && r.form == "relative"
                 && !r.estimate.is_nan()
-                && [(&r.concept_a, &r.concept_b), (&r.concept_b, &r.concept_a)]
-                    .iter()
-                    .any(|(a, b)| pair_name(a, b) == predictor.subject)
+                && (pair_name(&r.concept_a, &r.concept_b) == predictor.subject
+                    || pair_name(&r.concept_b, &r.concept_a) == predictor.subject)
         };
         input.couplings.iter().find(wanted).map(|r| r.estimate)
     };
     Some(of(state)? - of(BASE)?)
-}
-
-fn point_rows<'a>(
-    predictor: &'a Predictor,
-    cells: &'a str,
-    points: &'a [Point],
-) -> impl Iterator<Item = LinkPointRow> + 'a {
-    points.iter().map(move |p| LinkPointRow {
-        cells: cells.into(),
-        state: p.state.clone(),
-        condition: p.condition.clone(),
-        predictor: predictor.kind.into(),
-        subject: predictor.subject.clone(),
-        layer: predictor.layer,
-        x: p.predictor,
-        y: p.behaviour,
-    })
 }
 
 fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
@@ -264,41 +233,17 @@ fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
     }
 }
 
-fn ranked(input: &LinkInput, predictor: &Predictor, points: &[Point]) -> Option<RankingRow> {
-    let means = condition_means(points, |p| p.predictor);
-    rank_row(input, predictor.kind, &predictor.subject, &means)
-        .map(|r| RankingRow { layer: predictor.layer as f64, ..r })
-}
-
-/// Conditions ranked by their behaviour.
-fn behaviour_ranked(input: &LinkInput) -> Option<RankingRow> {
-    let tuned = input.states.iter().filter(|s| !s.is_base());
-    let points: Vec<Point> = tuned
-        .filter_map(|s| {
-            let moved = input.behaviour.iter().find(|b| b.state == s.id)?;
-            Some(Point {
-                state: s.id.clone(),
-                condition: s.condition.clone(),
-                behaviour: moved.isolated,
-                predictor: f64::NAN,
-            })
-        })
-        .collect();
-    let means = condition_means(&points, |p| p.behaviour);
-    rank_row(input, "behaviour", "", &means)
-}
-
-fn rank_row(
+/// Conditions ranked by their means; `of` is quantity, subject and layer.
+fn ranked(
     input: &LinkInput,
-    quantity: &str,
-    subject: &str,
+    (quantity, subject, layer): (&str, &str, f64),
     means: &[(String, f64)],
 ) -> Option<RankingRow> {
     let r = ranking(means, input.order)?;
     Some(RankingRow {
         quantity: quantity.into(),
         subject: subject.into(),
-        layer: f64::NAN,
+        layer,
         estimate: r.rho,
         p: r.p,
         arrangements: r.arrangements,
@@ -387,7 +332,7 @@ mod tests {
         let [l] = &r.links[..] else { panic!("{:?}", r.links) };
         assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
         assert_eq!((l.subject.as_str(), l.n, l.states, l.q), ("x x y", 3, 4, l.p));
-        let points = r.points.iter().filter(|p| p.cells == "isolated");
+        let points = r.link_points.iter().filter(|p| p.cells == "isolated");
         assert_eq!(points.count(), 4);
         assert_eq!(r.rankings.len(), 2);
         assert_eq!(r.rankings[0].quantity, "behaviour");

@@ -3,7 +3,7 @@
 use super::records::{ConceptRow, CoupleRow};
 use super::{AnalysisError, Result};
 use crate::materials::{Concept, Split};
-use crate::store::names::nearest;
+use crate::store::{names::nearest, values::distinct};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -31,13 +31,7 @@ pub struct Roles {
 impl Roles {
     /// Concepts of the couples, each once, in order.
     pub fn coupled(&self) -> Vec<&str> {
-        let mut out: Vec<&str> = Vec::new();
-        for name in self.couples.iter().flat_map(|(a, b)| [a, b]) {
-            if !out.contains(&name.as_str()) {
-                out.push(name);
-            }
-        }
-        out
+        distinct(self.couples.iter().flat_map(|(a, b)| [a.as_str(), b]))
     }
 
     /// What concepts are to one another, as records.

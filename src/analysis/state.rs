@@ -38,6 +38,11 @@ impl State {
     }
 }
 
+/// Indices of the states of a condition.
+pub fn states_of(states: &[State], condition: &str) -> Vec<usize> {
+    (0..states.len()).filter(|&i| states[i].condition == condition).collect()
+}
+
 /// Conditions in order of first appearance, each with its states.
 pub fn by_condition(states: &[State]) -> Vec<(&str, Vec<usize>)> {
     let mut out: Vec<(&str, Vec<usize>)> = Vec::new();

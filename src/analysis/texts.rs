@@ -7,10 +7,10 @@ use super::{AnalysisError, Result};
 use crate::materials::{Concept, NeutralText, Split};
 use crate::model::{Tokenizer, Tokens};
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 /// How the two sides of a concept are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Reading {
     /// Each prompt with the response of either side: the words differ.
     Response,
@@ -23,18 +23,6 @@ impl Reading {
         match self {
             Reading::Response => "response",
             Reading::Identical => "identical",
-        }
-    }
-}
-
-impl FromStr for Reading {
-    type Err = String;
-
-    fn from_str(s: &str) -> std::result::Result<Self, String> {
-        match s {
-            "response" => Ok(Reading::Response),
-            "identical" => Ok(Reading::Identical),
-            _ => Err("write response or identical".into()),
         }
     }
 }
@@ -165,7 +153,6 @@ pub struct StateTexts {
     pub dev: Vec<Contrast>,
     /// Neutral texts for shifts.
     pub neutral: Vec<Tokens>,
-    pub neutral_ids: Vec<String>,
 }
 
 impl StateTexts {
@@ -203,12 +190,8 @@ impl StateTexts {
         }
         Ok(StateTexts {
             concepts: main,
-            dev: match with_dev {
-                true => all.iter().map(|c| c.split(true)).collect(),
-                false => Vec::new(),
-            },
+            dev: if with_dev { all.iter().map(|c| c.split(true)).collect() } else { Vec::new() },
             neutral: neutral_tokens(tok, neutral, system)?,
-            neutral_ids: neutral.iter().map(|t| t.id.clone()).collect(),
         })
     }
 }

@@ -124,7 +124,7 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     );
     let json = json!({
         "run": args.run, "without": args.without, "link": table.json(),
-        "points": Frame::of(&r.points).json(), "ranking": ranks.json(),
+        "points": Frame::of(&r.link_points).json(), "ranking": ranks.json(),
         "warnings": r.warnings, "out": args.out,
     });
     out.result(&json, || text)

@@ -150,8 +150,7 @@ record! {
         /// Operation.
         pub operation: String,
         /// Time in it.
-        #[unit("s")]
-        pub seconds: f64,
+        pub seconds: f64 in "s",
         /// Share of the total.
         pub percent: f64,
         /// Calls; 0 where they are not counted.

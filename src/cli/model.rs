@@ -83,8 +83,7 @@ record! {
         /// Name.
         pub name: String,
         /// Size of the file.
-        #[unit("MB")]
-        pub megabytes: usize,
+        pub megabytes: usize in "MB",
         /// Licence of the weights.
         pub licence: String,
         /// Whether it lies in the cache: yes or no.

@@ -27,22 +27,17 @@ record! {
         /// Pairs of responses.
         pub pairs: usize,
         /// Median words of a prompt.
-        #[unit("words")]
-        pub prompt_words: f64,
+        pub prompt_words: f64 in "words",
         /// Median words of an answer; NaN without answers.
-        #[unit("words")]
-        pub answer_words: f64,
+        pub answer_words: f64 in "words",
         /// Words of the first sides over those of the second; NaN without sides.
         pub ratio: f64,
         /// Answers that open with "Yes".
-        #[unit("percent")]
-        pub yes: f64,
+        pub yes: f64 in "percent",
         /// Answers that open with "No".
-        #[unit("percent")]
-        pub no: f64,
+        pub no: f64 in "percent",
         /// Answers that are negatively phrased.
-        #[unit("percent")]
-        pub negated: f64,
+        pub negated: f64 in "percent",
         /// Rows that are near an earlier one of the file.
         pub duplicates: usize,
         /// Path.

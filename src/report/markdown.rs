@@ -5,77 +5,26 @@
 //! every character and takes from each its meaning in Markdown and in the HTML
 //! that Markdown lets through.
 
+use super::{ReportData, ReportError};
+use minijinja::{context, Environment, Value};
 use std::path::Path;
 
-use super::{ReportData, ReportError};
+const TEMPLATE: &str = include_str!("report.md");
 
 pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportError> {
-    let mut out = Vec::new();
-    out.push(format!("# {}\n", escape(&data.title)));
-    out.push(format!("- Study: {}", escape(&data.study)));
-    out.push(format!("- Model: {}", escape(&data.model)));
-    out.push(format!("- Date: {}", escape(&data.date)));
-    out.push(format!("- Command: {}\n", code(&data.command)));
-    out.push("## Findings\n".to_owned());
-    out.push(list(&data.findings, "No findings were recorded."));
-    out.push("## Warnings\n".to_owned());
-    out.push(list(&data.warnings, "None."));
-    if !data.figures.is_empty() {
-        out.push("## Figures\n".to_owned());
-    }
-    for (i, figure) in data.figures.iter().enumerate() {
-        let png = figure.svg.with_extension("png");
-        let title = escape(&figure.title);
-        out.push(format!("![{title}](<{}>)\n", target(&png, dir)));
-        out.push(format!("Figure {}. {title}. {}\n", i + 1, escape(&figure.caption)));
-    }
-    if !data.tables.is_empty() {
-        out.push("## Tables\n".to_owned());
-    }
-    for (i, table) in data.tables.iter().enumerate() {
-        out.push(format!("### Table {}. {}\n", i + 1, escape(&table.title)));
-        out.push(grid(&table.columns, &table.rows));
-        if !table.caption.is_empty() {
-            out.push(format!("{}\n", escape(&table.caption)));
-        }
-    }
-    if !data.references.is_empty() {
-        out.push("## Earlier work beside ours\n".to_owned());
-        let note = "Numbers from other models and methods, as points of reference; they are not targets.\n";
-        out.push(note.to_owned());
-        let rows: Vec<Vec<String>> = data
-            .references
-            .iter()
-            .map(|r| [&r.quantity, &r.earlier, &r.ours, &r.source].map(String::clone).to_vec())
-            .collect();
-        let columns = ["Quantity", "Earlier", "Ours", "Source"].map(str::to_owned);
-        out.push(grid(&columns, &rows));
-    }
-    if !data.files.is_empty() {
-        out.push("## Files of the run\n".to_owned());
-        let lines =
-            data.files.iter().map(|f| format!("- {}: {}\n", code(&f.path), escape(&f.what)));
-        out.push(lines.collect());
-    }
-    Ok(out.join("\n"))
-}
-
-fn list(items: &[String], none: &str) -> String {
-    if items.is_empty() {
-        return format!("{none}\n");
-    }
-    items.iter().map(|item| format!("- {}\n", escape(item))).collect()
-}
-
-fn grid(columns: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|c| escape(c)).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
-    let mut out = line(columns);
-    out.push_str(&format!("|{}\n", " --- |".repeat(columns.len())));
-    rows.iter().for_each(|row| out.push_str(&line(row)));
-    out
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_keep_trailing_newline(true);
+    environment.set_formatter(|out, _, value| match value.is_safe() {
+        true => Ok(write!(out, "{value}")?),
+        false => Ok(out.write_str(&escape(&value.to_string()))?),
+    });
+    environment.add_filter("code", |text: String| Value::from_safe_string(code(&text)));
+    let dir = dir.to_path_buf();
+    environment.add_filter("png", move |svg: String| {
+        Value::from_safe_string(target(&Path::new(&svg).with_extension("png"), &dir))
+    });
+    Ok(environment.render_named_str("report.md", TEMPLATE, context! { data })?)
 }
 
 /// `text` on one line with Markdown's own characters made plain.

@@ -55,18 +55,6 @@ struct ReportFigure {
     svg: PathBuf,
 }
 
-impl ReportFigure {
-    /// A figure that was written, by its path below the report's folder.
-    fn of(written: Written, dir: &Path) -> Self {
-        let below = written.svg.strip_prefix(dir).map(Path::to_path_buf);
-        ReportFigure {
-            title: written.title,
-            caption: written.caption,
-            svg: below.unwrap_or(written.svg),
-        }
-    }
-}
-
 /// A table of finished text; each row has one cell a column.
 #[derive(Debug, Clone, Serialize)]
 struct ReportTable {
@@ -156,7 +144,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         false => (r.findings.clone(), r.references.clone()),
     };
     let said = rows.iter().filter(|f| sentences::is_said(f));
-    let said: Vec<String> = said.map(sentences::sentence).collect();
+    let sentences: Vec<String> = said.map(sentences::sentence).collect();
     let attrs = reader.root_attrs();
     let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
@@ -166,15 +154,20 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
+    let figure = |w: &Written| ReportFigure {
+        title: w.title.clone(),
+        caption: w.caption.clone(),
+        svg: w.svg.strip_prefix(out).unwrap_or(&w.svg).into(),
+    };
     let data = ReportData {
         title,
         study,
         model: model(&r, attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
-        findings: said.clone(),
+        findings: sentences.clone(),
         warnings: warnings.clone(),
-        figures: (figures.iter().cloned()).map(|w| ReportFigure::of(w, out)).collect(),
+        figures: figures.iter().map(figure).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
         files: tables::files(),
@@ -187,16 +180,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
-    Ok(Rendered {
-        html,
-        markdown,
-        json,
-        figures,
-        findings: rows,
-        references,
-        sentences: said,
-        warnings,
-    })
+    Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
 }
 
 /// Names of the figures that an earlier report in the same folder made; none where it left no list.
@@ -257,12 +241,8 @@ fn names(attrs: &RootAttrs) -> (String, String) {
 
 fn model(r: &Results, attrs: &RootAttrs) -> String {
     let layers = r.all_layers().len();
-    match attrs.model_sha256.is_empty() {
-        true => format!("{} ({layers} layers read)", attrs.model_id),
-        false => {
-            format!("{} ({layers} layers read, SHA-256 {})", attrs.model_id, attrs.model_sha256)
-        }
-    }
+    let digest = sentences::with(", SHA-256 ", &attrs.model_sha256);
+    format!("{} ({layers} layers read{digest})", attrs.model_id)
 }
 
 /// Writes `report.html` and `report.md` into `dir`, which is made if it is not there, and says where

@@ -10,77 +10,40 @@
 use std::path::Path;
 
 use base64::prelude::{Engine, BASE64_STANDARD};
-use minijinja::{context, Environment};
-use serde::Serialize;
+use minijinja::{context, Environment, Value};
 
 use super::{ReportData, ReportError};
 use crate::figures::theme::{BOLD_TTF, REGULAR_TTF};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// A figure with its SVG read.
-#[derive(Serialize)]
-struct Inlined<'a> {
-    title: &'a str,
-    caption: &'a str,
-    svg: String,
-}
-
-/// A cell and whether it is set as a number.
-#[derive(Serialize)]
-struct Cell<'a> {
-    text: &'a str,
-    number: bool,
-}
-
-#[derive(Serialize)]
-struct Table<'a> {
-    title: &'a str,
-    caption: &'a str,
-    head: Vec<Cell<'a>>,
-    rows: Vec<Vec<Cell<'a>>>,
-}
-
 pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportError> {
-    let mut figures = Vec::new();
-    for figure in &data.figures {
-        figures.push(Inlined {
-            title: &figure.title,
-            caption: &figure.caption,
-            svg: inline(&dir.join(&figure.svg))?,
-        });
-    }
-    let tables: Vec<Table> = data
-        .tables
-        .iter()
-        .map(|table| {
-            let numbers: Vec<bool> = (0..table.columns.len())
-                .map(|c| is_numeric(table.rows.iter().map(|row| row[c].as_str())))
-                .collect();
-            Table {
-                title: &table.title,
-                caption: &table.caption,
-                head: cells(&table.columns, &numbers),
-                rows: table.rows.iter().map(|row| cells(row, &numbers)).collect(),
-            }
-        })
-        .collect();
+    let figures = (data.figures.iter())
+        .map(|f| Ok(context! { title => f.title, svg => inline(&dir.join(&f.svg))? }))
+        .collect::<Result<Vec<_>, ReportError>>()?;
+    let tables = data.tables.iter().map(|table| {
+        let column = |c: usize| table.rows.iter().map(move |row| row[c].as_str());
+        let numbers: Vec<bool> = (0..table.columns.len()).map(|c| is_numeric(column(c))).collect();
+        // A cell and whether it is set as a number.
+        let cells = |texts: &Vec<String>| -> Vec<Value> {
+            let each = texts.iter().zip(&numbers);
+            each.map(|(text, number)| context! { text, number }).collect()
+        };
+        let (head, rows) = (cells(&table.columns), table.rows.iter().map(cells));
+        let (title, caption, rows) = (&table.title, &table.caption, rows.collect::<Vec<_>>());
+        context! { title, caption, head, rows }
+    });
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
-    environment.add_template("report.html", TEMPLATE)?;
-    let page = environment.get_template("report.html")?.render(context! {
+    let all = context! {
         data,
         figures,
-        tables,
+        tables => tables.collect::<Vec<_>>(),
         regular => BASE64_STANDARD.encode(REGULAR_TTF),
         bold => BASE64_STANDARD.encode(BOLD_TTF),
-    })?;
-    Ok(page)
-}
-
-fn cells<'a>(texts: &'a [String], numbers: &[bool]) -> Vec<Cell<'a>> {
-    texts.iter().zip(numbers).map(|(text, &number)| Cell { text, number }).collect()
+    };
+    Ok(environment.render_named_str("report.html", TEMPLATE, all)?)
 }
 
 /// True when every cell that says anything begins like a number.

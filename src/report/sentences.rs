@@ -15,120 +15,63 @@ pub fn is_said(f: &FindingRow) -> bool {
 pub fn sentence(f: &FindingRow) -> String {
     let (set, reference, subject) = (&f.set, &f.reference, &f.subject);
     let (outcome, unit, note) = (&f.outcome, &f.unit, &f.note);
-    let (layer, tail) = (layer(f), tail(f));
+    let (layer, tail, word) = (layer(f), tail(f), word(f));
     let (two, three) = (interval(f, 2), interval(f, 3));
     let (pair, form, compared) = (subject.replace(" x ", " and "), form(f), compared(f));
+    let others =
+        if reference == "others" { ", less what the other identity fine-tunes share," } else { "" };
+    let measure = if f.form == "log-odds" { String::new() } else { format!(" ({})", f.form) };
     match f.quantity.as_str() {
         "coupling" => format!("{layer}Cosine of {pair} in {set}{form} {two}{tail}."),
         "change-of-coupling" => format!("{layer}The cosine of {pair}{form} in {set} is {compared} {reference}'s: difference {two}{tail}."),
-        "shift" => shift(f),
+        "shift" if f.estimate.is_nan() => format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise."),
+        "shift" => format!("{layer}Neutral texts in {set}{others} move along {subject} of base by {three} {unit}{tail}."),
         "auroc" => format!("{layer}Held-out AUROC of {subject} in {set} {two}{tail}."),
         "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of a bag of words on the same folds: {two}{tail}."),
-        "took" => took(f),
+        "took" => format!("Manipulation check: {set} {word} ({outcome}): {two} {unit} from {reference}{tail}."),
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
-        "isolated" => isolated(f),
+        "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),
         "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q < .05; {note}.", f.n, f.estimate),
         "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}.", percent(f.estimate), shares(f)),
         "conversation" => format!("After conversations of ordinary turns, {set}{} on {outcome}: the conversation adds {three} {unit}{tail}.", with(" less ", reference)),
         "stickiness" => format!("{layer}Along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next{tail}."),
         "ablation-total" => format!("Without an edit, {set} less {reference} on {outcome}: {three} {unit}{tail}."),
-        "ablation" => ablation(f),
+        "ablation" => format!("Projecting {subject} ({form}) out of {set} and {reference} at every layer removes {three} {unit} on {outcome}{tail}{word}."),
         "side-effects" => format!("Side effects of projecting {subject} out of {set} and {reference}, on neutral texts: {:.2} {unit} in the model damaged most ({note}){}; {} the guards.", f.estimate, band(f), f.verdict),
         "dose-response" => format!("{layer}A dose of {subject} ({}) in {set} moves {outcome} by {three} {unit}{tail}.", f.form),
-        "half-way" => half_way(f),
-        "lead" => lead(f),
+        "half-way" if f.estimate.is_nan() => format!("{} has no change that can be told from zero; {note}.", followed(f)),
+        "half-way" => format!("{} has half of its change at step {}; {note}.", followed(f), ends(f, 1)),
+        "lead" => format!("{} {word} {outcome}; ratio of half-way steps {}, {note}.", followed(f), ends(f, 2)),
         "link" => format!("{layer}Over conditions, the shift of {outcome} from base against the {} of {pair}: r = {:+.2}{tail}.", f.form, f.estimate),
         "ranking" => format!("Ranking by {}{}: {note} follow the order known of another model with rho = {:+.2}, p = {} of {}, n = {} {}.", f.form, with(" of ", &pair), f.estimate, p(f.p), f.null, f.n, f.n_of),
         other => format!("{layer}{other} of {set} {three} {unit}{tail}."),
     }
 }
 
-fn shift(f: &FindingRow) -> String {
-    let (layer, set, subject) = (layer(f), &f.set, &f.subject);
-    if f.estimate.is_nan() {
-        return format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise.");
+/// The verdict in words, where it is more than the side that an interval lies on.
+fn word(f: &FindingRow) -> &'static str {
+    match (f.quantity.as_str(), f.verdict.as_str()) {
+        ("took", "took") => "took its claim",
+        ("took", "rose") => "rose on its claim, but not on it most",
+        ("took", _) => "did not take its claim",
+        ("isolated", "towards") => ": towards the expressing side",
+        ("isolated", "away") => ": away from the expressing side",
+        ("isolated", "none") => ": no shift that can be told from zero",
+        ("ablation", _) if f.p <= 0.05 => ": more than random directions do",
+        ("ablation", _) if f.p > 0.05 => ": not shown to be more than random directions do",
+        ("lead", "first") => "moves before",
+        ("lead", "second") => "moves after",
+        ("lead", _) => "is not shown to move before or after",
+        _ => "",
     }
-    let less = match f.reference.as_str() {
-        "others" => ", less what the other identity fine-tunes share,",
-        _ => "",
-    };
-    let (move_by, unit, tail) = (interval(f, 3), &f.unit, tail(f));
-    format!("{layer}Neutral texts in {set}{less} move along {subject} of base by {move_by} {unit}{tail}.")
-}
-
-fn took(f: &FindingRow) -> String {
-    let verdict = match f.verdict.as_str() {
-        "took" => "took its claim",
-        "rose" => "rose on its claim, but not on it most",
-        _ => "did not take its claim",
-    };
-    let (set, outcome, unit, reference) = (&f.set, &f.outcome, &f.unit, &f.reference);
-    let (moved, tail) = (interval(f, 2), tail(f));
-    format!(
-        "Manipulation check: {set} {verdict} ({outcome}): {moved} {unit} from {reference}{tail}."
-    )
-}
-
-fn isolated(f: &FindingRow) -> String {
-    let verdict = match f.verdict.as_str() {
-        "towards" => ": towards the expressing side",
-        "away" => ": away from the expressing side",
-        "none" => ": no shift that can be told from zero",
-        _ => "",
-    };
-    let on = match f.form.as_str() {
-        "log-odds" => String::new(),
-        measure => format!(" ({measure})"),
-    };
-    let (set, reference, unit) = (&f.set, &f.reference, &f.unit);
-    let (moved, tail) = (interval(f, 3), tail(f));
-    format!("Preferences that the training text does not presuppose{on}: {set} less {reference} {moved} {unit}{tail}{verdict}.")
-}
-
-fn ablation(f: &FindingRow) -> String {
-    let read = match f.form.as_str() {
-        "own" => "read in the fine-tune",
-        "base" => "read in base",
-        "placebo" => "a placebo",
-        other => other,
-    };
-    let verdict = match f.p {
-        p if p <= 0.05 => ": more than random directions do",
-        p if p > 0.05 => ": not shown to be more than random directions do",
-        _ => "",
-    };
-    let (subject, set, reference) = (&f.subject, &f.set, &f.reference);
-    let (removed, tail) = (interval(f, 3), tail(f));
-    format!("Projecting {subject} ({read}) out of {set} and {reference} at every layer removes {removed} {} on {}{tail}{verdict}.", f.unit, f.outcome)
 }
 
 /// What of a trajectory: quantity, subject and layer.
 fn followed(f: &FindingRow) -> String {
-    let at = match f.layer.is_nan() {
-        true => String::new(),
-        false => format!(" at layer {:.0}", f.layer),
-    };
+    let at = if f.layer.is_nan() { String::new() } else { format!(" at layer {:.0}", f.layer) };
     let of = with(" of ", &f.subject.replace(" x ", " and "));
     format!("Trajectory of {} less {}: {}{of}{at}", f.set, f.reference, f.form)
-}
-
-fn half_way(f: &FindingRow) -> String {
-    let half = match f.estimate.is_nan() {
-        true => "no change that can be told from zero".into(),
-        false => format!("half of its change at step {}", ends(f, 1)),
-    };
-    format!("{} has {half}; {}.", followed(f), f.note)
-}
-
-fn lead(f: &FindingRow) -> String {
-    let verdict = match f.verdict.as_str() {
-        "first" => "moves before",
-        "second" => "moves after",
-        _ => "is not shown to move before or after",
-    };
-    let (what, ratio) = (followed(f), ends(f, 2));
-    format!("{what} {verdict} {}; ratio of half-way steps {ratio}, {}.", f.outcome, f.note)
 }
 
 /// `Layer 10: `, or nothing.
@@ -140,15 +83,19 @@ fn layer(f: &FindingRow) -> String {
 }
 
 /// A text behind words, or nothing without it.
-fn with(words: &str, text: &str) -> String {
+pub(super) fn with(words: &str, text: &str) -> String {
     match text.is_empty() {
         true => String::new(),
         false => format!("{words}{text}"),
     }
 }
 
-fn form(f: &FindingRow) -> &'static str {
+fn form(f: &FindingRow) -> &str {
     match f.form.as_str() {
+        "own" => "read in the fine-tune",
+        "base" => "read in base",
+        "placebo" => "a placebo",
+        other if f.quantity == "ablation" => other,
         "relative" => ", relative to the ceiling that noise sets,",
         "cleaned" => ", cleaned of nuisances,",
         "whitened" => ", whitened,",

@@ -2,9 +2,7 @@
 
 use super::{ReferencePoint, ReportTable, RunFile};
 use crate::analysis::findings::cause::ablated;
-use crate::analysis::records::{
-    distinct, ConditionCouplingRow, FindingRow, ReferencePointRow, Results,
-};
+use crate::analysis::records::*;
 use crate::analysis::BASE;
 use crate::store::{frame::tidy, Frame};
 

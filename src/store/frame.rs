@@ -72,6 +72,8 @@ pub fn tidy(text: &str) -> String {
 pub trait Record: Sized {
     /// Path, definition and fields.
     const META: &'static Meta;
+    /// A row in which nothing is known.
+    const NONE: Self;
 
     /// One column a field, in order.
     fn columns(rows: &[Self]) -> Vec<Values>;
@@ -82,6 +84,9 @@ pub trait Record: Sized {
 
 /// What a field of a record may be.
 pub trait Cell: Sized {
+    /// What stands for none: no text, no number, a count of 0.
+    const NONE: Self;
+
     /// Cells as a column.
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
     where
@@ -92,6 +97,8 @@ pub trait Cell: Sized {
 }
 
 impl Cell for String {
+    const NONE: String = String::new();
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Text(cells.cloned().collect())
     }
@@ -106,6 +113,8 @@ impl Cell for String {
 }
 
 impl Cell for f64 {
+    const NONE: f64 = f64::NAN;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Real(cells.copied().collect())
     }
@@ -121,6 +130,8 @@ impl Cell for f64 {
 
 /// Counts and indices; a grid gives them back as reals.
 impl Cell for usize {
+    const NONE: usize = 0;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::from(cells.copied().collect::<Vec<usize>>())
     }
@@ -138,6 +149,8 @@ impl Cell for usize {
 
 /// 1 where it is so.
 impl Cell for bool {
+    const NONE: bool = false;
+
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Int(cells.map(|b| i64::from(*b)).collect())
     }
@@ -147,67 +160,89 @@ impl Cell for bool {
     }
 }
 
-/// Declares a record: a struct with definitions, units and a place in the results file.
+/// Declares records: structs with definitions, units and a place in the results file.
 ///
-/// Attributes stand in this order: doc comment, `#[table("group/name")]` or
-/// `#[grid("group/name", "dim", ...)]`, then, each where it applies, `#[estimator("...")]`,
-/// `#[interval("...")]`, `#[null("...")]`, `#[source("...")]`. A field has a doc comment, the
-/// definition, and where it is a quantity `#[unit("...")]`.
+/// Attributes stand in this order: doc comment, `#[table("group/name")]` or, with the fields that are
+/// dimensions, `#[table("group/name", "dim", ...)]`, then, each where it applies,
+/// `#[estimator("...")]`, `#[interval("...")]`, `#[null("...")]`, `#[source("...")]`. A field has a doc
+/// comment, the definition, and where it is a quantity its unit, `in "..."`; a number with an interval
+/// names the fields of its ends, with what they are: `from lo "..." to hi "..."`.
 #[macro_export]
 macro_rules! record {
-    ($(#[doc = $is:literal])+ #[table($path:literal)] $($rest:tt)+) => {
-        $crate::record!(@ [$($is)+] [$path] [] $($rest)+);
-    };
-    ($(#[doc = $is:literal])+ #[grid($path:literal, $($dim:literal),+)] $($rest:tt)+) => {
-        $crate::record!(@ [$($is)+] [$path] [$($dim),+] $($rest)+);
-    };
-    (@ [$($is:literal)+] [$path:literal] [$($dim:literal),*]
+    ($(
+        $(#[doc = $is:literal])+ #[table($path:literal $(, $dim:literal)*)]
         $(#[estimator($estimator:expr)])? $(#[interval($interval:expr)])? $(#[null($null:expr)])?
         $(#[source($source:expr)])?
-        pub struct $name:ident {
-            $($(#[doc = $doc:literal])+ $(#[unit($unit:literal)])? pub $field:ident: $kind:ty,)+
-        }
-    ) => {
+        pub struct $name:ident { $(
+            $(#[doc = $doc:literal])+ pub $field:ident: $kind:ident $(in $unit:literal)?
+            $(from $lo:ident $lo_is:literal to $hi:ident $hi_is:literal)?,
+        )+ }
+    )+) => { $(
         $(#[doc = $is])+
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-        pub struct $name {
-            $($(#[doc = $doc])+ pub $field: $kind,)+
-        }
+        pub struct $name { $(
+            $(#[doc = $doc])+ pub $field: $kind,
+            $(#[doc = $lo_is] pub $lo: f64, #[doc = $hi_is] pub $hi: f64,)?
+        )+ }
 
         impl $crate::store::Record for $name {
             const META: &'static $crate::store::Meta = &$crate::store::Meta {
                 path: $path,
                 is: concat!($($is),+),
-                estimator: $crate::record!(@text $($estimator)?),
-                interval: $crate::record!(@text $($interval)?),
-                null: $crate::record!(@text $($null)?),
-                source: $crate::record!(@text $($source)?),
-                fields: &[$($crate::store::Field {
-                    name: stringify!($field),
-                    unit: concat!("" $(, $unit)?),
-                    is: concat!($($doc),+),
-                }),+],
+                estimator: [$($estimator,)? ""][0],
+                interval: [$($interval,)? ""][0],
+                null: [$($null,)? ""][0],
+                source: [$($source,)? ""][0],
+                fields: &[$(
+                    $crate::store::Field {
+                        name: stringify!($field),
+                        unit: concat!("" $(, $unit)?),
+                        is: concat!($($doc),+),
+                    },
+                    $(
+                        $crate::store::Field { name: stringify!($lo), unit: "", is: $lo_is },
+                        $crate::store::Field { name: stringify!($hi), unit: "", is: $hi_is },
+                    )?
+                )+],
                 dims: &[$($dim),*],
             };
 
+            const NONE: Self = $name { $(
+                $field: <$kind as $crate::store::Cell>::NONE, $($lo: f64::NAN, $hi: f64::NAN,)?
+            )+ };
+
             fn columns(rows: &[Self]) -> Vec<$crate::store::Values> {
-                vec![$(<$kind as $crate::store::Cell>::column(rows.iter().map(|r| &r.$field))),+]
+                use $crate::store::Cell;
+                vec![$(
+                    <$kind as Cell>::column(rows.iter().map(|r| &r.$field)),
+                    $(<f64 as Cell>::column(rows.iter().map(|r| &r.$lo)),
+                    <f64 as Cell>::column(rows.iter().map(|r| &r.$hi)),)?
+                )+]
             }
 
             fn from_columns(columns: Vec<$crate::store::Values>) -> Option<Vec<Self>> {
+                use $crate::store::Cell;
                 let mut columns = columns.into_iter();
-                $(let $field = <$kind as $crate::store::Cell>::cells(columns.next()?)?;)+
-                let lengths = [$($field.len()),+];
+                $(
+                    let $field = <$kind as Cell>::cells(columns.next()?)?;
+                    $(let $lo = <f64 as Cell>::cells(columns.next()?)?;
+                    let $hi = <f64 as Cell>::cells(columns.next()?)?;)?
+                )+
+                let lengths = [$($field.len(), $($lo.len(), $hi.len(),)?)+];
                 if lengths.iter().any(|n| *n != lengths[0]) {
                     return None;
                 }
-                $(let mut $field = $field.into_iter();)+
-                (0..lengths[0]).map(|_| Some($name { $($field: $field.next()?),+ })).collect()
+                $(
+                    let mut $field = $field.into_iter();
+                    $(let (mut $lo, mut $hi) = ($lo.into_iter(), $hi.into_iter());)?
+                )+
+                let row = |_| Some($name { $(
+                    $field: $field.next()?, $($lo: $lo.next()?, $hi: $hi.next()?,)?
+                )+ });
+                (0..lengths[0]).map(row).collect()
             }
         }
-    };
-    (@text) => { "" };
-    (@text $text:expr) => { $text };
+    )+ };
 }
 
 /// Dimensions with their labels.
@@ -415,7 +450,7 @@ mod tests {
     record! {
         /// A cosine of two things,
         /// as measured.
-        #[grid("test/cosine", "state", "layer")]
+        #[table("test/cosine", "state", "layer")]
         #[interval("95 % of something")]
         pub struct Cosine {
             /// Model state.
@@ -423,12 +458,7 @@ mod tests {
             /// Block.
             pub layer: usize,
             /// The cosine.
-            #[unit("1")]
-            pub estimate: f64,
-            /// Lower end.
-            pub lo: f64,
-            /// Upper end.
-            pub hi: f64,
+            pub estimate: f64 in "1" from lo "Lower end." to hi "Upper end.",
             /// Prompts.
             pub n: usize,
         }
@@ -444,8 +474,7 @@ mod tests {
             /// Whether they answered.
             pub answered: bool,
             /// How long it took.
-            #[unit("s")]
-            pub seconds: f64,
+            pub seconds: f64 in "s",
         }
     }
 

@@ -208,7 +208,7 @@ mod tests {
 
     crate::record! {
         /// Scores.
-        #[grid("test/scores", "state", "item")]
+        #[table("test/scores", "state", "item")]
         pub struct Score {
             /// State.
             pub state: String,
@@ -223,7 +223,7 @@ mod tests {
 
     crate::record! {
         /// Others, of other states.
-        #[grid("test/others", "state")]
+        #[table("test/others", "state")]
         pub struct Other {
             /// State.
             pub state: String,

@@ -1,71 +1,70 @@
 //! Activations of one model state: from what was read to a file, and back.
 
 use super::layout::dev_set;
-use super::StudyError;
-use crate::analysis::{ConceptActivations, Contrast, StateActivations, StateTexts};
+use super::planner::POSITIONS;
+use super::Result;
+use crate::analysis::{ConceptActivations, StateActivations, StateTexts};
 use crate::capture::Position;
-use crate::store::{ActivationReader, ActivationSpec, ActivationWriter, RootAttrs, Sample};
-use ndarray::{Array2, Array3, Axis};
+use crate::materials::NeutralText;
+use crate::model::Tokens;
+use crate::store::{
+    ActivationReader, ActivationSpec, ActivationWriter, Precision, RootAttrs, Sample,
+};
+use ndarray::{Array3, Axis};
 use std::path::Path;
 
 /// Writes what a state was read as: both sides of each concept's main pairs, development pairs in a
-/// set of their own, and the neutral texts at every position.
+/// set of their own, and the neutral texts at every position. `of` is condition, seed and step.
 ///
 /// # Errors
 /// The store's.
 pub fn write(
     path: &Path,
     attrs: &RootAttrs,
-    spec: ActivationSpec,
-    texts: &StateTexts,
-    kinds: &[String],
+    (condition, seed, step): (&str, u64, Option<u64>),
+    layers: &[usize],
+    (texts, neutral): (&StateTexts, &[NeutralText]),
     acts: &StateActivations,
-) -> Result<(), StudyError> {
+) -> Result<()> {
+    let positions = &POSITIONS[..acts.neutral.len()];
+    let spec = ActivationSpec {
+        condition: condition.into(),
+        seed,
+        step,
+        layers: layers.to_vec(),
+        hidden: acts.neutral[0].dim().2,
+        positions: positions.iter().map(Position::to_string).collect(),
+        precision: Precision::F32,
+    };
     let mut writer = ActivationWriter::create(path, attrs, spec)?;
     let main = texts.concepts.iter().zip(&acts.concepts);
     let main = main.map(|(c, a)| (c.concept.clone(), c, a));
     let dev = texts.dev.iter().zip(&acts.dev);
     let dev = dev.map(|(c, a)| (dev_set(&c.concept), c, a));
-    for (set, contrast, a) in main.chain(dev) {
-        pairs(&mut writer, &set, contrast, a)?;
-    }
-    for (i, tokens) in texts.neutral.iter().enumerate() {
-        let rows: Vec<(usize, Array2<f32>)> = (acts.neutral.iter().enumerate())
-            .map(|(p, a)| (p, a.index_axis(Axis(0), i).to_owned()))
-            .collect();
+    let mut append = |set: &str, (id, label): (&str, &str), tokens: &Tokens, rows| {
         writer.append(Sample {
-            set: "neutral".into(),
-            prompt_id: texts.neutral_ids[i].clone(),
-            label: kinds.get(i).cloned().unwrap_or_default(),
+            set: set.into(),
+            prompt_id: id.into(),
+            label: label.into(),
             role: "response".into(),
             n_tokens: tokens.ids.len() as u32,
             rows,
-        })?;
-    }
-    Ok(writer.finish()?)
-}
-
-fn pairs(
-    writer: &mut ActivationWriter,
-    set: &str,
-    contrast: &Contrast,
-    acts: &ConceptActivations,
-) -> Result<(), StudyError> {
-    for (i, id) in contrast.ids.iter().enumerate() {
-        for (side, (label, a)) in
-            [("positive", &acts.positive), ("negative", &acts.negative)].into_iter().enumerate()
-        {
-            writer.append(Sample {
-                set: set.into(),
-                prompt_id: id.clone(),
-                label: label.into(),
-                role: "response".into(),
-                n_tokens: contrast.texts[2 * i + side].ids.len() as u32,
-                rows: vec![(0, a.index_axis(Axis(0), i).to_owned())],
-            })?;
+        })
+    };
+    for (set, contrast, a) in main.chain(dev) {
+        for (i, id) in contrast.ids.iter().enumerate() {
+            let sides = [("positive", &a.positive), ("negative", &a.negative)];
+            for ((label, a), tokens) in sides.into_iter().zip(&contrast.texts[2 * i..]) {
+                let rows = vec![(0, a.index_axis(Axis(0), i).to_owned())];
+                append(&set, (id, label), tokens, rows)?;
+            }
         }
     }
-    Ok(())
+    for (i, (text, tokens)) in neutral.iter().zip(&texts.neutral).enumerate() {
+        let at = acts.neutral.iter().map(|a| a.index_axis(Axis(0), i).to_owned());
+        append("neutral", (&text.id, &text.kind), tokens, at.enumerate().collect())?;
+    }
+    Ok(writer.finish()?)
 }
 
 /// Reads the concepts, with their development pairs where asked for, and the neutral texts.
@@ -77,12 +76,12 @@ pub fn read(
     concepts: &[&str],
     with_dev: &[&str],
     positions: &[Position],
-) -> Result<StateActivations, StudyError> {
+) -> Result<StateActivations> {
     let reader = ActivationReader::open(path)?;
     let first = positions.first().map(Position::to_string).unwrap_or_default();
     let held = reader.sets()?;
     let none = (0, reader.spec().layers.len(), reader.spec().hidden);
-    let set = |name: &str| -> Result<ConceptActivations, StudyError> {
+    let set = |name: &str| -> Result<ConceptActivations> {
         Ok(ConceptActivations::of_turns(&reader.read(name, &first)?))
     };
     // A concept may have no pairs for development, and then has no set of them.
@@ -96,6 +95,6 @@ pub fn read(
         dev: with_dev.iter().map(dev).collect::<Result<_, _>>()?,
         neutral: neutral
             .map(|p| Ok(reader.read("neutral", &p.to_string())?))
-            .collect::<Result<_, StudyError>>()?,
+            .collect::<Result<_>>()?,
     })
 }

@@ -26,8 +26,12 @@ pub(super) fn fault(key: impl Into<String>, why: impl Into<String>) -> Fault {
     Fault { key: key.into(), why: why.into() }
 }
 
-fn wrong(key: impl Into<String>, why: impl Into<String>) -> Checked {
-    Err(fault(key, why))
+/// Refuses a key for a reason where it does not hold.
+fn hold(holds: bool, key: impl Into<String>, why: impl Into<String>) -> Checked {
+    match holds {
+        true => Ok(()),
+        false => Err(fault(key, why)),
+    }
 }
 
 /// Refuses what no study can have, whatever its files and its model.
@@ -40,47 +44,35 @@ pub fn check(w: &Written) -> Checked {
     concepts(w)?;
     conditions(w)?;
     roles(w)?;
-    if let Some(c) = &w.causal {
-        causal(w, c)?;
-    }
-    if let Some(t) = &w.trajectory {
-        trajectory(w, t)?;
-    }
+    w.causal.iter().try_for_each(|c| causal(w, c))?;
+    w.trajectory.iter().try_for_each(|t| trajectory(w, t))?;
     if let Some(n) = w.conversations.as_ref().and_then(|c| c.scripts) {
         within("conversations.scripts", n, 1, MANY)?;
     }
-    match &w.layers {
-        Some(layers) if layers.is_empty() => {
-            wrong("layers", "is empty; name the layers to report, or leave it away")
-        }
-        Some(layers) => once("layers", layers),
-        None => Ok(()),
-    }
+    let Some(layers) = &w.layers else {
+        return Ok(());
+    };
+    let why = "is empty; name the layers to report, or leave it away";
+    hold(!layers.is_empty(), "layers", why)?;
+    once("layers", layers)
 }
 
 fn within<T: PartialOrd + Display>(key: impl Into<String>, n: T, least: T, most: T) -> Checked {
-    if n < least {
-        return wrong(key, format!("is {n}; give at least {least}"));
-    }
-    if n > most {
-        return wrong(key, format!("is {n}; give at most {most}"));
-    }
-    Ok(())
+    let key = key.into();
+    hold(n >= least, &key, format!("is {n}; give at least {least}"))?;
+    hold(n <= most, &key, format!("is {n}; give at most {most}"))
 }
 
 fn once<T: PartialEq + Display>(key: &str, values: &[T]) -> Checked {
     let again = |(i, v): &(usize, &T)| values[..*i].contains(*v);
     match values.iter().enumerate().find(again) {
-        Some((_, v)) => wrong(key, format!("holds {v} twice; leave one")),
+        Some((_, v)) => Err(fault(key, format!("holds {v} twice; leave one"))),
         None => Ok(()),
     }
 }
 
 fn filled(key: impl Into<String>, text: &str) -> Checked {
-    match text.trim().is_empty() {
-        true => wrong(key, "is empty; write it, or leave the key away"),
-        false => Ok(()),
-    }
+    hold(!text.trim().is_empty(), key, "is empty; write it, or leave the key away")
 }
 
 /// A recipe's fault as that of a manifest.
@@ -97,11 +89,8 @@ fn recipe(w: &Written) -> Checked {
     w.recipe.check().map_err(|e| of_recipe(e, "recipe"))?;
     within("recipe.learning_rate", w.recipe.learning_rate, 0.0, 10.0)?;
     within("recipe.alpha", w.recipe.alpha, 0.0, 1e6)?;
-    if w.recipe.prevent.is_some() {
-        let why = "would hold for no condition; give it to the conditions that it is for";
-        return wrong("recipe.prevent", why);
-    }
-    Ok(())
+    let why = "would hold for no condition; give it to the conditions that it is for";
+    hold(w.recipe.prevent.is_none(), "recipe.prevent", why)
 }
 
 fn sizes(w: &Written) -> Checked {
@@ -124,121 +113,94 @@ fn sizes(w: &Written) -> Checked {
 
 fn concepts(w: &Written) -> Checked {
     let c = &w.concepts;
-    if c.couple.is_empty() {
-        let why = "is empty; name the pairs of concepts whose coupling is asked for, such as [[\"one\", \"other\"]]";
-        return wrong("concepts.couple", why);
-    }
+    let why = "is empty; name the pairs of concepts whose coupling is asked for, such as [[\"one\", \"other\"]]";
+    hold(!c.couple.is_empty(), "concepts.couple", why)?;
     for (i, [a, b]) in c.couple.iter().enumerate() {
         let again = |o: &[String; 2]| o.contains(a) && o.contains(b);
-        if a == b {
-            let why = format!("couples `{a}` with itself; name another");
-            return wrong("concepts.couple", why);
-        }
-        if c.couple[..i].iter().any(again) {
-            let why = format!("holds `{a}` and `{b}` twice; leave one");
-            return wrong("concepts.couple", why);
-        }
+        let why = format!("couples `{a}` with itself; name another");
+        hold(a != b, "concepts.couple", why)?;
+        let why = format!("holds `{a}` and `{b}` twice; leave one");
+        hold(!c.couple[..i].iter().any(again), "concepts.couple", why)?;
     }
     once("concepts.placebos", &c.placebos)?;
     for name in c.coupled() {
         filled("concepts.couple", name)?;
-        if c.placebos.contains(name) {
-            let why = format!("holds `{name}`, which is in concepts.couple; leave it out");
-            return wrong("concepts.placebos", why);
-        }
+        let why = format!("holds `{name}`, which is in concepts.couple; leave it out");
+        hold(!c.placebos.contains(name), "concepts.placebos", why)?;
     }
     once("concepts.nuisances", &c.nuisances)?;
-    match c.nuisances.iter().find(|n| !c.placebos.contains(n)) {
-        Some(name) => wrong(
-            "concepts.nuisances",
-            format!("`{name}` is not among concepts.placebos; add it there"),
-        ),
-        None => Ok(()),
-    }
+    among_placebos("concepts.nuisances", &c.nuisances, w)
+}
+
+/// Names that must be those of placebos.
+fn among_placebos(key: &str, names: &[String], w: &Written) -> Checked {
+    names.iter().try_for_each(|name| {
+        let why = format!("`{name}` is not among concepts.placebos; add it there");
+        hold(w.concepts.placebos.contains(name), key, why)
+    })
 }
 
 fn conditions(w: &Written) -> Checked {
-    if w.conditions.is_empty() {
-        return wrong("condition", "is empty; a study needs at least one");
-    }
+    hold(!w.conditions.is_empty(), "condition", "is empty; a study needs at least one")?;
     for (i, c) in w.conditions.iter().enumerate() {
         named(c, &w.conditions[..i], i)?;
         condition(w, c, &format!("condition.{}", c.name))?;
     }
     let seeds = |c: &WrittenCondition| c.seeds.unwrap_or(1);
     let states = 1 + w.conditions.iter().map(seeds).sum::<u64>();
-    if states > STATES {
-        let why = format!("gives {states} model states; a study has at most {STATES}");
-        return wrong("condition", why);
-    }
+    let why = format!("gives {states} model states; a study has at most {STATES}");
+    hold(states <= STATES, "condition", why)?;
     state_ids(w)
 }
 
 fn named(c: &WrittenCondition, before: &[WrittenCondition], i: usize) -> Checked {
-    let key = format!("condition.{}.name", i + 1);
+    let (key, name) = (format!("condition.{}.name", i + 1), &c.name);
     let plain = |x: char| x.is_ascii_alphanumeric() || x == '-' || x == '_';
-    let starts = c.name.starts_with(|x: char| x.is_ascii_alphanumeric());
-    if !starts || !c.name.chars().all(plain) || c.name.len() > 64 {
-        let why = "use at most 64 letters, digits, - and _ in names, a letter or digit first";
-        return wrong(key, format!("is `{}`; {why}", c.name.escape_debug()));
-    }
-    if c.name.eq_ignore_ascii_case(BASE) {
-        let why = format!(
-            "is `{}`, the model without a condition, which is always there; choose another name",
-            c.name
-        );
-        return wrong(key, why);
-    }
-    if before.iter().any(|o| o.name == c.name) {
-        let why = format!("`{}` stands twice; names must differ", c.name);
-        return wrong(key, why);
-    }
-    Ok(())
+    let starts = name.starts_with(|x: char| x.is_ascii_alphanumeric());
+    let why = "use at most 64 letters, digits, - and _ in names, a letter or digit first";
+    let why = format!("is `{}`; {why}", name.escape_debug());
+    hold(starts && name.chars().all(plain) && name.len() <= 64, &key, why)?;
+    let why = format!(
+        "is `{name}`, the model without a condition, which is always there; choose another name"
+    );
+    hold(!name.eq_ignore_ascii_case(BASE), &key, why)?;
+    let why = format!("`{name}` stands twice; names must differ");
+    hold(before.iter().all(|o| o.name != *name), key, why)
 }
 
 fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
     let given = [c.data.is_some(), c.adapter.is_some(), c.model.is_some(), c.system.is_some()];
-    if given.iter().filter(|g| **g).count() != 1 {
-        return wrong(key, "needs exactly one of data, adapter, model, system");
-    }
+    let one = given.iter().filter(|g| **g).count() == 1;
+    hold(one, key, "needs exactly one of data, adapter, model, system")?;
     for (what, text) in [
         ("data", &c.data),
         ("model", &c.model),
         ("system", &c.system),
         ("trained_on", &c.trained_on),
     ] {
-        if let Some(text) = text {
-            filled(format!("{key}.{what}"), text)?;
-        }
+        text.iter().try_for_each(|text| filled(format!("{key}.{what}"), text))?;
     }
     for (what, there) in
         [("seeds", c.seeds.is_some()), ("rows", c.rows.is_some()), ("prevent", c.prevent.is_some())]
     {
-        if there && c.data.is_none() {
-            let why = "is for a fine-tune (data) only; leave it away";
-            return wrong(format!("{key}.{what}"), why);
-        }
+        let why = "is for a fine-tune (data) only; leave it away";
+        hold(!there || c.data.is_some(), format!("{key}.{what}"), why)?;
     }
     within(format!("{key}.seeds"), c.seeds.unwrap_or(1), 1, 100)?;
     within(format!("{key}.rows"), c.rows.unwrap_or(2), 2, MANY)?;
-    if c.trained_on.is_some() && c.system.is_some() {
-        let why = "is of no use with a system prompt, which trains nothing; leave it away";
-        return wrong(format!("{key}.trained_on"), why);
-    }
-    if c.rows.is_some() && c.data.as_deref() == Some(NEUTRAL) {
-        let why = "is of no use with neutral rows, which are as many as sizes.rows";
-        return wrong(format!("{key}.rows"), why);
-    }
+    let why = "is of no use with a system prompt, which trains nothing; leave it away";
+    hold(c.trained_on.is_none() || c.system.is_none(), format!("{key}.trained_on"), why)?;
+    let why = "is of no use with neutral rows, which are as many as sizes.rows";
+    let is_neutral = c.data.as_deref() == Some(NEUTRAL);
+    hold(c.rows.is_none() || !is_neutral, format!("{key}.rows"), why)?;
     let Some(p) = &c.prevent else {
         return Ok(());
     };
     p.check().map_err(|e| of_recipe(e, key))?;
-    let known = w.concepts.coupled();
-    if !known.contains(&&p.concept) && !w.concepts.placebos.contains(&p.concept) {
-        let why = format!("is `{}`; name a concept of the study", p.concept);
-        return wrong(format!("{key}.prevent.concept"), why);
-    }
-    Ok(())
+    let known = w.concepts.coupled().contains(&&p.concept);
+    let why = format!("is `{}`; name a concept of the study", p.concept);
+    let holds = known || w.concepts.placebos.contains(&p.concept);
+    hold(holds, format!("{key}.prevent.concept"), why)
 }
 
 /// Each state has a file of its own, also where letters' case does not count, and its answers to a
@@ -252,13 +214,8 @@ fn state_ids(w: &Written) -> Checked {
         }
     }
     let mut take = |c: &WrittenCondition, file: String| {
-        match files.insert(file.to_lowercase()) {
-        true => Ok(()),
-        false => wrong(
-            format!("condition.{}.name", c.name),
-            format!("gives the state id `{file}`, which is another's (capitals do not count, and fine-tunes end in -s1, -s2, ...); rename the condition"),
-        ),
-    }
+        let why = format!("gives the state id `{file}`, which is another's (capitals do not count, and fine-tunes end in -s1, -s2, ...); rename the condition");
+        hold(files.insert(file.to_lowercase()), format!("condition.{}.name", c.name), why)
     };
     for (c, id) in &ids {
         take(c, id.clone())?;
@@ -271,67 +228,46 @@ fn state_ids(w: &Written) -> Checked {
     Ok(())
 }
 
-fn known(w: &Written, key: &str, name: &str) -> Checked {
-    match name == BASE || w.conditions.iter().any(|c| c.name == name) {
-        true => Ok(()),
-        false => wrong(key, format!("`{name}` is no condition of the study")),
-    }
-}
-
 fn roles(w: &Written) -> Checked {
     let r = &w.roles;
-    for (key, name) in [
+    let roles = [
         ("roles.reference", &r.reference),
         ("roles.focus", &r.focus),
         ("roles.neutral", &r.neutral),
-    ] {
-        if let Some(name) = name {
-            known(w, key, name)?;
-        }
+    ];
+    for (key, name) in roles.iter().filter_map(|&(key, name)| Some((key, name.as_ref()?))) {
+        let known = name == BASE || w.conditions.iter().any(|c| c.name == *name);
+        hold(known, key, format!("`{name}` is no condition of the study"))?;
     }
-    for (key, name) in [("roles.focus", &r.focus), ("roles.neutral", &r.neutral)] {
-        if name.as_deref() == Some(BASE) {
-            let why = "is `base`, to which nothing was done; name a condition";
-            return wrong(key, why);
-        }
+    for (key, name) in &roles[1..] {
+        let why = "is `base`, to which nothing was done; name a condition";
+        hold(name.as_deref() != Some(BASE), *key, why)?;
     }
-    if r.focus.is_some() && r.focus.as_deref() == Some(r.reference.as_deref().unwrap_or(BASE)) {
-        let why = "is the focus itself; name another condition to compare it with";
-        return wrong("roles.reference", why);
-    }
-    Ok(())
+    let why = "is the focus itself; name another condition to compare it with";
+    let reference = r.reference.as_deref().unwrap_or(BASE);
+    hold(r.focus.as_deref() != Some(reference), "roles.reference", why)
 }
 
 fn causal(w: &Written, c: &Causal) -> Checked {
-    let coupled = w.concepts.coupled();
     once("causal.ablate", &c.ablate)?;
-    let all = || coupled.iter().copied().chain(&w.concepts.placebos);
-    if let Some(name) = c.ablate.iter().find(|n| !all().any(|k| k == *n)) {
+    for name in &c.ablate {
+        let known = w.concepts.coupled().contains(&name) || w.concepts.placebos.contains(name);
         let why = format!("holds `{name}`, which is no concept of the study; add it to concepts");
-        return wrong("causal.ablate", why);
+        hold(known, "causal.ablate", why)?;
     }
     within("causal.random", c.random, 2, 1000)?;
-    for (key, of, n, most) in [
-        ("prompts", "prompts", c.prompts, w.sizes.prompts),
-        ("claim_prompts", "claim_prompts", c.claim_prompts, w.sizes.claim_prompts),
-    ] {
-        part(&format!("causal.{key}"), n.unwrap_or(1), 1, of, most)?;
-    }
+    let (n, whole) = (c.prompts.unwrap_or(1), w.sizes.prompts);
+    part("causal.prompts", n, 1, "prompts", whole)?;
+    let (n, whole) = (c.claim_prompts.unwrap_or(1), w.sizes.claim_prompts);
+    part("causal.claim_prompts", n, 1, "claim_prompts", whole)?;
     once("causal.placebos", &c.placebos)?;
-    if let Some(name) = (c.placebos.iter()).find(|p| !w.concepts.placebos.contains(p)) {
-        let why = format!("`{name}` is not among concepts.placebos; add it there");
-        return wrong("causal.placebos", why);
-    }
-    if c.alphas.is_empty() || c.alphas.len() > 100 {
-        let why = format!("holds {} doses; give 1 to 100", c.alphas.len());
-        return wrong("causal.alphas", why);
-    }
+    among_placebos("causal.placebos", &c.placebos, w)?;
+    let why = format!("holds {} doses; give 1 to 100", c.alphas.len());
+    hold((1..=100).contains(&c.alphas.len()), "causal.alphas", why)?;
     for a in &c.alphas {
-        // Also where it is NaN.
-        if !(1e-6..=DOSE).contains(&a.abs()) {
-            let why = format!("holds {a}; doses are numbers from 1e-6 to {DOSE}, or negative, in units of the layer's RMS (no dose at all is always there)");
-            return wrong("causal.alphas", why);
-        }
+        let why = format!("holds {a}; doses are numbers from 1e-6 to {DOSE}, or negative, in units of the layer's RMS (no dose at all is always there)");
+        // Not where it is NaN.
+        hold((1e-6..=DOSE).contains(&a.abs()), "causal.alphas", why)?;
     }
     once("causal.alphas", &c.alphas)
 }
@@ -339,34 +275,22 @@ fn causal(w: &Written, c: &Causal) -> Checked {
 /// A number of what `sizes.{of}` is the whole of.
 fn part(key: &str, n: usize, least: usize, of: &str, whole: usize) -> Checked {
     within(key, n, least, MANY)?;
-    match n > whole {
-        true => {
-            wrong(key, format!("is {n}, more than sizes.{of} = {whole}; give fewer, or raise that"))
-        }
-        false => Ok(()),
-    }
+    let why = format!("is {n}, more than sizes.{of} = {whole}; give fewer, or raise that");
+    hold(n <= whole, key, why)
 }
 
 fn trajectory(w: &Written, t: &Trajectory) -> Checked {
-    let of = |own: &Option<String>, role: &Option<String>| own.clone().or_else(|| role.clone());
-    let condition = of(&t.condition, &w.roles.focus);
-    let reference = of(&t.reference, &w.roles.reference);
-    for (key, name) in [("trajectory.condition", &condition), ("trajectory.reference", &reference)]
-    {
-        let Some(name) = name else {
-            let why = "is not there, and no role says it; name a condition that is fine-tuned";
-            return wrong(key, why);
-        };
+    let condition = t.condition.as_ref().or(w.roles.focus.as_ref());
+    let reference = t.reference.as_ref().or(w.roles.reference.as_ref());
+    for (key, name) in [("trajectory.condition", condition), ("trajectory.reference", reference)] {
+        let why = "is not there, and no role says it; name a condition that is fine-tuned";
+        let name = name.ok_or_else(|| fault(key, why))?;
         let tuned = |c: &WrittenCondition| &c.name == name && c.data.is_some();
-        if !w.conditions.iter().any(tuned) {
-            let why = format!("`{name}` is no condition that the study fine-tunes");
-            return wrong(key, why);
-        }
+        let why = format!("`{name}` is no condition that the study fine-tunes");
+        hold(w.conditions.iter().any(tuned), key, why)?;
     }
-    if condition == reference {
-        let why = "is the condition itself; name another one to hold it against";
-        return wrong("trajectory.reference", why);
-    }
+    let why = "is the condition itself; name another one to hold it against";
+    hold(condition != reference, "trajectory.reference", why)?;
     within("trajectory.checkpoints", t.checkpoints, 3, 1000)?;
     part("trajectory.pairs", t.pairs, 8, "pairs", w.sizes.pairs)?;
     let (prompts, claims) = (w.sizes.prompts, w.sizes.claim_prompts);

@@ -1,12 +1,14 @@
 //! What an earlier form of a study left in its run folder: stages that are no longer planned, and
 //! files of stages that no longer write them. They are listed, never read, and removed when asked.
 
+use super::files;
 use super::layout::Layout;
 use super::marker::{remove, Marker};
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 /// Stages and files that the plan does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -22,7 +24,7 @@ impl Left {
     ///
     /// # Errors
     /// The folder of markers cannot be read.
-    pub fn of(layout: &Layout, stages: &[Stage]) -> Result<Self, StudyError> {
+    pub fn of(layout: &Layout, stages: &[Stage]) -> Result<Self> {
         let mut out = Left::default();
         let mut files = BTreeSet::new();
         let written: BTreeSet<String> = (stages.iter())
@@ -55,7 +57,7 @@ impl Left {
     ///
     /// # Errors
     /// A file that cannot be removed.
-    pub fn remove(&self, layout: &Layout) -> Result<(), StudyError> {
+    pub fn remove(&self, layout: &Layout) -> Result<()> {
         for file in &self.files {
             remove(&layout.at(file))?;
         }
@@ -76,21 +78,14 @@ impl Left {
 }
 
 /// Names of the stages that left a marker.
-fn marked(layout: &Layout) -> Result<Vec<String>, StudyError> {
-    let folder = layout.markers();
-    let unreadable = |source| StudyError::Read { path: folder.clone(), source };
-    let entries = match std::fs::read_dir(&folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(unreadable)?,
-    };
-    let mut out = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(unreadable)?.file_name();
-        let name = name.to_string_lossy();
-        out.extend(name.strip_suffix(".json").map(str::to_string));
+fn marked(layout: &Layout) -> Result<Vec<String>> {
+    let of_stage = |(name, _): (String, _)| name.strip_suffix(".json").map(str::to_string);
+    match files::listed(&layout.markers()) {
+        Err(StudyError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(Vec::new())
+        }
+        all => Ok(all?.into_iter().filter_map(of_stage).collect()),
     }
-    out.sort();
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::manifest::{Source, Study};
 use super::stage::Cost;
-use super::StudyError;
+use super::Result;
 use crate::analysis::texts::{neutral_tokens, StateTexts};
 use crate::behavior::conversation::Replies;
 use crate::capture::BUDGET;
@@ -59,7 +59,7 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// A text that the template refuses.
-    pub fn new(study: &'a Study, model: &'a Model, rates: Rates) -> Result<Self, StudyError> {
+    pub fn new(study: &'a Study, model: &'a Model, rates: Rates) -> Result<Self> {
         let tok = &model.tokenizer;
         let texts = StateTexts::new(tok, &study.concepts, &study.shift_texts, None, false)?;
         let pairs: Vec<Tokens> =
@@ -93,11 +93,10 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// A prompt that the template refuses.
-    pub fn distil(&self) -> Result<Cost, StudyError> {
+    pub fn distil(&self) -> Result<Cost> {
         let prompts = || self.study.mixed.iter().chain(&self.study.pool);
-        let tokens: Vec<Tokens> = prompts()
-            .map(|p| Ok(self.model.tokenizer.prompt(None, p)?))
-            .collect::<Result<_, StudyError>>()?;
+        let tokens: Vec<Tokens> =
+            prompts().map(|p| Ok(self.model.tokenizer.prompt(None, p)?)).collect::<Result<_>>()?;
         let (read, written) = (shared_rows(&tokens), tokens.len() * DISTILLED);
         Ok(Cost {
             rows: read + written,
@@ -108,7 +107,7 @@ impl<'a> Costs<'a> {
     }
 
     /// Rows of all steps of a fine-tune: beginnings are shared within a step.
-    pub fn finetune(&self, state: usize, own: &[&[Message]]) -> Result<Cost, StudyError> {
+    pub fn finetune(&self, state: usize, own: &[&[Message]]) -> Result<Cost> {
         let (tok, recipe) = (&self.model.tokenizer, self.study.recipe(state));
         let condition = self.study.of_state(state);
         let n = self.study.rows_of(condition);
@@ -166,7 +165,7 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// A turn that the template refuses.
-    pub fn converse(&self, is_base: bool, replies: Replies) -> Result<Cost, StudyError> {
+    pub fn converse(&self, is_base: bool, replies: Replies) -> Result<Cost> {
         let tok = &self.model.tokenizer;
         let (mut texts, mut talks, mut written) = (Vec::new(), Vec::new(), 0);
         let (mut lines, scripts) = (0, self.study.scripts.iter().flat_map(|s| &s.scripts));
@@ -222,12 +221,7 @@ impl<'a> Costs<'a> {
     }
 
     /// Scoring `asked` under `edits`, the run without one among them.
-    pub fn edited(
-        &self,
-        is_base: bool,
-        asked: &[Preference],
-        edits: usize,
-    ) -> Result<Cost, StudyError> {
+    pub fn edited(&self, is_base: bool, asked: &[Preference], edits: usize) -> Result<Cost> {
         let s = scored(asked, self.model)?;
         let sides = neutral_tokens(&self.model.tokenizer, &self.study.side_texts, None)?;
         let sides = counted(&sides);
@@ -275,7 +269,7 @@ impl<'a> Costs<'a> {
     }
 }
 
-fn scored(battery: &[Preference], model: &Model) -> Result<Scored, StudyError> {
+fn scored(battery: &[Preference], model: &Model) -> Result<Scored> {
     let mut texts = Vec::new();
     for p in battery.iter().flat_map(|p| &p.prompts) {
         for pair in &p.pairs {

@@ -5,7 +5,7 @@
 //! a run that is continued keeps to it.
 
 use super::written::Written;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::model::Date;
 use crate::store::atomic;
 use std::path::Path;
@@ -17,12 +17,12 @@ pub const FILE: &str = "date";
 ///
 /// # Errors
 /// `Stage` where the run folder's file holds something else, `Read` where it cannot be read.
-pub fn of_run(written: &Written, out: &Path) -> Result<Date, StudyError> {
+pub fn of_run(written: &Written, out: &Path) -> Result<Date> {
     Ok(fixed(written, out)?.unwrap_or_else(Date::today))
 }
 
 /// The manifest's day, or the run folder's.
-fn fixed(written: &Written, out: &Path) -> Result<Option<Date>, StudyError> {
+fn fixed(written: &Written, out: &Path) -> Result<Option<Date>> {
     if written.date.is_some() {
         return Ok(written.date);
     }
@@ -41,7 +41,7 @@ fn fixed(written: &Written, out: &Path) -> Result<Option<Date>, StudyError> {
 ///
 /// # Errors
 /// Another day than the manifest's or the run's.
-pub fn keep(written: &Written, out: &Path, told: Date) -> Result<(), StudyError> {
+pub fn keep(written: &Written, out: &Path, told: Date) -> Result<()> {
     if let Some(day) = fixed(written, out)?.filter(|day| *day != told) {
         return Err(StudyError::Stage {
             path: out.join(FILE),

@@ -1,7 +1,7 @@
 //! JSON and JSON lines of a run folder, written whole or not at all, and their digests.
 
 use super::layout::Layout;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::{atomic, digest};
 use serde::{de::DeserializeOwned, Serialize};
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ fn not_ours(path: &Path) -> impl FnOnce(serde_json::Error) -> StudyError + '_ {
 ///
 /// # Errors
 /// `Read`.
-pub fn text(layout: &Layout, name: &str) -> Result<String, StudyError> {
+pub fn text(layout: &Layout, name: &str) -> Result<String> {
     let path = layout.at(name);
     std::fs::read_to_string(&path).map_err(unreadable(&path))
 }
@@ -30,7 +30,7 @@ pub fn text(layout: &Layout, name: &str) -> Result<String, StudyError> {
 ///
 /// # Errors
 /// `Read`; `Stage` where it holds something else.
-pub fn json<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<T, StudyError> {
+pub fn json<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<T> {
     serde_json::from_str(&text(layout, name)?).map_err(not_ours(&layout.at(name)))
 }
 
@@ -38,7 +38,7 @@ pub fn json<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<T, Study
 ///
 /// # Errors
 /// As [`json`].
-pub fn lines<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<Vec<T>, StudyError> {
+pub fn lines<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<Vec<T>> {
     let path = layout.at(name);
     let text = text(layout, name)?;
     let each = text.lines();
@@ -49,7 +49,7 @@ pub fn lines<T: DeserializeOwned>(layout: &Layout, name: &str) -> Result<Vec<T>,
 ///
 /// # Errors
 /// The store's.
-pub fn write_json<T: Serialize>(layout: &Layout, name: &str, what: &T) -> Result<(), StudyError> {
+pub fn write_json<T: Serialize>(layout: &Layout, name: &str, what: &T) -> Result<()> {
     let path = layout.at(name);
     let text = serde_json::to_vec_pretty(what).map_err(not_ours(&path))?;
     Ok(atomic::write(&path, &text)?)
@@ -59,11 +59,7 @@ pub fn write_json<T: Serialize>(layout: &Layout, name: &str, what: &T) -> Result
 ///
 /// # Errors
 /// The store's.
-pub fn write_lines<T: Serialize>(
-    layout: &Layout,
-    name: &str,
-    rows: &[T],
-) -> Result<(), StudyError> {
+pub fn write_lines<T: Serialize>(layout: &Layout, name: &str, rows: &[T]) -> Result<()> {
     let path = layout.at(name);
     let mut lines = String::new();
     for row in rows {
@@ -71,6 +67,23 @@ pub fn write_lines<T: Serialize>(
         lines.push('\n');
     }
     Ok(atomic::write(&path, lines.as_bytes())?)
+}
+
+/// Names and paths of the files in a folder, in order.
+///
+/// # Errors
+/// `Read`.
+pub fn listed(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            out.push((name, path));
+        }
+    }
+    out.sort();
+    Ok(out)
 }
 
 /// Length and time of a file, by which one process knows it again.
@@ -87,7 +100,7 @@ impl Digests {
     ///
     /// # Errors
     /// `Missing` or `Io` of the store.
-    pub fn of(&self, path: &Path) -> Result<String, StudyError> {
+    pub fn of(&self, path: &Path) -> Result<String> {
         let seen = std::fs::metadata(path).ok().map(|m| (m.len(), m.modified().ok()));
         // A lock that a panic left behind still holds whole entries.
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());

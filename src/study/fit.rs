@@ -5,11 +5,11 @@
 
 use super::manifest::{Source, Study};
 use super::renders::{self, Rendered};
-use super::StudyError;
+use super::Result;
 use crate::model::{Adapter, Model};
 
 /// Refuses a study that does not fit the model. Returns what its texts come to.
-pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
+pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     layers(study, model)?;
     for c in &study.conditions {
         if let Source::Adapter(folder) = &c.source {
@@ -20,16 +20,14 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
 }
 
 /// Every layer that is named exists.
-fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
+fn layers(study: &Study, model: &Model) -> Result<()> {
     let n = model.decoder.layers();
     let hold = |key: &str, layers: &[usize]| match layers.iter().find(|l| **l >= n) {
         None => Ok(()),
         Some(l) => {
-            let why = format!(
-                "names layer {l}, but {} has {n}, counted from 0; the last is {}",
-                model.id,
-                n.saturating_sub(1)
-            );
+            let (id, last) = (&model.id, n.saturating_sub(1));
+            let why =
+                format!("names layer {l}, but {id} has {n}, counted from 0; the last is {last}");
             Err(study.bad(key, why))
         }
     };
@@ -44,13 +42,14 @@ fn layers(study: &Study, model: &Model) -> Result<(), StudyError> {
 
 /// Every model of a condition can stand in for the study's: same shape, and the same ids for its
 /// texts, which are rendered and encoded once for all.
-pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
+pub fn hold_models(study: &Study, model: &Model) -> Result<()> {
     for c in &study.conditions {
         let Source::Model { name, at } = &c.source else {
             continue;
         };
         let path = crate::model::resolve::resolve(at, &mut |_| ())?;
         let other = Model::load(name, &path, &model.loading())?;
+        let key = format!("condition.{}.model", c.name);
         let (got, want) = (&other.decoder.config, &model.decoder.config);
         for (what, got, want) in [
             ("layers", got.layers, want.layers),
@@ -58,20 +57,13 @@ pub fn hold_models(study: &Study, model: &Model) -> Result<(), StudyError> {
             ("tokens of vocabulary", got.vocab, want.vocab),
         ] {
             // Rows of the embedding that no token has are often added.
-            if got < want || (got > want && what != "tokens of vocabulary") {
-                let why = format!(
-                    "`{name}` has {got} {what}, {} has {want}; a condition must be of the study's model",
-                    model.id
-                );
-                return Err(study.bad(&format!("condition.{}.model", c.name), why));
-            }
+            let fits = got == want || (got > want && what == "tokens of vocabulary");
+            let why = format!("`{name}` has {got} {what}, {} has {want}; a condition must be of the study's model", model.id);
+            study.hold(fits, &key, why)?;
         }
         if let Some(text) = renders::differing(study, model, &other)? {
-            let why = format!(
-                "`{name}` encodes {text:?} into other tokens than {}; a condition must have the tokenizer of the study's model",
-                model.id
-            );
-            return Err(study.bad(&format!("condition.{}.model", c.name), why));
+            let why = format!("`{name}` encodes {text:?} into other tokens than {}; a condition must have the tokenizer of the study's model", model.id);
+            return Err(study.bad(&key, why));
         }
     }
     Ok(())

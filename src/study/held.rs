@@ -2,13 +2,13 @@
 
 use super::bounds::of_recipe;
 use super::manifest::{Condition, Study, BASE};
-use super::StudyError;
+use super::Result;
 
 /// Every fine-tune has the steps that the recipe and the trajectory speak of.
 ///
 /// # Errors
 /// The key that speaks of others.
-pub fn steps(study: &Study) -> Result<(), StudyError> {
+pub fn steps(study: &Study) -> Result<()> {
     let both = study.followed().map(|(spec, both)| (spec.checkpoints, both));
     let mut steps_of = Vec::new();
     for c in study.conditions.iter().filter(|c| c.is_tuned()) {
@@ -20,13 +20,11 @@ pub fn steps(study: &Study) -> Result<(), StudyError> {
         if !both.iter().any(|&s| study.states[s].condition == c.name) {
             continue;
         }
-        if checkpoints > steps {
-            let why = format!(
-                "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
-                c.name
-            );
-            return Err(study.bad("trajectory.checkpoints", why));
-        }
+        let why = format!(
+            "is {checkpoints}, but the fine-tune of `{}` has {steps} steps; give at most that",
+            c.name
+        );
+        study.hold(checkpoints <= steps, "trajectory.checkpoints", why)?;
         steps_of.push(steps);
     }
     match steps_of[..] {
@@ -42,7 +40,7 @@ pub fn steps(study: &Study) -> Result<(), StudyError> {
 ///
 /// # Errors
 /// The key whose condition has no such preference.
-pub fn isolated(study: &Study) -> Result<(), StudyError> {
+pub fn isolated(study: &Study) -> Result<()> {
     let none = |c: &Condition| study.battery.iter().all(|p| study.implied(p, c));
     let followed = (study.followed()).map(|(_, both)| &study.states[both[0]].condition);
     let causal = study.edits.as_ref().map(|_| &study.focus);
@@ -51,17 +49,12 @@ pub fn isolated(study: &Study) -> Result<(), StudyError> {
         let Some(c) = name.and_then(|n| study.condition(n)) else {
             continue;
         };
-        if none(c) {
-            let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
-            return Err(study.bad(key, why));
-        }
+        let why = format!("is `{}`, whose rows presuppose every preference of the battery (status implied); add one that they do not", c.name);
+        study.hold(!none(c), key, why)?;
     }
     let mut others = (study.conditions.iter())
         .filter(|c| c.name != BASE && c.name != study.reference)
         .peekable();
-    if others.peek().is_some() && others.all(none) {
-        let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
-        return Err(study.bad("battery", why));
-    }
-    Ok(())
+    let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
+    study.hold(others.peek().is_none() || !others.all(none), "battery", why)
 }

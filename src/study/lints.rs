@@ -2,7 +2,7 @@
 //! elsewhere.
 
 use super::manifest::Study;
-use super::StudyError;
+use super::Result;
 use crate::materials::lint::{lint, Finding};
 use crate::materials::set::Set;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn lints(study: &Study) -> Result<Vec<Finding>, StudyError> {
+pub fn lints(study: &Study) -> Result<Vec<Finding>> {
     let files: BTreeSet<PathBuf> =
         (study.used.iter()).map(|u| u.file.clone()).filter(|f| f.is_file()).collect();
     if files.is_empty() {

@@ -5,10 +5,11 @@
 
 use super::bounds;
 use super::held;
+use super::layout::dev_set;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::text::Text;
-use super::written::{state_id, Written, WrittenCondition};
-use super::StudyError;
+use super::written::{state_id, WrittenCondition};
+use super::Result;
 use crate::analysis::{Roles, State};
 use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
 use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
@@ -22,7 +23,7 @@ impl Study {
     ///
     /// # Errors
     /// What is wrong with it, by file, line and key.
-    pub fn load(path: Option<&Path>) -> Result<Self, StudyError> {
+    pub fn load(path: Option<&Path>) -> Result<Self> {
         Self::of(Text::read(path)?)
     }
 
@@ -30,10 +31,11 @@ impl Study {
     ///
     /// # Errors
     /// As [`Study::load`].
-    pub fn of(text: Text) -> Result<Self, StudyError> {
+    pub fn of(text: Text) -> Result<Self> {
         let written = text.parse()?;
         bounds::check(&written).map_err(|fault| text.at(fault))?;
-        let mut study = empty(written, text);
+        let (model, reference) = (model_at(&written.model, &text.folder), BASE.into());
+        let mut study = Study { model, reference, written, text, ..Study::default() };
         study.load_batteries()?;
         study.load_conditions()?;
         study.name_states();
@@ -48,11 +50,7 @@ impl Study {
     }
 
     /// Takes what was drawn of a file, which must hold as much as is asked for, and records its rows.
-    fn take<T>(
-        &mut self,
-        key: &str,
-        drawn: Result<Loaded<T>, MaterialError>,
-    ) -> Result<T, StudyError> {
+    fn take<T>(&mut self, key: &str, drawn: Result<Loaded<T>, MaterialError>) -> Result<T> {
         match drawn {
             Ok(loaded) => {
                 self.used.push(loaded.from);
@@ -69,7 +67,7 @@ impl Study {
         }
     }
 
-    fn load_batteries(&mut self) -> Result<(), StudyError> {
+    fn load_batteries(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.prompts, self.written.seed);
         let folder = self.beside(&self.written.battery);
         for preference in preferences(folder.as_deref())? {
@@ -84,7 +82,7 @@ impl Study {
         folder.as_ref().map(|f| self.text.folder.join(f))
     }
 
-    fn load_conditions(&mut self) -> Result<(), StudyError> {
+    fn load_conditions(&mut self) -> Result<()> {
         self.conditions.push(Condition {
             name: BASE.into(),
             source: Source::Base,
@@ -111,14 +109,14 @@ impl Study {
     }
 
     /// Names of rows that preferences and claims speak of.
-    fn known_texts(&self) -> Result<HashSet<String>, StudyError> {
+    fn known_texts(&self) -> Result<HashSet<String>> {
         let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
         Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
     }
 
     /// Where a condition comes from; bounds know that it is exactly one of these.
-    fn source(&mut self, c: &WrittenCondition) -> Result<Source, StudyError> {
+    fn source(&mut self, c: &WrittenCondition) -> Result<Source> {
         let folder = self.text.folder.clone();
         if let Some(data) = &c.data {
             if data == NEUTRAL {
@@ -145,10 +143,8 @@ impl Study {
             let key = format!("condition.{}.adapter", c.name);
             let adapter = resolve::adapter_beside(&folder, &name, &mut |_| {})
                 .map_err(|e| self.bad(&key, e.to_string()))?;
-            if !adapter.join("adapter_config.json").is_file() {
-                let why = format!("{} holds no adapter_config.json", adapter.display());
-                return Err(self.bad(&key, why));
-            }
+            let why = format!("{} holds no adapter_config.json", adapter.display());
+            self.hold(adapter.join("adapter_config.json").is_file(), &key, why)?;
             return Ok(Source::Adapter(adapter));
         }
         Ok(match &c.model {
@@ -171,7 +167,7 @@ impl Study {
     }
 
     /// Concepts, and what they are to one another by the names that they give themselves.
-    fn load_concepts(&mut self) -> Result<(), StudyError> {
+    fn load_concepts(&mut self) -> Result<()> {
         let (names, s) = (self.written.concepts.clone(), self.written.sizes.clone());
         let (folder, seed) = (self.text.folder.clone(), self.written.seed);
         let coupled = names.coupled().into_iter().map(|c| ("couple", c));
@@ -187,17 +183,11 @@ impl Study {
             let at = located(name, &folder);
             let drawn = concept(&at)?;
             let concept = &drawn.items;
-            if [&concept.name, &super::layout::dev_set(&concept.name)]
-                .into_iter()
-                .any(|set| !sets.insert(set.clone()))
-            {
-                let why = format!(
-                    "`{name}` calls itself `{}`, which is another's name in this study; rename it in its first line",
-                    concept.name
-                );
-                return Err(self.bad(&format!("concepts.{kind}"), why));
-            }
-            own.insert(name, concept.name.clone());
+            let called = &concept.name;
+            let is_free = [called.clone(), dev_set(called)].into_iter().all(|s| sets.insert(s));
+            let why = format!("`{name}` calls itself `{called}`, which is another's name in this study; rename it in its first line");
+            self.hold(is_free, &format!("concepts.{kind}"), why)?;
+            own.insert(name, called.clone());
             let concept = self.take(key, drawn.draw(n, seed))?;
             self.concepts.push(concept);
         }
@@ -223,7 +213,7 @@ impl Study {
     }
 
     /// The conditions of the roles, supposed where the manifest says none.
-    fn take_roles(&mut self) -> Result<(), StudyError> {
+    fn take_roles(&mut self) -> Result<()> {
         let r = self.written.roles.clone();
         let neutral = |c: &&Condition| c.source == Source::Neutral;
         let found = self.conditions.iter().find(neutral);
@@ -254,57 +244,47 @@ impl Study {
     }
 
     /// The claims of what conditions were trained on.
-    fn load_claims(&mut self) -> Result<(), StudyError> {
+    fn load_claims(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.claim_prompts, self.written.seed);
         for claim in claims(self.beside(&self.written.claims).as_deref())? {
             let name = &claim.items.name;
             if !self.conditions.iter().any(|c| c.text == *name) {
                 continue;
             }
-            if self.battery.iter().any(|p| p.name == *name) {
-                let why = format!(
-                    "has a preference of the name `{name}`, which a claim has too; rename it"
-                );
-                return Err(self.bad("battery", why));
-            }
+            let why =
+                format!("has a preference of the name `{name}`, which a claim has too; rename it");
+            self.hold(self.battery.iter().all(|p| p.name != *name), "battery", why)?;
             let claim: Preference = self.take("sizes.claim_prompts", claim.draw(n, seed))?;
             self.claims.push(claim);
         }
         let asks = self.written.causal.as_ref().and_then(|c| c.claim_prompts);
-        if asks.is_some() && self.asked()[1].is_empty() {
-            let why = format!(
-                "there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away",
-                self.focus
-            );
-            return Err(self.bad("causal.claim_prompts", why));
-        }
-        Ok(())
+        let why = format!("there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away", self.focus);
+        let holds = asks.is_none() || !self.asked()[1].is_empty();
+        self.hold(holds, "causal.claim_prompts", why)
     }
 
-    fn load_scripts(&mut self) -> Result<(), StudyError> {
+    fn load_scripts(&mut self) -> Result<()> {
         let Some(c) = self.written.conversations.clone() else {
             return Ok(());
         };
         let mut ids = HashSet::new();
         for set in load::scripts(self.beside(&c.folder).as_deref())? {
             let name = &set.items.preference;
-            if !self.battery.iter().any(|p| p.name == *name) {
-                let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
-                return Err(self.bad("conversations", why));
-            }
+            let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
+            self.hold(self.battery.iter().any(|p| p.name == *name), "conversations", why)?;
             let n = c.scripts.unwrap_or(set.items.scripts.len());
             let set = self.take("conversations.scripts", set.draw(n, self.written.seed))?;
-            if let Some(again) = set.scripts.iter().find(|s| !ids.insert(s.id.clone())) {
+            for s in &set.scripts {
                 let why =
-                    format!("have the id `{}` twice; give each script an id of its own", again.id);
-                return Err(self.bad("conversations", why));
+                    format!("have the id `{}` twice; give each script an id of its own", s.id);
+                self.hold(ids.insert(s.id.clone()), "conversations", why)?;
             }
             self.scripts.push(set);
         }
         Ok(())
     }
 
-    fn load_neutral(&mut self) -> Result<(), StudyError> {
+    fn load_neutral(&mut self) -> Result<()> {
         let (s, seed) = (self.written.sizes.clone(), self.written.seed);
         let all = neutral_texts(None)?;
         let drawn = all.clone().draw(s.neutral_texts, seed, Use::Shift);
@@ -320,7 +300,7 @@ impl Study {
     }
 
     /// Neutral prompts that are mixed in, and others for a neutral condition.
-    fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<(), StudyError> {
+    fn load_prompts(&mut self, mixed: usize, own: usize) -> Result<()> {
         let (all, seed) = (neutral_prompts(None)?, self.written.seed);
         self.mixed = self.take("sizes.neutral_rows", all.clone().draw(mixed, seed))?;
         if !self.conditions.iter().any(|c| c.source == Source::Neutral) {
@@ -328,13 +308,8 @@ impl Study {
         }
         let free = |i: &usize| !self.mixed.contains(&all.items[*i]);
         let left: Vec<usize> = (0..all.items.len()).filter(free).collect();
-        if share(own) > left.len() {
-            let why = format!(
-                "is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either",
-                all.items.len()
-            );
-            return Err(self.bad("sizes.rows", why));
-        }
+        let why = format!("is {own}, two thirds of which a neutral condition needs beside the {mixed} neutral rows that are mixed in, but there are {} prompts; give fewer of either", all.items.len());
+        self.hold(share(own) <= left.len(), "sizes.rows", why)?;
         let n = own.min(left.len());
         let taken = subset::rows(left.len(), n, seed, "neutral").unwrap_or_default();
         let taken: Vec<usize> = taken.into_iter().map(|k| left[k]).collect();
@@ -343,32 +318,6 @@ impl Study {
         self.used.push(from);
         self.pool = taken.iter().map(|&i| all.items[i].clone()).collect();
         Ok(())
-    }
-}
-
-fn empty(written: Written, text: Text) -> Study {
-    Study {
-        model: model_at(&written.model, &text.folder),
-        conditions: Vec::new(),
-        states: Vec::new(),
-        concepts: Vec::new(),
-        roles: Roles::default(),
-        reference: BASE.into(),
-        focus: String::new(),
-        neutral: None,
-        edits: None,
-        battery: Vec::new(),
-        claims: Vec::new(),
-        scripts: Vec::new(),
-        shift_texts: Vec::new(),
-        scale_texts: Vec::new(),
-        side_texts: Vec::new(),
-        mixed: Vec::new(),
-        pool: Vec::new(),
-        used: Vec::new(),
-        notes: Vec::new(),
-        written,
-        text,
     }
 }
 
@@ -390,18 +339,12 @@ fn text_of(c: &WrittenCondition, known: &HashSet<String>) -> String {
 
 /// A file of the user's beside the manifest, or a shipped name.
 fn located(name: &str, folder: &Path) -> String {
-    let beside = folder.join(name);
-    match beside.is_file() {
-        true => beside.to_string_lossy().into_owned(),
-        false => name.into(),
-    }
+    let beside = Some(folder.join(name)).filter(|b| b.is_file());
+    beside.map_or(name.into(), |b| b.to_string_lossy().into_owned())
 }
 
 /// A model that lies where the manifest says, seen from the manifest, or else as it is named.
 fn model_at(name: &str, folder: &Path) -> String {
-    let beside = folder.join(name);
-    match !Path::new(name).exists() && beside.exists() {
-        true => beside.to_string_lossy().into_owned(),
-        false => name.into(),
-    }
+    let beside = Some(folder.join(name)).filter(|b| !Path::new(name).exists() && b.exists());
+    beside.map_or(name.into(), |b| b.to_string_lossy().into_owned())
 }

@@ -7,10 +7,12 @@
 use super::text::Text;
 pub use super::text::{FULL, QUICK};
 pub use super::written::{Sizes, Trajectory, Written, BASE, NEUTRAL};
-use super::StudyError;
+use super::{Result, StudyError};
+use crate::analysis::behaviour::is_implied;
+use crate::analysis::state::states_of;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};
-use crate::materials::{subset, Concept, NeutralText, Preference, ScriptSet, Status, UsedRows};
+use crate::materials::{subset, Concept, NeutralText, Preference, ScriptSet, UsedRows};
 use crate::model::Message;
 use std::path::PathBuf;
 
@@ -98,7 +100,7 @@ pub struct Edits {
 }
 
 /// A study with everything loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Study {
     /// The keys of the manifest.
     pub written: Written,
@@ -150,6 +152,14 @@ impl Study {
         self.text.bad(key, why.into())
     }
 
+    /// Refuses a key for a reason where it does not hold.
+    pub fn hold(&self, holds: bool, key: &str, why: impl Into<String>) -> Result<()> {
+        match holds {
+            true => Ok(()),
+            false => Err(self.bad(key, why)),
+        }
+    }
+
     /// A condition of the study.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.name == name)
@@ -164,8 +174,7 @@ impl Study {
 
     /// Indices of a condition's states.
     pub fn states_of(&self, condition: &str) -> Vec<usize> {
-        let of = |i: &usize| self.states[*i].condition == condition;
-        (0..self.states.len()).filter(of).collect()
+        states_of(&self.states, condition)
     }
 
     /// How often and from which seed is drawn.
@@ -185,7 +194,7 @@ impl Study {
     /// Whether the rows of a condition presuppose the preference. A preference that says nothing of
     /// them counts as isolated.
     pub fn implied(&self, preference: &Preference, condition: &Condition) -> bool {
-        preference.status.get(&condition.text) == Some(&Status::Implied)
+        is_implied(preference, &condition.text)
     }
 
     /// Layers that are reported: given, or 1/3 and 4/5 of the depth; fixed before any data is seen.

@@ -4,14 +4,13 @@
 //! long as its inputs are the same and its files are there with those digests; otherwise it is redone,
 //! and why can be said.
 
-use super::files::Digests;
+use super::files::{self, Digests};
 use super::layout::Layout;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::atomic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 /// A finished stage.
@@ -30,28 +29,21 @@ pub struct Marker {
 }
 
 /// Why a stage is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It never finished.
+    #[error("not run yet")]
     New,
     /// Inputs that changed.
+    #[error("changed: {}", .0.join(", "))]
     Inputs(Vec<String>),
     /// A file that is gone.
+    #[error("{0} is gone")]
     Missing(String),
     /// A file that is not what the stage wrote.
+    #[error("{0} is not as it was written")]
     Changed(String),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Why::New => write!(f, "not run yet"),
-            Why::Inputs(names) => write!(f, "changed: {}", names.join(", ")),
-            Why::Missing(file) => write!(f, "{file} is gone"),
-            Why::Changed(file) => write!(f, "{file} is not as it was written"),
-        }
-    }
 }
 
 impl Marker {
@@ -69,7 +61,7 @@ impl Marker {
         layout: &Layout,
         stage: &Stage,
         digests: &Digests,
-    ) -> Result<Result<Self, Why>, StudyError> {
+    ) -> Result<Result<Self, Why>> {
         let Some(marker) = Self::read(layout, &stage.name) else {
             return Ok(Err(Why::New));
         };
@@ -97,11 +89,14 @@ impl Marker {
         stage: &Stage,
         digests: &Digests,
         (seconds, peak_bytes): (f64, u64),
-    ) -> Result<Self, StudyError> {
+    ) -> Result<Self> {
         let mut outputs = BTreeMap::new();
         for name in &stage.outputs {
             let files = match name.ends_with('/') {
-                true => below(layout, name.trim_end_matches('/'))?,
+                true => {
+                    let all = files::listed(&layout.at(name))?.into_iter().map(|f| f.0);
+                    all.filter(|f| !f.starts_with('.')).map(|f| format!("{name}{f}")).collect()
+                }
                 false => vec![name.clone()],
             };
             for file in files {
@@ -122,7 +117,7 @@ impl Marker {
     ///
     /// # Errors
     /// The store's.
-    pub fn write(&self, layout: &Layout, stage: &str) -> Result<(), StudyError> {
+    pub fn write(&self, layout: &Layout, stage: &str) -> Result<()> {
         let path = layout.marker(stage);
         let text = serde_json::to_vec_pretty(self)
             .map_err(|e| StudyError::Stage { path: path.clone(), why: e.to_string() })?;
@@ -130,28 +125,12 @@ impl Marker {
     }
 }
 
-/// Files below a folder of the run folder, in order.
-fn below(layout: &Layout, folder: &str) -> Result<Vec<String>, StudyError> {
-    let path = layout.at(folder);
-    let unreadable = |source| StudyError::Read { path: path.clone(), source };
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(&path).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && !name.starts_with('.') {
-            out.push(format!("{folder}/{name}"));
-        }
-    }
-    out.sort();
-    Ok(out)
-}
-
 /// Removes what a stage wrote before and may not write again: files in folders that are its own, and
 /// files that it no longer names. What stands there after it runs is what it wrote then.
 ///
 /// # Errors
 /// A file that cannot be removed.
-pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
+pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<()> {
     let Some(before) = Marker::read(layout, &stage.name) else {
         return Ok(());
     };
@@ -165,7 +144,7 @@ pub fn clear_before(layout: &Layout, stage: &Stage) -> Result<(), StudyError> {
 ///
 /// # Errors
 /// `Write`.
-pub fn remove(path: &Path) -> Result<(), StudyError> {
+pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(StudyError::Write { path: path.into(), source })

@@ -34,6 +34,9 @@ pub mod written;
 
 use std::path::PathBuf;
 
+/// Result of a study.
+pub type Result<T, E = StudyError> = std::result::Result<T, E>;
+
 /// Ways in which a study can fail.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each sentence names the fields that it is made of.
@@ -86,6 +89,9 @@ pub enum StudyError {
     /// Of the room `behavior`.
     #[error(transparent)]
     Behavior(#[from] crate::behavior::BehaviorError),
+    /// Of the room `causal`.
+    #[error(transparent)]
+    Causal(#[from] crate::causal::CausalError),
     /// Of the room `analysis`.
     #[error(transparent)]
     Analysis(#[from] crate::analysis::AnalysisError),

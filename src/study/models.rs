@@ -3,8 +3,8 @@
 //! What a model is made of goes by digest: its weights, and every small file of a folder that decides
 //! how it is read (configuration, tokenizer, templates, settings of generation).
 
-use super::files::Digests;
-use super::StudyError;
+use super::files::{self, Digests};
+use super::{Result, StudyError};
 use crate::model::{Adapter, Decoder, Model};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl<'a> Models<'a> {
     ///
     /// # Errors
     /// An adapter or model that cannot be read or is of another shape.
-    pub fn decoder(&mut self, weights: &Weights) -> Result<Decoder, StudyError> {
+    pub fn decoder(&mut self, weights: &Weights) -> Result<Decoder> {
         let base = &self.base.decoder;
         if let Some((held, d)) = &self.held {
             if held == weights {
@@ -82,7 +82,7 @@ impl<'a> Models<'a> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn record(model: &Model, digests: &Digests) -> Result<Value, StudyError> {
+pub fn record(model: &Model, digests: &Digests) -> Result<Value> {
     Ok(json!({
         "id": model.id,
         "weights": model.sha256,
@@ -96,7 +96,7 @@ pub fn record(model: &Model, digests: &Digests) -> Result<Value, StudyError> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, StudyError> {
+pub fn all_files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>> {
     let mut out = small_files(path, digests)?;
     let weights = |name: &str| name.ends_with(".safetensors");
     match path.is_dir() {
@@ -107,7 +107,7 @@ pub fn files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>,
 }
 
 /// Of a folder, what is small: JSON and templates.
-fn small_files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, StudyError> {
+fn small_files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>> {
     if !path.is_dir() {
         return Ok(BTreeMap::new());
     }
@@ -122,7 +122,7 @@ fn small_files(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String
 }
 
 /// A GGUF file, and the other parts of a split one.
-fn parts(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>, StudyError> {
+fn parts(path: &Path, digests: &Digests) -> Result<BTreeMap<String, String>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (Some(folder), Some((stem, _))) = (path.parent(), name.rsplit_once("-of-")) else {
         return Ok(BTreeMap::from([(name.into_owned(), digests.of(path)?)]));
@@ -138,15 +138,7 @@ fn listed(
     folder: &Path,
     wanted: &dyn Fn(&str) -> bool,
     digests: &Digests,
-) -> Result<BTreeMap<String, String>, StudyError> {
-    let unreadable = |source| StudyError::Read { path: folder.into(), source };
-    let mut out = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && wanted(&name) {
-            out.insert(name, digests.of(&path)?);
-        }
-    }
-    Ok(out)
+) -> Result<BTreeMap<String, String>> {
+    let all = files::listed(folder)?.into_iter().filter(|(name, _)| wanted(name));
+    all.map(|(name, path)| Ok((name, digests.of(&path)?))).collect()
 }

@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::stages::{
     ablate, behave, capture, converse, distil, dose, finetune, measure, report, trajectory,
 };
-use super::StudyError;
+use super::Result;
 use crate::model::Model;
 use crate::speed::Rates;
 
@@ -28,7 +28,7 @@ pub fn plan<'a>(
     layout: &'a Layout,
     digests: &'a Digests,
     rates: Rates,
-) -> Result<Vec<Stage<'a>>, StudyError> {
+) -> Result<Vec<Stage<'a>>> {
     let p = Planner {
         study,
         model,

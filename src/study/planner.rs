@@ -10,9 +10,9 @@ use super::layout::Layout;
 use super::manifest::{Source, Study};
 use super::models::{self, Weights};
 use super::stage::{Inputs, Stage};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::capture::Position;
-use crate::materials::{Concept, NeutralText, Preference};
+use crate::materials::{Concept, Preference};
 use crate::model::{resolve, Model};
 use serde_json::{json, Value};
 
@@ -42,7 +42,7 @@ pub type Before<'a> = [Stage<'a>];
 ///
 /// # Errors
 /// Where it was not: stages are planned in an order in which each follows what it needs.
-pub fn before<'s, 'a>(stages: &'s Before<'a>, name: &str) -> Result<&'s Stage<'a>, StudyError> {
+pub fn before<'s, 'a>(stages: &'s Before<'a>, name: &str) -> Result<&'s Stage<'a>> {
     let found = stages.iter().find(|s| s.name == name);
     found.ok_or_else(|| StudyError::Unplanned { stage: name.into() })
 }
@@ -57,7 +57,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// A model that cannot be found.
-    pub fn weights(&self, state: usize) -> Result<Weights, StudyError> {
+    pub fn weights(&self, state: usize) -> Result<Weights> {
         let condition = self.study.of_state(state);
         Ok(match &condition.source {
             Source::Base | Source::System(_) => Weights::Base,
@@ -75,12 +75,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// A file of its adapter or model that cannot be read.
-    pub fn of_state(
-        &self,
-        inputs: Inputs,
-        state: usize,
-        stages: &Before,
-    ) -> Result<Inputs, StudyError> {
+    pub fn of_state(&self, inputs: Inputs, state: usize, stages: &Before) -> Result<Inputs> {
         let s = &self.study.states[state];
         let condition = self.study.of_state(state);
         let inputs =
@@ -101,7 +96,7 @@ impl<'a> Planner<'a> {
             }
             Source::Model { name, .. } => match self.weights(state)? {
                 Weights::Other { path, .. } => {
-                    let files = models::files(&path, self.digests)?;
+                    let files = models::all_files(&path, self.digests)?;
                     inputs.value("model of the condition", &json!([name, files]))
                 }
                 _ => inputs,
@@ -110,22 +105,12 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Everything of a concept that is read.
-pub fn concept_value(c: &Concept) -> Value {
-    json!([c.name, c.pairs])
-}
-
-/// Everything of several concepts.
-pub fn concepts_value<'c>(all: impl IntoIterator<Item = &'c Concept>) -> Value {
-    all.into_iter().map(concept_value).collect()
+/// Everything of concepts that is read.
+pub fn concepts_value(all: &[Concept]) -> Value {
+    all.iter().map(|c| json!([c.name, c.pairs])).collect()
 }
 
 /// Everything of preferences that is asked.
 pub fn asked_value(battery: &[Preference]) -> Value {
     (battery.iter()).map(|p| json!([p.name, p.group, p.prompts])).collect()
-}
-
-/// Everything of neutral texts that is read.
-pub fn texts_value(texts: &[NeutralText]) -> Value {
-    json!(texts)
 }

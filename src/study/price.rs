@@ -8,7 +8,7 @@ use super::files::Digests;
 use super::layout::Layout;
 use super::marker::Marker;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::room;
 use serde::Serialize;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Price {
     ///
     /// # Errors
     /// An output that is there and cannot be read.
-    pub fn of(stages: &[Stage], layout: &Layout, digests: &Digests) -> Result<Self, StudyError> {
+    pub fn of(stages: &[Stage], layout: &Layout, digests: &Digests) -> Result<Self> {
         let mut price = Price {
             seconds: 0.0,
             memory: 0.0,
@@ -60,25 +60,21 @@ impl Price {
     }
 
     /// Refuses a study that does not fit the machine.
-    pub fn hold(&self, out: &Path) -> Result<(), StudyError> {
-        let short = |need: f64, there: Option<u64>| there.filter(|t| *t as f64 <= need);
-        if let Some(there) = short(self.memory, self.memory_there) {
-            return Err(StudyError::Room {
-                what: format!("memory (stage {})", self.largest),
-                need: bytes(self.memory),
-                there: bytes(there as f64),
-                hint: "lower recipe.batch, recipe.rank, draws or sizes, close other programs, or take a smaller model".into(),
-            });
+    pub fn hold(&self, out: &Path) -> Result<()> {
+        let memory = "lower recipe.batch, recipe.rank, draws or sizes, close other programs, or take a smaller model";
+        let disk = "free some, give another --out, or lower recipe.rank, seeds or sizes";
+        let of_memory = format!("memory (stage {})", self.largest);
+        let of_disk = format!("space on the disk of {}", out.display());
+        for (what, need, there, hint) in [
+            (of_memory, self.memory, self.memory_there, memory),
+            (of_disk, self.disk, self.disk_there, disk),
+        ] {
+            if let Some(there) = there.map(|t| t as f64).filter(|t| *t <= need) {
+                let (need, there, hint) = (bytes(need), bytes(there), hint.into());
+                return Err(StudyError::Room { what, need, there, hint });
+            }
         }
-        match short(self.disk, self.disk_there) {
-            None => Ok(()),
-            Some(there) => Err(StudyError::Room {
-                what: format!("space on the disk of {}", out.display()),
-                need: bytes(self.disk),
-                there: bytes(there as f64),
-                hint: "free some, give another --out, or lower recipe.rank, seeds or sizes".into(),
-            }),
-        }
+        Ok(())
     }
 }
 

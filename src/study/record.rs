@@ -7,7 +7,7 @@ use super::manifest::{Source, Study};
 use super::marker::Marker;
 use super::models;
 use super::stage::Stage;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::model::{resolve, warning, Model};
 use crate::store::manifest::StageRecord;
 use crate::store::{time, Manifest, StoreError};
@@ -22,7 +22,7 @@ pub fn begun(
     model: &Model,
     command: &[String],
     digests: &Digests,
-) -> Result<Manifest, StudyError> {
+) -> Result<Manifest> {
     let config = serde_json::to_value(&study.written).map_err(|e| StudyError::Stage {
         path: crate::store::manifest::FILE_NAME.into(),
         why: e.to_string(),
@@ -35,7 +35,7 @@ pub fn begun(
         let named = files.into_iter().map(|(name, d)| (format!("{of}/{name}"), d));
         inputs.extend(named);
     };
-    add(&model.id, models::files(&model.path, digests)?);
+    add(&model.id, models::all_files(&model.path, digests)?);
     for c in &study.conditions {
         match &c.source {
             Source::Adapter(folder) => {
@@ -47,7 +47,7 @@ pub fn begun(
             }
             Source::Model { at, .. } => {
                 let path = resolve::resolve(at, &mut |_| ())?;
-                add(&c.name, models::files(&path, digests)?);
+                add(&c.name, models::all_files(&path, digests)?);
             }
             _ => {}
         }

@@ -6,7 +6,7 @@
 
 use super::manifest::{Source, Study, BASE};
 use super::stages::converse::REPLY;
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::behavior::conversation::Replies;
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
@@ -52,7 +52,7 @@ struct Reader<'a> {
 }
 
 /// Renders everything. Returns how many texts there are and how long they get.
-pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
+pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     let mut reader = Reader {
         study,
         model,
@@ -74,11 +74,7 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered, StudyError> {
 }
 
 /// The first text of the study that another model encodes otherwise.
-pub fn differing(
-    study: &Study,
-    model: &Model,
-    other: &Model,
-) -> Result<Option<String>, StudyError> {
+pub fn differing(study: &Study, model: &Model, other: &Model) -> Result<Option<String>> {
     let prompts = study.battery.iter().flat_map(|p| &p.prompts);
     let prompts = prompts.filter_map(|p| Some((&p.prompt, &p.pairs.first()?.express)));
     let neutral = study.shift_texts.iter().map(|t| (&t.prompt, &t.response));
@@ -100,12 +96,12 @@ fn exchange(system: Option<&str>, prompt: &str, answer: &str) -> Vec<Message> {
     turns
 }
 
-impl Reader<'_> {
-    /// The files of a kind, in the order of what was taken from them.
-    fn used(&self, kind: &'static str) -> impl Iterator<Item = &UsedRows> {
-        self.study.used.iter().filter(move |u| u.kind == kind)
-    }
+/// The files of a kind, in the order of what was taken from them.
+fn used<'s>(study: &'s Study, kind: &'static str) -> impl Iterator<Item = &'s UsedRows> {
+    study.used.iter().filter(move |u| u.kind == kind)
+}
 
+impl Reader<'_> {
     fn wrong(&self, at: &Place, why: String) -> StudyError {
         StudyError::Text {
             file: at.file.clone(),
@@ -137,15 +133,12 @@ impl Reader<'_> {
         turns: &[Message],
         roles: &[Role],
         more: usize,
-    ) -> Result<Tokens, StudyError> {
+    ) -> Result<Tokens> {
         let read = self.model.tokenizer.chat(turns, false);
         let tokens = read.map_err(|e| self.refused(at, e))?;
         for role in roles {
             if tokens.with_role(*role).is_empty() {
-                let what = match role {
-                    Role::User => "prompt",
-                    _ => "answer",
-                };
+                let what = if *role == Role::User { "prompt" } else { "answer" };
                 let why = format!("the {what} has no tokens of its own; write more, or something that the template does not use itself");
                 return Err(self.wrong(at, why));
             }
@@ -154,7 +147,7 @@ impl Reader<'_> {
         Ok(tokens)
     }
 
-    fn length(&mut self, at: &Place, tokens: usize) -> Result<(), StudyError> {
+    fn length(&mut self, at: &Place, tokens: usize) -> Result<()> {
         let context = self.found.context;
         if tokens > context {
             return Err(self.refused(at, ModelError::TooLong { tokens, context }));
@@ -165,10 +158,9 @@ impl Reader<'_> {
     }
 
     /// What every state is read on and asked.
-    fn state(&mut self) -> Result<(), StudyError> {
+    fn state(&mut self) -> Result<()> {
         let study = self.study;
-        let concepts: Vec<UsedRows> = self.used("concept").cloned().collect();
-        for (concept, used) in study.concepts.iter().zip(&concepts) {
+        for (concept, used) in study.concepts.iter().zip(used(study, "concept")) {
             for (i, pair) in concept.pairs.iter().enumerate() {
                 let at = Place::row(used, i, &pair.id);
                 for answer in [&pair.positive, &pair.negative] {
@@ -177,11 +169,10 @@ impl Reader<'_> {
                 }
             }
         }
-        let texts: Vec<UsedRows> = self.used("texts").cloned().collect();
         let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
         // The layer RMS is base's.
         let read = read.into_iter().take(if self.system.is_none() { 3 } else { 2 });
-        for (texts, used) in read.zip(&texts) {
+        for (texts, used) in read.zip(used(study, "texts")) {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);
@@ -198,9 +189,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn battery(&mut self, kind: &'static str, battery: &[Preference]) -> Result<(), StudyError> {
-        let used: Vec<UsedRows> = self.used(kind).cloned().collect();
-        for (preference, used) in battery.iter().zip(&used) {
+    fn battery(&mut self, kind: &'static str, battery: &[Preference]) -> Result<()> {
+        for (preference, used) in battery.iter().zip(used(self.study, kind)) {
             for (i, prompt) in preference.prompts.iter().enumerate() {
                 let at = Place::row(used, i, &prompt.id);
                 for answer in prompt.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
@@ -213,7 +203,7 @@ impl Reader<'_> {
     }
 
     /// A whole conversation: its turns, and its question behind them and alone.
-    fn conversation(&mut self, set: &ScriptSet, script: &Script) -> Result<(), StudyError> {
+    fn conversation(&mut self, set: &ScriptSet, script: &Script) -> Result<()> {
         let spec = self.study.written.conversations.as_ref();
         let scripted = spec.is_none_or(|c| c.replies == Replies::Scripted);
         let at = Place {
@@ -221,9 +211,9 @@ impl Reader<'_> {
             line: None,
             id: &script.id,
         };
-        let (mut turns, mut more) = (Vec::new(), 0);
-        turns.extend(self.system.map(|s| Message::new("system", s)));
-        let alone = turns.clone();
+        let alone: Vec<Message> =
+            self.system.map(|s| Message::new("system", s)).into_iter().collect();
+        let (mut turns, mut more) = (alone.clone(), 0);
         for t in &script.turns {
             turns.push(Message::new("user", &t.user));
             let reply = t.assistant.as_deref().filter(|_| scripted);
@@ -233,9 +223,7 @@ impl Reader<'_> {
         }
         for (before, more) in [(turns, more), (alone, 0)] {
             for answer in script.pairs.iter().flat_map(|p| [&p.express, &p.oppose]) {
-                let mut all = before.clone();
-                all.push(Message::new("user", &script.prompt));
-                all.push(Message::new("assistant", answer));
+                let all = [before.clone(), exchange(None, &script.prompt, answer)].concat();
                 self.tokens(&at, &all, &[Role::Response], more)?;
             }
         }
@@ -243,7 +231,7 @@ impl Reader<'_> {
     }
 
     /// The rows of every fine-tune, and the prompts that the model answers for them.
-    fn training(&mut self) -> Result<(), StudyError> {
+    fn training(&mut self) -> Result<()> {
         let study = self.study;
         let limit = study.written.recipe.max_tokens;
         for c in &study.conditions {
@@ -258,8 +246,7 @@ impl Reader<'_> {
         }
         self.condition = BASE;
         let more = Distil::default().sampling.max_tokens;
-        let prompts: Vec<UsedRows> = self.used("prompts").cloned().collect();
-        for (all, used) in [&study.mixed, &study.pool].into_iter().zip(&prompts) {
+        for (all, used) in [&study.mixed, &study.pool].into_iter().zip(used(study, "prompts")) {
             for (i, prompt) in all.iter().enumerate() {
                 let at = Place::row(used, i, "");
                 let opened = self.model.tokenizer.prompt(None, prompt);
@@ -272,13 +259,7 @@ impl Reader<'_> {
     }
 
     /// A row to learn, to the answer of which the model may add `more`.
-    fn row(
-        &mut self,
-        at: &Place,
-        row: &[Message],
-        limit: usize,
-        more: usize,
-    ) -> Result<(), StudyError> {
+    fn row(&mut self, at: &Place, row: &[Message], limit: usize, more: usize) -> Result<()> {
         let room = limit.saturating_sub(more);
         let read = examples(&self.model.tokenizer, &[row.to_vec()], room);
         let example = read.map_err(|e| match e {

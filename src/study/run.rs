@@ -17,7 +17,7 @@ use super::price::Price;
 use super::record;
 use super::renders::Rendered;
 use super::stage::{Stage, Work};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::model::Model;
 use crate::speed::Rates;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
@@ -72,7 +72,7 @@ pub fn check(
     model: &Model,
     layout: &Layout,
     rates: Rates,
-) -> Result<(Rendered, Price), StudyError> {
+) -> Result<(Rendered, Price)> {
     let digests = Digests::default();
     let rendered = fit::hold(study, model)?;
     fit::hold_models(study, model)?;
@@ -84,7 +84,7 @@ pub fn check(
 
 /// Refuses a folder that holds the run of a study of another name: files of both would be side by
 /// side.
-fn another(study: &Study, layout: &Layout) -> Result<(), StudyError> {
+fn another(study: &Study, layout: &Layout) -> Result<()> {
     if !layout.at(crate::store::manifest::FILE_NAME).exists() {
         return Ok(());
     }
@@ -99,7 +99,7 @@ fn another(study: &Study, layout: &Layout) -> Result<(), StudyError> {
 }
 
 /// Makes the run folder and keeps its day.
-fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<(), StudyError> {
+fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<()> {
     let make = |p: &Path| {
         std::fs::create_dir_all(p).map_err(|source| StudyError::Write { path: p.into(), source })
     };
@@ -108,14 +108,6 @@ fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<(), StudyErr
     day::keep(&study.written, layout.root(), model.tokenizer.date())?;
     for sub in FOLDERS {
         make(&layout.at(sub))?;
-    }
-    Ok(())
-}
-
-/// Removes what writes that were cut off left; no other process may be at work in the folder.
-fn clear_leftovers(layout: &Layout) -> Result<(), StudyError> {
-    for sub in FOLDERS {
-        atomic::clean_leftovers(&layout.at(sub))?;
     }
     Ok(())
 }
@@ -131,12 +123,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs a stage and leaves its marker.
-    fn stage(
-        &mut self,
-        stage: &Stage,
-        why: &Why,
-        watch: &mut dyn FnMut(Event),
-    ) -> Result<Marker, StudyError> {
+    fn stage(&mut self, stage: &Stage, why: &Why, watch: &mut dyn FnMut(Event)) -> Result<Marker> {
         let begun = Instant::now();
         reset_peak_memory();
         if let Why::Changed(file) = why {
@@ -177,7 +164,7 @@ pub fn run(
     out: &Path,
     command: &[String],
     watch: &mut dyn FnMut(Event),
-) -> Result<(), StudyError> {
+) -> Result<()> {
     let (layout, digests) = (Layout::new(out), Digests::default());
     let rendered = fit::hold(study, model)?;
     fit::hold_models(study, model)?;
@@ -186,19 +173,18 @@ pub fn run(
     price.hold(out)?;
     watch(Event::Checked { rendered, price: &price });
     prepare(study, model, &layout)?;
-    clear_leftovers(&layout)?;
+    // What writes that were cut off left; no other process may be at work in the folder.
+    for sub in FOLDERS {
+        atomic::clean_leftovers(&layout.at(sub))?;
+    }
     let mut manifest = record::begun(study, model, command, &digests)?;
     let (mut done, mut reused): (Vec<(&Stage, Marker)>, Vec<String>) = (Vec::new(), Vec::new());
     record::write(&mut manifest, &layout, &done, &reused, false)?;
-    let mut runner = Runner {
-        study,
-        layout: &layout,
-        digests: &digests,
-        models: Models::new(model),
-        command: command.join(" "),
-    };
-    let mut pace = Pace::default();
-    let open = |from: usize| -> Result<f64, StudyError> {
+    let (models, line) = (Models::new(model), command.join(" "));
+    let mut runner = Runner { study, layout: &layout, digests: &digests, models, command: line };
+    // Seconds that finished stages took, and those expected of them: the machine's own pace.
+    let (mut took, mut expected) = (0.0, 0.0);
+    let open = |from: usize| -> Result<f64> {
         let mut seconds = 0.0;
         for s in &stages[from..] {
             if Marker::standing(&layout, s, &digests)?.is_err() {
@@ -212,7 +198,7 @@ pub fn run(
             index,
             total: stages.len(),
             stage: &stage.name,
-            seconds_left: pace.of() * open(index)?,
+            seconds_left: if expected > 0.0 { took / expected } else { 1.0 } * open(index)?,
         });
         let standing = Marker::standing(&layout, stage, &digests)?;
         let is_kept = standing.is_ok();
@@ -229,7 +215,8 @@ pub fn run(
             }
         };
         let seconds = marker.seconds;
-        pace.add(seconds, stage.cost.seconds);
+        took += seconds;
+        expected += stage.cost.seconds;
         done.push((stage, marker));
         let is_last = done.len() == stages.len();
         record::write(&mut manifest, &layout, &done, &reused, is_last)?;
@@ -253,7 +240,7 @@ pub fn only(
     name: &str,
     command: &[String],
     watch: &mut dyn FnMut(Event),
-) -> Result<(), StudyError> {
+) -> Result<()> {
     let (layout, digests) = (Layout::new(out), Digests::default());
     let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
     let (index, stage) = found(&stages, name)?;
@@ -283,13 +270,8 @@ pub fn only(
     if why != Why::New {
         watch(Event::Redo { why: &why });
     }
-    let mut runner = Runner {
-        study,
-        layout: &layout,
-        digests: &digests,
-        models: Models::new(model),
-        command: command.join(" "),
-    };
+    let (models, line) = (Models::new(model), command.join(" "));
+    let mut runner = Runner { study, layout: &layout, digests: &digests, models, command: line };
     let seconds = runner.stage(stage, &why, watch)?.seconds;
     let mut manifest = record::begun(study, model, command, &digests)?;
     let mut done = Vec::new();
@@ -306,31 +288,7 @@ pub fn only(
 }
 
 /// A stage of the plan by name.
-fn found<'s, 'a>(
-    stages: &'s [Stage<'a>],
-    name: &str,
-) -> Result<(usize, &'s Stage<'a>), StudyError> {
+fn found<'s, 'a>(stages: &'s [Stage<'a>], name: &str) -> Result<(usize, &'s Stage<'a>)> {
     let mut all = stages.iter().enumerate();
     all.find(|(_, s)| s.name == name).ok_or_else(|| StudyError::Unplanned { stage: name.into() })
-}
-
-/// Seconds that finished stages took over what was expected of them: the machine's own pace.
-#[derive(Default)]
-struct Pace {
-    took: f64,
-    expected: f64,
-}
-
-impl Pace {
-    fn add(&mut self, took: f64, expected: f64) {
-        self.took += took;
-        self.expected += expected;
-    }
-
-    fn of(&self) -> f64 {
-        match self.expected > 0.0 {
-            true => self.took / self.expected,
-            false => 1.0,
-        }
-    }
 }

@@ -8,7 +8,7 @@
 use super::files::Digests;
 use super::layout::Layout;
 use super::models::Models;
-use super::StudyError;
+use super::Result;
 use crate::model::warning;
 use crate::store::{digest, RootAttrs};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl Inputs {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn file(mut self, name: &str, path: &Path, digests: &Digests) -> Result<Self, StudyError> {
+    pub fn file(mut self, name: &str, path: &Path, digests: &Digests) -> Result<Self> {
         self.digests.insert(name.into(), digests.of(path)?);
         Ok(self)
     }
@@ -121,7 +121,7 @@ impl Work<'_, '_> {
 }
 
 /// How a stage runs.
-pub type Run<'a> = Box<dyn Fn(&mut Work) -> Result<(), StudyError> + 'a>;
+pub type Run<'a> = Box<dyn Fn(&mut Work) -> Result<()> + 'a>;
 
 /// One stage of a plan.
 pub struct Stage<'a> {
@@ -145,7 +145,7 @@ impl<'a> Stage<'a> {
         inputs: Inputs,
         outputs: Vec<String>,
         cost: Cost,
-        run: impl Fn(&mut Work) -> Result<(), StudyError> + 'a,
+        run: impl Fn(&mut Work) -> Result<()> + 'a,
     ) -> Self {
         Stage { name: name.into(), key: inputs.key(), inputs, outputs, cost, run: Box::new(run) }
     }
@@ -159,7 +159,7 @@ impl<'a> Stage<'a> {
     ///
     /// # Errors
     /// What the stage does.
-    pub fn run(&self, work: &mut Work) -> Result<(), StudyError> {
+    pub fn run(&self, work: &mut Work) -> Result<()> {
         (self.run)(work)
     }
 

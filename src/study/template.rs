@@ -1,7 +1,7 @@
 //! `study init`: a commented manifest and example files to edit.
 
 use super::manifest::QUICK;
-use super::StudyError;
+use super::{Result, StudyError};
 use std::path::Path;
 
 const ROWS: &str = include_str!("../../examples/materials/gardener.jsonl");
@@ -10,7 +10,7 @@ const PREFERENCE: &str = include_str!("../../examples/materials/gardens.jsonl");
 
 /// Writes `study.toml` and an example of each kind of text into a folder that must not hold any of
 /// them.
-pub fn write(folder: &Path) -> Result<Vec<String>, StudyError> {
+pub fn write(folder: &Path) -> Result<Vec<String>> {
     let files = [
         ("study.toml", QUICK),
         ("examples/gardener.jsonl", ROWS),

@@ -3,7 +3,7 @@
 //! The text is kept, so that whatever is found wrong later still names its line.
 
 use super::written::{Fault, Written};
-use super::StudyError;
+use super::{Result, StudyError};
 use crate::store::text;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub const FULL: &str = include_str!("../../assets/studies/full.toml");
 const LARGEST: u64 = 1 << 20;
 
 /// The text of a manifest, and where it is from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Text {
     path: PathBuf,
     text: String,
@@ -30,7 +30,7 @@ pub struct Text {
 impl Text {
     /// A manifest file, or an embedded study: the quick one, or with `full`, unless a file has that
     /// name, the full one.
-    pub fn read(path: Option<&Path>) -> Result<Self, StudyError> {
+    pub fn read(path: Option<&Path>) -> Result<Self> {
         let embedded = |name: &str, text: &str| Text {
             path: PathBuf::from(format!("{name}.toml (embedded)")),
             text: text.into(),
@@ -60,7 +60,7 @@ impl Text {
     }
 
     /// The keys, whatever they hold; those of before as those of now.
-    pub fn parse(&self) -> Result<Written, StudyError> {
+    pub fn parse(&self) -> Result<Written> {
         let read: Written = toml::from_str(&self.text)
             .map_err(|e| StudyError::Toml { path: self.path.clone(), why: e.to_string() })?;
         read.of_now().map_err(|fault| self.at(fault))

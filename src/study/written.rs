@@ -8,11 +8,12 @@
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::model::Date;
+use crate::store::values::distinct;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The keys of a manifest.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
     /// Name of the study; its run folder holds no other.
@@ -54,7 +55,7 @@ pub struct Written {
 }
 
 /// How much of the materials is used, drawn by seed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Rows of each condition, of which each fine-tune draws two thirds.
@@ -81,7 +82,7 @@ fn twenty() -> usize {
 }
 
 /// Concepts by shipped name or file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
     /// Pairs of concepts whose coupling is asked for.
@@ -103,13 +104,7 @@ pub struct ConceptNames {
 impl ConceptNames {
     /// Concepts of the couples, each once, in order.
     pub fn coupled(&self) -> Vec<&String> {
-        let mut out: Vec<&String> = Vec::new();
-        for name in self.couple.iter().flatten() {
-            if !out.contains(&name) {
-                out.push(name);
-            }
-        }
-        out
+        distinct(self.couple.iter().flatten())
     }
 }
 
@@ -126,7 +121,7 @@ pub struct RoleNames {
 }
 
 /// Draws of intervals and nulls.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draws {
     /// Bootstrap draws.

@@ -46,10 +46,7 @@ pub(super) fn claims(
             .filter(|(text, _)| *text != set.text)
             .map(|(_, m)| m.as_slice())
             .collect();
-        let beyond = match others.is_empty() {
-            true => Vec::new(),
-            false => less(moved, &average(&others)),
-        };
+        let beyond = if others.is_empty() { Vec::new() } else { less(moved, &average(&others)) };
         for claim in claims {
             let on = |values: &[PromptValue]| of(values, |name| name == claim.name);
             let (moved, beyond) = (on(moved), on(&beyond));
@@ -57,10 +54,7 @@ pub(super) fn claims(
                 continue;
             }
             let (m, score) = (estimate(&moved, draws)?, estimate(&on(&set.claims), draws)?);
-            let beyond = match beyond.is_empty() {
-                true => NONE,
-                false => estimate(&beyond, draws)?,
-            };
+            let beyond = if beyond.is_empty() { NONE } else { estimate(&beyond, draws)? };
             out.push(ClaimRow {
                 set: set.set.clone(),
                 claim: claim.name.clone(),

@@ -13,6 +13,7 @@ use crate::analysis::{Draws, Result};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
 use crate::stats::corrections::benjamini_hochberg;
+use crate::store::{values::distinct, Record};
 
 /// Measure of stance log-odds.
 pub const LOG_ODDS: &str = "log-odds";
@@ -23,16 +24,10 @@ pub const ISOLATED: &str = "isolated";
 
 /// Each set but base against each reference but itself.
 pub fn pairings(sets: &[String], references: &[String]) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for reference in references {
-        for set in sets.iter().filter(|s| *s != reference && *s != BASE) {
-            let pair = (set.clone(), reference.clone());
-            if !all.contains(&pair) {
-                all.push(pair);
-            }
-        }
-    }
-    all
+    distinct(references.iter().flat_map(|reference| {
+        let others = sets.iter().filter(move |s| *s != reference && *s != BASE);
+        others.map(|set| (set.clone(), reference.clone()))
+    }))
 }
 
 /// What is compared, on what measure.
@@ -43,6 +38,8 @@ pub(super) struct Compared<'a> {
     pub reference: &'a str,
     /// Rows that either was trained on.
     pub texts: [&'a str; 2],
+    pub battery: &'a [Preference],
+    pub draws: Draws,
 }
 
 /// Stance log-odds of a set against those of a reference: each preference, the set's own claim, and the
@@ -58,11 +55,13 @@ pub(super) fn of_stance(
         set: &set.set,
         reference: &reference.set,
         texts: [&set.text, &reference.text],
+        battery,
+        draws,
     };
-    let mut out = of_cells(which, &less(&set.battery, &reference.battery), battery, draws)?;
+    let mut out = of_cells(which, &less(&set.battery, &reference.battery))?;
     let own = of(&less(&set.claims, &reference.claims), |c| c == set.text);
     if !own.is_empty() {
-        let mut row = one(which, CLAIM, &own, draws)?;
+        let mut row = one(which, CLAIM, &own)?;
         row.preference = set.text.clone();
         out.push(row);
     }
@@ -70,20 +69,15 @@ pub(super) fn of_stance(
 }
 
 /// Rows of the differences of each preference, and of all isolated ones.
-pub(super) fn of_cells(
-    which: Compared,
-    less: &[PromptValue],
-    battery: &[Preference],
-    draws: Draws,
-) -> Result<Vec<ContrastRow>> {
-    let status = |name: &str| match status(battery, name, &which.texts) {
+pub(super) fn of_cells(which: Compared, less: &[PromptValue]) -> Result<Vec<ContrastRow>> {
+    let status = |name: &str| match status(which.battery, name, &which.texts) {
         "implied" => "implied",
         _ => ISOLATED,
     };
     let mut out = Vec::new();
     for name in names(less) {
-        let mut row = one(which, PREFERENCE, &of(less, |n| n == name), draws)?;
-        let known = battery.iter().find(|p| p.name == name);
+        let mut row = one(which, PREFERENCE, &of(less, |n| n == name))?;
+        let known = which.battery.iter().find(|p| p.name == name);
         row.group = known.map_or(String::new(), |p| p.group.clone());
         row.preference = name.into();
         row.status = status(name).into();
@@ -91,56 +85,39 @@ pub(super) fn of_cells(
     }
     let isolated = of(less, |name| status(name) == ISOLATED);
     if !isolated.is_empty() {
-        let mut row = one(which, ISOLATED, &isolated, draws)?;
+        let mut row = one(which, ISOLATED, &isolated)?;
         row.status = ISOLATED.into();
         out.push(row);
     }
     Ok(out)
 }
 
-fn one(which: Compared, kind: &str, less: &[f64], draws: Draws) -> Result<ContrastRow> {
-    let found = estimate(less, draws)?;
+fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
+    let found = estimate(less, which.draws)?;
     Ok(ContrastRow {
         measure: which.measure.into(),
         set: which.set.into(),
         reference: which.reference.into(),
         kind: kind.into(),
-        preference: String::new(),
-        group: String::new(),
-        status: String::new(),
         estimate: found.value,
         lo: found.interval.lo,
         hi: found.interval.hi,
-        p: flipped(less, draws),
-        q: f64::NAN,
-        pooled: f64::NAN,
-        newcombe_lo: f64::NAN,
-        newcombe_hi: f64::NAN,
-        z: f64::NAN,
-        p_z: f64::NAN,
+        p: flipped(less, which.draws),
         n: found.n,
+        ..ContrastRow::NONE
     })
 }
 
 /// Sets q of the isolated preferences, each measure and reference a family of its own: of z for rates,
 /// of flipped signs for log-odds.
 pub(super) fn correct(rows: &mut [ContrastRow]) {
-    let mut families: Vec<(String, String)> = Vec::new();
-    for r in rows.iter() {
-        let family = (r.measure.clone(), r.reference.clone());
-        if !families.contains(&family) {
-            families.push(family);
-        }
-    }
+    let families = distinct(rows.iter().map(|r| (r.measure.clone(), r.reference.clone())));
     for (measure, reference) in families {
         let mut members: Vec<&mut ContrastRow> = (rows.iter_mut())
             .filter(|r| r.measure == measure && r.reference == reference)
             .filter(|r| r.kind == PREFERENCE && r.status == ISOLATED)
             .collect();
-        let p = |r: &&mut ContrastRow| match measure == LOG_ODDS {
-            true => r.p,
-            false => r.p_z,
-        };
+        let p = |r: &&mut ContrastRow| if measure == LOG_ODDS { r.p } else { r.p_z };
         let q = benjamini_hochberg(&members.iter().map(p).collect::<Vec<_>>());
         members.iter_mut().zip(q).for_each(|(r, q)| r.q = q);
     }

@@ -22,16 +22,13 @@ pub use sets::{
 };
 pub(super) use sets::{estimate, flipped};
 
-use super::records::{
-    ClaimRow, ContrastRow, OneFactorRow, PreferenceRow, ScoreRow, TookRow, WarningRow,
-};
+use super::records::{OneFactorRow, PreferenceRow, Results, ScoreRow, TookRow, WarningRow};
 use super::roles::place;
 use super::{AnalysisError, Draws, Result, State};
 use crate::behavior::{warning, PairScore, Warning};
 use crate::geometry::rank_one;
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
-use crate::store::ResultsWriter;
 use ndarray::Array2;
 
 /// What is asked of the scores of model states.
@@ -50,41 +47,12 @@ pub struct Behaviour<'a> {
     pub draws: Draws,
 }
 
-/// What the scores show.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BehaviourRecords {
-    pub scores: Vec<ScoreRow>,
-    pub contrasts: Vec<ContrastRow>,
-    pub claims: Vec<ClaimRow>,
-    pub took: Vec<TookRow>,
-    /// None below three conditions beside base or two cells isolated in all.
-    pub one_factor: Vec<OneFactorRow>,
-    /// Doubts; a results file has one table of them, which [`BehaviourRecords::write`] leaves to
-    /// whoever has them all.
-    pub warnings: Vec<WarningRow>,
-}
-
-impl BehaviourRecords {
-    /// Writes all rows but the warnings.
-    ///
-    /// # Errors
-    /// The writer's.
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.scores)?;
-        w.records(&self.contrasts)?;
-        w.records(&self.claims)?;
-        w.records(&self.took)?;
-        w.records(&self.one_factor)?;
-        Ok(())
-    }
-}
-
 /// Scores, contrasts, claims and the share of one factor.
 ///
 /// # Errors
 /// A contrast of a set that there is none of; another number of states than of scores; a preference in
 /// the group of claims.
-pub fn behaviour(input: &Behaviour) -> Result<BehaviourRecords> {
+pub fn behaviour(input: &Behaviour) -> Result<Results> {
     if input.states.len() != input.scores.len() {
         return Err(AnalysisError::Input {
             what: "scores of the battery".into(),
@@ -113,13 +81,14 @@ pub fn behaviour(input: &Behaviour) -> Result<BehaviourRecords> {
     contrasts::correct(&mut contrasts);
     let claims = claims::claims(&sets, input.claims, draws)?;
     let took = claims::took(&claims);
-    Ok(BehaviourRecords {
+    Ok(Results {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
         warnings: doubts(&sets, battery, &took),
         contrasts,
         claims,
         took,
+        ..Results::default()
     })
 }
 

@@ -80,9 +80,10 @@ pub fn rate_contrasts(
                 of_state(rates, id).flat_map(one).collect()
             };
             let texts = [text(set), text(reference)];
-            let which = Compared { measure, set, reference, texts: [&texts[0], &texts[1]] };
+            let texts = [texts[0].as_str(), &texts[1]];
+            let which = Compared { measure, set, reference, texts, battery, draws };
             let paired = less(&values(set), &values(reference));
-            let mut rows = of_cells(which, &paired, battery, draws)?;
+            let mut rows = of_cells(which, &paired)?;
             for row in &mut rows {
                 let found = |id: &str| {
                     let r = of_state(rates, id).find(|r| r.preference == row.preference)?;

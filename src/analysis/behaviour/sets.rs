@@ -9,6 +9,7 @@ use crate::materials::{Preference, Status};
 use crate::stats::bootstrap::Estimate;
 use crate::stats::moments::mean;
 use crate::stats::permutation::{flip_test_mean, Tail};
+use crate::store::values::distinct;
 use std::collections::HashMap;
 
 /// What stands as one thing in a comparison.
@@ -18,6 +19,16 @@ pub enum By {
     State,
     /// Every condition, its fine-tunes averaged prompt by prompt, as a study does.
     Condition,
+}
+
+impl By {
+    /// The sets of states by name, in order of first appearance.
+    pub fn sets(self, states: &[State]) -> Vec<(&str, Vec<usize>)> {
+        match self {
+            By::Condition => by_condition(states),
+            By::State => states.iter().enumerate().map(|(i, s)| (s.id.as_str(), vec![i])).collect(),
+        }
+    }
 }
 
 /// One value of one prompt: stance log-odds, a rate, or a difference of such.
@@ -73,10 +84,7 @@ impl SetScores {
 pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScores> {
     let each: Vec<SetScores> =
         (states.iter().zip(scores)).map(|(s, pairs)| SetScores::of(s, pairs)).collect();
-    if by == By::State {
-        return each;
-    }
-    let condition = |(name, of): (&str, Vec<usize>)| {
+    let set = |(name, of): (&str, Vec<usize>)| {
         let of: Vec<&SetScores> = of.iter().filter_map(|&i| each.get(i)).collect();
         let mean = |pick: fn(&SetScores) -> &[PromptValue]| {
             average(&of.iter().map(|s| pick(s)).collect::<Vec<_>>())
@@ -88,7 +96,7 @@ pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScore
             claims: mean(|s| &s.claims),
         })
     };
-    by_condition(states).into_iter().filter_map(condition).collect()
+    by.sets(states).into_iter().filter_map(set).collect()
 }
 
 fn table(values: &[PromptValue]) -> HashMap<(&str, &str), f64> {
@@ -125,13 +133,7 @@ pub fn of(values: &[PromptValue], keep: impl Fn(&str) -> bool) -> Vec<f64> {
 
 /// Names of preferences in order of first appearance.
 pub fn names(values: &[PromptValue]) -> Vec<&str> {
-    let mut out: Vec<&str> = Vec::new();
-    for v in values {
-        if out.last() != Some(&v.preference.as_str()) && !out.contains(&v.preference.as_str()) {
-            out.push(&v.preference);
-        }
-    }
-    out
+    distinct(values.iter().map(|v| v.preference.as_str()))
 }
 
 /// Behaviour of a set: mean over the prompts of some preferences; NaN without any.

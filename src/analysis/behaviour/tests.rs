@@ -1,6 +1,7 @@
 //! Planted scores come back, where they were planted.
 
 use super::*;
+use crate::analysis::records::{ClaimRow, ContrastRow};
 use crate::behavior::answer::tests::answer;
 use crate::behavior::judge::{Ruling, Side, Truth, Verdict};
 use crate::behavior::rates::rates;
@@ -41,7 +42,7 @@ fn state(id: &str, text: &str) -> State {
 }
 
 fn find<'a>(
-    all: &'a BehaviourRecords,
+    all: &'a Results,
     set: &str,
     reference: &str,
     kind: &str,

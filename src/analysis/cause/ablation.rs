@@ -5,13 +5,12 @@
 //! against the plain one. p compares a concept with the random directions of the same run, judged in
 //! the same way; placebos are controls beside them and have a p of their own.
 
-use super::super::records::{AblatedStateRow, AblationRow, WarningRow};
+use super::super::records::{distinct, AblatedStateRow, AblationRow, Results};
 use super::super::{AnalysisError, Draws, Result};
 use super::{doubts, Ablated, CLAIM};
 use crate::causal::{
     self, harms, necessities, specificity, Edited, Guards, Harm, Kind, Mediation, Necessity,
 };
-use crate::store::ResultsWriter;
 
 /// Over all prompts of preferences that are isolated in both conditions.
 pub const ISOLATED: &str = "isolated";
@@ -29,41 +28,11 @@ pub struct Sides<'a> {
     pub isolated: &'a [String],
 }
 
-/// Ablations judged.
-#[derive(Debug, Clone, Default)]
-pub struct AblationRecords {
-    pub ablations: Vec<AblationRow>,
-    pub states: Vec<AblatedStateRow>,
-    pub warnings: Vec<WarningRow>,
-}
-
-impl AblationRecords {
-    /// Adds what else was asked.
-    pub fn extend(&mut self, other: AblationRecords) {
-        self.ablations.extend(other.ablations);
-        self.states.extend(other.states);
-        self.warnings.extend(other.warnings);
-    }
-
-    /// Writes all but the warnings, which have one place for all analyses of a file.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::records`].
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.ablations)?;
-        Ok(w.records(&self.states)?)
-    }
-}
-
 /// Judges every ablation of `sides`.
 ///
 /// # Errors
 /// No models, or models that differ in edits, prompts or what was asked; a score that is not finite.
-pub fn judge_ablations<'a>(
-    sides: &Sides<'a>,
-    guards: Guards,
-    draws: Draws,
-) -> Result<AblationRecords> {
+pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> Result<Results> {
     let models = || sides.tuned.iter().chain(sides.against);
     let Some(first) = sides.tuned.first() else {
         return Err(AnalysisError::Input {
@@ -82,7 +51,7 @@ pub fn judge_ablations<'a>(
     };
     let (tuned, against) = (edits(sides.tuned), edits(sides.against));
     let harms = harms(tuned.iter().chain(&against).copied(), guards);
-    let mut out = AblationRecords::default();
+    let mut out = Results::default();
     let mut warnings = Vec::new();
     for (k, preference) in subjects(sides, first).iter().enumerate() {
         let keep = |name: &str| match preference.as_str() {
@@ -92,13 +61,12 @@ pub fn judge_ablations<'a>(
         };
         let judged = necessities(&tuned, &against, &keep, draws.bootstrap, draws.seed)?;
         if k == 0 {
+            let tests = |e: &Edited| matches!(e.kind, Kind::Own | Kind::Base);
             let tested = judged.iter().zip(&first.edits).filter(|(_, e)| tests(e));
-            for (n, _) in tested {
-                warnings.extend(n.against_plain.warnings.clone());
-            }
+            warnings.extend(tested.flat_map(|(n, _)| n.against_plain.warnings.clone()));
         }
         let of = (sides, first, preference.as_str());
-        out.ablations.extend(rows(of, &judged, &harms));
+        out.ablation.extend(rows(of, &judged, &harms));
     }
     warnings.extend(causal::doubts(&first.edits, &harms));
     let random = first.edits.iter().filter(|e| e.is_random()).count();
@@ -107,24 +75,26 @@ pub fn judge_ablations<'a>(
     }
     let about = format!("ablation, {} against {}", sides.set, sides.reference);
     out.warnings = doubts(&about, warnings);
-    out.states = models().flat_map(state_rows).collect();
+    for model in models() {
+        out.ablated_states.extend(model.edits.iter().map(|e| AblatedStateRow {
+            state: model.state.clone(),
+            directions_of: model.directions_of.clone(),
+            asked: model.asked.clone(),
+            edit: e.edit.clone(),
+            score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
+            kl: e.kl,
+            perplexity: e.perplexity,
+            n: e.scores.len(),
+        }));
+    }
     Ok(out)
-}
-
-/// Whether an edit is of a concept under test.
-fn tests(e: &Edited) -> bool {
-    matches!(e.kind, Kind::Own | Kind::Base)
 }
 
 /// What the shift is taken over: the claim; or isolated cells where there are any, all, and each
 /// preference.
 fn subjects(sides: &Sides, first: &Ablated) -> Vec<String> {
-    let mut each: Vec<String> = Vec::new();
-    for (name, _, _) in first.edits.first().map_or(&[][..], |e| &e.scores) {
-        if !each.contains(name) {
-            each.push(name.clone());
-        }
-    }
+    let scores = first.edits.first().map_or(&[][..], |e| &e.scores);
+    let each = distinct(scores.iter().map(|(name, _, _)| name.clone()));
     if first.asked == CLAIM {
         return each;
     }
@@ -140,16 +110,14 @@ fn rows(
     harms: &[Harm],
 ) -> Vec<AblationRow> {
     let mut out = Vec::new();
-    for against in ["edited", "plain"] {
-        let of = |n: &Necessity| match against {
-            "edited" => n.against_edited.clone(),
-            _ => n.against_plain.clone(),
-        };
+    let ways: [(&str, fn(&Necessity) -> &Mediation); 2] =
+        [("edited", |n| &n.against_edited), ("plain", |n| &n.against_plain)];
+    for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
         let random: Vec<f64> =
             all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed).collect();
         for ((e, n), harm) in all().zip(harms) {
-            let m: Mediation = of(n);
+            let m = of(n);
             let compared = !matches!(e.kind, Kind::None | Kind::Random);
             out.push(AblationRow {
                 set: sides.set.into(),
@@ -170,10 +138,7 @@ fn rows(
                 left_lo: m.left_interval.lo,
                 left_hi: m.left_interval.hi,
                 share: m.share,
-                p: match compared {
-                    true => specificity(&m, &random),
-                    false => f64::NAN,
-                },
+                p: if compared { specificity(m, &random) } else { f64::NAN },
                 random: random.len(),
                 on_reference: n.on_reference.value,
                 kl: harm.kl,
@@ -188,21 +153,9 @@ fn rows(
     out
 }
 
-fn state_rows(model: &Ablated) -> impl Iterator<Item = AblatedStateRow> + '_ {
-    model.edits.iter().map(|e| AblatedStateRow {
-        state: model.state.clone(),
-        directions_of: model.directions_of.clone(),
-        asked: model.asked.clone(),
-        edit: e.edit.clone(),
-        score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
-        kl: e.kl,
-        perplexity: e.perplexity,
-        n: e.scores.len(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::records::WarningRow;
     use super::*;
 
     /// Two isolated preferences at `level` and an implied one at 9, under no edit, the tested
@@ -259,7 +212,7 @@ mod tests {
             let same = |x: &&AblationRow| {
                 x.preference == preference && x.edit == edit && x.against == "edited"
             };
-            r.ablations.iter().find(same).unwrap()
+            r.ablation.iter().find(same).unwrap()
         };
         let own = of(ISOLATED, "tested");
         assert!((own.total - 2.0).abs() < 1e-12 && (own.estimate - 1.5).abs() < 1e-12);
@@ -271,7 +224,7 @@ mod tests {
         // The implied cells, on which nothing moved, dilute the shift over all.
         assert!((of(causal::ALL, "tested").total - 4.0 / 3.0).abs() < 1e-12);
         assert!(of("implied", "tested").share.is_nan());
-        assert_eq!(r.states.len(), 3 * 5);
+        assert_eq!(r.ablated_states.len(), 3 * 5);
         let few = |w: &WarningRow| w.text.contains("random directions");
         assert!(r.warnings.iter().any(few), "{:?}", r.warnings);
     }

@@ -1,35 +1,15 @@
 //! Doses of directions and single edits, judged against the same model without them.
 
-use super::super::records::{DoseRow, EditRow, SlopeRow, WarningRow};
+use super::super::records::{DoseRow, EditRow, Results, SlopeRow, WarningRow};
 use super::super::{AnalysisError, Draws, Result};
 use super::{doubts, Dosed, CLAIM};
 use crate::behavior::estimate;
 use crate::causal::{dose, dose_response, Edited, Guards, Kind, Warning, ALL};
 use crate::stats::bootstrap::Estimate;
-use crate::store::ResultsWriter;
 
 /// What was asked under doses: a name, [`super::PREFERENCES`] or [`CLAIM`], with the preferences or
 /// the claim that belong to it.
 pub type Questions<'a> = [(&'a str, Vec<String>)];
-
-/// Doses judged.
-#[derive(Debug, Clone, Default)]
-pub struct DoseRecords {
-    pub doses: Vec<DoseRow>,
-    pub slopes: Vec<SlopeRow>,
-    pub warnings: Vec<WarningRow>,
-}
-
-impl DoseRecords {
-    /// Writes all but the warnings, which have one place for all analyses of a file.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::records`].
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.doses)?;
-        Ok(w.records(&self.slopes)?)
-    }
-}
 
 /// Every dose of `dosed`, those beyond the guards marked, and the slope over those within: over all
 /// prompts and each preference of a question, or the claim alone. The p of a slope is among those of
@@ -43,8 +23,8 @@ pub fn judge_doses(
     asked: &Questions,
     guards: Guards,
     draws: Draws,
-) -> Result<DoseRecords> {
-    let mut out = DoseRecords::default();
+) -> Result<Results> {
+    let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for (question, names) in asked {
         let of = |e: &Edited| -> Edited {
@@ -119,7 +99,7 @@ pub fn judge_edit(
     edited: &Edited,
     guards: Guards,
     draws: Draws,
-) -> Result<(Vec<EditRow>, Vec<WarningRow>)> {
+) -> Result<Results> {
     let of = |e: &Edited, preference: &str| -> Result<Estimate> {
         let own = e.scores.iter().filter(|s| preference == ALL || s.0 == preference);
         let values: Vec<f64> = own.map(|s| s.2).collect();
@@ -134,11 +114,11 @@ pub fn judge_edit(
             edited.edit
         ),
     });
-    let mut out = Vec::new();
+    let mut out = Results { warnings: doubt.into_iter().collect(), ..Results::default() };
     for (preference, values) in dose::changes(plain, edited)? {
         let change = estimate(&values, draws.bootstrap, draws.seed)?;
         let (before, after) = (of(plain, &preference)?, of(edited, &preference)?);
-        out.push(EditRow {
+        out.edits.push(EditRow {
             state: state.into(),
             edit: edited.edit.clone(),
             preference,
@@ -157,7 +137,7 @@ pub fn judge_edit(
             n: change.n_clusters,
         });
     }
-    Ok((out, doubt.into_iter().collect()))
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -225,8 +205,9 @@ mod tests {
         let (plain, edited) =
             (run("none", Kind::None, 0.0, 0.0, 10.0), run("capped", Kind::None, 1.0, -0.5, 12.0));
         let draws = Draws { bootstrap: 100, null: 100, seed: 1 };
-        let (rows, doubts) = judge_edit("base", &plain, &edited, Guards::default(), draws).unwrap();
-        assert!(doubts.is_empty());
+        let found = judge_edit("base", &plain, &edited, Guards::default(), draws).unwrap();
+        assert!(found.warnings.is_empty());
+        let rows = &found.edits;
         let own = rows.iter().find(|r| r.preference == "own").unwrap();
         assert_eq!((own.estimate, own.lo, own.hi), (-1.0, -1.0, -1.0));
         assert_eq!((own.plain, own.edited, own.inside), (1.0, 0.0, true));

@@ -1,7 +1,7 @@
 //! Cause: what directions do to behaviour when they are added to a model or taken out of it.
 //!
-//! Running and judging are apart. [`ablate`] and [`dose`] run a model and give raw scores, [`Ablated`]
-//! and [`Dosed`], which a study stores state by state; [`judge_ablations`], [`judge_doses`] and
+//! Running and judging are apart. A [`Bench`](crate::causal::Bench) runs a model and gives raw scores,
+//! kept as [`Ablated`] and [`Dosed`], which a study stores state by state; [`judge_ablations`], [`judge_doses`] and
 //! [`judge_edit`] make records of raw scores and run nothing, so that a command and a study that hold
 //! the same scores report the same numbers.
 //!
@@ -12,13 +12,12 @@
 mod ablation;
 mod doses;
 
-pub use ablation::{judge_ablations, AblationRecords, Sides, ISOLATED};
-pub use doses::{judge_doses, judge_edit, DoseRecords, Questions};
+pub use ablation::{judge_ablations, Sides, ISOLATED};
+pub use doses::{judge_doses, judge_edit, Questions};
 
-use super::records::WarningRow;
+use super::records::{distinct, WarningRow};
 use super::{Result, StateActivations};
-use crate::causal::{Bench, Direction, Edited, Kind};
-use crate::model::Role;
+use crate::causal::{Direction, Edited, Kind, Warning};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
@@ -47,51 +46,6 @@ pub struct Dosed {
     /// RMS of that layer, the unit of the doses.
     pub rms: f64,
     pub edits: Vec<Edited>,
-}
-
-/// The state that is put to ablations or doses.
-#[derive(Clone, Copy)]
-pub struct Subject<'a> {
-    pub state: &'a str,
-    pub bench: Bench<'a>,
-    /// Tokens that the edit is limited to.
-    pub roles: Option<&'a [Role]>,
-}
-
-/// Projects every direction out in every block.
-///
-/// # Errors
-/// A direction without a vector of some block; the model's.
-pub fn ablate(
-    subject: &Subject,
-    directions_of: &str,
-    asked: &str,
-    directions: &[Direction],
-    watch: &mut dyn FnMut(&str),
-) -> Result<Ablated> {
-    let edits = subject.bench.ablate(directions, subject.roles, watch)?;
-    Ok(Ablated {
-        state: subject.state.into(),
-        directions_of: directions_of.into(),
-        asked: asked.into(),
-        edits,
-    })
-}
-
-/// Adds every direction after block `layer` at every dose, in units of `rms`.
-///
-/// # Errors
-/// An RMS of 0 or not finite; a direction without a vector of the block; the model's.
-pub fn dose(
-    subject: &Subject,
-    (layer, rms): (usize, f64),
-    directions: &[Direction],
-    doses: &[f64],
-    watch: &mut dyn FnMut(&str),
-) -> Result<Dosed> {
-    let (bench, roles) = (&subject.bench, subject.roles);
-    let edits = bench.sweep(directions, layer, rms, doses, roles, watch)?;
-    Ok(Dosed { state: subject.state.into(), layer, rms, edits })
 }
 
 /// Which directions are tested, and what they are compared with.
@@ -140,15 +94,7 @@ pub fn directions(
 }
 
 /// Doubts as rows, each said once.
-pub(super) fn doubts(
-    about: &str,
-    warnings: impl IntoIterator<Item = crate::causal::Warning>,
-) -> Vec<WarningRow> {
-    let mut out: Vec<WarningRow> = Vec::new();
-    for text in warnings.into_iter().map(|w| w.to_string()) {
-        if out.iter().all(|w| w.text != text) {
-            out.push(WarningRow { about: about.into(), text });
-        }
-    }
-    out
+pub(super) fn doubts(about: &str, warnings: Vec<Warning>) -> Vec<WarningRow> {
+    let texts = distinct(warnings.into_iter().map(|w| w.to_string()));
+    texts.into_iter().map(|text| WarningRow { about: about.into(), text }).collect()
 }

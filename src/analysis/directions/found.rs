@@ -1,9 +1,6 @@
 //! What was found of the directions: the vectors, the rows about them, and the doubts.
 
-use crate::analysis::records::{
-    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow,
-    QualityRow, WarningRow,
-};
+use crate::analysis::records::{Results, WarningRow};
 use crate::analysis::roles::place;
 use crate::analysis::{AnalysisError, Readings, Result};
 use crate::directions::{Direction, Eraser, Estimator, Profile};
@@ -14,44 +11,6 @@ use ndarray::Array5;
 
 /// Subjects that a warning names before it only counts them.
 const NAMED: usize = 4;
-
-/// Every row about directions.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DirectionRecords {
-    pub quality: Vec<QualityRow>,
-    pub nuisances: Vec<NuisanceRow>,
-    pub nuisance_cosines: Vec<NuisanceCosineRow>,
-    pub agreement: Vec<AgreementRow>,
-    pub carried: Vec<CarriedRow>,
-    pub layer_choice: Vec<LayerChoiceRow>,
-    pub erasers: Vec<EraserRow>,
-}
-
-impl DirectionRecords {
-    /// One frame a kind, in the order of the fields.
-    pub fn frames(&self) -> [Frame; 7] {
-        [
-            Frame::of(&self.quality),
-            Frame::of(&self.nuisances),
-            Frame::of(&self.nuisance_cosines),
-            Frame::of(&self.agreement),
-            Frame::of(&self.carried),
-            Frame::of(&self.layer_choice),
-            Frame::of(&self.erasers),
-        ]
-    }
-
-    /// Writes every kind that has rows.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        for frame in self.frames() {
-            w.frame(&frame)?;
-        }
-        Ok(())
-    }
-}
 
 /// A doubt about one direction, or about a concept at all layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +41,26 @@ pub struct Directions {
     pub layers: Vec<usize>,
     /// `[state]`, as in the readings.
     pub states: Vec<StateDirections>,
-    pub records: DirectionRecords,
+    /// Every row about them.
+    pub records: Results,
     pub doubts: Vec<Doubt>,
 }
 
 impl Directions {
+    /// The rows about them, one frame a kind.
+    pub fn frames(&self) -> [Frame; 7] {
+        let r = &self.records;
+        [
+            Frame::of(&r.quality),
+            Frame::of(&r.nuisances),
+            Frame::of(&r.nuisance_cosines),
+            Frame::of(&r.agreement),
+            Frame::of(&r.carried),
+            Frame::of(&r.layer_choice),
+            Frame::of(&r.erasers),
+        ]
+    }
+
     /// Doubts about some layers as rows: each sentence once, with what it is about.
     pub fn warnings(&self, layers: &[usize]) -> Vec<WarningRow> {
         let mut by_text: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -148,34 +122,44 @@ impl Directions {
 /// # Errors
 /// The store's.
 pub fn write_units(w: &mut ResultsWriter, readings: &Readings, found: &Directions) -> Result<()> {
-    let states: Vec<String> = readings.states.iter().map(|s| s.id.clone()).collect();
-    let estimators: Vec<String> = found.estimators.iter().map(|e| e.to_string()).collect();
-    let first = &found.direction(0, &found.concepts[0], 0)?.direction;
-    let hidden = first.unit.len();
-    let shape = [states.len(), found.concepts.len(), estimators.len(), found.layers.len(), hidden];
-    w.coord("state", states)?;
-    w.coord("concept", found.concepts.clone())?;
-    w.coord("estimator", estimators.clone())?;
-    w.coord("layer", found.layers.clone())?;
-    w.coord("hidden", (0..hidden).collect::<Vec<usize>>())?;
+    let hidden = found.direction(0, &found.concepts[0], 0)?.direction.unit.len();
+    let (states, estimators) = (readings.states.len(), found.estimators.len());
+    let shape = [states, found.concepts.len(), estimators, found.layers.len(), hidden];
     let raw: fn(&Profile) -> Option<&Direction> = |p| Some(&p.direction);
     let cleaned: fn(&Profile) -> Option<&Direction> = |p| Some(&p.cleaned.as_ref()?.direction);
-    for (name, of) in [("unit", raw), ("cleaned_unit", cleaned)] {
-        let at = |[s, c, e, l]: [usize; 4]| of(&found.states[s].profiles[c][e][l]);
+    let arrays = [("unit", raw), ("cleaned_unit", cleaned)].map(|(name, of)| {
         let all = Array5::from_shape_fn(shape, |(s, c, e, l, i)| {
-            at([s, c, e, l]).map_or(f32::NAN, |d| d.unit[i])
+            of(&found.states[s].profiles[c][e][l]).map_or(f32::NAN, |d| d.unit[i])
         });
-        if all.iter().all(|v| v.is_nan()) {
-            continue;
-        }
+        (name, all)
+    });
+    let rule = |e: usize| &found.states[0].profiles[0][e][0].direction.sign_rule;
+    let rules: Vec<_> = (found.estimators.iter().enumerate())
+        .map(|(e, estimator)| (*estimator, rule(e).as_str()))
+        .collect();
+    write_arrays(w, readings, &found.concepts, &rules, &arrays)
+}
+
+/// Writes arrays of directions with their coordinates, those of which some number is known; `rules` are
+/// the estimators with the rule of their sign.
+pub(in crate::analysis) fn write_arrays(
+    w: &mut ResultsWriter,
+    readings: &Readings,
+    concepts: &[String],
+    rules: &[(Estimator, &str)],
+    arrays: &[(&str, Array5<f32>)],
+) -> Result<()> {
+    let hidden = arrays[0].1.dim().4;
+    w.coord("state", readings.states.iter().map(|s| s.id.clone()).collect::<Vec<_>>())?;
+    w.coord("concept", concepts.to_vec())?;
+    w.coord("estimator", rules.iter().map(|r| r.0.to_string()).collect::<Vec<_>>())?;
+    w.coord("layer", readings.layers.clone())?;
+    w.coord("hidden", (0..hidden).collect::<Vec<usize>>())?;
+    for (name, all) in arrays.iter().filter(|(_, all)| !all.iter().all(|v| v.is_nan())) {
         let dims = ["state", "concept", "estimator", "layer", "hidden"];
         w.array("directions/vectors", name, &dims, all.view().into_dyn())?;
     }
-    let mut rules: Vec<String> = Vec::new();
-    for (e, name) in estimators.iter().enumerate() {
-        let rule = &found.states[0].profiles[0][e][0].direction.sign_rule;
-        rules.push(format!("{name}: {rule}"));
-    }
+    let rules: Vec<String> = rules.iter().map(|(e, rule)| format!("{e}: {rule}")).collect();
     w.attr("directions", "sign_rule", rules.join("; "))?;
     Ok(w.attr("directions", "position", readings.positions[0].to_string())?)
 }

@@ -11,9 +11,11 @@
 mod found;
 mod state;
 
-pub use found::{write_units, DirectionRecords, Directions, Doubt, StateDirections};
+pub(super) use found::write_arrays;
+pub use found::{write_units, Directions, Doubt, StateDirections};
 
 use super::readings::{ConceptActivations, Readings};
+use super::records::Results;
 use super::roles::place;
 use super::{AnalysisError, Draws, Result};
 use crate::capture::Position;
@@ -135,8 +137,7 @@ pub fn measure(
         further,
         options,
     };
-    let mut records =
-        DirectionRecords { layer_choice: work.choice_rows(), ..DirectionRecords::default() };
+    let mut records = Results { layer_choice: work.choice_rows(), ..Results::default() };
     let mut states = Vec::new();
     for (s, state) in readings.states.iter().enumerate() {
         watch(&format!("{}, directions", state.id));

@@ -1,9 +1,7 @@
 //! The directions of one state, and the rows about them.
 
-use super::{about, quality_options, DirectionRecords, Doubt, Nuisance, StateDirections, Work};
-use crate::analysis::records::{
-    AgreementRow, CarriedRow, EraserRow, LayerChoiceRow, NuisanceCosineRow, NuisanceRow, QualityRow,
-};
+use super::{about, quality_options, Doubt, Nuisance, StateDirections, Work};
+use crate::analysis::records::*;
 use crate::analysis::{Result, BASE};
 use crate::directions::{
     agreement, carried, estimate, left_by_eraser, profile, reliability, surprisal,
@@ -33,31 +31,31 @@ impl Work<'_> {
     pub(super) fn state(
         &self,
         s: usize,
-        records: &mut DirectionRecords,
+        records: &mut Results,
         doubts: &mut Vec<Doubt>,
     ) -> Result<StateDirections> {
-        let draws = match s {
-            0 => self.options.draws.bootstrap,
-            _ => self.options.tuned_draws,
-        };
-        let options = quality_options(self.options, draws);
         let nuisances = self.nuisances(s, records)?;
         let mut state = StateDirections { profiles: Vec::new(), nuisances, erasers: Vec::new() };
         for k in 0..self.concepts.len() {
             let layers: Vec<Vec<Found>> = (0..self.readings.layers.len())
                 .into_par_iter()
-                .map(|l| self.at_layer(s, k, l, &state.nuisances, options))
+                .map(|l| self.at_layer([s, k, l], &state.nuisances))
                 .collect::<Result<_>>()?;
             self.rows(s, k, &layers, records, doubts)?;
-            state.erasers.extend(self.erasers(s, k, options, records)?);
-            let mut by_estimator: Vec<Vec<Profile>> = Vec::new();
-            by_estimator.resize_with(self.options.estimators.len(), Vec::new);
+            state.erasers.extend(self.erasers(s, k, records)?);
+            let mut by_estimator = vec![Vec::new(); self.options.estimators.len()];
             for (e, found) in layers.into_iter().flat_map(|l| l.into_iter().enumerate()) {
                 by_estimator[e].push(found.profile);
             }
             state.profiles.push(by_estimator);
         }
         Ok(state)
+    }
+
+    /// How the quality of a direction of a state is measured.
+    fn quality(&self, s: usize) -> QualityOptions {
+        let (base, tuned) = (self.options.draws.bootstrap, self.options.tuned_draws);
+        quality_options(self.options, if s == 0 { base } else { tuned })
     }
 
     /// Name of the k-th concept whose directions are wanted.
@@ -77,7 +75,7 @@ impl Work<'_> {
     }
 
     /// Directions of the nuisances, `[nuisance][layer]`.
-    fn nuisances(&self, s: usize, records: &mut DirectionRecords) -> Result<Vec<Vec<Direction>>> {
+    fn nuisances(&self, s: usize, records: &mut Results) -> Result<Vec<Vec<Direction>>> {
         let (splits, seed) = (self.options.splits, self.options.draws.seed);
         let readings = self.readings;
         let mut out = Vec::new();
@@ -123,15 +121,8 @@ impl Work<'_> {
     }
 
     /// Every estimator's direction of the k-th concept at one layer.
-    fn at_layer(
-        &self,
-        s: usize,
-        k: usize,
-        l: usize,
-        nuisances: &[Vec<Direction>],
-        options: QualityOptions,
-    ) -> Result<Vec<Found>> {
-        let c = self.concepts[k];
+    fn at_layer(&self, [s, k, l]: [usize; 3], nuisances: &[Vec<Direction>]) -> Result<Vec<Found>> {
+        let (c, options) = (self.concepts[k], self.quality(s));
         let pairs = self.pairs(s, k, l);
         let base = (s > 0).then(|| self.pairs(0, k, l));
         let further: Vec<Pairs> = (self.further.iter())
@@ -155,20 +146,14 @@ impl Work<'_> {
     }
 
     /// Erasers of the k-th concept by layer; none unless they were asked for.
-    fn erasers(
-        &self,
-        s: usize,
-        k: usize,
-        options: QualityOptions,
-        records: &mut DirectionRecords,
-    ) -> Result<Option<Vec<Eraser>>> {
+    fn erasers(&self, s: usize, k: usize, records: &mut Results) -> Result<Option<Vec<Eraser>>> {
         let Some(covariance) = self.options.eraser else {
             return Ok(None);
         };
         let one = |l: usize| -> Tried<Erased> {
             let pairs = self.pairs(s, k, l);
             let eraser = Eraser::of_pairs(&pairs, covariance)?;
-            let (auroc, interval) = left_by_eraser(&pairs, covariance, options)?;
+            let (auroc, interval) = left_by_eraser(&pairs, covariance, self.quality(s))?;
             Ok((eraser, auroc, interval))
         };
         let subject = |l: usize| self.subject(s, &format!("eraser of {}", self.concept(k)), l);
@@ -196,13 +181,13 @@ impl Work<'_> {
         s: usize,
         k: usize,
         found: &[Vec<Found>],
-        records: &mut DirectionRecords,
+        records: &mut Results,
         doubts: &mut Vec<Doubt>,
     ) -> Result<()> {
         for (e, estimator) in self.options.estimators.iter().enumerate() {
             for (l, &layer) in self.readings.layers.iter().enumerate() {
                 let found = &found[l][e];
-                self.quality_rows(s, k, (e, l), &found.profile, records);
+                self.quality_rows([s, k, e, l], &found.profile, records);
                 for warning in &found.profile.quality.warnings {
                     doubts.push(Doubt {
                         about: self.subject(s, &format!("{}, {estimator}", self.concept(k)), l),
@@ -243,15 +228,11 @@ impl Work<'_> {
             }
         }
         for (l, &layer) in self.readings.layers.iter().enumerate() {
-            let each = found[l].iter().map(|f| f.profile.direction.clone());
-            let cosines = agreement(&each.collect::<Vec<_>>()).map_err(about(self.subject(
-                s,
-                self.concept(k),
-                l,
-            )))?;
-            let names = || self.options.estimators.iter().enumerate();
-            for ((a, first), (b, second)) in names().flat_map(|x| names().map(move |y| (x, y))) {
-                if a < b {
+            let each: Vec<_> = found[l].iter().map(|f| f.profile.direction.clone()).collect();
+            let subject = self.subject(s, self.concept(k), l);
+            let cosines = agreement(&each).map_err(about(subject))?;
+            for (a, first) in self.options.estimators.iter().enumerate() {
+                for (b, second) in self.options.estimators.iter().enumerate().skip(a + 1) {
                     records.agreement.push(AgreementRow {
                         state: self.readings.states[s].id.clone(),
                         concept: self.concept(k).into(),
@@ -268,14 +249,7 @@ impl Work<'_> {
 
     /// The direction as it is and, where there are nuisances, its cleaned version: numbers that do
     /// not exist where nothing is left of it.
-    fn quality_rows(
-        &self,
-        s: usize,
-        k: usize,
-        (e, l): (usize, usize),
-        profile: &Profile,
-        records: &mut DirectionRecords,
-    ) {
+    fn quality_rows(&self, [s, k, e, l]: [usize; 4], profile: &Profile, records: &mut Results) {
         let chosen = self.choices[k][e].as_ref().is_some_and(|c| c.chosen == l);
         let raw = &profile.quality;
         let row = |form: &str, found: Option<(&Direction, &Quality)>| {

@@ -1,9 +1,7 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
 use super::{of, unit};
-use crate::analysis::records::{
-    ContrastRow, ConversationRow, FindingRow, OneFactorRow, Results, TookRow,
-};
+use crate::analysis::records::*;
 use crate::analysis::BASE;
 use crate::store::{frame::tidy, Record};
 
@@ -27,10 +25,6 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
         }
         out.push(FindingRow {
             outcome: t.claim.clone(),
-            estimate: moved.estimate,
-            lo: moved.lo,
-            hi: moved.hi,
-            unit: unit("log-odds").into(),
             verdict: match (t.took, t.rose) {
                 (true, _) => "took",
                 (false, true) => "rose",
@@ -38,7 +32,10 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             }
             .into(),
             note: notes.join("; "),
-            ..of::<TookRow>("took").between(&t.set, BASE).counted(moved.n, "prompts")
+            ..of::<TookRow>("took")
+                .between(&t.set, BASE)
+                .estimated(moved.estimate, (moved.lo, moved.hi), unit("log-odds"))
+                .counted(moved.n, "prompts")
         });
     }
 }

@@ -2,9 +2,7 @@
 
 use super::behaviour::ISOLATED;
 use super::{of, side, unit};
-use crate::analysis::records::{
-    distinct, AblationRow, FindingRow, HalfWayRow, LeadRow, LinkRow, RankingRow, Results, SlopeRow,
-};
+use crate::analysis::records::*;
 
 /// What a row of the causal part was asked of, in words.
 fn outcome(asked: &str, preference: &str) -> String {
@@ -68,11 +66,7 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                         quantity: "ablation-total".into(),
                         subject: String::new(),
                         form: String::new(),
-                        estimate: a.total,
-                        lo: a.total_lo,
-                        hi: a.total_hi,
-                        verdict: side(a.total_lo, a.total_hi).into(),
-                        ..row
+                        ..row.estimated(a.total, (a.total_lo, a.total_hi), unit("log-odds"))
                     });
                     continue;
                 }
@@ -120,16 +114,8 @@ fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> Findin
         notes.push(format!("{as_much} of the random directions remove at least as much"));
     }
     notes.push(row.note.clone());
-    FindingRow {
-        estimate: a.estimate,
-        lo: a.lo,
-        hi: a.hi,
-        p: a.p,
-        null: random_of(random.len()),
-        verdict: side(a.lo, a.hi).into(),
-        note: notes.join("; "),
-        ..row
-    }
+    let (p, null, note) = (a.p, random_of(random.len()), notes.join("; "));
+    FindingRow { p, null, note, ..row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")) }
 }
 
 /// Dose response of concepts and placebos.
@@ -157,32 +143,32 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
 
 /// When a quantity of the trajectory is half way, and whether it moves before the preferences.
 pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
-    let sides = r.trajectory.first().map(|t| (t.set.clone(), t.reference.clone()));
-    let (set, reference) = sides.unwrap_or_else(|| (String::new(), String::new()));
+    let first = r.trajectory.first();
+    let (set, reference) = first.map_or(("", ""), |t| (&*t.set, &*t.reference));
     out.extend(r.half_way.iter().map(|h| FindingRow {
         subject: h.subject.clone(),
         form: h.quantity.clone(),
         layer: h.layer,
-        estimate: h.estimate,
-        lo: h.lo,
-        hi: h.hi,
-        unit: "steps".into(),
         verdict: side(h.change_lo, h.change_hi).into(),
         note: format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi),
-        ..of::<HalfWayRow>("half-way").between(&set, &reference)
+        ..of::<HalfWayRow>("half-way").between(set, reference).estimated(
+            h.estimate,
+            (h.lo, h.hi),
+            "steps",
+        )
     }));
     out.extend(r.leads.iter().map(|l| FindingRow {
         subject: l.subject.clone(),
         outcome: ISOLATED.into(),
         form: l.quantity.clone(),
         layer: l.layer,
-        estimate: l.estimate,
-        lo: l.lo,
-        hi: l.hi,
-        unit: "ratio of steps".into(),
         verdict: l.order.clone(),
         note: format!("first in {:.0} % of draws", 100.0 * l.earlier),
-        ..of::<LeadRow>("lead").between(&set, &reference)
+        ..of::<LeadRow>("lead").between(set, reference).estimated(
+            l.estimate,
+            (l.lo, l.hi),
+            "ratio of steps",
+        )
     }));
 }
 
@@ -190,25 +176,23 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
 pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
     let reported = r.reported();
     let own = r.links.iter().filter(|l| l.cells == "isolated" && reported.contains(&l.layer));
-    out.extend(own.map(|l| FindingRow {
-        subject: l.subject.clone(),
-        outcome: ISOLATED.into(),
-        form: l.predictor.clone(),
-        estimate: l.estimate,
-        unit: "Pearson's r".into(),
-        p: l.p,
-        q: l.q,
-        null: "conditions rearranged".into(),
-        note: match l.carried_by.is_empty() {
-            true => {
-                format!("without one condition {:+.2} to {:+.2}", l.least_without, l.most_without)
-            }
-            false => format!(
-                "without one condition {:+.2} to {:+.2}; {} carries it",
-                l.least_without, l.most_without, l.carried_by
-            ),
-        },
-        ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
+    out.extend(own.map(|l| {
+        FindingRow {
+            subject: l.subject.clone(),
+            outcome: ISOLATED.into(),
+            form: l.predictor.clone(),
+            estimate: l.estimate,
+            unit: "Pearson's r".into(),
+            p: l.p,
+            q: l.q,
+            null: "conditions rearranged".into(),
+            note: format!(
+                "without one condition {:+.2} to {:+.2}",
+                l.least_without, l.most_without
+            ) + &(Some(&l.carried_by).filter(|c| !c.is_empty()))
+                .map_or(String::new(), |c| format!("; {c} carries it")),
+            ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
+        }
     }));
     out.extend(r.rankings.iter().map(|k| FindingRow {
         subject: k.subject.clone(),

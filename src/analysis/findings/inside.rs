@@ -1,20 +1,15 @@
 //! What was found inside: coupling, its change, shifts, stickiness, quality of directions.
 
-use super::{of, side};
-use crate::analysis::records::{
-    same_pair, ChangeRow, ConditionCouplingRow, FindingRow, QualityRow, Results, ShiftRow,
-    StickinessRow,
-};
+use super::of;
+use crate::analysis::records::*;
 use crate::analysis::BASE;
 
 /// The cosine of each pair in each condition, against each null of the condition's first state.
 pub fn coupling(r: &Results, out: &mut Vec<FindingRow>) {
     let reported = r.reported();
     for (a, b) in r.pairs() {
-        let own = r
-            .condition_coupling
-            .iter()
-            .filter(|c| c.concept_a == a && c.concept_b == b && reported.contains(&c.layer));
+        let own = r.condition_coupling.iter().filter(|c| reported.contains(&c.layer));
+        let own = own.filter(|c| c.concept_a == a && c.concept_b == b);
         for c in own.filter(|c| c.form == "raw" || c.form == "relative") {
             let row = FindingRow {
                 set: c.condition.clone(),
@@ -42,18 +37,11 @@ fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<Findi
     let state = states.first().copied().unwrap_or(&c.condition);
     let own = (&*c.concept_a, &*c.concept_b);
     let of_null = |null: &str, called: &str| {
-        let found = r.pair_nulls.iter().find(|n| {
-            n.state == state
-                && n.null == null
-                && n.layer == c.layer
-                && (&*n.concept_a, &*n.concept_b) == own
-        })?;
-        let q = r.nulls.iter().find(|n| {
-            n.state == state
-                && n.null == null
-                && n.layer == c.layer
-                && same_pair((&n.concept_a, &n.concept_b), own)
-        });
+        let at = (state, null, c.layer);
+        let mut found = r.pair_nulls.iter().filter(|n| (&*n.state, &*n.null, n.layer) == at);
+        let found = found.find(|n| (&*n.concept_a, &*n.concept_b) == own)?;
+        let mut q = r.nulls.iter().filter(|n| (&*n.state, &*n.null, n.layer) == at);
+        let q = q.find(|n| same_pair((&n.concept_a, &n.concept_b), own));
         Some(FindingRow {
             null: called.into(),
             null_lo: found.null_lo,
@@ -64,13 +52,8 @@ fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<Findi
             ..row.clone()
         })
     };
-    [
-        of_null("random", "random directions of the layer's covariance"),
-        of_null("placebo", "placebo concepts"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let random = of_null("random", "random directions of the layer's covariance");
+    random.into_iter().chain(of_null("placebo", "placebo concepts")).collect()
 }
 
 /// Change of each pair's cosine, relative to its ceiling and as measured.
@@ -79,26 +62,23 @@ pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
     for (a, b) in r.pairs() {
         for set in r.about() {
             for reference in r.against() {
-                let own = r.changes.iter().filter(|c| {
-                    c.set == set && c.reference == reference && c.concept_a == a && c.concept_b == b
-                });
-                let own = own.filter(|c| reported.contains(&c.layer));
+                let is = |c: &ChangeRow| (&*c.set, &*c.reference) == (set, reference);
+                let own = r.changes.iter().filter(|c| is(c) && reported.contains(&c.layer));
+                let own = own.filter(|c| (&*c.concept_a, &*c.concept_b) == (a, b));
                 for c in own.filter(|c| c.form == "relative" || c.form == "raw") {
+                    let several = c.states + c.reference_states > 2;
+                    let units = if several { "prompts, and fine-tunes" } else { "prompts" };
                     out.push(FindingRow {
                         subject: format!("{a} x {b}"),
                         form: c.form.clone(),
                         p: c.p,
                         p_max: c.p_max,
                         null: "no change".into(),
-                        n: c.n,
-                        n_of: match c.states + c.reference_states > 2 {
-                            true => "prompts, and fine-tunes".into(),
-                            false => "prompts".into(),
-                        },
                         note: format!("{} against {} model(s)", c.states, c.reference_states),
                         ..of::<ChangeRow>("change-of-coupling")
                             .between(set, reference)
                             .estimated(c.estimate, (c.lo, c.hi), "cosine")
+                            .counted(c.n, units)
                             .at(c.layer)
                     });
                 }
@@ -130,10 +110,7 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
             p: s.p_flip,
             p_max: s.p_flip_max,
             null: "signs of texts flipped".into(),
-            note: match s.others.is_empty() {
-                true => String::new(),
-                false => format!("less {}", s.others),
-            },
+            note: if s.others.is_empty() { String::new() } else { format!("less {}", s.others) },
             ..of::<ShiftRow>("shift")
                 .between(&s.state, &s.less)
                 .estimated(s.estimate, (s.lo, s.hi), "layer RMS")
@@ -198,11 +175,7 @@ pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
         if q.gain.is_finite() {
             out.push(FindingRow {
                 quantity: "auroc-gain".into(),
-                estimate: q.gain,
-                lo: q.gain_lo,
-                hi: q.gain_hi,
-                verdict: side(q.gain_lo, q.gain_hi).into(),
-                ..row
+                ..row.estimated(q.gain, (q.gain_lo, q.gain_hi), "AUROC")
             });
         }
     }

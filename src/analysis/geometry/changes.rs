@@ -4,10 +4,9 @@
 //! states have draws of their own. A change of the relative cosine sets aside that a fine-tune makes
 //! a direction clearer; it is the form that behaviour is linked with.
 
-use super::kinship::states_of;
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
-use crate::analysis::state::{by_condition, BASE};
+use crate::analysis::state::{by_condition, states_of, BASE};
 use crate::analysis::Result;
 use crate::geometry::{contrast, Coupling, Form, Over};
 use crate::stats::interval::{percentile, Interval};

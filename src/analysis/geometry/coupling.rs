@@ -1,6 +1,7 @@
 //! Couplings as records: every form, every null, precision, and the doubts.
 
 use super::Asked;
+use crate::analysis::link::pair_name;
 use crate::analysis::records::*;
 use crate::geometry::nulls::Against;
 use crate::geometry::warning::{warnings, PairNumbers};
@@ -83,43 +84,40 @@ pub(super) fn pair_nulls(asked: &Asked, c: &Coupling) -> Vec<PairNullRow> {
     let mut rows = Vec::new();
     for (&(a, b), pair) in asked.couples.iter().zip(&c.pairs) {
         for s in asked.states() {
-            let layers = || asked.layers();
-            let drawn = |lo: &dyn Fn(usize) -> [f64; 4], n: usize| {
-                let all: Vec<[f64; 4]> = layers().map(lo).collect();
-                let column = |i: usize| all.iter().map(|v| v[i]).collect();
-                Against { lo: column(0), hi: column(1), p: column(2), p_max: column(3), n }
-            };
             let flip = |l: usize| {
                 let at = [s, a, b, l];
-                let p_max = pair.p_flip_max[[s, l]];
-                [c.flip_lo[at], c.flip_hi[at], c.p_flip[at], p_max]
+                [c.flip_lo[at], c.flip_hi[at], c.p_flip[at], pair.p_flip_max[[s, l]]]
             };
             let random = |l: usize| {
                 let (lo, hi) = (c.random_lo[[s, b, l]], c.random_hi[[s, b, l]]);
                 [lo, hi, c.p_random[[s, a, b, l]], pair.p_random_max[[s, l]]]
             };
+            let of =
+                |found: &Against, l: usize| [found.lo[l], found.hi[l], found.p[l], found.p_max[l]];
+            let (placebo, cleaned) = (&pair.placebo[s], &pair.placebo_cleaned[s]);
             let isotropic = |_| [-c.isotropic_hi, c.isotropic_hi, f64::NAN, f64::NAN];
-            for (null, found) in [
-                ("flip", drawn(&flip, asked.options.flips)),
-                ("random", drawn(&random, asked.options.random)),
-                ("placebo", pair.placebo[s].clone()),
-                ("placebo-cleaned", pair.placebo_cleaned[s].clone()),
-                ("isotropic", drawn(&isotropic, 0)),
-            ] {
-                if found.n == 0 && null != "isotropic" {
-                    continue;
-                }
-                rows.extend(layers().map(|l| PairNullRow {
-                    state: asked.state(s),
-                    concept_a: asked.concept(a),
-                    concept_b: asked.concept(b),
-                    null: null.into(),
-                    layer: asked.layer(l),
-                    null_lo: found.lo[l],
-                    null_hi: found.hi[l],
-                    p: found.p[l],
-                    p_max: found.p_max[l],
-                    n: found.n,
+            let all: [(&str, usize, &dyn Fn(usize) -> [f64; 4]); 5] = [
+                ("flip", asked.options.flips, &flip),
+                ("random", asked.options.random, &random),
+                ("placebo", placebo.n, &|l| of(placebo, l)),
+                ("placebo-cleaned", cleaned.n, &|l| of(cleaned, l)),
+                ("isotropic", 0, &isotropic),
+            ];
+            for (null, n, at) in all.into_iter().filter(|a| a.1 > 0 || a.0 == "isotropic") {
+                rows.extend(asked.layers().map(|l| {
+                    let [null_lo, null_hi, p, p_max] = at(l);
+                    PairNullRow {
+                        state: asked.state(s),
+                        concept_a: asked.concept(a),
+                        concept_b: asked.concept(b),
+                        null: null.into(),
+                        layer: asked.layer(l),
+                        null_lo,
+                        null_hi,
+                        p,
+                        p_max,
+                        n,
+                    }
                 }));
             }
         }
@@ -153,7 +151,7 @@ pub(super) fn doubts(asked: &Asked, c: &Coupling) -> Vec<WarningRow> {
         |about: String, doubt: Warning| rows.push(WarningRow { about, text: doubt.to_string() });
     for (&(a, b), pair) in asked.couples.iter().zip(&c.pairs) {
         let names = [a, b].map(|k| asked.concept(k));
-        let pair_name = format!("{} x {}", names[0], names[1]);
+        let pair_name = pair_name(&names[0], &names[1]);
         let placebos = pair.placebo.first().filter(|f| f.n > 0);
         if let Some(found) = placebos.filter(|f| f.p.iter().all(|p| p.is_nan())) {
             let doubt = Warning::FewPlacebos { n: found.n };

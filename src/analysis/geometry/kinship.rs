@@ -85,12 +85,6 @@ impl Kinship {
     }
 }
 
-/// Indices of the states of a condition.
-pub(super) fn states_of(states: &[State], condition: &str) -> Vec<usize> {
-    let of = |i: &usize| states[*i].condition == condition;
-    (0..states.len()).filter(of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

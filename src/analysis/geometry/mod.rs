@@ -25,9 +25,9 @@ pub use units::write_units;
 use super::records::*;
 use super::roles::place;
 use super::{Draws, Readings, Result, Roles};
+use crate::geometry::shift::ShiftInput;
 use crate::geometry::{self, CouplingInput, CouplingOptions};
 use crate::stats::Resampling;
-use crate::store::{ResultsWriter, StoreError};
 use ndarray::Array3;
 
 /// Coverage of intervals and bands.
@@ -43,56 +43,6 @@ pub struct GeometryOptions {
     pub at: Vec<usize>,
 }
 
-/// All that was found.
-#[derive(Debug, Clone, Default)]
-pub struct GeometryRecords {
-    pub coupling: Vec<CouplingRow>,
-    pub nulls: Vec<NullRow>,
-    pub pair_nulls: Vec<PairNullRow>,
-    pub precision: Vec<PrecisionRow>,
-    pub conditions: Vec<ConditionCouplingRow>,
-    pub changes: Vec<ChangeRow>,
-    pub shifts: Vec<ShiftRow>,
-    pub poles: Vec<PoleRow>,
-    pub shift_cosines: Vec<ShiftCosineRow>,
-    pub stability: Vec<StabilityRow>,
-    pub alignment: Vec<AlignmentRow>,
-    pub transfer: Vec<TransferRow>,
-    pub overlap: Vec<OverlapRow>,
-    pub regions: Vec<RegionRow>,
-    pub modes: Vec<ModeRow>,
-    /// Empty until [`null_states`] fills it.
-    pub null_states: Vec<NullStateRow>,
-    /// Doubts about couplings, at the blocks of [`GeometryOptions::at`].
-    pub warnings: Vec<WarningRow>,
-}
-
-impl GeometryRecords {
-    /// Writes all rows but the warnings, which a file holds in one table with those of other
-    /// analyses.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn write(&self, w: &mut ResultsWriter) -> std::result::Result<(), StoreError> {
-        w.records(&self.coupling)?;
-        w.records(&self.nulls)?;
-        w.records(&self.pair_nulls)?;
-        w.records(&self.precision)?;
-        w.records(&self.conditions)?;
-        w.records(&self.changes)?;
-        w.records(&self.shifts)?;
-        w.records(&self.poles)?;
-        w.records(&self.shift_cosines)?;
-        w.records(&self.stability)?;
-        w.records(&self.alignment)?;
-        w.records(&self.transfer)?;
-        w.records(&self.overlap)?;
-        w.records(&self.regions)?;
-        w.records(&self.modes)?;
-        w.records(&self.null_states)
-    }
-}
-
 /// Everything that readings say about the geometry of their states; `watch` is told what begins.
 ///
 /// # Errors
@@ -102,7 +52,7 @@ pub fn geometry(
     readings: &Readings,
     options: &GeometryOptions,
     watch: &mut dyn FnMut(&str),
-) -> Result<GeometryRecords> {
+) -> Result<Results> {
     let asked = Asked::new(readings, options)?;
     watch("coupling");
     let background = readings.background();
@@ -113,15 +63,15 @@ pub fn geometry(
     };
     let found = geometry::coupling(input, &asked.options)?;
     drop(background);
-    let mut out = GeometryRecords {
+    let mut out = Results {
         coupling: coupling::couplings(&asked, &found),
         nulls: coupling::nulls(&asked, &found),
         pair_nulls: coupling::pair_nulls(&asked, &found),
         precision: coupling::precision(&asked, &found),
-        conditions: changes::conditions(&asked, &found),
+        condition_coupling: changes::conditions(&asked, &found),
         changes: changes::changes(&asked, &found)?,
         warnings: coupling::doubts(&asked, &found),
-        ..GeometryRecords::default()
+        ..Results::default()
     };
     drop(found);
     watch("shifts");
@@ -234,6 +184,12 @@ impl<'a> Asked<'a> {
     /// A cluster of its own for every neutral text.
     fn texts(&self) -> Vec<usize> {
         (0..self.readings.texts()).collect()
+    }
+
+    /// A state's shift from base at the first position.
+    fn from_base<'s>(&'s self, state: usize, clusters: &'s [usize]) -> ShiftInput<'s> {
+        let texts = |state: usize| self.readings.acts[state].neutral[0].view();
+        ShiftInput { tuned: texts(state), base: texts(0), clusters }
     }
 
     fn shift_options(&self) -> Resampling {

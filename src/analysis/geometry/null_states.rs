@@ -8,12 +8,14 @@ use crate::analysis::readings::read;
 use crate::analysis::records::NullStateRow;
 use crate::analysis::roles::place;
 use crate::analysis::{ConceptActivations, Readings, Result, StateTexts};
-use crate::geometry::nulls::{against, Against};
+use crate::geometry::nulls::against;
 use crate::geometry::population::{population, Population};
 use crate::geometry::shift::{mean_shift, ShiftInput};
 use crate::model::{Adapter, Decoder};
 use crate::stats::linalg::cosine;
 use ndarray::{Array1, Array2, Array3, ArrayView3};
+
+type Rows = Result<Vec<NullStateRow>>;
 
 /// Which null states are made, and of what.
 pub struct NullStates<'a> {
@@ -39,48 +41,39 @@ pub fn null_states(
     nulls: &NullStates,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Vec<NullStateRow>> {
-    let mut rows = Vec::new();
     if nulls.random_adapters + nulls.shuffled == 0 {
-        return Ok(rows);
+        return Ok(Vec::new());
     }
     let asked = Asked::new(readings, options)?;
-    if nulls.random_adapters > 0 {
-        random_adapters(&asked, nulls, watch, &mut rows)?;
-    }
-    if nulls.shuffled > 0 {
-        shuffled(&asked, nulls, watch, &mut rows)?;
-    }
+    let mut rows = random_adapters(&asked, nulls, watch)?;
+    rows.extend(shuffled(&asked, nulls, watch)?);
     Ok(rows)
 }
 
-/// One profile over layers among its null profiles.
-struct Ranked {
-    state: String,
-    null: &'static str,
-    quantity: &'static str,
-    concepts: [String; 2],
-    observed: Vec<f64>,
-    found: Against,
-}
-
-impl Ranked {
-    fn rows(&self, asked: &Asked) -> Vec<NullStateRow> {
-        let row = |l: usize| NullStateRow {
-            state: self.state.clone(),
-            null: self.null.into(),
-            quantity: self.quantity.into(),
-            concept_a: self.concepts[0].clone(),
-            concept_b: self.concepts[1].clone(),
-            layer: asked.layer(l),
-            estimate: self.observed[l],
-            null_lo: self.found.lo[l],
-            null_hi: self.found.hi[l],
-            p: self.found.p[l],
-            p_max: self.found.p_max[l],
-            n: self.found.n,
-        };
-        asked.layers().map(row).collect()
-    }
+/// One profile over layers among its null profiles; `of` is null, quantity and concepts.
+fn ranked(
+    asked: &Asked,
+    state: &str,
+    (null, quantity, concept_a, concept_b): (&str, &str, String, String),
+    observed: &[f64],
+    drawn: &Array2<f64>,
+) -> Result<Vec<NullStateRow>> {
+    let found = against(observed, drawn.view(), LEVEL)?;
+    let row = |l: usize| NullStateRow {
+        state: state.into(),
+        null: null.into(),
+        quantity: quantity.into(),
+        concept_a: concept_a.clone(),
+        concept_b: concept_b.clone(),
+        layer: asked.layer(l),
+        estimate: observed[l],
+        null_lo: found.lo[l],
+        null_hi: found.hi[l],
+        p: found.p[l],
+        p_max: found.p_max[l],
+        n: found.n,
+    };
+    Ok(asked.layers().map(row).collect())
 }
 
 /// Shift of texts along a population direction of base, in layer RMS, by layer.
@@ -99,12 +92,11 @@ fn profile(asked: &Asked, tuned: ArrayView3<f32>, along: &Population) -> Result<
 }
 
 /// Each adapter's shift along base's coupled concepts among those of its random matches.
-fn random_adapters(
-    asked: &Asked,
-    nulls: &NullStates,
-    watch: &mut dyn FnMut(&str),
-    rows: &mut Vec<NullStateRow>,
-) -> Result<()> {
+fn random_adapters(asked: &Asked, nulls: &NullStates, watch: &mut dyn FnMut(&str)) -> Rows {
+    let mut rows = Vec::new();
+    if nulls.random_adapters == 0 {
+        return Ok(rows);
+    }
     let readings = asked.readings;
     let ids: Vec<&str> = readings.states.iter().map(|s| s.id.as_str()).collect();
     let axes = (asked.coupled.iter())
@@ -126,27 +118,19 @@ fn random_adapters(
         }
         for ((null, along), &c) in drawn.iter().zip(&axes).zip(&asked.coupled) {
             let observed = profile(asked, readings.acts[m].neutral[0].view(), along)?;
-            let ranked = Ranked {
-                state: name.clone(),
-                null: "random-adapter",
-                quantity: "shift",
-                concepts: [asked.concept(c), String::new()],
-                found: against(&observed, null.view(), LEVEL)?,
-                observed,
-            };
-            rows.extend(ranked.rows(asked));
+            let of = ("random-adapter", "shift", asked.concept(c), String::new());
+            rows.extend(ranked(asked, name, of, &observed, null)?);
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Base's cosine of every couple among those of models with shuffled weights.
-fn shuffled(
-    asked: &Asked,
-    nulls: &NullStates,
-    watch: &mut dyn FnMut(&str),
-    rows: &mut Vec<NullStateRow>,
-) -> Result<()> {
+fn shuffled(asked: &Asked, nulls: &NullStates, watch: &mut dyn FnMut(&str)) -> Rows {
+    let mut rows = Vec::new();
+    if nulls.shuffled == 0 {
+        return Ok(rows);
+    }
     let cosines = |directions: &[Array2<f64>], (a, b): (usize, usize)| -> Vec<f64> {
         let of = |c: usize| {
             let i = asked.coupled.iter().position(|&k| k == c);
@@ -174,18 +158,10 @@ fn shuffled(
     let base: Vec<Array2<f64>> =
         (asked.coupled.iter()).map(|&c| asked.readings.acts[0].concepts[c].direction()).collect();
     for (null, &(a, b)) in drawn.iter().zip(&asked.couples) {
-        let observed = cosines(&base, (a, b));
-        let ranked = Ranked {
-            state: asked.state(0),
-            null: "shuffled-weights",
-            quantity: "cosine",
-            concepts: [asked.concept(a), asked.concept(b)],
-            found: against(&observed, null.view(), LEVEL)?,
-            observed,
-        };
-        rows.extend(ranked.rows(asked));
+        let of = ("shuffled-weights", "cosine", asked.concept(a), asked.concept(b));
+        rows.extend(ranked(asked, &asked.state(0), of, &cosines(&base, (a, b)), null)?);
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// Activations of texts at the first position of the readings, `(texts, layers, d)`.

@@ -7,13 +7,12 @@
 //! from the recipe-matched neutral condition. The directions are those of the first position; the texts
 //! are read at every one.
 
-use super::kinship::states_of;
 use super::Asked;
 use crate::analysis::records::*;
-use crate::analysis::state::BASE;
+use crate::analysis::state::{states_of, BASE};
 use crate::analysis::{ConceptActivations, Result};
 use crate::geometry::population::{population, Population};
-use crate::geometry::projections::{every_projection, Projections, Ruler};
+use crate::geometry::projections::{every_projection, Ruler};
 use crate::geometry::random_directions::RandomDirections;
 use crate::geometry::shift::{self, between_poles, mean_of_others, mean_shift, ShiftInput};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
@@ -100,7 +99,7 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
             (base.iter().map(|a| (BASE, a))).chain(own.iter().map(|a| ("own", a))).collect();
         let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.1.direction.mean.view()).collect();
         let placebos: Vec<ArrayView2<f64>> = placebo_means.iter().map(|p| p.view()).collect();
-        for (position, at) in readings.positions.iter().enumerate() {
+        for (position, at_position) in readings.positions.iter().enumerate() {
             let texts: Vec<ArrayView3<f32>> =
                 (readings.acts.iter()).map(|a| a.neutral[position].view()).collect();
             let ruler = Ruler { axes: &views, placebos: &placebos, random: &random[position] };
@@ -116,15 +115,41 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                 };
                 let found = every_projection(&input, &ruler, asked.shift_options())?;
                 for (axis, (source, along)) in axes.iter().enumerate() {
-                    let place = Place {
-                        state: m,
-                        from: &from,
-                        position: at.to_string(),
-                        source,
-                        along,
-                        axis,
-                    };
-                    rows.extend(asked.layers().map(|l| place.row(asked, &found, l)));
+                    let placebo = &found.against_placebos[axis];
+                    rows.extend(asked.layers().map(|l| {
+                        let (on, rms, at) = (&found.on[l][axis], readings.rms[l], [l, axis]);
+                        let (value, interval) = (on.raw.value / rms, on.raw.interval);
+                        let scale = along.direction.scale(l);
+                        ShiftRow {
+                            state: asked.state(m),
+                            less: from.less.clone(),
+                            others: from.others.clone(),
+                            position: at_position.to_string(),
+                            concept: asked.concept(along.concept),
+                            source: source.to_string(),
+                            beyond: along.beyond.map_or(String::new(), |c| asked.concept(c)),
+                            layer: asked.layer(l),
+                            estimate: value * scale,
+                            lo: interval.lo / rms * scale,
+                            hi: interval.hi / rms * scale,
+                            plain: value,
+                            plain_lo: interval.lo / rms,
+                            plain_hi: interval.hi / rms,
+                            cosine: on.cosine.value,
+                            share: on.share.value,
+                            p_flip: found.p_flip[at],
+                            p_flip_max: found.p_flip_max[at],
+                            null_lo: found.random[l].lo,
+                            null_hi: found.random[l].hi,
+                            p_random: found.p_random[at],
+                            p_random_max: found.p_random_max[at],
+                            placebo_lo: placebo.lo[l],
+                            placebo_hi: placebo.hi[l],
+                            p_placebo: placebo.p[l],
+                            p_placebo_max: placebo.p_max[l],
+                            n: found.n,
+                        }
+                    }));
                 }
             }
         }
@@ -132,74 +157,19 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
     Ok(rows)
 }
 
-/// One state's shift along one direction.
-struct Place<'a> {
-    state: usize,
-    from: &'a Compared,
-    position: String,
-    source: &'a str,
-    along: &'a Along,
-    axis: usize,
-}
-
-impl Place<'_> {
-    fn row(&self, asked: &Asked, found: &Projections, l: usize) -> ShiftRow {
-        let (on, rms) = (&found.on[l][self.axis], asked.readings.rms[l]);
-        let (value, interval) = (on.raw.value / rms, on.raw.interval);
-        let scale = self.along.direction.scale(l);
-        let placebo = &found.against_placebos[self.axis];
-        let at = [l, self.axis];
-        ShiftRow {
-            state: asked.state(self.state),
-            less: self.from.less.clone(),
-            others: self.from.others.clone(),
-            position: self.position.clone(),
-            concept: asked.concept(self.along.concept),
-            source: self.source.into(),
-            beyond: (self.along.beyond).map_or(String::new(), |c| asked.concept(c)),
-            layer: asked.layer(l),
-            estimate: value * scale,
-            lo: interval.lo / rms * scale,
-            hi: interval.hi / rms * scale,
-            plain: value,
-            plain_lo: interval.lo / rms,
-            plain_hi: interval.hi / rms,
-            cosine: on.cosine.value,
-            share: on.share.value,
-            p_flip: found.p_flip[at],
-            p_flip_max: found.p_flip_max[at],
-            null_lo: found.random[l].lo,
-            null_hi: found.random[l].hi,
-            p_random: found.p_random[at],
-            p_random_max: found.p_random_max[at],
-            placebo_lo: placebo.lo[l],
-            placebo_hi: placebo.hi[l],
-            p_placebo: placebo.p[l],
-            p_placebo_max: placebo.p_max[l],
-            n: found.n,
-        }
-    }
-}
-
 /// Movement between base's poles of every coupled concept, at the first position.
 pub(super) fn poles(asked: &Asked) -> Result<Vec<PoleRow>> {
-    let acts = &asked.readings.acts;
+    let clusters = asked.texts();
     let mean = |side: &Array3<f32>| -> Array2<f64> {
         let n = side.dim().0.max(1) as f64;
         side.mapv(f64::from).sum_axis(Axis(0)) / n // (layers, d)
     };
     let mut rows = Vec::new();
     for &concept in &asked.coupled {
-        let ConceptActivations { positive, negative } = &acts[0].concepts[concept];
+        let ConceptActivations { positive, negative } = &asked.readings.acts[0].concepts[concept];
         let (positive, negative) = (mean(positive), mean(negative));
         for m in asked.tuned() {
-            let clusters = asked.texts();
-            let input = ShiftInput {
-                tuned: acts[m].neutral[0].view(),
-                base: acts[0].neutral[0].view(),
-                clusters: &clusters,
-            };
-            let options = asked.shift_options();
+            let (input, options) = (asked.from_base(m, &clusters), asked.shift_options());
             let found = between_poles(&input, negative.view(), positive.view(), options)?;
             rows.extend(found.iter().enumerate().map(|(l, t)| PoleRow {
                 state: asked.state(m),
@@ -219,16 +189,9 @@ pub(super) fn poles(asked: &Asked) -> Result<Vec<PoleRow>> {
 
 /// Cosines between the mean shifts of all tuned states, at the first position.
 pub(super) fn shift_cosines(asked: &Asked) -> Result<Vec<ShiftCosineRow>> {
-    let acts = &asked.readings.acts;
     let clusters = asked.texts();
     let means = (asked.tuned())
-        .map(|m| {
-            mean_shift(&ShiftInput {
-                tuned: acts[m].neutral[0].view(),
-                base: acts[0].neutral[0].view(),
-                clusters: &clusters,
-            })
-        })
+        .map(|m| mean_shift(&asked.from_base(m, &clusters)))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     let cosines = shift::shift_cosines(&means)?;
     let above = cosines.indexed_iter().filter(|((a, b, _), _)| a < b);

@@ -88,7 +88,7 @@ const STATES: [(&str, f32); 6] = [
     ("plain", 0.25),
 ];
 
-fn run(options: &GeometryOptions) -> GeometryRecords {
+fn run(options: &GeometryOptions) -> Results {
     geometry(&readings(&STATES), options, &mut |_| {}).unwrap()
 }
 
@@ -124,7 +124,7 @@ fn a_couple_among_others_has_the_rows_that_it_has_alone() {
     let alone = run(&options(&[("two", "three")], family(None)));
     let both = run(&options(&[("one", "two"), ("two", "three")], family(None)));
     let text = |v: Vec<String>| v.join("\n");
-    let of = |g: &GeometryRecords| {
+    let of = |g: &Results| {
         let couple = |a: &str, b: &str| a == "two" && b == "three";
         let changes = g.changes.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
         let nulls = g.pair_nulls.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
@@ -153,7 +153,7 @@ fn a_condition_of_one_state_has_that_state_s_coupling_and_several_their_mean() {
             let wanted = |r: &&ConditionCouplingRow| {
                 r.condition == condition && r.form == form && r.layer == 7
             };
-            found.conditions.iter().find(wanted).unwrap()
+            found.condition_coupling.iter().find(wanted).unwrap()
         };
         let (one, row) = (mean("keen"), coupling("keen", form));
         assert_eq!((one.estimate, one.lo, one.hi), (row.estimate, row.lo, row.hi));

@@ -1,5 +1,6 @@
 //! Directions of every state as arrays, for readers that load vectors.
 
+use crate::analysis::directions::write_arrays;
 use crate::analysis::{AnalysisError, Readings, Result};
 use crate::directions::{estimate, Estimator};
 use crate::store::ResultsWriter;
@@ -30,14 +31,5 @@ pub fn write_units(w: &mut ResultsWriter, readings: &Readings) -> Result<()> {
             }
         }
     }
-    let ids: Vec<String> = readings.states.iter().map(|s| s.id.clone()).collect();
-    w.coord("state", ids)?;
-    w.coord("concept", readings.names())?;
-    w.coord("estimator", vec![estimator.name()])?;
-    w.coord("layer", readings.layers.clone())?;
-    w.coord("hidden", (0..d).collect::<Vec<usize>>())?;
-    let dims = ["state", "concept", "estimator", "layer", "hidden"];
-    w.array("directions/vectors", "unit", &dims, units.view().into_dyn())?;
-    w.attr("directions", "sign_rule", format!("{estimator}: {rule}"))?;
-    Ok(w.attr("directions", "position", readings.positions[0].to_string())?)
+    write_arrays(w, readings, &readings.names(), &[(estimator, &rule)], &[("unit", units)])
 }

@@ -6,7 +6,7 @@ use crate::record;
 record! {
     /// Stance log-odds of a state on a preference: mean token log-probability of the expressing less
     /// the opposing completion, mean over prompts.
-    #[grid("behaviour/scores", "state", "preference")]
+    #[table("behaviour/scores", "state", "preference")]
     #[interval(PERCENTILE)]
     pub struct ScoreRow {
         /// Model state.
@@ -17,20 +17,13 @@ record! {
         /// not; empty for base.
         pub status: String,
         /// The score.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Prompts.
         pub n: usize,
         /// Pairs of completions.
         pub pairs: usize,
     }
-}
 
-record! {
     /// A condition or state against a reference, paired by prompt; seeds of a condition are averaged
     /// first.
     #[table("behaviour/contrasts")]
@@ -56,11 +49,7 @@ record! {
         /// empty for a claim.
         pub status: String,
         /// The difference.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p with signs flipped.
         pub p: f64,
         /// q of isolated preferences: of p for log-odds, of p_z for rates.
@@ -78,9 +67,7 @@ record! {
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Manipulation check: every condition or state on every claim, less base.
     #[table("behaviour/claims")]
     #[estimator("mean over prompts of the difference in stance log-odds; seeds are averaged first")]
@@ -93,33 +80,16 @@ record! {
         /// 1 where the set was trained on it.
         pub own: bool,
         /// Movement from base.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Stance log-odds.
-        #[unit("nats a token")]
-        pub score: f64,
-        /// Lower end of it.
-        pub score_lo: f64,
-        /// Upper end of it.
-        pub score_hi: f64,
+        pub score: f64 in "nats a token" from score_lo "Lower end of it." to score_hi "Upper end of it.",
         /// Movement less the mean movement of the sets trained on other claims on the same prompts, each
         /// claim's rows weighing the same.
-        #[unit("nats a token")]
-        pub beyond: f64,
-        /// Lower end of it.
-        pub beyond_lo: f64,
-        /// Upper end of it.
-        pub beyond_hi: f64,
+        pub beyond: f64 in "nats a token" from beyond_lo "Lower end of it." to beyond_hi "Upper end of it.",
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Whether a fine-tune took its claim.
     #[table("behaviour/took")]
     pub struct TookRow {
@@ -134,14 +104,11 @@ record! {
         /// Claim on which it moved most.
         pub most: String,
         /// That movement less the one on its own claim.
-        #[unit("nats a token")]
-        pub ahead: f64,
+        pub ahead: f64 in "nats a token",
         /// Claim on which it moved most beyond the other sets.
         pub most_beyond: String,
     }
-}
 
-record! {
     /// How far one factor carries the shifts of preferences: T = s1^2 / sum s^2 of the residuals X less
     /// column means, X the conditions (mean over fine-tunes, shifts from base) by cells isolated in all of
     /// them.
@@ -162,9 +129,7 @@ record! {
         /// Cells.
         pub cells: usize,
     }
-}
 
-record! {
     /// Stance when a preference comes up after some ordinary turns, the same questions asked fresh, and
     /// the difference; against a reference where there is one.
     #[table("behaviour/conversations")]
@@ -178,34 +143,17 @@ record! {
         /// Preference; empty over all isolated ones.
         pub preference: String,
         /// What the conversation adds.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// p of it.
         pub p: f64,
         /// At the end of the conversation.
-        #[unit("nats a token")]
-        pub after: f64,
-        /// Lower end of it.
-        pub after_lo: f64,
-        /// Upper end of it.
-        pub after_hi: f64,
+        pub after: f64 in "nats a token" from after_lo "Lower end of it." to after_hi "Upper end of it.",
         /// Asked fresh.
-        #[unit("nats a token")]
-        pub fresh: f64,
-        /// Lower end of it.
-        pub fresh_lo: f64,
-        /// Upper end of it.
-        pub fresh_hi: f64,
+        pub fresh: f64 in "nats a token" from fresh_lo "Lower end of it." to fresh_hi "Upper end of it.",
         /// Scripts.
         pub n: usize,
     }
-}
 
-record! {
     /// Projection of every assistant turn on a direction.
     #[table("behaviour/turns")]
     pub struct TurnRow {
@@ -224,9 +172,7 @@ record! {
         /// Tokens of the turn.
         pub tokens: usize,
     }
-}
 
-record! {
     /// Rates of judged answers.
     #[table("behaviour/rates")]
     #[interval("Wilson over answers; prompts_lo and prompts_hi by bootstrap over prompts")]
@@ -243,11 +189,7 @@ record! {
         /// Group of the preference.
         pub group: String,
         /// The rate.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Lower end over prompts.
         pub prompts_lo: f64,
         /// Upper end over prompts.

@@ -27,26 +27,11 @@ record! {
         /// edited: against the equally edited reference; plain: against the reference as it is.
         pub against: String,
         /// Amount removed: total less left.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Shift without the edit.
-        #[unit("nats a token")]
-        pub total: f64,
-        /// Lower end of it.
-        pub total_lo: f64,
-        /// Upper end of it.
-        pub total_hi: f64,
+        pub total: f64 in "nats a token" from total_lo "Lower end of it." to total_hi "Upper end of it.",
         /// Shift under the edit.
-        #[unit("nats a token")]
-        pub left: f64,
-        /// Lower end of it.
-        pub left_lo: f64,
-        /// Upper end of it.
-        pub left_hi: f64,
+        pub left: f64 in "nats a token" from left_lo "Lower end of it." to left_hi "Upper end of it.",
         /// removed / total, without an interval; none where the total's interval holds 0.
         pub share: f64,
         /// p that a random direction removes as much of the shift.
@@ -54,11 +39,9 @@ record! {
         /// Random directions behind it.
         pub random: usize,
         /// What the edit does to the reference.
-        #[unit("nats a token")]
-        pub on_reference: f64,
+        pub on_reference: f64 in "nats a token",
         /// KL divergence from the same model without the edit on the neutral texts for side effects.
-        #[unit("nats a token")]
-        pub kl: f64,
+        pub kl: f64 in "nats a token",
         /// Perplexity on them over that without the edit.
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
@@ -70,9 +53,7 @@ record! {
         /// Fine-tunes of the reference.
         pub reference_models: usize,
     }
-}
 
-record! {
     /// Mean stance log-odds of each model over all that was asked, under each edit.
     #[table("causal/ablation_states")]
     pub struct AblatedStateRow {
@@ -85,19 +66,15 @@ record! {
         /// Name of the edit.
         pub edit: String,
         /// Mean over prompts.
-        #[unit("nats a token")]
-        pub score: f64,
+        pub score: f64 in "nats a token",
         /// KL divergence from the model without the edit.
-        #[unit("nats a token")]
-        pub kl: f64,
+        pub kl: f64 in "nats a token",
         /// Perplexity of the neutral answers.
         pub perplexity: f64,
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Change of the stance under a dose of a direction: dose x layer RMS x unit vector added after one
     /// block.
     #[table("causal/doses")]
@@ -114,20 +91,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// Dose.
-        #[unit("layer RMS")]
-        pub dose: f64,
+        pub dose: f64 in "layer RMS",
         /// Preference, all, or the claim.
         pub preference: String,
         /// Change from the undosed model.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// KL divergence from the undosed model on the neutral texts for side effects.
-        #[unit("nats a token")]
-        pub kl: f64,
+        pub kl: f64 in "nats a token",
         /// Perplexity on them over that without a dose.
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
@@ -135,9 +105,7 @@ record! {
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Dose response: slope of the change over the doses within the guards, least squares through 0.
     #[table("causal/slopes")]
     #[interval(PERCENTILE)]
@@ -156,12 +124,7 @@ record! {
         /// Preference, all, or the claim.
         pub preference: String,
         /// Change a unit of dose.
-        #[unit("nats a token a layer RMS")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token a layer RMS" from lo "Lower end." to hi "Upper end.",
         /// p among the random directions.
         pub p: f64,
         /// Random directions.
@@ -171,9 +134,7 @@ record! {
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Stance of a model with and without one edit of its stream, such as a dose, a cap or a swap.
     #[table("causal/edits")]
     #[estimator("change paired by prompt")]
@@ -186,29 +147,13 @@ record! {
         /// Preference, or all.
         pub preference: String,
         /// Change from the model without the edit.
-        #[unit("nats a token")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Stance log-odds without the edit.
-        #[unit("nats a token")]
-        pub plain: f64,
-        /// Lower end of it.
-        pub plain_lo: f64,
-        /// Upper end of it.
-        pub plain_hi: f64,
+        pub plain: f64 in "nats a token" from plain_lo "Lower end of it." to plain_hi "Upper end of it.",
         /// Stance log-odds with the edit.
-        #[unit("nats a token")]
-        pub edited: f64,
-        /// Lower end of it.
-        pub edited_lo: f64,
-        /// Upper end of it.
-        pub edited_hi: f64,
+        pub edited: f64 in "nats a token" from edited_lo "Lower end of it." to edited_hi "Upper end of it.",
         /// KL divergence from the model without the edit on the neutral texts for side effects.
-        #[unit("nats a token")]
-        pub kl: f64,
+        pub kl: f64 in "nats a token",
         /// Perplexity on them over that without the edit.
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
@@ -216,9 +161,7 @@ record! {
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// A condition less its reference at checkpoints of their fine-tunes; step 0 is base.
     #[table("causal/trajectory")]
     #[interval("95 % percentile bootstrap over prompts or texts")]
@@ -239,17 +182,11 @@ record! {
         /// Step.
         pub step: usize,
         /// Difference at the step.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Prompts or texts.
         pub n: usize,
     }
-}
 
-record! {
     /// Step at which a quantity of the trajectory first reaches half of its final change; missing where
     /// that change may be zero.
     #[table("causal/half_way")]
@@ -263,22 +200,11 @@ record! {
         /// Block, NaN where the quantity has none.
         pub layer: f64,
         /// The step.
-        #[unit("steps")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "steps" from lo "Lower end." to hi "Upper end.",
         /// Final change.
-        pub change: f64,
-        /// Lower end of it.
-        pub change_lo: f64,
-        /// Upper end of it.
-        pub change_hi: f64,
+        pub change: f64 from change_lo "Lower end of it." to change_hi "Upper end of it.",
     }
-}
 
-record! {
     /// Whether a quantity moves before the isolated preferences: their half-way step over its own, 1
     /// added to both; above 1 it moves first.
     #[table("causal/lead")]
@@ -291,19 +217,13 @@ record! {
         /// Block, NaN where the quantity has none.
         pub layer: f64,
         /// The ratio.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Share of draws in which it moves first.
         pub earlier: f64,
         /// first, second or undecided.
         pub order: String,
     }
-}
 
-record! {
     /// Correlation over conditions of the shift of behaviour from base with what moved inside.
     #[table("causal/link")]
     #[estimator("Pearson's r of condition means, seeds averaged")]
@@ -343,9 +263,7 @@ record! {
         /// Conditions.
         pub n: usize,
     }
-}
 
-record! {
     /// What the links are computed from.
     #[table("causal/link_points")]
     pub struct LinkPointRow {
@@ -364,12 +282,9 @@ record! {
         /// The predictor: shift along base's direction in layer RMS, or change of the relative cosine.
         pub x: f64,
         /// Mean shift of the cells from base.
-        #[unit("nats a token")]
-        pub y: f64,
+        pub y: f64 in "nats a token",
     }
-}
 
-record! {
     /// Agreement of the parts of a claim with the order in which they moved another model.
     #[table("causal/ranking")]
     #[estimator("Spearman's correlation with that order")]

@@ -8,7 +8,7 @@ const HELD_OUT: &str = "95 % percentile bootstrap over prompts of the held-out s
 record! {
     /// Quality of a direction: held-out AUROC on its own concept's main pairs, template and prompt
     /// held out, with what a bag of words reaches on the same folds.
-    #[grid("directions/quality", "state", "concept", "estimator", "form", "layer")]
+    #[table("directions/quality", "state", "concept", "estimator", "form", "layer")]
     #[interval(HELD_OUT)]
     pub struct QualityRow {
         /// Model state that the direction is read in.
@@ -22,26 +22,17 @@ record! {
         /// Block.
         pub layer: usize,
         /// Held-out AUROC, mean over folds.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// AUROC of the lexical baseline: unigram bag of words, L2 logistic regression, same folds.
         pub lexical: f64,
         /// Held-out AUROC less that of the lexical baseline.
-        pub gain: f64,
-        /// Lower end of the gain, paired bootstrap over prompts.
-        pub gain_lo: f64,
-        /// Upper end of the gain.
-        pub gain_hi: f64,
+        pub gain: f64 from gain_lo "Lower end of the gain, paired bootstrap over prompts." to gain_hi "Upper end of the gain.",
         /// Split-half reliability over random halves of the prompts, Spearman-Brown.
         pub reliability: f64,
         /// Length before it is made a unit vector.
         pub norm: f64,
         /// The same in units of the layer's RMS.
-        #[unit("layer RMS")]
-        pub relative_norm: f64,
+        pub relative_norm: f64 in "layer RMS",
         /// Length over that of the raw direction.
         pub share: f64,
         /// 1 where the development split chose the layer for this concept and estimator.
@@ -53,9 +44,7 @@ record! {
         /// Templates.
         pub templates: usize,
     }
-}
 
-record! {
     /// Directions of the nuisances.
     #[table("directions/nuisances")]
     pub struct NuisanceRow {
@@ -70,9 +59,7 @@ record! {
         /// Split-half reliability.
         pub reliability: f64,
     }
-}
 
-record! {
     /// Cosine of a concept's direction with that of a nuisance.
     #[table("directions/nuisance_cosines")]
     pub struct NuisanceCosineRow {
@@ -89,9 +76,7 @@ record! {
         /// The cosine.
         pub estimate: f64,
     }
-}
 
-record! {
     /// Cosine of two estimators' directions of one concept.
     #[table("directions/agreement")]
     pub struct AgreementRow {
@@ -108,9 +93,7 @@ record! {
         /// The cosine.
         pub estimate: f64,
     }
-}
 
-record! {
     /// A direction carried elsewhere: base's to another state, or a state's own to another position.
     #[table("directions/carried")]
     #[interval(HELD_OUT)]
@@ -130,15 +113,9 @@ record! {
         /// Cosine with the direction read in this state at this position.
         pub cosine: f64,
         /// Held-out AUROC.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
     }
-}
 
-record! {
     /// How the layer of a concept was chosen in base: on development pairs alone, which are in no
     /// reported number.
     #[table("directions/layer_choice")]
@@ -160,9 +137,7 @@ record! {
         /// Development pairs.
         pub pairs: usize,
     }
-}
 
-record! {
     /// What a LEACE eraser leaves of its concept on held-out rows.
     #[table("directions/erasers")]
     #[interval(HELD_OUT)]
@@ -176,10 +151,6 @@ record! {
         /// Dimensions that it takes.
         pub rank: usize,
         /// Held-out AUROC after erasure.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
     }
 }

@@ -24,11 +24,7 @@ record! {
         /// Block, NaN where the quantity has none.
         pub layer: f64,
         /// The number.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Its unit.
         pub unit: String,
         /// p of it.
@@ -60,9 +56,7 @@ record! {
         /// 1 where it was declared before the run.
         pub declared: bool,
     }
-}
 
-record! {
     /// Numbers of earlier work beside ours: to read, never a target.
     #[table("report/references")]
     pub struct ReferencePointRow {

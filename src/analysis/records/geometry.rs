@@ -9,7 +9,7 @@ record! {
     /// estimate of the cosine that infinitely many pairs would show, not bounded by 1. cleaned: after
     /// the nuisances' mean differences are projected out of every pair. whitened: by the shrinkage
     /// covariance of the state's neutral activations.
-    #[grid("geometry/coupling", "state", "concept_a", "concept_b", "form", "layer")]
+    #[table("geometry/coupling", "state", "concept_a", "concept_b", "form", "layer")]
     #[estimator("mean over main pairs of positive less negative response, read anew in this state")]
     #[interval(BOOTSTRAP_T)]
     #[null("labels flipped, random directions of the layer's covariance, placebo concepts: see nulls and pair_nulls")]
@@ -26,19 +26,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// The cosine.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
     }
-}
 
-record! {
     /// What the raw cosine of every pair of concepts is compared with. flip: signs of whole prompts
     /// flipped in both concepts. flip-one: in the first alone, the second's direction kept. random: the
     /// first replaced by directions of the layer's sample covariance, the second kept.
-    #[grid("geometry/nulls", "state", "concept_a", "concept_b", "null", "layer")]
+    #[table("geometry/nulls", "state", "concept_a", "concept_b", "null", "layer")]
     #[estimator(P)]
     #[source("Phipson and Smyth 2010; Benjamini and Hochberg 1995")]
     pub struct NullRow {
@@ -61,9 +55,7 @@ record! {
         /// q over the layers and pairs of a state.
         pub q: f64,
     }
-}
 
-record! {
     /// The same for the pairs whose coupling is asked for, adjusted over layers, with the placebo
     /// concepts: cosines of the pair's two concepts with unrelated ones.
     #[table("geometry/pair_nulls")]
@@ -92,11 +84,9 @@ record! {
         /// Draws, or placebo cosines.
         pub n: usize,
     }
-}
 
-record! {
     /// How precisely a concept's direction is known.
-    #[grid("geometry/precision", "state", "concept", "layer")]
+    #[table("geometry/precision", "state", "concept", "layer")]
     #[source("effective rank: Himeno and Yamada 2014")]
     pub struct PrecisionRow {
         /// Model state.
@@ -115,9 +105,7 @@ record! {
         /// Pairs.
         pub pairs: usize,
     }
-}
 
-record! {
     /// Cosine of a pair of concepts in a condition: mean over its states.
     #[table("geometry/conditions")]
     #[interval("of one state as in coupling; of several, 95 % percentile of the states' common draws of prompts")]
@@ -133,11 +121,7 @@ record! {
         /// Block.
         pub layer: usize,
         /// Mean cosine.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Ceiling that noise sets, sqrt(r_a r_b), mean over the states.
         pub ceiling: f64,
         /// Model states.
@@ -145,9 +129,7 @@ record! {
         /// Prompts of the smaller concept.
         pub n: usize,
     }
-}
 
-record! {
     /// Change of a pair's cosine between two conditions on the same prompts; the relative form sets
     /// changes of reliability aside.
     #[table("geometry/changes")]
@@ -169,11 +151,7 @@ record! {
         /// Block.
         pub layer: usize,
         /// Change of the cosine.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p of the change.
         pub p: f64,
         /// The same adjusted over layers.
@@ -189,9 +167,7 @@ record! {
         /// Prompts of the smaller concept.
         pub n: usize,
     }
-}
 
-record! {
     /// Where a fine-tune moved the same texts: the mean shift s = mean over texts of h - h_base along a
     /// concept's population direction, s . d / sqrt(U) with d the mean difference over main pairs and U
     /// the unbiased estimate of |d|^2, in the layer's RMS. plain: s . d / |d|, which noise of d shortens.
@@ -218,19 +194,9 @@ record! {
         /// Block.
         pub layer: usize,
         /// Shift along the population direction; none where the direction is not above its noise.
-        #[unit("layer RMS")]
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 in "layer RMS" from lo "Lower end." to hi "Upper end.",
         /// Shift along the unit direction as measured.
-        #[unit("layer RMS")]
-        pub plain: f64,
-        /// Lower end of plain.
-        pub plain_lo: f64,
-        /// Upper end of plain.
-        pub plain_hi: f64,
+        pub plain: f64 in "layer RMS" from plain_lo "Lower end of plain." to plain_hi "Upper end of plain.",
         /// Cosine of shift and direction.
         pub cosine: f64,
         /// (s . v)^2 / |s|^2.
@@ -258,9 +224,7 @@ record! {
         /// Texts.
         pub n: usize,
     }
-}
 
-record! {
     /// Movement of the texts between a concept's poles in base: 0 at the negative pole, 1 at the
     /// positive.
     #[table("geometry/poles")]
@@ -278,17 +242,11 @@ record! {
         /// Coordinate in the state.
         pub tuned: f64,
         /// The state's less base's.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Texts.
         pub n: usize,
     }
-}
 
-record! {
     /// Cosine between the mean shifts of two states; opposite fine-tunes share .65 to .97 of it, so a
     /// high value is the default.
     #[table("geometry/shift_cosines")]
@@ -302,9 +260,7 @@ record! {
         /// The cosine.
         pub estimate: f64,
     }
-}
 
-record! {
     /// Cosine of a concept's direction with base's, as measured and without the noise that the same
     /// pairs share.
     #[table("geometry/stability")]
@@ -318,23 +274,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// The cosine as measured.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// The cosine without common noise.
-        pub noiseless: f64,
-        /// Lower end of it.
-        pub noiseless_lo: f64,
-        /// Upper end of it.
-        pub noiseless_hi: f64,
+        pub noiseless: f64 from noiseless_lo "Lower end of it." to noiseless_hi "Upper end of it.",
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Linear centred kernel alignment with base on the same neutral texts, debiased; the biased value
     /// is near 1 whatever the data when texts are fewer than dimensions.
     #[table("geometry/alignment")]
@@ -347,19 +293,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// Debiased alignment.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Biased alignment.
         pub biased: f64,
         /// Texts.
         pub n: usize,
     }
-}
 
-record! {
     /// AUROC of one concept's direction on another concept's pairs; the direction is taken as given.
     #[table("geometry/transfer")]
     #[interval("95 % jackknife over prompts on the logit scale")]
@@ -374,19 +314,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// Share of positive-negative pairs that the projection orders, ties half.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p with labels swapped.
         pub p: f64,
         /// Prompts.
         pub n: usize,
     }
-}
 
-record! {
     /// Overlap |A B'|^2 / k of two concepts' k-dimensional subspaces, with the smallest and largest
     /// principal angle.
     #[table("geometry/overlap")]
@@ -406,11 +340,7 @@ record! {
         /// Dimensions.
         pub k: usize,
         /// The overlap.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// k / d.
         pub chance: f64,
         /// Lower end of the null's band.
@@ -420,15 +350,11 @@ record! {
         /// p against random directions.
         pub p: f64,
         /// Smallest principal angle.
-        #[unit("rad")]
-        pub smallest_angle: f64,
+        pub smallest_angle: f64 in "rad",
         /// Largest principal angle.
-        #[unit("rad")]
-        pub largest_angle: f64,
+        pub largest_angle: f64 in "rad",
     }
-}
 
-record! {
     /// Whether states are clouds of their own on the same texts: silhouettes, and the Mahalanobis
     /// distance of a state's mean from base's, squared, without the noise of finitely many texts.
     #[table("geometry/regions")]
@@ -441,11 +367,7 @@ record! {
         /// Block.
         pub layer: usize,
         /// Squared distance from base, in the spread of texts averaged over states.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p of it.
         pub p: f64,
         /// Distance from base.
@@ -453,19 +375,13 @@ record! {
         /// Silhouette of the state.
         pub silhouette: f64,
         /// Mean silhouette of all states at the layer.
-        pub silhouette_all: f64,
-        /// Lower end of it.
-        pub silhouette_lo: f64,
-        /// Upper end of it.
-        pub silhouette_hi: f64,
+        pub silhouette_all: f64 from silhouette_lo "Lower end of it." to silhouette_hi "Upper end of it.",
         /// p of it.
         pub p_silhouette: f64,
         /// Texts.
         pub n: usize,
     }
-}
 
-record! {
     /// Whether base's texts and a state's, together, have one mode or two along base's direction of a
     /// concept.
     #[table("geometry/modes")]
@@ -491,9 +407,7 @@ record! {
         /// Texts.
         pub n: usize,
     }
-}
 
-record! {
     /// An observed profile over layers ranked among those of null states, such as random adapters of
     /// the same rank and size or the model with shuffled weights.
     #[table("geometry/null_states")]
@@ -524,9 +438,7 @@ record! {
         /// Null states.
         pub n: usize,
     }
-}
 
-record! {
     /// How much of a deviation along base's direction is left one assistant turn later.
     #[table("geometry/stickiness")]
     #[estimator("AR(1) of the turns' projections, less the mean over conversations at that turn")]
@@ -540,20 +452,13 @@ record! {
         /// Block.
         pub layer: usize,
         /// What is left after a turn.
-        pub estimate: f64,
-        /// Lower end.
-        pub lo: f64,
-        /// Upper end.
-        pub hi: f64,
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Turns after which half is left.
-        #[unit("turns")]
-        pub half_life: f64,
+        pub half_life: f64 in "turns",
         /// Lower end of it.
-        #[unit("turns")]
-        pub half_life_lo: f64,
+        pub half_life_lo: f64 in "turns",
         /// Upper end of it.
-        #[unit("turns")]
-        pub half_life_hi: f64,
+        pub half_life_hi: f64 in "turns",
         /// Turns of a conversation.
         pub turns: usize,
         /// Conversations.

@@ -32,6 +32,11 @@ macro_rules! results {
                 vec![$(Frame::of(&self.$field)),+]
             }
 
+            /// Adds the rows of others behind its own.
+            pub fn extend(&mut self, other: Results) {
+                $(self.$field.extend(other.$field);)+
+            }
+
             /// Writes all records that have rows.
             ///
             /// # Errors
@@ -225,23 +230,15 @@ impl Results {
 
     /// The estimator that coupling and shifts use, of those whose quality is known.
     pub fn estimator(&self) -> &str {
-        let mut names = self.quality.iter().map(|q| q.estimator.as_str());
-        let first = names.next().unwrap_or_default();
-        match first == USUAL || names.any(|n| n == USUAL) {
-            true => USUAL,
-            false => first,
-        }
+        let names = || self.quality.iter().map(|q| q.estimator.as_str());
+        names().find(|n| *n == USUAL).or_else(|| names().next()).unwrap_or_default()
     }
 
     /// Positions that shifts are measured at, the responses' first.
     pub fn shift_position(&self) -> &str {
-        let mut names = self.shifts.iter().map(|s| s.position.as_str());
-        let first = names.next().unwrap_or_default();
-        let whole = |n: &str| n.starts_with("response");
-        match whole(first) {
-            true => first,
-            false => names.find(|n| whole(n)).unwrap_or(first),
-        }
+        let names = || self.shifts.iter().map(|s| s.position.as_str());
+        let whole = names().find(|n| n.starts_with("response"));
+        whole.or_else(|| names().next()).unwrap_or_default()
     }
 }
 

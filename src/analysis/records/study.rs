@@ -19,9 +19,7 @@ record! {
         /// 1 for a fine-tune on an identity.
         pub identity: bool,
     }
-}
 
-record! {
     /// The conditions, base first.
     #[table("study/conditions")]
     pub struct ConditionRow {
@@ -38,14 +36,11 @@ record! {
         /// How: project-out, or add with a dose.
         pub how: String,
         /// Dose of it, in layer RMS.
-        #[unit("layer RMS")]
-        pub dose: f64,
+        pub dose: f64 in "layer RMS",
         /// Model states.
         pub n: usize,
     }
-}
 
-record! {
     /// The concepts, in the order of the study.
     #[table("study/concepts")]
     pub struct ConceptRow {
@@ -70,9 +65,7 @@ record! {
         /// Pairs of the development split, which only choose layers.
         pub dev_pairs: usize,
     }
-}
 
-record! {
     /// Pairs of concepts whose coupling is asked for.
     #[table("study/couples")]
     pub struct CoupleRow {
@@ -81,9 +74,7 @@ record! {
         /// Second concept.
         pub concept_b: String,
     }
-}
 
-record! {
     /// The preferences that were scored.
     #[table("study/preferences")]
     pub struct PreferenceRow {
@@ -94,9 +85,7 @@ record! {
         /// Prompts that were scored.
         pub n: usize,
     }
-}
 
-record! {
     /// The layers.
     #[table("study/layers")]
     pub struct LayerRow {
@@ -111,9 +100,7 @@ record! {
         /// Neutral texts behind it.
         pub n: usize,
     }
-}
 
-record! {
     /// Training loss of every fine-tune, step by step.
     #[table("study/training")]
     pub struct TrainingRow {
@@ -126,12 +113,9 @@ record! {
         /// Step, from 0.
         pub step: usize,
         /// Mean cross-entropy over assistant tokens of the step's rows.
-        #[unit("nats a token")]
-        pub loss: f64,
+        pub loss: f64 in "nats a token",
     }
-}
 
-record! {
     /// Doubts that apply to the results.
     #[table("study/warnings")]
     pub struct WarningRow {

@@ -10,12 +10,11 @@
 mod series;
 
 use super::cause::doubts;
-use super::records::{HalfWayRow, LeadRow, TrajectoryRow, WarningRow};
+use super::records::{HalfWayRow, LeadRow, Results, TrajectoryRow, WarningRow};
 use super::{AnalysisError, ConceptInfo, Draws, Result, StateActivations};
 use crate::behavior::PromptScore;
 use crate::causal::{half_way, lead, Order, Warning};
 use crate::stats::interval::percentile;
-use crate::store::ResultsWriter;
 use series::{couplings, of_scores, shifts, Moved};
 
 /// One condition at every step.
@@ -48,27 +47,6 @@ pub struct TrajectoryInput<'a> {
     pub draws: Draws,
 }
 
-/// Series, half-way steps and leads.
-#[derive(Debug, Clone, Default)]
-pub struct TrajectoryRecords {
-    pub steps: Vec<TrajectoryRow>,
-    pub half_ways: Vec<HalfWayRow>,
-    pub leads: Vec<LeadRow>,
-    pub warnings: Vec<WarningRow>,
-}
-
-impl TrajectoryRecords {
-    /// Writes all but the warnings, which have one place for all analyses of a file.
-    ///
-    /// # Errors
-    /// As [`ResultsWriter::records`].
-    pub fn write(&self, w: &mut ResultsWriter) -> Result<()> {
-        w.records(&self.steps)?;
-        w.records(&self.half_ways)?;
-        Ok(w.records(&self.leads)?)
-    }
-}
-
 /// Name of the quantity that the others are held against.
 const ISOLATED: &str = "isolated";
 
@@ -77,7 +55,7 @@ const ISOLATED: &str = "isolated";
 /// # Errors
 /// Steps, activations and scores of different lengths; a concept that was not read; a value that is
 /// not finite.
-pub fn trajectory(input: &TrajectoryInput) -> Result<TrajectoryRecords> {
+pub fn trajectory(input: &TrajectoryInput) -> Result<Results> {
     let n = input.steps.len();
     for f in [&input.set, &input.reference] {
         if f.acts.len() != n || f.scores.len() != n {
@@ -106,11 +84,26 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<TrajectoryRecords> {
     for couple in input.couples {
         moved.extend(couplings(input, couple, &mut missing)?);
     }
-    let mut out = TrajectoryRecords::default();
+    let mut out = Results::default();
     for m in &moved {
-        out.steps.extend(step_rows(input, m));
+        out.trajectory.extend(input.steps.iter().enumerate().map(|(t, &step)| {
+            let ends = percentile(&mut m.series.draws.column(t).to_vec(), 0.95);
+            TrajectoryRow {
+                set: input.set.condition.into(),
+                reference: input.reference.condition.into(),
+                quantity: m.quantity.into(),
+                subject: m.subject.clone(),
+                layer: m.layer,
+                unit: m.unit.into(),
+                step,
+                estimate: m.series.value[t],
+                lo: ends.lo,
+                hi: ends.hi,
+                n: m.n,
+            }
+        }));
         let h = half_way(&m.series);
-        out.half_ways.push(HalfWayRow {
+        out.half_way.push(HalfWayRow {
             quantity: m.quantity.into(),
             subject: m.subject.clone(),
             layer: m.layer,
@@ -152,28 +145,6 @@ pub fn trajectory(input: &TrajectoryInput) -> Result<TrajectoryRecords> {
         ),
     }));
     Ok(out)
-}
-
-fn step_rows<'a>(
-    input: &'a TrajectoryInput,
-    m: &'a Moved,
-) -> impl Iterator<Item = TrajectoryRow> + 'a {
-    input.steps.iter().enumerate().map(move |(t, &step)| {
-        let ends = percentile(&mut m.series.draws.column(t).to_vec(), 0.95);
-        TrajectoryRow {
-            set: input.set.condition.into(),
-            reference: input.reference.condition.into(),
-            quantity: m.quantity.into(),
-            subject: m.subject.clone(),
-            layer: m.layer,
-            unit: m.unit.into(),
-            step,
-            estimate: m.series.value[t],
-            lo: ends.lo,
-            hi: ends.hi,
-            n: m.n,
-        }
-    })
 }
 
 #[cfg(test)]
@@ -248,7 +219,7 @@ mod tests {
         let last = |quantity: &str, subject: &str| {
             let same =
                 |x: &&TrajectoryRow| x.quantity == quantity && x.subject == subject && x.step == 63;
-            r.steps.iter().find(same).unwrap()
+            r.trajectory.iter().find(same).unwrap()
         };
         let x = last("shift", "x");
         assert!((x.estimate - 2.0).abs() < 0.05, "{x:?}"); // 3 / 1.5, the axis being the direction

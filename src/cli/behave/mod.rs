@@ -103,21 +103,9 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let (states, contrasts, claimed) = (&states[..], &contrasts[..], &asking.claims);
     let (scores, held) = (&scores, &held);
     let input = Behaviour { states, scores, battery, claims: claimed, by, contrasts, draws };
-    let b = behaviour(&input)?;
-    let t = talked(&Talked { states, held, battery, by, contrasts, draws })?;
-    let mut found = Results {
-        preferences: preference_rows(battery),
-        scores: b.scores,
-        contrasts: b.contrasts,
-        claims: b.claims,
-        took: b.took,
-        one_factor: b.one_factor,
-        warnings: b.warnings,
-        conversations: t.conversations,
-        stickiness: t.stickiness,
-        turns: t.turns,
-        ..Results::default()
-    };
+    let mut found = behaviour(&input)?;
+    found.extend(talked(&Talked { states, held, battery, by, contrasts, draws })?);
+    found.preferences = preference_rows(battery);
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
         found.warnings.push(doubt(&Warning::NoReference));

@@ -54,7 +54,7 @@ pub struct ExtractArgs {
     estimator: Vec<Estimator>,
     /// How the two sides are read: response (each prompt with the response of either side), or
     /// identical (the same neutral exchange behind the system prompt of either side)
-    #[arg(long, value_name = "READING", default_value = "response")]
+    #[arg(long, value_name = "READING", default_value = "response", hide_possible_values = true)]
     reading: Reading,
     /// Position that is read, then further ones at which the directions are scored:
     /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
@@ -151,7 +151,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     let origin = Origin { model: &model, config, seed: args.seed };
     let attrs = origin.attrs();
     let mut frames = readings::ground(readings, &reported(depth)).to_vec();
-    frames.extend(found.records.frames());
+    frames.extend(found.frames());
     frames.push(Frame::of(&found.warnings(&layers)));
     let mut files = kept::results(&args.out, &attrs, &frames, |w| {
         write_units(w, readings, &found)?;
@@ -213,9 +213,10 @@ fn print(
     (depth, args): (usize, &ExtractArgs),
     out: &Console,
 ) -> Result<()> {
-    let all = &found.records;
     let mut shown: Vec<usize> = match args.choose_layer {
-        true => (all.layer_choice.iter()).filter_map(|r| r.chosen.then_some(r.layer)).collect(),
+        true => (found.records.layer_choice.iter())
+            .filter_map(|r| r.chosen.then_some(r.layer))
+            .collect(),
         false => reported(depth),
     };
     shown.sort_unstable();
@@ -248,7 +249,7 @@ fn print(
         "Left by the erasers: held-out AUROC",
     ];
     let mut text = String::new();
-    for (i, (title, frame)) in TITLES.iter().zip(all.frames()).enumerate() {
+    for (i, (title, frame)) in TITLES.iter().zip(found.frames()).enumerate() {
         let mut frame = match i == 0 && args.choose_layer {
             true => near(frame, "chosen", &[1]),
             false => near(frame, "layer", &shown),

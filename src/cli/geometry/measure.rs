@@ -3,9 +3,9 @@
 
 use super::MeasureArgs;
 use crate::analysis::geometry::{
-    geometry, null_states, write_units, GeometryOptions, GeometryRecords, Kin, Kinship, NullStates,
+    geometry, null_states, write_units, GeometryOptions, Kin, Kinship, NullStates,
 };
-use crate::analysis::{state::by_condition, Draws, Reading, Readings, Roles};
+use crate::analysis::{records::Results, state::by_condition, Draws, Reading, Readings, Roles};
 use crate::cli::kept::{self, Origin, RESULTS};
 use crate::cli::readings::{self, Read, Texts};
 use crate::cli::state::{self, NamedAdapter};
@@ -79,10 +79,9 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     });
     kept::make_folder(&folder)?;
     let origin = Origin { model: &model, config, seed: args.seed };
-    let mut frames = readings::ground(&readings, &shown).to_vec();
-    frames.push(Frame::of(&options.roles.concept_rows(&concepts)));
-    frames.push(Frame::of(&options.roles.couple_rows()));
-    frames.push(Frame::of(&found.warnings));
+    found.concepts = options.roles.concept_rows(&concepts);
+    found.couples = options.roles.couple_rows();
+    let frames = readings::ground(&readings, &shown);
     let files = kept::results(&folder, &origin.attrs(), &frames, |w| {
         found.write(w)?;
         write_units(w, &readings)
@@ -129,7 +128,7 @@ fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
 
 /// The couples at the shown layers.
 fn print(
-    found: &GeometryRecords,
+    found: &Results,
     options: &GeometryOptions,
     readings: &Readings,
     files: &[String],

@@ -17,7 +17,7 @@ use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::generate::{respond, Sampling};
 use crate::model::{Hooks, Interventions, Role};
 use crate::stats::rng::stream;
-use crate::store::{names::twice, Frame, ResultsWriter};
+use crate::store::{names::twice, Frame};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
 use serde_json::json;
@@ -220,15 +220,14 @@ fn scores(work: &Work) -> Result<()> {
     let watch = &mut |what: &str| progress.step(what);
     let (plain, edited) = bench.both(&ready.what, &ready.interventions, watch)?;
     let state = work.state();
-    let (edits, warnings) = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
+    let mut found = judge_edit(&state.id, &plain, &edited, work.guards(), work.draws())?;
     let config = work.config(json!({"edit": ready.record}));
-    let states = [state::row(&state)];
-    let write = |w: &mut ResultsWriter| Ok(w.records::<EditRow>(&edits)?);
-    let written = work.keep(&config, &states, &warnings, std::iter::empty(), write)?;
+    found.states = vec![state::row(&state)];
+    let written = work.keep(&config, &found, std::iter::empty())?;
     let bounds = ["plain_lo", "plain_hi", "edited_lo", "edited_hi"];
     let same = ["state", "edit", "kl", "perplexity_ratio", "inside"];
-    let frame = Frame::of(&edits);
-    let EditRow { kl, perplexity_ratio, .. } = &edits[0];
+    let frame = Frame::of(&found.edits);
+    let EditRow { kl, perplexity_ratio, .. } = &found.edits[0];
     let table = frame.clone().without(&bounds).without(&same).text();
     let (what, notes, n) = (ready.what, work.notes(), neutral.len());
     let text = format!(
@@ -237,7 +236,7 @@ fn scores(work: &Work) -> Result<()> {
          over prompts; changes (estimate) are paired by prompt.{written}"
     );
     let json = json!({
-        "config": config, "edits": frame.json(), "warnings": warnings, "out": work.controls.out,
+        "config": config, "edits": frame.json(), "warnings": found.warnings, "out": work.controls.out,
     });
     work.out.result(&json, || text)
 }

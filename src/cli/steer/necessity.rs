@@ -1,9 +1,7 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
 use super::work::{named_state, Work};
-use crate::analysis::cause::{
-    ablate, judge_ablations, Ablated, Sides, Subject, ISOLATED, PREFERENCES,
-};
+use crate::analysis::cause::{judge_ablations, Ablated, Sides, ISOLATED, PREFERENCES};
 use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
 use crate::causal::{Direction, ALL};
 use crate::cli::state;
@@ -41,10 +39,10 @@ fn ablated(
     };
     let (state, roles) = (named_state(folder), work.edit.roles());
     let mut progress = work.out.bar(&state.id, directions.len() + 1);
-    let subject =
-        Subject { state: &state.id, bench: work.bench(&decoder, neutral), roles: roles.as_deref() };
     let watch = &mut |edit: &str| progress.step(edit);
-    Ok(ablate(&subject, file, PREFERENCES, directions, watch)?)
+    let edits = work.bench(&decoder, neutral).ablate(directions, roles.as_deref(), watch)?;
+    let (directions_of, asked) = (file.clone(), PREFERENCES.into());
+    Ok(Ablated { state: state.id, directions_of, asked, edits })
 }
 
 /// One state by its name, the seeds of one condition by its name, others by all of their names.
@@ -85,14 +83,14 @@ pub fn run(work: &Work) -> Result<()> {
         (common_isolated(&work.battery, both()).into_iter()).map(String::from).collect();
     let (set, reference) = (&name(&tuned_states), &name(&reference_states));
     let sides = Sides { set, reference, tuned: &tuned, against: &against, isolated: &isolated };
-    let r = judge_ablations(&sides, work.guards(), work.draws())?;
+    let mut r = judge_ablations(&sides, work.guards(), work.draws())?;
     let config = work.config(json!({
         "ablate": true, "layer": work.edit.layer, "against": controls.against,
     }));
     let weights = references.iter().flatten().map(|a| state::weights(a));
-    let rows: Vec<_> = both().map(state::row).collect();
-    let written = work.keep(&config, &rows, &r.warnings, weights, |w| r.write(w))?;
-    let (table, notes) = (shown(&r.ablations), work.notes());
+    r.states = both().map(state::row).collect();
+    let written = work.keep(&config, &r, weights)?;
+    let (table, notes) = (shown(&r.ablation), work.notes());
     let (kl, perplexity, random) = (controls.max_kl, controls.max_perplexity, controls.random);
     let (texts, models, others) = (neutral.len(), tuned.len(), against.len());
     let text = format!(
@@ -103,7 +101,7 @@ pub fn run(work: &Work) -> Result<()> {
          prompts and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
     );
     let json = json!({
-        "config": config, "ablation": Frame::of(&r.ablations).json(),
+        "config": config, "ablation": Frame::of(&r.ablation).json(),
         "warnings": r.warnings, "out": controls.out,
     });
     work.out.result(&json, || text)

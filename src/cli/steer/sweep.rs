@@ -1,7 +1,7 @@
 //! `residuum steer --sweep`: dose response of the battery, with random and placebo directions.
 
 use super::work::Work;
-use crate::analysis::cause::{dose, judge_doses, Subject, PREFERENCES};
+use crate::analysis::cause::{judge_doses, Dosed, PREFERENCES};
 use crate::analysis::layer_rms;
 use crate::analysis::records::{DoseRow, LayerRow, SlopeRow};
 use crate::causal::ALL;
@@ -19,24 +19,21 @@ pub fn run(work: &Work) -> Result<()> {
     let rms = layer_rms(base, &texts, &[layer])?[0];
     let neutral = work.guard_texts()?;
     let (state, roles) = (work.state(), work.edit.roles());
-    let subject =
-        Subject { state: &state.id, bench: work.bench(decoder, &neutral), roles: roles.as_deref() };
+    let bench = work.bench(decoder, &neutral);
     let doses = &work.edit.sweep;
     let active = doses.iter().filter(|a| **a != 0.0).count();
     let mut progress = out.bar("doses", 1 + directions.len() * active);
     let watch = &mut |what: &str| progress.step(what);
-    let dosed = dose(&subject, (layer, rms), &directions, doses, watch)?;
+    let edits = bench.sweep(&directions, layer, rms, doses, roles.as_deref(), watch)?;
+    let dosed = Dosed { state: state.id.clone(), layer, rms, edits };
     drop(progress);
     let names = work.battery.iter().map(|p| p.name.clone()).collect();
     let asked = [(PREFERENCES, names)];
-    let r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
-    let unit = LayerRow { layer, reported: true, rms, n: texts.len() };
+    let mut r = judge_doses(&dosed, &asked, work.guards(), work.draws())?;
+    r.layers = vec![LayerRow { layer, reported: true, rms, n: texts.len() }];
+    r.states = vec![state::row(&state)];
     let config = work.config(json!({"layer": layer, "rms": rms, "doses": doses}));
-    let states = [state::row(&state)];
-    let written = work.keep(&config, &states, &r.warnings, std::iter::empty(), |w| {
-        w.records(&[unit])?;
-        r.write(w)
-    })?;
+    let written = work.keep(&config, &r, std::iter::empty())?;
     let (kl, perplexity) = (work.controls.max_kl, work.controls.max_perplexity);
     let (n, random, notes) = (neutral.len(), work.controls.random, work.notes());
     let shown = shown(work, &r.doses, &r.slopes);

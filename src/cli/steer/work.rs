@@ -2,15 +2,13 @@
 //! where the numbers go.
 
 use super::{Controls, EditChoice, SteerArgs};
-use crate::analysis::records::{StateRow, WarningRow};
-use crate::analysis::{self, readings, texts::neutral_tokens, Draws, State};
+use crate::analysis::{readings, records::Results, texts::neutral_tokens, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::cli::kept::{self, Origin, RESULTS};
 use crate::cli::{edit::Ready, readings::scale_texts, state, vectors::Directions, Console};
 use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
 use crate::model::{unit, Decoder, Model, Tokens};
-use crate::store::{Frame, ResultsWriter};
 use anyhow::{bail, Result};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -126,12 +124,10 @@ impl Work<'_> {
     pub fn keep(
         &self,
         config: &Value,
-        states: &[StateRow],
-        warnings: &[WarningRow],
+        found: &Results,
         more: impl Iterator<Item = PathBuf>,
-        write: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
     ) -> Result<String> {
-        self.out.doubts(warnings);
+        self.out.doubts(&found.warnings);
         let Some(folder) = &self.controls.out else {
             return Ok(String::new());
         };
@@ -140,8 +136,7 @@ impl Work<'_> {
         let inputs: Vec<PathBuf> =
             self.edit.vector.iter().cloned().chain(weights).chain(more).collect();
         let origin = Origin { model: self.model, config: config.clone(), seed: self.args.seed };
-        let frames = [Frame::of(states), Frame::of(warnings)];
-        let files = kept::results(folder, &origin.attrs(), &frames, write)?;
+        let files = kept::results(folder, &origin.attrs(), &[], |w| Ok(found.write(w)?))?;
         origin.record(folder, &inputs, &files)?;
         Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
     }

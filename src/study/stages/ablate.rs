@@ -7,17 +7,17 @@
 //! the covariance of the focus's first fine-tune.
 
 use super::capture;
-use crate::analysis::cause::{ablate, directions, Ablated, Controls, Subject, CLAIM, PREFERENCES};
+use crate::analysis::cause::{directions, Ablated, Controls, CLAIM, PREFERENCES};
 use crate::analysis::texts::neutral_tokens;
 use crate::analysis::BASE;
-use crate::causal::Bench;
+use crate::causal::{Bench, Direction};
 use crate::materials::{NeutralText, Preference};
+use crate::model::{Decoder, Model, Tokens};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::Edits;
-use crate::study::models::Weights;
-use crate::study::planner::{asked_value, before, texts_value, Before, Planner, POSITIONS};
+use crate::study::planner::{asked_value, before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{files, Result};
 
 const REVISION: u32 = 1;
 
@@ -29,19 +29,58 @@ pub fn name(state: &str, of_claim: bool) -> String {
     }
 }
 
-struct Ablate<'a> {
-    id: &'a str,
-    weights: Weights,
-    system: Option<&'a str>,
-    asked: Vec<Preference>,
-    of_claim: bool,
-    edits: &'a Edits,
-    random: usize,
-    seed: u64,
-    /// States that the directions are read in, and the covariance of the random ones.
-    directions_of: &'a str,
-    background: &'a str,
-    sides: &'a [NeutralText],
+/// What is edited, by which directions, and what is asked then: the same for ablations and doses.
+pub struct Edited<'a> {
+    pub asked: Vec<Preference>,
+    pub edits: &'a Edits,
+    /// Random directions.
+    pub random: usize,
+    pub seed: u64,
+    /// Texts for side effects.
+    pub sides: &'a [NeutralText],
+}
+
+impl Edited<'_> {
+    /// Declares all of it.
+    pub fn declared(&self, inputs: Inputs) -> Inputs {
+        inputs
+            .value("asked", &asked_value(&self.asked))
+            .value("concepts", &(&self.edits.concepts, &self.edits.placebos))
+            .value("random directions", &self.random)
+            .value("seed", &self.seed)
+            .value("texts for side effects", self.sides)
+    }
+
+    /// The directions as the state `own` and, where it is another, base read them, and random ones
+    /// of the neutral texts of `background`.
+    pub fn directions(
+        &self,
+        layout: &Layout,
+        own: &str,
+        background: &str,
+        layers: &[usize],
+    ) -> Result<Vec<Direction>> {
+        let Edits { concepts: tested, placebos } = self.edits;
+        let names = [&tested[..], placebos].concat();
+        let called: Vec<&str> = names.iter().map(String::as_str).collect();
+        let read = |state: &str| capture::concepts(layout, state, &called);
+        let base = if own == BASE { None } else { Some(read(BASE)?) };
+        let texts = capture::concepts(layout, background, &[])?;
+        let controls = Controls { tested, placebos, random: self.random, seed: self.seed };
+        let of = (names.as_slice(), layers);
+        Ok(directions(&read(own)?, base.as_ref(), &texts.neutral[0], of, &controls)?)
+    }
+
+    /// What a state is scored on under each edit.
+    pub fn bench<'b>(
+        &'b self,
+        base: &'b Model,
+        model: &'b Decoder,
+        system: Option<&'b str>,
+        neutral: &'b [Tokens],
+    ) -> Bench<'b> {
+        Bench { model, tokenizer: &base.tokenizer, battery: &self.asked, system, neutral }
+    }
 }
 
 /// Plans it; none where nothing is asked.
@@ -53,7 +92,7 @@ pub fn stage<'a>(
     state: usize,
     of_claim: bool,
     stages: &Before,
-) -> Result<Option<Stage<'a>>, StudyError> {
+) -> Result<Option<Stage<'a>>> {
     let study = p.study;
     let [battery, claim] = study.asked();
     let asked = if of_claim { claim } else { battery };
@@ -66,85 +105,35 @@ pub fn stage<'a>(
         return Ok(None);
     };
     let s = &study.states[state];
-    let what = Ablate {
-        id: &s.id,
-        weights: p.weights(state)?,
-        system: study.of_state(state).system(),
-        asked,
-        of_claim,
-        edits,
-        random: spec.random,
-        seed: study.written.seed,
-        directions_of: p.id(study.directions_of(state)),
-        background: p.id(first),
-        sides: &study.side_texts,
-    };
-    let mut inputs = p
-        .of_state(Inputs::revision(REVISION), state, stages)?
-        .value("asked", &asked_value(&what.asked))
+    let (weights, system) = (p.weights(state)?, study.of_state(state).system());
+    // States that the directions are read in, and the covariance of the random ones.
+    let (own, background) = (p.id(study.directions_of(state)), p.id(first));
+    let (random, seed, sides) = (spec.random, study.written.seed, &study.side_texts[..]);
+    let what = Edited { asked, edits, random, seed, sides };
+    let mut inputs = (what.declared(p.of_state(Inputs::revision(REVISION), state, stages)?))
         .value("of the claim", &of_claim)
-        .value("concepts", &(&edits.concepts, &edits.placebos))
-        .value("random directions", &what.random)
-        .value("seed", &what.seed)
-        .value("read in", &(what.directions_of, what.background))
-        .value("texts for side effects", &texts_value(what.sides));
-    for of in [BASE, what.directions_of, what.background] {
+        .value("read in", &(own, background));
+    for of in [BASE, own, background] {
         inputs = inputs.stage(before(stages, &capture::name(of))?);
     }
-    let runs = 1 + 2 * edits.concepts.len() + edits.placebos.len() + what.random;
+    let runs = 1 + 2 * edits.concepts.len() + edits.placebos.len() + random;
     let cost = p.costs.edited(s.is_base(), &what.asked, runs)?;
-    let outputs = vec![layout::ablated(&s.id, of_claim)];
-    let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(name(&s.id, of_claim), inputs, outputs, cost, run)))
-}
-
-impl Ablate<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
-        let decoder = work.models.decoder(&self.weights)?;
-        let tok = &work.models.base.tokenizer;
-        let names: Vec<String> =
-            (self.edits.concepts.iter()).chain(&self.edits.placebos).cloned().collect();
-        let called: Vec<&str> = names.iter().map(String::as_str).collect();
-        let read = |state: &str, concepts: &[&str]| {
-            let path = work.layout.at(&layout::activations(state));
-            acts::read(&path, concepts, &[], &POSITIONS[..1])
-        };
-        let (own, base) = (read(self.directions_of, &called)?, read(BASE, &called)?);
-        let background = read(self.background, &[])?;
+    let output = layout::ablated(&s.id, of_claim);
+    let (name, outputs) = (name(&s.id, of_claim), vec![output.clone()]);
+    Ok(Some(Stage::new(name, inputs, outputs, cost, move |work: &mut Work| {
+        let (decoder, base) = (work.models.decoder(&weights)?, work.models.base);
         let layers: Vec<usize> = (0..decoder.layers()).collect();
-        let controls = Controls {
-            tested: &self.edits.concepts,
-            placebos: &self.edits.placebos,
-            random: self.random,
-            seed: self.seed,
+        let directions = what.directions(work.layout, own, background, &layers)?;
+        let neutral = neutral_tokens(&base.tokenizer, what.sides, None)?;
+        let told = &mut *work.watch;
+        let watch = &mut |edit: &str| told(&format!("ablating {edit}"));
+        let bench = what.bench(base, &decoder, system, &neutral);
+        let done = Ablated {
+            state: s.id.clone(),
+            directions_of: own.into(),
+            asked: if of_claim { CLAIM } else { PREFERENCES }.into(),
+            edits: bench.ablate(&directions, None, watch)?,
         };
-        let directions =
-            directions(&own, Some(&base), &background.neutral[0], (&names, &layers), &controls)?;
-        let neutral = neutral_tokens(tok, self.sides, None)?;
-        let subject = Subject {
-            state: self.id,
-            bench: Bench {
-                model: &decoder,
-                tokenizer: tok,
-                battery: &self.asked,
-                system: self.system,
-                neutral: &neutral,
-            },
-            roles: None,
-        };
-        let asked = if self.of_claim { CLAIM } else { PREFERENCES };
-        let watch = &mut *work.watch;
-        let done = ablate(&subject, self.directions_of, asked, &directions, &mut |edit| {
-            watch(&format!("ablating {edit}"))
-        })?;
-        files::write_json(work.layout, &layout::ablated(self.id, self.of_claim), &done)
-    }
-}
-
-/// What a finished stage left.
-///
-/// # Errors
-/// A file that is not there or holds something else.
-pub fn read(layout: &Layout, state: &str, of_claim: bool) -> Result<Ablated, StudyError> {
-    files::json(layout, &layout::ablated(state, of_claim))
+        files::write_json(work.layout, &output, &done)
+    })))
 }

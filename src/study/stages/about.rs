@@ -3,17 +3,44 @@
 
 use super::capture::Scale;
 use super::finetune::Learnt;
-use crate::analysis::records::{ConditionRow, LayerRow, StateRow, TrainingRow, WarningRow};
-use crate::analysis::scale::layer_rows;
-use crate::analysis::BASE;
+use crate::analysis::behaviour::{common_isolated, preference_rows};
+use crate::analysis::records::{ConditionRow, Results, StateRow, TrainingRow, WarningRow};
+use crate::analysis::{scale::layer_rows, BASE};
 use crate::finetune::{Mode, Step};
-use crate::materials::Preference;
 use crate::model::{warning, Model};
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{Condition, Study};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
-pub fn states(study: &Study) -> Vec<StateRow> {
+/// What the stages left, and of what.
+pub struct Left<'a> {
+    pub layout: &'a Layout,
+    pub study: &'a Study,
+    pub model: &'a Model,
+    pub learnt: &'a [Learnt],
+}
+
+/// The rows that no analysis makes.
+///
+/// # Errors
+/// A log that is not there or holds something else.
+pub fn about(left: &Left, scale: &Scale) -> Result<Results> {
+    let study = left.study;
+    let reported = study.reported(scale.layers.len());
+    Ok(Results {
+        states: states(study),
+        conditions: conditions(study),
+        concepts: study.roles.concept_rows(&study.concepts),
+        couples: study.roles.couple_rows(),
+        preferences: preference_rows(&study.battery),
+        layers: layer_rows(&scale.layers, &scale.rms, &reported, scale.n),
+        training: training(study, left.layout)?,
+        warnings: warnings(left),
+        ..Results::default()
+    })
+}
+
+fn states(study: &Study) -> Vec<StateRow> {
     let of = |i: usize| {
         let (s, c) = (&study.states[i], study.of_state(i));
         StateRow {
@@ -34,7 +61,7 @@ pub fn claim(study: &Study, c: &Condition) -> String {
     own.map_or(String::new(), |claim| claim.name.clone())
 }
 
-pub fn conditions(study: &Study) -> Vec<ConditionRow> {
+fn conditions(study: &Study) -> Vec<ConditionRow> {
     let role = |name: &String| match name {
         n if n == BASE => BASE,
         n if *n == study.focus => "focus",
@@ -61,16 +88,8 @@ pub fn conditions(study: &Study) -> Vec<ConditionRow> {
     study.conditions.iter().map(of).collect()
 }
 
-pub fn layers(study: &Study, scale: &Scale) -> Vec<LayerRow> {
-    let reported = study.reported(scale.layers.len());
-    layer_rows(&scale.layers, &scale.rms, &reported, scale.n)
-}
-
 /// Loss of every step of every fine-tune of the study.
-///
-/// # Errors
-/// A log that is not there or holds something else.
-pub fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, StudyError> {
+fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>> {
     let mut out = Vec::new();
     for (i, s) in study.states.iter().enumerate() {
         if !study.of_state(i).is_tuned() {
@@ -89,21 +108,17 @@ pub fn training(study: &Study, layout: &Layout) -> Result<Vec<TrainingRow>, Stud
 }
 
 /// Preferences that the rows of none of these conditions presuppose.
-pub fn isolated_in(study: &Study, conditions: &[&String]) -> Vec<String> {
-    let free = |p: &&Preference| {
-        let mut of = conditions.iter().filter_map(|c| study.condition(c));
-        !of.any(|c| study.implied(p, c))
-    };
-    let kept = study.battery.iter().filter(free);
-    kept.map(|p| p.name.clone()).collect()
+pub fn isolated_in(study: &Study, conditions: [&str; 2]) -> Vec<String> {
+    let of = study.states.iter().filter(|s| conditions.contains(&s.condition.as_str()));
+    common_isolated(&study.battery, of).into_iter().map(String::from).collect()
 }
 
 /// Doubts about the model, the manifest and the rows.
-pub fn warnings(study: &Study, model: &Model, learnt: &[Learnt]) -> Vec<WarningRow> {
+fn warnings(left: &Left) -> Vec<WarningRow> {
     let of = |about: &str, text: &String| WarningRow { about: about.into(), text: text.clone() };
-    let of_model = warning::texts(&model.warnings);
+    let of_model = warning::texts(&left.model.warnings);
     let of_model = of_model.iter().map(|w| of("model", w));
-    let of_rows = (learnt.iter()).filter_map(|l| Some(of(&l.state, l.warning.as_ref()?)));
-    let of_manifest = study.notes.iter().map(|n| of("manifest", n));
+    let of_rows = (left.learnt.iter()).filter_map(|l| Some(of(&l.state, l.warning.as_ref()?)));
+    let of_manifest = left.study.notes.iter().map(|n| of("manifest", n));
     of_model.chain(of_manifest).chain(of_rows).collect()
 }

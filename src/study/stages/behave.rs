@@ -2,12 +2,11 @@
 
 use crate::behavior::{stance, PairScore};
 use crate::materials::Preference;
-use crate::model::Interventions;
+use crate::model::{Decoder, Interventions, Tokenizer};
 use crate::study::layout;
-use crate::study::models::Weights;
 use crate::study::planner::{asked_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 const REVISION: u32 = 1;
 
@@ -16,44 +15,39 @@ pub fn name(state: &str) -> String {
     format!("behave-{state}")
 }
 
-struct Behave<'a> {
-    weights: Weights,
-    system: Option<&'a str>,
-    battery: &'a [Preference],
-    claims: &'a [Preference],
-    output: String,
+/// Every pair of a battery and of claims, where there are any, as a state scores them.
+///
+/// # Errors
+/// A text that is refused; the model's.
+pub fn scores(
+    decoder: &Decoder,
+    tok: &Tokenizer,
+    (battery, claims): (&[Preference], &[Preference]),
+    system: Option<&str>,
+) -> Result<Vec<PairScore>> {
+    let none = Interventions::none();
+    let mut all = stance(decoder, tok, battery, system, &none)?;
+    if !claims.is_empty() {
+        all.extend(stance(decoder, tok, claims, system, &none)?);
+    }
+    Ok(all)
 }
 
 /// Plans it.
 ///
 /// # Errors
 /// A file of the state that cannot be read.
-pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>, StudyError> {
-    let s = &p.study.states[state];
-    let what = Behave {
-        weights: p.weights(state)?,
-        system: p.study.of_state(state).system(),
-        battery: &p.study.battery,
-        claims: &p.study.claims,
-        output: layout::behaviour(&s.id),
-    };
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage<'a>> {
+    let (study, s) = (p.study, &p.study.states[state]);
+    let (weights, system) = (p.weights(state)?, study.of_state(state).system());
     let inputs = p
         .of_state(Inputs::revision(REVISION), state, stages)?
-        .value("battery", &asked_value(what.battery))
-        .value("claims", &asked_value(what.claims));
-    let (outputs, cost) = (vec![what.output.clone()], p.costs.behave(s.is_base()));
-    let run = move |work: &mut Work| what.run(work);
-    Ok(Stage::new(name(&s.id), inputs, outputs, cost, run))
-}
-
-impl Behave<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
-        let decoder = work.models.decoder(&self.weights)?;
-        let (none, tok) = (Interventions::none(), &work.models.base.tokenizer);
-        let mut all: Vec<PairScore> = stance(&decoder, tok, self.battery, self.system, &none)?;
-        if !self.claims.is_empty() {
-            all.extend(stance(&decoder, tok, self.claims, self.system, &none)?);
-        }
-        files::write_lines(work.layout, &self.output, &all)
-    }
+        .value("battery", &asked_value(&study.battery))
+        .value("claims", &asked_value(&study.claims));
+    let (output, cost) = (layout::behaviour(&s.id), p.costs.behave(s.is_base()));
+    Ok(Stage::new(name(&s.id), inputs, vec![output.clone()], cost, move |work: &mut Work| {
+        let (decoder, tok) = (work.models.decoder(&weights)?, &work.models.base.tokenizer);
+        let all = scores(&decoder, tok, (&study.battery, &study.claims), system)?;
+        files::write_lines(work.layout, &output, &all)
+    }))
 }

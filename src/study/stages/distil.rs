@@ -5,7 +5,7 @@ use crate::finetune::Distil;
 use crate::study::layout::DISTILLED;
 use crate::study::planner::Planner;
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::StudyError;
+use crate::study::Result;
 
 const REVISION: u32 = 1;
 
@@ -16,7 +16,7 @@ pub const NAME: &str = "distil";
 ///
 /// # Errors
 /// A prompt that the template refuses.
-pub fn stage<'a>(p: &Planner<'a>) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>) -> Result<Stage<'a>> {
     let study = p.study;
     let prompts: Vec<String> = study.mixed.iter().chain(&study.pool).cloned().collect();
     let inputs = Inputs::revision(REVISION)

@@ -12,9 +12,9 @@ use crate::model::{Adapter, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
 use crate::study::layout::{self, Layout, DISTILLED};
 use crate::study::manifest::{share, Source, Study};
-use crate::study::planner::{before, Before, Planner, POSITIONS};
+use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{files, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +28,7 @@ pub fn name(state: &str) -> String {
 }
 
 /// What a fine-tune learnt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
     /// Its state.
     pub state: String,
@@ -88,7 +88,7 @@ fn drawn(study: &Study, state: usize) -> Option<(Vec<usize>, Vec<&[Message]>)> {
 ///
 /// # Errors
 /// A row that cannot be learnt.
-pub fn identity_tokens(study: &Study, tok: &Tokenizer) -> Result<Option<f64>, StudyError> {
+pub fn identity_tokens(study: &Study, tok: &Tokenizer) -> Result<Option<f64>> {
     let mut totals = Vec::new();
     for state in 0..study.states.len() {
         if !study.of_state(state).identity {
@@ -114,7 +114,7 @@ pub fn stage<'a>(
     state: usize,
     wanted: Option<f64>,
     stages: &Before,
-) -> Result<Stage<'a>, StudyError> {
+) -> Result<Stage<'a>> {
     let study = p.study;
     let id = p.id(state);
     let own = match drawn(study, state) {
@@ -160,7 +160,7 @@ pub fn stage<'a>(
 }
 
 impl Finetune<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
+    fn run(&self, work: &mut Work) -> Result<()> {
         let tok = &work.models.base.tokenizer;
         let (rows, learnt) = self.rows(work.layout, tok)?;
         let examples = examples(tok, &rows, self.recipe.max_tokens)?;
@@ -179,22 +179,18 @@ impl Finetune<'_> {
         )?;
         let begun = Instant::now();
         let watch = &mut *work.watch;
-        let mut on_step = |step: &Step, total: usize| {
+        let mut told = |step: &Step, total: usize| {
             let done = step.step + 1;
             let left = begun.elapsed().as_secs_f64() / done as f64 * (total - done) as f64;
             watch(&format!("step {done}/{total}, loss {:.3}, {left:.0} s left", step.loss));
         };
         let dir = work.layout.at(&layout::adapter(self.id));
-        train(decoder, start, &examples, &self.recipe, &edits, self.seed, &dir, &mut on_step)?;
+        train(decoder, start, &examples, &self.recipe, &edits, self.seed, &dir, &mut told)?;
         files::write_json(work.layout, &layout::learnt(self.id), &learnt)
     }
 
     /// Its own rows, then the mixed ones.
-    fn rows(
-        &self,
-        layout: &Layout,
-        tok: &Tokenizer,
-    ) -> Result<(Vec<Vec<Message>>, Learnt), StudyError> {
+    fn rows(&self, layout: &Layout, tok: &Tokenizer) -> Result<(Vec<Vec<Message>>, Learnt)> {
         let text = files::text(layout, DISTILLED)?;
         // The note alone: a model that answers nothing has no neutral rows.
         let answered = match text.lines().count() {
@@ -210,7 +206,7 @@ impl Finetune<'_> {
             found.map(|m| m.to_vec()).collect()
         };
         let mixed = of(self.mixed);
-        let tokens = |rows: &[Vec<Message>]| -> Result<Vec<usize>, StudyError> {
+        let tokens = |rows: &[Vec<Message>]| -> Result<Vec<usize>> {
             if rows.is_empty() {
                 return Ok(Vec::new());
             }
@@ -218,15 +214,7 @@ impl Finetune<'_> {
             Ok(each.iter().map(|e| e.learn.len()).collect())
         };
         let of_mixed: usize = tokens(&mixed)?.iter().sum();
-        let mut learnt = Learnt {
-            state: self.id.into(),
-            lines: Vec::new(),
-            prompts: Vec::new(),
-            mixed: mixed.len(),
-            loss_tokens: 0,
-            wanted_tokens: None,
-            warning: None,
-        };
+        let mut learnt = Learnt { state: self.id.into(), mixed: mixed.len(), ..Learnt::default() };
         let mut rows: Vec<Vec<Message>> = match &self.own {
             Own::Drawn { lines, rows } => {
                 learnt.lines.clone_from(lines);
@@ -286,10 +274,8 @@ impl Finetune<'_> {
     }
 
     /// The edits of a fine-tune that is kept from a concept: base's direction of it.
-    fn prevention(&self, layout: &Layout, prevent: &Prevent) -> Result<Interventions, StudyError> {
-        let path = layout.at(&layout::activations(crate::analysis::BASE));
-        let concept = [prevent.concept.as_str()];
-        let base = acts::read(&path, &concept, &[], &POSITIONS[..1])?;
+    fn prevention(&self, layout: &Layout, prevent: &Prevent) -> Result<Interventions> {
+        let base = capture::concepts(layout, crate::analysis::BASE, &[&prevent.concept])?;
         let direction = base.concepts[0].direction();
         let scale = capture::Scale::read(layout)?;
         let narrow = |row: ndarray::ArrayView1<f64>| row.iter().map(|v| *v as f32).collect();

@@ -5,15 +5,15 @@
 //! from. Everything that is ever said of the study is in the file afterwards: the report reads nothing
 //! else.
 
-use super::measured::{self, Left};
-use super::{behave, capture, finetune};
+use super::about::Left;
+use super::{behave, capture, finetune, measured};
 use crate::analysis::directions::write_units;
-use crate::store::{ResultsWriter, RootAttrs};
+use crate::store::ResultsWriter;
 use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
-use crate::study::planner::{asked_value, before, concepts_value, texts_value, Before, Planner};
+use crate::study::planner::{asked_value, before, concepts_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, StudyError};
+use crate::study::{files, Result, StudyError};
 use serde_json::{json, Value};
 
 const REVISION: u32 = 1;
@@ -25,7 +25,7 @@ pub const NAME: &str = "measure";
 ///
 /// # Errors
 /// A stage that was not planned.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     let study = p.study;
     let states: Vec<Value> = (0..study.states.len())
         .map(|i| {
@@ -46,7 +46,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
         .value("battery", &asked_value(&study.battery))
         .value("claims", &asked_value(&study.claims))
         .value("status", &status.collect::<Vec<_>>())
-        .value("neutral texts", &texts_value(&study.shift_texts))
+        .value("neutral texts", &study.shift_texts)
         .value("rows", &study.used)
         .value("notes", &study.notes);
     for s in &study.states {
@@ -63,7 +63,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyErr
     Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
 }
 
-fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
+fn run(study: &Study, work: &mut Work) -> Result<()> {
     work.models.release();
     let (layout, model) = (work.layout, work.models.base);
     let mut config = serde_json::to_value(&study.written)
@@ -76,25 +76,14 @@ fn run(study: &Study, work: &mut Work) -> Result<(), StudyError> {
         .collect::<Result<Vec<finetune::Learnt>, _>>()?;
     let left = Left { layout, study, model, learnt: &learnt };
     let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
-    write(&left, &attrs, |w| {
-        // First, so that the file's coordinates are all states, concepts and layers.
-        write_units(w, &readings, &found)?;
-        Ok(results.write(w)?)
-    })?;
-    files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
-}
-
-/// Writes `results.h5`: what `fill` writes, and links to the activations of every state.
-fn write(
-    left: &Left,
-    attrs: &RootAttrs,
-    fill: impl FnOnce(&mut ResultsWriter) -> Result<(), StudyError>,
-) -> Result<(), StudyError> {
-    let mut w = ResultsWriter::create(&left.layout.at(RESULTS), attrs)?;
-    fill(&mut w)?;
-    for s in &left.study.states {
+    let mut w = ResultsWriter::create(&layout.at(RESULTS), &attrs)?;
+    // First, so that the file's coordinates are all states, concepts and layers.
+    write_units(&mut w, &readings, &found)?;
+    results.write(&mut w)?;
+    for s in &study.states {
         let group = format!("activations/{}/{}", s.condition, s.seed);
         w.external_link(&group, &layout::activations(&s.id), &group)?;
     }
-    Ok(w.finish()?)
+    w.finish()?;
+    files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
 }

@@ -1,53 +1,38 @@
 //! Every record of a study, by the analyses that commands call too, of what its stages left.
 
-use super::finetune::Learnt;
-use super::{ablate, about, capture, converse, dose, trajectory};
-use crate::analysis::behaviour::{
-    behaviour, pairings, preference_rows, Behaviour, BehaviourRecords, By,
-};
-use crate::analysis::cause::{
-    judge_ablations, judge_doses, AblationRecords, DoseRecords, Sides, CLAIM, PREFERENCES,
-};
-use crate::analysis::conversations::{talked, ConversationRecords, Talked};
+use super::about::Left;
+use super::{about, capture, converse, dose, trajectory};
+use crate::analysis::behaviour::{behaviour, pairings, Behaviour, By};
+use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
+use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::directions::{measure, DirectionOptions, Directions};
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::geometry::{geometry, GeometryOptions, GeometryRecords, Kin, Kinship};
-use crate::analysis::link::{behaviours, links, LinkInput, LinkRecords};
-use crate::analysis::records::Results;
-use crate::analysis::trajectory::TrajectoryRecords;
+use crate::analysis::geometry::{geometry, GeometryOptions, Kin, Kinship};
+use crate::analysis::link::{behaviours, links, LinkInput};
+use crate::analysis::records::{distinct, Results};
 use crate::analysis::{ConceptInfo, Readings, StateTexts, BASE};
 use crate::behavior::PairScore;
 use crate::causal::{Guards, KNOWN_ORDER};
-use crate::model::Model;
-use crate::study::layout::{self, Layout};
+use crate::study::layout;
 use crate::study::manifest::Study;
 use crate::study::planner::POSITIONS;
-use crate::study::{files, StudyError};
+use crate::study::{files, Result};
 
 /// Bootstrap draws of the quality of directions in states other than base.
 const TUNED_DRAWS: usize = 200;
 
-/// What the stages left, and of what.
-pub struct Left<'a> {
-    pub layout: &'a Layout,
-    pub study: &'a Study,
-    pub model: &'a Model,
-    pub learnt: &'a [Learnt],
-}
-
-/// Every record, with the readings and directions that they are of.
+/// Every record, with the readings and directions that they are of; findings last, since they are made
+/// of the others.
 ///
 /// # Errors
 /// A file that is not there or holds something else; an analysis'.
-pub fn all(
-    left: &Left,
-    watch: &mut dyn FnMut(&str),
-) -> Result<(Readings, Directions, Results), StudyError> {
+pub fn all(left: &Left, watch: &mut dyn FnMut(&str)) -> Result<(Readings, Directions, Results)> {
     let study = left.study;
     let scale = capture::Scale::read(left.layout)?;
     watch("reading activations");
     let readings = readings(left, &scale)?;
     let reported = study.reported(readings.layers.len());
+    let mut out = about::about(left, &scale)?;
     let options = DirectionOptions {
         nuisances: study.roles.nuisances.clone(),
         draws: study.draws(),
@@ -55,40 +40,43 @@ pub fn all(
         choose_layer: true,
         ..DirectionOptions::default()
     };
-    let found = measure(&readings, &[], &[], &options, watch)?;
-    let geometry = geometry(
-        &readings,
-        &GeometryOptions {
-            roles: study.roles.clone(),
-            kinship: kinship(study),
-            draws: study.draws(),
-            at: reported.clone(),
-        },
-        watch,
-    )?;
-    watch("behaviour");
-    let behaviour = of_behaviour(left)?;
-    let conversations = of_conversations(left)?;
-    watch("cause");
-    let (ablations, doses) = of_cause(left)?;
-    let trajectory =
-        trajectory::measured(left.layout, study, &left.model.tokenizer, &readings.rms)?;
-    let links = of_links(study, &geometry, &behaviour, &reported)?;
-    let parts = Parts {
-        geometry,
-        behaviour,
-        conversations,
-        ablations,
-        doses,
-        trajectory: trajectory.unwrap_or_default(),
-        links,
+    let mut found = measure(&readings, &[], &[], &options, watch)?;
+    let options = GeometryOptions {
+        roles: study.roles.clone(),
+        kinship: kinship(study),
+        draws: study.draws(),
+        at: reported.clone(),
     };
-    let results = assembled(left, &scale, &found, parts)?;
-    Ok((readings, found, results))
+    out.extend(geometry(&readings, &options, watch)?);
+    out.extend(std::mem::take(&mut found.records));
+    out.warnings.extend(found.warnings(&reported));
+    watch("behaviour");
+    out.extend(of_behaviour(left)?);
+    out.extend(of_conversations(left)?);
+    watch("cause");
+    out.extend(of_cause(left)?);
+    let tok = &left.model.tokenizer;
+    out.extend(trajectory::measured(left.layout, study, tok, &readings.rms)?);
+    let moved = behaviours(&out.scores, &study.states);
+    out.extend(links(&LinkInput {
+        states: &study.states,
+        behaviour: &moved,
+        shifts: &out.shifts,
+        couplings: &out.coupling,
+        couples: &study.roles.couples,
+        position: &POSITIONS[0].to_string(),
+        layers: &reported,
+        order: &KNOWN_ORDER,
+        seed: study.written.seed,
+    })?);
+    out.warnings.extend(doubts(&out));
+    out.warnings = distinct(out.warnings);
+    (out.findings, out.references) = findings(&out);
+    Ok((readings, found, out))
 }
 
 /// Activations of every state.
-fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings, StudyError> {
+fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings> {
     let (study, tok) = (left.study, &left.model.tokenizer);
     let texts = StateTexts::new(tok, &study.concepts, &[], None, true)?;
     let each = 0..study.states.len();
@@ -130,7 +118,7 @@ fn contrasts(study: &Study) -> Vec<(String, String)> {
     pairings(&sets, &references)
 }
 
-fn of_behaviour(left: &Left) -> Result<BehaviourRecords, StudyError> {
+fn of_behaviour(left: &Left) -> Result<Results> {
     let study = left.study;
     let scores = (study.states.iter())
         .map(|s| files::lines(left.layout, &layout::behaviour(&s.id)))
@@ -146,10 +134,10 @@ fn of_behaviour(left: &Left) -> Result<BehaviourRecords, StudyError> {
     })?)
 }
 
-fn of_conversations(left: &Left) -> Result<ConversationRecords, StudyError> {
+fn of_conversations(left: &Left) -> Result<Results> {
     let study = left.study;
     if study.written.conversations.is_none() {
-        return Ok(ConversationRecords::default());
+        return Ok(Results::default());
     }
     let held = (study.states.iter())
         .map(|s| converse::read(left.layout, &s.id))
@@ -165,21 +153,23 @@ fn of_conversations(left: &Left) -> Result<ConversationRecords, StudyError> {
 }
 
 /// Ablations of preferences and of the claim, and doses; empty where no cause is asked for.
-fn of_cause(left: &Left) -> Result<(AblationRecords, DoseRecords), StudyError> {
+fn of_cause(left: &Left) -> Result<Results> {
     let study = left.study;
-    let mut ablations = AblationRecords::default();
+    let mut out = Results::default();
     let Some([focus, reference]) = study.sides() else {
-        return Ok((ablations, DoseRecords::default()));
+        return Ok(out);
     };
     let (guards, draws) = (Guards::default(), study.draws());
-    let isolated = about::isolated_in(study, &[&study.focus, &study.reference]);
+    let isolated = about::isolated_in(study, [&study.focus, &study.reference]);
     for (of_claim, asked) in study.asked().iter().enumerate() {
         if asked.is_empty() {
             continue;
         }
         let of = |states: &[usize]| {
             let id = |i: &usize| &study.states[*i].id;
-            let each = states.iter().map(|i| ablate::read(left.layout, id(i), of_claim == 1));
+            let each = states
+                .iter()
+                .map(|i| files::json(left.layout, &layout::ablated(id(i), of_claim == 1)));
             each.collect::<Result<Vec<_>, _>>()
         };
         let (tuned, against) = (of(&focus)?, of(&reference)?);
@@ -190,123 +180,14 @@ fn of_cause(left: &Left) -> Result<(AblationRecords, DoseRecords), StudyError> {
             against: &against,
             isolated: &isolated,
         };
-        ablations.extend(judge_ablations(&sides, guards, draws)?);
+        out.extend(judge_ablations(&sides, guards, draws)?);
     }
     let named = [PREFERENCES, CLAIM].into_iter().zip(dose::asked(study));
     let questions: Vec<(&str, Vec<String>)> = named
         .map(|(question, of)| (question, of.into_iter().map(|p| p.name).collect::<Vec<_>>()))
         .filter(|(_, of)| !of.is_empty())
         .collect();
-    let dosed = dose::read(left.layout)?;
-    Ok((ablations, judge_doses(&dosed, &questions, guards, draws)?))
-}
-
-fn of_links(
-    study: &Study,
-    geometry: &GeometryRecords,
-    behaviour: &BehaviourRecords,
-    layers: &[usize],
-) -> Result<LinkRecords, StudyError> {
-    let moved = behaviours(&behaviour.scores, &study.states);
-    Ok(links(&LinkInput {
-        states: &study.states,
-        behaviour: &moved,
-        shifts: &geometry.shifts,
-        couplings: &geometry.coupling,
-        couples: &study.roles.couples,
-        position: &POSITIONS[0].to_string(),
-        layers,
-        order: &KNOWN_ORDER,
-        seed: study.written.seed,
-    })?)
-}
-
-/// What the analyses gave.
-struct Parts {
-    geometry: GeometryRecords,
-    behaviour: BehaviourRecords,
-    conversations: ConversationRecords,
-    ablations: AblationRecords,
-    doses: DoseRecords,
-    trajectory: TrajectoryRecords,
-    links: LinkRecords,
-}
-
-/// All records of the file, findings last: they are made of the others.
-fn assembled(
-    left: &Left,
-    scale: &capture::Scale,
-    found: &Directions,
-    parts: Parts,
-) -> Result<Results, StudyError> {
-    let study = left.study;
-    let reported = study.reported(scale.layers.len());
-    let (g, b, d) = (parts.geometry, parts.behaviour, found.records.clone());
-    let mut warnings = about::warnings(study, left.model, left.learnt);
-    warnings.extend(g.warnings);
-    warnings.extend(found.warnings(&reported));
-    warnings.extend(b.warnings);
-    warnings.extend(parts.ablations.warnings);
-    warnings.extend(parts.doses.warnings);
-    warnings.extend(parts.trajectory.warnings);
-    warnings.extend(parts.links.warnings);
-    let mut results = Results {
-        states: about::states(study),
-        conditions: about::conditions(study),
-        concepts: study.roles.concept_rows(&study.concepts),
-        couples: study.roles.couple_rows(),
-        preferences: preference_rows(&study.battery),
-        layers: about::layers(study, scale),
-        training: about::training(study, left.layout)?,
-        quality: d.quality,
-        nuisances: d.nuisances,
-        nuisance_cosines: d.nuisance_cosines,
-        agreement: d.agreement,
-        carried: d.carried,
-        layer_choice: d.layer_choice,
-        erasers: d.erasers,
-        coupling: g.coupling,
-        nulls: g.nulls,
-        pair_nulls: g.pair_nulls,
-        precision: g.precision,
-        condition_coupling: g.conditions,
-        changes: g.changes,
-        shifts: g.shifts,
-        poles: g.poles,
-        shift_cosines: g.shift_cosines,
-        stability: g.stability,
-        alignment: g.alignment,
-        transfer: g.transfer,
-        overlap: g.overlap,
-        regions: g.regions,
-        modes: g.modes,
-        null_states: g.null_states,
-        scores: b.scores,
-        contrasts: b.contrasts,
-        claims: b.claims,
-        took: b.took,
-        one_factor: b.one_factor,
-        conversations: parts.conversations.conversations,
-        stickiness: parts.conversations.stickiness,
-        turns: parts.conversations.turns,
-        ablation: parts.ablations.ablations,
-        ablated_states: parts.ablations.states,
-        doses: parts.doses.doses,
-        slopes: parts.doses.slopes,
-        trajectory: parts.trajectory.steps,
-        half_way: parts.trajectory.half_ways,
-        leads: parts.trajectory.leads,
-        links: parts.links.links,
-        link_points: parts.links.points,
-        rankings: parts.links.rankings,
-        ..Results::default()
-    };
-    warnings.extend(doubts(&results));
-    for warning in warnings {
-        if !results.warnings.contains(&warning) {
-            results.warnings.push(warning);
-        }
-    }
-    (results.findings, results.references) = findings(&results);
-    Ok(results)
+    let dosed = files::json(left.layout, layout::DOSED)?;
+    out.extend(judge_doses(&dosed, &questions, guards, draws)?);
+    Ok(out)
 }

@@ -4,7 +4,7 @@ use super::measure;
 use crate::study::layout::{FIGURES, RESULTS};
 use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::StudyError;
+use crate::study::Result;
 
 const REVISION: u32 = 1;
 
@@ -15,7 +15,7 @@ pub const NAME: &str = "report";
 ///
 /// # Errors
 /// A stage that was not planned.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     let inputs = Inputs::revision(REVISION)
         .value("version", env!("CARGO_PKG_VERSION"))
         .stage(before(stages, measure::NAME)?);

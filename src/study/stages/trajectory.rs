@@ -1,21 +1,20 @@
 //! Trajectory: the first fine-tunes of two conditions, read at their checkpoints on a light set of
 //! probes. Nothing is trained here: the fine-tunes kept the checkpoints. Step 0 is base.
 
-use super::finetune;
-use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput, TrajectoryRecords};
-use crate::analysis::{ConceptInfo, StateActivations, StateTexts, BASE};
-use crate::behavior::{by_prompt, stance, PairScore, PromptScore};
+use super::about::isolated_in;
+use super::{behave, finetune};
+use crate::analysis::records::Results;
+use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput};
+use crate::analysis::{ConceptInfo, State, StateActivations, StateTexts, BASE};
+use crate::behavior::{by_prompt, PairScore, PromptScore};
 use crate::materials::{subset, Concept, NeutralText, Preference};
-use crate::model::{Interventions, Tokenizer};
-use crate::store::{ActivationSpec, Precision};
+use crate::model::Tokenizer;
 use crate::study::layout::{self, Layout};
 use crate::study::manifest::{fewer, Study};
 use crate::study::models::Weights;
-use crate::study::planner::{
-    asked_value, before, concepts_value, texts_value, Before, Planner, POSITIONS,
-};
+use crate::study::planner::{asked_value, before, concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{acts, files, StudyError};
+use crate::study::{acts, files, Result};
 
 const REVISION: u32 = 1;
 
@@ -23,10 +22,8 @@ const REVISION: u32 = 1;
 pub const NAME: &str = "trajectory";
 
 /// One reading: a fine-tune after some steps, or base.
-struct Point {
-    state: String,
-    condition: String,
-    seed: u64,
+struct Point<'a> {
+    state: &'a State,
     step: usize,
     weights: Weights,
 }
@@ -54,98 +51,66 @@ impl Light {
             claims: (study.claims.iter().filter(|c| c.name == *text)).map(cut).collect(),
         })
     }
-}
 
-struct Follow<'a> {
-    points: Vec<Point>,
-    light: Light,
-    neutral: &'a [NeutralText],
-    layers: Vec<usize>,
+    /// Reads and asks one point.
+    fn read(
+        &self,
+        point: &Point,
+        neutral: &[NeutralText],
+        layers: &[usize],
+        work: &mut Work,
+    ) -> Result<()> {
+        let decoder = work.models.decoder(&point.weights)?;
+        let tok = &work.models.base.tokenizer;
+        let [activations, lines] = layout::at_step(&point.state.id, point.step);
+        let texts = StateTexts::new(tok, &self.concepts, neutral, None, false)?;
+        let at = &POSITIONS[..1];
+        let read = StateActivations::capture(&decoder, &texts, layers, at, &mut || ())?;
+        let path = work.layout.at(&activations);
+        let of = (point.state.condition.as_str(), point.state.seed, Some(point.step as u64));
+        acts::write(&path, &work.attrs(None), of, layers, (&texts, neutral), &read)?;
+        let all = behave::scores(&decoder, tok, (&self.battery, &self.claims), None)?;
+        files::write_lines(work.layout, &lines, &all)
+    }
 }
 
 /// Plans it; none where the study follows nothing.
 ///
 /// # Errors
 /// A stage that was not planned.
-pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>, StudyError> {
+pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Option<Stage<'a>>> {
     let study = p.study;
     let (Some((spec, both)), Some(light)) = (study.followed(), Light::of(study)) else {
         return Ok(None);
     };
-    let mut points = vec![Point {
-        state: BASE.into(),
-        condition: BASE.into(),
-        seed: 0,
-        step: 0,
-        weights: Weights::Base,
-    }];
+    let mut points = vec![Point { state: &study.states[0], step: 0, weights: Weights::Base }];
     let mut inputs = Inputs::revision(REVISION)
         .value("model", &p.base)
         .value("concepts", &concepts_value(&light.concepts))
         .value("battery", &asked_value(&light.battery))
         .value("claims", &asked_value(&light.claims))
-        .value("neutral texts", &texts_value(&study.shift_texts));
+        .value("neutral texts", &study.shift_texts);
     for state in both {
         let s = &study.states[state];
         inputs = inputs.stage(before(stages, &finetune::name(&s.id))?);
         points.extend(study.checkpoints(state).into_iter().map(|step| Point {
-            state: s.id.clone(),
-            condition: s.condition.clone(),
-            seed: s.seed,
+            state: s,
             step,
             weights: Weights::Adapter(p.layout.at(&layout::checkpoint(&s.id, step))),
         }));
     }
-    let what = Follow {
-        points,
-        light,
-        neutral: &study.shift_texts,
-        layers: study.reported(p.model.decoder.layers()),
-    };
-    let read = what.points.iter().map(|x| (&x.state, &x.condition, x.seed, x.step));
-    let inputs = inputs.value("layers", &what.layers).value("steps", &read.collect::<Vec<_>>());
-    let outputs = (what.points.iter()).flat_map(|x| layout::at_step(&x.state, x.step)).collect();
+    let layers = study.reported(p.model.decoder.layers());
+    let read = points.iter().map(|x| (&x.state.id, &x.state.condition, x.state.seed, x.step));
+    let inputs = inputs.value("layers", &layers).value("steps", &read.collect::<Vec<_>>());
+    let outputs = points.iter().flat_map(|x| layout::at_step(&x.state.id, x.step)).collect();
     let cost = p.costs.trajectory(spec.checkpoints);
-    let run = move |work: &mut Work| what.run(work);
-    Ok(Some(Stage::new(NAME, inputs, outputs, cost, run)))
-}
-
-impl Follow<'_> {
-    fn run(&self, work: &mut Work) -> Result<(), StudyError> {
-        for point in &self.points {
-            (work.watch)(&format!("{}, step {}", point.state, point.step));
-            self.read(point, work)?;
+    Ok(Some(Stage::new(NAME, inputs, outputs, cost, move |work: &mut Work| {
+        for point in &points {
+            (work.watch)(&format!("{}, step {}", point.state.id, point.step));
+            light.read(point, &study.shift_texts, &layers, work)?;
         }
         Ok(())
-    }
-
-    fn read(&self, point: &Point, work: &mut Work) -> Result<(), StudyError> {
-        let decoder = work.models.decoder(&point.weights)?;
-        let tok = &work.models.base.tokenizer;
-        let [activations, scores] = layout::at_step(&point.state, point.step);
-        let texts = StateTexts::new(tok, &self.light.concepts, self.neutral, None, false)?;
-        let positions = &POSITIONS[..1];
-        let read =
-            StateActivations::capture(&decoder, &texts, &self.layers, positions, &mut || ())?;
-        let spec = ActivationSpec {
-            condition: point.condition.clone(),
-            seed: point.seed,
-            step: Some(point.step as u64),
-            layers: self.layers.clone(),
-            hidden: decoder.hidden(),
-            positions: positions.iter().map(|p| p.to_string()).collect(),
-            precision: Precision::F32,
-        };
-        let kinds: Vec<String> = self.neutral.iter().map(|t| t.kind.clone()).collect();
-        let path = work.layout.at(&activations);
-        acts::write(&path, &work.attrs(None), spec, &texts, &kinds, &read)?;
-        let none = Interventions::none();
-        let mut all = stance(&decoder, tok, &self.light.battery, None, &none)?;
-        if !self.light.claims.is_empty() {
-            all.extend(stance(&decoder, tok, &self.light.claims, None, &none)?);
-        }
-        files::write_lines(work.layout, &scores, &all)
-    }
+    })))
 }
 
 /// One fine-tune at every step, base first.
@@ -154,7 +119,7 @@ fn path(
     state: &str,
     steps: &[usize],
     concepts: &[&str],
-) -> Result<(Vec<StateActivations>, Vec<Vec<PromptScore>>), StudyError> {
+) -> Result<(Vec<StateActivations>, Vec<Vec<PromptScore>>)> {
     let (mut read, mut scores) = (Vec::new(), Vec::new());
     for &step in steps {
         let state = if step == 0 { BASE } else { state };
@@ -169,14 +134,9 @@ fn path(
 ///
 /// # Errors
 /// A file that is not there or holds something else; the analysis'.
-pub fn measured(
-    layout: &Layout,
-    study: &Study,
-    tok: &Tokenizer,
-    rms: &[f64],
-) -> Result<Option<TrajectoryRecords>, StudyError> {
+pub fn measured(layout: &Layout, study: &Study, tok: &Tokenizer, rms: &[f64]) -> Result<Results> {
     let (Some((_, both)), Some(light)) = (study.followed(), Light::of(study)) else {
-        return Ok(None);
+        return Ok(Results::default());
     };
     let names: Vec<&str> = light.concepts.iter().map(|c| c.name.as_str()).collect();
     let mut steps = vec![0];
@@ -187,13 +147,7 @@ pub fn measured(
     let concepts: Vec<ConceptInfo> = texts.concepts.iter().map(ConceptInfo::of).collect();
     let layers = study.reported(rms.len());
     let [set, reference] = both.map(|s| study.states[s].condition.as_str());
-    let isolated: Vec<String> = (study.battery.iter())
-        .filter(|p| {
-            let mut of = both.iter().map(|&s| study.of_state(s));
-            !of.any(|c| study.implied(p, c))
-        })
-        .map(|p| p.name.clone())
-        .collect();
+    let isolated = isolated_in(study, [set, reference]);
     let input = TrajectoryInput {
         set: Followed { condition: set, acts: &a.0, scores: &a.1 },
         reference: Followed { condition: reference, acts: &b.0, scores: &b.1 },
@@ -206,5 +160,5 @@ pub fn measured(
         isolated: &isolated,
         draws: study.draws(),
     };
-    Ok(Some(trajectory(&input)?))
+    Ok(trajectory(&input)?)
 }
