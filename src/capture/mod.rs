@@ -198,15 +198,15 @@ pub fn capture(
             let all = 0..request.positions.len();
             let (slots, rest): (Vec<usize>, Vec<usize>) =
                 all.partition(|&p| apart(&request.positions[p]));
-            let asked = |slots: &[usize]| Request {
+            let only = |slots: &[usize]| Request {
                 positions: slots.iter().map(|&p| request.positions[p]).collect(),
                 ..request.clone()
             };
             let prompts: Vec<Tokens> = texts.iter().map(prompt).collect();
-            let mut work = read(model, texts, &asked(&rest), interventions, &mut |i, p, x| {
+            let mut work = read(model, texts, &only(&rest), interventions, &mut |i, p, x| {
                 sink(i, rest[p], x)
             })?;
-            let own = read(model, &prompts, &asked(&slots), interventions, &mut |i, p, x| {
+            let own = read(model, &prompts, &only(&slots), interventions, &mut |i, p, x| {
                 sink(i, slots[p], x)
             })?;
             work.rows += own.rows;
