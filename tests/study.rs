@@ -267,11 +267,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             "epsilon of the model's norms",
-            of_model(
-                "config.json",
-                "\"rms_norm_eps\":",
-                "\"rms_norm_eps\":0.05,\"unused\":",
-            ),
+            of_model("config.json", "\"rms_norm_eps\":", "\"rms_norm_eps\":0.05,\"unused\":"),
             "behave-base",
             NOTHING,
         ),
