@@ -226,42 +226,62 @@ fn the_link_of_a_finished_run_is_that_of_its_report() {
     same("points of the link", &points, told["points"].as_array().unwrap());
 }
 
-#[test]
-fn doses_are_those_of_the_study() {
-    let lab = lab();
-    let (concepts, weather, battery) =
-        (lab.concepts(), lab.path("weather.jsonl"), lab.path("battery"));
-    let folder = lab.dir.path().join("vectors");
+/// Directions of a state, or of base, as `extract` writes them.
+fn vectors(lab: &Lab, state: Option<&str>) -> String {
+    let (concepts, weather) = (lab.concepts(), lab.path("weather.jsonl"));
+    let folder = lab.dir.path().join("vectors").join(state.unwrap_or("base"));
     let model = lab.small.folder.dir.path().display().to_string();
+    let adapter = state.map(|s| ["--adapter".to_string(), format!("{s}={}", lab.adapter(s))]);
     Command::cargo_bin("residuum")
         .unwrap()
         .args(["extract", "--model", &model, "--seed", "3", "--concept", &concepts])
         .args(["--nuisances", &weather, "--pairs", "8", "--out", folder.to_str().unwrap()])
+        .args(adapter.into_iter().flatten())
         .assert()
         .success();
+    let folder = state.map_or(folder.clone(), |s| folder.join(s));
+    folder.join("mean-diff.safetensors").display().to_string()
+}
+
+#[test]
+fn what_an_ablation_takes_of_a_shift_is_that_of_the_study() {
+    let lab = lab();
+    let battery = lab.path("battery");
+    let files = ["lamp-s1", "lamp-s2"].map(|s| vectors(lab, Some(s)));
+    let [one, two, boat] = ["lamp-s1", "lamp-s2", "boat-s1"].map(|s| lab.adapter(s));
+    let mut args = vec!["--vector", &files[0], "--vector", &files[1], "--name", "hedging"];
+    args.extend(["--placebo", "weather", "--random", "2", "--ablate", "--score"]);
+    args.extend(["--adapter", &one, "--adapter", &two, "--against", &boat]);
+    args.extend(["--battery", &battery, "--prompts", "1", "--guard-texts", "20"]);
+    let command = lab.command("steer", &args);
+    // A study also takes out base's directions and those of its other concept.
+    let of = |r: &Results, reference: &str| -> Vec<_> {
+        let own = r.ablation.iter().filter(|a| a.set == "lamp" && a.reference == reference);
+        let own = own.filter(|a| a.asked == "preferences");
+        let own = own.filter(|a| a.kind != "base" && a.concept != "brevity");
+        let named = own.map(|a| {
+            let mut a = a.clone();
+            a.reference = "boat".into();
+            a.edit = if a.kind == "own" { a.concept.clone() } else { a.edit };
+            a
+        });
+        named.collect()
+    };
+    let (study, command) = (of(&lab.study, "boat"), of(&command, "boat-s1"));
+    assert!(study.iter().any(|a| a.kind == "random") && study.iter().any(|a| a.kind == "own"));
+    same("ablations", &study, &command);
+}
+
+#[test]
+fn doses_are_those_of_the_study() {
+    let lab = lab();
+    let battery = lab.path("battery");
+    let vector = vectors(lab, None);
     let layer = lab.study.doses[0].layer.to_string();
-    let vector = folder.join("mean-diff.safetensors").display().to_string();
-    let command = lab.command(
-        "steer",
-        &[
-            "--vector",
-            &vector,
-            "--name",
-            "hedging",
-            "--placebo",
-            "weather",
-            "--layer",
-            &layer,
-            "--sweep",
-            "4",
-            "--battery",
-            &battery,
-            "--prompts",
-            "1",
-            "--guard-texts",
-            "20",
-        ],
-    );
+    let mut args = vec!["--vector", &vector, "--name", "hedging", "--placebo", "weather"];
+    args.extend(["--layer", &layer, "--sweep", "4", "--battery", &battery, "--prompts", "1"]);
+    args.extend(["--guard-texts", "20"]);
+    let command = lab.command("steer", &args);
     let of = |r: &Results| -> Vec<_> {
         let own = r.doses.iter().filter(|d| d.direction == "hedging" && d.asked == "preferences");
         own.cloned().collect()

@@ -5,7 +5,7 @@
 
 use crate::analysis::{self, records};
 use crate::model::{warning, Model};
-use crate::store::{manifest, time, Frame, Manifest, ResultsReader, ResultsWriter, RootAttrs};
+use crate::store::{time, Frame, Manifest, ResultsReader, ResultsWriter, RootAttrs};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,11 @@ impl Origin<'_> {
         let (command, model) = (std::env::args().collect::<Vec<_>>().join(" "), self.model);
         let mut config = self.config.clone();
         config["tokenizer"] = model.tokenizer.record();
-        let here = std::env::current_dir().ok();
         RootAttrs {
             model_id: model.id.clone(),
             model_sha256: model.sha256.clone(),
             chat_template_sha256: model.template_sha256().unwrap_or_default(),
             warnings: warning::texts(&model.warnings),
-            git: here.and_then(|d| manifest::git_commit(&d)).unwrap_or_default(),
             ..RootAttrs::new(&command, config, self.seed)
         }
     }

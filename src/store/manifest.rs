@@ -75,6 +75,7 @@ impl Manifest {
             config,
             versions: BTreeMap::from([
                 ("residuum".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("commit".to_owned(), env!("RESIDUUM_COMMIT").to_owned()),
                 ("hdf5".to_owned(), hdf5_version()),
             ]),
             git: std::env::current_dir().ok().and_then(|d| git_commit(&d)),
@@ -150,7 +151,7 @@ pub fn hdf5_version() -> String {
 
 /// The commit checked out in the repository that holds `folder`, if there is one.
 /// Reads the repository's own files; no git program is needed.
-pub fn git_commit(folder: &Path) -> Option<String> {
+fn git_commit(folder: &Path) -> Option<String> {
     let git = folder
         .ancestors()
         .map(|f| f.join(".git"))
@@ -193,6 +194,13 @@ fn is_commit(text: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_build_names_the_commit_that_it_comes_from() {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let here = own.join(".git").exists().then(|| git_commit(own)).flatten();
+        assert!(env!("RESIDUUM_COMMIT").starts_with(&here.unwrap_or_default()));
+    }
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {

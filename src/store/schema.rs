@@ -34,7 +34,8 @@ pub struct RootAttrs {
     pub created: String,
     /// Version of the toolkit.
     pub version: String,
-    /// Commit of the repository the run was started in; empty if there is none.
+    /// Commit that the toolkit was built from, `-dirty` behind it where files differed; empty where
+    /// that is not known.
     pub git: String,
     /// The command line, joined by spaces.
     pub command: String,
@@ -78,7 +79,7 @@ impl RootAttrs {
         Self {
             created: time::utc_now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            git: String::new(),
+            git: env!("RESIDUUM_COMMIT").to_owned(),
             command: command.to_owned(),
             config,
             seed,
