@@ -42,6 +42,7 @@ fn readings() -> Readings {
         name: name.to_string(),
         prompt: (0..n).collect(),
         template: vec![0; n],
+        stratum: vec![0; n],
         words: vec![String::new(); 2 * n],
     };
     Readings {

@@ -1,9 +1,12 @@
 //! Coverage of the other intervals: areas, shifts, stability, persistence.
 
 use crate::check::{Check, Size};
-use crate::plant::{spectrum, WIDTH};
+use crate::plant::{spectrum, Plant, WIDTH};
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
+use residuum::geometry::population::{population, Source};
+use residuum::geometry::projections::{every_projection, Ruler};
+use residuum::geometry::random_directions::RandomDirections;
 use residuum::geometry::shift::{project, ShiftInput};
 use residuum::geometry::stability::direction_stability;
 use residuum::stats::area::paired_area;
@@ -33,6 +36,31 @@ fn rows(n: usize, repeat: u64, purpose: &str) -> Array3<f32> {
         column *= s;
     }
     x.insert_axis(Axis(1)) // (n, 1, d)
+}
+
+/// A shift of `by` along the true direction of a concept, which is known from 48 pairs.
+fn crossed(n: usize, reliability: f64, by: f32, size: Size, repeat: u64) -> Option<bool> {
+    let plant = Plant::pair((48, 48), (reliability, reliability), 0.3, repeat);
+    let (data, truth) = (plant.data(), plant.truth(&spectrum(false)));
+    let base = rows(n, repeat, "calibrate/base");
+    let mut tuned = &base + &(rows(n, repeat, "calibrate/tuned") * 0.3);
+    for mut text in tuned.outer_iter_mut() {
+        text.row_mut(0).scaled_add(by, &truth.row(0));
+    }
+    let (texts, prompts): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..48).collect());
+    let differences = data.differences[0][0].view();
+    let source = Source { differences, clusters: &prompts, strata: &[0; 48], beyond: None };
+    let axis = population(&source).ok()?.mean;
+    let ruler = Ruler {
+        axes: &[axis.view()],
+        sources: &[source],
+        placebos: &[],
+        random: &RandomDirections::new(base.view(), 9, repeat).ok()?,
+    };
+    let input = ShiftInput { tuned: tuned.view(), base: base.view(), clusters: &texts };
+    let options = Resampling { draws: size.draws, level: 0.95, seed: repeat };
+    let found = every_projection(&input, &ruler, options).ok()?;
+    Some(found.crossed[0][0].interval.contains(f64::from(by)))
 }
 
 pub fn all(size: Size) -> Vec<Check> {
@@ -67,6 +95,14 @@ pub fn all(size: Size) -> Vec<Check> {
             let got = project(&input, &[axis.view()], options).ok()?;
             Some(got[0][0].raw.interval.contains(0.05))
         }));
+    }
+    for (texts, reliability) in [(24, 0.5), (24, 0.8), (100, 0.8)] {
+        for by in [0.0, 0.3] {
+            let what = format!(
+                "shift of {by} along a population direction, {texts} texts, 48 pairs, reliability {reliability}"
+            );
+            out.push(coverage(&what, size, |repeat| crossed(texts, reliability, by, size, repeat)));
+        }
     }
     let clusters: Vec<usize> = (0..48).collect();
     out.push(coverage("stability of a direction, 48 pairs, cosine .7", size, |repeat| {

@@ -10,6 +10,7 @@ use crate::plant::{spectrum, Plant, WIDTH};
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 use rand::Rng;
 use rayon::prelude::*;
+use residuum::geometry::population::{population, Source};
 use residuum::geometry::projections::{every_projection, Ruler};
 use residuum::geometry::random_directions::RandomDirections;
 use residuum::geometry::rank_one::one_factor;
@@ -221,7 +222,7 @@ pub fn states(size: Size) -> Vec<Check> {
         let direction = |i: u64| -> Array2<f64> {
             noise(1, repeat, &format!("calibrate/axis {i}")).mapv(f64::from)
         };
-        let axes: Vec<Array2<f64>> = (0..12).map(direction).collect();
+        let axes: Vec<Array2<f64>> = (0..10).map(direction).collect();
         let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.view()).collect();
         let clusters: Vec<usize> = (0..24).collect();
         let shift = ShiftInput {
@@ -231,7 +232,19 @@ pub fn states(size: Size) -> Vec<Check> {
         };
         let background = data.background[0].view();
         let random = RandomDirections::new(background, size.draws, repeat).ok()?;
-        let ruler = Ruler { axes: &views[..2], placebos: &views[2..], random: &random };
+        let strata = [0; 48];
+        // The second axis is of pairs whose sides do not differ.
+        let blank = Plant::pair((48, 48), (0.0, 0.0), 0.0, repeat).data();
+        let sources = [&data, &blank].map(|d| Source {
+            differences: d.differences[0][1].view(),
+            clusters: &d.clusters[1],
+            strata: &strata,
+            beyond: None,
+        });
+        let means = [0, 1].map(|c| population(&sources[c]).map(|p| p.mean));
+        let [Ok(first), Ok(second)] = means else { return None };
+        let axes = &[first.view(), second.view()];
+        let ruler = Ruler { axes, sources: &sources, placebos: &views, random: &random };
         let draws = size.draws;
         let options = Resampling { draws, level: 0.95, seed: repeat };
         let moved = every_projection(&shift, &ruler, options).ok()?;
@@ -248,6 +261,7 @@ pub fn states(size: Size) -> Vec<Check> {
         Some([
             change.p[0],
             moved.p_flip[[0, 0]],
+            moved.p_permuted[[0, 1]],
             spread(placebo, 10, repeat, 1),
             spread(near.p, 99, repeat, 2),
             spread(far[0].p, 99, repeat, 3),
@@ -262,9 +276,10 @@ pub fn states(size: Size) -> Vec<Check> {
             n,
         ),
         found.uniform("shift: signs of texts flipped", 1),
-        found.uniform("shift: placebo concepts", 2),
-        found.uniform("silhouette: names permuted within texts", 3),
-        found.uniform("Mahalanobis: labels swapped within texts", 4),
+        found.uniform("shift: labels of pairs permuted, sides that do not differ", 2),
+        found.uniform("shift: placebo concepts", 3),
+        found.uniform("silhouette: names permuted within texts", 4),
+        found.uniform("Mahalanobis: labels swapped within texts", 5),
     ]
 }
 

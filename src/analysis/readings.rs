@@ -8,9 +8,10 @@ use super::texts::{Contrast, StateTexts};
 use super::{layer_rms, Result, State};
 use crate::capture::{capture, CaptureError, Position, Request};
 use crate::directions::Pairs;
+use crate::geometry::population::Source;
 use crate::materials::{Concept, NeutralText};
 use crate::model::{Decoder, Interventions, Model, Tokens};
-use ndarray::{s, Array2, Array3, Axis};
+use ndarray::{s, Array2, Array3, ArrayView3, Axis};
 
 /// Both sides of a concept's pairs in one state.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub struct ConceptInfo {
     /// Prompt of each pair, the cluster.
     pub prompt: Vec<usize>,
     pub template: Vec<usize>,
+    /// Template and polarity of each pair: labels are permuted within.
+    pub stratum: Vec<usize>,
     /// What either side says, positive and negative by turns.
     pub words: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl ConceptInfo {
             name: c.concept.clone(),
             prompt: c.prompt.clone(),
             template: c.template.clone(),
+            stratum: c.stratum.clone(),
             words: c.words.clone(),
         }
     }
@@ -70,6 +74,12 @@ impl ConceptInfo {
     /// Distinct prompts.
     pub fn prompts(&self) -> usize {
         crate::stats::bootstrap::Clusters::new(&self.prompt).count()
+    }
+
+    /// What the direction of `differences (pairs, layers, d)` is the mean of.
+    pub fn source<'a>(&'a self, differences: ArrayView3<'a, f32>) -> Source<'a> {
+        let (clusters, strata) = (&self.prompt, &self.stratum);
+        Source { differences, clusters, strata, beyond: None }
     }
 
     /// The pairs of `acts` at layer index `l`.

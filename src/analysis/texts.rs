@@ -38,6 +38,8 @@ pub struct Contrast {
     /// Prompt of each pair, the cluster.
     pub prompt: Vec<usize>,
     pub template: Vec<usize>,
+    /// Template and polarity of each pair: labels are permuted within.
+    pub stratum: Vec<usize>,
     /// Whether a pair may be used to choose a layer, and is then in no reported number.
     pub is_dev: Vec<bool>,
     /// What either side says, positive and negative by turns: for the lexical baseline.
@@ -76,12 +78,15 @@ impl Contrast {
             }
         }
         let pairs = || concept.pairs.iter();
+        let strata: Vec<String> =
+            pairs().map(|p| format!("{} {:?}", p.template, p.polarity)).collect();
         Ok(Contrast {
             concept: concept.name.clone(),
             texts,
             ids: pairs().map(|p| p.id.clone()).collect(),
             prompt: numbered(pairs().map(|p| p.prompt.as_str())),
             template: numbered(pairs().map(|p| p.template.as_str())),
+            stratum: numbered(strata.iter().map(String::as_str)),
             is_dev: pairs().map(|p| p.split == Split::Dev).collect(),
             words,
         })
@@ -113,6 +118,7 @@ impl Contrast {
             ids: neutral.iter().map(|t| t.id.clone()).collect(),
             prompt: (0..n).collect(),
             template: (0..n).map(|i| i % sides.len()).collect(),
+            stratum: (0..n).map(|i| i % sides.len()).collect(),
             is_dev: (0..n).map(|i| (i / sides.len()) % DEV_SHARE == DEV_SHARE - 1).collect(),
             // Both sides say the same.
             words: neutral.iter().flat_map(|t| [t.response.clone(), t.response.clone()]).collect(),
@@ -138,6 +144,7 @@ impl Contrast {
             ids: kept.iter().map(|&i| self.ids[i].clone()).collect(),
             prompt: of(&self.prompt),
             template: of(&self.template),
+            stratum: of(&self.stratum),
             is_dev: vec![dev; kept.len()],
             words: kept.iter().flat_map(|&i| self.words[2 * i..2 * i + 2].to_vec()).collect(),
         }

@@ -16,6 +16,7 @@ mod check;
 pub mod contrast;
 pub mod coupling;
 mod coupling_input;
+mod crossed;
 mod error;
 mod forms;
 pub mod nulls;

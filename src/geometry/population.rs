@@ -5,8 +5,9 @@
 //! U, the mean product of pairs of two *different* prompts, estimates |D|^2 without it, so
 //! s . d / sqrt(U) estimates the projection on the population direction D / |D|.
 
-use super::check::{self, shape};
+use super::check::{self, count, shape};
 use super::error::Result;
+use crate::stats::bootstrap::Clusters;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
 /// Mean difference of a concept, by layer.
@@ -32,33 +33,48 @@ impl Population {
     }
 }
 
-/// The direction of pair differences `(n_pairs, n_layers, d)`, `clusters` naming the prompt of each
-/// pair; where `beyond (n_layers, d)` is given, of what its rows leave of every pair.
+/// The pairs that a direction is the mean of.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Positive less negative, `(n_pairs, n_layers, d)`.
+    pub differences: ArrayView3<'a, f32>,
+    /// Prompt of each pair.
+    pub clusters: &'a [usize],
+    /// Template and polarity of each pair, within which labels are permuted.
+    pub strata: &'a [usize],
+    /// Direction `(n_layers, d)` that is projected out of every pair.
+    pub beyond: Option<ArrayView2<'a, f64>>,
+}
+
+/// Sums of the pairs of each cluster at a layer, `(C, d)`.
+pub(super) fn sums_of(source: &Source, clusters: &Clusters, layer: usize) -> Result<Array2<f64>> {
+    let mut sums = clusters.sums(source.differences.index_axis(Axis(1), layer));
+    check::finite(&format!("a difference at layer {layer}"), &sums)?;
+    if let Some(other) = &source.beyond {
+        let other = other.row(layer);
+        for mut sum in sums.rows_mut() {
+            let share = sum.dot(&other) / other.dot(&other);
+            sum.scaled_add(-share, &other);
+        }
+    }
+    Ok(sums)
+}
+
+/// The direction of the pairs.
 ///
 /// # Errors
 /// Shapes that differ, fewer than 2 prompts, values that are not finite.
-pub fn population(
-    differences: ArrayView3<f32>,
-    clusters: &[usize],
-    beyond: Option<ArrayView2<f64>>,
-) -> Result<Population> {
-    let (pairs, layers, d) = differences.dim();
-    if let Some(other) = &beyond {
+pub fn population(source: &Source) -> Result<Population> {
+    let (pairs, layers, d) = source.differences.dim();
+    if let Some(other) = &source.beyond {
         shape("direction that is projected out", &[layers, d], other.shape())?;
     }
-    let clusters = check::clusters(("prompts", "the concept"), clusters, pairs, 2)?;
+    count("strata of the concept's pairs", pairs, source.strata.len())?;
+    let clusters = check::clusters(("prompts", "the concept"), source.clusters, pairs, 2)?;
     let n = pairs as f64;
     let same: f64 = clusters.sizes.iter().map(|&k| (k * k) as f64).sum();
     let of_layer = |l: usize| -> Result<(Array1<f64>, f64, f64)> {
-        let mut sums = clusters.sums(differences.index_axis(Axis(1), l)); // (C, d)
-        check::finite(&format!("a difference at layer {l}"), &sums)?;
-        if let Some(other) = &beyond {
-            let other = other.row(l);
-            for mut sum in sums.rows_mut() {
-                let share = sum.dot(&other) / other.dot(&other);
-                sum.scaled_add(-share, &other);
-            }
-        }
+        let sums = sums_of(source, &clusters, l)?; // (C, d)
         let whole = sums.sum_axis(Axis(0)); // (d)
         let full = whole.dot(&whole);
         let own: f64 = sums.rows().into_iter().map(|r| r.dot(&r)).sum();
@@ -86,6 +102,16 @@ mod tests {
         x
     }
 
+    fn of(
+        pairs: &Array3<f32>,
+        clusters: &[usize],
+        beyond: Option<&Array2<f64>>,
+    ) -> Result<Population> {
+        let strata = vec![0; clusters.len()];
+        let beyond = beyond.map(|b| b.view());
+        population(&Source { differences: pairs.view(), clusters, strata: &strata, beyond })
+    }
+
     #[test]
     fn noise_of_pairs_shortens_the_plain_shift_and_not_the_population_one() {
         // A shift of 2 along axis 0; 12 pairs in 120 dimensions add 10 to a squared length of 9.
@@ -93,7 +119,7 @@ mod tests {
         let repeats = 200;
         let clusters: Vec<usize> = (0..12).collect();
         for seed in 0..repeats {
-            let found = population(pairs(12, 120, seed).view(), &clusters, None).unwrap();
+            let found = of(&pairs(12, 120, seed), &clusters, None).unwrap();
             let along = 2.0 * found.mean[[0, 0]] / found.measured[0].sqrt();
             plain += along / repeats as f64;
             estimate += along * found.scale(0) / repeats as f64;
@@ -111,13 +137,13 @@ mod tests {
             twice.index_axis_mut(Axis(0), i).assign(&single.index_axis(Axis(0), i / 2));
         }
         let names: Vec<usize> = (0..12).map(|i| i / 2).collect();
-        let alone = population(single.view(), &[0, 1, 2, 3, 4, 5], None).unwrap();
-        let got = population(twice.view(), &names, None).unwrap();
+        let alone = of(&single, &[0, 1, 2, 3, 4, 5], None).unwrap();
+        let got = of(&twice, &names, None).unwrap();
         assert!((got.noiseless[0] - alone.noiseless[0]).abs() < 1e-9);
         let mut opposed = Array3::<f32>::zeros((2, 1, 3));
         opposed[[0, 0, 1]] = 1.0;
         opposed[[1, 0, 1]] = -0.5;
-        let got = population(opposed.view(), &[0, 1], None).unwrap();
+        let got = of(&opposed, &[0, 1], None).unwrap();
         assert!(got.noiseless[0] < 0.0 && got.scale(0).is_nan());
     }
 
@@ -126,9 +152,9 @@ mod tests {
         let mut other = Array2::zeros((1, 30));
         other[[0, 0]] = 2.0;
         let clusters: Vec<usize> = (0..6).collect();
-        let found = population(pairs(6, 30, 2).view(), &clusters, Some(other.view())).unwrap();
+        let found = of(&pairs(6, 30, 2), &clusters, Some(&other)).unwrap();
         assert!(found.mean[[0, 0]].abs() < 1e-12);
         assert!(found.measured[0] < 30.0);
-        assert!(population(pairs(6, 30, 2).view(), &[0; 6], None).is_err());
+        assert!(of(&pairs(6, 30, 2), &[0; 6], None).is_err());
     }
 }

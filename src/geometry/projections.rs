@@ -2,18 +2,22 @@
 //!
 //! The axes are directions of concepts, as base has them or as extracted anew in the tuned state, or
 //! what one concept's direction has beyond another's, where a shift along the other alone shows
-//! nothing. Each projection has three p-values of its own:
-//! signs of whole texts' shifts flipped (is there any shift along the axis?),
+//! nothing. Along the population direction of an axis the interval counts texts and pairs (`crossed`).
+//! Each projection has four p-values of its own:
+//! signs of whole texts' shifts flipped (is there any shift along the axis?), the axis' pairs with their
+//! labels permuted (is it the concept, or what its pairs share beside it?),
 //! random directions from N(0, layer covariance) in the axis' place (is the axis
 //! more than any direction in which this layer varies?) and unrelated concepts'
 //! directions (more than any concept?). The null of matched random adapters is
 //! made of whole states: see `nulls`.
 
-use super::check::{each, shape};
+use super::check::{count, each, shape};
+use super::crossed::{crossed, Crossed, Drawn, Texts};
 use super::error::Result;
 use super::nulls::{among_placebos, Against};
+use super::population::Source;
 use super::random_directions::RandomDirections;
-use super::shift::{checked, counts, Layer, OnDirection, ShiftInput};
+use super::shift::{checked, counts, Layer, Measured, OnDirection, ShiftInput};
 use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::linalg::cosine;
@@ -26,6 +30,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 pub struct Ruler<'a> {
     /// Directions that the shift is projected on.
     pub axes: &'a [ArrayView2<'a, f64>],
+    /// The pairs behind each axis.
+    pub sources: &'a [Source<'a>],
     /// Unrelated concepts' directions of base.
     pub placebos: &'a [ArrayView2<'a, f64>],
     /// Random directions of base's neutral texts.
@@ -37,6 +43,15 @@ pub struct Ruler<'a> {
 pub struct Projections {
     /// `[layer][axis]`.
     pub on: Vec<Vec<OnDirection>>,
+    /// Shift along the population direction, in activation units, with its interval over texts and
+    /// pairs; `[layer][axis]`.
+    pub crossed: Vec<Vec<Measured>>,
+    /// Band of the shift's cosines with the axis' pairs under permuted labels, `[layer][axis]`.
+    pub permuted: Vec<Vec<Interval>>,
+    /// p of the cosine among them, two-sided.
+    pub p_permuted: Array2<f64>,
+    /// Largest of these cosines over layers and axes, `[permutation]`.
+    pub largest_permuted: Vec<f64>,
     /// Signs of texts' shifts flipped, two-sided.
     pub p_flip: Array2<f64>,
     /// The same adjusted over layers by max-T.
@@ -74,14 +89,22 @@ pub fn every_projection(
     {
         views.iter().try_for_each(|v| shape(what, &[layers, d], v.shape()))?;
     }
+    count("sources of the ruler's axes", ruler.axes.len(), ruler.sources.len())?;
+    let drawn: Vec<Drawn> = ruler.sources.iter().map(|s| Drawn::new(s, options)).collect();
     let counts = counts(&clusters, options);
     let signs = sign_flips(clusters.count(), options.draws, options.seed, "shift/flip");
     let signs = signs.mapv(f64::from); // (draws, C)
+    let (narrow, sizes) = (counts.mapv(|w| w as f32), clusters.sizes.iter().map(|&k| k as f32));
+    let sizes: Array1<f32> = sizes.collect();
     let one = |l: usize| {
         let layer = Layer::new(input, l, &clusters, &counts)?;
         let shift = layer.mean(); // (d)
         let axes = || ruler.axes.iter().map(|axis| axis.row(l));
+        let texts = Texts { sums: &layer.sums, sizes: &sizes, counts: &narrow };
+        let length = shift.dot(&shift).sqrt();
+        let crossed = |of| crossed(&texts, of, l, length, options.level);
         Ok(Cell {
+            crossed: ruler.sources.iter().zip(&drawn).map(crossed).collect::<Result<_>>()?,
             on: axes().map(|v| layer.on(v, options.level)).collect(),
             flipped: axes().map(|v| layer.flipped(v, &signs)).collect(),
             random: ruler.random.cosines(l, shift.view()),
@@ -94,6 +117,7 @@ pub fn every_projection(
 /// One layer.
 struct Cell {
     on: Vec<OnDirection>,
+    crossed: Vec<Crossed>,
     /// The statistic of each axis, as it is and flipped.
     flipped: Vec<(f64, Vec<f64>)>,
     random: Vec<f64>,
@@ -108,7 +132,7 @@ fn gather(
 ) -> Result<Projections> {
     let layers = cells.len();
     let axes = cells.first().map_or(0, |c| c.on.len());
-    let [mut p_flip, mut p_flip_max, mut p_random, mut p_random_max] =
+    let [mut p_flip, mut p_flip_max, mut p_random, mut p_random_max, mut p_permuted] =
         std::array::from_fn(|_| Array2::from_elem((layers, axes), f64::NAN));
     let draws = options.draws;
     let drawn = cells.first().map_or(0, |c| c.random.len());
@@ -120,6 +144,10 @@ fn gather(
         let observed: Vec<f64> = cells.iter().map(|c| c.flipped[axis].0).collect();
         let flipped = Array2::from_shape_fn((draws, layers), |(i, l)| cells[l].flipped[axis].1[i]);
         let cosines: Vec<f64> = cells.iter().map(|c| c.on[axis].cosine.value).collect();
+        for l in 0..layers {
+            p_permuted[[l, axis]] =
+                p_value(cosines[l], &cells[l].crossed[axis].permuted, Tail::TwoSided);
+        }
         for (whole, adjusted, values, null) in [
             (&mut p_flip, &mut p_flip_max, &observed, &flipped),
             (&mut p_random, &mut p_random_max, &cosines, &random),
@@ -133,7 +161,16 @@ fn gather(
         }
         ranked.push(among_placebos(&cosines, placebo.t(), options.level)?);
     }
+    let every = || cells.iter().flat_map(|c| &c.crossed).map(|c| &c.permuted);
+    let largest = |draw: usize| every().map(|p| p[draw].abs()).fold(0.0, f64::max);
+    let largest_permuted = (0..draws).map(largest).collect();
+    let band = |c: &Crossed| percentile(&mut c.permuted.clone(), options.level);
+    let of = |c: &Crossed| Measured { value: c.value, interval: c.interval };
     Ok(Projections {
+        crossed: cells.iter().map(|c| c.crossed.iter().map(of).collect()).collect(),
+        permuted: cells.iter().map(|c| c.crossed.iter().map(band).collect()).collect(),
+        p_permuted,
+        largest_permuted,
         random: (random.columns().into_iter())
             .map(|c| percentile(&mut c.to_vec(), options.level))
             .collect(),
@@ -186,6 +223,8 @@ mod tests {
         v
     }
 
+    const PAIRS: usize = 16;
+
     /// Texts of base, and a tuned state moved by `by` along axis 0.
     fn run(by: f32, seed: u64, draws: usize) -> Projections {
         let (n, layers, d) = (24, 3, 20);
@@ -198,8 +237,23 @@ mod tests {
         let beyond = axis(layers, d, &[(1, 1.0)]);
         let placebos: Vec<Array2<f64>> = (1..20).map(|i| axis(layers, d, &[(i, 1.0)])).collect();
         let views: Vec<ArrayView2<f64>> = placebos.iter().map(|p| p.view()).collect();
+        let axes = [one.view(), both.view(), beyond.view()];
+        let strata: Vec<usize> = (0..PAIRS).map(|i| i % 4).collect();
+        let prompts: Vec<usize> = (0..PAIRS).collect();
+        // Pairs around each axis.
+        let pairs: Vec<Array3<f32>> = (axes.iter().zip(2..))
+            .map(|(axis, index)| noise(PAIRS, layers, d, seed, index) + axis.mapv(|v| v as f32))
+            .collect();
+        let source = |p: &'_ Array3<f32>| Source {
+            differences: p.view(),
+            clusters: &prompts,
+            strata: &strata,
+            beyond: None,
+        };
+        let sources: Vec<Source> = pairs.iter().map(source).collect();
         let ruler = Ruler {
-            axes: &[one.view(), both.view(), beyond.view()],
+            axes: &axes,
+            sources: &sources,
             placebos: &views,
             random: &RandomDirections::new(base.view(), draws, seed).unwrap(),
         };

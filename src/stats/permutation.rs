@@ -4,11 +4,13 @@
 //! least as extreme as what was observed (Phipson and Smyth 2010): the observed
 //! arrangement counts as one of the draws, so p is never 0 and never too small.
 //! [`sign_flips`] gives the null of paired designs, where swapping the labels
-//! of a pair negates its difference; whole clusters flip together.
+//! of a pair negates its difference; whole clusters flip together. [`balanced_flips`] keeps as many of
+//! either sign in every stratum.
 
-use super::bootstrap::Clusters;
+use super::bootstrap::{grouped, Clusters};
 use super::rng::stream;
 use ndarray::{Array2, ArrayView1, Axis};
+use rand::seq::SliceRandom;
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,25 @@ pub fn sign_flips(n_clusters: usize, flips: usize, seed: u64, purpose: &str) -> 
     signs
 }
 
+/// Signs `(flips, clusters)` that are balanced within strata: half of a stratum's clusters get -1; where
+/// their number is odd, chance says of which there is one more.
+///
+/// `strata` names the stratum of each cluster.
+pub fn balanced_flips(strata: &[usize], flips: usize, seed: u64, purpose: &str) -> Array2<f32> {
+    let members = grouped(strata.iter().enumerate().map(|(i, &stratum)| (stratum, i)));
+    let mut signs = Array2::<f32>::ones((flips, strata.len())); // (flips, clusters)
+    signs.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(flip, mut row)| {
+        let mut rng = stream(seed, purpose, flip as u64);
+        for (_, of) in &members {
+            let mut of = of.clone();
+            of.shuffle(&mut rng);
+            let half = (of.len() + usize::from(rng.random::<bool>())) / 2;
+            of[..half].iter().for_each(|&i| row[i] = -1.0);
+        }
+    });
+    signs
+}
+
 /// p of the hypothesis that paired differences are symmetric about 0, by
 /// flipping the signs of whole clusters; the statistic is the mean.
 pub fn flip_test_mean(
@@ -93,6 +114,22 @@ mod tests {
         assert_eq!(p_value(-3.0, &null, Tail::Less), 2.0 / 6.0);
         assert_eq!(p_value(9.0, &null, Tail::Greater), 1.0 / 6.0);
         assert!(p_value(f64::NAN, &null, Tail::Greater).is_nan());
+    }
+
+    #[test]
+    fn balanced_signs_cancel_in_every_stratum_but_for_an_odd_one() {
+        let strata = [7, 7, 3, 7, 3, 3, 7, 9];
+        let signs = balanced_flips(&strata, 400, 1, "balanced");
+        let mut odd = 0.0;
+        for row in signs.rows() {
+            let sum = |stratum: usize| -> f32 {
+                strata.iter().zip(row).filter(|(&s, _)| s == stratum).map(|(_, &x)| x).sum()
+            };
+            assert_eq!((sum(7), sum(3).abs(), sum(9).abs()), (0.0, 1.0, 1.0));
+            odd += sum(9);
+        }
+        assert!(odd.abs() < 80.0, "{odd}");
+        assert_ne!(signs.row(0), signs.row(1));
     }
 
     #[test]

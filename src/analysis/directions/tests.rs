@@ -30,6 +30,7 @@ fn info(name: &str, n: usize) -> ConceptInfo {
         name: name.into(),
         prompt: (0..n).collect(),
         template: (0..n).map(|i| i % 3).collect(),
+        stratum: (0..n).map(|i| i % 3).collect(),
         words: (0..2 * n).map(|i| format!("word{}", i / 4)).collect(),
     }
 }

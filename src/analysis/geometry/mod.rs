@@ -25,6 +25,7 @@ pub use units::write_units;
 use super::records::*;
 use super::roles::place;
 use super::{Draws, Readings, Result, Roles};
+use crate::geometry::population::Source;
 use crate::geometry::shift::ShiftInput;
 use crate::geometry::{self, CouplingInput, CouplingOptions};
 use crate::stats::Resampling;
@@ -173,6 +174,11 @@ impl<'a> Asked<'a> {
     /// Indices of all layers.
     fn layers(&self) -> std::ops::Range<usize> {
         0..self.readings.layers.len()
+    }
+
+    /// The pairs of a concept in a state.
+    fn source(&self, state: usize, concept: usize) -> Source<'_> {
+        self.readings.concepts[concept].source(self.differences[state][concept].view())
     }
 
     /// Prompts of the smaller of two concepts.

@@ -100,7 +100,7 @@ fn random_adapters(asked: &Asked, nulls: &NullStates, watch: &mut dyn FnMut(&str
     let readings = asked.readings;
     let ids: Vec<&str> = readings.states.iter().map(|s| s.id.as_str()).collect();
     let axes = (asked.coupled.iter())
-        .map(|&c| Ok(population(asked.differences[0][c].view(), &asked.clusters[c], None)?))
+        .map(|&c| Ok(population(&asked.source(0, c))?))
         .collect::<Result<Vec<Population>>>()?;
     for (name, trained) in nulls.adapters {
         let m = place("state", name, &ids)?;

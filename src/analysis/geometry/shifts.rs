@@ -11,33 +11,35 @@ use super::Asked;
 use crate::analysis::records::*;
 use crate::analysis::state::{states_of, BASE};
 use crate::analysis::{ConceptActivations, Result};
-use crate::geometry::population::{population, Population};
+use crate::geometry::population::{population, Population, Source};
 use crate::geometry::projections::{every_projection, Ruler};
 use crate::geometry::random_directions::RandomDirections;
 use crate::geometry::shift::{self, between_poles, mean_of_others, mean_shift, ShiftInput};
+use crate::stats::corrections::max_t;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 /// A direction that shifts are projected on.
 struct Along {
     concept: usize,
-    /// Concept whose direction was projected out of it first.
-    beyond: Option<usize>,
+    /// Concept whose direction was projected out of it first, and that direction.
+    beyond: Option<(usize, Array2<f64>)>,
     direction: Population,
+}
+
+impl Along {
+    /// The pairs that it is the mean of.
+    fn source<'a>(&'a self, asked: &'a Asked, state: usize) -> Source<'a> {
+        let beyond = self.beyond.as_ref().map(|b| b.1.view());
+        Source { beyond, ..asked.source(state, self.concept) }
+    }
 }
 
 /// The directions of a state: every coupled concept, then the second of each couple beyond the first.
 fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
-    let of = |concept: usize, beyond: Option<(usize, ArrayView2<f64>)>| -> Result<Along> {
-        let differences = asked.differences[state][concept].view();
-        Ok(Along {
-            concept,
-            direction: population(
-                differences,
-                &asked.clusters[concept],
-                beyond.as_ref().map(|b| b.1),
-            )?,
-            beyond: beyond.map(|b| b.0),
-        })
+    let of = |concept: usize, beyond: Option<(usize, Array2<f64>)>| -> Result<Along> {
+        let other = beyond.as_ref().map(|b| b.1.view());
+        let direction = population(&Source { beyond: other, ..asked.source(state, concept) })?;
+        Ok(Along { concept, direction, beyond })
     };
     let mut all = (asked.coupled.iter()).map(|&c| of(c, None)).collect::<Result<Vec<_>>>()?;
     for &(first, second) in &asked.couples {
@@ -45,7 +47,7 @@ fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
             continue;
         };
         let direction = all[i].direction.mean.clone();
-        all.push(of(second, Some((first, direction.view())))?);
+        all.push(of(second, Some((first, direction)))?);
     }
     Ok(all)
 }
@@ -92,17 +94,27 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
     let random = (readings.acts[0].neutral.iter())
         .map(|texts| RandomDirections::new(texts.view(), asked.options.random, asked.options.seed))
         .collect::<std::result::Result<Vec<_>, _>>()?;
+    // Of every permutation, over all that is in the table.
+    let mut largest: Vec<f64> = Vec::new();
     let mut rows = Vec::new();
     for m in asked.tuned() {
         let own = directions(asked, m)?;
         let axes: Vec<(&str, &Along)> =
             (base.iter().map(|a| (BASE, a))).chain(own.iter().map(|a| ("own", a))).collect();
         let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.1.direction.mean.view()).collect();
+        let sources: Vec<Source> = (base.iter().map(|a| a.source(asked, 0)))
+            .chain(own.iter().map(|a| a.source(asked, m)))
+            .collect();
         let placebos: Vec<ArrayView2<f64>> = placebo_means.iter().map(|p| p.view()).collect();
         for (position, at_position) in readings.positions.iter().enumerate() {
             let texts: Vec<ArrayView3<f32>> =
                 (readings.acts.iter()).map(|a| a.neutral[position].view()).collect();
-            let ruler = Ruler { axes: &views, placebos: &placebos, random: &random[position] };
+            let ruler = Ruler {
+                axes: &views,
+                sources: &sources,
+                placebos: &placebos,
+                random: &random[position],
+            };
             for from in compared(asked, &readings.states[m].condition) {
                 let mean = match from.less == BASE {
                     true => None,
@@ -114,12 +126,15 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                     clusters: &clusters,
                 };
                 let found = every_projection(&input, &ruler, asked.shift_options())?;
+                largest.resize(found.largest_permuted.len(), 0.0);
+                let both = largest.iter_mut().zip(&found.largest_permuted);
+                both.for_each(|(most, &one)| *most = one.max(*most));
                 for (axis, (source, along)) in axes.iter().enumerate() {
                     let placebo = &found.against_placebos[axis];
                     rows.extend(asked.layers().map(|l| {
                         let (on, rms, at) = (&found.on[l][axis], readings.rms[l], [l, axis]);
-                        let (value, interval) = (on.raw.value / rms, on.raw.interval);
-                        let scale = along.direction.scale(l);
+                        let (plain, crossed) = (on.raw, found.crossed[l][axis]);
+                        let permuted = found.permuted[l][axis];
                         ShiftRow {
                             state: asked.state(m),
                             less: from.less.clone(),
@@ -127,18 +142,23 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                             position: at_position.to_string(),
                             concept: asked.concept(along.concept),
                             source: source.to_string(),
-                            beyond: along.beyond.map_or(String::new(), |c| asked.concept(c)),
+                            beyond: (along.beyond.as_ref())
+                                .map_or(String::new(), |b| asked.concept(b.0)),
                             layer: asked.layer(l),
-                            estimate: value * scale,
-                            lo: interval.lo / rms * scale,
-                            hi: interval.hi / rms * scale,
-                            plain: value,
-                            plain_lo: interval.lo / rms,
-                            plain_hi: interval.hi / rms,
+                            estimate: crossed.value / rms,
+                            lo: crossed.interval.lo / rms,
+                            hi: crossed.interval.hi / rms,
+                            plain: plain.value / rms,
+                            plain_lo: plain.interval.lo / rms,
+                            plain_hi: plain.interval.hi / rms,
                             cosine: on.cosine.value,
                             share: on.share.value,
                             p_flip: found.p_flip[at],
                             p_flip_max: found.p_flip_max[at],
+                            permuted_lo: permuted.lo,
+                            permuted_hi: permuted.hi,
+                            p_permuted: found.p_permuted[at],
+                            p_permuted_max: f64::NAN,
                             null_lo: found.random[l].lo,
                             null_hi: found.random[l].hi,
                             p_random: found.p_random[at],
@@ -153,6 +173,11 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                 }
             }
         }
+    }
+    let largest = Array2::from_shape_vec((largest.len(), 1), largest).unwrap_or_default();
+    let cosines: Vec<f64> = rows.iter().map(|r: &ShiftRow| r.cosine).collect();
+    for (row, p) in rows.iter_mut().zip(max_t(&cosines, largest.view())) {
+        row.p_permuted_max = p;
     }
     Ok(rows)
 }

@@ -42,6 +42,7 @@ fn readings(states: &[(&str, f32)]) -> Readings {
         name: name.to_string(),
         prompt: (0..PAIRS).collect(),
         template: vec![0; PAIRS],
+        stratum: vec![0; PAIRS],
         words: vec![String::new(); 2 * PAIRS],
     };
     Readings {

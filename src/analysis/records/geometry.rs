@@ -172,8 +172,8 @@ record! {
     /// concept's population direction, s . d / sqrt(U) with d the mean difference over main pairs and U
     /// the unbiased estimate of |d|^2, in the layer's RMS. plain: s . d / |d|, which noise of d shortens.
     #[table("geometry/shifts")]
-    #[interval("95 % percentile bootstrap over texts with the direction held fixed, widened for few texts; that of the estimate is plain's, scaled as plain is: the error of the direction is not in it")]
-    #[null("signs of texts flipped (p_flip), random directions of the layer's covariance (null, p_random), placebo concepts (placebo, p_placebo, none against fewer than 19); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
+    #[interval("95 % symmetric bootstrap-t over texts x prompts of pairs; of plain: percentile bootstrap over texts with the direction held fixed; both widened for few")]
+    #[null("signs of texts flipped (p_flip), labels of pairs permuted, one sign a prompt, balanced within template and polarity, the same for all layers and states (permuted, p_permuted; p_permuted_max over all rows of the table), random directions of the layer's covariance (null, p_random), placebo concepts (placebo, p_placebo, none against fewer than 19); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
     pub struct ShiftRow {
         /// Model state.
         pub state: String,
@@ -205,6 +205,14 @@ record! {
         pub p_flip: f64,
         /// The same over layers.
         pub p_flip_max: f64,
+        /// Lower end of the band of cosines with directions of permuted labels.
+        pub permuted_lo: f64,
+        /// Upper end of the band.
+        pub permuted_hi: f64,
+        /// p of the cosine among them.
+        pub p_permuted: f64,
+        /// The same by max-T over all rows of the table: layers, states, directions, references, positions.
+        pub p_permuted_max: f64,
         /// Lower end of the band of cosines with random directions.
         pub null_lo: f64,
         /// Upper end of the band.

@@ -201,6 +201,7 @@ mod tests {
             name: name.into(),
             prompt: (0..12).collect(),
             template: vec![0; 12],
+            stratum: vec![0; 12],
             words: Vec::new(),
         };
         let r = trajectory(&TrajectoryInput {

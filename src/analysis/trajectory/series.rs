@@ -81,7 +81,7 @@ pub fn shifts(input: &TrajectoryInput, l: usize, missing: &mut Vec<String>) -> R
     for concept in roles.coupled() {
         let c = place("the concept", concept, &names)?;
         let differences = base.concepts[c].differences();
-        let found = population(differences.view(), &input.concepts[c].prompt, None)?;
+        let found = population(&input.concepts[c].source(differences.view()))?;
         let d = found.mean.row(l); // (d)
         let unit = found.noiseless[l].sqrt() * input.rms[l];
         if unit.is_nan() || unit <= 0.0 {
