@@ -37,6 +37,11 @@ impl Estimator {
     const NAMES: [&'static str; 6] =
         ["mean-diff", "pca-pairs", "pca-diff-centered", "logistic", "lda", "random"];
 
+    /// All names in one text.
+    pub fn list() -> String {
+        Estimator::NAMES.join(", ")
+    }
+
     /// Name in manifests, files and figures.
     pub fn name(self) -> &'static str {
         Estimator::NAMES[self as usize]
@@ -57,6 +62,7 @@ impl FromStr for Estimator {
         known.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),
             nearest: nearest(name, Estimator::NAMES.into_iter()).unwrap_or_default(),
+            known: Estimator::list(),
         })
     }
 }
