@@ -57,12 +57,14 @@ pub enum DirectionError {
         what: String,
     },
     /// No estimator has this name.
-    #[error("unknown estimator '{name}'; did you mean '{nearest}'? known: mean-diff, pca-pairs, pca-diff-centered, logistic, lda, random")]
+    #[error("unknown estimator '{name}'; did you mean '{nearest}'? known: {known}")]
     UnknownEstimator {
         /// Name as written.
         name: String,
         /// Known name with the least edit distance.
         nearest: String,
+        /// All known names.
+        known: String,
     },
     /// The logistic regression did not settle.
     #[error("the logistic regression did not converge at alpha {alpha} ({reason}): give a positive alpha, check the activations or use lda")]

@@ -45,6 +45,7 @@ impl Direction {
 /// Estimates a direction from all of `pairs`; `seed` is used where the method draws.
 ///
 /// - `mean-diff`: difference in means (Marks and Tegmark 2023).
+/// - `median-diff`: geometric median of the deltas (Weiszfeld 1937, Vardi and Zhang 2000).
 /// - `pca-pairs`: first component of +delta/2 and -delta/2 (Zou et al. 2023).
 /// - `pca-diff-centered`: first component of the centred deltas.
 /// - `logistic`: see the module of that name.
@@ -68,7 +69,7 @@ pub(super) fn estimate_at(
     pairs.check()?;
     let needed = match estimator {
         Estimator::MeanDiff | Estimator::Random => 1,
-        Estimator::PcaPairs | Estimator::Lda => 2,
+        Estimator::MedianDiff | Estimator::PcaPairs | Estimator::Lda => 2,
         Estimator::PcaDiffCentered => 3,
         Estimator::Logistic => 4,
     };
@@ -76,6 +77,7 @@ pub(super) fn estimate_at(
     let mean = pairs.mean_difference(); // (d)
     let vector = match estimator {
         Estimator::MeanDiff => mean.clone(),
+        Estimator::MedianDiff => geometric_median(&pairs.differences(), &mean),
         Estimator::PcaPairs => {
             let half = pairs.differences() / 2.0;
             first_component(concatenate![Axis(0), half, -&half])?
@@ -111,6 +113,33 @@ pub(super) fn estimate_at(
         raw_norm: along.abs(),
         sign_rule: if aligned { POSITIVE_HIGHER } else { AS_DRAWN }.to_string(),
     })
+}
+
+/// The point with the least sum of distances to the rows of `x (n, d)`, from `start (d)` on; a row that
+/// is the point itself pulls by at most 1.
+fn geometric_median(x: &Array2<f64>, start: &Array1<f64>) -> Array1<f64> {
+    let mut centre = start.clone();
+    for _ in 0..500 {
+        let (mut weights, mut here) = (0.0, 0.0);
+        let mut sum = Array1::<f64>::zeros(centre.len());
+        for row in x.rows() {
+            let off = &row - &centre;
+            let distance = off.dot(&off).sqrt();
+            if distance > 0.0 {
+                sum.scaled_add(1.0 / distance, &off);
+                weights += 1.0 / distance;
+            } else {
+                here += 1.0;
+            }
+        }
+        let pull = sum.dot(&sum).sqrt();
+        let step = if pull > here { sum * ((1.0 - here / pull) / weights) } else { sum * 0.0 };
+        centre += &step;
+        if step.dot(&step) <= 1e-20 * centre.dot(&centre) {
+            break;
+        }
+    }
+    centre
 }
 
 /// First principal component `(d)` of the rows of `x (n, d)`, centred.
@@ -167,15 +196,50 @@ pub(super) mod tests {
     #[test]
     fn every_estimator_that_keeps_the_shift_finds_the_planted_axis() {
         let pairs = planted(80, 12, 6.0, 4, 1);
-        for estimator in
-            [Estimator::MeanDiff, Estimator::PcaPairs, Estimator::Logistic, Estimator::Lda]
-        {
+        for estimator in [
+            Estimator::MeanDiff,
+            Estimator::MedianDiff,
+            Estimator::PcaPairs,
+            Estimator::Logistic,
+            Estimator::Lda,
+        ] {
             let got = estimate(&pairs, estimator, 0).unwrap();
             assert!(got.unit[4] > 0.9, "{estimator}: {}", got.unit[4]);
             assert!((got.raw_norm - 6.0).abs() < 1.0, "{estimator}");
         }
         let lost = estimate(&pairs, Estimator::PcaDiffCentered, 0).unwrap();
         assert!(lost.unit[4].abs() < 0.9);
+    }
+
+    #[test]
+    fn a_few_odd_pairs_turn_the_mean_and_not_the_median() {
+        let mut pairs = planted(40, 8, 3.0, 2, 4);
+        for i in 0..6 {
+            pairs.positive[[i, 5]] += 60.0;
+        }
+        let mean = estimate(&pairs, Estimator::MeanDiff, 0).unwrap();
+        let median = estimate(&pairs, Estimator::MedianDiff, 0).unwrap();
+        assert!(mean.unit[2] < 0.4 && median.unit[2] > 0.9, "{} {}", mean.unit[2], median.unit[2]);
+    }
+
+    #[test]
+    fn the_geometric_median_has_the_least_sum_of_distances() {
+        // Of the corners of a triangle with an angle of 120 degrees or more, that corner.
+        let x = ndarray::array![[0.0, 0.0], [4.0, 0.5], [-4.0, 0.5], [0.0, 0.0]];
+        let got = geometric_median(&x, &x.mean_axis(Axis(0)).unwrap());
+        assert!(got.dot(&got).sqrt() < 1e-6, "{got}");
+        let x = planted(9, 5, 1.0, 0, 8).differences();
+        let best = geometric_median(&x, &x.mean_axis(Axis(0)).unwrap());
+        let sum = |at: &Array1<f64>| -> f64 {
+            x.rows().into_iter().map(|r| (&r - at).dot(&(&r - at)).sqrt()).sum()
+        };
+        for i in 0..5 {
+            for by in [-1e-3, 1e-3] {
+                let mut other = best.clone();
+                other[i] += by;
+                assert!(sum(&other) > sum(&best));
+            }
+        }
     }
 
     #[test]
@@ -212,8 +276,9 @@ pub(super) mod tests {
         );
     }
 
-    const DRAWS_NOTHING: [Estimator; 5] = [
+    const DRAWS_NOTHING: [Estimator; 6] = [
         Estimator::MeanDiff,
+        Estimator::MedianDiff,
         Estimator::PcaPairs,
         Estimator::PcaDiffCentered,
         Estimator::Logistic,

@@ -15,6 +15,8 @@ use std::str::FromStr;
 pub enum Estimator {
     /// Difference in means.
     MeanDiff,
+    /// Geometric median of the differences: a few odd pairs do not turn it.
+    MedianDiff,
     /// First principal component of the differences and their negatives: keeps the mean shift.
     PcaPairs,
     /// First principal component of centred differences: loses the mean shift.
@@ -29,13 +31,18 @@ pub enum Estimator {
 
 impl Estimator {
     /// Every estimator, in the order tables use.
-    pub const ALL: [Estimator; 6] = {
+    pub const ALL: [Estimator; 7] = {
         use Estimator::*;
-        [MeanDiff, PcaPairs, PcaDiffCentered, Logistic, Lda, Random]
+        [MeanDiff, MedianDiff, PcaPairs, PcaDiffCentered, Logistic, Lda, Random]
     };
     /// Their names, in the same order.
-    const NAMES: [&'static str; 6] =
-        ["mean-diff", "pca-pairs", "pca-diff-centered", "logistic", "lda", "random"];
+    const NAMES: [&'static str; 7] =
+        ["mean-diff", "median-diff", "pca-pairs", "pca-diff-centered", "logistic", "lda", "random"];
+
+    /// All names in one text.
+    pub fn list() -> String {
+        Estimator::NAMES.join(", ")
+    }
 
     /// Name in manifests, files and figures.
     pub fn name(self) -> &'static str {
@@ -57,6 +64,7 @@ impl FromStr for Estimator {
         known.ok_or_else(|| DirectionError::UnknownEstimator {
             name: name.to_string(),
             nearest: nearest(name, Estimator::NAMES.into_iter()).unwrap_or_default(),
+            known: Estimator::list(),
         })
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod theme;
 pub mod training;
 pub mod trajectory;
 mod values;
+pub mod words;
 
 #[cfg(test)]
 mod samples;

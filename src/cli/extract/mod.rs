@@ -49,8 +49,8 @@ pub struct ExtractArgs {
     /// Pairs of each concept, drawn by the seed [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
-    /// Estimators: mean-diff, pca-pairs, pca-diff-centered, logistic, lda, random
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "mean-diff")]
+    #[arg(help = format!("Estimators: {}", Estimator::list()))]
     estimator: Vec<Estimator>,
     /// How the two sides are read: response (each prompt with the response of either side), or
     /// identical (the same neutral exchange behind the system prompt of either side)

@@ -10,13 +10,13 @@
 mod geometry;
 mod outcome;
 
-pub use geometry::{coupling, directions, heatmap, shift};
+pub use geometry::{coupling, directions, heatmap, shift, words};
 pub use outcome::{behaviour, causal, claims, link, training, trajectory};
 
 use std::path::Path;
 
 use super::{claims, concept_heatmap, directions, Estimate, FigureError, Written};
-use alone::{behaviour, causal, coupling, link, shift, training, trajectory};
+use alone::{behaviour, causal, coupling, link, shift, training, trajectory, words};
 
 /// Figures on their own: a palette of the names that they hold.
 pub mod alone {
@@ -40,7 +40,8 @@ pub mod alone {
         link: LinkData,
         shift: ShiftData,
         training: TrainingData,
-        trajectory: TrajectoryData
+        trajectory: TrajectoryData,
+        words: WordsData
     );
 }
 
@@ -151,7 +152,15 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     let mut unknown = link(&STATES[..3], 1, &PREDICTORS[..1]);
     unknown.panels[0].points[2].y = f64::NAN;
 
+    let rows = |n: usize| words(&CONCEPTS[..n], &[10, 24]);
+    let mut wordless = rows(2);
+    wordless.rows[0].area = Estimate::MISSING;
+    wordless.rows[1].words = f64::NAN;
+
     Ok(vec![
+        words::draw(&rows(3), &usual)?,
+        words::draw(&rows(10), &crowded)?,
+        words::draw(&wordless, &sparse)?,
         coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
         coupling::draw(&coupling(&STATES, all.clone(), vec![10, 24]), &crowded)?,
         coupling::draw(&coupling(&STATES[..7], vec![10, 24], vec![10, 24]), &sparse)?,

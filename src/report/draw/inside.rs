@@ -7,7 +7,8 @@ use crate::figures::concept_heatmap::{HeatmapData, HeatmapPanel};
 use crate::figures::coupling::{CouplingData, CouplingLine, NullBand};
 use crate::figures::directions::{ConceptQuality, DirectionsData};
 use crate::figures::shift::{DirectionSource, ShiftData, ShiftForm, ShiftPoint};
-use crate::figures::{concept_heatmap, coupling, directions, shift, Estimate, FigureError};
+use crate::figures::words::{WordsData, WordsRow};
+use crate::figures::{concept_heatmap, coupling, directions, shift, words, Estimate, FigureError};
 
 /// Draws what this file holds.
 pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
@@ -17,7 +18,8 @@ pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
     }
     d.keep(concept_heatmap::draw(&concepts(r), d.dir))?;
     d.keep(shift::draw(&shift(r), &d.conditions, d.dir))?;
-    d.keep(directions::draw(&directions(r), d.dir))
+    d.keep(directions::draw(&directions(r), d.dir))?;
+    d.keep(words::draw(&words(r), &d.concepts, d.dir))
 }
 
 /// The cosine of one pair by layer and condition.
@@ -207,5 +209,31 @@ fn directions(r: &Results) -> DirectionsData {
         chosen: r.reported().into_iter().filter(|l| layers.contains(l)).collect(),
         concepts: concepts.collect(),
         layers,
+    }
+}
+
+/// Quality in base at the reported layers beside what a bag of words reaches.
+fn words(r: &Results) -> WordsData {
+    let (estimator, layers) = (r.estimator(), r.reported());
+    let rows = (r.quality.iter())
+        .filter(|q| q.state == BASE && q.form == "raw" && q.estimator == estimator)
+        .filter(|q| layers.contains(&q.layer) && q.lexical.is_finite());
+    let mut kept: Vec<&QualityRow> = rows.collect();
+    let concepts = distinct(kept.iter().map(|q| q.concept.as_str()));
+    kept.sort_by_key(|q| (concepts.iter().position(|c| *c == q.concept), q.layer));
+    let row = |q: &&QualityRow| WordsRow {
+        concept: q.concept.clone(),
+        layer: format!("layer {}", q.layer),
+        area: estimate(q.estimate, q.lo, q.hi),
+        words: q.lexical,
+    };
+    WordsData {
+        name: "words".into(),
+        title: "Directions in base beside a bag of words".into(),
+        caption: format!(
+            "{estimator}: held-out AUROC (template and prompt held out), bars: 95 % bootstrap over prompts; bag of words: unigrams of the responses, L2 logistic regression, same folds. {} pairs a concept.",
+            counts(kept.iter().map(|q| q.pairs)),
+        ),
+        rows: kept.iter().map(row).collect(),
     }
 }
