@@ -92,11 +92,11 @@ pub(super) fn crossed(
     let known = interval.lo.is_finite() && interval.hi.is_finite();
     let along = products.sum_axis(Axis(0)) / t.sum(); // s . P_j (C_p)
     let lengths = (drawn.signs.dot(&gram) * &drawn.signs).sum_axis(Axis(1)); // (flips)
-    let permuted = drawn.signs.dot(&along).iter().zip(&lengths);
+    let along = drawn.signs.dot(&along); // (flips)
     Ok(Crossed {
         value,
         interval: if known { interval } else { Interval::UNDEFINED },
-        permuted: permuted
+        permuted: (along.iter().zip(&lengths))
             .map(|(&along, &squared)| f64::from(along) / (f64::from(squared).sqrt() * length))
             .collect(),
     })

@@ -244,13 +244,9 @@ mod tests {
         let pairs: Vec<Array3<f32>> = (axes.iter().zip(2..))
             .map(|(axis, index)| noise(PAIRS, layers, d, seed, index) + axis.mapv(|v| v as f32))
             .collect();
-        let source = |p: &'_ Array3<f32>| Source {
-            differences: p.view(),
-            clusters: &prompts,
-            strata: &strata,
-            beyond: None,
-        };
-        let sources: Vec<Source> = pairs.iter().map(source).collect();
+        let source =
+            |p| Source { differences: p, clusters: &prompts, strata: &strata, beyond: None };
+        let sources: Vec<Source> = pairs.iter().map(|p| source(p.view())).collect();
         let ruler = Ruler {
             axes: &axes,
             sources: &sources,
