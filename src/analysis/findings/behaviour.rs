@@ -105,7 +105,7 @@ pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
         outcome: ISOLATED.into(),
         unit: "share".into(),
         p: f.p,
-        null: tidy(OneFactorRow::META.null),
+        null: "rows of random direction at each condition's own noise".into(),
         null_lo: f.null_lo,
         null_hi: f.null_hi,
         note: format!("{} preferences isolated in all of them", f.cells),

@@ -113,7 +113,7 @@ record! {
     /// column means, X the conditions (mean over fine-tunes, shifts from base) by cells isolated in all of
     /// them.
     #[table("behaviour/one_factor")]
-    #[null("rows of random direction, as long as a condition's own noise is (its residual mean square less the part of the others' that the column mean gives it), column means subtracted")]
+    #[null("rows of random direction at each condition's own noise (its residual mean square less the part of the others' that the column mean gives it), column means subtracted; conservative")]
     #[source("Beckmann and Butlin, arXiv 2604.17031")]
     pub struct OneFactorRow {
         /// Share of the squared residuals.
