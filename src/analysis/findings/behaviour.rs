@@ -3,7 +3,6 @@
 use super::{of, unit};
 use crate::analysis::records::*;
 use crate::analysis::BASE;
-use crate::store::{frame::tidy, Record};
 
 /// Name of the outcome over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
