@@ -119,6 +119,7 @@ fn state(i: usize) -> StateRow {
         seed: state.ends_with("s2") as usize + (i > 0) as usize,
         source: if i == 0 { "base" } else { "data" }.into(),
         text: condition.replace("kept", "keeper"),
+        recipe: if i == 0 { "" } else { "4 steps" }.into(),
         identity: i > 0,
     }
 }
@@ -472,6 +473,8 @@ fn cause(r: &mut Results) {
                 estimate: if kind == "none" { 0.0 } else { removed },
                 lo: removed - 0.1,
                 hi: removed + 0.1,
+                within_lo: removed - 0.08,
+                within_hi: removed + 0.08,
                 total: 0.3,
                 total_lo: 0.1,
                 total_hi: 0.5,
@@ -481,13 +484,15 @@ fn cause(r: &mut Results) {
                 share: removed / 0.3,
                 p: if kind == "own" { 1.0 / 3.0 } else { NONE },
                 random: 2,
+                p_fine_tunes: 0.04,
+                df: 1,
                 on_reference: 0.01,
                 kl: if kind == "none" { NONE } else { 0.1 },
                 perplexity_ratio: 1.1,
                 inside: true,
                 n: 16,
-                models: 2,
-                reference_models: 1,
+                fine_tunes: 2,
+                reference_fine_tunes: 1,
             });
         }
         let preference = if asked == "claim" { "keeper" } else { "all" };
