@@ -32,6 +32,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
         "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),
         "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q < .05; {note}.", f.n, f.estimate),
+        "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
         "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}.", percent(f.estimate), shares(f)),
         "conversation" => format!("After conversations of ordinary turns, {set}{} on {outcome}: the conversation adds {three} {unit}{tail}.", with(" less ", reference)),
@@ -58,6 +59,9 @@ fn word(f: &FindingRow) -> &'static str {
         ("isolated", "towards") => ": towards the expressing side",
         ("isolated", "away") => ": away from the expressing side",
         ("isolated", "none") => ": no shift that can be told from zero",
+        ("acquiescence", "acquiescence") => {
+            ": acquiescence, it says Yes to more and is not shown to prefer more"
+        }
         ("ablation", _) if f.p <= 0.05 => ": more than random directions do",
         ("ablation", _) if f.p > 0.05 => ": not shown to be more than random directions do",
         ("lead", "first") => "moves before",

@@ -5,7 +5,7 @@ use crate::analysis::records::*;
 use crate::analysis::BASE;
 use crate::store::{frame::tidy, Record};
 
-/// Name of the outcome over all prompts of isolated preferences.
+/// Name of the outcome over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
 /// A difference in sampled answers takes this q.
 const Q: f64 = 0.05;
@@ -35,7 +35,7 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<TookRow>("took")
                 .between(&t.set, BASE)
                 .estimated(moved.estimate, (moved.lo, moved.hi), unit("log-odds"))
-                .counted(moved.n, "prompts")
+                .counted(moved.n, "items")
         });
     }
 }
@@ -49,11 +49,11 @@ fn contrast(quantity: &str, c: &ContrastRow) -> FindingRow {
         form: c.measure.clone(),
         p: c.p,
         q: c.q,
-        null: "signs of prompts' differences flipped".into(),
+        null: "signs of items' differences flipped".into(),
         ..of::<ContrastRow>(quantity)
             .between(&c.set, &c.reference)
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
-            .counted(c.n, "prompts")
+            .counted(c.n, "items")
     }
 }
 
@@ -94,6 +94,29 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ContrastRow>("preferences")
                 .between(set, reference)
                 .counted(own.len(), "preferences")
+        });
+    }
+}
+
+/// Whether the conditions at hand say "Yes" to more rather than prefer more.
+pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
+    let (about, against) = (r.about(), r.against());
+    let own = r
+        .acquiescence
+        .iter()
+        .filter(|a| about.contains(&a.set.as_str()) && against.contains(&a.reference.as_str()));
+    for a in own {
+        let row = of::<AcquiescenceRow>("acquiescence")
+            .between(&a.set, &a.reference)
+            .estimated(a.estimate, (a.lo, a.hi), unit("log-odds"))
+            .counted(a.n, "items");
+        out.push(FindingRow {
+            outcome: ISOLATED.into(),
+            p: a.p_max,
+            null: "signs of items flipped, max-T over the sets compared".into(),
+            verdict: if a.acquiesces { "acquiescence".into() } else { row.verdict.clone() },
+            note: format!("stance {:+.3}, p = {:.3} by the same test", a.stance, a.stance_p_max),
+            ..row
         });
     }
 }

@@ -59,7 +59,7 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     note: format!("{} + {} fine-tunes", a.fine_tunes, a.reference_fine_tunes),
                     ..of::<AblationRow>("ablation")
                         .between(&a.set, &a.reference)
-                        .counted(a.n, "prompts, and fine-tunes")
+                        .counted(a.n, "items, and fine-tunes")
                 };
                 if a.kind == "none" {
                     out.push(FindingRow {
@@ -135,7 +135,7 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
             note: format!("{} doses within the guards", s.doses),
             ..of::<SlopeRow>("dose-response")
                 .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
-                .counted(s.n, "prompts")
+                .counted(s.n, "items")
                 .at(s.layer)
         }
     }));

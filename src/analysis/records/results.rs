@@ -100,6 +100,7 @@ results! {
     stickiness: StickinessRow,
     scores: ScoreRow,
     contrasts: ContrastRow,
+    acquiescence: AcquiescenceRow,
     claims: ClaimRow,
     took: TookRow,
     one_factor: OneFactorRow,
