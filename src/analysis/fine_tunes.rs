@@ -46,9 +46,8 @@ pub fn over_fine_tunes(
 ) -> Contrast {
     let trained = || sides.iter().filter(|s| s.0.count() > 0);
     let recipes: Vec<&str> = trained().map(|s| s.0.recipe).collect();
-    let values: Vec<(&str, Vec<f64>)> = (all.iter())
-        .map(|s| (s.recipe, s.states.iter().map(|&i| each(i)).collect()))
-        .collect();
+    let values: Vec<(&str, Vec<f64>)> =
+        (all.iter()).map(|s| (s.recipe, s.states.iter().map(|&i| each(i)).collect())).collect();
     let spread = Spread::pooled(&recipes, values.iter().map(|(r, v)| (*r, v.as_slice())));
     let parts = trained().map(|(s, weight)| weight * weight * share(s.count())).sum();
     contrast(value, reach, spread, parts, level)

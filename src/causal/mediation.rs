@@ -77,8 +77,13 @@ pub fn necessity(edit: &str, arms: &Arms) -> Result<Necessity> {
     let taken = of(&arms.tuned - &arms.tuned_edited, tuned);
     let taken_of_reference = of(&arms.reference - &arms.reference_edited, reference);
     let total = less(&of(arms.tuned.to_owned(), tuned), Some(&plain));
-    let fine_tunes = [(tuned, &arms.tuned), (reference, &arms.reference)]
-        .map(|(recipe, cells)| if recipe.is_empty() { 0 } else { cells.nrows() });
+    let fine_tunes = [(tuned, &arms.tuned), (reference, &arms.reference)].map(|(recipe, cells)| {
+        if recipe.is_empty() {
+            0
+        } else {
+            cells.nrows()
+        }
+    });
     let judge = |left, removed| judge(edit, [total, left, removed], arms.tuned.ncols(), fine_tunes);
     let on_reference = less(&of(&arms.reference_edited - &arms.reference, reference), None);
     let mut out = Necessity {

@@ -8,12 +8,13 @@
 //! Without a condition of two fine-tunes V cannot be known: df is 0, the interval is that within these
 //! fine-tunes, and nothing is said of the conditions.
 //!
-//! Over clusters that weigh the same, r^2 = t^2 W with W = variance / n: the variance of a mean over a
-//! bootstrap of the clusters, times n / (n - 1), which needs no draws. t has n - 1 degrees of freedom: over
-//! the 12 items of a preference a normal quantile would hold 92 %.
+//! Of a mean over clusters, r^2 = t^2 W: W is the variance of the mean over a bootstrap of the clusters,
+//! times n / (n - 1), which needs no draws. t has n - 1 degrees of freedom: over the 12 items of a
+//! preference a normal quantile would hold 92 %.
 
+use super::bootstrap::Clusters;
 use super::interval::Interval;
-use super::moments::{moments, squares};
+use super::moments::{mean, squares};
 use super::replicates::{t_p_value, t_quantile};
 
 /// Variance of fine-tunes of one recipe about the mean of their condition.
@@ -54,6 +55,7 @@ impl Spread {
 /// A contrast with both of its intervals.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Contrast {
+    /// The estimate.
     pub value: f64,
     /// Fine-tunes as they are.
     pub within: Interval,
@@ -97,19 +99,29 @@ pub fn share(fine_tunes: usize) -> f64 {
 
 /// How far the mean of differences, one a cluster, reaches either way; NaN below two clusters.
 pub fn reach(differences: &[f64], level: f64) -> f64 {
-    let n = differences.len();
-    if n < 2 {
+    let own: Vec<usize> = (0..differences.len()).collect();
+    reach_over(differences, &own, level)
+}
+
+/// As [`reach`] where a cluster may have several differences: the variance that leaving out a cluster
+/// shows to first order, which for clusters of one size is W.
+pub fn reach_over(differences: &[f64], clusters: &[usize], level: f64) -> f64 {
+    let (grouped, centre) = (Clusters::new(clusters), mean(differences));
+    let n = grouped.count() as f64;
+    if n < 2.0 {
         return f64::NAN;
     }
-    let (_, variance) = moments(differences);
-    t_quantile(n as f64 - 1.0, level) * (variance / n as f64).sqrt()
+    let off: Vec<f64> = differences.iter().map(|d| d - centre).collect();
+    let squares: f64 = grouped.totals(&off).iter().map(|e| e * e).sum();
+    let w = squares / (differences.len() as f64).powi(2) * n / (n - 1.0);
+    t_quantile(n - 1.0, level) * w.sqrt()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stats::bootstrap::cluster_counts;
-    use crate::stats::moments::mean;
+    use crate::stats::moments::moments;
     use crate::stats::rng::stream;
     use approx::assert_abs_diff_eq;
     use rand_distr::{Distribution, StandardNormal};
@@ -185,6 +197,10 @@ mod tests {
             .collect();
         let w = moments(&drawn).1 * 8.0 / 7.0;
         assert_abs_diff_eq!(reach(&x, 0.95), 2.3646 * w.sqrt(), epsilon = 0.01);
+        // Two values of a cluster are those of one that is their mean.
+        let (twice, of): (Vec<f64>, Vec<usize>) =
+            x.iter().enumerate().flat_map(|(i, x)| [(x - 1.0, i), (x + 1.0, i)]).unzip();
+        assert_abs_diff_eq!(reach_over(&twice, &of, 0.95), reach(&x, 0.95), epsilon = 1e-12);
         assert!(reach(&[1.0], 0.95).is_nan());
     }
 

@@ -242,8 +242,7 @@ mod tests {
         other.asked = CLAIM.into();
         let against = &[other];
         let (isolated, recipes) = (&[], ["lora"; 2]);
-        let sides =
-            Sides { set: "x", reference: "y", tuned: &tuned, against, isolated, recipes };
+        let sides = Sides { set: "x", reference: "y", tuned: &tuned, against, isolated, recipes };
         assert!(judge_ablations(&sides, Guards::default()).is_err());
     }
 }

@@ -11,6 +11,7 @@ use crate::analysis::records::*;
 use crate::analysis::state::{by_condition, BASE};
 use crate::analysis::{over_fine_tunes, FineTunes, Result};
 use crate::geometry::population::Source;
+use crate::geometry::projections::{every_projection, Ruler};
 use crate::geometry::shift::{mean_of_others, mean_shift, ShiftInput};
 use ndarray::{Array3, ArrayView2, ArrayView3};
 
@@ -23,10 +24,13 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
     let clusters = asked.texts();
     let axes: Vec<ArrayView2<f64>> = base.along.iter().map(|a| a.direction.mean.view()).collect();
     let sources: Vec<Source> = base.along.iter().map(|a| a.source(asked, 0)).collect();
+    let placebos = base.placebos();
     let (mut rows, mut largest) = (Vec::new(), Vec::new());
     for (at, position) in readings.positions.iter().enumerate() {
         let texts: Vec<ArrayView3<f32>> =
             (readings.acts.iter()).map(|a| a.neutral[at].view()).collect();
+        let random = &base.random[at];
+        let ruler = Ruler { axes: &axes, sources: &sources, placebos: &placebos, random };
         let along = fine_tunes(asked, base, &texts)?;
         for set in sets.iter().filter(|s| s.set != BASE) {
             for &name in references.iter().filter(|r| **r != set.set) {
@@ -37,8 +41,7 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
                 let (tuned, from) = (mean(set)?, mean(reference)?);
                 let input =
                     ShiftInput { tuned: tuned.view(), base: from.view(), clusters: &clusters };
-                let options = asked.shift_options();
-                let found = base.project(&input, (&axes, &sources), at, options)?;
+                let found = every_projection(&input, &ruler, asked.shift_options())?;
                 for (axis, direction) in base.along.iter().enumerate() {
                     rows.extend(asked.layers().map(|l| {
                         let crossed = found.crossed[l][axis];
@@ -94,7 +97,11 @@ fn fine_tunes(asked: &Asked, base: &InBase, texts: &[ArrayView3<f32>]) -> Result
     let layers = asked.layers().len();
     let mut along = Array3::zeros((texts.len(), base.along.len(), layers));
     for m in asked.states() {
-        let input = ShiftInput { tuned: texts[m], base: texts[0], clusters: &clusters };
+        let input = ShiftInput {
+            tuned: texts[m].reborrow(),
+            base: texts[0].reborrow(),
+            clusters: &clusters,
+        };
         let shift = mean_shift(&input)?; // (layers, d)
         for (axis, a) in base.along.iter().enumerate() {
             for l in asked.layers() {

@@ -12,11 +12,10 @@ use crate::analysis::records::*;
 use crate::analysis::state::{states_of, BASE};
 use crate::analysis::{ConceptActivations, Result};
 use crate::geometry::population::{population, Population, Source};
-use crate::geometry::projections::{every_projection, Projections, Ruler};
+use crate::geometry::projections::{every_projection, Ruler};
 use crate::geometry::random_directions::RandomDirections;
 use crate::geometry::shift::{self, between_poles, mean_of_others, mean_shift, ShiftInput};
 use crate::stats::corrections::max_t;
-use crate::stats::Resampling;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 /// A direction that shifts are projected on.
@@ -90,7 +89,7 @@ pub(super) struct InBase {
     pub along: Vec<Along>,
     placebos: Vec<Array2<f64>>,
     /// By position.
-    random: Vec<RandomDirections>,
+    pub random: Vec<RandomDirections>,
 }
 
 impl InBase {
@@ -105,18 +104,8 @@ impl InBase {
         })
     }
 
-    /// Projects a shift at a position on axes, with the nulls of base.
-    pub fn project(
-        &self,
-        input: &ShiftInput,
-        (axes, sources): (&[ArrayView2<f64>], &[Source]),
-        position: usize,
-        options: Resampling,
-    ) -> Result<Projections> {
-        let placebos: Vec<ArrayView2<f64>> = self.placebos.iter().map(|p| p.view()).collect();
-        let random = &self.random[position];
-        let ruler = Ruler { axes, sources, placebos: &placebos, random };
-        Ok(every_projection(input, &ruler, options)?)
+    pub fn placebos(&self) -> Vec<ArrayView2<'_, f64>> {
+        self.placebos.iter().map(|p| p.view()).collect()
     }
 }
 
@@ -141,9 +130,12 @@ pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
         let sources: Vec<Source> = (base.along.iter().map(|a| a.source(asked, 0)))
             .chain(own.iter().map(|a| a.source(asked, m)))
             .collect();
+        let placebos = base.placebos();
         for (position, at_position) in readings.positions.iter().enumerate() {
             let texts: Vec<ArrayView3<f32>> =
                 (readings.acts.iter()).map(|a| a.neutral[position].view()).collect();
+            let random = &base.random[position];
+            let ruler = Ruler { axes: &views, sources: &sources, placebos: &placebos, random };
             for from in compared(asked, &readings.states[m].condition) {
                 let mean = match from.less == BASE {
                     true => None,
@@ -154,8 +146,7 @@ pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
                     base: mean.as_ref().map_or(texts[0].reborrow(), |m| m.view()),
                     clusters: &clusters,
                 };
-                let axes_of = (&views[..], &sources[..]);
-                let found = base.project(&input, axes_of, position, asked.shift_options())?;
+                let found = every_projection(&input, &ruler, asked.shift_options())?;
                 for (axis, (source, along)) in axes.iter().enumerate() {
                     let placebo = &found.against_placebos[axis];
                     rows.extend(asked.layers().map(|l| {
