@@ -4,7 +4,6 @@
 //! yes-bias moves and its stance does not. Both contrasts are over the isolated cells, tested by the same
 //! flips of items' signs, each adjusted over all pairs of sets that are compared.
 
-use super::contrasts::ISOLATED;
 use super::sets::{less, status, tested, ItemValue, Scored, Sides};
 use crate::analysis::records::AcquiescenceRow;
 use crate::analysis::Draws;
@@ -30,7 +29,7 @@ pub(super) fn acquiescence(
         let texts = [set.text.as_str(), &reference.text];
         let isolated = |a: &[ItemValue], b: &[ItemValue]| -> Vec<ItemValue> {
             let mut left = less(a, b);
-            left.retain(|v| status(battery, &v.preference, &texts) == ISOLATED);
+            left.retain(|v| status(battery, &v.preference, &texts) != "implied");
             left
         };
         let moved = isolated(&set.bias, &reference.bias);
