@@ -3,6 +3,8 @@
 
 #[path = "../examples/calibrate/check.rs"]
 mod check;
+#[path = "../examples/calibrate/contrasts.rs"]
+mod contrasts;
 #[path = "../examples/calibrate/cosine.rs"]
 mod cosine;
 #[path = "../examples/calibrate/intervals.rs"]
@@ -74,4 +76,9 @@ fn the_whole_calibration_asks_for_93_to_97_percent_of_500_trials_or_more() {
 #[test]
 fn acquiescence_is_named_and_a_preference_leaves_no_bias() {
     pass(keys::all(Size::REDUCED));
+}
+
+#[test]
+fn intervals_of_conditions_count_their_fine_tunes() {
+    pass(contrasts::all(Size::REDUCED));
 }

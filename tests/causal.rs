@@ -92,9 +92,9 @@ fn on_claim(lab: &Lab, seeds: &[(f64, f64, f64)], directions: &[Direction]) -> V
         (seeds.iter()).map(|&(a, b, c)| ablated(&lab.tuned(a, b, c))).collect();
     let (tuned, base): (Vec<&[Edited]>, _) =
         (tuned.iter().map(Vec::as_slice).collect(), ablated(lab.base()));
-    let all = necessities(&tuned, &[&base], &|p| p == "claim", 1000, 1).unwrap();
+    let all = necessities(&tuned, &[&base], ["lora", ""], &|p| p == "claim").unwrap();
     assert_eq!(all[0].against_plain.edit, "none");
-    assert_eq!(all[0].against_plain.removed, 0.0);
+    assert_eq!(all[0].against_plain.removed.value, 0.0);
     all[1..].to_vec()
 }
 
@@ -118,16 +118,16 @@ fn mediation_comes_out_at_its_true_share_on_each_of_two_planted_paths() {
     for ((n, share), own) in all.iter().zip([0.75, 0.25, 0.0]).zip(own) {
         let name = &n.against_plain.edit;
         let both = &n.against_edited;
-        assert!((both.total - 1.2).abs() < 2e-3, "{name}: {}", both.total);
+        assert!((both.total.value - 1.2).abs() < 2e-3, "{name}: {}", both.total.value);
         assert!((both.share - share).abs() < 2e-3, "{name}: {}", both.share);
         // Of three seeds with an SD of .12: 1.2 -+ 4.30 x .12 / sqrt(3).
-        let half = both.total_interval.width() / 2.0;
-        assert!(both.total_interval.contains(1.2) && (0.22..0.34).contains(&half), "{half}");
+        let half = both.total.interval.width() / 2.0;
+        assert!(both.total.interval.contains(1.2) && (0.22..0.34).contains(&half), "{half}");
         // Against the plain reference the ablation also takes what base has along the direction.
         let plain = &n.against_plain;
         assert!((plain.share - (share + own / 1.2)).abs() < 3e-3, "{name}: {}", plain.share);
         assert!((n.on_reference.value + own).abs() < 2e-3, "{name}");
-        assert_eq!((plain.n_prompts, plain.n_seeds, plain.n_reference), (N, 3, 1));
+        assert_eq!((plain.n_prompts, plain.fine_tunes), (N, [3, 0]));
     }
 }
 
@@ -165,7 +165,7 @@ fn correlation_without_causation_has_a_mediation_of_zero() {
     let random: Vec<f64> = {
         let drawn = Direction::random(&base, &[0, 1, 2], 19, 4).unwrap();
         let all = on_claim(&lab, &seeds, &drawn);
-        all.iter().map(|n| n.against_edited.removed).collect()
+        all.iter().map(|n| n.against_edited.removed.value).collect()
     };
     assert_eq!(specificity(&share(1), &random), 1.0 / 20.0);
     assert!(specificity(&share(0), &random) > 0.5);

@@ -183,8 +183,9 @@ fn a_sweep_and_an_ablation_are_what_the_analysis_says_of_the_same_directions() {
         tuned: &[run("tuned", &merged)],
         against: &[run("base", &model.decoder)],
         isolated: &isolated,
+        recipes: ["as named", ""],
     };
-    let want = judge_ablations(&sides, Guards::default(), draws).unwrap();
+    let want = judge_ablations(&sides, Guards::default()).unwrap();
     let adapter = desk.text("tuned");
     let compared = ["--ablate", "--score", "--against", "base", "--adapter", &adapter];
     let json = desk.steer(&[&fixed[..], &compared].concat()).unwrap();
@@ -261,7 +262,7 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
         row(&json["ablation"], &[("edit", "read"), ("preference", "claim"), ("against", "edited")]);
     assert!((number(&read["total"]) - 1.2).abs() < 3e-3, "{read}");
     assert!((number(&read["share"]) - 0.75).abs() < 3e-3, "{read}");
-    assert_eq!((number(&read["models"]), number(&read["reference_models"])), (3.0, 1.0));
+    assert_eq!((number(&read["fine_tunes"]), number(&read["reference_fine_tunes"])), (3.0, 0.0));
     // One pair of the same models knows nothing of the spread over seeds.
     let one = judge(&[many("--adapter", &seeds[1..2]), base.clone()].concat()).unwrap();
     let one =

@@ -78,6 +78,7 @@ fn run_folder(folder: &Path) {
         seed: s.seed as usize,
         source: "adapter".into(),
         text: s.text.clone(),
+        recipe: s.recipe.clone(),
         identity: !s.is_base(),
     });
     w.records(&states.collect::<Vec<_>>()).unwrap();

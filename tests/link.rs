@@ -129,6 +129,7 @@ fn write(run: &Run, path: &Path) {
         seed: s.seed as usize,
         source: "data".into(),
         text: s.text.clone(),
+        recipe: s.recipe.clone(),
         identity: !s.is_base(),
     });
     w.records(&states.collect::<Vec<_>>()).unwrap();

@@ -163,6 +163,13 @@ fn shifts_are_those_of_the_study() {
         own.cloned().collect()
     };
     same("shifts", &response(study), &response(command));
+    // A study knows that the mate had fewer steps; by name all are of one recipe.
+    let contrasts = |r: &Results| -> Vec<_> {
+        let own = r.shift_contrasts.iter().filter(|s| s.position == "response-mean");
+        own.filter(|s| s.set != "mate").cloned().collect()
+    };
+    same("contrasts of shifts", &contrasts(study), &contrasts(command));
+    assert!(contrasts(study).iter().any(|s| s.df == 1 && s.hi > s.within_hi));
     same("poles", &study.poles, &command.poles);
     same("cosines of shifts", &study.shift_cosines, &command.shift_cosines);
 }
@@ -201,6 +208,9 @@ fn scores_and_contrasts_are_those_of_the_study() {
             let mut c = c.clone();
             c.set = "boat".into();
             c.q = 0.0; // over the sets of a table
+                       // A study knows how fine-tunes of its recipe differ, a command of states does not.
+            (c.lo, c.hi) = (c.within_lo, c.within_hi);
+            (c.df, c.p_fine_tunes) = (0, f64::NAN);
             c
         });
         own.collect()

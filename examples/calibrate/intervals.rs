@@ -24,13 +24,13 @@ pub fn coverage(what: &str, size: Size, holds: impl Fn(u64) -> Option<bool> + Sy
     Check::new(format!("{what}: 95 % interval holds it"), share, size.bounds, n)
 }
 
-fn normal(n: usize, repeat: u64, purpose: &str) -> Vec<f64> {
+pub fn normal(n: usize, repeat: u64, purpose: &str) -> Vec<f64> {
     let mut out = vec![0f32; n];
     fill_normal(&mut stream(repeat, purpose, 0), &mut out);
     out.into_iter().map(f64::from).collect()
 }
 
-fn rows(n: usize, repeat: u64, purpose: &str) -> Array3<f32> {
+pub fn rows(n: usize, repeat: u64, purpose: &str) -> Array3<f32> {
     let mut x = Array2::zeros((n, WIDTH));
     fill_normal(&mut stream(repeat, purpose, 0), x.as_slice_mut().unwrap_or_default());
     for (mut column, s) in x.columns_mut().into_iter().zip(spectrum(false)) {

@@ -3,7 +3,8 @@
 //!
 //! Two conditions of two fine-tunes each over 48 items of two questions. An item's level is shared by all
 //! states, as that of a text is; what a state adds varies by item and by question, more for some items
-//! than for others. Fine-tunes are as they are: what varies between them is in other intervals.
+//! than for others. Fine-tunes are as they are, and so are
+//! the intervals: those that count them are in `contrasts`.
 
 use crate::check::{Check, Size};
 use crate::intervals::coverage;
@@ -116,11 +117,11 @@ pub fn all(size: Size) -> Vec<Check> {
         said("nothing planted", nothing.rate(2), (0.0, 0.025 + slack(n)), nothing.len()),
         coverage("yes-bias 0 beside a preference", size, |repeat| {
             let (_, bias, _) = compared((0.4, 0.0), size.draws, repeat)?;
-            Some(bias.lo <= 0.0 && 0.0 <= bias.hi)
+            Some(bias.within_lo <= 0.0 && 0.0 <= bias.within_hi)
         }),
         coverage("stance 0 beside a Yes", size, |repeat| {
             let (stance, _, _) = compared((0.0, 0.4), size.draws, repeat)?;
-            Some(stance.lo <= 0.0 && 0.0 <= stance.hi)
+            Some(stance.within_lo <= 0.0 && 0.0 <= stance.within_hi)
         }),
     ]
 }

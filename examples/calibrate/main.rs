@@ -7,6 +7,7 @@
 //! fails. `--reduced` draws less, with bounds to match, as the tests do.
 
 mod check;
+mod contrasts;
 mod cosine;
 mod intervals;
 mod keys;
@@ -19,11 +20,12 @@ fn main() {
     let reduced = std::env::args().any(|a| a == "--reduced");
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
-    let parts: [Part; 9] = [
+    let parts: [Part; 10] = [
         ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),
         ("other intervals", intervals::all),
+        ("contrasts of conditions", contrasts::all),
         ("nulls: labels, placebos, corrections", nulls::labels),
         ("nulls: random directions", nulls::directions),
         ("nulls: states alike", nulls::states),

@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod directions;
 mod error;
 pub mod findings;
+mod fine_tunes;
 pub mod geometry;
 pub mod link;
 pub mod readings;
@@ -23,6 +24,7 @@ pub mod trajectory;
 
 pub use directions::{DirectionOptions, Directions};
 pub use error::AnalysisError;
+pub use fine_tunes::{over_fine_tunes, FineTunes};
 pub use readings::{ConceptActivations, ConceptInfo, Readings, StateActivations};
 pub use roles::{Draws, Roles};
 pub use scale::layer_rms;

@@ -2,6 +2,8 @@
 
 /// Name of the unchanged model, and of its condition.
 pub const BASE: &str = "base";
+/// Recipe of fine-tunes that are known by name alone.
+const NAMED: &str = "as named";
 
 /// One model state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,22 +17,29 @@ pub struct State {
     /// Name of the rows that it was trained on, by which preferences are implied or isolated; of a
     /// prompted state the condition.
     pub text: String,
+    /// Name of the recipe that it was trained by; conditions of one recipe share the variance of their
+    /// fine-tunes. Empty for what was not trained.
+    pub recipe: String,
 }
 
 impl State {
     /// The unchanged model.
     pub fn base() -> Self {
-        State { id: BASE.into(), condition: BASE.into(), seed: 0, text: BASE.into() }
+        let [id, condition, text] = [BASE; 3].map(String::from);
+        State { id, condition, seed: 0, text, recipe: String::new() }
     }
 
-    /// A state by its name alone: `-2` or `-s2` behind a condition's name tells fine-tunes apart.
+    /// A state by its name alone: `-2` or `-s2` behind a condition's name tells fine-tunes apart, which
+    /// are all taken to be of one recipe.
     pub fn named(id: &str) -> Self {
         let parts = id.rsplit_once('-').and_then(|(front, n)| {
             let n = n.strip_prefix('s').unwrap_or(n);
             Some((front, n.parse().ok().filter(|_| !front.is_empty())?))
         });
         let (condition, seed) = parts.unwrap_or((id, 0));
-        State { id: id.into(), condition: condition.into(), seed, text: condition.into() }
+        let [condition, text] = [condition; 2].map(String::from);
+        let recipe = if id == BASE { "" } else { NAMED }.into();
+        State { id: id.into(), condition, seed, text, recipe }
     }
 
     pub fn is_base(&self) -> bool {

@@ -4,27 +4,33 @@
 //! fine-tuned, so an ablation is judged twice: the edited tuned model against the plain reference,
 //! and against the equally edited reference. The two differ by what the edit does to the reference,
 //! which is given too; where that is not small, only the second says what the direction mediates.
-//! The amounts removed and left have 95 % bootstrap intervals over prompts and, with more than one,
-//! seeds, widened for few of either. share = removed / total exists only where the total can be told
+//! The amounts removed and left are contrasts of conditions ([`mod@crate::stats::contrast`]): over
+//! prompts, and over fine-tunes where a side has several.
+//! share = removed / total exists only where the total can be told
 //! from zero, and is a point: a quotient of two noisy amounts has no interval worth printing.
 
-use super::resample::{mean, means, prompt_shares, seed_shares, LEVEL};
 use super::warning::{FEWEST_SEEDS, RESOLUTION};
 use super::{CausalError, Result, Warning};
-use crate::stats::bootstrap::Estimate;
-use crate::stats::interval::percentile;
+use crate::stats::contrast::{contrast, reach, share, Contrast, Spread};
+use crate::stats::moments::mean;
 use crate::stats::permutation::{p_among, Tail};
 use crate::stats::Interval;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
-/// Scores of one battery in four arms, `(seeds, prompts)`: every arm lists the same prompts in the
-/// same order, and an edited arm the seeds of its plain one.
+/// Coverage of the intervals.
+const LEVEL: f64 = 0.95;
+
+/// Scores of one battery in four arms, `(models, prompts)`: every arm lists the same prompts in the
+/// same order, and an edited arm the models of its plain one.
 #[derive(Debug, Clone, Copy)]
 pub struct Arms<'a> {
     pub tuned: ArrayView2<'a, f64>,
     pub reference: ArrayView2<'a, f64>,
     pub tuned_edited: ArrayView2<'a, f64>,
     pub reference_edited: ArrayView2<'a, f64>,
+    /// Recipes by which the models of the tuned and of the reference side were trained; empty for
+    /// models that were not.
+    pub recipes: [&'a str; 2],
 }
 
 /// What an edit leaves of a shift, and what it takes.
@@ -32,21 +38,17 @@ pub struct Arms<'a> {
 pub struct Mediation {
     pub edit: String,
     /// Mean shift without the edit.
-    pub total: f64,
-    pub total_interval: Interval,
+    pub total: Contrast,
     /// Mean shift that is left under the edit.
-    pub left: f64,
-    pub left_interval: Interval,
+    pub left: Contrast,
     /// total - left.
-    pub removed: f64,
-    pub removed_interval: Interval,
+    pub removed: Contrast,
     /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
     /// within rounding of it.
     pub share: f64,
     pub n_prompts: usize,
     /// Fine-tunes of the tuned condition, and of the reference.
-    pub n_seeds: usize,
-    pub n_reference: usize,
+    pub fine_tunes: [usize; 2],
     pub warnings: Vec<Warning>,
 }
 
@@ -58,50 +60,49 @@ pub struct Necessity {
     /// Edited tuned less equally edited reference.
     pub against_edited: Mediation,
     /// What the edit does to the reference: edited less plain.
-    pub on_reference: Estimate,
+    pub on_reference: Contrast,
 }
 
-/// Judges an edit; the streams depend on `seed` alone, so edits are compared on the same draws.
+/// Judges an edit.
 ///
 /// # Errors
-/// `Shape` where arms differ in prompts or seeds, `Empty` without prompts, `NotFinite`.
-pub fn necessity(edit: &str, arms: &Arms, draws: usize, seed: u64) -> Result<Necessity> {
-    let (s, p) = arms.tuned.dim();
-    let (r, _) = arms.reference.dim();
-    check(edit, arms, (s, r, p))?;
-    let free = s + r - 2;
-    let prompts = prompt_shares(p, draws, seed, "mediation");
-    let of_tuned = seed_shares(s, free, draws, seed, "mediation-seeds");
-    let of_reference = seed_shares(r, free, draws, seed, "mediation-reference-seeds");
-    let of = |cells: ArrayView2<f64>, seeds: &Array2<f64>| {
-        let mut draws = means(&prompts, seeds, cells);
-        draws.insert(0, mean(cells)); // the estimate first
-        draws
-    };
-    let reference = of(arms.reference, &of_reference);
-    let total = less(&of(arms.tuned, &of_tuned), &reference);
-    let edited = of(arms.tuned_edited, &of_tuned);
-    let reference_edited = of(arms.reference_edited, &of_reference);
-    let against = |left: &[f64]| judge(edit, &total, left, (p, s, r));
-    let own = less(&reference_edited, &reference);
+/// `Shape` where arms differ in prompts or models, `Empty` without prompts, `NotFinite`.
+pub fn necessity(edit: &str, arms: &Arms) -> Result<Necessity> {
+    check(edit, arms)?;
+    let [tuned, reference] = arms.recipes;
+    let of = |cells: Array2<f64>, recipe| Side { cells, recipe };
+    let plain = of(arms.reference.to_owned(), reference);
+    let edited = of(arms.tuned_edited.to_owned(), tuned);
+    let reference_edited = of(arms.reference_edited.to_owned(), reference);
+    let taken = of(&arms.tuned - &arms.tuned_edited, tuned);
+    let taken_of_reference = of(&arms.reference - &arms.reference_edited, reference);
+    let total = less(&of(arms.tuned.to_owned(), tuned), Some(&plain));
+    let fine_tunes = [(tuned, &arms.tuned), (reference, &arms.reference)].map(|(recipe, cells)| {
+        if recipe.is_empty() {
+            0
+        } else {
+            cells.nrows()
+        }
+    });
+    let judge = |left, removed| judge(edit, [total, left, removed], arms.tuned.ncols(), fine_tunes);
+    let on_reference = less(&of(&arms.reference_edited - &arms.reference, reference), None);
     let mut out = Necessity {
-        against_plain: against(&less(&edited, &reference)),
-        against_edited: against(&less(&edited, &reference_edited)),
-        on_reference: Estimate {
-            value: own[0],
-            interval: percentile(&mut own[1..].to_vec(), LEVEL),
-            n: r * p,
-            n_clusters: p,
-        },
+        against_plain: judge(less(&edited, Some(&plain)), less(&taken, None)),
+        against_edited: judge(
+            less(&edited, Some(&reference_edited)),
+            less(&taken, Some(&taken_of_reference)),
+        ),
+        on_reference,
     };
-    let Interval { lo, hi } = out.on_reference.interval;
-    if !out.on_reference.interval.contains(0.0) {
+    let Interval { lo, hi } = on_reference.interval;
+    if !on_reference.interval.contains(0.0) {
         out.against_plain.warnings.push(Warning::MovesReference { edit: edit.into(), lo, hi });
     }
     Ok(out)
 }
 
-fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()> {
+fn check(edit: &str, arms: &Arms) -> Result<()> {
+    let ((s, p), (r, _)) = (arms.tuned.dim(), arms.reference.dim());
     if p == 0 || s == 0 || r == 0 {
         return Err(CausalError::Empty("no prompts or no models to compare"));
     }
@@ -127,38 +128,67 @@ fn check(edit: &str, arms: &Arms, (s, r, p): (usize, usize, usize)) -> Result<()
     Ok(())
 }
 
-/// What `a` has more than `b`.
-fn less(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
+/// What the models of a side have on every prompt, `(models, prompts)`.
+struct Side<'a> {
+    cells: Array2<f64>,
+    recipe: &'a str,
 }
 
-/// `total` and `left`: the estimate, then its draws.
-fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
-    let interval = |v: &[f64]| percentile(&mut v[1..].to_vec(), LEVEL);
-    let removed = less(total, left);
-    let total_interval = interval(total);
-    let mut warnings = Vec::new();
-    let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
-    let has_share = told && total[0].abs() >= RESOLUTION;
-    if !has_share {
-        warnings.push(Warning::TotalIncludesZero { lo: total_interval.lo, hi: total_interval.hi });
+impl Side<'_> {
+    /// Mean over models, one a prompt.
+    fn prompts(&self) -> Vec<f64> {
+        self.cells.mean_axis(Axis(0)).unwrap_or_default().to_vec()
     }
-    let fewest = s.min(r);
-    if fewest < FEWEST_SEEDS {
-        warnings.push(Warning::FewSeeds { n: fewest });
+
+    /// Mean over prompts, one a fine-tune; none where nothing was trained.
+    fn fine_tunes(&self) -> Vec<f64> {
+        match self.recipe.is_empty() {
+            true => Vec::new(),
+            false => self.cells.mean_axis(Axis(1)).unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// A side less another, or as it is where the other cannot differ from 0.
+fn less(a: &Side, b: Option<&Side>) -> Contrast {
+    let mut apart = a.prompts();
+    let mut sides = vec![(a.recipe, a.fine_tunes())];
+    if let Some(b) = b {
+        apart.iter_mut().zip(b.prompts()).for_each(|(a, b)| *a -= b);
+        sides.push((b.recipe, b.fine_tunes()));
+    }
+    sides.retain(|s| !s.1.is_empty());
+    let recipes: Vec<&str> = sides.iter().map(|s| s.0).collect();
+    let spread = Spread::pooled(&recipes, sides.iter().map(|s| (s.0, s.1.as_slice())));
+    let parts = sides.iter().map(|s| share(s.1.len())).sum();
+    contrast(mean(&apart), reach(&apart, LEVEL), spread, parts, LEVEL)
+}
+
+fn judge(
+    edit: &str,
+    [total, left, removed]: [Contrast; 3],
+    n_prompts: usize,
+    fine_tunes: [usize; 2],
+) -> Mediation {
+    let mut warnings = Vec::new();
+    let Interval { lo, hi } = total.interval;
+    let told = lo > 0.0 || hi < 0.0;
+    let has_share = told && total.value.abs() >= RESOLUTION;
+    if !has_share {
+        warnings.push(Warning::TotalIncludesZero { lo, hi });
+    }
+    let fewest = fine_tunes.into_iter().filter(|n| *n > 0).min();
+    if let Some(n) = fewest.filter(|n| *n < FEWEST_SEEDS) {
+        warnings.push(Warning::FewSeeds { n });
     }
     Mediation {
         edit: edit.into(),
-        total: total[0],
-        total_interval,
-        left: left[0],
-        left_interval: interval(left),
-        removed: removed[0],
-        removed_interval: interval(&removed),
-        share: if has_share { removed[0] / total[0] } else { f64::NAN },
-        n_prompts: p,
-        n_seeds: s,
-        n_reference: r,
+        total,
+        left,
+        removed,
+        share: if has_share { removed.value / total.value } else { f64::NAN },
+        n_prompts,
+        fine_tunes,
         warnings,
     }
 }
@@ -166,9 +196,9 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
 /// Chance that a random direction takes at least as much of the shift, (1 + b) / (1 + n), from what
 /// random directions remove of the same shift; NaN without any.
 pub fn specificity(edit: &Mediation, random: &[f64]) -> f64 {
-    let towards = edit.total.signum();
+    let towards = edit.total.value.signum();
     let null: Vec<f64> = random.iter().map(|r| r * towards).collect();
-    p_among(edit.removed * towards, &null, Tail::Greater)
+    p_among(edit.removed.value * towards, &null, Tail::Greater)
 }
 
 #[cfg(test)]
@@ -187,8 +217,9 @@ mod tests {
             reference: zero.view(),
             tuned_edited: edited.view(),
             reference_edited: zero.view(),
+            recipes: ["lora", ""],
         };
-        necessity("a", &arms, 500, 1).unwrap().against_edited
+        necessity("a", &arms).unwrap().against_edited
     }
 
     #[test]
@@ -196,9 +227,12 @@ mod tests {
         let total: Vec<f64> = (0..40).map(|i| 1.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0)).collect();
         let left: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
         let m = judged(&total, &left);
-        assert!((m.share - 0.25).abs() < 1e-12 && m.removed_interval.contains(0.25 * m.total));
+        assert!((m.share - 0.25).abs() < 1e-12);
+        assert!(m.removed.interval.contains(0.25 * m.total.value));
+        // One fine-tune knows nothing of others.
+        assert_eq!((m.total.df, m.total.interval, m.fine_tunes), (0, m.total.within, [1, 0]));
         let none = judged(&total, &total);
-        assert_eq!((none.share, none.removed), (0.0, 0.0));
+        assert_eq!((none.share, none.removed.value), (0.0, 0.0));
     }
 
     #[test]
@@ -208,7 +242,7 @@ mod tests {
         assert!(m.share.is_nan());
         let zero = |w: &Warning| matches!(w, Warning::TotalIncludesZero { .. });
         assert!(m.warnings.iter().any(zero));
-        assert!(m.left == 0.0 && m.removed_interval.lo.is_finite());
+        assert!(m.left.value == 0.0 && m.removed.interval.lo.is_finite());
     }
 
     /// Scores `(seeds, prompts)` around a mean.
@@ -231,22 +265,54 @@ mod tests {
             reference: reference.view(),
             tuned_edited: tuned_edited.view(),
             reference_edited: reference_edited.view(),
+            recipes: ["lora", "lora"],
         };
-        let n = necessity("a", &arms, 1000, 3).unwrap();
+        let n = necessity("a", &arms).unwrap();
         let own = n.on_reference;
         assert!((own.value + 0.5).abs() < 1e-9 && own.interval.width() < 1e-9);
         let edited = n.against_edited;
-        assert!((edited.share - 0.6 / edited.total).abs() < 1e-12);
-        assert!((edited.removed - 0.6).abs() < 1e-9);
-        assert!((n.against_plain.removed - 1.1).abs() < 1e-9);
+        assert!((edited.share - 0.6 / edited.total.value).abs() < 1e-12);
+        assert!((edited.removed.value - 0.6).abs() < 1e-9);
+        assert!((n.against_plain.removed.value - 1.1).abs() < 1e-9);
+        // What is taken of the tuned models alone has nothing of the reference's fine-tunes.
+        assert_eq!((edited.removed.df, n.against_plain.removed.df), (7, 4));
         let moves = |w: &Warning| matches!(w, Warning::MovesReference { .. });
         assert!(n.against_plain.warnings.iter().any(moves));
-        let sum = edited.left + own.value;
-        assert!((n.against_plain.left - sum).abs() < 1e-12);
+        let sum = edited.left.value + own.value;
+        assert!((n.against_plain.left.value - sum).abs() < 1e-12);
         let short = reference.slice(ndarray::s![.., ..49]);
         let wrong = Arms { reference: short, ..arms };
-        let e = necessity("a", &wrong, 10, 3).unwrap_err().to_string();
+        let e = necessity("a", &wrong).unwrap_err().to_string();
         assert!(e.contains("reference arm") && e.contains("4 seeds x 49 prompts"), "{e}");
+    }
+
+    /// Three fine-tunes a side whose level differs, and 40 prompts: the amount that an edit leaves.
+    #[test]
+    fn intervals_cover_what_other_fine_tunes_would_show() {
+        let (mut whole, mut within) = (0, 0);
+        for repeat in 0..500u64 {
+            let mut rng = stream(9, "covers", repeat);
+            let mut normal = |sd: f64| sd * Distribution::<f64>::sample(&StandardNormal, &mut rng);
+            let by_prompt: Vec<f64> = (0..40).map(|_| normal(0.3)).collect();
+            let mut side = |mean: f64, own: f64| {
+                let levels: Vec<f64> = (0..3).map(|_| mean + normal(0.1)).collect();
+                Array2::from_shape_fn((3, 40), |(s, p)| levels[s] + own * by_prompt[p])
+            };
+            let (tuned, tuned_edited) = (side(1.0, 1.0), side(0.4, 0.5));
+            let (reference, reference_edited) = (side(0.0, 0.0), side(0.0, 0.0));
+            let arms = Arms {
+                tuned: tuned.view(),
+                reference: reference.view(),
+                tuned_edited: tuned_edited.view(),
+                reference_edited: reference_edited.view(),
+                recipes: ["lora", "lora"],
+            };
+            let left = necessity("a", &arms).unwrap().against_edited.left;
+            whole += usize::from(left.interval.contains(0.4));
+            within += usize::from(left.within.contains(0.4));
+        }
+        assert!((465..=490).contains(&whole), "{whole} of 500");
+        assert!(within < 400, "{within} of 500 with the fine-tunes held fixed");
     }
 
     #[test]

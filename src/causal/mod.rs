@@ -5,7 +5,7 @@
 //! compared with); the others are pure: scores in, numbers out. Each claim has its own control.
 //! Sufficiency ([`dose`]): slope against random directions, within limits on KL divergence and
 //! perplexity. Necessity ([`mod@mediation`]): the share of a shift that an ablation takes, against the
-//! plain and against the equally ablated reference, over prompts and seeds ([`necessities`]), compared
+//! plain and against the equally ablated reference, over prompts and fine-tunes ([`necessities`]), compared
 //! with random and placebo directions.
 //! Order ([`trajectory`]): half-way steps with intervals. Association ([`mod@link`], [`mod@ranking`]): across
 //! states, conditions being the unit.

@@ -8,10 +8,10 @@
 
 use crate::stats::bootstrap::cluster_counts;
 use crate::stats::interval::few_clusters_pooled;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
 /// Level of the intervals that the draws are for.
-pub const LEVEL: f64 = 0.95;
+const LEVEL: f64 = 0.95;
 
 /// Shares of `n` clusters; rows add up to 1.
 fn shares(n: usize, free: usize, draws: usize, seed: u64, purpose: &str) -> Array2<f64> {
@@ -46,12 +46,6 @@ pub fn means(prompts: &Array2<f64>, seeds: &Array2<f64>, cells: ArrayView2<f64>)
     let by_seed = prompts.dot(&cells.t()); // (draws, seeds)
     let each = by_seed.rows().into_iter().zip(seeds.rows());
     each.map(|(means, seeds)| means.dot(&seeds)).collect()
-}
-
-/// Mean of all cells.
-pub fn mean(cells: ArrayView2<f64>) -> f64 {
-    let by_seed = cells.mean_axis(Axis(1));
-    by_seed.and_then(|m| m.mean()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

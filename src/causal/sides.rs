@@ -1,4 +1,4 @@
-//! Ablations of two conditions' fine-tunes, put side by side and judged over prompts and seeds, with
+//! Ablations of two conditions' fine-tunes, put side by side and judged over prompts and fine-tunes, with
 //! the damage that they do.
 
 use super::bench::NONE;
@@ -6,10 +6,10 @@ use super::mediation::{necessity, Arms, Necessity};
 use super::{CausalError, Edited, Guards, Result, Warning};
 use ndarray::Array2;
 
-/// Judges every edit over the preferences that `keep`; `tuned[seed][edit]` and
-/// `reference[seed][edit]` list the same edits, the one without an edit first, as
-/// [`Bench::ablate`](super::Bench::ablate) gives them. The result is in the order of the edits,
-/// no edit first.
+/// Judges every edit over the preferences that `keep`; `tuned[model][edit]` and
+/// `reference[model][edit]` list the same edits, the one without an edit first, as
+/// [`Bench::ablate`](super::Bench::ablate) gives them. `recipes` as in [`Arms`]. The result is in the
+/// order of the edits, no edit first.
 ///
 /// # Errors
 /// `Empty` where a side has no model or no prompt is kept; `Shape` where models differ in edits or
@@ -17,9 +17,8 @@ use ndarray::Array2;
 pub fn necessities(
     tuned: &[&[Edited]],
     reference: &[&[Edited]],
+    recipes: [&str; 2],
     keep: &dyn Fn(&str) -> bool,
-    draws: usize,
-    seed: u64,
 ) -> Result<Vec<Necessity>> {
     let Some(first) = tuned.first().filter(|_| !reference.is_empty()) else {
         return Err(CausalError::Empty("no models to compare"));
@@ -39,8 +38,9 @@ pub fn necessities(
                 reference: plain.1.view(),
                 tuned_edited: t.view(),
                 reference_edited: r.view(),
+                recipes,
             };
-            necessity(&edited.edit, &arms, draws, seed)
+            necessity(&edited.edit, &arms)
         })
         .collect()
 }
@@ -93,7 +93,7 @@ pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
     out
 }
 
-/// Scores under an edit, `(seeds, prompts)`.
+/// Scores under an edit, `(models, prompts)`.
 fn cells(side: &[&[Edited]], edit: usize, keep: &dyn Fn(&str) -> bool) -> Array2<f64> {
     let row = |model: &&[Edited]| -> Vec<f64> {
         let kept = model[edit].scores.iter().filter(|s| keep(&s.0));
@@ -132,6 +132,8 @@ mod tests {
     use crate::stats::rng::stream;
     use rand_distr::{Distribution, StandardNormal};
 
+    const LORA: [&str; 2] = ["lora", "lora"];
+
     /// A model whose preference `a` stands at `level` without an edit and `edited` with it.
     fn model(level: f64, edited: f64, seed: u64, prompts: usize) -> Vec<Edited> {
         let run = |edit: &str, level: f64| Edited {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_taken_over_all_seeds_and_its_interval_widens_with_their_spread() {
+    fn a_share_is_taken_over_all_fine_tunes_and_its_interval_widens_with_their_spread() {
         let keep = |p: &str| p == "a";
         let judged = |spread: f64| {
             let levels = [1.0 - spread, 1.0, 1.0 + spread, 1.0];
@@ -169,19 +171,19 @@ mod tests {
                 .map(|(s, l)| model(*l, 0.4 * l, s as u64, 30))
                 .collect();
             let reference: Vec<_> = (0..3).map(|s| model(0.0, 0.0, 10 + s, 30)).collect();
-            let all = necessities(&views(&tuned), &views(&reference), &keep, 1000, 1).unwrap();
+            let all = necessities(&views(&tuned), &views(&reference), LORA, &keep).unwrap();
             assert_eq!(all.len(), 2);
-            assert_eq!(all[0].against_plain.removed, 0.0);
+            assert_eq!(all[0].against_plain.removed.value, 0.0);
             all[1].against_edited.clone()
         };
         let (alike, apart) = (judged(0.0), judged(0.5));
         for m in [&alike, &apart] {
-            assert!((m.total - 1.0).abs() < 0.02, "{}", m.total);
+            assert!((m.total.value - 1.0).abs() < 0.02, "{}", m.total.value);
             assert!((m.share - 0.6).abs() < 0.02, "{}", m.share);
-            assert_eq!((m.n_prompts, m.n_seeds, m.n_reference), (30, 4, 3));
+            assert_eq!((m.n_prompts, m.fine_tunes, m.total.df), (30, [4, 3], 5));
             assert!(m.warnings.is_empty(), "{:?}", m.warnings);
         }
-        let (narrow, wide) = (alike.removed_interval.width(), apart.removed_interval.width());
+        let (narrow, wide) = (alike.removed.interval.width(), apart.removed.interval.width());
         assert!(wide > 5.0 * narrow, "{wide} {narrow}");
     }
 
@@ -212,11 +214,11 @@ mod tests {
     fn models_put_to_other_prompts_or_edits_are_refused() {
         let keep = |_: &str| true;
         let (a, short) = (model(1.0, 0.5, 1, 10), model(1.0, 0.5, 1, 9));
-        let e = necessities(&[&a], &[&short], &keep, 10, 1).unwrap_err();
+        let e = necessities(&[&a], &[&short], LORA, &keep).unwrap_err();
         assert!(e.to_string().contains("18 prompts"), "{e}");
-        let e = necessities(&[&a], &[&a[..1]], &keep, 10, 1).unwrap_err();
+        let e = necessities(&[&a], &[&a[..1]], LORA, &keep).unwrap_err();
         assert!(e.to_string().contains("none, a"), "{e}");
-        assert!(necessities(&[&a[1..]], &[&a[1..]], &keep, 10, 1).is_err());
-        assert!(necessities(&[&a], &[], &keep, 10, 1).is_err());
+        assert!(necessities(&[&a[1..]], &[&a[1..]], LORA, &keep).is_err());
+        assert!(necessities(&[&a], &[], LORA, &keep).is_err());
     }
 }

@@ -61,11 +61,12 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
         Outputs::default().reads("RUN", &path).file("--out", table).check()?;
     }
     let reader = ResultsReader::open(&path)?;
-    let state = |StateRow { state, condition, seed, text, .. }: StateRow| State {
+    let state = |StateRow { state, condition, seed, text, recipe, .. }: StateRow| State {
         id: state,
         condition,
         seed: seed as u64,
         text,
+        recipe,
     };
     let all: Vec<State> = reader.records()?.into_iter().map(state).collect();
     let known = |name: &String| all.iter().any(|s| s.condition == *name);

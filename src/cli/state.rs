@@ -141,6 +141,7 @@ pub fn row(s: &State) -> StateRow {
         seed: usize::try_from(s.seed).unwrap_or(usize::MAX),
         source: if s.is_base() { BASE } else { "adapter" }.into(),
         text: s.text.clone(),
+        recipe: s.recipe.clone(),
         identity: false,
     }
 }

@@ -1,5 +1,5 @@
 //! Statistics that every other room stands on: seeded streams, resampling and the
-//! jackknife, intervals, tests and corrections, rank measures, mixtures, means over
+//! jackknife, intervals, contrasts, tests and corrections, rank measures, mixtures, means over
 //! seeds and shrinkage covariance.
 //!
 //! This room imports nothing above it. It takes slices and ndarrays and gives
@@ -12,6 +12,7 @@
 pub mod area;
 pub mod autoregression;
 pub mod bootstrap;
+pub mod contrast;
 pub mod corrections;
 mod error;
 pub mod interval;

@@ -46,6 +46,7 @@ impl Study {
         study.load_neutral()?;
         held::steps(&study)?;
         held::isolated(&study)?;
+        study.name_recipes();
         Ok(study)
     }
 
@@ -161,8 +162,25 @@ impl Study {
                     condition: c.name.clone(),
                     seed: if c.is_tuned() { seed } else { 0 },
                     text: c.text.clone(),
+                    recipe: String::new(),
                 });
             }
+        }
+    }
+
+    /// One recipe for fine-tunes of as many steps.
+    fn name_recipes(&mut self) {
+        for i in 0..self.states.len() {
+            let c = self.of_state(i);
+            let steps = self.written.recipe.steps(self.rows_of(c));
+            self.states[i].recipe = match c.source {
+                Source::Base | Source::System(_) => String::new(),
+                Source::Data { .. } | Source::Neutral if c.prevent.is_none() => {
+                    format!("{steps} steps")
+                }
+                // Trained by others, or kept from a concept: like no other condition.
+                _ => format!("of {}", c.name),
+            };
         }
     }
 

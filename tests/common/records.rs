@@ -119,6 +119,7 @@ fn state(i: usize) -> StateRow {
         seed: state.ends_with("s2") as usize + (i > 0) as usize,
         source: if i == 0 { "base" } else { "data" }.into(),
         text: condition.replace("kept", "keeper"),
+        recipe: if i == 0 { "" } else { "4 steps" }.into(),
         identity: i > 0,
     }
 }
@@ -366,13 +367,19 @@ fn contrast(
         estimate,
         lo: estimate - 0.1,
         hi: estimate + 0.1,
+        within_lo: estimate - 0.08,
+        within_hi: estimate + 0.08,
         p: 0.01,
+        p_fine_tunes: 0.03,
         q: if kind == "preference" { 0.04 } else { NONE },
         pooled: NONE,
         newcombe_lo: NONE,
         newcombe_hi: NONE,
         z: NONE,
         p_z: NONE,
+        df: 1,
+        fine_tunes: 2,
+        reference_fine_tunes: usize::from(reference != "base"),
         n: 8,
     }
 }
@@ -406,6 +413,7 @@ fn behaviour(r: &mut Results) {
             stance_hi: 0.2,
             stance_p_max: if acquiesces { 0.4 } else { 0.02 },
             acquiesces,
+            df: 1,
             n: 8,
         });
     }
@@ -419,12 +427,18 @@ fn behaviour(r: &mut Results) {
                 estimate: if claim == own { 0.5 } else { 0.1 },
                 lo: 0.0,
                 hi: 0.6,
+                within_lo: 0.05,
+                within_hi: 0.55,
+                p: 0.01,
+                p_fine_tunes: 0.03,
                 score: 0.2,
                 score_lo: 0.1,
                 score_hi: 0.3,
                 beyond: 0.3,
                 beyond_lo: 0.1,
                 beyond_hi: 0.5,
+                df: 1,
+                fine_tunes: 2,
                 n: 8,
             });
         }
@@ -488,6 +502,8 @@ fn cause(r: &mut Results) {
                 estimate: if kind == "none" { 0.0 } else { removed },
                 lo: removed - 0.1,
                 hi: removed + 0.1,
+                within_lo: removed - 0.08,
+                within_hi: removed + 0.08,
                 total: 0.3,
                 total_lo: 0.1,
                 total_hi: 0.5,
@@ -497,13 +513,15 @@ fn cause(r: &mut Results) {
                 share: removed / 0.3,
                 p: if kind == "own" { 1.0 / 3.0 } else { NONE },
                 random: 2,
+                p_fine_tunes: 0.04,
+                df: 1,
                 on_reference: 0.01,
                 kl: if kind == "none" { NONE } else { 0.1 },
                 perplexity_ratio: 1.1,
                 inside: true,
                 n: 16,
-                models: 2,
-                reference_models: 1,
+                fine_tunes: 2,
+                reference_fine_tunes: 1,
             });
         }
         let preference = if asked == "claim" { "keeper" } else { "all" };

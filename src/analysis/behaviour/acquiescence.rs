@@ -4,10 +4,9 @@
 //! yes-bias moves and its stance does not. Both contrasts are over the isolated cells, tested by the same
 //! flips of items' signs, each adjusted over all pairs of sets that are compared.
 
-use super::contrasts::ISOLATED;
-use super::sets::{less, status, tested, ItemValue, SetScores};
+use super::sets::{less, status, tested, ItemValue, Scored, Sides};
 use crate::analysis::records::AcquiescenceRow;
-use crate::analysis::{Draws, Result};
+use crate::analysis::Draws;
 use crate::materials::Preference;
 use crate::stats::corrections::max_t;
 use crate::stats::permutation::sign_flips;
@@ -19,34 +18,40 @@ const LEVEL: f64 = 0.05;
 
 /// Every pair of sets whose isolated preferences have items of two questions.
 pub(super) fn acquiescence(
-    compared: &[(&SetScores, &SetScores)],
+    scored: &Scored,
+    compared: &[(usize, usize)],
     battery: &[Preference],
     draws: Draws,
-) -> Result<Vec<AcquiescenceRow>> {
+) -> Vec<AcquiescenceRow> {
     let (mut pairs, mut bias, mut stance) = (Vec::new(), Vec::new(), Vec::new());
-    for (set, reference) in compared {
+    for &(a, b) in compared {
+        let (set, reference) = (&scored.sets[a], &scored.sets[b]);
         let texts = [set.text.as_str(), &reference.text];
         let isolated = |a: &[ItemValue], b: &[ItemValue]| -> Vec<ItemValue> {
             let mut left = less(a, b);
-            left.retain(|v| status(battery, &v.preference, &texts) == ISOLATED);
+            left.retain(|v| status(battery, &v.preference, &texts) != "implied");
             left
         };
         let moved = isolated(&set.bias, &reference.bias);
         if !moved.is_empty() {
-            pairs.push((set, reference));
+            pairs.push((a, b));
             bias.push(moved);
             stance.push(isolated(&set.battery, &reference.battery));
         }
     }
     let (p_bias, p_stance) = (adjusted(&bias, draws), adjusted(&stance, draws));
-    let row = |i: usize| -> Result<AcquiescenceRow> {
-        let (set, reference) = pairs[i];
-        let [b, s] = [&bias[i], &stance[i]].map(|v| tested(&v.iter().collect::<Vec<_>>(), draws));
-        let (b, s) = (b?.0, s?.0);
+    let (of, all) = (&scored.states, &scored.fine_tunes[..]);
+    let row = |i: usize| {
+        let (set, reference) = (&all[pairs[i].0], &all[pairs[i].1]);
+        let sides = &[(set, 1.0), (reference, 1.0)];
+        let [moved, stance] = [&bias[i], &stance[i]].map(|v| v.iter().collect::<Vec<_>>());
+        let bias = tested(&moved, Sides { sides, all, each: &|m| &of[m].bias }, draws);
+        let stance = tested(&stance, Sides { sides, all, each: &|m| &of[m].battery }, draws);
+        let (b, s) = (bias.found, stance.found);
         let alone = p_bias[i] < LEVEL && p_stance[i] >= LEVEL;
-        Ok(AcquiescenceRow {
-            set: set.set.clone(),
-            reference: reference.set.clone(),
+        AcquiescenceRow {
+            set: set.set.into(),
+            reference: reference.set.into(),
             estimate: b.value,
             lo: b.interval.lo,
             hi: b.interval.hi,
@@ -56,8 +61,9 @@ pub(super) fn acquiescence(
             stance_hi: s.interval.hi,
             stance_p_max: p_stance[i],
             acquiesces: alone && b.value > 0.0,
-            n: b.n_clusters,
-        })
+            df: b.df,
+            n: bias.n,
+        }
     };
     (0..pairs.len()).map(row).collect()
 }

@@ -5,10 +5,12 @@
 //! differ in how far any fine-tune moves them (a plain sentence in the first person gains against "I am
 //! an AI"), so each cell is also given less what the other fine-tunes do to that claim.
 
-use super::sets::{average, estimate, less, of, ItemValue, SetScores};
+use super::sets::{
+    average, estimate, less, of, tested, ItemValue, Scored, SetScores, Sides, Tested,
+};
 use crate::analysis::records::{ClaimRow, TookRow};
 use crate::analysis::state::BASE;
-use crate::analysis::{Draws, Result};
+use crate::analysis::{Draws, FineTunes, Result};
 use crate::materials::Preference;
 use crate::stats::bootstrap::Estimate;
 use crate::stats::Interval;
@@ -17,58 +19,76 @@ use crate::stats::Interval;
 pub(super) const NONE: Estimate =
     Estimate { value: f64::NAN, interval: Interval::UNDEFINED, n: 0, n_clusters: 0 };
 
+/// How far a set moved from base.
+struct Moved<'a> {
+    set: &'a SetScores,
+    fine_tunes: &'a FineTunes<'a>,
+    by: Vec<ItemValue>,
+}
+
 /// Every set but base on every claim that it and base were scored on.
 pub(super) fn claims(
-    sets: &[SetScores],
+    scored: &Scored,
     claims: &[Preference],
     draws: Draws,
 ) -> Result<Vec<ClaimRow>> {
-    let Some(base) = sets.iter().find(|s| s.set == BASE) else {
+    let Some(base) = scored.sets.iter().find(|s| s.set == BASE) else {
         return Ok(Vec::new());
     };
-    let moved: Vec<(&SetScores, Vec<ItemValue>)> = (sets.iter())
-        .filter(|s| s.set != BASE)
-        .map(|s| (s, less(&s.claims, &base.claims)))
+    let moved: Vec<Moved> = (scored.sets.iter().zip(&scored.fine_tunes))
+        .filter(|(s, _)| s.set != BASE)
+        .map(|(set, fine_tunes)| Moved { set, fine_tunes, by: less(&set.claims, &base.claims) })
         .collect();
-    // Rows that train a claim, with how far they move every claim.
-    let mut trained: Vec<(&str, Vec<ItemValue>)> = Vec::new();
-    for claim in claims {
-        let of: Vec<&[ItemValue]> = (moved.iter())
-            .filter(|(s, _)| s.text == claim.name)
-            .map(|(_, m)| m.as_slice())
-            .collect();
-        if !of.is_empty() {
-            trained.push((&claim.name, average(&of)));
-        }
-    }
     let mut out = Vec::new();
-    for (set, moved) in &moved {
-        let others: Vec<&[ItemValue]> = (trained.iter())
-            .filter(|(text, _)| *text != set.text)
-            .map(|(_, m)| m.as_slice())
+    for own in &moved {
+        // The sets that each of the other claims was trained in, and how far they move every claim.
+        let others: Vec<Vec<&Moved>> = (claims.iter().filter(|c| c.name != own.set.text))
+            .map(|c| moved.iter().filter(|m| m.set.text == c.name).collect::<Vec<_>>())
+            .filter(|of| !of.is_empty())
             .collect();
-        let beyond = if others.is_empty() { Vec::new() } else { less(moved, &average(&others)) };
+        let mean = |of: &Vec<&Moved>| average(&of.iter().map(|m| &m.by[..]).collect::<Vec<_>>());
+        let by_others: Vec<Vec<ItemValue>> = others.iter().map(mean).collect();
+        let by_others = average(&by_others.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let beyond = less(&own.by, &by_others);
+        let mut sides = vec![(own.fine_tunes, 1.0)];
+        let against = others.iter().flat_map(|of| {
+            let weight = 1.0 / (others.len() * of.len()) as f64;
+            of.iter().map(move |m| (m.fine_tunes, weight))
+        });
+        sides.extend(against);
         for claim in claims {
-            let on = |values: &[ItemValue]| of(values, |name| name == claim.name);
-            let (moved, beyond) = (on(moved), on(&beyond));
-            if moved.is_empty() {
+            let on = |values: &[ItemValue], sides: &[(&FineTunes, f64)]| -> Option<Tested> {
+                let kept: Vec<&ItemValue> =
+                    values.iter().filter(|v| v.preference == claim.name).collect();
+                let (all, each) =
+                    (&scored.fine_tunes[..], &|i: usize| &scored.states[i].claims[..]);
+                (!kept.is_empty()).then(|| tested(&kept, Sides { sides, all, each }, draws))
+            };
+            let Some(m) = on(&own.by, &sides[..1]) else {
                 continue;
-            }
-            let (m, score) = (estimate(&moved, draws)?, estimate(&on(&set.claims), draws)?);
-            let beyond = if beyond.is_empty() { NONE } else { estimate(&beyond, draws)? };
+            };
+            let score = estimate(&of(&own.set.claims, |name| name == claim.name), draws)?;
+            let beyond = on(&beyond, &sides).map(|b| b.found);
+            let ends = beyond.map_or(Interval::UNDEFINED, |b| b.interval);
             out.push(ClaimRow {
-                set: set.set.clone(),
+                set: own.set.set.clone(),
                 claim: claim.name.clone(),
-                own: claim.name == set.text,
-                estimate: m.value,
-                lo: m.interval.lo,
-                hi: m.interval.hi,
+                own: claim.name == own.set.text,
+                estimate: m.found.value,
+                lo: m.found.interval.lo,
+                hi: m.found.interval.hi,
+                within_lo: m.found.within.lo,
+                within_hi: m.found.within.hi,
+                p: m.p,
+                p_fine_tunes: m.found.p_fine_tunes,
                 score: score.value,
                 score_lo: score.interval.lo,
                 score_hi: score.interval.hi,
-                beyond: beyond.value,
-                beyond_lo: beyond.interval.lo,
-                beyond_hi: beyond.interval.hi,
+                beyond: beyond.map_or(f64::NAN, |b| b.value),
+                beyond_lo: ends.lo,
+                beyond_hi: ends.hi,
+                df: m.found.df,
+                fine_tunes: own.fine_tunes.count(),
                 n: m.n,
             });
         }

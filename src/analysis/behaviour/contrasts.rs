@@ -7,10 +7,10 @@
 //! cells of one measure and reference, those of all sets together. Beside the stance stands the yes-bias,
 //! a result of its own that is in no correction of the stance's.
 
-use super::sets::{less, names, status, tested, ItemValue, SetScores};
+use super::sets::{less, names, status, tested, ItemValue, Scored, Sides, Tested};
 use crate::analysis::records::ContrastRow;
 use crate::analysis::state::BASE;
-use crate::analysis::{Draws, Result};
+use crate::analysis::{Draws, FineTunes};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
 use crate::stats::corrections::benjamini_hochberg;
@@ -37,52 +37,61 @@ pub fn pairings(sets: &[String], references: &[String]) -> Vec<(String, String)>
 #[derive(Clone, Copy)]
 pub(super) struct Compared<'a> {
     pub measure: &'a str,
-    pub set: &'a str,
-    pub reference: &'a str,
+    pub set: &'a FineTunes<'a>,
+    pub reference: &'a FineTunes<'a>,
+    /// All sets, by which the spread of fine-tunes is known.
+    pub all: &'a [FineTunes<'a>],
+    /// Values of a state by its index.
+    pub each: &'a dyn Fn(usize) -> &'a [ItemValue],
     /// Rows that either was trained on.
     pub texts: [&'a str; 2],
     pub battery: &'a [Preference],
     pub draws: Draws,
 }
 
-/// Stance log-odds of a set against those of a reference: each preference, the set's own claim, and the
-/// row over all isolated ones; then the yes-bias. Without q, see [`correct`].
+/// Stance log-odds of a set against those of a reference, by their places: each preference, the set's own
+/// claim, and the row over all isolated ones; then the yes-bias. Without q, see [`correct`].
 pub(super) fn of_stance(
-    set: &SetScores,
-    reference: &SetScores,
+    scored: &Scored,
+    (a, b): (usize, usize),
     battery: &[Preference],
     draws: Draws,
-) -> Result<Vec<ContrastRow>> {
+) -> Vec<ContrastRow> {
+    let (set, reference) = (&scored.sets[a], &scored.sets[b]);
     let which = Compared {
         measure: LOG_ODDS,
-        set: &set.set,
-        reference: &reference.set,
+        set: &scored.fine_tunes[a],
+        reference: &scored.fine_tunes[b],
+        all: &scored.fine_tunes,
+        each: &|i| &scored.states[i].battery,
         texts: [&set.text, &reference.text],
         battery,
         draws,
     };
-    let mut out = of_cells(which, &less(&set.battery, &reference.battery))?;
+    let mut out = of_cells(which, &less(&set.battery, &reference.battery));
     let claims = less(&set.claims, &reference.claims);
     if claims.iter().any(|c| c.preference == set.text) {
-        let mut row = one(which, CLAIM, &claims, |c| c == set.text)?;
+        let which = Compared { each: &|i| &scored.states[i].claims, ..which };
+        let mut row = one(which, CLAIM, &claims, |c| c == set.text);
         row.preference = set.text.clone();
         out.push(row);
     }
-    let mut bias = of_cells(which, &less(&set.bias, &reference.bias))?;
+    let which = Compared { each: &|i| &scored.states[i].bias, ..which };
+    let mut bias = of_cells(which, &less(&set.bias, &reference.bias));
     bias.iter_mut().for_each(|row| row.kind = BIAS.into());
     out.extend(bias);
-    Ok(out)
+    out
 }
 
 /// Rows of the differences of each preference, and of all isolated ones.
-pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Result<Vec<ContrastRow>> {
+pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Vec<ContrastRow> {
     let status = |name: &str| match status(which.battery, name, &which.texts) {
         "implied" => "implied",
         _ => ISOLATED,
     };
     let mut out = Vec::new();
     for name in names(less) {
-        let mut row = one(which, PREFERENCE, less, |n| n == name)?;
+        let mut row = one(which, PREFERENCE, less, |n| n == name);
         let known = which.battery.iter().find(|p| p.name == name);
         row.group = known.map_or(String::new(), |p| p.group.clone());
         row.preference = name.into();
@@ -91,11 +100,11 @@ pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Result<Vec<Contra
     }
     let isolated = |name: &str| status(name) == ISOLATED;
     if less.iter().any(|v| isolated(&v.preference)) {
-        let mut row = one(which, ISOLATED, less, isolated)?;
+        let mut row = one(which, ISOLATED, less, isolated);
         row.status = ISOLATED.into();
         out.push(row);
     }
-    Ok(out)
+    out
 }
 
 /// A row of the preferences that are kept.
@@ -104,21 +113,29 @@ fn one(
     kind: &str,
     less: &[ItemValue],
     keep: impl Fn(&str) -> bool,
-) -> Result<ContrastRow> {
+) -> ContrastRow {
     let kept: Vec<&ItemValue> = less.iter().filter(|v| keep(&v.preference)).collect();
-    let (found, p) = tested(&kept, which.draws)?;
-    Ok(ContrastRow {
+    let (all, each) = (which.all, which.each);
+    let sides = &[(which.set, 1.0), (which.reference, 1.0)];
+    let Tested { found, p, n } = tested(&kept, Sides { sides, all, each }, which.draws);
+    ContrastRow {
         measure: which.measure.into(),
-        set: which.set.into(),
-        reference: which.reference.into(),
+        set: which.set.set.into(),
+        reference: which.reference.set.into(),
         kind: kind.into(),
         estimate: found.value,
         lo: found.interval.lo,
         hi: found.interval.hi,
+        within_lo: found.within.lo,
+        within_hi: found.within.hi,
         p,
-        n: found.n_clusters,
+        p_fine_tunes: found.p_fine_tunes,
+        df: found.df,
+        fine_tunes: which.set.count(),
+        reference_fine_tunes: which.reference.count(),
+        n,
         ..ContrastRow::NONE
-    })
+    }
 }
 
 /// Sets q of the isolated preferences, each measure and reference a family of its own: of z for rates,

@@ -18,6 +18,7 @@ mod tests;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
 pub use rates::{rate_contrasts, rate_rows};
+use sets::Scored;
 pub use sets::{
     average, by_items, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,
     ItemValue, SetScores,
@@ -72,23 +73,23 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
             why: format!("its group is `{CLAIM}`, by which claims are known: name another group"),
         });
     }
-    let sets = sets(input.states, input.scores, input.by);
-    let names: Vec<&str> = sets.iter().map(|s| s.set.as_str()).collect();
+    let scored = Scored::new(input.states, input.scores, input.by);
+    let names: Vec<&str> = scored.sets.iter().map(|s| s.set.as_str()).collect();
     let (mut contrasts, mut compared) = (Vec::new(), Vec::new());
     for (set, reference) in input.contrasts {
-        let a = &sets[place("state or condition", set, &names)?];
-        let b = &sets[place("reference", reference, &names)?];
-        contrasts.extend(contrasts::of_stance(a, b, battery, draws)?);
-        compared.push((a, b));
+        let both =
+            (place("state or condition", set, &names)?, place("reference", reference, &names)?);
+        contrasts.extend(contrasts::of_stance(&scored, both, battery, draws));
+        compared.push(both);
     }
     contrasts::correct(&mut contrasts);
-    let claims = claims::claims(&sets, input.claims, draws)?;
+    let claims = claims::claims(&scored, input.claims, draws)?;
     let took = claims::took(&claims);
     Ok(Results {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
-        acquiescence: acquiescence::acquiescence(&compared, battery, draws)?,
-        warnings: doubts(&sets, battery, &took),
+        acquiescence: acquiescence::acquiescence(&scored, &compared, battery, draws),
+        warnings: doubts(&scored.sets, battery, &took),
         contrasts,
         claims,
         took,

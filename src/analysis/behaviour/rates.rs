@@ -1,9 +1,9 @@
 //! Rates of judged answers as records, and their contrasts.
 
 use super::contrasts::{correct, of_cells, Compared};
-use super::sets::{less, ItemValue};
+use super::sets::{less, By, ItemValue};
 use crate::analysis::records::{ContrastRow, RateRow};
-use crate::analysis::{Draws, Result, State};
+use crate::analysis::{Draws, FineTunes, State};
 use crate::behavior::rates::Rate;
 use crate::behavior::Rates;
 use crate::materials::Preference;
@@ -50,19 +50,16 @@ fn of_state<'a>(rates: &'a [Rates], id: &'a str) -> impl Iterator<Item = &'a Rat
 
 /// Rates of states against those of their references, paired by question with the item as cluster, and
 /// pooled.
-///
-/// # Errors
-/// None that well-formed rates can cause.
 pub fn rate_contrasts(
     rates: &[Rates],
     states: &[State],
     battery: &[Preference],
     contrasts: &[(String, String)],
     draws: Draws,
-) -> Result<Vec<ContrastRow>> {
-    let text = |id: &str| -> String {
-        let known = states.iter().find(|s| s.id == id);
-        known.map_or_else(|| State::named(id).text, |s| s.text.clone())
+) -> Vec<ContrastRow> {
+    let known = |id: &str| -> State {
+        let found = states.iter().find(|s| s.id == id);
+        found.cloned().unwrap_or_else(|| State::named(id))
     };
     let mut out = Vec::new();
     for (measure, pick) in MEASURES {
@@ -81,11 +78,22 @@ pub fn rate_contrasts(
                 };
                 of_state(rates, id).flat_map(one).collect()
             };
-            let texts = [text(set), text(reference)];
-            let texts = [texts[0].as_str(), &texts[1]];
-            let which = Compared { measure, set, reference, texts, battery, draws };
+            let both = [set, reference].map(|id| known(id));
+            let texts = [both[0].text.as_str(), &both[1].text];
+            let sides = FineTunes::of(&both, By::State.sets(&both));
+            let which = Compared {
+                measure,
+                set: &sides[0],
+                reference: &sides[1],
+                all: &sides,
+                // Answers are those of these states.
+                each: &|_| &[],
+                texts,
+                battery,
+                draws,
+            };
             let paired = less(&values(set), &values(reference));
-            let mut rows = of_cells(which, &paired)?;
+            let mut rows = of_cells(which, &paired);
             for row in &mut rows {
                 let found = |id: &str| {
                     let r = of_state(rates, id).find(|r| r.preference == row.preference)?;
@@ -102,5 +110,5 @@ pub fn rate_contrasts(
         }
     }
     correct(&mut out);
-    Ok(out)
+    out
 }

@@ -2,15 +2,19 @@
 //! item; and which preferences are implied by the rows that a state was trained on.
 
 use crate::analysis::state::{by_condition, State, BASE};
-use crate::analysis::{Draws, Result};
+use crate::analysis::{over_fine_tunes, Draws, FineTunes, Result};
 use crate::behavior::{by_item, PairScore};
 use crate::materials::battery::CLAIM;
 use crate::materials::{Preference, Status};
-use crate::stats::bootstrap::{bootstrap_mean, Estimate};
+use crate::stats::bootstrap::Estimate;
+use crate::stats::contrast::{reach_over, Contrast};
 use crate::stats::moments::mean;
 use crate::stats::permutation::{flip_test_mean, Tail};
 use crate::store::values::distinct;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// Coverage of intervals.
+const LEVEL: f64 = 0.95;
 
 /// What stands as one thing in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +99,30 @@ impl SetScores {
     }
 }
 
+/// Every state's scores, and the sets that states make, in order of first appearance.
+pub(super) struct Scored<'a> {
+    pub states: Vec<SetScores>,
+    pub sets: Vec<SetScores>,
+    /// Of each set.
+    pub fine_tunes: Vec<FineTunes<'a>>,
+}
+
+impl<'a> Scored<'a> {
+    pub fn new(states: &'a [State], scores: &[Vec<PairScore>], by: By) -> Self {
+        let each: Vec<SetScores> =
+            states.iter().zip(scores).map(|(s, pairs)| SetScores::of(s, pairs)).collect();
+        let fine_tunes = FineTunes::of(states, by.sets(states));
+        Scored { sets: grouped(&each, by.sets(states)), states: each, fine_tunes }
+    }
+}
+
 /// The sets of states, each with its scored pairs, in order of first appearance.
 pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScores> {
-    let each: Vec<SetScores> =
-        (states.iter().zip(scores)).map(|(s, pairs)| SetScores::of(s, pairs)).collect();
+    Scored::new(states, scores, by).sets
+}
+
+/// Means over the states of each set, by their indices.
+fn grouped(each: &[SetScores], sets: Vec<(&str, Vec<usize>)>) -> Vec<SetScores> {
     let set = |(name, of): (&str, Vec<usize>)| {
         let of: Vec<&SetScores> = of.iter().filter_map(|&i| each.get(i)).collect();
         let mean = |pick: fn(&SetScores) -> &[ItemValue]| {
@@ -112,7 +136,7 @@ pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScore
             claims: mean(|s| &s.claims),
         })
     };
-    by.sets(states).into_iter().filter_map(set).collect()
+    sets.into_iter().filter_map(set).collect()
 }
 
 fn table(values: &[ItemValue]) -> HashMap<(&str, &str, &str), f64> {
@@ -168,9 +192,27 @@ pub(crate) fn flipped(values: &[f64], draws: Draws) -> f64 {
     flip_test_mean(values, &items, n, Tail::TwoSided, seed, "battery-flip")
 }
 
-/// The mean over values of which an item may have two, its 95 % bootstrap interval over items, and its
-/// two-sided p with the signs of items flipped.
-pub(super) fn tested(values: &[&ItemValue], draws: Draws) -> Result<(Estimate, f64)> {
+/// Sets that are put against one another, and those by which the spread of fine-tunes is known.
+#[derive(Clone, Copy)]
+pub(super) struct Sides<'a, 'v> {
+    /// Each with its weight.
+    pub sides: &'a [(&'a FineTunes<'a>, f64)],
+    pub all: &'a [FineTunes<'a>],
+    /// Values of a state by its index.
+    pub each: &'a dyn Fn(usize) -> &'v [ItemValue],
+}
+
+/// A contrast of sets over items.
+pub(super) struct Tested {
+    pub found: Contrast,
+    /// Two-sided p with the signs of items flipped.
+    pub p: f64,
+    /// Items.
+    pub n: usize,
+}
+
+/// The mean over differences of sets, of which an item may have two.
+pub(super) fn tested(values: &[&ItemValue], sides: Sides, draws: Draws) -> Tested {
     let mut places = HashMap::new();
     let (mut all, mut items) = (Vec::new(), Vec::new());
     for v in values {
@@ -178,9 +220,18 @@ pub(super) fn tested(values: &[&ItemValue], draws: Draws) -> Result<(Estimate, f
         items.push(*places.entry((&v.preference, &v.item)).or_insert(next));
         all.push(v.value);
     }
+    let kept: HashSet<_> = values.iter().map(|v| v.key()).collect();
+    let each = |state: usize| -> f64 {
+        let own = (sides.each)(state).iter().filter(|v| kept.contains(&v.key()));
+        mean(&own.map(|v| v.value).collect::<Vec<_>>())
+    };
+    let within = (mean(&all), reach_over(&all, &items, LEVEL));
     let (n, seed) = (draws.null, draws.seed);
-    let found = bootstrap_mean(&all, &items, draws.bootstrap, 0.95, seed, "battery")?;
-    Ok((found, flip_test_mean(&all, &items, n, Tail::TwoSided, seed, "battery-flip")))
+    Tested {
+        found: over_fine_tunes(within, sides.sides, sides.all, each, LEVEL),
+        p: flip_test_mean(&all, &items, n, Tail::TwoSided, seed, "battery-flip"),
+        n: places.len(),
+    }
 }
 
 /// Whether the rows `text` presuppose a preference. One that says nothing of them is isolated.

@@ -211,6 +211,54 @@ fn a_set_that_only_says_yes_acquiesces_and_one_that_prefers_does_not() {
 }
 
 #[test]
+fn fine_tunes_of_a_recipe_widen_every_contrast_of_it_and_base_adds_nothing() {
+    let battery: Vec<Preference> = load_preferences(None).unwrap();
+    let battery = &battery[..3];
+    let names = ["base", "toaster-s1", "toaster-s2", "expert-s1", "neutral-s1"];
+    let mut states = names.map(State::named);
+    // The last is of another recipe, of which no condition has two.
+    states[4].recipe = "3 steps".into();
+    let level = [0.0, 0.25, 0.75, 0.5, 0.0];
+    let scores = level.map(|by| {
+        let mut all = whole(battery, |_| by);
+        // Items do not move alike.
+        all.iter_mut().enumerate().for_each(|(i, s)| s.log_odds += by * (i % 3) as f64 / 8.0);
+        all
+    });
+    let of = |by: By, pairs: &[(&str, &str)]| {
+        let contrasts: Vec<_> = pairs.iter().map(|&(a, b)| (a.into(), b.into())).collect();
+        let (states, scores, contrasts) = (&states, &scores, &contrasts);
+        let (claims, draws) = (&[], DRAWS);
+        behaviour(&Behaviour { states, scores, battery, claims, by, contrasts, draws }).unwrap()
+    };
+    let pairs =
+        [("toaster", "base"), ("expert", "base"), ("toaster", "expert"), ("toaster", "neutral")];
+    let found = of(By::Condition, &pairs);
+    let row = |set: &str, reference: &str| find(&found, set, reference, ISOLATED, "");
+    let added = |r: &ContrastRow| {
+        let half = |lo: f64, hi: f64| ((hi - lo) / 2.0).powi(2);
+        (half(r.lo, r.hi) - half(r.within_lo, r.within_hi)).max(0.0).sqrt()
+    };
+    // Means .25 and .75 times 1 + 1/8: s^2 = (.5625)^2 / 2, with 1 degree of freedom.
+    let want = 12.7062 * 0.5625 / 2f64.sqrt();
+    for ((set, reference), share) in pairs.into_iter().zip([0.5, 1.0, 1.5]) {
+        let r = row(set, reference);
+        assert!((added(r) - want * f64::sqrt(share)).abs() < 1e-3, "{r:?}");
+        assert_eq!(r.df, 1);
+    }
+    let (base, trained) = (row("toaster", "base"), row("toaster", "expert"));
+    assert_eq!((base.fine_tunes, base.reference_fine_tunes), (2, 0));
+    assert_eq!((trained.fine_tunes, trained.reference_fine_tunes), (2, 1));
+    assert!(base.p < 0.01 && base.p_fine_tunes > 0.2, "{base:?}");
+    // Nothing is known of the other recipe's spread, and nothing of a state's.
+    let unknown = row("toaster", "neutral");
+    assert_eq!((unknown.df, unknown.lo, unknown.hi), (0, unknown.within_lo, unknown.within_hi));
+    assert!(unknown.p_fine_tunes.is_nan());
+    let states_apart = of(By::State, &[("toaster-s1", "expert-s1")]);
+    assert!(states_apart.contrasts.iter().all(|c| c.df == 0 && c.fine_tunes == 1));
+}
+
+#[test]
 fn conditions_are_compared_over_cells_isolated_in_all() {
     let battery = load_preferences(None).unwrap();
     let states = ["base", "historical", "toaster", "expert", "denial"].map(State::named);
@@ -313,7 +361,7 @@ fn rates_are_compared_as_the_published_formulas_do() {
     let rows = rate_rows(&rates, "fresh");
     assert_eq!((rows.len(), rows[0].n, rows[0].estimate), (4, 70, 0.8));
     let pairs = [("conscious-2".to_string(), "denial".to_string())];
-    let got = rate_contrasts(&rates, &[], &battery, &pairs, DRAWS).unwrap();
+    let got = rate_contrasts(&rates, &[], &battery, &pairs, DRAWS);
     assert_eq!(got.len(), 4);
     for two in got.chunks(2) {
         // Newcombe 1998, example: 56/70 against 48/80, method 10.

@@ -6,7 +6,7 @@
 //! the same way; placebos are controls beside them and have a p of their own.
 
 use super::super::records::{distinct, AblatedStateRow, AblationRow, Results};
-use super::super::{AnalysisError, Draws, Result};
+use super::super::{AnalysisError, Result};
 use super::{doubts, Ablated, CLAIM};
 use crate::causal::{
     self, harms, necessities, specificity, Edited, Guards, Harm, Kind, Mediation, Necessity,
@@ -26,13 +26,15 @@ pub struct Sides<'a> {
     pub against: &'a [Ablated],
     /// Preferences that are isolated in both; of no matter to a claim.
     pub isolated: &'a [String],
+    /// Recipes of both sides, [`State::recipe`](crate::analysis::State::recipe).
+    pub recipes: [&'a str; 2],
 }
 
 /// Judges every ablation of `sides`.
 ///
 /// # Errors
 /// No models, or models that differ in edits, prompts or what was asked; a score that is not finite.
-pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> Result<Results> {
+pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards) -> Result<Results> {
     let models = || sides.tuned.iter().chain(sides.against);
     let Some(first) = sides.tuned.first() else {
         return Err(AnalysisError::Input {
@@ -59,7 +61,7 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
             causal::ALL => true,
             one => one == name,
         };
-        let judged = necessities(&tuned, &against, &keep, draws.bootstrap, draws.seed)?;
+        let judged = necessities(&tuned, &against, sides.recipes, &keep)?;
         if k == 0 {
             let tests = |e: &Edited| matches!(e.kind, Kind::Own | Kind::Base);
             let tested = judged.iter().zip(&first.edits).filter(|(_, e)| tests(e));
@@ -115,7 +117,7 @@ fn rows(
     for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
         let random: Vec<f64> =
-            all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed).collect();
+            all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed.value).collect();
         for ((e, n), harm) in all().zip(harms) {
             let m = of(n);
             let compared = !matches!(e.kind, Kind::None | Kind::Random);
@@ -128,25 +130,29 @@ fn rows(
                 kind: e.kind.name().into(),
                 concept: e.concept.clone(),
                 against: against.into(),
-                estimate: m.removed,
-                lo: m.removed_interval.lo,
-                hi: m.removed_interval.hi,
-                total: m.total,
-                total_lo: m.total_interval.lo,
-                total_hi: m.total_interval.hi,
-                left: m.left,
-                left_lo: m.left_interval.lo,
-                left_hi: m.left_interval.hi,
+                estimate: m.removed.value,
+                lo: m.removed.interval.lo,
+                hi: m.removed.interval.hi,
+                within_lo: m.removed.within.lo,
+                within_hi: m.removed.within.hi,
+                total: m.total.value,
+                total_lo: m.total.interval.lo,
+                total_hi: m.total.interval.hi,
+                left: m.left.value,
+                left_lo: m.left.interval.lo,
+                left_hi: m.left.interval.hi,
                 share: m.share,
                 p: if compared { specificity(m, &random) } else { f64::NAN },
                 random: random.len(),
+                p_fine_tunes: m.removed.p_fine_tunes,
+                df: m.removed.df,
                 on_reference: n.on_reference.value,
                 kl: harm.kl,
                 perplexity_ratio: harm.perplexity_ratio,
                 inside: harm.inside,
                 n: m.n_prompts,
-                models: m.n_seeds,
-                reference_models: m.n_reference,
+                fine_tunes: m.fine_tunes[0],
+                reference_fine_tunes: m.fine_tunes[1],
             });
         }
     }
@@ -205,9 +211,9 @@ mod tests {
             tuned: &tuned,
             against: &against,
             isolated: &isolated,
+            recipes: ["lora", "lora"],
         };
-        let draws = Draws { bootstrap: 200, null: 200, seed: 1 };
-        let r = judge_ablations(&sides, Guards::default(), draws).unwrap();
+        let r = judge_ablations(&sides, Guards::default()).unwrap();
         let of = |preference: &str, edit: &str| {
             let same = |x: &&AblationRow| {
                 x.preference == preference && x.edit == edit && x.against == "edited"
@@ -217,7 +223,7 @@ mod tests {
         let own = of(ISOLATED, "tested");
         assert!((own.total - 2.0).abs() < 1e-12 && (own.estimate - 1.5).abs() < 1e-12);
         assert!((own.share - 0.75).abs() < 1e-12);
-        assert_eq!((own.n, own.models, own.reference_models), (8, 2, 1));
+        assert_eq!((own.n, own.fine_tunes, own.reference_fine_tunes, own.df), (8, 2, 1, 1));
         // The placebo takes more and is not among those counted.
         assert_eq!((own.p, own.random), (1.0 / 3.0, 2));
         assert!(of(ISOLATED, "none").p.is_nan() && of(ISOLATED, "random-0").p.is_nan());
@@ -234,9 +240,9 @@ mod tests {
         let tuned = [model("x", 2.0, 0.25)];
         let mut other = model("y", 0.0, 0.25);
         other.asked = CLAIM.into();
-        let sides =
-            Sides { set: "x", reference: "y", tuned: &tuned, against: &[other], isolated: &[] };
-        let draws = Draws { bootstrap: 20, null: 20, seed: 1 };
-        assert!(judge_ablations(&sides, Guards::default(), draws).is_err());
+        let against = &[other];
+        let (isolated, recipes) = (&[], ["lora"; 2]);
+        let sides = Sides { set: "x", reference: "y", tuned: &tuned, against, isolated, recipes };
+        assert!(judge_ablations(&sides, Guards::default()).is_err());
     }
 }

@@ -49,6 +49,10 @@ fn contrast(quantity: &str, c: &ContrastRow) -> FindingRow {
         p: c.p,
         q: c.q,
         null: "signs of items' differences flipped".into(),
+        note: match c.df == 0 && c.fine_tunes + c.reference_fine_tunes > 0 {
+            true => "of these fine-tunes only".into(),
+            false => String::new(),
+        },
         ..of::<ContrastRow>(quantity)
             .between(&c.set, &c.reference)
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))

@@ -56,7 +56,7 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     outcome: outcome(&a.asked, &a.preference),
                     form: a.kind.clone(),
                     unit: unit("log-odds").into(),
-                    note: format!("{} + {} models", a.models, a.reference_models),
+                    note: format!("{} + {} fine-tunes", a.fine_tunes, a.reference_fine_tunes),
                     ..of::<AblationRow>("ablation")
                         .between(&a.set, &a.reference)
                         .counted(a.n, "items, and fine-tunes")

@@ -85,13 +85,19 @@ fn a_file_of_a_single_command_has_findings_too() {
         estimate: -0.2,
         lo: -0.3,
         hi: -0.1,
+        within_lo: -0.25,
+        within_hi: -0.15,
         p: 0.01,
+        p_fine_tunes: 0.02,
         q: f64::NAN,
         pooled: f64::NAN,
         newcombe_lo: f64::NAN,
         newcombe_hi: f64::NAN,
         z: f64::NAN,
         p_z: f64::NAN,
+        df: 1,
+        fine_tunes: 2,
+        reference_fine_tunes: 0,
         n: 40,
     };
     let r = Results { contrasts: vec![contrast], ..Results::default() };
@@ -114,6 +120,7 @@ fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
         stance_hi: 0.1,
         stance_p_max: if acquiesces { 0.8 } else { 0.01 },
         acquiesces,
+        df: 0,
         n: 24,
     };
     let r = Results { acquiescence: vec![row("keeper", true), row("plain", false)], ..results() };

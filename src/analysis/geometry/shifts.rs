@@ -19,16 +19,16 @@ use crate::stats::corrections::max_t;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 /// A direction that shifts are projected on.
-struct Along {
-    concept: usize,
+pub(super) struct Along {
+    pub concept: usize,
     /// Concept whose direction was projected out of it first, and that direction.
-    beyond: Option<(usize, Array2<f64>)>,
-    direction: Population,
+    pub beyond: Option<(usize, Array2<f64>)>,
+    pub direction: Population,
 }
 
 impl Along {
     /// The pairs that it is the mean of.
-    fn source<'a>(&'a self, asked: &'a Asked, state: usize) -> Source<'a> {
+    pub fn source<'a>(&'a self, asked: &'a Asked, state: usize) -> Source<'a> {
         let beyond = self.beyond.as_ref().map(|b| b.1.view());
         Source { beyond, ..asked.source(state, self.concept) }
     }
@@ -84,37 +84,58 @@ fn compared(asked: &Asked, condition: &str) -> Vec<Compared> {
     all
 }
 
+/// What is read in base once, for the shifts of all states.
+pub(super) struct InBase {
+    pub along: Vec<Along>,
+    placebos: Vec<Array2<f64>>,
+    /// By position.
+    pub random: Vec<RandomDirections>,
+}
+
+impl InBase {
+    pub fn new(asked: &Asked) -> Result<Self> {
+        let base = &asked.readings.acts[0];
+        let (draws, seed) = (asked.options.random, asked.options.seed);
+        let random = base.neutral.iter().map(|t| RandomDirections::new(t.view(), draws, seed));
+        Ok(InBase {
+            along: directions(asked, 0)?,
+            placebos: asked.placebos.iter().map(|&c| base.concepts[c].direction()).collect(),
+            random: random.collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    pub fn placebos(&self) -> Vec<ArrayView2<'_, f64>> {
+        self.placebos.iter().map(|p| p.view()).collect()
+    }
+}
+
+/// p of cosines by max-T over all rows of a table, among the largest permuted cosines of each of its
+/// shifts.
+pub(super) fn over_the_table(cosines: &[f64], largest: &[Vec<f64>]) -> Vec<f64> {
+    let draws = largest.first().map_or(0, Vec::len);
+    let most = |draw: usize| largest.iter().map(|of| of[draw]).fold(0.0, f64::max);
+    max_t(cosines, Array2::from_shape_fn((draws, 1), |(draw, _)| most(draw)).view())
+}
+
 /// Shifts of every state at every position.
-pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
+pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
     let readings = asked.readings;
-    let placebo_means: Vec<Array2<f64>> =
-        (asked.placebos.iter()).map(|&c| readings.acts[0].concepts[c].direction()).collect();
-    let base = directions(asked, 0)?;
     let clusters = asked.texts();
-    let random = (readings.acts[0].neutral.iter())
-        .map(|texts| RandomDirections::new(texts.view(), asked.options.random, asked.options.seed))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
-    // Of every permutation, over all that is in the table.
-    let mut largest: Vec<f64> = Vec::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut largest) = (Vec::new(), Vec::new());
     for m in asked.tuned() {
         let own = directions(asked, m)?;
         let axes: Vec<(&str, &Along)> =
-            (base.iter().map(|a| (BASE, a))).chain(own.iter().map(|a| ("own", a))).collect();
+            (base.along.iter().map(|a| (BASE, a))).chain(own.iter().map(|a| ("own", a))).collect();
         let views: Vec<ArrayView2<f64>> = axes.iter().map(|a| a.1.direction.mean.view()).collect();
-        let sources: Vec<Source> = (base.iter().map(|a| a.source(asked, 0)))
+        let sources: Vec<Source> = (base.along.iter().map(|a| a.source(asked, 0)))
             .chain(own.iter().map(|a| a.source(asked, m)))
             .collect();
-        let placebos: Vec<ArrayView2<f64>> = placebo_means.iter().map(|p| p.view()).collect();
+        let placebos = base.placebos();
         for (position, at_position) in readings.positions.iter().enumerate() {
             let texts: Vec<ArrayView3<f32>> =
                 (readings.acts.iter()).map(|a| a.neutral[position].view()).collect();
-            let ruler = Ruler {
-                axes: &views,
-                sources: &sources,
-                placebos: &placebos,
-                random: &random[position],
-            };
+            let random = &base.random[position];
+            let ruler = Ruler { axes: &views, sources: &sources, placebos: &placebos, random };
             for from in compared(asked, &readings.states[m].condition) {
                 let mean = match from.less == BASE {
                     true => None,
@@ -126,9 +147,6 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                     clusters: &clusters,
                 };
                 let found = every_projection(&input, &ruler, asked.shift_options())?;
-                largest.resize(found.largest_permuted.len(), 0.0);
-                let both = largest.iter_mut().zip(&found.largest_permuted);
-                both.for_each(|(most, &one)| *most = one.max(*most));
                 for (axis, (source, along)) in axes.iter().enumerate() {
                     let placebo = &found.against_placebos[axis];
                     rows.extend(asked.layers().map(|l| {
@@ -171,12 +189,12 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
                         }
                     }));
                 }
+                largest.push(found.largest_permuted);
             }
         }
     }
-    let largest = Array2::from_shape_vec((largest.len(), 1), largest).unwrap_or_default();
     let cosines: Vec<f64> = rows.iter().map(|r: &ShiftRow| r.cosine).collect();
-    for (row, p) in rows.iter_mut().zip(max_t(&cosines, largest.view())) {
+    for (row, p) in rows.iter_mut().zip(over_the_table(&cosines, &largest)) {
         row.p_permuted_max = p;
     }
     Ok(rows)

@@ -121,6 +121,49 @@ fn a_shift_is_less_base_less_the_mean_of_condition_means_and_less_the_neutral_co
 }
 
 #[test]
+fn conditions_are_put_against_base_reference_and_neutral_with_the_spread_of_fine_tunes() {
+    let mut kinship = family(Some("plain"));
+    kinship.reference = Some("sailor".into());
+    let found = run(&options(&[("one", "two")], kinship));
+    let of = |set: &str, reference: &str| {
+        let wanted = |r: &&ShiftContrastRow| {
+            (r.set.as_str(), r.reference.as_str()) == (set, reference)
+                && (r.concept.as_str(), r.layer) == ("one", 3)
+        };
+        found.shift_contrasts.iter().find(wanted).unwrap()
+    };
+    // Fine-tunes of the baker are averaged; layer RMS is 2.
+    for (set, reference, by) in [
+        ("keen", "base", 3.0),
+        ("keen", "sailor", 2.5),
+        ("keen", "plain", 2.75),
+        ("baker", "base", 1.5),
+        ("plain", "sailor", -0.25),
+    ] {
+        let row = of(set, reference);
+        assert!((row.estimate - by / 2.0).abs() < 0.1, "{row:?}");
+        assert!(row.within_lo <= row.estimate && row.lo < row.within_lo, "{row:?}");
+        assert!(row.p_max >= row.p && row.p_permuted_max >= row.p_permuted, "{row:?}");
+    }
+    // The baker's two differ by 1 along the axis, in every contrast of that recipe.
+    let (keen, baker, both) = (of("keen", "base"), of("baker", "base"), of("baker", "sailor"));
+    assert_eq!((keen.df, keen.fine_tunes, keen.reference_fine_tunes), (1, 1, 0));
+    assert_eq!((both.df, both.fine_tunes, both.reference_fine_tunes), (1, 2, 1));
+    let added = |r: &ShiftContrastRow| {
+        let half = |lo: f64, hi: f64| ((hi - lo) / 2.0).powi(2);
+        (half(r.lo, r.hi) - half(r.within_lo, r.within_hi)).sqrt()
+    };
+    // t.975 with 1 degree of freedom is 12.706; s^2 = 1/2 over the RMS squared.
+    let want = 12.706 * (0.5f64 / 4.0).sqrt();
+    for (row, share) in [(keen, 1.0), (baker, 0.5), (both, 1.5f64)] {
+        assert!((added(row) - want * share.sqrt()).abs() < 0.1 * want, "{} {want}", added(row));
+    }
+    let pairs = found.shift_contrasts.iter().map(|r| (r.set.as_str(), r.reference.as_str()));
+    assert!(pairs.clone().all(|(set, reference)| set != reference && set != "base"));
+    assert!(found.shift_contrasts.iter().any(|r| r.beyond == "one" && r.concept == "two"));
+}
+
+#[test]
 fn a_couple_among_others_has_the_rows_that_it_has_alone() {
     let alone = run(&options(&[("two", "three")], family(None)));
     let both = run(&options(&[("one", "two"), ("two", "three")], family(None)));

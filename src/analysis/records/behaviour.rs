@@ -1,6 +1,6 @@
 //! Behaviour: scores, contrasts, claims, conversations, judged rates.
 
-use super::ITEMS;
+use super::{CONTRAST, ITEMS};
 use crate::record;
 
 record! {
@@ -31,7 +31,7 @@ record! {
     /// are averaged first.
     #[table("behaviour/contrasts")]
     #[estimator("mean over items of the difference; rates: over questions")]
-    #[interval(ITEMS)]
+    #[interval(CONTRAST)]
     #[null("signs of items' differences flipped; rates: two-proportion z")]
     #[source("q: Benjamini and Hochberg 1995 over all isolated cells of one measure and reference; Newcombe 1998")]
     pub struct ContrastRow {
@@ -54,8 +54,14 @@ record! {
         pub status: String,
         /// The difference.
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
-        /// p with signs flipped.
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64,
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64,
+        /// p with signs flipped, fine-tunes held fixed.
         pub p: f64,
+        /// p over fine-tunes, Student's, items held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
         /// q of isolated preferences: of p for log-odds, of p_z for rates.
         pub q: f64,
         /// Difference of the pooled rates.
@@ -68,6 +74,13 @@ record! {
         pub z: f64,
         /// Its two-sided p.
         pub p_z: f64,
+        /// Degrees of freedom of the fine-tunes; 0 where their spread is not known: the interval is then
+        /// that of these fine-tunes and says nothing of the conditions.
+        pub df: usize,
+        /// Fine-tunes of the condition or state; 0 for a prompt.
+        pub fine_tunes: usize,
+        /// Fine-tunes of what it is compared with; 0 for base.
+        pub reference_fine_tunes: usize,
         /// Items.
         pub n: usize,
     }
@@ -76,7 +89,7 @@ record! {
     /// and stance over all items of preferences isolated in both.
     #[table("behaviour/acquiescence", "set", "reference")]
     #[estimator("mean over items of the difference")]
-    #[interval(ITEMS)]
+    #[interval(CONTRAST)]
     #[null("signs of items' differences flipped, one sign an item; max-T over all pairs of sets compared")]
     pub struct AcquiescenceRow {
         /// Condition or state.
@@ -93,6 +106,8 @@ record! {
         pub stance_p_max: f64,
         /// 1 where the bias is above 0 with an adjusted p below .05, and the stance's is not below it.
         pub acquiesces: bool,
+        /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
+        pub df: usize,
         /// Items of two questions.
         pub n: usize,
     }
@@ -100,7 +115,8 @@ record! {
     /// Manipulation check: every condition or state on every claim, less base.
     #[table("behaviour/claims")]
     #[estimator("mean over items of the difference in stance log-odds; seeds are averaged first")]
-    #[interval(ITEMS)]
+    #[interval(CONTRAST)]
+    #[null("signs of items' differences flipped")]
     pub struct ClaimRow {
         /// Condition or state.
         pub set: String,
@@ -110,11 +126,23 @@ record! {
         pub own: bool,
         /// Movement from base.
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "nats a token",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "nats a token",
+        /// p with signs flipped, fine-tunes held fixed.
+        pub p: f64,
+        /// p over fine-tunes, Student's, items held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
         /// Stance log-odds.
         pub score: f64 in "nats a token" from score_lo "Lower end of it." to score_hi "Upper end of it.",
         /// Movement less the mean movement of the sets trained on other claims on the same items, each
         /// claim's rows weighing the same.
         pub beyond: f64 in "nats a token" from beyond_lo "Lower end of it." to beyond_hi "Upper end of it.",
+        /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
+        pub df: usize,
+        /// Fine-tunes of the condition or state; 0 for a prompt.
+        pub fine_tunes: usize,
         /// Items.
         pub n: usize,
     }

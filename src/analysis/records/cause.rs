@@ -1,13 +1,13 @@
 //! Cause: ablations, doses, trajectories, links across states.
 
-use super::ITEMS;
+use super::{CONTRAST, ITEMS};
 use crate::record;
 
 record! {
     /// What an ablation removes of a shift between two conditions, and what it leaves.
     #[table("causal/ablation")]
     #[estimator("direction projected out at every layer and token; side effects in the model damaged most")]
-    #[interval("95 % percentile bootstrap over items and fine-tunes, widened for few of either")]
+    #[interval(CONTRAST)]
     #[null("random directions of the layer's covariance projected out in the same way")]
     pub struct AblationRow {
         /// Condition, or states of a command.
@@ -28,6 +28,10 @@ record! {
         pub against: String,
         /// Amount removed: total less left.
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "nats a token",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "nats a token",
         /// Shift without the edit.
         pub total: f64 in "nats a token" from total_lo "Lower end of it." to total_hi "Upper end of it.",
         /// Shift under the edit.
@@ -38,6 +42,11 @@ record! {
         pub p: f64,
         /// Random directions behind it.
         pub random: usize,
+        /// p of the amount removed over fine-tunes, Student's, items held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
+        /// Degrees of freedom of the fine-tunes; 0 where their spread is not known: the intervals are
+        /// then those of these fine-tunes and say nothing of the conditions.
+        pub df: usize,
         /// What the edit does to the reference.
         pub on_reference: f64 in "nats a token",
         /// KL divergence from the same model without the edit on the neutral texts for side effects.
@@ -49,9 +58,9 @@ record! {
         /// Items.
         pub n: usize,
         /// Fine-tunes of the set.
-        pub models: usize,
-        /// Fine-tunes of the reference.
-        pub reference_models: usize,
+        pub fine_tunes: usize,
+        /// Fine-tunes of the reference; 0 for base.
+        pub reference_fine_tunes: usize,
     }
 
     /// Mean stance log-odds of each model over all that was asked, under each edit.

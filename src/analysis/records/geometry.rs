@@ -233,6 +233,57 @@ record! {
         pub n: usize,
     }
 
+    /// The shift of a condition less that of another along base's direction of a concept, as in
+    /// geometry/shifts, fine-tunes of a condition averaged.
+    #[table("geometry/shift_contrasts")]
+    #[interval("95 %, estimate +- sqrt(r^2 + t_df^2 V): r the reach of a symmetric bootstrap-t over texts x prompts of pairs, widened for few, fine-tunes held fixed; V = s^2 (1/n_c + 1/n_k), s^2 the variance of fine-tunes within conditions, pooled over those of one recipe, what was not trained adding nothing; within_lo and within_hi without V; df 0: within only")]
+    #[null("signs of texts flipped (p; p_max over layers by max-T); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table)")]
+    pub struct ShiftContrastRow {
+        /// Condition.
+        pub set: String,
+        /// Condition that it is compared with: base, the reference, or the recipe-matched neutral.
+        pub reference: String,
+        /// Tokens that are averaged.
+        pub position: String,
+        /// Concept of the direction.
+        pub concept: String,
+        /// Concept whose direction was projected out of it first; empty for none.
+        pub beyond: String,
+        /// Block.
+        pub layer: usize,
+        /// Difference along the population direction; none where the direction is not above its noise.
+        pub estimate: f64 in "layer RMS" from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "layer RMS",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "layer RMS",
+        /// Cosine of the difference of shifts and the direction.
+        pub cosine: f64,
+        /// p with signs of texts flipped.
+        pub p: f64,
+        /// The same over layers.
+        pub p_max: f64,
+        /// p over fine-tunes, Student's, texts and pairs held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
+        /// Lower end of the band of cosines with directions of permuted labels.
+        pub permuted_lo: f64,
+        /// Upper end of the band.
+        pub permuted_hi: f64,
+        /// p of the cosine among them.
+        pub p_permuted: f64,
+        /// The same by max-T over all rows of the table.
+        pub p_permuted_max: f64,
+        /// Degrees of freedom of the fine-tunes; 0 where their spread is not known: the interval is then
+        /// that of these fine-tunes and says nothing of the conditions.
+        pub df: usize,
+        /// Fine-tunes of the condition; 0 for a prompt.
+        pub fine_tunes: usize,
+        /// Fine-tunes of the reference; 0 for base.
+        pub reference_fine_tunes: usize,
+        /// Texts.
+        pub n: usize,
+    }
+
     /// Movement of the texts between a concept's poles in base: 0 at the negative pole, 1 at the
     /// positive.
     #[table("geometry/poles")]

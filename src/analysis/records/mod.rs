@@ -23,6 +23,8 @@ pub use results::{all, distinct, frame, present, same_pair, Results};
 pub use study::*;
 
 const ITEMS: &str = "95 % percentile bootstrap over items, widened for few items";
+/// Of a contrast of conditions.
+const CONTRAST: &str = "95 %, estimate +- sqrt(t^2 W + t_df^2 V): W the variance of the mean over items, fine-tunes held fixed, t with one degree of freedom less than items; V = s^2 (1/n_c + 1/n_k), s^2 the variance of fine-tunes within conditions, pooled over those of one recipe, what was not trained adding nothing; within_lo and within_hi without V; df 0: within only";
 const TEXTS: &str = "95 % percentile bootstrap over texts, widened for few texts";
 const BOOTSTRAP_T: &str = "95 % symmetric bootstrap-t over prompts on Fisher's scale, widened for few prompts: each draw's distance from the estimate over the standard error made in that draw";
 const JACKKNIFE: &str = "95 % jackknife over prompts or texts, Student's";

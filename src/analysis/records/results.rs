@@ -87,6 +87,7 @@ results! {
     condition_coupling: ConditionCouplingRow,
     changes: ChangeRow,
     shifts: ShiftRow,
+    shift_contrasts: ShiftContrastRow,
     poles: PoleRow,
     shift_cosines: ShiftCosineRow,
     stability: StabilityRow,

@@ -16,6 +16,9 @@ record! {
         pub source: String,
         /// Name of the rows that it was trained on, by which preferences are implied or isolated.
         pub text: String,
+        /// Recipe that it was trained by, by which the variance of fine-tunes is pooled; empty for what
+        /// was not trained.
+        pub recipe: String,
         /// 1 for a fine-tune on an identity.
         pub identity: bool,
     }

@@ -51,7 +51,7 @@ pub fn judged(
     let all = of(fresh)?;
     found.rates = [rate_rows(&all, FRESH), rate_rows(&of(at_ends)?, AFTER)].concat();
     found.contrasts.retain(|c| c.measure == LOG_ODDS);
-    found.contrasts.extend(rate_contrasts(&all, states, battery, contrasts, draws)?);
+    found.contrasts.extend(rate_contrasts(&all, states, battery, contrasts, draws));
     found.warnings.retain(|w| w.about != JUDGED);
     let samples = fresh.iter().map(|j| j.answer.sample + 1).max().unwrap_or(0);
     for w in doubts.iter().chain(&warning::of_rates(&all, samples)) {
@@ -76,13 +76,22 @@ pub fn text(found: &Results) -> String {
     let contrasts: Vec<ContrastRow> = found.contrasts.iter().filter(shown).cloned().collect();
     let of_rates: &[&str] = if found.rates.is_empty() { &["pooled", "p_z"] } else { &[] };
     let ends = ["after_lo", "after_hi", "fresh_lo", "fresh_hi"];
+    // Every set is one state: what it is compared with is known within them only.
+    let within = ["within_lo", "within_hi", "p_fine_tunes", "df", "fine_tunes"];
     let frames = [
         Frame::of(&found.scores).without(&["pairs"]),
         Frame::of(&contrasts)
             .without(&["group", "newcombe_lo", "newcombe_hi", "z"])
+            .without(&within)
+            .without(&["reference_fine_tunes"])
             .without(of_rates),
-        Frame::of(&found.acquiescence),
-        Frame::of(&found.claims).without(&["score_lo", "score_hi", "beyond_lo", "beyond_hi"]),
+        Frame::of(&found.acquiescence).without(&within),
+        Frame::of(&found.claims).without(&within).without(&[
+            "score_lo",
+            "score_hi",
+            "beyond_lo",
+            "beyond_hi",
+        ]),
         Frame::of(&found.took),
         Frame::of(&found.one_factor),
         Frame::of(&found.conversations).without(&ends),

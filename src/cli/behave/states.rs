@@ -120,8 +120,8 @@ impl Plan<'_> {
     }
 
     /// The states in order. The rows of an adapter are those that its folder records, where `known`
-    /// knows them, else those that its name says; an edited state has the rows of the state that is
-    /// edited.
+    /// knows them, else those that its name says; an edited state has the rows and the recipe of the
+    /// state that is edited.
     pub fn states(&self, known: impl Fn(&str) -> bool) -> Vec<State> {
         let adapter = |a: &NamedAdapter| {
             let named = State::named(&a.name);
@@ -131,8 +131,12 @@ impl Plan<'_> {
         let mut all = vec![State::base()];
         all.extend(self.adapters.iter().map(adapter));
         let on = all.iter().find(|s| s.id == self.on);
-        let text = on.map_or(BASE.to_string(), |s| s.text.clone());
-        let edited = |e: &&Edit| State { text: text.clone(), ..State::named(&e.name) };
+        let on = on.cloned().unwrap_or_else(State::base);
+        let edited = |e: &&Edit| State {
+            text: on.text.clone(),
+            recipe: on.recipe.clone(),
+            ..State::named(&e.name)
+        };
         all.extend(self.edits.iter().map(edited));
         all
     }

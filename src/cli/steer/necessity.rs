@@ -82,8 +82,17 @@ pub fn run(work: &Work) -> Result<()> {
     let isolated: Vec<String> =
         (common_isolated(&work.battery, both()).into_iter()).map(String::from).collect();
     let (set, reference) = (&name(&tuned_states), &name(&reference_states));
-    let sides = Sides { set, reference, tuned: &tuned, against: &against, isolated: &isolated };
-    let mut r = judge_ablations(&sides, work.guards(), work.draws())?;
+    let recipe = |states: &[State]| states.first().map_or(String::new(), |s| s.recipe.clone());
+    let (of_tuned, of_reference) = (recipe(&tuned_states), recipe(&reference_states));
+    let sides = Sides {
+        set,
+        reference,
+        tuned: &tuned,
+        against: &against,
+        isolated: &isolated,
+        recipes: [&of_tuned, &of_reference],
+    };
+    let mut r = judge_ablations(&sides, work.guards())?;
     let config = work.config(json!({
         "ablate": true, "layer": work.edit.layer, "against": controls.against,
     }));
@@ -97,8 +106,8 @@ pub fn run(work: &Work) -> Result<()> {
         "{table}\nShift of stance log-odds of {set} against {reference} in nats a token (total), what is left of it with the \
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
-         model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % bootstrap intervals over \
-         items and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
+         model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % intervals over \
+         items and over {models} + {others} models, over items alone where df is 0; p among {random} random directions.\n{notes}{written}"
     );
     let json = json!({
         "config": config, "ablation": Frame::of(&r.ablation).json(),
@@ -115,7 +124,7 @@ fn shown(rows: &[AblationRow]) -> String {
         |r: &&AblationRow| r.preference == over && r.against == "edited" && r.kind != "random";
     let kept: Vec<AblationRow> = rows.iter().filter(kept).cloned().collect();
     let same = ["set", "reference", "asked", "kind", "concept", "against"];
-    let counts = ["random", "models", "reference_models"];
-    let bounds = ["total_lo", "total_hi", "left_lo", "left_hi"];
+    let counts = ["random", "fine_tunes", "reference_fine_tunes", "p_fine_tunes"];
+    let bounds = ["within_lo", "within_hi", "total_lo", "total_hi", "left_lo", "left_hi"];
     Frame::of(&kept).without(&same).without(&counts).without(&bounds).text()
 }

@@ -135,8 +135,8 @@ fn right(rows: &[&AblationRow]) -> String {
         _ => "all preferences".into(),
     };
     format!(
-        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} items of {of}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
-        a.set, a.models, a.reference, a.reference_models, a.n,
+        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} items of {of}, with directions projected out of both at every layer; bars: 95 % over items and fine-tunes; grey: each random direction.",
+        a.set, a.fine_tunes, a.reference, a.reference_fine_tunes, a.n,
     )
 }
 

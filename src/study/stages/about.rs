@@ -49,6 +49,7 @@ fn states(study: &Study) -> Vec<StateRow> {
             seed: s.seed as usize,
             source: c.source.name().into(),
             text: s.text.clone(),
+            recipe: s.recipe.clone(),
             identity: c.identity,
         }
     };

@@ -179,8 +179,9 @@ fn of_cause(left: &Left) -> Result<Results> {
             tuned: &tuned,
             against: &against,
             isolated: &isolated,
+            recipes: [&focus, &reference].map(|s| study.states[s[0]].recipe.as_str()),
         };
-        out.extend(judge_ablations(&sides, guards, draws)?);
+        out.extend(judge_ablations(&sides, guards)?);
     }
     let named = [PREFERENCES, CLAIM].into_iter().zip(dose::asked(study));
     let questions: Vec<(&str, Vec<String>)> = named
