@@ -7,6 +7,7 @@
 use super::texts::{Contrast, StateTexts};
 use super::{layer_rms, Result, State};
 use crate::capture::{capture, CaptureError, Position, Request};
+use crate::causal::Labelled;
 use crate::directions::Pairs;
 use crate::geometry::population::Source;
 use crate::materials::{Concept, NeutralText};
@@ -80,6 +81,12 @@ impl ConceptInfo {
     pub fn source<'a>(&'a self, differences: ArrayView3<'a, f32>) -> Source<'a> {
         let (clusters, strata) = (&self.prompt, &self.stratum);
         Source { differences, clusters, strata, beyond: None }
+    }
+
+    /// The pairs of `differences (pairs, layers, d)`, for directions with their labels permuted.
+    pub fn labelled<'a>(&'a self, differences: ArrayView3<'a, f32>) -> Labelled<'a> {
+        let (prompts, strata) = (&self.prompt, &self.stratum);
+        Labelled { concept: &self.name, differences, prompts, strata }
     }
 
     /// The pairs of `acts` at layer index `l`.

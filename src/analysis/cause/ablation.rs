@@ -2,14 +2,16 @@
 //!
 //! The shift is taken over cells that are isolated in both conditions, over all prompts, and over each
 //! preference; a claim stands alone. Every edit is judged against the equally edited reference and
-//! against the plain one. p compares a concept with the random directions of the same run, judged in
-//! the same way; placebos are controls beside them and have a p of their own.
+//! against the plain one. p compares a concept with the random and the label-permuted directions of the
+//! same run, judged in the same way, as they are and matched in impact: a row for each. Placebos stand
+//! beside them and have a p of their own among the random ones.
 
 use super::super::records::{distinct, AblatedStateRow, AblationRow, Results};
 use super::super::{AnalysisError, Draws, Result};
 use super::{doubts, Ablated, CLAIM};
 use crate::causal::{
-    self, harms, necessities, specificity, Edited, Guards, Harm, Kind, Mediation, Necessity,
+    self, among, harms, necessities, specificity, Edited, Family, Guards, Harm, Kind, Matched,
+    Mediation, Necessity, Value, Warning,
 };
 
 /// Over all prompts of preferences that are isolated in both conditions.
@@ -51,6 +53,7 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
     };
     let (tuned, against) = (edits(sides.tuned), edits(sides.against));
     let harms = harms(tuned.iter().chain(&against).copied(), guards);
+    let matched = matched(first, models());
     let mut out = Results::default();
     let mut warnings = Vec::new();
     for (k, preference) in subjects(sides, first).iter().enumerate() {
@@ -66,12 +69,16 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
             warnings.extend(tested.flat_map(|(n, _)| n.against_plain.warnings.clone()));
         }
         let of = (sides, first, preference.as_str());
-        out.ablation.extend(rows(of, &judged, &harms));
+        out.ablation.extend(rows(of, &judged, (&harms, &matched)));
     }
     warnings.extend(causal::doubts(&first.edits, &harms));
-    let random = first.edits.iter().filter(|e| e.is_random()).count();
-    if (1..causal::FEWEST_RANDOM).contains(&random) {
-        warnings.push(causal::Warning::FewRandom { n: random });
+    warnings.extend(out.ablation.iter().filter(|a| a.unmatched > 0).map(|a| Warning::Unmatched {
+        edit: a.edit.clone(),
+        n: a.unmatched,
+        of: a.random + a.permuted,
+    }));
+    if first.edits.iter().any(|e| e.kind.is_control()) {
+        warnings.extend(causal::few_controls(&first.edits));
     }
     let about = format!("ablation, {} against {}", sides.set, sides.reference);
     out.warnings = doubts(&about, warnings);
@@ -81,6 +88,7 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards, draws: Draws) -> R
             directions_of: model.directions_of.clone(),
             asked: model.asked.clone(),
             edit: e.edit.clone(),
+            part: e.matched.as_ref().map_or(1.0, |m| m.part),
             score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
             kl: e.kl,
             perplexity: e.perplexity,
@@ -103,23 +111,45 @@ fn subjects(sides: &Sides, first: &Ablated) -> Vec<String> {
     overall.map(String::from).chain(each).collect()
 }
 
-/// Every edit judged both ways.
+/// What every edit was matched to; reached only where it was in every model.
+fn matched<'a>(
+    first: &Ablated,
+    models: impl Iterator<Item = &'a Ablated> + Clone,
+) -> Vec<Option<Matched>> {
+    let of = |(k, e): (usize, &Edited)| {
+        let lost = |m: &Matched| !m.reached;
+        let reached = !models.clone().any(|m| m.edits[k].matched.as_ref().is_some_and(lost));
+        e.matched.clone().map(|m| Matched { reached, ..m })
+    };
+    first.edits.iter().enumerate().map(of).collect()
+}
+
+/// Every edit judged both ways, those under test once for each family of controls.
 fn rows(
     (sides, first, preference): (&Sides, &Ablated, &str),
     judged: &[Necessity],
-    harms: &[Harm],
+    (harms, matched): (&[Harm], &[Option<Matched>]),
 ) -> Vec<AblationRow> {
     let mut out = Vec::new();
     let ways: [(&str, fn(&Necessity) -> &Mediation); 2] =
         [("edited", |n| &n.against_edited), ("plain", |n| &n.against_plain)];
     for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
-        let random: Vec<f64> =
-            all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed).collect();
-        for ((e, n), harm) in all().zip(harms) {
+        let values: Vec<Value> = (all().zip(matched))
+            .map(|((e, n), matched)| Value {
+                kind: e.kind,
+                concept: &e.concept,
+                matched: matched.as_ref(),
+                value: of(n).removed,
+            })
+            .collect();
+        for (((e, n), harm), matched) in all().zip(harms).zip(matched) {
             let m = of(n);
-            let compared = !matches!(e.kind, Kind::None | Kind::Random);
-            out.push(AblationRow {
+            let most = f64::INFINITY.copysign(m.total);
+            let name = (e.edit.as_str(), e.kind, e.concept.as_str());
+            let found = among(name, &values, most, &|null| specificity(m, null));
+            let own = matched.as_ref().map(|_| Family::Matched);
+            out.extend(found.into_iter().map(|c| AblationRow {
                 set: sides.set.into(),
                 reference: sides.reference.into(),
                 asked: first.asked.clone(),
@@ -138,8 +168,12 @@ fn rows(
                 left_lo: m.left_interval.lo,
                 left_hi: m.left_interval.hi,
                 share: m.share,
-                p: if compared { specificity(m, &random) } else { f64::NAN },
-                random: random.len(),
+                family: own.unwrap_or(c.family).name().into(),
+                p: c.p,
+                random: c.random,
+                p_permuted: c.p_permuted,
+                permuted: c.permuted,
+                unmatched: c.unmatched,
                 on_reference: n.on_reference.value,
                 kl: harm.kl,
                 perplexity_ratio: harm.perplexity_ratio,
@@ -147,7 +181,7 @@ fn rows(
                 n: m.n_prompts,
                 models: m.n_seeds,
                 reference_models: m.n_reference,
-            });
+            }));
         }
     }
     out
@@ -169,6 +203,7 @@ mod tests {
                 _ => "tested".into(),
             },
             dose: None,
+            matched: None,
             scores: ["a", "b", "implied"]
                 .into_iter()
                 .flat_map(|p| (0..4).map(move |i| (p, i)))
