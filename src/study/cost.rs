@@ -21,6 +21,9 @@ const DISTILLED: usize = 40;
 /// What an intervention at every layer adds to scoring.
 const EDIT: f64 = 1.15;
 
+/// Models that a search for the strength of a matched control runs on the texts for side effects, about.
+const SEARCH: f64 = 3.0;
+
 /// Rows of the largest batch of a fine-tune over those of the mean one, about.
 const LARGEST_BATCH: f64 = 1.3;
 
@@ -220,17 +223,25 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Scoring `asked` under `edits`, the run without one among them.
-    pub fn edited(&self, is_base: bool, asked: &[Preference], edits: usize) -> Result<Cost> {
+    /// Scoring `asked` under `edits`, the run without one among them, and under `matched` controls whose
+    /// strength is searched for on the texts for side effects.
+    pub fn edited(
+        &self,
+        is_base: bool,
+        asked: &[Preference],
+        edits: usize,
+        matched: usize,
+    ) -> Result<Cost> {
         let s = scored(asked, self.model)?;
         let sides = neutral_tokens(&self.model.tokenizer, &self.study.side_texts, None)?;
         let sides = counted(&sides);
-        let seconds = self.scoring(s) + self.scoring(sides);
+        let (all, searched) = ((edits + matched) as f64, SEARCH * matched as f64);
+        let side = self.scoring(sides);
         Ok(Cost {
-            rows: edits * (s.rows + sides.rows),
-            seconds: edits as f64 * seconds * EDIT,
+            rows: (all * s.rows as f64 + (all + searched) * sides.rows as f64) as usize,
+            seconds: (all * self.scoring(s) + (all + searched) * side) * EDIT,
             bytes: self.reading(is_base),
-            disk: edits as f64 * LINE * s.pairs as f64,
+            disk: all * LINE * s.pairs as f64,
         })
     }
 

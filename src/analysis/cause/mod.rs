@@ -59,7 +59,7 @@ pub struct Controls<'a> {
     pub random: usize,
     /// Label-permuted directions of each concept under test.
     pub permuted: usize,
-    /// What is known of the pairs of the concepts under test, in their order.
+    /// What is known of the pairs of the concepts under test.
     pub pairs: &'a [ConceptInfo],
     pub seed: u64,
 }
