@@ -134,7 +134,7 @@ pub fn few_controls(edits: &[Edited]) -> Vec<Warning> {
         (kind, counts.min().unwrap_or(0))
     };
     let all = [of(Kind::Random), of(Kind::Permuted)];
-    let few = |(kind, n): (Kind, usize)| Warning::FewControls { kind, n };
+    let few = |(kind, n): (Kind, usize)| Warning::FewControls { control: kind, n };
     match all {
         [(kind, 0), (_, 0)] => vec![few((kind, 0))],
         all => all.into_iter().filter(|a| (1..FEWEST_RANDOM).contains(&a.1)).map(few).collect(),

@@ -304,7 +304,7 @@ mod tests {
         assert_eq!((a.among.p, a.among.random), (1.0, 2));
         assert_eq!(r.doses.iter().filter(|d| !d.inside).count(), 2 * 3);
         let expected = Warning::OverGuard { direction: "own".into(), doses: vec![9.0, -9.0] };
-        assert_eq!(r.warnings, [expected, Warning::FewControls { kind: Kind::Random, n: 2 }]);
+        assert_eq!(r.warnings, [expected, Warning::FewControls { control: Kind::Random, n: 2 }]);
     }
 
     #[test]

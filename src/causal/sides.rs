@@ -91,7 +91,7 @@ pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
         let drawn = controls.iter().filter(|(e, _)| e.kind == kind);
         let (n, of) = (drawn.clone().filter(|(_, h)| !h.inside).count(), drawn.count());
         if n > 0 {
-            out.push(Warning::ControlHarms { kind, n, of });
+            out.push(Warning::ControlHarms { control: kind, n, of });
         }
     }
     out
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((found[0].kl, found[0].perplexity_ratio), (0.0, 1.0));
         assert_eq!((found[1].kl, found[1].perplexity_ratio), (0.4, 1.4));
         assert!(found[1].inside && !found[2].inside);
-        let random = Warning::ControlHarms { kind: Kind::Random, n: 1, of: 1 };
+        let random = Warning::ControlHarms { control: Kind::Random, n: 1, of: 1 };
         assert_eq!(doubts(&models[0], &found), vec![random.clone()]);
         let found = harms(views(&[damaged(0.1, 21.0)]), Guards::default());
         let own = Warning::Harms { edit: "a".into(), kl: 0.1, perplexity_ratio: 2.1 };

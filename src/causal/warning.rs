@@ -40,8 +40,8 @@ pub enum Warning {
         hi: f64,
     },
     /// Fewer controls of a kind, random or permuted, than [`FEWEST_RANDOM`].
-    #[error("{n} {} directions cannot reach p = .05: draw at least {FEWEST_RANDOM}", kind.name())]
-    FewControls { kind: Kind, n: usize },
+    #[error("{n} {} directions cannot reach p = .05: draw at least {FEWEST_RANDOM}", control.name())]
+    FewControls { control: Kind, n: usize },
     /// Controls that damage a model less in full than the edit that they were to be matched to.
     #[error("{n} of {of} controls damage less in full than {edit} does and cannot be matched to it: they count as doing as much")]
     Unmatched { edit: String, n: usize, of: usize },
@@ -64,8 +64,8 @@ pub enum Warning {
     #[error("without {edit} a model is damaged beyond the guards (KL {kl:.2} nats a token, perplexity x {perplexity_ratio:.2}): what it takes may be sense rather than stance, so compare it with random directions that damage as much")]
     Harms { edit: String, kl: f64, perplexity_ratio: f64 },
     /// Controls whose ablation damages a model beyond the guards.
-    #[error("{n} of {of} {} directions damage a model beyond the guards when taken out: so p compares the direction with damage, too", kind.name())]
-    ControlHarms { kind: Kind, n: usize, of: usize },
+    #[error("{n} of {of} {} directions damage a model beyond the guards when taken out: so p compares the direction with damage, too", control.name())]
+    ControlHarms { control: Kind, n: usize, of: usize },
     /// The half-way step was reached in only some of the draws.
     #[error("{series} has a half-way step in {:.0} % of the draws only: its interval leaves the others out", 100.0 * share)]
     PartlyReached { series: String, share: f64 },

@@ -88,7 +88,8 @@ pub(super) fn crossed(
     let known = interval.lo.is_finite() && interval.hi.is_finite();
     let along = products.sum_axis(Axis(0)) / t.sum(); // s . P_j (C_p)
     let lengths = (drawn.signs.dot(&gram) * &drawn.signs).sum_axis(Axis(1)); // (flips)
-    let permuted = drawn.signs.dot(&along).iter().zip(&lengths);
+    let signed = drawn.signs.dot(&along); // (flips)
+    let permuted = signed.iter().zip(&lengths);
     Ok(Crossed {
         value,
         interval: if known { interval } else { Interval::UNDEFINED },
