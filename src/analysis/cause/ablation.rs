@@ -191,6 +191,9 @@ fn rows(
 mod tests {
     use super::super::super::records::WarningRow;
     use super::*;
+    use crate::causal::{matched_part, Direction, Labelled};
+    use crate::stats::rng::{fill_normal, stream};
+    use ndarray::{s, Array2, Array3, Axis};
 
     /// Two isolated preferences at `level` and an implied one at 9, under no edit, the tested
     /// concept, which leaves `left` of the level, a placebo and two random directions.
@@ -273,5 +276,133 @@ mod tests {
             Sides { set: "x", reference: "y", tuned: &tuned, against: &[other], isolated: &[] };
         let draws = Draws { bootstrap: 20, null: 20, seed: 1 };
         assert!(judge_ablations(&sides, Guards::default(), draws).is_err());
+    }
+
+    const D: usize = 12;
+    const CONTROLS: usize = 19;
+
+    /// A linear model that reads its stream along the first axis, moved there by `shift`: under every
+    /// direction as it is and, where `matched`, under the controls in the part at which their damage,
+    /// quadratic in it, is that of the direction `c`.
+    fn linear(
+        state: &str,
+        shift: f64,
+        directions: &[Direction],
+        damage: &dyn Fn(&Direction) -> f64,
+        matched: bool,
+    ) -> Ablated {
+        let noise = Array2::from_shape_fn((8, D), |(i, k)| 0.02 * ((5 * i + 7 * k) % 11) as f64);
+        let run = |name: &str, d: Option<&Direction>, part: f64| Edited {
+            edit: name.into(),
+            kind: d.map_or(Kind::None, |d| d.kind),
+            concept: d.map_or(String::new(), |d| d.concept.clone()),
+            dose: None,
+            matched: None,
+            scores: (noise.rows().into_iter().enumerate())
+                .map(|(i, row)| {
+                    let mut x = row.to_vec();
+                    x[0] += shift;
+                    let taken = d.map_or(0.0, |d| {
+                        let u = &d.vectors[&0];
+                        let along: f64 = x.iter().zip(u).map(|(x, u)| x * f64::from(*u)).sum();
+                        part * along * f64::from(u[0])
+                    });
+                    ("p".to_string(), i.to_string(), x[0] - taken)
+                })
+                .collect(),
+            kl: d.map_or(0.0, |d| part * part * damage(d)),
+            perplexity: 1.0,
+        };
+        let mut edits = vec![run("none", None, 0.0)];
+        edits.extend(directions.iter().map(|d| run(&d.name, Some(d), 1.0)));
+        let target = edits[1].kl;
+        for d in directions[1..].iter().filter(|_| matched) {
+            let found = matched_part(target, damage(d), &mut |s| Ok(s * s * damage(d))).unwrap();
+            let part = found.unwrap_or(1.0);
+            let e = run(&format!("{} (c matched)", d.name), Some(d), part);
+            let to = Matched { to: "c".into(), part, reached: found.is_some() };
+            edits.push(Edited { matched: Some(to), ..e });
+        }
+        let asked = super::super::PREFERENCES.into();
+        Ablated { state: state.into(), directions_of: state.into(), asked, edits }
+    }
+
+    /// The rows of the direction `c`, against the equally edited reference, over all prompts.
+    fn tested(
+        directions: &[Direction],
+        damage: &dyn Fn(&Direction) -> f64,
+        matched: bool,
+    ) -> Vec<AblationRow> {
+        let (tuned, against) = (
+            [linear("x", 1.0, directions, damage, matched)],
+            [linear("y", 0.0, directions, damage, matched)],
+        );
+        let (set, reference, isolated) = ("x", "y", &[][..]);
+        let sides = Sides { set, reference, tuned: &tuned, against: &against, isolated };
+        let draws = Draws { bootstrap: 100, null: 100, seed: 1 };
+        let r = judge_ablations(&sides, Guards::default(), draws).unwrap();
+        let own = |a: &AblationRow| {
+            (&*a.edit, &*a.against, &*a.preference) == ("c", "edited", causal::ALL)
+        };
+        r.ablation.into_iter().filter(own).collect()
+    }
+
+    /// The direction of pairs and those of the same pairs with labels permuted.
+    fn of_pairs(pairs: &Array3<f32>) -> Vec<Direction> {
+        let n = pairs.dim().0;
+        let prompts: Vec<usize> = (0..n).collect();
+        let strata: Vec<usize> = (0..n).map(|i| i % 4).collect();
+        let labelled = Labelled {
+            concept: "c",
+            differences: pairs.view(),
+            prompts: &prompts,
+            strata: &strata,
+        };
+        let mean = pairs.mapv(f64::from).mean_axis(Axis(0)).unwrap();
+        let mut all = vec![Direction::of_mean("c", Kind::Own, &mean, &[0])];
+        all.extend(Direction::permuted(&labelled, &[0], CONTROLS, 1));
+        all
+    }
+
+    #[test]
+    fn a_direction_whose_effect_is_its_concept_beats_permuted_ones_and_one_of_topic_does_not() {
+        let mut topics = Array3::<f32>::zeros((24, 1, D));
+        fill_normal(&mut stream(2, "topics", 0), topics.as_slice_mut().unwrap());
+        // What the model reads is the concept that all pairs share.
+        let mut concept = &topics * 0.3;
+        concept.slice_mut(s![.., .., 0]).mapv_inplace(|v| v + 1.0);
+        let rows = tested(&of_pairs(&concept), &|_| 0.1, false);
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert!(row.estimate > 0.9, "{row:?}");
+        assert_eq!((row.p_permuted, row.permuted), (1.0 / 20.0, CONTROLS));
+        assert_eq!((row.random, row.family.as_str(), row.p.is_nan()), (0, "as is", true));
+        // What it reads is what the pairs are about, and the concept is elsewhere.
+        let mut topic = Array3::<f32>::zeros((24, 1, D));
+        topic.slice_mut(s![.., .., 0]).assign(&topics.slice(s![.., .., 0]));
+        topic.slice_mut(s![.., .., 1]).fill(0.5);
+        let rows = tested(&of_pairs(&topic), &|_| 0.1, false);
+        assert!(rows[0].estimate > 0.0 && rows[0].p_permuted == 1.0, "{:?}", rows[0]);
+    }
+
+    #[test]
+    fn a_control_with_nine_times_the_damage_takes_more_as_it_is_and_less_when_matched() {
+        let along = |name: &str, kind, first: f64| {
+            let mut v = Array2::<f64>::zeros((1, D));
+            (v[[0, 0]], v[[0, 2]]) = (first.sqrt(), (1.0 - first).sqrt());
+            Direction { name: name.into(), ..Direction::of_mean("c", kind, &v, &[0]) }
+        };
+        let mut directions = vec![along("c", Kind::Own, 0.6)];
+        directions.extend((0..4).map(|k| along(&format!("random-{k}"), Kind::Random, 0.8)));
+        let strong = |d: &Direction| if d.kind == Kind::Random { 0.9 } else { 0.1 };
+        let rows = tested(&directions, &strong, true);
+        let [as_is, matched] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((as_is.family.as_str(), as_is.p, as_is.random), ("as is", 1.0, 4));
+        assert_eq!((matched.family.as_str(), matched.p), ("matched", 1.0 / 5.0));
+        assert_eq!((matched.random, matched.unmatched), (4, 0));
+        assert_eq!(matched.estimate, as_is.estimate);
+        // Controls that cannot damage as much are no evidence for the direction.
+        let weak = |d: &Direction| if d.kind == Kind::Random { 0.05 } else { 0.1 };
+        let rows = tested(&directions, &weak, true);
+        assert_eq!((rows[1].p, rows[1].unmatched), (1.0, 4));
     }
 }
