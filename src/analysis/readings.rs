@@ -102,7 +102,7 @@ impl ConceptInfo {
 }
 
 /// What one state was read as.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StateActivations {
     /// Main pairs, `[concept]`.
     pub concepts: Vec<ConceptActivations>,
@@ -221,6 +221,9 @@ pub struct Readings {
     pub acts: Vec<StateActivations>,
     /// Layer RMS in base, `[layer]`: see [`super::layer_rms`].
     pub rms: Vec<f64>,
+    /// Base's neutral texts for shifts at every position, all of them, `(texts, layers, d)`: what random
+    /// directions are drawn from; none where the states were read on all.
+    pub all_neutral: Option<Vec<Array3<f32>>>,
 }
 
 impl Readings {
@@ -249,6 +252,7 @@ impl Readings {
             dev: info(&texts.dev),
             acts: vec![acts],
             rms: layer_rms(&model.decoder, &texts.neutral, layers)?,
+            all_neutral: None,
         })
     }
 

@@ -152,7 +152,7 @@ impl Contrast {
 }
 
 /// Everything that one state is read on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StateTexts {
     /// Main pairs of every concept.
     pub concepts: Vec<Contrast>,

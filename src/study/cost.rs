@@ -142,12 +142,14 @@ impl<'a> Costs<'a> {
     /// Reading a state on its texts.
     pub fn capture(&self, is_base: bool) -> Cost {
         let scale = if is_base { self.scale } else { 0 };
+        let further = if self.study.reads_fewer() { scale } else { 0 };
         let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
         let texts = 2 * pairs + POSITIONS * self.study.shift_texts.len();
         let d = &self.model.decoder;
         Cost {
-            rows: self.captured + scale,
-            seconds: self.captured as f64 / self.rates.captured + scale as f64 / self.rates.forward,
+            rows: self.captured + scale + further,
+            seconds: (self.captured + further) as f64 / self.rates.captured
+                + scale as f64 / self.rates.forward,
             bytes: self.reading(is_base),
             disk: 4.0 * (texts * d.layers() * d.hidden()) as f64,
         }

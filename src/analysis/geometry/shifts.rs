@@ -91,7 +91,8 @@ pub(super) fn shifts(asked: &Asked) -> Result<Vec<ShiftRow>> {
         (asked.placebos.iter()).map(|&c| readings.acts[0].concepts[c].direction()).collect();
     let base = directions(asked, 0)?;
     let clusters = asked.texts();
-    let random = (readings.acts[0].neutral.iter())
+    let background = readings.all_neutral.as_ref().unwrap_or(&readings.acts[0].neutral);
+    let random = (background.iter())
         .map(|texts| RandomDirections::new(texts.view(), asked.options.random, asked.options.seed))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     // Of every permutation, over all that is in the table.

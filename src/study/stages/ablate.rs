@@ -72,7 +72,7 @@ impl Edited<'_> {
     fn background(&self, work: &mut Work, layers: &[usize]) -> Result<Array3<f32>> {
         let (state, weights) = &self.background;
         let study = self.study;
-        if study.shift_texts.len() == study.scale_texts.len() {
+        if !study.reads_fewer() {
             let read = capture::concepts(work.layout, &study.states[*state].id, &[])?;
             return Ok(read.neutral[0].clone());
         }
