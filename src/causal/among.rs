@@ -74,9 +74,7 @@ impl Among {
         permuted: 0,
         unmatched: 0,
     };
-}
 
-impl Among {
     /// That some controls could not be matched to this edit, where there are such.
     pub fn unmatched_warning(&self, edit: &str) -> Option<Warning> {
         let of = self.random + self.permuted;

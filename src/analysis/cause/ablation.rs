@@ -136,12 +136,7 @@ fn rows(
     for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
         let values: Vec<Value> = (all().zip(matched))
-            .map(|((e, n), matched)| Value {
-                kind: e.kind,
-                concept: &e.concept,
-                matched: matched.as_ref(),
-                value: of(n).removed,
-            })
+            .map(|((e, n), m)| Value { matched: m.as_ref(), ..Value::of(e, of(n).removed) })
             .collect();
         for (((e, n), harm), matched) in all().zip(harms).zip(matched) {
             let m = of(n);

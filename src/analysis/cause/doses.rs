@@ -47,7 +47,7 @@ pub fn judge_doses(
                 direction: d.direction,
                 kind: kind(d.kind).into(),
                 layer: dosed.layer,
-                family: family(&d.matched).name().into(),
+                family: family(&d.matched, Family::AsIs).name().into(),
                 part: d.matched.map_or(1.0, |m| m.part),
                 dose: d.dose,
                 preference: d.preference,
@@ -71,12 +71,7 @@ pub fn judge_doses(
                 estimate: s.slope.value,
                 lo: s.slope.interval.lo,
                 hi: s.slope.interval.hi,
-                family: match s.matched {
-                    Some(_) => Family::Matched,
-                    None => s.among.family,
-                }
-                .name()
-                .into(),
+                family: family(&s.matched, s.among.family).name().into(),
                 p: s.among.p,
                 random: s.among.random,
                 p_permuted: s.among.p_permuted,
@@ -100,10 +95,12 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn family(matched: &Option<Matched>) -> Family {
-    match matched {
-        Some(_) => Family::Matched,
-        None => Family::AsIs,
+/// How strong a control is; else the family of controls that something is counted among.
+fn family(matched: &Option<Matched>, among: Family) -> Family {
+    if matched.is_some() {
+        Family::Matched
+    } else {
+        among
     }
 }
 
