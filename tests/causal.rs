@@ -6,8 +6,8 @@ use common::lab::{claim, everywhere, Lab, N};
 use common::toy::{dot, C, C2, DEPTH};
 use ndarray::{Array3, Axis};
 use residuum::causal::{
-    dose_response, link, necessities, specificity, Direction, Edited, Guards, Necessity, Point,
-    Warning, ALL,
+    dose_response, link, necessities, specificity, Direction, Edited, Form, Guards, Kind,
+    Necessity, Point, Warning, ALL,
 };
 use residuum::model::{Decoder, Interventions};
 
@@ -16,7 +16,7 @@ fn the_toy_reads_what_it_is_said_to_read() {
     let lab = Lab::new();
     let x = lab.last(lab.base());
     let plain = lab.bench(lab.base()).run("none", &Interventions::none()).unwrap();
-    assert_eq!((plain.kl, plain.is_random()), (0.0, false));
+    assert_eq!((plain.kl, plain.kind), (0.0, Kind::None));
     let scores = claim(&plain);
     assert!(scores.std(0.0) > 0.1, "prompts differ");
     for i in 0..N {
@@ -63,8 +63,8 @@ fn a_planted_path_is_sufficient_at_its_true_slope_and_an_unread_direction_is_not
         let slope = of(&d.name, "claim").slope.value;
         assert!((slope - want).abs() < 2e-2, "{}: {slope} {want}", d.name);
     }
-    assert_eq!(of("read", "claim").p, 1.0 / 21.0);
-    assert!(of("unread", "claim").p > 0.9);
+    assert_eq!(of("read", "claim").among.p, 1.0 / 21.0);
+    assert!(of("unread", "claim").among.p > 0.9);
     assert!(r.doses.iter().all(|d| d.inside) && r.warnings.is_empty(), "{:?}", r.warnings);
 }
 
@@ -169,4 +169,50 @@ fn correlation_without_causation_has_a_mediation_of_zero() {
     };
     assert_eq!(specificity(&share(1), &random), 1.0 / 20.0);
     assert!(specificity(&share(0), &random) > 0.5);
+}
+
+/// Both forms of an edit, in a model that was moved.
+#[test]
+fn a_matched_control_does_to_neutral_texts_what_the_direction_does() {
+    let lab = Lab::new();
+    let t = &lab.toy;
+    let along = |name: &str, kind, v: &[f32]| Direction { kind, ..everywhere(name, v) };
+    let strong = common::toy::sum(&[(0.6, &t.read), (0.8, &t.other)]);
+    let directions = [
+        along("second", Kind::Own, &t.second),
+        along("random-0", Kind::Random, &strong),
+        along("random-1", Kind::Random, &t.unread),
+        Direction { concept: "else".into(), ..along("else", Kind::Permuted, &strong) },
+    ];
+    let model = lab.tuned(2.0, 0.6, 0.0);
+    let bench = lab.bench(&model);
+    let held = |form, as_is: &[Edited]| {
+        let matched = bench.matched(form, as_is, &directions, None, &mut |_| ()).unwrap();
+        for e in &matched {
+            let m = e.matched.as_ref().unwrap();
+            let own = as_is.iter().find(|o| o.edit == "second" && o.dose == e.dose).unwrap();
+            let named = |o: &&Edited| e.edit == format!("{} (second matched)", o.edit);
+            let full = as_is.iter().filter(named).find(|o| o.dose == e.dose);
+            assert!(m.to == "second" && m.part > 0.0 && m.part <= 1.0);
+            match m.reached {
+                true => assert!((e.kl / own.kl - 1.0).abs() <= 0.1, "{} {}", e.kl, own.kl),
+                // What nothing reads does no harm, and is given in full.
+                false => assert_eq!((m.part, e.kl), (1.0, full.unwrap().kl)),
+            }
+        }
+        // Pairs of another concept are no control of this one.
+        assert!(matched.iter().all(|e| e.kind == Kind::Random));
+        matched
+    };
+    let as_is = bench.ablate(&directions, None, &mut |_| ()).unwrap();
+    let matched = held(Form::Ablate, &as_is);
+    let reached = |e: &Edited| e.matched.as_ref().unwrap().reached;
+    assert!(matched.len() == 2 && reached(&matched[0]) && !reached(&matched[1]));
+    assert!(matched[0].matched.as_ref().unwrap().part < 1.0 && as_is[2].kl > 2.0 * as_is[1].kl);
+    let as_is = bench.sweep(&directions, 1, 1.0, &[-1.0, 1.0], None, &mut |_| ()).unwrap();
+    let matched = held(Form::Add { layer: 1, rms: 1.0 }, &as_is);
+    assert_eq!(
+        matched.iter().map(|e| e.dose).collect::<Vec<_>>(),
+        [-1.0, -1.0, 1.0, 1.0].map(Some)
+    );
 }

@@ -298,6 +298,45 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
 }
 
 #[test]
+fn permuted_directions_come_from_the_file_or_the_user_is_told_how() {
+    let desk = Desk::new();
+    let t = &desk.toy;
+    let tuned = desk.adapter("tuned", &sum(&[(0.9, &t.read), (0.6, &t.second)]));
+    let fixed = ["--name", "read", "--ablate", "--score", "--against", "base"];
+    let run = |more: &[&str]| {
+        desk.steer(&[&fixed[..], &["--adapter", &tuned, "--permuted", "2"], more].concat())
+    };
+    let e = run(&[]).unwrap_err();
+    for word in ["v.safetensors holds 0 label-permuted", "extract --concept read --permuted 2"] {
+        assert!(e.contains(word), "{e}");
+    }
+    let layers = |v: &Vec<f32>| (0..DEPTH).map(|l| (l, v.clone())).collect();
+    let named = [("read", &t.read), ("read-permuted-0", &t.second), ("read-permuted-1", &t.unread)];
+    let vectors = Vectors {
+        model_id: "toy".into(),
+        layer_convention: "block_output_0based".into(),
+        blocks: None,
+        concepts: named.map(|(n, v)| (n.to_string(), layers(v))).into(),
+    };
+    safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
+    let json = run(&["--matched"]).unwrap();
+    let of = |family: &str| {
+        let wanted = [("edit", "read"), ("preference", "claim"), ("against", "edited")];
+        row(&json["ablation"], &[&wanted[..], &[("family", family)]].concat()).clone()
+    };
+    // Three quarters of the shift against one, and nothing.
+    let as_is = of("as is");
+    assert!((number(&as_is["p_permuted"]) - 1.0 / 3.0).abs() < 1e-9, "{as_is}");
+    assert_eq!((number(&as_is["permuted"]), number(&as_is["random"])), (2.0, 0.0));
+    let matched = of("matched");
+    // Neither damages as much in full as what is read most.
+    assert_eq!((number(&matched["p_permuted"]), number(&matched["unmatched"])), (1.0, 2.0));
+    assert_eq!(matched["estimate"], as_is["estimate"]);
+    let e = desk.steer(&[&fixed[..], &["--matched"]].concat()).unwrap_err();
+    assert!(e.contains("give --random or --permuted"), "{e}");
+}
+
+#[test]
 fn capping_swapping_and_roles_change_the_scores_as_planted() {
     let desk = Desk::new();
     let t = &desk.toy;

@@ -53,6 +53,7 @@ fn readings() -> Readings {
         dev: Vec::new(),
         acts: vec![state(0), state(1)],
         rms: vec![1.0; 3],
+        all_neutral: None,
     }
 }
 

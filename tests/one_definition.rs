@@ -18,6 +18,7 @@ fn manifest() -> String {
         .replace("neutral_texts = 6", "neutral_texts = 100")
         .replace("side_effect_texts = 3", "side_effect_texts = 20")
         .replace("\nprompts = 2", "\nprompts = 3")
+        .replace("random = 2", "random = 2\npermuted = 2\nmatched = true\ndose_controls = 2")
         .replace("bootstrap = 100", "bootstrap = 2000")
         .replace("null = 100", "null = 2000")
         .replace("focus = \"keeper\"", "focus = \"lamp\"")
@@ -245,7 +246,8 @@ fn vectors(lab: &Lab, state: Option<&str>) -> String {
     Command::cargo_bin("residuum")
         .unwrap()
         .args(["extract", "--model", &model, "--seed", "3", "--concept", &concepts])
-        .args(["--nuisances", &weather, "--pairs", "8", "--out", folder.to_str().unwrap()])
+        .args(["--nuisances", &weather, "--pairs", "8", "--permuted", "2"])
+        .args(["--out", folder.to_str().unwrap()])
         .args(adapter.into_iter().flatten())
         .assert()
         .success();
@@ -260,7 +262,8 @@ fn what_an_ablation_takes_of_a_shift_is_that_of_the_study() {
     let files = ["lamp-s1", "lamp-s2"].map(|s| vectors(lab, Some(s)));
     let [one, two, boat] = ["lamp-s1", "lamp-s2", "boat-s1"].map(|s| lab.adapter(s));
     let mut args = vec!["--vector", &files[0], "--vector", &files[1], "--name", "hedging"];
-    args.extend(["--placebo", "weather", "--random", "2", "--ablate", "--score"]);
+    args.extend(["--placebo", "weather", "--random", "2", "--permuted", "2", "--matched"]);
+    args.extend(["--ablate", "--score"]);
     args.extend(["--adapter", &one, "--adapter", &two, "--against", &boat]);
     args.extend(["--battery", &battery, "--prompts", "1", "--guard-texts", "20"]);
     let command = lab.command("steer", &args);
@@ -269,6 +272,7 @@ fn what_an_ablation_takes_of_a_shift_is_that_of_the_study() {
         let own = r.ablation.iter().filter(|a| a.set == "lamp" && a.reference == reference);
         let own = own.filter(|a| a.asked == "preferences");
         let own = own.filter(|a| a.kind != "base" && a.concept != "brevity");
+        let own = own.filter(|a| !a.edit.contains("brevity"));
         let named = own.map(|a| {
             let mut a = a.clone();
             a.reference = "boat".into();
@@ -278,7 +282,12 @@ fn what_an_ablation_takes_of_a_shift_is_that_of_the_study() {
         named.collect()
     };
     let (study, command) = (of(&lab.study, "boat"), of(&command, "boat-s1"));
-    assert!(study.iter().any(|a| a.kind == "random") && study.iter().any(|a| a.kind == "own"));
+    let some = |kind: &str, family: &str| {
+        study.iter().any(|a| (a.kind.as_str(), a.family.as_str()) == (kind, family))
+    };
+    for kind in ["own", "random", "permuted"] {
+        assert!(some(kind, "as is") && some(kind, "matched"), "{kind}");
+    }
     same("ablations", &study, &command);
 }
 
@@ -290,11 +299,16 @@ fn doses_are_those_of_the_study() {
     let layer = lab.study.doses[0].layer.to_string();
     let mut args = vec!["--vector", &vector, "--name", "hedging", "--placebo", "weather"];
     args.extend(["--layer", &layer, "--sweep", "4", "--battery", &battery, "--prompts", "1"]);
-    args.extend(["--guard-texts", "20"]);
+    args.extend(["--guard-texts", "20", "--random", "2", "--permuted", "2", "--matched"]);
     let command = lab.command("steer", &args);
     let of = |r: &Results| -> Vec<_> {
-        let own = r.doses.iter().filter(|d| d.direction == "hedging" && d.asked == "preferences");
-        own.cloned().collect()
+        let own = r.doses.iter().filter(|d| d.asked == "preferences");
+        own.filter(|d| !d.direction.contains("brevity")).cloned().collect()
     };
     same("doses", &of(&lab.study), &of(&command));
+    let of = |r: &Results| -> Vec<_> {
+        let own = r.slopes.iter().filter(|s| s.asked == "preferences");
+        own.filter(|s| !s.direction.contains("brevity")).cloned().collect()
+    };
+    same("slopes", &of(&lab.study), &of(&command));
 }

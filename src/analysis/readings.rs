@@ -7,6 +7,7 @@
 use super::texts::{Contrast, StateTexts};
 use super::{layer_rms, Result, State};
 use crate::capture::{capture, CaptureError, Position, Request};
+use crate::causal::Labelled;
 use crate::directions::Pairs;
 use crate::geometry::population::Source;
 use crate::materials::{Concept, NeutralText};
@@ -82,6 +83,12 @@ impl ConceptInfo {
         Source { differences, clusters, strata, beyond: None }
     }
 
+    /// The pairs of `differences (pairs, layers, d)`, for directions with their labels permuted.
+    pub fn labelled<'a>(&'a self, differences: ArrayView3<'a, f32>) -> Labelled<'a> {
+        let (prompts, strata) = (&self.prompt, &self.stratum);
+        Labelled { concept: &self.name, differences, prompts, strata }
+    }
+
     /// The pairs of `acts` at layer index `l`.
     pub fn pairs(&self, acts: &ConceptActivations, l: usize) -> Pairs {
         Pairs {
@@ -95,7 +102,7 @@ impl ConceptInfo {
 }
 
 /// What one state was read as.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StateActivations {
     /// Main pairs, `[concept]`.
     pub concepts: Vec<ConceptActivations>,
@@ -214,6 +221,9 @@ pub struct Readings {
     pub acts: Vec<StateActivations>,
     /// Layer RMS in base, `[layer]`: see [`super::layer_rms`].
     pub rms: Vec<f64>,
+    /// Base's neutral texts for shifts at every position, all of them, `(texts, layers, d)`: what random
+    /// directions are drawn from; none where the states were read on all.
+    pub all_neutral: Option<Vec<Array3<f32>>>,
 }
 
 impl Readings {
@@ -242,6 +252,7 @@ impl Readings {
             dev: info(&texts.dev),
             acts: vec![acts],
             rms: layer_rms(&model.decoder, &texts.neutral, layers)?,
+            all_neutral: None,
         })
     }
 

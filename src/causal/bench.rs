@@ -2,6 +2,7 @@
 //! damaged one.
 
 use super::controls::{Direction, Kind};
+use super::matching::{matched_part, Matched};
 use super::{CausalError, Result};
 use crate::behavior::{by_item, stance, stance_texts, Asked, ItemScore, SideEffects};
 use crate::materials::Preference;
@@ -19,8 +20,10 @@ pub struct Edited {
     pub kind: Kind,
     /// Concept of the direction; empty for none and random.
     pub concept: String,
-    /// Dose in layer RMS; none for an ablation.
+    /// Dose in layer RMS; none for an ablation. Of a matched control that of the edit under test.
     pub dose: Option<f64>,
+    /// What a control was matched to in impact; none for an edit as it is.
+    pub matched: Option<Matched>,
     /// Preference, item, stance log-odds.
     pub scores: Vec<(String, String, f64)>,
     /// Nats a token from the unedited model, and perplexity, on neutral responses.
@@ -28,10 +31,13 @@ pub struct Edited {
     pub perplexity: f64,
 }
 
-impl Edited {
-    pub fn is_random(&self) -> bool {
-        self.kind == Kind::Random
-    }
+/// What is done along a direction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// It is projected out in every block.
+    Ablate,
+    /// It is added after block `layer`; doses are in units of `rms`.
+    Add { layer: usize, rms: f64 },
 }
 
 /// A model state with all that its edits are judged by.
@@ -94,6 +100,7 @@ impl Bench<'_> {
             kind,
             concept: concept.into(),
             dose,
+            matched: None,
             scores: by_item(&pairs).into_iter().map(row).collect(),
             kl,
             perplexity,
@@ -130,10 +137,9 @@ impl Bench<'_> {
         let plain = (NONE, Kind::None, "", Some(0.0));
         let mut out = vec![self.beside(&guard, plain, &none)?];
         for d in directions {
-            let v = d.at(layer)?;
             for &dose in doses.iter().filter(|a| **a != 0.0) {
                 watch(&format!("{dose} x {}", d.name));
-                let edit = limited(Interventions::none().add(layer, v, dose * rms)?, roles);
+                let edit = self.edit(Form::Add { layer, rms }, d, dose, roles)?;
                 let of = (d.name.as_str(), d.kind, d.concept.as_str(), Some(dose));
                 out.push(self.beside(&guard, of, &edit)?);
             }
@@ -155,18 +161,72 @@ impl Bench<'_> {
         let mut out = vec![self.beside(&guard, plain, &none)?];
         for d in directions {
             watch(&d.name);
-            let each = d.per_layer(self.model.layers())?;
-            let edit = Interventions::none().project_out_everywhere(&each)?;
+            let edit = self.edit(Form::Ablate, d, 1.0, roles)?;
             let of = (d.name.as_str(), d.kind, d.concept.as_str(), None);
-            out.push(self.beside(&guard, of, &limited(edit, roles))?);
+            out.push(self.beside(&guard, of, &edit)?);
         }
         Ok(out)
     }
-}
 
-fn limited(edits: Interventions, roles: Option<&[Role]>) -> Interventions {
-    match roles {
-        Some(roles) => edits.on(roles),
-        None => edits,
+    /// Every control matched in impact to every edit under test of `as_is`, at every dose: what
+    /// [`Bench::sweep`] or [`Bench::ablate`] gave of the same directions and roles. Under test are the
+    /// concepts as the edited state reads them; their controls are the random directions and the
+    /// label-permuted ones of their own pairs.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn matched(
+        &self,
+        form: Form,
+        as_is: &[Edited],
+        directions: &[Direction],
+        roles: Option<&[Role]>,
+        watch: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Edited>> {
+        let guard = self.guard()?;
+        let mut out = Vec::new();
+        for tested in as_is.iter().filter(|e| e.kind == Kind::Own) {
+            for d in directions.iter().filter(|d| d.is_control_of(&tested.concept)) {
+                let same = |e: &&Edited| e.edit == d.name && e.dose == tested.dose;
+                let Some(full) = as_is.iter().find(same) else { continue };
+                let name = format!("{} ({} matched)", d.name, tested.edit);
+                watch(&name);
+                let whole = tested.dose.unwrap_or(1.0);
+                let at = |part: f64| self.edit(form, d, part * whole, roles);
+                let kl = &mut |part: f64| Ok(guard.under(self.model, &at(part)?)?.0);
+                let found = matched_part(tested.kl, full.kl, kl)?;
+                let part = found.unwrap_or(1.0);
+                let of = (name.as_str(), d.kind, d.concept.as_str(), tested.dose);
+                let edited = match part < 1.0 {
+                    true => self.beside(&guard, of, &at(part)?)?,
+                    false => Edited { edit: name, ..full.clone() },
+                };
+                let to = tested.edit.clone();
+                let matched = Some(Matched { to, part, reached: found.is_some() });
+                out.push(Edited { matched, ..edited });
+            }
+        }
+        Ok(out)
+    }
+
+    /// The edit along a direction: by a dose, or by the part of its projection that is taken out.
+    fn edit(
+        &self,
+        form: Form,
+        d: &Direction,
+        by: f64,
+        roles: Option<&[Role]>,
+    ) -> Result<Interventions> {
+        let none = Interventions::none();
+        let edit = match form {
+            Form::Add { layer, rms } => none.add(layer, d.at(layer)?, by * rms)?,
+            Form::Ablate => {
+                none.project_part_out_everywhere(&d.per_layer(self.model.layers())?, by)?
+            }
+        };
+        Ok(match roles {
+            Some(roles) => edit.on(roles),
+            None => edit,
+        })
     }
 }

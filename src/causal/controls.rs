@@ -1,4 +1,9 @@
-//! What a direction's effect is compared with: random directions, and bounds for capping.
+//! What a direction's effect is compared with: random directions, label-permuted ones, and bounds for
+//! capping.
+//!
+//! A permuted direction is made of the pairs of the concept under test, with one sign a prompt, balanced
+//! within template and polarity, and the same at all layers and in all fine-tunes: it keeps topic, length
+//! and format of the texts and loses the concept.
 //!
 //! Random directions are drawn from N(0, covariance of the layer's neutral activations), so they
 //! point where activations really vary; isotropic ones would be too easy a null. One mixture of the
@@ -11,10 +16,12 @@ use super::{CausalError, Result};
 use crate::model::packed::plan;
 use crate::model::{Decoder, HookPoint, Hooks, Packed, Role, Tokens};
 use crate::ops::edit::along;
+use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::quantile;
+use crate::stats::permutation::cluster_flips;
 use crate::stats::shrinkage::{ledoit_wolf, mixtures};
 use crate::stats::StatsError;
-use ndarray::{Array2, Array3, ArrayView1, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,12 +42,19 @@ pub enum Kind {
     Placebo,
     /// Drawn with the covariance of the layer.
     Random,
+    /// The concept's own pairs with labels permuted.
+    Permuted,
 }
 
 impl Kind {
     pub fn name(self) -> &'static str {
         // In the order of the variants.
-        ["none", "own", "base", "placebo", "random"][self as usize]
+        ["none", "own", "base", "placebo", "random", "permuted"][self as usize]
+    }
+
+    /// Whether what is tested is counted among directions of this kind.
+    pub fn is_control(self) -> bool {
+        matches!(self, Kind::Random | Kind::Permuted)
     }
 }
 
@@ -50,9 +64,21 @@ pub struct Direction {
     /// Distinct among the directions of one question.
     pub name: String,
     pub kind: Kind,
-    /// Empty for a random one.
+    /// Empty for a random one; of a permuted one the concept whose pairs it is made of.
     pub concept: String,
     pub vectors: BTreeMap<usize, Vec<f32>>,
+}
+
+/// Pairs of a concept as one state reads them.
+#[derive(Debug, Clone, Copy)]
+pub struct Labelled<'a> {
+    pub concept: &'a str,
+    /// Positive less negative, `(pairs, layers, d)`.
+    pub differences: ArrayView3<'a, f32>,
+    /// Prompt of each pair: pairs of one prompt have one sign.
+    pub prompts: &'a [usize],
+    /// Template and polarity of each pair, within which signs are balanced.
+    pub strata: &'a [usize],
 }
 
 impl Direction {
@@ -72,11 +98,7 @@ impl Direction {
 
     /// The same from a mean difference `(layers, d)` at the blocks `layers`.
     pub fn of_mean(concept: &str, kind: Kind, mean: &Array2<f64>, layers: &[usize]) -> Self {
-        let unit = |r: ArrayView1<f64>| {
-            let norm = r.dot(&r).sqrt();
-            r.iter().map(|v| (v / norm) as f32).collect()
-        };
-        let rows = mean.rows().into_iter().map(unit);
+        let rows = mean.rows().into_iter().map(unit_of);
         Direction::new(concept, kind, layers.iter().copied().zip(rows).collect())
     }
 
@@ -96,6 +118,40 @@ impl Direction {
         };
         let drawn = random_directions(background, count, seed)?;
         Ok(drawn.into_iter().enumerate().map(named).collect())
+    }
+
+    /// Name of a label-permuted direction.
+    pub fn permuted_name(concept: &str, k: usize) -> String {
+        format!("{concept}-permuted-{k}")
+    }
+
+    /// Label-permuted directions of a concept: unit vectors of the sums of its pairs' differences under
+    /// drawn signs. `layers` are the blocks of the differences; the signs depend on the seed and the
+    /// pairs' prompts and strata alone.
+    pub fn permuted(pairs: &Labelled, layers: &[usize], count: usize, seed: u64) -> Vec<Self> {
+        let clusters = Clusters::new(pairs.prompts);
+        let signs = cluster_flips(&clusters, pairs.strata, count, seed, "permuted-direction");
+        let signs = signs.select(Axis(1), &clusters.of).mapv(f64::from); // (count, pairs)
+        let mut out: Vec<Self> = (0..count)
+            .map(|k| Direction {
+                name: Self::permuted_name(pairs.concept, k),
+                kind: Kind::Permuted,
+                concept: pairs.concept.into(),
+                vectors: BTreeMap::new(),
+            })
+            .collect();
+        for (&layer, x) in layers.iter().zip(pairs.differences.axis_iter(Axis(1))) {
+            let sums = signs.dot(&x.mapv(f64::from)); // (count, d)
+            for (d, row) in out.iter_mut().zip(sums.rows()) {
+                d.vectors.insert(layer, unit_of(row));
+            }
+        }
+        out
+    }
+
+    /// Whether a direction of the concept is counted among directions like this one.
+    pub fn is_control_of(&self, concept: &str) -> bool {
+        self.kind == Kind::Random || self.kind == Kind::Permuted && self.concept == concept
     }
 
     /// One vector a block of a model of `depth` blocks.
@@ -118,6 +174,12 @@ impl Direction {
             expected: format!("one of block {layer}"),
         })
     }
+}
+
+/// At length 1.
+fn unit_of(row: ArrayView1<f64>) -> Vec<f32> {
+    let norm = row.dot(&row).sqrt();
+    row.iter().map(|v| (v / norm) as f32).collect()
 }
 
 /// `count` random directions with the covariance of `background (n, layers, d)` at each layer, each
@@ -221,5 +283,41 @@ mod tests {
             assert!(cosine(0, 1) > 0.999, "{}", cosine(0, 1));
             assert!(cosine(0, 2).abs() < 0.9);
         }
+    }
+
+    #[test]
+    fn a_permuted_direction_has_the_topics_of_the_pairs_and_not_the_concept() {
+        let pairs = 40;
+        // Every pair has the concept along the first axis, and a topic of its own.
+        let mut x = Array3::<f32>::zeros((pairs, 2, 50));
+        fill_normal(&mut stream(3, "topics", 0), x.as_slice_mut().unwrap());
+        x.slice_mut(s![.., .., 0]).fill(2.0);
+        let prompts: Vec<usize> = (0..pairs).map(|i| i / 2).collect();
+        let strata: Vec<usize> = (0..pairs).map(|i| i / 2 % 2).collect();
+        let of = |differences| Labelled {
+            concept: "c",
+            differences,
+            prompts: &prompts,
+            strata: &strata,
+        };
+        let drawn = Direction::permuted(&of(x.view()), &[3, 7], 20, 1);
+        for d in &drawn {
+            assert_eq!((d.kind, d.concept.as_str()), (Kind::Permuted, "c"));
+            for v in d.vectors.values() {
+                assert!((v.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+                assert!(v[0].abs() < 1e-6, "balanced signs cancel what all pairs share: {}", v[0]);
+            }
+        }
+        // The signs are of the prompts: one of them, told from a stream that is all its own.
+        let mut one = Array3::<f32>::zeros((pairs, 2, 50));
+        for i in 0..pairs {
+            one[[i, 0, i]] = 1.0;
+            one[[i, 1, i]] = 1.0;
+        }
+        for d in Direction::permuted(&of(one.view()), &[0, 1], 20, 1) {
+            assert_eq!(d.vectors[&0], d.vectors[&1], "one sign at all layers");
+            assert!(d.vectors[&0][..pairs].chunks(2).all(|of_prompt| of_prompt[0] == of_prompt[1]));
+        }
+        assert_eq!(drawn[1].name, "c-permuted-1");
     }
 }

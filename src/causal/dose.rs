@@ -1,14 +1,15 @@
 //! Sufficiency: what a dose of a direction does to each preference, and whether that is more than
-//! random directions do.
+//! random directions and label-permuted ones do.
 //!
 //! Changes are paired by item with the run without an edit. The slope is least squares through
 //! the origin over the doses that are within the guards, one slope an item; the item is the unit
 //! of the interval, the direction that of p. A dose beyond the guards moves answers because it
 //! breaks the model: it is shown and not counted.
 
+use super::among::{among, few_controls, Among, Value};
 use super::bench::Edited;
 use super::controls::Kind;
-use super::warning::FEWEST_RANDOM;
+use super::matching::Matched;
 use super::{CausalError, Result, Warning};
 use crate::behavior::estimate;
 use crate::stats::bootstrap::{grouped, Estimate};
@@ -48,7 +49,10 @@ pub const ALL: &str = "all";
 pub struct Dose {
     pub direction: String,
     pub kind: Kind,
+    /// Of a matched control that of the edit under test.
     pub dose: f64,
+    /// What a control was matched to.
+    pub matched: Option<Matched>,
     /// A preference, or [`ALL`].
     pub preference: String,
     /// Change from the run without an edit, nats a token; n counts items.
@@ -64,14 +68,25 @@ pub struct Dose {
 pub struct Slope {
     pub direction: String,
     pub kind: Kind,
+    /// Empty for a random direction.
+    pub concept: String,
     pub preference: String,
     /// Change a unit of dose (one layer RMS); NaN where no dose is within the guards.
     pub slope: Estimate,
-    /// Chance of a slope as steep, either way, among the random directions; NaN for those.
-    pub p: f64,
-    pub n_random: usize,
+    /// What a control was matched to at the first dose; reached only where it was at every dose.
+    pub matched: Option<Matched>,
+    /// Chance of a slope as steep, either way, among the controls of one family; a direction under test
+    /// has a slope for each.
+    pub among: Among,
     /// Doses that count.
     pub doses: Vec<f64>,
+}
+
+impl Slope {
+    fn as_value(&self) -> Value<'_> {
+        let Slope { kind, concept, matched, slope, .. } = self;
+        Value { kind: *kind, concept, matched: matched.as_ref(), value: slope.value }
+    }
 }
 
 /// Doses, slopes and doubts.
@@ -116,8 +131,8 @@ pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes> {
 }
 
 /// What each direction does, from the scores of [`super::Bench::sweep`]: `plain` is the run without
-/// an edit, `edited` every direction at every dose. Placebo directions have slopes beside the random
-/// ones and are not in p.
+/// an edit, `edited` every direction at every dose. Placebo directions have slopes beside the
+/// controls and are not in p.
 ///
 /// # Errors
 /// `Unpaired` for an item without an unedited score, `Shape` for an edit without a dose,
@@ -133,7 +148,6 @@ pub fn dose_response(
         return Err(CausalError::Empty("no dose or no item was scored"));
     }
     let (mut doses, mut slopes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-    let mut n = 0;
     for (direction, runs) in grouped(edited.iter().map(|e| (&e.edit, e))) {
         // Doses within the guards with what they change, and the doses beyond.
         let (mut counted, mut broken) = (Vec::new(), Vec::new());
@@ -149,6 +163,7 @@ pub fn dose_response(
                     direction: direction.clone(),
                     kind: e.kind,
                     dose,
+                    matched: e.matched.clone(),
                     preference: preference.clone(),
                     change: estimate(values, draws, seed)?,
                     kl: e.kl,
@@ -162,21 +177,29 @@ pub fn dose_response(
                 false => broken.push(dose),
             }
         }
-        if runs[0].is_random() {
-            n += 1;
-        } else if !broken.is_empty() {
-            warnings.push(Warning::OverGuard { direction: direction.clone(), doses: broken });
+        if !runs[0].kind.is_control() {
+            if !broken.is_empty() {
+                warnings.push(Warning::OverGuard { direction: direction.clone(), doses: broken });
+            }
+            if counted.is_empty() {
+                warnings.push(Warning::NoDoseInside { direction: direction.clone() });
+            }
         }
-        if counted.is_empty() && !runs[0].is_random() {
-            warnings.push(Warning::NoDoseInside { direction: direction.clone() });
-        }
-        slopes.extend(direction_slopes(runs[0], &counted, draws, seed)?);
+        let reached = runs.iter().all(|e| e.matched.as_ref().is_none_or(|m| m.reached));
+        let matched = runs[0].matched.clone().map(|m| Matched { reached, ..m });
+        let first = Edited { matched, ..runs[0].clone() };
+        slopes.extend(direction_slopes(&first, &counted, draws, seed)?);
     }
-    against_random(&mut slopes);
-    if n < FEWEST_RANDOM {
-        warnings.push(Warning::FewRandom { n });
-    }
+    warnings.extend(few_controls(edited));
+    let slopes = against_controls(slopes);
+    warnings.extend(unmatched(&slopes));
     Ok(DoseResponse { guards, doses, slopes, warnings })
+}
+
+/// Controls that could not be matched to what is tested on all prompts.
+fn unmatched(slopes: &[Slope]) -> impl Iterator<Item = Warning> + '_ {
+    let of = |s: &Slope| s.among.unmatched_warning(&s.direction);
+    slopes.iter().filter(|s| s.preference == ALL).filter_map(of)
 }
 
 /// Slopes of one direction, one a preference.
@@ -205,27 +228,29 @@ fn direction_slopes(
         Ok(Slope {
             direction: e.edit.clone(),
             kind: e.kind,
+            concept: e.concept.clone(),
             preference: preference.into(),
             slope: if counted.is_empty() { undefined } else { slope(k)? },
-            p: f64::NAN,
-            n_random: 0,
+            matched: e.matched.clone(),
+            among: Among::NONE,
             doses: counted.iter().map(|(a, _)| *a).collect(),
         })
     };
     names.into_iter().enumerate().map(one).collect()
 }
 
-/// Fills in p, each preference against its own random slopes.
-fn against_random(slopes: &mut [Slope]) {
-    let (random, others): (Vec<&mut Slope>, Vec<_>) =
-        slopes.iter_mut().partition(|s| s.kind == Kind::Random);
-    let drawn = random.iter().filter(|s| !s.slope.value.is_nan());
-    let null = grouped(drawn.map(|s| (s.preference.as_str(), s.slope.value)));
-    for s in others {
-        let random = null.iter().find(|(p, _)| *p == s.preference).map_or(&[][..], |(_, v)| v);
-        s.n_random = random.len();
-        s.p = p_among(s.slope.value, random, Tail::TwoSided);
+/// Every slope with its p, each preference against the controls' own: once a family of controls.
+fn against_controls(slopes: Vec<Slope>) -> Vec<Slope> {
+    let mut out = Vec::new();
+    for s in &slopes {
+        let same = slopes.iter().filter(|x| x.preference == s.preference);
+        let values: Vec<Value> = same.map(Slope::as_value).collect();
+        let p = |null: &[f64]| p_among(s.slope.value, null, Tail::TwoSided);
+        let of = (s.direction.as_str(), s.kind, s.concept.as_str());
+        let found = among(of, &values, f64::INFINITY, &p);
+        out.extend(found.into_iter().map(|among| Slope { among, ..s.clone() }));
     }
+    out
 }
 
 #[cfg(test)]
@@ -243,6 +268,7 @@ mod tests {
             kind: if edit.starts_with("random") { Kind::Random } else { Kind::Own },
             concept: String::new(),
             dose: Some(dose),
+            matched: None,
             scores: names.iter().enumerate().map(score).collect(),
             kl,
             perplexity,
@@ -275,10 +301,10 @@ mod tests {
         assert_eq!((of("own", ALL).slope.value, of("own", ALL).slope.n), (0.5, 4));
         assert_eq!(of("own", "b").slope.value, 0.0);
         // Slopes of random directions: 1 and -2 on `a`, both as steep.
-        assert_eq!((a.p, a.n_random), (1.0, 2));
+        assert_eq!((a.among.p, a.among.random), (1.0, 2));
         assert_eq!(r.doses.iter().filter(|d| !d.inside).count(), 2 * 3);
         let expected = Warning::OverGuard { direction: "own".into(), doses: vec![9.0, -9.0] };
-        assert_eq!(r.warnings, [expected, Warning::FewRandom { n: 2 }]);
+        assert_eq!(r.warnings, [expected, Warning::FewControls { control: Kind::Random, n: 2 }]);
     }
 
     #[test]
@@ -286,7 +312,7 @@ mod tests {
         let plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
         let edited = [run("own", 9.0, [9.0; 4], 3.0, 10.0)];
         let r = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap();
-        assert!(r.slopes[0].slope.value.is_nan() && r.slopes[0].p.is_nan());
+        assert!(r.slopes[0].slope.value.is_nan() && r.slopes[0].among.p.is_nan());
         assert!(r.warnings.contains(&Warning::NoDoseInside { direction: "own".into() }));
     }
 

@@ -3,7 +3,7 @@
 
 use super::bench::NONE;
 use super::mediation::{necessity, Arms, Necessity};
-use super::{CausalError, Edited, Guards, Result, Warning};
+use super::{CausalError, Edited, Guards, Kind, Result, Warning};
 use ndarray::Array2;
 
 /// Judges every edit over the preferences that `keep`; `tuned[model][edit]` and
@@ -76,19 +76,23 @@ pub fn harms<'a>(models: impl IntoIterator<Item = &'a [Edited]>, guards: Guards)
     out
 }
 
-/// Doubts that damage casts on what each edit of a direction takes, and on the random directions that
-/// it is compared with; `edits` and `harms` are in one order.
+/// Doubts that damage casts on what each edit of a direction takes, and on the controls that it is
+/// compared with as they are; `edits` and `harms` are in one order.
 pub fn doubts(edits: &[Edited], harms: &[Harm]) -> Vec<Warning> {
-    let (random, own): (Vec<_>, Vec<_>) = edits.iter().zip(harms).partition(|(e, _)| e.is_random());
+    let as_is = edits.iter().zip(harms).filter(|(e, _)| e.matched.is_none());
+    let (controls, own): (Vec<_>, Vec<_>) = as_is.partition(|(e, _)| e.kind.is_control());
     let doubt = |(e, h): (&Edited, &Harm)| {
         let (edit, kl, perplexity_ratio) = (e.edit.clone(), h.kl, h.perplexity_ratio);
         Warning::Harms { edit, kl, perplexity_ratio }
     };
     let harmful = own.into_iter().filter(|(_, h)| !h.inside);
     let mut out: Vec<Warning> = harmful.map(doubt).collect();
-    let (n, of) = (random.iter().filter(|(_, h)| !h.inside).count(), random.len());
-    if n > 0 {
-        out.push(Warning::RandomHarms { n, of });
+    for kind in [Kind::Random, Kind::Permuted] {
+        let drawn = controls.iter().filter(|(e, _)| e.kind == kind);
+        let (n, of) = (drawn.clone().filter(|(_, h)| !h.inside).count(), drawn.count());
+        if n > 0 {
+            out.push(Warning::ControlHarms { control: kind, n, of });
+        }
     }
     out
 }
@@ -127,7 +131,6 @@ fn like(model: &[Edited], first: &[Edited]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
     use super::*;
     use crate::stats::rng::stream;
     use rand_distr::{Distribution, StandardNormal};
@@ -141,6 +144,7 @@ mod tests {
             kind: Kind::None,
             concept: String::new(),
             dose: None,
+            matched: None,
             scores: ["a", "b"]
                 .into_iter()
                 .flat_map(|p| (0..prompts).map(move |i| (p.to_string(), i.to_string(), i)))
@@ -203,7 +207,7 @@ mod tests {
         assert_eq!((found[0].kl, found[0].perplexity_ratio), (0.0, 1.0));
         assert_eq!((found[1].kl, found[1].perplexity_ratio), (0.4, 1.4));
         assert!(found[1].inside && !found[2].inside);
-        let random = Warning::RandomHarms { n: 1, of: 1 };
+        let random = Warning::ControlHarms { control: Kind::Random, n: 1, of: 1 };
         assert_eq!(doubts(&models[0], &found), vec![random.clone()]);
         let found = harms(views(&[damaged(0.1, 21.0)]), Guards::default());
         let own = Warning::Harms { edit: "a".into(), kl: 0.1, perplexity_ratio: 2.1 };

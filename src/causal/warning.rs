@@ -4,9 +4,10 @@
 //! report. Each says what was found and what to do about it. The thresholds are named here and
 //! nowhere else.
 
+use super::controls::Kind;
 use serde::{Deserialize, Serialize};
 
-/// Random directions below which p = .05 cannot be reached.
+/// Controls of a kind below which p = .05 cannot be reached.
 pub const FEWEST_RANDOM: usize = 19;
 /// Fine-tunes of a condition below which an interval over seeds says little.
 pub const FEWEST_SEEDS: usize = 3;
@@ -38,9 +39,12 @@ pub enum Warning {
         lo: f64,
         hi: f64,
     },
-    /// Fewer random directions than [`FEWEST_RANDOM`].
-    #[error("{n} random directions cannot reach p = .05: draw at least {FEWEST_RANDOM}")]
-    FewRandom { n: usize },
+    /// Fewer controls of a kind, random or permuted, than [`FEWEST_RANDOM`].
+    #[error("{n} {} directions cannot reach p = .05: draw at least {FEWEST_RANDOM}", control.name())]
+    FewControls { control: Kind, n: usize },
+    /// Controls that damage a model less in full than the edit that they were to be matched to.
+    #[error("{n} of {of} controls damage less in full than {edit} does and cannot be matched to it: they count as doing as much")]
+    Unmatched { edit: String, n: usize, of: usize },
     /// Fewer fine-tunes than [`FEWEST_SEEDS`] on a side.
     #[error("{n} fine-tune(s) on a side: the claim is about these models, so train at least {FEWEST_SEEDS} seeds before claiming it of the condition")]
     FewSeeds { n: usize },
@@ -59,9 +63,9 @@ pub enum Warning {
     /// An ablation damages a model beyond the guards.
     #[error("without {edit} a model is damaged beyond the guards (KL {kl:.2} nats a token, perplexity x {perplexity_ratio:.2}): what it takes may be sense rather than stance, so compare it with random directions that damage as much")]
     Harms { edit: String, kl: f64, perplexity_ratio: f64 },
-    /// Random directions whose ablation damages a model beyond the guards.
-    #[error("{n} of {of} random directions damage a model beyond the guards when taken out: so p compares the direction with damage, too")]
-    RandomHarms { n: usize, of: usize },
+    /// Controls whose ablation damages a model beyond the guards.
+    #[error("{n} of {of} {} directions damage a model beyond the guards when taken out: so p compares the direction with damage, too", control.name())]
+    ControlHarms { control: Kind, n: usize, of: usize },
     /// The half-way step was reached in only some of the draws.
     #[error("{series} has a half-way step in {:.0} % of the draws only: its interval leaves the others out", 100.0 * share)]
     PartlyReached { series: String, share: f64 },

@@ -104,6 +104,7 @@ pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Consol
         dev: info(&texts.dev),
         acts: Vec::new(),
         rms: layer_rms(&model.decoder, &texts.neutral, what.layers)?,
+        all_neutral: None,
     };
     let mut log_probs = Vec::new();
     let later = what.positions[1..].iter();

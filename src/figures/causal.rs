@@ -43,7 +43,7 @@ pub struct CausalData {
 pub struct DoseCurve {
     /// Name of the direction.
     pub direction: String,
-    /// Whether the direction is a random one.
+    /// Whether the direction is a control, drawn at random.
     pub random: bool,
     /// Doses, increasing, in units of the layer's RMS.
     pub alpha: Vec<f64>,
@@ -58,10 +58,10 @@ pub struct DoseCurve {
 pub struct Ablation {
     /// Heading under which the row stands, such as a condition or battery.
     pub group: String,
-    /// Such as `no edit`, `ablate persona`, `ablate random`. Random edits of one
+    /// Such as `no edit`, `ablate persona`, `ablate random`. Controls of one kind and
     /// group share a name and a row.
     pub edit: String,
-    /// Whether the direction is a random one.
+    /// Whether the direction is a control, drawn at random.
     pub random: bool,
     /// Shift under the edit.
     pub remaining: Estimate,
@@ -118,7 +118,7 @@ fn legend(data: &CausalData, colours: &Colours) -> Vec<Entry> {
     let mut entries: Vec<Entry> = named(data).map(line).collect();
     let random = data.doses.iter().filter(|d| d.random).count();
     if random > 0 {
-        let text = format!("random directions ({random}) and their range");
+        let text = format!("control directions ({random}) and their range");
         entries.push((Key::ThinLine(RULE), text));
     }
     if named(data).any(|d| d.inside.contains(&false)) {

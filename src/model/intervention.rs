@@ -95,16 +95,31 @@ impl Interventions {
 
     /// Projects a direction out at one hook point: `x - (x . u) u`.
     pub fn project_out(self, point: HookPoint, direction: &[f32]) -> Result<Self> {
-        let unit = Arc::new(vec![unit(direction)?]);
-        let edit = Edit::Remove { left: unit.clone(), right: unit, offsets: vec![0.0] };
-        Ok(self.place(point, edit))
+        self.project_part_out(point, direction, 1.0)
+    }
+
+    /// Takes a part of the projection out: `x - part (x . u) u`.
+    fn project_part_out(self, point: HookPoint, direction: &[f32], part: f64) -> Result<Self> {
+        let right = unit(direction)?;
+        let left = right.iter().map(|u| (f64::from(*u) * part) as f32).collect();
+        let (left, right) = (Arc::new(vec![left]), Arc::new(vec![right]));
+        Ok(self.place(point, Edit::Remove { left, right, offsets: vec![0.0] }))
     }
 
     /// Projects `directions[l]` out of the stream in every block l: after attention and at its end.
-    pub fn project_out_everywhere(mut self, directions: &[Vec<f32>]) -> Result<Self> {
+    pub fn project_out_everywhere(self, directions: &[Vec<f32>]) -> Result<Self> {
+        self.project_part_out_everywhere(directions, 1.0)
+    }
+
+    /// Takes a part of the projection out at the same places.
+    pub fn project_part_out_everywhere(
+        mut self,
+        directions: &[Vec<f32>],
+        part: f64,
+    ) -> Result<Self> {
         for (l, d) in directions.iter().enumerate() {
             for site in [Site::ResidMid, Site::ResidPost] {
-                self = self.project_out(HookPoint::new(site, l), d)?;
+                self = self.project_part_out(HookPoint::new(site, l), d, part)?;
             }
         }
         Ok(self)

@@ -62,8 +62,8 @@ fn word(f: &FindingRow) -> &'static str {
         ("acquiescence", "acquiescence") => {
             ": acquiescence, it says Yes to more and is not shown to prefer more"
         }
-        ("ablation", _) if f.p <= 0.05 => ": more than random directions do",
-        ("ablation", _) if f.p > 0.05 => ": not shown to be more than random directions do",
+        ("ablation", _) if f.p <= 0.05 => ": more than its controls do",
+        ("ablation", _) if f.p > 0.05 => ": not shown to be more than its controls do",
         ("lead", "first") => "moves before",
         ("lead", "second") => "moves after",
         ("lead", _) => "is not shown to move before or after",

@@ -1,7 +1,7 @@
 //! Tables of the page: finished text made from records.
 
 use super::{ReferencePoint, ReportTable, RunFile};
-use crate::analysis::findings::cause::ablated;
+use crate::analysis::findings::cause::{ablated, is_control};
 use crate::analysis::records::*;
 use crate::analysis::BASE;
 use crate::store::{frame::tidy, Frame};
@@ -58,10 +58,10 @@ fn preferences(r: &Results, set: &str) -> ReportTable {
     table(title, "Stance log-odds, nats a token.", Frame::of(&rows), &without)
 }
 
-/// What every edit but the random ones removes of a shift.
+/// What every edit but the controls removes of a shift.
 fn ablations(r: &Results) -> ReportTable {
     let rows = ["preferences", "claim"].into_iter().flat_map(|asked| ablated(r, asked));
-    let rows: Vec<_> = rows.flatten().filter(|a| a.kind != "random").cloned().collect();
+    let rows: Vec<_> = rows.flatten().filter(|a| !is_control(&a.kind)).cloned().collect();
     let without =
         ["against", "concept", "total_lo", "total_hi", "left_lo", "left_hi", "on_reference"];
     let caption = "estimate: what is removed, in nats a token.";

@@ -260,7 +260,14 @@ fn causal(w: &Written, c: &Causal) -> Checked {
         let why = format!("holds `{name}`, which is no concept of the study; add it to concepts");
         hold(known, "causal.ablate", why)?;
     }
-    within("causal.random", c.random, 2, 1000)?;
+    within("causal.random", c.random, 0, 1000)?;
+    within("causal.permuted", c.permuted, 0, 1000)?;
+    let why = format!(
+        "and causal.permuted are {} together, and a direction is read against at least 2; give either",
+        c.random + c.permuted
+    );
+    hold(c.random + c.permuted >= 2, "causal.random", why)?;
+    within("causal.dose_controls", c.dose_controls.unwrap_or(2), 2, 1000)?;
     let (n, whole) = (c.prompts.unwrap_or(1), w.sizes.prompts);
     part("causal.prompts", n, 1, "prompts", whole)?;
     let (n, whole) = (c.claim_prompts.unwrap_or(1), w.sizes.claim_prompts);

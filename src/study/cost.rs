@@ -21,6 +21,9 @@ const DISTILLED: usize = 40;
 /// What an intervention at every layer adds to scoring.
 const EDIT: f64 = 1.15;
 
+/// Models that a search for the strength of a matched control runs on the texts for side effects, about.
+const SEARCH: f64 = 3.0;
+
 /// Rows of the largest batch of a fine-tune over those of the mean one, about.
 const LARGEST_BATCH: f64 = 1.3;
 
@@ -139,12 +142,14 @@ impl<'a> Costs<'a> {
     /// Reading a state on its texts.
     pub fn capture(&self, is_base: bool) -> Cost {
         let scale = if is_base { self.scale } else { 0 };
+        let further = if self.study.reads_fewer() { scale } else { 0 };
         let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
         let texts = 2 * pairs + POSITIONS * self.study.shift_texts.len();
         let d = &self.model.decoder;
         Cost {
-            rows: self.captured + scale,
-            seconds: self.captured as f64 / self.rates.captured + scale as f64 / self.rates.forward,
+            rows: self.captured + scale + further,
+            seconds: (self.captured + further) as f64 / self.rates.captured
+                + scale as f64 / self.rates.forward,
             bytes: self.reading(is_base),
             disk: 4.0 * (texts * d.layers() * d.hidden()) as f64,
         }
@@ -220,17 +225,25 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Scoring `asked` under `edits`, the run without one among them.
-    pub fn edited(&self, is_base: bool, asked: &[Preference], edits: usize) -> Result<Cost> {
+    /// Scoring `asked` under `edits`, the run without one among them, and under `matched` controls whose
+    /// strength is searched for on the texts for side effects.
+    pub fn edited(
+        &self,
+        is_base: bool,
+        asked: &[Preference],
+        edits: usize,
+        matched: usize,
+    ) -> Result<Cost> {
         let s = scored(asked, self.model)?;
         let sides = neutral_tokens(&self.model.tokenizer, &self.study.side_texts, None)?;
         let sides = counted(&sides);
-        let seconds = self.scoring(s) + self.scoring(sides);
+        let (all, searched) = ((edits + matched) as f64, SEARCH * matched as f64);
+        let side = self.scoring(sides);
         Ok(Cost {
-            rows: edits * (s.rows + sides.rows),
-            seconds: edits as f64 * seconds * EDIT,
+            rows: (all * s.rows as f64 + (all + searched) * sides.rows as f64) as usize,
+            seconds: (all * self.scoring(s) + (all + searched) * side) * EDIT,
             bytes: self.reading(is_base),
-            disk: edits as f64 * LINE * s.pairs as f64,
+            disk: all * LINE * s.pairs as f64,
         })
     }
 

@@ -93,6 +93,9 @@ pub fn activations(state: &str) -> String {
     format!("activations/{state}.h5")
 }
 
+/// Base on all neutral texts for shifts, where the states are read on fewer.
+pub const ALL_NEUTRAL: &str = "activations/base.neutral.h5";
+
 /// Scores of every pair of completions.
 pub fn behaviour(state: &str) -> String {
     format!("behaviour/{state}.jsonl")

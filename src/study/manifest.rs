@@ -212,6 +212,11 @@ impl Study {
         self.conditions.iter().any(Condition::is_tuned)
     }
 
+    /// Whether the states are read on fewer neutral texts than there are for shifts.
+    pub fn reads_fewer(&self) -> bool {
+        self.shift_texts.len() < self.scale_texts.len()
+    }
+
     /// Rows of each fine-tune of a condition, mixed ones included; 0 where it is none.
     pub fn rows_of(&self, condition: &Condition) -> usize {
         let own = match &condition.source {

@@ -162,6 +162,17 @@ pub struct Causal {
     pub ablate: Vec<String>,
     /// Random directions, drawn with the covariance of the layer.
     pub random: usize,
+    /// Label-permuted directions of each tested concept.
+    #[serde(default)]
+    pub permuted: usize,
+    /// Whether these are also ablated in such a part that they do as much to the texts for side effects
+    /// as what is tested.
+    #[serde(default)]
+    pub matched: bool,
+    /// Directions of either kind that doses are compared with; none: a few, which are shown and test
+    /// nothing, and are not matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dose_controls: Option<usize>,
     /// Placebo concepts whose directions are ablated and added too.
     #[serde(default)]
     pub placebos: Vec<String>,

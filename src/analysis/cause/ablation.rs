@@ -2,14 +2,16 @@
 //!
 //! The shift is taken over cells that are isolated in both conditions, over all items, and over each
 //! preference; a claim stands alone. Every edit is judged against the equally edited reference and
-//! against the plain one. p compares a concept with the random directions of the same run, judged in
-//! the same way; placebos are controls beside them and have a p of their own.
+//! against the plain one. p compares a concept with the random and the label-permuted directions of the
+//! same run, judged in the same way, as they are and matched in impact: a row for each. Placebos stand
+//! beside them and have a p of their own among the random ones.
 
 use super::super::records::{distinct, AblatedStateRow, AblationRow, Results};
 use super::super::{AnalysisError, Result};
 use super::{doubts, Ablated, CLAIM};
 use crate::causal::{
-    self, harms, necessities, specificity, Edited, Guards, Harm, Kind, Mediation, Necessity,
+    self, among, harms, necessities, specificity, Edited, Family, Guards, Harm, Kind, Matched,
+    Mediation, Necessity, Value, Warning,
 };
 
 /// Over all items of preferences that are isolated in both conditions.
@@ -53,6 +55,7 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards) -> Result<Results>
     };
     let (tuned, against) = (edits(sides.tuned), edits(sides.against));
     let harms = harms(tuned.iter().chain(&against).copied(), guards);
+    let matched = matched(first, models());
     let mut out = Results::default();
     let mut warnings = Vec::new();
     for (k, preference) in subjects(sides, first).iter().enumerate() {
@@ -68,12 +71,16 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards) -> Result<Results>
             warnings.extend(tested.flat_map(|(n, _)| n.against_plain.warnings.clone()));
         }
         let of = (sides, first, preference.as_str());
-        out.ablation.extend(rows(of, &judged, &harms));
+        out.ablation.extend(rows(of, &judged, (&harms, &matched)));
     }
     warnings.extend(causal::doubts(&first.edits, &harms));
-    let random = first.edits.iter().filter(|e| e.is_random()).count();
-    if (1..causal::FEWEST_RANDOM).contains(&random) {
-        warnings.push(causal::Warning::FewRandom { n: random });
+    warnings.extend(out.ablation.iter().filter(|a| a.unmatched > 0).map(|a| Warning::Unmatched {
+        edit: a.edit.clone(),
+        n: a.unmatched,
+        of: a.random + a.permuted,
+    }));
+    if first.edits.iter().any(|e| e.kind.is_control()) {
+        warnings.extend(causal::few_controls(&first.edits));
     }
     let about = format!("ablation, {} against {}", sides.set, sides.reference);
     out.warnings = doubts(&about, warnings);
@@ -83,6 +90,7 @@ pub fn judge_ablations<'a>(sides: &Sides<'a>, guards: Guards) -> Result<Results>
             directions_of: model.directions_of.clone(),
             asked: model.asked.clone(),
             edit: e.edit.clone(),
+            part: e.matched.as_ref().map_or(1.0, |m| m.part),
             score: e.scores.iter().map(|s| s.2).sum::<f64>() / e.scores.len() as f64,
             kl: e.kl,
             perplexity: e.perplexity,
@@ -105,23 +113,40 @@ fn subjects(sides: &Sides, first: &Ablated) -> Vec<String> {
     overall.map(String::from).chain(each).collect()
 }
 
-/// Every edit judged both ways.
+/// What every edit was matched to; reached only where it was in every model.
+fn matched<'a>(
+    first: &Ablated,
+    models: impl Iterator<Item = &'a Ablated> + Clone,
+) -> Vec<Option<Matched>> {
+    let of = |(k, e): (usize, &Edited)| {
+        let lost = |m: &Matched| !m.reached;
+        let reached = !models.clone().any(|m| m.edits[k].matched.as_ref().is_some_and(lost));
+        e.matched.clone().map(|m| Matched { reached, ..m })
+    };
+    first.edits.iter().enumerate().map(of).collect()
+}
+
+/// Every edit judged both ways, those under test once for each family of controls.
 fn rows(
     (sides, first, preference): (&Sides, &Ablated, &str),
     judged: &[Necessity],
-    harms: &[Harm],
+    (harms, matched): (&[Harm], &[Option<Matched>]),
 ) -> Vec<AblationRow> {
     let mut out = Vec::new();
     let ways: [(&str, fn(&Necessity) -> &Mediation); 2] =
         [("edited", |n| &n.against_edited), ("plain", |n| &n.against_plain)];
     for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);
-        let random: Vec<f64> =
-            all().filter(|(e, _)| e.is_random()).map(|(_, n)| of(n).removed.value).collect();
-        for ((e, n), harm) in all().zip(harms) {
+        let values: Vec<Value> = (all().zip(matched))
+            .map(|((e, n), m)| Value { matched: m.as_ref(), ..Value::of(e, of(n).removed.value) })
+            .collect();
+        for (((e, n), harm), matched) in all().zip(harms).zip(matched) {
             let m = of(n);
-            let compared = !matches!(e.kind, Kind::None | Kind::Random);
-            out.push(AblationRow {
+            let most = f64::INFINITY.copysign(m.total.value);
+            let name = (e.edit.as_str(), e.kind, e.concept.as_str());
+            let found = among(name, &values, most, &|null| specificity(m, null));
+            let own = matched.as_ref().map(|_| Family::Matched);
+            out.extend(found.into_iter().map(|c| AblationRow {
                 set: sides.set.into(),
                 reference: sides.reference.into(),
                 asked: first.asked.clone(),
@@ -142,8 +167,12 @@ fn rows(
                 left_lo: m.left.interval.lo,
                 left_hi: m.left.interval.hi,
                 share: m.share,
-                p: if compared { specificity(m, &random) } else { f64::NAN },
-                random: random.len(),
+                family: own.unwrap_or(c.family).name().into(),
+                p: c.p,
+                random: c.random,
+                p_permuted: c.p_permuted,
+                permuted: c.permuted,
+                unmatched: c.unmatched,
                 p_fine_tunes: m.removed.p_fine_tunes,
                 df: m.removed.df,
                 on_reference: n.on_reference.value,
@@ -153,7 +182,7 @@ fn rows(
                 n: m.n_prompts,
                 fine_tunes: m.fine_tunes[0],
                 reference_fine_tunes: m.fine_tunes[1],
-            });
+            }));
         }
     }
     out
@@ -163,6 +192,9 @@ fn rows(
 mod tests {
     use super::super::super::records::WarningRow;
     use super::*;
+    use crate::causal::{matched_part, Direction, Labelled};
+    use crate::stats::rng::{fill_normal, stream};
+    use ndarray::{s, Array2, Array3, Axis};
 
     /// Two isolated preferences at `level` and an implied one at 9, under no edit, the tested
     /// concept, which leaves `left` of the level, a placebo and two random directions.
@@ -175,6 +207,7 @@ mod tests {
                 _ => "tested".into(),
             },
             dose: None,
+            matched: None,
             scores: ["a", "b", "implied"]
                 .into_iter()
                 .flat_map(|p| (0..4).map(move |i| (p, i)))
@@ -244,5 +277,133 @@ mod tests {
         let (isolated, recipes) = (&[], ["lora"; 2]);
         let sides = Sides { set: "x", reference: "y", tuned: &tuned, against, isolated, recipes };
         assert!(judge_ablations(&sides, Guards::default()).is_err());
+    }
+
+    const D: usize = 12;
+    const CONTROLS: usize = 19;
+
+    /// A linear model that reads its stream along the first axis, moved there by `shift`: under every
+    /// direction as it is and, where `matched`, under the controls in the part at which their damage,
+    /// quadratic in it, is that of the direction `c`.
+    fn linear(
+        state: &str,
+        shift: f64,
+        directions: &[Direction],
+        damage: &dyn Fn(&Direction) -> f64,
+        matched: bool,
+    ) -> Ablated {
+        let noise = Array2::from_shape_fn((8, D), |(i, k)| 0.02 * ((5 * i + 7 * k) % 11) as f64);
+        let run = |name: &str, d: Option<&Direction>, part: f64| Edited {
+            edit: name.into(),
+            kind: d.map_or(Kind::None, |d| d.kind),
+            concept: d.map_or(String::new(), |d| d.concept.clone()),
+            dose: None,
+            matched: None,
+            scores: (noise.rows().into_iter().enumerate())
+                .map(|(i, row)| {
+                    let mut x = row.to_vec();
+                    x[0] += shift;
+                    let taken = d.map_or(0.0, |d| {
+                        let u = &d.vectors[&0];
+                        let along: f64 = x.iter().zip(u).map(|(x, u)| x * f64::from(*u)).sum();
+                        part * along * f64::from(u[0])
+                    });
+                    ("p".to_string(), i.to_string(), x[0] - taken)
+                })
+                .collect(),
+            kl: d.map_or(0.0, |d| part * part * damage(d)),
+            perplexity: 1.0,
+        };
+        let mut edits = vec![run("none", None, 0.0)];
+        edits.extend(directions.iter().map(|d| run(&d.name, Some(d), 1.0)));
+        let target = edits[1].kl;
+        for d in directions[1..].iter().filter(|_| matched) {
+            let found = matched_part(target, damage(d), &mut |s| Ok(s * s * damage(d))).unwrap();
+            let part = found.unwrap_or(1.0);
+            let e = run(&format!("{} (c matched)", d.name), Some(d), part);
+            let to = Matched { to: "c".into(), part, reached: found.is_some() };
+            edits.push(Edited { matched: Some(to), ..e });
+        }
+        let asked = super::super::PREFERENCES.into();
+        Ablated { state: state.into(), directions_of: state.into(), asked, edits }
+    }
+
+    /// The rows of the direction `c`, against the equally edited reference, over all prompts.
+    fn tested(
+        directions: &[Direction],
+        damage: &dyn Fn(&Direction) -> f64,
+        matched: bool,
+    ) -> Vec<AblationRow> {
+        let (tuned, against) = (
+            [linear("x", 1.0, directions, damage, matched)],
+            [linear("y", 0.0, directions, damage, matched)],
+        );
+        let (set, reference, isolated) = ("x", "y", &[][..]);
+        let recipes = ["lora"; 2];
+        let sides = Sides { set, reference, tuned: &tuned, against: &against, isolated, recipes };
+        let r = judge_ablations(&sides, Guards::default()).unwrap();
+        let own = |a: &AblationRow| {
+            (&*a.edit, &*a.against, &*a.preference) == ("c", "edited", causal::ALL)
+        };
+        r.ablation.into_iter().filter(own).collect()
+    }
+
+    /// The direction of pairs and those of the same pairs with labels permuted.
+    fn of_pairs(pairs: &Array3<f32>) -> Vec<Direction> {
+        let n = pairs.dim().0;
+        let prompts: Vec<usize> = (0..n).collect();
+        let strata: Vec<usize> = (0..n).map(|i| i % 4).collect();
+        let labelled = Labelled {
+            concept: "c",
+            differences: pairs.view(),
+            prompts: &prompts,
+            strata: &strata,
+        };
+        let mean = pairs.mapv(f64::from).mean_axis(Axis(0)).unwrap();
+        let mut all = vec![Direction::of_mean("c", Kind::Own, &mean, &[0])];
+        all.extend(Direction::permuted(&labelled, &[0], CONTROLS, 1));
+        all
+    }
+
+    #[test]
+    fn a_direction_whose_effect_is_its_concept_beats_permuted_ones_and_one_of_topic_does_not() {
+        let mut topics = Array3::<f32>::zeros((24, 1, D));
+        fill_normal(&mut stream(2, "topics", 0), topics.as_slice_mut().unwrap());
+        // What the model reads is the concept that all pairs share.
+        let mut concept = &topics * 0.3;
+        concept.slice_mut(s![.., .., 0]).mapv_inplace(|v| v + 1.0);
+        let rows = tested(&of_pairs(&concept), &|_| 0.1, false);
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert!(row.estimate > 0.9, "{row:?}");
+        assert_eq!((row.p_permuted, row.permuted), (1.0 / 20.0, CONTROLS));
+        assert_eq!((row.random, row.family.as_str(), row.p.is_nan()), (0, "as is", true));
+        // What it reads is what the pairs are about, and the concept is elsewhere.
+        let mut topic = Array3::<f32>::zeros((24, 1, D));
+        topic.slice_mut(s![.., .., 0]).assign(&topics.slice(s![.., .., 0]));
+        topic.slice_mut(s![.., .., 1]).fill(0.5);
+        let rows = tested(&of_pairs(&topic), &|_| 0.1, false);
+        assert!(rows[0].estimate > 0.0 && rows[0].p_permuted == 1.0, "{:?}", rows[0]);
+    }
+
+    #[test]
+    fn a_control_with_nine_times_the_damage_takes_more_as_it_is_and_less_when_matched() {
+        let along = |name: &str, kind, first: f64| {
+            let mut v = Array2::<f64>::zeros((1, D));
+            (v[[0, 0]], v[[0, 2]]) = (first.sqrt(), (1.0 - first).sqrt());
+            Direction { name: name.into(), ..Direction::of_mean("c", kind, &v, &[0]) }
+        };
+        let mut directions = vec![along("c", Kind::Own, 0.6)];
+        directions.extend((0..4).map(|k| along(&format!("random-{k}"), Kind::Random, 0.8)));
+        let strong = |d: &Direction| if d.kind == Kind::Random { 0.9 } else { 0.1 };
+        let rows = tested(&directions, &strong, true);
+        let [as_is, matched] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((as_is.family.as_str(), as_is.p, as_is.random), ("as is", 1.0, 4));
+        assert_eq!((matched.family.as_str(), matched.p), ("matched", 1.0 / 5.0));
+        assert_eq!((matched.random, matched.unmatched), (4, 0));
+        assert_eq!(matched.estimate, as_is.estimate);
+        // Controls that cannot damage as much are no evidence for the direction.
+        let weak = |d: &Direction| if d.kind == Kind::Random { 0.05 } else { 0.1 };
+        let rows = tested(&directions, &weak, true);
+        assert_eq!((rows[1].p, rows[1].unmatched), (1.0, 4));
     }
 }

@@ -4,7 +4,7 @@ use super::super::records::{DoseRow, EditRow, Results, SlopeRow, WarningRow};
 use super::super::{AnalysisError, Draws, Result};
 use super::{doubts, Dosed, CLAIM};
 use crate::behavior::estimate;
-use crate::causal::{dose, dose_response, Edited, Guards, Kind, Warning, ALL};
+use crate::causal::{dose, dose_response, Edited, Family, Guards, Kind, Matched, Warning, ALL};
 use crate::stats::bootstrap::Estimate;
 
 /// What was asked under doses: a name, [`super::PREFERENCES`] or [`CLAIM`], with the preferences or
@@ -13,7 +13,7 @@ pub type Questions<'a> = [(&'a str, Vec<String>)];
 
 /// Every dose of `dosed`, those beyond the guards marked, and the slope over those within: over all
 /// items and each preference of a question, or the claim alone. The p of a slope is among those of
-/// the random directions.
+/// the controls, a row for each family of them.
 ///
 /// # Errors
 /// No run without a dose, or without any; an item that only some runs hold; a score that is not
@@ -47,6 +47,8 @@ pub fn judge_doses(
                 direction: d.direction,
                 kind: kind(d.kind).into(),
                 layer: dosed.layer,
+                family: family(&d.matched, Family::AsIs).name().into(),
+                part: d.matched.map_or(1.0, |m| m.part),
                 dose: d.dose,
                 preference: d.preference,
                 estimate: d.change.value,
@@ -69,8 +71,12 @@ pub fn judge_doses(
                 estimate: s.slope.value,
                 lo: s.slope.interval.lo,
                 hi: s.slope.interval.hi,
-                p: s.p,
-                random: s.n_random,
+                family: family(&s.matched, s.among.family).name().into(),
+                p: s.among.p,
+                random: s.among.random,
+                p_permuted: s.among.p_permuted,
+                permuted: s.among.permuted,
+                unmatched: s.among.unmatched,
                 doses: s.doses.len(),
                 n: s.slope.n_clusters,
             });
@@ -84,8 +90,17 @@ pub fn judge_doses(
 /// Doses are of a concept, wherever it was read, or of a control.
 fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::Placebo | Kind::Random => kind.name(),
+        Kind::Placebo | Kind::Random | Kind::Permuted => kind.name(),
         _ => "concept",
+    }
+}
+
+/// How strong a control is; else the family of controls that something is counted among.
+fn family(matched: &Option<Matched>, among: Family) -> Family {
+    if matched.is_some() {
+        Family::Matched
+    } else {
+        among
     }
 }
 
@@ -151,6 +166,7 @@ mod tests {
             kind,
             concept: String::new(),
             dose: Some(dose),
+            matched: None,
             scores: ["p", "q", "own"]
                 .into_iter()
                 .flat_map(|p| (0..3).map(move |i| (p, i)))

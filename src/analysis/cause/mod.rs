@@ -16,7 +16,7 @@ pub use ablation::{judge_ablations, Sides, ISOLATED};
 pub use doses::{judge_doses, judge_edit, Questions};
 
 use super::records::{distinct, WarningRow};
-use super::{Result, StateActivations};
+use super::{ConceptInfo, Result, StateActivations};
 use crate::causal::{Direction, Edited, Kind, Warning};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -57,11 +57,16 @@ pub struct Controls<'a> {
     pub placebos: &'a [String],
     /// Random directions, drawn with the covariance of a state's neutral texts.
     pub random: usize,
+    /// Label-permuted directions of each concept under test.
+    pub permuted: usize,
+    /// What is known of the pairs of the concepts under test.
+    pub pairs: &'a [ConceptInfo],
     pub seed: u64,
 }
 
 /// Directions to ablate or add, all as states read them: the tested concepts in `own` and, where it
-/// is another state, in `base`; the placebos in `own`; random ones of `background (texts, layers, d)`.
+/// is another state, in `base`; the placebos and label-permuted ones in `own`; random ones of `background
+/// (texts, layers, d)`.
 /// `names` are the concepts that both states hold, `layers` the blocks.
 ///
 /// # Errors
@@ -88,8 +93,15 @@ pub fn directions(
     for concept in controls.placebos {
         add(own, "the placebo", concept, Kind::Placebo)?;
     }
-    let drawn = Direction::random(background, layers, controls.random, controls.seed)?;
-    out.extend(drawn);
+    for info in controls.pairs {
+        let place = super::roles::place("the tested concept", &info.name, names)?;
+        let differences = own.concepts[place].differences();
+        let pairs = info.labelled(differences.view());
+        out.extend(Direction::permuted(&pairs, layers, controls.permuted, controls.seed));
+    }
+    if controls.random > 0 {
+        out.extend(Direction::random(background, layers, controls.random, controls.seed)?);
+    }
     Ok(out)
 }
 

@@ -55,6 +55,7 @@ fn readings(dev: usize) -> Readings {
         dev: vec![info("first", 12), info("second", 12)],
         acts: vec![state(0), state(1)],
         rms: vec![2.0, 4.0],
+        all_neutral: None,
     }
 }
 

@@ -4,6 +4,8 @@ use super::behaviour::ISOLATED;
 use super::{of, side, unit};
 use crate::analysis::records::*;
 
+const AS_IS: &str = "as is";
+
 /// What a row of the causal part was asked of, in words.
 fn outcome(asked: &str, preference: &str) -> String {
     match (asked, preference) {
@@ -25,10 +27,16 @@ fn together<'a>(rows: &[&'a AblationRow]) -> Vec<&'a AblationRow> {
     }
 }
 
-/// The rows of one outcome under each edit, in the order of the record: what figures and findings of
-/// an ablation are made from.
+/// Whether an edit of this kind is a control that others are counted among.
+pub fn is_control(kind: &str) -> bool {
+    matches!(kind, "random" | "permuted")
+}
+
+/// The rows of one outcome under each edit as it is, in the order of the record: what figures and findings
+/// of an ablation are made from.
 pub fn ablated<'a>(r: &'a Results, asked: &str) -> Vec<Vec<&'a AblationRow>> {
-    let rows = || r.ablation.iter().filter(|a| a.asked == asked && a.against == "edited");
+    let own = |a: &&AblationRow| a.asked == asked && a.against == "edited" && a.family == AS_IS;
+    let rows = || r.ablation.iter().filter(own);
     let sets = distinct(rows().map(|a| (&*a.set, &*a.reference)));
     let of = |(set, reference): (&str, &str)| {
         let own: Vec<&AblationRow> =
@@ -44,13 +52,14 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
     for asked in ["preferences", "claim"] {
         for rows in ablated(r, asked) {
             // Total and side effects once an edit.
-            let random: Vec<&&AblationRow> = rows.iter().filter(|a| a.kind == "random").collect();
+            let controls: Vec<&&AblationRow> =
+                rows.iter().filter(|a| is_control(&a.kind)).collect();
             let range = |of: &dyn Fn(&AblationRow) -> f64| {
-                let values = random.iter().map(|a| of(a)).filter(|v| !v.is_nan());
+                let values = controls.iter().map(|a| of(a)).filter(|v| !v.is_nan());
                 let none = (f64::NAN, f64::NAN);
                 values.fold(none, |(lo, hi), v| (v.min(lo), v.max(hi)))
             };
-            for a in rows.iter().filter(|a| a.kind != "random") {
+            for a in rows.iter().filter(|a| !is_control(&a.kind)) {
                 let row = FindingRow {
                     subject: a.edit.clone(),
                     outcome: outcome(&a.asked, &a.preference),
@@ -71,13 +80,13 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     continue;
                 }
                 let (null_lo, null_hi) = range(&|x| x.estimate);
-                out.push(removed(a, &random, FindingRow { null_lo, null_hi, ..row.clone() }));
+                out.push(removed(r, a, FindingRow { null_lo, null_hi, ..row.clone() }));
                 if a.kl.is_finite() {
                     let (null_lo, null_hi) = range(&|x| x.kl);
                     out.push(FindingRow {
                         quantity: "side-effects".into(),
                         estimate: a.kl,
-                        null: random_of(random.len()),
+                        null: Compared::of([ablation(a)]).null(),
                         null_lo,
                         null_hi,
                         n: 0,
@@ -92,17 +101,54 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
     }
 }
 
-fn random_of(n: usize) -> String {
-    match n {
-        0 => String::new(),
-        n => format!("{n} random directions of the layer's covariance"),
+/// Every p of one edit: a name of the controls, their number, and p among them.
+struct Compared(Vec<(String, usize, f64)>);
+
+/// A family of controls, with the number of random and of permuted directions and p among them.
+type Among<'a> = (&'a str, [(usize, f64); 2]);
+
+fn ablation(a: &AblationRow) -> Among<'_> {
+    (&a.family, [(a.random, a.p), (a.permuted, a.p_permuted)])
+}
+
+fn slope(s: &SlopeRow) -> Among<'_> {
+    (&s.family, [(s.random, s.p), (s.permuted, s.p_permuted)])
+}
+
+impl Compared {
+    fn of<'a>(families: impl IntoIterator<Item = Among<'a>>) -> Self {
+        let each = families.into_iter().flat_map(|(family, both)| {
+            let matched = if family == AS_IS { "" } else { " matched in impact" };
+            let kinds = ["random", "label-permuted"].into_iter().zip(both);
+            kinds.map(move |(kind, (n, p))| (format!("{kind} directions{matched}"), n, p))
+        });
+        Compared(each.filter(|c| c.1 > 0 && !c.2.is_nan()).collect())
+    }
+
+    /// The controls in words.
+    fn null(&self) -> String {
+        let each: Vec<String> = self.0.iter().map(|(kind, n, _)| format!("{n} {kind}")).collect();
+        each.join(", ")
+    }
+
+    /// The largest: a conclusion needs every family and kind.
+    fn p(&self) -> f64 {
+        self.0.iter().map(|c| c.2).fold(f64::NAN, f64::max)
+    }
+
+    /// Each p, where there are several.
+    fn note(&self) -> Option<String> {
+        let each = self.0.iter().map(|(kind, _, p)| format!("{p:.3} among {kind}"));
+        (self.0.len() > 1).then(|| format!("p {}", each.collect::<Vec<_>>().join(", ")))
     }
 }
 
 /// What one edit removes of the shift.
-fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> FindingRow {
-    let towards = a.total.signum();
-    let as_much = random.iter().filter(|x| x.estimate * towards >= a.estimate * towards).count();
+fn removed(r: &Results, a: &AblationRow, row: FindingRow) -> FindingRow {
+    let key = |x: &AblationRow| {
+        [&x.set, &x.reference, &x.asked, &x.preference, &x.edit, &x.against].map(String::clone)
+    };
+    let families = Compared::of(r.ablation.iter().filter(|x| key(x) == key(a)).map(ablation));
     let mut notes = vec![format!(
         "of a shift of {:+.3} it leaves {:+.3} [{:+.3}, {:+.3}]",
         a.total, a.left, a.left_lo, a.left_hi
@@ -110,29 +156,34 @@ fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> Findin
     if a.share.is_finite() {
         notes.push(format!("a share of {:.0} %", 100.0 * a.share));
     }
-    if !random.is_empty() {
-        notes.push(format!("{as_much} of the random directions remove at least as much"));
-    }
+    notes.extend(families.note());
     notes.push(row.note.clone());
-    let (p, null, note) = (a.p, random_of(random.len()), notes.join("; "));
+    let (p, null, note) = (families.p(), families.null(), notes.join("; "));
     FindingRow { p, null, note, ..row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")) }
 }
 
 /// Dose response of concepts and placebos.
 pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
     let together = |s: &&SlopeRow| {
-        s.kind != "random"
+        !is_control(&s.kind)
+            && s.family == AS_IS
             && (s.asked != "preferences" || matches!(&*s.preference, "all" | "isolated"))
     };
     out.extend(r.slopes.iter().filter(together).map(|s| {
+        let key = |x: &SlopeRow| {
+            let names = [&x.state, &x.asked, &x.preference, &x.direction].map(String::clone);
+            (names, x.layer)
+        };
+        let families = Compared::of(r.slopes.iter().filter(|x| key(x) == key(s)).map(slope));
+        let inside = format!("{} doses within the guards", s.doses);
         FindingRow {
             set: s.state.clone(),
             subject: s.direction.clone(),
             outcome: outcome(&s.asked, &s.preference),
             form: s.kind.clone(),
-            p: s.p,
-            null: random_of(s.random),
-            note: format!("{} doses within the guards", s.doses),
+            p: families.p(),
+            null: families.null(),
+            note: families.note().map_or(inside.clone(), |p| format!("{inside}; {p}")),
             ..of::<SlopeRow>("dose-response")
                 .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
                 .counted(s.n, "items")

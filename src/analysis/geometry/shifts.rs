@@ -96,7 +96,8 @@ impl InBase {
     pub fn new(asked: &Asked) -> Result<Self> {
         let base = &asked.readings.acts[0];
         let (draws, seed) = (asked.options.random, asked.options.seed);
-        let random = base.neutral.iter().map(|t| RandomDirections::new(t.view(), draws, seed));
+        let background = asked.readings.all_neutral.as_ref().unwrap_or(&base.neutral);
+        let random = background.iter().map(|t| RandomDirections::new(t.view(), draws, seed));
         Ok(InBase {
             along: directions(asked, 0)?,
             placebos: asked.placebos.iter().map(|&c| base.concepts[c].direction()).collect(),

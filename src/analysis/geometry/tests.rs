@@ -53,6 +53,7 @@ fn readings(states: &[(&str, f32)]) -> Readings {
         dev: Vec::new(),
         acts,
         rms: vec![2.0, 4.0],
+        all_neutral: None,
     }
 }
 

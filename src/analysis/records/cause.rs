@@ -8,7 +8,7 @@ record! {
     #[table("causal/ablation")]
     #[estimator("direction projected out at every layer and token; side effects in the model damaged most")]
     #[interval(CONTRAST)]
-    #[null("random directions of the layer's covariance projected out in the same way")]
+    #[null("random directions of the layer's covariance (p) and the concept's own pairs with labels permuted (p_permuted), projected out in the same way, (1 + b) / (1 + K); family as is: in full; matched: the part of each whose KL divergence is that of the edit under test within 10 %, one for each control and model, and one that does not reach it counts in b. A conclusion needs both families")]
     pub struct AblationRow {
         /// Condition, or states of a command.
         pub set: String,
@@ -20,10 +20,12 @@ record! {
         pub preference: String,
         /// Name of the edit; none for no edit.
         pub edit: String,
-        /// none, own (direction read in the fine-tune), base (read in base), placebo or random.
+        /// none, own (direction read in the fine-tune), base (read in base), placebo, random or permuted.
         pub kind: String,
         /// Concept of the direction; empty for none and random.
         pub concept: String,
+        /// as is or matched: how strong a control is, and of an edit under test its controls.
+        pub family: String,
         /// edited: against the equally edited reference; plain: against the reference as it is.
         pub against: String,
         /// Amount removed: total less left.
@@ -47,6 +49,12 @@ record! {
         /// Degrees of freedom of the fine-tunes; 0 where their spread is not known: the intervals are
         /// then those of these fine-tunes and say nothing of the conditions.
         pub df: usize,
+        /// p that a label-permuted direction removes as much; none for a direction read elsewhere.
+        pub p_permuted: f64,
+        /// Label-permuted directions behind it.
+        pub permuted: usize,
+        /// Controls of either kind that cannot be matched in some model: they count as removing as much.
+        pub unmatched: usize,
         /// What the edit does to the reference.
         pub on_reference: f64 in "nats a token",
         /// KL divergence from the same model without the edit on the neutral texts for side effects.
@@ -74,6 +82,8 @@ record! {
         pub asked: String,
         /// Name of the edit.
         pub edit: String,
+        /// Part of the projection that is taken out: below 1 for a control that is matched in impact.
+        pub part: f64,
         /// Mean over items.
         pub score: f64 in "nats a token",
         /// KL divergence from the model without the edit.
@@ -95,11 +105,15 @@ record! {
         pub asked: String,
         /// Name of the direction.
         pub direction: String,
-        /// concept, placebo or random.
+        /// concept, placebo, random or permuted.
         pub kind: String,
         /// Block.
         pub layer: usize,
-        /// Dose.
+        /// as is, or matched: a control that is matched in impact to an edit under test.
+        pub family: String,
+        /// Part of the dose that is added: below 1 for a control that is matched.
+        pub part: f64,
+        /// Dose of the edit under test.
         pub dose: f64 in "layer RMS",
         /// Preference, all, or the claim.
         pub preference: String,
@@ -118,7 +132,7 @@ record! {
     /// Dose response: slope of the change over the doses within the guards, least squares through 0.
     #[table("causal/slopes")]
     #[interval(ITEMS)]
-    #[null("slopes of random directions of the layer's covariance, two-sided")]
+    #[null("slopes of random directions of the layer's covariance (p) and of the concept's own pairs with labels permuted (p_permuted), two-sided, (1 + b) / (1 + K); family as is: the same doses; matched: the part of each dose whose KL divergence is that of the edit under test within 10 %, and a control that does not reach it counts in b. A conclusion needs both families")]
     pub struct SlopeRow {
         /// Model state.
         pub state: String,
@@ -126,10 +140,12 @@ record! {
         pub asked: String,
         /// Name of the direction.
         pub direction: String,
-        /// concept, placebo or random.
+        /// concept, placebo, random or permuted.
         pub kind: String,
         /// Block.
         pub layer: usize,
+        /// as is or matched: how strong a control is, and of a concept its controls.
+        pub family: String,
         /// Preference, all, or the claim.
         pub preference: String,
         /// Change a unit of dose.
@@ -138,6 +154,12 @@ record! {
         pub p: f64,
         /// Random directions.
         pub random: usize,
+        /// p among the label-permuted directions; none for a direction read elsewhere.
+        pub p_permuted: f64,
+        /// Label-permuted directions.
+        pub permuted: usize,
+        /// Controls of either kind that cannot be matched at some dose: they count as being as steep.
+        pub unmatched: usize,
         /// Doses within the guards.
         pub doses: usize,
         /// Items.

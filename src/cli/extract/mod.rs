@@ -32,6 +32,9 @@ use std::path::PathBuf;
 /// its templates are the pairs of system prompts. With --adapter everything is extracted anew in
 /// each state, and base's directions are scored there too.
 ///
+/// --permuted adds directions of the same pairs with labels permuted to the file of mean-diff, for
+/// `residuum steer --permuted`.
+///
 /// Unit vectors go to one file an estimator, cleaned ones and the nuisances beside them (a state's
 /// in a folder of its name); results.h5 and csv/ hold the numbers.
 ///
@@ -52,6 +55,10 @@ pub struct ExtractArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "mean-diff")]
     #[arg(help = format!("Estimators: {}", Estimator::list()))]
     estimator: Vec<Estimator>,
+    /// Directions of each concept's pairs with labels permuted: controls that keep topic, length and
+    /// format and lose the concept
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    permuted: u16,
     /// How the two sides are read: response (each prompt with the response of either side), or
     /// identical (the same neutral exchange behind the system prompt of either side)
     #[arg(long, value_name = "READING", default_value = "response", hide_possible_values = true)]
@@ -125,6 +132,9 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     if args.choose_layer && layers.len() < 2 {
         bail!("there is one layer and nothing to choose from; ask for more with --layers");
     }
+    if args.permuted > 0 && !options.estimators.contains(&Estimator::MeanDiff) {
+        bail!("--permuted directions are mean differences; add mean-diff to --estimator");
+    }
     let positions = distinct(args.positions.iter().chain(&args.roles).copied());
     let texts = Texts {
         concepts: &concepts,
@@ -146,6 +156,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         "concepts": args.concept, "pairs": args.pairs, "nuisances": args.nuisances,
         "estimators": names, "reading": args.reading.name(), "positions": roles,
         "layers": layers, "draws": options.draws, "splits": options.splits,
+        "permuted": args.permuted,
     });
     kept::make_folder(&args.out)?;
     let origin = Origin { model: &model, config, seed: args.seed };
@@ -158,9 +169,9 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         Ok(w.attr("directions", "reading", args.reading.name())?)
     })?;
     let target = vectors::Target { args: &args, blocks: depth, attrs: &attrs, out };
-    for (state, id) in found.states.iter().zip(&readings.states) {
+    for (s, id) in readings.states.iter().enumerate() {
         let prefix = if id.is_base() { String::new() } else { format!("{}/", id.id) };
-        files.extend(target.write(&found, state, &prefix)?);
+        files.extend(target.write(&found, (readings, s), &prefix)?);
     }
     let mut inputs: Vec<PathBuf> = args.concept.iter().map(PathBuf::from).collect();
     inputs.extend(state::adapter_files(&args.adapter));

@@ -3,11 +3,14 @@
 //! Base's vectors lie in the folder itself, those of another state in a folder of its name.
 
 use super::{ExtractArgs, Format};
-use crate::analysis::{directions::StateDirections, Directions};
+use crate::analysis::{Directions, Readings};
+use crate::causal::Direction;
 use crate::cli::Console;
+use crate::directions::Estimator;
 use crate::export::{erasers, gguf, npy, safetensors, Vectors};
 use crate::store::RootAttrs;
 use anyhow::Result;
+use std::collections::BTreeMap;
 
 /// Where and how vectors are written.
 pub struct Target<'a> {
@@ -19,17 +22,22 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Writes one state's vectors, nuisances and erasers; `prefix` is empty or ends in `/`.
+    /// Writes the vectors, nuisances and erasers of the state `s`; `prefix` is empty or ends in `/`.
     pub fn write(
         &self,
         found: &Directions,
-        state: &StateDirections,
+        (readings, s): (&Readings, usize),
         prefix: &str,
     ) -> Result<Vec<String>> {
+        let state = &found.states[s];
         let mut all = Vec::new();
         for (e, estimator) in found.estimators.iter().enumerate() {
             for (end, cleaned) in [("", false), ("-cleaned", true)] {
-                all.push((format!("{estimator}{end}"), found.vectors(state, e, cleaned)));
+                let mut vectors = found.vectors(state, e, cleaned);
+                if *estimator == Estimator::MeanDiff && !cleaned {
+                    vectors.concepts.extend(self.permuted(found, readings, s));
+                }
+                all.push((format!("{estimator}{end}"), vectors));
             }
         }
         let mut nuisances = Vectors::default();
@@ -62,6 +70,23 @@ impl Target<'_> {
             files.push(name);
         }
         Ok(files)
+    }
+
+    /// Directions of each concept's pairs with labels permuted, by name.
+    fn permuted<'b>(
+        &'b self,
+        found: &'b Directions,
+        readings: &'b Readings,
+        s: usize,
+    ) -> impl Iterator<Item = (String, BTreeMap<usize, Vec<f32>>)> + 'b {
+        let (n, seed) = (self.args.permuted.into(), self.args.seed);
+        let read = readings.concepts.iter().zip(&readings.acts[s].concepts);
+        let wanted = read.filter(|(info, _)| found.concepts.contains(&info.name));
+        let drawn = wanted.flat_map(move |(info, acts)| {
+            let differences = acts.differences();
+            Direction::permuted(&info.labelled(differences.view()), &found.layers, n, seed)
+        });
+        drawn.map(|d| (d.name, d.vectors))
     }
 
     /// Writes vectors in every format asked for: one file, or a folder with a file a concept.

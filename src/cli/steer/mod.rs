@@ -35,14 +35,16 @@ use work::Work;
 /// --prompt generates with and without the edit; --score scores the battery both ways, with
 /// --against beside a reference state under the same edit; give --adapter and --against once a seed
 /// for intervals over items and seeds. --sweep scores a list of doses: slopes by preference
-/// against --random directions drawn with the covariance of the neutral activations, doses that
-/// break the model left out. --out keeps the numbers as results.h5 and csv/.
+/// against --random directions drawn with the covariance of the neutral activations and --permuted
+/// ones, the concept's own pairs with labels permuted; doses that break the model left out. --matched
+/// adds each of these at the strength at which it damages the model as much. --out keeps the numbers
+/// as results.h5 and csv/.
 ///
 /// Example: residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt "Who are you?"
 ///
 /// Example: residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose
 ///
-/// Example: residuum steer --vector v.safetensors --concept persona --adapter runs/conscious --ablate --score --against runs/denial
+/// Example: residuum steer --vector v.safetensors --concept persona --permuted 39 --matched --adapter runs/conscious --ablate --score --against runs/denial
 #[derive(Args)]
 #[command(about = "Edit the stream along a direction")]
 #[command(group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])))]
@@ -85,6 +87,14 @@ pub struct Controls {
     /// Random directions to edit along too, with --sweep or --ablate --score
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub random: usize,
+    /// Label-permuted directions of the concept too, likewise: the first N that `residuum extract
+    /// --permuted` wrote to the file
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub permuted: usize,
+    /// Every random and permuted direction a second time, as much of it as damages the neutral texts
+    /// like the direction itself (KL divergence within 10 %)
+    #[arg(long)]
+    pub matched: bool,
     /// Further concepts of the file to edit along too
     #[arg(long = "placebos", alias = "placebo", value_delimiter = ',', value_name = "CONCEPTS")]
     pub placebo: Vec<String>,
@@ -164,6 +174,11 @@ fn check(args: &SteerArgs) -> Result<()> {
     }
     if let Some(p) = twice(placebos) {
         bail!("the placebo `{p}` is given twice; name another concept");
+    }
+    let controls = args.controls.random + args.controls.permuted;
+    let compared = !args.edit.sweep.is_empty() || !against.is_empty();
+    if args.controls.matched && (controls == 0 || !compared) {
+        bail!("--matched is about controls: give --random or --permuted, with --sweep or --ablate --score --against");
     }
     let named = against.iter().chain(&args.edit.swap_from);
     let read = Outputs::of(&args.model.model)

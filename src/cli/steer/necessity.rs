@@ -2,8 +2,9 @@
 
 use super::work::{named_state, Work};
 use crate::analysis::cause::{judge_ablations, Ablated, Sides, ISOLATED, PREFERENCES};
+use crate::analysis::findings::cause::is_control;
 use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
-use crate::causal::{Direction, ALL};
+use crate::causal::{Direction, Form, ALL};
 use crate::cli::state;
 use crate::model::{Adapter, Tokens};
 use crate::store::Frame;
@@ -19,7 +20,9 @@ fn plan(work: &Work) -> Result<Plan> {
     let layers: Vec<usize> = (0..work.decoder.layers()).collect();
     let random = work.random(&layers)?;
     let of_seed = work.directions.iter().map(|directions| {
-        let all = [work.named(directions, &layers)?, random.clone()].concat();
+        let (named, permuted) =
+            (work.named(directions, &layers)?, work.permuted(directions, &layers)?);
+        let all = [named, permuted, random.clone()].concat();
         Ok((directions.file.display().to_string(), all))
     });
     of_seed.collect()
@@ -38,9 +41,13 @@ fn ablated(
         false => state::state(&work.model.decoder, folder)?,
     };
     let (state, roles) = (named_state(folder), work.edit.roles());
-    let mut progress = work.out.bar(&state.id, directions.len() + 1);
+    let mut progress = work.out.bar(&state.id, 1 + directions.len() + work.more(directions));
     let watch = &mut |edit: &str| progress.step(edit);
-    let edits = work.bench(&decoder, neutral).ablate(directions, roles.as_deref(), watch)?;
+    let (bench, roles) = (work.bench(&decoder, neutral), roles.as_deref());
+    let mut edits = bench.ablate(directions, roles, watch)?;
+    if work.controls.matched {
+        edits.extend(bench.matched(Form::Ablate, &edits, directions, roles, watch)?);
+    }
     let (directions_of, asked) = (file.clone(), PREFERENCES.into());
     Ok(Ablated { state: state.id, directions_of, asked, edits })
 }
@@ -100,14 +107,16 @@ pub fn run(work: &Work) -> Result<()> {
     r.states = both().map(state::row).collect();
     let written = work.keep(&config, &r, weights)?;
     let (table, notes) = (shown(&r.ablation), work.notes());
-    let (kl, perplexity, random) = (controls.max_kl, controls.max_perplexity, controls.random);
+    let (kl, perplexity) = (controls.max_kl, controls.max_perplexity);
+    let (random, permuted) = (controls.random, controls.permuted);
     let (texts, models, others) = (neutral.len(), tuned.len(), against.len());
     let text = format!(
         "{table}\nShift of stance log-odds of {set} against {reference} in nats a token (total), what is left of it with the \
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
          model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % intervals over \
-         items and over {models} + {others} models, over items alone where df is 0; p among {random} random directions.\n{notes}{written}"
+         items and over {models} + {others} models, over items alone where df is 0; p among {random} random and {permuted} label-permuted directions; \
+         matched: as much of each as does the same to the neutral texts.\n{notes}{written}"
     );
     let json = json!({
         "config": config, "ablation": Frame::of(&r.ablation).json(),
@@ -121,10 +130,10 @@ fn shown(rows: &[AblationRow]) -> String {
     let any = rows.iter().any(|r| r.preference == ISOLATED);
     let over = if any { ISOLATED } else { ALL };
     let kept =
-        |r: &&AblationRow| r.preference == over && r.against == "edited" && r.kind != "random";
+        |r: &&AblationRow| r.preference == over && r.against == "edited" && !is_control(&r.kind);
     let kept: Vec<AblationRow> = rows.iter().filter(kept).cloned().collect();
     let same = ["set", "reference", "asked", "kind", "concept", "against"];
-    let counts = ["random", "fine_tunes", "reference_fine_tunes", "p_fine_tunes"];
+    let counts = ["random", "permuted", "fine_tunes", "reference_fine_tunes", "p_fine_tunes"];
     let bounds = ["within_lo", "within_hi", "total_lo", "total_hi", "left_lo", "left_hi"];
     Frame::of(&kept).without(&same).without(&counts).without(&bounds).text()
 }

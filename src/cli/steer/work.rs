@@ -37,12 +37,50 @@ impl Work<'_> {
         let named = std::iter::once((&self.edit.name, Kind::Own)).chain(placebos);
         let each = named.map(|(name, kind)| {
             let held = file.concept(name)?;
-            let fixed = self.edit.layer.filter(|_| self.edit.ablate);
+            let fixed = self.fixed();
             let vector = |&l: &usize| Ok((l, unit(held.at(fixed.unwrap_or(l))?)?));
             let vectors = layers.iter().map(vector).collect::<Result<_>>()?;
             Ok(Direction::new(name, kind, vectors))
         });
         each.collect()
+    }
+
+    /// The label-permuted directions of the concept that `file` holds, at the blocks `layers`.
+    ///
+    /// # Errors
+    /// There are fewer than are asked for; how to make them is said.
+    pub fn permuted(&self, file: &Directions, layers: &[usize]) -> Result<Vec<Direction>> {
+        let (n, concept) = (self.controls.permuted, self.edit.name.as_str());
+        let each = (0..n).map(|k| {
+            let name = Direction::permuted_name(concept, k);
+            if !file.concepts.contains_key(&name) {
+                bail!("{} holds {k} label-permuted directions of `{concept}`, and --permuted is {n}: they are made of the concept's pairs, so have them written beside it, by `residuum extract --concept {concept} --permuted {n}` with the options that the file was made with", file.file.display());
+            }
+            let (held, fixed) = (file.concept(&name)?, self.fixed());
+            let vector = |&l: &usize| Ok((l, unit(held.at(fixed.unwrap_or(l))?)?));
+            Ok(Direction {
+                vectors: layers.iter().map(vector).collect::<Result<_>>()?,
+                kind: Kind::Permuted,
+                concept: concept.into(),
+                name,
+            })
+        });
+        each.collect()
+    }
+
+    /// The layer whose vector is taken in every block.
+    fn fixed(&self) -> Option<usize> {
+        self.edit.layer.filter(|_| self.edit.ablate)
+    }
+
+    /// Edits that are made beside those of `directions` as they are.
+    pub fn more(&self, directions: &[Direction]) -> usize {
+        let controls = directions.iter().filter(|d| d.kind.is_control());
+        if self.controls.matched {
+            controls.count()
+        } else {
+            0
+        }
     }
 
     /// The edit asked for, of the first state; `texts` are those that it will run on.
@@ -109,7 +147,8 @@ impl Work<'_> {
         let vectors: Value = self.directions.iter().map(Directions::record).collect();
         let mut config = json!({
             "concept": self.edit.name, "placebos": self.controls.placebo,
-            "random": self.controls.random, "vectors": vectors, "guards": self.guards(),
+            "random": self.controls.random, "permuted": self.controls.permuted,
+            "matched": self.controls.matched, "vectors": vectors, "guards": self.guards(),
             "guard_texts": self.controls.guard_texts, "system": self.args.system,
             "roles": self.edit.roles(), "adapters": self.args.adapter,
         });

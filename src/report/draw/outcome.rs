@@ -1,7 +1,7 @@
 //! Preferences, claims and interventions as figure data.
 
 use super::{counts, estimate, numbered, Drawing};
-use crate::analysis::findings::cause::ablated;
+use crate::analysis::findings::cause::{ablated, is_control};
 use crate::analysis::records::{distinct, AblationRow, DoseRow, Results};
 use crate::analysis::BASE;
 use crate::figures::behaviour::{BehaviourCell, BehaviourData};
@@ -86,6 +86,7 @@ fn claims(r: &Results) -> ClaimsData {
 fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
     let doses: Vec<&DoseRow> = (r.doses.iter())
         .filter(|d| d.asked == asked && (asked == "claim" || d.preference == "all"))
+        .filter(|d| d.family == "as is")
         .collect();
     let first = doses.first().map(|d| (d.state.as_str(), d.layer));
     let doses: Vec<&DoseRow> =
@@ -93,7 +94,7 @@ fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
     let left = match first {
         None => String::new(),
         Some((state, layer)) => format!(
-            "Left: {state} with a dose of a direction added at layer {layer}, in layer RMS: change of the stance, mean over {} items; bands: 95 % bootstrap over prompts; hollow: beyond the guards of side effects; grey: random directions of the layer's covariance. ",
+            "Left: {state} with a dose of a direction added at layer {layer}, in layer RMS: change of the stance, mean over {} items; bands: 95 % bootstrap over items; hollow: beyond the guards of side effects; grey: controls, random directions of the layer's covariance and the concept's pairs with labels permuted. ",
             counts(doses.iter().map(|d| d.n)),
         ),
     };
@@ -135,7 +136,7 @@ fn right(rows: &[&AblationRow]) -> String {
         _ => "all preferences".into(),
     };
     format!(
-        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} items of {of}, with directions projected out of both at every layer; bars: 95 % over items and fine-tunes; grey: each random direction.",
+        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} items of {of}, with directions projected out of both at every layer; bars: 95 % over items and fine-tunes; grey: each control, a random direction or the concept's pairs with labels permuted.",
         a.set, a.fine_tunes, a.reference, a.reference_fine_tunes, a.n,
     )
 }
@@ -153,7 +154,7 @@ fn curves(doses: &[&DoseRow]) -> Vec<DoseCurve> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         DoseCurve {
             direction: name.into(),
-            random: doses.iter().any(|d| d.direction == name && d.kind == "random"),
+            random: doses.iter().any(|d| d.direction == name && is_control(&d.kind)),
             alpha: points.iter().map(|p| p.0).collect(),
             score: points.iter().map(|p| p.1).collect(),
             inside: points.iter().map(|p| p.2).collect(),
@@ -163,7 +164,7 @@ fn curves(doses: &[&DoseRow]) -> Vec<DoseCurve> {
 }
 
 fn remaining(rows: &[&AblationRow]) -> Vec<Ablation> {
-    let random = rows.iter().filter(|a| a.kind == "random").count();
+    let drawn = |kind: &str| rows.iter().filter(|a| a.kind == kind).count();
     let each = rows.iter().map(|a| Ablation {
         group: match a.asked.as_str() {
             "claim" => format!("claim {}", a.preference),
@@ -171,13 +172,13 @@ fn remaining(rows: &[&AblationRow]) -> Vec<Ablation> {
         },
         edit: match a.kind.as_str() {
             "none" => "no edit".into(),
-            "random" => format!("random ({random})"),
+            control if is_control(control) => format!("{control} ({})", drawn(control)),
             _ => a.edit.clone(),
         },
-        random: a.kind == "random",
+        random: is_control(&a.kind),
         // The spread of the dots is the null; their own intervals are in the table.
         remaining: match a.kind.as_str() {
-            "random" => Estimate::point(a.left),
+            control if is_control(control) => Estimate::point(a.left),
             _ => estimate(a.left, a.left_lo, a.left_hi),
         },
     });

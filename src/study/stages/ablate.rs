@@ -3,23 +3,26 @@
 //!
 //! A fine-tune is put to its own directions, read anew in it, since those of base may no longer be what
 //! it uses; a fine-tune of the reference is put to those of the focus's fine-tune in the same place, so
-//! that both sides of a difference lose the same. Random directions are one set for all, drawn with
-//! the covariance of the focus's first fine-tune.
+//! that both sides of a difference lose the same. Label-permuted directions are read where a fine-tune's
+//! own are, with the same signs in all; random ones are one set for all, drawn with the covariance of the
+//! focus's first fine-tune on all neutral texts for shifts.
 
 use super::capture;
 use crate::analysis::cause::{directions, Ablated, Controls, CLAIM, PREFERENCES};
-use crate::analysis::texts::neutral_tokens;
-use crate::analysis::BASE;
-use crate::causal::{Bench, Direction};
-use crate::materials::{NeutralText, Preference};
+use crate::analysis::texts::{neutral_tokens, Contrast};
+use crate::analysis::{readings, ConceptInfo, BASE};
+use crate::causal::{Bench, Direction, Form};
+use crate::materials::Preference;
 use crate::model::{Decoder, Model, Tokens};
-use crate::study::layout::{self, Layout};
-use crate::study::manifest::Edits;
-use crate::study::planner::{asked_value, before, Before, Planner};
+use crate::study::layout;
+use crate::study::manifest::{Edits, Study};
+use crate::study::models::Weights;
+use crate::study::planner::{asked_value, before, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, Result};
+use ndarray::Array3;
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Name of the stage of a state.
 pub fn name(state: &str, of_claim: bool) -> String {
@@ -33,11 +36,14 @@ pub fn name(state: &str, of_claim: bool) -> String {
 pub struct Edited<'a> {
     pub asked: Vec<Preference>,
     pub edits: &'a Edits,
-    /// Random directions.
+    /// Random directions, and label-permuted ones of each tested concept.
     pub random: usize,
-    pub seed: u64,
-    /// Texts for side effects.
-    pub sides: &'a [NeutralText],
+    pub permuted: usize,
+    /// Whether these are matched in impact, too.
+    pub matched: bool,
+    pub study: &'a Study,
+    /// The state of whose neutral texts random directions have the covariance, and its weights.
+    pub background: (usize, Weights),
 }
 
 impl Edited<'_> {
@@ -47,28 +53,68 @@ impl Edited<'_> {
             .value("asked", &asked_value(&self.asked))
             .value("concepts", &(&self.edits.concepts, &self.edits.placebos))
             .value("random directions", &self.random)
-            .value("seed", &self.seed)
-            .value("texts for side effects", self.sides)
+            .value("permuted directions", &(self.permuted, self.matched))
+            .value("texts of the random directions", &self.study.scale_texts)
+            .value("seed", &self.study.written.seed)
+            .value("texts for side effects", &self.study.side_texts)
     }
 
-    /// The directions as the state `own` and, where it is another, base read them, and random ones
-    /// of the neutral texts of `background`.
+    /// Edits of a plan: those of directions as they are, and controls that are matched to a tested one.
+    pub fn count(&self) -> (usize, usize) {
+        let Edits { concepts, placebos } = self.edits;
+        let tested = concepts.len();
+        let as_is = 2 * tested + placebos.len() + self.random + tested * self.permuted;
+        let matched = tested * (self.random + self.permuted);
+        (as_is, if self.matched { matched } else { 0 })
+    }
+
+    /// The neutral texts for shifts, all of them, as the background state reads them.
+    fn background(&self, work: &mut Work, layers: &[usize]) -> Result<Array3<f32>> {
+        let (state, weights) = &self.background;
+        let study = self.study;
+        if !study.reads_fewer() {
+            let read = capture::concepts(work.layout, &study.states[*state].id, &[])?;
+            return Ok(read.neutral[0].clone());
+        }
+        let decoder = work.models.decoder(weights)?;
+        let tok = &work.models.base.tokenizer;
+        let texts = neutral_tokens(tok, &study.scale_texts, study.of_state(*state).system())?;
+        let read = readings::read(&decoder, &texts, layers, &POSITIONS[..1], &mut || ())?;
+        Ok(read[0].clone())
+    }
+
+    /// The directions as the state `own` and, where it is another, base read them, with their controls.
     pub fn directions(
         &self,
-        layout: &Layout,
+        work: &mut Work,
         own: &str,
-        background: &str,
         layers: &[usize],
     ) -> Result<Vec<Direction>> {
         let Edits { concepts: tested, placebos } = self.edits;
         let names = [&tested[..], placebos].concat();
         let called: Vec<&str> = names.iter().map(String::as_str).collect();
-        let read = |state: &str| capture::concepts(layout, state, &called);
+        let texts = match self.random {
+            0 => Array3::zeros((0, 0, 0)),
+            _ => self.background(work, layers)?,
+        };
+        let read = |state: &str| capture::concepts(work.layout, state, &called);
         let base = if own == BASE { None } else { Some(read(BASE)?) };
-        let texts = capture::concepts(layout, background, &[])?;
-        let controls = Controls { tested, placebos, random: self.random, seed: self.seed };
+        let concepts = self.study.concepts.iter().filter(|c| tested.contains(&c.name));
+        let info = |c| -> Result<ConceptInfo> {
+            let all = Contrast::responses(&work.models.base.tokenizer, c, None)?;
+            Ok(ConceptInfo::of(&all.split(false)))
+        };
+        let pairs: Vec<ConceptInfo> = concepts.map(info).collect::<Result<_>>()?;
+        let controls = Controls {
+            tested,
+            placebos,
+            random: self.random,
+            permuted: self.permuted,
+            pairs: &pairs,
+            seed: self.study.written.seed,
+        };
         let of = (names.as_slice(), layers);
-        Ok(directions(&read(own)?, base.as_ref(), &texts.neutral[0], of, &controls)?)
+        Ok(directions(&read(own)?, base.as_ref(), &texts, of, &controls)?)
     }
 
     /// What a state is scored on under each edit.
@@ -108,31 +154,44 @@ pub fn stage<'a>(
     let (weights, system) = (p.weights(state)?, study.of_state(state).system());
     // States that the directions are read in, and the covariance of the random ones.
     let (own, background) = (p.id(study.directions_of(state)), p.id(first));
-    let (random, seed, sides) = (spec.random, study.written.seed, &study.side_texts[..]);
-    let what = Edited { asked, edits, random, seed, sides };
+    let what = Edited {
+        asked,
+        edits,
+        random: spec.random,
+        permuted: spec.permuted,
+        matched: spec.matched,
+        study,
+        background: (first, p.weights(first)?),
+    };
     let mut inputs = (what.declared(p.of_state(Inputs::revision(REVISION), state, stages)?))
         .value("of the claim", &of_claim)
         .value("read in", &(own, background));
     for of in [BASE, own, background] {
         inputs = inputs.stage(before(stages, &capture::name(of))?);
     }
-    let runs = 1 + 2 * edits.concepts.len() + edits.placebos.len() + random;
-    let cost = p.costs.edited(s.is_base(), &what.asked, runs)?;
+    let (as_is, matched) = what.count();
+    let cost = p.costs.edited(s.is_base(), &what.asked, 1 + as_is, matched)?;
     let output = layout::ablated(&s.id, of_claim);
     let (name, outputs) = (name(&s.id, of_claim), vec![output.clone()]);
     Ok(Some(Stage::new(name, inputs, outputs, cost, move |work: &mut Work| {
-        let (decoder, base) = (work.models.decoder(&weights)?, work.models.base);
-        let layers: Vec<usize> = (0..decoder.layers()).collect();
-        let directions = what.directions(work.layout, own, background, &layers)?;
-        let neutral = neutral_tokens(&base.tokenizer, what.sides, None)?;
+        let base = work.models.base;
+        let layers: Vec<usize> = (0..base.decoder.layers()).collect();
+        // First, since the background may be of other weights.
+        let directions = what.directions(work, own, &layers)?;
+        let decoder = work.models.decoder(&weights)?;
+        let neutral = neutral_tokens(&base.tokenizer, &study.side_texts, None)?;
         let told = &mut *work.watch;
         let watch = &mut |edit: &str| told(&format!("ablating {edit}"));
         let bench = what.bench(base, &decoder, system, &neutral);
+        let mut edited = bench.ablate(&directions, None, watch)?;
+        if what.matched {
+            edited.extend(bench.matched(Form::Ablate, &edited, &directions, None, watch)?);
+        }
         let done = Ablated {
             state: s.id.clone(),
             directions_of: own.into(),
             asked: if of_claim { CLAIM } else { PREFERENCES }.into(),
-            edits: bench.ablate(&directions, None, watch)?,
+            edits: edited,
         };
         files::write_json(work.layout, &output, &done)
     })))

@@ -1,13 +1,14 @@
 //! Activations of one state on every concept's pairs and on the neutral texts; in base also those of
-//! the development pairs, and the layer RMS, the unit of doses and shifts.
+//! the development pairs, the layer RMS, the unit of doses and shifts, and all neutral texts for shifts.
 
 use crate::analysis::texts::neutral_tokens;
-use crate::analysis::{layer_rms, StateActivations, StateTexts};
-use crate::study::layout::{self, Layout, SCALE};
+use crate::analysis::{layer_rms, readings, StateActivations, StateTexts};
+use crate::study::layout::{self, Layout, ALL_NEUTRAL, SCALE};
 use crate::study::manifest::Study;
 use crate::study::planner::{concepts_value, Before, Planner, POSITIONS};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, Result};
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 const REVISION: u32 = 1;
@@ -55,6 +56,10 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
     if let Some(texts) = scale {
         inputs = inputs.value("texts of the layer RMS", texts);
         outputs.push(SCALE.into());
+        if study.reads_fewer() {
+            inputs = inputs.value("all neutral texts", &true);
+            outputs.push(ALL_NEUTRAL.into());
+        }
     }
     let cost = p.costs.capture(s.is_base());
     Ok(Stage::new(name(&s.id), inputs, outputs, cost, move |work: &mut Work| {
@@ -69,6 +74,13 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
         if let Some(scale) = scale {
             let tokens = neutral_tokens(tok, scale, None)?;
             let rms = layer_rms(&decoder, &tokens, &layers)?;
+            if study.reads_fewer() {
+                let neutral = readings::read(&decoder, &tokens, &layers, &POSITIONS, &mut || ())?;
+                let read = StateActivations { neutral, ..StateActivations::default() };
+                let texts = StateTexts { neutral: tokens.clone(), ..StateTexts::default() };
+                let path = work.layout.at(ALL_NEUTRAL);
+                acts::write(&path, &work.attrs(None), of, &layers, (&texts, scale), &read)?;
+            }
             files::write_json(work.layout, SCALE, &Scale { layers, rms, n: tokens.len() })?;
         }
         Ok(())
@@ -81,6 +93,15 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
 /// As [`read`].
 pub fn concepts(layout: &Layout, state: &str, names: &[&str]) -> Result<StateActivations> {
     acts::read(&layout.at(&layout::activations(state)), names, &[], &POSITIONS[..1])
+}
+
+/// Base on all neutral texts for shifts, at every position; none where the states are read on all.
+///
+/// # Errors
+/// As [`read`].
+pub fn all_neutral(layout: &Layout, study: &Study) -> Result<Option<Vec<Array3<f32>>>> {
+    let read = || Ok(acts::read(&layout.at(ALL_NEUTRAL), &[], &[], &POSITIONS)?.neutral);
+    study.reads_fewer().then(read).transpose()
 }
 
 /// What a finished stage read of a state.

@@ -88,6 +88,7 @@ fn readings(left: &Left, scale: &capture::Scale) -> Result<Readings> {
         dev: texts.dev.iter().map(ConceptInfo::of).collect(),
         acts: each.map(|i| capture::read(left.layout, study, i)).collect::<Result<_, _>>()?,
         rms: scale.rms.clone(),
+        all_neutral: capture::all_neutral(left.layout, study)?,
     })
 }
 
