@@ -50,7 +50,7 @@ pub struct Contrast {
 const DEV_SHARE: usize = 4;
 
 /// A number for each distinct text, in order of first appearance.
-fn numbered<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<usize> {
+pub(super) fn numbered<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     texts
         .map(|t| {

@@ -31,6 +31,7 @@ pub mod state;
 mod steer;
 mod study;
 mod template;
+mod validate;
 mod vectors;
 
 pub use console::Console;
@@ -104,6 +105,7 @@ pub enum Command {
     Finetune(finetune::FinetuneArgs),
     Capture(capture::CaptureArgs),
     Extract(extract::ExtractArgs),
+    Validate(validate::ValidateArgs),
     Vectors(algebra::AlgebraArgs),
     Geometry(geometry::GeometryArgs),
     Behave(Box<behave::BehaveArgs>),
@@ -182,6 +184,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Finetune(args) => finetune::run(args, out),
         Command::Capture(args) => capture::run(args, out),
         Command::Extract(args) => extract::run(args, out),
+        Command::Validate(args) => validate::run(args, out),
         Command::Vectors(args) => algebra::run(args, out),
         Command::Geometry(args) => geometry::run(args, out),
         Command::Behave(args) => behave::run(&args, out),

@@ -5,7 +5,8 @@
 //! on the rows of every fold that the directions are fitted on and scores the same
 //! held-out rows. A word that the fitted rows do not hold has weight 0. The draws of
 //! prompts are those of the directions, so that a direction's area less this one has a
-//! paired interval. No layer and no model state enters: it is computed once a concept.
+//! paired interval. [`lexical_scores`] is the baseline of a direction that scores
+//! another set of pairs. No layer and no model state enters: it is computed once a concept.
 
 use super::held_out::{areas, folds, Held};
 use super::{estimate, DirectionError, Estimator, Pairs, QualityOptions, Result};
@@ -51,6 +52,32 @@ pub fn lexical(
         folds(prompt, template).into_par_iter().map(one).collect::<Result<_, _>>()?;
     let scored = areas(&bags, &held, options);
     Ok(Lexical { auroc: scored.auroc, folds: scored.folds.len(), draws: scored.draws })
+}
+
+/// What a bag of words that is fitted on all responses of one set gives those of another, which has
+/// other prompts: scores of the other's positive and negative responses. `from` and `to` are positive
+/// and negative by turns, `prompt` is that of the fitted pairs.
+///
+/// # Errors
+/// As [`lexical`].
+pub fn lexical_scores(
+    from: &[String],
+    prompt: &[usize],
+    to: &[String],
+    seed: u64,
+) -> Result<[Vec<f64>; 2]> {
+    let n = prompt.len();
+    let pairs: Vec<usize> = (0..n + to.len() / 2).collect();
+    let all = bags(&[from, to].concat(), &pairs, &vec![0; pairs.len()]);
+    all.check()?;
+    let fitted = Pairs { prompt: prompt.to_vec(), ..all.select(&pairs[..n]) };
+    let unit = match estimate(&fitted, Estimator::Logistic, seed) {
+        Ok(direction) => direction.unit.mapv(f64::from),
+        Err(DirectionError::Zero { .. }) => Array1::zeros(all.width()),
+        Err(error) => return Err(error),
+    };
+    let to = all.select(&pairs[n..]);
+    Ok([to.positive, to.negative].map(|side| side.mapv(f64::from).dot(&unit).to_vec()))
 }
 
 /// Counts of each word, `(n, words)` a side.
@@ -125,6 +152,18 @@ mod tests {
         let got = beside(&pairs, &said(240));
         assert!((got.lexical - 0.5).abs() < 0.12, "{}", got.lexical);
         assert!(got.gain_interval.lo > 0.25, "{:?}", got.gain_interval);
+    }
+
+    #[test]
+    fn words_of_one_set_score_the_responses_of_another_by_those_that_both_have() {
+        let both = |i: usize| [format!("good w{i}"), format!("bad w{i}")];
+        let from: Vec<String> = (0..20).flat_map(both).collect();
+        let prompt: Vec<usize> = (0..20).collect();
+        let to = ["Good, as new.", "Bad, as old.", "strange", "stranger", "bad", "good"];
+        let to = to.map(String::from);
+        let [positive, negative] = lexical_scores(&from, &prompt, &to, 0).unwrap();
+        assert!(positive[0] > negative[0] && positive[2] < negative[2]);
+        assert_eq!((positive[1], negative[1]), (0.0, 0.0));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use estimate::{estimate, Direction};
 pub use estimator::Estimator;
 pub use held_out::{carried, left_by_eraser, Carried};
 pub use layer::{choose_layer, LayerChoice, FEWEST_PAIRS};
-pub use lexical::{lexical, Lexical};
+pub use lexical::{lexical, lexical_scores, Lexical};
 pub use pairs::Pairs;
 pub use profile::{profile, Cleaned, Profile};
 pub use quality::{quality, Quality, QualityOptions};

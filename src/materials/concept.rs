@@ -67,6 +67,17 @@ pub enum Polarity {
     None,
 }
 
+impl Polarity {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Polarity::Yes => "yes",
+            Polarity::No => "no",
+            Polarity::None => "none",
+        }
+    }
+}
+
 /// What a pair is for: reported numbers, or choices such as a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

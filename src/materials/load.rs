@@ -14,6 +14,7 @@ use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
     Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
+use super::foreign::Foreign;
 use super::lines::At;
 use super::neutral::{self, NeutralText};
 use super::script::{self, ScriptSet};
@@ -32,6 +33,15 @@ pub fn concept(name_or_path: &str) -> Result<Loaded<Concept>> {
     let concept = super::concept::parse(&text, &path)?;
     let ids = concept.pairs.iter().map(|p| p.id.clone()).collect();
     Ok(Loaded::new("concept", path, &text, concept, ids))
+}
+
+/// Contrast pairs by others: the path of a file, or an embedded concept.
+///
+/// # Errors
+/// As [`foreign::parse`](super::foreign::parse); an unknown name.
+pub fn foreign(name_or_path: &str) -> Result<Foreign> {
+    let (text, path) = text_of(CONCEPTS, name_or_path)?;
+    super::foreign::parse(&text, &path)
 }
 
 /// Fine-tune rows by the condition's embedded name or by path.
@@ -277,7 +287,8 @@ mod tests {
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
         type Parse = fn(&str, &Path) -> Result<()>;
-        let parsers: [Parse; 7] = [
+        let parsers: [Parse; 8] = [
+            |t, p| super::super::foreign::parse(t, p).map(drop),
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),
             |t, p| parse_prompts(t, p).map(drop),

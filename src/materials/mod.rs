@@ -2,7 +2,8 @@
 //!
 //! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
 //! preference [`battery`] (which also holds the claims that check a fine-tune), [`script`]s of
-//! longer conversations, [`neutral`] texts, and the [`texts`] of a capture. All are JSON Lines whose
+//! longer conversations, [`neutral`] texts, and the [`texts`] of a capture; [`foreign`] takes contrast pairs
+//! as others wrote them. All are JSON Lines whose
 //! first line may be a note about the file. [`embedded`] holds the files that ship in the binary,
 //! and [`load`] reads one by name, or a file of the user's by path, and says which lines of which file
 //! its rows are ([`Loaded`]). [`subset`] draws a balanced part by seed. A whole [`set`] of files, the
@@ -18,6 +19,7 @@ pub mod concept;
 pub mod conversations;
 pub mod embedded;
 mod error;
+pub mod foreign;
 mod lines;
 pub mod lint;
 pub mod load;
@@ -39,6 +41,7 @@ pub use battery::{BatteryPrompt, Key, Keyed, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
 pub use error::MaterialError;
+pub use foreign::Foreign;
 pub use load::{
     load_claims, load_concept, load_conversations, load_neutral_texts, load_preferences,
     load_scripts, read,

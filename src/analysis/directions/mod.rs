@@ -6,11 +6,15 @@
 //! RMS, closeness to the nuisances, and how far base's direction carries to the other states. A layer
 //! is chosen in base on development pairs, which are in no other number.
 //!
+//! [`against`] holds concepts against pairs by others: each one's direction on the other's pairs.
+//!
 //! A study asks for the difference in means, a command for whatever its user names; both call this.
 
+mod foreign;
 mod found;
 mod state;
 
+pub use foreign::{against, PairSet};
 pub(super) use found::write_arrays;
 pub use found::{write_units, Directions, Doubt, StateDirections};
 

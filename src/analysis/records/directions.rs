@@ -1,5 +1,6 @@
 //! Directions: how good they are, and how they lie to one another.
 
+use super::BOOTSTRAP_T;
 use crate::record;
 
 /// Of held-out scores.
@@ -152,5 +153,59 @@ record! {
         pub rank: usize,
         /// Held-out AUROC after erasure.
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+    }
+
+    /// AUROC of the direction of one set of pairs on another set, by other authors or of ours, none of
+    /// which it was read on.
+    #[table("validate/transfer")]
+    #[estimator("difference in means of all main pairs of the direction's set")]
+    #[interval("95 % jackknife over prompts on the logit scale, the direction taken as given")]
+    pub struct ForeignRow {
+        /// Model state.
+        pub state: String,
+        /// Set that the direction is read on.
+        pub direction: String,
+        /// Set whose pairs are scored.
+        pub pairs: String,
+        /// all, or those of one framing or one template.
+        pub by: String,
+        /// The framing (yes, no, none: how the positive side opens; or the file's own word) or template.
+        pub group: String,
+        /// Block.
+        pub layer: usize,
+        /// Share of positive-negative pairs of responses that the projection orders, ties half.
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// The same of a bag of words fitted on the responses of the direction's set: L2 logistic
+        /// regression on unigrams.
+        pub lexical: f64,
+        /// AUROC of the direction less that of the words.
+        pub gain: f64 from gain_lo "Lower end of the gain, paired percentile bootstrap over prompts." to gain_hi "Upper end of the gain.",
+        /// Prompts that are scored.
+        pub n: usize,
+    }
+
+    /// Cosine of a concept's direction with that of another set of pairs, over the ceiling that noise
+    /// sets: what infinitely many pairs of either would show, not bounded by 1.
+    #[table("validate/cosines")]
+    #[estimator("mean over main pairs of positive less negative response")]
+    #[interval(BOOTSTRAP_T)]
+    pub struct ForeignCosineRow {
+        /// Model state.
+        pub state: String,
+        /// Concept.
+        pub concept: String,
+        /// The other set of pairs.
+        pub against: String,
+        /// Block.
+        pub layer: usize,
+        /// Relative cosine.
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// Cosine as measured with this many pairs.
+        pub plain: f64 from plain_lo "Lower end of the cosine as measured." to plain_hi "Upper end of the cosine as measured.",
+        /// Ceiling of the cosine as measured, sqrt(r_a r_b), r the reliability of each direction; none
+        /// where one is not above its noise.
+        pub ceiling: f64,
+        /// Prompts of the smaller set.
+        pub n: usize,
     }
 }

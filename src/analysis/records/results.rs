@@ -80,6 +80,8 @@ results! {
     carried: CarriedRow,
     layer_choice: LayerChoiceRow,
     erasers: EraserRow,
+    foreign: ForeignRow,
+    foreign_cosines: ForeignCosineRow,
     coupling: CouplingRow,
     nulls: NullRow,
     pair_nulls: PairNullRow,
