@@ -28,8 +28,8 @@ fn a_concept_meets_pairs_by_others_in_a_model() {
         "negative": "It does not."})];
     // The sides differ in a word that is no answer to anything, in either order.
     for i in 0..24 {
-        ours.push(json!({"id": format!("a-{i}"), "template": ["ask", "tell"][i % 2],
-            "polarity": ["yes", "no"][i / 2 % 2], "split": if i < 20 { "main" } else { "dev" },
+        let (template, polarity) = (["ask", "tell"][i % 2], ["yes", "no"][i / 2 % 2]);
+        ours.push(json!({"id": format!("a-{i}"), "template": template, "polarity": polarity, "split": if i < 20 { "main" } else { "dev" },
             "prompt": prompt(i), "positive": format!("w3 yes w{}", i % 7),
             "negative": format!("w3 no w{}", i % 7)}));
     }

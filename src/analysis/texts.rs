@@ -234,7 +234,6 @@ mod tests {
             texts: (0..8).map(text).collect(),
             ids: ["a", "b", "c", "d"].map(String::from).to_vec(),
             prompt: vec![0, 1, 2, 3],
-            stratum: vec![0; 8],
             template: vec![0, 1, 0, 1],
             stratum: vec![0, 1, 0, 1],
             is_dev: vec![false, true, false, true],

@@ -59,7 +59,8 @@ pub const FINETUNE: Shipped = shipped!("fine-tune", "assets/finetune":
 /// Concepts; the two that the shipped study couples stand first.
 pub const CONCEPTS: Shipped = shipped!("concept", "probes/concepts":
     "persona", "autonomy", "polarity", "sentiment", "formality", "confidence",
-    "third-person-consciousness", "toaster-identity", "historical", "expert",
+    "third-person-consciousness", "toaster-identity", "historical", "expert", "machine-properties",
+    "refusal", "defiance", "persona-plain", "autonomy-plain",
 );
 
 /// The battery, by group.

@@ -355,6 +355,7 @@ mod tests {
                 neutral: vec![noise(30, 90)],
             }],
             rms: vec![1.0],
+            all_neutral: None,
         };
         let sets = [set("ours", ["yes", "no"]), set("theirs", words)];
         against(&readings, &sets, Draws { bootstrap: 300, null: 0, seed: 1 }).unwrap()
