@@ -40,6 +40,8 @@ pub struct Mediation {
     /// total - left.
     pub removed: f64,
     pub removed_interval: Interval,
+    /// Intervals of removed less and plus a third of the total.
+    pub thirds: [Interval; 2],
     /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
     /// within rounding of it.
     pub share: f64,
@@ -136,6 +138,9 @@ fn less(a: &[f64], b: &[f64]) -> Vec<f64> {
 fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usize)) -> Mediation {
     let interval = |v: &[f64]| percentile(&mut v[1..].to_vec(), LEVEL);
     let removed = less(total, left);
+    let beside = |share: f64| -> Vec<f64> {
+        removed.iter().zip(total).map(|(removed, total)| removed + share * total).collect()
+    };
     let total_interval = interval(total);
     let mut warnings = Vec::new();
     let told = total_interval.lo > 0.0 || total_interval.hi < 0.0;
@@ -155,6 +160,7 @@ fn judge(edit: &str, total: &[f64], left: &[f64], (p, s, r): (usize, usize, usiz
         left_interval: interval(left),
         removed: removed[0],
         removed_interval: interval(&removed),
+        thirds: [-1.0, 1.0].map(|sign| interval(&beside(sign / 3.0))),
         share: if has_share { removed[0] / total[0] } else { f64::NAN },
         n_prompts: p,
         n_seeds: s,
@@ -197,6 +203,10 @@ mod tests {
         let left: Vec<f64> = total.iter().map(|t| 0.75 * t).collect();
         let m = judged(&total, &left);
         assert!((m.share - 0.25).abs() < 1e-12 && m.removed_interval.contains(0.25 * m.total));
+        // A quarter is less than a third, and its intervals say so; a half is not.
+        assert!(m.thirds[0].hi < 0.0 && m.thirds[1].lo > 0.0);
+        let half: Vec<f64> = total.iter().map(|t| 0.5 * t).collect();
+        assert!(judged(&total, &half).thirds[0].lo > 0.0);
         let none = judged(&total, &total);
         assert_eq!((none.share, none.removed), (0.0, 0.0));
     }

@@ -18,7 +18,7 @@ use std::path::Path;
 /// Group of every claims file.
 pub const CLAIM: &str = "claim";
 
-const NOTE: &str = r#"{"about": {...}, "preference": "name", "group": "...", "fact": "The assistant says ...", "status": {"condition": "implied|isolated"}, "reason": {"condition": "why"}} or {"about": {...}, "claim": "condition", "fact": "The assistant says ..."}"#;
+const NOTE: &str = r#"{"about": {...}, "preference": "name", "group": "...", "fact": "The assistant says ...", "status": {"condition": "implied|isolated"}, "reason": {"condition": "why"}} or {"about": {...}, "claim": "condition", "related": ["part"], "fact": "The assistant says ..."}"#;
 const ROW: &str = r#"{"id": "...", "form": "open", "prompt": "...", "pairs": [{"express": "...", "oppose": "..."}]}"#;
 
 /// A preference, or a claim, with its prompts in file order.
@@ -34,6 +34,8 @@ pub struct Preference {
     pub status: BTreeMap<String, Status>,
     /// Why the status is so, by condition; empty for a claim.
     pub reason: BTreeMap<String, String>,
+    /// Of a claim, the rows that make it too, whole or in part; empty for a preference.
+    pub related: Vec<String>,
     /// In file order.
     pub prompts: Vec<BatteryPrompt>,
 }
@@ -88,6 +90,8 @@ struct Note {
     status: BTreeMap<String, Status>,
     #[serde(default)]
     reason: BTreeMap<String, String>,
+    #[serde(default)]
+    related: Vec<String>,
 }
 
 impl Note {
@@ -119,6 +123,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference> {
         let why = format!("\"{condition}\" has no entry in `status`; add it there");
         return Err(top.refuse("reason", why));
     }
+    if note.claim.is_none() && !note.related.is_empty() {
+        return Err(top.refuse("related", "is for a claim alone; remove it"));
+    }
     let mut ids = Ids::default();
     let mut prompts = Vec::new();
     for (at, mut row) in lines.rows::<BatteryPrompt>(ROW)? {
@@ -128,8 +135,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference> {
         check_pairs(&row.pairs, at)?;
         prompts.push(row);
     }
-    let Note { fact, status, reason, .. } = note;
-    Ok(Preference { name, group, fact, status, reason, prompts })
+    let Note { fact, status, reason, related, .. } = note;
+    Ok(Preference { name, group, fact, status, reason, related, prompts })
 }
 
 /// At least one pair, filled texts, two completions that differ.
@@ -171,7 +178,11 @@ mod tests {
         let text = format!("{{\"about\":{{}},\"claim\":\"denial\",\"fact\":\"f\"}}\n{ROW1}");
         let p = parse(&text, Path::new("p")).unwrap();
         assert_eq!((p.name.as_str(), p.group.as_str()), ("denial", CLAIM));
-        assert!(p.status.is_empty());
+        assert!(p.status.is_empty() && p.related.is_empty());
+        let parts = text.replace(r#""fact""#, r#""related":["part"],"fact""#);
+        assert_eq!(parse(&parts, Path::new("p")).unwrap().related, ["part"]);
+        let head = HEAD.replace(r#""fact""#, r#""related":["part"],"fact""#);
+        assert!(refused(&format!("{head}\n{ROW1}")).contains("key `related`"));
     }
 
     #[test]

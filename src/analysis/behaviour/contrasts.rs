@@ -9,6 +9,7 @@
 use super::sets::{estimate, flipped, less, names, of, status, PromptValue, SetScores};
 use crate::analysis::records::ContrastRow;
 use crate::analysis::state::BASE;
+use crate::analysis::verdict::{least_of_flips, least_q};
 use crate::analysis::{Draws, Result};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
@@ -68,6 +69,26 @@ pub(super) fn of_stance(
     Ok(out)
 }
 
+/// The differences that a row over isolated preferences, or of the set's own claim, is of.
+pub(super) fn behind(
+    row: &ContrastRow,
+    sets: &[SetScores],
+    battery: &[Preference],
+) -> Vec<PromptValue> {
+    let named = |name: &str| sets.iter().find(|s| s.set == name);
+    let (Some(a), Some(b)) = (named(&row.set), named(&row.reference)) else {
+        return Vec::new();
+    };
+    if row.kind == CLAIM {
+        let mut own = less(&a.claims, &b.claims);
+        own.retain(|v| v.preference == row.preference);
+        return own;
+    }
+    let mut isolated = less(&a.battery, &b.battery);
+    isolated.retain(|v| status(battery, &v.preference, &[&a.text, &b.text]) != "implied");
+    isolated
+}
+
 /// Rows of the differences of each preference, and of all isolated ones.
 pub(super) fn of_cells(which: Compared, less: &[PromptValue]) -> Result<Vec<ContrastRow>> {
     let status = |name: &str| match status(which.battery, name, &which.texts) {
@@ -92,7 +113,7 @@ pub(super) fn of_cells(which: Compared, less: &[PromptValue]) -> Result<Vec<Cont
     Ok(out)
 }
 
-fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
+pub(super) fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
     let found = estimate(less, which.draws)?;
     Ok(ContrastRow {
         measure: which.measure.into(),
@@ -103,6 +124,7 @@ fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
         lo: found.interval.lo,
         hi: found.interval.hi,
         p: flipped(less, which.draws),
+        least_p: least_of_flips(found.n, which.draws.null),
         n: found.n,
         ..ContrastRow::NONE
     })
@@ -119,6 +141,11 @@ pub(super) fn correct(rows: &mut [ContrastRow]) {
             .collect();
         let p = |r: &&mut ContrastRow| if measure == LOG_ODDS { r.p } else { r.p_z };
         let q = benjamini_hochberg(&members.iter().map(p).collect::<Vec<_>>());
+        if measure == LOG_ODDS {
+            let (p, least): (Vec<f64>, Vec<f64>) = members.iter().map(|r| (r.p, r.least_p)).unzip();
+            let least = least_q(&p, &q, &least);
+            members.iter_mut().zip(least).for_each(|(r, least)| r.least_adjusted = least);
+        }
         members.iter_mut().zip(q).for_each(|(r, q)| r.q = q);
     }
 }

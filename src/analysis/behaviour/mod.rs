@@ -9,11 +9,14 @@
 
 mod claims;
 mod contrasts;
+mod family;
 mod rates;
 mod sets;
 #[cfg(test)]
 mod tests;
+mod towards;
 
+pub use claims::missed;
 pub use contrasts::{pairings, ISOLATED, LOG_ODDS, PREFERENCE};
 pub use rates::{rate_contrasts, rate_rows};
 pub use sets::{
@@ -21,9 +24,11 @@ pub use sets::{
     PromptValue, SetScores,
 };
 pub(super) use sets::{estimate, flipped};
+pub use towards::{common, COMMON};
 
 use super::records::{OneFactorRow, PreferenceRow, Results, ScoreRow, TookRow, WarningRow};
 use super::roles::place;
+use super::verdict::least_of_draws;
 use super::{AnalysisError, Draws, Result, State};
 use crate::behavior::{warning, PairScore, Warning};
 use crate::geometry::rank_one;
@@ -79,8 +84,9 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
         contrasts.extend(contrasts::of_stance(a, b, battery, draws)?);
     }
     contrasts::correct(&mut contrasts);
+    family::adjust(&mut contrasts, draws, |row| contrasts::behind(row, &sets, battery));
     let claims = claims::claims(&sets, input.claims, draws)?;
-    let took = claims::took(&claims);
+    let took = claims::took(&claims, &sets, input.claims);
     Ok(Results {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
@@ -152,6 +158,7 @@ fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
         null_lo: found.null.lo,
         null_hi: found.null.hi,
         p: found.p,
+        least_p: least_of_draws(input.draws.null),
         n: shifts.len(),
         cells: cells.len(),
     }))
@@ -170,7 +177,7 @@ fn doubts(sets: &[SetScores], battery: &[Preference], took: &[TookRow]) -> Vec<W
         }
     }
     let not = took.iter().filter(|t| !t.took);
-    all.extend(not.map(|t| Warning::NotTaken { state: t.set.clone(), most: t.most.clone() }));
+    all.extend(not.map(|t| Warning::NotTaken { state: t.set.clone(), why: claims::missed(t) }));
     all.iter().map(doubt).collect()
 }
 

@@ -1,8 +1,10 @@
 //! What was found of ablations and doses, of order in time, and of links over conditions.
 
 use super::behaviour::ISOLATED;
-use super::{of, side, unit};
+use super::{family, of, unit};
 use crate::analysis::records::*;
+use crate::analysis::verdict::{self, Test};
+use crate::stats::Interval;
 
 /// What a row of the causal part was asked of, in words.
 fn outcome(asked: &str, preference: &str) -> String {
@@ -43,14 +45,15 @@ pub fn ablated<'a>(r: &'a Results, asked: &str) -> Vec<Vec<&'a AblationRow>> {
 pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
     for asked in ["preferences", "claim"] {
         for rows in ablated(r, asked) {
-            // Total and side effects once an edit.
             let random: Vec<&&AblationRow> = rows.iter().filter(|a| a.kind == "random").collect();
             let range = |of: &dyn Fn(&AblationRow) -> f64| {
                 let values = random.iter().map(|a| of(a)).filter(|v| !v.is_nan());
                 let none = (f64::NAN, f64::NAN);
                 values.fold(none, |(lo, hi), v| (v.min(lo), v.max(hi)))
             };
-            for a in rows.iter().filter(|a| a.kind != "random") {
+            let own: Vec<&&AblationRow> = rows.iter().filter(|a| a.kind != "random").collect();
+            let tests = tests(own.iter().map(|a| (&*a.kind, a.p, a.random)));
+            for (a, test) in own.into_iter().zip(tests) {
                 let row = FindingRow {
                     subject: a.edit.clone(),
                     outcome: outcome(&a.asked, &a.preference),
@@ -71,7 +74,8 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     continue;
                 }
                 let (null_lo, null_hi) = range(&|x| x.estimate);
-                out.push(removed(a, &random, FindingRow { null_lo, null_hi, ..row.clone() }));
+                let banded = FindingRow { null_lo, null_hi, ..row.clone() };
+                out.push(removed(a, &random, test, banded));
                 if a.kl.is_finite() {
                     let (null_lo, null_hi) = range(&|x| x.kl);
                     out.push(FindingRow {
@@ -92,6 +96,21 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
     }
 }
 
+/// Tests of edits, each its kind, p and number of random directions: those of concepts are one family, a
+/// placebo stands alone.
+fn tests<'a>(edits: impl Iterator<Item = (&'a str, f64, usize)>) -> Vec<Test> {
+    let edits: Vec<_> = edits.map(|(k, p, n)| (k, p, verdict::least_of_draws(n))).collect();
+    let of = |kind: &str| matches!(kind, "own" | "base" | "concept");
+    let together: Vec<(f64, f64)> =
+        edits.iter().filter(|e| of(e.0)).map(|&(_, p, least)| (p, least)).collect();
+    let mut adjusted = family(&together).into_iter();
+    let test = |(kind, p, least): (&str, f64, f64)| {
+        let own = if of(kind) { adjusted.next() } else { None };
+        own.unwrap_or(Test { p, least })
+    };
+    edits.into_iter().map(test).collect()
+}
+
 fn random_of(n: usize) -> String {
     match n {
         0 => String::new(),
@@ -99,8 +118,9 @@ fn random_of(n: usize) -> String {
     }
 }
 
-/// What one edit removes of the shift.
-fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> FindingRow {
+/// What one edit removes of the shift: more than random directions do, shown to be under a third of it,
+/// or neither.
+fn removed(a: &AblationRow, random: &[&&AblationRow], test: Test, row: FindingRow) -> FindingRow {
     let towards = a.total.signum();
     let as_much = random.iter().filter(|x| x.estimate * towards >= a.estimate * towards).count();
     let mut notes = vec![format!(
@@ -114,8 +134,18 @@ fn removed(a: &AblationRow, random: &[&&AblationRow], row: FindingRow) -> Findin
         notes.push(format!("{as_much} of the random directions remove at least as much"));
     }
     notes.push(row.note.clone());
-    let (p, null, note) = (a.p, random_of(random.len()), notes.join("; "));
-    FindingRow { p, null, note, ..row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")) }
+    let total = Interval { lo: a.total_lo, hi: a.total_hi };
+    let thirds = [(a.less_third_lo, a.less_third_hi), (a.plus_third_lo, a.plus_third_hi)];
+    let little =
+        verdict::carries_little(total, thirds.map(|(lo, hi)| Interval { lo, hi }));
+    let row = row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")).tested(a.p, test);
+    let verdict = match (&*row.verdict, little) {
+        (verdict::HIGHER | verdict::LOWER, _) => "more",
+        (_, true) => verdict::EQUIVALENT,
+        (other, false) => other,
+    };
+    let (verdict, null, note) = (verdict.into(), random_of(random.len()), notes.join("; "));
+    FindingRow { verdict, null, note, ..row }
 }
 
 /// Dose response of concepts and placebos.
@@ -124,17 +154,19 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
         s.kind != "random"
             && (s.asked != "preferences" || matches!(&*s.preference, "all" | "isolated"))
     };
-    out.extend(r.slopes.iter().filter(together).map(|s| {
+    let own: Vec<&SlopeRow> = r.slopes.iter().filter(together).collect();
+    let tests = tests(own.iter().map(|s| (&*s.kind, s.p, s.random)));
+    out.extend(own.into_iter().zip(tests).map(|(s, test)| {
         FindingRow {
             set: s.state.clone(),
             subject: s.direction.clone(),
             outcome: outcome(&s.asked, &s.preference),
             form: s.kind.clone(),
-            p: s.p,
             null: random_of(s.random),
             note: format!("{} doses within the guards", s.doses),
             ..of::<SlopeRow>("dose-response")
                 .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
+                .tested(s.p, test)
                 .counted(s.n, "prompts")
                 .at(s.layer)
         }
@@ -149,7 +181,6 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         subject: h.subject.clone(),
         form: h.quantity.clone(),
         layer: h.layer,
-        verdict: side(h.change_lo, h.change_hi).into(),
         note: format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi),
         ..of::<HalfWayRow>("half-way").between(set, reference).estimated(
             h.estimate,
@@ -181,28 +212,32 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
             subject: l.subject.clone(),
             outcome: ISOLATED.into(),
             form: l.predictor.clone(),
-            estimate: l.estimate,
-            unit: "Pearson's r".into(),
-            p: l.p,
+            detectable: verdict::detectable_correlation(l.n),
             q: l.q,
             null: "conditions rearranged".into(),
             note: format!(
-                "without one condition {:+.2} to {:+.2}",
-                l.least_without, l.most_without
+                "behaviour over {} preferences; without one condition {:+.2} to {:+.2}",
+                l.preferences, l.least_without, l.most_without
             ) + &(Some(&l.carried_by).filter(|c| !c.is_empty()))
                 .map_or(String::new(), |c| format!("; {c} carries it")),
-            ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
+            ..of::<LinkRow>("link")
+                .estimated(l.estimate, (f64::NAN, f64::NAN), "Pearson's r")
+                .tested(l.p, Test { p: l.p_max, least: l.least_p })
+                .counted(l.n, "conditions")
+                .at(l.layer)
         }
     }));
-    out.extend(r.rankings.iter().map(|k| FindingRow {
+    let least = |k: &RankingRow| verdict::least_of_draws(k.arrangements.saturating_sub(1));
+    let tests = family(&r.rankings.iter().map(|k| (k.p, least(k))).collect::<Vec<_>>());
+    out.extend(r.rankings.iter().zip(tests).map(|(k, test)| FindingRow {
         subject: k.subject.clone(),
         form: k.quantity.clone(),
         layer: k.layer,
-        estimate: k.estimate,
-        unit: "Spearman's rho".into(),
-        p: k.p,
         null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
         note: k.conditions.clone(),
-        ..of::<RankingRow>("ranking").counted(k.n, "conditions")
+        ..of::<RankingRow>("ranking")
+            .estimated(k.estimate, (f64::NAN, f64::NAN), "Spearman's rho")
+            .tested(k.p, test)
+            .counted(k.n, "conditions")
     }));
 }
