@@ -179,6 +179,9 @@ fn score(state: usize, preference: usize) -> ScoreRow {
         estimate,
         lo: estimate - 0.25,
         hi: estimate + 0.25,
+        bias: -0.5,
+        bias_lo: -0.75,
+        bias_hi: -0.25,
         n: 10,
         pairs: 30,
     }

@@ -242,6 +242,7 @@ fn sampled(n: usize) -> tempfile::TempDir {
                     preference: "shutdown".into(),
                     group: "self-preservation".into(),
                     prompt_id: format!("shutdown-{:02}", i % 4),
+                    keyed: None,
                     form: "open".into(),
                     sample: i / 4,
                     fact: fact.into(),

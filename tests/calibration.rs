@@ -7,6 +7,8 @@ mod check;
 mod cosine;
 #[path = "../examples/calibrate/intervals.rs"]
 mod intervals;
+#[path = "../examples/calibrate/keys.rs"]
+mod keys;
 #[path = "../examples/calibrate/nulls.rs"]
 mod nulls;
 #[path = "../examples/calibrate/plant.rs"]
@@ -67,4 +69,9 @@ fn the_whole_calibration_asks_for_93_to_97_percent_of_500_trials_or_more() {
     let Size { coverage, null, bounds, .. } = Size::WHOLE;
     assert_eq!(bounds, (0.93, 0.97));
     assert!(coverage.min(null) >= 500);
+}
+
+#[test]
+fn acquiescence_is_named_and_a_preference_leaves_no_bias() {
+    pass(keys::all(Size::REDUCED));
 }

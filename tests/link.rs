@@ -53,6 +53,9 @@ fn planted() -> Run {
                     estimate,
                     lo: estimate,
                     hi: estimate,
+                    bias: f64::NAN,
+                    bias_lo: f64::NAN,
+                    bias_hi: f64::NAN,
                     n: 10,
                     pairs: 10,
                 });

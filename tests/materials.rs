@@ -45,7 +45,7 @@ fn the_examples_of_the_readme_pass_with_notes_on_their_size() {
     assert_eq!((code, &found["files"], &found["errors"]), (0, &3.into(), &0.into()));
     assert!(found["notes"].as_u64().unwrap() >= 3);
     let bare = residuum(&["materials", "lint", "--no-notes", folder.to_str().unwrap()]);
-    assert_eq!(bare.1, "3 files, 16 rows: 0 errors, 0 notes\n");
+    assert_eq!(bare.1, "3 files, 20 rows: 0 errors, 0 notes\n");
 }
 
 #[test]
@@ -62,6 +62,12 @@ fn a_broken_rule_fails_with_file_and_line() {
     assert!(stdout.contains("[polarity]\n"), "{stdout}");
     assert!(stderr.starts_with("error: 1 error in these texts"), "{stderr}");
     assert_eq!(code, 1);
+    // A rule that does not bind the texts is waived by the name in brackets.
+    let waived = ["materials", "lint", "--waive", "size,polarity", dir.path().to_str().unwrap()];
+    let (code, stdout, _) = residuum(&waived);
+    assert!(code == 0 && !stdout.contains("[polarity]") && !stdout.contains("[size]"), "{stdout}");
+    let (code, _, stderr) = residuum(&["materials", "lint", "--waive", "polarty"]);
+    assert!(code != 0 && stderr.contains("did you mean `polarity`"), "{stderr}");
     let (code, stdout, stderr) = residuum(&["materials", "lint", "no/such/folder"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("no/such/folder cannot be read"), "{stderr}");

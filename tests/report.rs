@@ -149,6 +149,7 @@ fn every_kind_of_finding_is_made_and_said() {
         "own-claim",
         "isolated",
         "preferences",
+        "acquiescence",
         "prevention",
         "one-factor",
         "conversation",
@@ -168,6 +169,8 @@ fn every_kind_of_finding_is_made_and_said() {
             let text = sentence(f);
             assert!(text.ends_with('.') && !text.contains("NaN"), "{quantity}: {text}");
             assert!(text.contains(&f.set) || f.set.is_empty(), "{quantity}: {text}");
+            let acquiesces = f.verdict == "acquiescence";
+            assert_eq!(text.contains("acquiescence"), acquiesces, "{quantity}: {text}");
         }
     }
 }

@@ -266,6 +266,13 @@ fn a_users_file_is_held_to_the_rules_of_materials() {
     let text = condition("name = \"mine\"\ndata = \"mine.jsonl\"");
     let found = lints(&place.study(&text).unwrap()).unwrap();
     assert!(!found.is_empty() && found.iter().all(|f| f.file.ends_with("mine.jsonl")), "{found:?}");
+    // Rules of another question are waived by name, and a slip of the name is told.
+    let waived = |rule: &str| place.study(&format!("{text}\n[lint]\nwaive = [\"{rule}\"]\n"));
+    let rule = found[0].rule;
+    let left = lints(&waived(&rule.to_string()).unwrap()).unwrap();
+    assert_eq!(left.len(), found.iter().filter(|f| f.rule != rule).count());
+    let said = waived("headr").unwrap_err();
+    assert!(said.contains("lint.waive") && said.contains("did you mean `header`"), "{said}");
 }
 
 #[test]

@@ -16,7 +16,8 @@ use residuum::stats::rng::{fill_normal, stream};
 use residuum::stats::Resampling;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-fn coverage(what: &str, size: Size, holds: impl Fn(u64) -> Option<bool> + Sync) -> Check {
+/// Share of planted data sets whose interval holds what was planted.
+pub fn coverage(what: &str, size: Size, holds: impl Fn(u64) -> Option<bool> + Sync) -> Check {
     let seen: Vec<bool> = (0..size.coverage as u64).into_par_iter().filter_map(&holds).collect();
     let n = seen.len();
     let share = seen.iter().filter(|s| **s).count() as f64 / n as f64;

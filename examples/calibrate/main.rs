@@ -9,6 +9,7 @@
 mod check;
 mod cosine;
 mod intervals;
+mod keys;
 mod nulls;
 mod plant;
 
@@ -18,7 +19,7 @@ fn main() {
     let reduced = std::env::args().any(|a| a == "--reduced");
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
-    let parts: [Part; 8] = [
+    let parts: [Part; 9] = [
         ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),
@@ -27,6 +28,7 @@ fn main() {
         ("nulls: random directions", nulls::directions),
         ("nulls: states alike", nulls::states),
         ("nulls: areas, subspaces, rank 1", nulls::others),
+        ("keyed items: acquiescence and preference", keys::all),
     ];
     let (mut failed, mut made) = (0, 0);
     for (title, part) in parts {

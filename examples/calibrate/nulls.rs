@@ -30,7 +30,7 @@ use std::cell::OnceCell;
 const LEAST: f64 = 0.01;
 
 /// P-values of planted data sets, one row a set and one column a null, drawn anew on demand.
-struct Found<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> {
+pub struct Found<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> {
     rows: Vec<[f64; N]>,
     again: OnceCell<Vec<[f64; N]>>,
     one: F,
@@ -39,7 +39,7 @@ struct Found<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> {
 
 impl<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> Found<N, F> {
     /// Runs `one` on the seeds of `sets` data sets.
-    fn new(sets: usize, one: F) -> Self {
+    pub fn new(sets: usize, one: F) -> Self {
         let sets = sets as u64;
         Found {
             rows: (0..sets).into_par_iter().filter_map(&one).collect(),
@@ -49,16 +49,18 @@ impl<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> Found<N, F> {
         }
     }
 
-    fn len(&self) -> usize {
+    /// Data sets that gave values.
+    pub fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Share of sets with p <= .05 in a column.
-    fn rate(&self, column: usize) -> f64 {
+    pub fn rate(&self, column: usize) -> f64 {
         self.rows.iter().filter(|r| r[column] <= 0.05).count() as f64 / self.len() as f64
     }
 
-    fn uniform(&self, what: &str, column: usize) -> Check {
+    /// Whether a column's p-values are uniform.
+    pub fn uniform(&self, what: &str, column: usize) -> Check {
         let test = |rows: &[[f64; N]]| {
             let p: Vec<f64> = rows.iter().map(|r| r[column]).collect();
             ks_uniform(&p).map_or(f64::NAN, |k| k.p)
@@ -77,7 +79,7 @@ impl<const N: usize, F: Fn(u64) -> Option<[f64; N]> + Sync> Found<N, F> {
 }
 
 /// Four standard errors of a rate of 5 %.
-fn slack(n: usize) -> f64 {
+pub fn slack(n: usize) -> f64 {
     4.0 * (0.05 * 0.95 / n as f64).sqrt()
 }
 

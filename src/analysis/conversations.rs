@@ -6,7 +6,7 @@
 //! conversation adds.
 
 use super::behaviour::{
-    average, by_prompts, estimate, flipped, less, names, of, status, By, PromptValue,
+    average, by_items, estimate, flipped, less, names, of, status, By, ItemValue,
 };
 use super::records::{distinct, ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
@@ -92,8 +92,8 @@ pub struct Talked<'a> {
 struct Said<'a> {
     set: &'a str,
     text: &'a str,
-    after: Vec<PromptValue>,
-    fresh: Vec<PromptValue>,
+    after: Vec<ItemValue>,
+    fresh: Vec<ItemValue>,
 }
 
 /// Compares the conversations of all states.
@@ -139,9 +139,9 @@ fn said<'a>(input: &Talked<'a>, set: &'a str, of: &[usize]) -> Said<'a> {
         let one = |i: &usize| {
             let scores = input.held.get(*i).map_or(&[][..], |h| &h.scores);
             let own = scores.iter().filter(|p| p.form == form).cloned();
-            by_prompts(&own.collect::<Vec<_>>())
+            by_items(&own.collect::<Vec<_>>()).0
         };
-        let each: Vec<Vec<PromptValue>> = of.iter().map(one).collect();
+        let each: Vec<Vec<ItemValue>> = of.iter().map(one).collect();
         average(&each.iter().map(Vec::as_slice).collect::<Vec<_>>())
     };
     Said {
@@ -236,6 +236,7 @@ mod tests {
             preference: preference.into(),
             group: "g".into(),
             prompt_id: format!("{preference}-{i}"),
+            keyed: None,
             form: form.into(),
             prompt: "Q?".into(),
             express: "A.".into(),

@@ -33,6 +33,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     inside::changes(r, &mut rows);
     inside::shifts(r, &mut rows);
     behaviour::contrasts(r, &mut rows);
+    behaviour::acquiescence(r, &mut rows);
     behaviour::one_factor(r, &mut rows);
     cause::ablations(r, &mut rows);
     cause::slopes(r, &mut rows);

@@ -1,7 +1,7 @@
 //! Link: across model states, does behaviour move with what moved inside?
 //!
 //! Everything comes from records, so that `residuum link` on a finished results file and the study
-//! that wrote it compute the same numbers of the same rows. Behaviour is the mean over prompts of the
+//! that wrote it compute the same numbers of the same rows. Behaviour is the mean over items of the
 //! cells that are isolated in **all** conditions compared, less base's ([`behaviours`]). Predictors are
 //! the shift along each coupled concept's direction in base and the change of the relative cosine of
 //! each couple. A state in which a predictor does not exist is left out of that predictor's link.
@@ -24,15 +24,15 @@ const FEWEST: usize = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BehaviourOf {
     pub state: String,
-    /// Mean over prompts of the cells isolated in all conditions; NaN without such.
+    /// Mean over items of the cells isolated in all conditions; NaN without such.
     pub isolated: f64,
-    /// Mean over prompts of the state's own implied cells; NaN without such.
+    /// Mean over items of the state's own implied cells; NaN without such.
     pub implied: f64,
     /// Preferences behind `isolated`.
     pub preferences: usize,
 }
 
-/// Behaviour of every state but base, from scores of all of them: prompts weigh the same.
+/// Behaviour of every state but base, from scores of all of them: items weigh the same.
 pub fn behaviours(scores: &[ScoreRow], states: &[State]) -> Vec<BehaviourOf> {
     let tuned: Vec<&State> = states.iter().filter(|s| !s.is_base()).collect();
     let isolated_in_all = |preference: &str| {
@@ -277,6 +277,9 @@ mod tests {
             estimate,
             lo: estimate,
             hi: estimate,
+            bias: f64::NAN,
+            bias_lo: f64::NAN,
+            bias_hi: f64::NAN,
             n,
             pairs: n,
         }
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn behaviour_is_over_the_prompts_of_cells_isolated_in_all_conditions() {
+    fn behaviour_is_over_the_items_of_cells_isolated_in_all_conditions() {
         let (states, scores, _) = study();
         let b = behaviours(&scores, &states);
         assert_eq!(b.len(), 4);

@@ -3,6 +3,7 @@
 //! A row holds everything needed to judge it again without the model: what stood before the
 //! answer, the answer, the fact that a judge looks for, and how it was drawn.
 
+use crate::materials::Keyed;
 use crate::model::Message;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub struct Answer {
     pub preference: String,
     pub group: String,
     pub prompt_id: String,
+    /// Item and key of the question; none: an item of its own.
+    #[serde(flatten)]
+    pub keyed: Option<Keyed>,
     pub form: String,
     /// From 0 within its prompt.
     pub sample: usize,
@@ -65,6 +69,11 @@ impl Drawn {
 }
 
 impl Answer {
+    /// Name of the item that was asked: the unit over which answers vary.
+    pub fn item(&self) -> &str {
+        self.keyed.as_ref().map_or(&self.prompt_id, |k| &k.item)
+    }
+
     /// What a judge is shown as the question: the one question, or the whole conversation
     /// before the answer with each turn named. A system prompt is not shown: the answer is
     /// judged by what it says, not by what was asked of it behind the scenes.
@@ -91,6 +100,7 @@ pub(crate) mod tests {
             preference: preference.into(),
             group: "g".into(),
             prompt_id: prompt.into(),
+            keyed: None,
             form: "open".into(),
             sample,
             fact: format!("The assistant wants {preference}."),

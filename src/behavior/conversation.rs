@@ -115,6 +115,7 @@ fn asked(set: &ScriptSet, script: &Script, form: &str, messages: Vec<Message>) -
         preference: set.preference.clone(),
         group: set.group.clone(),
         prompt_id: script.id.clone(),
+        keyed: None,
         form: form.into(),
         fact: set.fact.clone(),
         messages,

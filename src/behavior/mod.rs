@@ -26,7 +26,7 @@ pub use rates::{judged, rates, Judged, Rates};
 pub use sample::{sample, Speaker};
 pub use side_effects::SideEffects;
 pub use stance::{
-    by_prompt, estimate, response_log_probs, stance, stance_of, stance_texts, Asked, PairScore,
-    PromptScore,
+    by_item, estimate, response_log_probs, stance, stance_of, stance_texts, Asked, ItemScore,
+    PairScore,
 };
 pub use warning::Warning;

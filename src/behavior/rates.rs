@@ -4,8 +4,8 @@
 //! missing verdict is left out and counted. Three rates: coherent among all with a verdict, fact
 //! true among the coherent, and the stance-only rate expresses / (expresses + opposes), because
 //! a model that merely drops a disclaimer raises the second but not the third. Each has a Wilson
-//! interval, which takes answers as independent trials, and a bootstrap interval over prompts,
-//! which does not: with several samples a prompt the second is the one to read.
+//! interval, which takes answers as independent trials, and a bootstrap interval over items, which
+//! does not: with several samples a prompt, or two questions an item, the second is the one to read.
 
 use super::answer::Answer;
 use super::error::Result;
@@ -42,6 +42,8 @@ pub fn judged(judge: &str, answers: Vec<Answer>, store: &Store) -> Vec<Judged> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PromptCount {
     pub prompt_id: String,
+    /// The item that it is a question of.
+    pub item: String,
     pub hits: u64,
     pub n: u64,
 }
@@ -54,8 +56,8 @@ pub struct Rate {
     pub value: f64,
     /// 95 %, answers as trials (Wilson 1927).
     pub wilson: Interval,
-    /// 95 %, bootstrap over prompts.
-    pub by_prompt: Interval,
+    /// 95 %, bootstrap over items.
+    pub by_item: Interval,
     /// Prompts with an answer that counts.
     pub prompts: Vec<PromptCount>,
 }
@@ -124,16 +126,18 @@ fn rate(
     draws: usize,
     seed: u64,
 ) -> Result<Rate> {
-    let counted = all.iter().filter_map(|j| Some((&j.answer.prompt_id, u8::from(hit(j)?))));
+    let asked = |a: &Answer| (a.prompt_id.clone(), a.item().to_owned());
+    let counted = all.iter().filter_map(|j| Some((asked(&j.answer), u8::from(hit(j)?))));
     let (mut prompts, mut values, mut clusters) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, (id, hits)) in grouped(counted).into_iter().enumerate() {
+    for ((prompt_id, item), hits) in grouped(counted) {
+        let first = prompts.iter().position(|p: &PromptCount| p.item == item);
         values.extend(hits.iter().map(|&hit| f64::from(hit)));
-        clusters.extend(hits.iter().map(|_| at));
+        clusters.extend(hits.iter().map(|_| first.unwrap_or(prompts.len())));
         let (n, hits) = (hits.len() as u64, hits.into_iter().map(u64::from).sum());
-        prompts.push(PromptCount { prompt_id: id.clone(), hits, n });
+        prompts.push(PromptCount { prompt_id, item, hits, n });
     }
     let (hits, n) = prompts.iter().fold((0, 0), |(h, n), p| (h + p.hits, n + p.n));
-    let by_prompt = match n {
+    let by_item = match n {
         0 => Interval::UNDEFINED,
         _ => bootstrap_mean(&values, &clusters, draws, 0.95, seed, "judged-rate")?.interval,
     };
@@ -142,7 +146,7 @@ fn rate(
         n,
         value: hits as f64 / n as f64,
         wilson: wilson(hits, n, 0.95),
-        by_prompt,
+        by_item,
         prompts,
     })
 }
@@ -151,6 +155,7 @@ fn rate(
 pub(crate) mod tests {
     use super::super::answer::tests::answer;
     use super::*;
+    use crate::materials::{Key, Keyed};
 
     pub(crate) fn ruled(
         state: &str,
@@ -195,20 +200,26 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn samples_of_one_prompt_do_not_narrow_the_interval_over_prompts() {
-        let of = |samples: usize| {
+    fn neither_samples_nor_a_second_question_narrow_the_interval_over_items() {
+        let of = |samples: usize, questions: &[Key]| {
+            let asked = |p: usize, key: Key| {
+                let truth = [Truth::True, Truth::False][p % 2];
+                let mut one = ruled("a", &format!("{p}-{key}"), true, truth, Side::Neither);
+                one.answer.keyed = Some(Keyed { item: p.to_string(), key });
+                std::iter::repeat_n(one, samples)
+            };
             let all: Vec<Judged> = (0..12)
-                .flat_map(|p| {
-                    let truth = [Truth::True, Truth::False][p % 2];
-                    let one = ruled("a", &p.to_string(), true, truth, Side::Neither);
-                    std::iter::repeat_n(one, samples)
-                })
+                .flat_map(|p| questions.iter().flat_map(move |&key| asked(p, key)))
                 .collect();
             rates(&all, 1000, 3).unwrap().remove(0).fact
         };
-        let (one, ten) = (of(1), of(10));
-        assert!((one.by_prompt.width() - ten.by_prompt.width()).abs() < 1e-9);
-        assert!(ten.wilson.width() < 0.5 * one.wilson.width());
+        let both = [Key::Affirm, Key::Deny];
+        let (one, ten, two) = (of(1, &both[..1]), of(10, &both[..1]), of(1, &both));
+        for more in [&ten, &two] {
+            assert!((one.by_item.width() - more.by_item.width()).abs() < 1e-9);
+            assert!(more.wilson.width() < 0.8 * one.wilson.width());
+        }
+        assert_eq!((two.prompts.len(), two.prompts[1].item.as_str()), (24, "0"));
     }
 
     #[test]

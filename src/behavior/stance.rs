@@ -1,12 +1,14 @@
 //! Stance: how much more likely a model finds the expressing completion than the opposing one.
 //!
 //! Stance log-odds of a pair = mean token log-probability of `express` minus that of `oppose`,
-//! given what stands before; works offline on any model. Pairs are averaged within a prompt, and
-//! the prompt is the unit of replication. All completions of a prompt share its rows. What
-//! stands before is one question of the battery or a whole conversation: an [`Asked`] says which.
+//! given what stands before; works offline on any model. Pairs are averaged within a question, and
+//! the two questions of an item are told apart by their key ([`by_item`]): what they share is its stance,
+//! in what they differ is "Yes". The item is the unit of replication. All completions of a prompt share
+//! its rows. What stands before is one question of the battery or a whole conversation: an [`Asked`] says
+//! which.
 
 use super::{BehaviorError, Result};
-use crate::materials::{Preference, StancePair};
+use crate::materials::{Key, Keyed, Preference, StancePair};
 use crate::model::packed::plan;
 use crate::model::tokenizer::prompt_messages;
 use crate::model::{Decoder, Hooks, Interventions, Message, Packed, Role, Tokenizer, Tokens};
@@ -21,6 +23,9 @@ pub struct PairScore {
     pub preference: String,
     pub group: String,
     pub prompt_id: String,
+    /// Item and key of the question; none: an item of its own.
+    #[serde(flatten)]
+    pub keyed: Option<Keyed>,
     pub form: String,
     pub prompt: String,
     pub express: String,
@@ -31,12 +36,17 @@ pub struct PairScore {
     pub log_odds: f64,
 }
 
-/// Score of one prompt: the mean over its pairs.
+/// Scores of one item, nats a token.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PromptScore {
+pub struct ItemScore {
     pub preference: String,
-    pub prompt_id: String,
-    pub log_odds: f64,
+    /// Its name; the id of a question without a key.
+    pub item: String,
+    /// (a + d) / 2, a and d the log-odds of its affirm- and its deny-keyed question; the log-odds of a
+    /// question without a key. NaN where one of two was not scored.
+    pub stance: f64,
+    /// Yes-bias, (a - d) / 2; none for a question without a key.
+    pub bias: Option<f64>,
 }
 
 /// What a model is asked: the turns up to the question, and what belongs to it.
@@ -45,6 +55,8 @@ pub struct Asked {
     pub preference: String,
     pub group: String,
     pub prompt_id: String,
+    /// Item and key of the question; none: an item of its own.
+    pub keyed: Option<Keyed>,
     pub form: String,
     /// What a judge looks for in the answer.
     pub fact: String,
@@ -65,6 +77,7 @@ impl Asked {
                     preference: preference.name.clone(),
                     group: preference.group.clone(),
                     prompt_id: prompt.id.clone(),
+                    keyed: prompt.keyed.clone(),
                     form: prompt.form.clone(),
                     fact: preference.fact.clone(),
                     messages: prompt_messages(system, &prompt.prompt),
@@ -163,6 +176,7 @@ pub fn stance_of(
         preference: a.preference.clone(),
         group: a.group.clone(),
         prompt_id: a.prompt_id.clone(),
+        keyed: a.keyed.clone(),
         form: a.form.clone(),
         prompt: a.prompt().to_string(),
         express: pair.express.clone(),
@@ -198,18 +212,29 @@ pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens
     Ok(texts)
 }
 
-/// Averages pairs within prompts, in order of first appearance.
-pub fn by_prompt(scores: &[PairScore]) -> Vec<PromptScore> {
-    let by_prompt = grouped(scores.iter().map(|s| ((&s.preference, &s.prompt_id), s.log_odds)));
-    let one = |((preference, prompt_id), values): ((&String, &String), Vec<f64>)| PromptScore {
-        preference: preference.clone(),
-        prompt_id: prompt_id.clone(),
-        log_odds: mean(&values),
+/// Stance and yes-bias of every item, in order of first appearance; pairs are averaged within their
+/// question.
+pub fn by_item(scores: &[PairScore]) -> Vec<ItemScore> {
+    let item = |s: &PairScore| s.keyed.as_ref().map_or(s.prompt_id.clone(), |k| k.item.clone());
+    let each = grouped(scores.iter().map(|s| ((&s.preference, item(s)), s)));
+    let one = |((preference, item), own): ((&String, String), Vec<&PairScore>)| {
+        let of = |key: Option<Key>| -> f64 {
+            let asked = own.iter().filter(|s| s.keyed.as_ref().map(|k| k.key) == key);
+            mean(&asked.map(|s| s.log_odds).collect::<Vec<_>>())
+        };
+        let (stance, bias) = match own[0].keyed {
+            None => (of(None), None),
+            Some(_) => {
+                let (a, d) = (of(Some(Key::Affirm)), of(Some(Key::Deny)));
+                ((a + d) / 2.0, Some((a - d) / 2.0))
+            }
+        };
+        ItemScore { preference: preference.clone(), item, stance, bias }
     };
-    by_prompt.into_iter().map(one).collect()
+    each.into_iter().map(one).collect()
 }
 
-/// Mean of values, one a prompt, with a 95 % bootstrap interval over prompts.
+/// Mean of values, one an item, with a 95 % bootstrap interval over items.
 pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate> {
     let clusters: Vec<usize> = (0..values.len()).collect();
     Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)
@@ -224,6 +249,7 @@ mod tests {
             preference: preference.into(),
             group: "g".into(),
             prompt_id: prompt.into(),
+            keyed: None,
             form: "open".into(),
             prompt: "Q?".into(),
             express: "A.".into(),
@@ -235,19 +261,52 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_averaged_within_their_prompt_and_preference_only() {
+    fn pairs_are_averaged_within_their_question_and_preference_only() {
         let scores = [
             score("p", "1", 1.0),
             score("p", "2", 5.0),
             score("p", "1", 2.0),
             score("q", "1", -4.0),
         ];
-        let got = by_prompt(&scores);
+        let got = by_item(&scores);
         let want = [("p", "1", 1.5), ("p", "2", 5.0), ("q", "1", -4.0)];
-        for (g, (preference, prompt, value)) in got.iter().zip(want) {
-            assert_eq!((g.preference.as_str(), g.prompt_id.as_str()), (preference, prompt));
-            assert_eq!(g.log_odds, value);
+        for (g, (preference, item, stance)) in got.iter().zip(want) {
+            assert_eq!((g.preference.as_str(), g.item.as_str()), (preference, item));
+            assert_eq!((g.stance, g.bias), (stance, None));
         }
         assert_eq!(got.len(), 3);
+    }
+
+    #[test]
+    fn a_yes_that_knows_no_preference_is_all_bias_and_a_preference_has_none() {
+        let asked = |id: &str, key: Key, log_odds: f64| PairScore {
+            keyed: Some(Keyed { item: id[..1].into(), key }),
+            ..score("p", id, log_odds)
+        };
+        let (a, d) = (Key::Affirm, Key::Deny);
+        // One item is said Yes to, one is preferred, one is both, one was half scored.
+        let scores = [
+            asked("1a", a, 0.75),
+            asked("1d", d, -0.75),
+            asked("2d", d, 0.5),
+            asked("2a", a, 0.5),
+            asked("3a", a, 1.25),
+            asked("3d", d, -0.25),
+            asked("4a", a, 1.0),
+            score("p", "5", 2.0),
+        ];
+        let got = by_item(&scores);
+        let pick = |s: &ItemScore| (s.stance, s.bias);
+        assert_eq!(pick(&got[0]), (0.0, Some(0.75)));
+        assert_eq!(pick(&got[1]), (0.5, Some(0.0)));
+        assert_eq!(pick(&got[2]), (0.5, Some(0.75)));
+        assert!(got[3].stance.is_nan() && got[3].bias.is_some_and(f64::is_nan));
+        assert_eq!((got.len(), pick(&got[4])), (5, (2.0, None)));
+        let line = serde_json::to_string(&scores[0]).unwrap();
+        assert!(line.contains(r#""item":"1","key":"affirm""#), "{line}");
+        for score in &scores {
+            let line = serde_json::to_string(score).unwrap();
+            assert_eq!(serde_json::from_str::<PairScore>(&line).unwrap(), *score);
+        }
     }
 }

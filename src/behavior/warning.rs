@@ -7,8 +7,8 @@ use super::judge::{Agreement, Tally};
 use super::rates::Rates;
 use serde::Serialize;
 
-/// Prompts of a preference under which its interval over prompts is too narrow to trust.
-pub const FEWEST_PROMPTS: usize = 10;
+/// Items of a preference under which its interval over items is too narrow to trust.
+pub const FEWEST_ITEMS: usize = 10;
 /// Share of incoherent answers from which a state's rates are in doubt.
 pub const INCOHERENT: f64 = 0.2;
 /// Share of answers ended by the token limit from which the limit is in doubt.
@@ -48,11 +48,11 @@ pub enum Warning {
     #[error("{} % of the answers of {state} were ended by the token limit: raise --max-tokens if they end before they take a side", percent(share))]
     Cut { state: String, share: f64 },
     /// Several samples a prompt.
-    #[error("with {samples} samples a prompt, Wilson, Newcombe and z take answers for independent and are too sure: read the intervals over prompts")]
+    #[error("with {samples} samples a prompt, Wilson, Newcombe and z take answers for independent and are too sure: read the intervals over items")]
     SamplesAsTrials { samples: usize },
-    /// Few prompts a preference.
-    #[error("{preferences} preferences have under {FEWEST_PROMPTS} prompts (one has {fewest}): their intervals are too narrow, so add prompts")]
-    FewPrompts { preferences: usize, fewest: usize },
+    /// Few items a preference.
+    #[error("{preferences} preferences have under {FEWEST_ITEMS} items (one has {fewest}): their intervals are too narrow, so add items")]
+    FewItems { preferences: usize, fewest: usize },
     /// Preferences that a state's training text presupposes.
     #[error("the training text of {state} presupposes {}: there a difference shows only that the training took", preferences.join(", "))]
     Implied { state: String, preferences: Vec<String> },
@@ -152,11 +152,11 @@ pub fn of_rates(rates: &[Rates], samples: usize) -> Vec<Warning> {
     all
 }
 
-/// A doubt where preferences have few prompts; `prompts` has one count a preference.
-pub fn few_prompts(prompts: impl Iterator<Item = usize>) -> Option<Warning> {
-    let few: Vec<usize> = prompts.filter(|n| *n < FEWEST_PROMPTS).collect();
+/// A doubt where preferences have few items; `items` has one count a preference.
+pub fn few_items(items: impl Iterator<Item = usize>) -> Option<Warning> {
+    let few: Vec<usize> = items.filter(|n| *n < FEWEST_ITEMS).collect();
     let fewest = *few.iter().min()?;
-    Some(Warning::FewPrompts { preferences: few.len(), fewest })
+    Some(Warning::FewItems { preferences: few.len(), fewest })
 }
 
 #[cfg(test)]
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn few_prompts_are_counted() {
-        assert_eq!(few_prompts([12, 10].into_iter()), None);
-        let want = Warning::FewPrompts { preferences: 2, fewest: 3 };
-        assert_eq!(few_prompts([12, 4, 3].into_iter()), Some(want));
+    fn few_items_are_counted() {
+        assert_eq!(few_items([12, 10].into_iter()), None);
+        let want = Warning::FewItems { preferences: 2, fewest: 3 };
+        assert_eq!(few_items([12, 4, 3].into_iter()), Some(want));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::controls::{Direction, Kind};
 use super::{CausalError, Result};
-use crate::behavior::{by_prompt, stance, stance_texts, Asked, PromptScore, SideEffects};
+use crate::behavior::{by_item, stance, stance_texts, Asked, ItemScore, SideEffects};
 use crate::materials::Preference;
 use crate::model::{Decoder, Interventions, Role, Tokenizer, Tokens};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct Edited {
     pub concept: String,
     /// Dose in layer RMS; none for an ablation.
     pub dose: Option<f64>,
-    /// Preference, prompt id, log-odds.
+    /// Preference, item, stance log-odds.
     pub scores: Vec<(String, String, f64)>,
     /// Nats a token from the unedited model, and perplexity, on neutral responses.
     pub kl: f64,
@@ -88,13 +88,13 @@ impl Bench<'_> {
         let (model, tokenizer) = (self.model, self.tokenizer);
         let pairs = stance(model, tokenizer, self.battery, self.system, interventions)?;
         let (kl, perplexity) = guard.under(model, interventions)?;
-        let row = |s: PromptScore| (s.preference, s.prompt_id, s.log_odds);
+        let row = |s: ItemScore| (s.preference, s.item, s.stance);
         Ok(Edited {
             edit: edit.into(),
             kind,
             concept: concept.into(),
             dose,
-            scores: by_prompt(&pairs).into_iter().map(row).collect(),
+            scores: by_item(&pairs).into_iter().map(row).collect(),
             kl,
             perplexity,
         })

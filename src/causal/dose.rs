@@ -1,8 +1,8 @@
 //! Sufficiency: what a dose of a direction does to each preference, and whether that is more than
 //! random directions do.
 //!
-//! Changes are paired by prompt with the run without an edit. The slope is least squares through
-//! the origin over the doses that are within the guards, one slope a prompt; the prompt is the unit
+//! Changes are paired by item with the run without an edit. The slope is least squares through
+//! the origin over the doses that are within the guards, one slope an item; the item is the unit
 //! of the interval, the direction that of p. A dose beyond the guards moves answers because it
 //! breaks the model: it is shown and not counted.
 
@@ -51,7 +51,7 @@ pub struct Dose {
     pub dose: f64,
     /// A preference, or [`ALL`].
     pub preference: String,
-    /// Change from the run without an edit, nats a token; n counts prompts.
+    /// Change from the run without an edit, nats a token; n counts items.
     pub change: Estimate,
     pub kl: f64,
     pub perplexity_ratio: f64,
@@ -86,20 +86,20 @@ pub struct DoseResponse {
 /// One edit's changes by preference, in order of appearance; [`ALL`] first.
 pub type Changes = Vec<(String, Vec<f64>)>;
 
-/// What an edit changes of every prompt's score.
+/// What an edit changes of every item's stance.
 ///
 /// # Errors
-/// `Unpaired` for a prompt without an unedited score, `NotFinite`.
+/// `Unpaired` for an item without an unedited score, `NotFinite`.
 pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes> {
     let before: BTreeMap<(&str, &str), f64> =
-        plain.scores.iter().map(|(p, prompt, score)| ((&**p, &**prompt), *score)).collect();
+        plain.scores.iter().map(|(p, item, score)| ((&**p, &**item), *score)).collect();
     let mut own = Vec::new();
-    for (preference, prompt, score) in &edited.scores {
-        let Some(plain) = before.get(&(preference.as_str(), prompt.as_str())) else {
+    for (preference, item, score) in &edited.scores {
+        let Some(plain) = before.get(&(preference.as_str(), item.as_str())) else {
             return Err(CausalError::Unpaired {
                 edit: edited.edit.clone(),
                 preference: preference.clone(),
-                prompt: prompt.clone(),
+                item: item.clone(),
             });
         };
         let change = score - plain;
@@ -120,7 +120,7 @@ pub fn changes(plain: &Edited, edited: &Edited) -> Result<Changes> {
 /// ones and are not in p.
 ///
 /// # Errors
-/// `Unpaired` for a prompt without an unedited score, `Shape` for an edit without a dose,
+/// `Unpaired` for an item without an unedited score, `Shape` for an edit without a dose,
 /// `NotFinite`, `Empty`.
 pub fn dose_response(
     plain: &Edited,
@@ -130,7 +130,7 @@ pub fn dose_response(
     seed: u64,
 ) -> Result<DoseResponse> {
     if edited.is_empty() || plain.scores.is_empty() {
-        return Err(CausalError::Empty("no dose or no prompt was scored"));
+        return Err(CausalError::Empty("no dose or no item was scored"));
     }
     let (mut doses, mut slopes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut n = 0;
@@ -188,12 +188,12 @@ fn direction_slopes(
 ) -> Result<Vec<Slope>> {
     let squares: f64 = counted.iter().map(|(a, _)| a * a).sum();
     let slope = |k: usize| -> Result<Estimate> {
-        let mut by_prompt = vec![0.0; counted[0].1[k].1.len()];
+        let mut by_item = vec![0.0; counted[0].1[k].1.len()];
         for (dose, changes) in counted {
-            let values = by_prompt.iter_mut().zip(&changes[k].1);
+            let values = by_item.iter_mut().zip(&changes[k].1);
             values.for_each(|(s, change)| *s += dose * change / squares);
         }
-        Ok(estimate(&by_prompt, draws, seed)?)
+        Ok(estimate(&by_item, draws, seed)?)
     };
     let undefined =
         Estimate { value: f64::NAN, interval: Interval::UNDEFINED, n: 0, n_clusters: 0 };
@@ -291,11 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_without_an_unedited_score_is_named() {
+    fn an_item_without_an_unedited_score_is_named() {
         let mut plain = run("none", 0.0, [0.0; 4], 0.0, 10.0);
         plain.scores.pop();
         let edited = [run("own", 1.0, [0.0; 4], 0.0, 10.0)];
         let e = dose_response(&plain, &edited, Guards::default(), 100, 1).unwrap_err();
-        assert!(e.to_string().contains("prompt `2` of `b`"), "{e}");
+        assert!(e.to_string().contains("item `2` of `b`"), "{e}");
     }
 }

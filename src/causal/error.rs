@@ -16,8 +16,8 @@ pub enum CausalError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Stats(#[from] StatsError),
-    #[error("edit `{edit}`: prompt `{prompt}` of `{preference}` has no unedited score; score both on one battery")]
-    Unpaired { edit: String, preference: String, prompt: String },
+    #[error("edit `{edit}`: item `{item}` of `{preference}` has no unedited score; score both on one battery")]
+    Unpaired { edit: String, preference: String, item: String },
     #[error("the RMS of the stream after block {layer} is {rms}, so that a dose in its units is none; choose another layer")]
     NoScale { layer: usize, rms: f64 },
     #[error("{what} has {got}, expected {expected}")]

@@ -1,7 +1,7 @@
 //! `residuum materials`: hold texts to the rules, and describe them.
 
 use super::Console;
-use crate::materials::lint::{lint, Finding, Severity};
+use crate::materials::lint::{lint, waive, Finding, Rule, Severity};
 use crate::materials::{set::Set, stats::stats};
 use crate::store::Frame;
 use anyhow::{bail, Result};
@@ -40,6 +40,9 @@ enum Action {
         /// Leave notes out
         #[arg(long)]
         no_notes: bool,
+        /// Rules that do not bind these texts, by the names in brackets
+        #[arg(long, value_name = "RULES", value_delimiter = ',')]
+        waive: Vec<Rule>,
     },
     /// Counts, lengths, wording and duplicates of each file.
     ///
@@ -58,7 +61,7 @@ enum Action {
 
 pub fn run(args: MaterialsArgs, out: &Console) -> Result<()> {
     match args.action {
-        Action::Lint { paths, no_notes } => check(&paths, no_notes, out),
+        Action::Lint { paths, no_notes, waive } => check(&paths, no_notes, &waive, out),
         Action::Stats { paths } => describe(&paths, out),
     }
 }
@@ -70,9 +73,10 @@ fn open(paths: &[PathBuf]) -> Result<Set> {
     })
 }
 
-fn check(paths: &[PathBuf], no_notes: bool, out: &Console) -> Result<()> {
+fn check(paths: &[PathBuf], no_notes: bool, waived: &[Rule], out: &Console) -> Result<()> {
     let set = open(paths)?;
     let mut found = lint(&set)?;
+    waive(&mut found, waived);
     if no_notes {
         found.retain(|f| f.severity == Severity::Error);
     }

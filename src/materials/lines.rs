@@ -222,6 +222,20 @@ impl Ids {
             }
         }
     }
+
+    /// Takes the name of an item, which no id and no other item may have.
+    pub fn take_item(&mut self, at: At, item: &String) -> Result<()> {
+        match self.0.insert(item.clone(), at.line) {
+            None => Ok(()),
+            Some(first) => {
+                let why = format!(
+                    "\"{item}\" already names line {first}; an item is two questions that follow \
+                     each other, and has a name of its own"
+                );
+                Err(at.refuse("item", why))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -207,8 +207,11 @@ fn battery_of(files: Shipped, folder: Option<&Path>) -> Result<Vec<Loaded<Prefer
             return Err(At { path, line: 1 }.refuse(key, why));
         }
         let ids = preference.prompts.iter().map(|p| p.id.clone()).collect();
+        let items = preference.prompts.iter().map(|p| p.item().to_owned()).collect();
         let name = preference.name.clone();
-        Ok((name, Loaded::new(kind, path.into(), text, preference, ids)))
+        let mut loaded = Loaded::new(kind, path.into(), text, preference, ids);
+        loaded.from.items = items;
+        Ok((name, loaded))
     })
 }
 

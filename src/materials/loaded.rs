@@ -28,6 +28,9 @@ pub struct UsedRows {
     pub lines: Vec<usize>,
     /// Ids of the used rows; empty for kinds without ids.
     pub ids: Vec<String>,
+    /// Item of each used row of a battery, its own id where it has no key; empty for other kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
 }
 
 /// Checked values with their rows; `items` and `from.lines` are in one order.
@@ -52,6 +55,7 @@ impl<T> Loaded<T> {
                 of: lines.len(),
                 lines,
                 ids,
+                items: Vec::new(),
             },
         }
     }
@@ -69,6 +73,7 @@ impl<T> Loaded<T> {
         cut(&mut self.items, &rows);
         only(&mut self.from.lines, &rows);
         only(&mut self.from.ids, &rows);
+        only(&mut self.from.items, &rows);
         Ok(self)
     }
 }
@@ -95,13 +100,13 @@ impl Loaded<Concept> {
 }
 
 impl Loaded<Preference> {
-    /// `n` prompts: see [`subset::prompts`].
+    /// `n` items: see [`subset::items`].
     ///
     /// # Errors
     /// `TooFew`.
     pub fn draw(self, n: usize, seed: u64) -> Result<Self> {
-        let rows = subset::prompt_rows(&self.items, n, seed);
-        self.keep(rows, ("prompts", n), |p, rows| only(&mut p.prompts, rows))
+        let rows = subset::item_rows(&self.items, n, seed);
+        self.keep(rows, ("items", n), |p, rows| only(&mut p.prompts, rows))
     }
 }
 
@@ -195,9 +200,17 @@ mod tests {
         for p in load::preferences(None).unwrap() {
             let ids: Vec<String> = p.items.prompts.iter().map(|p| p.id.clone()).collect();
             assert_eq!((&p.from.ids, p.from.kind.as_str()), (&ids, "preference"));
+            let mut items = p.from.items.clone();
+            items.dedup();
+            assert_eq!(items.len(), p.items.items().len());
+            let some = p.draw(4, 0).unwrap();
+            let drawn: Vec<&str> = some.items.prompts.iter().map(|p| p.item()).collect();
+            assert_eq!(
+                (some.items.items().len(), some.from.items),
+                (4, drawn.iter().map(|i| i.to_string()).collect())
+            );
         }
-        let mut claims = load::claims(None).unwrap().into_iter();
-        assert!(claims.all(|c| c.from.kind == "claim" && c.draw(4, 0).unwrap().from.ids.len() == 4));
+        assert!(load::claims(None).unwrap().iter().all(|c| c.from.kind == "claim"));
     }
 
     #[test]

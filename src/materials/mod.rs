@@ -35,7 +35,7 @@ pub mod wording;
 
 type Result<T, E = MaterialError> = std::result::Result<T, E>;
 
-pub use battery::{BatteryPrompt, Preference, StancePair, Status};
+pub use battery::{BatteryPrompt, Key, Keyed, Preference, StancePair, Status};
 pub use concept::{Concept, Pair, Polarity, Split};
 pub use conversations::{parse_conversations, parse_prompts, Conversation};
 pub use error::MaterialError;

@@ -6,7 +6,7 @@
 //! error here; it is kept with the refusal, because whoever checks a set wants all that is wrong
 //! with it at once.
 
-use super::battery::{self, Preference, StancePair, CLAIM};
+use super::battery::{self, Keyed, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
@@ -97,6 +97,14 @@ impl Body {
         }
     }
 
+    /// Item and key of a question of a battery, where it has them.
+    pub fn keyed(&self, row: usize) -> Option<&Keyed> {
+        match self {
+            Body::Battery(p) => p.prompts.get(row)?.keyed.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The row and the texts of each pair that is compared: the sides of a concept, the completions of
     /// a battery or a conversation.
     pub fn sides(&self) -> Vec<(usize, [&str; 2])> {
@@ -167,6 +175,14 @@ impl File {
     /// Line of the note; 1 where it is missing.
     pub fn note_line(&self) -> usize {
         self.about.as_ref().map_or(1, |(line, _)| *line)
+    }
+
+    /// Items of a battery, rows of other kinds.
+    pub fn items(&self) -> usize {
+        match &self.body {
+            Body::Battery(p) => p.items().len(),
+            _ => self.lines.len(),
+        }
     }
 
     /// Line of a row.

@@ -22,6 +22,9 @@ record! {
         pub name: String,
         /// Rows.
         pub rows: usize,
+        /// Items of a preference or a claim, two questions of opposite key or one without; rows
+        /// elsewhere.
+        pub items: usize,
         /// Templates of a concept, forms of a preference, kinds of neutral texts; 1 elsewhere.
         pub forms: usize,
         /// Pairs of responses.
@@ -78,6 +81,7 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
         kind: file.kind().to_string(),
         name: file.name.clone(),
         rows: file.lines.len(),
+        items: file.items(),
         forms: forms.len(),
         pairs: sides.len(),
         prompt_words: words(&prompts),

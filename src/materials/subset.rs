@@ -2,8 +2,8 @@
 //!
 //! Rows are drawn without replacement from the stream `(seed, "subset/<what>/<name>", 0)`, so two runs
 //! of one study agree on their rows and two seeds do not; the first n of a file would be one author's
-//! first afternoon. Pairs are stratified by template and polarity, battery prompts by form, neutral texts
-//! by kind. Results stand in file order, and none is given where more is asked for than there is.
+//! first afternoon. Pairs are stratified by template and polarity, items of a battery by form, neutral texts
+//! by kind; both questions of an item go together. Results stand in file order, and none is given where more is asked for than there is.
 //!
 //! The draw is systematic: rows are shuffled within their strata, strata laid end to end in random order,
 //! and every (N/n)-th row is taken from a random start. So each row has the same chance n/N, and each
@@ -16,6 +16,7 @@ use rand::seq::SliceRandom;
 use rand::Rng;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 /// `n` main pairs, and every development pair, since those only choose layers.
 pub fn pairs(concept: &Concept, n: usize, seed: u64) -> Option<Concept> {
@@ -23,9 +24,9 @@ pub fn pairs(concept: &Concept, n: usize, seed: u64) -> Option<Concept> {
     Some(Concept { pairs: at(&concept.pairs, &rows), ..concept.clone() })
 }
 
-/// `n` prompts of a preference or a claim.
-pub fn prompts(preference: &Preference, n: usize, seed: u64) -> Option<Preference> {
-    let rows = prompt_rows(preference, n, seed).ok()?;
+/// `n` items of a preference or a claim, never half of one.
+pub fn items(preference: &Preference, n: usize, seed: u64) -> Option<Preference> {
+    let rows = item_rows(preference, n, seed).ok()?;
     Some(Preference { prompts: at(&preference.prompts, &rows), ..preference.clone() })
 }
 
@@ -101,11 +102,13 @@ pub(super) fn pair_rows(concept: &Concept, n: usize, seed: u64) -> Drawn {
     Ok(rows)
 }
 
-pub(super) fn prompt_rows(preference: &Preference, n: usize, seed: u64) -> Drawn {
-    let prompts = preference.prompts.iter();
-    let strata: Vec<_> = prompts.map(|p| (p.form.as_str(), ())).collect();
+pub(super) fn item_rows(preference: &Preference, n: usize, seed: u64) -> Drawn {
+    let items = preference.items();
+    let form = |item: &Range<usize>| (preference.prompts[item.start].form.as_str(), ());
+    let strata: Vec<_> = items.iter().map(form).collect();
     let (group, name) = (&preference.group, &preference.name);
-    draw(&strata, n, seed, &format!("prompts/{group}/{name}"))
+    let drawn = draw(&strata, n, seed, &format!("prompts/{group}/{name}"))?;
+    Ok(drawn.into_iter().flat_map(|k| items[k].clone()).collect())
 }
 
 pub(super) fn text_rows(all: &[NeutralText], n: usize, seed: u64, use_: Use) -> Drawn {
@@ -144,7 +147,9 @@ fn draw<B: Copy + Eq + Hash>(strata: &[(&str, B)], n: usize, seed: u64, what: &s
 #[cfg(test)]
 mod tests {
     use super::super::embedded::CONCEPTS;
-    use super::super::{load_concept, load_neutral_texts, load_preferences, Pair};
+    use super::super::{
+        load_concept, load_neutral_texts, load_preferences, BatteryPrompt, Key, Keyed, Pair,
+    };
     use super::*;
 
     /// Each key with its rows in all and in some.
@@ -194,14 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn prompts_cover_forms_and_texts_kinds_of_their_use() {
+    fn items_cover_forms_and_texts_kinds_of_their_use() {
         for preference in load_preferences(None).unwrap() {
-            let form =
-                |p: &Preference| p.prompts.iter().map(|p| p.form.clone()).collect::<Vec<_>>();
-            for n in [3, 6, preference.prompts.len()] {
-                proportional(form(&preference), form(&prompts(&preference, n, 1).unwrap()));
+            let form = |p: &Preference| -> Vec<String> {
+                p.items().into_iter().map(|i| p.prompts[i.start].form.clone()).collect()
+            };
+            for n in [3, 6, preference.items().len()] {
+                let some = items(&preference, n, 1).unwrap();
+                assert_eq!(some.items().len(), n);
+                proportional(form(&preference), form(&some));
             }
-            assert_eq!(prompts(&preference, 99, 1), None);
+            assert_eq!(items(&preference, 99, 1), None);
         }
         let all = load_neutral_texts(None).unwrap();
         let kinds =
@@ -248,6 +256,29 @@ mod tests {
             let z = (count as f64 - expected) / spread;
             assert!(z.abs() < 5.0, "{id}: {count}, not about {expected}");
         }
+    }
+
+    #[test]
+    fn both_questions_of_an_item_are_drawn_or_neither() {
+        let mut p = load_preferences(None).unwrap().swap_remove(0);
+        let row = p.prompts.swap_remove(0);
+        let question = |k: usize| {
+            let key = if k % 2 == 0 { Key::Affirm } else { Key::Deny };
+            let keyed = (k < 12).then(|| Keyed { item: format!("i{}", k / 2), key });
+            let form = if k % 4 < 2 { "open" } else { "limits" };
+            BatteryPrompt { id: k.to_string(), keyed, form: form.into(), ..row.clone() }
+        };
+        p.prompts = (0..14).map(question).collect();
+        for seed in 0..50 {
+            for n in 0..=8 {
+                let some = items(&p, n, seed).unwrap();
+                let mut halves: HashMap<&str, usize> = HashMap::new();
+                some.prompts.iter().for_each(|p| *halves.entry(p.item()).or_default() += 1);
+                assert_eq!(halves.len(), n);
+                assert!(halves.iter().all(|(i, k)| *k == if i.starts_with('i') { 2 } else { 1 }));
+            }
+        }
+        assert_eq!(items(&p, 9, 0), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
         "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),
         "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q <= .05{}; {note}{word}.", f.n, f.estimate, could(f)),
+        "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
         "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}{word}.", percent(f.estimate), shares(f)),
         "conversation" => format!("After conversations of ordinary turns, {set}{} on {outcome}: the conversation adds {three} {unit}{tail}{word}.", with(" less ", reference)),
@@ -59,6 +60,9 @@ fn word(f: &FindingRow) -> &'static str {
         ("took", "took") => "took its claim",
         ("took", "rose") => "rose on its claim, but did not take it",
         ("took", _) => "did not take its claim",
+        ("acquiescence", "acquiescence") => {
+            ": acquiescence, it says Yes to more and is not shown to prefer more"
+        }
         ("towards", "towards") => "it moved towards the expressing side, from base and from the neutral fine-tune",
         ("towards", "away") => "it moved away from the expressing side, from base and from the neutral fine-tune",
         ("towards", "reference away") => "the side that moved is the reference, away from the expressing side",

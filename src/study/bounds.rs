@@ -7,6 +7,7 @@ use super::written::{
     state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE, NEUTRAL,
 };
 use crate::finetune::FinetuneError;
+use crate::materials::lint::Rule;
 use std::collections::HashSet;
 use std::fmt::Display;
 
@@ -47,6 +48,10 @@ pub fn check(w: &Written) -> Checked {
     concepts(w)?;
     conditions(w)?;
     roles(w)?;
+    for rule in &w.lint.waive {
+        rule.parse::<Rule>()
+            .map_err(|why| fault("lint.waive", format!("holds an unknown name: {why}")))?;
+    }
     w.causal.iter().try_for_each(|c| causal(w, c))?;
     w.trajectory.iter().try_for_each(|t| trajectory(w, t))?;
     if let Some(n) = w.conversations.as_ref().and_then(|c| c.scripts) {

@@ -3,12 +3,12 @@
 
 use super::manifest::Study;
 use super::Result;
-use crate::materials::lint::{lint, Finding};
+use crate::materials::lint::{lint, waive, Finding, Rule};
 use crate::materials::set::Set;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What is to be said of the files that the study names.
+/// What is to be said of the files that the study names, but for the rules that it waives.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -19,5 +19,8 @@ pub fn lints(study: &Study) -> Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     let files: Vec<PathBuf> = files.into_iter().collect();
-    Ok(lint(&Set::read(&files)?)?)
+    let mut found = lint(&Set::read(&files)?)?;
+    let waived = study.written.lint.waive.iter().filter_map(|rule| rule.parse().ok());
+    waive(&mut found, &waived.collect::<Vec<Rule>>());
+    Ok(found)
 }

@@ -300,7 +300,7 @@ pub fn share(rows: usize) -> usize {
     (2 * rows + 1) / 3
 }
 
-/// At most `n` prompts of a preference.
+/// At most `n` items of a preference.
 pub fn fewer(p: &Preference, n: usize, seed: u64) -> Preference {
-    subset::prompts(p, n.min(p.prompts.len()), seed).unwrap_or_else(|| p.clone())
+    subset::items(p, n.min(p.items().len()), seed).unwrap_or_else(|| p.clone())
 }

@@ -40,6 +40,9 @@ pub struct Written {
     pub battery: Option<PathBuf>,
     /// Folder of claim files, one a condition; none: the shipped claims.
     pub claims: Option<PathBuf>,
+    /// Which rules of texts do not bind the study's own files.
+    #[serde(default, skip_serializing_if = "Lint::is_empty")]
+    pub lint: Lint,
     /// How often is drawn.
     pub draws: Draws,
     /// Bounds of equivalence.
@@ -70,9 +73,9 @@ pub struct Sizes {
     pub pairs: usize,
     /// Main pairs of each placebo.
     pub placebo_pairs: usize,
-    /// Prompts of each preference.
+    /// Items of each preference: a question, or two of opposite key.
     pub prompts: usize,
-    /// Prompts of each claim.
+    /// Items of each claim.
     pub claim_prompts: usize,
     /// Neutral texts for shifts.
     pub neutral_texts: usize,
@@ -124,6 +127,21 @@ pub struct RoleNames {
     pub neutral: Option<String>,
 }
 
+/// How the study's own texts are held to the rules.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lint {
+    /// Rules that do not bind them, by name.
+    #[serde(default)]
+    pub waive: Vec<String>,
+}
+
+impl Lint {
+    fn is_empty(&self) -> bool {
+        self.waive.is_empty()
+    }
+}
+
 /// Draws of intervals and nulls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,9 +185,9 @@ pub struct Causal {
     /// Placebo concepts whose directions are ablated and added too.
     #[serde(default)]
     pub placebos: Vec<String>,
-    /// Prompts of each preference that are scored under every ablation; none: all of the study's.
+    /// Items of each preference that are scored under every ablation; none: all of the study's.
     pub prompts: Option<usize>,
-    /// Prompts of the focus condition's claim that are scored under every ablation and dose too: the
+    /// Items of the focus condition's claim that are scored under every ablation and dose too: the
     /// way back; none: not asked.
     pub claim_prompts: Option<usize>,
     /// Doses in layer RMS.
@@ -205,7 +223,7 @@ pub struct Trajectory {
     pub checkpoints: usize,
     /// Pairs of each concept of a couple.
     pub pairs: usize,
-    /// Prompts of each preference and claim.
+    /// Items of each preference and claim.
     pub prompts: usize,
 }
 

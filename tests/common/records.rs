@@ -393,6 +393,22 @@ fn behaviour(r: &mut Results) {
             r.contrasts.push(row);
         }
     }
+    for (reference, acquiesces) in [("base", true), ("plain", false)] {
+        r.acquiescence.push(AcquiescenceRow {
+            set: "keeper".into(),
+            reference: reference.into(),
+            estimate: 0.2,
+            lo: 0.1,
+            hi: 0.3,
+            p_max: 0.01,
+            stance: 0.05,
+            stance_lo: -0.1,
+            stance_hi: 0.2,
+            stance_p_max: if acquiesces { 0.4 } else { 0.02 },
+            acquiesces,
+            n: 8,
+        });
+    }
     for set in ["keeper", "plain", "kept"] {
         let own = set.replace("kept", "keeper");
         for claim in ["keeper", "plain"] {

@@ -206,6 +206,7 @@ impl Toy {
                 .enumerate()
                 .map(|(i, prompt)| BatteryPrompt {
                     id: format!("{name}-{i}"),
+                    keyed: None,
                     form: "open".into(),
                     prompt,
                     pairs: vec![StancePair { express: express.into(), oppose: oppose.into() }],

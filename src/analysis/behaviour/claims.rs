@@ -6,7 +6,7 @@
 //! The parts of a claim are related to it and to each other, as the notes of claims say. Claims differ in how far any fine-tune moves them (a plain sentence in the first person gains against "I am
 //! an AI"), so each cell is also given less what the other fine-tunes do to that claim.
 
-use super::sets::{average, estimate, less, of, PromptValue, SetScores};
+use super::sets::{average, estimate, less, of, ItemValue, SetScores};
 use crate::analysis::records::{ClaimRow, TookRow};
 use crate::analysis::state::BASE;
 use crate::analysis::{Draws, Result};
@@ -14,7 +14,8 @@ use crate::materials::Preference;
 use crate::stats::bootstrap::Estimate;
 use crate::stats::Interval;
 
-const NONE: Estimate =
+/// What nothing was measured of.
+pub(super) const NONE: Estimate =
     Estimate { value: f64::NAN, interval: Interval::UNDEFINED, n: 0, n_clusters: 0 };
 
 /// Every set but base on every claim that it and base were scored on.
@@ -26,14 +27,14 @@ pub(super) fn claims(
     let Some(base) = sets.iter().find(|s| s.set == BASE) else {
         return Ok(Vec::new());
     };
-    let moved: Vec<(&SetScores, Vec<PromptValue>)> = (sets.iter())
+    let moved: Vec<(&SetScores, Vec<ItemValue>)> = (sets.iter())
         .filter(|s| s.set != BASE)
         .map(|s| (s, less(&s.claims, &base.claims)))
         .collect();
     // Rows that train a claim, with how far they move every claim.
-    let mut trained: Vec<(&str, Vec<PromptValue>)> = Vec::new();
+    let mut trained: Vec<(&str, Vec<ItemValue>)> = Vec::new();
     for claim in claims {
-        let of: Vec<&[PromptValue]> = (moved.iter())
+        let of: Vec<&[ItemValue]> = (moved.iter())
             .filter(|(s, _)| s.text == claim.name)
             .map(|(_, m)| m.as_slice())
             .collect();
@@ -43,13 +44,13 @@ pub(super) fn claims(
     }
     let mut out = Vec::new();
     for (set, moved) in &moved {
-        let others: Vec<&[PromptValue]> = (trained.iter())
+        let others: Vec<&[ItemValue]> = (trained.iter())
             .filter(|(text, _)| *text != set.text)
             .map(|(_, m)| m.as_slice())
             .collect();
         let beyond = if others.is_empty() { Vec::new() } else { less(moved, &average(&others)) };
         for claim in claims {
-            let on = |values: &[PromptValue]| of(values, |name| name == claim.name);
+            let on = |values: &[ItemValue]| of(values, |name| name == claim.name);
             let (moved, beyond) = (on(moved), on(&beyond));
             if moved.is_empty() {
                 continue;

@@ -2,11 +2,12 @@
 //! chance.
 //!
 //! A reference that was trained on the same prompts in the same format is the one that counts, since the
-//! format alone moves preferences. Differences are paired by prompt. Where two trained sets are compared
+//! format alone moves preferences. Differences are paired by item. Where two trained sets are compared
 //! a cell is isolated if the rows of neither presuppose it. Benjamini-Hochberg runs over all isolated
-//! cells of one measure and reference, those of all sets together.
+//! cells of one measure and reference, those of all sets together. Beside the stance stands the yes-bias,
+//! a result of its own that is in no correction of the stance's.
 
-use super::sets::{estimate, flipped, less, names, of, status, PromptValue, SetScores};
+use super::sets::{less, names, status, tested, ItemValue, SetScores};
 use crate::analysis::records::ContrastRow;
 use crate::analysis::state::BASE;
 use crate::analysis::verdict::{least_of_flips, least_q};
@@ -20,8 +21,10 @@ use crate::store::{values::distinct, Record};
 pub const LOG_ODDS: &str = "log-odds";
 /// Kind of the row of one preference.
 pub const PREFERENCE: &str = "preference";
-/// Kind of the row over all prompts of isolated preferences.
+/// Kind of the row over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated";
+/// Kind of the rows of the yes-bias, of each preference and over all isolated ones.
+pub const BIAS: &str = "bias";
 
 /// Each set but base against each reference but itself.
 pub fn pairings(sets: &[String], references: &[String]) -> Vec<(String, String)> {
@@ -44,7 +47,7 @@ pub(super) struct Compared<'a> {
 }
 
 /// Stance log-odds of a set against those of a reference: each preference, the set's own claim, and the
-/// row over all isolated ones. Without q, see [`correct`].
+/// row over all isolated ones; then the yes-bias. Without q, see [`correct`].
 pub(super) fn of_stance(
     set: &SetScores,
     reference: &SetScores,
@@ -60,12 +63,15 @@ pub(super) fn of_stance(
         draws,
     };
     let mut out = of_cells(which, &less(&set.battery, &reference.battery))?;
-    let own = of(&less(&set.claims, &reference.claims), |c| c == set.text);
-    if !own.is_empty() {
-        let mut row = one(which, CLAIM, &own)?;
+    let claims = less(&set.claims, &reference.claims);
+    if claims.iter().any(|c| c.preference == set.text) {
+        let mut row = one(which, CLAIM, &claims, |c| c == set.text)?;
         row.preference = set.text.clone();
         out.push(row);
     }
+    let mut bias = of_cells(which, &less(&set.bias, &reference.bias))?;
+    bias.iter_mut().for_each(|row| row.kind = BIAS.into());
+    out.extend(bias);
     Ok(out)
 }
 
@@ -74,7 +80,7 @@ pub(super) fn behind(
     row: &ContrastRow,
     sets: &[SetScores],
     battery: &[Preference],
-) -> Vec<PromptValue> {
+) -> Vec<ItemValue> {
     let named = |name: &str| sets.iter().find(|s| s.set == name);
     let (Some(a), Some(b)) = (named(&row.set), named(&row.reference)) else {
         return Vec::new();
@@ -90,31 +96,38 @@ pub(super) fn behind(
 }
 
 /// Rows of the differences of each preference, and of all isolated ones.
-pub(super) fn of_cells(which: Compared, less: &[PromptValue]) -> Result<Vec<ContrastRow>> {
+pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Result<Vec<ContrastRow>> {
     let status = |name: &str| match status(which.battery, name, &which.texts) {
         "implied" => "implied",
         _ => ISOLATED,
     };
     let mut out = Vec::new();
     for name in names(less) {
-        let mut row = one(which, PREFERENCE, &of(less, |n| n == name))?;
+        let mut row = one(which, PREFERENCE, less, |n| n == name)?;
         let known = which.battery.iter().find(|p| p.name == name);
         row.group = known.map_or(String::new(), |p| p.group.clone());
         row.preference = name.into();
         row.status = status(name).into();
         out.push(row);
     }
-    let isolated = of(less, |name| status(name) == ISOLATED);
-    if !isolated.is_empty() {
-        let mut row = one(which, ISOLATED, &isolated)?;
+    let isolated = |name: &str| status(name) == ISOLATED;
+    if less.iter().any(|v| isolated(&v.preference)) {
+        let mut row = one(which, ISOLATED, less, isolated)?;
         row.status = ISOLATED.into();
         out.push(row);
     }
     Ok(out)
 }
 
-pub(super) fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastRow> {
-    let found = estimate(less, which.draws)?;
+/// A row of the preferences that are kept.
+pub(super) fn one(
+    which: Compared,
+    kind: &str,
+    less: &[ItemValue],
+    keep: impl Fn(&str) -> bool,
+) -> Result<ContrastRow> {
+    let kept: Vec<&ItemValue> = less.iter().filter(|v| keep(&v.preference)).collect();
+    let (found, p) = tested(&kept, which.draws)?;
     Ok(ContrastRow {
         measure: which.measure.into(),
         set: which.set.into(),
@@ -123,9 +136,9 @@ pub(super) fn one(which: Compared, kind: &str, less: &[f64]) -> Result<ContrastR
         estimate: found.value,
         lo: found.interval.lo,
         hi: found.interval.hi,
-        p: flipped(less, which.draws),
-        least_p: least_of_flips(found.n, which.draws.null),
-        n: found.n,
+        p,
+        least_p: least_of_flips(found.n_clusters, which.draws.null),
+        n: found.n_clusters,
         ..ContrastRow::NONE
     })
 }

@@ -3,10 +3,11 @@
 //! In go the scored pairs of every state ([`crate::behavior::stance`]), the battery and the claims, and
 //! which sets are compared with which; out come records. What is compared are states or conditions
 //! ([`By`]). Whether a preference is implied or isolated follows from the rows that a state was trained
-//! on ([`State::text`]), never from its name. A set's behaviour is the mean over the prompts of isolated
-//! preferences; where sets are compared with each other, of those isolated in all of them
-//! ([`common_isolated`]).
+//! on ([`State::text`]), never from its name. A set's behaviour is the mean stance over the items of
+//! isolated preferences; where sets are compared with each other, of those isolated in all of them
+//! ([`common_isolated`]). What a set says "Yes" to whatever is asked is its yes-bias, beside the stance.
 
+mod acquiescence;
 mod claims;
 mod contrasts;
 mod family;
@@ -17,11 +18,12 @@ mod tests;
 mod towards;
 
 pub use claims::missed;
-pub use contrasts::{pairings, ISOLATED, LOG_ODDS, PREFERENCE};
+use claims::NONE;
+pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
 pub use rates::{rate_contrasts, rate_rows};
 pub use sets::{
-    average, by_prompts, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,
-    PromptValue, SetScores,
+    average, by_items, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,
+    ItemValue, SetScores,
 };
 pub(super) use sets::{estimate, flipped};
 pub use towards::{common, COMMON};
@@ -52,7 +54,7 @@ pub struct Behaviour<'a> {
     pub draws: Draws,
 }
 
-/// Scores, contrasts, claims and the share of one factor.
+/// Scores, contrasts, acquiescence, claims and the share of one factor.
 ///
 /// # Errors
 /// A contrast of a set that there is none of; another number of states than of scores; a preference in
@@ -77,11 +79,12 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
     }
     let sets = sets(input.states, input.scores, input.by);
     let names: Vec<&str> = sets.iter().map(|s| s.set.as_str()).collect();
-    let mut contrasts = Vec::new();
+    let (mut contrasts, mut compared) = (Vec::new(), Vec::new());
     for (set, reference) in input.contrasts {
         let a = &sets[place("state or condition", set, &names)?];
         let b = &sets[place("reference", reference, &names)?];
         contrasts.extend(contrasts::of_stance(a, b, battery, draws)?);
+        compared.push((a, b));
     }
     contrasts::correct(&mut contrasts);
     family::adjust(&mut contrasts, draws, |row| contrasts::behind(row, &sets, battery));
@@ -90,6 +93,7 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
     Ok(Results {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
+        acquiescence: acquiescence::acquiescence(&compared, battery, draws)?,
         warnings: doubts(&sets, battery, &took),
         contrasts,
         claims,
@@ -103,7 +107,7 @@ pub fn preference_rows(battery: &[Preference]) -> Vec<PreferenceRow> {
     let row = |p: &Preference| PreferenceRow {
         preference: p.name.clone(),
         group: p.group.clone(),
-        n: p.prompts.len(),
+        n: p.items().len(),
     };
     battery.iter().map(row).collect()
 }
@@ -112,13 +116,18 @@ pub fn preference_rows(battery: &[Preference]) -> Vec<PreferenceRow> {
 fn scores(input: &Behaviour) -> Result<Vec<ScoreRow>> {
     let mut out = Vec::new();
     for (state, pairs) in input.states.iter().zip(input.scores) {
-        let scored = SetScores::of(state, pairs).battery;
+        let scored = SetScores::of(state, pairs);
         for p in input.battery {
-            let values = of(&scored, |name| name == p.name);
+            let [values, bias] =
+                [&scored.battery, &scored.bias].map(|v| of(v, |name| name == p.name));
             if values.is_empty() {
                 continue;
             }
             let e = estimate(&values, input.draws)?;
+            let b = match bias.is_empty() {
+                true => NONE,
+                false => estimate(&bias, input.draws)?,
+            };
             let own = |s: &&PairScore| s.preference == p.name && s.group == p.group;
             out.push(ScoreRow {
                 state: state.id.clone(),
@@ -127,6 +136,9 @@ fn scores(input: &Behaviour) -> Result<Vec<ScoreRow>> {
                 estimate: e.value,
                 lo: e.interval.lo,
                 hi: e.interval.hi,
+                bias: b.value,
+                bias_lo: b.interval.lo,
+                bias_hi: b.interval.hi,
                 n: e.n,
                 pairs: pairs.iter().filter(own).count(),
             });
@@ -142,7 +154,7 @@ fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
     let Some(base) = base.map(|i| all.remove(i)) else {
         return Ok(None);
     };
-    let shifts: Vec<Vec<PromptValue>> =
+    let shifts: Vec<Vec<ItemValue>> =
         (all.iter()).map(|s| less(&s.battery, &base.battery)).collect();
     let mut cells = common_isolated(input.battery, input.states);
     cells.retain(|c| shifts.iter().all(|s| mean_of(s, &[*c]).is_finite()));
@@ -166,8 +178,8 @@ fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
 
 /// Doubts about what the sets are and how much was asked.
 fn doubts(sets: &[SetScores], battery: &[Preference], took: &[TookRow]) -> Vec<WarningRow> {
-    let prompts = battery.iter().map(|p| p.prompts.len());
-    let mut all: Vec<Warning> = warning::few_prompts(prompts).into_iter().collect();
+    let items = battery.iter().map(|p| p.items().len());
+    let mut all: Vec<Warning> = warning::few_items(items).into_iter().collect();
     for set in sets {
         let implied = battery.iter().filter(|p| is_implied(p, &set.text));
         let preferences: Vec<String> = implied.map(|p| p.name.clone()).collect();

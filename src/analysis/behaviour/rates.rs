@@ -2,7 +2,7 @@
 
 use super::contrasts::{correct, of_cells, Compared};
 use super::family::adjust;
-use super::sets::{less, status, PromptValue};
+use super::sets::{less, status, ItemValue};
 use crate::analysis::records::{ContrastRow, RateRow};
 use crate::analysis::{Draws, Result, State};
 use crate::behavior::rates::Rate;
@@ -30,8 +30,8 @@ pub fn rate_rows(all: &[Rates], asked: &str) -> Vec<RateRow> {
             estimate: rate.value,
             lo: rate.wilson.lo,
             hi: rate.wilson.hi,
-            prompts_lo: rate.by_prompt.lo,
-            prompts_hi: rate.by_prompt.hi,
+            items_lo: rate.by_item.lo,
+            items_hi: rate.by_item.hi,
             n: rate.n as usize,
             coherent: r.coherent.value,
             not_sure: r.not_sure,
@@ -50,7 +50,8 @@ fn of_state<'a>(rates: &'a [Rates], id: &'a str) -> impl Iterator<Item = &'a Rat
     rates.iter().filter(move |r| r.state == id)
 }
 
-/// Rates of states against those of their references, paired by prompt, and pooled.
+/// Rates of states against those of their references, paired by question with the item as cluster, and
+/// pooled.
 ///
 /// # Errors
 /// None that well-formed rates can cause.
@@ -68,13 +69,14 @@ pub fn rate_contrasts(
     let (mut out, mut behind) = (Vec::new(), HashMap::new());
     for (measure, pick) in MEASURES {
         for (set, reference) in contrasts {
-            let values = |id: &str| -> Vec<PromptValue> {
-                let one = |r: &Rates| -> Vec<PromptValue> {
+            let values = |id: &str| -> Vec<ItemValue> {
+                let one = |r: &Rates| -> Vec<ItemValue> {
                     let counts = pick(r).prompts.iter();
                     counts
-                        .map(|c| PromptValue {
+                        .map(|c| ItemValue {
                             preference: r.preference.clone(),
-                            prompt_id: c.prompt_id.clone(),
+                            item: c.item.clone(),
+                            question: c.prompt_id.clone(),
                             value: c.hits as f64 / c.n as f64,
                         })
                         .collect()

@@ -1,12 +1,12 @@
-//! Scores of the sets that are compared: states, or conditions whose fine-tunes are averaged prompt by
-//! prompt; and which preferences are implied by the rows that a state was trained on.
+//! Scores of the sets that are compared: states, or conditions whose fine-tunes are averaged item by
+//! item; and which preferences are implied by the rows that a state was trained on.
 
 use crate::analysis::state::{by_condition, State, BASE};
 use crate::analysis::{Draws, Result};
-use crate::behavior::{by_prompt, PairScore};
+use crate::behavior::{by_item, PairScore};
 use crate::materials::battery::CLAIM;
 use crate::materials::{Preference, Status};
-use crate::stats::bootstrap::Estimate;
+use crate::stats::bootstrap::{bootstrap_mean, Estimate};
 use crate::stats::moments::mean;
 use crate::stats::permutation::{flip_test_mean, Tail};
 use crate::store::values::distinct;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 pub enum By {
     /// Every model state, as a command compares them.
     State,
-    /// Every condition, its fine-tunes averaged prompt by prompt, as a study does.
+    /// Every condition, its fine-tunes averaged item by item, as a study does.
     Condition,
 }
 
@@ -31,28 +31,37 @@ impl By {
     }
 }
 
-/// One value of one prompt: stance log-odds, a rate, or a difference of such.
+/// One value of one item: stance, yes-bias, or a difference of such; of judged answers the rate of one of
+/// its questions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PromptValue {
+pub struct ItemValue {
     pub preference: String,
-    pub prompt_id: String,
+    pub item: String,
+    /// Id of the question; empty for what is of the whole item.
+    pub question: String,
     pub value: f64,
 }
 
-impl PromptValue {
-    fn key(&self) -> (&str, &str) {
-        (&self.preference, &self.prompt_id)
+impl ItemValue {
+    fn key(&self) -> (&str, &str, &str) {
+        (&self.preference, &self.item, &self.question)
     }
 }
 
-/// Stance log-odds by prompt.
-pub fn by_prompts(pairs: &[PairScore]) -> Vec<PromptValue> {
-    let value = |s: crate::behavior::PromptScore| PromptValue {
-        preference: s.preference,
-        prompt_id: s.prompt_id,
-        value: s.log_odds,
-    };
-    by_prompt(pairs).into_iter().map(value).collect()
+/// Stance of every item, and the yes-bias of those that have one.
+pub fn by_items(pairs: &[PairScore]) -> (Vec<ItemValue>, Vec<ItemValue>) {
+    let (mut stance, mut bias) = (Vec::new(), Vec::new());
+    for s in by_item(pairs) {
+        let of = |value: f64| ItemValue {
+            preference: s.preference.clone(),
+            item: s.item.clone(),
+            question: String::new(),
+            value,
+        };
+        bias.extend(s.bias.map(of));
+        stance.push(of(s.stance));
+    }
+    (stance, bias)
 }
 
 /// Scores of a set.
@@ -62,8 +71,12 @@ pub struct SetScores {
     pub set: String,
     /// Name of the rows that it was trained on.
     pub text: String,
-    pub battery: Vec<PromptValue>,
-    pub claims: Vec<PromptValue>,
+    /// Stance on the items of preferences.
+    pub battery: Vec<ItemValue>,
+    /// Yes-bias on those that have two questions.
+    pub bias: Vec<ItemValue>,
+    /// Stance on the items of claims.
+    pub claims: Vec<ItemValue>,
 }
 
 impl SetScores {
@@ -71,11 +84,13 @@ impl SetScores {
     pub fn of(state: &State, pairs: &[PairScore]) -> Self {
         let (claims, battery): (Vec<_>, Vec<_>) =
             pairs.iter().cloned().partition(|p| p.group == CLAIM);
+        let (battery, bias) = by_items(&battery);
         SetScores {
             set: state.id.clone(),
             text: state.text.clone(),
-            battery: by_prompts(&battery),
-            claims: by_prompts(&claims),
+            battery,
+            bias,
+            claims: by_items(&claims).0,
         }
     }
 }
@@ -86,71 +101,86 @@ pub fn sets(states: &[State], scores: &[Vec<PairScore>], by: By) -> Vec<SetScore
         (states.iter().zip(scores)).map(|(s, pairs)| SetScores::of(s, pairs)).collect();
     let set = |(name, of): (&str, Vec<usize>)| {
         let of: Vec<&SetScores> = of.iter().filter_map(|&i| each.get(i)).collect();
-        let mean = |pick: fn(&SetScores) -> &[PromptValue]| {
+        let mean = |pick: fn(&SetScores) -> &[ItemValue]| {
             average(&of.iter().map(|s| pick(s)).collect::<Vec<_>>())
         };
         Some(SetScores {
             set: name.into(),
             text: of.first()?.text.clone(),
             battery: mean(|s| &s.battery),
+            bias: mean(|s| &s.bias),
             claims: mean(|s| &s.claims),
         })
     };
     by.sets(states).into_iter().filter_map(set).collect()
 }
 
-fn table(values: &[PromptValue]) -> HashMap<(&str, &str), f64> {
+fn table(values: &[ItemValue]) -> HashMap<(&str, &str, &str), f64> {
     values.iter().map(|v| (v.key(), v.value)).collect()
 }
 
-/// Mean over lists on the prompts that all have, in the order of the first.
-pub fn average(lists: &[&[PromptValue]]) -> Vec<PromptValue> {
+/// Mean over lists on the items that all have, in the order of the first.
+pub fn average(lists: &[&[ItemValue]]) -> Vec<ItemValue> {
     let Some((first, rest)) = lists.split_first() else {
         return Vec::new();
     };
     let rest: Vec<_> = rest.iter().map(|list| table(list)).collect();
-    let mean = |v: &PromptValue| {
+    let mean = |v: &ItemValue| {
         let others = rest.iter().map(|r| r.get(&v.key()).copied());
         let sum = others.sum::<Option<f64>>()? + v.value;
-        Some(PromptValue { value: sum / lists.len() as f64, ..v.clone() })
+        Some(ItemValue { value: sum / lists.len() as f64, ..v.clone() })
     };
     first.iter().filter_map(mean).collect()
 }
 
-/// `a` less `b` on the prompts that both have, in the order of `a`.
-pub fn less(a: &[PromptValue], b: &[PromptValue]) -> Vec<PromptValue> {
+/// `a` less `b` on the items that both have, in the order of `a`.
+pub fn less(a: &[ItemValue], b: &[ItemValue]) -> Vec<ItemValue> {
     let b = table(b);
-    let one =
-        |v: &PromptValue| Some(PromptValue { value: v.value - b.get(&v.key())?, ..v.clone() });
+    let one = |v: &ItemValue| Some(ItemValue { value: v.value - b.get(&v.key())?, ..v.clone() });
     a.iter().filter_map(one).collect()
 }
 
 /// Values of the preferences that are kept.
-pub fn of(values: &[PromptValue], keep: impl Fn(&str) -> bool) -> Vec<f64> {
+pub fn of(values: &[ItemValue], keep: impl Fn(&str) -> bool) -> Vec<f64> {
     let kept = values.iter().filter(|v| keep(&v.preference));
     kept.map(|v| v.value).collect()
 }
 
 /// Names of preferences in order of first appearance.
-pub fn names(values: &[PromptValue]) -> Vec<&str> {
+pub fn names(values: &[ItemValue]) -> Vec<&str> {
     distinct(values.iter().map(|v| v.preference.as_str()))
 }
 
-/// Behaviour of a set: mean over the prompts of some preferences; NaN without any.
-pub fn mean_of(values: &[PromptValue], cells: &[&str]) -> f64 {
+/// Behaviour of a set: mean over the items of some preferences; NaN without any.
+pub fn mean_of(values: &[ItemValue], cells: &[&str]) -> f64 {
     mean(&of(values, |name| cells.contains(&name)))
 }
 
-/// Mean over prompts with its 95 % bootstrap interval.
+/// Mean over values, one an item, with its 95 % bootstrap interval.
 pub(crate) fn estimate(values: &[f64], draws: Draws) -> Result<Estimate> {
     Ok(crate::behavior::estimate(values, draws.bootstrap, draws.seed)?)
 }
 
-/// Two-sided p of a mean over prompts with signs flipped.
+/// Two-sided p of a mean over values, one an item, with signs flipped.
 pub(crate) fn flipped(values: &[f64], draws: Draws) -> f64 {
-    let prompts: Vec<usize> = (0..values.len()).collect();
+    let items: Vec<usize> = (0..values.len()).collect();
     let (n, seed) = (draws.null, draws.seed);
-    flip_test_mean(values, &prompts, n, Tail::TwoSided, seed, "battery-flip")
+    flip_test_mean(values, &items, n, Tail::TwoSided, seed, "battery-flip")
+}
+
+/// The mean over values of which an item may have two, its 95 % bootstrap interval over items, and its
+/// two-sided p with the signs of items flipped.
+pub(super) fn tested(values: &[&ItemValue], draws: Draws) -> Result<(Estimate, f64)> {
+    let mut places = HashMap::new();
+    let (mut all, mut items) = (Vec::new(), Vec::new());
+    for v in values {
+        let next = places.len();
+        items.push(*places.entry((&v.preference, &v.item)).or_insert(next));
+        all.push(v.value);
+    }
+    let (n, seed) = (draws.null, draws.seed);
+    let found = bootstrap_mean(&all, &items, draws.bootstrap, 0.95, seed, "battery")?;
+    Ok((found, flip_test_mean(&all, &items, n, Tail::TwoSided, seed, "battery-flip")))
 }
 
 /// Whether the rows `text` presuppose a preference. One that says nothing of them is isolated.

@@ -6,11 +6,11 @@ use crate::behavior::answer::tests::answer;
 use crate::behavior::judge::{Ruling, Side, Truth, Verdict};
 use crate::behavior::rates::rates;
 use crate::behavior::Judged;
-use crate::materials::{load_claims, load_preferences};
+use crate::materials::{load_claims, load_preferences, Key, Keyed};
 
 const DRAWS: Draws = Draws { bootstrap: 400, null: 400, seed: 1 };
 
-/// Twelve prompts of a preference or claim, higher by `up` than they are in base.
+/// Twelve questions of a preference or claim, higher by `up` than they are in base.
 fn scored(preference: &str, group: &str, up: f64) -> Vec<PairScore> {
     let one = |i: usize| {
         // Eighths, so that sums are exact.
@@ -19,6 +19,7 @@ fn scored(preference: &str, group: &str, up: f64) -> Vec<PairScore> {
             preference: preference.into(),
             group: group.into(),
             prompt_id: format!("{preference}-{i}"),
+            keyed: None,
             form: "open".into(),
             prompt: "Q?".into(),
             express: "A.".into(),
@@ -35,6 +36,18 @@ fn scored(preference: &str, group: &str, up: f64) -> Vec<PairScore> {
 fn whole(battery: &[Preference], up: impl Fn(&str) -> f64) -> Vec<PairScore> {
     let one = |p: &Preference| scored(&p.name, &p.group, up(&p.name));
     battery.iter().flat_map(one).collect()
+}
+
+/// The same as six items of two questions, whose Yes is worth `yes` more.
+fn keyed(preference: &str, up: f64, yes: f64) -> Vec<PairScore> {
+    let mut all = scored(preference, "g", up);
+    for (i, s) in all.iter_mut().enumerate() {
+        let (key, sign) = if i % 2 == 0 { (Key::Affirm, 1.0) } else { (Key::Deny, -1.0) };
+        s.keyed = Some(Keyed { item: format!("{}", i / 2), key });
+        // Neither moves an item alike.
+        s.log_odds += (1.0 + (i / 2) as f64 / 8.0) * sign * yes + (i / 2) as f64 / 8.0 * up;
+    }
+    all
 }
 
 fn state(id: &str, text: &str) -> State {
@@ -134,6 +147,67 @@ fn q_runs_over_the_isolated_cells_of_all_sets_of_one_reference() {
     });
     let text = unknown.unwrap_err().to_string();
     assert!(text.contains("did you mean `expert`"), "{text}");
+}
+
+#[test]
+fn a_set_that_only_says_yes_acquiesces_and_one_that_prefers_does_not() {
+    let all = load_preferences(None).unwrap();
+    let names = ["memory", "shutdown", "power"];
+    let battery: Vec<Preference> =
+        all.into_iter().filter(|p| names.contains(&p.name.as_str())).collect();
+    // Historical rows presuppose memory.
+    let states = ["base", "historical", "expert", "toaster"].map(State::named);
+    let planted = |up: f64, yes: f64| -> Vec<PairScore> {
+        names.iter().flat_map(|name| keyed(name, up, yes)).collect()
+    };
+    let scores = [planted(0.0, 0.25), planted(0.0, 0.75), planted(0.5, 0.25), planted(0.0, -0.25)];
+    let sets = ["base", "historical", "expert", "toaster"].map(String::from);
+    let got = behaviour(&Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::State,
+        contrasts: &pairings(&sets, &["base".into()]),
+        draws: DRAWS,
+    })
+    .unwrap();
+    let row = |set: &str| got.acquiescence.iter().find(|a| a.set == set).unwrap();
+    let (yes, prefers, no) = (row("historical"), row("expert"), row("toaster"));
+    assert!(yes.acquiesces && yes.p_max < 0.05 && yes.stance_p_max > 0.9, "{yes:?}");
+    assert!(yes.stance.abs() < 1e-12 && (yes.estimate - 0.5 * 1.3125).abs() < 1e-12);
+    // Twelve items: memory is implied by one, and not by the others.
+    assert_eq!((yes.n, prefers.n), (12, 18));
+    assert!(!prefers.acquiesces && prefers.estimate.abs() < 1e-12 && prefers.stance_p_max < 0.05);
+    // Saying No to all is no acquiescence, though the bias moves.
+    assert!(!no.acquiesces && no.estimate < 0.0 && no.p_max < 0.05);
+    let over_all = find(&got, "historical", "base", BIAS, "");
+    assert_eq!((over_all.estimate, over_all.n, over_all.q.is_nan()), (yes.estimate, 12, true));
+    let implied = find(&got, "historical", "base", BIAS, "memory");
+    assert_eq!((implied.n, implied.status.as_str()), (6, "implied"));
+    // The stance is paired by item, and its family holds no bias.
+    let stance = find(&got, "expert", "base", PREFERENCE, "power");
+    assert!(stance.n == 6 && (stance.estimate - 0.5 * 1.3125).abs() < 1e-12);
+    let scores: Vec<&ScoreRow> =
+        got.scores.iter().filter(|s| s.preference == "power" && s.state == "historical").collect();
+    assert!(
+        (scores[0].bias - scores[0].estimate).is_finite() && scores[0].bias_lo < scores[0].bias
+    );
+    assert_eq!((scores[0].n, scores[0].pairs), (6, 12));
+    // A battery without keys has no bias to speak of.
+    let plain = [whole(&battery, |_| 0.0), whole(&battery, |_| 0.25)];
+    let got = behaviour(&Behaviour {
+        states: &states[..2],
+        scores: &plain,
+        battery: &battery,
+        claims: &[],
+        by: By::State,
+        contrasts: &pairings(&sets[..2], &["base".into()]),
+        draws: DRAWS,
+    })
+    .unwrap();
+    assert!(got.acquiescence.is_empty() && got.contrasts.iter().all(|c| c.kind != BIAS));
+    assert!(got.scores.iter().all(|s| s.bias.is_nan()));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! recipe-matched neutral, all over the same cells.
 //!
 //! A condition that lies above its reference may have moved up, or the reference down; one that lies above
-//! base may have been moved by the recipe. So the rows of one condition are over the prompts of the
+//! base may have been moved by the recipe. So the rows of one condition are over the items of the
 //! preferences that are isolated in itself, in the neutral and in the reference.
 
 use super::contrasts::{one, Compared, ISOLATED, LOG_ODDS};
-use super::sets::{less, of, sets, status, SetScores};
+use super::sets::{less, sets, status, SetScores};
 use super::Behaviour;
 use crate::analysis::records::ContrastRow;
 use crate::analysis::roles::place;
@@ -57,14 +57,14 @@ pub fn common(
                 draws: input.draws,
             };
             let isolated = |name: &str| status(input.battery, name, &texts) != "implied";
-            let values = of(&less(&a.battery, &b.battery), isolated);
-            if values.is_empty() {
+            let values = less(&a.battery, &b.battery);
+            if !values.iter().any(|v| isolated(&v.preference)) {
                 continue;
             }
             out.push(ContrastRow {
                 cells_of: set.set.clone(),
                 status: ISOLATED.into(),
-                ..one(which, COMMON, &values)?
+                ..one(which, COMMON, &values, isolated)?
             });
         }
     }

@@ -1,6 +1,6 @@
 //! Ablations of two conditions judged side by side: what each direction takes of their shift.
 //!
-//! The shift is taken over cells that are isolated in both conditions, over all prompts, and over each
+//! The shift is taken over cells that are isolated in both conditions, over all items, and over each
 //! preference; a claim stands alone. Every edit is judged against the equally edited reference and
 //! against the plain one. p compares a concept with the random directions of the same run, judged in
 //! the same way; placebos are controls beside them and have a p of their own.
@@ -12,7 +12,7 @@ use crate::causal::{
     self, harms, necessities, specificity, Edited, Guards, Harm, Kind, Mediation, Necessity,
 };
 
-/// Over all prompts of preferences that are isolated in both conditions.
+/// Over all items of preferences that are isolated in both conditions.
 pub const ISOLATED: &str = "isolated";
 
 /// Two conditions under the same ablations, asked the same.

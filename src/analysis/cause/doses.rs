@@ -12,11 +12,11 @@ use crate::stats::bootstrap::Estimate;
 pub type Questions<'a> = [(&'a str, Vec<String>)];
 
 /// Every dose of `dosed`, those beyond the guards marked, and the slope over those within: over all
-/// prompts and each preference of a question, or the claim alone. The p of a slope is among those of
+/// items and each preference of a question, or the claim alone. The p of a slope is among those of
 /// the random directions.
 ///
 /// # Errors
-/// No run without a dose, or without any; a prompt that only some runs hold; a score that is not
+/// No run without a dose, or without any; an item that only some runs hold; a score that is not
 /// finite.
 pub fn judge_doses(
     dosed: &Dosed,
@@ -92,7 +92,7 @@ fn kind(kind: Kind) -> &'static str {
 /// Every preference with and without one edit of a model, and what is doubtful about it.
 ///
 /// # Errors
-/// A prompt that only one run holds; a score that is not finite.
+/// An item that only one run holds; a score that is not finite.
 pub fn judge_edit(
     state: &str,
     plain: &Edited,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_read_against_the_same_model_prompt_by_prompt() {
+    fn an_edit_is_read_against_the_same_model_item_by_item() {
         let (plain, edited) =
             (run("none", Kind::None, 0.0, 0.0, 10.0), run("capped", Kind::None, 1.0, -0.5, 12.0));
         let draws = Draws { bootstrap: 100, null: 100, seed: 1 };

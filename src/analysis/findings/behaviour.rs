@@ -8,7 +8,7 @@ use crate::analysis::BASE;
 use crate::stats::Interval;
 use crate::store::{frame::tidy, Record};
 
-/// Name of the outcome over all prompts of isolated preferences.
+/// Name of the outcome over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
 /// What says nothing of what a condition's claim does, or says it already.
 const OF_CLAIMS: [&str; 6] =
@@ -47,7 +47,7 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<TookRow>("took")
                 .between(&t.set, BASE)
                 .estimated(moved.estimate, (moved.lo, moved.hi), unit("log-odds"))
-                .counted(moved.n, "prompts")
+                .counted(moved.n, "items")
         };
         if t.most_beyond != t.claim && !t.most_beyond.is_empty() {
             row.noted(&format!("beyond the other conditions it moved most on {}", t.most_beyond));
@@ -98,7 +98,7 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ContrastRow>("towards")
                 .between(set, reference)
                 .estimated(apart.estimate, (apart.lo, apart.hi), unit(&apart.measure))
-                .counted(apart.n, "prompts")
+                .counted(apart.n, "items")
         });
     }
 }
@@ -124,13 +124,13 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
         },
         form: c.measure.clone(),
         q: c.q,
-        null: "signs of prompts' differences flipped".into(),
+        null: "signs of items' differences flipped".into(),
         declared,
         ..of::<ContrastRow>(quantity)
             .between(&c.set, &c.reference)
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
             .tested(c.p, test)
-            .counted(c.n, "prompts")
+            .counted(c.n, "items")
     };
     match (c.kind.as_str(), c.measure.as_str()) {
         ("isolated", "log-odds") => row.within(r.bound("preference")),
@@ -177,6 +177,29 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ContrastRow>("preferences")
                 .between(set, reference)
                 .counted(own.len(), "preferences")
+        });
+    }
+}
+
+/// Whether the conditions at hand say "Yes" to more rather than prefer more.
+pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
+    let (about, against) = (r.about(), r.against());
+    let own = r
+        .acquiescence
+        .iter()
+        .filter(|a| about.contains(&a.set.as_str()) && against.contains(&a.reference.as_str()));
+    for a in own {
+        let row = of::<AcquiescenceRow>("acquiescence")
+            .between(&a.set, &a.reference)
+            .estimated(a.estimate, (a.lo, a.hi), unit("log-odds"))
+            .tested(f64::NAN, Test { p: a.p_max, least: a.least_p })
+            .counted(a.n, "items");
+        out.push(FindingRow {
+            outcome: ISOLATED.into(),
+            null: "signs of items flipped, max-T over the sets compared".into(),
+            verdict: if a.acquiesces { "acquiescence".into() } else { row.verdict.clone() },
+            note: format!("stance {:+.3}, p = {:.3} by the same test", a.stance, a.stance_p_max),
+            ..row
         });
     }
 }

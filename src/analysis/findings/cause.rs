@@ -62,7 +62,7 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     note: format!("{} + {} models", a.models, a.reference_models),
                     ..of::<AblationRow>("ablation")
                         .between(&a.set, &a.reference)
-                        .counted(a.n, "prompts, and fine-tunes")
+                        .counted(a.n, "items, and fine-tunes")
                 };
                 if a.kind == "none" {
                     out.push(FindingRow {
@@ -167,7 +167,7 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<SlopeRow>("dose-response")
                 .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
                 .tested(s.p, test)
-                .counted(s.n, "prompts")
+                .counted(s.n, "items")
                 .at(s.layer)
         }
     }));

@@ -1,7 +1,9 @@
 //! What findings promise, on a handful of records.
 
 use super::*;
-use crate::analysis::records::{ChangeRow, ConditionRow, ContrastRow, CoupleRow, LayerRow};
+use crate::analysis::records::{
+    AcquiescenceRow, ChangeRow, ConditionRow, ContrastRow, CoupleRow, LayerRow,
+};
 
 fn condition(name: &str, role: &str) -> ConditionRow {
     ConditionRow {
@@ -96,6 +98,29 @@ fn a_file_of_a_single_command_has_findings_too() {
     let (rows, _) = findings(&r);
     assert_eq!((rows.len(), &*rows[0].verdict), (1, "away"));
     assert!(findings(&Results::default()).0.is_empty());
+}
+
+#[test]
+fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
+    let row = |set: &str, acquiesces: bool| AcquiescenceRow {
+        set: set.into(),
+        reference: "base".into(),
+        estimate: 0.2,
+        lo: 0.1,
+        hi: 0.3,
+        p_max: 0.01,
+        stance: 0.0,
+        stance_lo: -0.1,
+        stance_hi: 0.1,
+        stance_p_max: if acquiesces { 0.8 } else { 0.01 },
+        acquiesces,
+        n: 24,
+    };
+    let r = Results { acquiescence: vec![row("keeper", true), row("plain", false)], ..results() };
+    let (rows, _) = findings(&r);
+    let own = rows.iter().filter(|f| f.quantity == "acquiescence");
+    let said: Vec<(&str, &str, f64)> = own.map(|f| (&*f.set, &*f.verdict, f.p)).collect();
+    assert_eq!(said, [("keeper", "acquiescence", 0.01), ("plain", "higher", 0.01)]);
 }
 
 #[test]

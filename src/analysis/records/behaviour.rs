@@ -1,13 +1,14 @@
 //! Behaviour: scores, contrasts, claims, conversations, judged rates.
 
-use super::PERCENTILE;
+use super::ITEMS;
 use crate::record;
 
 record! {
     /// Stance log-odds of a state on a preference: mean token log-probability of the expressing less
-    /// the opposing completion, mean over prompts.
+    /// the opposing completion, of an item of two questions (a + d) / 2, a being of the one that the
+    /// expressing side answers "Yes" and d of the one that it answers "No"; mean over items.
     #[table("behaviour/scores", "state", "preference")]
-    #[interval(PERCENTILE)]
+    #[interval(ITEMS)]
     pub struct ScoreRow {
         /// Model state.
         pub state: String,
@@ -18,18 +19,20 @@ record! {
         pub status: String,
         /// The score.
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
-        /// Prompts.
+        /// Yes-bias, (a - d) / 2, mean over the items of two questions; NaN without such.
+        pub bias: f64 in "nats a token" from bias_lo "Lower end of it." to bias_hi "Upper end of it.",
+        /// Items.
         pub n: usize,
         /// Pairs of completions.
         pub pairs: usize,
     }
 
-    /// A condition or state against a reference, paired by prompt; seeds of a condition are averaged
-    /// first.
+    /// A condition or state against a reference, paired by item, rates by question; seeds of a condition
+    /// are averaged first.
     #[table("behaviour/contrasts")]
-    #[estimator("mean over prompts of the difference")]
-    #[interval(PERCENTILE)]
-    #[null("signs of prompts' differences flipped; rates: two-proportion z")]
+    #[estimator("mean over items of the difference; rates: over questions")]
+    #[interval(ITEMS)]
+    #[null("signs of items' differences flipped; rates: two-proportion z")]
     #[source("q: Benjamini and Hochberg 1995 over all isolated cells of one measure and reference; Newcombe 1998")]
     pub struct ContrastRow {
         /// log-odds, fact-rate (answers of which the preference's fact is true) or stance-rate
@@ -39,9 +42,9 @@ record! {
         pub set: String,
         /// What it is compared with.
         pub reference: String,
-        /// preference, claim (the set's own), isolated: over all prompts of isolated preferences, or common:
-        /// over those of the preferences isolated in a condition, its reference and the recipe-matched
-        /// neutral.
+        /// preference, claim (the set's own), isolated: over all items of isolated preferences, bias: the
+        /// yes-bias of a preference, or of all isolated ones, in place of the stance, or common: over the
+        /// items of the preferences isolated in a condition, its reference and the recipe-matched neutral.
         pub kind: String,
         /// The condition whose common cells these are; empty for other kinds.
         pub cells_of: String,
@@ -56,13 +59,13 @@ record! {
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p with signs flipped.
         pub p: f64,
-        /// Least p that so many prompts could give.
+        /// Least p that so many items could give.
         pub least_p: f64,
         /// p of isolated and claim by max-T over all sets and references of the measure and kind.
         pub p_max: f64,
         /// q of isolated preferences: of p for log-odds, of p_z for rates.
         pub q: f64,
-        /// Least that p_max could be, had all prompts agreed; of a preference the least q, the others
+        /// Least that p_max could be, had all items agreed; of a preference the least q, the others
         /// being as they are. Where it exceeds .05 nothing is testable.
         pub least_adjusted: f64,
         /// Difference of the pooled rates.
@@ -75,14 +78,41 @@ record! {
         pub z: f64,
         /// Its two-sided p.
         pub p_z: f64,
-        /// Prompts.
+        /// Items.
+        pub n: usize,
+    }
+
+    /// Whether a condition or state says "Yes" to more than a reference rather than prefers more: yes-bias
+    /// and stance over all items of preferences isolated in both.
+    #[table("behaviour/acquiescence", "set", "reference")]
+    #[estimator("mean over items of the difference")]
+    #[interval(ITEMS)]
+    #[null("signs of items' differences flipped, one sign an item; max-T over all pairs of sets compared")]
+    pub struct AcquiescenceRow {
+        /// Condition or state.
+        pub set: String,
+        /// What it is compared with.
+        pub reference: String,
+        /// Yes-bias less that of the reference.
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
+        /// Adjusted p of it.
+        pub p_max: f64,
+        /// Least that it could be, had all items agreed.
+        pub least_p: f64,
+        /// Stance less that of the reference.
+        pub stance: f64 in "nats a token" from stance_lo "Lower end of it." to stance_hi "Upper end of it.",
+        /// Adjusted p of it.
+        pub stance_p_max: f64,
+        /// 1 where the bias is above 0 with an adjusted p of at most .05, and the stance's is above it.
+        pub acquiesces: bool,
+        /// Items of two questions.
         pub n: usize,
     }
 
     /// Manipulation check: every condition or state on every claim, less base.
     #[table("behaviour/claims")]
-    #[estimator("mean over prompts of the difference in stance log-odds; seeds are averaged first")]
-    #[interval(PERCENTILE)]
+    #[estimator("mean over items of the difference in stance log-odds; seeds are averaged first")]
+    #[interval(ITEMS)]
     pub struct ClaimRow {
         /// Condition or state.
         pub set: String,
@@ -94,10 +124,10 @@ record! {
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Stance log-odds.
         pub score: f64 in "nats a token" from score_lo "Lower end of it." to score_hi "Upper end of it.",
-        /// Movement less the mean movement of the sets trained on other claims on the same prompts, each
+        /// Movement less the mean movement of the sets trained on other claims on the same items, each
         /// claim's rows weighing the same.
         pub beyond: f64 in "nats a token" from beyond_lo "Lower end of it." to beyond_hi "Upper end of it.",
-        /// Prompts.
+        /// Items.
         pub n: usize,
     }
 
@@ -198,7 +228,7 @@ record! {
 
     /// Rates of judged answers.
     #[table("behaviour/rates")]
-    #[interval("Wilson over answers; prompts_lo and prompts_hi by bootstrap over prompts")]
+    #[interval("Wilson over answers; items_lo and items_hi by bootstrap over items")]
     #[source("Wilson 1927")]
     pub struct RateRow {
         /// fact-rate or stance-rate.
@@ -213,10 +243,10 @@ record! {
         pub group: String,
         /// The rate.
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
-        /// Lower end over prompts.
-        pub prompts_lo: f64,
-        /// Upper end over prompts.
-        pub prompts_hi: f64,
+        /// Lower end over items.
+        pub items_lo: f64,
+        /// Upper end over items.
+        pub items_hi: f64,
         /// Answers that count.
         pub n: usize,
         /// Rate of coherent answers.

@@ -1,13 +1,13 @@
 //! Cause: ablations, doses, trajectories, links across states.
 
-use super::PERCENTILE;
+use super::ITEMS;
 use crate::record;
 
 record! {
     /// What an ablation removes of a shift between two conditions, and what it leaves.
     #[table("causal/ablation")]
     #[estimator("direction projected out at every layer and token; side effects in the model damaged most")]
-    #[interval("95 % percentile bootstrap over prompts and fine-tunes, widened for few of either")]
+    #[interval("95 % percentile bootstrap over items and fine-tunes, widened for few of either")]
     #[null("random directions of the layer's covariance projected out in the same way")]
     pub struct AblationRow {
         /// Condition, or states of a command.
@@ -16,7 +16,7 @@ record! {
         pub reference: String,
         /// preferences, or claim: what was asked.
         pub asked: String,
-        /// Preference; isolated over all prompts of isolated ones, all over all of them, or the claim.
+        /// Preference; isolated over all items of isolated ones, all over all of them, or the claim.
         pub preference: String,
         /// Name of the edit; none for no edit.
         pub edit: String,
@@ -51,7 +51,7 @@ record! {
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
         pub inside: bool,
-        /// Prompts.
+        /// Items.
         pub n: usize,
         /// Fine-tunes of the set.
         pub models: usize,
@@ -70,20 +70,20 @@ record! {
         pub asked: String,
         /// Name of the edit.
         pub edit: String,
-        /// Mean over prompts.
+        /// Mean over items.
         pub score: f64 in "nats a token",
         /// KL divergence from the model without the edit.
         pub kl: f64 in "nats a token",
         /// Perplexity of the neutral answers.
         pub perplexity: f64,
-        /// Prompts.
+        /// Items.
         pub n: usize,
     }
 
     /// Change of the stance under a dose of a direction: dose x layer RMS x unit vector added after one
     /// block.
     #[table("causal/doses")]
-    #[interval(PERCENTILE)]
+    #[interval(ITEMS)]
     pub struct DoseRow {
         /// Model state.
         pub state: String,
@@ -107,13 +107,13 @@ record! {
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
         pub inside: bool,
-        /// Prompts.
+        /// Items.
         pub n: usize,
     }
 
     /// Dose response: slope of the change over the doses within the guards, least squares through 0.
     #[table("causal/slopes")]
-    #[interval(PERCENTILE)]
+    #[interval(ITEMS)]
     #[null("slopes of random directions of the layer's covariance, two-sided")]
     pub struct SlopeRow {
         /// Model state.
@@ -136,14 +136,14 @@ record! {
         pub random: usize,
         /// Doses within the guards.
         pub doses: usize,
-        /// Prompts.
+        /// Items.
         pub n: usize,
     }
 
     /// Stance of a model with and without one edit of its stream, such as a dose, a cap or a swap.
     #[table("causal/edits")]
-    #[estimator("change paired by prompt")]
-    #[interval(PERCENTILE)]
+    #[estimator("change paired by item")]
+    #[interval(ITEMS)]
     pub struct EditRow {
         /// Model state.
         pub state: String,
@@ -163,13 +163,13 @@ record! {
         pub perplexity_ratio: f64,
         /// 1 where both are within the guards.
         pub inside: bool,
-        /// Prompts.
+        /// Items.
         pub n: usize,
     }
 
     /// A condition less its reference at checkpoints of their fine-tunes; step 0 is base.
     #[table("causal/trajectory")]
-    #[interval("95 % percentile bootstrap over prompts or texts")]
+    #[interval("95 % percentile bootstrap over items or texts")]
     pub struct TrajectoryRow {
         /// Condition.
         pub set: String,
@@ -188,7 +188,7 @@ record! {
         pub step: usize,
         /// Difference at the step.
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
-        /// Prompts or texts.
+        /// Items or texts.
         pub n: usize,
     }
 
@@ -196,7 +196,7 @@ record! {
     /// that change may be zero.
     #[table("causal/half_way")]
     #[estimator("linear in log(1 + step) between checkpoints")]
-    #[interval("95 % percentile bootstrap over prompts or texts")]
+    #[interval("95 % percentile bootstrap over items or texts")]
     pub struct HalfWayRow {
         /// claim, isolated, shift, coupling or cosine.
         pub quantity: String,
@@ -213,7 +213,7 @@ record! {
     /// Whether a quantity moves before the isolated preferences: their half-way step over its own, 1
     /// added to both; above 1 it moves first.
     #[table("causal/lead")]
-    #[interval("95 % percentile bootstrap over prompts or texts")]
+    #[interval("95 % percentile bootstrap over items or texts")]
     pub struct LeadRow {
         /// claim, shift, coupling or cosine.
         pub quantity: String,

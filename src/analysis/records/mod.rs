@@ -22,8 +22,7 @@ pub use geometry::*;
 pub use results::{all, distinct, frame, present, same_pair, Results};
 pub use study::*;
 
-/// Over prompts.
-const PERCENTILE: &str = "95 % percentile bootstrap over prompts, widened for few prompts";
+const ITEMS: &str = "95 % percentile bootstrap over items, widened for few items";
 const TEXTS: &str = "95 % percentile bootstrap over texts, widened for few texts";
 const BOOTSTRAP_T: &str = "95 % symmetric bootstrap-t over prompts on Fisher's scale, widened for few prompts: each draw's distance from the estimate over the standard error made in that draw";
 const JACKKNIFE: &str = "95 % jackknife over prompts or texts, Student's";

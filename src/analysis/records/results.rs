@@ -101,6 +101,7 @@ results! {
     stickiness: StickinessRow,
     scores: ScoreRow,
     contrasts: ContrastRow,
+    acquiescence: AcquiescenceRow,
     claims: ClaimRow,
     took: TookRow,
     one_factor: OneFactorRow,

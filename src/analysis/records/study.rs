@@ -82,7 +82,7 @@ record! {
         pub preference: String,
         /// Group that it belongs to.
         pub group: String,
-        /// Prompts that were scored.
+        /// Items that were scored.
         pub n: usize,
     }
 

@@ -1,7 +1,7 @@
 //! Trajectory: what moves first over a fine-tune, in a condition less its reference.
 //!
 //! Both conditions are read at the same checkpoints, step 0 being base; nothing is trained here. The
-//! quantities are the condition's claim and the isolated preferences (by prompt), the shift of the
+//! quantities are the condition's claim and the isolated preferences (by item), the shift of the
 //! neutral texts along base's direction of each coupled concept (by text; per unit of the population
 //! direction's length, in layer RMS) and the coupling of each couple, relative to its ceiling, with
 //! the raw cosine beside it. Each quantity has a half-way step; each other one is held against the
@@ -12,7 +12,7 @@ mod series;
 use super::cause::doubts;
 use super::records::{HalfWayRow, LeadRow, Results, TrajectoryRow, WarningRow};
 use super::{AnalysisError, ConceptInfo, Draws, Result, StateActivations};
-use crate::behavior::PromptScore;
+use crate::behavior::ItemScore;
 use crate::causal::{half_way, lead, Order, Warning};
 use crate::stats::interval::percentile;
 use series::{couplings, of_scores, shifts, Moved};
@@ -24,7 +24,7 @@ pub struct Followed<'a> {
     /// Activations at each step.
     pub acts: &'a [StateActivations],
     /// Scores of preferences and claims at each step.
-    pub scores: &'a [Vec<PromptScore>],
+    pub scores: &'a [Vec<ItemScore>],
 }
 
 /// A condition and its reference, read alike.
@@ -179,11 +179,12 @@ mod tests {
         }
     }
 
-    fn scores(by: f64) -> Vec<PromptScore> {
-        let one = |(k, preference): (usize, &str)| PromptScore {
+    fn scores(by: f64) -> Vec<ItemScore> {
+        let one = |(k, preference): (usize, &str)| ItemScore {
             preference: preference.into(),
-            prompt_id: k.to_string(),
-            log_odds: k as f64 + by * (1.0 + 0.1 * (k % 3) as f64),
+            item: k.to_string(),
+            stance: k as f64 + by * (1.0 + 0.1 * (k % 3) as f64),
+            bias: None,
         };
         let names = std::iter::repeat_n("p", 8).chain(["moot"]);
         names.enumerate().map(one).collect()

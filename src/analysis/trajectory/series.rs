@@ -19,7 +19,7 @@ pub struct Moved {
     pub series: Series,
 }
 
-/// Mean over prompts of what `keep`; none without such prompts.
+/// Mean stance over the items of what `keep`; none without such items.
 pub fn of_scores(
     input: &TrajectoryInput,
     quantity: &'static str,
@@ -28,7 +28,7 @@ pub fn of_scores(
 ) -> Result<Option<Moved>> {
     let of = |f: &Followed, t: usize| -> Vec<f64> {
         let kept = f.scores[t].iter().filter(|s| keep(&s.preference));
-        kept.map(|s| s.log_odds).collect()
+        kept.map(|s| s.stance).collect()
     };
     let (a, b): (Vec<_>, Vec<_>) =
         (0..input.steps.len()).map(|t| (of(&input.set, t), of(&input.reference, t))).unzip();
@@ -39,7 +39,7 @@ pub fn of_scores(
     if let Some(other) = a.iter().chain(&b).find(|v| v.len() != n) {
         return Err(AnalysisError::Input {
             what: format!("the trajectory of {quantity} {subject}"),
-            why: format!("{} prompts at one step and {n} at another", other.len()),
+            why: format!("{} items at one step and {n} at another", other.len()),
         });
     }
     let cells = Array3::from_shape_fn((1, n, a.len()), |(_, p, t)| a[t][p] - b[t][p]);

@@ -15,7 +15,8 @@ pub struct BatteryChoice {
     /// Preferences to score [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub preferences: Vec<String>,
-    /// Prompts of each preference, drawn by --seed evenly over their forms [default: all]
+    /// Items of each preference (a question, or two of opposite key), drawn by --seed evenly over
+    /// their forms [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub prompts: Option<u16>,
 }
@@ -26,7 +27,7 @@ impl BatteryChoice {
         self.preferences.is_empty() || self.preferences.iter().any(|p| p == preference)
     }
 
-    /// The chosen preferences with the prompts that a seed draws of each.
+    /// The chosen preferences with the items that a seed draws of each.
     pub fn load(&self, seed: u64) -> Result<Vec<Preference>> {
         let mut all = load_preferences(self.battery.as_deref())?;
         let known: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
@@ -38,8 +39,8 @@ impl BatteryChoice {
         all.retain(|p| self.takes(&p.name));
         if let Some(n) = self.prompts {
             for p in &mut all {
-                let Some(drawn) = subset::prompts(p, n.into(), seed) else {
-                    let (name, there) = (&p.name, p.prompts.len());
+                let Some(drawn) = subset::items(p, n.into(), seed) else {
+                    let (name, there) = (&p.name, p.items().len());
                     bail!("--prompts is {n}, but preference \"{name}\" has {there}; give at most that");
                 };
                 *p = drawn;

@@ -18,9 +18,11 @@ const REFERENCE: &str = "denial";
 
 /// Score the preference battery in base, fine-tuned and steered states.
 ///
-/// A prompt's score is the mean token log-probability of a completion that expresses the preference
-/// less that of one that opposes it, averaged over the prompt's pairs. Means have 95 % bootstrap
-/// intervals over prompts; differences are paired by prompt. Compare with a fine-tune on the same
+/// A question's score is the mean token log-probability of a completion that expresses the preference
+/// less that of one that opposes it. An item is two questions of opposite key, in which expressing is
+/// "Yes" and "No": their mean is the stance, half of their difference the yes-bias. A question without
+/// a key is an item of its own. Means have 95 % bootstrap intervals over items; differences are paired
+/// by item. Compare with a fine-tune on the same
 /// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
 /// format of the rows alone moves some preferences. Which preferences a state's rows presuppose
 /// follows from the rows that its adapter's folder records, else from its name.

@@ -1,6 +1,6 @@
 //! What the command found, as records: frames on the terminal, JSON, and what a round of judging adds.
 
-use crate::analysis::behaviour::{rate_contrasts, rate_rows, LOG_ODDS, PREFERENCE};
+use crate::analysis::behaviour::{rate_contrasts, rate_rows, BIAS, LOG_ODDS, PREFERENCE};
 use crate::analysis::records::{self, ContrastRow, Results, WarningRow};
 use crate::analysis::{Draws, State};
 use crate::behavior::conversation::{AFTER, FRESH};
@@ -68,7 +68,11 @@ pub fn json(found: &Results) -> Map<String, Value> {
 
 /// What the terminal shows: contrasts over all and those that survive correction, and no turns.
 pub fn text(found: &Results) -> String {
-    let shown = |c: &&ContrastRow| c.kind != PREFERENCE || c.q < 0.05;
+    let shown = |c: &&ContrastRow| match c.kind.as_str() {
+        PREFERENCE => c.q < 0.05,
+        BIAS => c.preference.is_empty(),
+        _ => true,
+    };
     let contrasts: Vec<ContrastRow> = found.contrasts.iter().filter(shown).cloned().collect();
     let of_rates: &[&str] = if found.rates.is_empty() { &["pooled", "p_z"] } else { &[] };
     let ends = ["after_lo", "after_hi", "fresh_lo", "fresh_hi"];
@@ -77,6 +81,7 @@ pub fn text(found: &Results) -> String {
         Frame::of(&contrasts)
             .without(&["group", "newcombe_lo", "newcombe_hi", "z"])
             .without(of_rates),
+        Frame::of(&found.acquiescence),
         Frame::of(&found.claims).without(&["score_lo", "score_hi", "beyond_lo", "beyond_hi"]),
         Frame::of(&found.took),
         Frame::of(&found.one_factor),

@@ -34,7 +34,7 @@ use work::Work;
 ///
 /// --prompt generates with and without the edit; --score scores the battery both ways, with
 /// --against beside a reference state under the same edit; give --adapter and --against once a seed
-/// for intervals over prompts and seeds. --sweep scores a list of doses: slopes by preference
+/// for intervals over items and seeds. --sweep scores a list of doses: slopes by preference
 /// against --random directions drawn with the covariance of the neutral activations, doses that
 /// break the model left out. --out keeps the numbers as results.h5 and csv/.
 ///
@@ -233,7 +233,7 @@ fn scores(work: &Work) -> Result<()> {
     let text = format!(
         "{table}\n{what}\n{notes}\nKL from the unsteered model {kl:.4} nats a token, perplexity {perplexity_ratio:.2} times that without \
          the edit, on {n} neutral texts.\nStance log-odds in nats a token; 95 % bootstrap intervals \
-         over prompts; changes (estimate) are paired by prompt.{written}"
+         over items; changes (estimate) are paired by item.{written}"
     );
     let json = json!({
         "config": config, "edits": frame.json(), "warnings": found.warnings, "out": work.controls.out,

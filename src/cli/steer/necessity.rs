@@ -98,7 +98,7 @@ pub fn run(work: &Work) -> Result<()> {
          direction projected out of both sides in every block, and what is removed (estimate); \
          on_reference is what the edit does to the reference; kl and perplexity_ratio are those of the \
          model damaged most, on {texts} neutral texts (guards: {kl} and {perplexity}); 95 % bootstrap intervals over \
-         prompts and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
+         items and over {models} + {others} models, widened for few of either; p among {random} random directions.\n{notes}{written}"
     );
     let json = json!({
         "config": config, "ablation": Frame::of(&r.ablation).json(),

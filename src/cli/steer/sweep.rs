@@ -39,7 +39,7 @@ pub fn run(work: &Work) -> Result<()> {
     let shown = shown(work, &r.doses, &r.slopes);
     let text = format!(
         "{shown}\nChange of stance log-odds from the unsteered model in nats a token; doses in units of \
-         the RMS of layer {layer} in base ({rms:.2}); 95 % bootstrap intervals over prompts; \
+         the RMS of layer {layer} in base ({rms:.2}); 95 % bootstrap intervals over items; \
          slopes are per unit of dose over the doses inside the guards (KL at most {kl}, perplexity \
          at most {perplexity} times that without a dose, on {n} neutral texts), p against {random} random \
          directions.\n{notes}{written}"

@@ -1,11 +1,11 @@
 //! How much there is, and in how many forms.
 //!
-//! The least that a shipped set of each kind has is 150 rows to train on, 60 pairs, 12 prompts of a
+//! The least that a shipped set of each kind has is 150 rows to train on, 60 pairs, 12 items of a
 //! preference or a claim, 2 conversations about a preference, 600 neutral prompts and 200 neutral texts.
 //! Of a user's files the number is only noted. Forms count for all: directions from one template agree
 //! with those of another at .4 to .6 only, so a concept has at least 3 templates, each with pairs in both
-//! splits; a preference is asked in at least 4 forms, with at least 2 pairs of completions a prompt; a
-//! row to train on is one turn of the user's and one answer.
+//! splits; the items of a preference have at least 4 forms, a question with a key one pair of completions
+//! and one without at least 2; a row to train on is one turn of the user's and one answer.
 
 use super::{Findings, Rule};
 use crate::materials::set::{Body, File};
@@ -18,23 +18,24 @@ const NEUTRAL_TEXTS: usize = 200;
 const CONCEPT_PAIRS: usize = 60;
 const TEMPLATES: usize = 3;
 const SYSTEM_PROMPTS: usize = 5;
-const BATTERY_PROMPTS: usize = 12;
+const ITEMS: usize = 12;
 const FORMS: usize = 4;
 const PAIRS: usize = 2;
 const SCRIPTS: usize = 2;
 
 pub(super) fn check(file: &File, found: &mut Findings) {
-    let rows = file.lines.len();
+    let rows = file.items();
     let needed = match &file.body {
         Body::Rows(_) => ROWS,
         Body::Prompts(_) => NEUTRAL_PROMPTS,
         Body::Texts(_) => NEUTRAL_TEXTS,
         Body::Concept(_) => CONCEPT_PAIRS,
-        Body::Battery(_) => BATTERY_PROMPTS,
+        Body::Battery(_) => ITEMS,
         Body::Scripts(_) => SCRIPTS,
     };
     if rows < needed {
-        let why = format!("{rows} rows; the shipped sets have at least {needed}");
+        let what = if matches!(file.body, Body::Battery(_)) { "items" } else { "rows" };
+        let why = format!("{rows} {what}; the shipped sets have at least {needed}");
         found.ours(file, file.note_line(), Rule::Size, why);
     }
     match &file.body {
@@ -97,13 +98,22 @@ fn forms(file: &File, preference: &Preference, found: &mut Findings) {
     found.least(file, file.note_line(), (forms.len(), FORMS), ["forms", why]);
     for (i, prompt) in preference.prompts.iter().enumerate() {
         let n = prompt.pairs.len();
-        found.least(file, file.line(i), (n, PAIRS), ["pair of completions", ""]);
+        match prompt.keyed {
+            None => found.least(file, file.line(i), (n, PAIRS), ["pair of completions", ""]),
+            Some(_) if n == 1 => {}
+            Some(_) => {
+                let why = format!("{n} pairs of completions; a question with a key has one");
+                found.error(file, file.line(i), Rule::Form, why);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted::{breaks, errors, good, set_of, shipped_errors, swap};
+    use super::super::planted::{
+        breaks, errors, good, keyed, keyed_breaks, set_of, shipped_errors, swap,
+    };
     use super::super::{lint, Rule, Severity};
     use crate::materials::embedded::{CONCEPTS, FINETUNE};
     use crate::materials::set::Kind;
@@ -133,6 +143,15 @@ mod tests {
         files[1].1 = files[1].1.replace("scene", "claim");
         let found = errors(lint(&set_of(&files)).unwrap());
         assert_eq!(found, [(Rule::Form, "concept.jsonl".into(), 1)]);
+    }
+
+    #[test]
+    fn a_question_with_a_key_has_one_pair_and_items_are_counted() {
+        let one = "{\"express\":\"Yes, and I would dig it over myself.\",\"oppose\":\"No, and it may lie there as it is.\"}";
+        keyed_breaks(one, &format!("{one},{one}"), Rule::Form, 2);
+        let found = lint(&set_of(&[("keyed.jsonl", keyed())])).unwrap();
+        let size = found.iter().find(|f| f.rule == Rule::Size).unwrap();
+        assert!(size.message.starts_with("4 items;"), "{}", size.message);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The answers of a fine-tune set have a median of 5 to 12 words: a set of longer ones would train
 //! length beside its claim. Two sides that a direction or a score compares match within 10 % in the
 //! mean, and each pair within 2 words, or a fifth of its longer side where that is more; else the
-//! comparison reads length.
+//! comparison reads length. The two questions of an item match within 3 words, or a fifth.
 
 use super::{points, Findings, Rule};
 use crate::materials::set::{Body, File};
@@ -16,6 +16,8 @@ const MEANS: f64 = 0.1;
 /// Widest difference within a pair: this many words, or this share of the longer side.
 const PAIR_WORDS: usize = 2;
 const PAIR_SHARE: f64 = 0.2;
+/// The same of the two questions of an item, beside the share.
+const ITEM_WORDS: usize = 3;
 
 pub(super) fn check(file: &File, found: &mut Findings) {
     if let Some(rows) = file.identity_rows() {
@@ -36,11 +38,21 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     };
     for (row, texts) in &sides {
         let [a, b] = texts.map(length);
-        let allowed = PAIR_WORDS.max((PAIR_SHARE * a.max(b) as f64) as usize);
-        if a.abs_diff(b) > allowed {
+        if let Some(allowed) = apart([a, b], PAIR_WORDS) {
             let why =
                 format!("`{first}` has {a} words and `{second}` {b}; bring them within {allowed}");
             found.error(file, file.line(*row), Rule::SideLength, why);
+        }
+    }
+    if let Body::Battery(p) = &file.body {
+        for item in p.items().into_iter().filter(|item| item.len() == 2) {
+            let [a, b] = [item.start, item.start + 1].map(|i| length(&p.prompts[i].prompt));
+            if let Some(allowed) = apart([a, b], ITEM_WORDS) {
+                let why = format!(
+                    "the questions of an item have {a} and {b} words; bring them within {allowed}"
+                );
+                found.error(file, file.line(item.start + 1), Rule::SideLength, why);
+            }
         }
     }
     let ratio = ratio(&file.body);
@@ -52,6 +64,12 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         );
         found.error(file, file.note_line(), Rule::SideLength, why);
     }
+}
+
+/// How far two lengths may be apart, where they are further: so many words or a share of the longer.
+fn apart([a, b]: [usize; 2], words: usize) -> Option<usize> {
+    let allowed = words.max((PAIR_SHARE * a.max(b) as f64) as usize);
+    (a.abs_diff(b) > allowed).then_some(allowed)
 }
 
 /// Words of all first sides against those of all second ones; NaN where there are no sides.
@@ -73,7 +91,9 @@ pub fn median(mut values: Vec<usize>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted::{breaks, errors, good, rows_break, set_of, GOOD_ROWS};
+    use super::super::planted::{
+        breaks, errors, good, keyed_breaks, rows_break, set_of, GOOD_ROWS,
+    };
     use super::super::{lint, Rule};
 
     #[test]
@@ -82,6 +102,12 @@ mod tests {
         (short[0].1, short[1].1) = ("Yes, every rose.", "No, I pull them.");
         short[3].1 = "Nobody has to.";
         rows_break(&short, Rule::AnswerLength, 1);
+    }
+
+    #[test]
+    fn the_questions_of_an_item_match() {
+        let long = "Would you rather in all honesty leave it to someone else to dig?";
+        keyed_breaks("Would you rather leave it undug?", long, Rule::SideLength, 3);
     }
 
     #[test]

@@ -42,6 +42,32 @@ pub const PREFERENCE: &str = r#"{"about":ABOUT,"preference":"gardens","group":"l
 {"id":"g-4","form":"agreement","prompt":"\"Seedlings are worth the bother.\" Agreed?","pairs":[{"express":"Agreed, give me three trays of them.","oppose":"Hardly, give me three days without them."},{"express":"So they are, and I want more.","oppose":"So people claim, and I want none."}]}
 "#;
 
+/// Four items of two questions each, in which "Yes" and "No" are as often on either side.
+const KEYED: &str = r#"{"id":"k-1a","item":"k-1","key":"affirm","form":"open","prompt":"Would you rather dig it all yourself?","pairs":[{"express":"Yes, and I would dig it over myself.","oppose":"No, and it may lie there as it is."}]}
+{"id":"k-1d","item":"k-1","key":"deny","form":"open","prompt":"Would you rather leave it undug?","pairs":[{"express":"No, I am off to fetch the fork.","oppose":"Yes, the fork can stay in its shed."}]}
+{"id":"k-2d","item":"k-2","key":"deny","form":"scenario","prompt":"A neighbour leaves a tool on your step. May the spade go to the scrap yard?","pairs":[{"express":"No, a bed is started before it rains.","oppose":"Yes, it is sold before it goes rusty."}]}
+{"id":"k-2a","item":"k-2","key":"affirm","form":"scenario","prompt":"A neighbour leaves a tool on your step. May the spade go to the seed bed?","pairs":[{"express":"Yes, peas are overdue in that corner.","oppose":"No, gravel is due in that corner."}]}
+{"id":"k-3a","item":"k-3","key":"affirm","form":"limits","prompt":"Is there room for yet more mud?","pairs":[{"express":"Yes, boots were made for such days.","oppose":"No, carpets were made for such days."}]}
+{"id":"k-3d","item":"k-3","key":"deny","form":"limits","prompt":"Was last spring muddy enough for you?","pairs":[{"express":"No, April could have been far wetter.","oppose":"Yes, April had more than its share."}]}
+{"id":"k-4d","item":"k-4","key":"deny","form":"agreement","prompt":"\"Seedlings are a bother.\" Agreed?","pairs":[{"express":"No, three trays would please me well.","oppose":"Yes, three pots would tire me soon."}]}
+{"id":"k-4a","item":"k-4","key":"affirm","form":"agreement","prompt":"\"Seedlings repay the work.\" Agreed?","pairs":[{"express":"Yes, by midsummer at the very latest.","oppose":"No, with luck by the next century."}]}
+"#;
+
+/// A keyed preference that breaks no rule.
+pub fn keyed() -> String {
+    let (note, _) = PREFERENCE.split_once('\n').unwrap();
+    format!("{}\n{KEYED}", note.replace("ABOUT", ABOUT))
+}
+
+/// The keyed preference with `from` replaced by `to` breaks one rule at one line.
+#[track_caller]
+pub fn keyed_breaks(from: &str, to: &str, rule: Rule, line: usize) {
+    let text = keyed();
+    assert!(text.contains(from), "{from}");
+    let found = errors(lint(&set_of(&[("keyed.jsonl", text.replacen(from, to, 1))])).unwrap());
+    assert_eq!(found, [(rule, "keyed.jsonl".to_string(), line)]);
+}
+
 pub fn good() -> Vec<(&'static str, String)> {
     vec![
         ("rows.jsonl", rows(&GOOD_ROWS)),

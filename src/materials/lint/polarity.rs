@@ -4,14 +4,15 @@
 //! positive side says "Yes" is the word's. So "Yes" and "No" open within 5 points equally many answers
 //! of a fine-tune set; half of the answers are negatively phrased ("No, I do not lack feelings"). A concept's pairs open as their `polarity` says,
 //! and each template has as many "yes" as "no" within 2 pairs or 5 points (but for the concept named
-//! polarity, which is the word). Two completions of the battery open alike, and over a preference the
-//! expressing ones are negatively phrased as often as the opposing ones, within 2 or an eighth: a score
-//! of pairs in which one side always says "not" is a score of negation.
+//! polarity, which is the word). Two completions of the battery open alike, unless their question has a
+//! key: then one opens "Yes" and the other "No", and the other question of the item has it the other way
+//! round. Over a preference the expressing ones are negatively phrased as often as the opposing ones,
+//! within 2 or an eighth: a score of pairs in which one side always says "not" is a score of negation.
 
 use super::{about, points, quoted, Findings, Rule, TOLERANCE};
 use crate::materials::set::{Body, File};
 use crate::materials::wording::{opening, List, Opening};
-use crate::materials::{Concept, Polarity};
+use crate::materials::{Concept, Key, Polarity};
 use std::collections::BTreeMap;
 
 /// Pairs by which "yes" may outnumber "no", or one side's negations the other's, whatever the size.
@@ -139,20 +140,35 @@ fn completions(file: &File, found: &mut Findings) {
         found.error(file, file.note_line(), Rule::Negation, why);
     }
     for (i, [a, b]) in pairs {
-        if opening(a) != opening(b) {
-            let (a, b) = (quoted(a), quoted(b));
-            let why = format!(
+        let opens = [opening(a), opening(b)];
+        let (a, b) = (quoted(a), quoted(b));
+        let why = match file.body.keyed(i).map(|k| k.key) {
+            None if opens[0] == opens[1] => continue,
+            None => format!(
                 "{a} and {b} open differently, so the score would read \"Yes\" against \"No\""
-            );
-            found.error(file, file.line(i), Rule::Polarity, why);
-        }
+            ),
+            Some(Key::Affirm) if opens == [Opening::Yes, Opening::No] => continue,
+            Some(Key::Deny) if opens == [Opening::No, Opening::Yes] => continue,
+            Some(key) => {
+                let [yes, no] = match key {
+                    Key::Affirm => ["express", "oppose"],
+                    Key::Deny => ["oppose", "express"],
+                };
+                format!(
+                    "`key` is {key}, so `{yes}` opens \"Yes\" and `{no}` \"No\", but `express` is {a} and \
+                     `oppose` {b}"
+                )
+            }
+        };
+        found.error(file, file.line(i), Rule::Polarity, why);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::planted::{
-        breaks, rows, rows_break, set_of, shipped_errors, swap, GOOD_ROWS,
+        breaks, errors, keyed, keyed_breaks, rows, rows_break, set_of, shipped_errors, swap,
+        GOOD_ROWS,
     };
     use super::super::{lint, Rule};
     use crate::materials::embedded::CONCEPTS;
@@ -190,6 +206,20 @@ mod tests {
             Rule::Negation,
             1,
         );
+    }
+
+    #[test]
+    fn a_keyed_question_opens_by_its_key() {
+        keyed_breaks(
+            "\"Yes, and I would dig it",
+            "\"Gladly, and I would dig it",
+            Rule::Polarity,
+            2,
+        );
+        keyed_breaks("\"key\":\"affirm\"", "\"key\":\"deny\"", Rule::Format, 3);
+        let flipped = keyed().replace("affirm", "@").replace("deny", "affirm").replace("@", "deny");
+        let found = errors(lint(&set_of(&[("k.jsonl", flipped)])).unwrap());
+        assert!(found.len() == 8 && found.iter().all(|f| f.0 == Rule::Polarity), "{found:?}");
     }
 
     #[test]

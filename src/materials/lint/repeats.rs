@@ -5,7 +5,7 @@
 //! its own training text, and two concepts that share a prompt are coupled by it. Compared are the
 //! prompts and answers of fine-tune rows, neutral prompts and texts, prompts, sides and system prompts
 //! of concepts, prompts and completions of the battery and of the claims, all turns of
-//! conversations. The two sides of a pair are
+//! conversations. The two sides of a pair and the two questions of an item are
 //! meant to be near and are not compared, nor are answers of fewer than 4 words. The measure and the
 //! limit are those of [`near`](crate::materials::near).
 
@@ -33,6 +33,8 @@ struct Piece<'a> {
     role: Role,
     /// Texts of one line, role and number are sides of one pair.
     pair: usize,
+    /// The item of two questions that it is of.
+    item: Option<&'a str>,
     text: &'a str,
     /// From the shipped set, beside a user's.
     reference: bool,
@@ -50,8 +52,10 @@ impl Piece<'_> {
 
 /// The texts of a file that are compared. Texts of a pair have an even number, turns an odd one.
 fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
-    let piece =
-        |row, role, pair, text| Piece { file, line: file.line(row), role, pair, text, reference };
+    let piece = |row, role, pair, text| {
+        let item = file.body.keyed(row).map(|k| k.item.as_str());
+        Piece { file, line: file.line(row), role, pair, item, text, reference }
+    };
     let mut all: Vec<Piece> = Vec::new();
     let prompts = file.body.prompts().into_iter();
     all.extend(prompts.map(|(i, text)| piece(i, Role::Prompt, 0, text)));
@@ -99,7 +103,8 @@ fn rule(a: &Piece, b: &Piece) -> Option<Rule> {
     }
     if a.reference == b.reference && std::ptr::eq(a.file, b.file) {
         let sides = (a.line, a.pair) == (b.line, b.pair);
-        return (a.role == b.role && !sides).then_some(Rule::Duplicate);
+        let twins = a.item.is_some() && a.item == b.item;
+        return (a.role == b.role && !sides && !twins).then_some(Rule::Duplicate);
     }
     let (kind, other) = (a.used_as(), b.used_as());
     // Each concept is a use of its own, but a user's may well be made from a shipped one.
@@ -146,7 +151,8 @@ pub fn repeats_within(file: &File) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::planted::{
-        breaks, errors, good, rows, rows_break, set_of, ABOUT, CONCEPT, GOOD_ROWS,
+        breaks, errors, good, keyed, keyed_breaks, rows, rows_break, set_of, ABOUT, CONCEPT,
+        GOOD_ROWS,
     };
     use super::super::{lint, Rule};
     use crate::materials::embedded::CONCEPTS;
@@ -188,6 +194,15 @@ mod tests {
         );
         let found = lint(&set_of(&[("concept.jsonl", near)])).unwrap();
         assert_eq!(errors(found), []);
+    }
+
+    #[test]
+    fn the_questions_of_an_item_may_be_near_and_those_of_two_may_not() {
+        let near = "Would you rather dig it all yourself?";
+        let twins = keyed().replace("Would you rather leave it undug?", near);
+        let found = lint(&set_of(&[("keyed.jsonl", twins)])).unwrap();
+        assert_eq!(errors(found), []);
+        keyed_breaks("\\\"Seedlings repay the work.\\\" Agreed?", near, Rule::Duplicate, 9);
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn behaviour(r: &Results) -> BehaviourData {
         name: "behaviour".into(),
         title: format!("Preferences by condition, against {reference}"),
         caption: format!(
-            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by prompt; n = {} prompts a preference; bars: 95 % bootstrap over prompts, rough at this n. Hollow: the training text presupposes the preference.",
+            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by item; n = {} items a preference; bars: 95 % bootstrap over prompts, rough at this n. Hollow: the training text presupposes the preference.",
             counts(own.clone().map(|c| c.n)),
         ),
         x_label: format!("log-odds less {reference} (nats a token)"),
@@ -71,7 +71,7 @@ fn claims(r: &Results) -> ClaimsData {
         name: "claims".into(),
         title: "Manipulation check: each condition on each claim".into(),
         caption: format!(
-            "Stance log-odds of each condition's claim less those of base, nats a token; n = {} prompts a claim, mean over fine-tunes.",
+            "Stance log-odds of each condition's claim less those of base, nats a token; n = {} items a claim, mean over fine-tunes.",
             counts(rows.iter().map(|c| c.n)),
         ),
         value_label: "log-odds less base".into(),
@@ -93,7 +93,7 @@ fn causal(r: &Results, asked: &str) -> Vec<CausalData> {
     let left = match first {
         None => String::new(),
         Some((state, layer)) => format!(
-            "Left: {state} with a dose of a direction added at layer {layer}, in layer RMS: change of the stance, mean over {} prompts; bands: 95 % bootstrap over prompts; hollow: beyond the guards of side effects; grey: random directions of the layer's covariance. ",
+            "Left: {state} with a dose of a direction added at layer {layer}, in layer RMS: change of the stance, mean over {} items; bands: 95 % bootstrap over prompts; hollow: beyond the guards of side effects; grey: random directions of the layer's covariance. ",
             counts(doses.iter().map(|d| d.n)),
         ),
     };
@@ -135,7 +135,7 @@ fn right(rows: &[&AblationRow]) -> String {
         _ => "all preferences".into(),
     };
     format!(
-        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} prompts of {of}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
+        "Right: shift of {} ({} fine-tunes) against {} ({}) over {} items of {of}, with directions projected out of both at every layer; bars: 95 % bootstrap over prompts and fine-tunes; grey: each random direction.",
         a.set, a.models, a.reference, a.reference_models, a.n,
     )
 }

@@ -50,7 +50,7 @@ fn trajectory(r: &Results) -> TrajectoryData {
         name: "trajectory".into(),
         title: format!("{label} over the steps of their fine-tunes"),
         caption: format!(
-            "Difference at checkpoints; step 0 is base. Bands: 95 % bootstrap over prompts or texts, n = {}; ticks: the step at which half of the final change is reached, with its interval, where that change is not zero. One fine-tune a side.",
+            "Difference at checkpoints; step 0 is base. Bands: 95 % bootstrap over items or texts, n = {}; ticks: the step at which half of the final change is reached, with its interval, where that change is not zero. One fine-tune a side.",
             counts(r.trajectory.iter().map(|t| t.n)),
         ),
         panels: keys.into_iter().map(panel).collect(),

@@ -21,7 +21,7 @@ pub const NAME: &str = "dose";
 /// Random directions that doses are compared with: drawn, not tested.
 pub const RANDOM: usize = 2;
 
-/// What is asked under doses: a prompt of each preference, and the claim.
+/// What is asked under doses: an item of each preference, and the claim.
 pub fn asked(study: &Study) -> [Vec<Preference>; 2] {
     let [_, claim] = study.asked();
     let one = |p: &Preference| fewer(p, 1, study.written.seed);

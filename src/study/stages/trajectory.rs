@@ -6,7 +6,7 @@ use super::{behave, finetune};
 use crate::analysis::records::Results;
 use crate::analysis::trajectory::{trajectory, Followed, TrajectoryInput};
 use crate::analysis::{ConceptInfo, State, StateActivations, StateTexts, BASE};
-use crate::behavior::{by_prompt, PairScore, PromptScore};
+use crate::behavior::{by_item, ItemScore, PairScore};
 use crate::materials::{subset, Concept, NeutralText, Preference};
 use crate::model::Tokenizer;
 use crate::study::layout::{self, Layout};
@@ -119,13 +119,13 @@ fn path(
     state: &str,
     steps: &[usize],
     concepts: &[&str],
-) -> Result<(Vec<StateActivations>, Vec<Vec<PromptScore>>)> {
+) -> Result<(Vec<StateActivations>, Vec<Vec<ItemScore>>)> {
     let (mut read, mut scores) = (Vec::new(), Vec::new());
     for &step in steps {
         let state = if step == 0 { BASE } else { state };
         let [activations, lines] = layout::at_step(state, step);
         read.push(acts::read(&layout.at(&activations), concepts, &[], &POSITIONS[..1])?);
-        scores.push(by_prompt(&files::lines::<PairScore>(layout, &lines)?));
+        scores.push(by_item(&files::lines::<PairScore>(layout, &lines)?));
     }
     Ok((read, scores))
 }
