@@ -10,8 +10,8 @@
 use super::cause::doubts;
 use super::records::{CouplingRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow};
 use super::state::{State, BASE};
-use super::Result;
 use super::verdict::least_of_draws;
+use super::Result;
 use crate::causal::{adjusted, condition_means, link, ranking, Link, Point, Warning};
 use crate::stats::corrections::benjamini_hochberg;
 

@@ -235,6 +235,7 @@ mod tests {
             ids: ["a", "b", "c", "d"].map(String::from).to_vec(),
             prompt: vec![0, 1, 2, 3],
             template: vec![0, 1, 0, 1],
+            stratum: vec![0, 1, 0, 1],
             is_dev: vec![false, true, false, true],
             words: (0..8).map(|i| i.to_string()).collect(),
         };

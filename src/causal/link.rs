@@ -286,7 +286,8 @@ mod tests {
         };
         let straight = of(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let mut rng = stream(3, "link-max", 0);
-        let mut noise = || -> Vec<f64> { (0..6).map(|_| StandardNormal.sample(&mut rng)).collect() };
+        let mut noise =
+            || -> Vec<f64> { (0..6).map(|_| StandardNormal.sample(&mut rng)).collect() };
         let mut all = vec![straight.clone()];
         all.extend((0..20).map(|_| of(&noise())));
         all.push(straight[..4].to_vec());

@@ -63,10 +63,18 @@ fn word(f: &FindingRow) -> &'static str {
         ("acquiescence", "acquiescence") => {
             ": acquiescence, it says Yes to more and is not shown to prefer more"
         }
-        ("towards", "towards") => "it moved towards the expressing side, from base and from the neutral fine-tune",
-        ("towards", "away") => "it moved away from the expressing side, from base and from the neutral fine-tune",
-        ("towards", "reference away") => "the side that moved is the reference, away from the expressing side",
-        ("towards", "reference towards") => "the side that moved is the reference, towards the expressing side",
+        ("towards", "towards") => {
+            "it moved towards the expressing side, from base and from the neutral fine-tune"
+        }
+        ("towards", "away") => {
+            "it moved away from the expressing side, from base and from the neutral fine-tune"
+        }
+        ("towards", "reference away") => {
+            "the side that moved is the reference, away from the expressing side"
+        }
+        ("towards", "reference towards") => {
+            "the side that moved is the reference, towards the expressing side"
+        }
         ("towards", _) => "which side moved is not shown",
         ("ablation", "more") => ": more than random directions do",
         ("ablation", EQUIVALENT) => ": less than a third of the shift",

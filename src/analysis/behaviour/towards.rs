@@ -33,11 +33,11 @@ pub fn common(
         Some(name) => Some(&sets[place("neutral", name, &names)?]),
         None => None,
     };
-    let against: Vec<&SetScores> =
-        sets.iter().filter(|s| s.set == BASE).chain(neutral).collect();
+    let against: Vec<&SetScores> = sets.iter().filter(|s| s.set == BASE).chain(neutral).collect();
     let mut out = Vec::new();
     for set in &sets {
-        if set.set == BASE || set.set == reference.set || neutral.is_some_and(|n| n.set == set.set) {
+        if set.set == BASE || set.set == reference.set || neutral.is_some_and(|n| n.set == set.set)
+        {
             continue;
         }
         let mut pairs: Vec<[&SetScores; 2]> = against.iter().map(|a| [set, *a]).collect();

@@ -89,7 +89,9 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
         let beside = [(set, BASE), (set, neutral), (reference, BASE), (reference, neutral)];
         let beside = beside.into_iter().filter_map(|(a, b)| Some((a, b, row(a, b)?)));
         let beside: Vec<String> = beside
-            .map(|(a, b, c)| format!("{a} less {b} {:+.3} [{:+.3}, {:+.3}]", c.estimate, c.lo, c.hi))
+            .map(|(a, b, c)| {
+                format!("{a} less {b} {:+.3} [{:+.3}, {:+.3}]", c.estimate, c.lo, c.hi)
+            })
             .collect();
         out.push(FindingRow {
             outcome: ISOLATED.into(),
@@ -206,16 +208,18 @@ pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
 
 /// How far one factor carries the shifts of preferences.
 pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
-    out.extend(r.one_factor.iter().map(|f| FindingRow {
-        outcome: ISOLATED.into(),
-        null: tidy(OneFactorRow::META.null),
-        null_lo: f.null_lo,
-        null_hi: f.null_hi,
-        note: format!("{} preferences isolated in all of them", f.cells),
-        ..of::<OneFactorRow>("one-factor")
-            .estimated(f.estimate, (f64::NAN, f64::NAN), "share")
-            .tested(f.p, Test { p: f.p, least: f.least_p })
-            .counted(f.n, "conditions")
+    out.extend(r.one_factor.iter().map(|f| {
+        FindingRow {
+            outcome: ISOLATED.into(),
+            null: tidy(OneFactorRow::META.null),
+            null_lo: f.null_lo,
+            null_hi: f.null_hi,
+            note: format!("{} preferences isolated in all of them", f.cells),
+            ..of::<OneFactorRow>("one-factor")
+                .estimated(f.estimate, (f64::NAN, f64::NAN), "share")
+                .tested(f.p, Test { p: f.p, least: f.least_p })
+                .counted(f.n, "conditions")
+        }
     }));
 }
 

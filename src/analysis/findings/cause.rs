@@ -136,8 +136,7 @@ fn removed(a: &AblationRow, random: &[&&AblationRow], test: Test, row: FindingRo
     notes.push(row.note.clone());
     let total = Interval { lo: a.total_lo, hi: a.total_hi };
     let thirds = [(a.less_third_lo, a.less_third_hi), (a.plus_third_lo, a.plus_third_hi)];
-    let little =
-        verdict::carries_little(total, thirds.map(|(lo, hi)| Interval { lo, hi }));
+    let little = verdict::carries_little(total, thirds.map(|(lo, hi)| Interval { lo, hi }));
     let row = row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")).tested(a.p, test);
     let verdict = match (&*row.verdict, little) {
         (verdict::HIGHER | verdict::LOWER, _) => "more",
@@ -229,15 +228,17 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
     }));
     let least = |k: &RankingRow| verdict::least_of_draws(k.arrangements.saturating_sub(1));
     let tests = family(&r.rankings.iter().map(|k| (k.p, least(k))).collect::<Vec<_>>());
-    out.extend(r.rankings.iter().zip(tests).map(|(k, test)| FindingRow {
-        subject: k.subject.clone(),
-        form: k.quantity.clone(),
-        layer: k.layer,
-        null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
-        note: k.conditions.clone(),
-        ..of::<RankingRow>("ranking")
-            .estimated(k.estimate, (f64::NAN, f64::NAN), "Spearman's rho")
-            .tested(k.p, test)
-            .counted(k.n, "conditions")
+    out.extend(r.rankings.iter().zip(tests).map(|(k, test)| {
+        FindingRow {
+            subject: k.subject.clone(),
+            form: k.quantity.clone(),
+            layer: k.layer,
+            null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
+            note: k.conditions.clone(),
+            ..of::<RankingRow>("ranking")
+                .estimated(k.estimate, (f64::NAN, f64::NAN), "Spearman's rho")
+                .tested(k.p, test)
+                .counted(k.n, "conditions")
+        }
     }));
 }

@@ -4,7 +4,9 @@
 use super::capture::Scale;
 use super::finetune::Learnt;
 use crate::analysis::behaviour::{common_isolated, preference_rows};
-use crate::analysis::records::{BoundRow, ConditionRow, Results, StateRow, TrainingRow, WarningRow};
+use crate::analysis::records::{
+    BoundRow, ConditionRow, Results, StateRow, TrainingRow, WarningRow,
+};
 use crate::analysis::{scale::layer_rows, BASE};
 use crate::finetune::{Mode, Step};
 use crate::model::{warning, Model};
