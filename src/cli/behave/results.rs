@@ -79,7 +79,7 @@ pub fn text(found: &Results) -> String {
     let frames = [
         Frame::of(&found.scores).without(&["pairs"]),
         Frame::of(&contrasts)
-            .without(&["group", "newcombe_lo", "newcombe_hi", "z"])
+            .without(&["group", "cells_of", "least_p", "newcombe_lo", "newcombe_hi", "z"])
             .without(of_rates),
         Frame::of(&found.acquiescence),
         Frame::of(&found.claims).without(&["score_lo", "score_hi", "beyond_lo", "beyond_hi"]),
