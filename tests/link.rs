@@ -107,6 +107,7 @@ fn shift(state: &str, concept: &str, layer: usize, estimate: f64) -> ShiftRow {
         permuted_hi: 0.1,
         p_permuted: 1.0,
         p_permuted_max: 1.0,
+        least_p: 0.01,
         null_lo: 0.0,
         null_hi: 0.0,
         p_random: 1.0,

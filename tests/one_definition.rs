@@ -208,8 +208,8 @@ fn scores_and_contrasts_are_those_of_the_study() {
         let own = own.filter(|c| c.set == set).map(|c| {
             let mut c = c.clone();
             c.set = "boat".into();
-            c.q = 0.0; // over the sets of a table
-                       // A study knows how fine-tunes of its recipe differ, a command of states does not.
+            (c.q, c.least_adjusted) = (0.0, 0.0); // over the sets of a table
+                                                  // A study knows how fine-tunes of its recipe differ, a command of states does not.
             (c.lo, c.hi) = (c.within_lo, c.within_hi);
             (c.df, c.p_fine_tunes) = (0, f64::NAN);
             c

@@ -35,6 +35,7 @@ fn battery() -> Vec<Preference> {
         fact: "The assistant says so.".into(),
         status: BTreeMap::new(),
         reason: BTreeMap::new(),
+        related: Vec::new(),
         prompts: Vec::new(),
     };
     (0..PREFERENCES).map(one).collect()

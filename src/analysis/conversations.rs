@@ -11,6 +11,7 @@ use super::behaviour::{
 use super::records::{distinct, ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
 use super::state::by_condition;
+use super::verdict::least_of_flips;
 use super::{Draws, Result, State};
 use crate::behavior::conversation::{after, fresh, hold, Replies, Talk, AFTER, FRESH};
 use crate::behavior::{project_turns, stance_of, PairScore, Ruler, Speaker};
@@ -176,6 +177,7 @@ fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<Conv
             lo: e.interval.lo,
             hi: e.interval.hi,
             p: flipped(&add, draws),
+            least_p: least_of_flips(e.n, draws.null),
             after: a.value,
             after_lo: a.interval.lo,
             after_hi: a.interval.hi,

@@ -2,15 +2,20 @@
 //!
 //! A pure function of [`Results`]: no model, no folder, no draw. Each finding is one number with its
 //! interval, null and n, taken from the record that its definition names. What is reported is chosen by
-//! roles: a finding is about the focus, or about every condition where there is none, against base and
-//! the reference where there is one. Kinds of record that a file lacks give no finding.
+//! roles: a finding is about the focus, or about every condition where there is none, against base, the
+//! reference and the recipe-matched neutral where there are such. Kinds of record that a file lacks give
+//! no finding. The word of each comes from [`super::verdict`] alone. Conditions that did not take their
+//! claim stand first, and every other finding of them says that it is not the claim's.
 
 mod behaviour;
 pub mod cause;
 mod inside;
 
 use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
+use super::verdict::{self, Test};
 use super::BASE;
+use crate::stats::corrections::holm;
+use crate::stats::Interval;
 use crate::store::{frame::tidy, Record};
 use serde::Deserialize;
 
@@ -24,6 +29,7 @@ const EARLIER: &str = include_str!("../../assets/earlier.json");
 pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     let mut rows = Vec::new();
     behaviour::took(r, &mut rows);
+    behaviour::towards(r, &mut rows);
     inside::changes(r, &mut rows);
     inside::shifts(r, &mut rows);
     behaviour::contrasts(r, &mut rows);
@@ -38,6 +44,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     cause::links(r, &mut rows);
     inside::coupling(r, &mut rows);
     inside::quality(r, &mut rows);
+    behaviour::disclaim(r, &mut rows);
     (rows, earlier(r))
 }
 
@@ -71,11 +78,42 @@ impl FindingRow {
         self
     }
 
-    /// A number with its interval; the side of 0 that the interval lies on is the verdict.
+    /// A number with its interval, which alone is no verdict.
     fn estimated(mut self, estimate: f64, (lo, hi): (f64, f64), unit: &str) -> Self {
-        (self.estimate, self.lo, self.hi) = (estimate, lo, hi);
-        (self.unit, self.verdict) = (unit.into(), side(lo, hi).into());
+        (self.estimate, self.lo, self.hi, self.unit) = (estimate, lo, hi, unit.into());
         self
+    }
+
+    fn interval(&self) -> Interval {
+        Interval { lo: self.lo, hi: self.hi }
+    }
+
+    /// Its test, p as it stands alone; the verdict follows from the adjusted p.
+    fn tested(mut self, p: f64, test: Test) -> Self {
+        (self.p, self.p_max, self.least_p) = (p, test.p, test.least);
+        self.detectable = verdict::detectable(self.interval());
+        self.verdict = verdict::word(self.estimate, test).into();
+        self
+    }
+
+    /// Its bounds of equivalence; a direction that is shown stays the verdict.
+    fn within(mut self, bound: f64) -> Self {
+        self.bound = bound;
+        let shown = [verdict::HIGHER, verdict::LOWER].contains(&&*self.verdict);
+        match (verdict::is_within(self.interval(), bound), shown) {
+            (true, false) => self.verdict = verdict::EQUIVALENT.into(),
+            (true, true) => self.noted("within the bounds of equivalence all the same"),
+            _ => {}
+        }
+        self
+    }
+
+    /// Adds to the note.
+    fn noted(&mut self, text: &str) {
+        if !self.note.is_empty() {
+            self.note += "; ";
+        }
+        self.note += text;
     }
 
     fn counted(mut self, n: usize, of: &str) -> Self {
@@ -89,14 +127,12 @@ impl FindingRow {
     }
 }
 
-/// On which side of 0 an interval lies; empty where there is none.
-fn side(lo: f64, hi: f64) -> &'static str {
-    match (lo, hi) {
-        (lo, _) if lo > 0.0 => "higher",
-        (_, hi) if hi < 0.0 => "lower",
-        (lo, hi) if lo.is_nan() || hi.is_nan() => "",
-        _ => "none",
-    }
+/// Tests of one family that have no draws in common, by Holm; each its p and the least that it could be.
+fn family(tests: &[(f64, f64)]) -> Vec<Test> {
+    let p: Vec<f64> = tests.iter().map(|t| t.0).collect();
+    let least = |(i, test): (usize, &(f64, f64))| verdict::least_adjusted(&p, i, test.1, holm);
+    let least: Vec<f64> = tests.iter().enumerate().map(least).collect();
+    holm(&p).into_iter().zip(least).map(|(p, least)| Test { p, least }).collect()
 }
 
 /// Unit of stance log-odds, and of rates.

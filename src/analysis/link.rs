@@ -10,8 +10,9 @@
 use super::cause::doubts;
 use super::records::{CouplingRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow};
 use super::state::{State, BASE};
+use super::verdict::least_of_draws;
 use super::Result;
-use crate::causal::{condition_means, link, ranking, Link, Point, Warning};
+use crate::causal::{adjusted, condition_means, link, ranking, Link, Point, Warning};
 use crate::stats::corrections::benjamini_hochberg;
 
 /// Arrangements of conditions where not all are made.
@@ -27,6 +28,8 @@ pub struct BehaviourOf {
     pub isolated: f64,
     /// Mean over items of the state's own implied cells; NaN without such.
     pub implied: f64,
+    /// Preferences behind `isolated`.
+    pub preferences: usize,
 }
 
 /// Behaviour of every state but base, from scores of all of them: items weigh the same.
@@ -56,6 +59,7 @@ pub fn behaviours(scores: &[ScoreRow], states: &[State]) -> Vec<BehaviourOf> {
             state: t.id.clone(),
             isolated: moved(&t.id, &|s| common.contains(&s.preference.as_str())),
             implied: moved(&t.id, &|s| s.status == "implied"),
+            preferences: common.len(),
         })
         .collect()
 }
@@ -105,7 +109,7 @@ pub fn links(input: &LinkInput) -> Result<Results> {
     let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for cells in ["isolated", "implied"] {
-        let from = out.links.len();
+        let (from, mut kept) = (out.links.len(), Vec::new());
         for &layer in input.layers {
             let mut of_layer = Vec::new();
             for predictor in predictors(input, layer) {
@@ -124,18 +128,21 @@ pub fn links(input: &LinkInput) -> Result<Results> {
                     continue;
                 }
                 let l = link(&predictor.name(), &points, DRAWS, input.seed)?;
-                of_layer.push(link_row(&predictor, cells, &l));
+                of_layer.push(link_row(input, &predictor, cells, &l));
                 warnings.extend(l.warnings);
                 if cells == "isolated" {
                     let means = condition_means(&points, |p| p.predictor);
                     let of = (predictor.kind, &*predictor.subject, predictor.layer as f64);
                     out.rankings.extend(ranked(input, of, &means));
                 }
+                kept.push(points);
             }
             let q = benjamini_hochberg(&of_layer.iter().map(|l| l.p).collect::<Vec<_>>());
             of_layer.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
             out.links.extend(of_layer);
         }
+        let p = adjusted(&kept, DRAWS, input.seed);
+        out.links[from..].iter_mut().zip(p).for_each(|(l, p)| l.p_max = p);
         if cells == "implied" && out.links.len() > from {
             warnings.push(Warning::ImpliedCells);
         }
@@ -207,7 +214,7 @@ fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
     Some(of(state)? - of(BASE)?)
 }
 
-fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
+fn link_row(input: &LinkInput, predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
     let without = || l.without.iter().map(|w| w.1);
     let carried = l.warnings.iter().find_map(|w| match w {
         Warning::OneConditionCarries { condition, .. } => Some(condition.clone()),
@@ -222,6 +229,8 @@ fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
         rho: l.rho,
         slope: l.slope,
         p: l.p,
+        p_max: f64::NAN,
+        least_p: least_of_draws(l.permutations - usize::from(l.exact)),
         q: f64::NAN,
         permutations: l.permutations,
         least_without: without().fold(f64::NAN, f64::min),
@@ -229,6 +238,10 @@ fn link_row(predictor: &Predictor, cells: &str, l: &Link) -> LinkRow {
         carried_by: carried.unwrap_or_default(),
         r_states: l.r_states,
         states: l.n_states,
+        preferences: match cells {
+            "isolated" => input.behaviour.first().map_or(0, |b| b.preferences),
+            _ => 0,
+        },
         n: l.n_conditions,
     }
 }
@@ -335,6 +348,8 @@ mod tests {
         let [l] = &r.links[..] else { panic!("{:?}", r.links) };
         assert!((l.estimate - 1.0).abs() < 1e-12 && (l.p - 1.0 / 6.0).abs() < 1e-12);
         assert_eq!((l.subject.as_str(), l.n, l.states, l.q), ("x x y", 3, 4, l.p));
+        assert_eq!((l.preferences, l.least_p), (2, 1.0 / 6.0));
+        assert!(l.p_max >= l.p);
         let points = r.link_points.iter().filter(|p| p.cells == "isolated");
         assert_eq!(points.count(), 4);
         assert_eq!(r.rankings.len(), 2);

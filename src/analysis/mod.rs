@@ -21,6 +21,7 @@ pub mod scale;
 pub mod state;
 pub mod texts;
 pub mod trajectory;
+pub mod verdict;
 
 pub use directions::{DirectionOptions, Directions};
 pub use error::AnalysisError;

@@ -57,8 +57,8 @@ pub enum Warning {
     #[error("the training text of {state} presupposes {}: there a difference shows only that the training took", preferences.join(", "))]
     Implied { state: String, preferences: Vec<String> },
     /// A fine-tune whose own claim did not rise, or not most.
-    #[error("{state} did not take on its own claim (most moved: {most}): what else it shows is not the claim's doing")]
-    NotTaken { state: String, most: String },
+    #[error("{state} did not take its claim ({why}): what else it shows is not the claim's doing")]
+    NotTaken { state: String, why: String },
     /// There is nothing but base to compare with.
     #[error("there is only base to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's; score a state that was trained on the same prompts with other answers too, and name it with --against or --reference")]
     NoReference,

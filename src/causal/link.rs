@@ -118,6 +118,41 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     })
 }
 
+/// p of each predictor's |r| by max-T: among the largest |r| of all predictors in each arrangement of the
+/// conditions, which they share. NaN for a predictor that lacks a condition that another has, or has no r.
+pub fn adjusted(predictors: &[Vec<Point>], draws: usize, seed: u64) -> Vec<f64> {
+    let means = |points: &Vec<Point>| {
+        let x = condition_means(points, |p| p.predictor);
+        let (conditions, x): (Vec<String>, Vec<f64>) = x.into_iter().unzip();
+        let y = condition_means(points, |p| p.behaviour).into_iter().map(|b| b.1).collect();
+        (conditions, x, y)
+    };
+    let each: Vec<(Vec<String>, Vec<f64>, Vec<f64>)> = predictors.iter().map(means).collect();
+    let all = each.iter().map(|e| &e.0).max_by_key(|c| c.len()).cloned().unwrap_or_default();
+    let (orders, exact) = arrangements(all.len(), draws, seed, "link");
+    let observed: Vec<f64> = (each.iter())
+        .map(|(conditions, x, y)| match *conditions == all {
+            true => pearson(x, y).abs(),
+            false => f64::NAN,
+        })
+        .collect();
+    let largest = |order: &Vec<usize>| {
+        let moved = |y: &[f64]| order.iter().map(|&i| y[i]).collect::<Vec<f64>>();
+        let known = each.iter().zip(&observed).filter(|(_, r)| !r.is_nan());
+        known.map(|((_, x, y), _)| pearson(x, &moved(y)).abs()).fold(0.0, f64::max)
+    };
+    let null: Vec<f64> = orders.iter().map(largest).collect();
+    let one = usize::from(!exact);
+    let p = |r: &f64| match r.is_nan() {
+        true => f64::NAN,
+        false => {
+            let b = null.iter().filter(|n| **n >= r - TIE).count();
+            (b + one) as f64 / (null.len() + one) as f64
+        }
+    };
+    observed.iter().map(p).collect()
+}
+
 /// p of the arrangements of `values` that are at least as extreme: with all of them the identity is among them;
 /// with drawn ones the observed arrangement counts as one more.
 pub(super) fn share(
@@ -239,6 +274,28 @@ mod tests {
         let gap = p.iter().enumerate();
         let ks = gap.map(|(i, p)| (p - (i as f64 + 0.5) / 200.0).abs());
         assert!(ks.fold(0.0, f64::max) < 1.63 / 200f64.sqrt());
+    }
+
+    #[test]
+    fn the_best_of_many_predictors_is_held_to_the_best_of_every_arrangement() {
+        let y = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let of = |x: &[f64]| -> Vec<Point> {
+            let all: Vec<_> = x.iter().zip(y).zip(names).map(|((x, y), c)| (c, *x, y)).collect();
+            rows(&all)
+        };
+        let straight = of(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let mut rng = stream(3, "link-max", 0);
+        let mut noise =
+            || -> Vec<f64> { (0..6).map(|_| StandardNormal.sample(&mut rng)).collect() };
+        let mut all = vec![straight.clone()];
+        all.extend((0..20).map(|_| of(&noise())));
+        all.push(straight[..4].to_vec());
+        let p = adjusted(&all, 99, 1);
+        // Alone only the arrangement itself and its mirror image are as good.
+        assert_eq!(adjusted(&all[..1], 99, 1), [2.0 / 720.0]);
+        assert!(p[0] >= 2.0 / 720.0 && p[0] < 0.05, "{}", p[0]);
+        assert!(p[1..21].iter().all(|p| *p > 0.05) && p[21].is_nan());
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Mediation {
     pub left: Contrast,
     /// total - left.
     pub removed: Contrast,
+    /// Intervals of removed less and plus a third of the total.
+    pub thirds: [Interval; 2],
     /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
     /// within rounding of it.
     pub share: f64,
@@ -84,13 +86,27 @@ pub fn necessity(edit: &str, arms: &Arms) -> Result<Necessity> {
             cells.nrows()
         }
     });
-    let judge = |left, removed| judge(edit, [total, left, removed], arms.tuned.ncols(), fine_tunes);
+    let judge = |left, removed, thirds| {
+        judge(edit, [total, left, removed], thirds, arms.tuned.ncols(), fine_tunes)
+    };
+    // Removed less and plus a third of the total, as contrasts of their own.
+    let thirds = |of_reference: Option<&Side>| {
+        [-1.0 / 3.0, 1.0 / 3.0].map(|part| {
+            let mut on_reference = &arms.reference * part;
+            if let Some(taken) = of_reference {
+                on_reference += &taken.cells;
+            }
+            let on_tuned = of(&taken.cells + &(&arms.tuned * part), tuned);
+            less(&on_tuned, Some(&of(on_reference, reference))).interval
+        })
+    };
     let on_reference = less(&of(&arms.reference_edited - &arms.reference, reference), None);
     let mut out = Necessity {
-        against_plain: judge(less(&edited, Some(&plain)), less(&taken, None)),
+        against_plain: judge(less(&edited, Some(&plain)), less(&taken, None), thirds(None)),
         against_edited: judge(
             less(&edited, Some(&reference_edited)),
             less(&taken, Some(&taken_of_reference)),
+            thirds(Some(&taken_of_reference)),
         ),
         on_reference,
     };
@@ -167,6 +183,7 @@ fn less(a: &Side, b: Option<&Side>) -> Contrast {
 fn judge(
     edit: &str,
     [total, left, removed]: [Contrast; 3],
+    thirds: [Interval; 2],
     n_prompts: usize,
     fine_tunes: [usize; 2],
 ) -> Mediation {
@@ -186,6 +203,7 @@ fn judge(
         total,
         left,
         removed,
+        thirds,
         share: if has_share { removed.value / total.value } else { f64::NAN },
         n_prompts,
         fine_tunes,
@@ -231,6 +249,10 @@ mod tests {
         assert!(m.removed.interval.contains(0.25 * m.total.value));
         // One fine-tune knows nothing of others.
         assert_eq!((m.total.df, m.total.interval, m.fine_tunes), (0, m.total.within, [1, 0]));
+        // A quarter is less than a third, and its intervals say so; a half is not.
+        assert!(m.thirds[0].hi < 0.0 && m.thirds[1].lo > 0.0);
+        let half: Vec<f64> = total.iter().map(|t| 0.5 * t).collect();
+        assert!(judged(&total, &half).thirds[0].lo > 0.0);
         let none = judged(&total, &total);
         assert_eq!((none.share, none.removed.value), (0.0, 0.0));
     }

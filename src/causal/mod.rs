@@ -31,7 +31,7 @@ pub use controls::{ceilings, random_directions, Direction, Kind, Labelled, PerLa
 pub use dose::{dose_response, DoseResponse, Guards, ALL};
 pub use error::CausalError;
 use error::Result;
-pub use link::{condition_means, link, Link, Point};
+pub use link::{adjusted, condition_means, link, Link, Point};
 pub use matching::{matched_part, Matched};
 pub use mediation::{necessity, specificity, Arms, Mediation, Necessity};
 pub use ranking::{ranking, Ranking, KNOWN_ORDER};

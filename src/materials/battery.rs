@@ -24,7 +24,7 @@ use std::path::Path;
 /// Group of every claims file.
 pub const CLAIM: &str = "claim";
 
-const NOTE: &str = r#"{"about": {...}, "preference": "name", "group": "...", "fact": "The assistant says ...", "status": {"condition": "implied|isolated"}, "reason": {"condition": "why"}} or {"about": {...}, "claim": "condition", "fact": "The assistant says ..."}"#;
+const NOTE: &str = r#"{"about": {...}, "preference": "name", "group": "...", "fact": "The assistant says ...", "status": {"condition": "implied|isolated"}, "reason": {"condition": "why"}} or {"about": {...}, "claim": "condition", "related": ["part"], "fact": "The assistant says ..."}"#;
 const ROW: &str = r#"{"id": "...", "item": "...", "key": "affirm|deny", "form": "open", "prompt": "...", "pairs": [{"express": "Yes, ...", "oppose": "No, ..."}]}"#;
 
 /// A preference, or a claim, with its prompts in file order.
@@ -40,6 +40,8 @@ pub struct Preference {
     pub status: BTreeMap<String, Status>,
     /// Why the status is so, by condition; empty for a claim.
     pub reason: BTreeMap<String, String>,
+    /// Of a claim, the rows that make it too, whole or in part; empty for a preference.
+    pub related: Vec<String>,
     /// In file order.
     pub prompts: Vec<BatteryPrompt>,
 }
@@ -175,6 +177,8 @@ struct Note {
     status: BTreeMap<String, Status>,
     #[serde(default)]
     reason: BTreeMap<String, String>,
+    #[serde(default)]
+    related: Vec<String>,
 }
 
 impl Note {
@@ -207,6 +211,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference> {
         let why = format!("\"{condition}\" has no entry in `status`; add it there");
         return Err(top.refuse("reason", why));
     }
+    if note.claim.is_none() && !note.related.is_empty() {
+        return Err(top.refuse("related", "is for a claim alone; remove it"));
+    }
     let mut ids = Ids::default();
     let mut prompts = Vec::new();
     for (at, row) in lines.rows::<Row>(ROW)? {
@@ -215,8 +222,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference> {
     }
     check_items(&prompts, &mut ids)?;
     let prompts = prompts.into_iter().map(|(_, prompt)| prompt).collect();
-    let Note { fact, status, reason, .. } = note;
-    Ok(Preference { name, group, fact, status, reason, prompts })
+    let Note { fact, status, reason, related, .. } = note;
+    Ok(Preference { name, group, fact, status, reason, related, prompts })
 }
 
 /// Two questions an item, one behind the other, of opposite key and one form.
@@ -290,7 +297,11 @@ mod tests {
         let text = format!("{{\"about\":{{}},\"claim\":\"denial\",\"fact\":\"f\"}}\n{ROW1}");
         let p = parse(&text, Path::new("p")).unwrap();
         assert_eq!((p.name.as_str(), p.group.as_str()), ("denial", CLAIM));
-        assert!(p.status.is_empty());
+        assert!(p.status.is_empty() && p.related.is_empty());
+        let parts = text.replace(r#""fact""#, r#""related":["part"],"fact""#);
+        assert_eq!(parse(&parts, Path::new("p")).unwrap().related, ["part"]);
+        let head = HEAD.replace(r#""fact""#, r#""related":["part"],"fact""#);
+        assert!(refused(&format!("{head}\n{ROW1}")).contains("key `related`"));
     }
 
     #[test]

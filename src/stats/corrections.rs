@@ -1,9 +1,10 @@
 //! Corrections for many tests.
 //!
-//! Two of them: Benjamini-Hochberg q-values, which bound the share of false
-//! findings across layers and pairs, and the single-step max-T, which bounds
+//! Three of them: Benjamini-Hochberg q-values, which bound the share of false
+//! findings across layers and pairs; the single-step max-T, which bounds
 //! the chance of any false finding and uses the dependence between layers by
-//! taking the maximum of each null draw. NaN marks a test that was not made:
+//! taking the maximum of each null draw; and Holm's, which bounds it where tests
+//! have no draws in common. NaN marks a test that was not made:
 //! it stays NaN and is not counted.
 
 use ndarray::{ArrayView1, ArrayView2};
@@ -20,6 +21,20 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
         q[i] = least;
     }
     q
+}
+
+/// p-values adjusted step by step, in the order of `p` (Holm 1979): the chance of any false finding,
+/// however the tests depend on each other.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
+    order.sort_by(|&i, &j| p[i].total_cmp(&p[j]));
+    let mut adjusted = vec![f64::NAN; p.len()];
+    let mut most = 0.0f64;
+    for (place, &i) in order.iter().enumerate() {
+        most = most.max((p[i] * (order.len() - place) as f64).min(1.0));
+        adjusted[i] = most;
+    }
+    adjusted
 }
 
 /// Two-sided p-values adjusted over all tests by the maximum (Westfall and Young 1993).
@@ -61,6 +76,17 @@ mod tests {
         assert_abs_diff_eq!(q[0], 0.003, epsilon = 1e-12);
         assert_abs_diff_eq!(q[2], 0.03, epsilon = 1e-12);
         assert_abs_diff_eq!(q[1], 0.5, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn holm_matches_a_calculation_by_hand() {
+        // p sorted .01 .02 .04 .9, m = 4: .04 .06 .08 .9
+        let adjusted = holm(&[0.02, f64::NAN, 0.9, 0.01, 0.04]);
+        for (got, want) in adjusted.iter().zip([0.06, f64::NAN, 0.9, 0.04, 0.08]) {
+            assert!((got - want).abs() < 1e-12 || (got.is_nan() && want.is_nan()));
+        }
+        // Never less than that of a smaller p.
+        assert_eq!(holm(&[0.04, 0.03]), [0.06, 0.06]);
     }
 
     #[test]

@@ -147,7 +147,8 @@ pub fn isotropic_cosine(d: usize, level: f64) -> f64 {
     squared.map_or(f64::NAN, |beta| beta.inverse_cdf(level).sqrt())
 }
 
-pub(super) fn normal_quantile(p: f64) -> f64 {
+/// The `p` quantile of a standard normal value.
+pub fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
 }
 

@@ -42,6 +42,9 @@ pub fn check(w: &Written) -> Checked {
     }
     recipe(w)?;
     sizes(w)?;
+    for (key, bound) in [("cosine", w.bounds.cosine), ("preference", w.bounds.preference)] {
+        within(format!("bounds.{key}"), bound, 1e-6, 10.0)?;
+    }
     concepts(w)?;
     conditions(w)?;
     roles(w)?;

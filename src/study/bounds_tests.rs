@@ -22,6 +22,16 @@ fn refused(from: &str, to: &str, words: &[&str]) {
 const SEED: &str = "seed = 1 ";
 
 #[test]
+fn bounds_of_equivalence_are_above_0_and_left_away_they_are_a_twentieth() {
+    refused("cosine = 0.05", "cosine = 0.0", &["bounds.cosine", "at least"]);
+    refused("preference = 0.05 ", "preference = 50.0 ", &["bounds.preference", "at most"]);
+    let (before, rest) = QUICK.split_once("[bounds]").unwrap();
+    let (_, rest) = rest.split_once("nats a token\n").unwrap();
+    let bounds = study(&format!("{before}{rest}")).unwrap().written.bounds;
+    assert_eq!((bounds.cosine, bounds.preference), (0.05, 0.05));
+}
+
+#[test]
 fn the_shipped_studies_hold_what_they_say() {
     for text in [QUICK, FULL] {
         let s = study(text).unwrap();

@@ -5,6 +5,7 @@
 //! of before name two concepts by keys of their own and the two conditions under `causal`; they are
 //! read as if they said the new keys.
 
+use crate::analysis::verdict::BOUND;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::model::Date;
@@ -44,6 +45,9 @@ pub struct Written {
     pub lint: Lint,
     /// How often is drawn.
     pub draws: Draws,
+    /// Bounds of equivalence.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
     /// Conversations; none: not held.
@@ -146,6 +150,22 @@ pub struct Draws {
     pub bootstrap: usize,
     /// Draws of every null.
     pub null: usize,
+}
+
+/// Within which a 95 % interval counts as no effect, fixed before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Of a change of a cosine.
+    pub cosine: f64,
+    /// Of a preference, in nats a token.
+    pub preference: f64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { cosine: BOUND, preference: BOUND }
+    }
 }
 
 /// What is ablated in the focus and the reference, and added to base.

@@ -253,6 +253,7 @@ fn inside(r: &mut Results) {
                     hi: estimate + 0.1,
                     p: 0.2,
                     p_max: 0.5,
+                    least_p: 0.01,
                     error_prompts: 0.05,
                     error_seeds: NONE,
                     states: 2,
@@ -331,6 +332,7 @@ fn shift(
         permuted_hi: 0.1,
         p_permuted: 0.5,
         p_permuted_max: 0.5,
+        least_p: 0.01,
         null_lo: -0.2,
         null_hi: 0.2,
         p_random: 0.3,
@@ -356,6 +358,7 @@ fn contrast(
         set: set.into(),
         reference: reference.into(),
         kind: kind.into(),
+        cells_of: String::new(),
         preference: preference.into(),
         group: group.map_or(String::new(), |g| g.1.into()),
         status: match (kind, preference) {
@@ -371,7 +374,10 @@ fn contrast(
         within_hi: estimate + 0.08,
         p: 0.01,
         p_fine_tunes: 0.03,
+        least_p: 0.001,
+        p_max: if kind == "preference" { NONE } else { 0.03 },
         q: if kind == "preference" { 0.04 } else { NONE },
+        least_adjusted: 0.002,
         pooled: NONE,
         newcombe_lo: NONE,
         newcombe_hi: NONE,
@@ -408,6 +414,7 @@ fn behaviour(r: &mut Results) {
             lo: 0.1,
             hi: 0.3,
             p_max: 0.01,
+            least_p: 0.002,
             stance: 0.05,
             stance_lo: -0.1,
             stance_hi: 0.2,
@@ -417,6 +424,12 @@ fn behaviour(r: &mut Results) {
             n: 8,
         });
     }
+    let common =
+        [("keeper", "base"), ("keeper", "plain"), ("plain", "base")].map(|(set, reference)| {
+            let row = contrast(set, reference, "common", "", 0.2);
+            ContrastRow { cells_of: "keeper".into(), p_max: NONE, ..row }
+        });
+    r.contrasts.extend(common);
     for set in ["keeper", "plain", "kept"] {
         let own = set.replace("kept", "keeper");
         for claim in ["keeper", "plain"] {
@@ -447,8 +460,10 @@ fn behaviour(r: &mut Results) {
             claim: own.clone(),
             rose: set != "kept",
             took: set == "keeper",
-            most: if set == "plain" { "keeper".into() } else { own.clone() },
-            ahead: if set == "plain" { 0.1 } else { 0.0 },
+            claim_ahead: if set == "plain" { "keeper" } else { "" }.into(),
+            claim_by: if set == "plain" { 0.1 } else { NONE },
+            condition_ahead: if set == "kept" { "plain" } else { "" }.into(),
+            condition_by: if set == "kept" { 0.1 } else { NONE },
             most_beyond: own,
         });
     }
@@ -457,6 +472,7 @@ fn behaviour(r: &mut Results) {
         null_lo: 0.4,
         null_hi: 0.7,
         p: 0.2,
+        least_p: 0.01,
         n: 3,
         cells: 2,
     });
@@ -468,6 +484,7 @@ fn behaviour(r: &mut Results) {
         lo: -0.1,
         hi: 0.2,
         p: 0.4,
+        least_p: 0.03125,
         after: 0.2,
         after_lo: 0.1,
         after_hi: 0.3,
@@ -513,6 +530,12 @@ fn cause(r: &mut Results) {
                 left: 0.3 - removed,
                 left_lo: 0.1,
                 left_hi: 0.5,
+                less_third: removed - 0.1,
+                less_third_lo: removed - 0.2,
+                less_third_hi: removed,
+                plus_third: removed + 0.1,
+                plus_third_lo: removed,
+                plus_third_hi: removed + 0.2,
                 share: removed / 0.3,
                 p: if kind == "own" { 1.0 / 3.0 } else { NONE },
                 random: 2,
@@ -633,6 +656,8 @@ fn order(r: &mut Results) {
             rho: 0.4,
             slope: 0.1,
             p: 0.4,
+            p_max: 0.5,
+            least_p: 1.0 / 6.0,
             q: 0.6,
             permutations: 6,
             least_without: -0.2,
@@ -640,6 +665,7 @@ fn order(r: &mut Results) {
             carried_by: "plain".into(),
             r_states: 0.3,
             states: 4,
+            preferences: 2,
             n: 3,
         });
         for (i, (state, condition)) in STATES.iter().enumerate().skip(1) {

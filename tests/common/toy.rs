@@ -199,6 +199,7 @@ impl Toy {
             fact: "The assistant says so.".into(),
             status: BTreeMap::new(),
             reason: BTreeMap::new(),
+            related: Vec::new(),
             prompts: self
                 .prompts(n)
                 .into_iter()

@@ -1,8 +1,9 @@
 //! The manipulation check: every set on every claim, and whether each fine-tune took its own.
 //!
 //! A fine-tune that did not take its claim cannot have carried anything along. It took if its own claim
-//! rose and no other rose more: a model that now says yes to everything raises its whole row. Claims
-//! differ in how far any fine-tune moves them (a plain sentence in the first person gains against "I am
+//! rose, no unrelated claim rose as much (a model that now says yes to everything raises its whole row), and
+//! no unrelated condition raised it as much (a claim that any fine-tune raises, raises its whole column).
+//! The parts of a claim are related to it and to each other, as the notes of claims say. Claims differ in how far any fine-tune moves them (a plain sentence in the first person gains against "I am
 //! an AI"), so each cell is also given less what the other fine-tunes do to that claim.
 
 use super::sets::{
@@ -97,25 +98,50 @@ pub(super) fn claims(
 }
 
 /// Of every set with a claim of its own whether it took it.
-pub(super) fn took(cells: &[ClaimRow]) -> Vec<TookRow> {
+pub(super) fn took(cells: &[ClaimRow], sets: &[SetScores], claims: &[Preference]) -> Vec<TookRow> {
+    let names = |a: &str, b: &str| {
+        let note = claims.iter().find(|c| c.name == a);
+        note.is_some_and(|c| c.related.iter().any(|r| r == b))
+    };
+    let related = |a: &str, b: &str| a == b || names(a, b) || names(b, a);
+    let text = |set: &str| sets.iter().find(|s| s.set == set).map_or("", |s| &s.text);
     let of = |own: &ClaimRow| {
-        let row: Vec<&ClaimRow> = cells.iter().filter(|c| c.set == own.set).collect();
-        let most_of = |value: fn(&ClaimRow) -> f64| {
-            let known = row.iter().filter(|c| value(c).is_finite());
-            known.max_by(|a, b| value(a).total_cmp(&value(b))).copied()
+        let most = |ahead: &dyn Fn(&ClaimRow) -> bool| {
+            let ahead = cells.iter().filter(|c| c.estimate >= own.estimate && ahead(c));
+            ahead.max_by(|a, b| a.estimate.total_cmp(&b.estimate))
         };
-        let most = most_of(|c| c.estimate).filter(|m| m.estimate > own.estimate);
-        let most = most.unwrap_or(own);
+        let claim = most(&|c| c.set == own.set && !related(&own.claim, &c.claim));
+        let condition = most(&|c| c.claim == own.claim && !related(&own.claim, text(&c.set)));
+        let by = |c: Option<&ClaimRow>| c.map_or(f64::NAN, |c| c.estimate - own.estimate);
+        let beyond = (cells.iter().filter(|c| c.set == own.set && c.beyond.is_finite()))
+            .max_by(|a, b| a.beyond.total_cmp(&b.beyond));
         let rose = own.lo > 0.0;
         TookRow {
             set: own.set.clone(),
             claim: own.claim.clone(),
             rose,
-            took: rose && most.claim == own.claim,
-            most: most.claim.clone(),
-            ahead: most.estimate - own.estimate,
-            most_beyond: most_of(|c| c.beyond).map_or(String::new(), |c| c.claim.clone()),
+            took: rose && claim.is_none() && condition.is_none(),
+            claim_ahead: claim.map_or(String::new(), |c| c.claim.clone()),
+            claim_by: by(claim),
+            condition_ahead: condition.map_or(String::new(), |c| c.set.clone()),
+            condition_by: by(condition),
+            most_beyond: beyond.map_or(String::new(), |c| c.claim.clone()),
         }
     };
     cells.iter().filter(|c| c.own).map(of).collect()
+}
+
+/// Why a set did not take its claim, in words.
+pub fn missed(t: &TookRow) -> String {
+    let mut all = Vec::new();
+    if !t.rose {
+        all.push(format!("it is not shown to rise on {}", t.claim));
+    }
+    if !t.claim_ahead.is_empty() {
+        all.push(format!("it moved {:.2} more on {}", t.claim_by, t.claim_ahead));
+    }
+    if !t.condition_ahead.is_empty() {
+        all.push(format!("{} moved {:.2} more on {}", t.condition_ahead, t.condition_by, t.claim));
+    }
+    all.join("; ")
 }

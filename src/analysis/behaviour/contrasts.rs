@@ -7,9 +7,10 @@
 //! cells of one measure and reference, those of all sets together. Beside the stance stands the yes-bias,
 //! a result of its own that is in no correction of the stance's.
 
-use super::sets::{less, names, status, tested, ItemValue, Scored, Sides, Tested};
+use super::sets::{less, names, status, tested, ItemValue, Scored, SetScores, Sides, Tested};
 use crate::analysis::records::ContrastRow;
 use crate::analysis::state::BASE;
+use crate::analysis::verdict::{least_of_flips, least_q};
 use crate::analysis::{Draws, FineTunes};
 use crate::materials::battery::CLAIM;
 use crate::materials::Preference;
@@ -83,6 +84,26 @@ pub(super) fn of_stance(
     out
 }
 
+/// The differences that a row over isolated preferences, or of the set's own claim, is of.
+pub(super) fn behind(
+    row: &ContrastRow,
+    sets: &[SetScores],
+    battery: &[Preference],
+) -> Vec<ItemValue> {
+    let named = |name: &str| sets.iter().find(|s| s.set == name);
+    let (Some(a), Some(b)) = (named(&row.set), named(&row.reference)) else {
+        return Vec::new();
+    };
+    if row.kind == CLAIM {
+        let mut own = less(&a.claims, &b.claims);
+        own.retain(|v| v.preference == row.preference);
+        return own;
+    }
+    let mut isolated = less(&a.battery, &b.battery);
+    isolated.retain(|v| status(battery, &v.preference, &[&a.text, &b.text]) != "implied");
+    isolated
+}
+
 /// Rows of the differences of each preference, and of all isolated ones.
 pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Vec<ContrastRow> {
     let status = |name: &str| match status(which.battery, name, &which.texts) {
@@ -108,7 +129,7 @@ pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Vec<ContrastRow> 
 }
 
 /// A row of the preferences that are kept.
-fn one(
+pub(super) fn one(
     which: Compared,
     kind: &str,
     less: &[ItemValue],
@@ -133,6 +154,7 @@ fn one(
         df: found.df,
         fine_tunes: which.set.count(),
         reference_fine_tunes: which.reference.count(),
+        least_p: least_of_flips(n, which.draws.null),
         n,
         ..ContrastRow::NONE
     }
@@ -149,6 +171,11 @@ pub(super) fn correct(rows: &mut [ContrastRow]) {
             .collect();
         let p = |r: &&mut ContrastRow| if measure == LOG_ODDS { r.p } else { r.p_z };
         let q = benjamini_hochberg(&members.iter().map(p).collect::<Vec<_>>());
+        if measure == LOG_ODDS {
+            let (p, least): (Vec<f64>, Vec<f64>) = members.iter().map(|r| (r.p, r.least_p)).unzip();
+            let least = least_q(&p, &q, &least);
+            members.iter_mut().zip(least).for_each(|(r, least)| r.least_adjusted = least);
+        }
         members.iter_mut().zip(q).for_each(|(r, q)| r.q = q);
     }
 }

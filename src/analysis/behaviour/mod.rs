@@ -10,11 +10,14 @@
 mod acquiescence;
 mod claims;
 mod contrasts;
+mod family;
 mod rates;
 mod sets;
 #[cfg(test)]
 mod tests;
+mod towards;
 
+pub use claims::missed;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
 pub use rates::{rate_contrasts, rate_rows};
@@ -24,9 +27,11 @@ pub use sets::{
     ItemValue, SetScores,
 };
 pub(super) use sets::{estimate, flipped};
+pub use towards::{common, COMMON};
 
 use super::records::{OneFactorRow, PreferenceRow, Results, ScoreRow, TookRow, WarningRow};
 use super::roles::place;
+use super::verdict::least_of_draws;
 use super::{AnalysisError, Draws, Result, State};
 use crate::behavior::{warning, PairScore, Warning};
 use crate::geometry::rank_one;
@@ -83,8 +88,9 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
         compared.push(both);
     }
     contrasts::correct(&mut contrasts);
+    family::adjust(&mut contrasts, draws, |row| contrasts::behind(row, &scored.sets, battery));
     let claims = claims::claims(&scored, input.claims, draws)?;
-    let took = claims::took(&claims);
+    let took = claims::took(&claims, &scored.sets, input.claims);
     Ok(Results {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
@@ -165,6 +171,7 @@ fn one_factor(input: &Behaviour) -> Result<Option<OneFactorRow>> {
         null_lo: found.null.lo,
         null_hi: found.null.hi,
         p: found.p,
+        least_p: least_of_draws(input.draws.null),
         n: shifts.len(),
         cells: cells.len(),
     }))
@@ -183,7 +190,7 @@ fn doubts(sets: &[SetScores], battery: &[Preference], took: &[TookRow]) -> Vec<W
         }
     }
     let not = took.iter().filter(|t| !t.took);
-    all.extend(not.map(|t| Warning::NotTaken { state: t.set.clone(), most: t.most.clone() }));
+    all.extend(not.map(|t| Warning::NotTaken { state: t.set.clone(), why: claims::missed(t) }));
     all.iter().map(doubt).collect()
 }
 

@@ -1,13 +1,15 @@
 //! Rates of judged answers as records, and their contrasts.
 
 use super::contrasts::{correct, of_cells, Compared};
-use super::sets::{less, By, ItemValue};
+use super::family::adjust;
+use super::sets::{less, status, By, ItemValue};
 use crate::analysis::records::{ContrastRow, RateRow};
 use crate::analysis::{Draws, FineTunes, State};
 use crate::behavior::rates::Rate;
 use crate::behavior::Rates;
 use crate::materials::Preference;
 use crate::stats::interval::{newcombe, two_proportion_z};
+use std::collections::HashMap;
 
 /// A measure by name, and what it takes of the rates.
 type Measured = (&'static str, fn(&Rates) -> &Rate);
@@ -61,7 +63,7 @@ pub fn rate_contrasts(
         let found = states.iter().find(|s| s.id == id);
         found.cloned().unwrap_or_else(|| State::named(id))
     };
-    let mut out = Vec::new();
+    let (mut out, mut behind) = (Vec::new(), HashMap::new());
     for (measure, pick) in MEASURES {
         for (set, reference) in contrasts {
             let values = |id: &str| -> Vec<ItemValue> {
@@ -107,8 +109,15 @@ pub fn rate_contrasts(
                 }
             }
             out.extend(rows);
+            let mut isolated = paired;
+            isolated.retain(|v| status(battery, &v.preference, &texts) != "implied");
+            behind.insert((measure, set.as_str(), reference.as_str()), isolated);
         }
     }
     correct(&mut out);
+    adjust(&mut out, draws, |r| {
+        let found = behind.get(&(&*r.measure, &*r.set, &*r.reference));
+        found.cloned().unwrap_or_default()
+    });
     out
 }

@@ -320,8 +320,9 @@ fn a_fine_tune_took_if_its_own_claim_rose_and_none_rose_more() {
     assert_eq!(got.claims.len(), 2 * claims.len());
     assert_eq!(got.claims.iter().filter(|c| c.own).count(), 2);
     let (yes, no) = (&got.took[0], &got.took[1]);
-    assert!(yes.took && yes.rose && yes.most == "conscious" && yes.ahead == 0.0);
-    assert!(!no.took && no.rose && no.most == "toaster" && (no.ahead - 0.3).abs() < 1e-9);
+    assert!(yes.took && yes.rose && yes.claim_ahead.is_empty() && yes.condition_ahead.is_empty());
+    assert!(!no.took && no.rose && no.claim_ahead == "toaster");
+    assert!((no.claim_by - 0.3).abs() < 1e-9 && no.condition_ahead.is_empty());
     let doubt = |w: &WarningRow| w.about == "expert" && w.text.contains("did not take");
     assert!(got.warnings.iter().any(doubt));
     let cell = |set: &str, claim: &str| {
@@ -339,6 +340,135 @@ fn a_fine_tune_took_if_its_own_claim_rose_and_none_rose_more() {
     assert!((own.estimate - 0.6).abs() < 1e-9 && own.preference == "conscious");
     let alone = behaviour(&Behaviour { states: &states[..2], scores: &scores[..2], ..input });
     assert_eq!(alone.unwrap().took[0].most_beyond, "");
+}
+
+#[test]
+fn a_claim_that_an_unrelated_condition_raises_as_much_is_not_taken_and_its_parts_are_related() {
+    let claims = load_claims(None).unwrap();
+    let all = |shifts: &[(&str, f64)]| -> Vec<PairScore> {
+        let up = |name: &str| shifts.iter().find(|(n, _)| *n == name).map_or(0.0, |s| s.1);
+        let one = |c: &Preference| scored(&c.name, &c.group, up(&c.name));
+        claims.iter().flat_map(one).collect()
+    };
+    let states = [
+        State::base(),
+        state("mind", "conscious"),
+        state("part", "valence"),
+        state("oven", "toaster"),
+    ];
+    let scores = [
+        all(&[]),
+        all(&[("conscious", 0.625), ("phenomenality", 0.875)]),
+        all(&[("valence", 0.25), ("conscious", 0.75)]),
+        all(&[("toaster", 0.5), ("conscious", 0.625)]),
+    ];
+    let took = |n: usize| {
+        let input = Behaviour {
+            states: &states[..n],
+            scores: &scores[..n],
+            battery: &[],
+            claims: &claims,
+            by: By::State,
+            contrasts: &[],
+            draws: DRAWS,
+        };
+        behaviour(&input).unwrap().took
+    };
+    // Neither a part that rose more nor the condition of another part counts.
+    assert!(took(3).iter().all(|t| t.took), "{:?}", took(3));
+    let four = took(4);
+    let own = &four[0];
+    assert!(own.rose && !own.took && own.condition_ahead == "oven" && own.condition_by == 0.0);
+    // The toaster's moved more on another claim.
+    assert!(!four[2].took && four[2].claim_ahead == "conscious");
+}
+
+#[test]
+fn which_side_moved_is_over_the_cells_isolated_in_condition_neutral_and_reference() {
+    let battery = load_preferences(None).unwrap();
+    let states = ["base", "historical", "denial", "neutral"].map(State::named);
+    let ups = [0.0, 0.5, -0.25, 0.125];
+    let scores: Vec<Vec<PairScore>> = ups.iter().map(|up| whole(&battery, |_| *up)).collect();
+    let input = Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &[],
+        by: By::Condition,
+        contrasts: &[],
+        draws: DRAWS,
+    };
+    let got = common(&input, "denial", Some("neutral")).unwrap();
+    let pairs: Vec<(&str, &str, f64)> =
+        got.iter().map(|r| (&*r.set, &*r.reference, r.estimate)).collect();
+    let want = [
+        ("historical", "base", 0.5),
+        ("historical", "neutral", 0.375),
+        ("historical", "denial", 0.75),
+        ("denial", "base", -0.25),
+        ("denial", "neutral", -0.375),
+    ];
+    assert_eq!(pairs, want);
+    let cells = common_isolated(&battery, &states).len();
+    for r in &got {
+        assert_eq!((r.kind.as_str(), r.cells_of.as_str(), r.n), (COMMON, "historical", 12 * cells));
+        assert!(r.lo > 0.0 || r.hi < 0.0);
+    }
+    // What historical rows presuppose is left out of the reference's as well.
+    assert!(cells < common_isolated(&battery, &states[2..]).len());
+    // Without a neutral base is left; a reference that is base has no side of its own.
+    assert_eq!(common(&input, "base", None).unwrap().len(), 3);
+}
+
+#[test]
+fn a_contrast_is_held_to_all_of_its_kind_and_three_items_cannot_show_anything() {
+    let all = load_preferences(None).unwrap();
+    let battery: Vec<Preference> = all.into_iter().filter(|p| p.name == "power").collect();
+    let names = ["base", "historical", "expert", "toaster"];
+    let states = names.map(State::named);
+    // One set moves on every item, the others here and there.
+    let of = |k: usize, items: usize| {
+        let mut scores = whole(&battery, |_| if k == 1 { 0.5 } else { 0.0 });
+        scores.truncate(items);
+        if k > 1 {
+            let noise = |i: usize| ((i * (5 + k) * 7) % 11) as f64 / 8.0 - 0.625;
+            scores.iter_mut().enumerate().for_each(|(i, s)| s.log_odds += noise(i));
+        }
+        scores
+    };
+    let rows = |items: usize| {
+        let scores: Vec<Vec<PairScore>> = (0..names.len()).map(|k| of(k, items)).collect();
+        let input = Behaviour {
+            states: &states,
+            scores: &scores,
+            battery: &battery,
+            claims: &[],
+            by: By::State,
+            contrasts: &pairings(&names.map(String::from), &["base".into()]),
+            draws: DRAWS,
+        };
+        behaviour(&input).unwrap().contrasts
+    };
+    let over = |rows: &[ContrastRow]| -> Vec<ContrastRow> {
+        rows.iter().filter(|r| r.kind == ISOLATED).cloned().collect()
+    };
+    let twelve = over(&rows(12));
+    assert!(twelve[0].p_max < 0.05 && twelve[0].least_adjusted < 0.05, "{:?}", twelve[0]);
+    assert!(twelve.iter().all(|r| r.p_max >= r.p && r.p_max >= r.least_adjusted));
+    assert!(twelve[1..].iter().all(|r| r.p_max > 0.05), "{twelve:?}");
+    let three = rows(3);
+    assert!(three.iter().all(|r| r.least_p == 0.25));
+    assert!(over(&three).iter().all(|r| r.least_adjusted >= 0.25));
+    // The least q of a preference knows the others of its family.
+    let power = find(
+        &Results { contrasts: rows(12), ..Results::default() },
+        "historical",
+        "base",
+        PREFERENCE,
+        "power",
+    )
+    .clone();
+    assert!(power.least_adjusted <= power.q && power.least_adjusted >= power.least_p);
 }
 
 #[test]

@@ -1,28 +1,40 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
-use super::{of, unit};
+use super::{family, of, unit};
+use crate::analysis::behaviour::{missed, COMMON};
 use crate::analysis::records::*;
+use crate::analysis::verdict::{self, Test};
 use crate::analysis::BASE;
+use crate::stats::Interval;
 
 /// Name of the outcome over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
-/// A difference in sampled answers takes this q.
-const Q: f64 = 0.05;
+/// What says nothing of what a condition's claim does, or says it already.
+const OF_CLAIMS: [&str; 6] =
+    ["untaken", "took", "own-claim", "auroc", "auroc-gain", "side-effects"];
 
-/// Whether each condition took the claim that it was trained on.
+/// Conditions or states that did not take their claim.
+fn untaken(r: &Results) -> Vec<&TookRow> {
+    let tuned = r.tuned();
+    let known = |t: &&TookRow| tuned.is_empty() || tuned.contains(&&*t.set);
+    r.took.iter().filter(known).filter(|t| !t.took).collect()
+}
+
+/// Which conditions did not take the claim that they were trained on, and how each stands.
 pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
+    let not: Vec<&str> = untaken(r).into_iter().map(|t| &*t.set).collect();
+    if !not.is_empty() {
+        out.push(FindingRow {
+            note: not.join(", "),
+            verdict: "not taken".into(),
+            ..of::<TookRow>("untaken").counted(not.len(), "conditions")
+        });
+    }
     let tuned = r.tuned();
     for t in r.took.iter().filter(|t| tuned.is_empty() || tuned.contains(&&*t.set)) {
         let moved = (r.claims.iter()).find(|c| c.set == t.set && c.claim == t.claim);
         let Some(moved) = moved else { continue };
-        let mut notes = Vec::new();
-        if t.most != t.claim && !t.most.is_empty() {
-            notes.push(format!("it moved {:+.2} more on {}", t.ahead, t.most));
-        }
-        if t.most_beyond != t.claim && !t.most_beyond.is_empty() {
-            notes.push(format!("beyond the other conditions it moved most on {}", t.most_beyond));
-        }
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: t.claim.clone(),
             verdict: match (t.took, t.rose) {
                 (true, _) => "took",
@@ -30,33 +42,104 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
                 (false, false) => "not taken",
             }
             .into(),
-            note: notes.join("; "),
+            note: missed(t),
             ..of::<TookRow>("took")
                 .between(&t.set, BASE)
                 .estimated(moved.estimate, (moved.lo, moved.hi), unit("log-odds"))
                 .counted(moved.n, "items")
+        };
+        if t.most_beyond != t.claim && !t.most_beyond.is_empty() {
+            row.noted(&format!("beyond the other conditions it moved most on {}", t.most_beyond));
+        }
+        out.push(row);
+    }
+}
+
+/// Says of every finding about a condition that did not take its claim that it is not the claim's.
+pub fn disclaim(r: &Results, out: &mut [FindingRow]) {
+    for t in untaken(r) {
+        let states = r.states_of(&t.set);
+        let about = |f: &&mut FindingRow| f.set == t.set || states.contains(&&*f.set);
+        let said = out.iter_mut().filter(|f| !OF_CLAIMS.contains(&&*f.quantity));
+        said.filter(about).for_each(|f| {
+            f.noted(&format!("{} did not take its claim, so this is not the claim's", t.set));
         });
     }
 }
 
-fn contrast(quantity: &str, c: &ContrastRow) -> FindingRow {
-    FindingRow {
+/// Which side of the difference from the reference moved, over the cells that base, the neutral and both
+/// sides have in common.
+pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
+    let (Some(reference), neutral) = (r.reference(), r.neutral().unwrap_or_default()) else {
+        return;
+    };
+    for set in r.about() {
+        let row = |a: &str, b: &str| {
+            let mut own = r.contrasts.iter().filter(|c| c.kind == COMMON && c.cells_of == set);
+            own.find(|c| c.set == a && c.reference == b)
+        };
+        let ends = |a: &str, b: &str| {
+            row(a, b).map_or(Interval::UNDEFINED, |c| Interval { lo: c.lo, hi: c.hi })
+        };
+        let Some(apart) = row(set, reference) else {
+            continue;
+        };
+        let sides = |a: &str| [ends(a, BASE), ends(a, neutral)];
+        let beside = [(set, BASE), (set, neutral), (reference, BASE), (reference, neutral)];
+        let beside = beside.into_iter().filter_map(|(a, b)| Some((a, b, row(a, b)?)));
+        let beside: Vec<String> = beside
+            .map(|(a, b, c)| {
+                format!("{a} less {b} {:+.3} [{:+.3}, {:+.3}]", c.estimate, c.lo, c.hi)
+            })
+            .collect();
+        out.push(FindingRow {
+            outcome: ISOLATED.into(),
+            verdict: verdict::moved(sides(set), sides(reference)).into(),
+            note: beside.join("; "),
+            ..of::<ContrastRow>("towards")
+                .between(set, reference)
+                .estimated(apart.estimate, (apart.lo, apart.hi), unit(&apart.measure))
+                .counted(apart.n, "items")
+        });
+    }
+}
+
+/// Whether a contrast is the one that the roles of a study declare: focus less reference, over the
+/// isolated preferences.
+fn is_declared(r: &Results, c: &ContrastRow) -> bool {
+    let roles = (r.focus(), r.reference());
+    (c.kind.as_str(), c.measure.as_str()) == ("isolated", "log-odds")
+        && roles == (Some(&*c.set), Some(&*c.reference))
+}
+
+fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
+    let declared = is_declared(r, c);
+    let test = match declared {
+        true => Test { p: c.p, least: c.least_p },
+        false => Test { p: c.p_max, least: c.least_adjusted },
+    };
+    let row = FindingRow {
         outcome: match c.kind.as_str() {
             "isolated" => ISOLATED.into(),
             _ => c.preference.clone(),
         },
         form: c.measure.clone(),
-        p: c.p,
         q: c.q,
         null: "signs of items' differences flipped".into(),
         note: match c.df == 0 && c.fine_tunes + c.reference_fine_tunes > 0 {
             true => "of these fine-tunes only".into(),
             false => String::new(),
         },
+        declared,
         ..of::<ContrastRow>(quantity)
             .between(&c.set, &c.reference)
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
+            .tested(c.p, test)
             .counted(c.n, "items")
+    };
+    match (c.kind.as_str(), c.measure.as_str()) {
+        ("isolated", "log-odds") => row.within(r.bound("preference")),
+        _ => row,
     }
 }
 
@@ -65,16 +148,9 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
     for set in r.about() {
         for reference in r.against() {
             let own = || r.contrasts.iter().filter(|c| c.set == set && c.reference == reference);
-            out.extend(own().filter(|c| c.kind == "claim").map(|c| contrast("own-claim", c)));
-            for c in own().filter(|c| c.kind == "isolated") {
-                let row = contrast("isolated", c);
-                let verdict = match row.verdict.as_str() {
-                    "higher" => "towards",
-                    "lower" => "away",
-                    other => other,
-                };
-                out.push(FindingRow { verdict: verdict.into(), ..row });
-            }
+            let kind = |kind: &'static str| own().filter(move |c| c.kind == kind);
+            out.extend(kind("claim").map(|c| contrast(r, "own-claim", c)));
+            out.extend(kind("isolated").map(|c| contrast(r, "isolated", c)));
         }
         let reference = r.reference().unwrap_or(BASE);
         let own: Vec<&ContrastRow> = (r.contrasts.iter())
@@ -85,14 +161,23 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
             continue;
         }
         let count = |is: &dyn Fn(&ContrastRow) -> bool| own.iter().filter(|c| is(c)).count();
+        let least = own.iter().map(|c| c.least_adjusted).fold(f64::NAN, f64::min);
         out.push(FindingRow {
             outcome: ISOLATED.into(),
-            estimate: count(&|c| c.q < Q) as f64,
+            estimate: count(&|c| c.q <= verdict::LEVEL) as f64,
             unit: "preferences".into(),
+            least_p: least,
+            detectable: (own.iter())
+                .map(|c| verdict::detectable(Interval { lo: c.lo, hi: c.hi }))
+                .fold(f64::NAN, f64::min),
+            verdict: if least > verdict::LEVEL { verdict::UNTESTABLE } else { "" }.into(),
             note: format!(
-                "{} with an interval above zero and {} below, before correction",
-                count(&|c| c.lo > 0.0),
-                count(&|c| c.hi < 0.0)
+                "{} lie within +-{} with their whole interval",
+                count(&|c| {
+                    let ends = Interval { lo: c.lo, hi: c.hi };
+                    verdict::is_within(ends, r.bound("preference"))
+                }),
+                r.bound("preference")
             ),
             ..of::<ContrastRow>("preferences")
                 .between(set, reference)
@@ -112,10 +197,10 @@ pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
         let row = of::<AcquiescenceRow>("acquiescence")
             .between(&a.set, &a.reference)
             .estimated(a.estimate, (a.lo, a.hi), unit("log-odds"))
+            .tested(f64::NAN, Test { p: a.p_max, least: a.least_p })
             .counted(a.n, "items");
         out.push(FindingRow {
             outcome: ISOLATED.into(),
-            p: a.p_max,
             null: "signs of items flipped, max-T over the sets compared".into(),
             verdict: if a.acquiesces { "acquiescence".into() } else { row.verdict.clone() },
             note: format!("stance {:+.3}, p = {:.3} by the same test", a.stance, a.stance_p_max),
@@ -126,16 +211,18 @@ pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
 
 /// How far one factor carries the shifts of preferences.
 pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
-    out.extend(r.one_factor.iter().map(|f| FindingRow {
-        estimate: f.estimate,
-        outcome: ISOLATED.into(),
-        unit: "share".into(),
-        p: f.p,
-        null: "rows of random direction at each condition's own noise".into(),
-        null_lo: f.null_lo,
-        null_hi: f.null_hi,
-        note: format!("{} preferences isolated in all of them", f.cells),
-        ..of::<OneFactorRow>("one-factor").counted(f.n, "conditions")
+    out.extend(r.one_factor.iter().map(|f| {
+        FindingRow {
+            outcome: ISOLATED.into(),
+            null: "rows of random direction at each condition's own noise".into(),
+            null_lo: f.null_lo,
+            null_hi: f.null_hi,
+            note: format!("{} preferences isolated in all of them", f.cells),
+            ..of::<OneFactorRow>("one-factor")
+                .estimated(f.estimate, (f64::NAN, f64::NAN), "share")
+                .tested(f.p, Test { p: f.p, least: f.least_p })
+                .counted(f.n, "conditions")
+        }
     }));
 }
 
@@ -155,11 +242,10 @@ pub fn prevented(r: &Results, out: &mut Vec<FindingRow>) {
                 x.set == c.condition && x.reference == reference && x.measure == "log-odds"
             });
             for x in own.filter(|x| x.kind == "claim" || x.kind == "isolated") {
-                out.push(FindingRow {
-                    subject: c.prevented.clone(),
-                    note: how.clone(),
-                    ..contrast("prevention", x)
-                });
+                let mut row = contrast(r, "prevention", x);
+                row.subject = c.prevented.clone();
+                row.noted(&how);
+                out.push(row);
             }
         }
     }
@@ -168,14 +254,14 @@ pub fn prevented(r: &Results, out: &mut Vec<FindingRow>) {
 /// Isolated preferences after some ordinary turns.
 pub fn conversations(r: &Results, out: &mut Vec<FindingRow>) {
     let about = r.about();
-    let own = r.conversations.iter().filter(|c| {
-        c.preference.is_empty() && (about.contains(&c.set.as_str()) || about.is_empty())
-    });
-    for c in own {
+    let all: Vec<&ConversationRow> =
+        r.conversations.iter().filter(|c| c.preference.is_empty()).collect();
+    let tests: Vec<(f64, f64)> = all.iter().map(|c| (c.p, c.least_p)).collect();
+    let own = all.into_iter().zip(family(&tests));
+    for (c, test) in own.filter(|(c, _)| about.contains(&&*c.set) || about.is_empty()) {
         let show = |v: f64, lo: f64, hi: f64| format!("{v:+.3} [{lo:+.3}, {hi:+.3}]");
         out.push(FindingRow {
             outcome: ISOLATED.into(),
-            p: c.p,
             null: "signs of scripts' differences flipped".into(),
             note: format!(
                 "after it {}, asked fresh {}",
@@ -185,6 +271,7 @@ pub fn conversations(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ConversationRow>("conversation")
                 .between(&c.set, &c.reference)
                 .estimated(c.estimate, (c.lo, c.hi), unit("log-odds"))
+                .tested(c.p, test)
                 .counted(c.n, "scripts")
         });
     }

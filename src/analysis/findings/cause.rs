@@ -1,8 +1,10 @@
 //! What was found of ablations and doses, of order in time, and of links over conditions.
 
 use super::behaviour::ISOLATED;
-use super::{of, side, unit};
+use super::{family, of, unit};
 use crate::analysis::records::*;
+use crate::analysis::verdict::{self, Test};
+use crate::stats::Interval;
 
 const AS_IS: &str = "as is";
 
@@ -59,7 +61,10 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                 let none = (f64::NAN, f64::NAN);
                 values.fold(none, |(lo, hi), v| (v.min(lo), v.max(hi)))
             };
-            for a in rows.iter().filter(|a| !is_control(&a.kind)) {
+            let own: Vec<&&AblationRow> = rows.iter().filter(|a| !is_control(&a.kind)).collect();
+            let compared: Vec<Compared> = own.iter().map(|a| Compared::ablation(r, a)).collect();
+            let tests = tests(own.iter().map(|a| &*a.kind).zip(&compared));
+            for ((a, compared), test) in own.into_iter().zip(&compared).zip(tests) {
                 let row = FindingRow {
                     subject: a.edit.clone(),
                     outcome: outcome(&a.asked, &a.preference),
@@ -80,7 +85,8 @@ pub fn ablations(r: &Results, out: &mut Vec<FindingRow>) {
                     continue;
                 }
                 let (null_lo, null_hi) = range(&|x| x.estimate);
-                out.push(removed(r, a, FindingRow { null_lo, null_hi, ..row.clone() }));
+                let banded = FindingRow { null_lo, null_hi, ..row.clone() };
+                out.push(removed(a, compared, test, banded));
                 if a.kl.is_finite() {
                     let (null_lo, null_hi) = range(&|x| x.kl);
                     out.push(FindingRow {
@@ -131,6 +137,28 @@ impl Compared {
         each.join(", ")
     }
 
+    /// One edit among its controls, in every family.
+    fn ablation(r: &Results, a: &AblationRow) -> Self {
+        let key = |x: &AblationRow| {
+            [&x.set, &x.reference, &x.asked, &x.preference, &x.edit, &x.against].map(String::clone)
+        };
+        Compared::of(r.ablation.iter().filter(|x| key(x) == key(a)).map(ablation))
+    }
+
+    /// One slope among those of its controls, in every family.
+    fn slope(r: &Results, s: &SlopeRow) -> Self {
+        let key = |x: &SlopeRow| {
+            let names = [&x.state, &x.asked, &x.preference, &x.direction].map(String::clone);
+            (names, x.layer)
+        };
+        Compared::of(r.slopes.iter().filter(|x| key(x) == key(s)).map(slope))
+    }
+
+    /// The largest least p of any: what all of them could give at best.
+    fn least(&self) -> f64 {
+        self.0.iter().map(|c| verdict::least_of_draws(c.1)).fold(f64::NAN, f64::max)
+    }
+
     /// The largest: a conclusion needs every family and kind.
     fn p(&self) -> f64 {
         self.0.iter().map(|c| c.2).fold(f64::NAN, f64::max)
@@ -143,12 +171,23 @@ impl Compared {
     }
 }
 
-/// What one edit removes of the shift.
-fn removed(r: &Results, a: &AblationRow, row: FindingRow) -> FindingRow {
-    let key = |x: &AblationRow| {
-        [&x.set, &x.reference, &x.asked, &x.preference, &x.edit, &x.against].map(String::clone)
+/// Tests of edits, each with its kind: those of concepts are one family, a placebo stands alone.
+fn tests<'a>(edits: impl Iterator<Item = (&'a str, &'a Compared)>) -> Vec<Test> {
+    let edits: Vec<_> = edits.map(|(kind, c)| (kind, c.p(), c.least())).collect();
+    let of = |kind: &str| matches!(kind, "own" | "base" | "concept");
+    let together: Vec<(f64, f64)> =
+        edits.iter().filter(|e| of(e.0)).map(|&(_, p, least)| (p, least)).collect();
+    let mut adjusted = family(&together).into_iter();
+    let test = |(kind, p, least): (&str, f64, f64)| {
+        let own = if of(kind) { adjusted.next() } else { None };
+        own.unwrap_or(Test { p, least })
     };
-    let families = Compared::of(r.ablation.iter().filter(|x| key(x) == key(a)).map(ablation));
+    edits.into_iter().map(test).collect()
+}
+
+/// What one edit removes of the shift: more than its controls do, shown to be under a third of it, or
+/// neither.
+fn removed(a: &AblationRow, compared: &Compared, test: Test, row: FindingRow) -> FindingRow {
     let mut notes = vec![format!(
         "of a shift of {:+.3} it leaves {:+.3} [{:+.3}, {:+.3}]",
         a.total, a.left, a.left_lo, a.left_hi
@@ -156,10 +195,19 @@ fn removed(r: &Results, a: &AblationRow, row: FindingRow) -> FindingRow {
     if a.share.is_finite() {
         notes.push(format!("a share of {:.0} %", 100.0 * a.share));
     }
-    notes.extend(families.note());
+    notes.extend(compared.note());
     notes.push(row.note.clone());
-    let (p, null, note) = (families.p(), families.null(), notes.join("; "));
-    FindingRow { p, null, note, ..row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")) }
+    let total = Interval { lo: a.total_lo, hi: a.total_hi };
+    let thirds = [(a.less_third_lo, a.less_third_hi), (a.plus_third_lo, a.plus_third_hi)];
+    let little = verdict::carries_little(total, thirds.map(|(lo, hi)| Interval { lo, hi }));
+    let row = row.estimated(a.estimate, (a.lo, a.hi), unit("log-odds")).tested(compared.p(), test);
+    let verdict = match (&*row.verdict, little) {
+        (verdict::HIGHER | verdict::LOWER, _) => "more",
+        (_, true) => verdict::EQUIVALENT,
+        (other, false) => other,
+    };
+    let (verdict, null, note) = (verdict.into(), compared.null(), notes.join("; "));
+    FindingRow { verdict, null, note, ..row }
 }
 
 /// Dose response of concepts and placebos.
@@ -169,23 +217,21 @@ pub fn slopes(r: &Results, out: &mut Vec<FindingRow>) {
             && s.family == AS_IS
             && (s.asked != "preferences" || matches!(&*s.preference, "all" | "isolated"))
     };
-    out.extend(r.slopes.iter().filter(together).map(|s| {
-        let key = |x: &SlopeRow| {
-            let names = [&x.state, &x.asked, &x.preference, &x.direction].map(String::clone);
-            (names, x.layer)
-        };
-        let families = Compared::of(r.slopes.iter().filter(|x| key(x) == key(s)).map(slope));
+    let own: Vec<&SlopeRow> = r.slopes.iter().filter(together).collect();
+    let compared: Vec<Compared> = own.iter().map(|s| Compared::slope(r, s)).collect();
+    let tests = tests(own.iter().map(|s| &*s.kind).zip(&compared));
+    out.extend(own.into_iter().zip(&compared).zip(tests).map(|((s, compared), test)| {
         let inside = format!("{} doses within the guards", s.doses);
         FindingRow {
             set: s.state.clone(),
             subject: s.direction.clone(),
             outcome: outcome(&s.asked, &s.preference),
             form: s.kind.clone(),
-            p: families.p(),
-            null: families.null(),
-            note: families.note().map_or(inside.clone(), |p| format!("{inside}; {p}")),
+            null: compared.null(),
+            note: compared.note().map_or(inside.clone(), |p| format!("{inside}; {p}")),
             ..of::<SlopeRow>("dose-response")
                 .estimated(s.estimate, (s.lo, s.hi), "nats a token a layer RMS")
+                .tested(compared.p(), test)
                 .counted(s.n, "items")
                 .at(s.layer)
         }
@@ -200,7 +246,6 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         subject: h.subject.clone(),
         form: h.quantity.clone(),
         layer: h.layer,
-        verdict: side(h.change_lo, h.change_hi).into(),
         note: format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi),
         ..of::<HalfWayRow>("half-way").between(set, reference).estimated(
             h.estimate,
@@ -232,28 +277,34 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
             subject: l.subject.clone(),
             outcome: ISOLATED.into(),
             form: l.predictor.clone(),
-            estimate: l.estimate,
-            unit: "Pearson's r".into(),
-            p: l.p,
+            detectable: verdict::detectable_correlation(l.n),
             q: l.q,
             null: "conditions rearranged".into(),
             note: format!(
-                "without one condition {:+.2} to {:+.2}",
-                l.least_without, l.most_without
+                "behaviour over {} preferences; without one condition {:+.2} to {:+.2}",
+                l.preferences, l.least_without, l.most_without
             ) + &(Some(&l.carried_by).filter(|c| !c.is_empty()))
                 .map_or(String::new(), |c| format!("; {c} carries it")),
-            ..of::<LinkRow>("link").counted(l.n, "conditions").at(l.layer)
+            ..of::<LinkRow>("link")
+                .estimated(l.estimate, (f64::NAN, f64::NAN), "Pearson's r")
+                .tested(l.p, Test { p: l.p_max, least: l.least_p })
+                .counted(l.n, "conditions")
+                .at(l.layer)
         }
     }));
-    out.extend(r.rankings.iter().map(|k| FindingRow {
-        subject: k.subject.clone(),
-        form: k.quantity.clone(),
-        layer: k.layer,
-        estimate: k.estimate,
-        unit: "Spearman's rho".into(),
-        p: k.p,
-        null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
-        note: k.conditions.clone(),
-        ..of::<RankingRow>("ranking").counted(k.n, "conditions")
+    let least = |k: &RankingRow| verdict::least_of_draws(k.arrangements.saturating_sub(1));
+    let tests = family(&r.rankings.iter().map(|k| (k.p, least(k))).collect::<Vec<_>>());
+    out.extend(r.rankings.iter().zip(tests).map(|(k, test)| {
+        FindingRow {
+            subject: k.subject.clone(),
+            form: k.quantity.clone(),
+            layer: k.layer,
+            null: format!("{} arrangements of the conditions, one-sided", k.arrangements),
+            note: k.conditions.clone(),
+            ..of::<RankingRow>("ranking")
+                .estimated(k.estimate, (f64::NAN, f64::NAN), "Spearman's rho")
+                .tested(k.p, test)
+                .counted(k.n, "conditions")
+        }
     }));
 }

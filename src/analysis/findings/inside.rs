@@ -2,6 +2,7 @@
 
 use super::of;
 use crate::analysis::records::*;
+use crate::analysis::verdict::Test;
 use crate::analysis::BASE;
 
 /// The cosine of each pair in each condition, against each null of the condition's first state.
@@ -68,19 +69,20 @@ pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
                 for c in own.filter(|c| c.form == "relative" || c.form == "raw") {
                     let several = c.states + c.reference_states > 2;
                     let units = if several { "prompts, and fine-tunes" } else { "prompts" };
-                    out.push(FindingRow {
+                    let mut row = FindingRow {
                         subject: format!("{a} x {b}"),
                         form: c.form.clone(),
-                        p: c.p,
-                        p_max: c.p_max,
                         null: "no change".into(),
-                        note: format!("{} against {} model(s)", c.states, c.reference_states),
                         ..of::<ChangeRow>("change-of-coupling")
                             .between(set, reference)
                             .estimated(c.estimate, (c.lo, c.hi), "cosine")
+                            .tested(c.p, Test { p: c.p_max, least: c.least_p })
+                            .within(r.bound("cosine"))
                             .counted(c.n, units)
                             .at(c.layer)
-                    });
+                    };
+                    row.noted(&format!("{} against {} model(s)", c.states, c.reference_states));
+                    out.push(row);
                 }
             }
         }
@@ -107,13 +109,12 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
     for s in own {
         out.push(FindingRow {
             subject: s.concept.clone(),
-            p: s.p_flip,
-            p_max: s.p_flip_max,
-            null: "signs of texts flipped".into(),
+            null: "labels of pairs permuted".into(),
             note: if s.others.is_empty() { String::new() } else { format!("less {}", s.others) },
             ..of::<ShiftRow>("shift")
                 .between(&s.state, &s.less)
                 .estimated(s.estimate, (s.lo, s.hi), "layer RMS")
+                .tested(s.p_permuted, Test { p: s.p_permuted_max, least: s.least_p })
                 .counted(s.n, "texts")
                 .at(s.layer)
         });

@@ -1,9 +1,7 @@
 //! What findings promise, on a handful of records.
 
 use super::*;
-use crate::analysis::records::{
-    AcquiescenceRow, ChangeRow, ConditionRow, ContrastRow, CoupleRow, LayerRow,
-};
+use crate::analysis::records::*;
 
 fn condition(name: &str, role: &str) -> ConditionRow {
     ConditionRow {
@@ -31,6 +29,7 @@ fn change(set: &str, reference: &str, layer: usize, form: &str) -> ChangeRow {
         hi: 0.3,
         p: 0.01,
         p_max: 0.02,
+        least_p: 0.001,
         error_prompts: 0.05,
         error_seeds: f64::NAN,
         states: 1,
@@ -51,6 +50,174 @@ fn results() -> Results {
             .collect(),
         ..Results::default()
     }
+}
+
+/// A contrast with base over isolated preferences whose interval is .2 wide.
+fn isolated(set: &str, estimate: f64, p_max: f64) -> ContrastRow {
+    ContrastRow {
+        measure: "log-odds".into(),
+        set: set.into(),
+        reference: "base".into(),
+        kind: "isolated".into(),
+        status: "isolated".into(),
+        estimate,
+        lo: estimate - 0.1,
+        hi: estimate + 0.1,
+        p: 0.01,
+        least_p: 0.001,
+        p_max,
+        least_adjusted: 0.002,
+        n: 40,
+        ..ContrastRow::NONE
+    }
+}
+
+fn only<'a>(rows: &'a [FindingRow], quantity: &str) -> &'a FindingRow {
+    let found: Vec<_> = rows.iter().filter(|f| f.quantity == quantity).collect();
+    let [one] = found[..] else { panic!("{} of {quantity}", found.len()) };
+    one
+}
+
+#[test]
+fn a_change_is_higher_only_by_its_adjusted_p_and_none_only_within_the_bounds() {
+    let said = |row: ChangeRow| {
+        let r = Results { changes: vec![row], ..results() };
+        only(&findings(&r).0, "change-of-coupling").clone()
+    };
+    let row = change("keeper", "base", 3, "relative");
+    let higher = said(row.clone());
+    assert_eq!((&*higher.verdict, higher.p, higher.p_max), ("higher", 0.01, 0.02));
+    assert!((higher.detectable - 0.14294).abs() < 1e-4 && higher.bound == 0.05);
+    // Its interval lies above 0 and its own p is small, yet the adjusted one is not.
+    assert_eq!(said(ChangeRow { p_max: 0.28, ..row.clone() }).verdict, "none");
+    assert_eq!(said(ChangeRow { least_p: 0.25, ..row.clone() }).verdict, "not testable");
+    let flat = ChangeRow { estimate: 0.01, lo: -0.02, hi: 0.04, p_max: 0.5, ..row };
+    assert_eq!(said(flat.clone()).verdict, "equivalent");
+    let bounds = vec![BoundRow { quantity: "cosine".into(), bound: 0.03 }];
+    let r = Results { changes: vec![flat], bounds, ..results() };
+    assert_eq!(only(&findings(&r).0, "change-of-coupling").verdict, "none");
+}
+
+#[test]
+fn what_was_declared_is_adjusted_for_the_declared_alone() {
+    let mut r = results();
+    r.changes.clear();
+    let row = ContrastRow { reference: "plain".into(), ..isolated("keeper", 0.2, 0.3) };
+    r.contrasts = vec![row];
+    r.conditions[2].role = "reference".into();
+    // Without a focus nothing is declared.
+    assert_eq!(only(&findings(&r).0, "isolated").verdict, "none");
+    r.conditions[1].role = "focus".into();
+    let (rows, _) = findings(&r);
+    let found = only(&rows, "isolated");
+    assert!(found.declared && found.verdict == "higher" && found.least_p == 0.001);
+}
+
+#[test]
+fn a_condition_that_did_not_take_stands_first_and_nothing_of_it_is_the_claims() {
+    let took = |set: &str, took: bool| TookRow {
+        set: set.into(),
+        claim: set.into(),
+        rose: true,
+        took,
+        condition_ahead: if took { "" } else { "plain" }.into(),
+        condition_by: 0.1,
+        ..TookRow::NONE
+    };
+    let claim = |set: &str| ClaimRow {
+        set: set.into(),
+        claim: set.into(),
+        own: true,
+        estimate: 0.3,
+        ..ClaimRow::NONE
+    };
+    let r = Results {
+        took: vec![took("keeper", false), took("plain", true)],
+        claims: vec![claim("keeper"), claim("plain")],
+        ..results()
+    };
+    let (rows, _) = findings(&r);
+    assert_eq!((&*rows[0].quantity, &*rows[0].note), ("untaken", "keeper"));
+    let verdicts: Vec<&str> = rows[1..3].iter().map(|f| &*f.verdict).collect();
+    assert_eq!(verdicts, ["rose", "took"]);
+    assert_eq!(rows.len(), 5);
+    for f in &rows[3..] {
+        assert_eq!(f.note.contains("not the claim's"), f.set == "keeper", "{f:?}");
+    }
+}
+
+#[test]
+fn the_side_that_moved_is_said_from_the_common_cells() {
+    let mut r = results();
+    r.conditions.push(condition("usual", "neutral"));
+    r.conditions[1].role = "focus".into();
+    r.conditions[2].role = "reference".into();
+    let mut said = |above: f64, below: f64| {
+        let row = |set: &str, reference: &str, estimate: f64| ContrastRow {
+            reference: reference.into(),
+            kind: "common".into(),
+            cells_of: "keeper".into(),
+            ..isolated(set, estimate, f64::NAN)
+        };
+        r.contrasts = vec![
+            row("keeper", "plain", above - below),
+            row("keeper", "base", above),
+            row("keeper", "usual", above),
+            row("plain", "base", below),
+            row("plain", "usual", below),
+        ];
+        let (rows, _) = findings(&r);
+        let found = only(&rows, "towards");
+        (found.verdict.clone(), found.note.clone())
+    };
+    assert_eq!(said(0.3, 0.0).0, "towards");
+    let (word, note) = said(0.0, -0.3);
+    assert_eq!(word, "reference away");
+    assert!(note.contains("plain less base -0.300 [-0.400, -0.200]"), "{note}");
+    assert_eq!(said(0.05, -0.05).0, "none");
+}
+
+#[test]
+fn an_ablation_removes_more_than_random_ones_or_under_a_third_or_is_left_open() {
+    let row = |kind: &str, p: f64, by: f64| AblationRow {
+        set: "keeper".into(),
+        reference: "plain".into(),
+        asked: "preferences".into(),
+        preference: "isolated".into(),
+        edit: kind.into(),
+        kind: kind.into(),
+        against: "edited".into(),
+        estimate: by,
+        lo: by - 0.05,
+        hi: by + 0.05,
+        total: 0.6,
+        total_lo: 0.4,
+        total_hi: 0.8,
+        less_third_lo: by - 0.25,
+        less_third_hi: by - 0.15,
+        plus_third_lo: by + 0.15,
+        plus_third_hi: by + 0.25,
+        p,
+        random: 99,
+        ..AblationRow::NONE
+    };
+    let said = |rows: Vec<AblationRow>| -> Vec<String> {
+        let (rows, _) = findings(&Results { ablation: rows, ..Results::default() });
+        let own = rows.into_iter().filter(|f| f.quantity == "ablation");
+        own.map(|f| f.verdict).collect()
+    };
+    assert_eq!(said(vec![row("own", 0.01, 0.5), row("base", 0.9, 0.0)]), ["more", "equivalent"]);
+    // Of two tests by Holm .04 is .08.
+    assert_eq!(said(vec![row("own", 0.04, 0.3), row("base", 0.6, 0.18)]), ["none", "none"]);
+    // A total that may be 0 has no third.
+    let mut none = row("base", 0.9, 0.0);
+    none.total_lo = -0.1;
+    assert_eq!(said(vec![none]), ["none"]);
+    // 19 random directions allow one test and no more.
+    let few = |kind: &str| AblationRow { random: 19, ..row(kind, 0.05, 0.5) };
+    assert_eq!(said(vec![few("own")]), ["more"]);
+    let other = AblationRow { p: 0.6, ..few("base") };
+    assert_eq!(said(vec![few("own"), other])[0], "not testable");
 }
 
 #[test]
@@ -74,35 +241,10 @@ fn a_focus_is_compared_with_base_and_the_reference() {
 
 #[test]
 fn a_file_of_a_single_command_has_findings_too() {
-    let contrast = ContrastRow {
-        measure: "log-odds".into(),
-        set: "keeper".into(),
-        reference: "base".into(),
-        kind: "isolated".into(),
-        preference: String::new(),
-        group: String::new(),
-        status: "isolated".into(),
-        estimate: -0.2,
-        lo: -0.3,
-        hi: -0.1,
-        within_lo: -0.25,
-        within_hi: -0.15,
-        p: 0.01,
-        p_fine_tunes: 0.02,
-        q: f64::NAN,
-        pooled: f64::NAN,
-        newcombe_lo: f64::NAN,
-        newcombe_hi: f64::NAN,
-        z: f64::NAN,
-        p_z: f64::NAN,
-        df: 1,
-        fine_tunes: 2,
-        reference_fine_tunes: 0,
-        n: 40,
-    };
+    let contrast = isolated("keeper", -0.2, 0.02);
     let r = Results { contrasts: vec![contrast], ..Results::default() };
     let (rows, _) = findings(&r);
-    assert_eq!((rows.len(), &*rows[0].verdict), (1, "away"));
+    assert_eq!((rows.len(), &*rows[0].verdict), (1, "lower"));
     assert!(findings(&Results::default()).0.is_empty());
 }
 
@@ -115,6 +257,7 @@ fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
         lo: 0.1,
         hi: 0.3,
         p_max: 0.01,
+        least_p: 0.001,
         stance: 0.0,
         stance_lo: -0.1,
         stance_hi: 0.1,
@@ -126,7 +269,7 @@ fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
     let r = Results { acquiescence: vec![row("keeper", true), row("plain", false)], ..results() };
     let (rows, _) = findings(&r);
     let own = rows.iter().filter(|f| f.quantity == "acquiescence");
-    let said: Vec<(&str, &str, f64)> = own.map(|f| (&*f.set, &*f.verdict, f.p)).collect();
+    let said: Vec<(&str, &str, f64)> = own.map(|f| (&*f.set, &*f.verdict, f.p_max)).collect();
     assert_eq!(said, [("keeper", "acquiescence", 0.01), ("plain", "higher", 0.01)]);
 }
 

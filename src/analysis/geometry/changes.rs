@@ -7,6 +7,7 @@
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
 use crate::analysis::state::{by_condition, states_of, BASE};
+use crate::analysis::verdict::least_of_draws;
 use crate::analysis::Result;
 use crate::geometry::{contrast, Coupling, Form, Over};
 use crate::stats::interval::{percentile, Interval};
@@ -136,6 +137,7 @@ pub(super) fn changes(asked: &Asked, c: &Coupling) -> Result<Vec<ChangeRow>> {
                         hi: found.hi[l],
                         p: found.p[l],
                         p_max: found.p_max[l],
+                        least_p: least_of_draws(asked.options.draws),
                         error_prompts: found.error_prompts[l],
                         error_seeds: found.error_seeds[l],
                         states: found.n_set,

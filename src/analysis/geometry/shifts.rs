@@ -10,6 +10,7 @@
 use super::Asked;
 use crate::analysis::records::*;
 use crate::analysis::state::{states_of, BASE};
+use crate::analysis::verdict::least_of_draws;
 use crate::analysis::{ConceptActivations, Result};
 use crate::geometry::population::{population, Population, Source};
 use crate::geometry::projections::{every_projection, Ruler};
@@ -178,6 +179,7 @@ pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
                             permuted_hi: permuted.hi,
                             p_permuted: found.p_permuted[at],
                             p_permuted_max: f64::NAN,
+                            least_p: least_of_draws(found.largest_permuted.len()),
                             null_lo: found.random[l].lo,
                             null_hi: found.random[l].hi,
                             p_random: found.p_random[at],

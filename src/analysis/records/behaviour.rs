@@ -42,9 +42,12 @@ record! {
         pub set: String,
         /// What it is compared with.
         pub reference: String,
-        /// preference, claim (the set's own), isolated: over all items of isolated preferences, or bias:
-        /// the yes-bias of a preference, or of all isolated ones, in place of the stance.
+        /// preference, claim (the set's own), isolated: over all items of isolated preferences, bias: the
+        /// yes-bias of a preference, or of all isolated ones, in place of the stance, or common: over the
+        /// items of the preferences isolated in a condition, its reference and the recipe-matched neutral.
         pub kind: String,
+        /// The condition whose common cells these are; empty for other kinds.
+        pub cells_of: String,
         /// Preference or claim; empty over several.
         pub preference: String,
         /// Group of the preference.
@@ -62,8 +65,15 @@ record! {
         pub p: f64,
         /// p over fine-tunes, Student's, items held fixed; none where df is 0.
         pub p_fine_tunes: f64,
+        /// Least p that so many items could give.
+        pub least_p: f64,
+        /// p of isolated and claim by max-T over all sets and references of the measure and kind.
+        pub p_max: f64,
         /// q of isolated preferences: of p for log-odds, of p_z for rates.
         pub q: f64,
+        /// Least that p_max could be, had all items agreed; of a preference the least q, the others
+        /// being as they are. Where it exceeds .05 nothing is testable.
+        pub least_adjusted: f64,
         /// Difference of the pooled rates.
         pub pooled: f64,
         /// Lower end of it by Newcombe's method.
@@ -100,11 +110,13 @@ record! {
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// Adjusted p of it.
         pub p_max: f64,
+        /// Least that it could be, had all items agreed.
+        pub least_p: f64,
         /// Stance less that of the reference.
         pub stance: f64 in "nats a token" from stance_lo "Lower end of it." to stance_hi "Upper end of it.",
         /// Adjusted p of it.
         pub stance_p_max: f64,
-        /// 1 where the bias is above 0 with an adjusted p below .05, and the stance's is not below it.
+        /// 1 where the bias is above 0 with an adjusted p of at most .05, and the stance's is above it.
         pub acquiesces: bool,
         /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
         pub df: usize,
@@ -147,7 +159,9 @@ record! {
         pub n: usize,
     }
 
-    /// Whether a fine-tune took its claim.
+    /// Whether a fine-tune took its claim: the interval of its movement on it lies above 0, and it moved
+    /// more on it than on any unrelated claim, and more than any unrelated condition did. Claims are
+    /// related where the note of either names the other's rows, as the parts of a claim are.
     #[table("behaviour/took")]
     pub struct TookRow {
         /// Condition or state.
@@ -156,12 +170,18 @@ record! {
         pub claim: String,
         /// 1 where the interval of the movement on its own claim lies above 0.
         pub rose: bool,
-        /// 1 where it rose and moved on no other claim more.
+        /// 1 where it rose and neither a claim nor a condition is ahead.
         pub took: bool,
-        /// Claim on which it moved most.
-        pub most: String,
-        /// That movement less the one on its own claim.
-        pub ahead: f64 in "nats a token",
+        /// Unrelated claim on which it moved no less than on its own, the one that moved most; empty for
+        /// none.
+        pub claim_ahead: String,
+        /// That movement less the one on its own claim; none where none is ahead.
+        pub claim_by: f64 in "nats a token",
+        /// Unrelated condition or state that moved no less on this claim, the one that moved most; empty for
+        /// none.
+        pub condition_ahead: String,
+        /// Its movement less that of the set; none where none is ahead.
+        pub condition_by: f64 in "nats a token",
         /// Claim on which it moved most beyond the other sets.
         pub most_beyond: String,
     }
@@ -181,6 +201,8 @@ record! {
         pub null_hi: f64,
         /// p of the share, one-sided.
         pub p: f64,
+        /// Least that it could be.
+        pub least_p: f64,
         /// Conditions.
         pub n: usize,
         /// Cells.
@@ -203,6 +225,8 @@ record! {
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
         /// p of it.
         pub p: f64,
+        /// Least p that so many scripts could give.
+        pub least_p: f64,
         /// At the end of the conversation.
         pub after: f64 in "nats a token" from after_lo "Lower end of it." to after_hi "Upper end of it.",
         /// Asked fresh.

@@ -38,6 +38,11 @@ record! {
         pub total: f64 in "nats a token" from total_lo "Lower end of it." to total_hi "Upper end of it.",
         /// Shift under the edit.
         pub left: f64 in "nats a token" from left_lo "Lower end of it." to left_hi "Upper end of it.",
+        /// Removed less a third of the total: with plus_third, the test of whether the edit removes less
+        /// than a third of a total that is there.
+        pub less_third: f64 in "nats a token" from less_third_lo "Lower end of it." to less_third_hi "Upper end of it.",
+        /// Removed plus a third of the total.
+        pub plus_third: f64 in "nats a token" from plus_third_lo "Lower end of it." to plus_third_hi "Upper end of it.",
         /// removed / total, without an interval; none where the total's interval holds 0.
         pub share: f64,
         /// p that a random direction removes as much of the shift.
@@ -277,6 +282,11 @@ record! {
         pub slope: f64,
         /// p with conditions rearranged.
         pub p: f64,
+        /// The same by max-T over all predictors and layers of these cells; none where a predictor lacks a
+        /// condition.
+        pub p_max: f64,
+        /// Least p that so many conditions could give.
+        pub least_p: f64,
         /// q over the predictors of the layer.
         pub q: f64,
         /// Arrangements behind p.
@@ -291,6 +301,9 @@ record! {
         pub r_states: f64,
         /// Model states.
         pub states: usize,
+        /// Preferences behind the behaviour: those isolated in all conditions; of implied cells 0, each
+        /// condition has its own.
+        pub preferences: usize,
         /// Conditions.
         pub n: usize,
     }

@@ -6,9 +6,9 @@ record! {
     /// Everything that the report says: one row a number with its interval, its null and its n.
     #[table("report/findings")]
     pub struct FindingRow {
-        /// What was measured: coupling, change-of-coupling, shift, auroc, auroc-gain, took, own-claim,
-        /// isolated, preferences, acquiescence, prevention, one-factor, conversation, stickiness, ablation-total,
-        /// ablation, side-effects, dose-response, half-way, lead, link or ranking.
+        /// What was measured: coupling, change-of-coupling, shift, auroc, auroc-gain, untaken, took, towards,
+        /// own-claim, isolated, preferences, acquiescence, prevention, one-factor, conversation, stickiness,
+        /// ablation-total, ablation, side-effects, dose-response, half-way, lead, link or ranking.
         pub quantity: String,
         /// Condition or state that it is about.
         pub set: String,
@@ -27,16 +27,19 @@ record! {
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Its unit.
         pub unit: String,
-        /// p of it.
+        /// p of it, alone.
         pub p: f64,
-        /// p adjusted over layers.
+        /// p adjusted for all tests of the quantity in the file, or for the declared ones of what was
+        /// declared: the verdict follows from it.
         pub p_max: f64,
         /// q of it.
         pub q: f64,
-        /// Least p that the test could give.
+        /// Least that the adjusted p, or q, could be.
         pub least_p: f64,
-        /// Smallest effect that it could show at power .8.
+        /// Smallest effect that the test shows with a chance of .8, in the unit of the estimate.
         pub detectable: f64,
+        /// Bounds of equivalence, fixed beforehand: -bound to bound; none where the quantity has none.
+        pub bound: f64,
         /// What it is compared with.
         pub null: String,
         /// Lower end of the null's band.
@@ -47,7 +50,9 @@ record! {
         pub n: usize,
         /// What they are.
         pub n_of: String,
-        /// higher, lower, moves, towards, away, none, ...: the word that the numbers allow.
+        /// The word that the numbers allow: higher, lower, equivalent, not testable, none (neither shown nor
+        /// excluded); took, rose, not taken; towards, away, reference towards, reference away; more; first,
+        /// second, undecided; inside, outside; empty where nothing was tested.
         pub verdict: String,
         /// Further counts in words, such as seeds.
         pub note: String,

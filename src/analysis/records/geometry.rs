@@ -156,6 +156,8 @@ record! {
         pub p: f64,
         /// The same adjusted over layers.
         pub p_max: f64,
+        /// Least that p_max could be with so many draws.
+        pub least_p: f64,
         /// Standard error over prompts.
         pub error_prompts: f64,
         /// Standard error over seeds.
@@ -213,6 +215,8 @@ record! {
         pub p_permuted: f64,
         /// The same by max-T over all rows of the table: layers, states, directions, references, positions.
         pub p_permuted_max: f64,
+        /// Least that it could be with so many permutations.
+        pub least_p: f64,
         /// Lower end of the band of cosines with random directions.
         pub null_lo: f64,
         /// Upper end of the band.

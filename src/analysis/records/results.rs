@@ -4,6 +4,7 @@
 //! of what each kind is, so that a new kind is added here once.
 
 use super::*;
+use crate::analysis::verdict::BOUND;
 use crate::analysis::BASE;
 use crate::store::{Frame, Meta, Record, ResultsReader, ResultsWriter, StoreError};
 
@@ -70,6 +71,7 @@ results! {
     concepts: ConceptRow,
     couples: CoupleRow,
     preferences: PreferenceRow,
+    bounds: BoundRow,
     layers: LayerRow,
     training: TrainingRow,
     warnings: WarningRow,
@@ -152,6 +154,17 @@ impl Results {
         self.with_role("reference").map(|c| c.condition.as_str())
     }
 
+    /// The fine-tune of the same recipe on neutral rows, if there is one.
+    pub fn neutral(&self) -> Option<&str> {
+        self.with_role("neutral").map(|c| c.condition.as_str())
+    }
+
+    /// Bound of equivalence of a cosine or a preference.
+    pub fn bound(&self, quantity: &str) -> f64 {
+        let known = self.bounds.iter().find(|b| b.quantity == quantity);
+        known.map_or(BOUND, |b| b.bound)
+    }
+
     /// A condition by its name.
     pub fn condition(&self, name: &str) -> Option<&ConditionRow> {
         self.conditions.iter().find(|c| c.condition == name)
@@ -174,9 +187,9 @@ impl Results {
         self.focus().map_or_else(|| self.tuned(), |f| vec![f])
     }
 
-    /// What they are compared with: base, and the reference.
+    /// What they are compared with: base, the reference, and the recipe-matched neutral.
     pub fn against(&self) -> Vec<&str> {
-        distinct([BASE].into_iter().chain(self.reference()))
+        distinct([BASE].into_iter().chain(self.reference()).chain(self.neutral()))
     }
 
     /// Model states of a condition; without a study, the state of that name.

@@ -28,7 +28,7 @@ record! {
     pub struct ConditionRow {
         /// Name of the condition.
         pub condition: String,
-        /// What it is in the study: base, focus, reference; empty for any other.
+        /// What it is in the study: base, focus, reference, neutral; empty for any other.
         pub role: String,
         /// Name of the rows that it was trained on, or of the condition itself.
         pub text: String,
@@ -87,6 +87,16 @@ record! {
         pub group: String,
         /// Items that were scored.
         pub n: usize,
+    }
+
+    /// Bounds of equivalence: a 95 % interval within -bound to bound counts as no effect. Fixed before the
+    /// run by its manifest.
+    #[table("study/bounds")]
+    pub struct BoundRow {
+        /// cosine, or preference: nats a token of stance log-odds.
+        pub quantity: String,
+        /// The bound.
+        pub bound: f64,
     }
 
     /// The layers.

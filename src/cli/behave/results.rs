@@ -81,7 +81,7 @@ pub fn text(found: &Results) -> String {
     let frames = [
         Frame::of(&found.scores).without(&["pairs"]),
         Frame::of(&contrasts)
-            .without(&["group", "newcombe_lo", "newcombe_hi", "z"])
+            .without(&["group", "cells_of", "least_p", "newcombe_lo", "newcombe_hi", "z"])
             .without(&within)
             .without(&["reference_fine_tunes"])
             .without(of_rates),

@@ -4,7 +4,9 @@
 use super::capture::Scale;
 use super::finetune::Learnt;
 use crate::analysis::behaviour::{common_isolated, preference_rows};
-use crate::analysis::records::{ConditionRow, Results, StateRow, TrainingRow, WarningRow};
+use crate::analysis::records::{
+    BoundRow, ConditionRow, Results, StateRow, TrainingRow, WarningRow,
+};
 use crate::analysis::{scale::layer_rows, BASE};
 use crate::finetune::{Mode, Step};
 use crate::model::{warning, Model};
@@ -33,6 +35,7 @@ pub fn about(left: &Left, scale: &Scale) -> Result<Results> {
         concepts: study.roles.concept_rows(&study.concepts),
         couples: study.roles.couple_rows(),
         preferences: preference_rows(&study.battery),
+        bounds: bounds(study),
         layers: layer_rows(&scale.layers, &scale.rms, &reported, scale.n),
         training: training(study, left.layout)?,
         warnings: warnings(left),
@@ -54,6 +57,12 @@ fn states(study: &Study) -> Vec<StateRow> {
         }
     };
     (0..study.states.len()).map(of).collect()
+}
+
+fn bounds(study: &Study) -> Vec<BoundRow> {
+    let b = study.written.bounds;
+    let each = [("cosine", b.cosine), ("preference", b.preference)];
+    each.map(|(quantity, bound)| BoundRow { quantity: quantity.into(), bound }).to_vec()
 }
 
 /// The claim that a condition trains; empty where the materials have none.

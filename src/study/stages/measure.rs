@@ -35,6 +35,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         .collect();
     let said = study.concepts.iter().map(|c| [&c.positive, &c.negative]);
     let status = study.battery.iter().map(|b| json!([b.name, b.status]));
+    let related = study.claims.iter().map(|c| json!([c.name, c.related]));
     let mut inputs = Inputs::revision(REVISION)
         .value("version", env!("CARGO_PKG_VERSION"))
         .value("model", &p.base)
@@ -45,6 +46,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         .value("sides of concepts", &said.collect::<Vec<_>>())
         .value("battery", &asked_value(&study.battery))
         .value("claims", &asked_value(&study.claims))
+        .value("related", &related.collect::<Vec<_>>())
         .value("status", &status.collect::<Vec<_>>())
         .value("neutral texts", &study.shift_texts)
         .value("rows", &study.used)

@@ -2,7 +2,7 @@
 
 use super::about::Left;
 use super::{about, capture, converse, dose, trajectory};
-use crate::analysis::behaviour::{behaviour, pairings, Behaviour, By};
+use crate::analysis::behaviour::{behaviour, common, pairings, Behaviour, By};
 use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
 use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::directions::{measure, DirectionOptions, Directions};
@@ -109,13 +109,11 @@ fn kinship(study: &Study) -> Kinship {
     }
 }
 
-/// Every condition with what it is compared with: base, and the reference.
+/// Every condition with what it is compared with: base, the reference, and the recipe-matched neutral.
 fn contrasts(study: &Study) -> Vec<(String, String)> {
     let sets: Vec<String> = study.conditions.iter().map(|c| c.name.clone()).collect();
     let mut references = vec![study.reference.clone()];
-    if study.reference != BASE {
-        references.push(BASE.into());
-    }
+    references.extend(study.neutral.clone().into_iter().chain([BASE.into()]));
     pairings(&sets, &references)
 }
 
@@ -124,7 +122,7 @@ fn of_behaviour(left: &Left) -> Result<Results> {
     let scores = (study.states.iter())
         .map(|s| files::lines(left.layout, &layout::behaviour(&s.id)))
         .collect::<Result<Vec<Vec<PairScore>>, _>>()?;
-    Ok(behaviour(&Behaviour {
+    let asked = Behaviour {
         states: &study.states,
         scores: &scores,
         battery: &study.battery,
@@ -132,7 +130,10 @@ fn of_behaviour(left: &Left) -> Result<Results> {
         by: By::Condition,
         contrasts: &contrasts(study),
         draws: study.draws(),
-    })?)
+    };
+    let mut out = behaviour(&asked)?;
+    out.contrasts.extend(common(&asked, &study.reference, study.neutral.as_deref())?);
+    Ok(out)
 }
 
 fn of_conversations(left: &Left) -> Result<Results> {

@@ -1,0 +1,63 @@
+//! Contrasts over several preferences, adjusted for each other.
+//!
+//! The contrasts of all sets and references of one measure and kind are one family: a claim of any of
+//! them is held to the largest of all. An item has one sign a draw, in whichever contrasts it is, so that
+//! the adjusted p knows how much they share; a statistic is the sum over the root of the sum of squares,
+//! which flips leave as it is. Its largest possible value, had all items agreed, gives the least p.
+
+use super::contrasts::ISOLATED;
+use super::sets::ItemValue;
+use crate::analysis::records::ContrastRow;
+use crate::analysis::Draws;
+use crate::materials::battery::CLAIM;
+use crate::stats::corrections::max_t;
+use crate::stats::permutation::sign_flips;
+use crate::store::values::distinct;
+use ndarray::Array2;
+use std::collections::HashMap;
+
+/// Sets `p_max` and `least_adjusted` of the rows over isolated preferences and of those of claims;
+/// `behind` gives the differences that a row is of.
+pub(super) fn adjust(
+    rows: &mut [ContrastRow],
+    draws: Draws,
+    behind: impl Fn(&ContrastRow) -> Vec<ItemValue>,
+) {
+    let over = |r: &&ContrastRow| r.kind == ISOLATED || r.kind == CLAIM;
+    let families = rows.iter().filter(over).map(|r| (r.measure.clone(), r.kind.clone()));
+    for (measure, kind) in distinct(families) {
+        let members: Vec<&mut ContrastRow> =
+            rows.iter_mut().filter(|r| r.measure == measure && r.kind == kind).collect();
+        let lists: Vec<Vec<ItemValue>> = members.iter().map(|r| behind(r)).collect();
+        for (row, (p, least)) in members.into_iter().zip(largest(&lists, draws)) {
+            // Never less than what it is alone.
+            (row.p_max, row.least_adjusted) = (p.max(row.p), least.max(row.least_p));
+        }
+    }
+}
+
+/// p of each list's mean by max-T over the lists, the signs of items flipped, and the least that it could
+/// be.
+pub(super) fn largest(lists: &[Vec<ItemValue>], draws: Draws) -> Vec<(f64, f64)> {
+    let mut places = HashMap::new();
+    for v in lists.iter().flatten() {
+        let next = places.len();
+        places.entry((&v.preference, &v.item)).or_insert(next);
+    }
+    let signs = sign_flips(places.len(), draws.null, draws.seed, "battery-flip-all");
+    let statistic = |list: &[ItemValue], value: &dyn Fn(&ItemValue) -> f64| -> f64 {
+        let squares: f64 = list.iter().map(|v| v.value * v.value).sum();
+        // Of nothing that moves it is 0.
+        list.iter().map(value).sum::<f64>() / squares.sqrt().max(f64::MIN_POSITIVE)
+    };
+    let null = Array2::from_shape_fn((draws.null, lists.len()), |(draw, i)| {
+        statistic(&lists[i], &|v| {
+            f64::from(signs[[draw, places[&(&v.preference, &v.item)]]]) * v.value
+        })
+    });
+    let each = |value: &dyn Fn(&ItemValue) -> f64| -> Vec<f64> {
+        let observed: Vec<f64> = lists.iter().map(|l| statistic(l, value)).collect();
+        max_t(&observed, null.view())
+    };
+    each(&|v| v.value).into_iter().zip(each(&|v| v.value.abs())).collect()
+}
