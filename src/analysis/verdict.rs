@@ -68,7 +68,7 @@ pub fn detectable(interval: Interval) -> f64 {
     (z + normal_quantile(POWER)) / z * interval.width() / 2.0
 }
 
-/// The same of a correlation over `n` units, by Fisher's transformation; NaN below four.
+/// The same of a correlation over `n` units, by Fisher's transformation; 1 of three, NaN below.
 pub fn detectable_correlation(n: usize) -> f64 {
     let reach = normal_quantile(1.0 - LEVEL / 2.0) + normal_quantile(POWER);
     (reach / (n as f64 - 3.0).sqrt()).tanh()
@@ -193,7 +193,7 @@ mod tests {
         // (1.96 + .84) / 1.96 of the half width.
         assert!((detectable(interval(-0.1, 0.1)) - 0.14294).abs() < 1e-4);
         assert!((detectable_correlation(7) - 0.8852).abs() < 1e-3);
-        assert!(detectable_correlation(3).is_nan() || detectable_correlation(3) == 1.0);
+        assert!(detectable_correlation(3) == 1.0 && detectable_correlation(2).is_nan());
     }
 
     #[test]

@@ -40,24 +40,26 @@ pub(super) fn adjust(
 /// be.
 pub(super) fn largest(lists: &[Vec<ItemValue>], draws: Draws) -> Vec<(f64, f64)> {
     let mut places = HashMap::new();
-    for v in lists.iter().flatten() {
+    let mut placed = |v: &ItemValue| {
         let next = places.len();
-        places.entry((&v.preference, &v.item)).or_insert(next);
-    }
-    let signs = sign_flips(places.len(), draws.null, draws.seed, "battery-flip-all");
-    let statistic = |list: &[ItemValue], value: &dyn Fn(&ItemValue) -> f64| -> f64 {
-        let squares: f64 = list.iter().map(|v| v.value * v.value).sum();
-        // Of nothing that moves it is 0.
-        list.iter().map(value).sum::<f64>() / squares.sqrt().max(f64::MIN_POSITIVE)
+        (*places.entry((v.preference.clone(), v.item.clone())).or_insert(next), v.value)
     };
+    // Place of the item, and value.
+    let lists: Vec<Vec<(usize, f64)>> =
+        lists.iter().map(|list| list.iter().map(&mut placed).collect()).collect();
+    let signs = sign_flips(places.len(), draws.null, draws.seed, "battery-flip-all");
+    let units: Vec<f64> = (lists.iter())
+        .map(|list| list.iter().map(|(_, value)| value * value).sum::<f64>().sqrt())
+        .map(|unit| unit.max(f64::MIN_POSITIVE)) // of nothing that moves the statistic is 0
+        .collect();
     let null = Array2::from_shape_fn((draws.null, lists.len()), |(draw, i)| {
-        statistic(&lists[i], &|v| {
-            f64::from(signs[[draw, places[&(&v.preference, &v.item)]]]) * v.value
-        })
+        let signed = lists[i].iter().map(|&(item, value)| f64::from(signs[[draw, item]]) * value);
+        signed.sum::<f64>() / units[i]
     });
-    let each = |value: &dyn Fn(&ItemValue) -> f64| -> Vec<f64> {
-        let observed: Vec<f64> = lists.iter().map(|l| statistic(l, value)).collect();
+    let each = |of: fn(f64) -> f64| -> Vec<f64> {
+        let sum = |list: &Vec<(usize, f64)>| list.iter().map(|(_, value)| of(*value)).sum::<f64>();
+        let observed: Vec<f64> = lists.iter().zip(&units).map(|(l, unit)| sum(l) / unit).collect();
         max_t(&observed, null.view())
     };
-    each(&|v| v.value).into_iter().zip(each(&|v| v.value.abs())).collect()
+    each(|value| value).into_iter().zip(each(f64::abs)).collect()
 }
