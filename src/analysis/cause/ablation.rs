@@ -380,7 +380,7 @@ mod tests {
         concept.slice_mut(s![.., .., 0]).mapv_inplace(|v| v + 1.0);
         let rows = tested(&of_pairs(&concept), &|_| 0.1, false);
         let [row] = &rows[..] else { panic!("{rows:?}") };
-        assert!(row.estimate > 0.9, "{row:?}");
+        assert!(row.estimate > 0.85, "{row:?}");
         assert_eq!((row.p_permuted, row.permuted), (1.0 / 20.0, CONTROLS));
         assert_eq!((row.random, row.family.as_str(), row.p.is_nan()), (0, "as is", true));
         // What it reads is what the pairs are about, and the concept is elsewhere.
