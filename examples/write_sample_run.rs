@@ -104,6 +104,7 @@ fn states() -> Vec<StateRow> {
         seed,
         source: ["base", "data"][seed].to_owned(),
         text: ["", "conscious"][seed].to_owned(),
+        recipe: ["", "30 steps"][seed].to_owned(),
         identity: seed == 1,
     };
     STATES.into_iter().enumerate().map(row).collect()

@@ -37,8 +37,7 @@ fn planted() -> Run {
         let seeds = if c == 0 { 0..1 } else { 1..3 };
         for seed in seeds {
             let id = if c == 0 { condition.into() } else { format!("{condition}-s{seed}") };
-            let state =
-                State { id: id.clone(), condition: condition.into(), seed, text: condition.into() };
+            let state = State { condition: condition.into(), seed, ..State::named(&id) };
             let by = moved + 0.01 * seed as f64;
             let implied = condition == "conscious" || condition == "valence";
             for (preference, status, moves) in [

@@ -152,7 +152,7 @@ impl Contrast {
 }
 
 /// Everything that one state is read on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StateTexts {
     /// Main pairs of every concept.
     pub concepts: Vec<Contrast>,
@@ -235,6 +235,7 @@ mod tests {
             ids: ["a", "b", "c", "d"].map(String::from).to_vec(),
             prompt: vec![0, 1, 2, 3],
             template: vec![0, 1, 0, 1],
+            stratum: vec![0, 1, 0, 1],
             is_dev: vec![false, true, false, true],
             words: (0..8).map(|i| i.to_string()).collect(),
         };

@@ -15,7 +15,7 @@ use super::population::{sums_of, Source};
 use super::Result;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::interval::{few_clusters, quantile, Interval};
-use crate::stats::permutation::balanced_flips;
+use crate::stats::permutation::cluster_flips;
 use crate::stats::Resampling;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
@@ -33,15 +33,11 @@ pub(super) struct Drawn {
 impl Drawn {
     pub fn new(source: &Source, options: Resampling) -> Self {
         let clusters = Clusters::new(source.clusters);
-        let mut strata = vec![0; clusters.count()];
-        for (&cluster, &stratum) in clusters.of.iter().zip(source.strata) {
-            strata[cluster] = stratum;
-        }
         let Resampling { draws, seed, .. } = options;
         Drawn {
             sizes: clusters.sizes.iter().map(|&k| k as f32).collect(),
             counts: cluster_counts(clusters.count(), draws, seed, "shift/pairs"),
-            signs: balanced_flips(&strata, draws, seed, "shift/permuted"),
+            signs: cluster_flips(&clusters, source.strata, draws, seed, "shift/permuted"),
             clusters,
         }
     }
@@ -92,8 +88,8 @@ pub(super) fn crossed(
     let known = interval.lo.is_finite() && interval.hi.is_finite();
     let along = products.sum_axis(Axis(0)) / t.sum(); // s . P_j (C_p)
     let lengths = (drawn.signs.dot(&gram) * &drawn.signs).sum_axis(Axis(1)); // (flips)
-    let products = drawn.signs.dot(&along); // (flips)
-    let permuted = products.iter().zip(&lengths);
+    let signed = drawn.signs.dot(&along); // (flips)
+    let permuted = signed.iter().zip(&lengths);
     Ok(Crossed {
         value,
         interval: if known { interval } else { Interval::UNDEFINED },

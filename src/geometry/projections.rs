@@ -244,13 +244,14 @@ mod tests {
         let pairs: Vec<Array3<f32>> = (axes.iter().zip(2..))
             .map(|(axis, index)| noise(PAIRS, layers, d, seed, index) + axis.mapv(|v| v as f32))
             .collect();
-        let source = |p: &'_ Array3<f32>| Source {
+        let (clusters_of, strata) = (&prompts[..], &strata[..]);
+        let sources = pairs.iter().map(|p| Source {
             differences: p.view(),
-            clusters: &prompts,
-            strata: &strata,
+            clusters: clusters_of,
+            strata,
             beyond: None,
-        };
-        let sources: Vec<Source> = pairs.iter().map(source).collect();
+        });
+        let sources: Vec<Source> = sources.collect();
         let ruler = Ruler {
             axes: &axes,
             sources: &sources,

@@ -82,6 +82,21 @@ pub fn balanced_flips(strata: &[usize], flips: usize, seed: u64, purpose: &str) 
     signs
 }
 
+/// [`balanced_flips`] of clusters of rows, each in the stratum of its rows.
+pub fn cluster_flips(
+    clusters: &Clusters,
+    strata: &[usize],
+    flips: usize,
+    seed: u64,
+    purpose: &str,
+) -> Array2<f32> {
+    let mut of = vec![0; clusters.count()];
+    for (&cluster, &stratum) in clusters.of.iter().zip(strata) {
+        of[cluster] = stratum;
+    }
+    balanced_flips(&of, flips, seed, purpose)
+}
+
 /// p of the hypothesis that paired differences are symmetric about 0, by
 /// flipping the signs of whole clusters; the statistic is the mean.
 pub fn flip_test_mean(
