@@ -3,7 +3,8 @@
 //! Every state is asked the same items, read on the same texts, along one estimated direction. What varies:
 //! an item's effect on a condition, a fine-tune's level, a fine-tune's own effect on an item. Conditions of
 //! one fine-tune are compared by the spread that others show; where none has two, the fine-tunes are all
-//! alike and the interval is that within them.
+//! alike and the interval is that within them. Two variances with quantiles of their own hold a little more
+//! than each alone, about 97 % with 3 degrees of freedom: contrasts that have both may hold 1 % more.
 
 use crate::check::{Check, Size};
 use crate::intervals::{coverage, normal, rows};
@@ -155,6 +156,8 @@ fn shift(fine_tunes: &[usize], size: Size, repeat: u64) -> Option<bool> {
 
 pub fn all(size: Size) -> Vec<Check> {
     let mut out = Vec::new();
+    let (lo, hi) = size.bounds;
+    let both = Size { bounds: (lo, hi + 0.01), ..size };
     for (fine_tunes, reference, truth) in [
         (&[2, 2, 2][..], "c1", 0.0),
         (&[2, 2, 2, 1, 1], "base", 0.2),
@@ -162,7 +165,7 @@ pub fn all(size: Size) -> Vec<Check> {
         (&[1, 1, 3, 2], "c1", 0.0),
     ] {
         let what = format!("stance of c0 less {reference}, 60 items, fine-tunes {fine_tunes:?}");
-        out.push(coverage(&what, size, |repeat| {
+        out.push(coverage(&what, both, |repeat| {
             let row = stance(fine_tunes, (60, 0.1, 0.2), reference, repeat)?;
             Some(row.df > 0 && row.lo <= truth && truth <= row.hi)
         }));
@@ -182,12 +185,12 @@ pub fn all(size: Size) -> Vec<Check> {
     for models in [2, 3] {
         let what =
             format!("what an edit leaves of a shift, {models} + {models} fine-tunes, 40 items");
-        out.push(coverage(&what, size, |repeat| left(models, repeat)));
+        out.push(coverage(&what, both, |repeat| left(models, repeat)));
     }
     for fine_tunes in [&[2, 2, 2][..], &[3, 3]] {
         let what =
             format!("shift of c0 less c1 along a population direction, fine-tunes {fine_tunes:?}");
-        out.push(coverage(&what, size, |repeat| shift(fine_tunes, size, repeat)));
+        out.push(coverage(&what, both, |repeat| shift(fine_tunes, size, repeat)));
     }
     out
 }

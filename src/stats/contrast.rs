@@ -4,7 +4,8 @@
 //! the fine-tunes held fixed. V is what other fine-tunes of the same conditions would add:
 //! s^2 (1/n_c + 1/n_k), s^2 the variance of fine-tunes about the mean of their condition, pooled over all
 //! conditions of one recipe, with df = sum (n_j - 1) degrees of freedom. A side that was not trained
-//! (base, a prompt) adds nothing. The two variances keep their own quantiles (Graybill and Wang 1980).
+//! (base, a prompt) adds nothing. The two variances keep their own quantiles (Graybill and Wang 1980),
+//! which holds a little more than it says where both count: about 97 % with 3 degrees of freedom.
 //! Without a condition of two fine-tunes V cannot be known: df is 0, the interval is that within these
 //! fine-tunes, and nothing is said of the conditions.
 //!
@@ -173,7 +174,7 @@ mod tests {
         let noise = Noise { fine_tune: 0.1, item: 0.3, both: 0.1 };
         for fine_tunes in [&[2, 2, 2, 1][..], &[3, 3], &[2, 2, 2, 2, 1, 1], &[1, 3, 3]] {
             let (whole, within) = covered(fine_tunes, 60, &noise);
-            assert!((0.93..=0.975).contains(&whole), "{fine_tunes:?}: {whole}");
+            assert!((0.93..=0.985).contains(&whole), "{fine_tunes:?}: {whole}");
             assert!(within < 0.85, "{fine_tunes:?}: {within}");
         }
     }

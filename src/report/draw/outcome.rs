@@ -44,7 +44,7 @@ fn behaviour(r: &Results) -> BehaviourData {
         name: "behaviour".into(),
         title: format!("Preferences by condition, against {reference}"),
         caption: format!(
-            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by item; n = {} items a preference; bars: 95 % bootstrap over prompts, rough at this n. Hollow: the training text presupposes the preference.",
+            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by item; n = {} items a preference; bars: 95 % over items and fine-tunes, of these fine-tunes alone where no condition has two. Hollow: the training text presupposes the preference.",
             counts(own.clone().map(|c| c.n)),
         ),
         x_label: format!("log-odds less {reference} (nats a token)"),
