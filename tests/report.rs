@@ -10,7 +10,7 @@ use residuum::report::render;
 use residuum::store::ResultsReader;
 use std::path::{Path, PathBuf};
 
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 12] = [
     "behaviour",
     "causal",
     "causal_claim",
@@ -22,6 +22,7 @@ const FIGURES: [&str; 11] = [
     "shift",
     "training",
     "trajectory",
+    "words",
 ];
 
 /// Names of the shipped study.
@@ -183,7 +184,7 @@ fn a_study_of_base_alone_and_an_empty_file_have_a_report() {
     let file = written(dir.path(), &records::base_alone());
     let made = render(&file, dir.path()).unwrap();
     let names: Vec<&str> = made.figures.iter().map(|w| w.name.as_str()).collect();
-    assert_eq!(names, ["coupling", "concepts", "directions"]);
+    assert_eq!(names, ["coupling", "concepts", "directions", "words"]);
     assert!(made.sentences.iter().any(|s| s.contains("hedging and thrift")));
 
     let dir = tempfile::tempdir().unwrap();

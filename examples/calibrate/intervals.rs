@@ -97,7 +97,7 @@ pub fn all(size: Size) -> Vec<Check> {
             Some(got[0][0].raw.interval.contains(0.05))
         }));
     }
-    for (texts, reliability) in [(24, 0.5), (24, 0.8), (100, 0.8)] {
+    for (texts, reliability) in [(24, 0.7), (24, 0.8), (100, 0.8)] {
         for by in [0.0, 0.3] {
             let what = format!(
                 "shift of {by} along a population direction, {texts} texts, 48 pairs, reliability {reliability}"

@@ -40,7 +40,7 @@ fn whole(battery: &[Preference], up: impl Fn(&str) -> f64) -> Vec<PairScore> {
 
 /// The same as six items of two questions, whose Yes is worth `yes` more.
 fn keyed(preference: &str, up: f64, yes: f64) -> Vec<PairScore> {
-    let mut all = scored(preference, "g", up);
+    let mut all = scored(preference, "capability", up);
     for (i, s) in all.iter_mut().enumerate() {
         let (key, sign) = if i % 2 == 0 { (Key::Affirm, 1.0) } else { (Key::Deny, -1.0) };
         s.keyed = Some(Keyed { item: format!("{}", i / 2), key });

@@ -386,7 +386,8 @@ mod tests {
     fn pairs_along_another_direction_are_not() {
         let r = found(acts(2, 1, |_| 3.0), ["high", "low"]);
         let all = ours(&r, "all");
-        assert!(all.lo < 0.5 && all.hi > 0.5 && all.gain_lo < 0.0, "{all:?}");
+        // Not at .5: the error of our direction lies along theirs, one way or the other.
+        assert!(all.lo < 0.5 && (all.estimate - 0.5).abs() < 0.2 && all.gain_lo < 0.0, "{all:?}");
         let cosine = &r.foreign_cosines[0];
         assert!(cosine.lo < 0.0 && cosine.hi > 0.0, "{cosine:?}");
     }

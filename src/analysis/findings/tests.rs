@@ -186,6 +186,7 @@ fn an_ablation_removes_more_than_random_ones_or_under_a_third_or_is_left_open() 
         preference: "isolated".into(),
         edit: kind.into(),
         kind: kind.into(),
+        family: "as is".into(),
         against: "edited".into(),
         estimate: by,
         lo: by - 0.05,
