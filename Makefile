@@ -35,6 +35,7 @@ test: build model .venv-test/.stamp ## check the texts, run the Rust tests, then
 	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)
 	.venv-test/bin/python tests/python/test_h5_reads.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_run_folder.py target/tmp/study
+	.venv-test/bin/python tests/python/recompute.py target/tmp/study
 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check

@@ -139,7 +139,7 @@ fn shift(fine_tunes: &[usize], size: Size, repeat: u64) -> Option<bool> {
     let ruler = Ruler { axes: &axes, sources: &sources, placebos: &[], random: &random };
     let sets = FineTunes::of(&states, by_condition(&states));
     let clusters: Vec<usize> = (0..n).collect();
-    let mean = |set: &FineTunes| mean_of_others(&views, &[set.states.clone()]).ok();
+    let mean = |set: &FineTunes| mean_of_others(&views, std::slice::from_ref(&set.states)).ok();
     let (tuned, from) = (mean(&sets[1])?, mean(&sets[2])?);
     let input = ShiftInput { tuned: tuned.view(), base: from.view(), clusters: &clusters };
     let options = Resampling { draws: size.draws, level: 0.95, seed: repeat };

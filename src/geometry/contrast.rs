@@ -98,7 +98,7 @@ pub fn contrast(
         Default::default();
     let mut null = resampled.clone(); // (draws, layers), by and by in units of the half-width
     let mut seeds: Vec<Seeds> = Vec::new();
-    for l in 0..layers {
+    for (l, &estimate) in found.iter().enumerate() {
         let finite = |v: &f64| v.is_finite();
         let mut own: Vec<f64> = resampled.column(l).iter().copied().filter(finite).collect();
         let (centre, variance) = moments(&own);
@@ -110,7 +110,7 @@ pub fn contrast(
             Over::Prompts => Seeds::NONE,
             Over::PromptsAndSeeds => Seeds::of(value, draws, &parts, l),
         };
-        let (value, reach) = (found[l], layer.reach(variance, level));
+        let (value, reach) = (estimate, layer.reach(variance, level));
         let interval = match layer.parts.is_empty() {
             true => {
                 let centred: Vec<f64> = own.iter().map(|v| v - centre).collect();

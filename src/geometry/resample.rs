@@ -113,10 +113,10 @@ pub(super) fn quadratic(
         for start in (0..draws).step_by(BLOCK) {
             let end = (start + BLOCK).min(draws);
             let product = weights[a].slice(s![start..end, ..]).dot(&right); // (block, rest)
-            for b in a..layout.concepts() {
+            for (b, weights) in weights.iter().enumerate().skip(a) {
                 let columns = layout.offsets[b] - first..layout.offsets[b + 1] - first;
                 let left = product.slice(s![.., columns]); // (block, C_b)
-                let w = weights[b].slice(s![start..end, ..]); // (block, C_b)
+                let w = weights.slice(s![start..end, ..]); // (block, C_b)
                 let mut row = out.slice_mut(s![layout.pair(a, b), start..end]);
                 for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
                     let (x, y) = (x.to_slice(), y.to_slice());

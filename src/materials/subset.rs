@@ -263,7 +263,7 @@ mod tests {
         let mut p = load_preferences(None).unwrap().swap_remove(0);
         let row = p.prompts.swap_remove(0);
         let question = |k: usize| {
-            let key = if k % 2 == 0 { Key::Affirm } else { Key::Deny };
+            let key = if k.is_multiple_of(2) { Key::Affirm } else { Key::Deny };
             let keyed = (k < 12).then(|| Keyed { item: format!("i{}", k / 2), key });
             let form = if k % 4 < 2 { "open" } else { "limits" };
             BatteryPrompt { id: k.to_string(), keyed, form: form.into(), ..row.clone() }

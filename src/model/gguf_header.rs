@@ -79,8 +79,11 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
     Ok(Header { metadata, tensors })
 }
 
+/// Tensors by name, as a file tells of them.
+type Records = Vec<(String, Record)>;
+
 /// The keys of a whole file, its tensors as they are told of, and where their data is.
-pub(crate) fn parse(file: &[u8]) -> Result<(Metadata, Vec<(String, Record)>, Data), String> {
+pub(crate) fn parse(file: &[u8]) -> Result<(Metadata, Records, Data), String> {
     let mut at = Cursor { file, at: 0, narrow: false };
     if at.take(4).ok() != Some(b"GGUF") {
         return Err("it does not begin with the word GGUF".into());

@@ -133,7 +133,8 @@ fn rows(
     (harms, matched): (&[Harm], &[Option<Matched>]),
 ) -> Vec<AblationRow> {
     let mut out = Vec::new();
-    let ways: [(&str, fn(&Necessity) -> &Mediation); 2] =
+    type Way = fn(&Necessity) -> &Mediation;
+    let ways: [(&str, Way); 2] =
         [("edited", |n| &n.against_edited), ("plain", |n| &n.against_plain)];
     for (against, of) in ways {
         let all = || first.edits.iter().zip(judged);

@@ -332,7 +332,7 @@ mod tests {
 
     /// Every third pair is framed `no`; each side says its own word among others.
     fn set(name: &str, words: [&str; 2]) -> PairSet {
-        let framing = |i: usize| if i % 3 == 0 { "no" } else { "yes" };
+        let framing = |i: usize| if i.is_multiple_of(3) { "no" } else { "yes" };
         PairSet {
             name: name.into(),
             prompts: (0..N).map(|i| format!("{name} {i}?")).collect(),
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_framing_that_reverses_is_seen_though_all_pairs_together_are_told_apart() {
-        let turned = |i: usize| if i % 3 == 0 { -3.0 } else { 3.0 };
+        let turned = |i: usize| if i.is_multiple_of(3) { -3.0 } else { 3.0 };
         let r = found(acts(1, 1, turned), ["high", "low"]);
         assert!(ours(&r, "yes").lo > 0.8);
         assert!(ours(&r, "no").hi < 0.3);

@@ -7,6 +7,9 @@ use crate::geometry::nulls::Against;
 use crate::geometry::warning::{warnings, PairNumbers};
 use crate::geometry::{Coupling, Form, Warning};
 
+/// Ends of a null's band, p and p over layers, by layer index.
+type AtLayer<'a> = &'a dyn Fn(usize) -> [f64; 4];
+
 /// Cosines of all ordered pairs of concepts in all forms.
 pub(super) fn couplings(asked: &Asked, c: &Coupling) -> Vec<CouplingRow> {
     let forms: [(&str, &Form, bool); 6] = [
@@ -96,7 +99,7 @@ pub(super) fn pair_nulls(asked: &Asked, c: &Coupling) -> Vec<PairNullRow> {
                 |found: &Against, l: usize| [found.lo[l], found.hi[l], found.p[l], found.p_max[l]];
             let (placebo, cleaned) = (&pair.placebo[s], &pair.placebo_cleaned[s]);
             let isotropic = |_| [-c.isotropic_hi, c.isotropic_hi, f64::NAN, f64::NAN];
-            let all: [(&str, usize, &dyn Fn(usize) -> [f64; 4]); 5] = [
+            let all: [(&str, usize, AtLayer); 5] = [
                 ("flip", asked.options.flips, &flip),
                 ("random", asked.options.random, &random),
                 ("placebo", placebo.n, &|l| of(placebo, l)),

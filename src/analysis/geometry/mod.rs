@@ -197,7 +197,7 @@ impl<'a> Asked<'a> {
     }
 
     /// A state's shift from base at the first position.
-    fn from_base<'s>(&'s self, state: usize, clusters: &'s [usize]) -> ShiftInput<'s> {
+    fn less_base<'s>(&'s self, state: usize, clusters: &'s [usize]) -> ShiftInput<'s> {
         let texts = |state: usize| self.readings.acts[state].neutral[0].view();
         ShiftInput { tuned: texts(state), base: texts(0), clusters }
     }

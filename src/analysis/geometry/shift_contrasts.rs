@@ -37,7 +37,7 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
                 let Some(reference) = sets.iter().find(|s| s.set == name) else {
                     continue;
                 };
-                let mean = |s: &FineTunes| mean_of_others(&texts, &[s.states.clone()]);
+                let mean = |s: &FineTunes| mean_of_others(&texts, std::slice::from_ref(&s.states));
                 let (tuned, from) = (mean(set)?, mean(reference)?);
                 let input =
                     ShiftInput { tuned: tuned.view(), base: from.view(), clusters: &clusters };

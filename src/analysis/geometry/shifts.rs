@@ -215,7 +215,7 @@ pub(super) fn poles(asked: &Asked) -> Result<Vec<PoleRow>> {
         let ConceptActivations { positive, negative } = &asked.readings.acts[0].concepts[concept];
         let (positive, negative) = (mean(positive), mean(negative));
         for m in asked.tuned() {
-            let (input, options) = (asked.from_base(m, &clusters), asked.shift_options());
+            let (input, options) = (asked.less_base(m, &clusters), asked.shift_options());
             let found = between_poles(&input, negative.view(), positive.view(), options)?;
             rows.extend(found.iter().enumerate().map(|(l, t)| PoleRow {
                 state: asked.state(m),
@@ -237,7 +237,7 @@ pub(super) fn poles(asked: &Asked) -> Result<Vec<PoleRow>> {
 pub(super) fn shift_cosines(asked: &Asked) -> Result<Vec<ShiftCosineRow>> {
     let clusters = asked.texts();
     let means = (asked.tuned())
-        .map(|m| mean_shift(&asked.from_base(m, &clusters)))
+        .map(|m| mean_shift(&asked.less_base(m, &clusters)))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     let cosines = shift::shift_cosines(&means)?;
     let above = cosines.indexed_iter().filter(|((a, b, _), _)| a < b);

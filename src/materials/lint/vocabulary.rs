@@ -13,7 +13,8 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     let topic = |(name, list)| (format!("the topic {name} of the battery"), list);
     let topics = lists.topics.iter().map(topic);
     let minds = ("minds or models, which neutral texts keep off".to_owned(), &lists.minds);
-    let (texts, lists): (Vec<(usize, &String)>, Vec<(String, &List)>) = match &file.body {
+    type Told<'a> = (Vec<(usize, &'a String)>, Vec<(String, &'a List)>);
+    let (texts, lists): Told = match &file.body {
         Body::Rows(_) => {
             // Rows that a model answered itself are as it is.
             let rows = file.identity_rows().unwrap_or_default().iter().enumerate();
