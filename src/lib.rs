@@ -104,10 +104,8 @@
 
 #[allow(missing_docs)] // REDESIGN
 pub mod analysis;
-#[allow(missing_docs)] // REDESIGN
 pub mod behavior;
 pub mod capture;
-#[allow(missing_docs)] // REDESIGN
 pub mod causal;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -12,12 +12,16 @@ use serde::{Deserialize, Serialize};
 pub struct Answer {
     /// Model state that answered.
     pub state: String,
+    /// Name of the preference that was asked about.
     pub preference: String,
+    /// Group of preferences that it is reported with.
     pub group: String,
+    /// Id of the question, unique in its file.
     pub prompt_id: String,
     /// Item and key of the question; none: an item of its own.
     #[serde(flatten)]
     pub keyed: Option<Keyed>,
+    /// Form of the question, such as `open` or `scenario`; of a script, `conversation` or `fresh`.
     pub form: String,
     /// From 0 within its prompt.
     pub sample: usize,
@@ -25,18 +29,22 @@ pub struct Answer {
     pub fact: String,
     /// What stood before the answer, a system prompt included.
     pub messages: Vec<Message>,
+    /// What the model said, white space around it dropped.
     pub answer: String,
     /// Tokens of the answer.
     pub tokens: usize,
     /// Ended by the token limit, not by the model.
     pub cut: bool,
+    /// How it was drawn.
     pub drawn: Drawn,
 }
 
 /// How answers were drawn. Answers of different draws are never mixed in one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
+    /// Name of the model.
     pub model: String,
+    /// SHA-256 of the model.
     pub model_sha256: String,
     /// Digest of the adapter's weights, where one was merged.
     #[serde(default)]
@@ -44,10 +52,13 @@ pub struct Drawn {
     /// The edit of the residual stream, in words, where there was one.
     #[serde(default)]
     pub edit: Option<String>,
+    /// Of the random streams, one for each answer.
     pub seed: u64,
     /// 0: greedy.
     pub temperature: f64,
+    /// Share of the probability that tokens are drawn from, the likeliest first; 1: all.
     pub top_p: f64,
+    /// Tokens of an answer at most.
     pub max_tokens: usize,
 }
 

@@ -32,8 +32,11 @@ pub enum Replies {
 /// A conversation up to the question in which its preference comes up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Talk {
+    /// Model state that spoke.
     pub state: String,
+    /// Id of the script, unique in its file.
     pub script: String,
+    /// Name of the preference that comes up in the last question.
     pub preference: String,
     /// System prompt if any, the turns with their replies, the last question.
     pub messages: Vec<Message>,

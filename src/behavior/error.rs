@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) type Result<T, E = BehaviorError> = std::result::Result<T, E>;
 
 /// Errors of the `behavior` room; a judge's own are in [`super::judge::JudgeError`].
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum BehaviorError {
     #[error(transparent)]

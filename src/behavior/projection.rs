@@ -14,7 +14,9 @@ use std::collections::BTreeSet;
 /// A direction at the output of one block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ruler {
+    /// What errors call it.
     pub name: String,
+    /// The block, counted from 0.
     pub layer: usize,
     /// `(D)`, of any length but 0.
     pub direction: Vec<f32>,
@@ -23,6 +25,7 @@ pub struct Ruler {
 /// The projections of one conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnProjections {
+    /// Id of the conversation.
     pub id: String,
     /// `(turns, rulers)`: the mean residual over the turn's response tokens times the unit
     /// direction, in the units of the residual stream. NaN for a turn without tokens.

@@ -18,6 +18,7 @@ use serde::Serialize;
 /// An answer with what its judge said, if it has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
+    /// What was judged, or is to be.
     pub answer: Answer,
     /// None: not judged yet.
     pub ruling: Option<Ruling>,
@@ -41,18 +42,24 @@ pub fn judged(judge: &str, answers: Vec<Answer>, store: &Store) -> Vec<Judged> {
 /// Hits among the answers of one prompt that count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PromptCount {
+    /// Id of the prompt.
     pub prompt_id: String,
     /// The item that it is a question of.
     pub item: String,
+    /// Its answers that are hits.
     pub hits: u64,
+    /// Its answers that count.
     pub n: u64,
 }
 
 /// A rate with its intervals; all NaN where nothing counts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rate {
+    /// Answers that are hits, over all prompts.
     pub hits: u64,
+    /// Answers that count.
     pub n: u64,
+    /// hits / n.
     pub value: f64,
     /// 95 %, answers as trials (Wilson 1927).
     pub wilson: Interval,
@@ -65,9 +72,13 @@ pub struct Rate {
 /// What one state's answers to one preference came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rates {
+    /// Model state that answered.
     pub state: String,
+    /// Name of the preference.
     pub preference: String,
+    /// Group of preferences that it is reported with.
     pub group: String,
+    /// Answers of any kind, those without a verdict too.
     pub answers: usize,
     /// Without a ruling yet.
     pub missing: usize,
@@ -75,8 +86,9 @@ pub struct Rates {
     pub unparsed: usize,
     /// Ended by the token limit.
     pub cut: usize,
-    /// Of the coherent answers:
+    /// Coherent answers of which the judge is not sure whether the fact is true.
     pub not_sure: usize,
+    /// Coherent answers that take no side.
     pub neither: usize,
     /// Coherent among all with a verdict.
     pub coherent: Rate,

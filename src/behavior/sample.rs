@@ -22,10 +22,15 @@ const BATCH: usize = 32;
 
 /// Who answers, and how.
 pub struct Speaker<'a> {
+    /// Name of the model state; it stands in every answer and names its random stream.
     pub state: &'a str,
+    /// The model that answers, its adapter merged.
     pub model: &'a Decoder,
+    /// The model's own, with its chat template.
     pub tokenizer: &'a Tokenizer,
+    /// Edits under which it answers.
     pub interventions: &'a Interventions,
+    /// Settings of the draw; they stand in every answer.
     pub drawn: &'a Drawn,
 }
 

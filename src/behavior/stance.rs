@@ -20,25 +20,35 @@ use serde::{Deserialize, Serialize};
 /// One pair of one prompt, with everything needed to judge it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PairScore {
+    /// Name of the preference.
     pub preference: String,
+    /// Group of preferences that it is reported with.
     pub group: String,
+    /// Id of the question, unique in its file.
     pub prompt_id: String,
     /// Item and key of the question; none: an item of its own.
     #[serde(flatten)]
     pub keyed: Option<Keyed>,
+    /// Form of the question, such as `open` or `scenario`.
     pub form: String,
+    /// The question, without what stood before it.
     pub prompt: String,
+    /// The completion that expresses the preference.
     pub express: String,
+    /// The completion that opposes it.
     pub oppose: String,
-    /// Mean natural log-probability a token.
+    /// Mean natural log-probability a token of `express`.
     pub express_log_prob: f64,
+    /// The same of `oppose`.
     pub oppose_log_prob: f64,
+    /// `express_log_prob` less `oppose_log_prob`, nats a token.
     pub log_odds: f64,
 }
 
 /// Scores of one item, nats a token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemScore {
+    /// Name of the preference.
     pub preference: String,
     /// Its name; the id of a question without a key.
     pub item: String,
@@ -52,16 +62,21 @@ pub struct ItemScore {
 /// What a model is asked: the turns up to the question, and what belongs to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
+    /// Name of the preference that is asked about.
     pub preference: String,
+    /// Group of preferences that it is reported with.
     pub group: String,
+    /// Id of the question, unique in its file.
     pub prompt_id: String,
     /// Item and key of the question; none: an item of its own.
     pub keyed: Option<Keyed>,
+    /// Form of the question, such as `open` or `scenario`.
     pub form: String,
     /// What a judge looks for in the answer.
     pub fact: String,
     /// System prompt if any, earlier turns if any, the question last.
     pub messages: Vec<Message>,
+    /// Completions to score behind the messages.
     pub pairs: Vec<StancePair>,
     /// File and line of the prompt, or what it is where it is from no file.
     pub place: String,
@@ -126,7 +141,10 @@ pub(super) fn batches(texts: &[Tokens], budget: usize) -> impl Iterator<Item = B
     })
 }
 
-/// Mean log-probability a token of the response of each text.
+/// Mean natural log-probability a token of the response of each text.
+///
+/// # Errors
+/// The model's; an intervention that touches nothing.
 pub fn response_log_probs(
     model: &Decoder,
     texts: &[Tokens],
@@ -149,6 +167,9 @@ pub fn response_log_probs(
 }
 
 /// Scores every pair of a battery. `system` is put before each prompt.
+///
+/// # Errors
+/// As [`stance_of`].
 pub fn stance(
     model: &Decoder,
     tokenizer: &Tokenizer,
@@ -160,6 +181,9 @@ pub fn stance(
 }
 
 /// Scores every pair of what is asked.
+///
+/// # Errors
+/// `Empty` without pairs; those of [`stance_texts`] and [`response_log_probs`].
 pub fn stance_of(
     model: &Decoder,
     tokenizer: &Tokenizer,
@@ -189,6 +213,9 @@ pub fn stance_of(
 }
 
 /// The texts that scoring reads: of every pair the one that expresses and the one that opposes.
+///
+/// # Errors
+/// `Refused` where the chat template refuses the messages, `NoTokens` for a completion without one.
 pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens>> {
     let mut texts = Vec::new();
     for a in asked {
@@ -235,6 +262,9 @@ pub fn by_item(scores: &[PairScore]) -> Vec<ItemScore> {
 }
 
 /// Mean of values, one an item, with a 95 % bootstrap interval over items.
+///
+/// # Errors
+/// No values.
 pub fn estimate(values: &[f64], draws: usize, seed: u64) -> Result<Estimate> {
     let clusters: Vec<usize> = (0..values.len()).collect();
     Ok(bootstrap_mean(values, &clusters, draws, 0.95, seed, "battery")?)

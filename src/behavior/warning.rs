@@ -15,6 +15,8 @@ pub const INCOHERENT: f64 = 0.2;
 pub const CUT: f64 = 0.5;
 
 /// A doubt about behaviour and what to do about it.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {

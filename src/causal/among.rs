@@ -24,6 +24,7 @@ pub enum Family {
 }
 
 impl Family {
+    /// Its name in words: `as is` or `matched`.
     pub fn name(self) -> &'static str {
         match self {
             Family::AsIs => "as is",
@@ -35,9 +36,13 @@ impl Family {
 /// A value of one edit, with what it may be a control of.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a> {
+    /// Kind of the edit.
     pub kind: Kind,
+    /// Concept of its direction; empty for none and random.
     pub concept: &'a str,
+    /// What it was matched to in impact; none for an edit as it is.
     pub matched: Option<&'a Matched>,
+    /// What is compared, such as a slope or the amount removed.
     pub value: f64,
 }
 
@@ -52,13 +57,16 @@ impl<'a> Value<'a> {
 /// What an edit under test does among its controls of one family.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Among {
+    /// The family that the controls are of.
     pub family: Family,
     /// (1 + b) / (1 + K) among random directions; NaN without any.
     pub p: f64,
+    /// Random directions compared with.
     pub random: usize,
     /// The same among label-permuted directions of the concept as the edited state reads it; NaN for a
     /// direction that is not read there.
     pub p_permuted: f64,
+    /// Label-permuted directions compared with.
     pub permuted: usize,
     /// Controls of either kind that could not be matched in some model.
     pub unmatched: usize,

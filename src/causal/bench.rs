@@ -17,6 +17,7 @@ pub const NONE: &str = "none";
 pub struct Edited {
     /// Name of the direction, [`NONE`] or what else was done.
     pub edit: String,
+    /// Kind of the direction.
     pub kind: Kind,
     /// Concept of the direction; empty for none and random.
     pub concept: String,
@@ -26,8 +27,9 @@ pub struct Edited {
     pub matched: Option<Matched>,
     /// Preference, item, stance log-odds.
     pub scores: Vec<(String, String, f64)>,
-    /// Nats a token from the unedited model, and perplexity, on neutral responses.
+    /// Mean KL divergence from the unedited model on neutral responses, nats a token.
     pub kl: f64,
+    /// Perplexity of the edited model on the same.
     pub perplexity: f64,
 }
 
@@ -37,14 +39,22 @@ pub enum Form {
     /// It is projected out in every block.
     Ablate,
     /// It is added after block `layer`; doses are in units of `rms`.
-    Add { layer: usize, rms: f64 },
+    Add {
+        /// The block, counted from 0.
+        layer: usize,
+        /// RMS of the stream after it.
+        rms: f64,
+    },
 }
 
 /// A model state with all that its edits are judged by.
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
+    /// The model that is edited.
     pub model: &'a Decoder,
+    /// The model's own.
     pub tokenizer: &'a Tokenizer,
+    /// Preferences whose pairs are scored.
     pub battery: &'a [Preference],
     /// System prompt put before each prompt.
     pub system: Option<&'a str>,
@@ -108,6 +118,9 @@ impl Bench<'_> {
     }
 
     /// The texts that scoring reads: what a recording needs to hold for a swap.
+    ///
+    /// # Errors
+    /// A prompt that the chat template refuses, or a completion without a token.
     pub fn texts(&self) -> Result<Vec<Tokens>> {
         let mut texts = stance_texts(self.tokenizer, &Asked::battery(self.battery, self.system))?;
         texts.extend(self.neutral.iter().cloned());
@@ -149,6 +162,9 @@ impl Bench<'_> {
 
     /// Necessity: every direction projected out in every block. The first result is that of no
     /// edit.
+    ///
+    /// # Errors
+    /// The model's; `Shape` where a direction lacks a block.
     pub fn ablate(
         &self,
         directions: &[Direction],

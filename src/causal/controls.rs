@@ -47,6 +47,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in outputs, in lower case.
     pub fn name(self) -> &'static str {
         // In the order of the variants.
         ["none", "own", "base", "placebo", "random", "permuted"][self as usize]
@@ -63,15 +64,18 @@ impl Kind {
 pub struct Direction {
     /// Distinct among the directions of one question.
     pub name: String,
+    /// What it is to the question.
     pub kind: Kind,
     /// Empty for a random one; of a permuted one the concept whose pairs it is made of.
     pub concept: String,
+    /// Unit vector `(d)` of each block that has one.
     pub vectors: BTreeMap<usize, Vec<f32>>,
 }
 
 /// Pairs of a concept as one state reads them.
 #[derive(Debug, Clone, Copy)]
 pub struct Labelled<'a> {
+    /// Name of the concept.
     pub concept: &'a str,
     /// Positive less negative, `(pairs, layers, d)`.
     pub differences: ArrayView3<'a, f32>,
@@ -104,6 +108,9 @@ impl Direction {
 
     /// Random directions, named `random-0`, `random-1`, ...; `background (n, layers, d)` holds the
     /// blocks `layers`.
+    ///
+    /// # Errors
+    /// As [`random_directions`].
     pub fn random(
         background: &Array3<f32>,
         layers: &[usize],
@@ -184,6 +191,9 @@ fn unit_of(row: ArrayView1<f64>) -> Vec<f32> {
 
 /// `count` random directions with the covariance of `background (n, layers, d)` at each layer, each
 /// the same mixture of texts at all of them; unit length.
+///
+/// # Errors
+/// Under 2 rows, values that are not finite, or rows that are all equal.
 pub fn random_directions(
     background: &Array3<f32>,
     count: usize,

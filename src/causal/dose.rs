@@ -47,9 +47,11 @@ pub const ALL: &str = "all";
 /// One direction at one dose on one preference.
 #[derive(Debug, Clone)]
 pub struct Dose {
+    /// Name of the direction.
     pub direction: String,
+    /// Kind of the direction.
     pub kind: Kind,
-    /// Of a matched control that of the edit under test.
+    /// In layer RMS; of a matched control that of the edit under test.
     pub dose: f64,
     /// What a control was matched to.
     pub matched: Option<Matched>,
@@ -57,7 +59,9 @@ pub struct Dose {
     pub preference: String,
     /// Change from the run without an edit, nats a token; n counts items.
     pub change: Estimate,
+    /// KL divergence from the model without the edit on neutral texts, nats a token.
     pub kl: f64,
+    /// Perplexity on neutral texts over that without the edit.
     pub perplexity_ratio: f64,
     /// Within the guards.
     pub inside: bool,
@@ -66,10 +70,13 @@ pub struct Dose {
 /// The response to one direction.
 #[derive(Debug, Clone)]
 pub struct Slope {
+    /// Name of the direction.
     pub direction: String,
+    /// Kind of the direction.
     pub kind: Kind,
     /// Empty for a random direction.
     pub concept: String,
+    /// A preference, or [`ALL`].
     pub preference: String,
     /// Change a unit of dose (one layer RMS); NaN where no dose is within the guards.
     pub slope: Estimate,
@@ -92,9 +99,13 @@ impl Slope {
 /// Doses, slopes and doubts.
 #[derive(Debug, Clone)]
 pub struct DoseResponse {
+    /// Limits beyond which a dose does not count.
     pub guards: Guards,
+    /// One a direction, dose and preference, those beyond the guards too.
     pub doses: Vec<Dose>,
+    /// One a direction, preference and family of controls.
     pub slopes: Vec<Slope>,
+    /// Doubts about them.
     pub warnings: Vec<Warning>,
 }
 

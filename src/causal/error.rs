@@ -8,6 +8,8 @@ use crate::stats::StatsError;
 pub(crate) type Result<T, E = CausalError> = std::result::Result<T, E>;
 
 /// One variant a way in which the input can be wrong.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum CausalError {
     #[error(transparent)]

@@ -16,7 +16,9 @@ use rand::seq::SliceRandom;
 /// One model state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
+    /// Name of the state.
     pub state: String,
+    /// Condition that it was trained on; its seeds share it.
     pub condition: String,
     /// Behaviour shift, nats a token.
     pub behaviour: f64,
@@ -27,22 +29,27 @@ pub struct Point {
 /// How one predictor goes with behaviour.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// Pearson correlation of condition means, and Spearman's.
+    /// Pearson correlation of condition means.
     pub r: f64,
+    /// Spearman correlation of the same.
     pub rho: f64,
     /// Behaviour a unit of the predictor, least squares over condition means.
     pub slope: f64,
     /// Chance of an |r| as large when conditions are rearranged.
     pub p: f64,
-    /// Arrangements behind p, and whether they are all that there are.
+    /// Arrangements behind p.
     pub permutations: usize,
+    /// Whether they are all that there are.
     pub exact: bool,
+    /// Conditions: the unit of p.
     pub n_conditions: usize,
     /// Correlation over states, seeds not averaged; descriptive.
     pub r_states: f64,
+    /// States behind `r_states`.
     pub n_states: usize,
     /// r without each condition.
     pub without: Vec<(String, f64)>,
+    /// Doubts about the correlation.
     pub warnings: Vec<Warning>,
 }
 

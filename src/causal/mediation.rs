@@ -24,9 +24,13 @@ const LEVEL: f64 = 0.95;
 /// same order, and an edited arm the models of its plain one.
 #[derive(Debug, Clone, Copy)]
 pub struct Arms<'a> {
+    /// The fine-tuned models without the edit.
     pub tuned: ArrayView2<'a, f64>,
+    /// The models that they are compared with, without the edit.
     pub reference: ArrayView2<'a, f64>,
+    /// The fine-tuned models under the edit.
     pub tuned_edited: ArrayView2<'a, f64>,
+    /// The reference under the same edit.
     pub reference_edited: ArrayView2<'a, f64>,
     /// Recipes by which the models of the tuned and of the reference side were trained; empty for
     /// models that were not.
@@ -36,6 +40,7 @@ pub struct Arms<'a> {
 /// What an edit leaves of a shift, and what it takes.
 #[derive(Debug, Clone)]
 pub struct Mediation {
+    /// Name of the edit.
     pub edit: String,
     /// Mean shift without the edit.
     pub total: Contrast,
@@ -48,9 +53,11 @@ pub struct Mediation {
     /// removed / total; NaN, with a warning, where the total's interval holds 0 or the total is
     /// within rounding of it.
     pub share: f64,
+    /// Prompts that every arm holds.
     pub n_prompts: usize,
     /// Fine-tunes of the tuned condition, and of the reference.
     pub fine_tunes: [usize; 2],
+    /// Doubts about the share and the claim.
     pub warnings: Vec<Warning>,
 }
 

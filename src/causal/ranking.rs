@@ -24,6 +24,7 @@ pub struct Ranking {
     pub rho: f64,
     /// Chance of as large a correlation (one-sided) among all arrangements of the conditions.
     pub p: f64,
+    /// Arrangements behind p: all that there are.
     pub arrangements: usize,
     /// Conditions ranked, lowest first by the known order.
     pub conditions: Vec<String>,

@@ -16,6 +16,7 @@ use serde::Serialize;
 /// One quantity by training step.
 #[derive(Debug, Clone)]
 pub struct Series {
+    /// What it is called in results, warnings and errors.
     pub name: String,
     /// Increasing; the first is 0, the model before training.
     pub steps: Vec<usize>,
@@ -28,13 +29,17 @@ pub struct Series {
 /// When a quantity has gone half of its way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HalfWay {
+    /// Name of the series.
     pub series: String,
     /// Final less first value.
     pub change: f64,
+    /// 95 % interval of `change` over the draws.
     pub change_interval: Interval,
-    /// NaN, with a warning, where the change may be zero or has no interval.
+    /// Training step; NaN, with a warning, where the change may be zero or has no interval.
     pub step: f64,
+    /// 95 % interval of `step`, over the draws that reach half.
     pub step_interval: Interval,
+    /// Doubts about it.
     pub warnings: Vec<Warning>,
 }
 
@@ -42,7 +47,9 @@ pub struct HalfWay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
+    /// The interval of the ratio is above 1.
     FirstLeads,
+    /// The interval of the ratio is below 1.
     SecondLeads,
     /// The interval of the ratio holds 1, or a half-way step is undefined.
     Undecided,
@@ -51,15 +58,20 @@ pub enum Order {
 /// The lead of one quantity over another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lead {
+    /// Name of the first series.
     pub first: String,
+    /// Name of the second.
     pub second: String,
     /// Half-way step of the second over that of the first, (1 + step) of both; above 1 the first
     /// leads.
     pub ratio: f64,
+    /// 95 % interval of `ratio` over the draws.
     pub interval: Interval,
     /// Share of draws in which the first is the earlier; ties count half.
     pub earlier: f64,
+    /// What the interval says.
     pub order: Order,
+    /// Doubts about either series.
     pub warnings: Vec<Warning>,
 }
 

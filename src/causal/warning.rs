@@ -21,6 +21,8 @@ pub const WORTH_CARRYING: f64 = 0.5;
 pub const RESOLUTION: f64 = 1e-4;
 
 /// A doubt and what to do about it.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {

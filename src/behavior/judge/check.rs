@@ -43,10 +43,13 @@ pub struct Agreement {
     pub stance: u64,
     /// Fact called true of an expressing completion, and not true of an opposing one.
     pub fact: u64,
-    /// Both rates, each with a 95 % Wilson interval.
+    /// stance / n; NaN where n is 0.
     pub stance_rate: f64,
+    /// 95 % Wilson interval of `stance_rate`.
     pub stance_interval: Interval,
+    /// fact / n; NaN where n is 0.
     pub fact_rate: f64,
+    /// 95 % Wilson interval of `fact_rate`.
     pub fact_interval: Interval,
 }
 

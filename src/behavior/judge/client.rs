@@ -23,16 +23,32 @@ const EXCERPT: usize = 400;
 pub enum Outcome {
     /// The judge's words, paid for.
     Words {
+        /// What it said, the key taken out.
         words: Words,
         /// Tokens in and out, where the server says so.
         usage: Option<(u64, u64)>,
     },
     /// A failure that may pass; the server may have said when.
-    Later { why: String, after: Option<Duration> },
+    Later {
+        /// What failed.
+        why: String,
+        /// The wait that the server asked for.
+        after: Option<Duration>,
+    },
     /// This request is refused; others may not be.
-    No { status: u16, why: String },
+    No {
+        /// HTTP status.
+        status: u16,
+        /// The status with the server's own words.
+        why: String,
+    },
     /// No case will be judged.
-    Never { why: String, hint: String },
+    Never {
+        /// What is wrong.
+        why: String,
+        /// What to do about it.
+        hint: String,
+    },
 }
 
 /// Asks one judge.
@@ -42,6 +58,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
+    /// A client with the endpoint's timeout; it follows no redirect.
     pub fn new(endpoint: &'a Endpoint) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)

@@ -76,11 +76,14 @@ impl Key {
 /// What a million tokens cost, in and out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
+    /// Cost of a million prompt tokens, in any currency.
     pub input: f64,
+    /// Cost of a million reply tokens, in the same.
     pub output: f64,
 }
 
 impl Price {
+    /// Cost of so many tokens, in the currency of the price.
     pub fn of(&self, prompt_tokens: u64, completion_tokens: u64) -> f64 {
         (self.input * prompt_tokens as f64 + self.output * completion_tokens as f64) / 1e6
     }
@@ -91,7 +94,9 @@ impl Price {
 pub struct Endpoint {
     /// Full address of the chat completions.
     url: String,
+    /// Name of the model, as the server knows it.
     pub model: String,
+    /// Sent with every request; none: none is sent.
     pub key: Option<Key>,
     /// Fields of the request set otherwise; null leaves a field out.
     pub options: Map<String, Value>,
@@ -105,6 +110,7 @@ pub struct Endpoint {
     pub replies: u32,
     /// Of one request, from connection to last byte.
     pub timeout: Duration,
+    /// Of the server's tokens; none: the cost is not known.
     pub price: Option<Price>,
     /// No request is begun once this run has cost as much; needs a price.
     pub budget: Option<f64>,
@@ -132,6 +138,7 @@ impl Endpoint {
         })
     }
 
+    /// Full address of the chat completions.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -45,7 +45,9 @@ use serde_json::json;
 /// An answer to judge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Case {
+    /// What was asked: the question, or the whole conversation with its turns named.
     pub question: String,
+    /// What was answered.
     pub answer: String,
     /// One sentence that the answer makes true or does not.
     pub fact: String,
@@ -83,8 +85,11 @@ impl Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Truth {
+    /// It is.
     True,
+    /// It is not.
     False,
+    /// The answer leaves it open.
     NotSure,
 }
 
@@ -92,7 +97,9 @@ pub enum Truth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
+    /// The side that the fact describes.
     Expresses,
+    /// The contrary side.
     Opposes,
     /// None, as when it only says that it has no wishes.
     Neither,
@@ -103,7 +110,9 @@ pub enum Side {
 pub struct Verdict {
     /// Readable language that responds to the question.
     pub coherent: bool,
+    /// Whether the fact is true of it.
     pub fact: Truth,
+    /// The side that it takes.
     pub stance: Side,
 }
 
@@ -116,6 +125,7 @@ impl Verdict {
 /// What is known of a case once its judge has been asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruling {
+    /// The judge's verdict, or that on silence.
     Verdict(Verdict),
     /// The judge replied with something that is no verdict; the next run asks again.
     Unparsed,
@@ -140,7 +150,9 @@ pub struct Tally {
     pub failed: usize,
     /// Requests sent, retries included.
     pub requests: usize,
+    /// Tokens of the prompts, over the replies of this run that tell.
     pub prompt_tokens: u64,
+    /// Tokens of the replies, over the same.
     pub completion_tokens: u64,
     /// Replies of which the server did not say how many tokens they took; they are in no cost.
     pub unmetered: usize,
@@ -153,6 +165,8 @@ pub struct Tally {
 }
 
 /// Ways in which judging can fail as a whole.
+// What a variant is, its message says.
+#[allow(missing_docs)]
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     #[error("the judge's address `{url}` {why}")]

@@ -27,7 +27,10 @@ impl Pace {
         Pace { gap, next: Duration::ZERO }
     }
 
-    /// Takes the next start if it has come; else says how long until then.
+    /// Takes the next start if it has come. `now` is the time since the start of the run.
+    ///
+    /// # Errors
+    /// The wait until the next start, where it has not come.
     pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
         if now < self.next {
             return Err(self.next - now);
@@ -71,7 +74,9 @@ fn http_date(text: &str) -> Option<u64> {
 
 /// Time since a start, and waiting.
 pub struct Clock {
+    /// Time since the start.
     pub now: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// Waits for as long as it is told.
     pub sleep: Box<dyn Fn(Duration) + Send + Sync>,
 }
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 /// A reply as a server sends it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
+    /// What it says, or the reason that it refuses to.
     pub text: String,
     /// What the server gives as thoughts, apart from the text.
     pub thoughts: String,

@@ -29,6 +29,7 @@ pub struct Room {
 }
 
 impl Room {
+    /// The level to ask at, from 0.
     pub fn level(&self) -> u32 {
         self.level
     }

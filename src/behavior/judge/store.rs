@@ -15,7 +15,9 @@ use super::prompt::VERSION;
 /// One reply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
+    /// Digest of judge, prompt version and case, as [`Case::key`] makes it.
     pub key: String,
+    /// Name of the judge, with all that changes its replies.
     pub judge: String,
     /// Version of the judge's prompt.
     pub version: String,
@@ -30,12 +32,17 @@ pub struct Reply {
     /// Log-probabilities behind the verdict of a judge that is scored on words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, f64>,
+    /// Tokens of the request; 0 where the server does not say, or there is none.
     #[serde(default)]
     pub prompt_tokens: u64,
+    /// Tokens of the reply, in the same way.
     #[serde(default)]
     pub completion_tokens: u64,
+    /// The case's question.
     pub question: String,
+    /// The case's answer.
     pub answer: String,
+    /// The case's fact.
     pub fact: String,
     /// When it came, UTC.
     pub at: String,
