@@ -102,7 +102,6 @@
 // Who reads the source follows links to what is private; on the page they are plain names.
 #![allow(rustdoc::private_intra_doc_links)]
 
-#[allow(missing_docs)] // REDESIGN
 pub mod analysis;
 #[allow(missing_docs)] // REDESIGN
 pub mod behavior;
@@ -128,7 +127,6 @@ pub mod speed;
 pub mod stats;
 pub mod store;
 #[cfg(feature = "cli")]
-#[allow(missing_docs)]
 pub mod study;
 
 // Models and texts.
