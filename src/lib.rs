@@ -102,7 +102,6 @@
 // Who reads the source follows links to what is private; on the page they are plain names.
 #![allow(rustdoc::private_intra_doc_links)]
 
-#[allow(missing_docs)] // REDESIGN
 pub mod analysis;
 pub mod behavior;
 pub mod capture;
@@ -126,7 +125,6 @@ pub mod speed;
 pub mod stats;
 pub mod store;
 #[cfg(feature = "cli")]
-#[allow(missing_docs)]
 pub mod study;
 
 // Models and texts.

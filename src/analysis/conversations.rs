@@ -23,8 +23,11 @@ use serde::{Deserialize, Serialize};
 /// One conversation along one direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
+    /// Id of the script.
     pub script: String,
+    /// Concept of the direction.
     pub concept: String,
+    /// Block at whose output the turns are projected.
     pub layer: usize,
     /// Mean over each turn's response tokens along the unit direction; none for a turn without tokens.
     pub values: Vec<Option<f64>>,
@@ -35,9 +38,11 @@ pub struct Series {
 /// What one state's conversations gave.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
+    /// The conversations, up to the question.
     pub talks: Vec<Talk>,
     /// Pairs at the end of conversations and fresh; their form tells which.
     pub scores: Vec<PairScore>,
+    /// Projections of the turns, one series a conversation and direction.
     pub turns: Vec<Series>,
 }
 
@@ -78,13 +83,17 @@ pub fn converse(
 /// The conversations of all states.
 #[derive(Debug, Clone, Copy)]
 pub struct Talked<'a> {
+    /// The states whose conversations these are.
     pub states: &'a [State],
     /// `[state]`.
     pub held: &'a [Held],
+    /// Preferences by which a cell is told to be implied or isolated.
     pub battery: &'a [Preference],
+    /// What stands as one thing in a comparison.
     pub by: By,
     /// Sets by name, each with what it is compared with.
     pub contrasts: &'a [(String, String)],
+    /// Bootstrap draws of the intervals, and their seed.
     pub draws: Draws,
 }
 

@@ -23,6 +23,7 @@ const FEWEST: usize = 3;
 /// How far a state's behaviour moved from base.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BehaviourOf {
+    /// Id of the state.
     pub state: String,
     /// Mean over items of the cells isolated in all conditions; NaN without such.
     pub isolated: f64,
@@ -73,16 +74,21 @@ fn of<'a>(scores: &'a [ScoreRow], state: &'a str) -> impl Iterator<Item = &'a Sc
 pub struct LinkInput<'a> {
     /// The states compared; others among the rows are passed over.
     pub states: &'a [State],
+    /// How far the behaviour of each state moved from base.
     pub behaviour: &'a [BehaviourOf],
+    /// Shifts of the states; those less base along base's raw directions are used.
     pub shifts: &'a [ShiftRow],
+    /// Couplings of the states and of base; those of the relative form are used.
     pub couplings: &'a [CouplingRow],
     /// Pairs of concepts whose coupling is asked for.
     pub couples: &'a [(String, String)],
     /// Position of the shifts.
     pub position: &'a str,
+    /// Blocks at which links are made.
     pub layers: &'a [usize],
     /// Conditions in an order known from elsewhere, with their ranks.
     pub order: &'a [(&'a str, f64)],
+    /// Seed of the arrangements of conditions.
     pub seed: u64,
 }
 

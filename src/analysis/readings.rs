@@ -51,9 +51,11 @@ impl ConceptActivations {
 /// What is known of a concept's pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConceptInfo {
+    /// Name of the concept.
     pub name: String,
     /// Prompt of each pair, the cluster.
     pub prompt: Vec<usize>,
+    /// Template of each pair.
     pub template: Vec<usize>,
     /// Template and polarity of each pair: labels are permuted within.
     pub stratum: Vec<usize>,
@@ -62,6 +64,7 @@ pub struct ConceptInfo {
 }
 
 impl ConceptInfo {
+    /// What a contrast says of its pairs.
     pub fn of(c: &Contrast) -> Self {
         ConceptInfo {
             name: c.concept.clone(),
@@ -208,6 +211,7 @@ pub fn read(
 /// The states of one question, base first.
 #[derive(Debug, Clone)]
 pub struct Readings {
+    /// The states that were read, base first.
     pub states: Vec<State>,
     /// Block of each layer index.
     pub layers: Vec<usize>,

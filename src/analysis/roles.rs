@@ -14,6 +14,7 @@ pub struct Draws {
     pub bootstrap: usize,
     /// Draws of every null.
     pub null: usize,
+    /// Seed of every draw.
     pub seed: u64,
 }
 

@@ -42,6 +42,7 @@ impl State {
         State { id: id.into(), condition, seed, text, recipe }
     }
 
+    /// Whether it is the unchanged model.
     pub fn is_base(&self) -> bool {
         self.id == BASE
     }

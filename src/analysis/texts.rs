@@ -19,6 +19,7 @@ pub enum Reading {
 }
 
 impl Reading {
+    /// Its name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             Reading::Response => "response",
@@ -30,6 +31,7 @@ impl Reading {
 /// Both sides of a concept's pairs, as tokens.
 #[derive(Debug, Clone)]
 pub struct Contrast {
+    /// Name of the concept.
     pub concept: String,
     /// Positive and negative by turns.
     pub texts: Vec<Tokens>,
@@ -37,6 +39,7 @@ pub struct Contrast {
     pub ids: Vec<String>,
     /// Prompt of each pair, the cluster.
     pub prompt: Vec<usize>,
+    /// Template of each pair.
     pub template: Vec<usize>,
     /// Template and polarity of each pair: labels are permuted within.
     pub stratum: Vec<usize>,
@@ -130,6 +133,7 @@ impl Contrast {
         self.ids.len()
     }
 
+    /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }

@@ -110,6 +110,9 @@ impl<'a> Costs<'a> {
     }
 
     /// Rows of all steps of a fine-tune: beginnings are shared within a step.
+    ///
+    /// # Errors
+    /// A row or prompt that the template refuses.
     pub fn finetune(&self, state: usize, own: &[&[Message]]) -> Result<Cost> {
         let (tok, recipe) = (&self.model.tokenizer, self.study.recipe(state));
         let condition = self.study.of_state(state);
@@ -227,6 +230,9 @@ impl<'a> Costs<'a> {
 
     /// Scoring `asked` under `edits`, the run without one among them, and under `matched` controls whose
     /// strength is searched for on the texts for side effects.
+    ///
+    /// # Errors
+    /// A text that the template refuses.
     pub fn edited(
         &self,
         is_base: bool,

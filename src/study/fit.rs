@@ -9,6 +9,9 @@ use super::Result;
 use crate::model::{Adapter, Model};
 
 /// Refuses a study that does not fit the model. Returns what its texts come to.
+///
+/// # Errors
+/// A layer or adapter that does not fit the model; a text as in [`renders::hold`].
 pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     layers(study, model)?;
     for c in &study.conditions {
@@ -42,6 +45,9 @@ fn layers(study: &Study, model: &Model) -> Result<()> {
 
 /// Every model of a condition can stand in for the study's: same shape, and the same ids for its
 /// texts, which are rendered and encoded once for all.
+///
+/// # Errors
+/// A model that cannot be fetched or loaded; `Key` for one of another shape or tokenizer.
 pub fn hold_models(study: &Study, model: &Model) -> Result<()> {
     for c in &study.conditions {
         let Source::Model { name, at } = &c.source else {

@@ -153,6 +153,9 @@ impl Study {
     }
 
     /// Refuses a key for a reason where it does not hold.
+    ///
+    /// # Errors
+    /// `Key`, with the line.
     pub fn hold(&self, holds: bool, key: &str, why: impl Into<String>) -> Result<()> {
         match holds {
             true => Ok(()),

@@ -60,6 +60,9 @@ impl Price {
     }
 
     /// Refuses a study that does not fit the machine.
+    ///
+    /// # Errors
+    /// `Room` where memory or disk is too small.
     pub fn hold(&self, out: &Path) -> Result<()> {
         let memory = "lower recipe.batch, recipe.rank, draws or sizes, close other programs, or take a smaller model";
         let disk = "free some, give another --out, or lower recipe.rank, seeds or sizes";

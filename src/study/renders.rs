@@ -52,6 +52,9 @@ struct Reader<'a> {
 }
 
 /// Renders everything. Returns how many texts there are and how long they get.
+///
+/// # Errors
+/// `Text` for one that the template refuses, that is too long or has no tokens where it is read.
 pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
     let mut reader = Reader {
         study,
@@ -74,6 +77,9 @@ pub fn hold(study: &Study, model: &Model) -> Result<Rendered> {
 }
 
 /// The first text of the study that another model encodes otherwise.
+///
+/// # Errors
+/// A text that the template refuses or a tokenizer cannot encode.
 pub fn differing(study: &Study, model: &Model, other: &Model) -> Result<Option<String>> {
     let prompts = study.battery.iter().flat_map(|p| &p.prompts);
     let prompts = prompts.filter_map(|p| Some((&p.prompt, &p.pairs.first()?.express)));

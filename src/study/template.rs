@@ -10,6 +10,9 @@ const PREFERENCE: &str = include_str!("../../examples/materials/gardens.jsonl");
 
 /// Writes `study.toml` and an example of each kind of text into a folder that must not hold any of
 /// them.
+///
+/// # Errors
+/// `Exists` for a file that is there; `Write` for one that cannot be written.
 pub fn write(folder: &Path) -> Result<Vec<String>> {
     let files = [
         ("study.toml", QUICK),

@@ -30,6 +30,9 @@ pub struct Text {
 impl Text {
     /// A manifest file, or an embedded study: the quick one, or with `full`, unless a file has that
     /// name, the full one.
+    ///
+    /// # Errors
+    /// `Read` for a file that cannot be read, `Toml` for one too large or no text.
     pub fn read(path: Option<&Path>) -> Result<Self> {
         let embedded = |name: &str, text: &str| Text {
             path: PathBuf::from(format!("{name}.toml (embedded)")),
@@ -60,6 +63,10 @@ impl Text {
     }
 
     /// The keys, whatever they hold; those of before as those of now.
+    ///
+    /// # Errors
+    /// `Toml` where it is no TOML or has other keys;
+    /// `Key` for keys of before that do not go together or with those of now.
     pub fn parse(&self) -> Result<Written> {
         let read: Written = toml::from_str(&self.text)
             .map_err(|e| StudyError::Toml { path: self.path.clone(), why: e.to_string() })?;

@@ -46,12 +46,15 @@ pub struct Behaviour<'a> {
     pub states: &'a [State],
     /// Scored pairs of the battery and, if they were scored, of the claims, `[state]`.
     pub scores: &'a [Vec<PairScore>],
+    /// Preferences that were asked for; claims are not among them.
     pub battery: &'a [Preference],
     /// Empty where no claims were scored.
     pub claims: &'a [Preference],
+    /// What stands as one thing in a comparison.
     pub by: By,
     /// Sets by name, each with what it is compared with: see [`pairings`].
     pub contrasts: &'a [(String, String)],
+    /// Bootstrap draws of the intervals, and their seed.
     pub draws: Draws,
 }
 

@@ -39,10 +39,13 @@ impl By {
 /// its questions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemValue {
+    /// Name of the preference or claim that the item is of.
     pub preference: String,
+    /// Id of the item.
     pub item: String,
     /// Id of the question; empty for what is of the whole item.
     pub question: String,
+    /// In nats a token for a stance or yes-bias, a share for a rate; or a difference of two.
     pub value: f64,
 }
 

@@ -20,11 +20,13 @@ pub const ISOLATED: &str = "isolated";
 /// Two conditions under the same ablations, asked the same.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides<'a> {
-    /// Names of the condition and of what it is compared with.
+    /// Name of the condition.
     pub set: &'a str,
+    /// Name of what it is compared with.
     pub reference: &'a str,
-    /// Their fine-tunes.
+    /// Fine-tunes of the condition under every ablation.
     pub tuned: &'a [Ablated],
+    /// Those of the reference.
     pub against: &'a [Ablated],
     /// Preferences that are isolated in both; of no matter to a claim.
     pub isolated: &'a [String],

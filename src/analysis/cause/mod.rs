@@ -29,22 +29,26 @@ pub const CLAIM: &str = "claim";
 /// One model under every ablation, the run without one first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ablated {
+    /// Id of the state that was ablated.
     pub state: String,
     /// State that the tested concepts' own directions were read in.
     pub directions_of: String,
     /// [`PREFERENCES`] or [`CLAIM`].
     pub asked: String,
+    /// Scores and side effects of each run, `[edit]`.
     pub edits: Vec<Edited>,
 }
 
 /// One model under every dose, the run without one first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dosed {
+    /// Id of the state that was dosed.
     pub state: String,
     /// Block after which the doses were added.
     pub layer: usize,
     /// RMS of that layer, the unit of the doses.
     pub rms: f64,
+    /// Scores and side effects of each run, `[edit]`.
     pub edits: Vec<Edited>,
 }
 
@@ -61,6 +65,7 @@ pub struct Controls<'a> {
     pub permuted: usize,
     /// What is known of the pairs of the concepts under test.
     pub pairs: &'a [ConceptInfo],
+    /// Seed of the random and the label-permuted directions.
     pub seed: u64,
 }
 

@@ -34,6 +34,7 @@ const FRAMING: &str = "framing";
 /// What a set of pairs is beside its activations: its main pairs in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairSet {
+    /// Name of the set; of a concept, the concept's.
     pub name: String,
     /// The cluster of each pair.
     pub prompts: Vec<String>,
@@ -41,6 +42,7 @@ pub struct PairSet {
     pub words: Vec<String>,
     /// How each pair is framed.
     pub framing: Vec<String>,
+    /// The template of each pair.
     pub templates: Vec<String>,
 }
 

@@ -15,8 +15,11 @@ const NAMED: usize = 4;
 /// A doubt about one direction, or about a concept at all layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Doubt {
+    /// State, concept, estimator and layer, as far as they apply.
     pub about: String,
+    /// Block of the direction; none where it is about all layers.
     pub layer: Option<usize>,
+    /// The doubt, as a sentence.
     pub text: String,
 }
 
@@ -34,8 +37,11 @@ pub struct StateDirections {
 /// Directions of all states, with the rows about them.
 #[derive(Debug, Clone)]
 pub struct Directions {
+    /// Name of each concept index.
     pub concepts: Vec<String>,
+    /// Estimator of each estimator index.
     pub estimators: Vec<Estimator>,
+    /// Name of each nuisance index.
     pub nuisances: Vec<String>,
     /// Block of each layer index.
     pub layers: Vec<usize>,
@@ -43,6 +49,7 @@ pub struct Directions {
     pub states: Vec<StateDirections>,
     /// Every row about them.
     pub records: Results,
+    /// Doubts about them, of every layer.
     pub doubts: Vec<Doubt>,
 }
 

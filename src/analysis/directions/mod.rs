@@ -37,6 +37,7 @@ pub const SURPRISAL: &str = "surprisal";
 pub struct DirectionOptions {
     /// Concepts by name; empty for every one that was read.
     pub concepts: Vec<String>,
+    /// Estimators of every concept, at least one.
     pub estimators: Vec<Estimator>,
     /// What the cleaned form is without: concepts that were read, or [`SURPRISAL`]. No concept is
     /// cleaned of itself.
@@ -72,6 +73,7 @@ impl Default for DirectionOptions {
 /// The main pairs of the readings at a further position, at which directions are scored.
 #[derive(Debug, Clone)]
 pub struct Further {
+    /// Where in the texts the activations were read.
     pub position: Position,
     /// `[state][concept]`.
     pub acts: Vec<Vec<ConceptActivations>>,

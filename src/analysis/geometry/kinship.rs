@@ -15,6 +15,7 @@ const FEWEST: usize = 2;
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kin {
+    /// Name of the condition.
     pub condition: String,
     /// Name of the rows that it was trained on, [`State::text`].
     pub rows: String,

@@ -38,8 +38,11 @@ const LEVEL: f64 = 0.95;
 /// What is asked, by name.
 #[derive(Debug, Clone)]
 pub struct GeometryOptions {
+    /// Which concepts are couples, placebos and nuisances.
     pub roles: Roles,
+    /// What each condition is compared with.
     pub kinship: Kinship,
+    /// Draws of intervals and nulls, and their seed.
     pub draws: Draws,
     /// Blocks at which doubts, transfer, subspaces and regions are given.
     pub at: Vec<usize>,

@@ -20,6 +20,7 @@ use series::{couplings, of_scores, shifts, Moved};
 /// One condition at every step.
 #[derive(Debug, Clone, Copy)]
 pub struct Followed<'a> {
+    /// Name of the condition.
     pub condition: &'a str,
     /// Activations at each step.
     pub acts: &'a [StateActivations],
@@ -30,20 +31,25 @@ pub struct Followed<'a> {
 /// A condition and its reference, read alike.
 #[derive(Debug, Clone, Copy)]
 pub struct TrajectoryInput<'a> {
+    /// The condition.
     pub set: Followed<'a>,
+    /// What it is compared with.
     pub reference: Followed<'a>,
     /// Increasing, the first 0: base.
     pub steps: &'a [usize],
     /// What the activations hold: concepts and blocks.
     pub concepts: &'a [ConceptInfo],
+    /// Block of each layer index of the activations.
     pub layers: &'a [usize],
     /// Layer RMS in base, of each of them.
     pub rms: &'a [f64],
+    /// Pairs of concepts whose shifts and couplings are followed.
     pub couples: &'a [(String, String)],
     /// Claim of the condition; none: not followed.
     pub claim: Option<&'a str>,
     /// Preferences that are isolated in both conditions.
     pub isolated: &'a [String],
+    /// Draws of intervals and ceilings, and their seed.
     pub draws: Draws,
 }
 

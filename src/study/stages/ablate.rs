@@ -34,13 +34,17 @@ pub fn name(state: &str, of_claim: bool) -> String {
 
 /// What is edited, by which directions, and what is asked then: the same for ablations and doses.
 pub struct Edited<'a> {
+    /// Preferences, or the claim, that the edited model is scored on.
     pub asked: Vec<Preference>,
+    /// Concepts under test and placebos, by name.
     pub edits: &'a Edits,
-    /// Random directions, and label-permuted ones of each tested concept.
+    /// How many random directions there are.
     pub random: usize,
+    /// How many label-permuted ones of each tested concept.
     pub permuted: usize,
     /// Whether these are matched in impact, too.
     pub matched: bool,
+    /// The study that it is of.
     pub study: &'a Study,
     /// The state of whose neutral texts random directions have the covariance, and its weights.
     pub background: (usize, Weights),
@@ -84,6 +88,9 @@ impl Edited<'_> {
     }
 
     /// The directions as the state `own` and, where it is another, base read them, with their controls.
+    ///
+    /// # Errors
+    /// Activations that are not there or hold something else; a refused text; the analysis'.
     pub fn directions(
         &self,
         work: &mut Work,
