@@ -47,7 +47,8 @@ fn layers(study: &Study, model: &Model) -> Result<()> {
 /// texts, which are rendered and encoded once for all.
 ///
 /// # Errors
-/// A model that cannot be fetched or loaded; `Key` for one of another shape or tokenizer.
+/// A model that cannot be fetched or loaded; `Key` for one of another shape or tokenizer; a text
+/// that a template refuses.
 pub fn hold_models(study: &Study, model: &Model) -> Result<()> {
     for c in &study.conditions {
         let Source::Model { name, at } = &c.source else {
