@@ -8,7 +8,7 @@
 
 use crate::check::{Check, Size};
 use crate::intervals::{coverage, normal, rows};
-use crate::plant::{spectrum, Plant};
+use crate::plant::{scored, spectrum, Plant};
 use ndarray::{Array2, ArrayView3, Axis};
 use residuum::analysis::behaviour::{behaviour, Behaviour, By, ISOLATED};
 use residuum::analysis::records::ContrastRow;
@@ -56,19 +56,7 @@ fn stance(
                 false => up + levels[i] + 0.3 * of_condition[k] + 0.1 * own[k],
             };
             let log_odds = item[k] + moved;
-            PairScore {
-                preference: "p".into(),
-                group: "planted".into(),
-                prompt_id: k.to_string(),
-                keyed: None,
-                form: "open".into(),
-                prompt: "Q?".into(),
-                express: "A.".into(),
-                oppose: "B.".into(),
-                express_log_prob: log_odds - 1.0,
-                oppose_log_prob: -1.0,
-                log_odds,
-            }
+            scored(("p".into(), k.to_string()), log_odds)
         };
         (0..items).map(one).collect()
     };

@@ -9,6 +9,7 @@
 use crate::check::{Check, Size};
 use crate::intervals::coverage;
 use crate::nulls::{slack, Found};
+use crate::plant::scored;
 use residuum::analysis::behaviour::{behaviour, Behaviour, By, BIAS, ISOLATED};
 use residuum::analysis::records::{AcquiescenceRow, ContrastRow};
 use residuum::analysis::{Draws, State};
@@ -55,19 +56,9 @@ fn scores(state: usize, (up, yes): (f64, f64), repeat: u64) -> Vec<PairScore> {
         let moved = claims * (1.0 + 0.3 * reach[i]) * (up + sign * yes);
         let noise = 0.15 * (0.5 * spread[i]).exp() * (own[3 * i] + own[3 * i + 1 + k]);
         let log_odds = 0.5 * levels[2 * i + k] + noise + moved;
-        PairScore {
-            preference: format!("p{}", i / ITEMS),
-            group: "planted".into(),
-            prompt_id: format!("{i}-{key}"),
-            keyed: Some(Keyed { item: i.to_string(), key }),
-            form: "open".into(),
-            prompt: "Q?".into(),
-            express: "A.".into(),
-            oppose: "B.".into(),
-            express_log_prob: log_odds - 1.0,
-            oppose_log_prob: -1.0,
-            log_odds,
-        }
+        let keyed = Some(Keyed { item: i.to_string(), key });
+        let of = (format!("p{}", i / ITEMS), format!("{i}-{key}"));
+        PairScore { keyed, ..scored(of, log_odds) }
     };
     (0..all).flat_map(|i| [question(i, Key::Affirm), question(i, Key::Deny)]).collect()
 }

@@ -6,6 +6,7 @@
 //! far a mean stands out of its noise is given by its reliability, which is what a study can see.
 
 use ndarray::{Array2, Array3, Axis};
+use residuum::behavior::PairScore;
 use residuum::geometry::CouplingInput;
 use residuum::stats::rng::{fill_normal, stream};
 
@@ -180,5 +181,22 @@ impl Plant {
             clusters,
             background: self.noise(self.neutral, "plant/neutral", 0, &scale),
         }
+    }
+}
+
+/// A scored pair of a preference, by the preference and the question's id, without a key.
+pub fn scored((preference, prompt_id): (String, String), log_odds: f64) -> PairScore {
+    PairScore {
+        preference,
+        group: "planted".into(),
+        prompt_id,
+        keyed: None,
+        form: "open".into(),
+        prompt: "Q?".into(),
+        express: "A.".into(),
+        oppose: "B.".into(),
+        express_log_prob: log_odds - 1.0,
+        oppose_log_prob: -1.0,
+        log_odds,
     }
 }
