@@ -4,13 +4,14 @@ use super::{console::Console, output::Outputs};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
-use crate::report::sentences::{is_said, sentence};
+use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
 use crate::store::ResultsReader;
 use crate::study::layout::{Layout, RESULTS};
 use crate::study::{
-    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, marker::Why,
-    plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
+    clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
+    marker::Why, plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage,
+    template,
 };
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -51,13 +52,18 @@ enum StudyCommand {
         only: Option<String>,
     },
     /// Print the stages of a study with their expected cost, and whether they are done or why not;
-    /// with --json also what each depends on and writes.
+    /// with --json also what each depends on and writes. With --declare, write what will be run into
+    /// the run folder before anything is: the report parts declared from exploratory findings.
     ///
-    /// Example: residuum study plan my/study.toml
+    /// Example: residuum study plan my/study.toml --out runs/my --declare
     #[command(about = "Print the stages of a study with what they need, write and cost")]
     Plan {
         #[command(flatten)]
         place: Place,
+        /// Write contrasts, bounds, sizes, seeds and digests of texts as declaration.json into the run
+        /// folder; never written over
+        #[arg(long)]
+        declare: bool,
         /// Seconds to measure this machine for; 0: take the rates of a 2-core machine
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
@@ -101,7 +107,7 @@ enum StudyCommand {
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
         StudyCommand::Run { place, only } => run_study(&place, only.as_deref(), console),
-        StudyCommand::Plan { place, seconds } => show(&place, seconds, console),
+        StudyCommand::Plan { place, declare, seconds } => show(&place, declare, seconds, console),
         StudyCommand::Check { place, no_model } => check(&place, no_model, console),
         StudyCommand::Clean { place, dry_run } => clean(&place, dry_run, console),
         StudyCommand::Init { folder } => {
@@ -130,14 +136,17 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
     let (rendered, price) = held.unzip();
     let json = json!({"ok": true, "conditions": conditions,
         "states": study.states.len(), "focus": study.focus, "reference": study.reference,
-        "neutral": study.neutral, "notes": study.notes, "lints": found, "rendered": rendered,
+        "neutral": study.neutral, "declared": study.declared, "notes": study.notes, "lints": found, "rendered": rendered,
         "price": price});
     console.result(&json, || {
         let (n, states, names) = (conditions.len(), study.states.len(), conditions.join(", "));
         let (concepts, preferences) = (study.concepts.len(), study.battery.len());
         let (focus, reference) = (&study.focus, &study.reference);
+        let contrasts = study.declared.contrasts.iter().map(|c| c.join(" less "));
+        let contrasts = contrasts.collect::<Vec<_>>().join(", ");
+        let quantities = study.declared.quantities.join(", ");
         let mut text = format!(
-            "ok: {n} conditions ({names}), {states} model states, {concepts} concepts, {preferences} preferences\n{focus} against {reference}"
+            "ok: {n} conditions ({names}), {states} model states, {concepts} concepts, {preferences} preferences\n{focus} against {reference}; to be declared: {quantities} of {contrasts}"
         );
         for note in &study.notes {
             text += &format!("\nnote: {note}");
@@ -195,7 +204,7 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     })
 }
 
-fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
+fn show(place: &Place, declare: bool, seconds: f64, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
     let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
     if seconds > 0.0 {
@@ -220,8 +229,14 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let rows: Vec<_> = pairs().map(row).collect();
     let left = Left::of(&layout, &stages)?;
     let peak = stages.iter().map(|s| s.cost.bytes).fold(0.0, f64::max);
+    let held = price.hold(&place.out).and_then(|()| fit::hold_models(&study, &model));
+    let made = match declare && held.is_ok() {
+        true => declaration::declare(&study, &model, &layout, &digests)?,
+        false => Results::default(),
+    };
     let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
-        "rates": rates, "price": price, "left": left});
+        "rates": rates, "price": price, "left": left,
+        "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
     console.result(&json, || {
         let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
         let how = "took, or why not done";
@@ -238,10 +253,12 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
         if !left.is_empty() {
             text += &(said_left(&left) + "\n");
         }
-        text + &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0)
+        text += &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0);
+        text + &declared(&made).map_or(String::new(), |said| {
+            format!("\n{}: {said}", layout.at(declaration::FILE).display())
+        })
     })?;
-    price.hold(&place.out)?;
-    Ok(fit::hold_models(&study, &model)?)
+    Ok(held?)
 }
 
 fn said_left(left: &Left) -> String {
@@ -290,8 +307,8 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
     }
     let results = Results::read(&ResultsReader::open(&place.out.join(RESULTS))?)?;
     let report = place.out.join("report.html");
-    let said = results.findings.iter().filter(|f| is_said(f));
-    let sentences: Vec<String> = said.map(sentence).collect();
+    let said = said(&results, &results.findings).into_iter();
+    let sentences: Vec<String> = said.flat_map(|s| s.sentences).collect();
     let json = json!({"out": place.out, "report": report, "sentences": sentences,
         "findings": results.findings, "warnings": results.warnings});
     console.result(&json, || {
