@@ -1,19 +1,20 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::{console::Console, output::Outputs};
+use super::{console::Console, kept::of_run, output::Outputs};
+use crate::analysis::power::{power, PowerRow};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
 use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
-use crate::store::ResultsReader;
+use crate::store::{frame::tidy, Frame, ResultsReader};
 use crate::study::layout::{Layout, RESULTS};
 use crate::study::{
     clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
     marker::Why, plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage,
     template,
 };
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,10 @@ enum StudyCommand {
         /// folder; never written over
         #[arg(long)]
         declare: bool,
+        /// Run folder, or its results.h5: print the smallest effect that the primary contrasts over
+        /// isolated preferences show with a chance of .8, for more items and fine-tunes than it has
+        #[arg(long, value_name = "RUN")]
+        from: Option<PathBuf>,
         /// Seconds to measure this machine for; 0: take the rates of a 2-core machine
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
@@ -107,7 +112,9 @@ enum StudyCommand {
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
         StudyCommand::Run { place, only } => run_study(&place, only.as_deref(), console),
-        StudyCommand::Plan { place, declare, seconds } => show(&place, declare, seconds, console),
+        StudyCommand::Plan { place, declare, from, seconds } => {
+            show(&place, declare, from.as_deref(), seconds, console)
+        }
         StudyCommand::Check { place, no_model } => check(&place, no_model, console),
         StudyCommand::Clean { place, dry_run } => clean(&place, dry_run, console),
         StudyCommand::Init { folder } => {
@@ -204,8 +211,31 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     })
 }
 
-fn show(place: &Place, declare: bool, seconds: f64, console: &Console) -> Result<()> {
+/// What the primary contrasts of a study could show, by the variances of an earlier run.
+fn powers(study: &Study, from: &Path) -> Result<Vec<PowerRow>> {
+    let file = of_run(from);
+    let r = Results::read(&ResultsReader::open(&file)?)?;
+    let all = study.declared.contrasts.iter().map(|[set, reference]| {
+        let rows = power(&r, set, reference);
+        ensure!(
+            !rows.is_empty(),
+            "{} has no contrast of {set} less {reference} over isolated preferences; give --from a run of these conditions",
+            file.display()
+        );
+        Ok(rows)
+    });
+    Ok(all.collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn show(
+    place: &Place,
+    declare: bool,
+    from: Option<&Path>,
+    seconds: f64,
+    console: &Console,
+) -> Result<()> {
     let (study, model) = load(place, console)?;
+    let power = Frame::of(&from.map_or(Ok(Vec::new()), |from| powers(&study, from))?);
     let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
     if seconds > 0.0 {
         console.log("measuring this machine");
@@ -236,7 +266,7 @@ fn show(place: &Place, declare: bool, seconds: f64, console: &Console) -> Result
     };
     let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
         "rates": rates, "price": price, "left": left,
-        "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
+        "power": power.json(), "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
     console.result(&json, || {
         let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
         let how = "took, or why not done";
@@ -252,6 +282,9 @@ fn show(place: &Place, declare: bool, seconds: f64, console: &Console) -> Result
         }
         if !left.is_empty() {
             text += &(said_left(&left) + "\n");
+        }
+        if !power.is_empty() {
+            text += &format!("\n{}\n\n{}\n", tidy(power.meta.is), power.text());
         }
         text += &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0);
         text + &declared(&made).map_or(String::new(), |said| {
