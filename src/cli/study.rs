@@ -143,8 +143,8 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
     let (rendered, price) = held.unzip();
     let json = json!({"ok": true, "conditions": conditions,
         "states": study.states.len(), "focus": study.focus, "reference": study.reference,
-        "neutral": study.neutral, "declared": study.declared, "notes": study.notes, "lints": found, "rendered": rendered,
-        "price": price});
+        "neutral": study.neutral, "declared": study.declared, "notes": study.notes, "lints": found,
+        "rendered": rendered, "price": price});
     console.result(&json, || {
         let (n, states, names) = (conditions.len(), study.states.len(), conditions.join(", "));
         let (concepts, preferences) = (study.concepts.len(), study.battery.len());
@@ -265,8 +265,8 @@ fn show(
         false => Results::default(),
     };
     let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
-        "rates": rates, "price": price, "left": left,
-        "power": power.json(), "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
+        "rates": rates, "price": price, "left": left, "power": power.json(),
+        "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
     console.result(&json, || {
         let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
         let how = "took, or why not done";

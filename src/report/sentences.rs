@@ -42,12 +42,12 @@ pub fn declared(r: &Results) -> Option<String> {
     let d = r.declaration.first()?;
     let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
     let (by, all) = (with(" at commit ", &d.commit), all.join("; "));
-    let when = match d.late {
-        true => "after a stage of the run had finished, which declares nothing: every finding is exploratory",
-        false => "before the run",
+    let (when, late) = match d.late {
+        true => ("", " It is younger than a finished stage of the run and so declares nothing: every finding is exploratory."),
+        false => (", before the run", ""),
     };
     Some(format!(
-        "Declared {} by residuum {}{by}, {when}: {all}. SHA-256 of the declaration: {}.",
+        "Declared {} by residuum {}{by}{when}: {all}. SHA-256 of the declaration: {}.{late}",
         d.created, d.version, d.sha256
     ))
 }
