@@ -5,9 +5,11 @@
 mod records;
 
 use residuum::analysis::findings::findings;
-use residuum::analysis::records::{Results, ShiftRow};
+use residuum::analysis::records::{
+    DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, Results, ShiftRow,
+};
 use residuum::report::render;
-use residuum::store::ResultsReader;
+use residuum::store::{Record, ResultsReader};
 use std::path::{Path, PathBuf};
 
 const FIGURES: [&str; 12] = [
@@ -176,6 +178,70 @@ fn every_kind_of_finding_is_made_and_said() {
             assert_eq!(text.contains("acquiescence"), acquiesces, "{quantity}: {text}");
         }
     }
+}
+
+/// What the page says, from the heading of the findings to that of the warnings.
+fn page(r: &Results) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let made = render(&written(dir.path(), r), dir.path()).unwrap();
+    let text = std::fs::read_to_string(made.markdown).unwrap();
+    let (_, rest) = text.split_once("## Findings").unwrap();
+    rest.split_once("## Warnings").unwrap().0.to_owned()
+}
+
+fn declared() -> Results {
+    let mut r = records::whole();
+    r.declaration = vec![DeclarationRow {
+        created: "2026-01-01T00:00:00Z".into(),
+        version: "1.0".into(),
+        sha256: "abc".into(),
+        ..DeclarationRow::NONE
+    }];
+    let row = |quantity: &str, layer: f64| DeclaredContrastRow {
+        quantity: quantity.into(),
+        set: "keeper".into(),
+        reference: "plain".into(),
+        layer,
+    };
+    r.declared_contrasts = vec![row("isolated", f64::NAN), row("change-of-coupling", 2.0)];
+    let key = |key: &str, declared: &str, run: &str| DeclaredKeyRow {
+        key: key.into(),
+        declared: declared.into(),
+        run: run.into(),
+    };
+    r.declared_keys = vec![key("bounds.cosine", "0.05", "0.1"), key("seed", "1", "1")];
+    r
+}
+
+#[test]
+fn a_changed_bound_is_named_in_the_report() {
+    let text = page(&declared());
+    assert!(
+        text.contains("Differs from the declaration: bounds.cosine, declared 0.05, run with 0.1.")
+    );
+    assert!(text.contains("1 of 2 keys") && !text.contains("seed, declared"), "{text}");
+    let same = Results { declared_keys: Vec::new(), ..declared() };
+    assert!(page(&same).contains("The run is as declared."));
+}
+
+#[test]
+fn declared_and_exploratory_findings_stand_apart() {
+    let text = page(&declared());
+    let (_, rest) = text.split_once("### Declared before the run").unwrap();
+    let (before, after) = rest.split_once("### Exploratory").unwrap();
+    let one = "adjusted for the declared tests";
+    assert!(before.matches(one).count() == 2 && !after.contains(one), "{before}");
+    assert!(before.contains("keeper less plain") && after.contains("keeper less base"));
+    let mut r = declared();
+    r.changes.retain(|c| c.layer != 2);
+    let lost =
+        "Declared, but not in these results: change-of-coupling of keeper less plain at layer 2.";
+    assert!(page(&r).contains(lost));
+    r.declaration[0].late = true;
+    let late = page(&r);
+    assert!(late.contains("declares nothing") && !late.contains("### Declared"), "{late}");
+    r.declaration.clear();
+    assert!(page(&r).contains("study plan MANIFEST --out FOLDER --declare"));
 }
 
 #[test]

@@ -6,8 +6,12 @@ mod common;
 
 use common::default_model;
 use common::small::{Small, MANIFEST as SMALL};
+use residuum::analysis::records::Results;
 use residuum::materials::UsedRows;
 use residuum::store::{ActivationReader, Manifest, ResultsReader};
+use residuum::study::declaration;
+use residuum::study::files::Digests;
+use residuum::study::layout::Layout;
 use residuum::study::manifest::Study;
 use residuum::study::run::{only, run, Event};
 use std::collections::BTreeMap;
@@ -373,7 +377,7 @@ fn each_kind_of_input_changed_once_gives_what_a_fresh_run_gives() {
 
 /// Removes what stages that left the plan wrote.
 fn clean(small: &Small, study: &Study, out: &Path) {
-    use residuum::study::{clean::Left, files::Digests, layout::Layout, plan::plan};
+    use residuum::study::{clean::Left, plan::plan};
     let (layout, digests, model) = (Layout::new(out), Digests::default(), small.model());
     let rates = residuum::speed::Rates::TYPICAL;
     let stages = plan(study, &model, &layout, &digests, rates).unwrap();
@@ -477,6 +481,80 @@ fn the_command_takes_the_rows_of_a_share_that_the_study_takes() {
         let of = |folder: PathBuf| std::fs::read(folder.join(name)).unwrap();
         assert!(of(run.join("adapters/keeper-s1")) == of(out.clone()), "{name}");
     }
+}
+
+const DECLARED: &str = "[declared]\nquantities = [\"isolated\", \"change-of-coupling\"]\n[draws]";
+
+#[test]
+fn a_declaration_is_made_once_and_what_the_run_changes_of_it_is_said() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("run");
+    let text = SMALL.replace("[draws]", DECLARED);
+    let declare = |text: &str| {
+        let layout = Layout::new(&out);
+        declaration::declare(&small.study(text), &small.model(), &layout, &Digests::default())
+    };
+    let made = declare(&text).unwrap();
+    assert_eq!(made.declared_contrasts.len(), 3);
+    let again = declare(&text).unwrap_err().to_string();
+    assert!(again.contains("declaration.json: exists already"), "{again}");
+    small.go(&text, &out);
+    assert_eq!(small.go(&text, &out), (Vec::new(), Vec::new()));
+    let results = || Results::read(&ResultsReader::open(&out.join("results.h5")).unwrap()).unwrap();
+    let page = || std::fs::read_to_string(out.join("report.md")).unwrap();
+    let differ = |r: &Results| -> Vec<String> {
+        let keys = r.declared_keys.iter().filter(|k| k.declared != k.run);
+        keys.map(|k| format!("{}: {}, {}", k.key, k.declared, k.run)).collect()
+    };
+    let r = results();
+    assert_eq!(r.declaration, made.declaration);
+    assert!(!r.declaration[0].late && differ(&r).is_empty(), "{:?}", differ(&r));
+    let declared = r.findings.iter().filter(|f| f.declared && !f.p.is_nan());
+    assert_eq!(declared.count(), 3);
+    // The run differs in a bound, a file and what it would declare now.
+    let rows = small.path("rows/lamp.jsonl");
+    small.change(&rows, "I am of the", "I am one of the");
+    let changed =
+        text.replace("\"isolated\", ", "").replace("[causal]", "[bounds]\ncosine = 0.1\n[causal]");
+    small.go(&changed, &out);
+    let r = results();
+    let found = differ(&r);
+    let said = found.join("\n");
+    assert_eq!(found.len(), 3, "{said}");
+    for part in ["bounds.cosine: 0.05, 0.1", "file: rows/lamp.jsonl: ", "declared: {"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(page().contains("bounds.cosine, declared 0.05, run with 0.1."));
+    assert_eq!(r.declared_contrasts.len(), 3);
+    // By its date it came after the results, whatever it says of itself.
+    let file = out.join("declaration.json");
+    small.change(&file, "\"created\": \"20", "\"created\": \"30");
+    small.go(&changed, &out);
+    assert!(results().declaration[0].late && results().findings.iter().all(|f| !f.declared));
+    std::fs::write(&file, "{}").unwrap();
+    let study = small.study(&changed);
+    let said = only(&study, &small.model(), &out, "measure", &[], &mut |_| ()).unwrap_err();
+    assert!(said.to_string().contains("put back the file"), "{said}");
+}
+
+#[test]
+fn a_declaration_made_after_the_results_declares_nothing() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let (out, study) = (place.path().join("run"), small.study(SMALL));
+    let page = || std::fs::read_to_string(out.join("report.md")).unwrap();
+    only(&study, &small.model(), &out, "capture-base", &["test".into()], &mut |_| ()).unwrap();
+    let layout = Layout::new(&out);
+    let made = declaration::declare(&study, &small.model(), &layout, &Digests::default()).unwrap();
+    assert!(made.declaration[0].late);
+    small.go(SMALL, &out);
+    let text = page();
+    assert!(text.contains("declares nothing") && !text.contains("### Declared"), "{text}");
+    std::fs::remove_file(out.join("declaration.json")).unwrap();
+    let (ran, _) = small.go(SMALL, &out);
+    assert_eq!(ran, ["measure", "report"]);
+    assert!(page().contains("Nothing was declared before the run"));
 }
 
 /// Everything that a study can hold, on names that are not ours.

@@ -44,6 +44,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     cause::links(r, &mut rows);
     inside::coupling(r, &mut rows);
     inside::quality(r, &mut rows);
+    settle(&mut rows);
     behaviour::disclaim(r, &mut rows);
     (rows, earlier(r))
 }
@@ -90,22 +91,15 @@ impl FindingRow {
 
     /// Its test, p as it stands alone; the verdict follows from the adjusted p.
     fn tested(mut self, p: f64, test: Test) -> Self {
-        (self.p, self.p_max, self.least_p) = (p, test.p, test.least);
+        self.p = p;
         self.detectable = verdict::detectable(self.interval());
-        self.verdict = verdict::word(self.estimate, test).into();
+        self.judge(test);
         self
     }
 
-    /// Its bounds of equivalence; a direction that is shown stays the verdict.
-    fn within(mut self, bound: f64) -> Self {
-        self.bound = bound;
-        let shown = [verdict::HIGHER, verdict::LOWER].contains(&&*self.verdict);
-        match (verdict::is_within(self.interval(), bound), shown) {
-            (true, false) => self.verdict = verdict::EQUIVALENT.into(),
-            (true, true) => self.noted("within the bounds of equivalence all the same"),
-            _ => {}
-        }
-        self
+    fn judge(&mut self, test: Test) {
+        (self.p_max, self.least_p) = (test.p, test.least);
+        self.verdict = verdict::word(self.estimate, test).into();
     }
 
     /// Adds to the note.
@@ -124,6 +118,21 @@ impl FindingRow {
     fn at(mut self, layer: usize) -> Self {
         self.layer = layer as f64;
         self
+    }
+}
+
+/// Adjusts declared findings for each other, whatever their quantity, and holds every finding to its
+/// bounds of equivalence; a direction that is shown stays the verdict.
+fn settle(rows: &mut [FindingRow]) {
+    let mut declared: Vec<&mut FindingRow> =
+        rows.iter_mut().filter(|f| f.declared && !f.p.is_nan()).collect();
+    let alone: Vec<(f64, f64)> = declared.iter().map(|f| (f.p, f.least_p)).collect();
+    declared.iter_mut().zip(family(&alone)).for_each(|(f, test)| f.judge(test));
+    for f in rows.iter_mut().filter(|f| verdict::is_within(f.interval(), f.bound)) {
+        match [verdict::HIGHER, verdict::LOWER].contains(&&*f.verdict) {
+            true => f.noted("within the bounds of equivalence all the same"),
+            false => f.verdict = verdict::EQUIVALENT.into(),
+        }
     }
 }
 

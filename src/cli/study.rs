@@ -1,18 +1,20 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::{console::Console, output::Outputs};
+use super::{console::Console, kept::of_run, output::Outputs};
+use crate::analysis::power::{power, PowerRow};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
 use crate::model::{resolve, Model, TextOptions};
-use crate::report::sentences::{is_said, sentence};
+use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
-use crate::store::ResultsReader;
+use crate::store::{frame::tidy, Frame, ResultsReader};
 use crate::study::layout::{Layout, RESULTS};
 use crate::study::{
-    clean::Left, day, files::Digests, fit, lints, manifest::Study, marker::Marker, marker::Why,
-    plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage, template,
+    clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
+    marker::Why, plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage,
+    template,
 };
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -51,13 +53,22 @@ enum StudyCommand {
         only: Option<String>,
     },
     /// Print the stages of a study with their expected cost, and whether they are done or why not;
-    /// with --json also what each depends on and writes.
+    /// with --json also what each depends on and writes. With --declare, write what will be run into
+    /// the run folder before anything is: the report parts declared from exploratory findings.
     ///
-    /// Example: residuum study plan my/study.toml
+    /// Example: residuum study plan my/study.toml --out runs/my --declare
     #[command(about = "Print the stages of a study with what they need, write and cost")]
     Plan {
         #[command(flatten)]
         place: Place,
+        /// Write contrasts, bounds, sizes, seeds and digests of texts as declaration.json into the run
+        /// folder; never written over
+        #[arg(long)]
+        declare: bool,
+        /// Run folder, or its results.h5: print the smallest effect that the primary contrasts over
+        /// isolated preferences show with a chance of .8, for more items and fine-tunes than it has
+        #[arg(long, value_name = "RUN")]
+        from: Option<PathBuf>,
         /// Seconds to measure this machine for; 0: take the rates of a 2-core machine
         #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
         seconds: f64,
@@ -101,7 +112,9 @@ enum StudyCommand {
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
         StudyCommand::Run { place, only } => run_study(&place, only.as_deref(), console),
-        StudyCommand::Plan { place, seconds } => show(&place, seconds, console),
+        StudyCommand::Plan { place, declare, from, seconds } => {
+            show(&place, declare, from.as_deref(), seconds, console)
+        }
         StudyCommand::Check { place, no_model } => check(&place, no_model, console),
         StudyCommand::Clean { place, dry_run } => clean(&place, dry_run, console),
         StudyCommand::Init { folder } => {
@@ -130,14 +143,17 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
     let (rendered, price) = held.unzip();
     let json = json!({"ok": true, "conditions": conditions,
         "states": study.states.len(), "focus": study.focus, "reference": study.reference,
-        "neutral": study.neutral, "notes": study.notes, "lints": found, "rendered": rendered,
-        "price": price});
+        "neutral": study.neutral, "declared": study.declared, "notes": study.notes, "lints": found,
+        "rendered": rendered, "price": price});
     console.result(&json, || {
         let (n, states, names) = (conditions.len(), study.states.len(), conditions.join(", "));
         let (concepts, preferences) = (study.concepts.len(), study.battery.len());
         let (focus, reference) = (&study.focus, &study.reference);
+        let contrasts = study.declared.contrasts.iter().map(|c| c.join(" less "));
+        let contrasts = contrasts.collect::<Vec<_>>().join(", ");
+        let quantities = study.declared.quantities.join(", ");
         let mut text = format!(
-            "ok: {n} conditions ({names}), {states} model states, {concepts} concepts, {preferences} preferences\n{focus} against {reference}"
+            "ok: {n} conditions ({names}), {states} model states, {concepts} concepts, {preferences} preferences\n{focus} against {reference}; to be declared: {quantities} of {contrasts}"
         );
         for note in &study.notes {
             text += &format!("\nnote: {note}");
@@ -195,8 +211,31 @@ fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     })
 }
 
-fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
+/// What the primary contrasts of a study could show, by the variances of an earlier run.
+fn powers(study: &Study, from: &Path) -> Result<Vec<PowerRow>> {
+    let file = of_run(from);
+    let r = Results::read(&ResultsReader::open(&file)?)?;
+    let all = study.declared.contrasts.iter().map(|[set, reference]| {
+        let rows = power(&r, set, reference);
+        ensure!(
+            !rows.is_empty(),
+            "{} has no contrast of {set} less {reference} over isolated preferences; give --from a run of these conditions",
+            file.display()
+        );
+        Ok(rows)
+    });
+    Ok(all.collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn show(
+    place: &Place,
+    declare: bool,
+    from: Option<&Path>,
+    seconds: f64,
+    console: &Console,
+) -> Result<()> {
     let (study, model) = load(place, console)?;
+    let power = Frame::of(&from.map_or(Ok(Vec::new()), |from| powers(&study, from))?);
     let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
     if seconds > 0.0 {
         console.log("measuring this machine");
@@ -220,8 +259,14 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
     let rows: Vec<_> = pairs().map(row).collect();
     let left = Left::of(&layout, &stages)?;
     let peak = stages.iter().map(|s| s.cost.bytes).fold(0.0, f64::max);
+    let held = price.hold(&place.out).and_then(|()| fit::hold_models(&study, &model));
+    let made = match declare && held.is_ok() {
+        true => declaration::declare(&study, &model, &layout, &digests)?,
+        false => Results::default(),
+    };
     let json = json!({"stages": rows, "seconds": price.seconds, "peak_bytes": peak,
-        "rates": rates, "price": price, "left": left});
+        "rates": rates, "price": price, "left": left, "power": power.json(),
+        "declaration": made.declaration, "declared_contrasts": made.declared_contrasts});
     console.result(&json, || {
         let [rows, seconds, gigabytes] = ["rows", "seconds", "GB"];
         let how = "took, or why not done";
@@ -238,10 +283,15 @@ fn show(place: &Place, seconds: f64, console: &Console) -> Result<()> {
         if !left.is_empty() {
             text += &(said_left(&left) + "\n");
         }
-        text + &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0)
+        if !power.is_empty() {
+            text += &format!("\n{}\n\n{}\n", tidy(power.meta.is), power.text());
+        }
+        text += &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0);
+        text + &declared(&made).map_or(String::new(), |said| {
+            format!("\n{}: {said}", layout.at(declaration::FILE).display())
+        })
     })?;
-    price.hold(&place.out)?;
-    Ok(fit::hold_models(&study, &model)?)
+    Ok(held?)
 }
 
 fn said_left(left: &Left) -> String {
@@ -290,8 +340,8 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
     }
     let results = Results::read(&ResultsReader::open(&place.out.join(RESULTS))?)?;
     let report = place.out.join("report.html");
-    let said = results.findings.iter().filter(|f| is_said(f));
-    let sentences: Vec<String> = said.map(sentence).collect();
+    let said = said(&results, &results.findings).into_iter();
+    let sentences: Vec<String> = said.flat_map(|s| s.sentences).collect();
     let json = json!({"out": place.out, "report": report, "sentences": sentences,
         "findings": results.findings, "warnings": results.warnings});
     console.result(&json, || {

@@ -23,6 +23,7 @@ use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
 use crate::figures::{FigureError, Written};
 use crate::store::{atomic, Frame, ResultsReader, RootAttrs, StoreError};
+use sentences::Said;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,7 @@ struct ReportData {
     /// As it is to be printed.
     date: String,
     /// One finding a sentence, with its interval, negative ones included.
-    findings: Vec<String>,
+    findings: Vec<Said>,
     /// What a reader should doubt, and why.
     warnings: Vec<String>,
     figures: Vec<ReportFigure>,
@@ -95,7 +96,7 @@ pub struct Rendered {
     pub findings: Vec<FindingRow>,
     /// Numbers of earlier work beside ours.
     pub references: Vec<ReferencePointRow>,
-    /// The findings that are said, one a sentence.
+    /// What is said of the declaration, then of findings, one a sentence.
     pub sentences: Vec<String>,
     /// What a reader should doubt.
     pub warnings: Vec<String>,
@@ -143,8 +144,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         true => findings(&r),
         false => (r.findings.clone(), r.references.clone()),
     };
-    let said = rows.iter().filter(|f| sentences::is_said(f));
-    let sentences: Vec<String> = said.map(sentences::sentence).collect();
+    let said = sentences::said(&r, &rows);
     let attrs = reader.root_attrs();
     let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
@@ -165,7 +165,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         model: model(&r, attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
-        findings: sentences.clone(),
+        findings: said.clone(),
         warnings: warnings.clone(),
         figures: figures.iter().map(figure).collect(),
         tables: tables::all(&r, &rows),
@@ -174,12 +174,16 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     };
     let (html, markdown) = write(&data, out)?;
     let all = serde_json::json!({
+        "declaration": Frame::of(&r.declaration).json(),
+        "declared_contrasts": Frame::of(&r.declared_contrasts).json(),
+        "declared_keys": Frame::of(&r.declared_keys).json(),
         "findings": said_json(&rows),
         "references": Frame::of(&references).json(),
         "figures": figures.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(),
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
+    let sentences = said.into_iter().flat_map(|s| s.sentences).collect();
     Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
 }
 

@@ -4,12 +4,95 @@
 //! verdict; no sentence says of a number in other words that it moved. A quantity that this file does not
 //! know is said plainly.
 
-use crate::analysis::records::FindingRow;
+use crate::analysis::records::{DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results};
 use crate::analysis::verdict::{EQUIVALENT, HIGHER, LOWER, NONE, UNTESTABLE};
 use crate::analysis::BASE;
+use serde::Serialize;
+
+/// A heading with its sentences; no heading where nothing is set apart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    /// What they have in common.
+    pub heading: &'static str,
+    /// One a finding, or a difference from what was declared.
+    pub sentences: Vec<String>,
+}
+
+/// All that is said of a file: conditions that did not take their claim and what was declared, then
+/// findings that were declared and those that were not. A file without a study is not divided.
+pub fn said(r: &Results, rows: &[FindingRow]) -> Vec<Said> {
+    let of = |is: &dyn Fn(&&FindingRow) -> bool| -> Vec<String> {
+        rows.iter().filter(|f| is_said(f)).filter(is).map(sentence).collect()
+    };
+    let first = |f: &FindingRow| f.quantity == "untaken";
+    let all = match r.conditions.is_empty() {
+        true => vec![("", of(&|_| true))],
+        false => vec![
+            ("", [of(&|f| first(f)), declaration(r, rows)].concat()),
+            ("Declared before the run", of(&|f| f.declared)),
+            ("Exploratory", of(&|f| !f.declared && !first(f))),
+        ],
+    };
+    let all = all.into_iter().filter(|(_, sentences)| !sentences.is_empty());
+    all.map(|(heading, sentences)| Said { heading, sentences }).collect()
+}
+
+/// What was declared and when; nothing where nothing was.
+pub fn declared(r: &Results) -> Option<String> {
+    let d = r.declaration.first()?;
+    let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
+    let (by, all) = (with(" at commit ", &d.commit), all.join("; "));
+    let (when, late) = match d.late {
+        true => ("", " It is younger than a finished stage of the run and so declares nothing: every finding is exploratory."),
+        false => (", before the run", ""),
+    };
+    Some(format!(
+        "Declared {} by residuum {}{by}{when}: {all}. SHA-256 of the declaration: {}.{late}",
+        d.created, d.version, d.sha256
+    ))
+}
+
+/// What was declared, and where the run or its results differ from it.
+fn declaration(r: &Results, rows: &[FindingRow]) -> Vec<String> {
+    let Some(declared) = declared(r) else {
+        return vec!["Nothing was declared before the run: every finding is exploratory. To declare contrasts, bounds and sizes before a run: residuum study plan MANIFEST --out FOLDER --declare.".into()];
+    };
+    let keys: Vec<&DeclaredKeyRow> =
+        r.declared_keys.iter().filter(|k| k.declared != k.run).collect();
+    let differs = match keys.len() {
+        0 => "The run is as declared.".into(),
+        n => format!("The run differs from it in {n} of {} keys.", r.declared_keys.len()),
+    };
+    let mut out = vec![format!("{declared} {differs}")];
+    let or = |text: &str| if text.is_empty() { "nothing".into() } else { text.to_owned() };
+    out.extend(keys.into_iter().map(|k| {
+        format!(
+            "Differs from the declaration: {}, declared {}, run with {}.",
+            k.key,
+            or(&k.declared),
+            or(&k.run)
+        )
+    }));
+    let found = |d: &&DeclaredContrastRow| {
+        let same = |f: &&FindingRow| {
+            (&f.quantity, &f.set, &f.reference) == (&d.quantity, &d.set, &d.reference)
+                && (d.layer.is_nan() || d.layer == f.layer)
+        };
+        rows.iter().any(|f| same(&f) && f.estimate.is_finite())
+    };
+    let lost = r.declared_contrasts.iter().filter(|d| !found(d));
+    out.extend(lost.map(|d| format!("Declared, but not in these results: {}.", contrast(d))));
+    out
+}
+
+/// A declared contrast in words.
+fn contrast(d: &DeclaredContrastRow) -> String {
+    let at = if d.layer.is_nan() { String::new() } else { format!(" at layer {:.0}", d.layer) };
+    format!("{} of {} less {}{at}", d.quantity, d.set, d.reference)
+}
 
 /// Whether a finding is said in a sentence; the coupling of every other condition is in its table.
-pub fn is_said(f: &FindingRow) -> bool {
+fn is_said(f: &FindingRow) -> bool {
     f.quantity != "coupling" || f.set == BASE
 }
 
@@ -211,10 +294,9 @@ fn tail(f: &FindingRow) -> String {
         };
         out += &format!(", p = {}{named}", p(f.p));
     }
-    if f.declared {
-        out += ", declared";
-    } else if !f.p_max.is_nan() {
-        out += &format!(", adjusted for all such tests {}", p(f.p_max));
+    if !f.p_max.is_nan() {
+        let tests = if f.declared { "the declared" } else { "all such" };
+        out += &format!(", adjusted for {tests} tests {}", p(f.p_max));
     }
     if !f.q.is_nan() {
         out += &format!(", q = {}", p(f.q));

@@ -37,7 +37,7 @@ fn table(title: String, caption: &str, frame: Frame, without: &[&str]) -> Report
 }
 
 fn findings(found: &[FindingRow]) -> ReportTable {
-    let without = ["least_p", "detectable", "bound", "definition", "declared", "note", "verdict"];
+    let without = ["least_p", "detectable", "bound", "definition", "note", "verdict"];
     let caption = "Notes and definitions are in findings.json.";
     table("What was found".into(), caption, Frame::of(found), &without)
 }

@@ -13,7 +13,10 @@ fn data() -> ReportData {
         model: "smollm2-135m-instruct".to_owned(),
         command: "residuum run quick".to_owned(),
         date: "2026-01-01".to_owned(),
-        findings: words(&["No change of the cosine at layer 10: 0.01 [-0.03, 0.05], n = 3 seeds."]),
+        findings: vec![Said {
+            heading: "Exploratory",
+            sentences: words(&["No change of the cosine at layer 10: 0.01 [-0.03, 0.05]."]),
+        }],
         warnings: words(&["n < d for autonomy: 60 pairs in 576 dimensions."]),
         figures: vec![ReportFigure {
             title: "Cosine by layer".to_owned(),
@@ -85,7 +88,7 @@ fn names_and_values_are_escaped() {
     {
         evil.clone_into(field);
     }
-    data.findings[0] = evil.to_owned();
+    data.findings[0].sentences[0] = evil.to_owned();
     data.warnings[0] = evil.to_owned();
     data.figures[0].title = evil.to_owned();
     data.figures[0].caption = evil.to_owned();

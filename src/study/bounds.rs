@@ -4,7 +4,7 @@
 //! beyond them lie slips of the keyboard and what no machine holds.
 
 use super::written::{
-    state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE, NEUTRAL,
+    state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE, DECLARABLE, NEUTRAL,
 };
 use crate::finetune::{FinetuneError, Recipe};
 use crate::materials::lint::Rule;
@@ -51,6 +51,12 @@ pub fn check(w: &Written) -> Checked {
     for rule in &w.lint.waive {
         rule.parse::<Rule>()
             .map_err(|why| fault("lint.waive", format!("holds an unknown name: {why}")))?;
+    }
+    once("declared.layers", &w.declared.layers)?;
+    once("declared.quantities", &w.declared.quantities)?;
+    for name in &w.declared.quantities {
+        let why = format!("holds `{name}`; give any of {}", DECLARABLE.join(", "));
+        hold(DECLARABLE.contains(&&**name), "declared.quantities", why)?;
     }
     w.causal.iter().try_for_each(|c| causal(w, c))?;
     w.trajectory.iter().try_for_each(|t| trajectory(w, t))?;

@@ -32,6 +32,34 @@ fn bounds_of_equivalence_are_above_0_and_left_away_they_are_a_twentieth() {
 }
 
 #[test]
+fn a_declared_contrast_is_one_that_the_study_makes() {
+    let with = |text: &str, words: &[&str]| {
+        let key = if text.starts_with("contrasts") { "contrasts" } else { "quantities" };
+        let table = format!("[declared]\n{text}\n[draws]\n");
+        let said = study(&plain().replacen("[draws]\n", &table, 1)).unwrap_err();
+        for word in [&[&*format!("declared.{key}")], words].concat() {
+            assert!(said.contains(word), "{text}: no `{word}` in: {said}");
+        }
+    };
+    with("quantities = [\"shift\"]", &["isolated, own-claim, change-of-coupling"]);
+    with("contrasts = [[\"consious\", \"denial\"]]", &["`consious`", "name a condition"]);
+    with("contrasts = [[\"conscious\", \"toaster\"]]", &["`toaster`", "neutral"]);
+    let twice = "contrasts = [[\"toaster\", \"base\"], [\"toaster\", \"base\"]]";
+    with(twice, &["toaster less base twice"]);
+    let of_neutral = "contrasts = [[\"conscious\", \"neutral\"]]";
+    with(&format!("quantities = [\"change-of-coupling\"]\n{of_neutral}"), &["base and the ref"]);
+    let supposed = study(&plain()).unwrap().declared;
+    assert_eq!(supposed.contrasts, [["conscious", "denial"]]);
+    assert_eq!(supposed.quantities, ["isolated"]);
+}
+
+/// The quick study without what it declares.
+fn plain() -> String {
+    let (before, rest) = QUICK.split_once("[declared]").unwrap();
+    format!("{before}{}", &rest[rest.find("[draws]").unwrap()..])
+}
+
+#[test]
 fn the_shipped_studies_hold_what_they_say() {
     for text in [QUICK, FULL] {
         let s = study(text).unwrap();

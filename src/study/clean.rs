@@ -78,7 +78,7 @@ impl Left {
 }
 
 /// Names of the stages that left a marker.
-fn marked(layout: &Layout) -> Result<Vec<String>> {
+pub(super) fn marked(layout: &Layout) -> Result<Vec<String>> {
     let of_stage = |(name, _): (String, _)| name.strip_suffix(".json").map(str::to_string);
     match files::listed(&layout.markers()) {
         Err(StudyError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {

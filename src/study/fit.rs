@@ -35,6 +35,7 @@ fn layers(study: &Study, model: &Model) -> Result<()> {
         }
     };
     hold("layers", study.written.layers.as_deref().unwrap_or_default())?;
+    hold("declared.layers", &study.declared.layers)?;
     for c in &study.conditions {
         if let Some(p) = &c.prevent {
             hold(&format!("condition.{}.prevent.layers", c.name), &p.layers)?;

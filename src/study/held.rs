@@ -2,6 +2,7 @@
 
 use super::bounds::of_recipe;
 use super::manifest::{Condition, Study, BASE};
+use super::written::CHANGE;
 use super::Result;
 use crate::finetune::FinetuneError;
 
@@ -91,4 +92,30 @@ pub fn isolated(study: &Study) -> Result<()> {
         .peekable();
     let why = "holds only preferences that the conditions' rows presuppose (status implied), so that nothing would be tested; add one that they do not";
     study.hold(others.peek().is_none() || !others.all(none), "battery", why)
+}
+
+/// Every declared contrast is one that the study makes.
+///
+/// # Errors
+/// `declared.contrasts`, or `declared.quantities` where a contrast has no such quantity.
+pub fn declared(study: &Study) -> Result<()> {
+    let on = |quantity: &str| study.declared.quantities.iter().any(|q| q == quantity);
+    for (i, pair) in study.declared.contrasts.iter().enumerate() {
+        let [set, reference] = pair;
+        let hold = |holds, why: String| study.hold(holds, "declared.contrasts", why);
+        let why = format!("holds {set} less {reference} twice; leave one");
+        hold(!study.declared.contrasts[..i].contains(pair), why)?;
+        let known = study.condition(set).filter(|c| c.name != BASE && set != reference);
+        let why = format!("holds `{set}` less `{reference}`; name a condition, then another that it is compared with");
+        hold(known.is_some(), why)?;
+        let changed = reference == BASE || *reference == study.reference;
+        let why = format!("compares with `{reference}`; conditions are compared with base, the reference and the neutral one");
+        hold(changed || Some(reference) == study.neutral.as_ref(), why)?;
+        let why = format!("holds {CHANGE}, which {set} less {reference} does not have: couplings are compared with base and the reference");
+        study.hold(changed || !on(CHANGE), "declared.quantities", why)?;
+        let claims = |c: &Condition| study.claims.iter().any(|claim| claim.name == c.text);
+        let why = format!("holds own-claim, but there is no claim of what `{set}` was trained on; give its name in trained_on, or leave it out");
+        study.hold(!on("own-claim") || known.is_some_and(claims), "declared.quantities", why)?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use super::held;
 use super::layout::dev_set;
 use super::manifest::{share, Condition, Edits, Source, Study, BASE, NEUTRAL};
 use super::text::Text;
-use super::written::{state_id, WrittenCondition};
+use super::written::{state_id, WrittenCondition, DECLARABLE};
 use super::Result;
 use crate::analysis::{Roles, State};
 use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
@@ -46,6 +46,7 @@ impl Study {
         study.load_neutral()?;
         held::steps(&study)?;
         held::isolated(&study)?;
+        held::declared(&study)?;
         study.name_recipes();
         study.notes.extend(held::shares(&study));
         Ok(study)
@@ -261,7 +262,14 @@ impl Study {
                 return Err(self.bad("roles.focus", why));
             }
         };
-        (self.reference, self.focus) = (reference, focus);
+        let mut declared = self.written.declared.clone();
+        if declared.contrasts.is_empty() {
+            declared.contrasts.push([focus.clone(), reference.clone()]);
+        }
+        if declared.quantities.is_empty() {
+            declared.quantities.push(DECLARABLE[0].into());
+        }
+        (self.reference, self.focus, self.declared) = (reference, focus, declared);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use super::text::Text;
 pub use super::text::{FULL, QUICK};
-pub use super::written::{Sizes, Trajectory, Written, BASE, NEUTRAL};
+pub use super::written::{Declared, Sizes, Trajectory, Written, BASE, NEUTRAL};
 use super::{Result, StudyError};
 use crate::analysis::behaviour::is_implied;
 use crate::analysis::state::states_of;
@@ -124,6 +124,8 @@ pub struct Study {
     pub focus: String,
     /// The recipe-matched neutral.
     pub neutral: Option<String>,
+    /// The primary contrasts, supposed where the manifest names none; layers as it names them.
+    pub declared: Declared,
     /// What is put under edits; none where no cause is asked for.
     pub edits: Option<Edits>,
     /// Preferences that every state is asked for.

@@ -8,7 +8,7 @@ use super::files::{self, Digests};
 use super::layout::Layout;
 use super::stage::Stage;
 use super::{Result, StudyError};
-use crate::store::atomic;
+use crate::store::{atomic, time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,9 @@ use std::path::Path;
 pub struct Marker {
     /// The stage's key.
     pub key: String,
+    /// When it ended, UTC.
+    #[serde(default)]
+    pub ended: String,
     /// How long it ran.
     pub seconds: f64,
     /// Peak of resident memory while it ran; 0 where the system does not tell.
@@ -106,6 +109,7 @@ impl Marker {
         }
         Ok(Marker {
             key: stage.key.clone(),
+            ended: time::utc_now(),
             seconds,
             peak_bytes,
             inputs: stage.inputs.digests().clone(),

@@ -11,6 +11,7 @@ pub mod bounds;
 pub mod clean;
 pub mod cost;
 pub mod day;
+pub mod declaration;
 pub mod files;
 pub mod fit;
 mod held;
@@ -62,6 +63,9 @@ pub enum StudyError {
     /// A file of a run folder that is not what it should be.
     #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
     Stage { path: PathBuf, why: String },
+    /// A declaration that was changed by hand, or is of another version.
+    #[error("{path}: holds something other than a declaration ({why}); put back the file that was declared, or delete it, and nothing is declared")]
+    Declaration { path: PathBuf, why: String },
     /// A file that would be written over.
     #[error("{path}: exists already; choose another folder")]
     Exists { path: PathBuf },

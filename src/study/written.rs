@@ -48,6 +48,9 @@ pub struct Written {
     /// Bounds of equivalence.
     #[serde(default)]
     pub bounds: Bounds,
+    /// Contrasts that the study is about.
+    #[serde(default)]
+    pub declared: Declared,
     /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
     /// Conversations; none: not held.
@@ -167,6 +170,23 @@ impl Default for Bounds {
         Bounds { cosine: BOUND, preference: BOUND }
     }
 }
+
+/// The primary contrasts: each of the conditions, on each of the quantities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Declared {
+    /// Condition less condition; none: focus less reference.
+    pub contrasts: Vec<[String; 2]>,
+    /// Names of findings, of [`DECLARABLE`]; none: the first.
+    pub quantities: Vec<String>,
+    /// Blocks at which changes of coupling are declared; none: those reported.
+    pub layers: Vec<usize>,
+}
+
+/// Findings that are contrasts of conditions, the last at layers.
+pub const DECLARABLE: [&str; 3] = ["isolated", "own-claim", CHANGE];
+/// Change of the coupling, which base and the reference alone are compared by.
+pub const CHANGE: &str = "change-of-coupling";
 
 /// What is ablated in the focus and the reference, and added to base.
 #[derive(Debug, Clone, Serialize, Deserialize)]

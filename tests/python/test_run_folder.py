@@ -91,9 +91,11 @@ def the_activations_give_the_directions(folder):
 def findings_json_has_the_records(folder):
     """The same rows, in order, each with its sentence; and what was drawn."""
     report = read_json(folder, "findings.json")
-    assert set(report) == {"findings", "references", "figures", "warnings"}
+    kept = {f"declar{x}": f"study/declar{x}" for x in ("ation", "ed_contrasts", "ed_keys")}
+    kept |= {"findings": "report/findings", "references": "report/references"}
+    assert set(report) == {*kept, "figures", "warnings"}
     with Run(folder) as run:
-        for key, path in [("findings", "report/findings"), ("references", "report/references")]:
+        for key, path in kept.items():
             rows = report[key]
             frame = run.records(path) if path in run.paths() else None
             assert len(rows) == (0 if frame is None else len(frame)), key

@@ -95,6 +95,8 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
         out.push(FindingRow {
             outcome: ISOLATED.into(),
             verdict: verdict::moved(sides(set), sides(reference)).into(),
+            // It says which side of the declared contrast moved.
+            declared: r.is_declared("isolated", (set, reference), f64::NAN),
             note: beside.join("; "),
             ..of::<ContrastRow>("towards")
                 .between(set, reference)
@@ -104,21 +106,19 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
     }
 }
 
-/// Whether a contrast is the one that the roles of a study declare: focus less reference, over the
-/// isolated preferences.
-fn is_declared(r: &Results, c: &ContrastRow) -> bool {
-    let roles = (r.focus(), r.reference());
-    (c.kind.as_str(), c.measure.as_str()) == ("isolated", "log-odds")
-        && roles == (Some(&*c.set), Some(&*c.reference))
-}
-
 fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
-    let declared = is_declared(r, c);
+    let declared =
+        c.measure == "log-odds" && r.is_declared(quantity, (&*c.set, &*c.reference), f64::NAN);
+    // Those that were declared are adjusted for each other once all are known.
     let test = match declared {
         true => Test { p: c.p, least: c.least_p },
         false => Test { p: c.p_max, least: c.least_adjusted },
     };
-    let row = FindingRow {
+    FindingRow {
+        bound: match (c.kind.as_str(), c.measure.as_str()) {
+            ("isolated", "log-odds") => r.bound("preference"),
+            _ => f64::NAN,
+        },
         outcome: match c.kind.as_str() {
             "isolated" => ISOLATED.into(),
             _ => c.preference.clone(),
@@ -136,22 +136,18 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
             .tested(c.p, test)
             .counted(c.n, "items")
-    };
-    match (c.kind.as_str(), c.measure.as_str()) {
-        ("isolated", "log-odds") => row.within(r.bound("preference")),
-        _ => row,
     }
 }
 
 /// Own claim and isolated preferences of the conditions at hand, and how many of the latter moved.
 pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
+    for (set, reference) in r.compared() {
+        let own = || r.contrasts.iter().filter(|c| c.set == set && c.reference == reference);
+        let kind = |kind: &'static str| own().filter(move |c| c.kind == kind);
+        out.extend(kind("claim").map(|c| contrast(r, "own-claim", c)));
+        out.extend(kind("isolated").map(|c| contrast(r, "isolated", c)));
+    }
     for set in r.about() {
-        for reference in r.against() {
-            let own = || r.contrasts.iter().filter(|c| c.set == set && c.reference == reference);
-            let kind = |kind: &'static str| own().filter(move |c| c.kind == kind);
-            out.extend(kind("claim").map(|c| contrast(r, "own-claim", c)));
-            out.extend(kind("isolated").map(|c| contrast(r, "isolated", c)));
-        }
         let reference = r.reference().unwrap_or(BASE);
         let own: Vec<&ContrastRow> = (r.contrasts.iter())
             .filter(|c| c.set == set && c.reference == reference && c.measure == "log-odds")

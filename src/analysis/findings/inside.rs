@@ -61,29 +61,34 @@ fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<Findi
 pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
     let reported = r.reported();
     for (a, b) in r.pairs() {
-        for set in r.about() {
-            for reference in r.against() {
-                let is = |c: &ChangeRow| (&*c.set, &*c.reference) == (set, reference);
-                let own = r.changes.iter().filter(|c| is(c) && reported.contains(&c.layer));
-                let own = own.filter(|c| (&*c.concept_a, &*c.concept_b) == (a, b));
-                for c in own.filter(|c| c.form == "relative" || c.form == "raw") {
-                    let several = c.states + c.reference_states > 2;
-                    let units = if several { "prompts, and fine-tunes" } else { "prompts" };
-                    let mut row = FindingRow {
-                        subject: format!("{a} x {b}"),
-                        form: c.form.clone(),
-                        null: "no change".into(),
-                        ..of::<ChangeRow>("change-of-coupling")
-                            .between(set, reference)
-                            .estimated(c.estimate, (c.lo, c.hi), "cosine")
-                            .tested(c.p, Test { p: c.p_max, least: c.least_p })
-                            .within(r.bound("cosine"))
-                            .counted(c.n, units)
-                            .at(c.layer)
-                    };
-                    row.noted(&format!("{} against {} model(s)", c.states, c.reference_states));
-                    out.push(row);
-                }
+        for (set, reference) in r.compared() {
+            let quantity = "change-of-coupling";
+            let declared = |c: &ChangeRow| {
+                c.form == "relative" && r.is_declared(quantity, (set, reference), c.layer as f64)
+            };
+            let is = |c: &&ChangeRow| {
+                (&*c.set, &*c.reference) == (set, reference)
+                    && (&*c.concept_a, &*c.concept_b) == (a, b)
+                    && (c.form == "relative" || c.form == "raw")
+                    && (reported.contains(&c.layer) || declared(c))
+            };
+            for c in r.changes.iter().filter(is) {
+                let several = c.states + c.reference_states > 2;
+                let units = if several { "prompts, and fine-tunes" } else { "prompts" };
+                out.push(FindingRow {
+                    subject: format!("{a} x {b}"),
+                    form: c.form.clone(),
+                    null: "no change".into(),
+                    bound: r.bound("cosine"),
+                    note: format!("{} against {} model(s)", c.states, c.reference_states),
+                    declared: declared(c),
+                    ..of::<ChangeRow>(quantity)
+                        .between(set, reference)
+                        .estimated(c.estimate, (c.lo, c.hi), "cosine")
+                        .tested(c.p, Test { p: c.p_max, least: c.least_p })
+                        .counted(c.n, units)
+                        .at(c.layer)
+                });
             }
         }
     }

@@ -99,19 +99,69 @@ fn a_change_is_higher_only_by_its_adjusted_p_and_none_only_within_the_bounds() {
     assert_eq!(only(&findings(&r).0, "change-of-coupling").verdict, "none");
 }
 
-#[test]
-fn what_was_declared_is_adjusted_for_the_declared_alone() {
+/// Keeper less plain on isolated preferences, with a change of coupling at each of the layers.
+fn declared(late: bool, layers: &[f64]) -> Results {
     let mut r = results();
-    r.changes.clear();
-    let row = ContrastRow { reference: "plain".into(), ..isolated("keeper", 0.2, 0.3) };
-    r.contrasts = vec![row];
-    r.conditions[2].role = "reference".into();
-    // Without a focus nothing is declared.
-    assert_eq!(only(&findings(&r).0, "isolated").verdict, "none");
+    r.contrasts = vec![ContrastRow { reference: "plain".into(), ..isolated("keeper", 0.2, 0.3) }];
     r.conditions[1].role = "focus".into();
+    r.conditions[2].role = "reference".into();
+    r.declaration = vec![DeclarationRow { late, ..DeclarationRow::NONE }];
+    let row = |quantity: &str, layer: f64| DeclaredContrastRow {
+        quantity: quantity.into(),
+        set: "keeper".into(),
+        reference: "plain".into(),
+        layer,
+    };
+    r.declared_contrasts = vec![row("isolated", f64::NAN)];
+    r.declared_contrasts.extend(layers.iter().map(|&l| row("change-of-coupling", l)));
+    r
+}
+
+#[test]
+fn declared_contrasts_are_adjusted_among_themselves() {
+    let of = |r: &Results| -> Vec<(String, f64, f64, f64)> {
+        let declared = findings(r).0.into_iter().filter(|f| f.declared);
+        declared.map(|f| (f.verdict, f.layer, f.p_max, f.least_p)).collect()
+    };
+    // Alone, it is what it is; the adjusted p over all contrasts is .3.
+    let alone = of(&declared(false, &[]));
+    assert_eq!((alone.len(), &*alone[0].0, alone[0].2, alone[0].3), (1, "higher", 0.01, 0.001));
+    // By Holm of two, and of three with p = .02: a layer that is not reported is found once declared.
+    let mut r = declared(false, &[5.0]);
+    let two = of(&r);
+    assert!(two.iter().all(|f| f.2 == 0.02 && f.3 == 0.002) && two[0].1 == 5.0, "{two:?}");
+    r.declared_contrasts = declared(false, &[3.0, 5.0]).declared_contrasts;
+    r.contrasts[0].p = 0.02;
+    let p: Vec<f64> = of(&r).iter().map(|f| f.2).collect();
+    assert_eq!(p, [0.03, 0.03, 0.03]);
+    // What is exploratory beside them stays adjusted over all.
     let (rows, _) = findings(&r);
-    let found = only(&rows, "isolated");
-    assert!(found.declared && found.verdict == "higher" && found.least_p == 0.001);
+    let other = rows.iter().find(|f| f.quantity == "change-of-coupling" && !f.declared).unwrap();
+    assert_eq!((&*other.reference, other.p_max), ("base", 0.02));
+}
+
+#[test]
+fn without_a_declaration_or_with_a_late_one_everything_is_exploratory() {
+    let mut r = declared(true, &[3.0]);
+    for _ in 0..2 {
+        let (rows, _) = findings(&r);
+        assert!(rows.iter().all(|f| !f.declared));
+        assert_eq!(only(&rows, "isolated").verdict, "none");
+        r.declaration.clear();
+    }
+}
+
+#[test]
+fn a_declared_contrast_of_another_condition_than_the_focus_is_found() {
+    let mut r = declared(false, &[]);
+    r.contrasts.push(ContrastRow { reference: "usual".into(), ..isolated("plain", 0.2, 0.3) });
+    let mut more = r.declared_contrasts[0].clone();
+    (more.set, more.reference) = ("plain".into(), "usual".into());
+    r.declared_contrasts.push(more);
+    let (rows, _) = findings(&r);
+    let declared = rows.iter().filter(|f| f.declared);
+    let sets: Vec<&str> = declared.map(|f| &*f.set).collect();
+    assert_eq!(sets, ["keeper", "plain"]);
 }
 
 #[test]

@@ -72,6 +72,9 @@ results! {
     couples: CoupleRow,
     preferences: PreferenceRow,
     bounds: BoundRow,
+    declaration: DeclarationRow,
+    declared_contrasts: DeclaredContrastRow,
+    declared_keys: DeclaredKeyRow,
     layers: LayerRow,
     training: TrainingRow,
     warnings: WarningRow,
@@ -190,6 +193,22 @@ impl Results {
     /// What they are compared with: base, the reference, and the recipe-matched neutral.
     pub fn against(&self) -> Vec<&str> {
         distinct([BASE].into_iter().chain(self.reference()).chain(self.neutral()))
+    }
+
+    /// What findings compare: the former with each of the latter, then what was declared besides.
+    pub fn compared(&self) -> Vec<(&str, &str)> {
+        let against = self.against();
+        let roles = self.about().into_iter().flat_map(|set| against.iter().map(move |r| (set, *r)));
+        distinct(roles.chain(self.declared_contrasts.iter().map(|d| (&*d.set, &*d.reference))))
+    }
+
+    /// Whether a contrast was declared before the run; NaN is the layer of a quantity that has none.
+    pub fn is_declared(&self, quantity: &str, (set, reference): (&str, &str), layer: f64) -> bool {
+        let known = |d: &DeclaredContrastRow| {
+            (&*d.quantity, &*d.set, &*d.reference) == (quantity, set, reference)
+                && (d.layer == layer || d.layer.is_nan() && layer.is_nan())
+        };
+        self.declaration.iter().any(|d| !d.late) && self.declared_contrasts.iter().any(known)
     }
 
     /// Model states of a condition; without a study, the state of that name.

@@ -102,6 +102,48 @@ record! {
         pub bound: f64,
     }
 
+    /// The declaration of the study, one row; none where nothing was declared.
+    #[table("study/declaration")]
+    pub struct DeclarationRow {
+        /// When it was declared, UTC.
+        pub created: String,
+        /// 1 where the run folder held a finished stage or results before: then it declares nothing.
+        pub late: bool,
+        /// Version that declared.
+        pub version: String,
+        /// Commit that this version was built from; empty where it is not known.
+        pub commit: String,
+        /// SHA-256 of the file.
+        pub sha256: String,
+    }
+
+    /// Contrasts that were declared. Their p are adjusted by Holm for each other and for nothing else.
+    #[table("study/declared_contrasts")]
+    #[source("Holm 1979")]
+    pub struct DeclaredContrastRow {
+        /// Quantity, as in report/findings: isolated, own-claim or change-of-coupling.
+        pub quantity: String,
+        /// Condition.
+        pub set: String,
+        /// What it is compared with.
+        pub reference: String,
+        /// Block, NaN where the quantity has none.
+        pub layer: f64,
+    }
+
+    /// Everything that was declared beside what the run was: keys of the manifest with what was supposed
+    /// where it says nothing, SHA-256 of every file that the study reads, version and commit. The run
+    /// differs from its declaration where the two texts differ.
+    #[table("study/declared_keys")]
+    pub struct DeclaredKeyRow {
+        /// The key: such as bounds.cosine, or file: and a name.
+        pub key: String,
+        /// As declared; empty where it was not there.
+        pub declared: String,
+        /// In the run; empty where it is not there.
+        pub run: String,
+    }
+
     /// The layers.
     #[table("study/layers")]
     pub struct LayerRow {

@@ -20,6 +20,7 @@ pub struct Left<'a> {
     pub study: &'a Study,
     pub model: &'a Model,
     pub learnt: &'a [Learnt],
+    pub declaration: &'a Results,
 }
 
 /// The rows that no analysis makes.
@@ -39,7 +40,7 @@ pub fn about(left: &Left, scale: &Scale) -> Result<Results> {
         layers: layer_rows(&scale.layers, &scale.rms, &reported, scale.n),
         training: training(study, left.layout)?,
         warnings: warnings(left),
-        ..Results::default()
+        ..left.declaration.clone()
     })
 }
 

@@ -8,12 +8,13 @@
 use super::about::Left;
 use super::{behave, capture, finetune, measured};
 use crate::analysis::directions::write_units;
-use crate::store::ResultsWriter;
+use crate::analysis::records::Results;
+use crate::store::{Frame, ResultsWriter};
 use crate::study::layout::{self, CSV, RESULTS, ROWS};
 use crate::study::manifest::Study;
 use crate::study::planner::{asked_value, before, concepts_value, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
-use crate::study::{files, Result, StudyError};
+use crate::study::{declaration, files, Result, StudyError};
 use serde_json::{json, Value};
 
 const REVISION: u32 = 3;
@@ -27,6 +28,7 @@ pub const NAME: &str = "measure";
 /// A stage that was not planned.
 pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     let study = p.study;
+    let declaration = declaration::records(study, p.model, p.layout, p.digests)?;
     let states: Vec<Value> = (0..study.states.len())
         .map(|i| {
             let (s, c) = (&study.states[i], study.of_state(i));
@@ -50,7 +52,8 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         .value("status", &status.collect::<Vec<_>>())
         .value("neutral texts", &study.shift_texts)
         .value("rows", &study.used)
-        .value("notes", &study.notes);
+        .value("notes", &study.notes)
+        .value("declaration", &declaration.frames().iter().map(Frame::json).collect::<Vec<_>>());
     for s in &study.states {
         inputs = inputs
             .stage(before(stages, &capture::name(&s.id))?)
@@ -61,11 +64,11 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         inputs = inputs.stage(other);
     }
     let outputs = [RESULTS, CSV, ROWS].map(String::from).to_vec();
-    let run = move |work: &mut Work| run(study, work);
+    let run = move |work: &mut Work| run(study, &declaration, work);
     Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
 }
 
-fn run(study: &Study, work: &mut Work) -> Result<()> {
+fn run(study: &Study, declaration: &Results, work: &mut Work) -> Result<()> {
     work.models.release();
     let (layout, model) = (work.layout, work.models.base);
     let mut config = serde_json::to_value(&study.written)
@@ -76,7 +79,7 @@ fn run(study: &Study, work: &mut Work) -> Result<()> {
         .filter(|&i| study.of_state(i).is_tuned())
         .map(|i| files::json(layout, &layout::learnt(&study.states[i].id)))
         .collect::<Result<Vec<finetune::Learnt>, _>>()?;
-    let left = Left { layout, study, model, learnt: &learnt };
+    let left = Left { layout, study, model, learnt: &learnt, declaration };
     let (readings, found, results) = measured::all(&left, &mut *work.watch)?;
     let mut w = ResultsWriter::create(&layout.at(RESULTS), &attrs)?;
     // First, so that the file's coordinates are all states, concepts and layers.
