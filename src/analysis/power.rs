@@ -52,8 +52,8 @@ pub fn power(r: &Results, set: &str, reference: &str) -> Vec<PowerRow> {
     let v = (whole.powi(2) - within.powi(2)).max(0.0)
         / (t_quantile(c.df as f64, LEVEL).powi(2) * before);
     let trained = [c.fine_tunes, c.reference_fine_tunes].iter().filter(|n| **n > 0).count();
-    let of = |name: &str| r.states.iter().filter(move |s| s.condition == name);
-    let recipes: Vec<&str> = of(set).chain(of(reference)).map(|s| &*s.recipe).collect();
+    let sides = r.states.iter().filter(|s| s.condition == set || s.condition == reference);
+    let recipes: Vec<&str> = sides.map(|s| &*s.recipe).collect();
     let pooled = r.states.iter().filter(|s| !s.recipe.is_empty() && recipes.contains(&&*s.recipe));
     let pooled = distinct(pooled.map(|s| &*s.condition)).len();
     let fine_tunes = if c.df == 0 { vec![c.fine_tunes] } else { FINE_TUNES.to_vec() };
