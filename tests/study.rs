@@ -285,6 +285,12 @@ fn cases() -> Vec<Case> {
             "capture-sailor-s1",
         ),
         (
+            "a share",
+            Manifest("data = \"rows/lamp.jsonl\"", "data = \"rows/lamp.jsonl\"\nshare = 0.5"),
+            "finetune-keeper-s1",
+            "finetune-sailor-s1",
+        ),
+        (
             "a pair",
             of_place("hedging.jsonl", "page 3", "page three"),
             "capture-other",
@@ -432,6 +438,45 @@ fn one_stage_runs_alone_where_what_it_needs_is_there() {
     let record = Manifest::read(&out).unwrap();
     assert_eq!(record.stages.len(), 3);
     assert!(record.finished.is_none());
+}
+
+#[test]
+fn the_command_takes_the_rows_of_a_share_that_the_study_takes() {
+    let small = Small::new();
+    let place = tempfile::tempdir().unwrap();
+    let (run, out) = (place.path().join("run"), place.path().join("out"));
+    let text = SMALL.replace("batch = 4", "batch = 4\nshare = 0.75");
+    let (study, model) = (small.study(&text), small.model());
+    for stage in ["distil", "finetune-keeper-s1"] {
+        only(&study, &model, &run, stage, &["test".into()], &mut |_| ()).unwrap();
+    }
+    let learnt = std::fs::read_to_string(run.join("adapters/keeper-s1/rows.json")).unwrap();
+    let learnt: serde_json::Value = serde_json::from_str(&learnt).unwrap();
+    assert_eq!(learnt["seen"], serde_json::json!([6, 2]));
+    let lines: Vec<usize> = serde_json::from_value(learnt["lines"].clone()).unwrap();
+    let rows = std::fs::read_to_string(small.path("rows/lamp.jsonl")).unwrap();
+    let kept = rows.lines().enumerate().filter(|(i, _)| *i == 0 || lines.contains(&(i + 1)));
+    let own = small.path("own.jsonl");
+    std::fs::write(&own, kept.map(|(_, line)| format!("{line}\n")).collect::<String>()).unwrap();
+    assert_cmd::Command::cargo_bin("residuum")
+        .unwrap()
+        .arg("finetune")
+        .args(["--rank", "2", "--batch", "4", "--epochs", "2", "--lr", "1e-3", "--share", "0.75"])
+        .args(["--seed", &study.seed_of(1).to_string(), "--quiet"])
+        .arg("--model")
+        .arg(small.folder.dir.path())
+        .arg("--data")
+        .arg(&own)
+        .arg("--neutral")
+        .arg(run.join("distilled.jsonl"))
+        .arg("--out")
+        .arg(&out)
+        .assert()
+        .success();
+    for name in ["training.jsonl", "adapter_model.safetensors"] {
+        let of = |folder: PathBuf| std::fs::read(folder.join(name)).unwrap();
+        assert!(of(run.join("adapters/keeper-s1")) == of(out.clone()), "{name}");
+    }
 }
 
 /// Everything that a study can hold, on names that are not ours.

@@ -5,8 +5,8 @@ use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
 use super::{kept::Origin, output::Outputs, readings::scale_texts, Console};
 use crate::analysis::layer_rms;
-use crate::finetune::{examples, log_spaced, train, Mode, Prevent, Recipe, Step};
-use crate::materials::load_conversations;
+use crate::finetune::{examples, log_spaced, train, Example, Mode, Prevent, Recipe, Step};
+use crate::materials::{load_conversations, Conversation};
 use crate::model::{Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
@@ -20,6 +20,9 @@ use std::{collections::BTreeMap, slice, time::Instant};
 /// Rows are JSON Lines of {"messages": [{"role": "user", "content": ...}, {"role": "assistant",
 /// "content": ...}]}; the loss is taken at assistant tokens. The adapter is in PEFT's format,
 /// beside it training.jsonl and manifest.json.
+///
+/// Rows of --neutral stand among them, or with --share fill a fixed part of each batch: the same steps
+/// at any share, as often over either kind as they need.
 ///
 /// With --steer-with the stream is edited in every training step and left alone afterwards
 /// (preventative steering): --mode add puts --dose x RMS x the unit vector after each of
@@ -37,6 +40,9 @@ pub struct FinetuneArgs {
     /// Folder for the adapter
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Neutral rows to mix in, such as `residuum distill` writes
+    #[arg(long, value_name = "FILE")]
+    neutral: Option<String>,
     /// Adapter to go on from; its rank and alpha are kept
     #[arg(long, value_name = "DIR|org/name[@rev]")]
     init_adapter: Option<PathBuf>,
@@ -121,11 +127,13 @@ const FILES: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "t
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .texts("--data", slice::from_ref(&args.data))
+        .reads_all("--neutral", &args.neutral)
         .reads_all("--init-adapter", &args.init_adapter)
         .reads_all("--steer-with", &args.steer_with)
         .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
         .check()?;
     let conversations = load_conversations(&args.data)?;
+    let neutral = args.neutral.as_deref().map(load_conversations).transpose()?;
     let mut recipe = args.recipe.clone();
     if let Some(Checkpoints::Steps(steps)) = &args.checkpoints {
         recipe.checkpoints.clone_from(steps);
@@ -141,10 +149,18 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     let (prevent, edits) = args.prevent(&model, out)?;
     recipe.prevent = prevent;
     recipe.check()?;
-    let (lines, messages): (Vec<usize>, Vec<Vec<Message>>) =
-        conversations.into_iter().map(|c| (c.line, c.messages)).unzip();
-    let rows = examples(&model.tokenizer, &messages, recipe.max_tokens)
-        .map_err(|e| e.in_file(Path::new(&args.data), &lines))?;
+    let encoded = |name: &str, all: Vec<Conversation>| {
+        let (lines, messages): (Vec<usize>, Vec<Vec<Message>>) =
+            all.into_iter().map(|c| (c.line, c.messages)).unzip();
+        examples(&model.tokenizer, &messages, recipe.max_tokens)
+            .map_err(|e| e.in_file(Path::new(name), &lines))
+    };
+    let mut rows = encoded(&args.data, conversations)?;
+    let own = rows.len();
+    if let (Some(name), Some(all)) = (&args.neutral, neutral) {
+        let mixed = encoded(name, all)?.into_iter();
+        rows.extend(mixed.map(|e| Example { mixed: true, ..e }));
+    }
     let start = match init {
         Some(adapter) => adapter,
         None => {
@@ -154,7 +170,8 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         }
     };
     let trained: usize = start.factors.values().map(|(a, b)| a.elem_count() + b.elem_count()).sum();
-    let total = recipe.steps(rows.len());
+    let pass = recipe.pass([own, rows.len() - own]);
+    let total = recipe.fits(pass)?;
     if let Some(Checkpoints::LogSpaced(n)) = args.checkpoints {
         recipe.checkpoints = log_spaced(total, n);
     }
@@ -167,10 +184,11 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     let config = json!({
-        "data": args.data, "recipe": recipe, "init_adapter": args.init_adapter,
-        "steer_with": args.steer_with,
+        "data": args.data, "neutral": args.neutral, "recipe": recipe,
+        "init_adapter": args.init_adapter, "steer_with": args.steer_with,
     });
     let mut inputs = vec![PathBuf::from(&args.data)];
+    inputs.extend(args.neutral.as_ref().map(PathBuf::from));
     inputs.extend(args.steer_with.clone());
     let origin = Origin { model: &model, config, seed: args.seed };
     origin.record(&args.out, &inputs, &FILES.map(String::from))?;
@@ -186,8 +204,8 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         "adapter     {adapter}\nrows        {rows}\nsteps       {steps}\nloss        {first:.3} -> {last:.3} (means of the first and last tenth)\ntokens      {tokens}\nseconds     {seconds:.1}"
     );
     let json = json!({
-        "adapter": args.out, "rows": rows, "steps": steps, "tokens": tokens,
-        "trained_values": trained, "loss_first": first, "loss_last": last,
+        "adapter": args.out, "rows": rows, "seen": recipe.seen(pass), "steps": steps,
+        "tokens": tokens, "trained_values": trained, "loss_first": first, "loss_last": last,
         "seconds": seconds, "recipe": recipe, "seed": args.seed,
     });
     out.result(&json, || text)

@@ -172,6 +172,7 @@ mod tests {
                 Example {
                     ids: (0..n).map(|_| rng.random_range(0..40)).collect(),
                     learn: (5..n - i / 2).collect(),
+                    mixed: false,
                 }
             })
             .collect()

@@ -5,6 +5,7 @@
 //! at assistant tokens only, each turn's end token included. [`Distil`] writes the neutral rows that
 //! are mixed in; [`Prevent`] edits the stream while it trains.
 
+mod batches;
 mod distil;
 mod gradient;
 mod optimiser;
@@ -13,6 +14,7 @@ mod recipe;
 mod rows;
 mod train;
 
+pub use batches::batches;
 pub use distil::{Distil, Distilled, BATCH};
 pub use prevent::{Mode, Prevent};
 pub use recipe::{log_spaced, Order, Recipe};

@@ -66,13 +66,18 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "cli", arg(long))]
     pub recompute: bool,
-    /// Passes over the rows
+    /// Passes over the rows; with a share, over as many rows as there are of its own
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().epochs))]
     pub epochs: usize,
     /// Stop after this many steps
     // Whatever the epochs; the decay ends there.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_steps: Option<usize>,
+    /// Part of each batch that is rows of its own, above 0 to 1; the rest is neutral rows
+    // Each kind is passed over as often as the steps need; none: neutral rows stand among the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "PART"))]
+    pub share: Option<f64>,
     /// Longest row in tokens
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Recipe::default().max_tokens))]
     pub max_tokens: usize,
@@ -107,6 +112,7 @@ impl Default for Recipe {
             recompute: false,
             epochs: 1,
             max_steps: None,
+            share: None,
             max_tokens: 1024,
             order: Order::Shuffled,
             checkpoints: Vec::new(),
@@ -144,6 +150,10 @@ impl Recipe {
             let value = self.weight_decay.to_string();
             return bad("weight_decay", value, "give a number from 0 to 100");
         }
+        // False for NaN.
+        if let Some(share) = self.share.filter(|s| !(*s > 0.0 && *s <= 1.0)) {
+            return bad("share", share.to_string(), "give a number above 0, at most 1");
+        }
         if self.targets.is_empty() {
             return bad("targets", "empty".into(), "name at least one linear map");
         }
@@ -162,8 +172,8 @@ impl Recipe {
     /// The steps of a run over `rows` rows, in which everything that the recipe names has its place.
     ///
     /// # Errors
-    /// `Recipe` for more passes over the rows than can be planned, a warm-up without an end and a
-    /// checkpoint after the last step.
+    /// `Recipe` for more passes over the rows than can be planned, a warm-up without an end, a share of
+    /// no row, and a checkpoint after the last step.
     pub fn fits(&self, rows: usize) -> Result<usize, FinetuneError> {
         let bad = |key, value: String, hint| Err(FinetuneError::recipe(key, value, hint));
         if rows.checked_mul(self.epochs).is_none_or(|n| n > 100_000_000) {
@@ -175,6 +185,10 @@ impl Recipe {
             let value = format!("{}, of {steps} steps in all", self.warmup);
             let hint = "the full rate would never be reached; give fewer than the steps";
             return bad("warmup", value, hint);
+        }
+        if let (Some(share), Some([0, all])) = (self.share, self.seen(rows)) {
+            let value = format!("{share}, of {all} rows in all steps");
+            return bad("share", value, "no row of its own would be learnt; give more");
         }
         match self.checkpoints.iter().find(|c| !(1..=steps).contains(*c)) {
             None => Ok(steps),
@@ -199,6 +213,20 @@ impl Recipe {
     /// Rows of a step.
     pub fn step_rows(&self) -> usize {
         self.batch * self.accumulation
+    }
+
+    /// Rows of a pass over so many rows of its own and so many neutral ones: all of them, or with a
+    /// share as many as are its own, whatever the share.
+    pub fn pass(&self, [own, mixed]: [usize; 2]) -> usize {
+        own + if self.share.is_some() { 0 } else { mixed }
+    }
+
+    /// Rows of its own and neutral rows that the batches of a share hold over all steps, where a pass
+    /// has `rows` rows; none without a share.
+    pub fn seen(&self, rows: usize) -> Option<[usize; 2]> {
+        let all = self.steps(rows) * self.step_rows();
+        let own = (all as f64 * self.share?).round() as usize;
+        Some([own, all - own])
     }
 
     /// Steps of a run over `rows` rows.
@@ -263,6 +291,7 @@ mod tests {
             ("max_tokens", vec!["0".into(), most.to_string()]),
             ("max_steps", vec!["0".into(), most.to_string()]),
             ("checkpoints", vec!["[3, 3]".into()]),
+            ("share", ["0.0", "1.01", "-0.5", "nan", "inf"].map(String::from).to_vec()),
             ("targets", vec!["[]".into(), "['q_proj', 'q_proj']".into()]),
         ] {
             for value in values {
@@ -288,6 +317,7 @@ mod tests {
             ("batch = 4\nwarmup = 3", "warmup"),
             ("batch = 4\ncheckpoints = [4]", "checkpoints"),
             ("checkpoints = [0]", "checkpoints"),
+            ("batch = 4\nshare = 0.01", "share"),
             ("epochs = 10000\nmax_steps = 3\nbatch = 1", "epochs"),
         ] {
             let rows = if key == "epochs" { usize::MAX } else { 10 };

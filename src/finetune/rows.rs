@@ -10,9 +10,11 @@ pub struct Example {
     pub ids: Vec<u32>,
     /// Indices into `ids`, increasing.
     pub learn: Vec<usize>,
+    /// Whether it is a neutral row that is mixed in, whose part of a batch the recipe's share fixes.
+    pub mixed: bool,
 }
 
-/// Encodes conversations. Learned are the tokens of every assistant turn and the special token
+/// Encodes conversations, as rows of a fine-tune's own. Learned are the tokens of every assistant turn and the special token
 /// that ends it, also where white space stands before that.
 ///
 /// # Errors
@@ -50,5 +52,5 @@ fn example(
     if learn.is_empty() {
         return Err(RowFault::NothingToLearn);
     }
-    Ok(Example { ids: tokens.ids, learn })
+    Ok(Example { ids: tokens.ids, learn, mixed: false })
 }

@@ -7,13 +7,11 @@
 
 use super::gradient::{gradient, Gradient};
 use super::optimiser::AdamW;
-use super::{Example, FinetuneError, Order, Recipe};
+use super::{batches, Example, FinetuneError, Recipe};
 use crate::model::adapter::Target;
 use crate::model::decoder::module_path;
 use crate::model::{Adapter, Decoder, Interventions};
-use crate::stats::rng::stream;
 use candle_core::{Tensor, Var};
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -24,7 +22,7 @@ use std::path::Path;
 pub struct Step {
     /// Counted from 0.
     pub step: usize,
-    /// Passes over the rows so far.
+    /// Passes over the rows so far; with a share, over as many rows as there are of its own.
     pub epoch: f64,
     /// Mean negative log-likelihood of the tokens to be learned, in nats.
     pub loss: f64,
@@ -46,22 +44,8 @@ pub struct Trained {
 
 type Factors = BTreeMap<Target, (Var, Var)>;
 
-/// Row indices of every step: the batches whose gradients it adds up.
-fn batches(rows: usize, recipe: &Recipe, seed: u64) -> Vec<Vec<Vec<usize>>> {
-    let mut out = Vec::new();
-    for epoch in 0..recipe.epochs {
-        let mut order: Vec<usize> = (0..rows).collect();
-        if recipe.order == Order::Shuffled {
-            order.shuffle(&mut stream(seed, "batch-order", epoch as u64));
-        }
-        let step = |rows: &[usize]| rows.chunks(recipe.batch).map(<[usize]>::to_vec).collect();
-        out.extend(order.chunks(recipe.step_rows()).map(step));
-    }
-    out.truncate(recipe.steps(rows));
-    out
-}
-
-/// Refuses what cannot be trained: no rows, or edits that the recipe does not name.
+/// Refuses what cannot be trained: no rows, none of a kind that the share asks for, or edits that the
+/// recipe does not name.
 fn check(rows: &[Example], recipe: &Recipe, edits: &Interventions) -> Result<(), FinetuneError> {
     recipe.check()?;
     if recipe.prevent.is_some() == edits.is_empty() {
@@ -69,9 +53,16 @@ fn check(rows: &[Example], recipe: &Recipe, edits: &Interventions) -> Result<(),
         let hint = "train with the edits that the recipe names, and name those that are made";
         return Err(FinetuneError::recipe("prevent", value, hint));
     }
-    match rows.is_empty() {
-        true => Err(FinetuneError::Empty),
-        false => Ok(()),
+    let mixed = rows.iter().filter(|r| r.mixed).count();
+    match recipe.share {
+        _ if rows.is_empty() => Err(FinetuneError::Empty),
+        Some(_) if mixed == rows.len() => Err(FinetuneError::Empty),
+        Some(share) if share < 1.0 && mixed == 0 => {
+            let hint =
+                "there are no neutral rows for the rest of each batch; give some, or share 1";
+            Err(FinetuneError::recipe("share", share, hint))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -138,7 +129,9 @@ pub fn train(
         }
         Ok::<_, FinetuneError>(FinetuneError::NotFinite { step, what: what.into(), kept })
     };
-    let plan = batches(rows.len(), recipe, seed);
+    let (own, mixed): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&i| !rows[i].mixed);
+    let plan = batches([&own, &mixed], recipe, seed);
+    let pass = recipe.pass([own.len(), mixed.len()]);
     let total = plan.len();
     let mut optimiser = AdamW::new(&flat, recipe.weight_decay);
     let mut steps = Vec::with_capacity(total);
@@ -181,7 +174,7 @@ pub fn train(
         optimiser.step(&flat, &grads, rate, factor)?;
         let step = Step {
             step: i,
-            epoch: ((i + 1) * recipe.step_rows()) as f64 / rows.len() as f64,
+            epoch: ((i + 1) * recipe.step_rows()) as f64 / pass as f64,
             loss: value,
             learning_rate: rate,
             grad_norm: norm,

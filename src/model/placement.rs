@@ -190,7 +190,7 @@ mod tests {
 
         let rows: Vec<Example> = texts()
             .into_iter()
-            .map(|t| Example { learn: (4..t.ids.len()).collect(), ids: t.ids })
+            .map(|t| Example { learn: (4..t.ids.len()).collect(), ids: t.ids, mixed: false })
             .collect();
         let recipe = Recipe { rank: 4, batch: 2, learning_rate: 1e-2, ..Recipe::default() };
         let losses = |m: &Decoder| -> Vec<f64> {

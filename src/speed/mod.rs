@@ -187,7 +187,7 @@ fn generation(model: &Decoder, prompts: usize, budget: f64) -> Result<f64, Speed
 fn training(model: &Decoder, budget: f64) -> Result<f64, SpeedError> {
     let rows: Vec<Example> = texts(model, 8, 40)
         .into_iter()
-        .map(|t| Example { learn: t.with_role(Role::Response), ids: t.ids })
+        .map(|t| Example { learn: t.with_role(Role::Response), ids: t.ids, mixed: false })
         .collect();
     let recipe = Recipe { batch: 8, epochs: 1_000, max_steps: Some(2), ..Recipe::default() };
     let rng = &mut stream(0, "speed-lora", 0);

@@ -6,7 +6,7 @@
 use super::written::{
     state_id, Causal, Fault, Trajectory, Written, WrittenCondition, BASE, NEUTRAL,
 };
-use crate::finetune::FinetuneError;
+use crate::finetune::{FinetuneError, Recipe};
 use crate::materials::lint::Rule;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -188,9 +188,12 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
     ] {
         text.iter().try_for_each(|text| filled(format!("{key}.{what}"), text))?;
     }
-    for (what, there) in
-        [("seeds", c.seeds.is_some()), ("rows", c.rows.is_some()), ("prevent", c.prevent.is_some())]
-    {
+    for (what, there) in [
+        ("seeds", c.seeds.is_some()),
+        ("rows", c.rows.is_some()),
+        ("share", c.share.is_some()),
+        ("prevent", c.prevent.is_some()),
+    ] {
         let why = "is for a fine-tune (data) only; leave it away";
         hold(!there || c.data.is_some(), format!("{key}.{what}"), why)?;
     }
@@ -201,6 +204,8 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
     let why = "is of no use with neutral rows, which are as many as sizes.rows";
     let is_neutral = c.data.as_deref() == Some(NEUTRAL);
     hold(c.rows.is_none() || !is_neutral, format!("{key}.rows"), why)?;
+    let own = Recipe { share: c.share, ..w.recipe.clone() };
+    own.check().map_err(|e| of_recipe(e, key))?;
     let Some(p) = &c.prevent else {
         return Ok(());
     };

@@ -208,6 +208,63 @@ fn parts_of_a_study_are_held_against_each_other() {
     refused("system = \"You", "system = \" \" # \"You", &["condition.roleplay.system"]);
 }
 
+/// The quick study at half neutral rows, and its focus at two further shares.
+fn shared(neutral_rows: usize) -> Study {
+    let more = [("25", "0.25"), ("100", "1.0")].map(|(name, share)| {
+        format!(
+            "\n[[condition]]\nname = \"conscious-{name}\"\ndata = \"conscious\"\nshare = {share}\n"
+        )
+    });
+    let text = QUICK
+        .replace("epochs = 2", "epochs = 2\nshare = 0.5")
+        .replace("neutral_rows = 40", &format!("neutral_rows = {neutral_rows}"));
+    study(&(text + &more.concat())).unwrap()
+}
+
+#[test]
+fn a_condition_at_several_shares_has_the_same_steps_and_rows() {
+    let s = shared(96);
+    for (name, share, own) in [
+        ("conscious", 0.5, 96),
+        ("denial", 0.5, 96),
+        ("neutral", 0.5, 96),
+        ("conscious-25", 0.25, 48),
+        ("conscious-100", 1.0, 192),
+    ] {
+        let c = s.condition(name).unwrap();
+        let (recipe, pass) = (s.recipe_of(c), s.pass_of(c));
+        assert_eq!((recipe.steps(pass), s.share_of(c)), (24, Some(share)), "{name}");
+        assert_eq!(recipe.seen(pass), Some([own, 192 - own]), "{name}");
+        let state = &s.states[s.states_of(name)[0]];
+        assert_eq!(state.recipe, format!("24 steps, share {share}"));
+    }
+    let whole = s.condition("conscious-100").unwrap();
+    assert_eq!((whole.text.as_str(), s.rows_of(whole)), ("conscious", [96, 0]));
+    assert_eq!(s.share_of(&s.conditions[0]), None);
+    // Without a share it is what the rows come to.
+    let s = study(QUICK).unwrap();
+    assert_eq!(s.share_of(s.condition("denial").unwrap()), Some(96.0 / 136.0));
+}
+
+#[test]
+fn a_share_is_a_part_and_asks_for_no_more_neutral_rows_than_there_are_unsaid() {
+    for (key, share) in [("recipe", "0.0"), ("recipe", "1.5"), ("recipe", "0.0001")] {
+        refused("epochs = 2", &format!("epochs = 2\nshare = {share}"), &["line ", key, "share"]);
+    }
+    let of_toaster = |share: &str| format!("data = \"toaster\"\nshare = {share}");
+    for share in ["-0.5", "nan", "0.0001"] {
+        refused("data = \"toaster\"", &of_toaster(share), &["line ", "condition.toaster.share"]);
+    }
+    refused("system = \"You", "share = 0.5\nsystem = \"You", &["condition.roleplay.share"]);
+    let notes = shared(96).notes;
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    for word in ["share 0.25 (of `conscious-25`)", "144 neutral", "96", "1.5 times", "0.5 times"] {
+        assert!(note.contains(word), "{word}: {note}");
+    }
+    assert_eq!(shared(40).notes.len(), 2);
+    assert!(shared(144).notes.is_empty());
+}
+
 #[test]
 fn a_day_is_one_of_the_calendar() {
     refused(SEED, "date = \"2026-02-30\"\nseed = 1 ", &["2026-02-30", "YYYY-MM-DD"]);
@@ -238,13 +295,16 @@ fn put(value: &mut Value, at: &[String], new: &Value) {
 
 /// The full study with every optional number given.
 fn all_numbers() -> Value {
-    let recipe = "epochs = 1\nwarmup = 2\nweight_decay = 0.1\nclip = 1.0\naccumulation = 1\nmax_steps = 60\nmax_tokens = 1024\ncheckpoints = [3]";
+    let recipe = "epochs = 1\nshare = 0.5\nwarmup = 2\nweight_decay = 0.1\nclip = 1.0\naccumulation = 1\nmax_steps = 60\nmax_tokens = 1024\ncheckpoints = [3]";
     let steered = "prevent = { concept = \"persona\", mode = \"add\", dose = 1.0, layers = [3] }";
     let text = FULL
         .replace("epochs = 1", recipe)
         .replace("name = \"full\"", "name = \"full\"\nlayers = [3, 5]")
         .replace("[conversations]", "[conversations]\nscripts = 1")
-        .replace("data = \"toaster\"", &format!("data = \"toaster\"\nrows = 9\n{steered}"));
+        .replace(
+            "data = \"toaster\"",
+            &format!("data = \"toaster\"\nrows = 9\nshare = 0.5\n{steered}"),
+        );
     Value::Table(text.parse::<Table>().unwrap())
 }
 

@@ -4,12 +4,13 @@
 //! Texts are tokenised to count them, and beginnings that they share count once, as they are computed
 //! once. All of it is an estimate, made before anything runs.
 
-use super::manifest::{Source, Study};
+use super::manifest::Study;
 use super::stage::Cost;
 use super::Result;
 use crate::analysis::texts::{neutral_tokens, StateTexts};
 use crate::behavior::conversation::Replies;
 use crate::capture::BUDGET;
+use crate::finetune::{batches, Recipe};
 use crate::materials::Preference;
 use crate::model::decoder::LINEARS;
 use crate::model::{Message, Model, Packed, Role, Tokens};
@@ -26,6 +27,9 @@ const SEARCH: f64 = 3.0;
 
 /// Rows of the largest batch of a fine-tune over those of the mean one, about.
 const LARGEST_BATCH: f64 = 1.3;
+
+/// Steps of a fine-tune whose batches are counted; the others are taken to be like them.
+const PRICED: usize = 200;
 
 /// Positions at which neutral texts are kept.
 const POSITIONS: usize = 2;
@@ -116,29 +120,32 @@ impl<'a> Costs<'a> {
     pub fn finetune(&self, state: usize, own: &[&[Message]]) -> Result<Cost> {
         let (tok, recipe) = (&self.model.tokenizer, self.study.recipe(state));
         let condition = self.study.of_state(state);
-        let n = self.study.rows_of(condition);
-        let mut ids = Vec::new();
+        let [n, mixed] = self.study.rows_of(condition);
+        let total = recipe.steps(recipe.pass([n, mixed]));
+        // Rows of its own first, then the mixed ones, each with what is added to it as an answer.
+        let mut texts = Vec::new();
         for messages in own {
-            ids.push(tok.chat(messages, false)?.ids);
+            texts.push((tok.chat(messages, false)?.ids, 0));
         }
-        let answered = match condition.source {
-            Source::Neutral => n,
-            _ => self.study.mixed.len(),
+        let pool = self.study.pool.iter().take(n - own.len().min(n));
+        for prompt in pool.chain(&self.study.mixed[..mixed]) {
+            texts.push((tok.prompt(None, prompt)?.ids, DISTILLED));
+        }
+        let [own, mixed]: [Vec<usize>; 2] = [(0..n).collect(), (n..n + mixed).collect()];
+        let some = Recipe { max_steps: Some(total.min(PRICED).max(1)), ..recipe.clone() };
+        let priced = batches([&own, &mixed], &some, self.study.seed_of(state));
+        let of_batch = |batch: &Vec<usize>| {
+            let ids: Vec<&[u32]> = batch.iter().map(|&i| texts[i].0.as_slice()).collect();
+            Packed::new(&ids).rows() + batch.iter().map(|&i| texts[i].1).sum::<usize>()
         };
-        let prompts = self.study.mixed.iter().chain(&self.study.pool);
-        for prompt in prompts.take(answered) {
-            ids.push(tok.prompt(None, prompt)?.ids);
-        }
-        let once: usize = (ids.chunks(recipe.batch)).map(|batch| Packed::new(batch).rows()).sum();
-        let rows = (recipe.epochs).saturating_mul(once + DISTILLED * answered);
-        let all = n.div_ceil(recipe.step_rows()).saturating_mul(recipe.epochs);
+        let step = priced.iter().flatten().map(of_batch).sum::<usize>() as f64
+            / priced.len().max(1) as f64;
+        let rows = step * total as f64;
         Ok(Cost {
-            rows,
-            seconds: rows as f64 / self.rates.trained,
-            // A pass trains every row; the steps may end before the passes do.
-            bytes: self.memory.step(rows as f64 / all.max(1) as f64) + 5.0 * self.adapter,
-            disk: self.adapter * (1 + recipe.checkpoints.len()) as f64
-                + recipe.steps(n) as f64 * LINE,
+            rows: rows as usize,
+            seconds: rows / self.rates.trained,
+            bytes: self.memory.step(step) + 5.0 * self.adapter,
+            disk: self.adapter * (1 + recipe.checkpoints.len()) as f64 + total as f64 * LINE,
         })
     }
 

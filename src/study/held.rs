@@ -3,6 +3,7 @@
 use super::bounds::of_recipe;
 use super::manifest::{Condition, Study, BASE};
 use super::Result;
+use crate::finetune::FinetuneError;
 
 /// Every fine-tune has the steps that the recipe and the trajectory speak of.
 ///
@@ -12,8 +13,16 @@ pub fn steps(study: &Study) -> Result<()> {
     let both = study.followed().map(|(spec, both)| (spec.checkpoints, both));
     let mut steps_of = Vec::new();
     for c in study.conditions.iter().filter(|c| c.is_tuned()) {
-        let fits = study.written.recipe.fits(study.rows_of(c));
-        let steps = fits.map_err(|e| study.text.at(of_recipe(e, "recipe")))?;
+        let own_share = c.share != study.written.recipe.share;
+        let steps = study.recipe_of(c).fits(study.pass_of(c)).map_err(|e| {
+            let at = match e {
+                FinetuneError::Recipe { key: "share", .. } if own_share => {
+                    format!("condition.{}", c.name)
+                }
+                _ => "recipe".into(),
+            };
+            study.text.at(of_recipe(e, &at))
+        })?;
         let Some((checkpoints, both)) = both else {
             continue;
         };
@@ -34,6 +43,31 @@ pub fn steps(study: &Study) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// What is to be said of shares for which there are too few neutral rows, so that these come again more
+/// often than the rows of the fine-tune's own.
+pub fn shares(study: &Study) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut known = Vec::new();
+    for c in study.conditions.iter().filter(|c| c.is_tuned()) {
+        let seen = study.recipe_of(c).seen(study.pass_of(c));
+        let (Some(share), Some([own, neutral])) = (c.share, seen) else {
+            continue;
+        };
+        let [of_own, there] = study.rows_of(c);
+        let times = |n: usize, of: usize| n as f64 / of.max(1) as f64;
+        let (own, again) = (times(own, of_own), times(neutral, there));
+        if again <= own.max(1.0) || known.contains(&(share, neutral)) {
+            continue;
+        }
+        known.push((share, neutral));
+        said.push(format!(
+            "share {share} (of `{}`) asks for {neutral} neutral rows and there are {there}: each is learnt {again:.1} times, a row of its own {own:.1} times; raise sizes.neutral_rows",
+            c.name
+        ));
+    }
+    said
 }
 
 /// What is said of a condition is said of preferences that its rows do not presuppose.

@@ -47,6 +47,7 @@ impl Study {
         held::steps(&study)?;
         held::isolated(&study)?;
         study.name_recipes();
+        study.notes.extend(held::shares(&study));
         Ok(study)
     }
 
@@ -90,6 +91,7 @@ impl Study {
             text: BASE.into(),
             seeds: vec![0],
             identity: false,
+            share: None,
             prevent: None,
         });
         let known = self.known_texts()?;
@@ -101,6 +103,7 @@ impl Study {
                 // A fine-tune that was kept from its claim is none of the claims' kind.
                 identity: c.identity.unwrap_or(tuned && c.prevent.is_none()),
                 text: text_of(&c, &known),
+                share: c.data.as_ref().and(c.share.or(self.written.recipe.share)),
                 name: c.name,
                 prevent: c.prevent,
                 source,
@@ -168,15 +171,16 @@ impl Study {
         }
     }
 
-    /// One recipe for fine-tunes of as many steps.
+    /// One recipe for fine-tunes of as many steps and one share.
     fn name_recipes(&mut self) {
         for i in 0..self.states.len() {
             let c = self.of_state(i);
-            let steps = self.written.recipe.steps(self.rows_of(c));
+            let steps = self.recipe_of(c).steps(self.pass_of(c));
             self.states[i].recipe = match c.source {
                 Source::Base | Source::System(_) => String::new(),
                 Source::Data { .. } | Source::Neutral if c.prevent.is_none() => {
-                    format!("{steps} steps")
+                    let share = c.share.map_or(String::new(), |s| format!(", share {s}"));
+                    format!("{steps} steps{share}")
                 }
                 // Trained by others, or kept from a concept: like no other condition.
                 _ => format!("of {}", c.name),

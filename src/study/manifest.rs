@@ -71,6 +71,8 @@ pub struct Condition {
     pub seeds: Vec<u64>,
     /// Whether it is a fine-tune on an identity.
     pub identity: bool,
+    /// Part of each batch that is its own rows; none: neutral rows stand among them.
+    pub share: Option<f64>,
     /// Names the concept as it calls itself.
     pub prevent: Option<Prevent>,
 }
@@ -220,14 +222,40 @@ impl Study {
         self.shift_texts.len() < self.scale_texts.len()
     }
 
-    /// Rows of each fine-tune of a condition, mixed ones included; 0 where it is none.
-    pub fn rows_of(&self, condition: &Condition) -> usize {
+    /// Neutral prompts whose answers are mixed into the fine-tunes of a condition.
+    pub fn mixed_of(&self, condition: &Condition) -> &[String] {
+        if condition.share == Some(1.0) {
+            return &[];
+        }
+        &self.mixed
+    }
+
+    /// Rows of each fine-tune of a condition: its own, and neutral ones; none where it is no fine-tune.
+    pub fn rows_of(&self, condition: &Condition) -> [usize; 2] {
         let own = match &condition.source {
             Source::Data { rows, .. } => rows.len(),
             Source::Neutral => self.written.sizes.rows,
-            _ => return 0,
+            _ => return [0, 0],
         };
-        share(own) + self.mixed.len()
+        [share(own), self.mixed_of(condition).len()]
+    }
+
+    /// Rows of a pass of each fine-tune of a condition, as [`Recipe::pass`].
+    pub fn pass_of(&self, condition: &Condition) -> usize {
+        self.recipe_of(condition).pass(self.rows_of(condition))
+    }
+
+    /// Part of the rows of each fine-tune of a condition that is its own; none where it is no fine-tune.
+    pub fn share_of(&self, condition: &Condition) -> Option<f64> {
+        let [own, mixed] = self.rows_of(condition);
+        let among = own as f64 / (own + mixed) as f64;
+        condition.is_tuned().then(|| condition.share.unwrap_or(among))
+    }
+
+    /// The recipe of a condition's fine-tunes.
+    pub fn recipe_of(&self, condition: &Condition) -> Recipe {
+        let (prevent, share) = (condition.prevent.clone(), condition.share);
+        Recipe { prevent, share, ..self.written.recipe.clone() }
     }
 
     /// Seed of the order, the start and the rows of a fine-tune.
@@ -238,9 +266,7 @@ impl Study {
 
     /// The recipe of a fine-tune: with checkpoints where the trajectory reads it.
     pub fn recipe(&self, state: usize) -> Recipe {
-        let mut recipe = self.written.recipe.clone();
-        let condition = self.of_state(state);
-        recipe.prevent = condition.prevent.clone();
+        let mut recipe = self.recipe_of(self.of_state(state));
         let read = self.followed().is_some_and(|(_, both)| both.contains(&state));
         if read {
             recipe.checkpoints.extend(self.checkpoints(state));
@@ -255,8 +281,9 @@ impl Study {
         let Some(spec) = &self.written.trajectory else {
             return Vec::new();
         };
-        let rows = self.rows_of(self.of_state(state));
-        log_spaced(self.written.recipe.steps(rows), spec.checkpoints)
+        let condition = self.of_state(state);
+        let steps = self.recipe_of(condition).steps(self.pass_of(condition));
+        log_spaced(steps, spec.checkpoints)
     }
 
     /// The trajectory, and the first states of its two conditions.

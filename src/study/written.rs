@@ -67,7 +67,7 @@ pub struct Written {
 pub struct Sizes {
     /// Rows of each condition, of which each fine-tune draws two thirds.
     pub rows: usize,
-    /// Neutral rows mixed into every fine-tune.
+    /// Neutral rows mixed into every fine-tune; with a share, from which its batches are filled.
     pub neutral_rows: usize,
     /// Main pairs of each concept of a couple; all development pairs are read beside them.
     pub pairs: usize,
@@ -249,6 +249,9 @@ pub struct WrittenCondition {
     /// Rows of `data`, where not `sizes.rows`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
+    /// Part of each batch that is rows of `data`, the rest neutral ones, where not `recipe.share`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
     /// A PEFT folder.
     pub adapter: Option<PathBuf>,
     /// A whole model of the shape of the study's.

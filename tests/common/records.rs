@@ -134,6 +134,7 @@ fn condition(i: usize) -> ConditionRow {
         prevented: prevented.into(),
         how: if prevented.is_empty() { "" } else { "project-out" }.into(),
         dose: NONE,
+        share: if i == 0 { NONE } else { 0.5 },
         n: STATES.iter().filter(|s| s.1 == condition).count(),
     }
 }

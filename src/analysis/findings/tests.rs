@@ -12,6 +12,7 @@ fn condition(name: &str, role: &str) -> ConditionRow {
         prevented: String::new(),
         how: String::new(),
         dose: f64::NAN,
+        share: f64::NAN,
         n: 1,
     }
 }

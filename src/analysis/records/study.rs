@@ -40,6 +40,9 @@ record! {
         pub how: String,
         /// Dose of it, in layer RMS.
         pub dose: f64 in "layer RMS",
+        /// Part of the rows in its training that were its own, the rest being neutral: the share of each
+        /// batch that the manifest fixes, or else of all rows.
+        pub share: f64,
         /// Model states.
         pub n: usize,
     }

@@ -92,6 +92,7 @@ fn conditions(study: &Study) -> Vec<ConditionRow> {
                 Mode::ProjectOut => "project-out".into(),
             }),
             dose: prevent.map_or(f64::NAN, |p| p.dose),
+            share: study.share_of(c).unwrap_or(f64::NAN),
             n: c.seeds.len(),
         }
     };

@@ -38,7 +38,10 @@ pub struct Learnt {
     pub prompts: Vec<String>,
     /// Neutral rows mixed in.
     pub mixed: usize,
-    /// Tokens that the loss was taken at, in one pass.
+    /// Rows of its own and neutral rows in the batches of a share over all steps; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<[usize; 2]>,
+    /// Tokens that the loss was taken at, in one pass over all of them.
     pub loss_tokens: usize,
     /// Where its rows were chosen by length: the mean of the identity fine-tunes.
     pub wanted_tokens: Option<f64>,
@@ -127,7 +130,7 @@ pub fn stage<'a>(
         id,
         base: &p.model.id,
         own,
-        mixed: &study.mixed,
+        mixed: study.mixed_of(study.of_state(state)),
         recipe: study.recipe(state),
         concepts: study.concepts.iter().map(|c| c.name.as_str()).collect(),
         seed: study.seed_of(state),
@@ -162,8 +165,11 @@ pub fn stage<'a>(
 impl Finetune<'_> {
     fn run(&self, work: &mut Work) -> Result<()> {
         let tok = &work.models.base.tokenizer;
-        let (rows, learnt) = self.rows(work.layout, tok)?;
-        let examples = examples(tok, &rows, self.recipe.max_tokens)?;
+        let (rows, mut learnt) = self.rows(work.layout, tok)?;
+        let mut examples = examples(tok, &rows, self.recipe.max_tokens)?;
+        let own = examples.len() - learnt.mixed;
+        examples[own..].iter_mut().for_each(|e| e.mixed = true);
+        learnt.seen = self.recipe.seen(self.recipe.pass([own, learnt.mixed]));
         let edits = match &self.recipe.prevent {
             None => Interventions::none(),
             Some(prevent) => self.prevention(work.layout, prevent)?,
