@@ -326,6 +326,12 @@ fn cases() -> Vec<Case> {
         ),
         ("draws", Manifest("null = 100", "null = 120"), "report", "dose"),
         ("layers", Manifest("seed = 3", "layers = [1]\nseed = 3"), "dose", "behave-base"),
+        (
+            "a trace",
+            Manifest("[roles]", "[positions]\ntrace = true\n[roles]"),
+            "capture-keeper-s1",
+            "behave-keeper-s1",
+        ),
         ("doses", Manifest("[4.0]", "[2.0]"), "dose", "ablate-keeper-s1"),
     ]
 }
@@ -483,6 +489,8 @@ fn the_command_takes_the_rows_of_a_share_that_the_study_takes() {
 const LONGER: &str = r#"
 [conversations]
 folder = "talks"
+[positions]
+trace = true
 [trajectory]
 checkpoints = 3
 pairs = 8
@@ -534,6 +542,7 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("behaviour/conversations", "set", "spoken"),
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),
+        ("geometry/trace", "position", "response-q1"),
     ] {
         assert!(column(&h5, table, name).contains(&word.to_string()), "{table}");
     }
