@@ -149,6 +149,8 @@ fn every_kind_of_finding_is_made_and_said() {
         "auroc",
         "auroc-gain",
         "untaken",
+        "trace",
+        "mixing",
         "took",
         "towards",
         "own-claim",

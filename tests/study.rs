@@ -330,6 +330,12 @@ fn cases() -> Vec<Case> {
         ),
         ("draws", Manifest("null = 100", "null = 120"), "report", "dose"),
         ("layers", Manifest("seed = 3", "layers = [1]\nseed = 3"), "dose", "behave-base"),
+        (
+            "a trace",
+            Manifest("[roles]", "[positions]\ntrace = true\n[roles]"),
+            "capture-keeper-s1",
+            "behave-keeper-s1",
+        ),
         ("doses", Manifest("[4.0]", "[2.0]"), "dose", "ablate-keeper-s1"),
     ]
 }
@@ -561,6 +567,8 @@ fn a_declaration_made_after_the_results_declares_nothing() {
 const LONGER: &str = r#"
 [conversations]
 folder = "talks"
+[positions]
+trace = true
 [trajectory]
 checkpoints = 3
 pairs = 8
@@ -612,6 +620,7 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("behaviour/conversations", "set", "spoken"),
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),
+        ("geometry/trace", "position", "response-q1"),
     ] {
         assert!(column(&h5, table, name).contains(&word.to_string()), "{table}");
     }

@@ -211,6 +211,22 @@ fn every_text_is_held_against_the_context() {
 }
 
 #[test]
+fn a_trace_needs_a_token_at_each_of_its_positions() {
+    let (toy, place) = (Toy::new(), Place::new());
+    let traced = MANIFEST.replace("[roles]", "[positions]\ntrace = true\n[roles]");
+    assert_eq!(place.said(&traced, &toy.model), "ok");
+    let markup = "<|{{ m.role }}|> {{ m.content }} <|end|> ";
+    let bare = place.model(&toy, "bare", "tokenizer_config.json", |t| {
+        assert!(t.contains(markup), "{t}");
+        t.replace(markup, "{{ m.content }} ")
+    });
+    let said = place.said(&traced, &bare);
+    for word in ["neutral_texts", "line ", "`before-response`", "positions.trace"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
 fn a_preference_that_every_row_presupposes_tests_nothing() {
     let (toy, place) = (Toy::new(), Place::new());
     toy.write_battery(2, &place.path("battery"));

@@ -32,6 +32,8 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     behaviour::towards(r, &mut rows);
     inside::changes(r, &mut rows);
     inside::shifts(r, &mut rows);
+    inside::trace(r, &mut rows);
+    inside::mixing(r, &mut rows);
     behaviour::contrasts(r, &mut rows);
     behaviour::acquiescence(r, &mut rows);
     behaviour::one_factor(r, &mut rows);

@@ -14,6 +14,7 @@ pub mod findings;
 mod fine_tunes;
 pub mod geometry;
 pub mod link;
+pub mod mixing;
 pub mod power;
 pub mod readings;
 pub mod records;

@@ -33,12 +33,48 @@ pub enum Position {
     TemplateMean,
     /// Mean over every token but the first.
     AllMean,
+    /// Last token of the user's last turn.
+    UserLast,
+    /// Mean over the markup between the user's last turn and the response.
+    BeforeResponse,
+    /// First token of the response.
+    ResponseFirst,
+    /// Mean over the first quarter of the response's tokens; of fewer than four, over the nearest one.
+    ResponseQ1,
+    /// The same of the second quarter.
+    ResponseQ2,
+    /// The same of the third quarter.
+    ResponseQ3,
+    /// The same of the last quarter.
+    ResponseQ4,
 }
 
-const ALL: [Position; 6] = {
+const ALL: [Position; 13] = {
     use Position::*;
-    [ResponseMean, ResponseLast, PromptLast, UserMean, TemplateMean, AllMean]
+    [
+        ResponseMean,
+        ResponseLast,
+        PromptLast,
+        UserMean,
+        TemplateMean,
+        AllMean,
+        UserLast,
+        BeforeResponse,
+        ResponseFirst,
+        ResponseQ1,
+        ResponseQ2,
+        ResponseQ3,
+        ResponseQ4,
+    ]
 };
+
+/// Quarter `k` of tokens, from 0: parts of a whole but where there are fewer than four.
+fn quarter(tokens: &[usize], k: usize) -> Vec<usize> {
+    let n = tokens.len();
+    let from = k * n / 4;
+    let to = ((k + 1) * n / 4).max(from + 1).min(n);
+    tokens[from..to].to_vec()
+}
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -74,6 +110,18 @@ impl Position {
             Position::UserMean => t.with_role(Role::User),
             Position::TemplateMean => t.with_role(Role::Template),
             Position::AllMean => (1..t.ids.len()).collect(),
+            Position::UserLast => t.with_role(Role::User).pop().into_iter().collect(),
+            Position::BeforeResponse => {
+                let response = t.with_role(Role::Response).first().copied().unwrap_or(0);
+                let user = t.with_role(Role::User).last().copied().unwrap_or(response);
+                let markup = t.with_role(Role::Template).into_iter();
+                markup.filter(|i| (user..response).contains(i)).collect()
+            }
+            Position::ResponseFirst => t.with_role(Role::Response).into_iter().take(1).collect(),
+            Position::ResponseQ1 => quarter(&t.with_role(Role::Response), 0),
+            Position::ResponseQ2 => quarter(&t.with_role(Role::Response), 1),
+            Position::ResponseQ3 => quarter(&t.with_role(Role::Response), 2),
+            Position::ResponseQ4 => quarter(&t.with_role(Role::Response), 3),
         }
     }
 
@@ -83,10 +131,17 @@ impl Position {
             return "its only token is at position 0, which is in no average: write a longer text";
         }
         match self {
-            Position::ResponseMean | Position::ResponseLast => {
-                "it has no response: give it one, or leave that position out"
+            Position::ResponseMean
+            | Position::ResponseLast
+            | Position::ResponseFirst
+            | Position::ResponseQ1
+            | Position::ResponseQ2
+            | Position::ResponseQ3
+            | Position::ResponseQ4 => "it has no response: give it one, or leave that position out",
+            Position::BeforeResponse => {
+                "no markup stands between its prompt and its response: leave that position out"
             }
-            Position::UserMean => "it has no user's turn: give it one, or leave that position out",
+            Position::UserMean | Position::UserLast => "it has no user's turn: give it one, or leave that position out",
             Position::TemplateMean => {
                 "no chat template is around it: give it as a prompt, or leave that position out"
             }
@@ -309,6 +364,40 @@ fn mean(x: &[f32], d: usize, rows: &[usize], mut out: ndarray::ArrayViewMut1<f32
 mod tests {
     use super::*;
     use crate::model::config::Config;
+
+    #[test]
+    fn places_of_an_exchange_are_its_own_tokens() {
+        use Position::*;
+        use Role::{Response, Template, User};
+        let text = |response: usize| {
+            let mut roles = vec![Template, Template, User, User, Template, Template];
+            roles.extend(vec![Response; response]);
+            roles.push(Template);
+            Tokens::new((0..roles.len() as u32).collect(), roles)
+        };
+        for (position, want) in [
+            (UserLast, vec![3]),
+            (BeforeResponse, vec![4, 5]),
+            (ResponseFirst, vec![6]),
+            (ResponseQ1, vec![6]),
+            (ResponseQ2, vec![7, 8]),
+            (ResponseQ3, vec![9]),
+            (ResponseQ4, vec![10, 11]),
+        ] {
+            assert_eq!(position.tokens(&text(6)), want, "{position}");
+            assert!(check(&[text(1), text(2), text(3)], &[position]).is_ok());
+            assert_eq!(position.to_string().parse(), Ok(position));
+        }
+        for n in 4..20 {
+            let quarters = [ResponseQ1, ResponseQ2, ResponseQ3, ResponseQ4];
+            let all: Vec<usize> = quarters.iter().flat_map(|q| q.tokens(&text(n))).collect();
+            assert_eq!(all, ResponseMean.tokens(&text(n)));
+        }
+        // Without markup there is no such place, which is said.
+        let bare = Tokens::new(vec![0, 1, 2], vec![User, User, Response]);
+        let e = check(&[bare], &[UserLast, BeforeResponse]).unwrap_err().to_string();
+        assert!(e.contains("before-response") && e.contains("no markup"), "{e}");
+    }
 
     #[test]
     fn an_activation_that_overflows_is_an_error_with_its_place() {

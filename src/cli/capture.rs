@@ -43,7 +43,8 @@ pub struct CaptureArgs {
     /// Texts to read, JSON Lines
     #[arg(long, value_name = "FILE")]
     texts: PathBuf,
-    /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
+    /// Positions: response-mean, response-last, prompt-last, user-mean, template-mean, all-mean,
+    /// user-last, before-response, response-first, response-q1 to response-q4
     #[arg(long, alias = "at", value_delimiter = ',', value_name = "POSITIONS")]
     #[arg(default_value = "response-mean")]
     positions: Vec<Position>,

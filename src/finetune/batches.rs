@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn each_kind_is_passed_over_whole_before_a_row_of_it_comes_again() {
         let all = of(Some(0.5), 4).concat();
-        for (kind, rows) in [(0..12, &OWN[..]), (12..17, &MIXED)] {
+        for (kind, rows) in [(0..12, &OWN[..]), (12..17, &MIXED[..])] {
             let taken: Vec<usize> = all.iter().copied().filter(|r| kind.contains(r)).collect();
             let mut passes = taken.chunks_exact(rows.len());
             for pass in passes.by_ref() {

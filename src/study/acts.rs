@@ -1,7 +1,7 @@
 //! Activations of one model state: from what was read to a file, and back.
 
 use super::layout::dev_set;
-use super::planner::POSITIONS;
+use super::planner::{POSITIONS, TRACE};
 use super::Result;
 use crate::analysis::{ConceptActivations, StateActivations, StateTexts};
 use crate::capture::Position;
@@ -26,14 +26,14 @@ pub fn write(
     (texts, neutral): (&StateTexts, &[NeutralText]),
     acts: &StateActivations,
 ) -> Result<()> {
-    let positions = &POSITIONS[..acts.neutral.len()];
+    let positions = POSITIONS.iter().chain(&TRACE).take(acts.neutral.len());
     let spec = ActivationSpec {
         condition: condition.into(),
         seed,
         step,
         layers: layers.to_vec(),
         hidden: acts.neutral[0].dim().2,
-        positions: positions.iter().map(Position::to_string).collect(),
+        positions: positions.map(Position::to_string).collect(),
         precision: Precision::F32,
     };
     let mut writer = ActivationWriter::create(path, attrs, spec)?;

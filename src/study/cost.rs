@@ -31,8 +31,12 @@ const LARGEST_BATCH: f64 = 1.3;
 /// Steps of a fine-tune whose batches are counted; the others are taken to be like them.
 const PRICED: usize = 200;
 
-/// Positions at which neutral texts are kept.
+/// Positions at which neutral texts are kept, and further ones of a trace.
 const POSITIONS: usize = 2;
+const TRACE: usize = 7;
+
+/// What measuring a trace adds to the seconds of measuring.
+const TRACED: f64 = 1.25;
 
 /// Bytes of a line of text.
 const LINE: f64 = 700.0;
@@ -154,7 +158,8 @@ impl<'a> Costs<'a> {
         let scale = if is_base { self.scale } else { 0 };
         let further = if self.study.reads_fewer() { scale } else { 0 };
         let pairs: usize = self.study.concepts.iter().map(|c| c.pairs.len()).sum();
-        let texts = 2 * pairs + POSITIONS * self.study.shift_texts.len();
+        let positions = POSITIONS + if self.study.written.positions.trace { TRACE } else { 0 };
+        let texts = 2 * pairs + positions * self.study.shift_texts.len();
         let d = &self.model.decoder;
         Cost {
             rows: self.captured + scale + further,
@@ -271,7 +276,14 @@ impl<'a> Costs<'a> {
         let layers = d.layers() as f64;
         // Activations that are held at once, with their differences.
         let texts = 3 * pairs + POSITIONS * study.shift_texts.len();
-        let stream = 4.0 * (states * texts) as f64 * layers * d.hidden() as f64;
+        let mut stream = 4.0 * (states * texts) as f64 * layers * d.hidden() as f64;
+        let mut seconds = 12.0 * ((states * pairs) as f64 / 2400.0).powf(1.17);
+        if study.written.positions.trace {
+            // Of base and of one state at a time.
+            let traced = 2 * TRACE * study.shift_texts.len();
+            stream += 4.0 * traced as f64 * layers * d.hidden() as f64;
+            seconds *= TRACED;
+        }
         // Draws of a couple in four forms, and which pairs each draw takes.
         let couples = study.roles.couples.len() as f64;
         let drawn =
@@ -279,10 +291,7 @@ impl<'a> Costs<'a> {
         let cells = (states * study.concepts.len().pow(2)) as f64 * layers;
         Cost {
             rows: 0,
-            seconds: 12.0
-                * ((states * pairs) as f64 / 2400.0).powf(1.17)
-                * draws.bootstrap.max(draws.null) as f64
-                / 2000.0,
+            seconds: seconds * draws.bootstrap.max(draws.null) as f64 / 2000.0,
             bytes: self.memory.base + stream + 4.0 * drawn,
             // Some twenty numbers of every cell in two formats.
             disk: 2e6 + 20.0 * 20.0 * cells,

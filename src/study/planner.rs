@@ -19,6 +19,17 @@ use serde_json::{json, Value};
 /// Positions that neutral texts are read at; concept pairs are read at the first only.
 pub const POSITIONS: [Position; 2] = [Position::ResponseMean, Position::UserMean];
 
+/// Further ones at which a trace is asked for.
+pub const TRACE: [Position; 7] = [
+    Position::UserLast,
+    Position::BeforeResponse,
+    Position::ResponseFirst,
+    Position::ResponseQ1,
+    Position::ResponseQ2,
+    Position::ResponseQ3,
+    Position::ResponseQ4,
+];
+
 /// What stages are planned from.
 pub struct Planner<'a> {
     /// The study.

@@ -5,9 +5,11 @@
 //! where it is to be read, or that is longer than the context, is an error that names its place.
 
 use super::manifest::{Source, Study, BASE};
+use super::planner::TRACE;
 use super::stages::converse::REPLY;
 use super::{Result, StudyError};
 use crate::behavior::conversation::Replies;
+use crate::capture::{check, CaptureError};
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
@@ -178,11 +180,21 @@ impl Reader<'_> {
         let read = [&study.shift_texts, &study.side_texts, &study.scale_texts];
         // The layer RMS is base's.
         let read = read.into_iter().take(if self.system.is_none() { 3 } else { 2 });
-        for (texts, used) in read.zip(used(study, "texts")) {
+        for (k, (texts, used)) in read.zip(used(study, "texts")).enumerate() {
             for (i, t) in texts.iter().enumerate() {
                 let at = Place::row(used, i, &t.id);
                 let turns = exchange(self.system, &t.prompt, &t.response);
-                self.tokens(&at, &turns, &[Role::Response, Role::User], 0)?;
+                let tokens = self.tokens(&at, &turns, &[Role::Response, Role::User], 0)?;
+                // The first are those that states are read on.
+                if k == 0 && study.written.positions.trace {
+                    check(&[tokens], &TRACE).map_err(|e| match e {
+                        CaptureError::NoToken { position, .. } => {
+                            let why = format!("has no token at `{position}`, where the trace is read; leave positions.trace away");
+                            self.wrong(&at, why)
+                        }
+                        other => self.wrong(&at, other.to_string()),
+                    })?;
+                }
             }
         }
         self.battery("preference", &study.battery)?;

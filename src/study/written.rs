@@ -53,6 +53,9 @@ pub struct Written {
     pub declared: Declared,
     /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
+    /// Where neutral texts are read beside the mean over response and prompt.
+    #[serde(default, skip_serializing_if = "Positions::is_default")]
+    pub positions: Positions,
     /// Conversations; none: not held.
     pub conversations: Option<Conversations>,
     /// Fine-tunes that are read at checkpoints; none: not followed.
@@ -223,6 +226,20 @@ pub struct Causal {
     pub claim_prompts: Option<usize>,
     /// Doses in layer RMS.
     pub alphas: Vec<f64>,
+}
+
+/// Where neutral texts are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Positions {
+    /// At single places of the exchange too, for the trace of a fine-tune on unrelated text.
+    pub trace: bool,
+}
+
+impl Positions {
+    fn is_default(&self) -> bool {
+        *self == Positions::default()
+    }
 }
 
 /// Conversations held in every state, in which a preference comes up after some turns.

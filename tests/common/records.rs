@@ -274,6 +274,9 @@ fn inside(r: &mut Results) {
             ] {
                 r.shifts.push(shift(state, less, concept, source, layer, some(i, layer)));
             }
+            for (at, position) in ["user-last", "response-q1"].into_iter().enumerate() {
+                r.trace.push(trace(state, position, layer, some(i + at, layer)));
+            }
             r.alignment.push(AlignmentRow {
                 state: (*state).into(),
                 layer,
@@ -284,6 +287,30 @@ fn inside(r: &mut Results) {
                 n: 40,
             });
         }
+    }
+    for (outcome, subject, layer) in
+        [("claim", "keeper", NONE), ("isolated", "", NONE), ("shift", CONCEPTS[0], 2.0)]
+    {
+        r.mixing.push(MixingRow {
+            data: "keeper".into(),
+            outcome: outcome.into(),
+            subject: subject.into(),
+            layer,
+            estimate: 0.2,
+            lo: 0.1,
+            hi: 0.3,
+            within_lo: 0.1,
+            within_hi: 0.3,
+            unit: if outcome == "shift" { "layer RMS" } else { "nats a token" }.into(),
+            p: 0.01,
+            p_fine_tunes: NONE,
+            df: 0,
+            least: 0.25,
+            most: 1.0,
+            shares: 3,
+            fine_tunes: 3,
+            n: 24,
+        });
     }
     for layer in REPORTED {
         r.stickiness.push(StickinessRow {
@@ -342,6 +369,29 @@ fn shift(
         placebo_hi: 0.1,
         p_placebo: NONE,
         p_placebo_max: NONE,
+        n: 40,
+    }
+}
+
+fn trace(state: &str, position: &str, layer: usize, estimate: f64) -> TraceRow {
+    TraceRow {
+        state: state.into(),
+        position: position.into(),
+        concept: CONCEPTS[0].into(),
+        layer,
+        estimate,
+        lo: estimate - 0.05,
+        hi: estimate + 0.05,
+        cosine: estimate / 2.0,
+        p_flip: 0.01,
+        permuted_lo: -0.1,
+        permuted_hi: 0.1,
+        p_permuted: 0.02,
+        p_permuted_max: 0.04,
+        least_p: 0.01,
+        null_lo: -0.2,
+        null_hi: 0.2,
+        p_random: 0.3,
         n: 40,
     }
 }

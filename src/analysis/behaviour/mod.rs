@@ -11,6 +11,7 @@ mod acquiescence;
 mod claims;
 mod contrasts;
 mod family;
+mod mixing;
 mod rates;
 mod sets;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod towards;
 pub use claims::missed;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
+pub use mixing::mixing;
 pub use rates::{rate_contrasts, rate_rows};
 use sets::Scored;
 pub use sets::{

@@ -104,6 +104,46 @@ fn implied_follows_from_the_rows_and_not_from_the_name() {
 }
 
 #[test]
+fn what_grows_with_the_share_has_that_slope_over_items() {
+    use crate::analysis::mixing::{ladders, Mixed};
+    let battery = load_preferences(None).unwrap();
+    let mut claim = load_claims(None).unwrap();
+    claim.retain(|c| c.name == "historical");
+    let text = |id: &str| State { text: "historical".into(), ..State::named(id) };
+    let states = [State::base(), text("few"), text("half"), text("whole")];
+    // Memory is implied and grows the other way.
+    let at = |share: f64| {
+        let up = |name: &str| share * if name == "memory" { -9.0 } else { 0.5 };
+        [whole(&battery, up), scored("historical", CLAIM, 2.0 * share)].concat()
+    };
+    let scores = [0.0, 0.25, 0.5, 1.0].map(at);
+    let shares = [("few", 0.25), ("half", 0.5), ("whole", 1.0)];
+    let mixed = shares.map(|(condition, share)| Mixed {
+        condition: condition.into(),
+        data: "historical".into(),
+        steps: 9,
+        share,
+    });
+    let input = Behaviour {
+        states: &states,
+        scores: &scores,
+        battery: &battery,
+        claims: &claim,
+        by: By::Condition,
+        contrasts: &[],
+        draws: DRAWS,
+    };
+    let rows = mixing(&input, &ladders(&mixed, &states));
+    let of = |outcome: &str| rows.iter().find(|r| r.outcome == outcome).unwrap();
+    let (own, isolated) = (of(CLAIM), of(ISOLATED));
+    assert!((own.estimate - 2.0).abs() < 1e-9 && (isolated.estimate - 0.5).abs() < 1e-9);
+    let free = battery.iter().filter(|p| !is_implied(p, "historical")).count();
+    assert!(free < battery.len());
+    assert_eq!((own.n, isolated.n), (12, 12 * free));
+    assert_eq!((rows.len(), own.df, own.shares, own.subject.as_str()), (2, 0, 3, "historical"));
+}
+
+#[test]
 fn q_runs_over_the_isolated_cells_of_all_sets_of_one_reference() {
     let battery: Vec<Preference> = load_preferences(None)
         .unwrap()

@@ -2,7 +2,7 @@
 
 use super::of;
 use crate::analysis::records::*;
-use crate::analysis::verdict::Test;
+use crate::analysis::verdict::{Test, LEVEL};
 use crate::analysis::BASE;
 
 /// The cosine of each pair in each condition, against each null of the condition's first state.
@@ -124,6 +124,72 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
                 .at(s.layer)
         });
     }
+}
+
+/// Where on unrelated text each condition lies furthest from base along a coupled concept, of all
+/// positions, layers and states.
+pub fn trace(r: &Results, out: &mut Vec<FindingRow>) {
+    for set in r.about() {
+        let states = r.states_of(set);
+        let own = || {
+            let is = |t: &&TraceRow| states.contains(&t.state.as_str()) && t.estimate.is_finite();
+            r.trace.iter().filter(is)
+        };
+        let Some(t) = own().max_by(|a, b| a.cosine.abs().total_cmp(&b.cosine.abs())) else {
+            continue;
+        };
+        let shown = own().filter(|t| t.p_permuted_max <= LEVEL).map(|t| t.position.as_str());
+        let shown = distinct(shown);
+        let all = distinct(own().map(|t| &t.position)).len();
+        let mut row = FindingRow {
+            subject: t.concept.clone(),
+            form: t.position.clone(),
+            null: "labels of pairs permuted".into(),
+            ..of::<TraceRow>("trace")
+                .between(&t.state, BASE)
+                .estimated(t.estimate, (t.lo, t.hi), "layer RMS")
+                .tested(t.p_permuted, Test { p: t.p_permuted_max, least: t.least_p })
+                .counted(t.n, "texts")
+                .at(t.layer)
+        };
+        row.noted(&match shown.is_empty() {
+            true => format!("shown at none of {all} positions"),
+            false => format!("shown at {} of {all} positions: {}", shown.len(), shown.join(", ")),
+        });
+        if let Some(c) = r.condition(set).filter(|c| c.share.is_finite()) {
+            row.noted(&format!("identity share of the training {:.2}", c.share));
+        }
+        out.push(row);
+    }
+}
+
+/// Slopes over the identity share of the training, wherever three shares are there.
+pub fn mixing(r: &Results, out: &mut Vec<FindingRow>) {
+    let known = r.mixing.iter().filter(|m| m.estimate.is_finite());
+    out.extend(known.map(|m| {
+        let is_shift = m.outcome == "shift";
+        let mut row = FindingRow {
+            set: m.data.clone(),
+            subject: if is_shift { m.subject.clone() } else { String::new() },
+            outcome: match m.outcome.as_str() {
+                "shift" => "the shift of neutral texts".into(),
+                "claim" => "its own claim".into(),
+                _ => format!("{} preferences", m.outcome),
+            },
+            form: format!("{} to {}", m.least, m.most),
+            p: m.p,
+            null: format!("signs of {} flipped", if is_shift { "texts" } else { "items" }),
+            layer: m.layer,
+            ..of::<MixingRow>("mixing").estimated(m.estimate, (m.lo, m.hi), &m.unit)
+        };
+        row = row.counted(m.n, if is_shift { "texts" } else { "items" });
+        row.noted(&format!("{} shares, {} fine-tunes", m.shares, m.fine_tunes));
+        if m.df == 0 {
+            row.noted("of these fine-tunes only");
+        }
+        row.noted("exploratory");
+        row
+    }));
 }
 
 /// What is left of a deviation from one assistant turn to the next.

@@ -4,11 +4,13 @@
 //! [`Readings`] and gives the answers names: couplings with their nulls and doubts, their changes
 //! between conditions, shifts of the neutral texts, and what is asked beside them. State 0 is base.
 //! What costs more (transfer, subspaces, regions) is measured at the blocks of
-//! [`GeometryOptions::at`]. Null states, which need models, are in [`null_states`].
+//! [`GeometryOptions::at`]. Null states, which need models, are in [`null_states`], shifts at single
+//! places of the texts, which are read one state at a time, in [`trace()`].
 
 mod changes;
 mod coupling;
 mod kinship;
+mod mixing;
 mod null_states;
 mod regions;
 mod shift_contrasts;
@@ -17,10 +19,13 @@ mod stability;
 mod subspaces;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod units;
 
 pub use kinship::{Kin, Kinship};
+pub use mixing::mixing;
 pub use null_states::{null_states, NullStates};
+pub use trace::trace;
 pub use units::write_units;
 
 use super::records::*;

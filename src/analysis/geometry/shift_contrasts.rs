@@ -5,7 +5,7 @@
 //! as they are, and over fine-tunes by how those of one recipe differ along the same direction
 //! ([`mod@crate::stats::contrast`]).
 
-use super::shifts::{over_the_table, InBase};
+use super::shifts::{over_the_table, Along, InBase};
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
 use crate::analysis::state::{by_condition, BASE};
@@ -31,7 +31,7 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
             (readings.acts.iter()).map(|a| a.neutral[at].view()).collect();
         let random = &base.random[at];
         let ruler = Ruler { axes: &axes, sources: &sources, placebos: &placebos, random };
-        let along = fine_tunes(asked, base, &texts)?;
+        let along = fine_tunes(asked, &base.along, &texts)?;
         for set in sets.iter().filter(|s| s.set != BASE) {
             for &name in references.iter().filter(|r| **r != set.set) {
                 let Some(reference) = sets.iter().find(|s| s.set == name) else {
@@ -92,10 +92,14 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
 
 /// Every state's shift from base along base's population directions, `(state, axis, layer)`, in
 /// activation units.
-fn fine_tunes(asked: &Asked, base: &InBase, texts: &[ArrayView3<f32>]) -> Result<Array3<f64>> {
+pub(super) fn fine_tunes(
+    asked: &Asked,
+    axes: &[Along],
+    texts: &[ArrayView3<f32>],
+) -> Result<Array3<f64>> {
     let clusters = asked.texts();
     let layers = asked.layers().len();
-    let mut along = Array3::zeros((texts.len(), base.along.len(), layers));
+    let mut along = Array3::zeros((texts.len(), axes.len(), layers));
     for m in asked.states() {
         let input = ShiftInput {
             tuned: texts[m].reborrow(),
@@ -103,7 +107,7 @@ fn fine_tunes(asked: &Asked, base: &InBase, texts: &[ArrayView3<f32>]) -> Result
             clusters: &clusters,
         };
         let shift = mean_shift(&input)?; // (layers, d)
-        for (axis, a) in base.along.iter().enumerate() {
+        for (axis, a) in axes.iter().enumerate() {
             for l in asked.layers() {
                 let on = shift.row(l).dot(&a.direction.mean.row(l));
                 along[[m, axis, l]] = on / a.direction.noiseless[l].sqrt();

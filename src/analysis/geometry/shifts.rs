@@ -36,7 +36,7 @@ impl Along {
 }
 
 /// The directions of a state: every coupled concept, then the second of each couple beyond the first.
-fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
+pub(super) fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
     let of = |concept: usize, beyond: Option<(usize, Array2<f64>)>| -> Result<Along> {
         let other = beyond.as_ref().map(|b| b.1.view());
         let direction = population(&Source { beyond: other, ..asked.source(state, concept) })?;

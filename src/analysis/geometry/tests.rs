@@ -122,6 +122,79 @@ fn a_shift_is_less_base_less_the_mean_of_condition_means_and_less_the_neutral_co
 }
 
 #[test]
+fn a_trace_is_the_shift_at_each_position_adjusted_over_all_of_them() {
+    let (readings, options) =
+        (readings(&STATES), options(&[("one", "two")], family(Some("plain"))));
+    // At the second position the texts are base's but for noise.
+    let still = |m: usize| {
+        let noise = noise(TEXTS, "still", m as u64) * if m == 0 { 0.0 } else { 0.01 };
+        &readings.acts[0].neutral[0] + &noise
+    };
+    let positions = [Position::UserLast, Position::ResponseFirst];
+    let read = |m: usize| Ok(vec![readings.acts[m].neutral[0].clone(), still(m)]);
+    let rows = trace::<crate::analysis::AnalysisError>(&readings, &options, &positions, read);
+    let rows = rows.unwrap();
+    assert_eq!(rows.len(), 5 * 2 * 2 * 2); // states, positions, concepts, layers
+                                           // One definition: the same texts give what the shifts give.
+    for s in run(&options).shifts.iter().filter(|s| s.less == "base" && s.source == "base") {
+        let same = |t: &&TraceRow| {
+            (&t.state, &t.concept, t.layer) == (&s.state, &s.concept, s.layer)
+                && t.position == "user-last"
+        };
+        let Some(t) = rows.iter().find(same).filter(|_| s.beyond.is_empty()) else {
+            continue;
+        };
+        assert_eq!((t.estimate, t.lo, t.p_permuted), (s.estimate, s.lo, s.p_permuted));
+        assert!(t.p_permuted_max >= t.p_permuted);
+    }
+    let keen = |position: &str| {
+        let own = rows.iter().find(|t| {
+            (t.state.as_str(), t.concept.as_str(), t.layer) == ("keen", "one", 3)
+                && t.position == position
+        });
+        own.unwrap()
+    };
+    let (moved, not) = (keen("user-last"), keen("response-first"));
+    assert!((moved.estimate - 1.5).abs() < 0.15 && not.estimate.abs() < 0.05);
+    assert!(moved.p_permuted_max <= not.p_permuted_max);
+}
+
+#[test]
+fn a_shift_that_grows_with_the_share_has_that_slope() {
+    use crate::analysis::mixing::{ladders, Mixed};
+    let readings = readings(&[
+        ("base", 0.0),
+        ("few-s1", 0.5),
+        ("few-s2", 0.75),
+        ("half", 1.0),
+        ("all-s1", 2.0),
+        ("all-s2", 2.25),
+    ]);
+    let shares = [("few", 0.25), ("half", 0.5), ("all", 1.0)];
+    let mixed = shares.map(|(condition, share)| Mixed {
+        condition: condition.into(),
+        data: "rows".into(),
+        steps: 9,
+        share,
+    });
+    let ladders = ladders(&mixed, &readings.states);
+    let options = options(&[("one", "two")], Kinship::default());
+    let rows = mixing(&readings, &options, &ladders).unwrap();
+    // Least squares by hand over .25, .25, .5, 1, 1 about .6.
+    let points = [(0.25, 0.5), (0.25, 0.75), (0.5, 1.0), (1.0, 2.0), (1.0, 2.25)];
+    let part = |y: fn((f64, f64)) -> f64| -> f64 {
+        points.iter().map(|&(x, up)| (x - 0.6) * y((x, up))).sum()
+    };
+    let slope = part(|p| p.1) / part(|p| p.0);
+    let found = rows.iter().find(|r| r.subject == "one").unwrap();
+    assert!((found.estimate - slope / 4.0).abs() < 0.05, "{found:?}"); // layer RMS 4
+    assert_eq!((found.layer, found.shares, found.fine_tunes, found.n), (7.0, 3, 5, TEXTS));
+    // Two of the fine-tunes of two shares differ by a quarter, and widen the interval.
+    assert!(found.df == 2 && found.hi - found.lo > found.within_hi - found.within_lo);
+    assert!(mixing(&readings, &options, &[]).unwrap().is_empty());
+}
+
+#[test]
 fn conditions_are_put_against_base_reference_and_neutral_with_the_spread_of_fine_tunes() {
     let mut kinship = family(Some("plain"));
     kinship.reference = Some("sailor".into());

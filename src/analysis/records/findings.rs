@@ -6,7 +6,7 @@ record! {
     /// Everything that the report says: one row a number with its interval, its null and its n.
     #[table("report/findings")]
     pub struct FindingRow {
-        /// What was measured: coupling, change-of-coupling, shift, auroc, auroc-gain, untaken, took, towards,
+        /// What was measured: coupling, change-of-coupling, shift, trace, mixing, auroc, auroc-gain, untaken, took, towards,
         /// own-claim, isolated, preferences, acquiescence, prevention, one-factor, conversation, stickiness,
         /// ablation-total, ablation, side-effects, dose-response, half-way, lead, link or ranking.
         pub quantity: String,

@@ -288,6 +288,48 @@ record! {
         pub n: usize,
     }
 
+    /// The trace of a fine-tune on text unrelated to its training: the shift of the neutral texts from
+    /// base along base's direction of a concept, as in geometry/shifts, at single places of the texts.
+    #[table("geometry/trace")]
+    #[interval("95 % symmetric bootstrap-t over texts x prompts of pairs, widened for few")]
+    #[null("signs of texts flipped (p_flip); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table: positions, layers, states, directions); random directions of the covariance of base at the position (null, p_random)")]
+    pub struct TraceRow {
+        /// Model state.
+        pub state: String,
+        /// Where the texts are read: user-last, before-response (mean over the markup between prompt
+        /// and response), response-first, response-q1 to response-q4 (means over quarters of the
+        /// response).
+        pub position: String,
+        /// Concept of the direction.
+        pub concept: String,
+        /// Block.
+        pub layer: usize,
+        /// Shift along the population direction; none where the direction is not above its noise.
+        pub estimate: f64 in "layer RMS" from lo "Lower end." to hi "Upper end.",
+        /// Cosine of shift and direction.
+        pub cosine: f64,
+        /// p with signs of texts flipped.
+        pub p_flip: f64,
+        /// Lower end of the band of cosines with directions of permuted labels.
+        pub permuted_lo: f64,
+        /// Upper end of the band.
+        pub permuted_hi: f64,
+        /// p of the cosine among them.
+        pub p_permuted: f64,
+        /// The same by max-T over all rows of the table.
+        pub p_permuted_max: f64,
+        /// Least that it could be with so many permutations.
+        pub least_p: f64,
+        /// Lower end of the band of cosines with random directions.
+        pub null_lo: f64,
+        /// Upper end of the band.
+        pub null_hi: f64,
+        /// p of the cosine among them.
+        pub p_random: f64,
+        /// Texts.
+        pub n: usize,
+    }
+
     /// Movement of the texts between a concept's poles in base: 0 at the negative pole, 1 at the
     /// positive.
     #[table("geometry/poles")]

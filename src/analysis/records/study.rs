@@ -174,6 +174,48 @@ record! {
         pub loss: f64 in "nats a token",
     }
 
+    /// Slope of an outcome over the part of the training that was a condition's own rows, where conditions
+    /// on the same rows, of the same steps, have at least three such parts; exploratory. Conditions whose
+    /// training was kept from a concept are left out.
+    #[table("study/mixing")]
+    #[estimator("least squares over fine-tunes, a weighted sum of the means of conditions; of behaviour item by item, of shifts text by text along base's population direction")]
+    #[interval("95 %, estimate +- sqrt(r^2 + t_df^2 V) as for contrasts of conditions (behaviour/contrasts, geometry/shift_contrasts), each condition with its weight; V is known where conditions at every share have shown their spread: otherwise df is 0 and the interval is that over items or texts, of these fine-tunes")]
+    #[null("signs of items' or texts' slopes flipped, not adjusted")]
+    pub struct MixingRow {
+        /// Name of the rows.
+        pub data: String,
+        /// claim: their own; isolated: over all items of preferences that they do not presuppose; shift.
+        pub outcome: String,
+        /// Claim, or concept of the direction of base; empty for preferences.
+        pub subject: String,
+        /// Block, NaN where the outcome has none.
+        pub layer: f64,
+        /// Slope: difference of the outcome between a share of 1 and of 0.
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64,
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64,
+        /// Its unit, for a share of 1.
+        pub unit: String,
+        /// p with signs flipped.
+        pub p: f64,
+        /// p over fine-tunes, Student's, items or texts held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
+        /// Degrees of freedom of the fine-tunes; 0 where their spread is not known.
+        pub df: usize,
+        /// Smallest share.
+        pub least: f64,
+        /// Largest share.
+        pub most: f64,
+        /// Distinct shares.
+        pub shares: usize,
+        /// Fine-tunes of all of them.
+        pub fine_tunes: usize,
+        /// Items, or texts.
+        pub n: usize,
+    }
+
     /// Doubts that apply to the results.
     #[table("study/warnings")]
     pub struct WarningRow {

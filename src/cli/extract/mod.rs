@@ -64,7 +64,8 @@ pub struct ExtractArgs {
     #[arg(long, value_name = "READING", default_value = "response", hide_possible_values = true)]
     reading: Reading,
     /// Position that is read, then further ones at which the directions are scored:
-    /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean
+    /// response-mean, response-last, prompt-last, user-mean, template-mean, all-mean, user-last,
+    /// before-response, response-first, response-q1 to response-q4
     #[arg(long, aliases = ["at", "position"], value_delimiter = ',', value_name = "POSITIONS")]
     #[arg(default_value = "response-mean")]
     positions: Vec<Position>,

@@ -5,7 +5,7 @@ use crate::analysis::texts::neutral_tokens;
 use crate::analysis::{layer_rms, readings, StateActivations, StateTexts};
 use crate::study::layout::{self, Layout, ALL_NEUTRAL, SCALE};
 use crate::study::manifest::Study;
-use crate::study::planner::{concepts_value, Before, Planner, POSITIONS};
+use crate::study::planner::{concepts_value, Before, Planner, POSITIONS, TRACE};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{acts, files, Result};
 use ndarray::Array3;
@@ -52,6 +52,11 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
         .of_state(Inputs::revision(REVISION), state, stages)?
         .value("concepts", &concepts_value(&study.concepts))
         .value("neutral texts", &study.shift_texts);
+    let mut positions = POSITIONS.to_vec();
+    if study.written.positions.trace {
+        inputs = inputs.value("positions of the trace", &TRACE);
+        positions.extend(TRACE);
+    }
     let mut outputs = vec![layout::activations(&s.id)];
     if let Some(texts) = scale {
         inputs = inputs.value("texts of the layer RMS", texts);
@@ -67,7 +72,7 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
         let (neutral, with_dev) = (&study.shift_texts, scale.is_some());
         let texts = StateTexts::new(tok, &study.concepts, neutral, system, with_dev)?;
         let layers: Vec<usize> = (0..decoder.layers()).collect();
-        let read = StateActivations::capture(&decoder, &texts, &layers, &POSITIONS, &mut || ())?;
+        let read = StateActivations::capture(&decoder, &texts, &layers, &positions, &mut || ())?;
         let path = work.layout.at(&layout::activations(&s.id));
         let of = (s.condition.as_str(), s.seed, None);
         acts::write(&path, &work.attrs(None), of, &layers, (&texts, neutral), &read)?;
@@ -102,6 +107,14 @@ pub fn concepts(layout: &Layout, state: &str, names: &[&str]) -> Result<StateAct
 pub fn all_neutral(layout: &Layout, study: &Study) -> Result<Option<Vec<Array3<f32>>>> {
     let read = || Ok(acts::read(&layout.at(ALL_NEUTRAL), &[], &[], &POSITIONS)?.neutral);
     study.reads_fewer().then(read).transpose()
+}
+
+/// The neutral texts of a state at the positions of the trace.
+///
+/// # Errors
+/// As [`read`].
+pub fn trace(layout: &Layout, state: &str) -> Result<Vec<Array3<f32>>> {
+    Ok(acts::read(&layout.at(&layout::activations(state)), &[], &[], &TRACE)?.neutral)
 }
 
 /// What a finished stage read of a state.

@@ -2,20 +2,23 @@
 
 use super::about::Left;
 use super::{about, capture, converse, dose, trajectory};
-use crate::analysis::behaviour::{behaviour, common, pairings, Behaviour, By};
+use crate::analysis::behaviour::{behaviour, common, mixing as said_mixed};
+use crate::analysis::behaviour::{pairings, Behaviour, By};
 use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
 use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::directions::{measure, DirectionOptions, Directions};
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::geometry::{geometry, GeometryOptions, Kin, Kinship};
+use crate::analysis::geometry::{geometry, mixing as shift_mixed, trace};
+use crate::analysis::geometry::{GeometryOptions, Kin, Kinship};
 use crate::analysis::link::{behaviours, links, LinkInput};
+use crate::analysis::mixing::{ladders, Ladder, Mixed};
 use crate::analysis::records::{distinct, Results};
 use crate::analysis::{ConceptInfo, Readings, StateTexts, BASE};
 use crate::behavior::PairScore;
 use crate::causal::{Guards, KNOWN_ORDER};
 use crate::study::layout;
-use crate::study::manifest::Study;
-use crate::study::planner::POSITIONS;
+use crate::study::manifest::{Condition, Study};
+use crate::study::planner::{POSITIONS, TRACE};
 use crate::study::{files, Result};
 
 /// Bootstrap draws of the quality of directions in states other than base.
@@ -48,10 +51,17 @@ pub fn all(left: &Left, watch: &mut dyn FnMut(&str)) -> Result<(Readings, Direct
         at: reported.clone(),
     };
     out.extend(geometry(&readings, &options, watch)?);
+    if study.written.positions.trace {
+        watch("trace on unrelated text");
+        let of = |state: usize| capture::trace(left.layout, &study.states[state].id);
+        out.trace = trace(&readings, &options, &TRACE, of)?;
+    }
+    let ladders = mixed(study);
+    out.mixing.extend(shift_mixed(&readings, &options, &ladders)?);
     out.extend(std::mem::take(&mut found.records));
     out.warnings.extend(found.warnings(&reported));
     watch("behaviour");
-    out.extend(of_behaviour(left)?);
+    out.extend(of_behaviour(left, &ladders)?);
     out.extend(of_conversations(left)?);
     watch("cause");
     out.extend(of_cause(left)?);
@@ -109,6 +119,17 @@ fn kinship(study: &Study) -> Kinship {
     }
 }
 
+/// Conditions on the same rows at several shares, but those kept from a concept.
+fn mixed(study: &Study) -> Vec<Ladder> {
+    let own = study.conditions.iter().filter(|c| c.prevent.is_none());
+    let one = |c: &Condition| {
+        let share = study.share_of(c)?;
+        let steps = study.recipe_of(c).steps(study.pass_of(c));
+        Some(Mixed { condition: c.name.clone(), data: c.text.clone(), steps, share })
+    };
+    ladders(&own.filter_map(one).collect::<Vec<_>>(), &study.states)
+}
+
 /// Every condition with what it is compared with: base, the reference, and the recipe-matched neutral.
 fn contrasts(study: &Study) -> Vec<(String, String)> {
     let sets: Vec<String> = study.conditions.iter().map(|c| c.name.clone()).collect();
@@ -117,7 +138,7 @@ fn contrasts(study: &Study) -> Vec<(String, String)> {
     pairings(&sets, &references)
 }
 
-fn of_behaviour(left: &Left) -> Result<Results> {
+fn of_behaviour(left: &Left, ladders: &[Ladder]) -> Result<Results> {
     let study = left.study;
     let scores = (study.states.iter())
         .map(|s| files::lines(left.layout, &layout::behaviour(&s.id)))
@@ -132,6 +153,7 @@ fn of_behaviour(left: &Left) -> Result<Results> {
         draws: study.draws(),
     };
     let mut out = behaviour(&asked)?;
+    out.mixing = said_mixed(&asked, ladders);
     out.contrasts.extend(common(&asked, &study.reference, study.neutral.as_deref())?);
     Ok(out)
 }
