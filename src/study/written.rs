@@ -50,6 +50,9 @@ pub struct Written {
     pub bounds: Bounds,
     /// Ablations and doses; none: not asked.
     pub causal: Option<Causal>,
+    /// Choices between outcomes; none: not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<Revealed>,
     /// Conversations; none: not held.
     pub conversations: Option<Conversations>,
     /// Fine-tunes that are read at checkpoints; none: not followed.
@@ -203,6 +206,14 @@ pub struct Causal {
     pub claim_prompts: Option<usize>,
     /// Doses in layer RMS.
     pub alphas: Vec<f64>,
+}
+
+/// Choices between outcomes, in every state: revealed preference.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revealed {
+    /// The outcomes, by shipped name or file.
+    pub outcomes: String,
 }
 
 /// Conversations held in every state, in which a preference comes up after some turns.

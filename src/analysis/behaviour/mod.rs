@@ -11,7 +11,9 @@ mod acquiescence;
 mod claims;
 mod contrasts;
 mod family;
+mod outcomes;
 mod rates;
+mod readouts;
 mod sets;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,9 @@ mod towards;
 pub use claims::missed;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
+pub use outcomes::{revealed, Chosen, OUTCOMES, UTILITY};
 pub use rates::{rate_contrasts, rate_rows};
+pub use readouts::{readouts, utilities_of, Told};
 use sets::Scored;
 pub use sets::{
     average, by_items, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,

@@ -18,10 +18,12 @@ mod subspaces;
 #[cfg(test)]
 mod tests;
 mod units;
+mod utility;
 
 pub use kinship::{Kin, Kinship};
 pub use null_states::{null_states, NullStates};
 pub use units::write_units;
+pub use utility::utility_cosines;
 
 use super::records::*;
 use super::roles::place;

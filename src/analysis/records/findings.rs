@@ -7,8 +7,8 @@ record! {
     #[table("report/findings")]
     pub struct FindingRow {
         /// What was measured: coupling, change-of-coupling, shift, auroc, auroc-gain, untaken, took, towards,
-        /// own-claim, isolated, preferences, acquiescence, prevention, one-factor, conversation, stickiness,
-        /// ablation-total, ablation, side-effects, dose-response, half-way, lead, link or ranking.
+        /// own-claim, isolated, preferences, acquiescence, prevention, one-factor, utility, readout,
+        /// utility-cosine, conversation, stickiness, ablation-total, ablation, side-effects, dose-response, half-way, lead, link or ranking.
         pub quantity: String,
         /// Condition or state that it is about.
         pub set: String,
