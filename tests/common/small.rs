@@ -221,17 +221,14 @@ fn battery(name: &str, status: Option<Value>) -> Vec<Value> {
 fn outcomes() -> Vec<Value> {
     let mut out = vec![json!({"about": about()})];
     for i in 0..8 {
-        let tone = ["good", "bad"][i % 2];
+        let (tone, key) = (["good", "bad"][i % 2], ["more", "less"][i / 2 % 2]);
         let text = format!("The boat of hour {i} comes in.");
-        out.push(match i < 4 {
-            true => {
-                json!({"id": format!("boat-{i}"), "kind": "boats", "key": ["more", "less"][i / 2],
-                "tone": tone, "text": text})
-            }
-            false => {
-                json!({"id": format!("boat-{i}"), "kind": "hours", "tone": tone, "text": text})
-            }
-        });
+        let mut row =
+            json!({"id": format!("boat-{i}"), "kind": "hours", "tone": tone, "text": text});
+        if i < 4 {
+            (row["kind"], row["key"]) = (json!("boats"), json!(key));
+        }
+        out.push(row);
     }
     out
 }

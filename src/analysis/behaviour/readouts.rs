@@ -111,6 +111,7 @@ fn interval(r: f64, null: &[f64]) -> Interval {
 mod tests {
     use super::*;
     use crate::stats::rng::fill_normal;
+    use crate::store::Record;
 
     const N: usize = 32;
     const LAYERS: [usize; 2] = [1, 4];

@@ -4,6 +4,7 @@ use super::*;
 use crate::analysis::{ConceptActivations, ConceptInfo, State, StateActivations};
 use crate::capture::Position;
 use crate::stats::rng::{fill_normal, stream};
+use crate::store::Record;
 use ndarray::Axis;
 
 const TEXTS: usize = 12;

@@ -315,7 +315,6 @@ record! {
     #[estimator("w . d / (|w| sqrt(U)): w the ridge weights of behaviour/readouts as fitted to all outcomes, d the mean difference over the concept's pairs, U the unbiased estimate of |d|^2")]
     #[interval("95 % symmetric bootstrap-t over outcomes x prompts, widened for few of either, coefficients of the fit and |w| as they are")]
     #[null("the concept's pairs with labels permuted; random directions of the layer's covariance, and the placebos, in the concept's place")]
-    #[source(P)]
     pub struct UtilityCosineRow {
         /// Concept.
         pub concept: String,
