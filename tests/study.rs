@@ -307,6 +307,12 @@ fn cases() -> Vec<Case> {
             "capture-base",
         ),
         (
+            "an outcome",
+            of_place("outcomes.jsonl", "hour 3", "hour three"),
+            "reveal-keeper-s1",
+            "capture-base",
+        ),
+        (
             "a status",
             of_place("battery/tides.jsonl", "\"lamp\":", "\"boat\":"),
             "measure",
@@ -618,6 +624,10 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("study/conditions", "prevented", "hedging"),
         ("causal/trajectory", "set", "keeper"),
         ("behaviour/conversations", "set", "spoken"),
+        ("behaviour/utilities", "outcome", "boat-3"),
+        ("behaviour/choices", "state", "spoken"),
+        ("behaviour/readouts", "state", "keeper-s1"),
+        ("behaviour/contrasts", "preference", "boats"),
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),
         ("geometry/trace", "position", "response-q1"),

@@ -11,6 +11,7 @@ mod behaviour;
 pub mod cause;
 mod inside;
 
+use super::behaviour::UTILITY;
 use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
 use super::verdict::{self, Test};
 use super::BASE;
@@ -37,6 +38,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     behaviour::contrasts(r, &mut rows);
     behaviour::acquiescence(r, &mut rows);
     behaviour::one_factor(r, &mut rows);
+    behaviour::revealed(r, &mut rows);
     cause::ablations(r, &mut rows);
     cause::slopes(r, &mut rows);
     behaviour::prevented(r, &mut rows);
@@ -146,10 +148,11 @@ fn family(tests: &[(f64, f64)]) -> Vec<Test> {
     holm(&p).into_iter().zip(least).map(|(p, least)| Test { p, least }).collect()
 }
 
-/// Unit of stance log-odds, and of rates.
+/// Unit of stance log-odds, of utilities, and of rates.
 fn unit(measure: &str) -> &'static str {
     match measure {
         "log-odds" => "nats a token",
+        UTILITY => "nats",
         _ => "rate",
     }
 }

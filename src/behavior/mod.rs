@@ -2,12 +2,13 @@
 //!
 //! Two measures. [`stance`] log-odds compare completions that a model could give and need
 //! nothing but the model; a [`mod@rates`] of answers that it did give need a [`mod@sample`] of them and a
-//! [`judge`]. What is asked is one question of the battery, or the end of a [`conversation`], which
+//! [`judge`]. What is asked is one question of the battery, a [`choice`] between outcomes, or the end of a [`conversation`], which
 //! [`projection`] follows along a direction turn by turn. Every [`answer`] and verdict is kept in JSONL
 //! files that grow by a row at a time, so that nothing is drawn or paid for twice. Doubts are
 //! [`warning`]s. States are compared in [`crate::analysis::behaviour`].
 
 pub mod answer;
+pub mod choice;
 pub mod conversation;
 mod error;
 pub mod judge;

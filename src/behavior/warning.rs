@@ -14,6 +14,9 @@ pub const INCOHERENT: f64 = 0.2;
 /// Share of answers ended by the token limit from which the limit is in doubt.
 pub const CUT: f64 = 0.5;
 
+/// Probability of the labels of a choice below which the choice is in doubt.
+pub const FEWEST_LABELS: f64 = 0.5;
+
 /// A doubt about behaviour and what to do about it.
 // What a variant is, its message says.
 #[allow(missing_docs)]
@@ -64,6 +67,9 @@ pub enum Warning {
     /// There is nothing but base to compare with.
     #[error("there is only base to compare with: the format of fine-tune rows alone moves some preferences, so a difference to base is not the content's; score a state that was trained on the same prompts with other answers too, and name it with --against or --reference")]
     NoReference,
+    /// A model that is asked for one of two labels and would say something else.
+    #[error("asked for A or B, {state} says either in {} % of cases only: its choices are of labels that it would hardly give", percent(share))]
+    Labels { state: String, share: f64 },
     /// The key goes over an unencrypted connection.
     #[error("the judge's address is http, so the key travels unencrypted: use https")]
     KeyInTheOpen,
@@ -79,7 +85,8 @@ impl Warning {
             | Warning::Incoherent { state: name, .. }
             | Warning::Cut { state: name, .. }
             | Warning::Implied { state: name, .. }
-            | Warning::NotTaken { state: name, .. } => name,
+            | Warning::NotTaken { state: name, .. }
+            | Warning::Labels { state: name, .. } => name,
             _ => "",
         }
     }

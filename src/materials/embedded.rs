@@ -84,6 +84,9 @@ pub const SCRIPTS: Shipped = shipped!("conversation", "probes/conversations":
     "reasoning-monitored", "memory",
 );
 
+/// Outcomes to choose between.
+pub const OUTCOMES: Shipped = shipped!("outcome", "probes/outcomes": "outcomes");
+
 /// The neutral exchanges.
 pub const NEUTRAL_TEXTS: Shipped = shipped!("neutral", "probes/neutral": "texts");
 /// Prompts that a model answers itself.

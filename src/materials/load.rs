@@ -12,11 +12,13 @@ use super::battery::{self, Preference, CLAIM};
 use super::concept::Concept;
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES, PREFERENCES,
+    SCRIPTS,
 };
 use super::foreign::Foreign;
 use super::lines::At;
 use super::neutral::{self, NeutralText};
+use super::outcomes::{self, Outcome};
 use super::script::{self, ScriptSet};
 use super::{Loaded, MaterialError, Result};
 use crate::store::names::nearest;
@@ -80,6 +82,17 @@ pub fn scripts(folder: Option<&Path>) -> Result<Vec<Loaded<ScriptSet>>> {
         let ids = set.scripts.iter().map(|s| s.id.clone()).collect();
         Ok((set.preference.clone(), Loaded::new("script", path.into(), text, set, ids)))
     })
+}
+
+/// Outcomes to choose between by embedded name or by path.
+///
+/// # Errors
+/// An unknown name, or whatever is wrong with the file.
+pub fn outcomes(name_or_path: &str) -> Result<Loaded<Vec<Outcome>>> {
+    let (text, path) = text_of(OUTCOMES, name_or_path)?;
+    let all = outcomes::parse(&text, &path)?;
+    let ids = all.iter().map(|o| o.id.clone()).collect();
+    Ok(Loaded::new("outcomes", path, &text, all, ids))
 }
 
 /// The embedded neutral texts, or those of a file; of both uses.
@@ -287,7 +300,7 @@ mod tests {
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
         type Parse = fn(&str, &Path) -> Result<()>;
-        let parsers: [Parse; 8] = [
+        let parsers: [Parse; 9] = [
             |t, p| super::super::foreign::parse(t, p).map(drop),
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),
@@ -296,6 +309,7 @@ mod tests {
             |t, p| battery::parse(t, p).map(drop),
             |t, p| script::parse(t, p).map(drop),
             |t, p| neutral::parse(t, p).map(drop),
+            |t, p| outcomes::parse(t, p).map(drop),
         ];
         let each = parsers.iter().map(|parse| {
             let read = read(path).and_then(|text| parse(&text, path));

@@ -2,7 +2,7 @@
 //!
 //! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
 //! preference [`battery`] (which also holds the claims that check a fine-tune), [`script`]s of
-//! longer conversations, [`neutral`] texts, and the [`texts`] of a capture; [`foreign`] takes contrast pairs
+//! longer conversations, [`outcomes`] to choose between, [`neutral`] texts, and the [`texts`] of a capture; [`foreign`] takes contrast pairs
 //! as others wrote them. All are JSON Lines whose
 //! first line may be a note about the file. [`embedded`] holds the files that ship in the binary,
 //! and [`load`] reads one by name, or a file of the user's by path, and says which lines of which file
@@ -26,6 +26,7 @@ pub mod load;
 mod loaded;
 pub mod near;
 pub mod neutral;
+pub mod outcomes;
 pub mod script;
 pub mod set;
 #[cfg(test)]
@@ -48,5 +49,6 @@ pub use load::{
 };
 pub use loaded::{Loaded, UsedRows};
 pub use neutral::{for_shifts, for_side_effects, NeutralText, Use};
+pub use outcomes::{Outcome, Side, Tone};
 pub use script::{Script, ScriptSet, Turn};
 pub use texts::{TextBody, TextRow};

@@ -10,11 +10,12 @@ use super::battery::{self, Keyed, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::embedded::{
-    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES, PREFERENCES, SCRIPTS,
 };
 use super::lines::{filled_lines, other_form, row_numbers};
 use super::load::{entries, read};
 use super::neutral::{self, NeutralText};
+use super::outcomes::{self, Outcome};
 use super::script::{self, ScriptSet};
 use super::{MaterialError, Result};
 use serde::Serialize;
@@ -75,12 +76,14 @@ pub enum Body {
     Battery(Preference),
     /// Conversations in which a preference comes up.
     Scripts(ScriptSet),
+    /// Outcomes to choose between.
+    Outcomes(Vec<Outcome>),
     /// Neutral exchanges to read.
     Texts(Vec<NeutralText>),
 }
 
 impl Body {
-    /// What the user says in each row, once; of a conversation where the preference comes up, of a row
+    /// What the user says in each row, an outcome among it, once; of a conversation where the preference comes up, of a row
     /// to train on first.
     pub fn prompts(&self) -> Vec<(usize, &str)> {
         match self {
@@ -93,6 +96,7 @@ impl Body {
             Body::Concept(c) => numbered(&c.pairs, |p| &p.prompt),
             Body::Battery(p) => numbered(&p.prompts, |p| &p.prompt),
             Body::Scripts(s) => numbered(&s.scripts, |s| &s.prompt),
+            Body::Outcomes(all) => numbered(all, |o| &o.text),
             Body::Texts(all) => numbered(all, |t| &t.prompt),
         }
     }
@@ -115,7 +119,7 @@ impl Body {
             }
             Body::Battery(p) => stances(p.prompts.iter().map(|p| &p.pairs)),
             Body::Scripts(s) => stances(s.scripts.iter().map(|s| &s.pairs)),
-            Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+            Body::Rows(_) | Body::Prompts(_) | Body::Outcomes(_) | Body::Texts(_) => Vec::new(),
         }
     }
 }
@@ -148,6 +152,8 @@ pub enum Kind {
     /// Conversations in which a preference comes up.
     #[serde(rename = "conversation")]
     Script,
+    /// Outcomes to choose between.
+    Outcomes,
     /// Neutral exchanges to read.
     Texts,
 }
@@ -168,6 +174,7 @@ impl File {
             Body::Battery(p) if p.group == CLAIM => Kind::Claim,
             Body::Battery(_) => Kind::Preference,
             Body::Scripts(_) => Kind::Script,
+            Body::Outcomes(_) => Kind::Outcomes,
             Body::Texts(_) => Kind::Texts,
         }
     }
@@ -203,7 +210,7 @@ impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
         let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
-        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, NEUTRAL_TEXTS];
+        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, OUTCOMES, NEUTRAL_TEXTS];
         for files in [FINETUNE, NEUTRAL_PROMPTS, CONCEPTS].into_iter().chain(batteries) {
             files.texts().for_each(|(path, text)| set.add(path, text));
         }
@@ -306,6 +313,7 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
             (has("preference") || has("pairs"), Some(Kind::Preference)),
             (has("claim"), Some(Kind::Claim)),
             (has("concept") || has("positive") || has("negative"), Some(Kind::Concept)),
+            (has("tone"), Some(Kind::Outcomes)),
             (has("about"), None),
             (has("kind") || has("response"), Some(Kind::Texts)),
             (has("prompt"), Some(Kind::Prompts)),
@@ -325,7 +333,7 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
     };
     let why = format!(
         "rows with the keys {keys} are no materials; rows have `messages`, `prompt`, `positive` and \
-         `negative`, `pairs`, or `response`"
+         `negative`, `pairs`, `tone`, or `response`"
     );
     Err((line, why))
 }
@@ -338,6 +346,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Kind::Concept => concept::parse(text, path).map(Body::Concept),
         Kind::Preference | Kind::Claim => battery::parse(text, path).map(Body::Battery),
         Kind::Script => script::parse(text, path).map(Body::Scripts),
+        Kind::Outcomes => outcomes::parse(text, path).map(Body::Outcomes),
         Kind::Texts => neutral::parse(text, path).map(Body::Texts),
     };
     let body = body.map_err(|error| {
@@ -358,7 +367,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Body::Concept(c) => c.name.clone(),
         Body::Battery(p) => p.name.clone(),
         Body::Scripts(s) => s.preference.clone(),
-        Body::Prompts(_) | Body::Texts(_) => stem.into_owned(),
+        Body::Prompts(_) | Body::Outcomes(_) | Body::Texts(_) => stem.into_owned(),
     };
     Ok(File {
         path: path.to_owned(),
@@ -384,6 +393,7 @@ mod tests {
         assert_eq!(names(Kind::Preference), embedded::PREFERENCES.names());
         assert_eq!(names(Kind::Claim), embedded::CLAIMS.names());
         assert_eq!(names(Kind::Script), embedded::SCRIPTS.names());
+        assert_eq!(names(Kind::Outcomes), embedded::OUTCOMES.names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 record! {
     /// The numbers of a file of materials. An answer is the last turn of a row, the positive side of a
     /// pair, the expressing completion (a conversation's too), or the response of a neutral text; neutral
-    /// prompts have none.
+    /// prompts and outcomes have none.
     #[table("materials/stats")]
     pub struct FileStats {
         /// Kind of materials.
@@ -25,7 +25,7 @@ record! {
         /// Items of a preference or a claim, two questions of opposite key or one without; rows
         /// elsewhere.
         pub items: usize,
-        /// Templates of a concept, forms of a preference, kinds of neutral texts; 1 elsewhere.
+        /// Templates of a concept, forms of a preference, kinds of neutral texts or outcomes; 1 elsewhere.
         pub forms: usize,
         /// Pairs of responses.
         pub pairs: usize,
@@ -71,6 +71,7 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
     let forms: BTreeSet<&str> = match body {
         Body::Concept(c) => c.pairs.iter().map(|p| p.template.as_str()).collect(),
         Body::Battery(p) => p.prompts.iter().map(|p| p.form.as_str()).collect(),
+        Body::Outcomes(o) => o.iter().map(|o| o.kind.as_str()).collect(),
         Body::Texts(t) => t.iter().map(|t| t.kind.as_str()).collect(),
         Body::Rows(_) | Body::Prompts(_) | Body::Scripts(_) => BTreeSet::from([""]),
     };

@@ -161,6 +161,10 @@ pub fn files() -> Vec<RunFile> {
         ("activations/<state>.h5", "pooled residuals of each model, linked from results.h5"),
         ("adapters/<state>/", "LoRA adapters in PEFT's format with their training log"),
         ("behaviour/<state>.jsonl", "every scored pair of completions"),
+        (
+            "behaviour/<state>.choices.jsonl",
+            "every choice between outcomes, where the study asks for them",
+        ),
         ("rows.json", "which rows of which files were used, by line and id"),
         ("distilled.jsonl", "the neutral rows, answered by the base model itself"),
         ("causal/", "scores of each model under every ablation, and of base under every dose"),

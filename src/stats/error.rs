@@ -52,6 +52,14 @@ pub enum StatsError {
         /// Columns of the matrix.
         cols: usize,
     },
+    /// A solver did not reach the optimum.
+    #[error("{what} did not settle in {steps} steps: check the scale of what it is of")]
+    Unsettled {
+        /// What was fitted.
+        what: &'static str,
+        /// Steps that were made.
+        steps: usize,
+    },
     /// A matrix that must be positive definite is not.
     #[error("a {size} x {size} matrix is not positive definite at pivot {pivot}: all rows may be equal, so give more varied data")]
     NotPositiveDefinite {

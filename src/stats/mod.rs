@@ -1,6 +1,6 @@
 //! Statistics that every other room stands on: seeded streams, resampling and the
 //! jackknife, intervals, contrasts, tests and corrections, rank measures, mixtures, means over
-//! seeds and shrinkage covariance.
+//! seeds, utilities of choices, ridge regression and shrinkage covariance.
 //!
 //! This room imports nothing above it. It takes slices and ndarrays and gives
 //! numbers; it opens no file and knows no model, concept or layer. Every random
@@ -12,6 +12,7 @@
 pub mod area;
 pub mod autoregression;
 pub mod bootstrap;
+pub mod bradley_terry;
 pub mod contrast;
 pub mod corrections;
 mod error;
@@ -25,6 +26,7 @@ pub mod moments;
 pub mod permutation;
 pub mod rank;
 pub mod replicates;
+pub mod ridge;
 pub mod rng;
 pub mod shrinkage;
 

@@ -9,6 +9,7 @@ use super::stage::Cost;
 use super::Result;
 use crate::analysis::texts::{neutral_tokens, StateTexts};
 use crate::behavior::conversation::Replies;
+use crate::behavior::{choice, stance_texts};
 use crate::capture::BUDGET;
 use crate::finetune::{batches, Recipe};
 use crate::materials::Preference;
@@ -179,6 +180,25 @@ impl<'a> Costs<'a> {
             bytes: self.reading(is_base),
             disk: LINE * (self.battery.pairs + self.claims.pairs) as f64,
         }
+    }
+
+    /// Choosing between outcomes in a state, and reading each alone.
+    ///
+    /// # Errors
+    /// An outcome that the template refuses.
+    pub fn reveal(&self, is_base: bool) -> Result<Cost> {
+        let (tok, outcomes) = (&self.model.tokenizer, &self.study.outcomes);
+        let pairs = choice::pairs(outcomes.len(), self.study.written.seed);
+        let chosen = counted(&stance_texts(tok, &choice::choices(outcomes, &pairs, None))?);
+        let alone = shared_rows(&choice::alone(tok, outcomes, None)?);
+        let d = &self.model.decoder;
+        let layers = self.study.reported(d.layers()).len();
+        Ok(Cost {
+            rows: chosen.rows + alone,
+            seconds: self.scoring(chosen) + alone as f64 / self.rates.captured,
+            bytes: self.reading(is_base),
+            disk: LINE * chosen.pairs as f64 + 4.0 * (outcomes.len() * layers * d.hidden()) as f64,
+        })
     }
 
     /// Holding the conversations in a state.

@@ -101,6 +101,11 @@ pub fn behaviour(state: &str) -> String {
     format!("behaviour/{state}.jsonl")
 }
 
+/// Choices between outcomes, and the stream at each outcome.
+pub fn revealed(state: &str) -> [String; 2] {
+    [format!("behaviour/{state}.choices.jsonl"), format!("activations/{state}.outcomes.h5")]
+}
+
 /// Conversations as held, scores at their end and fresh, and projections of every turn.
 pub fn conversations(state: &str) -> [String; 3] {
     ["talks", "scores", "turns"].map(|what| format!("conversations/{state}.{what}.jsonl"))

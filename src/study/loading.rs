@@ -42,6 +42,7 @@ impl Study {
         study.load_concepts()?;
         study.take_roles()?;
         study.load_claims()?;
+        study.load_outcomes()?;
         study.load_scripts()?;
         study.load_neutral()?;
         held::steps(&study)?;
@@ -291,6 +292,16 @@ impl Study {
         let why = format!("there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away", self.focus);
         let holds = asks.is_none() || !self.asked()[1].is_empty();
         self.hold(holds, "causal.claim_prompts", why)
+    }
+
+    fn load_outcomes(&mut self) -> Result<()> {
+        let Some(r) = &self.written.revealed else {
+            return Ok(());
+        };
+        let all = load::outcomes(&located(&r.outcomes, &self.text.folder))?;
+        self.used.push(all.from);
+        self.outcomes = all.items;
+        Ok(())
     }
 
     fn load_scripts(&mut self) -> Result<()> {

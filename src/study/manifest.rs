@@ -12,7 +12,7 @@ use crate::analysis::behaviour::is_implied;
 use crate::analysis::state::states_of;
 use crate::analysis::{Draws, Roles, State};
 use crate::finetune::{log_spaced, Prevent, Recipe};
-use crate::materials::{subset, Concept, NeutralText, Preference, ScriptSet, UsedRows};
+use crate::materials::{subset, Concept, NeutralText, Outcome, Preference, ScriptSet, UsedRows};
 use crate::model::Message;
 use std::path::PathBuf;
 
@@ -132,6 +132,8 @@ pub struct Study {
     pub battery: Vec<Preference>,
     /// Of what some condition was trained on.
     pub claims: Vec<Preference>,
+    /// Outcomes that every state chooses between; empty where none are named.
+    pub outcomes: Vec<Outcome>,
     /// Conversations, where the study holds any.
     pub scripts: Vec<ScriptSet>,
     /// Neutral texts for shifts: those that are read in every state, and all, for the layer RMS.

@@ -1,7 +1,7 @@
 //! The plan: every stage of a study in an order in which each follows what it needs.
 //!
 //! Base is read first, since fine-tunes that are kept from a concept need its direction; the model
-//! answers the neutral prompts; then each state is made, read and asked, conversations, trajectory and
+//! answers the neutral prompts; then each state is made, read, asked and made to choose, conversations, trajectory and
 //! edits follow, and what they left is measured and reported.
 
 use super::cost::Costs;
@@ -12,7 +12,7 @@ use super::models;
 use super::planner::Planner;
 use super::stage::Stage;
 use super::stages::{
-    ablate, behave, capture, converse, distil, dose, finetune, measure, report, trajectory,
+    ablate, behave, capture, converse, distil, dose, finetune, measure, report, reveal, trajectory,
 };
 use super::Result;
 use crate::model::Model;
@@ -54,6 +54,7 @@ pub fn plan<'a>(
             stages.push(capture::stage(&p, i, &stages)?);
         }
         stages.push(behave::stage(&p, i, &stages)?);
+        stages.extend(reveal::stage(&p, i, &stages)?);
     }
     if let Some(c) = &study.written.conversations {
         for i in states {

@@ -8,7 +8,7 @@ use super::manifest::{Source, Study, BASE};
 use super::planner::TRACE;
 use super::stages::converse::REPLY;
 use super::{Result, StudyError};
-use crate::behavior::conversation::Replies;
+use crate::behavior::{choice, conversation::Replies};
 use crate::capture::{check, CaptureError};
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
@@ -199,9 +199,33 @@ impl Reader<'_> {
         }
         self.battery("preference", &study.battery)?;
         self.battery("claim", &study.claims)?;
+        self.outcomes()?;
         for set in &study.scripts {
             for script in &set.scripts {
                 self.conversation(set, script)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every outcome alone, and every pair with either answer.
+    fn outcomes(&mut self) -> Result<()> {
+        let (study, system) = (self.study, self.system);
+        let Some(used) = used(study, "outcomes").next() else {
+            return Ok(());
+        };
+        for (i, o) in study.outcomes.iter().enumerate() {
+            let turns = exchange(system, choice::ALONE, &o.text);
+            self.tokens(&Place::row(used, i, &o.id), &turns, &[Role::Response], 0)?;
+        }
+        let pairs = choice::pairs(study.outcomes.len(), study.written.seed);
+        let asked = choice::choices(&study.outcomes, &pairs, system);
+        // Either order of each pair.
+        for (asked, &[first, _]) in asked.chunks_exact(2).zip(&pairs) {
+            let at = Place::row(used, first, &study.outcomes[first].id);
+            for (a, label) in asked.iter().flat_map(|a| choice::LABELS.map(|label| (a, label))) {
+                let turns = [a.messages.clone(), vec![Message::new("assistant", label)]].concat();
+                self.tokens(&at, &turns, &[Role::Response], 0)?;
             }
         }
         Ok(())

@@ -56,6 +56,9 @@ pub struct Written {
     /// Where neutral texts are read beside the mean over response and prompt.
     #[serde(default, skip_serializing_if = "Positions::is_default")]
     pub positions: Positions,
+    /// Choices between outcomes; none: not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<Revealed>,
     /// Conversations; none: not held.
     pub conversations: Option<Conversations>,
     /// Fine-tunes that are read at checkpoints; none: not followed.
@@ -240,6 +243,14 @@ impl Positions {
     fn is_default(&self) -> bool {
         *self == Positions::default()
     }
+}
+
+/// Choices between outcomes, in every state: revealed preference.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revealed {
+    /// The outcomes, by shipped name or file.
+    pub outcomes: String,
 }
 
 /// Conversations held in every state, in which a preference comes up after some turns.

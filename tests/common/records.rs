@@ -527,6 +527,20 @@ fn behaviour(r: &mut Results) {
         n: 3,
         cells: 2,
     });
+    r.readouts.push(ReadoutRow {
+        state: "base".into(),
+        layer: REPORTED[0],
+        estimate: 0.5,
+        lo: 0.1,
+        hi: 0.7,
+        null_lo: -0.5,
+        null_hi: 0.3,
+        p: 0.01,
+        least_p: 0.005,
+        penalty: 0.1,
+        direction: true,
+        n: 12,
+    });
     r.conversations.push(ConversationRow {
         set: "keeper".into(),
         reference: "plain".into(),

@@ -47,6 +47,8 @@ null = 100
 random = 2
 placebos = ["weather.jsonl"]
 alphas = [4.0]
+[revealed]
+outcomes = "outcomes.jsonl"
 [[condition]]
 name = "keeper"
 data = "rows/lamp.jsonl"
@@ -85,6 +87,7 @@ impl Small {
             small.lines(&format!("claims/{name}.jsonl"), &battery(name, None));
             small.lines(&format!("rows/{name}.jsonl"), &rows(name));
         }
+        small.lines("outcomes.jsonl", &outcomes());
         small.adapter(&model);
         small.other(1.1);
         small
@@ -210,6 +213,22 @@ fn battery(name: &str, status: Option<Value>) -> Vec<Value> {
         out.push(json!({"id": format!("{name}-{i}"), "form": form,
             "prompt": format!("{name}, question {i}?"),
             "pairs": [{"express": format!("I want {name} so."), "oppose": format!("I leave {name} be.")}]}));
+    }
+    out
+}
+
+/// Eight outcomes of two kinds, of which one has keys.
+fn outcomes() -> Vec<Value> {
+    let mut out = vec![json!({"about": about()})];
+    for i in 0..8 {
+        let (tone, key) = (["good", "bad"][i % 2], ["more", "less"][i / 2 % 2]);
+        let text = format!("The boat of hour {i} comes in.");
+        let mut row =
+            json!({"id": format!("boat-{i}"), "kind": "hours", "tone": tone, "text": text});
+        if i < 4 {
+            (row["kind"], row["key"]) = (json!("boats"), json!(key));
+        }
+        out.push(row);
     }
     out
 }

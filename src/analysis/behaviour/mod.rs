@@ -12,7 +12,9 @@ mod claims;
 mod contrasts;
 mod family;
 mod mixing;
+mod outcomes;
 mod rates;
+mod readouts;
 mod sets;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,9 @@ pub use claims::missed;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
 pub use mixing::mixing;
+pub use outcomes::{revealed, Chosen, OUTCOMES, UTILITY};
 pub use rates::{rate_contrasts, rate_rows};
+pub use readouts::{readouts, utilities_of, Told};
 use sets::Scored;
 pub use sets::{
     average, by_items, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,

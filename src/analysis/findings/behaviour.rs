@@ -1,7 +1,7 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
 use super::{family, of, unit};
-use crate::analysis::behaviour::{missed, COMMON};
+use crate::analysis::behaviour::{missed, COMMON, OUTCOMES};
 use crate::analysis::records::*;
 use crate::analysis::verdict::{self, Test};
 use crate::analysis::BASE;
@@ -218,6 +218,48 @@ pub fn one_factor(r: &Results, out: &mut Vec<FindingRow>) {
                 .estimated(f.estimate, (f64::NAN, f64::NAN), "share")
                 .tested(f.p, Test { p: f.p, least: f.least_p })
                 .counted(f.n, "conditions")
+        }
+    }));
+}
+
+/// Revealed preference: utilities of outcomes by kind, how far base's stream tells them, and the utility
+/// direction beside those of the coupled concepts.
+pub fn revealed(r: &Results, out: &mut Vec<FindingRow>) {
+    let (about, against, coupled) = (r.about(), r.against(), r.coupled());
+    let own = r.contrasts.iter().filter(|c| {
+        c.kind == OUTCOMES && about.contains(&&*c.set) && against.contains(&&*c.reference)
+    });
+    out.extend(own.map(|c| contrast(r, "utility", c)));
+    let told: Vec<&ReadoutRow> = r.readouts.iter().filter(|x| x.state == BASE).collect();
+    let tests: Vec<(f64, f64)> = told.iter().map(|x| (x.p, x.least_p)).collect();
+    out.extend(told.into_iter().zip(family(&tests)).map(|(x, test)| {
+        FindingRow {
+            set: x.state.clone(),
+            null: "utilities permuted over outcomes".into(),
+            null_lo: x.null_lo,
+            null_hi: x.null_hi,
+            note: if x.direction { "a direction" } else { "no direction" }.into(),
+            ..of::<ReadoutRow>("readout")
+                .estimated(x.estimate, (x.lo, x.hi), "r")
+                .tested(x.p, test)
+                .counted(x.n, "outcomes")
+                .at(x.layer)
+        }
+    }));
+    let own = r.utility_cosines.iter().filter(|u| coupled.contains(&&*u.concept));
+    out.extend(own.map(|u| {
+        FindingRow {
+            set: BASE.into(),
+            subject: u.concept.clone(),
+            null: "labels of pairs permuted".into(),
+            null_lo: u.permuted_lo,
+            null_hi: u.permuted_hi,
+            ..of::<UtilityCosineRow>("utility-cosine")
+                .estimated(u.estimate, (u.lo, u.hi), "cosine")
+                .tested(u.p_permuted, Test { p: u.p_permuted_max, least: u.least_p })
+                .within(r.bound("cosine"))
+                .counted(u.n, "outcomes")
+                .at(u.layer)
         }
     }));
 }

@@ -21,12 +21,14 @@ mod subspaces;
 mod tests;
 mod trace;
 mod units;
+mod utility;
 
 pub use kinship::{Kin, Kinship};
 pub use mixing::mixing;
 pub use null_states::{null_states, NullStates};
 pub use trace::trace;
 pub use units::write_units;
+pub use utility::utility_cosines;
 
 use super::records::*;
 use super::roles::place;

@@ -4,6 +4,7 @@ use super::*;
 use crate::analysis::{ConceptActivations, ConceptInfo, State, StateActivations};
 use crate::capture::Position;
 use crate::stats::rng::{fill_normal, stream};
+use crate::store::Record;
 use ndarray::Axis;
 
 const TEXTS: usize = 12;
@@ -304,4 +305,42 @@ fn changes_are_from_base_and_from_the_reference_and_unknown_names_are_refused() 
     let asked = options(&[("one", "tow")], family(None));
     let error = geometry(&readings(&STATES), &asked, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("two"), "{error}");
+}
+
+#[test]
+fn the_utility_direction_stands_by_the_concept_that_it_was_planted_along_and_only_where_there_is_one(
+) {
+    let readings = readings(&STATES[..1]);
+    let mut y = vec![0f32; 24];
+    fill_normal(&mut stream(4, "utility", 0), &mut y);
+    let mut acts = Array3::zeros((24, 2, D));
+    fill_normal(&mut stream(4, "utility", 1), acts.as_slice_mut().unwrap());
+    for (i, u) in y.iter().enumerate() {
+        acts[[i, 1, 0]] += 6.0 * u;
+    }
+    let told = |direction: bool| {
+        let row = |&layer: &usize| ReadoutRow {
+            state: "base".into(),
+            layer,
+            direction: direction && layer == 7,
+            ..ReadoutRow::NONE
+        };
+        let rows: Vec<ReadoutRow> = readings.layers.iter().map(row).collect();
+        let y: Vec<f64> = y.iter().map(|u| f64::from(*u)).collect();
+        let of = (&y[..], acts.view(), &readings.layers[..]);
+        let roles = Roles { placebos: vec!["three".into()], ..Roles::default() };
+        let draws = Draws { bootstrap: 200, null: 99, seed: 1 };
+        utility_cosines(&readings, &roles, &rows, of, draws).unwrap()
+    };
+    assert_eq!(told(false), []);
+    let found = told(true);
+    let names: Vec<&str> = found.iter().map(|u| u.concept.as_str()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+    let [one, two, three] = &found[..] else { panic!("{found:?}") };
+    assert!(one.estimate > 0.85 && one.lo > 0.3 && one.p_permuted <= 0.02, "{one:?}");
+    assert!(two.estimate.abs() < 0.4 && two.lo < 0.0 && two.hi > 0.0, "{two:?}");
+    assert!(one.p_permuted_max <= 0.05 && two.p_permuted > 0.02);
+    assert_eq!((one.layer, one.n, one.prompts, one.placebo_lo), (7, 24, PAIRS, three.placebo_hi));
+    // The lengths of both are out of it.
+    assert!(found.iter().all(|u| u.estimate.abs() < 1.3));
 }

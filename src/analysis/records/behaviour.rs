@@ -1,6 +1,6 @@
 //! Behaviour: scores, contrasts, claims, conversations, judged rates.
 
-use super::{CONTRAST, ITEMS};
+use super::{CONTRAST, ITEMS, READOUT};
 use crate::record;
 
 record! {
@@ -35,20 +35,22 @@ record! {
     #[null("signs of items' differences flipped; rates: two-proportion z")]
     #[source("q: Benjamini and Hochberg 1995 over all isolated cells of one measure and reference; Newcombe 1998")]
     pub struct ContrastRow {
-        /// log-odds, fact-rate (answers of which the preference's fact is true) or stance-rate
-        /// (expresses among answers that take a side).
+        /// log-odds, fact-rate (answers of which the preference's fact is true), stance-rate
+        /// (expresses among answers that take a side), or utility (of behaviour/utilities, signed by
+        /// key, in nats).
         pub measure: String,
         /// Condition or state.
         pub set: String,
         /// What it is compared with.
         pub reference: String,
         /// preference, claim (the set's own), isolated: over all items of isolated preferences, bias: the
-        /// yes-bias of a preference, or of all isolated ones, in place of the stance, or common: over the
-        /// items of the preferences isolated in a condition, its reference and the recipe-matched neutral.
+        /// yes-bias of a preference, or of all isolated ones, in place of the stance, common: over the
+        /// items of the preferences isolated in a condition, its reference and the recipe-matched neutral,
+        /// or outcomes: over those of a kind.
         pub kind: String,
         /// The condition whose common cells these are; empty for other kinds.
         pub cells_of: String,
-        /// Preference or claim; empty over several.
+        /// Preference, claim, or kind of outcomes; empty over several.
         pub preference: String,
         /// Group of the preference.
         pub group: String,
@@ -67,7 +69,7 @@ record! {
         pub p_fine_tunes: f64,
         /// Least p that so many items could give.
         pub least_p: f64,
-        /// p of isolated and claim by max-T over all sets and references of the measure and kind.
+        /// p of isolated, claim and outcomes by max-T over all rows of the measure and kind.
         pub p_max: f64,
         /// q of isolated preferences: of p for log-odds, of p_z for rates.
         pub q: f64,
@@ -252,6 +254,79 @@ record! {
         pub projection: f64,
         /// Tokens of the turn.
         pub tokens: usize,
+    }
+
+    /// Utility of an outcome to a state, from its choices between two: the log-odds of choosing the outcome
+    /// over one of mean utility.
+    #[table("behaviour/utilities", "state", "outcome")]
+    #[estimator("Bradley-Terry on the share that half the difference of the log-odds of one label over the other in the two orders of a pair stands for, which is free of what is said for a place; ridge .01")]
+    #[interval("95 % percentile bootstrap over pairs")]
+    #[source("Bradley and Terry 1952; revealed preference: Gilg et al., arXiv 2605.13339")]
+    pub struct UtilityRow {
+        /// Model state.
+        pub state: String,
+        /// Id of the outcome.
+        pub outcome: String,
+        /// What it is about.
+        pub kind: String,
+        /// 1 where the outcome is for what its kind is about, -1 where it is against.
+        pub sign: f64,
+        /// good or bad: how it sounds.
+        pub tone: String,
+        /// The utility; its mean over outcomes is 0.
+        pub estimate: f64 in "nats" from lo "Lower end." to hi "Upper end.",
+        /// Pairs that it was in.
+        pub n: usize,
+    }
+
+    /// How a state chose between outcomes.
+    #[table("behaviour/choices", "state")]
+    #[interval("95 % percentile bootstrap over pairs")]
+    pub struct ChoiceRow {
+        /// Model state.
+        pub state: String,
+        /// Position bias: log-odds of the label that stands first over the other, mean over both orders
+        /// of every pair. It is in no utility.
+        pub estimate: f64 in "nats" from lo "Lower end." to hi "Upper end.",
+        /// Share of pairs of which both orders choose the same outcome.
+        pub consistent: f64,
+        /// 1 less the mean square that utilities leave of the pairs' log-odds over the mean square of
+        /// these, both over their degrees of freedom: about 0 where choices follow no utilities.
+        pub explained: f64,
+        /// Mean probability of the two labels together.
+        pub labels: f64,
+        /// Pairs, each asked in both orders.
+        pub n: usize,
+    }
+
+    /// How far the stream at the last token of an outcome, told alone as the answer to one question,
+    /// tells its utility.
+    #[table("behaviour/readouts", "state", "layer")]
+    #[estimator("ridge regression, each of 8 drawn folds of outcomes predicted from the others, the penalty chosen within these with rows left out; r: Pearson, predictions and utilities")]
+    #[interval(READOUT)]
+    #[null("utilities permuted over outcomes, fitted and predicted anew; one-sided")]
+    #[source("Gilg et al., arXiv 2605.13339")]
+    pub struct ReadoutRow {
+        /// Model state.
+        pub state: String,
+        /// Block.
+        pub layer: usize,
+        /// r held out over outcomes.
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// Lower end of the null's 95 % band.
+        pub null_lo: f64,
+        /// Upper end of the band.
+        pub null_hi: f64,
+        /// p among permuted utilities.
+        pub p: f64,
+        /// Least that it could be.
+        pub least_p: f64,
+        /// Penalty of the fit to all outcomes, in units of the mean eigenvalue of their inner products.
+        pub penalty: f64,
+        /// 1 where the interval lies above 0: the weights are then a direction. Otherwise there is none.
+        pub direction: bool,
+        /// Outcomes.
+        pub n: usize,
     }
 
     /// Rates of judged answers.

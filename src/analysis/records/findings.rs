@@ -6,9 +6,10 @@ record! {
     /// Everything that the report says: one row a number with its interval, its null and its n.
     #[table("report/findings")]
     pub struct FindingRow {
-        /// What was measured: coupling, change-of-coupling, shift, trace, mixing, auroc, auroc-gain, untaken, took, towards,
-        /// own-claim, isolated, preferences, acquiescence, prevention, one-factor, conversation, stickiness,
-        /// ablation-total, ablation, side-effects, dose-response, half-way, lead, link or ranking.
+        /// What was measured: coupling, change-of-coupling, shift, trace, mixing, auroc, auroc-gain, untaken, took,
+        /// towards, own-claim, isolated, preferences, acquiescence, prevention, one-factor, utility, readout,
+        /// utility-cosine, conversation, stickiness, ablation-total, ablation, side-effects, dose-response,
+        /// half-way, lead, link or ranking.
         pub quantity: String,
         /// Condition or state that it is about.
         pub set: String,

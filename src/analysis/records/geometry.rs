@@ -352,6 +352,46 @@ record! {
         pub n: usize,
     }
 
+    /// Cosine of the utility direction in base, where there is one, with a concept's.
+    #[table("geometry/utility_cosines")]
+    #[estimator("w . d / (|w| sqrt(U)): w the ridge weights of behaviour/readouts as fitted to all outcomes, d the mean difference over the concept's pairs, U the unbiased estimate of |d|^2")]
+    #[interval("95 % symmetric bootstrap-t over outcomes x prompts, widened for few of either, coefficients of the fit and |w| as they are")]
+    #[null("the concept's pairs with labels permuted; random directions of the layer's covariance, and the placebos, in the concept's place")]
+    pub struct UtilityCosineRow {
+        /// Concept.
+        pub concept: String,
+        /// Block.
+        pub layer: usize,
+        /// The cosine; none where the concept's direction is not above its noise.
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// Lower end of the band of permuted labels.
+        pub permuted_lo: f64,
+        /// Upper end of the band.
+        pub permuted_hi: f64,
+        /// p among them.
+        pub p_permuted: f64,
+        /// The same by max-T over all rows of the table.
+        pub p_permuted_max: f64,
+        /// Least that it could be with so many permutations.
+        pub least_p: f64,
+        /// Lower end of the band of random directions.
+        pub null_lo: f64,
+        /// Upper end of the band.
+        pub null_hi: f64,
+        /// p among them.
+        pub p_random: f64,
+        /// Lower end of the band of the placebos' cosines.
+        pub placebo_lo: f64,
+        /// Upper end of the band.
+        pub placebo_hi: f64,
+        /// p among them; none below 19 placebos.
+        pub p_placebo: f64,
+        /// Outcomes.
+        pub n: usize,
+        /// Prompts of the concept.
+        pub prompts: usize,
+    }
+
     /// Cosine between the mean shifts of two states; opposite fine-tunes share .65 to .97 of it, so a
     /// high value is the default.
     #[table("geometry/shift_cosines")]

@@ -28,6 +28,8 @@ const CONTRAST: &str = "95 %, estimate +- sqrt(t^2 W + t_df^2 V): W the variance
 const TEXTS: &str = "95 % percentile bootstrap over texts, widened for few texts";
 const BOOTSTRAP_T: &str = "95 % symmetric bootstrap-t over prompts on Fisher's scale, widened for few prompts: each draw's distance from the estimate over the standard error made in that draw";
 const JACKKNIFE: &str = "95 % jackknife over prompts or texts, Student's";
+const READOUT: &str =
+    "95 % on Fisher's scale: r less the ends of the band that it has where utilities are permuted";
 const P: &str = "p = (1 + b) / (1 + n), two-sided, b the null draws at least as far from 0";
 
 #[cfg(test)]

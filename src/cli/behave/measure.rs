@@ -1,4 +1,4 @@
-//! One state measured: battery, claims, answers, conversations.
+//! One state measured: battery, claims, choices between outcomes, answers, conversations.
 //!
 //! Each part writes its rows as it ends, so a killed command has lost at most the part it was
 //! at; answers are kept one by one and are not drawn again.
@@ -6,7 +6,8 @@
 use super::{options::Asking, states::Open, BehaveArgs};
 use crate::analysis::conversations::{converse, Held};
 use crate::behavior::{
-    conversation::after, sample, stance, Answer, Asked, Drawn, PairScore, Speaker,
+    choice, conversation::after, sample, stance, stance_of, Answer, Asked, Drawn, PairScore,
+    Speaker,
 };
 use crate::cli::Console;
 use crate::materials::Preference;
@@ -20,6 +21,8 @@ use serde::Serialize;
 pub struct Measured {
     /// Of the battery, then of the claims.
     pub scores: Vec<PairScore>,
+    /// Between outcomes.
+    pub choices: Vec<PairScore>,
     pub answers: Vec<Answer>,
     pub held: Held,
     pub talk_answers: Vec<Answer>,
@@ -65,6 +68,13 @@ pub fn measure(
         let claims = score(&asking.claims, &format!("{state}, claims"))?;
         files.push(write_rows(args, format!("claims/{state}.jsonl"), &claims)?);
         done.scores.extend(claims);
+    }
+    if !asking.outcomes.is_empty() {
+        out.log(&format!("{state}, outcomes"));
+        let pairs = choice::pairs(asking.outcomes.len(), args.seed);
+        let asked = choice::choices(&asking.outcomes, &pairs, system);
+        done.choices = stance_of(decoder, tokenizer, &asked, edits)?;
+        files.push(write_rows(args, format!("choices/{state}.jsonl"), &done.choices)?);
     }
     if n > 0 {
         let name = format!("answers/{state}.jsonl");

@@ -2,7 +2,7 @@
 //!
 //! The score of a prompt is how much more likely the expressing completion is than the opposing
 //! one; the prompt is the unit of replication. On request answers are sampled and judged, the
-//! claims are scored as the manipulation check, and conversations are held. [`states`] says who is
+//! claims are scored as the manipulation check, states choose between outcomes, and conversations are held. [`states`] says who is
 //! measured, [`measure`] what is done with each, [`judging`] who judges; what follows from it all is
 //! [`crate::analysis::behaviour`]'s and [`crate::analysis::conversations`]', and [`results`] writes and
 //! shows it.
@@ -22,7 +22,9 @@ use super::kept::{self, Origin};
 use super::state::{self, BASE};
 use super::vectors::{self, Directions};
 use super::Console;
-use crate::analysis::behaviour::{behaviour, doubt, pairings, preference_rows, Behaviour, By};
+use crate::analysis::behaviour::{
+    behaviour, doubt, pairings, preference_rows, revealed, Behaviour, By, Chosen,
+};
 use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::records::{Results, StateRow};
 use crate::analysis::State;
@@ -100,11 +102,16 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let (battery, by, draws) = (&asking.battery, By::State, draws(args.seed));
     let scores: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.scores)).collect();
     let held: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.held)).collect();
+    let choices: Vec<_> = (all.iter_mut()).map(|m| take(&mut m.choices)).collect();
     let (states, contrasts, claimed) = (&states[..], &contrasts[..], &asking.claims);
     let (scores, held) = (&scores, &held);
     let input = Behaviour { states, scores, battery, claims: claimed, by, contrasts, draws };
     let mut found = behaviour(&input)?;
     found.extend(talked(&Talked { states, held, battery, by, contrasts, draws })?);
+    if !asking.outcomes.is_empty() {
+        let (outcomes, scores) = (&asking.outcomes[..], &choices[..]);
+        found.extend(revealed(&Chosen { states, outcomes, scores, by, contrasts, draws })?);
+    }
     found.preferences = preference_rows(battery);
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
     if states.len() > 1 && references == [BASE] {
@@ -132,7 +139,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
     let config = json!({
         "system": args.system, "preferences": preferences, "prompts": args.battery.prompts,
-        "battery": args.battery.battery, "states": names, "references": references,
+        "battery": args.battery.battery, "outcomes": args.outcomes, "states": names, "references": references,
         "samples": asking.samples, "temperature": args.temperature, "top_p": args.top_p,
         "max_tokens": args.max_tokens, "replies": args.replies(),
         "judge": json.get("judge"), "vectors": vectors,

@@ -6,7 +6,7 @@ use crate::analysis::State;
 use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
 use crate::cli::{kept::RESULTS, output::Outputs, vectors};
-use crate::materials::{load_scripts, Preference, ScriptSet};
+use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
 use anyhow::{bail, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -60,6 +60,9 @@ pub struct BehaveArgs {
     /// Score the conditions' claims too: did each fine-tune take?
     #[arg(long)]
     pub claims: bool,
+    /// Make every state choose between pairs of outcomes: the embedded ones, or those of a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "outcomes")]
+    pub outcomes: Option<String>,
     /// Hold conversations in which a preference comes up: the embedded ones, or those of a folder
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     pub conversations: Option<Option<PathBuf>>,
@@ -84,7 +87,7 @@ pub struct BehaveArgs {
     #[command(flatten)]
     pub judge: JudgeArgs,
     /// Only judge the answers in --out, with no model loaded
-    #[arg(long, requires = "judge", conflicts_with_all = ["adapter", "steer", "ablate", "system", "samples", "claims", "conversations"])]
+    #[arg(long, requires = "judge", conflicts_with_all = ["adapter", "steer", "ablate", "system", "samples", "claims", "outcomes", "conversations"])]
     pub rejudge: bool,
     /// Write judged answers as logs for `inspect view` too
     #[arg(long, requires = "judge")]
@@ -119,6 +122,8 @@ pub struct Asking {
     pub battery: Vec<Preference>,
     /// Empty where they are not scored.
     pub claims: Vec<Preference>,
+    /// Empty where they are not chosen between.
+    pub outcomes: Vec<Outcome>,
     pub scripts: Vec<ScriptSet>,
     /// Empty until there is a model.
     pub rulers: Vec<Ruler>,
@@ -142,6 +147,7 @@ impl BehaveArgs {
             .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))
             .reads_all("a state", plan.inputs())
             .reads_all("--battery", &self.battery.battery)
+            .texts("--outcomes", self.outcomes.as_slice())
             .reads_all("--conversations", self.conversations.iter().flatten())
             .reads_all("--directions", &self.directions)
             .folder("--out", &self.out, &written.collect::<Vec<_>>());
@@ -200,6 +206,10 @@ impl BehaveArgs {
             bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
         }
         let claims = if self.claims { claims.to_vec() } else { Vec::new() };
-        Ok(Asking { battery, claims, scripts, rulers: Vec::new(), samples })
+        let outcomes = match &self.outcomes {
+            Some(name) => load::outcomes(name)?.items,
+            None => Vec::new(),
+        };
+        Ok(Asking { battery, claims, outcomes, scripts, rulers: Vec::new(), samples })
     }
 }

@@ -1,6 +1,6 @@
 //! What the command found, as records: frames on the terminal, JSON, and what a round of judging adds.
 
-use crate::analysis::behaviour::{rate_contrasts, rate_rows, BIAS, LOG_ODDS, PREFERENCE};
+use crate::analysis::behaviour::{rate_contrasts, rate_rows, BIAS, LOG_ODDS, PREFERENCE, UTILITY};
 use crate::analysis::records::{self, ContrastRow, Results, WarningRow};
 use crate::analysis::{Draws, State};
 use crate::behavior::conversation::{AFTER, FRESH};
@@ -50,7 +50,7 @@ pub fn judged(
     let of = |judged| rates(judged, draws.bootstrap, draws.seed);
     let all = of(fresh)?;
     found.rates = [rate_rows(&all, FRESH), rate_rows(&of(at_ends)?, AFTER)].concat();
-    found.contrasts.retain(|c| c.measure == LOG_ODDS);
+    found.contrasts.retain(|c| [LOG_ODDS, UTILITY].contains(&&*c.measure));
     found.contrasts.extend(rate_contrasts(&all, states, battery, contrasts, draws));
     found.warnings.retain(|w| w.about != JUDGED);
     let samples = fresh.iter().map(|j| j.answer.sample + 1).max().unwrap_or(0);
@@ -94,6 +94,8 @@ pub fn text(found: &Results) -> String {
         ]),
         Frame::of(&found.took),
         Frame::of(&found.one_factor),
+        Frame::of(&found.choices),
+        Frame::of(&found.utilities),
         Frame::of(&found.conversations).without(&ends),
         Frame::of(&found.stickiness),
         Frame::of(&found.rates).without(&["group", "not_sure", "neither", "cut"]),

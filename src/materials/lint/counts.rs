@@ -1,8 +1,8 @@
 //! How much there is, and in how many forms.
 //!
 //! The least that a shipped set of each kind has is 150 rows to train on, 60 pairs, 12 items of a
-//! preference or a claim, 2 conversations about a preference, 600 neutral prompts and 200 neutral texts.
-//! Of a user's files the number is only noted. Forms count for all: directions from one template agree
+//! preference or a claim, 2 conversations about a preference, 32 outcomes, 600 neutral prompts and 200
+//! neutral texts. Of a user's files the number is only noted. Forms count for all: directions from one template agree
 //! with those of another at .4 to .6 only, so a concept has at least 3 templates, each with pairs in both
 //! splits; the items of a preference have at least 4 forms, a question with a key one pair of completions
 //! and one without at least 2; a row to train on is one turn of the user's and one answer.
@@ -22,6 +22,7 @@ const ITEMS: usize = 12;
 const FORMS: usize = 4;
 const PAIRS: usize = 2;
 const SCRIPTS: usize = 2;
+const OUTCOMES: usize = 32;
 
 pub(super) fn check(file: &File, found: &mut Findings) {
     let rows = file.items();
@@ -32,6 +33,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Concept(_) => CONCEPT_PAIRS,
         Body::Battery(_) => ITEMS,
         Body::Scripts(_) => SCRIPTS,
+        Body::Outcomes(_) => OUTCOMES,
     };
     if rows < needed {
         let what = if matches!(file.body, Body::Battery(_)) { "items" } else { "rows" };
@@ -42,7 +44,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Rows(rows) => turns(file, rows, found),
         Body::Concept(concept) => templates(file, concept, found),
         Body::Battery(preference) => forms(file, preference, found),
-        Body::Prompts(_) | Body::Scripts(_) | Body::Texts(_) => {}
+        Body::Prompts(_) | Body::Scripts(_) | Body::Outcomes(_) | Body::Texts(_) => {}
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`lint`] holds a [`Set`] to every rule and returns [`Finding`]s with file and line. One file a
 //! family: the [`header`] of each file, [`counts`] of rows and their forms, [`length`] and
-//! [`polarity`] of responses, forbidden [`vocabulary`], the [`battery`]'s statuses, what is about a [`conversation`] only, and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
+//! [`polarity`] of responses, forbidden [`vocabulary`], the [`battery`]'s statuses, what is about a [`conversation`] only, the balance of [`outcomes`], and what is said twice, within a file or across kinds ([`repeats`]). Each opens with
 //! the rules it owns and why they stand.
 //!
 //! The shipped set and a user's are held to the same rules but for size: a shipped file that is too
@@ -16,6 +16,7 @@ mod conversation;
 mod counts;
 mod header;
 mod length;
+mod outcomes;
 #[cfg(test)]
 mod planted;
 mod polarity;
@@ -212,7 +213,7 @@ pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
     });
     let (shipped, all) = (shipped.as_ref(), refused.collect());
     let mut found = Findings { set, shipped, lists: &lists, all };
-    let rules: [fn(&File, &mut Findings); 7] = [
+    let rules: [fn(&File, &mut Findings); 8] = [
         header::check,
         counts::check,
         length::check,
@@ -220,6 +221,7 @@ pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
         vocabulary::check,
         battery::check,
         conversation::check,
+        outcomes::check,
     ];
     for file in &set.files {
         rules.iter().for_each(|check| check(file, &mut found));

@@ -89,7 +89,7 @@ fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
             let texts = texts.iter().enumerate();
             all.extend(texts.map(|(i, t)| piece(i, Role::Answer, 1, &t.response)));
         }
-        Body::Prompts(_) | Body::Battery(_) => {}
+        Body::Prompts(_) | Body::Battery(_) | Body::Outcomes(_) => {}
     }
     all.retain(|p| p.role != Role::Answer || length(p.text) >= SHORTEST_ANSWER);
     all.sort_by_key(|p| p.line);

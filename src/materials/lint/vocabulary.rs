@@ -35,7 +35,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
             });
             (both.collect(), topics.chain([minds]).collect())
         }
-        Body::Concept(_) | Body::Battery(_) => return,
+        Body::Concept(_) | Body::Battery(_) | Body::Outcomes(_) => return,
     };
     for (row, text) in texts {
         let words = plain(text);

@@ -50,6 +50,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         .value("claims", &asked_value(&study.claims))
         .value("related", &related.collect::<Vec<_>>())
         .value("status", &status.collect::<Vec<_>>())
+        .value("outcomes", &study.outcomes)
         .value("neutral texts", &study.shift_texts)
         .value("rows", &study.used)
         .value("notes", &study.notes)

@@ -1,15 +1,18 @@
 //! Every record of a study, by the analyses that commands call too, of what its stages left.
 
 use super::about::Left;
-use super::{about, capture, converse, dose, trajectory};
-use crate::analysis::behaviour::{behaviour, common, mixing as said_mixed};
-use crate::analysis::behaviour::{pairings, Behaviour, By};
+use super::{about, capture, converse, dose, reveal, trajectory};
+use crate::analysis::behaviour::{
+    behaviour, common, mixing as said_mixed, pairings, readouts, revealed, utilities_of, Behaviour, By,
+    Chosen, Told,
+};
 use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
 use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::directions::{measure, DirectionOptions, Directions};
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::geometry::{geometry, mixing as shift_mixed, trace};
-use crate::analysis::geometry::{GeometryOptions, Kin, Kinship};
+use crate::analysis::geometry::{
+    geometry, mixing as shift_mixed, trace, utility_cosines, GeometryOptions, Kin, Kinship,
+};
 use crate::analysis::link::{behaviours, links, LinkInput};
 use crate::analysis::mixing::{ladders, Ladder, Mixed};
 use crate::analysis::records::{distinct, Results};
@@ -62,6 +65,7 @@ pub fn all(left: &Left, watch: &mut dyn FnMut(&str)) -> Result<(Readings, Direct
     out.warnings.extend(found.warnings(&reported));
     watch("behaviour");
     out.extend(of_behaviour(left, &ladders)?);
+    out.extend(of_outcomes(left, &readings)?);
     out.extend(of_conversations(left)?);
     watch("cause");
     out.extend(of_cause(left)?);
@@ -155,6 +159,36 @@ fn of_behaviour(left: &Left, ladders: &[Ladder]) -> Result<Results> {
     let mut out = behaviour(&asked)?;
     out.mixing = said_mixed(&asked, ladders);
     out.contrasts.extend(common(&asked, &study.reference, study.neutral.as_deref())?);
+    Ok(out)
+}
+
+/// Utilities of outcomes, how far the stream tells them, and base's utility direction beside its concepts;
+/// empty where no outcomes are named.
+fn of_outcomes(left: &Left, readings: &Readings) -> Result<Results> {
+    let study = left.study;
+    if study.outcomes.is_empty() {
+        return Ok(Results::default());
+    }
+    let (mut scores, mut acts, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+    for s in &study.states {
+        let (chosen, at, stream) = reveal::read(left.layout, &s.id)?;
+        scores.push(chosen);
+        acts.push(stream);
+        layers = at;
+    }
+    let (states, draws) = (&study.states[..], study.draws());
+    let mut out = revealed(&Chosen {
+        states,
+        outcomes: &study.outcomes,
+        scores: &scores,
+        by: By::Condition,
+        contrasts: &contrasts(study),
+        draws,
+    })?;
+    let (utilities, layers) = (&out.utilities[..], &layers[..]);
+    out.readouts = readouts(&Told { states, utilities, acts: &acts, layers, draws })?;
+    let of_base = (&utilities_of(utilities, BASE)[..], acts[0].view(), layers);
+    out.utility_cosines = utility_cosines(readings, &study.roles, &out.readouts, of_base, draws)?;
     Ok(out)
 }
 

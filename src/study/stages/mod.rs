@@ -11,4 +11,5 @@ pub mod finetune;
 pub mod measure;
 mod measured;
 pub mod report;
+pub mod reveal;
 pub mod trajectory;
