@@ -96,9 +96,9 @@ fn a_study_finishes_continues_and_redoes_only_what_changed() {
     let _ = std::fs::remove_dir_all(&out);
     let (kept, ran) = go(&study, &out);
     assert!(kept.is_empty());
-    // Distilled; three fine-tunes; five states read and asked; three ablated, twice; doses; measured
-    // and reported.
-    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 * 2 + 3);
+    // Distilled; three fine-tunes; five states read and asked; three ablated; doses; measured and
+    // reported.
+    assert_eq!(ran.len(), 1 + 3 + 5 * 2 + 3 + 3);
 
     // A killed run has lost the marker of the stage it was in, and perhaps its output.
     std::fs::remove_file(out.join("stages/behave-denial-s1.json")).unwrap();

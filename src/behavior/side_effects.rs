@@ -2,23 +2,39 @@
 //!
 //! A steered model that scores differently may have changed its mind or may be broken. The KL
 //! divergence from the unedited model on neutral responses and the edited model's perplexity on
-//! them tell the two apart. The unedited model reads the texts once, however many edits follow.
+//! them tell the two apart. The unedited model reads the texts once, however many edits follow, and its
+//! logits are kept where they are few enough; else they are made again of the stream that is kept.
 
 use super::error::Result;
-use super::stance::{batches, Batch};
+use super::stance::{batches, Batch, BUDGET};
 use crate::model::{Decoder, Hooks, Interventions, Tokens};
 use crate::ops::math::{exp, max};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Rows of a batch; each holds two rows of logits.
-const BUDGET: usize = 256;
+/// Rows of logits that are made at a time.
+const LOGITS: usize = 256;
+
+/// Bytes of logits that are kept at most.
+const KEPT: usize = 1 << 29;
+
+/// Bytes of logits of the reference that are kept for so many tokens of responses.
+pub fn kept_bytes(tokens: usize, vocab: usize) -> usize {
+    Some(tokens.saturating_mul(4 * vocab)).filter(|n| *n <= KEPT).unwrap_or(0)
+}
 
 /// Neutral texts as a reference model reads them, to hold changed models against.
 pub struct SideEffects<'a> {
     reference: &'a Decoder,
-    /// Each with the stream after the reference's last block, `(rows, d)`.
-    batches: Vec<(Batch, Tensor)>,
+    batches: Vec<(Batch, Read)>,
+}
+
+/// What the reference makes of a batch.
+enum Read {
+    /// Logits of the rows that predict a token of a response, `(rows, vocabulary)`.
+    Logits(Vec<Vec<f32>>),
+    /// The stream after the last block, `(all rows, d)`.
+    Stream(Tensor),
 }
 
 impl<'a> SideEffects<'a> {
@@ -27,11 +43,22 @@ impl<'a> SideEffects<'a> {
     /// # Errors
     /// The model's.
     pub fn of(reference: &'a Decoder, texts: &[Tokens]) -> Result<Self> {
-        let read = |b: Batch| {
+        let batches: Vec<Batch> = batches(texts, BUDGET).collect();
+        let tokens = batches.iter().map(|b| b.rows.len()).sum();
+        let keep = kept_bytes(tokens, reference.config.vocab) > 0;
+        Self::read(reference, batches, keep)
+    }
+
+    fn read(reference: &'a Decoder, batches: Vec<Batch>, keep: bool) -> Result<Self> {
+        let read = |b: Batch| -> Result<(Batch, Read)> {
             let stream = reference.forward(&b.packed, &mut Hooks::none())?;
-            Ok((b, stream))
+            let read = match keep {
+                true => Read::Logits(logits(reference, &b, &b.rows, &stream, &mut Hooks::none())?),
+                false => Read::Stream(stream),
+            };
+            Ok((b, read))
         };
-        let batches = batches(texts, BUDGET).map(read).collect::<Result<_>>()?;
+        let batches = batches.into_iter().map(read).collect::<Result<_>>()?;
         Ok(SideEffects { reference, batches })
     }
 
@@ -42,28 +69,47 @@ impl<'a> SideEffects<'a> {
     /// An edit that fits no layer of the model; the model's.
     pub fn under(&self, changed: &Decoder, interventions: &Interventions) -> Result<(f64, f64)> {
         let (mut kl, mut log_prob, mut n) = (0f64, 0f64, 0usize);
-        for (b, stream) in &self.batches {
-            let none = &mut Hooks::none();
-            let p = (self.reference).logits(stream, &b.rows, &b.packed.places, none)?;
+        for (b, read) in &self.batches {
             let mut hooks = Hooks::none();
             interventions.install(&mut hooks, changed.layers(), changed.hidden())?;
             let x = changed.forward(&b.packed, &mut hooks)?;
-            let q = changed.logits(&x, &b.rows, &b.packed.places, &mut hooks)?;
-            let (p, q) = (p.to_vec2::<f32>()?, q.to_vec2::<f32>()?);
-            let found: Vec<(f64, f64)> = (p.par_iter().zip(&q).zip(&b.targets))
-                .map(|((p, q), &t)| {
-                    let (kl, log_sum) = divergence(p, q);
-                    (kl, q[t as usize] as f64 - log_sum)
-                })
-                .collect();
-            for (row_kl, row_log_prob) in found {
-                kl += row_kl;
-                log_prob += row_log_prob;
-                n += 1;
+            for (k, rows) in b.rows.chunks(LOGITS).enumerate() {
+                let at = k * LOGITS..k * LOGITS + rows.len();
+                let again;
+                let p = match read {
+                    Read::Logits(kept) => &kept[at.clone()],
+                    Read::Stream(stream) => {
+                        again = logits(self.reference, b, rows, stream, &mut Hooks::none())?;
+                        &again[..]
+                    }
+                };
+                let q = logits(changed, b, rows, &x, &mut hooks)?;
+                let found: Vec<(f64, f64)> = (p.par_iter().zip(&q).zip(&b.targets[at]))
+                    .map(|((p, q), &t)| {
+                        let (kl, log_sum) = divergence(p, q);
+                        (kl, q[t as usize] as f64 - log_sum)
+                    })
+                    .collect();
+                for (row_kl, row_log_prob) in found {
+                    kl += row_kl;
+                    log_prob += row_log_prob;
+                    n += 1;
+                }
             }
         }
         Ok((kl / n as f64, (-log_prob / n as f64).exp()))
     }
+}
+
+/// Logits of chosen rows of a batch, from the stream after the last block.
+fn logits(
+    model: &Decoder,
+    b: &Batch,
+    rows: &[u32],
+    stream: &Tensor,
+    hooks: &mut Hooks,
+) -> Result<Vec<Vec<f32>>> {
+    Ok(model.logits(stream, rows, &b.packed.places, hooks)?.to_vec2::<f32>()?)
 }
 
 /// KL divergence of the distribution with logits `q` from that with logits `p`, and the log of the sum
@@ -89,7 +135,45 @@ fn divergence(p: &[f32], q: &[f32]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::behavior::response_log_probs;
+    use crate::model::config::Config;
+    use crate::model::Role;
     use crate::stats::rng::{fill_normal, stream};
+
+    #[test]
+    fn logits_that_are_kept_and_those_made_again_give_the_same() {
+        let config = Config {
+            vocab: 40,
+            hidden: 24,
+            layers: 2,
+            heads: 3,
+            kv_heads: 1,
+            head_dim: 8,
+            intermediate: 40,
+            context: 64,
+            ..Config::llama()
+        };
+        let [one, other] = [1, 2].map(|seed| Decoder::random(config.clone(), seed).unwrap());
+        // More rows of logits than are made at a time.
+        let text = |i: u32| {
+            let mut roles = vec![Role::User; 50];
+            roles[6..].fill(Role::Response);
+            Tokens::new((0..50).map(|t| (i + t * t) % 40).collect(), roles)
+        };
+        let texts: Vec<Tokens> = (0..8).map(text).collect();
+        let none = Interventions::none();
+        let read = |keep| {
+            let all = batches(&texts, BUDGET).collect();
+            SideEffects::read(&one, all, keep).unwrap()
+        };
+        let kept = read(true);
+        let found = kept.under(&other, &none).unwrap();
+        assert_eq!(found, read(false).under(&other, &none).unwrap());
+        let scores = response_log_probs(&other, &texts, &none).unwrap();
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+        assert!(found.0 > 0.0 && (found.1.ln() + mean).abs() < 1e-5);
+        assert!(kept.under(&one, &none).unwrap().0.abs() < 1e-9);
+    }
 
     #[test]
     fn divergences_are_those_of_f64_sums() {

@@ -111,7 +111,7 @@ impl Asked {
 }
 
 /// Rows of a scoring batch.
-const BUDGET: usize = 1024;
+pub(super) const BUDGET: usize = 1024;
 
 /// Texts packed, with the rows that predict a token of a response.
 pub(super) struct Batch {

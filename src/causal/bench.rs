@@ -2,7 +2,7 @@
 //! damaged one.
 
 use super::controls::{Direction, Kind};
-use super::matching::{matched_part, Matched};
+use super::matching::{Matched, Search};
 use super::{CausalError, Result};
 use crate::behavior::{by_item, stance, stance_texts, Asked, ItemScore, SideEffects};
 use crate::materials::Preference;
@@ -31,6 +31,14 @@ pub struct Edited {
     pub kl: f64,
     /// Perplexity of the edited model on the same.
     pub perplexity: f64,
+}
+
+impl Edited {
+    /// The same with the scores of some preferences alone.
+    pub fn on(&self, preferences: &[String]) -> Self {
+        let own = self.scores.iter().filter(|s| preferences.contains(&s.0));
+        Edited { scores: own.cloned().collect(), ..self.clone() }
+    }
 }
 
 /// What is done along a direction.
@@ -98,12 +106,21 @@ impl Bench<'_> {
     fn beside(
         &self,
         guard: &SideEffects,
+        of: (&str, Kind, &str, Option<f64>),
+        interventions: &Interventions,
+    ) -> Result<Edited> {
+        self.scored(of, interventions, guard.under(self.model, interventions)?)
+    }
+
+    /// The battery under interventions that do `(kl, perplexity)` to the neutral texts.
+    fn scored(
+        &self,
         (edit, kind, concept, dose): (&str, Kind, &str, Option<f64>),
         interventions: &Interventions,
+        (kl, perplexity): (f64, f64),
     ) -> Result<Edited> {
         let (model, tokenizer) = (self.model, self.tokenizer);
         let pairs = stance(model, tokenizer, self.battery, self.system, interventions)?;
-        let (kl, perplexity) = guard.under(model, interventions)?;
         let row = |s: ItemScore| (s.preference, s.item, s.stance);
         Ok(Edited {
             edit: edit.into(),
@@ -202,6 +219,7 @@ impl Bench<'_> {
         let guard = self.guard()?;
         let mut out = Vec::new();
         for tested in as_is.iter().filter(|e| e.kind == Kind::Own) {
+            let mut search = Search::new(tested.kl);
             for d in directions.iter().filter(|d| d.is_control_of(&tested.concept)) {
                 let same = |e: &&Edited| e.edit == d.name && e.dose == tested.dose;
                 let Some(full) = as_is.iter().find(same) else { continue };
@@ -209,12 +227,15 @@ impl Bench<'_> {
                 watch(&name);
                 let whole = tested.dose.unwrap_or(1.0);
                 let at = |part: f64| self.edit(form, d, part * whole, roles);
-                let kl = &mut |part: f64| Ok(guard.under(self.model, &at(part)?)?.0);
-                let found = matched_part(tested.kl, full.kl, kl)?;
+                let mut sides = (full.kl, full.perplexity);
+                let found = search.part(full.kl, &mut |part| {
+                    sides = guard.under(self.model, &at(part)?)?;
+                    Ok(sides.0)
+                })?;
                 let part = found.unwrap_or(1.0);
                 let of = (name.as_str(), d.kind, d.concept.as_str(), tested.dose);
                 let edited = match part < 1.0 {
-                    true => self.beside(&guard, of, &at(part)?)?,
+                    true => self.scored(of, &at(part)?, sides)?,
                     false => Edited { edit: name, ..full.clone() },
                 };
                 let to = tested.edit.clone();

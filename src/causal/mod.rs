@@ -32,7 +32,7 @@ pub use dose::{dose_response, DoseResponse, Guards, ALL};
 pub use error::CausalError;
 use error::Result;
 pub use link::{adjusted, condition_means, link, Link, Point};
-pub use matching::{matched_part, Matched};
+pub use matching::{Matched, Search};
 pub use mediation::{necessity, specificity, Arms, Mediation, Necessity};
 pub use ranking::{ranking, Ranking, KNOWN_ORDER};
 pub use sides::{doubts, harms, necessities, Harm};

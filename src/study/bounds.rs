@@ -223,26 +223,14 @@ fn condition(w: &Written, c: &WrittenCondition, key: &str) -> Checked {
     hold(holds, format!("{key}.prevent.concept"), why)
 }
 
-/// Each state has a file of its own, also where letters' case does not count, and its answers to a
-/// claim have another.
+/// Each state has a file of its own, also where letters' case does not count.
 fn state_ids(w: &Written) -> Checked {
     let mut files = HashSet::from([BASE.to_string()]);
-    let mut ids = Vec::new();
     for c in &w.conditions {
         for seed in 1..=c.seeds.unwrap_or(1) {
-            ids.push((c, state_id(&c.name, c.data.is_some(), seed)));
-        }
-    }
-    let mut take = |c: &WrittenCondition, file: String| {
-        let why = format!("gives the state id `{file}`, which is another's (capitals do not count, and fine-tunes end in -s1, -s2, ...); rename the condition");
-        hold(files.insert(file.to_lowercase()), format!("condition.{}.name", c.name), why)
-    };
-    for (c, id) in &ids {
-        take(c, id.clone())?;
-    }
-    if w.causal.as_ref().is_some_and(|c| c.claim_prompts.is_some()) {
-        for (c, id) in &ids {
-            take(c, format!("claim-{id}"))?;
+            let file = state_id(&c.name, c.data.is_some(), seed);
+            let why = format!("gives the state id `{file}`, which is another's (capitals do not count, and fine-tunes end in -s1, -s2, ...); rename the condition");
+            hold(files.insert(file.to_lowercase()), format!("condition.{}.name", c.name), why)?;
         }
     }
     Ok(())
@@ -275,6 +263,7 @@ fn causal(w: &Written, c: &Causal) -> Checked {
         let why = format!("holds `{name}`, which is no concept of the study; add it to concepts");
         hold(known, "causal.ablate", why)?;
     }
+    within("causal.fine_tunes", c.fine_tunes.unwrap_or(1), 1, 100)?;
     within("causal.random", c.random, 0, 1000)?;
     within("causal.permuted", c.permuted, 0, 1000)?;
     let why = format!(

@@ -175,10 +175,6 @@ fn every_state_has_a_file_of_its_own() {
     ] {
         refused(from, to, &["line ", "condition.", word]);
     }
-    let asked = QUICK.replace("prompts = 1     ", "claim_prompts = 2\nprompts = 1     ");
-    let clash = asked.replace("\"expert\"\ndata", "\"claim-conscious\"\ndata");
-    assert!(study(&asked).is_ok());
-    assert!(study(&clash).unwrap_err().contains("claim-conscious-s1"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::stage::Cost;
 use super::Result;
 use crate::analysis::texts::{neutral_tokens, StateTexts};
 use crate::behavior::conversation::Replies;
-use crate::behavior::{choice, stance_texts};
+use crate::behavior::{choice, kept_bytes, stance_texts};
 use crate::capture::BUDGET;
 use crate::finetune::{batches, Recipe};
 use crate::materials::Preference;
@@ -23,8 +23,8 @@ const DISTILLED: usize = 40;
 /// What an intervention at every layer adds to scoring.
 const EDIT: f64 = 1.15;
 
-/// Models that a search for the strength of a matched control runs on the texts for side effects, about.
-const SEARCH: f64 = 3.0;
+/// Models run on the texts for side effects until a control is matched, about.
+const SEARCH: f64 = 2.0;
 
 /// Rows of the largest batch of a fine-tune over those of the mean one, about.
 const LARGEST_BATCH: f64 = 1.3;
@@ -275,12 +275,14 @@ impl<'a> Costs<'a> {
         let s = scored(asked, self.model)?;
         let sides = neutral_tokens(&self.model.tokenizer, &self.study.side_texts, None)?;
         let sides = counted(&sides);
-        let (all, searched) = ((edits + matched) as f64, SEARCH * matched as f64);
-        let side = self.scoring(sides);
+        // What the model does without an edit is read beside, for the edits as they are and the matched.
+        let (all, guards) =
+            ((edits + matched) as f64, edits as f64 + 2.0 + SEARCH * matched as f64);
         Ok(Cost {
-            rows: (all * s.rows as f64 + (all + searched) * sides.rows as f64) as usize,
-            seconds: (all * self.scoring(s) + (all + searched) * side) * EDIT,
-            bytes: self.reading(is_base),
+            rows: (all * s.rows as f64 + guards * sides.rows as f64) as usize,
+            seconds: (all * self.scoring(s) + guards * self.scoring(sides)) * EDIT,
+            bytes: self.reading(is_base)
+                + kept_bytes(sides.heads, self.model.decoder.config.vocab) as f64,
             disk: all * LINE * s.pairs as f64,
         })
     }

@@ -116,10 +116,9 @@ pub fn at_step(state: &str, step: usize) -> [String; 2] {
     ["h5", "jsonl"].map(|ending| format!("trajectory/{state}-step{step}.{ending}"))
 }
 
-/// One model under every ablation.
-pub fn ablated(state: &str, of_claim: bool) -> String {
-    let asked = if of_claim { "claim-" } else { "" };
-    format!("causal/ablated-{asked}{state}.json")
+/// One model under every ablation, once for each of what it was asked.
+pub fn ablated(state: &str) -> String {
+    format!("causal/ablated-{state}.json")
 }
 
 /// Set of activations of a concept's development pairs.

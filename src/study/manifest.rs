@@ -302,8 +302,9 @@ impl Study {
     /// States of the focus and of the reference, which are put under edits; none where no cause is
     /// asked for.
     pub fn sides(&self) -> Option<[Vec<usize>; 2]> {
-        self.edits.as_ref()?;
-        Some([self.states_of(&self.focus), self.states_of(&self.reference)])
+        let most = self.written.causal.as_ref()?.fine_tunes.unwrap_or(usize::MAX);
+        let first = |name: &String| self.states_of(name).into_iter().take(most).collect();
+        Some([&self.focus, &self.reference].map(first))
     }
 
     /// The state whose directions a state of either side loses: its own, and for one of the

@@ -64,12 +64,8 @@ pub fn plan<'a>(
     if let Some(stage) = trajectory::stage(&p, &stages)? {
         stages.push(stage);
     }
-    for of_claim in [false, true] {
-        for i in study.sides().into_iter().flatten().flatten() {
-            if let Some(stage) = ablate::stage(&p, i, of_claim, &stages)? {
-                stages.push(stage);
-            }
-        }
+    for i in study.sides().into_iter().flatten().flatten() {
+        stages.extend(ablate::stage(&p, i, &stages)?);
     }
     if let Some(stage) = dose::stage(&p, &stages)? {
         stages.push(stage);

@@ -206,6 +206,9 @@ pub struct Causal {
     /// Concepts whose directions are ablated and added; none: those of the couples.
     #[serde(default)]
     pub ablate: Vec<String>,
+    /// Fine-tunes of focus and reference that are put under ablations, the first of each; none: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tunes: Option<usize>,
     /// Random directions, drawn with the covariance of the layer.
     pub random: usize,
     /// Label-permuted directions of each tested concept.

@@ -201,7 +201,7 @@ fn rows(
 mod tests {
     use super::super::super::records::WarningRow;
     use super::*;
-    use crate::causal::{matched_part, Direction, Labelled};
+    use crate::causal::{Direction, Labelled, Search};
     use crate::stats::rng::{fill_normal, stream};
     use ndarray::{s, Array2, Array3, Axis};
 
@@ -325,9 +325,9 @@ mod tests {
         };
         let mut edits = vec![run("none", None, 0.0)];
         edits.extend(directions.iter().map(|d| run(&d.name, Some(d), 1.0)));
-        let target = edits[1].kl;
+        let mut search = Search::new(edits[1].kl);
         for d in directions[1..].iter().filter(|_| matched) {
-            let found = matched_part(target, damage(d), &mut |s| Ok(s * s * damage(d))).unwrap();
+            let found = search.part(damage(d), &mut |s| Ok(s * s * damage(d))).unwrap();
             let part = found.unwrap_or(1.0);
             let e = run(&format!("{} (c matched)", d.name), Some(d), part);
             let to = Matched { to: "c".into(), part, reached: found.is_some() };

@@ -27,11 +27,7 @@ pub fn judge_doses(
     let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for (question, names) in asked {
-        let of = |e: &Edited| -> Edited {
-            let own = e.scores.iter().filter(|s| names.contains(&s.0));
-            Edited { scores: own.cloned().collect(), ..e.clone() }
-        };
-        let edits: Vec<Edited> = dosed.edits.iter().map(of).collect();
+        let edits: Vec<Edited> = dosed.edits.iter().map(|e| e.on(names)).collect();
         let Some((plain, edited)) = edits.split_first() else {
             return Err(AnalysisError::Input {
                 what: format!("the doses of {}", dosed.state),

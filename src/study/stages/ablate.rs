@@ -1,5 +1,6 @@
 //! Necessity: directions projected out of one fine-tune of the focus or of the reference, which is then
-//! asked for preferences or for the focus condition's claim.
+//! asked for preferences and for the focus condition's claim. Both are asked under one edit, so that what
+//! it does to the texts for side effects is looked for once.
 //!
 //! A fine-tune is put to its own directions, read anew in it, since those of base may no longer be what
 //! it uses; a fine-tune of the reference is put to those of the focus's fine-tune in the same place, so
@@ -22,19 +23,23 @@ use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, Result};
 use ndarray::Array3;
 
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Name of the stage of a state.
-pub fn name(state: &str, of_claim: bool) -> String {
-    match of_claim {
-        false => format!("ablate-{state}"),
-        true => format!("ablate-claim-{state}"),
-    }
+pub fn name(state: &str) -> String {
+    format!("ablate-{state}")
+}
+
+/// What is asked, by name, with the preferences or the claim that belong to it; only what is asked at all.
+pub fn questions(asked: &[Vec<Preference>; 2]) -> Vec<(&'static str, Vec<String>)> {
+    let names = |of: &Vec<Preference>| of.iter().map(|p| p.name.clone()).collect();
+    let each = [PREFERENCES, CLAIM].into_iter().zip(asked.iter().map(names));
+    each.filter(|(_, names): &(_, Vec<String>)| !names.is_empty()).collect()
 }
 
 /// What is edited, by which directions, and what is asked then: the same for ablations and doses.
 pub struct Edited<'a> {
-    /// Preferences, or the claim, that the edited model is scored on.
+    /// Preferences and the claim that the edited model is scored on.
     pub asked: Vec<Preference>,
     /// Concepts under test and placebos, by name.
     pub edits: &'a Edits,
@@ -136,25 +141,20 @@ impl Edited<'_> {
     }
 }
 
-/// Plans it; none where nothing is asked.
+/// Plans it; none where no cause is asked for, or nothing of the models.
 ///
 /// # Errors
 /// A text that the template refuses.
-pub fn stage<'a>(
-    p: &Planner<'a>,
-    state: usize,
-    of_claim: bool,
-    stages: &Before,
-) -> Result<Option<Stage<'a>>> {
+pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Option<Stage<'a>>> {
     let study = p.study;
-    let [battery, claim] = study.asked();
-    let asked = if of_claim { claim } else { battery };
+    let asked = study.asked();
+    let questions = questions(&asked);
     let sides = study.sides();
     let (Some(edits), Some(spec), Some([focus, _])) = (&study.edits, &study.written.causal, sides)
     else {
         return Ok(None);
     };
-    let (Some(&first), false) = (focus.first(), asked.is_empty()) else {
+    let (Some(&first), false) = (focus.first(), questions.is_empty()) else {
         return Ok(None);
     };
     let s = &study.states[state];
@@ -162,7 +162,7 @@ pub fn stage<'a>(
     // States that the directions are read in, and the covariance of the random ones.
     let (own, background) = (p.id(study.directions_of(state)), p.id(first));
     let what = Edited {
-        asked,
+        asked: asked.concat(),
         edits,
         random: spec.random,
         permuted: spec.permuted,
@@ -171,15 +171,15 @@ pub fn stage<'a>(
         background: (first, p.weights(first)?),
     };
     let mut inputs = (what.declared(p.of_state(Inputs::revision(REVISION), state, stages)?))
-        .value("of the claim", &of_claim)
+        .value("questions", &questions)
         .value("read in", &(own, background));
     for of in [BASE, own, background] {
         inputs = inputs.stage(before(stages, &capture::name(of))?);
     }
     let (as_is, matched) = what.count();
     let cost = p.costs.edited(s.is_base(), &what.asked, 1 + as_is, matched)?;
-    let output = layout::ablated(&s.id, of_claim);
-    let (name, outputs) = (name(&s.id, of_claim), vec![output.clone()]);
+    let output = layout::ablated(&s.id);
+    let (name, outputs) = (name(&s.id), vec![output.clone()]);
     Ok(Some(Stage::new(name, inputs, outputs, cost, move |work: &mut Work| {
         let base = work.models.base;
         let layers: Vec<usize> = (0..base.decoder.layers()).collect();
@@ -194,12 +194,13 @@ pub fn stage<'a>(
         if what.matched {
             edited.extend(bench.matched(Form::Ablate, &edited, &directions, None, watch)?);
         }
-        let done = Ablated {
+        let of = |(asked, names): &(&str, Vec<String>)| Ablated {
             state: s.id.clone(),
             directions_of: own.into(),
-            asked: if of_claim { CLAIM } else { PREFERENCES }.into(),
-            edits: edited,
+            asked: asked.to_string(),
+            edits: edited.iter().map(|e| e.on(names)).collect(),
         };
+        let done: Vec<Ablated> = questions.iter().map(of).collect();
         files::write_json(work.layout, &output, &done)
     })))
 }

@@ -15,7 +15,7 @@ use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, Result};
 
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Name of the stage.
 pub const NAME: &str = "dose";

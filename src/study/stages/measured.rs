@@ -1,12 +1,12 @@
 //! Every record of a study, by the analyses that commands call too, of what its stages left.
 
 use super::about::Left;
-use super::{about, capture, converse, dose, reveal, trajectory};
+use super::{ablate, about, capture, converse, dose, reveal, trajectory};
 use crate::analysis::behaviour::{
     behaviour, common, mixing as said_mixed, pairings, readouts, revealed, utilities_of, Behaviour, By,
     Chosen, Told,
 };
-use crate::analysis::cause::{judge_ablations, judge_doses, Sides, CLAIM, PREFERENCES};
+use crate::analysis::cause::{judge_ablations, judge_doses, Ablated, Sides};
 use crate::analysis::conversations::{talked, Talked};
 use crate::analysis::directions::{measure, DirectionOptions, Directions};
 use crate::analysis::findings::{doubts, findings};
@@ -219,16 +219,15 @@ fn of_cause(left: &Left) -> Result<Results> {
     };
     let (guards, draws) = (Guards::default(), study.draws());
     let isolated = about::isolated_in(study, [&study.focus, &study.reference]);
-    for (of_claim, asked) in study.asked().iter().enumerate() {
-        if asked.is_empty() {
-            continue;
-        }
-        let of = |states: &[usize]| {
-            let id = |i: &usize| &study.states[*i].id;
-            let each = states
-                .iter()
-                .map(|i| files::json(left.layout, &layout::ablated(id(i), of_claim == 1)));
-            each.collect::<Result<Vec<_>, _>>()
+    for (question, _) in ablate::questions(&study.asked()) {
+        let of = |states: &[usize]| -> Result<Vec<Ablated>> {
+            let mut out = Vec::new();
+            for &i in states {
+                let path = layout::ablated(&study.states[i].id);
+                let all: Vec<Ablated> = files::json(left.layout, &path)?;
+                out.extend(all.into_iter().filter(|m| m.asked == question));
+            }
+            Ok(out)
         };
         let (tuned, against) = (of(&focus)?, of(&reference)?);
         let sides = Sides {
@@ -241,12 +240,7 @@ fn of_cause(left: &Left) -> Result<Results> {
         };
         out.extend(judge_ablations(&sides, guards)?);
     }
-    let named = [PREFERENCES, CLAIM].into_iter().zip(dose::asked(study));
-    let questions: Vec<(&str, Vec<String>)> = named
-        .map(|(question, of)| (question, of.into_iter().map(|p| p.name).collect::<Vec<_>>()))
-        .filter(|(_, of)| !of.is_empty())
-        .collect();
     let dosed = files::json(left.layout, layout::DOSED)?;
-    out.extend(judge_doses(&dosed, &questions, guards, draws)?);
+    out.extend(judge_doses(&dosed, &ablate::questions(&dose::asked(study)), guards, draws)?);
     Ok(out)
 }
