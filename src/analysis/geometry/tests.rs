@@ -72,6 +72,7 @@ fn family(neutral: Option<&str>) -> Kinship {
         condition: name.into(),
         rows: name.into(),
         claim: String::new(),
+        related: Vec::new(),
         identity: name != "plain",
     };
     Kinship {
