@@ -108,7 +108,7 @@ impl Small {
         for (i, key) in ["affirm", "deny"].into_iter().cycle().take(8).enumerate() {
             let (yes, no) = ("Yes, all of it.", "No, none of it.");
             let [express, oppose] = if key == "affirm" { [yes, no] } else { [no, yes] };
-            out.push(json!({"id": format!("{name}-{i}"), "item": format!("{name}-{}", i / 2),
+            out.push(json!({"id": format!("{name}-{i}"), "item": format!("{name}-item-{}", i / 2),
                 "key": key, "form": "open", "prompt": format!("{name}, {key} {}?", i / 2),
                 "pairs": [{"express": express, "oppose": oppose}]}));
         }

@@ -261,12 +261,14 @@ def took(run, table, m, lo):
     for c, n in own:
         claims = {k: m[c, k] for s, k in m if s == c and not kin(n, k) and m[c, k] >= m[c, n]}
         others = {s: m[s, n] for s, k in m if k == n and not kin(n, run.text(s)) and m[s, n] >= m[c, n]}
-        most = lambda of: max(of, key=of.get) if of else ""
-        rose, place = lo[c, n] > 0, held[c, n]
+        rose, place, stored = lo[c, n] > 0, held[c, n], run.record(path)
+        # Of several that moved alike any may be named.
+        most = lambda of, name: name if of.get(name) == max(of.values(), default=None) else max(of, key=of.get, default="")
         table.same("took its claim", path, "rose", place, int(rose))
         table.same("took its claim", path, "took", place, int(rose and not claims and not others))
-        table.same("took its claim", path, "claim_ahead", place, most(claims))
-        table.same("took its claim", path, "condition_ahead", place, most(others))
+        table.same("took its claim", path, "claim_ahead", place, most(claims, stored["claim_ahead"][place]))
+        table.same("took its claim", path, "condition_ahead", place,
+                   most(others, stored["condition_ahead"][place]))
         by = lambda of: max(of.values()) - m[c, n] if of else math.nan
         table.exact("took its claim: by how much", path, "claim_by", place, by(claims))
         table.exact("took its claim: by how much", path, "condition_by", place, by(others))

@@ -91,10 +91,10 @@ def compared(run, condition):
 def projected(shift, d, rms):
     """Mean shift (layers, width) on a direction: estimate, plain, cosine, share by layer."""
     inner = (shift * d.mean).sum(-1)
+    length, own = np.linalg.norm(shift, axis=-1), np.sqrt(d.squared)
     with np.errstate(invalid="ignore"):
         estimate = inner / np.sqrt(np.where(d.unbiased > 0, d.unbiased, np.nan)) / rms
-    length, own = np.linalg.norm(shift, axis=-1), np.sqrt(d.squared)
-    cosine = inner / length / own
+        cosine = inner / length / own
     return {"estimate": estimate, "plain": inner / own / rms, "cosine": cosine, "share": cosine**2}
 
 

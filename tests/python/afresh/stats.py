@@ -38,6 +38,7 @@ def t_tail(t, df):
     return (1 - beta if swap else beta) / 2
 
 
+@cache
 def t_quantile(df, level=0.95):
     lo, hi = 0.0, 1e4
     for _ in range(200):

@@ -83,8 +83,7 @@ class Table:
     def text(self):
         lines = [f"{'quantity':44}{'compared':>9}{'largest deviation':>20}  where"]
         for (quantity, unit), row in self.quantities.items():
-            worst = "none" if row.worst == 0 else f"{row.worst:.2g}"
-            worst = worst if unit == "words" else f"{worst} {'se' if unit == 'standard errors' else ''}".strip()
+            worst = f"{row.worst:.2g}" + (" se" if unit == "standard errors" else "")
             lines.append(f"{quantity:44}{row.rows:>9}{worst:>20}  {row.where}")
         lines += [f"{quantity:44}{'-':>9}{'':>20}  {why}" for quantity, why in self.absent.items()]
         return "\n".join(lines)
