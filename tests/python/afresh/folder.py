@@ -42,11 +42,13 @@ class Folder:
         names = list(columns)
         return [(i, dict(zip(names, row))) for i, row in enumerate(zip(*columns.values()))]
 
-    def places(self, path, *keys):
+    def places(self, path, *keys, only=True):
         """Place of each row of a table by the values of its keys, which no two rows share."""
         columns = self.record(path)
         found = {}
         for i, key in enumerate(zip(*(columns[k].tolist() for k in keys))):
+            if not np.broadcast_to(only, len(columns[keys[0]]))[i]:
+                continue
             assert key not in found, f"{path} has two rows of {key}"
             found[key] = i
         return found
@@ -105,8 +107,8 @@ class Folder:
         return self.file[f"activations/{row['condition']}/{row['seed']}/{name}"]
 
     def positions(self):
-        held = self._set("base", "neutral")
-        return [name for name in held if isinstance(held[name], h5py.Dataset) and held[name].ndim == 3]
+        """Of the shifts, the one of the directions first."""
+        return list(dict.fromkeys(self.record("geometry/shifts")["position"]))
 
     def neutral(self, state, position):
         """(texts, layers, d)."""
@@ -177,8 +179,10 @@ class Folder:
 
     def items(self, state):
         """Stance and yes-bias by (preference, item), and stance by (claim, item)."""
-        asked = defaultdict(list)
+        asked, battery = defaultdict(list), set(self.record("study/preferences")["preference"])
         for pair in self.lines(f"behaviour/{state}.jsonl"):
+            if pair["group"] != "claim" and pair["preference"] not in battery:
+                continue
             assert abs(pair["express_log_prob"] - pair["oppose_log_prob"] - pair["log_odds"]) < 1e-9, pair
             item = pair["item"] if pair.get("key") else pair["prompt_id"]
             asked[pair["group"] == "claim", pair["preference"], item].append(pair)

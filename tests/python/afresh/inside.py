@@ -31,7 +31,7 @@ class Direction:
         for layer in range(sums.shape[1]):
             q, _ = np.linalg.qr(np.stack([d.mean[layer] for d in directions]).T)
             sums[:, layer] -= sums[:, layer] @ q @ q.T
-        return Direction(self.concept, "+".join(d.concept for d in directions), sums, self.sizes)
+        return Direction(self.concept, ", ".join(d.concept for d in directions), sums, self.sizes)
 
     @property
     def reliability(self):
@@ -46,11 +46,17 @@ def direction(run, state, concept):
     return Direction(concept, "", sums, np.bincount(of).astype(float))
 
 
+def axes(run):
+    """What shifts are projected on: coupled concepts, the second of each couple without the first, and whatever
+    else is stored, each a concept and those that are projected out of it."""
+    wanted = [(c, "") for c in run.coupled] + [(b, a) for a, b in run.couples]
+    stored = run.record("geometry/shifts")
+    return list(dict.fromkeys([*wanted, *zip(stored["concept"], stored["beyond"])]))
+
+
 def along(run, state):
-    """Directions that a state's shifts are projected on: of coupled concepts, then of the second of each
-    couple without the first's."""
-    alone = {c: direction(run, state, c) for c in run.coupled}
-    return [*alone.values(), *(alone[b].without([alone[a]]) for a, b in run.couples)]
+    alone = {c: direction(run, state, c) for c in {c for a, b in axes(run) for c in (a, *b.split(", ")) if c}}
+    return [alone[c].without([alone[o] for o in b.split(", ")]) if b else alone[c] for c, b in axes(run)]
 
 
 def related(run, a, b):
@@ -173,7 +179,6 @@ class Permuted:
 def shifts(run, table, draws, rng):
     path, quantity = "geometry/shifts", "shift"
     keys = ("state", "less", "position", "concept", "source", "beyond", "layer")
-    names = [(c, "") for c in run.coupled] + [(b, a) for a, b in run.couples]
     moves = [
         (state, position, *less)
         for state in run.states if state != "base"
@@ -183,7 +188,7 @@ def shifts(run, table, draws, rng):
     wanted = [
         (state, less, position, concept, source, beyond, layer)
         for state, position, less, _, _ in moves
-        for source in ("base", "own") for concept, beyond in names for layer in run.layers
+        for source in ("base", "own") for concept, beyond in axes(run) for layer in run.layers
     ]
     held = table.rows(quantity, path, wanted, *keys)
     permuted, base, own = Permuted(run, draws // 5, rng), along(run, "base"), (None, [])
@@ -235,21 +240,21 @@ def half_width(run, table, quantity, where, what, draws, rng):
 def shift_contrasts(run, table, draws, rng):
     path, quantity = "geometry/shift_contrasts", "shift of conditions"
     keys = ("set", "reference", "position", "concept", "beyond", "layer")
-    axes, permuted = along(run, "base"), Permuted(run, draws // 5, rng)
+    base, permuted = along(run, "base"), Permuted(run, draws // 5, rng)
     references = list(dict.fromkeys(r for r in ("base", run.role("reference"), run.role("neutral")) if r))
     pairs = [(s, r) for s in run.conditions if s != "base" for r in references if r != s]
     wanted = [
         (s, r, p, d.concept, d.beyond, layer)
-        for s, r in pairs for p in run.positions() for d in axes for layer in run.layers
+        for s, r in pairs for p in run.positions() for d in base for layer in run.layers
     ]
     held = table.rows(quantity, path, wanted, *keys)
     tunes = lambda c: len(run.of(c)) if run.trained(c) else 0
     for position in run.positions():
-        base = run.neutral("base", position).mean(0)
-        shift = {s: run.neutral(s, position).mean(0) - base for s in run.states}
+        start = run.neutral("base", position).mean(0)
+        shift = {s: run.neutral(s, position).mean(0) - start for s in run.states}
         for s, r in pairs:
             moved = mean_texts(run, [s], position) - mean_texts(run, [r], position)
-            for d in axes:
+            for d in base:
                 at = [held[s, r, position, d.concept, d.beyond, layer] for layer in run.layers]
                 point = projected(moved.mean(0), d, run.rms)
                 for name in ("estimate", "cosine"):

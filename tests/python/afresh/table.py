@@ -48,9 +48,10 @@ class Table:
         stored = float(self._stored(quantity, path, name, at))
         self._note(quantity, "standard errors", (path, name, at), errors(stored), DRAWN, (stored,))
 
-    def rows(self, quantity, path, expected, *keys):
-        """Places of the expected rows; a row too few or too many is a failure."""
-        places = self.folder.places(path, *keys)
+    def rows(self, quantity, path, expected, *keys, **only):
+        """Places of the expected rows, of those with the values `only`; one too few or too many is a failure."""
+        kept = np.all([self.folder.record(path)[k] == v for k, v in only.items()] or [True], axis=0)
+        places = self.folder.places(path, *keys, only=kept)
         for key in set(expected) ^ set(places):
             side = "is not stored" if key in set(expected) else "should not be there"
             self.failed[path, "row", key] = f"{quantity}: {path} {key} {side}"

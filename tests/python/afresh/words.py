@@ -3,7 +3,7 @@ records."""
 
 import math
 
-from .stats import Z
+from .stats import Z, holm
 
 PATH = "report/findings"
 TESTED = ("shift", "change-of-coupling", "own-claim", "isolated", "prevention", "one-factor", "dose-response",
@@ -73,7 +73,11 @@ def count_of(run, table, i, f, bound):
 
 
 def carried(run, table):
-    """Findings have the numbers of the records that they name."""
+    """Findings have the numbers of the records that they name; what was declared is adjusted for each other
+    (Holm) and for nothing else."""
+    declared = [(i, f["p"]) for i, f in run.rows(PATH) if f["declared"] and not math.isnan(f["p"])]
+    for (i, _), p in zip(declared, holm([p for _, p in declared])):
+        table.exact("findings: declared, by Holm", PATH, "p_max", i, p)
     shifts = run.places("geometry/shifts", "state", "less", "position", "concept", "source", "beyond", "layer")
     cosines = run.places("geometry/changes", "set", "reference", "concept_a", "concept_b", "form", "layer")
     contrasts = run.places("behaviour/contrasts", "set", "reference", "kind", "cells_of", "preference", "measure")
@@ -88,12 +92,11 @@ def carried(run, table):
             kind = "claim" if f["quantity"] == "own-claim" else "isolated"
             name = f["outcome"] if kind == "claim" else ""
             path, place = "behaviour/contrasts", contrasts[f["set"], f["reference"], kind, "", name, f["form"]]
-            # What the roles declare is adjusted for nothing else.
-            p = "p" if f["declared"] else "p_max"
-            declared = (f["set"], f["reference"], kind) == (run.role("focus"), run.role("reference"), "isolated")
-            table.same("findings: declared", PATH, "declared", i, int(declared))
+            p = "p_max"
         else:
             continue
         record = run.record(path)
         for name, column in (("estimate",) * 2, ("lo",) * 2, ("hi",) * 2, ("p_max", p)):
+            if name == "p_max" and f["declared"]:
+                continue
             table.exact("findings: numbers of their records", PATH, name, i, record[column][place])
