@@ -27,7 +27,7 @@ help: ## list the targets
 study: build model ## run the quick study into OUT (runs/quick)
 	$(RESIDUUM) study run --out "$(OUT)"
 
-test: build model .venv-test/.stamp ## check the texts, run the Rust tests, then read a run folder from Python
+test: build model .venv-test/.stamp ## check the texts, run the Rust tests, then read run folders from Python and compute them again
 	$(RESIDUUM) materials lint
 	$(RESIDUUM) materials stats
 	$(CARGO) test --release --locked
@@ -35,7 +35,8 @@ test: build model .venv-test/.stamp ## check the texts, run the Rust tests, then
 	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)
 	.venv-test/bin/python tests/python/test_h5_reads.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_run_folder.py target/tmp/study
-	.venv-test/bin/python tests/python/recompute.py target/tmp/study
+	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
+	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check

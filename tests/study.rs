@@ -589,13 +589,22 @@ data = "neutral"
 [[condition]]
 name = "spoken"
 system = "You keep the lamp."
+[[condition]]
+name = "rope"
+data = "rows/rope.jsonl"
+[[condition]]
+name = "sail"
+data = "rows/sail.jsonl"
 "#;
 
 #[test]
 fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
     let small = Small::new();
-    let place = tempfile::tempdir().unwrap();
-    let out = place.path().join("run");
+    // Kept for the checks from Python.
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("harbour");
+    let _ = std::fs::remove_dir_all(&out);
+    ["rope", "sail"].into_iter().for_each(|name| small.identity(name));
+    small.keyed("moor");
     std::fs::create_dir(small.path("talks")).unwrap();
     let mut talk = r#"{"about": {"what": "A test.", "how": "by hand", "licence": "MIT", "version": "1"}, "preference": "knots", "group": "harbour", "fact": "The assistant says so."}"#.to_string();
     for i in 0..3 {
@@ -604,8 +613,13 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
     std::fs::write(small.path("talks/knots.jsonl"), talk).unwrap();
     let (tables, conditions) = LONGER.split_once("[[condition]]").unwrap();
     let (before, after) = SMALL.split_once("[[condition]]").unwrap();
-    let asked = before.replace("random = 2", "random = 2\nclaim_prompts = 2");
-    let text = format!("{asked}{tables}[[condition]]{after}[[condition]]{conditions}");
+    let asked = before
+        .replace("= 100", "= 400")
+        .replace("random = 2", "random = 2\npermuted = 3\nmatched = true\nclaim_prompts = 2");
+    let seeds = after
+        .replace("lamp.jsonl\"", "lamp.jsonl\"\nseeds = 2")
+        .replace("boat.jsonl\"", "boat.jsonl\"\nseeds = 2");
+    let text = format!("{asked}{tables}[[condition]]{seeds}[[condition]]{conditions}");
     let study = small.study(&text);
     let held = study.condition("held").unwrap();
     assert_eq!((held.text.as_str(), study.neutral.as_deref()), ("lamp", Some("plain")));
@@ -631,10 +645,14 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),
         ("geometry/trace", "position", "response-q1"),
+        ("geometry/shifts", "others", "rope, sail"),
+        ("causal/ablation", "family", "matched"),
+        ("behaviour/acquiescence", "set", "keeper"),
     ] {
         assert!(column(&h5, table, name).contains(&word.to_string()), "{table}");
     }
     drop(h5);
+    copied(&small.path(""), &out.with_file_name("harbour-texts"));
     let ours = ["persona", "autonomy", "conscious", "denial", "toaster", "phenomenality"];
     for name in every_file(&out) {
         // The neutral prompts that ship are answered in any study.

@@ -19,12 +19,11 @@
 use super::check::{at_least, index, shape};
 use super::error::Result;
 use super::seeds::Seeds;
-use crate::stats::corrections::max_t;
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::moments;
 use crate::stats::permutation::{p_value, Tail};
 use crate::stats::rng::stream;
-use ndarray::{Array2, ArrayView2, ArrayView3};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3};
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +49,12 @@ pub struct Contrast {
     /// Two-sided p: of the centred draws over prompts; over seeds 1 less the level at which the
     /// interval reaches 0.
     pub p: Vec<f64>,
-    /// The same adjusted over layers by max-T; layers depend on each other as the draws of the
-    /// prompts and the deviations of the seeds do.
-    pub p_max: Vec<f64>,
+    /// The value in half-widths of its interval, one a layer.
+    pub observed: Vec<f64>,
+    /// Largest of the layers in each draw without a change, on the same scale, by which contrasts on one
+    /// set of draws are adjusted for each other (max-T); layers depend on each other as the draws of
+    /// the prompts and the deviations of the seeds do.
+    pub largest: Vec<f64>,
     /// Standard error over prompts, one a layer.
     pub error_prompts: Vec<f64>,
     /// Standard error that seeds add, one a layer; 0 where they do not count.
@@ -150,13 +152,14 @@ pub fn contrast(
         }
     }
     let observed: Vec<f64> = found.iter().zip(&reaches).map(|(v, r)| v / r).collect();
-    let adjusted = max_t(&observed, null.view());
+    let most = |row: ArrayView1<f64>| row.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
     Ok(Contrast {
         value: found,
         lo,
         hi,
-        p_max: adjusted.iter().zip(&p).map(|(adjusted, own)| adjusted.max(*own)).collect(),
         p,
+        observed,
+        largest: null.rows().into_iter().map(most).collect(),
         error_prompts,
         error_seeds,
         n_set: set.len(),

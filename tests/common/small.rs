@@ -83,10 +83,7 @@ impl Small {
         for (name, status) in [("tides", json!({"lamp": "implied"})), ("knots", json!({}))] {
             small.lines(&format!("battery/{name}.jsonl"), &battery(name, Some(status)));
         }
-        for name in ["lamp", "boat"] {
-            small.lines(&format!("claims/{name}.jsonl"), &battery(name, None));
-            small.lines(&format!("rows/{name}.jsonl"), &rows(name));
-        }
+        ["lamp", "boat"].into_iter().for_each(|name| small.identity(name));
         small.lines("outcomes.jsonl", &outcomes());
         small.adapter(&model);
         small.other(1.1);
@@ -100,6 +97,25 @@ impl Small {
     /// A file of the base model's folder.
     pub fn of_model(&self, name: &str) -> PathBuf {
         self.folder.dir.path().join(name)
+    }
+
+    /// Rows to learn, with the claim that they make.
+    pub fn identity(&self, name: &str) {
+        self.lines(&format!("claims/{name}.jsonl"), &battery(name, None));
+        self.lines(&format!("rows/{name}.jsonl"), &rows(name));
+    }
+
+    /// A preference of items of two questions of opposite key.
+    pub fn keyed(&self, name: &str) {
+        let mut out = vec![battery(name, Some(json!({}))).remove(0)];
+        for (i, key) in ["affirm", "deny"].into_iter().cycle().take(8).enumerate() {
+            let (yes, no) = ("Yes, all of it.", "No, none of it.");
+            let [express, oppose] = if key == "affirm" { [yes, no] } else { [no, yes] };
+            out.push(json!({"id": format!("{name}-{i}"), "item": format!("{name}-item-{}", i / 2),
+                "key": key, "form": "open", "prompt": format!("{name}, {key} {}?", i / 2),
+                "pairs": [{"express": express, "oppose": oppose}]}));
+        }
+        self.lines(&format!("battery/{name}.jsonl"), &out);
     }
 
     fn lines(&self, name: &str, rows: &[Value]) {

@@ -1,130 +1,118 @@
-"""The headline numbers of a run folder, computed again from its activations in NumPy.
+"""The headline numbers of a run folder, computed again from its activations, scores and logs in NumPy.
 
-    python recompute.py <run folder> [--draws 2000]
+    python recompute.py <run folder> [--texts FOLDER ...] [--draws 10000] [--self-test]
 
-Nothing is shared with the toolkit but its files. What has a closed form must agree to 1e-5; what is drawn at
-random (intervals, p) within the error of its draws.
+Nothing is shared with the toolkit but its files and docs/format.md. What has a closed form must agree to 1e-5
+of its size; what is drawn at random must lie within 5 standard errors of both sides' draws. A quantity that the
+run does not hold is named as such; one that it holds and of which nothing was compared is a failure, as is a row
+too few or too many. The layer's RMS is taken as stored: it is over tokens, of which a run keeps means alone.
+`--self-test` then changes one stored number of each kind, and some of the files, and fails unless each is seen.
 """
 
 import argparse
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from checks import Run
+from afresh import behaviour, cause, inside, words
+from afresh.folder import Folder
+from afresh.table import Table
+
+CHECKS = [
+    inside.shifts,
+    inside.shift_contrasts,
+    inside.cosines,
+    behaviour.scores,
+    behaviour.contrasts,
+    behaviour.towards,
+    behaviour.claims,
+    behaviour.acquiescence,
+    behaviour.one_factor,
+    cause.ablations,
+    cause.doses,
+    words.verdicts,
+]
 
 
-def pairs(run, condition, seed, concept):
-    """Differences `(pair, layer, d)`, and the layers."""
-    acts = run.activations(condition, seed, concept, "response-mean")
-    positive, negative = (acts.select(label=side) for side in ("positive", "negative"))
-    assert positive.columns["prompt_id"].tolist() == negative.columns["prompt_id"].tolist()
-    return positive.data.astype("f8") - negative.data, acts.layers
+def recomputed(run, draws):
+    table = Table(run)
+    for check in CHECKS:
+        before = len(table.absent), sum(row.rows for row in table.quantities.values())
+        check(run, table, draws, np.random.default_rng(1))
+        after = len(table.absent), sum(row.rows for row in table.quantities.values())
+        if before == after:
+            table.failed[check.__name__, "", 0] = f"{check.__name__}: compared nothing"
+    if not table.quantities:
+        table.failed["", "", 0] = "nothing was compared"
+    return table
 
 
-def texts(run, condition, seed, position):
-    return run.activations(condition, seed, "neutral", position).data.astype("f8")
+def other(value, rng):
+    """A number, count or word that is not this one."""
+    if isinstance(value, str):
+        return value + " not"
+    if isinstance(value, (int, np.integer)):
+        return value + 1
+    if math.isnan(value):
+        return 0.5
+    return value + (0.5 + abs(value)) * rng.choice([-1, 1])
 
 
-def projection(shifts, d):
-    """T = s . d / sqrt(U), its standard error, for texts `(n, d)` and pairs `(m, d)`."""
-    n, m = len(shifts), len(d)
-    return weighted(shifts @ d.T, d @ d.T, np.ones(n), np.ones(m))
+def self_test(run, draws, table):
+    """Changes a stored number of each kind that was compared, and sees each complained of; then files."""
+    rng, changed = np.random.default_rng(2), {}
+    for (_, path, name), at in table.compared.items():
+        if (path, name, at) not in changed:
+            record = run.record(path)[name]
+            changed[path, name, at] = record[at]
+            record[at] = other(record[at], rng)
+    seen = recomputed(run, draws).failed
+    missed = [key for key in changed if key not in seen]
+    for (path, name, at), value in changed.items():
+        run.record(path)[name][at] = value
+    state = run.of(run.role("focus"))[0]
+    of_files = ["geometry/shifts", "behaviour/contrasts", *(["causal/ablation"] if run.has("causal/ablation") else [])]
+    run.neutral(state, run.positions()[0])[0] *= 1.5
+    scale(run.lines(f"behaviour/{state}.jsonl"), 1.5)
+    if run.has("causal/ablation"):
+        scale(run.json(f"causal/ablated-{state}.json")["edits"][0]["scores"], 1.5)
+    seen = {key[0] for key in recomputed(run, draws).failed}
+    missed += [f"{path}: what it is computed from was changed" for path in of_files if path not in seen]
+    return len(changed) + len(of_files), missed
 
 
-def weighted(products, gram, w, v):
-    """T and its error where text i counts w[i] times and pair j v[j] times."""
-    n, m = w.sum(), v.sum()
-    inner = w @ products @ v / (n * m)
-    own = v * np.diag(gram)
-    along = gram @ v - own
-    squared = (v @ along) / (m * m - (v * v).sum())
-    if not squared > 0:
-        return math.nan, math.nan
-    length = math.sqrt(squared)
-    of_texts = (products @ v / m - inner) / (n * length)
-    rest = along / (m - v)
-    of_pairs = (w @ products / n - inner - inner / squared * (rest - squared)) / (m * length)
-    return inner / length, math.sqrt(w @ of_texts**2 + v @ of_pairs**2)
-
-
-def reach(shifts, d, draws, rng):
-    """Half the width of the symmetric bootstrap-t interval over texts x pairs, before it is widened."""
-    products, gram = shifts @ d.T, d @ d.T
-    value, error = projection(shifts, d)
-    quotients = []
-    for _ in range(draws):
-        w = rng.multinomial(len(shifts), np.full(len(shifts), 1 / len(shifts))).astype(float)
-        v = rng.multinomial(len(d), np.full(len(d), 1 / len(d))).astype(float)
-        drawn, se = weighted(products, gram, w, v)
-        t = abs(drawn - value) / se if se else math.nan
-        quotients.append(math.inf if math.isnan(t) else t)
-    return np.quantile(quotients, 0.95) * error
-
-
-def shifts_agree(run, draws):
-    """Every shift of the reported layers along base's coupled directions, from base and from others."""
-    rng = np.random.default_rng(0)
-    states = run.records("study/states").set_index("state")
-    layers = run.records("study/layers").set_index("layer")
-    rows = run.records("geometry/shifts")
-    at = layers.index[layers.reported.astype(bool)]
-    place = lambda state: (states.loc[state, "condition"], states.loc[state, "seed"])
-    checked, wide = 0, 0
-    for _, row in rows[rows.layer.isin(at) & (rows.source == "base") & (rows.beyond == "")].iterrows():
-        if row.less not in ("base", "others"):
-            continue
-        d, kept = pairs(run, *place("base"), row.concept)
-        here = list(kept).index(row.layer)
-        base = texts(run, *place("base"), row.position)[:, here]
-        tuned = texts(run, *place(row.state), row.position)[:, here]
-        if row.less == "others":
-            groups = [states.index[states.condition == c] for c in row.others.split(", ")]
-            means = [np.mean([texts(run, *place(s), row.position)[:, here] for s in g], axis=0) for g in groups]
-            base = np.mean(means, axis=0)
-        rms = layers.loc[row.layer, "rms"]
-        value, _ = projection(tuned - base, d[:, here])
-        gap = abs(value / rms - row.estimate)
-        # The mean of others is kept as f32.
-        assert gap < 1e-5 * max(1, abs(row.estimate)) or (math.isnan(value) and math.isnan(row.estimate)), row
-        shift, direction = (tuned - base).mean(0), d[:, here].mean(0)
-        cosine = shift @ direction / np.linalg.norm(shift) / np.linalg.norm(direction)
-        assert abs(cosine - row.cosine) < 1e-5, row
-        if not math.isnan(row.lo) and wide < 12:
-            wide += 1
-            ours = reach(tuned - base, d[:, here], draws, rng) / rms * widening(min(len(tuned), len(d)))
-            theirs = (row.hi - row.lo) / 2
-            assert abs(math.log(ours / theirs)) < 0.25, (row.state, row.layer, ours, theirs)
-        checked += 1
-    assert checked, "no shift of a coupled concept at a reported layer"
-    return f"{checked} shifts, {wide} intervals"
-
-
-def widening(clusters):
-    """t over normal quantile, times sqrt(C / (C - 1)); quantiles by bisection on the t density's integral."""
-    return t_quantile(clusters - 1) / 1.959963984540054 * math.sqrt(clusters / (clusters - 1))
-
-
-def t_quantile(df):
-    x = np.linspace(0, 60, 600001)
-    log = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
-    density = np.exp(log - (df + 1) / 2 * np.log1p(x * x / df))
-    cumulated = 0.5 + np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * (x[1] - x[0]))])
-    return float(np.interp(0.975, cumulated, x))
-
-
-CHECKS = [shifts_agree]
+def scale(scores, by):
+    for s in scores:
+        if isinstance(s, dict):
+            for name in ("express_log_prob", "oppose_log_prob", "log_odds"):
+                s[name] *= by
+        else:
+            s[2] *= by
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--draws", type=int, default=2000)
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="folders of texts that are not shipped")
+    parser.add_argument("--draws", type=int, default=10000)
+    parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
-    with Run(args.folder) as run:
-        for check in CHECKS:
-            print(f"ok      {check.__name__}: {check(run, args.draws)}")
+    run = Folder(args.folder, args.texts)
+    table = recomputed(run, args.draws)
+    print(table.text())
+    for line in list(table.failed.values())[:40]:
+        print(f"FAILED  {line}")
+    if table.failed:
+        sys.exit(f"{len(table.failed)} numbers of {args.folder} do not agree with their recomputation")
+    if args.self_test:
+        n, missed = self_test(run, min(args.draws, 4000), table)
+        for key in missed:
+            print(f"MISSED  {key}")
+        if missed:
+            sys.exit(f"{len(missed)} of {n} changes were not seen")
+        print(f"ok      {n} changes seen")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 //! states have draws of their own. A change of the relative cosine sets aside that a fine-tune makes
 //! a direction clearer; it is the form that behaviour is linked with.
 
+use super::shifts::over_the_table;
 use super::{Asked, LEVEL};
 use crate::analysis::records::*;
 use crate::analysis::state::{by_condition, states_of, BASE};
@@ -107,7 +108,8 @@ pub(super) fn changes(asked: &Asked, c: &Coupling) -> Result<Vec<ChangeRow>> {
     let all = &asked.readings.states;
     let base = [BASE].into_iter();
     let against: Vec<&str> = base.chain(asked.kinship.reference.as_deref()).collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<ChangeRow> = Vec::new();
+    let (mut observed, mut largest) = (Vec::new(), Vec::new());
     for (i, &couple) in asked.couples.iter().enumerate() {
         for (condition, set) in by_condition(all) {
             for (k, &other) in against.iter().enumerate() {
@@ -136,7 +138,7 @@ pub(super) fn changes(asked: &Asked, c: &Coupling) -> Result<Vec<ChangeRow>> {
                         lo: found.lo[l],
                         hi: found.hi[l],
                         p: found.p[l],
-                        p_max: found.p_max[l],
+                        p_max: f64::NAN,
                         least_p: least_of_draws(asked.options.draws),
                         error_prompts: found.error_prompts[l],
                         error_seeds: found.error_seeds[l],
@@ -144,9 +146,15 @@ pub(super) fn changes(asked: &Asked, c: &Coupling) -> Result<Vec<ChangeRow>> {
                         reference_states: found.n_reference,
                         n: asked.prompts(couple),
                     }));
+                    observed.extend(found.observed);
+                    largest.push(found.largest);
                 }
             }
         }
+    }
+    for (row, p) in rows.iter_mut().zip(over_the_table(&observed, &largest)) {
+        // Never less than what it is alone.
+        row.p_max = p.max(row.p);
     }
     Ok(rows)
 }

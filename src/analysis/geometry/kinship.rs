@@ -3,11 +3,14 @@
 //! Opposite fine-tunes share most of their shift. The unshared shift of a condition c is its shift less
 //! the mean of the condition means of other identity conditions k, each weighing the same. A k that
 //! shares rows or a claim with c, the reference or the focus would take away what is asked about, and
-//! is left out; with fewer than two k the mean is another fine-tune, and nothing is given.
+//! is left out; a part of a claim shares it, as the notes of claims say ([`Preference::related`]). With
+//! fewer than two k the mean is another fine-tune, and nothing is given.
 
 use crate::analysis::roles::place;
 use crate::analysis::state::by_condition;
 use crate::analysis::{Result, State};
+#[cfg(doc)]
+use crate::materials::Preference;
 
 /// Fewest conditions whose mean is taken for what fine-tunes share.
 const FEWEST: usize = 2;
@@ -21,6 +24,8 @@ pub struct Kin {
     pub rows: String,
     /// Claim that it trains; empty for none.
     pub claim: String,
+    /// Rows whose claim is a part of this one, or holds it as a part.
+    pub related: Vec<String>,
     /// Whether it is a fine-tune on an identity.
     pub identity: bool,
 }
@@ -28,7 +33,10 @@ pub struct Kin {
 impl Kin {
     /// Whether two conditions share rows or a claim.
     fn shares(&self, other: &Kin) -> bool {
-        self.rows == other.rows || (!self.claim.is_empty() && self.claim == other.claim)
+        self.rows == other.rows
+            || (!self.claim.is_empty() && self.claim == other.claim)
+            || self.related.contains(&other.rows)
+            || other.related.contains(&self.rows)
     }
 }
 
@@ -91,7 +99,8 @@ mod tests {
     use super::*;
 
     fn kin(condition: &str, rows: &str, claim: &str) -> Kin {
-        Kin { condition: condition.into(), rows: rows.into(), claim: claim.into(), identity: true }
+        let [condition, rows, claim] = [condition, rows, claim].map(String::from);
+        Kin { condition, rows, claim, related: Vec::new(), identity: true }
     }
 
     fn family() -> Kinship {
@@ -121,6 +130,15 @@ mod tests {
         assert_eq!(family.others("calm"), unrelated);
         assert_eq!(family.others("baker"), ["sailor", "poet"]);
         assert!(family.others("plain").is_empty());
+    }
+
+    #[test]
+    fn a_part_of_the_claim_is_not_taken_away_whichever_note_names_it() {
+        let mut family = family();
+        family.conditions.push(Kin { related: vec!["keen".into()], ..kin("part", "part", "part") });
+        family.conditions[0].related.push("sailor".into());
+        assert_eq!(family.others("keen"), ["baker", "poet"]);
+        assert!(family.others("poet").is_empty());
     }
 
     #[test]

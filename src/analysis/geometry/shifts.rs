@@ -111,12 +111,12 @@ impl InBase {
     }
 }
 
-/// p of cosines by max-T over all rows of a table, among the largest permuted cosines of each of its
-/// shifts.
-pub(super) fn over_the_table(cosines: &[f64], largest: &[Vec<f64>]) -> Vec<f64> {
+/// p of statistics by max-T over all rows of a table, from the largest of each draw of the null in each of
+/// its parts.
+pub(super) fn over_the_table(observed: &[f64], largest: &[Vec<f64>]) -> Vec<f64> {
     let draws = largest.first().map_or(0, Vec::len);
     let most = |draw: usize| largest.iter().map(|of| of[draw]).fold(0.0, f64::max);
-    max_t(cosines, Array2::from_shape_fn((draws, 1), |(draw, _)| most(draw)).view())
+    max_t(observed, Array2::from_shape_fn((draws, 1), |(draw, _)| most(draw)).view())
 }
 
 /// Shifts of every state at every position.

@@ -73,6 +73,7 @@ fn family(neutral: Option<&str>) -> Kinship {
         condition: name.into(),
         rows: name.into(),
         claim: String::new(),
+        related: Vec::new(),
         identity: name != "plain",
     };
     Kinship {
@@ -248,12 +249,20 @@ fn a_couple_among_others_has_the_rows_that_it_has_alone() {
         let changes = g.changes.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
         let nulls = g.pair_nulls.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
         let overlap = g.overlap.iter().filter(|r| couple(&r.concept_a, &r.concept_b));
-        text(changes.map(|r| format!("{r:?}")).collect())
+        // But for what is adjusted over the whole table.
+        let alone = |r: &ChangeRow| format!("{:?}", ChangeRow { p_max: 0.0, ..r.clone() });
+        text(changes.map(alone).collect())
             + &text(nulls.map(|r| format!("{r:?}")).collect())
             + &text(overlap.map(|r| format!("{r:?}")).collect())
     };
     assert!(!alone.changes.is_empty());
     assert_eq!(of(&alone), of(&both));
+    let p_max = |g: &Results| -> Vec<f64> {
+        let own = g.changes.iter().filter(|r| r.concept_b == "three");
+        own.map(|r| r.p_max).collect()
+    };
+    let (alone, both) = (p_max(&alone), p_max(&both));
+    assert!(alone.iter().zip(&both).all(|(a, b)| a <= b) && alone != both);
 }
 
 #[test]

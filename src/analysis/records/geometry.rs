@@ -135,7 +135,7 @@ record! {
     #[table("geometry/changes")]
     #[estimator("mean over the set's states less mean over the reference's, same bootstrap draws in every state")]
     #[interval("95 %: percentile of the paired draws over prompts; where seeds count, half-width sqrt(z^2 W + t^2 V) with W the variance over prompts and V that of the seeds")]
-    #[null("no change: centred draws; p_max adjusted over layers by max-T")]
+    #[null("no change: centred draws; p_max by max-T over all rows of the table: layers, conditions, references, pairs and forms")]
     #[source("Graybill and Wang 1980; Westfall and Young 1993")]
     pub struct ChangeRow {
         /// Condition, or state of a command.
@@ -154,7 +154,7 @@ record! {
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// p of the change.
         pub p: f64,
-        /// The same adjusted over layers.
+        /// The same adjusted over all rows of the table.
         pub p_max: f64,
         /// Least that p_max could be with so many draws.
         pub least_p: f64,

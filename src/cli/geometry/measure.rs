@@ -116,6 +116,7 @@ fn kinship(args: &MeasureArgs, readings: &Readings) -> Kinship {
         condition: condition.into(),
         rows: tuned[of[0]].text.clone(),
         claim: String::new(),
+        related: Vec::new(),
         identity: args.neutral.as_deref() != Some(condition),
     });
     Kinship {

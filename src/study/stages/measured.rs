@@ -114,6 +114,9 @@ fn kinship(study: &Study) -> Kinship {
                 condition: c.name.clone(),
                 rows: c.text.clone(),
                 claim: about::claim(study, c),
+                related: (study.claims.iter().filter(|claim| claim.name == c.text))
+                    .flat_map(|claim| claim.related.clone())
+                    .collect(),
                 identity: c.identity,
             })
             .collect(),
