@@ -31,7 +31,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "shift" if f.estimate.is_nan() => format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise."),
         "shift" => format!("{layer}Shift of neutral texts in {set}{others} along {subject} of base {three} {unit}{tail}{word}."),
         "auroc" => format!("{layer}Held-out AUROC of {subject} in {set} {two}{tail}."),
-        "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of a bag of words on the same folds: {two}{tail}."),
+        "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of {}: {two}{tail}.", f.null),
         "took" => format!("Manipulation check: {set} {word} ({outcome}): {two} {unit} from {reference}{tail}."),
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
         "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),

@@ -16,7 +16,7 @@ use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{files, Result, StudyError};
 use serde_json::{json, Value};
 
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Name of the stage.
 pub const NAME: &str = "measure";
