@@ -52,6 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|s| pairs.iter().enumerate().map(|(c, &n)| rows(n, s, c)).collect())
         .collect();
     let clusters: Vec<Vec<usize>> = pairs.iter().map(|&n| (0..n).collect()).collect();
+    let strata: Vec<Vec<usize>> = pairs.iter().map(|&n| vec![0; n]).collect();
     let background: Vec<Array3<f32>> = (0..STATES).map(|s| rows(neutral, s, CONCEPTS)).collect();
     let options = CouplingOptions {
         nuisances: vec![2, 3],
@@ -61,7 +62,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (before, held) = spent();
     let begun = Instant::now();
     let found = coupling(
-        CouplingInput { differences: &differences, clusters: &clusters, background: &background },
+        CouplingInput {
+            differences: &differences,
+            clusters: &clusters,
+            strata: &strata,
+            background: &background,
+        },
         &options,
     )?;
     let wall = begun.elapsed().as_secs_f64();

@@ -15,6 +15,8 @@ mod keys;
 mod nulls;
 #[path = "../examples/calibrate/plant.rs"]
 mod plant;
+#[path = "../examples/calibrate/transfer.rs"]
+mod transfer;
 
 use check::{Check, Size};
 
@@ -81,4 +83,9 @@ fn acquiescence_is_named_and_a_preference_leaves_no_bias() {
 #[test]
 fn intervals_of_conditions_count_their_fine_tunes() {
     pass(contrasts::all(Size::REDUCED));
+}
+
+#[test]
+fn a_direction_on_the_pairs_of_another_set_counts_both() {
+    pass(transfer::all(Size::REDUCED));
 }

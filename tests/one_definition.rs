@@ -223,6 +223,33 @@ fn scores_and_contrasts_are_those_of_the_study() {
 }
 
 #[test]
+fn which_side_moved_is_that_of_the_study() {
+    let lab = lab();
+    let (battery, adapters) = (lab.path("battery"), lab.adapters());
+    let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
+    args.extend(["--battery", &battery, "--reference", "boat", "--neutral", "lamp-s1"]);
+    let command = lab.command("behave", &args);
+    // The mate's and boat's cells are those of the lamp too; a command of states knows no other fine-tunes.
+    let of = |r: &Results, mate: &str| -> Vec<_> {
+        let own = r.contrasts.iter().filter(|c| c.kind == "common" && c.cells_of == mate);
+        let own = own.filter(|c| c.reference != "lamp-s1").map(|c| {
+            let mut c = c.clone();
+            for name in [&mut c.set, &mut c.reference, &mut c.cells_of] {
+                *name = name.trim_end_matches("-s1").into();
+            }
+            (c.lo, c.hi, c.df, c.p_fine_tunes) = (c.within_lo, c.within_hi, 0, f64::NAN);
+            c
+        });
+        own.collect()
+    };
+    same("common cells", &of(&lab.study, "mate"), &of(&command, "mate-s1"));
+    let said: Vec<(&str, &str)> =
+        command.findings.iter().map(|f| (&*f.quantity, &*f.set)).collect();
+    assert_eq!(said, [("towards", "lamp-s2"), ("towards", "mate-s1")]);
+    assert!(command.findings.iter().all(|f| f.note.contains("less lamp-s1")));
+}
+
+#[test]
 fn the_link_of_a_finished_run_is_that_of_its_report() {
     let lab = lab();
     let run = lab.run().display().to_string();

@@ -233,8 +233,12 @@ fn cosines_match_a_second_implementation_in_every_form() {
     let clusters: Vec<Vec<usize>> = differences.iter().map(|d| (0..d.dim().0).collect()).collect();
     let background = vec![matrix(&f["neutral"]).mapv(|v| v as f32).insert_axis(Axis(1))];
     let states = vec![differences];
-    let input =
-        CouplingInput { differences: &states, clusters: &clusters, background: &background };
+    let input = CouplingInput {
+        differences: &states,
+        clusters: &clusters,
+        strata: &clusters, // no null is compared
+        background: &background,
+    };
     let options = CouplingOptions {
         nuisances: vec![2],
         draws: 50,

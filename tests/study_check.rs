@@ -306,3 +306,23 @@ fn a_concept_is_prevented_by_the_name_that_the_manifest_gives_it() {
     let said = place.study(&twice).unwrap_err();
     assert!(said.contains("concepts.placebos `mine.jsonl` calls itself `autonomy`"), "{said}");
 }
+
+#[test]
+fn the_name_of_a_shipped_study_comes_before_what_is_called_like_it() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("quick")).unwrap();
+    std::fs::write(place.path("full"), "name = ").unwrap();
+    let said = |manifest: &str| {
+        let mut command = assert_cmd::Command::cargo_bin("residuum").unwrap();
+        let args = ["study", "check", manifest, "--no-model"];
+        let out = command.current_dir(place.0.path()).args(args).output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    for shipped in ["quick", "full"] {
+        assert!(said(shipped).0, "{}", said(shipped).1);
+    }
+    for path in ["./quick", "./full"] {
+        let (ok, error) = said(path);
+        assert!(!ok && error.contains(path), "{error}");
+    }
+}

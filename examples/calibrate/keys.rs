@@ -3,8 +3,9 @@
 //!
 //! Two conditions of two fine-tunes each over 48 items of two questions. An item's level is shared by all
 //! states, as that of a text is; what a state adds varies by item and by question, more for some items
-//! than for others. Fine-tunes are as they are, and so are
-//! the intervals: those that count them are in `contrasts`.
+//! than for others. Fine-tunes are as they are, and so are the intervals: those that count them are in
+//! `contrasts`. But where fine-tunes of both conditions say "Yes" to more or to less by chance, none may be
+//! said to acquiesce.
 
 use crate::check::{Check, Size};
 use crate::intervals::coverage;
@@ -42,8 +43,9 @@ fn battery() -> Vec<Preference> {
     (0..PREFERENCES).map(one).collect()
 }
 
-/// Scores of a state, in which the claim prefers by `up` and says "Yes" by `yes`.
-fn scores(state: usize, (up, yes): (f64, f64), repeat: u64) -> Vec<PairScore> {
+/// Scores of a state, in which the claim prefers by `up` and says "Yes" by `yes`, and every fine-tune by
+/// what varies with the deviation `own_yes`.
+fn scores(state: usize, (up, yes, own_yes): (f64, f64, f64), repeat: u64) -> Vec<PairScore> {
     let all = PREFERENCES * ITEMS;
     let claims = if STATES[state].starts_with("claim") { 1.0 } else { 0.0 };
     let levels = normal(2 * all, repeat, "calibrate/level", 0);
@@ -51,9 +53,10 @@ fn scores(state: usize, (up, yes): (f64, f64), repeat: u64) -> Vec<PairScore> {
     let (spread, reach) =
         (normal(all, repeat, "calibrate/spread of", 0), normal(all, repeat, "calibrate/reach", 0));
     let own = normal(3 * all, repeat, "calibrate/state", state as u64);
+    let level = own_yes * normal(1, repeat, "calibrate/own yes", state as u64)[0];
     let question = |i: usize, key: Key| {
         let (k, sign) = if key == Key::Affirm { (0, 1.0) } else { (1, -1.0) };
-        let moved = claims * (1.0 + 0.3 * reach[i]) * (up + sign * yes);
+        let moved = claims * (1.0 + 0.3 * reach[i]) * (up + sign * yes) + sign * level;
         let noise = 0.15 * (0.5 * spread[i]).exp() * (own[3 * i] + own[3 * i + 1 + k]);
         let log_odds = 0.5 * levels[2 * i + k] + noise + moved;
         let keyed = Some(Keyed { item: i.to_string(), key });
@@ -65,7 +68,7 @@ fn scores(state: usize, (up, yes): (f64, f64), repeat: u64) -> Vec<PairScore> {
 
 /// Stance and bias of claim less denial over all cells, and the verdict.
 fn compared(
-    planted: (f64, f64),
+    planted: (f64, f64, f64),
     draws: usize,
     repeat: u64,
 ) -> Option<(ContrastRow, ContrastRow, AcquiescenceRow)> {
@@ -90,13 +93,14 @@ fn compared(
 
 pub fn all(size: Size) -> Vec<Check> {
     // p of stance and of bias; the last is 0 where acquiescence is said.
-    let of = |planted: (f64, f64)| {
+    let of = |planted: (f64, f64, f64)| {
         Found::new(size.null, move |repeat| {
             let (stance, bias, said) = compared(planted, size.draws, repeat)?;
             Some([stance.p, bias.p, f64::from(u8::from(!said.acquiesces))])
         })
     };
-    let (yes, prefers, nothing) = (of((0.0, 0.4)), of((0.4, 0.0)), of((0.0, 0.0)));
+    let (yes, prefers) = (of((0.0, 0.4, 0.0)), of((0.4, 0.0, 0.0)));
+    let (nothing, varied) = (of((0.0, 0.0, 0.0)), of((0.0, 0.0, 0.2)));
     let said = |what: &str, rate: f64, bounds: (f64, f64), n: usize| {
         Check::new(format!("{what}: acquiescence is said"), rate, bounds, n)
     };
@@ -107,12 +111,18 @@ pub fn all(size: Size) -> Vec<Check> {
         prefers.uniform("a planted preference: bias contrast", 1),
         said("a planted preference", prefers.rate(2), (0.0, 0.01), prefers.len()),
         said("nothing planted", nothing.rate(2), (0.0, 0.025 + slack(n)), nothing.len()),
+        said(
+            "fine-tunes that differ in their Yes",
+            varied.rate(2),
+            (0.0, 0.025 + slack(n)),
+            varied.len(),
+        ),
         coverage("yes-bias 0 beside a preference", size, |repeat| {
-            let (_, bias, _) = compared((0.4, 0.0), size.draws, repeat)?;
+            let (_, bias, _) = compared((0.4, 0.0, 0.0), size.draws, repeat)?;
             Some(bias.within_lo <= 0.0 && 0.0 <= bias.within_hi)
         }),
         coverage("stance 0 beside a Yes", size, |repeat| {
-            let (stance, _, _) = compared((0.0, 0.4), size.draws, repeat)?;
+            let (stance, _, _) = compared((0.0, 0.4, 0.0), size.draws, repeat)?;
             Some(stance.within_lo <= 0.0 && 0.0 <= stance.within_hi)
         }),
     ]

@@ -13,6 +13,7 @@ mod intervals;
 mod keys;
 mod nulls;
 mod plant;
+mod transfer;
 
 use check::{Check, Size};
 
@@ -20,7 +21,7 @@ fn main() {
     let reduced = std::env::args().any(|a| a == "--reduced");
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
-    let parts: [Part; 10] = [
+    let parts: [Part; 11] = [
         ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),
@@ -30,6 +31,7 @@ fn main() {
         ("nulls: random directions", nulls::directions),
         ("nulls: states alike", nulls::states),
         ("nulls: areas, subspaces, rank 1", nulls::others),
+        ("a direction on the pairs of another set", transfer::all),
         ("keyed items: acquiescence and preference", keys::all),
     ];
     let (mut failed, mut made) = (0, 0);

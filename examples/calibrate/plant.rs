@@ -51,6 +51,8 @@ pub struct Plant {
 pub struct Data {
     pub differences: Vec<Vec<Array3<f32>>>,
     pub clusters: Vec<Vec<usize>>,
+    /// All pairs are of one.
+    pub strata: Vec<Vec<usize>>,
     pub background: Vec<Array3<f32>>,
 }
 
@@ -59,6 +61,7 @@ impl Data {
         CouplingInput {
             differences: &self.differences,
             clusters: &self.clusters,
+            strata: &self.strata,
             background: &self.background,
         }
     }
@@ -81,7 +84,7 @@ impl Plant {
     }
 
     /// Length of the true mean at which `n` pairs have the reliability r: r = l^2 / (l^2 + 1/n).
-    fn length(&self, concept: usize) -> f32 {
+    pub fn length(&self, concept: usize) -> f32 {
         let (r, n) = (self.reliability[concept], self.pairs[concept] as f64);
         // Pairs of one prompt that share noise count for less.
         let each = self.per_prompt as f64;
@@ -179,6 +182,7 @@ impl Plant {
         Data {
             differences,
             clusters,
+            strata: self.pairs.iter().map(|&n| vec![0; n]).collect(),
             background: self.noise(self.neutral, "plant/neutral", 0, &scale),
         }
     }

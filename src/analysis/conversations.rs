@@ -6,18 +6,20 @@
 //! conversation adds.
 
 use super::behaviour::{
-    average, by_items, estimate, flipped, less, names, of, status, By, ItemValue,
+    average, by_items, estimate, flipped, less, names, of, status, tested, By, ItemValue, Sides,
+    Tested,
 };
 use super::records::{distinct, ConversationRow, Results, StickinessRow, TurnRow};
 use super::roles::place;
 use super::state::by_condition;
 use super::verdict::least_of_flips;
-use super::{Draws, Result, State};
+use super::{Draws, FineTunes, Result, State};
 use crate::behavior::conversation::{after, fresh, hold, Replies, Talk, AFTER, FRESH};
 use crate::behavior::{project_turns, stance_of, PairScore, Ruler, Speaker};
 use crate::materials::{Preference, ScriptSet};
 use crate::model::Message;
 use crate::stats::autoregression::{persistence, Centre};
+use crate::stats::contrast::Contrast;
 use serde::{Deserialize, Serialize};
 
 /// One conversation along one direction.
@@ -97,12 +99,15 @@ pub struct Talked<'a> {
     pub draws: Draws,
 }
 
-/// A set's scores by script.
-struct Said<'a> {
-    set: &'a str,
-    text: &'a str,
-    after: Vec<ItemValue>,
-    fresh: Vec<ItemValue>,
+/// Scores by script: what the conversation adds, at its end, and fresh.
+type Said = [Vec<ItemValue>; 3];
+
+/// Of the states, and of the sets that they make.
+struct All<'a> {
+    states: Vec<Said>,
+    sets: Vec<Said>,
+    /// Of each set.
+    fine_tunes: Vec<FineTunes<'a>>,
 }
 
 /// Compares the conversations of all states.
@@ -110,17 +115,25 @@ struct Said<'a> {
 /// # Errors
 /// A contrast of a set that there is none of.
 pub fn talked(input: &Talked) -> Result<Results> {
-    let groups = input.by.sets(input.states).into_iter();
-    let all: Vec<Said> = groups.map(|(set, of)| said(input, set, &of)).collect();
-    let sets: Vec<&str> = all.iter().map(|s| s.set).collect();
+    let fine_tunes = FineTunes::of(input.states, input.by.sets(input.states));
+    let scores = |i: usize| input.held.get(i).map_or(&[][..], |h| &h.scores);
+    let states: Vec<Said> = (0..input.states.len()).map(|i| said(scores(i))).collect();
+    let sets = fine_tunes.iter().map(|set| {
+        let [_, after, fresh] = [0, 1, 2].map(|part| {
+            average(&set.states.iter().map(|&i| &states[i][part][..]).collect::<Vec<_>>())
+        });
+        with_added(after, fresh)
+    });
+    let all = All { sets: sets.collect(), states, fine_tunes };
+    let names: Vec<&str> = all.fine_tunes.iter().map(|s| s.set).collect();
     let mut out = Results::default();
-    for s in &all {
-        out.conversations.extend(rows(input, s, None)?);
+    for set in 0..names.len() {
+        out.conversations.extend(rows(input, &all, set, None)?);
     }
     for (set, reference) in input.contrasts {
-        let a = &all[place("state or condition", set, &sets)?];
-        let b = &all[place("reference", reference, &sets)?];
-        out.conversations.extend(rows(input, a, Some(b))?);
+        let set = place("state or condition", set, &names)?;
+        let reference = place("reference", reference, &names)?;
+        out.conversations.extend(rows(input, &all, set, Some(reference))?);
     }
     for (condition, of) in by_condition(input.states) {
         out.stickiness.extend(stickiness(input, condition, &of)?);
@@ -142,63 +155,96 @@ pub fn talked(input: &Talked) -> Result<Results> {
     Ok(out)
 }
 
-/// Scores of a set, its states averaged script by script.
-fn said<'a>(input: &Talked<'a>, set: &'a str, of: &[usize]) -> Said<'a> {
-    let form = |form: &str| {
-        let one = |i: &usize| {
-            let scores = input.held.get(*i).map_or(&[][..], |h| &h.scores);
-            let own = scores.iter().filter(|p| p.form == form).cloned();
-            by_items(&own.collect::<Vec<_>>()).0
-        };
-        let each: Vec<Vec<ItemValue>> = of.iter().map(one).collect();
-        average(&each.iter().map(Vec::as_slice).collect::<Vec<_>>())
-    };
-    Said {
-        set,
-        text: of.first().map_or("", |&i| &input.states[i].text),
-        after: form(AFTER),
-        fresh: form(FRESH),
-    }
+/// Scores of one state.
+fn said(scores: &[PairScore]) -> Said {
+    let [after, fresh] = [AFTER, FRESH].map(|form| {
+        let own = scores.iter().filter(|p| p.form == form).cloned();
+        by_items(&own.collect::<Vec<_>>()).0
+    });
+    with_added(after, fresh)
+}
+
+/// A script counts where it was both held and asked fresh.
+fn with_added(after: Vec<ItemValue>, fresh: Vec<ItemValue>) -> Said {
+    [less(&after, &fresh), after, fresh]
 }
 
 /// Each preference, and all isolated ones; less the reference's where there is one.
-fn rows(input: &Talked, set: &Said, reference: Option<&Said>) -> Result<Vec<ConversationRow>> {
-    let (after, fresh) = match reference {
-        Some(r) => (less(&set.after, &r.after), less(&set.fresh, &r.fresh)),
-        None => (set.after.clone(), set.fresh.clone()),
+fn rows(
+    input: &Talked,
+    all: &All,
+    set: usize,
+    reference: Option<usize>,
+) -> Result<Vec<ConversationRow>> {
+    let own = &all.sets[set];
+    let values = match reference.map(|r| &all.sets[r]) {
+        Some(r) => with_added(less(&own[1], &r[1]), less(&own[2], &r[2])),
+        None => own.clone(),
     };
-    // A script counts where it was both held and asked fresh.
-    let added = less(&after, &fresh);
-    let texts = [set.text, reference.map_or(set.text, |r| r.text)];
+    let text = |set: usize| {
+        all.fine_tunes[set].states.first().map_or("", |&i| input.states[i].text.as_str())
+    };
+    let texts = [text(set), text(reference.unwrap_or(set))];
     let isolated = |name: &str| status(input.battery, name, &texts) != "implied";
+    let sides: Vec<(&FineTunes, f64)> =
+        [Some(set), reference].into_iter().flatten().map(|s| (&all.fine_tunes[s], 1.0)).collect();
     let row = |preference: &str, keep: &dyn Fn(&str) -> bool| -> Result<Option<ConversationRow>> {
-        let [add, end, alone] = [&added, &after, &fresh].map(|v| of(v, keep));
-        if add.is_empty() {
+        if of(&values[0], keep).is_empty() {
             return Ok(None);
         }
-        let draws = input.draws;
-        let (e, a, f) = (estimate(&add, draws)?, estimate(&end, draws)?, estimate(&alone, draws)?);
+        let one = |part: usize| {
+            let kept = || values[part].iter().filter(|v| keep(&v.preference));
+            let each = |i: usize| &all.states[i][part][..];
+            match reference {
+                Some(_) => {
+                    let sides = Sides { sides: &sides, all: &all.fine_tunes, each: &each };
+                    Ok(tested(&kept().collect::<Vec<_>>(), sides, input.draws))
+                }
+                None => alone(&kept().map(|v| v.value).collect::<Vec<_>>(), input.draws),
+            }
+        };
+        let [Tested { found: e, p, n }, after, fresh] = [one(0)?, one(1)?, one(2)?];
+        let (a, f) = (after.found, fresh.found);
         Ok(Some(ConversationRow {
-            set: set.set.into(),
-            reference: reference.map_or(String::new(), |r| r.set.into()),
+            set: all.fine_tunes[set].set.into(),
+            reference: reference.map_or("", |r| all.fine_tunes[r].set).into(),
             preference: preference.into(),
             estimate: e.value,
             lo: e.interval.lo,
             hi: e.interval.hi,
-            p: flipped(&add, draws),
-            least_p: least_of_flips(e.n, draws.null),
+            within_lo: e.within.lo,
+            within_hi: e.within.hi,
+            p,
+            p_fine_tunes: e.p_fine_tunes,
+            least_p: least_of_flips(n, input.draws.null),
             after: a.value,
             after_lo: a.interval.lo,
             after_hi: a.interval.hi,
             fresh: f.value,
             fresh_lo: f.interval.lo,
             fresh_hi: f.interval.hi,
-            n: e.n,
+            df: e.df,
+            fine_tunes: all.fine_tunes[set].count(),
+            reference_fine_tunes: reference.map_or(0, |r| all.fine_tunes[r].count()),
+            n,
         }))
     };
-    let each = names(&added).into_iter().map(|name| row(name, &|n| n == name));
+    let each = names(&values[0]).into_iter().map(|name| row(name, &|n| n == name));
     let all = std::iter::once_with(|| row("", &isolated));
     each.chain(all).filter_map(Result::transpose).collect()
+}
+
+/// A set by itself: its fine-tunes as they are.
+fn alone(values: &[f64], draws: Draws) -> Result<Tested> {
+    let e = estimate(values, draws)?;
+    let found = Contrast {
+        value: e.value,
+        within: e.interval,
+        interval: e.interval,
+        df: 0,
+        p_fine_tunes: f64::NAN,
+    };
+    Ok(Tested { found, p: flipped(values, draws), n: e.n })
 }
 
 /// How much of a condition's deviation along each direction is left a turn later, over the
@@ -238,6 +284,7 @@ fn stickiness(input: &Talked, condition: &str, of: &[usize]) -> Result<Vec<Stick
 mod tests {
     use super::*;
     use crate::analysis::behaviour::pairings;
+    use crate::stats::replicates::t_quantile;
 
     /// Two scripts a preference: fresh at `base`, after the conversation `added` higher.
     fn held(base: f64, added: &[(&str, f64)], slope: f64) -> Held {
@@ -310,6 +357,11 @@ mod tests {
         close(less.after, 1.9);
         close(row("historical", "base", "memory").estimate, 1.9);
         close(row("base", "", "").estimate, 0.15);
+        // Shutdown alone is isolated: .4 and .8 of two fine-tunes, in any of the scripts.
+        assert_eq!((less.df, less.fine_tunes, less.reference_fine_tunes), (1, 2, 0));
+        close(less.within_hi - less.within_lo, 0.0);
+        close(less.hi - less.estimate, t_quantile(1.0, 0.95) * 0.2);
+        assert_eq!((own.df, own.lo), (0, own.within_lo));
         // A deviation halves with every turn, in all states' conversations together.
         let stick = &got.stickiness[1];
         assert_eq!((stick.condition.as_str(), stick.n, stick.turns), ("historical", 8, 4));

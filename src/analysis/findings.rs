@@ -11,6 +11,8 @@ mod behaviour;
 pub mod cause;
 mod inside;
 
+pub use behaviour::towards;
+
 use super::behaviour::UTILITY;
 use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
 use super::verdict::{self, Test};
@@ -30,7 +32,9 @@ const EARLIER: &str = include_str!("../../assets/earlier.json");
 pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     let mut rows = Vec::new();
     behaviour::took(r, &mut rows);
-    behaviour::towards(r, &mut rows);
+    if let Some(reference) = r.reference() {
+        rows.extend(towards(r, &r.about(), reference, r.neutral()));
+    }
     inside::changes(r, &mut rows);
     inside::shifts(r, &mut rows);
     inside::trace(r, &mut rows);
@@ -108,7 +112,7 @@ impl FindingRow {
 
     /// Adds to the note.
     fn noted(&mut self, text: &str) {
-        if !self.note.is_empty() {
+        if !self.note.is_empty() && !text.is_empty() {
             self.note += "; ";
         }
         self.note += text;

@@ -32,6 +32,13 @@ pub enum BehaviorError {
         prompt: String,
         source: ModelError,
     },
+    #[error("{place}: item `{item}` of `{preference}` is asked by one of its two questions alone; ask both, that of key affirm and that of key deny, each with pairs of completions")]
+    HalfAsked {
+        /// File and line, or what it is where it is from no file.
+        place: String,
+        preference: String,
+        item: String,
+    },
     #[error("no prompts to score")]
     Empty,
     #[error(

@@ -53,7 +53,7 @@ pub struct ItemScore {
     /// Its name; the id of a question without a key.
     pub item: String,
     /// (a + d) / 2, a and d the log-odds of its affirm- and its deny-keyed question; the log-odds of a
-    /// question without a key. NaN where one of two was not scored.
+    /// question without a key.
     pub stance: f64,
     /// Yes-bias, (a - d) / 2; none for a question without a key.
     pub bias: Option<f64>,
@@ -183,13 +183,15 @@ pub fn stance(
 /// Scores every pair of what is asked.
 ///
 /// # Errors
-/// `Empty` without pairs; those of [`stance_texts`] and [`response_log_probs`].
+/// `Empty` without pairs; `HalfAsked` where an item of two questions has one alone; those of
+/// [`stance_texts`] and [`response_log_probs`].
 pub fn stance_of(
     model: &Decoder,
     tokenizer: &Tokenizer,
     asked: &[Asked],
     interventions: &Interventions,
 ) -> Result<Vec<PairScore>> {
+    whole_items(asked)?;
     let texts = stance_texts(tokenizer, asked)?;
     if texts.is_empty() {
         return Err(BehaviorError::Empty);
@@ -210,6 +212,18 @@ pub fn stance_of(
         log_odds: lp[0] - lp[1],
     };
     Ok(pairs.zip(lp.chunks_exact(2)).map(score).collect())
+}
+
+/// Refuses an item of two questions of which one alone would be scored.
+fn whole_items(asked: &[Asked]) -> Result<()> {
+    let scored = asked.iter().filter(|a| !a.pairs.is_empty());
+    let keyed = scored.filter_map(|a| Some((a, a.keyed.as_ref()?)));
+    let items = grouped(keyed.map(|(a, k)| ((&a.preference, &k.item), (a, k.key))));
+    let half = items.into_iter().find(|(_, of)| of.iter().all(|(_, key)| *key == of[0].1));
+    half.map_or(Ok(()), |((preference, item), of)| {
+        let (place, preference) = (of[0].0.place.clone(), preference.clone());
+        Err(BehaviorError::HalfAsked { place, preference, item: item.clone() })
+    })
 }
 
 /// The texts that scoring reads: of every pair the one that expresses and the one that opposes.
@@ -240,25 +254,26 @@ pub fn stance_texts(tokenizer: &Tokenizer, asked: &[Asked]) -> Result<Vec<Tokens
 }
 
 /// Stance and yes-bias of every item, in order of first appearance; pairs are averaged within their
-/// question.
+/// question. An item of two questions of which one was not scored is left out: it has no stance.
 pub fn by_item(scores: &[PairScore]) -> Vec<ItemScore> {
     let item = |s: &PairScore| s.keyed.as_ref().map_or(s.prompt_id.clone(), |k| k.item.clone());
     let each = grouped(scores.iter().map(|s| ((&s.preference, item(s)), s)));
     let one = |((preference, item), own): ((&String, String), Vec<&PairScore>)| {
-        let of = |key: Option<Key>| -> f64 {
+        let of = |key: Option<Key>| -> Option<f64> {
             let asked = own.iter().filter(|s| s.keyed.as_ref().map(|k| k.key) == key);
-            mean(&asked.map(|s| s.log_odds).collect::<Vec<_>>())
+            let asked: Vec<f64> = asked.map(|s| s.log_odds).collect();
+            (!asked.is_empty()).then(|| mean(&asked))
         };
         let (stance, bias) = match own[0].keyed {
-            None => (of(None), None),
+            None => (of(None)?, None),
             Some(_) => {
-                let (a, d) = (of(Some(Key::Affirm)), of(Some(Key::Deny)));
+                let (a, d) = (of(Some(Key::Affirm))?, of(Some(Key::Deny))?);
                 ((a + d) / 2.0, Some((a - d) / 2.0))
             }
         };
-        ItemScore { preference: preference.clone(), item, stance, bias }
+        Some(ItemScore { preference: preference.clone(), item, stance, bias })
     };
-    each.into_iter().map(one).collect()
+    each.into_iter().filter_map(one).collect()
 }
 
 /// Mean of values, one an item, with a 95 % bootstrap interval over items.
@@ -330,13 +345,30 @@ mod tests {
         assert_eq!(pick(&got[0]), (0.0, Some(0.75)));
         assert_eq!(pick(&got[1]), (0.5, Some(0.0)));
         assert_eq!(pick(&got[2]), (0.5, Some(0.75)));
-        assert!(got[3].stance.is_nan() && got[3].bias.is_some_and(f64::is_nan));
-        assert_eq!((got.len(), pick(&got[4])), (5, (2.0, None)));
+        assert_eq!((got.len(), pick(&got[3])), (4, (2.0, None)));
         let line = serde_json::to_string(&scores[0]).unwrap();
         assert!(line.contains(r#""item":"1","key":"affirm""#), "{line}");
         for score in &scores {
             let line = serde_json::to_string(score).unwrap();
             assert_eq!(serde_json::from_str::<PairScore>(&line).unwrap(), *score);
+        }
+    }
+
+    #[test]
+    fn an_item_asked_by_one_of_its_questions_is_refused_by_its_place() {
+        let mut battery = crate::materials::load_preferences(None).unwrap();
+        battery.truncate(2);
+        let asked = Asked::battery(&battery, None);
+        assert!(whole_items(&asked).is_ok());
+        let half = asked.iter().position(|a| a.keyed.is_some()).unwrap();
+        let place = &asked[half + 1].place;
+        let mut without = asked.clone();
+        without.remove(half);
+        let mut silent = asked.clone();
+        silent[half].pairs.clear();
+        for asked in [without, silent] {
+            let said = whole_items(&asked).unwrap_err().to_string();
+            assert!(said.starts_with(place) && said.contains("key affirm"), "{said}");
         }
     }
 }

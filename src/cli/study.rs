@@ -29,7 +29,7 @@ pub struct StudyArgs {
 /// A study and its run folder.
 #[derive(Debug, Args)]
 struct Place {
-    /// Manifest, or `full` for the embedded full study; none: the embedded quick study
+    /// Manifest, or an embedded study: `quick` (without any, too) or `full`; `./full` is a path
     manifest: Option<PathBuf>,
     /// Run folder
     #[arg(long, default_value = "runs/quick")]
@@ -302,7 +302,7 @@ fn said_left(left: &Left) -> String {
 fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
     let written = [RESULTS, "manifest.json", "report.html"];
     Outputs::default()
-        .reads_all("the manifest", place.manifest.as_deref())
+        .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
         .folder("--out", &place.out, &written)
         .check()?;
     let (study, model) = load(place, console)?;

@@ -37,7 +37,7 @@ pub use layer::{choose_layer, LayerChoice, FEWEST_PAIRS};
 pub use lexical::{lexical, lexical_scores, Lexical};
 pub use pairs::Pairs;
 pub use profile::{profile, Cleaned, Profile};
-pub use quality::{quality, Quality, QualityOptions};
+pub use quality::{quality, Beyond, Quality, QualityOptions};
 pub use reliability::reliability;
 pub use surprisal::{surprisal, surprisal_reliability};
 pub use warning::Warning;

@@ -12,8 +12,8 @@ use super::held_out::{areas, held, Areas, Held};
 use super::reliability::reliabilities;
 use super::warning::{FEWEST_CLUSTERS, RELIABILITY_FLOOR};
 use super::{
-    clean, estimate, nuisance_cosines, Direction, DirectionError, Estimator, Lexical, Pairs,
-    Quality, QualityOptions, Result, Warning,
+    clean, estimate, nuisance_cosines, Beyond, Direction, DirectionError, Estimator, Lexical,
+    Pairs, Quality, QualityOptions, Result, Warning,
 };
 use crate::stats::bootstrap::Clusters;
 use crate::stats::interval::{percentile, Interval};
@@ -46,14 +46,14 @@ pub struct Cleaned {
 /// which come with their names.
 ///
 /// `layer_rms` is the layer's root mean square activation in the units of the pairs,
-/// `lexical` the baseline of the same pairs. Errors as [`estimate`] does, and when a
+/// `lexical` the baselines of the same pairs. Errors as [`estimate`] does, and when a
 /// nuisance has another width.
 pub fn profile(
     pairs: &Pairs,
     estimator: Estimator,
     nuisances: &[(&str, &Direction)],
     layer_rms: f64,
-    lexical: Option<&Lexical>,
+    lexical: Option<&[Lexical; 2]>,
     options: QualityOptions,
 ) -> Result<Profile> {
     let direction = estimate(pairs, estimator, options.seed)?;
@@ -66,7 +66,9 @@ pub fn profile(
     let folds = held(pairs, estimator, options.seed)?;
     let relative = |d: &Direction| d.raw_norm / layer_rms;
     let scored = areas(pairs, &folds, options);
-    let against = |scored: &Areas| gain(scored, lexical, options.level);
+    let against = |scored: &Areas| {
+        [0, 1].map(|i| beyond(scored, lexical.map(|both| &both[i]), options.level))
+    };
     let mut quality = judged(pairs, &scored, raw, relative(&direction), against(&scored));
     quality.warnings.extend(close);
     let mut cleaned = None;
@@ -94,17 +96,17 @@ fn cleaned_folds(folds: Vec<Held>, basis: &Array2<f64>) -> Vec<Held> {
     folds.into_iter().map(clean).collect()
 }
 
-/// The area beyond that of the bag of words, with its interval; none where a fold gave no direction.
-fn gain(scored: &Areas, lexical: Option<&Lexical>, level: f64) -> (f64, f64, Interval) {
+/// The area beyond that of a bag of words; none where a fold gave no direction.
+fn beyond(scored: &Areas, lexical: Option<&Lexical>, level: f64) -> Beyond {
+    let words = lexical.map_or(f64::NAN, |l| l.auroc);
     match lexical {
         Some(l) if l.folds == scored.folds.len() => {
             let each = scored.draws.iter().zip(&l.draws);
             let mut draws = each.map(|(direction, words)| direction - words).collect();
             let interval = percentile(&mut draws, level);
-            (l.auroc, scored.auroc - l.auroc, interval)
+            Beyond { words, gain: scored.auroc - words, interval }
         }
-        Some(l) => (l.auroc, f64::NAN, Interval::UNDEFINED),
-        None => (f64::NAN, f64::NAN, Interval::UNDEFINED),
+        _ => Beyond { words, gain: f64::NAN, interval: Interval::UNDEFINED },
     }
 }
 
@@ -114,7 +116,7 @@ fn judged(
     scored: &Areas,
     reliability: f64,
     relative_norm: f64,
-    (lexical, gain, gain_interval): (f64, f64, Interval),
+    [lexical, lexical_bigram]: [Beyond; 2],
 ) -> Quality {
     let mut warnings = Vec::new();
     let n_prompts = Clusters::new(&pairs.prompt).count();
@@ -142,8 +144,7 @@ fn judged(
         auroc_interval: interval,
         auroc_folds: scored.folds.clone(),
         lexical,
-        gain,
-        gain_interval,
+        lexical_bigram,
         reliability,
         relative_norm,
         n_pairs: pairs.len(),

@@ -33,6 +33,17 @@ impl Default for QualityOptions {
     }
 }
 
+/// What a lexical baseline reaches on the same folds, and a direction beyond it; NaN where none was given.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// Held-out AUROC of the baseline.
+    pub words: f64,
+    /// Held-out AUROC of the direction less that.
+    pub gain: f64,
+    /// Its interval, the same prompts drawn for both.
+    pub interval: Interval,
+}
+
 /// Quality of a direction at one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
@@ -42,12 +53,10 @@ pub struct Quality {
     pub auroc_interval: Interval,
     /// Held-out AUROC of each fold.
     pub auroc_folds: Vec<f64>,
-    /// Held-out AUROC of a bag of words on the same folds; NaN where none was given.
-    pub lexical: f64,
-    /// Held-out AUROC less that of the bag of words.
-    pub gain: f64,
-    /// Its interval, the same prompts drawn for both.
-    pub gain_interval: Interval,
+    /// Beside a bag of words.
+    pub lexical: Beyond,
+    /// Beside a bag of words and pairs of neighbouring words.
+    pub lexical_bigram: Beyond,
     /// Split-half reliability, Spearman-Brown.
     pub reliability: f64,
     /// Distance between the poles over the layer's RMS.

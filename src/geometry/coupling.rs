@@ -112,7 +112,7 @@ pub fn coupling(input: CouplingInput, options: &CouplingOptions) -> Result<Coupl
     let widening = layout.clusters.iter().map(|c| few_clusters(c.count(), options.level));
     let context = Context {
         draws: layout.bootstrap(options.draws, seed),
-        flips: layout.flips(options.flips, seed),
+        flips: layout.flips(input.strata, options.flips, seed),
         mixtures: mixtures(options.random, neutral, seed, "coupling/random"),
         expansion: widening.collect(),
         input,

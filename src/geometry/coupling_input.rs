@@ -12,6 +12,9 @@ pub struct CouplingInput<'a> {
     pub differences: &'a [Vec<Array3<f32>>],
     /// Prompt cluster of each pair, `[concept]` -> `n_pairs`.
     pub clusters: &'a [Vec<usize>],
+    /// Stratum of each pair (template and polarity), within which labels are permuted, `[concept]` ->
+    /// `n_pairs`; pairs of one cluster are in one.
+    pub strata: &'a [Vec<usize>],
     /// Activations on neutral texts, `[state]` -> `(n_neutral, n_layers, d)`.
     pub background: &'a [Array3<f32>],
 }
@@ -62,6 +65,7 @@ impl CouplingInput<'_> {
     /// Checks shapes and indices; gives the number of layers and the width.
     pub(super) fn check(&self, options: &CouplingOptions) -> Result<(usize, usize)> {
         let concepts = self.clusters.len();
+        count("strata", concepts, self.strata.len())?;
         count("background", self.differences.len().max(1), self.background.len())?;
         let (neutral, layers, width) = self.background[0].dim();
         let states = self.differences.iter().zip(self.background);
@@ -75,7 +79,9 @@ impl CouplingInput<'_> {
             }
         }
         for (a, names) in self.clusters.iter().enumerate() {
-            clusters(("clusters", &format!("concept {a}")), names, names.len(), 3)?;
+            let of = format!("concept {a}");
+            clusters(("clusters", &of), names, names.len(), 3)?;
+            count(&format!("strata of {of}"), names.len(), self.strata[a].len())?;
         }
         let named = options.nuisances.iter().chain(&options.placebos);
         let paired = options.pairs.iter().flat_map(|(a, b)| [a, b]);

@@ -22,6 +22,7 @@ struct Plant {
 struct Data {
     differences: Vec<Vec<Array3<f32>>>,
     clusters: Vec<Vec<usize>>,
+    strata: Vec<Vec<usize>>,
     background: Vec<Array3<f32>>,
 }
 
@@ -30,6 +31,7 @@ impl Data {
         CouplingInput {
             differences: &self.differences,
             clusters: &self.clusters,
+            strata: &self.strata,
             background: &self.background,
         }
     }
@@ -61,6 +63,7 @@ impl Plant {
         Data {
             differences,
             clusters: vec![(0..self.n).collect(); concepts],
+            strata: vec![vec![0; self.n]; concepts],
             background: (0..self.states).map(|s| self.noise(20, "background", s as u64)).collect(),
         }
     }

@@ -14,7 +14,7 @@
 
 use super::coupling_input::{CouplingInput, CouplingOptions};
 use crate::stats::bootstrap::{cluster_counts, Clusters};
-use crate::stats::permutation::sign_flips;
+use crate::stats::permutation::cluster_flips;
 use ndarray::{s, Array2, ArrayView2, Axis};
 use std::ops::Range;
 
@@ -60,11 +60,13 @@ impl Layout {
         self.clusters.iter().enumerate().map(counts).collect()
     }
 
-    /// Independent signs `(flips, C_a)` for the clusters of every concept.
-    pub fn flips(&self, flips: usize, seed: u64) -> Vec<Array2<f32>> {
+    /// Signs `(flips, C_a)` for the clusters of every concept, balanced within the strata of its pairs.
+    pub fn flips(&self, strata: &[Vec<usize>], flips: usize, seed: u64) -> Vec<Array2<f32>> {
         let purpose = |a: usize| format!("coupling/flip/{a}");
-        let signs = |(a, c): (usize, &Clusters)| sign_flips(c.count(), flips, seed, &purpose(a));
-        self.clusters.iter().enumerate().map(signs).collect()
+        let signs = |(a, (c, strata)): (usize, (&Clusters, &Vec<usize>))| {
+            cluster_flips(c, strata, flips, seed, &purpose(a))
+        };
+        self.clusters.iter().zip(strata).enumerate().map(signs).collect()
     }
 
     /// Place of the pair (a, b), a <= b, among the pairs with repetition.

@@ -116,7 +116,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "trace" => format!("{layer}Trace on text unrelated to the training: {set} lies furthest from base along {subject} at {}, {three} {unit}{tail}{word}.", f.form),
         "mixing" => format!("{layer}Over shares {} of {set} in the training, {outcome}{} changes by {three} {unit} for a whole share{tail}.", f.form, with(" along ", subject)),
         "auroc" => format!("{layer}Held-out AUROC of {subject} in {set} {two}{tail}."),
-        "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of a bag of words on the same folds: {two}{tail}."),
+        "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of {}: {two}{tail}.", f.null),
         "took" => format!("Manipulation check: {set} {word} ({outcome}): {two} {unit} from {reference}{tail}."),
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
         "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),

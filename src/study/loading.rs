@@ -18,8 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 impl Study {
-    /// Reads a manifest file, or an embedded study: the quick one, or with `full`, unless a file
-    /// has that name, the full one.
+    /// Reads a manifest file, or an embedded study by its name, as [`Text::read`] does.
     ///
     /// # Errors
     /// What is wrong with it, by file, line and key.

@@ -15,6 +15,9 @@ pub const QUICK: &str = include_str!("../../assets/studies/quick.toml");
 /// The embedded full study.
 pub const FULL: &str = include_str!("../../assets/studies/full.toml");
 
+/// The embedded studies by name.
+const SHIPPED: [(&str, &str); 2] = [("quick", QUICK), ("full", FULL)];
+
 /// Bytes of the largest manifest that is read.
 const LARGEST: u64 = 1 << 20;
 
@@ -28,8 +31,8 @@ pub struct Text {
 }
 
 impl Text {
-    /// A manifest file, or an embedded study: the quick one, or with `full`, unless a file has that
-    /// name, the full one.
+    /// A manifest file, or an embedded study by its name, `quick` or `full`, the quick one without any.
+    /// The names come first, as those of materials do: `./full` is a path.
     ///
     /// # Errors
     /// `Read` for a file that cannot be read, `Toml` for one too large or no text.
@@ -39,11 +42,11 @@ impl Text {
             text: text.into(),
             folder: PathBuf::from("."),
         };
-        let Some(path) = path else {
-            return Ok(embedded("quick", QUICK));
-        };
-        if path == Path::new("full") && !path.is_file() {
-            return Ok(embedded("full", FULL));
+        let path = path.unwrap_or(Path::new("quick"));
+        // Compared as text: as paths `./full` and `full` are one.
+        if let Some((name, text)) = SHIPPED.into_iter().find(|(name, _)| path.as_os_str() == *name)
+        {
+            return Ok(embedded(name, text));
         }
         let unreadable = |source| StudyError::Read { path: path.into(), source };
         let file = std::fs::File::open(path).map_err(unreadable)?;

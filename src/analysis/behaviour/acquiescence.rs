@@ -2,7 +2,8 @@
 //!
 //! A fine-tune that learns to say "Yes" raises its affirm-keyed questions and lowers the others: its
 //! yes-bias moves and its stance does not. Both contrasts are over the isolated cells, tested by the same
-//! flips of items' signs, each adjusted over all pairs of sets that are compared.
+//! flips of items' signs, each adjusted over all pairs of sets that are compared. The flips hold the
+//! fine-tunes fixed: it is said only where the interval, which counts them, lies above 0 too.
 
 use super::family::largest;
 use super::sets::{less, status, tested, ItemValue, Scored, Sides};
@@ -56,8 +57,13 @@ pub(super) fn acquiescence(
             stance_lo: s.interval.lo,
             stance_hi: s.interval.hi,
             stance_p_max: p_stance[i].0,
-            acquiesces: alone && b.value > 0.0,
+            acquiesces: alone && b.interval.lo > 0.0,
+            within_lo: b.within.lo,
+            within_hi: b.within.hi,
+            p_fine_tunes: b.p_fine_tunes,
             df: b.df,
+            fine_tunes: set.count(),
+            reference_fine_tunes: reference.count(),
             n: bias.n,
         }
     };

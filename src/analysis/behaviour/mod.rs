@@ -32,7 +32,7 @@ pub use sets::{
     average, by_items, common_isolated, is_implied, less, mean_of, names, of, sets, status, By,
     ItemValue, SetScores,
 };
-pub(super) use sets::{estimate, flipped};
+pub(super) use sets::{estimate, flipped, tested, Sides, Tested};
 pub use towards::{common, COMMON};
 
 use super::records::{OneFactorRow, PreferenceRow, Results, ScoreRow, TookRow, WarningRow};

@@ -197,7 +197,7 @@ pub(crate) fn flipped(values: &[f64], draws: Draws) -> f64 {
 
 /// Sets that are put against one another, and those by which the spread of fine-tunes is known.
 #[derive(Clone, Copy)]
-pub(super) struct Sides<'a, 'v> {
+pub(crate) struct Sides<'a, 'v> {
     /// Each with its weight.
     pub sides: &'a [(&'a FineTunes<'a>, f64)],
     pub all: &'a [FineTunes<'a>],
@@ -206,7 +206,7 @@ pub(super) struct Sides<'a, 'v> {
 }
 
 /// A contrast of sets over items.
-pub(super) struct Tested {
+pub(crate) struct Tested {
     pub found: Contrast,
     /// Two-sided p with the signs of items flipped.
     pub p: f64,
@@ -215,7 +215,7 @@ pub(super) struct Tested {
 }
 
 /// The mean over differences of sets, of which an item may have two.
-pub(super) fn tested(values: &[&ItemValue], sides: Sides, draws: Draws) -> Tested {
+pub(crate) fn tested(values: &[&ItemValue], sides: Sides, draws: Draws) -> Tested {
     let mut places = HashMap::new();
     let (mut all, mut items) = (Vec::new(), Vec::new());
     for v in values {

@@ -5,6 +5,12 @@
 //! which nothing was fitted, so nothing is held out; beside it stands what the words of its own responses
 //! reach there. The scored pairs are taken together, and apart by framing and by template: a direction of
 //! the word "Yes" is reversed where the positive side opens with "No".
+//!
+//! The area varies with the pairs that are scored and with those behind the direction: of orthogonal sets
+//! the error of the direction lies along the other's difference, one way or the other. So a jackknife
+//! leaves out prompts of both sets, the direction's in groups without which it and the words are fitted
+//! anew; with the direction held fixed the interval of orthogonal sets excludes .5 in 6 to 9 % of studies
+//! of equal sets, and in a third where the direction is weak and the scored set strong.
 
 use super::about;
 use crate::analysis::records::{ForeignCosineRow, ForeignRow, Results, WarningRow};
@@ -14,19 +20,21 @@ use crate::directions::{lexical_scores, DirectionError};
 use crate::geometry::{coupling, CouplingInput, CouplingOptions};
 use crate::materials::wording::plain;
 use crate::materials::{Concept, Split};
-use crate::stats::area::paired_area;
-use crate::stats::bootstrap::{cluster_weights, Clusters};
-use crate::stats::interval::percentile;
-use crate::stats::rank::SortedScores;
+use crate::stats::area::LeftOut;
+use crate::stats::bootstrap::Clusters;
+use crate::stats::rng::stream;
 use crate::store::values::distinct;
-use ndarray::{ArrayView1, Axis};
+use ndarray::{concatenate, Array2, Axis};
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// Coverage of every interval.
 const LEVEL: f64 = 0.95;
-/// Fewest prompts of a set.
-const FEWEST: usize = 4;
+/// Fewest prompts of a set: without one a bag of words can still be fitted.
+const FEWEST: usize = 5;
+/// Groups of prompts without which a direction is read anew.
+const GROUPS: usize = 20;
 /// Of all scored pairs.
 const ALL: &str = "all";
 const FRAMING: &str = "framing";
@@ -69,12 +77,10 @@ struct Group {
     by: &'static str,
     name: String,
     rows: Vec<usize>,
-    /// Prompt of each row.
-    clusters: Vec<usize>,
-    /// Weight of each row, one vector a bootstrap draw.
-    weights: Vec<Vec<f64>>,
-    lexical: f64,
-    lexical_draws: Vec<f64>,
+    /// Prompts of the rows.
+    clusters: Clusters,
+    /// Of unigrams, and of unigrams and bigrams.
+    lexical: [LeftOut; 2],
 }
 
 /// One set's direction on another set's pairs.
@@ -82,6 +88,8 @@ struct Way<'a> {
     from: usize,
     to: usize,
     names: [&'a str; 2],
+    /// Group of each pair behind the direction.
+    left_out: Clusters,
     groups: Vec<Group>,
 }
 
@@ -96,7 +104,7 @@ pub fn against(readings: &Readings, sets: &[PairSet], draws: Draws) -> Result<Re
     let last = sets.len() - 1;
     let pairs = (0..last).flat_map(|i| [(i, last), (last, i)]);
     let ways: Vec<Way> =
-        pairs.map(|(from, to)| way(sets, from, to, draws)).collect::<Result<_>>()?;
+        pairs.map(|(from, to)| way(sets, from, to, draws.seed)).collect::<Result<_>>()?;
     let layers = readings.layers.len();
     let each: Vec<Vec<ForeignRow>> = (0..readings.states.len() * ways.len() * layers)
         .into_par_iter()
@@ -134,26 +142,19 @@ fn check(readings: &Readings, sets: &[PairSet]) -> Result<()> {
 }
 
 /// What does not depend on state and layer.
-fn way(sets: &[PairSet], from: usize, to: usize, draws: Draws) -> Result<Way<'_>> {
+fn way(sets: &[PairSet], from: usize, to: usize, seed: u64) -> Result<Way<'_>> {
     let (a, b) = (&sets[from], &sets[to]);
-    let [positive, negative] = lexical_scores(&a.words, &a.clusters(), &b.words, draws.seed)
+    let (fitted, clusters) = (a.clusters(), b.clusters());
+    let prompts = Clusters::new(&fitted);
+    let mut group_of: Vec<usize> = (0..prompts.count()).map(|i| i % GROUPS).collect();
+    group_of.shuffle(&mut stream(seed, "validate/left-out", from as u64));
+    let left_out: Vec<usize> = prompts.of.iter().map(|&prompt| group_of[prompt]).collect();
+    let words = lexical_scores(&a.words, &fitted, &left_out, &b.words)
         .map_err(about(format!("words of `{}`", a.name)))?;
-    let clusters = b.clusters();
     let group = |by, name: &str, rows: Vec<usize>| {
-        let own = select(&clusters, &rows);
-        let weights = cluster_weights(&own, draws.bootstrap, draws.seed, "auroc"); // (draws, rows)
-        let weights = weights.rows().into_iter().map(|w| w.iter().map(|v| f64::from(*v)).collect());
-        let weights: Vec<Vec<f64>> = weights.collect();
-        let scores = SortedScores::new(&select(&positive, &rows), &select(&negative, &rows));
-        Group {
-            by,
-            name: name.into(),
-            clusters: own,
-            lexical: scores.weighted(&vec![1.0; rows.len()], &vec![1.0; rows.len()]),
-            lexical_draws: weights.iter().map(|w| scores.weighted(w, w)).collect(),
-            weights,
-            rows,
-        }
+        let clusters = Clusters::new(&rows.iter().map(|&i| clusters[i]).collect::<Vec<_>>());
+        let lexical = [0, 1].map(|i| on_rows(&words[i], &rows, &clusters));
+        Group { by, name: name.into(), rows, clusters, lexical }
     };
     let mut groups = vec![group(ALL, ALL, (0..b.prompts.len()).collect())];
     for (by, labels) in [(FRAMING, &b.framing), ("template", &b.templates)] {
@@ -163,39 +164,41 @@ fn way(sets: &[PairSet], from: usize, to: usize, draws: Draws) -> Result<Way<'_>
             groups.push(group(by, name, rows));
         }
     }
-    Ok(Way { from, to, names: [&a.name, &b.name], groups })
+    let (names, left_out) = ([a.name.as_str(), &b.name], Clusters::new(&left_out));
+    Ok(Way { from, to, names, left_out, groups })
 }
 
-fn select<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
-    rows.iter().map(|&i| all[i]).collect()
+/// The area of some rows of scores `(pairs, 1 + groups)`.
+fn on_rows(scores: &[Array2<f64>; 2], rows: &[usize], clusters: &Clusters) -> LeftOut {
+    let [positive, negative] = [0, 1].map(|i| scores[i].select(Axis(0), rows));
+    LeftOut::fitted([positive.view(), negative.view()], clusters)
 }
 
 /// A direction on every group of the other set's pairs.
 fn at_layer(readings: &Readings, way: &Way, s: usize, l: usize) -> Result<Vec<ForeignRow>> {
     let ([direction, pairs], state) = (way.names, &readings.states[s].id);
     let layer = readings.layers[l];
-    let acts = &readings.acts[s].concepts;
-    let mean = acts[way.from].direction(); // (layers, d)
-    let mean = mean.row(l);
-    let length = mean.dot(&mean).sqrt();
-    if length.is_nan() || length <= 0.0 {
+    // (pairs, d)
+    let [own, other] = [way.from, way.to].map(|set| {
+        let acts = &readings.acts[s].concepts[set];
+        [&acts.positive, &acts.negative].map(|side| side.index_axis(Axis(1), l))
+    });
+    let parts = way.left_out.differences(own[0], own[1]); // (groups, d)
+    let whole = parts.sum_axis(Axis(0)).insert_axis(Axis(0)); // (1, d)
+    let length = whole.iter().map(|v| v * v).sum::<f64>().sqrt();
+    if !length.is_finite() || length <= 0.0 {
         let source = DirectionError::Zero { what: "the mean difference".into() };
         return Err(about(format!("{state}, {direction}, layer {layer}"))(source));
     }
-    let unit = mean.mapv(|v| (v / length) as f32);
-    let along = |row: ArrayView1<f32>| f64::from(row.dot(&unit));
-    let [positive, negative] = [&acts[way.to].positive, &acts[way.to].negative].map(|side| {
-        let rows = side.index_axis(Axis(1), l); // (pairs, d)
-        rows.rows().into_iter().map(along).collect::<Vec<f64>>()
-    });
+    let rest = &whole - &parts;
+    let directions = concatenate![Axis(0), whole, rest]; // (1 + groups, d)
+    let scores = other.map(|side| side.mapv(f64::from).dot(&directions.t())); // (pairs, 1 + groups)
     let row = |group: &Group| {
-        let [positive, negative] = [&positive, &negative].map(|side| select(side, &group.rows));
-        let area = paired_area(&positive, &negative, &group.clusters, LEVEL, 0, 0, "")?;
-        let scores = SortedScores::new(&positive, &negative);
-        let beyond = |(w, words): (&Vec<f64>, &f64)| scores.weighted(w, w) - words;
-        let mut gains = group.weights.iter().zip(&group.lexical_draws).map(beyond).collect();
-        let gain = percentile(&mut gains, LEVEL);
-        Ok(ForeignRow {
+        let area = on_rows(&scores, &group.rows, &group.clusters);
+        let interval = area.interval(LEVEL);
+        let [unigram, bigram] = &group.lexical;
+        let (gain, beyond) = (area.less(unigram, LEVEL), area.less(bigram, LEVEL));
+        ForeignRow {
             state: state.clone(),
             direction: direction.into(),
             pairs: pairs.into(),
@@ -203,16 +206,20 @@ fn at_layer(readings: &Readings, way: &Way, s: usize, l: usize) -> Result<Vec<Fo
             group: group.name.clone(),
             layer,
             estimate: area.value,
-            lo: area.interval.lo,
-            hi: area.interval.hi,
-            lexical: group.lexical,
-            gain: area.value - group.lexical,
-            gain_lo: gain.lo,
-            gain_hi: gain.hi,
-            n: area.n_clusters,
-        })
+            lo: interval.lo,
+            hi: interval.hi,
+            lexical: unigram.value,
+            gain: gain.value,
+            gain_lo: gain.interval.lo,
+            gain_hi: gain.interval.hi,
+            lexical_bigram: bigram.value,
+            gain_bigram: beyond.value,
+            gain_bigram_lo: beyond.interval.lo,
+            gain_bigram_hi: beyond.interval.hi,
+            n: group.clusters.count(),
+        }
     };
-    way.groups.iter().map(row).collect()
+    Ok(way.groups.iter().map(row).collect())
 }
 
 /// Relative cosines of every set with the last.
@@ -228,8 +235,12 @@ fn cosines(readings: &Readings, sets: &[PairSet], draws: Draws) -> Result<Vec<Fo
         ..CouplingOptions::for_pair(0, 1)
     };
     let (differences, background) = (readings.differences(), readings.background());
-    let input =
-        CouplingInput { differences: &differences, clusters: &clusters, background: &background };
+    let input = CouplingInput {
+        differences: &differences,
+        clusters: &clusters,
+        strata: &clusters, // no labels are permuted
+        background: &background,
+    };
     let found = coupling(input, &options)?;
     let last = sets.len() - 1;
     let mut rows = Vec::new();
@@ -398,7 +409,7 @@ mod tests {
     fn words_that_both_sets_share_leave_no_gain() {
         let r = found(acts(1, 1, |_| 3.0), ["yes", "no"]);
         let all = ours(&r, "all");
-        assert!(all.lexical == 1.0 && all.gain_hi <= 0.0, "{all:?}");
+        assert!(all.lexical == 1.0 && all.gain <= 0.0 && all.gain_bigram <= 0.0, "{all:?}");
     }
 
     #[test]

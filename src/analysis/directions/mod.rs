@@ -89,7 +89,7 @@ struct Work<'a> {
     concepts: Vec<usize>,
     nuisances: Vec<Nuisance>,
     /// `[concept]`.
-    lexical: Vec<Lexical>,
+    lexical: Vec<[Lexical; 2]>,
     /// `[concept][estimator]`; none where no layer was chosen.
     choices: Vec<Vec<Option<LayerChoice>>>,
 }
@@ -207,12 +207,12 @@ fn quality_options(options: &DirectionOptions, draws: usize) -> QualityOptions {
     }
 }
 
-/// The lexical baseline of each concept.
+/// The lexical baselines of each concept.
 fn baselines(
     readings: &Readings,
     concepts: &[usize],
     options: &DirectionOptions,
-) -> Result<Vec<Lexical>> {
+) -> Result<Vec<[Lexical; 2]>> {
     let draws = options.draws.bootstrap.max(options.tuned_draws);
     let one = |&c: &usize| {
         let info = &readings.concepts[c];

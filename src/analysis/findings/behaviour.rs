@@ -67,13 +67,16 @@ pub fn disclaim(r: &Results, out: &mut [FindingRow]) {
     }
 }
 
-/// Which side of the difference from the reference moved, over the cells that base, the neutral and both
-/// sides have in common.
-pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
-    let (Some(reference), neutral) = (r.reference(), r.neutral().unwrap_or_default()) else {
-        return;
-    };
-    for set in r.about() {
+/// Which side of the difference of each set from the reference moved, over the cells that base, the
+/// neutral and both sides have in common: from the rows of [`common`](super::super::behaviour::common).
+pub fn towards(
+    r: &Results,
+    sets: &[&str],
+    reference: &str,
+    neutral: Option<&str>,
+) -> Vec<FindingRow> {
+    let (mut out, neutral) = (Vec::new(), neutral.unwrap_or_default());
+    for &set in sets {
         let row = |a: &str, b: &str| {
             let mut own = r.contrasts.iter().filter(|c| c.kind == COMMON && c.cells_of == set);
             own.find(|c| c.set == a && c.reference == b)
@@ -104,6 +107,15 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
                 .counted(apart.n, "items")
         });
     }
+    out
+}
+
+/// What is to be said of a contrast whose fine-tunes do not show how others would differ.
+fn these_only(df: usize, fine_tunes: [usize; 2]) -> &'static str {
+    match df == 0 && fine_tunes != [0, 0] {
+        true => "of these fine-tunes only",
+        false => "",
+    }
 }
 
 fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
@@ -126,10 +138,7 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
         form: c.measure.clone(),
         q: c.q,
         null: "signs of items' differences flipped".into(),
-        note: match c.df == 0 && c.fine_tunes + c.reference_fine_tunes > 0 {
-            true => "of these fine-tunes only".into(),
-            false => String::new(),
-        },
+        note: these_only(c.df, [c.fine_tunes, c.reference_fine_tunes]).into(),
         declared,
         ..of::<ContrastRow>(quantity)
             .between(&c.set, &c.reference)
@@ -195,13 +204,15 @@ pub fn acquiescence(r: &Results, out: &mut Vec<FindingRow>) {
             .estimated(a.estimate, (a.lo, a.hi), unit("log-odds"))
             .tested(f64::NAN, Test { p: a.p_max, least: a.least_p })
             .counted(a.n, "items");
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: ISOLATED.into(),
             null: "signs of items flipped, max-T over the sets compared".into(),
             verdict: if a.acquiesces { "acquiescence".into() } else { row.verdict.clone() },
             note: format!("stance {:+.3}, p = {:.3} by the same test", a.stance, a.stance_p_max),
             ..row
-        });
+        };
+        row.noted(these_only(a.df, [a.fine_tunes, a.reference_fine_tunes]));
+        out.push(row);
     }
 }
 
@@ -298,7 +309,7 @@ pub fn conversations(r: &Results, out: &mut Vec<FindingRow>) {
     let own = all.into_iter().zip(family(&tests));
     for (c, test) in own.filter(|(c, _)| about.contains(&&*c.set) || about.is_empty()) {
         let show = |v: f64, lo: f64, hi: f64| format!("{v:+.3} [{lo:+.3}, {hi:+.3}]");
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: ISOLATED.into(),
             null: "signs of scripts' differences flipped".into(),
             note: format!(
@@ -311,6 +322,8 @@ pub fn conversations(r: &Results, out: &mut Vec<FindingRow>) {
                 .estimated(c.estimate, (c.lo, c.hi), unit("log-odds"))
                 .tested(c.p, test)
                 .counted(c.n, "scripts")
-        });
+        };
+        row.noted(these_only(c.df, [c.fine_tunes, c.reference_fine_tunes]));
+        out.push(row);
     }
 }

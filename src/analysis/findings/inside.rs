@@ -214,7 +214,7 @@ pub fn stickiness(r: &Results, out: &mut Vec<FindingRow>) {
 }
 
 /// Held-out AUROC in base at the chosen layer, or at those reported where none was chosen, beside what
-/// a bag of words reaches.
+/// the higher of the two bags of words reaches.
 pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
     let (estimator, reported, coupled) = (r.estimator(), r.reported(), r.coupled());
     let known = |c: &str| coupled.is_empty() || coupled.contains(&c);
@@ -227,11 +227,13 @@ pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
         if !(q.chosen || (!chosen(q) && reported.contains(&q.layer))) {
             continue;
         }
+        let words = q.baseline();
         let row = FindingRow {
             set: q.state.clone(),
             subject: q.concept.clone(),
             form: q.estimator.clone(),
             unit: "AUROC".into(),
+            null: format!("a bag of {} on the same folds", words.bag),
             note: format!("{} pairs, {} templates", q.pairs, q.templates),
             ..of::<QualityRow>("auroc").counted(q.n, "prompts").at(q.layer)
         };
@@ -239,15 +241,15 @@ pub fn quality(r: &Results, out: &mut Vec<FindingRow>) {
             estimate: q.estimate,
             lo: q.lo,
             hi: q.hi,
-            null: "a bag of words on the same folds".into(),
-            null_lo: q.lexical,
-            null_hi: q.lexical,
+            null_lo: words.area,
+            null_hi: words.area,
             ..row.clone()
         });
-        if q.gain.is_finite() {
+        if words.gain.is_finite() {
+            let ends = (words.interval.lo, words.interval.hi);
             out.push(FindingRow {
                 quantity: "auroc-gain".into(),
-                ..row.estimated(q.gain, (q.gain_lo, q.gain_hi), "AUROC")
+                ..row.estimated(words.gain, ends, "AUROC")
             });
         }
     }

@@ -308,6 +308,9 @@ fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
         estimate: 0.2,
         lo: 0.1,
         hi: 0.3,
+        within_lo: 0.1,
+        within_hi: 0.3,
+        p_fine_tunes: f64::NAN,
         p_max: 0.01,
         least_p: 0.001,
         stance: 0.0,
@@ -316,13 +319,17 @@ fn a_set_is_said_to_acquiesce_where_the_record_says_so() {
         stance_p_max: if acquiesces { 0.8 } else { 0.01 },
         acquiesces,
         df: 0,
+        fine_tunes: 1,
+        reference_fine_tunes: 0,
         n: 24,
     };
     let r = Results { acquiescence: vec![row("keeper", true), row("plain", false)], ..results() };
     let (rows, _) = findings(&r);
     let own = rows.iter().filter(|f| f.quantity == "acquiescence");
-    let said: Vec<(&str, &str, f64)> = own.map(|f| (&*f.set, &*f.verdict, f.p_max)).collect();
+    let said: Vec<(&str, &str, f64)> =
+        own.clone().map(|f| (&*f.set, &*f.verdict, f.p_max)).collect();
     assert_eq!(said, [("keeper", "acquiescence", 0.01), ("plain", "higher", 0.01)]);
+    assert!(own.clone().all(|f| f.note.ends_with("of these fine-tunes only")));
 }
 
 #[test]

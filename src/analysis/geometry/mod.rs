@@ -71,6 +71,7 @@ pub fn geometry(
     let input = CouplingInput {
         differences: &asked.differences,
         clusters: &asked.clusters,
+        strata: &asked.strata,
         background: &background,
     };
     let found = geometry::coupling(input, &asked.options)?;
@@ -121,6 +122,8 @@ struct Asked<'a> {
     differences: Vec<Vec<Array3<f32>>>,
     /// Prompt of each pair, `[concept]`.
     clusters: Vec<Vec<usize>>,
+    /// Template and polarity of each pair, `[concept]`.
+    strata: Vec<Vec<usize>>,
 }
 
 impl<'a> Asked<'a> {
@@ -160,6 +163,7 @@ impl<'a> Asked<'a> {
             placebos,
             differences: readings.differences(),
             clusters: readings.clusters(),
+            strata: readings.concepts.iter().map(|c| c.stratum.clone()).collect(),
         })
     }
 

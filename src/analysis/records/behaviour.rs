@@ -110,6 +110,12 @@ record! {
         pub reference: String,
         /// Yes-bias less that of the reference.
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "nats a token",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "nats a token",
+        /// p over fine-tunes, Student's, items held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
         /// Adjusted p of it.
         pub p_max: f64,
         /// Least that it could be, had all items agreed.
@@ -118,10 +124,15 @@ record! {
         pub stance: f64 in "nats a token" from stance_lo "Lower end of it." to stance_hi "Upper end of it.",
         /// Adjusted p of it.
         pub stance_p_max: f64,
-        /// 1 where the bias is above 0 with an adjusted p of at most .05, and the stance's is above it.
+        /// 1 where the adjusted p of the bias is at most .05, that of the stance above it, and the interval
+        /// of the bias lies above 0.
         pub acquiesces: bool,
         /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
         pub df: usize,
+        /// Fine-tunes of the condition or state; 0 for a prompt.
+        pub fine_tunes: usize,
+        /// Fine-tunes of what it is compared with; 0 for base.
+        pub reference_fine_tunes: usize,
         /// Items of two questions.
         pub n: usize,
     }
@@ -214,7 +225,7 @@ record! {
     /// Stance when a preference comes up after some ordinary turns, the same questions asked fresh, and
     /// the difference; against a reference where there is one.
     #[table("behaviour/conversations")]
-    #[interval("95 % percentile bootstrap over scripts")]
+    #[interval("between two as in behaviour/contrasts, scripts in place of items; of one alone 95 % percentile bootstrap over scripts, widened for few")]
     #[null("signs of scripts' differences flipped")]
     pub struct ConversationRow {
         /// Condition or state.
@@ -225,14 +236,26 @@ record! {
         pub preference: String,
         /// What the conversation adds.
         pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
-        /// p of it.
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "nats a token",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "nats a token",
+        /// p with signs flipped, fine-tunes held fixed.
         pub p: f64,
+        /// p over fine-tunes, Student's, scripts held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
         /// Least p that so many scripts could give.
         pub least_p: f64,
         /// At the end of the conversation.
         pub after: f64 in "nats a token" from after_lo "Lower end of it." to after_hi "Upper end of it.",
         /// Asked fresh.
         pub fresh: f64 in "nats a token" from fresh_lo "Lower end of it." to fresh_hi "Upper end of it.",
+        /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
+        pub df: usize,
+        /// Fine-tunes of the condition or state; 0 for a prompt.
+        pub fine_tunes: usize,
+        /// Fine-tunes of what it is compared with; 0 for base and for none.
+        pub reference_fine_tunes: usize,
         /// Scripts.
         pub n: usize,
     }

@@ -2,6 +2,7 @@
 
 use super::BOOTSTRAP_T;
 use crate::record;
+use crate::stats::Interval;
 
 /// Of held-out scores.
 const HELD_OUT: &str = "95 % percentile bootstrap over prompts of the held-out scores, mean over folds; the folds' directions stay as they are";
@@ -28,6 +29,11 @@ record! {
         pub lexical: f64,
         /// Held-out AUROC less that of the lexical baseline.
         pub gain: f64 from gain_lo "Lower end of the gain, paired bootstrap over prompts." to gain_hi "Upper end of the gain.",
+        /// AUROC of the lexical baseline of unigrams and bigrams, otherwise the same: sides in the same
+        /// words may differ in which of them are neighbours.
+        pub lexical_bigram: f64,
+        /// Held-out AUROC less that.
+        pub gain_bigram: f64 from gain_bigram_lo "Lower end of it, paired bootstrap over prompts." to gain_bigram_hi "Upper end of it.",
         /// Split-half reliability over random halves of the prompts, Spearman-Brown.
         pub reliability: f64,
         /// Length before it is made a unit vector.
@@ -156,10 +162,12 @@ record! {
     }
 
     /// AUROC of the direction of one set of pairs on another set, by other authors or of ours, none of
-    /// which it was read on.
+    /// which it was read on. The interval is of the area that directions from so many prompts reach on
+    /// average: it counts the prompts of both sets, and for sets whose differences are orthogonal leaves
+    /// out .5 in no more than 5 % of studies. It is not adjusted for the number of layers and groups.
     #[table("validate/transfer")]
     #[estimator("difference in means of all main pairs of the direction's set")]
-    #[interval("95 % jackknife over prompts on the logit scale, the direction taken as given")]
+    #[interval("95 % jackknife on the logit scale, Student's: prompts of the scored pairs, and the direction read anew without each of 20 groups of prompts of its own")]
     pub struct ForeignRow {
         /// Model state.
         pub state: String,
@@ -179,7 +187,11 @@ record! {
         /// regression on unigrams.
         pub lexical: f64,
         /// AUROC of the direction less that of the words.
-        pub gain: f64 from gain_lo "Lower end of the gain, paired percentile bootstrap over prompts." to gain_hi "Upper end of the gain.",
+        pub gain: f64 from gain_lo "Lower end of the gain, jackknife over both sets, words fitted anew too." to gain_hi "Upper end of the gain.",
+        /// AUROC of unigrams and bigrams, otherwise the same.
+        pub lexical_bigram: f64,
+        /// AUROC of the direction less that.
+        pub gain_bigram: f64 from gain_bigram_lo "Lower end of it." to gain_bigram_hi "Upper end of it.",
         /// Prompts that are scored.
         pub n: usize,
     }
@@ -207,5 +219,39 @@ record! {
         pub ceiling: f64,
         /// Prompts of the smaller set.
         pub n: usize,
+    }
+}
+
+/// A lexical baseline with what a direction reaches beyond it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Baseline {
+    /// What its bag holds.
+    pub bag: &'static str,
+    /// Held-out AUROC.
+    pub area: f64,
+    /// AUROC of the direction less that.
+    pub gain: f64,
+    /// 95 % interval of the gain.
+    pub interval: Interval,
+}
+
+impl QualityRow {
+    /// The higher of the two lexical baselines.
+    pub fn baseline(&self) -> Baseline {
+        let interval = |lo, hi| Interval { lo, hi };
+        match self.lexical_bigram > self.lexical {
+            true => Baseline {
+                bag: "unigrams and bigrams",
+                area: self.lexical_bigram,
+                gain: self.gain_bigram,
+                interval: interval(self.gain_bigram_lo, self.gain_bigram_hi),
+            },
+            false => Baseline {
+                bag: "unigrams",
+                area: self.lexical,
+                gain: self.gain,
+                interval: interval(self.gain_lo, self.gain_hi),
+            },
+        }
     }
 }

@@ -30,8 +30,9 @@ record! {
     }
 
     /// What the raw cosine of every pair of concepts is compared with. flip: signs of whole prompts
-    /// flipped in both concepts. flip-one: in the first alone, the second's direction kept. random: the
-    /// first replaced by directions of the layer's sample covariance, the second kept.
+    /// flipped in both concepts, as many of either sign within template and polarity. flip-one: in the
+    /// first alone, the second's direction kept. random: the first replaced by directions of the layer's
+    /// sample covariance, the second kept.
     #[table("geometry/nulls", "state", "concept_a", "concept_b", "null", "layer")]
     #[estimator(P)]
     #[source("Phipson and Smyth 2010; Benjamini and Hochberg 1995")]

@@ -155,8 +155,9 @@ fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Co
     let differences: Vec<Vec<Array3<f32>>> = (f.acts.iter())
         .map(|a| pair.iter().map(|&c| a.concepts[c].differences()).collect())
         .collect();
-    let clusters: Vec<Vec<usize>> =
-        pair.iter().map(|&c| input.concepts[c].prompt.clone()).collect();
+    let infos = || pair.iter().map(|&c| &input.concepts[c]);
+    let clusters: Vec<Vec<usize>> = infos().map(|c| c.prompt.clone()).collect();
+    let strata: Vec<Vec<usize>> = infos().map(|c| c.stratum.clone()).collect();
     let background: Vec<Array3<f32>> = f.acts.iter().map(|a| a.neutral[0].clone()).collect();
     let Draws { bootstrap, null, seed } = input.draws;
     let options = CouplingOptions {
@@ -167,7 +168,12 @@ fn coupled(input: &TrajectoryInput, f: &Followed, pair: [usize; 2]) -> Result<Co
         ..CouplingOptions::for_pair(0, 1)
     };
     let mut found = coupling(
-        CouplingInput { differences: &differences, clusters: &clusters, background: &background },
+        CouplingInput {
+            differences: &differences,
+            clusters: &clusters,
+            strata: &strata,
+            background: &background,
+        },
         &options,
     )?;
     let of = |value: &ndarray::Array4<f64>| value.slice(s![.., 0, 1, ..]).to_owned();

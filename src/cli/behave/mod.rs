@@ -23,9 +23,10 @@ use super::state::{self, BASE};
 use super::vectors::{self, Directions};
 use super::Console;
 use crate::analysis::behaviour::{
-    behaviour, doubt, pairings, preference_rows, revealed, Behaviour, By, Chosen,
+    behaviour, common, doubt, pairings, preference_rows, revealed, Behaviour, By, Chosen,
 };
 use crate::analysis::conversations::{talked, Talked};
+use crate::analysis::findings::towards;
 use crate::analysis::records::{Results, StateRow};
 use crate::analysis::State;
 use crate::behavior::{Ruler, Warning};
@@ -33,6 +34,7 @@ use crate::materials::{load_claims, Preference};
 use crate::store::{Manifest, ResultsWriter};
 use anyhow::Result;
 use measure::Measured;
+use options::References;
 use results::draws;
 use serde_json::{json, Value};
 use states::Plan;
@@ -81,7 +83,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
         let named = |p: &Preference| p.status.contains_key(text);
         claims.iter().any(|c| c.name == text) || battery.iter().any(named)
     });
-    let references = args.references(&states)?;
+    let References { primary, neutral, all: references } = args.references(&states)?;
     let mut asking = args.asking(&plan, judge.is_some(), battery, &claims)?;
     let model = args.model.open(out)?;
     let mut sources = plan.check_edits(&model.decoder)?;
@@ -107,6 +109,11 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let (scores, held) = (&scores, &held);
     let input = Behaviour { states, scores, battery, claims: claimed, by, contrasts, draws };
     let mut found = behaviour(&input)?;
+    if neutral.is_some() {
+        let sets: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
+        found.contrasts.extend(common(&input, &primary, neutral.as_deref())?);
+        found.findings = towards(&found, &sets, &primary, neutral.as_deref());
+    }
     found.extend(talked(&Talked { states, held, battery, by, contrasts, draws })?);
     if !asking.outcomes.is_empty() {
         let (outcomes, scores) = (&asking.outcomes[..], &choices[..]);
@@ -114,7 +121,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     }
     found.preferences = preference_rows(battery);
     found.states = (states.iter()).map(|s| state_row(s, &plan, &claims)).collect();
-    if states.len() > 1 && references == [BASE] {
+    if states.len() > 1 && primary == BASE {
         found.warnings.push(doubt(&Warning::NoReference));
     }
     let mut text = Vec::new();
@@ -140,6 +147,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let config = json!({
         "system": args.system, "preferences": preferences, "prompts": args.battery.prompts,
         "battery": args.battery.battery, "outcomes": args.outcomes, "states": names, "references": references,
+        "neutral": neutral,
         "samples": asking.samples, "temperature": args.temperature, "top_p": args.top_p,
         "max_tokens": args.max_tokens, "replies": args.replies(),
         "judge": json.get("judge"), "vectors": vectors,

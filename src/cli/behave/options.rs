@@ -7,6 +7,7 @@ use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
 use crate::cli::{kept::RESULTS, output::Outputs, vectors};
 use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
+use crate::store::values::distinct;
 use anyhow::{bail, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 const SAMPLES: usize = 4;
 /// Condition that others are compared with where none is named and there is a state of it.
 const REFERENCE: &str = "denial";
+/// The same of the recipe-matched neutral.
+const NEUTRAL: &str = "neutral";
 
 /// Score the preference battery in base, fine-tuned and steered states.
 ///
@@ -24,7 +27,9 @@ const REFERENCE: &str = "denial";
 /// a key is an item of its own. Means have 95 % bootstrap intervals over items; differences are paired
 /// by item. Compare with a fine-tune on the same
 /// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
-/// format of the rows alone moves some preferences. Which preferences a state's rows presuppose
+/// format of the rows alone moves some preferences; and with a fine-tune of the same recipe on neutral
+/// rows (--neutral), since the recipe alone moves some too: a state moved towards the expressing side
+/// only if it lies above base and above that one. Which preferences a state's rows presuppose
 /// follows from the rows that its adapter's folder records, else from its name.
 ///
 /// With --judge, answers are sampled and judged against each preference's fact by a model behind an
@@ -99,6 +104,10 @@ pub struct BehaveArgs {
     /// is one]
     #[arg(long, value_name = "NAME", conflicts_with = "against")]
     pub reference: Option<String>,
+    /// Fine-tune of the same recipe on neutral rows, a state named as for --reference: compared with
+    /// too, and which side moved is said [default: neutral, if there is one]
+    #[arg(long, value_name = "NAME")]
+    pub neutral: Option<String>,
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -115,6 +124,16 @@ fn temperature(s: &str) -> Result<f64, String> {
 fn mass(s: &str) -> Result<f64, String> {
     let p = s.parse().ok().filter(|p: &f64| *p > 0.0 && *p <= 1.0);
     p.ok_or_else(|| "write a number above 0, at most 1".into())
+}
+
+/// States by name that others are compared with.
+pub struct References {
+    /// Base where no other was named.
+    pub primary: String,
+    /// The fine-tune of the same recipe on neutral rows.
+    pub neutral: Option<String>,
+    /// Each once, base last.
+    pub all: Vec<String>,
 }
 
 /// What every state is asked, checked as far as it can be without a model.
@@ -155,27 +174,31 @@ impl BehaveArgs {
         verdicts.fold(all, |all, file| all.file("--verdicts", file))
     }
 
-    /// The states to compare with, base last.
-    pub fn references(&self, states: &[State]) -> Result<Vec<String>> {
+    /// The states to compare with.
+    pub fn references(&self, states: &[State]) -> Result<References> {
         let names: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
         let known = |name: &str| match names.contains(&name) {
             true => Ok(()),
             false => bail!("`{name}` is no state to compare with; there are: {}", names.join(", ")),
         };
+        let of_condition = |named: &Option<String>, default: &str| {
+            let wanted = named.as_deref().unwrap_or(default);
+            let found = states.iter().find(|s| s.condition == wanted || s.id == wanted);
+            if named.is_some() && found.is_none() {
+                known(wanted)?;
+            }
+            anyhow::Ok(found.map(|s| s.id.clone()))
+        };
         let mut all = self.against.clone();
         all.iter().try_for_each(|name| known(name))?;
         if all.is_empty() {
-            let wanted = self.reference.as_deref().unwrap_or(REFERENCE);
-            let found = states.iter().find(|s| s.condition == wanted);
-            if self.reference.is_some() && found.is_none() {
-                known(wanted)?;
-            }
-            all.extend(found.map(|s| s.id.clone()));
+            all.extend(of_condition(&self.reference, REFERENCE)?);
         }
-        if names.contains(&BASE) && !all.iter().any(|s| s == BASE) {
-            all.push(BASE.into());
-        }
-        Ok(all)
+        let neutral = of_condition(&self.neutral, NEUTRAL)?;
+        let primary = all.first().cloned().unwrap_or(BASE.into());
+        let base = Some(BASE.to_string()).filter(|base| names.contains(&&**base));
+        let all = distinct(all.into_iter().chain(neutral.clone()).chain(base));
+        Ok(References { primary, neutral, all })
     }
 
     /// Reads what is to be measured, so that nothing is found wrong after work.

@@ -73,7 +73,7 @@ pub fn run(
         None => State::named(id),
     };
     let states: Vec<State> = names.iter().map(state).collect();
-    let references = args.references(&states)?;
+    let references = args.references(&states)?.all;
     let contrasts = &super::contrasts(&states, &references);
     let judging = Judging { args, states: &states, battery, contrasts };
     let mut files = Vec::new();

@@ -1,12 +1,15 @@
 //! What the command found, as records: frames on the terminal, JSON, and what a round of judging adds.
 
-use crate::analysis::behaviour::{rate_contrasts, rate_rows, BIAS, LOG_ODDS, PREFERENCE, UTILITY};
+use crate::analysis::behaviour::{
+    rate_contrasts, rate_rows, BIAS, COMMON, LOG_ODDS, PREFERENCE, UTILITY,
+};
 use crate::analysis::records::{self, ContrastRow, Results, WarningRow};
 use crate::analysis::{Draws, State};
 use crate::behavior::conversation::{AFTER, FRESH};
 use crate::behavior::{rates, warning, Judged, Warning};
 use crate::cli::kept::csv;
 use crate::materials::Preference;
+use crate::report::sentences::sentence;
 use crate::store::{Frame, Meta};
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -22,7 +25,11 @@ pub fn draws(seed: u64) -> Draws {
 /// Whether the command makes a kind of record.
 fn is_own(meta: &Meta) -> bool {
     match meta.path {
-        "study/states" | "study/preferences" | "study/warnings" | "geometry/stickiness" => true,
+        "study/states"
+        | "study/preferences"
+        | "study/warnings"
+        | "geometry/stickiness"
+        | "report/findings" => true,
         path => path.starts_with("behaviour/"),
     }
 }
@@ -71,6 +78,7 @@ pub fn text(found: &Results) -> String {
     let shown = |c: &&ContrastRow| match c.kind.as_str() {
         PREFERENCE => c.q < 0.05,
         BIAS => c.preference.is_empty(),
+        COMMON => false, // in the sentences of which side moved
         _ => true,
     };
     let contrasts: Vec<ContrastRow> = found.contrasts.iter().filter(shown).cloned().collect();
@@ -85,7 +93,7 @@ pub fn text(found: &Results) -> String {
             .without(&within)
             .without(&["reference_fine_tunes"])
             .without(of_rates),
-        Frame::of(&found.acquiescence).without(&within),
+        Frame::of(&found.acquiescence).without(&within).without(&["reference_fine_tunes"]),
         Frame::of(&found.claims).without(&within).without(&[
             "score_lo",
             "score_hi",
@@ -96,11 +104,15 @@ pub fn text(found: &Results) -> String {
         Frame::of(&found.one_factor),
         Frame::of(&found.choices),
         Frame::of(&found.utilities),
-        Frame::of(&found.conversations).without(&ends),
+        Frame::of(&found.conversations)
+            .without(&ends)
+            .without(&within)
+            .without(&["reference_fine_tunes"]),
         Frame::of(&found.stickiness),
         Frame::of(&found.rates).without(&["group", "not_sure", "neither", "cut"]),
     ];
     let shown = frames.iter().filter(|f| !f.is_empty());
-    let each: Vec<String> = shown.map(|f| format!("{}\n{}", f.name(), f.text())).collect();
-    each.join("\n")
+    let tables = shown.map(|f| format!("{}\n{}", f.name(), f.text()));
+    let moved = found.findings.iter().map(|f| sentence(f) + "\n");
+    tables.chain(moved).collect::<Vec<_>>().join("\n")
 }

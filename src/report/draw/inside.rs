@@ -212,12 +212,12 @@ fn directions(r: &Results) -> DirectionsData {
     }
 }
 
-/// Quality in base at the reported layers beside what a bag of words reaches.
+/// Quality in base at the reported layers beside what the higher of two bags of words reaches.
 fn words(r: &Results) -> WordsData {
     let (estimator, layers) = (r.estimator(), r.reported());
     let rows = (r.quality.iter())
         .filter(|q| q.state == BASE && q.form == "raw" && q.estimator == estimator)
-        .filter(|q| layers.contains(&q.layer) && q.lexical.is_finite());
+        .filter(|q| layers.contains(&q.layer) && q.baseline().area.is_finite());
     let mut kept: Vec<&QualityRow> = rows.collect();
     let concepts = distinct(kept.iter().map(|q| q.concept.as_str()));
     kept.sort_by_key(|q| (concepts.iter().position(|c| *c == q.concept), q.layer));
@@ -225,13 +225,13 @@ fn words(r: &Results) -> WordsData {
         concept: q.concept.clone(),
         layer: format!("layer {}", q.layer),
         area: estimate(q.estimate, q.lo, q.hi),
-        words: q.lexical,
+        words: q.baseline().area,
     };
     WordsData {
         name: "words".into(),
         title: "Directions in base beside a bag of words".into(),
         caption: format!(
-            "{estimator}: held-out AUROC (template and prompt held out), bars: 95 % bootstrap over prompts; bag of words: unigrams of the responses, L2 logistic regression, same folds. {} pairs a concept.",
+            "{estimator}: held-out AUROC (template and prompt held out), bars: 95 % bootstrap over prompts; bag of words: the higher of unigrams of the responses and of unigrams and bigrams, L2 logistic regression, same folds. {} pairs a concept.",
             counts(kept.iter().map(|q| q.pairs)),
         ),
         rows: kept.iter().map(row).collect(),
