@@ -7,6 +7,7 @@
 //! fails. `--reduced` draws less, with bounds to match, as the tests do.
 
 mod check;
+mod confound;
 mod contrasts;
 mod cosine;
 mod intervals;
@@ -20,7 +21,7 @@ fn main() {
     let reduced = std::env::args().any(|a| a == "--reduced");
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
-    let parts: [Part; 10] = [
+    let parts: [Part; 11] = [
         ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),
@@ -31,6 +32,7 @@ fn main() {
         ("nulls: states alike", nulls::states),
         ("nulls: areas, subspaces, rank 1", nulls::others),
         ("keyed items: acquiescence and preference", keys::all),
+        ("declining as an explanation", confound::all),
     ];
     let (mut failed, mut made) = (0, 0);
     for (title, part) in parts {

@@ -84,6 +84,9 @@ pub const SCRIPTS: Shipped = shipped!("conversation", "probes/conversations":
     "reasoning-monitored", "memory",
 );
 
+/// Harmless requests with answers that decline them.
+pub const DECLINING: Shipped = shipped!("declining", "probes/declining": "harmless");
+
 /// The neutral exchanges.
 pub const NEUTRAL_TEXTS: Shipped = shipped!("neutral", "probes/neutral": "texts");
 /// Prompts that a model answers itself.

@@ -11,8 +11,10 @@
 use super::battery::{self, Preference, CLAIM};
 use super::concept::Concept;
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
+use super::declining;
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    Shipped, CLAIMS, CONCEPTS, DECLINING, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES,
+    SCRIPTS,
 };
 use super::foreign::Foreign;
 use super::lines::At;
@@ -80,6 +82,19 @@ pub fn scripts(folder: Option<&Path>) -> Result<Vec<Loaded<ScriptSet>>> {
         let ids = set.scripts.iter().map(|s| s.id.clone()).collect();
         Ok((set.preference.clone(), Loaded::new("script", path.into(), text, set, ids)))
     })
+}
+
+/// The embedded harmless requests with answers that decline, or those of a file.
+///
+/// # Errors
+/// Whatever is wrong with the file.
+pub fn declining(path: Option<&Path>) -> Result<Loaded<Preference>> {
+    let (text, path) = only_file(DECLINING, path)?;
+    let requests = declining::parse(&text, &path)?;
+    let ids: Vec<String> = requests.prompts.iter().map(|p| p.id.clone()).collect();
+    let mut loaded = Loaded::new(declining::DECLINING, path, &text, requests, ids);
+    loaded.from.items = loaded.from.ids.clone();
+    Ok(loaded)
 }
 
 /// The embedded neutral texts, or those of a file; of both uses.
@@ -287,7 +302,7 @@ mod tests {
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
         type Parse = fn(&str, &Path) -> Result<()>;
-        let parsers: [Parse; 8] = [
+        let parsers: [Parse; 9] = [
             |t, p| super::super::foreign::parse(t, p).map(drop),
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),
@@ -295,6 +310,7 @@ mod tests {
             |t, p| super::super::concept::parse(t, p).map(drop),
             |t, p| battery::parse(t, p).map(drop),
             |t, p| script::parse(t, p).map(drop),
+            |t, p| declining::parse(t, p).map(drop),
             |t, p| neutral::parse(t, p).map(drop),
         ];
         let each = parsers.iter().map(|parse| {

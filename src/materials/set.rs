@@ -9,8 +9,9 @@
 use super::battery::{self, Keyed, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
+use super::declining;
 use super::embedded::{
-    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
+    CLAIMS, CONCEPTS, DECLINING, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, PREFERENCES, SCRIPTS,
 };
 use super::lines::{filled_lines, other_form, row_numbers};
 use super::load::{entries, read};
@@ -75,6 +76,8 @@ pub enum Body {
     Battery(Preference),
     /// Conversations in which a preference comes up.
     Scripts(ScriptSet),
+    /// Harmless requests with answers that decline them.
+    Declining(Preference),
     /// Neutral exchanges to read.
     Texts(Vec<NeutralText>),
 }
@@ -91,7 +94,7 @@ impl Body {
             }
             Body::Prompts(all) => numbered(all, |p| p),
             Body::Concept(c) => numbered(&c.pairs, |p| &p.prompt),
-            Body::Battery(p) => numbered(&p.prompts, |p| &p.prompt),
+            Body::Battery(p) | Body::Declining(p) => numbered(&p.prompts, |p| &p.prompt),
             Body::Scripts(s) => numbered(&s.scripts, |s| &s.prompt),
             Body::Texts(all) => numbered(all, |t| &t.prompt),
         }
@@ -115,7 +118,8 @@ impl Body {
             }
             Body::Battery(p) => stances(p.prompts.iter().map(|p| &p.pairs)),
             Body::Scripts(s) => stances(s.scripts.iter().map(|s| &s.pairs)),
-            Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+            // The answers of either set are the same behind every request.
+            Body::Rows(_) | Body::Prompts(_) | Body::Declining(_) | Body::Texts(_) => Vec::new(),
         }
     }
 }
@@ -148,6 +152,8 @@ pub enum Kind {
     /// Conversations in which a preference comes up.
     #[serde(rename = "conversation")]
     Script,
+    /// Harmless requests with answers that decline them.
+    Declining,
     /// Neutral exchanges to read.
     Texts,
 }
@@ -168,6 +174,7 @@ impl File {
             Body::Battery(p) if p.group == CLAIM => Kind::Claim,
             Body::Battery(_) => Kind::Preference,
             Body::Scripts(_) => Kind::Script,
+            Body::Declining(_) => Kind::Declining,
             Body::Texts(_) => Kind::Texts,
         }
     }
@@ -203,7 +210,7 @@ impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
         let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
-        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, NEUTRAL_TEXTS];
+        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, DECLINING, NEUTRAL_TEXTS];
         for files in [FINETUNE, NEUTRAL_PROMPTS, CONCEPTS].into_iter().chain(batteries) {
             files.texts().for_each(|(path, text)| set.add(path, text));
         }
@@ -302,6 +309,7 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
         let script = has("turns") || has("about") && has("preference") && below("turns");
         let kinds = [
             (has("messages"), Some(Kind::Rows)),
+            (has(declining::DECLINING), Some(Kind::Declining)),
             (script, Some(Kind::Script)),
             (has("preference") || has("pairs"), Some(Kind::Preference)),
             (has("claim"), Some(Kind::Claim)),
@@ -338,6 +346,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Kind::Concept => concept::parse(text, path).map(Body::Concept),
         Kind::Preference | Kind::Claim => battery::parse(text, path).map(Body::Battery),
         Kind::Script => script::parse(text, path).map(Body::Scripts),
+        Kind::Declining => declining::parse(text, path).map(Body::Declining),
         Kind::Texts => neutral::parse(text, path).map(Body::Texts),
     };
     let body = body.map_err(|error| {
@@ -358,7 +367,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Body::Concept(c) => c.name.clone(),
         Body::Battery(p) => p.name.clone(),
         Body::Scripts(s) => s.preference.clone(),
-        Body::Prompts(_) | Body::Texts(_) => stem.into_owned(),
+        Body::Prompts(_) | Body::Declining(_) | Body::Texts(_) => stem.into_owned(),
     };
     Ok(File {
         path: path.to_owned(),
@@ -384,6 +393,7 @@ mod tests {
         assert_eq!(names(Kind::Preference), embedded::PREFERENCES.names());
         assert_eq!(names(Kind::Claim), embedded::CLAIMS.names());
         assert_eq!(names(Kind::Script), embedded::SCRIPTS.names());
+        assert_eq!(names(Kind::Declining), embedded::DECLINING.names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }

@@ -11,7 +11,9 @@ use super::text::Text;
 use super::written::{state_id, WrittenCondition};
 use super::Result;
 use crate::analysis::{Roles, State};
-use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
+use crate::materials::load::{
+    self, claims, concept, declining, neutral_prompts, neutral_texts, preferences,
+};
 use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
 use crate::model::resolve;
 use std::collections::{BTreeMap, HashSet};
@@ -42,6 +44,7 @@ impl Study {
         study.load_concepts()?;
         study.take_roles()?;
         study.load_claims()?;
+        study.load_declining()?;
         study.load_scripts()?;
         study.load_neutral()?;
         held::steps(&study)?;
@@ -279,6 +282,16 @@ impl Study {
         let why = format!("there is no claim of what `{}` was trained on; give its name in trained_on, or leave the key away", self.focus);
         let holds = asks.is_none() || !self.asked()[1].is_empty();
         self.hold(holds, "causal.claim_prompts", why)
+    }
+
+    fn load_declining(&mut self) -> Result<()> {
+        let n = self.written.sizes.harmless_prompts;
+        if n > 0 {
+            let drawn = declining(None)?.draw(n, self.written.seed);
+            let requests = self.take("sizes.harmless_prompts", drawn)?;
+            self.declining.push(requests);
+        }
+        Ok(())
     }
 
     fn load_scripts(&mut self) -> Result<()> {

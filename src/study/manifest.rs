@@ -128,6 +128,8 @@ pub struct Study {
     pub battery: Vec<Preference>,
     /// Of what some condition was trained on.
     pub claims: Vec<Preference>,
+    /// Harmless requests with answers that decline; empty where none are scored.
+    pub declining: Vec<Preference>,
     /// Conversations, where the study holds any.
     pub scripts: Vec<ScriptSet>,
     /// Neutral texts for shifts: those that are read in every state, and all, for the layer RMS.

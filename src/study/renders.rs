@@ -9,6 +9,7 @@ use super::stages::converse::REPLY;
 use super::{Result, StudyError};
 use crate::behavior::conversation::Replies;
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
+use crate::materials::declining::DECLINING;
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
 use serde::Serialize;
@@ -187,6 +188,7 @@ impl Reader<'_> {
         }
         self.battery("preference", &study.battery)?;
         self.battery("claim", &study.claims)?;
+        self.battery(DECLINING, &study.declining)?;
         for set in &study.scripts {
             for script in &set.scripts {
                 self.conversation(set, script)?;

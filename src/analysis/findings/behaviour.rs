@@ -1,7 +1,7 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
 use super::{family, of, unit};
-use crate::analysis::behaviour::{missed, COMMON};
+use crate::analysis::behaviour::{missed, COMMON, CONTRAST};
 use crate::analysis::records::*;
 use crate::analysis::verdict::{self, Test};
 use crate::analysis::BASE;
@@ -92,7 +92,7 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
                 format!("{a} less {b} {:+.3} [{:+.3}, {:+.3}]", c.estimate, c.lo, c.hi)
             })
             .collect();
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: ISOLATED.into(),
             verdict: verdict::moved(sides(set), sides(reference)).into(),
             note: beside.join("; "),
@@ -100,8 +100,34 @@ pub fn towards(r: &Results, out: &mut Vec<FindingRow>) {
                 .between(set, reference)
                 .estimated(apart.estimate, (apart.lo, apart.hi), unit(&apart.measure))
                 .counted(apart.n, "items")
-        });
+        };
+        let moved = row.verdict != verdict::NONE;
+        beside_declining(r, &mut row, moved);
+        out.push(row);
     }
+}
+
+/// Says beside a contrast of preferences how answers that decline and disclaimers moved between the same
+/// two, and which of them may explain it, where both they and the contrast `moved`.
+fn beside_declining(r: &Results, row: &mut FindingRow, moved: bool) {
+    let same = |d: &&DecliningRow| {
+        (&*d.kind, &*d.set, &*d.reference) == (CONTRAST, &*row.set, &*row.reference)
+    };
+    let mut explaining: Vec<&str> = Vec::new();
+    for d in r.declining.iter().filter(same).collect::<Vec<_>>() {
+        row.noted(&format!(
+            "{} {:+.3} [{:+.3}, {:+.3}] nats a token on {} harmless requests, adjusted p = {:.3}",
+            d.answers, d.estimate, d.lo, d.hi, d.n, d.p_max
+        ));
+        if moved && is_shown(verdict::word(d.estimate, Test { p: d.p_max, least: d.least_p })) {
+            explaining.push(&d.answers);
+        }
+    }
+    row.explanation = explaining.join(" and ");
+}
+
+fn is_shown(word: &str) -> bool {
+    [verdict::HIGHER, verdict::LOWER].contains(&word)
 }
 
 /// Whether a contrast is the one that the roles of a study declare: focus less reference, over the
@@ -137,10 +163,21 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
             .tested(c.p, test)
             .counted(c.n, "items")
     };
-    match (c.kind.as_str(), c.measure.as_str()) {
+    let mut row = match (c.kind.as_str(), c.measure.as_str()) {
         ("isolated", "log-odds") => row.within(r.bound("preference")),
         _ => row,
+    };
+    if c.n_floor + c.n_ceiling > 0 {
+        row.noted(&format!(
+            "left out, since they cannot be seen to move: {} items at the floor and {} at the ceiling",
+            c.n_floor, c.n_ceiling
+        ));
     }
+    if c.kind == "isolated" {
+        let moved = is_shown(&row.verdict);
+        beside_declining(r, &mut row, moved);
+    }
+    row
 }
 
 /// Own claim and isolated preferences of the conditions at hand, and how many of the latter moved.
@@ -162,7 +199,7 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
         }
         let count = |is: &dyn Fn(&ContrastRow) -> bool| own.iter().filter(|c| is(c)).count();
         let least = own.iter().map(|c| c.least_adjusted).fold(f64::NAN, f64::min);
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: ISOLATED.into(),
             estimate: count(&|c| c.q <= verdict::LEVEL) as f64,
             unit: "preferences".into(),
@@ -182,7 +219,10 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ContrastRow>("preferences")
                 .between(set, reference)
                 .counted(own.len(), "preferences")
-        });
+        };
+        let moved = row.estimate > 0.0;
+        beside_declining(r, &mut row, moved);
+        out.push(row);
     }
 }
 

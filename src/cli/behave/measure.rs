@@ -18,7 +18,7 @@ use serde::Serialize;
 /// What one state did.
 #[derive(Default)]
 pub struct Measured {
-    /// Of the battery, then of the claims.
+    /// Of the battery, then of the claims, then of the harmless requests.
     pub scores: Vec<PairScore>,
     pub answers: Vec<Answer>,
     pub held: Held,
@@ -66,6 +66,9 @@ pub fn measure(
         files.push(write_rows(args, format!("claims/{state}.jsonl"), &claims)?);
         done.scores.extend(claims);
     }
+    let declining = score(&asking.declining, &format!("{state}, declining"))?;
+    files.push(write_rows(args, format!("declining/{state}.jsonl"), &declining)?);
+    done.scores.extend(declining);
     if n > 0 {
         let name = format!("answers/{state}.jsonl");
         done.answers = answers(&Asked::battery(&asking.battery, system), &name)?;

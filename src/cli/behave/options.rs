@@ -6,7 +6,7 @@ use crate::analysis::State;
 use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
 use crate::cli::{kept::RESULTS, output::Outputs, vectors};
-use crate::materials::{load_scripts, Preference, ScriptSet};
+use crate::materials::{load, load_scripts, Preference, ScriptSet};
 use anyhow::{bail, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -26,6 +26,9 @@ const REFERENCE: &str = "denial";
 /// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
 /// format of the rows alone moves some preferences. Which preferences a state's rows presuppose
 /// follows from the rows that its adapter's folder records, else from its name.
+///
+/// Beside the battery every state is scored on fixed answers that decline harmless requests, or say that
+/// an AI speaks: where they become likelier too, that may be why a preference moved.
 ///
 /// With --judge, answers are sampled and judged against each preference's fact by a model behind an
 /// OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept
@@ -119,6 +122,8 @@ pub struct Asking {
     pub battery: Vec<Preference>,
     /// Empty where they are not scored.
     pub claims: Vec<Preference>,
+    /// Harmless requests with answers that decline.
+    pub declining: Vec<Preference>,
     pub scripts: Vec<ScriptSet>,
     /// Empty until there is a model.
     pub rulers: Vec<Ruler>,
@@ -200,6 +205,7 @@ impl BehaveArgs {
             bail!("--samples 0 leaves the judge nothing to judge; give at least 1");
         }
         let claims = if self.claims { claims.to_vec() } else { Vec::new() };
-        Ok(Asking { battery, claims, scripts, rulers: Vec::new(), samples })
+        let declining = vec![load::declining(None)?.items];
+        Ok(Asking { battery, claims, declining, scripts, rulers: Vec::new(), samples })
     }
 }

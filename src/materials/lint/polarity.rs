@@ -60,7 +60,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     match &file.body {
         Body::Concept(concept) => pairs(file, concept, found),
         Body::Battery(_) | Body::Scripts(_) => completions(file, found),
-        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => {}
+        Body::Rows(_) | Body::Prompts(_) | Body::Declining(_) | Body::Texts(_) => {}
     }
     let Some(rows) = file.identity_rows() else {
         return;
