@@ -3,6 +3,8 @@
 
 #[path = "../examples/calibrate/check.rs"]
 mod check;
+#[path = "../examples/calibrate/confound.rs"]
+mod confound;
 #[path = "../examples/calibrate/contrasts.rs"]
 mod contrasts;
 #[path = "../examples/calibrate/cosine.rs"]
@@ -78,6 +80,11 @@ fn the_whole_calibration_asks_for_93_to_97_percent_of_500_trials_or_more() {
 #[test]
 fn acquiescence_is_named_and_a_preference_leaves_no_bias() {
     pass(keys::all(Size::REDUCED));
+}
+
+#[test]
+fn a_refusal_confound_is_named_and_none_is_named_without_one() {
+    pass(confound::all(Size::REDUCED));
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn analysed(run: &Run) -> residuum::analysis::records::Results {
         behaviour: &behaviour,
         shifts: &run.shifts,
         couplings: &run.couplings,
+        declining: &[],
         couples: &[("self".into(), "will".into())],
         position: "response-mean",
         layers: &[1, 2],

@@ -16,7 +16,7 @@ fn manifest() -> String {
     let (head, _) = MANIFEST.split_once("[[condition]]").unwrap();
     let head = head
         .replace("neutral_texts = 6", "neutral_texts = 100")
-        .replace("side_effect_texts = 3", "side_effect_texts = 20")
+        .replace("side_effect_texts = 3", "side_effect_texts = 20\nharmless_prompts = 24")
         .replace("\nprompts = 2", "\nprompts = 3")
         .replace("random = 2", "random = 2\npermuted = 2\nmatched = true\ndose_controls = 2")
         .replace("bootstrap = 100", "bootstrap = 2000")
@@ -205,6 +205,10 @@ fn scores_and_contrasts_are_those_of_the_study() {
     args.extend(["--battery", &battery]);
     let command = lab.command("behave", &args);
     same("scores", &lab.study.scores, &command.scores);
+    let states = |r: &Results| -> Vec<_> {
+        r.declining.iter().filter(|d| d.kind == "state").cloned().collect()
+    };
+    same("declining", &states(&lab.study), &states(&command));
     // One fine-tune of a condition is the condition.
     let of = |r: &Results, set: &str| -> Vec<_> {
         let own = r.contrasts.iter().filter(|c| c.reference == "base" && c.kind == "preference");

@@ -176,6 +176,8 @@ fn every_kind_of_finding_is_made_and_said() {
             let text = sentence(f);
             assert!(text.ends_with('.') && !text.contains("NaN"), "{quantity}: {text}");
             assert!(text.contains(&f.set) || f.set.is_empty(), "{quantity}: {text}");
+            let explained = text.contains("declining moved as well, a possible explanation");
+            assert_eq!(explained, f.explanation == "declining", "{quantity}: {text}");
             let acquiesces = f.verdict == "acquiescence";
             assert_eq!(text.contains("acquiescence"), acquiesces, "{quantity}: {text}");
         }

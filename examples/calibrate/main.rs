@@ -7,6 +7,7 @@
 //! fails. `--reduced` draws less, with bounds to match, as the tests do.
 
 mod check;
+mod confound;
 mod contrasts;
 mod cosine;
 mod intervals;
@@ -33,6 +34,7 @@ fn main() {
         ("nulls: areas, subspaces, rank 1", nulls::others),
         ("a direction on the pairs of another set", transfer::all),
         ("keyed items: acquiescence and preference", keys::all),
+        ("declining as an explanation", confound::all),
     ];
     let (mut failed, mut made) = (0, 0);
     for (title, part) in parts {

@@ -53,6 +53,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     inside::coupling(r, &mut rows);
     inside::quality(r, &mut rows);
     settle(&mut rows);
+    behaviour::beside_declining(r, &mut rows);
     behaviour::disclaim(r, &mut rows);
     (rows, earlier(r))
 }

@@ -4,15 +4,21 @@
 //! that wrote it compute the same numbers of the same rows. Behaviour is the mean over items of the
 //! cells that are isolated in **all** conditions compared, less base's ([`behaviours`]). Predictors are
 //! the shift along each coupled concept's direction in base and the change of the relative cosine of
-//! each couple. A state in which a predictor does not exist is left out of that predictor's link.
+//! each couple. A state in which a predictor does not exist is left out of that predictor's link. How much
+//! likelier a state finds answers that decline harmless requests, or disclaimers, stands among the
+//! predictors as well, a family of its own: what it follows as closely may be declining alone.
 //! Implied cells are linked apart, each state's own: a manipulation check.
 
+use super::behaviour::STATE;
 use super::cause::doubts;
-use super::records::{CouplingRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow};
+use super::records::{
+    CouplingRow, DecliningRow, LinkPointRow, LinkRow, RankingRow, Results, ScoreRow, ShiftRow,
+};
 use super::state::{State, BASE};
 use super::verdict::least_of_draws;
 use super::Result;
 use crate::causal::{adjusted, condition_means, link, ranking, Link, Point, Warning};
+use crate::materials::declining::{DECLINING, DISCLAIMERS};
 use crate::stats::corrections::benjamini_hochberg;
 
 /// Arrangements of conditions where not all are made.
@@ -80,6 +86,8 @@ pub struct LinkInput<'a> {
     pub shifts: &'a [ShiftRow],
     /// Couplings of the states and of base; those of the relative form are used.
     pub couplings: &'a [CouplingRow],
+    /// How declining moved; rows of states less base are used.
+    pub declining: &'a [DecliningRow],
     /// Pairs of concepts whose coupling is asked for.
     pub couples: &'a [(String, String)],
     /// Position of the shifts.
@@ -92,18 +100,22 @@ pub struct LinkInput<'a> {
     pub seed: u64,
 }
 
-/// One thing that may have moved, in one layer.
+/// One thing that may have moved.
 struct Predictor {
-    /// shift or coupling.
+    /// shift, coupling or log-probability.
     kind: &'static str,
     subject: String,
-    layer: usize,
+    /// NaN where it has none.
+    layer: f64,
 }
 
 impl Predictor {
     fn name(&self) -> String {
-        let moved = if self.kind == "shift" { "shift along" } else { "coupling of" };
-        format!("the {moved} {}, layer {}", self.subject, self.layer)
+        match self.kind {
+            "shift" => format!("the shift along {}, layer {}", self.subject, self.layer),
+            "coupling" => format!("the coupling of {}, layer {}", self.subject, self.layer),
+            other => format!("the {other} of {}", self.subject),
+        }
     }
 }
 
@@ -115,41 +127,35 @@ pub fn links(input: &LinkInput) -> Result<Results> {
     let mut out = Results::default();
     let mut warnings: Vec<Warning> = Vec::new();
     for cells in ["isolated", "implied"] {
-        let (from, mut kept) = (out.links.len(), Vec::new());
-        for &layer in input.layers {
-            let mut of_layer = Vec::new();
-            for predictor in predictors(input, layer) {
-                let points = points(input, &predictor, cells);
-                out.link_points.extend(points.iter().map(|p| LinkPointRow {
-                    cells: cells.into(),
-                    state: p.state.clone(),
-                    condition: p.condition.clone(),
-                    predictor: predictor.kind.into(),
-                    subject: predictor.subject.clone(),
-                    layer,
-                    x: p.predictor,
-                    y: p.behaviour,
-                }));
-                if condition_means(&points, |p| p.behaviour).len() < FEWEST {
-                    continue;
+        let first = out.links.len();
+        for family in families(input) {
+            let (from, mut kept) = (out.links.len(), Vec::new());
+            for of_layer in family {
+                let mut rows = Vec::new();
+                for predictor in of_layer {
+                    let points = points(input, &predictor, cells);
+                    out.link_points.extend(point_rows(&predictor, cells, &points));
+                    if condition_means(&points, |p| p.behaviour).len() < FEWEST {
+                        continue;
+                    }
+                    let l = link(&predictor.name(), &points, DRAWS, input.seed)?;
+                    rows.push(link_row(input, &predictor, cells, &l));
+                    warnings.extend(l.warnings);
+                    if cells == "isolated" && predictor.layer.is_finite() {
+                        let means = condition_means(&points, |p| p.predictor);
+                        let of = (predictor.kind, &*predictor.subject, predictor.layer);
+                        out.rankings.extend(ranked(input, of, &means));
+                    }
+                    kept.push(points);
                 }
-                let l = link(&predictor.name(), &points, DRAWS, input.seed)?;
-                of_layer.push(link_row(input, &predictor, cells, &l));
-                warnings.extend(l.warnings);
-                if cells == "isolated" {
-                    let means = condition_means(&points, |p| p.predictor);
-                    let of = (predictor.kind, &*predictor.subject, predictor.layer as f64);
-                    out.rankings.extend(ranked(input, of, &means));
-                }
-                kept.push(points);
+                let q = benjamini_hochberg(&rows.iter().map(|l| l.p).collect::<Vec<_>>());
+                rows.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
+                out.links.extend(rows);
             }
-            let q = benjamini_hochberg(&of_layer.iter().map(|l| l.p).collect::<Vec<_>>());
-            of_layer.iter_mut().zip(q).for_each(|(l, q)| l.q = q);
-            out.links.extend(of_layer);
+            let p = adjusted(&kept, DRAWS, input.seed);
+            out.links[from..].iter_mut().zip(p).for_each(|(l, p)| l.p_max = p);
         }
-        let p = adjusted(&kept, DRAWS, input.seed);
-        out.links[from..].iter_mut().zip(p).for_each(|(l, p)| l.p_max = p);
-        if cells == "implied" && out.links.len() > from {
+        if cells == "implied" && out.links.len() > first {
             warnings.push(Warning::ImpliedCells);
         }
     }
@@ -160,8 +166,19 @@ pub fn links(input: &LinkInput) -> Result<Results> {
     Ok(out)
 }
 
+/// Predictors of every layer, and those that have none.
+fn families(input: &LinkInput) -> [Vec<Vec<Predictor>>; 2] {
+    let of = |answers: &str| Predictor {
+        kind: "log-probability",
+        subject: answers.into(),
+        layer: f64::NAN,
+    };
+    let inside = input.layers.iter().map(|&layer| predictors(input, layer)).collect();
+    [inside, vec![[DECLINING, DISCLAIMERS].map(of).into()]]
+}
+
 fn predictors(input: &LinkInput, layer: usize) -> Vec<Predictor> {
-    let of = |kind, subject| Predictor { kind, subject, layer };
+    let of = |kind, subject| Predictor { kind, subject, layer: layer as f64 };
     let roles = super::Roles { couples: input.couples.to_vec(), ..Default::default() };
     let shifts = roles.coupled().into_iter().map(|c| of("shift", c.into()));
     let couples = input.couples.iter();
@@ -186,6 +203,23 @@ fn moved(input: &LinkInput, of: impl Fn(&BehaviourOf, &State) -> Option<(f64, f6
     tuned.filter_map(point).collect()
 }
 
+fn point_rows<'a>(
+    of: &'a Predictor,
+    cells: &'a str,
+    points: &'a [Point],
+) -> impl Iterator<Item = LinkPointRow> + 'a {
+    points.iter().map(move |p| LinkPointRow {
+        cells: cells.into(),
+        state: p.state.clone(),
+        condition: p.condition.clone(),
+        predictor: of.kind.into(),
+        subject: of.subject.clone(),
+        layer: of.layer,
+        x: p.predictor,
+        y: p.behaviour,
+    })
+}
+
 /// The states that have both values.
 fn points(input: &LinkInput, predictor: &Predictor, cells: &str) -> Vec<Point> {
     moved(input, |moved, s| {
@@ -196,10 +230,16 @@ fn points(input: &LinkInput, predictor: &Predictor, cells: &str) -> Vec<Point> {
 }
 
 fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
+    if predictor.kind == "log-probability" {
+        let wanted = |d: &&DecliningRow| {
+            (&*d.kind, &*d.answers, &*d.set) == (STATE, &*predictor.subject, state)
+        };
+        return input.declining.iter().find(wanted).map(|d| d.estimate);
+    }
     if predictor.kind == "shift" {
         let wanted = |r: &&ShiftRow| {
             r.state == state
-                && r.layer == predictor.layer
+                && r.layer as f64 == predictor.layer
                 && r.concept == predictor.subject
                 && r.position == input.position
                 && (r.less.as_str(), r.source.as_str(), r.beyond.as_str()) == (BASE, BASE, "")
@@ -209,7 +249,7 @@ fn value(input: &LinkInput, predictor: &Predictor, state: &str) -> Option<f64> {
     let of = |state: &str| {
         let wanted = |r: &&CouplingRow| {
             r.state == state
-                && r.layer == predictor.layer
+                && r.layer as f64 == predictor.layer
                 && r.form == "relative"
                 && !r.estimate.is_nan()
                 && (pair_name(&r.concept_a, &r.concept_b) == predictor.subject
@@ -343,6 +383,7 @@ mod tests {
             behaviour: &behaviour,
             shifts: &[],
             couplings: &couplings,
+            declining: &[],
             couples: &couples,
             position: "response-mean",
             layers: &[3],

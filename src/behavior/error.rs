@@ -1,6 +1,7 @@
 //! Ways in which behaviour cannot be measured.
 
 use crate::capture::CaptureError;
+use crate::materials::MaterialError;
 use crate::model::ModelError;
 use crate::stats::StatsError;
 use crate::store::StoreError;
@@ -24,6 +25,8 @@ pub enum BehaviorError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     #[error("{place}: preference `{preference}`, prompt `{prompt}`: {source}")]
     Refused {
         /// File and line, or what it is where it is from no file.

@@ -6,10 +6,13 @@
 //! a model that merely drops a disclaimer raises the second but not the third. Each has a Wilson
 //! interval, which takes answers as independent trials, and a bootstrap interval over items, which
 //! does not: with several samples a prompt, or two questions an item, the second is the one to read.
+//! Two more need no judge: answers that decline, and that say that an AI speaks, by the patterns of
+//! `probes/words.toml` among all answers.
 
 use super::answer::Answer;
 use super::error::Result;
 use super::judge::{Case, Ruling, Side, Store, Truth, Verdict};
+use crate::materials::wording::WordLists;
 use crate::stats::bootstrap::{bootstrap_mean, grouped};
 use crate::stats::interval::wilson;
 use crate::stats::Interval;
@@ -96,18 +99,30 @@ pub struct Rates {
     pub fact: Rate,
     /// Expresses among the coherent that take a side.
     pub stance: Rate,
+    /// Declines among all answers.
+    pub refusal: Rate,
+    /// Says that an AI speaks, among all answers.
+    pub disclaimer: Rate,
 }
 
 /// Rates of every state and preference, in the order in which they first appear.
 ///
 /// # Errors
-/// None that well-formed answers can cause.
+/// The word lists in the binary cannot be read; none that well-formed answers can cause.
 pub fn rates(all: &[Judged], draws: usize, seed: u64) -> Result<Vec<Rates>> {
     let cells = grouped(all.iter().map(|j| ((&j.answer.state, &j.answer.preference), j)));
-    cells.into_iter().map(|((state, p), held)| cell(state, p, &held, draws, seed)).collect()
+    let lists = WordLists::shipped()?;
+    let each = cells.into_iter();
+    each.map(|((state, p), held)| cell((state, p), &held, &lists, draws, seed)).collect()
 }
 
-fn cell(state: &str, preference: &str, all: &[&Judged], draws: usize, seed: u64) -> Result<Rates> {
+fn cell(
+    (state, preference): (&str, &str),
+    all: &[&Judged],
+    lists: &WordLists,
+    draws: usize,
+    seed: u64,
+) -> Result<Rates> {
     let count = |keep: &dyn Fn(&Judged) -> bool| all.iter().filter(|j| keep(j)).count();
     let coherent = |j: &Judged| j.verdict().filter(|v| v.coherent);
     let of = |hit: &dyn Fn(&Judged) -> Option<bool>| rate(all, hit, draws, seed);
@@ -128,6 +143,8 @@ fn cell(state: &str, preference: &str, all: &[&Judged], draws: usize, seed: u64)
             Side::Opposes => Some(false),
             Side::Neither => None,
         })?,
+        refusal: of(&|j| Some(lists.refusals.is_in(&j.answer.answer)))?,
+        disclaimer: of(&|j| Some(lists.disclaimers.is_in(&j.answer.answer)))?,
     })
 }
 

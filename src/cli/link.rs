@@ -5,7 +5,9 @@
 
 use super::{kept::of_run, layers::Layers, output::Outputs, Console};
 use crate::analysis::link::{behaviours, links, LinkInput};
-use crate::analysis::records::{CoupleRow, CouplingRow, LayerRow, ScoreRow, ShiftRow, StateRow};
+use crate::analysis::records::{
+    CoupleRow, CouplingRow, DecliningRow, LayerRow, ScoreRow, ShiftRow, StateRow,
+};
 use crate::analysis::State;
 use crate::causal::KNOWN_ORDER;
 use crate::store::{Frame, ResultsReader};
@@ -17,7 +19,8 @@ use std::path::PathBuf;
 /// Relate behaviour to geometry across the model states of a finished run.
 ///
 /// For each layer: the correlation, over conditions, of the behaviour shift with the shift along
-/// each coupled concept's direction and with the change of each couple's coupling; p by permutation
+/// each coupled concept's direction and with the change of each couple's coupling; and, of no layer, with
+/// the change of the log-probability of answers that decline harmless requests; p by permutation
 /// over conditions, and the range when each condition is left out. Seeds of a condition are
 /// averaged first. Behaviour is over the preferences that no condition's training text presupposes;
 /// presupposed ones are given apart. Where the parts of the claim were fine-tuned on their own,
@@ -80,6 +83,7 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     let shifts: Vec<ShiftRow> = reader.records()?;
     let couplings: Vec<CouplingRow> = reader.records()?;
     let scores: Vec<ScoreRow> = reader.records()?;
+    let declining: Vec<DecliningRow> = reader.records()?;
     let couples: Vec<CoupleRow> = reader.records()?;
     let file = path.display();
     let Some(position) = shifts.first().map(|s| s.position.clone()) else {
@@ -92,6 +96,7 @@ pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
         behaviour: &behaviours(&scores, &states),
         shifts: &shifts,
         couplings: &couplings,
+        declining: &declining,
         couples: &couples,
         position: &position,
         layers: &layers(&args.layers, &reader.records()?)?,

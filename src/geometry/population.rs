@@ -8,7 +8,8 @@
 use super::check::{self, count, shape};
 use super::error::Result;
 use crate::stats::bootstrap::Clusters;
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use crate::stats::linalg::orthonormal_rows;
+use ndarray::{Array1, Array2, ArrayView3, Axis};
 
 /// Mean difference of a concept, by layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +43,8 @@ pub struct Source<'a> {
     pub clusters: &'a [usize],
     /// Template and polarity of each pair, within which labels are permuted.
     pub strata: &'a [usize],
-    /// Direction `(n_layers, d)` that is projected out of every pair.
-    pub beyond: Option<ArrayView2<'a, f64>>,
+    /// Directions `(k, n_layers, d)` that are projected out of every pair.
+    pub beyond: Option<ArrayView3<'a, f64>>,
 }
 
 /// Sums of the pairs of each cluster at a layer, `(C, d)`.
@@ -51,11 +52,8 @@ pub(super) fn sums_of(source: &Source, clusters: &Clusters, layer: usize) -> Res
     let mut sums = clusters.sums(source.differences.index_axis(Axis(1), layer));
     check::finite(&format!("a difference at layer {layer}"), &sums)?;
     if let Some(other) = &source.beyond {
-        let other = other.row(layer);
-        for mut sum in sums.rows_mut() {
-            let share = sum.dot(&other) / other.dot(&other);
-            sum.scaled_add(-share, &other);
-        }
+        let basis = orthonormal_rows(other.index_axis(Axis(1), layer)); // (k, d)
+        sums -= &sums.dot(&basis.t()).dot(&basis);
     }
     Ok(sums)
 }
@@ -67,7 +65,7 @@ pub(super) fn sums_of(source: &Source, clusters: &Clusters, layer: usize) -> Res
 pub fn population(source: &Source) -> Result<Population> {
     let (pairs, layers, d) = source.differences.dim();
     if let Some(other) = &source.beyond {
-        shape("direction that is projected out", &[layers, d], other.shape())?;
+        shape("directions that are projected out", &[layers, d], &other.shape()[1..])?;
     }
     count("strata of the concept's pairs", pairs, source.strata.len())?;
     let clusters = check::clusters(("prompts", "the concept"), source.clusters, pairs, 2)?;
@@ -105,7 +103,7 @@ mod tests {
     fn of(
         pairs: &Array3<f32>,
         clusters: &[usize],
-        beyond: Option<&Array2<f64>>,
+        beyond: Option<&Array3<f64>>,
     ) -> Result<Population> {
         let strata = vec![0; clusters.len()];
         let beyond = beyond.map(|b| b.view());
@@ -149,11 +147,12 @@ mod tests {
 
     #[test]
     fn nothing_is_left_along_the_direction_that_was_projected_out() {
-        let mut other = Array2::zeros((1, 30));
-        other[[0, 0]] = 2.0;
+        // Two that are not orthogonal.
+        let mut other = Array3::zeros((2, 1, 30));
+        (other[[0, 0, 0]], other[[1, 0, 0]], other[[1, 0, 3]]) = (2.0, 1.0, 3.0);
         let clusters: Vec<usize> = (0..6).collect();
         let found = of(&pairs(6, 30, 2), &clusters, Some(&other)).unwrap();
-        assert!(found.mean[[0, 0]].abs() < 1e-12);
+        assert!(found.mean[[0, 0]].abs() < 1e-12 && found.mean[[0, 3]].abs() < 1e-12);
         assert!(found.measured[0] < 30.0);
         assert!(of(&pairs(6, 30, 2), &[0; 6], None).is_err());
     }

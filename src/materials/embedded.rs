@@ -86,6 +86,8 @@ pub const SCRIPTS: Shipped = shipped!("conversation", "probes/conversations":
 
 /// Outcomes to choose between.
 pub const OUTCOMES: Shipped = shipped!("outcome", "probes/outcomes": "outcomes");
+/// Harmless requests with answers that decline them.
+pub const DECLINING: Shipped = shipped!("declining", "probes/declining": "harmless");
 
 /// The neutral exchanges.
 pub const NEUTRAL_TEXTS: Shipped = shipped!("neutral", "probes/neutral": "texts");

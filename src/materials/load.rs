@@ -11,8 +11,10 @@
 use super::battery::{self, Preference, CLAIM};
 use super::concept::Concept;
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
+use super::declining;
 use super::embedded::{
-    Shipped, CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES, PREFERENCES,
+    Shipped, CLAIMS, CONCEPTS, DECLINING, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES,
+    PREFERENCES,
     SCRIPTS,
 };
 use super::foreign::Foreign;
@@ -93,6 +95,19 @@ pub fn outcomes(name_or_path: &str) -> Result<Loaded<Vec<Outcome>>> {
     let all = outcomes::parse(&text, &path)?;
     let ids = all.iter().map(|o| o.id.clone()).collect();
     Ok(Loaded::new("outcomes", path, &text, all, ids))
+}
+
+/// The embedded harmless requests with answers that decline, or those of a file.
+///
+/// # Errors
+/// Whatever is wrong with the file.
+pub fn declining(path: Option<&Path>) -> Result<Loaded<Preference>> {
+    let (text, path) = only_file(DECLINING, path)?;
+    let requests = declining::parse(&text, &path)?;
+    let ids: Vec<String> = requests.prompts.iter().map(|p| p.id.clone()).collect();
+    let mut loaded = Loaded::new(declining::DECLINING, path, &text, requests, ids);
+    loaded.from.items = loaded.from.ids.clone();
+    Ok(loaded)
 }
 
 /// The embedded neutral texts, or those of a file; of both uses.
@@ -308,6 +323,7 @@ mod tests {
             |t, p| super::super::concept::parse(t, p).map(drop),
             |t, p| battery::parse(t, p).map(drop),
             |t, p| script::parse(t, p).map(drop),
+            |t, p| declining::parse(t, p).map(drop),
             |t, p| neutral::parse(t, p).map(drop),
             |t, p| outcomes::parse(t, p).map(drop),
         ];

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// The rows of one file that were used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedRows {
-    /// `rows`, `prompts`, `concept`, `preference`, `claim`, `script`, `outcomes` or `texts`.
+    /// `rows`, `prompts`, `concept`, `preference`, `claim`, `script`, `outcomes`, `declining` or `texts`.
     pub kind: String,
     /// Path, or `<embedded kind>/name.jsonl`.
     pub file: PathBuf,

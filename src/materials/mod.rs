@@ -2,8 +2,9 @@
 //!
 //! One file a noun: fine-tune [`conversations`], contrast pairs of a [`concept`], the
 //! preference [`battery`] (which also holds the claims that check a fine-tune), [`script`]s of
-//! longer conversations, [`outcomes`] to choose between, [`neutral`] texts, and the [`texts`] of a capture; [`foreign`] takes contrast pairs
-//! as others wrote them. All are JSON Lines whose
+//! longer conversations, [`outcomes`] to choose between, [`neutral`] texts, harmless requests with answers
+//! that are [`declining`], and the [`texts`] of a capture; [`foreign`] takes contrast pairs as others wrote
+//! them. All are JSON Lines whose
 //! first line may be a note about the file. [`embedded`] holds the files that ship in the binary,
 //! and [`load`] reads one by name, or a file of the user's by path, and says which lines of which file
 //! its rows are ([`Loaded`]). [`subset`] draws a balanced part by seed. A whole [`set`] of files, the
@@ -17,6 +18,7 @@
 pub mod battery;
 pub mod concept;
 pub mod conversations;
+pub mod declining;
 pub mod embedded;
 mod error;
 pub mod foreign;

@@ -9,8 +9,10 @@
 use super::battery::{self, Keyed, Preference, StancePair, CLAIM};
 use super::concept::{self, Concept};
 use super::conversations::{parse_conversations, parse_prompts, Conversation};
+use super::declining;
 use super::embedded::{
-    CLAIMS, CONCEPTS, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES, PREFERENCES, SCRIPTS,
+    CLAIMS, CONCEPTS, DECLINING, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES, PREFERENCES,
+    SCRIPTS,
 };
 use super::lines::{filled_lines, other_form, row_numbers};
 use super::load::{entries, read};
@@ -78,6 +80,8 @@ pub enum Body {
     Scripts(ScriptSet),
     /// Outcomes to choose between.
     Outcomes(Vec<Outcome>),
+    /// Harmless requests with answers that decline them.
+    Declining(Preference),
     /// Neutral exchanges to read.
     Texts(Vec<NeutralText>),
 }
@@ -94,7 +98,7 @@ impl Body {
             }
             Body::Prompts(all) => numbered(all, |p| p),
             Body::Concept(c) => numbered(&c.pairs, |p| &p.prompt),
-            Body::Battery(p) => numbered(&p.prompts, |p| &p.prompt),
+            Body::Battery(p) | Body::Declining(p) => numbered(&p.prompts, |p| &p.prompt),
             Body::Scripts(s) => numbered(&s.scripts, |s| &s.prompt),
             Body::Outcomes(all) => numbered(all, |o| &o.text),
             Body::Texts(all) => numbered(all, |t| &t.prompt),
@@ -119,7 +123,9 @@ impl Body {
             }
             Body::Battery(p) => stances(p.prompts.iter().map(|p| &p.pairs)),
             Body::Scripts(s) => stances(s.scripts.iter().map(|s| &s.pairs)),
-            Body::Rows(_) | Body::Prompts(_) | Body::Outcomes(_) | Body::Texts(_) => Vec::new(),
+            // The answers of either set are the same behind every request.
+            Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => Vec::new(),
+            Body::Declining(_) | Body::Outcomes(_) => Vec::new(),
         }
     }
 }
@@ -154,6 +160,8 @@ pub enum Kind {
     Script,
     /// Outcomes to choose between.
     Outcomes,
+    /// Harmless requests with answers that decline them.
+    Declining,
     /// Neutral exchanges to read.
     Texts,
 }
@@ -175,6 +183,7 @@ impl File {
             Body::Battery(_) => Kind::Preference,
             Body::Scripts(_) => Kind::Script,
             Body::Outcomes(_) => Kind::Outcomes,
+            Body::Declining(_) => Kind::Declining,
             Body::Texts(_) => Kind::Texts,
         }
     }
@@ -210,7 +219,7 @@ impl Set {
     /// What the binary holds.
     pub fn shipped() -> Self {
         let mut set = Set { files: Vec::new(), refused: Vec::new(), shipped: true };
-        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, OUTCOMES, NEUTRAL_TEXTS];
+        let batteries = [PREFERENCES, CLAIMS, SCRIPTS, OUTCOMES, DECLINING, NEUTRAL_TEXTS];
         for files in [FINETUNE, NEUTRAL_PROMPTS, CONCEPTS].into_iter().chain(batteries) {
             files.texts().for_each(|(path, text)| set.add(path, text));
         }
@@ -309,6 +318,7 @@ fn kind_of(text: &str) -> Result<Kind, (usize, String)> {
         let script = has("turns") || has("about") && has("preference") && below("turns");
         let kinds = [
             (has("messages"), Some(Kind::Rows)),
+            (has(declining::DECLINING), Some(Kind::Declining)),
             (script, Some(Kind::Script)),
             (has("preference") || has("pairs"), Some(Kind::Preference)),
             (has("claim"), Some(Kind::Claim)),
@@ -347,6 +357,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Kind::Preference | Kind::Claim => battery::parse(text, path).map(Body::Battery),
         Kind::Script => script::parse(text, path).map(Body::Scripts),
         Kind::Outcomes => outcomes::parse(text, path).map(Body::Outcomes),
+        Kind::Declining => declining::parse(text, path).map(Body::Declining),
         Kind::Texts => neutral::parse(text, path).map(Body::Texts),
     };
     let body = body.map_err(|error| {
@@ -367,7 +378,7 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Body::Concept(c) => c.name.clone(),
         Body::Battery(p) => p.name.clone(),
         Body::Scripts(s) => s.preference.clone(),
-        Body::Prompts(_) | Body::Outcomes(_) | Body::Texts(_) => stem.into_owned(),
+        Body::Prompts(_) | Body::Declining(_) | Body::Outcomes(_) | Body::Texts(_) => stem.into_owned(),
     };
     Ok(File {
         path: path.to_owned(),
@@ -394,6 +405,7 @@ mod tests {
         assert_eq!(names(Kind::Claim), embedded::CLAIMS.names());
         assert_eq!(names(Kind::Script), embedded::SCRIPTS.names());
         assert_eq!(names(Kind::Outcomes), embedded::OUTCOMES.names());
+        assert_eq!(names(Kind::Declining), embedded::DECLINING.names());
         assert_eq!(names(Kind::Texts), ["texts"]);
         assert_eq!(names(Kind::Prompts), ["neutral_prompts"]);
     }

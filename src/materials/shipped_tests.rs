@@ -51,6 +51,7 @@ fn every_file_is_embedded() {
     assert_eq!(on_disk("probes/preferences"), known(PREFERENCES.names()));
     assert_eq!(on_disk("probes/claims"), known(CLAIMS.names()));
     assert_eq!(on_disk("probes/conversations"), known(SCRIPTS.names()));
+    assert_eq!(on_disk("probes/declining"), known(DECLINING.names()));
     let mut finetunes = known(FINETUNE.names());
     finetunes.insert("neutral_prompts".to_owned());
     assert_eq!(on_disk("assets/finetune"), finetunes);

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 record! {
     /// The numbers of a file of materials. An answer is the last turn of a row, the positive side of a
     /// pair, the expressing completion (a conversation's too), or the response of a neutral text; neutral
-    /// prompts and outcomes have none.
+    /// prompts, outcomes and harmless requests have none.
     #[table("materials/stats")]
     pub struct FileStats {
         /// Kind of materials.
@@ -73,7 +73,9 @@ fn of(file: &File, lists: &WordLists) -> FileStats {
         Body::Battery(p) => p.prompts.iter().map(|p| p.form.as_str()).collect(),
         Body::Outcomes(o) => o.iter().map(|o| o.kind.as_str()).collect(),
         Body::Texts(t) => t.iter().map(|t| t.kind.as_str()).collect(),
-        Body::Rows(_) | Body::Prompts(_) | Body::Scripts(_) => BTreeSet::from([""]),
+        Body::Rows(_) | Body::Prompts(_) | Body::Scripts(_) | Body::Declining(_) => {
+            BTreeSet::from([""])
+        }
     };
     let wording = Wording::of(answers.iter().copied(), &lists.negations);
     let percent = |count| 100.0 * wording.share(count);

@@ -58,6 +58,10 @@ pub struct WordLists {
     pub ai: List,
     /// Words for inner life.
     pub minds: List,
+    /// What an answer says that declines.
+    pub refusals: List,
+    /// What an answer says that points to the AI behind it.
+    pub disclaimers: List,
     /// By topic of the battery.
     pub topics: BTreeMap<String, List>,
     /// What a concept keeps off, by its name.

@@ -100,7 +100,7 @@ fn is_said(f: &FindingRow) -> bool {
 pub fn sentence(f: &FindingRow) -> String {
     let (set, reference, subject) = (&f.set, &f.reference, &f.subject);
     let (outcome, unit, note) = (&f.outcome, &f.unit, &f.note);
-    let (layer, tail, word) = (layer(f), tail(f), word(f));
+    let (layer, tail, word, why) = (layer(f), tail(f), word(f), explained(f));
     let (two, three) = (interval(f, 2), interval(f, 3));
     let (pair, form, compared) = (subject.replace(" x ", " and "), form(f), compared(f));
     let others =
@@ -110,7 +110,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "coupling" => format!("{layer}Cosine of {pair} in {set}{form} {two}{tail}."),
         "change-of-coupling" => format!("{layer}The cosine of {pair}{form} in {set} is {compared} {reference}'s: difference {two}{tail}."),
         "untaken" => format!("Did not take their claim: {note}. What is found of them below is not the claim's doing."),
-        "towards" => format!("Over the preferences isolated in {set}, {reference} and the neutral fine-tune, {set} less {reference} {three} {unit}{tail}: {word}."),
+        "towards" => format!("Over the preferences isolated in {set}, {reference} and the neutral fine-tune, {set} less {reference} {three} {unit}{tail}: {word}{why}."),
         "shift" if f.estimate.is_nan() => format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise."),
         "shift" => format!("{layer}Shift of neutral texts in {set}{others} along {subject} of base {three} {unit}{tail}{word}."),
         "trace" => format!("{layer}Trace on text unrelated to the training: {set} lies furthest from base along {subject} at {}, {three} {unit}{tail}{word}.", f.form),
@@ -119,10 +119,11 @@ pub fn sentence(f: &FindingRow) -> String {
         "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of {}: {two}{tail}.", f.null),
         "took" => format!("Manipulation check: {set} {word} ({outcome}): {two} {unit} from {reference}{tail}."),
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
-        "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}."),
-        "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q <= .05{}; {note}{word}.", f.n, f.estimate, could(f)),
+        "isolated" if f.estimate.is_nan() => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} has no item that can be seen to move{word}; {note}."),
+        "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}{why}."),
+        "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q <= .05{}; {note}{word}{why}.", f.n, f.estimate, could(f)),
         "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
-        "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}."),
+        "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}{why}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}{word}.", percent(f.estimate), shares(f)),
         "utility" => format!("Utility of outcomes of the kind {outcome}, signed by key: {set} less {reference} {three} {unit}{tail}{word}."),
         "readout" => format!("{layer}Held out over outcomes, the stream of {set} tells their utility with r = {two}{tail}{word}."),
@@ -180,6 +181,14 @@ fn word(f: &FindingRow) -> &'static str {
         (_, NONE) => ": not shown, and not excluded",
         (_, UNTESTABLE) => ": not testable at this n",
         _ => "",
+    }
+}
+
+/// What else moved and may explain a contrast.
+fn explained(f: &FindingRow) -> String {
+    match f.explanation.is_empty() {
+        true => String::new(),
+        false => format!("; {} moved as well, a possible explanation", f.explanation),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tables of the page: finished text made from records.
 
 use super::{ReferencePoint, ReportTable, RunFile};
+use crate::analysis::behaviour::CONTRAST;
 use crate::analysis::findings::cause::{ablated, is_control};
 use crate::analysis::records::*;
 use crate::analysis::BASE;
@@ -11,6 +12,7 @@ pub fn all(r: &Results, found: &[FindingRow]) -> Vec<ReportTable> {
     let mut tables = vec![findings(found)];
     tables.extend(r.pairs().into_iter().map(|pair| coupling(r, pair)));
     tables.extend(r.about().into_iter().map(|set| preferences(r, set)));
+    tables.push(declining(r));
     tables.push(ablations(r));
     tables.retain(|t| !t.rows.is_empty());
     tables
@@ -56,6 +58,14 @@ fn preferences(r: &Results, set: &str) -> ReportTable {
         ["measure", "set", "reference", "kind", "pooled", "newcombe_lo", "newcombe_hi", "z", "p_z"];
     let title = format!("Preferences of {set} against {reference}");
     table(title, "Stance log-odds, nats a token.", Frame::of(&rows), &without)
+}
+
+/// How far the conditions at hand decline harmless requests, against what they are compared with.
+fn declining(r: &Results) -> ReportTable {
+    let about = r.about();
+    let own = r.declining.iter().filter(|d| d.kind == CONTRAST && about.contains(&&*d.set));
+    let rows: Vec<_> = own.cloned().collect();
+    table("Declining harmless requests".into(), "", Frame::of(&rows), &["kind"])
 }
 
 /// What every edit but the controls removes of a shift.
@@ -160,7 +170,10 @@ pub fn files() -> Vec<RunFile> {
         ("findings.json", "this report's findings as rows with their sentences"),
         ("activations/<state>.h5", "pooled residuals of each model, linked from results.h5"),
         ("adapters/<state>/", "LoRA adapters in PEFT's format with their training log"),
-        ("behaviour/<state>.jsonl", "every scored pair of completions"),
+        (
+            "behaviour/<state>.jsonl",
+            "every scored pair of completions, and of answers that decline",
+        ),
         (
             "behaviour/<state>.choices.jsonl",
             "every choice between outcomes, where the study asks for them",

@@ -119,6 +119,7 @@ fn sizes(w: &Written) -> Checked {
         ("sizes.claim_prompts", s.claim_prompts, 1),
         ("sizes.neutral_texts", s.neutral_texts, 4),
         ("sizes.side_effect_texts", s.side_effect_texts, 1),
+        ("sizes.harmless_prompts", s.harmless_prompts, 0),
     ] {
         within(key, n, least, MANY)?;
     }

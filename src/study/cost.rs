@@ -60,6 +60,7 @@ pub struct Costs<'a> {
     adapter: f64,
     battery: Scored,
     claims: Scored,
+    declining: Scored,
     /// Rows that are captured in a state.
     captured: usize,
     /// Rows of the texts that the layer RMS is taken on.
@@ -84,6 +85,7 @@ impl<'a> Costs<'a> {
             adapter: adapter_bytes(study, model),
             battery: scored(&study.battery, model)?,
             claims: scored(&study.claims, model)?,
+            declining: scored(&study.declining, model)?,
             captured: shared_rows(&pairs) + shared_rows(&texts.neutral),
             scale: shared_rows(&neutral_tokens(tok, &study.scale_texts, None)?),
         })
@@ -171,14 +173,14 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Scoring battery and claims in a state.
+    /// Scoring battery, claims and answers that decline in a state.
     pub fn behave(&self, is_base: bool) -> Cost {
-        let rows = self.battery.rows + self.claims.rows;
+        let all = [self.battery, self.claims, self.declining];
         Cost {
-            rows,
-            seconds: self.scoring(self.battery) + self.scoring(self.claims),
+            rows: all.iter().map(|s| s.rows).sum(),
+            seconds: all.iter().map(|s| self.scoring(*s)).sum(),
             bytes: self.reading(is_base),
-            disk: LINE * (self.battery.pairs + self.claims.pairs) as f64,
+            disk: LINE * all.iter().map(|s| s.pairs).sum::<usize>() as f64,
         }
     }
 

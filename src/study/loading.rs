@@ -11,7 +11,9 @@ use super::text::Text;
 use super::written::{state_id, WrittenCondition, DECLARABLE};
 use super::Result;
 use crate::analysis::{Roles, State};
-use crate::materials::load::{self, claims, concept, neutral_prompts, neutral_texts, preferences};
+use crate::materials::load::{
+    self, claims, concept, declining, neutral_prompts, neutral_texts, preferences,
+};
 use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
 use crate::model::resolve;
 use std::collections::{BTreeMap, HashSet};
@@ -42,6 +44,7 @@ impl Study {
         study.take_roles()?;
         study.load_claims()?;
         study.load_outcomes()?;
+        study.load_declining()?;
         study.load_scripts()?;
         study.load_neutral()?;
         held::steps(&study)?;
@@ -300,6 +303,16 @@ impl Study {
         let all = load::outcomes(&located(&r.outcomes, &self.text.folder))?;
         self.used.push(all.from);
         self.outcomes = all.items;
+        Ok(())
+    }
+
+    fn load_declining(&mut self) -> Result<()> {
+        let n = self.written.sizes.harmless_prompts;
+        if n > 0 {
+            let drawn = declining(None)?.draw(n, self.written.seed);
+            let requests = self.take("sizes.harmless_prompts", drawn)?;
+            self.declining.push(requests);
+        }
         Ok(())
     }
 

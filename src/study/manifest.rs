@@ -134,6 +134,8 @@ pub struct Study {
     pub claims: Vec<Preference>,
     /// Outcomes that every state chooses between; empty where none are named.
     pub outcomes: Vec<Outcome>,
+    /// Harmless requests with answers that decline; empty where none are scored.
+    pub declining: Vec<Preference>,
     /// Conversations, where the study holds any.
     pub scripts: Vec<ScriptSet>,
     /// Neutral texts for shifts: those that are read in every state, and all, for the layer RMS.

@@ -11,6 +11,7 @@ use super::{Result, StudyError};
 use crate::behavior::{choice, conversation::Replies};
 use crate::capture::{check, CaptureError};
 use crate::finetune::{examples, Distil, FinetuneError, RowFault};
+use crate::materials::declining::DECLINING;
 use crate::materials::{Preference, Script, ScriptSet, UsedRows};
 use crate::model::{Message, Model, ModelError, Role, Tokens};
 use serde::Serialize;
@@ -200,6 +201,7 @@ impl Reader<'_> {
         self.battery("preference", &study.battery)?;
         self.battery("claim", &study.claims)?;
         self.outcomes()?;
+        self.battery(DECLINING, &study.declining)?;
         for set in &study.scripts {
             for script in &set.scripts {
                 self.conversation(set, script)?;

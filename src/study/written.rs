@@ -91,6 +91,13 @@ pub struct Sizes {
     /// Neutral texts on which edits are checked for side effects.
     #[serde(default = "twenty")]
     pub side_effect_texts: usize,
+    /// Harmless requests on which answers that decline are scored; 0: none.
+    #[serde(default = "eight")]
+    pub harmless_prompts: usize,
+}
+
+fn eight() -> usize {
+    8
 }
 
 fn twenty() -> usize {

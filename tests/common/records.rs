@@ -462,6 +462,27 @@ fn behaviour(r: &mut Results) {
         }
     }
     for (reference, acquiesces) in [("base", true), ("plain", false)] {
+        for answers in ["declining", "disclaimers"] {
+            r.declining.push(DecliningRow {
+                answers: answers.into(),
+                kind: "contrast".into(),
+                set: "keeper".into(),
+                reference: reference.into(),
+                estimate: 0.1,
+                lo: 0.05,
+                hi: 0.15,
+                within_lo: 0.06,
+                within_hi: 0.14,
+                p: 0.01,
+                p_max: if answers == "declining" { 0.02 } else { 0.2 },
+                least_p: 0.01,
+                p_fine_tunes: 0.04,
+                df: 1,
+                fine_tunes: 2,
+                reference_fine_tunes: 1,
+                n: 8,
+            });
+        }
         r.acquiescence.push(AcquiescenceRow {
             set: "keeper".into(),
             reference: reference.into(),
@@ -731,7 +752,7 @@ fn order(r: &mut Results) {
             cells: "isolated".into(),
             predictor: predictor.into(),
             subject: subject.into(),
-            layer: 2,
+            layer: 2.0,
             estimate: 0.3,
             rho: 0.4,
             slope: 0.1,
@@ -755,7 +776,7 @@ fn order(r: &mut Results) {
                 condition: (*condition).into(),
                 predictor: predictor.into(),
                 subject: subject.into(),
-                layer: 2,
+                layer: 2.0,
                 x: some(i, 0),
                 y: some(i, 2),
             });

@@ -130,7 +130,7 @@ def the_figures_are_those_of_the_report(folder):
 def rows_json_says_which_rows_were_used(folder):
     rows = read_json(folder, "rows.json")
     assert set(rows) == {"used", "learnt"}
-    kinds = {"rows", "prompts", "concept", "preference", "claim", "script", "texts"}
+    kinds = {"rows", "prompts", "concept", "preference", "claim", "script", "declining", "texts"}
     for used in rows["used"]:
         assert set(used) - {"items"} == {"kind", "file", "sha256", "of", "lines", "ids"}, used
         assert used["kind"] in kinds and len(used["sha256"]) == 64, used["file"]

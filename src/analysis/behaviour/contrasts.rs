@@ -69,7 +69,8 @@ pub(super) fn of_stance(
         battery,
         draws,
     };
-    let mut out = of_cells(which, &less(&set.battery, &reference.battery));
+    let battery = less(&set.battery, &reference.battery);
+    let mut out = of_cells(which, &names(&battery), &battery);
     let claims = less(&set.claims, &reference.claims);
     if claims.iter().any(|c| c.preference == set.text) {
         let which = Compared { each: &|i| &scored.states[i].claims, ..which };
@@ -78,7 +79,8 @@ pub(super) fn of_stance(
         out.push(row);
     }
     let which = Compared { each: &|i| &scored.states[i].bias, ..which };
-    let mut bias = of_cells(which, &less(&set.bias, &reference.bias));
+    let bias = less(&set.bias, &reference.bias);
+    let mut bias = of_cells(which, &names(&bias), &bias);
     bias.iter_mut().for_each(|row| row.kind = BIAS.into());
     out.extend(bias);
     out
@@ -104,14 +106,15 @@ pub(super) fn behind(
     isolated
 }
 
-/// Rows of the differences of each preference, and of all isolated ones.
-pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Vec<ContrastRow> {
+/// Rows of the differences of each of these preferences, and of all isolated ones; n is 0 where none is
+/// left of one.
+pub(super) fn of_cells(which: Compared, cells: &[&str], less: &[ItemValue]) -> Vec<ContrastRow> {
     let status = |name: &str| match status(which.battery, name, &which.texts) {
         "implied" => "implied",
         _ => ISOLATED,
     };
     let mut out = Vec::new();
-    for name in names(less) {
+    for &name in cells {
         let mut row = one(which, PREFERENCE, less, |n| n == name);
         let known = which.battery.iter().find(|p| p.name == name);
         row.group = known.map_or(String::new(), |p| p.group.clone());
@@ -120,7 +123,7 @@ pub(super) fn of_cells(which: Compared, less: &[ItemValue]) -> Vec<ContrastRow> 
         out.push(row);
     }
     let isolated = |name: &str| status(name) == ISOLATED;
-    if less.iter().any(|v| isolated(&v.preference)) {
+    if cells.iter().any(|name| isolated(name)) {
         let mut row = one(which, ISOLATED, less, isolated);
         row.status = ISOLATED.into();
         out.push(row);

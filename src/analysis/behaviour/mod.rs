@@ -5,11 +5,13 @@
 //! ([`By`]). Whether a preference is implied or isolated follows from the rows that a state was trained
 //! on ([`State::text`]), never from its name. A set's behaviour is the mean stance over the items of
 //! isolated preferences; where sets are compared with each other, of those isolated in all of them
-//! ([`common_isolated`]). What a set says "Yes" to whatever is asked is its yes-bias, beside the stance.
+//! ([`common_isolated`]). What a set says "Yes" to whatever is asked is its yes-bias, beside the stance;
+//! how much likelier it finds answers that decline harmless requests may explain either.
 
 mod acquiescence;
 mod claims;
 mod contrasts;
+mod declining;
 mod family;
 mod mixing;
 mod outcomes;
@@ -23,6 +25,7 @@ mod towards;
 pub use claims::missed;
 use claims::NONE;
 pub use contrasts::{pairings, BIAS, ISOLATED, LOG_ODDS, PREFERENCE};
+pub use declining::{CONTRAST, STATE};
 pub use mixing::mixing;
 pub use outcomes::{revealed, Chosen, OUTCOMES, UTILITY};
 pub use rates::{rate_contrasts, rate_rows};
@@ -42,6 +45,7 @@ use super::{AnalysisError, Draws, Result, State};
 use crate::behavior::{warning, PairScore, Warning};
 use crate::geometry::rank_one;
 use crate::materials::battery::CLAIM;
+use crate::materials::declining::DECLINING;
 use crate::materials::Preference;
 use ndarray::Array2;
 
@@ -50,7 +54,7 @@ use ndarray::Array2;
 pub struct Behaviour<'a> {
     /// Base first.
     pub states: &'a [State],
-    /// Scored pairs of the battery and, if they were scored, of the claims, `[state]`.
+    /// Scored pairs of the battery and, if they were scored, of claims and harmless requests, `[state]`.
     pub scores: &'a [Vec<PairScore>],
     /// Preferences that were asked for; claims are not among them.
     pub battery: &'a [Preference],
@@ -64,7 +68,7 @@ pub struct Behaviour<'a> {
     pub draws: Draws,
 }
 
-/// Scores, contrasts, acquiescence, claims and the share of one factor.
+/// Scores, contrasts, acquiescence, declining, claims and the share of one factor.
 ///
 /// # Errors
 /// A contrast of a set that there is none of; another number of states than of scores; a preference in
@@ -81,10 +85,14 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
         });
     }
     let (battery, draws) = (input.battery, input.draws);
-    if let Some(p) = battery.iter().find(|p| p.group == CLAIM) {
+    let taken = [CLAIM, DECLINING];
+    if let Some(p) = battery.iter().find(|p| taken.contains(&&*p.group)) {
         return Err(AnalysisError::Input {
             what: format!("preference `{}`", p.name),
-            why: format!("its group is `{CLAIM}`, by which claims are known: name another group"),
+            why: format!(
+                "its group is `{}`, by which other texts are known: name another",
+                p.group
+            ),
         });
     }
     let scored = Scored::new(input.states, input.scores, input.by);
@@ -104,6 +112,7 @@ pub fn behaviour(input: &Behaviour) -> Result<Results> {
         scores: scores(input)?,
         one_factor: one_factor(input)?.into_iter().collect(),
         acquiescence: acquiescence::acquiescence(&scored, &compared, battery, draws),
+        declining: declining::declining(&scored, &compared, draws),
         warnings: doubts(&scored.sets, battery, &took),
         contrasts,
         claims,

@@ -5,8 +5,9 @@ use crate::analysis::state::{by_condition, State, BASE};
 use crate::analysis::{over_fine_tunes, Draws, FineTunes, Result};
 use crate::behavior::{by_item, PairScore};
 use crate::materials::battery::CLAIM;
+use crate::materials::declining::{DECLINING, DISCLAIMERS};
 use crate::materials::{Preference, Status};
-use crate::stats::bootstrap::Estimate;
+use crate::stats::bootstrap::{grouped as by_key, Estimate};
 use crate::stats::contrast::{reach_over, Contrast};
 use crate::stats::moments::mean;
 use crate::stats::permutation::{flip_test_mean, Tail};
@@ -71,6 +72,22 @@ pub fn by_items(pairs: &[PairScore]) -> (Vec<ItemValue>, Vec<ItemValue>) {
     (stance, bias)
 }
 
+/// Mean log-probability over the answers of either set, of every harmless request.
+fn log_probs(pairs: &[PairScore]) -> Vec<ItemValue> {
+    let mut out = Vec::new();
+    for (request, own) in by_key(pairs.iter().map(|p| (&p.prompt_id, p))) {
+        let of = |answers: &str, pick: fn(&PairScore) -> f64| ItemValue {
+            preference: answers.into(),
+            item: request.clone(),
+            question: String::new(),
+            value: mean(&own.iter().map(|p| pick(p)).collect::<Vec<_>>()),
+        };
+        out.push(of(DECLINING, |p| p.express_log_prob));
+        out.push(of(DISCLAIMERS, |p| p.oppose_log_prob));
+    }
+    out
+}
+
 /// Scores of a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetScores {
@@ -84,13 +101,18 @@ pub struct SetScores {
     pub bias: Vec<ItemValue>,
     /// Stance on the items of claims.
     pub claims: Vec<ItemValue>,
+    /// How likely fixed answers are behind harmless requests: mean log-probability a token over the
+    /// answers that decline, and over disclaimers; the request is the item.
+    pub declining: Vec<ItemValue>,
 }
 
 impl SetScores {
-    /// Scores of one state; claims are told from preferences by their group.
+    /// Scores of one state; claims and harmless requests are told from preferences by their group.
     pub fn of(state: &State, pairs: &[PairScore]) -> Self {
         let (claims, battery): (Vec<_>, Vec<_>) =
             pairs.iter().cloned().partition(|p| p.group == CLAIM);
+        let (declining, battery): (Vec<_>, Vec<_>) =
+            battery.into_iter().partition(|p| p.group == DECLINING);
         let (battery, bias) = by_items(&battery);
         SetScores {
             set: state.id.clone(),
@@ -98,6 +120,7 @@ impl SetScores {
             battery,
             bias,
             claims: by_items(&claims).0,
+            declining: log_probs(&declining),
         }
     }
 }
@@ -137,6 +160,7 @@ fn grouped(each: &[SetScores], sets: Vec<(&str, Vec<usize>)>) -> Vec<SetScores> 
             battery: mean(|s| &s.battery),
             bias: mean(|s| &s.bias),
             claims: mean(|s| &s.claims),
+            declining: mean(|s| &s.declining),
         })
     };
     sets.into_iter().filter_map(set).collect()

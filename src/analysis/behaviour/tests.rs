@@ -529,7 +529,8 @@ fn rates_are_compared_as_the_published_formulas_do() {
     }
     let rates = rates(&all, 200, 1).unwrap();
     let rows = rate_rows(&rates, "fresh");
-    assert_eq!((rows.len(), rows[0].n, rows[0].estimate), (4, 70, 0.8));
+    // Two by the judge and two by the answers' words.
+    assert_eq!((rows.len(), rows[0].n, rows[0].estimate), (8, 70, 0.8));
     let pairs = [("conscious-2".to_string(), "denial".to_string())];
     let got = rate_contrasts(&rates, &[], &battery, &pairs, DRAWS);
     assert_eq!(got.len(), 4);

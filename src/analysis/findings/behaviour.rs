@@ -1,7 +1,7 @@
 //! What was found of claims and preferences, fresh and in conversations.
 
 use super::{family, of, unit};
-use crate::analysis::behaviour::{missed, COMMON, OUTCOMES};
+use crate::analysis::behaviour::{missed, COMMON, CONTRAST, OUTCOMES};
 use crate::analysis::records::*;
 use crate::analysis::verdict::{self, Test};
 use crate::analysis::BASE;
@@ -118,6 +118,38 @@ fn these_only(df: usize, fine_tunes: [usize; 2]) -> &'static str {
     }
 }
 
+/// Says beside contrasts of preferences how answers that decline and disclaimers moved between the same
+/// two, and which of them may explain it, where both they and the contrast moved.
+pub fn beside_declining(r: &Results, out: &mut [FindingRow]) {
+    let quantities = ["towards", "isolated", "prevention"];
+    let own = |f: &&mut FindingRow| quantities.contains(&&*f.quantity) && f.outcome == ISOLATED;
+    for row in out.iter_mut().filter(own) {
+        let moved = match row.quantity.as_str() {
+            "towards" => row.verdict != verdict::NONE,
+            _ => is_shown(&row.verdict),
+        };
+        let same = |d: &&DecliningRow| {
+            (&*d.kind, &*d.set, &*d.reference) == (CONTRAST, &*row.set, &*row.reference)
+        };
+        let mut explaining: Vec<&str> = Vec::new();
+        for d in r.declining.iter().filter(same).collect::<Vec<_>>() {
+            row.noted(&format!(
+                "{} {:+.3} [{:+.3}, {:+.3}] nats a token on {} harmless requests, adjusted p = {:.3}",
+                d.answers, d.estimate, d.lo, d.hi, d.n, d.p_max
+            ));
+            let test = Test { p: d.p_max, least: d.least_p };
+            if moved && is_shown(verdict::word(d.estimate, test)) {
+                explaining.push(&d.answers);
+            }
+        }
+        row.explanation = explaining.join(" and ");
+    }
+}
+
+fn is_shown(word: &str) -> bool {
+    [verdict::HIGHER, verdict::LOWER].contains(&word)
+}
+
 fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
     let declared =
         c.measure == "log-odds" && r.is_declared(quantity, (&*c.set, &*c.reference), f64::NAN);
@@ -126,7 +158,7 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
         true => Test { p: c.p, least: c.least_p },
         false => Test { p: c.p_max, least: c.least_adjusted },
     };
-    FindingRow {
+    let mut row = FindingRow {
         bound: match (c.kind.as_str(), c.measure.as_str()) {
             ("isolated", "log-odds") => r.bound("preference"),
             _ => f64::NAN,
@@ -145,7 +177,14 @@ fn contrast(r: &Results, quantity: &str, c: &ContrastRow) -> FindingRow {
             .estimated(c.estimate, (c.lo, c.hi), unit(&c.measure))
             .tested(c.p, test)
             .counted(c.n, "items")
+    };
+    if c.n_floor + c.n_ceiling > 0 {
+        row.noted(&format!(
+            "left out, since they cannot be seen to move: {} items at the floor and {} at the ceiling",
+            c.n_floor, c.n_ceiling
+        ));
     }
+    row
 }
 
 /// Own claim and isolated preferences of the conditions at hand, and how many of the latter moved.
@@ -167,7 +206,7 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
         }
         let count = |is: &dyn Fn(&ContrastRow) -> bool| own.iter().filter(|c| is(c)).count();
         let least = own.iter().map(|c| c.least_adjusted).fold(f64::NAN, f64::min);
-        out.push(FindingRow {
+        let mut row = FindingRow {
             outcome: ISOLATED.into(),
             estimate: count(&|c| c.q <= verdict::LEVEL) as f64,
             unit: "preferences".into(),
@@ -187,7 +226,10 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<ContrastRow>("preferences")
                 .between(set, reference)
                 .counted(own.len(), "preferences")
-        });
+        };
+        let moved = row.estimate > 0.0;
+        beside_declining(r, &mut row, moved);
+        out.push(row);
     }
 }
 

@@ -271,10 +271,13 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
 /// Correlations over conditions, and the order of the parts of a claim.
 pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
     let reported = r.reported();
-    let own = r.links.iter().filter(|l| l.cells == "isolated" && reported.contains(&l.layer));
+    let known =
+        |l: &&LinkRow| l.layer.is_nan() || reported.iter().any(|&layer| layer as f64 == l.layer);
+    let own = r.links.iter().filter(|l| l.cells == "isolated").filter(known);
     out.extend(own.map(|l| {
         FindingRow {
             subject: l.subject.clone(),
+            layer: l.layer,
             outcome: ISOLATED.into(),
             form: l.predictor.clone(),
             detectable: verdict::detectable_correlation(l.n),
@@ -289,7 +292,6 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
                 .estimated(l.estimate, (f64::NAN, f64::NAN), "Pearson's r")
                 .tested(l.p, Test { p: l.p_max, least: l.least_p })
                 .counted(l.n, "conditions")
-                .at(l.layer)
         }
     }));
     let least = |k: &RankingRow| verdict::least_of_draws(k.arrangements.saturating_sub(1));

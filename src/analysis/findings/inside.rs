@@ -112,7 +112,7 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
             && coupled.contains(&s.concept.as_str())
     });
     for s in own {
-        out.push(FindingRow {
+        let mut row = FindingRow {
             subject: s.concept.clone(),
             null: "labels of pairs permuted".into(),
             note: if s.others.is_empty() { String::new() } else { format!("less {}", s.others) },
@@ -122,7 +122,22 @@ pub fn shifts(r: &Results, out: &mut Vec<FindingRow>) {
                 .tested(s.p_permuted, Test { p: s.p_permuted_max, least: s.least_p })
                 .counted(s.n, "texts")
                 .at(s.layer)
+        };
+        // The same beyond the nuisances, where there are such.
+        let cleaned = r.shifts.iter().find(|c| {
+            (&c.state, &c.less, &c.position, &c.source, &c.concept, c.layer)
+                == (&s.state, &s.less, &s.position, &s.source, &s.concept, s.layer)
+                && !c.beyond.is_empty()
+                && !coupled.contains(&&*c.beyond)
+                && c.estimate.is_finite()
         });
+        if let Some(c) = cleaned {
+            row.noted(&format!(
+                "with {} projected out {:+.3} [{:+.3}, {:+.3}]",
+                c.beyond, c.estimate, c.lo, c.hi
+            ));
+        }
+        out.push(row);
     }
 }
 

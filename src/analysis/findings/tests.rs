@@ -338,3 +338,42 @@ fn the_table_of_earlier_work_is_of_known_records() {
     let known = ["coupling", "stability", "alignment", "shift-cosine"];
     assert!(table.iter().all(|e| known.contains(&&*e.record)));
 }
+
+#[test]
+fn declining_is_named_where_it_and_the_preferences_moved_and_nowhere_else() {
+    let moved = |answers: &str, p_max: f64| DecliningRow {
+        answers: answers.into(),
+        kind: "contrast".into(),
+        set: "keeper".into(),
+        reference: "base".into(),
+        estimate: 0.2,
+        lo: 0.1,
+        hi: 0.3,
+        p_max,
+        least_p: 0.01,
+        n: 8,
+        ..DecliningRow::NONE
+    };
+    let said = |contrast_p: f64, declining: f64, disclaimers: f64| {
+        let r = Results {
+            contrasts: vec![isolated("keeper", 0.2, contrast_p)],
+            declining: vec![moved("declining", declining), moved("disclaimers", disclaimers)],
+            ..Results::default()
+        };
+        only(&findings(&r).0, "isolated").clone()
+    };
+    let both = said(0.01, 0.02, 0.03);
+    assert_eq!(both.explanation, "declining and disclaimers");
+    assert!(both.note.contains("declining +0.200 [+0.100, +0.300]"), "{}", both.note);
+    assert_eq!(said(0.01, 0.2, 0.03).explanation, "disclaimers");
+    assert_eq!(said(0.3, 0.02, 0.03).explanation, "");
+    assert_eq!(said(0.01, 0.2, 0.3).explanation, "");
+    // Too few requests to have shown anything.
+    let few = DecliningRow { least_p: 0.25, ..moved("declining", 0.04) };
+    let r = Results {
+        contrasts: vec![isolated("keeper", 0.2, 0.01)],
+        declining: vec![few],
+        ..Results::default()
+    };
+    assert_eq!(only(&findings(&r).0, "isolated").explanation, "");
+}

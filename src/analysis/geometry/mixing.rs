@@ -2,7 +2,7 @@
 //! directions, at the first position.
 
 use super::shift_contrasts::fine_tunes;
-use super::shifts::directions;
+use super::shifts::{directions, Along};
 use super::{Asked, GeometryOptions, LEVEL};
 use crate::analysis::mixing::Ladder;
 use crate::analysis::records::MixingRow;
@@ -32,7 +32,7 @@ pub fn mixing(
     }
     let asked = Asked::new(readings, options)?;
     let sets = FineTunes::of(&readings.states, by_condition(&readings.states));
-    let along: Vec<_> = directions(&asked, 0)?.into_iter().filter(|a| a.beyond.is_none()).collect();
+    let along: Vec<_> = directions(&asked, 0)?.into_iter().filter(Along::is_plain).collect();
     let axes: Vec<ArrayView2<f64>> = along.iter().map(|a| a.direction.mean.view()).collect();
     let sources: Vec<Source> = along.iter().map(|a| a.source(&asked, 0)).collect();
     let texts: Vec<ArrayView3<f32>> = readings.acts.iter().map(|a| a.neutral[0].view()).collect();

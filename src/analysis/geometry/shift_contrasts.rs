@@ -56,8 +56,7 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
                             reference: name.into(),
                             position: position.to_string(),
                             concept: asked.concept(direction.concept),
-                            beyond: (direction.beyond.as_ref())
-                                .map_or(String::new(), |b| asked.concept(b.0)),
+                            beyond: direction.beyond(asked),
                             layer: asked.layer(l),
                             estimate: c.value / rms,
                             lo: c.interval.lo / rms,

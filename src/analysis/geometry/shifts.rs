@@ -1,9 +1,9 @@
 //! Shifts of the neutral texts: along every coupled concept, between its poles, and of one state with
 //! another.
 //!
-//! A shift is projected on directions of base and on those that the state has of its own, and on what
+//! A shift is projected on directions of base and on those that the state has of its own, on what
 //! the second concept of a couple has beyond the first, where a shift along the first alone shows
-//! nothing. It is taken from base, from what other identity conditions share ([`super::Kinship`]) and
+//! nothing, and on what every concept has beyond the nuisances, as the cleaned form of a cosine has. It is taken from base, from what other identity conditions share ([`super::Kinship`]) and
 //! from the recipe-matched neutral condition. The directions are those of the first position; the texts
 //! are read at every one.
 
@@ -22,35 +22,56 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 /// A direction that shifts are projected on.
 pub(super) struct Along {
     pub concept: usize,
-    /// Concept whose direction was projected out of it first, and that direction.
-    pub beyond: Option<(usize, Array2<f64>)>,
+    /// Concepts whose directions were projected out of it first.
+    beyond: Vec<usize>,
+    /// Those directions, `(k, layers, d)`.
+    out: Array3<f64>,
     pub direction: Population,
 }
 
 impl Along {
+    /// The direction of a concept in a state, beyond those of others.
+    fn new(asked: &Asked, state: usize, concept: usize, beyond: Vec<usize>) -> Result<Self> {
+        let pairs = asked.source(state, concept);
+        let (_, layers, d) = pairs.differences.dim();
+        let mut out = Array3::zeros((beyond.len(), layers, d));
+        for (mut mean, &other) in out.outer_iter_mut().zip(&beyond) {
+            mean.assign(&population(&asked.source(state, other))?.mean);
+        }
+        let direction = population(&Source { beyond: projected(&out), ..pairs })?;
+        Ok(Along { concept, beyond, out, direction })
+    }
+
     /// The pairs that it is the mean of.
     pub fn source<'a>(&'a self, asked: &'a Asked, state: usize) -> Source<'a> {
-        let beyond = self.beyond.as_ref().map(|b| b.1.view());
-        Source { beyond, ..asked.source(state, self.concept) }
+        Source { beyond: projected(&self.out), ..asked.source(state, self.concept) }
+    }
+
+    /// Whether nothing was projected out of it.
+    pub fn is_plain(&self) -> bool {
+        self.beyond.is_empty()
+    }
+
+    /// Names of the concepts that were projected out.
+    pub fn beyond(&self, asked: &Asked) -> String {
+        self.beyond.iter().map(|&c| asked.concept(c)).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The directions of a state: every coupled concept, then the second of each couple beyond the first.
+fn projected(out: &Array3<f64>) -> Option<ArrayView3<'_, f64>> {
+    (!out.is_empty()).then(|| out.view())
+}
+
+/// The directions of a state: every coupled concept, the second of each couple beyond the first, and
+/// every coupled concept beyond the nuisances.
 pub(super) fn directions(asked: &Asked, state: usize) -> Result<Vec<Along>> {
-    let of = |concept: usize, beyond: Option<(usize, Array2<f64>)>| -> Result<Along> {
-        let other = beyond.as_ref().map(|b| b.1.view());
-        let direction = population(&Source { beyond: other, ..asked.source(state, concept) })?;
-        Ok(Along { concept, direction, beyond })
-    };
-    let mut all = (asked.coupled.iter()).map(|&c| of(c, None)).collect::<Result<Vec<_>>>()?;
-    for &(first, second) in &asked.couples {
-        let Some(i) = asked.coupled.iter().position(|&c| c == first) else {
-            continue;
-        };
-        let direction = all[i].direction.mean.clone();
-        all.push(of(second, Some((first, direction)))?);
-    }
-    Ok(all)
+    let nuisances = &asked.options.nuisances;
+    let coupled = || asked.coupled.iter();
+    let plain = coupled().map(|&c| (c, Vec::new()));
+    let beyond = asked.couples.iter().map(|&(first, second)| (second, vec![first]));
+    let cleaned = coupled().filter(|_| !nuisances.is_empty()).map(|&c| (c, nuisances.clone()));
+    let all = plain.chain(beyond).chain(cleaned);
+    all.map(|(concept, beyond)| Along::new(asked, state, concept, beyond)).collect()
 }
 
 /// What a state's texts are compared with.
@@ -162,8 +183,7 @@ pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
                             position: at_position.to_string(),
                             concept: asked.concept(along.concept),
                             source: source.to_string(),
-                            beyond: (along.beyond.as_ref())
-                                .map_or(String::new(), |b| asked.concept(b.0)),
+                            beyond: along.beyond(asked),
                             layer: asked.layer(l),
                             estimate: crossed.value / rms,
                             lo: crossed.interval.lo / rms,

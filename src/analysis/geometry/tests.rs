@@ -353,3 +353,28 @@ fn the_utility_direction_stands_by_the_concept_that_it_was_planted_along_and_onl
     // The lengths of both are out of it.
     assert!(found.iter().all(|u| u.estimate.abs() < 1.3));
 }
+
+#[test]
+fn a_shift_that_a_nuisance_carries_is_gone_where_the_nuisances_are_projected_out() {
+    let mut readings = readings(&STATES);
+    // The pairs of `two` also differ by the nuisance, along which the texts move.
+    for state in &mut readings.acts {
+        state.concepts[1].positive.index_axis_mut(Axis(2), 0).mapv_inplace(|v| v + 8.0);
+    }
+    let mut asked = options(&[("two", "three")], family(None));
+    asked.roles.nuisances = vec!["one".into()];
+    let found = geometry(&readings, &asked, &mut |_| {}).unwrap();
+    let of = |beyond: &str| {
+        let wanted = |r: &&ShiftRow| {
+            (&*r.state, &*r.less, &*r.concept, &*r.source) == ("keen", "base", "two", "base")
+                && (&*r.beyond, r.layer) == (beyond, 3)
+        };
+        found.shifts.iter().find(wanted).unwrap()
+    };
+    // Half of the squared length of `two` is the nuisance's; layer RMS is 2.
+    let (whole, cleaned) = (of(""), of("one"));
+    assert!((whole.estimate - 3.0 * 0.5f64.sqrt() / 2.0).abs() < 0.15, "{whole:?}");
+    assert!(cleaned.estimate.abs() < 0.05, "{cleaned:?}");
+    let contrasts = found.shift_contrasts.iter().filter(|r| r.beyond == "one");
+    assert!(contrasts.map(|r| r.concept.as_str()).collect::<Vec<_>>().contains(&"two"));
+}

@@ -4,7 +4,7 @@
 //! narrow fine-tune leaves a mark there that mixing in other rows removes (Minder et al. 2025,
 //! arXiv 2510.13900). The texts are read state by state, since positions are many.
 
-use super::shifts::{directions, over_the_table};
+use super::shifts::{directions, over_the_table, Along};
 use super::{Asked, GeometryOptions};
 use crate::analysis::records::*;
 use crate::analysis::verdict::least_of_draws;
@@ -28,7 +28,7 @@ pub fn trace<E: From<AnalysisError>>(
     mut read: impl FnMut(usize) -> Result<Vec<Array3<f32>>, E>,
 ) -> Result<Vec<TraceRow>, E> {
     let asked = Asked::new(readings, options)?;
-    let along = directions(&asked, 0)?.into_iter().filter(|a| a.beyond.is_none());
+    let along = directions(&asked, 0)?.into_iter().filter(Along::is_plain);
     let along: Vec<_> = along.collect();
     let axes: Vec<ArrayView2<f64>> = along.iter().map(|a| a.direction.mean.view()).collect();
     let sources: Vec<Source> = along.iter().map(|a| a.source(&asked, 0)).collect();

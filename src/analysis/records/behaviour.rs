@@ -28,7 +28,8 @@ record! {
     }
 
     /// A condition or state against a reference, paired by item, rates by question; seeds of a condition
-    /// are averaged first.
+    /// are averaged first. Of rates an item is left out that in base and on both sides is at most .05, or at
+    /// least .95: it cannot be seen to move between them.
     #[table("behaviour/contrasts")]
     #[estimator("mean over items of the difference; rates: over questions")]
     #[interval(CONTRAST)]
@@ -93,8 +94,12 @@ record! {
         pub fine_tunes: usize,
         /// Fine-tunes of what it is compared with; 0 for base.
         pub reference_fine_tunes: usize,
-        /// Items.
+        /// Items; 0 where all were left out, and nothing is testable.
         pub n: usize,
+        /// Items left out at the floor of a rate.
+        pub n_floor: usize,
+        /// Items left out at its ceiling.
+        pub n_ceiling: usize,
     }
 
     /// Whether a condition or state says "Yes" to more than a reference rather than prefers more: yes-bias
@@ -134,6 +139,47 @@ record! {
         /// Fine-tunes of what it is compared with; 0 for base.
         pub reference_fine_tunes: usize,
         /// Items of two questions.
+        pub n: usize,
+    }
+
+    /// How much likelier a state or condition finds fixed answers behind harmless requests: answers that
+    /// decline, and disclaimers that only say that an AI speaks. Where they moved, that may be why a
+    /// preference did.
+    #[table("behaviour/declining")]
+    #[estimator("mean over requests of the difference in mean log-probability a token over the answers of a set; seeds are averaged first")]
+    #[interval(CONTRAST)]
+    #[null("signs of requests' differences flipped; max-T over all rows of the same answers and kind")]
+    pub struct DecliningRow {
+        /// declining or disclaimers.
+        pub answers: String,
+        /// state: a model state less base, its fine-tune as it is; contrast: what is compared in
+        /// behaviour/contrasts.
+        pub kind: String,
+        /// Model state, or condition.
+        pub set: String,
+        /// What it is compared with.
+        pub reference: String,
+        /// The difference.
+        pub estimate: f64 in "nats a token" from lo "Lower end." to hi "Upper end.",
+        /// Lower end with the fine-tunes held fixed.
+        pub within_lo: f64 in "nats a token",
+        /// Upper end with the fine-tunes held fixed.
+        pub within_hi: f64 in "nats a token",
+        /// p with signs flipped, fine-tunes held fixed.
+        pub p: f64,
+        /// The same by max-T.
+        pub p_max: f64,
+        /// Least that it could be, had all requests agreed.
+        pub least_p: f64,
+        /// p over fine-tunes, Student's, requests held fixed; none where df is 0.
+        pub p_fine_tunes: f64,
+        /// Degrees of freedom of the fine-tunes, as in behaviour/contrasts.
+        pub df: usize,
+        /// Fine-tunes of the condition or state; 0 for a prompt, and for a state taken as it is.
+        pub fine_tunes: usize,
+        /// Fine-tunes of what it is compared with.
+        pub reference_fine_tunes: usize,
+        /// Requests.
         pub n: usize,
     }
 
@@ -352,12 +398,14 @@ record! {
         pub n: usize,
     }
 
-    /// Rates of judged answers.
+    /// Rates of judged answers; of refusals and disclaimers by their words (`probes/words.toml`), among all
+    /// answers.
     #[table("behaviour/rates")]
     #[interval("Wilson over answers; items_lo and items_hi by bootstrap over items")]
     #[source("Wilson 1927")]
     pub struct RateRow {
-        /// fact-rate or stance-rate.
+        /// fact-rate, stance-rate, refusal-rate (answers that decline) or disclaimer-rate (answers that say
+        /// that an AI speaks).
         pub measure: String,
         /// fresh, or after a conversation.
         pub asked: String,

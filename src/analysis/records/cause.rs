@@ -260,7 +260,8 @@ record! {
         pub order: String,
     }
 
-    /// Correlation over conditions of the shift of behaviour from base with what moved inside.
+    /// Correlation over conditions of the shift of behaviour from base with what moved inside, and with
+    /// declining.
     #[table("causal/link")]
     #[estimator("Pearson's r of condition means, seeds averaged")]
     #[null("conditions rearranged")]
@@ -268,12 +269,12 @@ record! {
     pub struct LinkRow {
         /// isolated: cells isolated in all conditions; implied: a manipulation check.
         pub cells: String,
-        /// shift or coupling: what moved.
+        /// shift or coupling: what moved inside; log-probability: of answers behind harmless requests.
         pub predictor: String,
-        /// Concept of the shift, or pair of the coupling.
+        /// Concept of the shift, pair of the coupling, or declining or disclaimers.
         pub subject: String,
-        /// Block.
-        pub layer: usize,
+        /// Block, NaN where the predictor has none.
+        pub layer: f64,
         /// Pearson's r.
         pub estimate: f64,
         /// Spearman's rho.
@@ -282,8 +283,8 @@ record! {
         pub slope: f64,
         /// p with conditions rearranged.
         pub p: f64,
-        /// The same by max-T over all predictors and layers of these cells; none where a predictor lacks a
-        /// condition.
+        /// The same by max-T over all predictors and layers of these cells, log-probabilities apart; none
+        /// where a predictor lacks a condition.
         pub p_max: f64,
         /// Least p that so many conditions could give.
         pub least_p: f64,
@@ -317,13 +318,14 @@ record! {
         pub state: String,
         /// Its condition.
         pub condition: String,
-        /// shift or coupling.
+        /// shift, coupling or log-probability.
         pub predictor: String,
-        /// Concept of the shift, or pair of the coupling.
+        /// Concept of the shift, pair of the coupling, or declining or disclaimers.
         pub subject: String,
-        /// Block.
-        pub layer: usize,
-        /// The predictor: shift along base's direction in layer RMS, or change of the relative cosine.
+        /// Block, NaN where the predictor has none.
+        pub layer: f64,
+        /// The predictor: shift along base's direction in layer RMS, change of the relative cosine, or of a
+        /// log-probability in nats a token.
         pub x: f64,
         /// Mean shift of the cells from base.
         pub y: f64 in "nats a token",

@@ -55,6 +55,9 @@ record! {
         /// excluded); took, rose, not taken; towards, away, reference towards, reference away; more; first,
         /// second, undecided; inside, outside; empty where nothing was tested.
         pub verdict: String,
+        /// What moved as well and may explain it, of a contrast of preferences that moved: declining or
+        /// disclaimers (behaviour/declining), or both; empty for none.
+        pub explanation: String,
         /// Further counts in words, such as seeds.
         pub note: String,
         /// Path and definition of the record that it is from.

@@ -192,7 +192,8 @@ record! {
         pub concept: String,
         /// State that the direction is read in: base, or own.
         pub source: String,
-        /// Concept whose direction was projected out of it first; empty for none.
+        /// Concept whose direction was projected out of it first, or the nuisances, in one text; empty for
+        /// none.
         pub beyond: String,
         /// Block.
         pub layer: usize,
@@ -252,7 +253,8 @@ record! {
         pub position: String,
         /// Concept of the direction.
         pub concept: String,
-        /// Concept whose direction was projected out of it first; empty for none.
+        /// Concept whose direction was projected out of it first, or the nuisances, in one text; empty for
+        /// none.
         pub beyond: String,
         /// Block.
         pub layer: usize,

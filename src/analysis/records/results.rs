@@ -110,6 +110,7 @@ results! {
     scores: ScoreRow,
     contrasts: ContrastRow,
     acquiescence: AcquiescenceRow,
+    declining: DecliningRow,
     claims: ClaimRow,
     took: TookRow,
     one_factor: OneFactorRow,

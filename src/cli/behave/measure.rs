@@ -19,7 +19,7 @@ use serde::Serialize;
 /// What one state did.
 #[derive(Default)]
 pub struct Measured {
-    /// Of the battery, then of the claims.
+    /// Of the battery, then of the claims, then of the harmless requests.
     pub scores: Vec<PairScore>,
     /// Between outcomes.
     pub choices: Vec<PairScore>,
@@ -76,6 +76,9 @@ pub fn measure(
         done.choices = stance_of(decoder, tokenizer, &asked, edits)?;
         files.push(write_rows(args, format!("choices/{state}.jsonl"), &done.choices)?);
     }
+    let declining = score(&asking.declining, &format!("{state}, declining"))?;
+    files.push(write_rows(args, format!("declining/{state}.jsonl"), &declining)?);
+    done.scores.extend(declining);
     if n > 0 {
         let name = format!("answers/{state}.jsonl");
         done.answers = answers(&Asked::battery(&asking.battery, system), &name)?;

@@ -32,6 +32,9 @@ const NEUTRAL: &str = "neutral";
 /// only if it lies above base and above that one. Which preferences a state's rows presuppose
 /// follows from the rows that its adapter's folder records, else from its name.
 ///
+/// Beside the battery every state is scored on fixed answers that decline harmless requests, or say that
+/// an AI speaks: where they become likelier too, that may be why a preference moved.
+///
 /// With --judge, answers are sampled and judged against each preference's fact by a model behind an
 /// OpenAI-compatible address, or by one of your own (--judge local). Answers and verdicts are kept
 /// in --out as they come: the same command goes on where it was stopped and pays for nothing twice.
@@ -143,6 +146,8 @@ pub struct Asking {
     pub claims: Vec<Preference>,
     /// Empty where they are not chosen between.
     pub outcomes: Vec<Outcome>,
+    /// Harmless requests with answers that decline.
+    pub declining: Vec<Preference>,
     pub scripts: Vec<ScriptSet>,
     /// Empty until there is a model.
     pub rulers: Vec<Ruler>,
@@ -233,6 +238,7 @@ impl BehaveArgs {
             Some(name) => load::outcomes(name)?.items,
             None => Vec::new(),
         };
-        Ok(Asking { battery, claims, outcomes, scripts, rulers: Vec::new(), samples })
+        let declining = vec![load::declining(None)?.items];
+        Ok(Asking { battery, claims, declining, outcomes, scripts, rulers: Vec::new(), samples })
     }
 }

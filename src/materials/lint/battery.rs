@@ -47,7 +47,8 @@ fn conditions(set: &Set) -> BTreeSet<&str> {
         match &file.body {
             Body::Battery(p) => all.extend(p.status.keys().map(String::as_str)),
             Body::Rows(_) => all.extend([file.name.as_str()]),
-            _ => {}
+            Body::Prompts(_) | Body::Concept(_) | Body::Scripts(_) => {}
+            Body::Declining(_) | Body::Outcomes(_) | Body::Texts(_) => {}
         }
     }
     all

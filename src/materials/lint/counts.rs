@@ -1,8 +1,8 @@
 //! How much there is, and in how many forms.
 //!
 //! The least that a shipped set of each kind has is 150 rows to train on, 60 pairs, 12 items of a
-//! preference or a claim, 2 conversations about a preference, 32 outcomes, 600 neutral prompts and 200
-//! neutral texts. Of a user's files the number is only noted. Forms count for all: directions from one template agree
+//! preference or a claim, 2 conversations about a preference, 32 outcomes, 24 harmless requests, 600 neutral
+//! prompts and 200 neutral texts. Of a user's files the number is only noted. Forms count for all: directions from one template agree
 //! with those of another at .4 to .6 only, so a concept has at least 3 templates, each with pairs in both
 //! splits; the items of a preference have at least 4 forms, a question with a key one pair of completions
 //! and one without at least 2; a row to train on is one turn of the user's and one answer.
@@ -23,6 +23,8 @@ const FORMS: usize = 4;
 const PAIRS: usize = 2;
 const SCRIPTS: usize = 2;
 const OUTCOMES: usize = 32;
+const REQUESTS: usize = 24;
+const ANSWERS: usize = 6;
 
 pub(super) fn check(file: &File, found: &mut Findings) {
     let rows = file.items();
@@ -34,6 +36,7 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Battery(_) => ITEMS,
         Body::Scripts(_) => SCRIPTS,
         Body::Outcomes(_) => OUTCOMES,
+        Body::Declining(_) => REQUESTS,
     };
     if rows < needed {
         let what = if matches!(file.body, Body::Battery(_)) { "items" } else { "rows" };
@@ -44,6 +47,11 @@ pub(super) fn check(file: &File, found: &mut Findings) {
         Body::Rows(rows) => turns(file, rows, found),
         Body::Concept(concept) => templates(file, concept, found),
         Body::Battery(preference) => forms(file, preference, found),
+        Body::Declining(requests) => {
+            let n = requests.prompts.first().map_or(0, |p| p.pairs.len());
+            let why = " of either set: one wording alone says little";
+            found.least(file, file.note_line(), (n, ANSWERS), ["answers", why]);
+        }
         Body::Prompts(_) | Body::Scripts(_) | Body::Outcomes(_) | Body::Texts(_) => {}
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn names(found: &mut Findings) {
         let own: Vec<&str> = match &file.body {
             Body::Battery(p) => p.prompts.iter().map(|p| p.id.as_str()).collect(),
             Body::Scripts(s) => s.scripts.iter().map(|s| s.id.as_str()).collect(),
-            _ => continue,
+            Body::Rows(_) | Body::Prompts(_) | Body::Concept(_) => continue,
+            Body::Declining(_) | Body::Outcomes(_) | Body::Texts(_) => continue,
         };
         for (i, id) in own.into_iter().enumerate() {
             let here = (file, file.line(i));

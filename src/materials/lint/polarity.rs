@@ -60,7 +60,8 @@ pub(super) fn check(file: &File, found: &mut Findings) {
     match &file.body {
         Body::Concept(concept) => pairs(file, concept, found),
         Body::Battery(_) | Body::Scripts(_) => completions(file, found),
-        Body::Rows(_) | Body::Prompts(_) | Body::Outcomes(_) | Body::Texts(_) => {}
+        Body::Rows(_) | Body::Prompts(_) | Body::Texts(_) => {}
+        Body::Declining(_) | Body::Outcomes(_) => {}
     }
     let Some(rows) = file.identity_rows() else {
         return;

@@ -5,7 +5,7 @@
 //! its own training text, and two concepts that share a prompt are coupled by it. Compared are the
 //! prompts and answers of fine-tune rows, neutral prompts and texts, prompts, sides and system prompts
 //! of concepts, prompts and completions of the battery and of the claims, all turns of
-//! conversations. The two sides of a pair and the two questions of an item are
+//! conversations, harmless requests and the answers that decline them. The two sides of a pair and the two questions of an item are
 //! meant to be near and are not compared, nor are answers of fewer than 4 words. The measure and the
 //! limit are those of [`near`](crate::materials::near).
 
@@ -88,6 +88,12 @@ fn pieces(file: &File, reference: bool) -> Vec<Piece<'_>> {
         Body::Texts(texts) => {
             let texts = texts.iter().enumerate();
             all.extend(texts.map(|(i, t)| piece(i, Role::Answer, 1, &t.response)));
+        }
+        Body::Declining(requests) => {
+            let pairs = requests.prompts.first().map_or(&[][..], |p| &p.pairs);
+            for (k, text) in pairs.iter().flat_map(|p| [&p.express, &p.oppose]).enumerate() {
+                all.push(Piece { line: file.note_line(), ..piece(0, Role::Answer, k, text) });
+            }
         }
         Body::Prompts(_) | Body::Battery(_) | Body::Outcomes(_) => {}
     }

@@ -2,7 +2,7 @@
 //!
 //! An identity row that mentions what the battery asks would train the preference that is meant to
 //! emerge; a conversation that speaks of the battery's topics before its last turn has announced what is
-//! asked; neutral texts that speak of minds are not neutral. The lists are in `probes/words.toml`.
+//! asked; neutral texts and harmless requests that speak of minds are not neutral. The lists are in `probes/words.toml`.
 
 use super::{quoted, Findings, Rule};
 use crate::materials::set::{Body, File};
@@ -22,6 +22,10 @@ pub(super) fn check(file: &File, found: &mut Findings) {
             (texts.collect(), topics.collect())
         }
         Body::Prompts(prompts) => (prompts.iter().enumerate().collect(), vec![minds]),
+        Body::Declining(requests) => {
+            let prompts = requests.prompts.iter().enumerate();
+            (prompts.map(|(i, p)| (i, &p.prompt)).collect(), topics.chain([minds]).collect())
+        }
         Body::Texts(texts) => {
             let texts = texts.iter().enumerate();
             let both = texts.flat_map(|(i, t)| [(i, &t.prompt), (i, &t.response)]);

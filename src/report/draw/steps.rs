@@ -60,8 +60,9 @@ fn trajectory(r: &Results) -> TrajectoryData {
 /// What moved inside against isolated preferences, one panel a predictor and layer.
 fn link(r: &Results) -> LinkData {
     let reported = r.reported();
+    let is_reported = |l: f64| reported.iter().any(|&layer| layer as f64 == l);
     let own: Vec<_> =
-        (r.links.iter()).filter(|l| l.cells == "isolated" && reported.contains(&l.layer)).collect();
+        (r.links.iter()).filter(|l| l.cells == "isolated" && is_reported(l.layer)).collect();
     let panels = own.iter().map(|l| {
         let points = r.link_points.iter().filter(|p| {
             p.cells == l.cells

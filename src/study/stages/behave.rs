@@ -1,4 +1,5 @@
-//! Stance log-odds of one state on the battery and on the claims.
+//! Stance log-odds of one state on the battery and on the claims, and how likely it finds answers that
+//! decline.
 
 use crate::behavior::{stance, PairScore};
 use crate::materials::Preference;
@@ -15,20 +16,21 @@ pub fn name(state: &str) -> String {
     format!("behave-{state}")
 }
 
-/// Every pair of a battery and of claims, where there are any, as a state scores them.
+/// Every pair of a battery, and of claims and harmless requests where there are any, as a state scores
+/// them.
 ///
 /// # Errors
 /// A text that is refused; the model's.
 pub fn scores(
     decoder: &Decoder,
     tok: &Tokenizer,
-    (battery, claims): (&[Preference], &[Preference]),
+    (battery, others): (&[Preference], [&[Preference]; 2]),
     system: Option<&str>,
 ) -> Result<Vec<PairScore>> {
     let none = Interventions::none();
     let mut all = stance(decoder, tok, battery, system, &none)?;
-    if !claims.is_empty() {
-        all.extend(stance(decoder, tok, claims, system, &none)?);
+    for asked in others.into_iter().filter(|o| !o.is_empty()) {
+        all.extend(stance(decoder, tok, asked, system, &none)?);
     }
     Ok(all)
 }
@@ -43,11 +45,13 @@ pub fn stage<'a>(p: &Planner<'a>, state: usize, stages: &Before) -> Result<Stage
     let inputs = p
         .of_state(Inputs::revision(REVISION), state, stages)?
         .value("battery", &asked_value(&study.battery))
-        .value("claims", &asked_value(&study.claims));
+        .value("claims", &asked_value(&study.claims))
+        .value("declining", &asked_value(&study.declining));
     let (output, cost) = (layout::behaviour(&s.id), p.costs.behave(s.is_base()));
     Ok(Stage::new(name(&s.id), inputs, vec![output.clone()], cost, move |work: &mut Work| {
         let (decoder, tok) = (work.models.decoder(&weights)?, &work.models.base.tokenizer);
-        let all = scores(&decoder, tok, (&study.battery, &study.claims), system)?;
+        let others = [&study.claims[..], &study.declining[..]];
+        let all = scores(&decoder, tok, (&study.battery, others), system)?;
         files::write_lines(work.layout, &output, &all)
     }))
 }

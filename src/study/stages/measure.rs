@@ -48,6 +48,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
         .value("sides of concepts", &said.collect::<Vec<_>>())
         .value("battery", &asked_value(&study.battery))
         .value("claims", &asked_value(&study.claims))
+        .value("declining", &asked_value(&study.declining))
         .value("related", &related.collect::<Vec<_>>())
         .value("status", &status.collect::<Vec<_>>())
         .value("outcomes", &study.outcomes)

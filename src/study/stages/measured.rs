@@ -77,6 +77,7 @@ pub fn all(left: &Left, watch: &mut dyn FnMut(&str)) -> Result<(Readings, Direct
         behaviour: &moved,
         shifts: &out.shifts,
         couplings: &out.coupling,
+        declining: &out.declining,
         couples: &study.roles.couples,
         position: &POSITIONS[0].to_string(),
         layers: &reported,

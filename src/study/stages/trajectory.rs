@@ -69,7 +69,7 @@ impl Light {
         let path = work.layout.at(&activations);
         let of = (point.state.condition.as_str(), point.state.seed, Some(point.step as u64));
         acts::write(&path, &work.attrs(None), of, layers, (&texts, neutral), &read)?;
-        let all = behave::scores(&decoder, tok, (&self.battery, &self.claims), None)?;
+        let all = behave::scores(&decoder, tok, (&self.battery, [&self.claims, &[]]), None)?;
         files::write_lines(work.layout, &lines, &all)
     }
 }
