@@ -11,7 +11,7 @@ mod behaviour;
 pub mod cause;
 mod inside;
 
-pub use behaviour::towards;
+pub use behaviour::{beside_declining, towards};
 
 use super::behaviour::UTILITY;
 use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};
@@ -53,7 +53,7 @@ pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     inside::coupling(r, &mut rows);
     inside::quality(r, &mut rows);
     settle(&mut rows);
-    behaviour::beside_declining(r, &mut rows);
+    beside_declining(r, &mut rows);
     behaviour::disclaim(r, &mut rows);
     (rows, earlier(r))
 }

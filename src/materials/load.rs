@@ -14,8 +14,7 @@ use super::conversations::{parse_conversations, parse_prompts, Conversation};
 use super::declining;
 use super::embedded::{
     Shipped, CLAIMS, CONCEPTS, DECLINING, FINETUNE, NEUTRAL_PROMPTS, NEUTRAL_TEXTS, OUTCOMES,
-    PREFERENCES,
-    SCRIPTS,
+    PREFERENCES, SCRIPTS,
 };
 use super::foreign::Foreign;
 use super::lines::At;

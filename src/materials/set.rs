@@ -378,7 +378,9 @@ fn parse(path: &Path, text: &str) -> Result<File, Refused> {
         Body::Concept(c) => c.name.clone(),
         Body::Battery(p) => p.name.clone(),
         Body::Scripts(s) => s.preference.clone(),
-        Body::Prompts(_) | Body::Declining(_) | Body::Outcomes(_) | Body::Texts(_) => stem.into_owned(),
+        Body::Prompts(_) | Body::Declining(_) | Body::Outcomes(_) | Body::Texts(_) => {
+            stem.into_owned()
+        }
     };
     Ok(File {
         path: path.to_owned(),

@@ -26,7 +26,7 @@ use crate::analysis::behaviour::{
     behaviour, common, doubt, pairings, preference_rows, revealed, Behaviour, By, Chosen,
 };
 use crate::analysis::conversations::{talked, Talked};
-use crate::analysis::findings::towards;
+use crate::analysis::findings::{beside_declining, towards};
 use crate::analysis::records::{Results, StateRow};
 use crate::analysis::State;
 use crate::behavior::{Ruler, Warning};
@@ -112,7 +112,9 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     if neutral.is_some() {
         let sets: Vec<&str> = states.iter().map(|s| s.id.as_str()).collect();
         found.contrasts.extend(common(&input, &primary, neutral.as_deref())?);
-        found.findings = towards(&found, &sets, &primary, neutral.as_deref());
+        let mut said = towards(&found, &sets, &primary, neutral.as_deref());
+        beside_declining(&found, &mut said);
+        found.findings = said;
     }
     found.extend(talked(&Talked { states, held, battery, by, contrasts, draws })?);
     if !asking.outcomes.is_empty() {

@@ -3,8 +3,8 @@
 use super::about::Left;
 use super::{ablate, about, capture, converse, dose, reveal, trajectory};
 use crate::analysis::behaviour::{
-    behaviour, common, mixing as said_mixed, pairings, readouts, revealed, utilities_of, Behaviour, By,
-    Chosen, Told,
+    behaviour, common, mixing as said_mixed, pairings, readouts, revealed, utilities_of, Behaviour,
+    By, Chosen, Told,
 };
 use crate::analysis::cause::{judge_ablations, judge_doses, Ablated, Sides};
 use crate::analysis::conversations::{talked, Talked};
