@@ -221,7 +221,7 @@ fn a_trace_needs_a_token_at_each_of_its_positions() {
         t.replace(markup, "{{ m.content }} ")
     });
     let said = place.said(&traced, &bare);
-    for word in ["neutral_texts", "line ", "`before-response`", "positions.trace"] {
+    for word in ["texts.jsonl", "line ", "`before-response`", "positions.trace"] {
         assert!(said.contains(word), "{word}: {said}");
     }
 }

@@ -139,7 +139,7 @@ impl<'a> Costs<'a> {
             texts.push((tok.prompt(None, prompt)?.ids, DISTILLED));
         }
         let [own, mixed]: [Vec<usize>; 2] = [(0..n).collect(), (n..n + mixed).collect()];
-        let some = Recipe { max_steps: Some(total.min(PRICED).max(1)), ..recipe.clone() };
+        let some = Recipe { max_steps: Some(total.clamp(1, PRICED)), ..recipe.clone() };
         let priced = batches([&own, &mixed], &some, self.study.seed_of(state));
         let of_batch = |batch: &Vec<usize>| {
             let ids: Vec<&[u32]> = batch.iter().map(|&i| texts[i].0.as_slice()).collect();

@@ -136,8 +136,9 @@ fn a_trace_is_the_shift_at_each_position_adjusted_over_all_of_them() {
     let read = |m: usize| Ok(vec![readings.acts[m].neutral[0].clone(), still(m)]);
     let rows = trace::<crate::analysis::AnalysisError>(&readings, &options, &positions, read);
     let rows = rows.unwrap();
-    assert_eq!(rows.len(), 5 * 2 * 2 * 2); // states, positions, concepts, layers
-                                           // One definition: the same texts give what the shifts give.
+    // States, positions, concepts, layers.
+    assert_eq!(rows.len(), 5 * 2 * 2 * 2);
+    // One definition: the same texts give what the shifts give.
     for s in run(&options).shifts.iter().filter(|s| s.less == "base" && s.source == "base") {
         let same = |t: &&TraceRow| {
             (&t.state, &t.concept, t.layer) == (&s.state, &s.concept, s.layer)
