@@ -321,6 +321,12 @@ fn cases() -> Vec<Case> {
         ("draws", Manifest("null = 100", "null = 120"), "report", "dose"),
         ("layers", Manifest("seed = 3", "layers = [1]\nseed = 3"), "dose", "behave-base"),
         ("doses", Manifest("[4.0]", "[2.0]"), "dose", "ablate-keeper-s1"),
+        (
+            "harmless requests",
+            Manifest("side_effect_texts = 3", "side_effect_texts = 3\nharmless_prompts = 4"),
+            "behave-other",
+            "capture-base",
+        ),
     ]
 }
 
