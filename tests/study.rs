@@ -343,6 +343,12 @@ fn cases() -> Vec<Case> {
             "behave-keeper-s1",
         ),
         ("doses", Manifest("[4.0]", "[2.0]"), "dose", "ablate-keeper-s1"),
+        (
+            "harmless requests",
+            Manifest("side_effect_texts = 3", "side_effect_texts = 3\nharmless_prompts = 4"),
+            "behave-other",
+            "capture-base",
+        ),
     ]
 }
 

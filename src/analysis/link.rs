@@ -403,5 +403,21 @@ mod tests {
         assert_eq!(r.rankings[0].quantity, "behaviour");
         assert_eq!((r.rankings[1].estimate, r.rankings[1].p), (1.0, 1.0 / 6.0));
         assert!(r.warnings.iter().any(|w| w.text.contains("3 conditions")));
+        // Declining follows as closely, of no layer, and leaves what is inside as it was.
+        let declining: Vec<DecliningRow> = (behaviour.iter())
+            .map(|b| DecliningRow {
+                answers: DECLINING.into(),
+                kind: STATE.into(),
+                set: b.state.clone(),
+                estimate: 0.1 * b.isolated,
+                ..DecliningRow::NONE
+            })
+            .collect();
+        let with = links(&LinkInput { declining: &declining, ..input }).unwrap();
+        let [inside, declines] = &with.links[..] else { panic!("{:?}", with.links) };
+        assert_eq!((inside.p_max, inside.q, &inside.subject), (l.p_max, l.q, &l.subject));
+        assert_eq!((&*declines.predictor, &*declines.subject), ("log-probability", DECLINING));
+        assert!((declines.estimate - 1.0).abs() < 1e-12 && declines.layer.is_nan());
+        assert_eq!(with.rankings, r.rankings);
     }
 }

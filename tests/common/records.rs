@@ -442,6 +442,8 @@ fn contrast(
         fine_tunes: 2,
         reference_fine_tunes: usize::from(reference != "base"),
         n: 8,
+        n_floor: 0,
+        n_ceiling: 0,
     }
 }
 

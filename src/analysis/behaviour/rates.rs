@@ -225,7 +225,7 @@ mod tests {
         let row = compared([&[0, 1, 20, 0, 10, 8], &[1, 0, 19, 12, 14, 8]]);
         assert_eq!((row.n, row.n_floor, row.n_ceiling), (3, 2, 1));
         assert!((row.estimate - (0.6 + 0.2 + 0.0) / 3.0).abs() < 1e-12, "{row:?}");
-        let [rest] = [compared([&[0, 10, 8], &[12, 14, 8]])];
+        let rest = compared([&[0, 10, 8], &[12, 14, 8]]);
         assert_eq!((rest.estimate, rest.lo, rest.p), (row.estimate, row.lo, row.p));
         let found = findings(&Results { contrasts: vec![row], ..Results::default() }).0;
         let said = sentence(found.iter().find(|f| f.quantity == "isolated").unwrap());
