@@ -291,9 +291,8 @@ def acquiescence(run, table, draws, rng):
 
 
 def one_factor(run, table, draws, rng):
-    """T = s1^2 / sum s^2, and its null: rows of random direction at each condition's own noise. (The design's
-    first null, columns permuted over conditions, rejects 40 to 76 % of independent conditions of unequal noise,
-    see LOG.md; the shipped one takes its place.)"""
+    """T = s1^2 / sum s^2, and its null: rows of random direction at each condition's own noise. (Columns permuted
+    over conditions would reject 40 to 76 % of independent conditions of unequal noise, see LOG.md.)"""
     path = "behaviour/one_factor"
     if not run.has(path):
         for name in ("one factor: T", "one factor: null"):
