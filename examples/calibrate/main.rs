@@ -22,7 +22,7 @@ fn main() {
     let reduced = std::env::args().any(|a| a == "--reduced");
     let size = if reduced { Size::REDUCED } else { Size::WHOLE };
     type Part = (&'static str, fn(Size) -> Vec<Check>);
-    let parts: [Part; 11] = [
+    let parts: [Part; 12] = [
         ("planted cosines in anisotropic noise, d 576", cosine::planted),
         ("changes between states", cosine::changes),
         ("conditions over seeds", cosine::conditions),

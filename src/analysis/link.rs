@@ -314,6 +314,7 @@ fn ranked(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Record;
 
     fn score(state: &str, preference: &str, status: &str, estimate: f64, n: usize) -> ScoreRow {
         ScoreRow {

@@ -314,7 +314,7 @@ mod tests {
     /// Every parser of rows, by what its errors say.
     fn refusals(path: &Path) -> Vec<String> {
         type Parse = fn(&str, &Path) -> Result<()>;
-        let parsers: [Parse; 9] = [
+        let parsers: [Parse; 10] = [
             |t, p| super::super::foreign::parse(t, p).map(drop),
             |t, p| super::super::texts::parse(t, p).map(drop),
             |t, p| parse_conversations(t, p).map(drop),

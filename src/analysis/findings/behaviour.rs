@@ -121,11 +121,12 @@ fn these_only(df: usize, fine_tunes: [usize; 2]) -> &'static str {
 /// Says beside contrasts of preferences how answers that decline and disclaimers moved between the same
 /// two, and which of them may explain it, where both they and the contrast moved.
 pub fn beside_declining(r: &Results, out: &mut [FindingRow]) {
-    let quantities = ["towards", "isolated", "prevention"];
+    let quantities = ["towards", "isolated", "preferences", "prevention"];
     let own = |f: &&mut FindingRow| quantities.contains(&&*f.quantity) && f.outcome == ISOLATED;
     for row in out.iter_mut().filter(own) {
         let moved = match row.quantity.as_str() {
             "towards" => row.verdict != verdict::NONE,
+            "preferences" => row.estimate > 0.0,
             _ => is_shown(&row.verdict),
         };
         let same = |d: &&DecliningRow| {
@@ -206,7 +207,7 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
         }
         let count = |is: &dyn Fn(&ContrastRow) -> bool| own.iter().filter(|c| is(c)).count();
         let least = own.iter().map(|c| c.least_adjusted).fold(f64::NAN, f64::min);
-        let mut row = FindingRow {
+        let row = FindingRow {
             outcome: ISOLATED.into(),
             estimate: count(&|c| c.q <= verdict::LEVEL) as f64,
             unit: "preferences".into(),
@@ -227,8 +228,6 @@ pub fn contrasts(r: &Results, out: &mut Vec<FindingRow>) {
                 .between(set, reference)
                 .counted(own.len(), "preferences")
         };
-        let moved = row.estimate > 0.0;
-        beside_declining(r, &mut row, moved);
         out.push(row);
     }
 }
@@ -307,10 +306,10 @@ pub fn revealed(r: &Results, out: &mut Vec<FindingRow>) {
             null: "labels of pairs permuted".into(),
             null_lo: u.permuted_lo,
             null_hi: u.permuted_hi,
+            bound: r.bound("cosine"),
             ..of::<UtilityCosineRow>("utility-cosine")
                 .estimated(u.estimate, (u.lo, u.hi), "cosine")
                 .tested(u.p_permuted, Test { p: u.p_permuted_max, least: u.least_p })
-                .within(r.bound("cosine"))
                 .counted(u.n, "outcomes")
                 .at(u.layer)
         }
