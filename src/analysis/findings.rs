@@ -5,7 +5,7 @@
 //! roles: a finding is about the focus, or about every condition where there is none, against base, the
 //! reference and the recipe-matched neutral where there are such. Kinds of record that a file lacks give
 //! no finding. The word of each comes from [`super::verdict`] alone. Conditions that did not take their
-//! claim stand first, and every other finding of them says that it is not the claim's.
+//! claim stand before all but which side moved, and every other finding of them says that it is not the claim's.
 
 mod behaviour;
 pub mod cause;
@@ -31,10 +31,11 @@ const EARLIER: &str = include_str!("../../assets/earlier.json");
 /// All findings of a results file, and numbers of earlier work beside ours.
 pub fn findings(r: &Results) -> (Vec<FindingRow>, Vec<ReferencePointRow>) {
     let mut rows = Vec::new();
-    behaviour::took(r, &mut rows);
+    // Which side moved is the first sentence of a report.
     if let Some(reference) = r.reference() {
         rows.extend(towards(r, &r.about(), reference, r.neutral()));
     }
+    behaviour::took(r, &mut rows);
     inside::changes(r, &mut rows);
     inside::shifts(r, &mut rows);
     inside::trace(r, &mut rows);
