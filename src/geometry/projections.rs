@@ -50,7 +50,10 @@ pub struct Projections {
     pub permuted: Vec<Vec<Interval>>,
     /// p of the cosine among them, two-sided.
     pub p_permuted: Array2<f64>,
-    /// Largest of these cosines over layers and axes, `[permutation]`.
+    /// The cosine over the root mean square of its permuted ones, which differs among layers several-fold.
+    pub standard: Array2<f64>,
+    /// Largest of the permuted cosines over layers and axes, each over its root mean square as well,
+    /// `[permutation]`.
     pub largest_permuted: Vec<f64>,
     /// Signs of texts' shifts flipped, two-sided.
     pub p_flip: Array2<f64>,
@@ -161,8 +164,15 @@ fn gather(
         }
         ranked.push(among_placebos(&cosines, placebo.t(), options.level)?);
     }
-    let every = || cells.iter().flat_map(|c| &c.crossed).map(|c| &c.permuted);
-    let largest = |draw: usize| every().map(|p| p[draw].abs()).fold(0.0, f64::max);
+    let spread = |c: &Crossed| {
+        (c.permuted.iter().map(|v| v * v).sum::<f64>() / c.permuted.len() as f64).sqrt()
+    };
+    let standard = Array2::from_shape_fn((layers, axes), |(l, axis)| {
+        cells[l].on[axis].cosine.value / spread(&cells[l].crossed[axis])
+    });
+    let every = cells.iter().flat_map(|c| &c.crossed).map(|c| (&c.permuted, spread(c)));
+    let every: Vec<(&Vec<f64>, f64)> = every.collect();
+    let largest = |draw: usize| every.iter().map(|(p, s)| (p[draw] / s).abs()).fold(0.0, f64::max);
     let largest_permuted = (0..draws).map(largest).collect();
     let band = |c: &Crossed| percentile(&mut c.permuted.clone(), options.level);
     let of = |c: &Crossed| Measured { value: c.value, interval: c.interval };
@@ -170,6 +180,7 @@ fn gather(
         crossed: cells.iter().map(|c| c.crossed.iter().map(of).collect()).collect(),
         permuted: cells.iter().map(|c| c.crossed.iter().map(band).collect()).collect(),
         p_permuted,
+        standard,
         largest_permuted,
         random: (random.columns().into_iter())
             .map(|c| percentile(&mut c.to_vec(), options.level))
@@ -272,6 +283,20 @@ mod tests {
             assert_eq!(got.against_placebos[0].p[l], 1.0 / 20.0);
         }
         assert_eq!((got.n, got.n_clusters), (24, 24));
+    }
+
+    #[test]
+    fn no_layer_hides_another_among_the_largest_permuted_cosines() {
+        let got = run(1.5, 1, 199);
+        // Each over its own root mean square, so that the largest of nine lies beyond 1 and is none's alone.
+        let most = got.largest_permuted.iter().fold(0.0, |a: f64, b| a.max(*b));
+        let mean = got.largest_permuted.iter().sum::<f64>() / 199.0;
+        assert!(1.0 < mean && mean < most && most < 6.0, "{mean} {most}");
+        for l in 0..3 {
+            let scale = got.on[l][0].cosine.value / got.standard[[l, 0]];
+            assert!(0.0 < scale && scale < 1.0);
+            assert!(got.standard[[l, 0]] > got.standard[[l, 2]].abs());
+        }
     }
 
     #[test]

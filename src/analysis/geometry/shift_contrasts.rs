@@ -25,7 +25,7 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
     let axes: Vec<ArrayView2<f64>> = base.along.iter().map(|a| a.direction.mean.view()).collect();
     let sources: Vec<Source> = base.along.iter().map(|a| a.source(asked, 0)).collect();
     let placebos = base.placebos();
-    let (mut rows, mut largest) = (Vec::new(), Vec::new());
+    let (mut rows, mut observed, mut largest) = (Vec::new(), Vec::new(), Vec::new());
     for (at, position) in readings.positions.iter().enumerate() {
         let texts: Vec<ArrayView3<f32>> =
             (readings.acts.iter()).map(|a| a.neutral[at].view()).collect();
@@ -77,13 +77,13 @@ pub(super) fn shift_contrasts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftC
                             n: found.n,
                         }
                     }));
+                    observed.extend(found.standard.column(axis));
                 }
                 largest.push(found.largest_permuted);
             }
         }
     }
-    let cosines: Vec<f64> = rows.iter().map(|r: &ShiftContrastRow| r.cosine).collect();
-    for (row, p) in rows.iter_mut().zip(over_the_table(&cosines, &largest)) {
+    for (row, p) in rows.iter_mut().zip(over_the_table(&observed, &largest)) {
         row.p_permuted_max = p;
     }
     Ok(rows)

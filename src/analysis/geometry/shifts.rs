@@ -144,7 +144,7 @@ pub(super) fn over_the_table(observed: &[f64], largest: &[Vec<f64>]) -> Vec<f64>
 pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
     let readings = asked.readings;
     let clusters = asked.texts();
-    let (mut rows, mut largest) = (Vec::new(), Vec::new());
+    let (mut rows, mut observed, mut largest) = (Vec::new(), Vec::new(), Vec::new());
     for m in asked.tuned() {
         let own = directions(asked, m)?;
         let axes: Vec<(&str, &Along)> =
@@ -211,13 +211,13 @@ pub(super) fn shifts(asked: &Asked, base: &InBase) -> Result<Vec<ShiftRow>> {
                             n: found.n,
                         }
                     }));
+                    observed.extend(found.standard.column(axis));
                 }
                 largest.push(found.largest_permuted);
             }
         }
     }
-    let cosines: Vec<f64> = rows.iter().map(|r: &ShiftRow| r.cosine).collect();
-    for (row, p) in rows.iter_mut().zip(over_the_table(&cosines, &largest)) {
+    for (row, p) in rows.iter_mut().zip(over_the_table(&observed, &largest)) {
         row.p_permuted_max = p;
     }
     Ok(rows)

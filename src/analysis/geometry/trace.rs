@@ -37,7 +37,7 @@ pub fn trace<E: From<AnalysisError>>(
     let random = base.iter().map(|t| RandomDirections::new(t.view(), draws, seed));
     let random: Vec<RandomDirections> =
         random.collect::<Result<_, _>>().map_err(AnalysisError::from)?;
-    let (mut rows, mut largest) = (Vec::new(), Vec::new());
+    let (mut rows, mut observed, mut largest) = (Vec::new(), Vec::new(), Vec::new());
     for m in asked.tuned() {
         let texts = read(m)?;
         for (at, position) in positions.iter().enumerate() {
@@ -73,12 +73,12 @@ pub fn trace<E: From<AnalysisError>>(
                         n: found.n,
                     }
                 }));
+                observed.extend(found.standard.column(axis));
             }
             largest.push(found.largest_permuted);
         }
     }
-    let cosines: Vec<f64> = rows.iter().map(|r: &TraceRow| r.cosine).collect();
-    for (row, p) in rows.iter_mut().zip(over_the_table(&cosines, &largest)) {
+    for (row, p) in rows.iter_mut().zip(over_the_table(&observed, &largest)) {
         row.p_permuted_max = p;
     }
     Ok(rows)

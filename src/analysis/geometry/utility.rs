@@ -73,12 +73,12 @@ pub fn utility_cosines(
     let input = ShiftInput { tuned: parts.view(), base: nothing.view(), clusters: &clusters };
     let options = Resampling { draws: draws.bootstrap, level: LEVEL, seed: draws.seed };
     let found = every_projection(&input, &ruler, options)?;
-    let (mut rows, mut cosines) = (Vec::new(), Vec::new());
+    let (mut rows, mut observed) = (Vec::new(), Vec::new());
     for (c, info) in readings.concepts.iter().enumerate() {
         for (l, &i) in kept.iter().enumerate() {
             let (along, permuted) = (found.crossed[l][c], found.permuted[l][c]);
             let placebo = &found.against_placebos[c];
-            cosines.push(found.on[l][c].cosine.value);
+            observed.push(found.standard[[l, c]]);
             rows.push(UtilityCosineRow {
                 concept: info.name.clone(),
                 layer: layers[i],
@@ -101,7 +101,7 @@ pub fn utility_cosines(
             });
         }
     }
-    let adjusted = over_the_table(&cosines, &[found.largest_permuted]);
+    let adjusted = over_the_table(&observed, &[found.largest_permuted]);
     rows.iter_mut().zip(adjusted).for_each(|(row, p)| row.p_permuted_max = p);
     Ok(rows)
 }

@@ -176,7 +176,7 @@ record! {
     /// the unbiased estimate of |d|^2, in the layer's RMS. plain: s . d / |d|, which noise of d shortens.
     #[table("geometry/shifts")]
     #[interval("95 % symmetric bootstrap-t over texts x prompts of pairs; of plain: percentile bootstrap over texts with the direction held fixed; both widened for few")]
-    #[null("signs of texts flipped (p_flip), labels of pairs permuted, one sign a prompt, balanced within template and polarity, the same for all layers and states (permuted, p_permuted; p_permuted_max over all rows of the table), random directions of the layer's covariance (null, p_random), placebo concepts (placebo, p_placebo, none against fewer than 19); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
+    #[null("signs of texts flipped (p_flip), labels of pairs permuted, one sign a prompt, balanced within template and polarity, the same for all layers and states (permuted, p_permuted; p_permuted_max over all rows of the table, each cosine over the root mean square of its permuted ones), random directions of the layer's covariance (null, p_random), placebo concepts (placebo, p_placebo, none against fewer than 19); p_max over layers by max-T. Opposite fine-tunes share most of their shift: a high cosine between shifts is no evidence")]
     pub struct ShiftRow {
         /// Model state.
         pub state: String,
@@ -243,7 +243,7 @@ record! {
     /// geometry/shifts, fine-tunes of a condition averaged.
     #[table("geometry/shift_contrasts")]
     #[interval("95 %, estimate +- sqrt(r^2 + t_df^2 V): r the reach of a symmetric bootstrap-t over texts x prompts of pairs, widened for few, fine-tunes held fixed; V = s^2 (1/n_c + 1/n_k), s^2 the variance of fine-tunes within conditions, pooled over those of one recipe, what was not trained adding nothing; within_lo and within_hi without V; df 0: within only")]
-    #[null("signs of texts flipped (p; p_max over layers by max-T); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table)")]
+    #[null("signs of texts flipped (p; p_max over layers by max-T); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table, each cosine over the root mean square of its permuted ones)")]
     pub struct ShiftContrastRow {
         /// Condition.
         pub set: String,
@@ -295,7 +295,7 @@ record! {
     /// base along base's direction of a concept, as in geometry/shifts, at single places of the texts.
     #[table("geometry/trace")]
     #[interval("95 % symmetric bootstrap-t over texts x prompts of pairs, widened for few")]
-    #[null("signs of texts flipped (p_flip); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table: positions, layers, states, directions); random directions of the covariance of base at the position (null, p_random)")]
+    #[null("signs of texts flipped (p_flip); labels of pairs permuted as in geometry/shifts (permuted, p_permuted; p_permuted_max over all rows of the table, each cosine over the root mean square of its permuted ones: positions, layers, states, directions); random directions of the covariance of base at the position (null, p_random)")]
     pub struct TraceRow {
         /// Model state.
         pub state: String,

@@ -140,7 +140,8 @@ def crossed(run, shifts, d, layer, draws, rng):
 
 class Permuted:
     """Signs of each concept's prompts, balanced within template and polarity, the same for all layers and
-    states; p of cosines among those of such directions, each alone and by the largest of each draw."""
+    states; p of cosines among those of such directions, each alone, and by the largest of each draw with every
+    cosine over the root mean square of its permuted ones."""
 
     def __init__(self, run, draws, rng):
         self.draws, self.largest = draws, np.zeros(draws)
@@ -163,16 +164,17 @@ class Permuted:
         if key not in self.lengths:
             self.lengths[key] = np.sqrt(((signs @ (sums @ sums.T)) * signs).sum(1))
         null = np.abs(signs @ (sums @ shift)) / self.lengths[key] / np.linalg.norm(shift)
-        np.maximum(self.largest, null, out=self.largest)
-        self.observed.append((cosine, at_least(null, cosine), place))
+        spread = np.sqrt(np.mean(null**2))
+        np.maximum(self.largest, null / spread, out=self.largest)
+        self.observed.append((cosine / spread, at_least(null, cosine), place))
 
     def close(self, table, quantity, path, n):
         if not self.known:
             why = "templates are not here: give the folder of the texts by --texts"
             return table.none(f"{quantity}: p, labels permuted, max-T", why)
-        for cosine, b, place in self.observed:
+        for standard, b, place in self.observed:
             table.drawn(f"{quantity}: p, labels permuted", path, "p_permuted", place, off_p(b, self.draws, n))
-            over = off_p(at_least(self.largest, cosine), self.draws, n)
+            over = off_p(at_least(self.largest, standard), self.draws, n)
             table.drawn(f"{quantity}: p, max-T", path, "p_permuted_max", place, over)
 
 
