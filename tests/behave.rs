@@ -363,11 +363,19 @@ fn a_killed_run_pays_for_nothing_twice_and_the_key_is_written_nowhere() {
     assert_eq!((&tally["known"], &tally["settled"]), (&BEFORE.into(), &9.into()));
     // 100 tokens in at 1, 10 out at 2, a million.
     assert!((tally["cost"].as_f64().unwrap() - 9.0 * 120e-6).abs() < 1e-12);
-    let rates = json["rates"].as_array().unwrap();
+    // Refusals and disclaimers are counted by their words, without a judge.
+    let judged = |key: &str| -> Vec<Value> {
+        let all = json[key].as_array().unwrap().iter();
+        let of_judge =
+            |r: &&Value| ["fact-rate", "stance-rate"].contains(&r["measure"].as_str().unwrap());
+        all.filter(of_judge).cloned().collect()
+    };
+    let rates = judged("rates");
     assert_eq!(rates.len(), 4);
+    assert_eq!(json["rates"].as_array().unwrap().len(), 8);
     assert_eq!((&rates[2]["state"], &rates[2]["measure"]), (&"denial".into(), &"fact-rate".into()));
     assert_eq!((&rates[0]["estimate"], &rates[0]["asked"]), (&1.0.into(), &"fresh".into()));
-    assert_eq!(json["contrasts"].as_array().unwrap().len(), 4);
+    assert_eq!(judged("contrasts").len(), 4);
     drop(second);
 
     // Nothing is left to ask, so no server is needed.

@@ -227,26 +227,23 @@ fn scores_and_contrasts_are_those_of_the_study() {
 }
 
 #[test]
-fn which_side_moved_is_that_of_the_study() {
+fn which_side_moved_is_told_over_the_cells_that_all_have_in_common() {
     let lab = lab();
     let (battery, adapters) = (lab.path("battery"), lab.adapters());
     let mut args: Vec<&str> = adapters.iter().map(String::as_str).collect();
     args.extend(["--battery", &battery, "--reference", "boat", "--neutral", "lamp-s1"]);
     let command = lab.command("behave", &args);
-    // The mate's and boat's cells are those of the lamp too; a command of states knows no other fine-tunes.
-    let of = |r: &Results, mate: &str| -> Vec<_> {
-        let own = r.contrasts.iter().filter(|c| c.kind == "common" && c.cells_of == mate);
-        let own = own.filter(|c| c.reference != "lamp-s1").map(|c| {
-            let mut c = c.clone();
-            for name in [&mut c.set, &mut c.reference, &mut c.cells_of] {
-                *name = name.trim_end_matches("-s1").into();
-            }
-            (c.lo, c.hi, c.df, c.p_fine_tunes) = (c.within_lo, c.within_hi, 0, f64::NAN);
-            c
+    // The lamp's rows presuppose the tides, so the knots are what all have in common.
+    let of = |kind: &str, preference: &str| -> Vec<[f64; 3]> {
+        let own = command.contrasts.iter().filter(|c| {
+            (&*c.kind, &*c.preference, &*c.measure) == (kind, preference, "log-odds")
+                && c.set == "mate-s1"
+                && c.reference.starts_with("boat")
         });
-        own.collect()
+        own.map(|c| [c.estimate, c.within_lo, c.within_hi]).collect()
     };
-    same("common cells", &of(&lab.study, "mate"), &of(&command, "mate-s1"));
+    same("common cells", &of("preference", "knots"), &of("common", ""));
+    assert_eq!(of("common", "").len(), 1);
     let said: Vec<(&str, &str)> =
         command.findings.iter().map(|f| (&*f.quantity, &*f.set)).collect();
     assert_eq!(said, [("towards", "lamp-s2"), ("towards", "mate-s1")]);

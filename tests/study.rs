@@ -644,7 +644,7 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("study/conditions", "prevented", "hedging"),
         ("causal/trajectory", "set", "keeper"),
         ("behaviour/conversations", "set", "spoken"),
-        ("behaviour/utilities", "outcome", "boat-3"),
+        ("behaviour/choices", "state", "keeper-s1"),
         ("behaviour/choices", "state", "spoken"),
         ("behaviour/readouts", "state", "keeper-s1"),
         ("behaviour/contrasts", "preference", "boats"),

@@ -225,7 +225,7 @@ mod tests {
         let halves: Vec<usize> = (0..kept.len()).map(|i| i % 2).collect();
         let alone = lexical_scores(&rest, &kept, &halves, &to).unwrap();
         let (alone, left) = (alone[0][0][[0, 0]], unigram[0][[0, 4]]);
-        assert!((alone / left - 1.0).abs() < 0.2 && left != unigram[0][[0, 0]], "{alone} {left}");
+        assert!((alone / left - 1.0).abs() < 0.2, "{alone} {left}");
     }
 
     #[test]

@@ -306,9 +306,8 @@ pub fn revealed(r: &Results, out: &mut Vec<FindingRow>) {
             null: "labels of pairs permuted".into(),
             null_lo: u.permuted_lo,
             null_hi: u.permuted_hi,
-            bound: r.bound("cosine"),
             ..of::<UtilityCosineRow>("utility-cosine")
-                .estimated(u.estimate, (u.lo, u.hi), "cosine")
+                .estimated(u.estimate, (f64::NAN, f64::NAN), "cosine")
                 .tested(u.p_permuted, Test { p: u.p_permuted_max, least: u.least_p })
                 .counted(u.n, "outcomes")
                 .at(u.layer)

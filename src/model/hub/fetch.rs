@@ -50,6 +50,7 @@ impl Fetch<'_> {
         let mut part = Part::of(&target, say).map_err(disk)?;
         // Whoever had the part before may have finished it.
         if self.repo.holds(&id, wanted.size) {
+            part.unneeded();
             return Ok(id);
         }
         say(&match wanted.size {

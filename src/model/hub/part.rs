@@ -53,6 +53,14 @@ impl Part {
         self.file.set_len(0)
     }
 
+    /// Removes the empty part that was made where another's had just become the target.
+    #[cfg(feature = "hub")]
+    pub fn unneeded(self) {
+        if self.path.metadata().is_ok_and(|m| m.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
     /// The part becomes its target.
     pub fn finish(self, target: &Path) -> std::io::Result<()> {
         self.file.sync_all()?;
