@@ -646,7 +646,7 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("behaviour/conversations", "set", "spoken"),
         ("behaviour/choices", "state", "keeper-s1"),
         ("behaviour/choices", "state", "spoken"),
-        ("behaviour/readouts", "state", "keeper-s1"),
+        ("report/findings", "quantity", "readout"),
         ("behaviour/contrasts", "preference", "boats"),
         ("causal/ablation", "asked", "claim"),
         ("study/couples", "concept_b", "brevity"),

@@ -172,7 +172,7 @@ fn shift(r: &Results) -> ShiftData {
         name: "shift".into(),
         title: format!("Shift of neutral texts along {}", listed(&coupled)),
         caption: format!(
-            "Mean change against base on {} identical neutral texts ({position}), along the population direction, in units of the layer's RMS; bars: 95 % bootstrap over texts. Right: less the mean shift of the identity fine-tunes of other conditions.",
+            "Mean change against base on {} identical neutral texts ({position}), along the population direction, in units of the layer's RMS; bars: 95 % over texts and pairs. Right: less the mean shift of the identity fine-tunes of other conditions.",
             counts(drawn.iter().map(|s| s.n)),
         ),
         x_label: "shift along the direction (layer RMS)".into(),
