@@ -653,7 +653,7 @@ fn a_study_of_other_concepts_and_conditions_says_nothing_of_ours() {
         ("geometry/trace", "position", "response-q1"),
         ("geometry/shifts", "others", "rope, sail"),
         ("causal/ablation", "family", "matched"),
-        ("behaviour/acquiescence", "set", "keeper"),
+        ("report/findings", "quantity", "acquiescence"),
     ] {
         assert!(column(&h5, table, name).contains(&word.to_string()), "{table}");
     }

@@ -262,7 +262,7 @@ def took(run, table, m, lo):
         others = {s: m[s, n] for s, k in m if k == n and not kin(n, run.text(s)) and m[s, n] >= m[c, n]}
         rose, place, stored = lo[c, n] > 0, held[c, n], run.record(path)
         # Of several that moved alike any may be named.
-        most = lambda of, name: name if of.get(name) == max(of.values(), default=None) else max(of, key=of.get, default="")
+        most = lambda of, name: name if of and of.get(name) == max(of.values()) else max(of, key=of.get, default="")
         table.same("took its claim", path, "rose", place, int(rose))
         table.same("took its claim", path, "took", place, int(rose and not claims and not others))
         table.same("took its claim", path, "claim_ahead", place, most(claims, stored["claim_ahead"][place]))

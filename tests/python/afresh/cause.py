@@ -18,11 +18,14 @@ def ablations(run, table, draws, rng):
     focus, reference = run.role("focus"), run.role("reference") or "base"
     isolated = isolated_in(run, (focus, reference))
     wanted = {}
-    for asked, prefix in (("preferences", ""), ("claim", "claim-")):
-        read = lambda c: [run.json(f"causal/ablated-{prefix}{s}.json") for s in run.of(c)]
-        if not (run.path / f"causal/ablated-{prefix}{run.of(focus)[0]}.json").is_file():
+    # The first fine-tunes of either, as many as were put under the edits.
+    there = lambda s: (run.path / f"causal/ablated-{s}.json").is_file()
+    read = lambda c: [run.json(f"causal/ablated-{s}.json") for s in run.of(c) if there(s)]
+    of_both = read(focus), read(reference)
+    for asked in ("preferences", "claim"):
+        sides = tuple([m for each in side for m in each if m["asked"] == asked] for side in of_both)
+        if not sides[0]:
             continue
-        sides = read(focus), read(reference)
         named = list(dict.fromkeys(s[0] for s in sides[0][0]["edits"][0]["scores"]))
         over = {p: {p} for p in named}
         if asked == "preferences":

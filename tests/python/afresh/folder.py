@@ -141,7 +141,8 @@ class Folder:
             if hashlib.sha256(data).hexdigest() in wanted:
                 note, *rows = [json.loads(line) for line in data.decode().splitlines() if line.strip()]
                 for kind in ("concept", "preference", "claim"):
-                    if kind in note:
+                    # Conversations name the preference that comes up in them.
+                    if kind in note and (kind != "preference" or "status" in note):
                         found[kind, note[kind]] = note, {row["id"]: row for row in rows}
         return found
 

@@ -34,6 +34,12 @@ class Direction:
         return Direction(self.concept, ", ".join(d.concept for d in directions), sums, self.sizes)
 
     @property
+    def cancelled(self):
+        """The squared length over its unbiased estimate, which is what is left of it less its noise."""
+        with np.errstate(all="ignore"):
+            return np.fmax(1, self.squared / np.abs(self.unbiased))
+
+    @property
     def reliability(self):
         return self.unbiased / self.squared
 
@@ -158,14 +164,15 @@ class Permuted:
         self.lengths = {k: v for k, v in self.lengths.items() if k[0] == "base"}
 
     def add(self, source, d, layer, shift, cosine, place):
-        if not self.known:
+        # A state that is base moves along nothing.
+        if not self.known or not np.linalg.norm(shift) > 0:
             return
         signs, sums, key = self.signs[d.concept], d.sums[:, layer], (source, d.concept, d.beyond, layer)
         if key not in self.lengths:
             self.lengths[key] = np.sqrt(((signs @ (sums @ sums.T)) * signs).sum(1))
         null = np.abs(signs @ (sums @ shift)) / self.lengths[key] / np.linalg.norm(shift)
         spread = np.sqrt(np.mean(null**2))
-        np.maximum(self.largest, null / spread, out=self.largest)
+        np.fmax(self.largest, null / spread, out=self.largest)
         self.observed.append((cosine / spread, at_least(null, cosine), place))
 
     def close(self, table, quantity, path, n):
@@ -174,8 +181,10 @@ class Permuted:
             return table.none(f"{quantity}: p, labels permuted, max-T", why)
         for standard, b, place in self.observed:
             table.drawn(f"{quantity}: p, labels permuted", path, "p_permuted", place, off_p(b, self.draws, n))
-            over = off_p(at_least(self.largest, standard), self.draws, n)
-            table.drawn(f"{quantity}: p, max-T", path, "p_permuted_max", place, over)
+            # The run's root mean square is of n draws: within four of its standard errors.
+            factors = 1 + 4 / math.sqrt(2 * n) * np.linspace(-1, 1, 9)
+            near = [off_p(at_least(self.largest, standard * f), self.draws, n) for f in factors]
+            table.drawn(f"{quantity}: p, max-T", path, "p_permuted_max", place, lambda p: min(off(p) for off in near))
 
 
 def shifts(run, table, draws, rng):
@@ -215,7 +224,7 @@ def one_shift(run, table, what, moved, d, at, permuted, draws, rng):
     mean = moved.mean(0)
     point = projected(mean, d, run.rms)
     for name, ours in point.items():
-        table.exact(f"{quantity}: points", path, name, at, ours)
+        table.exact(f"{quantity}: points", path, name, at, ours, d.cancelled)
     table.same(f"{quantity}: conditions that it is less", path, "others", at[0], listed)
     table.same(f"{quantity}: n", path, "n", at[0], len(moved))
     for layer, place in enumerate(at):
@@ -260,7 +269,7 @@ def shift_contrasts(run, table, draws, rng):
                 at = [held[s, r, position, d.concept, d.beyond, layer] for layer in run.layers]
                 point = projected(moved.mean(0), d, run.rms)
                 for name in ("estimate", "cosine"):
-                    table.exact(f"{quantity}: points", path, name, at, point[name])
+                    table.exact(f"{quantity}: points", path, name, at, point[name], d.cancelled)
                 table.same(f"{quantity}: n", path, "fine_tunes", at[0], tunes(s))
                 table.same(f"{quantity}: n", path, "reference_fine_tunes", at[0], tunes(r))
                 each = {m: projected(shift[m], d, run.rms)["estimate"] for m in run.states}

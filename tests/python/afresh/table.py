@@ -29,13 +29,15 @@ class Table:
     # (quantity, path, field) -> a place.
     compared: dict = field(default_factory=dict)
 
-    def exact(self, quantity, path, name, at, ours):
-        """Numbers of closed form; both sides may be missing. Of arrays every entry is compared."""
+    def exact(self, quantity, path, name, at, ours, cancelled=1.0):
+        """Numbers of closed form; both sides may be missing. Of arrays every entry is compared. `cancelled` is how
+        many times larger than their difference the numbers are whose rounding it carries."""
         places = at if isinstance(at, list) else [at]
         stored = [float(self._stored(quantity, path, name, place)) for place in places]
-        for place, a, b in zip(places, stored, np.atleast_1d(ours), strict=True):
+        times = np.broadcast_to(cancelled, len(places))
+        for place, a, b, by in zip(places, stored, np.atleast_1d(ours), times, strict=True):
             missing = math.isnan(a), math.isnan(b)
-            off = 0.0 if all(missing) else math.inf if any(missing) or math.isinf(a) else abs(a - b) / max(1, abs(a))
+            off = 0.0 if all(missing) else math.inf if any(missing) or math.isinf(a) else abs(a - b) / max(1, abs(a)) / by
             self._note(quantity, "of its size", (path, name, place), off, EXACT, (a, float(b)))
 
     def same(self, quantity, path, name, at, ours):
