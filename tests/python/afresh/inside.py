@@ -224,7 +224,7 @@ def one_shift(run, table, what, moved, d, at, permuted, draws, rng):
     mean = moved.mean(0)
     point = projected(mean, d, run.rms)
     for name, ours in point.items():
-        table.exact(f"{quantity}: points", path, name, at, ours, d.cancelled)
+        table.exact(f"{quantity}: points", path, name, at, ours, d.cancelled if name == "estimate" else 1.0)
     table.same(f"{quantity}: conditions that it is less", path, "others", at[0], listed)
     table.same(f"{quantity}: n", path, "n", at[0], len(moved))
     for layer, place in enumerate(at):
@@ -269,7 +269,8 @@ def shift_contrasts(run, table, draws, rng):
                 at = [held[s, r, position, d.concept, d.beyond, layer] for layer in run.layers]
                 point = projected(moved.mean(0), d, run.rms)
                 for name in ("estimate", "cosine"):
-                    table.exact(f"{quantity}: points", path, name, at, point[name], d.cancelled)
+                    table.exact(f"{quantity}: points", path, name, at, point[name],
+                                d.cancelled if name == "estimate" else 1.0)
                 table.same(f"{quantity}: n", path, "fine_tunes", at[0], tunes(s))
                 table.same(f"{quantity}: n", path, "reference_fine_tunes", at[0], tunes(r))
                 each = {m: projected(shift[m], d, run.rms)["estimate"] for m in run.states}
