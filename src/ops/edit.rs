@@ -5,6 +5,7 @@
 //! a projection that is zero up to the rounding of the stream itself.
 
 use super::clock::{clock, Op};
+use super::simd::vectorised;
 use super::{fused, math, rows_cols, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
@@ -33,6 +34,7 @@ struct Edit {
     edit: RowEdit,
 }
 
+#[inline(always)]
 fn inner(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum()
 }
@@ -46,23 +48,28 @@ impl CustomOp1 for Edit {
         let _clock = clock(Op::Edit);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
-        let out = math::fill_rows(n, d, |span, chunk| {
-            let first = span.start / d;
-            chunk.copy_from_slice(&x[span]);
-            for (k, row) in chunk.chunks_mut(d).enumerate() {
-                let i = first + k;
-                if !self.rows[i] {
-                    continue;
-                }
-                match &self.edit {
-                    RowEdit::Add(v) => row.iter_mut().zip(&**v).for_each(|(x, v)| *x += v),
-                    RowEdit::Replace(v) => row.copy_from_slice(&v[i * d..(i + 1) * d]),
-                    RowEdit::Remove { left, right, offsets } => {
-                        remove(row, left, right, &offsets[i * left.len()..])
+        let out = math::fill_rows(
+            n,
+            d,
+            #[inline(always)]
+            |span, chunk| {
+                let first = span.start / d;
+                chunk.copy_from_slice(&x[span]);
+                for (k, row) in chunk.chunks_mut(d).enumerate() {
+                    let i = first + k;
+                    if !self.rows[i] {
+                        continue;
+                    }
+                    match &self.edit {
+                        RowEdit::Add(v) => row.iter_mut().zip(&**v).for_each(|(x, v)| *x += v),
+                        RowEdit::Replace(v) => row.copy_from_slice(&v[i * d..(i + 1) * d]),
+                        RowEdit::Remove { left, right, offsets } => {
+                            remove(row, left, right, &offsets[i * left.len()..])
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
@@ -82,6 +89,7 @@ impl CustomOp1 for Edit {
     }
 }
 
+#[inline(always)]
 fn remove(row: &mut [f32], left: &[Vec<f32>], right: &[Vec<f32>], offsets: &[f64]) {
     let by: Vec<f64> = right.iter().zip(offsets).map(|(r, o)| inner(r, row) - o).collect();
     for (l, by) in left.iter().zip(by).filter(|(_, by)| *by != 0.0) {
@@ -146,7 +154,8 @@ pub fn along(x: &Tensor, u: &[f32]) -> Result<Vec<f64>> {
         bail!("a direction of {} dimensions meets rows of {d}", u.len());
     }
     with_values(&x.to_dtype(DType::F32)?, |x| {
-        Ok(x.par_chunks(d).map(|row| inner(u, row)).collect())
+        let one = |row: &[f32]| vectorised!(inner(u, row));
+        Ok(x.par_chunks(d).map(one).collect())
     })
 }
 

@@ -9,6 +9,7 @@
 //! by an operation rather than passed as arguments, so backward never computes their gradient.
 
 pub mod attention;
+pub(crate) mod bf16;
 pub mod clock;
 pub mod edit;
 pub mod gated;
@@ -16,12 +17,12 @@ pub mod linear;
 pub mod loss;
 pub mod math;
 pub mod matmul;
-#[cfg(target_arch = "x86_64")]
 mod microkernel;
 pub mod norm;
 pub mod quantised;
 pub mod residual;
 pub mod rope;
+pub mod simd;
 
 use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
 

@@ -15,11 +15,16 @@ impl CustomOp2 for Add {
         let _clock = clock(Op::Residual);
         let (n, d) = rows_cols(l1)?;
         let (a, b) = (values(s1, l1)?, values(s2, l2)?);
-        let out = math::fill_rows(n, d, |span, chunk| {
-            for ((y, a), b) in chunk.iter_mut().zip(&a[span.clone()]).zip(&b[span]) {
-                *y = a + b;
-            }
-        });
+        let out = math::fill_rows(
+            n,
+            d,
+            #[inline(always)]
+            |span, chunk| {
+                for ((y, a), b) in chunk.iter_mut().zip(&a[span.clone()]).zip(&b[span]) {
+                    *y = a + b;
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
