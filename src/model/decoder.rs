@@ -81,9 +81,11 @@ pub(crate) struct Block {
     pub(crate) linears: [Linear; 7],
 }
 
-/// What a decoder in bf16 on a CPU is compared with.
+/// Base in bf16 on a CPU and what it is compared with; states that were made of it share both.
 #[derive(Debug)]
 pub(crate) struct Reference {
+    /// Base in bf16.
+    pub(crate) halves: Decoder,
     /// Its twin in f32.
     pub(crate) full: Decoder,
     pub(crate) read: Mutex<Read>,

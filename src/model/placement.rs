@@ -86,8 +86,8 @@ impl Decoder {
             for weight in maps.chain([&mut out.head.weight]) {
                 *weight = weight.to_dtype(dtype)?;
             }
-            out.reference =
-                Some(Arc::new(Reference { full: self.clone(), read: Mutex::default() }));
+            let (halves, full) = (out.clone(), self.clone());
+            out.reference = Some(Arc::new(Reference { halves, full, read: Mutex::default() }));
             return Ok(out);
         }
         self.with_tensors(&mut |_, tensor| Ok(tensor.to_device(device)?.to_dtype(dtype)?))

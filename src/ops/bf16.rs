@@ -79,7 +79,7 @@ fn multiplied(simd: Simd, a: &[f32], b: View, (k, n): (usize, usize)) -> Vec<f32
     }
     let m = a.len() / k;
     let rows = rounded_rows(a, k);
-    let mut out = vec![0f32; m * n];
+    let mut out: Vec<f32> = Vec::with_capacity(m * n);
     let to = Shared(out.as_mut_ptr());
     let threads = if m * n * k < ALONE { 1 } else { rayon::current_num_threads() };
     let (height, width) = division(threads, m, n);
@@ -98,6 +98,8 @@ fn multiplied(simd: Simd, a: &[f32], b: View, (k, n): (usize, usize)) -> Vec<f32
         unsafe { part.multiplied(simd, b) }
     };
     (0..m.div_ceil(height) * across).into_par_iter().for_each(one);
+    // SAFETY: blocks cover the output, and each is written by its first terms.
+    unsafe { out.set_len(m * n) };
     out
 }
 
@@ -212,15 +214,20 @@ unsafe fn packed(
     to.fill(0);
     for (pair, to) in to.chunks_exact_mut(COLS).take(live.div_ceil(2)).enumerate() {
         let t = terms.start + 2 * pair;
-        let at = |t: usize, j: usize| u32::from((*first.add(t * b.rs + j * b.cs)).to_bits());
         if b.cs == 1 && t + 1 < k {
-            vectorised!(for (to, j) in to.iter_mut().zip(columns.clone()) {
-                *to = at(t, j) | at(t + 1, j) << 16;
+            let row = |t: usize| &b.data[t * b.rs..][columns.clone()];
+            let rows = to.iter_mut().zip(row(t).iter().zip(row(t + 1)));
+            vectorised!(for (to, (low, high)) in rows {
+                *to = u32::from(low.to_bits()) | u32::from(high.to_bits()) << 16;
             });
             continue;
         }
+        let at = |t: usize, j: usize| match t < k {
+            true => u32::from(b.data[t * b.rs + j * b.cs].to_bits()),
+            false => 0,
+        };
         for (to, j) in to.iter_mut().zip(columns.clone()) {
-            *to = at(t, j) | if t + 1 < k { at(t + 1, j) << 16 } else { 0 };
+            *to = at(t, j) | at(t + 1, j) << 16;
         }
     }
 }
