@@ -5,7 +5,8 @@
 //! other device or type the twin, composed of plain differentiable candle operations, takes over.
 //! The tests hold values and gradients of the two against each other.
 //!
-//! The kernels are parallel over rows or (segment, head) through rayon. Frozen weights are captured
+//! The kernels are parallel over rows or (segment, head) through rayon, and written for several sets of
+//! vector instructions, of which one is chosen when the program runs ([`simd`]). Frozen weights are captured
 //! by an operation rather than passed as arguments, so backward never computes their gradient.
 
 pub mod attention;
