@@ -5,8 +5,9 @@
 //! a projection that is zero up to the rounding of the stream itself.
 
 use super::clock::{clock, Op};
+use super::math::fill_rows;
 use super::simd::vectorised;
-use super::{fused, math, rows_cols, values, with_values, Computed};
+use super::{fused, rows_cols, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -48,28 +49,23 @@ impl CustomOp1 for Edit {
         let _clock = clock(Op::Edit);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
-        let out = math::fill_rows(
-            n,
-            d,
-            #[inline(always)]
-            |span, chunk| {
-                let first = span.start / d;
-                chunk.copy_from_slice(&x[span]);
-                for (k, row) in chunk.chunks_mut(d).enumerate() {
-                    let i = first + k;
-                    if !self.rows[i] {
-                        continue;
-                    }
-                    match &self.edit {
-                        RowEdit::Add(v) => row.iter_mut().zip(&**v).for_each(|(x, v)| *x += v),
-                        RowEdit::Replace(v) => row.copy_from_slice(&v[i * d..(i + 1) * d]),
-                        RowEdit::Remove { left, right, offsets } => {
-                            remove(row, left, right, &offsets[i * left.len()..])
-                        }
+        let out = fill_rows!(n, d, |span, chunk| {
+            let first = span.start / d;
+            chunk.copy_from_slice(&x[span]);
+            for (k, row) in chunk.chunks_mut(d).enumerate() {
+                let i = first + k;
+                if !self.rows[i] {
+                    continue;
+                }
+                match &self.edit {
+                    RowEdit::Add(v) => row.iter_mut().zip(&**v).for_each(|(x, v)| *x += v),
+                    RowEdit::Replace(v) => row.copy_from_slice(&v[i * d..(i + 1) * d]),
+                    RowEdit::Remove { left, right, offsets } => {
+                        remove(row, left, right, &offsets[i * left.len()..])
                     }
                 }
-            },
-        );
+            }
+        });
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
@@ -154,8 +150,7 @@ pub fn along(x: &Tensor, u: &[f32]) -> Result<Vec<f64>> {
         bail!("a direction of {} dimensions meets rows of {d}", u.len());
     }
     with_values(&x.to_dtype(DType::F32)?, |x| {
-        let one = |row: &[f32]| vectorised!(inner(u, row));
-        Ok(x.par_chunks(d).map(one).collect())
+        Ok(x.par_chunks(d).map(|row| vectorised!(inner(u, row))).collect())
     })
 }
 

@@ -121,10 +121,22 @@ pub fn exp_sum(x: &mut [f32], shift: f32) -> f32 {
     lanes.iter().sum::<f32>() + tail
 }
 
-/// Fills a fresh vector of `rows * cols`, a chunk of rows a rayon task.
-/// `f(place, values)` must write every value it is given; it runs [`vectorised!`], an `#[inline(always)]`
-/// closure.
-pub(crate) fn fill_rows(
+/// Fills a fresh vector of `rows * cols`, a chunk of rows a rayon task, [`vectorised!`]:
+/// `|place, values|` must write every value it is given.
+macro_rules! fill_rows {
+    ($rows:expr, $cols:expr, |$place:ident, $values:ident| $body:expr) => {
+        $crate::ops::math::filled(
+            $rows,
+            $cols,
+            #[inline(always)]
+            |$place, $values| $body,
+        )
+    };
+}
+pub(crate) use fill_rows;
+
+/// What [`fill_rows!`] calls: `f` must be an `#[inline(always)]` closure.
+pub(crate) fn filled(
     rows: usize,
     cols: usize,
     f: impl Fn(Range<usize>, &mut [f32]) + Send + Sync,

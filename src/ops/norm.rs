@@ -5,6 +5,7 @@
 //! groups (heads) that are normalised apart, as query and key norms need.
 
 use super::clock::{clock, Op};
+use super::math::fill_rows;
 use super::{fused, like, math, rows_cols, values, with_all, Computed};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 
@@ -32,19 +33,14 @@ impl CustomOp1 for RmsNorm {
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
         let g = self.weight.len();
-        let out = math::fill_rows(
-            n,
-            d,
-            #[inline(always)]
-            |span, chunk| {
-                for (y, x) in chunk.chunks_mut(g).zip(x[span].chunks(g)) {
-                    let inv = inverse_rms(x, self.eps);
-                    for ((y, x), w) in y.iter_mut().zip(x).zip(&self.weight) {
-                        *y = x * inv * w;
-                    }
+        let out = fill_rows!(n, d, |span, chunk| {
+            for (y, x) in chunk.chunks_mut(g).zip(x[span].chunks(g)) {
+                let inv = inverse_rms(x, self.eps);
+                for ((y, x), w) in y.iter_mut().zip(x).zip(&self.weight) {
+                    *y = x * inv * w;
                 }
-            },
-        );
+            }
+        });
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
 
@@ -54,24 +50,19 @@ impl CustomOp1 for RmsNorm {
         let g = self.weight.len();
         // dx = inv * (w g - x * inv^2 * mean(w g x))
         let dx = with_all([x, grad], |[x, dy]| {
-            Ok(math::fill_rows(
-                n,
-                d,
-                #[inline(always)]
-                |span, chunk| {
-                    let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
-                    for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
-                        let inv = inverse_rms(x, self.eps);
-                        for ((t, dy), w) in dx.iter_mut().zip(dy).zip(&self.weight) {
-                            *t = dy * w;
-                        }
-                        let c = math::dot(dx, x) * inv * inv / g as f32;
-                        for (t, x) in dx.iter_mut().zip(x) {
-                            *t = (*t - x * c) * inv;
-                        }
+            Ok(fill_rows!(n, d, |span, chunk| {
+                let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
+                for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
+                    let inv = inverse_rms(x, self.eps);
+                    for ((t, dy), w) in dx.iter_mut().zip(dy).zip(&self.weight) {
+                        *t = dy * w;
                     }
-                },
-            ))
+                    let c = math::dot(dx, x) * inv * inv / g as f32;
+                    for (t, x) in dx.iter_mut().zip(x) {
+                        *t = (*t - x * c) * inv;
+                    }
+                }
+            }))
         })?;
         like(dx, x)
     }
