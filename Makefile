@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint calibrate bench-geometry bench-growth peers peers-bench setup build model clean
+.PHONY: help study test lint calibrate bench-geometry bench-growth bench-kernels peers peers-bench setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ calibrate: setup ## plant known answers and hold every statistic to them (minute
 
 bench-growth: setup ## time and memory of capture against what grows, into benches (idle machine)
 	$(CARGO) bench --locked --bench growth
+
+bench-kernels: setup ## time the kernels of a pass (seconds; idle machine)
+	$(CARGO) bench --locked --bench kernels
 
 bench-geometry: setup ## time the coupling of a whole study, with its peak memory (idle machine)
 	$(CARGO) bench --locked --bench geometry

@@ -247,6 +247,42 @@ fn capture_keeps_the_order_of_the_texts_and_counts_its_work() {
 }
 
 #[test]
+fn kernels_that_are_not_here_are_refused_with_those_that_are() {
+    let output = residuum(&["materials", "lint"]).env("RESIDUUM_KERNELS", "sse9").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("RESIDUUM_KERNELS=sse9 is unknown; here it may be portable"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn products_in_bf16_are_said_in_the_file_with_how_far_they_are_from_f32() {
+    let (dir, file) = texts();
+    let read = |dtype: &str| {
+        let out = dir.path().join(dtype);
+        let mut args = vec!["capture", "--texts", &file, "--layers", "third", "--dtype", dtype];
+        args.extend(["--at", "response-mean", "--out", text(&out)]);
+        let output = residuum(&args).env("RESIDUUM_KERNELS", "portable").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let reader = ActivationReader::open(&out).unwrap();
+        let numbers = reader.root_attrs().config["numbers"].clone();
+        assert_eq!(numbers["products"], dtype);
+        assert_eq!(numbers["kernels"], "portable");
+        let x = reader.read("texts", "response-mean").unwrap();
+        (numbers["agreement"].clone(), x.index_axis(ndarray::Axis(1), 1).to_owned())
+    };
+    let ((none, full), (found, near)) = (read("f32"), read("bf16"));
+    assert!(none.is_null());
+    assert_eq!(found["texts"], 3);
+    let cosine = found["cosine"].as_f64().unwrap();
+    assert!((0.999..1.0).contains(&cosine), "{found}");
+    let off = relative(&near, &full);
+    assert!(0.0 < off && off < found["deviation"].as_f64().unwrap(), "{off} {found}");
+}
+
+#[test]
 fn json_is_one_object_and_quiet_is_silent() {
     let output = residuum(&["model", "list", "--json", "--quiet"]).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());

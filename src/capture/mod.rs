@@ -9,6 +9,7 @@ use crate::model::packed::batches;
 use crate::model::tokenizer::Prompt;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Role, Tokens};
 use crate::ops::clock::{clock, Op};
+use crate::ops::simd::vectorised;
 use crate::ops::with_values;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -350,11 +351,13 @@ fn read(
 /// Mean of rows of `x (N, d)` into `out (d)`.
 fn mean(x: &[f32], d: usize, rows: &[usize], mut out: ndarray::ArrayViewMut1<f32>) {
     let mut sum = vec![0f64; d];
-    for &r in rows {
-        for (s, v) in sum.iter_mut().zip(&x[r * d..(r + 1) * d]) {
-            *s += *v as f64;
+    vectorised!({
+        for &r in rows {
+            for (s, v) in sum.iter_mut().zip(&x[r * d..(r + 1) * d]) {
+                *s += *v as f64;
+            }
         }
-    }
+    });
     for (o, s) in out.iter_mut().zip(sum) {
         *o = (s / rows.len() as f64) as f32;
     }

@@ -1,6 +1,7 @@
 //! `residuum bench`: how fast this machine runs a model.
 
 use super::{state, Console};
+use crate::ops::simd::Simd;
 use crate::speed::measure;
 use crate::store::hardware::{peak_memory_bytes, Hardware};
 use anyhow::Result;
@@ -39,8 +40,10 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
     let r = measure(&decoder, args.seconds)?;
     let machine = Hardware::probe();
     let peak = peak_memory_bytes();
+    let kernels = Simd::here().name();
     let json = json!({
         "model": model.id, "sha256": model.sha256, "machine": machine, "threads": r.threads,
+        "kernels": kernels,
         "load_seconds": load, "loaded_bytes": loaded_bytes, "peak_bytes": peak, "rates": r,
         "share_of_sgemm": r.share(), "capture_overhead": r.overhead(),
     });
@@ -51,7 +54,7 @@ pub fn run(args: BenchArgs, out: &Console) -> Result<()> {
     out.result(&json, || {
         format!(
             "model            {}\n\
-             machine          {cpu}, {threads} threads\n\
+             machine          {cpu}, {threads} threads, {kernels} kernels\n\
              load             {load:.2} s, peak memory {loaded:.2} GB\n\
              matrix product   {sgemm:.0} GFLOP/s\n\
              forward          {:.0} tokens/s, no head\n\

@@ -9,7 +9,8 @@ use super::{kept::Origin, layers::Layers, output::Outputs, reading, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
-use crate::model::{Decoder, Interventions, Tokens};
+use crate::model::agreement::TEXTS;
+use crate::model::{Decoder, Interventions, Packed, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
 use clap::Args;
@@ -114,6 +115,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         "at": spec.positions, "layers": layers, "budget": args.budget,
     });
     let group = spec.group();
+    model.decoder.note(&Packed::of(&texts.tokens[..n.min(TEXTS)]));
     let attrs = Origin { model: &model, config, seed: 0 }.attrs();
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request { positions, layers: layers.clone(), budget: args.budget };

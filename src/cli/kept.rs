@@ -4,7 +4,7 @@
 //! resolved.
 
 use crate::analysis::{self, records};
-use crate::model::{warning, Model};
+use crate::model::Model;
 use crate::store::{time, Frame, Manifest, ResultsReader, ResultsWriter, RootAttrs};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -26,11 +26,12 @@ impl Origin<'_> {
         let (command, model) = (std::env::args().collect::<Vec<_>>().join(" "), self.model);
         let mut config = self.config.clone();
         config["tokenizer"] = model.tokenizer.record();
+        config["numbers"] = model.numbers();
         RootAttrs {
             model_id: model.id.clone(),
             model_sha256: model.sha256.clone(),
             chat_template_sha256: model.template_sha256().unwrap_or_default(),
-            warnings: warning::texts(&model.warnings),
+            warnings: model.doubts(),
             ..RootAttrs::new(&command, config, self.seed)
         }
     }
@@ -41,9 +42,10 @@ impl Origin<'_> {
         config["model"] = model.id.clone().into();
         config["model_sha256"] = model.sha256.clone().into();
         config["tokenizer"] = model.tokenizer.record();
+        config["numbers"] = model.numbers();
         let mut manifest = Manifest::new(std::env::args().collect(), config);
         manifest.seeds.insert("run".into(), self.seed);
-        manifest.warnings = warning::texts(&model.warnings);
+        manifest.warnings = model.doubts();
         for input in inputs.iter().filter(|p| p.is_file()) {
             manifest.add_input(input)?;
         }

@@ -1,6 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over a fixed, ordered list of variables.
 
 use crate::ops::clock::{clock, Op};
+use crate::ops::simd::vectorised;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
@@ -30,13 +31,15 @@ impl AdamW {
         let keep = (1.0 - rate * self.weight_decay) as f32;
         self.moments.par_iter_mut().zip(vars).zip(grads).try_for_each(|(((m, v), var), g)| {
             let mut p: Vec<f32> = var.flatten_all()?.to_vec1()?;
-            for i in 0..p.len() {
-                let g = g[i] * factor;
-                m[i] = (b1 as f32) * m[i] + (1.0 - b1) as f32 * g;
-                v[i] = (b2 as f32) * v[i] + (1.0 - b2) as f32 * g * g;
-                let denominator = v[i].sqrt() / root as f32 + EPS as f32;
-                p[i] = p[i] * keep - step as f32 * m[i] / denominator;
-            }
+            vectorised!({
+                for i in 0..p.len() {
+                    let g = g[i] * factor;
+                    m[i] = (b1 as f32) * m[i] + (1.0 - b1) as f32 * g;
+                    v[i] = (b2 as f32) * v[i] + (1.0 - b2) as f32 * g * g;
+                    let denominator = v[i].sqrt() / root as f32 + EPS as f32;
+                    p[i] = p[i] * keep - step as f32 * m[i] / denominator;
+                }
+            });
             var.set(&Tensor::from_vec(p, var.shape(), var.device())?)
         })
     }

@@ -13,6 +13,7 @@
 //! that noise added in the data, and a resampled squared length is U* + D.
 
 use super::coupling_input::{CouplingInput, CouplingOptions};
+use crate::ops::simd::vectorised;
 use crate::stats::bootstrap::{cluster_counts, Clusters};
 use crate::stats::permutation::cluster_flips;
 use ndarray::{s, Array2, ArrayView2, Axis};
@@ -120,10 +121,12 @@ pub(super) fn quadratic(
                 let left = product.slice(s![.., columns]); // (block, C_b)
                 let w = weights.slice(s![start..end, ..]); // (block, C_b)
                 let mut row = out.slice_mut(s![layout.pair(a, b), start..end]);
-                for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
-                    let (x, y) = (x.to_slice(), y.to_slice());
-                    *value = dot(x.unwrap_or_default(), y.unwrap_or_default());
-                }
+                vectorised!({
+                    for ((value, x), y) in row.iter_mut().zip(left.rows()).zip(w.rows()) {
+                        let (x, y) = (x.to_slice(), y.to_slice());
+                        *value = dot(x.unwrap_or_default(), y.unwrap_or_default());
+                    }
+                });
             }
         }
     }
@@ -131,7 +134,7 @@ pub(super) fn quadratic(
 }
 
 /// Inner product with eight running sums, which the compiler keeps in one register.
-#[inline]
+#[inline(always)]
 pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));

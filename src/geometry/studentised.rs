@@ -14,6 +14,7 @@
 //! is shared by all concepts and by the plain and the relative cosine.
 
 use super::resample::{dot, Layout};
+use crate::ops::simd::vectorised;
 use ndarray::{s, Array1, Array2, ArrayView1};
 
 /// Draws handled at once: what they need fits in the cache.
@@ -92,17 +93,19 @@ impl Moments {
                         .zip(halves[a].rows())
                         .zip(weights[a].rows())
                         .zip(totals[a].iter().zip(&totals[b]));
-                    for (d, (((along, half), weights), (&own, &other))) in rows.enumerate() {
-                        let side = Side::new(weights, &sizes[a], own);
-                        let (inner, across, mixed) = side.across(
-                            along.to_slice().unwrap_or_default(),
-                            half.to_slice().unwrap_or_default(),
-                            1.0 / other,
-                        );
-                        out.product[[a * k + b, start + d]] = inner;
-                        out.across[[a * k + b, start + d]] = across;
-                        out.mixed[[a * k + b, start + d]] = mixed;
-                    }
+                    vectorised!({
+                        for (d, (((along, half), weights), (&own, &other))) in rows.enumerate() {
+                            let side = Side::new(weights, &sizes[a], own);
+                            let (inner, across, mixed) = side.across(
+                                along.to_slice().unwrap_or_default(),
+                                half.to_slice().unwrap_or_default(),
+                                1.0 / other,
+                            );
+                            out.product[[a * k + b, start + d]] = inner;
+                            out.across[[a * k + b, start + d]] = across;
+                            out.mixed[[a * k + b, start + d]] = mixed;
+                        }
+                    });
                 }
             }
         }
@@ -191,6 +194,7 @@ impl<'a> Side<'a> {
 
     /// Inner product with the other mean, its variance from this side, and the covariance with
     /// `half`, the contributions to half the own squared length.
+    #[inline(always)]
     fn across(&self, along: &[f32], half: &[f32], over_other: f32) -> (f32, f32, f32) {
         const LANES: usize = 8;
         let n = along.len().min(half.len());

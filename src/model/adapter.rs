@@ -156,8 +156,9 @@ impl Decoder {
                 if !delta.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?.is_finite() {
                     return Err(ModelError::AdapterNotFinite(module(target)));
                 }
-                let delta = delta.to_device(w.device())?.to_dtype(w.dtype())?;
-                Ok((target, (w + delta)?))
+                // Rounded once: a change may be smaller than what bf16 tells apart.
+                let sum = (w.to_dtype(DType::F32)? + delta.to_device(w.device())?)?;
+                Ok((target, sum.to_dtype(w.dtype())?))
             })
             .collect::<Result<_>>()?;
         let mut out = self.clone();

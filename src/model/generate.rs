@@ -105,6 +105,7 @@ pub fn generate(
     if let Some(tokens) = prompts.iter().map(|p| p.len() + sampling.max_tokens).find(long) {
         return Err(ModelError::TooLong { tokens, context });
     }
+    model.note(packed);
     let mut cache =
         Cache { layers: vec![(Vec::new(), Vec::new()); model.layers()], positions: Vec::new() };
     let x =

@@ -4,9 +4,10 @@
 //! folder. Where the files come from is [`super::resolve`]'s business; how texts become tokens and
 //! where the model computes is said in [`Loading`].
 
+use super::agreement::LEAST_COSINE;
 use super::config::Config;
 use super::contents::{self, INDEX, WEIGHTS};
-use super::decoder::Decoder;
+use super::decoder::{Agreement, Decoder};
 use super::error::{ModelError, Result};
 use super::files::{folder_sha256, read_json};
 use super::gguf::{self, Opened};
@@ -15,9 +16,11 @@ use super::names::Naming;
 use super::placement::Placement;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
-use super::warning::ModelWarning;
+use super::warning::{self, ModelWarning};
 use super::weights::{map_file, safetensors, Views, Weights};
+use crate::ops::simd::Simd;
 use crate::store::digest;
+use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +83,34 @@ impl Model {
     /// How it was loaded: for another model that is to be read in the same way.
     pub fn loading(&self) -> Loading {
         Loading { text: self.tokenizer.options(), placement: self.placement }
+    }
+
+    /// What it multiplies in, by which kernels, and of bf16 on a CPU how far base is from f32 on texts of this
+    /// run: null where none was read.
+    pub fn numbers(&self) -> Value {
+        let dtype = self.decoder.linear(0, 0).weight.dtype();
+        let mut out = json!({ "products": dtype.as_str(), "kernels": Simd::here().name() });
+        if self.decoder.reference.is_some() {
+            out["agreement"] = match self.decoder.agreement() {
+                Ok(found) => json!(found),
+                Err(e) => json!(e.to_string()),
+            };
+        }
+        out
+    }
+
+    /// All doubts in words: what its files leave in doubt, and numbers that are too far from those in f32.
+    pub fn doubts(&self) -> Vec<String> {
+        let far = match self.decoder.agreement() {
+            Ok(Some(Agreement { texts, tokens, cosine, deviation }))
+                if cosine.is_nan() || cosine < LEAST_COSINE =>
+            {
+                Some(ModelWarning::Bf16 { cosine, deviation, texts, tokens }.to_string())
+            }
+            Err(e) => Some(format!("products in bf16 were not compared with f32: {e}")),
+            Ok(_) => None,
+        };
+        warning::texts(&self.warnings).into_iter().chain(far).collect()
     }
 
     /// SHA-256 of the chat template's text, if there is one.

@@ -7,6 +7,7 @@ pub mod adapter;
 mod adapter_config;
 mod adapter_keys;
 mod adapter_targets;
+pub mod agreement;
 pub mod catalogue;
 pub mod config;
 pub(crate) mod contents;

@@ -226,6 +226,7 @@ mod tests {
             }],
             final_norm: norm(12),
             head: Head { quantised: None, weight: head, softcap: None },
+            reference: None,
         }
     }
 

@@ -10,7 +10,7 @@ const LISTED: usize = 8;
 /// One doubt about a loaded model.
 // What a variant is, its message says.
 #[allow(missing_docs)]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelWarning {
     #[error("{path}: {n} weight(s) that this model does not use: {names}", path = .path.display(), n = .names.len(), names = listed(.names))]
@@ -19,6 +19,8 @@ pub enum ModelWarning {
     HeadDiffers { path: PathBuf },
     #[error("{path}: both model.safetensors and model.safetensors.index.json are there; model.safetensors is read, as transformers does", path = .path.display())]
     TwoWeightFiles { path: PathBuf },
+    #[error("products in bf16: the residual stream's cosine with that in f32 is {cosine:.5} on average where it is least, below 0.999 ({texts} texts, {tokens} tokens; entries differ by up to {deviation:.3} of a layer's RMS); --dtype f32 decides")]
+    Bf16 { cosine: f64, deviation: f64, texts: usize, tokens: usize },
     #[error("{path}: `add_bos_token` is {says}, but tokenizer.json {does} a beginning-of-text token; the latter is followed, as in transformers 5; --bos on or off decides", path = .path.display(), says = .says, does = if *.says { "does not add" } else { "adds" })]
     BosInDoubt { path: PathBuf, says: bool },
 }

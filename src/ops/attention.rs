@@ -10,6 +10,7 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_raw, View};
+use super::simd::vectorised;
 use super::{fused, like, math, values, with_all, Computed, Shared};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
@@ -79,6 +80,7 @@ fn gather(x: &[f32], width: usize, col: usize, h: usize, ranges: &[Range<usize>]
     out
 }
 
+#[inline(always)]
 fn scatter_add(to: Shared, width: usize, col: usize, h: usize, ranges: &[Range<usize>], x: &[f32]) {
     let mut rows = x.chunks_exact(h);
     for r in ranges {
@@ -94,6 +96,7 @@ fn scatter_add(to: Shared, width: usize, col: usize, h: usize, ranges: &[Range<u
 }
 
 /// Scores to weights in place: `s (tq, tk)`, row i sees keys 0..ctx+i+1 within the window.
+#[inline(always)]
 fn soften(s: &mut [f32], tk: usize, ctx: usize, heads: &Heads, key_pos: &[u32]) {
     for (i, row) in s.chunks_exact_mut(tk).enumerate() {
         let seen = ctx + i + 1;
@@ -154,12 +157,14 @@ pub(crate) fn attend(
             let col = (kvh * g + j) * h;
             let from = seg.rows.start * qw + col;
             if tq < MIN_GEMM {
-                for i in 0..tq {
-                    let qr = &q[from + i * qw..from + i * qw + h];
-                    for (s, k) in s[i * tk..(i + 1) * tk].iter_mut().zip(keys.chunks_exact(h)) {
-                        *s = heads.scale * math::dot(qr, k);
+                vectorised!({
+                    for (i, s) in s.chunks_exact_mut(tk).enumerate() {
+                        let qr = &q[from + i * qw..from + i * qw + h];
+                        for (s, k) in s.iter_mut().zip(keys.chunks_exact(h)) {
+                            *s = heads.scale * math::dot(qr, k);
+                        }
                     }
-                }
+                });
             } else {
                 let qv = View { data: &q[from..], rs: qw, cs: 1 };
                 // SAFETY: s is this task's own and holds tq * tk values.
@@ -169,14 +174,17 @@ pub(crate) fn attend(
                     gemm_raw(dims, s.as_mut_ptr(), tk, qv, kt, heads.scale, false, false);
                 }
             }
-            soften(&mut s, tk, ctx, heads, &key_pos);
+            vectorised!(soften(&mut s, tk, ctx, heads, &key_pos));
             if tq < MIN_GEMM {
                 let mut o = vec![0f32; h];
                 for i in 0..tq {
                     o.fill(0.0);
-                    for (w, v) in s[i * tk..(i + 1) * tk].iter().zip(vals.chunks_exact(h)) {
-                        math::axpy(*w, v, &mut o);
-                    }
+                    vectorised!({
+                        let weights = &s[i * tk..(i + 1) * tk];
+                        for (w, v) in weights.iter().zip(vals.chunks_exact(h)) {
+                            math::axpy(*w, v, &mut o);
+                        }
+                    });
                     // SAFETY: row and head of this task alone.
                     unsafe {
                         std::ptr::copy_nonoverlapping(o.as_ptr(), shared.at(from + i * qw), h)
@@ -238,30 +246,34 @@ impl Attention {
                 gemm_raw(dims, p.as_mut_ptr(), tk, qv, kv.t(), heads.scale, false, false);
                 gemm_raw(dims, dp.as_mut_ptr(), tk, gradv, vv.t(), 1.0, false, false);
             }
-            let capped: Option<Vec<f32>> = heads.softcap.map(|c| {
-                let slope = |s: &f32| 1.0 - math::tanh(s / c).powi(2);
-                p.iter().map(slope).collect()
-            });
-            soften(&mut p, tk, ctx, heads, &key_pos);
-            gemm_alone((tk, h, tq), &mut gv, View::rows(&p, tk).t(), gradv);
-            for i in 0..tq {
-                let at = from + i * qw;
-                let d = math::dot(&out[at..at + h], &grad[at..at + h]);
-                let span = i * tk..(i + 1) * tk;
-                for (dp, p) in dp[span.clone()].iter_mut().zip(&p[span]) {
-                    *dp = (*dp - d) * p * heads.scale;
+            vectorised!({
+                let capped: Option<Vec<f32>> = heads.softcap.map(|c| {
+                    let slope = |s: &f32| 1.0 - math::tanh(s / c).powi(2);
+                    p.iter().map(slope).collect()
+                });
+                soften(&mut p, tk, ctx, heads, &key_pos);
+                for i in 0..tq {
+                    let at = from + i * qw;
+                    let d = math::dot(&out[at..at + h], &grad[at..at + h]);
+                    let span = i * tk..(i + 1) * tk;
+                    for (dp, p) in dp[span.clone()].iter_mut().zip(&p[span]) {
+                        *dp = (*dp - d) * p * heads.scale;
+                    }
                 }
-            }
-            if let Some(slopes) = capped {
-                dp.iter_mut().zip(slopes).for_each(|(d, s)| *d *= s);
-            }
+                if let Some(slopes) = capped {
+                    dp.iter_mut().zip(slopes).for_each(|(d, s)| *d *= s);
+                }
+            });
+            gemm_alone((tk, h, tq), &mut gv, View::rows(&p, tk).t(), gradv);
             let ds = View::rows(&dp, tk);
             // SAFETY: as above.
             unsafe { gemm_raw((tq, h, tk), dq.at(from), qw, ds, kv, 1.0, false, false) };
             gemm_alone((tk, h, tq), &mut gk, ds.t(), qv);
         }
-        scatter_add(dk, kw, kvh * h, h, &ranges, &gk);
-        scatter_add(dv, kw, kvh * h, h, &ranges, &gv);
+        vectorised!({
+            scatter_add(dk, kw, kvh * h, h, &ranges, &gk);
+            scatter_add(dv, kw, kvh * h, h, &ranges, &gv);
+        });
     }
 }
 

@@ -5,7 +5,9 @@
 //! a projection that is zero up to the rounding of the stream itself.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, with_values, Computed};
+use super::math::fill_rows;
+use super::simd::vectorised;
+use super::{fused, rows_cols, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ struct Edit {
     edit: RowEdit,
 }
 
+#[inline(always)]
 fn inner(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum()
 }
@@ -46,7 +49,7 @@ impl CustomOp1 for Edit {
         let _clock = clock(Op::Edit);
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
-        let out = math::fill_rows(n, d, |span, chunk| {
+        let out = fill_rows!(n, d, |span, chunk| {
             let first = span.start / d;
             chunk.copy_from_slice(&x[span]);
             for (k, row) in chunk.chunks_mut(d).enumerate() {
@@ -82,6 +85,7 @@ impl CustomOp1 for Edit {
     }
 }
 
+#[inline(always)]
 fn remove(row: &mut [f32], left: &[Vec<f32>], right: &[Vec<f32>], offsets: &[f64]) {
     let by: Vec<f64> = right.iter().zip(offsets).map(|(r, o)| inner(r, row) - o).collect();
     for (l, by) in left.iter().zip(by).filter(|(_, by)| *by != 0.0) {
@@ -146,7 +150,7 @@ pub fn along(x: &Tensor, u: &[f32]) -> Result<Vec<f64>> {
         bail!("a direction of {} dimensions meets rows of {d}", u.len());
     }
     with_values(&x.to_dtype(DType::F32)?, |x| {
-        Ok(x.par_chunks(d).map(|row| inner(u, row)).collect())
+        Ok(x.par_chunks(d).map(|row| vectorised!(inner(u, row))).collect())
     })
 }
 

@@ -1,6 +1,7 @@
 //! `act(gate) * up`: the gated unit of the feed-forward block (Shazeer 2020, arXiv 2002.05202).
 
 use super::clock::{clock, Op};
+use super::math::fill_rows;
 use super::{fused, like, math, rows_cols, values, with_all, Computed, Gradients};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Tensor};
 
@@ -18,7 +19,7 @@ struct Gated(Activation);
 
 impl Gated {
     fn forward(&self, gate: &[f32], up: &[f32], (n, d): (usize, usize)) -> Vec<f32> {
-        math::fill_rows(n, d, |span, chunk| {
+        fill_rows!(n, d, |span, chunk| {
             let rows = chunk.iter_mut().zip(gate[span.clone()].iter().zip(&up[span]));
             match self.0 {
                 Activation::Silu => rows.for_each(|(y, (g, u))| *y = math::silu(*g) * u),
@@ -44,7 +45,7 @@ impl CustomOp2 for Gated {
         let _clock = clock(Op::Elementwise);
         let (n, d) = gate.dims2()?;
         let (dgate, dup) = with_all([gate, up, grad], |[gate, up, grad]| {
-            let dgate = math::fill_rows(n, d, |span, chunk| {
+            let dgate = fill_rows!(n, d, |span, chunk| {
                 let (g, u) = (&gate[span.clone()], &up[span.clone()]);
                 let rows = chunk.iter_mut().zip(g.iter().zip(u).zip(&grad[span]));
                 match self.0 {

@@ -7,8 +7,9 @@
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
 use super::quantised::{Quantised, FEW};
-use super::{fused, like, math, rows_cols, values, with_all, with_values, Computed};
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Tensor};
+use super::simd::vectorised;
+use super::{bf16, fused, like, math, rows_cols, values, with_all, with_values, Computed};
+use candle_core::{bail, CpuStorage, CustomOp1, CustomOp3, Layout, Result, Storage, Tensor};
 use std::sync::Arc;
 
 struct Frozen {
@@ -21,29 +22,48 @@ struct Frozen {
 impl Frozen {
     /// `x W' + b` of `x (N, I)`.
     fn apply(&self, x: &[f32], n: usize) -> Result<Vec<f32>> {
-        let (o, i) = self.weight.dims2()?;
+        let (o, _) = self.weight.dims2()?;
         let mut y = match self.quantised.as_ref().filter(|_| n <= FEW) {
             Some(q) => q.product(x, n), // (N, O)
-            None => with_values(&self.weight, |w| {
-                Ok(product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0))
-                // (N, O)
-            })?,
+            None => times(x, n, &self.weight)?,
         };
         if let Some(b) = &self.bias {
             with_values(b, |b| {
-                y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row));
+                vectorised!(y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row)));
                 Ok(())
             })?;
         }
         Ok(y)
     }
+}
 
-    /// `g W` of `g (N, O)`.
-    fn back(&self, g: &[f32], n: usize) -> Result<Vec<f32>> {
-        let (o, i) = self.weight.dims2()?;
-        with_values(&self.weight, |w| {
-            Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0)) // (N, I)
-        })
+/// `x W'` of `x (n, I)` and a frozen `w (O, I)`, `(n, O)`: where w is in bf16 x is rounded to it too.
+pub(super) fn times(x: &[f32], n: usize, w: &Tensor) -> Result<Vec<f32>> {
+    let (o, i) = w.dims2()?;
+    match in_bf16(w, |w| bf16::product(x, w, (o, i)))? {
+        Some(y) => Ok(y),
+        None => {
+            with_values(w, |w| Ok(product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0)))
+        }
+    }
+}
+
+/// `g W` of `g (n, O)`, as [`times`]: `(n, I)`.
+pub(super) fn times_back(g: &[f32], n: usize, w: &Tensor) -> Result<Vec<f32>> {
+    let (o, i) = w.dims2()?;
+    match in_bf16(w, |w| bf16::back(g, w, (o, i)))? {
+        Some(dx) => Ok(dx),
+        None => with_values(w, |w| Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0))),
+    }
+}
+
+/// What `f` makes of a bf16 weight on the CPU; none of any other.
+fn in_bf16<R>(w: &Tensor, f: impl FnOnce(&[half::bf16]) -> R) -> Result<Option<R>> {
+    let (storage, layout) = w.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::BF16(w)), Some((from, to))) => Ok(Some(f(&w[from..to]))),
+        (Storage::Cpu(CpuStorage::BF16(_)), None) => bail!("a bf16 weight must be contiguous"),
+        _ => Ok(None),
     }
 }
 
@@ -62,7 +82,7 @@ impl CustomOp1 for Frozen {
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let _clock = clock(Op::LinearBackward);
         let n = x.dim(0)?;
-        like(with_values(grad, |g| self.back(g, n))?, x)
+        like(with_values(grad, |g| times_back(g, n, &self.weight))?, x)
     }
 }
 
@@ -108,7 +128,7 @@ impl CustomOp3 for Lora {
         let s = self.scale;
         let (dx, da, db) = with_all([x, a, b, grad], |[x, a, b, g]| {
             let gb = product((n, r, o), View::rows(g, o), View::rows(b, r), s); // (N, r)
-            let mut dx = self.base.back(g, n)?; // (N, I)
+            let mut dx = times_back(g, n, &self.base.weight)?; // (N, I)
             gemm_into((n, i, r), &mut dx, View::rows(&gb, r), View::rows(a, i), 1.0, true);
             let da = product((r, i, n), View::rows(&gb, r).t(), View::rows(x, i), 1.0); // (r, I)
             let h = product((n, r, i), View::rows(x, i), View::rows(a, i).t(), 1.0); // (N, r)

@@ -5,9 +5,10 @@
 //! `(softmax(z) - onehot(y)) W / n`, and is taken in the same block in which the loss is.
 
 use super::clock::{clock, Op};
-use super::matmul::{gemm_into, product, View};
+use super::linear::{times, times_back};
 use super::quantised::Quantised;
-use super::{fused, host, math, values, with_all, Computed};
+use super::simd::vectorised;
+use super::{fused, math, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -30,42 +31,41 @@ pub struct Head {
 type Losses = (Vec<f32>, Option<Vec<f32>>);
 
 impl Head {
+    /// Log-probability of token `t` given logits `z (V)`; with `grad`, z becomes the gradient of its negative.
+    #[inline(always)]
+    fn row(&self, z: &mut [f32], t: u32, grad: bool) -> f32 {
+        if let Some(c) = self.softcap {
+            z.iter_mut().for_each(|z| *z = c * math::tanh(*z / c));
+        }
+        let top = math::max(z);
+        let hit = z[t as usize];
+        let slopes = |c: f32| z.iter().map(|z| 1.0 - (z / c).powi(2)).collect();
+        let capped: Option<Vec<f32>> = self.softcap.filter(|_| grad).map(slopes);
+        // Sums in f64 by pieces: 49,152 terms in f32 would lose three digits.
+        let sum: f64 = z.chunks_mut(1024).map(|c| math::exp_sum(c, top) as f64).sum();
+        if grad {
+            let inv = (1.0 / sum) as f32;
+            z.iter_mut().for_each(|z| *z *= inv);
+            z[t as usize] -= 1.0;
+            if let Some(slopes) = capped {
+                z.iter_mut().zip(slopes).for_each(|(z, s)| *z *= s);
+            }
+        }
+        hit - top - sum.ln() as f32
+    }
+
     /// Log-probabilities of `h (m, D)`, one target a row, and their gradient if asked for, which is of `-sum(log p)` with respect to h.
-    fn block(&self, h: &[f32], targets: &[u32], w: &[f32], grad: bool) -> Losses {
+    fn block(&self, h: &[f32], targets: &[u32], grad: bool) -> Result<Losses> {
         let _clock = clock(Op::Head);
-        let (m, d) = (targets.len(), h.len() / targets.len());
-        let v = w.len() / d;
-        let mut z = product((m, v, d), View::rows(h, d), View::rows(w, d).t(), 1.0); // (m, V)
+        let (m, v) = (targets.len(), self.weight.dim(0)?);
+        let mut z = times(h, m, &self.weight)?; // (m, V)
         let log_probs = z
             .par_chunks_mut(v)
             .zip(targets)
-            .map(|(z, &t)| {
-                if let Some(c) = self.softcap {
-                    z.iter_mut().for_each(|z| *z = c * math::tanh(*z / c));
-                }
-                let top = math::max(z);
-                let hit = z[t as usize];
-                let slopes = |c: f32| z.iter().map(|z| 1.0 - (z / c).powi(2)).collect();
-                let capped: Option<Vec<f32>> = self.softcap.filter(|_| grad).map(slopes);
-                // Sums in f64 by pieces: 49,152 terms in f32 would lose three digits.
-                let sum: f64 = z.chunks_mut(1024).map(|c| math::exp_sum(c, top) as f64).sum();
-                if grad {
-                    let inv = (1.0 / sum) as f32;
-                    z.iter_mut().for_each(|z| *z *= inv);
-                    z[t as usize] -= 1.0;
-                    if let Some(slopes) = capped {
-                        z.iter_mut().zip(slopes).for_each(|(z, s)| *z *= s);
-                    }
-                }
-                hit - top - sum.ln() as f32
-            })
+            .map(|(z, &t)| vectorised!(self.row(z, t, grad)))
             .collect();
-        let grad = grad.then(|| {
-            let mut dh = vec![0f32; m * d];
-            gemm_into((m, d, v), &mut dh, View::rows(&z, v), View::rows(w, d), 1.0, false);
-            dh
-        });
-        (log_probs, grad)
+        let grad = grad.then(|| times_back(&z, m, &self.weight)).transpose()?;
+        Ok((log_probs, grad))
     }
 
     fn check(&self, rows: usize, targets: &[u32]) -> Result<()> {
@@ -87,9 +87,10 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
         return log_probs_twin(hidden, head, targets)?.to_vec1();
     }
     let d = hidden.dim(1)?;
-    with_all([hidden, &head.weight], |[h, w]| {
+    with_values(hidden, |h| {
         let blocks = h.chunks(BLOCK * d).zip(targets.chunks(BLOCK));
-        Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).0).collect())
+        let found = blocks.map(|(h, t)| Ok(head.block(h, t, false)?.0));
+        Ok(found.collect::<Result<Vec<_>>>()?.concat())
     })
 }
 
@@ -120,11 +121,9 @@ impl CustomOp1 for CrossEntropy {
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let (n, d) = super::rows_cols(l)?;
         let h = values(s, l)?;
-        let (ws, wl) = self.head.weight.storage_and_layout();
-        let w = host(&ws, wl)?;
         let (mut loss, mut dh) = (0f64, Vec::with_capacity(n * d));
         for (h, t) in h.chunks(BLOCK * d).zip(self.targets.chunks(BLOCK)) {
-            let (log_probs, grad) = self.head.block(h, t, w, true);
+            let (log_probs, grad) = self.head.block(h, t, true)?;
             loss -= log_probs.iter().map(|&p| p as f64).sum::<f64>();
             dh.extend(grad.unwrap_or_default().iter().map(|g| g / n as f32));
         }

@@ -4,10 +4,11 @@
 //! packed panels. Sums are kept short, dot products in lanes and panels by ending every [`SUM_BLOCK`]
 //! terms, because one f32 sum over a whole row of 1,536 loses accuracy that the outlier dimensions
 //! of the residual stream amplify. A value's arithmetic is the same whatever rows stand beside it
-//! and however many threads share the product. Machines without AVX2 use the gemm crate.
+//! and however many threads share the product. Without AVX2 all products go
+//! through panels.
 
-#[cfg(target_arch = "x86_64")]
-use super::microkernel::{ask_for, dots, dots_rows, pack, tile, Rows, Simd, Tile, DOTS};
+use super::microkernel::{ask_for, dots, dots_rows, pack, tile, Rows, Tile, DOTS};
+use super::simd::Simd;
 use super::Shared;
 use rayon::prelude::*;
 
@@ -21,7 +22,6 @@ pub(super) const MIN_DOTS: usize = 64;
 const CACHED: usize = 1 << 17;
 
 /// Values of w that stay in a core's nearest cache, beside a block of rows of a, while those pass by.
-#[cfg(target_arch = "x86_64")]
 const NEAR: usize = 9 << 9;
 
 /// Multiplications below which a product is not worth dividing.
@@ -124,16 +124,20 @@ const PANEL: usize = 32;
 /// # Safety
 /// As [`gemm_raw`].
 unsafe fn alone(p: Product) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = Simd::here() {
-        let dense = p.a.cs == 1 && p.b.rs == 1;
-        return if dense && p.dims.2 >= MIN_DOTS { by_dots(simd, p) } else { by_panels(simd, p) };
+    by(Simd::here(), p)
+}
+
+/// As [`alone`], by the kernels of `simd`.
+unsafe fn by(simd: Simd, p: Product) {
+    let dense = p.a.cs == 1 && p.b.rs == 1;
+    if dense && p.dims.2 >= MIN_DOTS && simd != Simd::Portable {
+        by_dots(simd, p)
+    } else {
+        by_panels(simd, p)
     }
-    by_library(p);
 }
 
 /// Dot products of the rows of a with the columns of b, both contiguous in k.
-#[cfg(target_arch = "x86_64")]
 unsafe fn by_dots(simd: Simd, p: Product) {
     let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     let high = dots_rows(simd);
@@ -166,7 +170,6 @@ unsafe fn by_dots(simd: Simd, p: Product) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 thread_local! {
     /// One packed panel.
     static PACKED: std::cell::RefCell<Vec<f32>> =
@@ -174,7 +177,6 @@ thread_local! {
 }
 
 /// Any product, through packed panels of b.
-#[cfg(target_arch = "x86_64")]
 unsafe fn by_panels(simd: Simd, p: Product) {
     let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     let cols = simd.cols();
@@ -227,7 +229,7 @@ unsafe fn by_panels(simd: Simd, p: Product) {
     });
 }
 
-/// The gemm crate, in blocks of [`SUM_BLOCK`] terms.
+/// The gemm crate, which ours are measured with, in blocks of [`SUM_BLOCK`] terms.
 unsafe fn by_library(p: Product) {
     let Product { dims: (m, n, k), dst, rs, a, b, alpha, add } = p;
     for from in (0..k.max(1)).step_by(SUM_BLOCK) {
@@ -322,27 +324,14 @@ mod tests {
         x.into_iter().map(|v| v / 1.5).collect()
     }
 
-    /// Every kernel that this machine can run, by name.
-    type Kernel = unsafe fn(Product);
+    type Kernel = unsafe fn(Simd, Product);
 
-    fn kernels() -> Vec<(&'static str, Kernel)> {
-        let mut all: Vec<(&str, Kernel)> = vec![("library", by_library), ("chosen", alone)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                all.push(("panels-512", |p| unsafe { by_panels(Simd::Avx512, p) }));
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(("panels-256", |p| unsafe { by_panels(Simd::Avx2, p) }));
-                all.push(("dots-256", |p| unsafe {
-                    match p.a.cs == 1 && p.b.rs == 1 {
-                        true => by_dots(Simd::Avx2, p),
-                        false => by_library(p),
-                    }
-                }));
-            }
-        }
-        all
+    /// Every kernel with every set of instructions that this machine has, by name.
+    fn kernels() -> impl Iterator<Item = (String, Simd, Kernel)> {
+        let all: [(&str, Kernel); 2] = [("panels", by_panels), ("dots", by_dots)];
+        let of = move |&simd: &Simd| all.map(|(n, k)| (format!("{n}, {}", simd.name()), simd, k));
+        let all = Simd::available().iter().flat_map(of);
+        all.filter(|k| k.1 != Simd::Portable || k.0.starts_with("panels"))
     }
 
     proptest! {
@@ -359,10 +348,12 @@ mod tests {
             // A wider destination: what lies beside the block must stay as it is.
             let rs = n + 3;
             let start = values(m * rs, seed + 2);
-            for (name, kernel) in kernels() {
+            let dense = !ta && tb;
+            for (name, simd, kernel) in kernels().filter(|k| dense || k.0.starts_with("panels")) {
                 let mut got = start.clone();
                 let dst = got.as_mut_ptr();
-                unsafe { kernel(Product { dims: (m, n, k), dst, rs, a, b, alpha: 0.5, add }) };
+                let p = Product { dims: (m, n, k), dst, rs, a, b, alpha: 0.5, add };
+                unsafe { kernel(simd, p) };
                 for i in 0..m {
                     for j in 0..rs {
                         let before = start[i * rs + j];
@@ -380,6 +371,31 @@ mod tests {
                         }
                         let off = (got[i * rs + j] as f64 - want).abs();
                         prop_assert!(off < 2e-5, "{}: {} off at ({}, {})", name, off, i, j);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_has_the_same_bits_in_any_block_that_is_computed() {
+        let (m, n) = (45, 70);
+        for k in [30, 333] {
+            let (av, bv) = (values(m * k, 1), values(k * n, 2));
+            let (a, b) = (View::rows(&av, k), View::rows(&bv, k).t());
+            for (name, simd, kernel) in kernels() {
+                let run = |(row, col): (usize, usize), (m, n): (usize, usize)| {
+                    let mut out = vec![0f32; m * n];
+                    let (a, b, dst) = (a.from(row, 0), b.from(0, col), out.as_mut_ptr());
+                    let p = Product { dims: (m, n, k), dst, rs: n, a, b, alpha: 1.0, add: false };
+                    unsafe { kernel(simd, p) };
+                    out
+                };
+                let whole = run((0, 0), (m, n));
+                for (from, size) in [((0, 0), (1, n)), ((17, 5), (20, 33)), ((44, 69), (1, 1))] {
+                    for (i, row) in run(from, size).chunks(size.1).enumerate() {
+                        let at = (from.0 + i) * n + from.1;
+                        assert_eq!(row, &whole[at..at + size.1], "{name}");
                     }
                 }
             }

@@ -2,52 +2,42 @@
 //!
 //! A tile of the output stays in vector registers while `k` runs; one row of a packed panel of b is
 //! loaded a step and every row of a is broadcast against it (Goto & van de Geijn 2008, Anatomy of
-//! high-performance matrix multiplication). Tiles are 14 x 32 with AVX-512 and 6 x 16 with AVX2, so
-//! that accumulators, one row of b and a broadcast fill the register file.
+//! high-performance matrix multiplication). Tiles are 14 x 32 with AVX-512, 6 x 16 with AVX2 and 6 x 8 in
+//! plain Rust, so that accumulators, one row of b and a broadcast fill the register file.
 //!
 //! Where both operands are contiguous in k, as inputs and weights of a linear map are, [`dots`]
-//! needs no packing: vectors run along k, and each output value is a sum of lanes. That is as fast
+//! needs no packing with AVX: vectors run along k, and each output value is a sum of lanes. That is as fast
 //! at a thousand rows, several times faster at a few, and more exact, since a lane adds k / 16
 //! terms. Neither kernel's arithmetic for one output value depends on the tile it falls in.
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(unused))]
+
+use super::simd::Simd;
+#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// Vector instructions of this machine that a kernel is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Simd {
-    Avx512,
-    Avx2,
-}
-
 impl Simd {
-    /// The widest that the machine has.
-    pub fn here() -> Option<Self> {
-        if is_x86_feature_detected!("avx512f") {
-            Some(Simd::Avx512)
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            Some(Simd::Avx2)
-        } else {
-            None
-        }
-    }
-
     /// Rows of the largest tile.
-    pub fn rows(self) -> usize {
+    pub(super) fn rows(self) -> usize {
         match self {
-            Simd::Avx512 => 14,
-            Simd::Avx2 => 6,
+            Simd::Portable | Simd::Avx2 => 6,
+            Simd::Avx512 | Simd::Bf16 | Simd::Amx => 14,
         }
     }
 
     /// Columns of a tile, which is the width of a packed panel.
-    pub fn cols(self) -> usize {
+    pub(super) fn cols(self) -> usize {
         match self {
-            Simd::Avx512 => 32,
+            Simd::Portable => PORTABLE_COLS,
             Simd::Avx2 => 16,
+            Simd::Avx512 | Simd::Bf16 | Simd::Amx => 32,
         }
     }
 }
+
+/// Columns of a tile in plain Rust.
+const PORTABLE_COLS: usize = 8;
 
 /// Operands of a tile of `rows` x [`Simd::cols`].
 #[derive(Clone, Copy)]
@@ -80,12 +70,44 @@ macro_rules! by_height {
 /// and no other thread may touch that part of c meanwhile.
 pub(super) unsafe fn tile(simd: Simd, rows: usize, t: Tile) {
     match simd {
-        Simd::Avx512 => by_height!(rows, tile_avx512, t, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 | Simd::Bf16 | Simd::Amx => {
+            by_height!(rows, tile_avx512, t, 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+        }
+        #[cfg(target_arch = "x86_64")]
         Simd::Avx2 => by_height!(rows, tile_avx2, t, 1 2 3 4 5 6),
+        _ => by_height!(rows, tile_portable, t, 1 2 3 4 5 6),
+    }
+}
+
+/// `a b + c`, in one step where every machine of the target can.
+#[inline(always)]
+fn fma(a: f32, b: f32, c: f32) -> f32 {
+    match cfg!(target_arch = "aarch64") {
+        true => a.mul_add(b, c),
+        false => a * b + c,
+    }
+}
+
+unsafe fn tile_portable<const R: usize>(t: Tile) {
+    let mut sums = [[0f32; PORTABLE_COLS]; R];
+    for step in 0..t.k {
+        let b = t.b.add(step * PORTABLE_COLS).cast::<[f32; PORTABLE_COLS]>().read();
+        for (i, row) in sums.iter_mut().enumerate() {
+            let v = *t.a.add(i * t.a_rs + step * t.a_cs);
+            row.iter_mut().zip(b).for_each(|(s, b)| *s = fma(v, b, *s));
+        }
+    }
+    for (i, row) in sums.into_iter().enumerate() {
+        for (j, s) in row.into_iter().enumerate() {
+            let to = t.c.add(i * t.c_rs + j);
+            *to = if t.add { t.alpha * s + *to } else { t.alpha * s };
+        }
     }
 }
 
 /// A kernel of [`tile`] for vectors of so many lanes, in the words of one instruction set.
+#[cfg(target_arch = "x86_64")]
 macro_rules! tile_kernel {
     ($name:ident, $features:literal, $lanes:literal, $zero:ident, $load:ident, $all:ident, $fma:ident, $mul:ident, $store:ident) => {
         #[target_feature(enable = $features)]
@@ -114,6 +136,7 @@ macro_rules! tile_kernel {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
 tile_kernel!(
     tile_avx512,
     "avx512f",
@@ -125,6 +148,7 @@ tile_kernel!(
     _mm512_mul_ps,
     _mm512_storeu_ps
 );
+#[cfg(target_arch = "x86_64")]
 tile_kernel!(
     tile_avx2,
     "avx2,fma",
@@ -143,6 +167,7 @@ tile_kernel!(
 /// # Safety
 /// The rows must lie within one allocation.
 pub(super) unsafe fn ask_for(terms: Range<usize>, width: usize, b: *const f32, rs: usize) {
+    #[cfg(target_arch = "x86_64")]
     for t in terms {
         for x in (0..width).step_by(16) {
             _mm_prefetch::<_MM_HINT_T1>(b.add(t * rs + x).cast());
@@ -171,10 +196,11 @@ pub(super) unsafe fn pack(
         return;
     }
     let (k4, w4) = match rs {
-        1 => (k / 4 * 4, width / 4 * 4),
+        1 if cfg!(target_arch = "x86_64") => (k / 4 * 4, width / 4 * 4),
         _ => (0, 0),
     };
     // Columns that are contiguous in k are transposed by 4 x 4 blocks.
+    #[cfg(target_arch = "x86_64")]
     for j in (0..w4).step_by(4) {
         let from: [*const f32; 4] = std::array::from_fn(|i| b.add((j + i) * cs));
         for t in (0..k4).step_by(4) {
@@ -211,8 +237,8 @@ pub(super) struct Rows {
 /// Rows of a that [`dots`] takes at once.
 pub(super) fn dots_rows(simd: Simd) -> usize {
     match simd {
-        Simd::Avx512 => 6,
-        Simd::Avx2 => 2,
+        Simd::Portable | Simd::Avx2 => 2,
+        Simd::Avx512 | Simd::Bf16 | Simd::Amx => 6,
     }
 }
 
@@ -231,18 +257,24 @@ pub(super) unsafe fn dots(simd: Simd, n: usize, r: Rows, mut to: impl FnMut(usiz
         };
     }
     match simd {
-        Simd::Avx512 => emit!(dots_avx512, 1 2 3 4 5 6),
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 | Simd::Bf16 | Simd::Amx => emit!(dots_avx512, 1 2 3 4 5 6),
+        #[cfg(target_arch = "x86_64")]
         Simd::Avx2 => emit!(dots_avx2, 1 2),
+        _ => unreachable!("plain Rust has no such kernel"),
     }
 }
 
 /// Terms of a lane after which lanes are added up and their sum is carried on in f64: with AVX-512
 /// a row of 576 is one part, since the units wait while lanes are added up.
+#[cfg(target_arch = "x86_64")]
 const LANE_TERMS_512: usize = 36;
 
 /// As [`LANE_TERMS_512`], of the narrower lanes, each of which has more terms of a row.
+#[cfg(target_arch = "x86_64")]
 const LANE_TERMS_256: usize = 24;
 
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
@@ -290,6 +322,7 @@ unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
 }
 
 /// Sums of the lanes of four vectors.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn lanes_512([a, b, c, d]: [__m512; DOTS]) -> __m128 {
     let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
@@ -305,6 +338,7 @@ unsafe fn lanes_512([a, b, c, d]: [__m512; DOTS]) -> __m128 {
     _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves))
 }
 
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn rounded(total: __m256d) -> [f32; DOTS] {
     let mut out = [0f32; DOTS];
@@ -312,6 +346,7 @@ unsafe fn rounded(total: __m256d) -> [f32; DOTS] {
     out
 }
 
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
     let mut totals = [_mm256_setzero_pd(); R];
@@ -344,6 +379,7 @@ unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
 }
 
 /// Sums of the lanes of four vectors.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn lanes_256([a, b, c, d]: [__m256; DOTS]) -> __m128 {
     let ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));

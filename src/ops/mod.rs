@@ -5,10 +5,12 @@
 //! other device or type the twin, composed of plain differentiable candle operations, takes over.
 //! The tests hold values and gradients of the two against each other.
 //!
-//! The kernels are parallel over rows or (segment, head) through rayon. Frozen weights are captured
+//! The kernels are parallel over rows or (segment, head) through rayon, and written for several sets of
+//! vector instructions, of which one is chosen when the program runs ([`simd`]). Frozen weights are captured
 //! by an operation rather than passed as arguments, so backward never computes their gradient.
 
 pub mod attention;
+pub(crate) mod bf16;
 pub mod clock;
 pub mod edit;
 pub mod gated;
@@ -16,12 +18,12 @@ pub mod linear;
 pub mod loss;
 pub mod math;
 pub mod matmul;
-#[cfg(target_arch = "x86_64")]
 mod microkernel;
 pub mod norm;
 pub mod quantised;
 pub mod residual;
 pub mod rope;
+pub mod simd;
 
 use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
 

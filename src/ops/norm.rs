@@ -5,6 +5,7 @@
 //! groups (heads) that are normalised apart, as query and key norms need.
 
 use super::clock::{clock, Op};
+use super::math::fill_rows;
 use super::{fused, like, math, rows_cols, values, with_all, Computed};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor};
 
@@ -13,6 +14,7 @@ struct RmsNorm {
     eps: f64,
 }
 
+#[inline(always)]
 fn inverse_rms(x: &[f32], eps: f64) -> f32 {
     let mut sum = 0f64;
     for c in x.chunks(64) {
@@ -31,7 +33,7 @@ impl CustomOp1 for RmsNorm {
         let (n, d) = rows_cols(l)?;
         let x = values(s, l)?;
         let g = self.weight.len();
-        let out = math::fill_rows(n, d, |span, chunk| {
+        let out = fill_rows!(n, d, |span, chunk| {
             for (y, x) in chunk.chunks_mut(g).zip(x[span].chunks(g)) {
                 let inv = inverse_rms(x, self.eps);
                 for ((y, x), w) in y.iter_mut().zip(x).zip(&self.weight) {
@@ -48,7 +50,7 @@ impl CustomOp1 for RmsNorm {
         let g = self.weight.len();
         // dx = inv * (w g - x * inv^2 * mean(w g x))
         let dx = with_all([x, grad], |[x, dy]| {
-            Ok(math::fill_rows(n, d, |span, chunk| {
+            Ok(fill_rows!(n, d, |span, chunk| {
                 let rows = x[span.clone()].chunks(g).zip(dy[span].chunks(g));
                 for (dx, (x, dy)) in chunk.chunks_mut(g).zip(rows) {
                     let inv = inverse_rms(x, self.eps);

@@ -135,7 +135,8 @@ impl Quantised {
 
 #[cfg(target_arch = "x86_64")]
 mod kernel {
-    use super::super::microkernel::{dots, dots_rows, Rows, Simd, DOTS};
+    use super::super::microkernel::{dots, dots_rows, Rows, DOTS};
+    use super::super::simd::Simd;
     use super::super::Shared;
     use super::{Kind, Quantised, BLOCK};
     use rayon::prelude::*;
@@ -143,17 +144,13 @@ mod kernel {
 
     /// Whether this machine can run them.
     pub fn here() -> bool {
-        is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("f16c")
-            && Simd::here().is_some()
+        Simd::here() >= Simd::Avx2
     }
 
     pub fn product(w: &Quantised, x: &[f32], n: usize) -> Vec<f32> {
         let (o, k) = (w.rows, w.width);
         assert_eq!(x.len(), n * k);
-        let Some(simd) = Simd::here().filter(|_| here()) else {
-            unreachable!("built only where the kernels run");
-        };
+        let simd = Simd::here();
         let mut y = vec![0f32; n * o];
         let out = Shared(y.as_mut_ptr());
         let part = o.div_ceil(rayon::current_num_threads()).next_multiple_of(DOTS);

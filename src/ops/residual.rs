@@ -1,7 +1,8 @@
 //! Sum of two `(N, D)` tensors, parallel over rows: every write to the residual stream.
 
 use super::clock::{clock, Op};
-use super::{fused, math, rows_cols, values, Computed, Gradients};
+use super::math::fill_rows;
+use super::{fused, rows_cols, values, Computed, Gradients};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Tensor};
 
 struct Add;
@@ -15,7 +16,7 @@ impl CustomOp2 for Add {
         let _clock = clock(Op::Residual);
         let (n, d) = rows_cols(l1)?;
         let (a, b) = (values(s1, l1)?, values(s2, l2)?);
-        let out = math::fill_rows(n, d, |span, chunk| {
+        let out = fill_rows!(n, d, |span, chunk| {
             for ((y, a), b) in chunk.iter_mut().zip(&a[span.clone()]).zip(&b[span]) {
                 *y = a + b;
             }

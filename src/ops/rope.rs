@@ -4,7 +4,8 @@
 //! rotation by the opposite angle. Angles are taken in f64 and rounded once.
 
 use super::clock::{clock, Op};
-use super::{fused, like, math, rows_cols, values, with_values, Computed};
+use super::math::fill_rows;
+use super::{fused, like, rows_cols, values, with_values, Computed};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Tensor};
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Rope {
     fn rotate(&self, x: &[f32], n: usize, d: usize) -> Vec<f32> {
         let h = self.angles.half;
         let sign = if self.inverse { -1.0 } else { 1.0 };
-        math::fill_rows(n, d, |span, chunk| {
+        fill_rows!(n, d, |span, chunk| {
             for (row, y) in (span.start / d..).zip(chunk.chunks_mut(d)) {
                 let own = row * h..(row + 1) * h;
                 let (cos, sin) = (&self.angles.cos[own.clone()], &self.angles.sin[own]);

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::error::{from_io, Result, StoreError};
 use super::hardware::Hardware;
 use super::{atomic, digest, time};
+use crate::ops::simd::Simd;
 
 /// Name of the record in a run folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -77,6 +78,7 @@ impl Manifest {
                 ("residuum".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("commit".to_owned(), env!("RESIDUUM_COMMIT").to_owned()),
                 ("hdf5".to_owned(), hdf5_version()),
+                ("kernels".to_owned(), Simd::here().name().to_owned()),
             ]),
             git: std::env::current_dir().ok().and_then(|d| git_commit(&d)),
             hardware: Hardware::probe(),

@@ -8,7 +8,7 @@ use super::marker::Marker;
 use super::models;
 use super::stage::Stage;
 use super::{Result, StudyError};
-use crate::model::{resolve, warning, Model};
+use crate::model::{resolve, Model};
 use crate::store::manifest::StageRecord;
 use crate::store::{time, Manifest, StoreError};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub fn begun(
         let file = u.file.to_string_lossy().into_owned();
         manifest.inputs.insert(file, u.sha256.clone());
     }
-    manifest.warnings = warning::texts(&model.warnings);
+    manifest.warnings = model.doubts();
     Ok(manifest)
 }
 

@@ -18,7 +18,9 @@ use super::record;
 use super::renders::Rendered;
 use super::stage::{Stage, Work};
 use super::{Result, StudyError};
-use crate::model::Model;
+use crate::analysis::texts::neutral_tokens;
+use crate::model::agreement::TEXTS;
+use crate::model::{Model, Packed};
 use crate::speed::Rates;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
 use crate::store::{atomic, Manifest};
@@ -109,6 +111,9 @@ fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<()> {
     for sub in FOLDERS {
         make(&layout.at(sub))?;
     }
+    // What a model in bf16 is compared with f32 on, whichever stages run.
+    let texts = &study.shift_texts[..study.shift_texts.len().min(TEXTS)];
+    model.decoder.note(&Packed::of(&neutral_tokens(&model.tokenizer, texts, None)?));
     Ok(())
 }
 

@@ -9,7 +9,6 @@ use super::files::Digests;
 use super::layout::Layout;
 use super::models::Models;
 use super::Result;
-use crate::model::warning;
 use crate::store::{digest, RootAttrs};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -111,11 +110,12 @@ impl Work<'_, '_> {
         let model = self.models.base;
         let mut config = config.unwrap_or_else(|| self.record.clone());
         config["tokenizer"] = model.tokenizer.record();
+        config["numbers"] = model.numbers();
         let mut a = RootAttrs::new(self.command, config, self.seed);
         a.model_id = model.id.clone();
         a.model_sha256 = model.sha256.clone();
         a.chat_template_sha256 = model.template_sha256().unwrap_or_default();
-        a.warnings = warning::texts(&model.warnings);
+        a.warnings = model.doubts();
         a
     }
 }
