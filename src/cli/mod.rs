@@ -36,7 +36,7 @@ mod vectors;
 
 pub use console::Console;
 
-use crate::model::{Place, Placement};
+use crate::model::{Held, Place, Placement};
 use crate::record;
 use crate::store::Frame;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -87,6 +87,10 @@ pub struct Global {
     /// Numbers that models compute in on a GPU
     #[arg(long, global = true, value_enum, default_value_t = Numbers::F32)]
     pub dtype: Numbers,
+    /// How weights are held on a CPU: f32 (decoded when loaded), stored (as the file has them, decoded as
+    /// they are read, to the same bits), or auto: f32 up to 1 GB of it
+    #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
+    pub weights: Held,
 }
 
 /// Types of a model's numbers.
@@ -132,7 +136,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     if bf16 && cli.global.device == Place::Cpu {
         anyhow::bail!("--dtype bf16 is for a GPU; a CPU is slower in it than in f32");
     }
-    let placement = Placement::new(cli.global.device, bf16);
+    let mut placement = Placement::new(cli.global.device, bf16);
+    if cli.global.device == Place::Cpu {
+        placement.held = cli.global.weights;
+    }
     let out = Console::new(cli.global.json, cli.global.quiet, placement);
     if !cli.global.profile {
         return dispatch(cli.command, &out);

@@ -5,12 +5,11 @@
 //! `(softmax(z) - onehot(y)) W / n`, and is taken in the same block in which the loss is.
 
 use super::clock::{clock, Op};
-use super::matmul::{gemm_into, product, View};
-use super::quantised::Quantised;
-use super::{fused, host, math, values, with_all, Computed};
+use super::weight::Weight;
+use super::{fused, math, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Rows whose logits are held at once; the head is read once a block.
 const BLOCK: usize = 128;
@@ -19,9 +18,7 @@ const BLOCK: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Head {
     /// `(V, D)`.
-    pub weight: Tensor,
-    /// What the weight was decoded from, if it was.
-    pub quantised: Option<Arc<Quantised>>,
+    pub weight: Weight,
     /// c of `c tanh(z / c)`.
     pub softcap: Option<f32>,
 }
@@ -31,11 +28,10 @@ type Losses = (Vec<f32>, Option<Vec<f32>>);
 
 impl Head {
     /// Log-probabilities of `h (m, D)`, one target a row, and their gradient if asked for, which is of `-sum(log p)` with respect to h.
-    fn block(&self, h: &[f32], targets: &[u32], w: &[f32], grad: bool) -> Losses {
+    fn block(&self, h: &[f32], targets: &[u32], grad: bool) -> Result<Losses> {
         let _clock = clock(Op::Head);
-        let (m, d) = (targets.len(), h.len() / targets.len());
-        let v = w.len() / d;
-        let mut z = product((m, v, d), View::rows(h, d), View::rows(w, d).t(), 1.0); // (m, V)
+        let (m, (v, _)) = (targets.len(), self.weight.dims2()?);
+        let mut z = self.weight.product(h, m)?; // (m, V)
         let log_probs = z
             .par_chunks_mut(v)
             .zip(targets)
@@ -60,16 +56,12 @@ impl Head {
                 hit - top - sum.ln() as f32
             })
             .collect();
-        let grad = grad.then(|| {
-            let mut dh = vec![0f32; m * d];
-            gemm_into((m, d, v), &mut dh, View::rows(&z, v), View::rows(w, d), 1.0, false);
-            dh
-        });
-        (log_probs, grad)
+        let grad = grad.then(|| self.weight.back(&z, m)).transpose()?;
+        Ok((log_probs, grad))
     }
 
     fn check(&self, rows: usize, targets: &[u32]) -> Result<()> {
-        let v = self.weight.dim(0)?;
+        let (v, _) = self.weight.dims2()?;
         if rows != targets.len() || rows == 0 {
             bail!("{rows} hidden rows for {} target tokens", targets.len());
         }
@@ -87,15 +79,16 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
         return log_probs_twin(hidden, head, targets)?.to_vec1();
     }
     let d = hidden.dim(1)?;
-    with_all([hidden, &head.weight], |[h, w]| {
+    with_values(hidden, |h| {
         let blocks = h.chunks(BLOCK * d).zip(targets.chunks(BLOCK));
-        Ok(blocks.flat_map(|(h, t)| head.block(h, t, w, false).0).collect())
+        let found = blocks.map(|(h, t)| Ok(head.block(h, t, false)?.0));
+        Ok(found.collect::<Result<Vec<_>>>()?.concat())
     })
 }
 
 /// The composed, differentiable twin of [`log_probs`] -> `(n)`.
 pub fn log_probs_twin(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Tensor> {
-    let mut z = hidden.matmul(&head.weight.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
+    let mut z = hidden.matmul(&head.weight.tensor()?.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
     if let Some(c) = head.softcap {
         z = ((z / c as f64)?.tanh()? * c as f64)?;
     }
@@ -120,11 +113,9 @@ impl CustomOp1 for CrossEntropy {
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Computed {
         let (n, d) = super::rows_cols(l)?;
         let h = values(s, l)?;
-        let (ws, wl) = self.head.weight.storage_and_layout();
-        let w = host(&ws, wl)?;
         let (mut loss, mut dh) = (0f64, Vec::with_capacity(n * d));
         for (h, t) in h.chunks(BLOCK * d).zip(self.targets.chunks(BLOCK)) {
-            let (log_probs, grad) = self.head.block(h, t, w, true);
+            let (log_probs, grad) = self.head.block(h, t, true)?;
             loss -= log_probs.iter().map(|&p| p as f64).sum::<f64>();
             dh.extend(grad.unwrap_or_default().iter().map(|g| g / n as f32));
         }
@@ -167,7 +158,7 @@ mod tests {
     fn loss_and_its_twin_agree_in_value_and_gradient() {
         for softcap in [None, Some(1.5)] {
             let (h, w) = (random(1, 130, 12), random(2, 50, 12));
-            let head = Head { quantised: None, weight: w.as_tensor().clone(), softcap };
+            let head = Head { weight: w.as_tensor().clone().into(), softcap };
             let targets: Vec<u32> = (0..130).map(|i| (i * 7 % 50) as u32).collect();
             let a = cross_entropy(&h, &head, &targets).unwrap();
             let lp = log_probs_twin(&h, &head, &targets).unwrap();

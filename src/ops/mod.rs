@@ -9,6 +9,7 @@
 //! by an operation rather than passed as arguments, so backward never computes their gradient.
 
 pub mod attention;
+pub mod blocks;
 pub mod clock;
 pub mod edit;
 pub mod gated;
@@ -19,9 +20,10 @@ pub mod matmul;
 #[cfg(target_arch = "x86_64")]
 mod microkernel;
 pub mod norm;
-pub mod quantised;
 pub mod residual;
 pub mod rope;
+pub mod stored;
+pub mod weight;
 
 use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
 
