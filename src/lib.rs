@@ -130,7 +130,7 @@ pub mod study;
 // Models and texts.
 pub use materials::{Concept, NeutralText, Pair, Preference};
 pub use model::config::Config;
-pub use model::{Adapter, Decoder, Loading, Message, Model, ModelError, Place, Placement};
+pub use model::{Adapter, Decoder, Held, Loading, Message, Model, ModelError, Place, Placement};
 pub use model::{Bos, Role, TextOptions, Tokenizer, Tokens};
 
 // Activations, and what is done to them.

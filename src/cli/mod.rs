@@ -36,7 +36,7 @@ mod vectors;
 
 pub use console::Console;
 
-use crate::model::{Place, Placement};
+use crate::model::{Held, Place, Placement};
 use crate::ops::simd::Simd;
 use crate::record;
 use crate::store::Frame;
@@ -88,6 +88,10 @@ pub struct Global {
     /// Numbers that models compute in; bf16 on a CPU is that of products, the rest stays in f32
     #[arg(long, global = true, value_enum, default_value_t = Numbers::F32)]
     pub dtype: Numbers,
+    /// How weights are held on a CPU: f32 (decoded when loaded), stored (as the file has them, decoded as
+    /// they are read, to the same bits), or auto: f32 up to 1 GB of it
+    #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
+    pub weights: Held,
 }
 
 /// Types of a model's numbers.
@@ -134,7 +138,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     if bf16 && cli.global.device == Place::Cpu {
         Simd::bf16().map_err(anyhow::Error::msg)?;
     }
-    let placement = Placement::new(cli.global.device, bf16);
+    let mut placement = Placement::new(cli.global.device, bf16);
+    if cli.global.device == Place::Cpu {
+        placement.held = cli.global.weights;
+    }
     let out = Console::new(cli.global.json, cli.global.quiet, placement);
     if !cli.global.profile {
         return dispatch(cli.command, &out);

@@ -120,12 +120,20 @@ fn check(name: &str, out: &Console) -> Result<()> {
         (c.layers, c.hidden, c.intermediate, c.vocab, c.context);
     let (heads, kv_heads, head_dim) = (c.heads, c.kv_heads, c.head_dim);
     let (template, problem) = (model.template_sha256(), model.tokenizer.template_problem());
+    let (held, stored) = (model.decoder.footprint(), model.decoder.is_stored());
+    let encodings = model.decoder.encodings();
+    let weights = match stored {
+        true => format!("as stored ({}), {:.2} GB", encodings.join(", "), held.mapped as f64 / 1e9),
+        false => format!("in f32, {:.2} GB", held.memory as f64 / 1e9),
+    };
     let (path, sha256) = (path.display(), &model.sha256);
     let json = json!({
         "name": name, "path": path.to_string(), "sha256": sha256, "pinned": entry.is_some(),
         "blocks": blocks, "hidden": hidden, "heads": heads, "kv_heads": kv_heads,
         "head_dim": head_dim, "intermediate": feed_forward, "vocabulary": vocabulary,
         "context": context, "rope_theta": c.rope_theta, "tied_embeddings": c.tied,
+        "weights": {"stored": stored, "encodings": encodings, "memory_bytes": held.memory,
+            "mapped_bytes": held.mapped},
         "chat_template_sha256": template, "chat_template_problem": problem,
         "tokenizer": model.tokenizer.record(), "warnings": warnings,
     });
@@ -148,6 +156,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
          feed-forward  {feed_forward}\n\
          vocabulary    {vocabulary}\n\
          context       {context}\n\
+         weights       {weights}\n\
          template      {chat}"
     );
     for warning in &warnings {

@@ -137,7 +137,12 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
         let model = load_model(&study, &place.out, console).context(
             "the study cannot be checked against its model; --no-model checks the manifest and its files only",
         )?;
-        held = Some(run::check(&study, &model, &Layout::new(&place.out), Rates::TYPICAL)?);
+        held = Some(run::check(
+            &study,
+            &model,
+            &Layout::new(&place.out),
+            Rates::typical(&model.decoder),
+        )?);
     }
     let conditions: Vec<&str> = study.conditions.iter().map(|c| c.name.as_str()).collect();
     let (rendered, price) = held.unzip();
@@ -199,7 +204,7 @@ fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
 fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
     let (layout, digests) = (Layout::new(&place.out), Digests::default());
-    let stages = plan(&study, &model, &layout, &digests, Rates::TYPICAL)?;
+    let stages = plan(&study, &model, &layout, &digests, Rates::typical(&model.decoder))?;
     let left = Left::of(&layout, &stages)?;
     if !dry_run {
         left.remove(&layout)?;
@@ -236,7 +241,8 @@ fn show(
 ) -> Result<()> {
     let (study, model) = load(place, console)?;
     let power = Frame::of(&from.map_or(Ok(Vec::new()), |from| powers(&study, from))?);
-    let (mut rates, mut basis) = (Rates::TYPICAL, "at the pace of a 2-core machine");
+    let (mut rates, mut basis) =
+        (Rates::typical(&model.decoder), "at the pace of a 2-core machine");
     if seconds > 0.0 {
         console.log("measuring this machine");
         rates = measure(&model.decoder, seconds)?;

@@ -2,7 +2,8 @@
 //!
 //! `adapter_config.json` and `adapter_model.safetensors` as PEFT saves them. The file is held
 //! against what the configuration declares ([`super::adapter_config`], [`super::adapter_keys`]). For
-//! reading runs the branch is merged, `W + s B A`, into new tensors; for training it stays a branch.
+//! reading runs the branch is merged, `W + s B A`, into new tensors, unless weights are held as their file
+//! stores them; for training it stays a branch.
 
 use super::adapter_config::{scale, AdapterConfig};
 use super::adapter_keys::{factors, Form};
@@ -11,6 +12,7 @@ pub use super::adapter_targets::Target;
 use super::decoder::{Branch, Decoder, LINEARS};
 use super::error::{ModelError, Result};
 use super::weights::{as_safetensors, map_file, safetensors};
+use crate::ops::weight::Weight;
 use crate::store::atomic;
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
@@ -143,22 +145,17 @@ fn refuse_pickle(folder: &Path, file: &Path) -> Result<()> {
 }
 
 impl Decoder {
-    /// A decoder with the adapter folded into its weights; unadapted tensors are shared.
+    /// A decoder with the adapter folded into its weights, or beside those that are held as stored;
+    /// unadapted ones are shared.
     pub fn merged(&self, adapter: &Adapter) -> Result<Self> {
         use rayon::prelude::*;
         let scale = adapter.scale();
-        let merged: Vec<(Target, Tensor)> = adapter
+        let merged: Vec<(Target, Weight)> = adapter
             .factors
             .par_iter()
             .map(|(&target, (a, b))| {
-                let w = &self.linear(target.0, target.1).weight;
-                let delta = (b.matmul(a)? * scale as f64)?;
-                if !delta.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?.is_finite() {
-                    return Err(ModelError::AdapterNotFinite(module(target)));
-                }
-                // Rounded once: a change may be smaller than what bf16 tells apart.
-                let sum = (w.to_dtype(DType::F32)? + delta.to_device(w.device())?)?;
-                Ok((target, sum.to_dtype(w.dtype())?))
+                let w = self.linear(target.0, target.1).weight.plus((a, b), scale)?;
+                Ok((target, w.ok_or_else(|| ModelError::AdapterNotFinite(module(target)))?))
             })
             .collect::<Result<_>>()?;
         let mut out = self.clone();

@@ -17,9 +17,9 @@ use crate::ops::gated::gated;
 use crate::ops::linear;
 use crate::ops::loss::Head;
 use crate::ops::norm::rms_norm;
-use crate::ops::quantised::Quantised;
 use crate::ops::residual::add;
 use crate::ops::rope::{rope, Angles, Frequencies};
+use crate::ops::weight::Weight;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -49,9 +49,7 @@ pub struct Branch {
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// `(O, I)`.
-    pub weight: Tensor,
-    /// What the weight was decoded from, if it was.
-    pub quantised: Option<Arc<Quantised>>,
+    pub weight: Weight,
     /// `(O)`.
     pub bias: Option<Tensor>,
     /// Low-rank change beside it, not folded in.
@@ -63,7 +61,7 @@ impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let bias = self.bias.as_ref();
         Ok(match &self.branch {
-            None => linear::decoded(x, &self.weight, self.quantised.as_ref(), bias)?,
+            None => linear::frozen(x, &self.weight, bias)?,
             Some(b) => linear::lora(x, &self.weight, bias, (&b.a, &b.b), b.scale)?,
         })
     }
@@ -118,7 +116,7 @@ pub struct Agreement {
 pub struct Decoder {
     /// The model's shape and options.
     pub config: Arc<Config>,
-    pub(crate) embed: Tensor,
+    pub(crate) embed: Weight,
     pub(crate) blocks: Vec<Block>,
     pub(crate) final_norm: Tensor,
     pub(crate) head: Head,
@@ -134,8 +132,7 @@ impl Decoder {
         let (d, h) = (c.hidden, c.head_dim);
         let wide = || candle_core::Error::Msg("its sizes multiply beyond any memory".into());
         let shapes = c.maps().ok_or_else(wide)?;
-        let of_embed = w.quantised("model.embed_tokens.weight");
-        let embed = w.take("model.embed_tokens.weight", &[c.vocab, d])?;
+        let embed = w.matrix("model.embed_tokens.weight", (c.vocab, d))?;
         let mut blocks = Vec::with_capacity(c.layers);
         for l in 0..c.layers {
             let at = format!("model.layers.{l}");
@@ -144,15 +141,14 @@ impl Decoder {
                 let name = format!("{at}.{}", module_path(i));
                 let (bias, weight) = (format!("{name}.bias"), format!("{name}.weight"));
                 linears.push(Linear {
-                    quantised: w.quantised(&weight),
-                    weight: w.take(&weight, &[*o, *n])?,
-                    bias: w.has(&bias).then(|| w.take(&bias, &[*o])).transpose()?,
+                    weight: w.matrix(&weight, (*o, *n))?,
+                    bias: w.has(&bias).then(|| w.vector(&bias, *o)).transpose()?,
                     branch: None,
                 });
             }
             let linears = <[Linear; 7]>::try_from(linears)
                 .map_err(|_| candle_core::Error::Msg("a block has seven linear maps".into()))?;
-            let mut norm = |name: &str, width| w.take(&format!("{at}.{name}.weight"), &[width]);
+            let mut norm = |name: &str, width| w.vector(&format!("{at}.{name}.weight"), width);
             let mut pair = |there, [first, second]: [&str; 2], width| -> Result<Option<_>> {
                 Ok(if there { Some((norm(first, width)?, norm(second, width)?)) } else { None })
             };
@@ -168,15 +164,15 @@ impl Decoder {
                 linears,
             });
         }
-        let (of_head, head) = match c.tied {
-            true => (of_embed, embed.clone()),
-            false => (w.quantised("lm_head.weight"), w.take("lm_head.weight", &[c.vocab, d])?),
+        let head = match c.tied {
+            true => embed.clone(),
+            false => w.matrix("lm_head.weight", (c.vocab, d))?,
         };
         Ok(Decoder {
             embed,
             blocks,
-            final_norm: w.take("model.norm.weight", &[d])?,
-            head: Head { weight: head, quantised: of_head, softcap: c.logit_softcap },
+            final_norm: w.vector("model.norm.weight", d)?,
+            head: Head { weight: head, softcap: c.logit_softcap },
             frequencies: Arc::new(c.frequencies()),
             config: Arc::new(config),
             reference: None,
@@ -294,8 +290,7 @@ impl Decoder {
         places: &Places,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
-        let ids = Tensor::new(tokens, &Device::Cpu)?.to_device(self.embed.device())?;
-        let mut x = self.embed.index_select(&ids, 0)?;
+        let mut x = self.embed.rows(tokens)?;
         if let Some(scale) = self.config.embed_scale {
             x = (x * scale)?;
         }
@@ -340,8 +335,7 @@ impl Decoder {
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let n = self.normalized(x, rows, places, hooks)?;
-        let head = &self.head;
-        let z = linear::decoded(&n, &head.weight, head.quantised.as_ref(), None)?;
+        let z = linear::frozen(&n, &self.head.weight, None)?;
         Ok(match self.head.softcap {
             Some(c) => ((z / c as f64)?.tanh()? * c as f64)?,
             None => z,

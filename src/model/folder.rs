@@ -9,6 +9,7 @@ use super::decoder::{module_path, Block, Decoder};
 use super::error::{ModelError, Result};
 use super::load::Model;
 use super::weights::as_safetensors;
+use crate::ops::weight::Weight;
 use crate::store::atomic;
 use candle_core::Tensor;
 use serde_json::{json, Value};
@@ -53,7 +54,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
     put("tokenizer_config.json", &text(&tokenizer(model)))?;
 
     let tensors = named(&model.decoder)?;
-    let mut shards: Vec<Vec<&(String, Tensor)>> = vec![Vec::new()];
+    let mut shards: Vec<Vec<&(String, Weight)>> = vec![Vec::new()];
     let mut held = 0;
     for t in &tensors {
         let bytes = 4 * t.1.elem_count();
@@ -73,8 +74,10 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
             1 => "model.safetensors".to_string(),
             _ => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
         };
-        let part: Vec<(String, &Tensor)> = part.iter().map(|(key, t)| (key.clone(), t)).collect();
+        let decoded = part.iter().map(|(key, w)| Ok((key.clone(), w.tensor()?)));
+        let part = decoded.collect::<Result<Vec<(String, Tensor)>>>()?;
         map.extend(part.iter().map(|(key, _)| (key.clone(), name.clone())));
+        let part: Vec<(String, &Tensor)> = part.iter().map(|(key, t)| (key.clone(), t)).collect();
         put(&name, &as_safetensors(&folder.join(&name), &part)?)?;
     }
     if n > 1 {
@@ -97,7 +100,7 @@ fn biased(d: &Decoder) -> [bool; 2] {
 /// Every weight under its Hugging Face name; a tied head is the embedding and is left out. Where one
 /// map of attention or of the feed-forward has a bias, transformers wants all of them: the others
 /// get zeros.
-fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
+fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Weight)>> {
     let biased = biased(d);
     let mut out = vec![("model.embed_tokens.weight".to_string(), d.embed.clone())];
     for (l, block) in d.blocks.iter().enumerate() {
@@ -106,15 +109,15 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Tensor)>> {
             out.push((format!("{at}.{}.weight", module_path(k)), map.weight.clone()));
             if biased[k / 4] {
                 let w = &map.weight;
-                let zeros = || Tensor::zeros(w.dim(0)?, w.dtype(), w.device());
+                let zeros = || Tensor::zeros(w.dims2()?.0, w.dtype(), w.device());
                 let bias = map.bias.clone().map_or_else(zeros, Ok)?;
-                out.push((format!("{at}.{}.bias", module_path(k)), bias));
+                out.push((format!("{at}.{}.bias", module_path(k)), bias.into()));
             }
         }
-        out.push((format!("{at}.input_layernorm.weight"), block.attn_norm.clone()));
-        out.push((format!("{at}.post_attention_layernorm.weight"), block.mlp_norm.clone()));
+        out.push((format!("{at}.input_layernorm.weight"), block.attn_norm.clone().into()));
+        out.push((format!("{at}.post_attention_layernorm.weight"), block.mlp_norm.clone().into()));
     }
-    out.push(("model.norm.weight".into(), d.final_norm.clone()));
+    out.push(("model.norm.weight".into(), d.final_norm.clone().into()));
     if !d.config.tied {
         out.push(("lm_head.weight".into(), d.head.weight.clone()));
     }

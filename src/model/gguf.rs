@@ -11,7 +11,7 @@ use super::names::Naming;
 use super::tokenizer::{Fit, TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::ModelWarning;
-use super::weights::Weights;
+use super::weights::{Held, Weights};
 use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
 
@@ -144,7 +144,12 @@ fn config(path: &Path, parts: &Parts) -> Result<Config> {
 }
 
 /// The decoder of parts that are open.
-fn decoder(path: &Path, config: Config, parts: &Parts) -> Result<(Decoder, Vec<ModelWarning>)> {
+fn decoder(
+    path: &Path,
+    config: Config,
+    parts: &Parts,
+    held: Held,
+) -> Result<(Decoder, Vec<ModelWarning>)> {
     let mut stored = parts.tensors();
     let inventory = Inventory {
         path,
@@ -153,18 +158,19 @@ fn decoder(path: &Path, config: Config, parts: &Parts) -> Result<(Decoder, Vec<M
     };
     let plan = inventory.plan(&config)?;
     stored.retain(|name, _| plan.wanted.contains(name));
-    let weights = Weights::from_gguf(path, &stored, &config)?;
+    let weights = Weights::from_gguf(path, &stored, &config, held)?;
     Ok((Decoder::new(config, weights)?, plan.warnings(path)))
 }
 
-pub(crate) fn load(path: &Path, options: &TextOptions) -> Result<Opened> {
+pub(crate) fn load(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
     let mut parts = Parts::open(path)?;
     let config = config(path, &parts)?;
     let meta = Meta { path, map: parts.metadata() };
     let tokenizer = tokenizer_files::of_gguf(&meta, config.fit(), options)?;
     parts.forget_metadata();
     let files = parts.paths();
-    let (decoded, sha256) = rayon::join(|| decoder(path, config, &parts), || files_sha256(&files));
+    let (decoded, sha256) =
+        rayon::join(|| decoder(path, config, &parts, held), || files_sha256(&files));
     let (decoder, warnings) = decoded?;
     Ok(Opened { sha256: sha256?, decoder, tokenizer, warnings })
 }
@@ -172,6 +178,12 @@ pub(crate) fn load(path: &Path, options: &TextOptions) -> Result<Opened> {
 /// The decoder of a file, without its tokenizer.
 #[cfg(test)]
 pub(super) fn decoder_of(path: &Path) -> Result<(Decoder, Vec<ModelWarning>)> {
+    decoder_held(path, Held::Auto)
+}
+
+/// As [`decoder_of`], its weights held so.
+#[cfg(test)]
+pub(super) fn decoder_held(path: &Path, held: Held) -> Result<(Decoder, Vec<ModelWarning>)> {
     let parts = Parts::open(path)?;
-    decoder(path, config(path, &parts)?, &parts)
+    decoder(path, config(path, &parts)?, &parts, held)
 }

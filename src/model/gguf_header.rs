@@ -5,8 +5,8 @@
 //! tensor's bytes are inside the file and nobody else's. Whoever reads a tensor takes the range
 //! given here; so no kernel sees a shape that its bytes do not fill.
 
+use crate::ops::blocks::Encoding;
 use candle_core::quantized::gguf_file::Value;
-use candle_core::quantized::GgmlDType;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ const DEEPEST: usize = 4;
 /// One tensor: how its values are stored, `(rows, width)` or `(width)`, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    pub dtype: GgmlDType,
+    pub encoding: Encoding,
     pub shape: Vec<usize>,
     /// Bytes of the file that hold it.
     pub bytes: Range<usize>,
@@ -53,7 +53,7 @@ pub(crate) struct Data {
     file: usize,
 }
 
-/// Reads the header of a whole file of tensors that candle decodes.
+/// Reads the header of a whole file of tensors that can be decoded.
 ///
 /// # Errors
 /// In words, naming the key or the tensor: the file ends early, a name stands twice, a type or a
@@ -64,14 +64,16 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, String> {
     for (name, record) in records {
         let of_tensor = |e| format!("tensor `{name}`: {e}");
         let kind = record.kind;
-        let dtype = dtype(kind).ok_or_else(|| {
+        let encoding = Encoding::of_ggml(kind).ok_or_else(|| {
             let name = TYPES.get(kind as usize).filter(|name| !name.is_empty());
             let name = name.unwrap_or(&"unknown");
-            of_tensor(format!("type {kind} ({name}) cannot be read; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K can"))
+            let known: Vec<&str> = Encoding::all().map(Encoding::name).collect();
+            let known = known.join(", ");
+            of_tensor(format!("type {kind} ({name}) cannot be read; these can: {known}"))
         })?;
-        let sizes = (dtype.block_size(), dtype.type_size());
-        let bytes = data.bytes(&record, sizes).map_err(of_tensor)?;
-        if tensors.insert(name.clone(), Entry { dtype, shape: record.shape, bytes }).is_some() {
+        let bytes = data.bytes(&record, encoding.block()).map_err(of_tensor)?;
+        let entry = Entry { encoding, shape: record.shape, bytes };
+        if tensors.insert(name.clone(), entry).is_some() {
             return Err(format!("tensor `{name}` is there twice"));
         }
     }
@@ -277,26 +279,6 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Types that tensors are decoded from, by number.
-fn dtype(kind: u32) -> Option<GgmlDType> {
-    Some(match kind {
-        0 => GgmlDType::F32,
-        1 => GgmlDType::F16,
-        2 => GgmlDType::Q4_0,
-        3 => GgmlDType::Q4_1,
-        6 => GgmlDType::Q5_0,
-        7 => GgmlDType::Q5_1,
-        8 => GgmlDType::Q8_0,
-        10 => GgmlDType::Q2K,
-        11 => GgmlDType::Q3K,
-        12 => GgmlDType::Q4K,
-        13 => GgmlDType::Q5K,
-        14 => GgmlDType::Q6K,
-        30 => GgmlDType::BF16,
-        _ => return None,
-    })
-}
-
 /// Names of ggml's types by number; those of numbers that it gave up are empty.
 const TYPES: [&str; 40] = [
     "F32", "F16", "Q4_0", "Q4_1", "", "", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "Q2_K", "Q3_K", "Q4_K",
@@ -309,7 +291,7 @@ const TYPES: [&str; 40] = [
 mod tests {
     use super::*;
     use candle_core::quantized::gguf_file::{self, Content};
-    use candle_core::quantized::QTensor;
+    use candle_core::quantized::{GgmlDType, QTensor};
     use candle_core::{Device, Tensor};
 
     fn sample(alignment: Option<u32>) -> Vec<u8> {
@@ -335,7 +317,8 @@ mod tests {
         for (name, info) in &theirs.tensor_infos {
             let entry = &ours.tensors[name];
             assert_eq!(entry.shape, info.shape.dims());
-            assert_eq!(entry.dtype, info.ggml_dtype);
+            let theirs = (info.ggml_dtype.block_size(), info.ggml_dtype.type_size());
+            assert_eq!(entry.encoding.block(), theirs);
             let at = theirs.tensor_data_offset + info.offset;
             assert_eq!(entry.bytes.start as u64, at);
         }
@@ -373,7 +356,7 @@ mod tests {
                 };
                 for (name, e) in header.tensors {
                     let values = e.shape.iter().product::<usize>();
-                    let size = values / e.dtype.block_size() * e.dtype.type_size();
+                    let size = values / e.encoding.block().0 * e.encoding.block().1;
                     assert_eq!(e.bytes.len(), size, "{name}");
                     assert!(e.bytes.end <= bytes.len(), "{name}");
                 }
@@ -385,8 +368,8 @@ mod tests {
     fn a_type_that_is_not_read_is_named_with_its_tensor() {
         let mut bytes = sample(None);
         let at = bytes.windows(4).position(|w| w == b"flat").unwrap();
-        bytes[at + 4 + 4 + 8] = 23; // after the name: dimensions, one length, type
+        bytes[at + 4 + 4 + 8] = 16; // after the name: dimensions, one length, type
         let e = read(&bytes).unwrap_err();
-        assert!(e.contains("`flat`") && e.contains("IQ4_XS"), "{e}");
+        assert!(e.contains("`flat`") && e.contains("IQ2_XXS"), "{e}");
     }
 }

@@ -7,8 +7,8 @@
 use super::error::{ModelError, Result};
 use super::gguf_header::{self, whole, Header};
 use super::names::hub_name;
-use super::weights::{map_file, Stored};
-use crate::ops::quantised::Source;
+use super::weights::{map_file, Found};
+use crate::ops::stored::Source;
 use candle_core::quantized::gguf_file::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn bad(path: &Path, why: impl Into<String>) -> ModelError {
 
 impl Part {
     fn open(path: &Path) -> Result<Self> {
-        // Mapped: none of it stays in memory until a text is continued.
+        // Mapped: of what is not read nothing comes into memory.
         let map = map_file(path)?;
         let header = gguf_header::read(&map).map_err(|e| bad(path, e))?;
         Ok(Part { path: path.into(), source: Arc::new(map), header })
@@ -123,12 +123,13 @@ impl Parts {
     }
 
     /// Every tensor by its Hugging Face name, or its own where it has none.
-    pub(crate) fn tensors(&self) -> BTreeMap<String, Stored<'_>> {
+    pub(crate) fn tensors(&self) -> BTreeMap<String, Found<'_>> {
         let mut all = BTreeMap::new();
         for part in &self.0 {
             for (name, entry) in &part.header.tensors {
-                let stored = Stored { path: &part.path, source: &part.source, name, entry };
-                all.insert(hub_name(name).unwrap_or_else(|| name.clone()), stored);
+                let entry = entry.clone();
+                let found = Found { path: &part.path, source: &part.source, name, entry };
+                all.insert(hub_name(name).unwrap_or_else(|| name.clone()), found);
             }
         }
         all

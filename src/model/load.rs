@@ -13,15 +13,18 @@ use super::files::{folder_sha256, read_json};
 use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
-use super::placement::Placement;
+use super::placement::{Place, Placement};
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::{self, ModelWarning};
-use super::weights::{map_file, safetensors, Views, Weights};
+use super::weights::{entry, map_file, safetensors, Found, Held, Weights};
 use crate::ops::simd::Simd;
+use crate::ops::stored::Source;
 use crate::store::digest;
+use candle_core::DType;
+use safetensors::tensor::TensorView;
 use serde_json::{json, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,10 +66,10 @@ impl Model {
         let placement = loading.placement;
         let device = placement.device()?;
         let mut opened = match path.is_dir() {
-            true => folder(path, &loading.text)?,
-            false => gguf::load(path, &loading.text)?,
+            true => folder(path, &loading.text, placement.held)?,
+            false => gguf::load(path, &loading.text, placement.held)?,
         };
-        if placement != Placement::default() {
+        if (placement.place, placement.dtype) != (Place::Cpu, DType::F32) {
             opened.decoder = opened.decoder.placed(&device, placement.dtype)?;
         }
         Ok(Model {
@@ -136,7 +139,7 @@ pub fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer> {
     }
 }
 
-fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
+fn folder(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
     let bad = |why| ModelError::file(path, why);
     contents::model_folder(path).map_err(bad)?;
     let config_path = path.join("config.json");
@@ -148,11 +151,12 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
         Some(map) => map.values().map(|file| path.join(file)).collect(),
     };
     let files: Vec<PathBuf> = files.into_iter().collect();
-    let maps = files.iter().map(|f| Ok((f.as_path(), map_file(f)?))).collect::<Result<Vec<_>>>()?;
+    let map = |f| -> Result<Source> { Ok(Arc::new(map_file(f)?)) };
+    let maps = files.iter().map(|f| Ok((f.as_path(), map(f)?))).collect::<Result<Vec<_>>>()?;
     let views = views(&maps)?;
     for (name, file) in index.iter().flatten() {
         let file = path.join(file);
-        if views.get(name).is_none_or(|(held, _)| *held != file) {
+        if views.get(name).is_none_or(|(held, ..)| *held != file) {
             let why = format!("weight `{name}` is not in it, where {INDEX} says it is");
             return Err(ModelError::file(&file, why));
         }
@@ -160,12 +164,19 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     let inventory = Inventory {
         path,
         naming: Naming::Hub,
-        shapes: (views.iter()).map(|(name, (_, v))| (name.clone(), v.shape().to_vec())).collect(),
+        shapes: (views.iter()).map(|(name, (.., v))| (name.clone(), v.shape().to_vec())).collect(),
     };
     let plan = inventory.plan(&config)?;
     let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
+    let wanted = views.iter().filter(|(name, _)| plan.wanted.contains(*name));
+    let found = wanted.map(|(name, (path, source, view))| {
+        let bad = |e| ModelError::file(path, format!("weight `{name}`: {e}"));
+        let entry = entry(view, (***source).as_ref()).map_err(bad)?;
+        Ok((name.clone(), Found { path, source, name, entry }))
+    });
+    let found = found.collect::<Result<BTreeMap<_, _>>>()?;
     let (weights, sha256) =
-        rayon::join(|| Weights::from_views(path, &views, &plan.wanted), || folder_sha256(&files));
+        rayon::join(|| Weights::read(path, &found, |_| None, held), || folder_sha256(&files));
     let weights = weights?;
     let headed = head(&mut config, &weights, path)?;
     let mut warnings = plan.warnings(path);
@@ -182,16 +193,19 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     Ok(Opened { sha256: sha256?, decoder: Decoder::new(config, weights)?, tokenizer, warnings })
 }
 
+/// Tensors of safetensors files by name, each with its file and the bytes of that.
+type Views<'a> = BTreeMap<String, (&'a Path, &'a Source, TensorView<'a>)>;
+
 /// Every tensor of safetensors files, each in the one file that holds it.
-fn views<'a>(maps: &'a [(&'a Path, memmap2::Mmap)]) -> Result<Views<'a>> {
+fn views<'a>(maps: &'a [(&'a Path, Source)]) -> Result<Views<'a>> {
     let mut all = Views::new();
     for (file, map) in maps {
-        for (name, view) in safetensors(file, map)?.tensors() {
-            if let Some((other, _)) = all.get(&name) {
+        for (name, view) in safetensors(file, (**map).as_ref())?.tensors() {
+            if let Some((other, ..)) = all.get(&name) {
                 let why = format!("weight `{name}` is in {} too", other.display());
                 return Err(ModelError::file(file, why));
             }
-            all.insert(name, (file, view));
+            all.insert(name, (file, map, view));
         }
     }
     Ok(all)

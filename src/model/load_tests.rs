@@ -1,12 +1,16 @@
 //! A tiny model as a folder, a GGUF file and its parts: which weights are read, and what is refused.
 
 use super::decoder::Decoder;
-use super::gguf::decoder_of;
+use super::gguf::{decoder_held, decoder_of};
 use super::tiny::*;
-use super::{folder, Hooks, ModelError, ModelWarning, Packed};
+use super::{
+    folder, Adapter, Held, Hooks, Interventions, Loading, Model, ModelError, ModelWarning, Packed,
+};
+use crate::finetune::{train, Example, Recipe};
+use crate::stats::rng::stream;
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::quantized_llama::ModelWeights;
 use serde_json::json;
 use std::path::Path;
@@ -168,7 +172,6 @@ fn a_declared_bias_that_is_missing_is_named() {
 
 #[test]
 fn a_weight_that_is_not_finite_is_named_from_any_source() {
-    use candle_core::DType;
     let name = "model.layers.1.mlp.up_proj.weight";
     for (value, dtype) in [
         (f64::NAN, DType::F32),
@@ -192,8 +195,10 @@ fn a_weight_that_is_not_finite_is_named_from_any_source() {
     let at = header.tensors["blk.1.ffn_up.weight"].bytes.start;
     bytes[at..at + 2].copy_from_slice(&0x7c00u16.to_le_bytes());
     std::fs::write(&path, &bytes).unwrap();
-    let said = decoder_of(&path).unwrap_err().to_string();
-    assert!(said.contains("blk.1.ffn_up.weight"), "{said}");
+    for held in [Held::F32, Held::Stored] {
+        let said = decoder_held(&path, held).unwrap_err().to_string();
+        assert!(said.contains("blk.1.ffn_up.weight"), "{said}");
+    }
 }
 
 #[test]
@@ -292,6 +297,97 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
         let halves = scaled.frequencies.0.iter().zip(&plain.frequencies.0);
         assert!(halves.into_iter().all(|(a, b)| *a == b / 2.0), "{key}");
     }
+}
+
+/// Logits of a text of so many tokens.
+fn logits(d: &Decoder, tokens: u32) -> Vec<f32> {
+    let batch = Packed::new(&[(0..tokens).map(|i| i * 7 % V as u32).collect::<Vec<_>>()]);
+    let x = d.forward(&batch, &mut Hooks::none()).unwrap();
+    let rows: Vec<u32> = (0..tokens).collect();
+    let z = d.logits(&x, &rows, &batch.places, &mut Hooks::none()).unwrap();
+    z.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn weights_held_as_stored_give_the_bits_of_decoded_ones() {
+    let same = |stored: &Decoder, decoded: &Decoder, what: &str| {
+        assert!(stored.is_stored() && !decoded.is_stored());
+        for tokens in [1, 7, 16, 17, 60] {
+            assert!(logits(stored, tokens) == logits(decoded, tokens), "{what}, {tokens} tokens");
+        }
+    };
+    let weights = model(|i| i == 0);
+    for dtype in [
+        GgmlDType::F32,
+        GgmlDType::F16,
+        GgmlDType::BF16,
+        GgmlDType::Q4_0,
+        GgmlDType::Q4_1,
+        GgmlDType::Q5_0,
+        GgmlDType::Q5_1,
+        GgmlDType::Q8_0,
+    ] {
+        let (_keep, path) = as_gguf(&weights, dtype);
+        let open = |held| decoder_held(&path, held).unwrap().0;
+        same(&open(Held::Stored), &open(Held::F32), &format!("{dtype:?}"));
+    }
+    for dtype in [DType::F32, DType::F16, DType::BF16, DType::F64] {
+        let plain = model(|_| false);
+        let all = plain.iter().map(|(n, t)| (n.clone(), t.to_dtype(dtype).unwrap()));
+        let dir = as_folder(&all.collect(), |_| ());
+        let open = |held| {
+            let mut loading = Loading::default();
+            loading.placement.held = held;
+            Model::load("tiny", dir.path(), &loading).unwrap().decoder
+        };
+        let stored = open(Held::Stored);
+        same(&stored, &open(Held::F32), &format!("folder in {dtype:?}"));
+        // Tied: the head is no second matrix.
+        let held = stored.footprint();
+        assert_eq!((held.memory, held.maps), (0, 0));
+        let values = V * D + 2 * MAPS.iter().map(|(o, i)| o * i).sum::<usize>();
+        assert_eq!(held.mapped as usize, values * dtype.size_in_bytes());
+    }
+}
+
+#[test]
+fn a_model_held_as_stored_learns_the_same_adapter_and_runs_with_it() {
+    let (_keep, path) = as_gguf(&model(|_| false), GgmlDType::Q4_1);
+    let open = |held| decoder_held(&path, held).unwrap().0;
+    let (stored, decoded) = (open(Held::Stored), open(Held::F32));
+    let rows: Vec<Example> = (0..6u32)
+        .map(|i| Example {
+            ids: (0..20 + i).map(|t| (t * t + i) % V as u32).collect(),
+            learn: (8..20).collect(),
+            mixed: false,
+        })
+        .collect();
+    let recipe = Recipe { rank: 4, batch: 3, learning_rate: 1e-2, ..Recipe::default() };
+    let learnt = |d: &Decoder| {
+        let rng = &mut stream(1, "init", 0);
+        let targets = recipe.target_indices().unwrap();
+        let start = Adapter::init(d, "tiny", 4, 8.0, &targets, rng).unwrap();
+        let (dir, mut losses) = (tempfile::tempdir().unwrap(), Vec::new());
+        let none = &Interventions::none();
+        let on_step = &mut |s: &crate::finetune::Step, _| losses.push(s.loss);
+        let done = train(d, start, &rows, &recipe, none, 1, dir.path(), on_step).unwrap();
+        (losses, done.adapter)
+    };
+    let ((a, adapter), (b, other)) = (learnt(&stored), learnt(&decoded));
+    assert_eq!(a, b);
+    for (x, y) in adapter.factors.values().zip(other.factors.values()) {
+        assert_eq!(x.1.to_vec2::<f32>().unwrap(), y.1.to_vec2::<f32>().unwrap());
+    }
+    // The adapter stays beside stored weights, where it is trained on as well.
+    let (beside, merged) = (stored.merged(&adapter).unwrap(), decoded.merged(&adapter).unwrap());
+    assert!(beside.is_stored());
+    let (x, y) = (logits(&beside, 40), logits(&merged, 40));
+    let scale = y.iter().fold(0f32, |m, v| m.max(v.abs()));
+    assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-4 * scale));
+    assert!(x != logits(&stored, 40));
+    let (again, more) = (learnt(&beside).0, learnt(&merged).0);
+    assert!(again.iter().zip(&more).all(|(a, b)| (a - b).abs() < 1e-3 * a), "{again:?} {more:?}");
+    assert!(again[0] < a[0]);
 }
 
 /// candle-transformers as the second implementation, reading the same file.

@@ -70,3 +70,4 @@ pub use recording::Recording;
 pub use template::Message;
 pub use tokenizer::{Bos, Role, TextOptions, Tokenizer, Tokens};
 pub use warning::ModelWarning;
+pub use weights::Held;

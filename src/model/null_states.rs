@@ -9,12 +9,11 @@
 
 use super::adapter::Adapter;
 use super::decoder::Decoder;
-use super::error::{ModelError, Result};
+use super::error::Result;
 use super::weights::host_values;
 use crate::stats::rng::{fill_normal, stream};
-use candle_core::{Device, Tensor, TensorId};
+use candle_core::{Device, Tensor};
 use rand::seq::SliceRandom;
-use std::collections::HashMap;
 
 impl Adapter {
     /// A random adapter matched to this one: the same targets, rank and scale, normal factors,
@@ -73,25 +72,19 @@ impl Decoder {
 }
 
 impl Decoder {
-    /// This decoder with `change` applied to every weight tensor, named as below; tied tensors, which
-    /// share their id, are changed once.
+    /// This decoder with `change` applied to every weight tensor, named as below; a tied head is changed
+    /// with the embeddings. All are in memory then.
     pub(super) fn with_tensors(
         &self,
         change: &mut dyn FnMut(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<Decoder> {
-        let mut done: HashMap<TensorId, Tensor> = HashMap::new();
-        let mut change = |name: &str, tensor: &Tensor| match done.get(&tensor.id()) {
-            Some(known) => Ok(known.clone()),
-            None => {
-                let changed = change(name, tensor)?;
-                done.insert(tensor.id(), changed.clone());
-                Ok::<_, ModelError>(changed)
-            }
-        };
         let mut out = self.clone();
-        out.embed = change("embed", &self.embed)?;
+        out.embed = change("embed", &self.embed.tensor()?)?.into();
         out.final_norm = change("final_norm", &self.final_norm)?;
-        out.head.weight = change("head", &self.head.weight)?;
+        out.head.weight = match self.head.weight.is(&self.embed) {
+            true => out.embed.clone(),
+            false => change("head", &self.head.weight.tensor()?)?.into(),
+        };
         for (l, block) in out.blocks.iter_mut().enumerate() {
             let at = |part: &str| format!("{l}/{part}");
             block.attn_norm = change(&at("attn_norm"), &block.attn_norm)?;
@@ -105,7 +98,8 @@ impl Decoder {
                 }
             }
             for (i, linear) in block.linears.iter_mut().enumerate() {
-                linear.weight = change(&at(&format!("linear/{i}")), &linear.weight)?;
+                let weight = linear.weight.tensor()?;
+                linear.weight = change(&at(&format!("linear/{i}")), &weight)?.into();
                 if let Some(bias) = &mut linear.bias {
                     *bias = change(&at(&format!("bias/{i}")), bias)?;
                 }
@@ -121,6 +115,7 @@ mod tests {
     use crate::model::config::Config;
     use crate::model::decoder::{Block, Linear};
     use crate::ops::loss::Head;
+    use crate::ops::weight::Weight;
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
@@ -197,14 +192,13 @@ mod tests {
             ..Config::llama()
         };
         let linear = |o, i, seed| Linear {
-            quantised: None,
-            weight: tensor(o, i, seed),
+            weight: tensor(o, i, seed).into(),
             bias: Some(tensor(1, o, seed + 50).flatten_all().unwrap()),
             branch: None,
         };
         let norm = |seed| tensor(1, 8, seed).flatten_all().unwrap();
-        let embed = tensor(11, 8, 1);
-        let head = if tied { embed.clone() } else { tensor(11, 8, 2) };
+        let embed: Weight = tensor(11, 8, 1).into();
+        let head = if tied { embed.clone() } else { tensor(11, 8, 2).into() };
         Decoder {
             frequencies: Arc::new(config.frequencies()),
             config: Arc::new(config),
@@ -225,7 +219,7 @@ mod tests {
                 ],
             }],
             final_norm: norm(12),
-            head: Head { quantised: None, weight: head, softcap: None },
+            head: Head { weight: head, softcap: None },
             reference: None,
         }
     }
@@ -258,10 +252,11 @@ mod tests {
     #[test]
     fn a_tied_head_stays_tied_and_shuffles_repeat_by_seed() {
         let shuffled = toy(true).shuffled(3, 0).unwrap();
-        assert_eq!(values(&shuffled.embed), values(&shuffled.head.weight));
+        assert!(shuffled.head.weight.is(&shuffled.embed));
         let again = toy(true).shuffled(3, 0).unwrap();
-        assert_eq!(values(&again.embed), values(&shuffled.embed));
+        let values = |d: &Decoder| values(&d.embed.tensor().unwrap());
+        assert_eq!(values(&again), values(&shuffled));
         let other = toy(true).shuffled(3, 1).unwrap();
-        assert_ne!(values(&other.embed), values(&shuffled.embed));
+        assert_ne!(values(&other), values(&shuffled));
     }
 }

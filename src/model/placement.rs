@@ -6,7 +6,10 @@
 
 use super::decoder::{Decoder, Reference};
 use super::error::{ModelError, Result};
+use super::weights::Held;
+use crate::ops::weight::Weight;
 use candle_core::{DType, Device};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -42,11 +45,13 @@ pub struct Placement {
     pub place: Place,
     /// The type: f32, or bf16, which on the CPU is that of products alone.
     pub dtype: DType,
+    /// How matrices are held on the CPU.
+    pub held: Held,
 }
 
 impl Default for Placement {
     fn default() -> Self {
-        Placement { place: Place::Cpu, dtype: DType::F32 }
+        Placement { place: Place::Cpu, dtype: DType::F32, held: Held::Auto }
     }
 }
 
@@ -54,7 +59,9 @@ impl Placement {
     /// In f32, or in bf16.
     pub fn new(place: Place, bf16: bool) -> Self {
         let dtype = if bf16 { DType::BF16 } else { DType::F32 };
-        Placement { place, dtype }
+        // On its way to a GPU a matrix is decoded alone.
+        let held = if place == Place::Cpu { Held::Auto } else { Held::Stored };
+        Placement { place, dtype, held }
     }
 
     /// The device, opened.
@@ -73,7 +80,49 @@ impl Placement {
     }
 }
 
+/// Bytes that the matrices of a decoder take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Footprint {
+    /// Values in memory, and those of the maps of blocks among them.
+    pub memory: u64,
+    /// See [`Footprint::memory`].
+    pub maps: u64,
+    /// Mapped from files: they count as this process's memory once read, and the system may take them back.
+    pub mapped: u64,
+}
+
 impl Decoder {
+    /// What its matrices take, each once.
+    pub fn footprint(&self) -> Footprint {
+        let mut all = Footprint::default();
+        let mut count = |w: &Weight| {
+            all.mapped += w.stored().map_or(0, |s| s.bytes().len() as u64);
+            all.memory += w.bytes();
+        };
+        count(&self.embed);
+        if !self.head.weight.is(&self.embed) {
+            count(&self.head.weight);
+        }
+        let maps = || self.blocks.iter().flat_map(|b| &b.linears).map(|l| &l.weight);
+        maps().for_each(count);
+        all.maps = maps().map(Weight::bytes).sum();
+        all
+    }
+
+    /// How the matrices are stored in their file, where they are read from there, by name and without
+    /// repetition.
+    pub fn encodings(&self) -> Vec<&'static str> {
+        let maps = self.blocks.iter().flat_map(|b| &b.linears).map(|l| &l.weight);
+        let all = maps.chain([&self.embed, &self.head.weight]).filter_map(Weight::stored);
+        let all: BTreeSet<_> = all.map(|s| s.encoding()).collect();
+        all.into_iter().map(|e| e.name()).collect()
+    }
+
+    /// Whether matrices stay as their file stores them.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.embed, Weight::Stored { .. })
+    }
+
     /// This decoder with its weights on a device in a type; tied tensors stay one. On a CPU in bf16 that
     /// is the matrices of linear maps and head, whose products take bf16; all else stays in f32.
     ///
@@ -84,7 +133,7 @@ impl Decoder {
             let mut out = self.clone();
             let maps = out.blocks.iter_mut().flat_map(|b| &mut b.linears).map(|l| &mut l.weight);
             for weight in maps.chain([&mut out.head.weight]) {
-                *weight = weight.to_dtype(dtype)?;
+                *weight = weight.tensor()?.to_dtype(dtype)?.into();
             }
             let (halves, full) = (out.clone(), self.clone());
             out.reference = Some(Arc::new(Reference { halves, full, read: Mutex::default() }));
@@ -236,7 +285,7 @@ mod tests {
         assert_eq!("cuda".parse(), Ok(Place::Cuda(0)));
         assert!("gpu".parse::<Place>().is_err());
         if !cfg!(feature = "cuda") {
-            let placement = Placement { place: Place::Cuda(0), dtype: DType::F32 };
+            let placement = Placement::new(Place::Cuda(0), false);
             let told = placement.device().unwrap_err().to_string();
             assert!(told.contains("--features cuda"), "{told}");
         }

@@ -77,7 +77,7 @@ mod tests {
             let values = |seed| -> Vec<f32> {
                 let d = Decoder::random(config.clone(), seed).unwrap();
                 let w = &d.linear(1, 6).weight;
-                w.flatten_all().unwrap().to_vec1().unwrap()
+                w.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
             };
             assert_eq!(values(1), values(1));
             assert_ne!(values(1), values(2));

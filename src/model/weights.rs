@@ -1,31 +1,72 @@
 //! Weights by their Hugging Face names, from GGUF files or from safetensors.
 //!
-//! Both sources yield `name -> f32 tensor` with the names and row orders of transformers, so the
-//! decoder is built once. Only what a plan asks for is read, each tensor in a task of its own, and one
-//! that holds NaN or an infinity is refused. GGUF files of architecture `llama` store the rows
-//! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
-//! into half-split order here.
+//! Both sources yield `name -> weight` with the names and row orders of transformers, so the decoder is
+//! built once. Matrices stay in the mapped file or are decoded to f32, as [`Held`] says; all else is
+//! decoded. Only what a plan asks for is read, each tensor in a task of its own, and one that holds NaN or
+//! an infinity is refused. GGUF files of architecture `llama` store the rows of q and k, and the values of
+//! their biases, permuted for interleaved rotation; they are put back into half-split order here.
 
 use super::config::Config;
 use super::contents;
 use super::error::{ModelError, Result};
 use super::gguf_header::Entry;
-use crate::ops::quantised::{Quantised, Source};
-use candle_core::quantized::gguf_file::TensorInfo;
+use crate::ops::blocks::Encoding;
+use crate::ops::stored::{Source, Stored};
+use crate::ops::weight::Weight;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
-/// Named f32 tensors of one model; the decoder takes each once.
+/// How the matrices of a model are held in memory. Outputs of a model are the same to the bit; of one with
+/// an adapter to rounding, since the adapter stays beside what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Held {
+    /// In f32 where that takes [`Held::SMALL`] bytes at most, otherwise as stored.
+    #[default]
+    Auto,
+    /// Decoded to f32 when the model is loaded.
+    F32,
+    /// As the file stores them: mapped, and decoded as they are read.
+    Stored,
+}
+
+impl Held {
+    /// Bytes in f32 up to which a model is small.
+    pub const SMALL: u64 = 1_000_000_000;
+
+    /// Whether matrices of so many values are decoded when they are loaded.
+    fn decodes(self, values: u64) -> bool {
+        match self {
+            Held::Auto => 4 * values <= Held::SMALL,
+            Held::F32 => true,
+            Held::Stored => false,
+        }
+    }
+}
+
+impl FromStr for Held {
+    type Err = String;
+
+    /// `auto`, `f32` or `stored`.
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        match s {
+            "auto" => Ok(Held::Auto),
+            "f32" => Ok(Held::F32),
+            "stored" => Ok(Held::Stored),
+            _ => Err("write auto, f32 or stored".into()),
+        }
+    }
+}
+
+/// Named weights of one model; the decoder takes each once.
 pub struct Weights {
     path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
-    /// What tensors were decoded from, where a kernel reads it.
-    quantised: BTreeMap<String, Arc<Quantised>>,
+    all: BTreeMap<String, Weight>,
 }
 
 /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
@@ -34,30 +75,40 @@ fn interleaved(c: &Config, hub: &str) -> Option<usize> {
     found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
 }
 
-/// Tensors of safetensors files by name, each with its file.
-pub(crate) type Views<'a> = BTreeMap<String, (&'a Path, TensorView<'a>)>;
-
-/// A tensor of a GGUF file: the file, its bytes mapped, the name there and where it lies.
-pub(crate) struct Stored<'a> {
+/// A tensor of a file: the file, its bytes mapped, the name there and where it lies.
+pub(crate) struct Found<'a> {
     pub path: &'a Path,
     pub source: &'a Source,
     pub name: &'a str,
-    pub entry: &'a Entry,
+    pub entry: Entry,
 }
 
-impl Stored<'_> {
-    /// Its values in f32, as they are stored.
-    fn decoded(&self) -> Result<Tensor> {
-        // Read rather than mapped: pages of a map would stay resident beside the weights.
-        let mut reader = File::open(self.path).map_err(ModelError::read(self.path))?;
-        let info = TensorInfo {
-            ggml_dtype: self.entry.dtype,
-            shape: self.entry.shape.clone().into(),
-            offset: self.entry.bytes.start as u64,
-        };
-        let read = info.read(&mut reader, 0, &Device::Cpu).and_then(|q| q.dequantize(&Device::Cpu));
-        let why = |e| format!("tensor `{}`: {e}", self.name);
-        read.map_err(|e| ModelError::Gguf { path: self.path.into(), why: why(e) })
+impl Found<'_> {
+    fn values(&self) -> u64 {
+        self.entry.shape.iter().map(|n| *n as u64).product()
+    }
+
+    /// The weight, its rows or values put in order where they are those of interleaved `heads`; a matrix
+    /// that is not `decoded` stays in the file.
+    fn weight(&self, heads: Option<usize>, decoded: bool) -> Result<Weight> {
+        let Entry { encoding, shape, bytes } = &self.entry;
+        let matrix = <[usize; 2]>::try_from(shape.as_slice()).ok();
+        let dims = matrix.unwrap_or([1, self.values() as usize]).into();
+        let of_rows = heads.filter(|_| matrix.is_some());
+        let stored = Stored::new(self.source.clone(), bytes.start, *encoding, dims, of_rows);
+        let stored = stored.ok_or_else(|| {
+            let why = format!("tensor `{}`: shape {shape:?} does not fit the model", self.name);
+            ModelError::file(self.path, why)
+        })?;
+        if matrix.is_some() && !decoded {
+            return Ok(stored.into());
+        }
+        let mut values = Tensor::from_vec(stored.values(), shape.as_slice(), &Device::Cpu)?;
+        if let Some(heads) = heads.filter(|_| matrix.is_none()) {
+            values = unpermute(&values, heads)?;
+        }
+        let few = (matrix.is_some() && !encoding.is_plain()).then(|| Arc::new(stored));
+        Ok(Weight::Dense { values, few })
     }
 }
 
@@ -100,118 +151,130 @@ pub fn host_values(x: &Tensor) -> candle_core::Result<Vec<f32>> {
 impl Weights {
     /// Tensors that are in memory already.
     pub(crate) fn given(tensors: BTreeMap<String, Tensor>) -> Self {
-        Weights { path: PathBuf::from("(in memory)"), tensors, quantised: BTreeMap::new() }
+        let all = tensors.into_iter().map(|(name, t)| (name, t.into())).collect();
+        Weights { path: PathBuf::from("(in memory)"), all }
     }
 
     /// The tensors of GGUF files of architecture `llama`, by Hugging Face name.
     pub(crate) fn from_gguf(
         path: &Path,
-        stored: &BTreeMap<String, Stored>,
+        found: &BTreeMap<String, Found>,
         config: &Config,
+        held: Held,
     ) -> Result<Self> {
-        let tensors = stored
-            .par_iter()
-            .map(|(hub, s)| {
-                let mut t = s.decoded()?;
-                if let Some(heads) = interleaved(config, hub) {
-                    t = unpermute(&t, heads)?;
-                }
-                finite(&t, s.path, s.name)?;
-                Ok((hub.clone(), t))
-            })
-            .collect::<Result<BTreeMap<_, _>>>()?;
-        let quantised = stored
-            .iter()
-            .filter_map(|(hub, s)| {
-                let &[rows, width] = s.entry.shape.as_slice() else {
-                    return None;
-                };
-                let (at, dtype) = (s.entry.bytes.start, s.entry.dtype);
-                let heads = interleaved(config, hub);
-                let q = Quantised::new(s.source.clone(), at, dtype, (rows, width), heads)?;
-                Some((hub.clone(), Arc::new(q.of(tensors.get(hub)?))))
-            })
-            .collect();
-        Ok(Weights { path: path.into(), tensors, quantised })
+        Self::read(path, found, |hub| interleaved(config, hub), held)
     }
 
-    /// The wanted of the tensors that stand in safetensors files.
-    pub(crate) fn from_views(
+    /// Tensors by name; of those for which it gives `heads`, rows are interleaved.
+    pub(crate) fn read(
         path: &Path,
-        views: &Views,
-        wanted: &BTreeSet<String>,
+        found: &BTreeMap<String, Found>,
+        heads: impl Fn(&str) -> Option<usize> + Sync,
+        held: Held,
     ) -> Result<Self> {
-        let tensors = views
-            .par_iter()
-            .filter(|(name, _)| wanted.contains(*name))
-            .map(|(name, (file, view))| {
-                let bad = |e| ModelError::file(file, format!("weight `{name}`: {e}"));
-                let t = tensor_of(view).map_err(bad)?;
-                finite(&t, file, name)?;
-                Ok((name.clone(), t))
-            })
-            .collect::<Result<BTreeMap<_, _>>>()?;
-        Ok(Weights { path: path.into(), tensors, quantised: BTreeMap::new() })
-    }
-
-    /// What a tensor was decoded from.
-    pub fn quantised(&self, name: &str) -> Option<Arc<Quantised>> {
-        self.quantised.get(name).cloned()
+        let decoded = held.decodes(found.values().map(Found::values).sum());
+        let one = |(name, f): (&String, &Found)| {
+            let weight = f.weight(heads(name), decoded)?;
+            finite(&weight, f.path, f.name)?;
+            Ok((name.clone(), weight))
+        };
+        let all = found.par_iter().map(one).collect::<Result<_>>()?;
+        Ok(Weights { path: path.into(), all })
     }
 
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.all.contains_key(name)
     }
 
-    /// Whether two tensors hold the same values; false where one is not there.
+    /// Whether two matrices hold the same values; false where one is not there.
     pub(crate) fn alike(&self, a: &str, b: &str) -> Result<bool> {
-        let (Some(a), Some(b)) = (self.tensors.get(a), self.tensors.get(b)) else {
+        let (Some(a), Some(b)) = (self.all.get(a), self.all.get(b)) else {
             return Ok(false);
         };
-        Ok(crate::ops::with_all([a, b], |[a, b]| Ok(a == b))?)
+        let (rows, width) = a.dims2()?;
+        if b.dims2()? != (rows, width) {
+            return Ok(false);
+        }
+        // Some rows at a time: neither need fit into memory.
+        let ids: Vec<u32> = (0..rows as u32).collect();
+        for ids in ids.chunks((SCANNED / width.max(1)).max(1)) {
+            let (a, b) = (a.rows(ids)?, b.rows(ids)?);
+            if !crate::ops::with_all([&a, &b], |[a, b]| Ok(a == b))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Hands out a tensor, which has its shape: a plan held the file against it.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let t = self.tensors.remove(name).filter(|t| t.dims() == shape);
-        t.ok_or_else(|| ModelError::MissingWeight {
-            path: self.path.clone(),
-            name: name.into(),
-            nearest: None,
-        })
+    /// Hands out a matrix, which has its shape: a plan held the file against it.
+    pub fn matrix(&mut self, name: &str, shape: (usize, usize)) -> Result<Weight> {
+        let w = self.all.remove(name).filter(|w| w.dims2().is_ok_and(|dims| dims == shape));
+        w.ok_or_else(|| self.missing(name))
     }
+
+    /// As [`Weights::matrix`], a vector of so many values.
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Tensor> {
+        match self.all.remove(name) {
+            Some(Weight::Dense { values, .. }) if values.dims() == [len] => Ok(values),
+            _ => Err(self.missing(name)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> ModelError {
+        let (path, name) = (self.path.clone(), name.into());
+        ModelError::MissingWeight { path, name, nearest: None }
+    }
+}
+
+/// Where the values of a safetensors view lie in the file whose bytes they are part of.
+///
+/// # Errors
+/// In words, of a type that is not read.
+pub(crate) fn entry(view: &TensorView, file: &[u8]) -> std::result::Result<Entry, String> {
+    use safetensors::Dtype;
+    let encoding = match view.dtype() {
+        Dtype::F32 => Encoding::F32,
+        Dtype::F16 => Encoding::F16,
+        Dtype::BF16 => Encoding::Bf16,
+        Dtype::F64 => Encoding::F64,
+        other => {
+            return Err(format!("type {other:?} cannot be read; F32, F16, BF16 and F64 can"));
+        }
+    };
+    let start = view.data().as_ptr() as usize - file.as_ptr() as usize;
+    Ok(Entry { encoding, shape: view.shape().to_vec(), bytes: start..start + view.data().len() })
 }
 
 /// An f32 tensor on the CPU of a safetensors view (F32, F16, BF16, F64).
 pub(crate) fn tensor_of(view: &TensorView) -> candle_core::Result<Tensor> {
-    use safetensors::Dtype;
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::F64 => DType::F64,
-        other => {
-            let why = format!("type {other:?} cannot be read; F32, F16, BF16 and F64 can");
-            return Err(candle_core::Error::Msg(why));
-        }
-    };
-    Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?.to_dtype(DType::F32)
+    let Entry { encoding, shape, .. } =
+        entry(view, view.data()).map_err(candle_core::Error::Msg)?;
+    let mut values = vec![0f32; shape.iter().product()];
+    encoding.decode(view.data(), &mut values);
+    Tensor::from_vec(values, shape, &Device::Cpu)
 }
 
 /// Values of a task that looks for NaN.
 const SCANNED: usize = 1 << 18;
 
-/// Refuses a tensor with a value that is NaN or infinite, by its name in the file.
-fn finite(t: &Tensor, path: &Path, name: &str) -> Result<()> {
+/// Refuses a weight with a value that is NaN or infinite, by its name in the file.
+fn finite(w: &Weight, path: &Path, name: &str) -> Result<()> {
     const EXPONENT: u32 = 0x7f80_0000;
     let wrong = |v: &f32| v.to_bits() & EXPONENT == EXPONENT;
-    let found = crate::ops::with_values(t, |x| {
+    let first = |from: usize, part: &[f32]| {
         // Without a way out of the loop, it runs as vectors.
-        let any = |part: &[f32]| part.iter().fold(false, |any, v| any | wrong(v));
-        let first = || x.iter().copied().enumerate().find(|(_, v)| wrong(v));
-        Ok(x.par_chunks(SCANNED).any(any).then(first).flatten())
-    })?;
+        let any = part.iter().fold(false, |any, v| any | wrong(v));
+        let at = || part.iter().position(wrong).map(|i| (from + i, part[i]));
+        any.then(at).flatten()
+    };
+    let found = match w {
+        Weight::Stored { stored, .. } => stored.find(first),
+        Weight::Dense { values, .. } => crate::ops::with_values(values, |x| {
+            let parts = x.par_chunks(SCANNED).enumerate();
+            Ok(parts.find_map_first(|(i, part)| first(i * SCANNED, part)))
+        })?,
+    };
     let refused =
         |(at, value)| ModelError::NotFinite { path: path.into(), name: name.into(), value, at };
     found.map(refused).map_or(Ok(()), Err)
@@ -260,11 +323,11 @@ mod tests {
                 let mut values = vec![f32::MAX; n];
                 values[at] = wrong;
                 let t = Tensor::from_vec(values, n, &Device::Cpu).unwrap();
-                let e = finite(&t, Path::new("m"), "w").unwrap_err().to_string();
+                let e = finite(&t.into(), Path::new("m"), "w").unwrap_err().to_string();
                 assert!(e.contains("`w`") && e.contains(&at.to_string()), "{e}");
             }
         }
         let t = Tensor::from_vec(vec![f32::MIN_POSITIVE; 9], 9, &Device::Cpu).unwrap();
-        finite(&t, Path::new("m"), "w").unwrap();
+        finite(&t.into(), Path::new("m"), "w").unwrap();
     }
 }

@@ -6,27 +6,21 @@
 
 use super::clock::{clock, Op};
 use super::matmul::{gemm_into, product, View};
-use super::quantised::{Quantised, FEW};
 use super::simd::vectorised;
-use super::{bf16, fused, like, math, rows_cols, values, with_all, with_values, Computed};
-use candle_core::{bail, CpuStorage, CustomOp1, CustomOp3, Layout, Result, Storage, Tensor};
-use std::sync::Arc;
+use super::weight::{add_branch, Weight};
+use super::{fused, like, math, rows_cols, values, with_all, with_values, Computed};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Tensor};
 
 struct Frozen {
-    weight: Tensor,
-    /// What the weight was decoded from: faster to read for a few rows.
-    quantised: Option<Arc<Quantised>>,
+    weight: Weight,
     bias: Option<Tensor>,
 }
 
 impl Frozen {
-    /// `x W' + b` of `x (N, I)`.
+    /// `x W' + b` of `x (N, I)`, `(N, O)`.
     fn apply(&self, x: &[f32], n: usize) -> Result<Vec<f32>> {
         let (o, _) = self.weight.dims2()?;
-        let mut y = match self.quantised.as_ref().filter(|_| n <= FEW) {
-            Some(q) => q.product(x, n), // (N, O)
-            None => times(x, n, &self.weight)?,
-        };
+        let mut y = self.weight.product(x, n)?;
         if let Some(b) = &self.bias {
             with_values(b, |b| {
                 vectorised!(y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row)));
@@ -34,36 +28,6 @@ impl Frozen {
             })?;
         }
         Ok(y)
-    }
-}
-
-/// `x W'` of `x (n, I)` and a frozen `w (O, I)`, `(n, O)`: where w is in bf16 x is rounded to it too.
-pub(super) fn times(x: &[f32], n: usize, w: &Tensor) -> Result<Vec<f32>> {
-    let (o, i) = w.dims2()?;
-    match in_bf16(w, |w| bf16::product(x, w, (o, i)))? {
-        Some(y) => Ok(y),
-        None => {
-            with_values(w, |w| Ok(product((n, o, i), View::rows(x, i), View::rows(w, i).t(), 1.0)))
-        }
-    }
-}
-
-/// `g W` of `g (n, O)`, as [`times`]: `(n, I)`.
-pub(super) fn times_back(g: &[f32], n: usize, w: &Tensor) -> Result<Vec<f32>> {
-    let (o, i) = w.dims2()?;
-    match in_bf16(w, |w| bf16::back(g, w, (o, i)))? {
-        Some(dx) => Ok(dx),
-        None => with_values(w, |w| Ok(product((n, i, o), View::rows(g, o), View::rows(w, i), 1.0))),
-    }
-}
-
-/// What `f` makes of a bf16 weight on the CPU; none of any other.
-fn in_bf16<R>(w: &Tensor, f: impl FnOnce(&[half::bf16]) -> R) -> Result<Option<R>> {
-    let (storage, layout) = w.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::BF16(w)), Some((from, to))) => Ok(Some(f(&w[from..to]))),
-        (Storage::Cpu(CpuStorage::BF16(_)), None) => bail!("a bf16 weight must be contiguous"),
-        _ => Ok(None),
     }
 }
 
@@ -76,13 +40,13 @@ impl CustomOp1 for Frozen {
         let _clock = clock(Op::Linear);
         let (n, _) = rows_cols(l)?;
         let y = self.apply(values(s, l)?, n)?;
-        Ok((CpuStorage::F32(y), (n, self.weight.dim(0)?).into()))
+        Ok((CpuStorage::F32(y), (n, self.weight.dims2()?.0).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let _clock = clock(Op::LinearBackward);
         let n = x.dim(0)?;
-        like(with_values(grad, |g| times_back(g, n, &self.weight))?, x)
+        like(with_values(grad, |g| self.weight.back(g, n))?, x)
     }
 }
 
@@ -106,12 +70,10 @@ impl CustomOp3 for Lora {
         bl: &Layout,
     ) -> Computed {
         let _clock = clock(Op::Linear);
-        let ((n, i), (r, _), (o, _)) = (rows_cols(xl)?, rows_cols(al)?, rows_cols(bl)?);
+        let ((n, _), (r, _), (o, _)) = (rows_cols(xl)?, rows_cols(al)?, rows_cols(bl)?);
         let (x, a, b) = (values(xs, xl)?, values(a_s, al)?, values(bs, bl)?);
         let mut y = self.base.apply(x, n)?; // (N, O)
-        let h = product((n, r, i), View::rows(x, i), View::rows(a, i).t(), 1.0); // (N, r)
-        let (h, b) = (View::rows(&h, r), View::rows(b, r).t());
-        gemm_into((n, o, r), &mut y, h, b, self.scale, true);
+        add_branch((n, o, r), &mut y, x, a, b, self.scale);
         Ok((CpuStorage::F32(y), (n, o).into()))
     }
 
@@ -128,7 +90,7 @@ impl CustomOp3 for Lora {
         let s = self.scale;
         let (dx, da, db) = with_all([x, a, b, grad], |[x, a, b, g]| {
             let gb = product((n, r, o), View::rows(g, o), View::rows(b, r), s); // (N, r)
-            let mut dx = times_back(g, n, &self.base.weight)?; // (N, I)
+            let mut dx = self.base.weight.back(g, n)?; // (N, I)
             gemm_into((n, i, r), &mut dx, View::rows(&gb, r), View::rows(a, i), 1.0, true);
             let da = product((r, i, n), View::rows(&gb, r).t(), View::rows(x, i), 1.0); // (r, I)
             let h = product((n, r, i), View::rows(x, i), View::rows(a, i).t(), 1.0); // (N, r)
@@ -140,26 +102,11 @@ impl CustomOp3 for Lora {
 }
 
 /// `x (N, I)`, `weight (O, I)`, `bias (O)` -> `(N, O)`. Weight and bias get no gradient.
-pub fn frozen(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    decoded(x, weight, None, bias)
-}
-
-/// As [`frozen`], of a weight that was decoded from a quantised one, to the bit: the latter is what a
-/// few rows are multiplied with. One that stands for another tensor is left alone.
-pub fn decoded(
-    x: &Tensor,
-    weight: &Tensor,
-    quantised: Option<&Arc<Quantised>>,
-    bias: Option<&Tensor>,
-) -> Result<Tensor> {
+pub fn frozen(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
     if !fused(x) {
-        return frozen_twin(x, weight, bias);
+        return frozen_twin(x, &weight.tensor()?, bias);
     }
-    x.contiguous()?.apply_op1(Frozen {
-        quantised: quantised.filter(|q| q.stands_for(weight)).cloned(),
-        weight: weight.contiguous()?.detach(),
-        bias: bias.cloned(),
-    })
+    x.contiguous()?.apply_op1(Frozen { weight: weight.clone(), bias: bias.cloned() })
 }
 
 /// The composed twin of [`frozen`].
@@ -174,22 +121,15 @@ pub fn frozen_twin(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result
 /// As [`frozen`], plus `scale (x A') B'` with `a (r, I)`, `b (O, r)`, both differentiable.
 pub fn lora(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     bias: Option<&Tensor>,
     (a, b): (&Tensor, &Tensor),
     scale: f32,
 ) -> Result<Tensor> {
     if !fused(x) {
-        return lora_twin(x, weight, bias, (a, b), scale);
+        return lora_twin(x, &weight.tensor()?, bias, (a, b), scale);
     }
-    let op = Lora {
-        base: Frozen {
-            quantised: None,
-            weight: weight.contiguous()?.detach(),
-            bias: bias.cloned(),
-        },
-        scale,
-    };
+    let op = Lora { base: Frozen { weight: weight.clone(), bias: bias.cloned() }, scale };
     x.contiguous()?.apply_op3(a, b, op)
 }
 
@@ -209,6 +149,8 @@ pub fn lora_twin(
 
 #[cfg(test)]
 mod tests {
+    use super::super::blocks::Encoding;
+    use super::super::stored::tests::matrix;
     use super::*;
     use crate::ops::check::{random, same};
 
@@ -218,7 +160,8 @@ mod tests {
             let (x, w) = (random(1, n, i), random(2, o, i));
             let (a, b) = (random(3, r, i), random(4, o, r));
             let bias = random(5, 1, o).flatten_all().unwrap();
-            let y = lora(&x, &w, Some(&bias), (&a, &b), 0.5).unwrap();
+            let frozen = w.as_tensor().clone().into();
+            let y = lora(&x, &frozen, Some(&bias), (&a, &b), 0.5).unwrap();
             let t = lora_twin(&x, &w, Some(&bias), (&a, &b), 0.5).unwrap();
             same(&y, &t, &[&x, &a, &b], 2e-5);
             let grads = y.sum_all().unwrap().backward().unwrap();
@@ -229,7 +172,22 @@ mod tests {
     #[test]
     fn frozen_and_its_twin_agree_in_value_and_gradient() {
         let (x, w) = (random(1, 33, 24), random(2, 40, 24));
-        let y = frozen(&x, &w, None).unwrap();
+        let y = frozen(&x, &w.as_tensor().clone().into(), None).unwrap();
         same(&y, &frozen_twin(&x, &w, None).unwrap(), &[&x], 2e-5);
+    }
+
+    #[test]
+    fn a_branch_learns_beside_stored_bytes_what_it_does_beside_their_values() {
+        let stored: Weight = matrix(Encoding::Q6K, (40, 256)).into();
+        let dense: Weight = stored.tensor().unwrap().into();
+        let (x, a, b) = (random(1, 33, 256), random(3, 4, 256), random(4, 40, 4));
+        let all = |w: &Weight| -> Vec<Vec<f32>> {
+            let y = lora(&x, w, None, (&a, &b), 0.5).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let of = |t: &Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
+            let grads = [&x, &a, &b].map(|v| of(grads.get(v).unwrap()));
+            [vec![of(&y)], grads.into()].concat()
+        };
+        assert!(all(&stored) == all(&dense));
     }
 }

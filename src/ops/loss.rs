@@ -5,13 +5,12 @@
 //! `(softmax(z) - onehot(y)) W / n`, and is taken in the same block in which the loss is.
 
 use super::clock::{clock, Op};
-use super::linear::{times, times_back};
-use super::quantised::Quantised;
 use super::simd::vectorised;
+use super::weight::Weight;
 use super::{fused, math, values, with_values, Computed};
 use candle_core::{bail, CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, D};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Rows whose logits are held at once; the head is read once a block.
 const BLOCK: usize = 128;
@@ -20,9 +19,7 @@ const BLOCK: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Head {
     /// `(V, D)`.
-    pub weight: Tensor,
-    /// What the weight was decoded from, if it was.
-    pub quantised: Option<Arc<Quantised>>,
+    pub weight: Weight,
     /// c of `c tanh(z / c)`.
     pub softcap: Option<f32>,
 }
@@ -57,19 +54,19 @@ impl Head {
     /// Log-probabilities of `h (m, D)`, one target a row, and their gradient if asked for, which is of `-sum(log p)` with respect to h.
     fn block(&self, h: &[f32], targets: &[u32], grad: bool) -> Result<Losses> {
         let _clock = clock(Op::Head);
-        let (m, v) = (targets.len(), self.weight.dim(0)?);
-        let mut z = times(h, m, &self.weight)?; // (m, V)
+        let (m, (v, _)) = (targets.len(), self.weight.dims2()?);
+        let mut z = self.weight.product(h, m)?; // (m, V)
         let log_probs = z
             .par_chunks_mut(v)
             .zip(targets)
             .map(|(z, &t)| vectorised!(self.row(z, t, grad)))
             .collect();
-        let grad = grad.then(|| times_back(&z, m, &self.weight)).transpose()?;
+        let grad = grad.then(|| self.weight.back(&z, m)).transpose()?;
         Ok((log_probs, grad))
     }
 
     fn check(&self, rows: usize, targets: &[u32]) -> Result<()> {
-        let v = self.weight.dim(0)?;
+        let (v, _) = self.weight.dims2()?;
         if rows != targets.len() || rows == 0 {
             bail!("{rows} hidden rows for {} target tokens", targets.len());
         }
@@ -96,7 +93,7 @@ pub fn log_probs(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<f3
 
 /// The composed, differentiable twin of [`log_probs`] -> `(n)`.
 pub fn log_probs_twin(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Tensor> {
-    let mut z = hidden.matmul(&head.weight.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
+    let mut z = hidden.matmul(&head.weight.tensor()?.detach().t()?)?.to_dtype(DType::F32)?; // (n, V)
     if let Some(c) = head.softcap {
         z = ((z / c as f64)?.tanh()? * c as f64)?;
     }
@@ -166,7 +163,7 @@ mod tests {
     fn loss_and_its_twin_agree_in_value_and_gradient() {
         for softcap in [None, Some(1.5)] {
             let (h, w) = (random(1, 130, 12), random(2, 50, 12));
-            let head = Head { quantised: None, weight: w.as_tensor().clone(), softcap };
+            let head = Head { weight: w.as_tensor().clone().into(), softcap };
             let targets: Vec<u32> = (0..130).map(|i| (i * 7 % 50) as u32).collect();
             let a = cross_entropy(&h, &head, &targets).unwrap();
             let lp = log_probs_twin(&h, &head, &targets).unwrap();

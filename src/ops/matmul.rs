@@ -13,19 +13,19 @@ use super::Shared;
 use rayon::prelude::*;
 
 /// Terms of one running sum in a packed panel.
-const SUM_BLOCK: usize = 128;
+pub(super) const SUM_BLOCK: usize = 128;
 
 /// Terms from which dot products pay for adding up their lanes.
-pub(super) const MIN_DOTS: usize = 64;
+const MIN_DOTS: usize = 64;
 
 /// Values of a that stay in a core's cache while the rows of w pass by.
-const CACHED: usize = 1 << 17;
+pub(super) const CACHED: usize = 1 << 17;
 
 /// Values of w that stay in a core's nearest cache, beside a block of rows of a, while those pass by.
-const NEAR: usize = 9 << 9;
+pub(super) const NEAR: usize = 9 << 9;
 
 /// Multiplications below which a product is not worth dividing.
-const ALONE: usize = 1 << 18;
+pub(super) const ALONE: usize = 1 << 18;
 
 /// (m, n, k)
 pub(crate) type Dims = (usize, usize, usize);
@@ -94,8 +94,9 @@ pub(crate) unsafe fn gemm_raw(
         return;
     }
     let part = |dims, dst, a, b| Product { dims, dst, rs, a, b, alpha, add };
-    let threads = rayon::current_num_threads();
-    if !parallel || m * n * k < ALONE || threads == 1 {
+    let divided = parallel && m * n * k >= ALONE;
+    let threads = if divided { rayon::current_num_threads() } else { 1 };
+    if threads == 1 {
         return alone(part((m, n, k), dst, a, b));
     }
     // Columns are dealt out first, so that a weight is read once; then rows.
@@ -117,7 +118,7 @@ pub(crate) unsafe fn gemm_raw(
 }
 
 /// Columns (and rows) that blocks of divided work are multiples of.
-const PANEL: usize = 32;
+pub(super) const PANEL: usize = 32;
 
 /// [`gemm_raw`] on this thread.
 ///

@@ -11,6 +11,7 @@
 
 pub mod attention;
 pub(crate) mod bf16;
+pub mod blocks;
 pub mod clock;
 pub mod edit;
 pub mod gated;
@@ -20,10 +21,11 @@ pub mod math;
 pub mod matmul;
 mod microkernel;
 pub mod norm;
-pub mod quantised;
 pub mod residual;
 pub mod rope;
 pub mod simd;
+pub mod stored;
+pub mod weight;
 
 use candle_core::{bail, CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
 

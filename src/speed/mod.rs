@@ -73,6 +73,22 @@ impl Rates {
         flops: 2.1e8,
     };
 
+    /// [`Rates::TYPICAL`], of a model of any size: time goes with the operations of a row.
+    pub fn typical(model: &Decoder) -> Rates {
+        let r = Self::TYPICAL;
+        let of = |rate: f64| rate * r.flops / model.row_flops();
+        Rates {
+            forward: of(r.forward),
+            captured: of(r.captured),
+            scored: of(r.scored),
+            trained: of(r.trained),
+            generated: of(r.generated),
+            generated_alone: of(r.generated_alone),
+            flops: model.row_flops(),
+            ..r
+        }
+    }
+
     /// Seconds that one more row through the language head takes.
     pub fn head_seconds(&self) -> f64 {
         let text = TEXT as f64 * (1.0 / self.scored - 1.0 / self.forward);

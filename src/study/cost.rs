@@ -4,7 +4,7 @@
 //! Texts are tokenised to count them, and beginnings that they share count once, as they are computed
 //! once. All of it is an estimate, made before anything runs.
 
-use super::manifest::Study;
+use super::manifest::{Condition, Source, Study};
 use super::stage::Cost;
 use super::Result;
 use crate::analysis::texts::{neutral_tokens, StateTexts};
@@ -81,7 +81,7 @@ impl<'a> Costs<'a> {
             study,
             model,
             rates,
-            memory: Memory::of(model),
+            memory: Memory::of(study, model),
             adapter: adapter_bytes(study, model),
             battery: scored(&study.battery, model)?,
             claims: scored(&study.claims, model)?,
@@ -371,23 +371,26 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(model: &Model) -> Self {
+    fn of(study: &Study, model: &Model) -> Self {
         let d = &model.decoder;
         let c = &d.config;
-        let maps = d.row_flops() / 2.0;
-        let all = maps + (c.vocab * c.hidden) as f64 * if c.tied { 1.0 } else { 2.0 };
+        let held = d.footprint();
         // Values that a row leaves in a block: norms, projections, rotations, sums, the gated unit.
         let attention = (c.heads + c.kv_heads) * c.head_dim;
         let kept = (c.layers * (6 * c.hidden + 3 * attention + 4 * c.intermediate)) as f64;
         let passing = (BUDGET * (4 * c.hidden + 3 * c.intermediate)) as f64;
-        // A GGUF file stays mapped, and its pages count once read.
-        let mapped =
-            std::fs::metadata(&model.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 });
-        let program = 1e8 + mapped as f64;
+        // Pages of files count once read.
+        let weights = 1e8 + (held.mapped + held.memory) as f64;
+        // Another model is like base; an adapter is folded into what is in memory.
+        let is_model = |c: &Condition| matches!(c.source, Source::Model { .. });
+        let beside = match study.conditions.iter().any(is_model) {
+            true => held.mapped + held.memory,
+            false => held.maps,
+        };
         Memory {
-            base: program + 4.0 * (all + passing),
-            state: program + 4.0 * (all + maps + passing),
-            weights: program + 4.0 * all,
+            base: weights + 4.0 * passing,
+            state: weights + beside as f64 + 4.0 * passing,
+            weights,
             row: 4.0 * LARGEST_BATCH * kept,
         }
     }

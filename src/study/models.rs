@@ -88,8 +88,15 @@ pub fn record(model: &Model, digests: &Digests) -> Result<Value> {
         "weights": model.sha256,
         "files": small_files(&model.path, digests)?,
         "reading": model.tokenizer.reading(),
-        "numbers": format!("{:?}", model.decoder.linear(0, 0).weight.dtype()),
+        "numbers": numbers(&model.decoder),
     }))
+}
+
+/// The numbers that a decoder computes in. Where its weights stay as stored an adapter stays beside them,
+/// and what it gives differs in rounding.
+fn numbers(d: &Decoder) -> String {
+    let stored = if d.is_stored() { " of stored weights" } else { "" };
+    format!("{:?}{stored}", d.linear(0, 0).weight.dtype())
 }
 
 /// Digests of all that a model at `path` is read from, weights too.

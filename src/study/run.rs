@@ -173,7 +173,7 @@ pub fn run(
     let (layout, digests) = (Layout::new(out), Digests::default());
     let rendered = fit::hold(study, model)?;
     fit::hold_models(study, model)?;
-    let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
+    let stages = plan(study, model, &layout, &digests, Rates::typical(&model.decoder))?;
     let price = Price::of(&stages, &layout, &digests)?;
     price.hold(out)?;
     watch(Event::Checked { rendered, price: &price });
@@ -247,7 +247,7 @@ pub fn only(
     watch: &mut dyn FnMut(Event),
 ) -> Result<()> {
     let (layout, digests) = (Layout::new(out), Digests::default());
-    let stages = plan(study, model, &layout, &digests, Rates::TYPICAL)?;
+    let stages = plan(study, model, &layout, &digests, Rates::typical(&model.decoder))?;
     let (index, stage) = found(&stages, name)?;
     let begin =
         Event::Begin { index, total: stages.len(), stage: name, seconds_left: stage.cost.seconds };
