@@ -303,6 +303,7 @@ fn said_left(left: &Left) -> String {
 fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
     let written = [RESULTS, "manifest.json", "report.html"];
     Outputs::default()
+        .of_study()
         .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
         .folder("--out", &place.out, &written)
         .check()?;

@@ -50,6 +50,10 @@ fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<Findi
             p: found.p,
             p_max: found.p_max,
             q: q.map_or(f64::NAN, |n| n.q),
+            note: match c.states > 1 {
+                true => format!("{}; null and p are of {state} alone", row.note),
+                false => row.note.clone(),
+            },
             ..row.clone()
         })
     };
