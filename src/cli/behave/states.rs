@@ -12,7 +12,7 @@ use crate::model::{unit, Decoder, Hooks, Interventions, Model};
 use crate::store::digest;
 use crate::store::names::{nearest, twice};
 use anyhow::{bail, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A state that adds a direction, or without a dose projects it out.
 #[derive(Debug, Clone, PartialEq)]
