@@ -21,7 +21,7 @@ use tokenizers::{DecoderWrapper, NormalizerWrapper};
 
 /// The mark of a space.
 const SPACE: &str = "\u{2581}";
-/// Type of the token that stands for what is unknown.
+/// Type that the token for what is unknown may have.
 const UNKNOWN: i32 = 2;
 
 /// Every split of every piece into two others, the best piece first.
@@ -44,12 +44,13 @@ fn merges(
     all.into_iter().map(|(_, a, b)| (text(a), text(b))).collect()
 }
 
-/// The tokenizer; `prefix`: a space is put before a text.
+/// The tokenizer; `prefix`: a space is put before a text; `unknown`: the token for what is unknown.
 pub(super) fn tokenizer(
     tokens: &[String],
     types: &[i32],
     scores: &[f32],
     prefix: bool,
+    unknown: Option<&String>,
 ) -> Result<tokenizers::Tokenizer> {
     if scores.len() != tokens.len() {
         let (n, m) = (scores.len(), tokens.len());
@@ -57,10 +58,9 @@ pub(super) fn tokenizer(
     }
     let vocab: AHashMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
     let merges = merges(&vocab, tokens, scores);
-    let unknown = tokens.iter().zip(types).find(|(_, t)| **t == UNKNOWN).map(|(s, _)| s.clone());
     let mut bpe = BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
     if let Some(unknown) = unknown {
-        bpe = bpe.unk_token(unknown);
+        bpe = bpe.unk_token(unknown.clone());
     }
     let mut t = tokenizers::Tokenizer::new(bpe.build().map_err(tok)?);
     let spaces = Replace::new(" ", SPACE).map_err(tok)?;
@@ -95,7 +95,7 @@ mod tests {
         let tokens: Vec<String> = all.iter().map(|t| t.0.clone()).collect();
         let types: Vec<i32> = all.iter().map(|t| t.1).collect();
         let scores: Vec<f32> = all.iter().map(|t| t.2).collect();
-        tokenizer(&tokens, &types, &scores, prefix).unwrap()
+        tokenizer(&tokens, &types, &scores, prefix, Some(&tokens[0])).unwrap()
     }
 
     fn pieces(t: &tokenizers::Tokenizer, text: &str) -> Vec<String> {
