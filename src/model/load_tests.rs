@@ -265,7 +265,7 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
         ("llama.rope.dimension_count", Value::U32(8)),
         ("llama.attention.value_length", Value::U32(8)),
         ("llama.expert_count", Value::U32(4)),
-        ("llama.rope.scaling.type", Value::String("yarn".into())),
+        ("llama.rope.scaling.type", Value::String("dynamic".into())),
         ("llama.rope.freq_base", Value::F32(0.0)),
         ("llama.rope.freq_base", Value::F32(f32::NAN)),
         ("llama.rope.freq_base", Value::String("1e4".into())),

@@ -371,6 +371,8 @@ def write(name, out):
         loss, factors, grads = gradients(model, ids)
         more["lora"] = {"rank": RANK, "alpha": ALPHA, "power": -10, "loss": loss, "factors": factors}
         arrays.update(grads)
+    # What is not laid out in rows would be written as it lies.
+    arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     save_file(arrays, os.path.join(out, f"{name}.safetensors"))
     oracle.write_json(os.path.join(out, f"{name}.json"), {
         "config": plain(config), "ids": ids, "positions": POSITIONS, **more, "tensors": tensors,
