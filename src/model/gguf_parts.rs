@@ -4,12 +4,14 @@
 //! (from 0) and `split.count`, the first has the model's metadata too, and a tensor's place is counted
 //! from its own part's data. Any part leads to all of them.
 
+use super::config::Norms;
 use super::error::{ModelError, Result};
-use super::gguf_header::{self, whole, Header};
+use super::gguf_header::{self, whole, Entry, Header};
 use super::names::hub_name;
 use super::weights::{map_file, Stored};
 use crate::ops::quantised::Source;
 use candle_core::quantized::gguf_file::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +38,10 @@ impl Part {
         let map = map_file(path)?;
         let header = gguf_header::read(&map).map_err(|e| bad(path, e))?;
         Ok(Part { path: path.into(), source: Arc::new(map), header })
+    }
+
+    fn stored<'a>(&'a self, name: &'a str, entry: &'a Entry) -> Stored<'a> {
+        Stored { path: &self.path, source: &self.source, name, entry: Cow::Borrowed(entry) }
     }
 
     /// A count of the `split.` keys.
@@ -122,13 +128,21 @@ impl Parts {
         self.0.iter_mut().for_each(|p| p.header.metadata = HashMap::new());
     }
 
+    /// A tensor by its name in the file.
+    pub(crate) fn tensor(&self, name: &str) -> Option<Stored<'_>> {
+        self.0.iter().find_map(|part| {
+            let (name, entry) = part.header.tensors.get_key_value(name)?;
+            Some(part.stored(name, entry))
+        })
+    }
+
     /// Every tensor by its Hugging Face name, or its own where it has none.
-    pub(crate) fn tensors(&self) -> BTreeMap<String, Stored<'_>> {
+    pub(crate) fn tensors(&self, norms: Norms) -> BTreeMap<String, Stored<'_>> {
         let mut all = BTreeMap::new();
         for part in &self.0 {
             for (name, entry) in &part.header.tensors {
-                let stored = Stored { path: &part.path, source: &part.source, name, entry };
-                all.insert(hub_name(name).unwrap_or_else(|| name.clone()), stored);
+                let stored = part.stored(name, entry);
+                all.insert(hub_name(name, norms).unwrap_or_else(|| name.clone()), stored);
             }
         }
         all

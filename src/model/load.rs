@@ -8,17 +8,21 @@ use super::config::Config;
 use super::contents::{self, INDEX, WEIGHTS};
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
+use super::families;
 use super::files::{folder_sha256, read_json};
 use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
 use super::placement::Placement;
+use super::stored;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::ModelWarning;
 use super::weights::{map_file, safetensors, Views, Weights};
 use crate::store::digest;
+use safetensors::tensor::TensorView;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,6 +67,9 @@ impl Model {
             true => folder(path, &loading.text)?,
             false => gguf::load(path, &loading.text)?,
         };
+        if opened.tokenizer.thinks_unasked() {
+            opened.warnings.push(ModelWarning::Thinks { path: path.into() });
+        }
         if placement != Placement::default() {
             opened.decoder = opened.decoder.placed(&device, placement.dtype)?;
         }
@@ -110,7 +117,7 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     contents::model_folder(path).map_err(bad)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
-    let mut config = Config::from_json(&json, &config_path)?;
+    let (family, mut config) = families::of_json(&json, &config_path)?;
     let index = contents::index(path).map_err(bad)?;
     let files: BTreeSet<PathBuf> = match &index {
         None => [path.join(WEIGHTS)].into(),
@@ -126,6 +133,8 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
             return Err(ModelError::file(&file, why));
         }
     }
+    let count = |(_, v): &(&Path, TensorView)| v.shape().first().copied().unwrap_or(0);
+    let views = stored::split(stored::language(views), &config, count, rows)?;
     let inventory = Inventory {
         path,
         naming: Naming::Hub,
@@ -135,7 +144,10 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
     let tokenizer = tokenizer_files::of_folder(path, &json, config.fit(), options)?;
     let (weights, sha256) =
         rayon::join(|| Weights::from_views(path, &views, &plan.wanted), || folder_sha256(&files));
-    let weights = weights?;
+    let mut weights = weights?;
+    if family.gains_from_one {
+        weights.add_one(gains(&config))?;
+    }
     let headed = head(&mut config, &weights, path)?;
     let mut warnings = plan.warnings(path);
     if tokenizer.bos_in_doubt()? {
@@ -149,6 +161,23 @@ fn folder(path: &Path, options: &TextOptions) -> Result<Opened> {
         warnings.push(ModelWarning::TwoWeightFiles { path: path.into() });
     }
     Ok(Opened { sha256: sha256?, decoder: Decoder::new(config, weights)?, tokenizer, warnings })
+}
+
+/// Names of the gains of all norms.
+fn gains(c: &Config) -> Vec<String> {
+    let of = |l| c.block_norms().all().map(move |(n, _)| format!("model.layers.{l}.{n}.weight"));
+    (0..c.layers).flat_map(of).chain(["model.norm.weight".to_string()]).collect()
+}
+
+/// Rows of a tensor, where they lie.
+fn rows<'a>(
+    (file, v): &(&'a Path, TensorView<'a>),
+    rows: Range<usize>,
+) -> Result<(&'a Path, TensorView<'a>)> {
+    let row = v.data().len() / v.shape()[0];
+    let shape = [&[rows.len()], &v.shape()[1..]].concat();
+    let view = TensorView::new(v.dtype(), shape, &v.data()[rows.start * row..rows.end * row]);
+    Ok((*file, view.map_err(|e| ModelError::file(file, e.to_string()))?))
 }
 
 /// Every tensor of safetensors files, each in the one file that holds it.

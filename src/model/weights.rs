@@ -2,7 +2,7 @@
 //!
 //! Both sources yield `name -> f32 tensor` with the names and row orders of transformers, so the
 //! decoder is built once. Only what a plan asks for is read, each tensor in a task of its own, and one
-//! that holds NaN or an infinity is refused. GGUF files of architecture `llama` store the rows
+//! that holds NaN or an infinity is refused. GGUF files of some families store the rows
 //! of q and k, and the values of their biases, permuted for interleaved rotation; they are put back
 //! into half-split order here.
 
@@ -15,6 +15,7 @@ use candle_core::quantized::gguf_file::TensorInfo;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub struct Weights {
 
 /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
 fn interleaved(c: &Config, hub: &str) -> Option<usize> {
+    if !c.interleaved {
+        return None;
+    }
     let found = [(".q_proj.", c.heads), (".k_proj.", c.kv_heads)];
     found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
 }
@@ -42,12 +46,12 @@ pub(crate) struct Stored<'a> {
     pub path: &'a Path,
     pub source: &'a Source,
     pub name: &'a str,
-    pub entry: &'a Entry,
+    pub entry: Cow<'a, Entry>,
 }
 
 impl Stored<'_> {
     /// Its values in f32, as they are stored.
-    fn decoded(&self) -> Result<Tensor> {
+    pub(super) fn decoded(&self) -> Result<Tensor> {
         // Read rather than mapped: pages of a map would stay resident beside the weights.
         let mut reader = File::open(self.path).map_err(ModelError::read(self.path))?;
         let info = TensorInfo {
@@ -103,7 +107,7 @@ impl Weights {
         Weights { path: PathBuf::from("(in memory)"), tensors, quantised: BTreeMap::new() }
     }
 
-    /// The tensors of GGUF files of architecture `llama`, by Hugging Face name.
+    /// The tensors of GGUF files, by Hugging Face name.
     pub(crate) fn from_gguf(
         path: &Path,
         stored: &BTreeMap<String, Stored>,
@@ -170,6 +174,16 @@ impl Weights {
             return Ok(false);
         };
         Ok(crate::ops::with_all([a, b], |[a, b]| Ok(a == b))?)
+    }
+
+    /// Adds 1 to the named tensors: gains that are stored as their distance from it.
+    pub(crate) fn add_one(&mut self, names: impl IntoIterator<Item = String>) -> Result<()> {
+        for name in names {
+            if let Some(t) = self.tensors.get_mut(&name) {
+                *t = (&*t + 1.0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands out a tensor, which has its shape: a plan held the file against it.
