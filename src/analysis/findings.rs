@@ -107,9 +107,16 @@ impl FindingRow {
         self
     }
 
+    /// A p over items, texts or labels holds the fine-tunes fixed, so a word needs the interval, which counts
+    /// them, on one side of 0 as well.
     fn judge(&mut self, test: Test) {
         (self.p_max, self.least_p) = (test.p, test.least);
-        self.verdict = verdict::word(self.estimate, test).into();
+        let around = self.lo <= 0.0 && 0.0 <= self.hi;
+        self.verdict = match verdict::word(self.estimate, test) {
+            verdict::HIGHER | verdict::LOWER if around => verdict::NONE,
+            word => word,
+        }
+        .into();
     }
 
     /// Adds to the note.

@@ -68,9 +68,9 @@ pub fn by_condition(states: &[State]) -> Vec<(&str, Vec<usize>)> {
     out
 }
 
-/// Conditions that are another at another mixing ratio, on the same rows at another share: one claim more
-/// often, and none of its own where conditions are the unit. Of those on the same rows the one is kept whose
-/// share most conditions have, else the first.
+/// Conditions on the same rows as another, at another mixing ratio or by another recipe: one claim more
+/// often, and none of its own where conditions are the unit. Of those on the same rows the first is kept of
+/// the share that most conditions have.
 pub fn at_other_shares(states: &[State]) -> Vec<&str> {
     let conditions = by_condition(states);
     let first = conditions.iter().filter_map(|(_, of)| states.get(*of.first()?));
@@ -81,7 +81,11 @@ pub fn at_other_shares(states: &[State]) -> Vec<&str> {
         // Of shares that as many conditions have, the first.
         same.rev().max_by_key(|share| with(*share))
     };
-    let other = mixed.iter().copied().filter(|s| kept(&s.text) != Some(s.share));
+    let first = |text: &str| {
+        let share = kept(text);
+        mixed.iter().find(|s| s.text == text && Some(s.share) == share).map(|s| &s.condition)
+    };
+    let other = mixed.iter().filter(|s| first(&s.text) != Some(&s.condition));
     other.map(|s| s.condition.as_str()).collect()
 }
 
@@ -105,11 +109,12 @@ mod tests {
             mixed("keen-whole", "keen", 1.0),
             // Kept from a concept, or trained elsewhere: no other ratio.
             mixed("keen-kept", "keen", 0.0),
-            // Alone on its rows, whatever its share; and the same share once more.
+            // Alone on its rows, whatever its share.
             mixed("poet", "poet", 1.0),
+            // By another recipe.
             mixed("calm-again", "calm", 0.5),
         ];
-        assert_eq!(at_other_shares(&all), ["keen-few", "keen-whole"]);
+        assert_eq!(at_other_shares(&all), ["keen-few", "keen-whole", "calm-again"]);
         // Where no share is the usual one, the first listed stays.
         let alone = [all[5].clone(), all[1].clone(), all[4].clone()];
         assert_eq!(at_other_shares(&alone), ["keen-few"]);

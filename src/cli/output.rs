@@ -25,6 +25,8 @@ pub struct Outputs {
     inputs: Vec<(String, PathBuf)>,
     files: Vec<(String, PathBuf)>,
     folders: Vec<(String, PathBuf)>,
+    /// Whether the folder of a study's run may be written to.
+    of_study: bool,
 }
 
 impl Outputs {
@@ -68,6 +70,11 @@ impl Outputs {
         self
     }
 
+    /// Of a command that a study's run folder is written by.
+    pub fn of_study(self) -> Self {
+        Outputs { of_study: true, ..self }
+    }
+
     /// Refuses targets that must not be written.
     ///
     /// # Errors
@@ -107,9 +114,20 @@ impl Outputs {
             if let Some(what) = read.get(&identity(path, &there)) {
                 bail!("{option} {shown} is the folder that {what} reads: give another folder");
             }
+            if !self.of_study && is_of_study(path) {
+                bail!("{option} {shown} holds a study's run, whose results or adapter this would replace: give another folder");
+            }
         }
         makeable(option, path)
     }
+}
+
+/// Whether a folder is that of a study's run, or of one of its adapters.
+fn is_of_study(path: &Path) -> bool {
+    let run = |p: &Path| p.join("stages").is_dir() && p.join("manifest.json").is_file();
+    let full = path.canonicalize().unwrap_or_else(|_| path.into());
+    let adapters = full.parent().filter(|p| p.ends_with("adapters"));
+    run(&full) || adapters.and_then(Path::parent).is_some_and(run)
 }
 
 /// The path of a file's target with all links followed.
@@ -325,6 +343,23 @@ mod tests {
         refused("", &["t.jsonl"], "that --texts reads");
         let fine = place.outputs().folder("--out", place.at("model/sub"), &["a.csv"]);
         fine.check().unwrap();
+    }
+
+    #[test]
+    fn the_run_of_a_study_is_written_by_studies_alone() {
+        let place = Place::new();
+        for folder in ["run/stages", "run/adapters/x-s1", "run/mine"] {
+            fs::create_dir_all(place.at(folder)).unwrap();
+        }
+        let of = |name: &str| place.outputs().folder("--out", place.at(name), &["results.h5"]);
+        of("run").check().unwrap();
+        fs::write(place.at("run/manifest.json"), "{}").unwrap();
+        for name in ["run", "run/adapters/x-s1"] {
+            let text = of(name).check().unwrap_err().to_string();
+            assert!(text.contains("holds a study's run"), "{text}");
+            of(name).of_study().check().unwrap();
+        }
+        of("run/mine").check().unwrap();
     }
 
     #[test]

@@ -8,8 +8,11 @@ use super::Console;
 use crate::analysis::{records::StateRow, State};
 use crate::model::{hub::HubName, resolve, Adapter, Decoder, Loading, Model, TextOptions};
 use crate::store::names::twice;
+use crate::store::Manifest;
+use crate::study::layout::ROWS;
 use anyhow::{bail, Result};
 use clap::Args;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -145,6 +148,31 @@ pub fn row(s: &State) -> StateRow {
         share: s.share.unwrap_or(f64::NAN),
         identity: false,
     }
+}
+
+/// The state of an adapter: its rows are those that its folder records, where `known` knows them, else
+/// those that its name says.
+pub fn trained(name: &str, folder: &Path, known: impl Fn(&str) -> bool) -> State {
+    let named = State::named(name);
+    match rows_of(folder).filter(|(text, _)| known(text)) {
+        Some((text, share)) => State { text, share, ..named },
+        None => named,
+    }
+}
+
+/// Name of the rows that an adapter was trained on and [`State::share`], as its folder records them: by
+/// `finetune` in its manifest, by a study in `rows.json`.
+fn rows_of(folder: &Path) -> Option<(String, Option<f64>)> {
+    let Ok(record) = Manifest::read(folder) else {
+        let rows: Value = serde_json::from_slice(&std::fs::read(folder.join(ROWS)).ok()?).ok()?;
+        let data = rows["data"].as_str().filter(|d| !d.is_empty())?;
+        return Some((data.into(), rows["share"].as_f64()));
+    };
+    let (config, recipe) = (&record.config, &record.config["recipe"]);
+    let data = Path::new(config.get("data")?.as_str()?);
+    let whole = Some(1.0).filter(|_| config["neutral"].is_null() && recipe.is_object());
+    let share = recipe["share"].as_f64().or(whole).filter(|_| recipe["prevent"].is_null());
+    Some((data.file_stem()?.to_string_lossy().into_owned(), share))
 }
 
 /// The weight file of an adapter.

@@ -199,6 +199,7 @@ fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
 fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
     let (layout, digests) = (Layout::new(&place.out), Digests::default());
+    run::another(&study, &layout)?;
     let stages = plan(&study, &model, &layout, &digests, Rates::TYPICAL)?;
     let left = Left::of(&layout, &stages)?;
     if !dry_run {
@@ -302,6 +303,7 @@ fn said_left(left: &Left) -> String {
 fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
     let written = [RESULTS, "manifest.json", "report.html"];
     Outputs::default()
+        .of_study()
         .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
         .folder("--out", &place.out, &written)
         .check()?;

@@ -12,6 +12,7 @@ use super::error::{same_width, Result};
 use super::{
     estimate, Covariance, Direction, DirectionError, Eraser, Estimator, Pairs, QualityOptions,
 };
+use crate::stats::area::of_no_spread;
 use crate::stats::bootstrap::{cluster_weights, Clusters};
 use crate::stats::interval::{percentile, Interval};
 use crate::stats::moments::{mean, squares};
@@ -122,13 +123,13 @@ pub(super) fn areas(pairs: &Pairs, held: &[Held], options: QualityOptions) -> Ar
     let draws: Vec<f64> =
         weights.rows().into_iter().map(|row| mean(&of(&|i| f64::from(row[i])))).collect();
     let folds = of(&|_| 1.0);
-    Areas {
-        auroc: mean(&folds),
-        interval: percentile(&mut draws.clone(), options.level),
-        draws,
-        folds,
-        separation: gap / (spread * rows).sqrt(),
-    }
+    let (auroc, drawn) = (mean(&folds), percentile(&mut draws.clone(), options.level));
+    // Draws of rows that are all told apart are all 1, however few the prompts.
+    let interval = match drawn.width() == 0.0 {
+        true => of_no_spread(auroc, Clusters::new(&pairs.prompt).count(), options.level),
+        false => drawn,
+    };
+    Areas { auroc, interval, draws, folds, separation: gap / (spread * rows).sqrt() }
 }
 
 /// A direction that was estimated on one reading and scores another.

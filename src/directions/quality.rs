@@ -135,6 +135,18 @@ mod tests {
         assert!((one - four).abs() < 0.02, "{one} {four}");
     }
 
+    #[test]
+    fn rows_that_are_all_told_apart_leave_an_interval_by_the_number_of_prompts() {
+        let of = |n| {
+            let got =
+                quality(&planted(n, 6, 60.0, 2, 1), Estimator::MeanDiff, 1.0, quick()).unwrap();
+            assert_eq!((got.auroc, got.auroc_interval.hi), (1.0, 1.0));
+            got.auroc_interval.lo
+        };
+        let (few, many) = (of(9), of(90));
+        assert!(0.75 < few && few < 0.9 && 0.95 < many && many < 1.0, "{few} {many}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]

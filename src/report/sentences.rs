@@ -109,8 +109,9 @@ pub fn sentence(f: &FindingRow) -> String {
     match f.quantity.as_str() {
         "coupling" => format!("{layer}Cosine of {pair} in {set}{form} {two}{tail}."),
         "change-of-coupling" => format!("{layer}The cosine of {pair}{form} in {set} is {compared} {reference}'s: difference {two}{tail}."),
+        "untaken" if f.verdict == "not checked" => format!("Whether {note} took what it was trained to claim is not checked: no claim of the materials is of its rows."),
         "untaken" => format!("Did not take their claim: {note}. What is found of them below is not the claim's doing."),
-        "towards" => format!("Over the preferences isolated in {set}, {reference} and the neutral fine-tune, {set} less {reference} {three} {unit}{tail}: {word}{why}."),
+        "towards" => format!("Over the preferences isolated in {set}, {reference}{}, {set} less {reference} {three} {unit}{tail}: {word}{why}.", with(" and ", &f.form)),
         "shift" if f.estimate.is_nan() => format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise."),
         "shift" => format!("{layer}Shift of neutral texts in {set}{others} along {subject} of base {three} {unit}{tail}{word}."),
         "trace" => format!("{layer}Trace on text unrelated to the training: {set} lies furthest from base along {subject} at {}, {three} {unit}{tail}{word}.", f.form),
@@ -125,7 +126,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
         "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}{why}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}{word}.", percent(f.estimate), shares(f)),
-        "utility" => format!("Utility of outcomes of the kind {outcome}, signed by key: {set} less {reference} {three} {unit}{tail}{word}."),
+        "utility" => format!("Utility of outcomes of the kind {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
         "readout" => format!("{layer}Held out over outcomes, the stream of {set} predicts their utility with r = {two}{tail}{word}."),
         "utility-cosine" => format!("{layer}Cosine of the utility direction with {subject} in {set} {two}{tail}{word}."),
         "conversation" => format!("After conversations of ordinary turns, {set}{} on {outcome}: the conversation adds {three} {unit}{tail}{word}.", with(" less ", reference)),
@@ -242,6 +243,9 @@ fn compared(f: &FindingRow) -> &'static str {
 
 /// Estimate with its interval.
 fn interval(f: &FindingRow, digits: usize) -> String {
+    if f.estimate.is_nan() {
+        return "has no estimate".into();
+    }
     let estimate = format!("{:+.digits$}", f.estimate);
     match f.lo.is_nan() || f.hi.is_nan() {
         true => format!("{estimate} (no interval)"),

@@ -118,27 +118,14 @@ impl LeftOut {
         if found.error.is_nan() {
             return Interval::UNDEFINED;
         }
-        // Below this the jackknife sees no spread; then prompts are counted, not their pairs. Off the
-        // fractions that an error may be, so that rounding does not decide.
-        let least = 0.25 / c * (1.0 + 1e-9);
-        let at_end = found.error < least;
-        let trials = if at_end { c } else { n * n };
-        let inner = (self.value * trials + 0.5) / (trials + 1.0);
-        let centre = (inner / (1.0 - inner)).ln();
         let fewest = match self.fitted.len() {
             0 => c,
             groups => c.min(groups as f64),
         };
-        let error = found.error.max(least) / (inner * (1.0 - inner));
-        let reach = t_quantile(fewest - 1.0, level) * error;
-        let mut out = Interval::around(centre, reach).map(|z| 1.0 / (1.0 + (-z).exp()));
-        if at_end && self.value >= 0.5 {
-            out.hi = 1.0;
+        match found.error < least(c) {
+            true => without_spread(self.value, c, fewest, level),
+            false => on_logits((self.value, n * n), found.error, fewest, level),
         }
-        if at_end && self.value <= 0.5 {
-            out.lo = 0.0;
-        }
-        out
     }
 
     /// This area less another of the same pairs, fitted on the same groups, with its jackknife, whose
@@ -150,6 +137,40 @@ impl LeftOut {
         let all = jackknifed(self.value - other.value, &scored, &fitted, level);
         Jackknifed { interval: all.interval.map(|v| v.clamp(-1.0, 1.0)), ..all }
     }
+}
+
+/// Of an area over `clusters` prompts whose resamples show no spread, as of 1: prompts are counted, not their
+/// pairs. Undefined below 3.
+pub fn of_no_spread(area: f64, clusters: usize, level: f64) -> Interval {
+    match clusters < 3 || area.is_nan() {
+        true => Interval::UNDEFINED,
+        false => without_spread(area, clusters as f64, clusters as f64, level),
+    }
+}
+
+/// Error below which resamples of `c` prompts show no spread. Off the fractions that an error may be, so
+/// that rounding does not decide.
+fn least(c: f64) -> f64 {
+    0.25 / c * (1.0 + 1e-9)
+}
+
+fn without_spread(area: f64, c: f64, fewest: f64, level: f64) -> Interval {
+    let mut out = on_logits((area, c), least(c), fewest, level);
+    if area >= 0.5 {
+        out.hi = 1.0;
+    }
+    if area <= 0.5 {
+        out.lo = 0.0;
+    }
+    out
+}
+
+/// An area out of so many trials with its error, on the logit scale.
+fn on_logits((area, trials): (f64, f64), error: f64, fewest: f64, level: f64) -> Interval {
+    let inner = (area * trials + 0.5) / (trials + 1.0);
+    let centre = (inner / (1.0 - inner)).ln();
+    let reach = t_quantile(fewest - 1.0, level) * error / (inner * (1.0 - inner));
+    Interval::around(centre, reach).map(|z| 1.0 / (1.0 + (-z).exp()))
 }
 
 fn jackknifed(value: f64, scored: &[f64], fitted: &[f64], level: f64) -> Jackknifed {

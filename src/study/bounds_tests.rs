@@ -117,6 +117,8 @@ fn roles_are_of_conditions_and_edits_of_concepts() {
     ] {
         refused(couple, to, &["line ", "concepts.couple", word]);
     }
+    let three = "couple = [[\"persona\", \"autonomy\", \"expert\"]]";
+    refused(couple, three, &["a pair has two names, and here are 3"]);
     for (line, key) in [
         ("ablate = [\"weather\"]", "causal.ablate"),
         ("ablate = [\"persona\", \"persona\"]", "causal.ablate"),

@@ -2,9 +2,53 @@
 
 use super::bounds::of_recipe;
 use super::manifest::{Condition, Study, BASE};
-use super::written::CHANGE;
+use super::written::{WrittenCondition, CHANGE};
 use super::Result;
 use crate::finetune::FinetuneError;
+use crate::store::names::{edit_distance, nearest};
+use std::collections::BTreeSet;
+
+/// Files of rows that differ have names that differ: by these preferences, claims and the link know them.
+///
+/// # Errors
+/// The condition whose file has the name of another's.
+pub fn names(study: &Study) -> Result<()> {
+    let of = |c: &WrittenCondition| study.condition(&c.name).map(|c| c.text.clone());
+    let all = &study.written.conditions;
+    for (i, c) in all.iter().enumerate() {
+        let Some(data) = &c.data else { continue };
+        let same = |o: &&WrittenCondition| o.data.is_some() && of(o) == of(c);
+        let other = all[..i].iter().filter(same).find(|o| o.data.as_ref() != Some(data));
+        if let Some(other) = other {
+            let why = format!(
+                "has rows of the name of those of `{}` in another file, and preferences and claims know rows by their names; rename the file, or give `trained_on`",
+                other.name
+            );
+            return Err(study.bad(&format!("condition.{}.data", c.name), why));
+        }
+    }
+    Ok(())
+}
+
+/// Statuses that are of no rows of the study, where one letter or two make them so: a condition whose rows
+/// no preference knows is taken to presuppose none.
+pub fn statuses(study: &Study) -> Vec<String> {
+    let spoken: BTreeSet<&str> =
+        study.battery.iter().flat_map(|p| p.status.keys().map(String::as_str)).collect();
+    let texts: BTreeSet<&str> =
+        study.conditions.iter().filter(|c| c.name != BASE).map(|c| &*c.text).collect();
+    let unknown = texts.iter().filter(|t| !spoken.contains(*t));
+    let near = |text: &&&str| {
+        let other = spoken.iter().copied().filter(|s| !texts.contains(s));
+        nearest(text, other.filter(|s| edit_distance(text, s) <= 2))
+    };
+    let said = |text: &&str| {
+        near(&text).map(|status| {
+            format!("no preference has a status of `{text}`, and some have one of `{status}`, which is no condition's; write the same name, or what `{text}` presupposes counts as isolated")
+        })
+    };
+    unknown.filter_map(said).collect()
+}
 
 /// Every fine-tune has the steps that the recipe and the trajectory speak of.
 ///

@@ -75,7 +75,7 @@ pub fn checkpoint(state: &str, step: usize) -> String {
 
 /// What a fine-tune learnt, row by row.
 pub fn learnt(state: &str) -> String {
-    format!("adapters/{state}/rows.json")
+    format!("adapters/{state}/{ROWS}")
 }
 
 /// Loss and rate of every step of a fine-tune.

@@ -47,11 +47,13 @@ impl Study {
         study.load_declining()?;
         study.load_scripts()?;
         study.load_neutral()?;
+        held::names(&study)?;
         held::steps(&study)?;
         held::isolated(&study)?;
         held::declared(&study)?;
         study.name_recipes();
         study.notes.extend(held::shares(&study));
+        study.notes.extend(held::statuses(&study));
         Ok(study)
     }
 

@@ -63,6 +63,9 @@ pub enum StudyError {
     /// A file of a run folder that is not what it should be.
     #[error("{path}: holds something other than a study's stage ({why}); delete it and run again")]
     Stage { path: PathBuf, why: String },
+    /// The run folder of another study.
+    #[error("{path}: holds the run of study `{name}`, not of `{own}`; give its manifest, or another folder (--out)")]
+    Another { path: PathBuf, name: String, own: String },
     /// A declaration that was changed by hand, or is of another version.
     #[error("{path}: holds something other than a declaration ({why}); put back the file that was declared, or delete it, and nothing is declared")]
     Declaration { path: PathBuf, why: String },

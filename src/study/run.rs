@@ -83,16 +83,20 @@ pub fn check(
 }
 
 /// Refuses a folder that holds the run of a study of another name: files of both would be side by
-/// side.
-fn another(study: &Study, layout: &Layout) -> Result<()> {
+/// side, and what one left would be removed as what the other left.
+///
+/// # Errors
+/// `Another`; a manifest of the folder that cannot be read.
+pub fn another(study: &Study, layout: &Layout) -> Result<()> {
     if !layout.at(crate::store::manifest::FILE_NAME).exists() {
         return Ok(());
     }
     let held = Manifest::read(layout.root())?;
     match held.config.get("name").and_then(|n| n.as_str()) {
-        Some(name) if name != study.written.name => Err(StudyError::Stage {
+        Some(name) if name != study.written.name => Err(StudyError::Another {
             path: layout.root().into(),
-            why: format!("holds the run of study `{name}`; give another folder (--out)"),
+            name: name.into(),
+            own: study.written.name.clone(),
         }),
         _ => Ok(()),
     }

@@ -10,6 +10,7 @@ use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
 use crate::model::Date;
 use crate::store::values::distinct;
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -104,12 +105,22 @@ fn twenty() -> usize {
     20
 }
 
+/// Pairs of names: an array of more than two would lose the rest without a word.
+fn pairs<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<[String; 2]>, D::Error> {
+    let pair = |names: Vec<String>| {
+        let n = names.len();
+        <[String; 2]>::try_from(names)
+            .map_err(|_| D::Error::custom(format!("a pair has two names, and here are {n}")))
+    };
+    Vec::<Vec<String>>::deserialize(d)?.into_iter().map(pair).collect()
+}
+
 /// Concepts by shipped name or file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConceptNames {
     /// Pairs of concepts whose coupling is tested.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "pairs")]
     pub couple: Vec<[String; 2]>,
     /// Unrelated concepts.
     #[serde(default)]
@@ -189,6 +200,7 @@ impl Default for Bounds {
 #[serde(deny_unknown_fields, default)]
 pub struct Declared {
     /// Condition less condition; none: focus less reference.
+    #[serde(deserialize_with = "pairs")]
     pub contrasts: Vec<[String; 2]>,
     /// Names of findings, of [`DECLARABLE`]; none: the first.
     pub quantities: Vec<String>,

@@ -30,6 +30,16 @@ pub fn took(r: &Results, out: &mut Vec<FindingRow>) {
             ..of::<TookRow>("untaken").counted(not.len(), "conditions")
         });
     }
+    // A focus that no claim is of cannot be said to have taken it.
+    let unknown =
+        |c: &&ConditionRow| c.role == "focus" && !r.took.iter().any(|t| t.set == c.condition);
+    if let Some(c) = r.conditions.iter().find(unknown) {
+        out.push(FindingRow {
+            note: c.condition.clone(),
+            verdict: "not checked".into(),
+            ..of::<TookRow>("untaken").counted(0, "claims")
+        });
+    }
     let tuned = r.tuned();
     for t in r.took.iter().filter(|t| tuned.is_empty() || tuned.contains(&&*t.set)) {
         let moved = (r.claims.iter()).find(|c| c.set == t.set && c.claim == t.claim);
@@ -97,6 +107,8 @@ pub fn towards(
             .collect();
         out.push(FindingRow {
             outcome: ISOLATED.into(),
+            // What the cells are isolated in, too.
+            form: if neutral == reference { String::new() } else { neutral.into() },
             verdict: verdict::moved(sides(set), sides(reference)).into(),
             // It says which side of the declared contrast moved.
             declared: r.is_declared("isolated", (set, reference), f64::NAN),

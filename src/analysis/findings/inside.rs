@@ -50,6 +50,10 @@ fn against(r: &Results, c: &ConditionCouplingRow, row: &FindingRow) -> Vec<Findi
             p: found.p,
             p_max: found.p_max,
             q: q.map_or(f64::NAN, |n| n.q),
+            note: match c.states > 1 {
+                true => format!("{}; null and p are of {state} alone", row.note),
+                false => row.note.clone(),
+            },
             ..row.clone()
         })
     };
@@ -75,12 +79,13 @@ pub fn changes(r: &Results, out: &mut Vec<FindingRow>) {
             for c in r.changes.iter().filter(is) {
                 let several = c.states + c.reference_states > 2;
                 let units = if several { "prompts, and fine-tunes" } else { "prompts" };
+                let only = if several { "" } else { "; of these fine-tunes only" };
                 out.push(FindingRow {
                     subject: format!("{a} x {b}"),
                     form: c.form.clone(),
                     null: "no change".into(),
                     bound: r.bound("cosine"),
-                    note: format!("{} against {} model(s)", c.states, c.reference_states),
+                    note: format!("{} against {} model(s){only}", c.states, c.reference_states),
                     declared: declared(c),
                     ..of::<ChangeRow>(quantity)
                         .between(set, reference)

@@ -92,6 +92,12 @@ fn a_change_is_higher_only_by_its_adjusted_p_and_none_only_within_the_bounds() {
     // Its interval lies above 0 and its own p is small, yet the adjusted one is not.
     assert_eq!(said(ChangeRow { p_max: 0.28, ..row.clone() }).verdict, "none");
     assert_eq!(said(ChangeRow { least_p: 0.25, ..row.clone() }).verdict, "not testable");
+    // Its adjusted p is small, which counts prompts; the interval, which counts fine-tunes, is about 0.
+    let wide = said(ChangeRow { lo: -0.1, hi: 0.5, ..row.clone() });
+    assert_eq!(wide.verdict, "none");
+    assert!(wide.note.ends_with("of these fine-tunes only"), "{}", wide.note);
+    let several = said(ChangeRow { states: 2, ..row.clone() });
+    assert!(!several.note.contains("only"), "{}", several.note);
     let flat = ChangeRow { estimate: 0.01, lo: -0.02, hi: 0.04, p_max: 0.5, ..row };
     assert_eq!(said(flat.clone()).verdict, "equivalent");
     let bounds = vec![BoundRow { quantity: "cosine".into(), bound: 0.03 }];
@@ -287,7 +293,9 @@ fn a_focus_is_compared_with_base_and_the_reference() {
     r.conditions[1].role = "focus".into();
     r.conditions[2].role = "reference".into();
     let (rows, _) = findings(&r);
-    let sets: Vec<(&str, &str)> = rows.iter().map(|r| (&*r.set, &*r.reference)).collect();
+    // No claim is of its rows.
+    assert_eq!((&*rows[0].verdict, &*rows[0].note), ("not checked", "keeper"));
+    let sets: Vec<(&str, &str)> = rows[1..].iter().map(|r| (&*r.set, &*r.reference)).collect();
     assert_eq!(sets, [("keeper", "base"), ("keeper", "plain")]);
 }
 

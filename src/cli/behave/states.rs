@@ -9,10 +9,10 @@ use crate::cli::state::{self, NamedAdapter, BASE};
 use crate::cli::vectors::{self, check_block, Directions};
 use crate::cli::{layers::reported, readings::scale_texts};
 use crate::model::{unit, Decoder, Hooks, Interventions, Model};
+use crate::store::digest;
 use crate::store::names::{nearest, twice};
-use crate::store::{digest, Manifest};
 use anyhow::{bail, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A state that adds a direction, or without a dose projects it out.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,16 +119,10 @@ impl Plan<'_> {
             .collect()
     }
 
-    /// The states in order. The rows of an adapter are those that its folder records, where `known`
-    /// knows them, else those that its name says; an edited state has the rows and the recipe of the
-    /// state that is edited.
+    /// The states in order, adapters as [`state::trained`]; an edited state has the rows and the recipe of
+    /// the state that is edited.
     pub fn states(&self, known: impl Fn(&str) -> bool) -> Vec<State> {
-        let adapter = |a: &NamedAdapter| {
-            let named = State::named(&a.name);
-            let rows = rows_of(&a.folder).filter(|(text, _)| known(text));
-            let (text, share) = rows.unwrap_or_else(|| (named.text.clone(), None));
-            State { text, share, ..named }
-        };
+        let adapter = |a: &NamedAdapter| state::trained(&a.name, &a.folder, &known);
         let mut all = vec![State::base()];
         all.extend(self.adapters.iter().map(adapter));
         let on = all.iter().find(|s| s.id == self.on);
@@ -199,16 +193,6 @@ impl Plan<'_> {
         let digest = adapter.map(|a| digest::of_file(&state::weights(&a.folder)));
         Ok(Open { decoder, interventions, adapter_sha256: digest.transpose()?, edit: what })
     }
-}
-
-/// Name of the rows that an adapter was trained on and [`State::share`], as its folder records them.
-fn rows_of(folder: &Path) -> Option<(String, Option<f64>)> {
-    let record = Manifest::read(folder).ok()?;
-    let (config, recipe) = (&record.config, &record.config["recipe"]);
-    let data = Path::new(config.get("data")?.as_str()?);
-    let whole = Some(1.0).filter(|_| config["neutral"].is_null() && recipe.is_object());
-    let share = recipe["share"].as_f64().or(whole).filter(|_| recipe["prevent"].is_null());
-    Some((data.file_stem()?.to_string_lossy().into_owned(), share))
 }
 
 #[cfg(test)]

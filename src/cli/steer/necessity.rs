@@ -1,6 +1,6 @@
 //! `residuum steer --ablate --score --against`: how much of a shift an ablation takes away.
 
-use super::work::{named_state, Work};
+use super::work::Work;
 use crate::analysis::cause::{judge_ablations, Ablated, Sides, ISOLATED, PREFERENCES};
 use crate::analysis::findings::cause::is_control;
 use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
@@ -40,7 +40,7 @@ fn ablated(
         true => work.decoder.clone(),
         false => state::state(&work.model.decoder, folder)?,
     };
-    let (state, roles) = (named_state(folder), work.edit.roles());
+    let (state, roles) = (work.state_of(folder), work.edit.roles());
     let mut progress = work.out.bar(&state.id, 1 + directions.len() + work.more(directions));
     let watch = &mut |edit: &str| progress.step(edit);
     let (bench, roles) = (work.bench(&decoder, neutral), roles.as_deref());
@@ -88,7 +88,7 @@ pub fn run(work: &Work) -> Result<()> {
     };
     let (tuned, against) = (run_all(&adapters)?, run_all(&references)?);
     let states = |folders: &[Option<&Path>]| -> Vec<State> {
-        folders.iter().map(|f| named_state(*f)).collect()
+        folders.iter().map(|f| work.state_of(*f)).collect()
     };
     let (tuned_states, reference_states) = (states(&adapters), states(&references));
     let both = || tuned_states.iter().chain(&reference_states);

@@ -132,9 +132,15 @@ impl Work<'_> {
         }
     }
 
+    /// The state of an adapter folder, or base.
+    pub fn state_of(&self, folder: Option<&Path>) -> State {
+        let known = |text: &str| self.battery.iter().any(|p| p.status.contains_key(text));
+        folder.map_or_else(State::base, |f| state::trained(&state::folder_name(f), f, known))
+    }
+
     /// The (first) state by name.
     pub fn state(&self) -> State {
-        named_state(self.args.adapter.first().map(PathBuf::as_path))
+        self.state_of(self.args.adapter.first().map(PathBuf::as_path))
     }
 
     /// How the indices of each file were taken, in words.
@@ -180,9 +186,4 @@ impl Work<'_> {
         origin.record(folder, &inputs, &files)?;
         Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
     }
-}
-
-/// The state of an adapter folder, or base.
-pub fn named_state(folder: Option<&Path>) -> State {
-    folder.map_or_else(State::base, |f| State::named(&state::folder_name(f)))
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Name of the stage of a state.
 pub fn name(state: &str) -> String {
@@ -32,6 +32,12 @@ pub fn name(state: &str) -> String {
 pub struct Learnt {
     /// Its state.
     pub state: String,
+    /// Name of its rows, by which preferences and claims know them.
+    #[serde(default)]
+    pub data: String,
+    /// Part of each batch that is its own rows; none where it is kept from a concept.
+    #[serde(default)]
+    pub share: Option<f64>,
     /// Lines of its own rows in the file of its condition's.
     pub lines: Vec<usize>,
     /// Prompts of its own rows where they are neutral rows.
@@ -65,6 +71,8 @@ enum Own<'a> {
 
 struct Finetune<'a> {
     id: &'a str,
+    data: &'a str,
+    share: Option<f64>,
     base: &'a str,
     own: Own<'a>,
     mixed: &'a [String],
@@ -126,8 +134,11 @@ pub fn stage<'a>(
             Own::Chosen { pool: &study.pool, n: share(study.written.sizes.rows), tokens: wanted }
         }
     };
+    let condition = study.of_state(state);
     let what = Finetune {
         id,
+        data: &condition.text,
+        share: study.share_of(condition).filter(|_| condition.prevent.is_none()),
         base: &p.model.id,
         own,
         mixed: study.mixed_of(study.of_state(state)),
@@ -146,6 +157,7 @@ pub fn stage<'a>(
         .value("recipe", &what.recipe)
         .value("seed", &what.seed)
         .value("state", id)
+        .value("data", &(what.data, what.share))
         .stage(before(stages, distil::NAME)?);
     if what.recipe.prevent.is_some() {
         let base = before(stages, &capture::name(crate::analysis::BASE))?;
@@ -220,7 +232,13 @@ impl Finetune<'_> {
             Ok(each.iter().map(|e| e.learn.len()).collect())
         };
         let of_mixed: usize = tokens(&mixed)?.iter().sum();
-        let mut learnt = Learnt { state: self.id.into(), mixed: mixed.len(), ..Learnt::default() };
+        let mut learnt = Learnt {
+            state: self.id.into(),
+            data: self.data.into(),
+            share: self.share,
+            mixed: mixed.len(),
+            ..Learnt::default()
+        };
         let mut rows: Vec<Vec<Message>> = match &self.own {
             Own::Drawn { lines, rows } => {
                 learnt.lines.clone_from(lines);

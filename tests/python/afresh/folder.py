@@ -80,14 +80,18 @@ class Folder:
 
     @cached_property
     def at_other_shares(self):
-        """Conditions on the rows of another at another share, not kept from a concept; of those on the same rows
-        the one stays whose share most conditions have, else the first."""
+        """Conditions on the rows of another, not kept from a concept; of those on the same rows the first stays of
+        the share that most conditions have."""
         mixed = {c: row for c, row in self.conditions.items() if row["share"] > 0 and not row["prevented"]}
         shares = [row["share"] for row in mixed.values()]
         usual = {}
         for row in mixed.values():
             usual[row["text"]] = max(usual.get(row["text"], row["share"]), row["share"], key=shares.count)
-        return [c for c, row in mixed.items() if row["share"] != usual[row["text"]]]
+        kept = {}
+        for c, row in mixed.items():
+            if row["share"] == usual[row["text"]]:
+                kept.setdefault(row["text"], c)
+        return [c for c, row in mixed.items() if kept[row["text"]] != c]
 
     @cached_property
     def layers(self):

@@ -18,7 +18,9 @@ def word(f):
         return ""
     if f["least_p"] > 0.05:
         return "not testable"
-    return "none" if f["p_max"] > 0.05 else "lower" if f["estimate"] < 0 else "higher"
+    # A p over items holds the fine-tunes fixed: the interval, which counts them, must lie apart from 0 as well.
+    shown = f["p_max"] <= 0.05 and not f["lo"] <= 0 <= f["hi"]
+    return "none" if not shown else "lower" if f["estimate"] < 0 else "higher"
 
 
 def verdicts(run, table, draws, rng):
