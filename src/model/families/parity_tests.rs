@@ -244,7 +244,7 @@ fn lora_gradients_of_every_linear_map_equal_those_of_peft() {
         let model = plain.with_branches(&branches, scale as f32);
 
         let ids = fixture.ids();
-        let batch = Packed::new(&[ids.clone()]);
+        let batch = Packed::new(std::slice::from_ref(&ids));
         let x = model.forward(&batch, &mut Hooks::none()).unwrap();
         let half = ids.len() / 2;
         let rows: Vec<u32> = (half as u32 - 1..ids.len() as u32 - 1).collect();
