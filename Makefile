@@ -63,6 +63,8 @@ bench-geometry: setup ## time the coupling of a whole study, with its peak memor
 peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit-learn, scipy and others, live (downloads PyTorch)
 	.venv-peers/bin/python tests/oracles/make_stats_fixtures.py --check
 	.venv-peers/bin/python tests/oracles/make_direction_fixtures.py --check tests/fixtures
+	.venv-peers/bin/python tests/oracles/make_family_fixtures.py --check tests/fixtures/families $(if $(LLAMA_CPP),--llama-cpp "$(LLAMA_CPP)")
+	.venv-peers/bin/python tests/oracles/second_family.py --residuum $(RESIDUUM)
 	.venv-peers/bin/python tests/oracles/templates.py --gguf "$(GGUF)" --residuum $(RESIDUUM)
 	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
 

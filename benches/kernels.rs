@@ -11,6 +11,7 @@ use residuum::ops::gated::{gated, Activation};
 use residuum::ops::linear::frozen;
 use residuum::ops::norm::rms_norm;
 use residuum::ops::simd::Simd;
+use residuum::ops::weight::Weight;
 use std::sync::Arc;
 
 const TOKENS: usize = 1024;
@@ -36,20 +37,20 @@ fn time(bencher: Bencher, outputs: usize, work: impl Fn() -> Result<Tensor> + Sy
 
 #[divan::bench(args = [(576, 1536), (1536, 576)], types = [F32, Bf16], sample_count = 10)]
 fn linear<T: Number>(bencher: Bencher, (i, o): (usize, usize)) {
-    let (x, w) = (values(TOKENS, i), weight::<T>(o, i));
+    let (x, w) = (values(TOKENS, i), Weight::from(weight::<T>(o, i)));
     time(bencher, TOKENS * o, || frozen(&x, &w, None));
 }
 
 #[divan::bench(types = [F32, Bf16], sample_count = 10)]
 fn linear_of_one_token<T: Number>(bencher: Bencher) {
-    let (x, w) = (values(1, 576), weight::<T>(1536, 576));
+    let (x, w) = (values(1, 576), Weight::from(weight::<T>(1536, 576)));
     time(bencher, 1536, || frozen(&x, &w, None));
 }
 
 /// Forward and the gradient of the input.
 #[divan::bench(types = [F32, Bf16], sample_count = 10)]
 fn linear_and_back<T: Number>(bencher: Bencher) {
-    let (x, w) = (values(TOKENS, 576), weight::<T>(1536, 576));
+    let (x, w) = (values(TOKENS, 576), Weight::from(weight::<T>(1536, 576)));
     time(bencher, TOKENS * 1536, || {
         let y = frozen(&x, &w, None)?;
         y.backward()?.remove(&x).ok_or_else(|| candle_core::Error::Msg("no gradient".into()))

@@ -436,6 +436,12 @@ fn a_repository_of_another_form_is_told_before_any_file_is_fetched() {
         assert!(said.contains(says), "{said}");
         assert_eq!(hub.times(""), 1);
     }
+    // A model that is not read is refused by its configuration, before its weights are fetched.
+    let mut moe = plain();
+    moe.insert("config.json".into(), json!({"model_type": "mixtral"}).to_string());
+    let hub = Hub::of(moe);
+    assert!(hub.refused().contains("mixture of experts"));
+    assert_eq!(hub.times(WEIGHTS), 0);
     // A shard that the repository lacks is told before the others are fetched.
     let mut lacking = sharded(json!({"a": "model-1.safetensors", "b": "model-2.safetensors"}));
     lacking.remove("model-2.safetensors");

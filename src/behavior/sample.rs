@@ -85,7 +85,7 @@ impl Speaker<'_> {
             let all = respond(model, &prompts, eos, &sampling, &mut rngs, &mut hooks)?;
             self.interventions.check_touched()?;
             for ids in all {
-                let text = self.tokenizer.decode(&ids)?.trim().to_string();
+                let text = self.tokenizer.decode_answer(&ids)?.trim().to_string();
                 out.push(Written { text, tokens: ids.len() });
             }
         }

@@ -1,10 +1,12 @@
-//! `residuum model`: fetch models of the catalogue, list them, and check one.
+//! `residuum model`: fetch models of the catalogue, list them, check one, hold it against another
+//! implementation.
 
 use super::{output::Outputs, Console};
+use crate::model::verify::verify;
 use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
 use crate::record;
 use crate::store::Frame;
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -52,6 +54,19 @@ enum Action {
         #[arg(value_name = "NAME|PATH", default_value = catalogue::DEFAULT)]
         name: String,
     },
+    /// Hold a model's activations against those that another implementation dumped for one text,
+    /// up to the first hook point that differs
+    Verify {
+        /// Name of the catalogue, hub model org/name[@rev], folder or .gguf file
+        #[arg(value_name = "NAME|PATH", default_value = catalogue::DEFAULT)]
+        name: String,
+        /// The dump: safetensors with ids, and activations named as hook points, or logits
+        #[arg(long, value_name = "FILE.safetensors")]
+        against: PathBuf,
+        /// Largest deviation allowed, in units of a point's RMS
+        #[arg(long, default_value_t = 1e-3)]
+        limit: f64,
+    },
 }
 
 pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
@@ -73,6 +88,19 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
         }
         Action::Template(args) => super::template::run(&args, out),
         Action::Check { name } => check(&name, out),
+        Action::Verify { name, against, limit } => {
+            let model = super::state::open(&name, out)?;
+            let rows = verify(&model.decoder, &against, limit)?;
+            let frame = Frame::of(&rows);
+            out.result(&json!({"points": frame.json(), "limit": limit}), || frame.text())?;
+            match rows.last().filter(|r| r.deviation > limit) {
+                None => Ok(()),
+                Some(r) => bail!(
+                    "{name} and {} part at {}, token {}: by {:.1e} of the RMS, where {limit:.0e} is allowed",
+                    against.display(), r.point, r.position, r.deviation
+                ),
+            }
+        }
     }
 }
 
@@ -131,7 +159,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "name": name, "path": path.to_string(), "sha256": sha256, "pinned": entry.is_some(),
         "blocks": blocks, "hidden": hidden, "heads": heads, "kv_heads": kv_heads,
         "head_dim": head_dim, "intermediate": feed_forward, "vocabulary": vocabulary,
-        "context": context, "rope_theta": c.rope_theta, "tied_embeddings": c.tied,
+        "context": context, "rope_theta": c.rope.theta, "tied_embeddings": c.tied,
         "weights": {"stored": stored, "encodings": encodings, "memory_bytes": held.memory,
             "mapped_bytes": held.mapped},
         "chat_template_sha256": template, "chat_template_problem": problem,

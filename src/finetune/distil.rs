@@ -101,7 +101,7 @@ impl Distil {
         let hooks = &mut Hooks::none();
         generate(&model.decoder, &Packed::new(&ids), tok.eos(), &self.sampling, &mut rngs, hooks)?
             .iter()
-            .map(|ids| Ok(whole_sentences(&tok.decode(ids)?)))
+            .map(|ids| Ok(whole_sentences(&tok.decode_answer(ids)?)))
             .collect()
     }
 

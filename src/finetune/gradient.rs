@@ -105,12 +105,12 @@ fn by_block(
     let (packed, rows, targets) = laid_out(batch);
     let hooks = &mut Hooks::none();
     edits.install(hooks, model.layers(), model.hidden())?;
-    let angles = model.angles(&packed);
+    let rotations = model.rotations(&packed.places);
     let mut inputs = Vec::with_capacity(model.layers());
     let mut x = model.embedded(&packed.tokens, &packed.places, hooks)?.detach(); // (N, D)
     for l in 0..model.layers() {
         inputs.push(x.clone());
-        x = model.block(l, x, &packed, &angles, hooks)?.detach();
+        x = model.block(l, x, &packed, &rotations, hooks)?.detach();
     }
     let top = Var::from_tensor(&x)?;
     let h = model.normalized(&top, &rows, &packed.places, hooks)?; // (targets, D)
@@ -127,7 +127,7 @@ fn by_block(
     let lowest = names.iter().map(|(t, _)| t.0).min().unwrap_or(0);
     for l in (lowest..model.layers()).rev() {
         let input = Var::from_tensor(&inputs[l])?;
-        let y = model.block(l, input.as_tensor().clone(), &packed, &angles, hooks)?;
+        let y = model.block(l, input.as_tensor().clone(), &packed, &rotations, hooks)?;
         // The gradient of (y . above) is that of the loss, as far as it goes through this block.
         let mut store = (y * &above)?.sum_all()?.backward()?;
         for (j, _) in names.iter().enumerate().filter(|(_, n)| n.0 .0 == l) {

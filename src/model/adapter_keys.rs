@@ -23,7 +23,8 @@ pub(super) struct Form<'a> {
 }
 
 /// What may stand in front of `layers.`; a model with two stacks of layers has other names.
-const WRAPPERS: [&str; 5] = ["base_model", "model", "module", "_orig_mod", "_fsdp_wrapped_module"];
+const WRAPPERS: [&str; 6] =
+    ["base_model", "model", "language_model", "module", "_orig_mod", "_fsdp_wrapped_module"];
 
 impl<'a> Form<'a> {
     /// What PEFT saves.

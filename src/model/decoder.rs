@@ -6,11 +6,12 @@
 //! caller, to the rows that predict something. A linear map carries its LoRA branch, if any, so a
 //! model in training is the same type as a plain one and cloning shares every tensor.
 
-use super::config::Config;
+use super::config::{BlockNorms, Config, Named};
 use super::error::Result;
 use super::hooks::{HookPoint, Hooks, Site};
 use super::packed::Packed;
 use super::places::Places;
+use super::rope::{Ropes, Rotations};
 use super::weights::Weights;
 use crate::ops::attention::{attention, Heads};
 use crate::ops::gated::gated;
@@ -18,9 +19,9 @@ use crate::ops::linear;
 use crate::ops::loss::Head;
 use crate::ops::norm::rms_norm;
 use crate::ops::residual::add;
-use crate::ops::rope::{rope, Angles, Frequencies};
+use crate::ops::rope::rope;
 use crate::ops::weight::Weight;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
@@ -69,8 +70,9 @@ impl Linear {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
-    pub(crate) attn_norm: Tensor,
-    pub(crate) mlp_norm: Tensor,
+    /// Norms before attention and before the feed-forward.
+    pub(crate) attn_norm: Option<Tensor>,
+    pub(crate) mlp_norm: Option<Tensor>,
     /// Norms after attention and feed-forward.
     pub(crate) post_norms: Option<(Tensor, Tensor)>,
     /// Norms of query and key heads.
@@ -120,7 +122,7 @@ pub struct Decoder {
     pub(crate) blocks: Vec<Block>,
     pub(crate) final_norm: Tensor,
     pub(crate) head: Head,
-    pub(crate) frequencies: Arc<Frequencies>,
+    pub(crate) ropes: Arc<Ropes>,
     /// The twin in f32 of a decoder that multiplies in bf16 on a CPU.
     pub(crate) reference: Option<Arc<Reference>>,
 }
@@ -129,7 +131,7 @@ impl Decoder {
     /// Takes the weights it needs; a missing or misshapen one is an error that names it.
     pub fn new(config: Config, mut w: Weights) -> Result<Self> {
         let c = &config;
-        let (d, h) = (c.hidden, c.head_dim);
+        let d = c.hidden;
         let wide = || candle_core::Error::Msg("its sizes multiply beyond any memory".into());
         let shapes = c.maps().ok_or_else(wide)?;
         let embed = w.matrix("model.embed_tokens.weight", (c.vocab, d))?;
@@ -148,19 +150,16 @@ impl Decoder {
             }
             let linears = <[Linear; 7]>::try_from(linears)
                 .map_err(|_| candle_core::Error::Msg("a block has seven linear maps".into()))?;
-            let mut norm = |name: &str, width| w.vector(&format!("{at}.{name}.weight"), width);
-            let mut pair = |there, [first, second]: [&str; 2], width| -> Result<Option<_>> {
-                Ok(if there { Some((norm(first, width)?, norm(second, width)?)) } else { None })
+            let mut norm = |named: Named| {
+                let take = |(name, n)| w.vector(&format!("{at}.{name}.weight"), n);
+                named.map(take).transpose()
             };
-            let after = ["post_attention_layernorm", "post_feedforward_layernorm"];
+            let BlockNorms { before, after, qk } = c.block_norms();
             blocks.push(Block {
-                qk_norms: pair(c.qk_norm, ["self_attn.q_norm", "self_attn.k_norm"], h)?,
-                post_norms: pair(c.post_norms, after, d)?,
-                attn_norm: norm("input_layernorm", d)?,
-                mlp_norm: match c.post_norms {
-                    true => norm("pre_feedforward_layernorm", d)?,
-                    false => norm("post_attention_layernorm", d)?,
-                },
+                qk_norms: norm(qk[0])?.zip(norm(qk[1])?),
+                post_norms: norm(after[0])?.zip(norm(after[1])?),
+                attn_norm: norm(before[0])?,
+                mlp_norm: norm(before[1])?,
                 linears,
             });
         }
@@ -173,7 +172,7 @@ impl Decoder {
             blocks,
             final_norm: w.vector("model.norm.weight", d)?,
             head: Head { weight: head, softcap: c.logit_softcap },
-            frequencies: Arc::new(c.frequencies()),
+            ropes: Arc::new(c.ropes()),
             config: Arc::new(config),
             reference: None,
         })
@@ -222,10 +221,10 @@ impl Decoder {
         &self,
         layer: usize,
         x: &Tensor,
-        angles: &Arc<Angles>,
+        rotations: &Rotations,
     ) -> Result<(Tensor, Tensor, Tensor)> {
         let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
-        let n = rms_norm(x, &block.attn_norm, eps)?; // (N, D)
+        let n = self.normed(x, block.attn_norm.as_ref())?; // (N, D)
         let mut q = block.linears[0].forward(&n)?; // (N, heads * h)
         let mut k = block.linears[1].forward(&n)?; // (N, kv_heads * h)
         let v = block.linears[2].forward(&n)?; // (N, kv_heads * h)
@@ -233,7 +232,27 @@ impl Decoder {
             q = rms_norm(&q, qn, eps)?;
             k = rms_norm(&k, kn, eps)?;
         }
-        Ok((rope(&q, angles)?, rope(&k, angles)?, v))
+        Ok(match rotations.of(layer) {
+            Some(angles) => (rope(&q, angles)?, rope(&k, angles)?, v),
+            None => (q, k, v),
+        })
+    }
+
+    /// A norm, where there is one.
+    fn normed(&self, x: &Tensor, gain: Option<&Tensor>) -> Result<Tensor> {
+        Ok(match gain {
+            Some(gain) => rms_norm(x, gain, self.config.norm_eps)?,
+            None => x.clone(),
+        })
+    }
+
+    /// What a sublayer adds to the stream, of its output.
+    fn added(&self, out: Tensor, norm: Option<&Tensor>) -> Result<Tensor> {
+        let out = self.normed(&out, norm)?;
+        Ok(match self.config.residual_scale {
+            Some(scale) => (out * scale)?,
+            None => out,
+        })
     }
 
     /// The part of a block after attention: `x` the stream, `mixed (N, heads * h)`.
@@ -245,21 +264,18 @@ impl Decoder {
         places: &Places,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
-        let (block, eps) = (&self.blocks[layer], self.config.norm_eps);
+        let block = &self.blocks[layer];
         let at = |site| HookPoint::new(site, layer);
-        let mut out = block.linears[3].forward(mixed)?; // (N, D)
-        if let Some((norm, _)) = &block.post_norms {
-            out = rms_norm(&out, norm, eps)?;
-        }
+        let after = block.post_norms.as_ref();
+        let out = block.linears[3].forward(mixed)?; // (N, D)
+        let out = self.added(out, after.map(|n| &n.0))?;
         let out = hooks.apply(at(Site::AttnOut), out, places)?;
         let x = hooks.apply(at(Site::ResidMid), add(&x, &out)?, places)?;
-        let n = rms_norm(&x, &block.mlp_norm, eps)?;
+        let n = self.normed(&x, block.mlp_norm.as_ref())?;
         let gate = block.linears[4].forward(&n)?; // (N, F)
         let up = block.linears[5].forward(&n)?; // (N, F)
-        let mut out = block.linears[6].forward(&gated(&gate, &up, self.config.activation)?)?;
-        if let Some((_, norm)) = &block.post_norms {
-            out = rms_norm(&out, norm, eps)?;
-        }
+        let out = block.linears[6].forward(&gated(&gate, &up, self.config.activation)?)?;
+        let out = self.added(out, after.map(|n| &n.1))?;
         let out = hooks.apply(at(Site::MlpOut), out, places)?;
         hooks.apply(at(Site::ResidPost), add(&x, &out)?, places)
     }
@@ -267,10 +283,10 @@ impl Decoder {
     /// The residual stream after the last block computed, `(N, D)`.
     pub fn forward(&self, batch: &Packed, hooks: &mut Hooks) -> Result<Tensor> {
         self.note(batch);
-        let angles = self.angles(batch);
+        let rotations = self.rotations(&batch.places);
         let mut x = self.embedded(&batch.tokens, &batch.places, hooks)?;
         for l in 0..self.layers() {
-            x = self.block(l, x, batch, &angles, hooks)?;
+            x = self.block(l, x, batch, &rotations, hooks)?;
             if hooks.ends_at(l) {
                 break;
             }
@@ -278,9 +294,9 @@ impl Decoder {
         Ok(x)
     }
 
-    /// Rotations of a batch's rows.
-    pub(crate) fn angles(&self, batch: &Packed) -> Arc<Angles> {
-        Arc::new(Angles::new(&self.frequencies, &batch.places.positions))
+    /// Rotations of rows at these places.
+    pub(crate) fn rotations(&self, places: &Places) -> Rotations {
+        self.ropes.at(&places.positions)
     }
 
     /// The stream of these tokens before the first block, `(N, D)`.
@@ -303,16 +319,17 @@ impl Decoder {
         layer: usize,
         x: Tensor,
         batch: &Packed,
-        angles: &Arc<Angles>,
+        rotations: &Rotations,
         hooks: &mut Hooks,
     ) -> Result<Tensor> {
         let x = hooks.apply(HookPoint::new(Site::ResidPre, layer), x, &batch.places)?;
-        let (q, k, v) = self.queries_keys_values(layer, &x, angles)?;
+        let (q, k, v) = self.queries_keys_values(layer, &x, rotations)?;
         let mixed = attention(&q, &k, &v, &batch.forest, &self.heads(layer))?;
         self.after_attention(layer, x, &mixed, &batch.places, hooks)
     }
 
-    /// The final norm of chosen rows of the stream, ready for the language head.
+    /// The final norm of chosen rows of the stream, ready for the language head: with the factor on
+    /// logits, which the hook point does not see.
     /// `places` are those of all rows of `x`.
     pub fn normalized(
         &self,
@@ -323,7 +340,11 @@ impl Decoder {
     ) -> Result<Tensor> {
         let ids = Tensor::new(rows, x.device())?;
         let n = rms_norm(&x.index_select(&ids, 0)?, &self.final_norm, self.config.norm_eps)?;
-        hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &places.select(rows))
+        let n = hooks.apply(HookPoint::new(Site::FinalNorm, 0), n, &places.select(rows))?;
+        Ok(match self.config.logit_scale {
+            Some(scale) => (n * scale)?,
+            None => n,
+        })
     }
 
     /// Logits `(rows, V)` of chosen rows of the stream.

@@ -25,8 +25,8 @@ pub enum ModelError {
     ForeignWeight { path: PathBuf, name: String, why: String },
     #[error("{path}: weight `{name}` holds {value} (value {at}), so nothing can be computed with it; fetch or make the file again")]
     NotFinite { path: PathBuf, name: String, value: f32, at: usize },
-    #[error("{path}: architecture `{name}` is not supported; supported: llama (also SmolLM2, TinyLlama, Mistral without a window)")]
-    Architecture { path: PathBuf, name: String },
+    #[error("{path}: architecture `{name}` is not supported: {why}")]
+    Architecture { path: PathBuf, name: String, why: String },
     #[error("hook point `{name}` does not exist; {hint}")]
     HookPoint { name: String, hint: String },
     #[error("chat template of the model: {0}")]
@@ -35,7 +35,7 @@ pub enum ModelError {
         "turn {turn} ({role}), {content:?}: {why}; reword it, or give the whole as raw `text`"
     )]
     Turn { turn: usize, role: String, content: String, why: String },
-    #[error("the model has no chat template, so chat messages cannot be rendered; give raw `text` or use an instruction-tuned model")]
+    #[error("the model has no chat template, so chat messages cannot be rendered; give raw `text`, choose one with --template (chatml, llama-2, gemma, alpaca or a file), or use an instruction-tuned model")]
     NoTemplate,
     #[error("tokenizer: {0}")]
     Tokenizer(String),

@@ -4,10 +4,11 @@
 //! What is written loads in transformers with `from_pretrained`, and here, to the same bits: a GGUF
 //! file's weights are written as dequantised, so both sides of a comparison run the same numbers.
 
-use super::config::{Config, RopeScaling};
+use super::config::Config;
 use super::decoder::{module_path, Block, Decoder};
 use super::error::{ModelError, Result};
 use super::load::Model;
+use super::rope::RopeScaling;
 use super::weights::as_safetensors;
 use crate::ops::weight::Weight;
 use crate::store::atomic;
@@ -23,19 +24,23 @@ use std::path::{Path, PathBuf};
 /// A family other than Llama's, or a file that cannot be written.
 pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>> {
     let c = &model.decoder.config;
-    let family = Config::llama();
     let plain = Config {
-        activation: family.activation,
-        qk_norm: family.qk_norm,
-        post_norms: family.post_norms,
-        attention_softcap: family.attention_softcap,
-        logit_softcap: family.logit_softcap,
-        windows: family.windows,
-        embed_scale: family.embed_scale,
-        query_scale: family.query_scale,
-        ..Config::clone(c)
+        vocab: c.vocab,
+        hidden: c.hidden,
+        layers: c.layers,
+        heads: c.heads,
+        kv_heads: c.kv_heads,
+        head_dim: c.head_dim,
+        intermediate: c.intermediate,
+        context: c.context,
+        norm_eps: c.norm_eps,
+        rope: c.rope.clone(),
+        tied: c.tied,
+        biases: c.biases,
+        interleaved: c.interleaved,
+        ..Config::llama()
     };
-    if plain != **c {
+    if plain != **c || c.rope.width.is_some() {
         let why = "would have to be another family than llama; only Llama models are written";
         return Err(ModelError::key(folder, "model_type", why));
     }
@@ -114,8 +119,11 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Weight)>> {
                 out.push((format!("{at}.{}.bias", module_path(k)), bias.into()));
             }
         }
-        out.push((format!("{at}.input_layernorm.weight"), block.attn_norm.clone().into()));
-        out.push((format!("{at}.post_attention_layernorm.weight"), block.mlp_norm.clone().into()));
+        for (name, norm) in
+            [("input_layernorm", &block.attn_norm), ("post_attention_layernorm", &block.mlp_norm)]
+        {
+            out.extend(norm.clone().map(|n| (format!("{at}.{name}.weight"), n.into())));
+        }
     }
     out.push(("model.norm.weight".into(), d.final_norm.clone().into()));
     if !d.config.tied {
@@ -127,12 +135,21 @@ fn named(d: &Decoder) -> candle_core::Result<Vec<(String, Weight)>> {
 fn config(d: &Decoder, eos: &[u32]) -> Value {
     let c = &d.config;
     let [attention_bias, mlp_bias] = biased(d);
-    let scaling = match &c.rope_scaling {
+    let scaling = match &c.rope.scaling {
         RopeScaling::None => Value::Null,
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
         RopeScaling::Llama3 { factor, low, high, original_context } => {
             json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
             "high_freq_factor": high, "original_max_position_embeddings": original_context})
+        }
+        RopeScaling::Yarn { factor, fast, slow, original_context, scale } => {
+            json!({"rope_type": "yarn", "factor": factor, "beta_fast": fast, "beta_slow": slow,
+            "original_max_position_embeddings": original_context, "attention_factor": scale})
+        }
+        // Texts are never longer than the context, so that the long factors are not used.
+        RopeScaling::Each { factors, scale } => {
+            json!({"rope_type": "longrope", "short_factor": factors, "long_factor": factors,
+            "original_max_position_embeddings": c.context, "attention_factor": scale})
         }
     };
     json!({
@@ -140,7 +157,7 @@ fn config(d: &Decoder, eos: &[u32]) -> Value {
         "vocab_size": c.vocab, "hidden_size": c.hidden, "num_hidden_layers": c.layers,
         "num_attention_heads": c.heads, "num_key_value_heads": c.kv_heads, "head_dim": c.head_dim,
         "intermediate_size": c.intermediate, "max_position_embeddings": c.context,
-        "rms_norm_eps": c.norm_eps, "rope_theta": c.rope_theta, "rope_scaling": scaling,
+        "rms_norm_eps": c.norm_eps, "rope_theta": c.rope.theta, "rope_scaling": scaling,
         "hidden_act": "silu", "tie_word_embeddings": c.tied, "attention_bias": attention_bias,
         "mlp_bias": mlp_bias, "eos_token_id": eos,
     })

@@ -11,13 +11,11 @@ use super::packed::Packed;
 use super::places::{extended, Places};
 use super::tokenizer::{Role, Tokens};
 use crate::ops::attention::{attend, Heads, KeysValues, Segment};
-use crate::ops::rope::Angles;
 use crate::ops::with_values;
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,11 +47,11 @@ fn step(
     cache.positions.extend_from_slice(&places.positions);
     let own: Vec<Range<usize>> =
         segments.iter().map(|s| start + s.rows.start..start + s.rows.end).collect();
-    let angles = Arc::new(Angles::new(&model.frequencies, &places.positions));
+    let rotations = model.rotations(places);
     let mut x = model.embedded(tokens, places, hooks)?;
     for l in 0..model.layers() {
         x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
-        let (q, k, v) = model.queries_keys_values(l, &x, &angles)?;
+        let (q, k, v) = model.queries_keys_values(l, &x, &rotations)?;
         let (keys, vals) = &mut cache.layers[l];
         for (new, held) in [(&k, &mut *keys), (&v, &mut *vals)] {
             with_values(new, |x| {

@@ -1,19 +1,27 @@
 //! A model from a `.gguf` file, or from the parts of a split one: its shape and its weights.
 
-use super::config::{Config, RopeScaling};
+use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{ModelError, Result};
+use super::families;
 use super::files::files_sha256;
+use super::gguf_header::Entry;
 use super::gguf_meta::Meta;
 use super::gguf_parts::Parts;
 use super::inventory::Inventory;
 use super::names::Naming;
+use super::rope::RopeScaling;
+use super::stored;
 use super::tokenizer::{Fit, TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::ModelWarning;
-use super::weights::{Held, Weights};
-use candle_core::quantized::gguf_file::Value;
+use super::weights::{host_values, Found, Held, Weights};
+use std::ops::Range;
 use std::path::Path;
+
+/// Tensors of factors of the rotary frequencies; the last is for texts that are longer than those read.
+const OF_ROPE: [&str; 3] =
+    ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 
 /// What a model's files give.
 pub(super) struct Opened {
@@ -21,101 +29,6 @@ pub(super) struct Opened {
     pub decoder: Decoder,
     pub tokenizer: Tokenizer,
     pub warnings: Vec<ModelWarning>,
-}
-
-/// The GGUF key of a Hugging Face one.
-fn spelled(key: &str) -> String {
-    let keys = [
-        ("num_hidden_layers", "llama.block_count"),
-        ("hidden_size", "llama.embedding_length"),
-        ("vocab_size", "llama.vocab_size"),
-        ("num_attention_heads", "llama.attention.head_count"),
-        ("num_key_value_heads", "llama.attention.head_count_kv"),
-        ("intermediate_size", "llama.feed_forward_length"),
-        ("max_position_embeddings", "llama.context_length"),
-        ("head_dim", "llama.attention.key_length"),
-        ("rms_norm_eps", "llama.attention.layer_norm_rms_epsilon"),
-        ("rope_theta", "llama.rope.freq_base"),
-        ("rope_scaling.factor", "llama.rope.scaling.factor"),
-    ];
-    let found = keys.iter().find(|(hub, _)| *hub == key);
-    found.map_or(key, |(_, gguf)| gguf).into()
-}
-
-/// A factor without a type is linear, as in llama.cpp; its key had another name once.
-fn scaling(meta: &Meta) -> Result<RopeScaling> {
-    const TYPE: &str = "llama.rope.scaling.type";
-    let factor = match meta.number("llama.rope.scaling.factor")? {
-        None => meta.number("llama.rope.scale_linear")?,
-        found => found,
-    };
-    match (meta.map.get(TYPE), meta.text(TYPE)) {
-        (_, Some("none")) => Ok(RopeScaling::None),
-        (None, _) | (_, Some("linear")) => Ok(match factor {
-            None => RopeScaling::None,
-            Some(factor) => RopeScaling::Linear { factor },
-        }),
-        (Some(other), _) => {
-            let why = format!("is {other:?}; none and linear are supported");
-            Err(meta.missing(TYPE, &why))
-        }
-    }
-}
-
-/// Refuses keys that say of another computation than the decoder's.
-fn refuse_unsupported(meta: &Meta, head_dim: usize) -> Result<()> {
-    for (key, plain) in [
-        ("llama.rope.dimension_count", head_dim),
-        ("llama.attention.value_length", head_dim),
-        ("llama.expert_count", 0),
-        ("llama.attention.sliding_window", 0),
-    ] {
-        if let Some(n) = meta.size(key)?.filter(|n| *n != plain) {
-            return Err(meta.missing(key, &format!("is {n}; only {plain} is supported")));
-        }
-    }
-    if let Some(Value::Bool(false)) = meta.map.get("llama.attention.causal") {
-        return Err(meta.missing("llama.attention.causal", "is false, which is not supported"));
-    }
-    match meta.text("general.type") {
-        None | Some("model") => Ok(()),
-        Some(other) => Err(meta.missing("general.type", &format!("is `{other}`, not `model`"))),
-    }
-}
-
-fn gguf_config(meta: &Meta) -> Result<Config> {
-    let arch = meta.text("general.architecture").unwrap_or("(none)");
-    if arch != "llama" {
-        return Err(ModelError::Architecture { path: meta.path.into(), name: arch.into() });
-    }
-    let need = |key: &str| meta.need(&format!("llama.{key}"));
-    let heads = need("attention.head_count")?;
-    let hidden = need("embedding_length")?;
-    let vocab = match meta.size("llama.vocab_size")? {
-        Some(v) => v,
-        None => meta.texts("tokenizer.ggml.tokens")?.len(),
-    };
-    let head_dim = meta.size("llama.attention.key_length")?;
-    let head_dim = head_dim.unwrap_or(hidden / heads.max(1));
-    refuse_unsupported(meta, head_dim)?;
-    Config {
-        vocab,
-        hidden,
-        layers: need("block_count")?,
-        heads,
-        kv_heads: meta.size("llama.attention.head_count_kv")?.unwrap_or(heads),
-        head_dim,
-        intermediate: need("feed_forward_length")?,
-        context: need("context_length")?,
-        norm_eps: meta.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
-        rope_theta: meta.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
-        rope_scaling: scaling(meta)?,
-        query_scale: (meta.number("llama.attention.scale")?)
-            .filter(|s| *s != 0.0)
-            .map(|s| s as f32),
-        ..Config::llama()
-    }
-    .checked(meta.path, spelled)
 }
 
 /// The tokenizer alone; the file need hold no weights.
@@ -130,17 +43,40 @@ pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer>
     tokenizer_files::of_gguf(&meta, fit, options)
 }
 
-/// The shape, and whether the embeddings are the head: they are where there is no other.
+/// The shape. What no key says: the embeddings are the head where there is no other, and the factors of
+/// rotary frequencies are a tensor.
 fn config(path: &Path, parts: &Parts) -> Result<Config> {
     let meta = Meta { path, map: parts.metadata() };
-    let mut config = gguf_config(&meta)?;
-    let tensors = parts.tensors();
-    config.tied = !tensors.contains_key("lm_head.weight");
-    if tensors.contains_key("rope_freqs.weight") {
-        let why = "holds per-frequency factors, which are not read; use the Hugging Face folder";
-        return Err(meta.missing("rope_freqs.weight", why));
+    let mut config = families::of_gguf(&meta)?;
+    config.tied = parts.tensor("output.weight").is_none();
+    let found = OF_ROPE[..2].iter().find_map(|name| parts.tensor(name));
+    let Some(found) = found else {
+        return Ok(config);
+    };
+    if config.rope.scaling != RopeScaling::None {
+        let why = "holds factors of rotary frequencies, which keys rescale too";
+        return Err(meta.missing(found.name, why));
     }
-    Ok(config)
+    let arch = meta.text("general.architecture").unwrap_or_default();
+    let scale = meta.number(&format!("{arch}.rope.scaling.attn_factor"))?;
+    let factors = host_values(&found.decoded()?)?.into_iter().map(f64::from).collect();
+    config.rope.scaling = RopeScaling::Each { factors, scale: scale.unwrap_or(1.0) };
+    config.checked(path, |key| match key {
+        "rope_scaling.short_factor" => found.name.into(),
+        key => format!("{arch}, {key}"),
+    })
+}
+
+/// Rows of a tensor, where they lie.
+fn rows<'a>(f: &Found<'a>, rows: Range<usize>) -> Result<Found<'a>> {
+    let Entry { encoding, shape, bytes } = &f.entry;
+    let all = shape.first().copied().unwrap_or(0);
+    let row = bytes.len().checked_div(all).filter(|row| row * all == bytes.len());
+    let why = || format!("tensor `{}` has no whole rows", f.name);
+    let row = row.ok_or_else(|| ModelError::Gguf { path: f.path.into(), why: why() })?;
+    let bytes = bytes.start + rows.start * row..bytes.start + rows.end * row;
+    let shape = [&[rows.len()], &shape[1..]].concat();
+    Ok(Found { entry: Entry { encoding: *encoding, shape, bytes }, ..*f })
 }
 
 /// The decoder of parts that are open.
@@ -150,15 +86,18 @@ fn decoder(
     parts: &Parts,
     held: Held,
 ) -> Result<(Decoder, Vec<ModelWarning>)> {
-    let mut stored = parts.tensors();
+    let found = parts.tensors(config.norms);
+    let count = |f: &Found| f.entry.shape.first().copied().unwrap_or(0);
+    let mut found = stored::split(found, &config, count, rows)?;
+    found.retain(|name, _| !OF_ROPE.contains(&name.as_str()));
     let inventory = Inventory {
         path,
-        naming: Naming::Gguf,
-        shapes: (stored.iter()).map(|(name, s)| (name.clone(), s.entry.shape.clone())).collect(),
+        naming: Naming::Gguf(config.norms),
+        shapes: (found.iter()).map(|(name, f)| (name.clone(), f.entry.shape.clone())).collect(),
     };
     let plan = inventory.plan(&config)?;
-    stored.retain(|name, _| plan.wanted.contains(name));
-    let weights = Weights::from_gguf(path, &stored, &config, held)?;
+    found.retain(|name, _| plan.wanted.contains(name));
+    let weights = Weights::from_gguf(path, &found, &config, held)?;
     Ok((Decoder::new(config, weights)?, plan.warnings(path)))
 }
 

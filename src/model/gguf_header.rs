@@ -317,8 +317,8 @@ mod tests {
         for (name, info) in &theirs.tensor_infos {
             let entry = &ours.tensors[name];
             assert_eq!(entry.shape, info.shape.dims());
-            let theirs = (info.ggml_dtype.block_size(), info.ggml_dtype.type_size());
-            assert_eq!(entry.encoding.block(), theirs);
+            let block = (info.ggml_dtype.block_size(), info.ggml_dtype.type_size());
+            assert_eq!(entry.encoding.block(), block);
             let at = theirs.tensor_data_offset + info.offset;
             assert_eq!(entry.bytes.start as u64, at);
         }

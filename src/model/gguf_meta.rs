@@ -48,6 +48,14 @@ impl Meta<'_> {
         }
     }
 
+    /// A list of numbers.
+    pub(crate) fn numbers(&self, key: &str) -> Result<Vec<f32>> {
+        let list = self.map.get(key).and_then(|v| v.to_vec().ok());
+        let list = list.ok_or_else(|| self.missing(key, "is missing or not a list"))?;
+        let number = |v: &Value| v.to_f32().map_err(|_| self.missing(key, "holds no f32"));
+        list.iter().map(number).collect()
+    }
+
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>> {
         let list = self.map.get(key).and_then(|v| v.to_vec().ok());
         let list = list.ok_or_else(|| self.missing(key, "is missing or not a list"))?;

@@ -4,8 +4,9 @@
 //! (from 0) and `split.count`, the first has the model's metadata too, and a tensor's place is counted
 //! from its own part's data. Any part leads to all of them.
 
+use super::config::Norms;
 use super::error::{ModelError, Result};
-use super::gguf_header::{self, whole, Header};
+use super::gguf_header::{self, whole, Entry, Header};
 use super::names::hub_name;
 use super::weights::{map_file, Found};
 use crate::ops::stored::Source;
@@ -36,6 +37,10 @@ impl Part {
         let map = map_file(path)?;
         let header = gguf_header::read(&map).map_err(|e| bad(path, e))?;
         Ok(Part { path: path.into(), source: Arc::new(map), header })
+    }
+
+    fn found<'a>(&'a self, name: &'a str, entry: &Entry) -> Found<'a> {
+        Found { path: &self.path, source: &self.source, name, entry: entry.clone() }
     }
 
     /// A count of the `split.` keys.
@@ -122,14 +127,21 @@ impl Parts {
         self.0.iter_mut().for_each(|p| p.header.metadata = HashMap::new());
     }
 
+    /// A tensor by its name in the file.
+    pub(crate) fn tensor(&self, name: &str) -> Option<Found<'_>> {
+        self.0.iter().find_map(|part| {
+            let (name, entry) = part.header.tensors.get_key_value(name)?;
+            Some(part.found(name, entry))
+        })
+    }
+
     /// Every tensor by its Hugging Face name, or its own where it has none.
-    pub(crate) fn tensors(&self) -> BTreeMap<String, Found<'_>> {
+    pub(crate) fn tensors(&self, norms: Norms) -> BTreeMap<String, Found<'_>> {
         let mut all = BTreeMap::new();
         for part in &self.0 {
             for (name, entry) in &part.header.tensors {
-                let entry = entry.clone();
-                let found = Found { path: &part.path, source: &part.source, name, entry };
-                all.insert(hub_name(name).unwrap_or_else(|| name.clone()), found);
+                let found = part.found(name, entry);
+                all.insert(hub_name(name, norms).unwrap_or_else(|| name.clone()), found);
             }
         }
         all

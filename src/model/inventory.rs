@@ -5,7 +5,7 @@
 //! file backs. What is left over is told: a buffer that any reader recomputes is passed by, a
 //! weight that would change what the decoder computes is an error, anything else a warning.
 
-use super::config::{Biases, Config};
+use super::config::Config;
 use super::decoder::{module_path, LINEARS};
 use super::error::{ModelError, Result};
 use super::names::Naming;
@@ -107,22 +107,20 @@ impl Inventory<'_> {
             return Err(self.said(format!("holds no weight of block {l}, `{block}{l}.*`; the configuration says that there are {blocks} blocks")));
         }
         let mut wanted = Vec::new();
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
-            wanted.push(self.take(format!("{at}.{norm}.weight"), &[c.hidden])?);
+        for (norm, width) in c.block_norms().all() {
+            wanted.push(self.take(format!("{at}.{norm}.weight"), &[width])?);
         }
         for (i, &(o, n)) in maps.iter().enumerate() {
             let name = format!("{at}.{}", module_path(i));
             wanted.push(self.take(format!("{name}.weight"), &[o, n])?);
             let bias = format!("{name}.bias");
             let there = self.shapes.contains_key(&bias);
-            let declared = match c.biases {
-                Biases::AsFound => there,
-                Biases::Declared { attention, mlp } => [attention, mlp][i / 4],
-            };
-            match (declared, there) {
+            match (c.biases.of(i).unwrap_or(there), there) {
                 (true, true) => wanted.push(self.take(bias, &[o])?),
                 (true, false) => {
-                    let why = format!("is set, and weight `{bias}` is not in the file");
+                    let why = format!(
+                        "is set, or belongs to this family, and weight `{bias}` is not in the file"
+                    );
                     return Err(ModelError::key(&self.path.join("config.json"), flag(&bias), why));
                 }
                 (false, _) => (),
@@ -200,6 +198,7 @@ impl Inventory<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::{Biases, Norms};
     use super::*;
 
     fn config() -> Config {
@@ -240,7 +239,7 @@ mod tests {
         shapes.extend(extra.iter().map(|(n, s)| (n.to_string(), s.clone())));
         let path = Path::new("m");
         let naming = match extra.iter().any(|(n, _)| n.starts_with("blk.")) {
-            true => Naming::Gguf,
+            true => Naming::Gguf(Norms::Before),
             false => Naming::Hub,
         };
         Inventory { path, naming, shapes }.plan(c)
@@ -320,7 +319,7 @@ mod tests {
     #[test]
     fn declared_biases_are_all_there_or_one_is_named() {
         let mut c = config();
-        c.biases = Biases::Declared { attention: true, mlp: false };
+        c.biases = Biases::declared(true, false);
         let e = plan(&c, &[]).unwrap_err().to_string();
         assert!(e.contains("model.layers.0.self_attn.q_proj.bias"), "{e}");
         c.biases = Biases::AsFound;

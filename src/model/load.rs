@@ -9,11 +9,13 @@ use super::config::Config;
 use super::contents::{self, INDEX, WEIGHTS};
 use super::decoder::{Agreement, Decoder};
 use super::error::{ModelError, Result};
+use super::families;
 use super::files::{folder_sha256, read_json};
 use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
 use super::placement::{Place, Placement};
+use super::stored;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
 use super::warning::{self, ModelWarning};
@@ -25,6 +27,7 @@ use candle_core::DType;
 use safetensors::tensor::TensorView;
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,6 +72,9 @@ impl Model {
             true => folder(path, &loading.text, placement.held)?,
             false => gguf::load(path, &loading.text, placement.held)?,
         };
+        if opened.tokenizer.thinks_unasked() {
+            opened.warnings.push(ModelWarning::Thinks { path: path.into() });
+        }
         if (placement.place, placement.dtype) != (Place::Cpu, DType::F32) {
             opened.decoder = opened.decoder.placed(&device, placement.dtype)?;
         }
@@ -144,7 +150,7 @@ fn folder(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
     contents::model_folder(path).map_err(bad)?;
     let config_path = path.join("config.json");
     let json = read_json(&config_path)?;
-    let mut config = Config::from_json(&json, &config_path)?;
+    let (family, mut config) = families::of_json(&json, &config_path)?;
     let index = contents::index(path).map_err(bad)?;
     let files: BTreeSet<PathBuf> = match &index {
         None => [path.join(WEIGHTS)].into(),
@@ -161,6 +167,8 @@ fn folder(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
             return Err(ModelError::file(&file, why));
         }
     }
+    let count = |(.., v): &View| v.shape().first().copied().unwrap_or(0);
+    let views = stored::split(stored::language(views), &config, count, rows)?;
     let inventory = Inventory {
         path,
         naming: Naming::Hub,
@@ -177,7 +185,10 @@ fn folder(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
     let found = found.collect::<Result<BTreeMap<_, _>>>()?;
     let (weights, sha256) =
         rayon::join(|| Weights::read(path, &found, |_| None, held), || folder_sha256(&files));
-    let weights = weights?;
+    let mut weights = weights?;
+    if family.gains_from_one {
+        weights.add_one(gains(&config))?;
+    }
     let headed = head(&mut config, &weights, path)?;
     let mut warnings = plan.warnings(path);
     if tokenizer.bos_in_doubt()? {
@@ -193,8 +204,23 @@ fn folder(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
     Ok(Opened { sha256: sha256?, decoder: Decoder::new(config, weights)?, tokenizer, warnings })
 }
 
-/// Tensors of safetensors files by name, each with its file and the bytes of that.
-type Views<'a> = BTreeMap<String, (&'a Path, &'a Source, TensorView<'a>)>;
+/// A tensor of a safetensors file, with the file and the bytes of that.
+type View<'a> = (&'a Path, &'a Source, TensorView<'a>);
+type Views<'a> = BTreeMap<String, View<'a>>;
+
+/// Names of the gains of all norms.
+fn gains(c: &Config) -> Vec<String> {
+    let of = |l| c.block_norms().all().map(move |(n, _)| format!("model.layers.{l}.{n}.weight"));
+    (0..c.layers).flat_map(of).chain(["model.norm.weight".to_string()]).collect()
+}
+
+/// Rows of a tensor, where they lie.
+fn rows<'a>((file, source, v): &View<'a>, rows: Range<usize>) -> Result<View<'a>> {
+    let row = v.data().len() / v.shape()[0];
+    let shape = [&[rows.len()], &v.shape()[1..]].concat();
+    let view = TensorView::new(v.dtype(), shape, &v.data()[rows.start * row..rows.end * row]);
+    Ok((*file, *source, view.map_err(|e| ModelError::file(file, e.to_string()))?))
+}
 
 /// Every tensor of safetensors files, each in the one file that holds it.
 fn views<'a>(maps: &'a [(&'a Path, Source)]) -> Result<Views<'a>> {

@@ -87,8 +87,13 @@ impl Decoder {
         };
         for (l, block) in out.blocks.iter_mut().enumerate() {
             let at = |part: &str| format!("{l}/{part}");
-            block.attn_norm = change(&at("attn_norm"), &block.attn_norm)?;
-            block.mlp_norm = change(&at("mlp_norm"), &block.mlp_norm)?;
+            for (part, norm) in
+                [("attn_norm", &mut block.attn_norm), ("mlp_norm", &mut block.mlp_norm)]
+            {
+                if let Some(norm) = norm {
+                    *norm = change(&at(part), norm)?;
+                }
+            }
             for (part, pair) in
                 [("post_norms", &mut block.post_norms), ("qk_norms", &mut block.qk_norms)]
             {
@@ -200,12 +205,12 @@ mod tests {
         let embed: Weight = tensor(11, 8, 1).into();
         let head = if tied { embed.clone() } else { tensor(11, 8, 2).into() };
         Decoder {
-            frequencies: Arc::new(config.frequencies()),
+            ropes: Arc::new(config.ropes()),
             config: Arc::new(config),
             embed,
             blocks: vec![Block {
-                attn_norm: norm(3),
-                mlp_norm: norm(4),
+                attn_norm: Some(norm(3)),
+                mlp_norm: Some(norm(4)),
                 post_norms: None,
                 qk_norms: None,
                 linears: [

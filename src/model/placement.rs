@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::capture::{capture, Position, Request};
     use crate::finetune::{train, Example, Recipe};
-    use crate::model::config::Config;
+    use crate::model::config::{Config, Norms, QkNorm};
     use crate::model::generate::{generate, Sampling};
     use crate::model::{Adapter, HookPoint, Hooks, Interventions, Packed, Role, Tokens};
     use crate::stats::rng::stream;
@@ -165,8 +165,8 @@ mod tests {
             head_dim: 8,
             intermediate: 48,
             context: 64,
-            qk_norm: true,
-            post_norms: true,
+            qk_norm: QkNorm::Heads,
+            norms: Norms::Around,
             attention_softcap: Some(20.0),
             logit_softcap: Some(30.0),
             ..Config::llama()

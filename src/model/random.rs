@@ -17,7 +17,7 @@ impl Decoder {
     /// Where the shape is none that a decoder can have.
     pub fn random(config: Config, seed: u64) -> Result<Decoder> {
         let c = &config;
-        let (d, h) = (c.hidden, c.head_dim);
+        let d = c.hidden;
         let maps = c.maps().into_iter().flatten();
         let mut shapes = vec![("model.embed_tokens.weight".to_string(), vec![c.vocab, d])];
         let mut norms = vec![("model.norm.weight".to_string(), d)];
@@ -29,14 +29,8 @@ impl Decoder {
             for (i, (o, n)) in maps.clone().enumerate() {
                 shapes.push((format!("{at}.{}.weight", module_path(i)), vec![o, n]));
             }
-            let parts = [
-                (true, d, ["input_layernorm", "post_attention_layernorm"]),
-                (c.post_norms, d, ["pre_feedforward_layernorm", "post_feedforward_layernorm"]),
-                (c.qk_norm, h, ["self_attn.q_norm", "self_attn.k_norm"]),
-            ];
-            for (_, width, pair) in parts.into_iter().filter(|(there, ..)| *there) {
-                norms.extend(pair.map(|name| (format!("{at}.{name}.weight"), width)));
-            }
+            let named = c.block_norms();
+            norms.extend(named.all().map(|(name, n)| (format!("{at}.{name}.weight"), n)));
         }
         let drawn = shapes
             .into_par_iter()
@@ -57,6 +51,7 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::{Norms, QkNorm};
     use super::*;
 
     #[test]
@@ -72,8 +67,12 @@ mod tests {
             context: 16,
             ..Config::llama()
         };
-        for (tied, qk_norm, post_norms) in [(true, false, false), (false, true, true)] {
-            let config = Config { tied, qk_norm, post_norms, ..base.clone() };
+        for (tied, qk_norm, norms) in [
+            (true, QkNorm::None, Norms::Before),
+            (false, QkNorm::Heads, Norms::Around),
+            (true, QkNorm::Whole, Norms::After),
+        ] {
+            let config = Config { tied, qk_norm, norms, ..base.clone() };
             let values = |seed| -> Vec<f32> {
                 let d = Decoder::random(config.clone(), seed).unwrap();
                 let w = &d.linear(1, 6).weight;

@@ -39,6 +39,7 @@ pub struct Template {
     source: String,
     /// By their names in the template: `bos_token`, `eos_token`, ...
     special: BTreeMap<String, String>,
+    thinking: Option<bool>,
 }
 
 impl Template {
@@ -54,7 +55,14 @@ impl Template {
             sandbox: Sandbox::new(&prepared, move || environment(date))?,
             source: source.into(),
             special,
+            thinking: None,
         })
+    }
+
+    /// Told whether the model thinks before it answers.
+    pub fn with_thinking(mut self, thinking: Option<bool>) -> Self {
+        self.thinking = thinking;
+        self
     }
 
     /// The template's text.
@@ -69,11 +77,28 @@ impl Template {
 
     /// Renders a conversation, with the opening of an assistant turn if `generation_prompt`.
     pub fn render(&self, messages: &[Message], generation_prompt: bool) -> Result<String> {
+        self.told(self.thinking, messages, generation_prompt)
+    }
+
+    /// Whether prompts differ from those of a model that is told not to think.
+    pub(super) fn thinks(&self) -> bool {
+        let example = [Message::new("user", "...")];
+        let of = |thinking| self.told(thinking, &example, true).ok();
+        of(self.thinking) != of(Some(false))
+    }
+
+    fn told(
+        &self,
+        thinking: Option<bool>,
+        messages: &[Message],
+        generation_prompt: bool,
+    ) -> Result<String> {
         let given = context! {
             messages => messages,
             add_generation_prompt => generation_prompt,
             tools => (),
             documents => (),
+            enable_thinking => thinking.map_or(Value::UNDEFINED, Value::from),
         };
         let special = Value::from_serialize(&self.special);
         self.sandbox.render(context! { ..given, ..special })

@@ -1,5 +1,6 @@
 //! For tests: a model of 2 blocks and 64 dimensions with random weights, as a folder and as GGUF.
 
+use super::config::Norms;
 use super::decoder::{module_path, Decoder};
 use super::load::{Loading, Model};
 use super::names::Naming;
@@ -101,7 +102,7 @@ pub(super) fn gguf_tensors(weights: &Named, dtype: GgmlDType) -> Vec<(String, QT
             _ => t.clone(),
         };
         let dtype = if t.rank() == 2 { dtype } else { GgmlDType::F32 };
-        (Naming::Gguf.of(hub), QTensor::quantize(&t, dtype).unwrap())
+        (Naming::Gguf(Norms::Before).of(hub), QTensor::quantize(&t, dtype).unwrap())
     });
     stored.collect()
 }

@@ -10,6 +10,7 @@
 use super::date::Date;
 use super::error::{ModelError, Result};
 use super::template::{Message, Template};
+use super::thinking::Thinking;
 use super::turns;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -108,9 +109,17 @@ pub struct TextOptions {
     /// tokenizer does
     #[cfg_attr(feature = "cli", arg(long, value_name = "on|off|model", default_value = "model"))]
     pub bos: Bos,
-    /// Chat template by name, where the model has several
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    /// Chat template: by name where the model has several; chatml, llama-2, gemma or alpaca, or a
+    /// Jinja file, for a model without one
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE"))]
     pub template: Option<String>,
+    /// Models that can think before they answer: off, keep the thoughts in answers, strip them, or
+    /// leave it to the template
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "off|keep|strip|model", default_value = "model")
+    )]
+    pub thinking: Thinking,
     /// Date for a chat template that asks for one [default: today]
     #[cfg_attr(feature = "cli", arg(long, value_name = "YYYY-MM-DD"))]
     pub date: Option<Date>,
@@ -142,6 +151,7 @@ pub struct Tokenizer {
     /// The longest text allowed.
     pub(super) context: usize,
     pub(super) date: Date,
+    pub(super) thinking: Thinking,
     /// What a file beside the tokenizer's own says of the beginning-of-text token.
     pub(super) says_bos: Option<bool>,
 }
@@ -220,20 +230,30 @@ impl Tokenizer {
         TextOptions {
             bos: self.add_bos,
             template: self.template.as_ref().map(|_| self.template_name.clone()),
+            thinking: self.thinking,
             date: Some(self.date),
         }
+    }
+
+    /// Whether the model thinks before it answers, though nobody said that it should.
+    pub fn thinks_unasked(&self) -> bool {
+        self.thinking == Thinking::Model && self.template().is_some_and(Template::thinks)
     }
 
     /// How texts become tokens, as far as it shows: how raw texts begin, the chat template's name,
     /// and a rendered prompt, which holds what the template inserts, a date among it.
     pub fn reading(&self) -> serde_json::Value {
         let example = [Message::new("user", "...")];
-        serde_json::json!({
+        let mut reading = serde_json::json!({
             "bos": self.add_bos,
             "raw_text_begins_with": self.text("").ok().and_then(|t| self.pieces(&t.ids).ok()),
             "template": self.template.as_ref().map(|_| &self.template_name),
             "prompt_example": self.render(&example, true).ok(),
-        })
+        });
+        if self.thinking != Thinking::Model {
+            reading["thinking"] = serde_json::json!(self.thinking);
+        }
+        reading
     }
 
     /// What stands in every file made with this tokenizer: [`Tokenizer::reading`] and the day.
@@ -291,6 +311,11 @@ impl Tokenizer {
     /// Text of ids, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         guarded(|| self.inner.decode(ids, true))
+    }
+
+    /// The answer that ids say, without the thoughts before it where they are to be stripped.
+    pub fn decode_answer(&self, ids: &[u32]) -> Result<String> {
+        Ok(self.thinking.answer(self.decode(ids)?))
     }
 
     /// The text of each token by itself.

@@ -2,12 +2,14 @@
 //! metadata of a GGUF file, or the several files of a Hugging Face folder.
 //!
 //! A model may have several chat templates; the one named `default` is taken, or the one that the
-//! user names. One that cannot be used blocks chats only: raw texts are still read.
+//! user names: another of the model's, one that ships for models without any, or a file. One that
+//! cannot be used blocks chats only: raw texts are still read.
 
 use super::error::{ModelError, Result};
 use super::files::read_text;
 use super::gguf_bpe;
 use super::gguf_meta::Meta;
+use super::gguf_spm;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
@@ -26,7 +28,37 @@ type Sources = BTreeMap<String, String>;
 /// The name of the template that is taken unless another is asked for.
 const DEFAULT: &str = "default";
 
-/// The template that is asked for, compiled.
+/// Templates for models without one, by name.
+const SHIPPED: [(&str, &str); 4] = [
+    ("chatml", include_str!("../../assets/templates/chatml.jinja")),
+    ("llama-2", include_str!("../../assets/templates/llama-2.jinja")),
+    ("gemma", include_str!("../../assets/templates/gemma.jinja")),
+    ("alpaca", include_str!("../../assets/templates/alpaca.jinja")),
+];
+
+/// The template that is asked for: one of the model's own, a shipped one, or a file.
+fn asked(path: &Path, sources: &Sources, name: &str) -> Result<String> {
+    if let Some(own) = sources.get(name) {
+        return Ok(own.clone());
+    }
+    if let Some((_, shipped)) = SHIPPED.iter().find(|(known, _)| *known == name) {
+        return Ok(shipped.trim_end().into());
+    }
+    let file = Path::new(name);
+    if file.is_file() {
+        return read_text(file);
+    }
+    let known = sources.keys().map(String::as_str).chain(SHIPPED.map(|(name, _)| name));
+    let near = nearest(name, known.clone()).map(|n| format!("; the nearest name is `{n}`"));
+    let why = format!(
+        "there is no chat template named `{name}` and no file of that name; names are: {}{}",
+        known.collect::<Vec<_>>().join(", "),
+        near.unwrap_or_default()
+    );
+    Err(ModelError::file(path, why))
+}
+
+/// The template of the user's choice, or the model's default, compiled.
 fn chosen(
     path: &Path,
     sources: Sources,
@@ -35,34 +67,27 @@ fn chosen(
     date: Date,
 ) -> Result<(String, Option<std::result::Result<Template, String>>)> {
     let name = options.template.as_deref().unwrap_or(DEFAULT).to_owned();
-    let known = || sources.keys().cloned().collect::<Vec<_>>().join(", ");
-    let template = match sources.get(&name) {
-        Some(source) => Some(Template::new(source, special, date).map_err(|e| match e {
-            ModelError::Template(why) => why,
-            other => other.to_string(),
-        })),
-        None if options.template.is_some() => {
-            let near = nearest(&name, sources.keys().map(String::as_str));
-            let why = match near {
-                Some(near) => format!("its templates are: {}; the nearest is `{near}`", known()),
-                None => "the model has none".into(),
-            };
-            let why = format!("there is no chat template named `{name}`; {why}");
-            return Err(ModelError::file(path, why));
+    let source = match (&options.template, sources.get(DEFAULT)) {
+        (Some(name), _) => asked(path, &sources, name)?,
+        (None, Some(source)) => source.clone(),
+        (None, None) if sources.is_empty() => return Ok((name, None)),
+        (None, None) => {
+            let known: Vec<&str> = sources.keys().map(String::as_str).collect();
+            let why = "none of its templates is named `default`; choose one with --template";
+            return Ok((name, Some(Err(format!("{why}: {}", known.join(", "))))));
         }
-        None if sources.is_empty() => None,
-        None => Some(Err(format!(
-            "none of its templates is named `default`; choose one with --template: {}",
-            known()
-        ))),
     };
-    Ok((name, template))
+    let template = Template::new(&source, special, date).map_err(|e| match e {
+        ModelError::Template(why) => why,
+        other => other.to_string(),
+    });
+    let told = options.thinking.told();
+    Ok((name, Some(template.map(|t| t.with_thinking(told)))))
 }
 
 /// From GGUF metadata.
 pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<Tokenizer> {
     let kind = meta.text("tokenizer.ggml.model").unwrap_or_default();
-    gguf_bpe::supported(kind)?;
     let tokens = meta.texts("tokenizer.ggml.tokens")?;
     let types = match meta.map.get("tokenizer.ggml.token_type").map(Value::to_vec) {
         Some(Ok(list)) => list.iter().map(|v| v.to_i32().unwrap_or(1)).collect(),
@@ -84,14 +109,31 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
     let date = options.date.unwrap_or_else(Date::today);
     let (template_name, template) =
         chosen(meta.path, gguf_templates(meta), special.clone(), options, date)?;
-    let add = |name: &str| {
-        let flag = meta.map.get(&format!("tokenizer.ggml.add_{name}_token"));
-        id(name).filter(|_| matches!(flag, Some(Value::Bool(true))))
+    let flag = |key: &str, default| match meta.map.get(&format!("tokenizer.ggml.{key}")) {
+        Some(Value::Bool(flag)) => *flag,
+        _ => default,
     };
-    let (bos, before, after) = (id("bos"), add("bos"), add("eos"));
     let pre = meta.text("tokenizer.ggml.pre").unwrap_or_default();
-    let merges = meta.texts("tokenizer.ggml.merges")?;
-    let mut inner = gguf_bpe::tokenizer(pre, &tokens, &types, &merges)?;
+    let (mut inner, begins) = match kind {
+        "gpt2" => {
+            let merges = meta.texts("tokenizer.ggml.merges")?;
+            (gguf_bpe::tokenizer(pre, &tokens, &types, &merges)?, gguf_bpe::begins(pre))
+        }
+        "llama" => {
+            let scores = meta.numbers("tokenizer.ggml.scores")?;
+            let prefix = flag("add_space_prefix", true);
+            let unknown = special.get("unk_token");
+            (gguf_spm::tokenizer(&tokens, &types, &scores, prefix, unknown)?, true)
+        }
+        _ => {
+            return Err(tok(format!(
+                "the file's tokenizer kind `{kind}` is not supported, only byte-level BPE (gpt2) and SentencePiece BPE (llama); use the model's Hugging Face folder"
+            )))
+        }
+    };
+    let add =
+        |name: &str, default| id(name).filter(|_| flag(&format!("add_{name}_token"), default));
+    let (bos, before, after) = (id("bos"), add("bos", begins), add("eos", false));
     let added = adding(before, after, &inner)?;
     inner.with_post_processor(added);
     let tokenizer = Tokenizer {
@@ -104,6 +146,7 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
         eos: ends,
         context: fit.context,
         date,
+        thinking: options.thinking,
         says_bos: None,
     };
     tokenizer.checked(fit.vocab)
@@ -178,6 +221,7 @@ pub(super) fn of_folder(
         eos: ends.into_iter().collect(),
         context: fit.context,
         date,
+        thinking: options.thinking,
         says_bos: special.settings.get("add_bos_token").and_then(Json::as_bool),
     };
     tokenizer.checked(fit.vocab).map_err(|e| match e {
@@ -228,7 +272,9 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::template::Message;
     use super::super::tokenizer::Bos;
+    use super::super::Thinking;
     use super::*;
     use std::collections::HashMap;
 
@@ -249,6 +295,37 @@ mod tests {
         of_gguf(&meta, fit, &options).unwrap()
     }
 
+    /// Ids of transformers for hard strings, beside the vocabularies in llama.cpp's source tree.
+    #[test]
+    #[ignore = "set RESIDUUM_LLAMA_CPP to llama.cpp's source tree"]
+    fn ids_of_gguf_vocabularies_equal_those_of_transformers() {
+        let root = std::env::var_os("RESIDUUM_LLAMA_CPP").expect("RESIDUUM_LLAMA_CPP is set");
+        for name in [
+            "gpt-2",
+            "llama-bpe",
+            "llama-spm",
+            "phi-3",
+            "qwen2",
+            "refact",
+            "starcoder",
+            "command-r",
+        ] {
+            let path = Path::new(&root).join(format!("models/ggml-vocab-{name}.gguf"));
+            let options = TextOptions::default();
+            let t = super::super::gguf::tokenizer(&path, &options)
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            let beside =
+                |end: &str| std::fs::read_to_string(format!("{}.{end}", path.display())).unwrap();
+            let (texts, ids) = (beside("inp"), beside("out"));
+            let texts = texts.split("\n__ggml_vocab_test__\n");
+            for (text, want) in texts.zip(ids.lines()) {
+                let want: Vec<u32> =
+                    want.split_whitespace().map(|id| id.parse().unwrap()).collect();
+                assert_eq!(t.encode(text).unwrap(), want, "{name}: {text:?}");
+            }
+        }
+    }
+
     #[test]
     fn every_end_that_gguf_metadata_names_ends_generation() {
         let ids = |names: &[(&'static str, u32)]| -> Vec<(&'static str, Value)> {
@@ -257,6 +334,80 @@ mod tests {
         let all = ids(&[("eos_token_id", 0), ("eot_token_id", 1), ("eom_token_id", 2)]);
         assert_eq!(of(&all, Bos::Model).eos(), [0, 1, 2]);
         assert_eq!(of(&all[..2], Bos::Model).eos(), [0, 1]);
+    }
+
+    /// A template's text for a conversation, of a model that has none of its own.
+    fn rendered(name: &str, turns: &[(&str, &str)], open: bool) -> Result<String> {
+        let options = TextOptions { template: Some(name.into()), ..TextOptions::default() };
+        let special = ["bos", "eos"].map(|s| (format!("{s}_token"), format!("<{s}>"))).into();
+        let path = Path::new("m");
+        let chosen = chosen(path, Sources::new(), special, &options, Date::today())?.1;
+        let messages: Vec<_> = turns.iter().map(|(r, c)| Message::new(r, c)).collect();
+        chosen.unwrap().unwrap().render(&messages, open)
+    }
+
+    #[test]
+    fn a_base_model_takes_a_shipped_template_or_a_file() {
+        let talk = [("system", "S"), ("user", "a"), ("assistant", "b"), ("user", "c")];
+        let rendered_open = |name| rendered(name, &talk, true).unwrap();
+        for (name, want) in [
+            (
+                "chatml",
+                "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n",
+            ),
+            (
+                "llama-2",
+                "<bos>[INST] <<SYS>>\nS\n<</SYS>>\n\na [/INST] b <eos><bos>[INST] c [/INST]",
+            ),
+            (
+                "gemma",
+                "<bos><start_of_turn>user\nS\n\na<end_of_turn>\n<start_of_turn>model\nb<end_of_turn>\n<start_of_turn>user\nc<end_of_turn>\n<start_of_turn>model\n",
+            ),
+            (
+                "alpaca",
+                "<bos>S\n\n### Instruction:\na\n\n### Response:\nb<eos>\n\n### Instruction:\nc\n\n### Response:\n",
+            ),
+        ] {
+            assert_eq!(rendered_open(name), want);
+        }
+        let wrong = [("user", "a"), ("user", "b")];
+        assert!(rendered("gemma", &wrong, false).is_err());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "{{ messages[0]['content'] }}!").unwrap();
+        assert_eq!(rendered(file.path().to_str().unwrap(), &talk[1..], false).unwrap(), "a!");
+        let e = rendered("chatmk", &talk, false).unwrap_err().to_string();
+        assert!(e.contains("the nearest name is `chatml`") && e.contains("alpaca"), "{e}");
+    }
+
+    #[test]
+    fn a_template_that_thinks_is_told_what_the_user_chose() {
+        let source = "{{ messages[0].content }}{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}";
+        let with = |thinking| {
+            let mut map: HashMap<String, Value> = HashMap::new();
+            for (key, v) in [
+                ("tokenizer.ggml.tokens", list(&["a"])),
+                ("tokenizer.ggml.merges", list(&[])),
+                ("tokenizer.ggml.model", Value::String("gpt2".into())),
+                ("tokenizer.chat_template", Value::String(source.into())),
+            ] {
+                map.insert(key.into(), v);
+            }
+            let meta = Meta { path: Path::new("m.gguf"), map: &map };
+            let options = TextOptions { thinking, ..TextOptions::default() };
+            of_gguf(&meta, Fit { context: 64, vocab: 1 }, &options).unwrap()
+        };
+        for (thinking, end, doubt) in [
+            (Thinking::Model, "", true),
+            (Thinking::Off, "<think></think>", false),
+            (Thinking::Keep, "", false),
+            (Thinking::Strip, "", false),
+        ] {
+            let t = with(thinking);
+            assert_eq!(t.render(&[Message::new("user", "a")], true).unwrap(), format!("a{end}"));
+            assert_eq!(t.thinks_unasked(), doubt);
+            assert_eq!(t.options().thinking, thinking);
+            assert_eq!(t.reading().get("thinking").is_some(), !doubt);
+        }
     }
 
     #[test]

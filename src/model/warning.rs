@@ -23,6 +23,8 @@ pub enum ModelWarning {
     Bf16 { cosine: f64, deviation: f64, texts: usize, tokens: usize },
     #[error("{path}: `add_bos_token` is {says}, but tokenizer.json {does} a beginning-of-text token; the latter is followed, as in transformers 5; --bos on or off decides", path = .path.display(), says = .says, does = if *.says { "does not add" } else { "adds" })]
     BosInDoubt { path: PathBuf, says: bool },
+    #[error("{path}: the model thinks before it answers unless it is told not to; --thinking off, keep or strip decides", path = .path.display())]
+    Thinks { path: PathBuf },
 }
 
 fn listed(names: &[String]) -> String {

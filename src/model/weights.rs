@@ -3,8 +3,8 @@
 //! Both sources yield `name -> weight` with the names and row orders of transformers, so the decoder is
 //! built once. Matrices stay in the mapped file or are decoded to f32, as [`Held`] says; all else is
 //! decoded. Only what a plan asks for is read, each tensor in a task of its own, and one that holds NaN or
-//! an infinity is refused. GGUF files of architecture `llama` store the rows of q and k, and the values of
-//! their biases, permuted for interleaved rotation; they are put back into half-split order here.
+//! an infinity is refused. GGUF files of some families store the rows of q and k, and the values of their
+//! biases, permuted for interleaved rotation; they are put back into half-split order here.
 
 use super::config::Config;
 use super::contents;
@@ -71,6 +71,9 @@ pub struct Weights {
 
 /// Heads whose rows a GGUF file stores as interleaved pairs, of a weight or a bias.
 fn interleaved(c: &Config, hub: &str) -> Option<usize> {
+    if !c.interleaved {
+        return None;
+    }
     let found = [(".q_proj.", c.heads), (".k_proj.", c.kv_heads)];
     found.into_iter().find(|(map, _)| hub.contains(map)).map(|(_, heads)| heads)
 }
@@ -109,6 +112,11 @@ impl Found<'_> {
         }
         let few = (matrix.is_some() && !encoding.is_plain()).then(|| Arc::new(stored));
         Ok(Weight::Dense { values, few })
+    }
+
+    /// Its values in f32, as they are stored.
+    pub(super) fn decoded(&self) -> Result<Tensor> {
+        Ok(self.weight(None, true)?.tensor()?)
     }
 }
 
@@ -155,7 +163,7 @@ impl Weights {
         Weights { path: PathBuf::from("(in memory)"), all }
     }
 
-    /// The tensors of GGUF files of architecture `llama`, by Hugging Face name.
+    /// The tensors of GGUF files, by Hugging Face name.
     pub(crate) fn from_gguf(
         path: &Path,
         found: &BTreeMap<String, Found>,
@@ -205,6 +213,16 @@ impl Weights {
             }
         }
         Ok(true)
+    }
+
+    /// Adds 1 to the named vectors: gains that are stored as their distance from it.
+    pub(crate) fn add_one(&mut self, names: impl IntoIterator<Item = String>) -> Result<()> {
+        for name in names {
+            if let Some(Weight::Dense { values, .. }) = self.all.get_mut(&name) {
+                *values = (&*values + 1.0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands out a matrix, which has its shape: a plan held the file against it.

@@ -210,7 +210,7 @@ fn answer(prompt: &str, work: &Work) -> Result<()> {
         let ids = respond(decoder, texts, eos, &sampling, &mut rngs, &mut hooks)?;
         edits.check_touched()?;
         let first = ids.into_iter().next().unwrap_or_default();
-        Ok(model.tokenizer.decode(&first)?)
+        Ok(model.tokenizer.decode_answer(&first)?)
     };
     let plain = one(&Interventions::none())?;
     let steered = one(&ready.interventions)?;

@@ -4,7 +4,9 @@ use super::cache::Repo;
 use super::client::{Client, Listing};
 use super::fetch::Fetch;
 use super::{HubName, Say, Settings, Want};
+use crate::model::config::Config;
 use crate::model::contents::{self, Verdict};
+use crate::model::files::read_json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +60,14 @@ fn fetch_all(fetch: &Fetch, want: Want, listing: &Listing, say: Say) -> Verdict<
     let sharded = names.contains(index);
     files.extend((want == Want::Model && !sharded).then_some(contents::WEIGHTS));
     for file in files {
-        get(file)?;
+        let blob = get(file)?;
+        // Before the weights: what cannot be read is not fetched.
+        if want == Want::Model && file == "config.json" {
+            let json = read_json(&blob).map_err(|e| e.to_string())?;
+            if json.get("model_type").is_some() {
+                Config::from_json(&json, Path::new(file)).map_err(|e| e.to_string())?;
+            }
+        }
     }
     if want == Want::Model && sharded {
         let text = std::fs::read_to_string(get(index)?).map_err(|e| e.to_string())?;
