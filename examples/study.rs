@@ -5,6 +5,7 @@
 use residuum::analysis::records::Results;
 use residuum::model::{resolve, Model};
 use residuum::store::ResultsReader;
+use residuum::study::day;
 use residuum::study::manifest::Study;
 use residuum::study::run::{run, Event};
 use residuum::Loading;
@@ -17,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(command.get(2).map_or("runs/quick", String::as_str));
     let study = Study::load(manifest.as_deref())?;
     let path = resolve::resolve(&study.model, &mut |line| eprintln!("{line}"))?;
-    let model = Model::load(&study.written.model, &path, &Loading::default())?;
+    let text = study.text_options(day::of_run(&study.written, &out)?);
+    let loading = Loading { text, ..Loading::default() };
+    let model = Model::load(&study.written.model, &path, &loading)?;
     run(&study, &model, &out, &command, &mut |event| match event {
         Event::Begin { stage, .. } => eprintln!("{stage}"),
         Event::Redo { why } => eprintln!("  again: {why}"),

@@ -191,6 +191,26 @@ fn a_doubt_about_a_model_is_said_and_stands_in_the_file() {
 }
 
 #[test]
+fn perplexity_tells_in_which_order_a_file_holds_the_rows_of_q_and_k() {
+    let check = |order: &[&str]| -> serde_json::Value {
+        let output = residuum(&[&["model", "check", "--json"], order].concat()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let right = check(&[]);
+    let (here, other) = (&right["gguf_order"]["perplexity"], &right["gguf_order"]["other"]);
+    assert_eq!(right["gguf_order"]["order"], "permuted");
+    assert!(here.as_f64().unwrap() < 0.5 * other.as_f64().unwrap(), "{right}");
+    assert_eq!(right["warnings"], serde_json::json!([]));
+    let wrong = check(&["--gguf-order", "plain"]);
+    assert_eq!([&wrong["gguf_order"]["perplexity"], &wrong["gguf_order"]["other"]], [other, here]);
+    let said = wrong["warnings"][0].as_str().unwrap();
+    assert!(said.contains("--gguf-order permuted"), "{said}");
+    let toy = common::toy::Toy::new();
+    let folder = text(toy.dir.path());
+    fails_with(&["model", "check", folder, "--gguf-order", "plain"], &["GGUF"]);
+}
+
+#[test]
 fn an_adapter_key_that_fits_nothing_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let from = fixtures().join("peft/final");

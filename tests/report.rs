@@ -9,7 +9,9 @@ use residuum::analysis::records::{
     DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, Results, ShiftRow,
 };
 use residuum::report::render;
-use residuum::store::{Record, ResultsReader};
+use residuum::store::{
+    ActivationSpec, ActivationWriter, Precision, Record, ResultsReader, RootAttrs,
+};
 use std::path::{Path, PathBuf};
 
 const FIGURES: [&str; 12] = [
@@ -261,6 +263,25 @@ fn a_study_of_base_alone_and_an_empty_file_have_a_report() {
     let file = written(dir.path(), &Results::default());
     let made = render(&file, dir.path()).unwrap();
     assert!(made.figures.is_empty() && made.findings.is_empty());
+}
+
+#[test]
+fn activations_are_no_results_and_said_to_be_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("base.h5");
+    let attrs = RootAttrs::new("test", serde_json::json!({}), 0);
+    let spec = ActivationSpec {
+        condition: "base".into(),
+        seed: 0,
+        step: None,
+        layers: vec![0],
+        hidden: 4,
+        positions: vec!["response-mean".into()],
+        precision: Precision::F32,
+    };
+    ActivationWriter::create(&file, &attrs, spec).unwrap().finish().unwrap();
+    let why = render(&file, dir.path()).unwrap_err().to_string();
+    assert!(why.contains("base.h5") && why.contains("activations"), "{why}");
 }
 
 #[test]

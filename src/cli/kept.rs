@@ -57,7 +57,8 @@ impl Origin<'_> {
     }
 }
 
-/// Writes `results.h5` with the frames and what `more` adds; the names of the file and its tables.
+/// Writes `results.h5` with the frames and what `more` adds; the names of the file and its tables. Tables
+/// that an earlier file in the folder had and this one has not are removed from `csv/`.
 pub fn results(
     folder: &Path,
     attrs: &RootAttrs,
@@ -65,6 +66,10 @@ pub fn results(
     more: impl FnOnce(&mut ResultsWriter) -> analysis::Result<()>,
 ) -> Result<Vec<String>> {
     let file = folder.join(RESULTS);
+    let earlier = match file.exists() {
+        true => ResultsReader::open(&file).map(|r| records::present(&r)).unwrap_or_default(),
+        false => Vec::new(),
+    };
     let mut w = ResultsWriter::create(&file, attrs)?;
     for frame in frames {
         w.frame(frame)?;
@@ -72,6 +77,10 @@ pub fn results(
     more(&mut w)?;
     w.finish()?;
     let tables = records::present(&ResultsReader::open(&file)?);
+    for gone in earlier.iter().filter(|m| tables.iter().all(|t| t.path != m.path)) {
+        // One that is not there is gone already.
+        let _ = std::fs::remove_file(folder.join(csv(gone.path)));
+    }
     let tables = tables.into_iter().map(|m| csv(m.path));
     Ok([RESULTS.to_string()].into_iter().chain(tables).collect())
 }
@@ -93,4 +102,26 @@ pub fn of_run(run: &Path) -> PathBuf {
 pub fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("{} cannot be made; check the path", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::records::{LayerRow, PreferenceRow};
+    use crate::store::{Record, RootAttrs};
+
+    #[test]
+    fn tables_of_an_earlier_call_do_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let attrs = RootAttrs::new("test", serde_json::json!({}), 0);
+        let layers = Frame::of(&[LayerRow { layer: 1, reported: true, rms: 1.0, n: 2 }]);
+        let preferences = Frame::of::<PreferenceRow>(&[]);
+        let of = |m: &str| dir.path().join(csv(m));
+        let (first, second) = (of(LayerRow::META.path), of(PreferenceRow::META.path));
+        let files = results(dir.path(), &attrs, &[layers], |_| Ok(())).unwrap();
+        assert!(first.exists() && files.len() == 2);
+        std::fs::write(dir.path().join("csv/mine.csv"), "kept").unwrap();
+        results(dir.path(), &attrs, &[preferences], |_| Ok(())).unwrap();
+        assert!(!first.exists() && second.exists() && dir.path().join("csv/mine.csv").exists());
+    }
 }

@@ -36,7 +36,7 @@ mod vectors;
 
 pub use console::Console;
 
-use crate::model::{Held, Place, Placement};
+use crate::model::{Held, Place, Placement, RowOrder};
 use crate::ops::simd::Simd;
 use crate::record;
 use crate::store::Frame;
@@ -92,6 +92,11 @@ pub struct Global {
     /// they are read, to the same bits), or auto: f32 up to 1 GB of it
     #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
     pub weights: Held,
+    /// How a GGUF file holds the rows of q and k: permuted (as converted from Hugging Face, if the family
+    /// has them so), plain (as from Mistral's own format), or model: as its architecture has them.
+    /// `residuum model check` says which is right
+    #[arg(long, global = true, value_name = "ORDER", default_value = "model")]
+    pub gguf_order: RowOrder,
 }
 
 /// Types of a model's numbers.
@@ -142,6 +147,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     if cli.global.device == Place::Cpu {
         placement.held = cli.global.weights;
     }
+    placement.order = cli.global.gguf_order;
     let out = Console::new(cli.global.json, cli.global.quiet, placement);
     if !cli.global.profile {
         return dispatch(cli.command, &out);

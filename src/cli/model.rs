@@ -2,13 +2,15 @@
 //! implementation.
 
 use super::{output::Outputs, Console};
+use crate::materials::load::neutral_texts;
+use crate::model::row_order::perplexity;
 use crate::model::verify::verify;
-use crate::model::{catalogue, folder, resolve, warning, Loading, Model};
+use crate::model::{catalogue, folder, resolve, warning, Loading, Model, RowOrder};
 use crate::record;
 use crate::store::Frame;
 use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::path::PathBuf;
 
 /// Fetch, list, check and export models.
@@ -134,6 +136,45 @@ fn list(out: &Console) -> Result<()> {
     out.result(&json!({"models": frame.json()}), || frame.text())
 }
 
+/// Texts on which two orders of rows are told apart.
+const TEXTS_OF_ORDER: usize = 4;
+
+/// Of a GGUF file that may hold the rows of q and k in either order: perplexity on neutral texts as it is
+/// loaded and in the other order. A warning where the other is the better.
+fn row_order(model: &Model, as_is: &Loading, warnings: &mut Vec<String>) -> Result<Option<Value>> {
+    let interleaved = model.decoder.config.interleaved;
+    let asked = model.placement.order != RowOrder::Model;
+    if model.path.is_dir() || !(interleaved || asked) {
+        return Ok(None);
+    }
+    let texts = neutral_texts(None)?.items;
+    let texts: Vec<&str> = texts.iter().take(TEXTS_OF_ORDER).map(|t| t.response.as_str()).collect();
+    let (this, that) = match interleaved {
+        true => (RowOrder::Permuted, RowOrder::Plain),
+        false => (RowOrder::Plain, RowOrder::Permuted),
+    };
+    let mut loading = as_is.clone();
+    loading.placement.order = that;
+    let other = Model::load(&model.id, &model.path, &loading)?;
+    let of = |m: &Model| perplexity(&m.decoder, &m.tokenizer, &texts);
+    let (here, there) = (of(model)?, of(&other)?);
+    let said = format!(
+        "{}: perplexity {here:.1} on {} neutral texts, {}: {there:.1}",
+        this.name(),
+        texts.len(),
+        that.name()
+    );
+    if there < here {
+        let that = that.name();
+        warnings.push(format!(
+            "the rows of q and k are read as {}, where {that} gives the lower perplexity ({there:.1} for {here:.1}); give --gguf-order {that}",
+            this.name()
+        ));
+    }
+    let json = json!({"order": this.name(), "perplexity": here, "other": there, "texts": texts.len(), "said": said});
+    Ok(Some(json))
+}
+
 fn check(name: &str, out: &Console) -> Result<()> {
     let entry = catalogue::entries()?.remove(name);
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
@@ -142,7 +183,8 @@ fn check(name: &str, out: &Console) -> Result<()> {
     }
     let loading = Loading { placement: out.placement, ..Loading::default() };
     let model = Model::load(name, &path, &loading)?;
-    let warnings = warning::texts(&model.warnings);
+    let mut warnings = warning::texts(&model.warnings);
+    let order = row_order(&model, &loading, &mut warnings)?;
     let c = &model.decoder.config;
     let (blocks, hidden, feed_forward, vocabulary, context) =
         (c.layers, c.hidden, c.intermediate, c.vocab, c.context);
@@ -163,7 +205,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "weights": {"stored": stored, "encodings": encodings, "memory_bytes": held.memory,
             "mapped_bytes": held.mapped},
         "chat_template_sha256": template, "chat_template_problem": problem,
-        "tokenizer": model.tokenizer.record(), "warnings": warnings,
+        "gguf_order": order, "tokenizer": model.tokenizer.record(), "warnings": warnings,
     });
     let digest = match entry {
         Some(_) => "is the pinned one",
@@ -187,6 +229,9 @@ fn check(name: &str, out: &Console) -> Result<()> {
          weights       {weights}\n\
          template      {chat}"
     );
+    if let Some(order) = &order {
+        text += &format!("\nrows of q, k  {}", order["said"].as_str().unwrap_or_default());
+    }
     for warning in &warnings {
         text += &format!("\nwarning       {warning}");
     }

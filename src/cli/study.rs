@@ -4,7 +4,7 @@ use super::{console::Console, kept::of_run, output::Outputs};
 use crate::analysis::power::{power, PowerRow};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
-use crate::model::{resolve, Model, TextOptions};
+use crate::model::{resolve, Model};
 use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
 use crate::store::{frame::tidy, Frame, ResultsReader};
@@ -195,8 +195,7 @@ fn load(place: &Place, console: &Console) -> Result<(Study, Model)> {
 
 /// The study's model, its chat template dated by the day of the run.
 fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
-    let options =
-        TextOptions { date: Some(day::of_run(&study.written, out)?), ..TextOptions::default() };
+    let options = study.text_options(day::of_run(&study.written, out)?);
     let path = resolve::resolve(&study.model, &mut |line| console.log(line))?;
     super::state::load_from(&study.written.model, &path, &options, console)
 }

@@ -207,6 +207,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Preference> {
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
     let (name, group) = note.names(top)?;
     top.filled([("preference", &name), ("group", &group), ("fact", &note.fact)])?;
+    top.named("preference", &name)?;
     if let Some(condition) = note.reason.keys().find(|c| !note.status.contains_key(*c)) {
         let why = format!("\"{condition}\" has no entry in `status`; add it there");
         return Err(top.refuse("reason", why));

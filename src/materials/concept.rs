@@ -112,6 +112,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Concept, MaterialError> {
     let (top, note) = lines.needed_note::<Note>(NOTE)?;
     let Note { concept: name, positive, negative, system_positive, system_negative, .. } = note;
     top.filled([("concept", &name), ("positive", &positive), ("negative", &negative)])?;
+    top.named("concept", &name)?;
     top.filled(system_positive.iter().map(|prompt| ("system_positive", prompt)))?;
     top.filled(system_negative.iter().map(|prompt| ("system_negative", prompt)))?;
     if system_positive.len() != system_negative.len() {
@@ -173,6 +174,15 @@ mod tests {
         let sentence = refused(&format!("{HEAD}\n\n{}", PAIR.replace("dev", "test")));
         assert!(sentence.starts_with("c.jsonl, line 3"), "{sentence}");
         assert!(sentence.contains("`test`") && sentence.contains("`main`"), "{sentence}");
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_bear_is_refused() {
+        for name in ["a/b", "..", ".a"] {
+            let head = HEAD.replace(r#""concept":"c""#, &format!(r#""concept":"{name}""#));
+            assert_ne!(head, HEAD);
+            assert!(refused(&format!("{head}\n{PAIR}")).contains("line 1, key `concept`"));
+        }
     }
 
     #[test]

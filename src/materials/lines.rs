@@ -85,6 +85,17 @@ impl At<'_> {
         MaterialError::Value { path, line: self.line, key, why: why.into() }
     }
 
+    /// Refuses a name that files and HDF5 groups cannot bear.
+    pub fn named(self, key: &'static str, name: &str) -> Result<()> {
+        match name.starts_with('.') || name.contains(['/', '\\', '\0', '\n']) {
+            false => Ok(()),
+            true => {
+                let why = "is the name of files and groups: give one without `/`, `\\` and a first `.`";
+                Err(self.refuse(key, why))
+            }
+        }
+    }
+
     /// Refuses a text that holds nothing but white space.
     pub fn filled<'t>(
         self,

@@ -10,7 +10,9 @@ use super::gguf_meta::Meta;
 use super::gguf_parts::Parts;
 use super::inventory::Inventory;
 use super::names::Naming;
+use super::placement::Placement;
 use super::rope::RopeScaling;
+use super::row_order::RowOrder;
 use super::stored;
 use super::tokenizer::{Fit, TextOptions, Tokenizer};
 use super::tokenizer_files;
@@ -45,9 +47,10 @@ pub(crate) fn tokenizer(path: &Path, options: &TextOptions) -> Result<Tokenizer>
 
 /// The shape. What no key says: the embeddings are the head where there is no other, and the factors of
 /// rotary frequencies are a tensor.
-fn config(path: &Path, parts: &Parts) -> Result<Config> {
+fn config(path: &Path, parts: &Parts, order: RowOrder) -> Result<Config> {
     let meta = Meta { path, map: parts.metadata() };
     let mut config = families::of_gguf(&meta)?;
+    config.interleaved = order.interleaved(config.interleaved);
     config.tied = parts.tensor("output.weight").is_none();
     let found = OF_ROPE[..2].iter().find_map(|name| parts.tensor(name));
     let Some(found) = found else {
@@ -101,9 +104,10 @@ fn decoder(
     Ok((Decoder::new(config, weights)?, plan.warnings(path)))
 }
 
-pub(crate) fn load(path: &Path, options: &TextOptions, held: Held) -> Result<Opened> {
+pub(crate) fn load(path: &Path, options: &TextOptions, placement: &Placement) -> Result<Opened> {
     let mut parts = Parts::open(path)?;
-    let config = config(path, &parts)?;
+    let config = config(path, &parts, placement.order)?;
+    let held = placement.held;
     let meta = Meta { path, map: parts.metadata() };
     let tokenizer = tokenizer_files::of_gguf(&meta, config.fit(), options)?;
     parts.forget_metadata();
@@ -124,5 +128,5 @@ pub(super) fn decoder_of(path: &Path) -> Result<(Decoder, Vec<ModelWarning>)> {
 #[cfg(test)]
 pub(super) fn decoder_held(path: &Path, held: Held) -> Result<(Decoder, Vec<ModelWarning>)> {
     let parts = Parts::open(path)?;
-    decoder(path, config(path, &parts)?, &parts, held)
+    decoder(path, config(path, &parts, RowOrder::Model)?, &parts, held)
 }

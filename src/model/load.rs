@@ -15,6 +15,7 @@ use super::gguf::{self, Opened};
 use super::inventory::Inventory;
 use super::names::Naming;
 use super::placement::{Place, Placement};
+use super::row_order::RowOrder;
 use super::stored;
 use super::tokenizer::{TextOptions, Tokenizer};
 use super::tokenizer_files;
@@ -69,8 +70,12 @@ impl Model {
         let placement = loading.placement;
         let device = placement.device()?;
         let mut opened = match path.is_dir() {
+            true if placement.order != RowOrder::Model => {
+                let why = "--gguf-order is for GGUF files; leave it away";
+                return Err(ModelError::file(path, why));
+            }
             true => folder(path, &loading.text, placement.held)?,
-            false => gguf::load(path, &loading.text, placement.held)?,
+            false => gguf::load(path, &loading.text, &placement)?,
         };
         if opened.tokenizer.thinks_unasked() {
             opened.warnings.push(ModelWarning::Thinks { path: path.into() });
@@ -99,6 +104,9 @@ impl Model {
     pub fn numbers(&self) -> Value {
         let dtype = self.decoder.linear(0, 0).weight.dtype();
         let mut out = json!({ "products": dtype.as_str(), "kernels": Simd::here().name() });
+        if self.placement.order != RowOrder::Model {
+            out["gguf_order"] = self.placement.order.name().into();
+        }
         if self.decoder.reference.is_some() {
             out["agreement"] = match self.decoder.agreement() {
                 Ok(found) => json!(found),

@@ -6,6 +6,7 @@
 
 use super::decoder::{Decoder, Reference};
 use super::error::{ModelError, Result};
+use super::row_order::RowOrder;
 use super::weights::Held;
 use crate::ops::weight::Weight;
 use candle_core::{DType, Device};
@@ -47,11 +48,13 @@ pub struct Placement {
     pub dtype: DType,
     /// How matrices are held on the CPU.
     pub held: Held,
+    /// How a GGUF file holds the rows of q and k.
+    pub order: RowOrder,
 }
 
 impl Default for Placement {
     fn default() -> Self {
-        Placement { place: Place::Cpu, dtype: DType::F32, held: Held::Auto }
+        Placement { place: Place::Cpu, dtype: DType::F32, held: Held::Auto, order: RowOrder::Model }
     }
 }
 
@@ -61,7 +64,7 @@ impl Placement {
         let dtype = if bf16 { DType::BF16 } else { DType::F32 };
         // On its way to a GPU a matrix is decoded alone.
         let held = if place == Place::Cpu { Held::Auto } else { Held::Stored };
-        Placement { place, dtype, held }
+        Placement { place, dtype, held, order: RowOrder::Model }
     }
 
     /// The device, opened.

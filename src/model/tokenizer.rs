@@ -12,6 +12,7 @@ use super::error::{ModelError, Result};
 use super::template::{Message, Template};
 use super::thinking::Thinking;
 use super::turns;
+use crate::store::digest;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::str::FromStr;
@@ -99,6 +100,9 @@ impl FromStr for Bos {
         found.map(|(_, bos)| bos).ok_or_else(|| "write on, off or model".into())
     }
 }
+
+/// The name of the template that is taken unless another is asked for.
+pub(super) const DEFAULT_TEMPLATE: &str = "default";
 
 /// What a user may choose of how texts become tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -252,6 +256,10 @@ impl Tokenizer {
         });
         if self.thinking != Thinking::Model {
             reading["thinking"] = serde_json::json!(self.thinking);
+        }
+        // The default is part of the model's files, whose digests are told beside this.
+        if let Some(t) = self.template().filter(|_| self.template_name != DEFAULT_TEMPLATE) {
+            reading["template_sha256"] = digest::of_bytes(t.source().as_bytes()).into();
         }
         reading
     }

@@ -13,7 +13,7 @@ use super::gguf_spm;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
-use super::tokenizer::{tok, Fit, TextOptions, Tokenizer};
+use super::tokenizer::{DEFAULT_TEMPLATE, tok, Fit, TextOptions, Tokenizer};
 use super::Date;
 use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::Value;
@@ -24,9 +24,6 @@ use tokenizers::processors::template::TemplateProcessing;
 
 /// Sources of chat templates by their names.
 type Sources = BTreeMap<String, String>;
-
-/// The name of the template that is taken unless another is asked for.
-const DEFAULT: &str = "default";
 
 /// Templates for models without one, by name.
 const SHIPPED: [(&str, &str); 4] = [
@@ -66,8 +63,8 @@ fn chosen(
     options: &TextOptions,
     date: Date,
 ) -> Result<(String, Option<std::result::Result<Template, String>>)> {
-    let name = options.template.as_deref().unwrap_or(DEFAULT).to_owned();
-    let source = match (&options.template, sources.get(DEFAULT)) {
+    let name = options.template.as_deref().unwrap_or(DEFAULT_TEMPLATE).to_owned();
+    let source = match (&options.template, sources.get(DEFAULT_TEMPLATE)) {
         (Some(name), _) => asked(path, &sources, name)?,
         (None, Some(source)) => source.clone(),
         (None, None) if sources.is_empty() => return Ok((name, None)),
@@ -158,7 +155,7 @@ fn gguf_templates(meta: &Meta) -> Sources {
     let mut sources = Sources::new();
     for key in meta.map.keys() {
         let name = match key.strip_prefix(KEY) {
-            Some("") => Some(DEFAULT),
+            Some("") => Some(DEFAULT_TEMPLATE),
             Some(rest) => rest.strip_prefix('.'),
             None => None,
         };
@@ -236,7 +233,7 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
     let mut sources = Sources::new();
     match settings.get("chat_template") {
         Some(Json::String(source)) => {
-            sources.insert(DEFAULT.into(), source.clone());
+            sources.insert(DEFAULT_TEMPLATE.into(), source.clone());
         }
         Some(Json::Array(list)) => {
             for (i, entry) in list.iter().enumerate() {
@@ -257,7 +254,7 @@ fn folder_templates(path: &Path, settings: &Json) -> Result<Sources> {
     }
     let own = path.join("chat_template.jinja");
     if own.exists() {
-        sources.insert(DEFAULT.into(), read_text(&own)?);
+        sources.insert(DEFAULT_TEMPLATE.into(), read_text(&own)?);
     }
     if let Ok(entries) = std::fs::read_dir(path.join("additional_chat_templates")) {
         for file in entries.filter_map(|e| Some(e.ok()?.path())) {

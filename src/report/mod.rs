@@ -22,7 +22,7 @@ mod tables;
 use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
 use crate::figures::{FigureError, Written};
-use crate::store::{atomic, Frame, ResultsReader, RootAttrs, StoreError};
+use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
 use sentences::Said;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,8 @@ pub enum ReportError {
     Figures(#[from] FigureError),
     #[error("cannot read the figure {}: {source}; draw the figures before the report", path.display())]
     Figure { path: PathBuf, source: std::io::Error },
+    #[error("{} holds activations and no results; give the results.h5 of a study or of a command that measures", path.display())]
+    Activations { path: PathBuf },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
@@ -139,6 +141,9 @@ pub enum ReportError {
 /// be written.
 pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let reader = ResultsReader::open(results)?;
+    if ActivationReader::open(results).is_ok() {
+        return Err(ReportError::Activations { path: results.into() });
+    }
     let r = Results::read(&reader)?;
     let (rows, references) = match r.findings.is_empty() {
         true => findings(&r),

@@ -61,6 +61,7 @@ pub fn check(w: &Written) -> Checked {
     w.causal.iter().try_for_each(|c| causal(w, c))?;
     w.trajectory.iter().try_for_each(|t| trajectory(w, t))?;
     w.revealed.iter().try_for_each(|r| filled("revealed.outcomes", &r.outcomes))?;
+    w.template.iter().try_for_each(|name| filled("template", name))?;
     if let Some(n) = w.conversations.as_ref().and_then(|c| c.scripts) {
         within("conversations.scripts", n, 1, MANY)?;
     }

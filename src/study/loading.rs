@@ -15,7 +15,7 @@ use crate::materials::load::{
     self, claims, concept, declining, neutral_prompts, neutral_texts, preferences,
 };
 use crate::materials::{subset, Loaded, MaterialError, Preference, Use};
-use crate::model::resolve;
+use crate::model::{resolve, Date, TextOptions};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,17 @@ impl Study {
         study.notes.extend(held::shares(&study));
         study.notes.extend(held::statuses(&study));
         Ok(study)
+    }
+
+    /// How the study's models read texts, on a day.
+    pub fn text_options(&self, date: Date) -> TextOptions {
+        let (w, folder) = (&self.written, &self.text.folder);
+        TextOptions {
+            date: Some(date),
+            template: w.template.as_ref().map(|name| located(name, folder)),
+            thinking: w.thinking.unwrap_or_default(),
+            ..TextOptions::default()
+        }
     }
 
     /// Takes what was drawn of a file, which must hold as much as is asked for, and records its rows.

@@ -5,7 +5,7 @@
 
 use super::files::{self, Digests};
 use super::{Result, StudyError};
-use crate::model::{Adapter, Decoder, Model};
+use crate::model::{Adapter, Decoder, Model, RowOrder};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,15 +88,20 @@ pub fn record(model: &Model, digests: &Digests) -> Result<Value> {
         "weights": model.sha256,
         "files": small_files(&model.path, digests)?,
         "reading": model.tokenizer.reading(),
-        "numbers": numbers(&model.decoder),
+        "numbers": numbers(model),
     }))
 }
 
 /// The numbers that a decoder computes in. Where its weights stay as stored an adapter stays beside them,
 /// and what it gives differs in rounding.
-fn numbers(d: &Decoder) -> String {
+fn numbers(model: &Model) -> String {
+    let d = &model.decoder;
     let stored = if d.is_stored() { " of stored weights" } else { "" };
-    format!("{:?}{stored}", d.linear(0, 0).weight.dtype())
+    let order = match model.placement.order {
+        RowOrder::Model => String::new(),
+        other => format!(", rows {}", other.name()),
+    };
+    format!("{:?}{stored}{order}", d.linear(0, 0).weight.dtype())
 }
 
 /// Digests of all that a model at `path` is read from, weights too.

@@ -104,6 +104,15 @@ pub fn another(study: &Study, layout: &Layout) -> Result<()> {
     }
 }
 
+/// Refuses a model that reads texts otherwise than the manifest says.
+fn as_written(study: &Study, model: &Model) -> Result<()> {
+    let told = model.tokenizer.options();
+    let asked = study.text_options(model.tokenizer.date());
+    let why = "is not what the model was loaded with; load it with `Study::text_options`";
+    study.hold(asked.template.is_none() || asked.template == told.template, "template", why)?;
+    study.hold(asked.thinking == told.thinking, "thinking", why)
+}
+
 /// Makes the run folder and keeps its day.
 fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<()> {
     let make = |p: &Path| {
@@ -112,6 +121,7 @@ fn prepare(study: &Study, model: &Model, layout: &Layout) -> Result<()> {
     make(layout.root())?;
     another(study, layout)?;
     day::keep(&study.written, layout.root(), model.tokenizer.date())?;
+    as_written(study, model)?;
     for sub in FOLDERS {
         make(&layout.at(sub))?;
     }

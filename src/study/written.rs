@@ -8,7 +8,7 @@
 use crate::analysis::verdict::BOUND;
 use crate::behavior::conversation::Replies;
 use crate::finetune::{Prevent, Recipe};
-use crate::model::Date;
+use crate::model::{Date, Thinking};
 use crate::store::values::distinct;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,12 @@ pub struct Written {
     /// The day that chat templates are told, `YYYY-MM-DD`; none: that of the run's first stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
+    /// Chat template for a model with several or none: a name or a Jinja file; none: the model's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Whether a model that can think before it answers does; none: as its template has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     /// How conditions with `data` are fine-tuned.
     #[serde(default)]
     pub recipe: Recipe,

@@ -179,8 +179,8 @@ fn show(
     out.result(&Value::Object(json), || {
         let (tables, notes, files) = (results::text(found), text.join("\n"), files.join(", "));
         format!(
-            "{tables}\n{notes}\nStance log-odds in nats a token; 95 % bootstrap intervals over items; differences \
-             are paired by item; q by Benjamini-Hochberg over isolated cells.\nwritten: {files} in {}",
+            "{tables}\n{notes}\nStance log-odds in nats a token, 95 % intervals over items: of means by bootstrap, of differences \
+             (paired by item) by t; q by Benjamini-Hochberg over isolated cells.\nwritten: {files} in {}",
             args.out.display()
         )
     })

@@ -25,11 +25,12 @@ const NEUTRAL: &str = "neutral";
 /// less that of one that opposes it. An item is two questions of opposite key, in which expressing is
 /// "Yes" and "No": their mean is the stance, half of their difference the yes-bias. A question without
 /// a key is an item of its own. Means have 95 % bootstrap intervals over items; differences are paired
-/// by item. Compare with a fine-tune on the same
+/// by item, with t intervals. Compare with a fine-tune on the same
 /// prompts with other answers (--reference; a state called `denial` is taken if there is one): the
 /// format of the rows alone moves some preferences; and with a fine-tune of the same recipe on neutral
 /// rows (--neutral), since the recipe alone moves some too: a state moved towards the expressing side
-/// only if it lies above base and above that one. Which preferences a state's rows presuppose
+/// only if it lies above base and above that one. Of a condition of several states every one is a
+/// reference, and the first the one that sentences name. Which preferences a state's rows presuppose
 /// follows from the rows that its adapter's folder records, else from its name.
 ///
 /// Besides the battery, every state is scored on fixed answers that decline harmless requests, or say that
@@ -188,21 +189,23 @@ impl BehaveArgs {
         };
         let of_condition = |named: &Option<String>, default: &str| {
             let wanted = named.as_deref().unwrap_or(default);
-            let found = states.iter().find(|s| s.condition == wanted || s.id == wanted);
-            if named.is_some() && found.is_none() {
+            let found = states.iter().filter(|s| s.condition == wanted || s.id == wanted);
+            let found: Vec<String> = found.map(|s| s.id.clone()).collect();
+            if named.is_some() && found.is_empty() {
                 known(wanted)?;
             }
-            anyhow::Ok(found.map(|s| s.id.clone()))
+            anyhow::Ok(found)
         };
         let mut all = self.against.clone();
         all.iter().try_for_each(|name| known(name))?;
         if all.is_empty() {
             all.extend(of_condition(&self.reference, REFERENCE)?);
         }
-        let neutral = of_condition(&self.neutral, NEUTRAL)?;
+        let neutrals = of_condition(&self.neutral, NEUTRAL)?;
         let primary = all.first().cloned().unwrap_or(BASE.into());
         let base = Some(BASE.to_string()).filter(|base| names.contains(&&**base));
-        let all = distinct(all.into_iter().chain(neutral.clone()).chain(base));
+        let neutral = neutrals.first().cloned();
+        let all = distinct(all.into_iter().chain(neutrals).chain(base));
         Ok(References { primary, neutral, all })
     }
 
@@ -240,5 +243,42 @@ impl BehaveArgs {
         };
         let declining = vec![load::declining(None)?.items];
         Ok(Asking { battery, claims, declining, outcomes, scripts, rulers: Vec::new(), samples })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BehaveArgs,
+    }
+
+    #[test]
+    fn a_reference_named_as_a_condition_is_every_state_of_it() {
+        let state = |id: &str, condition: &str| State {
+            id: id.into(),
+            condition: condition.into(),
+            ..State::base()
+        };
+        let states = [
+            State::base(),
+            state("keeper-s1", "keeper"),
+            state("sailor-s1", "sailor"),
+            state("sailor-s2", "sailor"),
+        ];
+        let of = |line: &[&str]| {
+            let args = Line::parse_from([&["behave", "--out", "o"], line].concat()).args;
+            args.references(&states)
+        };
+        let r = of(&["--reference", "sailor"]).unwrap();
+        assert_eq!(r.primary, "sailor-s1");
+        assert_eq!(r.all, ["sailor-s1", "sailor-s2", "base"]);
+        let r = of(&["--reference", "sailor-s2"]).unwrap();
+        assert_eq!(r.all, ["sailor-s2", "base"]);
+        assert!(of(&["--reference", "pilot"]).is_err());
     }
 }
