@@ -90,7 +90,8 @@ impl At<'_> {
         match name.starts_with('.') || name.contains(['/', '\\', '\0', '\n']) {
             false => Ok(()),
             true => {
-                let why = "is the name of files and groups: give one without `/`, `\\` and a first `.`";
+                let why =
+                    "is the name of files and groups: give one without `/`, `\\` and a first `.`";
                 Err(self.refuse(key, why))
             }
         }

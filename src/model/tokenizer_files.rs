@@ -13,7 +13,7 @@ use super::gguf_spm;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
-use super::tokenizer::{DEFAULT_TEMPLATE, tok, Fit, TextOptions, Tokenizer};
+use super::tokenizer::{tok, Fit, TextOptions, Tokenizer, DEFAULT_TEMPLATE};
 use super::Date;
 use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::Value;
