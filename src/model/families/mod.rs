@@ -17,6 +17,8 @@ mod parity_tests;
 mod phi;
 mod qwen;
 mod refused;
+#[cfg(test)]
+mod second_opinion_tests;
 mod smollm3;
 
 use super::config::Config;

@@ -12,9 +12,9 @@ use serde_json::{json, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-struct Fixture {
-    name: String,
-    json: Value,
+pub(super) struct Fixture {
+    pub name: String,
+    pub json: Value,
     arrays: HashMap<String, Tensor>,
 }
 
@@ -22,7 +22,7 @@ fn place() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/families")
 }
 
-fn fixtures() -> Vec<Fixture> {
+pub(super) fn fixtures() -> Vec<Fixture> {
     let entries = std::fs::read_dir(place()).unwrap().map(|e| e.unwrap().path());
     let mut paths: Vec<PathBuf> = entries.filter(|p| p.extension().unwrap() == "json").collect();
     paths.sort();
@@ -55,16 +55,20 @@ fn draw(name: &str, shape: &[usize], power: i64) -> Tensor {
 }
 
 impl Fixture {
-    /// The checkpoint as a Hugging Face folder, loaded.
-    fn folder(&self) -> Decoder {
-        let dir = tempfile::tempdir().unwrap();
+    /// The checkpoint's weights by their names in transformers.
+    pub fn tensors(&self) -> HashMap<String, Tensor> {
         let tensors = self.json["tensors"].as_object().unwrap().iter().map(|(name, t)| {
             let shape: Vec<usize> = numbers(&t["shape"]).into_iter().map(|n| n as usize).collect();
             let drawn = draw(name, &shape, t["power"].as_i64().unwrap());
             (name.clone(), (drawn + t["centre"].as_f64().unwrap()).unwrap())
         });
-        let tensors: HashMap<String, Tensor> = tensors.collect();
-        candle_core::safetensors::save(&tensors, dir.path().join("model.safetensors")).unwrap();
+        tensors.collect()
+    }
+
+    /// The checkpoint as a Hugging Face folder, loaded.
+    pub fn folder(&self) -> Decoder {
+        let dir = tempfile::tempdir().unwrap();
+        candle_core::safetensors::save(&self.tensors(), dir.path().join("model.safetensors")).unwrap();
         let vocab: BTreeMap<String, usize> = (0..40).map(|i| (format!("w{i}"), i)).collect();
         let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
             "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
@@ -87,7 +91,7 @@ impl Fixture {
         Some(decoder)
     }
 
-    fn ids(&self) -> Vec<u32> {
+    pub fn ids(&self) -> Vec<u32> {
         numbers(&self.json["ids"])
     }
 
@@ -134,13 +138,13 @@ impl Fixture {
     }
 }
 
-fn gap(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn gap(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max)
 }
 
 /// The stream behind every block and the logits, by rows of the batch.
-fn run(model: &Decoder, texts: &[Vec<u32>]) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<f32>>) {
+pub(super) fn run(model: &Decoder, texts: &[Vec<u32>]) -> (Vec<Vec<Vec<f32>>>, Vec<Vec<f32>>) {
     let batch = Packed::new(texts);
     let mut layers = Vec::new();
     let mut hooks = Hooks::none();
