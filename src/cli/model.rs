@@ -7,7 +7,9 @@ use crate::model::row_order::perplexity;
 use crate::model::verify::verify;
 use crate::model::{catalogue, folder, resolve, warning, Loading, Model, RowOrder};
 use crate::record;
+use crate::speed::Rates;
 use crate::store::Frame;
+use crate::study::cost::reading_bytes;
 use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
 use serde_json::{json, Value};
@@ -175,6 +177,14 @@ fn row_order(model: &Model, as_is: &Loading, warnings: &mut Vec<String>) -> Resu
     Ok(Some(json))
 }
 
+/// A rate in as many digits as it is worth.
+fn digits(rate: f64) -> String {
+    match rate < 10.0 {
+        true => format!("{rate:.1}"),
+        false => format!("{rate:.0}"),
+    }
+}
+
 fn check(name: &str, out: &Console) -> Result<()> {
     let entry = catalogue::entries()?.remove(name);
     let path = resolve::resolve(name, &mut |line| out.log(line))?;
@@ -196,6 +206,7 @@ fn check(name: &str, out: &Console) -> Result<()> {
         true => format!("as stored ({}), {:.2} GB", encodings.join(", "), held.mapped as f64 / 1e9),
         false => format!("in f32, {:.2} GB", held.memory as f64 / 1e9),
     };
+    let (pace, peak) = (Rates::typical(&model.decoder), reading_bytes(&model.decoder));
     let (path, sha256) = (path.display(), &model.sha256);
     let json = json!({
         "name": name, "path": path.to_string(), "sha256": sha256, "pinned": entry.is_some(),
@@ -204,6 +215,9 @@ fn check(name: &str, out: &Console) -> Result<()> {
         "context": context, "rope_theta": c.rope.theta, "tied_embeddings": c.tied,
         "weights": {"stored": stored, "encodings": encodings, "memory_bytes": held.memory,
             "mapped_bytes": held.mapped},
+        "reading_bytes": peak, "pace_of_two_cores": {"captured": pace.captured,
+            "trained": pace.trained, "generated": pace.generated,
+            "generated_alone": pace.generated_alone},
         "chat_template_sha256": template, "chat_template_problem": problem,
         "gguf_order": order, "tokenizer": model.tokenizer.record(), "warnings": warnings,
     });
@@ -216,6 +230,9 @@ fn check(name: &str, out: &Console) -> Result<()> {
         (None, Some(why)) => format!("cannot be used, give raw texts only: {why}"),
         (None, None) => "none: give raw texts only".to_string(),
     };
+    let peak = peak / 1e9;
+    let [captured, trained, together, alone] =
+        [pace.captured, pace.trained, pace.generated, pace.generated_alone].map(digits);
     let mut text = format!(
         "{name} is usable\n\
          path          {path}\n\
@@ -227,6 +244,8 @@ fn check(name: &str, out: &Console) -> Result<()> {
          vocabulary    {vocabulary}\n\
          context       {context}\n\
          weights       {weights}\n\
+         memory        about {peak:.1} GB at most to capture or score\n\
+         pace          of a 2-core machine, in tokens a second: capture {captured}, LoRA {trained}, generation {together} (32 prompts), {alone} (one); `residuum bench` measures yours\n\
          template      {chat}"
     );
     if let Some(order) = &order {

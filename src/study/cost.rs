@@ -14,7 +14,7 @@ use crate::capture::BUDGET;
 use crate::finetune::{batches, Recipe};
 use crate::materials::Preference;
 use crate::model::decoder::LINEARS;
-use crate::model::{Message, Model, Packed, Role, Tokens};
+use crate::model::{Decoder, Message, Model, Packed, Role, Tokens};
 use crate::speed::{shared_rows, Rates};
 
 /// Tokens of a distilled answer, about; the limit is 48.
@@ -360,6 +360,19 @@ fn adapter_bytes(study: &Study, model: &Model) -> f64 {
     4.0 * recipe.rank as f64 * widths * d.layers() as f64
 }
 
+/// Bytes of a program that holds a model and does nothing yet. Pages of files count once read.
+fn weight_bytes(d: &Decoder) -> f64 {
+    let held = d.footprint();
+    1e8 + (held.mapped + held.memory) as f64
+}
+
+/// Expected peak of memory, in bytes, of reading texts with a model: capture or scores.
+pub fn reading_bytes(d: &Decoder) -> f64 {
+    let c = &d.config;
+    let passing = BUDGET * (4 * c.hidden + 3 * c.intermediate);
+    weight_bytes(d) + 4.0 * passing as f64
+}
+
 /// Expected peaks of memory, in bytes.
 struct Memory {
     /// Reading or scoring with base alone, and with another state's weights beside it.
@@ -378,9 +391,7 @@ impl Memory {
         // Values that a row leaves in a block: norms, projections, rotations, sums, the gated unit.
         let attention = (c.heads + c.kv_heads) * c.head_dim;
         let kept = (c.layers * (6 * c.hidden + 3 * attention + 4 * c.intermediate)) as f64;
-        let passing = (BUDGET * (4 * c.hidden + 3 * c.intermediate)) as f64;
-        // Pages of files count once read.
-        let weights = 1e8 + (held.mapped + held.memory) as f64;
+        let (weights, base) = (weight_bytes(d), reading_bytes(d));
         // Another model is like base; an adapter is folded into what is in memory.
         let is_model = |c: &Condition| matches!(c.source, Source::Model { .. });
         let beside = match study.conditions.iter().any(is_model) {
@@ -388,8 +399,8 @@ impl Memory {
             false => held.maps,
         };
         Memory {
-            base: weights + 4.0 * passing,
-            state: weights + beside as f64 + 4.0 * passing,
+            base,
+            state: base + beside as f64,
             weights,
             row: 4.0 * LARGEST_BATCH * kept,
         }
