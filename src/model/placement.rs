@@ -136,7 +136,7 @@ impl Decoder {
             let mut out = self.clone();
             let maps = out.blocks.iter_mut().flat_map(|b| &mut b.linears).map(|l| &mut l.weight);
             for weight in maps.chain([&mut out.head.weight]) {
-                *weight = weight.tensor()?.to_dtype(dtype)?.into();
+                *weight = weight.in_bf16()?;
             }
             let (halves, full) = (out.clone(), self.clone());
             out.reference = Some(Arc::new(Reference { halves, full, read: Mutex::default() }));

@@ -129,6 +129,16 @@ impl Stored {
         (before.is_empty() && after.is_empty()).then_some(values)
     }
 
+    /// The values themselves in bf16, where that is what is stored, in order.
+    pub fn halves(&self) -> Option<&[half::bf16]> {
+        if self.encoding != Encoding::Bf16 || self.heads.is_some() || cfg!(target_endian = "big") {
+            return None;
+        }
+        // SAFETY: any two bytes are a bf16.
+        let (before, values, after) = unsafe { self.bytes().align_to() };
+        (before.is_empty() && after.is_empty()).then_some(values)
+    }
+
     /// All values, `(O, I)`.
     pub fn values(&self) -> Vec<f32> {
         let mut out = vec![0f32; self.rows * self.width];

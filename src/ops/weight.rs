@@ -31,6 +31,8 @@ pub enum Weight {
         stored: Arc<Stored>,
         /// What was added to them, which stays beside.
         added: Option<Arc<LowRank>>,
+        /// Products are in bf16, which is what the file stores.
+        halves: bool,
     },
 }
 
@@ -42,7 +44,7 @@ impl From<Tensor> for Weight {
 
 impl From<Stored> for Weight {
     fn from(stored: Stored) -> Self {
-        Weight::Stored { stored: Arc::new(stored), added: None }
+        Weight::Stored { stored: Arc::new(stored), added: None, halves: false }
     }
 }
 
@@ -70,6 +72,7 @@ impl Weight {
     pub fn dtype(&self) -> DType {
         match self {
             Weight::Dense { values, .. } => values.dtype(),
+            Weight::Stored { halves: true, .. } => DType::BF16,
             Weight::Stored { .. } => DType::F32,
         }
     }
@@ -118,13 +121,26 @@ impl Weight {
     pub fn tensor(&self) -> Result<Tensor> {
         match self {
             Weight::Dense { values, .. } => Ok(values.clone()),
-            Weight::Stored { stored, added } => {
+            Weight::Stored { stored, added, .. } => {
                 let w = Tensor::from_vec(stored.values(), stored.dims(), &Device::Cpu)?;
                 match added {
                     None => Ok(w),
                     Some(l) => w + (l.b.matmul(&l.a)? * l.scale as f64)?,
                 }
             }
+        }
+    }
+
+    /// The same for products in bf16 on a CPU: what a file stores in bf16 stays there, all else is rounded.
+    ///
+    /// # Errors
+    /// Of memory.
+    pub fn in_bf16(&self) -> Result<Weight> {
+        match self {
+            Weight::Stored { stored, added, .. } if stored.halves().is_some() => {
+                Ok(Weight::Stored { stored: stored.clone(), added: added.clone(), halves: true })
+            }
+            other => Ok(other.tensor()?.to_dtype(DType::BF16)?.into()),
         }
     }
 
@@ -161,8 +177,11 @@ impl Weight {
                     }),
                 }
             }
-            Weight::Stored { stored, added } => {
-                let mut y = stored.product(x, n);
+            Weight::Stored { stored, added, halves } => {
+                let mut y = match stored.halves().filter(|_| *halves) {
+                    Some(w) => bf16::product(x, w, stored.dims()),
+                    None => stored.product(x, n),
+                };
                 if let Some(l) = added {
                     let ((r, _), (o, _)) = (l.a.dims2()?, l.b.dims2()?);
                     with_all([&l.a, &l.b], |[a, b]| {
@@ -187,8 +206,11 @@ impl Weight {
                     }),
                 }
             }
-            Weight::Stored { stored, added } => {
-                let mut dx = stored.back(g, n);
+            Weight::Stored { stored, added, halves } => {
+                let mut dx = match stored.halves().filter(|_| *halves) {
+                    Some(w) => bf16::back(g, w, stored.dims()),
+                    None => stored.back(g, n),
+                };
                 if let Some(l) = added {
                     let ((r, i), (o, _)) = (l.a.dims2()?, l.b.dims2()?);
                     with_all([&l.a, &l.b], |[a, b]| {
@@ -222,7 +244,7 @@ impl Weight {
                 let sum = (values.to_dtype(DType::F32)? + delta.to_device(values.device())?)?;
                 Ok(Some(sum.to_dtype(values.dtype())?.into()))
             }
-            Weight::Stored { stored, added } => {
+            Weight::Stored { stored, added, halves } => {
                 let ((r, i), (o, also)) = (a.dims2()?, b.dims2()?);
                 if (o, i) != stored.dims() || r != also {
                     bail!("factors ({o}, {also}) and ({r}, {i}) for a matrix {:?}", stored.dims());
@@ -241,7 +263,7 @@ impl Weight {
                     },
                 };
                 let (stored, added) = (stored.clone(), Some(Arc::new(added)));
-                Ok(Some(Weight::Stored { stored, added }))
+                Ok(Some(Weight::Stored { stored, added, halves: *halves }))
             }
         }
     }
@@ -306,6 +328,27 @@ mod tests {
         let large = (first.0.as_tensor() * 1e30).unwrap();
         let none = stored.plus((&large, &(first.1.as_tensor() * 1e30).unwrap()), 1.0).unwrap();
         assert!(none.is_none());
+    }
+
+    #[test]
+    fn bf16_in_a_file_is_multiplied_as_bf16_in_memory() {
+        let stored: Weight = {
+            let (o, i) = (40, 96);
+            let values: Vec<f32> = random(1, o, i).flatten_all().unwrap().to_vec1().unwrap();
+            let bytes: Vec<u8> =
+                values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect();
+            Stored::new(Arc::new(bytes), 0, Encoding::Bf16, (o, i), None).unwrap().into()
+        };
+        let there = stored.in_bf16().unwrap();
+        assert!(there.is(&stored) && there.dtype() == DType::BF16 && stored.dtype() == DType::F32);
+        let here: Weight = stored.tensor().unwrap().to_dtype(DType::BF16).unwrap().into();
+        let flat = |v: candle_core::Var| v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (x, g) = (flat(random(7, 50, 96)), flat(random(8, 50, 40)));
+        assert_eq!(there.product(&x, 50).unwrap(), here.product(&x, 50).unwrap());
+        assert_eq!(there.back(&g, 50).unwrap(), here.back(&g, 50).unwrap());
+        assert_ne!(there.product(&x, 50).unwrap(), stored.product(&x, 50).unwrap());
+        let other: Weight = matrix(Encoding::Q8_0, (40, 96)).into();
+        assert!(matches!(other.in_bf16().unwrap(), Weight::Dense { .. }));
     }
 
     #[test]
