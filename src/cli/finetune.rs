@@ -140,6 +140,9 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     }
     recipe.check()?;
     let model = args.model.open(out)?;
+    if model.decoder.config.fused {
+        out.warn("the adapter will name q_proj, k_proj, v_proj, gate_proj and up_proj, which files of this model hold as fused maps: residuum reads it, and peft on such a model leaves these out; do not use it there");
+    }
     let mut init = None;
     if let Some(given) = &args.init_adapter {
         let adapter = Adapter::read(&state::adapter_folder(given, out)?, &model.decoder)?;

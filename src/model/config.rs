@@ -149,6 +149,8 @@ pub struct Config {
     pub residual_scale: Option<f64>,
     /// Factor on logits (Granite).
     pub logit_scale: Option<f64>,
+    /// Files hold q, k, v as one map, and gate and up as another.
+    pub fused: bool,
     /// GGUF files of the family hold the rows of q and k as interleaved pairs.
     pub interleaved: bool,
 }

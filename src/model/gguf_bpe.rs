@@ -36,7 +36,10 @@ fn pre(name: &str) -> Result<Pre> {
     let plain = Pre { pattern: None, digits: false, whole_words: false, composed: false };
     let by = |pattern| Pre { pattern: Some(pattern), ..plain };
     Ok(match name {
-        "gpt-2" | "default" | "olmo" | "" => plain,
+        "gpt-2" | "olmo" => plain,
+        "" | "default" => {
+            return Err(tok("the file names no pre-tokenizer (key `tokenizer.ggml.pre`), as files made before May 2024, so that its tokens cannot be known; use a newer file or the model's Hugging Face folder"))
+        }
         "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => {
             Pre { digits: true, ..plain }
         }
@@ -81,16 +84,20 @@ pub(super) const CONTROL: i32 = 3;
 /// Type of a token that is found before any other is.
 const USER_DEFINED: i32 = 4;
 
-/// Makes tokens added ones: markup, by `special`, and those that are found before any other.
+/// Makes tokens added ones: markup, by `special`, and those that are found before any other. White space
+/// behind those that it `strips` is part of them.
 pub(super) fn with_added(
     t: &mut tokenizers::Tokenizer,
     tokens: &[String],
     types: &[i32],
     special: impl Fn(i32) -> bool,
+    strips: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let added = |is: &dyn Fn(i32) -> bool, special| -> Vec<AddedToken> {
         let these = tokens.iter().zip(types).filter(|(_, &t)| is(t));
-        these.map(|(s, _)| AddedToken::from(s.clone(), special).normalized(false)).collect()
+        let one =
+            |s: &String| AddedToken::from(s.clone(), special).normalized(false).rstrip(strips(s));
+        these.map(|(s, _)| one(s)).collect()
     };
     t.add_special_tokens(added(&special, true)).map_err(tok)?;
     t.add_tokens(added(&|kind| kind == USER_DEFINED, false)).map_err(tok)?;
@@ -118,6 +125,6 @@ pub(super) fn tokenizer(
     }
     t.with_pre_tokenizer(Some(pre_tokenizer(&pre)?));
     t.with_decoder(Some(ByteLevel::new(false, true, true)));
-    with_added(&mut t, tokens, types, |kind| kind == CONTROL)?;
+    with_added(&mut t, tokens, types, |kind| kind == CONTROL, |_| false)?;
     Ok(t)
 }

@@ -44,12 +44,16 @@ fn merges(
     all.into_iter().map(|(_, a, b)| (text(a), text(b))).collect()
 }
 
-/// The tokenizer; `prefix`: a space is put before a text; `unknown`: the token for what is unknown.
+/// Markup that Phi-3 does not strip white space behind.
+const KEEPS_SPACE: [&str; 3] = ["<unk>", "<s>", "<|endoftext|>"];
+
+/// The tokenizer; `prefix`: a space is put before a text; `strips`: white space behind markup is part of
+/// it, which Phi-3's own files say and GGUF does not; `unknown`: the token for what is unknown.
 pub(super) fn tokenizer(
     tokens: &[String],
     types: &[i32],
     scores: &[f32],
-    prefix: bool,
+    (prefix, strips): (bool, bool),
     unknown: Option<&String>,
 ) -> Result<tokenizers::Tokenizer> {
     if scores.len() != tokens.len() {
@@ -77,7 +81,8 @@ pub(super) fn tokenizer(
     t.with_normalizer(Some(Normalizers::new(normalizers))).map_err(tok)?;
     t.with_decoder(Some(Decoders::new(decoders)));
     let special = |kind: i32| kind == CONTROL || kind == UNKNOWN;
-    with_added(&mut t, tokens, types, special)?;
+    let strips = |token: &str| strips && !KEEPS_SPACE.contains(&token);
+    with_added(&mut t, tokens, types, special, strips)?;
     Ok(t)
 }
 
@@ -95,7 +100,7 @@ mod tests {
         let tokens: Vec<String> = all.iter().map(|t| t.0.clone()).collect();
         let types: Vec<i32> = all.iter().map(|t| t.1).collect();
         let scores: Vec<f32> = all.iter().map(|t| t.2).collect();
-        tokenizer(&tokens, &types, &scores, prefix, Some(&tokens[0])).unwrap()
+        tokenizer(&tokens, &types, &scores, (prefix, false), Some(&tokens[0])).unwrap()
     }
 
     fn pieces(t: &tokenizers::Tokenizer, text: &str) -> Vec<String> {

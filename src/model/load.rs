@@ -94,9 +94,11 @@ impl Model {
         })
     }
 
-    /// How it was loaded: for another model that is to be read in the same way.
+    /// How it was loaded: for another model that is to be read in the same way. The order of rows is its
+    /// own file's affair.
     pub fn loading(&self) -> Loading {
-        Loading { text: self.tokenizer.options(), placement: self.placement }
+        let placement = Placement { order: RowOrder::Model, ..self.placement };
+        Loading { text: self.tokenizer.options(), placement }
     }
 
     /// What it multiplies in, by which kernels, and of bf16 on a CPU how far base is from f32 on texts of this

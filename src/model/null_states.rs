@@ -62,12 +62,23 @@ impl Decoder {
     /// The model with the values of every weight tensor shuffled within it, embeddings, norms and
     /// biases included; a head tied to the embeddings stays tied. `index` counts the members of one null.
     pub fn shuffled(&self, seed: u64, index: u64) -> Result<Decoder> {
-        self.with_tensors(&mut |name, tensor| {
+        let mut out = self.with_tensors(&mut |name, tensor| {
             let mut values = host_values(tensor)?;
             values.shuffle(&mut stream(seed, &format!("null/shuffle/{name}"), index));
             let shuffled = Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?;
             Ok(shuffled.to_device(tensor.device())?.to_dtype(tensor.dtype())?)
-        })
+        })?;
+        if self.config.tied {
+            out.head.weight = out.embed.clone();
+        }
+        // On a CPU in bf16 embeddings are in f32, and what a file stores came out of it in f32.
+        let was = self.blocks.iter().flat_map(|b| &b.linears).map(|l| &l.weight);
+        let is = out.blocks.iter_mut().flat_map(|b| &mut b.linears).map(|l| &mut l.weight);
+        let all = is.zip(was).chain([(&mut out.head.weight, &self.head.weight)]);
+        for (is, _) in all.filter(|(is, was)| is.dtype() != was.dtype()) {
+            *is = is.in_bf16()?;
+        }
+        Ok(out)
     }
 }
 

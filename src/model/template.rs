@@ -9,6 +9,7 @@
 use super::date::Date;
 use super::error::Result;
 use super::sandbox::Sandbox;
+use super::thinking::opened;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,19 @@ impl Template {
         of(self.thinking) != of(Some(false))
     }
 
+    /// Whether it writes something else where the model is to think than where it is not.
+    pub(super) fn switches(&self) -> bool {
+        let example = [Message::new("user", "...")];
+        let of = |thinking| self.told(Some(thinking), &example, true).ok();
+        of(true) != of(false)
+    }
+
+    /// Whether prompts end within thoughts.
+    pub(super) fn opens(&self) -> bool {
+        let prompt = self.render(&[Message::new("user", "...")], true);
+        prompt.is_ok_and(|prompt| opened(&prompt))
+    }
+
     fn told(
         &self,
         thinking: Option<bool>,
@@ -99,6 +113,8 @@ impl Template {
             tools => (),
             documents => (),
             enable_thinking => thinking.map_or(Value::UNDEFINED, Value::from),
+            // Granite's name for it.
+            thinking => thinking.map_or(Value::UNDEFINED, Value::from),
         };
         let special = Value::from_serialize(&self.special);
         self.sandbox.render(context! { ..given, ..special })

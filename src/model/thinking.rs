@@ -3,6 +3,15 @@
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
+/// What thoughts begin and end with.
+const OPEN: &str = "<think>";
+const CLOSE: &str = "</think>";
+
+/// Whether a prompt ends within thoughts.
+pub(super) fn opened(prompt: &str) -> bool {
+    prompt.rfind(OPEN).is_some_and(|at| !prompt[at..].contains(CLOSE))
+}
+
 /// Whether a model that can think before it answers does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -42,14 +51,15 @@ impl Thinking {
         }
     }
 
-    /// The answer in what a model wrote; nothing where it was still thinking.
-    pub(super) fn answer(self, written: String) -> String {
+    /// The answer in what a model wrote, whose prompt may have opened the thoughts; nothing where it was
+    /// still thinking.
+    pub(super) fn answer(self, written: String, opened: bool) -> String {
         if self != Thinking::Strip {
             return written;
         }
-        match written.rsplit_once("</think>") {
+        match written.rsplit_once(CLOSE) {
             Some((_, answer)) => answer.trim_start().into(),
-            None if written.contains("<think>") => String::new(),
+            None if opened || written.contains(OPEN) => String::new(),
             None => written,
         }
     }
@@ -65,8 +75,12 @@ mod tests {
         for (text, want) in
             [(written, "Yes."), ("Hm.</think> Yes.", "Yes."), ("<think> Hm", ""), ("Yes.", "Yes.")]
         {
-            assert_eq!(Thinking::Strip.answer(text.into()), want);
-            assert_eq!(Thinking::Keep.answer(text.into()), text);
+            assert_eq!(Thinking::Strip.answer(text.into(), false), want);
+            assert_eq!(Thinking::Keep.answer(text.into(), false), text);
         }
+        // Where the prompt opened the thoughts, what does not close them is one.
+        assert_eq!(Thinking::Strip.answer("Hm".into(), true), "");
+        assert_eq!(Thinking::Strip.answer("Hm</think>Yes.".into(), true), "Yes.");
+        assert!(opened("a <think>\n") && !opened("<think></think>\n") && !opened("a"));
     }
 }

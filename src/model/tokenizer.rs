@@ -241,7 +241,7 @@ impl Tokenizer {
 
     /// Whether the model thinks before it answers, though nobody said that it should.
     pub fn thinks_unasked(&self) -> bool {
-        self.thinking == Thinking::Model && self.template().is_some_and(Template::thinks)
+        self.thinking == Thinking::Model && self.template().is_some_and(|t| t.thinks() || t.opens())
     }
 
     /// How texts become tokens, as far as it shows: how raw texts begin, the chat template's name,
@@ -323,7 +323,9 @@ impl Tokenizer {
 
     /// The answer that ids say, without the thoughts before it where they are to be stripped.
     pub fn decode_answer(&self, ids: &[u32]) -> Result<String> {
-        Ok(self.thinking.answer(self.decode(ids)?))
+        let opened =
+            self.thinking == Thinking::Strip && self.template().is_some_and(Template::opens);
+        Ok(self.thinking.answer(self.decode(ids)?, opened))
     }
 
     /// The text of each token by itself.

@@ -13,6 +13,7 @@ use super::gguf_spm;
 use super::guard;
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
+use super::thinking::Thinking;
 use super::tokenizer::{tok, Fit, TextOptions, Tokenizer, DEFAULT_TEMPLATE};
 use super::Date;
 use crate::store::names::nearest;
@@ -24,6 +25,13 @@ use tokenizers::processors::template::TemplateProcessing;
 
 /// Sources of chat templates by their names.
 type Sources = BTreeMap<String, String>;
+
+/// Tokens that end a turn, and with it an answer, by how they are written.
+const ENDS_OF_TURNS: [&str; 5] =
+    ["<end_of_turn>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
+
+/// Type of a token that is part of a text.
+const NORMAL: i32 = 1;
 
 /// Templates for models without one, by name.
 const SHIPPED: [(&str, &str); 4] = [
@@ -78,8 +86,17 @@ fn chosen(
         ModelError::Template(why) => why,
         other => other.to_string(),
     });
-    let told = options.thinking.told();
-    Ok((name, Some(template.map(|t| t.with_thinking(told)))))
+    let template = template.map(|t| t.with_thinking(options.thinking.told()));
+    let heeded = template.as_ref().map_or(true, |t| match options.thinking {
+        Thinking::Model => true,
+        Thinking::Off => t.switches(),
+        Thinking::Keep | Thinking::Strip => t.switches() || t.opens(),
+    });
+    if !heeded {
+        let why = "its chat template has no switch for thinking; leave --thinking away, or give a template that has one";
+        return Err(ModelError::file(path, why));
+    }
+    Ok((name, Some(template)))
 }
 
 /// From GGUF metadata.
@@ -100,7 +117,12 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
             special.insert(format!("{ours}_token"), token.clone());
         }
     }
+    // Files of Gemma and Phi name the end of a text alone.
+    let of_turns = (0u32..)
+        .zip(tokens.iter().zip(&types))
+        .filter(|(_, (token, kind))| **kind != NORMAL && ENDS_OF_TURNS.contains(&token.as_str()));
     let mut ends: Vec<u32> = ["eos", "eot", "eom"].into_iter().filter_map(id).collect();
+    ends.extend(of_turns.map(|(id, _)| id));
     ends.sort_unstable();
     ends.dedup();
     let date = options.date.unwrap_or_else(Date::today);
@@ -120,7 +142,8 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
             let scores = meta.numbers("tokenizer.ggml.scores")?;
             let prefix = flag("add_space_prefix", true);
             let unknown = special.get("unk_token");
-            (gguf_spm::tokenizer(&tokens, &types, &scores, prefix, unknown)?, true)
+            let strips = meta.text("general.architecture") == Some("phi3");
+            (gguf_spm::tokenizer(&tokens, &types, &scores, (prefix, strips), unknown)?, true)
         }
         _ => {
             return Err(tok(format!(
@@ -286,10 +309,79 @@ mod tests {
         map.insert("tokenizer.ggml.tokens".into(), list(&tokens));
         map.insert("tokenizer.ggml.merges".into(), list(&[]));
         map.insert("tokenizer.ggml.model".into(), Value::String("gpt2".into()));
+        map.insert("tokenizer.ggml.pre".into(), Value::String("gpt-2".into()));
         let meta = Meta { path: Path::new("m.gguf"), map: &map };
         let fit = Fit { context: 64, vocab: tokens.len() };
         let options = TextOptions { bos, ..TextOptions::default() };
         of_gguf(&meta, fit, &options).unwrap()
+    }
+
+    #[test]
+    fn generation_ends_with_a_turn_though_the_file_names_the_end_of_a_text_alone() {
+        let tokens = ["a", "<eos>", "<end_of_turn>", "<|im_end|>"];
+        let mut map: HashMap<String, Value> = HashMap::new();
+        for (key, v) in [
+            ("tokens", list(&tokens)),
+            ("merges", list(&[])),
+            ("model", Value::String("gpt2".into())),
+            ("pre", Value::String("gpt-2".into())),
+            ("eos_token_id", Value::U32(1)),
+            // The last is a word like others.
+            ("token_type", Value::Array([1, 3, 3, 1].map(Value::I32).into())),
+        ] {
+            map.insert(format!("tokenizer.ggml.{key}"), v);
+        }
+        let fit = || Fit { context: 64, vocab: tokens.len() };
+        let options = TextOptions::default();
+        let of = |map: &HashMap<String, Value>| {
+            of_gguf(&Meta { path: Path::new("m.gguf"), map }, fit(), &options)
+        };
+        assert_eq!(of(&map).unwrap().eos(), [1, 2]);
+        map.remove("tokenizer.ggml.pre");
+        let why = of(&map).err().unwrap().to_string();
+        assert!(why.contains("tokenizer.ggml.pre"), "{why}");
+    }
+
+    #[test]
+    fn a_choice_that_a_template_does_not_heed_is_refused() {
+        let with = |source: &str, thinking| {
+            let mut map: HashMap<String, Value> = HashMap::new();
+            for (key, v) in [
+                ("tokens", list(&["a"])),
+                ("merges", list(&[])),
+                ("model", Value::String("gpt2".into())),
+                ("pre", Value::String("gpt-2".into())),
+                ("chat_template", Value::String(source.into())),
+            ] {
+                map.insert(
+                    format!("tokenizer.{}{key}", if key == "chat_template" { "" } else { "ggml." }),
+                    v,
+                );
+            }
+            let options = TextOptions { thinking, ..TextOptions::default() };
+            of_gguf(
+                &Meta { path: Path::new("m.gguf"), map: &map },
+                Fit { context: 64, vocab: 1 },
+                &options,
+            )
+        };
+        let (plain, opening) = ("{{ messages[0].content }}", "{{ messages[0].content }}<think>\n");
+        for (source, thinking, heeded) in [
+            (plain, Thinking::Off, false),
+            (plain, Thinking::Keep, false),
+            (plain, Thinking::Model, true),
+            (opening, Thinking::Off, false),
+            (opening, Thinking::Strip, true),
+            ("{{ messages[0].content }}{% if thinking %}<think>{% endif %}", Thinking::Off, true),
+        ] {
+            let made = with(source, thinking);
+            assert_eq!(made.is_ok(), heeded, "{source} {thinking:?}");
+            if let Err(e) = made {
+                assert!(e.to_string().contains("--thinking"), "{e}");
+            }
+        }
+        assert!(with(opening, Thinking::Model).unwrap().thinks_unasked());
+        assert!(!with(plain, Thinking::Model).unwrap().thinks_unasked());
     }
 
     /// Ids of transformers for hard strings, beside the vocabularies in llama.cpp's source tree.
@@ -385,6 +477,7 @@ mod tests {
                 ("tokenizer.ggml.tokens", list(&["a"])),
                 ("tokenizer.ggml.merges", list(&[])),
                 ("tokenizer.ggml.model", Value::String("gpt2".into())),
+                ("tokenizer.ggml.pre", Value::String("gpt-2".into())),
                 ("tokenizer.chat_template", Value::String(source.into())),
             ] {
                 map.insert(key.into(), v);

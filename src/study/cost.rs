@@ -398,12 +398,7 @@ impl Memory {
             true => held.mapped + held.memory,
             false => held.maps,
         };
-        Memory {
-            base,
-            state: base + beside as f64,
-            weights,
-            row: 4.0 * LARGEST_BATCH * kept,
-        }
+        Memory { base, state: base + beside as f64, weights, row: 4.0 * LARGEST_BATCH * kept }
     }
 
     /// A step of so many rows.

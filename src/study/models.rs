@@ -5,7 +5,7 @@
 
 use super::files::{self, Digests};
 use super::{Result, StudyError};
-use crate::model::{Adapter, Decoder, Model, RowOrder};
+use crate::model::{Adapter, Decoder, Model, Place, RowOrder};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,11 @@ fn numbers(model: &Model) -> String {
         RowOrder::Model => String::new(),
         other => format!(", rows {}", other.name()),
     };
-    format!("{:?}{stored}{order}", d.linear(0, 0).weight.dtype())
+    let place = match model.placement.place {
+        Place::Cpu => "",
+        Place::Cuda(_) => " on a GPU",
+    };
+    format!("{:?}{stored}{order}{place}", d.linear(0, 0).weight.dtype())
 }
 
 /// Digests of all that a model at `path` is read from, weights too.

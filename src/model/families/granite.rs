@@ -6,6 +6,7 @@ use super::super::error::Result;
 use super::family::Family;
 use super::gguf_keys::GgufKeys;
 use super::json_keys::JsonKeys;
+use candle_core::quantized::gguf_file::Value;
 
 pub(super) const FAMILY: Family = Family {
     models: "Granite 3 (dense)",
@@ -28,6 +29,10 @@ fn of_json(keys: &JsonKeys) -> Result<Config> {
 }
 
 fn of_gguf(keys: &GgufKeys) -> Result<Config> {
+    const ROTATED: &str = "rope.scaling.finetuned";
+    if matches!(keys.meta.map.get(&keys.key(ROTATED)), Some(Value::Bool(false))) {
+        return Err(keys.bad(ROTATED, "is false: heads are not rotated, which is not supported"));
+    }
     Ok(Config {
         embed_scale: keys.factor("embedding_scale")?,
         residual_scale: keys.factor("residual_scale")?,

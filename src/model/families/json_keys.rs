@@ -165,6 +165,21 @@ impl JsonKeys<'_> {
         self.given("rope_parameters").or_else(|| self.given("rope_scaling"))
     }
 
+    /// Refuses two tables that say different things: transformers reads `rope_scaling` then, without the
+    /// base of the other.
+    fn one_table(&self) -> Result<()> {
+        let without_base = |v: &Value| {
+            let mut v = v.clone();
+            v.as_object_mut().map(|t| t.remove("rope_theta"));
+            v
+        };
+        let both = self.given("rope_scaling").zip(self.given("rope_parameters"));
+        match both.is_some_and(|(old, new)| without_base(old) != without_base(new)) {
+            false => Ok(()),
+            true => Err(self.bad("rope_scaling", "differs from `rope_parameters`; leave one away")),
+        }
+    }
+
     /// Whether every kind of layer has its own table of rotary keys.
     pub fn rope_by_kind(&self) -> bool {
         self.table().and_then(|t| t.get("full_attention")).is_some()
@@ -200,11 +215,16 @@ impl JsonKeys<'_> {
     pub fn rope(&self, kind: &str, theta: f64, head_dim: usize, context: usize) -> Result<Rope> {
         let table = self.rope_table(kind);
         let inner = |key: &str| table.and_then(|t| t.get(key)).filter(|v| !v.is_null());
+        self.one_table()?;
         let outer = self.number("rope_theta")?;
         let moved = self.number_of("rope_parameters.rope_theta", inner("rope_theta"))?;
         if !self.rope_by_kind() && outer.zip(moved).is_some_and(|(a, b)| a != b) {
             let why = "differs from the one in `rope_parameters`";
             return Err(self.bad("rope_theta", why));
+        }
+        if self.rope_by_kind() && outer.is_some() && moved.is_none() {
+            let key = format!("rope_parameters.{kind}.rope_theta");
+            return Err(self.bad(&key, "is missing, and `rope_theta` is of no kind of layer"));
         }
         let part = self.partial()?.filter(|f| *f != 1.0);
         Ok(Rope {
@@ -224,6 +244,9 @@ impl JsonKeys<'_> {
             None => "default",
             Some(v) => v.as_str().ok_or_else(|| bad("rope_type", "is not a text"))?,
         };
+        // Phi-3 gives LongRoPE's factors under either name.
+        let of_phi = self.json.get("model_type").and_then(Value::as_str) == Some("phi3");
+        let kind = if of_phi && kind == "yarn" { "longrope" } else { kind };
         let optional = |key: &str| self.number_of(&format!("rope_scaling.{key}"), given(key));
         let number = |key: &str| {
             let found = given(key).and_then(Value::as_f64);

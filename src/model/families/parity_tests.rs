@@ -68,7 +68,8 @@ impl Fixture {
     /// The checkpoint as a Hugging Face folder, loaded.
     pub fn folder(&self) -> Decoder {
         let dir = tempfile::tempdir().unwrap();
-        candle_core::safetensors::save(&self.tensors(), dir.path().join("model.safetensors")).unwrap();
+        candle_core::safetensors::save(&self.tensors(), dir.path().join("model.safetensors"))
+            .unwrap();
         let vocab: BTreeMap<String, usize> = (0..40).map(|i| (format!("w{i}"), i)).collect();
         let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
             "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},

@@ -20,7 +20,8 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn defaults() -> Config {
-    Config { context: 4096, norm_eps: 1e-5, biases: Biases::NONE, ..Config::default() }
+    let biases = Biases::NONE;
+    Config { context: 4096, norm_eps: 1e-5, biases, fused: true, ..Config::default() }
 }
 
 fn of_json(keys: &JsonKeys) -> Result<Config> {
