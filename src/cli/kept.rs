@@ -107,7 +107,7 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::records::{LayerRow, PreferenceRow};
+    use crate::analysis::records::LayerRow;
     use crate::store::{Record, RootAttrs};
 
     #[test]
@@ -115,13 +115,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let attrs = RootAttrs::new("test", serde_json::json!({}), 0);
         let layers = Frame::of(&[LayerRow { layer: 1, reported: true, rms: 1.0, n: 2 }]);
-        let preferences = Frame::of::<PreferenceRow>(&[]);
-        let of = |m: &str| dir.path().join(csv(m));
-        let (first, second) = (of(LayerRow::META.path), of(PreferenceRow::META.path));
+        let table = dir.path().join(csv(LayerRow::META.path));
         let files = results(dir.path(), &attrs, &[layers], |_| Ok(())).unwrap();
-        assert!(first.exists() && files.len() == 2);
+        assert!(table.exists() && files.len() == 2);
         std::fs::write(dir.path().join("csv/mine.csv"), "kept").unwrap();
-        results(dir.path(), &attrs, &[preferences], |_| Ok(())).unwrap();
-        assert!(!first.exists() && second.exists() && dir.path().join("csv/mine.csv").exists());
+        let files = results(dir.path(), &attrs, &[], |_| Ok(())).unwrap();
+        assert_eq!(files, [RESULTS]);
+        assert!(!table.exists() && dir.path().join("csv/mine.csv").exists());
     }
 }

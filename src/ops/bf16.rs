@@ -180,12 +180,15 @@ impl Part {
                     tile(simd, rows, whole);
                     continue;
                 }
-                tile(simd, rows, Tile { c: edge.as_mut_ptr(), c_rs: COLS, add: false, ..whole });
-                for (r, row) in edge.chunks_exact(COLS).take(rows).enumerate() {
-                    for (x, v) in row.iter().take(width).enumerate() {
-                        let to = c.add(r * self.rs + x);
-                        *to = if add { *to + v } else { *v };
-                    }
+                // Sums go on from what is there, as in a whole tile, so that a row has the same bits in both.
+                let row = |r: usize| std::slice::from_raw_parts_mut(c.add(r * self.rs), width);
+                for (r, part) in edge.chunks_exact_mut(COLS).take(rows).enumerate().filter(|_| add)
+                {
+                    part[..width].copy_from_slice(row(r));
+                }
+                tile(simd, rows, Tile { c: edge.as_mut_ptr(), c_rs: COLS, ..whole });
+                for (r, part) in edge.chunks_exact(COLS).take(rows).enumerate() {
+                    row(r).copy_from_slice(&part[..width]);
                 }
             }
         }

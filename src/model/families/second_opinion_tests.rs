@@ -1,7 +1,8 @@
 //! Families against the models of candle-transformers, in process: a second implementation that knows
 //! nothing of the decoder, on the checkpoints of the fixtures.
 //!
-//! Windows there see one key more than in transformers, so texts are no longer than a window. Left out is
+//! Windows there see one key more than in transformers, so texts are no longer than a window; and Gemma's
+//! scale of attention is that of the heads' width, so queries are scaled in its weights. Left out is
 //! what is not there or otherwise than in transformers: SmolLM3 and OLMo 3, Granite's multipliers,
 //! LongRoPE, YaRN, linear rescaling.
 
@@ -11,6 +12,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::{gemma2, gemma3, llama, mistral, olmo2, phi3, qwen2, qwen3};
 use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
+use std::collections::HashMap;
 
 /// Fixtures with the tokens that are read of each.
 const READ: [(&str, usize); 10] = [
@@ -44,10 +46,27 @@ fn config<C: DeserializeOwned>(of: &Value) -> C {
     serde_json::from_value(c).unwrap()
 }
 
+/// The weights, with the queries of Gemma scaled from its `query_pre_attn_scalar` to the heads' width.
+fn weights(fixture: &Fixture) -> Result<HashMap<String, Tensor>> {
+    let c = &fixture.json["config"];
+    let mut all = fixture.tensors();
+    let Some(scalar) = c["query_pre_attn_scalar"].as_f64() else { return Ok(all) };
+    let factor = (c["head_dim"].as_f64().unwrap() / scalar).sqrt();
+    for (name, w) in &mut all {
+        // Norms of queries hold their gains less 1.
+        if name.ends_with("q_norm.weight") {
+            *w = (((&*w + 1.0)? * factor)? - 1.0)?;
+        } else if name.ends_with("q_proj.weight") && c["model_type"] == "gemma2" {
+            *w = (&*w * factor)?;
+        }
+    }
+    Ok(all)
+}
+
 /// Logits of the last token, `(V)`.
 fn theirs(fixture: &Fixture, ids: &[u32]) -> Result<Vec<f32>> {
     let c = &fixture.json["config"];
-    let vb = VarBuilder::from_tensors(fixture.tensors(), DType::F32, &Device::Cpu);
+    let vb = VarBuilder::from_tensors(weights(fixture)?, DType::F32, &Device::Cpu);
     let x = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?; // (1, T)
     let z = match c["model_type"].as_str().unwrap() {
         "gemma2" => gemma2::Model::new(false, &config(c), vb)?.forward(&x, 0)?,
