@@ -70,7 +70,6 @@ FUNCTIONS = {
     "llama_model_n_layer": (ctypes.c_int32, [HANDLE]),
     "llama_model_get_vocab": (HANDLE, [HANDLE]),
     "llama_vocab_n_tokens": (ctypes.c_int32, [HANDLE]),
-    "llama_vocab_is_eog": (ctypes.c_bool, [HANDLE, ctypes.c_int32]),
     "llama_tokenize": (ctypes.c_int32, [HANDLE, ctypes.c_char_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int32),
                                         ctypes.c_int32, ctypes.c_bool, ctypes.c_bool]),
     "llama_init_from_model": (HANDLE, [HANDLE, Opaque]),
@@ -161,10 +160,6 @@ class Model:
     def close(self):
         self.c.llama_model_free(self.handle)
 
-    def ends(self, token):
-        """Whether a token ends generation."""
-        return self.c.llama_vocab_is_eog(self.vocab, token)
-
     def ids(self, text):
         """Token ids of a text, nothing put before or after it, markup read as text."""
         data = text.encode()
@@ -229,12 +224,12 @@ class Context:
                 for sequence, ids in enumerate(texts) for at, token in enumerate(ids)]
         return self.decode(rows)
 
-    def generate(self, texts, count):
-        """Greedy: up to `count` new tokens of each text, the one that ends it with them."""
+    def generate(self, texts, counts):
+        """Greedy: as many new tokens of each text as `counts` says, whether or not one of them ends it."""
         following = self.prompts(texts)
         new = [[token] for token in following]
         while True:
-            live = [i for i, ids in enumerate(new) if len(ids) < count and not self.model.ends(ids[-1])]
+            live = [i for i, ids in enumerate(new) if len(ids) < counts[i]]
             if not live:
                 return new
             rows = [(new[i][-1], len(texts[i]) + len(new[i]) - 1, i, True) for i in live]
@@ -256,10 +251,10 @@ def main():
         raise SystemExit("token ids differ with and without weights")
     print(f"{model.size} tokens; ids {texts[0]}")
     together = Context(model, 32, 64, args.threads)
-    beside = together.generate([texts[i % len(texts)] for i in range(32)], 12)
+    beside = together.generate([texts[i % len(texts)] for i in range(32)], [12] * 32)
     for i, ids in enumerate(texts):
         alone = Context(model, 1, 64, args.threads)
-        new = alone.generate([ids], 12)[0]
+        new = alone.generate([ids], [12])[0]
         alone.close()
         same = sum(beside[j] == new for j in range(i, 32, len(texts)))
         print(f"alone {new}; the same in {same} of {len(range(i, 32, len(texts)))} beside others")
