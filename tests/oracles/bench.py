@@ -1,19 +1,31 @@
-"""Speed beside transformers and peft: `make peers-bench` runs it in a virtual environment of its own.
+"""Speed beside transformers, peft and llama.cpp: `make peers-bench` runs it in a virtual environment of its own.
 
     python bench.py --gguf FILE [--residuum PATH] [--threads 2] [--repeats 3] [--only capture,shared,...]
-                    [--results FILE]
+                    [--lib FOLDER] [--limit N] [--results FILE]
 
 Rows, each with its target (see TARGETS): capture of chats with nothing in common but the template, capture of the
-study's own contrast sets, LoRA training, greedy generation of many prompts and of one, and what `residuum bench` says of this machine: the
-share of the matrix product's rate, the cost of hooks, loading and its memory. Same texts, threads and f32 weights on
-both sides; outputs are compared before times are; sides alternate and a ratio is the median over repeats. The peer
-gets its best chance: no head where none is needed, batches sorted by length, the fastest of several batch sizes
-for capture. Times are of the work without load, as both sides report them; peak memory is the high-water mark of the
-whole process. Run it on an idle machine: the load average is printed. Exit status 1, with the row, where a target is
-missed or outputs disagree. The table goes to --results, with the machine.
+study's own contrast sets, LoRA training, greedy generation of many prompts and of one, and what `residuum bench` says
+of this machine: the share of the matrix product's rate, the cost of hooks, loading and its memory. Same texts, threads
+and f32 weights on both sides; outputs are compared before times are; sides alternate and a ratio is the median over
+repeats. The peer gets its best chance: no head where none is needed, batches sorted by length, the fastest of several
+batch sizes for capture.
+
+Rows in bf16, where the processor has it: `--dtype bf16` beside PyTorch in bf16 (autocast or bf16 weights, whichever is
+faster; peft always under autocast, with its base in f32 or in bf16) and beside residuum in f32.
+
+Rows beside llama.cpp, on the same GGUF file (llama.py; prebuilt, from npm): texts read, the fastest of several numbers
+of texts at once; and greedy generation. llama.cpp rounds to 8 bits what it multiplies 4-bit weights with, so its texts
+part from those in f32; each side makes as many tokens as PyTorch in f32 does. Ours is the faster of weights held in
+f32 and as stored, which give the same bits; bf16 has a row of its own, without a target.
+
+Times are of the work without load, as both sides report them; peak memory is the high-water mark of the whole process.
+Run it on an idle machine: the load average is printed. Exit status 1, with the row, where a target is missed or
+outputs disagree. The table goes to --results, with the machine. `--limit` takes only the first texts of each row: to
+see that all of it runs.
 """
 
 import argparse
+import collections
 import json
 import os
 import random
@@ -36,8 +48,12 @@ LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 NEW_TOKENS = 64
 
 # Ratio of speed that a row must reach, and share of the peer's peak memory that it may take.
-TARGETS = {"capture": 1.4, "shared": 2.5, "training": 2.0, "generation": 2.0, "single": 2.0}
+TARGETS = {"capture": 1.4, "shared": 2.5, "training": 2.0, "generation": 2.0, "single": 2.0,
+           "capture-bf16": 1.2, "shared-bf16": 2.0, "training-bf16": 1.5,
+           "generation-llama": 1.5, "single-llama": 1.0}
 MEMORY = {"capture": 0.5, "training": 0.5}
+# Ratio of speed of bf16 over residuum's own f32.
+OWN = {"capture-bf16": 1.6}
 
 ASKS = ["Tell me what happened when the {p} {a} a {t} near the {l}.",
         "Why would a {p} have {a} the {t} at the {l}?",
@@ -80,39 +96,58 @@ def chats(name, count):
         return [json.loads(line) for line in list(file)[1:count + 1]]
 
 
-def peer(task, folder, path, out, threads):
+def peer(task, folder, path, out, args):
     """Child process: times transformers or peft, writes its numbers to `out` and prints a line of JSON."""
     import oracle
     import numpy as np
     import torch
     import transformers
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
     rows = oracle.read_rows(path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = oracle.load_folder(folder)
+    task, _, numbers = task.partition("-")
+    bf16 = numbers == "bf16"
     if task in ("capture", "shared"):
+        model = oracle.load_folder(folder)
         count = sum(len(oracle.text_spans(tokenizer, row)[0]) for row in rows)
-        oracle.pooled(model, tokenizer, rows[:2], 2, with_prompt_last=False)
-        times = {}
-        for batch in (8, 16, 32) if task == "capture" else (32,):
-            start = time.perf_counter()
-            found = oracle.pooled(model, tokenizer, rows, batch, with_prompt_last=False)
-            times[batch] = time.perf_counter() - start
-        np.save(out, found["response-mean"])
+        times, kept = {}, {}
+        for way in ("autocast", "bf16 weights") if bf16 else ("",):
+            if way == "bf16 weights":
+                model.to(torch.bfloat16)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=way == "autocast"):
+                oracle.pooled(model, tokenizer, rows[:2], 2, with_prompt_last=False)
+                for batch in (8, 16, 32) if task == "capture" else (32,):
+                    start = time.perf_counter()
+                    found = oracle.pooled(model, tokenizer, rows, batch, with_prompt_last=False)
+                    what = f"batch {batch}" + (f", {way}" if way else "")
+                    times[what], kept[what] = time.perf_counter() - start, found["response-mean"]
         best = min(times, key=times.get)
-        print(json.dumps({"seconds": times[best], "tokens": count, "what": f"batch {best}"}))
+        np.save(out, kept[best])
+        print(json.dumps({"seconds": times[best], "tokens": count, "what": best}))
     elif task == "training":
-        adapted = oracle.new_adapter(model, 16, 32, LINEARS, 7)
-        oracle.save_adapter(adapted, out)
-        start = time.perf_counter()
-        curve, _ = oracle.train(adapted, tokenizer, [row["messages"] for row in rows], batch_size=8, rate=2e-4,
-                                warmup=2)
-        seconds = time.perf_counter() - start
+        chats = [row["messages"] for row in rows]
+
+        def trained(chats, weights, save):
+            """(seconds, curve) of one pass over new factors."""
+            base = oracle.load_folder(folder)
+            adapted = oracle.new_adapter(base.to(torch.bfloat16) if weights == "bf16" else base, 16, 32, LINEARS, 7)
+            if save:
+                oracle.save_adapter(adapted, out)
+            start = time.perf_counter()
+            curve, _ = oracle.train(adapted, tokenizer, chats, batch_size=8, rate=2e-4, warmup=2, bf16=bf16)
+            return time.perf_counter() - start, curve
+
+        weights = "f32"
+        if bf16:
+            weights = min(("f32", "bf16"), key=lambda w: trained(chats[:16], w, False)[0])
+        seconds, curve = trained(chats, weights, True)
         with open(os.path.join(out, "curve.json"), "w", encoding="utf-8") as file:
             json.dump([step["loss"] for step in curve], file)
-        print(json.dumps({"seconds": seconds, "tokens": sum(step["tokens"] for step in curve), "what": "batch 8"}))
+        what = f"batch 8, autocast, base in {weights}" if bf16 else "batch 8"
+        print(json.dumps({"seconds": seconds, "tokens": sum(step["tokens"] for step in curve), "what": what}))
     else:
+        model = oracle.load_folder(folder)
         chosen = [row["prompt"] for row in rows]
         texts = [tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False,
                                                add_generation_prompt=True) for prompt in chosen]
@@ -130,6 +165,63 @@ def peer(task, folder, path, out, threads):
             json.dump(answers, file)
         count = int((new != tokenizer.pad_token_id).sum())
         print(json.dumps({"seconds": seconds, "tokens": count, "what": f"{len(rows)} prompts"}))
+
+
+def reference(task, folder, path, out, args):
+    """Child process, untimed: token ids of the texts, and PyTorch's greedy tokens in f32, for llama.cpp's rows."""
+    import oracle
+    import torch
+    import transformers
+
+    torch.set_num_threads(args.threads)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = oracle.load_folder(folder)
+    found = []
+    for row in oracle.read_rows(path):
+        if task == "prompts-llama":
+            ids, wanted = oracle.text_spans(tokenizer, row)[0], 1
+        else:
+            ids = oracle.encode(tokenizer, oracle.render(tokenizer, [{"role": "user", "content": row["prompt"]}], True))
+            wanted = NEW_TOKENS
+        with torch.no_grad():
+            new = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                                 max_new_tokens=wanted, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+        found.append({"ids": ids, "new": new[0, len(ids):].tolist()})
+    oracle.write_json(out, found)
+
+
+def llama_peer(task, reference, out, args):
+    """Child process: times llama.cpp, writes its tokens to `out` and prints a line of JSON."""
+    import llama
+
+    with open(reference, encoding="utf-8") as file:
+        found = json.load(file)
+    texts, counts = [row["ids"] for row in found], [len(row["new"]) for row in found]
+    model = llama.Model(llama.Library(args.lib), args.gguf)
+    longest = max(map(len, texts))
+    if task == "prompts-llama":
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        times, kept = {}, {}
+        for together in (1, 4, 16):
+            context = llama.Context(model, together, longest, args.threads)
+            context.prompts(texts[:1])
+            new, start = {}, time.perf_counter()
+            for at in range(0, len(order), together):
+                part = order[at:at + together]
+                new.update(zip(part, context.prompts([texts[i] for i in part])))
+            times[together], kept[together] = time.perf_counter() - start, [[new[i]] for i in range(len(texts))]
+            context.close()
+        best = min(times, key=times.get)
+        seconds, new, tokens, what = times[best], kept[best], sum(map(len, texts)), f"{best} texts at once"
+    else:
+        context = llama.Context(model, len(texts), longest + NEW_TOKENS, args.threads)
+        context.prompts(texts[:1])
+        start = time.perf_counter()
+        new = context.generate(texts, counts)
+        seconds, tokens, what = time.perf_counter() - start, sum(counts), f"{len(texts)} prompts"
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(new, file)
+    print(json.dumps({"seconds": seconds, "tokens": tokens, "what": what}))
 
 
 def child(command, threads):
@@ -175,14 +267,14 @@ def capture_agrees(path, ours_path, theirs_path):
     return f"worst entry {worst:.1e} of a layer's RMS", worst <= 1e-3
 
 
-def training_agrees(path, ours_path, theirs_path):
+def training_agrees(path, ours_path, theirs_path, limit=1e-3):
     """Largest relative difference of the loss curves."""
     with open(os.path.join(theirs_path, "curve.json"), encoding="utf-8") as file:
         theirs = json.load(file)
     with open(os.path.join(ours_path, "training.jsonl"), encoding="utf-8") as file:
         ours = [json.loads(line)["loss"] for line in file]
     worst = max(abs(a / b - 1) for a, b in zip(ours, theirs))
-    return f"losses within {worst:.1e}", len(ours) == len(theirs) and worst <= 1e-3
+    return f"losses within {worst:.1e}", len(ours) == len(theirs) and worst <= limit
 
 
 def generation_agrees(path, ours_path, theirs_path):
@@ -199,8 +291,42 @@ def generation_agrees(path, ours_path, theirs_path):
     return f"{same} of {len(prompts)} texts the same", same >= max(1, len(prompts) - 1)
 
 
+def bf16_capture_agrees(path, ours_path, theirs_path):
+    """Distance of both sides' numbers over the layer's RMS, of the layer where it is largest."""
+    import acts
+    import numpy as np
+
+    theirs = np.load(theirs_path).astype(float)
+    ids = [json.loads(line)["id"] for line in open(path, encoding="utf-8")]
+    ours = acts.read(ours_path, ["response-mean"], ids, *theirs.shape[1:])["response-mean"].astype(float)
+    apart = np.sqrt(((ours - theirs) ** 2).mean(axis=(0, 2)) / (theirs**2).mean(axis=(0, 2)))
+    return f"layers within {apart.max():.1e}, relative", apart.max() <= 0.05
+
+
+def bf16_training_agrees(path, ours_path, theirs_path):
+    return training_agrees(path, ours_path, theirs_path, 2e-2)
+
+
+def llama_agrees(path, _, theirs_path):
+    """llama.cpp's tokens with PyTorch's in f32."""
+    with open(theirs_path, encoding="utf-8") as file:
+        theirs = json.load(file)
+    with open(path + ".reference", encoding="utf-8") as file:
+        wanted = [row["new"] for row in json.load(file)]
+    first = sum(a[0] == b[0] for a, b in zip(theirs, wanted))
+    whole = sum(a == b for a, b in zip(theirs, wanted))
+    said = f"llama.cpp: first token as in f32 in {first} of {len(wanted)}"
+    return said + (f", all in {whole}" if len(wanted[0]) > 1 else ""), first >= 0.75 * len(wanted)
+
+
+# `variants`: options of our command, by name, the one that is compared with the peer first.
+Task = collections.namedtuple("Task", "rows command output agrees variants", defaults=({"": []},))
+BF16 = {"bf16": ["--dtype", "bf16"], "f32": []}
+HELD = {"f32": ["--weights", "f32"], "stored": ["--weights", "stored"]}
+
+
 def tasks(args, folder):
-    """name -> (rows, our command given (texts, peer's output, our output), our output, comparison)"""
+    """name -> Task; its command is given the texts, the peer's output and ours."""
     capture = lambda path, theirs, out: [
         args.residuum, "capture", "--model", args.gguf, "--texts", path, "--positions", "response-mean",
         "--layers", "all", "--out", out, "--json"]
@@ -212,52 +338,97 @@ def tasks(args, folder):
         "--out", out, "--json"]
     with open(os.path.join(ROOT, "assets", "finetune", "neutral_prompts.jsonl"), encoding="utf-8") as file:
         prompts = [json.loads(line) for line in list(file)[1:33]]
-    return {
-        "capture": (texts(), capture, "acts.h5", capture_agrees),
-        "shared": (contrast_sets(), capture, "shared.h5", capture_agrees),
-        "training": (chats("conscious", 96), training, "adapter", training_agrees),
-        "generation": (prompts, generation, "answers.jsonl", generation_agrees),
-        "single": (prompts[:1], generation, "answer.jsonl", generation_agrees),
+    too = {} if args.no_bf16 else {"bf16": BF16["bf16"]}
+    all_tasks = {
+        "capture": Task(texts(), capture, "acts.h5", capture_agrees),
+        "shared": Task(contrast_sets(), capture, "shared.h5", capture_agrees),
+        "training": Task(chats("conscious", 96), training, "adapter", training_agrees),
+        "generation": Task(prompts, generation, "answers.jsonl", generation_agrees),
+        "single": Task(prompts[:1], generation, "answer.jsonl", generation_agrees),
+        "capture-bf16": Task(texts(), capture, "acts.h5", bf16_capture_agrees, BF16),
+        "shared-bf16": Task(contrast_sets(), capture, "shared.h5", bf16_capture_agrees, BF16),
+        "training-bf16": Task(chats("conscious", 96), training, "adapter", bf16_training_agrees, BF16),
+        "prompts-llama": Task(texts(), capture, "acts.h5", llama_agrees, {"f32": [], **too}),
+        "generation-llama": Task(prompts, generation, "answers.jsonl", llama_agrees, {**HELD, **too}),
+        "single-llama": Task(prompts[:1], generation, "answer.jsonl", llama_agrees, {**HELD, **too}),
     }
+    return {name: task._replace(rows=task.rows[:args.limit]) for name, task in all_tasks.items()
+            if not (args.no_bf16 and name.endswith("-bf16"))}
 
 
 def beside(name, task, folder, hf, args):
-    """Runs one task on both sides and returns its rows of the table."""
-    rows, command, output, agrees = task
+    """Runs one task on all sides in turn and returns its rows of the table."""
     path = os.path.join(folder, f"{name}.jsonl")
     with open(path, "w", encoding="utf-8") as file:
-        for row in rows:
+        for row in task.rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    theirs_path = os.path.join(folder, f"{name}-peer" + (".npy" if name in ("capture", "shared") else ""))
-    theirs_command = [sys.executable, os.path.abspath(__file__), "--gguf", args.gguf, "--threads",
-                      str(args.threads), "--child", name, hf, path, theirs_path]
-    theirs, ours, said, same = [], [], "", True
+    theirs_path = os.path.join(folder, f"{name}-peer" + (".npy" if "capture_agrees" in task.agrees.__name__ else ""))
+    again = [sys.executable, os.path.abspath(__file__), "--gguf", args.gguf, "--threads", str(args.threads), "--lib",
+             args.lib, "--child"]
+    if name.endswith("-llama"):
+        subprocess.run([*again, "reference/" + name, hf, path, path + ".reference"], check=True)
+        theirs_command = [*again, name, hf, path + ".reference", theirs_path]
+    else:
+        theirs_command = [*again, name, hf, path, theirs_path]
+    theirs, ours, said, same = [], {variant: [] for variant in task.variants}, "", True
     for repeat in range(args.repeats):
         print(f"{name}, repeat {repeat + 1}, {args.threads} threads, load average {os.getloadavg()[0]:.1f}", flush=True)
         out, peak, _ = child(theirs_command, args.threads)
         theirs.append({**last_json(out), "peak": peak})
         report("peer", theirs[-1])
-        ours_path = os.path.join(folder, output)
-        if os.path.isdir(ours_path):
-            shutil.rmtree(ours_path)
-        elif os.path.exists(ours_path):
-            os.remove(ours_path)
-        out, peak, _ = child(command(path, theirs_path, ours_path), args.threads)
-        ours.append({**last_json(out), "peak": peak, "what": ""})
-        ours[-1]["tokens"] = theirs[-1]["tokens"]
-        report("residuum", ours[-1])
-        if repeat == 0:
-            said, same = agrees(path, ours_path, theirs_path)
-            print(f"  {said}")
-    speed = median([t["seconds"] / o["seconds"] for t, o in zip(theirs, ours)])
-    memory = median([o["peak"] / t["peak"] for t, o in zip(theirs, ours)])
+        for at, (variant, options) in enumerate(task.variants.items()):
+            ours_path = os.path.join(folder, task.output)
+            if os.path.isdir(ours_path):
+                shutil.rmtree(ours_path)
+            elif os.path.exists(ours_path):
+                os.remove(ours_path)
+            out, peak, _ = child(task.command(path, theirs_path, ours_path) + options, args.threads)
+            ours[variant].append({**last_json(out), "peak": peak, "what": variant, "tokens": theirs[-1]["tokens"]})
+            report("residuum", ours[variant][-1])
+            if repeat == 0 and at == 0:
+                said, same = task.agrees(path, ours_path, theirs_path)
+                print(f"  {said}")
+    return rows_of(name, theirs, ours, said, same)
+
+
+def rows_of(name, theirs, ours, said, same):
+    """Rows of the table for the runs of one task: the peer's, and ours by variant."""
+    speed = lambda a, b: median([y["seconds"] / x["seconds"] for x, y in zip(a, b)])
     rate = lambda side: median([run["tokens"] / run["seconds"] for run in side])
+
+    def row(what, a, b, target, same, said):
+        found = speed(a, b)
+        return (name, what, f"{rate(a):.0f} / {rate(b):.0f}", f"{found:.2f}x", target,
+                same and (target is None or found >= target), said)
+
+    if name.endswith("-llama"):
+        exact = [variant for variant in ours if variant != "bf16"]
+        best = max(exact, key=lambda variant: rate(ours[variant]))
+        # Texts that are read are kept in every layer, by us.
+        found = [row(f"tokens/s, ours / llama.cpp ({best or 'f32'}; {theirs[0]['what']})", ours[best], theirs,
+                     TARGETS.get(name), same, said)]
+        if "bf16" in ours:
+            found.append(row("tokens/s, ours in bf16 / llama.cpp", ours["bf16"], theirs, None, True, ""))
+        return found
+    first = next(iter(ours.values()))
+    if name.endswith("-bf16"):
+        return [
+            row(f"tokens/s, ours / peer ({theirs[0]['what']})", first, theirs, TARGETS[name], same, said),
+            row("tokens/s, bf16 / f32, both ours", first, ours["f32"], OWN.get(name), True, ""),
+        ]
+    memory = median([o["peak"] / t["peak"] for t, o in zip(theirs, first)])
     return [
-        (name, "tokens/s, ours / peer", f"{rate(ours):.0f} / {rate(theirs):.0f}", f"{speed:.2f}x",
-         TARGETS[name], speed >= TARGETS[name] and same, said),
+        row("tokens/s, ours / peer", first, theirs, TARGETS[name], same, said),
         (name, "peak memory over the peer's", "", f"{memory:.2f}", MEMORY.get(name), name not in MEMORY
          or memory <= MEMORY[name], ""),
     ]
+
+
+def bf16_refused(args):
+    """What residuum says where this processor does not multiply in bf16; empty where it does."""
+    command = [args.residuum, "model", "template", args.gguf, "--json", "--quiet", "--dtype", "bf16"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return run.stderr.strip() if run.returncode else ""
 
 
 def alone(args):
@@ -283,8 +454,9 @@ def report(name, run):
 
 
 def write(path, table, machine):
-    lines = ["# Speed beside PyTorch", "",
-             f"{time.strftime('%Y-%m-%d')}, {machine['cpu']}, {machine['cores']} cores, SmolLM2-135M-Instruct in f32. "
+    lines = ["# Speed beside PyTorch and llama.cpp", "",
+             f"{time.strftime('%Y-%m-%d')}, {machine['cpu']}, {machine['cores']} cores, SmolLM2-135M-Instruct, in f32 "
+             "unless a row says otherwise. "
              "Written by `make peers-bench`; the rows are explained in `tests/oracles/bench.py`.", "",
              "| work | measure | tokens/s, ours / peer | value | target | met | outputs |",
              "|---|---|---|---|---|---|---|"]
@@ -302,15 +474,26 @@ def main():
     parser.add_argument("--residuum", default=os.path.join(ROOT, "target", "release", "residuum"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="capture,shared,training,generation,single,alone")
+    parser.add_argument("--only", default="capture,shared,training,generation,single,alone,capture-bf16,shared-bf16,"
+                        "training-bf16,prompts-llama,generation-llama,single-llama")
+    parser.add_argument("--lib", default=os.path.join(ROOT, ".venv-peers", "llama"), help="folder of llama.cpp's library")
+    parser.add_argument("--limit", type=int, help="texts of each row, to see that all of it runs")
     parser.add_argument("--results", help="file for the table, in Markdown")
     parser.add_argument("--child", nargs=4, metavar=("TASK", "FOLDER", "TEXTS", "OUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return peer(*args.child, args.threads)
+        task, folder, path, out = args.child
+        if task.startswith("reference/"):
+            return reference(task.removeprefix("reference/"), folder, path, out, args)
+        if task.endswith("-llama"):
+            return llama_peer(task, path, out, args)
+        return peer(task, folder, path, out, args)
 
     table, machine = [], {"cpu": "unknown", "cores": os.cpu_count()}
     chosen = args.only.split(",")
+    args.no_bf16 = bf16_refused(args)
+    if args.no_bf16:
+        print(f"rows in bf16 are left out: {args.no_bf16}")
     with tempfile.TemporaryDirectory() as temporary:
         hf = args.hf_folder
         if not hf:
@@ -326,7 +509,7 @@ def main():
         table += rows
         machine = found["machine"]
     for name, what, rates, value, target, met, said in table:
-        print(f"{name:11} {what:40} {rates:>12} {value:>7}  target {target}  {'met' if met else 'MISSED'}  {said}")
+        print(f"{name:16} {what:60} {rates:>12} {value:>7}  target {target}  {'met' if met else 'MISSED'}  {said}")
     if args.results:
         write(args.results, table, machine)
     missed = [f"{name}: {what}" for name, what, _, _, _, met, _ in table if not met]

@@ -254,9 +254,11 @@ def pooled(model, tokenizer, rows, batch_size, with_prompt_last=True):
         ends = torch.tensor([spans[i][1] - 1 for i in chosen])
 
         def sink(layer, hidden):
-            out["response-mean"][chosen, layer] = torch.bmm(weights, hidden)[:, 0].numpy()
-            if with_prompt_last:
-                out["prompt-last"][chosen, layer] = hidden[torch.arange(len(chosen)), ends].numpy()
+            with torch.autocast("cpu", enabled=False):
+                hidden = hidden.float()  # as it is, or from bf16
+                out["response-mean"][chosen, layer] = torch.bmm(weights, hidden)[:, 0].numpy()
+                if with_prompt_last:
+                    out["prompt-last"][chosen, layer] = hidden[torch.arange(len(chosen)), ends].numpy()
 
         with torch.no_grad(), BlockOutputs(model, sink):
             body(input_ids=ids, attention_mask=attention, use_cache=False)
@@ -270,8 +272,11 @@ def schedule(step, total, warmup):
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def train(model, tokenizer, conversations, batch_size, rate, warmup, clip=1.0):
-    """One pass in file order; returns (one record a step, the first two batches' ids and loss masks)."""
+def train(model, tokenizer, conversations, batch_size, rate, warmup, clip=1.0, bf16=False):
+    """One pass in file order; returns (one record a step, the first two batches' ids and loss masks).
+
+    `bf16`: the forward pass is under autocast to it, the loss and the optimiser in f32.
+    """
     batches = [conversations[i:i + batch_size] for i in range(0, len(conversations), batch_size)]
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
@@ -294,9 +299,10 @@ def train(model, tokenizer, conversations, batch_size, rate, warmup, clip=1.0):
         now = rate * schedule(step, len(batches), warmup)
         for group in optimiser.param_groups:
             group["lr"] = now
-        logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits
         target = mask[:, 1:].bool()
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1][target], ids[:, 1:][target])
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1][target].float(), ids[:, 1:][target])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trainable, clip)
