@@ -32,9 +32,9 @@ const ORDER: [&[&str]; 12] = [
 const LONGEST_FUNCTION: usize = 120;
 /// Lines of code of a file.
 const LONGEST_FILE: usize = 450;
-/// Lines of code of `src/`, rounded up to the next 100. It only ever falls: who needs more lines finds
-/// them elsewhere.
-const CEILING: usize = 54_000;
+/// Lines of code of `src/`, rounded up to the next 100. It rises with what users get (model families,
+/// kernels, weights as stored) and with nothing else.
+const CEILING: usize = 51_800;
 
 /// A file of `src/`.
 struct Source {
