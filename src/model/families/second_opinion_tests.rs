@@ -70,7 +70,15 @@ fn theirs(fixture: &Fixture, ids: &[u32]) -> Result<Vec<f32>> {
     let x = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?; // (1, T)
     let z = match c["model_type"].as_str().unwrap() {
         "gemma2" => gemma2::Model::new(false, &config(c), vb)?.forward(&x, 0)?,
-        "gemma3_text" => gemma3::Model::new(false, &config(c), vb)?.forward(&x, 0)?,
+        "gemma3_text" => {
+            // Its cache takes a token at a time.
+            let mut model = gemma3::Model::new(false, &config(c), vb)?;
+            let mut z = x.clone();
+            for at in 0..ids.len() {
+                z = model.forward(&x.narrow(1, at, 1)?, at)?;
+            }
+            z
+        }
         "llama" => {
             let config = config::<llama::LlamaConfig>(c).into_config(false);
             let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu)?;
