@@ -64,11 +64,12 @@ peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit
 	.venv-peers/bin/python tests/oracles/make_stats_fixtures.py --check
 	.venv-peers/bin/python tests/oracles/make_direction_fixtures.py --check tests/fixtures
 	.venv-peers/bin/python tests/oracles/make_family_fixtures.py --check tests/fixtures/families $(if $(LLAMA_CPP),--llama-cpp "$(LLAMA_CPP)")
+	$(if $(LLAMA_CPP),.venv-peers/bin/python tests/oracles/vocabularies.py --llama-cpp "$(LLAMA_CPP)" --residuum $(RESIDUUM) --gguf "$(GGUF)")
 	.venv-peers/bin/python tests/oracles/second_family.py --residuum $(RESIDUUM)
 	.venv-peers/bin/python tests/oracles/templates.py --gguf "$(GGUF)" --residuum $(RESIDUUM)
 	.venv-peers/bin/python tests/oracles/peers.py --gguf "$(GGUF)"
 
-peers-bench: build model .venv-peers/.stamp ## time capture, training and generation beside transformers and peft (idle machine)
+peers-bench: build model .venv-peers/.stamp ## time capture, training and generation beside transformers, peft and llama.cpp (npm; idle machine)
 	.venv-peers/bin/python tests/oracles/bench.py --gguf "$(GGUF)" --results benches/RESULTS.md
 
 setup: ## fetch cmake (for HDF5) unless 3.26 or later is there
