@@ -352,7 +352,9 @@ def tasks(args, folder):
         "generation-llama": Task(prompts, generation, "answers.jsonl", llama_agrees, {**HELD, **too}),
         "single-llama": Task(prompts[:1], generation, "answer.jsonl", llama_agrees, {**HELD, **too}),
     }
-    return {name: task._replace(rows=task.rows[:args.limit]) for name, task in all_tasks.items()
+    # Training takes more steps than its warm-up has.
+    few = lambda name: args.limit and max(args.limit, 24 if "training" in name else 1)
+    return {name: task._replace(rows=task.rows[:few(name)]) for name, task in all_tasks.items()
             if not (args.no_bf16 and name.endswith("-bf16"))}
 
 
