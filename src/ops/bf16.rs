@@ -65,7 +65,9 @@ fn rounded_rows(x: &[f32], k: usize) -> Vec<u16> {
     let mut out = vec![0u16; (x.len() / k).next_multiple_of(ROWS) * width];
     out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * k)).for_each(|(to, x)| {
         vectorised!(for (to, x) in to.chunks_exact_mut(width).zip(x.chunks_exact(k)) {
-            to.iter_mut().zip(x).for_each(|(to, x)| *to = rounded(*x));
+            for (to, x) in to.iter_mut().zip(x) {
+                *to = rounded(*x);
+            }
         })
     });
     out
@@ -273,7 +275,7 @@ unsafe fn tile(simd: Simd, rows: usize, t: Tile) {
 
 #[inline(always)]
 unsafe fn tile_portable(rows: usize, t: Tile) {
-    let halves = |pair: u32| [pair << 16, pair & 0xffff_0000].map(f32::from_bits);
+    let halves = |pair: u32| [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)];
     for i in 0..rows {
         let mut sums = [0f32; COLS];
         for pair in 0..t.terms / 2 {
@@ -311,8 +313,8 @@ unsafe fn tile_avx512<const R: usize>(t: Tile) {
         a = a.add(2);
         b = b.add(COLS);
     }
-    for (i, pair) in sums.into_iter().enumerate() {
-        for (j, s) in pair.into_iter().enumerate() {
+    for (i, pair) in sums.iter().enumerate() {
+        for (j, &s) in pair.iter().enumerate() {
             let to = t.c.add(i * t.c_rs + 16 * j);
             _mm512_storeu_ps(to, if t.add { _mm512_add_ps(s, _mm512_loadu_ps(to)) } else { s });
         }

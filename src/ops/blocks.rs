@@ -98,39 +98,50 @@ impl Encoding {
     }
 }
 
+/// Decodes every block by a function of one. Written out, since a call through a value would not be compiled
+/// for the vectors of [`decode`]'s caller.
+macro_rules! each {
+    ($bytes:expr, $to:expr, $one:ident) => {
+        for (b, v) in $bytes.as_chunks().0.iter().zip($to.as_chunks_mut().0) {
+            $one(b, v);
+        }
+    };
+}
 #[inline(always)]
 fn decode(encoding: Encoding, bytes: &[u8], to: &mut [f32]) {
     match encoding {
-        F32 => each(bytes, to, |b, [v]| *v = f32::from_le_bytes(*b)),
-        F64 => each(bytes, to, |b, [v]| *v = f64::from_le_bytes(*b) as f32),
-        Bf16 => each(bytes, to, |b, [v]| {
-            *v = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
-        }),
+        F32 => each!(bytes, to, f32_le),
+        F64 => each!(bytes, to, f64_le),
+        Bf16 => each!(bytes, to, bf16_le),
         F16 => halves(bytes, to),
-        Q4_0 => each(bytes, to, q4_0),
-        Q4_1 => each(bytes, to, q4_1),
-        Q5_0 => each(bytes, to, q5_0),
-        Q5_1 => each(bytes, to, q5_1),
-        Q8_0 => each(bytes, to, q8_0),
-        Q2K => each(bytes, to, q2_k),
-        Q3K => each(bytes, to, q3_k),
-        Q4K => each(bytes, to, q4_k),
-        Q5K => each(bytes, to, q5_k),
-        Q6K => each(bytes, to, q6_k),
-        Iq4Nl => each(bytes, to, iq4_nl),
-        Iq4Xs => each(bytes, to, iq4_xs),
+        Q4_0 => each!(bytes, to, q4_0),
+        Q4_1 => each!(bytes, to, q4_1),
+        Q5_0 => each!(bytes, to, q5_0),
+        Q5_1 => each!(bytes, to, q5_1),
+        Q8_0 => each!(bytes, to, q8_0),
+        Q2K => each!(bytes, to, q2_k),
+        Q3K => each!(bytes, to, q3_k),
+        Q4K => each!(bytes, to, q4_k),
+        Q5K => each!(bytes, to, q5_k),
+        Q6K => each!(bytes, to, q6_k),
+        Iq4Nl => each!(bytes, to, iq4_nl),
+        Iq4Xs => each!(bytes, to, iq4_xs),
     }
 }
 
-/// Decodes every block by `one`.
 #[inline(always)]
-fn each<const B: usize, const V: usize>(
-    bytes: &[u8],
-    to: &mut [f32],
-    one: impl Fn(&[u8; B], &mut [f32; V]),
-) {
-    let blocks = bytes.as_chunks().0.iter();
-    blocks.zip(to.as_chunks_mut().0).for_each(|(b, v)| one(b, v));
+fn f32_le(b: &[u8; 4], [v]: &mut [f32; 1]) {
+    *v = f32::from_le_bytes(*b);
+}
+
+#[inline(always)]
+fn f64_le(b: &[u8; 8], [v]: &mut [f32; 1]) {
+    *v = f64::from_le_bytes(*b) as f32;
+}
+
+#[inline(always)]
+fn bf16_le(b: &[u8; 2], [v]: &mut [f32; 1]) {
+    *v = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
 }
 
 /// Numbers of 16 bits, by way of a buffer since they may lie anywhere.
@@ -139,7 +150,9 @@ fn halves(bytes: &[u8], to: &mut [f32]) {
     let mut some = [f16::ZERO; 64];
     for (bytes, to) in bytes.chunks(2 * some.len()).zip(to.chunks_mut(some.len())) {
         let some = &mut some[..to.len()];
-        some.iter_mut().zip(bytes.as_chunks().0).for_each(|(h, b)| *h = f16::from_le_bytes(*b));
+        for (h, b) in some.iter_mut().zip(bytes.as_chunks().0) {
+            *h = f16::from_le_bytes(*b);
+        }
         some.convert_to_f32_slice(to);
     }
 }
@@ -188,7 +201,9 @@ fn fives(b: &[u8], at: usize) -> Whole {
 
 #[inline(always)]
 fn less(mut q: Whole, by: i8) -> Whole {
-    q.iter_mut().for_each(|q| *q -= by);
+    for q in &mut q {
+        *q -= by;
+    }
     q
 }
 
@@ -215,7 +230,9 @@ fn q5_1(b: &[u8; 24], to: &mut [f32; 32]) {
 #[inline(always)]
 fn q8_0(b: &[u8; 34], to: &mut [f32; 32]) {
     let mut q = [0; 32];
-    q.iter_mut().zip(&b[2..]).for_each(|(q, b)| *q = *b as i8);
+    for (q, b) in q.iter_mut().zip(&b[2..]) {
+        *q = *b as i8;
+    }
     spread(&q, [half(b, 0); 2], [0.0; 2], to);
 }
 
@@ -312,8 +329,16 @@ fn q6_k(b: &[u8; 210], to: &mut [f32; 256]) {
 const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 #[inline(always)]
+fn iq4(mut q: Whole) -> Whole {
+    for q in &mut q {
+        *q = IQ4[*q as usize & 15];
+    }
+    q
+}
+
+#[inline(always)]
 fn iq4_nl(b: &[u8; 18], to: &mut [f32; 32]) {
-    spread(&nibbles(b, 2).map(|q| IQ4[q as usize & 15]), [half(b, 0); 2], [0.0; 2], to);
+    spread(&iq4(nibbles(b, 2)), [half(b, 0); 2], [0.0; 2], to);
 }
 
 /// d, the last two bits of eight scales, their first four, the q.
@@ -323,7 +348,7 @@ fn iq4_xs(b: &[u8; 136], to: &mut [f32; 256]) {
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let low = b[4 + c / 2] >> (4 * (c % 2)) & 15;
         let scale = (low | ((high >> (2 * c) & 3) as u8) << 4) as i8 - 32;
-        let q = nibbles(b, 8 + 16 * c).map(|q| IQ4[q as usize & 15]);
+        let q = iq4(nibbles(b, 8 + 16 * c));
         spread(&q, [d * f32::from(scale); 2], [0.0; 2], to);
     }
 }

@@ -23,7 +23,9 @@ impl Frozen {
         let mut y = self.weight.product(x, n)?;
         if let Some(b) = &self.bias {
             with_values(b, |b| {
-                vectorised!(y.chunks_mut(o).for_each(|row| math::axpy(1.0, b, row)));
+                vectorised!(for row in y.chunks_mut(o) {
+                    math::axpy(1.0, b, row);
+                });
                 Ok(())
             })?;
         }

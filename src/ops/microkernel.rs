@@ -125,10 +125,10 @@ macro_rules! tile_kernel {
                 b = b.add(2 * $lanes);
             }
             let alpha = $all(t.alpha);
-            for (i, pair) in sums.into_iter().enumerate() {
-                for (j, s) in pair.into_iter().enumerate() {
+            for (i, pair) in sums.iter().enumerate() {
+                for (j, s) in pair.iter().enumerate() {
                     let to = t.c.add(i * t.c_rs + $lanes * j);
-                    let v = if t.add { $fma(alpha, s, $load(to)) } else { $mul(alpha, s) };
+                    let v = if t.add { $fma(alpha, *s, $load(to)) } else { $mul(alpha, *s) };
                     $store(to, v);
                 }
             }
@@ -274,6 +274,20 @@ const LANE_TERMS_512: usize = 36;
 #[cfg(target_arch = "x86_64")]
 const LANE_TERMS_256: usize = 24;
 
+/// Vectors from `t` on of the rows of w. Written out: a closure that the standard library calls is not
+/// compiled into a kernel, nor are vectors then handed on in registers.
+#[cfg(target_arch = "x86_64")]
+macro_rules! loaded {
+    ($load:ident, $w:expr, $t:expr $(, $mask:expr)?) => {
+        [
+            $load($($mask,)? $w[0].add($t)),
+            $load($($mask,)? $w[1].add($t)),
+            $load($($mask,)? $w[2].add($t)),
+            $load($($mask,)? $w[3].add($t)),
+        ]
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
@@ -283,23 +297,22 @@ unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
         let end = r.k.min(t + 16 * LANE_TERMS_512);
         let mut sums = [[_mm512_setzero_ps(); DOTS]; R];
         while t + 16 <= end {
-            let w: [__m512; DOTS] = std::array::from_fn(|j| _mm512_loadu_ps(r.w[j].add(t)));
+            let w = loaded!(_mm512_loadu_ps, r.w, t);
             for (i, row) in sums.iter_mut().enumerate() {
                 let v = _mm512_loadu_ps(r.a.add(i * r.a_rs + t));
-                for (s, w) in row.iter_mut().zip(w) {
-                    *s = _mm512_fmadd_ps(v, w, *s);
+                for (s, w) in row.iter_mut().zip(&w) {
+                    *s = _mm512_fmadd_ps(v, *w, *s);
                 }
             }
             t += 16;
         }
         if t < end {
             let mask = (1u16 << (end - t)) - 1;
-            let w: [__m512; DOTS] =
-                std::array::from_fn(|j| _mm512_maskz_loadu_ps(mask, r.w[j].add(t)));
+            let w = loaded!(_mm512_maskz_loadu_ps, r.w, t, mask);
             for (i, row) in sums.iter_mut().enumerate() {
                 let v = _mm512_maskz_loadu_ps(mask, r.a.add(i * r.a_rs + t));
-                for (s, w) in row.iter_mut().zip(w) {
-                    *s = _mm512_fmadd_ps(v, w, *s);
+                for (s, w) in row.iter_mut().zip(&w) {
+                    *s = _mm512_fmadd_ps(v, *w, *s);
                 }
             }
             t = end;
@@ -307,16 +320,16 @@ unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
         if r.k <= 16 * LANE_TERMS_512 {
             // One part: what f64 would carry on is its sum.
             let mut out = [[0f32; DOTS]; R];
-            for (to, row) in out.iter_mut().zip(sums) {
+            for (to, row) in out.iter_mut().zip(&sums) {
                 _mm_storeu_ps(to.as_mut_ptr(), lanes_512(row));
             }
             return out;
         }
-        for (total, row) in totals.iter_mut().zip(sums) {
+        for (total, row) in totals.iter_mut().zip(&sums) {
             *total = _mm256_add_pd(*total, _mm256_cvtps_pd(lanes_512(row)));
         }
         if t == r.k {
-            return totals.map(|t| rounded(t));
+            return rounded(&totals);
         }
     }
 }
@@ -324,7 +337,7 @@ unsafe fn dots_avx512<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
 /// Sums of the lanes of four vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn lanes_512([a, b, c, d]: [__m512; DOTS]) -> __m128 {
+unsafe fn lanes_512(&[a, b, c, d]: &[__m512; DOTS]) -> __m128 {
     let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
     let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
@@ -340,9 +353,11 @@ unsafe fn lanes_512([a, b, c, d]: [__m512; DOTS]) -> __m128 {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn rounded(total: __m256d) -> [f32; DOTS] {
-    let mut out = [0f32; DOTS];
-    _mm_storeu_ps(out.as_mut_ptr(), _mm256_cvtpd_ps(total));
+unsafe fn rounded<const R: usize>(totals: &[__m256d; R]) -> [[f32; DOTS]; R] {
+    let mut out = [[0f32; DOTS]; R];
+    for (to, total) in out.iter_mut().zip(totals) {
+        _mm_storeu_ps(to.as_mut_ptr(), _mm256_cvtpd_ps(*total));
+    }
     out
 }
 
@@ -355,20 +370,20 @@ unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
         let end = r.k.min(t + 8 * LANE_TERMS_256);
         let mut sums = [[_mm256_setzero_ps(); DOTS]; R];
         while t + 8 <= end {
-            let w: [__m256; DOTS] = std::array::from_fn(|j| _mm256_loadu_ps(r.w[j].add(t)));
+            let w = loaded!(_mm256_loadu_ps, r.w, t);
             for (i, row) in sums.iter_mut().enumerate() {
                 let v = _mm256_loadu_ps(r.a.add(i * r.a_rs + t));
-                for (s, w) in row.iter_mut().zip(w) {
-                    *s = _mm256_fmadd_ps(v, w, *s);
+                for (s, w) in row.iter_mut().zip(&w) {
+                    *s = _mm256_fmadd_ps(v, *w, *s);
                 }
             }
             t += 8;
         }
-        for (total, row) in totals.iter_mut().zip(sums) {
+        for (total, row) in totals.iter_mut().zip(&sums) {
             *total = _mm256_add_pd(*total, _mm256_cvtps_pd(lanes_256(row)));
         }
     }
-    let mut out = totals.map(|t| rounded(t));
+    let mut out = rounded(&totals);
     for (i, row) in out.iter_mut().enumerate() {
         for (o, w) in row.iter_mut().zip(r.w) {
             let rest = (t..r.k).map(|t| *r.a.add(i * r.a_rs + t) * *w.add(t));
@@ -381,7 +396,7 @@ unsafe fn dots_avx2<const R: usize>(r: Rows) -> [[f32; DOTS]; R] {
 /// Sums of the lanes of four vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn lanes_256([a, b, c, d]: [__m256; DOTS]) -> __m128 {
+unsafe fn lanes_256(&[a, b, c, d]: &[__m256; DOTS]) -> __m128 {
     let ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
     let cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
     let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
