@@ -91,7 +91,7 @@ pub struct Global {
     /// How weights are held on a CPU: f32 (decoded when loaded), stored (as the file has them, decoded as
     /// they are read, to the same bits), or auto: f32 up to 1 GB of it
     #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
-    pub weights: Held,
+    pub weights_as: Held,
     /// How a GGUF file holds the rows of q and k: permuted (as converted from Hugging Face, if the family
     /// has them so), plain (as from Mistral's own format), or model: as its architecture has them.
     /// `residuum model check` says which is right
@@ -145,7 +145,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let mut placement = Placement::new(cli.global.device, bf16);
     if cli.global.device == Place::Cpu {
-        placement.held = cli.global.weights;
+        placement.held = cli.global.weights_as;
     }
     placement.order = cli.global.gguf_order;
     let out = Console::new(cli.global.json, cli.global.quiet, placement);

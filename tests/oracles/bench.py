@@ -322,7 +322,7 @@ def llama_agrees(path, _, theirs_path):
 # `variants`: options of our command, by name, the one that is compared with the peer first.
 Task = collections.namedtuple("Task", "rows command output agrees variants", defaults=({"": []},))
 BF16 = {"bf16": ["--dtype", "bf16"], "f32": []}
-HELD = {"f32": ["--weights", "f32"], "stored": ["--weights", "stored"]}
+HELD = {"f32": ["--weights-as", "f32"], "stored": ["--weights-as", "stored"]}
 
 
 def tasks(args, folder):
