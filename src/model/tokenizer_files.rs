@@ -384,37 +384,6 @@ mod tests {
         assert!(!with(plain, Thinking::Model).unwrap().thinks_unasked());
     }
 
-    /// Ids of transformers for hard strings, beside the vocabularies in llama.cpp's source tree.
-    #[test]
-    #[ignore = "set RESIDUUM_LLAMA_CPP to llama.cpp's source tree"]
-    fn ids_of_gguf_vocabularies_equal_those_of_transformers() {
-        let root = std::env::var_os("RESIDUUM_LLAMA_CPP").expect("RESIDUUM_LLAMA_CPP is set");
-        for name in [
-            "gpt-2",
-            "llama-bpe",
-            "llama-spm",
-            "phi-3",
-            "qwen2",
-            "refact",
-            "starcoder",
-            "command-r",
-        ] {
-            let path = Path::new(&root).join(format!("models/ggml-vocab-{name}.gguf"));
-            let options = TextOptions::default();
-            let t = super::super::gguf::tokenizer(&path, &options)
-                .unwrap_or_else(|e| panic!("{name}: {e}"));
-            let beside =
-                |end: &str| std::fs::read_to_string(format!("{}.{end}", path.display())).unwrap();
-            let (texts, ids) = (beside("inp"), beside("out"));
-            let texts = texts.split("\n__ggml_vocab_test__\n");
-            for (text, want) in texts.zip(ids.lines()) {
-                let want: Vec<u32> =
-                    want.split_whitespace().map(|id| id.parse().unwrap()).collect();
-                assert_eq!(t.encode(text).unwrap(), want, "{name}: {text:?}");
-            }
-        }
-    }
-
     #[test]
     fn every_end_that_gguf_metadata_names_ends_generation() {
         let ids = |names: &[(&'static str, u32)]| -> Vec<(&'static str, Value)> {
