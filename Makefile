@@ -13,13 +13,21 @@ GGUF ?= $(CACHE)/models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
 RESIDUUM := target/release/residuum
 SAMPLE := target/sample-run
 
+# CUDA 13.0; kernels for GPUs of compute capability 8.0 (A100) and later, which compile the rest as they load.
+CUDA_WHEELS := nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
+    nvidia-cuda-runtime==13.0.88 nvidia-cuda-cccl==13.0.85 nvidia-cuda-nvrtc==13.0.88 \
+    nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35
+CUDA_COMPUTE_CAP ?= 80
+WITH_CUDA = CUDA_HOME="$(CURDIR)/.cuda/toolkit" CUDA_COMPUTE_CAP=$(CUDA_COMPUTE_CAP) \
+    PATH="$(CURDIR)/.cuda/toolkit/bin:$$PATH"
+
 # Holds cmake where the system has none that is new enough.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint calibrate bench-geometry bench-growth bench-kernels peers peers-bench setup build model clean
+.PHONY: help study test lint calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +80,10 @@ peers: build model .venv-peers/.stamp ## compare with transformers, peft, scikit
 peers-bench: build model .venv-peers/.stamp ## time capture, training and generation beside transformers, peft and llama.cpp (npm; idle machine)
 	.venv-peers/bin/python tests/oracles/bench.py --gguf "$(GGUF)" --results benches/RESULTS.md
 
+cuda: setup .cuda/.stamp ## build for NVIDIA GPUs into target/cuda, and lint that build; CUDA comes from PyPI, no GPU is needed
+	$(WITH_CUDA) $(CARGO) clippy --release --locked --features cuda --target-dir target/cuda -- -D warnings
+	$(WITH_CUDA) $(CARGO) build --release --locked --features cuda --target-dir target/cuda
+
 setup: ## fetch cmake (for HDF5) unless 3.26 or later is there
 	@new_enough() { \
 	    version=$$(cmake --version 2>/dev/null | awk 'NR == 1 { print $$3 }'); \
@@ -100,6 +112,18 @@ model: build ## fetch the default model, once
 	$(@D)/bin/python -m pip install --quiet -r $<
 	touch $@
 
+# The driver comes with a GPU; to link, a library of its names will do.
+.cuda/.stamp:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet $(CUDA_WHEELS)
+	ln -sfn "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nvidia/cu13" $(@D)/toolkit
+	cd $(@D)/toolkit/lib && for file in *.so.*; do ln -sf "$$file" "$${file%%.so.*}.so"; done
+	mkdir -p $(@D)/toolkit/lib/stubs
+	echo '#include <cuda.h>' | cc -E -I $(@D)/toolkit/include - | grep -oE '\bcu[A-Z][A-Za-z0-9_]* *\(' | \
+	    sort -u | sed 's/ *($$/(void) {}/; s/^/void /' | \
+	    cc -shared -x c -Wl,-soname,libcuda.so.1 -o $(@D)/toolkit/lib/stubs/libcuda.so -
+	touch $@
+
 clean: ## remove what was built or fetched here; runs stay
 	$(CARGO) clean
-	rm -rf .tools .venv-test .venv-peers
+	rm -rf .tools .venv-test .venv-peers .cuda

@@ -6,7 +6,7 @@ mod records;
 
 use residuum::analysis::findings::findings;
 use residuum::analysis::records::{
-    DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, Results, ShiftRow,
+    DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results, ShiftRow,
 };
 use residuum::report::render;
 use residuum::store::{
@@ -140,6 +140,12 @@ fn every_figure_is_made_and_one_that_is_no_longer_made_is_removed() {
     assert!(own.is_file());
 }
 
+type Lack = fn(&mut FindingRow);
+const NO_ESTIMATE: Lack = |f| f.estimate = f64::NAN;
+const NO_INTERVAL: Lack = |f| (f.lo, f.hi) = (f64::NAN, f64::NAN);
+const NO_P: Lack = |f| (f.p, f.p_max, f.q, f.least_p) = (f64::NAN, f64::NAN, f64::NAN, f64::NAN);
+const NO_NULL: Lack = |f| (f.null_lo, f.null_hi) = (f64::NAN, f64::NAN);
+
 #[test]
 fn every_kind_of_finding_is_made_and_said() {
     let (rows, _) = findings(&records::whole());
@@ -182,6 +188,12 @@ fn every_kind_of_finding_is_made_and_said() {
             assert_eq!(explained, f.explanation == "declining", "{quantity}: {text}");
             let acquiesces = f.verdict == "acquiescence";
             assert_eq!(text.contains("acquiescence"), acquiesces, "{quantity}: {text}");
+            for lack in [NO_ESTIMATE, NO_INTERVAL, NO_P, NO_NULL] {
+                let mut lacking = f.clone();
+                lack(&mut lacking);
+                let text = sentence(&lacking);
+                assert!(!text.contains("NaN"), "{quantity}: {text}");
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use residuum::study::files::Digests;
 use residuum::study::layout::Layout;
 use residuum::study::manifest::Study;
 use residuum::study::run::{only, run, Event};
+use residuum::study::StudyError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -413,8 +414,7 @@ fn each_changed_once(manifest: &str, cases: Vec<Case>) {
         let (ran, _) = small.go(&text, &resumed);
         assert!(ran.iter().any(|s| s == redone), "{what}: {redone} is not in {ran:?}");
         assert!(!ran.iter().any(|s| s == kept), "{what}: {kept} is in {ran:?}");
-        let study = small.study(&text);
-        clean(&small, &study, &resumed);
+        clean(&small, &text, &resumed).unwrap();
         small.go(&text, &fresh);
         assert_eq!(differing(&resumed, &fresh), Vec::<String>::new(), "{what}");
         match undo {
@@ -425,14 +425,11 @@ fn each_changed_once(manifest: &str, cases: Vec<Case>) {
 }
 
 /// Removes what stages that left the plan wrote.
-fn clean(small: &Small, study: &Study, out: &Path) {
-    use residuum::study::{clean::Left, plan::plan};
-    let (layout, digests, model) = (Layout::new(out), Digests::default(), small.model());
-    let rates = residuum::speed::Rates::TYPICAL;
-    let stages = plan(study, &model, &layout, &digests, rates).unwrap();
-    let left = Left::of(&layout, &stages).unwrap();
-    left.remove(&layout).unwrap();
-    assert!(Left::of(&layout, &stages).unwrap().is_empty());
+fn clean(small: &Small, text: &str, out: &Path) -> Result<(), StudyError> {
+    let (study, model, layout) = (small.study(text), small.model(), Layout::new(out));
+    residuum::study::run::clean(&study, &model, &layout, false)?;
+    assert!(residuum::study::run::clean(&study, &model, &layout, true)?.is_empty());
+    Ok(())
 }
 
 #[test]
@@ -464,7 +461,10 @@ fn what_is_damaged_gone_or_left_is_said_and_made_good() {
     let (_, said) = small.go(without, &out);
     assert!(said.last().unwrap().contains("behave-lent"), "{said:?}");
     assert!(out.join("activations/lent.h5").exists());
-    clean(&small, &small.study(without), &out);
+    let other = without.replacen("name = \"", "name = \"other-", 1);
+    let said = clean(&small, &other, &out).unwrap_err().to_string();
+    assert!(said.contains("other-") && out.join("activations/lent.h5").exists(), "{said}");
+    clean(&small, without, &out).unwrap();
     assert!(!out.join("activations/lent.h5").exists() && out.join("activations/base.h5").exists());
 }
 
@@ -576,9 +576,9 @@ fn a_declaration_is_made_once_and_what_the_run_changes_of_it_is_said() {
     }
     assert!(page().contains("bounds.cosine, declared 0.05, run with 0.1."));
     assert_eq!(r.declared_contrasts.len(), 3);
-    // By its date it came after the results, whatever it says of itself.
+    // The stages ran under another one, whatever it says of itself.
     let file = out.join("declaration.json");
-    small.change(&file, "\"created\": \"20", "\"created\": \"30");
+    small.change(&file, "\"bounds.cosine\": \"0.05\"", "\"bounds.cosine\": \"0.1\"");
     small.go(&changed, &out);
     assert!(results().declaration[0].late && results().findings.iter().all(|f| !f.declared));
     std::fs::write(&file, "{}").unwrap();

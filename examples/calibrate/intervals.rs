@@ -12,6 +12,8 @@ use residuum::geometry::stability::direction_stability;
 use residuum::stats::area::paired_area;
 use residuum::stats::autoregression::{persistence, Centre};
 use residuum::stats::bootstrap::bootstrap_mean;
+use residuum::stats::interval::fisher;
+use residuum::stats::rank::pearson;
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::stats::Resampling;
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -95,6 +97,15 @@ pub fn all(size: Size) -> Vec<Check> {
             let options = Resampling { draws: size.draws, level: 0.95, seed: repeat };
             let got = project(&input, &[axis.view()], options).ok()?;
             Some(got[0][0].raw.interval.contains(0.05))
+        }));
+    }
+    for (n, r) in [(5, 0.0), (5, 0.6), (12, 0.6)] {
+        out.push(coverage(&format!("correlation {r} over {n} conditions"), size, |repeat| {
+            let x = normal(n, repeat, "calibrate/predictor");
+            let noise = normal(n, repeat, "calibrate/behaviour");
+            let y: Vec<f64> =
+                x.iter().zip(&noise).map(|(x, e)| r * x + (1.0 - r * r).sqrt() * e).collect();
+            Some(fisher(pearson(&x, &y), n, 0.95).contains(r))
         }));
     }
     for (texts, reliability) in [(24, 0.7), (24, 0.8), (100, 0.8)] {

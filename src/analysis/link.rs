@@ -280,6 +280,8 @@ fn link_row(input: &LinkInput, predictor: &Predictor, cells: &str, l: &Link) -> 
         subject: predictor.subject.clone(),
         layer: predictor.layer,
         estimate: l.r,
+        lo: l.interval.lo,
+        hi: l.interval.hi,
         rho: l.rho,
         slope: l.slope,
         p: l.p,

@@ -10,7 +10,8 @@ use crate::model::tokenizer::Prompt;
 use crate::model::{Decoder, HookPoint, Hooks, Interventions, ModelError, Role, Tokens};
 use crate::ops::clock::{clock, Op};
 use crate::ops::simd::vectorised;
-use crate::ops::with_values;
+use crate::ops::{fused, with_values};
+use candle_core::{DType, Tensor};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -324,9 +325,17 @@ fn read(
         let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
         hooks.on(points, |point, x, _| {
             let _clock = clock(Op::Pooling);
+            let slots = layers.iter().enumerate().filter(|(_, l)| **l == point.layer).map(|s| s.0);
+            // Where the stream is far away, as on a GPU, only its means come here.
+            if let Some(means) = averaged(x, &pools)? {
+                for slot in slots {
+                    let each = pools.iter_mut().zip(means.outer_iter());
+                    each.for_each(|(pool, mean)| pool.means.row_mut(slot).assign(&mean));
+                }
+                return Ok(None);
+            }
             with_values(x, |x| {
-                let places = layers.iter().enumerate().filter(|(_, l)| **l == point.layer);
-                for (slot, _) in places {
+                for slot in slots {
                     let each = pools.par_iter_mut();
                     each.for_each(|pool| mean(x, d, &pool.rows, pool.means.row_mut(slot)));
                 }
@@ -363,10 +372,54 @@ fn mean(x: &[f32], d: usize, rows: &[usize], mut out: ndarray::ArrayViewMut1<f32
     }
 }
 
+/// Means `(pools, D)` of a stream `(N, D)` that the fused kernels do not serve, by one product where it is;
+/// none of one that they serve, nor where a row is not finite, which in a product would spoil every mean.
+fn averaged(x: &Tensor, pools: &[Pool]) -> candle_core::Result<Option<Array2<f32>>> {
+    if fused(x) {
+        return Ok(None);
+    }
+    let (n, d) = x.dims2()?;
+    let mut weights = vec![0f64; pools.len() * n];
+    for (weights, pool) in weights.chunks_exact_mut(n).zip(pools) {
+        pool.rows.iter().for_each(|&r| weights[r] += 1.0 / pool.rows.len() as f64);
+    }
+    let kind = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let weights = Tensor::from_vec(weights, (pools.len(), n), x.device())?.to_dtype(kind)?;
+    let means = weights.matmul(&x.to_dtype(kind)?)?.to_dtype(DType::F32)?; // (pools, D)
+    let means = means.flatten_all()?.to_vec1::<f32>()?;
+    let whole = means.iter().all(|v| v.is_finite()) && pools.iter().all(|p| !p.rows.is_empty());
+    Ok(Array2::from_shape_vec((pools.len(), d), means).ok().filter(|_| whole))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::config::Config;
+
+    #[test]
+    fn means_by_a_product_are_those_of_rows_and_none_where_one_is_not_finite() {
+        let mut values: Vec<f64> = (0..12).map(|i| f64::from(i * i) / 7.0).collect();
+        let stream = |values: &[f64]| {
+            Tensor::from_vec(values.to_vec(), (4, 3), &candle_core::Device::Cpu).unwrap()
+        };
+        let pool = |rows: &[usize]| {
+            let means = Array2::zeros((1, 3));
+            Pool { text: 0, position: 0, rows: rows.to_vec(), means }
+        };
+        let pools = [pool(&[0, 2, 3]), pool(&[1])];
+        let x = stream(&values);
+        let got = averaged(&x, &pools).unwrap().unwrap();
+        let host: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        for (pool, got) in pools.iter().zip(got.outer_iter()) {
+            let mut want = ndarray::Array1::zeros(3);
+            mean(&host, 3, &pool.rows, want.view_mut());
+            assert!((&want - &got).iter().all(|gap| gap.abs() < 1e-5), "{want} {got}");
+        }
+        assert!(averaged(&x.to_dtype(DType::F32).unwrap(), &pools).unwrap().is_none());
+        values[9] = f64::INFINITY; // of the first pool alone
+        assert!(averaged(&stream(&values), &pools).unwrap().is_none());
+        assert!(averaged(&x, &[pool(&[])]).unwrap().is_none());
+    }
 
     #[test]
     fn places_of_an_exchange_are_its_own_tokens() {

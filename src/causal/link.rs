@@ -8,9 +8,11 @@
 use super::warning::{FEWEST_CONDITIONS, WORTH_CARRYING};
 use super::{CausalError, Result, Warning};
 use crate::stats::bootstrap::grouped;
+use crate::stats::interval::fisher;
 use crate::stats::moments::{mean, squares};
 use crate::stats::rank::{pearson, spearman};
 use crate::stats::rng::stream;
+use crate::stats::Interval;
 use rand::seq::SliceRandom;
 
 /// One model state.
@@ -31,6 +33,8 @@ pub struct Point {
 pub struct Link {
     /// Pearson correlation of condition means.
     pub r: f64,
+    /// Its 95 % interval over conditions; undefined of three.
+    pub interval: Interval,
     /// Spearman correlation of the same.
     pub rho: f64,
     /// Behaviour a unit of the predictor, least squares over condition means.
@@ -109,6 +113,7 @@ pub fn link(name: &str, points: &[Point], draws: usize, seed: u64) -> Result<Lin
     let all: (Vec<f64>, Vec<f64>) = points.iter().map(|p| (p.predictor, p.behaviour)).unzip();
     Ok(Link {
         r,
+        interval: fisher(r, n, 0.95),
         rho: spearman(&x, &behaviour),
         slope: r * spread(&behaviour) / spread(&x),
         p: match r.is_nan() {

@@ -8,7 +8,7 @@ use crate::model::{resolve, Model};
 use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
 use crate::store::{frame::tidy, Frame, ResultsReader};
-use crate::study::layout::{Layout, RESULTS};
+use crate::study::layout::{Layout, DECLARATION, RESULTS};
 use crate::study::{
     clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
     marker::Why, plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage,
@@ -202,13 +202,7 @@ fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
 
 fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
     let (study, model) = load(place, console)?;
-    let (layout, digests) = (Layout::new(&place.out), Digests::default());
-    run::another(&study, &layout)?;
-    let stages = plan(&study, &model, &layout, &digests, Rates::typical(&model.decoder))?;
-    let left = Left::of(&layout, &stages)?;
-    if !dry_run {
-        left.remove(&layout)?;
-    }
+    let left = run::clean(&study, &model, &Layout::new(&place.out), dry_run)?;
     let json = json!({"stages": left.stages, "files": left.files, "removed": !dry_run});
     console.result(&json, || match left.is_empty() {
         true => "nothing is left of stages that are not in the plan".into(),
@@ -293,9 +287,8 @@ fn show(
             text += &format!("\n{}\n\n{}\n", tidy(power.meta.is), power.text());
         }
         text += &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0);
-        text + &declared(&made).map_or(String::new(), |said| {
-            format!("\n{}: {said}", layout.at(declaration::FILE).display())
-        })
+        text + &declared(&made)
+            .map_or(String::new(), |said| format!("\n{}: {said}", layout.at(DECLARATION).display()))
     })?;
     Ok(held?)
 }

@@ -10,9 +10,9 @@ use super::hooks::{HookPoint, Hooks, Site};
 use super::packed::Packed;
 use super::places::{extended, Places};
 use super::tokenizer::{Role, Tokens};
-use crate::ops::attention::{attend, Heads, KeysValues, Segment};
-use crate::ops::with_values;
-use candle_core::{DType, Device, Tensor};
+use crate::ops::attention::{attend, attend_twin, Heads, KeysValues, Segment};
+use crate::ops::{fused, with_values};
+use candle_core::{DType, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -30,8 +30,63 @@ pub struct Sampling {
 
 /// Keys and values of every row so far, one pair a layer.
 struct Cache {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<Held>,
     positions: Vec<u32>,
+}
+
+/// Keys and values of a layer `(rows, kv_heads * h)`.
+enum Held {
+    /// For the fused kernel.
+    Values(Vec<f32>, Vec<f32>),
+    /// Where the model computes by composed operations, such as on a GPU.
+    Tensors(Tensor, Tensor),
+}
+
+impl Held {
+    fn of(k: &Tensor, v: &Tensor) -> candle_core::Result<Self> {
+        if !fused(k) {
+            return Ok(Held::Tensors(k.clone(), v.clone()));
+        }
+        let mut held = Held::Values(Vec::new(), Vec::new());
+        held.extend(k, v)?;
+        Ok(held)
+    }
+
+    fn extend(&mut self, k: &Tensor, v: &Tensor) -> candle_core::Result<()> {
+        match self {
+            Held::Values(keys, values) => {
+                for (new, held) in [(k, keys), (v, values)] {
+                    with_values(new, |x| {
+                        held.extend_from_slice(x);
+                        Ok(())
+                    })?;
+                }
+            }
+            Held::Tensors(keys, values) => {
+                *keys = Tensor::cat(&[&*keys, k], 0)?;
+                *values = Tensor::cat(&[&*values, v], 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What `q (N, heads * h)` reads; the rows of `segments` are those of `own` among the keys.
+    fn attend(
+        &self,
+        q: &Tensor,
+        positions: &[u32],
+        (segments, own): (&[Segment], &[Range<usize>]),
+        heads: &Heads,
+    ) -> candle_core::Result<Tensor> {
+        match self {
+            Held::Values(k, v) => {
+                let kv = KeysValues { k, v, positions };
+                let mixed = with_values(q, |q| Ok(attend(q, kv, segments, own, heads)))?;
+                Tensor::from_vec(mixed, q.shape(), q.device())
+            }
+            Held::Tensors(k, v) => attend_twin(q, (k, v), positions, segments, own, heads),
+        }
+    }
 }
 
 /// One forward pass over new rows that also see cached ones; the stream `(N, D)`.
@@ -52,19 +107,12 @@ fn step(
     for l in 0..model.layers() {
         x = hooks.apply(HookPoint::new(Site::ResidPre, l), x, places)?;
         let (q, k, v) = model.queries_keys_values(l, &x, &rotations)?;
-        let (keys, vals) = &mut cache.layers[l];
-        for (new, held) in [(&k, &mut *keys), (&v, &mut *vals)] {
-            with_values(new, |x| {
-                held.extend_from_slice(x);
-                Ok(())
-            })?;
+        match cache.layers.get_mut(l) {
+            Some(held) => held.extend(&k, &v)?,
+            None => cache.layers.push(Held::of(&k, &v)?),
         }
-        let heads: Heads = model.heads(l);
-        let kv = KeysValues { k: keys, v: vals, positions: &cache.positions };
-        let mixed = with_values(&q, |q| Ok(attend(q, kv, segments, &own, &heads)))?;
-        let mixed = Tensor::from_vec(mixed, q.shape(), &Device::Cpu)?
-            .to_device(q.device())?
-            .to_dtype(q.dtype())?;
+        let (held, heads) = (&cache.layers[l], model.heads(l));
+        let mixed = held.attend(&q, &cache.positions, (segments, &own), &heads)?;
         x = model.after_attention(l, x, &mixed, places, hooks)?;
     }
     Ok(x)
@@ -104,8 +152,7 @@ pub fn generate(
         return Err(ModelError::TooLong { tokens, context });
     }
     model.note(packed);
-    let mut cache =
-        Cache { layers: vec![(Vec::new(), Vec::new()); model.layers()], positions: Vec::new() };
+    let mut cache = Cache { layers: Vec::new(), positions: Vec::new() };
     let x =
         step(model, &mut cache, &packed.tokens, &packed.forest.segments, &packed.places, hooks)?;
     let mut live: Vec<usize> = (0..prompts.len()).filter(|&i| !prompts[i].is_empty()).collect();

@@ -353,7 +353,7 @@ pub fn attention(
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
-/// The composed twin of [`attention`]: one masked `(N, N)` product a head.
+/// The composed twin of [`attention`].
 pub fn attention_twin(
     q: &Tensor,
     k: &Tensor,
@@ -361,33 +361,48 @@ pub fn attention_twin(
     forest: &Forest,
     heads: &Heads,
 ) -> Result<Tensor> {
-    let (n, h, g) = (q.dim(0)?, heads.head_dim, heads.group());
-    let mut mask = vec![f32::NEG_INFINITY; n * n];
-    for seg in &forest.segments {
-        for i in seg.rows.clone() {
-            let here = forest.positions[i] as usize;
-            let own = seg.rows.start..i + 1;
-            for j in seg.context.iter().cloned().chain([own]).flatten() {
-                let back = here - forest.positions[j] as usize;
+    let own: Vec<Range<usize>> = forest.segments.iter().map(|s| s.rows.clone()).collect();
+    attend_twin(q, (k, v), &forest.positions, &forest.segments, &own, heads)
+}
+
+/// The composed, differentiable twin of [`attend`]: `q (N, heads * h)` on keys and values
+/// `(M, kv_heads * h)`, a masked `(group * N, M)` product a kv head -> `(N, heads * h)`.
+pub(crate) fn attend_twin(
+    q: &Tensor,
+    (k, v): (&Tensor, &Tensor),
+    positions: &[u32],
+    segments: &[Segment],
+    own: &[Range<usize>],
+    heads: &Heads,
+) -> Result<Tensor> {
+    let (n, m, h, g) = (q.dim(0)?, k.dim(0)?, heads.head_dim, heads.group());
+    let mut mask = vec![f32::NEG_INFINITY; n * m];
+    for (seg, own) in segments.iter().zip(own) {
+        for (i, here) in seg.rows.clone().zip(own.clone()) {
+            let seen = own.start..here + 1;
+            for j in seg.context.iter().cloned().chain([seen]).flatten() {
+                let back = (positions[here] - positions[j]) as usize;
                 if heads.window.is_none_or(|w| back < w) {
-                    mask[i * n + j] = 0.0;
+                    mask[i * m + j] = 0.0;
                 }
             }
         }
     }
-    let mask = Tensor::from_vec(mask, (n, n), q.device())?.to_dtype(q.dtype())?;
-    let mut outs = Vec::with_capacity(heads.heads);
-    for head in 0..heads.heads {
-        let (qh, kvh) = (q.narrow(1, head * h, h)?, head / g * h);
-        let (kh, vh) = (k.narrow(1, kvh, h)?, v.narrow(1, kvh, h)?);
-        let mut s = (qh.contiguous()?.matmul(&kh.t()?.contiguous()?)? * heads.scale as f64)?; // (N, N)
+    let mask = Tensor::from_vec(mask, (1, n, m), q.device())?.to_dtype(q.dtype())?;
+    let mut outs = Vec::with_capacity(heads.kv_heads);
+    for kv_head in 0..heads.kv_heads {
+        let own = q.narrow(1, kv_head * g * h, g * h)?.reshape((n, g, h))?;
+        let own = own.transpose(0, 1)?.contiguous()?.reshape((g * n, h))?;
+        let (k, v) = (k.narrow(1, kv_head * h, h)?, v.narrow(1, kv_head * h, h)?); // (M, h)
+        let mut s = (own.matmul(&k.t()?.contiguous()?)? * heads.scale as f64)?; // (g N, M)
         if let Some(c) = heads.softcap {
             s = ((s / c as f64)?.tanh()? * c as f64)?;
         }
-        let s = s.broadcast_add(&mask)?.to_dtype(DType::F32)?;
-        let e = s.broadcast_sub(&s.max_keepdim(1)?.detach())?.exp()?;
-        let p = e.broadcast_div(&e.sum_keepdim(1)?)?.to_dtype(q.dtype())?;
-        outs.push(p.matmul(&vh.contiguous()?)?); // (N, h)
+        let s = s.reshape((g, n, m))?.broadcast_add(&mask)?.to_dtype(DType::F32)?;
+        let e = s.broadcast_sub(&s.max_keepdim(2)?.detach())?.exp()?;
+        let p = e.broadcast_div(&e.sum_keepdim(2)?)?.to_dtype(q.dtype())?.reshape((g * n, m))?;
+        let mixed = p.matmul(&v.contiguous()?)?.reshape((g, n, h))?;
+        outs.push(mixed.transpose(0, 1)?.contiguous()?.reshape((n, g * h))?);
     }
     Tensor::cat(&outs, 1)
 }

@@ -147,7 +147,14 @@ unsafe fn by_dots(simd: Simd, p: Product) {
     for first in (0..m).step_by(cached) {
         let end = m.min(first + cached);
         for near in (0..n).step_by(wide) {
-            for i in (first..end).step_by(high) {
+            // Rows of w that come next are asked for while these are multiplied: w is larger than the caches.
+            let (next, steps) = (near + wide, (end - first).div_ceil(high));
+            let coming = wide.min(n.saturating_sub(next));
+            for (step, i) in (first..end).step_by(high).enumerate() {
+                if steps > coming {
+                    let rows = step * coming / steps..(step + 1) * coming / steps;
+                    ask_for(rows, k, b.data.as_ptr().wrapping_add(next * b.cs), b.cs);
+                }
                 for j in (near..n.min(near + wide)).step_by(DOTS) {
                     // Past the last column it is given again and left out of the output.
                     let w = std::array::from_fn(|x| b.data.as_ptr().add((j + x).min(n - 1) * b.cs));

@@ -43,7 +43,7 @@ pub fn declared(r: &Results) -> Option<String> {
     let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
     let (by, all) = (with(" at commit ", &d.commit), all.join("; "));
     let (when, late) = match d.late {
-        true => ("", " It is younger than a finished stage of the run and so declares nothing: every finding is exploratory."),
+        true => ("", " A stage of the run had finished before it, or under another declaration, so it declares nothing: every finding is exploratory."),
         false => (", before the run", ""),
     };
     Some(format!(
@@ -122,7 +122,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
         "isolated" if f.estimate.is_nan() => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} has no item that can be seen to move{word}; {note}."),
         "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}{why}."),
-        "preferences" => format!("Of {} isolated preferences, {:.0} differ between {set} and {reference} at q <= .05{}; {note}{word}{why}.", f.n, f.estimate, could(f)),
+        "preferences" => format!("Of {} isolated preferences, {} differ between {set} and {reference} at q <= .05{}; {note}{word}{why}.", f.n, number(f.estimate, 0), could(f)),
         "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
         "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}{why}."),
         "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}{word}.", percent(f.estimate), shares(f)),
@@ -133,13 +133,14 @@ pub fn sentence(f: &FindingRow) -> String {
         "stickiness" => format!("{layer}Along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next{tail}."),
         "ablation-total" => format!("Without an edit, {set} less {reference} on {outcome}: {three} {unit}{tail}."),
         "ablation" => format!("Projecting {subject} ({form}) out of {set} and {reference} at every layer removes {three} {unit} on {outcome}{tail}{word}."),
-        "side-effects" => format!("Side effects of projecting {subject} out of {set} and {reference}, on neutral texts: {:.2} {unit} in the model damaged most ({note}){}; {} the guards.", f.estimate, band(f), f.verdict),
+        "side-effects" => format!("Side effects of projecting {subject} out of {set} and {reference}, on neutral texts: {} {unit} in the model damaged most ({note}){}; {} the guards.", number(f.estimate, 2), band(f), f.verdict),
         "dose-response" => format!("{layer}Dose response of {outcome} in {set} to {subject} ({}): {three} {unit}{tail}{word}.", f.form),
         "half-way" if f.estimate.is_nan() => format!("{} has no change that can be distinguished from zero; {note}.", followed(f)),
         "half-way" => format!("{} has half of its change at step {}; {note}.", followed(f), ends(f, 1)),
+        "lead" if f.estimate.is_nan() => format!("{} against {outcome}: which moves first is not known, since one of them has no half-way step.", followed(f)),
         "lead" => format!("{} {word} {outcome}; ratio of half-way steps {}, {note}.", followed(f), ends(f, 2)),
-        "link" => format!("{layer}Over conditions, the shift of {outcome} from base against the {} of {pair}: r = {:+.2}{tail}{word}.", f.form, f.estimate),
-        "ranking" => format!("Ranking by {}{}: {note} follow the order known of another model with rho = {:+.2}, p = {} of {}{}, n = {} {}{word}.", f.form, with(" of ", &pair), f.estimate, p(f.p), f.null, could(f), f.n, f.n_of),
+        "link" => format!("{layer}Over conditions, Pearson's r of the shift of {outcome} from base with the {} of {pair} {two}{tail}{word}.", f.form),
+        "ranking" => format!("Ranking by {}{}: {note} follow the order known of another model with rho = {}, p = {} of {}{}, n = {} {}{word}.", f.form, with(" of ", &pair), number(f.estimate, 2), p(f.p), f.null, could(f), f.n, f.n_of),
         other => format!("{layer}{other} of {set} {three} {unit}{tail}."),
     }
 }
@@ -255,15 +256,23 @@ fn interval(f: &FindingRow, digits: usize) -> String {
 
 /// The same of what has no sign.
 fn ends(f: &FindingRow, digits: usize) -> String {
-    let estimate = format!("{:.digits$}", f.estimate);
+    let estimate = number(f.estimate, digits);
     match f.lo.is_nan() || f.hi.is_nan() {
         true => estimate,
         false => format!("{estimate} [{:.digits$}, {:.digits$}]", f.lo, f.hi),
     }
 }
 
+/// A number that may not be there.
+fn number(value: f64, digits: usize) -> String {
+    match value.is_nan() {
+        true => "(no estimate)".into(),
+        false => format!("{value:.digits$}"),
+    }
+}
+
 fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    number(100.0 * share, 0) + " %"
 }
 
 /// Band and p of a share, and what it is of.
@@ -277,7 +286,7 @@ fn shares(f: &FindingRow) -> String {
 fn p(p: f64) -> String {
     match p < 0.001 {
         true => format!("{p:.1e}"),
-        false => format!("{p:.3}"),
+        false => number(p, 3),
     }
 }
 

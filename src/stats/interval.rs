@@ -140,6 +140,18 @@ pub fn two_proportion_z(first: (u64, u64), second: (u64, u64)) -> (f64, f64) {
     (z, normal_two_sided(z))
 }
 
+/// Interval of a correlation over `n` independent units, by its inverse hyperbolic tangent, which is nearly
+/// normal with variance 1 / (n - 3) (Fisher 1921).
+///
+/// Undefined below 4 units and without a correlation.
+pub fn fisher(r: f64, n: usize, level: f64) -> Interval {
+    if n < 4 || r.is_nan() {
+        return Interval::UNDEFINED;
+    }
+    let reach = normal_quantile(0.5 + level / 2.0) / (n as f64 - 3.0).sqrt();
+    Interval { lo: (r.atanh() - reach).tanh(), hi: (r.atanh() + reach).tanh() }
+}
+
 /// Value that the |cosine| of two isotropic random directions in `d` dimensions stays below
 /// with chance `level`: cos^2 is Beta(1/2, (d - 1)/2). NaN below 2 dimensions.
 pub fn isotropic_cosine(d: usize, level: f64) -> f64 {
@@ -183,6 +195,16 @@ mod tests {
         let got = newcombe((56, 70), (48, 80), 0.95);
         assert_abs_diff_eq!(got.lo, 0.0524, epsilon = 5e-5);
         assert_abs_diff_eq!(got.hi, 0.3339, epsilon = 5e-5);
+    }
+
+    #[test]
+    fn fishers_interval_is_that_of_the_textbook_and_none_of_three_units() {
+        // r = .5 of 28 units: atanh .5493, reach 1.96 / 5.
+        let got = fisher(0.5, 28, 0.95);
+        assert_abs_diff_eq!(got.lo, (0.549306f64 - 0.391993).tanh(), epsilon = 1e-6);
+        assert_abs_diff_eq!(got.hi, (0.549306f64 + 0.391993).tanh(), epsilon = 1e-6);
+        assert!(fisher(0.5, 3, 0.95).lo.is_nan() && fisher(f64::NAN, 9, 0.95).hi.is_nan());
+        assert_eq!(fisher(1.0, 9, 0.95), Interval { lo: 1.0, hi: 1.0 });
     }
 
     #[test]

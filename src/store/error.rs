@@ -45,7 +45,7 @@ pub enum StoreError {
     #[error("{path} is not an HDF5 file: give the results.h5 or the activation file of a run", path = .path.display())]
     NotHdf5 { path: PathBuf },
     /// A file that begins like HDF5 but cannot be opened.
-    #[error("{path} is truncated or damaged ({detail}): delete it and run the stage that writes it again", path = .path.display())]
+    #[error("{path} is truncated or damaged ({detail}): write it again with the command or the stage that made it", path = .path.display())]
     Damaged { path: PathBuf, detail: String },
     /// An HDF5 file that another program has locked.
     #[error("{path} is open for writing in another program: close it there and try again", path = .path.display())]
@@ -87,7 +87,7 @@ pub enum StoreError {
     #[error("{object} for {path} holds {value}, beyond the f16 range of 65504: store f32 (--store f32)", path = .path.display())]
     F16Overflow { path: PathBuf, object: String, value: f32 },
     /// Any other failure of libhdf5.
-    #[error("`{object}` in {path}: {detail}; if the file is damaged, delete it and run its stage again", path = .path.display())]
+    #[error("`{object}` in {path}: {detail}; if the file is damaged, write it again with the command or the stage that made it", path = .path.display())]
     Hdf5 { path: PathBuf, object: String, detail: String },
     /// A JSON file that does not parse.
     #[error("{path} is not a valid run record: {source}; restore it from the run folder or run again", path = .path.display())]

@@ -3,11 +3,11 @@
 //! `declaration.json` in the run folder holds the keys of the manifest, with what is assumed where it
 //! says nothing, the digest of every file that the study reads, version and commit. It is never written
 //! over. What a run then is may differ: each difference becomes a record, and nothing of it is hidden. A
-//! declaration declares nothing where a stage had finished before it.
+//! declaration declares nothing where a stage had finished before it, or under another one.
 
 use super::clean::marked;
 use super::files::Digests;
-use super::layout::{Layout, RESULTS};
+use super::layout::{Layout, DECLARATION, RESULTS};
 use super::manifest::{Declared, Study};
 use super::marker::Marker;
 use super::record;
@@ -21,8 +21,6 @@ use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// File of the declaration in a run folder.
-pub const FILE: &str = "declaration.json";
 /// Key of the primary contrasts.
 const PRIMARY: &str = "declared";
 const VERSION: &str = "version";
@@ -50,7 +48,7 @@ pub fn declare(
     layout: &Layout,
     digests: &Digests,
 ) -> Result<Results> {
-    let path = layout.at(FILE);
+    let path = layout.at(DECLARATION);
     if path.exists() {
         return Err(StudyError::Exists { path });
     }
@@ -75,7 +73,7 @@ pub fn records(
     layout: &Layout,
     digests: &Digests,
 ) -> Result<Results> {
-    let path = layout.at(FILE);
+    let path = layout.at(DECLARATION);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Results::default()),
@@ -86,9 +84,10 @@ pub fn records(
     let held: Declaration = serde_json::from_slice(&bytes).map_err(bad)?;
     let text = |key: &str| held.study.get(key).cloned().unwrap_or_default();
     let primary: Declared = serde_json::from_str(&text(PRIMARY)).map_err(bad)?;
-    // By the clock, for a declaration that was made elsewhere and put here later.
+    let sha256 = digest::of_bytes(&bytes);
+    // Of a declaration that was put here, or edited, once a stage had finished.
     let older = |stage: &String| {
-        Marker::read(layout, stage).is_some_and(|marker| marker.ended < held.created)
+        Marker::read(layout, stage).is_some_and(|m| m.declaration.as_ref() != Some(&sha256))
     };
     Ok(Results {
         declaration: vec![DeclarationRow {
@@ -96,7 +95,7 @@ pub fn records(
             created: held.created.clone(),
             version: text(VERSION),
             commit: text(COMMIT),
-            sha256: digest::of_bytes(&bytes),
+            sha256,
         }],
         declared_contrasts: contrasts(&primary),
         declared_keys: compared(&held.study, &described(study, model, digests)?),

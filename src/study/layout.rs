@@ -12,6 +12,8 @@ pub const RESULTS: &str = "results.h5";
 pub const ROWS: &str = "rows.json";
 /// Base under every dose.
 pub const DOSED: &str = "causal/dosed.json";
+/// What was declared before the run.
+pub const DECLARATION: &str = "declaration.json";
 /// CSVs beside `results.h5`.
 pub const CSV: &str = "csv/";
 /// Figures of the report.

@@ -5,10 +5,10 @@
 //! and why can be said.
 
 use super::files::{self, Digests};
-use super::layout::Layout;
+use super::layout::{Layout, DECLARATION};
 use super::stage::Stage;
 use super::{Result, StudyError};
-use crate::store::{atomic, time};
+use crate::store::{atomic, digest, time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +29,9 @@ pub struct Marker {
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 of each file that it wrote, by name below the run folder.
     pub outputs: BTreeMap<String, String>,
+    /// SHA-256 of the declaration under which it ran; none where nothing was declared then.
+    #[serde(default)]
+    pub declaration: Option<String>,
 }
 
 /// Why a stage is to be run.
@@ -114,6 +117,8 @@ impl Marker {
             peak_bytes,
             inputs: stage.inputs.digests().clone(),
             outputs,
+            // Read again, since the digests that are kept may be older than the file.
+            declaration: std::fs::read(layout.at(DECLARATION)).ok().map(|b| digest::of_bytes(&b)),
         })
     }
 

@@ -104,6 +104,20 @@ pub fn another(study: &Study, layout: &Layout) -> Result<()> {
     }
 }
 
+/// What an earlier form of a study left in its run folder, removed but in a `dry_run`.
+///
+/// # Errors
+/// As [`another`]; a stage that cannot be planned, a file that cannot be removed.
+pub fn clean(study: &Study, model: &Model, layout: &Layout, dry_run: bool) -> Result<Left> {
+    another(study, layout)?;
+    let rates = Rates::typical(&model.decoder);
+    let left = Left::of(layout, &plan(study, model, layout, &Digests::default(), rates)?)?;
+    if !dry_run {
+        left.remove(layout)?;
+    }
+    Ok(left)
+}
+
 /// Refuses a model that reads texts otherwise than the manifest says.
 fn as_written(study: &Study, model: &Model) -> Result<()> {
     let told = model.tokenizer.options();

@@ -758,6 +758,8 @@ fn order(r: &mut Results) {
             subject: subject.into(),
             layer: 2.0,
             estimate: 0.3,
+            lo: -0.9,
+            hi: 0.95,
             rho: 0.4,
             slope: 0.1,
             p: 0.4,

@@ -268,7 +268,12 @@ pub fn trajectory(r: &Results, out: &mut Vec<FindingRow>) {
         subject: h.subject.clone(),
         form: h.quantity.clone(),
         layer: h.layer,
-        note: format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi),
+        note: match h.change_lo.is_nan() || h.change_hi.is_nan() {
+            true => format!("final change {:+.3} (no interval)", h.change),
+            false => {
+                format!("final change {:+.3} [{:+.3}, {:+.3}]", h.change, h.change_lo, h.change_hi)
+            }
+        },
         ..of::<HalfWayRow>("half-way").between(set, reference).estimated(
             h.estimate,
             (h.lo, h.hi),
@@ -311,7 +316,7 @@ pub fn links(r: &Results, out: &mut Vec<FindingRow>) {
             ) + &(Some(&l.carried_by).filter(|c| !c.is_empty()))
                 .map_or(String::new(), |c| format!("; {c} carries it")),
             ..of::<LinkRow>("link")
-                .estimated(l.estimate, (f64::NAN, f64::NAN), "Pearson's r")
+                .estimated(l.estimate, (l.lo, l.hi), "Pearson's r")
                 .tested(l.p, Test { p: l.p_max, least: l.least_p })
                 .counted(l.n, "conditions")
         };

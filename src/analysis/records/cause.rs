@@ -277,7 +277,7 @@ record! {
         /// Block, NaN where the predictor has none.
         pub layer: f64,
         /// Pearson's r.
-        pub estimate: f64,
+        pub estimate: f64 from lo "Lower end over conditions, by Fisher's transformation; none of three." to hi "Upper end.",
         /// Spearman's rho.
         pub rho: f64,
         /// Behaviour a unit of the predictor.

@@ -111,7 +111,7 @@ record! {
     pub struct DeclarationRow {
         /// When it was declared, UTC.
         pub created: String,
-        /// 1 where the run folder held a finished stage or results before: then it declares nothing.
+        /// 1 where a stage had finished before it, or under another declaration: then it declares nothing.
         pub late: bool,
         /// Version that declared.
         pub version: String,
