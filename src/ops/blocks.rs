@@ -6,8 +6,6 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
 
 /// How values are stored.
 // Each is what its name in ggml says.
@@ -91,43 +89,43 @@ impl Encoding {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
             #[target_feature(enable = "avx2,f16c")]
             unsafe fn wide(encoding: Encoding, bytes: &[u8], to: &mut [f32]) {
-                decode::<true>(encoding, bytes, to);
+                decode(encoding, bytes, to);
             }
             // SAFETY: the machine has the instructions.
             return unsafe { wide(self, bytes, to) };
         }
-        decode::<false>(self, bytes, to);
+        decode(self, bytes, to);
     }
 }
 
 /// Decodes every block by a function of one. Written out, since a call through a value would not be compiled
 /// for the vectors of [`decode`]'s caller.
 macro_rules! each {
-    ($bytes:expr, $to:expr, $one:expr) => {
+    ($bytes:expr, $to:expr, $one:ident) => {
         for (b, v) in $bytes.as_chunks().0.iter().zip($to.as_chunks_mut().0) {
             $one(b, v);
         }
     };
 }
 #[inline(always)]
-fn decode<const WIDE: bool>(encoding: Encoding, bytes: &[u8], to: &mut [f32]) {
+fn decode(encoding: Encoding, bytes: &[u8], to: &mut [f32]) {
     match encoding {
         F32 => each!(bytes, to, f32_le),
         F64 => each!(bytes, to, f64_le),
         Bf16 => each!(bytes, to, bf16_le),
         F16 => halves(bytes, to),
-        Q4_0 => each!(bytes, to, q4_0::<WIDE>),
-        Q4_1 => each!(bytes, to, q4_1::<WIDE>),
-        Q5_0 => each!(bytes, to, q5_0::<WIDE>),
-        Q5_1 => each!(bytes, to, q5_1::<WIDE>),
-        Q8_0 => each!(bytes, to, q8_0::<WIDE>),
-        Q2K => each!(bytes, to, q2_k::<WIDE>),
-        Q3K => each!(bytes, to, q3_k::<WIDE>),
-        Q4K => each!(bytes, to, q4_k::<WIDE>),
-        Q5K => each!(bytes, to, q5_k::<WIDE>),
-        Q6K => each!(bytes, to, q6_k::<WIDE>),
-        Iq4Nl => each!(bytes, to, iq4_nl::<WIDE>),
-        Iq4Xs => each!(bytes, to, iq4_xs::<WIDE>),
+        Q4_0 => each!(bytes, to, q4_0),
+        Q4_1 => each!(bytes, to, q4_1),
+        Q5_0 => each!(bytes, to, q5_0),
+        Q5_1 => each!(bytes, to, q5_1),
+        Q8_0 => each!(bytes, to, q8_0),
+        Q2K => each!(bytes, to, q2_k),
+        Q3K => each!(bytes, to, q3_k),
+        Q4K => each!(bytes, to, q4_k),
+        Q5K => each!(bytes, to, q5_k),
+        Q6K => each!(bytes, to, q6_k),
+        Iq4Nl => each!(bytes, to, iq4_nl),
+        Iq4Xs => each!(bytes, to, iq4_xs),
     }
 }
 
@@ -168,36 +166,14 @@ fn half(b: &[u8], at: usize) -> f32 {
 /// Whole numbers of 32 values.
 type Whole = [i8; 32];
 
-/// 32 values: `d q - m`, d and m of either half. `WIDE` where the caller is compiled for AVX2: left to itself the
-/// compiler takes three times as long over it.
+/// 32 values: `d q - m`, d and m of either half.
 #[inline(always)]
-fn spread<const WIDE: bool>(q: &Whole, d: [f32; 2], m: [f32; 2], to: &mut [f32]) {
+fn spread(q: &Whole, d: [f32; 2], m: [f32; 2], to: &mut [f32]) {
     let halves = q.as_chunks::<16>().0.iter().zip(to.as_chunks_mut::<16>().0);
     for ((q, to), (d, m)) in halves.zip(d.into_iter().zip(m)) {
-        #[cfg(target_arch = "x86_64")]
-        if WIDE {
-            // SAFETY: the caller's promise.
-            unsafe { spread_avx2(q, d, m, to) };
-            continue;
-        }
         for (q, to) in q.iter().zip(to) {
             *to = d * f32::from(*q) - m;
         }
-    }
-}
-
-/// 16 values of [`spread`].
-///
-/// # Safety
-/// The machine must have AVX2.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn spread_avx2(q: &[i8; 16], d: f32, m: f32, to: &mut [f32; 16]) {
-    let (d, m) = (_mm256_set1_ps(d), _mm256_set1_ps(m));
-    for at in [0, 8] {
-        let q = _mm256_cvtepi8_epi32(_mm_loadl_epi64(q.as_ptr().add(at).cast()));
-        let value = _mm256_sub_ps(_mm256_mul_ps(d, _mm256_cvtepi32_ps(q)), m);
-        _mm256_storeu_ps(to.as_mut_ptr().add(at), value);
     }
 }
 
@@ -232,37 +208,37 @@ fn less(mut q: Whole, by: i8) -> Whole {
 }
 
 #[inline(always)]
-fn q4_0<const WIDE: bool>(b: &[u8; 18], to: &mut [f32; 32]) {
-    spread::<WIDE>(&less(nibbles(b, 2), 8), [half(b, 0); 2], [0.0; 2], to);
+fn q4_0(b: &[u8; 18], to: &mut [f32; 32]) {
+    spread(&less(nibbles(b, 2), 8), [half(b, 0); 2], [0.0; 2], to);
 }
 
 #[inline(always)]
-fn q4_1<const WIDE: bool>(b: &[u8; 20], to: &mut [f32; 32]) {
-    spread::<WIDE>(&nibbles(b, 4), [half(b, 0); 2], [-half(b, 2); 2], to);
+fn q4_1(b: &[u8; 20], to: &mut [f32; 32]) {
+    spread(&nibbles(b, 4), [half(b, 0); 2], [-half(b, 2); 2], to);
 }
 
 #[inline(always)]
-fn q5_0<const WIDE: bool>(b: &[u8; 22], to: &mut [f32; 32]) {
-    spread::<WIDE>(&less(fives(b, 6), 16), [half(b, 0); 2], [0.0; 2], to);
+fn q5_0(b: &[u8; 22], to: &mut [f32; 32]) {
+    spread(&less(fives(b, 6), 16), [half(b, 0); 2], [0.0; 2], to);
 }
 
 #[inline(always)]
-fn q5_1<const WIDE: bool>(b: &[u8; 24], to: &mut [f32; 32]) {
-    spread::<WIDE>(&fives(b, 8), [half(b, 0); 2], [-half(b, 2); 2], to);
+fn q5_1(b: &[u8; 24], to: &mut [f32; 32]) {
+    spread(&fives(b, 8), [half(b, 0); 2], [-half(b, 2); 2], to);
 }
 
 #[inline(always)]
-fn q8_0<const WIDE: bool>(b: &[u8; 34], to: &mut [f32; 32]) {
+fn q8_0(b: &[u8; 34], to: &mut [f32; 32]) {
     let mut q = [0; 32];
     for (q, b) in q.iter_mut().zip(&b[2..]) {
         *q = *b as i8;
     }
-    spread::<WIDE>(&q, [half(b, 0); 2], [0.0; 2], to);
+    spread(&q, [half(b, 0); 2], [0.0; 2], to);
 }
 
 /// Scales of four bits, then q of two; d and m follow.
 #[inline(always)]
-fn q2_k<const WIDE: bool>(b: &[u8; 84], to: &mut [f32; 256]) {
+fn q2_k(b: &[u8; 84], to: &mut [f32; 256]) {
     let (d, m) = (half(b, 80), half(b, 82));
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let mut q = [0; 32];
@@ -271,13 +247,13 @@ fn q2_k<const WIDE: bool>(b: &[u8; 84], to: &mut [f32; 256]) {
         }
         let scales = [b[2 * c], b[2 * c + 1]];
         let of = |by: f32, four: u8| by * f32::from(four);
-        spread::<WIDE>(&q, scales.map(|s| of(d, s & 15)), scales.map(|s| of(m, s >> 4)), to);
+        spread(&q, scales.map(|s| of(d, s & 15)), scales.map(|s| of(m, s >> 4)), to);
     }
 }
 
 /// Third bits of all q, their first two, 16 scales of six bits, d.
 #[inline(always)]
-fn q3_k<const WIDE: bool>(b: &[u8; 110], to: &mut [f32; 256]) {
+fn q3_k(b: &[u8; 110], to: &mut [f32; 256]) {
     let d = half(b, 108);
     let scale = |j: usize| {
         let low = b[96 + j % 8] >> (4 * (j / 8)) & 15;
@@ -290,7 +266,7 @@ fn q3_k<const WIDE: bool>(b: &[u8; 110], to: &mut [f32; 256]) {
             let low = b[32 + 32 * (c / 4) + i] >> (2 * (c % 4)) & 3;
             *q = (low | (b[i] >> c & 1) << 2) as i8 - 4;
         }
-        spread::<WIDE>(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
+        spread(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
     }
 }
 
@@ -306,7 +282,7 @@ fn scale_and_least(b: &[u8], c: usize) -> [f32; 2] {
 }
 
 #[inline(always)]
-fn q4_k<const WIDE: bool>(b: &[u8; 144], to: &mut [f32; 256]) {
+fn q4_k(b: &[u8; 144], to: &mut [f32; 256]) {
     let (d, m) = (half(b, 0), half(b, 2));
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let mut q = [0; 32];
@@ -314,12 +290,12 @@ fn q4_k<const WIDE: bool>(b: &[u8; 144], to: &mut [f32; 256]) {
             *q = (b[16 + 32 * (c / 2) + i] >> (4 * (c % 2)) & 15) as i8;
         }
         let [scale, least] = scale_and_least(b, c);
-        spread::<WIDE>(&q, [d * scale; 2], [m * least; 2], to);
+        spread(&q, [d * scale; 2], [m * least; 2], to);
     }
 }
 
 #[inline(always)]
-fn q5_k<const WIDE: bool>(b: &[u8; 176], to: &mut [f32; 256]) {
+fn q5_k(b: &[u8; 176], to: &mut [f32; 256]) {
     let (d, m) = (half(b, 0), half(b, 2));
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let mut q = [0; 32];
@@ -328,13 +304,13 @@ fn q5_k<const WIDE: bool>(b: &[u8; 176], to: &mut [f32; 256]) {
             *q = (low | (b[16 + i] >> c & 1) << 4) as i8;
         }
         let [scale, least] = scale_and_least(b, c);
-        spread::<WIDE>(&q, [d * scale; 2], [m * least; 2], to);
+        spread(&q, [d * scale; 2], [m * least; 2], to);
     }
 }
 
 /// First four bits of all q, their last two, 16 signed scales, d.
 #[inline(always)]
-fn q6_k<const WIDE: bool>(b: &[u8; 210], to: &mut [f32; 256]) {
+fn q6_k(b: &[u8; 210], to: &mut [f32; 256]) {
     let d = half(b, 208);
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let (half, part) = (c / 4, c % 4);
@@ -345,7 +321,7 @@ fn q6_k<const WIDE: bool>(b: &[u8; 210], to: &mut [f32; 256]) {
             *q = (low | high << 4) as i8 - 32;
         }
         let scale = |j: usize| d * f32::from(b[192 + j] as i8);
-        spread::<WIDE>(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
+        spread(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
     }
 }
 
@@ -361,19 +337,19 @@ fn iq4(mut q: Whole) -> Whole {
 }
 
 #[inline(always)]
-fn iq4_nl<const WIDE: bool>(b: &[u8; 18], to: &mut [f32; 32]) {
-    spread::<WIDE>(&iq4(nibbles(b, 2)), [half(b, 0); 2], [0.0; 2], to);
+fn iq4_nl(b: &[u8; 18], to: &mut [f32; 32]) {
+    spread(&iq4(nibbles(b, 2)), [half(b, 0); 2], [0.0; 2], to);
 }
 
 /// d, the last two bits of eight scales, their first four, the q.
 #[inline(always)]
-fn iq4_xs<const WIDE: bool>(b: &[u8; 136], to: &mut [f32; 256]) {
+fn iq4_xs(b: &[u8; 136], to: &mut [f32; 256]) {
     let (d, high) = (half(b, 0), u16::from_le_bytes([b[2], b[3]]));
     for (c, to) in to.chunks_exact_mut(32).enumerate() {
         let low = b[4 + c / 2] >> (4 * (c % 2)) & 15;
         let scale = (low | ((high >> (2 * c) & 3) as u8) << 4) as i8 - 32;
         let q = iq4(nibbles(b, 8 + 16 * c));
-        spread::<WIDE>(&q, [d * f32::from(scale); 2], [0.0; 2], to);
+        spread(&q, [d * f32::from(scale); 2], [0.0; 2], to);
     }
 }
 
@@ -410,7 +386,7 @@ pub(super) mod tests {
             assert!(bits(&got) == bits(&want), "{}", encoding.name());
             // Without the vectors of this machine.
             got.fill(f32::NAN);
-            decode::<false>(encoding, &bytes, &mut got);
+            decode(encoding, &bytes, &mut got);
             assert!(bits(&got) == bits(&want), "{}, plain", encoding.name());
         }
     }
