@@ -456,17 +456,20 @@ def report(name, run):
 
 
 def write(path, table, machine):
-    lines = ["# Speed beside PyTorch and llama.cpp", "",
-             f"{time.strftime('%Y-%m-%d')}, {machine['cpu']}, {machine['cores']} cores, SmolLM2-135M-Instruct, in f32 "
-             "unless a row says otherwise. "
-             "Written by `make peers-bench`; the rows are explained in `tests/oracles/bench.py`.", "",
+    head = f"## {machine['cpu']}, {machine['cores']} cores"
+    lines = [head, "", f"{time.strftime('%Y-%m-%d')}.", "",
              "| work | measure | tokens/s, ours / peer | value | target | met | outputs |",
              "|---|---|---|---|---|---|---|"]
     for name, what, rates, value, target, met, said in table:
         bound = "-" if target is None else target
         lines.append(f"| {name} | {what} | {rates} | {value} | {bound} | {'yes' if met else 'NO'} | {said} |")
+    # What other machines gave stays.
+    held = open(path, encoding="utf-8").read().split("\n## ")[1:] if os.path.exists(path) else []
+    others = [f"## {section.strip()}" for section in held if not f"## {section}".startswith(head + "\n")]
+    about = ("# Speed beside PyTorch and llama.cpp\n\nSmolLM2-135M-Instruct, in f32 unless a row says otherwise, by machine. "
+             "Written by `make peers-bench`; the rows are explained in `tests/oracles/bench.py`.")
     with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write("\n\n".join([about, "\n".join(lines), *others]) + "\n")
 
 
 def main():
