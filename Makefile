@@ -13,7 +13,8 @@ GGUF ?= $(CACHE)/models/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
 RESIDUUM := target/release/residuum
 SAMPLE := target/sample-run
 
-# CUDA 13.0; kernels for GPUs of compute capability 8.0 (A100) and later, which compile the rest as they load.
+# CUDA 13.0. Kernels that are used here are compiled for the GPU as they load, those linked in (of quantised and
+# sparse models) for this one: 8.0 is an A100, 9.0 an H100.
 CUDA_WHEELS := nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
     nvidia-cuda-runtime==13.0.88 nvidia-cuda-cccl==13.0.85 nvidia-cuda-nvrtc==13.0.88 \
     nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35
