@@ -265,6 +265,7 @@ record! {
     /// declining.
     #[table("causal/link")]
     #[estimator("Pearson's r of condition means, seeds averaged")]
+    #[interval("95 % over conditions, by Fisher's transformation; none of three")]
     #[null("conditions rearranged")]
     #[source("q over the predictors of a layer: Benjamini and Hochberg 1995")]
     pub struct LinkRow {
@@ -277,7 +278,7 @@ record! {
         /// Block, NaN where the predictor has none.
         pub layer: f64,
         /// Pearson's r.
-        pub estimate: f64 from lo "Lower end over conditions, by Fisher's transformation; none of three." to hi "Upper end.",
+        pub estimate: f64 from lo "Lower end." to hi "Upper end.",
         /// Spearman's rho.
         pub rho: f64,
         /// Behaviour a unit of the predictor.
