@@ -17,7 +17,7 @@ use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{declaration, files, Result, StudyError};
 use serde_json::{json, Value};
 
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// Name of the stage.
 pub const NAME: &str = "measure";
@@ -97,8 +97,7 @@ fn run(study: &Study, declaration: &Results, work: &mut Work) -> Result<()> {
     write_units(&mut w, &readings, &found)?;
     results.write(&mut w)?;
     for s in &study.states {
-        let group = format!("activations/{}/{}", s.condition, s.seed);
-        w.external_link(&group, &layout::activations(&s.id), &group)?;
+        w.activations(&layout::activations(&s.id))?;
     }
     w.finish()?;
     files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
