@@ -115,7 +115,9 @@ pub fn run(args: H5Args, out: &Console) -> Result<()> {
             let json = json!({ "a": a, "b": b, "differences": Frame::of(&rows).json() });
             out.result(&json, || match rows.is_empty() {
                 true => "no difference".into(),
-                false => Columns::from(&Frame::of(&rows.iter().map(clipped).collect::<Vec<_>>())).text(),
+                false => {
+                    Columns::from(&Frame::of(&rows.iter().map(clipped).collect::<Vec<_>>())).text()
+                }
             })?;
             if !rows.is_empty() {
                 bail!("{} and {} differ in {} places", a.display(), b.display(), rows.len());

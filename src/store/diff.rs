@@ -172,12 +172,13 @@ fn arrays(
     let compared = match (text(a, &in_a)?, text(b, &in_b)?) {
         (true, true) => {
             let apart = |x: &String, y: &String| (x != y).then_some(f64::NAN);
-            compare((a.texts(path)?, b.texts(path)?), path, apart, told)
+            compare((a.texts(path)?, b.texts(path)?), path, (apart, String::clone), told)
         }
         (false, false) => match (a.array(path), b.array(path)) {
             (Ok(in_a), Ok(in_b)) => {
                 let apart = |x: &f64, y: &f64| tolerance.apart(*x, *y);
-                compare((in_a, in_b), path, apart, told)
+                let show = |x: &f64| if x.is_nan() { "missing".into() } else { x.to_string() };
+                compare((in_a, in_b), path, (apart, show), told)
             }
             (Err(e), _) | (_, Err(e)) => {
                 vec![DiffRow { n: 1, a: e.to_string(), ..row(path, "not compared") }]
@@ -194,19 +195,21 @@ fn same_source(
     (a, in_a): (&ResultsReader, &hdf5::Dataset),
     (b, in_b): (&ResultsReader, &hdf5::Dataset),
 ) -> Result<bool> {
-    let digest = |r: &ResultsReader, d: &hdf5::Dataset| match virtuals::source(d, &r.path)? {
-        Some(s) => Ok(virtuals::recorded(&r.file, &r.path, &d.name(), &s.file)?
-            .map(|digest| (digest, s.object))),
-        None => Ok::<_, StoreError>(None),
+    let digest = |r: &ResultsReader, d: &hdf5::Dataset| -> Result<Option<(String, String)>> {
+        let Some(source) = virtuals::source(d, &r.path)? else {
+            return Ok(None);
+        };
+        let digest = virtuals::recorded(&r.file, &r.path, &d.name(), &source.file)?;
+        Ok(digest.map(|digest| (digest, source.object)))
     };
     let known = digest(a, in_a)?;
     Ok(known.is_some() && known == digest(b, in_b)?)
 }
 
-fn compare<T: ToString>(
+fn compare<T>(
     (a, b): (NamedArray<T>, NamedArray<T>),
     path: &str,
-    apart: impl Fn(&T, &T) -> Option<f64>,
+    (apart, show): (impl Fn(&T, &T) -> Option<f64>, impl Fn(&T) -> String),
     told: &mut Told,
 ) -> Vec<DiffRow> {
     if a.dims != b.dims {
@@ -244,7 +247,7 @@ fn compare<T: ToString>(
             let labels = a.dims.iter().zip(&a.coords).zip(&i);
             let labels = labels.map(|((dim, coord), &i)| format!("{dim} {}", coord.label(i)));
             cells.at = labels.collect::<Vec<_>>().join(", ");
-            (cells.largest, cells.a, cells.b) = (far, x.to_string(), y.to_string());
+            (cells.largest, cells.a, cells.b) = (far, show(x), show(y));
         }
         cells.n += 1;
     }
@@ -333,7 +336,7 @@ mod tests {
             [
                 ("g/t/name", "row 0", "u", "v"),
                 ("g/x@unit", "", "u", "v"),
-                ("g/x", "state base, layer 9", "2", "NaN"),
+                ("g/x", "state base, layer 9", "2", "missing"),
             ]
         );
     }

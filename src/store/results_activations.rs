@@ -57,7 +57,8 @@ impl ResultsWriter {
         }
         for position in held.positions(set)? {
             let of = held.dataset(set, &position)?;
-            let write = |at: &Group, path: &Path| virtuals::create(at, path, &position, (file, &of));
+            let write =
+                |at: &Group, path: &Path| virtuals::create(at, path, &position, (file, &of));
             self.step(|w| w.put(&group, &position, &dims, write))?;
         }
         Ok(())

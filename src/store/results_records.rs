@@ -91,12 +91,7 @@ impl ResultsWriter {
     }
 
     /// Writes a coordinate of one group alone; its path.
-    pub(super) fn own_coord(
-        &mut self,
-        group: &str,
-        name: &str,
-        values: &Values,
-    ) -> Result<String> {
+    pub(super) fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<String> {
         self.step(|w| {
             check_name("a coordinate", name)?;
             let target = require_group(&w.file, &w.path, group)?;
@@ -153,7 +148,9 @@ impl ResultsReader {
         let mut found = Vec::new();
         for field in meta.fields {
             let at = columns.iter().position(|(name, _)| name == field.name);
-            let at = at.filter(|_| dims.iter().any(|d| d == field.name) == meta.dims.contains(&field.name));
+            let at = at.filter(|_| {
+                dims.iter().any(|d| d == field.name) == meta.dims.contains(&field.name)
+            });
             let Some(at) = at else {
                 return Err(self.other_columns(meta.path, field.name));
             };

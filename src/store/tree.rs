@@ -1,11 +1,10 @@
 //! What a file holds, object by object: the rows behind `residuum h5 tree`.
 
 use super::datasets;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::results::COORDS;
 use super::results_reader::{Kind, ResultsReader};
 use super::scales::dimensions;
-use super::schema;
 use super::values::AttrValue;
 use super::virtuals;
 
@@ -40,14 +39,12 @@ pub fn tree(reader: &ResultsReader) -> Result<Vec<TreeRow>> {
 }
 
 fn row(reader: &ResultsReader, path: String, kind: Kind) -> Result<TreeRow> {
-    let text = |attr: &str| match schema::located(&reader.file, &path) {
-        Some(at) if at.attr(attr).is_ok() => {
-            Ok(match schema::read_attr(&at, &reader.path, &path, attr)? {
-                AttrValue::Text(text) => text,
-                _ => String::new(),
-            })
+    let text = |attr: &str| -> Result<String> {
+        match reader.attr(&path, attr) {
+            Ok(AttrValue::Text(text)) => Ok(text),
+            Ok(_) | Err(StoreError::NoObject { .. }) => Ok(String::new()),
+            Err(e) => Err(e),
         }
-        _ => Ok(String::new()),
     };
     let record = kind == Kind::Group && reader.attr(&path, "columns").is_ok();
     let named = match kind {

@@ -96,7 +96,8 @@ fn checked(reader: &ResultsReader, path: &str) -> Result<Vec<String>> {
         };
         let labels = datasets::read_values(&scale, &reader.path)?;
         if labels.len() != n {
-            found.push(format!("its dimension `{dim}` has {n} entries and {} labels", labels.len()));
+            found
+                .push(format!("its dimension `{dim}` has {n} entries and {} labels", labels.len()));
         }
         if let Some(twice) = twice(&labels) {
             found.push(format!("two labels of its dimension `{dim}` are `{twice}`"));

@@ -121,7 +121,13 @@ pub(crate) fn behind(
         let found = digest::of_file(&at)?;
         let expected = recorded(results, path, &object, &file)?.unwrap_or_default();
         if found != expected {
-            return Err(StoreError::OtherSource { path: path.into(), object, file, found, expected });
+            return Err(StoreError::OtherSource {
+                path: path.into(),
+                object,
+                file,
+                found,
+                expected,
+            });
         }
         if let Ok(mut known) = checked.lock() {
             known.insert(at.clone());
