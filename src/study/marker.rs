@@ -29,6 +29,9 @@ pub struct Marker {
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 of each file that it wrote, by name below the run folder.
     pub outputs: BTreeMap<String, String>,
+    /// Digest of each file of another stage that the outputs quote.
+    #[serde(default)]
+    pub quoted: BTreeMap<String, String>,
 }
 
 /// Why a stage is to be run.
@@ -71,6 +74,12 @@ impl Marker {
         if marker.key != stage.key {
             return Ok(Err(Why::Inputs(stage.inputs.changed(&marker.inputs))));
         }
+        for (name, then) in &marker.quoted {
+            let path = layout.at(name);
+            if !path.is_file() || digests.of(&path)? != *then {
+                return Ok(Err(Why::Inputs(vec![name.clone()])));
+            }
+        }
         for (name, then) in &marker.outputs {
             let path = layout.at(name);
             if !path.is_file() {
@@ -107,6 +116,9 @@ impl Marker {
                 outputs.insert(file, digest);
             }
         }
+        let quoted = stage.quoted.iter();
+        let quoted = quoted.map(|name| Ok((name.clone(), digests.of(&layout.at(name))?)));
+        let quoted = quoted.collect::<Result<_>>()?;
         Ok(Marker {
             key: stage.key.clone(),
             ended: time::utc_now(),
@@ -114,6 +126,7 @@ impl Marker {
             peak_bytes,
             inputs: stage.inputs.digests().clone(),
             outputs,
+            quoted,
         })
     }
 

@@ -76,7 +76,8 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     }
     let outputs = [RESULTS, CSV, ROWS].map(String::from).to_vec();
     let run = move |work: &mut Work| run(study, &declaration, work);
-    Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
+    let quoted = study.states.iter().map(|s| layout::activations(&s.id)).collect();
+    Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run).quoting(quoted))
 }
 
 fn run(study: &Study, declaration: &Results, work: &mut Work) -> Result<()> {
