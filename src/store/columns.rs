@@ -1,5 +1,7 @@
 //! Anything of a file as columns: the rows of a record, the cells of an array, an attribute.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::error::{Result, StoreError};
@@ -8,6 +10,9 @@ use super::results::ROW;
 use super::results_reader::{Kind, NamedArray, ResultsReader};
 use super::values::{AttrValue, Values};
 use super::{csv, datasets};
+
+/// Labels that an error lists at most.
+const SOME: usize = 30;
 
 /// Named columns of equal length.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,8 +84,10 @@ impl Columns {
         };
         let kept: Vec<usize> = (0..column.len()).filter(|&i| column.label(i) == label).collect();
         if kept.is_empty() {
-            let all = super::values::distinct((0..column.len()).map(|i| column.label(i)));
-            let some = all.iter().take(30).cloned().collect::<Vec<_>>().join(", ");
+            let mut seen = HashSet::new();
+            let all = (0..column.len()).map(|i| column.label(i));
+            let some: Vec<_> = all.filter(|l| seen.insert(l.clone())).take(SOME).collect();
+            let some = some.join(", ");
             return Err(format!("no row has {name}={label}; there are {some}"));
         }
         let at = |(name, values): (String, Values)| (name, values.at(kept.iter().copied()));

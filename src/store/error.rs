@@ -93,8 +93,8 @@ pub enum StoreError {
     #[error("`{object}` of {path} is in {file}, which is not in the folder of that file: copy it there with its folder, or run again", path = .path.display())]
     NoSource { path: PathBuf, object: String, file: String },
     /// Activations whose file is not the one that was there.
-    #[error("`{object}` of {path} is in {file}, which is another file now (SHA-256 {found}, then {}): bring back that file, or run the stage `measure` again", known(.expected), path = .path.display())]
-    OtherSource { path: PathBuf, object: String, file: String, found: String, expected: String },
+    #[error("`{object}` of {path} is in {file}, which is another file than when that was written ({digests}): bring back that file, or run again", path = .path.display())]
+    OtherSource { path: PathBuf, object: String, file: String, digests: String },
     /// Any other failure of libhdf5.
     #[error("`{object}` in {path}: {detail}; if the file is damaged, delete it and run its stage again", path = .path.display())]
     Hdf5 { path: PathBuf, object: String, detail: String },
@@ -134,14 +134,6 @@ pub(crate) fn listed(names: &[String]) -> String {
         "nothing".into()
     } else {
         names.join(", ")
-    }
-}
-
-/// A digest that may not be recorded.
-fn known(digest: &str) -> &str {
-    match digest {
-        "" => "not recorded",
-        known => known,
     }
 }
 

@@ -119,15 +119,11 @@ pub(crate) fn behind(
     let known = checked.lock().map(|known| known.contains(&at)).unwrap_or(false);
     if !known {
         let found = digest::of_file(&at)?;
-        let expected = recorded(results, path, &object, &file)?.unwrap_or_default();
+        let expected = recorded(results, path, &object, &file)?;
+        let expected = expected.unwrap_or_else(|| "not recorded".into());
         if found != expected {
-            return Err(StoreError::OtherSource {
-                path: path.into(),
-                object,
-                file,
-                found,
-                expected,
-            });
+            let digests = format!("SHA-256 {found}, then {expected}");
+            return Err(StoreError::OtherSource { path: path.into(), object, file, digests });
         }
         if let Ok(mut known) = checked.lock() {
             known.insert(at.clone());
