@@ -133,7 +133,8 @@ impl ResultsReader {
 
     /// Names of a record's fields in order.
     pub(super) fn fields(&self, record: &str) -> Result<Vec<String>> {
-        match schema::read_attr(&self.group(record)?, &self.path, record, "columns")? {
+        let group = self.group(record)?;
+        match schema::read_attr(&group, &self.path, record, "columns")? {
             AttrValue::Texts(columns) => Ok(columns),
             other => {
                 let (at, found) = (format!("{record}@columns"), format!("{other:?}"));

@@ -2,7 +2,7 @@
 
 use super::datasets;
 use super::error::Result;
-use super::frame::{tidy, Frame, Meta};
+use super::frame::{Frame, Meta};
 use super::results_reader::{Kind, ResultsReader};
 use super::scales::dimensions;
 use super::values::{AttrValue, Values};
