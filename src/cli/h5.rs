@@ -35,7 +35,7 @@ enum H5Command {
         /// File, or run folder
         file: PathBuf,
         /// List only what is at or below this path
-        #[arg(default_value = "")]
+        #[arg(default_value = "", hide_default_value = true)]
         path: String,
     },
     /// Print the rows of a record, the cells of an array or an attribute as text, or CSV, or --json.
