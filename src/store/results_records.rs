@@ -17,6 +17,9 @@ use hdf5::Group;
 use ndarray::ArrayD;
 use std::path::Path;
 
+/// Columns by name, in order.
+type Named = Vec<(String, Values)>;
+
 impl ResultsWriter {
     /// Writes the rows of a record, see [`super::frame`]; nothing without rows.
     ///
@@ -172,7 +175,7 @@ impl ResultsReader {
     }
 
     /// The dimensions of a record, none for a table, and its columns.
-    fn with_dimensions(&self, record: &str) -> Result<(Vec<String>, Vec<(String, Values)>)> {
+    fn with_dimensions(&self, record: &str) -> Result<(Vec<String>, Named)> {
         let mut coords: Option<Vec<(String, Values)>> = None;
         let mut columns = Vec::new();
         for name in self.fields(record)? {
