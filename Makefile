@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test lint wheel calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,8 @@ test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read 
 	rm -rf $(SAMPLE)
 	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)
 	.venv-test/bin/python tests/python/test_h5_reads.py $(SAMPLE)
+	.venv-test/bin/python tests/python/test_reader.py $(SAMPLE)
+	.venv-test/bin/python tests/python/test_recipes.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_run_folder.py target/tmp/study
 	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
 	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
@@ -56,6 +58,16 @@ test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+wheel: setup .venv-wheel/.stamp ## build the Python wheel (program and reader) into target/wheels, and try it in an empty venv
+	rm -rf target/wheels $(SAMPLE)
+	.venv-wheel/bin/maturin build --release --locked --out target/wheels
+	$(CARGO) run --release --locked --quiet --example write_sample_run -- $(SAMPLE)
+	$(PYTHON) -m venv --clear .venv-wheel-empty
+	.venv-wheel-empty/bin/python -m pip install --quiet target/wheels/residuum-*.whl
+	.venv-wheel-empty/bin/python tests/python/test_wheel.py $(SAMPLE)
+	rm -rf .venv-wheel-empty
+	@ls -l target/wheels
 
 calibrate: setup ## plant known answers and hold every statistic to them (minutes)
 	$(CARGO) run --release --locked --quiet --example calibrate
@@ -107,7 +119,8 @@ model: build ## fetch the default model, once
 
 .venv-test/.stamp: tests/python/requirements.txt
 .venv-peers/.stamp: tests/oracles/requirements.txt
-.venv-test/.stamp .venv-peers/.stamp:
+.venv-wheel/.stamp: tests/python/requirements-wheel.txt
+.venv-test/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: set PYTHON" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet -r $<
@@ -127,4 +140,4 @@ model: build ## fetch the default model, once
 
 clean: ## remove what was built or fetched here; runs stay
 	$(CARGO) clean
-	rm -rf .tools .venv-test .venv-peers .cuda
+	rm -rf .tools .venv-test .venv-peers .venv-wheel .venv-wheel-empty .cuda

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         precision: Precision::F16,
     };
     let file = "activations/conscious-s1.h5";
-    let mut writer = ActivationWriter::create(&folder.join(file), &attrs, spec.clone())?;
+    let mut writer = ActivationWriter::create(&folder.join(file), &attrs, spec)?;
     for i in 0..100usize {
         let value = Array2::from_shape_fn((3, HIDDEN), |(l, h)| (i + 10 * l + h) as f32);
         let label = ["positive", "négative"][i % 2];
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dims = ["state", "concept", "estimator", "layer", "hidden"];
     w.array("directions/vectors", "unit", &dims, unit.view())?;
     results().write(&mut w)?;
-    w.external_link(&spec.group(), file, &spec.group())?;
+    w.activations(file)?;
     w.finish()?;
 
     exports(folder, &attrs)?;

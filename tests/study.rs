@@ -6,8 +6,9 @@ mod common;
 
 use common::default_model;
 use common::small::{Small, MANIFEST as SMALL};
-use residuum::analysis::records::Results;
+use residuum::analysis::records::{self, Results};
 use residuum::materials::UsedRows;
+use residuum::store::validate::faults;
 use residuum::store::{ActivationReader, Manifest, ResultsReader};
 use residuum::study::declaration;
 use residuum::study::files::Digests;
@@ -456,6 +457,12 @@ fn what_is_damaged_gone_or_left_is_said_and_made_good() {
         assert!(told.contains(part), "{part} is not in {told}");
     }
     assert_eq!(differing(&out, &fresh), Vec::<String>::new());
+    // Results hold the digests of the activations that they show, whose times are those of their writing.
+    std::fs::remove_file(out.join("activations/keeper-s1.h5")).unwrap();
+    let (ran, said) = small.go(SMALL, &out);
+    assert_eq!(ran, ["capture-keeper-s1", "measure"], "{said:?}");
+    let results = ResultsReader::open(&out.join("results.h5")).unwrap();
+    assert_eq!(faults(&results, &records::all(), records::frame).unwrap().0, []);
     // A condition that is gone leaves its files, which are listed until they are removed.
     let (without, _) = SMALL.split_once("[[condition]]\nname = \"lent\"").unwrap();
     let (_, said) = small.go(without, &out);

@@ -17,6 +17,7 @@ mod edit;
 mod extract;
 mod finetune;
 mod geometry;
+mod h5;
 mod kept;
 pub mod layers;
 mod link;
@@ -123,6 +124,7 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
+    H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
     ///
@@ -207,6 +209,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),

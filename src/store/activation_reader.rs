@@ -140,7 +140,7 @@ impl ActivationReader {
         }
     }
 
-    fn dataset(&self, set: &str, name: &str) -> Result<Dataset> {
+    pub(super) fn dataset(&self, set: &str, name: &str) -> Result<Dataset> {
         match self.set(set)?.dataset(name) {
             Ok(dataset) => Ok(dataset),
             Err(_) => {
@@ -185,7 +185,7 @@ fn cells<T: Cell>(dataset: &Dataset, path: &Path, expected: &'static str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{ActivationWriter, ResultsReader, ResultsWriter, Sample};
+    use crate::store::{ActivationWriter, Sample};
     use ndarray::Array2;
     use proptest::prelude::*;
 
@@ -282,28 +282,6 @@ mod tests {
         for (error, present) in told {
             assert!(error.to_string().contains(present), "{error}");
         }
-    }
-
-    #[test]
-    fn results_reach_activations_through_a_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let spec = spec(Precision::F32);
-        let file = "activations/conscious-3.h5";
-        let mut w =
-            ActivationWriter::create(&dir.path().join(file), &attrs(), spec.clone()).unwrap();
-        w.append(sample("persona", 2)).unwrap();
-        w.finish().unwrap();
-        let path = dir.path().join("results.h5");
-        let mut w = ResultsWriter::create(&path, &attrs()).unwrap();
-        w.external_link(&spec.group(), file, &spec.group()).unwrap();
-        w.finish().unwrap();
-        let r = ResultsReader::open(&path).unwrap();
-        let name = format!("{}/persona/response-mean", spec.group());
-        let array = r.array(&name).unwrap();
-        assert_eq!(array.dims, ["sample", "layer", "hidden"]);
-        assert_eq!(array.coords[1], vec![2usize, 5, 9].into());
-        assert_eq!(array.data[[0, 1, 3]], f64::from(213.0f32 * 0.25));
-        assert!(r.list().unwrap().is_empty());
     }
 
     proptest! {

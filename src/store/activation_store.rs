@@ -21,7 +21,7 @@ use super::results::COORDS;
 use super::sample::{ActivationSpec, Precision, Sample};
 use super::scales::Scales;
 use super::schema::{self, object, require_group, RootAttrs};
-use super::values::{self, AttrValue, Values};
+use super::values::{self, Values};
 
 /// Deflate level: activations hardly compress, and the cores have other work.
 const DEFLATE: u8 = 1;
@@ -32,7 +32,7 @@ const CHUNK_SAMPLES: usize = 64;
 /// Rows in a chunk of a column.
 const COLUMN_CHUNK: usize = 1024;
 /// Name of the sample axis.
-const SAMPLE: &str = "sample";
+pub(crate) const SAMPLE: &str = "sample";
 /// Columns beside the positions.
 pub(crate) const COLUMNS: [&str; 4] = ["prompt_id", "label", "role", "n_tokens"];
 
@@ -76,18 +76,7 @@ impl Store {
             Scales::write(&coords, path, name, &labels)?;
         }
         let state = require_group(&file, path, &spec.group())?;
-        let number = |v: u64| AttrValue::Int(i64::try_from(v).unwrap_or(i64::MAX));
-        let precision = match spec.precision {
-            Precision::F32 => "f32",
-            Precision::F16 => "f16",
-        };
-        let mut labels = vec![
-            ("condition", AttrValue::from(spec.condition.as_str())),
-            ("seed", number(spec.seed)),
-            ("precision", AttrValue::from(precision)),
-        ];
-        labels.extend(spec.step.map(|step| ("step", number(step))));
-        for (name, value) in labels {
+        for (name, value) in spec.attributes() {
             schema::write_attr(&state, path, &spec.group(), name, &value)?;
         }
         schema::write_attr(&file, path, "/", "state", &spec.group().into())?;

@@ -16,13 +16,18 @@ use super::values::Values;
 /// `Unwritable`, `DiskFull` or `Io`.
 pub fn pending(target: &Path, columns: &[(&str, Values)]) -> Result<Pending, StoreError> {
     let pending = Pending::new(target)?;
-    write(pending.path(), columns).map_err(|e| from_io(target, e))?;
+    let file = File::create(pending.path());
+    file.and_then(|f| write(f, columns)).map_err(|e| from_io(target, e))?;
     Ok(pending)
 }
 
-fn write(path: &Path, columns: &[(&str, Values)]) -> std::io::Result<()> {
-    let mut writer = ::csv::Writer::from_writer(File::create(path)?);
-    writer.write_record(columns.iter().map(|(name, _)| *name))?;
+/// Columns of equal length, with their names in the first line.
+pub(super) fn write<S: AsRef<str>>(
+    to: impl std::io::Write,
+    columns: &[(S, Values)],
+) -> std::io::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(to);
+    writer.write_record(columns.iter().map(|(name, _)| name.as_ref()))?;
     for i in 0..columns.first().map_or(0, |(_, values)| values.len()) {
         writer.write_record(columns.iter().map(|(_, values)| values.label(i)))?;
     }
@@ -38,7 +43,8 @@ mod tests {
     fn a_full_disk_is_reported() {
         let full = Path::new("/dev/full");
         if full.exists() {
-            let error = write(full, &[("a", vec![1i64].into())]).unwrap_err();
+            let file = File::create(full).unwrap();
+            let error = write(file, &[("a", vec![1i64].into())]).unwrap_err();
             assert!(matches!(from_io(full, error), StoreError::DiskFull { .. }));
         }
     }

@@ -59,6 +59,9 @@ pub enum StoreError {
     /// An object that the file lacks.
     #[error("{path} has no `{object}`; it has: {present}", path = .path.display())]
     NoObject { path: PathBuf, object: String, present: String },
+    /// A group that is no record.
+    #[error("`{object}` in {path} is a group, not rows; it has: {present}", path = .path.display())]
+    NoRows { path: PathBuf, object: String, present: String },
     /// An object that is there but is of another kind than asked for.
     #[error("`{object}` in {path} is {found}, not {expected}: read it with the method for its kind", path = .path.display())]
     WrongKind { path: PathBuf, object: String, expected: &'static str, found: String },
@@ -86,6 +89,12 @@ pub enum StoreError {
     /// A value beyond the range of f16.
     #[error("{object} for {path} holds {value}, beyond the f16 range of 65504: store f32 (--store f32)", path = .path.display())]
     F16Overflow { path: PathBuf, object: String, value: f32 },
+    /// Activations whose file is not there.
+    #[error("`{object}` of {path} is in {file}, which is not in the folder of that file: copy it there with its folder, or run again", path = .path.display())]
+    NoSource { path: PathBuf, object: String, file: String },
+    /// Activations whose file is not the one that was there.
+    #[error("`{object}` of {path} is in {file}, which is another file than when that was written ({digests}): bring back that file, or run again", path = .path.display())]
+    OtherSource { path: PathBuf, object: String, file: String, digests: String },
     /// Any other failure of libhdf5.
     #[error("`{object}` in {path}: {detail}; if the file is damaged, write it again with the command or the stage that made it", path = .path.display())]
     Hdf5 { path: PathBuf, object: String, detail: String },

@@ -355,17 +355,7 @@ impl Frame {
 
     /// One object a row; a number that does not exist is null.
     pub fn json(&self) -> Value {
-        let value = |values: &Values, i: usize| match values {
-            Values::Text(v) => Value::from(v[i].as_str()),
-            Values::Int(v) => Value::from(v[i]),
-            Values::Real(v) => Value::from(v[i]),
-        };
-        let object = |i: usize| -> Value {
-            let entries = self.columns.iter();
-            let entries = entries.map(|(name, values)| (name.to_string(), value(values, i)));
-            Value::Object(entries.collect::<Map<_, _>>())
-        };
-        (0..self.len()).map(object).collect()
+        json(&self.columns)
     }
 
     /// Writes the rows as CSV, whole or not at all.
@@ -420,8 +410,23 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
     (values.at(first.into_iter()), place)
 }
 
+/// Named columns as one object a row; a number that does not exist is null.
+pub(super) fn json<S: AsRef<str>>(columns: &[(S, Values)]) -> Value {
+    let value = |values: &Values, i: usize| match values {
+        Values::Text(v) => Value::from(v[i].as_str()),
+        Values::Int(v) => Value::from(v[i]),
+        Values::Real(v) => Value::from(v[i]),
+    };
+    let object = |i: usize| -> Value {
+        let entries = columns.iter();
+        let entries = entries.map(|(name, values)| (name.as_ref().to_owned(), value(values, i)));
+        Value::Object(entries.collect::<Map<_, _>>())
+    };
+    (0..columns.first().map_or(0, |(_, v)| v.len())).map(object).collect()
+}
+
 /// Columns with titles, each as wide as its widest cell.
-fn aligned(columns: &[(String, bool, Vec<String>)]) -> String {
+pub(super) fn aligned(columns: &[(String, bool, Vec<String>)]) -> String {
     let wide = |s: &String| s.chars().count();
     let widest = |(title, _, cells): &(String, bool, Vec<String>)| {
         cells.iter().chain([title]).map(wide).max().unwrap_or(0)

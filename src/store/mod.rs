@@ -7,15 +7,17 @@
 //! xarray see named dimensions without a reader of ours.
 //!
 //! `results.h5` (see [`results`]) stays small; the activations of one model state
-//! have a file of their own (see [`activations`]) that `results.h5` reaches by an
-//! external link.
+//! have a file of their own (see [`activations`]) whose arrays `results.h5` shows as
+//! virtual ones.
 
 pub mod activation_reader;
 mod activation_store;
 pub mod activations;
 pub mod atomic;
+mod columns;
 pub mod csv;
 mod datasets;
+pub mod diff;
 pub mod digest;
 pub mod error;
 pub mod frame;
@@ -25,6 +27,7 @@ pub mod manifest;
 pub mod names;
 mod new_file;
 pub mod results;
+mod results_activations;
 pub mod results_reader;
 mod results_records;
 pub mod room;
@@ -33,16 +36,20 @@ mod scales;
 pub mod schema;
 pub mod text;
 pub mod time;
+pub mod tree;
+pub mod validate;
 pub mod values;
+mod virtuals;
 
 pub use activation_reader::{ActivationReader, SampleColumns};
 pub use activations::ActivationWriter;
+pub use columns::Columns;
 pub use error::StoreError;
 pub use frame::{Cell, Field, Frame, Meta, Record};
 pub use journal::Journal;
 pub use manifest::Manifest;
 pub use results::ResultsWriter;
-pub use results_reader::{NamedArray, ResultsReader};
+pub use results_reader::{Kind, NamedArray, Object, ResultsReader};
 pub use sample::{ActivationSpec, Precision, Sample};
 pub use schema::RootAttrs;
 pub use values::{AttrValue, Number, Values};

@@ -1,8 +1,8 @@
-//! Writing `results.h5`: named arrays, tables and links.
+//! Writing `results.h5`: named arrays, tables and attributes.
 //!
 //! The writer knows nothing of what it stores. A caller first gives coordinates, then
 //! arrays whose dimensions name them, tables of columns of equal length, attributes,
-//! and external links to the activation files. A dimension `x_a` or `x_b` without a
+//! and the activation files (see `results_activations`). A dimension `x_a` or `x_b` without a
 //! coordinate of its own takes that of `x`, so that an array over pairs of concepts
 //! has two dimensions with two names, as xarray needs.
 //!
@@ -18,7 +18,7 @@ use ndarray::ArrayViewD;
 use super::atomic::Pending;
 use super::csv;
 use super::datasets;
-use super::error::{from_hdf5, Result, StoreError};
+use super::error::{Result, StoreError};
 use super::new_file::NewFile;
 use super::scales::Scales;
 use super::schema::{self, check_name, object, require_group, RootAttrs};
@@ -28,7 +28,7 @@ use super::values::{AttrValue, Number, Values};
 pub(crate) const COORDS: &str = "coords";
 
 /// Coordinate of a table's rows.
-const ROW: &str = "row";
+pub(super) const ROW: &str = "row";
 
 /// Each dimension of an array and the path of its coordinate.
 pub(super) type Attached<'d> = Vec<(&'d str, String)>;
@@ -151,24 +151,6 @@ impl ResultsWriter {
         })
     }
 
-    /// Makes `link` (such as `/activations/base/0`) stand for `target` in the file
-    /// `file`, a path relative to the folder of this file.
-    ///
-    /// # Errors
-    /// `NameTaken`, `BadName` or `Hdf5`.
-    pub fn external_link(&mut self, link: &str, file: &str, target: &str) -> Result<()> {
-        self.step(|w| {
-            let (group, name) = link.rsplit_once('/').unwrap_or(("", link));
-            check_name("a link", name)?;
-            let group = require_group(&w.file, &w.path, group)?;
-            if group.link_exists(name) {
-                return Err(w.taken(object(&group, name)));
-            }
-            let made = group.link_external(file, target, name);
-            made.map_err(|e| from_hdf5(&w.path, &object(&group, name), &e))
-        })
-    }
-
     /// Gives the array, table or group `name` an attribute; `/` is the root.
     ///
     /// # Errors
@@ -207,7 +189,7 @@ impl ResultsWriter {
     }
 
     /// One write; after one that libhdf5 failed at, every other is refused.
-    pub(super) fn step(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    pub(super) fn step<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.broken {
             return Err(StoreError::WriterStopped { path: self.path.clone() });
         }

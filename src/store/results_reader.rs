@@ -1,9 +1,9 @@
 //! Reading `results.h5` back: arrays with their dimensions, tables, attributes.
 //!
 //! Names are paths such as `geometry/cosine`, with or without a leading `/`. Numbers
-//! are returned as f64 whatever width they are stored in. A path that runs through an
-//! external link is followed, so the activations of a run are within reach as long as
-//! their files lie beside `results.h5`. An unknown name is answered with what there is.
+//! are returned as f64 whatever width they are stored in. Activations are read
+//! from their own file beside `results.h5`, and refused where that is missing or another
+//! (see [`super::virtuals`]). An unknown name is answered with what there is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use super::results::COORDS;
 use super::scales::dimensions;
 use super::schema::{self, RootAttrs};
 use super::values::{AttrValue, Values};
+use super::virtuals::{self, Checked};
 
 /// An array with its dimensions.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,12 +30,35 @@ pub struct NamedArray<T> {
     pub data: ArrayD<T>,
 }
 
+/// What an object of a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It holds others.
+    Group,
+    /// The labels of a dimension.
+    Coordinate,
+    /// Numbers or texts; a column of a table is one too.
+    Array,
+    /// A way into another file, as versions before 0.3 wrote for activations.
+    Link,
+}
+
+/// One object of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Path from the root, without a leading `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
 /// An open results file.
 #[derive(Debug)]
 pub struct ResultsReader {
     pub(super) file: File,
     pub(super) path: PathBuf,
     attrs: RootAttrs,
+    checked: Checked,
 }
 
 impl ResultsReader {
@@ -44,7 +68,7 @@ impl ResultsReader {
     /// As [`schema::open`].
     pub fn open(path: &Path) -> Result<Self> {
         let (file, attrs) = schema::open(path)?;
-        Ok(Self { file, path: path.to_path_buf(), attrs })
+        Ok(Self { file, path: path.to_path_buf(), attrs, checked: Checked::default() })
     }
 
     /// The root attributes.
@@ -76,10 +100,11 @@ impl ResultsReader {
     /// An array of numbers.
     ///
     /// # Errors
-    /// `NoObject`, `WrongKind` or `Hdf5`.
+    /// `NoObject`, `WrongKind` or `Hdf5`; `NoSource` and `OtherSource` for activations.
     pub fn array(&self, name: &str) -> Result<NamedArray<f64>> {
         let dataset = self.dataset(name)?;
-        let data = datasets::read_numbers(&dataset, &self.path)?;
+        let behind = self.behind(&dataset)?;
+        let data = datasets::read_numbers(behind.as_ref().unwrap_or(&dataset), &self.path)?;
         self.named(name, &dataset, data)
     }
 
@@ -99,19 +124,23 @@ impl ResultsReader {
     /// `NoObject`, `WrongKind` or `Hdf5`.
     pub fn table(&self, name: &str) -> Result<Vec<(String, Values)>> {
         let name = name.trim_matches('/');
-        let group = self.group(name)?;
-        let columns = match schema::read_attr(&group, &self.path, name, "columns")? {
-            AttrValue::Texts(columns) => columns,
-            other => {
-                let (at, found) = (format!("{name}@columns"), format!("{other:?}"));
-                return Err(StoreError::wrong_kind(&self.path, at, "a list of texts", found));
-            }
-        };
         let read = |column: String| {
             let dataset = self.dataset(&format!("{name}/{column}"))?;
             Ok((column, datasets::read_values(&dataset, &self.path)?))
         };
-        columns.into_iter().map(read).collect()
+        self.fields(name)?.into_iter().map(read).collect()
+    }
+
+    /// Names of a record's fields in order.
+    pub(super) fn fields(&self, record: &str) -> Result<Vec<String>> {
+        let group = self.group(record)?;
+        match schema::read_attr(&group, &self.path, record, "columns")? {
+            AttrValue::Texts(columns) => Ok(columns),
+            other => {
+                let (at, found) = (format!("{record}@columns"), format!("{other:?}"));
+                Err(StoreError::wrong_kind(&self.path, at, "a list of texts", found))
+            }
+        }
     }
 
     /// An attribute of an array, a table or a group; `/` is the root.
@@ -125,37 +154,44 @@ impl ResultsReader {
         schema::read_attr(&at, &self.path, object, attr)
     }
 
-    /// Paths of all arrays and table columns, sorted; coordinates and what lies behind
-    /// external links are left out.
+    /// All that the file holds, groups before what is in them, by name within a group.
     ///
     /// # Errors
     /// `Hdf5`.
-    pub fn list(&self) -> Result<Vec<String>> {
+    pub fn objects(&self) -> Result<Vec<Object>> {
         let root = self.file.group("/").map_err(|e| from_hdf5(&self.path, "/", &e))?;
         let mut found = Vec::new();
         self.walk(&root, "", &mut found)?;
-        found.sort();
         Ok(found)
     }
 
-    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<String>) -> Result<()> {
-        let links = group
+    fn walk(&self, group: &Group, prefix: &str, found: &mut Vec<Object>) -> Result<()> {
+        let mut links = group
             .links(Default::default(), Default::default())
             .map_err(|e| from_hdf5(&self.path, prefix, &e))?;
+        links.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, info) in links {
-            let full = format!("{prefix}{name}");
-            if info.link_type != LinkType::Hard || full == COORDS {
-                continue;
-            }
-            if let Ok(inner) = group.group(&name) {
-                self.walk(&inner, &format!("{full}/"), found)?;
-            } else if let Ok(dataset) = group.dataset(&name) {
-                if dataset.attr("CLASS").is_err() {
-                    found.push(full);
-                }
+            let path = format!("{prefix}{name}");
+            let inner = group.group(&name).ok().filter(|_| info.link_type == LinkType::Hard);
+            let kind = match (&inner, group.dataset(&name)) {
+                _ if info.link_type != LinkType::Hard => Kind::Link,
+                (Some(_), _) => Kind::Group,
+                (None, Ok(dataset)) if dataset.attr("CLASS").is_ok() => Kind::Coordinate,
+                (None, _) => Kind::Array,
+            };
+            found.push(Object { path: path.clone(), kind });
+            if let Some(inner) = inner {
+                self.walk(&inner, &format!("{path}/"), found)?;
             }
         }
         Ok(())
+    }
+
+    /// The array that holds the numbers of a virtual one; none where it has its own.
+    pub(super) fn behind(&self, dataset: &Dataset) -> Result<Option<Dataset>> {
+        let source = virtuals::source(dataset, &self.path)?;
+        let of = |s| virtuals::behind((&self.file, &self.path), dataset, &s, &self.checked);
+        source.map(of).transpose()
     }
 
     fn named<T>(&self, name: &str, dataset: &Dataset, data: ArrayD<T>) -> Result<NamedArray<T>> {
@@ -247,8 +283,9 @@ mod tests {
         assert_eq!(r.coords().unwrap().len(), 5);
         let interval = r.attr("geometry/cosine", "interval").unwrap();
         assert_eq!(interval, AttrValue::from("95 % bootstrap"));
+        let arrays = r.objects().unwrap().into_iter().filter(|o| o.kind == Kind::Array);
         assert_eq!(
-            r.list().unwrap(),
+            arrays.map(|o| o.path).collect::<Vec<_>>(),
             [
                 "behaviour/prompts/id",
                 "behaviour/prompts/n",

@@ -7,15 +7,18 @@
 
 use super::datasets;
 use super::error::{from_hdf5, Result, StoreError};
-use super::frame::{self, Frame, Meta, Record};
-use super::results::{Attached, COORDS};
-use super::scales::Scales;
-use super::schema::{check_name, require_group};
+use super::frame::{self, Frame, Record};
+use super::results::{Attached, COORDS, ROW};
+use super::scales::{self, Scales};
+use super::schema::{check_name, object, require_group};
 use super::values::Values;
 use super::{NamedArray, ResultsReader, ResultsWriter};
 use hdf5::Group;
 use ndarray::ArrayD;
 use std::path::Path;
+
+/// Columns by name, in order.
+type Named = Vec<(String, Values)>;
 
 impl ResultsWriter {
     /// Writes the rows of a record, see [`super::frame`]; nothing without rows.
@@ -64,11 +67,7 @@ impl ResultsWriter {
         })?;
         let mut dims: Attached = Vec::new();
         for (name, values) in &labels {
-            let of = match self.coords.get(*name).is_none_or(|known| known == values) {
-                true => self.coord(name, values.clone()).map(|()| COORDS)?,
-                false => self.own_coord(path, name, values).map(|()| path)?,
-            };
-            dims.push((*name, format!("/{of}/{name}")));
+            dims.push((*name, self.coordinate(path, name, values)?));
         }
         let shape: Vec<usize> = labels.iter().map(|(_, v)| v.len()).collect();
         let fields = frame.columns().iter().filter(|(name, _)| !frame.meta.dims.contains(name));
@@ -80,12 +79,27 @@ impl ResultsWriter {
         self.beside(path, frame.columns())
     }
 
-    /// A coordinate of one group alone.
-    fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<()> {
+    /// The path of the coordinate `name` of a group: that of the file where it has the same labels,
+    /// otherwise one of the group alone.
+    pub(super) fn coordinate(
+        &mut self,
+        group: &str,
+        name: &str,
+        values: &Values,
+    ) -> Result<String> {
+        match self.coords.get(name).is_none_or(|known| known == values) {
+            true => self.coord(name, values.clone()).map(|()| format!("/{COORDS}/{name}")),
+            false => self.own_coord(group, name, values),
+        }
+    }
+
+    /// Writes a coordinate of one group alone; its path.
+    pub(super) fn own_coord(&mut self, group: &str, name: &str, values: &Values) -> Result<String> {
         self.step(|w| {
             check_name("a coordinate", name)?;
             let target = require_group(&w.file, &w.path, group)?;
-            Scales::write(&target, &w.path, name, values)
+            Scales::write(&target, &w.path, name, values)?;
+            Ok(object(&target, name))
         })
     }
 
@@ -133,71 +147,102 @@ impl ResultsReader {
         if self.file.group(meta.path).is_err() {
             return Ok(Vec::new());
         }
-        let wrong = |field: &str| StoreError::OtherColumns {
-            path: self.path.clone(),
-            object: meta.path.to_owned(),
-            field: field.to_owned(),
-        };
-        let group = self.group(meta.path)?;
-        let mut columns: Vec<Option<Values>> = vec![None; meta.fields.len()];
+        let (dims, mut columns) = self.with_dimensions(meta.path)?;
+        let mut found = Vec::new();
+        for field in meta.fields {
+            let at = columns.iter().position(|(name, _)| name == field.name);
+            let at = at.filter(|_| {
+                dims.iter().any(|d| d == field.name) == meta.dims.contains(&field.name)
+            });
+            let Some(at) = at else {
+                return Err(self.other_columns(meta.path, field.name));
+            };
+            found.push(columns.swap_remove(at).1);
+        }
+        let wanted = dims.iter().map(String::as_str).eq(meta.dims.iter().copied());
+        let rows = if wanted { R::from_columns(found) } else { None };
+        rows.ok_or_else(|| self.other_columns(meta.path, "of a field"))
+    }
+
+    /// The rows of any record, a column a field, dimensions included. A cell of a grid in which every field
+    /// is missing gives no row.
+    ///
+    /// # Errors
+    /// `NoObject` where there is no record, `OtherColumns` where its fields differ in their dimensions,
+    /// `Hdf5`.
+    pub fn rows(&self, record: &str) -> Result<Vec<(String, Values)>> {
+        Ok(self.with_dimensions(record.trim_matches('/'))?.1)
+    }
+
+    /// The dimensions of a record, none for a table, and its columns.
+    fn with_dimensions(&self, record: &str) -> Result<(Vec<String>, Named)> {
         let mut coords: Option<Vec<(String, Values)>> = None;
-        for (field, column) in meta.fields.iter().zip(&mut columns) {
-            if meta.dims.contains(&field.name) {
-                continue;
-            }
-            if !group.link_exists(field.name) {
-                return Err(wrong(field.name));
-            }
-            let at = format!("{}/{}", meta.path, field.name);
+        let mut columns = Vec::new();
+        for name in self.fields(record)? {
+            let at = format!("{record}/{name}");
             let dataset = self.dataset(&at)?;
-            if meta.dims.is_empty() {
-                *column = Some(datasets::read_values(&dataset, &self.path)?);
+            if dataset.attr("CLASS").is_ok() {
+                columns.push((name, None));
                 continue;
             }
-            let (dims, labels, values) = match datasets::kind(&dataset, &self.path)? {
+            if scales::dimensions(&dataset, &self.path)? == [ROW] {
+                columns.push((name, Some(datasets::read_values(&dataset, &self.path)?)));
+                continue;
+            }
+            let (own, values) = match datasets::kind(&dataset, &self.path)? {
                 datasets::Kind::Text => parts(self.texts(&at)?, Values::Text),
                 _ => parts(self.array(&at)?, Values::Real),
             };
-            if dims.iter().map(String::as_str).ne(meta.dims.iter().copied()) {
-                return Err(wrong(field.name));
+            if coords.as_ref().is_some_and(|known| *known != own) {
+                return Err(self.other_columns(record, &name));
             }
-            coords = Some(dims.into_iter().zip(labels).collect());
-            *column = Some(values);
+            coords = Some(own);
+            columns.push((name, Some(values)));
         }
-        if let Some(coords) = coords {
-            label(meta, &coords, &mut columns);
+        let coords = coords.unwrap_or_default();
+        if !coords.is_empty() {
+            label(&coords, &mut columns);
         }
-        let columns: Option<Vec<Values>> = columns.into_iter().collect();
-        columns.and_then(R::from_columns).ok_or_else(|| wrong("of a field"))
+        let filled = |(name, values): (String, Option<Values>)| match values {
+            Some(values) => Ok((name, values)),
+            None => Err(self.other_columns(record, &name)),
+        };
+        let columns = columns.into_iter().map(filled).collect::<Result<_>>()?;
+        Ok((coords.into_iter().map(|(dim, _)| dim).collect(), columns))
+    }
+
+    fn other_columns(&self, record: &str, field: &str) -> StoreError {
+        let (object, field) = (record.to_owned(), field.to_owned());
+        StoreError::OtherColumns { path: self.path.clone(), object, field }
     }
 }
 
-/// Dimensions, their labels and the cells of an array.
-fn parts<T>(a: NamedArray<T>, of: fn(Vec<T>) -> Values) -> (Vec<String>, Vec<Values>, Values) {
-    (a.dims, a.coords, of(a.data.into_iter().collect()))
+/// Dimensions with their labels, and the cells of an array.
+fn parts<T>(a: NamedArray<T>, of: fn(Vec<T>) -> Values) -> (Vec<(String, Values)>, Values) {
+    (a.dims.into_iter().zip(a.coords).collect(), of(a.data.into_iter().collect()))
 }
 
 /// Leaves out the cells of a grid that no row filled, those in which every field is missing, and gives
 /// the others the labels of their places.
-fn label(meta: &Meta, coords: &[(String, Values)], columns: &mut [Option<Values>]) {
+fn label(coords: &[(String, Values)], columns: &mut [(String, Option<Values>)]) {
     let total: usize = coords.iter().map(|(_, v)| v.len()).product();
     let missing = |i: usize| {
-        columns.iter().flatten().all(|values| match values {
+        columns.iter().filter_map(|(_, values)| values.as_ref()).all(|values| match values {
             Values::Text(v) => v[i].is_empty(),
             Values::Int(_) => false,
             Values::Real(v) => v[i].is_nan(),
         })
     };
     let kept: Vec<usize> = (0..total).filter(|&i| !missing(i)).collect();
-    for values in columns.iter_mut().flatten() {
+    for values in columns.iter_mut().filter_map(|(_, values)| values.as_mut()) {
         *values = values.at(kept.iter().copied());
     }
     let mut stride = total;
     for (dim, labels) in coords {
         let n = labels.len().max(1);
         stride = (stride / n).max(1);
-        if let Some(k) = meta.fields.iter().position(|f| f.name == dim) {
-            columns[k] = Some(labels.at(kept.iter().map(|i| i / stride % n)));
+        if let Some((_, column)) = columns.iter_mut().find(|(name, _)| name == dim) {
+            *column = Some(labels.at(kept.iter().map(|i| i / stride % n)));
         }
     }
 }

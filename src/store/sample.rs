@@ -1,5 +1,6 @@
 //! What an activation file holds: the state and shape of its rows, and one text's rows.
 
+use super::values::AttrValue;
 use ndarray::Array2;
 
 /// Width of a stored activation.
@@ -32,13 +33,29 @@ pub struct ActivationSpec {
 }
 
 impl ActivationSpec {
-    /// Path of the group of this model state, which a results file links to.
+    /// Path of the group of this model state, which a results file has too.
     pub fn group(&self) -> String {
         let base = format!("/activations/{}/{}", self.condition, self.seed);
         match self.step {
             Some(step) => format!("{base}/step-{step}"),
             None => base,
         }
+    }
+
+    /// Attributes of that group.
+    pub(crate) fn attributes(&self) -> Vec<(&'static str, AttrValue)> {
+        let number = |v: u64| AttrValue::Int(i64::try_from(v).unwrap_or(i64::MAX));
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        };
+        let mut known = vec![
+            ("condition", AttrValue::from(self.condition.as_str())),
+            ("seed", number(self.seed)),
+            ("precision", AttrValue::from(precision)),
+        ];
+        known.extend(self.step.map(|step| ("step", number(step))));
+        known
     }
 
     /// Bytes that `samples` samples take before compression.

@@ -32,6 +32,9 @@ pub struct Marker {
     /// SHA-256 of the declaration under which it ran; none where nothing was declared then.
     #[serde(default)]
     pub declaration: Option<String>,
+    /// Digest of each file of another stage that the outputs quote.
+    #[serde(default)]
+    pub quoted: BTreeMap<String, String>,
 }
 
 /// Why a stage is to be run.
@@ -74,6 +77,12 @@ impl Marker {
         if marker.key != stage.key {
             return Ok(Err(Why::Inputs(stage.inputs.changed(&marker.inputs))));
         }
+        for (name, then) in &marker.quoted {
+            let path = layout.at(name);
+            if !path.is_file() || digests.of(&path)? != *then {
+                return Ok(Err(Why::Inputs(vec![name.clone()])));
+            }
+        }
         for (name, then) in &marker.outputs {
             let path = layout.at(name);
             if !path.is_file() {
@@ -110,6 +119,9 @@ impl Marker {
                 outputs.insert(file, digest);
             }
         }
+        let quoted = stage.quoted.iter();
+        let quoted = quoted.map(|name| Ok((name.clone(), digests.of(&layout.at(name))?)));
+        let quoted = quoted.collect::<Result<_>>()?;
         Ok(Marker {
             key: stage.key.clone(),
             ended: time::utc_now(),
@@ -119,6 +131,7 @@ impl Marker {
             outputs,
             // Read again, since the digests that are kept may be older than the file.
             declaration: std::fs::read(layout.at(DECLARATION)).ok().map(|b| digest::of_bytes(&b)),
+            quoted,
         })
     }
 

@@ -133,6 +133,8 @@ pub struct Stage<'a> {
     pub key: String,
     /// Names below the run folder; one that ends in `/` is a folder.
     pub outputs: Vec<String>,
+    /// Files of other stages whose digests its outputs hold: where one was written anew, so are these.
+    pub quoted: Vec<String>,
     /// What it is expected to take.
     pub cost: Cost,
     run: Run<'a>,
@@ -147,7 +149,14 @@ impl<'a> Stage<'a> {
         cost: Cost,
         run: impl Fn(&mut Work) -> Result<()> + 'a,
     ) -> Self {
-        Stage { name: name.into(), key: inputs.key(), inputs, outputs, cost, run: Box::new(run) }
+        let (name, key, quoted) = (name.into(), inputs.key(), Vec::new());
+        Stage { name, key, inputs, outputs, quoted, cost, run: Box::new(run) }
+    }
+
+    /// The same, with outputs that hold the digests of these files.
+    pub fn quoting(mut self, files: Vec<String>) -> Self {
+        self.quoted = files;
+        self
     }
 
     /// Names of the stages whose outputs it reads.

@@ -4,6 +4,7 @@ Each check takes the folder of the file. `main` runs a list of checks, names eac
 """
 
 import csv
+import hashlib
 import importlib.util
 import sys
 import traceback
@@ -13,11 +14,10 @@ import h5py
 import numpy as np
 import xarray as xr
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks-export"))
-from residuum_reader import Run  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
+from residuum import Run  # noqa: E402
 
 ENGINES = ["h5netcdf"] + (["netcdf4"] if importlib.util.find_spec("netCDF4") else [])
-NOT_RECORDS = ("coords", "activations")
 
 
 def records(file):
@@ -28,7 +28,7 @@ def records(file):
         if isinstance(item, h5py.Group) and "columns" in item.attrs:
             found[path] = item
 
-    file.visititems(visit)  # does not follow external links
+    file.visititems(visit)
     return found
 
 
@@ -125,24 +125,63 @@ def a_record_is_a_table_or_a_grid(folder):
                     assert len(labels) == dataset.shape[axis] == len(set(labels)), (path, name, dim)
 
 
-def xarray_opens_a_group_as_a_tree(folder):
+def xarray_opens_the_whole_file_as_a_tree(folder):
+    """Records with their dimensions and definitions, and the activations behind them."""
     with h5py.File(folder / "results.h5") as f:
-        groups = [g for g in f if g not in NOT_RECORDS]
         for engine in ENGINES:
-            for top in groups:
-                with xr.open_datatree(folder / "results.h5", group=top, engine=engine) as tree:
-                    for path, group in records(f[top]).items():
-                        at = f"{engine} {top}/{path}"
-                        ds = tree[path].ds
-                        assert set(ds.data_vars) == set(fields_of(group)), at
-                        assert ds.attrs["is"] == group.attrs["is"], at
-                        for name, dataset in fields_of(group).items():
-                            assert list(ds[name].dims) == dims_of(dataset), (at, name)
-                            assert ds[name].attrs["is"] == dataset.attrs["is"], (at, name)
-                            assert ds[name].attrs.get("unit") == dataset.attrs.get("unit"), (at, name)
-                            assert same(ds[name].values, values_of(dataset)), (at, name)
-                        for dim in dims_of(dataset):
-                            assert same(ds[dim].values, values_of(group[dim])), (at, dim)
+            with xr.open_datatree(folder / "results.h5", engine=engine) as tree:
+                for path, group in records(f).items():
+                    at = f"{engine} {path}"
+                    ds = tree[path].ds
+                    assert set(ds.data_vars) == set(fields_of(group)), at
+                    assert ds.attrs["is"] == group.attrs["is"], at
+                    for name, dataset in fields_of(group).items():
+                        assert list(ds[name].dims) == dims_of(dataset), (at, name)
+                        assert ds[name].attrs["is"] == dataset.attrs["is"], (at, name)
+                        assert ds[name].attrs.get("unit") == dataset.attrs.get("unit"), (at, name)
+                        assert same(ds[name].values, values_of(dataset)), (at, name)
+                    for dim in dims_of(dataset):
+                        assert same(ds[dim].values, values_of(group[dim])), (at, dim)
+                for path, array in virtual(f).items():
+                    held = tree[path]
+                    assert held.dims == ("sample", "layer", "hidden") and held.dtype == np.float32, (engine, path)
+                    assert held.shape == array.shape and same(held[:2].values, behind(folder, array)[:2]), (engine, path)
+                    texts = tree[path.rpartition("/")[0]].ds
+                    assert texts.prompt_id.dims == texts.n_tokens.dims == ("sample",), (engine, path)
+
+
+def virtual(file):
+    """Path and dataset of every virtual array."""
+    found = {}
+
+    def visit(path, item):
+        if isinstance(item, h5py.Dataset) and item.is_virtual:
+            found[path] = item
+
+    file.visititems(visit)
+    return found
+
+
+def behind(folder, array):
+    """The numbers of a virtual array, from the file that it names."""
+    (source,) = array.virtual_sources()
+    with h5py.File(folder / source.file_name) as f:
+        return f[source.dset_name][()]
+
+
+def activations_are_of_the_files_beside(folder):
+    """Every virtual array has its own dimensions, is NaN where its file is gone, and names its file's digest."""
+    with h5py.File(folder / "results.h5") as f:
+        for path, array in virtual(f).items():
+            assert np.isnan(array.fillvalue), path
+            assert dims_of(array) == ["sample", "layer", "hidden"], path
+            (source,) = array.virtual_sources()
+            held = hashlib.sha256((folder / source.file_name).read_bytes()).hexdigest()
+            assert array.parent.parent.attrs["sources"].tolist() == [f"{held}  {source.file_name}"], path
+            with h5py.File(folder / source.file_name) as own:
+                for name in ("prompt_id", "label", "role", "n_tokens", "sample", "layer", "hidden"):
+                    theirs = own[source.dset_name].parent.get(name)
+                    assert same(values_of(array.parent[name]), values_of(theirs)), (path, name)
 
 
 def rows_of_csv(folder, path):
@@ -220,7 +259,8 @@ EVERY = [
     root_attributes_say_what_made_the_file,
     every_record_and_field_says_what_it_is,
     a_record_is_a_table_or_a_grid,
-    xarray_opens_a_group_as_a_tree,
+    xarray_opens_the_whole_file_as_a_tree,
+    activations_are_of_the_files_beside,
     every_csv_has_its_record,
     csv_equals_hdf5,
     the_reader_gives_the_rows,

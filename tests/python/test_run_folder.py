@@ -71,7 +71,7 @@ def the_directions_give_the_cosines(folder):
 
 
 def the_activations_give_the_directions(folder):
-    """Through the links, for every state and concept."""
+    """Through results.h5, for every state and concept."""
     with Run(folder) as run:
         states = run.records("study/states")
         assert sorted(run.states()) == sorted(zip(states.condition, states.seed))

@@ -55,7 +55,8 @@ pub struct ExplainArgs {
     list: bool,
 }
 
-fn pick(text: &str) -> Result<(String, String), String> {
+/// NAME=LABEL.
+pub fn pick(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, label)) if !name.is_empty() => Ok((name.into(), label.into())),
         _ => Err("write NAME=LABEL, such as form=raw".into()),

@@ -7,6 +7,8 @@
 mod explain;
 mod measure;
 
+pub use explain::pick;
+
 use super::state::{ModelChoice, NamedAdapter};
 use super::{layers::Layers, Console};
 use crate::capture::Position;

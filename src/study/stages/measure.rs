@@ -17,7 +17,7 @@ use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{declaration, files, Result, StudyError};
 use serde_json::{json, Value};
 
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// Name of the stage.
 pub const NAME: &str = "measure";
@@ -76,7 +76,8 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     }
     let outputs = [RESULTS, CSV, ROWS].map(String::from).to_vec();
     let run = move |work: &mut Work| run(study, &declaration, work);
-    Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run))
+    let quoted = study.states.iter().map(|s| layout::activations(&s.id)).collect();
+    Ok(Stage::new(NAME, inputs, outputs, p.costs.measure(), run).quoting(quoted))
 }
 
 fn run(study: &Study, declaration: &Results, work: &mut Work) -> Result<()> {
@@ -97,8 +98,7 @@ fn run(study: &Study, declaration: &Results, work: &mut Work) -> Result<()> {
     write_units(&mut w, &readings, &found)?;
     results.write(&mut w)?;
     for s in &study.states {
-        let group = format!("activations/{}/{}", s.condition, s.seed);
-        w.external_link(&group, &layout::activations(&s.id), &group)?;
+        w.activations(&layout::activations(&s.id))?;
     }
     w.finish()?;
     files::write_json(layout, ROWS, &json!({"used": study.used, "learnt": learnt}))
