@@ -11,7 +11,7 @@ use residuum::analysis::records::{DoseRow, SlopeRow};
 use residuum::analysis::texts::neutral_tokens;
 use residuum::analysis::{layer_rms, Draws};
 use residuum::causal::{Bench, Direction, Guards, Kind};
-use residuum::export::{file, safetensors, Vectors};
+use residuum::export::{file, safetensors, About, Vectors};
 use residuum::materials::{for_shifts, subset, Use};
 use residuum::store::{Frame, ResultsReader};
 use serde_json::Value;
@@ -36,6 +36,7 @@ impl Desk {
             model_id: "toy".into(),
             layer_convention: "block_output_0based".into(),
             blocks: None,
+            about: About::default(),
             concepts,
         };
         safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
@@ -275,6 +276,7 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
         model_id: "toy".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: BTreeMap::from([("read".to_string(), unread)]),
     };
     safetensors::write(&desk.at("other.safetensors"), &vectors).unwrap();
@@ -316,6 +318,7 @@ fn permuted_directions_come_from_the_file_or_the_user_is_told_how() {
         model_id: "toy".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: named.map(|(n, v)| (n.to_string(), layers(v))).into(),
     };
     safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();

@@ -281,7 +281,7 @@ fn kernels_that_are_not_here_are_refused_with_those_that_are() {
 fn products_in_bf16_are_said_in_the_file_with_how_far_they_are_from_f32() {
     let (dir, file) = texts();
     let read = |dtype: &str| {
-        let out = dir.path().join(dtype);
+        let out = dir.path().join(dtype).with_extension("h5");
         let mut args = vec!["capture", "--texts", &file, "--layers", "third", "--dtype", dtype];
         args.extend(["--at", "response-mean", "--out", text(&out)]);
         let output = residuum(&args).env("RESIDUUM_KERNELS", "portable").output().unwrap();
@@ -323,7 +323,7 @@ fn a_closed_pipe_is_no_error() {
 
 /// Pooled activations of texts at one position.
 fn pooled(texts: &[Tokens], budget: usize, layers: Vec<usize>, at: Position) -> Vec<Array2<f32>> {
-    let request = Request { positions: vec![at], layers, budget };
+    let request = Request { positions: vec![at], layers, budget, absent: false };
     let mut all = vec![Array2::zeros((0, 0)); texts.len()];
     let mut keep = |i: usize, _: usize, values| {
         all[i] = values;

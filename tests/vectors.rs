@@ -1,7 +1,7 @@
 //! `residuum vectors`: algebra on files of directions, through the program.
 
 use assert_cmd::Command;
-use residuum::export::{file, Vectors};
+use residuum::export::{file, About, Vectors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,6 +39,7 @@ fn files(dir: &Path) -> (String, String) {
         model_id: "m".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: concepts
             .iter()
             .map(|(name, layers)| {

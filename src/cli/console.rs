@@ -5,6 +5,7 @@
 //! that a log file stays readable; with `--quiet` there is none. A write to a closed pipe comes
 //! back as an error that the program takes as its end.
 
+use super::Global;
 use crate::analysis::records::WarningRow;
 use crate::model::Placement;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -22,6 +23,8 @@ pub struct Console {
     pub json: bool,
     /// No progress and no log lines.
     pub quiet: bool,
+    /// Earlier outputs are replaced.
+    pub force: bool,
     /// Where the command's models are loaded to.
     pub placement: Placement,
     terminal: bool,
@@ -29,8 +32,9 @@ pub struct Console {
 
 impl Console {
     /// A console on this process's streams.
-    pub fn new(json: bool, quiet: bool, placement: Placement) -> Self {
-        Console { json, quiet, placement, terminal: std::io::stderr().is_terminal() }
+    pub fn new(global: &Global, placement: Placement) -> Self {
+        let &Global { json, quiet, force, .. } = global;
+        Console { json, quiet, force, placement, terminal: std::io::stderr().is_terminal() }
     }
 
     /// Ends a command: the JSON object, or the text, on stdout.

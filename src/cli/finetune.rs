@@ -95,6 +95,7 @@ impl FinetuneArgs {
         let found = vectors::open(file, [concept.as_str()])?;
         let directions = Directions::of(found, &model.decoder)?;
         out.log(&directions.note());
+        directions.doubt(model).iter().for_each(|doubt| out.warn(doubt));
         let held = directions.concept(concept)?;
         let depth = model.decoder.layers();
         let mode = self.mode;
@@ -131,7 +132,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         .reads_all("--init-adapter", &args.init_adapter)
         .reads_all("--steer-with", &args.steer_with)
         .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
-        .check()?;
+        .check(out.force)?;
     let conversations = load_conversations(&args.data)?;
     let neutral = args.neutral.as_deref().map(load_conversations).transpose()?;
     let mut recipe = args.recipe.clone();

@@ -23,6 +23,7 @@ mod link;
 mod materials;
 mod model;
 mod output;
+mod project;
 mod reading;
 mod readings;
 mod report;
@@ -76,6 +77,9 @@ pub struct Global {
     /// No progress and no log lines
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Replace earlier outputs: without it nothing that is there already is written over
+    #[arg(long, global = true)]
+    pub force: bool,
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -114,6 +118,7 @@ pub enum Command {
     Distill(distill::DistillArgs),
     Finetune(finetune::FinetuneArgs),
     Capture(capture::CaptureArgs),
+    Project(project::ProjectArgs),
     Extract(extract::ExtractArgs),
     Validate(validate::ValidateArgs),
     Vectors(algebra::AlgebraArgs),
@@ -148,7 +153,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         placement.held = cli.global.weights_as;
     }
     placement.order = cli.global.gguf_order;
-    let out = Console::new(cli.global.json, cli.global.quiet, placement);
+    let out = Console::new(&cli.global, placement);
     if !cli.global.profile {
         return dispatch(cli.command, &out);
     }
@@ -198,6 +203,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Distill(args) => distill::run(args, out),
         Command::Finetune(args) => finetune::run(args, out),
         Command::Capture(args) => capture::run(args, out),
+        Command::Project(args) => project::run(args, out),
         Command::Extract(args) => extract::run(args, out),
         Command::Validate(args) => validate::run(args, out),
         Command::Vectors(args) => algebra::run(args, out),

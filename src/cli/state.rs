@@ -128,6 +128,11 @@ pub fn distinct(adapters: &[NamedAdapter]) -> Result<()> {
     }
 }
 
+/// Refuses an adapter that is none of the model's, before any state is read.
+pub fn check<'a>(base: &Decoder, adapters: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    adapters.into_iter().try_for_each(|folder| Ok(Adapter::read(folder, base).map(drop)?))
+}
+
 /// The model with an adapter folded in, or as it is.
 pub fn state(base: &Decoder, adapter: Option<&Path>) -> Result<Decoder> {
     match adapter {

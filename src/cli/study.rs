@@ -311,7 +311,7 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
         .of_study()
         .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
         .folder("--out", &place.out, &written)
-        .check()?;
+        .check(console.force)?;
     let (study, model) = load(place, console)?;
     let command: Vec<String> = std::env::args().collect();
     let bar = console.line("[{pos}/{len}] {prefix:<24} {wide_msg}");

@@ -4,8 +4,9 @@ use super::states::{added, projected_out, Edit, Plan};
 use super::{battery::BatteryChoice, judging::JudgeArgs, results::tables};
 use crate::analysis::State;
 use crate::behavior::{conversation::Replies, Ruler};
+use crate::cli::edit::temperature;
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
-use crate::cli::{kept::RESULTS, output::Outputs, vectors};
+use crate::cli::{kept::RESULTS, output::{Earlier, Outputs}, vectors};
 use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
 use crate::store::values::distinct;
 use anyhow::{bail, Result};
@@ -120,11 +121,6 @@ pub struct BehaveArgs {
     pub seed: u64,
 }
 
-fn temperature(s: &str) -> Result<f64, String> {
-    let t = s.parse().ok().filter(|t: &f64| t.is_finite() && *t >= 0.0);
-    t.ok_or_else(|| "write 0 or a number above".into())
-}
-
 fn mass(s: &str) -> Result<f64, String> {
     let p = s.parse().ok().filter(|p: &f64| *p > 0.0 && *p <= 1.0);
     p.ok_or_else(|| "write a number above 0, at most 1".into())
@@ -177,7 +173,8 @@ impl BehaveArgs {
             .reads_all("--directions", &self.directions)
             .folder("--out", &self.out, &written.collect::<Vec<_>>());
         let verdicts = self.judge.judge.iter().map(|_| self.judge.file(&self.out));
-        verdicts.fold(all, |all, file| all.file("--verdicts", file))
+        let earlier = if self.rejudge { Earlier::TakenUp } else { Earlier::GoneOnWith };
+        verdicts.fold(all, |all, file| all.grows("--verdicts", file)).earlier(earlier)
     }
 
     /// The states to compare with.

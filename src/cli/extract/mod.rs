@@ -36,7 +36,8 @@ use std::path::PathBuf;
 /// `residuum steer --permuted`.
 ///
 /// Unit vectors go to one file an estimator, with cleaned ones and the nuisances (a state's
-/// in a folder of its name); results.h5 and csv/ hold the numbers.
+/// in a folder of its name); all formats but .npy say which model, estimator, reading and position
+/// they are of, with norm, layer RMS, AUROC and the chosen layer. results.h5 and csv/ hold the numbers.
 ///
 /// Example: residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions
 #[derive(Args)]
@@ -109,6 +110,8 @@ pub struct ExtractArgs {
 enum Format {
     /// <estimator>.safetensors, tensors named <concept>.<layer>
     Safetensors,
+    /// <estimator>.npz, an array a concept
+    Npz,
     /// <estimator>/<concept>.npy, [layer, hidden] with NaN where a layer was not requested
     Npy,
     /// <estimator>/<concept>.gguf, a control vector
@@ -122,7 +125,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .texts("--concept", &args.concept)
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
-        .check()?;
+        .check(out.force)?;
     args.adapter = state::located(args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();
