@@ -219,6 +219,7 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
             "3",
             "--out",
             &desk.text("ablation"),
+            "--force",
         ];
         let json = desk.steer(&args).unwrap();
         let of = |edit: &str, against: &str, preference: &str| {
@@ -428,6 +429,7 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
             &adapter,
             "--out",
             &out,
+            "--force",
             "--json",
             "--quiet",
         ];

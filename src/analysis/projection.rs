@@ -36,7 +36,8 @@ impl Projected<'_> {
         let each = self.rulers.iter().map(|r| {
             if r.direction.len() != self.model.hidden() {
                 let (what, width) = (format!("direction `{}`", r.name), r.direction.len());
-                let why = format!("it has {width} dimensions and the model {}", self.model.hidden());
+                let why =
+                    format!("it has {width} dimensions and the model {}", self.model.hidden());
                 return Err(AnalysisError::Input { what, why });
             }
             Ok(unit(&r.direction)?)
@@ -175,7 +176,10 @@ mod tests {
             ruler("x", 0, axis(0, -1.0)),
         ];
         let texts = [
-            Tokens::new(vec![1, 2, 3, 4], vec![Role::User, Role::User, Role::Response, Role::Response]),
+            Tokens::new(
+                vec![1, 2, 3, 4],
+                vec![Role::User, Role::User, Role::Response, Role::Response],
+            ),
             Tokens::new(vec![5, 6], vec![Role::User; 2]),
         ];
         let names = [("a".to_string(), "l".to_string()), ("b".to_string(), String::new())];
@@ -199,7 +203,9 @@ mod tests {
         let pieces: Vec<Vec<String>> = texts.iter().map(said).collect();
         let by_token = all.by_token(&pieces).unwrap();
         assert_eq!(by_token.len(), 6 * 4);
-        let of = |k: usize| by_token.iter().filter(move |r| r.text == "a" && r.index > 1).skip(k).step_by(4);
+        let of = |k: usize| {
+            by_token.iter().filter(move |r| r.text == "a" && r.index > 1).skip(k).step_by(4)
+        };
         for (k, row) in pooled[..4].iter().enumerate() {
             let mean = of(k).map(|r| r.estimate).sum::<f64>() / 2.0;
             assert!((mean - row.estimate).abs() < 1e-6, "{k}");

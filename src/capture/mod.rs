@@ -96,6 +96,11 @@ impl FromStr for Position {
 }
 
 impl Position {
+    /// Every position by its name.
+    pub fn names() -> Vec<String> {
+        ALL.iter().map(Position::to_string).collect()
+    }
+
     /// Token indices to average; of the prompt's own tokens where they are no beginning of the text.
     pub fn tokens(self, t: &Tokens) -> Vec<usize> {
         let last = t.ids.len().saturating_sub(1);
@@ -360,7 +365,7 @@ fn read(
         drop(hooks);
         for Pool { text, position, rows, means } in pools {
             let wrong = !rows.is_empty();
-            let wrong = wrong.then_some(&means).and_then(|means| { 
+            let wrong = wrong.then_some(&means).and_then(|means| {
                 means.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()))
             });
             if let Some(layer) = wrong.map(|slot| layers[slot]) {
@@ -401,7 +406,8 @@ pub fn each_token(
         hooks.on(points, |point, x, _| {
             with_values(x, |x| {
                 let each = batch.iter().zip(&paths);
-                let tokens = each.flat_map(|(i, path)| path.iter().enumerate().map(move |t| (*i, t)));
+                let tokens =
+                    each.flat_map(|(i, path)| path.iter().enumerate().map(move |t| (*i, t)));
                 let mut rows = tokens.map(|(i, (t, row))| (i, t, &x[row * d..(row + 1) * d]));
                 let told = rows.try_for_each(|(i, t, row)| sink(i, point.layer, t, row));
                 failed = told.err().or(failed.take());
@@ -530,7 +536,10 @@ mod tests {
     #[test]
     fn the_mean_over_tokens_is_that_of_every_token() {
         let model = model();
-        let texts = [Tokens::new(vec![1, 2, 3, 4], vec![Role::Text; 4]), Tokens::new(vec![1, 2, 5], vec![Role::Text; 3])];
+        let texts = [
+            Tokens::new(vec![1, 2, 3, 4], vec![Role::Text; 4]),
+            Tokens::new(vec![1, 2, 5], vec![Role::Text; 3]),
+        ];
         let mut sums = vec![[vec![0f32; 8], vec![0f32; 8]]; 2];
         each_token(&model, &texts, &[0, 2], &mut |i, layer, t, x| {
             let sum = &mut sums[i][layer / 2];

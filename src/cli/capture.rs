@@ -4,8 +4,8 @@
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
 //! writer's thread while the next part is computed.
 
-use super::state::{self, ModelChoice};
 use super::reading::{self, Missing};
+use super::state::{self, ModelChoice};
 use super::{kept::Origin, layers::Layers, output::Outputs, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, CaptureError, Position, Request, BUDGET};

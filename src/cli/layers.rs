@@ -43,10 +43,9 @@ impl FromStr for Acting {
     fn from_str(s: &str) -> Result<Self, String> {
         match s {
             "chosen" => Ok(Acting::Chosen),
-            _ => s
-                .parse()
-                .map(Acting::At)
-                .map_err(|_| "write `chosen`, `all`, `third` or block numbers such as 0,5,10".into()),
+            _ => s.parse().map(Acting::At).map_err(|_| {
+                "write `chosen`, `all`, `third` or block numbers such as 0,5,10".into()
+            }),
         }
     }
 }

@@ -17,6 +17,7 @@ mod edit;
 mod extract;
 mod finetune;
 mod geometry;
+mod help;
 mod kept;
 pub mod layers;
 mod link;
@@ -41,7 +42,7 @@ use crate::model::{Held, Place, Placement, RowOrder};
 use crate::ops::simd::Simd;
 use crate::record;
 use crate::store::Frame;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Residual-stream activations of language models, directions in them, and what fine-tuning does
 /// to both.
@@ -70,6 +71,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Args)]
+#[command(next_help_heading = help::GLOBAL)]
 pub struct Global {
     /// Print the result as one JSON object
     #[arg(long, global = true)]
@@ -134,8 +136,15 @@ pub enum Command {
     /// Example: residuum study run --out runs/quick
     #[command(about = "Run, plan, check or begin a whole study")]
     Study(study::StudyArgs),
+    Help(help::HelpArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
+}
+
+/// Parses the command line of this process, and ends it where it is wrong.
+pub fn parse() -> Cli {
+    let matches = help::command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
 /// Runs one command.
@@ -214,6 +223,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
         Command::Study(args) => study::run(args, out),
+        Command::Help(args) => help::run(&args, out),
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),
     }

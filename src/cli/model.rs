@@ -118,8 +118,8 @@ record! {
         pub megabytes: usize in "MB",
         /// Licence of the weights.
         pub licence: String,
-        /// Whether it lies in the cache: yes or no.
-        pub fetched: String,
+        /// Whether it lies in the cache.
+        pub fetched: bool,
         /// What it is.
         pub about: String,
     }
@@ -128,7 +128,7 @@ record! {
 fn list(out: &Console) -> Result<()> {
     let entries = catalogue::entries()?.into_iter();
     let rows = entries.map(|(name, entry)| CatalogueRow {
-        fetched: if resolve::cached_path(&name, &entry).exists() { "yes" } else { "no" }.into(),
+        fetched: resolve::cached_path(&name, &entry).exists(),
         name,
         megabytes: (entry.bytes / 1_000_000) as usize,
         licence: entry.licence,

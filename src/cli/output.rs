@@ -407,7 +407,10 @@ mod tests {
             let text = all.check(false).unwrap_err().to_string();
             assert!(words.iter().chain(&["--force"]).all(|w| text.contains(w)), "{text}");
         };
-        refused(place.outputs().file("--out", place.at("other.h5")), &["other.h5 is there already"]);
+        refused(
+            place.outputs().file("--out", place.at("other.h5")),
+            &["other.h5 is there already"],
+        );
         let sub = || place.outputs().folder("--out", place.at("model/sub"), &["results.h5"]);
         sub().check(false).unwrap();
         fs::create_dir(place.at("model/sub")).unwrap();

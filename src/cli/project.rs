@@ -4,10 +4,10 @@
 
 use super::kept::{self, Origin, RESULTS};
 use super::layers::{reported, Acting, Layers};
+use super::reading::{self, Missing};
 use super::readings::scale_texts;
 use super::state::{self, ModelChoice};
 use super::vectors::{self, split, Directions};
-use super::reading::{self, Missing};
 use super::{output::Outputs, Console};
 use crate::analysis::records::{distinct, Results, WarningRow};
 use crate::analysis::scale::layer_rows;

@@ -189,7 +189,10 @@ mod tests {
             let path = dir.path().join(name);
             write(&path, &one, "llama").unwrap();
             let back = read(&path).unwrap();
-            assert_eq!((back.about.chosen_layer("persona"), back.about), (Some(4), one.about.clone()));
+            assert_eq!(
+                (back.about.chosen_layer("persona"), back.about),
+                (Some(4), one.about.clone())
+            );
             assert_eq!(back.model_id, "org/model", "{name}");
         }
     }

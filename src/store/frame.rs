@@ -24,6 +24,8 @@ pub struct Field {
     pub unit: &'static str,
     /// Its definition.
     pub is: &'static str,
+    /// Whether it is true or false, kept as 1 and 0 in files.
+    pub truth: bool,
 }
 
 /// What a kind of record is, and how its numbers came about.
@@ -86,6 +88,8 @@ pub trait Record: Sized {
 pub trait Cell: Sized {
     /// What stands for none: no text, no number, a count of 0.
     const NONE: Self;
+    /// Whether it is true or false.
+    const TRUTH: bool = false;
 
     /// Cells as a column.
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
@@ -150,6 +154,7 @@ impl Cell for usize {
 /// 1 where it is so.
 impl Cell for bool {
     const NONE: bool = false;
+    const TRUTH: bool = true;
 
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Int(cells.map(|b| i64::from(*b)).collect())
@@ -198,10 +203,11 @@ macro_rules! record {
                         name: stringify!($field),
                         unit: concat!("" $(, $unit)?),
                         is: concat!($($doc),+),
+                        truth: <$kind as $crate::store::Cell>::TRUTH,
                     },
                     $(
-                        $crate::store::Field { name: stringify!($lo), unit: "", is: $lo_is },
-                        $crate::store::Field { name: stringify!($hi), unit: "", is: $hi_is },
+                        $crate::store::Field { name: stringify!($lo), unit: "", is: $lo_is, truth: false },
+                        $crate::store::Field { name: stringify!($hi), unit: "", is: $hi_is, truth: false },
                     )?
                 )+],
                 dims: &[$($dim),*],
@@ -353,16 +359,20 @@ impl Frame {
         }
     }
 
-    /// One object a row; a number that does not exist is null.
+    /// One object a row; a number that does not exist is null, what is true or false is that.
     pub fn json(&self) -> Value {
-        let value = |values: &Values, i: usize| match values {
+        let truth = |name: &str| self.meta.fields.iter().any(|f| f.name == name && f.truth);
+        let truths: Vec<bool> = self.columns.iter().map(|(name, _)| truth(name)).collect();
+        let value = |values: &Values, is_truth: bool, i: usize| match values {
+            Values::Int(v) if is_truth => Value::from(v[i] != 0),
             Values::Text(v) => Value::from(v[i].as_str()),
             Values::Int(v) => Value::from(v[i]),
             Values::Real(v) => Value::from(v[i]),
         };
         let object = |i: usize| -> Value {
-            let entries = self.columns.iter();
-            let entries = entries.map(|(name, values)| (name.to_string(), value(values, i)));
+            let entries = self.columns.iter().zip(&truths);
+            let entries =
+                entries.map(|((name, values), t)| (name.to_string(), value(values, *t, i)));
             Value::Object(entries.collect::<Map<_, _>>())
         };
         (0..self.len()).map(object).collect()
@@ -491,6 +501,16 @@ mod tests {
 
     fn asked(who: &str, seconds: f64) -> Asked {
         Asked { who: who.into(), answered: seconds.is_finite(), seconds }
+    }
+
+    #[test]
+    fn json_has_truths_numbers_and_nulls_as_what_they_are() {
+        let json = Frame::of(&[asked("a", 1.5), asked("b", f64::NAN)]).json();
+        let want = serde_json::json!([
+            {"who": "a", "answered": true, "seconds": 1.5},
+            {"who": "b", "answered": false, "seconds": null},
+        ]);
+        assert_eq!(json, want);
     }
 
     #[test]

@@ -54,12 +54,8 @@ pub fn answers(
     watch: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Answer>, Results)> {
     let guard = SideEffects::of(asked.model, asked.neutral)?;
-    let none = Edit {
-        what: NONE.into(),
-        layer: None,
-        dose: None,
-        interventions: Interventions::none(),
-    };
+    let none =
+        Edit { what: NONE.into(), layer: None, dose: None, interventions: Interventions::none() };
     let (mut all, mut found, mut plain) = (Vec::new(), Results::default(), f64::NAN);
     for edit in std::iter::once(&none).chain(edits) {
         watch(&edit.what);

@@ -6,7 +6,11 @@ use crate::analysis::State;
 use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::edit::temperature;
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
-use crate::cli::{kept::RESULTS, output::{Earlier, Outputs}, vectors};
+use crate::cli::{
+    kept::RESULTS,
+    output::{Earlier, Outputs},
+    vectors,
+};
 use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
 use crate::store::values::distinct;
 use anyhow::{bail, Result};

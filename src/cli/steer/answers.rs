@@ -34,9 +34,8 @@ pub fn prompts(args: &SteerArgs) -> Result<Vec<(String, Vec<Message>)>> {
     }
     let Some(file) = &args.prompts_from else { return Ok(Vec::new()) };
     let row = |row: texts::TextRow| {
-        let refuse = |why: &str| {
-            bail!("{}, line {}, text `{}`: {why}", file.display(), row.line, row.id)
-        };
+        let refuse =
+            |why: &str| bail!("{}, line {}, text `{}`: {why}", file.display(), row.line, row.id);
         match row.body {
             TextBody::Exchange { response: Some(_), .. } => {
                 refuse("it has a `response`, and the model is to write one: leave it out")
@@ -47,7 +46,9 @@ pub fn prompts(args: &SteerArgs) -> Result<Vec<(String, Vec<Message>)>> {
             }
             TextBody::Messages(messages) => {
                 if messages.last().is_none_or(|m| m.role != "user") {
-                    return refuse("its last turn is not the user's, so there is nothing to answer");
+                    return refuse(
+                        "its last turn is not the user's, so there is nothing to answer",
+                    );
                 }
                 let has_own = messages.iter().any(|m| m.role == "system");
                 let front = own.filter(|_| !has_own).map(|s| Message::new("system", s));
@@ -227,7 +228,8 @@ mod tests {
         let file = dir.path().join("p.jsonl");
         let of = |rows: &str| {
             std::fs::write(&file, rows).unwrap();
-            let line = ["steer", "--vector", "v", "--concept", "c", "--add", "-2,2", "--system", "S"];
+            let line =
+                ["steer", "--vector", "v", "--concept", "c", "--add", "-2,2", "--system", "S"];
             let from = ["--prompts-from", file.to_str().unwrap()];
             let args = Line::parse_from(line.iter().chain(&from)).args;
             assert_eq!(args.edit.add, [-2.0, 2.0]);

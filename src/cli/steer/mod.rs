@@ -203,7 +203,9 @@ fn check(args: &SteerArgs, out: &Console) -> Result<()> {
     let answering = args.prompt.is_some() || args.prompts_from.is_some();
     let battery = &args.battery;
     if answering
-        && (battery.battery.is_some() || battery.prompts.is_some() || !battery.preferences.is_empty())
+        && (battery.battery.is_some()
+            || battery.prompts.is_some()
+            || !battery.preferences.is_empty())
     {
         bail!("--battery, --preferences and --prompts choose what --score and --sweep score: leave them out with --prompt and --prompts-from");
     }
