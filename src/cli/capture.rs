@@ -78,6 +78,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let adapter = args.adapter.as_deref();
     args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
     let model = args.model.open(out)?;
+    state::check(&model, args.adapter.as_deref(), out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;

@@ -7,7 +7,7 @@ use super::{kept::Origin, output::Outputs, readings::scale_texts, Console};
 use crate::analysis::layer_rms;
 use crate::finetune::{examples, log_spaced, train, Example, Mode, Prevent, Recipe, Step};
 use crate::materials::{load_conversations, Conversation};
-use crate::model::{Adapter, Interventions, Message, Model};
+use crate::model::{resolve, Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::Args;
@@ -146,7 +146,9 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     }
     let mut init = None;
     if let Some(given) = &args.init_adapter {
-        let adapter = Adapter::read(&state::adapter_folder(given, out)?, &model.decoder)?;
+        let folder = state::adapter_folder(given, out)?;
+        state::check(&model, [&*folder], out)?;
+        let adapter = Adapter::read(&folder, &model.decoder)?;
         (recipe.rank, recipe.alpha) = (adapter.rank, adapter.alpha);
         init = Some(adapter);
     }
@@ -165,14 +167,16 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         let mixed = encoded(name, all)?.into_iter();
         rows.extend(mixed.map(|e| Example { mixed: true, ..e }));
     }
-    let start = match init {
+    let mut start = match init {
         Some(adapter) => adapter,
         None => {
             let targets = recipe.target_indices()?;
             let rng = &mut stream(args.seed, "lora-init", 0);
-            Adapter::init(&model.decoder, &model.id, recipe.rank, recipe.alpha, &targets, rng)?
+            let base = resolve::base_name(&model.id, &model.path);
+            Adapter::init(&model.decoder, &base, recipe.rank, recipe.alpha, &targets, rng)?
         }
     };
+    start.base_sha256.clone_from(&model.sha256);
     let trained: usize = start.factors.values().map(|(a, b)| a.elem_count() + b.elem_count()).sum();
     let pass = recipe.pass([own, rows.len() - own]);
     let total = recipe.fits(pass)?;

@@ -18,6 +18,7 @@ mod extract;
 mod finetune;
 mod geometry;
 mod help;
+mod interrupt;
 mod kept;
 pub mod layers;
 mod link;
@@ -163,6 +164,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
     placement.order = cli.global.gguf_order;
     let out = Console::new(&cli.global, placement);
+    interrupt::on(&cli.command);
     if !cli.global.profile {
         return dispatch(cli.command, &out);
     }

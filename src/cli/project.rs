@@ -93,6 +93,7 @@ pub fn run(mut args: ProjectArgs, out: &Console) -> Result<()> {
     distinct(directions.iter().filter_map(|(d, _)| d.doubt(&model)))
         .iter()
         .for_each(|doubt| out.warn(doubt));
+    state::check(&model, args.adapter.as_deref(), out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let rulers = rulers(&directions, args.layers.as_ref(), decoder.layers())?;
     let tokens = tokens(&args, &rows, &model)?;

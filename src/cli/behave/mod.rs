@@ -86,7 +86,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let References { primary, neutral, all: references } = args.references(&states)?;
     let mut asking = args.asking(&plan, judge.is_some(), battery, &claims)?;
     let model = args.model.open(out)?;
-    state::check(&model.decoder, adapters.iter().map(|a| &*a.folder))?;
+    state::check(&model, adapters.iter().map(|a| &*a.folder), out)?;
     let mut sources = plan.check_edits(&model.decoder)?;
     if let Some(file) = &args.directions {
         let directions = Directions::of(vectors::open(file, [])?, &model.decoder)?;

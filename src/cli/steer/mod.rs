@@ -149,7 +149,7 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
     directions.iter().filter_map(|d| d.doubt(&model)).for_each(|doubt| out.warn(&doubt));
     let named = args.controls.against.iter().chain(&args.edit.swap_from);
     let named = named.filter(|n| *n != state::BASE).map(Path::new);
-    state::check(&model.decoder, args.adapter.iter().map(|a| &**a).chain(named))?;
+    state::check(&model, args.adapter.iter().map(|a| &**a).chain(named), out)?;
     let layers = args.edit.acting(&directions[0], depth)?;
     args.edit.layer = layers.first().copied();
     if layers.len() > 1 && (prompts.is_empty() || args.edit.add.is_empty()) {
