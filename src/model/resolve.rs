@@ -194,6 +194,7 @@ fn stamp(path: &Path, entry: &Entry) -> String {
     let time = time.map_or(0, |d| d.as_nanos());
     format!("{} {size} {time}", entry.sha256)
 }
+
 /// The name that an adapter carries of the model `id` at `path`, by which the hub or PEFT finds it: the
 /// hub's name, of a folder that is none of the hub's cache its full path, else the id.
 pub fn base_name(id: &str, path: &Path) -> String {
