@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// What is done, where, and on which tokens.
 #[derive(Args, Debug, Clone)]
 pub struct EditChoice {
-    /// Directions, as `residuum extract` writes them: .safetensors, .npy, .npz or .gguf; with
+    /// Directions, as `residuum extract` writes them: .safetensors, .npz, .npy, .gguf or
+    /// the results.h5 of an extraction or a study; with
     /// --against one file for all adapters, or one for each in their order
     #[arg(long, value_name = "FILE", required = true)]
     pub vector: Vec<PathBuf>,

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::vectors::{check_depth, width};
 use super::{
-    gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Result, Vectors,
+    gguf, npy, npz, results, safetensors, Convention, ExportError, ExportWarning, Found, Result,
+    Vectors,
 };
 
 /// A format of vectors.
@@ -23,6 +24,8 @@ pub enum Format {
     Npz,
     /// A control vector of llama.cpp, one concept.
     Gguf,
+    /// Read only: the unit vectors of a results file.
+    Results,
 }
 
 impl Format {
@@ -36,11 +39,12 @@ impl Format {
             Some("npy") => Ok(Self::Npy),
             Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
+            Some("h5" | "hdf5") => Ok(Self::Results),
             Some("pt" | "pth" | "bin" | "pkl") if path.exists() => {
                 Err(ExportError::Pickle { path: path.into(), stem: stem(path) })
             }
             _ => {
-                let known = ".safetensors, .npz, .npy or .gguf";
+                let known = ".safetensors, .npz, .npy or .gguf (.h5 of results is read too)";
                 Err(ExportError::UnknownFormat { path: path.into(), known })
             }
         }
@@ -70,6 +74,12 @@ pub fn read(path: &Path) -> Result<Found> {
             found.blocks = held.blocks;
             found.concepts = held.concepts;
             found.about = held.about;
+        }
+        Format::Results => {
+            let held = results::read(path)?;
+            found.says = said(path, &held.layer_convention)?;
+            (found.model_id, found.concepts, found.about) =
+                (held.model_id, held.concepts, held.about);
         }
         Format::Npy => array(&mut found, stem(path), npy::read(path)?),
         Format::Npz => {
@@ -127,6 +137,10 @@ pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<
     match format {
         Format::Safetensors => return safetensors::write(path, vectors).map(|()| None),
         Format::Npz => return npz::write(path, vectors).map(|()| None),
+        Format::Results => {
+            let known = ".safetensors, .npz, .npy or .gguf";
+            return Err(ExportError::UnknownFormat { path: path.into(), known });
+        }
         Format::Npy | Format::Gguf => {}
     }
     let mut names = vectors.concepts.keys();

@@ -14,6 +14,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod npy;
 pub mod npz;
+pub mod results;
 pub mod safetensors;
 pub mod vectors;
 

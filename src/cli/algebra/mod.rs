@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, slice};
 
 /// Add, scale, project out, orthogonalise and compare exported directions, layer by layer.
 ///
-/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the
+/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npz, .npy, .gguf or .h5 (results); the
 /// output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they
 /// are in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what
 /// its rows are: --convention does. Index l of every output is the output of block l.
