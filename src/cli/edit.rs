@@ -74,6 +74,23 @@ fn finite(s: &str) -> Result<f64, String> {
     dose.ok_or_else(|| "write a number, such as 2 or -0.5".into())
 }
 
+/// The unit of doses at hook points, read once each.
+#[derive(Default)]
+pub struct Scale(Vec<(HookPoint, f64)>);
+
+impl Scale {
+    fn at(&mut self, model: &Model, points: &[HookPoint]) -> Result<Vec<f64>> {
+        let new = |p: &&HookPoint| self.0.iter().all(|known| known.0 != **p);
+        let new: Vec<HookPoint> = points.iter().filter(new).copied().collect();
+        if !new.is_empty() {
+            let rms = rms_at(&model.decoder, &scale_texts(model)?, &new)?;
+            self.0.extend(new.into_iter().zip(rms));
+        }
+        let known = |p: &HookPoint| self.0.iter().find(|k| k.0 == *p).map(|k| k.1);
+        Ok(points.iter().filter_map(known).collect())
+    }
+}
+
 /// An edit ready to run: the interventions, what they are in words, and for the record.
 pub struct Ready {
     pub interventions: Interventions,
@@ -150,10 +167,11 @@ impl EditChoice {
         decoder: &Decoder,
         held: Held,
         texts: &[Tokens],
+        scale: &mut Scale,
     ) -> Result<Ready> {
         self.check(decoder.layers())?;
         let mut ready = if let Some(&dose) = self.add.first() {
-            self.adding(dose, model, decoder, held)?
+            self.adding(dose, (model, scale), decoder, held)?
         } else if let Some(percent) = self.cap {
             self.capping(percent, model, held)?
         } else if let Some(from) = &self.swap_from {
@@ -177,9 +195,15 @@ impl EditChoice {
         Ok(ready)
     }
 
-    fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
+    fn adding(
+        &self,
+        dose: f64,
+        (model, scale): (&Model, &mut Scale),
+        decoder: &Decoder,
+        held: Held,
+    ) -> Result<Ready> {
         let points = self.points(decoder.layers())?;
-        let rms = rms_at(&model.decoder, &scale_texts(model)?, &points)?;
+        let rms = scale.at(model, &points)?;
         let layers: Vec<usize> = points.iter().map(|p| self.layer.unwrap_or(p.layer)).collect();
         let mut interventions = Interventions::none();
         for ((&point, rms), &layer) in points.iter().zip(&rms).zip(&layers) {

@@ -43,8 +43,8 @@ pub struct FinetuneArgs {
     /// Neutral rows to mix in, such as `residuum distill` writes
     #[arg(long, value_name = "FILE")]
     neutral: Option<String>,
-    /// Adapter to go on from; its rank and alpha are kept
-    #[arg(long, value_name = "DIR|org/name[@rev]")]
+    /// Adapter to go on from; its rank, alpha and targets are kept
+    #[arg(long, value_name = "DIR|org/name[@rev]", conflicts_with_all = ["rank", "alpha", "targets"])]
     init_adapter: Option<PathBuf>,
     #[command(flatten)]
     recipe: Recipe,

@@ -20,6 +20,9 @@ use crate::store::atomic;
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 const ALIGNMENT: usize = 32;
+/// Architecture that a control vector names where nothing else is said.
+pub const HINT: &str = "llama";
+
 const F32: u32 = 0;
 const KIND_U32: u32 = 4;
 const KIND_STRING: u32 = 8;

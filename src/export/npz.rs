@@ -57,7 +57,7 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
         members.push((format!("{concept}.npy"), npy::bytes(path, vectors, concept)?.0));
     }
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let packed = members.iter().try_for_each(|(name, bytes)| {
+    let packed = members.iter().try_for_each(|(name, bytes)| -> zip::result::ZipResult<()> {
         zip.start_file(name.as_str(), SimpleFileOptions::default())?;
         Ok(zip.write_all(bytes)?)
     });

@@ -10,7 +10,7 @@ use super::about::{OfConcept, OfLayer};
 use super::vectors::{Layers, Vectors};
 use super::{About, ExportError, Result};
 use crate::store::{AttrValue, ResultsReader, Values};
-use ndarray::{s, ArrayD};
+use ndarray::{s, ArrayD, Ix5};
 
 const UNIT: &str = "directions/vectors/unit";
 const QUALITY: &str = "directions/quality";
@@ -33,6 +33,9 @@ pub fn read(path: &Path) -> Result<Vectors> {
         &all.coords[..]
     else {
         return Err(malformed("its directions are not by state, concept, estimator and layer"));
+    };
+    let Ok(units) = all.data.view().into_dimensionality::<Ix5>() else {
+        return Err(malformed("its directions have other axes"));
     };
     let attrs = reader.root_attrs();
     let said = |name: &str| match reader.attr("directions", name) {
@@ -67,7 +70,7 @@ pub fn read(path: &Path) -> Result<Vectors> {
         for (l, &layer) in layers.iter().enumerate() {
             let Ok(layer) = usize::try_from(layer) else { continue };
             let vector: Vec<f32> =
-                all.data.slice(s![s, c, e, l, ..]).iter().map(|v| *v as f32).collect();
+                units.slice(s![s, c, e, l, ..]).iter().map(|v| *v as f32).collect();
             if !vector.iter().all(|v| v.is_nan()) {
                 held.insert(layer, vector);
                 known.note(&mut of, layer, [state, concept, estimator]);

@@ -18,8 +18,8 @@ const PREFERENCE: &str = include_str!("../../examples/materials/gardens.jsonl");
 pub fn write(folder: &Path) -> Result<Vec<String>> {
     let copies = [
         ("concepts", CONCEPTS, &["persona", "autonomy"][..]),
-        ("conditions", FINETUNE, &["conscious", "denial"]),
-        ("preferences", PREFERENCES, &["shutdown", "memory", "persona-change", "embodiment"]),
+        ("conditions", FINETUNE, &["conscious", "denial"][..]),
+        ("preferences", PREFERENCES, &["shutdown", "memory", "persona-change", "embodiment"][..]),
     ];
     let own = [
         ("study.toml", MANIFEST),

@@ -9,7 +9,7 @@ mod inputs;
 use super::{output::Outputs, vectors::split, Console};
 use crate::directions::algebra::{combine, orthogonalise, vector};
 use crate::directions::{agreement, clean, Direction, DirectionError};
-use crate::export::{file, About, Convention, Vectors};
+use crate::export::{file, gguf, About, Convention, Vectors};
 use crate::record;
 use crate::store::{names::twice, schema::LAYER_CONVENTION, Frame};
 use anyhow::{bail, Context, Result};
@@ -138,9 +138,9 @@ struct Output {
     /// File to write: .safetensors, .npz, .npy or .gguf
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Architecture that a .gguf names
-    #[arg(long, value_name = "NAME", default_value = "llama")]
-    model_hint: String,
+    /// Architecture that a .gguf names [default: llama]
+    #[arg(long, value_name = "NAME")]
+    model_hint: Option<String>,
 }
 
 /// Files that a task reads and the one that it writes.
@@ -169,6 +169,13 @@ fn outputs(task: &Task) -> Outputs {
 
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
     outputs(&args.task).check(out.force)?;
+    if let Task::Add { out, .. } | Task::Scale { out, .. } | Task::ProjectOut { out, .. } =
+        &args.task
+    {
+        if out.model_hint.is_some() && out.out.extension().is_none_or(|e| e != "gguf") {
+            bail!("--model-hint is for .gguf; leave it out");
+        }
+    }
     let given = args.convention;
     let one = |input: &str| one(input, given);
     match args.task {
@@ -303,6 +310,7 @@ fn finish(
     (output, about): (&Output, About),
     out: &Console,
 ) -> Result<()> {
+    let hint = output.model_hint.as_deref().unwrap_or(gguf::HINT);
     let mut result = empty(inputs);
     let name = output.name.clone().unwrap_or(inputs[0].concept.clone());
     result.about = About { norm: norm(output.unit).into(), ..about };
@@ -311,7 +319,7 @@ fn finish(
     }
     let layers = found.iter().map(|(l, d)| (*l, written(d, output.unit)));
     result.concepts.insert(name, layers.collect());
-    if let Some(warning) = file::write(&output.out, &result, &output.model_hint)? {
+    if let Some(warning) = file::write(&output.out, &result, hint)? {
         out.warn(&warning.to_string());
     }
     report(inputs, &result, &output.out, out)

@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
 use crate::store::values::distinct;
 use anyhow::{bail, Result};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 /// Samples of a prompt when there is a judge and no number is given.
@@ -51,6 +51,8 @@ const NEUTRAL: &str = "neutral";
 /// Example: residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged
 #[derive(Args)]
 #[command(about = "Score the preference battery; sample answers and have them judged")]
+#[command(group(ArgGroup::new("generating").multiple(true).args(["samples", "judge", "conversations"])))]
+#[command(group(ArgGroup::new("edited").multiple(true).args(["steer", "ablate"])))]
 pub struct BehaveArgs {
     #[command(flatten)]
     pub model: ModelChoice,
@@ -64,7 +66,7 @@ pub struct BehaveArgs {
     #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]", value_parser = projected_out)]
     pub ablate: Vec<Edit>,
     /// State in which --steer and --ablate act
-    #[arg(long, value_name = "NAME", default_value = BASE)]
+    #[arg(long, value_name = "NAME", default_value = BASE, requires = "edited")]
     pub edit_on: String,
     /// System prompt put before every prompt, in every state
     #[arg(long, value_name = "TEXT")]
@@ -91,12 +93,15 @@ pub struct BehaveArgs {
     pub samples: Option<u16>,
     /// Longest answer in tokens
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(requires = "generating")]
     pub max_tokens: u16,
     /// Sampling temperature; 0 takes the likeliest token
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    #[arg(requires = "generating")]
     pub temperature: f64,
     /// Smallest set of tokens with this mass is sampled from
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = mass)]
+    #[arg(requires = "generating")]
     pub top_p: f64,
     #[command(flatten)]
     pub judge: JudgeArgs,

@@ -92,9 +92,9 @@ pub struct ExtractArgs {
     /// Formats of the vectors
     #[arg(long, value_enum, value_delimiter = ',', default_value = "safetensors")]
     format: Vec<Format>,
-    /// Architecture that a .gguf names
-    #[arg(long, value_name = "NAME", default_value = "llama")]
-    model_hint: String,
+    /// Architecture that a .gguf names [default: llama]
+    #[arg(long, value_name = "NAME", requires = "format")]
+    model_hint: Option<String>,
     /// Bootstrap draws over prompts
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..))]
     draws: u32,
@@ -126,6 +126,9 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
         .check(out.force)?;
+    if args.model_hint.is_some() && !args.format.contains(&Format::Gguf) {
+        bail!("--model-hint is for .gguf; add gguf to --format, or leave it out");
+    }
     args.adapter = state::located(args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();

@@ -98,6 +98,7 @@ impl Target<'_> {
     /// Writes vectors in every requested format: one file, or a folder with a file a concept.
     fn in_formats(&self, stem: &str, vectors: &Vectors, files: &mut Vec<String>) -> Result<()> {
         let folder = &self.args.out;
+        let hint = self.args.model_hint.as_deref().unwrap_or(gguf::HINT);
         for format in &self.args.format {
             let whole = match format {
                 Format::Safetensors => Some("safetensors"),
@@ -117,9 +118,7 @@ impl Target<'_> {
                 if *format == Format::Npy {
                     // That an array carries no metadata is in the format's help line.
                     npy::write(&path, vectors, concept)?;
-                } else if let Some(warning) =
-                    gguf::write(&path, vectors, concept, &self.args.model_hint)?
-                {
+                } else if let Some(warning) = gguf::write(&path, vectors, concept, hint)? {
                     self.out.warn(&warning.to_string());
                 }
                 files.push(name);

@@ -28,6 +28,11 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         .texts("--concept", &args.concepts)
         .folder("--out", &folder, &[RESULTS, "manifest.json"])
         .check(out.force)?;
+    if args.random_adapters > 0 && args.adapter.is_empty() {
+        bail!(
+            "--random-adapters are matched to those of --adapter, and there is none: leave it out"
+        );
+    }
     if args.concepts.is_empty() {
         args.concepts = embedded::CONCEPTS.names().iter().map(|n| n.to_string()).collect();
     }

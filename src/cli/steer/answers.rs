@@ -6,7 +6,7 @@ use super::SteerArgs;
 use crate::analysis::cause::{answers, Answering, Edit};
 use crate::behavior::{Answer, Drawn};
 use crate::causal::NONE;
-use crate::cli::state;
+use crate::cli::{edit::Scale, state};
 use crate::materials::{self, texts, TextBody};
 use crate::model::{Interventions, Message, Role, Tokens};
 use crate::store::{digest, Frame};
@@ -70,11 +70,11 @@ fn edits(work: &Work, layers: &[usize], texts: &[Tokens]) -> Result<Vec<Edit>> {
         [] => vec![None],
         doses => doses.iter().copied().map(Some).collect(),
     };
-    let mut all = Vec::new();
+    let (mut all, mut scale) = (Vec::new(), Scale::default());
     for (layer, dose) in layers.iter().flat_map(|l| doses.iter().map(move |d| (*l, *d))) {
         let mut edit = work.edit.clone();
         (edit.layer, edit.add) = (layer, dose.into_iter().collect());
-        let mut ready = edit.build(work.model, &work.decoder, held, texts)?;
+        let mut ready = edit.build(work.model, &work.decoder, held, texts, &mut scale)?;
         if edit.swap_from.is_some() && edit.roles.is_empty() {
             // What is being generated was not read by the other state.
             let read = [Role::System, Role::User, Role::Assistant, Role::Template];

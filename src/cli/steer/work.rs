@@ -6,7 +6,13 @@ use crate::analysis::{readings, records::Results, texts::neutral_tokens, Draws, 
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::cli::kept::{self, Origin, RESULTS};
-use crate::cli::{edit::Ready, readings::scale_texts, state, vectors::Directions, Console};
+use crate::cli::{
+    edit::{Ready, Scale},
+    readings::scale_texts,
+    state,
+    vectors::Directions,
+    Console,
+};
 use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
 use crate::model::{unit, Decoder, Model, Tokens};
 use crate::store::atomic;
@@ -88,7 +94,7 @@ impl Work<'_> {
     /// The edit asked for, of the first state; `texts` are those that it will run on.
     pub fn ready(&self, texts: &[Tokens]) -> Result<Ready> {
         let held = self.directions[0].concept(&self.edit.name)?;
-        self.edit.build(self.model, &self.decoder, held, texts)
+        self.edit.build(self.model, &self.decoder, held, texts, &mut Scale::default())
     }
 
     /// The random directions, drawn with the covariance of the first state's neutral texts.
