@@ -125,6 +125,18 @@ impl FinetuneArgs {
 /// What is written to the folder, beside the record.
 const FILES: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "training.jsonl"];
 
+/// Says that checkpoints of an earlier training stay beside what is written by force.
+fn earlier_checkpoints(folder: &Path) -> Option<String> {
+    let names = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.file_name());
+    let n = names.filter(|n| n.to_string_lossy().starts_with("checkpoint-")).count();
+    (n > 0).then(|| {
+        format!(
+            "{} holds {n} checkpoints of an earlier training, which stay but where a step is the same: remove them if they are not wanted",
+            folder.display()
+        )
+    })
+}
+
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .texts("--data", slice::from_ref(&args.data))
@@ -133,6 +145,7 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         .reads_all("--steer-with", &args.steer_with)
         .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
         .check(out.force)?;
+    earlier_checkpoints(&args.out).iter().for_each(|told| out.warn(told));
     let conversations = load_conversations(&args.data)?;
     let neutral = args.neutral.as_deref().map(load_conversations).transpose()?;
     let mut recipe = args.recipe.clone();

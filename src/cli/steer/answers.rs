@@ -8,7 +8,7 @@ use crate::behavior::{Answer, Drawn};
 use crate::causal::NONE;
 use crate::cli::{edit::Scale, state};
 use crate::materials::{self, texts, TextBody};
-use crate::model::{Interventions, Message, Role, Tokens};
+use crate::model::{Message, Role, Tokens};
 use crate::store::{digest, Frame};
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
