@@ -93,7 +93,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     };
     let positions = distinct(args.positions.iter().copied());
     let missing = reading::missing(texts.file, (&texts.rows, &texts.tokens), &positions, "NaN")?;
-    missing.iter().for_each(|m| out.warn(&m.told));
+    missing.iter().for_each(|m| out.warn(&m.text));
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -116,7 +116,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let group = spec.group();
     model.decoder.note(&Packed::of(&texts.tokens[..n.min(TEXTS)]));
     let mut attrs = Origin { model: &model, config, seed: 0 }.attrs();
-    attrs.warnings.extend(missing.iter().map(|m| m.told.clone()));
+    attrs.warnings.extend(missing.iter().map(|m| m.text.clone()));
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request { positions, layers: layers.clone(), budget: args.budget, absent: true };
     let begun = Instant::now();

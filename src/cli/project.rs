@@ -101,7 +101,7 @@ pub fn run(mut args: ProjectArgs, out: &Console) -> Result<()> {
     let mut result = Results::default();
     if !args.tokens {
         let missing = reading::missing(&args.texts, (&rows, &tokens), &positions, "no row")?;
-        let about = |m: Missing| WarningRow { about: m.position.to_string(), text: m.told };
+        let about = |m: Missing| WarningRow { about: m.position.to_string(), text: m.text };
         result.warnings = missing.into_iter().map(about).collect();
         out.doubts(&result.warnings);
     }

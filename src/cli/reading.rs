@@ -18,7 +18,7 @@ pub struct Missing {
     texts: usize,
     first: String,
     /// As a sentence.
-    pub told: String,
+    pub text: String,
 }
 
 impl Missing {
@@ -47,8 +47,8 @@ pub fn missing(
         if texts == n {
             bail!("{place}: there is no token at `{position}`; {why}");
         }
-        let told = format!("{texts} of {n} texts have no token at `{position}` and {instead} there; the first is {place}: {why}");
-        found.push(Missing { position, texts, first: row.id.clone(), told });
+        let text = format!("{texts} of {n} texts have no token at `{position}` and {instead} there; the first is {place}: {why}");
+        found.push(Missing { position, texts, first: row.id.clone(), text });
     }
     Ok(found)
 }
