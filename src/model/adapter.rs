@@ -127,7 +127,9 @@ impl Adapter {
             tensors.extend([(Form::PEFT.key(target, false), a), (Form::PEFT.key(target, true), b)]);
         }
         let file = folder.join("adapter_model.safetensors");
-        atomic::write(&file, &as_safetensors(&file, &tensors, &[(BASE, &self.base_sha256)])?)?;
+        let known = [(BASE, self.base_sha256.as_str())];
+        let more = if self.base_sha256.is_empty() { &[][..] } else { &known };
+        atomic::write(&file, &as_safetensors(&file, &tensors, more)?)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
         Ok(atomic::write(&folder.join("adapter_config.json"), &text)?)
     }
