@@ -378,6 +378,9 @@ fn read(
     Ok(work)
 }
 
+/// Takes text, layer, token and residual `(D)`.
+pub type TokenSink<'a> = dyn FnMut(usize, usize, usize, &[f32]) -> Result<(), CaptureError> + 'a;
+
 /// Reads the residual of every token after each block of `layers`: `sink(text, layer, token, (D))`, called
 /// for all of them in no fixed order.
 ///
@@ -387,7 +390,7 @@ pub fn each_token(
     model: &Decoder,
     texts: &[Tokens],
     layers: &[usize],
-    sink: &mut dyn FnMut(usize, usize, usize, &[f32]) -> Result<(), CaptureError>,
+    sink: &mut TokenSink,
 ) -> Result<(), CaptureError> {
     if texts.is_empty() {
         return Err(CaptureError::NoTexts);

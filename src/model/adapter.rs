@@ -128,7 +128,7 @@ impl Adapter {
         }
         let file = folder.join("adapter_model.safetensors");
         let known = [(BASE, self.base_sha256.as_str())];
-        let more = if self.base_sha256.is_empty() { &[][..] } else { &known };
+        let more: &[(&str, &str)] = if self.base_sha256.is_empty() { &[] } else { &known };
         atomic::write(&file, &as_safetensors(&file, &tensors, more)?)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
         Ok(atomic::write(&folder.join("adapter_config.json"), &text)?)
