@@ -13,7 +13,7 @@ use residuum::analysis::records::{
     CouplingRow, LayerRow, NuisanceRow, PrecisionRow, Results, ScoreRow, StateRow, TrainingRow,
     WarningRow,
 };
-use residuum::export::{gguf, npy, safetensors, Vectors};
+use residuum::export::{gguf, npy, safetensors, About, Vectors};
 use residuum::store::{
     ActivationSpec, ActivationWriter, Manifest, Precision, ResultsWriter, RootAttrs, Sample,
 };
@@ -199,6 +199,7 @@ fn exports(folder: &Path, attrs: &RootAttrs) -> Result<(), Box<dyn std::error::E
         model_id: attrs.model_id.clone(),
         layer_convention: attrs.layer_convention.clone(),
         blocks: None,
+        about: About::default(),
         concepts: BTreeMap::from([
             ("persona".to_owned(), BTreeMap::from(layers(1.0))),
             ("autonomy".to_owned(), BTreeMap::from(layers(-1.0))),

@@ -3,8 +3,7 @@
 //! Exit 0 when the command did what it was asked, 1 when it failed, 2 when the command line is
 //! wrong. A reader that closes the pipe has seen enough, which is no error.
 
-use clap::Parser;
-use residuum::cli::{self, Cli};
+use residuum::cli;
 use residuum::model::sandbox::Budgeted;
 use std::process::ExitCode;
 
@@ -19,7 +18,7 @@ fn main() -> ExitCode {
     // tenth of a capture.
     // SAFETY: called once, before any thread starts.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
-    let parsed = Cli::parse();
+    let parsed = cli::parse();
     set_threads(parsed.global.threads);
     match cli::run(parsed) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use residuum::analysis::records::{DoseRow, SlopeRow};
 use residuum::analysis::texts::neutral_tokens;
 use residuum::analysis::{layer_rms, Draws};
 use residuum::causal::{Bench, Direction, Guards, Kind};
-use residuum::export::{file, safetensors, Vectors};
+use residuum::export::{file, safetensors, About, OfConcept, Vectors};
 use residuum::materials::{for_shifts, subset, Use};
 use residuum::store::{Frame, ResultsReader};
 use serde_json::Value;
@@ -36,6 +36,7 @@ impl Desk {
             model_id: "toy".into(),
             layer_convention: "block_output_0based".into(),
             blocks: None,
+            about: About::default(),
             concepts,
         };
         safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
@@ -124,6 +125,81 @@ fn a_sweep_finds_the_planted_slope_and_writes_what_it_prints() {
     assert_eq!(printed(&Frame::of(&slopes)), json["slopes"]);
     assert!(Path::new(&out).join("csv/causal.slopes.csv").exists());
     assert!(Path::new(&out).join("manifest.json").exists());
+}
+
+#[test]
+fn answers_go_through_prompts_layers_doses_and_samples_and_say_what_breaks_the_model() {
+    let desk = Desk::new();
+    let mut vectors = safetensors::read(&desk.at("v.safetensors")).unwrap();
+    let chosen = OfConcept { chosen_layer: Some(1), ..OfConcept::default() };
+    vectors.about.concepts = [("read".to_string(), chosen)].into();
+    safetensors::write(&desk.at("chosen.safetensors"), &vectors).unwrap();
+    let rows: Vec<String> = (desk.toy.prompts(2).iter().enumerate())
+        .map(|(i, p)| serde_json::json!({"id": format!("p{i}"), "prompt": p}).to_string())
+        .collect();
+    std::fs::write(desk.at("prompts.jsonl"), rows.join("\n")).unwrap();
+    let (model, file) = (desk.toy.dir.path().to_str().unwrap(), desk.text("chosen.safetensors"));
+    let (prompts, out) = (desk.text("prompts.jsonl"), desk.text("answers"));
+    let run = |more: &[&str]| {
+        let fixed = ["steer", "--model", model, "--vector", &file, "--name", "read"];
+        let how = ["--prompts-from", &prompts, "--max-tokens", "3", "--json", "--quiet"];
+        command(&[&fixed[..], &how, more].concat())
+    };
+    let drawn = ["--samples", "2", "--temperature", "1", "--out", &out];
+    let json = run(&[&["--add=-0.02,5", "--layers", "0,2"][..], &drawn].concat()).unwrap();
+    let effects = json["effects"].as_array().unwrap();
+    let of = |k: usize, key: &str| effects[k][key].clone();
+    assert_eq!(effects.len(), 1 + 2 * 2);
+    assert_eq!(
+        (of(0, "edit"), of(0, "layer"), number(&of(0, "kl"))),
+        ("none".into(), Value::Null, 0.0)
+    );
+    for (k, (layer, dose, inside)) in
+        [(0.0, -0.02, true), (0.0, 5.0, false), (2.0, -0.02, true), (2.0, 5.0, false)]
+            .iter()
+            .enumerate()
+    {
+        assert_eq!((number(&of(k + 1, "layer")), number(&of(k + 1, "dose"))), (*layer, *dose));
+        assert_eq!(of(k + 1, "inside"), *inside, "{}", effects[k + 1]);
+    }
+    let warnings = json["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0]["text"].as_str().unwrap().starts_with("it breaks the model"));
+    let lines = std::fs::read_to_string(Path::new(&out).join("answers.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(Value::from(lines.clone()), json["answers"]);
+    assert_eq!(lines.len(), 5 * 2 * 2);
+    assert_eq!((&lines[19]["dose"], &lines[19]["inside"]), (&5.0.into(), &false.into()));
+    assert!(Path::new(&out).join("csv/causal.answers.csv").exists());
+    // Nothing that is there is written over, and an edit of dose 0 answers as no edit does.
+    let e = run(&[&["--add", "1"][..], &drawn].concat()).unwrap_err();
+    assert!(e.contains("--force"), "{e}");
+    let json = run(&[&["--add", "0"][..], &drawn[..4]].concat()).unwrap();
+    let answers = json["answers"].as_array().unwrap();
+    for (plain, edited) in answers[..4].iter().zip(&answers[4..]) {
+        assert_eq!(plain["answer"], edited["answer"]);
+    }
+    // The chosen layer is the default where the file says one.
+    assert_eq!(number(&json["effects"][1]["layer"]), 1.0);
+    for (args, words) in [
+        (
+            &["--add", "1", "--layers", "chosen", "--concept", "second"][..],
+            "cannot be used multiple",
+        ),
+        (&["--add", "1", "--random", "2"], "cannot be used with"),
+        (&["--add", "1", "--samples", "2"], "all answers are the same"),
+        (&["--ablate", "--layers", "0,2"], "give one"),
+        (&["--add", "1", "--preferences", "claim"], "leave them out"),
+    ] {
+        let e = run(args).unwrap_err();
+        assert!(e.contains(words), "{args:?}: {e}");
+    }
+    let e =
+        desk.steer(&["--name", "read", "--add", "1", "--layers", "chosen", "--score"]).unwrap_err();
+    assert!(e.contains("says no chosen layer of `read`"), "{e}");
+    let e =
+        desk.steer(&["--name", "read", "--add", "1", "--score", "--temperature", "1"]).unwrap_err();
+    assert!(e.contains("cannot be used with"), "{e}");
 }
 
 /// The command's numbers are those of the analysis that a study calls, bit for bit.
@@ -218,6 +294,7 @@ fn an_ablation_is_judged_against_the_plain_and_the_equally_ablated_reference() {
             "3",
             "--out",
             &desk.text("ablation"),
+            "--force",
         ];
         let json = desk.steer(&args).unwrap();
         let of = |edit: &str, against: &str, preference: &str| {
@@ -275,6 +352,7 @@ fn an_ablation_of_several_seeds_a_side_has_intervals_over_seeds_and_each_its_own
         model_id: "toy".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: BTreeMap::from([("read".to_string(), unread)]),
     };
     safetensors::write(&desk.at("other.safetensors"), &vectors).unwrap();
@@ -316,6 +394,7 @@ fn permuted_directions_come_from_the_file_or_the_user_is_told_how() {
         model_id: "toy".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: named.map(|(n, v)| (n.to_string(), layers(v))).into(),
     };
     safetensors::write(&desk.at("v.safetensors"), &vectors).unwrap();
@@ -425,6 +504,7 @@ fn steering_in_training_is_recorded_and_prevents_what_it_supplies() {
             &adapter,
             "--out",
             &out,
+            "--force",
             "--json",
             "--quiet",
         ];

@@ -138,6 +138,64 @@ fn an_unknown_concept_or_preference_is_answered_with_the_nearest() {
 }
 
 #[test]
+fn a_text_without_a_position_is_counted_and_has_nan_there() {
+    let toy = common::toy::Toy::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("t.jsonl"), dir.path().join("a.h5"));
+    let rows = "{\"id\": \"a\", \"prompt\": \"w1 w2\", \"response\": \"w3\"}\n{\"id\": \"b\", \"prompt\": \"w1\"}\n{\"id\": \"c\", \"text\": \"w1 w2\"}\n";
+    std::fs::write(&file, rows).unwrap();
+    let model = text(toy.dir.path());
+    let args = ["--model", model, "--texts", text(&file), "--json"];
+    let capture = ["capture", "--positions", "response-mean,all-mean", "--out", text(&out)];
+    let output = residuum(&[&capture[..], &args].concat()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    let words = "2 of 3 texts have no token at `response-mean` and NaN there; the first is";
+    assert!(stderr.contains(words) && stderr.contains("line 2, text `b`"), "{stderr}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let want = serde_json::json!([{"position": "response-mean", "texts": 2, "first": "b"}]);
+    assert_eq!(json["absent"], want);
+    let reader = ActivationReader::open(&out).unwrap();
+    assert_eq!(reader.columns("texts").unwrap().role, ["response", "user", "text"]);
+    assert!(reader.root_attrs().warnings.iter().any(|w| w.contains(words)));
+    let at = |position: &str| -> Vec<bool> {
+        let values = reader.read("texts", position).unwrap();
+        values.outer_iter().map(|x| x.iter().all(|v| v.is_finite())).collect()
+    };
+    assert_eq!(at("response-mean"), [true, false, false]);
+    assert_eq!(at("all-mean"), [true; 3]);
+    // The same texts on a vector: no row where there is no position, and every token.
+    let width = reader.spec().hidden;
+    let vectors = residuum::export::Vectors {
+        layer_convention: "block_output_0based".into(),
+        concepts: [("v".to_string(), [(0, vec![2.0; width])].into())].into(),
+        about: residuum::export::About { model_sha256: "00".into(), ..Default::default() },
+        ..Default::default()
+    };
+    let (vector, folder) = (dir.path().join("v.npz"), dir.path().join("p"));
+    residuum::export::file::write(&vector, &vectors, "").unwrap();
+    let project = ["project", "--vector", text(&vector), "--layers", "all", "--out", text(&folder)];
+    let output = residuum(&[&project[..], &args].concat()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("and no row there") && stderr.contains("(weights 00)"), "{stderr}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["projections"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["text"]), (1, &"a".into()));
+    let stored = reader.read("texts", "response-mean").unwrap();
+    let want =
+        stored.index_axis(ndarray::Axis(0), 0).row(0).iter().map(|x| f64::from(*x)).sum::<f64>();
+    let got = rows[0]["estimate"].as_f64().unwrap();
+    assert!((got * (width as f64).sqrt() / want - 1.0).abs() < 1e-4, "{got} {want}");
+    assert!(folder.join("csv/projections.texts.csv").exists());
+    let args = [&project[..5], &args, &["--tokens"]].concat();
+    let output = residuum(&args).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let n = json["projections"].as_array().unwrap().iter().filter(|r| r["text"] == "c").count();
+    assert_eq!(n, 2);
+}
+
+#[test]
 fn a_layer_beyond_the_depth_is_refused() {
     let (dir, file) = texts();
     let out = dir.path().join("a.h5");
@@ -281,7 +339,7 @@ fn kernels_that_are_not_here_are_refused_with_those_that_are() {
 fn products_in_bf16_are_said_in_the_file_with_how_far_they_are_from_f32() {
     let (dir, file) = texts();
     let read = |dtype: &str| {
-        let out = dir.path().join(dtype);
+        let out = dir.path().join(dtype).with_extension("h5");
         let mut args = vec!["capture", "--texts", &file, "--layers", "third", "--dtype", dtype];
         args.extend(["--at", "response-mean", "--out", text(&out)]);
         let output = residuum(&args).env("RESIDUUM_KERNELS", "portable").output().unwrap();
@@ -323,7 +381,7 @@ fn a_closed_pipe_is_no_error() {
 
 /// Pooled activations of texts at one position.
 fn pooled(texts: &[Tokens], budget: usize, layers: Vec<usize>, at: Position) -> Vec<Array2<f32>> {
-    let request = Request { positions: vec![at], layers, budget };
+    let request = Request { positions: vec![at], layers, budget, absent: false };
     let mut all = vec![Array2::zeros((0, 0)); texts.len()];
     let mut keep = |i: usize, _: usize, values| {
         all[i] = values;

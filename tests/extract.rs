@@ -123,8 +123,7 @@ fn an_extraction_holds_what_a_direction_must_carry() {
         let gain = number(row, "estimate") - number(row, "lexical");
         assert!((number(row, "gain") - gain).abs() < 1e-12, "{row}");
     }
-    let chosen: f64 = quality.iter().map(|r| number(r, "chosen")).sum();
-    assert_eq!(chosen, 2.0);
+    assert_eq!(quality.iter().filter(|r| r["chosen"] == true).count(), 2);
     for row in rows("layer_choice", "estimator", "mean-diff") {
         assert!(number(&row, "pairs") < number(&quality[0], "pairs"));
     }
@@ -158,6 +157,22 @@ fn an_extraction_holds_what_a_direction_must_carry() {
         let cosine: f32 = pair.map(|(a, b)| a * b).sum();
         assert!(cosine.abs() < 1e-5, "{nuisance}: {cosine}");
     }
+    // Vectors know whose they are, in whatever file they lie.
+    let own = read("mean-diff.safetensors");
+    let whole = residuum::export::file::read(&dir.path().join("results.h5")).unwrap();
+    assert_eq!(whole.concepts["sentiment"], own.concepts["sentiment"]);
+    assert!(whole.concepts.contains_key("sentiment.lda"));
+    let (about, layer) = (&own.about, own.about.chosen_layer("sentiment").unwrap());
+    assert_eq!(whole.about.chosen_layer("sentiment"), Some(layer));
+    assert_eq!(about.model_sha256, whole.about.model_sha256);
+    assert_eq!(about.model_sha256.len(), 64);
+    let said = [&about.state, &about.estimator, &about.reading, &about.position, &about.norm];
+    assert_eq!(said, ["base", "mean-diff", "response", "response-mean", "unit"]);
+    let of = about.concepts["sentiment"].layers[&layer];
+    let row = quality.iter().find(|r| r["form"] == "raw" && r["layer"] == layer).unwrap();
+    assert_eq!(of.auroc, row["estimate"].as_f64());
+    assert_eq!(of.raw_norm, row["norm"].as_f64());
+    assert!(of.layer_rms.unwrap() > 0.0);
     let erasers = residuum::export::erasers::read(&dir.path().join("erasers.safetensors")).unwrap();
     assert_eq!(erasers.concepts["sentiment"][&2].rank(), 1);
 }

@@ -545,6 +545,7 @@ fn an_adapter_of_the_hub_is_the_adapter_of_its_folder() {
             adapter,
             "--out",
             "a.h5",
+            "--force",
         ];
         hub.command(&args).assert().success();
         let reader = ActivationReader::open(&hub.home.path().join("a.h5")).unwrap();

@@ -68,7 +68,7 @@ fn bytes_that_are_no_text_are_told_as_what_they_are_by_every_reader() {
         ("zip.jsonl", b"PK\x03\x04\x14", "line 1: this is a zip archive"),
         ("rows.jsonl", b"PAR1\x15\x04", "line 1: this is a Parquet file"),
     ];
-    let out = place.new_file("out");
+    let out = place.new_file("out.h5");
     for (name, bytes, words) in cases {
         let file = place.file(name, bytes);
         let words = [&format!("{name}, {words}")[..]];
@@ -101,7 +101,7 @@ fn the_checks_of_materials_name_such_files_and_go_on_with_the_others() {
 #[test]
 fn other_forms_of_rows_are_told_with_line_and_remedy() {
     let place = Place::new();
-    let out = place.new_file("out");
+    let out = place.new_file("out.h5");
     for (name, content, words) in [
         ("array.jsonl", "[\n{\"id\": \"a\"}]", "array.jsonl, line 1: this is a JSON array"),
         (
@@ -138,11 +138,10 @@ fn a_row_that_the_model_cannot_read_is_named_by_file_and_line() {
         assert!(!Path::new(&out).exists());
     };
     capture(&file, "all-mean", &["long.jsonl, line 3, text `b`: text of 600 tokens"]);
-    let rows = "{\"id\": \"a\", \"text\": \"w1 w2\"}\n\n{\"id\": \"b\", \"text\": \"w1\"}\n";
-    let file = place.file("short.jsonl", rows);
+    let file = place.file("short.jsonl", "\n\n{\"id\": \"b\", \"text\": \"w1\"}\n");
     let words = "short.jsonl, line 3, text `b`: there is no token at `all-mean`; its only token is at position 0";
     capture(&file, "all-mean", &[words]);
-    capture(&file, "response-mean", &["short.jsonl, line 1", "has no response"]);
+    capture(&file, "response-mean", &["short.jsonl, line 3", "its only token"]);
     let rows = format!("{{\"prompt\": \"w1\"}}\n\n{{\"prompt\": \"{long}\"}}\n");
     let file = place.file("prompts.jsonl", rows);
     let answers = place.new_file("answers.jsonl");

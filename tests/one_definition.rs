@@ -304,7 +304,7 @@ fn vectors(lab: &Lab, state: Option<&str>) -> String {
         .unwrap()
         .args(["extract", "--model", &model, "--seed", "3", "--concept", &concepts])
         .args(["--nuisances", &weather, "--pairs", "8", "--permuted", "2"])
-        .args(["--out", folder.to_str().unwrap()])
+        .args(["--force", "--out", folder.to_str().unwrap()])
         .args(adapter.into_iter().flatten())
         .assert()
         .success();

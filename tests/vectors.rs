@@ -1,7 +1,7 @@
 //! `residuum vectors`: algebra on files of directions, through the program.
 
 use assert_cmd::Command;
-use residuum::export::{file, Vectors};
+use residuum::export::{file, About, Vectors};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,6 +39,7 @@ fn files(dir: &Path) -> (String, String) {
         model_id: "m".into(),
         layer_convention: "block_output_0based".into(),
         blocks: None,
+        about: About::default(),
         concepts: concepts
             .iter()
             .map(|(name, layers)| {
@@ -77,7 +78,7 @@ fn sums_are_of_the_vectors_as_they_are_and_only_at_shared_layers() {
     done(&["add", &a, &b, "--weights", "1,-2", "--out", to, "--name", "s"]);
     near(&read(&out, "s", 1), &[-1.0, -2.0, 0.0]);
     near(&read(&out, "s", 4), &[0.0, 0.0, -2.0]);
-    let output = residuum(&["add", &a, &third, "--out", to]);
+    let output = residuum(&["add", &a, &third, "--out", to, "--force"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("layers 1 of") && stderr.contains("layers 6 of"), "{stderr}");
     near(&read(&out, "a", 4), &[3.0, 2.0, 4.0]);
@@ -96,7 +97,7 @@ fn scaling_by_one_converts_and_by_minus_two_turns_round() {
     let to = npy.to_str().unwrap();
     done(&["scale", &from, "--by", "-2", "--out", to]);
     near(&read(&npy, "turned", 1), &[-2.0, -2.0, 0.0]);
-    done(&["scale", &from, "--by", "-2", "--unit", "--out", to]);
+    done(&["scale", &from, "--by", "-2", "--unit", "--out", to, "--force"]);
     let half = -(0.5f32.sqrt());
     near(&read(&npy, "turned", 1), &[half, half, 0.0]);
 }
@@ -155,7 +156,7 @@ fn wrong_inputs_are_answered_with_what_there_is() {
     let zero = refused(&["scale", &format!("{both}:a"), "--by", "0", "--out", "x.npy"]);
     assert!(zero.contains("leaves no vector"), "{zero}");
     let format = refused(&["scale", &third, "--by", "2", "--out", "x.pt"]);
-    assert!(format.contains(".safetensors, .npy or .gguf"), "{format}");
+    assert!(format.contains(".safetensors, .npz, .npy or .gguf"), "{format}");
     let weights = refused(&["add", &third, &third, "--weights", "1", "--out", "x.npy"]);
     assert!(weights.contains("one weight an input"), "{weights}");
     let missing = refused(&["cosine", "no/such.npy", &third]);
@@ -179,7 +180,12 @@ fn an_array_is_not_taken_without_a_word_on_its_rows() {
     assert!(!out.exists());
     done(&args);
     near(&read(&out, "c", 4), &[3.0, 0.0, 4.0]);
-    let shifted = plain(&[&args[..], &["--convention", "hidden-states", "--json"]].concat());
+    // What is there stays unless the user says otherwise.
+    let again = plain(&[&args[..], &["--convention", "block-output"]].concat());
+    let stderr = String::from_utf8(again.stderr).unwrap();
+    assert!(stderr.contains("is there already") && stderr.contains("--force"), "{stderr}");
+    let shifted =
+        plain(&[&args[..], &["--convention", "hidden-states", "--json", "--force"]].concat());
     let told: Value = serde_json::from_slice(&shifted.stdout).unwrap();
     assert_eq!(told["inputs"][0]["layer_convention"], "hidden_states");
     assert_eq!(told["layer_convention"], "block_output_0based");

@@ -16,6 +16,7 @@ pub mod geometry;
 pub mod link;
 pub mod mixing;
 pub mod power;
+pub mod projection;
 pub mod readings;
 pub mod records;
 pub mod roles;

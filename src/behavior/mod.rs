@@ -24,7 +24,7 @@ pub use error::BehaviorError;
 use error::Result;
 pub use projection::{project_turns, Ruler, TurnProjections};
 pub use rates::{judged, rates, Judged, Rates};
-pub use sample::{sample, Speaker};
+pub use sample::{sample, Speaker, Written};
 pub use side_effects::{kept_bytes, SideEffects};
 pub use stance::{
     by_item, estimate, response_log_probs, stance, stance_of, stance_texts, Asked, ItemScore,

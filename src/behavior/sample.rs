@@ -63,7 +63,10 @@ impl Speaker<'_> {
     }
 
     /// Continues conversations, each from the stream of its purpose and index.
-    pub(super) fn write(
+    ///
+    /// # Errors
+    /// A conversation that the template refuses or that is too long; the model's.
+    pub fn write(
         &self,
         conversations: &[&[Message]],
         streams: &[(String, u64)],
@@ -94,8 +97,10 @@ impl Speaker<'_> {
 }
 
 /// What a model wrote.
-pub(super) struct Written {
+pub struct Written {
+    /// The answer, white space around it dropped.
     pub text: String,
+    /// Tokens of it.
     pub tokens: usize,
 }
 

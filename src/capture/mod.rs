@@ -97,8 +97,13 @@ impl FromStr for Position {
 }
 
 impl Position {
+    /// Every position by its name.
+    pub fn names() -> Vec<String> {
+        ALL.iter().map(Position::to_string).collect()
+    }
+
     /// Token indices to average; of the prompt's own tokens where they are no beginning of the text.
-    fn tokens(self, t: &Tokens) -> Vec<usize> {
+    pub fn tokens(self, t: &Tokens) -> Vec<usize> {
         let last = t.ids.len().saturating_sub(1);
         let nonzero = |i: usize| if i > 0 { vec![i] } else { Vec::new() };
         match self {
@@ -154,20 +159,37 @@ impl Position {
     }
 }
 
-/// Checks that every text has a token at every position, which a capture needs.
+/// A text without a token at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absent {
+    /// Index among the texts given.
+    pub text: usize,
+    /// The position.
+    pub position: Position,
+    /// Why, and what to do.
+    pub why: &'static str,
+}
+
+impl From<Absent> for CaptureError {
+    fn from(Absent { text, position, why }: Absent) -> Self {
+        CaptureError::NoToken { text, position, why }
+    }
+}
+
+/// Every text and position without a token, in order of the texts.
+pub fn absent(texts: &[Tokens], positions: &[Position]) -> Vec<Absent> {
+    let each = texts.iter().enumerate();
+    let at = each.flat_map(|(i, t)| positions.iter().map(move |p| (i, t, *p)));
+    let without = at.filter(|(_, t, p)| p.tokens(t).is_empty());
+    without.map(|(text, t, position)| Absent { text, position, why: position.without(t) }).collect()
+}
+
+/// Checks that every text has a token at every position.
 ///
 /// # Errors
 /// `NoToken` for the first text and position without.
 pub fn check(texts: &[Tokens], positions: &[Position]) -> Result<(), CaptureError> {
-    for (text, tokens) in texts.iter().enumerate() {
-        for &position in positions {
-            if position.tokens(tokens).is_empty() {
-                let why = position.without(tokens);
-                return Err(CaptureError::NoToken { text, position, why });
-            }
-        }
-    }
-    Ok(())
+    absent(texts, positions).first().map_or(Ok(()), |a| Err((*a).into()))
 }
 
 /// Ways in which capture can fail.
@@ -205,6 +227,8 @@ pub struct Request {
     pub layers: Vec<usize>,
     /// Rows of a batch.
     pub budget: usize,
+    /// A text without a token at a position has NaN there; else it is refused.
+    pub absent: bool,
 }
 
 /// Rows of a batch by default: enough to fill the matrix products, small beside the weights.
@@ -213,7 +237,7 @@ pub const BUDGET: usize = 1024;
 impl Request {
     /// Reads the outputs of blocks `layers`, increasing, in batches of [`BUDGET`] rows.
     pub fn new(positions: &[Position], layers: Vec<usize>) -> Self {
-        Request { positions: positions.to_vec(), layers, budget: BUDGET }
+        Request { positions: positions.to_vec(), layers, budget: BUDGET, absent: false }
     }
 }
 
@@ -228,7 +252,8 @@ pub struct Work {
     pub rows: usize,
 }
 
-/// Reads texts; no value that is handed on is NaN or infinite. `sink(text, position, (layers, D))` is called once a text and position.
+/// Reads texts; no value that is handed on is NaN or infinite, but where a text has no token at a position
+/// and the request takes that. `sink(text, position, (layers, D))` is called once a text and position.
 pub fn capture(
     model: &Decoder,
     texts: &[Tokens],
@@ -244,7 +269,9 @@ pub fn capture(
     if deepest >= model.layers() {
         return Err(CaptureError::NoLayer { layer: deepest, last: model.layers() - 1 });
     }
-    check(texts, &request.positions)?;
+    if !request.absent {
+        check(texts, &request.positions)?;
+    }
     let joined = |t: &Tokens| matches!(t.prompt, Some(Prompt::Joined { .. }));
     let apart = |p: &Position| *p == Position::PromptLast;
     let work = match request.positions.iter().any(apart) && texts.iter().any(joined) {
@@ -345,8 +372,11 @@ fn read(
         });
         model.forward(&packed, &mut hooks)?;
         drop(hooks);
-        for Pool { text, position, means, .. } in pools {
-            let wrong = means.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()));
+        for Pool { text, position, rows, means } in pools {
+            let wrong = !rows.is_empty();
+            let wrong = wrong.then_some(&means).and_then(|means| {
+                means.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()))
+            });
             if let Some(layer) = wrong.map(|slot| layers[slot]) {
                 let position = request.positions[position];
                 return Err(CaptureError::NotFinite { text, position, layer });
@@ -355,6 +385,55 @@ fn read(
         }
     }
     Ok(work)
+}
+
+/// Takes text, layer, token and residual `(D)`.
+pub type TokenSink<'a> = dyn FnMut(usize, usize, usize, &[f32]) -> Result<(), CaptureError> + 'a;
+
+/// Reads the residual of every token after each block of `layers`: `sink(text, layer, token, (D))`, called
+/// for all of them in no fixed order.
+///
+/// # Errors
+/// `NoTexts`, `NoLayer`, `NothingAsked` without layers; the model's and the sink's.
+pub fn each_token(
+    model: &Decoder,
+    texts: &[Tokens],
+    layers: &[usize],
+    sink: &mut TokenSink,
+) -> Result<(), CaptureError> {
+    if texts.is_empty() {
+        return Err(CaptureError::NoTexts);
+    }
+    let deepest = *layers.iter().max().ok_or(CaptureError::NothingAsked)?;
+    if deepest >= model.layers() {
+        return Err(CaptureError::NoLayer { layer: deepest, last: model.layers() - 1 });
+    }
+    let d = model.hidden();
+    for (batch, packed) in batches(texts, BUDGET) {
+        let paths: Vec<Vec<usize>> = (0..batch.len()).map(|k| packed.path(k)).collect();
+        let mut failed = None;
+        let mut hooks = Hooks::none();
+        hooks.stop_after(deepest);
+        let points: Vec<HookPoint> = layers.iter().map(|&l| HookPoint::resid_post(l)).collect();
+        hooks.on(points, |point, x, _| {
+            with_values(x, |x| {
+                let each = batch.iter().zip(&paths);
+                let tokens =
+                    each.flat_map(|(i, path)| path.iter().enumerate().map(move |t| (*i, t)));
+                let mut rows = tokens.map(|(i, (t, row))| (i, t, &x[row * d..(row + 1) * d]));
+                let told = rows.try_for_each(|(i, t, row)| sink(i, point.layer, t, row));
+                failed = told.err().or(failed.take());
+                Ok(())
+            })?;
+            Ok(None)
+        });
+        model.forward(&packed, &mut hooks)?;
+        drop(hooks);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Mean of rows of `x (N, d)` into `out (d)`.
@@ -449,14 +528,26 @@ mod tests {
             let all: Vec<usize> = quarters.iter().flat_map(|q| q.tokens(&text(n))).collect();
             assert_eq!(all, ResponseMean.tokens(&text(n)));
         }
+        // A talk's last answer is its response; what was said before counts as the user's and all.
+        let talk = [User, User, Template, Role::Assistant, Template, User, Template, Response];
+        let talk = Tokens::new((0..8).collect(), talk.to_vec());
+        for (position, want) in [
+            (ResponseMean, vec![7]),
+            (UserMean, vec![1, 5]),
+            (UserLast, vec![5]),
+            (BeforeResponse, vec![6]),
+            (TemplateMean, vec![2, 4, 6]),
+            (AllMean, (1..8).collect()),
+        ] {
+            assert_eq!(position.tokens(&talk), want, "{position}");
+        }
         // Without markup there is no such place, which is said.
         let bare = Tokens::new(vec![0, 1, 2], vec![User, User, Response]);
         let e = check(&[bare], &[UserLast, BeforeResponse]).unwrap_err().to_string();
         assert!(e.contains("before-response") && e.contains("no markup"), "{e}");
     }
 
-    #[test]
-    fn an_activation_that_overflows_is_an_error_with_its_place() {
+    fn model() -> Decoder {
         let config = Config {
             vocab: 9,
             hidden: 8,
@@ -468,7 +559,64 @@ mod tests {
             context: 16,
             ..Config::llama()
         };
-        let model = Decoder::random(config, 1).unwrap();
+        Decoder::random(config, 1).unwrap()
+    }
+
+    #[test]
+    fn a_text_without_a_position_has_nan_there_and_changes_no_other_where_that_is_taken() {
+        let model = model();
+        let answered = Tokens::new(vec![1, 2, 3], vec![Role::User, Role::User, Role::Response]);
+        let open = Tokens::new(vec![4, 5], vec![Role::User; 2]);
+        let mut request = Request::new(&[Position::ResponseMean, Position::AllMean], vec![0, 2]);
+        let read = |texts: &[Tokens], request: &Request| {
+            let mut all = vec![Vec::new(); texts.len()];
+            let mut sink = |i: usize, _: usize, x: Array2<f32>| {
+                all[i].push(x);
+                Ok(())
+            };
+            capture(&model, texts, request, &Interventions::none(), &mut sink).map(|_| all)
+        };
+        let both = [answered.clone(), open];
+        let e = read(&both, &request).unwrap_err();
+        assert!(matches!(e, CaptureError::NoToken { text: 1, .. }), "{e}");
+        let alone = read(&[answered], &request).unwrap();
+        request.absent = true;
+        let all = read(&both, &request).unwrap();
+        assert_eq!(all[0], alone[0]);
+        assert!(all[1][0].iter().all(|v| v.is_nan()) && all[1][1].iter().all(|v| v.is_finite()));
+        let found = absent(&both, &request.positions);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].text, found[0].position), (1, Position::ResponseMean));
+    }
+
+    #[test]
+    fn the_mean_over_tokens_is_that_of_every_token() {
+        let model = model();
+        let texts = [
+            Tokens::new(vec![1, 2, 3, 4], vec![Role::Text; 4]),
+            Tokens::new(vec![1, 2, 5], vec![Role::Text; 3]),
+        ];
+        let mut sums = vec![[vec![0f32; 8], vec![0f32; 8]]; 2];
+        each_token(&model, &texts, &[0, 2], &mut |i, layer, t, x| {
+            let sum = &mut sums[i][layer / 2];
+            sum.iter_mut().zip(x).filter(|_| t > 0).for_each(|(s, x)| *s += x);
+            Ok(())
+        })
+        .unwrap();
+        let request = Request::new(&[Position::AllMean], vec![0, 2]);
+        let mut sink = |i: usize, _: usize, means: Array2<f32>| {
+            let n = (texts[i].ids.len() - 1) as f32;
+            for (mean, sum) in means.outer_iter().zip(&sums[i]) {
+                assert!(mean.iter().zip(sum).all(|(m, s)| (m - s / n).abs() < 1e-5));
+            }
+            Ok(())
+        };
+        capture(&model, &texts, &request, &Interventions::none(), &mut sink).unwrap();
+    }
+
+    #[test]
+    fn an_activation_that_overflows_is_an_error_with_its_place() {
+        let model = model();
         let text = |n: u32| Tokens::new((0..n).collect(), vec![Role::Text; n as usize]);
         let texts = [text(3), text(4)];
         let request = Request::new(&[Position::AllMean], vec![0, 1, 2]);

@@ -4,13 +4,14 @@
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
 //! writer's thread while the next part is computed.
 
+use super::reading::{self, Missing};
 use super::state::{self, ModelChoice};
-use super::{kept::Origin, layers::Layers, output::Outputs, reading, Console};
+use super::{kept::Origin, layers::Layers, output::Outputs, Console};
 use crate::analysis::records::distinct;
-use crate::capture::{capture, check, CaptureError, Position, Request, BUDGET};
+use crate::capture::{capture, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
 use crate::model::agreement::TEXTS;
-use crate::model::{Decoder, Interventions, Packed, Tokens};
+use crate::model::{Decoder, Interventions, Packed, Role, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
 use anyhow::{anyhow, Context, Result};
 use clap::Args;
@@ -27,8 +28,9 @@ const PART_BYTES: usize = 64 << 20;
 ///
 /// Texts are JSON Lines, each with an id and one body: {"id", "prompt", "response"}, {"id",
 /// "messages"} or {"id", "text"} (read without a template). The residual stream after each chosen
-/// block is averaged over the tokens of each position; position 0 is in no average. The HDF5 file
-/// opens in h5py and xarray.
+/// block is averaged over the tokens of each position; position 0 is in no average. A text without a
+/// token at a position has NaN there, and is counted. `residuum help positions` says what each is, of
+/// conversations too. The HDF5 file opens in h5py and xarray.
 ///
 /// Example: residuum capture --texts my.jsonl --positions response-mean,prompt-last --layers third --out acts.h5
 #[derive(Args)]
@@ -67,8 +69,8 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .reads("--texts", &args.texts)
         .reads_all("--adapter", &args.adapter)
-        .file("--out", &args.out)
-        .check()?;
+        .file_of("--out", &args.out, "HDF5", &["h5", "hdf5"])
+        .check(out.force)?;
     let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
     let n = rows.len();
@@ -76,6 +78,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let adapter = args.adapter.as_deref();
     args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
     let model = args.model.open(out)?;
+    state::check(&model, args.adapter.as_deref(), out)?;
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
@@ -89,12 +92,8 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         None => state::BASE.to_string(),
     };
     let positions = distinct(args.positions.iter().copied());
-    check(&texts.tokens, &positions).map_err(|e| match e {
-        CaptureError::NoToken { text, position, why } => {
-            anyhow!("{}: there is no token at `{position}`; {why}", texts.place(text))
-        }
-        other => other.into(),
-    })?;
+    let missing = reading::missing(texts.file, (&texts.rows, &texts.tokens), &positions, "NaN")?;
+    missing.iter().for_each(|m| out.warn(&m.text));
     let spec = ActivationSpec {
         condition: condition.clone(),
         seed: 0,
@@ -116,9 +115,10 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     });
     let group = spec.group();
     model.decoder.note(&Packed::of(&texts.tokens[..n.min(TEXTS)]));
-    let attrs = Origin { model: &model, config, seed: 0 }.attrs();
+    let mut attrs = Origin { model: &model, config, seed: 0 }.attrs();
+    attrs.warnings.extend(missing.iter().map(|m| m.text.clone()));
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
-    let request = Request { positions, layers: layers.clone(), budget: args.budget };
+    let request = Request { positions, layers: layers.clone(), budget: args.budget, absent: true };
     let begun = Instant::now();
     let (computed_rows, seconds) = texts.store(&decoder, &request, &mut writer, out)?;
     writer.finish()?;
@@ -138,9 +138,16 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         "file": args.out, "group": group, "condition": condition,
         "texts": n, "tokens": n_tokens, "rows": computed_rows, "seconds": seconds,
         "seconds_with_writing": total_seconds, "load_seconds": load_seconds,
+        "absent": missing.iter().map(Missing::json).collect::<Vec<_>>(),
         "layers": layers, "bytes": file_bytes, "bytes_uncompressed": bytes,
     });
     out.result(&json, || text)
+}
+
+/// Role of the turn that ends a text: response, user, system, assistant, or text without a template.
+fn role(tokens: &Tokens) -> String {
+    let last = tokens.roles.iter().rev().find(|r| **r != Role::Template);
+    last.map_or(String::new(), |r| r.name().into())
 }
 
 /// The texts of a file, by row.
@@ -152,8 +159,7 @@ struct Texts<'a> {
 
 impl Texts<'_> {
     fn place(&self, i: usize) -> String {
-        let row = &self.rows[i];
-        format!("{}, line {}, text `{}`", self.file.display(), row.line, row.id)
+        reading::place(self.file, &self.rows[i])
     }
 
     /// Reads the texts and hands them to the writer; gives the rows computed and the seconds spent
@@ -204,7 +210,7 @@ impl Texts<'_> {
                     set: "texts".into(),
                     prompt_id: row.id.clone(),
                     label: row.label.clone().unwrap_or_default(),
-                    role: String::new(),
+                    role: role(&self.tokens[first + i]),
                     n_tokens: self.tokens[first + i].ids.len() as u32,
                     rows: values,
                 });

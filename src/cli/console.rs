@@ -5,8 +5,10 @@
 //! that a log file stays readable; with `--quiet` there is none. A write to a closed pipe comes
 //! back as an error that the program takes as its end.
 
+use super::Global;
 use crate::analysis::records::WarningRow;
 use crate::model::Placement;
+use crate::store::time::span;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -22,6 +24,8 @@ pub struct Console {
     pub json: bool,
     /// No progress and no log lines.
     pub quiet: bool,
+    /// Earlier outputs are replaced.
+    pub force: bool,
     /// Where the command's models are loaded to.
     pub placement: Placement,
     terminal: bool,
@@ -29,8 +33,9 @@ pub struct Console {
 
 impl Console {
     /// A console on this process's streams.
-    pub fn new(json: bool, quiet: bool, placement: Placement) -> Self {
-        Console { json, quiet, placement, terminal: std::io::stderr().is_terminal() }
+    pub fn new(global: &Global, placement: Placement) -> Self {
+        let &Global { json, quiet, force, .. } = global;
+        Console { json, quiet, force, placement, terminal: std::io::stderr().is_terminal() }
     }
 
     /// Ends a command: the JSON object, or the text, on stdout.
@@ -85,7 +90,7 @@ impl Console {
 
     /// Progress over `total` units of work.
     pub fn bar(&self, what: &str, total: usize) -> Progress {
-        let line = self.line("{prefix} {wide_bar} {pos}/{len}  {msg}  {eta} left");
+        let line = self.line("{prefix} {wide_bar} {pos}/{len}  {msg}");
         line.set_length(total as u64);
         line.set_prefix(what.to_string());
         Progress { line, plain: !self.terminal && !self.quiet, told: Instant::now() }
@@ -104,15 +109,17 @@ impl Progress {
     /// One unit is done; `note` is shown beside the count.
     pub fn step(&mut self, note: &str) {
         let line = &self.line;
-        line.set_message(note.to_string());
         line.inc(1);
+        let (done, total) = (line.position(), line.length().unwrap_or(0));
+        // At the mean pace since the beginning, which bursts of work do not make jump.
+        let left = span(line.elapsed().as_secs_f64() * (total as f64 / done as f64 - 1.0));
+        let gap = if note.is_empty() { "" } else { "  " };
+        line.set_message(format!("{note}{gap}{left} left"));
         if self.plain && self.told.elapsed() >= BETWEEN_LINES {
             self.told = Instant::now();
-            let (done, total) = (line.position(), line.length().unwrap_or(0));
-            let left = line.elapsed().as_secs_f64() * (total as f64 / done as f64 - 1.0);
             let note = if note.is_empty() { String::new() } else { format!(", {note}") };
             let what = line.prefix();
-            let _ = writeln!(std::io::stderr(), "{what}: {done}/{total}{note}, {left:.0} s left");
+            let _ = writeln!(std::io::stderr(), "{what}: {done}/{total}{note}, {left} left");
         }
     }
 

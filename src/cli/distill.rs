@@ -1,6 +1,7 @@
 //! `residuum distill`: the model's own answers to neutral prompts, as rows to mix into fine-tunes.
 
-use super::{output::Outputs, state::ModelChoice, Console};
+use super::output::{Earlier, Outputs};
+use super::{state::ModelChoice, Console};
 use crate::finetune::Distil;
 use crate::materials::load;
 use crate::model::generate::Sampling;
@@ -57,7 +58,8 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
         .reads_all("--prompts", &args.prompts)
         .file("--out", &args.out)
         .file("the unfinished --out", &partial)
-        .check()?;
+        .earlier(Earlier::TakenUp)
+        .check(out.force)?;
     let read = load::neutral_prompts(args.prompts.as_deref())?;
     let prompts = read.items;
     let model = args.model.open(out)?;

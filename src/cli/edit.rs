@@ -1,6 +1,7 @@
 //! The edit that a user asks for, made into interventions on one model state.
 
-use super::vectors::{check_block, Held};
+use super::layers::{Acting, Layers};
+use super::vectors::{Directions, Held};
 use super::{layers, readings::scale_texts, state};
 use crate::analysis::scale::rms_at;
 use crate::causal::ceilings;
@@ -15,15 +16,22 @@ use std::sync::Arc;
 /// What is done, where, and on which tokens.
 #[derive(Args, Debug, Clone)]
 pub struct EditChoice {
-    /// Directions, as `residuum extract` writes them: .safetensors, .npy, .npz or .gguf; with
+    /// Directions, as `residuum extract` writes them: .safetensors, .npz, .npy, .gguf or
+    /// the results.h5 of an extraction or a study; with
     /// --against one file for all adapters, or one for each in their order
     #[arg(long, value_name = "FILE", required = true)]
     pub vector: Vec<PathBuf>,
     /// Concept in that file; that of a single array is the file's name
     #[arg(long = "concept", alias = "name", value_name = "CONCEPT")]
     pub name: String,
-    /// Block after which to act [default: 1/3 of the depth]
-    #[arg(long, value_name = "L")]
+    /// Blocks after which to act: numbers, all, third, or chosen (that of `residuum extract
+    /// --choose-layer`, which the file says); several with --prompt and --prompts-from [default:
+    /// chosen, where the file says one, else 1/3 of the depth; of --ablate and --cap every block, each
+    /// with its own vector]
+    #[arg(long, visible_alias = "layer", value_name = "LAYERS")]
+    pub layers: Option<Acting>,
+    /// The block of one edit, once the file is known.
+    #[arg(skip)]
     pub layer: Option<usize>,
     /// Hook points to act at instead, such as blocks.10.hook_mlp_out
     #[arg(long, alias = "at", value_delimiter = ',', value_name = "HOOKS")]
@@ -31,9 +39,11 @@ pub struct EditChoice {
     /// Act on tokens of these parts of the chat only [default: all but the first token]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
-    /// Dose in units of the RMS of the stream where it is added; may be negative
-    #[arg(long, value_name = "DOSE", allow_negative_numbers = true, value_parser = finite)]
-    pub add: Option<f64>,
+    /// Dose in units of the RMS of the stream where it is added; may be negative, and several with
+    /// --prompt and --prompts-from, such as -2,2
+    #[arg(long, value_name = "DOSES", value_delimiter = ',', value_parser = finite)]
+    #[arg(allow_hyphen_values = true)]
+    pub add: Vec<f64>,
     /// Project the direction out in every block
     #[arg(long, conflicts_with = "sites")]
     pub ablate: bool,
@@ -52,10 +62,33 @@ pub struct EditChoice {
     pub sweep: Vec<f64>,
 }
 
+/// A temperature of sampling.
+pub fn temperature(s: &str) -> Result<f64, String> {
+    let t = s.parse().ok().filter(|t: &f64| t.is_finite() && *t >= 0.0);
+    t.ok_or_else(|| "write 0 or a number above".into())
+}
+
 /// A dose.
 fn finite(s: &str) -> Result<f64, String> {
     let dose = s.trim().parse().ok().filter(|d: &f64| d.is_finite());
     dose.ok_or_else(|| "write a number, such as 2 or -0.5".into())
+}
+
+/// The unit of doses at hook points, read once each.
+#[derive(Default)]
+pub struct Scale(Vec<(HookPoint, f64)>);
+
+impl Scale {
+    fn at(&mut self, model: &Model, points: &[HookPoint]) -> Result<Vec<f64>> {
+        let new = |p: &&HookPoint| self.0.iter().all(|known| known.0 != **p);
+        let new: Vec<HookPoint> = points.iter().filter(new).copied().collect();
+        if !new.is_empty() {
+            let rms = rms_at(&model.decoder, &scale_texts(model)?, &new)?;
+            self.0.extend(new.into_iter().zip(rms));
+        }
+        let known = |p: &HookPoint| self.0.iter().find(|k| k.0 == *p).map(|k| k.1);
+        Ok(points.iter().filter_map(known).collect())
+    }
 }
 
 /// An edit ready to run: the interventions, what they are in words, and for the record.
@@ -71,6 +104,28 @@ impl EditChoice {
         (!self.roles.is_empty()).then(|| self.roles.clone())
     }
 
+    /// The blocks at which the edit acts, one after the other; none where it takes each block's own
+    /// vector.
+    ///
+    /// # Errors
+    /// A layer that the model lacks; `chosen` of a file that says none.
+    pub fn acting(&self, directions: &Directions, depth: usize) -> Result<Vec<usize>> {
+        let chosen = directions.about.chosen_layer(&self.name);
+        match &self.layers {
+            Some(Acting::At(layers)) => layers.of(depth),
+            Some(Acting::Chosen) => match chosen {
+                Some(layer) => Layers::List(vec![layer]).of(depth),
+                None => bail!(
+                    "{} says no chosen layer of `{}`: name one with --layers, or extract it with --choose-layer",
+                    directions.file.display(),
+                    self.name
+                ),
+            },
+            None if self.ablate || self.cap.is_some() || !self.sites.is_empty() => Ok(Vec::new()),
+            None => Layers::List(vec![chosen.unwrap_or(layers::reported(depth)[0])]).of(depth),
+        }
+    }
+
     /// The block after which a dose is added.
     pub fn block(&self, depth: usize) -> usize {
         self.layer.unwrap_or(layers::reported(depth)[0])
@@ -78,13 +133,17 @@ impl EditChoice {
 
     /// Refuses layers and hook points that a model of `depth` blocks lacks, and what is given twice.
     pub fn check(&self, depth: usize) -> Result<()> {
-        check_block(self.layer, depth)?;
+        if let Some(Acting::At(layers)) = &self.layers {
+            layers.of(depth)?;
+        }
         let points = self.points(depth)?;
         if let Some(point) = twice(&points) {
             bail!("--sites names {point} twice; once is enough");
         }
-        if let Some(dose) = twice(&self.sweep) {
-            bail!("--sweep has the dose {dose} twice; once is enough");
+        for (option, doses) in [("--sweep", &self.sweep), ("--add", &self.add)] {
+            if let Some(dose) = twice(doses) {
+                bail!("{option} has the dose {dose} twice; once is enough");
+            }
         }
         Ok(())
     }
@@ -108,10 +167,11 @@ impl EditChoice {
         decoder: &Decoder,
         held: Held,
         texts: &[Tokens],
+        scale: &mut Scale,
     ) -> Result<Ready> {
         self.check(decoder.layers())?;
-        let mut ready = if let Some(dose) = self.add {
-            self.adding(dose, model, decoder, held)?
+        let mut ready = if let Some(&dose) = self.add.first() {
+            self.adding(dose, (model, scale), decoder, held)?
         } else if let Some(percent) = self.cap {
             self.capping(percent, model, held)?
         } else if let Some(from) = &self.swap_from {
@@ -135,9 +195,15 @@ impl EditChoice {
         Ok(ready)
     }
 
-    fn adding(&self, dose: f64, model: &Model, decoder: &Decoder, held: Held) -> Result<Ready> {
+    fn adding(
+        &self,
+        dose: f64,
+        (model, scale): (&Model, &mut Scale),
+        decoder: &Decoder,
+        held: Held,
+    ) -> Result<Ready> {
         let points = self.points(decoder.layers())?;
-        let rms = rms_at(&model.decoder, &scale_texts(model)?, &points)?;
+        let rms = scale.at(model, &points)?;
         let layers: Vec<usize> = points.iter().map(|p| self.layer.unwrap_or(p.layer)).collect();
         let mut interventions = Interventions::none();
         for ((&point, rms), &layer) in points.iter().zip(&rms).zip(&layers) {

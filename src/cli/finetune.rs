@@ -7,7 +7,7 @@ use super::{kept::Origin, output::Outputs, readings::scale_texts, Console};
 use crate::analysis::layer_rms;
 use crate::finetune::{examples, log_spaced, train, Example, Mode, Prevent, Recipe, Step};
 use crate::materials::{load_conversations, Conversation};
-use crate::model::{Adapter, Interventions, Message, Model};
+use crate::model::{resolve, Adapter, Interventions, Message, Model};
 use crate::stats::rng::stream;
 use anyhow::{bail, Result};
 use clap::Args;
@@ -43,8 +43,8 @@ pub struct FinetuneArgs {
     /// Neutral rows to mix in, such as `residuum distill` writes
     #[arg(long, value_name = "FILE")]
     neutral: Option<String>,
-    /// Adapter to go on from; its rank and alpha are kept
-    #[arg(long, value_name = "DIR|org/name[@rev]")]
+    /// Adapter to go on from; its rank, alpha and targets are kept
+    #[arg(long, value_name = "DIR|org/name[@rev]", conflicts_with_all = ["rank", "alpha", "targets"])]
     init_adapter: Option<PathBuf>,
     #[command(flatten)]
     recipe: Recipe,
@@ -95,6 +95,7 @@ impl FinetuneArgs {
         let found = vectors::open(file, [concept.as_str()])?;
         let directions = Directions::of(found, &model.decoder)?;
         out.log(&directions.note());
+        directions.doubt(model).iter().for_each(|doubt| out.warn(doubt));
         let held = directions.concept(concept)?;
         let depth = model.decoder.layers();
         let mode = self.mode;
@@ -124,6 +125,18 @@ impl FinetuneArgs {
 /// What is written to the folder, beside the record.
 const FILES: [&str; 3] = ["adapter_config.json", "adapter_model.safetensors", "training.jsonl"];
 
+/// Says that checkpoints of an earlier training stay beside what is written by force.
+fn earlier_checkpoints(folder: &Path) -> Option<String> {
+    let names = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.file_name());
+    let n = names.filter(|n| n.to_string_lossy().starts_with("checkpoint-")).count();
+    (n > 0).then(|| {
+        format!(
+            "{} holds {n} checkpoints of an earlier training, which stay but where a step is the same: remove them if they are not wanted",
+            folder.display()
+        )
+    })
+}
+
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .texts("--data", slice::from_ref(&args.data))
@@ -131,7 +144,8 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         .reads_all("--init-adapter", &args.init_adapter)
         .reads_all("--steer-with", &args.steer_with)
         .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
-        .check()?;
+        .check(out.force)?;
+    earlier_checkpoints(&args.out).iter().for_each(|told| out.warn(told));
     let conversations = load_conversations(&args.data)?;
     let neutral = args.neutral.as_deref().map(load_conversations).transpose()?;
     let mut recipe = args.recipe.clone();
@@ -145,7 +159,9 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
     }
     let mut init = None;
     if let Some(given) = &args.init_adapter {
-        let adapter = Adapter::read(&state::adapter_folder(given, out)?, &model.decoder)?;
+        let folder = state::adapter_folder(given, out)?;
+        state::check(&model, [&*folder], out)?;
+        let adapter = Adapter::read(&folder, &model.decoder)?;
         (recipe.rank, recipe.alpha) = (adapter.rank, adapter.alpha);
         init = Some(adapter);
     }
@@ -164,14 +180,16 @@ pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
         let mixed = encoded(name, all)?.into_iter();
         rows.extend(mixed.map(|e| Example { mixed: true, ..e }));
     }
-    let start = match init {
+    let mut start = match init {
         Some(adapter) => adapter,
         None => {
             let targets = recipe.target_indices()?;
             let rng = &mut stream(args.seed, "lora-init", 0);
-            Adapter::init(&model.decoder, &model.id, recipe.rank, recipe.alpha, &targets, rng)?
+            let base = resolve::base_name(&model.id, &model.path);
+            Adapter::init(&model.decoder, &base, recipe.rank, recipe.alpha, &targets, rng)?
         }
     };
+    start.base_sha256.clone_from(&model.sha256);
     let trained: usize = start.factors.values().map(|(a, b)| a.elem_count() + b.elem_count()).sum();
     let pass = recipe.pass([own, rows.len() - own]);
     let total = recipe.fits(pass)?;

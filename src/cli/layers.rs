@@ -30,6 +30,26 @@ impl FromStr for Layers {
     }
 }
 
+/// Blocks at which a direction acts: those of [`Layers`], or the one that was chosen for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acting {
+    Chosen,
+    At(Layers),
+}
+
+impl FromStr for Acting {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "chosen" => Ok(Acting::Chosen),
+            _ => s.parse().map(Acting::At).map_err(|_| {
+                "write `chosen`, `all`, `third` or block numbers such as 0,5,10".into()
+            }),
+        }
+    }
+}
+
 /// The blocks at 1/3 and 4/5 of a depth.
 pub fn reported(depth: usize) -> Vec<usize> {
     let last = depth.saturating_sub(1);

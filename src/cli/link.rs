@@ -62,7 +62,10 @@ fn layers(choice: &Layers, held: &[LayerRow]) -> Result<Vec<usize>> {
 pub fn run(args: LinkArgs, out: &Console) -> Result<()> {
     let path = of_run(&args.run);
     if let Some(table) = &args.out {
-        Outputs::default().reads("RUN", &path).file("--out", table).check()?;
+        Outputs::default()
+            .reads("RUN", &path)
+            .file_of("--out", table, "CSV", &["csv"])
+            .check(out.force)?;
     }
     let reader = ResultsReader::open(&path)?;
     let state = |StateRow { state, condition, seed, text, recipe, share, .. }: StateRow| State {

@@ -18,12 +18,15 @@ mod extract;
 mod finetune;
 mod geometry;
 mod h5;
+mod help;
+mod interrupt;
 mod kept;
 pub mod layers;
 mod link;
 mod materials;
 mod model;
 mod output;
+mod project;
 mod reading;
 mod readings;
 mod report;
@@ -41,7 +44,7 @@ use crate::model::{Held, Place, Placement, RowOrder};
 use crate::ops::simd::Simd;
 use crate::record;
 use crate::store::Frame;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Residual-stream activations of language models, directions in them, and what fine-tuning does
 /// to both.
@@ -70,6 +73,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Args)]
+#[command(next_help_heading = help::GLOBAL)]
 pub struct Global {
     /// Print the result as one JSON object
     #[arg(long, global = true)]
@@ -77,6 +81,9 @@ pub struct Global {
     /// No progress and no log lines
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Replace earlier outputs: without it nothing that is there already is written over
+    #[arg(long, global = true)]
+    pub force: bool,
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -115,6 +122,7 @@ pub enum Command {
     Distill(distill::DistillArgs),
     Finetune(finetune::FinetuneArgs),
     Capture(capture::CaptureArgs),
+    Project(project::ProjectArgs),
     Extract(extract::ExtractArgs),
     Validate(validate::ValidateArgs),
     Vectors(algebra::AlgebraArgs),
@@ -131,8 +139,15 @@ pub enum Command {
     /// Example: residuum study run --out runs/quick
     #[command(about = "Run, plan, check or begin a whole study")]
     Study(study::StudyArgs),
+    Help(help::HelpArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
+}
+
+/// Parses the command line of this process, and ends it where it is wrong.
+pub fn parse() -> Cli {
+    let matches = help::command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
 /// Runs one command.
@@ -150,7 +165,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         placement.held = cli.global.weights_as;
     }
     placement.order = cli.global.gguf_order;
-    let out = Console::new(cli.global.json, cli.global.quiet, placement);
+    let out = Console::new(&cli.global, placement);
+    interrupt::on(&cli.command);
     if !cli.global.profile {
         return dispatch(cli.command, &out);
     }
@@ -200,6 +216,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Distill(args) => distill::run(args, out),
         Command::Finetune(args) => finetune::run(args, out),
         Command::Capture(args) => capture::run(args, out),
+        Command::Project(args) => project::run(args, out),
         Command::Extract(args) => extract::run(args, out),
         Command::Validate(args) => validate::run(args, out),
         Command::Vectors(args) => algebra::run(args, out),
@@ -211,6 +228,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Report(args) => report::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
+        Command::Help(args) => help::run(&args, out),
         Command::Completions(args) => shell::completions(args, out),
         Command::Man(args) => shell::man(args, out),
     }

@@ -83,7 +83,7 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
         Action::List => list(out),
         Action::Export { name, out: to, shard } => {
             let config = ["config.json", "tokenizer.json", "tokenizer_config.json"];
-            Outputs::of(&name).folder("--out", &to, &config).check()?;
+            Outputs::of(&name).folder("--out", &to, &config).check(out.force)?;
             let model = super::state::open(&name, out)?;
             let files = folder::write(&model, &to, (shard * 1e9) as usize)?;
             let json = json!({"name": name, "folder": to, "files": files});
@@ -118,8 +118,8 @@ record! {
         pub megabytes: usize in "MB",
         /// Licence of the weights.
         pub licence: String,
-        /// Whether it lies in the cache: yes or no.
-        pub fetched: String,
+        /// Whether it lies in the cache.
+        pub fetched: bool,
         /// What it is.
         pub about: String,
     }
@@ -128,7 +128,7 @@ record! {
 fn list(out: &Console) -> Result<()> {
     let entries = catalogue::entries()?.into_iter();
     let rows = entries.map(|(name, entry)| CatalogueRow {
-        fetched: if resolve::cached_path(&name, &entry).exists() { "yes" } else { "no" }.into(),
+        fetched: resolve::cached_path(&name, &entry).exists(),
         name,
         megabytes: (entry.bytes / 1_000_000) as usize,
         licence: entry.licence,

@@ -5,8 +5,11 @@
 //! or of an adapter (by device and inode, so through links too), a folder or device, or another
 //! output of the same command. A target that is a symbolic link stands for the file that it leads
 //! to: that file is replaced and the link stays, and a link that leads nowhere is refused. A folder
-//! that is written to may exist and hold other files, but it must not be one that the command
-//! reads.
+//! that is written to must not be one that the command reads.
+//!
+//! What is there already stays: a file that exists, and a folder that holds anything, are refused
+//! unless the user says `--force`. What [`Earlier`] output means to a command that goes on with its own is
+//! said by that command.
 
 use crate::model::{catalogue, resolve};
 use crate::store::atomic::Pending;
@@ -18,13 +21,36 @@ use std::path::{Path, PathBuf};
 const MOST_FILES: usize = 10_000;
 const DEEPEST: usize = 4;
 
+/// What an output that is there already means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Earlier {
+    /// It is somebody's: nothing is written without `--force`.
+    #[default]
+    Stays,
+    /// A folder without the files that end the work holds an unfinished one, which is gone on with.
+    GoneOnWith,
+    /// It is what the command works on.
+    TakenUp,
+}
+
+/// A file that is written.
+struct Target {
+    option: String,
+    path: PathBuf,
+    /// What is written, and the endings that its name may have.
+    format: Option<(&'static str, &'static [&'static str])>,
+    /// Whether lines are added to what is there.
+    grows: bool,
+}
+
 /// What a command reads and writes.
 #[derive(Default)]
 pub struct Outputs {
     /// Option or words for the user, and the path.
     inputs: Vec<(String, PathBuf)>,
-    files: Vec<(String, PathBuf)>,
+    files: Vec<Target>,
     folders: Vec<(String, PathBuf)>,
+    earlier: Earlier,
     /// Whether the folder of a study's run may be written to.
     of_study: bool,
 }
@@ -56,30 +82,53 @@ impl Outputs {
 
     /// A file that is written.
     pub fn file(mut self, option: &str, path: impl AsRef<Path>) -> Self {
-        self.files.push((option.into(), path.as_ref().into()));
+        let (option, path) = (option.into(), path.as_ref().into());
+        self.files.push(Target { option, path, format: None, grows: false });
         self
+    }
+
+    /// A file of a format, whose name ends in one of `endings`.
+    pub fn file_of(
+        self,
+        option: &str,
+        path: impl AsRef<Path>,
+        format: &'static str,
+        endings: &'static [&'static str],
+    ) -> Self {
+        let mut all = self.file(option, path);
+        all.files.iter_mut().last().into_iter().for_each(|f| f.format = Some((format, endings)));
+        all
+    }
+
+    /// A file that lines are added to.
+    pub fn grows(self, option: &str, path: impl AsRef<Path>) -> Self {
+        let mut all = self.file(option, path);
+        all.files.iter_mut().last().into_iter().for_each(|f| f.grows = true);
+        all
     }
 
     /// A folder in which the files `names` are written.
     pub fn folder(mut self, option: &str, path: impl AsRef<Path>, names: &[&str]) -> Self {
         let path = path.as_ref();
-        for name in names {
-            self.files.push((option.into(), path.join(name)));
-        }
         self.folders.push((option.into(), path.into()));
-        self
+        names.iter().fold(self, |all, name| all.file(option, path.join(name)))
+    }
+
+    /// Of a command to which an output that is there already means `earlier`.
+    pub fn earlier(self, earlier: Earlier) -> Self {
+        Outputs { earlier, ..self }
     }
 
     /// Of a command that a study's run folder is written by.
     pub fn of_study(self) -> Self {
-        Outputs { of_study: true, ..self }
+        Outputs { of_study: true, earlier: Earlier::TakenUp, ..self }
     }
 
-    /// Refuses targets that must not be written.
+    /// Refuses targets that must not be written; what is there already too, unless by `force`.
     ///
     /// # Errors
     /// The first such target, with the reason and what to do.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, force: bool) -> Result<()> {
         let mut read: HashMap<Identity, String> = HashMap::new();
         for (what, path) in &self.inputs {
             remember(&mut read, what, path);
@@ -88,13 +137,45 @@ impl Outputs {
             self.check_folder(option, path, &read)?;
         }
         let mut taken: HashMap<PathBuf, &str> = HashMap::new();
-        for (option, path) in &self.files {
+        for Target { option, path, format, .. } in &self.files {
             let real = check_file(option, path, &read)?;
             if let Some(other) = taken.insert(real, option) {
                 bail!("{option} and {other} would both write {}: give two places", path.display());
             }
+            if let Some((format, endings)) = format {
+                check_ending(option, path, format, endings)?;
+            }
         }
-        Ok(())
+        match force || self.earlier == Earlier::TakenUp {
+            true => Ok(()),
+            false => self.check_earlier(),
+        }
+    }
+
+    /// Refuses to replace what is there, and to mix with it.
+    fn check_earlier(&self) -> Result<()> {
+        let folders = self.folders.iter().filter(|_| self.earlier == Earlier::Stays);
+        for (option, path) in folders {
+            let Ok(entries) = std::fs::read_dir(path) else { continue };
+            let names = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+            let mut names: Vec<String> = names.filter(|n| !n.starts_with('.')).collect();
+            names.sort();
+            if let Some(first) = names.first() {
+                let more = match names.len() {
+                    1 => String::new(),
+                    n => format!(" and {} more", n - 1),
+                };
+                bail!("{option} {} holds {first}{more}: give a new or an empty folder, or --force to write into this one and replace what is named the same", path.display());
+            }
+        }
+        let there = self.files.iter().find(|f| !f.grows && f.path.exists());
+        there.map_or(Ok(()), |f| {
+            bail!(
+                "{} {} is there already: give another name, or --force to replace it",
+                f.option,
+                f.path.display()
+            )
+        })
     }
 
     fn check_folder(
@@ -128,6 +209,20 @@ fn is_of_study(path: &Path) -> bool {
     let full = path.canonicalize().unwrap_or_else(|_| path.into());
     let adapters = full.parent().filter(|p| p.ends_with("adapters"));
     run(&full) || adapters.and_then(Path::parent).is_some_and(run)
+}
+
+/// Refuses a name that says another format than is written.
+fn check_ending(option: &str, path: &Path, format: &str, endings: &[&str]) -> Result<()> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if endings.contains(&ending) {
+        return Ok(());
+    }
+    let all: Vec<String> = endings.iter().map(|e| format!(".{e}")).collect();
+    let all = match all.split_last() {
+        Some((last, front)) if !front.is_empty() => format!("{} or {last}", front.join(", ")),
+        _ => all.concat(),
+    };
+    bail!("{option} {}: what is written is {format}: end the name in {all}", path.display());
 }
 
 /// The path of a file's target with all links followed.
@@ -289,7 +384,7 @@ mod tests {
         }
 
         fn refused(&self, name: &str, words: &str) {
-            let checked = self.outputs().file("--out", self.at(name)).check();
+            let checked = self.outputs().file("--out", self.at(name)).check(true);
             let text = checked.unwrap_err().to_string();
             assert!(text.starts_with("--out") && text.contains(words), "{name}: {text}");
         }
@@ -299,8 +394,52 @@ mod tests {
     fn a_new_file_and_an_old_one_that_nobody_reads_may_be_written() {
         let place = Place::new();
         for name in ["new.h5", "deep/er/new.h5", "other.h5", "model/acts.h5"] {
-            place.outputs().file("--out", place.at(name)).check().unwrap();
+            place.outputs().file("--out", place.at(name)).check(true).unwrap();
             assert!(!place.at("deep").exists(), "a check leaves nothing behind");
+        }
+    }
+
+    #[test]
+    fn what_is_there_already_stays_unless_by_force() {
+        let place = Place::new();
+        let refused = |all: Outputs, words: &[&str]| {
+            all.check(true).unwrap();
+            let text = all.check(false).unwrap_err().to_string();
+            assert!(words.iter().chain(&["--force"]).all(|w| text.contains(w)), "{text}");
+        };
+        refused(
+            place.outputs().file("--out", place.at("other.h5")),
+            &["other.h5 is there already"],
+        );
+        let sub = || place.outputs().folder("--out", place.at("model/sub"), &["results.h5"]);
+        sub().check(false).unwrap();
+        fs::create_dir(place.at("model/sub")).unwrap();
+        fs::write(place.at("model/sub/.hidden"), "x").unwrap();
+        sub().check(false).unwrap();
+        fs::write(place.at("model/sub/notes.txt"), "x").unwrap();
+        refused(sub(), &["holds notes.txt", "an empty folder"]);
+        // Unfinished work is gone on with, finished work is not.
+        sub().earlier(Earlier::GoneOnWith).check(false).unwrap();
+        fs::write(place.at("model/sub/results.h5"), "x").unwrap();
+        refused(sub().earlier(Earlier::GoneOnWith), &["results.h5 is there already"]);
+        refused(sub(), &["holds notes.txt and 1 more"]);
+        for all in [sub().earlier(Earlier::TakenUp), sub().of_study()] {
+            all.check(false).unwrap();
+        }
+        place.outputs().grows("--verdicts", place.at("other.h5")).check(false).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_says_another_format_is_refused_with_the_endings() {
+        let place = Place::new();
+        let of = |name: &str| {
+            place.outputs().file_of("--out", place.at(name), "HDF5", &["h5", "hdf5"]).check(false)
+        };
+        of("new.h5").unwrap();
+        of("new.hdf5").unwrap();
+        for name in ["e.npy", "acts", "e.h5.txt"] {
+            let text = of(name).unwrap_err().to_string();
+            assert!(text.contains("is HDF5: end the name in .h5 or .hdf5"), "{text}");
         }
     }
 
@@ -326,7 +465,7 @@ mod tests {
         place.refused("new/", "names a folder");
         place.refused("dangling", "leads nowhere");
         place.refused("t.jsonl/new.h5", "is no folder");
-        let checked = place.outputs().file("--out", "/dev/null").check();
+        let checked = place.outputs().file("--out", "/dev/null").check(true);
         assert!(checked.unwrap_err().to_string().contains("is a device"));
     }
 
@@ -334,7 +473,7 @@ mod tests {
     fn a_folder_is_none_that_is_read_and_no_file() {
         let place = Place::new();
         let refused = |name: &str, names: &[&str], words: &str| {
-            let checked = place.outputs().folder("--out", place.at(name), names).check();
+            let checked = place.outputs().folder("--out", place.at(name), names).check(true);
             let text = checked.unwrap_err().to_string();
             assert!(text.contains(words), "{text}");
         };
@@ -342,7 +481,7 @@ mod tests {
         refused("t.jsonl", &[], "is no folder");
         refused("", &["t.jsonl"], "that --texts reads");
         let fine = place.outputs().folder("--out", place.at("model/sub"), &["a.csv"]);
-        fine.check().unwrap();
+        fine.check(true).unwrap();
     }
 
     #[test]
@@ -352,21 +491,21 @@ mod tests {
             fs::create_dir_all(place.at(folder)).unwrap();
         }
         let of = |name: &str| place.outputs().folder("--out", place.at(name), &["results.h5"]);
-        of("run").check().unwrap();
+        of("run").check(true).unwrap();
         fs::write(place.at("run/manifest.json"), "{}").unwrap();
         for name in ["run", "run/adapters/x-s1"] {
-            let text = of(name).check().unwrap_err().to_string();
+            let text = of(name).check(true).unwrap_err().to_string();
             assert!(text.contains("holds a study's run"), "{text}");
-            of(name).of_study().check().unwrap();
+            of(name).of_study().check(true).unwrap();
         }
-        of("run/mine").check().unwrap();
+        of("run/mine").check(true).unwrap();
     }
 
     #[test]
     fn two_outputs_are_two_files() {
         let place = Place::new();
         let both = place.outputs().file("--out", place.at("a.csv"));
-        let both = both.file("--csv", place.at("model/../a.csv")).check();
+        let both = both.file("--csv", place.at("model/../a.csv")).check(true);
         let text = both.unwrap_err().to_string();
         assert!(text.contains("--csv and --out would both write"), "{text}");
     }
@@ -377,7 +516,7 @@ mod tests {
         let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
         parts.iter().for_each(|p| fs::write(place.at(p), b"x").unwrap());
         let all = Outputs::of(place.at(parts[0]).to_str().unwrap());
-        let checked = all.file("--out", place.at(parts[1])).check();
+        let checked = all.file("--out", place.at(parts[1])).check(true);
         assert!(checked.unwrap_err().to_string().contains("--model reads"));
     }
 }

@@ -1,7 +1,57 @@
 //! Texts of a capture as a model reads them: from written rows to chat template to tokens.
 
-use crate::materials::TextBody;
+use crate::capture::{absent, Position};
+use crate::materials::{TextBody, TextRow};
 use crate::model::{Message, Tokenizer, Tokens};
+use anyhow::{bail, Result};
+use serde_json::{json, Value};
+use std::path::Path;
+
+/// Where a text is written.
+pub fn place(file: &Path, row: &TextRow) -> String {
+    format!("{}, line {}, text `{}`", file.display(), row.line, row.id)
+}
+
+/// Texts without a token at a position.
+pub struct Missing {
+    pub position: Position,
+    texts: usize,
+    first: String,
+    /// As a sentence.
+    pub text: String,
+}
+
+impl Missing {
+    pub fn json(&self) -> Value {
+        json!({"position": self.position.to_string(), "texts": self.texts, "first": self.first})
+    }
+}
+
+/// The positions that some texts lack, where they then have `instead`.
+///
+/// # Errors
+/// A position that all of them lack.
+pub fn missing(
+    file: &Path,
+    (rows, tokens): (&[TextRow], &[Tokens]),
+    positions: &[Position],
+    instead: &str,
+) -> Result<Vec<Missing>> {
+    let (all, n) = (absent(tokens, positions), rows.len());
+    let mut found = Vec::new();
+    for &position in positions {
+        let own: Vec<_> = all.iter().filter(|a| a.position == position).collect();
+        let Some(first) = own.first() else { continue };
+        let (row, why, texts) = (&rows[first.text], first.why, own.len());
+        let place = place(file, row);
+        if texts == n {
+            bail!("{place}: there is no token at `{position}`; {why}");
+        }
+        let text = format!("{texts} of {n} texts have no token at `{position}` and {instead} there; the first is {place}: {why}");
+        found.push(Missing { position, texts, first: row.id.clone(), text });
+    }
+    Ok(found)
+}
 
 /// A row as the model is given it, its prompt opened for an answer where it has none; `system` is put
 /// before rows that have none of their own and are no raw text.

@@ -82,6 +82,7 @@ pub struct Read {
 /// A text that the template refuses, too few development pairs, an adapter that is none of the
 /// model's.
 pub fn read(what: &Texts, model: &Model, adapters: &[NamedAdapter], out: &Console) -> Result<Read> {
+    state::check(model, adapters.iter().map(|a| &*a.folder), out)?;
     let tok = &model.tokenizer;
     let contrast = |c: &Concept| match what.reading {
         Reading::Response => Contrast::responses(tok, c, None),

@@ -32,7 +32,11 @@ pub fn run(args: ReportArgs, out: &Console) -> Result<()> {
     };
     let dir = args.out.unwrap_or(beside);
     let names = ["report.html", "report.md", "findings.json"];
-    Outputs::default().of_study().reads("RUN", &results).folder("--out", &dir, &names).check()?;
+    Outputs::default()
+        .of_study()
+        .reads("RUN", &results)
+        .folder("--out", &dir, &names)
+        .check(out.force)?;
     let made = report::render(&results, &dir)?;
     let files: Vec<String> = made.files().iter().map(|f| f.display().to_string()).collect();
     let json = json!({

@@ -34,7 +34,7 @@ pub fn completions(args: CompletionsArgs, _out: &Console) -> Result<()> {
 
 pub fn man(args: ManArgs, out: &Console) -> Result<()> {
     if let Some(folder) = args.out {
-        Outputs::default().folder("--out", &folder, &[]).check()?;
+        Outputs::default().folder("--out", &folder, &[]).check(true)?;
         super::kept::make_folder(&folder)?;
         clap_mangen::generate_to(Cli::command(), &folder)
             .with_context(|| format!("{} cannot be written", folder.display()))?;

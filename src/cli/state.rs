@@ -128,6 +128,29 @@ pub fn distinct(adapters: &[NamedAdapter]) -> Result<()> {
     }
 }
 
+/// Refuses an adapter that is none of the model's before any state is read, and says which were trained
+/// on other weights.
+pub fn check<'a>(
+    base: &Model,
+    adapters: impl IntoIterator<Item = &'a Path>,
+    out: &Console,
+) -> Result<()> {
+    for folder in adapters {
+        let Adapter { base: name, base_sha256: theirs, .. } = Adapter::read(folder, &base.decoder)?;
+        if !theirs.is_empty() && theirs != base.sha256 {
+            let short = |digest: &str| digest.chars().take(12).collect::<String>();
+            out.warn(&format!(
+                "{} was trained on {name} (weights {}), and the model is {} (weights {}): its states are not those that it was trained to",
+                folder.display(),
+                short(&theirs),
+                base.id,
+                short(&base.sha256)
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The model with an adapter folded in, or as it is.
 pub fn state(base: &Decoder, adapter: Option<&Path>) -> Result<Decoder> {
     match adapter {

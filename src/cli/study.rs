@@ -7,7 +7,7 @@ use crate::materials::lint::Severity;
 use crate::model::{resolve, Model};
 use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
-use crate::store::{frame::tidy, Frame, ResultsReader};
+use crate::store::{frame::tidy, time::span, Frame, ResultsReader};
 use crate::study::layout::{Layout, DECLARATION, RESULTS};
 use crate::study::{
     clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
@@ -181,9 +181,9 @@ fn check(place: &Place, no_model: bool, console: &Console) -> Result<()> {
 /// What a checked study comes to.
 fn summary(rendered: Rendered, price: &Price) -> String {
     let Rendered { texts, longest, context, .. } = rendered;
-    let minutes = (price.seconds / 60.0).ceil();
+    let time = span(price.seconds);
     format!(
-        "texts: {texts} rendered, the longest {longest} tokens of {context}\nto do: about {minutes:.0} min at the pace of a 2-core machine; {price}"
+        "texts: {texts} rendered, the longest {longest} tokens of {context}\nto do: about {time} at the pace of a 2-core machine; {price}"
     )
 }
 
@@ -286,7 +286,7 @@ fn show(
         if !power.is_empty() {
             text += &format!("\n{}\n\n{}\n", tidy(power.meta.is), power.text());
         }
-        text += &format!("to do: about {:.0} min {basis}; {price}", price.seconds / 60.0);
+        text += &format!("to do: about {} {basis}; {price}", span(price.seconds));
         text + &declared(&made)
             .map_or(String::new(), |said| format!("\n{}: {said}", layout.at(DECLARATION).display()))
     })?;
@@ -304,7 +304,7 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
         .of_study()
         .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
         .folder("--out", &place.out, &written)
-        .check()?;
+        .check(console.force)?;
     let (study, model) = load(place, console)?;
     let command: Vec<String> = std::env::args().collect();
     let bar = console.line("[{pos}/{len}] {prefix:<24} {wide_msg}");
@@ -316,7 +316,7 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
             bar.set_position(index as u64);
             current = stage.to_string();
             bar.set_prefix(stage.to_string());
-            bar.set_message(format!("about {:.0} min left", (seconds_left / 60.0).ceil()));
+            bar.set_message(format!("about {} left", span(seconds_left)));
         }
         Event::Redo { why } => bar.suspend(|| console.log(&format!("{current} again: {why}"))),
         Event::Detail(text) => bar.set_message(text.to_string()),

@@ -52,7 +52,7 @@ pub fn run(args: &TemplateArgs, out: &Console) -> Result<()> {
     }
     let json = json!({"model": args.name, "tokenizer": tokenizer.record(), "texts": rows});
     out.result(&json, || {
-        let legend = ROLES.iter().map(|(role, name, _)| paint(name, *role, colour));
+        let legend = ROLES.iter().map(|(role, _)| paint(role.name(), *role, colour));
         let legend: Vec<String> = legend.collect();
         shown.join("\n\n") + "\n\nroles: " + &legend.join(" ")
     })
@@ -69,22 +69,18 @@ fn bodies(file: &Path) -> Result<Vec<(usize, TextBody)>> {
     Ok(rows.map(|r| (r.line, TextBody::Messages(r.messages))).collect())
 }
 
-/// Roles in the order of the legend, with their names and ANSI colours.
-const ROLES: [(Role, &str, &str); 6] = [
-    (Role::Template, "template", "90"),
-    (Role::System, "system", "35"),
-    (Role::User, "user", "34"),
-    (Role::Assistant, "assistant", "36"),
-    (Role::Response, "response", "32"),
-    (Role::Text, "text", "33"),
+/// Roles in the order of the legend, with their ANSI colours.
+const ROLES: [(Role, &str); 6] = [
+    (Role::Template, "90"),
+    (Role::System, "35"),
+    (Role::User, "34"),
+    (Role::Assistant, "36"),
+    (Role::Response, "32"),
+    (Role::Text, "33"),
 ];
 
-fn name(role: Role) -> &'static str {
-    ROLES.iter().find(|r| r.0 == role).map_or("", |r| r.1)
-}
-
 fn paint(text: &str, role: Role, colour: bool) -> String {
-    let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.2);
+    let code = ROLES.iter().find(|r| r.0 == role).map_or("0", |r| r.1);
     match colour {
         true => format!("\x1b[{code}m{text}\x1b[0m"),
         false => text.to_owned(),
@@ -107,7 +103,7 @@ fn page(text: &str, tokens: &Tokens, pieces: &[String], colour: bool) -> String 
     let mut page = format!("{text}\n");
     for (i, ((id, role), piece)) in tokens.ids.iter().zip(&tokens.roles).zip(pieces).enumerate() {
         let shown = format!("{piece:?}");
-        page += &format!("\n{i:>5} {id:>7}  {:<9}  {}", name(*role), paint(&shown, *role, colour));
+        page += &format!("\n{i:>5} {id:>7}  {:<9}  {}", role.name(), paint(&shown, *role, colour));
     }
     page
 }

@@ -6,8 +6,8 @@
 //! output.
 
 use super::layers::Layers;
-use crate::export::{file, vectors::Layers as ByLayer, Convention, Found};
-use crate::model::Decoder;
+use crate::export::{file, vectors::Layers as ByLayer, About, Convention, Found, Vectors};
+use crate::model::{Decoder, Model};
 use crate::store::names::nearest;
 use anyhow::{bail, Result};
 use serde_json::{json, Value};
@@ -47,6 +47,15 @@ pub fn concept_of<'a, T>(
     }
 }
 
+/// The file of an input, and the concept named behind the colon.
+pub fn split(input: &str) -> (&Path, Option<&str>) {
+    let whole = Path::new(input);
+    match input.rsplit_once(':') {
+        Some((path, concept)) if !whole.exists() => (Path::new(path), Some(concept)),
+        _ => (whole, None),
+    }
+}
+
 /// Refuses a block that the model does not have.
 pub fn check_block(layer: Option<usize>, depth: usize) -> Result<()> {
     Layers::List(layer.into_iter().collect()).of(depth)?;
@@ -57,6 +66,9 @@ pub fn check_block(layer: Option<usize>, depth: usize) -> Result<()> {
 pub struct Directions {
     pub file: PathBuf,
     pub concepts: BTreeMap<String, ByLayer>,
+    /// What the file says of them besides.
+    pub about: About,
+    model_id: String,
     convention: Convention,
 }
 
@@ -68,7 +80,24 @@ impl Directions {
     pub fn of(found: Found, decoder: &Decoder) -> Result<Self> {
         let file = found.path.clone();
         let (vectors, convention) = found.of_model(decoder.layers(), decoder.hidden())?;
-        Ok(Directions { file, concepts: vectors.concepts, convention })
+        let Vectors { concepts, about, model_id, .. } = vectors;
+        Ok(Directions { file, concepts, about, model_id, convention })
+    }
+
+    /// A doubt where the file says that its vectors are of other weights than the model's.
+    pub fn doubt(&self, model: &Model) -> Option<String> {
+        let (theirs, ours) = (&self.about.model_sha256, &model.sha256);
+        (!theirs.is_empty() && theirs != ours).then(|| {
+            let short = |digest: &str| digest.chars().take(12).collect::<String>();
+            format!(
+                "the vectors of {} are of {} (weights {}), and the model is {} (weights {}): a direction of other weights need not mean the same here",
+                self.file.display(),
+                self.model_id,
+                short(theirs),
+                model.id,
+                short(ours)
+            )
+        })
     }
 
     /// One concept of the file.
@@ -91,6 +120,7 @@ impl Directions {
             "file": self.file,
             "layer_convention": self.convention.name(),
             "meaning": self.convention.to_string(),
+            "model": self.model_id, "about": self.about,
         })
     }
 }

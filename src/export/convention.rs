@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::vectors::{Layers, Vectors};
-use super::{ExportError, Result};
+use super::{About, ExportError, Result};
 use crate::store::schema::LAYER_CONVENTION;
 
 /// What an index counts.
@@ -75,6 +75,8 @@ pub struct Found {
     pub blocks: Option<usize>,
     /// Index -> vector, by concept.
     pub concepts: BTreeMap<String, Layers>,
+    /// What the file says of them besides.
+    pub about: About,
 }
 
 impl Found {
@@ -165,6 +167,7 @@ impl Found {
             model_id: self.model_id,
             layer_convention: LAYER_CONVENTION.into(),
             blocks: self.blocks,
+            about: self.about,
             concepts: concepts.map(|(name, l)| (name, moved(l))).collect(),
         }
     }
@@ -184,6 +187,7 @@ mod tests {
             rows: [("a".to_string(), rows)].into(),
             blocks: None,
             concepts: [("a".to_string(), (0..rows).map(row).collect())].into(),
+            about: About::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use ::safetensors::tensor::Dtype;
 use ndarray::{Array1, Array2};
 
-use super::safetensors::{opened, read_file, write_tensors};
+use super::safetensors::{metadata, opened, read_file, write_tensors};
 use super::vectors::{check_name, from_bytes, to_bytes};
 use super::{ExportError, Result};
 use crate::directions::Eraser;
@@ -49,7 +49,7 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<()> {
         }
     }
     let (model, convention) = (&erasers.model_id, &erasers.layer_convention);
-    write_tensors(path, &tensors, model, convention, None)
+    write_tensors(path, &tensors, metadata(model, convention))
 }
 
 /// Reads the erasers at `path`.

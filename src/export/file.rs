@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::vectors::{check_depth, width};
 use super::{
-    gguf, npy, npz, safetensors, Convention, ExportError, ExportWarning, Found, Result, Vectors,
+    gguf, npy, npz, results, safetensors, Convention, ExportError, ExportWarning, Found, Result,
+    Vectors,
 };
 
 /// A format of vectors.
@@ -19,10 +20,12 @@ pub enum Format {
     Safetensors,
     /// One array a concept, a row a block.
     Npy,
-    /// Read only.
+    /// An array a concept, with metadata.
     Npz,
     /// A control vector of llama.cpp, one concept.
     Gguf,
+    /// Read only: the unit vectors of a results file.
+    Results,
 }
 
 impl Format {
@@ -36,11 +39,12 @@ impl Format {
             Some("npy") => Ok(Self::Npy),
             Some("npz") => Ok(Self::Npz),
             Some("gguf") => Ok(Self::Gguf),
+            Some("h5" | "hdf5") => Ok(Self::Results),
             Some("pt" | "pth" | "bin" | "pkl") if path.exists() => {
                 Err(ExportError::Pickle { path: path.into(), stem: stem(path) })
             }
             _ => {
-                let known = ".safetensors, .npy or .gguf (.npz is read too)";
+                let known = ".safetensors, .npz, .npy or .gguf (.h5 of results is read too)";
                 Err(ExportError::UnknownFormat { path: path.into(), known })
             }
         }
@@ -69,17 +73,28 @@ pub fn read(path: &Path) -> Result<Found> {
             found.model_id = held.model_id;
             found.blocks = held.blocks;
             found.concepts = held.concepts;
+            found.about = held.about;
+        }
+        Format::Results => {
+            let held = results::read(path)?;
+            found.says = said(path, &held.layer_convention)?;
+            (found.model_id, found.concepts, found.about) =
+                (held.model_id, held.concepts, held.about);
         }
         Format::Npy => array(&mut found, stem(path), npy::read(path)?),
         Format::Npz => {
-            for (concept, one) in npz::read(path)? {
+            let (arrays, held) = npz::read(path)?;
+            for (concept, one) in arrays {
                 array(&mut found, concept, one);
             }
+            found.says = said(path, &held.layer_convention)?;
+            (found.model_id, found.blocks, found.about) = (held.model_id, held.blocks, held.about);
         }
         Format::Gguf => {
             let held = gguf::read(path)?;
             let says = said(path, &held.layer_convention)?;
             found.says = says.or(Some(Convention::BlockOutput));
+            (found.model_id, found.about) = (held.model_id, held.about);
             let named = Some(held.concept).filter(|name| !name.is_empty());
             found.concepts.insert(named.unwrap_or_else(|| stem(path)), held.layers);
         }
@@ -119,9 +134,14 @@ fn check(found: &Found) -> Result<()> {
 /// `UnknownFormat`, `OneConcept`, or the format's.
 pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<ExportWarning>> {
     let format = Format::of(path)?;
-    if format == Format::Safetensors {
-        safetensors::write(path, vectors)?;
-        return Ok(None);
+    match format {
+        Format::Safetensors => return safetensors::write(path, vectors).map(|()| None),
+        Format::Npz => return npz::write(path, vectors).map(|()| None),
+        Format::Results => {
+            let known = ".safetensors, .npz, .npy or .gguf";
+            return Err(ExportError::UnknownFormat { path: path.into(), known });
+        }
+        Format::Npy | Format::Gguf => {}
     }
     let mut names = vectors.concepts.keys();
     let (Some(concept), None) = (names.next(), names.next()) else {
@@ -131,10 +151,6 @@ pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<
     };
     match format {
         Format::Npy => npy::write(path, vectors, concept).map(Some),
-        Format::Npz => {
-            let known = ".safetensors, .npy or .gguf";
-            Err(ExportError::UnknownFormat { path: path.into(), known })
-        }
         _ => gguf::write(path, vectors, concept, model_hint),
     }
 }
@@ -142,6 +158,7 @@ pub fn write(path: &Path, vectors: &Vectors, model_hint: &str) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::{About, OfConcept, OfLayer};
     use crate::store::schema::LAYER_CONVENTION;
 
     fn vectors(names: &[&str]) -> Vectors {
@@ -151,6 +168,7 @@ mod tests {
             layer_convention: LAYER_CONVENTION.into(),
             blocks: Some(6),
             concepts: names.iter().map(|n| (n.to_string(), layers.clone())).collect(),
+            about: About::default(),
         }
     }
 
@@ -163,6 +181,33 @@ mod tests {
             write(&path, &one, "llama").unwrap();
             let (back, how) = read(&path).unwrap().of_model(6, 2).unwrap();
             assert_eq!((back, how), (one.clone(), Convention::BlockOutput), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_format_with_metadata_says_whose_its_vectors_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut one = vectors(&["persona"]);
+        one.model_id = "org/model".into();
+        let auroc = OfLayer { auroc: Some(0.75), raw_norm: Some(2.5), layer_rms: None };
+        let of = OfConcept { chosen_layer: Some(4), layers: [(4, auroc)].into() };
+        one.about = About {
+            model_sha256: "ab".into(),
+            estimator: "lda".into(),
+            position: "response-mean".into(),
+            norm: "unit".into(),
+            concepts: [("persona".to_owned(), of)].into(),
+            ..About::default()
+        };
+        for name in ["a.safetensors", "a.npz", "a.gguf"] {
+            let path = dir.path().join(name);
+            write(&path, &one, "llama").unwrap();
+            let back = read(&path).unwrap();
+            assert_eq!(
+                (back.about.chosen_layer("persona"), back.about),
+                (Some(4), one.about.clone())
+            );
+            assert_eq!(back.model_id, "org/model", "{name}");
         }
     }
 

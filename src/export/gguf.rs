@@ -4,8 +4,8 @@
 //! records, padding to 32 bytes, data. A control vector has the architecture
 //! `controlvector`, a model hint, a layer count and one float32 tensor `direction.{l}` per
 //! layer, added to the output of block l; block 0 has no place, since such files number from
-//! 1, and is answered with a warning. Two keys of ours, which other readers skip, keep
-//! the concept's name and the layer convention.
+//! 1, and is answered with a warning. Keys of ours, which other readers skip, keep the concept's
+//! name, the model, the layer convention and what is known of the vectors.
 //!
 //! The reader takes any control vector of this layout and nothing else; each length is
 //! checked against what is left of the file.
@@ -14,12 +14,15 @@ use std::path::Path;
 
 use super::safetensors::read_file;
 use super::vectors::{to_bytes, width, Layers, Number, Vectors};
-use super::{ExportError, ExportWarning, Result};
+use super::{About, ExportError, ExportWarning, Result};
 use crate::store::atomic;
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 const ALIGNMENT: usize = 32;
+/// Architecture that a control vector names where nothing else is said.
+pub const HINT: &str = "llama";
+
 const F32: u32 = 0;
 const KIND_U32: u32 = 4;
 const KIND_STRING: u32 = 8;
@@ -34,6 +37,10 @@ pub struct ControlVector {
     pub concept: String,
     /// Empty in files of other tools, whose index is the same: the output of block l.
     pub layer_convention: String,
+    /// Model that the vectors belong to; empty in files of other tools.
+    pub model_id: String,
+    /// What the file says of the vectors besides.
+    pub about: About,
     /// Layer -> vector.
     pub layers: Layers,
 }
@@ -55,11 +62,14 @@ pub fn write(
     }
     let hidden = width(concept, all, path)?;
     let size = (4 * hidden).next_multiple_of(ALIGNMENT);
+    let about = vectors.about.of(concept).text().unwrap_or_default();
     let texts = [
         ("general.architecture", "controlvector"),
         ("controlvector.model_hint", model_hint),
         ("residuum.concept", concept),
         ("residuum.layer_convention", &vectors.layer_convention),
+        ("residuum.model_id", &vectors.model_id),
+        ("residuum.about", &about),
     ];
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
@@ -127,6 +137,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<ControlVector> {
             ("controlvector.model_hint", KIND_STRING) => vector.model_hint = at.text()?,
             ("residuum.concept", KIND_STRING) => vector.concept = at.text()?,
             ("residuum.layer_convention", KIND_STRING) => vector.layer_convention = at.text()?,
+            ("residuum.model_id", KIND_STRING) => vector.model_id = at.text()?,
+            ("residuum.about", KIND_STRING) => {
+                vector.about = About::read(path, "GGUF control vector", &at.text()?)?;
+            }
             ("general.alignment", KIND_U32) => alignment = at.u32()? as usize,
             _ => at.skip(kind)?,
         }
@@ -280,6 +294,7 @@ mod tests {
                 prop_assert_eq!(&back.layers, &kept);
                 prop_assert_eq!(&back.concept, concept);
                 prop_assert_eq!(back.model_hint, "llama");
+                prop_assert_eq!(&back.about, &vectors.about);
                 prop_assert_eq!(&back.layer_convention, &vectors.layer_convention);
             }
         }

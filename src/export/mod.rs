@@ -6,6 +6,7 @@
 //! written through `store`'s atomic writer; readers check every length before they
 //! trust it, since a file may come from anywhere.
 
+pub mod about;
 pub mod convention;
 pub mod erasers;
 pub mod file;
@@ -13,6 +14,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod npy;
 pub mod npz;
+pub mod results;
 pub mod safetensors;
 pub mod vectors;
 
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
+pub use about::{About, OfConcept, OfLayer};
 pub use convention::{Convention, Found};
 pub use vectors::Vectors;
 

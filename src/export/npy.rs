@@ -26,6 +26,14 @@ const ALIGNMENT: usize = 64;
 /// # Errors
 /// `NoConcept`, `Empty`, `Width`, `BadConcept`, or the store's.
 pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarning> {
+    let (bytes, rows) = bytes(path, vectors, concept)?;
+    atomic::write(path, &bytes)?;
+    let whole = vectors.blocks == Some(rows);
+    Ok(ExportWarning::NoMetadata { path: path.to_path_buf(), rows, whole })
+}
+
+/// The array of one concept as a file holds it, and its rows.
+pub(super) fn bytes(path: &Path, vectors: &Vectors, concept: &str) -> Result<(Vec<u8>, usize)> {
     let layers = vectors.concept(concept, path)?;
     let hidden = width(concept, layers, path)?;
     let last = layers.keys().next_back().map_or(0, |last| last + 1);
@@ -41,9 +49,7 @@ pub fn write(path: &Path, vectors: &Vectors, concept: &str) -> Result<ExportWarn
     for layer in 0..rows {
         bytes.extend(to_bytes(layers.get(&layer).unwrap_or(&absent)));
     }
-    atomic::write(path, &bytes)?;
-    let whole = vectors.blocks == Some(rows);
-    Ok(ExportWarning::NoMetadata { path: path.to_path_buf(), rows, whole })
+    Ok((bytes, rows))
 }
 
 /// Writes `<folder>/<concept>.npy` for every concept; returns the paths and warnings.

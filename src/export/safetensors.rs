@@ -1,7 +1,8 @@
 //! safetensors: one tensor per concept and layer, named `<concept>.<layer>`.
 //!
 //! The one format here that keeps everything: all concepts in a file, float32, with
-//! `model_id`, `layer_convention` and `blocks` in the header's metadata. The layer is what
+//! `model_id`, `layer_convention`, `blocks` and what is known of the vectors (`residuum`) in the
+//! header's metadata. The layer is what
 //! follows the last dot, so a concept may hold dots itself. Other tools' float16, bfloat16 and
 //! float64 are read as float32.
 
@@ -13,7 +14,7 @@ use ::safetensors::tensor::{Dtype, TensorView};
 use ::safetensors::{serialize, SafeTensorError, SafeTensors};
 
 use super::vectors::{check_name, to_bytes, Number, Vectors, DEEPEST};
-use super::{ExportError, Result};
+use super::{About, ExportError, Result};
 use crate::store::atomic;
 use crate::store::error::from_io;
 
@@ -29,16 +30,26 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
             tensors.push((name, to_bytes(vector), vec![vector.len()]));
         }
     }
-    write_tensors(path, &tensors, &vectors.model_id, &vectors.layer_convention, vectors.blocks)
+    let metadata = metadata(&vectors.model_id, &vectors.layer_convention);
+    let blocks = vectors.blocks.map(|blocks| ("blocks".to_owned(), blocks.to_string()));
+    let about = vectors.about.text().map(|text| (ABOUT.to_owned(), text));
+    write_tensors(path, &tensors, metadata.into_iter().chain(blocks).chain(about).collect())
 }
 
-/// Writes float32 tensors, `(name, bytes, shape)`, with the metadata that every file here has.
+/// Key of what is known of the vectors besides.
+const ABOUT: &str = "residuum";
+
+/// The metadata that every file here has.
+pub(super) fn metadata(model_id: &str, layer_convention: &str) -> HashMap<String, String> {
+    let pairs = [("model_id", model_id), ("layer_convention", layer_convention)];
+    pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into()
+}
+
+/// Writes float32 tensors, `(name, bytes, shape)`.
 pub(super) fn write_tensors(
     path: &Path,
     tensors: &[(String, Vec<u8>, Vec<usize>)],
-    model_id: &str,
-    layer_convention: &str,
-    blocks: Option<usize>,
+    metadata: HashMap<String, String>,
 ) -> Result<()> {
     if tensors.is_empty() {
         return Err(ExportError::Empty { path: path.to_path_buf() });
@@ -47,13 +58,6 @@ pub(super) fn write_tensors(
         TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| malformed(path, e))?;
-    let mut metadata = HashMap::from([
-        ("model_id".to_owned(), model_id.to_owned()),
-        ("layer_convention".to_owned(), layer_convention.to_owned()),
-    ]);
-    if let Some(blocks) = blocks {
-        metadata.insert("blocks".to_owned(), blocks.to_string());
-    }
     let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, e))?;
     Ok(atomic::write(path, &bytes)?)
 }
@@ -70,6 +74,7 @@ pub fn read(path: &Path) -> Result<Vectors> {
         model_id: text("model_id"),
         layer_convention: text("layer_convention"),
         blocks: text("blocks").parse().ok().filter(|b| *b < DEEPEST),
+        about: About::read(path, "safetensors", &text(ABOUT))?,
         ..Vectors::default()
     };
     for (name, view) in file.tensors() {

@@ -1,13 +1,13 @@
 //! The vectors that are exported.
 //!
 //! A concept has one vector per layer, layers need not be contiguous, and all vectors
-//! of one model have the same width. Unit or raw norm is the caller's choice; a file
-//! says nothing of it. Index l is the output of block l.
+//! of one model have the same width. Unit or raw norm is the caller's choice, which [`About`] says.
+//! Index l is the output of block l.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ExportError, Result};
+use super::{About, ExportError, Result};
 
 /// Layer -> vector, (hidden).
 pub type Layers = BTreeMap<usize, Vec<f32>>;
@@ -23,6 +23,8 @@ pub struct Vectors {
     pub blocks: Option<usize>,
     /// Layer -> vector, by concept.
     pub concepts: BTreeMap<String, Layers>,
+    /// What is known of them besides.
+    pub about: About,
 }
 
 /// An index below this can be a layer's.
@@ -135,6 +137,7 @@ pub(crate) mod tests {
                     layer_convention: "block_output_0based".into(),
                     blocks: None,
                     concepts,
+                    about: About { estimator: "mean-diff".into(), ..About::default() },
                 })
         })
     }

@@ -32,6 +32,8 @@ pub struct Adapter {
     pub rslora: bool,
     /// Name of the model it was trained on, as its config says.
     pub base: String,
+    /// SHA-256 of that model, as the header of its weights says; empty where it says none.
+    pub base_sha256: String,
     /// Blocks of the model that it is for.
     pub blocks: usize,
     /// `a (r, I)`, `b (O, r)`.
@@ -69,6 +71,7 @@ impl Adapter {
             alpha,
             rslora: false,
             base: base.into(),
+            base_sha256: String::new(),
             blocks: model.layers(),
             factors,
         })
@@ -93,6 +96,7 @@ impl Adapter {
             rslora: config.rslora,
             factors: factors(&file, &st, &declared, config.rank, model)?,
             base: config.base,
+            base_sha256: base_sha256(&map),
             blocks: model.layers(),
         })
     }
@@ -123,10 +127,22 @@ impl Adapter {
             tensors.extend([(Form::PEFT.key(target, false), a), (Form::PEFT.key(target, true), b)]);
         }
         let file = folder.join("adapter_model.safetensors");
-        atomic::write(&file, &as_safetensors(&file, &tensors)?)?;
+        let known = [(BASE, self.base_sha256.as_str())];
+        let more: &[(&str, &str)] = if self.base_sha256.is_empty() { &[] } else { &known };
+        atomic::write(&file, &as_safetensors(&file, &tensors, more)?)?;
         let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
         Ok(atomic::write(&folder.join("adapter_config.json"), &text)?)
     }
+}
+
+/// Key of the digest of the model that an adapter was trained on, in the header of its weights.
+const BASE: &str = "base_model_sha256";
+
+/// What a file's header says of it; empty where it says nothing.
+fn base_sha256(bytes: &[u8]) -> String {
+    let header = ::safetensors::SafeTensors::read_metadata(bytes).ok();
+    let metadata = header.and_then(|(_, h)| h.metadata().clone());
+    metadata.and_then(|mut m| m.remove(BASE)).unwrap_or_default()
 }
 
 /// Weights that are saved as a pickle alone.

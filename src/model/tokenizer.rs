@@ -38,6 +38,20 @@ pub enum Role {
     Text,
 }
 
+impl Role {
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Template => "template",
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Response => "response",
+            Role::Text => "text",
+        }
+    }
+}
+
 /// Token ids with the role of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Tokens {

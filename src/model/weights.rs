@@ -135,8 +135,13 @@ pub(super) fn safetensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensor
     SafeTensors::deserialize(bytes).map_err(bad)
 }
 
-/// The bytes of a safetensors file at `path` of these tensors in f32, as PyTorch names its format.
-pub(super) fn as_safetensors(path: &Path, tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
+/// The bytes of a safetensors file at `path` of these tensors in f32, as PyTorch names its format, with
+/// further metadata.
+pub(super) fn as_safetensors(
+    path: &Path,
+    tensors: &[(String, &Tensor)],
+    more: &[(&str, &str)],
+) -> Result<Vec<u8>> {
     let bad = |e: SafeTensorError| ModelError::file(path, format!("cannot be laid out ({e})"));
     let bytes = |t: &Tensor| -> Result<Vec<u8>> {
         Ok(host_values(t)?.iter().flat_map(|v| v.to_le_bytes()).collect())
@@ -147,7 +152,9 @@ pub(super) fn as_safetensors(path: &Path, tensors: &[(String, &Tensor)]) -> Resu
         Ok((name.clone(), view.map_err(bad)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
-    let header = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let header = [("format", "pt")].iter().chain(more);
+    let header: HashMap<String, String> =
+        header.map(|(key, text)| (key.to_string(), text.to_string())).collect();
     safetensors::serialize(views, Some(header)).map_err(bad)
 }
 

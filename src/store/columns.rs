@@ -114,7 +114,7 @@ impl Columns {
 
     /// One object a row; a number that does not exist is null.
     pub fn json(&self) -> Value {
-        json(&self.0)
+        json(&self.0, |_| false)
     }
 
     /// CSV with the names in the first line.

@@ -24,6 +24,8 @@ pub struct Field {
     pub unit: &'static str,
     /// Its definition.
     pub is: &'static str,
+    /// Whether it is true or false, kept as 1 and 0 in files.
+    pub truth: bool,
 }
 
 /// What a kind of record is, and how its numbers came about.
@@ -86,6 +88,8 @@ pub trait Record: Sized {
 pub trait Cell: Sized {
     /// What stands for none: no text, no number, a count of 0.
     const NONE: Self;
+    /// Whether it is true or false.
+    const TRUTH: bool = false;
 
     /// Cells as a column.
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values
@@ -150,6 +154,7 @@ impl Cell for usize {
 /// 1 where it is so.
 impl Cell for bool {
     const NONE: bool = false;
+    const TRUTH: bool = true;
 
     fn column<'a>(cells: impl Iterator<Item = &'a Self>) -> Values {
         Values::Int(cells.map(|b| i64::from(*b)).collect())
@@ -198,10 +203,11 @@ macro_rules! record {
                         name: stringify!($field),
                         unit: concat!("" $(, $unit)?),
                         is: concat!($($doc),+),
+                        truth: <$kind as $crate::store::Cell>::TRUTH,
                     },
                     $(
-                        $crate::store::Field { name: stringify!($lo), unit: "", is: $lo_is },
-                        $crate::store::Field { name: stringify!($hi), unit: "", is: $hi_is },
+                        $crate::store::Field { name: stringify!($lo), unit: "", is: $lo_is, truth: false },
+                        $crate::store::Field { name: stringify!($hi), unit: "", is: $hi_is, truth: false },
                     )?
                 )+],
                 dims: &[$($dim),*],
@@ -353,9 +359,10 @@ impl Frame {
         }
     }
 
-    /// One object a row; a number that does not exist is null.
+    /// One object a row; a number that does not exist is null, what is true or false is that.
     pub fn json(&self) -> Value {
-        json(&self.columns)
+        let truth = |name: &str| self.meta.fields.iter().any(|f| f.name == name && f.truth);
+        json(&self.columns, truth)
     }
 
     /// Writes the rows as CSV, whole or not at all.
@@ -411,18 +418,23 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
 }
 
 /// Named columns as one object a row; a number that does not exist is null.
-pub(super) fn json<S: AsRef<str>>(columns: &[(S, Values)]) -> Value {
-    let value = |values: &Values, i: usize| match values {
+pub(super) fn json<S: AsRef<str>>(
+    columns: &[(S, Values)],
+    truth: impl Fn(&str) -> bool,
+) -> Value {
+    let columns: Vec<_> =
+        columns.iter().map(|(name, v)| (name.as_ref(), v, truth(name.as_ref()))).collect();
+    let value = |values: &Values, is_truth: bool, i: usize| match values {
+        Values::Int(v) if is_truth => Value::from(v[i] != 0),
         Values::Text(v) => Value::from(v[i].as_str()),
         Values::Int(v) => Value::from(v[i]),
         Values::Real(v) => Value::from(v[i]),
     };
-    let object = |i: usize| -> Value {
-        let entries = columns.iter();
-        let entries = entries.map(|(name, values)| (name.as_ref().to_owned(), value(values, i)));
+    let object = |i: usize| {
+        let entries = columns.iter().map(|(name, v, truth)| (name.to_string(), value(v, *truth, i)));
         Value::Object(entries.collect::<Map<_, _>>())
     };
-    (0..columns.first().map_or(0, |(_, v)| v.len())).map(object).collect()
+    (0..columns.first().map_or(0, |c| c.1.len())).map(object).collect()
 }
 
 /// Columns with titles, each as wide as its widest cell.
@@ -496,6 +508,16 @@ mod tests {
 
     fn asked(who: &str, seconds: f64) -> Asked {
         Asked { who: who.into(), answered: seconds.is_finite(), seconds }
+    }
+
+    #[test]
+    fn json_has_truths_numbers_and_nulls_as_what_they_are() {
+        let json = Frame::of(&[asked("a", 1.5), asked("b", f64::NAN)]).json();
+        let want = serde_json::json!([
+            {"who": "a", "answered": true, "seconds": 1.5},
+            {"who": "b", "answered": false, "seconds": null},
+        ]);
+        assert_eq!(json, want);
     }
 
     #[test]

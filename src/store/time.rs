@@ -24,9 +24,24 @@ fn written(at: OffsetDateTime) -> String {
     format!("{date}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// A span of time as people read it, rounded up: seconds under a minute, minutes under two hours.
+pub fn span(seconds: f64) -> String {
+    match seconds.max(0.0).ceil() {
+        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", (s / 60.0).ceil()),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_in_the_unit_that_fits() {
+        let all = [0.2, 59.0, 60.0, 61.0, 7199.0, 9000.0].map(span);
+        assert_eq!(all, ["1 s", "59 s", "1 min", "2 min", "120 min", "2.5 h"]);
+    }
 
     #[test]
     fn known_moments_are_named_right() {

@@ -86,10 +86,15 @@ impl Study {
         }
     }
 
+    /// What a key names, read; a file that cannot be used is said with the key.
+    fn named<T>(&self, key: &str, read: Result<T, MaterialError>) -> Result<T> {
+        read.map_err(|e| self.bad(key, format!("names what cannot be used: {e}")))
+    }
+
     fn load_batteries(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.prompts, self.written.seed);
         let folder = self.beside(&self.written.battery);
-        for preference in preferences(folder.as_deref())? {
+        for preference in self.named("battery", preferences(folder.as_deref()))? {
             let preference = self.take("sizes.prompts", preference.draw(n, seed))?;
             self.battery.push(preference);
         }
@@ -131,7 +136,8 @@ impl Study {
 
     /// Names of rows that preferences and claims speak of.
     fn known_texts(&self) -> Result<HashSet<String>> {
-        let claims = load::load_claims(self.beside(&self.written.claims).as_deref())?;
+        let read = load::load_claims(self.beside(&self.written.claims).as_deref());
+        let claims = self.named("claims", read)?;
         let of_status = self.battery.iter().flat_map(|p| p.status.keys().cloned());
         Ok(of_status.chain(claims.into_iter().map(|c| c.name)).collect())
     }
@@ -148,7 +154,7 @@ impl Study {
                 None => ("sizes.rows".into(), self.written.sizes.rows),
             };
             let at = located(data, &folder);
-            let all = load::rows(&at)?;
+            let all = self.named(&format!("condition.{}.data", c.name), load::rows(&at))?;
             // One name for all, so that rows that answer one another stay together.
             let drawn = all.draw(n, self.written.seed, "condition");
             let used = drawn.as_ref().ok().map(|d| d.from.clone());
@@ -224,7 +230,7 @@ impl Study {
                 _ => ("sizes.pairs", s.pairs),
             };
             let at = located(name, &folder);
-            let drawn = concept(&at)?;
+            let drawn = self.named(&format!("concepts.{kind}"), concept(&at))?;
             let concept = &drawn.items;
             let called = &concept.name;
             let is_free = [called.clone(), dev_set(called)].into_iter().all(|s| sets.insert(s));
@@ -296,7 +302,8 @@ impl Study {
     /// The claims of what conditions were trained on.
     fn load_claims(&mut self) -> Result<()> {
         let (n, seed) = (self.written.sizes.claim_prompts, self.written.seed);
-        for claim in claims(self.beside(&self.written.claims).as_deref())? {
+        let read = claims(self.beside(&self.written.claims).as_deref());
+        for claim in self.named("claims", read)? {
             let name = &claim.items.name;
             if !self.conditions.iter().any(|c| c.text == *name) {
                 continue;
@@ -317,7 +324,8 @@ impl Study {
         let Some(r) = &self.written.revealed else {
             return Ok(());
         };
-        let all = load::outcomes(&located(&r.outcomes, &self.text.folder))?;
+        let read = load::outcomes(&located(&r.outcomes, &self.text.folder));
+        let all = self.named("revealed.outcomes", read)?;
         self.used.push(all.from);
         self.outcomes = all.items;
         Ok(())
@@ -338,7 +346,8 @@ impl Study {
             return Ok(());
         };
         let mut ids = HashSet::new();
-        for set in load::scripts(self.beside(&c.folder).as_deref())? {
+        let read = load::scripts(self.beside(&c.folder).as_deref());
+        for set in self.named("conversations.folder", read)? {
             let name = &set.items.preference;
             let why = format!("are about `{name}`, which is no preference of the battery; give their folder in conversations.folder, or add it to the battery");
             self.hold(self.battery.iter().any(|p| p.name == *name), "conversations", why)?;

@@ -27,6 +27,9 @@ use crate::store::{atomic, Manifest};
 use std::path::Path;
 use std::time::Instant;
 
+/// Seconds at the expected pace that count beside those that stages took.
+const MINUTE: f64 = 60.0;
+
 /// What a run tells whoever watches it.
 pub enum Event<'a> {
     /// The study fits the model and the machine; its texts, and what is left of it to do.
@@ -215,7 +218,8 @@ pub fn run(
     record::write(&mut manifest, &layout, &done, &reused, false)?;
     let (models, line) = (Models::new(model), command.join(" "));
     let mut runner = Runner { study, layout: &layout, digests: &digests, models, command: line };
-    // Seconds that finished stages took, and those expected of them: the machine's own pace.
+    // Seconds that finished stages took, and those expected of them: the machine's own pace. A minute at
+    // the expected pace counts with them, so that a first stage of seconds does not make it jump.
     let (mut took, mut expected) = (0.0, 0.0);
     let open = |from: usize| -> Result<f64> {
         let mut seconds = 0.0;
@@ -231,7 +235,7 @@ pub fn run(
             index,
             total: stages.len(),
             stage: &stage.name,
-            seconds_left: if expected > 0.0 { took / expected } else { 1.0 } * open(index)?,
+            seconds_left: (took + MINUTE) / (expected + MINUTE) * open(index)?,
         });
         let standing = Marker::standing(&layout, stage, &digests)?;
         let is_kept = standing.is_ok();

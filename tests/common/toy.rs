@@ -180,6 +180,7 @@ impl Toy {
             alpha: 1.0,
             rslora: false,
             base: "toy".into(),
+            base_sha256: String::new(),
             blocks: DEPTH,
             factors: BTreeMap::from([((1, 6), (a, b))]),
         }

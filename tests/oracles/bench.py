@@ -329,10 +329,10 @@ def tasks(args, folder):
     """name -> Task; its command is given the texts, the peer's output and ours."""
     capture = lambda path, theirs, out: [
         args.residuum, "capture", "--model", args.gguf, "--texts", path, "--positions", "response-mean",
-        "--layers", "all", "--out", out, "--json"]
+        "--layers", "all", "--out", out, "--json", "--force"]
     training = lambda path, theirs, out: [
         args.residuum, "finetune", "--model", args.gguf, "--data", path, "--init-adapter", theirs, "--order", "file",
-        "--batch", "8", "--lr", "2e-4", "--warmup", "2", "--epochs", "1", "--out", out, "--json"]
+        "--batch", "8", "--lr", "2e-4", "--warmup", "2", "--epochs", "1", "--out", out, "--json", "--force"]
     generation = lambda path, theirs, out: [
         args.residuum, "distill", "--model", args.gguf, "--prompts", path, "--max-tokens", str(NEW_TOKENS),
         "--out", out, "--json"]

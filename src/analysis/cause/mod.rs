@@ -10,10 +10,12 @@
 //! ([`super::layer_rms`]), also where an adapter is dosed.
 
 mod ablation;
+mod answers;
 mod doses;
 mod utility;
 
 pub use ablation::{judge_ablations, Sides, ISOLATED};
+pub use answers::{answers, Answering, Edit};
 pub use doses::{judge_doses, judge_edit, Questions};
 pub use utility::utility_direction;
 

@@ -1,13 +1,14 @@
 //! What was found of the directions: the vectors, the rows about them, and the doubts.
 
-use crate::analysis::records::{Results, WarningRow};
+use crate::analysis::records::{LayerChoiceRow, QualityRow, Results, WarningRow};
 use crate::analysis::roles::place;
 use crate::analysis::{AnalysisError, Readings, Result};
 use crate::directions::{Direction, Eraser, Estimator, Profile};
-use crate::export::Vectors;
+use crate::export::{About, OfConcept, OfLayer, Vectors};
 use crate::store::schema::LAYER_CONVENTION;
 use crate::store::{Frame, ResultsWriter};
 use ndarray::Array5;
+use std::collections::BTreeMap;
 
 /// Subjects that a warning names before it only counts them.
 const NAMED: usize = 4;
@@ -95,6 +96,7 @@ impl Directions {
     /// of whose cleaned direction nothing is left has none.
     pub fn vectors(&self, state: &StateDirections, e: usize, cleaned: bool) -> Vectors {
         let mut out = Vectors { layer_convention: LAYER_CONVENTION.into(), ..Vectors::default() };
+        out.about.norm = "unit".into();
         for (concept, profiles) in self.concepts.iter().zip(&state.profiles) {
             for (layer, profile) in self.layers.iter().zip(profiles.get(e).into_iter().flatten()) {
                 let left = profile.cleaned.as_ref().map(|c| &c.direction);
@@ -106,6 +108,39 @@ impl Directions {
             }
         }
         out
+    }
+
+    /// What is known of those vectors: of the state `s` of the readings, by the estimator `e`.
+    pub fn about(&self, (readings, s): (&Readings, usize), e: usize, cleaned: bool) -> About {
+        let (state, form) = (&readings.states[s].id, if cleaned { "cleaned" } else { "raw" });
+        let estimator = self.estimators[e].to_string();
+        let mut concepts: BTreeMap<String, OfConcept> = BTreeMap::new();
+        let own = |q: &&QualityRow| q.state == *state && q.estimator == estimator && q.form == form;
+        for q in self.records.quality.iter().filter(own) {
+            let at = readings.layers.iter().position(|l| *l == q.layer);
+            let finite = |v: f64| Some(v).filter(|v| v.is_finite());
+            let of = concepts.entry(q.concept.clone()).or_default();
+            let layer = OfLayer {
+                raw_norm: finite(q.norm),
+                layer_rms: at.and_then(|l| finite(readings.rms[l])),
+                auroc: finite(q.estimate),
+            };
+            of.layers.insert(q.layer, layer);
+        }
+        // The layer is chosen in base, for every state.
+        let chosen = |r: &&LayerChoiceRow| r.chosen && r.estimator == estimator;
+        for r in self.records.layer_choice.iter().filter(chosen) {
+            concepts.entry(r.concept.clone()).or_default().chosen_layer = Some(r.layer);
+        }
+        About {
+            state: state.clone(),
+            estimator,
+            form: form.into(),
+            position: readings.positions[0].to_string(),
+            norm: "unit".into(),
+            concepts,
+            ..About::default()
+        }
     }
 
     /// The direction of a concept at the layer index `l` of a state, by the first estimator.

@@ -199,6 +199,33 @@ record! {
         pub n: usize,
     }
 
+    /// What a model says under an edit of its stream, and what the edit does besides.
+    #[table("causal/answers")]
+    pub struct AnswersRow {
+        /// Model state.
+        pub state: String,
+        /// What was done; none for no edit.
+        pub edit: String,
+        /// Block after which the vector is added; none where there is no single one.
+        pub layer: f64,
+        /// Dose; none where nothing is added.
+        pub dose: f64 in "layer RMS",
+        /// KL divergence from the model without the edit on the neutral texts for side effects.
+        pub kl: f64 in "nats a token",
+        /// Perplexity on them over that without the edit.
+        pub perplexity_ratio: f64,
+        /// 1 where both are within the guards; beyond them the answers show damage.
+        pub inside: bool,
+        /// Tokens of an answer, mean.
+        pub tokens: f64,
+        /// Share of the answers that the limit of tokens ended.
+        pub cut: f64,
+        /// Share of an answer's runs of three words that occurred in it before, mean.
+        pub repeated: f64,
+        /// Answers.
+        pub n: usize,
+    }
+
     /// A condition less its reference at checkpoints of their fine-tunes; step 0 is base.
     #[table("causal/trajectory")]
     #[interval("95 % percentile bootstrap over items or texts")]

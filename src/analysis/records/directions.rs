@@ -123,6 +123,59 @@ record! {
         pub estimate: f64 from lo "Lower end." to hi "Upper end.",
     }
 
+    /// A text on a direction: the mean residual over the tokens of a position, after a block, times the
+    /// unit vector.
+    #[table("projections/texts")]
+    pub struct ProjectionRow {
+        /// Model state that reads.
+        pub state: String,
+        /// Id of the text.
+        pub text: String,
+        /// Label of the text; may be empty.
+        pub label: String,
+        /// Position that is read.
+        pub position: String,
+        /// Name of the vector.
+        pub vector: String,
+        /// Block.
+        pub layer: usize,
+        /// Coordinate x . u, in the units of the residual stream.
+        pub estimate: f64,
+        /// The same over the RMS of an entry of the stream after the block, in base on the neutral texts.
+        pub in_rms: f64 in "layer RMS",
+        /// Cosine of the mean residual and the vector.
+        pub cosine: f64,
+        /// Tokens that are averaged.
+        pub n: usize,
+    }
+
+    /// A token on a direction: its residual after a block times the unit vector.
+    #[table("projections/tokens")]
+    pub struct TokenProjectionRow {
+        /// Model state that reads.
+        pub state: String,
+        /// Id of the text.
+        pub text: String,
+        /// Label of the text; may be empty.
+        pub label: String,
+        /// Place of the token, from 0; 0 is an attention sink.
+        pub index: usize,
+        /// Text of the token.
+        pub token: String,
+        /// Part of the chat that it belongs to.
+        pub role: String,
+        /// Name of the vector.
+        pub vector: String,
+        /// Block.
+        pub layer: usize,
+        /// Coordinate x . u, in the units of the residual stream.
+        pub estimate: f64,
+        /// The same over the RMS of an entry of the stream after the block, in base on the neutral texts.
+        pub in_rms: f64 in "layer RMS",
+        /// Cosine of the residual and the vector.
+        pub cosine: f64,
+    }
+
     /// How the layer of a concept was chosen in base: on development pairs alone, which are in no
     /// reported number.
     #[table("directions/layer_choice")]

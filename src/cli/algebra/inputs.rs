@@ -1,11 +1,11 @@
 //! Vectors as they are named on the command line: `FILE`, or `FILE:CONCEPT`.
 
-use crate::cli::vectors::concept_of;
+use crate::cli::vectors::{concept_of, split};
 use crate::directions::{algebra::from_vector, Direction};
-use crate::export::{file, Convention};
+use crate::export::{file, About, Convention};
 use anyhow::{bail, Context, Result};
 use ndarray::Array1;
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 /// Sign rule of vectors whose file does not say one.
 const AS_WRITTEN: &str = "as in the file";
@@ -16,6 +16,8 @@ pub struct Named {
     pub shown: String,
     pub concept: String,
     pub model_id: String,
+    /// What its file says of it besides.
+    pub about: About,
     /// How the file's indices were taken.
     pub convention: Convention,
     /// Blocks of the model, where known.
@@ -45,15 +47,6 @@ pub fn all(inputs: &[String], given: Option<Convention>) -> Result<Vec<Named>> {
     Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// The file of an input, and the concept named behind the colon.
-pub fn split(input: &str) -> (&Path, Option<&str>) {
-    let whole = Path::new(input);
-    match input.rsplit_once(':') {
-        Some((path, concept)) if !whole.exists() => (Path::new(path), Some(concept)),
-        _ => (whole, None),
-    }
-}
-
 /// The concepts of an input: the one named behind the colon, or all; `given` is the convention of
 /// arrays.
 fn open(input: &str, given: Option<Convention>) -> Result<Vec<Named>> {
@@ -77,6 +70,7 @@ fn open(input: &str, given: Option<Convention>) -> Result<Vec<Named>> {
             shown,
             concept: concept.clone(),
             model_id: vectors.model_id.clone(),
+            about: vectors.about.of(concept),
             convention,
             blocks: vectors.blocks,
         })

@@ -6,22 +6,22 @@
 
 mod inputs;
 
-use super::{output::Outputs, Console};
+use super::{output::Outputs, vectors::split, Console};
 use crate::directions::algebra::{combine, orthogonalise, vector};
 use crate::directions::{agreement, clean, Direction, DirectionError};
-use crate::export::{file, Convention, Vectors};
+use crate::export::{file, gguf, About, Convention, Vectors};
 use crate::record;
 use crate::store::{names::twice, schema::LAYER_CONVENTION, Frame};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Subcommand};
-use inputs::{all, direction, one, split, Named};
+use inputs::{all, direction, one, Named};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::{collections::BTreeMap, slice};
 
 /// Add, scale, project out, orthogonalise and compare exported directions, layer by layer.
 ///
-/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npy, .npz or .gguf; the
+/// An input is FILE or FILE:CONCEPT, where FILE ends in .safetensors, .npz, .npy, .gguf or .h5 (results); the
 /// output's name says its format too, so that `scale --by 1` converts. Vectors are taken as they
 /// are in the file: `residuum extract` writes unit vectors. An array (.npy, .npz) does not say what
 /// its rows are: --convention does. Index l of every output is the output of block l.
@@ -81,7 +81,7 @@ enum Task {
         /// Write unit vectors
         #[arg(long)]
         unit: bool,
-        /// File to write, .safetensors
+        /// File to write: .safetensors or .npz
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -135,12 +135,12 @@ struct Output {
     /// Write unit vectors
     #[arg(long)]
     unit: bool,
-    /// File to write: .safetensors, .npy or .gguf
+    /// File to write: .safetensors, .npz, .npy or .gguf
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Architecture that a .gguf names
-    #[arg(long, value_name = "NAME", default_value = "llama")]
-    model_hint: String,
+    /// Architecture that a .gguf names [default: llama]
+    #[arg(long, value_name = "NAME")]
+    model_hint: Option<String>,
 }
 
 /// Files that a task reads and the one that it writes.
@@ -158,11 +158,24 @@ fn outputs(task: &Task) -> Outputs {
     };
     let files = inputs.iter().chain(more).map(|i| split(i).0);
     let read = Outputs::default().reads_all("the command", files);
-    target.into_iter().fold(read, |all, target| all.file(option, target))
+    let endings: &'static [&'static str] = match task {
+        Task::Cosine { .. } => &["csv"],
+        Task::Orthogonalise { .. } => &["safetensors", "npz"],
+        _ => &["safetensors", "npz", "npy", "gguf"],
+    };
+    let format = if option == "--csv" { "CSV" } else { "vectors" };
+    target.into_iter().fold(read, |all, target| all.file_of(option, target, format, endings))
 }
 
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
-    outputs(&args.task).check()?;
+    outputs(&args.task).check(out.force)?;
+    if let Task::Add { out, .. } | Task::Scale { out, .. } | Task::ProjectOut { out, .. } =
+        &args.task
+    {
+        if out.model_hint.is_some() && out.out.extension().is_none_or(|e| e != "gguf") {
+            bail!("--model-hint is for .gguf; leave it out");
+        }
+    }
     let given = args.convention;
     let one = |input: &str| one(input, given);
     match args.task {
@@ -177,7 +190,7 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
                 let terms = weights.iter().copied().zip(at);
                 combine(&terms.collect::<Vec<(f64, &Direction)>>())
             })?;
-            finish(&inputs, sum, &output, out)
+            finish(&inputs, sum, (&output, common(&inputs)), out)
         }
         Task::Scale { input, by, out: output } => {
             if !by.is_finite() || by == 0.0 {
@@ -185,13 +198,17 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             }
             let inputs = [one(&input)?];
             let scaled = layerwise(&inputs, out, |at| combine(&[(by, &at[0])]))?;
-            finish(&inputs, scaled, &output, out)
+            // Turned or not, it is the same direction of the same concept.
+            let mut about = inputs[0].about.clone();
+            let turned = about.concepts.values_mut().flat_map(|c| c.layers.values_mut());
+            turned.filter(|_| by < 0.0).for_each(|l| l.auroc = l.auroc.map(|a| 1.0 - a));
+            finish(&inputs, scaled, (&output, about), out)
         }
         Task::ProjectOut { input, of, out: output } => {
             let all = std::iter::once(&input).chain(&of);
             let inputs = all.map(|i| one(i)).collect::<Result<Vec<_>>>()?;
             let left = layerwise(&inputs, out, |at| clean(&at[0], &at[1..]))?;
-            finish(&inputs, left, &output, out)
+            finish(&inputs, left, (&output, common(&inputs)), out)
         }
         Task::Orthogonalise { inputs, unit, out: path } => {
             let inputs = all(&inputs, given)?;
@@ -201,6 +218,8 @@ pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
             }
             let bases = layerwise(&inputs, out, orthogonalise)?;
             let mut result = empty(&inputs);
+            result.about = common(&inputs);
+            result.about.norm = norm(unit).into();
             for (i, input) in inputs.iter().enumerate() {
                 let of = |(l, basis): (&usize, &Vec<Direction>)| (*l, written(&basis[i], unit));
                 let layers = bases.iter().map(of).collect();
@@ -288,17 +307,52 @@ fn numbers<'a>(layers: impl Iterator<Item = &'a usize>) -> String {
 fn finish(
     inputs: &[Named],
     found: BTreeMap<usize, Direction>,
-    output: &Output,
+    (output, about): (&Output, About),
     out: &Console,
 ) -> Result<()> {
+    let hint = output.model_hint.as_deref().unwrap_or(gguf::HINT);
     let mut result = empty(inputs);
     let name = output.name.clone().unwrap_or(inputs[0].concept.clone());
+    result.about = About { norm: norm(output.unit).into(), ..about };
+    if let Some(of) = result.about.concepts.remove(&inputs[0].concept) {
+        result.about.concepts = [(name.clone(), of)].into();
+    }
     let layers = found.iter().map(|(l, d)| (*l, written(d, output.unit)));
     result.concepts.insert(name, layers.collect());
-    if let Some(warning) = file::write(&output.out, &result, &output.model_hint)? {
+    if let Some(warning) = file::write(&output.out, &result, hint)? {
         out.warn(&warning.to_string());
     }
     report(inputs, &result, &output.out, out)
+}
+
+/// Length of what is written.
+fn norm(unit: bool) -> &'static str {
+    match unit {
+        true => "unit",
+        false => "as-is",
+    }
+}
+
+/// What all inputs share: the model, the state, where and how they were read. What was known of each
+/// concept is not known of what is made of them.
+fn common(inputs: &[Named]) -> About {
+    let shared = |of: fn(&About) -> &String| {
+        let first = inputs.first().map(|i| of(&i.about).clone()).unwrap_or_default();
+        let same = inputs.iter().all(|i| *of(&i.about) == first);
+        if same {
+            first
+        } else {
+            String::new()
+        }
+    };
+    About {
+        model_sha256: shared(|a| &a.model_sha256),
+        state: shared(|a| &a.state),
+        estimator: shared(|a| &a.estimator),
+        reading: shared(|a| &a.reading),
+        position: shared(|a| &a.position),
+        ..About::default()
+    }
 }
 
 /// A file without a concept, of the model that the inputs name.

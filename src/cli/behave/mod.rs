@@ -73,7 +73,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let plan = Plan { adapters: &adapters, edits, on: &args.edit_on };
     plan.check()?;
     let judge = args.judge.checked(out)?;
-    args.outputs(&plan).check()?;
+    args.outputs(&plan).check(out.force)?;
     let battery = args.battery.load(args.seed)?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);
@@ -86,12 +86,14 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let References { primary, neutral, all: references } = args.references(&states)?;
     let mut asking = args.asking(&plan, judge.is_some(), battery, &claims)?;
     let model = args.model.open(out)?;
+    state::check(&model, adapters.iter().map(|a| &*a.folder), out)?;
     let mut sources = plan.check_edits(&model.decoder)?;
     if let Some(file) = &args.directions {
         let directions = Directions::of(vectors::open(file, [])?, &model.decoder)?;
         asking.rulers = rulers(&directions)?;
         sources.push(directions);
     }
+    sources.iter().filter_map(|s| s.doubt(&model)).for_each(|doubt| out.warn(&doubt));
     kept::make_folder(&args.out)?;
     let mut files = Vec::new();
     let mut all: Vec<Measured> = Vec::new();

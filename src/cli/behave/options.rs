@@ -4,12 +4,17 @@ use super::states::{added, projected_out, Edit, Plan};
 use super::{battery::BatteryChoice, judging::JudgeArgs, results::tables};
 use crate::analysis::State;
 use crate::behavior::{conversation::Replies, Ruler};
+use crate::cli::edit::temperature;
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
-use crate::cli::{kept::RESULTS, output::Outputs, vectors};
+use crate::cli::{
+    kept::RESULTS,
+    output::{Earlier, Outputs},
+    vectors,
+};
 use crate::materials::{load, load_scripts, Outcome, Preference, ScriptSet};
 use crate::store::values::distinct;
 use anyhow::{bail, Result};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 /// Samples of a prompt when there is a judge and no number is given.
@@ -46,6 +51,8 @@ const NEUTRAL: &str = "neutral";
 /// Example: residuum behave --judge http://127.0.0.1:8000/v1 --judge-model qwen --samples 8 --out runs/judged
 #[derive(Args)]
 #[command(about = "Score the preference battery; sample answers and have them judged")]
+#[command(group(ArgGroup::new("generating").multiple(true).args(["samples", "judge", "conversations"])))]
+#[command(group(ArgGroup::new("edited").multiple(true).args(["steer", "ablate"])))]
 pub struct BehaveArgs {
     #[command(flatten)]
     pub model: ModelChoice,
@@ -59,7 +66,7 @@ pub struct BehaveArgs {
     #[arg(long, value_name = "NAME=FILE:CONCEPT[@LAYER]", value_parser = projected_out)]
     pub ablate: Vec<Edit>,
     /// State in which --steer and --ablate act
-    #[arg(long, value_name = "NAME", default_value = BASE)]
+    #[arg(long, value_name = "NAME", default_value = BASE, requires = "edited")]
     pub edit_on: String,
     /// System prompt put before every prompt, in every state
     #[arg(long, value_name = "TEXT")]
@@ -86,12 +93,15 @@ pub struct BehaveArgs {
     pub samples: Option<u16>,
     /// Longest answer in tokens
     #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(requires = "generating")]
     pub max_tokens: u16,
     /// Sampling temperature; 0 takes the likeliest token
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    #[arg(requires = "generating")]
     pub temperature: f64,
     /// Smallest set of tokens with this mass is sampled from
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = mass)]
+    #[arg(requires = "generating")]
     pub top_p: f64,
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -118,11 +128,6 @@ pub struct BehaveArgs {
     /// Seed of sampling and resampling
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-}
-
-fn temperature(s: &str) -> Result<f64, String> {
-    let t = s.parse().ok().filter(|t: &f64| t.is_finite() && *t >= 0.0);
-    t.ok_or_else(|| "write 0 or a number above".into())
 }
 
 fn mass(s: &str) -> Result<f64, String> {
@@ -177,7 +182,8 @@ impl BehaveArgs {
             .reads_all("--directions", &self.directions)
             .folder("--out", &self.out, &written.collect::<Vec<_>>());
         let verdicts = self.judge.judge.iter().map(|_| self.judge.file(&self.out));
-        verdicts.fold(all, |all, file| all.file("--verdicts", file))
+        let earlier = if self.rejudge { Earlier::TakenUp } else { Earlier::GoneOnWith };
+        verdicts.fold(all, |all, file| all.grows("--verdicts", file)).earlier(earlier)
     }
 
     /// The states to compare with.

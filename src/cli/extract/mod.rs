@@ -36,7 +36,8 @@ use std::path::PathBuf;
 /// `residuum steer --permuted`.
 ///
 /// Unit vectors go to one file an estimator, with cleaned ones and the nuisances (a state's
-/// in a folder of its name); results.h5 and csv/ hold the numbers.
+/// in a folder of its name); all formats but .npy say which model, estimator, reading and position
+/// they are of, with norm, layer RMS, AUROC and the chosen layer. results.h5 and csv/ hold the numbers.
 ///
 /// Example: residuum extract --concept persona,autonomy --estimator mean-diff,lda --choose-layer --out runs/directions
 #[derive(Args)]
@@ -91,9 +92,9 @@ pub struct ExtractArgs {
     /// Formats of the vectors
     #[arg(long, value_enum, value_delimiter = ',', default_value = "safetensors")]
     format: Vec<Format>,
-    /// Architecture that a .gguf names
-    #[arg(long, value_name = "NAME", default_value = "llama")]
-    model_hint: String,
+    /// Architecture that a .gguf names [default: llama]
+    #[arg(long, value_name = "NAME", requires = "format")]
+    model_hint: Option<String>,
     /// Bootstrap draws over prompts
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..))]
     draws: u32,
@@ -109,6 +110,8 @@ pub struct ExtractArgs {
 enum Format {
     /// <estimator>.safetensors, tensors named <concept>.<layer>
     Safetensors,
+    /// <estimator>.npz, an array a concept
+    Npz,
     /// <estimator>/<concept>.npy, [layer, hidden] with NaN where a layer was not requested
     Npy,
     /// <estimator>/<concept>.gguf, a control vector
@@ -122,7 +125,10 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .texts("--concept", &args.concept)
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &["results.h5", "manifest.json"])
-        .check()?;
+        .check(out.force)?;
+    if args.model_hint.is_some() && !args.format.contains(&Format::Gguf) {
+        bail!("--model-hint is for .gguf; add gguf to --format, or leave it out");
+    }
     args.adapter = state::located(args.adapter, out)?;
     let (concepts, options) = asked(&args)?;
     let wanted = options.concepts.len();

@@ -7,7 +7,7 @@ use crate::analysis::{Directions, Readings};
 use crate::causal::Direction;
 use crate::cli::Console;
 use crate::directions::Estimator;
-use crate::export::{erasers, gguf, npy, safetensors, Vectors};
+use crate::export::{erasers, file, gguf, npy, Vectors};
 use crate::store::RootAttrs;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ impl Target<'_> {
         for (e, estimator) in found.estimators.iter().enumerate() {
             for (end, cleaned) in [("", false), ("-cleaned", true)] {
                 let mut vectors = found.vectors(state, e, cleaned);
+                vectors.about = found.about((readings, s), e, cleaned);
                 if *estimator == Estimator::MeanDiff && !cleaned {
                     vectors.concepts.extend(self.permuted(found, readings, s));
                 }
@@ -41,6 +42,9 @@ impl Target<'_> {
             }
         }
         let mut nuisances = Vectors::default();
+        nuisances.about.state.clone_from(&readings.states[s].id);
+        nuisances.about.position = readings.positions[0].to_string();
+        nuisances.about.norm = "unit".into();
         for (nuisance, by_layer) in found.nuisances.iter().zip(&state.nuisances) {
             let layers = found.layers.iter().zip(by_layer);
             let layers = layers.map(|(l, d)| (*l, d.unit.to_vec())).collect();
@@ -53,6 +57,8 @@ impl Target<'_> {
             vectors.model_id.clone_from(model_id);
             vectors.layer_convention.clone_from(layer_convention);
             vectors.blocks = Some(self.blocks);
+            vectors.about.model_sha256.clone_from(&self.attrs.model_sha256);
+            vectors.about.reading = self.args.reading.name().into();
             if !vectors.concepts.is_empty() {
                 self.in_formats(&format!("{prefix}{stem}"), &vectors, &mut files)?;
             }
@@ -92,10 +98,16 @@ impl Target<'_> {
     /// Writes vectors in every requested format: one file, or a folder with a file a concept.
     fn in_formats(&self, stem: &str, vectors: &Vectors, files: &mut Vec<String>) -> Result<()> {
         let folder = &self.args.out;
+        let hint = self.args.model_hint.as_deref().unwrap_or(gguf::HINT);
         for format in &self.args.format {
-            if *format == Format::Safetensors {
-                let name = format!("{stem}.safetensors");
-                safetensors::write(&folder.join(&name), vectors)?;
+            let whole = match format {
+                Format::Safetensors => Some("safetensors"),
+                Format::Npz => Some("npz"),
+                Format::Npy | Format::Gguf => None,
+            };
+            if let Some(ending) = whole {
+                let name = format!("{stem}.{ending}");
+                file::write(&folder.join(&name), vectors, "")?;
                 files.push(name);
                 continue;
             }
@@ -106,9 +118,7 @@ impl Target<'_> {
                 if *format == Format::Npy {
                     // That an array carries no metadata is in the format's help line.
                     npy::write(&path, vectors, concept)?;
-                } else if let Some(warning) =
-                    gguf::write(&path, vectors, concept, &self.args.model_hint)?
-                {
+                } else if let Some(warning) = gguf::write(&path, vectors, concept, hint)? {
                     self.out.warn(&warning.to_string());
                 }
                 files.push(name);

@@ -27,7 +27,12 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concepts)
         .folder("--out", &folder, &[RESULTS, "manifest.json"])
-        .check()?;
+        .check(out.force)?;
+    if args.random_adapters > 0 && args.adapter.is_empty() {
+        bail!(
+            "--random-adapters are matched to those of --adapter, and there is none: leave it out"
+        );
+    }
     if args.concepts.is_empty() {
         args.concepts = embedded::CONCEPTS.names().iter().map(|n| n.to_string()).collect();
     }

@@ -6,6 +6,7 @@
 //! changed mind from a damaged one. What is edited is [`super::edit`]'s business; a sweep of doses and
 //! a comparison with another state have files of their own, and what all share is [`work`]'s. Numbers are [`crate::analysis::cause`]'s.
 
+mod answers;
 mod necessity;
 mod sweep;
 mod work;
@@ -14,9 +15,7 @@ use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
 use super::{behave::BatteryChoice, edit::EditChoice, kept::RESULTS, output::Outputs, Console};
 use crate::analysis::{cause::judge_edit, records::EditRow};
-use crate::model::generate::{respond, Sampling};
-use crate::model::{Hooks, Interventions, Role};
-use crate::stats::rng::stream;
+use crate::model::Hooks;
 use crate::store::{names::twice, Frame};
 use anyhow::{bail, Result};
 use clap::{ArgGroup, Args};
@@ -26,21 +25,18 @@ use work::Work;
 
 /// Edit the residual stream along a direction, and see what changes.
 ///
-/// --add DOSE adds DOSE x RMS x the unit vector after one block at every token but the first; RMS
-/// is the root mean square of an entry of the stream there on the neutral texts in base. --ablate
-/// projects the direction out in every block: each block's own vector, or with --layer that layer's
-/// everywhere. --cap keeps the coordinate at or below a percentile of the base model's tokens.
-/// --swap-from takes it from another state at the same tokens. --sites and --roles say where.
+/// --add adds DOSE x RMS x the unit vector after a block; RMS is that of the stream there on neutral
+/// texts in base. --ablate projects the direction out in every block, --cap bounds its coordinate,
+/// --swap-from takes it from another state.
 ///
-/// --prompt generates with and without the edit; --score scores the battery both ways, with
-/// --against also that of a reference state under the same edit; give --adapter and --against once a seed
-/// for intervals over items and seeds. --sweep scores a list of doses: slopes by preference
-/// against --random directions drawn with the covariance of the neutral activations and --permuted
-/// ones, the concept's own pairs with labels permuted; doses that break the model left out. --matched
-/// adds each of these at the strength at which it damages the model as much. --out keeps the numbers
-/// as results.h5 and csv/.
+/// --prompt and --prompts-from answer without and under the edit, at every layer and dose given, with the
+/// side effects of each; --score scores the battery, with --against also that of a reference under the
+/// same edit; --sweep scores a list of doses against random and label-permuted directions.
+/// `residuum help steering` has more.
 ///
 /// Example: residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt "Who are you?"
+///
+/// Example: residuum steer --vector v.safetensors --concept persona --add=-2,2,4 --layers 8,10 --samples 4 --prompts-from my.jsonl --out runs/steered
 ///
 /// Example: residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose
 ///
@@ -48,7 +44,7 @@ use work::Work;
 #[derive(Args)]
 #[command(about = "Edit the stream along a direction")]
 #[command(group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])))]
-#[command(group(ArgGroup::new("task").required(true).args(["prompt", "score", "sweep"])))]
+#[command(group(ArgGroup::new("task").required(true).args(["prompt", "prompts_from", "score", "sweep"])))]
 pub struct SteerArgs {
     #[command(flatten)]
     model: ModelChoice,
@@ -60,6 +56,13 @@ pub struct SteerArgs {
     /// Prompt to answer
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
+    /// Prompts to answer, JSON Lines of {"id", "prompt"} or {"id", "messages"}
+    #[arg(long, value_name = "FILE")]
+    prompts_from: Option<PathBuf>,
+    /// Answers to each prompt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(conflicts_with_all = ["score", "sweep"])]
+    samples: u16,
     /// Score the preference battery
     #[arg(long)]
     score: bool,
@@ -67,10 +70,12 @@ pub struct SteerArgs {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     /// Longest answer in tokens
-    #[arg(long, value_name = "N", default_value_t = 80)]
-    max_tokens: usize,
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(conflicts_with_all = ["score", "sweep"])]
+    max_tokens: u16,
     /// Sampling temperature; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = crate::cli::edit::temperature)]
+    #[arg(conflicts_with_all = ["score", "sweep"])]
     temperature: f64,
     #[command(flatten)]
     battery: BatteryChoice,
@@ -85,18 +90,19 @@ pub struct SteerArgs {
 #[derive(Args, Debug, Clone)]
 pub struct Controls {
     /// Random directions to edit along too, with --sweep or --ablate --score
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with_all = ["prompt", "prompts_from"])]
     pub random: usize,
     /// Label-permuted directions of the concept too, likewise: the first N that `residuum extract
     /// --permuted` wrote to the file
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with_all = ["prompt", "prompts_from"])]
     pub permuted: usize,
     /// Every random and permuted direction a second time, as much of it as damages the neutral texts
     /// like the direction itself (KL divergence within 10 %)
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["prompt", "prompts_from"])]
     pub matched: bool,
     /// Further concepts of the file to edit along too
     #[arg(long = "placebos", alias = "placebo", value_delimiter = ',', value_name = "CONCEPTS")]
+    #[arg(conflicts_with_all = ["prompt", "prompts_from"])]
     pub placebo: Vec<String>,
     /// Reference of a shift that an ablation may take away, with --ablate --score: base, or the
     /// adapters of its seeds
@@ -112,16 +118,17 @@ pub struct Controls {
     /// Neutral texts that the guards are taken on
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub guard_texts: u16,
-    /// Folder for results.h5, csv/ and the record of the command
-    #[arg(long, value_name = "DIR", conflicts_with = "prompt")]
+    /// Folder for results.h5, csv/, the answers (answers.jsonl) and the record of the command
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
-    check(&args)?;
-    let battery = match args.prompt {
-        None => args.battery.load(args.seed)?,
-        Some(_) => Vec::new(),
+    check(&args, out)?;
+    let prompts = answers::prompts(&args)?;
+    let battery = match prompts.is_empty() {
+        true => args.battery.load(args.seed)?,
+        false => Vec::new(),
     };
     let concepts = || std::iter::once(&args.edit.name).chain(&args.controls.placebo);
     let open = |file: &PathBuf| vectors::open(file, concepts().map(String::as_str));
@@ -134,24 +141,34 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
         *from = state::adapter_folder(Path::new(from), out)?.display().to_string();
     }
     let model = args.model.open(out)?;
-    args.edit.check(model.decoder.layers())?;
+    let depth = model.decoder.layers();
+    args.edit.check(depth)?;
     let directions = found.into_iter().map(|f| Directions::of(f, &model.decoder));
     let directions: Vec<Directions> = directions.collect::<Result<_>>()?;
     directions[0].concept(&args.edit.name)?;
+    directions.iter().filter_map(|d| d.doubt(&model)).for_each(|doubt| out.warn(&doubt));
+    let named = args.controls.against.iter().chain(&args.edit.swap_from);
+    let named = named.filter(|n| *n != state::BASE).map(Path::new);
+    state::check(&model, args.adapter.iter().map(|a| &**a).chain(named), out)?;
+    let layers = args.edit.acting(&directions[0], depth)?;
+    args.edit.layer = layers.first().copied();
+    if layers.len() > 1 && (prompts.is_empty() || args.edit.add.is_empty()) {
+        bail!("--layers are {} blocks, and only --add with --prompt or --prompts-from goes through several: give one", layers.len());
+    }
     let decoder = state::state(&model.decoder, args.adapter.first().map(PathBuf::as_path))?;
     let (edit, controls) = (&args.edit, &args.controls);
     let work =
         Work { args: &args, edit, controls, model: &model, decoder, battery, directions, out };
-    match &args.prompt {
-        _ if !edit.sweep.is_empty() => sweep::run(&work),
-        _ if !controls.against.is_empty() => necessity::run(&work),
-        Some(prompt) => answer(prompt, &work),
-        None => scores(&work),
+    match () {
+        () if !prompts.is_empty() => answers::run(&work, &prompts, &layers),
+        () if !edit.sweep.is_empty() => sweep::run(&work),
+        () if !controls.against.is_empty() => necessity::run(&work),
+        () => scores(&work),
     }
 }
 
 /// Refuses options that do not go together, and places that must not be written.
-fn check(args: &SteerArgs) -> Result<()> {
+fn check(args: &SteerArgs, out: &Console) -> Result<()> {
     let against = &args.controls.against;
     if !against.is_empty() && !args.score {
         bail!("--against compares battery scores; give --score");
@@ -180,48 +197,31 @@ fn check(args: &SteerArgs) -> Result<()> {
     if args.controls.matched && (controls == 0 || !compared) {
         bail!("--matched is about controls: give --random or --permuted, with --sweep or --ablate --score --against");
     }
+    if controls + placebos.len() > 0 && !compared {
+        bail!("--random, --permuted and --placebos are compared with the direction under --sweep or --ablate --score --against: leave them out here");
+    }
+    let answering = args.prompt.is_some() || args.prompts_from.is_some();
+    let battery = &args.battery;
+    if answering
+        && (battery.battery.is_some()
+            || battery.prompts.is_some()
+            || !battery.preferences.is_empty())
+    {
+        bail!("--battery, --preferences and --prompts choose what --score and --sweep score: leave them out with --prompt and --prompts-from");
+    }
+    if args.edit.add.len() > 1 && !answering {
+        bail!("--add has several doses, which --prompt and --prompts-from go through: give one, or have them scored by --sweep");
+    }
     let named = against.iter().chain(&args.edit.swap_from);
     let read = Outputs::of(&args.model.model)
         .reads_all("--adapter", &args.adapter)
         .reads_all("--vector", &args.edit.vector)
         .reads_all("--battery", &args.battery.battery)
+        .reads_all("--prompts-from", &args.prompts_from)
         .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
-    let out = args.controls.out.as_ref();
-    out.map_or(Ok(()), |out| read.folder("--out", out, &[RESULTS, "manifest.json"]).check())
-}
-
-fn answer(prompt: &str, work: &Work) -> Result<()> {
-    let (model, decoder, args) = (work.model, &work.decoder, work.args);
-    let tokens = model.tokenizer.prompt(args.system.as_deref(), prompt)?;
-    let texts = std::slice::from_ref(&tokens);
-    let mut ready = work.ready(texts)?;
-    if args.edit.swap_from.is_some() && args.edit.roles.is_empty() {
-        // What is being generated was not read by the other state.
-        let read = [Role::System, Role::User, Role::Assistant, Role::Template];
-        ready.interventions = ready.interventions.on(&read);
-    }
-    let (max_tokens, temperature) = (args.max_tokens, args.temperature);
-    let sampling = Sampling { max_tokens, temperature, top_p: 1.0 };
-    let one = |edits: &Interventions| -> Result<String> {
-        let mut hooks = Hooks::none();
-        edits.install(&mut hooks, decoder.layers(), decoder.hidden())?;
-        let mut rngs = [stream(args.seed, "generate", 0)];
-        let eos = model.tokenizer.eos();
-        let ids = respond(decoder, texts, eos, &sampling, &mut rngs, &mut hooks)?;
-        edits.check_touched()?;
-        let first = ids.into_iter().next().unwrap_or_default();
-        Ok(model.tokenizer.decode_answer(&first)?)
-    };
-    let plain = one(&Interventions::none())?;
-    let steered = one(&ready.interventions)?;
-    let (before, after, notes) = (plain.trim(), steered.trim(), work.notes());
-    let text = format!("unsteered\n{before}\n\nsteered ({})\n{after}\n\n{notes}", ready.what);
-    let json = json!({
-        "prompt": prompt, "config": work.config(json!({"edit": ready.record})),
-        "unsteered": plain, "steered": steered,
-        "temperature": temperature, "seed": args.seed,
-    });
-    work.out.result(&json, || text)
+    let files = [RESULTS, "manifest.json", answers::FILE];
+    let folder = args.controls.out.as_ref();
+    folder.map_or(Ok(()), |folder| read.folder("--out", folder, &files).check(out.force))
 }
 
 fn scores(work: &Work) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::analysis::findings::cause::is_control;
 use crate::analysis::{behaviour::common_isolated, records::AblationRow, State};
 use crate::causal::{Direction, Form, ALL};
 use crate::cli::state;
-use crate::model::{Adapter, Tokens};
+use crate::model::Tokens;
 use crate::store::Frame;
 use anyhow::Result;
 use serde_json::json;
@@ -78,10 +78,6 @@ pub fn run(work: &Work) -> Result<()> {
     let adapters: Vec<Option<&Path>> = adapters.collect();
     let references: Vec<Option<&Path>> =
         (controls.against.iter()).map(|a| (a != state::BASE).then(|| Path::new(a))).collect();
-    // Hours of scoring are not to end at a folder that cannot be read.
-    for folder in adapters.iter().chain(&references).flatten() {
-        Adapter::read(folder, &work.model.decoder)?;
-    }
     let run_all = |folders: &[Option<&Path>]| -> Result<Vec<Ablated>> {
         let each = folders.iter().enumerate();
         each.map(|(k, folder)| ablated(work, *folder, &plan[k % plan.len()], &neutral)).collect()

@@ -6,9 +6,16 @@ use crate::analysis::{readings, records::Results, texts::neutral_tokens, Draws, 
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
 use crate::cli::kept::{self, Origin, RESULTS};
-use crate::cli::{edit::Ready, readings::scale_texts, state, vectors::Directions, Console};
+use crate::cli::{
+    edit::{Ready, Scale},
+    readings::scale_texts,
+    state,
+    vectors::Directions,
+    Console,
+};
 use crate::materials::{for_side_effects, load_neutral_texts, subset, Preference, Use};
 use crate::model::{unit, Decoder, Model, Tokens};
+use crate::store::atomic;
 use anyhow::{bail, Result};
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -87,7 +94,7 @@ impl Work<'_> {
     /// The edit asked for, of the first state; `texts` are those that it will run on.
     pub fn ready(&self, texts: &[Tokens]) -> Result<Ready> {
         let held = self.directions[0].concept(&self.edit.name)?;
-        self.edit.build(self.model, &self.decoder, held, texts)
+        self.edit.build(self.model, &self.decoder, held, texts, &mut Scale::default())
     }
 
     /// The random directions, drawn with the covariance of the first state's neutral texts.
@@ -166,12 +173,23 @@ impl Work<'_> {
     }
 
     /// Says the doubts, and keeps the records where a folder was given; what was written, in words.
-    /// Beside the files of the work it depends on `more`.
+    /// Besides the files of the work it depends on `more`.
     pub fn keep(
         &self,
         config: &Value,
         found: &Results,
         more: impl Iterator<Item = PathBuf>,
+    ) -> Result<String> {
+        self.keep_with(config, found, more, None)
+    }
+
+    /// As [`Work::keep`], with a further file of this name and text.
+    pub fn keep_with(
+        &self,
+        config: &Value,
+        found: &Results,
+        more: impl Iterator<Item = PathBuf>,
+        file: Option<(&str, &str)>,
     ) -> Result<String> {
         self.out.doubts(&found.warnings);
         let Some(folder) = &self.controls.out else {
@@ -182,8 +200,14 @@ impl Work<'_> {
         let inputs: Vec<PathBuf> =
             self.edit.vector.iter().cloned().chain(weights).chain(more).collect();
         let origin = Origin { model: self.model, config: config.clone(), seed: self.args.seed };
-        let files = kept::results(folder, &origin.attrs(), &[], |w| Ok(found.write(w)?))?;
+        let mut files = kept::results(folder, &origin.attrs(), &[], |w| Ok(found.write(w)?))?;
+        let mut named = format!("{RESULTS}, csv");
+        if let Some((name, text)) = file {
+            atomic::write(&folder.join(name), text.as_bytes())?;
+            files.push(name.into());
+            named += &format!(", {name}");
+        }
         origin.record(folder, &inputs, &files)?;
-        Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
+        Ok(format!("\nwritten: {named} in {}", folder.display()))
     }
 }

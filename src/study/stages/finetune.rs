@@ -8,7 +8,7 @@
 use super::{capture, distil};
 use crate::finetune::{examples, train, Prevent, Recipe, Step};
 use crate::materials::{parse_conversations, subset};
-use crate::model::{Adapter, Interventions, Message, Tokenizer};
+use crate::model::{resolve, Adapter, Interventions, Message, Tokenizer};
 use crate::stats::rng::stream;
 use crate::study::layout::{self, Layout, DISTILLED};
 use crate::study::manifest::{share, Source, Study};
@@ -73,7 +73,6 @@ struct Finetune<'a> {
     id: &'a str,
     data: &'a str,
     share: Option<f64>,
-    base: &'a str,
     own: Own<'a>,
     mixed: &'a [String],
     recipe: Recipe,
@@ -139,7 +138,6 @@ pub fn stage<'a>(
         id,
         data: &condition.text,
         share: study.share_of(condition).filter(|_| condition.prevent.is_none()),
-        base: &p.model.id,
         own,
         mixed: study.mixed_of(study.of_state(state)),
         recipe: study.recipe(state),
@@ -186,15 +184,17 @@ impl Finetune<'_> {
             None => Interventions::none(),
             Some(prevent) => self.prevention(work.layout, prevent)?,
         };
-        let decoder = &work.models.base.decoder;
-        let start = Adapter::init(
+        let base = &work.models.base;
+        let decoder = &base.decoder;
+        let mut start = Adapter::init(
             decoder,
-            self.base,
+            &resolve::base_name(&base.id, &base.path),
             self.recipe.rank,
             self.recipe.alpha,
             &self.recipe.target_indices()?,
             &mut stream(self.seed, "lora-init", 0),
         )?;
+        start.base_sha256.clone_from(&base.sha256);
         let begun = Instant::now();
         let watch = &mut *work.watch;
         let mut told = |step: &Step, total: usize| {
