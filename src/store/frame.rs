@@ -418,10 +418,7 @@ fn distinct(values: &Values) -> (Values, Vec<usize>) {
 }
 
 /// Named columns as one object a row; a number that does not exist is null.
-pub(super) fn json<S: AsRef<str>>(
-    columns: &[(S, Values)],
-    truth: impl Fn(&str) -> bool,
-) -> Value {
+pub(super) fn json<S: AsRef<str>>(columns: &[(S, Values)], truth: impl Fn(&str) -> bool) -> Value {
     let columns: Vec<_> =
         columns.iter().map(|(name, v)| (name.as_ref(), v, truth(name.as_ref()))).collect();
     let value = |values: &Values, is_truth: bool, i: usize| match values {
@@ -431,7 +428,8 @@ pub(super) fn json<S: AsRef<str>>(
         Values::Real(v) => Value::from(v[i]),
     };
     let object = |i: usize| {
-        let entries = columns.iter().map(|(name, v, truth)| (name.to_string(), value(v, *truth, i)));
+        let entries =
+            columns.iter().map(|(name, v, truth)| (name.to_string(), value(v, *truth, i)));
         Value::Object(entries.collect::<Map<_, _>>())
     };
     (0..columns.first().map_or(0, |c| c.1.len())).map(object).collect()
