@@ -147,7 +147,7 @@ unsafe fn by_dots(simd: Simd, p: Product) {
     for first in (0..m).step_by(cached) {
         let end = m.min(first + cached);
         for near in (0..n).step_by(wide) {
-            // Rows of w that come next are asked for while these are multiplied: w is larger than the caches.
+            // The next rows of w are prefetched while these are multiplied: w is larger than the caches.
             let (next, steps) = (near + wide, (end - first).div_ceil(high));
             let coming = wide.min(n.saturating_sub(next));
             for (step, i) in (first..end).step_by(high).enumerate() {

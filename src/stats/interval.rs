@@ -149,7 +149,8 @@ pub fn fisher(r: f64, n: usize, level: f64) -> Interval {
         return Interval::UNDEFINED;
     }
     let reach = normal_quantile(0.5 + level / 2.0) / (n as f64 - 3.0).sqrt();
-    Interval { lo: (r.atanh() - reach).tanh(), hi: (r.atanh() + reach).tanh() }
+    let z = r.clamp(-1.0, 1.0).atanh();
+    Interval { lo: (z - reach).tanh(), hi: (z + reach).tanh() }
 }
 
 /// Value that the |cosine| of two isotropic random directions in `d` dimensions stays below
@@ -204,7 +205,8 @@ mod tests {
         assert_abs_diff_eq!(got.lo, (0.549306f64 - 0.391993).tanh(), epsilon = 1e-6);
         assert_abs_diff_eq!(got.hi, (0.549306f64 + 0.391993).tanh(), epsilon = 1e-6);
         assert!(fisher(0.5, 3, 0.95).lo.is_nan() && fisher(f64::NAN, 9, 0.95).hi.is_nan());
-        assert_eq!(fisher(1.0, 9, 0.95), Interval { lo: 1.0, hi: 1.0 });
+        // Rounding may carry a correlation beyond 1.
+        assert_eq!(fisher(1.0 + f64::EPSILON, 9, 0.95), Interval { lo: 1.0, hi: 1.0 });
     }
 
     #[test]
