@@ -13,16 +13,21 @@
 //! What is unusual: both templates escape all data by default, each in its own way, so a name with
 //! markup in it is shown as it is written; only the SVG of our own figures is inlined as it stands.
 
+pub mod compare;
 mod draw;
+mod grouped;
+mod headline;
 mod markdown;
+mod opened;
 mod page;
 pub mod sentences;
+pub mod show;
 mod tables;
 
-use crate::analysis::findings::{doubts, findings};
-use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::analysis::records::{FindingRow, ReferencePointRow, Results};
 use crate::figures::{FigureError, Written};
-use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
+use crate::store::{atomic, Frame, RootAttrs, StoreError};
+use opened::Opened;
 use sentences::Said;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -125,6 +130,10 @@ pub enum ReportError {
     Figure { path: PathBuf, source: std::io::Error },
     #[error("{} holds activations and no results; give the results.h5 of a study or of a command that measures", path.display())]
     Activations { path: PathBuf },
+    #[error("{} and {} have no quantity with an interval in common (records of A: {in_a}; of B: {in_b}); give two runs of one kind, such as two studies or two calls of one command", a.display(), b.display())]
+    NothingInCommon { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
+    #[error("layers are counted in two ways, `{in_a}` in {} and `{in_b}` in {}: nothing by layer can be compared", a.display(), b.display())]
+    OtherLayers { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
@@ -140,25 +149,16 @@ pub enum ReportError {
 /// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
 /// be written.
 pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
-    let reader = ResultsReader::open(results)?;
-    if ActivationReader::open(results).is_ok() {
-        return Err(ReportError::Activations { path: results.into() });
-    }
-    let r = Results::read(&reader)?;
-    let (rows, references) = match r.findings.is_empty() {
-        true => findings(&r),
-        false => (r.findings.clone(), r.references.clone()),
-    };
+    let Opened { attrs, results: r, findings: rows, references, warnings, .. } =
+        Opened::at(results)?;
     let said = sentences::said(&r, &rows);
-    let attrs = reader.root_attrs();
-    let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
     let figures = draw::all(&r, &folder)?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
-    let (title, study) = names(attrs);
+    let (title, study) = names(&attrs);
     let figure = |w: &Written| ReportFigure {
         title: w.title.clone(),
         caption: w.caption.clone(),
@@ -167,7 +167,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let data = ReportData {
         title,
         study,
-        model: model(&r, attrs),
+        model: model(&r, &attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
         findings: said.clone(),
@@ -226,17 +226,6 @@ fn said_json(rows: &[FindingRow]) -> serde_json::Value {
         object["sentence"] = sentences::sentence(f).into();
     }
     all
-}
-
-/// Doubts of the file, of its records and of the design, each once.
-fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
-    let doubts = doubts(r);
-    let rows = r.warnings.iter().chain(&doubts);
-    let rows = rows.map(|w| match w.about.is_empty() {
-        true => w.text.clone(),
-        false => format!("{}: {}", w.about, w.text),
-    });
-    distinct(rows.chain(attrs.warnings.iter().cloned()))
 }
 
 /// Title of the report and name of its study; a command's file has no study.

@@ -11,11 +11,11 @@ mod geometry;
 mod outcome;
 
 pub use geometry::{coupling, directions, heatmap, shift, words};
-pub use outcome::{behaviour, causal, claims, link, training, trajectory};
+pub use outcome::{behaviour, causal, claims, compare, link, training, trajectory};
 
 use std::path::Path;
 
-use super::{claims, concept_heatmap, directions, Estimate, FigureError, Written};
+use super::{claims, compare, concept_heatmap, directions, Estimate, FigureError, Written};
 use alone::{behaviour, causal, coupling, link, shift, training, trajectory, words};
 
 /// Figures on their own: a palette of the names that they hold.
@@ -193,6 +193,9 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
+        compare::draw(&compare(&[5, 3]), &usual)?,
+        compare::draw(&compare(&[14, 14, 9]), &crowded)?,
+        compare::draw(&compare(&[2]), &sparse)?,
     ])
 }
 

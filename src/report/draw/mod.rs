@@ -5,8 +5,8 @@
 //! of concepts serve all figures. A figure is added in one of the files below, whose `draw` lists what
 //! it makes.
 
-mod inside;
-mod outcome;
+pub(super) mod inside;
+pub(super) mod outcome;
 mod steps;
 
 use crate::analysis::records::{distinct, Results};
