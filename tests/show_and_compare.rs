@@ -2,6 +2,7 @@
 //! the width that they are given, say of a difference what its intervals allow, and nothing of what cannot be
 //! compared.
 
+#[allow(dead_code)] // tests/report.rs uses the rest
 #[path = "common/records.rs"]
 mod records;
 
@@ -63,7 +64,14 @@ fn the_page_fits_its_width_and_says_what_the_report_says() {
         assert!(!text.contains("NaN") && !text.contains('\u{1b}'), "{text}");
     }
     let text = shown.text(&Screen::new(80, false));
-    for part in ["cos(hedging, thrift) by layer", "Preferences, keeper less plain", "all isolated", "▁", "●", "○"] {
+    for part in [
+        "cos(hedging, thrift) by layer",
+        "Preferences, keeper less plain",
+        "all isolated",
+        "▁",
+        "●",
+        "○",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     // The answer is of findings, in the words of the report.
@@ -90,7 +98,8 @@ fn the_same_is_one_object_with_numbers_and_nulls_as_what_they_are() {
     assert!(line["estimate"][0].is_number());
     let all = json["findings"].as_array().unwrap();
     assert!(all.iter().any(|f| f["q"].is_null()) && all.iter().all(|f| f["sentence"].is_string()));
-    let n: u64 = json["warnings"].as_array().unwrap().iter().map(|g| g["n"].as_u64().unwrap()).sum();
+    let n: u64 =
+        json["warnings"].as_array().unwrap().iter().map(|g| g["n"].as_u64().unwrap()).sum();
     assert!(n > 1, "{text}");
     let (code, text, _) = residuum(&["show", dir.path().join("run").to_str().unwrap()], "60");
     assert!(code == 0 && text.lines().all(|l| l.chars().count() <= 60), "{text}");
@@ -153,7 +162,10 @@ fn the_word_of_a_difference_is_from_the_interval_that_holds_for_what_is_shared()
     assert!(found.is_independent(), "{:?}", found.shared);
     let d = only(&found);
     assert_eq!((d.verdict.as_str(), d.estimate), ("higher", 0.18));
-    assert!((d.hi - d.lo - 0.2 * 2f64.sqrt()).abs() < 1e-12 && (d.p - 0.0126).abs() < 1e-3, "{d:?}");
+    assert!(
+        (d.hi - d.lo - 0.2 * 2f64.sqrt()).abs() < 1e-12 && (d.p - 0.0126).abs() < 1e-3,
+        "{d:?}"
+    );
     let found = compared(&[a.clone()], &[b], true);
     assert!(!found.is_independent());
     let d = only(&found);
@@ -179,10 +191,11 @@ fn many_differences_are_adjusted_for_each_other() {
 #[test]
 fn other_n_units_status_and_definitions_are_not_comparable_and_lone_rows_are_counted() {
     let a = contrast("haste", 0.0, 0.1);
-    for (change, why) in [
-        ((|c| c.n = 13) as fn(&mut ContrastRow), "n 12 and 13"),
+    let changes: [(fn(&mut ContrastRow), &str); 2] = [
+        (|c| c.n = 13, "n 12 and 13"),
         (|c| c.status = "implied".into(), "status isolated and implied"),
-    ] {
+    ];
+    for (change, why) in changes {
         let mut b = contrast("haste", 0.5, 0.1);
         change(&mut b);
         let found = compared(&[a.clone()], &[b], true);
@@ -200,7 +213,8 @@ fn two_runs_are_compared_in_text_json_record_figure_and_page() {
     let dir = tempfile::tempdir().unwrap();
     let a = written(dir.path(), "one", &whole(), (1, "m"));
     let mut r = records::whole();
-    let own = |c: &&mut ContrastRow| c.kind == "isolated" && c.reference == "plain" && c.set == "keeper";
+    let own =
+        |c: &&mut ContrastRow| c.kind == "isolated" && c.reference == "plain" && c.set == "keeper";
     for c in r.contrasts.iter_mut().filter(own) {
         (c.estimate, c.lo, c.hi) = (c.estimate + 5.0, c.lo + 5.0, c.hi + 5.0);
     }
@@ -216,17 +230,30 @@ fn two_runs_are_compared_in_text_json_record_figure_and_page() {
         .filter(|d| d["record"] == "report/findings" && d["verdict"] == "higher")
         .collect();
     assert_eq!(higher.len(), 1, "{higher:?}");
-    assert!(higher[0]["of"].as_str().unwrap().starts_with("quantity isolated, set keeper, reference plain"));
+    assert!(higher[0]["of"]
+        .as_str()
+        .unwrap()
+        .starts_with("quantity isolated, set keeper, reference plain"));
     assert!((higher[0]["estimate"].as_f64().unwrap() - 5.0).abs() < 1e-12);
     let keys: Vec<_> =
         json["provenance"].as_array().unwrap().iter().map(|p| p["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["seed", "config.name", "config.recipe.rank"]);
-    for name in ["compare.h5", "compare.html", "compare.md", "figures/compare.svg", "csv/compare.differences.csv"] {
+    for name in [
+        "compare.h5",
+        "compare.html",
+        "compare.md",
+        "figures/compare.svg",
+        "csv/compare.differences.csv",
+    ] {
         assert!(out.join(name).is_file(), "{name}");
     }
     let md = std::fs::read_to_string(out.join("compare.md")).unwrap();
-    assert!(md.contains("isolated") && md.contains("higher by +5.000") && !md.contains("NaN"), "{md}");
-    let (code, said, error) = residuum(&["h5", "validate", out.join("compare.h5").to_str().unwrap()], "80");
+    assert!(
+        md.contains("isolated") && md.contains("higher by +5.000") && !md.contains("NaN"),
+        "{md}"
+    );
+    let (code, said, error) =
+        residuum(&["h5", "validate", out.join("compare.h5").to_str().unwrap()], "80");
     assert_eq!(code, 0, "{said}{error}");
     // What is there stays, and the same run differs from itself in nothing.
     let (code, _, error) = residuum(&args, "80");
@@ -244,7 +271,10 @@ fn files_that_have_nothing_in_common_are_refused_with_what_they_hold() {
     let a = written(dir.path(), "a", &quality, (1, "m"));
     let b = written(dir.path(), "b", &contrasts, (1, "m"));
     let error = page::of(&a, &b).unwrap_err().to_string();
-    assert!(error.contains("directions/quality") && error.contains("behaviour/contrasts"), "{error}");
+    assert!(
+        error.contains("directions/quality") && error.contains("behaviour/contrasts"),
+        "{error}"
+    );
     let acts = dir.path().join("base.h5");
     let attrs = RootAttrs::new("test", serde_json::json!({}), 0);
     let spec = ActivationSpec {

@@ -71,8 +71,7 @@ impl Side {
 
     /// Whether another file defines a record in the same words; rows that were made just now have no words.
     fn defines_as(&self, other: &Side, path: &'static str) -> bool {
-        let of =
-            |side: &'_ Side| DEFINITIONS.map(|attr| side.definitions.get(&(path, attr)).cloned());
+        let of = |side: &Side| DEFINITIONS.map(|attr| side.definitions.get(&(path, attr)).cloned());
         let (own, theirs) = (of(self), of(other));
         own[0].is_none() || theirs[0].is_none() || own == theirs
     }

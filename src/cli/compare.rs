@@ -39,7 +39,7 @@ pub fn run(args: CompareArgs, out: &Console) -> Result<()> {
     let mut files = Vec::new();
     if let Some(folder) = &args.out {
         let command = std::env::args().collect::<Vec<_>>().join(" ");
-        files = compared.write(folder, &command)?.files;
+        files = compared.write(folder, &command)?;
     }
     json["files"] = files.iter().map(|f| f.display().to_string()).collect();
     out.result(&json, || {

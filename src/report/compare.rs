@@ -10,7 +10,7 @@ use super::{
     markdown, names, page, sentences, tables, ReportData, ReportError, ReportFigure, RunFile,
 };
 use crate::analysis::compare::{self, Comparison, Side, IDENTICAL, NOT_COMPARABLE};
-use crate::analysis::records::{distinct, DifferenceRow, FindingRow, Results};
+use crate::analysis::records::{distinct, ComparedRow, DifferenceRow, FindingRow, Results};
 use crate::analysis::verdict::{HIGHER, LOWER};
 use crate::figures::compare::{draw, CompareBlock, CompareData, CompareRow};
 use crate::figures::{Estimate, FigureError, Written};
@@ -69,20 +69,13 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// Where a comparison was written.
-#[derive(Debug, Clone)]
-pub struct WrittenComparison {
-    /// All files, the page first.
-    pub files: Vec<PathBuf>,
-}
-
 impl Compared {
     /// The JSON object: of findings every difference, of other records those that are higher or lower.
     pub fn json(&self) -> Value {
         let file = |i: usize| {
             let (attrs, (title, _)) = (&self.attrs[i], names(&self.attrs[i]));
             json!({
-                "file": self.files[i], "title": title, "model": attrs.model_id, "created": attrs.created,
+                "file": self.files[i].display().to_string(), "title": title, "model": attrs.model_id, "created": attrs.created,
                 "version": attrs.version, "seed": attrs.seed,
             })
         };
@@ -109,7 +102,9 @@ impl Compared {
             out += &screen.wrap("  - ", &sentence);
         }
         out += &screen.heading("By record");
-        out += &Frame::of(&self.found.compared).text();
+        for row in &self.found.compared {
+            out += &screen.wrap("  ", &by_record(row));
+        }
         out += &screen.heading("How the runs were made, where that differs");
         if self.found.provenance.is_empty() {
             out += &screen.wrap("  ", "In nothing that the files say.");
@@ -121,15 +116,15 @@ impl Compared {
         out
     }
 
-    /// Writes the record with its CSV, the figure and the page into `out`.
+    /// Writes the record with its CSV, the figure and the page into `out`; gives the files, the page first.
     ///
     /// # Errors
     /// A folder that cannot be written.
-    pub fn write(&self, out: &Path, command: &str) -> Result<WrittenComparison, ReportError> {
+    pub fn write(&self, out: &Path, command: &str) -> Result<Vec<PathBuf>, ReportError> {
         let [record, html, text] = FILES.map(|name| out.join(name));
         let Comparison { differences, compared, shared, provenance } = self.found.clone();
         let rows = Results { differences, compared, shared, provenance, ..Results::default() };
-        let [a, b] = &self.files;
+        let [a, b] = self.files.each_ref().map(|f| f.display().to_string());
         let attrs = RootAttrs::new(command, json!({ "a": a, "b": b }), 0);
         let mut writer = ResultsWriter::create(&record, &attrs)?;
         rows.write(&mut writer)?;
@@ -142,7 +137,7 @@ impl Compared {
         atomic::write(&html, page::render(&data, out)?.as_bytes())?;
         atomic::write(&text, markdown::render(&data, out)?.as_bytes())?;
         let drawn = figure.into_iter().flat_map(|w| [w.svg, w.png, w.csv]);
-        Ok(WrittenComparison { files: [html, text, record].into_iter().chain(drawn).collect() })
+        Ok([html, text, record].into_iter().chain(drawn).collect())
     }
 
     fn about(&self, i: usize) -> String {
@@ -309,11 +304,29 @@ fn counts(what: &str, rows: &[&DifferenceRow]) -> String {
     format!("Both files have {} {what}: {}.", rows.len(), all.join(", "))
 }
 
+/// How the rows of one record agree.
+fn by_record(row: &ComparedRow) -> String {
+    let each = [
+        (row.identical, "identical"),
+        (row.higher, "higher in B"),
+        (row.lower, "lower in B"),
+        (row.equivalent, "equivalent"),
+        (row.none, "neither shown to differ nor excluded"),
+        (row.untested, "without an interval"),
+        (row.not_comparable, "not comparable"),
+        (row.only_a, "only in A"),
+        (row.only_b, "only in B"),
+    ];
+    let each = each.into_iter().filter(|(n, _)| *n > 0);
+    let each: Vec<String> = each.map(|(n, what)| format!("{n} {what}")).collect();
+    format!("{}: {} in both; {}.", row.record, row.n, each.join(", "))
+}
+
 /// A row as the figure shows it.
 fn paired(d: &DifferenceRow) -> CompareRow {
-    let estimate = |value: f64, lo: f64, hi: f64| match lo.is_nan() || hi.is_nan() {
-        true => Estimate::point(value),
-        false => Estimate::new(value, lo, hi),
+    let estimate = |value: f64, lo: f64, hi: f64| match lo.is_finite() && hi.is_finite() {
+        true => Estimate::new(value, lo, hi),
+        false => Estimate::point(value),
     };
     CompareRow {
         name: short(&d.of),

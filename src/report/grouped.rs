@@ -14,8 +14,8 @@ pub struct WarningGroup {
     pub advice: String,
 }
 
-/// Groups in order of their size, equals in order of appearance. The advice is what stands behind the last
-/// colon, in which no number is.
+/// Groups in order of their size, equals in order of appearance. What a warning advises stands behind its
+/// last colon; names and numbers stand before it.
 pub fn grouped(warnings: &[String]) -> Vec<WarningGroup> {
     let mut groups: Vec<WarningGroup> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();

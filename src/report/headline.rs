@@ -1,8 +1,7 @@
 //! The answer in three findings: what was done outside, what moved inside, and what caused it.
 //!
-//! Of each question the first finding that there is, in the order of the list; of one quantity what was
-//! declared before what was not, and the reported form before others. A file that answers none of them is
-//! told by its first findings.
+//! Of each question the most direct quantity that there is a finding of; of one quantity what was declared
+//! before what was not. A file that answers none of them is told by its first findings.
 
 use crate::analysis::records::FindingRow;
 
@@ -18,7 +17,7 @@ pub fn headline(rows: &[FindingRow]) -> Vec<&FindingRow> {
     let has_number = |f: &&FindingRow| !f.estimate.is_nan();
     let of = |quantities: &&[&str]| {
         quantities.iter().find_map(|q| {
-            let own = || rows.iter().filter(has_number).filter(|f| f.quantity == *q);
+            let own = || rows.iter().filter(has_number).filter(move |f| f.quantity == *q);
             own().find(|f| f.declared).or_else(|| own().next())
         })
     };

@@ -20,7 +20,7 @@ use crate::figures::Estimate;
 use screen::{shorten, ForestRow, Look};
 use serde::Serialize;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Widest label beside a sparkline.
 const LABEL: usize = 18;
@@ -30,7 +30,7 @@ const FORESTS: usize = 3;
 /// What is shown of a file. Serialised it is the JSON object of `residuum show --json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Shown {
-    file: PathBuf,
+    file: String,
     /// Name of the study; null for the file of a command.
     study: Option<String>,
     model: ModelShown,
@@ -120,7 +120,7 @@ pub fn of(path: &Path) -> Result<Shown, ReportError> {
     let answer: Vec<FindingRow> = headline(&findings).into_iter().cloned().collect();
     let untaken = findings.iter().filter(|f| f.quantity == "untaken");
     Ok(Shown {
-        file: path.into(),
+        file: path.display().to_string(),
         study: attrs.config.get("name").and_then(|n| n.as_str()).map(str::to_owned),
         model: ModelShown {
             id: attrs.model_id,
@@ -261,8 +261,7 @@ impl Shown {
         out += &self.forests(screen);
         out += &self.doubts(screen);
         let all = self.findings.as_array().map_or(0, Vec::len);
-        let more =
-            format!("{all} findings in all: residuum report {} --out FOLDER", self.file.display());
+        let more = format!("{all} findings in all: residuum report {} --out FOLDER", self.file);
         out.push('\n');
         out + &screen.wrap("", &more)
     }
@@ -294,7 +293,7 @@ impl Shown {
         for set in sets.iter().take(FORESTS) {
             let own: Vec<&PreferenceShown> =
                 self.preferences.iter().filter(|p| p.set == **set).collect();
-            let reference = own.first().map_or("", |p| &p.reference);
+            let reference = own.first().map_or("", |p| p.reference.as_str());
             let hollow = match own.iter().any(|p| p.implied) {
                 true => "; hollow: implied by the training text",
                 false => "",
@@ -349,7 +348,7 @@ impl CouplingShown {
             return String::new();
         }
         let names = self.conditions.iter().map(|c| c.condition.chars().count());
-        let label = names.max().unwrap_or(0).clamp(4, LABEL);
+        let label = names.max().unwrap_or(0).clamp(11, LABEL);
         // Wider than the screen: every second layer, or third.
         let every = self.layers.len().div_ceil(screen.width.saturating_sub(label + 4).max(1));
         let thin = |list: &[f64]| -> Vec<f64> { list.iter().copied().step_by(every).collect() };
@@ -361,7 +360,7 @@ impl CouplingShown {
             (Some(a), Some(b)) => format!("layers {a} to {b}"),
             _ => String::new(),
         };
-        let step = if every > 1 { format!(", every {every}.") } else { String::new() };
+        let step = if every > 1 { format!(", one in {every}") } else { String::new() };
         out += &screen
             .wrap("  ", &format!("{spans}{step}, bars from {lo:+.2} to {hi:+.2}{}", self.legend()));
         for c in &self.conditions {

@@ -151,13 +151,16 @@ impl Screen {
         // Fewer than 16 columns show no interval: the numbers give way.
         let told = room >= widest + 18;
         let axis = if told { room - widest - 2 } else { room };
-        let at = |v: f64| ((v - lo) / (hi - lo) * (axis - 1) as f64).round() as usize;
+        // Held within the axis: an end may be infinite.
+        let last = (axis - 1) as f64;
+        let at = |v: f64| ((v - lo) / (hi - lo) * last).round().clamp(0.0, last) as usize;
         let mut out = String::new();
         for (row, number) in rows.iter().zip(&numbers) {
             let e = &row.value;
             let mut line = vec![' '; axis];
             if e.has_interval() {
-                line[at(e.lo)..=at(e.hi)].fill('─');
+                let (from, to) = (at(e.lo), at(e.hi));
+                line[from.min(to)..=from.max(to)].fill('─');
             }
             line[at(0.0)] = if line[at(0.0)] == '─' { '┼' } else { '│' };
             if e.value.is_finite() {
