@@ -116,7 +116,10 @@ struct PreferenceShown {
 /// A file that is no results file of this version.
 pub fn of(path: &Path) -> Result<Shown, ReportError> {
     let Opened { attrs, results: r, findings, warnings, .. } = Opened::at(path)?;
-    let (title, _) = names(&attrs);
+    let title = match names(&attrs) {
+        (_, study) if study == "-" => format!("residuum results: {}", path.display()),
+        (title, _) => title,
+    };
     let answer: Vec<FindingRow> = headline(&findings).into_iter().cloned().collect();
     let untaken = findings.iter().filter(|f| f.quantity == "untaken");
     Ok(Shown {
