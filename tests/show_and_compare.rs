@@ -76,7 +76,8 @@ fn the_page_fits_its_width_and_says_what_the_report_says() {
     }
     // The answer is of findings, in the words of the report.
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = |quantity: &str| r.findings.iter().filter(|f| f.quantity == quantity).map(sentence);
+    let said =
+        |quantity: &str| r.findings.iter().filter(move |f| f.quantity == quantity).map(sentence);
     for quantity in ["towards", "change-of-coupling", "ablation"] {
         assert!(said(quantity).any(|s| flat.contains(&s)), "{quantity} is not in\n{text}");
     }

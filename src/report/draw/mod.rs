@@ -5,9 +5,12 @@
 //! of concepts serve all figures. A figure is added in one of the files below, whose `draw` lists what
 //! it makes.
 
-pub(super) mod inside;
-pub(super) mod outcome;
+mod inside;
+mod outcome;
 mod steps;
+
+pub(super) use inside::coupling;
+pub(super) use outcome::behaviour;
 
 use crate::analysis::records::{distinct, Results};
 use crate::figures::{Estimate, FigureError, Palette, Written};

@@ -8,7 +8,7 @@ mod screen;
 
 pub use screen::Screen;
 
-use super::draw::{inside, outcome};
+use super::draw;
 use super::grouped::{grouped, WarningGroup};
 use super::headline::headline;
 use super::opened::Opened;
@@ -165,7 +165,7 @@ fn conditions(r: &Results) -> Vec<ConditionShown> {
 }
 
 fn coupling(r: &Results, pair: (&str, &str), nth: usize) -> Option<CouplingShown> {
-    let data: CouplingData = inside::coupling(r, pair, nth);
+    let data: CouplingData = draw::coupling(r, pair, nth);
     let null = data.nulls.iter().find(|n| n.label == "random directions").or(data.nulls.first());
     let column = |list: &[Estimate], of: fn(&Estimate) -> f64| list.iter().map(of).collect();
     let line = |c: &crate::figures::coupling::CouplingLine| LineShown {
@@ -188,7 +188,7 @@ fn coupling(r: &Results, pair: (&str, &str), nth: usize) -> Option<CouplingShown
 
 /// Preferences of the conditions at hand against the reference, behind the mean over isolated ones.
 fn preferences(r: &Results, findings: &[FindingRow]) -> Vec<PreferenceShown> {
-    let data = outcome::behaviour(r);
+    let data = draw::behaviour(r);
     let reference = r.reference().unwrap_or(crate::analysis::BASE);
     let mut out = Vec::new();
     for set in r.about() {
