@@ -6,26 +6,35 @@
 //! and the font are inside it) and reads in light, in dark and on paper; `report.md` links the figures'
 //! PNG; `findings.json` holds the rows of findings with their sentences.
 //!
-//! The order is that of a reader's questions: what was run, what was found and what to doubt, the
-//! figures, the tables, earlier work beside ours, the files of a run. Warnings stand above the figures
-//! and are never left out; a report without any says so.
+//! The order is that of a reader's questions: what was asked, the [`answer()`] and what not to conclude, the
+//! figures, every finding, what to doubt, the tables, earlier work, methods, where it is from. Warnings are
+//! grouped by what to do about them and counted on the first screen; none is left out, and a report
+//! without any says so.
 //!
 //! What is unusual: both templates escape all data by default, each in its own way, so a name with
 //! markup in it is shown as it is written; only the SVG of our own figures is inlined as it stands.
 
+mod about;
+pub mod answer;
 mod draw;
 mod markdown;
 mod page;
 pub mod sentences;
 mod tables;
+pub mod warnings;
 
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::analysis::records::{
+    distinct, FindingRow, ReferencePointRow, Results, WarningRow,
+};
 use crate::figures::{FigureError, Written};
 use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
+use about::{Citation, Method, Provenance};
+use answer::{answer, Answer};
 use sentences::Said;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use warnings::Kind;
 
 /// All that a page says.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -37,23 +46,36 @@ struct ReportData {
     command: String,
     /// As it is to be printed.
     date: String,
+    answer: Answer,
+    /// What words of judgement mean.
+    legend: &'static str,
     /// One finding a sentence, with its interval, negative ones included.
     findings: Vec<Said>,
-    /// What a reader should doubt, and why.
-    warnings: Vec<String>,
+    /// What a reader should doubt, and why, by kind.
+    warnings: Vec<Kind>,
+    /// How many there are.
+    warned: usize,
+    /// Layers fixed beforehand; the page begins with the first.
+    reported: Vec<usize>,
     figures: Vec<ReportFigure>,
     tables: Vec<ReportTable>,
     references: Vec<ReferencePoint>,
+    methods: Vec<Method>,
+    provenance: Provenance,
+    citation: Citation,
     files: Vec<RunFile>,
 }
 
 /// A figure that lies in the run folder, its PNG beside its SVG.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct ReportFigure {
+    name: String,
     title: String,
     caption: String,
     /// Absolute, or relative to the report's folder.
     svg: PathBuf,
+    /// What was drawn, likewise; empty where it is not known.
+    csv: PathBuf,
 }
 
 /// A table of finished text; each row has one cell a column.
@@ -151,7 +173,8 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     };
     let said = sentences::said(&r, &rows);
     let attrs = reader.root_attrs();
-    let warnings = warnings(&r, attrs);
+    let doubted = warnings(&r, attrs);
+    let warnings = flat(&doubted);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
     let figures = draw::all(&r, &folder)?;
@@ -159,19 +182,34 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
+    let near = |path: &Path| path.strip_prefix(out).unwrap_or(path).into();
     let figure = |w: &Written| ReportFigure {
+        name: w.name.clone(),
         title: w.title.clone(),
         caption: w.caption.clone(),
-        svg: w.svg.strip_prefix(out).unwrap_or(&w.svg).into(),
+        svg: near(&w.svg),
+        csv: near(&w.csv),
+    };
+    let (methods, provenance) = (about::methods(&reader), about::provenance(attrs, results)?);
+    let called = match attrs.model_id.is_empty() {
+        true => "the model",
+        false => attrs.model_id.as_str(),
     };
     let data = ReportData {
+        answer: answer(&r, &rows, called),
+        legend: sentences::LEGEND,
+        citation: about::citation(attrs, &title, &provenance, &methods),
+        methods,
+        provenance,
+        reported: r.reported(),
         title,
         study,
         model: model(&r, attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
         findings: said.clone(),
-        warnings: warnings.clone(),
+        warnings: warnings::kinds(&doubted),
+        warned: warnings.len(),
         figures: figures.iter().map(figure).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
@@ -188,7 +226,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
-    let sentences = said.into_iter().flat_map(|s| s.sentences).collect();
+    let sentences = said.into_iter().flat_map(|s| s.sentences).map(|s| s.text).collect();
     Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
 }
 
@@ -228,15 +266,19 @@ fn said_json(rows: &[FindingRow]) -> serde_json::Value {
     all
 }
 
-/// Doubts of the file, of its records and of the design, each once.
-fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
-    let doubts = doubts(r);
-    let rows = r.warnings.iter().chain(&doubts);
-    let rows = rows.map(|w| match w.about.is_empty() {
+/// Doubts of the file, of its records and of the design.
+fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<WarningRow> {
+    let of_file = attrs.warnings.iter().cloned();
+    let of_file = of_file.map(|text| WarningRow { about: String::new(), text });
+    r.warnings.iter().cloned().chain(doubts(r)).chain(of_file).collect()
+}
+
+/// Each warning once, in one line.
+fn flat(rows: &[WarningRow]) -> Vec<String> {
+    distinct(rows.iter().map(|w| match w.about.is_empty() {
         true => w.text.clone(),
         false => format!("{}: {}", w.about, w.text),
-    });
-    distinct(rows.chain(attrs.warnings.iter().cloned()))
+    }))
 }
 
 /// Title of the report and name of its study; a command's file has no study.
