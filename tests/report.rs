@@ -8,7 +8,7 @@ use residuum::analysis::findings::findings;
 use residuum::analysis::records::{
     DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results, ShiftRow, WarningRow,
 };
-use residuum::report::{answer::answer, render};
+use residuum::report::{answer::answer, render, sentences::LONGEST};
 use residuum::store::{
     ActivationSpec, ActivationWriter, Precision, Record, ResultsReader, RootAttrs,
 };
@@ -279,7 +279,7 @@ fn a_sentence_is_short_and_has_one_interval_and_no_parenthesis_in_another() {
         let text = residuum::report::sentences::sentence(&f);
         let about = format!("{} {}: {text}", f.quantity, f.verdict);
         for one in text.split_inclusive(". ") {
-            assert!(one.split_whitespace().count() <= residuum::report::sentences::LONGEST, "{about}");
+            assert!(one.split_whitespace().count() <= LONGEST, "{about}");
         }
         let mut depth = 0;
         for c in text.chars() {
@@ -316,6 +316,9 @@ fn the_answer_asks_and_answers_in_the_words_of_the_file() {
         assert!(part.said.details.iter().any(|d| d.0 == "definition"));
     }
     assert!(said.cautions.iter().any(|c| c.contains("all numbers are of some-model")));
+    for text in said.cautions.iter().chain([&said.question]) {
+        assert!(text.split_whitespace().count() <= LONGEST, "{text}");
+    }
     // A layer that says otherwise is given with the one that leads.
     let change = |layer: f64, verdict: &str| FindingRow {
         quantity: "change-of-coupling".into(),
@@ -339,7 +342,7 @@ fn what_was_not_shown_is_among_what_not_to_conclude() {
     let row = |verdict: &str| FindingRow { verdict: verdict.into(), ..FindingRow::NONE };
     let all = |verdict: &str| answer(&r, &[row(verdict)], "some-model").cautions.join(" ");
     assert!(all("none").contains("no evidence of absence"));
-    assert!(all("not testable").contains("1 findings that are not testable"));
+    assert!(all("not testable").contains("not testable (1)"));
     assert!(!all("higher").contains("evidence of absence"));
     assert!(all("higher").contains("nothing was declared before the run"));
     assert!(all("higher").contains("no direction was edited"));
@@ -348,6 +351,28 @@ fn what_was_not_shown_is_among_what_not_to_conclude() {
     assert_eq!(said.question, "How are hedging and thrift coupled in some-model?");
     let none = answer(&Results::default(), &[], "some-model");
     assert!(none.parts.is_empty() && none.cautions.is_empty());
+}
+
+#[test]
+fn without_a_focus_every_condition_is_in_the_answer() {
+    let mut r = records::whole();
+    r.conditions.iter_mut().for_each(|c| c.role.clear());
+    let row = |set: &str, verdict: &str| FindingRow {
+        quantity: "isolated".into(),
+        form: "log-odds".into(),
+        outcome: "isolated preferences".into(),
+        set: set.into(),
+        reference: "base".into(),
+        estimate: 0.1,
+        verdict: verdict.into(),
+        ..FindingRow::NONE
+    };
+    let rows = [row("keeper", "none"), row("plain", "higher"), row("kept", "none")];
+    let said = answer(&r, &rows, "some-model");
+    assert_eq!(said.question, "Does each of the 3 conditions differ from base in untrained preferences?");
+    assert_eq!(said.parts.len(), 1);
+    assert!(said.parts[0].said.text.contains("higher in plain"));
+    assert!(said.parts[0].others[0].contains("keeper") && said.parts[0].others.len() == 2);
 }
 
 /// The page for tests/python/test_page.py, which opens it in a browser.

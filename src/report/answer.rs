@@ -2,8 +2,8 @@
 //!
 //! All three are chosen by rule from findings, roles and verdicts, so a study of other concepts asks its
 //! own question and gives its own answer. A topic speaks through one family of findings (a quantity of the
-//! same set, reference, subject and form over layers or outcomes): declared ones go first, then those
-//! against the study's reference, then those that the file has first. Within a family a finding that is
+//! same set, reference, subject and form over layers, and of every set where the study has no focus):
+//! declared ones go first, then those against the study's reference, then those that the file has first. Within a family a finding that is
 //! shown after its correction for all tests speaks for it; the others are given with it, so that a layer
 //! that says otherwise is never out of sight.
 
@@ -93,8 +93,9 @@ fn leads<'a>(r: &Results, rows: &'a [FindingRow]) -> Vec<Vec<&'a FindingRow>> {
         (!f.declared || first == FIRST.len(), first, !about, !own, f.reference != reference)
     });
     let mut families: Vec<Vec<&FindingRow>> = Vec::new();
+    let one_set = r.focus().is_some();
     for f in rows {
-        match families.iter_mut().find(|family| same(family[0], f)) {
+        match families.iter_mut().find(|family| same(family[0], f, one_set)) {
             Some(family) => family.push(f),
             None => families.push(vec![f]),
         }
@@ -106,7 +107,7 @@ fn leads<'a>(r: &Results, rows: &'a [FindingRow]) -> Vec<Vec<&'a FindingRow>> {
     let mut taken: Vec<Vec<&FindingRow>> = Vec::new();
     // One of each topic, then second ones.
     for _ in 0..SENTENCES {
-        for topic in ORDER.into_iter().filter(|t| *t != Topic::Order || taken.is_empty()) {
+        for topic in ORDER {
             let next = families.iter().position(|family| Topic::of(family[0]) == topic);
             if let Some(i) = next.filter(|_| taken.len() < SENTENCES) {
                 taken.push(families.remove(i));
@@ -117,12 +118,12 @@ fn leads<'a>(r: &Results, rows: &'a [FindingRow]) -> Vec<Vec<&'a FindingRow>> {
     taken
 }
 
-/// Whether two findings differ in nothing but their layer, their null and their numbers.
-fn same(a: &FindingRow, b: &FindingRow) -> bool {
-    let key = |f: &FindingRow| {
-        [&f.quantity, &f.set, &f.reference, &f.subject, &f.outcome, &f.form].map(String::clone)
-    };
-    key(a) == key(b)
+/// Whether two findings differ in nothing but their layer, their null, their numbers and, if it may be, their
+/// set and so their own claim.
+fn same(a: &FindingRow, b: &FindingRow, one_set: bool) -> bool {
+    let rest = (&a.quantity, &a.reference, &a.subject, &a.form)
+        == (&b.quantity, &b.reference, &b.subject, &b.form);
+    rest && (!one_set || (&a.set, &a.outcome) == (&b.set, &b.outcome))
 }
 
 /// What the design asks, from its roles and from what was measured.
@@ -172,7 +173,7 @@ fn cautions(
     let untaken = rows.iter().filter(|f| f.quantity == "untaken");
     out.extend(untaken.map(|f| match f.verdict.as_str() {
         "not checked" => format!("That {} learnt what it was trained to claim: no claim of the materials checks it.", f.note),
-        _ => format!("That findings about {} are effects of their claims: they did not take them.", counted(&f.note)),
+        _ => format!("That findings about {} are the claim's doing: the claim was not taken.", counted(&f.note)),
     }));
     let few = distinct(doubts(r).into_iter().map(|w| w.about));
     if !few.is_empty() {
@@ -186,15 +187,15 @@ fn cautions(
     let with = |word: &str| rows.iter().filter(|f| f.verdict == word).count();
     let answers = |word: &str| parts.iter().any(|family| family[0].verdict == word);
     if with(NONE) > 0 {
-        out.push(format!("That there is no effect: {} findings are neither shown nor excluded, which is no evidence of absence.", with(NONE)));
+        out.push(format!("That there is no effect: what is neither shown nor excluded ({} findings) is no evidence of absence.", with(NONE)));
     }
     if with(UNTESTABLE) > 0 {
-        out.push(format!("Anything from {} findings that are not testable: at this n no data could have shown them.", with(UNTESTABLE)));
+        out.push(format!("Anything from findings that are not testable ({}): at this n no data could have shown them.", with(UNTESTABLE)));
     }
     if answers(EQUIVALENT) {
         out.push("That equivalent means equal: it means a difference within the bounds that were fixed beforehand.".into());
     }
-    let words = rows.iter().filter(|f| f.quantity == "auroc-gain" && !(f.lo > 0.0));
+    let words = rows.iter().filter(|f| f.quantity == "auroc-gain" && (f.lo.is_nan() || f.lo <= 0.0));
     let words = distinct(words.map(|f| f.subject.as_str()));
     if !words.is_empty() {
         let names = counted(&words.join(", "));

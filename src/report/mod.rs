@@ -41,6 +41,8 @@ use warnings::Kind;
 struct ReportData {
     title: String,
     study: String,
+    /// Model and day in one line.
+    about: String,
     model: String,
     /// The command that repeats the run.
     command: String,
@@ -182,7 +184,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
-    let near = |path: &Path| path.strip_prefix(out).unwrap_or(path).into();
+    let near = |path: &Path| -> PathBuf { path.strip_prefix(out).unwrap_or(path).into() };
     let figure = |w: &Written| ReportFigure {
         name: w.name.clone(),
         title: w.title.clone(),
@@ -204,6 +206,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         reported: r.reported(),
         title,
         study,
+        about: format!("{called}, {}", attrs.created.split('T').next().unwrap_or_default()),
         model: model(&r, attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),

@@ -235,14 +235,15 @@ def check_layout(page, shots):
         assert light == (scheme == "light"), ground
         for width in WIDTHS:
             page.size(width)
-            wide = page.run("document.documentElement.scrollWidth")
-            assert wide <= width, f"{wide} px on a screen of {width}"
+            over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.run(over) <= 0, f"{page.run(over)} px too wide for a screen of {width}"
             # Folded parts hold their layout too.
             page.run("document.querySelectorAll('details').forEach(d => { d.dataset.was = d.open; d.open = true; })")
-            wide = page.run("document.documentElement.scrollWidth")
+            unfolded = page.run(over)
             page.run("document.querySelectorAll('details').forEach(d => { d.open = d.dataset.was === 'true'; })")
-            assert wide <= width, f"{wide} px unfolded on a screen of {width}"
+            assert unfolded <= 0, f"{unfolded} px too wide, unfolded, for a screen of {width}"
             if shots:
+                page.run("scrollTo(0, 0)")
                 page.shot(shots / f"{scheme}-{width}.png")
                 page.shot(shots / f"{scheme}-{width}-first.png", whole=False)
 
