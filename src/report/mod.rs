@@ -27,7 +27,7 @@ use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{
     distinct, FindingRow, ReferencePointRow, Results, WarningRow,
 };
-use crate::figures::{FigureError, Written};
+use crate::figures::{FigureError, Output, Written};
 use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
 use about::{Citation, Method, Provenance};
 use answer::{answer, Answer};
@@ -129,7 +129,7 @@ pub struct Rendered {
 impl Rendered {
     /// All files, figures first.
     pub fn files(&self) -> Vec<&Path> {
-        let figures = self.figures.iter().flat_map(|w| [&w.svg, &w.png, &w.csv]);
+        let figures = self.figures.iter().flat_map(|w| &w.files);
         let pages = [&self.html, &self.markdown, &self.json];
         figures.chain(pages).map(PathBuf::as_path).collect()
     }
@@ -179,18 +179,20 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let warnings = flat(&doubted);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
-    let figures = draw::all(&r, &folder)?;
+    let figures = draw::all(&r, &Output::to(&folder))?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
     let near = |path: &Path| -> PathBuf { path.strip_prefix(out).unwrap_or(path).into() };
-    let figure = |w: &Written| ReportFigure {
-        name: w.name.clone(),
-        title: w.title.clone(),
-        caption: w.caption.clone(),
-        svg: near(&w.svg),
-        csv: near(&w.csv),
+    let figure = |w: &Written| {
+        Some(ReportFigure {
+            name: w.name.clone(),
+            title: w.title.clone(),
+            caption: w.caption.clone(),
+            svg: near(w.file("svg")?),
+            csv: near(w.file("csv")?),
+        })
     };
     let (methods, provenance) = (about::methods(&reader), about::provenance(attrs, results)?);
     let called = match attrs.model_id.is_empty() {
@@ -213,7 +215,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         findings: said.clone(),
         warnings: warnings::kinds(&doubted),
         warned: warnings.len(),
-        figures: figures.iter().map(figure).collect(),
+        figures: figures.iter().filter_map(figure).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
         files: tables::files(),
