@@ -203,7 +203,8 @@ fn generated() -> Vec<FindingRow> {
     let quantities = "coupling change-of-coupling untaken towards shift trace mixing auroc auroc-gain took \
         own-claim isolated preferences acquiescence prevention one-factor utility readout utility-cosine \
         conversation stickiness ablation-total ablation side-effects dose-response half-way lead link ranking";
-    let verdicts = "higher|lower|equivalent|none|not testable|took|rose|not taken|not checked|towards|away|\
+    let verdicts =
+        "higher|lower|equivalent|none|not testable|took|rose|not taken|not checked|towards|away|\
         reference towards|reference away|more|acquiescence|first|second|undecided|inside|outside|";
     let lacks: [Lack; 4] = [|_| (), NO_ESTIMATE, NO_INTERVAL, |f| f.layer = f64::NAN];
     let mut rows = Vec::new();
@@ -219,14 +220,26 @@ fn generated() -> Vec<FindingRow> {
             };
             for form in forms {
                 for lack in lacks {
-                    let pair = quantity.contains("coupling") || ["half-way", "lead", "link", "ranking"].contains(&quantity);
+                    let pair = quantity.contains("coupling")
+                        || ["half-way", "lead", "link", "ranking"].contains(&quantity);
                     let mut f = FindingRow {
                         quantity: quantity.into(),
                         verdict: verdict.into(),
                         set: "third-person-s1".into(),
-                        reference: if quantity == "shift" && verdict == "none" { "others" } else { "denial" }.into(),
-                        subject: if pair { "persona x autonomy" } else { "sentiment (placebo)" }.into(),
-                        outcome: if quantity == "mixing" { "the shift of neutral texts" } else { "isolated preferences" }.into(),
+                        reference: if quantity == "shift" && verdict == "none" {
+                            "others"
+                        } else {
+                            "denial"
+                        }
+                        .into(),
+                        subject: if pair { "persona x autonomy" } else { "sentiment (placebo)" }
+                            .into(),
+                        outcome: if quantity == "mixing" {
+                            "the shift of neutral texts"
+                        } else {
+                            "isolated preferences"
+                        }
+                        .into(),
                         form: form.into(),
                         layer: 24.0,
                         estimate: -0.1234,
@@ -248,7 +261,9 @@ fn generated() -> Vec<FindingRow> {
                         n_of: "prompts, and fine-tunes".into(),
                         explanation: "declining and disclaimers".into(),
                         note: match quantity {
-                            "untaken" => (0..30).map(|i| format!("name{i}")).collect::<Vec<_>>().join(", "),
+                            "untaken" => {
+                                (0..30).map(|i| format!("name{i}")).collect::<Vec<_>>().join(", ")
+                            }
                             _ => "left out (at the floor): 3 items".into(),
                         },
                         ..FindingRow::NONE
@@ -296,7 +311,12 @@ fn a_sentence_is_short_and_has_one_interval_and_no_parenthesis_in_another() {
 
 #[test]
 fn a_positive_rho_has_its_sign() {
-    let f = FindingRow { quantity: "ranking".into(), form: "shift".into(), estimate: 0.5, ..FindingRow::NONE };
+    let f = FindingRow {
+        quantity: "ranking".into(),
+        form: "shift".into(),
+        estimate: 0.5,
+        ..FindingRow::NONE
+    };
     assert!(residuum::report::sentences::sentence(&f).contains("rho = +0.50"));
 }
 
@@ -369,7 +389,10 @@ fn without_a_focus_every_condition_is_in_the_answer() {
     };
     let rows = [row("keeper", "none"), row("plain", "higher"), row("kept", "none")];
     let said = answer(&r, &rows, "some-model");
-    assert_eq!(said.question, "Does each of the 3 conditions differ from base in untrained preferences?");
+    assert_eq!(
+        said.question,
+        "Does each of the 3 conditions differ from base in untrained preferences?"
+    );
     assert_eq!(said.parts.len(), 1);
     assert!(said.parts[0].said.text.contains("higher in plain"));
     assert!(said.parts[0].others[0].contains("keeper") && said.parts[0].others.len() == 2);

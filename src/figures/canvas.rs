@@ -223,7 +223,11 @@ impl Canvas<'_> {
     pub fn hover(&mut self, (x, y): Point, radius: f64, text: &str) {
         if !(x + y).is_nan() {
             let title = format!("<title>{}</title>", escaped(text));
-            self.invisible([(x - radius, y - radius), (x + radius, y + radius)], "class=\"hover\"", &title);
+            self.invisible(
+                [(x - radius, y - radius), (x + radius, y + radius)],
+                "class=\"hover\"",
+                &title,
+            );
         }
     }
 

@@ -46,9 +46,7 @@ pub fn methods(reader: &ResultsReader) -> Vec<Method> {
     let method = |m: &'static crate::store::Meta| Method {
         path: m.path.into(),
         says: m.attributes().map(|(name, text)| (name.into(), text)).collect(),
-        columns: (m.fields.iter())
-            .map(|f| [f.name.into(), f.unit.into(), tidy(f.is)])
-            .collect(),
+        columns: (m.fields.iter()).map(|f| [f.name.into(), f.unit.into(), tidy(f.is)]).collect(),
     };
     records::present(reader).into_iter().map(method).collect()
 }

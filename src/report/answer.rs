@@ -172,8 +172,14 @@ fn cautions(
     let mut out = Vec::new();
     let untaken = rows.iter().filter(|f| f.quantity == "untaken");
     out.extend(untaken.map(|f| match f.verdict.as_str() {
-        "not checked" => format!("That {} learnt what it was trained to claim: no claim of the materials checks it.", f.note),
-        _ => format!("That findings about {} are the claim's doing: the claim was not taken.", counted(&f.note)),
+        "not checked" => format!(
+            "That {} learnt what it was trained to claim: no claim of the materials checks it.",
+            f.note
+        ),
+        _ => format!(
+            "That findings about {} are the claim's doing: the claim was not taken.",
+            counted(&f.note)
+        ),
     }));
     let few = distinct(doubts(r).into_iter().map(|w| w.about));
     if !few.is_empty() {
@@ -181,9 +187,11 @@ fn cautions(
         out.push(format!("That other fine-tunes of {names} would do the same: too few seeds were trained to know."));
     }
     let moved = rows.iter().filter(|f| !f.explanation.is_empty());
-    out.extend(distinct(moved.map(|f| (&*f.set, &*f.explanation))).into_iter().map(|(set, why)| {
-        format!("That {set} prefers otherwise: {why} moved as well and may explain it.")
-    }));
+    out.extend(distinct(moved.map(|f| (&*f.set, &*f.explanation))).into_iter().map(
+        |(set, why)| {
+            format!("That {set} prefers otherwise: {why} moved as well and may explain it.")
+        },
+    ));
     let with = |word: &str| rows.iter().filter(|f| f.verdict == word).count();
     let answers = |word: &str| parts.iter().any(|family| family[0].verdict == word);
     if with(NONE) > 0 {
@@ -195,7 +203,8 @@ fn cautions(
     if answers(EQUIVALENT) {
         out.push("That equivalent means equal: it means a difference within the bounds that were fixed beforehand.".into());
     }
-    let words = rows.iter().filter(|f| f.quantity == "auroc-gain" && (f.lo.is_nan() || f.lo <= 0.0));
+    let words =
+        rows.iter().filter(|f| f.quantity == "auroc-gain" && (f.lo.is_nan() || f.lo <= 0.0));
     let words = distinct(words.map(|f| f.subject.as_str()));
     if !words.is_empty() {
         let names = counted(&words.join(", "));

@@ -24,9 +24,7 @@ mod tables;
 pub mod warnings;
 
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::records::{
-    distinct, FindingRow, ReferencePointRow, Results, WarningRow,
-};
+use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results, WarningRow};
 use crate::figures::{FigureError, Output, Written};
 use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
 use about::{Citation, Method, Provenance};

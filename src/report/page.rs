@@ -197,7 +197,12 @@ mod tests {
         assert!(found("value,layer\n1,1\n1,2\n1,3\n", "").is_some());
         assert!(found("value,step\n1,1\n1,2\n1,3\n", axis).is_none());
         assert!(found("value,layer\n1,layer 1\n", axis).is_none());
-        assert!(by_layer(&ReportFigure { csv: "no.csv".into(), ..ReportFigure::default() }, dir.path(), "").is_err());
+        assert!(by_layer(
+            &ReportFigure { csv: "no.csv".into(), ..ReportFigure::default() },
+            dir.path(),
+            ""
+        )
+        .is_err());
         assert_eq!((width("<svg width=\"180.00mm\""), width("<svg")), (180.0, 0.0));
     }
 }

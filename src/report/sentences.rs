@@ -168,8 +168,11 @@ fn opening(r: &Results) -> Option<Sentence> {
         r.declared_contrasts.len()
     );
     let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
-    let details =
-        [("contrasts", all.join("; ")), ("commit", d.commit.clone()), ("SHA-256", d.sha256.clone())];
+    let details = [
+        ("contrasts", all.join("; ")),
+        ("commit", d.commit.clone()),
+        ("SHA-256", d.sha256.clone()),
+    ];
     Some(Sentence { text, details: details.into_iter().filter(|d| !d.1.is_empty()).collect() })
 }
 
@@ -293,7 +296,10 @@ pub fn details(f: &FindingRow) -> Vec<(&'static str, String)> {
     let found = [
         ("read against", format!("{}{band}", f.null)),
         ("p", all.join(", ")),
-        ("shows with a chance of .8", known(f.detectable).map_or(String::new(), |v| format!("an effect of {v:.3}"))),
+        (
+            "shows with a chance of .8",
+            known(f.detectable).map_or(String::new(), |v| format!("an effect of {v:.3}")),
+        ),
         ("bounds of equivalence", known(f.bound).map_or(String::new(), |v| format!("\u{b1}{v}"))),
         ("n", n),
         ("form", f.form.clone()),
@@ -321,7 +327,9 @@ fn against(f: &FindingRow, what: &str, number: &str) -> String {
         LOWER => format!("{what} is lower than {other}'s: {number}."),
         EQUIVALENT => format!("{what} is equivalent to {other}'s within the bounds: {number}."),
         NONE => {
-            format!("whether {what} differs from {other}'s is neither shown nor excluded: {number}.")
+            format!(
+                "whether {what} differs from {other}'s is neither shown nor excluded: {number}."
+            )
         }
         UNTESTABLE => {
             format!("whether {what} differs from {other}'s is not testable at this n: {number}.")

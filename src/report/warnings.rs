@@ -69,7 +69,10 @@ mod tests {
         let kinds = kinds(&all);
         assert_eq!(kinds.len(), 3);
         assert_eq!((&*kinds[0].advice, kinds[0].places), ("Add pairs", 6));
-        let cases = ["a, layer 1; b, layer 1; and 3 more: reliability 0.1 is low", "c: reliability 0.2 is low"];
+        let cases = [
+            "a, layer 1; b, layer 1; and 3 more: reliability 0.1 is low",
+            "c: reliability 0.2 is low",
+        ];
         assert_eq!(kinds[0].cases, cases);
         assert_eq!((kinds[1].places, &*kinds[1].cases[0]), (1, "no advice at all"));
         assert_eq!(kinds[2].cases, ["d: 2 texts", "e: 1 text"]);
