@@ -4,7 +4,7 @@
 #[path = "common/records.rs"]
 mod records;
 
-use residuum::analysis::findings::findings;
+use residuum::analysis::findings::{findings, UNTAKEN};
 use residuum::analysis::records::{
     DeclarationRow, DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results, ShiftRow, WarningRow,
 };
@@ -307,6 +307,16 @@ fn a_sentence_is_short_and_has_one_interval_and_no_parenthesis_in_another() {
             assert!(!text.contains(odd), "{odd:?} in {about}");
         }
     }
+}
+
+#[test]
+fn a_finding_of_a_claim_that_was_not_taken_says_so() {
+    let mut f =
+        FindingRow { quantity: "isolated".into(), set: "keeper".into(), ..FindingRow::NONE };
+    let sentence = residuum::report::sentences::sentence;
+    assert!(!sentence(&f).contains("claim"));
+    f.note = format!("24 items; keeper {UNTAKEN}");
+    assert!(sentence(&f).ends_with("The claim was not taken, so this is not the claim's."));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! computed here: each number is a field of the row, and the word of judgement is its verdict; no sentence
 //! says of a number in other words that it moved. A quantity that this file does not know is said plainly.
 
+use crate::analysis::findings::UNTAKEN;
 use crate::analysis::records::{DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results};
 use crate::analysis::verdict::{EQUIVALENT, HIGHER, LOWER, NONE, UNTESTABLE};
 use crate::analysis::BASE;
@@ -273,7 +274,11 @@ pub fn sentence(f: &FindingRow) -> String {
         "ranking" => format!("ranked by the {form}{}, the conditions follow the order known of another model with rho = {:+.2}{word}.", with(" of ", &subject), f.estimate),
         other => format!("{other} of {set} is {three}{word}."),
     };
-    opened(f, &text)
+    let untaken = match f.note.contains(UNTAKEN) {
+        true => " The claim was not taken, so this is not the claim's.",
+        false => "",
+    };
+    opened(f, &text) + untaken
 }
 
 /// What a number is read against: null with its band, p, what the test could show, n, notes, definition.
