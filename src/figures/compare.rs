@@ -4,14 +4,12 @@
 //! each with its interval, on the right the difference with both of its intervals: the bold one takes the
 //! two runs for independent, the thin one holds whatever they share.
 
-use std::path::Path;
-
 use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Key, Page, Table};
-use super::theme::{self, DOT, INK, LINE, PAIR, RULE, SMALL, THIN, WIDE};
+use super::theme::{self, DOT, INK, LINE, PAIR, RULE, SMALL, THIN};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Quantities of two runs.
 #[derive(Debug, Clone)]
@@ -57,16 +55,17 @@ pub struct CompareRow {
 const HEAD: f64 = 15.0;
 const ROW: f64 = 20.0;
 const BETWEEN: f64 = 8.0;
-const LABEL: f64 = 165.0;
+/// Share of the width that names take.
+const LABEL: f64 = 0.32;
 const GAP: f64 = 14.0;
 /// From the middle of a row to A and to B.
 const APART: f64 = 3.0;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CompareData, dir: &Path) -> Result<Written> {
+pub fn draw(data: &CompareData, out: &Output) -> Result<Written> {
     check(data)?;
     let panel = |b: &CompareBlock| HEAD + b.rows.len() as f64 * ROW + axes::X_AXIS + BETWEEN;
     let body: f64 = data.blocks.iter().map(panel).sum();
@@ -76,10 +75,10 @@ pub fn draw(data: &CompareData, dir: &Path) -> Result<Written> {
         (Key::Line(INK), "95 %, independent runs".into()),
         (Key::ThinLine(RULE), "95 %, whatever they share".into()),
     ];
-    let page = Page::plan([&data.name, &data.title, &data.caption], legend, (WIDE, body));
-    let (left, right) = (page.body.left + LABEL + 6.0, page.body.right - 6.0);
+    let page = Page::plan([&data.name, &data.title, &data.caption], legend, (out.points(), body));
+    let (left, right) = (page.body.left + LABEL * out.points(), page.body.right - 6.0);
     let columns = page::columns(left, right - left, 2, GAP);
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         let mut top = page.body.top;
         for block in &data.blocks {
             let (from, to) = (top + HEAD, top + panel(block) - axes::X_AXIS - BETWEEN);

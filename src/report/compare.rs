@@ -4,18 +4,18 @@
 //! they are what each run reports; of the other records those rows are listed that differ or cannot be
 //! compared, and all are in `compare.h5`.
 
+use super::about::{Citation, Provenance};
+use super::answer::{Answer, Part};
 use super::opened::Opened;
+use super::sentences::{Said, Sentence};
 use super::show::Screen;
-use super::{
-    markdown, names, page, sentences, tables, ReportData, ReportError, ReportFigure, RunFile,
-};
+use super::{markdown, names, page, tables, ReportData, ReportError, ReportFigure, RunFile};
 use crate::analysis::compare::{self, Comparison, Side, IDENTICAL, NOT_COMPARABLE};
 use crate::analysis::records::{distinct, ComparedRow, DifferenceRow, FindingRow, Results};
 use crate::analysis::verdict::{HIGHER, LOWER};
 use crate::figures::compare::{draw, CompareBlock, CompareData, CompareRow};
-use crate::figures::{Estimate, FigureError, Written};
+use crate::figures::{Estimate, FigureError, Output, Written};
 use crate::store::{atomic, Frame, Record, ResultsWriter, RootAttrs};
-use sentences::Said;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,10 @@ impl Compared {
             out += &screen.wrap(name, &self.about(i));
         }
         out += &screen.heading("What differs");
-        for sentence in self.said().into_iter().flat_map(|s| s.sentences) {
+        for part in self.counted() {
+            out += &screen.wrap("  - ", &format!("{}: {}", part.topic, part.said.text));
+        }
+        for sentence in [self.apart(), self.dependence()].concat() {
             out += &screen.wrap("  - ", &sentence);
         }
         out += &screen.heading("By record");
@@ -129,14 +132,14 @@ impl Compared {
         let mut writer = ResultsWriter::create(&record, &attrs)?;
         rows.write(&mut writer)?;
         writer.finish()?;
-        let figure = match draw(&self.figure(), &out.join("figures")) {
+        let figure = match draw(&self.figure(), &Output::to(out.join("figures"))) {
             Err(FigureError::Empty { .. }) => None,
             drawn => Some(drawn?),
         };
         let data = self.page(command, figure.as_ref(), out);
         atomic::write(&html, page::render(&data, out)?.as_bytes())?;
         atomic::write(&text, markdown::render(&data, out)?.as_bytes())?;
-        let drawn = figure.into_iter().flat_map(|w| [w.svg, w.png, w.csv]);
+        let drawn = figure.into_iter().flat_map(|w| w.files);
         Ok([html, text, record].into_iter().chain(drawn).collect())
     }
 
@@ -149,17 +152,20 @@ impl Compared {
         )
     }
 
-    /// What is said: counts, what the runs share, then the findings that differ.
-    fn said(&self) -> Vec<Said> {
+    /// How findings and other quantities agree.
+    fn counted(&self) -> Vec<Part> {
         let (findings, other): (Vec<&DifferenceRow>, Vec<&DifferenceRow>) =
             self.found.differences.iter().partition(|d| is_finding(d));
-        let mut head = vec![counts("findings", &findings), counts("other quantities", &other)];
-        head.retain(|s| !s.is_empty());
-        head.extend(self.dependence());
-        let told = findings.iter().filter(|d| differs(d)).map(|d| self.sentence(d));
-        let groups = [("", head), ("Findings that differ", told.collect())];
-        let groups = groups.into_iter().filter(|(_, sentences)| !sentences.is_empty());
-        groups.map(|(heading, sentences)| Said { heading, sentences }).collect()
+        let part = |topic, said: String| Part { topic, said: said.into(), ..Part::default() };
+        let both = [("Findings", findings), ("Other quantities", other)];
+        let both = both.into_iter().filter(|(_, rows)| !rows.is_empty());
+        both.map(|(topic, rows)| part(topic, counts(&rows))).collect()
+    }
+
+    /// Findings that differ, one a sentence.
+    fn apart(&self) -> Vec<String> {
+        let own = self.found.differences.iter().filter(|d| is_finding(d) && differs(d));
+        own.map(|d| self.sentence(d)).collect()
     }
 
     /// What the runs share, and what that means for the intervals.
@@ -223,11 +229,6 @@ impl Compared {
     }
 
     fn page(&self, command: &str, figure: Option<&Written>, out: &Path) -> ReportData {
-        let shown = |w: &Written| ReportFigure {
-            title: w.title.clone(),
-            caption: w.caption.clone(),
-            svg: w.svg.strip_prefix(out).unwrap_or(&w.svg).into(),
-        };
         let list = |is: &dyn Fn(&&DifferenceRow) -> bool| -> Frame {
             let rows: Vec<DifferenceRow> =
                 self.found.differences.iter().filter(is).take(LISTED).cloned().collect();
@@ -260,15 +261,30 @@ impl Compared {
             ("csv/", "the same as CSV"),
             ("figures/", "the figure as SVG, PNG and CSV"),
         ];
+        let apart: Vec<Sentence> = self.apart().into_iter().map(Sentence::from).collect();
+        let apart =
+            Said { heading: "Findings that differ".into(), sentences: apart, ..Said::default() };
+        let facts = [("A".into(), self.about(0)), ("B".into(), self.about(1))].to_vec();
         ReportData {
             title: "Two runs compared".into(),
-            study: format!("A: {}. B: {}", self.about(0), self.about(1)),
+            about: "Differences are B less A.".into(),
+            study: "-".into(),
             model: distinct(self.attrs.iter().map(|a| a.model_id.as_str())).join("; "),
             command: command.into(),
             date: distinct(self.attrs.iter().map(|a| a.created.as_str())).join("; "),
-            findings: self.said(),
-            figures: figure.into_iter().map(shown).collect(),
+            answer: Answer {
+                question: "In what do the two runs differ?".into(),
+                parts: self.counted(),
+                cautions: self.dependence(),
+            },
+            findings: Some(apart).into_iter().filter(|s| !s.sentences.is_empty()).collect(),
+            figures: figure.and_then(|w| ReportFigure::of(w, out)).into_iter().collect(),
             tables: all,
+            provenance: Provenance { facts, ..Provenance::default() },
+            citation: Citation {
+                text: format!("Made with residuum {}.", env!("CARGO_PKG_VERSION")),
+                ..Citation::default()
+            },
             files: files
                 .map(|(path, what)| RunFile { path: path.into(), what: what.into() })
                 .to_vec(),
@@ -285,11 +301,8 @@ fn differs(d: &DifferenceRow) -> bool {
     d.verdict == HIGHER || d.verdict == LOWER
 }
 
-/// How rows agree, in one sentence; nothing without rows.
-fn counts(what: &str, rows: &[&DifferenceRow]) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
+/// How rows agree, in one sentence.
+fn counts(rows: &[&DifferenceRow]) -> String {
     let words = distinct(rows.iter().map(|d| d.verdict.as_str()));
     let count = |word: &str| {
         let n = rows.iter().filter(|d| d.verdict == word).count();
@@ -301,7 +314,7 @@ fn counts(what: &str, rows: &[&DifferenceRow]) -> String {
         }
     };
     let all: Vec<String> = words.into_iter().map(count).collect();
-    format!("Both files have {} {what}: {}.", rows.len(), all.join(", "))
+    format!("{} in both files, {}.", rows.len(), all.join(", "))
 }
 
 /// How the rows of one record agree.

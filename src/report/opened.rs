@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use crate::analysis::findings::{doubts, findings};
-use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::analysis::records::{FindingRow, ReferencePointRow, Results, WarningRow};
 use crate::store::{ActivationReader, ResultsReader, RootAttrs};
 use std::path::Path;
 
@@ -14,8 +14,8 @@ pub struct Opened {
     /// As stored; of a file without any, made from its records.
     pub findings: Vec<FindingRow>,
     pub references: Vec<ReferencePointRow>,
-    /// Doubts of the file, of its records and of the design, each once.
-    pub warnings: Vec<String>,
+    /// Doubts of the file, of its records and of the design.
+    pub doubted: Vec<WarningRow>,
 }
 
 impl Opened {
@@ -34,17 +34,13 @@ impl Opened {
             false => (results.findings.clone(), results.references.clone()),
         };
         let attrs = reader.root_attrs().clone();
-        let warnings = warnings(&results, &attrs);
-        Ok(Opened { reader, attrs, results, findings, references, warnings })
+        let doubted = warnings(&results, &attrs);
+        Ok(Opened { reader, attrs, results, findings, references, doubted })
     }
 }
 
-fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
-    let doubts = doubts(r);
-    let rows = r.warnings.iter().chain(&doubts);
-    let rows = rows.map(|w| match w.about.is_empty() {
-        true => w.text.clone(),
-        false => format!("{}: {}", w.about, w.text),
-    });
-    distinct(rows.chain(attrs.warnings.iter().cloned()))
+fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<WarningRow> {
+    let of_file = attrs.warnings.iter().cloned();
+    let of_file = of_file.map(|text| WarningRow { about: String::new(), text });
+    r.warnings.iter().cloned().chain(doubts(r)).chain(of_file).collect()
 }

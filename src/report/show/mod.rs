@@ -1,18 +1,18 @@
 //! The answer of a results file as one page in a terminal, and the same as one JSON object.
 //!
-//! What was run, the answer in three sentences, whether claims were taken, coupling by layer, preferences,
-//! warnings by kind. [`of`] reads the file alone; [`Shown::text`] lays it out for a screen. Sentences are those
-//! of the report, plots have the data of its figures.
+//! What was run, the question and its answer, what not to conclude, whether claims were taken, coupling by
+//! layer, preferences, warnings by kind. [`of`] reads the file alone; [`Shown::text`] lays it out for a
+//! screen. Answer and kinds are those of the report, plots have the data of its figures.
 
 mod screen;
 
 pub use screen::Screen;
 
+use super::answer::{answer, Answer};
 use super::draw;
-use super::grouped::{grouped, WarningGroup};
-use super::headline::headline;
 use super::opened::Opened;
-use super::{names, said_json, sentences, ReportError};
+use super::warnings::{kinds, Kind};
+use super::{called, names, said_json, sentences, ReportError};
 use crate::analysis::records::{FindingRow, Results};
 use crate::figures::behaviour::BehaviourCell;
 use crate::figures::coupling::CouplingData;
@@ -41,21 +41,14 @@ pub struct Shown {
     conditions: Vec<ConditionShown>,
     /// What was declared before the run; null where nothing was.
     declared: Option<String>,
-    /// At most three findings, each with its sentence.
-    answer: Value,
+    answer: Answer,
     /// All findings, each with its sentence.
     findings: Value,
     coupling: Vec<CouplingShown>,
     preferences: Vec<PreferenceShown>,
-    warnings: Vec<WarningGroup>,
+    warnings: Vec<Kind>,
     #[serde(skip)]
     title: String,
-    /// Sentences of the answer.
-    #[serde(skip)]
-    told: Vec<String>,
-    /// What must be known before the answer is read.
-    #[serde(skip)]
-    before: Vec<String>,
     #[serde(skip)]
     claims: Vec<ForestRow>,
 }
@@ -115,13 +108,12 @@ struct PreferenceShown {
 /// # Errors
 /// A file that is no results file of this version.
 pub fn of(path: &Path) -> Result<Shown, ReportError> {
-    let Opened { attrs, results: r, findings, warnings, .. } = Opened::at(path)?;
+    let Opened { attrs, results: r, findings, doubted, .. } = Opened::at(path)?;
     let title = match names(&attrs) {
         (_, study) if study == "-" => format!("residuum results: {}", path.display()),
         (title, _) => title,
     };
-    let answer: Vec<FindingRow> = headline(&findings).into_iter().cloned().collect();
-    let untaken = findings.iter().filter(|f| f.quantity == "untaken");
+    let answer = answer(&r, &findings, called(&attrs));
     Ok(Shown {
         file: path.display().to_string(),
         study: attrs.config.get("name").and_then(|n| n.as_str()).map(str::to_owned),
@@ -136,9 +128,7 @@ pub fn of(path: &Path) -> Result<Shown, ReportError> {
         seed: attrs.seed,
         conditions: conditions(&r),
         declared: sentences::declared(&r),
-        told: answer.iter().map(sentences::sentence).collect(),
-        before: untaken.map(sentences::sentence).collect(),
-        answer: said_json(&answer),
+        answer,
         coupling: r
             .pairs()
             .into_iter()
@@ -148,7 +138,7 @@ pub fn of(path: &Path) -> Result<Shown, ReportError> {
         preferences: preferences(&r, &findings),
         claims: claims(&findings),
         findings: said_json(&findings),
-        warnings: grouped(&warnings),
+        warnings: kinds(&doubted),
         title,
     })
 }
@@ -246,15 +236,19 @@ impl Shown {
         if let Some(declared) = &self.declared {
             out += &screen.wrap("  ", declared);
         }
-        out += &screen.heading("Answer");
-        for sentence in &self.before {
-            out += &screen.wrap("  ! ", sentence);
+        out += &screen.heading(&self.answer.question);
+        for (i, part) in self.answer.parts.iter().enumerate() {
+            let told = format!("{}: {}", part.topic, part.said.text);
+            out += &screen.wrap(&format!("  {}. ", i + 1), &told);
         }
-        for (i, sentence) in self.told.iter().enumerate() {
-            out += &screen.wrap(&format!("  {}. ", i + 1), sentence);
+        if self.answer.parts.is_empty() {
+            out += &screen.wrap("  ", "The file holds no finding with a number.");
         }
-        if self.told.is_empty() {
-            out += &screen.wrap("  ", "No findings were recorded.");
+        if !self.answer.cautions.is_empty() {
+            out += &screen.heading("What not to conclude");
+        }
+        for caution in &self.answer.cautions {
+            out += &screen.wrap("  - ", caution);
         }
         if !self.claims.is_empty() {
             out += &screen.heading("Movement on the own claim, from base; hollow: not taken");
@@ -317,19 +311,13 @@ impl Shown {
     }
 
     fn doubts(&self, screen: &Screen) -> String {
-        let n: usize = self.warnings.iter().map(|g| g.n).sum();
-        let kinds = self.warnings.len();
-        let mut out = screen.heading(&match n {
+        let places: usize = self.warnings.iter().map(|k| k.places).sum();
+        let mut out = screen.heading(&match self.warnings.len() {
             0 => "Warnings: none".to_owned(),
-            n if n == kinds => format!("Warnings: {n}"),
-            n => format!("Warnings: {n} of {kinds} kinds, the first of each"),
+            n => format!("Warnings: {n} kinds, {places} places"),
         });
-        for g in &self.warnings {
-            let count = match g.n {
-                1 => "     ".to_owned(),
-                n => format!("{n:>3} × "),
-            };
-            out += &screen.wrap(&count, &g.first);
+        for kind in &self.warnings {
+            out += &screen.wrap(&format!("{:>5}  ", kind.places), &kind.advice);
         }
         out
     }
