@@ -78,7 +78,7 @@ impl Screen {
 
     /// A heading with an empty line before it.
     pub fn heading(&self, text: &str) -> String {
-        format!("\n{}\n", self.paint(Look::Bold, &shorten(text, self.width)))
+        format!("\n{}\n", self.paint(Look::Bold, self.wrap("", text).trim_end()))
     }
 
     /// `text` in lines that begin with `first`, then with as many blanks; a longer word is cut into lines.
