@@ -264,7 +264,7 @@ impl Compared {
         let apart: Vec<Sentence> = self.apart().into_iter().map(Sentence::from).collect();
         let apart =
             Said { heading: "Findings that differ".into(), sentences: apart, ..Said::default() };
-        let facts = [("A".into(), self.about(0)), ("B".into(), self.about(1))].to_vec();
+        let facts = vec![("A".to_owned(), self.about(0)), ("B".to_owned(), self.about(1))];
         ReportData {
             title: "Two runs compared".into(),
             about: "Differences are B less A.".into(),
