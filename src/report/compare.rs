@@ -25,7 +25,7 @@ pub const FILES: [&str; 3] = ["compare.h5", "compare.html", "compare.md"];
 const DRAWN: usize = 14;
 const LISTED: usize = 60;
 /// Columns of a difference that the tables leave out.
-const WITHOUT: [&str; 5] = ["record", "n_a", "n_b", "p", "unit"];
+const WITHOUT: [&str; 4] = ["record", "n_a", "n_b", "p"];
 
 /// Two files and what they say of each other.
 #[derive(Debug, Clone)]
