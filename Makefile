@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint wheel calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test lint wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,7 @@ test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read 
 	.venv-test/bin/python tests/python/test_reader.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_recipes.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_run_folder.py target/tmp/study
+	.venv-test/bin/python tests/python/test_page.py target/tmp/page/report.html
 	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
 	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
 
@@ -68,6 +69,11 @@ wheel: setup .venv-wheel/.stamp ## build the Python wheel (program and reader) i
 	.venv-wheel-empty/bin/python tests/python/test_wheel.py $(SAMPLE)
 	rm -rf .venv-wheel-empty
 	@ls -l target/wheels
+
+page: setup ## open a report in a headless Chromium, which apt-get installs where there is none (root); pictures into target/page
+	@command -v $${CHROMIUM:-chromium} >/dev/null || apt-get install --yes chromium
+	$(CARGO) test --release --locked --test report left_for_the_browser
+	$(PYTHON) tests/python/test_page.py target/tmp/page/report.html --require --shots target/page
 
 calibrate: setup ## plant known answers and hold every statistic to them (minutes)
 	$(CARGO) run --release --locked --quiet --example calibrate

@@ -11,6 +11,7 @@ mod algebra;
 mod behave;
 mod bench;
 mod capture;
+mod compare;
 pub mod console;
 mod distill;
 mod edit;
@@ -31,6 +32,7 @@ mod reading;
 mod readings;
 mod report;
 mod shell;
+mod show;
 pub mod state;
 mod steer;
 mod study;
@@ -144,6 +146,8 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
+    Show(show::ShowArgs),
+    Compare(compare::CompareArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
@@ -238,6 +242,8 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::Show(args) => show::run(args, out),
+        Command::Compare(args) => compare::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Help(args) => help::run(&args, out),

@@ -137,6 +137,10 @@ results! {
     rankings: RankingRow,
     findings: FindingRow,
     references: ReferencePointRow,
+    differences: DifferenceRow,
+    compared: ComparedRow,
+    shared: SharedRow,
+    provenance: ProvenanceRow,
 }
 
 /// The kinds of record that a file holds.
