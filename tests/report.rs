@@ -248,6 +248,7 @@ fn generated() -> Vec<FindingRow> {
                         unit: match quantity {
                             "coupling" | "change-of-coupling" => "cosine",
                             "dose-response" => "nats a token a layer RMS",
+                            "auroc" | "auroc-gain" => "AUROC",
                             _ => "nats a token",
                         }
                         .into(),
@@ -268,6 +269,14 @@ fn generated() -> Vec<FindingRow> {
                         },
                         ..FindingRow::NONE
                     };
+                    // These are over all layers.
+                    if "towards took own-claim isolated preferences acquiescence prevention one-factor utility \
+                        conversation ablation-total ablation side-effects untaken"
+                        .split_whitespace()
+                        .any(|q| q == quantity)
+                    {
+                        f.layer = f64::NAN;
+                    }
                     if verdict == "not checked" {
                         f.note = "keeper".into();
                     }
@@ -471,7 +480,7 @@ fn declared_and_exploratory_findings_stand_apart() {
     let (before, after) = rest.split_once("### Exploratory").unwrap();
     let one = "adjusted for the declared tests";
     assert!(before.matches(one).count() == 2 && !after.contains(one), "{before}");
-    assert!(before.contains("keeper and plain") && after.contains("keeper and base"), "{before}");
+    assert!(before.contains("keeper and plain") && after.contains("base"), "{before}");
     let mut r = declared();
     r.changes.retain(|c| c.layer != 2);
     let lost =
