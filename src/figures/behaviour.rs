@@ -6,15 +6,13 @@
 //! only isolated cells count as emergent. All columns share one scale. More
 //! than nine conditions continue in a second block of rows.
 
-use std::path::Path;
-
 use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, SMALL};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Changes of preferences by condition.
@@ -58,11 +56,11 @@ const LABEL: f64 = 125.0;
 const INDENT: f64 = 6.0;
 const ACROSS: usize = 9;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &BehaviourData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let pairs: Vec<_> = data.cells.iter().map(|c| (&*c.group, &*c.preference)).collect();
     let rows = Rows::new(&pairs, GROUP, ROW);
@@ -77,17 +75,18 @@ pub fn draw(data: &BehaviourData, palette: &Palette, dir: &Path) -> Result<Writt
     let label = headings.fold(names, f64::max).min(LABEL + INDENT) + 5.0;
     let changes = data.cells.iter().map(|c| &c.change);
     let range = axes::padded(axes::range_with_zero(changes), 0.06);
-    let room = WIDE - 2.0 * page::MARGIN - label - 4.0;
+    let room = out.points() - 2.0 * page::MARGIN - label - 4.0;
     let columns = page::columns(page::MARGIN + label, room, abreast, GAP_X);
     let wide = columns[0].1 - columns[0].0;
     let heads = axes::Heads::new(conditions.iter().copied(), wide - 1.0, true);
     let head = heads.height() + HEAD;
     let body = count * (head + panel + axes::X_AXIS) + (count - 1.0) * BETWEEN;
-    let page = Page::plan([&data.name, &data.title, &data.caption], legend(data), (WIDE, body));
+    let page =
+        Page::plan([&data.name, &data.title, &data.caption], legend(data), (out.points(), body));
     let x_ticks = axes::ticks(range, ((wide / 22.0) as usize).clamp(2, 7));
     let colours = palette.colours(conditions.iter().copied());
 
-    page.draw(dir, &table(data, &rows), |canvas| {
+    page.draw(out, &table(data, &rows), |canvas| {
         for (b, block) in blocks.iter().enumerate() {
             let top = page.body.top + head + b as f64 * (head + panel + axes::X_AXIS + BETWEEN);
             let (left, last) = (page.body.left, columns[block.len() - 1].1);

@@ -65,10 +65,11 @@ pub struct Canvas<'a> {
     failure: Option<String>,
 }
 
-/// Draws on a white page and returns the SVG.
+/// Draws on a white page, whose printed size is `zoom` times that in points, and returns the SVG.
 pub fn paint(
     figure: &str,
     (width, height): Point,
+    zoom: f64,
     title: &str,
     draw: impl FnOnce(&mut Canvas),
 ) -> Result<String, FigureError> {
@@ -89,8 +90,8 @@ pub fn paint(
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.2}mm\" height=\"{:.2}mm\" viewBox=\"0 0 {w} {h}\" \
          role=\"img\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{name}</title>\n{body}",
-        f64::from(w) / FINE / MM,
-        f64::from(h) / FINE / MM,
+        f64::from(w) / FINE / MM * zoom,
+        f64::from(h) / FINE / MM * zoom,
     ))
 }
 
@@ -250,7 +251,7 @@ mod tests {
     fn a_missing_value_breaks_a_line_in_two() {
         let line = |y: f64| {
             let points = [(0.0, 1.0), (1.0, 2.0), (2.0, y), (3.0, 1.0), (4.0, 2.0)];
-            paint("t", (50.0, 50.0), "t", |c| c.line(&points, INK, 1.0)).unwrap()
+            paint("t", (50.0, 50.0), 1.0, "t", |c| c.line(&points, INK, 1.0)).unwrap()
         };
         assert_eq!(count(&line(0.0), "polyline"), 1);
         assert_eq!(count(&line(f64::NAN), "polyline"), 2);
@@ -261,7 +262,7 @@ mod tests {
         let band = |upper: f64| {
             let x = [0.0, 1.0, 2.0, 3.0, 4.0];
             let (lo, hi) = ([1.0; 5], [2.0, 2.0, upper, 2.0, 2.0]);
-            paint("t", (50.0, 50.0), "t", |c| c.band(&x, &lo, &hi, INK, 1.0)).unwrap()
+            paint("t", (50.0, 50.0), 1.0, "t", |c| c.band(&x, &lo, &hi, INK, 1.0)).unwrap()
         };
         assert_eq!(count(&band(f64::NAN), "polygon"), count(&band(2.0), "polygon") + 1);
     }
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn names_cannot_break_out_of_the_svg() {
         let name = "</text><script>\"&'\u{0}";
-        let svg = paint("t", (50.0, 50.0), name, |c| {
+        let svg = paint("t", (50.0, 50.0), 1.0, name, |c| {
             c.text((1.0, 1.0), name, Type::small(Anchor::Left));
         })
         .unwrap();

@@ -7,17 +7,15 @@
 //! condition; each random direction is a grey dot of its own. Either half may be
 //! left out by giving it no data.
 
-use std::path::Path;
-
 use plotters::style::Color;
 
 use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{Colours, Palette, DOT, INK, LINE, MUTED, RULE, WIDE};
+use super::theme::{Colours, Palette, DOT, INK, LINE, MUTED, RULE};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Dose response and ablation.
 #[derive(Debug, Clone)]
@@ -78,16 +76,16 @@ const LARGEST: f64 = 26.0;
 const BETWEEN: f64 = 16.0;
 const LABEL: f64 = 95.0;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &CausalData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let colours = palette.colours(named(data).map(|d| d.direction.as_str()));
     let pairs: Vec<_> = data.ablations.iter().map(|a| (&*a.group, &*a.edit)).collect();
     let panel = (Rows::new(&pairs, GROUP, ROW).height + 4.0).max(LEAST);
-    let size = (WIDE, HEAD + panel + axes::X_AXIS);
+    let size = (out.points(), HEAD + panel + axes::X_AXIS);
     let given = [&data.name, &data.title, &data.caption];
     let page = Page::plan(given, legend(data, &colours), size);
     let whole = page.body;
@@ -95,7 +93,7 @@ pub fn draw(data: &CausalData, palette: &Palette, dir: &Path) -> Result<Written>
     let both = !data.doses.is_empty() && !data.ablations.is_empty();
     let (left, right) = (whole.left, whole.right - 6.0);
     let middle = whole.left + whole.width() * 0.53;
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         if !data.doses.is_empty() {
             let right = if both { middle - BETWEEN } else { right };
             let area = Area::new((left, right), (top, bottom.min(top + TALL)));

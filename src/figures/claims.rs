@@ -5,15 +5,13 @@
 //! own claim is framed, where a training that worked shows red. The interval of
 //! each cell is in the CSV.
 
-use std::path::Path;
-
 use super::axes;
 use super::canvas::{Anchor, Type};
 use super::concept_heatmap::{colour_bar, value_cell};
 use super::page::{self, Key, Page, Table};
-use super::theme::{self, INK, NARROW, SMALL, WIDE};
+use super::theme::{self, INK, SMALL};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Scores of claims by condition.
 #[derive(Debug, Clone)]
@@ -38,25 +36,21 @@ pub struct ClaimsData {
 
 /// Largest width and the height of a cell.
 const CELL: (f64, f64) = (52.0, 17.0);
-/// Least width of a cell in a narrow figure.
-const LEAST: f64 = 26.0;
 const LABEL: f64 = 105.0;
 /// Room for the axis labels.
 const SIDE: f64 = 14.0;
 const ABOVE: f64 = 13.0;
 const BAR: f64 = 30.0;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written> {
+pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
     check(data)?;
     let rows = page::label_width(data.conditions.iter().map(String::as_str), LABEL) + 6.0;
     let columns = data.claims.len() as f64;
-    // One column of two when the cells fit there, else the page.
-    let narrow = rows + SIDE + columns * LEAST <= NARROW - 2.0 * page::MARGIN;
-    let width = if narrow { NARROW } else { WIDE };
+    let width = out.points();
     let cell = ((width - 2.0 * page::MARGIN - rows - SIDE) / columns).min(CELL.0);
     let names = || data.claims.iter().map(String::as_str);
     let heads = axes::Heads::new(names(), cell - 2.0, false);
@@ -69,7 +63,7 @@ pub fn draw(data: &ClaimsData, dir: &Path) -> Result<Written> {
     let limit = data.score.iter().flatten().map(|e| e.value.abs()).fold(0.0, f64::max);
     let limit = if limit > 0.0 { limit } else { 1.0 };
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         let left = whole.left + SIDE + rows;
         let top = whole.top + ABOVE + head;
         let right = left + columns * cell;

@@ -7,14 +7,12 @@
 //! fit a cell, the panels take a row each, and past that the cells stay without
 //! numbers; the CSV always holds them.
 
-use std::path::Path;
-
 use super::axes;
 use super::canvas::{Anchor, Canvas, Point, Type};
 use super::page::{self, Page, Table};
-use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL, WIDE};
+use super::theme::{self, GAP, HAIR, NORMAL, PAPER, RULE, SMALL};
 use super::values::Check;
-use super::{Result, Written};
+use super::{Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Cosines between concepts, in panels.
@@ -52,17 +50,18 @@ const LARGEST: f64 = 24.0;
 const BAR: f64 = 30.0;
 const LABEL: f64 = 96.0;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written> {
+pub fn draw(data: &HeatmapData, out: &Output) -> Result<Written> {
     check(data)?;
     let layers = distinct(data.panels.iter().map(|p| p.layer));
     let states = distinct(data.panels.iter().map(|p| p.state.as_str()));
     let count = data.concepts.len() as f64;
     let label = page::label_width(data.concepts.iter().map(String::as_str), LABEL) + 5.0;
-    let inner = WIDE - 6.0;
+    let width = out.points();
+    let inner = width - 2.0 * page::MARGIN;
     let cell_of = |across: usize| {
         let columns = across as f64;
         ((inner - label - GAP_X * (columns - 1.0)) / columns / count).min(LARGEST)
@@ -75,11 +74,11 @@ pub fn draw(data: &HeatmapData, dir: &Path) -> Result<Written> {
     let down = if single { data.panels.len() } else { layers.len() };
     let body = down as f64 * (HEAD + side + GAP_Y) - GAP_Y + 4.0 + label + BAR;
     let given = [&data.name, &data.title, &data.caption];
-    let page = Page::plan(given, Vec::new(), (WIDE, body));
+    let page = Page::plan(given, Vec::new(), (width, body));
     let whole = page.body;
     let name = |name: &str| theme::shorten(name, SMALL, false, label - 5.0);
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (index, panel) in data.panels.iter().enumerate() {
             let row = layers.iter().position(|l| *l == panel.layer).unwrap_or(0);
             let column = states.iter().position(|s| *s == panel.state).unwrap_or(0);

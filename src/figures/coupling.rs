@@ -8,16 +8,14 @@
 //! The caller says in `y_label` which form of the cosine is drawn (raw, cleaned,
 //! relative to its ceiling, whitened) and in `caption` what the ribbons are.
 
-use std::path::Path;
-
 use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Key, Page, Table};
-use super::theme::{Colours, Palette, DOT, LINE, MUTED, NULLS, WIDE};
+use super::theme::{Colours, Palette, DOT, LINE, MUTED, NULLS};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Cosines by layer for each condition. Every list has one entry per layer.
 #[derive(Debug, Clone)]
@@ -106,11 +104,11 @@ impl Lanes {
     }
 }
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &CouplingData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let colours = palette.colours(data.conditions.iter().map(|c| c.condition.as_str()));
     let mut differences = data.conditions.iter().flat_map(|c| &c.difference);
@@ -118,7 +116,7 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
     let lower = if with_difference { HEAD + BETWEEN + LOWER } else { 0.0 };
     let body = HEAD + UPPER + lower + axes::X_AXIS;
     let given = [&data.name, &data.title, &data.caption];
-    let page = Page::plan(given, legend(data, &colours), (WIDE, body));
+    let page = Page::plan(given, legend(data, &colours), (out.points(), body));
 
     let cosines = axes::padded(axes::range_of(upper_numbers(data)), 0.05);
     let y_ticks = axes::ticks(cosines, 7);
@@ -135,7 +133,7 @@ pub fn draw(data: &CouplingData, palette: &Palette, dir: &Path) -> Result<Writte
     let x_ticks = axes::layer_ticks(&data.layers, upper.width());
     let x_label = "layer (output of block, 0-based)";
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         let top = Frame::new(
             upper,
             (layers, &x_ticks, x_label, !with_difference),

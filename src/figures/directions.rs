@@ -5,16 +5,14 @@
 //! and the chosen layers dashed. All panels share one scale, so that a weak
 //! concept is seen at a glance.
 
-use std::path::Path;
-
 use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Grid, Key, Page, Table};
-use super::theme::{DOT, LINE, PAIR, RULE, WIDE};
+use super::theme::{DOT, LINE, PAIR, RULE};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Quality of directions by layer.
 #[derive(Debug, Clone)]
@@ -52,27 +50,28 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 10.0;
 const ACROSS: usize = 4;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &DirectionsData, dir: &Path) -> Result<Written> {
+pub fn draw(data: &DirectionsData, out: &Output) -> Result<Written> {
     check(data)?;
     let count = data.concepts.len();
     let all = data.concepts.iter().flat_map(|c| c.auroc.iter().chain(&c.reliability));
     let range = (axes::range_of_all(all).0.min(0.5) - 0.03, 1.03);
     let y_ticks = axes::ticks(range, 6);
     let left = page::MARGIN + axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(left, WIDE - page::MARGIN - left - 8.0, count.min(ACROSS), GAP_X);
+    let columns =
+        page::columns(left, out.points() - page::MARGIN - left - 8.0, count.min(ACROSS), GAP_X);
     let grid = Grid::new(count, columns, [HEAD, PANEL, BETWEEN]);
     let given = [&data.name, &data.title, &data.caption];
-    let page = Page::plan(given, legend(data), (WIDE, grid.height() + axes::X_AXIS));
+    let page = Page::plan(given, legend(data), (out.points(), grid.height() + axes::X_AXIS));
     let (first, last) = (data.layers[0] as f64, data.layers[data.layers.len() - 1] as f64);
     let share = if data.layers.len() <= 3 { 0.25 } else { 0.03 };
     let layers = axes::padded((first, last), share);
     let x_ticks = axes::layer_ticks(&data.layers, grid.wide());
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (i, concept) in data.concepts.iter().enumerate() {
             let (lowest, leftmost) = grid.at_edge(i);
             let frame = Frame::new(

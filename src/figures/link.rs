@@ -6,8 +6,6 @@
 //! joins it to its seeds. What the caller computed over the conditions stands in
 //! words above the points, where it can cover none.
 
-use std::path::Path;
-
 use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Frame, Tick};
@@ -18,7 +16,7 @@ use super::theme::{
     self, Colours, Palette, DOT, HAIR, LEADING, MUTED, NORMAL, PAPER, RULE, SMALL, THIN,
 };
 use super::values::Check;
-use super::{Result, Written};
+use super::{Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Behaviour of states against what else was measured on them.
@@ -83,15 +81,15 @@ const RIM: f64 = 0.6;
 /// Share of a panel's width that a condition's name may take.
 const WIDEST: f64 = 0.55;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &LinkData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let points = || data.panels.iter().flat_map(|p| &p.points);
     let colours = palette.colours(points().map(|p| p.condition.as_str()));
-    let plan = Plan::new(data);
+    let plan = Plan::new(data, out);
     let size = (plan.width, plan.grid.height() + axes::X_AXIS);
     let given = || [&data.name, &data.title, &data.caption];
     let mut page = Page::plan(given(), legend(data, None), size);
@@ -102,7 +100,7 @@ pub fn draw(data: &LinkData, palette: &Palette, dir: &Path) -> Result<Written> {
         named = names(data, &plan, &page);
     }
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (i, (panel, named)) in data.panels.iter().zip(&named).enumerate() {
             let frame = plan.frame(i, &page);
             frame.draw(canvas);
@@ -131,9 +129,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(data: &LinkData) -> Plan {
+    fn new(data: &LinkData, out: &Output) -> Plan {
         let panels = &data.panels;
-        let (width, across) = page::grid(panels.len());
+        let (width, across) = (out.points(), page::abreast(panels.len(), out));
         let known = |p: &LinkPanel, of: fn(&LinkPoint) -> f64| -> Vec<f64> {
             p.points.iter().filter(|p| drawn(p)).map(of).collect()
         };

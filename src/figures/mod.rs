@@ -1,15 +1,15 @@
 //! Figures: plain numbers in, three files out.
 //!
-//! Each figure is one file with one data struct and one function `draw`, which writes `NAME.svg`,
-//! `NAME.png` (300 dpi) and `NAME.csv` and says where they are; a figure of conditions takes the
-//! [`Palette`] of its study. The CSV holds every number that is drawn. No figure knows how its
-//! numbers were made: the caller gives intervals and null bands and states their kind and n in
-//! `caption`. To add one: its file here, its line below, and its data in a file of `report/draw`.
+//! Each figure is one file with one data struct and one function `draw`, which takes an [`Output`] (width,
+//! style, formats, folder), writes `NAME.svg`, `NAME.png` and the like and `NAME.csv`, and says where they
+//! are; a figure of conditions takes the [`Palette`] of its study. The CSV holds every number that is
+//! drawn. No figure knows how its numbers were made: the caller gives intervals and null bands and states
+//! their kind and n in `caption`, which is not drawn: it is for the page that shows the figure. To add one: its file here, its line below, and its data in a file of `report/draw`.
 //!
-//! `theme` owns the font, colours and sizes; `canvas` turns points into SVG and
-//! `raster` that into PNG; `axes` owns scales and ticks; `page` owns title,
-//! legend, caption and the writing of files; `rows` places names in groups
-//! and `labels` names beside points. The figures use these six and nothing else.
+//! `output` owns widths, styles and formats, `theme` the font, colours and sizes; `canvas` turns points
+//! into SVG and `raster` that into PNG; `axes` owns scales and ticks; `page` owns the legend and the
+//! writing of files; `rows` places names in groups and `labels` names beside points. The figures use
+//! these and nothing else.
 //!
 //! What is unusual: all layout is done in printed points at the final width, so
 //! a size in this code is the size on paper; and a missing value is NaN (empty in
@@ -25,6 +25,7 @@ pub mod coupling;
 pub mod directions;
 mod labels;
 pub mod link;
+mod output;
 mod page;
 mod raster;
 mod rows;
@@ -40,8 +41,9 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+pub use output::{Format, Output, Style, Width};
 pub use theme::Palette;
 pub use values::Estimate;
 
@@ -50,16 +52,21 @@ pub use values::Estimate;
 pub struct Written {
     /// Stem of its files.
     pub name: String,
-    /// Title above it.
+    /// Title, for the page that shows it.
     pub title: String,
-    /// Words below it.
+    /// Words, for the page that shows it.
     pub caption: String,
-    /// The drawing.
-    pub svg: PathBuf,
-    /// The same at 300 dpi.
-    pub png: PathBuf,
-    /// Every number that is drawn.
-    pub csv: PathBuf,
+    /// The drawings, one a format, and the CSV with every number that is drawn; none of a figure that
+    /// was not asked for.
+    pub files: Vec<PathBuf>,
+}
+
+impl Written {
+    /// The file of an ending, such as `svg` or `csv`, if it was written.
+    pub fn file(&self, ending: &str) -> Option<&Path> {
+        let has = |p: &&PathBuf| p.extension().is_some_and(|e| e == ending);
+        self.files.iter().find(has).map(PathBuf::as_path)
+    }
 }
 
 type Result<T, E = FigureError> = std::result::Result<T, E>;

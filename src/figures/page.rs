@@ -1,23 +1,23 @@
-//! The page around a figure: title, legend, caption, and the three files.
+//! The page around a figure: its legend, its body, and its files.
 //!
-//! A page is planned before it is drawn: title and caption are wrapped to the
-//! width, the legend flows in rows between title and panels, and what is left
-//! is the body in which a figure places its panels. Nothing of the page can
-//! therefore cover data, however long the names are.
+//! A page is planned before it is drawn: the legend flows in rows above the
+//! panels, and what is left is the body in which a figure places its panels.
+//! Nothing of the page can therefore cover data, however long the names are.
+//! Title and caption are not drawn: they are words of the page or slide that
+//! shows the figure, and go into [`Written`].
 //!
 //! Files appear whole or not at all. The CSV is tidy: one row for each thing
 //! that is drawn.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
 
 use plotters::style::{Color, RGBColor};
 
 use super::axes::Area;
 use super::canvas::{self, Anchor, Canvas, Mark, Point, Type};
-use super::theme::{self, DOT, LEADING, LINE, MUTED, SMALL, TITLE};
+use super::theme::{self, DOT, LINE, MUTED, SMALL};
 use super::values::number;
-use super::{raster, FigureError, Result, Written};
+use super::{raster, FigureError, Format, Output, Result, Written};
 
 /// What stands before a legend's text.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +37,11 @@ pub enum Key {
 /// An entry of the legend.
 pub type Entry = (Key, String);
 
-/// The words of a figure and where they stand.
+/// The legend of a figure and where its panels go.
 pub struct Page<'a> {
     /// Name, title and caption as given.
     given: [&'a str; 3],
     size: Point,
-    title: Vec<String>,
-    caption: Vec<String>,
     legend: Vec<(Point, Entry)>,
     /// Where panels may be drawn.
     pub body: Area,
@@ -62,9 +60,7 @@ impl<'a> Page<'a> {
     pub fn plan(given: [&'a String; 3], legend: Vec<Entry>, (width, body): (f64, f64)) -> Page<'a> {
         let given = given.map(String::as_str);
         let inner = width - 2.0 * MARGIN;
-        let title = theme::wrap(given[1], TITLE, true, inner);
-        let caption = theme::wrap(given[2], SMALL, false, inner);
-        let mut y = MARGIN + title.len() as f64 * TITLE * LEADING + 4.0;
+        let mut y = MARGIN;
         let mut placed = Vec::new();
         let mut x = MARGIN;
         for (key, text) in legend {
@@ -80,61 +76,53 @@ impl<'a> Page<'a> {
         if !placed.is_empty() {
             y += ROW + 3.0;
         }
-        let words = caption.len() as f64 * SMALL * LEADING;
-        let below = if caption.is_empty() { 0.0 } else { 6.0 + words };
-        let size = (width, y + body + below + MARGIN);
+        let size = (width, y + body + MARGIN);
         let body = Area::new((MARGIN, width - MARGIN), (y, y + body));
-        Page { given, size, title, caption, legend: placed, body }
+        Page { given, size, legend: placed, body }
     }
 
-    /// Draws the page's words and then the panels, and writes the three files of the figure into `dir`,
-    /// which is made if it is not there.
+    /// Draws the legend and then the panels, and writes the files of the figure.
     pub fn draw(
         &self,
-        dir: &Path,
+        out: &Output,
         table: &Table,
         panels: impl FnOnce(&mut Canvas),
     ) -> Result<Written> {
         let [name, title, caption] = self.given;
-        let svg = canvas::paint(name, self.size, &self.title.join(" "), |canvas| {
-            self.words(canvas);
-            panels(canvas);
-        })?;
-        let png = raster::png(name, &svg)?;
-        let csv = table
-            .bytes()
-            .map_err(|e| FigureError::Draw { figure: name.into(), reason: e.to_string() })?;
-        let put = |ending: &str, bytes: &[u8]| -> Result<PathBuf> {
-            let path = dir.join(format!("{name}.{ending}"));
-            let failed = |source| FigureError::File { figure: name.into(), source };
-            crate::store::atomic::write(&path, bytes).map_err(failed)?;
-            Ok(path)
-        };
-        Ok(Written {
+        let mut written = Written {
             name: name.into(),
             title: title.into(),
             caption: caption.into(),
-            svg: put("svg", svg.as_bytes())?,
-            png: put("png", &png)?,
-            csv: put("csv", &csv)?,
-        })
-    }
-
-    fn words(&self, canvas: &mut Canvas) {
-        for (i, line) in self.title.iter().enumerate() {
-            let y = MARGIN + (i as f64 + 0.5) * TITLE * LEADING;
-            let face = Type { size: TITLE, bold: true, ..Type::small(Anchor::Left) };
-            canvas.text((MARGIN, y), line, face);
+            files: Vec::new(),
+        };
+        if !out.wants(name) {
+            return Ok(written);
         }
-        for ((x, y), (key, text)) in &self.legend {
-            draw_key(canvas, (*x, *y), *key);
-            canvas.text((x + KEY + KEY_GAP, *y), text, Type::small(Anchor::Left));
+        let svg = canvas::paint(name, self.size, out.zoom(), title, |canvas| {
+            for ((x, y), (key, text)) in &self.legend {
+                draw_key(canvas, (*x, *y), *key);
+                canvas.text((x + KEY + KEY_GAP, *y), text, Type::small(Anchor::Left));
+            }
+            panels(canvas);
+        })?;
+        let csv = table
+            .bytes()
+            .map_err(|e| FigureError::Draw { figure: name.into(), reason: e.to_string() })?;
+        let mut put = |ending: &str, bytes: &[u8]| -> Result<()> {
+            let path = out.dir.join(format!("{name}.{ending}"));
+            let failed = |source| FigureError::File { figure: name.into(), source };
+            crate::store::atomic::write(&path, bytes).map_err(failed)?;
+            written.files.push(path);
+            Ok(())
+        };
+        for format in &out.formats {
+            match format {
+                Format::Svg => put(format.name(), svg.as_bytes())?,
+                Format::Png => put(format.name(), &raster::png(name, &svg)?)?,
+            }
         }
-        for (i, line) in self.caption.iter().enumerate() {
-            let y = self.body.bottom + 6.0 + (i as f64 + 0.5) * SMALL * LEADING;
-            let face = Type { colour: MUTED, ..Type::small(Anchor::Left) };
-            canvas.text((MARGIN, y), line, face);
-        }
+        put("csv", &csv)?;
+        Ok(written)
     }
 }
 
@@ -228,13 +216,13 @@ pub fn columns(left: f64, width: f64, count: usize, gap: f64) -> Vec<(f64, f64)>
     starts.map(|from| (from, from + each)).collect()
 }
 
-/// The width of a figure of `count` panels and how many of them stand abreast:
-/// one panel takes a column of two, more take the page.
-pub fn grid(count: usize) -> (f64, usize) {
+/// How many of `count` panels stand abreast.
+pub fn abreast(count: usize, out: &Output) -> usize {
     match count {
-        0 | 1 => (theme::NARROW, 1),
-        2 | 4 => (theme::WIDE, 2),
-        _ => (theme::WIDE, 3),
+        0 | 1 => 1,
+        _ if out.narrow() => 1,
+        2 | 4 => 2,
+        _ => 3,
     }
 }
 
@@ -277,13 +265,14 @@ mod tests {
             .map(|i| (Key::Line(theme::INK), format!("a rather long condition name {i}")))
             .collect();
         let words = ["t", "title", "caption"].map(str::to_owned);
-        let page = Page::plan(words.each_ref(), entries, (theme::WIDE, 100.0));
+        let wide = Output::to("").points();
+        let page = Page::plan(words.each_ref(), entries, (wide, 100.0));
         let rows: std::collections::BTreeSet<i64> =
             page.legend.iter().map(|((_, y), _)| (*y * 10.0) as i64).collect();
         assert!(rows.len() > 1);
         for ((x, y), (_, text)) in &page.legend {
             let right = x + KEY + KEY_GAP + theme::text_width(text, SMALL, false);
-            assert!(right <= theme::WIDE && *y < page.body.top);
+            assert!(right <= wide && *y < page.body.top);
         }
     }
 

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_png_has_300_dots_an_inch() {
-        let svg = paint("t", (72.0, 36.0), "t", |_| ()).unwrap();
+        let svg = paint("t", (72.0, 36.0), 1.0, "t", |_| ()).unwrap();
         let bytes = png("t", &svg).unwrap();
         let word =
             |i: usize| u32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
@@ -72,7 +72,7 @@ mod tests {
     fn text_is_drawn_with_the_embedded_font_and_as_wide_as_measured() {
         theme::register().unwrap();
         let text = "persona \u{d7} autonomy, 95 %";
-        let svg = paint("t", (300.0, 20.0), "t", |c| {
+        let svg = paint("t", (300.0, 20.0), 1.0, "t", |c| {
             c.text((10.0, 10.0), text, Type::small(Anchor::Left));
         })
         .unwrap();

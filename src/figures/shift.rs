@@ -6,15 +6,13 @@
 //! the one extracted again in the fine-tuned model an open diamond below it.
 //! All panels share one scale, in units of the layer's residual RMS.
 
-use std::path::Path;
-
 use super::axes::{self, Area, Frame};
 use super::canvas::Mark;
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE, WIDE};
+use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, NORMAL, RULE};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Projections of shifts on directions.
@@ -102,11 +100,11 @@ const BETWEEN: f64 = 8.0;
 const GAP_X: f64 = 14.0;
 const LABEL: f64 = 120.0;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &ShiftData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let layers = distinct(data.points.iter().map(|p| p.layer));
     let conditions = distinct(data.points.iter().map(|p| p.condition.as_str()));
@@ -122,7 +120,8 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> 
     let panel = rows.height + 4.0;
     let down = layers.len() as f64;
     let body = down * (HEAD + panel) + (down - 1.0) * BETWEEN + axes::X_AXIS;
-    let page = Page::plan([&data.name, &data.title, &data.caption], legend(data), (WIDE, body));
+    let page =
+        Page::plan([&data.name, &data.title, &data.caption], legend(data), (out.points(), body));
     let whole = page.body;
     let heads = titles.iter().map(|t| theme::text_width(t, NORMAL, true)).fold(0.0, f64::max);
     let label = page::label_width(conditions.iter().copied(), LABEL).max(heads.min(LABEL)) + 10.0;
@@ -133,7 +132,7 @@ pub fn draw(data: &ShiftData, palette: &Palette, dir: &Path) -> Result<Written> 
     let x_ticks = axes::ticks(range, ((columns[0].1 - columns[0].0) / 32.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (i, &layer) in layers.iter().enumerate() {
             let top = whole.top + HEAD + i as f64 * (HEAD + panel + BETWEEN);
             for (j, &form) in forms.iter().enumerate() {

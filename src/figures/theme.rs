@@ -1,7 +1,6 @@
 //! The look that all figures share: one font, the colours, the sizes.
 //!
-//! Sizes are in points as printed. A figure is 180 mm wide, or 88 mm for one
-//! column of two, and no text in it is smaller than 7 pt. The font is a subset
+//! Sizes are in points as printed, and no text is smaller than 7 pt. The font is a subset
 //! of Fira Sans (Latin, Greek, Cyrillic, mathematical signs) under the SIL Open
 //! Font License; it is embedded, so a figure looks the same on a machine
 //! without fonts.
@@ -19,15 +18,10 @@ use plotters::style::{register_font, Color, FontDesc, FontFamily, FontStyle, HSL
 
 /// Printed points in a millimetre.
 pub const MM: f64 = 72.0 / 25.4;
-/// Width of a figure across the page, in points.
-pub const WIDE: f64 = 180.0 * MM;
-/// Width of a figure in one column of two, in points.
-pub const NARROW: f64 = 88.0 * MM;
 
 /// Text sizes in points.
 pub const SMALL: f64 = 7.0;
 pub const NORMAL: f64 = 7.5;
-pub const TITLE: f64 = 9.5;
 /// Distance between lines of text, as a multiple of its size.
 pub const LEADING: f64 = 1.3;
 

@@ -5,16 +5,14 @@
 //! moving mean over about a twentieth of its steps; runs of one panel differ in
 //! depth of colour. The CSV holds both lines.
 
-use std::path::Path;
-
 use plotters::style::{Color, RGBColor};
 
 use super::axes::{self, Frame};
 use super::canvas::Canvas;
 use super::page::{self, Grid, Key, Page, Table};
-use super::theme::{self, Palette, LINE, MUTED, WIDE};
+use super::theme::{self, Palette, LINE, MUTED};
 use super::values::Check;
-use super::{Result, Written};
+use super::{Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Losses of all runs.
@@ -51,11 +49,11 @@ const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 14.0;
 const ACROSS: usize = 4;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &TrainingData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let conditions = distinct(data.runs.iter().map(|r| r.condition.as_str()));
     let count = conditions.len();
@@ -70,18 +68,18 @@ pub fn draw(data: &TrainingData, palette: &Palette, dir: &Path) -> Result<Writte
     let steps = data.runs.iter().flat_map(|r| r.step.iter().map(|&s| s as f64));
     let across_range = axes::padded(axes::range_of(steps), 0.02);
     let left = page::MARGIN + axes::y_axis_width(&y_ticks, true);
-    let columns = page::columns(left, WIDE - page::MARGIN - left - 8.0, across, GAP_X);
+    let columns = page::columns(left, out.points() - page::MARGIN - left - 8.0, across, GAP_X);
     let grid = Grid::new(count, columns, [HEAD, PANEL, BETWEEN]);
     let legend = vec![
         (Key::Line(MUTED), "smoothed (one line a seed)".into()),
         (Key::ThinLine(theme::RULE), "each step".into()),
     ];
     let given = [&data.name, &data.title, &data.caption];
-    let page = Page::plan(given, legend, (WIDE, grid.height() + axes::X_AXIS));
+    let page = Page::plan(given, legend, (out.points(), grid.height() + axes::X_AXIS));
     let x_ticks = axes::ticks(across_range, (grid.wide() / 26.0) as usize);
     let colours = palette.colours(conditions.iter().copied());
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (i, &condition) in conditions.iter().enumerate() {
             let (lowest, leftmost) = grid.at_edge(i);
             let frame = Frame::new(

@@ -8,17 +8,15 @@
 //! a bar its interval; a line keeps its row of the strip in all panels, so that
 //! the ticks can be compared down and across the page.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use plotters::style::Color;
+use std::collections::BTreeSet;
 
 use super::axes::{self, Frame, Heads, Scale, Tick};
 use super::canvas::{Anchor, Canvas, Mark};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 use crate::store::values::distinct;
 
 /// Quantities by training step.
@@ -69,11 +67,11 @@ const ROW: f64 = 6.0;
 /// Above this many steps, points are not marked.
 const MARKED: usize = 16;
 
-/// Draws the figure into `dir`.
+/// Draws the figure.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &TrajectoryData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let lines = || data.panels.iter().flat_map(|p| &p.lines);
     let labels = distinct(lines().map(|l| l.label.as_str()));
@@ -85,7 +83,7 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
         rows => rows as f64 * ROW + 3.0,
     };
 
-    let (width, across) = page::grid(data.panels.len());
+    let (width, across) = (out.points(), page::abreast(data.panels.len(), out));
     let ranges: Vec<(f64, f64)> = data.panels.iter().map(range).collect();
     let y_ticks: Vec<Vec<Tick>> = ranges.iter().map(|r| axes::ticks(*r, 6)).collect();
     let margin = y_ticks.iter().map(|t| axes::y_axis_width(t, true)).fold(0.0, f64::max);
@@ -105,7 +103,7 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, dir: &Path) -> Result<Writ
     let along = axes::padded((0.0, spaced(last.unwrap_or(0) as f64)), 0.025);
     let x_ticks = step_ticks(&measured(data), wide / (along.1 - along.0));
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         for (i, panel_data) in data.panels.iter().enumerate() {
             let area = grid.area(i, &page.body);
             let y_label = theme::shorten(&panel_data.y_label, NORMAL, false, panel);

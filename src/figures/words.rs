@@ -4,15 +4,13 @@
 //! interval, a ring that of the lexical baseline on the same folds: where the ring lies at the dot, the
 //! direction shows no more than the words that the pairs differ in.
 
-use std::path::Path;
-
 use super::axes::{self, Area, Frame};
 use super::canvas::Mark;
 use super::page::{self, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{Palette, DOT, INK, LINE, NARROW};
+use super::theme::{Palette, DOT, INK, LINE};
 use super::values::Check;
-use super::{Estimate, Result, Written};
+use super::{Estimate, Output, Result, Written};
 
 /// Areas by concept and layer.
 #[derive(Debug, Clone)]
@@ -44,11 +42,11 @@ const HEAD: f64 = 13.0;
 const ROW: f64 = 11.0;
 const LABEL: f64 = 90.0;
 
-/// Draws the figure into `dir`; `palette` is that of the concepts.
+/// Draws the figure; `palette` is that of the concepts.
 ///
 /// # Errors
 /// Data that cannot be drawn, or a folder that cannot be written.
-pub fn draw(data: &WordsData, palette: &Palette, dir: &Path) -> Result<Written> {
+pub fn draw(data: &WordsData, palette: &Palette, out: &Output) -> Result<Written> {
     check(data)?;
     let pairs: Vec<_> = data.rows.iter().map(|r| (&*r.concept, &*r.layer)).collect();
     let rows = Rows::new(&pairs, HEAD, ROW);
@@ -62,13 +60,13 @@ pub fn draw(data: &WordsData, palette: &Palette, dir: &Path) -> Result<Written> 
         (Key::Mark(INK, Mark::Ring), "bag of words".into()),
     ];
     let body = panel + axes::X_AXIS;
-    let page = Page::plan([&data.name, &data.title, &data.caption], legend, (NARROW, body));
+    let page = Page::plan([&data.name, &data.title, &data.caption], legend, (out.points(), body));
     let left = page.body.left + page::label_width(rows.groups.iter().map(|g| g.1), LABEL) + 8.0;
     let (top, right) = (page.body.top, page.body.right);
     let ticks = axes::ticks(range, 6);
     let colours = palette.colours(rows.groups.iter().map(|g| g.1));
 
-    page.draw(dir, &table(data), |canvas| {
+    page.draw(out, &table(data), |canvas| {
         rows.names(canvas, (page.body.left, left - 3.0), top);
         let area = Area::new((left, right), (top, top + panel));
         let frame = Frame::of_rows(area, (range, &ticks, "held-out AUROC", true));

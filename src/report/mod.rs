@@ -21,7 +21,7 @@ mod tables;
 
 use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
-use crate::figures::{FigureError, Written};
+use crate::figures::{FigureError, Output, Written};
 use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
 use sentences::Said;
 use serde::Serialize;
@@ -105,7 +105,7 @@ pub struct Rendered {
 impl Rendered {
     /// All files, figures first.
     pub fn files(&self) -> Vec<&Path> {
-        let figures = self.figures.iter().flat_map(|w| [&w.svg, &w.png, &w.csv]);
+        let figures = self.figures.iter().flat_map(|w| &w.files);
         let pages = [&self.html, &self.markdown, &self.json];
         figures.chain(pages).map(PathBuf::as_path).collect()
     }
@@ -154,15 +154,15 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
-    let figures = draw::all(&r, &folder)?;
+    let figures = draw::all(&r, &Output::to(&folder))?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
     let (title, study) = names(attrs);
-    let figure = |w: &Written| ReportFigure {
-        title: w.title.clone(),
-        caption: w.caption.clone(),
-        svg: w.svg.strip_prefix(out).unwrap_or(&w.svg).into(),
+    let figure = |w: &Written| {
+        let svg = w.file("svg")?;
+        let (title, caption) = (w.title.clone(), w.caption.clone());
+        Some(ReportFigure { title, caption, svg: svg.strip_prefix(out).unwrap_or(svg).into() })
     };
     let data = ReportData {
         title,
@@ -172,7 +172,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         date: attrs.created.clone(),
         findings: said.clone(),
         warnings: warnings.clone(),
-        figures: figures.iter().map(figure).collect(),
+        figures: figures.iter().filter_map(figure).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
         files: tables::files(),

@@ -19,7 +19,7 @@ const TEMPLATE: &str = include_str!("report.html");
 
 pub(super) fn render(data: &ReportData, dir: &Path) -> Result<String, ReportError> {
     let figures = (data.figures.iter())
-        .map(|f| Ok(context! { title => f.title, svg => inline(&dir.join(&f.svg))? }))
+        .map(|f| Ok(context! { title => f.title, caption => f.caption, svg => inline(&dir.join(&f.svg))? }))
         .collect::<Result<Vec<_>, ReportError>>()?;
     let tables = data.tables.iter().map(|table| {
         let column = |c: usize| table.rows.iter().map(move |row| row[c].as_str());

@@ -15,33 +15,40 @@ pub use outcome::{behaviour, causal, claims, link, training, trajectory};
 
 use std::path::Path;
 
-use super::{claims, concept_heatmap, directions, Estimate, FigureError, Written};
-use alone::{behaviour, causal, coupling, link, shift, training, trajectory, words};
+use super::{Estimate, FigureError, Written};
+use alone::{
+    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
+    trajectory, words,
+};
 
 /// Figures on their own: a palette of the names that they hold.
 pub mod alone {
     macro_rules! alone {
-        ($($figure:ident: $data:ident),+) => {
+        ($($figure:ident: $data:ident $(, $palette:expr)?;)+) => {
             $(pub mod $figure {
-                use super::super::super::{theme::Palette, FigureError, Written};
+                #[allow(unused_imports)] // not every figure has a palette
+                use super::super::super::{theme::Palette, FigureError, Output, Written};
                 pub use super::super::super::$figure::*;
 
                 pub fn draw(data: &$data, dir: &std::path::Path) -> Result<Written, FigureError> {
-                    super::super::super::$figure::draw(data, &Palette::default(), dir)
+                    super::super::super::$figure::draw(data, $(&$palette,)? &Output::to(dir))
                 }
             })+
         };
     }
 
     alone!(
-        behaviour: BehaviourData,
-        causal: CausalData,
-        coupling: CouplingData,
-        link: LinkData,
-        shift: ShiftData,
-        training: TrainingData,
-        trajectory: TrajectoryData,
-        words: WordsData
+        behaviour: BehaviourData, Palette::default();
+        causal: CausalData, Palette::default();
+        claims: ClaimsData;
+        concept_heatmap: HeatmapData;
+        coupling: CouplingData, Palette::default();
+        directions: DirectionsData;
+        link: LinkData, Palette::default();
+        shift: ShiftData, Palette::default();
+        training: TrainingData, Palette::default();
+        trajectory: TrajectoryData, Palette::default();
+        words: WordsData, Palette::default();
     );
 }
 

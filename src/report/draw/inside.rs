@@ -14,12 +14,12 @@ use crate::figures::{concept_heatmap, coupling, directions, shift, words, Estima
 pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
     let r = d.r;
     for (i, pair) in r.pairs().into_iter().enumerate() {
-        d.keep(coupling::draw(&coupling(r, pair, i), &d.conditions, d.dir))?;
+        d.keep(coupling::draw(&coupling(r, pair, i), &d.conditions, d.out))?;
     }
-    d.keep(concept_heatmap::draw(&concepts(r), d.dir))?;
-    d.keep(shift::draw(&shift(r), &d.conditions, d.dir))?;
-    d.keep(directions::draw(&directions(r), d.dir))?;
-    d.keep(words::draw(&words(r), &d.concepts, d.dir))
+    d.keep(concept_heatmap::draw(&concepts(r), d.out))?;
+    d.keep(shift::draw(&shift(r), &d.conditions, d.out))?;
+    d.keep(directions::draw(&directions(r), d.out))?;
+    d.keep(words::draw(&words(r), &d.concepts, d.out))
 }
 
 /// The cosine of one pair by layer and condition.

@@ -10,13 +10,12 @@ mod outcome;
 mod steps;
 
 use crate::analysis::records::{distinct, Results};
-use crate::figures::{Estimate, FigureError, Palette, Written};
-use std::path::Path;
+use crate::figures::{Estimate, FigureError, Output, Palette, Written};
 
 /// What figures are made from, and those made so far.
 struct Drawing<'a> {
     r: &'a Results,
-    dir: &'a Path,
+    out: &'a Output,
     conditions: Palette,
     concepts: Palette,
     written: Vec<Written>,
@@ -34,14 +33,14 @@ impl Drawing<'_> {
     }
 }
 
-/// Draws every figure that the records allow into `dir`.
+/// Draws every figure that the records allow.
 ///
 /// # Errors
 /// Records that cannot be drawn, or a folder that cannot be written.
-pub fn all(r: &Results, dir: &Path) -> Result<Vec<Written>, FigureError> {
+pub fn all(r: &Results, out: &Output) -> Result<Vec<Written>, FigureError> {
     let mut d = Drawing {
         r,
-        dir,
+        out,
         conditions: Palette::new(match r.conditions.is_empty() {
             true => r.tuned(),
             false => r.conditions.iter().map(|c| &*c.condition).collect(),

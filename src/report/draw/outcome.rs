@@ -12,12 +12,12 @@ use crate::figures::{behaviour, causal, claims, Estimate, FigureError};
 /// Draws what this file holds.
 pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
     let r = d.r;
-    d.keep(behaviour::draw(&behaviour(r), &d.conditions, d.dir))?;
-    d.keep(claims::draw(&claims(r), d.dir))?;
+    d.keep(behaviour::draw(&behaviour(r), &d.conditions, d.out))?;
+    d.keep(claims::draw(&claims(r), d.out))?;
     for asked in ["preferences", "claim"] {
         for (i, mut data) in causal(r, asked).into_iter().enumerate() {
             data.name = numbered(&data.name, i);
-            d.keep(causal::draw(&data, &d.concepts, d.dir))?;
+            d.keep(causal::draw(&data, &d.concepts, d.out))?;
         }
     }
     Ok(())

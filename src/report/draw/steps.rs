@@ -10,9 +10,9 @@ use crate::figures::{link, training, trajectory, FigureError};
 /// Draws what this file holds.
 pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
     let r = d.r;
-    d.keep(link::draw(&link(r), &d.conditions, d.dir))?;
-    d.keep(trajectory::draw(&trajectory(r), &d.conditions, d.dir))?;
-    d.keep(training::draw(&training(r), &d.conditions, d.dir))
+    d.keep(link::draw(&link(r), &d.conditions, d.out))?;
+    d.keep(trajectory::draw(&trajectory(r), &d.conditions, d.out))?;
+    d.keep(training::draw(&training(r), &d.conditions, d.out))
 }
 
 /// The quantities of the trajectory, one panel each.
