@@ -11,7 +11,9 @@ use super::axes::{self, Area, Frame, Tick};
 use super::canvas::{Anchor, Canvas, Mark, Type};
 use super::page::{self, Entry, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{self, Palette, DOT, GRID, HAIR, INK, LINE, MUTED, NORMAL, NULLS, RULE, SMALL, THIN};
+use super::theme::{
+    self, Palette, DOT, GRID, HAIR, INK, LINE, MUTED, NORMAL, NULLS, RULE, SMALL, THIN,
+};
 use super::values::Check;
 use super::{Estimate, Output, Result, Written};
 use crate::store::values::distinct;
@@ -268,4 +270,44 @@ fn table(data: &ForestData) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::sets;
+    use super::super::FigureError;
+    use super::*;
+
+    #[test]
+    fn every_number_of_a_row_is_in_the_csv_and_bounds_and_controls_are_told_from_estimates() {
+        let data = sets::forest(4, &["one", "two"], &["base", "conscious"]);
+        let dir = tempfile::tempdir().unwrap();
+        let written = draw(&data, &Palette::default(), &Output::to(dir.path())).unwrap();
+        let mut reader = csv::Reader::from_path(written.file("csv").unwrap()).unwrap();
+        let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.unwrap()).collect();
+        let of = |kind: &str| rows.iter().filter(|r| &r[4] == kind).count();
+        assert_eq!((of("estimate"), of("hollow")), (4 * 3, 4));
+        assert_eq!((of("null"), of("control"), of("bounds")), (4, 4 * 5, 1));
+        let first = &data.panels[0].rows[0];
+        let row = rows.iter().find(|r| &r[4] == "estimate").unwrap();
+        let numbers: Vec<f64> = (6..9).map(|i| row[i].parse().unwrap()).collect();
+        assert_eq!(numbers, first.estimate.numbers());
+        assert_eq!((&row[2], &row[3], &row[5]), ("one", "base", "equivalent"));
+    }
+
+    #[test]
+    fn a_row_that_is_given_twice_or_holds_nothing_known_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |change: &dyn Fn(&mut ForestData)| {
+            let mut data = sets::forest(1, &["one"], &["base", "conscious"]);
+            change(&mut data);
+            draw(&data, &Palette::default(), &Output::to(dir.path())).unwrap_err()
+        };
+        let twice = refused(&|d| d.panels[0].rows[1].name = "base".into());
+        assert!(matches!(twice, FigureError::Twice { .. }), "{twice}");
+        let swapped = refused(&|d| d.panels[0].rows[0].null = (1.0, -1.0));
+        assert!(matches!(swapped, FigureError::Interval { .. }), "{swapped}");
+        let empty = refused(&|d| d.panels.clear());
+        assert!(matches!(empty, FigureError::Empty { .. }), "{empty}");
+    }
 }

@@ -11,7 +11,9 @@ use super::axes::{self, Frame, Tick};
 use super::canvas::{Canvas, Mark, Point};
 use super::labels::{self, Named, Place};
 use super::page::{self, Entry, Grid, Key, Page, Table};
-use super::theme::{self, Colours, Palette, DOT, GRID, HAIR, MUTED, NORMAL, PAPER, RULE, SMALL, THIN};
+use super::theme::{
+    self, Colours, Palette, DOT, GRID, HAIR, MUTED, NORMAL, PAPER, RULE, SMALL, THIN,
+};
 use super::values::Check;
 use super::{Output, Result, Written};
 use crate::store::values::distinct;
@@ -330,4 +332,55 @@ fn table(data: &PlaneData) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::sets;
+    use super::*;
+
+    #[test]
+    fn an_outline_lies_on_its_ellipse() {
+        let point = PlanePoint {
+            condition: String::new(),
+            at: (3.0, -1.0),
+            ellipse: [2.0, 0.5, 0.7],
+            states: Vec::new(),
+        };
+        let (sin, cos) = 0.7f64.sin_cos();
+        let outline = point.outline();
+        for (x, y) in &outline {
+            let (x, y) = (x - 3.0, y + 1.0);
+            let (u, v) = (x * cos + y * sin, -x * sin + y * cos);
+            assert!(((u / 2.0).powi(2) + (v / 0.5).powi(2) - 1.0).abs() < 1e-9);
+        }
+        assert!((outline[0].0 - 3.0 - 2.0 * cos).abs() < 1e-9);
+        assert!(PlanePoint { ellipse: [f64::NAN; 3], ..point }.outline().is_empty());
+    }
+
+    #[test]
+    fn equal_axes_have_one_length_for_a_unit() {
+        let mut data = sets::plane(&["a", "b", "c"], 2, 2);
+        data.equal = true;
+        theme::register().unwrap();
+        for width in [super::super::Width::Double, super::super::Width::Single] {
+            let out = Output { width, ..Output::to("") };
+            let plan = Plan::new(&data, &out);
+            let words = [&data.name, &data.title, &data.caption];
+            let page = Page::plan(words, Vec::new(), (out.points(), plan.grid.height()));
+            for i in 0..2 {
+                let frame = plan.frame(i, &page);
+                let (x, y) = (frame.x.at(1.0) - frame.x.at(0.0), frame.y.at(0.0) - frame.y.at(1.0));
+                assert!((x / y - 1.0).abs() < 1e-6, "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn base_is_at_the_origin_and_no_condition_may_be_called_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused =
+            draw(&sets::plane(&["base"], 1, 1), &Palette::default(), &Output::to(dir.path()));
+        assert!(matches!(refused, Err(super::super::FigureError::Twice { .. })));
+    }
 }

@@ -165,7 +165,8 @@ fn lines_of(
 ) {
     const WIDEST: f64 = 9.0;
     let count = panel.lines.len() as f64;
-    let step = few.map_or(0.0, |n| (frame.area.width() / (n as f64 + 1.0) * 0.8 / count).min(WIDEST));
+    let step =
+        few.map_or(0.0, |n| (frame.area.width() / (n as f64 + 1.0) * 0.8 / count).min(WIDEST));
     // What lies beyond the scale ends at its edge.
     let cut = |v: f64| v.clamp(frame.y.lo, frame.y.hi);
     let within = |e: &Estimate| Estimate { value: e.value, lo: cut(e.lo), hi: cut(e.hi) };
@@ -271,4 +272,36 @@ fn table(data: &ProfilesData) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::sets;
+    use super::*;
+
+    #[test]
+    fn an_interval_far_beyond_the_values_does_not_flatten_them() {
+        let mut data = sets::profiles(&["a"], &["x"], 1, &[0, 1, 2, 3]);
+        let before = range(&data.blocks[0]);
+        data.blocks[0].panels[0].lines[0].value[1].lo = -100.0;
+        let after = range(&data.blocks[0]);
+        assert!(after.0 > -2.0 && after.1 - after.0 < 4.0 * (before.1 - before.0));
+        // Its true end is in the CSV all the same.
+        let dir = tempfile::tempdir().unwrap();
+        let written = draw(&data, &Palette::default(), &Output::to(dir.path())).unwrap();
+        let text = std::fs::read_to_string(written.file("csv").unwrap()).unwrap();
+        assert!(text.contains(",-100,"), "{text}");
+    }
+
+    #[test]
+    fn lines_of_one_series_are_its_repeats() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = sets::profiles(&["a", "b"], &["x", "y"], 3, &[0, 1, 2, 3]);
+        let written = draw(&data, &Palette::default(), &Output::to(dir.path())).unwrap();
+        let mut reader = csv::Reader::from_path(written.file("csv").unwrap()).unwrap();
+        let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.unwrap()).collect();
+        // Two blocks of two panels of two series of three repeats at four places; one block has nulls.
+        assert_eq!(rows.len(), 3 * 2 * 2 * 3 * 4);
+        assert_eq!(rows.iter().filter(|r| &r[3] == "2" && &r[4] == "value").count(), 2 * 2 * 2 * 4);
+    }
 }

@@ -52,9 +52,8 @@ pub fn draw(data: &TokensData, out: &Output) -> Result<Written> {
     check(data)?;
     let inner = out.points() - 2.0 * page::MARGIN;
     let flows: Vec<Vec<Cell>> = data.panels.iter().map(|p| flow(p, inner)).collect();
-    let height = |flow: &Vec<Cell>| {
-        HEAD + (flow.last().map_or(0, |c| c.line) as f64 + 1.0) * LINE + BETWEEN
-    };
+    let height =
+        |flow: &Vec<Cell>| HEAD + (flow.last().map_or(0, |c| c.line) as f64 + 1.0) * LINE + BETWEEN;
     let body = flows.iter().map(height).sum::<f64>() + BAR;
     let given = [&data.name, &data.title, &data.caption];
     let page = Page::plan(given, Vec::new(), (out.points(), body));

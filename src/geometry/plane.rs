@@ -92,7 +92,11 @@ mod tests {
         fill_normal(&mut stream(seed, "plane", 0), &mut raw);
         Array2::from_shape_fn((n, 2), |(i, j)| {
             let (a, b) = (f64::from(raw[2 * i]), f64::from(raw[2 * i + 1]));
-            if j == 0 { 2.0 + 3.0 * a } else { -1.0 + 2.0 * a + 0.5 * b }
+            if j == 0 {
+                2.0 + 3.0 * a
+            } else {
+                -1.0 + 2.0 * a + 0.5 * b
+            }
         })
     }
 

@@ -398,18 +398,21 @@ fn a_plane_shows_plain_shifts_and_conditions_as_means_of_their_states() {
         };
         for (at, shown) in [(p.x, plain("one")), (p.y, plain("two"))] {
             // A condition of several states has no row of shifts.
-            assert!(shown.is_none_or(|s| (at - s).abs() < 1e-9), "{p:?}");
+            assert!(shown.is_none_or(|s| (at - s).abs() < 1e-6), "{p:?}");
         }
         assert!(p.major >= p.minor && p.null_lo < p.null_hi);
     }
-    let [both, first, second] =
-        ["baker", "baker-s1", "baker-s2"].map(|set| of("concepts", set));
+    let [both, first, second] = ["baker", "baker-s1", "baker-s2"].map(|set| of("concepts", set));
     assert!((both.x - (first.x + second.x) / 2.0).abs() < 1e-9 && both.states == 2);
     assert_eq!((&*first.kind, &*first.condition), ("state", "baker"));
     // All are moved along one dimension, the one moved furthest on the positive side.
     let keen = of("components", "keen");
     assert!(keen.share_x > 0.99 && (keen.x - 3.0 / 4.0).abs() < 0.01 && keen.y.abs() < 0.05);
     assert!(keen.null_lo.is_nan() && keen.cosine.abs() < 1e-9);
-    let none = geometry(&readings(&STATES[..1]), &options(&[("one", "two")], Kinship::default()), &mut |_| {});
+    let none = geometry(
+        &readings(&STATES[..1]),
+        &options(&[("one", "two")], Kinship::default()),
+        &mut |_| {},
+    );
     assert!(none.unwrap().planes.is_empty());
 }

@@ -9,6 +9,7 @@
 
 mod geometry;
 mod outcome;
+pub mod sets;
 
 pub use geometry::{coupling, directions, heatmap, shift, words};
 pub use outcome::{behaviour, causal, claims, link, training, trajectory};
@@ -164,7 +165,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     wordless.rows[0].area = Estimate::MISSING;
     wordless.rows[1].words = f64::NAN;
 
-    Ok(vec![
+    let mut drawn = vec![
         words::draw(&rows(3), &usual)?,
         words::draw(&rows(10), &crowded)?,
         words::draw(&wordless, &sparse)?,
@@ -200,7 +201,9 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
-    ])
+    ];
+    drawn.extend(sets::draw_all(dir)?);
+    Ok(drawn)
 }
 
 #[test]

@@ -116,8 +116,7 @@ fn rows(effects: &[Effect], called: &str) -> Vec<ForestRow> {
 
 /// What each edit removes, a figure a comparison and question, against both kinds of reference.
 fn ablations(r: &Results) -> Vec<ForestData> {
-    let comparisons =
-        distinct(r.ablation.iter().map(|a| (&*a.set, &*a.reference, &*a.asked)));
+    let comparisons = distinct(r.ablation.iter().map(|a| (&*a.set, &*a.reference, &*a.asked)));
     comparisons.into_iter().map(|of| ablation(r, of)).collect()
 }
 
@@ -127,7 +126,7 @@ fn ablation(r: &Results, (set, reference, asked): (&str, &str, &str)) -> ForestD
         .collect();
     let named = |name: &str| all.iter().any(|a| a.preference == name);
     let preference = match all.first() {
-        Some(a) if asked == "claim" => &a.preference,
+        Some(a) if asked == "claim" => a.preference.as_str(),
         _ if named("isolated") => "isolated",
         _ => "all",
     };
@@ -137,9 +136,8 @@ fn ablation(r: &Results, (set, reference, asked): (&str, &str, &str)) -> ForestD
         (_, which) => format!("{which} preferences"),
     };
     let panel = |(against, title): (&str, &str)| {
-        let effects: Vec<Effect> = (own.iter().filter(|a| a.against == against))
-            .map(|a| Effect::of_ablation(a))
-            .collect();
+        let effects: Vec<Effect> =
+            (own.iter().filter(|a| a.against == against)).map(|a| Effect::of_ablation(a)).collect();
         let (rows, bound) = (rows(&effects, "removed"), f64::NAN);
         let x_label = "shift removed (nats a token)".into();
         ForestPanel { title: title.into(), x_label, bound, rows }
@@ -159,7 +157,7 @@ fn ablation(r: &Results, (set, reference, asked): (&str, &str, &str)) -> ForestD
         name: if asked == "claim" { "ablation_claim" } else { "ablation" }.into(),
         title: format!("What ablations remove of {what}, among all controls"),
         caption: format!(
-            "Shift of {what} between {set} and {reference}, n = {} items and {} + {} fine-tunes, less what is left when a direction is projected out at every layer and token.{total} Bars: 95 % over items and fine-tunes. Grey: each control, random directions of the layer's covariance or the concept's pairs with labels permuted, projected out in full or, matched, in the part that damages as much; p is the share of them that remove as much.",
+            "Shift of {what} between {set} and {reference}, n = {} items and {} + {} fine-tunes, less what is left when a direction is projected out at every layer and token.{total} Bars: 95 % over items and fine-tunes. Grey: each control, random directions of the layer's covariance or the concept's pairs with labels permuted, projected out in full or, matched, in the part that damages as much; p: (1 + those that remove as much) / (1 + all).",
             counts(own.iter().map(|a| a.n)),
             counts(own.iter().map(|a| a.fine_tunes)),
             counts(own.iter().map(|a| a.reference_fine_tunes)),
@@ -178,7 +176,9 @@ fn slopes(r: &Results) -> ForestData {
     let keys = distinct(own.iter().map(|s| (&*s.state, s.layer, &*s.asked, &*s.preference)));
     let panels = keys.into_iter().map(|(state, layer, asked, preference)| {
         let effects: Vec<Effect> = (own.iter())
-            .filter(|s| (&*s.state, s.layer, &*s.asked, &*s.preference) == (state, layer, asked, preference))
+            .filter(|s| {
+                (&*s.state, s.layer, &*s.asked, &*s.preference) == (state, layer, asked, preference)
+            })
             .map(|s| Effect::of_slope(s))
             .collect();
         let what = if asked == "claim" { preference } else { "all preferences" };
@@ -194,7 +194,7 @@ fn slopes(r: &Results) -> ForestData {
         name: "dose_response".into(),
         title: "Dose responses among all controls".into(),
         caption: format!(
-            "Change of stance a unit of dose of a direction added after one block, least squares through 0 over {} doses within the guards; n = {} items. Bars: 95 % bootstrap over items. Grey: each control, random directions of the layer's covariance or the concept's pairs with labels permuted, at the same doses or, matched, at the part that damages as much; p is the share of them that are as steep.",
+            "Change of stance a unit of dose of a direction added after one block, least squares through 0 over {} doses within the guards; n = {} items. Bars: 95 % bootstrap over items. Grey: each control, random directions of the layer's covariance or the concept's pairs with labels permuted, at the same doses or, matched, at the part that damages as much; p: (1 + those that are as steep) / (1 + all).",
             counts(own.iter().map(|s| s.doses)),
             counts(own.iter().map(|s| s.n)),
         ),

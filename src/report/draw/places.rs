@@ -1,7 +1,7 @@
 //! Where conditions lie, how stable directions are, and how subspaces lie to one another.
 
 use super::{counts, estimate, listed, numbered, Drawing};
-use crate::analysis::records::{distinct, OverlapRow, PlaneRow, Results};
+use crate::analysis::records::{distinct, OverlapRow, PlaneRow, Results, StabilityRow};
 use crate::analysis::BASE;
 use crate::figures::plane::{PlaneData, PlanePanel, PlanePoint};
 use crate::figures::profiles::{ProfileBlock, ProfileLine, ProfilePanel, ProfilesData};
@@ -120,10 +120,9 @@ fn components(r: &Results) -> PlaneData {
 fn stability(r: &Results) -> ProfilesData {
     let coupled = r.coupled();
     let known = |c: &str| coupled.is_empty() || coupled.contains(&c);
-    let rows: Vec<_> = r.stability.iter().filter(|s| known(&s.concept)).collect();
-    let states = distinct(
-        (rows.iter().map(|s| &*s.state)).chain(r.alignment.iter().map(|a| &*a.state)),
-    );
+    let rows: Vec<&StabilityRow> = r.stability.iter().filter(|s| known(&s.concept)).collect();
+    let states =
+        distinct((rows.iter().map(|s| &*s.state)).chain(r.alignment.iter().map(|a| &*a.state)));
     let line = |series: &str, cells: Vec<(usize, Estimate)>| {
         let (at, value) = cells.into_iter().unzip();
         ProfileLine { series: series.into(), at, value, null: Vec::new() }
@@ -134,11 +133,10 @@ fn stability(r: &Results) -> ProfilesData {
             .into_iter()
             .map(|concept| {
                 let cells = own().filter(|s| s.concept == concept);
-                let cell = |s: &&_| -> (usize, Estimate) {
-                    let s: &crate::analysis::records::StabilityRow = s;
+                let cell = |s: &&StabilityRow| {
                     (s.layer, estimate(s.noiseless, s.noiseless_lo, s.noiseless_hi))
                 };
-                line(concept, cells.map(cell).collect())
+                line(concept, cells.map(|s| cell(s)).collect())
             })
             .collect();
         let aligned = r.alignment.iter().filter(|a| a.state == state);

@@ -15,9 +15,7 @@ pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
 }
 
 fn by_token(r: &Results) -> TokensData {
-    let key = |t: &TokenProjectionRow| {
-        (t.state.clone(), t.text.clone(), t.vector.clone(), t.layer)
-    };
+    let key = |t: &TokenProjectionRow| (t.state.clone(), t.text.clone(), t.vector.clone(), t.layer);
     let keys = distinct(r.token_projections.iter().map(key));
     let all = keys.len();
     let mut longest = 0;

@@ -157,9 +157,11 @@ fn behaviour(r: &Results, rows: &[FindingRow]) -> (ForestPanel, String) {
     let others: Vec<&ContrastRow> = others.collect();
     let mut list: Vec<ForestRow> =
         kept.iter().map(|f| found(f, "", less(&f.set, &f.reference))).collect();
-    list.extend(others.iter().map(|c| {
-        row("", less(&c.set, &c.reference), &c.set, estimate(c.estimate, c.lo, c.hi))
-    }));
+    list.extend(
+        others
+            .iter()
+            .map(|c| row("", less(&c.set, &c.reference), &c.set, estimate(c.estimate, c.lo, c.hi))),
+    );
     let words = format!(
         "stance over all items of preferences that the training presupposes in neither; n = {} items.",
         counts(kept.iter().map(|f| f.n).chain(others.iter().map(|c| c.n)).collect::<Vec<_>>().into_iter())
@@ -182,11 +184,15 @@ fn cause(rows: &[FindingRow]) -> (ForestPanel, String) {
             let group = format!("{}: {outcome}", less(set, reference));
             let total = totals.iter().filter(|f| key(f) == *own).map(|f| {
                 let estimate = estimate(f.estimate, f.lo, f.hi);
-                ForestRow { text: "the shift".into(), ..row(&group, "no edit".into(), "", estimate) }
+                ForestRow {
+                    text: "the shift".into(),
+                    ..row(&group, "no edit".into(), "", estimate)
+                }
             });
-            let each = removed.iter().filter(|f| key(f) == *own).map(|f| {
-                ForestRow { of: String::new(), ..found(f, &group, f.subject.clone()) }
-            });
+            let each = removed
+                .iter()
+                .filter(|f| key(f) == *own)
+                .map(|f| ForestRow { of: String::new(), ..found(f, &group, f.subject.clone()) });
             total.chain(each).collect::<Vec<_>>()
         });
         let words = format!(
@@ -220,7 +226,8 @@ fn equivalence(r: &Results, rows: &[FindingRow]) -> ForestData {
     let panels = distinct(bounded.iter().map(|f| &*f.quantity)).into_iter().map(|quantity| {
         let own = || bounded.iter().filter(|f| f.quantity == quantity);
         let row = |f: &&FindingRow| {
-            let subject = if several(quantity) { format!("{}, ", f.subject) } else { String::new() };
+            let subject =
+                if several(quantity) { format!("{}, ", f.subject) } else { String::new() };
             let group = match f.layer.is_nan() {
                 true => f.outcome.clone(),
                 false => format!("{subject}layer {}", f.layer),
@@ -234,7 +241,7 @@ fn equivalence(r: &Results, rows: &[FindingRow]) -> ForestData {
         let (title, label) = match quantity {
             "change-of-coupling" => ("Change of coupling", "change of the cosine"),
             "isolated" => ("Isolated preferences", "difference of stance (nats a token)"),
-            other => (other, own().next().map_or("", |f| &f.unit)),
+            other => (other, own().next().map_or("", |f| f.unit.as_str())),
         };
         let bound = own().next().map_or(f64::NAN, |f| f.bound);
         panel(title, label.into(), bound, own().map(|f| row(f)).collect())
