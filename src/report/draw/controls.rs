@@ -146,7 +146,7 @@ fn ablation(r: &Results, (set, reference, asked): (&str, &str, &str)) -> ForestD
         ("edited", "a  Against the equally edited reference"),
         ("plain", "b  Mediation: against the reference as it is"),
     ];
-    let total = own.iter().find(|a| a.kind == "none" || !is_control(&a.kind));
+    let total = own.iter().find(|a| a.total.is_finite() && a.total_lo.is_finite());
     let total = total.map_or(String::new(), |a| {
         format!(
             " The shift without an edit is {:+.3} [{:+.3}, {:+.3}].",

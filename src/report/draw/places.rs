@@ -78,7 +78,8 @@ fn behind(rows: &[&PlaneRow]) -> String {
 fn concepts(r: &Results, (a, b): (&str, &str), nth: usize) -> PlaneData {
     let own = |p: &&PlaneRow| (&*p.plane, &*p.axis_x, &*p.axis_y) == ("concepts", a, b);
     let rows: Vec<&PlaneRow> = r.planes.iter().filter(own).collect();
-    let cosines = distinct(rows.iter().map(|p| format!("{:+.2} at layer {}", p.cosine, p.layer)));
+    let known = rows.iter().filter(|p| p.cosine.is_finite());
+    let cosines = distinct(known.map(|p| format!("{:+.2} at layer {}", p.cosine, p.layer)));
     PlaneData {
         name: numbered("plane", nth),
         title: format!("Conditions in the plane of {a} and {b}"),
