@@ -319,6 +319,7 @@ fn inside(r: &mut Results) {
         r.token_projections.push(TokenProjectionRow {
             state: "base".into(),
             text: "note-1".into(),
+            label: String::new(),
             index,
             token: token.into(),
             role: "user".into(),
@@ -327,7 +328,6 @@ fn inside(r: &mut Results) {
             estimate: 2.0 * some(index, 1),
             in_rms: some(index, 1),
             cosine: 0.1,
-            ..TokenProjectionRow::NONE
         });
     }
     for (outcome, subject, layer) in
