@@ -14,7 +14,10 @@ use residuum::store::{
 };
 use std::path::{Path, PathBuf};
 
-const FIGURES: [&str; 12] = [
+const FIGURES: [&str; 22] = [
+    "ablation",
+    "ablation_claim",
+    "angles",
     "behaviour",
     "causal",
     "causal_claim",
@@ -22,8 +25,15 @@ const FIGURES: [&str; 12] = [
     "concepts",
     "coupling",
     "directions",
+    "dose_response",
+    "equivalence",
     "link",
+    "means",
+    "overview",
+    "plane",
     "shift",
+    "stability",
+    "tokens",
     "training",
     "trajectory",
     "words",
