@@ -15,6 +15,7 @@
 
 mod draw;
 mod markdown;
+pub mod notebooks;
 mod page;
 pub mod sentences;
 mod tables;
@@ -125,6 +126,8 @@ pub enum ReportError {
     Figure { path: PathBuf, source: std::io::Error },
     #[error("{} holds activations and no results; give the results.h5 of a study or of a command that measures", path.display())]
     Activations { path: PathBuf },
+    #[error("{} is not UTF-8, so a notebook cannot name it; rename the folder", path.display())]
+    Path { path: PathBuf },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
