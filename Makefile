@@ -40,7 +40,7 @@ study: build model ## run the quick study into OUT (runs/quick); declare its con
 
 # The program is built with the tests, which need other features of what both depend on: `build` before
 # them would compile every dependency twice.
-test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read run folders from Python and compute them again
+test: setup .venv-test/.stamp .venv-notebooks/.stamp ## check the texts, run the Rust tests, then read run folders from Python, compute them again, and execute the notebooks
 	$(CARGO) test --release --locked --no-run
 	$(RESIDUUM) model pull $(MODEL)
 	$(RESIDUUM) materials lint
@@ -55,6 +55,7 @@ test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read 
 	.venv-test/bin/python tests/python/test_page.py target/tmp/page/report.html
 	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
 	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
+	.venv-notebooks/bin/python tests/python/test_notebooks.py $(RESIDUUM) target/tmp/study target/tmp/harbour
 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
@@ -124,9 +125,10 @@ model: build ## fetch the default model, once
 	$(RESIDUUM) model pull $(MODEL)
 
 .venv-test/.stamp: tests/python/requirements.txt
+.venv-notebooks/.stamp: notebooks-export/requirements.txt
 .venv-peers/.stamp: tests/oracles/requirements.txt
 .venv-wheel/.stamp: tests/python/requirements-wheel.txt
-.venv-test/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
+.venv-test/.stamp .venv-notebooks/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: set PYTHON" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet -r $<
@@ -146,4 +148,4 @@ model: build ## fetch the default model, once
 
 clean: ## remove what was built or fetched here; runs stay
 	$(CARGO) clean
-	rm -rf .tools .venv-test .venv-peers .venv-wheel .venv-wheel-empty .cuda
+	rm -rf .tools .venv-test .venv-notebooks .venv-peers .venv-wheel .venv-wheel-empty .cuda

@@ -26,6 +26,7 @@ pub mod layers;
 mod link;
 mod materials;
 mod model;
+mod notebook;
 mod output;
 mod project;
 mod reading;
@@ -148,6 +149,7 @@ pub enum Command {
     Report(report::ReportArgs),
     Show(show::ShowArgs),
     Compare(compare::CompareArgs),
+    Notebook(notebook::NotebookArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
@@ -244,6 +246,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Report(args) => report::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Compare(args) => compare::run(args, out),
+        Command::Notebook(args) => notebook::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Help(args) => help::run(&args, out),

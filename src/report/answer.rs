@@ -141,7 +141,7 @@ fn question(r: &Results, rows: &[FindingRow], model: &str) -> String {
             None => format!("What was measured in {model}?"),
         };
     }
-    let about = match (r.about()[..].len(), r.focus()) {
+    let about = match (r.about().len(), r.focus()) {
         (_, Some(focus)) => focus.to_owned(),
         (1, None) => r.about()[0].to_owned(),
         (0, None) => "the condition".to_owned(),

@@ -19,6 +19,7 @@ pub mod answer;
 pub mod compare;
 mod draw;
 mod markdown;
+pub mod notebooks;
 mod opened;
 mod page;
 pub mod sentences;
@@ -168,6 +169,8 @@ pub enum ReportError {
     NothingInCommon { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
     #[error("layers are counted in two ways, `{in_a}` in {} and `{in_b}` in {}: nothing by layer can be compared", a.display(), b.display())]
     OtherLayers { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
+    #[error("{} is not UTF-8, so a notebook cannot name it; rename the folder", path.display())]
+    Path { path: PathBuf },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]

@@ -172,6 +172,12 @@ def check_slider(page):
     for kind in ("keyDown", "keyUp"):
         page.ask("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
     assert page.run(read)["layer"] != before
+    # By a click into a panel, at its left end.
+    picked = page.run("""(() => { const axis = document.querySelector('rect.layer-axis');
+        const box = axis.getBoundingClientRect();
+        axis.dispatchEvent(new MouseEvent('click', { clientX: box.left, clientY: box.top, bubbles: true }));
+        return document.getElementById('layer-now').textContent; })()""")
+    assert picked == first["layer"], picked
 
 
 def check_tables(page):

@@ -98,6 +98,7 @@ results! {
     changes: ChangeRow,
     shifts: ShiftRow,
     shift_contrasts: ShiftContrastRow,
+    planes: PlaneRow,
     trace: TraceRow,
     poles: PoleRow,
     shift_cosines: ShiftCosineRow,

@@ -9,6 +9,7 @@
 
 mod geometry;
 mod outcome;
+pub mod sets;
 
 pub use geometry::{coupling, directions, heatmap, shift, words};
 pub use outcome::{behaviour, causal, claims, compare, link, training, trajectory};
@@ -165,7 +166,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     wordless.rows[0].area = Estimate::MISSING;
     wordless.rows[1].words = f64::NAN;
 
-    Ok(vec![
+    let mut drawn = vec![
         words::draw(&rows(3), &usual)?,
         words::draw(&rows(10), &crowded)?,
         words::draw(&wordless, &sparse)?,
@@ -204,7 +205,9 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         compare::draw(&compare(&[5, 3]), &usual)?,
         compare::draw(&compare(&[14, 14, 9]), &crowded)?,
         compare::draw(&compare(&[2]), &sparse)?,
-    ])
+    ];
+    drawn.extend(sets::draw_all(dir)?);
+    Ok(drawn)
 }
 
 #[test]
