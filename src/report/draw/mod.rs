@@ -14,7 +14,6 @@ mod steps;
 mod summary;
 
 pub(super) use inside::coupling;
-pub(super) use outcome::behaviour;
 
 use crate::analysis::records::{distinct, Results};
 use crate::figures::{Estimate, FigureError, Output, Palette, Written};
