@@ -265,6 +265,7 @@ fn dots(
     for (name, at) in known.map(|p| (p.condition.as_str(), p.at)).chain([origin]) {
         canvas.mark(on(frame, at), LARGE + RIM, PAPER, Mark::Dot);
         canvas.mark(on(frame, at), LARGE, colours[name], Mark::Dot);
+        canvas.hover(on(frame, at), LARGE, &format!("{name}: {:+.3}, {:+.3}", at.0, at.1));
     }
 }
 

@@ -195,7 +195,7 @@ fn lines_of(
             }
         }
     }
-    for (_, x, value, colour) in &placed {
+    for (line, x, value, colour) in &placed {
         if value.iter().all(Estimate::is_missing) && few.is_none() {
             edges(canvas, frame, x, value, *colour);
         }
@@ -203,8 +203,10 @@ fn lines_of(
         if few.is_none() {
             canvas.line(&points, *colour, LINE * 0.8);
         }
-        for p in points.into_iter().filter(|_| x.len() <= MARKED) {
+        let marks = points.into_iter().zip(line.at.iter().zip(&line.value));
+        for (p, (at, e)) in marks.filter(|_| x.len() <= MARKED) {
             canvas.mark(p, DOT * 0.8, *colour, Mark::Dot);
+            canvas.hover(p, DOT, &format!("{}, {at}: {e}", line.series));
         }
     }
 }
