@@ -11,6 +11,7 @@ mod algebra;
 mod behave;
 mod bench;
 mod capture;
+mod compare;
 pub mod console;
 mod distill;
 mod edit;
@@ -25,12 +26,14 @@ pub mod layers;
 mod link;
 mod materials;
 mod model;
+mod notebook;
 mod output;
 mod project;
 mod reading;
 mod readings;
 mod report;
 mod shell;
+mod show;
 pub mod state;
 mod steer;
 mod study;
@@ -98,12 +101,24 @@ pub struct Global {
     pub dtype: Numbers,
     /// How weights are held on a CPU: f32 (decoded when loaded), stored (as the file has them, decoded as
     /// they are read, to the same bits), or auto: f32 up to 1 GB of it
-    #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HELD",
+        default_value = "auto",
+        hide_short_help = true
+    )]
     pub weights_as: Held,
     /// How a GGUF file holds the rows of q and k: permuted (as converted from Hugging Face, if the family
     /// has them so), plain (as from Mistral's own format), or model: as its architecture has them.
     /// `residuum model check` says which is right
-    #[arg(long, global = true, value_name = "ORDER", default_value = "model")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ORDER",
+        default_value = "model",
+        hide_short_help = true
+    )]
     pub gguf_order: RowOrder,
 }
 
@@ -132,6 +147,9 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
+    Show(show::ShowArgs),
+    Compare(compare::CompareArgs),
+    Notebook(notebook::NotebookArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
@@ -226,6 +244,9 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::Show(args) => show::run(args, out),
+        Command::Compare(args) => compare::run(args, out),
+        Command::Notebook(args) => notebook::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Help(args) => help::run(&args, out),

@@ -20,6 +20,7 @@ pub mod behaviour;
 mod canvas;
 pub mod causal;
 pub mod claims;
+pub mod compare;
 pub mod concept_heatmap;
 pub mod coupling;
 pub mod directions;

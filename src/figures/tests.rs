@@ -53,7 +53,7 @@ fn text_boxes(group: &usvg::Group, list: &mut Vec<[f32; 4]>) {
 fn every_figure_is_sound_on_usual_crowded_and_sparse_data() {
     let dir = tempfile::tempdir().unwrap();
     let all = samples::draw_all(dir.path()).unwrap();
-    assert_eq!(all.len(), 35 + 2 * 12);
+    assert_eq!(all.len(), 38 + 2 * 12);
     for written in &all {
         let text = svg(&written);
         let document = roxmltree::Document::parse(&text).unwrap();

@@ -138,6 +138,10 @@ results! {
     rankings: RankingRow,
     findings: FindingRow,
     references: ReferencePointRow,
+    differences: DifferenceRow,
+    compared: ComparedRow,
+    shared: SharedRow,
+    provenance: ProvenanceRow,
 }
 
 /// The kinds of record that a file holds.

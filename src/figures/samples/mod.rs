@@ -12,14 +12,14 @@ mod outcome;
 pub mod sets;
 
 pub use geometry::{coupling, directions, heatmap, shift, words};
-pub use outcome::{behaviour, causal, claims, link, training, trajectory};
+pub use outcome::{behaviour, causal, claims, compare, link, training, trajectory};
 
 use std::path::Path;
 
 use super::{Estimate, FigureError, Written};
 use alone::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
-    trajectory, words,
+    behaviour, causal, claims, compare, concept_heatmap, coupling, directions, link, shift,
+    training, trajectory, words,
 };
 
 /// Figures on their own: a palette of the names that they hold.
@@ -42,6 +42,7 @@ pub mod alone {
         behaviour: BehaviourData, Palette::default();
         causal: CausalData, Palette::default();
         claims: ClaimsData;
+        compare: CompareData;
         concept_heatmap: HeatmapData;
         coupling: CouplingData, Palette::default();
         directions: DirectionsData;
@@ -201,6 +202,9 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
+        compare::draw(&compare(&[5, 3]), &usual)?,
+        compare::draw(&compare(&[14, 14, 9]), &crowded)?,
+        compare::draw(&compare(&[2]), &sparse)?,
     ];
     drawn.extend(sets::draw_all(dir)?);
     Ok(drawn)

@@ -13,6 +13,9 @@ mod reading;
 mod steps;
 mod summary;
 
+pub(super) use inside::coupling;
+pub(super) use outcome::behaviour;
+
 use crate::analysis::records::{distinct, Results};
 use crate::figures::{Estimate, FigureError, Output, Palette, Written};
 
