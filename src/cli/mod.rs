@@ -26,6 +26,7 @@ mod link;
 mod materials;
 mod model;
 mod output;
+mod plot;
 mod project;
 mod reading;
 mod readings;
@@ -132,6 +133,7 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
+    Plot(plot::PlotArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
@@ -226,6 +228,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::Plot(args) => plot::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Help(args) => help::run(&args, out),

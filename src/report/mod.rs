@@ -16,6 +16,7 @@
 mod draw;
 mod markdown;
 mod page;
+pub mod plot;
 pub mod sentences;
 mod tables;
 
@@ -125,6 +126,8 @@ pub enum ReportError {
     Figure { path: PathBuf, source: std::io::Error },
     #[error("{} holds activations and no results; give the results.h5 of a study or of a command that measures", path.display())]
     Activations { path: PathBuf },
+    #[error("{} has no {what} `{name}`; it has {known}", path.display())]
+    Unknown { path: PathBuf, what: &'static str, name: String, known: String },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
@@ -140,10 +143,7 @@ pub enum ReportError {
 /// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
 /// be written.
 pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
-    let reader = ResultsReader::open(results)?;
-    if ActivationReader::open(results).is_ok() {
-        return Err(ReportError::Activations { path: results.into() });
-    }
+    let reader = open(results)?;
     let r = Results::read(&reader)?;
     let (rows, references) = match r.findings.is_empty() {
         true => findings(&r),
@@ -154,7 +154,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let warnings = warnings(&r, attrs);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
-    let figures = draw::all(&r, &Output::to(&folder))?;
+    let figures = draw::all(&r, &draw::Palettes::of(&r), &Output::to(&folder))?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
@@ -190,6 +190,15 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
     let sentences = said.into_iter().flat_map(|s| s.sentences).collect();
     Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
+}
+
+/// Opens a file of results, and no file of activations.
+fn open(path: &Path) -> Result<ResultsReader, ReportError> {
+    let reader = ResultsReader::open(path)?;
+    match ActivationReader::open(path).is_ok() {
+        true => Err(ReportError::Activations { path: path.into() }),
+        false => Ok(reader),
+    }
 }
 
 /// Names of the figures that an earlier report in the same folder made; none where it left no list.

@@ -168,7 +168,7 @@ fn the_sample_report_can_be_looked_at() {
         .map(|name| ReportFigure {
             title: name.to_owned(),
             caption: "n = 60 pairs".to_owned(),
-            svg: PathBuf::from(format!("usual/{name}.svg")),
+            svg: PathBuf::from(format!("double/usual/{name}.svg")),
         })
         .to_vec();
     write(&data, &dir).unwrap();
