@@ -90,15 +90,13 @@ pub fn draw(data: &HeatmapData, out: &Output) -> Result<Written> {
                 let top = whole.top + HEAD + row as f64 * (HEAD + side + GAP_Y);
                 draw_map(canvas, map, (left, top), cell, limit);
                 axes::heading(canvas, (left, top - 7.0), &title(data, map, side), side);
-                // Names go below the last map of each column.
-                let lowest = lines.get(row + 1).is_none_or(|next| next.len() <= column);
                 for (i, concept) in data.concepts.iter().enumerate() {
                     let middle = (i as f64 + 0.5) * cell;
                     let face = Type::small(Anchor::Right);
                     if column == 0 {
                         canvas.text((left - 3.5, top + middle), &name(concept), face);
                     }
-                    if lowest && row + 1 == down {
+                    if row + 1 == down {
                         let upward = Type { upward: true, ..face };
                         canvas.text((left + middle, top + side + 4.0), &name(concept), upward);
                     }
