@@ -51,9 +51,8 @@ impl Lab {
 
     /// Runs a command on the study's model and seed; gives the records that it wrote.
     fn command(&self, name: &str, args: &[&str]) -> Results {
-        let out = self.dir.path().join(
-            args.join("-").replace(['/', '.', ','], "").chars().take(60).collect::<String>() + name,
-        );
+        let made = std::fs::read_dir(self.dir.path()).unwrap().count();
+        let out = self.dir.path().join(format!("{name}-{made}"));
         let model = self.small.folder.dir.path().display().to_string();
         let run = Command::cargo_bin("residuum")
             .unwrap()

@@ -183,7 +183,10 @@ impl Texts<'_> {
             let end = (first + part).min(n);
             let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); end - first];
             let mut sink = |i: usize, p: usize, values: Array2<f32>| {
-                held[i].push((p, values));
+                // Of a text without the position there is no row: only such are NaN.
+                if !values.iter().all(|v| v.is_nan()) {
+                    held[i].push((p, values));
+                }
                 if p + 1 == request.positions.len() {
                     progress.step("");
                     if let Some(sample) = ready.pop_front() {

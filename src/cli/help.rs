@@ -1,7 +1,7 @@
 //! The command line's form as users meet it, and `residuum help`.
 //!
-//! Help of a command is what it is for and a line an option, the global options last; longer matter is a
-//! topic, a text in `assets/help`.
+//! Help of a command is what it is for and a line an option, the global options last and those seldom used
+//! left to `residuum help COMMAND`; longer matter is a topic, a text in `assets/help`.
 
 use super::{Cli, Console};
 use crate::store::names::nearest;
@@ -46,6 +46,7 @@ pub fn shaped(command: Command) -> Command {
         .disable_help_flag(true)
         .arg(help.help("Print help").help_heading(GLOBAL))
         .before_help(text)
+        .after_help("`residuum help COMMAND` has the options that are seldom used, too.")
         .help_template("{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}")
 }
 
@@ -80,7 +81,7 @@ fn of_command(path: &[String]) -> Result<String> {
         };
         found = next.clone();
     }
-    Ok(found.render_help().to_string())
+    Ok(found.render_long_help().to_string())
 }
 
 #[cfg(test)]

@@ -99,12 +99,24 @@ pub struct Global {
     pub dtype: Numbers,
     /// How weights are held on a CPU: f32 (decoded when loaded), stored (as the file has them, decoded as
     /// they are read, to the same bits), or auto: f32 up to 1 GB of it
-    #[arg(long, global = true, value_name = "HELD", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HELD",
+        default_value = "auto",
+        hide_short_help = true
+    )]
     pub weights_as: Held,
     /// How a GGUF file holds the rows of q and k: permuted (as converted from Hugging Face, if the family
     /// has them so), plain (as from Mistral's own format), or model: as its architecture has them.
     /// `residuum model check` says which is right
-    #[arg(long, global = true, value_name = "ORDER", default_value = "model")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ORDER",
+        default_value = "model",
+        hide_short_help = true
+    )]
     pub gguf_order: RowOrder,
 }
 

@@ -14,6 +14,7 @@ use super::safetensors::{metadata, opened, read_file, write_tensors};
 use super::vectors::{check_name, from_bytes, to_bytes};
 use super::{ExportError, Result};
 use crate::directions::Eraser;
+use crate::store::tensors::Tensor32;
 
 /// Erasers of one model, by concept and layer.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,7 +35,7 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<()> {
     let narrow = |values: &mut dyn Iterator<Item = &f64>| -> Vec<u8> {
         to_bytes(&values.map(|v| *v as f32).collect::<Vec<f32>>())
     };
-    let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
+    let mut tensors: Vec<Tensor32> = Vec::new();
     for (concept, layers) in &erasers.concepts {
         check_name(concept, path)?;
         for (layer, e) in layers {
@@ -44,7 +45,7 @@ pub fn write(path: &Path, erasers: &Erasers) -> Result<()> {
                 ("left", narrow(&mut e.left.iter()), vec![d, k]),
                 ("right", narrow(&mut e.right.iter()), vec![k, d]),
             ] {
-                tensors.push((format!("{concept}.{layer}.{part}"), bytes, shape));
+                tensors.push((format!("{concept}.{layer}.{part}"), shape, bytes));
             }
         }
     }

@@ -6,17 +6,18 @@
 //! follows the last dot, so a concept may hold dots itself. Other tools' float16, bfloat16 and
 //! float64 are read as float32.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use ::safetensors::tensor::{Dtype, TensorView};
-use ::safetensors::{serialize, SafeTensorError, SafeTensors};
+use ::safetensors::tensor::Dtype;
+use ::safetensors::{SafeTensorError, SafeTensors};
 
 use super::vectors::{check_name, to_bytes, Number, Vectors, DEEPEST};
 use super::{About, ExportError, Result};
 use crate::store::atomic;
 use crate::store::error::from_io;
+use crate::store::tensors::{safetensors, Tensor32};
 
 /// Writes all vectors to `path`.
 ///
@@ -27,7 +28,7 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
     for concept in vectors.concepts.keys() {
         for (layer, vector) in vectors.concept(concept, path)? {
             let name = format!("{concept}.{layer}");
-            tensors.push((name, to_bytes(vector), vec![vector.len()]));
+            tensors.push((name, vec![vector.len()], to_bytes(vector)));
         }
     }
     let metadata = metadata(&vectors.model_id, &vectors.layer_convention);
@@ -40,25 +41,21 @@ pub fn write(path: &Path, vectors: &Vectors) -> Result<()> {
 const ABOUT: &str = "residuum";
 
 /// The metadata that every file here has.
-pub(super) fn metadata(model_id: &str, layer_convention: &str) -> HashMap<String, String> {
+pub(super) fn metadata(model_id: &str, layer_convention: &str) -> BTreeMap<String, String> {
     let pairs = [("model_id", model_id), ("layer_convention", layer_convention)];
     pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into()
 }
 
-/// Writes float32 tensors, `(name, bytes, shape)`.
+/// Writes float32 tensors.
 pub(super) fn write_tensors(
     path: &Path,
-    tensors: &[(String, Vec<u8>, Vec<usize>)],
-    metadata: HashMap<String, String>,
+    tensors: &[Tensor32],
+    metadata: BTreeMap<String, String>,
 ) -> Result<()> {
     if tensors.is_empty() {
         return Err(ExportError::Empty { path: path.to_path_buf() });
     }
-    let views = tensors.iter().map(|(name, bytes, shape)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| malformed(path, e))?;
-    let bytes = serialize(views, Some(metadata)).map_err(|e| malformed(path, e))?;
+    let bytes = safetensors(tensors, &metadata).map_err(|e| malformed(path, e))?;
     Ok(atomic::write(path, &bytes)?)
 }
 
@@ -141,6 +138,7 @@ fn malformed(path: &Path, error: SafeTensorError) -> ExportError {
 mod tests {
     use super::*;
     use crate::export::vectors::tests::any_vectors;
+    use ::safetensors::{serialize, tensor::TensorView};
     use proptest::prelude::*;
 
     proptest! {

@@ -118,28 +118,31 @@ impl FromStr for Bos {
 /// The name of the template that is taken unless another is asked for.
 pub(super) const DEFAULT_TEMPLATE: &str = "default";
 
+/// Heading of these options in the help of commands.
+#[cfg(feature = "cli")]
+const HEADING: &str = "How texts become tokens";
+
 /// What a user may choose of how texts become tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
-#[cfg_attr(feature = "cli", command(next_help_heading = "How texts become tokens"))]
 pub struct TextOptions {
     /// Whether a raw text begins with the beginning-of-text token: on, off, or as the model's
     /// tokenizer does
-    #[cfg_attr(feature = "cli", arg(long, value_name = "on|off|model", default_value = "model"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "on|off|model", default_value = "model", help_heading = HEADING, hide_short_help = true))]
     pub bos: Bos,
     /// Chat template: by name where the model has several; chatml, llama-2, gemma or alpaca, or a
     /// Jinja file, for a model without one
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE", help_heading = HEADING))]
     pub template: Option<String>,
     /// Models that can think before they answer: off, keep the thoughts in answers, strip them, or
     /// leave it to the template
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "off|keep|strip|model", default_value = "model")
+        arg(long, value_name = "off|keep|strip|model", default_value = "model", help_heading = HEADING, hide_short_help = true)
     )]
     pub thinking: Thinking,
     /// Date for a chat template that asks for one [default: today]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "YYYY-MM-DD"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "YYYY-MM-DD", help_heading = HEADING, hide_short_help = true))]
     pub date: Option<Date>,
 }
 

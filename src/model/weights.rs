@@ -16,7 +16,7 @@ use crate::ops::weight::Weight;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -143,19 +143,14 @@ pub(super) fn as_safetensors(
     more: &[(&str, &str)],
 ) -> Result<Vec<u8>> {
     let bad = |e: SafeTensorError| ModelError::file(path, format!("cannot be laid out ({e})"));
-    let bytes = |t: &Tensor| -> Result<Vec<u8>> {
-        Ok(host_values(t)?.iter().flat_map(|v| v.to_le_bytes()).collect())
-    };
-    let all = tensors.iter().map(|(_, t)| bytes(t)).collect::<Result<Vec<_>>>()?;
-    let views = tensors.iter().zip(&all).map(|((name, t), bytes)| {
-        let view = TensorView::new(safetensors::Dtype::F32, t.dims().to_vec(), bytes);
-        Ok((name.clone(), view.map_err(bad)?))
+    let all = tensors.iter().map(|(name, t)| {
+        let bytes = host_values(t)?.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Ok((name.clone(), t.dims().to_vec(), bytes))
     });
-    let views = views.collect::<Result<Vec<_>>>()?;
+    let all = all.collect::<Result<Vec<_>>>()?;
     let header = [("format", "pt")].iter().chain(more);
-    let header: HashMap<String, String> =
-        header.map(|(key, text)| (key.to_string(), text.to_string())).collect();
-    safetensors::serialize(views, Some(header)).map_err(bad)
+    let header = header.map(|(key, text)| (key.to_string(), text.to_string())).collect();
+    crate::store::tensors::safetensors(&all, &header).map_err(bad)
 }
 
 /// The values of any tensor, on the CPU in f32.

@@ -34,6 +34,7 @@ pub mod room;
 mod sample;
 mod scales;
 pub mod schema;
+pub mod tensors;
 pub mod text;
 pub mod time;
 pub mod tree;

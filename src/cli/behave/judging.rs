@@ -31,29 +31,29 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY", requires = "judge")]
     judge_key_env: String,
     /// Field of the request set otherwise, NAME=JSON, null to leave it out; may be given again
-    #[arg(long, value_name = "NAME=JSON", requires = "judge")]
+    #[arg(hide_short_help = true, long, value_name = "NAME=JSON", requires = "judge")]
     judge_set: Vec<String>,
     /// Requests under way at one time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
-    #[arg(requires = "judge")]
+    #[arg(hide_short_help = true, requires = "judge")]
     judge_threads: u16,
     /// Requests a minute [default: no limit]
-    #[arg(long, value_name = "N", value_parser = positive, requires = "judge")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = positive, requires = "judge")]
     judge_rate: Option<f64>,
     /// Further tries after a failure that may pass
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "judge")]
+    #[arg(hide_short_help = true, long, value_name = "N", default_value_t = 5, requires = "judge")]
     judge_retries: u32,
     /// Most replies requested in a run until one is a verdict; after a truncated one the next has more
     /// room
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    #[arg(requires = "judge")]
+    #[arg(hide_short_help = true, requires = "judge")]
     judge_replies: u32,
     /// Seconds that a request may take
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
-    #[arg(requires = "judge")]
+    #[arg(hide_short_help = true, requires = "judge")]
     judge_timeout: u64,
     /// Price of a million tokens, in and out, such as 0.4,1.6
-    #[arg(long, value_name = "IN,OUT", value_parser = price, requires = "judge")]
+    #[arg(hide_short_help = true, long, value_name = "IN,OUT", value_parser = price, requires = "judge")]
     judge_price: Option<Price>,
     /// Begin no request once this run has cost as much
     #[arg(long, value_name = "COST", requires = "judge_price", value_parser = positive)]
