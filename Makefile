@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint wheel calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test lint wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ study: build model ## run the quick study into OUT (runs/quick); declare its con
 
 # The program is built with the tests, which need other features of what both depend on: `build` before
 # them would compile every dependency twice.
-test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read run folders from Python and compute them again
+test: setup .venv-test/.stamp .venv-notebooks/.stamp ## check the texts, run the Rust tests, then read run folders from Python, compute them again, and execute the notebooks
 	$(CARGO) test --release --locked --no-run
 	$(RESIDUUM) model pull $(MODEL)
 	$(RESIDUUM) materials lint
@@ -52,8 +52,10 @@ test: setup .venv-test/.stamp ## check the texts, run the Rust tests, then read 
 	.venv-test/bin/python tests/python/test_reader.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_recipes.py $(SAMPLE)
 	.venv-test/bin/python tests/python/test_run_folder.py target/tmp/study
+	.venv-test/bin/python tests/python/test_page.py target/tmp/page/report.html
 	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
 	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
+	.venv-notebooks/bin/python tests/python/test_notebooks.py $(RESIDUUM) target/tmp/study target/tmp/harbour
 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
@@ -68,6 +70,11 @@ wheel: setup .venv-wheel/.stamp ## build the Python wheel (program and reader) i
 	.venv-wheel-empty/bin/python tests/python/test_wheel.py $(SAMPLE)
 	rm -rf .venv-wheel-empty
 	@ls -l target/wheels
+
+page: setup ## open a report in a headless Chromium, which apt-get installs where there is none (root); pictures into target/page
+	@command -v $${CHROMIUM:-chromium} >/dev/null || apt-get install --yes chromium
+	$(CARGO) test --release --locked --test report left_for_the_browser
+	$(PYTHON) tests/python/test_page.py target/tmp/page/report.html --require --shots target/page
 
 calibrate: setup ## plant known answers and hold every statistic to them (minutes)
 	$(CARGO) run --release --locked --quiet --example calibrate
@@ -118,9 +125,10 @@ model: build ## fetch the default model, once
 	$(RESIDUUM) model pull $(MODEL)
 
 .venv-test/.stamp: tests/python/requirements.txt
+.venv-notebooks/.stamp: notebooks-export/requirements.txt
 .venv-peers/.stamp: tests/oracles/requirements.txt
 .venv-wheel/.stamp: tests/python/requirements-wheel.txt
-.venv-test/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
+.venv-test/.stamp .venv-notebooks/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: set PYTHON" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet -r $<
@@ -140,4 +148,4 @@ model: build ## fetch the default model, once
 
 clean: ## remove what was built or fetched here; runs stay
 	$(CARGO) clean
-	rm -rf .tools .venv-test .venv-peers .venv-wheel .venv-wheel-empty .cuda
+	rm -rf .tools .venv-test .venv-notebooks .venv-peers .venv-wheel .venv-wheel-empty .cuda

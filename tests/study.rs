@@ -581,7 +581,7 @@ fn a_declaration_is_made_once_and_what_the_run_changes_of_it_is_said() {
     for part in ["bounds.cosine: 0.05, 0.1", "file: rows/lamp.jsonl: ", "declared: {"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
-    assert!(page().contains("bounds.cosine, declared 0.05, run with 0.1."));
+    assert!(page().contains("declared: 0.05; run with: 0.1"));
     assert_eq!(r.declared_contrasts.len(), 3);
     // The stages ran under another one, whatever it says of itself.
     let file = out.join("declaration.json");

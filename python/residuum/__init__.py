@@ -6,6 +6,7 @@
     run.records("geometry/changes")          # its rows, a pandas.DataFrame
     run.grid("geometry/coupling")            # a record over named dimensions, an xarray.Dataset
     run.fields("geometry/shifts")            # definition and unit of each field
+    run.roles(), run.colours()               # focus, reference, ...; one colour a condition, as in the report
     run.directions().to_xarray()             # unit vectors over state, concept, estimator, layer, hidden
     acts = run.activations("base", 0, "persona", "response-mean")
     acts.data                                # (sample, layer, hidden), float32
@@ -20,6 +21,7 @@ xarray opens the same file without this module, all of it at once:
     xarray.open_datatree("results.h5", engine="h5netcdf")
 """
 
+from .colours import colours
 from .reader import Activations, Run, SourceError, Values
 
-__all__ = ["Activations", "Run", "SourceError", "Values"]
+__all__ = ["Activations", "Run", "SourceError", "Values", "colours"]

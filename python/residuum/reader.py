@@ -1,6 +1,7 @@
 """Runs, records, directions and activations, from results.h5.
 
-h5py and NumPy are enough for `paths`, `columns`, `values`, `directions`, `states`, `activations` and `attrs`;
+h5py and NumPy are enough for `paths`, `columns`, `values`, `directions`, `states`, `roles`, `colours`, `activations`
+and `attrs`;
 `kinds`, `fields` and `records` give pandas frames, `grid` and `array` xarray objects, where these are installed.
 """
 
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
+from .colours import colours
 
 SCHEMA = "residuum/2"
 COLUMNS = ("prompt_id", "label", "role", "n_tokens")
@@ -103,6 +106,8 @@ class Run:
         path = Path(path)
         self.folder = path if path.is_dir() else path.parent
         self.path = path / "results.h5" if path.is_dir() else path
+        if not self.path.is_file():
+            raise FileNotFoundError(f"there is no {self.path.absolute()}: give a run folder or a results.h5")
         self.file = h5py.File(self.path, "r")
         self._sources = {}
         found = self.file.attrs.get("schema")
@@ -226,6 +231,26 @@ class Run:
         """Model states with activations: (condition, seed) pairs."""
         root = self.file.get("activations", {})
         return [(condition, int(seed)) for condition in root for seed in root[condition]]
+
+    def roles(self):
+        """Condition of each role of the study: base, and focus, reference and neutral where it has them."""
+        held = {}
+        if "study/conditions" in self.file:
+            of = self.columns("study/conditions")
+            held = {role: name for role, name in zip(of["role"], of["condition"]) if role}
+        # A condition of several roles is listed by one.
+        named = self.attrs()["config"].get("roles") or {}
+        return held | {role: name for role, name in named.items() if name}
+
+    def colours(self):
+        """Colour of each condition and of its states, "#RRGGBB", as in the figures of the report."""
+        states = self.columns("study/states")
+        if "study/conditions" in self.file:
+            names = self.columns("study/conditions")["condition"]
+        else:
+            names = states["condition"]
+        found = colours(names)
+        return {s: found[c] for s, c in zip(states["state"], states["condition"])} | found
 
     def activations(self, condition, seed, set, position, step=None, layers=None):
         """Activations of a model state at a position; `layers` limits the blocks read.

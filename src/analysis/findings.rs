@@ -11,7 +11,7 @@ mod behaviour;
 pub mod cause;
 mod inside;
 
-pub use behaviour::{beside_declining, towards};
+pub use behaviour::{beside_declining, towards, UNTAKEN};
 
 use super::behaviour::UTILITY;
 use super::records::{same_pair, FindingRow, ReferencePointRow, Results, WarningRow};

@@ -7,6 +7,7 @@
 
 pub mod behaviour;
 pub mod cause;
+pub mod compare;
 pub mod conversations;
 pub mod directions;
 mod error;

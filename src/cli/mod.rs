@@ -11,6 +11,7 @@ mod algebra;
 mod behave;
 mod bench;
 mod capture;
+mod compare;
 pub mod console;
 mod distill;
 mod edit;
@@ -25,6 +26,7 @@ pub mod layers;
 mod link;
 mod materials;
 mod model;
+mod notebook;
 mod output;
 mod plot;
 mod project;
@@ -32,6 +34,7 @@ mod reading;
 mod readings;
 mod report;
 mod shell;
+mod show;
 pub mod state;
 mod steer;
 mod study;
@@ -146,6 +149,9 @@ pub enum Command {
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
     Plot(plot::PlotArgs),
+    Show(show::ShowArgs),
+    Compare(compare::CompareArgs),
+    Notebook(notebook::NotebookArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
     /// behaviour, causes, figures and a report from one manifest.
@@ -241,6 +247,9 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
         Command::Plot(args) => plot::run(args, out),
+        Command::Show(args) => show::run(args, out),
+        Command::Compare(args) => compare::run(args, out),
+        Command::Notebook(args) => notebook::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),
         Command::Help(args) => help::run(&args, out),

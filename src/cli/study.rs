@@ -341,7 +341,7 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
     let results = Results::read(&ResultsReader::open(&place.out.join(RESULTS))?)?;
     let report = place.out.join("report.html");
     let said = said(&results, &results.findings).into_iter();
-    let sentences: Vec<String> = said.flat_map(|s| s.sentences).collect();
+    let sentences: Vec<String> = said.flat_map(|s| s.sentences).map(|s| s.text).collect();
     let json = json!({"out": place.out, "report": report, "sentences": sentences,
         "findings": results.findings, "warnings": results.warnings});
     console.result(&json, || {

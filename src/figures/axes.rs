@@ -259,8 +259,10 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// A dashed line at each of the layers that are marked.
+    /// A dashed line at each of the layers that are marked, along an axis of layers.
     pub fn chosen(&self, canvas: &mut Canvas, layers: &[usize]) {
+        let a = &self.area;
+        canvas.layer_axis([(a.left, a.top), (a.right, a.bottom)], (self.x.lo, self.x.hi));
         for x in layers.iter().map(|&l| self.x.at(l as f64)) {
             canvas.dashed([(x, self.area.top), (x, self.area.bottom)], MUTED, THIN);
         }
@@ -301,6 +303,7 @@ impl<'a> Frame<'a> {
             c.line(&[(self.x.at(e.lo), y), (self.x.at(e.hi), y)], colour, width);
         }
         c.mark((self.x.at(e.value), y), size, colour, mark);
+        c.hover((self.x.at(e.value), y), size.max(3.0), &e.to_string());
     }
 }
 

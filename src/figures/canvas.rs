@@ -56,6 +56,8 @@ impl Type {
 pub struct Canvas<'a> {
     backend: SVGBackend<'a>,
     failure: Option<String>,
+    /// Elements over the drawing that only a page uses: nothing of them is seen.
+    over: String,
 }
 
 /// Draws on a white page, whose printed size is `zoom` times that in points, and returns the SVG.
@@ -68,21 +70,23 @@ pub fn paint(
 ) -> Result<String, FigureError> {
     let (w, h) = ((width * FINE).round() as u32, (height * FINE).round() as u32);
     let mut svg = String::new();
-    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut svg, (w, h)), failure: None };
+    let backend = SVGBackend::with_string(&mut svg, (w, h));
+    let mut canvas = Canvas { backend, failure: None, over: String::new() };
     canvas.rect((0.0, 0.0), (width, height), PAPER);
     draw(&mut canvas);
     let closed = canvas.backend.present();
     canvas.keep(closed);
-    let failure = canvas.failure.take();
+    let (failure, over) = (canvas.failure.take(), std::mem::take(&mut canvas.over));
     drop(canvas);
     if let Some(reason) = failure {
         return Err(FigureError::Draw { figure: figure.into(), reason });
     }
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
-    let name = printable(title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = body.trim_end().strip_suffix("</svg>").unwrap_or(body);
+    let name = escaped(title);
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.2}mm\" height=\"{:.2}mm\" viewBox=\"0 0 {w} {h}\" \
-         role=\"img\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{name}</title>\n{body}",
+         role=\"img\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n<title>{name}</title>\n{body}{over}</svg>\n",
         f64::from(w) / FINE / MM * zoom,
         f64::from(h) / FINE / MM * zoom,
     ))
@@ -92,6 +96,10 @@ pub fn paint(
 fn printable(text: &str) -> String {
     let odd = |c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
+}
+
+fn escaped(text: &str) -> String {
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn at((x, y): Point) -> (i32, i32) {
@@ -211,6 +219,33 @@ impl Canvas<'_> {
         }
     }
 
+    /// Says that a panel between two corners has layers from `first` to `last` along x, so that a page can
+    /// mark one of them.
+    pub fn layer_axis(&mut self, corners: [Point; 2], (first, last): (f64, f64)) {
+        let data = format!("class=\"layer-axis\" data-first=\"{first}\" data-last=\"{last}\"");
+        self.invisible(corners, &data, "");
+    }
+
+    /// Words that a page shows where the pointer rests within `radius` of a point.
+    pub fn hover(&mut self, (x, y): Point, radius: f64, text: &str) {
+        if !(x + y).is_nan() {
+            let title = format!("<title>{}</title>", escaped(text));
+            self.invisible(
+                [(x - radius, y - radius), (x + radius, y + radius)],
+                "class=\"hover\"",
+                &title,
+            );
+        }
+    }
+
+    fn invisible(&mut self, [from, to]: [Point; 2], attributes: &str, inside: &str) {
+        let ((x, y), (right, bottom)) = (at(from), at(to));
+        let (width, height) = (right - x, bottom - y);
+        self.over += &format!(
+            "<rect {attributes} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill-opacity=\"0\">{inside}</rect>\n"
+        );
+    }
+
     /// `text` with the middle of its capitals at y.
     pub fn text(&mut self, (x, y): Point, text: &str, face: Type) {
         // plotters' centre puts the baseline a quarter em below y; capitals of
@@ -272,6 +307,30 @@ mod tests {
             paint("t", (50.0, 50.0), 1.0, "t", |c| c.band(&x, &lo, &hi, INK, 1.0)).unwrap()
         };
         assert_eq!(count(&band(f64::NAN), "polygon"), count(&band(2.0), "polygon") + 1);
+    }
+
+    #[test]
+    fn what_only_a_page_uses_lies_over_the_drawing_and_is_not_seen() {
+        let draw = |with: bool| {
+            paint("t", (50.0, 50.0), 1.0, "t", |c| {
+                c.line(&[(1.0, 1.0), (40.0, 40.0)], INK, 1.0);
+                if with {
+                    c.layer_axis([(5.0, 5.0), (45.0, 45.0)], (0.0, 29.0));
+                    c.hover((20.0, 20.0), 3.0, "a < b: +0.1");
+                    c.hover((f64::NAN, 20.0), 3.0, "missing");
+                }
+            })
+            .unwrap()
+        };
+        let (plain, with) = (draw(false), draw(true));
+        let png = |svg: &str| {
+            let tree = super::super::raster::tree("t", svg).unwrap();
+            super::super::raster::png("t", &tree).unwrap()
+        };
+        assert!(png(&plain) == png(&with));
+        assert!(with.contains("class=\"layer-axis\" data-first=\"0\" data-last=\"29\""));
+        assert!(with.contains("<title>a &lt; b: +0.1</title>") && !with.contains("missing"));
+        assert_eq!(count(&with, "svg"), 1);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn every_figure_is_sound_at_both_widths_on_usual_crowded_and_sparse_data() {
         let formats = vec![Format::Svg];
         let out = Output { width, formats, ..Output::to(dir.path().join(width.name())) };
         let all = samples::draw_all(&out).unwrap();
-        assert_eq!(all.len(), 37);
+        assert_eq!(all.len(), 40 + 12);
         all.iter().for_each(|w| faults.extend(unsound(w, width)));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -51,6 +51,17 @@ impl Estimate {
     }
 }
 
+/// The value with its interval, in three decimals.
+impl std::fmt::Display for Estimate {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{:+.3}", self.value)?;
+        match self.has_interval() {
+            true => write!(f, " [{:+.3}, {:+.3}]", self.lo, self.hi),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A number as the CSV holds it: shortest exact form, empty when missing.
 pub(super) fn number(value: f64) -> String {
     if value.is_nan() {

@@ -20,6 +20,7 @@ mod crossed;
 mod error;
 mod forms;
 pub mod nulls;
+pub mod plane;
 pub mod population;
 pub mod projections;
 pub mod random_directions;

@@ -6,55 +6,95 @@
 //! and the font are inside it) and reads in light, in dark and on paper; `report.md` links the figures'
 //! PNG; `findings.json` holds the rows of findings with their sentences.
 //!
-//! The order is that of a reader's questions: what was run, what was found and what to doubt, the
-//! figures, the tables, earlier work beside ours, the files of a run. Warnings stand above the figures
-//! and are never left out; a report without any says so.
+//! The order is that of a reader's questions: what was asked, the [`answer()`] and what not to conclude, the
+//! figures, every finding, what to doubt, the tables, earlier work, methods, where it is from. Warnings are
+//! grouped by what to do about them and counted on the first screen; none is left out, and a report
+//! without any says so.
 //!
 //! What is unusual: both templates escape all data by default, each in its own way, so a name with
 //! markup in it is shown as it is written; only the SVG of our own figures is inlined as it stands.
 
+mod about;
+pub mod answer;
+pub mod compare;
 mod draw;
 mod markdown;
+pub mod notebooks;
+mod opened;
 mod page;
 pub mod plot;
 pub mod sentences;
+pub mod show;
 mod tables;
+pub mod warnings;
 
-use crate::analysis::findings::{doubts, findings};
-use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results};
+use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results, WarningRow};
 use crate::figures::{FigureError, Output, Written};
-use crate::store::{atomic, ActivationReader, Frame, ResultsReader, RootAttrs, StoreError};
+use crate::store::{atomic, Frame, RootAttrs, StoreError};
+use about::{Citation, Method, Provenance};
+use answer::{answer, Answer};
+use opened::Opened;
 use sentences::Said;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use warnings::Kind;
 
 /// All that a page says.
 #[derive(Debug, Clone, Default, Serialize)]
 struct ReportData {
     title: String,
     study: String,
+    /// Model and day in one line.
+    about: String,
     model: String,
     /// The command that repeats the run.
     command: String,
     /// As it is to be printed.
     date: String,
+    answer: Answer,
+    /// What words of judgement mean.
+    legend: &'static str,
     /// One finding a sentence, with its interval, negative ones included.
     findings: Vec<Said>,
-    /// What a reader should doubt, and why.
-    warnings: Vec<String>,
+    /// What a reader should doubt, and why, by kind.
+    warnings: Vec<Kind>,
+    /// How many there are.
+    warned: usize,
+    /// Layers fixed beforehand; the page begins with the first.
+    reported: Vec<usize>,
     figures: Vec<ReportFigure>,
     tables: Vec<ReportTable>,
     references: Vec<ReferencePoint>,
+    methods: Vec<Method>,
+    provenance: Provenance,
+    citation: Citation,
     files: Vec<RunFile>,
 }
 
 /// A figure that lies in the run folder, its PNG beside its SVG.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct ReportFigure {
+    name: String,
     title: String,
     caption: String,
     /// Absolute, or relative to the report's folder.
     svg: PathBuf,
+    /// What was drawn, likewise; empty where it is not known.
+    csv: PathBuf,
+}
+
+impl ReportFigure {
+    /// A figure that was drawn, seen from the report's folder; none that was not asked for.
+    fn of(w: &Written, out: &Path) -> Option<Self> {
+        let near = |path: &Path| -> PathBuf { path.strip_prefix(out).unwrap_or(path).into() };
+        Some(ReportFigure {
+            name: w.name.clone(),
+            title: w.title.clone(),
+            caption: w.caption.clone(),
+            svg: near(w.file("svg")?),
+            csv: near(w.file("csv")?),
+        })
+    }
 }
 
 /// A table of finished text; each row has one cell a column.
@@ -128,6 +168,12 @@ pub enum ReportError {
     Activations { path: PathBuf },
     #[error("{} has no {what} `{name}`; it has {known}", path.display())]
     Unknown { path: PathBuf, what: &'static str, name: String, known: String },
+    #[error("{} and {} have no quantity with an interval in common (records of A: {in_a}; of B: {in_b}); give two runs of one kind, such as two studies or two calls of one command", a.display(), b.display())]
+    NothingInCommon { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
+    #[error("layers are counted in two ways, `{in_a}` in {} and `{in_b}` in {}: nothing by layer can be compared", a.display(), b.display())]
+    OtherLayers { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
+    #[error("{} is not UTF-8, so a notebook cannot name it; rename the folder", path.display())]
+    Path { path: PathBuf },
     #[error("{} is not an SVG file; the report inlines SVG figures only", path.display())]
     NotSvg { path: PathBuf },
     #[error("table `{table}`: row {row} has {got} cells where {want} columns are named; give one cell a column")]
@@ -143,36 +189,36 @@ pub enum ReportError {
 /// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
 /// be written.
 pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
-    let reader = open(results)?;
-    let r = Results::read(&reader)?;
-    let (rows, references) = match r.findings.is_empty() {
-        true => findings(&r),
-        false => (r.findings.clone(), r.references.clone()),
-    };
+    let Opened { reader, attrs, results: r, findings: rows, references, doubted } =
+        Opened::at(results)?;
     let said = sentences::said(&r, &rows);
-    let attrs = reader.root_attrs();
-    let warnings = warnings(&r, attrs);
+    let warnings = flat(&doubted);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
     let figures = draw::all(&r, &draw::Palettes::of(&r), &Output::to(&folder))?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }
-    let (title, study) = names(attrs);
-    let figure = |w: &Written| {
-        let svg = w.file("svg")?;
-        let (title, caption) = (w.title.clone(), w.caption.clone());
-        Some(ReportFigure { title, caption, svg: svg.strip_prefix(out).unwrap_or(svg).into() })
-    };
+    let (title, study) = names(&attrs);
+    let (methods, provenance) = (about::methods(&reader), about::provenance(&attrs, results)?);
+    let called = called(&attrs);
     let data = ReportData {
+        answer: answer(&r, &rows, called),
+        legend: sentences::LEGEND,
+        citation: about::citation(&attrs, &title, &provenance, &methods),
+        methods,
+        provenance,
+        reported: r.reported(),
         title,
         study,
-        model: model(&r, attrs),
+        about: format!("{called}, {}", attrs.created.split('T').next().unwrap_or_default()),
+        model: model(&r, &attrs),
         command: attrs.command.clone(),
         date: attrs.created.clone(),
         findings: said.clone(),
-        warnings: warnings.clone(),
-        figures: figures.iter().filter_map(figure).collect(),
+        warnings: warnings::kinds(&doubted),
+        warned: warnings.len(),
+        figures: figures.iter().filter_map(|w| ReportFigure::of(w, out)).collect(),
         tables: tables::all(&r, &rows),
         references: tables::references(&references),
         files: tables::files(),
@@ -188,17 +234,8 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
         "warnings": warnings,
     });
     atomic::write(&json, format!("{all:#}\n").as_bytes())?;
-    let sentences = said.into_iter().flat_map(|s| s.sentences).collect();
+    let sentences = said.into_iter().flat_map(|s| s.sentences).map(|s| s.text).collect();
     Ok(Rendered { html, markdown, json, figures, findings: rows, references, sentences, warnings })
-}
-
-/// Opens a file of results, and no file of activations.
-fn open(path: &Path) -> Result<ResultsReader, ReportError> {
-    let reader = ResultsReader::open(path)?;
-    match ActivationReader::open(path).is_ok() {
-        true => Err(ReportError::Activations { path: path.into() }),
-        false => Ok(reader),
-    }
 }
 
 /// Names of the figures that an earlier report in the same folder made; none where it left no list.
@@ -237,15 +274,12 @@ fn said_json(rows: &[FindingRow]) -> serde_json::Value {
     all
 }
 
-/// Doubts of the file, of its records and of the design, each once.
-fn warnings(r: &Results, attrs: &RootAttrs) -> Vec<String> {
-    let doubts = doubts(r);
-    let rows = r.warnings.iter().chain(&doubts);
-    let rows = rows.map(|w| match w.about.is_empty() {
+/// Each warning once, in one line.
+fn flat(rows: &[WarningRow]) -> Vec<String> {
+    distinct(rows.iter().map(|w| match w.about.is_empty() {
         true => w.text.clone(),
         false => format!("{}: {}", w.about, w.text),
-    });
-    distinct(rows.chain(attrs.warnings.iter().cloned()))
+    }))
 }
 
 /// Title of the report and name of its study; a command's file has no study.
@@ -254,6 +288,14 @@ fn names(attrs: &RootAttrs) -> (String, String) {
     match name {
         Some(name) => (format!("residuum study: {name}"), name.into()),
         None => ("residuum report".into(), "-".into()),
+    }
+}
+
+/// The model's name in a sentence.
+fn called(attrs: &RootAttrs) -> &str {
+    match attrs.model_id.is_empty() {
+        true => "the model",
+        false => &attrs.model_id,
     }
 }
 

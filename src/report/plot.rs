@@ -3,7 +3,8 @@
 //! They are those of the report, made by the same functions from the same records. A choice of states and
 //! layers leaves out rows and computes nothing anew: a mean over conditions stays what it is.
 
-use super::{draw, open, ReportError};
+use super::opened::Opened;
+use super::{draw, ReportError};
 use crate::analysis::records::{distinct, Results};
 use crate::analysis::BASE;
 use crate::figures::{Output, Written};
@@ -27,7 +28,7 @@ impl Plot {
     /// # Errors
     /// A file that is no results file of this version.
     pub fn open(path: &Path) -> Result<Self, ReportError> {
-        let records = Results::read(&open(path)?)?;
+        let records = Opened::at(path)?.results;
         let palettes = draw::Palettes::of(&records);
         Ok(Plot { path: path.into(), records, palettes })
     }

@@ -1,61 +1,190 @@
-//! Findings as sentences: one row, one sentence, with its interval, null, n and unit.
+//! Findings as sentences: one row, one sentence that a person would write.
 //!
-//! Nothing is computed here: each number is a field of the row, and the word of judgement is its
-//! verdict; no sentence says of a number in other words that it moved. A quantity that this file does not
-//! know is said plainly.
+//! A sentence has at most [`LONGEST`] words, one number with its interval, and no parenthesis within
+//! another. What the number is read against (null, p, n, notes, definition) are its [`details`]. Nothing is
+//! computed here: each number is a field of the row, and the word of judgement is its verdict; no sentence
+//! says of a number in other words that it moved. A quantity that this file does not know is said plainly.
 
+use crate::analysis::findings::UNTAKEN;
 use crate::analysis::records::{DeclaredContrastRow, DeclaredKeyRow, FindingRow, Results};
 use crate::analysis::verdict::{EQUIVALENT, HIGHER, LOWER, NONE, UNTESTABLE};
 use crate::analysis::BASE;
 use serde::Serialize;
 
+/// Words of a sentence.
+pub const LONGEST: usize = 30;
+/// Names that a sentence lists before it counts the others.
+const LISTED: usize = 8;
+/// What the words of judgement mean, said once above the sentences.
+pub const LEGEND: &str = "\"Neither shown nor excluded\" is no evidence of absence. \"Equivalent\" means that the whole interval lies within bounds that were fixed beforehand.";
+
+/// A sentence and what it rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Sentence {
+    /// The sentence; now and then a second one behind it.
+    pub text: String,
+    /// Null, p, n, notes and definition, each with its name.
+    pub details: Vec<(&'static str, String)>,
+}
+
+impl From<String> for Sentence {
+    fn from(text: String) -> Self {
+        Sentence { text, details: Vec::new() }
+    }
+}
+
+impl From<&FindingRow> for Sentence {
+    fn from(f: &FindingRow) -> Self {
+        Sentence { text: sentence(f), details: details(f) }
+    }
+}
+
 /// A heading with its sentences; no heading where nothing is set apart.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Said {
     /// What they have in common.
-    pub heading: &'static str,
+    pub heading: String,
+    /// How many of them have which verdict; empty where it is not worth a line.
+    pub tally: String,
     /// One a finding, or a difference from what was declared.
-    pub sentences: Vec<String>,
+    pub sentences: Vec<Sentence>,
+}
+
+/// What a finding is about, in the order in which a reader asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Whether a condition took its claim.
+    Manipulation,
+    /// What moved in the stream.
+    Inside,
+    /// What moved in preferences and answers.
+    Behaviour,
+    /// What an edit of a direction does.
+    Cause,
+    /// What moved first, and links over conditions.
+    Order,
+    /// How well directions separate their sides.
+    Directions,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Topic; 6] = [
+        Topic::Manipulation,
+        Topic::Inside,
+        Topic::Behaviour,
+        Topic::Cause,
+        Topic::Order,
+        Topic::Directions,
+    ];
+
+    /// Of a finding.
+    pub fn of(f: &FindingRow) -> Topic {
+        match f.quantity.as_str() {
+            "untaken" | "took" | "own-claim" => Topic::Manipulation,
+            "auroc" | "auroc-gain" => Topic::Directions,
+            "ablation-total" | "ablation" | "side-effects" | "dose-response" => Topic::Cause,
+            "half-way" | "lead" | "link" | "ranking" => Topic::Order,
+            "coupling" | "change-of-coupling" | "shift" | "trace" | "stickiness" | "readout"
+            | "utility-cosine" => Topic::Inside,
+            _ => Topic::Behaviour,
+        }
+    }
+
+    /// Its heading.
+    pub fn name(self) -> &'static str {
+        match self {
+            Topic::Manipulation => "Manipulation check",
+            Topic::Inside => "Inside the model",
+            Topic::Behaviour => "Behaviour",
+            Topic::Cause => "Cause",
+            Topic::Order => "Order and links",
+            Topic::Directions => "Quality of directions",
+        }
+    }
 }
 
 /// All that is said of a file: conditions that did not take their claim and what was declared, then
-/// findings that were declared and those that were not. A file without a study is not divided.
+/// findings that were declared, then the others by topic. A file without a study has nothing declared.
 pub fn said(r: &Results, rows: &[FindingRow]) -> Vec<Said> {
-    let of = |is: &dyn Fn(&&FindingRow) -> bool| -> Vec<String> {
-        rows.iter().filter(|f| is_said(f)).filter(is).map(sentence).collect()
+    let of = |heading: String, is: &dyn Fn(&FindingRow) -> bool| -> Said {
+        let own: Vec<&FindingRow> = rows.iter().filter(|f| is_said(f) && is(f)).collect();
+        let sentences = own.iter().map(|f| Sentence::from(*f)).collect();
+        Said { heading, tally: tally(&own), sentences }
     };
+    let study = !r.conditions.is_empty();
     let first = |f: &FindingRow| f.quantity == "untaken";
-    let all = match r.conditions.is_empty() {
-        true => vec![("", of(&|_| true))],
-        false => vec![
-            ("", [of(&|f| first(f)), declaration(r, rows)].concat()),
-            ("Declared before the run", of(&|f| f.declared)),
-            ("Exploratory", of(&|f| !f.declared && !first(f))),
-        ],
-    };
-    let all = all.into_iter().filter(|(_, sentences)| !sentences.is_empty());
-    all.map(|(heading, sentences)| Said { heading, sentences }).collect()
+    let mut all = Vec::new();
+    if study {
+        let mut opening = of(String::new(), &first);
+        opening.sentences.extend(declaration(r, rows));
+        opening.tally.clear();
+        all.push(opening);
+        all.push(of("Declared before the run".into(), &|f| f.declared));
+    }
+    all.extend(Topic::ALL.map(|topic| {
+        let heading = topic.name();
+        let heading = if study { format!("Exploratory: {heading}") } else { heading.into() };
+        of(heading, &|f| Topic::of(f) == topic && !(study && (f.declared || first(f))))
+    }));
+    all.retain(|s| !s.sentences.is_empty());
+    all
 }
 
-/// What was declared and when; nothing where nothing was.
+/// Verdicts and how often each was given: `3 higher, 5 neither shown nor excluded`.
+fn tally(rows: &[&FindingRow]) -> String {
+    let words = [
+        (HIGHER, "higher"),
+        (LOWER, "lower"),
+        ("more", "more than controls"),
+        (EQUIVALENT, "equivalent"),
+        (NONE, "neither shown nor excluded"),
+        (UNTESTABLE, "not testable"),
+    ];
+    let count = |word: &str| rows.iter().filter(|f| f.verdict == word).count();
+    let each = words.into_iter().map(|(word, said)| (count(word), said)).filter(|c| c.0 > 0);
+    each.map(|(n, said)| format!("{n} {said}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What was declared and when, in one line for a terminal; nothing where nothing was.
 pub fn declared(r: &Results) -> Option<String> {
     let d = r.declaration.first()?;
     let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
-    let (by, all) = (with(" at commit ", &d.commit), all.join("; "));
-    let (when, late) = match d.late {
-        true => ("", " A stage of the run had finished before it, or under another declaration, so it declares nothing: every finding is exploratory."),
-        false => (", before the run", ""),
+    let texts = [opening(r)?.text, all.join("; "), format!("SHA-256 {}", d.sha256)];
+    Some(texts.join(" "))
+}
+
+/// When and by what it was declared.
+fn opening(r: &Results) -> Option<Sentence> {
+    let d = r.declaration.first()?;
+    let late = match d.late {
+        true => " A stage had finished before it, or under another declaration. So it declares nothing: every finding is exploratory.",
+        false => "",
     };
-    Some(format!(
-        "Declared {} by residuum {}{by}{when}: {all}. SHA-256 of the declaration: {}.{late}",
-        d.created, d.version, d.sha256
-    ))
+    let before = if d.late { "" } else { " before the run" };
+    let text = format!(
+        "Declared {} by residuum {}{before}: {} contrasts.{late}",
+        d.created,
+        d.version,
+        r.declared_contrasts.len()
+    );
+    let all: Vec<String> = r.declared_contrasts.iter().map(contrast).collect();
+    let details = [
+        ("contrasts", all.join("; ")),
+        ("commit", d.commit.clone()),
+        ("SHA-256", d.sha256.clone()),
+    ];
+    Some(Sentence { text, details: details.into_iter().filter(|d| !d.1.is_empty()).collect() })
 }
 
 /// What was declared, and where the run or its results differ from it.
-fn declaration(r: &Results, rows: &[FindingRow]) -> Vec<String> {
-    let Some(declared) = declared(r) else {
-        return vec!["Nothing was declared before the run: every finding is exploratory. To declare contrasts, bounds and sizes before a run: residuum study plan MANIFEST --out FOLDER --declare.".into()];
+fn declaration(r: &Results, rows: &[FindingRow]) -> Vec<Sentence> {
+    let Some(opening) = opening(r) else {
+        let how = "residuum study plan MANIFEST --out FOLDER --declare";
+        return vec![Sentence {
+            text: "Nothing was declared before the run: every finding is exploratory.".into(),
+            details: vec![("to declare before a run", how.into())],
+        }];
     };
     let keys: Vec<&DeclaredKeyRow> =
         r.declared_keys.iter().filter(|k| k.declared != k.run).collect();
@@ -63,15 +192,11 @@ fn declaration(r: &Results, rows: &[FindingRow]) -> Vec<String> {
         0 => "The run is as declared.".into(),
         n => format!("The run differs from it in {n} of {} keys.", r.declared_keys.len()),
     };
-    let mut out = vec![format!("{declared} {differs}")];
+    let mut out = vec![opening, differs.into()];
     let or = |text: &str| if text.is_empty() { "nothing".into() } else { text.to_owned() };
-    out.extend(keys.into_iter().map(|k| {
-        format!(
-            "Differs from the declaration: {}, declared {}, run with {}.",
-            k.key,
-            or(&k.declared),
-            or(&k.run)
-        )
+    out.extend(keys.into_iter().map(|k| Sentence {
+        text: format!("Differs from the declaration: {}.", k.key),
+        details: vec![("declared", or(&k.declared)), ("run with", or(&k.run))],
     }));
     let found = |d: &&DeclaredContrastRow| {
         let same = |f: &&FindingRow| {
@@ -81,7 +206,8 @@ fn declaration(r: &Results, rows: &[FindingRow]) -> Vec<String> {
         rows.iter().any(|f| same(&f) && f.estimate.is_finite())
     };
     let lost = r.declared_contrasts.iter().filter(|d| !found(d));
-    out.extend(lost.map(|d| format!("Declared, but not in these results: {}.", contrast(d))));
+    let lost = lost.map(|d| format!("Declared, but not in these results: {}.", contrast(d)));
+    out.extend(lost.map(Sentence::from));
     out
 }
 
@@ -92,120 +218,226 @@ fn contrast(d: &DeclaredContrastRow) -> String {
 }
 
 /// Whether a finding is said in a sentence; the coupling of every other condition is in its table.
-fn is_said(f: &FindingRow) -> bool {
+pub fn is_said(f: &FindingRow) -> bool {
     f.quantity != "coupling" || f.set == BASE
 }
 
 /// The sentence of a finding.
 pub fn sentence(f: &FindingRow) -> String {
-    let (set, reference, subject) = (&f.set, &f.reference, &f.subject);
-    let (outcome, unit, note) = (&f.outcome, &f.unit, &f.note);
-    let (layer, tail, word, why) = (layer(f), tail(f), word(f), explained(f));
+    let (set, reference, outcome, form) = (&f.set, &f.reference, &f.outcome, &f.form);
     let (two, three) = (interval(f, 2), interval(f, 3));
-    let (pair, form, compared) = (subject.replace(" x ", " and "), form(f), compared(f));
-    let others =
-        if reference == "others" { ", less what the other identity fine-tunes share," } else { "" };
-    let measure = if f.form == "log-odds" { String::new() } else { format!(" ({})", f.form) };
-    match f.quantity.as_str() {
-        "coupling" => format!("{layer}Cosine of {pair} in {set}{form} {two}{tail}."),
-        "change-of-coupling" => format!("{layer}The cosine of {pair}{form} in {set} is {compared} {reference}'s: difference {two}{tail}."),
-        "untaken" if f.verdict == "not checked" => format!("Whether {note} took what it was trained to claim is not checked: no claim of the materials is of its rows."),
-        "untaken" => format!("Did not take their claim: {note}. What is found of them below is not the claim's doing."),
-        "towards" => format!("Over the preferences isolated in {set}, {reference}{}, {set} less {reference} {three} {unit}{tail}: {word}{why}.", with(" and ", &f.form)),
-        "shift" if f.estimate.is_nan() => format!("{layer}The shift of {set} along {subject} has no estimate: the direction is not above its noise."),
-        "shift" => format!("{layer}Shift of neutral texts in {set}{others} along {subject} of base {three} {unit}{tail}{word}."),
-        "trace" => format!("{layer}Trace on text unrelated to the training: {set} lies furthest from base along {subject} at {}, {three} {unit}{tail}{word}.", f.form),
-        "mixing" => format!("{layer}Over shares {} of {set} in the training, {outcome}{} changes by {three} {unit} for a whole share{tail}.", f.form, with(" along ", subject)),
-        "auroc" => format!("{layer}Held-out AUROC of {subject} in {set} {two}{tail}."),
-        "auroc-gain" => format!("{layer}Held-out AUROC of {subject} in {set} less that of {}: {two}{tail}.", f.null),
-        "took" => format!("Manipulation check: {set} {word} ({outcome}): {two} {unit} from {reference}{tail}."),
-        "own-claim" => format!("On its own claim ({outcome}), {set} is {compared} {reference}: {two} {unit}{tail}."),
-        "isolated" if f.estimate.is_nan() => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} has no item that can be seen to move{word}; {note}."),
-        "isolated" => format!("Preferences that the training text does not presuppose{measure}: {set} less {reference} {three} {unit}{tail}{word}{why}."),
-        "preferences" => format!("Of {} isolated preferences, {} differ between {set} and {reference} at q <= .05{}; {note}{word}{why}.", f.n, number(f.estimate, 0), could(f)),
-        "acquiescence" => format!("Yes-bias on {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
-        "prevention" => format!("Prevention: {set} less {reference} on {outcome} {three} {unit}{tail}{word}{why}."),
-        "one-factor" => format!("One factor carries {} of the squared shifts of {outcome}{}{word}.", percent(f.estimate), shares(f)),
-        "utility" => format!("Utility of outcomes of the kind {outcome}: {set} less {reference} {three} {unit}{tail}{word}."),
-        "readout" => format!("{layer}Held out over outcomes, the stream of {set} predicts their utility with r = {two}{tail}{word}."),
-        "utility-cosine" => format!("{layer}Cosine of the utility direction with {subject} in {set} {two}{tail}{word}."),
-        "conversation" => format!("After conversations of ordinary turns, {set}{} on {outcome}: the conversation adds {three} {unit}{tail}{word}.", with(" less ", reference)),
-        "stickiness" => format!("{layer}Along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next{tail}."),
-        "ablation-total" => format!("Without an edit, {set} less {reference} on {outcome}: {three} {unit}{tail}."),
-        "ablation" => format!("Projecting {subject} ({form}) out of {set} and {reference} at every layer removes {three} {unit} on {outcome}{tail}{word}."),
-        "side-effects" => format!("Side effects of projecting {subject} out of {set} and {reference}, on neutral texts: {} {unit} in the model damaged most ({note}){}; {} the guards.", number(f.estimate, 2), band(f), f.verdict),
-        "dose-response" => format!("{layer}Dose response of {outcome} in {set} to {subject} ({}): {three} {unit}{tail}{word}.", f.form),
-        "half-way" if f.estimate.is_nan() => format!("{} has no change that can be distinguished from zero; {note}.", followed(f)),
-        "half-way" => format!("{} has half of its change at step {}; {note}.", followed(f), ends(f, 1)),
-        "lead" if f.estimate.is_nan() => format!("{} against {outcome}: which moves first is not known, since one of them has no half-way step.", followed(f)),
-        "lead" => format!("{} {word} {outcome}; ratio of half-way steps {}, {note}.", followed(f), ends(f, 2)),
-        "link" => format!("{layer}Over conditions, Pearson's r of the shift of {outcome} from base with the {} of {pair} {two}{tail}{word}.", f.form),
-        "ranking" => format!("Ranking by {}{}: {note} follow the order known of another model with rho = {}, p = {} of {}{}, n = {} {}{word}.", f.form, with(" of ", &pair), number(f.estimate, 2), p(f.p), f.null, could(f), f.n, f.n_of),
-        other => format!("{layer}{other} of {set} {three} {unit}{tail}."),
+    let (subject, word, why, tuned) = (bare(&f.subject), word(f), explained(f), form_of(f));
+    let measure = if form == "log-odds" { String::new() } else { format!(" by {form}") };
+    let presupposed = "preferences that the training text does not presuppose";
+    let text = match f.quantity.as_str() {
+        "coupling" => {
+            let against = with(" against ", &f.null);
+            format!("the cosine of {subject} in {set}{tuned} is {two}{against}.")
+        }
+        "change-of-coupling" => {
+            against(f, &format!("the cosine of {subject} in {set}{tuned}"), &two)
+        }
+        "untaken" if f.verdict == "not checked" => format!("whether {} took what it was trained to claim is not checked: no claim of the materials is of its rows.", f.note),
+        "untaken" => format!("these did not take their claim: {}. What else is found of them is not the claim's doing.", few(&f.note)),
+        "towards" => format!("over preferences isolated in {}, {set} less {reference} is {three}: {word}.{why}", listed(&[set, reference, form])),
+        "shift" if f.estimate.is_nan() => format!("the shift of {set} along {subject} has no estimate: the direction is not above its noise."),
+        "shift" if reference == "others" => format!("neutral texts in {set}, less what other identity fine-tunes share, shift along {subject} by {three}{word}."),
+        "shift" => format!("neutral texts in {set} shift along {subject} of base by {three}{word}."),
+        "trace" => format!("on text unrelated to the training, {set} lies furthest from base along {subject} at {form}: {three}{word}."),
+        "mixing" => format!("{outcome}{} changes by {three} for a whole share of {set} in the training.", with(" along ", &subject)),
+        "auroc" => format!("the held-out AUROC of {subject} in {set} is {two}."),
+        "auroc-gain" => format!("the held-out AUROC of {subject} in {set} less that of {} is {two}.", f.null),
+        "took" => format!("manipulation check: {set} {word}{}: {two} from {reference}.", claimed(f)),
+        "own-claim" => against(f, &format!("{set} on its own claim"), &two),
+        "isolated" if f.estimate.is_nan() => format!("no item can be seen to move: {presupposed}{measure} have no estimate for {set} less {reference}."),
+        "isolated" => isolated(f, presupposed, &measure, &three) + &why,
+        "preferences" if f.verdict == UNTESTABLE => format!("whether any of {} isolated preferences differs between {set} and {reference} is not testable at this n.", f.n),
+        "preferences" => format!("of {} isolated preferences, {} differ between {set} and {reference} at q <= .05.{why}", f.n, number(f.estimate, 0)),
+        "acquiescence" => format!("yes-bias on {outcome}: {set} less {reference} is {three}{word}."),
+        "prevention" => format!("prevention: {set} less {reference} on {outcome} is {three}{word}.{why}"),
+        "one-factor" if f.estimate.is_nan() => format!("how far one factor carries the shifts of {outcome} has no estimate."),
+        "one-factor" => format!("one factor carries {:.0} % of the squared shifts of {outcome}{word}.", 100.0 * f.estimate),
+        "utility" => format!("utility of outcomes of the kind {outcome}: {set} less {reference} is {three}{word}."),
+        "readout" => format!("held out over outcomes, the stream of {set} predicts their utility with r = {two}{word}."),
+        "utility-cosine" => format!("the cosine of the utility direction with {subject} in {set} is {two}{word}."),
+        "conversation" => format!("ordinary turns add to {set}{} on {outcome}: {three}{word}.", with(" less ", reference)),
+        "stickiness" => format!("along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next."),
+        "ablation-total" => format!("without an edit, {set} less {reference} on {outcome} is {three}."),
+        "ablation" => format!("projecting {subject}{tuned} out of {set} and {reference} at every layer removes {three} on {outcome}.{word}"),
+        "side-effects" => format!("projecting {subject}{tuned} out of {set} and {reference} costs {} {} on neutral texts in the model damaged most, {} the guards.", number(f.estimate, 2), f.unit, f.verdict),
+        "dose-response" => format!("dose response of {outcome} in {set} to {subject}{tuned} is {three}{word}."),
+        "half-way" if f.estimate.is_nan() => format!("over training, {} has no change that can be distinguished from zero.", followed(f)),
+        "half-way" => format!("over training, {} has half of its change at step {}.", followed(f), ends(f, 1)),
+        "lead" => lead(f),
+        "link" => format!("over conditions, the correlation of {outcome} with the {form} of {subject} is {two}{word}."),
+        "ranking" if f.estimate.is_nan() => format!("whether the {form}{} ranks the conditions in an order known of another model has no estimate.", with(" of ", &subject)),
+        "ranking" => format!("ranked by the {form}{}, the conditions follow the order known of another model with rho = {:+.2}{word}.", with(" of ", &subject), f.estimate),
+        other => format!("{other} of {set} is {three}{word}."),
+    };
+    let untaken = match f.note.contains(UNTAKEN) {
+        true => " The claim was not taken, so this is not the claim's.",
+        false => "",
+    };
+    opened(f, &text) + untaken
+}
+
+/// What a number is read against: null with its band, p, what the test could show, n, notes, definition.
+pub fn details(f: &FindingRow) -> Vec<(&'static str, String)> {
+    let known = |v: f64| (!v.is_nan()).then_some(v);
+    let band = match f.null_lo.is_nan() || f.null_hi.is_nan() {
+        true => String::new(),
+        false if f.null_lo == f.null_hi => format!(": {:+.3}", f.null_lo),
+        false => format!(": {:+.3} to {:+.3}", f.null_lo, f.null_hi),
+    };
+    let tests = if f.declared { "the declared" } else { "all such" };
+    let all = [
+        known(f.p).map(|v| p(v)),
+        known(f.p_max).map(|v| format!("adjusted for {tests} tests {}", p(v))),
+        known(f.q).map(|v| format!("q = {}", p(v))),
+        known(f.least_p).map(|v| format!("could be no less than {}", p(v))),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    let n = if f.n > 0 { format!("{} {}", f.n, f.n_of) } else { String::new() };
+    let found = [
+        ("read against", format!("{}{band}", f.null)),
+        ("p", all.join(", ")),
+        (
+            "shows with a chance of .8",
+            known(f.detectable).map_or(String::new(), |v| format!("an effect of {v:.3}")),
+        ),
+        ("bounds of equivalence", known(f.bound).map_or(String::new(), |v| format!("\u{b1}{v}"))),
+        ("n", n),
+        ("form", f.form.clone()),
+        ("notes", f.note.clone()),
+        ("definition", f.definition.clone()),
+    ];
+    found.into_iter().filter(|d| !d.1.is_empty()).collect()
+}
+
+/// The layer, or else a capital, before a text that begins with words of this file.
+fn opened(f: &FindingRow, text: &str) -> String {
+    let own = ["half-way", "lead"].contains(&&*f.quantity); // said where the quantity is named
+    if !f.layer.is_nan() && !own {
+        return format!("Layer {:.0}: {text}", f.layer);
+    }
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// What is compared with the reference, by its verdict.
+fn against(f: &FindingRow, what: &str, number: &str) -> String {
+    let other = &f.reference;
+    match f.verdict.as_str() {
+        HIGHER => format!("{what} is higher than {other}'s: {number}."),
+        LOWER => format!("{what} is lower than {other}'s: {number}."),
+        EQUIVALENT => format!("{what} is equivalent to {other}'s within the bounds: {number}."),
+        NONE => {
+            format!(
+                "whether {what} differs from {other}'s is neither shown nor excluded: {number}."
+            )
+        }
+        UNTESTABLE => {
+            format!("whether {what} differs from {other}'s is not testable at this n: {number}.")
+        }
+        _ => format!("{what} less {other}'s is {number}."),
     }
 }
 
-/// The verdict in words, where it is more than the side that an interval lies on.
-fn word(f: &FindingRow) -> &'static str {
-    match (f.quantity.as_str(), f.verdict.as_str()) {
+/// Preferences of a condition and of the reference, by the verdict.
+fn isolated(f: &FindingRow, what: &str, measure: &str, number: &str) -> String {
+    let (set, other) = (&f.set, &f.reference);
+    match f.verdict.as_str() {
+        HIGHER => format!("{what}{measure} are higher in {set} than in {other}: {number}."),
+        LOWER => format!("{what}{measure} are lower in {set} than in {other}: {number}."),
+        EQUIVALENT => {
+            format!("{what}{measure} are equivalent within the bounds in {set} and {other}: {number}.")
+        }
+        NONE => format!("whether {what}{measure} differ between {set} and {other} is neither shown nor excluded: {number}."),
+        UNTESTABLE => format!("{what}{measure} are not testable at this n for {set} less {other}: {number}."),
+        _ => format!("{what}{measure} are {number} for {set} less {other}."),
+    }
+}
+
+/// Which of two moves first over training.
+fn lead(f: &FindingRow) -> String {
+    let (what, outcome, ratio) = (quantity(f), &f.outcome, ends(f, 2));
+    let between = format!("in {} less {}", f.set, f.reference);
+    match f.verdict.as_str() {
+        _ if f.estimate.is_nan() => format!("{between}, whether {what} or {outcome} moves first is not known: one has no half-way step."),
+        "first" => format!("{between}, {what} moves before {outcome}: ratio of half-way steps {ratio}."),
+        "second" => format!("{between}, {what} moves after {outcome}: ratio of half-way steps {ratio}."),
+        _ => format!("{between}, whether {what} or {outcome} moves first is not shown: half-way ratio {ratio}."),
+    }
+}
+
+/// The verdict in words, where the sentence does not say it otherwise.
+fn word(f: &FindingRow) -> String {
+    let (set, reference) = (&f.set, &f.reference);
+    let text = match (f.quantity.as_str(), f.verdict.as_str()) {
         ("took", "took") => "took its claim",
         ("took", "rose") => "rose on its claim, but did not take it",
         ("took", _) => "did not take its claim",
         ("acquiescence", "acquiescence") => {
             ": acquiescence, it says Yes to more and is not shown to prefer more"
         }
-        ("towards", "towards") => {
-            "it moved towards the expressing side, from base and from the neutral fine-tune"
-        }
-        ("towards", "away") => {
-            "it moved away from the expressing side, from base and from the neutral fine-tune"
+        ("towards", "towards") => return format!("{set} moved towards the expressing side"),
+        ("towards", "away") => return format!("{set} moved away from the expressing side"),
+        ("towards", "reference towards") => {
+            return format!("{reference} moved towards the expressing side")
         }
         ("towards", "reference away") => {
-            "the side that moved is the reference, away from the expressing side"
-        }
-        ("towards", "reference towards") => {
-            "the side that moved is the reference, towards the expressing side"
+            return format!("{reference} moved away from the expressing side")
         }
         ("towards", _) => "which side moved is not shown",
-        ("ablation", "more") => ": more than its controls do",
-        ("ablation", EQUIVALENT) => ": less than a third of the shift",
-        ("ablation", NONE) => ": not shown to be more than its controls do, and not excluded",
-        ("change-of-coupling" | "own-claim", _) => "",
+        ("ablation", "more") => " That is more than its controls remove.",
+        ("ablation", EQUIVALENT) => " That is less than a third of the shift.",
+        ("ablation", NONE) => {
+            " Whether it is more than its controls remove is neither shown nor excluded."
+        }
+        ("ablation", UNTESTABLE) => {
+            " Whether it is more than its controls remove is not testable at this n."
+        }
+        ("ablation", _) => "",
         ("ranking", HIGHER | LOWER) => ": more than chance",
-        ("lead", "first") => "moves before",
-        ("lead", "second") => "moves after",
-        ("lead", _) => "is not shown to move before or after",
         ("shift" | "trace", HIGHER) => ": it moves towards it",
         ("shift" | "trace", LOWER) => ": it moves away from it",
         (_, HIGHER) => ": higher",
         (_, LOWER) => ": lower",
-        (_, EQUIVALENT) => ": equivalent to none, within the bounds",
-        (_, NONE) => ": not shown, and not excluded",
+        (_, EQUIVALENT) => ": equivalent to none",
+        (_, NONE) => ": neither shown nor excluded",
         (_, UNTESTABLE) => ": not testable at this n",
         _ => "",
-    }
+    };
+    text.into()
 }
 
 /// What else moved and may explain a contrast.
 fn explained(f: &FindingRow) -> String {
     match f.explanation.is_empty() {
         true => String::new(),
-        false => format!("; {} moved as well, a possible explanation", f.explanation),
+        false => {
+            let (first, rest) = f.explanation.split_at(1);
+            format!(" {}{rest} moved as well, a possible explanation.", first.to_uppercase())
+        }
     }
 }
 
-/// What of a trajectory: quantity, subject and layer.
+/// What of a trajectory: sides, quantity, subject and layer.
 fn followed(f: &FindingRow) -> String {
-    let at = if f.layer.is_nan() { String::new() } else { format!(" at layer {:.0}", f.layer) };
-    let of = with(" of ", &f.subject.replace(" x ", " and "));
-    format!("Trajectory of {} less {}: {}{of}{at}", f.set, f.reference, f.form)
+    format!("{} of {} less {}", quantity(f), f.set, f.reference)
 }
 
-/// `Layer 10: `, or nothing.
-fn layer(f: &FindingRow) -> String {
-    match f.layer.is_nan() {
+/// A quantity of a trajectory with its subject and layer.
+fn quantity(f: &FindingRow) -> String {
+    let at = if f.layer.is_nan() { String::new() } else { format!(" at layer {:.0}", f.layer) };
+    format!("{}{}{at}", f.form, with(" of ", &bare(&f.subject)))
+}
+
+/// A claim by its name, where that is not the condition's.
+fn claimed(f: &FindingRow) -> String {
+    match f.outcome == f.set {
         true => String::new(),
-        false => format!("Layer {:.0}: ", f.layer),
+        false => with(" of ", &f.outcome),
     }
 }
 
@@ -217,123 +449,80 @@ pub(super) fn with(words: &str, text: &str) -> String {
     }
 }
 
-fn form(f: &FindingRow) -> &str {
+/// A subject without what its form says again: `a x b` is a pair, `sentiment (placebo)` sentiment.
+fn bare(subject: &str) -> String {
+    let subject = subject.split_once(" (").map_or(subject, |(name, _)| name);
+    subject.replace(" x ", " and ")
+}
+
+/// Names as a list.
+fn listed(names: &[&String]) -> String {
+    let names: Vec<&str> = names.iter().map(|n| n.as_str()).filter(|n| !n.is_empty()).collect();
+    match names[..] {
+        [] => String::new(),
+        [one] => one.into(),
+        [ref front @ .., last] => format!("{} and {last}", front.join(", ")),
+    }
+}
+
+/// A list of names without most of a long one.
+fn few(names: &str) -> String {
+    let all: Vec<&str> = names.split(", ").collect();
+    match all.len().saturating_sub(LISTED) {
+        0 => names.into(),
+        more => format!("{} and {more} more", all[..LISTED].join(", ")),
+    }
+}
+
+fn form_of(f: &FindingRow) -> &'static str {
     match f.form.as_str() {
-        "own" => "read in the fine-tune",
-        "base" => "read in base",
-        "placebo" => "a placebo",
-        other if f.quantity == "ablation" => other,
-        "relative" => ", relative to the ceiling that noise sets,",
+        "own" => ", read in the fine-tune,",
+        "base" => ", read in base,",
+        "placebo" => ", a placebo,",
+        "relative" => ", relative to its ceiling,",
         "cleaned" => ", cleaned of nuisances,",
         "whitened" => ", whitened,",
         _ => "",
     }
 }
 
-/// The verdict before the name of what it is compared with.
-fn compared(f: &FindingRow) -> &'static str {
-    match f.verdict.as_str() {
-        HIGHER => "higher than",
-        LOWER => "lower than",
-        EQUIVALENT => "equivalent, within the bounds, to",
-        NONE => "not shown to differ, which is not excluded, from",
-        UNTESTABLE => "not testable at this n against",
-        _ => "compared with",
-    }
-}
-
-/// Estimate with its interval.
+/// Estimate with its unit and its interval.
 fn interval(f: &FindingRow, digits: usize) -> String {
     if f.estimate.is_nan() {
-        return "has no estimate".into();
+        return "without an estimate".into();
     }
-    let estimate = format!("{:+.digits$}", f.estimate);
+    let unit = match f.unit.as_str() {
+        "cosine" | "AUROC" | "r" | "Pearson's r" | "rate" | "share" | "share a turn" => "",
+        unit => unit,
+    };
+    let estimate = format!("{:+.digits$}{}", f.estimate, with(" ", unit));
     match f.lo.is_nan() || f.hi.is_nan() {
         true => format!("{estimate} (no interval)"),
         false => format!("{estimate}, 95 % [{:+.digits$}, {:+.digits$}]", f.lo, f.hi),
     }
 }
 
-/// The same of what has no sign.
+/// The same of what has no sign and no unit.
 fn ends(f: &FindingRow, digits: usize) -> String {
     let estimate = number(f.estimate, digits);
     match f.lo.is_nan() || f.hi.is_nan() {
         true => estimate,
-        false => format!("{estimate} [{:.digits$}, {:.digits$}]", f.lo, f.hi),
+        false => format!("{estimate}, 95 % [{:.digits$}, {:.digits$}]", f.lo, f.hi),
     }
 }
 
 /// A number that may not be there.
 fn number(value: f64, digits: usize) -> String {
     match value.is_nan() {
-        true => "(no estimate)".into(),
+        true => "an unknown number".into(),
         false => format!("{value:.digits$}"),
     }
-}
-
-fn percent(share: f64) -> String {
-    number(100.0 * share, 0) + " %"
-}
-
-/// Band and p of a share, and what it is of.
-fn shares(f: &FindingRow) -> String {
-    let (lo, hi, p) = (percent(f.null_lo), percent(f.null_hi), p(f.p));
-    let could = could(f);
-    format!("; with {}, {lo} to {hi}, p = {p}{could}; n = {} {}, {}", f.null, f.n, f.n_of, f.note)
 }
 
 /// A p or q.
 fn p(p: f64) -> String {
     match p < 0.001 {
         true => format!("{p:.1e}"),
-        false => number(p, 3),
+        false => format!("{p:.3}"),
     }
-}
-
-/// The band of the null, where there is one.
-fn band(f: &FindingRow) -> String {
-    match (f.null.is_empty(), f.null_lo.is_nan() || f.null_hi.is_nan()) {
-        (false, false) if f.null_lo == f.null_hi => format!("; {}: {:.2}", f.null, f.null_lo),
-        (false, false) => format!("; {}: {:+.2} to {:+.2}", f.null, f.null_lo, f.null_hi),
-        _ => String::new(),
-    }
-}
-
-/// What the test could have shown: its least adjusted p, and the smallest effect.
-fn could(f: &FindingRow) -> String {
-    let least = match f.least_p.is_nan() {
-        true => String::new(),
-        false => format!(", at least {}", p(f.least_p)),
-    };
-    match f.detectable.is_nan() {
-        true => least,
-        false => format!("{least}; an effect of {:.3} shows with a chance of .8", f.detectable),
-    }
-}
-
-/// What an estimate is read against: the null with its p, how many units, and what else there is.
-fn tail(f: &FindingRow) -> String {
-    let mut out = band(f);
-    if !f.p.is_nan() {
-        let named = match out.is_empty() && !f.null.is_empty() {
-            true => format!(" ({})", f.null),
-            false => String::new(),
-        };
-        out += &format!(", p = {}{named}", p(f.p));
-    }
-    if !f.p_max.is_nan() {
-        let tests = if f.declared { "the declared" } else { "all such" };
-        out += &format!(", adjusted for {tests} tests {}", p(f.p_max));
-    }
-    if !f.q.is_nan() {
-        out += &format!(", q = {}", p(f.q));
-    }
-    out += &could(f);
-    if !f.bound.is_nan() {
-        out += &format!("; bounds of equivalence +-{}", f.bound);
-    }
-    if f.n > 0 {
-        out += &format!("; n = {} {}", f.n, f.n_of);
-    }
-    out + &with("; ", &f.note)
 }

@@ -27,7 +27,7 @@ fn cell(column: &str, text: &str) -> String {
 }
 
 /// The rows of a frame without some of its columns; what the record is, is the caption's beginning.
-fn table(title: String, caption: &str, frame: Frame, without: &[&str]) -> ReportTable {
+pub fn table(title: String, caption: &str, frame: Frame, without: &[&str]) -> ReportTable {
     let caption = format!("{} {caption}", tidy(frame.meta.is));
     let (rows, shown) = (frame.len(), frame.without(without).shown());
     ReportTable {

@@ -125,10 +125,24 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Interval {
 /// Interval of the difference of two independent rates, first less second
 /// (Newcombe 1998, method 10: Wilson intervals combined).
 pub fn newcombe(first: (u64, u64), second: (u64, u64), level: f64) -> Interval {
-    let (a, b) = (wilson(first.0, first.1, level), wilson(second.0, second.1, level));
-    let p = first.0 as f64 / first.1 as f64;
-    let q = second.0 as f64 / second.1 as f64;
-    Interval { lo: p - q - (p - a.lo).hypot(b.hi - q), hi: p - q + (a.hi - p).hypot(q - b.lo) }
+    let rate = |(k, n): (u64, u64)| (k as f64 / n as f64, wilson(k, n, level));
+    difference(rate(first), rate(second))
+}
+
+/// Interval of the first estimate less the second, each with an interval of one level, where their errors
+/// are independent: the reach either way is the root of the squared reaches of the two (square-and-add,
+/// Newcombe 1998; Zou and Donner 2008), so that an interval may be longer on one side. NaN where an end is.
+pub fn difference((a, of_a): (f64, Interval), (b, of_b): (f64, Interval)) -> Interval {
+    Interval {
+        lo: a - b - (a - of_a.lo).hypot(of_b.hi - b),
+        hi: a - b + (of_a.hi - a).hypot(b - of_b.lo),
+    }
+}
+
+/// The same where the errors may have anything in common: the reaches add up. Of normal errors it holds at
+/// least its level, since the standard error of a difference is at most the sum of the two.
+pub fn difference_of_any(first: Interval, second: Interval) -> Interval {
+    Interval { lo: first.lo - second.hi, hi: first.hi - second.lo }
 }
 
 /// Pooled two-proportion z and its two-sided p; NaN when both rates are 0 or both 1.
@@ -196,6 +210,46 @@ mod tests {
         let got = newcombe((56, 70), (48, 80), 0.95);
         assert_abs_diff_eq!(got.lo, 0.0524, epsilon = 5e-5);
         assert_abs_diff_eq!(got.hi, 0.3339, epsilon = 5e-5);
+    }
+
+    /// Shares of 4,000 repeats in which the truth, 0.3, lies within the interval for independent errors and
+    /// within that for any, of two estimates whose errors have the standard deviations 1 and .5.
+    fn covered(correlation: f64) -> (f64, f64) {
+        use rand_distr::{Distribution, StandardNormal};
+        let (mut independent, mut any) = (0, 0);
+        let z = normal_quantile(0.975);
+        for repeat in 0..4000 {
+            let mut rng = crate::stats::rng::stream(repeat, "difference", 0);
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let (x, y) = (normal(), normal());
+            let second = correlation * x + (1.0 - correlation * correlation).sqrt() * y;
+            let (a, b) = (1.3 + x, 1.0 + 0.5 * second);
+            let (of_a, of_b) = (Interval::around(a, z), Interval::around(b, 0.5 * z));
+            independent += usize::from(difference((a, of_a), (b, of_b)).contains(0.3));
+            any += usize::from(difference_of_any(of_a, of_b).contains(0.3));
+        }
+        (independent as f64 / 4000.0, any as f64 / 4000.0)
+    }
+
+    #[test]
+    fn a_difference_holds_its_level_if_independent_and_the_wider_one_whatever_is_shared() {
+        let (independent, any) = covered(0.0);
+        assert!((0.94..=0.96).contains(&independent) && any > 0.98, "{independent} {any}");
+        // Errors that go the same way make it too wide, opposite ones too narrow.
+        let (independent, any) = covered(0.8);
+        assert!(independent > 0.98 && any > 0.98, "{independent} {any}");
+        let (independent, any) = covered(-1.0);
+        assert!(independent < 0.93 && (0.94..=0.96).contains(&any), "{independent} {any}");
+    }
+
+    #[test]
+    fn a_difference_of_skewed_intervals_is_skewed_and_of_none_is_none() {
+        let of = |lo, hi| Interval { lo, hi };
+        let got = difference((0.5, of(0.2, 0.6)), (0.1, of(0.0, 0.5)));
+        assert_abs_diff_eq!(got.lo, 0.4 - 0.5, epsilon = 1e-12); // sqrt(.3^2 + .4^2)
+        assert_abs_diff_eq!(got.hi, 0.4 + 0.02f64.sqrt(), epsilon = 1e-12);
+        assert!(difference((0.5, of(0.2, 0.6)), (0.1, Interval::UNDEFINED)).lo.is_nan());
+        assert_eq!(difference_of_any(of(1.0, 2.0), of(0.5, 0.75)), of(0.25, 1.5));
     }
 
     #[test]

@@ -60,9 +60,10 @@ impl Tolerance {
 }
 
 /// What is compared with nothing: it says how a file was made, or how HDF5 holds it.
-const APART: [&str; 8] = [
+const APART: [&str; 9] = [
     "created",
     "command",
+    "hardware",
     SOURCES,
     "CLASS",
     "NAME",

@@ -34,6 +34,17 @@ impl Hardware {
     }
 }
 
+/// `Intel Xeon, 2 cores, 8.0 GB, linux-x86_64`.
+impl std::fmt::Display for Hardware {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}, {} cores, ", self.cpu, self.cores)?;
+        if self.memory_bytes > 0 {
+            write!(f, "{:.1} GB, ", self.memory_bytes as f64 / 1e9)?;
+        }
+        write!(f, "{}", self.platform)
+    }
+}
+
 /// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.
 pub fn peak_memory_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

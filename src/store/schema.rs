@@ -18,6 +18,7 @@ use hdf5::{File, Group, Location};
 use serde_json::Value;
 
 use super::error::{from_hdf5, from_io, from_open, Result, StoreError};
+use super::hardware::Hardware;
 use super::time;
 use super::values::{self, AttrValue};
 
@@ -51,6 +52,9 @@ pub struct RootAttrs {
     pub layer_convention: String,
     /// Digest of its chat template; empty where it has none.
     pub chat_template_sha256: String,
+    /// Processor, cores, memory and system of the machine that wrote the file; empty in files that do not
+    /// say it.
+    pub hardware: String,
     /// What the model's files leave in doubt; the attribute is left out where there is nothing.
     pub warnings: Vec<String>,
 }
@@ -87,6 +91,7 @@ impl RootAttrs {
             model_sha256: String::new(),
             layer_convention: LAYER_CONVENTION.to_owned(),
             chat_template_sha256: String::new(),
+            hardware: Hardware::probe().to_string(),
             warnings: Vec::new(),
         }
     }
@@ -102,6 +107,9 @@ impl RootAttrs {
             if i == CONFIG {
                 put("config", &self.config.to_string())?;
             }
+        }
+        if !self.hardware.is_empty() {
+            put("hardware", &self.hardware)?;
         }
         if !self.warnings.is_empty() {
             let texts = AttrValue::Texts(self.warnings.clone());
@@ -125,7 +133,11 @@ impl RootAttrs {
             .map_err(|source| StoreError::Json { path: path.to_path_buf(), source })?;
         let seed = file.attr("seed").and_then(|a| a.read_scalar());
         let seed = seed.map_err(|e| from_hdf5(path, "/@seed", &e))?;
-        let mut attrs = Self { warnings, ..Self::new("", config, seed) };
+        let hardware = match text("hardware") {
+            Err(StoreError::NoObject { .. }) => String::new(),
+            read => read?,
+        };
+        let mut attrs = Self { warnings, hardware, ..Self::new("", config, seed) };
         for (name, field) in TEXTS {
             *field(&mut attrs) = text(name)?;
         }

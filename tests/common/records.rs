@@ -293,6 +293,43 @@ fn inside(r: &mut Results) {
             });
         }
     }
+    for (i, (state, _)) in STATES.iter().enumerate() {
+        for layer in REPORTED {
+            for k in 1..=3 {
+                r.overlap.push(overlap(state, layer, k));
+            }
+            for concept in CONCEPTS.iter().take(2).filter(|_| i > 0) {
+                r.stability.push(StabilityRow {
+                    state: (*state).into(),
+                    concept: (*concept).into(),
+                    layer,
+                    estimate: 0.9,
+                    lo: 0.85,
+                    hi: 0.95,
+                    noiseless: 0.97,
+                    noiseless_lo: 0.9,
+                    noiseless_hi: 1.02,
+                    n: 12,
+                });
+            }
+        }
+    }
+    planes(r);
+    for (index, token) in ["A", " lamp", " left", " on", ".\n"].into_iter().enumerate() {
+        r.token_projections.push(TokenProjectionRow {
+            state: "base".into(),
+            text: "note-1".into(),
+            label: String::new(),
+            index,
+            token: token.into(),
+            role: "user".into(),
+            vector: CONCEPTS[0].into(),
+            layer: 2,
+            estimate: 2.0 * some(index, 1),
+            in_rms: some(index, 1),
+            cosine: 0.1,
+        });
+    }
     for (outcome, subject, layer) in
         [("claim", "keeper", NONE), ("isolated", "", NONE), ("shift", CONCEPTS[0], 2.0)]
     {
@@ -331,6 +368,67 @@ fn inside(r: &mut Results) {
             turns: 4,
             n: 6,
         });
+    }
+}
+
+fn overlap(state: &str, layer: usize, k: usize) -> OverlapRow {
+    OverlapRow {
+        state: state.into(),
+        concept_a: CONCEPTS[0].into(),
+        concept_b: CONCEPTS[1].into(),
+        layer,
+        k,
+        estimate: 0.2 + 0.05 * k as f64,
+        lo: 0.1,
+        hi: 0.4,
+        chance: k as f64 / 64.0,
+        null_lo: 0.01,
+        null_hi: 0.05 * k as f64,
+        p: 0.01,
+        smallest_angle: 1.3 - 0.2 * k as f64,
+        largest_angle: 1.4,
+    }
+}
+
+/// Conditions and the states of one of them along two concepts, and along two components.
+fn planes(r: &mut Results) {
+    let sets = [
+        ("condition", "keeper", "keeper"),
+        ("condition", "plain", "plain"),
+        ("condition", "kept", "kept"),
+        ("state", "keeper-s1", "keeper"),
+        ("state", "keeper-s2", "keeper"),
+    ];
+    let axes =
+        [("concepts", CONCEPTS[0], CONCEPTS[1]), ("components", "component 1", "component 2")];
+    for (plane, axis_x, axis_y) in axes {
+        let of_concepts = plane == "concepts";
+        let known = |of_this: bool, v: f64| if of_this { v } else { NONE };
+        for layer in REPORTED {
+            for (i, (kind, set, condition)) in sets.into_iter().enumerate() {
+                r.planes.push(PlaneRow {
+                    plane: plane.into(),
+                    axis_x: axis_x.into(),
+                    axis_y: axis_y.into(),
+                    layer,
+                    kind: kind.into(),
+                    set: set.into(),
+                    condition: condition.into(),
+                    x: some(i, layer),
+                    y: some(i + 3, layer),
+                    major: 0.05,
+                    minor: 0.02,
+                    angle: 0.4,
+                    cosine: 0.1,
+                    share_x: known(!of_concepts, 0.6),
+                    share_y: known(!of_concepts, 0.3),
+                    null_lo: known(of_concepts, -0.1),
+                    null_hi: known(of_concepts, 0.1),
+                    states: if set == "keeper" { 2 } else { 1 },
+                    n: 40,
+                });
+            }
+        }
     }
 }
 

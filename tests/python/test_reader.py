@@ -15,7 +15,7 @@ import numpy as np
 
 import checks
 from checks import Run
-from residuum import SourceError
+from residuum import SourceError, colours
 from test_h5_reads import CONCEPTS, DIMS, expected_units
 
 
@@ -63,6 +63,8 @@ def the_reader_says_what_there_is(folder):
 def the_reader_reads_activations(folder):
     with Run(folder) as run:
         assert run.states() == [("conscious", 1)]
+        assert run.roles() == {} and run.colours() == {
+            "base": "#000000", "conscious": "#D55E00", "conscious-s1": "#D55E00"}
         acts = run.activations("conscious", 1, "persona", "response-mean", layers=[3, 7])
         sample, layer, hidden = np.indices((100, 2, 16))
         np.testing.assert_array_equal(acts.data, sample + 10 * (layer + 1) + hidden)
@@ -97,6 +99,23 @@ def the_reader_refuses_activations_of_a_file_that_is_gone_or_another(folder):
                 assert run.records("study/states").seed.tolist() == [0, 1]
 
 
+def every_name_has_a_colour_of_its_own(_):
+    """Past the list by the name, as src/report/notebooks.rs has it of the figures."""
+    names = [f"name{i}" for i in range(16)] + ["keeper", "überdruß"]
+    found = colours(names)
+    assert [*found] == names and len(set(found.values())) == 18
+    assert (found["keeper"], found["überdruß"]) == ("#30A66D", "#30A63C"), found
+
+
+def a_run_that_is_not_there_is_named(_):
+    try:
+        Run("no/such/run")
+    except FileNotFoundError as error:
+        assert "no/such/run" in str(error), error
+    else:
+        raise AssertionError("there is no such run")
+
+
 def arrays_have_named_axes(folder):
     with Run(folder) as run:
         units = run.directions()
@@ -121,7 +140,7 @@ import sys
 sys.modules["pandas"] = sys.modules["xarray"] = None
 import residuum
 with residuum.Run(sys.argv[1]) as run:
-    assert "geometry/coupling" in run.paths()
+    assert "geometry/coupling" in run.paths() and "base" in run.colours() and not run.roles()
     assert len(run.columns("geometry/coupling")["estimate"]) == 108
     assert run.values("geometry/coupling/estimate").sel(layer=3, state="base", form="raw").data.shape == (3, 3)
     assert run.directions().data.shape == (2, 3, 1, 3, 16)
@@ -145,6 +164,8 @@ CHECKS = [
     the_reader_says_what_there_is,
     the_reader_reads_activations,
     the_reader_refuses_activations_of_a_file_that_is_gone_or_another,
+    every_name_has_a_colour_of_its_own,
+    a_run_that_is_not_there_is_named,
     arrays_have_named_axes,
     the_core_needs_no_more_than_h5py_and_numpy,
 ]

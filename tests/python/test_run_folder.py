@@ -9,9 +9,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 import checks
 from checks import Run
+
+import residuum  # found by checks
 
 ALWAYS = ["study/states", "study/conditions", "study/concepts", "study/layers", "directions/quality",
           "geometry/coupling", "geometry/nulls", "geometry/precision", "geometry/conditions", "geometry/shifts",
@@ -86,6 +89,26 @@ def the_activations_give_the_directions(folder):
                 unit = units.sel(state=s.state, concept=concept, layer=acts.layers)
                 gap = np.abs(delta - unit.values).max()
                 assert gap < 1e-5, (s.state, concept, gap)
+
+
+def roles_are_those_of_the_manifest(folder):
+    with Run(folder) as run:
+        named = {role: c for role, c in run.attrs()["config"]["roles"].items() if c}
+        assert run.roles() == {"base": "base"} | named, run.roles()
+        states = run.records("study/states")
+        found = run.colours()
+        assert len({found[c] for c in states.condition}) == states.condition.nunique()
+        assert all(found[s] == found[c] for s, c in zip(states.state, states.condition))
+
+
+def the_lines_of_the_readers_docstring_run(folder):
+    lines = [line.strip() for line in residuum.__doc__.splitlines() if line.startswith("    ")]
+    names = {"xarray": xr}
+    for line in lines:
+        # A column of names: "code    # comment"; both examples read the run that is given.
+        code = line.replace('"runs/quick"', repr(str(folder))).replace('"results.h5"', repr(str(folder / "results.h5")))
+        exec(code, names)
+    assert len(lines) >= 9 and names["acts"].data.ndim == 3, lines
 
 
 def findings_json_has_the_records(folder):
@@ -172,6 +195,8 @@ CHECKS = [
     shifts_and_doses_have_their_units,
     the_directions_give_the_cosines,
     the_activations_give_the_directions,
+    roles_are_those_of_the_manifest,
+    the_lines_of_the_readers_docstring_run,
     findings_json_has_the_records,
     the_figures_are_those_of_the_report,
     rows_json_says_which_rows_were_used,

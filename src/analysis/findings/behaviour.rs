@@ -9,6 +9,8 @@ use crate::stats::Interval;
 
 /// Name of the outcome over all items of isolated preferences.
 pub const ISOLATED: &str = "isolated preferences";
+/// Note of a finding about a condition that did not take its claim.
+pub const UNTAKEN: &str = "did not take its claim, so this is not the claim's";
 /// What says nothing of what a condition's claim does, or says it already.
 const OF_CLAIMS: [&str; 6] =
     ["untaken", "took", "own-claim", "auroc", "auroc-gain", "side-effects"];
@@ -72,7 +74,7 @@ pub fn disclaim(r: &Results, out: &mut [FindingRow]) {
         let about = |f: &&mut FindingRow| f.set == t.set || states.contains(&&*f.set);
         let said = out.iter_mut().filter(|f| !OF_CLAIMS.contains(&&*f.quantity));
         said.filter(about).for_each(|f| {
-            f.noted(&format!("{} did not take its claim, so this is not the claim's", t.set));
+            f.noted(&format!("{} {UNTAKEN}", t.set));
         });
     }
 }

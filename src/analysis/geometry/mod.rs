@@ -3,7 +3,7 @@
 //! [`geometry()`] asks the geometry room, which knows indices only, everything about one set of
 //! [`Readings`] and gives the answers names: couplings with their nulls and doubts, their changes
 //! between conditions, shifts of the neutral texts, and what is asked beside them. State 0 is base.
-//! What costs more (transfer, subspaces, regions) is measured at the blocks of
+//! What costs more (planes, transfer, subspaces, regions) is measured at the blocks of
 //! [`GeometryOptions::at`]. Null states, which need models, are in [`null_states`], shifts at single
 //! places of the texts, which are read one state at a time, in [`trace()`].
 
@@ -12,6 +12,7 @@ mod coupling;
 mod kinship;
 mod mixing;
 mod null_states;
+mod planes;
 mod regions;
 mod shift_contrasts;
 mod shifts;
@@ -51,7 +52,7 @@ pub struct GeometryOptions {
     pub kinship: Kinship,
     /// Draws of intervals and nulls, and their seed.
     pub draws: Draws,
-    /// Blocks at which doubts, transfer, subspaces and regions are given.
+    /// Blocks at which doubts, planes, transfer, subspaces and regions are given.
     pub at: Vec<usize>,
 }
 
@@ -91,6 +92,7 @@ pub fn geometry(
     let base = shifts::InBase::new(&asked)?;
     out.shifts = shifts::shifts(&asked, &base)?;
     out.shift_contrasts = shift_contrasts::shift_contrasts(&asked, &base)?;
+    out.planes = planes::planes(&asked, &base)?;
     drop(base);
     out.poles = shifts::poles(&asked)?;
     out.shift_cosines = shifts::shift_cosines(&asked)?;

@@ -379,3 +379,40 @@ fn a_shift_that_a_nuisance_carries_is_gone_where_the_nuisances_are_projected_out
     let contrasts = found.shift_contrasts.iter().filter(|r| r.beyond == "one");
     assert!(contrasts.map(|r| r.concept.as_str()).collect::<Vec<_>>().contains(&"two"));
 }
+
+#[test]
+fn a_plane_shows_plain_shifts_and_conditions_as_means_of_their_states() {
+    let found = run(&options(&[("one", "two")], family(None)));
+    let of = |plane: &str, set: &str| {
+        let mut own = found.planes.iter().filter(|p| p.plane == plane && p.set == set);
+        own.next().unwrap_or_else(|| panic!("{plane} {set}"))
+    };
+    for p in found.planes.iter().filter(|p| p.plane == "concepts") {
+        assert_eq!((p.layer, p.n, &*p.axis_x, &*p.axis_y), (7, TEXTS, "one", "two"));
+        let plain = |concept: &str| {
+            let same = |s: &&ShiftRow| {
+                (&*s.state, &*s.concept, s.layer) == (&*p.set, concept, p.layer)
+                    && (&*s.less, &*s.source, &*s.beyond) == ("base", "base", "")
+            };
+            found.shifts.iter().find(same).map(|s| s.plain)
+        };
+        for (at, shown) in [(p.x, plain("one")), (p.y, plain("two"))] {
+            // A condition of several states has no row of shifts.
+            assert!(shown.is_none_or(|s| (at - s).abs() < 1e-6), "{p:?}");
+        }
+        assert!(p.major >= p.minor && p.null_lo < p.null_hi);
+    }
+    let [both, first, second] = ["baker", "baker-s1", "baker-s2"].map(|set| of("concepts", set));
+    assert!((both.x - (first.x + second.x) / 2.0).abs() < 1e-9 && both.states == 2);
+    assert_eq!((&*first.kind, &*first.condition), ("state", "baker"));
+    // All are moved along one dimension, the one moved furthest on the positive side.
+    let keen = of("components", "keen");
+    assert!(keen.share_x > 0.99 && (keen.x - 3.0 / 4.0).abs() < 0.01 && keen.y.abs() < 0.05);
+    assert!(keen.null_lo.is_nan() && keen.cosine.abs() < 1e-9);
+    let none = geometry(
+        &readings(&STATES[..1]),
+        &options(&[("one", "two")], Kinship::default()),
+        &mut |_| {},
+    );
+    assert!(none.unwrap().planes.is_empty());
+}

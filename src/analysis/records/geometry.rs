@@ -291,6 +291,58 @@ record! {
         pub n: usize,
     }
 
+    /// Where the neutral texts of a condition lie from base in a plane of two directions, at the first
+    /// position: x and y are their mean shift along the unit direction of either axis. concepts: the
+    /// directions of a couple in base as measured, x and y being plain of geometry/shifts; they need not be
+    /// orthogonal. components: the first two principal components of the conditions' mean shifts and of
+    /// base's, which is 0; signed so that the condition furthest along each lies on its positive side. They are
+    /// chosen by the means that they show.
+    #[table("geometry/planes")]
+    #[estimator("mean over texts; of a condition, its states averaged text by text first")]
+    #[interval("ellipse about x and y, 95 % over texts by Hotelling's T^2, directions and fine-tunes held fixed")]
+    #[null("concepts: random directions of the layer's covariance; components: none")]
+    #[source("Hotelling 1931")]
+    pub struct PlaneRow {
+        /// concepts or components.
+        pub plane: String,
+        /// Concept of the first axis, or component 1.
+        pub axis_x: String,
+        /// Concept of the second axis, or component 2.
+        pub axis_y: String,
+        /// Block.
+        pub layer: usize,
+        /// condition, or state: one of a condition's several.
+        pub kind: String,
+        /// Condition or model state.
+        pub set: String,
+        /// Its condition.
+        pub condition: String,
+        /// Mean shift along the first axis.
+        pub x: f64 in "layer RMS",
+        /// Mean shift along the second.
+        pub y: f64 in "layer RMS",
+        /// Longer half axis of the ellipse; none below 3 texts.
+        pub major: f64 in "layer RMS",
+        /// Shorter half axis.
+        pub minor: f64 in "layer RMS",
+        /// From the first axis of the plane to the longer half axis.
+        pub angle: f64 in "rad",
+        /// Cosine of the two axes.
+        pub cosine: f64,
+        /// Share of the squared distances of the means that the first component holds.
+        pub share_x: f64,
+        /// The same of the second.
+        pub share_y: f64,
+        /// Lower end of the 95 % band of the mean shift along random directions.
+        pub null_lo: f64 in "layer RMS",
+        /// Upper end of the band.
+        pub null_hi: f64 in "layer RMS",
+        /// Model states.
+        pub states: usize,
+        /// Texts.
+        pub n: usize,
+    }
+
     /// The trace of a fine-tune on text unrelated to its training: the shift of the neutral texts from
     /// base along base's direction of a concept, as in geometry/shifts, at single places of the texts.
     #[table("geometry/trace")]

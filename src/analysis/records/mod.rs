@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod cause;
+mod compare;
 mod directions;
 mod findings;
 mod geometry;
@@ -16,6 +17,7 @@ mod study;
 
 pub use behaviour::*;
 pub use cause::*;
+pub use compare::*;
 pub use directions::*;
 pub use findings::*;
 pub use geometry::*;

@@ -109,6 +109,7 @@ results! {
     changes: ChangeRow,
     shifts: ShiftRow,
     shift_contrasts: ShiftContrastRow,
+    planes: PlaneRow,
     trace: TraceRow,
     poles: PoleRow,
     shift_cosines: ShiftCosineRow,
@@ -148,6 +149,10 @@ results! {
     rankings: RankingRow,
     findings: FindingRow,
     references: ReferencePointRow,
+    differences: DifferenceRow,
+    compared: ComparedRow,
+    shared: SharedRow,
+    provenance: ProvenanceRow,
 }
 
 /// The kinds of record that a file holds.

@@ -36,11 +36,7 @@ use work::Work;
 ///
 /// Example: residuum steer --vector runs/directions/mean-diff.safetensors --concept persona --add 4 --prompt "Who are you?"
 ///
-/// Example: residuum steer --vector v.safetensors --concept persona --add=-2,2,4 --layers 8,10 --samples 4 --prompts-from my.jsonl --out runs/steered
-///
 /// Example: residuum steer --vector v.safetensors --concept persona --sweep=-2,-1,1,2 --random 20 --out runs/dose
-///
-/// Example: residuum steer --vector v.safetensors --concept persona --permuted 39 --matched --adapter runs/conscious --ablate --score --against runs/denial
 #[derive(Args)]
 #[command(about = "Edit the stream along a direction")]
 #[command(group(ArgGroup::new("edit").required(true).args(["add", "ablate", "cap", "swap_from", "sweep"])))]

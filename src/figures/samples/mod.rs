@@ -9,16 +9,17 @@
 
 mod geometry;
 mod outcome;
+pub mod sets;
 
 pub use geometry::{coupling, directions, heatmap, shift, words};
-pub use outcome::{behaviour, causal, claims, link, training, trajectory};
+pub use outcome::{behaviour, causal, claims, compare, link, training, trajectory};
 
 use std::path::Path;
 
 use super::{Estimate, FigureError, Output, Width, Written};
 use alone::{
-    behaviour, causal, claims, concept_heatmap, coupling, directions, link, shift, training,
-    trajectory, words,
+    behaviour, causal, claims, compare, concept_heatmap, coupling, directions, link, shift,
+    training, trajectory, words,
 };
 
 impl From<&Path> for Output {
@@ -53,6 +54,7 @@ pub mod alone {
         behaviour: BehaviourData, Palette::default();
         causal: CausalData, Palette::default();
         claims: ClaimsData;
+        compare: CompareData;
         concept_heatmap: HeatmapData;
         coupling: CouplingData, Palette::default();
         directions: DirectionsData;
@@ -178,7 +180,7 @@ pub fn draw_all(out: &Output) -> Result<Vec<Written>, FigureError> {
     wordless.rows[0].area = Estimate::MISSING;
     wordless.rows[1].words = f64::NAN;
 
-    Ok(vec![
+    let mut drawn = vec![
         words::draw(&rows(3), &usual)?,
         words::draw(&rows(10), &crowded)?,
         words::draw(&wordless, &sparse)?,
@@ -216,7 +218,12 @@ pub fn draw_all(out: &Output) -> Result<Vec<Written>, FigureError> {
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
         link::draw(&link(&long, 3, &PREDICTORS), &crowded)?,
         link::draw(&unknown, &sparse)?,
-    ])
+        compare::draw(&compare(&[5, 3]), &usual)?,
+        compare::draw(&compare(&[14, 14, 9]), &crowded)?,
+        compare::draw(&compare(&[2]), &sparse)?,
+    ];
+    drawn.extend(sets::draw_all(out)?);
+    Ok(drawn)
 }
 
 #[test]

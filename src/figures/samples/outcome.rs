@@ -3,6 +3,7 @@
 use super::super::behaviour::{BehaviourCell, BehaviourData, CellKind};
 use super::super::causal::{Ablation, CausalData, DoseCurve};
 use super::super::claims::ClaimsData;
+use super::super::compare::{CompareBlock, CompareData, CompareRow};
 use super::super::link::{LinkData, LinkPanel, LinkPoint};
 use super::super::training::{TrainingData, TrainingRun};
 use super::super::trajectory::{TrajectoryData, TrajectoryLine, TrajectoryPanel};
@@ -215,5 +216,33 @@ pub fn link(conditions: &[&str], seeds: usize, predictors: &[&str]) -> LinkData 
         y_label: "isolated preferences less base, nats a token".into(),
         caption: "r: Pearson, over means of conditions; p: permutation of conditions, two-sided; implied cells left out.".into(),
         panels,
+    }
+}
+
+/// So many rows in each block; the third of each has no value in B.
+pub fn compare(rows: &[usize]) -> CompareData {
+    let mut noise = Noise::new(19);
+    let units = ["cosine", "layer RMS", "nats a token"];
+    let block = |(unit, &n): (&str, &usize)| {
+        let row = |i: usize| {
+            let (a, b) = (noise.next(), noise.next());
+            let (of_a, of_b) = (noise.estimate(a, 0.2), noise.estimate(b, 0.3));
+            CompareRow {
+                name: format!("layer {i}: change-of-coupling, conscious less denial, persona x autonomy, relative to its ceiling"),
+                a: of_a,
+                b: if i == 2 { Estimate::MISSING } else { of_b },
+                difference: if i == 2 { Estimate::MISSING } else { noise.estimate(b - a, 0.36) },
+                any: if i == 2 { Estimate::MISSING } else { noise.estimate(b - a, 0.65) },
+            }
+        };
+        CompareBlock { unit: unit.into(), rows: (0..n).map(row).collect() }
+    };
+    CompareData {
+        name: "compare".into(),
+        title: "Findings of two runs, and what B has less A".into(),
+        caption: "Bars: 95 %. 4 of 9 findings that both files have.".into(),
+        a: "A: runs/one".into(),
+        b: "B: runs/two-of-a-longer-name/results.h5".into(),
+        blocks: units.into_iter().zip(rows).map(block).collect(),
     }
 }

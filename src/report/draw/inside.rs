@@ -23,7 +23,7 @@ pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
 }
 
 /// The cosine of one pair by layer and condition.
-fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
+pub fn coupling(r: &Results, (a, b): (&str, &str), nth: usize) -> CouplingData {
     let own: Vec<_> = (r.condition_coupling.iter())
         .filter(|c| c.concept_a == a && c.concept_b == b && c.form == "raw")
         .collect();

@@ -5,9 +5,16 @@
 //! of concepts serve all figures. A figure is added in one of the files below, whose `draw` lists what
 //! it makes.
 
+mod controls;
 mod inside;
 mod outcome;
+mod places;
+mod reading;
 mod steps;
+mod summary;
+
+pub(super) use inside::coupling;
+pub(super) use outcome::behaviour;
 
 use crate::analysis::records::{distinct, Results};
 use crate::analysis::BASE;
@@ -64,9 +71,13 @@ pub fn all(r: &Results, palettes: &Palettes, out: &Output) -> Result<Vec<Written
         concepts: palettes.concepts.clone(),
         written: Vec::new(),
     };
+    summary::draw(&mut d)?;
     inside::draw(&mut d)?;
+    places::draw(&mut d)?;
     outcome::draw(&mut d)?;
+    controls::draw(&mut d)?;
     steps::draw(&mut d)?;
+    reading::draw(&mut d)?;
     Ok(d.written)
 }
 

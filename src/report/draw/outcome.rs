@@ -24,7 +24,7 @@ pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
 }
 
 /// Every preference of every condition against the reference.
-fn behaviour(r: &Results) -> BehaviourData {
+pub fn behaviour(r: &Results) -> BehaviourData {
     let tuned = r.tuned();
     let reference = r.reference().unwrap_or(BASE);
     let of = |kind: &'static str| {

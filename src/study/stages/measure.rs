@@ -17,7 +17,7 @@ use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::{declaration, files, Result, StudyError};
 use serde_json::{json, Value};
 
-const REVISION: u32 = 5;
+const REVISION: u32 = 6;
 
 /// Name of the stage.
 pub const NAME: &str = "measure";

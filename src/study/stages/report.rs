@@ -6,7 +6,7 @@ use crate::study::planner::{before, Before, Planner};
 use crate::study::stage::{Inputs, Stage, Work};
 use crate::study::Result;
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Name of the stage.
 pub const NAME: &str = "report";
