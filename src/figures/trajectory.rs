@@ -12,7 +12,7 @@ use plotters::style::Color;
 use std::collections::BTreeSet;
 
 use super::axes::{self, Frame, Heads, Scale, Tick};
-use super::canvas::{Anchor, Canvas, Mark};
+use super::canvas::{Anchor, Canvas};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;

@@ -14,7 +14,7 @@ use super::opened::Opened;
 use super::warnings::{kinds, Kind};
 use super::{called, names, said_json, sentences, ReportError};
 use crate::analysis::records::{FindingRow, Results};
-use crate::figures::behaviour::BehaviourCell;
+use crate::figures::behaviour::{BehaviourCell, CellKind};
 use crate::figures::coupling::CouplingData;
 use crate::figures::Estimate;
 use screen::{shorten, ForestRow, Look};
@@ -196,13 +196,13 @@ fn preferences(r: &Results, findings: &[FindingRow]) -> Vec<PreferenceShown> {
             lo: f.lo,
             hi: f.hi,
         }));
-        let own = |c: &&BehaviourCell| c.condition == set;
+        let own = |c: &&BehaviourCell| c.condition == set && c.kind != CellKind::Pooled;
         out.extend(data.cells.iter().filter(own).map(|c| PreferenceShown {
             set: set.into(),
             reference: reference.into(),
             group: c.group.clone(),
             preference: c.preference.clone(),
-            implied: c.implied,
+            implied: c.kind == CellKind::Implied,
             estimate: c.change.value,
             lo: c.change.lo,
             hi: c.change.hi,
