@@ -30,7 +30,7 @@ fn rows(written: &Written) -> Vec<csv::StringRecord> {
 }
 
 fn tags(written: &Written, tag: &str) -> usize {
-    let text = svg(&written);
+    let text = svg(written);
     let document = roxmltree::Document::parse(&text).unwrap();
     document.descendants().filter(|n| n.has_tag_name(tag)).count()
 }
