@@ -16,6 +16,7 @@ use residuum::store::{
     ActivationSpec, ActivationWriter, Precision, Record, ResultsReader, ResultsWriter, RootAttrs,
 };
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 
 /// Writes a file whose attributes are of a run of this seed and model.
 fn written(dir: &Path, name: &str, r: &Results, (seed, model): (u64, &str)) -> PathBuf {
@@ -157,7 +158,7 @@ fn only(found: &Comparison) -> &DifferenceRow {
 fn the_word_of_a_difference_is_from_the_interval_that_holds_for_what_is_shared() {
     let (a, b) = (contrast("haste", 0.0, 0.1), contrast("haste", 0.18, 0.1));
     // 1.96 .18 / .1414 is beyond, 1.96 .18 / .2 within the normal bounds.
-    let found = compared(&[a.clone()], &[b.clone()], false);
+    let found = compared(from_ref(&a), from_ref(&b), false);
     assert!(found.is_independent(), "{:?}", found.shared);
     let d = only(&found);
     assert_eq!((d.verdict.as_str(), d.estimate), ("higher", 0.18));
@@ -165,13 +166,13 @@ fn the_word_of_a_difference_is_from_the_interval_that_holds_for_what_is_shared()
         (d.hi - d.lo - 0.2 * 2f64.sqrt()).abs() < 1e-12 && (d.p - 0.0126).abs() < 1e-3,
         "{d:?}"
     );
-    let found = compared(&[a.clone()], &[b], true);
+    let found = compared(from_ref(&a), &[b], true);
     assert!(!found.is_independent());
     let d = only(&found);
     assert_eq!(d.verdict, "none");
     assert!((d.any_hi - d.any_lo - 0.4).abs() < 1e-12 && d.p > 0.05, "{d:?}");
     // One number twice is no test.
-    let same = compared(&[a.clone()], &[a], true);
+    let same = compared(from_ref(&a), from_ref(&a), true);
     assert_eq!((only(&same).verdict.as_str(), only(&same).p.is_nan()), ("identical", true));
 }
 
@@ -190,14 +191,15 @@ fn many_differences_are_adjusted_for_each_other() {
 #[test]
 fn other_n_units_status_and_definitions_are_not_comparable_and_lone_rows_are_counted() {
     let a = contrast("haste", 0.0, 0.1);
-    let changes: [(fn(&mut ContrastRow), &str); 2] = [
+    type Change = fn(&mut ContrastRow);
+    let changes: [(Change, &str); 2] = [
         (|c| c.n = 13, "n 12 and 13"),
         (|c| c.status = "implied".into(), "status isolated and implied"),
     ];
     for (change, why) in changes {
         let mut b = contrast("haste", 0.5, 0.1);
         change(&mut b);
-        let found = compared(&[a.clone()], &[b], true);
+        let found = compared(from_ref(&a), &[b], true);
         let d = only(&found);
         assert_eq!((d.verdict.as_str(), d.why.as_str()), ("not comparable", why));
         assert!(d.estimate.is_nan() && d.lo.is_nan() && d.p.is_nan() && d.a == 0.0);
