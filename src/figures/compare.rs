@@ -117,7 +117,8 @@ fn sides(canvas: &mut Canvas, block: &CompareBlock, area: Area) {
     let both = block.rows.iter().flat_map(|r| [&r.a, &r.b]);
     let range = axes::padded(axes::range_with_zero(both), 0.06);
     let ticks = axes::ticks(range, (area.width() / 30.0) as usize);
-    let frame = Frame::of_rows(area, (range, &ticks, &block.unit, true));
+    let unit = theme::shorten(&block.unit, theme::NORMAL, false, area.width());
+    let frame = Frame::of_rows(area, (range, &ticks, &unit, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
     frame.heading(canvas, "both runs");
@@ -132,7 +133,8 @@ fn differences(canvas: &mut Canvas, block: &CompareBlock, area: Area) {
     let both = block.rows.iter().flat_map(|r| [&r.difference, &r.any]);
     let range = axes::padded(axes::range_with_zero(both), 0.06);
     let ticks = axes::ticks(range, (area.width() / 30.0) as usize);
-    let frame = Frame::of_rows(area, (range, &ticks, &block.unit, true));
+    let unit = theme::shorten(&block.unit, theme::NORMAL, false, area.width());
+    let frame = Frame::of_rows(area, (range, &ticks, &unit, true));
     frame.draw(canvas);
     frame.zero_x(canvas);
     frame.heading(canvas, "B less A");
