@@ -291,7 +291,7 @@ pub fn details(f: &FindingRow) -> Vec<(&'static str, String)> {
     };
     let tests = if f.declared { "the declared" } else { "all such" };
     let all = [
-        known(f.p).map(|v| p(v)),
+        known(f.p).map(p),
         known(f.p_max).map(|v| format!("adjusted for {tests} tests {}", p(v))),
         known(f.q).map(|v| format!("q = {}", p(v))),
         known(f.least_p).map(|v| format!("could be no less than {}", p(v))),
