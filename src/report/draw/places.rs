@@ -137,7 +137,7 @@ fn stability(r: &Results) -> ProfilesData {
                 let cell = |s: &&StabilityRow| {
                     (s.layer, estimate(s.noiseless, s.noiseless_lo, s.noiseless_hi))
                 };
-                line(concept, cells.map(|s| cell(s)).collect())
+                line(concept, cells.map(cell).collect())
             })
             .collect();
         let aligned = r.alignment.iter().filter(|a| a.state == state);

@@ -244,7 +244,7 @@ fn equivalence(r: &Results, rows: &[FindingRow]) -> ForestData {
             other => (other, own().next().map_or("", |f| f.unit.as_str())),
         };
         let bound = own().next().map_or(f64::NAN, |f| f.bound);
-        panel(title, label.into(), bound, own().map(|f| row(f)).collect())
+        panel(title, label.into(), bound, own().map(row).collect())
     });
     ForestData {
         name: "equivalence".into(),
